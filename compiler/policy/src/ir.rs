@@ -1,0 +1,232 @@
+//! The lowered form of a CEL expression: plain data that travels in the bundle and is evaluated without any parser.
+//!
+//! Made by `bailiwick-compiler` (parse, check, lower), read by [`crate::cel`]. Names are resolved: a variable of a macro is a
+//! slot, a root is an enum, a function is an enum. Macros are nodes of their own and not folds, so that evaluation,
+//! coverage and explanation see what the author wrote.
+//!
+//! Terms. *Root*: a variable that the environment gives (`object`, `params`). *Slot*: a variable that a macro binds, numbered
+//! from 0 within one expression, by depth. *Shared*: a `variables.NAME` expression; the policy keeps each distinct one once and
+//! evaluates it at most once for a request. A node is known by its position in the
+//! pre-order of its expression.
+
+use serde::{Deserialize, Serialize};
+
+/// One authored expression with everything that evaluation and explanation need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cel {
+    /// The author's text, as written in the pack after parameters were bound.
+    pub source: String,
+    /// The lowered expression.
+    pub expr: Expr,
+    /// How many slots evaluation needs.
+    pub slots: u16,
+}
+
+/// A variable that the environment gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Root {
+    /// The object under review (for `podTemplates` rules: the pod that the template makes).
+    Object,
+    /// The object before an UPDATE; `null` otherwise.
+    OldObject,
+    /// The admission request: `kind`, `resource`, `operation`, `userInfo`, `namespace`, `name`, `dryRun` and so on.
+    Request,
+    /// The pack's parameters.
+    Params,
+    /// The namespace of the object, or null.
+    NamespaceObject,
+    /// Name and version of the pack.
+    Pack,
+}
+
+/// A node of a lowered expression.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Expr {
+    /// A literal or a folded constant.
+    Const(Const),
+    /// A root variable.
+    Root(Root),
+    /// A variable bound by a macro.
+    Slot(u16),
+    /// `variables.NAME`: index into the policy's shared expressions.
+    Shared(u32),
+    /// `pod.allContainers` / `pod.mainContainers` of the object under review.
+    PodContainers(PodContainers),
+    /// `operand.field`; an absent field is an error.
+    Select(Box<Expr>, String),
+    /// `operand.?field`: an optional.
+    OptSelect(Box<Expr>, String),
+    /// `has(operand.field)`.
+    Has(Box<Expr>, String),
+    /// `operand[index]`.
+    Index(Box<Expr>, Box<Expr>),
+    /// `operand[?index]`: an optional.
+    OptIndex(Box<Expr>, Box<Expr>),
+    /// `a && b && …`, flattened; errors are absorbed as CEL says.
+    And(Vec<Expr>),
+    /// `a || b || …`, flattened; errors are absorbed as CEL says.
+    Or(Vec<Expr>),
+    /// `!a`.
+    Not(Box<Expr>),
+    /// `condition ? then : otherwise`.
+    Cond(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// A list; the flag says that an element was written `?element` (optional).
+    List(Vec<(Expr, bool)>),
+    /// A map of key, value and whether the entry was written `?key: value`.
+    Map(Vec<(Expr, Expr, bool)>),
+    /// A macro over a list or map.
+    Macro(Box<Macro>),
+    /// `cel.bind(slot, init, body)`.
+    Bind(Box<Bind>),
+    /// A function or operator; a receiver is the first argument.
+    Call(Func, Vec<Expr>),
+    /// `matches` with a constant pattern: index into the policy's regexes, compiled once when the policy is loaded.
+    Matches(Box<Expr>, u32),
+    /// `a in [constants]`, the commonest test of all, kept apart so that it needs no list.
+    InConst(Box<Expr>, Vec<Const>),
+}
+
+/// Which containers of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodContainers {
+    /// Init, regular and ephemeral ones, in this order.
+    All,
+    /// Init and regular ones.
+    Main,
+}
+
+/// A constant. Doubles compare by value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Const {
+    /// `null`.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer (`1u`).
+    Uint(u64),
+    /// A double; not-a-number and the infinities cannot be written as constants.
+    Double(f64),
+    /// A string.
+    Str(String),
+    /// Bytes (`b"…"`).
+    Bytes(Vec<u8>),
+    /// A list of constants.
+    List(Vec<Const>),
+    /// A map of constants.
+    Map(Vec<(Const, Const)>),
+    /// A type name, as `int` in `type(x) == int`.
+    Type(String),
+}
+
+/// A comprehension over a list (elements) or a map (keys).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Macro {
+    /// Which one.
+    pub kind: MacroKind,
+    /// What is walked.
+    pub range: Expr,
+    /// The slot of the first variable: element of a list, key of a map; with two variables the index or key.
+    pub slot: u16,
+    /// With two variables: the slot of the element or value.
+    pub slot2: Option<u16>,
+    /// The filter of a three-argument `map`/`transformList`; absent otherwise.
+    pub filter: Option<Expr>,
+    /// Predicate or result.
+    pub body: Expr,
+}
+
+/// The kinds of comprehension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MacroKind {
+    /// `all`.
+    All,
+    /// `exists`.
+    Exists,
+    /// `exists_one` / `existsOne`.
+    ExistsOne,
+    /// `map`, `transformList`.
+    Map,
+    /// `filter`.
+    Filter,
+    /// `transformMap`.
+    TransformMap,
+    /// `transformMapEntry`.
+    TransformMapEntry,
+    /// `optMap` on an optional.
+    OptMap,
+    /// `optFlatMap` on an optional.
+    OptFlatMap,
+    /// `sortBy`.
+    SortBy,
+}
+
+/// `cel.bind(x, init, body)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bind {
+    /// The slot of the variable.
+    pub slot: u16,
+    /// Its value.
+    pub init: Expr,
+    /// Where it is visible.
+    pub body: Expr,
+}
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
+        /// Every function and operator, by the name that its CEL definition gives it. Overloads are told apart by argument types
+        /// when it is evaluated; arity and types were checked when it was compiled.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Func { $($(#[$doc])* #[serde(rename = $name)] #[doc = concat!("`", $name, "`.")] $variant),+ }
+        impl Func {
+            /// All functions.
+            pub const ALL: &'static [Func] = &[$(Func::$variant),+];
+            /// The name in CEL; operators as in the CEL definition (`_+_`).
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Func::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+functions! {
+    Equal = "_==_", NotEqual = "_!=_", Less = "_<_", LessEqual = "_<=_", Greater = "_>_", GreaterEqual = "_>=_",
+    Add = "_+_", Subtract = "_-_", Multiply = "_*_", Divide = "_/_", Modulo = "_%_", Negate = "-_", In = "@in",
+    Size = "size", Contains = "contains", StartsWith = "startsWith", EndsWith = "endsWith", MatchesDynamic = "matches",
+    ToInt = "int", ToUint = "uint", ToDouble = "double", ToString = "string", ToBool = "bool", ToBytes = "bytes",
+    ToDuration = "duration", ToTimestamp = "timestamp", TypeOf = "type", Dyn = "dyn",
+    GetFullYear = "getFullYear", GetMonth = "getMonth", GetDate = "getDate", GetDayOfMonth = "getDayOfMonth",
+    GetDayOfWeek = "getDayOfWeek", GetDayOfYear = "getDayOfYear", GetHours = "getHours", GetMinutes = "getMinutes",
+    GetSeconds = "getSeconds", GetMilliseconds = "getMilliseconds",
+    OptionalOf = "optional.of", OptionalNone = "optional.none", OptionalOfNonZero = "optional.ofNonZeroValue",
+    HasValue = "hasValue", Value = "value", Or = "or", OrValue = "orValue",
+    CharAt = "charAt", IndexOf = "indexOf", LastIndexOf = "lastIndexOf", LowerAscii = "lowerAscii",
+    UpperAscii = "upperAscii", Replace = "replace", Split = "split", Substring = "substring", Trim = "trim",
+    Join = "join", Reverse = "reverse", Quote = "strings.quote", Format = "format",
+    Find = "find", FindAll = "findAll",
+    IsSorted = "isSorted", Sum = "sum", Min = "min", Max = "max", Slice = "slice", Flatten = "flatten", Distinct = "distinct",
+    Sort = "sort", Range = "lists.range", First = "first", Last = "last",
+    SetsContains = "sets.contains", SetsEquivalent = "sets.equivalent", SetsIntersects = "sets.intersects",
+    Quantity = "quantity", IsQuantity = "isQuantity", IsInteger = "isInteger", AsInteger = "asInteger",
+    AsApproximateFloat = "asApproximateFloat", Sign = "sign", IsGreaterThan = "isGreaterThan", IsLessThan = "isLessThan",
+    CompareTo = "compareTo", QuantityAdd = "add", QuantitySub = "sub",
+    Ip = "ip", IsIp = "isIP", IpIsCanonical = "ip.isCanonical", Family = "family", IsUnspecified = "isUnspecified",
+    IsLoopback = "isLoopback", IsLinkLocalMulticast = "isLinkLocalMulticast", IsLinkLocalUnicast = "isLinkLocalUnicast",
+    IsGlobalUnicast = "isGlobalUnicast",
+    Cidr = "cidr", IsCidr = "isCIDR", ContainsIp = "containsIP", ContainsCidr = "containsCIDR", CidrIp = "cidr.ip",
+    Masked = "masked", PrefixLength = "prefixLength",
+    /// Ours: whether an address is in a private, link-local, loopback or otherwise non-global range.
+    IsPrivate = "isPrivate",
+    Greatest = "math.greatest", Least = "math.least", Ceil = "math.ceil", Floor = "math.floor", Abs = "math.abs",
+    Base64Encode = "base64.encode", Base64Decode = "base64.decode",
+}

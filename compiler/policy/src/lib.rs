@@ -1,0 +1,15 @@
+//! The compiled policy: its data, its CEL evaluator, and the decisions made with it.
+//!
+//! Everything here is a pure function of its arguments. No clock, no file, no network, no parser of CEL or YAML: those live in
+//! `bailiwick-compiler` and in the programs. What cannot be decided is denied with a reason.
+//!
+//! ```text
+//! bundle.json ► bundle::load ► policy::Policy ┐
+//! AdmissionReview ► json::Json ► admission::… ┴► admission::decide ► decision::Decision
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod decision;
+pub mod ir;
+pub mod json;
+pub mod policy;

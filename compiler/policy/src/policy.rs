@@ -1,0 +1,453 @@
+//! The effective policy: everything that one subject is held to, after packs were resolved and met. This is what a bundle
+//! carries, what is decided with, and what every artifact is emitted from.
+//!
+//! Total: no "inherit", no default that a reader would have to know, every collection ordered. An absent section (`None`)
+//! constrains nothing; within a section that is there, what is not allowed is denied.
+//!
+//! Terms. *Origin*: the pack and field path that a statement comes from; a statement that two packs demand names both.
+//! *Subject*: the pods that the policy governs. *Cell*: the hash of the packs and versions in force together.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ir::{Cel, Const};
+
+/// Version of the bundle format; a reader refuses every other one.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The effective policy of one subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The packs met here, sorted by name and version; [`Origin::pack`] is an index into this list.
+    pub packs: Vec<PackSource>,
+    /// First 16 hex digits of SHA-256 over the sorted `name@version` lines of `packs`: value of label `bailiwick.dev/cell`.
+    pub cell: String,
+    /// Whom the policy governs; `None`: the policy is a ceiling for others and governs nobody by itself.
+    pub subject: Option<Subject>,
+    /// Isolation of the governed pods.
+    pub isolation: Isolation,
+    /// Who may talk to whom; `None` constrains nothing.
+    pub network: Option<Network>,
+    /// Which images may run; every layer (one of each pack that has the section) must allow an image.
+    pub images: Vec<ImageLayer>,
+    /// Admission rules.
+    pub admission: Admission,
+}
+
+/// A pack that takes part, for provenance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PackSource {
+    /// Name without version.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// SHA-256 (hex) of the canonical JSON of the pack's spec as authored.
+    pub digest: String,
+    /// SHA-256 (hex) of the canonical JSON of the bound parameters.
+    pub parameters_digest: String,
+    /// The bound parameters, as CEL sees `params`.
+    pub parameters: Const,
+}
+
+/// Where a statement comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Origin {
+    /// Index into [`Policy::packs`].
+    pub pack: u16,
+    /// Field path in the pack, as `spec.network.egress[0]`.
+    pub at: String,
+}
+
+/// A value with its origins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stated<T> {
+    /// The value.
+    pub value: T,
+    /// Who demands it; at least one, sorted.
+    pub from: Vec<Origin>,
+}
+
+/// The pods that a policy governs: all `selectors` must match (one of each pack that names a subject).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subject {
+    /// Namespaces: every selector must match the namespace's labels.
+    pub namespaces: Vec<LabelSelector>,
+    /// Pods: every selector must match the pod's labels.
+    pub pods: Vec<LabelSelector>,
+    /// Whether the governed namespaces hold nothing but governed pods, so that namespace-wide controls may be emitted.
+    pub exclusive: bool,
+    /// What becomes of pods of these namespaces that no pack selects.
+    pub unmatched: Unmatched,
+    /// Who says so.
+    pub from: Vec<Origin>,
+}
+
+/// The fate of pods in governed namespaces that no pack selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Unmatched {
+    /// Not this policy's business.
+    Allow,
+    /// Refused.
+    Deny,
+}
+
+/// A label selector as in `metav1.LabelSelector`; empty selects everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels that must be there with this value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Expressions, all of which must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelRequirement>,
+}
+
+/// One expression of a label selector.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelRequirement {
+    /// The label.
+    pub key: String,
+    /// The relation.
+    pub operator: LabelOperator,
+    /// The values; empty for `Exists` and `DoesNotExist`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+/// Relation of a label to values. `NotIn` and `DoesNotExist` also hold for an absent label, as in Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum LabelOperator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+/// Isolation of the governed pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Isolation {
+    /// The Pod Security level that each pod must meet.
+    pub pod_security: Option<Stated<PodSecurity>>,
+    /// The RuntimeClasses that a pod may name.
+    pub runtime_class: Option<Stated<RuntimeClasses>>,
+    /// `Forbidden`: a pod may not mount a service account token.
+    pub service_account_token: Option<Stated<ServiceAccountToken>>,
+}
+
+/// A Pod Security Standard at a pinned version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodSecurity {
+    /// The level.
+    pub level: PodSecurityLevel,
+    /// Minor version N of `v1.N`; at most [`PodSecurity::NEWEST_MINOR`].
+    pub minor: u16,
+}
+
+impl PodSecurity {
+    /// The newest version whose checks are built in.
+    pub const NEWEST_MINOR: u16 = 37;
+}
+
+/// Levels, from lax to strict. <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum PodSecurityLevel {
+    Privileged,
+    Baseline,
+    Restricted,
+}
+
+/// Allowed RuntimeClasses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuntimeClasses {
+    /// By name, sorted.
+    pub classes: Vec<RuntimeClass>,
+    /// The one that is written into a pod which names none; `None` after a meet that lost it: such a pod is denied.
+    pub default: Option<String>,
+}
+
+/// A RuntimeClass of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuntimeClass {
+    /// `metadata.name`.
+    pub name: String,
+    /// The CRI handler.
+    pub handler: String,
+    /// What kind of isolation the handler gives; decides what becomes inert.
+    pub kind: RuntimeKind,
+}
+
+/// Kinds of container runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RuntimeKind {
+    /// Shares the host's kernel.
+    Runc,
+    /// gVisor: pod seccomp profiles are ignored by default.
+    GVisor,
+    /// A virtual machine: guest seccomp is off by default.
+    Kata,
+}
+
+/// Whether governed pods may hold a service account token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ServiceAccountToken {
+    /// As Kubernetes does.
+    Allowed,
+    /// `automountServiceAccountToken` must be false, and no projected token volume may stand in the pod.
+    Forbidden,
+}
+
+/// What governed pods may connect to and be reached from. Both directions are denied unless a rule allows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Network {
+    /// Outgoing, by name; empty: none.
+    pub egress: Vec<NetworkRule>,
+    /// Incoming, by name; empty: none.
+    pub ingress: Vec<NetworkRule>,
+    /// Who states this section.
+    pub from: Vec<Origin>,
+}
+
+/// Connections that are allowed: any peer at any of the ports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkRule {
+    /// Name, unique within its direction.
+    pub name: String,
+    /// The peers; empty: nobody.
+    pub peers: Vec<Peer>,
+    /// The ports; empty: none. "All ports" is written as one range per protocol.
+    pub ports: Vec<PortRange>,
+    /// Who allows it.
+    pub from: Vec<Origin>,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Peer {
+    /// Pods: every namespace selector and every pod selector must match. `namespaces` `None`: the pod's own namespace.
+    Pods {
+        /// Selectors over the namespace's labels.
+        namespaces: Option<Vec<LabelSelector>>,
+        /// Selectors over the pod's labels.
+        pods: Vec<LabelSelector>,
+    },
+    /// Addresses: a CIDR in canonical form without the excepted ones (inside it, sorted).
+    Cidr {
+        /// Network and prefix length, host bits zero.
+        cidr: String,
+        /// Networks taken out.
+        except: Vec<String>,
+    },
+}
+
+/// A range of ports.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortRange {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// First port.
+    pub first: u16,
+    /// Last port, inclusive.
+    pub last: u16,
+}
+
+/// Transport protocols of NetworkPolicy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names are the protocols'")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// The image entries of one pack. All matching entries apply; a denying one wins; no match is a denial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageLayer {
+    /// Entries in the pack's order.
+    pub entries: Vec<ImageEntry>,
+    /// Whose they are.
+    pub from: Origin,
+}
+
+/// One entry of `images`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageEntry {
+    /// Patterns over the normalised reference without tag and digest; `*` within a segment, `**` across.
+    pub patterns: Vec<String>,
+    /// Whether matching images are refused.
+    pub effect: ImageEffect,
+    /// What is asked of the digest.
+    pub digest: ImageDigest,
+    /// Field path.
+    pub at: String,
+}
+
+/// What an image entry does with a matching image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageEffect {
+    /// Allowed, if the entry's other demands are met.
+    Allow,
+    /// Refused.
+    Deny,
+}
+
+/// What is asked of an image's digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ImageDigest {
+    /// Nothing.
+    Any,
+    /// The reference must hold one.
+    Required,
+}
+
+/// Admission rules of all packs that take part.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Admission {
+    /// `variables.NAME` expressions, each distinct one once; [`crate::ir::Expr::Shared`] points here. Later ones may use earlier ones.
+    pub shared: Vec<Cel>,
+    /// Patterns of [`crate::ir::Expr::Matches`].
+    pub regexes: Vec<String>,
+    /// Rules, in the order of packs and then of the pack's text.
+    pub rules: Vec<AdmissionRule>,
+}
+
+/// One authored admission rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmissionRule {
+    /// Name, unique within its pack.
+    pub name: String,
+    /// Pack and field path.
+    pub origin: Origin,
+    /// When the rule is asked.
+    pub matches: Match,
+    /// Whether a rule over pods also judges the pod templates of workload kinds.
+    pub pod_templates: bool,
+    /// `variables`, by name and index into [`Admission::shared`], in the order of the text.
+    pub variables: Vec<(String, u32)>,
+    /// What must hold.
+    pub validations: Vec<Validation>,
+    /// What is written in first, in order.
+    pub mutations: Vec<Mutation>,
+    /// Key and string expression; written to the API server's audit log.
+    pub audit_annotations: Vec<(String, Cel)>,
+    /// What a failed validation does.
+    pub action: Action,
+}
+
+/// When a rule is asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// Any of these.
+    pub resources: Vec<ResourceRule>,
+    /// None of these.
+    pub exclude_resources: Vec<ResourceRule>,
+    /// Labels of the object's namespace, in addition to the subject's.
+    pub namespace_selector: Option<LabelSelector>,
+    /// Labels of the object (old or new).
+    pub object_selector: Option<LabelSelector>,
+    /// Name and boolean expression; all must hold. An error denies.
+    pub conditions: Vec<(String, Cel)>,
+}
+
+/// As `RuleWithOperations` in admissionregistration.k8s.io/v1; `*` is a wildcard; `resource/subresource`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct ResourceRule {
+    pub api_groups: Vec<String>,
+    pub api_versions: Vec<String>,
+    pub resources: Vec<String>,
+    pub operations: Vec<String>,
+}
+
+/// One validation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Validation {
+    /// Must be true.
+    pub expression: Cel,
+    /// What is said when it is not.
+    pub message: Option<String>,
+    /// The same, computed; an error or a non-string falls back to `message`.
+    pub message_expression: Option<Cel>,
+    /// A `metav1.StatusReason`, `Invalid` unless the author says otherwise.
+    pub reason: String,
+    /// What the author of the manifest can do about it.
+    pub remedy: Option<String>,
+}
+
+/// What a failed validation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Action {
+    /// Recorded in the audit annotations.
+    Audit,
+    /// A warning to the client.
+    Warn,
+    /// Refusal.
+    Deny,
+}
+
+/// One mutation, applied in memory and written by `/mutate`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Mutation {
+    /// Sets a field; `*` stands for every element of a list (`spec.containers[*].imagePullPolicy`).
+    Field {
+        /// Path segments: member names, `*` for all elements.
+        path: Vec<String>,
+        /// Whether an existing value is kept.
+        when: MutateWhen,
+        /// The value.
+        value: serde_json::Value,
+        /// Field path in the pack.
+        at: String,
+    },
+    /// A CEL expression that gives a list of JSON Patch operations (maps with `op`, `path`, `value`).
+    JsonPatch {
+        /// The expression.
+        expression: Cel,
+        /// Field path in the pack.
+        at: String,
+    },
+    /// A CEL expression that gives a partial object, merged as server-side apply would for maps; lists replace.
+    ApplyConfiguration {
+        /// The expression.
+        expression: Cel,
+        /// Field path in the pack.
+        at: String,
+    },
+}
+
+/// When a field mutation writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MutateWhen {
+    /// Only where the field is absent.
+    Absent,
+    /// Always.
+    Always,
+}
