@@ -39,7 +39,7 @@ pub struct Policy {
 }
 
 /// A pack that takes part, for provenance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PackSource {
     /// Name without version.
