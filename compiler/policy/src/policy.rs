@@ -138,8 +138,10 @@ pub enum LabelOperator {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Isolation {
-    /// The Pod Security level that each pod must meet.
-    pub pod_security: Option<Stated<PodSecurity>>,
+    /// The Pod Security levels that each pod must meet, **all** of them, strictest level first and newest version first; empty
+    /// constrains nothing. Usually one: a meet keeps two only where neither is at least as strict as the other, since
+    /// a level at one version both allows and denies what it does not at another.
+    pub pod_security: Vec<Stated<PodSecurity>>,
     /// The RuntimeClasses that a pod may name.
     pub runtime_class: Option<Stated<RuntimeClasses>>,
     /// `Forbidden`: a pod may not mount a service account token.
@@ -176,8 +178,20 @@ pub enum PodSecurityLevel {
 pub struct RuntimeClasses {
     /// By name, sorted.
     pub classes: Vec<RuntimeClass>,
-    /// The one that is written into a pod which names none; `None` after a meet that lost it: such a pod is denied.
-    pub default: Option<String>,
+    /// The defaults that the packs ask for, sorted. See [`RuntimeClasses::default_class`].
+    pub defaults: Vec<String>,
+}
+
+impl RuntimeClasses {
+    /// The class that is written into a pod which names none. `None`: no pack states one, two packs disagree, or a pack does not
+    /// allow it; such a pod is denied.
+    #[must_use]
+    pub fn default_class(&self) -> Option<&RuntimeClass> {
+        match self.defaults.as_slice() {
+            [only] => self.classes.iter().find(|class| &class.name == only),
+            _ => None,
+        }
+    }
 }
 
 /// A RuntimeClass of the cluster.
