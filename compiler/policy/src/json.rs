@@ -207,14 +207,15 @@ impl<'a> From<&'a serde_json::Value> for Json<'a> {
         match value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
-            Value::Number(number) => number
-                .as_i64()
-                .map_or_else(|| Json::Double(number.as_f64().unwrap_or(f64::NAN)), Json::Int),
+            Value::Number(number) => {
+                number.as_i64().map_or_else(|| Json::Double(number.as_f64().unwrap_or(f64::NAN)), Json::Int)
+            }
             Value::String(text) => Json::Str(Cow::Borrowed(text)),
             Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
-            Value::Object(map) => {
-                Json::Map(Map(map.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), value.into())).collect()))
-            }
+            Value::Object(map) => Json::Map(Map(map
+                .iter()
+                .map(|(key, value)| (Cow::Borrowed(key.as_str()), value.into()))
+                .collect())),
         }
     }
 }
@@ -273,7 +274,9 @@ impl<'de: 'a, 'a> Visitor<'de> for JsonVisitor<'a> {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'a>, E> {
-        i64::try_from(value).map(Json::Int).map_err(|_| E::custom(format!("integer `{value}` is beyond 64 bits with sign")))
+        i64::try_from(value)
+            .map(Json::Int)
+            .map_err(|_| E::custom(format!("integer `{value}` is beyond 64 bits with sign")))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Json<'a>, E> {
@@ -343,12 +346,10 @@ mod tests {
 
     #[test]
     fn integers_are_int_fractions_are_double_and_larger_ones_are_refused() {
-        assert_eq!(Json::parse(b"[1, -1, 1.0, 1e2]").unwrap().items(), [
-            Json::Int(1),
-            Json::Int(-1),
-            Json::Double(1.0),
-            Json::Double(100.0)
-        ]);
+        assert_eq!(
+            Json::parse(b"[1, -1, 1.0, 1e2]").unwrap().items(),
+            [Json::Int(1), Json::Int(-1), Json::Double(1.0), Json::Double(100.0)]
+        );
         assert!(Json::parse(b"9223372036854775808").is_err());
     }
 
@@ -356,7 +357,10 @@ mod tests {
     fn duplicate_keys_are_refused_and_order_does_not_matter_for_equality() {
         assert!(Json::parse(br#"{"a": 1, "a": 2}"#).is_err());
         assert!(Json::parse(br#"{"a": 1, "\u0061": 2}"#).is_err());
-        assert_eq!(Json::parse(br#"{"a": 1, "b": 2}"#).unwrap(), Json::parse(br#"{"b": 2, "a": 1}"#).unwrap());
+        assert_eq!(
+            Json::parse(br#"{"a": 1, "b": 2}"#).unwrap(),
+            Json::parse(br#"{"b": 2, "a": 1}"#).unwrap()
+        );
     }
 
     #[test]

@@ -1,0 +1,52 @@
+# Everything here does its own set-up on a Debian machine that has cargo, Python 3.11, Go 1.26 and Node 20.
+#   make demo    one pack becomes its controls and decides real pods
+#   make test    every test, with a real API server
+#   make lint    rustfmt, clippy, licences and bans
+#   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
+#   make fmt     formats the source
+SHELL := /bin/bash
+CARGO ?= cargo
+DENY_VERSION := 0.20.2
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: demo test lint bench bench-check fmt setup bless
+
+# What the tests and the demo run beside cargo: openssl and curl start the test control plane. By package name, only if missing.
+setup:
+	@missing=""; for program in openssl curl xz; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ]; then \
+	  packages=$${missing/xz/xz-utils}; \
+	  echo "installing$$packages"; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$packages; \
+	  else sudo apt-get update -qq && sudo apt-get install -y -qq $$packages; fi; \
+	fi
+
+demo: setup
+	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-webhook -p bailiwick-conformance --bins
+	@$(CARGO) run --locked --quiet -p bailiwick-conformance --bin demo
+
+test: setup
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet cargo-deny@$(DENY_VERSION)
+	$(CARGO) deny --locked check bans licenses sources
+
+bench:
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-conformance
+	target/release/bench compile
+	target/release/bench engine
+	target/release/bench webhook
+
+bench-check:
+	$(CARGO) run --locked --release --quiet -p bailiwick-conformance --bin bench -- check
+
+fmt:
+	$(CARGO) fmt --all
+
+# Rewrites golden files on purpose; look at the difference before you commit it.
+bless:
+	UPDATE_EXPECT=1 $(CARGO) test --locked --workspace

@@ -1,0 +1,107 @@
+//! A real Kubernetes API server for a test: `KUBECONFIG`'s if that is set, else one that `conformance/cluster/start.sh` starts
+//! on loopback and that ends with the value.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A running API server and how to reach it.
+#[derive(Debug)]
+pub struct Cluster {
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    started: Option<PathBuf>,
+}
+
+impl Cluster {
+    /// Connects to the cluster of `KUBECONFIG`, or starts one.
+    ///
+    /// # Errors
+    /// Nothing to start it from (no prebuilt control plane, no `KUBEBUILDER_ASSETS`, no Go), or it did not come up; the message says what to do.
+    pub fn start() -> Result<Self> {
+        if let Some(kubeconfig) = std::env::var_os("KUBECONFIG") {
+            return Ok(Self { kubeconfig: kubeconfig.into(), kubectl: "kubectl".into(), started: None });
+        }
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster");
+        let dir = std::env::temp_dir().join(format!("bailiwick-cluster-{}-{}", std::process::id(), unique()));
+        let started = Command::new(scripts.join("start.sh"))
+            .arg(&dir)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot run conformance/cluster/start.sh")?;
+        if !started.status.success() {
+            let _ = std::fs::remove_dir_all(&dir);
+            bail!(
+                "conformance/cluster/start.sh failed; its messages are above; set KUBECONFIG to use another cluster"
+            );
+        }
+        Ok(Self { kubeconfig: dir.join("kubeconfig"), kubectl: dir.join("bin/kubectl"), started: Some(dir) })
+    }
+
+    /// The kubeconfig file of an administrator.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Runs kubectl and gives back whatever it printed, however it ended.
+    ///
+    /// # Errors
+    /// kubectl could not be run.
+    pub fn kubectl_raw<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        args: I,
+        stdin: &str,
+    ) -> Result<Output> {
+        let mut child = Command::new(&self.kubectl)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run kubectl")?;
+        let mut pipe = child.stdin.take().context("kubectl has no standard input")?;
+        let text = stdin.to_owned();
+        // On a thread of its own: kubectl may fill its output before it has read everything.
+        let writer = std::thread::spawn(move || pipe.write_all(text.as_bytes()));
+        let output = child.wait_with_output()?;
+        let _ = writer.join();
+        Ok(output)
+    }
+
+    /// Runs kubectl, which must succeed, and gives back its standard output.
+    ///
+    /// # Errors
+    /// kubectl could not be run or failed; the message holds what it printed.
+    pub fn kubectl<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        args: I,
+        stdin: &str,
+    ) -> Result<String> {
+        let output = self.kubectl_raw(args, stdin)?;
+        if !output.status.success() {
+            bail!("kubectl failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let Some(dir) = &self.started else { return };
+        let stop = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/stop.sh");
+        let _ = Command::new(stop).arg(dir).stdin(Stdio::null()).status();
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// A number that no other call in this process gets.
+fn unique() -> usize {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}

@@ -1,0 +1,173 @@
+//! The table of `ARCHITECTURE.md` against what cargo resolves: direct edges between our crates, and what a crate must never
+//! see, however indirectly.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::root;
+
+/// What one of our crates may use of ours, and which outside crates must not stand in its resolved tree.
+struct Row {
+    name: &'static str,
+    may_use: &'static [&'static str],
+    never: &'static [&'static str],
+}
+
+const TABLE: &[Row] = &[
+    Row {
+        name: "bailiwick-policy",
+        may_use: &[],
+        never: &[
+            "cel",
+            "regorus",
+            "kube-core",
+            "kube-client",
+            "serde-saphyr",
+            "k8s-openapi",
+            "rustls",
+            "tokio",
+            "hyper",
+        ],
+    },
+    Row {
+        name: "bailiwick-crds",
+        may_use: &[],
+        never: &["kube-client", "kube-runtime", "tokio", "hyper", "rustls"],
+    },
+    Row {
+        name: "bailiwick-compiler",
+        may_use: &["bailiwick-policy", "bailiwick-crds"],
+        never: &["kube-client", "kube-runtime", "tokio", "hyper", "rustls"],
+    },
+    Row {
+        name: "bailiwick",
+        may_use: &["bailiwick-compiler", "bailiwick-policy"],
+        never: &["kube-client", "kube-runtime", "tokio", "hyper", "rustls"],
+    },
+    Row {
+        name: "bailiwick-webhook",
+        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-crds"],
+        never: &["openssl-sys", "ring", "native-tls"],
+    },
+    Row {
+        name: "bailiwick-conformance",
+        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-crds", "bailiwick-webhook"],
+        never: &["openssl-sys"],
+    },
+];
+
+/// The resolved tree: for each package its direct normal and build dependencies. Test-only dependencies do not count.
+struct Resolved {
+    names: BTreeMap<String, String>,
+    edges: BTreeMap<String, Vec<String>>,
+    members: BTreeSet<String>,
+}
+
+impl Resolved {
+    fn read() -> Self {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "metadata",
+                "--format-version=1",
+                "--locked",
+                "--filter-platform=x86_64-unknown-linux-gnu",
+            ])
+            .current_dir(root())
+            .output()
+            .expect("cargo metadata runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
+        let list = |value: &Value| value.as_array().expect("a list").clone();
+        let names = list(&metadata["packages"]).iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
+        let edges = list(&metadata["resolve"]["nodes"])
+            .iter()
+            .map(|node| {
+                let deps = list(&node["deps"]);
+                let counted = deps
+                    .iter()
+                    .filter(|dep| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev"));
+                (text(&node["id"]), counted.map(|dep| text(&dep["pkg"])).collect())
+            })
+            .collect();
+        let members = list(&metadata["workspace_members"]).iter().map(text).collect();
+        Self { names, edges, members }
+    }
+
+    fn id(&self, name: &str) -> &str {
+        let found = self.members.iter().find(|id| self.names[*id] == name);
+        found.unwrap_or_else(|| panic!("no package `{name}` in the workspace"))
+    }
+}
+
+/// Names of everything that is linked into a package or runs in its build, as cargo resolves its features when it is built alone.
+fn linked(name: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--edges=normal,build",
+            "--target=x86_64-unknown-linux-gnu",
+            "--prefix=none",
+        ])
+        .args(["--format={p}", "--package", name])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_member_stands_in_the_table() {
+    let resolved = Resolved::read();
+    let members: BTreeSet<&str> = resolved.members.iter().map(|id| resolved.names[id].as_str()).collect();
+    let rows: BTreeSet<&str> = TABLE.iter().map(|row| row.name).collect();
+    assert_eq!(members, rows);
+}
+
+#[test]
+fn crates_use_only_what_their_row_lists() {
+    let resolved = Resolved::read();
+    let ours: BTreeSet<&str> = TABLE.iter().map(|row| row.name).collect();
+    for row in TABLE {
+        for dep in &resolved.edges[resolved.id(row.name)] {
+            let dep = resolved.names[dep].as_str();
+            assert!(!ours.contains(dep) || row.may_use.contains(&dep), "`{}` may not use `{dep}`", row.name);
+        }
+    }
+}
+
+#[test]
+fn nothing_forbidden_stands_in_a_resolved_tree() {
+    for row in TABLE {
+        let linked = linked(row.name);
+        for never in row.never {
+            assert!(
+                !linked.contains(*never),
+                "`{}` must never see `{never}`; cargo tree -i {never} tells the way",
+                row.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_list_of_what_is_linked_is_not_empty() {
+    // The guard itself bites: the webhook is async and the compiler parses CEL, and the lists must say so.
+    assert!(linked("bailiwick-webhook").contains("tokio"));
+    assert!(linked("bailiwick-compiler").contains("cel"));
+}
+
+#[test]
+fn a_second_cel_parser_is_only_an_oracle() {
+    for name in ["bailiwick", "bailiwick-webhook"] {
+        let linked = linked(name);
+        for other in ["cel-interpreter", "kube-cel", "cel-parser", "cel-core"] {
+            assert!(!linked.contains(other), "`{name}` links `{other}` beside `cel`");
+        }
+    }
+}
