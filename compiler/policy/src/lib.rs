@@ -9,6 +9,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "admission")]
+pub mod admission;
 pub mod decision;
 pub mod ir;
 pub mod json;
