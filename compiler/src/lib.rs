@@ -1,2 +1,11 @@
-//! Skeleton.
+//! From the text of a policy pack to diagnostics, the compiled policy and every artifact. No I/O: files come in as bytes
+//! and go out as bytes.
+//!
+//! ```text
+//! PackSources ► yaml ► schema_check ► resolve (fragments, parameters, extends) ► lower, meet ► policy::Policy ► emit
+//! ```
 #![forbid(unsafe_code)]
+
+pub mod check;
+pub mod diagnostic;
+pub mod source;

@@ -1,0 +1,408 @@
+//! What the compiler has to say about a pack: a code, a place, a message and what to do about it.
+//!
+//! Not the drawing of it: a diagnostic knows its field path and, once [`crate::yaml::SourceMap`] has been asked, its bytes in
+//! a file; terminals, JSON and SARIF are the command line's. Nothing here stops at the first error: checks collect.
+//!
+//! Terms. *Code*: a number that stays for ever, with a page of documentation (`bailiwick explain BW0104`), defined in one
+//! file of [`crate::check`]. *Field path*: `spec.network.egress[0].to`, from the root of the document.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; changes nothing.
+    Note,
+    /// Probably not what the author wants; the pack compiles.
+    Warning,
+    /// The pack does not compile.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        })
+    }
+}
+
+/// A diagnostic code. Defined once, in `check/bwNNNN_name.rs`, as `CODE`; [`crate::check::codes`] lists them all.
+#[derive(Clone, Copy)]
+pub struct Code {
+    id: &'static str,
+    title: &'static str,
+    severity: Severity,
+    source: &'static str,
+}
+
+impl Code {
+    /// Defines a code. `source` is the text of the defining file: its `//!` lines are the documentation.
+    #[must_use]
+    pub const fn new(id: &'static str, title: &'static str, severity: Severity, source: &'static str) -> Self {
+        Self { id, title, severity, source }
+    }
+
+    /// `BW0104`.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        self.id
+    }
+
+    /// A few words: `unknown field`.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.title
+    }
+
+    /// How grave it is unless the diagnostic says otherwise.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        self.severity
+    }
+
+    /// The documentation in Markdown: the `//!` lines of the defining file.
+    #[must_use]
+    pub fn documentation(self) -> String {
+        let mut text = String::new();
+        for line in self.source.lines().map_while(|line| line.strip_prefix("//!")) {
+            text.push_str(line.strip_prefix(' ').unwrap_or(line));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Code {}
+
+impl fmt::Display for Code {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(self.id)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(self.id)
+    }
+}
+
+/// One step of a [`FieldPath`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Segment {
+    /// A member of an object.
+    Member(String),
+    /// An element of a list, from 0.
+    Index(usize),
+}
+
+/// A path from the root of a document. Written `spec.rules[0].name`; a member that is not a plain name is quoted:
+/// `metadata.labels['app.kubernetes.io/name']`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldPath(Vec<Segment>);
+
+impl FieldPath {
+    /// The document itself.
+    #[must_use]
+    pub const fn root() -> Self {
+        Self(Vec::new())
+    }
+
+    /// `spec`, where nearly every path begins.
+    #[must_use]
+    pub fn spec() -> Self {
+        Self::root().member("spec")
+    }
+
+    /// This path and a member of what it names.
+    #[must_use]
+    pub fn member(&self, name: impl Into<String>) -> Self {
+        self.join(Segment::Member(name.into()))
+    }
+
+    /// This path and an element of what it names.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        self.join(Segment::Index(index))
+    }
+
+    /// This path and a further step.
+    #[must_use]
+    pub fn join(&self, segment: Segment) -> Self {
+        let mut segments = Vec::with_capacity(self.0.len() + 1);
+        segments.extend_from_slice(&self.0);
+        segments.push(segment);
+        Self(segments)
+    }
+
+    /// What holds this; `None` for the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, rest) = self.0.split_last()?;
+        Some(Self(rest.to_vec()))
+    }
+
+    /// The steps.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
+    /// Whether this is `other` or lies within it.
+    #[must_use]
+    pub fn starts_with(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+}
+
+impl From<Vec<Segment>> for FieldPath {
+    fn from(segments: Vec<Segment>) -> Self {
+        Self(segments)
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'$' | b'*'))
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        for (position, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Index(index) => write!(out, "[{index}]")?,
+                Segment::Member(name) if is_plain(name) => {
+                    if position > 0 {
+                        out.write_str(".")?;
+                    }
+                    out.write_str(name)?;
+                }
+                Segment::Member(name) => write!(out, "['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that is no field path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a field path: `{0}`")]
+pub struct NotAFieldPath(String);
+
+impl FromStr for FieldPath {
+    type Err = NotAFieldPath;
+
+    /// Reads what [`fmt::Display`] writes.
+    fn from_str(text: &str) -> Result<Self, NotAFieldPath> {
+        let wrong = || NotAFieldPath(text.to_owned());
+        let mut segments = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            if let Some(quoted) = rest.strip_prefix("['") {
+                let (name, after) = quoted_member(quoted).ok_or_else(wrong)?;
+                segments.push(Segment::Member(name));
+                rest = after;
+            } else if let Some(index) = rest.strip_prefix('[') {
+                let (digits, after) = index.split_once(']').ok_or_else(wrong)?;
+                segments.push(Segment::Index(digits.parse().map_err(|_| wrong())?));
+                rest = after;
+            } else {
+                let member = if segments.is_empty() { rest } else { rest.strip_prefix('.').ok_or_else(wrong)? };
+                let end = member.find(['.', '[']).unwrap_or(member.len());
+                let (name, after) = member.split_at_checked(end).ok_or_else(wrong)?;
+                if !is_plain(name) {
+                    return Err(wrong());
+                }
+                segments.push(Segment::Member(name.to_owned()));
+                rest = after;
+            }
+        }
+        Ok(Self(segments))
+    }
+}
+
+/// The member after `['`, unescaped, and what follows `']`.
+fn quoted_member(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut chars = text.chars();
+    loop {
+        match chars.next()? {
+            '\\' => name.push(chars.next()?),
+            '\'' => return Some((name, chars.as_str().strip_prefix(']')?)),
+            other => name.push(other),
+        }
+    }
+}
+
+/// Bytes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the file, as in [`crate::source::SourceFile::name`].
+    pub file: String,
+    /// Byte range in its text.
+    pub bytes: Range<usize>,
+}
+
+/// Another place that a diagnostic speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// The pack, when it is not the one under compilation.
+    pub pack: Option<String>,
+    /// Where in it.
+    pub at: FieldPath,
+    /// Bytes of the file, once known.
+    pub place: Option<Place>,
+    /// What is there, as `first declared here`.
+    pub message: String,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// Which kind of finding.
+    pub code: Code,
+    /// How grave.
+    pub severity: Severity,
+    /// The pack it is about, when that is not the one under compilation but one that it extends.
+    pub pack: Option<String>,
+    /// The field it is about; the root where the text is not yet a tree.
+    pub at: FieldPath,
+    /// Byte range within the text of the scalar at `at`, as CEL errors have it.
+    pub within: Option<Range<usize>>,
+    /// Whether the finding is about the key at `at` (an unknown field), not its value.
+    pub about: About,
+    /// Bytes of the file, once known.
+    pub place: Option<Place>,
+    /// What is wrong, in a sentence without full stop, user input in backticks.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Other places that matter here.
+    pub related: Vec<Related>,
+}
+
+/// Which part of a member a finding is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum About {
+    /// The value.
+    #[default]
+    Value,
+    /// The key.
+    Key,
+}
+
+impl Diagnostic {
+    /// A finding with the code's own severity, about the value at `at`.
+    #[must_use]
+    pub fn new(code: Code, at: FieldPath, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            pack: None,
+            at,
+            within: None,
+            about: About::Value,
+            place: None,
+            message: message.into(),
+            help: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// About a byte range of the scalar's text.
+    #[must_use]
+    pub fn with_range(mut self, within: Range<usize>) -> Self {
+        self.within = Some(within);
+        self
+    }
+
+    /// About the key, not the value.
+    #[must_use]
+    pub const fn about_key(mut self) -> Self {
+        self.about = About::Key;
+        self
+    }
+
+    /// At these bytes of a file.
+    #[must_use]
+    pub fn with_place(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// In a pack that is extended; `None` for the pack under compilation.
+    #[must_use]
+    pub fn in_pack(mut self, pack: Option<String>) -> Self {
+        self.pack = pack;
+        self
+    }
+
+    /// With another place of the same pack that matters.
+    #[must_use]
+    pub fn with_related(mut self, at: FieldPath, message: impl Into<String>) -> Self {
+        self.related.push(Related { pack: self.pack.clone(), at, place: None, message: message.into() });
+        self
+    }
+}
+
+/// Plain text without drawing, for tests and logs: `error[BW0104] at spec.sandboxs: unknown field ...`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{}[{}]", self.severity, self.code)?;
+        if let Some(pack) = &self.pack {
+            write!(out, " in `{pack}`")?;
+        }
+        if !self.at.segments().is_empty() {
+            write!(out, " at {}", self.at)?;
+        }
+        if let Some(within) = &self.within {
+            write!(out, " ({}..{})", within.start, within.end)?;
+        }
+        write!(out, ": {}", self.message)?;
+        if let Some(help) = &self.help {
+            write!(out, "\n  help: {help}")?;
+        }
+        for related in &self.related {
+            write!(out, "\n  {}: {}", related.at, related.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether any finding is an error.
+#[must_use]
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_path_reads_what_it_writes() {
+        let path = FieldPath::spec().member("rules").index(3).member("a.b/c'd").member("x");
+        assert_eq!(path.to_string(), r"spec.rules[3]['a.b/c\'d'].x");
+        assert_eq!(path.to_string().parse(), Ok(path));
+        assert_eq!("".parse(), Ok(FieldPath::root()));
+        for wrong in ["a..b", "a[", "a[x]", "['a'", "a]b", ".a"] {
+            assert!(wrong.parse::<FieldPath>().is_err(), "{wrong}");
+        }
+    }
+}
