@@ -8,4 +8,6 @@
 
 pub mod check;
 pub mod diagnostic;
+pub mod meet;
+pub mod reach;
 pub mod source;
