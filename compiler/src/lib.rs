@@ -6,8 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod cel;
 pub mod check;
 pub mod diagnostic;
-pub mod meet;
-pub mod reach;
 pub mod source;

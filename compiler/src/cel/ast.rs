@@ -1,0 +1,88 @@
+//! The syntax tree of one expression, owned by us: what the author wrote, macros not expanded, with spans.
+//!
+//! Not the parser's tree (that one is dropped on the parser's thread) and not yet resolved: names are strings here.
+
+use bailiwick_policy::ir::{Const, Func};
+
+/// A part of the source, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Span {
+    /// The smallest span around both.
+    pub(super) fn to(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// A name and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Name {
+    pub(super) text: String,
+    pub(super) span: Span,
+}
+
+/// A node with its span.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ast {
+    pub(super) span: Span,
+    pub(super) node: Node,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    /// A scalar literal.
+    Literal(Const),
+    /// A bare name; a leading dot (absolute name) is kept.
+    Ident(String),
+    /// `operand.field`.
+    Select(Box<Ast>, Name),
+    /// `operand.?field`.
+    OptSelect(Box<Ast>, Name),
+    /// `operand[index]`.
+    Index(Box<Ast>, Box<Ast>),
+    /// `operand[?index]`.
+    OptIndex(Box<Ast>, Box<Ast>),
+    /// `a && b && …`, flattened.
+    And(Vec<Ast>),
+    /// `a || b || …`, flattened.
+    Or(Vec<Ast>),
+    /// `!a`.
+    Not(Box<Ast>),
+    /// `a ? b : c`.
+    Cond(Box<Ast>, Box<Ast>, Box<Ast>),
+    /// A list; whether an element is optional.
+    List(Vec<(Ast, bool)>),
+    /// A map; whether an entry is optional.
+    Map(Vec<(Ast, Ast, bool)>),
+    /// `name{…}`, which no environment of ours knows.
+    Message(String),
+    /// An operator.
+    Operator(Func, Vec<Ast>),
+    /// `name(args)` or `target.name(args)`; macros too.
+    Call(Option<Box<Ast>>, Name, Vec<Ast>),
+}
+
+impl Ast {
+    /// `a.b.c` as a dotted name, if the node is nothing but names.
+    pub(super) fn dotted(&self) -> Option<String> {
+        match &self.node {
+            Node::Ident(name) => Some(name.trim_start_matches('.').to_owned()),
+            Node::Select(operand, field) => Some(format!("{}.{}", operand.dotted()?, field.text)),
+            _ => None,
+        }
+    }
+
+    /// The first name of a dotted name.
+    pub(super) fn root(&self) -> Option<&str> {
+        match &self.node {
+            Node::Ident(name) => Some(name),
+            Node::Select(operand, _) => operand.root(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Calls by name: macros, functions in a namespace, methods, and what is known better when an argument is constant.
+
+use bailiwick_policy::ir::{Const, Expr, Func};
+
+use super::ast::{Ast, Name, Span};
+use super::check::{Checker, Typed};
+use super::error::{CelError, CelErrorKind, did_you_mean};
+use super::overloads::{self, Overloads, Signature};
+use super::types::Type;
+use super::{fold, macros};
+
+impl Checker<'_> {
+    pub(super) fn call(&mut self, target: Option<&Ast>, name: &Name, arguments: &[Ast], span: Span) -> Typed {
+        if let Some(expanded) = self.expand(target, name, arguments, span) {
+            return expanded;
+        }
+        // `math.greatest(…)` is a function's name, unless a macro binds `math`.
+        let qualified = target
+            .filter(|target| target.root().is_some_and(|root| !self.is_local(root)))
+            .and_then(Ast::dotted)
+            .map(|namespace| format!("{namespace}.{}", name.text))
+            .filter(|qualified| overloads::named(qualified).next().is_some());
+        let (target, text) = match &qualified {
+            Some(qualified) => (None, qualified.as_str()),
+            None => (target, name.text.trim_start_matches('.')),
+        };
+        let receiver = target.map(|target| self.node(target));
+        let lowered: Vec<Typed> = arguments.iter().map(|argument| self.node(argument)).collect();
+        let known: Vec<&Overloads> = overloads::named(text).collect();
+        if known.is_empty() {
+            return self.unknown(text, name.span);
+        }
+        let types: Vec<Type> = lowered.iter().map(|argument| argument.of.clone()).collect();
+        let of_receiver = receiver.as_ref().map(|receiver| &receiver.of);
+        let found = known.iter().find_map(|overloads| {
+            let of = overloads::result(&overloads.signatures, of_receiver, &types)
+                .or_else(|| variadic(overloads.func, &types))?;
+            Some((overloads.func, of))
+        });
+        let Some((func, of)) = found else {
+            return self.no_overload(text, &known, of_receiver, &types, span);
+        };
+        let parts: Vec<Expr> = receiver.into_iter().chain(lowered).map(|part| part.expr).collect();
+        self.pattern(func, &parts, arguments, span);
+        Typed::new(self.lowered(func, parts), of)
+    }
+
+    /// `matches` with a constant pattern refers to the policy's patterns; everything else is a call.
+    fn lowered(&mut self, func: Func, mut parts: Vec<Expr>) -> Expr {
+        if func == Func::MatchesDynamic && parts.len() == 2 {
+            if let Some(Expr::Const(Const::Str(pattern))) = parts.get(1) {
+                let index = self.interner.pattern(pattern);
+                parts.truncate(1);
+                return parts
+                    .pop()
+                    .map_or(Expr::Const(Const::Null), |text| Expr::Matches(Box::new(text), index));
+            }
+        }
+        fold::call(func, parts)
+    }
+
+    /// Compiles a constant pattern now, so that a wrong one is an error of the pack and not of a request.
+    fn pattern(&mut self, func: Func, parts: &[Expr], arguments: &[Ast], span: Span) {
+        if !matches!(func, Func::MatchesDynamic | Func::Find | Func::FindAll) {
+            return;
+        }
+        let Some(Expr::Const(Const::Str(pattern))) = parts.get(1) else { return };
+        let Err(error) = macros::compile_pattern(pattern) else { return };
+        // The pattern is the last argument of `matches(text, pattern)` and the first of the methods.
+        let at = arguments
+            .get(1 - usize::from(parts.len() > arguments.len()))
+            .map_or(span, |argument| argument.span);
+        self.report(CelError::new(CelErrorKind::Regex, at.start, at.end - at.start, error));
+    }
+
+    fn unknown(&mut self, name: &str, span: Span) -> Typed {
+        let mut error = CelError::new(
+            CelErrorKind::Reference,
+            span.start,
+            span.end - span.start,
+            format!("no function `{name}`"),
+        );
+        error.help = did_you_mean(name, overloads::names().chain(macros::NAMES.iter().copied()));
+        self.report(error)
+    }
+
+    fn no_overload(
+        &mut self,
+        name: &str,
+        known: &[&Overloads],
+        receiver: Option<&Type>,
+        types: &[Type],
+        span: Span,
+    ) -> Typed {
+        let given = Signature { receiver: receiver.cloned(), arguments: types.to_vec(), result: Type::Dyn };
+        let mut shown: Vec<String> = known
+            .iter()
+            .flat_map(|overloads| &overloads.signatures)
+            .map(|signature| signature.show(name))
+            .collect();
+        shown.dedup();
+        self.report(
+            CelError::new(
+                CelErrorKind::Type,
+                span.start,
+                span.end - span.start,
+                format!("no matching overload for `{}`", given.show(name)),
+            )
+            .help(format!("there is {}", shown.join(", "))),
+        )
+    }
+}
+
+/// `math.greatest` and `math.least` take any number of numbers.
+fn variadic(func: Func, types: &[Type]) -> Option<Type> {
+    let numbers = !types.is_empty() && types.iter().all(Type::may_be_number);
+    (matches!(func, Func::Greatest | Func::Least) && numbers).then(|| {
+        let first = types.first().cloned().unwrap_or(Type::Dyn);
+        if types.iter().all(|of| *of == first) { first } else { Type::Dyn }
+    })
+}

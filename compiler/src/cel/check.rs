@@ -1,0 +1,241 @@
+//! Resolves names, checks types and lowers, in one walk: each node gives its lowered form and its type.
+//!
+//! All errors of a text are collected: a node in error counts as `dyn`, so that it causes no others.
+
+use bailiwick_policy::ir::{Const, Expr, Func};
+
+use super::ast::{Ast, Node, Span};
+use super::context::{Context, Literals};
+use super::error::{CelError, CelErrorKind};
+use super::intern::Interner;
+use super::types::Type;
+
+/// A lowered node and its type.
+pub(super) struct Typed {
+    pub(super) expr: Expr,
+    pub(super) of: Type,
+}
+
+impl Typed {
+    pub(super) fn new(expr: Expr, of: Type) -> Self {
+        Self { expr, of }
+    }
+
+    /// What stands for a node in error; never evaluated.
+    pub(super) fn error() -> Self {
+        Self { expr: Expr::Const(Const::Null), of: Type::Dyn }
+    }
+}
+
+/// A variable that a macro binds; its slot is its place in [`Checker::locals`].
+pub(super) struct Local {
+    pub(super) name: String,
+    pub(super) of: Type,
+}
+
+/// The state of one walk.
+pub(super) struct Checker<'a> {
+    pub(super) context: &'a Context,
+    pub(super) interner: &'a mut Interner,
+    pub(super) locals: Vec<Local>,
+    pub(super) slots: u16,
+    pub(super) errors: Vec<CelError>,
+}
+
+/// Checks and lowers a whole expression: its lowered form, how many slots it needs, and its type.
+pub(super) fn check(
+    ast: &Ast,
+    context: &Context,
+    interner: &mut Interner,
+) -> Result<(Expr, u16, Type), Vec<CelError>> {
+    let mut checker = Checker { context, interner, locals: Vec::new(), slots: 0, errors: Vec::new() };
+    let Typed { expr, of } = checker.node(ast);
+    if checker.errors.is_empty() && !of.fits(&context.expected) {
+        checker.type_error(ast.span, format!("must be {}, is {of}", context.expected));
+    }
+    if checker.errors.is_empty() {
+        return Ok((expr, checker.slots, of));
+    }
+    checker.errors.sort_by_key(|error| error.offset);
+    Err(checker.errors)
+}
+
+impl Checker<'_> {
+    pub(super) fn report(&mut self, error: CelError) -> Typed {
+        self.errors.push(error);
+        Typed::error()
+    }
+
+    pub(super) fn type_error(&mut self, span: Span, message: impl Into<String>) -> Typed {
+        self.report(CelError::new(CelErrorKind::Type, span.start, span.end - span.start, message))
+    }
+
+    pub(super) fn node(&mut self, ast: &Ast) -> Typed {
+        match &ast.node {
+            Node::Literal(value) => Typed::new(Expr::Const(value.clone()), type_of(value)),
+            Node::Ident(name) => self.ident(name, ast.span),
+            Node::Select(operand, name) => self.select(operand, name),
+            Node::OptSelect(operand, name) => self.opt_select(operand, name),
+            Node::Index(operand, index) => self.index(operand, index, ast.span),
+            Node::OptIndex(operand, index) => self.opt_index(operand, index),
+            Node::And(parts) => Typed::new(Expr::And(self.conditions(parts, "&&")), Type::Bool),
+            Node::Or(parts) => Typed::new(Expr::Or(self.conditions(parts, "||")), Type::Bool),
+            Node::Not(operand) => {
+                let value = self.condition(operand, "!");
+                Typed::new(Expr::Not(Box::new(value)), Type::Bool)
+            }
+            Node::Cond(condition, then, otherwise) => self.cond(condition, then, otherwise, ast.span),
+            Node::List(items) => self.list(items),
+            Node::Map(entries) => self.map(entries),
+            Node::Message(name) => self.report(
+                CelError::new(
+                    CelErrorKind::Reference,
+                    ast.span.start,
+                    ast.span.end - ast.span.start,
+                    format!("no message type `{name}`"),
+                )
+                .help("write a map: `{'field': value}`"),
+            ),
+            Node::Operator(func, parts) => self.operator(*func, parts, ast.span),
+            Node::Call(target, name, arguments) => self.call(target.as_deref(), name, arguments, ast.span),
+        }
+    }
+
+    fn conditions(&mut self, parts: &[Ast], operator: &str) -> Vec<Expr> {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match (self.condition(part, operator), operator) {
+                (Expr::And(inner), "&&") | (Expr::Or(inner), "||") => flat.extend(inner),
+                (other, _) => flat.push(other),
+            }
+        }
+        flat
+    }
+
+    /// A node that must be a boolean.
+    pub(super) fn condition(&mut self, ast: &Ast, of_what: &str) -> Expr {
+        let Typed { expr, of } = self.node(ast);
+        if !of.fits(&Type::Bool) {
+            self.type_error(ast.span, format!("`{of_what}` needs bool, this is {of}"));
+        }
+        expr
+    }
+
+    fn cond(&mut self, condition: &Ast, then: &Ast, otherwise: &Ast, span: Span) -> Typed {
+        let condition = self.condition(condition, "? :");
+        let then = self.node(then);
+        let otherwise = self.node(otherwise);
+        let Some(of) = then.of.join(&otherwise.of) else {
+            return self.type_error(
+                span,
+                format!("`? :` gives {} or {}: both must be of one type", then.of, otherwise.of),
+            );
+        };
+        match condition {
+            Expr::Const(Const::Bool(true)) => Typed::new(then.expr, of),
+            Expr::Const(Const::Bool(false)) => Typed::new(otherwise.expr, of),
+            condition => {
+                let parts = (Box::new(condition), Box::new(then.expr), Box::new(otherwise.expr));
+                Typed::new(Expr::Cond(parts.0, parts.1, parts.2), of)
+            }
+        }
+    }
+
+    /// The type of a literal's element joined with what came before it.
+    fn element(&mut self, so_far: Option<Type>, of: Type, span: Span, what: &str) -> Type {
+        let Some(before) = so_far else { return of };
+        before.join(&of).unwrap_or_else(|| {
+            if self.context.literals == Literals::Mixed {
+                return Type::Dyn;
+            }
+            self.errors.push(
+                CelError::new(
+                    CelErrorKind::Type,
+                    span.start,
+                    span.end - span.start,
+                    format!("{what} is {of}, those before it are {before}"),
+                )
+                .help("wrap one of them in `dyn(…)` if that is meant"),
+            );
+            Type::Dyn
+        })
+    }
+
+    /// The type inside an element or entry written with `?`.
+    fn unwrapped(&mut self, of: Type, optional: bool, span: Span) -> Type {
+        match of {
+            Type::Optional(inner) if optional => (*inner).clone(),
+            of if !optional || of == Type::Dyn => of,
+            of => self.type_error(span, format!("`?` needs an optional, this is {of}")).of,
+        }
+    }
+
+    fn list(&mut self, items: &[(Ast, bool)]) -> Typed {
+        let mut element = None;
+        let mut lowered = Vec::with_capacity(items.len());
+        for (item, optional) in items {
+            let Typed { expr, of } = self.node(item);
+            let of = self.unwrapped(of, *optional, item.span);
+            element = Some(self.element(element, of, item.span, "this element"));
+            lowered.push((expr, *optional));
+        }
+        Typed::new(super::fold::list(lowered), Type::list(element.unwrap_or(Type::Dyn)))
+    }
+
+    fn map(&mut self, entries: &[(Ast, Ast, bool)]) -> Typed {
+        let (mut keys, mut values) = (None, None);
+        let mut lowered = Vec::with_capacity(entries.len());
+        for (key, value, optional) in entries {
+            let lowered_key = self.node(key);
+            if !matches!(lowered_key.of, Type::Dyn | Type::Bool | Type::Int | Type::Uint | Type::String) {
+                self.type_error(
+                    key.span,
+                    format!("a map's key is bool, int, uint or string, this is {}", lowered_key.of),
+                );
+            }
+            keys = Some(self.element(keys, lowered_key.of, key.span, "this key"));
+            let lowered_value = self.node(value);
+            let of = self.unwrapped(lowered_value.of, *optional, value.span);
+            values = Some(self.element(values, of, value.span, "this value"));
+            lowered.push((lowered_key.expr, lowered_value.expr, *optional));
+        }
+        let of = Type::map(keys.unwrap_or(Type::Dyn), values.unwrap_or(Type::Dyn));
+        Typed::new(super::fold::map(lowered), of)
+    }
+
+    fn operator(&mut self, func: Func, parts: &[Ast], span: Span) -> Typed {
+        let arguments: Vec<Typed> = parts.iter().map(|part| self.node(part)).collect();
+        let types: Vec<Type> = arguments.iter().map(|argument| argument.of.clone()).collect();
+        let Some(of) = super::overloads::operator(func, &types) else {
+            let sign = func.name().trim_matches(|c| c == '_' || c == '@');
+            let types: Vec<String> = types.iter().map(Type::to_string).collect();
+            return self.type_error(span, format!("`{sign}` does not take {}", types.join(" and ")));
+        };
+        let arguments = arguments.into_iter().map(|argument| argument.expr).collect();
+        Typed::new(super::fold::call(func, arguments), of)
+    }
+}
+
+/// The type of a constant.
+pub(super) fn type_of(value: &Const) -> Type {
+    let joined = |types: Vec<Type>| {
+        let mut types = types.into_iter();
+        let first = types.next().unwrap_or(Type::Dyn);
+        types.fold(first, |so_far, of| so_far.join(&of).unwrap_or(Type::Dyn))
+    };
+    match value {
+        Const::Null => Type::Null,
+        Const::Bool(_) => Type::Bool,
+        Const::Int(_) => Type::Int,
+        Const::Uint(_) => Type::Uint,
+        Const::Double(_) => Type::Double,
+        Const::Str(_) => Type::String,
+        Const::Bytes(_) => Type::Bytes,
+        Const::List(items) => Type::list(joined(items.iter().map(type_of).collect())),
+        Const::Map(entries) => Type::map(
+            joined(entries.iter().map(|(key, _)| type_of(key)).collect()),
+            joined(entries.iter().map(|(_, value)| type_of(value)).collect()),
+        ),
+        Const::Type(_) => Type::Type,
+    }
+}

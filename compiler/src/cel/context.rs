@@ -1,0 +1,143 @@
+//! What an expression may name: roots with their types, parameters, the pack, `variables`, and the type it must have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_policy::ir::Const;
+
+use super::types::Type;
+
+/// A bound parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its type, as declared.
+    pub of: Type,
+    /// Its value.
+    pub value: Const,
+}
+
+/// Whether `pod.allContainers` and `pod.mainContainers` can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodAccess {
+    /// The rule matches pods or pod templates only.
+    Available,
+    /// The rule may be asked about other objects.
+    Absent,
+}
+
+/// Whether the elements of one list or map literal may differ in type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literals {
+    /// As in CEL.
+    Mixed,
+    /// As in the API server's environment, which refuses mixed ones when it compiles a policy.
+    Uniform,
+}
+
+/// What an expression may name. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Type of `object`; for rules over pod templates that of a pod.
+    pub object: Type,
+    /// Type of `oldObject`.
+    pub old_object: Type,
+    /// Type of `request`.
+    pub request: Type,
+    /// Type of `namespaceObject`.
+    pub namespace_object: Type,
+    /// `params`, by name.
+    pub params: Arc<BTreeMap<String, Parameter>>,
+    /// Name and version of the pack, for `pack.name` and `pack.version`.
+    pub pack: Arc<(String, String)>,
+    /// Whether `pod` is there.
+    pub pod: PodAccess,
+    /// What the expression must be; `dyn`: anything.
+    pub expected: Type,
+    /// Whether literals may mix types.
+    pub literals: Literals,
+    variables: Vec<(String, Type, u32)>,
+}
+
+impl Context {
+    /// The environment of an admission rule over objects of this type (`dyn` when rules match several kinds).
+    #[must_use]
+    pub fn admission(object: Type) -> Self {
+        Self {
+            old_object: object.clone(),
+            object,
+            request: request(),
+            namespace_object: Type::of_kind("", "v1", "Namespace"),
+            params: Arc::default(),
+            pack: Arc::default(),
+            pod: PodAccess::Absent,
+            expected: Type::Dyn,
+            literals: Literals::Mixed,
+            variables: Vec::new(),
+        }
+    }
+
+    /// The same for an expression that must have this type.
+    #[must_use]
+    pub fn expecting(&self, expected: Type) -> Self {
+        Self { expected, ..self.clone() }
+    }
+
+    /// Declares `variables.NAME`, the shared expression of this index.
+    pub fn declare(&mut self, name: &str, of: Type, index: u32) {
+        self.variables.push((name.to_owned(), of, index));
+    }
+
+    /// The variable of this name; the last one declared.
+    pub(super) fn variable(&self, name: &str) -> Option<(&Type, u32)> {
+        self.variables.iter().rev().find(|(known, ..)| known == name).map(|(_, of, index)| (of, *index))
+    }
+
+    /// The names of all variables.
+    pub(super) fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|(name, ..)| name.as_str())
+    }
+}
+
+/// `admission.k8s.io/v1 AdmissionRequest` as expressions see it: without `object`, `oldObject` (roots of their own).
+/// <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>
+fn request() -> Type {
+    let kind = || {
+        Type::record(
+            "GroupVersionKind",
+            [("group", Type::String), ("version", Type::String), ("kind", Type::String)],
+        )
+    };
+    let resource = || {
+        Type::record(
+            "GroupVersionResource",
+            [("group", Type::String), ("version", Type::String), ("resource", Type::String)],
+        )
+    };
+    let user = Type::record(
+        "UserInfo",
+        [
+            ("username", Type::String),
+            ("uid", Type::String),
+            ("groups", Type::list(Type::String)),
+            ("extra", Type::map(Type::String, Type::list(Type::String))),
+        ],
+    );
+    Type::record(
+        "AdmissionRequest",
+        [
+            ("uid", Type::String),
+            ("kind", kind()),
+            ("resource", resource()),
+            ("subResource", Type::String),
+            ("requestKind", kind()),
+            ("requestResource", resource()),
+            ("requestSubResource", Type::String),
+            ("name", Type::String),
+            ("namespace", Type::String),
+            ("operation", Type::String),
+            ("userInfo", user),
+            ("dryRun", Type::Bool),
+            ("options", Type::Dyn),
+        ],
+    )
+}

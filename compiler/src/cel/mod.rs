@@ -1,0 +1,77 @@
+//! CEL at compile time: from the author's text to a typed, lowered expression, and to the text that the API server is given.
+//!
+//! Nothing here evaluates rules; that is `bailiwick_policy::cel`, which also serves for folding constants.
+//!
+//! ```text
+//! text ► guard (tokens, limits) ► parse (cel crate, own thread) ► ast ► check + lower ► ir::Cel
+//!                └────────────────────────────────────────────────► rewrite ► text for ValidatingAdmissionPolicy
+//! ```
+//!
+//! Terms. *Root*: a variable that the environment gives (`object`). *Local*: a variable that a macro binds. *Shared*: a
+//! `variables.NAME`, compiled once for the pack and used by index. *Fold*: computing a constant subtree when compiling.
+
+mod ast;
+mod calls;
+mod check;
+mod context;
+mod convert;
+mod error;
+mod fold;
+mod guard;
+mod intern;
+mod macros;
+mod names;
+mod overloads;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use bailiwick_policy::ir::Cel;
+
+pub use context::{Context, Literals, Parameter, PodAccess};
+pub use error::{CelError, CelErrorKind};
+pub use guard::{MAX_NESTING, MAX_SELECTORS, MAX_SOURCE_BYTES};
+pub use intern::Interner;
+pub use types::{Object, Record, Type};
+
+/// Compiles one expression: reads it, checks its types and lowers it.
+///
+/// Patterns go into `interner`; `variables.NAME` are those that `context` declares.
+///
+/// # Errors
+/// Everything that is wrong with the text, in the order of the text; never empty.
+pub fn compile(
+    source: &str,
+    context: &Context,
+    interner: &mut Interner,
+) -> Result<(Cel, Type), Vec<CelError>> {
+    let tokens = guard::tokens(source)?;
+    let ast = parse::parse(source, &tokens)?;
+    let (expr, slots, of) = check::check(&ast, context, interner)?;
+    Ok((Cel { source: source.to_owned(), expr, slots }, of))
+}
+
+/// Compiles a `variables` entry, interns it and declares it in `context` for the expressions that follow. Its index is
+/// that of `Admission::shared`.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_variable(
+    name: &str,
+    source: &str,
+    context: &mut Context,
+    interner: &mut Interner,
+) -> Result<u32, Vec<CelError>> {
+    let (cel, of) = compile(source, &context.expecting(Type::Dyn), interner)?;
+    let index = interner.share(cel);
+    context.declare(name, of, index);
+    Ok(index)
+}
+
+/// Takes any bytes as CEL text and compiles them; for fuzzing. Must return, whatever the bytes.
+pub fn fuzz(data: &[u8]) {
+    let Ok(source) = std::str::from_utf8(data) else { return };
+    let mut interner = Interner::default();
+    let _outcome = compile(source, &Context::admission(Type::Dyn), &mut interner);
+}

@@ -1,0 +1,246 @@
+//! Names and the parts of values: variables, fields, indices.
+
+use bailiwick_policy::ir::{Const, Expr, PodContainers, Root};
+
+use super::ast::{Ast, Name, Node, Span};
+use super::check::{Checker, Typed};
+use super::context::PodAccess;
+use super::error::{CelError, CelErrorKind, did_you_mean};
+use super::types::Type;
+
+/// The variables of every environment.
+const ROOTS: &[&str] =
+    &["object", "oldObject", "request", "params", "namespaceObject", "variables", "pack", "pod"];
+
+/// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
+const TYPE_NAMES: &[&str] = &[
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
+    "optional_type",
+    "google.protobuf.Duration",
+    "google.protobuf.Timestamp",
+    "kubernetes.Quantity",
+    "net.IP",
+    "net.CIDR",
+];
+
+impl Checker<'_> {
+    /// Whether a macro binds this name here.
+    pub(super) fn is_local(&self, name: &str) -> bool {
+        self.locals.iter().any(|local| local.name == name)
+    }
+
+    fn reference(&mut self, span: Span, message: String, help: Option<String>) -> Typed {
+        let mut error = CelError::new(CelErrorKind::Reference, span.start, span.end - span.start, message);
+        error.help = help;
+        self.report(error)
+    }
+
+    pub(super) fn ident(&mut self, name: &str, span: Span) -> Typed {
+        let absolute = name.strip_prefix('.');
+        let slot = self.locals.iter().rposition(|local| local.name == name);
+        if let Some((slot, local)) = slot.and_then(|slot| Some((slot, self.locals.get(slot)?))) {
+            return Typed::new(Expr::Slot(u16::try_from(slot).unwrap_or(u16::MAX)), local.of.clone());
+        }
+        let context = self.context;
+        match absolute.unwrap_or(name) {
+            "object" => Typed::new(Expr::Root(Root::Object), context.object.clone()),
+            "oldObject" => Typed::new(Expr::Root(Root::OldObject), context.old_object.clone()),
+            "request" => Typed::new(Expr::Root(Root::Request), context.request.clone()),
+            "namespaceObject" => {
+                Typed::new(Expr::Root(Root::NamespaceObject), context.namespace_object.clone())
+            }
+            "params" => {
+                let entry = |(name, parameter): (&String, &super::Parameter)| {
+                    (Const::Str(name.clone()), parameter.value.clone())
+                };
+                let value = Const::Map(context.params.iter().map(entry).collect());
+                Typed::new(Expr::Const(value), Type::map(Type::String, Type::Dyn))
+            }
+            "pack" => {
+                let (name, version) = (context.pack.0.clone(), context.pack.1.clone());
+                let value = [("name", name), ("version", version)]
+                    .map(|(key, value)| (Const::Str(key.to_owned()), Const::Str(value)));
+                Typed::new(Expr::Const(Const::Map(value.into())), Type::map(Type::String, Type::String))
+            }
+            "variables" | "pod" => {
+                let message = format!("`{name}` is no value by itself");
+                let help = if name == "pod" {
+                    "write `pod.allContainers` or `pod.mainContainers`"
+                } else {
+                    "write `variables.NAME`"
+                };
+                self.reference(span, message, Some(help.to_owned()))
+            }
+            plain if TYPE_NAMES.contains(&plain) => {
+                Typed::new(Expr::Const(Const::Type(plain.to_owned())), Type::Type)
+            }
+            plain => {
+                let locals = self.locals.iter().map(|local| local.name.as_str());
+                let help = did_you_mean(plain, locals.chain(ROOTS.iter().copied()));
+                let help = help.or_else(|| {
+                    let is_variable = context.variable(plain).is_some();
+                    let is_parameter = context.params.contains_key(plain);
+                    (is_variable || is_parameter).then(|| {
+                        format!("write `{}.{plain}`", if is_variable { "variables" } else { "params" })
+                    })
+                });
+                self.reference(span, format!("`{plain}` is not declared"), help)
+            }
+        }
+    }
+
+    pub(super) fn select(&mut self, operand: &Ast, name: &Name) -> Typed {
+        if let Some(special) = self.special(operand, name) {
+            return special;
+        }
+        let Typed { expr, of } = self.node(operand);
+        let of = self.field_type(&of, name);
+        Typed::new(Expr::Select(Box::new(expr), name.text.clone()), of)
+    }
+
+    /// What is not a field although it is written like one: `params.x`, `variables.x`, `pod.x`, names of types.
+    fn special(&mut self, operand: &Ast, name: &Name) -> Option<Typed> {
+        let root = operand.root()?;
+        if self.is_local(root) {
+            return None;
+        }
+        let context = self.context;
+        let dotted = format!("{}.{}", operand.dotted()?, name.text);
+        if TYPE_NAMES.contains(&dotted.as_str()) {
+            return Some(Typed::new(Expr::Const(Const::Type(dotted)), Type::Type));
+        }
+        let Node::Ident(root) = &operand.node else { return None };
+        match root.trim_start_matches('.') {
+            "params" => Some(match context.params.get(&name.text) {
+                Some(parameter) => Typed::new(Expr::Const(parameter.value.clone()), parameter.of.clone()),
+                None => {
+                    let help = did_you_mean(&name.text, context.params.keys().map(String::as_str));
+                    self.reference(name.span, format!("no parameter `{}`", name.text), help)
+                }
+            }),
+            "variables" => Some(match context.variable(&name.text) {
+                Some((of, index)) => Typed::new(Expr::Shared(index), of.clone()),
+                None => {
+                    let help = did_you_mean(&name.text, context.variable_names());
+                    let help =
+                        help.or_else(|| Some("a variable sees only those that stand before it".to_owned()));
+                    self.reference(name.span, format!("no variable `{}`", name.text), help)
+                }
+            }),
+            "pack" => Some(match name.text.as_str() {
+                "name" => Typed::new(Expr::Const(Const::Str(context.pack.0.clone())), Type::String),
+                "version" => Typed::new(Expr::Const(Const::Str(context.pack.1.clone())), Type::String),
+                other => self.reference(
+                    name.span,
+                    format!("`pack` has no `{other}`"),
+                    Some("it has `name` and `version`".to_owned()),
+                ),
+            }),
+            "pod" => Some(self.containers(name)),
+            _ => None,
+        }
+    }
+
+    fn containers(&mut self, name: &Name) -> Typed {
+        let which = match name.text.as_str() {
+            "allContainers" => PodContainers::All,
+            "mainContainers" => PodContainers::Main,
+            other => {
+                let help = did_you_mean(other, ["allContainers", "mainContainers"]);
+                let help = help.or_else(|| Some("other fields are those of `object`".to_owned()));
+                return self.reference(name.span, format!("`pod` has no `{other}`"), help);
+            }
+        };
+        if self.context.pod == PodAccess::Absent {
+            let help = "match pods only, or set `podTemplates: true`".to_owned();
+            return self.reference(
+                name.span,
+                "this rule may be asked about objects that are no pods".to_owned(),
+                Some(help),
+            );
+        }
+        Typed::new(Expr::PodContainers(which), Type::list(Type::named("core.v1.Container")))
+    }
+
+    /// The type of `operand.name`; through an optional it is optional.
+    pub(super) fn field_type(&mut self, operand: &Type, name: &Name) -> Type {
+        match operand {
+            Type::Dyn => Type::Dyn,
+            Type::Map(key, value) if key.fits(&Type::String) => (**value).clone(),
+            Type::Optional(inner) => match self.field_type(inner, name) {
+                optional @ Type::Optional(_) => optional,
+                of => Type::optional(of),
+            },
+            Type::Object(object) => match object.field(&name.text) {
+                Some(of) => of,
+                None => {
+                    let help = did_you_mean(&name.text, object.fields());
+                    self.reference(name.span, format!("{object} has no field `{}`", name.text), help).of
+                }
+            },
+            other => self.type_error(name.span, format!("{other} has no fields")).of,
+        }
+    }
+
+    pub(super) fn opt_select(&mut self, operand: &Ast, name: &Name) -> Typed {
+        if self.special(operand, name).is_some() {
+            return self.type_error(name.span, format!("`{}` is always there: write `.`", name.text));
+        }
+        let Typed { expr, of } = self.node(operand);
+        let of = match self.field_type(&of, name) {
+            optional @ Type::Optional(_) => optional,
+            of => Type::optional(of),
+        };
+        Typed::new(Expr::OptSelect(Box::new(expr), name.text.clone()), of)
+    }
+
+    pub(super) fn index(&mut self, operand: &Ast, index: &Ast, span: Span) -> Typed {
+        let operand = self.node(operand);
+        let index_node = self.node(index);
+        let of = self.element_type(&operand.of, &index_node, index.span, span);
+        Typed::new(Expr::Index(Box::new(operand.expr), Box::new(index_node.expr)), of)
+    }
+
+    pub(super) fn opt_index(&mut self, operand: &Ast, index: &Ast) -> Typed {
+        let span = operand.span.to(index.span);
+        let operand = self.node(operand);
+        let index_node = self.node(index);
+        let of = match self.element_type(&operand.of, &index_node, index.span, span) {
+            optional @ Type::Optional(_) => optional,
+            of => Type::optional(of),
+        };
+        Typed::new(Expr::OptIndex(Box::new(operand.expr), Box::new(index_node.expr)), of)
+    }
+
+    fn element_type(&mut self, operand: &Type, index: &Typed, at: Span, span: Span) -> Type {
+        match (operand, &index.of) {
+            (Type::Dyn, _) => Type::Dyn,
+            // Kubernetes' environments take any number whose value is an integer.
+            (Type::List(element), of) if of.may_be_number() => (**element).clone(),
+            (Type::Map(key, value), of) if key.fits(of) || (key.may_be_number() && of.may_be_number()) => {
+                (**value).clone()
+            }
+            (Type::Object(_), Type::String) => match &index.expr {
+                Expr::Const(Const::Str(text)) => {
+                    self.field_type(operand, &Name { text: text.clone(), span: at })
+                }
+                _ => Type::Dyn,
+            },
+            (Type::Object(_), Type::Dyn) => Type::Dyn,
+            (Type::Optional(inner), _) => match self.element_type(inner, index, at, span) {
+                optional @ Type::Optional(_) => optional,
+                of => Type::optional(of),
+            },
+            (operand, index) => self.type_error(span, format!("{operand} cannot be indexed with {index}")).of,
+        }
+    }
+}

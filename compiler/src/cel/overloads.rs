@@ -1,0 +1,358 @@
+//! Which argument types each function takes and what it gives: the standard definitions of CEL, cel-go's extension libraries
+//! and the Kubernetes ones, written as signatures.
+//!
+//! <https://github.com/google/cel-spec/blob/master/doc/langdef.md#list-of-standard-definitions>,
+//! <https://kubernetes.io/docs/reference/using-api/cel/>
+//!
+//! Notation: `RECEIVER.(ARGUMENTS):RESULT` or `(ARGUMENTS):RESULT`; `A`, `B` type parameters, `[T]` list, `{K:V}` map, `?T` optional.
+
+use std::sync::LazyLock;
+
+use bailiwick_policy::ir::Func::{self, *};
+
+use super::types::Type;
+
+/// One way to call a function.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Signature {
+    pub(super) receiver: Option<Type>,
+    pub(super) arguments: Vec<Type>,
+    pub(super) result: Type,
+}
+
+/// All signatures of a function.
+pub(super) struct Overloads {
+    pub(super) func: Func,
+    pub(super) signatures: Vec<Signature>,
+}
+
+const ORDERED: &str = "(bool,bool):bool (int,int):bool (uint,uint):bool (double,double):bool (string,string):bool \
+    (bytes,bytes):bool (duration,duration):bool (timestamp,timestamp):bool (int,uint):bool (int,double):bool \
+    (uint,int):bool (uint,double):bool (double,int):bool (double,uint):bool";
+const ARITHMETIC: &str = "(int,int):int (uint,uint):uint (double,double):double";
+const EXTREME: &str = "[int].():int [uint].():uint [double].():double [bool].():bool [string].():string \
+    [bytes].():bytes [duration].():duration [timestamp].():timestamp";
+const CALENDAR: &str = "timestamp.():int timestamp.(string):int";
+const CLOCK: &str = "timestamp.():int timestamp.(string):int duration.():int";
+const ADDRESS_TEST: &str = "ip.():bool";
+
+const TABLE: &[(Func, &str)] = &[
+    (Equal, "(A,A):bool"),
+    (NotEqual, "(A,A):bool"),
+    (Less, ORDERED),
+    (LessEqual, ORDERED),
+    (Greater, ORDERED),
+    (GreaterEqual, ORDERED),
+    (
+        Add,
+        "(int,int):int (uint,uint):uint (double,double):double (string,string):string (bytes,bytes):bytes \
+         ([A],[A]):[A] (duration,duration):duration (timestamp,duration):timestamp (duration,timestamp):timestamp",
+    ),
+    (
+        Subtract,
+        "(int,int):int (uint,uint):uint (double,double):double (duration,duration):duration \
+         (timestamp,duration):timestamp (timestamp,timestamp):duration",
+    ),
+    (Multiply, ARITHMETIC),
+    (Divide, ARITHMETIC),
+    (Modulo, "(int,int):int (uint,uint):uint"),
+    (Negate, "(int):int (double):double"),
+    (In, "(A,[A]):bool (A,{A:B}):bool"),
+    (
+        Size,
+        "(string):int (bytes):int ([A]):int ({A:B}):int string.():int bytes.():int [A].():int {A:B}.():int",
+    ),
+    (Contains, "string.(string):bool"),
+    (StartsWith, "string.(string):bool"),
+    (EndsWith, "string.(string):bool"),
+    (MatchesDynamic, "string.(string):bool (string,string):bool"),
+    (ToInt, "(int):int (uint):int (double):int (string):int (timestamp):int"),
+    (ToUint, "(uint):uint (int):uint (double):uint (string):uint"),
+    (ToDouble, "(double):double (int):double (uint):double (string):double"),
+    (
+        ToString,
+        "(string):string (bool):string (int):string (uint):string (double):string (bytes):string (timestamp):string \
+         (duration):string (ip):string (cidr):string",
+    ),
+    (ToBool, "(bool):bool (string):bool"),
+    (ToBytes, "(bytes):bytes (string):bytes"),
+    (ToDuration, "(string):duration (duration):duration"),
+    (ToTimestamp, "(string):timestamp (int):timestamp (timestamp):timestamp"),
+    (TypeOf, "(A):type"),
+    (Dyn, "(A):dyn"),
+    (GetFullYear, CALENDAR),
+    (GetMonth, CALENDAR),
+    (GetDate, CALENDAR),
+    (GetDayOfMonth, CALENDAR),
+    (GetDayOfWeek, CALENDAR),
+    (GetDayOfYear, CALENDAR),
+    (GetHours, CLOCK),
+    (GetMinutes, CLOCK),
+    (GetSeconds, CLOCK),
+    (GetMilliseconds, CLOCK),
+    (OptionalOf, "(A):?A"),
+    (OptionalNone, "():?dyn"),
+    (OptionalOfNonZero, "(A):?A"),
+    (HasValue, "?A.():bool"),
+    (Value, "?A.():A"),
+    (Or, "?A.(?A):?A"),
+    (OrValue, "?A.(A):A"),
+    (CharAt, "string.(int):string"),
+    (IndexOf, "string.(string):int string.(string,int):int [A].(A):int"),
+    (LastIndexOf, "string.(string):int string.(string,int):int [A].(A):int"),
+    (LowerAscii, "string.():string"),
+    (UpperAscii, "string.():string"),
+    (Replace, "string.(string,string):string string.(string,string,int):string"),
+    (Split, "string.(string):[string] string.(string,int):[string]"),
+    (Substring, "string.(int):string string.(int,int):string"),
+    (Trim, "string.():string"),
+    (Join, "[string].():string [string].(string):string"),
+    (Reverse, "string.():string [A].():[A]"),
+    (Quote, "(string):string"),
+    (Format, "string.([dyn]):string"),
+    (Find, "string.(string):string"),
+    (FindAll, "string.(string):[string] string.(string,int):[string]"),
+    (
+        IsSorted,
+        "[int].():bool [uint].():bool [double].():bool [bool].():bool [string].():bool [bytes].():bool \
+         [duration].():bool [timestamp].():bool",
+    ),
+    (Sum, "[int].():int [uint].():uint [double].():double [duration].():duration"),
+    (Min, EXTREME),
+    (Max, EXTREME),
+    (Slice, "[A].(int,int):[A]"),
+    (Flatten, "[[A]].():[A] [dyn].(int):[dyn]"),
+    (Distinct, "[A].():[A]"),
+    (Sort, "[A].():[A]"),
+    (Range, "(int):[int]"),
+    (First, "[A].():?A"),
+    (Last, "[A].():?A"),
+    (SetsContains, "([A],[A]):bool"),
+    (SetsEquivalent, "([A],[A]):bool"),
+    (SetsIntersects, "([A],[A]):bool"),
+    (Quantity, "(string):quantity"),
+    (IsQuantity, "(string):bool"),
+    (IsInteger, "quantity.():bool"),
+    (AsInteger, "quantity.():int"),
+    (AsApproximateFloat, "quantity.():double"),
+    (Sign, "quantity.():int"),
+    (IsGreaterThan, "quantity.(quantity):bool"),
+    (IsLessThan, "quantity.(quantity):bool"),
+    (CompareTo, "quantity.(quantity):int"),
+    (QuantityAdd, "quantity.(quantity):quantity quantity.(int):quantity"),
+    (QuantitySub, "quantity.(quantity):quantity quantity.(int):quantity"),
+    (Ip, "(string):ip"),
+    (IsIp, "(string):bool"),
+    (IpIsCanonical, "(string):bool"),
+    (Family, "ip.():int"),
+    (IsUnspecified, ADDRESS_TEST),
+    (IsLoopback, ADDRESS_TEST),
+    (IsLinkLocalMulticast, ADDRESS_TEST),
+    (IsLinkLocalUnicast, ADDRESS_TEST),
+    (IsGlobalUnicast, ADDRESS_TEST),
+    (Cidr, "(string):cidr"),
+    (IsCidr, "(string):bool"),
+    (ContainsIp, "cidr.(ip):bool cidr.(string):bool"),
+    (ContainsCidr, "cidr.(cidr):bool cidr.(string):bool"),
+    (CidrIp, "cidr.():ip"),
+    (Masked, "cidr.():cidr"),
+    (PrefixLength, "cidr.():int"),
+    (IsPrivate, "ip.():bool (string):bool string.():bool"),
+    // Any number of numbers, or one list of them: see `calls`.
+    (Greatest, "([A]):A"),
+    (Least, "([A]):A"),
+    (Ceil, "(double):double"),
+    (Floor, "(double):double"),
+    (Abs, "(int):int (uint):uint (double):double"),
+    (Base64Encode, "(bytes):string"),
+    (Base64Decode, "(string):bytes"),
+];
+
+static ALL: LazyLock<Vec<Overloads>> = LazyLock::new(|| {
+    let read = |(func, text): &(Func, &str)| Overloads {
+        func: *func,
+        signatures: text.split_whitespace().filter_map(|text| Text(text).signature()).collect(),
+    };
+    TABLE.iter().map(read).collect()
+});
+
+/// The name that an author calls a function by.
+pub(super) fn called(func: Func) -> &'static str {
+    match func {
+        CidrIp => "ip",
+        Format => "format",
+        other => other.name(),
+    }
+}
+
+/// All functions that are called by this name.
+pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Overloads> {
+    ALL.iter().filter(move |overloads| called(overloads.func) == name)
+}
+
+/// The names of all functions.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|overloads| called(overloads.func)).filter(|name| !name.contains(['_', '@']))
+}
+
+/// What an operator gives for operands of these types.
+pub(super) fn operator(func: Func, types: &[Type]) -> Option<Type> {
+    let signatures = &ALL.iter().find(|overloads| overloads.func == func)?.signatures;
+    result(signatures, None, types)
+}
+
+/// What a call gives: the result of the signature that fits; `dyn` if several fit and differ; `None` if none does.
+pub(super) fn result(signatures: &[Signature], receiver: Option<&Type>, arguments: &[Type]) -> Option<Type> {
+    let mut found: Option<Type> = None;
+    for signature in signatures {
+        let Some(of) = signature.apply(receiver, arguments) else { continue };
+        found = Some(match found {
+            Some(other) if other != of => Type::Dyn,
+            _ => of,
+        });
+    }
+    found
+}
+
+impl Signature {
+    fn apply(&self, receiver: Option<&Type>, arguments: &[Type]) -> Option<Type> {
+        if self.arguments.len() != arguments.len() || self.receiver.is_some() != receiver.is_some() {
+            return None;
+        }
+        let mut bound = [None, None];
+        let formal = self.receiver.iter().chain(&self.arguments);
+        let fits = formal
+            .zip(receiver.into_iter().chain(arguments))
+            .all(|(formal, actual)| unify(formal, actual, &mut bound));
+        fits.then(|| substitute(&self.result, &bound))
+    }
+
+    /// As authors read it: `string.startsWith(string)`.
+    pub(super) fn show(&self, name: &str) -> String {
+        let arguments: Vec<String> = self.arguments.iter().map(Type::to_string).collect();
+        let receiver = self.receiver.as_ref().map(|receiver| format!("{receiver}.")).unwrap_or_default();
+        format!("{receiver}{name}({})", arguments.join(", "))
+    }
+}
+
+/// Whether an argument fits, binding type parameters on the way. A parameter that `dyn` or `null` bound takes what comes later.
+fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
+    match (formal, actual) {
+        (Type::Var(index), actual) => {
+            let Some(slot) = bound.get_mut(usize::from(*index)) else { return false };
+            let Some(before) = slot.as_ref() else {
+                *slot = Some(actual.clone());
+                return true;
+            };
+            let fits = before.fits(actual);
+            if fits && matches!(before, Type::Dyn | Type::Null) {
+                *slot = Some(actual.clone());
+            }
+            fits
+        }
+        (Type::List(formal), Type::List(actual)) | (Type::Optional(formal), Type::Optional(actual)) => {
+            unify(formal, actual, bound)
+        }
+        (Type::Map(key, value), Type::Map(actual_key, actual_value)) => {
+            unify(key, actual_key, bound) && unify(value, actual_value, bound)
+        }
+        // An object is a map from names when it is evaluated.
+        (Type::Map(key, value), Type::Object(_)) => {
+            unify(key, &Type::String, bound) && unify(value, &Type::Dyn, bound)
+        }
+        (_, Type::Dyn) => true,
+        (Type::List(_) | Type::Map(..) | Type::Optional(_), _) => false,
+        (formal, actual) => formal == actual || *formal == Type::Dyn,
+    }
+}
+
+fn substitute(of: &Type, bound: &[Option<Type>; 2]) -> Type {
+    match of {
+        Type::Var(index) => bound.get(usize::from(*index)).cloned().flatten().unwrap_or(Type::Dyn),
+        Type::List(element) => Type::list(substitute(element, bound)),
+        Type::Optional(inner) => Type::optional(substitute(inner, bound)),
+        Type::Map(key, value) => Type::map(substitute(key, bound), substitute(value, bound)),
+        other => other.clone(),
+    }
+}
+
+/// What is left to read of a signature.
+struct Text<'a>(&'a str);
+
+impl Text<'_> {
+    fn eat(&mut self, token: &str) -> bool {
+        let rest = self.0.strip_prefix(token);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn signature(mut self) -> Option<Signature> {
+        let receiver = if self.eat("(") {
+            None
+        } else {
+            let receiver = self.of()?;
+            if !self.eat(".(") {
+                return None;
+            }
+            Some(receiver)
+        };
+        let mut arguments = Vec::new();
+        while !self.eat(")") {
+            arguments.push(self.of()?);
+            self.eat(",");
+        }
+        if !self.eat(":") {
+            return None;
+        }
+        let result = self.of()?;
+        self.0.is_empty().then_some(Signature { receiver, arguments, result })
+    }
+
+    fn of(&mut self) -> Option<Type> {
+        if self.eat("[") {
+            let element = self.of()?;
+            return self.eat("]").then(|| Type::list(element));
+        }
+        if self.eat("{") {
+            let key = self.of()?;
+            let value = self.eat(":").then(|| self.of())??;
+            return self.eat("}").then(|| Type::map(key, value));
+        }
+        if self.eat("?") {
+            return self.of().map(Type::optional);
+        }
+        let scalars = [
+            ("A", Type::Var(0)),
+            ("B", Type::Var(1)),
+            ("bool", Type::Bool),
+            ("int", Type::Int),
+            ("uint", Type::Uint),
+            ("double", Type::Double),
+            ("string", Type::String),
+            ("bytes", Type::Bytes),
+            ("duration", Type::Duration),
+            ("timestamp", Type::Timestamp),
+            ("quantity", Type::Quantity),
+            ("ip", Type::Ip),
+            ("cidr", Type::Cidr),
+            ("type", Type::Type),
+            ("dyn", Type::Dyn),
+        ];
+        scalars.into_iter().find(|(name, _)| self.eat(name)).map(|(_, of)| of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_of_the_intermediate_form_has_readable_signatures() {
+        for func in Func::ALL {
+            let text = TABLE.iter().find(|(known, _)| known == func).map(|(_, text)| *text);
+            let text = text.unwrap_or_else(|| panic!("`{}` has no signature", func.name()));
+            let read = &ALL.iter().find(|overloads| overloads.func == *func).unwrap().signatures;
+            assert_eq!(read.len(), text.split_whitespace().count(), "{}: {text}", func.name());
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The front end as a whole: what crashes parsers, what is wrong and how that is said, and how expressions are lowered.
+
+use super::*;
+use bailiwick_policy::ir::{Const, Expr, PodContainers, Root};
+use std::sync::Arc;
+
+/// A rule over pods with a parameter, in the environment of most packs.
+fn pods() -> Context {
+    let mut context = Context::admission(Type::of_kind("", "v1", "Pod"));
+    context.pod = PodAccess::Available;
+    let hosts = Parameter {
+        of: Type::list(Type::String),
+        value: Const::List(vec![Const::Str("a.example".to_owned()), Const::Str("b.example".to_owned())]),
+    };
+    context.params = Arc::new([("hosts".to_owned(), hosts)].into());
+    context.pack = Arc::new(("web".to_owned(), "1.2.3".to_owned()));
+    context
+}
+
+/// The errors of an expression: the text that each points at, its message and its help.
+fn errors(source: &str, expected: Type) -> String {
+    match compile(source, &pods().expecting(expected), &mut Interner::default()) {
+        Ok((_, of)) => format!("no error, {of}"),
+        Err(errors) => {
+            let show = |error: &CelError| {
+                let at = source.get(error.offset..error.offset + error.len).unwrap();
+                let help = error.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+                format!("[{at}] {}{help}", error.message)
+            };
+            errors.iter().map(show).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+fn type_of(source: &str) -> String {
+    match compile(source, &pods(), &mut Interner::default()) {
+        Ok((_, of)) => of.to_string(),
+        Err(errors) => panic!("{source}: {errors:?}"),
+    }
+}
+
+fn lowered(source: &str) -> Expr {
+    compile(source, &pods(), &mut Interner::default()).unwrap().0.expr
+}
+
+/// Texts that are deep or long.
+fn deep() -> Vec<String> {
+    let nested =
+        |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let mut corpus = vec![
+        nested("(", ")", 14),
+        nested("(", ")", 32),
+        nested("(", ")", 33),
+        nested("(", ")", 8000),
+        nested("[", "]", 32),
+        nested("[", "]", 8000),
+        nested("{1:", "}", 32),
+        nested("f(", ")", 32),
+        nested("f(", ")", 4000),
+        nested("(1?", ":2)", 32),
+        nested("(a+1)?", ":2", 60),
+        nested("!", "", 8000),
+        nested("-", "", 8000),
+        nested("!(", ")", 31),
+        nested("-(", ")", 4000),
+        format!("a{}", ".b".repeat(10_000)),
+        format!("a{}", ".b".repeat(511)),
+        format!("a{}", "[0]".repeat(5000)),
+        format!("a{}", "[0]".repeat(500)),
+        format!("a{}", ".f()".repeat(255)),
+        format!("a{}", ".?b".repeat(511)),
+        format!("1{}", "+1".repeat(128)),
+        format!("1{}", "+1".repeat(8000)),
+        format!("1{}", "==1".repeat(5000)),
+        format!("1{}", " in a".repeat(3000)),
+        format!("true{}", "?true:true".repeat(1000)),
+        format!("true{}", "?true:true".repeat(50)),
+        format!("true{}", "||true".repeat(2000)),
+        format!("true{}", "&&true".repeat(2000)),
+        format!("{}|", " ".repeat(66_000)),
+        format!("{}?", " ".repeat(16_000)),
+        format!("[{}]", "1,".repeat(8000)),
+        format!("[{}1]", "1,".repeat(8000)),
+        format!("'{}'", "(".repeat(16_000)),
+        format!("'''{}'''", "\"(".repeat(4000)),
+        format!("r'{}'", "\\(".repeat(8000)),
+        format!("b\"{}\"", "\\x".repeat(5000)),
+        format!("1 // {}", "(".repeat(16_000)),
+        format!("{}//)\n1{}", "(".repeat(30), ")".repeat(30)),
+        format!("a{}{{}}", ".b".repeat(500)),
+        format!("{}1", "a{b:".repeat(32)),
+    ];
+    // Chains inside brackets inside chains: the deepest tree that the guard lets through.
+    let chain = "+a".repeat(128);
+    corpus.push(format!("{}a{}", "(".repeat(31), format!("){chain}").repeat(31)));
+    corpus.push(format!("{}a{}", format!("a{chain}+(").repeat(31), ")".repeat(31)));
+    corpus.push(format!("{}{}", "x.map(a, ".repeat(31), "a".to_owned() + &")".repeat(31)));
+    corpus
+}
+
+/// Texts that are broken.
+const BROKEN: &[&str] = &[
+    "'",
+    "'''''",
+    "\"\\",
+    "`",
+    "``",
+    "a.`b",
+    "\u{0}",
+    "é",
+    "0x",
+    "1e",
+    "1..2",
+    "a.?",
+    "[?]",
+    "{?}",
+    "x(1,)",
+    "!-\u{1}",
+    "has(",
+    "[].all(1, 2)",
+    "cel.bind(a, a)",
+    "'\\uD800'",
+    "1 ? 2",
+];
+
+#[test]
+fn what_crashes_parsers_is_refused_or_parsed() {
+    // A stack overflow ends the whole test program.
+    for source in deep().iter().map(String::as_str).chain(BROKEN.iter().copied()) {
+        fuzz(source.as_bytes());
+    }
+}
+
+#[test]
+fn limits_are_errors_with_their_place() {
+    assert_eq!(
+        errors(&"(".repeat(40), Type::Dyn),
+        "[(] brackets are nested deeper than 32 (move a part of it into `variables`)"
+    );
+    let long = format!("'{}'", "a".repeat(MAX_SOURCE_BYTES));
+    assert_eq!(errors(&long, Type::Dyn), "[] the expression has 16386 bytes, the limit is 16384");
+    assert!(
+        errors(&format!("1{}", "+1".repeat(200)), Type::Dyn)
+            .starts_with("[+] more than 128 operators in a row")
+    );
+    assert!(
+        errors(&format!("object{}", ".b".repeat(600)), Type::Dyn).contains("more than 512 field selections")
+    );
+    // Within strings and comments nothing counts.
+    assert_eq!(type_of(&format!("'{}' // {}", "(".repeat(100), "(".repeat(100))), "string");
+}
+
+#[test]
+fn errors_say_what_where_and_what_instead() {
+    let cases = [
+        ("objct.spec", "[objct] `objct` is not declared (did you mean `object`?)"),
+        ("object.spek", "[spek] Pod has no field `spek` (did you mean `spec`?)"),
+        (
+            "object.spec.containers[0].imagge",
+            "[imagge] Container has no field `imagge` (did you mean `image`?)",
+        ),
+        (
+            "object.spec.containers.all(c, c.nme == '')",
+            "[nme] Container has no field `nme` (did you mean `name`?)",
+        ),
+        (
+            "object.spec.?hostnetwork.orValue(false)",
+            "[hostnetwork] PodSpec has no field `hostnetwork` (did you mean `hostNetwork`?)",
+        ),
+        ("has(object.spec.hostPid)", "[hostPid] PodSpec has no field `hostPid` (did you mean `hostPID`?)"),
+        ("request.user.name", "[user] AdmissionRequest has no field `user`"),
+        ("params.host", "[host] no parameter `host` (did you mean `hosts`?)"),
+        ("variables.x", "[x] no variable `x` (a variable sees only those that stand before it)"),
+        ("pod.containers", "[containers] `pod` has no `containers` (did you mean `allContainers`?)"),
+        ("1 + 'a'", "[1 + 'a'] `+` does not take int and string"),
+        ("object.metadata.name == 1", "[object.metadata.name == 1] `==` does not take string and int"),
+        ("object.metadata.name == null", "[object.metadata.name == null] `==` does not take string and null"),
+        ("'a'.startswith('b')", "[startswith] no function `startswith` (did you mean `startsWith`?)"),
+        (
+            "'a'.startsWith(1)",
+            "['a'.startsWith(1)] no matching overload for `string.startsWith(int)` (there is string.startsWith(string))",
+        ),
+        ("1 && true", "[1] `&&` needs bool, this is int"),
+        ("!'a'", "['a'] `!` needs bool, this is string"),
+        ("true ? 1 : 'a'", "[true ? 1 : 'a'] `? :` gives int or string: both must be of one type"),
+        ("[1].all(1, true)", "[1] this must be the name of a variable"),
+        ("[1].all(x, 1)", "[1] `all` needs bool, this is int"),
+        ("'abc'.map(x, x)", "['abc'] `map` does not work on string"),
+        ("has(object)", "[has(object)] `has` needs one field selection (write `has(object.field)`)"),
+        ("'a'.matches('(')", "['('] not a regular expression: unclosed group"),
+        ("matches('a', '[')", "['['] not a regular expression: unclosed character class"),
+        (
+            "'a'.matches('(a{1000}){1000}')",
+            "['(a{1000}){1000}'] the pattern is larger than 1048576 bytes when compiled",
+        ),
+        ("Pod{}", "[{}] no message type `Pod` (write a map: `{'field': value}`)"),
+        (
+            "objct.a && objct.b",
+            "[objct] `objct` is not declared (did you mean `object`?); [objct] `objct` is not declared (did you mean `object`?)",
+        ),
+        ("1.foo", "[foo] int has no fields"),
+        ("'a'[0]", "['a'[0]] string cannot be indexed with int"),
+        ("[1].all(x, true) && x", "[x] `x` is not declared"),
+        ("variables", "[variables] `variables` is no value by itself (write `variables.NAME`)"),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(errors(source, Type::Dyn), expected, "{source}");
+    }
+    assert_eq!(errors("object.metadata.name", Type::Bool), "[object.metadata.name] must be bool, is string");
+    assert_eq!(errors("1 + 1", Type::String), "[1 + 1] must be string, is int");
+}
+
+#[test]
+fn types_are_inferred() {
+    let cases = [
+        ("object.spec.containers", "list(Container)"),
+        ("object.spec.containers.map(c, c.name)", "list(string)"),
+        ("object.spec.containers.filter(c, c.name == 'x')[0].image", "string"),
+        ("object.metadata.labels['a']", "string"),
+        ("object.metadata.?labels[?'a']", "optional(string)"),
+        ("object.metadata.?labels['a'].orValue('')", "string"),
+        ("object.spec.?securityContext.?runAsNonRoot", "optional(bool)"),
+        ("object.spec.?securityContext.runAsUser", "optional(int)"),
+        ("pod.allContainers.all(c, has(c.resources))", "bool"),
+        ("{'a': 1}.transformMap(k, v, v + 1)", "map(string, int)"),
+        ("{'a': 1}.transformList(k, v, k)", "list(string)"),
+        ("[1, 2].transformMapEntry(i, v, {string(v): i})", "map(string, int)"),
+        ("cel.bind(x, 1, x + x)", "int"),
+        ("optional.of(1).optMap(x, string(x))", "optional(string)"),
+        ("optional.none().orValue(1)", "int"),
+        ("timestamp('2026-01-01T00:00:00Z') - timestamp('2025-01-01T00:00:00Z')", "duration"),
+        ("quantity('1Gi').isGreaterThan(quantity('1Mi'))", "bool"),
+        ("cidr('10.0.0.0/8').containsIP(ip('10.1.1.1'))", "bool"),
+        ("cidr('10.0.0.0/8').ip()", "ip"),
+        ("params.hosts", "list(string)"),
+        ("pack.version", "string"),
+        ("type(1) == int", "bool"),
+        ("math.greatest(1, 2, 3)", "int"),
+        ("math.least([1.0, 2.0])", "double"),
+        ("[[1], [2]].flatten()", "list(int)"),
+        ("['b', 'a'].sort().join(',')", "string"),
+        ("[1, 'a']", "list(dyn)"),
+        ("[]", "list(dyn)"),
+        ("request.userInfo.groups.exists(g, g == 'x')", "bool"),
+        ("oldObject == null || object.spec == oldObject.spec", "bool"),
+        ("object.spec.containers[0].ports[0].containerPort + 1", "int"),
+        ("ip.isCanonical('::1')", "bool"),
+        ("['1.2.3.4'].map(ip, ip.size())", "list(int)"),
+        ("{'a': [1]}.a[0]", "int"),
+        ("object.metadata.annotations.`a.b/c-d`", "string"),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(type_of(source), expected, "{source}");
+    }
+}
+
+#[test]
+fn lowering_resolves_names_and_constants() {
+    let text = |text: &str| Const::Str(text.to_owned());
+    let object = || Box::new(Expr::Root(Root::Object));
+    assert_eq!(lowered("params.hosts"), Expr::Const(Const::List(vec![text("a.example"), text("b.example")])));
+    let name = Expr::Select(Box::new(Expr::Select(object(), "metadata".to_owned())), "name".to_owned());
+    assert_eq!(
+        lowered("object.metadata.name in params.hosts"),
+        Expr::InConst(Box::new(name.clone()), vec![text("a.example"), text("b.example")])
+    );
+    assert_eq!(lowered("object.metadata.name.matches('^a')"), Expr::Matches(Box::new(name), 0));
+    assert_eq!(lowered("pack.name"), Expr::Const(text("web")));
+    assert_eq!(
+        lowered("[1, [2]]"),
+        Expr::Const(Const::List(vec![Const::Int(1), Const::List(vec![Const::Int(2)])]))
+    );
+    assert!(matches!(lowered("{1: 2, 1: 3}"), Expr::Map(_)), "equal keys are an error when evaluated");
+    assert!(matches!(lowered("{1: 2, 1u: 3}"), Expr::Map(_)), "equal keys are an error when evaluated");
+    let Expr::And(parts) = lowered("true && (object == null && false)") else { panic!() };
+    assert_eq!(parts.len(), 3);
+    let Expr::Macro(all) = lowered("pod.allContainers.all(c, c.ports.all(p, p.hostPort == c.ports.size()))")
+    else {
+        panic!()
+    };
+    assert_eq!((all.range.clone(), all.slot), (Expr::PodContainers(PodContainers::All), 0));
+    let Expr::Macro(inner) = &all.body else { panic!() };
+    assert_eq!(inner.slot, 1);
+    let (cel, _) =
+        compile("[1].all(a, [1].all(b, true)) && [1].all(c, c == 1)", &pods(), &mut Interner::default())
+            .unwrap();
+    assert_eq!(cel.slots, 2);
+}
+
+#[test]
+fn a_local_hides_roots_types_and_namespaces() {
+    assert_eq!(type_of("[1].map(object, object + 1)"), "list(int)");
+    assert_eq!(type_of("['a'].map(params, params.size())"), "list(int)");
+    assert_eq!(type_of("[['b']].map(lists, lists.distinct())"), "list(list(string))");
+    assert_eq!(type_of("[1].map(x, ['s'].map(x, x))[0][0]"), "string");
+}
+
+#[test]
+fn variables_are_shared_by_meaning_and_patterns_are_kept_once() {
+    let mut interner = Interner::default();
+    let mut first = pods();
+    assert_eq!(compile_variable("a", "object.spec.containers", &mut first, &mut interner), Ok(0));
+    assert_eq!(compile_variable("b", "variables.a.map(c, c.name)", &mut first, &mut interner), Ok(1));
+    let mut second = pods();
+    assert_eq!(
+        compile_variable("other", "object . spec.containers // same", &mut second, &mut interner),
+        Ok(0)
+    );
+    let (cel, of) = compile("variables.b", &first, &mut interner).unwrap();
+    assert_eq!((cel.expr, of.to_string().as_str()), (Expr::Shared(1), "list(string)"));
+    for source in ["'a'.matches('x')", "matches('b', 'x')", "'a'.matches('y')"] {
+        compile(source, &first, &mut interner).unwrap();
+    }
+    assert_eq!(interner.regexes(), ["x", "y"]);
+}
+
+#[test]
+fn the_api_servers_literals_are_uniform() {
+    let mut context = pods();
+    context.literals = Literals::Uniform;
+    assert!(compile("[1, 'a']", &context, &mut Interner::default()).is_err());
+    assert!(compile("[dyn(1), 'a']", &context, &mut Interner::default()).is_ok());
+}
