@@ -1,0 +1,350 @@
+//! The root of the language: what a pack is, what it extends, its parameters and whom it governs.
+//!
+//! Wire types: they say what can be written, not what it means. Doc comments become the descriptions of the CRD.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::admission::Admission;
+use crate::network::{Image, Network};
+use crate::sandbox::{Pool, Sandbox};
+use crate::scalar::closed;
+use crate::scalar::{Duration, ParameterType, Version, VersionRequirement};
+use crate::tools::Tools;
+
+/// A policy pack: one human-authored source for every control of a subject's pods, sandboxes and tools.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "bailiwick.dev",
+    version = "v1alpha1",
+    kind = "PolicyPack",
+    schema = "manual",
+    derive = "PartialEq",
+    shortname = "pack",
+    category = "bailiwick",
+    printcolumn(name = "Pack", type_ = "string", json_path = ".spec.pack"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Description", type_ = "string", json_path = ".spec.description")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyPackSpec {
+    /// Name of the pack; with `version` it makes the object's name.
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub pack: String,
+    /// Semantic version of the pack. The spec of a published version is immutable.
+    pub version: Version,
+    /// What the pack is for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Packs that this one is met with: what the whole allows, every one of them allows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub extends: Vec<Extends>,
+    /// Values that a binding or an extending pack may choose, each with its domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub parameters: Vec<Parameter>,
+    /// Whom the pack governs in a cluster; absent: it is a ceiling for the packs that extend it and governs
+    /// nobody by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<Subjects>,
+    /// How governed pods are isolated; absent: not constrained by this pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// Who may talk to whom; absent: not constrained by this pack. Present: both directions are denied unless a
+    /// rule allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// Which images may run; absent: not constrained by this pack. Present: an image that no entry matches is
+    /// denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Vec<Image>>,
+    /// Where sandboxes run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub pools: Option<Vec<Pool>>,
+    /// What runs on behalf of a tool, and with what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub sandboxes: Option<Vec<Sandbox>>,
+    /// Tools of agents and the rules over their calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Tools>,
+    /// Rules over the objects that are sent to the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
+    /// What is kept of calls and admissions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
+}
+
+/// A pack that this one extends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Extends {
+    /// Name of the pack.
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub name: String,
+    /// Versions that will do, as in Cargo: `^1.0`, `>=1.2, <2`. `pack.lock` pins the one that is taken.
+    pub version: VersionRequirement,
+    /// Values for its parameters, inside their domains. All its parameters may be chosen here if they are
+    /// bindable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::scalar::any_map")]
+    pub parameters: BTreeMap<String, serde_json::Value>,
+}
+
+/// A parameter: `"${name}"` takes its whole value, `params.name` reads it in CEL and Rego. Pack-scoped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Parameter {
+    /// Name.
+    #[schemars(extend("pattern" = crate::scalar::IDENTIFIER_PATTERN, "maxLength" = 63))]
+    pub name: String,
+    /// `string`, `quantity`, `duration`, `int`, `bool`, `list(string)`, `list(int)` or `enum(a,b)`.
+    #[serde(rename = "type")]
+    pub type_: ParameterType,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The value when nobody chooses one; absent: it must be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any")]
+    pub default: Option<serde_json::Value>,
+    /// Whether a binding or an extending pack may choose it.
+    #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
+    pub bindable: bool,
+    /// The values that may be chosen (of a list: its elements).
+    #[serde(rename = "enum", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_list")]
+    pub enum_: Option<Vec<serde_json::Value>>,
+    /// A regular expression that the whole string (of a list: each element) must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Of a list: the elements that may be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_list")]
+    pub subset_of: Option<Vec<serde_json::Value>>,
+    /// The least int, quantity or duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any")]
+    pub minimum: Option<serde_json::Value>,
+    /// The greatest int, quantity or duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any")]
+    pub maximum: Option<serde_json::Value>,
+    /// The greatest length of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::count")]
+    pub max_items: Option<i64>,
+}
+
+/// The pods that the pack governs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subjects {
+    /// Their namespaces.
+    pub namespaces: NamespaceSubjects,
+    /// Their labels; absent: every pod of these namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<LabelSelector>,
+    /// What becomes of pods of these namespaces that no pack selects.
+    #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
+    pub unmatched: Unmatched,
+}
+
+/// Namespaces that hold governed pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamespaceSubjects {
+    /// Their labels.
+    pub selector: LabelSelector,
+    /// Whether they hold nothing but governed pods, so that namespace-wide controls may be emitted.
+    #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
+    pub exclusive: bool,
+}
+
+/// A label selector as in Kubernetes: all of it must match; an empty one selects everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels that must be there with this value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Relations that must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelRequirement>,
+}
+
+/// One relation of a label selector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelRequirement {
+    /// The label.
+    pub key: String,
+    /// The relation. `NotIn` and `DoesNotExist` also hold for an absent label.
+    pub operator: LabelOperator,
+    /// The values; none for `Exists` and `DoesNotExist`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+closed! {
+    /// Relation of a label to values.
+    pub enum LabelOperator {
+        /// It has one of the values.
+        In = "In",
+        /// It has none of the values.
+        NotIn = "NotIn",
+        /// It is there.
+        Exists = "Exists",
+        /// It is not there.
+        DoesNotExist = "DoesNotExist",
+    }
+}
+
+closed! {
+    /// The fate of pods in governed namespaces that no pack selects.
+    pub enum Unmatched {
+        /// Not this pack's business.
+        Allow = "Allow",
+        /// Refused.
+        Deny = "Deny",
+    }
+}
+
+impl Default for Unmatched {
+    fn default() -> Self {
+        Self::Allow
+    }
+}
+
+/// How governed pods are isolated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Isolation {
+    /// The Pod Security Standard that each pod must meet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_security: Option<PodSecurity>,
+    /// The RuntimeClasses that a pod may name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_class: Option<RuntimeClassRules>,
+    /// Whether a pod may hold a service account token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_token: Option<ServiceAccountToken>,
+}
+
+/// A Pod Security Standard at a pinned version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodSecurity {
+    /// The level.
+    pub level: PodSecurityLevel,
+    /// The version, `v1.N`.
+    #[schemars(extend("pattern" = r"^v1\.[0-9]{1,3}$"))]
+    pub version: String,
+}
+
+closed! {
+    /// Levels of the Pod Security Standards, from lax to strict.
+    pub enum PodSecurityLevel {
+        /// No restriction.
+        Privileged = "Privileged",
+        /// Prevents known privilege escalations.
+        Baseline = "Baseline",
+        /// Current hardening practice.
+        Restricted = "Restricted",
+    }
+}
+
+/// Allowed RuntimeClasses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuntimeClassRules {
+    /// The classes that a pod may name.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub classes: Vec<RuntimeClass>,
+    /// The class that is written into a pod which names none; absent: such a pod is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub default: Option<String>,
+}
+
+/// A RuntimeClass of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuntimeClass {
+    /// Its `metadata.name`.
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub name: String,
+    /// The CRI handler.
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub handler: String,
+    /// What kind of isolation the handler gives; decides which other controls are inert.
+    pub kind: RuntimeKind,
+}
+
+closed! {
+    /// Kinds of container runtimes.
+    pub enum RuntimeKind {
+        /// Shares the host's kernel.
+        Runc = "Runc",
+        /// gVisor: a kernel in user space; seccomp profiles of the pod are ignored.
+        GVisor = "GVisor",
+        /// A virtual machine; seccomp in the guest is off by default.
+        Kata = "Kata",
+    }
+}
+
+closed! {
+    /// Whether governed pods may hold a service account token.
+    pub enum ServiceAccountToken {
+        /// As Kubernetes does.
+        Allowed = "Allowed",
+        /// `automountServiceAccountToken` must be false and no projected token may be mounted.
+        Forbidden = "Forbidden",
+    }
+}
+
+/// What is kept of calls and admissions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Audit {
+    /// Arguments of tool calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Keep>,
+    /// Results of tool calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Keep>,
+    /// How long records are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Duration>,
+    /// Whether an admission decision must be recorded before it is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AuditAdmission>,
+}
+
+closed! {
+    /// How a value is kept in the audit log.
+    pub enum Keep {
+        /// A salted commitment: it can be proved later, not read.
+        Commit = "Commit",
+        /// The value itself.
+        Plain = "Plain",
+        /// Nothing.
+        Drop = "Drop",
+    }
+}
+
+closed! {
+    /// Whether admission decisions must be recorded.
+    pub enum AuditAdmission {
+        /// A decision that cannot be recorded is a denial.
+        Required = "Required",
+        /// Recorded where possible.
+        Optional = "Optional",
+    }
+}

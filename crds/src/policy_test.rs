@@ -1,0 +1,369 @@
+//! Tests of a pack: cases, each with what is expected.
+//!
+//! Wire types: they say what can be written, not what it means. Doc comments become the descriptions of the CRD.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::network::Protocol;
+use crate::scalar::Duration;
+use crate::scalar::closed;
+
+/// Tests of the pack beside which they lie.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "bailiwick.dev",
+    version = "v1alpha1",
+    kind = "PolicyTest",
+    schema = "manual",
+    derive = "PartialEq",
+    namespaced,
+    category = "bailiwick"
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyTestSpec {
+    /// Values of the pack's parameters for these cases; absent: the defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::scalar::any_map")]
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// The cases.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub cases: Vec<TestCase>,
+}
+
+/// One case: what happens, and what is expected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-bailiwick-one-of" = [["admission"], ["toolCall"], ["connection"], ["syscall"], ["image"]]))]
+pub struct TestCase {
+    /// What the case shows, in words.
+    pub name: String,
+    /// A request to the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionCase>,
+    /// A call of a tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<ToolCallCase>,
+    /// A network connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionCase>,
+    /// A system call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<SyscallCase>,
+    /// An image to be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageCase>,
+    /// What is expected.
+    pub expect: Expectation,
+}
+
+/// A request to the API server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmissionCase {
+    /// The operation.
+    #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
+    pub operation: CaseOperation,
+    /// The object, or `{file: NAME}`: a manifest in the folder of the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_object")]
+    pub object: Option<serde_json::Value>,
+    /// The object as it was (UPDATE, DELETE), or `{file: NAME}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_object")]
+    pub old_object: Option<serde_json::Value>,
+    /// The namespace; absent: one that the pack governs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<CaseNamespace>,
+    /// The subresource, as `ephemeralcontainers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subresource: Option<String>,
+    /// Who asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_info: Option<CaseUser>,
+}
+
+closed! {
+    /// Operations of the API server.
+    pub enum CaseOperation {
+        /// An object is made.
+        Create = "CREATE",
+        /// An object is changed.
+        Update = "UPDATE",
+        /// An object is removed.
+        Delete = "DELETE",
+        /// A connection is opened.
+        Connect = "CONNECT",
+    }
+}
+
+impl Default for CaseOperation {
+    fn default() -> Self {
+        Self::Create
+    }
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseNamespace {
+    /// Its name; absent: the object's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub name: Option<String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseUser {
+    /// Name of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Groups of the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolCallCase {
+    /// The tool.
+    #[schemars(extend("pattern" = crate::scalar::TOOL_PATTERN, "maxLength" = 128))]
+    pub tool: String,
+    /// The arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_object")]
+    pub args: Option<serde_json::Value>,
+    /// Who calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<CaseSubject>,
+    /// The session so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<CaseSession>,
+    /// The time, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseSubject {
+    /// The agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The user it acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The session so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseSession {
+    /// How long it has lived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<Duration>,
+    /// Admitted calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::int")]
+    pub calls: Option<i64>,
+    /// Counters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, i64>,
+    /// Use of budgets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, i64>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// A network connection, outgoing or incoming.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-bailiwick-one-of" = [["to"], ["from"]]))]
+pub struct ConnectionCase {
+    /// The sandbox it comes from; absent: a governed pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub sandbox: Option<String>,
+    /// Where it goes: `host:port`, `192.0.2.1:443`, `[2001:db8::1]:443`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Where it comes from: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// With `from`: the port of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::port")]
+    pub port: Option<i64>,
+    /// With `to` or `from`: the pod at the other end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<CasePeer>,
+    /// The transport protocol.
+    #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
+    pub protocol: Protocol,
+}
+
+/// A pod at the other end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CasePeer {
+    /// Labels of its namespace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespace_labels: BTreeMap<String, String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A system call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SyscallCase {
+    /// The sandbox it is made in.
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub sandbox: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// An image to be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageCase {
+    /// The reference.
+    pub reference: String,
+    /// What a registry would show; absent: nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What a registry would show of an image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evidence {
+    /// The digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Valid signatures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<EvidenceSignature>,
+    /// Valid attestations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<EvidenceAttestation>,
+}
+
+/// A valid signature.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvidenceSignature {
+    /// The OIDC issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+}
+
+/// A valid attestation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvidenceAttestation {
+    /// Type of the predicate.
+    pub predicate_type: String,
+    /// The OIDC issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The predicate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_object")]
+    pub predicate: Option<serde_json::Value>,
+}
+
+/// What is expected; what is not named is not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectation {
+    /// Of admission, connection and image: whether it is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<bool>,
+    /// Of a tool call: the effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+    /// Of a system call: what the kernel does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<SyscallAction>,
+    /// The rule that decided: an authored rule's name, or a section as `podSecurity`, `images`, `subjects`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// A regular expression that must be found in the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_pattern: Option<String>,
+    /// A regular expression that must be found in one of the warnings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_pattern: Option<String>,
+    /// Of admission: fields of the object after mutation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<ExpectedField>,
+}
+
+closed! {
+    /// Effects of a decision on a tool call.
+    pub enum Effect {
+        /// It runs.
+        Allow = "Allow",
+        /// It does not run.
+        Deny = "Deny",
+        /// People decide.
+        Ask = "Ask",
+    }
+}
+
+closed! {
+    /// What the kernel does with a system call.
+    pub enum SyscallAction {
+        /// Carries it out.
+        Allow = "Allow",
+        /// Refuses it with an error.
+        Errno = "Errno",
+        /// Ends the process.
+        Kill = "Kill",
+    }
+}
+
+/// A field of the object after mutation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedField {
+    /// The field path.
+    pub field: String,
+    /// The value; absent: the field must not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any")]
+    pub value: Option<serde_json::Value>,
+}
