@@ -2,4 +2,5 @@
 //!
 //! Not a server and not a client: requests and namespaces come in as values, decisions go out.
 
+pub mod pod_security;
 pub mod schema;
