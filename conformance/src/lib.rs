@@ -3,3 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod go_module;
+pub mod pod_security_fixtures;

@@ -35,7 +35,9 @@ impl<'j> Walk<'j> {
             match key {
                 "securityContext" => context = self.read_security_context(place, value),
                 "ports" => self.host_ports(place, name, value),
-                "livenessProbe" | "readinessProbe" | "startupProbe" => self.handler_hosts(place, name, ["", key], value),
+                "livenessProbe" | "readinessProbe" | "startupProbe" => {
+                    self.handler_hosts(place, name, ["", key], value)
+                }
                 "lifecycle" if *value != Json::Null => self.lifecycle(place, name, value),
                 _ => {}
             }
@@ -85,12 +87,21 @@ impl<'j> Walk<'j> {
         let [head, tail] = at;
         let Some(handler) = self.object(place, tail, handler) else { return };
         for key in ["httpGet", "tcpSocket"] {
-            let Some(action) = handler.get(key).and_then(|action| self.object(place, tail, action)) else { continue };
+            let Some(action) = handler.get(key).and_then(|action| self.object(place, tail, action)) else {
+                continue;
+            };
             if let Some(host) = action.get("host")
                 && *host != Json::Null
                 && host.as_str() != Some("")
             {
-                self.hit(Check::HostProbes, place, name, &format!("{head}{tail}.{key}.host"), shown(host), Kind::Set);
+                self.hit(
+                    Check::HostProbes,
+                    place,
+                    name,
+                    &format!("{head}{tail}.{key}.host"),
+                    shown(host),
+                    Kind::Set,
+                );
             }
         }
     }

@@ -282,10 +282,13 @@ const FORBIDDEN_SOURCES: [&str; 21] = [
     "storageos",
 ];
 
-/// Why a volume is not allowed by restricted: its source, or `unknown`.
+/// Why a volume is not allowed by restricted: its source, or `unknown`. One that names no source becomes an emptyDir in the API server.
 fn forbidden_source(volume: &Json<'_>) -> Option<&'static str> {
     let set = |source: &&&str| is_set(volume, source);
-    if ALLOWED_SOURCES.iter().any(|source| set(&source)) {
+    let has_source = volume
+        .as_map()
+        .is_none_or(|volume| volume.iter().any(|(key, value)| key != "name" && *value != Json::Null));
+    if !has_source || ALLOWED_SOURCES.iter().any(|source| set(&source)) {
         return None;
     }
     Some(FORBIDDEN_SOURCES.iter().find(set).copied().unwrap_or("unknown"))
