@@ -9,4 +9,6 @@
 pub mod cel;
 pub mod check;
 pub mod diagnostic;
+pub mod meet;
+pub mod reach;
 pub mod source;

@@ -11,6 +11,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How deep the nodes of one expression may nest. The compiler refuses deeper source, the loader a deeper bundle: reading,
+/// checking, evaluating and dropping an expression are recursive and must fit the smallest stack that runs them (2 MiB).
+pub const MAX_DEPTH: u32 = 100;
+
+/// How deep an evaluation may nest, the shared expressions that an expression uses included.
+pub const MAX_EVAL_DEPTH: u32 = 200;
+
 /// One authored expression with everything that evaluation and explanation need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,6 +94,57 @@ pub enum Expr {
     Matches(Box<Expr>, u32),
     /// `a in [constants]`, the commonest test of all, kept apart so that it needs no list.
     InConst(Box<Expr>, Vec<Const>),
+}
+
+impl Expr {
+    /// The direct operands, in the order of the pre-order.
+    #[must_use]
+    pub fn operands(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Const(_) | Expr::Root(_) | Expr::Slot(_) | Expr::Shared(_) | Expr::PodContainers(_) => {
+                Vec::new()
+            }
+            Expr::Select(operand, _)
+            | Expr::OptSelect(operand, _)
+            | Expr::Has(operand, _)
+            | Expr::Not(operand)
+            | Expr::Matches(operand, _)
+            | Expr::InConst(operand, _) => vec![operand],
+            Expr::Index(operand, index) | Expr::OptIndex(operand, index) => vec![operand, index],
+            Expr::And(operands) | Expr::Or(operands) | Expr::Call(_, operands) => operands.iter().collect(),
+            Expr::Cond(condition, then, otherwise) => vec![condition, then, otherwise],
+            Expr::List(items) => items.iter().map(|(item, _)| item).collect(),
+            Expr::Map(entries) => entries.iter().flat_map(|(key, value, _)| [key, value]).collect(),
+            Expr::Macro(of) => {
+                let mut operands = vec![&of.range];
+                operands.extend(&of.filter);
+                operands.push(&of.body);
+                operands
+            }
+            Expr::Bind(bind) => vec![&bind.init, &bind.body],
+        }
+    }
+
+    /// Visits every node in pre-order, without recursion.
+    pub fn walk<'e>(&'e self, visit: &mut impl FnMut(&'e Expr)) {
+        let mut pending = vec![self];
+        while let Some(node) = pending.pop() {
+            visit(node);
+            pending.extend(node.operands().into_iter().rev());
+        }
+    }
+
+    /// How deep the nodes nest; a leaf is 1.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        let mut deepest = 0;
+        let mut pending = vec![(self, 1_u32)];
+        while let Some((node, depth)) = pending.pop() {
+            deepest = deepest.max(depth);
+            pending.extend(node.operands().into_iter().map(|operand| (operand, depth.saturating_add(1))));
+        }
+        deepest
+    }
 }
 
 /// Which containers of a pod.
@@ -209,13 +267,14 @@ functions! {
     GetDayOfWeek = "getDayOfWeek", GetDayOfYear = "getDayOfYear", GetHours = "getHours", GetMinutes = "getMinutes",
     GetSeconds = "getSeconds", GetMilliseconds = "getMilliseconds",
     OptionalOf = "optional.of", OptionalNone = "optional.none", OptionalOfNonZero = "optional.ofNonZeroValue",
-    HasValue = "hasValue", Value = "value", Or = "or", OrValue = "orValue",
+    HasValue = "hasValue", Value = "value", Or = "or", OrValue = "orValue", OptionalUnwrap = "unwrapOpt",
     CharAt = "charAt", IndexOf = "indexOf", LastIndexOf = "lastIndexOf", LowerAscii = "lowerAscii",
     UpperAscii = "upperAscii", Replace = "replace", Split = "split", Substring = "substring", Trim = "trim",
     Join = "join", Reverse = "reverse", Quote = "strings.quote", Format = "format",
     Find = "find", FindAll = "findAll",
     IsSorted = "isSorted", Sum = "sum", Min = "min", Max = "max", Slice = "slice", Flatten = "flatten", Distinct = "distinct",
     Sort = "sort", Range = "lists.range", First = "first", Last = "last",
+    Includes = "includes",
     SetsContains = "sets.contains", SetsEquivalent = "sets.equivalent", SetsIntersects = "sets.intersects",
     Quantity = "quantity", IsQuantity = "isQuantity", IsInteger = "isInteger", AsInteger = "asInteger",
     AsApproximateFloat = "asApproximateFloat", Sign = "sign", IsGreaterThan = "isGreaterThan", IsLessThan = "isLessThan",
@@ -228,5 +287,8 @@ functions! {
     /// Ours: whether an address is in a private, link-local, loopback or otherwise non-global range.
     IsPrivate = "isPrivate",
     Greatest = "math.greatest", Least = "math.least", Ceil = "math.ceil", Floor = "math.floor", Abs = "math.abs",
+    Round = "math.round", Trunc = "math.trunc", MathSign = "math.sign", IsNan = "math.isNaN", IsInf = "math.isInf",
+    IsFinite = "math.isFinite", Sqrt = "math.sqrt", BitAnd = "math.bitAnd", BitOr = "math.bitOr", BitXor = "math.bitXor",
+    BitNot = "math.bitNot", BitShiftLeft = "math.bitShiftLeft", BitShiftRight = "math.bitShiftRight",
     Base64Encode = "base64.encode", Base64Decode = "base64.decode",
 }

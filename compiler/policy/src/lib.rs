@@ -11,6 +11,7 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+pub mod cel;
 pub mod decision;
 pub mod ir;
 pub mod json;

@@ -1,0 +1,122 @@
+//! Fields, keys and indices. As in cel-go (`refQualify`): what is asked of an optional gives an optional, a test for presence on
+//! what has no fields is "absent", and reading a field of what has none is `no such key`.
+
+use std::rc::Rc;
+
+use super::value::{List, Map, Value};
+use super::{EvalError, Fuel};
+
+/// A value found in another, or why not. `None`: absent.
+type Found<'a> = Result<Option<Value<'a>>, EvalError>;
+
+/// `operand.field`.
+pub(super) fn select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Result<Value<'a>, EvalError> {
+    match operand {
+        Value::Map(Map::Json(map)) => {
+            map.get(field).map(Value::from).ok_or_else(|| EvalError::no_such_key(field))
+        }
+        Value::Optional(_) => Ok(optional(find_field(operand, field, fuel)?)),
+        _ => find_field(operand, field, fuel)?.ok_or_else(|| EvalError::no_such_key(field)),
+    }
+}
+
+/// `operand.?field`.
+pub(super) fn opt_select<'a>(
+    operand: &Value<'a>,
+    field: &str,
+    fuel: &mut Fuel,
+) -> Result<Value<'a>, EvalError> {
+    Ok(optional(find_field(operand, field, fuel)?))
+}
+
+/// `has(operand.field)`.
+pub(super) fn has(operand: &Value<'_>, field: &str, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    match operand {
+        Value::Map(Map::Json(map)) => Ok(map.get(field).is_some()),
+        _ => Ok(find_field(operand, field, fuel)?.is_some()),
+    }
+}
+
+/// `operand[index]`.
+pub(super) fn index<'a>(
+    operand: &Value<'a>,
+    index: &Value<'a>,
+    fuel: &mut Fuel,
+) -> Result<Value<'a>, EvalError> {
+    match (operand, find_index(operand, index, fuel)?) {
+        (Value::Optional(_), found) => Ok(optional(found)),
+        (_, Some(value)) => Ok(value),
+        (Value::List(_), None) => Err(EvalError::IndexOutOfBounds(match index {
+            Value::Int(index) => *index,
+            _ => i64::MAX,
+        })),
+        (_, None) => Err(match super::functions::convert::display(index) {
+            Some(key) => EvalError::NoSuchKey(key.into()),
+            None => EvalError::NoSuchOverload("_[_]"),
+        }),
+    }
+}
+
+/// `operand[?index]`.
+pub(super) fn opt_index<'a>(
+    operand: &Value<'a>,
+    index: &Value<'a>,
+    fuel: &mut Fuel,
+) -> Result<Value<'a>, EvalError> {
+    Ok(optional(find_index(operand, index, fuel)?))
+}
+
+/// An optional of what was found. What is found as an optional stays one: optionals do not nest by access.
+fn optional(found: Option<Value<'_>>) -> Value<'_> {
+    match found {
+        Some(Value::Optional(inner)) => Value::Optional(inner),
+        found => Value::Optional(found.map(Rc::new)),
+    }
+}
+
+fn find_field<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Found<'a> {
+    match operand {
+        Value::Map(map) => {
+            fuel.spend_elements(map.lookup_cost())?;
+            Ok(map.get_str(field))
+        }
+        Value::Optional(None) => Ok(None),
+        Value::Optional(Some(inner)) => find_field(inner, field, fuel),
+        Value::List(_) => {
+            Err(EvalError::invalid(format!("unsupported index type 'string' in list: {field}")))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn find_index<'a>(operand: &Value<'a>, index: &Value<'a>, fuel: &mut Fuel) -> Found<'a> {
+    match (operand, index) {
+        (Value::Optional(None), _) => Ok(None),
+        (Value::Optional(Some(inner)), _) => find_index(inner, index, fuel),
+        (_, Value::Optional(Some(inner))) => find_index(operand, inner, fuel),
+        (Value::Map(map), _) => {
+            fuel.spend_elements(map.lookup_cost())?;
+            Ok(map.get(index))
+        }
+        (Value::List(list), _) => find_element(list, index),
+        _ => Ok(None),
+    }
+}
+
+fn find_element<'a>(list: &List<'a>, index: &Value<'_>) -> Found<'a> {
+    let position = match index {
+        Value::Int(index) => usize::try_from(*index).ok(),
+        Value::Uint(index) => usize::try_from(*index).ok(),
+        // Doubles that are whole numbers index lists, as in cel-go's `IndexOrError`.
+        Value::Double(index) if index.fract() == 0.0 && *index >= 0.0 && *index < 9e15 => {
+            Some(*index as usize)
+        }
+        _ => {
+            return Err(EvalError::invalid(format!(
+                "unsupported index type '{}' in list",
+                index.type_name()
+            )));
+        }
+    };
+    Ok(position.and_then(|position| list.get(position)))
+}

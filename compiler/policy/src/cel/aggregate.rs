@@ -1,0 +1,132 @@
+//! Equality and order of values, deep ones included. Both cost fuel in proportion to what they look at.
+
+use std::cmp::Ordering;
+
+use super::value::{List, Map, Value, scalar_eq};
+use super::{EvalError, Fuel};
+
+/// `left == right`: numbers by value across types, everything else of another type is unequal, never an error.
+pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    Ok(match (left, right) {
+        (Value::Null, Value::Null) => true,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::Int(left), Value::Int(right)) => left == right,
+        (Value::Str(left), Value::Str(right)) => {
+            fuel.spend_bytes(left.len().min(right.len()))?;
+            left == right
+        }
+        (Value::Duration(left), Value::Duration(right)) => left == right,
+        (Value::Timestamp(left), Value::Timestamp(right)) => left == right,
+        (Value::Type(left), Value::Type(right)) => left == right,
+        (Value::List(left), Value::List(right)) => return lists_equal(left, right, fuel),
+        (Value::Map(left), Value::Map(right)) => return maps_equal(left, right, fuel),
+        (Value::Optional(None), Value::Optional(None)) => true,
+        (Value::Optional(Some(left)), Value::Optional(Some(right))) => return equal(left, right, fuel),
+        (Value::Quantity(left), Value::Quantity(right)) => left.compare(right) == Ordering::Equal,
+        (Value::Ip(left), Value::Ip(right)) => left == right,
+        (Value::Cidr(left), Value::Cidr(right)) => left == right,
+        _ => {
+            if let (Some(left), Some(right)) = (left.as_bytes(), right.as_bytes()) {
+                fuel.spend_bytes(left.len().min(right.len()))?;
+                return Ok(left == right);
+            }
+            if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
+                fuel.spend_bytes(left.len().min(right.len()))?;
+                return Ok(left == right);
+            }
+            scalar_eq(left, right)
+        }
+    })
+}
+
+fn lists_equal(left: &List<'_>, right: &List<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for (left, right) in left.iter().zip(right.iter()) {
+        fuel.spend(1)?;
+        if !equal(&left, &right, fuel)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn maps_equal(left: &Map<'_>, right: &Map<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for (key, left) in left.iter() {
+        fuel.spend_elements(1 + right.lookup_cost())?;
+        match right.get(&key) {
+            Some(right) if equal(&left, &right, fuel)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Whether an element equal to `wanted` is in the list.
+pub(super) fn list_contains(list: &List<'_>, wanted: &Value<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    for item in list.iter() {
+        fuel.spend(1)?;
+        if equal(&item, wanted, fuel)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Order of two numbers by value, whatever their types; `None` where one is not a number or is NaN.
+///
+/// Integers meet doubles as doubles, as in cel-go (`compareIntDouble`): beyond 2^53 neighbours are equal.
+pub(super) fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+        (Value::Uint(left), Value::Uint(right)) => Some(left.cmp(right)),
+        (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
+        (Value::Int(left), Value::Uint(right)) => {
+            Some(u64::try_from(*left).map_or(Ordering::Less, |left| left.cmp(right)))
+        }
+        (Value::Uint(left), Value::Int(right)) => {
+            Some(u64::try_from(*right).map_or(Ordering::Greater, |right| left.cmp(&right)))
+        }
+        (Value::Int(left), Value::Double(right)) => (*left as f64).partial_cmp(right),
+        (Value::Double(left), Value::Int(right)) => left.partial_cmp(&(*right as f64)),
+        (Value::Uint(left), Value::Double(right)) => (*left as f64).partial_cmp(right),
+        (Value::Double(left), Value::Uint(right)) => left.partial_cmp(&(*right as f64)),
+        _ => None,
+    }
+}
+
+/// The order of two values of an ordered type.
+pub(super) fn compare(
+    left: &Value<'_>,
+    right: &Value<'_>,
+    fuel: &mut Fuel,
+    function: &'static str,
+) -> Result<Ordering, EvalError> {
+    if let Some(order) = compare_numbers(left, right) {
+        return Ok(order);
+    }
+    Ok(match (left, right) {
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.cmp(right),
+        (Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_))
+        | (Value::Int(_) | Value::Uint(_), Value::Double(_)) => {
+            return Err(EvalError::invalid("NaN values cannot be ordered"));
+        }
+        _ => {
+            if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
+                fuel.spend_bytes(left.len().min(right.len()))?;
+                return Ok(left.cmp(right));
+            }
+            if let (Some(left), Some(right)) = (left.as_bytes(), right.as_bytes()) {
+                fuel.spend_bytes(left.len().min(right.len()))?;
+                return Ok(left.cmp(right));
+            }
+            return Err(EvalError::NoSuchOverload(function));
+        }
+    })
+}

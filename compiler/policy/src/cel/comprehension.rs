@@ -1,0 +1,197 @@
+//! Macros over lists, maps and optionals.
+//!
+//! Absorption is that of the folds which the CEL definition expands them to: `all` and `exists` go on after an error and let a deciding
+//! element win; every other macro ends at its first error.
+
+use std::rc::Rc;
+
+use super::eval::{boolean, insert, node};
+use super::value::{List, Map, Value};
+use super::{EvalError, Scope, functions};
+use crate::ir::{Macro, MacroKind};
+
+type Result<T> = std::result::Result<T, EvalError>;
+
+/// The value of a macro.
+pub(super) fn eval<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let range = node(&of.range, scope)?;
+    match of.kind {
+        MacroKind::OptMap | MacroKind::OptFlatMap => return over_optional(of, range, scope),
+        _ => {}
+    }
+    let range = Range::new(range)?;
+    match of.kind {
+        MacroKind::All => quantifier(of, &range, false, scope),
+        MacroKind::Exists => quantifier(of, &range, true, scope),
+        MacroKind::ExistsOne => exists_one(of, &range, scope),
+        MacroKind::Map => transform_list(of, &range, scope),
+        MacroKind::Filter => filter(of, &range, scope),
+        MacroKind::TransformMap => transform_map(of, &range, scope),
+        MacroKind::TransformMapEntry => transform_map_entry(of, &range, scope),
+        MacroKind::SortBy => sort_by(of, &range, scope),
+        MacroKind::OptMap | MacroKind::OptFlatMap => Err(EvalError::NoSuchOverload("optMap")),
+    }
+}
+
+/// What a comprehension walks.
+enum Range<'a> {
+    List(List<'a>),
+    Map(Map<'a>),
+}
+
+impl<'a> Range<'a> {
+    fn new(value: Value<'a>) -> Result<Self> {
+        match value {
+            Value::List(list) => Ok(Self::List(list)),
+            Value::Map(map) => Ok(Self::Map(map)),
+            _ => Err(EvalError::NoSuchOverload("comprehension")),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Range::List(list) => list.len(),
+            Range::Map(map) => map.len(),
+        }
+    }
+
+    /// Binds the variables for one step: (element) or (index, element) of a list, (key) or (key, value) of a map.
+    fn bind(&self, of: &Macro, step: usize, scope: &mut Scope<'a>) -> Result<()> {
+        scope.fuel.spend(1)?;
+        match (self, of.slot2) {
+            (Range::List(list), None) => scope.set_slot(of.slot, element(list, step)?),
+            (Range::List(list), Some(second)) => {
+                scope.set_slot(of.slot, Value::Int(super::text::length(step)))?;
+                scope.set_slot(second, element(list, step)?)
+            }
+            (Range::Map(map), second) => {
+                let (key, value) = map.at(step).ok_or(EvalError::IndexOutOfBounds(-1))?;
+                scope.set_slot(of.slot, key)?;
+                second.map_or(Ok(()), |second| scope.set_slot(second, value))
+            }
+        }
+    }
+}
+
+fn element<'a>(list: &List<'a>, step: usize) -> Result<Value<'a>> {
+    list.get(step).ok_or(EvalError::IndexOutOfBounds(-1))
+}
+
+/// `all` is decided by a false, `exists` by a true.
+fn quantifier<'a>(
+    of: &'a Macro,
+    range: &Range<'a>,
+    deciding: bool,
+    scope: &mut Scope<'a>,
+) -> Result<Value<'a>> {
+    let mut first_error = None;
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        match boolean(&of.body, scope) {
+            Ok(value) if value == deciding => return Ok(Value::Bool(deciding)),
+            Ok(_) => {}
+            Err(error) if error.is_limit() => return Err(error),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    first_error.map_or(Ok(Value::Bool(!deciding)), Err)
+}
+
+fn exists_one<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut count = 0_usize;
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        count += usize::from(boolean(&of.body, scope)?);
+    }
+    Ok(Value::Bool(count == 1))
+}
+
+/// Whether the step passes the macro's filter; a macro without one lets everything pass.
+fn passes<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<bool> {
+    of.filter.as_ref().map_or(Ok(true), |filter| boolean(filter, scope))
+}
+
+fn transform_list<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut out = Vec::new();
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        if passes(of, scope)? {
+            out.push(node(&of.body, scope)?);
+        }
+    }
+    Ok(Value::list(out))
+}
+
+fn filter<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut out = Vec::new();
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        if boolean(&of.body, scope)? {
+            // Elements of lists, keys of maps, as the macro is defined.
+            out.push(match range {
+                Range::List(list) => element(list, step)?,
+                Range::Map(map) => map.at(step).ok_or(EvalError::IndexOutOfBounds(-1))?.0,
+            });
+        }
+    }
+    Ok(Value::list(out))
+}
+
+fn transform_map<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut out = Vec::new();
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        if passes(of, scope)? {
+            let key = scope.slot(of.slot)?.clone();
+            let value = node(&of.body, scope)?;
+            out.push((key, value));
+        }
+    }
+    Ok(Value::Map(Map::Owned(out.into())))
+}
+
+fn transform_map_entry<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut out = Vec::new();
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        if !passes(of, scope)? {
+            continue;
+        }
+        let Value::Map(made) = node(&of.body, scope)? else {
+            return Err(EvalError::NoSuchOverload("transformMapEntry"));
+        };
+        for (key, value) in made.iter() {
+            scope.fuel.spend(1)?;
+            insert(&mut out, key, value, scope)?;
+        }
+    }
+    Ok(Value::Map(Map::Owned(out.into())))
+}
+
+fn sort_by<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let Range::List(list) = range else {
+        return Err(EvalError::NoSuchOverload("sortBy"));
+    };
+    let mut keys = Vec::new();
+    for step in 0..range.len() {
+        range.bind(of, step, scope)?;
+        keys.push(node(&of.body, scope)?);
+    }
+    functions::lists::sort_by_keys(list, &keys, &mut scope.fuel)
+}
+
+fn over_optional<'a>(of: &'a Macro, range: Value<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let Value::Optional(inner) = range else {
+        return Err(EvalError::NoSuchOverload("optMap"));
+    };
+    let Some(inner) = inner else {
+        return Ok(Value::Optional(None));
+    };
+    scope.set_slot(of.slot, (*inner).clone())?;
+    let made = node(&of.body, scope)?;
+    match (of.kind, made) {
+        (MacroKind::OptMap, made) => Ok(Value::Optional(Some(Rc::new(made)))),
+        (_, made @ Value::Optional(_)) => Ok(made),
+        _ => Err(EvalError::NoSuchOverload("optFlatMap")),
+    }
+}

@@ -1,0 +1,51 @@
+//! Why an expression has no value.
+
+use thiserror::Error;
+
+/// An evaluation error. Its text is what CEL implementations say, so that authors recognise it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EvalError {
+    /// A field or key that is not there.
+    #[error("no such key: {0}")]
+    NoSuchKey(Box<str>),
+    /// A list index beyond the list.
+    #[error("index out of bounds: {0}")]
+    IndexOutOfBounds(i64),
+    /// Arguments that no overload of the named function takes.
+    #[error("no such overload: {0}")]
+    NoSuchOverload(&'static str),
+    /// An integer, duration or timestamp beyond its range.
+    #[error("{0} overflow")]
+    Overflow(&'static str),
+    /// `x / 0`.
+    #[error("division by zero")]
+    DivisionByZero,
+    /// `x % 0`.
+    #[error("modulus by zero")]
+    ModulusByZero,
+    /// Everything else that an argument's value can do wrong.
+    #[error("{0}")]
+    Invalid(Box<str>),
+    /// The evaluation cost more than it may.
+    #[error("the expression cost more than its budget")]
+    FuelExhausted,
+    /// The evaluation nested deeper than the stack is known to hold.
+    #[error("the expression is nested too deeply")]
+    TooDeep,
+}
+
+impl EvalError {
+    /// Whether a limit of the evaluator, and not the expression's meaning, ended the evaluation. Never absorbed.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::FuelExhausted | Self::TooDeep)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid(message.into().into_boxed_str())
+    }
+
+    pub(crate) fn no_such_key(key: &str) -> Self {
+        Self::NoSuchKey(key.into())
+    }
+}

@@ -1,0 +1,247 @@
+//! One node at a time. Each node costs one unit of fuel and one level of depth.
+
+use super::value::{List, Map, Value, is_key};
+use super::{EvalError, Scope, access, aggregate, comprehension, functions};
+use crate::ir::{Cel, Const, Expr, Func, MAX_EVAL_DEPTH};
+
+type Result<T> = std::result::Result<T, EvalError>;
+
+/// Evaluates an expression.
+///
+/// # Errors
+/// What CEL says is an error; and whatever the value would have been, [`EvalError::FuelExhausted`] or [`EvalError::TooDeep`]
+/// if a limit was met on the way: `endless || true` is an error here, since an absorbed limit would let an author (or an
+/// attacker who chooses the input) turn a check off.
+pub fn eval<'a>(cel: &'a Cel, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let value = scope.with_frame(cel.slots, |scope| node(&cel.expr, scope));
+    if scope.fuel.exhausted() {
+        return Err(match value {
+            Err(limit) if limit.is_limit() => limit,
+            _ => EvalError::FuelExhausted,
+        });
+    }
+    value
+}
+
+/// The value of a node.
+pub(super) fn node<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    scope.fuel.spend(1)?;
+    if scope.depth >= MAX_EVAL_DEPTH {
+        scope.fuel.exhaust();
+        return Err(EvalError::TooDeep);
+    }
+    scope.depth += 1;
+    let value = dispatch(expr, scope);
+    scope.depth -= 1;
+    value
+}
+
+/// The value of a node that must be a boolean.
+pub(super) fn boolean<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
+    match node(expr, scope)? {
+        Value::Bool(value) => Ok(value),
+        _ => Err(EvalError::NoSuchOverload("bool")),
+    }
+}
+
+fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    match expr {
+        Expr::Const(constant) => Ok(constant.into()),
+        Expr::Root(root) => Ok(scope.root(*root)),
+        Expr::Slot(slot) => scope.slot(*slot).cloned(),
+        Expr::Shared(index) => scope.shared(*index),
+        Expr::PodContainers(which) => scope.containers(*which).map(Value::List),
+        Expr::Select(operand, field) => {
+            with_operand(operand, scope, |operand, fuel| access::select(operand, field, fuel))
+        }
+        Expr::OptSelect(operand, field) => {
+            with_operand(operand, scope, |operand, fuel| access::opt_select(operand, field, fuel))
+        }
+        Expr::Has(operand, field) => {
+            with_operand(operand, scope, |operand, fuel| access::has(operand, field, fuel)).map(Value::Bool)
+        }
+        Expr::Index(operand, index) => {
+            let operand = node(operand, scope)?;
+            let index = node(index, scope)?;
+            access::index(&operand, &index, &mut scope.fuel)
+        }
+        Expr::OptIndex(operand, index) => {
+            let operand = node(operand, scope)?;
+            let index = node(index, scope)?;
+            access::opt_index(&operand, &index, &mut scope.fuel)
+        }
+        Expr::And(operands) => absorbing(operands, Stop::AtFalse, scope),
+        Expr::Or(operands) => absorbing(operands, Stop::AtTrue, scope),
+        Expr::Not(operand) => boolean(operand, scope).map(|value| Value::Bool(!value)),
+        Expr::Cond(condition, then, otherwise) => {
+            if boolean(condition, scope)? {
+                node(then, scope)
+            } else {
+                node(otherwise, scope)
+            }
+        }
+        Expr::List(items) => list(items, scope),
+        Expr::Map(entries) => map(entries, scope),
+        Expr::Macro(of) => comprehension::eval(of, scope),
+        Expr::Bind(bind) => {
+            let value = node(&bind.init, scope)?;
+            scope.set_slot(bind.slot, value)?;
+            node(&bind.body, scope)
+        }
+        Expr::Call(function, args) => call(*function, args, scope),
+        Expr::Matches(operand, regex) => matches(operand, *regex, scope),
+        Expr::InConst(operand, constants) => {
+            let operand = node(operand, scope)?;
+            in_const(&operand, constants, scope).map(Value::Bool)
+        }
+    }
+}
+
+/// Reads something out of an operand; a macro's variable is read in place.
+fn with_operand<'a, T>(
+    operand: &'a Expr,
+    scope: &mut Scope<'a>,
+    read: impl FnOnce(&Value<'a>, &mut super::Fuel) -> Result<T>,
+) -> Result<T> {
+    if let Expr::Slot(slot) = operand {
+        let mut fuel = std::mem::replace(&mut scope.fuel, super::Fuel::new(0));
+        let result = match fuel.spend(1) {
+            Ok(()) => scope.slot(*slot).and_then(|value| read(value, &mut fuel)),
+            Err(error) => Err(error),
+        };
+        scope.fuel = fuel;
+        return result;
+    }
+    let operand = node(operand, scope)?;
+    read(&operand, &mut scope.fuel)
+}
+
+/// At which operand `&&` and `||` know their value.
+#[derive(Clone, Copy, PartialEq)]
+enum Stop {
+    AtFalse,
+    AtTrue,
+}
+
+/// `&&` and `||`: the deciding value wins over errors on either side of it; without one, the first error stands.
+fn absorbing<'a>(operands: &'a [Expr], stop: Stop, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let deciding = stop == Stop::AtTrue;
+    let mut first_error = None;
+    for operand in operands {
+        match boolean(operand, scope) {
+            Ok(value) if value == deciding => return Ok(Value::Bool(deciding)),
+            Ok(_) => {}
+            Err(error) if error.is_limit() => return Err(error),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    first_error.map_or(Ok(Value::Bool(!deciding)), Err)
+}
+
+fn list<'a>(items: &'a [(Expr, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut values = Vec::with_capacity(items.len());
+    for (item, optional) in items {
+        let value = node(item, scope)?;
+        if let Some(value) = unwrap_entry(value, *optional)? {
+            values.push(value);
+        }
+    }
+    Ok(Value::list(values))
+}
+
+fn map<'a>(entries: &'a [(Expr, Expr, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let mut values: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(entries.len());
+    for (key, value, optional) in entries {
+        let key = node(key, scope)?;
+        let value = node(value, scope)?;
+        if let Some(value) = unwrap_entry(value, *optional)? {
+            insert(&mut values, key, value, scope)?;
+        }
+    }
+    Ok(Value::Map(Map::Owned(values.into())))
+}
+
+/// Adds an entry to a map that is being made.
+pub(super) fn insert<'a>(
+    entries: &mut Vec<(Value<'a>, Value<'a>)>,
+    key: Value<'a>,
+    value: Value<'a>,
+    scope: &mut Scope<'a>,
+) -> Result<()> {
+    if !is_key(&key) {
+        return Err(EvalError::invalid(format!("unsupported key type: {}", key.type_name())));
+    }
+    scope.fuel.spend_elements(entries.len() / 8)?;
+    if entries.iter().any(|(known, _)| super::value::scalar_eq(known, &key)) {
+        let shown = functions::convert::display(&key).unwrap_or_default();
+        return Err(EvalError::invalid(format!("insert failed: key {shown} already exists")));
+    }
+    entries.push((key, value));
+    Ok(())
+}
+
+/// The value of an element written `?element`: nothing when the optional is empty.
+fn unwrap_entry(value: Value<'_>, optional: bool) -> Result<Option<Value<'_>>> {
+    match (optional, value) {
+        (false, value) => Ok(Some(value)),
+        (true, Value::Optional(inner)) => Ok(inner.map(|inner| (*inner).clone())),
+        (true, value) => Err(EvalError::invalid(format!(
+            "cannot initialize optional entry from non-optional value of type {}",
+            value.type_name()
+        ))),
+    }
+}
+
+fn matches<'a>(operand: &'a Expr, regex: u32, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let operand = node(operand, scope)?;
+    let text = operand.as_str().ok_or(EvalError::NoSuchOverload("matches"))?;
+    functions::regexes::charge(text, &mut scope.fuel)?;
+    let regex = scope
+        .loaded
+        .regexes
+        .get(regex as usize)
+        .ok_or_else(|| EvalError::invalid(format!("pattern {regex} is not there")))?;
+    Ok(Value::Bool(regex.is_match(text)))
+}
+
+fn in_const<'a>(operand: &Value<'a>, constants: &'a [Const], scope: &mut Scope<'a>) -> Result<bool> {
+    if let Some(text) = operand.as_str() {
+        scope.fuel.spend((constants.len() / 4) as u64)?;
+        return Ok(constants.iter().any(|constant| matches!(constant, Const::Str(known) if known == text)));
+    }
+    aggregate::list_contains(&List::Const(constants), operand, &mut scope.fuel)
+}
+
+fn call<'a>(function: Func, args: &'a [Expr], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    match (function, args) {
+        (Func::Equal, [left, right]) => same(left, right, scope).map(Value::Bool),
+        (Func::NotEqual, [left, right]) => same(left, right, scope).map(|same| Value::Bool(!same)),
+        // The alternative of an optional is evaluated only when it is needed.
+        (Func::Or | Func::OrValue, [optional, alternative]) => match node(optional, scope)? {
+            Value::Optional(None) => node(alternative, scope),
+            Value::Optional(Some(inner)) if function == Func::OrValue => Ok((*inner).clone()),
+            optional @ Value::Optional(Some(_)) => Ok(optional),
+            _ => Err(EvalError::NoSuchOverload(function.name())),
+        },
+        (_, []) => functions::call(function, &[], scope),
+        (_, [only]) => {
+            let only = node(only, scope)?;
+            functions::call(function, &[only], scope)
+        }
+        (_, [first, second]) => {
+            let first = node(first, scope)?;
+            let second = node(second, scope)?;
+            functions::call(function, &[first, second], scope)
+        }
+        _ => {
+            let values = args.iter().map(|arg| node(arg, scope)).collect::<Result<Vec<_>>>()?;
+            functions::call(function, &values, scope)
+        }
+    }
+}
+
+fn same<'a>(left: &'a Expr, right: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
+    let left = node(left, scope)?;
+    let right = node(right, scope)?;
+    aggregate::equal(&left, &right, &mut scope.fuel)
+}

@@ -1,0 +1,74 @@
+//! The budget of an evaluation. Exhaustion is sticky: nothing refills a spent budget but a new one.
+
+use super::EvalError;
+
+/// How much an evaluation may still cost.
+#[derive(Clone, Debug)]
+pub struct Fuel {
+    left: u64,
+    exhausted: bool,
+}
+
+impl Fuel {
+    /// A budget that no sensible rule comes near and that is spent within some tens of milliseconds: the units equal, roughly,
+    /// those of the API server's limit per expression.
+    pub const DEFAULT: u64 = 1_000_000;
+
+    /// Bytes of a string that are read or written for one unit.
+    const BYTES_PER_UNIT: usize = 16;
+
+    /// A budget of this many units.
+    #[must_use]
+    pub const fn new(units: u64) -> Self {
+        Self { left: units, exhausted: false }
+    }
+
+    /// Whether the budget was ever overdrawn. Whatever value came out then, the caller denies.
+    #[must_use]
+    pub const fn exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// What is left.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Takes units.
+    ///
+    /// # Errors
+    /// [`EvalError::FuelExhausted`] when there are not that many, and ever after.
+    pub const fn spend(&mut self, units: u64) -> Result<(), EvalError> {
+        match self.left.checked_sub(units) {
+            Some(left) if !self.exhausted => {
+                self.left = left;
+                Ok(())
+            }
+            _ => Err(self.exhaust()),
+        }
+    }
+
+    /// Takes what reading or writing this many bytes costs.
+    ///
+    /// # Errors
+    /// As [`Fuel::spend`].
+    pub const fn spend_bytes(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.spend((bytes / Self::BYTES_PER_UNIT) as u64)
+    }
+
+    /// Takes what walking or making this many list elements costs.
+    ///
+    /// # Errors
+    /// As [`Fuel::spend`].
+    pub const fn spend_elements(&mut self, elements: usize) -> Result<(), EvalError> {
+        self.spend(elements as u64)
+    }
+
+    /// Marks the budget as overdrawn, so that no absorbed error can hide that a limit was met.
+    pub(crate) const fn exhaust(&mut self) -> EvalError {
+        self.left = 0;
+        self.exhausted = true;
+        EvalError::FuelExhausted
+    }
+}

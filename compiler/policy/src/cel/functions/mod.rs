@@ -1,0 +1,137 @@
+//! Functions and operators. Each takes evaluated arguments, charges fuel for what it walks or makes before it does so, and gives a
+//! value or an error; none panics on arguments that the type checker would have refused.
+
+pub(super) mod convert;
+mod encoders;
+mod format;
+pub(super) mod lists;
+mod math;
+pub(super) mod network;
+mod operators;
+mod optionals;
+pub(super) mod quantity;
+pub(super) mod regexes;
+mod sets;
+mod strings;
+pub(super) mod time;
+
+use super::value::Value;
+use super::{EvalError, Scope};
+use crate::ir::Func;
+
+/// What a function gives.
+type Outcome<'a> = Result<Value<'a>, EvalError>;
+
+/// No overload of the function takes these arguments.
+const fn no_overload<'a>(function: Func) -> Outcome<'a> {
+    Err(EvalError::NoSuchOverload(function.name()))
+}
+
+/// Calls a function. Those of the standard environment and of each library are one module each; overloads that several libraries
+/// give to one name are told apart by the type of the first argument.
+pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>) -> Outcome<'a> {
+    use Func as F;
+    let fuel = &mut scope.fuel;
+    match function {
+        F::Equal | F::NotEqual | F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::In => {
+            operators::relation(function, args, fuel)
+        }
+        F::Add | F::Subtract | F::Multiply | F::Divide | F::Modulo | F::Negate => {
+            operators::arithmetic(function, args, fuel)
+        }
+        F::Size | F::Contains | F::StartsWith | F::EndsWith => strings::standard(function, args, fuel),
+        F::MatchesDynamic | F::Find | F::FindAll => regexes::call(function, args, fuel),
+        F::ToInt | F::ToUint | F::ToDouble | F::ToString | F::ToBool | F::ToBytes | F::TypeOf | F::Dyn => {
+            convert::call(function, args, fuel)
+        }
+        F::ToDuration | F::ToTimestamp => time::convert(function, args),
+        F::GetFullYear
+        | F::GetMonth
+        | F::GetDate
+        | F::GetDayOfMonth
+        | F::GetDayOfWeek
+        | F::GetDayOfYear
+        | F::GetHours
+        | F::GetMinutes
+        | F::GetSeconds
+        | F::GetMilliseconds => time::part(function, args, fuel),
+        F::OptionalOf
+        | F::OptionalNone
+        | F::OptionalOfNonZero
+        | F::HasValue
+        | F::Value
+        | F::Or
+        | F::OrValue
+        | F::OptionalUnwrap => optionals::call(function, args, fuel),
+        F::IndexOf | F::LastIndexOf | F::Reverse => match args.first() {
+            Some(Value::List(_)) => lists::call(function, args, fuel),
+            _ => strings::extension(function, args, fuel),
+        },
+        F::CharAt
+        | F::LowerAscii
+        | F::UpperAscii
+        | F::Replace
+        | F::Split
+        | F::Substring
+        | F::Trim
+        | F::Join
+        | F::Quote => strings::extension(function, args, fuel),
+        F::Format => format::format(args, fuel),
+        F::IsSorted
+        | F::Sum
+        | F::Min
+        | F::Max
+        | F::Slice
+        | F::Flatten
+        | F::Distinct
+        | F::Sort
+        | F::Range
+        | F::First
+        | F::Last
+        | F::Includes => lists::call(function, args, fuel),
+        F::SetsContains | F::SetsEquivalent | F::SetsIntersects => sets::call(function, args, fuel),
+        F::Quantity
+        | F::IsQuantity
+        | F::IsInteger
+        | F::AsInteger
+        | F::AsApproximateFloat
+        | F::Sign
+        | F::IsGreaterThan
+        | F::IsLessThan
+        | F::CompareTo
+        | F::QuantityAdd
+        | F::QuantitySub => quantity::call(function, args, fuel),
+        F::Ip
+        | F::IsIp
+        | F::IpIsCanonical
+        | F::Family
+        | F::IsUnspecified
+        | F::IsLoopback
+        | F::IsLinkLocalMulticast
+        | F::IsLinkLocalUnicast
+        | F::IsGlobalUnicast
+        | F::IsPrivate => network::address(function, args),
+        F::Cidr | F::IsCidr | F::ContainsIp | F::ContainsCidr | F::CidrIp | F::Masked | F::PrefixLength => {
+            network::prefix(function, args)
+        }
+        F::Greatest
+        | F::Least
+        | F::Ceil
+        | F::Floor
+        | F::Abs
+        | F::Round
+        | F::Trunc
+        | F::MathSign
+        | F::IsNan
+        | F::IsInf
+        | F::IsFinite
+        | F::Sqrt
+        | F::BitAnd
+        | F::BitOr
+        | F::BitXor
+        | F::BitNot
+        | F::BitShiftLeft
+        | F::BitShiftRight => math::call(function, args, fuel),
+        F::Base64Encode | F::Base64Decode => encoders::call(function, args, fuel),
+    }
+}

@@ -1,0 +1,215 @@
+//! Regular expressions: `matches` with a computed pattern, `find`, `findAll`, and the translation of RE2 syntax.
+//!
+//! CEL's patterns are RE2's. The `regex` crate is as linear, but reads some texts otherwise: `\d`, `\w`, `\s` and `\b` are Unicode there and
+//! ASCII in RE2, and within a class it knows nested classes and set operations that are plain characters in RE2. A pattern
+//! that would mean something else is translated; one that cannot be is refused.
+
+use regex::{Regex, RegexBuilder};
+use thiserror::Error;
+
+use super::super::value::Value;
+use super::super::{EvalError, Fuel};
+use super::{Outcome, no_overload};
+use crate::ir::Func;
+
+/// Longest pattern, in bytes.
+const MAX_PATTERN: usize = 4_096;
+/// Largest compiled automaton, in bytes.
+const MAX_AUTOMATON: usize = 1 << 20;
+/// What compiling one byte of a pattern costs at least.
+const COMPILE_UNITS_PER_BYTE: u64 = 50;
+
+/// Why a pattern is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PatternError {
+    /// Too long a text.
+    #[error("the pattern is longer than {MAX_PATTERN} bytes")]
+    TooLong,
+    /// A valid pattern whose automaton would be too large.
+    #[error("the compiled pattern would be larger than {MAX_AUTOMATON} bytes")]
+    TooLarge,
+    /// A flag that RE2 does not know.
+    #[error("unknown flag `{0}`")]
+    Flag(char),
+    /// Not a pattern.
+    #[error("invalid pattern: {0}")]
+    Syntax(String),
+}
+
+/// Compiles a pattern in RE2 syntax.
+///
+/// # Errors
+/// A pattern that is not valid, too long, or whose automaton would be too large.
+pub fn compile_pattern(pattern: &str) -> Result<Regex, PatternError> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(PatternError::TooLong);
+    }
+    let translated = translate(pattern)?;
+    RegexBuilder::new(&translated)
+        .size_limit(MAX_AUTOMATON)
+        .dfa_size_limit(MAX_AUTOMATON)
+        .nest_limit(100)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+            error => {
+                let text = error.to_string();
+                // The last line says why; those before draw the pattern.
+                PatternError::Syntax(
+                    text.lines().last().unwrap_or(&text).trim_start_matches("error: ").to_owned(),
+                )
+            }
+        })
+}
+
+/// Charges a search through a text: linear, some units dearer than a comparison.
+pub(in crate::cel) fn charge(text: &str, fuel: &mut Fuel) -> Result<(), EvalError> {
+    fuel.spend(1 + (text.len() / 4) as u64)
+}
+
+/// `matches` with a computed pattern, `find`, `findAll`.
+pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
+    let (text, pattern, limit) = match args {
+        [text, pattern] => (text, pattern, -1),
+        [text, pattern, Value::Int(limit)] if function == Func::FindAll => (text, pattern, *limit),
+        _ => return no_overload(function),
+    };
+    let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else {
+        return no_overload(function);
+    };
+    fuel.spend(COMPILE_UNITS_PER_BYTE.saturating_mul(1 + pattern.len() as u64))?;
+    charge(text, fuel)?;
+    let regex = compile_pattern(pattern).map_err(|error| EvalError::invalid(error.to_string()))?;
+    Ok(match function {
+        Func::MatchesDynamic => Value::Bool(regex.is_match(text)),
+        Func::Find => Value::string(regex.find(text).map_or("", |found| found.as_str())),
+        _ => {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let mut found = Vec::new();
+            for part in regex.find_iter(text).take(limit) {
+                fuel.spend(1)?;
+                fuel.spend_bytes(part.as_str().len())?;
+                // Each search may read to the end of the text before it knows.
+                charge(text.get(part.start()..).unwrap_or_default(), fuel)?;
+                found.push(Value::string(part.as_str()));
+            }
+            Value::list(found)
+        }
+    })
+}
+
+/// Rewrites RE2 syntax as the `regex` crate's.
+fn translate(pattern: &str) -> Result<String, PatternError> {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut rest = pattern;
+    let mut in_class = false;
+    while let Some(char) = rest.chars().next() {
+        let after = rest.get(char.len_utf8()..).unwrap_or_default();
+        rest = match char {
+            '\\' => escape(after, in_class, &mut out),
+            '[' if !in_class => {
+                in_class = true;
+                open_class(after, &mut out)
+            }
+            // Within a class: a named class stays, any other bracket is a character.
+            '[' if after.starts_with(':') && after.contains(":]") => {
+                let end = after.find(":]").map_or(0, |at| at + 2);
+                out.push('[');
+                out.push_str(after.get(..end).unwrap_or_default());
+                after.get(end..).unwrap_or_default()
+            }
+            '[' | '&' | '~' if in_class => {
+                out.push('\\');
+                out.push(char);
+                after
+            }
+            // `a--b` is a set difference to the crate; RE2 reads a range that starts at `-`.
+            '-' if in_class && after.starts_with('-') => {
+                out.push_str("\\-");
+                after
+            }
+            ']' if in_class => {
+                in_class = false;
+                out.push(']');
+                after
+            }
+            '(' if !in_class => {
+                check_flags(after)?;
+                out.push('(');
+                after
+            }
+            char => {
+                out.push(char);
+                after
+            }
+        };
+    }
+    Ok(out)
+}
+
+/// The start of a class: `^` negates, and a `]` that comes first is a character.
+fn open_class<'p>(after: &'p str, out: &mut String) -> &'p str {
+    out.push('[');
+    let after = match after.strip_prefix('^') {
+        Some(after) => {
+            out.push('^');
+            after
+        }
+        None => after,
+    };
+    match after.strip_prefix(']') {
+        Some(after) => {
+            out.push_str("\\]");
+            after
+        }
+        None => after,
+    }
+}
+
+/// What follows a backslash. Gives what follows the escape.
+fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> &'p str {
+    let Some(char) = after.chars().next() else {
+        out.push('\\');
+        return after;
+    };
+    let rest = after.get(char.len_utf8()..).unwrap_or_default();
+    let ascii = match (char, in_class) {
+        ('d', true) => "0-9",
+        ('w', true) => "0-9A-Za-z_",
+        ('s', true) => r"\t\n\f\r ",
+        ('d', false) => "[0-9]",
+        ('w', false) => "[0-9A-Za-z_]",
+        ('s', false) => r"[\t\n\f\r ]",
+        ('D', _) => "[^0-9]",
+        ('W', _) => "[^0-9A-Za-z_]",
+        ('S', _) => r"[^\t\n\f\r ]",
+        ('b', false) => r"(?-u:\b)",
+        ('Q', false) => {
+            let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
+            out.push_str(&regex::escape(quoted));
+            return rest;
+        }
+        _ => {
+            out.push('\\');
+            out.push(char);
+            return rest;
+        }
+    };
+    out.push_str(ascii);
+    rest
+}
+
+/// Refuses flags of the crate that RE2 does not have: they would change what the rest of the pattern means.
+fn check_flags(after: &str) -> Result<(), PatternError> {
+    let Some(flags) = after.strip_prefix('?') else {
+        return Ok(());
+    };
+    for char in flags.chars() {
+        match char {
+            'i' | 'm' | 's' | 'U' | '-' => {}
+            ':' | ')' | 'P' | '<' => return Ok(()),
+            other => return Err(PatternError::Flag(other)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The evaluator of lowered CEL expressions ([`crate::ir`]) over borrowed JSON.
+//!
+//! Not a parser and not a type checker: those are the compiler's. What a checked expression cannot do is nevertheless an error
+//! here and never a panic, because a bundle may come from anywhere.
+//!
+//! ```text
+//! bundle ► Admission ► Loaded (regexes compiled)  ┐
+//! request ► Env (roots)                           ├► Scope ► eval(&Cel, &mut Scope) ► Value | EvalError
+//! limits ► Fuel                                   ┘
+//! ```
+//!
+//! Terms. *Fuel*: what an evaluation may still spend; each node costs one, work over strings, lists and patterns costs in
+//! proportion. *Limit error*: fuel or depth ran out; no `||` absorbs it, see [`eval`]. *Absorption*: CEL's rule that
+//! `error || true` is true and `error && false` is false.
+
+mod access;
+mod aggregate;
+mod comprehension;
+mod error;
+mod eval;
+mod fuel;
+mod functions;
+mod loaded;
+mod scope;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::EvalError;
+pub use eval::eval;
+pub use fuel::Fuel;
+pub use functions::network::{Cidr, parse_cidr, parse_ip};
+pub use functions::quantity::Quantity;
+pub use functions::regexes::{PatternError, compile_pattern};
+pub use functions::time::{parse_duration, parse_timestamp};
+pub use loaded::{LoadError, Loaded};
+pub use scope::{Env, Scope};
+pub use value::{List, Map, Value};

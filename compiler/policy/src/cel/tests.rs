@@ -1,0 +1,72 @@
+//! Evaluation as the specification says, on expressions built by hand.
+
+use super::{Env, Fuel, Loaded, Scope, Value, eval};
+use crate::ir::{Cel, Const, Expr, Func, Macro, MacroKind, Root};
+use crate::json::Json;
+use crate::policy::Admission;
+
+mod build;
+mod core;
+
+/// What is evaluated against: an object, its shared expressions, a budget.
+pub(super) struct World {
+    pub(super) object: String,
+    pub(super) admission: Admission,
+    pub(super) fuel: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self { object: "{}".to_owned(), admission: Admission::default(), fuel: Fuel::DEFAULT }
+    }
+}
+
+impl World {
+    /// A world whose object is this JSON.
+    pub(super) fn of(object: &str) -> Self {
+        Self { object: object.to_owned(), ..Self::default() }
+    }
+
+    /// Evaluates and shows the result: `display` of a scalar, JSON of the rest, `error: …` of an error.
+    pub(super) fn show(&self, expr: Expr) -> String {
+        let object = Json::parse(self.object.as_bytes()).unwrap();
+        let request = Json::Null;
+        let loaded = Loaded::new(&self.admission).unwrap();
+        let env = Env {
+            object: &object,
+            old_object: None,
+            request: &request,
+            namespace_object: None,
+            params: Value::Null,
+            pack: Value::Null,
+            pod: Some(&object),
+        };
+        let mut scope = Scope::new(&self.admission, &loaded, env, Fuel::new(self.fuel));
+        let cel = Cel { source: String::new(), expr, slots: 8 };
+        match eval(&cel, &mut scope) {
+            Ok(value) => shown(&value),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+}
+
+fn shown(value: &Value<'_>) -> String {
+    match value {
+        Value::Optional(None) => "none".to_owned(),
+        Value::Optional(Some(inner)) => format!("some({})", shown(inner)),
+        Value::List(list) => {
+            format!("[{}]", list.iter().map(|item| shown(&item)).collect::<Vec<_>>().join(", "))
+        }
+        Value::Map(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{}: {}", shown(&key), shown(&value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Value::Bytes(_) | Value::OwnedBytes(_) => format!("{:?}", value.as_bytes().unwrap()),
+        value => super::functions::convert::display(value).unwrap(),
+    }
+}
+
+/// Evaluates without an object.
+pub(super) fn show(expr: Expr) -> String {
+    World::default().show(expr)
+}

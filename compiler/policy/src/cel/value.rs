@@ -1,0 +1,335 @@
+//! Values of expressions. Scalars are copied, strings, lists and maps of the input or the policy are borrowed; only what an
+//! expression makes is owned, and then shared by count.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::EvalError;
+use super::functions::network::Cidr;
+use super::functions::quantity::Quantity;
+use crate::ir::Const;
+use crate::json::{self, Json};
+
+/// A CEL value. `'a` is the life of the request and the policy.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// `null`.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    Uint(u64),
+    /// A double.
+    Double(f64),
+    /// A string of the request or the policy.
+    Str(&'a str),
+    /// A string that the expression made.
+    OwnedStr(Rc<str>),
+    /// Bytes of the policy.
+    Bytes(&'a [u8]),
+    /// Bytes that the expression made.
+    OwnedBytes(Rc<[u8]>),
+    /// A duration in nanoseconds, as Go's.
+    Duration(i64),
+    /// A point in time, years 1 to 9999.
+    Timestamp(jiff::Timestamp),
+    /// A type, by name.
+    Type(&'a str),
+    /// A list.
+    List(List<'a>),
+    /// A map.
+    Map(Map<'a>),
+    /// An optional; `None` is `optional.none()`.
+    Optional(Option<Rc<Value<'a>>>),
+    /// A Kubernetes quantity.
+    Quantity(Quantity),
+    /// An IP address.
+    Ip(IpAddr),
+    /// A network.
+    Cidr(Cidr),
+}
+
+/// A list, wherever its elements are.
+#[derive(Clone, Debug)]
+pub enum List<'a> {
+    /// A list of the request.
+    Json(&'a [Json<'a>]),
+    /// A literal list.
+    Const(&'a [Const]),
+    /// Values of the request that do not lie side by side (containers of a pod).
+    Refs(Rc<[&'a Json<'a>]>),
+    /// A list that the expression made.
+    Owned(Rc<[Value<'a>]>),
+}
+
+/// A map, wherever its entries are.
+#[derive(Clone, Debug)]
+pub enum Map<'a> {
+    /// An object of the request.
+    Json(&'a json::Map<'a>),
+    /// A literal map.
+    Const(&'a [(Const, Const)]),
+    /// A map that the expression made; keys are unique.
+    Owned(Rc<[(Value<'a>, Value<'a>)]>),
+}
+
+impl<'a> From<&'a Json<'a>> for Value<'a> {
+    fn from(json: &'a Json<'a>) -> Self {
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Int(value) => Value::Int(*value),
+            Json::Double(value) => Value::Double(*value),
+            Json::Str(text) => Value::Str(text),
+            Json::List(items) => Value::List(List::Json(items)),
+            Json::Map(map) => Value::Map(Map::Json(map)),
+        }
+    }
+}
+
+impl<'a> From<&'a Const> for Value<'a> {
+    fn from(constant: &'a Const) -> Self {
+        match constant {
+            Const::Null => Value::Null,
+            Const::Bool(value) => Value::Bool(*value),
+            Const::Int(value) => Value::Int(*value),
+            Const::Uint(value) => Value::Uint(*value),
+            Const::Double(value) => Value::Double(*value),
+            Const::Str(text) => Value::Str(text),
+            Const::Bytes(bytes) => Value::Bytes(bytes),
+            Const::List(items) => Value::List(List::Const(items)),
+            Const::Map(entries) => Value::Map(Map::Const(entries)),
+            Const::Type(name) => Value::Type(name),
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A string value.
+    #[must_use]
+    pub fn string(text: impl Into<Rc<str>>) -> Self {
+        Value::OwnedStr(text.into())
+    }
+
+    /// A list value.
+    #[must_use]
+    pub fn list(items: Vec<Value<'a>>) -> Self {
+        Value::List(List::Owned(items.into()))
+    }
+
+    /// The boolean, if it is one.
+    #[must_use]
+    pub const fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The string, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Str(text) => Some(text),
+            Value::OwnedStr(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if it is bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::OwnedBytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The name of the type, as `type(x)` gives it.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null_type",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Uint(_) => "uint",
+            Value::Double(_) => "double",
+            Value::Str(_) | Value::OwnedStr(_) => "string",
+            Value::Bytes(_) | Value::OwnedBytes(_) => "bytes",
+            Value::Duration(_) => "google.protobuf.Duration",
+            Value::Timestamp(_) => "google.protobuf.Timestamp",
+            Value::Type(_) => "type",
+            Value::List(_) => "list",
+            Value::Map(_) => "map",
+            Value::Optional(_) => "optional_type",
+            Value::Quantity(_) => "kubernetes.Quantity",
+            Value::Ip(_) => "net.IP",
+            Value::Cidr(_) => "net.CIDR",
+        }
+    }
+
+    /// The value as JSON, owning everything. Durations and timestamps become strings, as in protobuf's JSON mapping.
+    ///
+    /// # Errors
+    /// A value that JSON has no form for: a map with a key that is not a string, a type, an optional, a double that is not
+    /// finite, an unsigned integer beyond `i64`.
+    pub fn to_json(&self) -> Result<Json<'static>, EvalError> {
+        let no_form =
+            || EvalError::invalid(format!("a value of type `{}` has no JSON form", self.type_name()));
+        Ok(match self {
+            Value::Null => Json::Null,
+            Value::Bool(value) => Json::Bool(*value),
+            Value::Int(value) => Json::Int(*value),
+            Value::Uint(value) => Json::Int(i64::try_from(*value).map_err(|_| no_form())?),
+            Value::Double(value) if value.is_finite() => Json::Double(*value),
+            Value::Str(_) | Value::OwnedStr(_) => {
+                Json::Str(Cow::Owned(self.as_str().unwrap_or_default().to_owned()))
+            }
+            Value::List(list) => {
+                Json::List(list.iter().map(|item| item.to_json()).collect::<Result<Vec<_>, _>>()?)
+            }
+            Value::Map(map) => {
+                let mut members = Vec::with_capacity(map.len());
+                for (key, value) in map.iter() {
+                    let key = key.as_str().ok_or_else(no_form)?.to_owned();
+                    members.push((Cow::Owned(key), value.to_json()?));
+                }
+                Json::Map(members.into_iter().collect())
+            }
+            Value::Duration(_) | Value::Timestamp(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) => {
+                Json::Str(Cow::Owned(super::functions::convert::display(self).ok_or_else(no_form)?))
+            }
+            _ => return Err(no_form()),
+        })
+    }
+}
+
+impl<'a> List<'a> {
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            List::Json(items) => items.len(),
+            List::Const(items) => items.len(),
+            List::Refs(items) => items.len(),
+            List::Owned(items) => items.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The element at a position.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Value<'a>> {
+        match self {
+            List::Json(items) => items.get(index).map(Value::from),
+            List::Const(items) => items.get(index).map(Value::from),
+            List::Refs(items) => items.get(index).map(|item| Value::from(*item)),
+            List::Owned(items) => items.get(index).cloned(),
+        }
+    }
+
+    /// All elements.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'a>> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+impl<'a> Map<'a> {
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Map::Json(map) => map.len(),
+            Map::Const(entries) => entries.len(),
+            Map::Owned(entries) => entries.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry at a position.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<(Value<'a>, Value<'a>)> {
+        match self {
+            Map::Json(map) => map.at(index).map(|(key, value)| (Value::Str(key), value.into())),
+            Map::Const(entries) => entries.get(index).map(|(key, value)| (key.into(), value.into())),
+            Map::Owned(entries) => entries.get(index).cloned(),
+        }
+    }
+
+    /// All entries.
+    pub fn iter(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
+        (0..self.len()).filter_map(|index| self.at(index))
+    }
+
+    /// The value under a string key.
+    #[must_use]
+    pub fn get_str(&self, key: &str) -> Option<Value<'a>> {
+        match self {
+            Map::Json(map) => map.get(key).map(Value::from),
+            Map::Const(entries) => entries
+                .iter()
+                .find(|(name, _)| matches!(name, Const::Str(name) if name == key))
+                .map(|(_, value)| value.into()),
+            Map::Owned(entries) => {
+                entries.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value.clone())
+            }
+        }
+    }
+
+    /// The value under a key; numbers find each other across types (`1.0` finds `1`).
+    #[must_use]
+    pub fn get(&self, key: &Value<'_>) -> Option<Value<'a>> {
+        if let Some(key) = key.as_str() {
+            return self.get_str(key);
+        }
+        match self {
+            Map::Json(_) => None,
+            Map::Const(entries) => {
+                entries.iter().find(|(name, _)| scalar_eq(&name.into(), key)).map(|(_, value)| value.into())
+            }
+            Map::Owned(entries) => {
+                entries.iter().find(|(name, _)| scalar_eq(name, key)).map(|(_, value)| value.clone())
+            }
+        }
+    }
+
+    /// What a lookup costs in elements walked: objects are indexed, made maps are not.
+    pub(super) fn lookup_cost(&self) -> usize {
+        match self {
+            Map::Json(_) => 0,
+            Map::Const(entries) => entries.len() / 8,
+            Map::Owned(entries) => entries.len() / 8,
+        }
+    }
+}
+
+/// Whether a value may be a key: CEL allows booleans, integers and strings.
+pub(super) const fn is_key(value: &Value<'_>) -> bool {
+    matches!(value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Str(_) | Value::OwnedStr(_))
+}
+
+/// Equality of scalars that need no fuel; keys are such.
+pub(super) fn scalar_eq(left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        _ => match (left.as_str(), right.as_str()) {
+            (Some(left), Some(right)) => left == right,
+            (None, None) => super::aggregate::compare_numbers(left, right) == Some(std::cmp::Ordering::Equal),
+            _ => false,
+        },
+    }
+}

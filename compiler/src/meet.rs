@@ -1,0 +1,122 @@
+//! The meet: the one policy that allows what every one of several policies allows.
+//!
+//! Allow-lists intersect, deny-lists unite, requirements add up, the stricter level stands. A section that a policy
+//! does not have constrains nothing. Laws (property tests in `tests/meet_laws.rs`): commutative, associative, idempotent, and
+//! never widening: what the meet allows, each of its policies allows. The result is in a canonical form, so that the same
+//! policies in another order give the same bytes.
+//!
+//! ```text
+//! policies ► provenance (one list of packs) ► section by section ► canonical form ► Met { policy, narrowed }
+//! ```
+//!
+//! Terms. *Conflict*: the policies cannot stand together at all. *Narrowed*: the meet is tighter than the exact intersection,
+//! because the target cannot say that one.
+
+mod admission;
+mod isolation;
+mod network;
+mod provenance;
+
+use std::collections::BTreeSet;
+
+use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched};
+
+pub use crate::reach::rules::Narrowed;
+pub use provenance::cell;
+
+/// What a meet gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Met {
+    /// The effective policy, in canonical form.
+    pub policy: Policy,
+    /// Where it is tighter than the exact intersection; origins index `policy.packs`.
+    pub narrowed: Vec<Narrowed>,
+}
+
+/// Why policies cannot be met.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Conflict {
+    /// Nothing to meet: the meet of no policies would allow everything.
+    #[error("there is no policy to meet")]
+    Nothing,
+    /// Another format.
+    #[error("a policy of format version {0} cannot be met with ones of version {FORMAT_VERSION}")]
+    FormatVersion(u32),
+    /// One published version with two contents.
+    #[error("pack `{name}` is there twice in version `{version}` with different contents")]
+    TwoContents {
+        /// The pack.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// More packs than an origin can number.
+    #[error("more than 65,535 packs")]
+    TooManyPacks,
+}
+
+/// Meets policies.
+///
+/// # Errors
+/// Every [`Conflict`] that there is, sorted.
+pub fn meet(policies: Vec<Policy>) -> Result<Met, Vec<Conflict>> {
+    let (packs, mut policies) = provenance::unite(policies)?;
+    policies.sort_by(provenance::by_packs);
+    let mut narrowed = BTreeSet::new();
+    let mut policies = policies.into_iter();
+    let Some(first) = policies.next() else { return Err(vec![Conflict::Nothing]) };
+    let mut met = policies.fold(first, |a, b| pair(a, b, &mut narrowed));
+    met.packs = packs;
+    met.cell = cell(&met.packs);
+    Ok(Met { policy: canonical(met), narrowed: narrowed.into_iter().collect() })
+}
+
+fn pair(a: Policy, b: Policy, narrowed: &mut BTreeSet<Narrowed>) -> Policy {
+    Policy {
+        format_version: FORMAT_VERSION,
+        packs: Vec::new(),
+        cell: String::new(),
+        subject: both(a.subject, b.subject, subjects),
+        isolation: isolation::meet(a.isolation, b.isolation),
+        network: both(a.network, b.network, |a, b| network::meet(&a, &b, narrowed)),
+        images: a.images.into_iter().chain(b.images).collect(),
+        admission: admission::unite(a.admission, b.admission),
+    }
+}
+
+/// Meets a section that may be absent, which constrains nothing.
+fn both<T>(a: Option<T>, b: Option<T>, meet: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(meet(a, b)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Governed by the meet is what both govern.
+fn subjects(a: Subject, b: Subject) -> Subject {
+    Subject {
+        namespaces: a.namespaces.into_iter().chain(b.namespaces).collect(),
+        pods: a.pods.into_iter().chain(b.pods).collect(),
+        // Namespace-wide controls may be emitted only if each pack says that nothing else lives there.
+        exclusive: a.exclusive && b.exclusive,
+        unmatched: if a.unmatched == Unmatched::Deny { Unmatched::Deny } else { b.unmatched },
+        from: provenance::united(a.from, b.from),
+    }
+}
+
+/// Puts a policy into the canonical form: every list sorted and without duplicates, everything unused gone.
+fn canonical(mut policy: Policy) -> Policy {
+    if let Some(subject) = &mut policy.subject {
+        for selectors in [&mut subject.namespaces, &mut subject.pods] {
+            selectors.sort();
+            selectors.dedup();
+        }
+        subject.from = provenance::united(std::mem::take(&mut subject.from), Vec::new());
+    }
+    policy.isolation = isolation::canonical(policy.isolation);
+    policy.network = policy.network.map(network::canonical);
+    policy.images.sort_by(|a, b| provenance::order(&a.from, &b.from));
+    policy.images.dedup();
+    policy.admission = admission::canonical(policy.admission);
+    policy
+}

@@ -1,0 +1,207 @@
+//! The union of admission rules, with the tables that they share.
+//!
+//! Rules are requirements: all of them stand. What they point into (`shared` expressions, `regexes`) is laid together, then
+//! written anew in the order of first use, which makes the tables independent of how the union came about.
+//!
+//! A shared expression that reads `params` or `pack` is another one in another pack, although its text be the same: such
+//! expressions are shared within one pack only.
+
+use std::collections::BTreeMap;
+
+use bailiwick_policy::ir::{Cel, Expr, Root};
+use bailiwick_policy::policy::{Admission, AdmissionRule, Mutation};
+
+use super::provenance::order;
+
+/// Lays two sections together.
+pub(super) fn unite(mut a: Admission, b: Admission) -> Admission {
+    let shared = u32::try_from(a.shared.len()).unwrap_or(u32::MAX);
+    let regexes = u32::try_from(a.regexes.len()).unwrap_or(u32::MAX);
+    let mut shift = |expr: &mut Expr| match expr {
+        Expr::Shared(index) => *index = index.saturating_add(shared),
+        Expr::Matches(_, index) => *index = index.saturating_add(regexes),
+        _ => {}
+    };
+    let Admission { shared: more, regexes: patterns, rules } = b;
+    a.shared.extend(more.into_iter().map(|mut cel| {
+        each_node(&mut cel.expr, &mut shift);
+        cel
+    }));
+    a.regexes.extend(patterns);
+    a.rules.extend(rules.into_iter().map(|mut rule| {
+        each_expression(&mut rule, &mut |cel| each_node(&mut cel.expr, &mut shift));
+        rule.variables.iter_mut().for_each(|(_, index)| *index = index.saturating_add(shared));
+        rule
+    }));
+    a
+}
+
+/// Rules by pack and place, equal ones once; tables in the order of first use, each entry once.
+pub(super) fn canonical(admission: Admission) -> Admission {
+    let Admission { shared, regexes, mut rules } = admission;
+    rules.sort_by(|a, b| order(&a.origin, &b.origin));
+    let mut tables = Tables { old_shared: shared, old_regexes: regexes, ..Tables::default() };
+    let mut out: Vec<AdmissionRule> = Vec::with_capacity(rules.len());
+    for mut rule in rules {
+        let pack = rule.origin.pack;
+        for (_, index) in &mut rule.variables {
+            *index = tables.shared(*index, pack);
+        }
+        each_expression(&mut rule, &mut |cel| tables.renumber(cel, pack));
+        if out.last() != Some(&rule) {
+            out.push(rule);
+        }
+    }
+    Admission { shared: tables.shared, regexes: tables.regexes, rules: out }
+}
+
+/// The tables as they were and as they become.
+#[derive(Default)]
+struct Tables {
+    old_shared: Vec<Cel>,
+    old_regexes: Vec<String>,
+    shared: Vec<Cel>,
+    /// Whether the new expression at this index reads what differs between packs.
+    own: Vec<Scope>,
+    /// Old index and pack → new index.
+    known: BTreeMap<(u32, u16), u32>,
+    /// Source text → the new indices of expressions with that text, and the pack they were made for.
+    by_source: BTreeMap<String, Vec<(u32, u16)>>,
+    regexes: Vec<String>,
+    known_regexes: BTreeMap<String, u32>,
+}
+
+/// Whose an expression is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Reads the pack's own parameters, name or version.
+    Pack,
+    /// Means the same in every pack.
+    Any,
+}
+
+impl Tables {
+    fn renumber(&mut self, cel: &mut Cel, pack: u16) {
+        each_node(&mut cel.expr, &mut |expr| match expr {
+            Expr::Shared(index) => *index = self.shared(*index, pack),
+            Expr::Matches(_, index) => *index = self.regex(*index),
+            _ => {}
+        });
+    }
+
+    fn regex(&mut self, old: u32) -> u32 {
+        // A dangling index stays one; whoever loads the policy refuses it.
+        let pattern = usize::try_from(old).ok().and_then(|at| self.old_regexes.get(at)).cloned();
+        let Some(pattern) = pattern else { return u32::MAX };
+        if let Some(index) = self.known_regexes.get(&pattern) {
+            return *index;
+        }
+        let index = u32::try_from(self.regexes.len()).unwrap_or(u32::MAX);
+        self.regexes.push(pattern.clone());
+        self.known_regexes.insert(pattern, index);
+        index
+    }
+
+    fn shared(&mut self, old: u32, pack: u16) -> u32 {
+        if let Some(index) = self.known.get(&(old, pack)) {
+            return *index;
+        }
+        let cel = usize::try_from(old).ok().and_then(|at| self.old_shared.get(at)).cloned();
+        let Some(mut cel) = cel else { return u32::MAX };
+        // Variables use earlier ones only, so this ends; a cycle in a malformed table would find itself here as dangling.
+        self.known.insert((old, pack), u32::MAX);
+        self.renumber(&mut cel, pack);
+        let scope = self.scope(&mut cel);
+        let candidates = self.by_source.get(&cel.source).into_iter().flatten();
+        let same = candidates.copied().find(|(index, owner)| {
+            let there = usize::try_from(*index).ok().and_then(|at| self.shared.get(at));
+            (scope == Scope::Any || *owner == pack) && there == Some(&cel)
+        });
+        let index = same.map_or_else(
+            || {
+                let index = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
+                self.by_source.entry(cel.source.clone()).or_default().push((index, pack));
+                self.shared.push(cel);
+                self.own.push(scope);
+                index
+            },
+            |(index, _)| index,
+        );
+        self.known.insert((old, pack), index);
+        index
+    }
+
+    fn scope(&self, cel: &mut Cel) -> Scope {
+        let mut scope = Scope::Any;
+        each_node(&mut cel.expr, &mut |expr| {
+            let own = match expr {
+                Expr::Root(Root::Params | Root::Pack) => true,
+                Expr::Shared(index) => {
+                    let at = usize::try_from(*index).unwrap_or(usize::MAX);
+                    self.own.get(at) != Some(&Scope::Any)
+                }
+                _ => false,
+            };
+            if own {
+                scope = Scope::Pack;
+            }
+        });
+        scope
+    }
+}
+
+/// Calls `visit` with every expression of a rule, in the order of the text.
+pub(crate) fn each_expression(rule: &mut AdmissionRule, visit: &mut impl FnMut(&mut Cel)) {
+    rule.matches.conditions.iter_mut().for_each(|(_, cel)| visit(cel));
+    for mutation in &mut rule.mutations {
+        match mutation {
+            Mutation::Field { .. } => {}
+            Mutation::JsonPatch { expression, .. } | Mutation::ApplyConfiguration { expression, .. } => {
+                visit(expression)
+            }
+        }
+    }
+    for validation in &mut rule.validations {
+        visit(&mut validation.expression);
+        validation.message_expression.iter_mut().for_each(&mut *visit);
+    }
+    rule.audit_annotations.iter_mut().for_each(|(_, cel)| visit(cel));
+}
+
+/// Calls `visit` with every node of an expression, outer ones first. Depth is bounded by the compiler's guard.
+pub(crate) fn each_node(expr: &mut Expr, visit: &mut impl FnMut(&mut Expr)) {
+    visit(expr);
+    match expr {
+        Expr::Const(_) | Expr::Root(_) | Expr::Slot(_) | Expr::Shared(_) | Expr::PodContainers(_) => {}
+        Expr::Select(of, _)
+        | Expr::OptSelect(of, _)
+        | Expr::Has(of, _)
+        | Expr::Not(of)
+        | Expr::Matches(of, _)
+        | Expr::InConst(of, _) => {
+            each_node(of, visit);
+        }
+        Expr::Index(of, at) | Expr::OptIndex(of, at) => {
+            each_node(of, visit);
+            each_node(at, visit);
+        }
+        Expr::And(all) | Expr::Or(all) | Expr::Call(_, all) => {
+            all.iter_mut().for_each(|one| each_node(one, visit))
+        }
+        Expr::Cond(a, b, c) => [a, b, c].into_iter().for_each(|one| each_node(one, visit)),
+        Expr::List(items) => items.iter_mut().for_each(|(item, _)| each_node(item, visit)),
+        Expr::Map(entries) => entries.iter_mut().for_each(|(key, value, _)| {
+            each_node(key, visit);
+            each_node(value, visit);
+        }),
+        Expr::Macro(made) => {
+            each_node(&mut made.range, visit);
+            made.filter.iter_mut().for_each(|filter| each_node(filter, visit));
+            each_node(&mut made.body, visit);
+        }
+        Expr::Bind(bind) => {
+            each_node(&mut bind.init, visit);
+            each_node(&mut bind.body, visit);
+        }
+    }
+}

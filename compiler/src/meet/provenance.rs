@@ -1,0 +1,108 @@
+//! Packs and origins under a meet: one sorted list of packs, every origin renumbered into it.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bailiwick_policy::policy::{FORMAT_VERSION, Origin, PackSource, Policy};
+use sha2::{Digest, Sha256};
+
+use super::Conflict;
+
+/// What orders packs; `parameters_digest` stands for the parameters.
+type PackKey = (String, String, String, String);
+
+fn key(pack: &PackSource) -> PackKey {
+    (pack.name.clone(), pack.version.clone(), pack.digest.clone(), pack.parameters_digest.clone())
+}
+
+/// The packs of all policies, and the policies with their origins renumbered.
+pub(super) fn unite(mut policies: Vec<Policy>) -> Result<(Vec<PackSource>, Vec<Policy>), Vec<Conflict>> {
+    let mut conflicts: Vec<Conflict> = policies
+        .iter()
+        .filter(|policy| policy.format_version != FORMAT_VERSION)
+        .map(|policy| Conflict::FormatVersion(policy.format_version))
+        .collect();
+    let packs: BTreeMap<PackKey, PackSource> =
+        policies.iter().flat_map(|policy| &policy.packs).map(|pack| (key(pack), pack.clone())).collect();
+    let mut digests: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for (name, version, digest, _) in packs.keys() {
+        if digests.insert((name, version), digest).is_some_and(|other| other != digest) {
+            conflicts.push(Conflict::TwoContents { name: name.clone(), version: version.clone() });
+        }
+    }
+    let Ok(_) = u16::try_from(packs.len()) else { return Err(vec![Conflict::TooManyPacks]) };
+    if !conflicts.is_empty() {
+        conflicts.sort();
+        conflicts.dedup();
+        return Err(conflicts);
+    }
+    let numbers: BTreeMap<&PackKey, u16> = packs.keys().zip(0_u16..).collect();
+    for policy in &mut policies {
+        let new: Vec<u16> = policy.packs.iter().filter_map(|pack| numbers.get(&key(pack)).copied()).collect();
+        each_origin(policy, &mut |origin| {
+            origin.pack = new.get(usize::from(origin.pack)).copied().unwrap_or(u16::MAX);
+        });
+    }
+    Ok((packs.into_values().collect(), policies))
+}
+
+/// Calls `visit` with every origin of a policy.
+fn each_origin(policy: &mut Policy, visit: &mut impl FnMut(&mut Origin)) {
+    if let Some(subject) = &mut policy.subject {
+        subject.from.iter_mut().for_each(&mut *visit);
+    }
+    let isolation = &mut policy.isolation;
+    isolation.pod_security.iter_mut().flat_map(|stated| &mut stated.from).for_each(&mut *visit);
+    isolation.runtime_class.iter_mut().flat_map(|stated| &mut stated.from).for_each(&mut *visit);
+    isolation.service_account_token.iter_mut().flat_map(|stated| &mut stated.from).for_each(&mut *visit);
+    if let Some(network) = &mut policy.network {
+        network.from.iter_mut().for_each(&mut *visit);
+        network
+            .egress
+            .iter_mut()
+            .chain(&mut network.ingress)
+            .flat_map(|rule| &mut rule.from)
+            .for_each(&mut *visit);
+    }
+    policy.images.iter_mut().for_each(|layer| visit(&mut layer.from));
+    policy.admission.rules.iter_mut().for_each(|rule| visit(&mut rule.origin));
+}
+
+/// Orders policies by what they are made of, so that a fold over them does not depend on the order they came in.
+pub(super) fn by_packs(a: &Policy, b: &Policy) -> Ordering {
+    let keys = |policy: &Policy| policy.packs.iter().map(key).collect::<Vec<_>>();
+    keys(a).cmp(&keys(b))
+}
+
+/// Origins of both, sorted, each once.
+pub(super) fn united(a: Vec<Origin>, b: Vec<Origin>) -> Vec<Origin> {
+    let mut all: Vec<Origin> = a.into_iter().chain(b).collect();
+    all.sort_by(order);
+    all.dedup();
+    all
+}
+
+/// By pack, then by place, list positions as numbers: `rules[2]` before `rules[10]`.
+pub(super) fn order(a: &Origin, b: &Origin) -> Ordering {
+    a.pack.cmp(&b.pack).then_with(|| pieces(&a.at).cmp(&pieces(&b.at)))
+}
+
+fn pieces(path: &str) -> Vec<(Option<u64>, &str)> {
+    path.split(['[', ']']).map(|piece| (piece.parse().ok(), piece)).collect()
+}
+
+/// The value of label `bailiwick.dev/cell`: 16 hex digits of SHA-256 over the sorted `name@version` lines.
+#[must_use]
+pub fn cell(packs: &[PackSource]) -> String {
+    let mut lines: Vec<String> =
+        packs.iter().map(|pack| format!("{}@{}\n", pack.name, pack.version)).collect();
+    lines.sort();
+    lines.dedup();
+    let digest = Sha256::digest(lines.concat());
+    digest.iter().take(8).fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
