@@ -11,6 +11,7 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+pub mod bundle;
 pub mod cel;
 pub mod decision;
 pub mod ir;

@@ -1,6 +1,58 @@
-//! Judging Kubernetes objects at admission: what the API server would ask, answered from a compiled policy alone.
+//! Judging Kubernetes objects: one path for the webhook's `/mutate` and `/validate` and for `bailiwick review`.
 //!
-//! Not a server and not a client: requests and namespaces come in as values, decisions go out.
+//! Not a server and not a reader of files: bytes of an AdmissionReview come in, a [`Decision`](crate::decision::Decision)
+//! or the bytes of the answer go out.
+//!
+//! ```text
+//! bytes ► request::parse ┐                       ┌ Phase::Mutate   ► mutate ► patch
+//! manifest ► manifest  ──┴► AdmissionRequest ► decide             ┌ subjects
+//!                                                └ Phase::Validate ┤ sections (podSecurity, images, …) ► ratchet ► Decision ► response
+//!                                                                  └ rules (CEL)
+//! ```
+//!
+//! Terms. *View*: the pod that is judged, either the object itself or the one that a workload's template makes.
+//! *Governed*: in a namespace and with labels that a policy's subject selects, before or after the change.
+//! *Section finding*: made by a section of the pack (`isolation`, `network`, `images`, `subjects`), as opposed to an authored
+//! rule. *Ratchet*: an UPDATE is judged on what it changes.
+//!
+//! `/validate` judges the pod that will be stored, exactly as it came: what `/mutate` should have written must be there.
+//! Templates are judged after the mutations that their pods will meet. [`Reviewer::admit`] does what the API server does
+//! with both in turn.
 
+pub mod images;
+pub mod manifest;
+pub mod namespaces;
 pub mod pod_security;
+pub mod request;
+pub mod response;
 pub mod schema;
+pub mod templates;
+
+mod decide;
+mod field;
+mod fuzz;
+mod json_patch;
+mod matching;
+mod mutate;
+mod patch;
+mod pointer;
+mod ratchet;
+mod reads;
+mod review;
+mod reviewer;
+mod rules;
+mod sections;
+mod selector;
+mod shape;
+mod subjects;
+mod targets;
+
+pub use decide::{Admitted, Phase};
+pub use fuzz::fuzz;
+pub use manifest::ManifestContext;
+pub use namespaces::Namespaces;
+pub use request::{AdmissionRequest, Operation};
+pub use reviewer::{LoadError, Reviewer};
+
+/// The label that ties a pod to the policies that admitted it.
+pub const CELL_LABEL: &str = "bailiwick.dev/cell";

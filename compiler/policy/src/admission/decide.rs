@@ -1,0 +1,141 @@
+//! The decision over one request: total, deterministic, and made of findings that name their field.
+//!
+//! Terms. *Governing*: the policies whose subject the request falls under. The order of findings is denials first, then
+//! policies by cell, then subjects, sections and rules as written.
+
+use sha2::{Digest, Sha256};
+
+use crate::decision::{Decision, Effect, Finding};
+use crate::json::Json;
+
+use super::request::AdmissionRequest;
+use super::review::Review;
+use super::reviewer::{Bound, Reviewer};
+use super::rules::Budget;
+
+/// Audit annotations are cut here, in bytes; as ValidatingAdmissionPolicy.
+const MAX_ANNOTATION: usize = 10 * 1024;
+
+/// Which of the two webhooks asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// `/mutate`: what is to be written. Denies only what cannot be mutated.
+    Mutate,
+    /// `/validate`: whether the object may be stored as it is.
+    Validate,
+}
+
+/// What the API server does with both webhooks in turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// The answer of `/mutate`.
+    pub mutated: Decision,
+    /// The object with the patch applied; `None` if there is no patch.
+    pub object: Option<Json<'static>>,
+    /// The answer of `/validate` over that object; `None` if `/mutate` denied.
+    pub validated: Option<Decision>,
+}
+
+impl Admitted {
+    /// The answer that the client gets: `/mutate`'s denial, else what `/validate` says.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        self.validated.as_ref().unwrap_or(&self.mutated)
+    }
+}
+
+impl Reviewer {
+    /// Decides over a request.
+    #[must_use]
+    pub fn review(&self, request: &AdmissionRequest<'_>, phase: Phase) -> Decision {
+        let budget = Budget::new();
+        let review = Review::new(self, request, &budget);
+        match phase {
+            Phase::Mutate => review.mutate().0,
+            Phase::Validate => review.validate(),
+        }
+    }
+
+    /// Mutates and then validates, as the API server does; for judging manifests. An HTTP client that sends the request to
+    /// `/mutate`, applies the patch and sends the result to `/validate` gets the same two decisions.
+    #[must_use]
+    pub fn admit(&self, request: &AdmissionRequest<'_>) -> Admitted {
+        let budget = Budget::new();
+        let (mutated, object) = Review::new(self, request, &budget).mutate();
+        let validated = mutated.allowed.then(|| match &object {
+            Some(object) => self.review(&request.with_object(object.clone()), Phase::Validate),
+            None => self.review(request, Phase::Validate),
+        });
+        Admitted { mutated, object, validated }
+    }
+}
+
+/// What a review found so far.
+#[derive(Default)]
+pub(super) struct Found<'r> {
+    pub(super) findings: Vec<Finding>,
+    pub(super) annotations: Vec<(String, String)>,
+    pub(super) governing: Vec<&'r Bound>,
+}
+
+impl<'r> Found<'r> {
+    /// Notes that a policy had a say.
+    pub(super) fn govern(&mut self, bound: &'r Bound) {
+        if !self.governing.iter().any(|one| std::ptr::eq(*one, bound)) {
+            self.governing.push(bound);
+        }
+    }
+
+    pub(super) fn decision(self) -> Decision {
+        let Self { mut findings, annotations: authored, governing } = self;
+        // Stable: within an effect the order of policies and rules stays.
+        findings.sort_by_key(|finding| finding.effect);
+        let cells: Vec<String> = governing.iter().map(|bound| bound.policy.cell.clone()).collect();
+        let mut annotations = Vec::new();
+        if !governing.is_empty() {
+            let digests: Vec<&str> = governing.iter().map(|bound| bound.digest.as_str()).collect();
+            annotations.push(("cell".to_owned(), cells.join(",")));
+            annotations.push(("digest".to_owned(), digests.join(",")));
+        }
+        for (key, effect) in [("rules", Effect::Deny), ("audit", Effect::Audit)] {
+            let named = findings.iter().filter(|finding| finding.effect == effect);
+            let mut lines: Vec<String> = named
+                .map(|finding| match effect {
+                    Effect::Audit => format!("{}/{}: {}", finding.pack, finding.rule, finding.message),
+                    _ => format!("{}/{}", finding.pack, finding.rule),
+                })
+                .collect();
+            lines.dedup();
+            if !lines.is_empty() {
+                annotations.push((key.to_owned(), cut(lines.join("; "))));
+            }
+        }
+        annotations.extend(authored.into_iter().map(|(key, value)| (key, cut(value))));
+        let allowed = !findings.iter().any(|finding| finding.effect == Effect::Deny);
+        Decision { allowed, cells, findings, audit_annotations: annotations, patch: Vec::new() }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_ANNOTATION {
+        let end = (0..=MAX_ANNOTATION).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+/// The cell of the policies that govern a pod together: one policy's own, or the hash of all their packs.
+pub(super) fn cell(governing: &[&Bound]) -> String {
+    if let [only] = governing {
+        return only.policy.cell.clone();
+    }
+    let mut packs: Vec<&str> = governing.iter().flat_map(|bound| bound.pack_labels()).collect();
+    packs.sort_unstable();
+    packs.dedup();
+    let mut hash = Sha256::new();
+    for pack in packs {
+        hash.update(pack.as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,400 @@
+//! What is written into objects: authored mutations, in order, and then what `/mutate` writes of itself.
+//!
+//! Of itself it writes, into governed pods at CREATE: an absent `runtimeClassName` (the policy's default), an absent pod-level
+//! `seccompProfile` (RuntimeDefault), an absent `automountServiceAccountToken` (false) and, always, the cell label. Setting
+//! `automountServiceAccountToken` takes out the token volume that the ServiceAccount plugin put in, because it runs before webhooks and would
+//! otherwise have decided already.
+//!
+//! Refused: two writers of one field that disagree, whichever came first, and writing what identifies or places the pod. An
+//! existing pod's spec is immutable but for a few fields; a mutation of others is left out on UPDATE, as the API server
+//! would refuse the whole request.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::decision::{Effect, Finding, PatchOp};
+use crate::json::{Json, Map};
+use crate::policy::{Action, AdmissionRule, MutateWhen, Mutation, PodSecurityLevel, ServiceAccountToken};
+
+use super::patch::{between, leaves};
+use super::pointer::{escape, get, segments, set};
+use super::reviewer::Bound;
+use super::rules::{Budget, Inputs, Session};
+use super::sections::{CONTAINER_LISTS, Statement};
+use super::templates::Place;
+use super::{CELL_LABEL, json_patch, targets};
+
+/// Where the ServiceAccount plugin mounts a token, and how it names the volume.
+/// <https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/admission/serviceaccount/admission.go>
+const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
+/// An object that is being written to.
+pub(super) struct Draft<'m> {
+    original: &'m Json<'m>,
+    pub(super) object: Json<'m>,
+    place: Option<Place>,
+    /// Whether the object is a stored pod, most of whose spec is immutable.
+    stored_pod: bool,
+    writes: BTreeMap<String, Write>,
+    own: BTreeMap<String, (Json<'static>, String)>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// The last value that was written to a leaf.
+struct Write {
+    /// `None`: removed.
+    value: Option<Json<'static>>,
+    /// `pack/rule`.
+    writer: String,
+}
+
+/// What surrounds the object.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'m> {
+    pub(super) old_object: Option<&'m Json<'m>>,
+    pub(super) request: &'m Json<'m>,
+    pub(super) namespace_object: Option<&'m Json<'m>>,
+    /// All policies in force: no mutation of one may write a label that a selector of another reads.
+    pub(super) policies: &'m [Bound],
+    pub(super) budget: &'m Budget,
+}
+
+impl<'m> Draft<'m> {
+    /// A draft of an object. `place`: where its pod stands; `stored_pod`: whether the pod exists already.
+    pub(super) fn new(original: &'m Json<'m>, place: Option<Place>, stored_pod: StoredPod) -> Self {
+        Self {
+            original,
+            object: original.clone(),
+            place,
+            stored_pod: stored_pod == StoredPod::Yes,
+            writes: BTreeMap::new(),
+            own: BTreeMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Applies the mutations of one rule, if its conditions hold.
+    pub(super) fn author(&mut self, bound: &'m Bound, rule: &'m AdmissionRule, around: Surroundings<'m>) {
+        if rule.mutations.is_empty() {
+            return;
+        }
+        let applies = Session::new(bound, self.inputs(around), around.budget).applies(rule);
+        match applies {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(failure) => return self.fail(bound, rule, failure.message, String::new()),
+        }
+        for mutation in &rule.mutations {
+            if let Err((message, field)) = self.mutate(bound, rule, mutation, around) {
+                self.fail(bound, rule, message, field);
+            }
+        }
+    }
+
+    fn inputs<'s>(&'s self, around: Surroundings<'s>) -> Inputs<'s> {
+        Inputs {
+            object: &self.object,
+            old_object: around.old_object,
+            request: around.request,
+            namespace_object: around.namespace_object,
+            pod: (self.place == Some(Place::Pod)).then_some(&self.object),
+        }
+    }
+
+    fn fail(&mut self, bound: &Bound, rule: &AdmissionRule, message: String, field: String) {
+        let effect = match rule.action {
+            Action::Deny => Effect::Deny,
+            Action::Warn => Effect::Warn,
+            Action::Audit => Effect::Audit,
+        };
+        let reason = "Invalid".to_owned();
+        let pack = bound.pack_name(rule.origin.pack);
+        self.findings.push(Finding {
+            effect,
+            pack,
+            rule: rule.name.clone(),
+            message,
+            field,
+            remedy: None,
+            reason,
+        });
+    }
+
+    fn mutate(
+        &mut self,
+        bound: &'m Bound,
+        rule: &'m AdmissionRule,
+        mutation: &'m Mutation,
+        around: Surroundings<'m>,
+    ) -> Result<(), Refused> {
+        let writer = format!("{}/{}", bound.pack_name(rule.origin.pack), rule.name);
+        let whole = |message: String| (message, String::new());
+        match mutation {
+            Mutation::Field { path, when, value, .. } => {
+                for target in targets::expand(&self.object, path) {
+                    self.write_field(&target, *when, Json::from(value), &writer, around)?;
+                }
+                Ok(())
+            }
+            Mutation::JsonPatch { expression, .. } => {
+                let session = &mut Session::new(bound, self.inputs(around), around.budget);
+                let operations =
+                    session.mutation(rule, expression).map_err(|failure| whole(failure.message))?;
+                let mut after = self.object.clone();
+                json_patch::apply(&mut after, &operations).map_err(whole)?;
+                self.replace(after, &writer, around)
+            }
+            Mutation::ApplyConfiguration { expression, .. } => {
+                let session = &mut Session::new(bound, self.inputs(around), around.budget);
+                let partial = session.mutation(rule, expression).map_err(|failure| whole(failure.message))?;
+                let mut after = self.object.clone();
+                json_patch::merge(&mut after, partial);
+                self.replace(after, &writer, around)
+            }
+        }
+    }
+
+    fn write_field(
+        &mut self,
+        target: &[String],
+        when: MutateWhen,
+        value: Json<'m>,
+        writer: &str,
+        around: Surroundings<'m>,
+    ) -> Result<(), Refused> {
+        let present = |object: &Json<'m>| get(object, target).is_some_and(|value| *value != Json::Null);
+        if when == MutateWhen::Absent && present(&self.object) {
+            let by_another = !present(self.original) && get(&self.object, target) != Some(&value);
+            return if by_another { Err(self.disagreement(target, writer)) } else { Ok(()) };
+        }
+        if self.stored_pod && !targets::mutable_in_stored_pod(target) {
+            return Ok(());
+        }
+        let mut after = self.object.clone();
+        set(&mut after, target, value).map_err(|error| (error.to_string(), targets::field(target)))?;
+        self.replace(after, writer, around)
+    }
+
+    /// Takes a mutated object over, if what it changes may be written by whoever wrote it.
+    fn replace(&mut self, after: Json<'m>, writer: &str, around: Surroundings<'m>) -> Result<(), Refused> {
+        let changes = changes(&self.object, &after);
+        if self.stored_pod && changes.iter().any(|(path, _)| !targets::mutable_in_stored_pod(path)) {
+            return Ok(());
+        }
+        let selected = |label: &str| around.policies.iter().any(|bound| bound.selects_by(label));
+        for (path, _) in &changes {
+            if let Some(why) = targets::forbidden(path, self.place, selected) {
+                return Err((format!("no mutation may write {why}"), targets::field(path)));
+            }
+        }
+        for (pointer, write) in &self.writes {
+            let path = segments(pointer).unwrap_or_default();
+            if write.writer != writer && get(&after, &path) != write.value.as_ref() {
+                return Err(self.disagreement(&path, writer));
+            }
+        }
+        for (path, value) in changes {
+            let pointer: String = path.iter().map(|segment| format!("/{}", escape(segment))).collect();
+            self.writes.insert(pointer, Write { value, writer: writer.to_owned() });
+        }
+        self.object = after;
+        Ok(())
+    }
+
+    fn disagreement(&self, target: &[String], writer: &str) -> Refused {
+        let pointer: String = target.iter().map(|segment| format!("/{}", escape(segment))).collect();
+        let under = format!("{pointer}/");
+        let other = self.writes.iter().find(|(path, _)| **path == pointer || path.starts_with(&under));
+        let other = other.map_or("another mutation", |(_, write)| write.writer.as_str());
+        (format!("`{writer}` and `{other}` write different values"), targets::field(target))
+    }
+
+    /// What `/mutate` writes of itself for one policy.
+    pub(super) fn own(&mut self, bound: &Bound) {
+        let isolation = &bound.policy.isolation;
+        if let Some(stated) = &isolation.runtime_class
+            && let Some(class) = stated.value.default_class()
+        {
+            if self.text_at(&["spec", "runtimeClassName"]).is_some_and(str::is_empty) {
+                let _ = set(&mut self.object, &owned(&["spec", "runtimeClassName"]), Json::Null);
+            }
+            let name = Json::Str(Cow::Owned(class.name.clone()));
+            self.own_default(bound, "runtimeClass", &["spec", "runtimeClassName"], name);
+        }
+        let confined =
+            isolation.pod_security.iter().any(|one| one.value.level != PodSecurityLevel::Privileged);
+        // The API server refuses Linux' security fields in a Windows pod.
+        if confined && self.text_at(&["spec", "os", "name"]) != Some("windows") {
+            let kind = (Cow::Borrowed("type"), Json::Str(Cow::Borrowed("RuntimeDefault")));
+            let profile = Json::Map(std::iter::once(kind).collect());
+            self.own_default(bound, "podSecurity", &["spec", "securityContext", "seccompProfile"], profile);
+        }
+        let token = isolation.service_account_token.as_ref().map(|stated| stated.value);
+        if token == Some(ServiceAccountToken::Forbidden) {
+            let path = ["spec", "automountServiceAccountToken"];
+            if self.own_default(bound, "serviceAccountToken", &path, Json::Bool(false)) == Wrote::Yes {
+                remove_token_volumes(&mut self.object);
+            }
+        }
+    }
+
+    fn text_at(&self, path: &[&str]) -> Option<&str> {
+        self.object.at(path).and_then(Json::as_str)
+    }
+
+    /// Writes a value of our own where nothing stands. What another policy wrote there must be the same.
+    fn own_default(
+        &mut self,
+        bound: &Bound,
+        rule: &'static str,
+        path: &[&str],
+        value: Json<'static>,
+    ) -> Wrote {
+        let writer = format!("{}/{rule}", bound.pack_labels().collect::<Vec<_>>().join(", "));
+        let path = owned(path);
+        let field = targets::field(&path);
+        if get(&self.object, &path).is_some_and(|present| *present != Json::Null) {
+            if let Some((other, by)) = self.own.get(&field).filter(|(other, _)| *other != value) {
+                let message = format!(
+                    "`{writer}` and `{by}` write different values: {} and {}",
+                    shown(&value),
+                    shown(other)
+                );
+                let statement = Statement { rule, message, field, remedy: "write the field yourself" };
+                self.findings.push(bound.denial(&[], statement));
+            }
+            return Wrote::No;
+        }
+        match set(&mut self.object, &path, value.clone()) {
+            Ok(()) => {
+                self.own.insert(field, (value, writer));
+                Wrote::Yes
+            }
+            Err(error) => {
+                let statement = Statement { rule, message: error.to_string(), field, remedy: "" };
+                self.findings.push(bound.denial(&[], statement));
+                Wrote::No
+            }
+        }
+    }
+
+    /// Stamps the cell. A pod cannot choose another: what it brings is replaced.
+    pub(super) fn stamp(&mut self, cell: &str) {
+        let path = owned(&["metadata", "labels", CELL_LABEL]);
+        // Cannot fail for a pod whose shape was checked: metadata and labels are objects or absent.
+        let _ = set(&mut self.object, &path, Json::Str(Cow::Owned(cell.to_owned())));
+    }
+}
+
+/// Why a write is refused, and at which field.
+type Refused = (String, String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrote {
+    Yes,
+    No,
+}
+
+/// Whether a draft is of a pod that exists already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoredPod {
+    /// UPDATE of a pod.
+    Yes,
+    /// Everything else.
+    No,
+}
+
+fn owned(path: &[&str]) -> Vec<String> {
+    path.iter().map(|segment| (*segment).to_owned()).collect()
+}
+
+fn shown(value: &Json<'_>) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The leaves that differ, with their new value; `None` for what is gone.
+fn changes(before: &Json<'_>, after: &Json<'_>) -> Vec<(Vec<String>, Option<Json<'static>>)> {
+    let mut found = BTreeMap::new();
+    for operation in between(before, after) {
+        let Ok(path) = segments(&operation.path) else {
+            continue;
+        };
+        if operation.op != PatchOp::Add
+            && let Some(value) = get(before, &path)
+        {
+            for (leaf, value) in leaves(&operation.path, value) {
+                let leaf = segments(&leaf).unwrap_or_default();
+                if get(after, &leaf) != Some(value) {
+                    found.insert(leaf, None);
+                }
+            }
+        }
+        if operation.op != PatchOp::Remove
+            && let Some(value) = get(after, &path)
+        {
+            for (leaf, value) in leaves(&operation.path, value) {
+                let leaf = segments(&leaf).unwrap_or_default();
+                if get(before, &leaf) != Some(value) {
+                    found.insert(leaf, Some(value.clone().into_owned()));
+                }
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Takes out the volumes of the ServiceAccount plugin and what mounts them.
+fn remove_token_volumes(pod: &mut Json<'_>) {
+    let Some(Json::Map(spec)) = pod_spec(pod) else {
+        return;
+    };
+    let mut removed = Vec::new();
+    retain(spec, "volumes", |volume| {
+        let name = volume.get("name").and_then(Json::as_str).unwrap_or_default();
+        let token = volume.at(&["projected", "sources"]).is_some_and(|sources| {
+            sources.items().iter().any(|source| source.get("serviceAccountToken").is_some())
+        });
+        let plugins = token && name.starts_with(TOKEN_VOLUME);
+        if plugins {
+            removed.push(name.to_owned());
+        }
+        !plugins
+    });
+    for list in CONTAINER_LISTS {
+        let Some(Json::List(containers)) = spec.get_mut(list) else {
+            continue;
+        };
+        for container in containers {
+            if let Json::Map(container) = container {
+                retain(container, "volumeMounts", |mount| {
+                    let name = mount.get("name").and_then(Json::as_str).unwrap_or_default();
+                    let path = mount.get("mountPath").and_then(Json::as_str).unwrap_or_default();
+                    !(path == TOKEN_MOUNT && removed.iter().any(|one| one == name))
+                });
+            }
+        }
+    }
+}
+
+fn pod_spec<'j, 'a>(pod: &'j mut Json<'a>) -> Option<&'j mut Json<'a>> {
+    match pod {
+        Json::Map(members) => members.get_mut("spec"),
+        _ => None,
+    }
+}
+
+/// Keeps the elements of a member list; a list that is emptied is taken out, as the API server would not have stored one.
+fn retain(map: &mut Map<'_>, member: &str, keep: impl FnMut(&Json<'_>) -> bool) {
+    let Some(Json::List(items)) = map.get_mut(member) else {
+        return;
+    };
+    let before = items.len();
+    items.retain(keep);
+    if items.is_empty() && before > 0 {
+        map.remove(member);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! An UPDATE is judged on what it changes: a violation that the old object has too, at a path that is the same, becomes a
+//! warning. Otherwise a stricter policy would stop controllers from finishing what runs already.
+//!
+//! Never excused: an exhausted budget; a rule that compares with `oldObject` or reads the request, since its result over the old object
+//! means nothing; a rule that is asked for UPDATE alone; an object that was not governed before.
+
+use crate::decision::{Effect, Finding};
+use crate::json::{Json, Map};
+use crate::policy::AdmissionRule;
+
+use super::field::unchanged;
+use super::matching::Coordinates;
+use super::reviewer::RuleReads;
+use super::rules::RuleFinding;
+use super::selector::{ObjectLabels, selects};
+
+/// Said of a violation that is not new.
+const NOT_NEW: &str = "was there before this update";
+
+/// Turns a denial into a warning.
+pub(super) fn relax(finding: &mut Finding) {
+    if finding.effect == Effect::Deny {
+        finding.effect = Effect::Warn;
+        finding.message = format!("{} ({NOT_NEW})", finding.message);
+    }
+}
+
+/// Relaxes the section findings that the old pod has too.
+pub(super) fn sections(findings: &mut [Finding], before: &[Finding], pod: &Json<'_>, old: &Json<'_>) {
+    for finding in findings {
+        let known = before
+            .iter()
+            .any(|one| (&one.rule, &one.pack, &one.field) == (&finding.rule, &finding.pack, &finding.field));
+        if known && unchanged(&finding.field, pod, old) {
+            relax(finding);
+        }
+    }
+}
+
+/// Relaxes a rule's finding if all that its expression reads is the same in both objects.
+pub(super) fn rule(
+    rule: &AdmissionRule,
+    reads: &RuleReads,
+    asked: &mut RuleFinding,
+    coordinates: Coordinates<'_>,
+    (object, old): (&Json<'_>, &Json<'_>),
+) {
+    let Some(read) = asked.validation.and_then(|at| reads.validations.get(at)) else {
+        return;
+    };
+    let also_at_creation = Coordinates { operation: "CREATE", ..coordinates }.matched_by(rule);
+    let was_selected =
+        rule.matches.object_selector.as_ref().is_none_or(|one| selects(one, &ObjectLabels(old)));
+    let same = read.only_object()
+        && read.agree(object, old)
+        && reads.conditions.iter().all(|one| one.agree(object, old));
+    if !asked.limit && also_at_creation && was_selected && same {
+        relax(&mut asked.finding);
+    }
+}
+
+/// Whether an object that is being deleted changes in nothing but its metadata: finalizers must come off whatever the policy says.
+pub(super) fn winds_down(object: &Json<'_>, old: &Json<'_>) -> bool {
+    let deleting = old.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
+    deleting && equal_but_metadata(object, old)
+}
+
+fn equal_but_metadata(one: &Json<'_>, other: &Json<'_>) -> bool {
+    let rest = |object: &Json<'_>| {
+        object.as_map().map_or(0, |members| members.iter().filter(|(key, _)| *key != "metadata").count())
+    };
+    let found = |members: &Map<'_>| {
+        members.iter().filter(|(key, _)| *key != "metadata").all(|(key, value)| other.get(key) == Some(value))
+    };
+    rest(one) == rest(other) && one.as_map().is_some_and(found)
+}

@@ -1,0 +1,194 @@
+//! Writing the answer to an AdmissionReview (admission.k8s.io/v1).
+//!
+//! One function for the webhook and for `bailiwick review --format json`: equal decisions give equal bytes. The limits are the
+//! API server's: warnings of 256 runes, 4096 in all (`apiserver/pkg/endpoints/filters/warning.go`).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::decision::{Decision, Effect, Finding};
+
+use super::request::{REVIEW_API_VERSION, REVIEW_KIND};
+
+/// Runes of one warning.
+const MAX_WARNING: usize = 256;
+/// Runes of all warnings.
+const MAX_WARNINGS: usize = 4096;
+/// Bytes of the message, of which a terminal shows all.
+const MAX_MESSAGE: usize = 8 * 1024;
+/// Causes of a status; a pod with more faults has been told enough.
+const MAX_CAUSES: usize = 200;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    audit_annotations: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `metav1.Status`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    status: &'static str,
+    message: String,
+    reason: &'static str,
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details<'a>>,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    causes: Vec<Cause<'a>>,
+}
+
+/// `metav1.StatusCause`; `reason` is the rule that found it.
+#[derive(Serialize)]
+struct Cause<'a> {
+    reason: &'a str,
+    message: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    field: &'a str,
+}
+
+/// The AdmissionReview that answers the request of this uid.
+#[must_use]
+pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
+    let denials: Vec<&Finding> = decision.findings.iter().filter(|one| one.effect == Effect::Deny).collect();
+    let status = (!decision.allowed).then(|| Status {
+        status: "Failure",
+        message: message(&denials),
+        reason: "Forbidden",
+        code: 403,
+        details: Some(Details { causes: denials.iter().take(MAX_CAUSES).map(|one| cause(one)).collect() }),
+    });
+    let patch = (decision.allowed && !decision.patch.is_empty())
+        .then(|| serde_json::to_vec(&decision.patch).ok())
+        .flatten()
+        .map(|patch| STANDARD.encode(patch));
+    let annotations =
+        decision.audit_annotations.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+    bytes(Response {
+        uid,
+        allowed: decision.allowed,
+        status,
+        patch_type: patch.is_some().then_some("JSONPatch"),
+        patch,
+        warnings: warnings(&decision.findings),
+        audit_annotations: annotations.collect(),
+    })
+}
+
+/// The answer to a request that could not be judged: a refusal with an HTTP status code and a reason for people.
+#[must_use]
+pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
+    let reason = match code {
+        400 => "BadRequest",
+        413 => "RequestEntityTooLarge",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "InternalError",
+    };
+    let status = Status { status: "Failure", message: message.to_owned(), reason, code, details: None };
+    bytes(Response {
+        uid,
+        allowed: false,
+        status: Some(status),
+        patch_type: None,
+        patch: None,
+        warnings: Vec::new(),
+        audit_annotations: serde_json::Map::new(),
+    })
+}
+
+fn bytes(response: Response<'_>) -> Vec<u8> {
+    let review = Review { api_version: REVIEW_API_VERSION, kind: REVIEW_KIND, response };
+    // Strings, numbers and string-keyed maps always serialise; an empty answer would be a failed call, hence a refusal.
+    serde_json::to_vec(&review).unwrap_or_default()
+}
+
+/// `pack/rule: message (field); remedy`, one line each. The same words about several fields are said once.
+fn message(denials: &[&Finding]) -> String {
+    let mut lines: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for finding in denials {
+        let same = |one: &Finding| {
+            (&one.pack, &one.rule, &one.message, &one.remedy)
+                == (&finding.pack, &finding.rule, &finding.message, &finding.remedy)
+        };
+        match lines.iter_mut().find(|(one, _)| same(one)) {
+            Some((_, fields)) => fields.push(&finding.field),
+            None => lines.push((finding, vec![&finding.field])),
+        }
+    }
+    let mut out = String::new();
+    for (at, (finding, fields)) in lines.iter().enumerate() {
+        let line = line(finding, fields);
+        if out.len() + line.len() > MAX_MESSAGE {
+            out.push_str(&format!("\nand {} more", lines.len() - at));
+            break;
+        }
+        if at > 0 {
+            out.push('\n');
+        }
+        out.push_str(&line);
+    }
+    out
+}
+
+/// One finding over the fields that it names.
+fn line(finding: &Finding, fields: &[&str]) -> String {
+    let fields: Vec<&str> = fields.iter().copied().filter(|field| !field.is_empty()).collect();
+    let place = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+    let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    format!("{}/{}: {}{place}{remedy}", finding.pack, finding.rule, finding.message)
+}
+
+fn cause(finding: &Finding) -> Cause<'_> {
+    let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    Cause {
+        reason: &finding.rule,
+        message: format!("{}: {}{remedy}", finding.pack, finding.message),
+        field: &finding.field,
+    }
+}
+
+/// Warnings, cut to what the API server passes on. Control characters would make it drop them.
+fn warnings(findings: &[Finding]) -> Vec<String> {
+    let mut left = MAX_WARNINGS;
+    let mut out = Vec::new();
+    for finding in findings.iter().filter(|one| one.effect == Effect::Warn) {
+        let text = line(finding, &[&finding.field]);
+        let printable = text.chars().map(|one| if one.is_control() { ' ' } else { one });
+        let cut: String = printable.take(MAX_WARNING.min(left)).collect();
+        left -= cut.chars().count();
+        if cut.is_empty() {
+            break;
+        }
+        out.push(cut);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,454 @@
+//! One request under review: who governs it, what is written into it, what is said against it.
+//!
+//! ```text
+//! place (pod, template, other) ► who governs ► view (the pod, or the template's after mutation) ► subjects, sections, rules ► ratchet
+//! ```
+
+use crate::decision::{Decision, Effect, Finding};
+use crate::json::Json;
+use crate::policy::{AdmissionRule, Subject};
+
+use super::decide::{Found, cell};
+use super::matching::{Coordinates, selectors_hold};
+use super::mutate::{Draft, StoredPod, Surroundings};
+use super::namespaces::Namespace;
+use super::request::{AdmissionRequest, Operation};
+use super::reviewer::{Bound, Reviewer};
+use super::rules::{Budget, Inputs, Session};
+use super::sections::{self, Statement};
+use super::selector::{Labels, ObjectLabels, all_select};
+use super::subjects;
+use super::templates::{Place, synthetic_pod};
+use super::{patch, ratchet, shape};
+
+/// One request under review.
+pub(super) struct Review<'r> {
+    reviewer: &'r Reviewer,
+    request: &'r AdmissionRequest<'r>,
+    place: Option<Place>,
+    namespace: Where<'r>,
+    budget: &'r Budget,
+}
+
+/// Where the object lives.
+enum Where<'r> {
+    /// Outside namespaces: no subject and no namespace selector narrows.
+    Cluster,
+    /// The object is a namespace; its own labels count.
+    Itself(ObjectLabels<'r>),
+    Known(&'r Namespace),
+    Unknown,
+}
+
+/// A pod to judge, and the one it replaces.
+#[derive(Clone, Copy)]
+pub(super) struct View<'v> {
+    pub(super) place: Place,
+    pub(super) pod: &'v Json<'v>,
+    pub(super) old: Option<&'v Json<'v>>,
+}
+
+/// What rules are asked about.
+#[derive(Clone, Copy)]
+struct Asking<'v> {
+    coordinates: Coordinates<'v>,
+    candidates: Candidates,
+    inputs: Inputs<'v>,
+    /// Where `inputs.object` stands in the request's object.
+    place: Place,
+    /// The old object, if the policy governed it.
+    before: Option<&'v Json<'v>>,
+}
+
+/// Which rules are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Candidates {
+    /// Those that match the request's resource.
+    Resource,
+    /// Those over pods that judge templates.
+    Templates,
+}
+
+const NULL: &Json<'static> = &Json::Null;
+
+impl<'r> Review<'r> {
+    pub(super) fn new(reviewer: &'r Reviewer, request: &'r AdmissionRequest<'r>, budget: &'r Budget) -> Self {
+        let namespace = if request.resource.group.is_empty() && request.resource.resource == "namespaces" {
+            let object = request.object.as_ref().or(request.old_object.as_ref());
+            Where::Itself(ObjectLabels(object.unwrap_or(NULL)))
+        } else if request.namespace.is_empty() {
+            Where::Cluster
+        } else {
+            reviewer.namespaces.get(&request.namespace).map_or(Where::Unknown, Where::Known)
+        };
+        Self { reviewer, request, place: Place::of(request), namespace, budget }
+    }
+
+    /// The policies in whose namespaces the request is.
+    fn in_reach(&self) -> Vec<(&'r Bound, &'r Subject)> {
+        let all = self.reviewer.policies.iter();
+        all.filter_map(|bound| Some((bound, bound.policy.subject.as_ref()?)))
+            .filter(|(_, subject)| {
+                self.namespace_labels().is_none_or(|labels| all_select(&subject.namespaces, labels))
+            })
+            .collect()
+    }
+
+    /// The labels that namespace selectors see; `None`: nothing narrows.
+    fn namespace_labels(&self) -> Option<&dyn Labels> {
+        match &self.namespace {
+            Where::Known(namespace) => Some(&namespace.labels),
+            Where::Itself(labels) => Some(labels),
+            Where::Cluster | Where::Unknown => None,
+        }
+    }
+
+    fn namespace_object(&self) -> Option<&'r Json<'r>> {
+        match self.namespace {
+            Where::Known(namespace) => Some(&namespace.object),
+            Where::Itself(ObjectLabels(object)) => Some(object),
+            Where::Cluster | Where::Unknown => None,
+        }
+    }
+
+    fn written(&self) -> bool {
+        matches!(self.request.operation, Operation::Create | Operation::Update)
+    }
+
+    /// Whether sections judge the request: pods and templates that are written, but not their status.
+    fn sections_apply(&self) -> bool {
+        self.written() && self.place.is_some() && self.request.sub_resource != "status"
+    }
+
+    /// Why nothing can be decided, if so: the namespace is not known, and a policy would have a say.
+    fn unknown_namespace(&self) -> Option<Finding> {
+        let Where::Unknown = self.namespace else {
+            return None;
+        };
+        let coordinates = Coordinates::of(self.request);
+        let concerned = |bound: &Bound| {
+            let rules = &bound.policy.admission.rules;
+            let mut candidates = bound.index.candidates(coordinates.resource);
+            self.sections_apply()
+                || candidates.any(|at| rules.get(at).is_some_and(|rule| coordinates.matched_by(rule)))
+        };
+        let (bound, subject) = self.in_reach().into_iter().find(|(bound, _)| concerned(bound))?;
+        let name = &self.request.namespace;
+        let statement = Statement {
+            rule: "subjects",
+            message: format!("namespace `{name}` is not known, so nobody can say which policy governs it"),
+            field: "metadata.namespace".to_owned(),
+            remedy: "try again once the namespace is known here",
+        };
+        Some(bound.denial(&subject.from, statement))
+    }
+
+    fn refused(&self, finding: Finding) -> Decision {
+        let found = Found { findings: vec![finding], ..Found::default() };
+        found.decision()
+    }
+
+    /// The patch, and the object with it.
+    pub(super) fn mutate(&self) -> (Decision, Option<Json<'static>>) {
+        let mut found = Found::default();
+        let writable = self.written() && self.request.sub_resource.is_empty();
+        let Some(object) = self.request.object.as_ref().filter(|_| writable) else {
+            return (found.decision(), None);
+        };
+        if let Some(finding) = self.unknown_namespace() {
+            return (self.refused(finding), None);
+        }
+        let is_pod = self.place == Some(Place::Pod);
+        let deleting = object.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
+        // A pod without the form of one is refused by `/validate`, which says what is wrong.
+        if deleting || (is_pod && shape::fault(object).is_some()) {
+            return (found.decision(), None);
+        }
+        let stored = if is_pod && self.request.operation == Operation::Update {
+            StoredPod::Yes
+        } else {
+            StoredPod::No
+        };
+        let old = self.request.old_object.as_ref();
+        for (bound, subject) in self.in_reach() {
+            if !is_pod || subjects::selected(subject, object, old) {
+                found.govern(bound);
+            }
+        }
+        let mut draft = Draft::new(object, self.place, stored);
+        self.write(&mut draft, &found.governing, Candidates::Resource, old);
+        if is_pod && stored == StoredPod::No && !found.governing.is_empty() {
+            found.governing.iter().for_each(|bound| draft.own(bound));
+            draft.stamp(&cell(&found.governing));
+        }
+        found.findings.append(&mut draft.findings);
+        let mut decision = found.decision();
+        if !decision.allowed {
+            return (decision, None);
+        }
+        decision.patch = patch::between(object, &draft.object);
+        let mutated = (!decision.patch.is_empty()).then(|| draft.object.into_owned());
+        (decision, mutated)
+    }
+
+    /// Authored mutations of all governing policies, in their order.
+    fn write(
+        &self,
+        draft: &mut Draft<'r>,
+        governing: &[&'r Bound],
+        candidates: Candidates,
+        old_object: Option<&'r Json<'r>>,
+    ) {
+        let around = Surroundings {
+            old_object,
+            request: &self.request.attributes,
+            namespace_object: self.namespace_object(),
+            policies: &self.reviewer.policies,
+            budget: self.budget,
+        };
+        for bound in governing {
+            for rule in self.rules(bound, candidates) {
+                let new = ObjectLabels(&draft.object);
+                if selectors_hold(rule, self.namespace_labels(), &[&new]) {
+                    draft.author(bound, rule, around);
+                }
+            }
+        }
+    }
+
+    /// The rules of a policy that match, in its order, but for selectors over the object.
+    fn rules(&self, bound: &'r Bound, candidates: Candidates) -> Vec<&'r AdmissionRule> {
+        self.matching(bound, candidates).into_iter().map(|(_, rule)| rule).collect()
+    }
+
+    fn matching(&self, bound: &'r Bound, candidates: Candidates) -> Vec<(usize, &'r AdmissionRule)> {
+        let rules = &bound.policy.admission.rules;
+        let coordinates = Coordinates::of(self.request);
+        let with = |at: usize| Some((at, rules.get(at)?));
+        match candidates {
+            Candidates::Templates => bound.index.for_templates().filter_map(with).collect(),
+            Candidates::Resource => {
+                let named = bound.index.candidates(coordinates.resource).filter_map(with);
+                named.filter(|(_, rule)| coordinates.matched_by(rule)).collect()
+            }
+        }
+    }
+
+    /// Whether the object may be stored as it is.
+    pub(super) fn validate(&self) -> Decision {
+        if let Some(finding) = self.unknown_namespace() {
+            return self.refused(finding);
+        }
+        let mut found = Found::default();
+        let object = self.request.object.as_ref();
+        let old = self.request.old_object.as_ref();
+        let winds_down = match (self.request.operation, object, old) {
+            (Operation::Update, Some(object), Some(old)) => ratchet::winds_down(object, old),
+            _ => false,
+        };
+        match (self.place, object) {
+            (Some(place @ Place::Pod), Some(pod)) => {
+                let view = View { place, pod, old };
+                self.frozen(view, &mut found);
+                if !winds_down {
+                    self.pod(view, &mut found);
+                }
+            }
+            _ if winds_down => {}
+            (Some(Place::Pod), None) => self.object_rules(&mut found, |subject| {
+                old.is_some_and(|old| all_select(&subject.pods, &ObjectLabels(old)))
+            }),
+            (Some(Place::Template(path)), Some(workload)) => {
+                self.object_rules(&mut found, |_| true);
+                self.template(path, workload, old, &mut found);
+            }
+            _ => self.object_rules(&mut found, |_| true),
+        }
+        found.decision()
+    }
+
+    /// What no update of a pod may change: its cell, and that a policy selects it.
+    fn frozen(&self, view: View<'r>, found: &mut Found<'r>) {
+        let reach = self.in_reach();
+        let governing: Vec<&Bound> = reach
+            .iter()
+            .filter(|(_, subject)| subjects::selected(subject, view.pod, view.old))
+            .map(|(bound, _)| *bound)
+            .collect();
+        governing.iter().for_each(|bound| found.govern(bound));
+        if self.written() {
+            found.findings.extend(subjects::frozen(&reach, &governing, view));
+        }
+    }
+
+    /// Judges a pod, or a template's pod after mutation.
+    fn pod(&self, view: View<'r>, found: &mut Found<'r>) {
+        if self.sections_apply() {
+            let reach = self.in_reach();
+            if let Some((field, expected)) = shape::fault(view.pod) {
+                if let Some((bound, subject)) = reach.first() {
+                    let message = format!("`{field}` is not {expected}, so the pod cannot be judged");
+                    let field = view.place.field(&field);
+                    let statement = Statement { rule: "object", message, field, remedy: "mend the manifest" };
+                    found.findings.push(bound.denial(&subject.from, statement));
+                }
+                return;
+            }
+            found.findings.extend(subjects::unmatched(&reach, view));
+        }
+        for (bound, subject) in self.in_reach() {
+            if !subjects::selected(subject, view.pod, view.old) {
+                continue;
+            }
+            found.govern(bound);
+            // A violation is old only if the policy governed the old pod.
+            let before = view.old.filter(|old| all_select(&subject.pods, &ObjectLabels(old)));
+            if self.sections_apply() {
+                let mut findings = sections::judge(bound, view.pod);
+                if let Some(old) = before.filter(|_| !findings.is_empty()) {
+                    ratchet::sections(&mut findings, &sections::judge(bound, old), view.pod, old);
+                }
+                for finding in &mut findings {
+                    finding.field = view.place.field(&finding.field);
+                }
+                found.findings.append(&mut findings);
+            }
+            let candidates =
+                if view.place == Place::Pod { Candidates::Resource } else { Candidates::Templates };
+            let asking = Asking {
+                coordinates: Coordinates::of(self.request),
+                candidates,
+                inputs: self.inputs(view.pod, view.old, Some(view.pod)),
+                place: view.place,
+                before,
+            };
+            self.ask(bound, asking, found);
+        }
+    }
+
+    fn inputs(
+        &self,
+        object: &'r Json<'r>,
+        old_object: Option<&'r Json<'r>>,
+        pod: Option<&'r Json<'r>>,
+    ) -> Inputs<'r> {
+        let namespace_object = self.namespace_object();
+        Inputs { object, old_object, request: &self.request.attributes, namespace_object, pod }
+    }
+
+    /// Judges the pods that a template makes, after the mutations that they will meet.
+    fn template(
+        &self,
+        path: &'static [&'static str],
+        workload: &'r Json<'r>,
+        old: Option<&'r Json<'r>>,
+        found: &mut Found<'r>,
+    ) {
+        let place = Place::Template(path);
+        let Some(made) = synthetic_pod(workload, path) else {
+            return;
+        };
+        let old_made = old.and_then(|old| synthetic_pod(old, path));
+        let governs = |pod: &Json<'_>| -> Vec<&'r Bound> {
+            let reach = self.in_reach();
+            reach
+                .iter()
+                .filter(|(_, subject)| subjects::selected(subject, pod, None))
+                .map(|(bound, _)| *bound)
+                .collect()
+        };
+        let (governing, old_governing) = (governs(&made), old_made.as_ref().map(governs).unwrap_or_default());
+        let (pod, faults) = self.mutated(&made, &governing);
+        let old_pod = old_made.as_ref().map(|old| self.mutated(old, &old_governing).0);
+        found
+            .findings
+            .extend(faults.into_iter().map(|fault| Finding { field: place.field(&fault.field), ..fault }));
+        let mut inner = Found::default();
+        Review { ..self.shortened() }.pod(View { place, pod: &pod, old: old_pod.as_ref() }, &mut inner);
+        governing.into_iter().for_each(|bound| found.govern(bound));
+        found.findings.append(&mut inner.findings);
+        found.annotations.append(&mut inner.annotations);
+    }
+
+    /// The same review for views that live shorter than the request.
+    fn shortened<'s>(&'s self) -> Review<'s>
+    where
+        'r: 's,
+    {
+        let namespace = match &self.namespace {
+            Where::Cluster => Where::Cluster,
+            Where::Itself(ObjectLabels(object)) => Where::Itself(ObjectLabels(object)),
+            Where::Known(namespace) => Where::Known(namespace),
+            Where::Unknown => Where::Unknown,
+        };
+        Review {
+            reviewer: self.reviewer,
+            request: self.request,
+            place: self.place,
+            namespace,
+            budget: self.budget,
+        }
+    }
+
+    fn mutated(&self, pod: &Json<'_>, governing: &[&Bound]) -> (Json<'static>, Vec<Finding>) {
+        if shape::fault(pod).is_some() {
+            return (pod.clone().into_owned(), Vec::new());
+        }
+        let mut draft = Draft::new(pod, Some(Place::Pod), StoredPod::No);
+        self.shortened().write(&mut draft, governing, Candidates::Templates, None);
+        governing.iter().for_each(|bound| draft.own(bound));
+        (draft.object.into_owned(), draft.findings)
+    }
+
+    /// Rules over the object itself, by the policies in reach that `governs` picks.
+    fn object_rules(&self, found: &mut Found<'r>, governs: impl Fn(&Subject) -> bool) {
+        let object = self.request.object.as_ref().unwrap_or(NULL);
+        let old = self.request.old_object.as_ref();
+        for (bound, subject) in self.in_reach() {
+            if !governs(subject) {
+                continue;
+            }
+            let asking = Asking {
+                coordinates: Coordinates::of(self.request),
+                candidates: Candidates::Resource,
+                inputs: self.inputs(object, old, None),
+                place: Place::Pod,
+                before: old,
+            };
+            self.ask(bound, asking, found);
+        }
+    }
+
+    fn ask(&self, bound: &'r Bound, asking: Asking<'r>, found: &mut Found<'r>) {
+        let matching = self.matching(bound, asking.candidates);
+        if matching.is_empty() {
+            return;
+        }
+        let new = ObjectLabels(asking.inputs.object);
+        let old = ObjectLabels(asking.inputs.old_object.unwrap_or(NULL));
+        let mut session = Session::new(bound, asking.inputs, self.budget);
+        for (at, rule) in matching {
+            if !selectors_hold(rule, self.namespace_labels(), &[&new, &old]) {
+                continue;
+            }
+            found.govern(bound);
+            let Some(mut asked) = session.ask(rule) else {
+                continue;
+            };
+            for one in &mut asked.findings {
+                if let (Effect::Deny, Some(before), Some(reads)) =
+                    (one.finding.effect, asking.before, bound.reads.get(at))
+                    && self.request.operation == Operation::Update
+                {
+                    let coordinates = asking.coordinates;
+                    ratchet::rule(rule, reads, one, coordinates, (asking.inputs.object, before));
+                }
+                one.finding.field = asking.place.field(&one.finding.field);
+            }
+            found.findings.extend(asked.findings.into_iter().map(|one| one.finding));
+            let named =
+                asked.annotations.into_iter().map(|(key, value)| (format!("{}.{key}", rule.name), value));
+            found.annotations.extend(named);
+        }
+    }
+}

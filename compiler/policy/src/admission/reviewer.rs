@@ -1,0 +1,154 @@
+//! The policies in force, prepared for review: an immutable snapshot that a reload replaces as a whole.
+
+use std::collections::BTreeSet;
+
+use crate::bundle::Bundle;
+use crate::cel::Loaded;
+use crate::ir::Const;
+use crate::policy::{LabelSelector, Peer, Policy};
+
+use super::CELL_LABEL;
+use super::images::Layer;
+use super::matching::RuleIndex;
+use super::namespaces::Namespaces;
+use super::reads::{Reads, SharedReads};
+use super::selector;
+
+/// Decides over requests. Cheap to share between threads, never changed.
+#[derive(Debug)]
+pub struct Reviewer {
+    pub(super) policies: Vec<Bound>,
+    pub(super) namespaces: Namespaces,
+}
+
+/// Why a policy cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// An expression's pattern does not compile.
+    #[error("policy {cell}: {error}")]
+    Expressions {
+        /// Which policy.
+        cell: String,
+        /// Why.
+        error: crate::cel::LoadError,
+    },
+    /// An image pattern does not compile.
+    #[error("policy {cell}: an image pattern cannot be compiled: {error}")]
+    Image {
+        /// Which policy.
+        cell: String,
+        /// Why.
+        error: regex::Error,
+    },
+}
+
+/// One policy, ready.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) policy: Policy,
+    pub(super) digest: String,
+    pub(super) loaded: Loaded,
+    pub(super) index: RuleIndex,
+    pub(super) images: Vec<Layer>,
+    pub(super) reads: Vec<RuleReads>,
+    packs: Vec<Pack>,
+    /// Labels that a selector of this policy reads.
+    selector_labels: BTreeSet<String>,
+}
+
+/// A pack as its expressions see it.
+#[derive(Debug)]
+pub(super) struct Pack {
+    /// `name@version`.
+    label: String,
+    /// CEL's `params`.
+    pub(super) parameters: Const,
+    /// CEL's `pack`.
+    pub(super) names: Const,
+}
+
+/// What the expressions of a rule read.
+#[derive(Debug)]
+pub(super) struct RuleReads {
+    pub(super) validations: Vec<Reads>,
+    pub(super) conditions: Vec<Reads>,
+}
+
+impl Reviewer {
+    /// Puts policies in force over these namespaces. Their order does not matter.
+    ///
+    /// # Errors
+    /// A policy whose patterns do not compile. Nothing is then in force; the caller keeps what it had.
+    pub fn new(bundles: Vec<Bundle>, namespaces: Namespaces) -> Result<Self, LoadError> {
+        let mut policies = bundles.into_iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
+        policies.sort_by(|a, b| (&a.policy.cell, &a.digest).cmp(&(&b.policy.cell, &b.digest)));
+        Ok(Self { policies, namespaces })
+    }
+
+    /// The digests of the policies in force, in their order.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        self.policies.iter().map(|bound| bound.digest.as_str())
+    }
+}
+
+impl Bound {
+    fn new(bundle: Bundle) -> Result<Self, LoadError> {
+        let Bundle { policy, digest, .. } = bundle;
+        let cell = &policy.cell;
+        let loaded = Loaded::new(&policy.admission)
+            .map_err(|error| LoadError::Expressions { cell: cell.clone(), error })?;
+        let images = policy.images.iter().map(Layer::new).collect::<Result<_, _>>();
+        let images = images.map_err(|error| LoadError::Image { cell: cell.clone(), error })?;
+        let index = RuleIndex::new(&policy.admission.rules);
+        let shared = SharedReads::new(&policy.admission.shared);
+        let reads = policy.admission.rules.iter().map(|rule| RuleReads {
+            validations: rule.validations.iter().map(|one| shared.of(&one.expression)).collect(),
+            conditions: rule.matches.conditions.iter().map(|(_, cel)| shared.of(cel)).collect(),
+        });
+        let reads = reads.collect();
+        let text = |text: &str| Const::Str(text.to_owned());
+        let packs = policy.packs.iter().map(|pack| Pack {
+            label: format!("{}@{}", pack.name, pack.version),
+            parameters: pack.parameters.clone(),
+            names: Const::Map(vec![(text("name"), text(&pack.name)), (text("version"), text(&pack.version))]),
+        });
+        let packs = packs.collect();
+        let selector_labels = selector_labels(&policy);
+        Ok(Self { policy, digest, loaded, index, images, reads, packs, selector_labels })
+    }
+
+    pub(super) fn pack(&self, index: u16) -> Option<&Pack> {
+        self.packs.get(usize::from(index))
+    }
+
+    /// `name@version` of a pack.
+    pub(super) fn pack_name(&self, index: u16) -> String {
+        self.pack(index).map_or_else(|| format!("pack {index}"), |pack| pack.label.clone())
+    }
+
+    /// `name@version` of all packs, sorted.
+    pub(super) fn pack_labels(&self) -> impl Iterator<Item = &str> {
+        self.packs.iter().map(|pack| pack.label.as_str())
+    }
+
+    /// Whether a selector of this policy reads a label, so that no mutation may write it.
+    pub(super) fn selects_by(&self, label: &str) -> bool {
+        label == CELL_LABEL || self.selector_labels.contains(label)
+    }
+}
+
+fn selector_labels(policy: &Policy) -> BTreeSet<String> {
+    let mut selectors: Vec<&LabelSelector> = Vec::new();
+    if let Some(subject) = &policy.subject {
+        selectors.extend(&subject.pods);
+    }
+    selectors.extend(policy.admission.rules.iter().filter_map(|rule| rule.matches.object_selector.as_ref()));
+    if let Some(network) = &policy.network {
+        for peer in network.egress.iter().chain(&network.ingress).flat_map(|rule| &rule.peers) {
+            if let Peer::Pods { pods, .. } = peer {
+                selectors.extend(pods);
+            }
+        }
+    }
+    selectors.into_iter().flat_map(selector::keys).map(str::to_owned).collect()
+}

@@ -1,0 +1,91 @@
+//! The section `subjects`: which pods a policy selects, what becomes of those that none selects, and that an update does not take
+//! a pod out of reach.
+
+use crate::decision::Finding;
+use crate::json::Json;
+use crate::policy::{Subject, Unmatched};
+
+use super::decide::cell;
+use super::review::View;
+use super::reviewer::Bound;
+use super::sections::Statement;
+use super::selector::{Labels, ObjectLabels, all_select};
+use super::templates::Place;
+use super::{CELL_LABEL, ratchet};
+
+/// Whether a policy selects a pod, as it is or as it was.
+pub(super) fn selected(subject: &Subject, pod: &Json<'_>, old: Option<&Json<'_>>) -> bool {
+    all_select(&subject.pods, &ObjectLabels(pod))
+        || old.is_some_and(|old| all_select(&subject.pods, &ObjectLabels(old)))
+}
+
+/// Denials of a pod that no policy selects, by the policies that govern its namespace and deny such pods.
+pub(super) fn unmatched(reach: &[(&Bound, &Subject)], view: View<'_>) -> Vec<Finding> {
+    let by_any =
+        |pod: &Json<'_>| reach.iter().any(|(_, subject)| all_select(&subject.pods, &ObjectLabels(pod)));
+    if by_any(view.pod) {
+        return Vec::new();
+    }
+    let denying = reach.iter().filter(|(_, subject)| subject.unmatched == Unmatched::Deny);
+    denying
+        .map(|(bound, subject)| {
+            let statement = Statement {
+                rule: "subjects",
+                message: "no policy selects this pod, and the namespace holds governed pods only".to_owned(),
+                field: view.place.field("metadata.labels"),
+                remedy: "give the pod the labels that the pack's subject selects, or use another namespace",
+            };
+            let mut finding = bound.denial(&subject.from, statement);
+            let labels =
+                |pod: &Json<'_>| pod.at(&["metadata", "labels"]).cloned().unwrap_or_default().into_owned();
+            if view.old.is_some_and(|old| !by_any(old) && labels(old) == labels(view.pod)) {
+                ratchet::relax(&mut finding);
+            }
+            finding
+        })
+        .collect()
+}
+
+/// Denials of an update that takes a pod out of a policy's reach or changes its cell, and of a new pod with another cell.
+pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: View<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if view.place != Place::Pod {
+        return findings;
+    }
+    let new = ObjectLabels(view.pod);
+    if let Some(old) = view.old {
+        for (bound, subject) in reach {
+            if all_select(&subject.pods, &ObjectLabels(old)) && !all_select(&subject.pods, &new) {
+                let statement = Statement {
+                    rule: "subjects",
+                    message: "an update may not take a pod out of the policy's reach".to_owned(),
+                    field: "metadata.labels".to_owned(),
+                    remedy: "keep the labels that the pack's subject selects, or delete the pod",
+                };
+                findings.push(bound.denial(&subject.from, statement));
+            }
+        }
+    }
+    let Some(first) = governing.first() else {
+        return findings;
+    };
+    let own = cell(governing);
+    let before = view.old.and_then(|old| ObjectLabels(old).label(CELL_LABEL).map(str::to_owned));
+    let right = match (&before, new.label(CELL_LABEL)) {
+        (Some(before), Some(now)) => now == before,
+        (Some(_), None) => false,
+        (None, Some(now)) => now == own,
+        (None, None) => true,
+    };
+    if !right {
+        let statement = Statement {
+            rule: "subjects",
+            message: format!("label `{CELL_LABEL}` is not `{}`", before.unwrap_or(own)),
+            field: format!("metadata.labels[{CELL_LABEL}]"),
+            remedy: "leave the label alone; admission writes it",
+        };
+        let from = first.policy.subject.as_ref().map(|subject| subject.from.as_slice()).unwrap_or_default();
+        findings.push(first.denial(from, statement));
+    }
+    findings
+}
