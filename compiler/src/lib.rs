@@ -9,6 +9,7 @@
 pub mod cel;
 pub mod check;
 pub mod diagnostic;
+pub mod emit;
 pub mod meet;
 pub mod reach;
 pub mod source;

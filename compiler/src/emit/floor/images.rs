@@ -1,0 +1,91 @@
+//! Image entries as CEL: a regular expression over the reference as it stands in the pod.
+//!
+//! The webhook normalises references first (`nginx` is `docker.io/library/nginx`). CEL cannot, so only patterns are carried over whose
+//! registry is written out and is not Docker Hub: for those a reference matches after normalisation exactly if it matches as
+//! written. A layer with any other pattern has no floor.
+
+use bailiwick_policy::policy::{Action, ImageDigest, ImageEffect, ImageEntry, ImageLayer};
+
+use crate::emit::selector::cel_string;
+use crate::emit::statements;
+
+use super::sections::Contribution;
+use super::{Check, FloorRule, MatchSet, Standing, container_variables, ratchet};
+
+/// What follows the registry in a valid reference: path, tag and digest, as `bailiwick_policy::admission` reads them
+/// (<https://github.com/distribution/reference>).
+const PATH: &str = "(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)+";
+const TAG: &str = "(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?";
+const DIGEST: &str = "(?:@(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?";
+
+/// What layer number `index` gives.
+pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet) -> Contribution {
+    let statement = statements::images(index);
+    let Some(expression) = layer_expression(layer) else {
+        let why = "the API server's CEL cannot normalise image references; only patterns with a registry written out, and not Docker Hub's, have a floor";
+        return (statement, None, Standing::none(why));
+    };
+    let images = "(@containers.map(c, c.?image.orValue('')) + @pod.spec.?volumes.orValue([]).filter(v, has(v.image)).map(v, v.image.?reference.orValue('')))";
+    let check = Check {
+        expression: ratchet(&format!("{images}.all(i, {expression})")),
+        message: "images: an image of the pod is not allowed; use one that the policy's images allow"
+            .to_owned(),
+        message_expression: None,
+        reason: "Forbidden".to_owned(),
+    };
+    let rule = FloorRule {
+        action: Action::Deny,
+        matches: matches.clone(),
+        variables: container_variables(),
+        checks: vec![check],
+        audit: Vec::new(),
+        from: vec![layer.from.clone()],
+    };
+    (statement, Some(rule), Standing::full())
+}
+
+/// True for an allowed image `i`; `None` if a pattern cannot be carried over.
+fn layer_expression(layer: &ImageLayer) -> Option<String> {
+    let mut allowed = Vec::new();
+    let mut refused = Vec::new();
+    for entry in &layer.entries {
+        let matched = entry_expression(entry)?;
+        match entry.effect {
+            ImageEffect::Deny => refused.push(format!("!({matched})")),
+            ImageEffect::Allow => {
+                if entry.digest == ImageDigest::Required {
+                    refused.push(format!("(!({matched}) || i.contains('@'))"));
+                }
+                allowed.push(matched);
+            }
+        }
+    }
+    let allowed = if allowed.is_empty() { "false".to_owned() } else { allowed.join(" || ") };
+    refused.insert(0, format!("({allowed})"));
+    Some(refused.join(" && "))
+}
+
+fn entry_expression(entry: &ImageEntry) -> Option<String> {
+    let patterns: Option<Vec<_>> = entry.patterns.iter().map(|pattern| pattern_expression(pattern)).collect();
+    let patterns = patterns?;
+    Some(if patterns.is_empty() { "false".to_owned() } else { patterns.join(" || ") })
+}
+
+/// True if image `i` is a valid reference that the pattern matches.
+fn pattern_expression(pattern: &str) -> Option<String> {
+    let (registry, path) = pattern.split_once('/')?;
+    let written_out = registry.contains(['.', ':']) || registry == "localhost";
+    if !written_out || registry.contains('*') || registry == "docker.io" || registry == "index.docker.io" {
+        return None;
+    }
+    let registry = regex::escape(registry);
+    let valid = format!("^{registry}{PATH}{TAG}{DIGEST}$");
+    // `**` crosses segments and `*` does not; neither reaches into tag or digest.
+    let crossing: Vec<String> = path.split("**").map(within_segments).collect();
+    let matching = format!("^{registry}/{}(?:[:@].*)?$", crossing.join("[^:@]*"));
+    Some(format!("(i.matches({}) && i.matches({}))", cel_string(&valid), cel_string(&matching)))
+}
+
+fn within_segments(text: &str) -> String {
+    text.split('*').map(regex::escape).collect::<Vec<_>>().join("[^/:@]*")
+}

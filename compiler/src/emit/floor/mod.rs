@@ -1,0 +1,257 @@
+//! The floor: ValidatingAdmissionPolicies that the API server evaluates itself, so that they hold while the webhook is away.
+//!
+//! One policy for each action and match set, so that the API server matches each object against few of them. Subject namespaces
+//! are a selector of the policy, subject pods a match condition: an object selector would look at the old or the new object alone
+//! as it pleases the API server, a condition says what is meant.
+//!
+//! **UPDATE.** The webhook compares a violation's path with the old object and lets an old one pass with a warning. CEL in the API
+//! server has no paths: here a check that the old object already failed is not asked again. So on CREATE the
+//! floor gives the webhook's verdict, and on UPDATE it never refuses what the webhook lets pass, but may let pass what the
+//! webhook refuses: a second fault of a kind that the object had before.
+//!
+//! Not here: mutations, and pod templates of workload kinds; the pods that they make are judged when they are made.
+
+mod authored;
+mod images;
+mod pod_security;
+mod sections;
+
+use std::collections::BTreeMap;
+
+use bailiwick_policy::policy::{Action, LabelSelector, Origin, ResourceRule};
+use k8s_openapi::api::admissionregistration::v1::{
+    AuditAnnotation, MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
+    Validation, Variable,
+};
+
+use super::artifact::{Artifact, Target, sha256};
+use super::cell::Cell;
+use super::manifest::Documents;
+use super::{EmitError, Enforcement, selector};
+
+/// What of one statement the floor holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) enforcement: Enforcement,
+    /// Why not all of it; empty for `Full`.
+    pub(super) note: String,
+}
+
+impl Standing {
+    pub(super) const fn full() -> Self {
+        Self { enforcement: Enforcement::Full, note: String::new() }
+    }
+
+    pub(super) fn partial(note: &str) -> Self {
+        Self { enforcement: Enforcement::Partial, note: note.to_owned() }
+    }
+
+    pub(super) fn none(note: &str) -> Self {
+        Self { enforcement: Enforcement::None, note: note.to_owned() }
+    }
+}
+
+/// The file, and by statement (see [`super::statements`]) what the floor holds of it.
+pub(super) struct Emitted {
+    pub(super) artifact: Option<Artifact>,
+    pub(super) standing: BTreeMap<String, Standing>,
+}
+
+/// One validation of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Check {
+    expression: String,
+    message: String,
+    message_expression: Option<String>,
+    reason: String,
+}
+
+/// What one statement contributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FloorRule {
+    action: Action,
+    matches: MatchSet,
+    /// Name and expression, each before the first that uses it.
+    variables: Vec<(String, String)>,
+    checks: Vec<Check>,
+    audit: Vec<(String, String)>,
+    from: Vec<Origin>,
+}
+
+/// Which requests a policy is asked about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct MatchSet {
+    resources: Vec<ResourceRule>,
+    exclude: Vec<ResourceRule>,
+    namespaces: LabelSelector,
+    objects: Option<LabelSelector>,
+    /// Name and expression.
+    conditions: Vec<(String, String)>,
+}
+
+impl MatchSet {
+    /// A short name that changes when anything of the match set does.
+    fn hash(&self) -> Result<String, EmitError> {
+        let parts = (&self.resources, &self.exclude, &self.namespaces, &self.objects, &self.conditions);
+        let error = |error| EmitError::Json { path: PATH.to_owned(), error };
+        Ok(sha256(&serde_json::to_vec(&parts).map_err(error)?).chars().take(8).collect())
+    }
+}
+
+const PATH: &str = "kubernetes/admission-policies.yaml";
+
+pub(super) fn emit(cell: &Cell<'_>) -> Result<Emitted, EmitError> {
+    let mut standing = BTreeMap::new();
+    let mut groups: BTreeMap<(Action, MatchSet), Vec<FloorRule>> = BTreeMap::new();
+    for (statement, rule, holds) in sections::rules(cell).into_iter().chain(authored::rules(cell)?) {
+        standing.insert(statement, holds);
+        if let Some(rule) = rule {
+            groups.entry((rule.action, rule.matches.clone())).or_default().push(rule);
+        }
+    }
+    let mut documents = Documents::new(PATH);
+    let mut origins: Vec<Origin> = cell.policy.subject.iter().flat_map(|s| s.from.clone()).collect();
+    for ((action, matches), rules) in &groups {
+        let name = cell.name(&format!("{}-{}", action_name(*action), matches.hash()?));
+        documents.push(&policy(cell, name.clone(), matches, rules))?;
+        documents.push(&binding(cell, name, *action))?;
+        origins.extend(rules.iter().flat_map(|rule| rule.from.clone()));
+    }
+    let from = cell.fields(&origins)?;
+    let artifact = documents.bytes().map(|bytes| Artifact { bytes, target: Target::AdmissionPolicy, from });
+    Ok(Emitted { artifact, standing })
+}
+
+const fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Deny => "deny",
+        Action::Warn => "warn",
+        Action::Audit => "audit",
+    }
+}
+
+fn policy(
+    cell: &Cell<'_>,
+    name: String,
+    matches: &MatchSet,
+    rules: &[FloorRule],
+) -> ValidatingAdmissionPolicy {
+    let mut variables: Vec<Variable> = Vec::new();
+    for (name, expression) in rules.iter().flat_map(|rule| &rule.variables) {
+        if !variables.iter().any(|variable| &variable.name == name) {
+            variables.push(Variable { name: name.clone(), expression: expression.clone() });
+        }
+    }
+    let validations: Vec<_> = rules
+        .iter()
+        .flat_map(|rule| &rule.checks)
+        .map(|check| Validation {
+            expression: check.expression.clone(),
+            message: Some(check.message.clone()),
+            message_expression: check.message_expression.clone(),
+            reason: Some(check.reason.clone()),
+        })
+        .collect();
+    let annotations: Vec<_> = rules
+        .iter()
+        .flat_map(|rule| &rule.audit)
+        .map(|(key, expression)| AuditAnnotation { key: key.clone(), value_expression: expression.clone() })
+        .collect();
+    let conditions: Vec<_> = matches
+        .conditions
+        .iter()
+        .map(|(name, expression)| MatchCondition { name: name.clone(), expression: expression.clone() })
+        .collect();
+    ValidatingAdmissionPolicy {
+        metadata: cell.metadata(name),
+        spec: Some(ValidatingAdmissionPolicySpec {
+            audit_annotations: (!annotations.is_empty()).then_some(annotations),
+            failure_policy: Some("Fail".to_owned()),
+            match_conditions: (!conditions.is_empty()).then_some(conditions),
+            match_constraints: Some(MatchResources {
+                exclude_resource_rules: named(&matches.exclude),
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: Some(selector::kubernetes(&matches.namespaces)),
+                object_selector: matches.objects.as_ref().map(selector::kubernetes),
+                resource_rules: named(&matches.resources),
+            }),
+            param_kind: None,
+            validations: (!validations.is_empty()).then_some(validations),
+            variables: (!variables.is_empty()).then_some(variables),
+        }),
+        status: None,
+    }
+}
+
+fn named(rules: &[ResourceRule]) -> Option<Vec<NamedRuleWithOperations>> {
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|rule| NamedRuleWithOperations {
+            api_groups: Some(rule.api_groups.clone()),
+            api_versions: Some(rule.api_versions.clone()),
+            operations: Some(rule.operations.clone()),
+            resource_names: None,
+            resources: Some(rule.resources.clone()),
+            scope: None,
+        })
+        .collect();
+    (!rules.is_empty()).then_some(rules)
+}
+
+fn binding(cell: &Cell<'_>, name: String, action: Action) -> ValidatingAdmissionPolicyBinding {
+    let actions: &[&str] = match action {
+        Action::Deny => &["Deny"],
+        Action::Warn => &["Warn"],
+        Action::Audit => &["Audit"],
+    };
+    ValidatingAdmissionPolicyBinding {
+        metadata: cell.metadata(name.clone()),
+        spec: ValidatingAdmissionPolicyBindingSpec {
+            match_resources: None,
+            param_ref: None,
+            policy_name: name,
+            validation_actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        },
+    }
+}
+
+/// The labels of `object` as a CEL map.
+fn labels_of(object: &str) -> String {
+    format!("{object}.metadata.?labels.orValue({{}})")
+}
+
+/// The match condition that an object is a governed one, before or after the change. `None`: every object is.
+fn governed(pods: &LabelSelector) -> Option<(String, String)> {
+    if pods == &LabelSelector::default() {
+        return None;
+    }
+    let new = selector::cel(pods, &labels_of("object"));
+    let old = selector::cel(pods, &labels_of("oldObject"));
+    let expression = format!("(object != null && ({new})) || (oldObject != null && ({old}))");
+    Some(("governed-pods".to_owned(), expression))
+}
+
+/// A check of the object that is not asked on UPDATE if the old object fails it already. `template` holds `@pod` for the pod and
+/// `@containers` for all its containers.
+fn ratchet(template: &str) -> String {
+    let on = |pod: &str, containers: &str| template.replace("@pod", pod).replace("@containers", containers);
+    format!(
+        "({}) || (request.operation == 'UPDATE' && !({}))",
+        on("object", "variables.containers"),
+        on("oldObject", "variables.oldContainers")
+    )
+}
+
+/// The variables that [`ratchet`] uses.
+fn container_variables() -> Vec<(String, String)> {
+    let all = |pod: &str| {
+        format!(
+            "{pod}.spec.?initContainers.orValue([]) + {pod}.spec.?containers.orValue([]) + {pod}.spec.?ephemeralContainers.orValue([])"
+        )
+    };
+    vec![
+        ("containers".to_owned(), all("object")),
+        ("oldContainers".to_owned(), format!("oldObject == null ? [] : {}", all("oldObject"))),
+    ]
+}

@@ -1,0 +1,169 @@
+//! What the sections of the policy other than `admission` give to the floor: Pod Security, RuntimeClass, token, host network, images, and the
+//! fate of pods that nothing selects.
+
+use bailiwick_policy::policy::{Action, LabelSelector, Origin, ServiceAccountToken, Subject, Unmatched};
+
+use crate::emit::cell::Cell;
+use crate::emit::namespace::level_name;
+use crate::emit::{selector, statements, webhooks};
+
+use super::{
+    Check, FloorRule, MatchSet, Standing, container_variables, governed, images, labels_of, pod_security,
+    ratchet,
+};
+
+/// Statement, what it contributes, and how much of it that holds.
+pub(super) type Contribution = (String, Option<FloorRule>, Standing);
+
+/// What every section's check is: the section, a template with `@pod` and `@containers`, and what a pod that fails does.
+struct Demand {
+    section: &'static str,
+    template: String,
+    fault: String,
+    remedy: String,
+}
+
+pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
+    let isolation = &cell.policy.isolation;
+    let mut out = Vec::new();
+    let (Some(subject), Some(matches)) = (&cell.policy.subject, match_set(cell)) else { return out };
+    let mut add = |statement: String, from: &[Origin], demands: Vec<Demand>| {
+        out.push((statement, Some(rule(&matches, from, &demands)), Standing::full()));
+    };
+    for stated in &isolation.pod_security {
+        let level = stated.value;
+        let name = format!("{}:v1.{}", level_name(level.level), level.minor);
+        let demands = pod_security::checks(level)
+            .into_iter()
+            .map(|check| Demand {
+                section: "podSecurity",
+                template: check.expression,
+                fault: format!("the pod {} ({}, check {})", check.fault, name, check.id),
+                remedy: format!("meet Pod Security level {name}"),
+            })
+            .collect::<Vec<_>>();
+        if !demands.is_empty() {
+            add(statements::pod_security(level), &stated.from, demands);
+        }
+    }
+    if let Some(stated) = &isolation.runtime_class {
+        let names = stated.value.classes.iter().map(|class| class.name.as_str());
+        let list: Vec<&str> = names.clone().collect();
+        let template = format!("@pod.spec.?runtimeClassName.orValue('') in {}", selector::cel_list(names));
+        let fault = format!("the pod's runtimeClassName is none of {}", list.join(", "));
+        let remedy = "set spec.runtimeClassName to an allowed class".to_owned();
+        let demand = Demand { section: "runtimeClass", template, fault, remedy };
+        add(statements::RUNTIME_CLASS.to_owned(), &stated.from, vec![demand]);
+    }
+    if let Some(stated) = &isolation.service_account_token
+        && stated.value == ServiceAccountToken::Forbidden
+    {
+        add(statements::SERVICE_ACCOUNT_TOKEN.to_owned(), &stated.from, token());
+    }
+    if let Some(network) = &cell.policy.network {
+        let demand = Demand {
+            section: "network",
+            template: "!@pod.spec.?hostNetwork.orValue(false)".to_owned(),
+            fault: "the pod uses the host's network, which no NetworkPolicy can hold".to_owned(),
+            remedy: "remove spec.hostNetwork".to_owned(),
+        };
+        add(statements::HOST_NETWORK.to_owned(), &network.from, vec![demand]);
+    }
+    for (index, layer) in cell.policy.images.iter().enumerate() {
+        out.push(images::contribution(index, layer, &matches));
+    }
+    out.extend(unmatched(cell, subject, &matches));
+    out
+}
+
+fn token() -> Vec<Demand> {
+    let demand = |template: &str, fault: &str, remedy: &str| Demand {
+        section: "serviceAccountToken",
+        template: template.to_owned(),
+        fault: fault.to_owned(),
+        remedy: remedy.to_owned(),
+    };
+    vec![
+        demand(
+            "!@pod.spec.?automountServiceAccountToken.orValue(true)",
+            "the pod may mount a service account token",
+            "set spec.automountServiceAccountToken to false",
+        ),
+        demand(
+            "@pod.spec.?volumes.orValue([]).all(v, v.?projected.?sources.orValue([]).all(s, !has(s.serviceAccountToken)))",
+            "the pod projects a service account token",
+            "remove the projected volume's serviceAccountToken",
+        ),
+    ]
+}
+
+/// The match set of every section: governed pods, when they are made or changed. `None` if nothing can be governed.
+fn match_set(cell: &Cell<'_>) -> Option<MatchSet> {
+    let pods = cell.pods()?;
+    let namespaces = cell.hooked_namespaces()?;
+    if !selector::can_match(&pods) || !selector::can_match(&namespaces) {
+        return None;
+    }
+    Some(MatchSet {
+        resources: webhooks::pod_rules(),
+        exclude: Vec::new(),
+        namespaces,
+        objects: None,
+        conditions: governed(&pods).into_iter().collect(),
+    })
+}
+
+fn rule(matches: &MatchSet, from: &[Origin], demands: &[Demand]) -> FloorRule {
+    let checks = demands
+        .iter()
+        .map(|demand| Check {
+            expression: ratchet(&demand.template),
+            message: format!("{}: {}; {}", demand.section, demand.fault, demand.remedy),
+            message_expression: None,
+            reason: "Forbidden".to_owned(),
+        })
+        .collect();
+    FloorRule {
+        action: Action::Deny,
+        matches: matches.clone(),
+        variables: container_variables(),
+        checks,
+        audit: Vec::new(),
+        from: from.to_vec(),
+    }
+}
+
+/// Pods of governed namespaces that are not selected. Only of exclusive namespaces: elsewhere another policy may select them,
+/// and one admission policy cannot know of another.
+fn unmatched(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
+    if subject.unmatched == Unmatched::Allow {
+        return None;
+    }
+    let statement = statements::UNMATCHED.to_owned();
+    let pods = cell.pods()?;
+    if pods == LabelSelector::default() {
+        return Some((statement, None, Standing::full()));
+    }
+    if !subject.exclusive {
+        let why = "another policy may select such a pod, and the API server's own policies do not know of one another; only exclusive namespaces have a floor for this";
+        return Some((statement, None, Standing::none(why)));
+    }
+    let new = selector::cel(&pods, &labels_of("object"));
+    let old = selector::cel(&pods, &labels_of("oldObject"));
+    let check = Check {
+        // A pod that was there before the policy may still be changed, as long as it does not leave the selector.
+        expression: format!("({new}) || (request.operation == 'UPDATE' && !({old}))"),
+        message: "subjects: no policy pack selects this pod, and its namespace is closed to other pods; give it the labels that a pack selects".to_owned(),
+        message_expression: None,
+        reason: "Forbidden".to_owned(),
+    };
+    let rule = FloorRule {
+        action: Action::Deny,
+        matches: MatchSet { conditions: Vec::new(), ..matches.clone() },
+        variables: Vec::new(),
+        checks: vec![check],
+        audit: Vec::new(),
+        from: subject.from.clone(),
+    };
+    Some((statement, Some(rule), Standing::full()))
+}

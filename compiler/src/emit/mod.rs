@@ -1,0 +1,146 @@
+//! From the effective policy to every artifact: Kubernetes manifests, the bundle, the list of files and the enforcement report.
+//!
+//! Pure: no file is written, no clock is read, the same policy and options give the same bytes. Every manifest is a typed
+//! `k8s-openapi` value that a serializer wrote; nothing is pasted together. Not here: checks that refuse a policy (they run
+//! before), and applying anything to a cluster.
+//!
+//! Terms. *Cell*: the packs in force together, by their hash; it stands in the name of every object. *Floor*: the
+//! admission policies that the API server itself evaluates, which hold while the webhook is away. *Target*: the kind of control
+//! that a file is for.
+//!
+//! ```text
+//!            ┌► namespace · network · runtime · webhooks ─► kubernetes/*.yaml ┐
+//! Policy ────┼► floor ───────────────────────────────────► kubernetes/admission-policies.yaml ├► artifacts.json
+//!            ├► bundle.json                                                   │
+//!            └► report ──────────────────────────────────► report.json · report.md ┘
+//! ```
+
+mod address;
+mod artifact;
+mod cell;
+mod floor;
+mod manifest;
+mod namespace;
+mod network;
+mod report;
+mod report_text;
+mod runtime;
+mod selector;
+mod statements;
+mod webhooks;
+
+pub use artifact::{Artifact, Artifacts, FieldRef, Target};
+pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
+
+use std::collections::BTreeMap;
+
+use bailiwick_policy::policy::Policy;
+
+use self::cell::Cell;
+
+/// What the policy itself does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmitOptions {
+    /// Namespaces that the NetworkPolicies and the labels are for. Empty: those that the subject names by
+    /// `kubernetes.io/metadata.name`; if it names none, NetworkPolicies carry no namespace (`kubectl apply -n` gives it)
+    /// and `namespace.yaml` describes one namespace named as the first pack.
+    pub namespaces: Vec<String>,
+    /// Where the API server finds the webhook.
+    pub webhook: WebhookClient,
+    /// PEM of the certificate authorities of the webhook's certificate; `None`: the operator or cert-manager writes it in later.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Namespaces that neither webhook nor floor may ever hold up: `kube-system` and the webhook's own.
+    pub exempt_namespaces: Vec<String>,
+}
+
+impl Default for EmitOptions {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            webhook: WebhookClient::Service {
+                namespace: "bailiwick-system".to_owned(),
+                name: "bailiwick-webhook".to_owned(),
+                port: 443,
+            },
+            ca_bundle: None,
+            exempt_namespaces: vec!["bailiwick-system".to_owned(), "kube-system".to_owned()],
+        }
+    }
+}
+
+/// How the API server reaches the webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookClient {
+    /// `https://host:port` without a path.
+    Url(String),
+    /// A Service of the cluster.
+    Service {
+        /// Namespace of the Service.
+        namespace: String,
+        /// Name of the Service.
+        name: String,
+        /// TCP port of the Service.
+        port: u16,
+    },
+}
+
+/// Why artifacts could not be emitted. Nothing of a failed emission is usable.
+#[derive(Debug, thiserror::Error)]
+pub enum EmitError {
+    /// The YAML writer failed.
+    #[error("cannot write `{path}` as YAML: {error}")]
+    Yaml {
+        /// The file.
+        path: String,
+        /// What the writer said.
+        error: String,
+    },
+    /// The JSON writer failed.
+    #[error("cannot write `{path}` as JSON: {error}")]
+    Json {
+        /// The file.
+        path: String,
+        /// What the writer said.
+        error: serde_json::Error,
+    },
+    /// A network of the policy is not a network in canonical form.
+    #[error("`{cidr}` is not a network in canonical form")]
+    Cidr {
+        /// The text.
+        cidr: String,
+    },
+    /// An origin names a pack that the policy does not list.
+    #[error("the policy has no pack number {pack}")]
+    Origin {
+        /// The index.
+        pack: u16,
+    },
+}
+
+/// Emits all artifacts of `policy`, whose bundle has the digest `digest` (SHA-256, hex).
+///
+/// # Errors
+/// A policy that the compiler cannot have made ([`EmitError::Cidr`], [`EmitError::Origin`]), or a writer's failure.
+pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result<Artifacts, EmitError> {
+    let cell = Cell::new(policy, digest, options)?;
+    let mut files = BTreeMap::new();
+    let network = network::emit(&cell)?;
+    let floor = floor::emit(&cell)?;
+    for (path, artifact) in [
+        ("kubernetes/namespace.yaml", namespace::emit(&cell)?),
+        ("kubernetes/network-policies.yaml", network.artifact),
+        ("kubernetes/runtime-classes.yaml", runtime::classes(&cell)?),
+        ("kubernetes/pod-template.yaml", runtime::pod_template(&cell)?),
+        ("kubernetes/admission-policies.yaml", floor.artifact),
+        ("kubernetes/webhooks.yaml", webhooks::emit(&cell)?),
+    ] {
+        if let Some(artifact) = artifact {
+            files.insert(path.to_owned(), artifact);
+        }
+    }
+    let report = report::Report::new(&cell, &network.narrowed, &floor.standing)?;
+    files.insert("report.json".to_owned(), report.json()?);
+    files.insert("report.md".to_owned(), report_text::artifact(&report));
+    artifact::list(&cell, &mut files)?;
+    Ok(Artifacts { files, report })
+}

@@ -1,0 +1,4 @@
+//! Holds the emitted artifacts to oracles that do not share a line with the emitters.
+
+mod files;
+mod policies;
