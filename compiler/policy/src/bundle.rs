@@ -1,12 +1,359 @@
-//! A policy together with the digest of the bytes that it was read from.
+//! A policy as bytes: what the compiler writes and every decider reads.
+//!
+//! Canonical JSON ([`crate::canonical`]); the SHA-256 over the bytes is the *policy digest*, which stands in every decision and artifact.
+//! Reading trusts nothing: a bundle comes from a ConfigMap that somebody may have edited. What was read keeps every promise
+//! that evaluation relies on (indices in range, nesting within bounds, patterns that compile).
 
-use crate::policy::Policy;
+use std::fmt::Write as _;
 
-/// A policy that was loaded.
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::canonical;
+use crate::cel::{LoadError, Loaded};
+use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH};
+use crate::policy::{Admission, FORMAT_VERSION, Mutation, Origin, Policy};
+
+/// Largest bundle that is read, in bytes.
+pub const MAX_BYTES: usize = 16 << 20;
+
+/// Most slots that one expression may ask for.
+pub const MAX_SLOTS: u16 = 256;
+
+/// Nesting of the JSON text: a node of the IR takes three levels at most, and the policy around it some more.
+const MAX_JSON_DEPTH: usize = 3 * MAX_DEPTH as usize + 40;
+
+/// A policy and the digest of the bytes that it was read from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     /// The policy.
     pub policy: Policy,
-    /// SHA-256 (hex) over the bytes of the bundle.
+    /// SHA-256 over the bytes, in hex.
     pub digest: String,
 }
+
+/// Why a bundle cannot be written or is refused.
+#[derive(Debug, Error)]
+pub enum BundleError {
+    /// Too many bytes.
+    #[error("the bundle has {bytes} bytes, more than {MAX_BYTES}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Not the bytes that were asked for.
+    #[error("the bundle's digest is `{found}`, expected `{expected}`: its bytes were changed")]
+    Digest {
+        /// What the bytes give.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// A format of another version of the program.
+    #[error(
+        "the bundle has format version {found}, this program reads {FORMAT_VERSION}; use a program of the bundle's version or compile the packs anew"
+    )]
+    FormatVersion {
+        /// The bundle's version.
+        found: u64,
+    },
+    /// Not JSON, or not a policy.
+    #[error("the bundle is not a policy: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The same policy would be written otherwise.
+    #[error(
+        "the bundle is not canonical at byte {at}: it was not written by the compiler, or was changed since"
+    )]
+    NotCanonical {
+        /// The first byte that differs.
+        at: usize,
+    },
+    /// Nested deeper than evaluation can follow.
+    #[error("{place}: nested deeper than {limit} levels")]
+    TooDeep {
+        /// Which expression.
+        place: String,
+        /// The bound.
+        limit: u32,
+    },
+    /// An index to what is not there.
+    #[error("{place}: {what} {index} is not there")]
+    OutOfRange {
+        /// Which expression or statement.
+        place: String,
+        /// What kind of thing.
+        what: &'static str,
+        /// Its index.
+        index: u32,
+    },
+    /// A pattern that does not compile.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// The bytes of a policy.
+///
+/// # Errors
+/// A policy that [`load`] would refuse.
+pub fn write(policy: &Policy) -> Result<Vec<u8>, BundleError> {
+    validate(policy)?;
+    let bytes = canonical::to_vec(policy)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(BundleError::TooLarge { bytes: bytes.len() });
+    }
+    Ok(bytes)
+}
+
+/// SHA-256 of the bytes, in hex.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Reads a bundle.
+///
+/// # Errors
+/// Bytes that are not the canonical form of a policy of this format whose every index and bound holds.
+pub fn load(bytes: &[u8]) -> Result<Bundle, BundleError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(BundleError::TooLarge { bytes: bytes.len() });
+    }
+    check_json_depth(bytes)?;
+    // The version first: another one may have other fields, and "unknown field" would be a poor explanation.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        format_version: u64,
+    }
+    let Version { format_version } = serde_json::from_slice(bytes)?;
+    if format_version != u64::from(FORMAT_VERSION) {
+        return Err(BundleError::FormatVersion { found: format_version });
+    }
+    let policy = read(bytes)?;
+    validate(&policy)?;
+    let again = canonical::to_vec(&policy)?;
+    if again != bytes {
+        let at = again.iter().zip(bytes).position(|(left, right)| left != right);
+        return Err(BundleError::NotCanonical { at: at.unwrap_or(again.len().min(bytes.len())) });
+    }
+    Ok(Bundle { policy, digest: digest(bytes) })
+}
+
+/// Reads a bundle whose digest is known from elsewhere.
+///
+/// # Errors
+/// As [`load`], and any other digest.
+pub fn load_expecting(bytes: &[u8], expected: &str) -> Result<Bundle, BundleError> {
+    let found = digest(bytes);
+    if found != expected {
+        return Err(BundleError::Digest { found, expected: expected.to_owned() });
+    }
+    load(bytes)
+}
+
+/// serde_json's own bound (128) is too low for expressions; [`check_json_depth`] has bounded the nesting before.
+fn read(bytes: &[u8]) -> Result<Policy, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    deserializer.disable_recursion_limit();
+    let policy = Policy::deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(policy)
+}
+
+fn check_json_depth(bytes: &[u8]) -> Result<(), BundleError> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > MAX_JSON_DEPTH {
+                    return Err(BundleError::TooDeep { place: "the bundle".to_owned(), limit: MAX_DEPTH });
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks everything that evaluation relies on.
+///
+/// # Errors
+/// Another format version, an index to what is not there, nesting beyond a bound, a pattern that does not compile.
+pub fn validate(policy: &Policy) -> Result<(), BundleError> {
+    if policy.format_version != FORMAT_VERSION {
+        return Err(BundleError::FormatVersion { found: policy.format_version.into() });
+    }
+    check_origins(policy)?;
+    for (index, pack) in policy.packs.iter().enumerate() {
+        check_constant(&pack.parameters, &|| format!("packs[{index}].parameters"))?;
+    }
+    check_expressions(&policy.admission)?;
+    Loaded::new(&policy.admission)?;
+    Ok(())
+}
+
+fn check_expressions(admission: &Admission) -> Result<(), BundleError> {
+    let mut bounds = Bounds { shared_depths: Vec::new(), regexes: admission.regexes.len() };
+    for (index, cel) in admission.shared.iter().enumerate() {
+        let depth = bounds.check(cel, &|| format!("admission.shared[{index}]"))?;
+        bounds.shared_depths.push(depth);
+    }
+    for (index, rule) in admission.rules.iter().enumerate() {
+        let place = |part: &str| format!("admission.rules[{index}].{part}");
+        for (_, shared) in &rule.variables {
+            if admission.shared.get(*shared as usize).is_none() {
+                return Err(BundleError::OutOfRange {
+                    place: place("variables"),
+                    what: "shared expression",
+                    index: *shared,
+                });
+            }
+        }
+        for (_, cel) in &rule.matches.conditions {
+            bounds.check(cel, &|| place("matches.conditions"))?;
+        }
+        for validation in &rule.validations {
+            bounds.check(&validation.expression, &|| place("validations"))?;
+            if let Some(cel) = &validation.message_expression {
+                bounds.check(cel, &|| place("validations"))?;
+            }
+        }
+        for mutation in &rule.mutations {
+            match mutation {
+                Mutation::Field { .. } => {}
+                Mutation::JsonPatch { expression, .. } | Mutation::ApplyConfiguration { expression, .. } => {
+                    bounds.check(expression, &|| place("mutations"))?;
+                }
+            }
+        }
+        for (_, cel) in &rule.audit_annotations {
+            bounds.check(cel, &|| place("auditAnnotations"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What expressions may refer to.
+struct Bounds {
+    /// Of each shared expression so far, how deep its evaluation nests.
+    shared_depths: Vec<u32>,
+    regexes: usize,
+}
+
+impl Bounds {
+    /// Checks one expression; gives how deep its evaluation nests.
+    fn check(&self, cel: &Cel, place: &dyn Fn() -> String) -> Result<u32, BundleError> {
+        let out_of_range =
+            |what: &'static str, index: u32| BundleError::OutOfRange { place: place(), what, index };
+        if cel.slots > MAX_SLOTS {
+            return Err(out_of_range("slot", cel.slots.into()));
+        }
+        let own_depth = cel.expr.depth();
+        if own_depth > MAX_DEPTH {
+            return Err(BundleError::TooDeep { place: place(), limit: MAX_DEPTH });
+        }
+        let mut below = 0;
+        let mut wrong = None;
+        let check_slot = |slot: u16| (slot >= cel.slots).then(|| out_of_range("slot", slot.into()));
+        cel.expr.walk(&mut |node| {
+            let found = match node {
+                Expr::Slot(slot) => check_slot(*slot),
+                Expr::Macro(of) => check_slot(of.slot).or_else(|| of.slot2.and_then(check_slot)),
+                Expr::Bind(bind) => check_slot(bind.slot),
+                Expr::Shared(index) => match self.shared_depths.get(*index as usize) {
+                    Some(depth) => {
+                        below = below.max(*depth);
+                        None
+                    }
+                    None => Some(out_of_range("earlier shared expression", *index)),
+                },
+                Expr::Matches(_, index) if *index as usize >= self.regexes => {
+                    Some(out_of_range("pattern", *index))
+                }
+                Expr::Const(constant) => check_constant(constant, place).err(),
+                Expr::InConst(_, constants) => {
+                    constants.iter().find_map(|constant| check_constant(constant, place).err())
+                }
+                _ => None,
+            };
+            wrong = wrong.take().or(found);
+        });
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
+        let depth = own_depth.saturating_add(below);
+        if depth > MAX_EVAL_DEPTH {
+            return Err(BundleError::TooDeep { place: place(), limit: MAX_EVAL_DEPTH });
+        }
+        Ok(depth)
+    }
+}
+
+/// Constants are walked recursively when they are compared.
+fn check_constant(constant: &Const, place: &dyn Fn() -> String) -> Result<(), BundleError> {
+    let mut pending = vec![(constant, 1_u32)];
+    while let Some((constant, depth)) = pending.pop() {
+        if depth > MAX_DEPTH {
+            return Err(BundleError::TooDeep { place: place(), limit: MAX_DEPTH });
+        }
+        match constant {
+            Const::List(items) => pending.extend(items.iter().map(|item| (item, depth + 1))),
+            Const::Map(entries) => {
+                pending
+                    .extend(entries.iter().flat_map(|(key, value)| [(key, depth + 1), (value, depth + 1)]));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_origins(policy: &Policy) -> Result<(), BundleError> {
+    let isolation = &policy.isolation;
+    let network = policy.network.iter();
+    let origins: Vec<(&str, &Origin)> = std::iter::empty()
+        .chain(policy.subject.iter().flat_map(|subject| &subject.from).map(|from| ("subject", from)))
+        .chain(isolation.pod_security.iter().flat_map(|stated| &stated.from).map(|from| ("isolation", from)))
+        .chain(isolation.runtime_class.iter().flat_map(|stated| &stated.from).map(|from| ("isolation", from)))
+        .chain(
+            isolation
+                .service_account_token
+                .iter()
+                .flat_map(|stated| &stated.from)
+                .map(|from| ("isolation", from)),
+        )
+        .chain(
+            network
+                .flat_map(|network| {
+                    let rules = network.egress.iter().chain(&network.ingress);
+                    rules.flat_map(|rule| &rule.from).chain(&network.from)
+                })
+                .map(|from| ("network", from)),
+        )
+        .chain(policy.images.iter().map(|layer| ("images", &layer.from)))
+        .chain(policy.admission.rules.iter().map(|rule| ("admission", &rule.origin)))
+        .collect();
+    for (section, origin) in origins {
+        if policy.packs.get(usize::from(origin.pack)).is_none() {
+            return Err(BundleError::OutOfRange {
+                place: section.to_owned(),
+                what: "pack",
+                index: origin.pack.into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@
 #[cfg(feature = "admission")]
 pub mod admission;
 pub mod bundle;
+pub mod canonical;
 pub mod cel;
 pub mod decision;
 pub mod ir;

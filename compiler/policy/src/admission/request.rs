@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::json::{Json, Key, Map, UniqueMembers};
+use crate::json::{Json, Key, Map};
 
 /// The longest review that is read, in bytes: objects and old objects of etcd's 1.5 MiB each, inflated by JSON, as controller-runtime
 /// allows.
@@ -316,20 +316,19 @@ impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Map<'a>, A::Error> {
-        let mut members = UniqueMembers::default();
+        let mut members = Vec::new();
         while let Some(key) = access.next_key_seed(Key::new())? {
             if matches!((self.0, key.as_ref()), (Level::Metadata, "managedFields")) {
                 access.next_value::<IgnoredAny>()?;
                 continue;
             }
-            members.announce(&key).map_err(de::Error::custom)?;
             let value = match self.0.below(&key) {
                 Some(level) => access.next_value_seed(Value(level, PhantomData))?,
                 None => access.next_value()?,
             };
-            members.push(key, value);
+            members.push((key, value));
         }
-        Ok(members.map)
+        Map::of_read(members).map_err(de::Error::custom)
     }
 }
 

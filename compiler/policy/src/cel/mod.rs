@@ -34,7 +34,7 @@ pub use fuel::Fuel;
 pub use functions::network::{Cidr, parse_cidr, parse_ip};
 pub use functions::quantity::Quantity;
 pub use functions::regexes::{PatternError, compile_pattern};
-pub use functions::time::{parse_duration, parse_timestamp};
+pub use functions::time::{Timestamp, parse_duration, parse_timestamp};
 pub use loaded::{LoadError, Loaded};
 pub use scope::{Env, Scope};
 pub use value::{List, Map, Value};

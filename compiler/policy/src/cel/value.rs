@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::EvalError;
 use super::functions::network::Cidr;
 use super::functions::quantity::Quantity;
+use super::functions::time::Timestamp;
 use crate::ir::Const;
 use crate::json::{self, Json};
 
@@ -35,7 +36,7 @@ pub enum Value<'a> {
     /// A duration in nanoseconds, as Go's.
     Duration(i64),
     /// A point in time, years 1 to 9999.
-    Timestamp(jiff::Timestamp),
+    Timestamp(Timestamp),
     /// A type, by name.
     Type(&'a str),
     /// A list.

@@ -86,10 +86,10 @@ fn is_sorted<'a>(list: &List<'a>, fuel: &mut Fuel) -> Outcome<'a> {
     let mut previous: Option<Value<'a>> = None;
     for item in list.iter() {
         fuel.spend(1)?;
-        if let Some(previous) = &previous {
-            if aggregate::compare(previous, &item, fuel, "isSorted")? == Ordering::Greater {
-                return Ok(Value::Bool(false));
-            }
+        if let Some(previous) = &previous
+            && aggregate::compare(previous, &item, fuel, "isSorted")? == Ordering::Greater
+        {
+            return Ok(Value::Bool(false));
         }
         previous = Some(item);
     }

@@ -16,7 +16,7 @@ mod strings;
 pub(super) mod time;
 
 use super::value::Value;
-use super::{EvalError, Scope};
+use super::{EvalError, Fuel, Scope};
 use crate::ir::Func;
 
 /// What a function gives.
@@ -27,8 +27,7 @@ const fn no_overload<'a>(function: Func) -> Outcome<'a> {
     Err(EvalError::NoSuchOverload(function.name()))
 }
 
-/// Calls a function. Those of the standard environment and of each library are one module each; overloads that several libraries
-/// give to one name are told apart by the type of the first argument.
+/// Calls a function: one of the standard environment, or of an extension.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>) -> Outcome<'a> {
     use Func as F;
     let fuel = &mut scope.fuel;
@@ -45,93 +44,69 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>
             convert::call(function, args, fuel)
         }
         F::ToDuration | F::ToTimestamp => time::convert(function, args),
-        F::GetFullYear
-        | F::GetMonth
-        | F::GetDate
-        | F::GetDayOfMonth
-        | F::GetDayOfWeek
-        | F::GetDayOfYear
-        | F::GetHours
-        | F::GetMinutes
-        | F::GetSeconds
-        | F::GetMilliseconds => time::part(function, args, fuel),
-        F::OptionalOf
-        | F::OptionalNone
-        | F::OptionalOfNonZero
-        | F::HasValue
-        | F::Value
-        | F::Or
-        | F::OrValue
-        | F::OptionalUnwrap => optionals::call(function, args, fuel),
-        F::IndexOf | F::LastIndexOf | F::Reverse => match args.first() {
-            Some(Value::List(_)) => lists::call(function, args, fuel),
-            _ => strings::extension(function, args, fuel),
-        },
-        F::CharAt
-        | F::LowerAscii
-        | F::UpperAscii
-        | F::Replace
-        | F::Split
-        | F::Substring
-        | F::Trim
-        | F::Join
-        | F::Quote => strings::extension(function, args, fuel),
+        F::GetFullYear | F::GetMonth | F::GetDate | F::GetDayOfMonth | F::GetDayOfWeek | F::GetDayOfYear => {
+            time::part(function, args, fuel)
+        }
+        F::GetHours | F::GetMinutes | F::GetSeconds | F::GetMilliseconds => time::part(function, args, fuel),
+        F::OptionalOf | F::OptionalNone | F::OptionalOfNonZero | F::OptionalUnwrap => {
+            optionals::call(function, args, fuel)
+        }
+        F::HasValue | F::Value | F::Or | F::OrValue => optionals::call(function, args, fuel),
+        F::Base64Encode | F::Base64Decode => encoders::call(function, args, fuel),
+        _ => extension(function, args, fuel),
+    }
+}
+
+/// The extensions of cel-go: strings, lists, sets, math. Overloads that several of them give to one name are told apart by the type
+/// of the first argument.
+fn extension<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
+    use Func as F;
+    match function {
+        F::IndexOf | F::LastIndexOf | F::Reverse if matches!(args.first(), Some(Value::List(_))) => {
+            lists::call(function, args, fuel)
+        }
+        F::IndexOf | F::LastIndexOf | F::Reverse | F::CharAt | F::LowerAscii | F::UpperAscii => {
+            strings::extension(function, args, fuel)
+        }
+        F::Replace | F::Split | F::Substring | F::Trim | F::Join | F::Quote => {
+            strings::extension(function, args, fuel)
+        }
         F::Format => format::format(args, fuel),
-        F::IsSorted
-        | F::Sum
-        | F::Min
-        | F::Max
-        | F::Slice
-        | F::Flatten
-        | F::Distinct
-        | F::Sort
-        | F::Range
-        | F::First
-        | F::Last
-        | F::Includes => lists::call(function, args, fuel),
+        F::IsSorted | F::Sum | F::Min | F::Max | F::Slice | F::Flatten => lists::call(function, args, fuel),
+        F::Distinct | F::Sort | F::Range | F::First | F::Last | F::Includes => {
+            lists::call(function, args, fuel)
+        }
         F::SetsContains | F::SetsEquivalent | F::SetsIntersects => sets::call(function, args, fuel),
-        F::Quantity
-        | F::IsQuantity
-        | F::IsInteger
-        | F::AsInteger
-        | F::AsApproximateFloat
-        | F::Sign
-        | F::IsGreaterThan
-        | F::IsLessThan
-        | F::CompareTo
-        | F::QuantityAdd
-        | F::QuantitySub => quantity::call(function, args, fuel),
-        F::Ip
-        | F::IsIp
-        | F::IpIsCanonical
-        | F::Family
-        | F::IsUnspecified
-        | F::IsLoopback
-        | F::IsLinkLocalMulticast
-        | F::IsLinkLocalUnicast
-        | F::IsGlobalUnicast
-        | F::IsPrivate => network::address(function, args),
+        F::Greatest | F::Least | F::Ceil | F::Floor | F::Abs | F::Round | F::Trunc | F::MathSign => {
+            math::call(function, args, fuel)
+        }
+        F::IsNan | F::IsInf | F::IsFinite | F::Sqrt => math::call(function, args, fuel),
+        F::BitAnd | F::BitOr | F::BitXor | F::BitNot | F::BitShiftLeft | F::BitShiftRight => {
+            math::call(function, args, fuel)
+        }
+        _ => kubernetes(function, args, fuel),
+    }
+}
+
+/// The API server's own libraries, and ours.
+fn kubernetes<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
+    use Func as F;
+    match function {
+        F::Quantity | F::IsQuantity | F::IsInteger | F::AsInteger | F::AsApproximateFloat | F::Sign => {
+            quantity::call(function, args, fuel)
+        }
+        F::IsGreaterThan | F::IsLessThan | F::CompareTo | F::QuantityAdd | F::QuantitySub => {
+            quantity::call(function, args, fuel)
+        }
+        F::Ip | F::IsIp | F::IpIsCanonical | F::Family | F::IsUnspecified | F::IsLoopback => {
+            network::address(function, args)
+        }
+        F::IsLinkLocalMulticast | F::IsLinkLocalUnicast | F::IsGlobalUnicast | F::IsPrivate => {
+            network::address(function, args)
+        }
         F::Cidr | F::IsCidr | F::ContainsIp | F::ContainsCidr | F::CidrIp | F::Masked | F::PrefixLength => {
             network::prefix(function, args)
         }
-        F::Greatest
-        | F::Least
-        | F::Ceil
-        | F::Floor
-        | F::Abs
-        | F::Round
-        | F::Trunc
-        | F::MathSign
-        | F::IsNan
-        | F::IsInf
-        | F::IsFinite
-        | F::Sqrt
-        | F::BitAnd
-        | F::BitOr
-        | F::BitXor
-        | F::BitNot
-        | F::BitShiftLeft
-        | F::BitShiftRight => math::call(function, args, fuel),
-        F::Base64Encode | F::Base64Decode => encoders::call(function, args, fuel),
+        _ => no_overload(function),
     }
 }

@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 
 use super::super::value::{List, Value};
 use super::super::{EvalError, Fuel, aggregate};
-use super::{Outcome, no_overload, time};
+use super::time::Timestamp;
+use super::{Outcome, no_overload};
 use crate::ir::Func;
 
 /// `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`.
@@ -124,16 +125,17 @@ fn subtract<'a>(left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
             left.checked_sub(*right).map(Value::Duration).ok_or(EvalError::Overflow("duration"))
         }
         (Value::Timestamp(at), Value::Duration(by)) => shift(*at, -SignedDuration::from_nanos(*by)),
-        (Value::Timestamp(left), Value::Timestamp(right)) => {
-            i64::try_from(left.duration_since(*right).as_nanos())
-                .map(Value::Duration)
-                .map_err(|_| EvalError::Overflow("duration"))
-        }
+        (Value::Timestamp(left), Value::Timestamp(right)) => left
+            .since_epoch()
+            .checked_sub(right.since_epoch())
+            .and_then(|between| i64::try_from(between.as_nanos()).ok())
+            .map(Value::Duration)
+            .ok_or(EvalError::Overflow("duration")),
         _ => no_overload(Func::Subtract),
     }
 }
 
-fn shift<'a>(at: jiff::Timestamp, by: SignedDuration) -> Outcome<'a> {
-    let shifted = at.checked_add(by).map_err(|_| EvalError::Overflow("timestamp"))?;
-    time::in_range(shifted).map(Value::Timestamp)
+fn shift<'a>(at: Timestamp, by: SignedDuration) -> Outcome<'a> {
+    let shifted = at.since_epoch().checked_add(by).ok_or(EvalError::Overflow("timestamp"))?;
+    Timestamp::from_epoch(shifted).map(Value::Timestamp)
 }

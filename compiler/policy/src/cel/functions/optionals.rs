@@ -50,7 +50,7 @@ fn is_zero(value: &Value<'_>) -> bool {
         Value::Map(map) => map.is_empty(),
         Value::Optional(inner) => inner.is_none(),
         // Go's zero time is the first second of year 1.
-        Value::Timestamp(at) => at.as_second() == super::time::FIRST_SECOND && at.subsec_nanosecond() == 0,
+        Value::Timestamp(at) => at.as_second() == super::time::FIRST_SECOND && at.subsec_nanos() == 0,
         Value::Type(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) => false,
     }
 }

@@ -218,6 +218,15 @@ impl Quantity {
         Some((up(self)?, up(other)?, scale))
     }
 
+    /// The whole number next to it, away from zero.
+    fn rounded_up(&self) -> Option<i128> {
+        let power = 10_i128.checked_pow(self.scale.unsigned_abs())?;
+        if self.scale >= 0 {
+            return self.value.checked_mul(power);
+        }
+        Some(self.value / power + if self.value % power == 0 { 0 } else { self.value.signum() })
+    }
+
     fn plus(&self, other: &Self) -> Option<Self> {
         let format = if self.value == 0 { other.format } else { self.format };
         if other.value == 0 && self.small && other.small {
@@ -269,10 +278,12 @@ impl fmt::Display for Quantity {
         if self.value == 0 {
             return out.write_str("0");
         }
-        let binary = self.format == Format::Binary && self.value.unsigned_abs() >= 1024;
-        if binary && self.scale == 0 {
+        // As Go does, less than a Ki is written decimally, and of more a fraction is rounded away.
+        if let (Format::Binary, Some(whole)) = (self.format, self.rounded_up())
+            && whole.unsigned_abs() >= 1024
+        {
             let suffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-            let mut value = self.value;
+            let mut value = whole;
             let mut steps = 0;
             while value % 1024 == 0 && steps + 1 < suffixes.len() {
                 value /= 1024;

@@ -122,7 +122,10 @@ fn last_index_of<'a>(text: &str, part: &str, from: Option<i64>) -> Outcome<'a> {
     }
     // A match may start at `from` at the latest, so it ends this far at the latest.
     let latest = byte_of_char(text, from_char).unwrap_or(text.len());
-    let end = text.floor_char_boundary(latest.saturating_add(part.len()));
+    let mut end = latest.saturating_add(part.len()).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
     let found = text.get(..end).and_then(|head| head.rfind(part));
     Ok(Value::Int(found.map_or(-1, |at| length(chars_before(text, at)))))
 }

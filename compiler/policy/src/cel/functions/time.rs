@@ -1,7 +1,9 @@
 //! Timestamps and durations. A timestamp is within years 1 to 9999, a duration is Go's: `i64` nanoseconds.
 
-use jiff::Timestamp;
-use jiff::civil::Weekday;
+use std::fmt;
+
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 
 use super::super::value::Value;
@@ -14,30 +16,84 @@ pub(super) const FIRST_SECOND: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
 const LAST_SECOND: i64 = 253_402_300_799;
 
+/// A point in time within the years that CEL knows; `jiff::Timestamp` ends two days before the year 9999 does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp {
+    seconds: i64,
+    nanos: u32,
+}
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+impl Timestamp {
+    /// The point this long after (or before) 1970-01-01T00:00:00Z.
+    ///
+    /// # Errors
+    /// A point outside years 1 to 9999.
+    pub fn from_epoch(since: SignedDuration) -> Result<Self, EvalError> {
+        let nanos = since.subsec_nanos();
+        let (seconds, nanos) = match u32::try_from(nanos) {
+            Ok(nanos) => (Some(since.as_secs()), nanos),
+            // Before a whole second: count up from the one before.
+            Err(_) => {
+                (since.as_secs().checked_sub(1), 1_000_000_000_u32.saturating_sub(nanos.unsigned_abs()))
+            }
+        };
+        match seconds {
+            Some(seconds) if (FIRST_SECOND..=LAST_SECOND).contains(&seconds) => Ok(Self { seconds, nanos }),
+            _ => Err(EvalError::Overflow("timestamp")),
+        }
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z, rounded down.
+    #[must_use]
+    pub const fn as_second(self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds since the second.
+    #[must_use]
+    pub const fn subsec_nanos(self) -> u32 {
+        self.nanos
+    }
+
+    /// How long after 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn since_epoch(self) -> SignedDuration {
+        SignedDuration::from_secs(self.seconds) + SignedDuration::from_nanos(i64::from(self.nanos))
+    }
+
+    fn civil(self, offset: Offset) -> Result<DateTime, EvalError> {
+        EPOCH
+            .checked_add(self.since_epoch())
+            .and_then(|at| at.checked_add(SignedDuration::from_secs(offset.seconds().into())))
+            .map_err(|_| EvalError::Overflow("timestamp"))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with as many fraction digits as needed.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.civil(Offset::UTC).map_err(|_| fmt::Error)?;
+        write!(out, "{at}Z")
+    }
+}
+
 /// `duration(x)`, `timestamp(x)`.
 pub(super) fn convert<'a>(function: Func, args: &[Value<'a>]) -> Outcome<'a> {
     match (function, args) {
         (Func::ToDuration, [value @ Value::Duration(_)])
         | (Func::ToTimestamp, [value @ Value::Timestamp(_)]) => Ok(value.clone()),
         (Func::ToDuration, [Value::Int(nanos)]) => Ok(Value::Duration(*nanos)),
-        (Func::ToTimestamp, [Value::Int(seconds)]) => Timestamp::from_second(*seconds)
-            .map_err(|_| EvalError::Overflow("timestamp"))
-            .and_then(in_range)
-            .map(Value::Timestamp),
+        (Func::ToTimestamp, [Value::Int(seconds)]) => {
+            Timestamp::from_epoch(SignedDuration::from_secs(*seconds)).map(Value::Timestamp)
+        }
         (_, [value]) => match (function, value.as_str()) {
             (Func::ToDuration, Some(text)) => parse_duration(text).map(Value::Duration),
             (Func::ToTimestamp, Some(text)) => parse_timestamp(text).map(Value::Timestamp),
             _ => no_overload(function),
         },
         _ => no_overload(function),
-    }
-}
-
-pub(super) fn in_range(at: Timestamp) -> Result<Timestamp, EvalError> {
-    if (FIRST_SECOND..=LAST_SECOND).contains(&at.as_second()) {
-        Ok(at)
-    } else {
-        Err(EvalError::Overflow("timestamp"))
     }
 }
 
@@ -48,40 +104,52 @@ pub(super) fn in_range(at: Timestamp) -> Result<Timestamp, EvalError> {
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, EvalError> {
     let wrong =
         || EvalError::invalid(format!("type conversion error: `{text}` is not an RFC 3339 timestamp"));
-    // jiff reads more than RFC 3339 (`t`, spaces, missing parts); what the API server refuses must not pass here.
-    if !has_rfc3339_shape(text.as_bytes()) {
-        return Err(wrong());
-    }
-    text.parse::<Timestamp>().map_err(|_| wrong()).and_then(in_range)
+    let (date, after) = text.split_once('T').ok_or_else(wrong)?;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2]).ok_or_else(wrong)?;
+    let zone_at = after.find(['Z', '+', '-']).ok_or_else(wrong)?;
+    let (clock, zone) = after.split_at(zone_at);
+    let (clock, fraction) =
+        clock.split_once('.').map_or((clock, None), |(clock, digits)| (clock, Some(digits)));
+    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2]).ok_or_else(wrong)?;
+    let nanos = fraction.map_or(Some(0), subsecond).ok_or_else(wrong)?;
+    let offset = offset_seconds(zone).ok_or_else(wrong)?;
+    let small = |number: i32| i8::try_from(number).unwrap_or(i8::MAX);
+    let at = i16::try_from(year)
+        .ok()
+        .and_then(|year| Date::new(year, small(month), small(day)).ok())
+        .zip(Time::new(small(hour), small(minute), small(second), nanos).ok())
+        .map(|(date, time)| date.to_datetime(time))
+        .ok_or_else(wrong)?;
+    let local = at.duration_since(EPOCH);
+    Timestamp::from_epoch(local - SignedDuration::from_secs(offset.into()))
 }
 
-fn has_rfc3339_shape(text: &[u8]) -> bool {
-    let fits = |text: &[u8], shape: &[u8]| {
-        text.len() == shape.len()
-            && text.iter().zip(shape).all(|(byte, shape)| match shape {
-                b'0' => byte.is_ascii_digit(),
-                b'+' => matches!(byte, b'+' | b'-'),
-                shape => byte == shape,
-            })
+/// Numbers of exactly these many digits with a separator between them.
+fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[i32; 3]> {
+    let mut parts = text.split(separator);
+    let mut next = |width: usize| {
+        let part = parts.next()?;
+        (part.len() == width && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?
     };
-    let Some((head, tail)) = text.split_at_checked(19) else {
-        return false;
-    };
-    let zone = match tail.split_first() {
-        Some((b'.', fraction)) => {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            // Go reads any number of digits, but nothing beyond nanoseconds has a meaning.
-            if digits == 0 || digits > 9 {
-                return false;
-            }
-            fraction.get(digits..).unwrap_or_default()
-        }
-        _ => tail,
-    };
-    // The 60th second is a leap second, which Go refuses.
-    fits(head, b"0000-00-00T00:00:00")
-        && head.get(17) != Some(&b'6')
-        && (zone == b"Z" || fits(zone, b"+00:00"))
+    let [first, second, third] = widths;
+    let numbers = [next(first)?, next(second)?, next(third)?];
+    parts.next().is_none().then_some(numbers)
+}
+
+/// A fraction of a second in nanoseconds; digits beyond have no meaning and are refused.
+fn subsecond(digits: &str) -> Option<i32> {
+    let plain = (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| format!("{digits:0<9}").parse().ok())?
+}
+
+/// `Z`, `+hh:mm`, `-hh:mm`.
+fn offset_seconds(zone: &str) -> Option<i32> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let [hours, minutes, _] = numbers(&format!("{}:0", zone.get(1..)?), ':', [2, 2, 1])?;
+    (hours <= 24 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
 /// Reads a duration as Go's `time.ParseDuration`: `1h30m`, `-1.5s`, `100ms`, `0`.
@@ -161,14 +229,14 @@ pub(super) fn duration_text(nanos: i64) -> String {
 /// `getFullYear` and so on, of timestamps (in a zone) and durations (totals).
 pub(super) fn part<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
     match args {
-        [Value::Timestamp(at)] => of_timestamp(function, *at, TimeZone::UTC),
+        [Value::Timestamp(at)] => of_timestamp(function, *at, &TimeZone::UTC),
         [Value::Timestamp(at), zone] => {
             let Some(zone) = zone.as_str() else {
                 return no_overload(function);
             };
             // Finding a zone reads the built-in database.
             fuel.spend(10)?;
-            of_timestamp(function, *at, time_zone(zone)?)
+            of_timestamp(function, *at, &time_zone(zone)?)
         }
         [Value::Duration(nanos)] => Ok(Value::Int(match function {
             Func::GetHours => nanos / 3_600_000_000_000,
@@ -199,14 +267,16 @@ fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
     Offset::from_seconds(seconds).map(TimeZone::fixed).map_err(|_| unknown())
 }
 
-fn of_timestamp<'a>(function: Func, at: Timestamp, zone: TimeZone) -> Outcome<'a> {
-    let at = zone.to_datetime(at);
+fn of_timestamp<'a>(function: Func, at: Timestamp, zone: &TimeZone) -> Outcome<'a> {
+    // The rule of a zone in the last two days of year 9999 is that of the days before.
+    let near = jiff::Timestamp::from_second(at.as_second()).unwrap_or(jiff::Timestamp::MAX);
+    let at = at.civil(zone.to_offset(near))?;
     Ok(Value::Int(match function {
         Func::GetFullYear => at.year().into(),
         Func::GetMonth => i64::from(at.month()) - 1,
         Func::GetDate => at.day().into(),
         Func::GetDayOfMonth => i64::from(at.day()) - 1,
-        Func::GetDayOfWeek => weekday(at.weekday()),
+        Func::GetDayOfWeek => at.weekday().to_sunday_zero_offset().into(),
         Func::GetDayOfYear => i64::from(at.day_of_year()) - 1,
         Func::GetHours => at.hour().into(),
         Func::GetMinutes => at.minute().into(),
@@ -214,8 +284,4 @@ fn of_timestamp<'a>(function: Func, at: Timestamp, zone: TimeZone) -> Outcome<'a
         Func::GetMilliseconds => at.millisecond().into(),
         _ => return no_overload(function),
     }))
-}
-
-fn weekday(day: Weekday) -> i64 {
-    day.to_sunday_zero_offset().into()
 }
