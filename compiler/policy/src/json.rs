@@ -239,6 +239,19 @@ impl<'a> Map<'a> {
         Members::of(members).map(Self).map_err(|key| format!("duplicate key `{key}`"))
     }
 
+    /// Members in the order of the text, their values to be changed.
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Json<'a>)> {
+        self.0.iter_mut().map(|(key, value)| {
+            let key: &Cow<'a, str> = key;
+            (key.as_ref(), value)
+        })
+    }
+
+    /// Keeps the members for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Json<'a>) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+
     /// How many members there are.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -19,6 +19,7 @@
 //! Templates are judged after the mutations that their pods will meet. [`Reviewer::admit`] does what the API server does
 //! with both in turn.
 
+pub mod defaults;
 pub mod images;
 pub mod manifest;
 pub mod namespaces;

@@ -89,6 +89,11 @@ pub fn named(name: &str) -> Option<TypeId> {
     SCHEMA.names.get(name).copied()
 }
 
+/// Every object type of the table.
+pub fn types() -> impl Iterator<Item = TypeId> {
+    (0..=u16::MAX).zip(&SCHEMA.objects).map(|(id, _)| TypeId(id))
+}
+
 /// The name of an object type, as `core.v1.PodSpec`.
 #[must_use]
 pub fn name(ty: TypeId) -> &'static str {
