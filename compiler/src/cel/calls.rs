@@ -1,9 +1,11 @@
 //! Calls by name: macros, functions in a namespace, methods, and what is known better when an argument is constant.
 
+use bailiwick_policy::cel::compile_pattern;
 use bailiwick_policy::ir::{Const, Expr, Func};
 
 use super::ast::{Ast, Name, Span};
 use super::check::{Checker, Typed};
+use super::context::Dialect;
 use super::error::{CelError, CelErrorKind, did_you_mean};
 use super::overloads::{self, Overloads, Signature};
 use super::types::Type;
@@ -40,6 +42,9 @@ impl Checker<'_> {
         let Some((func, of)) = found else {
             return self.no_overload(text, &known, of_receiver, &types, span);
         };
+        if self.context.dialect == Dialect::ApiServer && !overloads::on_api_server(func, of_receiver) {
+            return self.type_error(span, format!("the API server has no function `{text}`"));
+        }
         let parts: Vec<Expr> = receiver.into_iter().chain(lowered).map(|part| part.expr).collect();
         self.pattern(func, &parts, arguments, span);
         Typed::new(self.lowered(func, parts), of)
@@ -47,14 +52,12 @@ impl Checker<'_> {
 
     /// `matches` with a constant pattern refers to the policy's patterns; everything else is a call.
     fn lowered(&mut self, func: Func, mut parts: Vec<Expr>) -> Expr {
-        if func == Func::MatchesDynamic && parts.len() == 2 {
-            if let Some(Expr::Const(Const::Str(pattern))) = parts.get(1) {
-                let index = self.interner.pattern(pattern);
-                parts.truncate(1);
-                return parts
-                    .pop()
-                    .map_or(Expr::Const(Const::Null), |text| Expr::Matches(Box::new(text), index));
-            }
+        if func == Func::MatchesDynamic
+            && let [_, Expr::Const(Const::Str(pattern))] = parts.as_slice()
+        {
+            let index = self.interner.pattern(pattern);
+            parts.truncate(1);
+            return parts.pop().map_or(Expr::Const(Const::Null), |text| Expr::Matches(Box::new(text), index));
         }
         fold::call(func, parts)
     }
@@ -65,12 +68,12 @@ impl Checker<'_> {
             return;
         }
         let Some(Expr::Const(Const::Str(pattern))) = parts.get(1) else { return };
-        let Err(error) = macros::compile_pattern(pattern) else { return };
+        let Err(error) = compile_pattern(pattern) else { return };
         // The pattern is the last argument of `matches(text, pattern)` and the first of the methods.
         let at = arguments
             .get(1 - usize::from(parts.len() > arguments.len()))
             .map_or(span, |argument| argument.span);
-        self.report(CelError::new(CelErrorKind::Regex, at.start, at.end - at.start, error));
+        self.report(CelError::new(CelErrorKind::Regex, at.start, at.end - at.start, error.to_string()));
     }
 
     fn unknown(&mut self, name: &str, span: Span) -> Typed {

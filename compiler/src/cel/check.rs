@@ -2,10 +2,10 @@
 //!
 //! All errors of a text are collected: a node in error counts as `dyn`, so that it causes no others.
 
-use bailiwick_policy::ir::{Const, Expr, Func};
+use bailiwick_policy::ir::{Const, Expr, Func, MAX_DEPTH};
 
 use super::ast::{Ast, Node, Span};
-use super::context::{Context, Literals};
+use super::context::{Context, Dialect};
 use super::error::{CelError, CelErrorKind};
 use super::intern::Interner;
 use super::types::Type;
@@ -53,6 +53,12 @@ pub(super) fn check(
     if checker.errors.is_empty() && !of.fits(&context.expected) {
         checker.type_error(ast.span, format!("must be {}, is {of}", context.expected));
     }
+    // Folding and flattening only make it shallower than the text, which was measured when it was parsed.
+    if expr.depth() > MAX_DEPTH {
+        let span = ast.span;
+        let message = format!("the expression is deeper than {MAX_DEPTH}");
+        checker.report(CelError::new(CelErrorKind::Limit, span.start, span.end - span.start, message));
+    }
     if checker.errors.is_empty() {
         return Ok((expr, checker.slots, of));
     }
@@ -82,7 +88,7 @@ impl Checker<'_> {
             Node::Or(parts) => Typed::new(Expr::Or(self.conditions(parts, "||")), Type::Bool),
             Node::Not(operand) => {
                 let value = self.condition(operand, "!");
-                Typed::new(Expr::Not(Box::new(value)), Type::Bool)
+                Typed::new(super::fold::constant(Expr::Not(Box::new(value))), Type::Bool)
             }
             Node::Cond(condition, then, otherwise) => self.cond(condition, then, otherwise, ast.span),
             Node::List(items) => self.list(items),
@@ -145,7 +151,7 @@ impl Checker<'_> {
     fn element(&mut self, so_far: Option<Type>, of: Type, span: Span, what: &str) -> Type {
         let Some(before) = so_far else { return of };
         before.join(&of).unwrap_or_else(|| {
-            if self.context.literals == Literals::Mixed {
+            if self.context.dialect == Dialect::Bailiwick {
                 return Type::Dyn;
             }
             self.errors.push(

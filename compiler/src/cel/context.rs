@@ -25,13 +25,13 @@ pub enum PodAccess {
     Absent,
 }
 
-/// Whether the elements of one list or map literal may differ in type.
+/// Which environment an expression is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Literals {
-    /// As in CEL.
-    Mixed,
-    /// As in the API server's environment, which refuses mixed ones when it compiles a policy.
-    Uniform,
+pub enum Dialect {
+    /// Our evaluator.
+    Bailiwick,
+    /// The API server's, Kubernetes 1.37: fewer functions, and no list or map literal of mixed types.
+    ApiServer,
 }
 
 /// What an expression may name. Cheap to clone.
@@ -53,8 +53,8 @@ pub struct Context {
     pub pod: PodAccess,
     /// What the expression must be; `dyn`: anything.
     pub expected: Type,
-    /// Whether literals may mix types.
-    pub literals: Literals,
+    /// Which environment it is for.
+    pub dialect: Dialect,
     variables: Vec<(String, Type, u32)>,
 }
 
@@ -71,7 +71,7 @@ impl Context {
             pack: Arc::default(),
             pod: PodAccess::Absent,
             expected: Type::Dyn,
-            literals: Literals::Mixed,
+            dialect: Dialect::Bailiwick,
             variables: Vec::new(),
         }
     }

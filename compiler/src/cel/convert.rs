@@ -1,7 +1,7 @@
 //! The parser's tree to ours: operators become functions, chains of `&&` and `||` become flat, spans are rebuilt from
 //! operator positions and tokens. Runs on the parser's thread.
 
-use bailiwick_policy::ir::{Const, Func};
+use bailiwick_policy::ir::{Const, Func, MAX_DEPTH};
 use cel::common::ast::{
     CallExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SourceInfo, operators,
 };
@@ -9,9 +9,6 @@ use cel::common::ast::{
 use super::ast::{Ast, Name, Node, Span};
 use super::error::{CelError, CelErrorKind};
 use super::guard::{Token, TokenKind};
-
-/// The deepest tree that is accepted. Checking, lowering and evaluation recurse over it.
-pub(super) const MAX_DEPTH: usize = 160;
 
 /// Converts a whole tree.
 pub(super) fn convert(
@@ -71,10 +68,10 @@ impl Converter<'_> {
         grown
     }
 
-    fn node(&self, tree: &IdedExpr, depth: usize) -> Result<Ast, CelError> {
+    fn node(&self, tree: &IdedExpr, depth: u32) -> Result<Ast, CelError> {
         let at = self.token(tree.id);
         let span = self.span_of(at).unwrap_or_default();
-        if depth > MAX_DEPTH {
+        if depth >= MAX_DEPTH {
             let message = format!("the expression is deeper than {MAX_DEPTH}");
             return Err(CelError::new(CelErrorKind::Limit, span.start, span.end - span.start, message)
                 .help("move a part of it into `variables`"));
@@ -130,7 +127,7 @@ impl Converter<'_> {
         Name { text: text.to_owned(), span }
     }
 
-    fn list(&self, list: &ListExpr, depth: usize) -> Result<Node, CelError> {
+    fn list(&self, list: &ListExpr, depth: u32) -> Result<Node, CelError> {
         let mut items = Vec::with_capacity(list.elements.len());
         let mut optional = list.optional_indices.iter().peekable();
         for (index, element) in list.elements.iter().enumerate() {
@@ -140,7 +137,7 @@ impl Converter<'_> {
         Ok(Node::List(items))
     }
 
-    fn map(&self, map: &MapExpr, depth: usize) -> Result<Node, CelError> {
+    fn map(&self, map: &MapExpr, depth: u32) -> Result<Node, CelError> {
         let mut entries = Vec::with_capacity(map.entries.len());
         for entry in &map.entries {
             if let EntryExpr::MapEntry(entry) = &entry.expr {
@@ -154,7 +151,7 @@ impl Converter<'_> {
         Ok(Node::Map(entries))
     }
 
-    fn call(&self, call: &CallExpr, at: Option<usize>, depth: usize) -> Result<Ast, CelError> {
+    fn call(&self, call: &CallExpr, at: Option<usize>, depth: u32) -> Result<Ast, CelError> {
         if call.func_name == operators::LOGICAL_AND || call.func_name == operators::LOGICAL_OR {
             return self.chain(call, depth);
         }
@@ -212,7 +209,7 @@ impl Converter<'_> {
     }
 
     /// Flattens the balanced tree that the parser makes of a chain.
-    fn chain(&self, call: &CallExpr, depth: usize) -> Result<Ast, CelError> {
+    fn chain(&self, call: &CallExpr, depth: u32) -> Result<Ast, CelError> {
         let mut parts = Vec::new();
         self.terms(call, &mut parts, depth)?;
         let span =
@@ -221,7 +218,7 @@ impl Converter<'_> {
         Ok(Ast { span: self.with_parentheses(span), node })
     }
 
-    fn terms(&self, call: &CallExpr, parts: &mut Vec<Ast>, depth: usize) -> Result<(), CelError> {
+    fn terms(&self, call: &CallExpr, parts: &mut Vec<Ast>, depth: u32) -> Result<(), CelError> {
         for part in &call.args {
             match &part.expr {
                 Expr::Call(inner) if inner.func_name == call.func_name && inner.target.is_none() => {

@@ -1,6 +1,17 @@
-//! Constant subtrees become constants.
+//! Constant subtrees become constants, computed by the evaluator itself.
+//!
+//! What gives an error stays as it is, because `||` and `&&` may absorb the error when the rule is evaluated; so do values that no
+//! constant can hold (times, quantities, addresses) and large ones.
 
-use bailiwick_policy::ir::{Const, Expr, Func};
+use bailiwick_policy::cel::{Env, Fuel, Loaded, Scope, Value, eval};
+use bailiwick_policy::ir::{Cel, Const, Expr, Func};
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::Admission;
+
+/// What computing one constant may cost.
+const FUEL: u64 = 10_000;
+/// The longest string and list that is folded: a folded value travels in the bundle.
+const MAX_LENGTH: usize = 1024;
 
 /// A list; constant if all its elements are.
 pub(super) fn list(items: Vec<(Expr, bool)>) -> Expr {
@@ -36,14 +47,68 @@ fn may_be_equal(a: &Const, b: &Const) -> bool {
 
 /// A function or operator; `in` a constant list has a form of its own.
 pub(super) fn call(func: Func, mut arguments: Vec<Expr>) -> Expr {
-    if func == Func::In
-        && matches!(arguments.last(), Some(Expr::Const(Const::List(_))))
-        && arguments.len() == 2
-    {
+    if func == Func::In && matches!(arguments.as_slice(), [_, Expr::Const(Const::List(_))]) {
         let list = arguments.pop();
         if let (Some(element), Some(Expr::Const(Const::List(constants)))) = (arguments.pop(), list) {
-            return Expr::InConst(Box::new(element), constants);
+            return constant(Expr::InConst(Box::new(element), constants));
         }
     }
-    Expr::Call(func, arguments)
+    constant(Expr::Call(func, arguments))
+}
+
+/// The constant that the expression always gives, if its operands are constants; else the expression.
+pub(super) fn constant(expr: Expr) -> Expr {
+    if !expr.operands().iter().all(|operand| matches!(operand, Expr::Const(_))) {
+        return expr;
+    }
+    let cel = Cel { source: String::new(), expr, slots: 0 };
+    match computed(&cel) {
+        Some(value) => Expr::Const(value),
+        None => cel.expr,
+    }
+}
+
+fn computed(cel: &Cel) -> Option<Const> {
+    let admission = Admission::default();
+    let loaded = Loaded::new(&admission).ok()?;
+    let nothing = Json::Null;
+    let env = Env {
+        object: &nothing,
+        old_object: None,
+        request: &nothing,
+        namespace_object: None,
+        params: Value::Null,
+        pack: Value::Null,
+        pod: None,
+    };
+    let mut scope = Scope::new(&admission, &loaded, env, Fuel::new(FUEL));
+    to_constant(&eval(cel, &mut scope).ok()?)
+}
+
+fn to_constant(value: &Value<'_>) -> Option<Const> {
+    Some(match value {
+        Value::Null => Const::Null,
+        Value::Bool(value) => Const::Bool(*value),
+        Value::Int(value) => Const::Int(*value),
+        Value::Uint(value) => Const::Uint(*value),
+        Value::Double(value) if value.is_finite() => Const::Double(*value),
+        Value::Str(_) | Value::OwnedStr(_) => {
+            let text = value.as_str().filter(|text| text.len() <= MAX_LENGTH)?;
+            Const::Str(text.to_owned())
+        }
+        Value::Bytes(_) | Value::OwnedBytes(_) => {
+            let bytes = value.as_bytes().filter(|bytes| bytes.len() <= MAX_LENGTH)?;
+            Const::Bytes(bytes.to_vec())
+        }
+        Value::Type(name) => Const::Type((*name).to_owned()),
+        Value::List(list) if list.len() <= MAX_LENGTH => {
+            Const::List(list.iter().map(|item| to_constant(&item)).collect::<Option<_>>()?)
+        }
+        Value::Map(map) if map.len() <= MAX_LENGTH => {
+            let entry =
+                |(key, value): (Value<'_>, Value<'_>)| Some((to_constant(&key)?, to_constant(&value)?));
+            Const::Map(map.iter().map(entry).collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
 }

@@ -7,6 +7,7 @@ use bailiwick_policy::ir::{Bind, Expr, Macro, MacroKind};
 
 use super::ast::{Ast, Name, Node, Span};
 use super::check::{Checker, Local, Typed};
+use super::context::Dialect;
 use super::error::{CelError, CelErrorKind};
 use super::types::Type;
 
@@ -29,14 +30,15 @@ pub(super) const NAMES: &[&str] = &[
 ];
 
 /// How a comprehension's arguments are laid out after its variables.
-struct Shape {
+pub(super) struct Shape {
     kind: MacroKind,
-    variables: usize,
+    /// How many variables come first.
+    pub(super) variables: usize,
     filtered: usize,
 }
 
 /// The comprehension of this name with this many arguments.
-fn shape(name: &str, arguments: usize) -> Option<Shape> {
+pub(super) fn shape(name: &str, arguments: usize) -> Option<Shape> {
     use MacroKind::{
         All, Exists, ExistsOne, Filter, Map, OptFlatMap, OptMap, SortBy, TransformMap, TransformMapEntry,
     };
@@ -64,24 +66,6 @@ fn shape(name: &str, arguments: usize) -> Option<Shape> {
     Some(Shape { kind, variables, filtered })
 }
 
-/// Whether a pattern compiles within the limits that hold when a policy is loaded.
-pub(super) fn compile_pattern(pattern: &str) -> Result<(), String> {
-    /// As much as one compiled pattern may take, bytes.
-    const LIMIT: usize = 1 << 20;
-    match regex::RegexBuilder::new(pattern).size_limit(LIMIT).build() {
-        Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(limit)) => {
-            Err(format!("the pattern is larger than {limit} bytes when compiled"))
-        }
-        Err(error) => {
-            // The last line says what; those before draw the place.
-            let text = error.to_string();
-            let what = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Err(format!("not a regular expression: {what}"))
-        }
-    }
-}
-
 impl Checker<'_> {
     /// Expands a macro; `None` if the call is none.
     pub(super) fn expand(
@@ -96,6 +80,9 @@ impl Checker<'_> {
         };
         let bind = matches!(&target.node, Node::Ident(root) if root == "cel" && !self.is_local(root))
             && name.text == "bind";
+        if bind && self.context.dialect == Dialect::ApiServer {
+            return Some(self.type_error(span, "the API server has no `cel.bind`"));
+        }
         if bind {
             return Some(self.bind(arguments, span));
         }

@@ -23,16 +23,18 @@ mod macros;
 mod names;
 mod overloads;
 mod parse;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 mod types;
 
 use bailiwick_policy::ir::Cel;
 
-pub use context::{Context, Literals, Parameter, PodAccess};
+pub use context::{Context, Dialect, Parameter, PodAccess};
 pub use error::{CelError, CelErrorKind};
 pub use guard::{MAX_NESTING, MAX_SELECTORS, MAX_SOURCE_BYTES};
 pub use intern::Interner;
+pub use rewrite::{ApiServer, ServerNames, literal};
 pub use types::{Object, Record, Type};
 
 /// Compiles one expression: reads it, checks its types and lowers it.

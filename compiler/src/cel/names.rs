@@ -4,7 +4,7 @@ use bailiwick_policy::ir::{Const, Expr, PodContainers, Root};
 
 use super::ast::{Ast, Name, Node, Span};
 use super::check::{Checker, Typed};
-use super::context::PodAccess;
+use super::context::{Dialect, PodAccess};
 use super::error::{CelError, CelErrorKind, did_you_mean};
 use super::types::Type;
 
@@ -58,6 +58,10 @@ impl Checker<'_> {
             "namespaceObject" => {
                 Typed::new(Expr::Root(Root::NamespaceObject), context.namespace_object.clone())
             }
+            // The API server's `params` are an object of the cluster, which a pack does not use.
+            "params" | "pack" | "pod" if context.dialect == Dialect::ApiServer => {
+                self.reference(span, format!("the API server has no `{name}`"), None)
+            }
             "params" => {
                 let entry = |(name, parameter): (&String, &super::Parameter)| {
                     (Const::Str(name.clone()), parameter.value.clone())
@@ -104,7 +108,7 @@ impl Checker<'_> {
         }
         let Typed { expr, of } = self.node(operand);
         let of = self.field_type(&of, name);
-        Typed::new(Expr::Select(Box::new(expr), name.text.clone()), of)
+        Typed::new(super::fold::constant(Expr::Select(Box::new(expr), name.text.clone())), of)
     }
 
     /// What is not a field although it is written like one: `params.x`, `variables.x`, `pod.x`, names of types.
@@ -119,6 +123,9 @@ impl Checker<'_> {
             return Some(Typed::new(Expr::Const(Const::Type(dotted)), Type::Type));
         }
         let Node::Ident(root) = &operand.node else { return None };
+        if context.dialect == Dialect::ApiServer && root != "variables" {
+            return None;
+        }
         match root.trim_start_matches('.') {
             "params" => Some(match context.params.get(&name.text) {
                 Some(parameter) => Typed::new(Expr::Const(parameter.value.clone()), parameter.of.clone()),
@@ -207,7 +214,7 @@ impl Checker<'_> {
         let operand = self.node(operand);
         let index_node = self.node(index);
         let of = self.element_type(&operand.of, &index_node, index.span, span);
-        Typed::new(Expr::Index(Box::new(operand.expr), Box::new(index_node.expr)), of)
+        Typed::new(super::fold::constant(Expr::Index(Box::new(operand.expr), Box::new(index_node.expr))), of)
     }
 
     pub(super) fn opt_index(&mut self, operand: &Ast, index: &Ast) -> Typed {

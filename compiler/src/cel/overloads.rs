@@ -34,6 +34,8 @@ const EXTREME: &str = "[int].():int [uint].():uint [double].():double [bool].():
     [bytes].():bytes [duration].():duration [timestamp].():timestamp";
 const CALENDAR: &str = "timestamp.():int timestamp.(string):int";
 const CLOCK: &str = "timestamp.():int timestamp.(string):int duration.():int";
+const ROUNDED: &str = "(double):double";
+const BITS: &str = "(int,int):int (uint,uint):uint";
 const ADDRESS_TEST: &str = "ip.():bool";
 
 const TABLE: &[(Func, &str)] = &[
@@ -97,6 +99,7 @@ const TABLE: &[(Func, &str)] = &[
     (Value, "?A.():A"),
     (Or, "?A.(?A):?A"),
     (OrValue, "?A.(A):A"),
+    (OptionalUnwrap, "[?A].():[A]"),
     (CharAt, "string.(int):string"),
     (IndexOf, "string.(string):int string.(string,int):int [A].(A):int"),
     (LastIndexOf, "string.(string):int string.(string,int):int [A].(A):int"),
@@ -127,6 +130,8 @@ const TABLE: &[(Func, &str)] = &[
     (Range, "(int):[int]"),
     (First, "[A].():?A"),
     (Last, "[A].():?A"),
+    // Of anything, since a policy may ask it of a field that is a value or a list of them.
+    (Includes, "dyn.(dyn):bool"),
     (SetsContains, "([A],[A]):bool"),
     (SetsEquivalent, "([A],[A]):bool"),
     (SetsIntersects, "([A],[A]):bool"),
@@ -161,9 +166,22 @@ const TABLE: &[(Func, &str)] = &[
     // Any number of numbers, or one list of them: see `calls`.
     (Greatest, "([A]):A"),
     (Least, "([A]):A"),
-    (Ceil, "(double):double"),
-    (Floor, "(double):double"),
+    (Ceil, ROUNDED),
+    (Floor, ROUNDED),
     (Abs, "(int):int (uint):uint (double):double"),
+    (Round, ROUNDED),
+    (Trunc, ROUNDED),
+    (MathSign, "(int):int (uint):uint (double):double"),
+    (IsNan, "(double):bool"),
+    (IsInf, "(double):bool"),
+    (IsFinite, "(double):bool"),
+    (Sqrt, "(double):double (int):double (uint):double"),
+    (BitAnd, BITS),
+    (BitOr, BITS),
+    (BitXor, BITS),
+    (BitNot, "(int):int (uint):uint"),
+    (BitShiftLeft, "(int,int):int (uint,int):uint"),
+    (BitShiftRight, "(int,int):int (uint,int):uint"),
     (Base64Encode, "(bytes):string"),
     (Base64Decode, "(string):bytes"),
 ];
@@ -182,6 +200,16 @@ pub(super) fn called(func: Func) -> &'static str {
         CidrIp => "ip",
         Format => "format",
         other => other.name(),
+    }
+}
+
+/// Whether Kubernetes 1.37 has it: strings at version 2, lists at 3, no math, encoders or bindings.
+/// `k8s.io/apiserver` v0.37.2, `pkg/cel/environment/base.go`
+pub(super) fn on_api_server(func: Func, receiver: Option<&Type>) -> bool {
+    match func {
+        IsPrivate | Base64Encode | Base64Decode => false,
+        Reverse => receiver != Some(&Type::String),
+        other => !other.name().starts_with("math."),
     }
 }
 

@@ -187,11 +187,11 @@ fn errors_say_what_where_and_what_instead() {
         ("[1].all(x, 1)", "[1] `all` needs bool, this is int"),
         ("'abc'.map(x, x)", "['abc'] `map` does not work on string"),
         ("has(object)", "[has(object)] `has` needs one field selection (write `has(object.field)`)"),
-        ("'a'.matches('(')", "['('] not a regular expression: unclosed group"),
-        ("matches('a', '[')", "['['] not a regular expression: unclosed character class"),
+        ("'a'.matches('(')", "['('] invalid pattern: unclosed group"),
+        ("matches('a', '[')", "['['] invalid pattern: unclosed character class"),
         (
             "'a'.matches('(a{1000}){1000}')",
-            "['(a{1000}){1000}'] the pattern is larger than 1048576 bytes when compiled",
+            "['(a{1000}){1000}'] the compiled pattern would be larger than 1048576 bytes",
         ),
         ("Pod{}", "[{}] no message type `Pod` (write a map: `{'field': value}`)"),
         (
@@ -317,7 +317,7 @@ fn variables_are_shared_by_meaning_and_patterns_are_kept_once() {
 #[test]
 fn the_api_servers_literals_are_uniform() {
     let mut context = pods();
-    context.literals = Literals::Uniform;
+    context.dialect = Dialect::ApiServer;
     assert!(compile("[1, 'a']", &context, &mut Interner::default()).is_err());
     assert!(compile("[dyn(1), 'a']", &context, &mut Interner::default()).is_ok());
 }
