@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_no_runtime_accepts_is_no_reference() {
-        let bare = &DIGEST["sha256:".len()..];
+        let bare = DIGEST.trim_start_matches("sha256:");
         let long = "a".repeat(300);
         for text in [
             "",
@@ -257,7 +257,6 @@ mod tests {
             "a:",
             "a@",
             "a@sha256:12",
-            "A/b",
             "a/B",
             "a//b",
             "/a",

@@ -48,6 +48,9 @@ mod shape;
 mod subjects;
 mod targets;
 
+#[cfg(test)]
+mod tests;
+
 pub use decide::{Admitted, Phase};
 pub use fuzz::fuzz;
 pub use manifest::ManifestContext;

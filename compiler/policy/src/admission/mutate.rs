@@ -132,10 +132,8 @@ impl<'m> Draft<'m> {
         let whole = |message: String| (message, String::new());
         match mutation {
             Mutation::Field { path, when, value, .. } => {
-                for target in targets::expand(&self.object, path) {
-                    self.write_field(&target, *when, Json::from(value), &writer, around)?;
-                }
-                Ok(())
+                let after = self.with_field(path, *when, value, &writer)?;
+                self.replace(after, &writer, around)
             }
             Mutation::JsonPatch { expression, .. } => {
                 let session = &mut Session::new(bound, self.inputs(around), around.budget);
@@ -155,25 +153,30 @@ impl<'m> Draft<'m> {
         }
     }
 
-    fn write_field(
-        &mut self,
-        target: &[String],
+    /// The object with a value at every target of a field path.
+    fn with_field(
+        &self,
+        path: &[String],
         when: MutateWhen,
-        value: Json<'m>,
+        value: &'m serde_json::Value,
         writer: &str,
-        around: Surroundings<'m>,
-    ) -> Result<(), Refused> {
-        let present = |object: &Json<'m>| get(object, target).is_some_and(|value| *value != Json::Null);
-        if when == MutateWhen::Absent && present(&self.object) {
-            let by_another = !present(self.original) && get(&self.object, target) != Some(&value);
-            return if by_another { Err(self.disagreement(target, writer)) } else { Ok(()) };
-        }
-        if self.stored_pod && !targets::mutable_in_stored_pod(target) {
-            return Ok(());
-        }
+    ) -> Result<Json<'m>, Refused> {
+        let present = |object: &Json<'m>, target: &[String]| {
+            get(object, target).is_some_and(|value| *value != Json::Null)
+        };
         let mut after = self.object.clone();
-        set(&mut after, target, value).map_err(|error| (error.to_string(), targets::field(target)))?;
-        self.replace(after, writer, around)
+        for target in targets::expand(&self.object, path) {
+            let value = Json::from(value);
+            if when == MutateWhen::Absent && present(&self.object, &target) {
+                if !present(self.original, &target) && get(&self.object, &target) != Some(&value) {
+                    return Err(self.disagreement(&target, writer));
+                }
+            } else if !self.stored_pod || targets::mutable_in_stored_pod(&target) {
+                set(&mut after, &target, value)
+                    .map_err(|error| (error.to_string(), targets::field(&target)))?;
+            }
+        }
+        Ok(after)
     }
 
     /// Takes a mutated object over, if what it changes may be written by whoever wrote it.
@@ -395,6 +398,3 @@ fn retain(map: &mut Map<'_>, member: &str, keep: impl FnMut(&Json<'_>) -> bool) 
         map.remove(member);
     }
 }
-
-#[cfg(test)]
-mod tests;

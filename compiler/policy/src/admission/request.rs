@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::json::{Json, Key, Map};
 
@@ -133,17 +133,22 @@ impl<'a> AdmissionRequest<'a> {
         if text.len() > MAX_REVIEW_BYTES {
             return Err(ParseError::TooLong { len: text.len() });
         }
-        let review: WireReview<'a> = serde_json::from_slice(text)?;
-        let api_version = string(review.api_version, "apiVersion")?;
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let mut review = reader.deserialize_map(Members(Level::Review, PhantomData))?;
+        reader.end()?;
+        let mut member = |name: &str| review.remove(name).unwrap_or_default();
+        let api_version = string(member("apiVersion"), "apiVersion")?;
         if api_version != REVIEW_API_VERSION {
             return Err(ParseError::ApiVersion(api_version.into_owned()));
         }
-        let kind = string(review.kind, "kind")?;
+        let kind = string(member("kind"), "kind")?;
         if kind != REVIEW_KIND {
             return Err(ParseError::Kind(kind.into_owned()));
         }
-        let WireRequest { attributes, object, old_object } =
-            review.request.ok_or(ParseError::Missing("request"))?;
+        let Json::Map(mut attributes) = member("request") else {
+            return Err(ParseError::Missing("request"));
+        };
+        let (object, old_object) = (attributes.remove("object"), attributes.remove("oldObject"));
         Self::new(Json::Map(attributes), object, old_object)
     }
 
@@ -260,35 +265,10 @@ fn map<'a>(object: Option<Json<'a>>, field: &'static str) -> Result<Option<Json<
     }
 }
 
-/// The review as the wire has it; unknown members are skipped.
-#[derive(serde::Deserialize)]
-struct WireReview<'a> {
-    #[serde(rename = "apiVersion", default, borrow)]
-    api_version: Json<'a>,
-    #[serde(default, borrow)]
-    kind: Json<'a>,
-    #[serde(default, borrow)]
-    request: Option<WireRequest<'a>>,
-}
-
-struct WireRequest<'a> {
-    attributes: Map<'a>,
-    object: Option<Json<'a>>,
-    old_object: Option<Json<'a>>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for WireRequest<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut attributes = deserializer.deserialize_map(Members::<'a>(Level::Request, PhantomData))?;
-        let object = attributes.remove("object");
-        let old_object = attributes.remove("oldObject");
-        Ok(Self { attributes, object, old_object })
-    }
-}
-
 /// Which object is read, so that the way to `metadata.managedFields` is known.
 #[derive(Clone, Copy)]
 enum Level {
+    Review,
     Request,
     Object,
     Metadata,
@@ -298,6 +278,7 @@ impl Level {
     /// The level of a member, where that is not plain JSON.
     fn below(self, key: &str) -> Option<Self> {
         match (self, key) {
+            (Self::Review, "request") => Some(Self::Request),
             (Self::Request, "object" | "oldObject") => Some(Self::Object),
             (Self::Object, "metadata") => Some(Self::Metadata),
             _ => None,

@@ -1,0 +1,211 @@
+//! What `/mutate` writes, and what it refuses to write.
+
+use expect_test::expect;
+
+use super::*;
+use crate::ir::{Cel, Const, Expr};
+use crate::policy::{MutateWhen, Mutation};
+
+/// The policy with these mutations instead of its own.
+fn with_mutations(cell: &str, mutations: Vec<Mutation>) -> Policy {
+    let mut policy = policy();
+    policy.cell = cell.to_owned();
+    if let Some(rule) = policy.admission.rules.first_mut() {
+        rule.name = format!("mutate-{cell}");
+        rule.mutations = mutations;
+    }
+    policy
+}
+
+fn field(path: &[&str], when: MutateWhen, value: serde_json::Value) -> Mutation {
+    Mutation::Field { path: path.iter().map(ToString::to_string).collect(), when, value, at: "m".into() }
+}
+
+fn constant(value: Const) -> Cel {
+    Cel { source: "…".into(), expr: Expr::Const(value), slots: 0 }
+}
+
+fn text(text: &str) -> Const {
+    Const::Str(text.to_owned())
+}
+
+fn mutated(policies: Vec<Policy>, request: &AdmissionRequest<'_>) -> String {
+    shown(&reviewer(policies).review(request, Phase::Mutate))
+}
+
+#[test]
+fn mutating_twice_writes_nothing_the_second_time() {
+    mutates(&create(stored("{}", "{}")), &expect!["allowed"]);
+    validates(&create(stored("{}", "{}")), &expect!["allowed"]);
+}
+
+#[test]
+fn what_stands_there_is_kept_and_a_foreign_cell_is_not() {
+    let own = r#"{"runtimeClassName": "runc", "securityContext": {"seccompProfile": {"type": "Localhost"}}, "automountServiceAccountToken": true}"#;
+    let labelled = with(
+        pod(own, r#"{"imagePullPolicy": "Never"}"#),
+        r#"{"metadata": {"labels": {"bailiwick.dev/cell": "x"}}}"#,
+    );
+    mutates(
+        &create(labelled),
+        &expect![[r#"
+        allowed
+        {"op":"replace","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}"#]],
+    );
+}
+
+#[test]
+fn the_token_volume_of_the_service_account_plugin_goes_and_others_stay() {
+    let volumes = r#"{"volumes": [{"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}, {"name": "kube-api-access-mine", "emptyDir": {}}]}"#;
+    let mounts = r#"{"volumeMounts": [{"name": "kube-api-access-x", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]}"#;
+    admits(&create(pod(volumes, mounts)), &expect!["allowed"]);
+    mutates(
+        &create(pod(volumes, mounts)),
+        &expect![[r#"
+        allowed
+        {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}
+        {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
+        {"op":"remove","path":"/spec/containers/0/volumeMounts"}
+        {"op":"add","path":"/spec/containers/0/imagePullPolicy","value":"Always"}
+        {"op":"replace","path":"/spec/volumes","value":[{"emptyDir":{},"name":"kube-api-access-mine"}]}
+        {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
+        {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]],
+    );
+}
+
+#[test]
+fn an_existing_pod_keeps_its_spec() {
+    let old = pod("{}", "{}");
+    let bare = with(old.clone(), r#"{"metadata": {"annotations": {"a": "b"}}}"#);
+    mutates(&update(old.clone(), bare.clone()), &expect!["allowed"]);
+    let annotate = field(&["metadata", "annotations", "by"], MutateWhen::Always, "policy".into());
+    let pull = field(&["spec", "containers", "*", "imagePullPolicy"], MutateWhen::Always, "Never".into());
+    let policies = vec![with_mutations("a", vec![annotate, pull])];
+    expect![[r#"
+        allowed
+        {"op":"add","path":"/metadata/annotations/by","value":"policy"}"#]]
+    .assert_eq(&mutated(policies, &update(old, bare)));
+}
+
+#[test]
+fn deletion_connections_and_sub_resources_are_never_mutated() {
+    let context = ManifestContext { operation: Operation::Delete, ..ManifestContext::default() };
+    let request = AdmissionRequest::from_manifest(pod("{}", "{}"), context).unwrap();
+    mutates(&request, &expect!["allowed"]);
+    mutates(&sub_update("ephemeralcontainers", pod("{}", "{}"), pod("{}", "{}")), &expect!["allowed"]);
+}
+
+#[test]
+fn two_packs_that_disagree_are_a_denial_whichever_comes_first() {
+    let set = |cell: &str, when, value: &str| {
+        with_mutations(cell, vec![field(&["metadata", "annotations", "x"], when, value.into())])
+    };
+    let request = create(pod("{}", "{}"));
+    for when in [MutateWhen::Absent, MutateWhen::Always] {
+        for (first, second) in [("one", "two"), ("two", "one")] {
+            let decision =
+                reviewer(vec![set("a", when, first), set("b", when, second)]).review(&request, Phase::Mutate);
+            assert!(!decision.allowed, "{when:?}");
+            assert!(decision.patch.is_empty());
+            let finding = decision.findings.first().unwrap();
+            assert_eq!(finding.field, "metadata.annotations.x");
+            assert_eq!(
+                finding.message,
+                "`probe@1.0.0/mutate-b` and `probe@1.0.0/mutate-a` write different values"
+            );
+        }
+        assert!(
+            reviewer(vec![set("a", when, "one"), set("b", when, "one")])
+                .review(&request, Phase::Mutate)
+                .allowed
+        );
+    }
+}
+
+#[test]
+fn two_policies_with_other_default_classes_are_a_denial() {
+    let mut other = policy();
+    other.cell = "b".to_owned();
+    if let Some(stated) = &mut other.isolation.runtime_class {
+        stated.value.defaults = vec!["runc".to_owned()];
+    }
+    let decision = mutated(vec![policy(), other], &create(pod("{}", "{}")));
+    expect![[r#"
+        denied
+        deny probe@1.0.0/runtimeClass: `probe@1.0.0/runtimeClass` and `probe@1.0.0/runtimeClass` write different values: "runc" and "gvisor" (spec.runtimeClassName); write the field yourself"#]].assert_eq(&decision);
+}
+
+#[test]
+fn what_identifies_or_places_a_pod_is_out_of_bounds() {
+    let request = create(pod("{}", "{}"));
+    for (path, field_path) in [
+        (&["metadata", "labels", "component"][..], "metadata.labels.component"),
+        (&["metadata", "labels", "bailiwick.dev/cell"], "metadata.labels[bailiwick.dev/cell]"),
+        (&["metadata", "namespace"], "metadata.namespace"),
+        (&["spec", "nodeName"], "spec.nodeName"),
+        (&["spec", "serviceAccountName"], "spec.serviceAccountName"),
+    ] {
+        let policies = vec![with_mutations("a", vec![field(path, MutateWhen::Always, "evil".into())])];
+        let decision = reviewer(policies).review(&request, Phase::Mutate);
+        assert!(!decision.allowed, "{path:?}");
+        assert_eq!(decision.findings.first().unwrap().field, field_path);
+    }
+    // A patch that takes the labels away, and one that replaces the whole, are the same thing.
+    let remove = Const::List(vec![Const::Map(vec![
+        (text("op"), text("remove")),
+        (text("path"), text("/metadata/labels")),
+    ])]);
+    let policies =
+        vec![with_mutations("a", vec![Mutation::JsonPatch { expression: constant(remove), at: "m".into() }])];
+    expect![[r#"
+        denied
+        deny probe@1.0.0/mutate-a: no mutation may write label `component`, which a selector reads (metadata.labels.component)"#]].assert_eq(&mutated(policies, &request));
+}
+
+#[test]
+fn patches_and_partial_objects_are_applied_in_order() {
+    let add = Const::List(vec![Const::Map(vec![
+        (text("op"), text("add")),
+        (text("path"), text("/metadata/annotations/a~1b")),
+        (text("value"), text("1")),
+    ])]);
+    let partial =
+        Const::Map(vec![(text("spec"), Const::Map(vec![(text("enableServiceLinks"), Const::Bool(false))]))]);
+    let mutations = vec![
+        Mutation::JsonPatch { expression: constant(add), at: "m".into() },
+        Mutation::ApplyConfiguration { expression: constant(partial), at: "m".into() },
+    ];
+    expect![[r#"
+        allowed
+        {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"a"}
+        {"op":"add","path":"/metadata/annotations","value":{"a/b":"1"}}
+        {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
+        {"op":"add","path":"/spec/enableServiceLinks","value":false}
+        {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
+        {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]]
+    .assert_eq(&mutated(vec![with_mutations("a", mutations)], &create(pod("{}", "{}"))));
+    let wrong = vec![Mutation::JsonPatch { expression: constant(Const::Int(1)), at: "m".into() }];
+    expect![[r#"
+        denied
+        deny probe@1.0.0/mutate-a: the expression gives no list of operations ()"#]]
+    .assert_eq(&mutated(vec![with_mutations("a", wrong)], &create(pod("{}", "{}"))));
+}
+
+#[test]
+fn a_windows_pod_gets_no_seccomp_profile() {
+    let decision = mutated(vec![policy()], &create(pod(r#"{"os": {"name": "windows"}}"#, "{}")));
+    assert!(!decision.contains("seccompProfile"), "{decision}");
+}
+
+#[test]
+fn pods_governed_together_get_a_cell_of_all_their_packs() {
+    let mut other = policy();
+    other.cell = "ffff".to_owned();
+    other.packs.first_mut().unwrap().version = "2.0.0".to_owned();
+    let decision = reviewer(vec![policy(), other]).admit(&create(pod("{}", "{}")));
+    let object = decision.object.as_ref().unwrap();
+    let label = object.at(&["metadata", "labels", "bailiwick.dev/cell"]).unwrap().as_str().unwrap();
+    // printf 'probe@1.0.0\nprobe@2.0.0\n' | sha256sum
+    assert_eq!(label, "d690c32802e4137c");
+    assert_eq!(decision.decision().cells, ["0123456789abcdef", "ffff"]);
+}

@@ -1,0 +1,181 @@
+//! UPDATE: what is new is denied, what was there before warns, and what must not change does not.
+
+use expect_test::expect;
+
+use super::*;
+
+fn old_fault() -> Json<'static> {
+    with(stored("{}", "{}"), r#"{"spec": {"hostNetwork": true}}"#)
+}
+
+#[test]
+fn a_violation_that_was_there_before_warns() {
+    let new = with(old_fault(), r#"{"metadata": {"annotations": {"touched": "1"}}}"#);
+    validates(
+        &update(old_fault(), new),
+        &expect![[r#"
+        allowed
+        warn probe@1.0.0/podSecurity: host namespaces (hostNetwork=true) (was there before this update) (spec.hostNetwork); remove hostNetwork, hostPID and hostIPC, or set them to false
+        warn probe@1.0.0/network: NetworkPolicies do not hold for a pod on the host's network (was there before this update) (spec.hostNetwork); remove hostNetwork"#]],
+    );
+}
+
+#[test]
+fn a_new_violation_is_denied_beside_an_old_one() {
+    let new = with(old_fault(), r#"{"spec": {"hostPID": true}}"#);
+    validates(
+        &update(old_fault(), new),
+        &expect![[r#"
+        denied
+        deny probe@1.0.0/podSecurity: host namespaces (hostNetwork=true, hostPID=true) (spec.hostPID); remove hostNetwork, hostPID and hostIPC, or set them to false
+        warn probe@1.0.0/podSecurity: host namespaces (hostNetwork=true, hostPID=true) (was there before this update) (spec.hostNetwork); remove hostNetwork, hostPID and hostIPC, or set them to false
+        warn probe@1.0.0/network: NetworkPolicies do not hold for a pod on the host's network (was there before this update) (spec.hostNetwork); remove hostNetwork"#]],
+    );
+}
+
+#[test]
+fn a_violation_at_a_path_that_changes_is_denied() {
+    let bad = |image: &str| stored_with_image(image);
+    validates(
+        &update(bad("nginx:1"), bad("nginx:1")),
+        &expect![[r#"
+        allowed
+        warn probe@1.0.0/images: image `docker.io/library/nginx` matches no entry of the allowed images (was there before this update) (spec.containers[0].image); use an image that the pack's `images` section allows"#]],
+    );
+    validates(
+        &update(bad("nginx:1"), bad("nginx:2")),
+        &expect![[r#"
+        denied
+        deny probe@1.0.0/images: image `docker.io/library/nginx` matches no entry of the allowed images (spec.containers[0].image); use an image that the pack's `images` section allows"#]],
+    );
+}
+
+fn stored_with_image(image: &str) -> Json<'static> {
+    replaced(stored("{}", "{}"), &["spec", "containers", "0", "image"], Json::Str(image.to_owned().into()))
+}
+
+#[test]
+fn a_pod_may_not_leave_its_policy_or_its_cell() {
+    let old = stored("{}", "{}");
+    validates(
+        &update(old.clone(), with(old.clone(), r#"{"metadata": {"labels": {"component": "web"}}}"#)),
+        &expect![[r#"
+            denied
+            deny probe@1.0.0/subjects: an update may not take a pod out of the policy's reach (metadata.labels); keep the labels that the pack's subject selects, or delete the pod
+            deny probe@1.0.0/subjects: no policy selects this pod, and the namespace holds governed pods only (metadata.labels); give the pod the labels that the pack's subject selects, or use another namespace"#]],
+    );
+    validates(
+        &update(old.clone(), with(old.clone(), r#"{"metadata": {"labels": {"bailiwick.dev/cell": "x"}}}"#)),
+        &expect![[r#"
+            denied
+            deny probe@1.0.0/subjects: label `bailiwick.dev/cell` is not `0123456789abcdef` (metadata.labels[bailiwick.dev/cell]); leave the label alone; admission writes it"#]],
+    );
+    let stripped = json(
+        &serde_json::to_string(&old).unwrap().replace(r#","bailiwick.dev/cell":"0123456789abcdef""#, ""),
+    );
+    assert_ne!(stripped, old);
+    validates(
+        &update(old, stripped),
+        &expect![[r#"
+        denied
+        deny probe@1.0.0/subjects: label `bailiwick.dev/cell` is not `0123456789abcdef` (metadata.labels[bailiwick.dev/cell]); leave the label alone; admission writes it"#]],
+    );
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_may_lose_its_finalizers_but_not_its_bounds() {
+    let deleting = |finalizers: &str| {
+        with(
+            old_fault(),
+            &format!(
+                r#"{{"metadata": {{"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": {finalizers}}}}}"#
+            ),
+        )
+    };
+    validates(&update(deleting(r#"["x"]"#), deleting("[]")), &expect!["allowed"]);
+    let widened = with(deleting("[]"), r#"{"spec": {"hostPID": true}}"#);
+    assert!(
+        !reviewer(vec![policy()]).review(&update(deleting(r#"["x"]"#), widened), Phase::Validate).allowed
+    );
+    let escaping = with(deleting("[]"), r#"{"metadata": {"labels": {"component": "web"}}}"#);
+    assert!(!reviewer(vec![policy()]).review(&update(deleting("[]"), escaping), Phase::Validate).allowed);
+}
+
+#[test]
+fn a_stray_pod_of_before_may_be_annotated_but_not_relabelled() {
+    let stray = with(pod("{}", "{}"), r#"{"metadata": {"labels": {"component": "web"}}}"#);
+    validates(
+        &update(stray.clone(), with(stray.clone(), r#"{"metadata": {"annotations": {"a": "b"}}}"#)),
+        &expect![[r#"
+            allowed
+            warn probe@1.0.0/subjects: no policy selects this pod, and the namespace holds governed pods only (was there before this update) (metadata.labels); give the pod the labels that the pack's subject selects, or use another namespace"#]],
+    );
+    validates(
+        &update(stray.clone(), with(stray, r#"{"metadata": {"labels": {"x": "y"}}}"#)),
+        &expect![[r#"
+        denied
+        deny probe@1.0.0/subjects: no policy selects this pod, and the namespace holds governed pods only (metadata.labels); give the pod the labels that the pack's subject selects, or use another namespace"#]],
+    );
+}
+
+#[test]
+fn a_pod_that_becomes_governed_is_judged_as_new() {
+    let stray = with(old_fault(), r#"{"metadata": {"labels": {"component": "web"}}}"#);
+    let decision = reviewer(vec![policy()]).review(&update(stray, old_fault()), Phase::Validate);
+    assert!(
+        decision.findings.iter().any(|finding| finding.rule == "network" && finding.effect == Effect::Deny)
+    );
+}
+
+#[test]
+fn templates_ratchet_too() {
+    let bad = deployment(&pod(r#"{"hostNetwork": true}"#, "{}"));
+    validates(
+        &update(bad.clone(), with(bad.clone(), r#"{"spec": {"replicas": 3}}"#)),
+        &expect![[r#"
+        allowed
+        warn probe@1.0.0/podSecurity: host namespaces (hostNetwork=true) (was there before this update) (spec.template.spec.hostNetwork); remove hostNetwork, hostPID and hostIPC, or set them to false
+        warn probe@1.0.0/network: NetworkPolicies do not hold for a pod on the host's network (was there before this update) (spec.template.spec.hostNetwork); remove hostNetwork"#]],
+    );
+    let good = deployment(&pod("{}", "{}"));
+    validates(
+        &update(good, bad),
+        &expect![[r#"
+        denied
+        deny probe@1.0.0/podSecurity: host namespaces (hostNetwork=true) (spec.template.spec.hostNetwork); remove hostNetwork, hostPID and hostIPC, or set them to false
+        deny probe@1.0.0/network: NetworkPolicies do not hold for a pod on the host's network (spec.template.spec.hostNetwork); remove hostNetwork"#]],
+    );
+}
+
+#[test]
+fn status_and_deletion_are_not_judged_by_sections() {
+    validates(
+        &sub_update("status", old_fault(), with(old_fault(), r#"{"status": {"phase": "Running"}}"#)),
+        &expect!["allowed"],
+    );
+    let context = ManifestContext { operation: Operation::Delete, ..ManifestContext::default() };
+    validates(&AdmissionRequest::from_manifest(old_fault(), context).unwrap(), &expect!["allowed"]);
+}
+
+#[test]
+fn an_authored_rule_ratchets_by_what_it_reads() {
+    let unlimited = |image: &str| {
+        replaced(stored_with_image(image), &["spec", "containers", "0", "resources"], json("{}"))
+    };
+    // Another image, the same missing limit.
+    validates(
+        &update(unlimited(IMAGE), unlimited(&IMAGE.replace("/x@", "/y@"))),
+        &expect![[r#"
+        allowed
+        warn probe@1.0.0/memory-limits: cannot be evaluated: no such key: limits (was there before this update) (); set resources.limits.memory"#]],
+    );
+    // A limit that was there and is gone.
+    let decision =
+        reviewer(vec![policy()]).review(&update(stored_with_image(IMAGE), unlimited(IMAGE)), Phase::Validate);
+    assert!(
+        decision
+            .findings
+            .iter()
+            .any(|finding| finding.rule == "memory-limits" && finding.effect == Effect::Deny)
+    );
+}
