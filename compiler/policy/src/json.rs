@@ -98,6 +98,21 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// The members, whose values may be changed; their keys may not.
+    const fn list_mut(&mut self) -> &mut Vec<Member<'a>> {
+        match self {
+            Self::Small(members) => members,
+            Self::Large(indexed) => &mut indexed.members,
+        }
+    }
+
+    fn into_list(self) -> Vec<Member<'a>> {
+        match self {
+            Self::Small(members) => members,
+            Self::Large(indexed) => indexed.members,
+        }
+    }
+
     fn position(&self, key: &str) -> Option<usize> {
         match self {
             Self::Small(members) => members.iter().position(|(name, _)| name == key),
@@ -258,7 +273,7 @@ impl<'a> Map<'a> {
 
     /// Members in the order of the text, their values to be changed.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Json<'a>)> {
-        self.0.iter_mut().map(|(key, value)| {
+        self.0.list_mut().iter_mut().map(|(key, value)| {
             let key: &Cow<'a, str> = key;
             (key.as_ref(), value)
         })
@@ -266,7 +281,9 @@ impl<'a> Map<'a> {
 
     /// Keeps the members for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &Json<'a>) -> bool) {
-        self.0.retain(|(key, value)| keep(key, value));
+        let mut members = std::mem::take(&mut self.0).into_list();
+        members.retain(|(key, value)| keep(key, value));
+        self.0 = Members::unique(members);
     }
 
     /// How many members there are.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use crate::json::{Json, Map};
 
 use super::request::{AdmissionRequest, Operation, ParseError};
+use super::{defaults, schema};
 
 /// What a manifest does not say about the request it stands for.
 #[derive(Clone, Debug)]
@@ -188,12 +189,15 @@ fn place(object: &mut Json<'_>, group: &str, kind: &str, namespace: Option<&Cow<
     namespace
 }
 
-/// Brings an object to the form that admission sees: defaults written in, managed fields left out.
-fn settle(object: &mut Json<'_>, _group: &str, _version: &str, _kind: &str) {
+/// Brings an object to the form that admission sees: managed fields left out, defaults written into kinds that are known.
+fn settle(object: &mut Json<'_>, group: &str, version: &str, kind: &str) {
     if let Json::Map(members) = object
         && let Some(Json::Map(metadata)) = members.get_mut("metadata")
     {
         metadata.remove("managedFields");
+    }
+    if let Some(ty) = schema::root(group, version, kind) {
+        defaults::apply(object, ty);
     }
 }
 
@@ -265,6 +269,22 @@ mod tests {
         let review = request.to_review().unwrap();
         assert_eq!(AdmissionRequest::parse(&review).unwrap(), request);
         assert_eq!(request.resource.group, "apps");
+    }
+
+    #[test]
+    fn defaults_are_written_into_the_object_and_the_old_one() {
+        let pod = || {
+            Json::parse(br#"{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "x"}]}}"#)
+                .unwrap()
+        };
+        let context =
+            ManifestContext { operation: Operation::Update, old: Some(pod()), ..ManifestContext::default() };
+        let request = AdmissionRequest::from_manifest(pod(), context).unwrap();
+        for object in [request.object.as_ref().unwrap(), request.old_object.as_ref().unwrap()] {
+            assert_eq!(object.at(&["spec", "restartPolicy"]).unwrap().as_str(), Some("Always"));
+            let container = object.at(&["spec", "containers"]).unwrap().items().first().unwrap();
+            assert_eq!(container.get("imagePullPolicy").unwrap().as_str(), Some("Always"));
+        }
     }
 
     #[test]

@@ -49,8 +49,9 @@ fn what_stands_there_is_kept_and_a_foreign_cell_is_not() {
     mutates(
         &create(labelled),
         &expect![[r#"
-        allowed
-        {"op":"replace","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}"#]],
+            allowed
+            {"op":"replace","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}
+            {"op":"add","path":"/spec/containers/0/workingDir","value":"/work"}"#]],
     );
 }
 
@@ -62,14 +63,14 @@ fn the_token_volume_of_the_service_account_plugin_goes_and_others_stay() {
     mutates(
         &create(pod(volumes, mounts)),
         &expect![[r#"
-        allowed
-        {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}
-        {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
-        {"op":"remove","path":"/spec/containers/0/volumeMounts"}
-        {"op":"add","path":"/spec/containers/0/imagePullPolicy","value":"Always"}
-        {"op":"replace","path":"/spec/volumes","value":[{"emptyDir":{},"name":"kube-api-access-mine"}]}
-        {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
-        {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]],
+            allowed
+            {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}
+            {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
+            {"op":"remove","path":"/spec/containers/0/volumeMounts"}
+            {"op":"add","path":"/spec/containers/0/workingDir","value":"/work"}
+            {"op":"replace","path":"/spec/volumes","value":[{"emptyDir":{},"name":"kube-api-access-mine"}]}
+            {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
+            {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]],
     );
 }
 
@@ -180,7 +181,7 @@ fn patches_and_partial_objects_are_applied_in_order() {
         {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"a"}
         {"op":"add","path":"/metadata/annotations","value":{"a/b":"1"}}
         {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
-        {"op":"add","path":"/spec/enableServiceLinks","value":false}
+        {"op":"replace","path":"/spec/enableServiceLinks","value":false}
         {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
         {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]]
     .assert_eq(&mutated(vec![with_mutations("a", mutations)], &create(pod("{}", "{}"))));

@@ -10,12 +10,12 @@ fn a_plain_pod_is_admitted_once_it_is_mutated() {
     mutates(
         &create(pod("{}", "{}")),
         &expect![[r#"
-        allowed
-        {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}
-        {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
-        {"op":"add","path":"/spec/containers/0/imagePullPolicy","value":"Always"}
-        {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
-        {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]],
+            allowed
+            {"op":"add","path":"/metadata/labels/bailiwick.dev~1cell","value":"0123456789abcdef"}
+            {"op":"add","path":"/spec/securityContext/seccompProfile","value":{"type":"RuntimeDefault"}}
+            {"op":"add","path":"/spec/containers/0/workingDir","value":"/work"}
+            {"op":"add","path":"/spec/runtimeClassName","value":"gvisor"}
+            {"op":"add","path":"/spec/automountServiceAccountToken","value":false}"#]],
     );
 }
 
