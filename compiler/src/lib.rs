@@ -13,3 +13,4 @@ pub mod emit;
 pub mod meet;
 pub mod reach;
 pub mod source;
+pub mod namespaces;

@@ -1,2 +1,34 @@
-//! Skeleton.
+//! The admission webhook: AdmissionReviews over TLS, decided by compiled policy.
+//!
+//! What it is: a server around [`bailiwick_policy::admission::Reviewer`]. It holds no policy logic: what `bailiwick review`
+//! says about an object is what this says, because both call the same function. What it is not: it never talks to the API
+//! server or to a registry, and it writes nothing but logs.
+//!
+//! ```text
+//!             ┌ listen: accept ─ TLS ─ HTTP/1.1 or 2 ┐      ┌ body: bounded ┐
+//!  API server ┤ limits, watchdog, drain              ├ http ┤               ├ judge ─ Snapshot (ArcSwap) ─ Reviewer
+//!             └──────────────────────────────────────┘      └ deadline      ┘            ▲
+//!  files: bundles, namespaces, certificate and key ───── reload: fingerprint, load, swap ─┘
+//! ```
+//!
+//! Terms. *Snapshot*: the bundles and namespaces in force, immutable; a reload replaces it as a whole. *Refused*: answered without
+//! a judgement, because the request was malformed or a limit was reached; nothing that is refused is ever allowed.
+
 #![forbid(unsafe_code)]
+
+mod activity;
+mod body;
+mod deadline;
+mod http;
+mod judge;
+mod limits;
+mod listen;
+mod metrics;
+mod reload;
+mod serve;
+mod snapshot;
+mod state;
+mod tls;
+
+pub use limits::Limits;
+pub use serve::{Serve, ServeError, serve};

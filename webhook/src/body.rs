@@ -1,0 +1,122 @@
+//! Reading a request's body within its limits: its own size, the bytes held by all requests together, and time.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout_at};
+
+use crate::limits::{BODY_RESERVE_BYTES, DISCARD_FACTOR, Limits};
+
+/// The bytes of bodies held by all requests together.
+#[derive(Debug, Default)]
+pub(crate) struct HeldBytes(AtomicUsize);
+
+/// A request's share of [`HeldBytes`], given back when dropped.
+struct Share<'a> {
+    all: &'a HeldBytes,
+    bytes: usize,
+}
+
+impl<'a> Share<'a> {
+    const fn none(all: &'a HeldBytes) -> Self {
+        Self { all, bytes: 0 }
+    }
+
+    fn grow(&mut self, by: usize, limit: usize) -> Result<(), BodyError> {
+        self.bytes += by;
+        let before = self.all.0.fetch_add(by, Relaxed);
+        if before.saturating_add(by) > limit { Err(BodyError::Busy) } else { Ok(()) }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// A whole body; its share of the held bytes is given back when it is dropped.
+pub(crate) struct Held<'a> {
+    pub(crate) bytes: Bytes,
+    _share: Share<'a>,
+}
+
+/// Why there is no body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// Larger than the limit; the beginning is kept, since it says whose request it is.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize, beginning: Bytes },
+    /// Too many bytes are held for other requests.
+    #[error("too many bytes of other reviews are being held; try again")]
+    Busy,
+    /// Not all of it came in time.
+    #[error("the body did not arrive in time")]
+    TimedOut,
+    /// The connection broke, or its framing did.
+    #[error("the body was cut off: {0}")]
+    Broken(hyper::Error),
+}
+
+/// Reads the body until `until`. The common case, a body that came in one piece, is not copied.
+pub(crate) async fn read<'a>(
+    mut body: Incoming,
+    limits: &Limits,
+    held: &'a HeldBytes,
+    until: Instant,
+) -> Result<Held<'a>, BodyError> {
+    let mut share = Share::none(held);
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let Some(first) = next_data(&mut body, until).await? else {
+        return Ok(Held { bytes: Bytes::new(), _share: share });
+    };
+    if declared > limits.max_body_bytes || first.len() > limits.max_body_bytes {
+        discard(&mut body, first.len(), limits, until).await;
+        return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: first });
+    }
+    share.grow(first.len(), limits.max_held_bytes)?;
+    if body.is_end_stream() {
+        return Ok(Held { bytes: first, _share: share });
+    }
+    let mut whole = Vec::with_capacity(declared.clamp(first.len(), BODY_RESERVE_BYTES.max(first.len())));
+    whole.extend_from_slice(&first);
+    drop(first);
+    while let Some(data) = next_data(&mut body, until).await? {
+        if whole.len() + data.len() > limits.max_body_bytes {
+            let seen = whole.len() + data.len();
+            discard(&mut body, seen, limits, until).await;
+            return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: whole.into() });
+        }
+        share.grow(data.len(), limits.max_held_bytes)?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(Held { bytes: whole.into(), _share: share })
+}
+
+/// The next piece of data; `None` at the end. Trailers mean nothing here.
+async fn next_data(body: &mut Incoming, until: Instant) -> Result<Option<Bytes>, BodyError> {
+    loop {
+        match timeout_at(until, body.frame()).await {
+            Err(_) => return Err(BodyError::TimedOut),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(BodyError::Broken(error)),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// Reads on and throws away, so that a client that is still sending gets to read the answer.
+async fn discard(body: &mut Incoming, mut seen: usize, limits: &Limits, until: Instant) {
+    while seen <= limits.max_body_bytes.saturating_mul(DISCARD_FACTOR) {
+        match next_data(body, until).await {
+            Ok(Some(data)) => seen = seen.saturating_add(data.len()),
+            Ok(None) | Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! From an HTTP request to an HTTP response: paths, methods, content types, and which status a refusal has.
+//!
+//! A review that was judged, or refused with its uid known, is answered with 200 and an AdmissionReview. Without a uid there can be no
+//! AdmissionReview; the answer is then an HTTP error with one line of text, which the API server takes as a failed call: with
+//! `failurePolicy: Fail` a denial.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use bailiwick_policy::admission::Phase;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::TryAcquireError;
+use tokio::time::timeout_at;
+
+use crate::body::{self, BodyError};
+use crate::deadline::Deadline;
+use crate::judge::{self, Judged};
+use crate::limits::{INLINE_BODY_BYTES, SLOW_REVIEW};
+use crate::metrics::{PathLabel, RefusedLabel, VerdictLabel};
+use crate::snapshot::Snapshot;
+use crate::state::State;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers one request; never fails.
+pub(crate) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
+    let received = Instant::now();
+    match request.uri().path() {
+        "/validate" => review(state, request, Phase::Validate, received).await,
+        "/mutate" => review(state, request, Phase::Mutate, received).await,
+        path @ ("/livez" | "/readyz" | "/metrics") => {
+            if request.method() != Method::GET && request.method() != Method::HEAD {
+                return method_not_allowed("GET, HEAD");
+            }
+            match path {
+                "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
+                "/readyz" => ready(state),
+                _ => metrics(state),
+            }
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "no such path; there are /validate, /mutate, /livez, /readyz and /metrics\n".to_owned(),
+        ),
+    }
+}
+
+/// A review that was refused without a judgement.
+struct Refusal {
+    label: RefusedLabel,
+    status: StatusCode,
+    message: String,
+    /// What is known of the body, for its uid.
+    body: Bytes,
+}
+
+impl Refusal {
+    fn new(label: RefusedLabel, status: StatusCode, message: impl Into<String>) -> Self {
+        Self { label, status, message: message.into(), body: Bytes::new() }
+    }
+
+    fn of_body(error: BodyError) -> Self {
+        let message = error.to_string();
+        match error {
+            BodyError::TooLarge { beginning, .. } => {
+                let refusal = Self::new(RefusedLabel::body_size, StatusCode::PAYLOAD_TOO_LARGE, message);
+                Self { body: beginning, ..refusal }
+            }
+            BodyError::Busy => Self::new(RefusedLabel::held_bytes, StatusCode::TOO_MANY_REQUESTS, message),
+            BodyError::TimedOut => {
+                Self::new(RefusedLabel::body_timeout, StatusCode::REQUEST_TIMEOUT, message)
+            }
+            BodyError::Broken(_) => Self::new(RefusedLabel::body_broken, StatusCode::BAD_REQUEST, message),
+        }
+    }
+}
+
+async fn review(state: &State, request: Request<Incoming>, phase: Phase, received: Instant) -> Answer {
+    let path = match phase {
+        Phase::Validate => PathLabel::validate,
+        Phase::Mutate => PathLabel::mutate,
+    };
+    state.metrics.in_flight.inc();
+    let (verdict, answer) = match judged(state, request, phase, received).await {
+        Ok((verdict, answer)) => (verdict, json(answer)),
+        Err(refusal) => {
+            state.metrics.refused(refusal.label);
+            (VerdictLabel::refused, refused(&refusal))
+        }
+    };
+    state.metrics.in_flight.dec();
+    state.metrics.answered(path, verdict, received.elapsed());
+    answer
+}
+
+/// Judges a review, or says why it is not judged. The order of the checks is by cost: nothing is read for who will be turned away.
+async fn judged(
+    state: &State,
+    request: Request<Incoming>,
+    phase: Phase,
+    received: Instant,
+) -> Result<(VerdictLabel, Vec<u8>), Refusal> {
+    if request.method() != Method::POST {
+        return Err(Refusal::new(
+            RefusedLabel::method,
+            StatusCode::METHOD_NOT_ALLOWED,
+            "an AdmissionReview is sent by POST",
+        ));
+    }
+    if !is_json(request.headers().get(CONTENT_TYPE)) {
+        let message = "an AdmissionReview is sent as `Content-Type: application/json`";
+        return Err(Refusal::new(RefusedLabel::content_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    let _permit = state.in_flight.try_acquire().map_err(|_: TryAcquireError| {
+        let message =
+            format!("{} reviews are in progress, which is the most; try again", state.limits.max_in_flight);
+        Refusal::new(RefusedLabel::in_flight, StatusCode::TOO_MANY_REQUESTS, message)
+    })?;
+    let deadline = Deadline::from_query(request.uri().query(), received);
+    let until = deadline.or_in(state.limits.body_timeout);
+    let held =
+        body::read(request.into_body(), &state.limits, &state.held, until).await.map_err(Refusal::of_body)?;
+    let judged = evaluate(state, held.bytes.clone(), phase, deadline).await;
+    let refuse = |label, status, message: String| {
+        Err(Refusal { body: held.bytes.clone(), ..Refusal::new(label, status, message) })
+    };
+    match judged {
+        None => {
+            let message = format!(
+                "the review was not finished within the {:?} that the API server gave",
+                deadline.timeout()
+            );
+            refuse(RefusedLabel::deadline, StatusCode::GATEWAY_TIMEOUT, message)
+        }
+        Some(Judged::Allowed(answer)) => Ok((VerdictLabel::allowed, answer)),
+        Some(Judged::Denied(answer)) => Ok((VerdictLabel::denied, answer)),
+        Some(Judged::Malformed(reason)) => refuse(RefusedLabel::malformed, StatusCode::BAD_REQUEST, reason),
+        Some(Judged::Panicked) => {
+            judge::log_panic(&held.bytes);
+            let message =
+                "judging this review failed because of a fault in bailiwick; it is denied".to_owned();
+            refuse(RefusedLabel::panic, StatusCode::INTERNAL_SERVER_ERROR, message)
+        }
+    }
+}
+
+/// Judges here, or in the blocking pool what may take long; `None` when the deadline passed first.
+///
+/// A review of an ordinary pod takes tens of microseconds, less than handing it to another thread and back. Fuel bounds all
+/// others, but not to a time; so whatever is large, and everything once a small one was slow, is judged elsewhere while the deadline is kept
+/// here. What was begun there runs out of fuel by itself.
+async fn evaluate(state: &State, body: Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
+    if deadline.passed() {
+        return None;
+    }
+    let snapshot: Arc<Snapshot> = state.snapshot.load_full();
+    if body.len() <= INLINE_BODY_BYTES && !snapshot.is_slow() {
+        let began = Instant::now();
+        let judged = judge::judge(&snapshot, &body, phase);
+        if began.elapsed() > SLOW_REVIEW {
+            snapshot.mark_slow();
+        }
+        return (!deadline.passed()).then_some(judged);
+    }
+    let task = tokio::task::spawn_blocking(move || judge::judge(&snapshot, &body, phase));
+    match timeout_at(deadline.at(), task).await {
+        Ok(Ok(judged)) => Some(judged),
+        Ok(Err(_)) => Some(Judged::Panicked),
+        Err(_) => None,
+    }
+}
+
+/// `application/json`, with or without parameters.
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let Some(text) = content_type.and_then(|value| value.to_str().ok()) else { return false };
+    text.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// A denied AdmissionReview if the request is known, an HTTP error otherwise. Asking to come again needs the HTTP status.
+fn refused(refusal: &Refusal) -> Answer {
+    if refusal.status != StatusCode::TOO_MANY_REQUESTS
+        && let Some(answer) = judge::refusal(&refusal.body, refusal.status.as_u16(), &refusal.message)
+    {
+        return json(answer);
+    }
+    tracing::info!(code = refusal.status.as_u16(), reason = ?refusal.message, "refused");
+    let mut answer = text(refusal.status, format!("{}\n", refusal.message));
+    let headers = answer.headers_mut();
+    match refusal.status {
+        StatusCode::TOO_MANY_REQUESTS => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+        StatusCode::METHOD_NOT_ALLOWED => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
+        _ => {}
+    }
+    answer
+}
+
+/// Ready while something is in force and the process is not about to end. An older policy that is still in force keeps
+/// it ready, and is said: an unready webhook would deny everything instead.
+fn ready(state: &State) -> Answer {
+    if state.draining.load(Relaxed) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    }
+    let mut lines = vec!["ok".to_owned()];
+    for reason in state.refused_reloads() {
+        lines.push(format!("changed files refused, older ones in force: {}", reason.escape_debug()));
+    }
+    for bundle in &state.snapshot.load().bundles {
+        lines.push(format!(
+            "bundle {} sha256:{} cell {}",
+            bundle.file.escape_debug(),
+            bundle.digest,
+            bundle.cell
+        ));
+    }
+    text(StatusCode::OK, lines.join("\n") + "\n")
+}
+
+fn metrics(state: &State) -> Answer {
+    let mut answer = text(StatusCode::OK, state.metrics.text());
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+fn method_not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed} here\n"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+fn json(body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn text(status: StatusCode, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}

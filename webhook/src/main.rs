@@ -1,0 +1,33 @@
+//! The program `bailiwick-webhook`: arguments, logging, exit code; everything else is in the library.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use bailiwick_webhook::{Serve, serve};
+use clap::{Parser, Subcommand};
+
+/// Decides Kubernetes admission reviews by compiled policy packs.
+#[derive(Parser)]
+#[command(name = "bailiwick-webhook", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve `/validate` and `/mutate` over TLS.
+    Serve(Box<Serve>),
+}
+
+fn main() -> ExitCode {
+    let Command::Serve(settings) = Arguments::parse().command;
+    settings.log.start();
+    match serve(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}

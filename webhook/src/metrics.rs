@@ -1,0 +1,192 @@
+//! What the server counts, in Prometheus' words. Every label has few values, known in advance, except the digests of the bundles in force.
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::snapshot::Loaded;
+
+/// Seconds. Reviews of ordinary pods take some fifty microseconds; 30 s is the most that an API server waits.
+const BUCKETS: [f64; 12] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0];
+
+/// The endpoints that judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum PathLabel {
+    validate,
+    mutate,
+}
+
+/// How a review ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum VerdictLabel {
+    allowed,
+    denied,
+    refused,
+}
+
+/// Why something was refused without a judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum RefusedLabel {
+    connections,
+    handshake,
+    headers_timeout,
+    in_flight,
+    held_bytes,
+    body_size,
+    body_timeout,
+    body_broken,
+    content_type,
+    method,
+    malformed,
+    deadline,
+    panic,
+}
+
+/// What is reloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum ReloadLabel {
+    policies,
+    certificate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Requests {
+    path: PathLabel,
+    verdict: VerdictLabel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    path: PathLabel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Because {
+    reason: RefusedLabel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct What {
+    what: ReloadLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BundleInfo {
+    file: String,
+    digest: String,
+    cell: String,
+}
+
+/// All metrics of the process.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Requests, Counter>,
+    duration: Family<Of, Histogram, fn() -> Histogram>,
+    refused: Family<Because, Counter>,
+    reloads: Family<What, Counter>,
+    reload_failures: Family<What, Counter>,
+    bundles: Family<BundleInfo, Gauge>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) connections: Gauge,
+    /// 1 while the newest files on disk could not be loaded and older ones are in force.
+    pub(crate) stale: Gauge<u64, AtomicU64>,
+}
+
+impl Metrics {
+    /// Registered and at zero.
+    pub(crate) fn new() -> Self {
+        let new_histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("bailiwick_webhook"),
+            requests: Family::default(),
+            duration: Family::new_with_constructor(new_histogram),
+            refused: Family::default(),
+            reloads: Family::default(),
+            reload_failures: Family::default(),
+            bundles: Family::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            stale: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Reviews answered, by endpoint and verdict", metrics.requests.clone());
+        registry.register(
+            "review_duration_seconds",
+            "From the end of the body to the answer",
+            metrics.duration.clone(),
+        );
+        registry.register("refused", "Refused without a judgement, by reason", metrics.refused.clone());
+        registry.register(
+            "reloads",
+            "Files that were taken into force after a change",
+            metrics.reloads.clone(),
+        );
+        registry.register(
+            "reload_failures",
+            "Changed files that were not taken into force",
+            metrics.reload_failures.clone(),
+        );
+        registry.register(
+            "stale",
+            "1 while the files on disk are not the ones in force",
+            metrics.stale.clone(),
+        );
+        registry.register("bundle_info", "Bundles in force", metrics.bundles.clone());
+        registry.register("in_flight", "Reviews in progress", metrics.in_flight.clone());
+        registry.register("connections", "Open connections", metrics.connections.clone());
+        metrics
+    }
+
+    /// A review was answered.
+    pub(crate) fn answered(&self, path: PathLabel, verdict: VerdictLabel, took: Duration) {
+        self.requests.get_or_create(&Requests { path, verdict }).inc();
+        self.duration.get_or_create(&Of { path }).observe(took.as_secs_f64());
+    }
+
+    /// Something was refused without a judgement.
+    pub(crate) fn refused(&self, reason: RefusedLabel) {
+        self.refused.get_or_create(&Because { reason }).inc();
+    }
+
+    /// Changed files were taken into force.
+    pub(crate) fn reloaded(&self, what: ReloadLabel) {
+        self.reloads.get_or_create(&What { what }).inc();
+    }
+
+    /// Changed files could not be taken into force.
+    pub(crate) fn reload_failed(&self, what: ReloadLabel) {
+        self.reload_failures.get_or_create(&What { what }).inc();
+    }
+
+    /// These bundles, and no others, are in force.
+    pub(crate) fn set_bundles(&self, bundles: &[Loaded]) {
+        self.bundles.clear();
+        for Loaded { file, digest, cell } in bundles {
+            let info = BundleInfo { file: file.clone(), digest: digest.clone(), cell: cell.clone() };
+            self.bundles.get_or_create(&info).set(1);
+        }
+    }
+
+    /// The OpenMetrics text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            text.clear();
+            // A comment is all that this format has for errors.
+            let _ = writeln!(text, "# metrics could not be written: {error}");
+        }
+        text
+    }
+}

@@ -1,0 +1,202 @@
+//! The command `serve`: its arguments, and the life of the server from the first file read to the last connection closed.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use clap::{ArgGroup, Args, ValueEnum};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::limits::{ACCEPT_BACKLOG, BLOCKING_THREADS, Limits};
+use crate::listen;
+use crate::reload::{self, Baseline, Sources};
+use crate::snapshot::{Snapshot, SnapshotError};
+use crate::state::State;
+use crate::tls::{self, TlsError};
+
+/// Serve admission reviews over TLS.
+///
+/// Reads the compiled bundles of a folder and decides every AdmissionReview by them. Changed bundles, namespaces and
+/// certificates are taken into force within a second, without a failed request; SIGHUP does it at once. What cannot be
+/// taken into force is refused loudly and the old stays.
+#[derive(Args, Clone, Debug)]
+#[command(
+    group = ArgGroup::new("certificate").required(true).args(["tls_cert", "self_signed"]),
+    after_help = "Example:\n  bailiwick compile policy-packs/code-interpreter --out out/\n  \
+        kubectl get namespaces -o yaml > namespaces.yaml\n  \
+        bailiwick-webhook serve --bundles out/ --namespaces namespaces.yaml --listen 127.0.0.1:8443 --self-signed --write-ca ca.pem"
+)]
+pub struct Serve {
+    /// Folder of compiled bundles
+    #[arg(long, value_name = "DIR")]
+    pub bundles: PathBuf,
+    /// Namespaces and their labels, as `kubectl get namespaces -o yaml` (or json) prints them
+    #[arg(long, value_name = "FILE")]
+    pub namespaces: PathBuf,
+    /// Address and port; port 0 takes a free one, which the first line of output names
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+    /// Serving certificate and its chain, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Make a certificate at start, for loopback and the address listened on, good for 90 days
+    #[arg(long)]
+    pub self_signed: bool,
+    /// Further DNS names or addresses of the self-signed certificate
+    #[arg(long, value_name = "NAME", requires = "self_signed")]
+    pub self_signed_name: Vec<String>,
+    /// Write the self-signed certificate's authority here, for `caBundle`
+    #[arg(long, value_name = "FILE", requires = "self_signed")]
+    pub write_ca: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type; a text here would replace the command's")]
+    pub limits: Limits,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type; a text here would replace the command's")]
+    pub log: Log,
+}
+
+/// How to log, to standard error.
+#[derive(Args, Clone, Debug)]
+pub struct Log {
+    /// Form of log lines
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to log: a level, or levels by module
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "BAILIWICK_LOG")]
+    pub log: String,
+}
+
+/// Forms of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why the server could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ServeError {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+impl Log {
+    /// Starts logging for the process. A filter that cannot be read is said and replaced by `info`.
+    pub fn start(&self) {
+        let (filter, wrong) = match EnvFilter::try_new(&self.log) {
+            Ok(filter) => (filter, None),
+            Err(error) => (EnvFilter::new("info"), Some(error)),
+        };
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .with_target(false);
+        match self.log_format {
+            LogFormat::Text => log.init(),
+            LogFormat::Json => log.json().flatten_event(true).init(),
+        }
+        if let Some(error) = wrong {
+            warn!(%error, "unreadable log filter; `info` is used");
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Anything that keeps the server from starting: unreadable or unenforceable files, an address in use.
+pub fn serve(settings: &Serve) -> Result<(), ServeError> {
+    let sources = Sources {
+        bundles: settings.bundles.clone(),
+        namespaces: settings.namespaces.clone(),
+        certificate: settings.tls_cert.clone().zip(settings.tls_key.clone()),
+    };
+    let baseline = Baseline::of(&sources);
+    let snapshot = Snapshot::load(&sources.bundles, &sources.namespaces)?;
+    let tls = match &sources.certificate {
+        Some((cert, key)) => tls::from_files(cert, key)?,
+        None => {
+            tls::self_signed(&settings.self_signed_name, settings.listen.ip(), settings.write_ca.as_deref())?
+        }
+    };
+    for bundle in &snapshot.bundles {
+        info!(file = ?bundle.file, digest = bundle.digest, cell = bundle.cell, "bundle in force");
+    }
+    let state = Arc::new(State::new(settings.limits.clone(), snapshot, tls));
+    runtime()?.block_on(live(state, sources, baseline, settings.listen))
+}
+
+/// On one core a runtime without work stealing costs a fifth less for each request.
+fn runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder = if cores == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if cores > 1 {
+        builder.worker_threads(cores);
+    }
+    builder.max_blocking_threads(BLOCKING_THREADS).enable_all().build()
+}
+
+async fn live(
+    state: Arc<State>,
+    sources: Sources,
+    baseline: Baseline,
+    address: SocketAddr,
+) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listener = bind(address).map_err(|source| ServeError::Listen { address, source })?;
+    let bound = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let watching = tokio::spawn(reload::watch(Arc::clone(&state), sources, baseline));
+    let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&state), stopped));
+    {
+        let mut out = io::stdout();
+        // Whoever started us may have closed its end; the server is of use all the same.
+        let _ = writeln!(out, "listening on https://{bound}").and_then(|()| out.flush());
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("ending: no longer ready, still serving");
+    state.draining.store(true, Relaxed);
+    tokio::time::sleep(state.limits.drain_delay).await;
+    let _ = stop.send(true);
+    let _ = accepting.await;
+    watching.abort();
+    if listen::drained(&state, state.limits.drain_timeout).await {
+        info!("ended");
+    } else {
+        warn!("ended with requests still in progress");
+    }
+    Ok(())
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A successor may take the port while connections of its predecessor linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG)
+}

@@ -1,0 +1,159 @@
+//! What is in force: bundles and namespaces, read from files, checked and made ready as a whole.
+//!
+//! In the bundles' folder every `*.json` is a bundle, except `artifacts.json` and `report.json`, which `bailiwick compile` writes
+//! beside it; one folder down, where each ConfigMap of a projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
+//! that begin with a dot are skipped: they are the versions that a ConfigMap's symbolic links point into.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use bailiwick_compiler::namespaces::{self, NamespacesError};
+use bailiwick_policy::admission::{LoadError, Namespaces, Reviewer};
+use bailiwick_policy::bundle::{self, BundleError};
+
+/// Written by the compiler beside a bundle, and no bundles themselves.
+const NOT_BUNDLES: [&str; 2] = ["artifacts.json", "report.json"];
+
+/// A bundle travels in a ConfigMap, which ends at 1 MiB; a directory may hold one that was compiled for files only, so four times this.
+const MAX_BUNDLE_BYTES: u64 = 4 << 20;
+
+/// A cluster of 10,000 namespaces, as kubectl prints them.
+const MAX_NAMESPACES_BYTES: u64 = 32 << 20;
+
+/// More bundles than any cluster has subjects; a guard against the wrong folder.
+const MAX_BUNDLES: usize = 1024;
+
+/// The policies and namespaces in force.
+pub(crate) struct Snapshot {
+    pub(crate) reviewer: Reviewer,
+    /// Sorted by file.
+    pub(crate) bundles: Vec<Loaded>,
+    /// Whether a review of a small body was slow; see [`crate::limits::SLOW_REVIEW`].
+    slow: AtomicBool,
+}
+
+/// A bundle in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    /// Path below the bundles' folder.
+    pub(crate) file: String,
+    /// SHA-256 of its bytes, hex.
+    pub(crate) digest: String,
+    /// The cell of its packs.
+    pub(crate) cell: String,
+}
+
+/// Why files cannot be taken into force.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("cannot read `{path}`: {source}")]
+    Read { path: String, source: io::Error },
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge { path: String, limit: u64 },
+    #[error("no bundle in `{0}`; `bailiwick compile` writes one as `bundle.json`")]
+    NoBundles(String),
+    #[error("more than {MAX_BUNDLES} bundles in `{0}`")]
+    TooManyBundles(String),
+    #[error("`{path}` is not a bundle that can be enforced: {source}")]
+    Bundle { path: String, source: BundleError },
+    #[error("the bundles cannot be enforced together: {0}")]
+    Together(#[from] LoadError),
+    #[error("`{path}`: {source}")]
+    Namespaces { path: String, source: NamespacesError },
+}
+
+impl Snapshot {
+    /// Reads and checks everything; nothing of it takes effect here.
+    pub(crate) fn load(bundles: &Path, namespaces: &Path) -> Result<Self, SnapshotError> {
+        let mut loaded = Vec::new();
+        let mut all = Vec::new();
+        for path in bundle_files(bundles)? {
+            let bytes = read_limited(&path, MAX_BUNDLE_BYTES)?;
+            let one = bundle::load(&bytes)
+                .map_err(|source| SnapshotError::Bundle { path: shown(&path), source })?;
+            let file = path.strip_prefix(bundles).unwrap_or(&path);
+            loaded.push(Loaded {
+                file: shown(file),
+                digest: one.digest.clone(),
+                cell: one.policy.cell.clone(),
+            });
+            all.push(one);
+        }
+        let namespaces = load_namespaces(namespaces)?;
+        Ok(Self { reviewer: Reviewer::new(all, namespaces)?, bundles: loaded, slow: AtomicBool::new(false) })
+    }
+
+    /// Whether its reviews should leave the threads that serve connections alone.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Relaxed)
+    }
+
+    /// A review of a small body was slow.
+    pub(crate) fn mark_slow(&self) {
+        self.slow.store(true, Relaxed);
+    }
+}
+
+fn load_namespaces(path: &Path) -> Result<Namespaces, SnapshotError> {
+    let bytes = read_limited(path, MAX_NAMESPACES_BYTES)?;
+    let wrong = |source| SnapshotError::Namespaces { path: shown(path), source };
+    let text = str::from_utf8(&bytes).map_err(|_| wrong(NamespacesError::NotUtf8))?;
+    namespaces::read(text).map_err(wrong)
+}
+
+/// The bundles of a folder, sorted by path.
+pub(crate) fn bundle_files(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        let name = name_of(&path);
+        if path.is_dir() {
+            let inner = entries(&path)?;
+            files.extend(inner.into_iter().filter(|path| {
+                let name = name_of(path);
+                name == "bundle.json" || name.ends_with(".bundle.json")
+            }));
+        } else if name.ends_with(".json") && !NOT_BUNDLES.contains(&name) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    match files.len() {
+        0 => Err(SnapshotError::NoBundles(shown(folder))),
+        n if n > MAX_BUNDLES => Err(SnapshotError::TooManyBundles(shown(folder))),
+        _ => Ok(files),
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let wrong = |source| SnapshotError::Read { path: shown(folder), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if !name_of(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// Reads a file, but no more of it than the limit and one byte: a device or a growing file must not fill the memory.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, SnapshotError> {
+    let wrong = |source| SnapshotError::Read { path: shown(path), source };
+    let file = fs::File::open(path).map_err(wrong)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() as u64 > limit {
+        return Err(SnapshotError::TooLarge { path: shown(path), limit });
+    }
+    Ok(bytes)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,73 @@
+//! What all connections share.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::body::HeldBytes;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+
+/// What all connections share.
+pub(crate) struct State {
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// For new connections; open ones keep the certificate that they began with.
+    pub(crate) tls: ArcSwap<ServerConfig>,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) held: HeldBytes,
+    pub(crate) draining: AtomicBool,
+    /// Why the newest files are not in force, by what was being reloaded; said by `/readyz`.
+    refused_reloads: Mutex<[Option<String>; 2]>,
+}
+
+/// What was being reloaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// Bundles and namespaces.
+    Policies,
+    /// Certificate and key.
+    Certificate,
+}
+
+impl State {
+    /// Everything at rest.
+    pub(crate) fn new(limits: Limits, snapshot: Snapshot, tls: ServerConfig) -> Self {
+        let metrics = Metrics::new();
+        metrics.set_bundles(&snapshot.bundles);
+        Self {
+            metrics,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            tls: ArcSwap::from_pointee(tls),
+            in_flight: Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            connections: Arc::new(Semaphore::new(limits.max_connections.min(u32::MAX as usize))),
+            held: HeldBytes::default(),
+            draining: AtomicBool::new(false),
+            refused_reloads: Mutex::default(),
+            limits,
+        }
+    }
+
+    /// Remembers why a reload was refused, or that the last one was not.
+    pub(crate) fn set_refused_reload(&self, part: Part, reason: Option<String>) {
+        let mut reasons = self.refused_reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let [policies, certificate] = &mut *reasons;
+        match part {
+            Part::Policies => *policies = reason,
+            Part::Certificate => *certificate = reason,
+        }
+        self.metrics.stale.set(u64::from(reasons.iter().any(Option::is_some)));
+    }
+
+    /// Why the newest files are not in force.
+    pub(crate) fn refused_reloads(&self) -> Vec<String> {
+        let reasons = self.refused_reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().flatten().cloned().collect()
+    }
+}

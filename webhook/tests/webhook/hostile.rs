@@ -1,0 +1,234 @@
+//! What clients that are broken, slow or hostile get, and that the webhook lives on and guards after each.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, PATIENCE, Server, head, review, trusting, until};
+
+/// A review that is padded to a length.
+fn padded(length: usize) -> Vec<u8> {
+    let small = review("big-1", r#""hostPID":true,"x":"""#);
+    let fill = "x".repeat(length - small.len());
+    let text = String::from_utf8(small).unwrap().replace(r#""x":"""#, &format!(r#""x":"{fill}""#));
+    assert_eq!(text.len(), length);
+    text.into_bytes()
+}
+
+#[test]
+fn garbage_is_refused_with_a_reason() {
+    let server = Server::start(&[]);
+    let deep = format!("{{\"request\":{{\"object\":{{\"spec\":{}", "[".repeat(100_000));
+    for (body, says) in [
+        ("", "EOF"),
+        ("garbage", "expected value"),
+        ("{\"kind\":", "EOF"),
+        ("[]", ""),
+        ("{\"a\":1,\"a\":2}", ""),
+        (deep.as_str(), "recursion"),
+        ("\u{feff}{}", "expected value"),
+    ] {
+        let answer = server.ask("/validate", body.as_bytes());
+        assert_eq!(answer.status, 400, "{body:.40}");
+        assert!(answer.text().contains(says) && answer.text().len() > 10, "{body:.40}: {}", answer.text());
+    }
+    let answer = server.ask("/validate", b"{\"request\":\"\xff\xfe\"}");
+    assert_eq!(answer.status, 400);
+    server.assert_guards();
+}
+
+#[test]
+fn a_broken_review_with_a_uid_is_denied_as_a_review() {
+    let server = Server::start(&[]);
+    let whole = review("uid-7", "");
+    let cut = &whole[..whole.len() - 20];
+    for path in ["/validate", "/mutate"] {
+        let answer = server.ask(path, cut);
+        assert_eq!(answer.status, 200);
+        let review: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(review["response"]["uid"], "uid-7");
+        assert_eq!(review["response"]["allowed"], false);
+        assert_eq!(review["response"]["status"]["code"], 400);
+        assert!(review["response"]["status"]["message"].as_str().unwrap().contains("EOF"), "{review}");
+    }
+    server.assert_guards();
+}
+
+#[test]
+fn a_review_of_8_mib_is_refused_and_one_of_7_mib_is_judged() {
+    let server = Server::start(&[]);
+    let answer = server.ask("/validate", &padded(8 << 20));
+    assert_eq!(answer.status, 200);
+    let review: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(review["response"]["uid"], "big-1");
+    assert_eq!(review["response"]["allowed"], false);
+    assert_eq!(review["response"]["status"]["code"], 413);
+    // Without a uid there is nobody to answer as a review.
+    let answer = server.ask("/validate", &vec![b' '; 8 << 20]);
+    assert_eq!(answer.status, 413);
+    assert!(answer.text().contains("larger than 7340032 bytes"));
+    // Without a length, in chunks.
+    let mut client = server.client();
+    client.0.write_all(b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    for part in padded(8 << 20).chunks(1 << 20) {
+        client.0.write_all(format!("{:x}\r\n", part.len()).as_bytes()).unwrap();
+        client.0.write_all(part).unwrap();
+        client.0.write_all(b"\r\n").unwrap();
+    }
+    client.0.write_all(b"0\r\n\r\n").unwrap();
+    assert!(client.read().expect("an answer").text().contains(r#""code":413"#));
+    // The largest is judged.
+    let answer = server.ask("/validate", &padded(7 << 20));
+    assert!(answer.text().contains("hostPID is forbidden"), "{}", answer.text());
+    server.assert_guards();
+}
+
+#[test]
+fn chunked_bodies_are_judged() {
+    let server = Server::start(&[]);
+    let body = review("c", r#""hostPID":true"#);
+    let mut request =
+        b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for part in body.chunks(7) {
+        request.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+        request.extend_from_slice(part);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    let mut client = server.client();
+    assert!(client.send(&request).text().contains(r#""allowed":false"#));
+    assert!(client.post("/validate", &review("d", "")).text().contains(r#""allowed":true"#));
+}
+
+#[test]
+fn truncated_bodies_and_broken_tls_harm_nobody() {
+    let server = Server::start(&[]);
+    let body = review("t", "");
+    for keep in [0, 1, body.len() / 2, body.len() - 1] {
+        let mut client = server.client();
+        client.0.write_all(head("/validate", body.len()).as_bytes()).unwrap();
+        client.0.write_all(&body[..keep]).unwrap();
+        client.0.flush().unwrap();
+        drop(client);
+    }
+    let mut plain = TcpStream::connect(server.address).unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    until("the truncated ones are counted", || {
+        let metrics = server.get("/metrics").text();
+        metrics.contains(r#"refused_total{reason="body_broken"} 4"#)
+            && metrics.contains(r#"refused_total{reason="handshake"} 1"#)
+    });
+    server.assert_guards();
+}
+
+#[test]
+fn slow_clients_are_let_go() {
+    let limits = [
+        "--header-timeout",
+        "300ms",
+        "--body-timeout",
+        "300ms",
+        "--idle-timeout",
+        "900ms",
+        "--handshake-timeout",
+        "300ms",
+    ];
+    let server = Server::start(&limits);
+    // The body stops coming.
+    let mut client = server.client();
+    client.0.write_all(head("/validate", 1000).as_bytes()).unwrap();
+    client.0.write_all(b"{").unwrap();
+    client.0.flush().unwrap();
+    let answer = client.read().expect("an answer");
+    assert_eq!(answer.status, 408);
+    // The headers never end.
+    let mut client = server.client();
+    client.0.write_all(b"POST /validate HTTP/1.1\r\nHost:").unwrap();
+    client.0.flush().unwrap();
+    assert!(client.read().is_none());
+    // No request at all.
+    assert!(server.client().read().is_none());
+    // No TLS at all.
+    let mut silent = TcpStream::connect(server.address).unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(std::io::Read::read(&mut silent, &mut [0; 1]).unwrap(), 0);
+    until("they are counted", || {
+        let metrics = server.get("/metrics").text();
+        ["headers_timeout", "body_timeout", "handshake"]
+            .iter()
+            .all(|reason| metrics.contains(&format!("refused_total{{reason=\"{reason}\"}} 1")))
+    });
+    server.assert_guards();
+}
+
+#[test]
+fn the_body_must_come_before_the_deadline() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.0.write_all(head("/validate?timeout=400ms", 1000).as_bytes()).unwrap();
+    client.0.flush().unwrap();
+    let began = Instant::now();
+    assert_eq!(client.read().expect("an answer").status, 408);
+    assert!(began.elapsed() < Duration::from_secs(9), "not the body's own timeout of 10 s");
+}
+
+#[test]
+fn headers_have_a_limit() {
+    let server = Server::start(&["--max-header-bytes", "8192"]);
+    let mut client = server.client();
+    let request = format!("GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(9000));
+    assert_eq!(client.send(request.as_bytes()).status, 431);
+    server.assert_guards();
+}
+
+/// Leaves a review in progress: its headers are there, its body is not.
+fn hold(server: &Server, body: &[u8], sent: usize) -> Client {
+    let mut client = server.client();
+    client.0.write_all(head("/validate", body.len()).as_bytes()).unwrap();
+    client.0.write_all(&body[..sent]).unwrap();
+    client.0.flush().unwrap();
+    client
+}
+
+#[test]
+fn too_many_reviews_at_once_are_asked_to_come_again() {
+    let server = Server::start(&["--max-in-flight", "2"]);
+    let body = review("held", "");
+    let mut held = [hold(&server, &body, 10), hold(&server, &body, 10)];
+    until("both are in progress", || server.get("/metrics").text().contains("in_flight 2"));
+    let answer = server.ask("/validate", &body);
+    assert_eq!(answer.status, 429);
+    assert!(answer.head.contains("retry-after: 1"), "{}", answer.head);
+    assert!(answer.text().contains("try again"));
+    assert_eq!(server.get("/livez").status, 200);
+    for client in &mut held {
+        assert!(client.send(&body[10..]).text().contains(r#""allowed":true"#));
+    }
+    server.assert_guards();
+}
+
+#[test]
+fn bytes_of_bodies_have_a_limit_together() {
+    let server = Server::start(&["--max-held-bytes", "1000000"]);
+    let body = padded(900_000);
+    let mut first = hold(&server, &body, 800_000);
+    until("its bytes are held", || server.ask("/validate", &padded(300_000)).status == 429);
+    assert!(first.send(&body[800_000..]).text().contains(r#""allowed":false"#));
+    server.assert_guards();
+}
+
+#[test]
+fn connections_have_a_limit() {
+    let server = Server::start(&["--max-connections", "3"]);
+    let held: Vec<Client> = (0..2).map(|_| server.client()).collect();
+    let mut last = server.client();
+    let ca = server.path("ca.pem");
+    assert!(Client::try_connect(server.address, trusting(&ca)).is_err());
+    assert!(last.post("/validate", &review("u", "")).text().contains(r#""allowed":true"#));
+    drop((held, last));
+    until("there is room again", || Client::try_connect(server.address, trusting(&ca)).is_ok());
+    until("it guards", || {
+        let Ok(mut client) = Client::try_connect(server.address, trusting(&ca)) else { return false };
+        client.post("/validate", &review("u", "")).status == 200
+    });
+}
