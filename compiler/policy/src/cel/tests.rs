@@ -7,6 +7,7 @@ use crate::policy::Admission;
 
 mod build;
 mod core;
+mod laws;
 mod libraries;
 
 /// What is evaluated against: an object, its shared expressions, a budget.
