@@ -7,7 +7,7 @@ use super::value::{List, Map, Value};
 use super::{EvalError, Fuel};
 
 /// A value found in another, or why not. `None`: absent.
-type Found<'a> = Result<Option<Value<'a>>, EvalError>;
+pub(super) type Found<'a> = Result<Option<Value<'a>>, EvalError>;
 
 /// `operand.field`.
 pub(super) fn select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Result<Value<'a>, EvalError> {
@@ -67,7 +67,7 @@ pub(super) fn opt_index<'a>(
 }
 
 /// An optional of what was found. What is found as an optional stays one: optionals do not nest by access.
-fn optional(found: Option<Value<'_>>) -> Value<'_> {
+pub(super) fn optional(found: Option<Value<'_>>) -> Value<'_> {
     match found {
         Some(Value::Optional(inner)) => Value::Optional(inner),
         found => Value::Optional(found.map(Rc::new)),

@@ -25,15 +25,20 @@ pub fn eval<'a>(cel: &'a Cel, scope: &mut Scope<'a>) -> Result<Value<'a>> {
 
 /// The value of a node.
 pub(super) fn node<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    nested(scope, |scope| dispatch(expr, scope))
+}
+
+/// Pays for a node and goes one level deeper.
+fn nested<'a, T>(scope: &mut Scope<'a>, body: impl FnOnce(&mut Scope<'a>) -> Result<T>) -> Result<T> {
     scope.fuel.spend(1)?;
     if scope.depth >= MAX_EVAL_DEPTH {
         scope.fuel.exhaust();
         return Err(EvalError::TooDeep);
     }
     scope.depth += 1;
-    let value = dispatch(expr, scope);
+    let result = body(scope);
     scope.depth -= 1;
-    value
+    result
 }
 
 /// The value of a node that must be a boolean.
@@ -54,9 +59,7 @@ fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
         Expr::Select(operand, field) => {
             with_operand(operand, scope, |operand, fuel| access::select(operand, field, fuel))
         }
-        Expr::OptSelect(operand, field) => {
-            with_operand(operand, scope, |operand, fuel| access::opt_select(operand, field, fuel))
-        }
+        Expr::OptSelect(operand, field) => present(operand, field, scope).map(access::optional),
         Expr::Has(operand, field) => {
             with_operand(operand, scope, |operand, fuel| access::has(operand, field, fuel)).map(Value::Bool)
         }
@@ -95,6 +98,28 @@ fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
             in_const(&operand, constants, scope).map(Value::Bool)
         }
     }
+}
+
+/// What an optional expression holds, without making the optional of a chain `a.?b.?c`.
+fn held<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> access::Found<'a> {
+    if let Expr::OptSelect(operand, field) = expr {
+        return nested(scope, |scope| present(operand, field, scope));
+    }
+    match node(expr, scope)? {
+        Value::Optional(inner) => Ok(inner.map(|inner| (*inner).clone())),
+        _ => Err(EvalError::NoSuchOverload("optional")),
+    }
+}
+
+/// `operand.?field`, absent if the operand is.
+fn present<'a>(operand: &'a Expr, field: &str, scope: &mut Scope<'a>) -> access::Found<'a> {
+    if let Expr::OptSelect(..) = operand {
+        return match held(operand, scope)? {
+            Some(operand) => access::opt_select(&operand, field, &mut scope.fuel),
+            None => Ok(None),
+        };
+    }
+    with_operand(operand, scope, |operand, fuel| access::opt_select(operand, field, fuel))
 }
 
 /// Reads something out of an operand; a macro's variable is read in place.
@@ -217,12 +242,15 @@ fn call<'a>(function: Func, args: &'a [Expr], scope: &mut Scope<'a>) -> Result<V
         (Func::Equal, [left, right]) => same(left, right, scope).map(Value::Bool),
         (Func::NotEqual, [left, right]) => same(left, right, scope).map(|same| Value::Bool(!same)),
         // The alternative of an optional is evaluated only when it is needed.
-        (Func::Or | Func::OrValue, [optional, alternative]) => match node(optional, scope)? {
-            Value::Optional(None) => node(alternative, scope),
-            Value::Optional(Some(inner)) if function == Func::OrValue => Ok((*inner).clone()),
-            optional @ Value::Optional(Some(_)) => Ok(optional),
-            _ => Err(EvalError::NoSuchOverload(function.name())),
+        (Func::OrValue, [optional, alternative]) => match held(optional, scope)? {
+            Some(value) => Ok(value),
+            None => node(alternative, scope),
         },
+        (Func::Or, [optional, alternative]) => match held(optional, scope)? {
+            Some(value) => Ok(access::optional(Some(value))),
+            None => node(alternative, scope),
+        },
+        (Func::HasValue, [optional]) => held(optional, scope).map(|held| Value::Bool(held.is_some())),
         (_, []) => functions::call(function, &[], scope),
         (_, [only]) => {
             let only = node(only, scope)?;

@@ -46,7 +46,7 @@ pub enum Value<'a> {
     /// An optional; `None` is `optional.none()`.
     Optional(Option<Rc<Value<'a>>>),
     /// A Kubernetes quantity.
-    Quantity(Quantity),
+    Quantity(Rc<Quantity>),
     /// An IP address.
     Ip(IpAddr),
     /// A network.

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::rc::Rc;
 
 use super::super::value::Value;
 use super::super::{EvalError, Fuel};
@@ -45,7 +46,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
             if function == Func::IsQuantity {
                 return Ok(Value::Bool(parsed.is_some()));
             }
-            parsed.map(Value::Quantity).ok_or_else(|| {
+            parsed.map(|quantity| Value::Quantity(Rc::new(quantity))).ok_or_else(|| {
                 EvalError::invalid(format!(
                     "`{text}` is not a quantity; quantities must match the regular expression \
                      '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -86,7 +87,7 @@ fn of_two<'a>(function: Func, left: &Quantity, right: &Quantity) -> Outcome<'a> 
             } else {
                 right
             };
-            Value::Quantity(left.plus(right).ok_or(EvalError::Overflow("quantity"))?)
+            Value::Quantity(Rc::new(left.plus(right).ok_or(EvalError::Overflow("quantity"))?))
         }
         _ => return no_overload(function),
     })

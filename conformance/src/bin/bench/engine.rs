@@ -1,0 +1,174 @@
+//! Decisions over sixteen and a thousand rules, and the evaluator against the `cel` crate and against hand-written Rust.
+
+use std::collections::BTreeMap;
+
+use bailiwick_compiler::cel::{Context, Interner, Type, compile};
+use bailiwick_policy::admission::{AdmissionRequest, Namespaces, Phase, Reviewer};
+use bailiwick_policy::bundle;
+use bailiwick_policy::cel::{Env, Fuel, Loaded, Scope, Value, eval};
+use bailiwick_policy::ir::Const;
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::{
+    Action, Admission, AdmissionRule, FORMAT_VERSION, Isolation, LabelSelector, Match, Origin, PackSource,
+    Policy, ResourceRule, Subject, Unmatched, Validation,
+};
+use serde_json::json;
+
+use crate::report::Report;
+use crate::rules::{RULES, pod};
+use crate::sampling::{Candidate, interleaved, median};
+use crate::{hand_written, peer_cel};
+
+const ROUNDS: usize = 1_000;
+
+/// The bench `engine`.
+pub(crate) fn run() -> anyhow::Result<Report> {
+    let pod = pod();
+    let text = serde_json::to_vec(&pod)?;
+    let object = Json::parse(&text)?;
+    let review = serde_json::to_vec(&review(&pod))?;
+    let request = AdmissionRequest::parse(&review)?;
+    let sixteen = reviewer(16)?;
+    let thousand = reviewer(1_000)?;
+    let admission = admission(16)?;
+    let loaded = Loaded::new(&admission)?;
+    let peer = peer_cel::Rules::new(RULES.iter().map(|(_, rule)| *rule), &pod)?;
+    let decides = |reviewer: &Reviewer| {
+        let decision = reviewer.review(&request, Phase::Validate);
+        decision.allowed && decision.cells.len() == 1
+    };
+    let mut candidates = [
+        Candidate { name: "16 rules", run: Box::new(|| decides(&sixteen)) },
+        Candidate { name: "1000 rules", run: Box::new(|| decides(&thousand)) },
+        Candidate { name: "evaluator", run: Box::new(|| evaluates(&admission, &loaded, &object)) },
+        Candidate { name: "cel 0.15", run: Box::new(|| peer.allow()) },
+        Candidate { name: "hand-written", run: Box::new(|| hand_written::allows(&object)) },
+    ];
+    let samples = interleaved(&mut candidates, ROUNDS)?;
+    let [decision, many, ours, peer, hand] = samples.as_slice() else {
+        anyhow::bail!("a candidate was not measured");
+    };
+    let mut report = Report::new("engine");
+    report.versions.insert("cel".to_owned(), "0.15.0".to_owned());
+    let ratio = |over: &[f64], under: &[f64]| median(over) / median(under);
+    report.set("admission_16_rules_p50_us", median(decision) / 1e3, ROUNDS);
+    report.set("admission_1000_over_16_p50_ratio", ratio(many, decision), ROUNDS);
+    report.set("evaluator_16_rules_p50_us", median(ours) / 1e3, ROUNDS);
+    report.set("cel015_over_ours_ratio", ratio(peer, ours), ROUNDS);
+    report.set("ours_over_handwritten_ratio", ratio(ours, hand), ROUNDS);
+    report.set("pod_bytes", text.len() as f64, 1);
+    Ok(report)
+}
+
+/// Runs the expressions alone, as [`peer_cel::Rules::allow`] does.
+fn evaluates(admission: &Admission, loaded: &Loaded, object: &Json<'_>) -> bool {
+    let env = Env {
+        object,
+        old_object: None,
+        request: &Json::Null,
+        namespace_object: None,
+        params: Value::Null,
+        pack: Value::Null,
+        pod: Some(object),
+    };
+    let mut scope = Scope::new(admission, loaded, env, Fuel::new(Fuel::DEFAULT));
+    admission
+        .rules
+        .iter()
+        .flat_map(|rule| &rule.validations)
+        .all(|validation| matches!(eval(&validation.expression, &mut scope), Ok(Value::Bool(true))))
+}
+
+/// The sixteen rules, and then as many as asked for that ask about config maps.
+fn admission(count: usize) -> anyhow::Result<Admission> {
+    let mut interner = Interner::default();
+    let mut rules = Vec::with_capacity(count);
+    for number in 0..count {
+        let Some((name, source)) = RULES.get(number % RULES.len()) else { continue };
+        let (resource, kind) =
+            if number < RULES.len() { ("pods", "Pod") } else { ("configmaps", "ConfigMap") };
+        let source =
+            if number < RULES.len() { *source } else { "!has(object.data) || !('key' in object.data)" };
+        let context = Context::admission(Type::of_kind("", "v1", kind)).expecting(Type::Bool);
+        let (expression, _) = compile(source, &context, &mut interner).map_err(|errors| {
+            let messages: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
+            anyhow::anyhow!("`{source}`: {}", messages.join("; "))
+        })?;
+        rules.push(rule(&format!("{name}-{number}"), resource, expression));
+    }
+    let (shared, regexes) = interner.into_parts();
+    Ok(Admission { shared, regexes, rules })
+}
+
+fn rule(name: &str, resource: &str, expression: bailiwick_policy::ir::Cel) -> AdmissionRule {
+    let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+    AdmissionRule {
+        name: name.to_owned(),
+        origin: Origin { pack: 0, at: "spec.admission.rules".to_owned() },
+        matches: Match {
+            resources: vec![ResourceRule {
+                api_groups: list(&[""]),
+                api_versions: list(&["v1"]),
+                resources: list(&[resource]),
+                operations: list(&["CREATE", "UPDATE"]),
+            }],
+            ..Match::default()
+        },
+        pod_templates: false,
+        variables: Vec::new(),
+        validations: vec![Validation {
+            expression,
+            message: Some(format!("{name} is not met")),
+            message_expression: None,
+            reason: "Invalid".to_owned(),
+            remedy: None,
+        }],
+        mutations: Vec::new(),
+        audit_annotations: Vec::new(),
+        action: Action::Deny,
+    }
+}
+
+/// A policy of these rules that governs every pod, through the bytes of its bundle.
+fn reviewer(rules: usize) -> anyhow::Result<Reviewer> {
+    let origin = Origin { pack: 0, at: "spec.subjects".to_owned() };
+    let policy = Policy {
+        format_version: FORMAT_VERSION,
+        packs: vec![PackSource {
+            name: "bench".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: "0".repeat(64),
+            parameters_digest: "0".repeat(64),
+            parameters: Const::Map(Vec::new()),
+        }],
+        cell: "0123456789abcdef".to_owned(),
+        subject: Some(Subject {
+            namespaces: vec![LabelSelector::default()],
+            pods: vec![LabelSelector::default()],
+            exclusive: false,
+            unmatched: Unmatched::Allow,
+            from: vec![origin],
+        }),
+        isolation: Isolation::default(),
+        network: None,
+        images: Vec::new(),
+        admission: admission(rules)?,
+    };
+    let bytes = bundle::write(&policy)?;
+    let namespaces = Namespaces::new([("default".to_owned(), BTreeMap::new())].into());
+    Ok(Reviewer::new(vec![bundle::load(&bytes)?], namespaces)?)
+}
+
+fn review(pod: &serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "0df28fbd-5f5f-11e8-bc74-36e6bb280816",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "name": "web", "namespace": "default", "operation": "CREATE",
+            "userInfo": {"username": "author", "groups": ["system:authenticated"]},
+            "object": pod, "oldObject": null, "dryRun": false, "options": {}
+        }
+    })
+}

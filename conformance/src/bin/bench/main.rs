@@ -1,0 +1,39 @@
+//! Measures, and compares what was measured with the goals.
+//!
+//! `bench NAME` writes `target/bench/NAME.json` and prints its figures; it never fails because of one. `bench check` reads those files
+//! and exits 3 when a goal is missed.
+#![forbid(unsafe_code)]
+
+mod engine;
+mod hand_written;
+mod peer_cel;
+mod report;
+mod rules;
+mod sampling;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: bench engine | check";
+
+fn main() -> ExitCode {
+    let name = std::env::args().nth(1);
+    let done = match name.as_deref() {
+        Some("engine") => engine::run().and_then(|report| report.publish()),
+        Some("check") => match report::check() {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(3),
+            Err(error) => Err(error),
+        },
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The figures of one bench: their file, their table, their goals.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+/// What one bench measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) name: String,
+    /// Figures by key; a key ends in its unit or in `_ratio`.
+    pub(crate) metrics: BTreeMap<String, f64>,
+    /// Of how many samples each figure was made.
+    pub(crate) samples: BTreeMap<String, usize>,
+    pub(crate) machine: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// Bench, key, goal.
+const GOALS: &[(&str, &str, Goal)] = &[
+    ("compile", "five_packs_cold_ms", Goal::AtMost(150.0)),
+    ("compile", "pack_100_rules_ms", Goal::AtMost(1000.0)),
+    ("compile", "check_1000_manifests_ms", Goal::AtMost(300.0)),
+    ("compile", "check_rss_mb", Goal::AtMost(60.0)),
+    ("engine", "admission_16_rules_p50_us", Goal::AtMost(10.0)),
+    ("engine", "admission_1000_over_16_p50_ratio", Goal::AtMost(2.0)),
+    ("engine", "cel015_over_ours_ratio", Goal::AtLeast(4.0)),
+    ("engine", "ours_over_handwritten_ratio", Goal::AtMost(3.0)),
+    ("webhook", "one_client_p50_ms", Goal::AtMost(0.15)),
+    ("webhook", "one_client_p99_ms", Goal::AtMost(0.5)),
+    ("webhook", "max_rps_one_core", Goal::AtLeast(8000.0)),
+    ("webhook", "real_review_cpu_ms", Goal::AtMost(0.15)),
+    ("webhook", "p50_ms_at_2000rps", Goal::AtMost(0.3)),
+    ("webhook", "p99_ms_at_2000rps", Goal::AtMost(2.0)),
+    ("webhook", "p99_1000_over_16_rules_ratio", Goal::AtMost(2.0)),
+    ("webhook", "rss_mb_16_rules", Goal::AtMost(40.0)),
+    ("webhook", "rss_mb_1000_rules", Goal::AtMost(150.0)),
+];
+
+impl Goal {
+    fn is_met(self, figure: f64) -> bool {
+        match self {
+            Self::AtMost(bound) => figure <= bound,
+            Self::AtLeast(bound) => figure >= bound,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::AtMost(bound) => format!("at most {bound}"),
+            Self::AtLeast(bound) => format!("at least {bound}"),
+        }
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench")
+}
+
+impl Report {
+    pub(crate) fn new(name: &str) -> Self {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let machine =
+            [("cpu", model.trim_start_matches(['\t', ' ', ':']).to_owned()), ("cores", cores.to_string())];
+        let versions = [("bailiwick", env!("CARGO_PKG_VERSION").to_owned())];
+        let named = |(key, value): (&str, String)| (key.to_owned(), value);
+        Self {
+            name: name.to_owned(),
+            metrics: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            machine: machine.map(named).into(),
+            versions: versions.map(named).into(),
+        }
+    }
+
+    pub(crate) fn set(&mut self, key: &str, figure: f64, samples: usize) {
+        self.metrics.insert(key.to_owned(), figure);
+        self.samples.insert(key.to_owned(), samples);
+    }
+
+    /// Writes the file and prints the table.
+    pub(crate) fn publish(&self) -> anyhow::Result<()> {
+        let directory = directory();
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let path = directory.join(format!("{}.json", self.name));
+        std::fs::write(&path, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        for (key, figure) in &self.metrics {
+            let goal = goal(&self.name, key).map(|goal| format!("goal: {}", goal.text())).unwrap_or_default();
+            println!("{key:40} {figure:>12.3}   {goal}");
+        }
+        Ok(())
+    }
+}
+
+fn goal(bench: &str, key: &str) -> Option<Goal> {
+    GOALS.iter().find(|(of, named, _)| *of == bench && *named == key).map(|(_, _, goal)| *goal)
+}
+
+/// Compares all files with the goals; whether none is missed. A goal without a figure is a missed one.
+pub(crate) fn check() -> anyhow::Result<bool> {
+    let mut reports: BTreeMap<&str, Report> = BTreeMap::new();
+    let mut all_met = true;
+    for (bench, key, goal) in GOALS {
+        if !reports.contains_key(bench) {
+            let path = directory().join(format!("{bench}.json"));
+            let text = std::fs::read(&path)
+                .with_context(|| format!("cannot read {}: run `make bench` first", path.display()))?;
+            reports.insert(bench, serde_json::from_slice(&text)?);
+        }
+        let figure = reports.get(bench).and_then(|report| report.metrics.get(*key));
+        let met = figure.is_some_and(|figure| goal.is_met(*figure));
+        let shown = figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.3}"));
+        println!("{} {bench} {key} {shown} ({})", if met { "met   " } else { "MISSED" }, goal.text());
+        all_met &= met;
+    }
+    Ok(all_met)
+}

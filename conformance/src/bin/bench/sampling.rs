@@ -1,0 +1,52 @@
+//! Timing of several things against each other: interleaved, in random order, percentiles from raw samples.
+
+use std::time::Instant;
+
+/// One thing to time.
+pub(crate) struct Candidate<'c> {
+    pub(crate) name: &'static str,
+    /// Runs it once; what it gives is checked before anything is timed.
+    pub(crate) run: Box<dyn FnMut() -> bool + 'c>,
+}
+
+/// How often a candidate runs for one sample, so that a sample is long against the clock's reading.
+const RUNS_PER_SAMPLE: u32 = 20;
+
+/// Times all candidates `rounds` times, each once in a round, the order of every round drawn anew. Gives nanoseconds for one
+/// run, sorted, in the order of the candidates.
+pub(crate) fn interleaved(candidates: &mut [Candidate<'_>], rounds: usize) -> anyhow::Result<Vec<Vec<f64>>> {
+    for candidate in candidates.iter_mut() {
+        anyhow::ensure!((candidate.run)(), "`{}` does not give the expected verdict", candidate.name);
+        (0..200).for_each(|_| {
+            std::hint::black_box((candidate.run)());
+        });
+    }
+    let mut samples: Vec<Vec<f64>> = candidates.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..rounds {
+        order.sort_by_cached_key(|_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        });
+        for at in &order {
+            let (Some(candidate), Some(samples)) = (candidates.get_mut(*at), samples.get_mut(*at)) else {
+                continue;
+            };
+            let start = Instant::now();
+            for _ in 0..RUNS_PER_SAMPLE {
+                std::hint::black_box((candidate.run)());
+            }
+            samples.push(start.elapsed().as_nanos() as f64 / f64::from(RUNS_PER_SAMPLE));
+        }
+    }
+    samples.iter_mut().for_each(|samples| samples.sort_by(f64::total_cmp));
+    Ok(samples)
+}
+
+/// The middle of sorted samples.
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+}
