@@ -20,13 +20,17 @@ pub(super) fn select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> R
     }
 }
 
-/// `operand.?field`.
-pub(super) fn opt_select<'a>(
-    operand: &Value<'a>,
-    field: &str,
-    fuel: &mut Fuel,
-) -> Result<Value<'a>, EvalError> {
-    Ok(optional(find_field(operand, field, fuel)?))
+/// `operand.?field`, not yet made an optional: chains and `orValue` need none, and making one allocates. What is found as an
+/// optional stays the same one.
+pub(super) fn opt_select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Found<'a> {
+    let found = match operand {
+        Value::Map(Map::Json(map)) => map.get(field).map(Value::from),
+        _ => find_field(operand, field, fuel)?,
+    };
+    Ok(match found {
+        Some(Value::Optional(inner)) => inner.map(|inner| (*inner).clone()),
+        found => found,
+    })
 }
 
 /// `has(operand.field)`.

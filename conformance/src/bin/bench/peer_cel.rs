@@ -103,7 +103,16 @@ impl<'o> Rules<'o> {
             .collect::<anyhow::Result<_>>()?;
         let mut context = Context::with_env(env);
         context.add_variable_as_val("object", convert(object));
-        Ok(Self { programs, context })
+        let rules = Self { programs, context };
+        for program in &rules.programs {
+            let verdict = program.execute(&rules.context);
+            anyhow::ensure!(
+                matches!(verdict, Ok(Value::Bool(true))),
+                "{:?}: {verdict:?}",
+                program.expression()
+            );
+        }
+        Ok(rules)
     }
 
     /// Whether every rule is true.
