@@ -7,10 +7,19 @@
 #![forbid(unsafe_code)]
 
 pub mod cel;
+mod chain;
 pub mod check;
 pub mod diagnostic;
 pub mod emit;
+pub mod fragments;
+pub mod library;
+pub mod lock;
 pub mod meet;
-pub mod reach;
-pub mod source;
 pub mod namespaces;
+pub mod parameters;
+pub mod policy_test;
+pub mod reach;
+pub mod resolve;
+pub mod schema_check;
+pub mod source;
+pub mod yaml;

@@ -171,12 +171,7 @@ closed! {
         /// HTTP 413.
         RequestEntityTooLarge = "RequestEntityTooLarge",
     }
-}
-
-impl Default for Reason {
-    fn default() -> Self {
-        Self::Invalid
-    }
+    default Invalid
 }
 
 /// What is written into an object: a field, or what an expression gives. Must be idempotent.
@@ -252,10 +247,5 @@ closed! {
         /// It is recorded in the audit annotations.
         Audit = "Audit",
     }
-}
-
-impl Default for Action {
-    fn default() -> Self {
-        Self::Deny
-    }
+    default Deny
 }

@@ -139,12 +139,7 @@ closed! {
         /// SCTP.
         Sctp = "SCTP",
     }
-}
-
-impl Default for Protocol {
-    fn default() -> Self {
-        Self::Tcp
-    }
+    default Tcp
 }
 
 closed! {
@@ -200,12 +195,7 @@ closed! {
         /// Nothing.
         Any = "Any",
     }
-}
-
-impl Default for ImageDigest {
-    fn default() -> Self {
-        Self::Required
-    }
+    default Required
 }
 
 /// Evidence that an image must have.

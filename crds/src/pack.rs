@@ -25,9 +25,9 @@ use crate::tools::Tools;
     derive = "PartialEq",
     shortname = "pack",
     category = "bailiwick",
-    printcolumn(name = "Pack", type_ = "string", json_path = ".spec.pack"),
-    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
-    printcolumn(name = "Description", type_ = "string", json_path = ".spec.description")
+    printcolumn = r#"{"name": "Pack", "type": "string", "jsonPath": ".spec.pack"}"#,
+    printcolumn = r#"{"name": "Version", "type": "string", "jsonPath": ".spec.version"}"#,
+    printcolumn = r#"{"name": "Description", "type": "string", "jsonPath": ".spec.description"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyPackSpec {
@@ -214,12 +214,7 @@ closed! {
         /// Refused.
         Deny = "Deny",
     }
-}
-
-impl Default for Unmatched {
-    fn default() -> Self {
-        Self::Allow
-    }
+    default Allow
 }
 
 /// How governed pods are isolated.

@@ -98,12 +98,7 @@ closed! {
         /// A connection is opened.
         Connect = "CONNECT",
     }
-}
-
-impl Default for CaseOperation {
-    fn default() -> Self {
-        Self::Create
-    }
+    default Create
 }
 
 /// A namespace.

@@ -51,12 +51,7 @@ closed! {
         /// A pod without one is refused.
         Required = "Required",
     }
-}
-
-impl Default for UserNamespace {
-    fn default() -> Self {
-        Self::Optional
-    }
+    default Optional
 }
 
 closed! {
@@ -67,12 +62,7 @@ closed! {
         /// It may make cgroups of its own.
         Writable = "Writable",
     }
-}
-
-impl Default for Cgroup {
-    fn default() -> Self {
-        Self::ReadOnly
-    }
+    default ReadOnly
 }
 
 /// Resources of one pod.
@@ -146,12 +136,7 @@ closed! {
         /// One session.
         Session = "Session",
     }
-}
-
-impl Default for Lifetime {
-    fn default() -> Self {
-        Self::Call
-    }
+    default Call
 }
 
 /// What a sandbox sees of files.
@@ -218,12 +203,7 @@ closed! {
         /// That of the sandbox's own processes.
         Own = "Own",
     }
-}
-
-impl Default for Proc {
-    fn default() -> Self {
-        Self::None
-    }
+    default None
 }
 
 /// What a sandbox may connect to.

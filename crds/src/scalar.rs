@@ -23,12 +23,20 @@ const VERSION_PATTERN: &str =
 const PARAMETER_TYPE_PATTERN: &str =
     "^(string|quantity|duration|int|bool|list\\((string|int)\\)|enum\\([^,()]+(,[^,()]+)*\\))$";
 
+/// A text as YAML has it: quantities may be written as numbers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(i64),
+    Text(String),
+}
+
 /// Declares a text with a form of its own.
 macro_rules! text {
     ($(#[doc = $doc:literal])* $name:ident, { $($schema:tt)* }) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[serde(from = "Written", into = "String")]
         pub struct $name(pub String);
 
         impl $name {
@@ -42,6 +50,21 @@ macro_rules! text {
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
                 out.write_str(&self.0)
+            }
+        }
+
+        impl From<Written> for $name {
+            fn from(written: Written) -> Self {
+                match written {
+                    Written::Text(text) => Self(text),
+                    Written::Number(number) => Self(number.to_string()),
+                }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
             }
         }
 
@@ -98,6 +121,7 @@ macro_rules! closed {
     (
         $(#[doc = $doc:literal])*
         pub enum $name:ident { $($(#[doc = $about:literal])* $variant:ident = $wire:literal,)+ }
+        $(default $default:ident)?
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -114,6 +138,14 @@ macro_rules! closed {
                 }
             }
         }
+
+        $(
+            impl Default for $name {
+                fn default() -> Self {
+                    Self::$default
+                }
+            }
+        )?
 
         impl schemars::JsonSchema for $name {
             fn inline_schema() -> bool {

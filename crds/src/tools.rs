@@ -162,12 +162,7 @@ closed! {
         /// Yes; what it reads is recorded.
         Stream = "Stream",
     }
-}
-
-impl Default for Stdin {
-    fn default() -> Self {
-        Self::Forbidden
-    }
+    default Forbidden
 }
 
 /// People decide.
@@ -284,12 +279,7 @@ closed! {
         /// Those of one session.
         Session = "Session",
     }
-}
-
-impl Default for Scope {
-    fn default() -> Self {
-        Self::Subject
-    }
+    default Subject
 }
 
 closed! {
@@ -427,12 +417,7 @@ closed! {
         /// When tools are listed.
         List = "List",
     }
-}
-
-impl Default for Phase {
-    fn default() -> Self {
-        Self::Call
-    }
+    default Call
 }
 
 closed! {
@@ -443,10 +428,5 @@ closed! {
         /// It is only recorded.
         Shadow = "Shadow",
     }
-}
-
-impl Default for Mode {
-    fn default() -> Self {
-        Self::Enforce
-    }
+    default Enforce
 }

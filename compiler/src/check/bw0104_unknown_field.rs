@@ -6,8 +6,8 @@
 //!   netwrok: {egress: []}      # unknown field `netwrok`
 //! ```
 //!
-//! Write the field's right name; the help line gives the nearest one that may stand there. `docs/formats/pack.md`
-//! lists them all.
+//! Write the right name; the help line gives the nearest one that may stand there. `docs/formats/pack.md` lists
+//! them all.
 
 use crate::diagnostic::{Code, Severity};
 

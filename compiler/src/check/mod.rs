@@ -17,11 +17,38 @@ macro_rules! codes {
 
 // Syntax and schema.
 codes! { SYNTAX:
+    bw0101_invalid_yaml,
+    bw0102_duplicate_key,
+    bw0103_limit_exceeded,
     bw0104_unknown_field,
+    bw0105_not_utf8,
+    bw0106_boolean_key,
+    bw0107_wrong_type,
+    bw0108_missing_field,
+    bw0109_unknown_word,
+    bw0110_bad_form,
+    bw0111_out_of_range,
+    bw0112_duplicate_name,
+    bw0113_members,
+    bw0114_wrong_document,
+    bw0115_object_name,
 }
 
 // References and composition.
 codes! { COMPOSITION:
+    bw0201_fragment_clash,
+    bw0202_unknown_parameter,
+    bw0203_parameter_domain,
+    bw0204_bad_parameter,
+    bw0205_not_bindable,
+    bw0206_unset_parameter,
+    bw0207_unknown_pack,
+    bw0208_no_version,
+    bw0209_lock_missing,
+    bw0210_lock_stale,
+    bw0211_lock_digest,
+    bw0212_extends_cycle,
+    bw0213_parameter_place,
 }
 
 // CEL and Rego.
@@ -38,6 +65,7 @@ codes! { TARGETS:
 
 // No effect.
 codes! { EFFECT:
+    bw0601_unused_parameter,
 }
 
 // Risky.

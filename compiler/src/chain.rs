@@ -1,0 +1,246 @@
+//! The packs that a pack extends, found, locked and read, parents first.
+
+use std::collections::BTreeMap;
+
+use bailiwick_crds::pack::{Extends, PolicyPackSpec};
+use semver::{Version, VersionReq};
+
+use crate::check::{
+    bw0207_unknown_pack, bw0208_no_version, bw0209_lock_missing, bw0210_lock_stale, bw0211_lock_digest,
+    bw0212_extends_cycle,
+};
+use crate::diagnostic::{Code, Diagnostic, FieldPath};
+use crate::library::Library;
+use crate::lock::{self, Lock};
+use crate::parameters::{Choice, Values};
+use crate::resolve::{Locking, Read, ResolvedPack, read};
+use crate::schema_check::nearest;
+use crate::source::{PackSources, SourceFile};
+use crate::yaml::SourceMap;
+
+/// How deep packs may extend one another.
+const MAX_DEPTH: usize = 32;
+/// How many packs a chain may hold.
+const MAX_PACKS: usize = 256;
+
+/// A chain in the making.
+pub(crate) struct Chain<'a> {
+    library: &'a dyn Library,
+    locking: Locking,
+    lock: Option<Lock>,
+    lock_is_broken: bool,
+    packs: Vec<ResolvedPack>,
+    /// Versions taken so far, by name, with who asked.
+    taken: BTreeMap<String, (Version, String)>,
+    /// Names from the root to the pack that is being read.
+    path: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// The pack that extends, while its parents are looked for.
+struct Child<'a> {
+    pack: Option<&'a str>,
+    map: &'a SourceMap,
+    at: FieldPath,
+}
+
+impl Child<'_> {
+    fn report(&self, code: Code, member: &str, message: String) -> Diagnostic {
+        let mut found = Diagnostic::new(code, self.at.member(member), message).in_pack(self.pack.map(str::to_owned));
+        self.map.locate(&mut found);
+        found
+    }
+}
+
+impl<'a> Chain<'a> {
+    pub(crate) fn new(library: &'a dyn Library, locking: Locking, file: Option<&SourceFile>) -> Self {
+        let (lock, diagnostics) = match file.filter(|_| locking == Locking::Enforce) {
+            Some(file) => lock::read(file),
+            None => (None, Vec::new()),
+        };
+        let lock_is_broken = !diagnostics.is_empty();
+        Self {
+            library,
+            locking,
+            lock,
+            lock_is_broken,
+            packs: Vec::new(),
+            taken: BTreeMap::new(),
+            path: Vec::new(),
+            diagnostics,
+        }
+    }
+
+    /// Reads the pack under compilation and everything above it.
+    pub(crate) fn root(&mut self, sources: &PackSources, chosen: &Values, place: &dyn Fn(&str) -> Choice) {
+        self.pack(sources, None, chosen, place);
+        let Some(lock) = self.lock.take() else { return };
+        if !crate::diagnostic::has_errors(&self.diagnostics) {
+            let taken = &self.taken;
+            let mut surplus = lock::surplus(&lock, |name| taken.contains_key(name));
+            if let Some(root) = self.packs.last() {
+                surplus.iter_mut().for_each(|found| root.map.locate(found));
+            }
+            self.diagnostics.extend(surplus);
+        }
+    }
+
+    pub(crate) fn finish(self) -> (Vec<ResolvedPack>, Vec<Diagnostic>) {
+        (self.packs, self.diagnostics)
+    }
+
+    /// Reads a pack after its parents; gives its index.
+    fn pack(
+        &mut self,
+        sources: &PackSources,
+        pack: Option<&str>,
+        chosen: &Values,
+        place: &dyn Fn(&str) -> Choice,
+    ) -> Option<usize> {
+        let Read { digest, parameters, spec, version, map, diagnostics } = match read(sources, pack, chosen, place) {
+            Ok(read) => read,
+            Err(diagnostics) => {
+                self.diagnostics.extend(diagnostics);
+                return None;
+            }
+        };
+        self.diagnostics.extend(diagnostics);
+        if let Some(locked) = pack.and_then(|name| self.lock.as_ref()?.get(name)).filter(|locked| locked.digest != digest)
+        {
+            let message = format!(
+                "`{}` {version} has changed: its digest is {digest}, `pack.lock` says {}",
+                spec.pack, locked.digest
+            );
+            self.diagnostics.push(
+                Diagnostic::new(bw0211_lock_digest::CODE, FieldPath::spec(), message)
+                    .in_pack(pack.map(str::to_owned))
+                    .with_help("find out who changed it; a wanted change needs a new version"),
+            );
+        }
+        let found = self.packs.iter().position(|known| {
+            known.name == spec.pack && known.version == version && known.parameters == parameters
+        });
+        if found.is_some() {
+            return found;
+        }
+        self.path.push(spec.pack.clone());
+        let extends = self.parents(&spec, pack, &map);
+        self.path.pop();
+        let name = spec.pack.clone();
+        self.packs.push(ResolvedPack { name, version, digest, parameters, spec, map, rego: sources.rego.clone(), extends });
+        Some(self.packs.len() - 1)
+    }
+
+    fn parents(&mut self, spec: &PolicyPackSpec, pack: Option<&str>, map: &SourceMap) -> Vec<usize> {
+        if pack.is_none()
+            && !spec.extends.is_empty()
+            && self.locking == Locking::Enforce
+            && self.lock.is_none()
+            && !self.lock_is_broken
+        {
+            let at = FieldPath::spec().member("extends");
+            let mut found =
+                Diagnostic::new(bw0209_lock_missing::CODE, at, "the pack extends others and has no `pack.lock`")
+                    .with_help("run `bailiwick compile --lock` and commit `pack.lock`");
+            map.locate(&mut found);
+            self.diagnostics.push(found);
+        }
+        let mut parents = Vec::new();
+        for (index, entry) in spec.extends.iter().enumerate() {
+            let child = Child { pack, map, at: FieldPath::spec().member("extends").index(index) };
+            parents.extend(self.parent(entry, &child));
+        }
+        parents.sort_unstable();
+        parents.dedup();
+        parents
+    }
+
+    fn parent(&mut self, entry: &Extends, child: &Child<'_>) -> Option<usize> {
+        if self.path.contains(&entry.name) {
+            let circle: Vec<_> = self.path.iter().chain([&entry.name]).map(|name| format!("`{name}`")).collect();
+            let message = format!("packs extend each other in a circle: {}", circle.join(" → "));
+            self.diagnostics.push(child.report(bw0212_extends_cycle::CODE, "name", message));
+            return None;
+        }
+        if self.path.len() >= MAX_DEPTH || self.packs.len() >= MAX_PACKS {
+            let message = format!("more than {MAX_DEPTH} packs deep, or more than {MAX_PACKS} packs");
+            self.diagnostics.push(child.report(bw0212_extends_cycle::CODE, "name", message));
+            return None;
+        }
+        let version = self.version(entry, child)?;
+        let Some(sources) = self.library.sources(&entry.name, &version) else {
+            let message = format!("the library cannot give `{}` {version}", entry.name);
+            self.diagnostics.push(child.report(bw0207_unknown_pack::CODE, "name", message));
+            return None;
+        };
+        let at = child.at.member("parameters");
+        let pack = child.pack.map(str::to_owned);
+        let place = move |name: &str| Choice { pack: pack.clone(), at: at.member(name) };
+        let before = self.diagnostics.len();
+        let index = self.pack(&sources, Some(&entry.name), &entry.parameters, &place);
+        // Choices stand in the child, which alone knows their bytes.
+        for found in self.diagnostics.iter_mut().skip(before).filter(|found| found.pack.as_deref() == child.pack) {
+            child.map.locate(found);
+        }
+        index
+    }
+
+    /// The version of a parent: the locked one, or the newest that will do.
+    fn version(&mut self, entry: &Extends, child: &Child<'_>) -> Option<Version> {
+        let requirement = VersionReq::parse(entry.version.as_str()).ok()?;
+        if let Some((version, by)) = self.taken.get(&entry.name) {
+            if requirement.matches(version) {
+                return Some(version.clone());
+            }
+            let message = format!("`{}` {requirement} is asked for here, and {version} was taken for `{by}`", entry.name);
+            self.diagnostics.push(child.report(bw0208_no_version::CODE, "version", message));
+            return None;
+        }
+        let available = self.library.versions(&entry.name);
+        if available.is_empty() {
+            let names = self.library.names();
+            let near = nearest(&entry.name, names.iter().map(String::as_str));
+            let mut found =
+                child.report(bw0207_unknown_pack::CODE, "name", format!("the library has no pack `{}`", entry.name));
+            found.help = near.map(|near| format!("did you mean `{near}`?"));
+            self.diagnostics.push(found);
+            return None;
+        }
+        let version = match (&self.lock, self.library.newest(&entry.name, &requirement)) {
+            (Some(lock), newest) => match lock.get(&entry.name) {
+                Some(locked) if requirement.matches(&locked.version) && available.contains(&locked.version) => {
+                    locked.version.clone()
+                }
+                locked => {
+                    let said = match locked {
+                        None => format!("`pack.lock` does not name `{}`", entry.name),
+                        Some(locked) if requirement.matches(&locked.version) => {
+                            format!("`pack.lock` names `{}` {}, which the library does not hold", entry.name, locked.version)
+                        }
+                        Some(locked) => format!(
+                            "`pack.lock` names `{}` {}, which is not {requirement}",
+                            entry.name, locked.version
+                        ),
+                    };
+                    let found = child.report(bw0210_lock_stale::CODE, "version", said);
+                    let help = if newest.is_some() { "run `bailiwick compile --lock`" } else { "no version of the library will do" };
+                    self.diagnostics.push(found.with_help(help));
+                    return None;
+                }
+            },
+            (None, Some(newest)) => newest,
+            (None, None) => {
+                let mut all: Vec<_> = available;
+                all.sort();
+                let all: Vec<_> = all.iter().map(|version| format!("`{version}`")).collect();
+                let message = format!("no version of `{}` is {requirement}", entry.name);
+                let found = child.report(bw0208_no_version::CODE, "version", message);
+                self.diagnostics.push(found.with_help(format!("the library holds {}", all.join(", "))));
+                return None;
+            }
+        };
+        let by = self.path.last().cloned().unwrap_or_default();
+        self.taken.insert(entry.name.clone(), (version.clone(), by));
+        Some(version)
+    }
+}

@@ -1,0 +1,13 @@
+//! The field takes one of a closed set of words, and this is none of them. Words are written in PascalCase, as in
+//! Kubernetes.
+//!
+//! ```yaml
+//! podSecurity: {level: restrictd, version: v1.36}
+//! ```
+//!
+//! Write one of the words that the help line names.
+
+use crate::diagnostic::{Code, Severity};
+
+/// Unknown word.
+pub const CODE: Code = Code::new("BW0109", "unknown word", Severity::Error, include_str!("bw0109_unknown_word.rs"));

@@ -1,0 +1,53 @@
+//! Where the packs come from that a pack extends. Reading folders or registries is the caller's: the compiler asks.
+
+use std::collections::BTreeMap;
+
+use semver::{Version, VersionReq};
+
+use crate::source::PackSources;
+
+/// Packs by name and version.
+pub trait Library {
+    /// The versions that are there of a pack, in any order; none for an unknown pack.
+    fn versions(&self, name: &str) -> Vec<Version>;
+
+    /// The files of one version.
+    fn sources(&self, name: &str, version: &Version) -> Option<PackSources>;
+
+    /// Names of all packs, for help with a misspelt one.
+    fn names(&self) -> Vec<String>;
+
+    /// The newest version that a requirement takes.
+    fn newest(&self, name: &str, requirement: &VersionReq) -> Option<Version> {
+        self.versions(name).into_iter().filter(|version| requirement.matches(version)).max()
+    }
+}
+
+/// A library in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLibrary {
+    packs: BTreeMap<String, BTreeMap<Version, PackSources>>,
+}
+
+impl MemoryLibrary {
+    /// Adds a pack under the name and version that its text states; whatever was there under them is replaced and returned.
+    /// Sources that state neither are not added.
+    pub fn add(&mut self, sources: PackSources) -> Option<PackSources> {
+        let (name, version) = crate::resolve::identity(&sources)?;
+        self.packs.entry(name).or_default().insert(version, sources)
+    }
+}
+
+impl Library for MemoryLibrary {
+    fn versions(&self, name: &str) -> Vec<Version> {
+        self.packs.get(name).into_iter().flatten().map(|(version, _)| version.clone()).collect()
+    }
+
+    fn sources(&self, name: &str, version: &Version) -> Option<PackSources> {
+        self.packs.get(name)?.get(version).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.packs.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,492 @@
+//! From bytes to trees, within limits.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
+
+use super::{Entry, Node, Span, Text, Value};
+use crate::check::{
+    bw0101_invalid_yaml, bw0102_duplicate_key, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key,
+};
+use crate::diagnostic::{Diagnostic, FieldPath, Place};
+
+/// What a file may cost to read. Beyond it the file is refused, in bounded time and memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Depth of nesting.
+    pub depth: usize,
+    /// Keys and values, aliases followed.
+    pub nodes: usize,
+    /// Documents in one file.
+    pub documents: usize,
+}
+
+impl Limits {
+    /// For a pack: twice what an API server stores in one object (1.5 MiB), and room for 10,000 rules.
+    pub const PACK: Self = Self { bytes: 4 << 20, depth: 64, nodes: 1_000_000, documents: 64 };
+    /// For manifests: a rendered chart holds hundreds of objects.
+    pub const MANIFESTS: Self = Self { bytes: 16 << 20, depth: 64, nodes: 2_000_000, documents: 10_000 };
+}
+
+/// Reads every document of a file; empty ones are left out. `file` is the index that the spans will carry.
+///
+/// Findings have their places already. Errors mean that no document is given.
+#[must_use]
+pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<Node>, Text, Vec<Diagnostic>) {
+    let empty = || Text { name: name.to_owned(), text: String::new() };
+    if bytes.len() > limits.bytes {
+        let message = format!("`{name}` has {} bytes; {} are read at most", bytes.len(), limits.bytes);
+        return (Vec::new(), empty(), vec![whole_file(bw0103_limit_exceeded::CODE, name, message)]);
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            let message = format!("`{name}` is not UTF-8: byte {at} is 0x{byte:02x}");
+            let diagnostic = whole_file(bw0105_not_utf8::CODE, name, message);
+            return (Vec::new(), empty(), vec![diagnostic.with_help("save the file as UTF-8")]);
+        }
+    };
+    let source = Text { name: name.to_owned(), text: text.to_owned() };
+    match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options(limits)) {
+        Err(error) => (Vec::new(), source.clone(), vec![explain(&error, &source, limits)]),
+        Ok(raws) => {
+            let mut reader = Reader { file, source: &source, diagnostics: Vec::new() };
+            let nodes = raws.into_iter().map(|raw| reader.node(raw, &FieldPath::root())).collect();
+            let diagnostics = reader.diagnostics;
+            (nodes, source, diagnostics)
+        }
+    }
+}
+
+fn whole_file(code: crate::diagnostic::Code, name: &str, message: String) -> Diagnostic {
+    Diagnostic::new(code, FieldPath::root(), message).with_place(Place { file: name.to_owned(), bytes: 0..0 })
+}
+
+fn options(limits: &Limits) -> serde_saphyr::Options {
+    let mut options = serde_saphyr::Options::default();
+    options.legacy_octal_numbers = true;
+    options.duplicate_keys = DuplicateKeyPolicy::Error;
+    options.reject_unsupported_tags = true;
+    options.with_snippet = false;
+    let mut budget = serde_saphyr::budget::Budget::default();
+    budget.max_depth = limits.depth;
+    budget.flow_nesting_limit = limits.depth;
+    budget.max_nodes = limits.nodes;
+    budget.max_events = limits.nodes.saturating_mul(3);
+    budget.max_documents = limits.documents;
+    budget.max_aliases = 1_000;
+    budget.max_anchors = 1_000;
+    budget.max_merge_keys = 1_000;
+    budget.max_total_scalar_bytes = limits.bytes.saturating_mul(2);
+    budget.max_recorded_anchor_events = 100_000;
+    budget.max_recorded_anchor_bytes = limits.bytes.saturating_mul(2);
+    options.budget = Some(budget);
+    options.alias_limits.max_total_replayed_events = 100_000;
+    options.alias_limits.max_alias_expansions_per_anchor = 1_000;
+    options
+}
+
+/// A value as serde-saphyr gives it.
+enum Raw {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        Raw::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw, E> {
+        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
+    }
+
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Raw, E> {
+        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Raw, E> {
+        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        // kubectl sends JSON, and Go writes a float without fraction as an integer.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        #[expect(clippy::cast_possible_truncation, reason = "integral and within 2^53")]
+        Ok(if value.fract() == 0.0 && value.abs() <= EXACT { Raw::Int(value as i64) } else { Raw::Float(value) })
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Str(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
+        Ok(Raw::Str(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+fn too_large(value: impl fmt::Display) -> String {
+    format!("integer `{value}` is beyond 64 bits with sign")
+}
+
+/// Turns what serde-saphyr gives into nodes.
+struct Reader<'a> {
+    file: u32,
+    source: &'a Text,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn span(&self, location: serde_saphyr::Location) -> Span {
+        let range = bytes(location, &self.source.text);
+        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span { file: self.file, start: index(range.start), end: index(range.end) }
+    }
+
+    fn written(&self, span: Span) -> &str {
+        self.source.text.get(span.range()).unwrap_or_default()
+    }
+
+    /// Makes a container reach to the end of its last child, where that lies after its beginning (an alias does not), and
+    /// to its closing bracket.
+    fn cover(&self, span: &mut Span, last: Option<Span>) {
+        if let Some(last) = last.filter(|last| last.start >= span.start) {
+            span.end = span.end.max(last.end);
+        }
+        let close = match self.source.text.get(span.start as usize..).and_then(|text| text.chars().next()) {
+            Some('[') => ']',
+            Some('{') => '}',
+            _ => return,
+        };
+        let rest = self.source.text.get(span.end as usize..).unwrap_or_default();
+        let blank = rest.len() - rest.trim_start_matches([' ', '\n', '\r', ',']).len();
+        if rest.get(blank..).is_some_and(|rest| rest.starts_with(close)) {
+            span.end = span.end.saturating_add(u32::try_from(blank).unwrap_or(0)).saturating_add(1);
+        }
+    }
+
+    fn node(&mut self, raw: Spanned<Raw>, at: &FieldPath) -> Node {
+        let mut span = self.span(raw.defined);
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            // serde-saphyr takes any mixture of cases; kubectl reads those as texts.
+            Raw::Bool(value) => match self.written(span) {
+                written if is_boolean(written) || written.starts_with('!') => Value::Bool(value),
+                written => Value::Str(written.to_owned()),
+            },
+            Raw::Int(value) => Value::Int(value),
+            Raw::Float(value) => Value::Float(value),
+            Raw::Str(text) => Value::Str(text),
+            Raw::List(items) => {
+                let items: Vec<_> =
+                    items.into_iter().enumerate().map(|(index, item)| self.node(item, &at.index(index))).collect();
+                self.cover(&mut span, items.last().map(|item| item.span));
+                Value::List(items)
+            }
+            Raw::Map(entries) => {
+                let entries: Vec<_> = entries.into_iter().map(|(key, value)| self.entry(key, value, at)).collect();
+                self.cover(&mut span, entries.last().map(|entry| entry.value.span));
+                Value::Map(entries)
+            }
+        };
+        Node { value, span, parameter: None }
+    }
+
+    fn entry(&mut self, key: Spanned<String>, value: Spanned<Raw>, at: &FieldPath) -> Entry {
+        let key_span = self.span(key.defined);
+        let here = at.member(key.value.as_str());
+        // A quoted key is written with its quotes, and so never equals a word.
+        if is_boolean(self.written(key_span)) && !matches!(key.value.as_str(), "true" | "false") {
+            let word = &key.value;
+            let means = matches!(word.to_ascii_lowercase().as_str(), "y" | "yes" | "on" | "true");
+            let place = Place { file: self.source.name.clone(), bytes: key_span.range() };
+            let message = format!("key `{word}` is a boolean in YAML: kubectl reads it as `\"{means}\"`");
+            self.diagnostics.push(
+                Diagnostic::new(bw0106_boolean_key::CODE, here.clone(), message)
+                    .about_key()
+                    .with_help(format!("write `\"{word}\"`"))
+                    .with_place(place),
+            );
+        }
+        Entry { value: self.node(value, &here), key: key.value, key_span }
+    }
+}
+
+/// The words that YAML 1.1 as kubectl reads it takes for booleans.
+fn is_boolean(word: &str) -> bool {
+    const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
+    WORDS.iter().any(|known| {
+        let upper = known.to_ascii_uppercase();
+        let capital: String = upper.chars().take(1).chain(known.chars().skip(1)).collect();
+        word == *known || word == upper || word == capital
+    })
+}
+
+fn bytes(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
+    let span = location.span();
+    let start = usize::try_from(span.byte_offset().unwrap_or(0)).unwrap_or(0).min(text.len());
+    let len = usize::try_from(span.byte_len().unwrap_or(0)).unwrap_or(0);
+    start..start.saturating_add(len).min(text.len())
+}
+
+/// A diagnostic for what serde-saphyr refused.
+fn explain(error: &Error, source: &Text, limits: &Limits) -> Diagnostic {
+    let error = error.without_snippet();
+    let (code, message, help) = match error {
+        Error::DuplicateMappingKey { key, .. } => (
+            bw0102_duplicate_key::CODE,
+            format!("key `{}` stands here twice", key.as_deref().unwrap_or("?")),
+            Some("keep one of them: readers disagree about which one counts".to_owned()),
+        ),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => (
+            bw0103_limit_exceeded::CODE,
+            format!("the document is too large to read: {}", bare(error)),
+            Some(format!(
+                "at most {} levels, {} values, {} documents, and 100000 values by aliases",
+                limits.depth, limits.nodes, limits.documents
+            )),
+        ),
+        Error::AliasError { error, .. } => return explain(error, source, limits),
+        // The scanner has a limit of its own, which it reports as bad syntax.
+        other if bare(other).contains("recursion limit") => {
+            let help = Some(format!("at most {} levels", limits.depth));
+            (bw0103_limit_exceeded::CODE, "the document is nested too deeply".to_owned(), help)
+        }
+        other => (bw0101_invalid_yaml::CODE, format!("not valid YAML: {}", bare(other)), None),
+    };
+    let bytes = error.location().map_or(0..0, |location| place(location, &source.text));
+    let mut diagnostic = Diagnostic::new(code, FieldPath::root(), message)
+        .with_place(Place { file: source.name.clone(), bytes });
+    diagnostic.help = help;
+    diagnostic
+}
+
+/// Bytes of an error: where a syntax error has no length, the rest of its line.
+fn place(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
+    let known = location.span().byte_offset().is_some();
+    let mut range = bytes(location, text);
+    if !known {
+        let line = usize::try_from(location.line()).unwrap_or(1).saturating_sub(1);
+        let column = usize::try_from(location.column()).unwrap_or(1).saturating_sub(1);
+        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let within = text.get(start..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
+        range = start + within..start + within;
+    }
+    if range.is_empty() {
+        let rest = text.get(range.start..).unwrap_or_default();
+        let line = rest.split('\n').next().unwrap_or_default();
+        range.end = range.start + line.char_indices().nth(60).map_or(line.len(), |(at, _)| at);
+    }
+    range
+}
+
+/// The message without its position, which the diagnostic carries itself.
+fn bare(error: &Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    text.strip_prefix("error: ").unwrap_or(text).lines().next().unwrap_or_default().to_owned()
+}
+
+/// Reads a file whose documents stand for themselves, each with a map of its own.
+impl super::SourceMap {
+    /// Every document of a file.
+    #[must_use]
+    pub fn read(name: &str, bytes: &[u8], limits: &Limits) -> (Vec<Self>, Vec<Diagnostic>) {
+        let (nodes, text, diagnostics) = documents(0, name, bytes, limits);
+        let texts: Arc<[Text]> = Arc::from([text]);
+        (nodes.into_iter().map(|node| Self::new(Arc::clone(&texts), node)).collect(), diagnostics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &[u8], expected: &Expect) {
+        let (nodes, source, diagnostics) = documents(0, "x.yaml", text, &Limits::PACK);
+        let mut out = String::new();
+        for node in &nodes {
+            out.push_str(&format!("{}\n", node.to_json()));
+        }
+        for diagnostic in &diagnostics {
+            let place = diagnostic.place.clone().expect("has a place");
+            let (line, column) = super::super::line_and_column(&source.text, place.bytes.start);
+            let shown = source.text.get(place.bytes).unwrap_or_default();
+            out.push_str(&format!("{line}:{column} {shown:?} {diagnostic}\n"));
+        }
+        expected.assert_eq(&out);
+    }
+
+    #[test]
+    fn scalars_are_read_as_kubectl_reads_them() {
+        check(
+            b"a: 0644\nb: on\nc: y\nd: 'on'\ne: 0x10\nf: 1_000\ng: 1e3\nh: 1.5\ni: ~\nj:\nk: tRuE\nl: 2001-01-01\nm: 1.10\nn: 0o14\no: !!str 12\n",
+            &expect![[r#"
+                {"a":420,"b":true,"c":true,"d":"on","e":16,"f":1000,"g":1000,"h":1.5,"i":null,"j":null,"k":"tRuE","l":"2001-01-01","m":1.1,"n":12,"o":"12"}
+                14:1 "n" error[BW0106] at n: key `n` is a boolean in YAML: kubectl reads it as `"false"`
+                  help: write `"n"`
+            "#]],
+        );
+    }
+
+    #[test]
+    fn anchors_merges_and_several_documents() {
+        check(b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: *x\n", &expect![[r#"
+            5:4 "*x" error[BW0101]: not valid YAML: alias references unknown anchor
+        "#]]);
+        check(b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: 1\n", &expect![[r#"
+            {"a":{"b":1,"c":2},"d":{"b":1,"c":3}}
+            {"e":1}
+        "#]]);
+    }
+
+    #[test]
+    fn what_is_refused_has_a_place() {
+        check(b"a: 1\nb: 2\na: 3\n", &expect![[r#"
+            3:1 "a" error[BW0102]: key `a` stands here twice
+              help: keep one of them: readers disagree about which one counts
+        "#]]);
+        check(b"a: [1, 2\nb: 3\n", &expect![[r#"
+            2:2 ": 3" error[BW0101]: not valid YAML: illegal placement of ':' indicator
+        "#]]);
+        check(b"a:\n\t- b\n", &expect![[r#"
+            2:2 "- b" error[BW0101]: not valid YAML: tabs disallowed within this context (block indentation)
+        "#]]);
+        check(b"a: b: c\n", &expect![[r#"
+            1:5 ": c" error[BW0101]: not valid YAML: mapping values are not allowed in this context
+        "#]]);
+        check(b"a: 9223372036854775808\n", &expect![[r#"
+            1:4 "9223372036854775808" error[BW0101]: not valid YAML: integer `9223372036854775808` is beyond 64 bits with sign
+        "#]]);
+        check(b"on: 1\n'off': 2\n", &expect![[r#"
+            {"off":2,"on":1}
+            1:1 "on" error[BW0106] at on: key `on` is a boolean in YAML: kubectl reads it as `"true"`
+              help: write `"on"`
+        "#]]);
+        check(b"a: caf\xe9\n", &expect![[r#"
+            1:1 "" error[BW0105]: `x.yaml` is not UTF-8: byte 6 is 0xe9
+              help: save the file as UTF-8
+        "#]]);
+        check(b"a: *nowhere\n", &expect![[r#"
+            1:4 "*nowhere" error[BW0101]: not valid YAML: alias references unknown anchor
+        "#]]);
+        check(b"a: !wat 1\n", &expect![[r#"
+            1:9 "1" error[BW0101]: not valid YAML: unsupported tag `!wat`
+        "#]]);
+        check(b"a: .inf\n", &expect![[r#"
+            1:4 ".inf" error[BW0101]: not valid YAML: non-finite float `.inf` rejected by the configured policy
+        "#]]);
+        check(b"? [a, b]\n: 1\n", &expect![[r#"
+            1:3 "[" error[BW0101]: not valid YAML: expected string scalar
+        "#]]);
+        check(b"a: \"\\ud800\"\n", &expect![[r#"
+            1:4 "\"\\ud800\"" error[BW0101]: not valid YAML: while parsing a quoted scalar, found high surrogate without following low surrogate
+        "#]]);
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let (_, _, diagnostics) = documents(0, "x.yaml", "[".repeat(100_000).as_bytes(), &Limits::PACK);
+        assert_eq!(diagnostics[0].code.id(), "BW0103");
+        let (_, _, diagnostics) = documents(0, "x.yaml", "a:\n".repeat(100_000).as_bytes(), &Limits::PACK);
+        assert!(!diagnostics.is_empty());
+        let huge = vec![b'#'; Limits::PACK.bytes + 1];
+        let (_, _, diagnostics) = documents(0, "x.yaml", &huge, &Limits::PACK);
+        assert_eq!(diagnostics[0].code.id(), "BW0103");
+        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for level in 1..10 {
+            let before = format!("*a{}", level - 1);
+            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [before.as_str(); 10].join(",")));
+        }
+        let (nodes, _, diagnostics) = documents(0, "x.yaml", bomb.as_bytes(), &Limits::PACK);
+        assert!(nodes.is_empty());
+        assert_eq!(diagnostics[0].code.id(), "BW0103");
+    }
+
+    #[test]
+    fn every_node_knows_its_bytes() {
+        let text = "a:\n  b: [x, 'y']\n  c: |\n    one\n    two\n  d: {e: \"f\"}\n  g:\n  - h: 1\n    i: 2\nj: plain  # comment\n";
+        let (maps, _) = super::super::SourceMap::read("x.yaml", text.as_bytes(), &Limits::PACK);
+        let mut out = String::new();
+        for path in ["a", "a.b", "a.b[1]", "a.c", "a.d", "a.d.e", "a.g", "a.g[0]", "a.g[0].i", "j", "a.nothing.here"] {
+            let path: FieldPath = path.parse().expect("a path");
+            let value = maps[0].place(&path, crate::diagnostic::About::Value, None).expect("a place");
+            let key = maps[0].place(&path, crate::diagnostic::About::Key, None).expect("a place");
+            out.push_str(&format!("{path}: {:?} {:?}\n", &text[key.bytes], &text[value.bytes]));
+        }
+        expect![[r#"
+            a: "a" "b: [x, 'y']\n  c: |\n    one\n    two\n  d: {e: \"f\"}\n  g:\n  - h: 1\n    i: 2"
+            a.b: "b" "[x, 'y']"
+            a.b[1]: "'y'" "'y'"
+            a.c: "c" "one\n    two\n  "
+            a.d: "d" "{e: \"f\"}"
+            a.d.e: "e" "\"f\""
+            a.g: "g" "h: 1\n    i: 2"
+            a.g[0]: "h: 1\n    i: 2" "h: 1\n    i: 2"
+            a.g[0].i: "i" "2"
+            j: "j" "plain"
+            a.nothing.here: "a" "a"
+        "#]].assert_eq(&out);
+    }
+}
