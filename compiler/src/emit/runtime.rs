@@ -16,6 +16,9 @@ use super::artifact::{Artifact, Target};
 use super::cell::Cell;
 use super::manifest::Documents;
 
+/// What stands for the author's image, since the API server wants one: a name that no registry can have (RFC 2606).
+const IMAGE: &str = "registry.invalid/replace-me";
+
 /// One RuntimeClass per class; `None` if the policy names none. These objects belong to the cluster, not to the cell: they bear the
 /// names that pods use.
 pub(super) fn classes(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
@@ -44,6 +47,7 @@ pub(super) fn pod_template(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitErro
         automount_service_account_token: (token == Some(ServiceAccountToken::Forbidden)).then_some(false),
         containers: vec![Container {
             name: "main".to_owned(),
+            image: Some(IMAGE.to_owned()),
             security_context: container_security(strictest),
             ..Container::default()
         }],

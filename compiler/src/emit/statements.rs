@@ -1,8 +1,8 @@
 //! The statements of a policy, as the report lists them: an id that floor and report share, and what it says in words.
 
 use bailiwick_policy::policy::{
-    Action, AdmissionRule, ImageDigest, ImageEffect, ImageLayer, NetworkRule, Origin, Peer, PodSecurity,
-    Policy, PortRange, Protocol, ServiceAccountToken, Unmatched,
+    Action, AdmissionRule, ImageDigest, ImageEffect, ImageLayer, LabelSelector, NetworkRule, Origin, Peer,
+    PodSecurity, Policy, PortRange, Protocol, ServiceAccountToken, Unmatched,
 };
 
 use super::cell::Cell;
@@ -13,6 +13,7 @@ pub(super) const RUNTIME_CLASS: &str = "isolation/runtimeClass";
 pub(super) const SERVICE_ACCOUNT_TOKEN: &str = "isolation/serviceAccountToken";
 pub(super) const HOST_NETWORK: &str = "network/hostNetwork";
 pub(super) const NETWORK: &str = "network";
+pub(super) const LABELS: &str = "subjects/labels";
 pub(super) const UNMATCHED: &str = "subjects/unmatched";
 
 pub(super) fn pod_security(level: PodSecurity) -> String {
@@ -68,6 +69,17 @@ pub(super) fn all(cell: &Cell<'_>) -> Result<Vec<Said>, EmitError> {
             id: UNMATCHED.to_owned(),
             kind: Kind::Pods,
             says: "A pod of a governed namespace that no pack selects is refused.".to_owned(),
+            from: subject.from.clone(),
+        });
+    }
+    if let Some(subject) = &policy.subject
+        && cell.pods().is_some_and(|pods| pods != LabelSelector::default())
+    {
+        out.push(Said {
+            id: LABELS.to_owned(),
+            kind: Kind::Pods,
+            says: "An update leaves a governed pod the labels that make it governed, and its cell."
+                .to_owned(),
             from: subject.from.clone(),
         });
     }
@@ -187,7 +199,7 @@ fn peer_words(peer: &Peer) -> String {
     }
 }
 
-pub(super) fn selector_words(selector: &bailiwick_policy::policy::LabelSelector) -> String {
+pub(super) fn selector_words(selector: &LabelSelector) -> String {
     let mut words: Vec<String> =
         selector.match_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     for expression in &selector.match_expressions {

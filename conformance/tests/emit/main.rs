@@ -1,4 +1,5 @@
 //! Holds the emitted artifacts to oracles that do not share a line with the emitters.
 
+mod cluster;
 mod files;
 mod policies;

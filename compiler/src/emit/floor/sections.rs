@@ -73,7 +73,31 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
         out.push(images::contribution(index, layer, &matches));
     }
     out.extend(unmatched(cell, subject, &matches));
+    out.extend(kept(cell, subject, &matches));
     out
+}
+
+/// An update does not take a pod out of the policy's reach.
+fn kept(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
+    let pods = cell.pods().filter(|pods| pods != &LabelSelector::default())?;
+    let new = selector::cel(&pods, &labels_of("object"));
+    let old = selector::cel(&pods, &labels_of("oldObject"));
+    let check = Check {
+        expression: format!("request.operation != 'UPDATE' || !({old}) || ({new})"),
+        message: "subjects: an update may not take a pod out of the policy's reach; keep the labels that the pack selects".to_owned(),
+        message_expression: None,
+        reason: "Forbidden".to_owned(),
+    };
+    let rule = FloorRule {
+        action: Action::Deny,
+        matches: matches.clone(),
+        variables: Vec::new(),
+        checks: vec![check],
+        audit: Vec::new(),
+        from: subject.from.clone(),
+    };
+    let note = "the selected labels are frozen; the cell label, which may join several policies, is the webhook's alone";
+    Some((statements::LABELS.to_owned(), Some(rule), Standing::partial(note)))
 }
 
 fn token() -> Vec<Demand> {

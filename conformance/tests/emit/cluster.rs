@@ -1,0 +1,410 @@
+//! A real API server takes every emitted manifest, and its admission policies give the webhook's verdict on pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bailiwick_compiler::emit::{EmitOptions, WebhookClient, artifacts};
+use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::pod_security_fixtures::fixtures;
+use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Phase, Reviewer};
+use bailiwick_policy::bundle::Bundle;
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::{PodSecurity, PodSecurityLevel, Policy, Unmatched};
+use serde_json::{Value, json};
+
+use crate::policies::{DIGEST, bare, full, labels, stated};
+
+/// The namespace of the pods; the label is what subjects select by.
+const NAMESPACE: &str = "floor";
+/// A cluster that has just been started may take this long to take a policy into use.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Versions that between them have every version of every check.
+const MINORS: [u16; 8] = [0, 18, 22, 25, 29, 34, 35, 37];
+
+/// The policy of one Pod Security standard, over pods labelled with it.
+fn of_standard(index: usize, standard: PodSecurity) -> Policy {
+    let mut policy = bare();
+    policy.cell = format!("{index:016x}");
+    let subject = policy.subject.as_mut().unwrap();
+    subject.unmatched = Unmatched::Allow;
+    subject.exclusive = false;
+    subject.pods = vec![labels(&[("standard", &label_of(standard))])];
+    policy.isolation.pod_security = vec![stated(standard, "spec.isolation.podSecurity")];
+    policy
+}
+
+fn label_of(standard: PodSecurity) -> String {
+    format!("{:?}-{}", standard.level, standard.minor).to_lowercase()
+}
+
+/// A policy of every section but the closed namespace, which would refuse the pods of the other policies.
+fn of_sections() -> Policy {
+    let mut policy = full();
+    let subject = policy.subject.as_mut().unwrap();
+    subject.unmatched = Unmatched::Allow;
+    subject.exclusive = false;
+    policy
+}
+
+/// A pod that `of_sections` lets pass.
+fn good() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"labels": {"app": "agent", "tier": "a"}},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "runtimeClassName": "gvisor",
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container("main")]
+        }
+    })
+}
+
+fn container(name: &str) -> Value {
+    json!({
+        "name": name, "image": "registry.example.org/agents/x:1",
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}
+    })
+}
+
+/// Sets the value at a JSON pointer whose parent is there.
+fn with(mut pod: Value, at: &str, value: Value) -> Value {
+    let (parent, key) = at.rsplit_once('/').unwrap();
+    match pod.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent}")) {
+        Value::Object(map) => {
+            map.insert(key.to_owned(), value);
+        }
+        Value::Array(items) => items.push(value),
+        other => panic!("{parent} is {other}"),
+    }
+    pod
+}
+
+/// Pods around the good one: each section's faults, in each kind of container.
+fn of_every_section() -> Vec<Value> {
+    let mut pods = vec![good(), with(good(), "/spec/initContainers", json!([container("init")]))];
+    let digest = format!("@sha256:{DIGEST}");
+    for image in [
+        "registry.example.org/agents/y",
+        "registry.example.org/agents/a/b/c:tag",
+        "registry.example.org/agents/old-1",
+        "registry.example.org/agents/old-1/x",
+        "registry.example.org/agents/older",
+        "registry.example.org/agentsx/y",
+        "registry.example.org/agents/",
+        "registry.example.org/agents/UPPER",
+        "registry.example.org:443/agents/y",
+        "other.example.org/agents/y",
+        "nginx",
+        "agents/y",
+        "docker.io/agents/y",
+        "registryxexample.org/agents/y",
+        "registry.example.org/agents/y:bad:tag",
+        "registry.example.org/agents/y@sha256:abc",
+        &format!("registry.example.org/agents/y{digest}"),
+        &format!("registry.example.org/agents/y:1{digest}"),
+        &format!("registry.example.org/agents/old-2:1{digest}"),
+        "registry.example.org/agents/y:old-1",
+        "registry.example.org/agents/a..b",
+        "registry.example.org/agents/a__b",
+        "registry.example.org/agents/a---b",
+    ] {
+        pods.push(with(good(), "/spec/containers/0/image", json!(image)));
+        let mut second = container("second");
+        second["image"] = json!(image);
+        pods.push(with(good(), "/spec/containers/-", second.clone()));
+        pods.push(with(good(), "/spec/initContainers", json!([second])));
+        let volume = json!([{"name": "v", "image": {"reference": image}}]);
+        pods.push(with(good(), "/spec/volumes", volume));
+    }
+    for class in ["gvisor", "runc"] {
+        pods.push(with(good(), "/spec/runtimeClassName", json!(class)));
+    }
+    let mut without_class = good();
+    without_class["spec"].as_object_mut().unwrap().remove("runtimeClassName");
+    pods.push(without_class);
+    let mut with_token = good();
+    with_token["spec"].as_object_mut().unwrap().remove("automountServiceAccountToken");
+    pods.push(with_token);
+    pods.push(with(good(), "/spec/automountServiceAccountToken", json!(true)));
+    let projected =
+        json!([{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
+    pods.push(with(good(), "/spec/volumes", projected));
+    let harmless = json!([{"name": "t", "projected": {"sources": [{"downwardAPI": {}}]}}]);
+    pods.push(with(good(), "/spec/volumes", harmless));
+    pods.push(with(good(), "/spec/hostNetwork", json!(true)));
+    for labels in
+        [json!({"app": "other"}), json!({"app": "agent"}), json!({"app": "agent", "tier": "c"}), json!({})]
+    {
+        let privileged = with(good(), "/spec/containers/0/securityContext/privileged", json!(true));
+        pods.push(with(privileged, "/metadata/labels", labels));
+    }
+    pods
+}
+
+/// Pods with names of their own, in the namespace, and whether the policies are expected to admit them.
+fn corpus(reviewer: &Reviewer) -> Option<BTreeMap<String, (Value, bool)>> {
+    let mut pods = of_every_section();
+    for fixture in fixtures().unwrap()? {
+        if MINORS.contains(&fixture.standard.minor) {
+            let label = label_of(fixture.standard);
+            pods.push(with(
+                with(fixture.pod.clone(), "/metadata/labels", json!({})),
+                "/metadata/labels/standard",
+                json!(label),
+            ));
+        }
+        if fixture.standard == (PodSecurity { level: PodSecurityLevel::Restricted, minor: 36 }) {
+            // The same faults in a pod that the other sections have nothing against.
+            let mut pod = with(fixture.pod.clone(), "/metadata/labels", json!({"app": "agent", "tier": "b"}));
+            pod["spec"]["runtimeClassName"] = json!("runc");
+            pod["spec"]["automountServiceAccountToken"] = json!(false);
+            for list in ["initContainers", "containers"] {
+                for container in pod["spec"].get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
+                {
+                    container["image"] = json!("registry.example.org/agents/x:1");
+                }
+            }
+            pods.push(pod);
+        }
+    }
+    let named = pods.into_iter().enumerate().map(|(index, mut pod)| {
+        let name = format!("p{index}");
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["namespace"] = json!(NAMESPACE);
+        let allowed = admitted(reviewer, &pod);
+        (name, (pod, allowed))
+    });
+    Some(named.collect())
+}
+
+fn admitted(reviewer: &Reviewer, pod: &Value) -> bool {
+    let request = AdmissionRequest::from_manifest(Json::from(pod), ManifestContext::default()).unwrap();
+    reviewer.review(&request, Phase::Validate).allowed
+}
+
+/// Applies the files of a policy that name no unreachable webhook.
+fn install(cluster: &Cluster, policy: &Policy) {
+    let emitted = artifacts(policy, DIGEST, &EmitOptions::default()).unwrap();
+    for path in ["kubernetes/runtime-classes.yaml", "kubernetes/admission-policies.yaml"] {
+        if let Some(file) = emitted.files.get(path) {
+            let text = std::str::from_utf8(&file.bytes).unwrap();
+            cluster.kubectl(["apply", "--server-side", "-f", "-"], text).unwrap();
+        }
+    }
+}
+
+/// What the API server says of pods: the names of those it would store, and of those that an admission policy refused. Others it refuses
+/// for reasons of its own (validation).
+fn verdicts(cluster: &Cluster, pods: &[&Value]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let text: Vec<String> = pods.iter().map(ToString::to_string).collect();
+    let output = cluster
+        .kubectl_raw(["create", "--dry-run=server", "-o", "name", "-f", "-"], &text.join("\n"))
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!errors.contains("resulted in error"), "an admission policy failed to evaluate: {errors}");
+    let stored = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.strip_prefix("pod/").map(str::to_owned))
+        .collect();
+    let refused = errors
+        .lines()
+        .filter(|line| line.contains("ValidatingAdmissionPolicy"))
+        .filter_map(|line| line.split("pods \"").nth(1)?.split('"').next().map(str::to_owned))
+        .collect();
+    (stored, refused)
+}
+
+/// Waits until the API server has taken every policy into use: one pod for each is refused.
+fn wait_until_in_force(cluster: &Cluster, standards: &[PodSecurity]) {
+    let mut probes: Vec<Value> = standards
+        .iter()
+        .map(|standard| with(good(), "/metadata/labels", json!({"standard": label_of(*standard)})))
+        .collect();
+    probes.push(good());
+    for (index, probe) in probes.iter_mut().enumerate() {
+        probe["metadata"]["name"] = json!(format!("probe{index}"));
+        probe["metadata"]["namespace"] = json!(NAMESPACE);
+        probe["spec"]["hostNetwork"] = json!(true);
+    }
+    let probes: Vec<&Value> = probes.iter().collect();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (stored, refused) = verdicts(cluster, &probes);
+        if refused.len() == probes.len() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "after {PATIENCE:?} stored: {stored:?}; refused: {refused:?}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn namespace(cluster: &Cluster) {
+    let object = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": {"bailiwick.dev/zone": "agents"}}
+    });
+    cluster.kubectl(["apply", "--server-side", "-f", "-"], &object.to_string()).unwrap();
+    wait_for_service_account(cluster, NAMESPACE);
+}
+
+/// Pods are refused until the controller manager has made the namespace's service account.
+fn wait_for_service_account(cluster: &Cluster, namespace: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !cluster
+        .kubectl_raw(["get", "serviceaccount", "default", "-n", namespace], "")
+        .unwrap()
+        .status
+        .success()
+    {
+        assert!(Instant::now() < deadline, "no service account in {namespace}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn admission_policies_give_the_webhooks_verdict_on_pods() {
+    let standards: Vec<PodSecurity> = [PodSecurityLevel::Baseline, PodSecurityLevel::Restricted]
+        .into_iter()
+        .flat_map(|level| MINORS.map(|minor| PodSecurity { level, minor }))
+        .collect();
+    let mut policies: Vec<Policy> =
+        standards.iter().enumerate().map(|(index, standard)| of_standard(index, *standard)).collect();
+    policies.push(of_sections());
+    let zone = BTreeMap::from([("bailiwick.dev/zone".to_owned(), "agents".to_owned())]);
+    let namespaces = Namespaces::new(BTreeMap::from([(NAMESPACE.to_owned(), zone)]));
+    let bundles = policies.iter().map(|policy| Bundle { policy: policy.clone(), digest: DIGEST.to_owned() });
+    let reviewer = Reviewer::new(bundles.collect(), namespaces).unwrap();
+    let Some(corpus) = corpus(&reviewer) else { return };
+
+    let cluster = Cluster::start().unwrap();
+    namespace(&cluster);
+    for policy in &policies {
+        install(&cluster, policy);
+    }
+    wait_until_in_force(&cluster, &standards);
+    let pods: Vec<&Value> = corpus.values().map(|(pod, _)| pod).collect();
+    let (mut judged, mut allowed, mut wrong) = (0, 0, Vec::new());
+    for pods in pods.chunks(250) {
+        let (stored, refused) = verdicts(&cluster, pods);
+        for name in stored.iter().chain(&refused) {
+            let (pod, expected) = &corpus[name];
+            judged += 1;
+            allowed += usize::from(*expected);
+            if stored.contains(name) != *expected {
+                wrong.push(format!("{name}: the webhook says {expected}, the API server not: {pod}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
+    assert!(judged >= 500 && allowed >= 100, "only {judged} pods were judged, {allowed} of them allowed");
+    eprintln!("{judged} of {} pods judged, {allowed} allowed", corpus.len());
+    frozen_labels(&cluster);
+}
+
+/// A pod that is there may not be taken out of the policy's reach, and other changes to it pass.
+fn frozen_labels(cluster: &Cluster) {
+    let mut pod = good();
+    pod["metadata"]["name"] = json!("kept");
+    let delete =
+        ["delete", "pod", "kept", "-n", NAMESPACE, "--ignore-not-found", "--grace-period=0", "--force"];
+    cluster.kubectl(delete, "").unwrap();
+    cluster.kubectl(["create", "-n", NAMESPACE, "-f", "-"], &pod.to_string()).unwrap();
+    let label = |change: &str| {
+        cluster.kubectl_raw(["label", "pod", "kept", "-n", NAMESPACE, "--overwrite", change], "").unwrap()
+    };
+    assert!(label("unread=1").status.success());
+    assert!(label("tier=b").status.success());
+    for change in ["tier=c", "tier-", "app=x"] {
+        let refused = label(change);
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains("out of the policy's reach"),
+            "{change}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn the_api_server_takes_every_manifest() {
+    let cluster = Cluster::start().unwrap();
+    let url = WebhookClient::Url("https://127.0.0.1:1".to_owned());
+    for webhook in [EmitOptions::default().webhook, url] {
+        let options = EmitOptions { webhook, ..EmitOptions::default() };
+        let mut policy = full();
+        // Another zone than the other test's pods, which may run in the same cluster.
+        policy.subject.as_mut().unwrap().namespaces = vec![labels(&[("bailiwick.dev/zone", "closed")])];
+        let emitted = artifacts(&policy, DIGEST, &options).unwrap();
+        // The namespace is first, and the webhooks, which nobody answers, are last.
+        let paths = [
+            "kubernetes/namespace.yaml",
+            "kubernetes/runtime-classes.yaml",
+            "kubernetes/pod-template.yaml",
+            "kubernetes/network-policies.yaml",
+            "kubernetes/admission-policies.yaml",
+            "kubernetes/webhooks.yaml",
+        ];
+        let emitted_paths: BTreeSet<&str> =
+            emitted.files.keys().map(String::as_str).filter(|path| path.ends_with(".yaml")).collect();
+        assert_eq!(emitted_paths, BTreeSet::from(paths));
+        for path in paths {
+            let text = std::str::from_utf8(&emitted.files[path].bytes).unwrap();
+            let apply = ["apply", "--server-side", "--warnings-as-errors", "-n", "sample", "-f", "-"];
+            cluster.kubectl(apply, text).unwrap_or_else(|error| panic!("{path}: {error:#}\n{text}"));
+        }
+        closed_namespace(&cluster, &emitted.files["kubernetes/webhooks.yaml"].bytes);
+    }
+}
+
+/// The emitted namespace refuses a pod that nothing selects and one that Pod Security refuses, and takes one made after the template.
+fn closed_namespace(cluster: &Cluster, webhooks: &[u8]) {
+    let webhooks = std::str::from_utf8(webhooks).unwrap();
+    let held_up = cluster
+        .kubectl_raw(["create", "--dry-run=server", "-n", "sample", "-f", "-"], &good_named("x"))
+        .unwrap();
+    assert!(String::from_utf8_lossy(&held_up.stderr).contains("failed calling webhook"), "{held_up:?}");
+    cluster.kubectl(["delete", "-f", "-"], webhooks).unwrap();
+    wait_for_service_account(cluster, "sample");
+    let deadline = Instant::now() + PATIENCE;
+    let create = |pod: &str| {
+        let output =
+            cluster.kubectl_raw(["create", "--dry-run=server", "-n", "sample", "-f", "-"], pod).unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    loop {
+        let (stored, errors) = create(&good_named("good"));
+        if stored {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{errors}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let mut stranger: Value = serde_json::from_str(&good_named("stranger")).unwrap();
+    stranger["metadata"]["labels"] = json!({});
+    loop {
+        let (stored, errors) = create(&stranger.to_string());
+        if errors.contains("no policy pack selects this pod") {
+            break;
+        }
+        assert!(stored && Instant::now() < deadline, "{errors}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let template = cluster.kubectl(["get", "podtemplate", "-n", "sample", "-o", "json"], "").unwrap();
+    let template: Value = serde_json::from_str(&template).unwrap();
+    let mut pod = template["items"][0]["template"].clone();
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["name"] = json!("templated");
+    pod["spec"]["containers"][0]["image"] = json!("registry.example.org/agents/x:1");
+    let (stored, errors) = create(&pod.to_string());
+    assert!(stored, "a pod made after the template is refused: {errors}");
+    stranger["spec"]["hostNetwork"] = json!(true);
+    let (stored, errors) = create(&stranger.to_string());
+    assert!(!stored && errors.contains("PodSecurity \"restricted:v1.36\""), "{errors}");
+}
+
+fn good_named(name: &str) -> String {
+    let mut pod = good();
+    pod["metadata"]["name"] = json!(name);
+    pod.to_string()
+}
