@@ -20,13 +20,9 @@ pub(super) struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    pub(super) fn new(
-        policy: &'a Policy,
-        digest: &'a str,
-        options: &'a EmitOptions,
-    ) -> Result<Self, EmitError> {
+    pub(super) fn new(policy: &'a Policy, digest: &'a str, options: &'a EmitOptions) -> Self {
         let packs = policy.packs.iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
-        Ok(Self { policy, digest, options, packs })
+        Self { policy, digest, options, packs }
     }
 
     /// `name@version` of each pack, in the policy's order.

@@ -34,6 +34,7 @@ pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::bundle::{self, BundleError};
 use bailiwick_policy::policy::Policy;
 
 use self::cell::Cell;
@@ -109,6 +110,15 @@ pub enum EmitError {
         /// The text.
         cidr: String,
     },
+    /// The bundle cannot be written.
+    #[error("cannot write the bundle: {0}")]
+    Bundle(#[from] BundleError),
+    /// The digest is another bundle's.
+    #[error("`{digest}` is not the digest of this policy's bundle")]
+    Digest {
+        /// The digest that was given.
+        digest: String,
+    },
     /// An origin names a pack that the policy does not list.
     #[error("the policy has no pack number {pack}")]
     Origin {
@@ -117,12 +127,16 @@ pub enum EmitError {
     },
 }
 
-/// Emits all artifacts of `policy`, whose bundle has the digest `digest` (SHA-256, hex).
+/// Emits all artifacts of `policy`, whose bundle has the digest `digest` (SHA-256, hex), which stands in every other file.
 ///
 /// # Errors
 /// A policy that the compiler cannot have made ([`EmitError::Cidr`], [`EmitError::Origin`]), or a writer's failure.
 pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result<Artifacts, EmitError> {
-    let cell = Cell::new(policy, digest, options)?;
+    let bundle = bundle::write(policy)?;
+    if bundle::digest(&bundle) != digest {
+        return Err(EmitError::Digest { digest: digest.to_owned() });
+    }
+    let cell = Cell::new(policy, digest, options);
     let mut files = BTreeMap::new();
     let network = network::emit(&cell)?;
     let floor = floor::emit(&cell)?;
@@ -138,6 +152,8 @@ pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result
             files.insert(path.to_owned(), artifact);
         }
     }
+    let from = cell.fields(webhooks::origins(&cell).iter())?;
+    files.insert("bundle.json".to_owned(), Artifact { bytes: bundle, target: Target::Bundle, from });
     let report = report::Report::new(&cell, &network.narrowed, &floor.standing)?;
     files.insert("report.json".to_owned(), report.json()?);
     files.insert("report.md".to_owned(), report_text::artifact(&report));

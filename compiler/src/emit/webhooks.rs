@@ -190,8 +190,8 @@ fn validating(
     }
 }
 
-/// Every statement that the webhook enforces.
-fn origins(cell: &Cell<'_>) -> Vec<Origin> {
+/// Where every statement that the webhook enforces comes from.
+pub(super) fn origins(cell: &Cell<'_>) -> Vec<Origin> {
     let policy = cell.policy;
     let isolation = &policy.isolation;
     let mut origins: Vec<Origin> = policy.subject.iter().flat_map(|s| s.from.clone()).collect();

@@ -1,13 +1,14 @@
 //! The emitted files as files: stable, listed, read back, with names that Kubernetes takes.
 
 use bailiwick_compiler::emit::{Artifacts, EmitOptions, Enforcement, WebhookClient, artifacts};
+use bailiwick_policy::bundle;
 use bailiwick_policy::policy::{LabelOperator, Policy, Unmatched};
 use serde_json::Value;
 
-use crate::policies::{DIGEST, bare, expression, full, labels, rule};
+use crate::policies::{bare, digest, expression, full, labels, rule};
 
 pub(crate) fn emitted(policy: &Policy) -> Artifacts {
-    artifacts(policy, DIGEST, &EmitOptions::default()).unwrap()
+    artifacts(policy, &digest(&policy), &EmitOptions::default()).unwrap()
 }
 
 /// The documents of a YAML file.
@@ -25,8 +26,19 @@ fn manifests(artifacts: &Artifacts) -> Vec<(String, Value)> {
 }
 
 #[test]
+fn another_bundles_digest_is_refused() {
+    assert!(artifacts(&full(), &digest(&bare()), &EmitOptions::default()).is_err());
+}
+
+#[test]
 fn the_same_policy_gives_the_same_bytes() {
     assert_eq!(emitted(&full()), emitted(&full()));
+}
+
+#[test]
+fn the_bundle_is_the_policy() {
+    let loaded = bundle::load(&emitted(&full()).files["bundle.json"].bytes).unwrap();
+    assert_eq!(loaded.policy, full());
 }
 
 #[test]
@@ -62,6 +74,7 @@ fn every_object_says_what_it_was_compiled_from_and_has_a_name_of_its_own() {
         policy.network.as_mut().unwrap().egress.push(rule(name, peers, &ports));
     }
     let artifacts = emitted(&policy);
+    let expected = format!("sha256:{}", digest(&policy));
     let mut seen = std::collections::BTreeSet::new();
     for (path, object) in manifests(&artifacts) {
         let metadata = &object["metadata"];
@@ -73,7 +86,7 @@ fn every_object_says_what_it_was_compiled_from_and_has_a_name_of_its_own() {
         );
         assert!(!name.starts_with('-') && !name.ends_with('-'), "{name}");
         assert!(seen.insert((object["kind"].to_string(), name.to_owned())), "{path}: {name} stands twice");
-        assert_eq!(metadata["annotations"]["bailiwick.dev/policy-digest"], format!("sha256:{DIGEST}"));
+        assert_eq!(metadata["annotations"]["bailiwick.dev/policy-digest"], expected);
         assert_eq!(metadata["annotations"]["bailiwick.dev/packs"], "sample@1.2.3");
         assert_eq!(metadata["labels"]["bailiwick.dev/cell"], "00112233445566aa");
     }
@@ -192,7 +205,7 @@ fn the_url_form_has_the_path_and_the_authorities() {
         ca_bundle: Some(b"pem".to_vec()),
         ..EmitOptions::default()
     };
-    let artifacts = artifacts(&full(), DIGEST, &options).unwrap();
+    let artifacts = artifacts(&full(), &digest(&full()), &options).unwrap();
     let client = documents(&artifacts, "kubernetes/webhooks.yaml")[1]["webhooks"][0]["clientConfig"].clone();
     assert_eq!(client, serde_json::json!({"url": "https://127.0.0.1:8443/validate", "caBundle": "cGVt"}));
 }
@@ -202,7 +215,7 @@ fn namespaces_are_known_from_the_options_or_from_the_subject() {
     let names = |policy: &Policy, namespaces: &[&str]| {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
         let artifacts =
-            artifacts(policy, DIGEST, &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
+            artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
         let documents = documents(&artifacts, "kubernetes/network-policies.yaml");
         documents.iter().map(|document| document["metadata"]["namespace"].clone()).collect::<Vec<_>>()
     };

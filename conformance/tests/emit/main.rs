@@ -2,4 +2,5 @@
 
 mod cluster;
 mod files;
+mod netpol;
 mod policies;

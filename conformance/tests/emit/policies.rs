@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::bundle;
 use bailiwick_policy::ir::Const;
 use bailiwick_policy::policy::*;
 
 pub(crate) const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// The policy digest.
+pub(crate) fn digest(policy: &Policy) -> String {
+    bundle::digest(&bundle::write(policy).unwrap())
+}
 
 pub(crate) fn origin(at: &str) -> Origin {
     Origin { pack: 0, at: at.to_owned() }
