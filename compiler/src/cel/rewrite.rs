@@ -4,6 +4,8 @@
 //! template rule by a variable); everything else stays as the author wrote it. The result is checked again in the API server's environment, where
 //! `object` has no static type, so that nothing is emitted that the API server would refuse.
 
+use std::collections::BTreeMap;
+
 use bailiwick_policy::ir::Const;
 
 use super::ast::{Ast, Node, Span};
@@ -25,6 +27,8 @@ pub struct ServerNames {
     pub all_containers: Option<String>,
     /// For `pod.mainContainers`.
     pub main_containers: Option<String>,
+    /// New names of authored variables: one server policy may hold rules whose authors chose the same name. Others keep theirs.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The API server's environment of one rule.
@@ -61,7 +65,8 @@ impl<'a> ApiServer<'a> {
     /// What the API server cannot express, at places of `source`.
     pub fn variable(&mut self, name: &str, source: &str) -> Result<String, Vec<CelError>> {
         let (text, of) = self.rewritten(source)?;
-        self.server.declare(name, of, 0);
+        let name = self.names.variables.get(name).map_or(name, String::as_str).to_owned();
+        self.server.declare(&name, of, 0);
         Ok(text)
     }
 
@@ -230,7 +235,10 @@ impl Walk<'_> {
             ("pack", "version") => Some(literal(&Const::Str(pack.1.clone()))),
             ("pod", "allContainers") => rule.names.all_containers.clone(),
             ("pod", "mainContainers") => rule.names.main_containers.clone(),
-            ("variables", _) => return true,
+            ("variables", name) => match rule.names.variables.get(name) {
+                Some(new) => Some(format!("variables.{new}")),
+                None => return true,
+            },
             _ => return false,
         };
         match text {
@@ -312,6 +320,7 @@ mod tests {
             old_object: None,
             all_containers: Some("variables.allContainers".to_owned()),
             main_containers: None,
+            variables: [("mine".to_owned(), "theirs".to_owned())].into(),
         }
     }
 
@@ -346,7 +355,7 @@ mod tests {
             ("{'object': object}.object == oldObject", "{'object': variables.pod}.object == oldObject"),
             ("params.text == pack.name", "'it\\'s\\n\\\\ \"${x}\" // ä\\u0001' == 'web'"),
             ("1 -params.least>0", "1 -(-9223372036854775808)>0"),
-            ("variables.mine.object == 1", "variables.mine.object == 1"),
+            ("variables.mine.object == 1", "variables.theirs.object == 1"),
             (
                 "has(object.spec.`a-b`) || object.?x.hasValue()",
                 "has(variables.pod.spec.`a-b`) || variables.pod.?x.hasValue()",

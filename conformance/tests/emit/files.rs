@@ -215,7 +215,8 @@ fn namespaces_are_known_from_the_options_or_from_the_subject() {
     let names = |policy: &Policy, namespaces: &[&str]| {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
         let artifacts =
-            artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
+            artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() })
+                .unwrap();
         let documents = documents(&artifacts, "kubernetes/network-policies.yaml");
         documents.iter().map(|document| document["metadata"]["namespace"].clone()).collect::<Vec<_>>()
     };

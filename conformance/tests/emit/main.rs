@@ -4,3 +4,4 @@ mod cluster;
 mod files;
 mod netpol;
 mod policies;
+mod rules;

@@ -15,6 +15,7 @@ mod authored;
 mod images;
 mod pod_security;
 mod sections;
+mod uses;
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,19 @@ struct FloorRule {
     from: Vec<Origin>,
 }
 
+impl FloorRule {
+    /// Whether an expression may use the variable: by text, so rather once too often.
+    fn mentions(&self, variable: &str) -> bool {
+        let name = format!("variables.{variable}");
+        let checks = self
+            .checks
+            .iter()
+            .flat_map(|check| std::iter::once(&check.expression).chain(&check.message_expression));
+        let others = self.variables.iter().chain(&self.audit).map(|(_, expression)| expression);
+        checks.chain(others).any(|expression| expression.contains(&name))
+    }
+}
+
 /// Which requests a policy is asked about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct MatchSet {
@@ -139,7 +153,8 @@ fn policy(
 ) -> ValidatingAdmissionPolicy {
     let mut variables: Vec<Variable> = Vec::new();
     for (name, expression) in rules.iter().flat_map(|rule| &rule.variables) {
-        if !variables.iter().any(|variable| &variable.name == name) {
+        let used = rules.iter().any(|rule| rule.mentions(name));
+        if used && !variables.iter().any(|variable| &variable.name == name) {
             variables.push(Variable { name: name.clone(), expression: expression.clone() });
         }
     }
@@ -243,15 +258,23 @@ fn ratchet(template: &str) -> String {
     )
 }
 
-/// The variables that [`ratchet`] uses.
+/// The variables that hold a pod's containers; each is computed only if an expression uses it.
 fn container_variables() -> Vec<(String, String)> {
-    let all = |pod: &str| {
-        format!(
-            "{pod}.spec.?initContainers.orValue([]) + {pod}.spec.?containers.orValue([]) + {pod}.spec.?ephemeralContainers.orValue([])"
-        )
-    };
+    let old = |containers: String| format!("oldObject == null ? [] : ({containers})");
     vec![
-        ("containers".to_owned(), all("object")),
-        ("oldContainers".to_owned(), format!("oldObject == null ? [] : {}", all("oldObject"))),
+        ("containers".to_owned(), all_containers("object")),
+        ("mainContainers".to_owned(), main_containers("object")),
+        ("oldContainers".to_owned(), old(all_containers("oldObject"))),
+        ("oldMainContainers".to_owned(), old(main_containers("oldObject"))),
     ]
+}
+
+/// A pod's init and regular containers.
+fn main_containers(pod: &str) -> String {
+    format!("{pod}.spec.?initContainers.orValue([]) + {pod}.spec.?containers.orValue([])")
+}
+
+/// A pod's init, regular and ephemeral containers.
+fn all_containers(pod: &str) -> String {
+    format!("{} + {pod}.spec.?ephemeralContainers.orValue([])", main_containers(pod))
 }

@@ -31,7 +31,8 @@ impl Random {
 /// A policy over the governed pods of the world, with up to three rules for each direction.
 pub(crate) fn policy(random: &mut Random) -> Policy {
     let mut policy = bare();
-    let mut rules = |kind: &str| (0..random.below(4)).map(|n| a_rule(random, &format!("{kind}-{n}"))).collect::<Vec<_>>();
+    let mut rules =
+        |kind: &str| (0..random.below(4)).map(|n| a_rule(random, &format!("{kind}-{n}"))).collect::<Vec<_>>();
     let (egress, ingress) = (rules("out"), rules("in"));
     policy.network = Some(Network { egress, ingress, from: vec![origin("spec.network")] });
     policy
@@ -44,14 +45,24 @@ fn a_rule(random: &mut Random, name: &str) -> NetworkRule {
 
 /// A rule of wide blocks that name no special range.
 pub(crate) fn wide_rule(random: &mut Random, index: usize) -> NetworkRule {
-    const WIDE: [&str; 8] = ["0.0.0.0/0", "::/0", "0.0.0.0/1", "128.0.0.0/1", "168.0.0.0/6", "96.0.0.0/3", "fc00::/6", "8000::/1"];
+    const WIDE: [&str; 8] = [
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1",
+        "128.0.0.0/1",
+        "168.0.0.0/6",
+        "96.0.0.0/3",
+        "fc00::/6",
+        "8000::/1",
+    ];
     let first = WIDE[index * 2 % WIDE.len()];
     let peers = vec![cidr(first, &[]), cidr(WIDE[random.below(WIDE.len())], &[])];
     rule(&format!("wide-{index}"), peers, &[(Protocol::Tcp, 1, 65535)])
 }
 
 fn ports(random: &mut Random) -> Vec<(Protocol, u16, u16)> {
-    const RANGES: [(u16, u16); 6] = [(53, 53), (443, 443), (8000, 8100), (8080, 8080), (1, 65535), (0, 65535)];
+    const RANGES: [(u16, u16); 6] =
+        [(53, 53), (443, 443), (8000, 8100), (8080, 8080), (1, 65535), (0, 65535)];
     (0..random.below(3))
         .map(|_| {
             let (first, last) = *random.pick(&RANGES);

@@ -26,7 +26,8 @@ const POLICIES: u64 = 40;
 /// The documents that are emitted for the governed namespaces of the world, as text.
 fn emitted(policy: &Policy) -> Vec<String> {
     let namespaces = vec!["agents-a".to_owned(), "agents-b".to_owned()];
-    let artifacts = artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
+    let artifacts =
+        artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
     let text = String::from_utf8(artifacts.files["kubernetes/network-policies.yaml"].bytes.clone()).unwrap();
     text.split("---\n").map(str::to_owned).collect()
 }
@@ -124,14 +125,21 @@ fn metadata_is_never_allowed_unless_it_is_named() {
 fn the_simulator_knows_the_traps_of_the_api() {
     let world = World::new();
     let governed = world.pods.iter().find(|pod| pod.governed()).unwrap().addresses[0];
-    let out = Packet { source: governed, destination: "198.51.100.1".parse().unwrap(), port: 80, protocol: "TCP" };
+    let out =
+        Packet { source: governed, destination: "198.51.100.1".parse().unwrap(), port: 80, protocol: "TCP" };
     let spec = |spec: Value| {
         let metadata = json!({"name": "x", "namespace": "agents-a"});
         Simulator::new(vec![json!({"metadata": metadata, "spec": spec})]).allows(&world, &out)
     };
-    assert!(spec(json!({"podSelector": {}, "egress": []})), "without policyTypes an empty egress isolates nothing");
+    assert!(
+        spec(json!({"podSelector": {}, "egress": []})),
+        "without policyTypes an empty egress isolates nothing"
+    );
     assert!(!spec(json!({"podSelector": {}, "policyTypes": ["Egress"]})));
-    assert!(spec(json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})), "an empty rule allows everything");
+    assert!(
+        spec(json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})),
+        "an empty rule allows everything"
+    );
     let empty = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [], "ports": []}]});
     assert!(spec(empty), "empty lists of a rule allow everything");
     assert!(spec(json!({"podSelector": {"matchLabels": {"no": "such"}}, "policyTypes": ["Egress"]})));

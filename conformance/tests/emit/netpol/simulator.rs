@@ -18,8 +18,13 @@ impl Simulator {
         for policy in &mut policies {
             let spec = &mut policy["spec"];
             if spec.get("policyTypes").is_none() {
-                let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
-                spec["policyTypes"] = if egress { serde_json::json!(["Ingress", "Egress"]) } else { serde_json::json!(["Ingress"]) };
+                let egress =
+                    spec.get("egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
+                spec["policyTypes"] = if egress {
+                    serde_json::json!(["Ingress", "Egress"])
+                } else {
+                    serde_json::json!(["Ingress"])
+                };
             }
         }
         Self { policies }

@@ -58,15 +58,25 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let namespace = |name, zone| (name, BTreeMap::from([("kubernetes.io/metadata.name", name), ("bailiwick.dev/zone", zone)]));
+        let namespace = |name, zone| {
+            (name, BTreeMap::from([("kubernetes.io/metadata.name", name), ("bailiwick.dev/zone", zone)]))
+        };
         let pod = |name, namespace, labels: &[(&'static str, &'static str)], number: u8| Pod {
             name,
             namespace,
             labels: labels.iter().copied().collect(),
-            addresses: [format!("10.244.0.{number}").parse().unwrap(), format!("fd00:10:244::{number}").parse().unwrap()],
+            addresses: [
+                format!("10.244.0.{number}").parse().unwrap(),
+                format!("fd00:10:244::{number}").parse().unwrap(),
+            ],
         };
         Self {
-            namespaces: [namespace("agents-a", "agents"), namespace("agents-b", "agents"), namespace("other", "none")].into(),
+            namespaces: [
+                namespace("agents-a", "agents"),
+                namespace("agents-b", "agents"),
+                namespace("other", "none"),
+            ]
+            .into(),
             pods: vec![
                 pod("governed-1", "agents-a", &[("app", "agent"), ("tier", "a")], 1),
                 pod("governed-2", "agents-a", &[("app", "agent"), ("tier", "b"), ("role", "server")], 2),
@@ -100,7 +110,12 @@ impl World {
                 }
             }
             for range in &rule.ports {
-                ports.extend([range.first.saturating_sub(1).max(1), range.first.max(1), range.last, range.last.saturating_add(1)]);
+                ports.extend([
+                    range.first.saturating_sub(1).max(1),
+                    range.first.max(1),
+                    range.last,
+                    range.last.saturating_add(1),
+                ]);
             }
         }
         let inside = || self.pods.iter().flat_map(|pod| pod.addresses);
@@ -123,13 +138,17 @@ impl World {
 
     /// The cluster as `conformance/netpol` reads it.
     pub(crate) fn cluster(&self, policies: &[String], packets: &[Packet]) -> Value {
-        let namespaces: Vec<_> =
-            self.namespaces.iter().map(|(name, labels)| json!({"metadata": {"name": name, "labels": labels}})).collect();
+        let namespaces: Vec<_> = self
+            .namespaces
+            .iter()
+            .map(|(name, labels)| json!({"metadata": {"name": name, "labels": labels}}))
+            .collect();
         let pods: Vec<_> = self
             .pods
             .iter()
             .map(|pod| {
-                let addresses: Vec<_> = pod.addresses.iter().map(|ip| json!({"ip": ip.to_string()})).collect();
+                let addresses: Vec<_> =
+                    pod.addresses.iter().map(|ip| json!({"ip": ip.to_string()})).collect();
                 json!({
                     "metadata": {"name": pod.name, "namespace": pod.namespace, "labels": pod.labels},
                     "spec": {"nodeName": "node"}, "status": {"podIPs": addresses}
@@ -157,11 +176,7 @@ fn bits(address: IpAddr) -> (u128, u32) {
 }
 
 fn address(bits: u128, width: u32) -> IpAddr {
-    if width == 32 {
-        IpAddr::V4(u32::try_from(bits).unwrap().into())
-    } else {
-        IpAddr::V6(bits.into())
-    }
+    if width == 32 { IpAddr::V4(u32::try_from(bits).unwrap().into()) } else { IpAddr::V6(bits.into()) }
 }
 
 /// First and last address of a network, as numbers, and the width of the family.
