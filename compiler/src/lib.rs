@@ -7,15 +7,19 @@
 #![forbid(unsafe_code)]
 
 pub mod cel;
+mod ceiling;
 mod chain;
 pub mod check;
+pub mod compile;
 pub mod diagnostic;
 pub mod emit;
 pub mod fragments;
 pub mod library;
 pub mod lock;
+pub mod lower;
 pub mod meet;
 pub mod namespaces;
+pub mod packs;
 pub mod parameters;
 pub mod policy_test;
 pub mod reach;
@@ -23,3 +27,6 @@ pub mod resolve;
 pub mod schema_check;
 pub mod source;
 pub mod yaml;
+
+pub use packs::{Compiled, compile};
+pub use parameters::Bindings;

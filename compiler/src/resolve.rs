@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::chain::Chain;
 use crate::check::{
-    bw0107_wrong_type, bw0115_object_name, bw0601_unused_parameter,
+    bw0107_wrong_type, bw0115_object_name, bw0608_unused_parameter,
 };
 use crate::diagnostic::{Diagnostic, FieldPath, has_errors};
 use crate::fragments::{Merged, merge};
@@ -246,7 +246,7 @@ fn unused(root: &Node, declared: &[Parameter], used: &BTreeSet<String>, rego: &[
     }
     let report = |(index, parameter): (usize, &Parameter)| {
         let message = format!("nothing uses parameter `{}`", parameter.name);
-        Diagnostic::new(bw0601_unused_parameter::CODE, FieldPath::spec().member("parameters").index(index).member("name"), message)
+        Diagnostic::new(bw0608_unused_parameter::CODE, FieldPath::spec().member("parameters").index(index).member("name"), message)
             .with_help(format!("write `\"${{{0}}}\"` or `params.{0}` where it counts, or take it out", parameter.name))
     };
     declared.iter().enumerate().filter(|(_, parameter)| !named.contains(&parameter.name)).map(report).collect()
@@ -291,9 +291,4 @@ fn check_document(root: &Node) -> Vec<Diagnostic> {
         );
     }
     diagnostics
-}
-
-/// Values that an `extends` entry chooses, as the parent sees them.
-pub(crate) fn chosen(parameters: &BTreeMap<String, Json>) -> Values {
-    parameters.clone()
 }

@@ -5,7 +5,15 @@
 //! 01xx syntax and schema, 02xx references and composition, 03xx CEL and Rego, 04xx a layer contradicts another, 05xx a
 //! target cannot express it, 06xx no effect, 07xx risky.
 
+#[cfg(test)]
+mod examples;
+mod lints;
+mod view;
+
 use crate::diagnostic::Code;
+pub(crate) use lints::run;
+pub(crate) use view::View;
+use view::{below, exceeds, expressions, nanos, suggest};
 
 /// Declares the modules of a hundred and lists their codes.
 macro_rules! codes {
@@ -49,27 +57,101 @@ codes! { COMPOSITION:
     bw0211_lock_digest,
     bw0212_extends_cycle,
     bw0213_parameter_place,
+    bw0220_runtime_class_default,
+    bw0221_pod_security_version,
+    bw0222_selector,
+    bw0223_network,
+    bw0224_image_pattern,
+    bw0225_mutation_field,
+    bw0226_unknown_resource,
+    bw0227_widens_parent,
+    bw0228_reference,
+    bw0229_packs_conflict,
 }
 
 // CEL and Rego.
 codes! { EXPRESSIONS:
+    bw0301_cel_syntax,
+    bw0302_cel_limit,
+    bw0303_cel_reference,
+    bw0304_cel_type,
+    bw0305_cel_regex,
 }
 
 // A layer contradicts another.
 codes! { LAYERS:
+    bw0401_egress_without_sockets,
+    bw0402_sockets_without_egress,
+    bw0403_hosts_without_proxy,
+    bw0404_http_without_termination,
+    bw0405_proc_refused,
+    bw0406_undefined_sandbox,
+    bw0407_undefined_pool,
+    bw0408_undefined_egress,
+    bw0409_program_outside,
+    bw0410_limits_above_pool,
+    bw0411_cpu_time_unreachable,
+    bw0412_signature_without_digest,
+    bw0413_inexact_limits,
+    bw0414_not_narrower,
+    bw0415_unused_egress,
+    bw0416_ungoverned_pods,
+    bw0417_pool_runtime_class,
+    bw0418_inert_seccomp,
+    bw0419_runtime_not_covered,
+    bw0420_writable_programs,
+    bw0421_argument_as_option,
+    bw0422_code_without_runtime,
+    bw0423_undeclared_argument,
+    bw0424_mutation_moves_subject,
+    bw0425_two_writers,
 }
 
 // A target cannot express it, or it is not built yet.
 codes! { TARGETS:
+    bw0501_pools,
+    bw0502_sandboxes,
+    bw0503_tools,
+    bw0504_audit,
+    bw0505_egress_by_host,
+    bw0506_proxy,
+    bw0507_image_evidence,
+    bw0508_resolved_digest,
+    bw0509_preload,
+    bw0510_session_runtime,
+    bw0511_state_labels,
+    bw0512_narrow,
+    bw0513_transform,
+    bw0514_shadow,
+    bw0515_phase,
+    bw0516_remote_run,
+    bw0517_rego,
+    bw0518_exceptions,
+    bw0519_too_many_network_rules,
+    bw0520_narrower_than_meant,
 }
 
 // No effect.
 codes! { EFFECT:
-    bw0601_unused_parameter,
+    bw0601_constant_validation,
+    bw0602_shadowed_network_rule,
+    bw0603_duplicate_rule,
+    bw0604_unused_variable,
+    bw0605_unused_image_entry,
+    bw0606_pod_templates,
+    bw0607_no_effect,
+    bw0608_unused_parameter,
 }
 
 // Risky.
 codes! { RISK:
+    bw0701_world_wide_egress,
+    bw0702_dns_to_anywhere,
+    bw0703_loose_identity,
+    bw0704_privileged_level,
+    bw0705_any_image,
+    bw0706_metadata_service,
+    bw0707_ingress_from_anywhere,
 }
 
 /// Every code, in the order of the numbers.

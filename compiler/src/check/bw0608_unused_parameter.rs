@@ -9,4 +9,4 @@
 use crate::diagnostic::{Code, Severity};
 
 /// Parameter without effect.
-pub const CODE: Code = Code::new("BW0601", "parameter without effect", Severity::Warning, include_str!("bw0601_unused_parameter.rs"));
+pub const CODE: Code = Code::new("BW0608", "parameter without effect", Severity::Warning, include_str!("bw0608_unused_parameter.rs"));

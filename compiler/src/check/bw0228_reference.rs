@@ -1,0 +1,89 @@
+//! A rule, question or throttle names something that no pack here defines: a group of approvers, a counter, a tool.
+//!
+//! ```yaml fails
+//! pools:
+//! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},
+//!    userNamespace: Required, cgroup: Writable, resources: {cpus: "2", memory: 1Gi}}
+//! sandboxes:
+//! - name: shell
+//!   pool: warm
+//!   filesystem: {readOnly: [/usr, /bin], proc: Own}
+//!   syscalls: {profile: Shell}
+//!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
+//! tools:
+//!   definitions:
+//!   - name: files.read
+//!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
+//!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
+//!     otherwise: {ask: {approvers: oncall}}
+//! ```
+//!
+//! ```text
+//! error[BW0228] at spec.tools.definitions[0].otherwise.ask.approvers: group of approvers `oncall` is not defined
+//! ```
+//!
+//! ```yaml passes
+//! pools:
+//! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},
+//!    userNamespace: Required, cgroup: Writable, resources: {cpus: "2", memory: 1Gi}}
+//! sandboxes:
+//! - name: shell
+//!   pool: warm
+//!   filesystem: {readOnly: [/usr, /bin], proc: Own}
+//!   syscalls: {profile: Shell}
+//!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
+//! tools:
+//!   definitions:
+//!   - name: files.read
+//!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
+//!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
+//!     otherwise: {deny: {remedy: ask the owner}}
+//! ```
+
+use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
+use crate::lower::Findings;
+use super::View;
+
+/// Undefined name.
+pub const CODE: Code = Code::new("BW0228", "undefined name", Severity::Error, include_str!("bw0228_reference.rs"));
+
+pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
+    let Some(tools) = &view.spec.tools else { return };
+    let at = FieldPath::spec().member("tools");
+    let groups = view.names(|spec| spec.tools.iter().flat_map(|tools| &tools.approvers).map(|group| group.name.as_str()));
+    let mut unknown = |what: &str, name: &str, known: &[&str], at: FieldPath| {
+        if !known.contains(&name) {
+            let diagnostic = Diagnostic::new(CODE, at, format!("{what} `{name}` is not defined"));
+            out.push(super::suggest(diagnostic, name, known));
+        }
+    };
+    for (index, tool) in tools.definitions.iter().enumerate() {
+        if let Some(ask) = tool.otherwise.as_ref().and_then(|otherwise| otherwise.ask.as_ref()) {
+            let at = at.member("definitions").index(index).member("otherwise").member("ask").member("approvers");
+            unknown("group of approvers", &ask.approvers, &groups, at);
+        }
+    }
+    let counters = view.names(|spec| {
+        let state = spec.tools.iter().filter_map(|tools| tools.state.as_ref());
+        state.flat_map(|state| &state.counters).map(|counter| counter.name.as_str())
+    });
+    let defined = view.names(|spec| spec.tools.iter().flat_map(|tools| &tools.definitions).map(|tool| tool.name.as_str()));
+    for (index, rule) in tools.rules.iter().enumerate() {
+        let at = at.member("rules").index(index);
+        for (member, ask) in [("ask", &rule.ask), ("confirm", &rule.confirm)] {
+            if let Some(ask) = ask {
+                unknown("group of approvers", &ask.approvers, &groups, at.member(member).member("approvers"));
+            }
+        }
+        if let Some(throttle) = &rule.throttle {
+            unknown("counter", &throttle.counter, &counters, at.member("throttle").member("counter"));
+        }
+        for (position, pattern) in rule.tools.iter().enumerate() {
+            let prefix = pattern.strip_suffix(".*").or_else(|| (pattern == "*").then_some(""));
+            let hit = prefix.is_some_and(|prefix| defined.iter().any(|name| name.starts_with(prefix)));
+            if !hit && !pattern.starts_with("workspace.") {
+                unknown("tool", pattern, &defined, at.member("tools").index(position));
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Runs the examples of every code's documentation: the failing pack gives exactly the message that is printed there, its
+//! twin gives none. The blocks of a file's `//!` lines:
+//!
+//! - `yaml fails`, `yaml passes`: the sections of a pack's spec;
+//! - `text`: what the failing one gives (written anew with `UPDATE_EXPECT=1`);
+//! - `yaml parent`: a pack `base` that both extend; `yaml with`: a pack `other` that both are compiled together with; `yaml same`: the
+//!   same, under the same name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_crds::pack::PolicyPackSpec;
+use bailiwick_policy::ir::Const;
+use bailiwick_policy::policy::PackSource;
+
+use super::codes;
+use crate::compile::{Chain, Compiled, assemble};
+use crate::diagnostic::{Code, Severity};
+use crate::lower::Pack;
+
+fn pack(name: &str, sections: &str, extended: Option<&str>) -> Pack {
+    let text = format!("pack: {name}\nversion: 1.0.0\n{sections}");
+    let spec: PolicyPackSpec = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    Pack {
+        spec,
+        source: PackSource {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: sections.to_owned(),
+            parameters_digest: String::new(),
+            parameters: Const::Map(Vec::new()),
+        },
+        parameters: Arc::default(),
+        extended: extended.map(str::to_owned),
+    }
+}
+
+/// The fenced blocks of a documentation, by what stands behind the fence.
+fn blocks(code: Code) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    let documentation = code.documentation();
+    let mut lines = documentation.lines();
+    while let Some(line) = lines.next() {
+        if let Some(tag) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            out.insert(tag.to_owned(), body.join("\n"));
+        }
+    }
+    out
+}
+
+fn compiled(sections: &str, blocks: &BTreeMap<String, String>) -> Compiled {
+    let ancestors: Vec<Pack> = blocks.get("yaml parent").map(|text| pack("base", text, Some("base"))).into_iter().collect();
+    let mut chains = vec![Chain { pack: pack("example", sections, None), ancestors }];
+    for (tag, name) in [("yaml with", "other"), ("yaml same", "example")] {
+        chains.extend(blocks.get(tag).map(|text| Chain { pack: pack(name, text, None), ancestors: Vec::new() }));
+    }
+    assemble(&chains)
+}
+
+fn rendered(compiled: &Compiled, code: Code) -> String {
+    compiled.all().filter(|found| found.code == code).map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the message into the file of the code.
+fn update(code: Code, message: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/check");
+    let prefix = format!("{}_", code.id().to_lowercase());
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix)).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once("//! ```text\n").unwrap();
+    let (_, after) = rest.split_once("//! ```\n").unwrap();
+    let body: String = message.lines().map(|line| format!("//! {line}\n")).collect();
+    std::fs::write(&file, format!("{before}//! ```text\n{body}//! ```\n{after}")).unwrap();
+}
+
+#[test]
+fn examples_fail_and_pass_as_documented() {
+    let mut wrong = Vec::new();
+    for code in codes() {
+        let blocks = blocks(code);
+        let (Some(fails), Some(passes)) = (blocks.get("yaml fails"), blocks.get("yaml passes")) else { continue };
+        let found = rendered(&compiled(fails, &blocks), code);
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            update(code, &found);
+        } else if blocks.get("text") != Some(&found) {
+            wrong.push(format!("{code}: the failing pack gives\n{found}"));
+        }
+        if found.is_empty() {
+            wrong.push(format!("{code}: the failing pack gives nothing"));
+        }
+        let twin = compiled(passes, &blocks);
+        // The twin is a sound pack, but for sections that are not enforced yet.
+        let bad = twin.all().filter(|found| {
+            found.code == code || (found.severity == Severity::Error && !found.code.id().starts_with("BW05"))
+        });
+        wrong.extend(bad.map(|found| format!("{code}: the passing twin gives {found}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Codes whose failing pack is too large for a page; their test stands beside the check.
+const ELSEWHERE: &[&str] = &["BW0519"];
+
+#[test]
+fn every_check_has_an_example() {
+    for code in codes().filter(|code| code.id() >= "BW03" && !ELSEWHERE.contains(&code.id())) {
+        let blocks = blocks(code);
+        for tag in ["yaml fails", "text", "yaml passes"] {
+            assert!(blocks.contains_key(tag), "{code} has no block `{tag}`");
+        }
+    }
+}
+
+#[test]
+fn more_network_rules_than_a_cluster_can_hold_are_refused() {
+    let rule = |index: usize| format!("  - {{name: r{index}, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: {}}}]}}\n", index % 60_000 + 1);
+    let rules = |count: usize| format!("network:\n  egress:\n{}", (0..count).map(rule).collect::<String>());
+    let code = super::bw0519_too_many_network_rules::CODE;
+    assert_eq!(
+        rendered(&compiled(&rules(1_001), &BTreeMap::new()), code),
+        "error[BW0519] at spec.network.egress: 1001 egress rules; NetworkPolicies are emitted for at most 1000"
+    );
+    assert_eq!(rendered(&compiled(&rules(1_000), &BTreeMap::new()), code), "");
+}

@@ -1,0 +1,75 @@
+//! The checks that look at one whole pack, in the order of their codes.
+
+use super::view::View;
+use super::*;
+use crate::lower::Findings;
+
+/// A check of one code.
+type Check = fn(&View<'_>, &mut Findings<'_>);
+
+const CHECKS: &[Check] = &[
+    bw0228_reference::check,
+    bw0401_egress_without_sockets::check,
+    bw0402_sockets_without_egress::check,
+    bw0403_hosts_without_proxy::check,
+    bw0404_http_without_termination::check,
+    bw0405_proc_refused::check,
+    bw0406_undefined_sandbox::check,
+    bw0407_undefined_pool::check,
+    bw0408_undefined_egress::check,
+    bw0409_program_outside::check,
+    bw0410_limits_above_pool::check,
+    bw0411_cpu_time_unreachable::check,
+    bw0412_signature_without_digest::check,
+    bw0413_inexact_limits::check,
+    bw0414_not_narrower::check,
+    bw0415_unused_egress::check,
+    bw0416_ungoverned_pods::check,
+    bw0417_pool_runtime_class::check,
+    bw0418_inert_seccomp::check,
+    bw0419_runtime_not_covered::check,
+    bw0420_writable_programs::check,
+    bw0421_argument_as_option::check,
+    bw0422_code_without_runtime::check,
+    bw0423_undeclared_argument::check,
+    bw0424_mutation_moves_subject::check,
+    bw0425_two_writers::check,
+    bw0501_pools::check,
+    bw0502_sandboxes::check,
+    bw0503_tools::check,
+    bw0504_audit::check,
+    bw0505_egress_by_host::check,
+    bw0506_proxy::check,
+    bw0507_image_evidence::check,
+    bw0508_resolved_digest::check,
+    bw0509_preload::check,
+    bw0510_session_runtime::check,
+    bw0511_state_labels::check,
+    bw0512_narrow::check,
+    bw0513_transform::check,
+    bw0514_shadow::check,
+    bw0515_phase::check,
+    bw0516_remote_run::check,
+    bw0517_rego::check,
+    bw0518_exceptions::check,
+    bw0601_constant_validation::check,
+    bw0602_shadowed_network_rule::check,
+    bw0603_duplicate_rule::check,
+    bw0604_unused_variable::check,
+    bw0605_unused_image_entry::check,
+    bw0607_no_effect::check,
+    bw0701_world_wide_egress::check,
+    bw0702_dns_to_anywhere::check,
+    bw0703_loose_identity::check,
+    bw0704_privileged_level::check,
+    bw0705_any_image::check,
+    bw0706_metadata_service::check,
+    bw0707_ingress_from_anywhere::check,
+];
+
+/// Runs every check over one pack.
+pub(crate) fn run(view: &View<'_>, out: &mut Findings<'_>) {
+    for check in CHECKS {
+        check(view, out);
+    }
+}

@@ -1,0 +1,100 @@
+//! From the wire spec of one pack, parameters substituted, to its part of the compiled policy.
+//!
+//! Nothing here knows other packs: each is lowered alone, then they are met ([`crate::meet`]). What cannot be lowered is reported
+//! and left out, so that everything that is wrong is found at once; a pack with an error has no policy.
+//!
+//! ```text
+//! PolicyPackSpec ► subject, isolation, network, images, admission ► policy::Policy (of one pack)
+//! ```
+
+pub(crate) mod admission;
+mod images;
+mod isolation;
+mod network;
+pub(crate) mod pattern;
+mod selector;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_crds::pack::{PolicyPackSpec, Unmatched as WireUnmatched};
+use bailiwick_policy::policy::{FORMAT_VERSION, Origin, PackSource, Policy, Subject, Unmatched};
+
+use crate::cel::Parameter;
+use crate::diagnostic::{Diagnostic, FieldPath};
+
+pub(crate) use isolation::minor;
+pub use network::RESERVED;
+
+/// One pack, ready to be lowered.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// The spec with parameters substituted.
+    pub spec: PolicyPackSpec,
+    /// Its provenance.
+    pub source: PackSource,
+    /// Bound parameters with their declared types.
+    pub parameters: Arc<BTreeMap<String, Parameter>>,
+    /// Name for diagnostics; `None` for the pack under compilation.
+    pub extended: Option<String>,
+}
+
+/// Collects what is found in one pack.
+pub(crate) struct Findings<'a> {
+    pack: &'a Pack,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(pack: &'a Pack) -> Self {
+        Self { pack, found: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic.in_pack(self.pack.extended.clone()));
+    }
+
+    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.found
+    }
+}
+
+/// The origin of a field of the only pack.
+fn origin(at: &FieldPath) -> Origin {
+    Origin { pack: 0, at: at.to_string() }
+}
+
+/// Lowers one pack. The cell is that of the meet and not yet known.
+#[must_use]
+pub fn lower(pack: &Pack) -> (Policy, Vec<Diagnostic>) {
+    let mut out = Findings::new(pack);
+    let spec = &pack.spec;
+    let policy = Policy {
+        format_version: FORMAT_VERSION,
+        packs: vec![pack.source.clone()],
+        cell: String::new(),
+        subject: subject(spec, &mut out),
+        isolation: isolation::lower(spec, &mut out),
+        network: network::lower(spec, &mut out),
+        images: images::lower(spec, &mut out),
+        admission: admission::lower(pack, &mut out),
+    };
+    (policy, out.into_diagnostics())
+}
+
+fn subject(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Option<Subject> {
+    let subjects = spec.subjects.as_ref()?;
+    let at = FieldPath::spec().member("subjects");
+    let namespaces = selector::lower(&subjects.namespaces.selector, &at.member("namespaces").member("selector"), out);
+    let pods = subjects.pods.as_ref().map(|pods| selector::lower(pods, &at.member("pods"), out));
+    Some(Subject {
+        namespaces: vec![namespaces],
+        pods: pods.into_iter().collect(),
+        exclusive: subjects.namespaces.exclusive,
+        unmatched: match subjects.unmatched {
+            WireUnmatched::Allow => Unmatched::Allow,
+            WireUnmatched::Deny => Unmatched::Deny,
+        },
+        from: vec![origin(&at)],
+    })
+}

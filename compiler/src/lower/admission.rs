@@ -1,0 +1,145 @@
+//! Admission rules: types for the objects that a rule matches, CEL through [`crate::cel`], mutations.
+
+mod expressions;
+mod kinds;
+mod mutations;
+
+use bailiwick_crds::admission::{
+    Action as WireAction, AdmissionRule as WireRule, Match as WireMatch, Operation, ResourceRule as WireResource,
+};
+use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Match, ResourceRule, Validation};
+
+use super::{Findings, Pack, origin, selector};
+use crate::cel::{Context, Interner, Type};
+use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
+use crate::diagnostic::{Diagnostic, FieldPath};
+use expressions::Expressions;
+pub(crate) use mutations::field_path;
+
+pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {
+    let Some(wire) = &pack.spec.admission else { return Admission::default() };
+    let at = FieldPath::spec().member("admission").member("rules");
+    let mut interner = Interner::default();
+    let rules = wire
+        .rules
+        .iter()
+        .enumerate()
+        .map(|(index, rule)| lower_rule(pack, rule, &at.index(index), &mut interner, out))
+        .collect();
+    let (shared, regexes) = interner.into_parts();
+    Admission { shared, regexes, rules }
+}
+
+fn lower_rule(
+    pack: &Pack,
+    wire: &WireRule,
+    at: &FieldPath,
+    interner: &mut Interner,
+    out: &mut Findings<'_>,
+) -> AdmissionRule {
+    let kinds = kinds::of(&wire.matches.resources);
+    if wire.pod_templates && !kinds.only_pods {
+        let message = "`podTemplates` is for rules that match pods and nothing else";
+        out.push(Diagnostic::new(bw0606_pod_templates::CODE, at.member("podTemplates"), message));
+    }
+    let mut context = Context::admission(kinds.object);
+    context.params = pack.parameters.clone();
+    context.pack = (pack.source.name.clone(), pack.source.version.clone()).into();
+    context.pod = kinds.pod;
+    let mut cel = Expressions { context, interner, out };
+    let mut variables = Vec::with_capacity(wire.variables.len());
+    for (index, variable) in wire.variables.iter().enumerate() {
+        let at = at.member("variables").index(index).member("expression");
+        if let Some(shared) = cel.variable(&variable.name, &variable.expression, &at) {
+            variables.push((variable.name.clone(), shared));
+        }
+    }
+    let validations = validations(wire, at, &mut cel);
+    let mutations = mutations::lower(&wire.mutations, at, &mut cel);
+    let audit_annotations = wire.audit_annotations.iter().enumerate().filter_map(|(index, annotation)| {
+        let at = at.member("auditAnnotations").index(index).member("valueExpression");
+        Some((annotation.key.clone(), cel.annotation(&annotation.value_expression, &at)?))
+    });
+    let audit_annotations = audit_annotations.collect();
+    AdmissionRule {
+        name: wire.name.clone(),
+        origin: origin(at),
+        matches: matches(&wire.matches, at, &mut cel),
+        pod_templates: wire.pod_templates,
+        variables,
+        validations,
+        mutations,
+        audit_annotations,
+        action: match wire.action {
+            WireAction::Deny => Action::Deny,
+            WireAction::Warn => Action::Warn,
+            WireAction::Audit => Action::Audit,
+        },
+    }
+}
+
+fn validations(wire: &WireRule, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> Vec<Validation> {
+    let mut out = Vec::with_capacity(wire.validations.len());
+    for (index, validation) in wire.validations.iter().enumerate() {
+        let at = at.member("validations").index(index);
+        let expression = cel.compile(&validation.expression, Type::Bool, &at.member("expression"));
+        let message_expression = validation
+            .message_expression
+            .as_ref()
+            .and_then(|source| cel.compile(source, Type::String, &at.member("messageExpression")));
+        let Some(expression) = expression else { continue };
+        out.push(Validation {
+            expression,
+            message: validation.message.clone(),
+            message_expression,
+            reason: validation.reason.as_str().to_owned(),
+            remedy: validation.remedy.clone(),
+        });
+    }
+    out
+}
+
+fn matches(wire: &WireMatch, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> Match {
+    let at = at.member("match");
+    let conditions = wire.conditions.iter().enumerate().filter_map(|(index, condition)| {
+        let at = at.member("conditions").index(index).member("expression");
+        Some((condition.name.clone(), cel.compile(&condition.expression, Type::Bool, &at)?))
+    });
+    let conditions = conditions.collect();
+    let out = &mut *cel.out;
+    Match {
+        resources: resources(&wire.resources, &at.member("resources"), out),
+        exclude_resources: resources(&wire.exclude_resources, &at.member("excludeResources"), out),
+        namespace_selector: wire
+            .namespace_selector
+            .as_ref()
+            .map(|wire| selector::lower(wire, &at.member("namespaceSelector"), out)),
+        object_selector: wire
+            .object_selector
+            .as_ref()
+            .map(|wire| selector::lower(wire, &at.member("objectSelector"), out)),
+        conditions,
+    }
+}
+
+fn resources(wire: &[WireResource], at: &FieldPath, out: &mut Findings<'_>) -> Vec<ResourceRule> {
+    for (index, rule) in wire.iter().enumerate() {
+        for (position, resource) in rule.resources.iter().enumerate() {
+            if let Some(plural) = kinds::misspelt(&rule.api_groups, resource) {
+                let at = at.index(index).member("resources").index(position);
+                let message = format!("`{resource}` is not a resource; the API server would never ask this rule");
+                let diagnostic = Diagnostic::new(bw0226_unknown_resource::CODE, at, message);
+                out.push(diagnostic.with_help(format!("did you mean `{plural}`?")));
+            }
+        }
+    }
+    let operations = |operations: &[Operation]| operations.iter().map(|one| one.as_str().to_owned()).collect();
+    wire.iter()
+        .map(|rule| ResourceRule {
+            api_groups: rule.api_groups.clone(),
+            api_versions: rule.api_versions.clone(),
+            resources: rule.resources.clone(),
+            operations: operations(&rule.operations),
+        })
+        .collect()
+}

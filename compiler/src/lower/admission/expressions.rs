@@ -1,0 +1,71 @@
+//! CEL of one rule: compiled with the rule's context, errors turned into diagnostics.
+
+use bailiwick_policy::ir::Cel;
+
+use super::super::Findings;
+use crate::cel::{self, CelError, CelErrorKind, Context, Interner, Type};
+use crate::check::{
+    bw0301_cel_syntax, bw0302_cel_limit, bw0303_cel_reference, bw0304_cel_type, bw0305_cel_regex,
+};
+use crate::diagnostic::{Code, Diagnostic, FieldPath};
+
+pub(super) struct Expressions<'a, 'b> {
+    pub(super) context: Context,
+    pub(super) interner: &'a mut Interner,
+    pub(super) out: &'a mut Findings<'b>,
+}
+
+impl Expressions<'_, '_> {
+    /// An expression that must have this type.
+    pub(super) fn compile(&mut self, source: &str, expected: Type, at: &FieldPath) -> Option<Cel> {
+        match cel::compile(source, &self.context.expecting(expected), self.interner) {
+            Ok((cel, _)) => Some(cel),
+            Err(errors) => self.report(errors, at),
+        }
+    }
+
+    /// A `variables` entry; gives its index and declares it for what follows, with any type if it is wrong.
+    pub(super) fn variable(&mut self, name: &str, source: &str, at: &FieldPath) -> Option<u32> {
+        match cel::compile_variable(name, source, &mut self.context, self.interner) {
+            Ok(index) => Some(index),
+            Err(errors) => {
+                // Declared all the same, lest every use of it be reported too.
+                self.context.declare(name, Type::Dyn, u32::MAX);
+                self.report(errors, at)
+            }
+        }
+    }
+
+    /// The value of an audit annotation: a string or null.
+    pub(super) fn annotation(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
+        match cel::compile(source, &self.context.expecting(Type::Dyn), self.interner) {
+            Ok((cel, Type::String | Type::Null | Type::Dyn)) => Some(cel),
+            Ok((_, other)) => {
+                let message = format!("an audit annotation is a string or null, but this is {other}");
+                self.out.push(Diagnostic::new(bw0304_cel_type::CODE, at.clone(), message));
+                None
+            }
+            Err(errors) => self.report(errors, at),
+        }
+    }
+
+    fn report<T>(&mut self, errors: Vec<CelError>, at: &FieldPath) -> Option<T> {
+        for error in errors {
+            let range = error.offset..error.offset.saturating_add(error.len);
+            let mut diagnostic = Diagnostic::new(code(error.kind), at.clone(), error.message).with_range(range);
+            diagnostic.help = error.help;
+            self.out.push(diagnostic);
+        }
+        None
+    }
+}
+
+const fn code(kind: CelErrorKind) -> Code {
+    match kind {
+        CelErrorKind::Syntax => bw0301_cel_syntax::CODE,
+        CelErrorKind::Limit | CelErrorKind::Cost | CelErrorKind::Internal => bw0302_cel_limit::CODE,
+        CelErrorKind::Reference => bw0303_cel_reference::CODE,
+        CelErrorKind::Type => bw0304_cel_type::CODE,
+        CelErrorKind::Regex => bw0305_cel_regex::CODE,
+    }
+}

@@ -1,0 +1,140 @@
+//! Packs in, effective policy out: the one entry of the command line, the webhook and, later, the operator.
+//!
+//! Resolves each pack with what it extends, hands the chains to [`crate::compile`], and gives every finding its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_policy::ir::Const;
+use bailiwick_policy::policy::{PackSource, Policy};
+use serde_json::Value as Json;
+
+use crate::cel::{Parameter, Type};
+use crate::compile::{Chain, assemble};
+use crate::diagnostic::{Diagnostic, has_errors};
+use crate::library::Library;
+use crate::lower::Pack;
+use crate::parameters::Bindings;
+use crate::resolve::{Resolved, ResolvedPack, digest, resolve};
+use crate::source::PackSources;
+
+/// What compiling some packs gives.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The effective policy of all of them; `None` if anything is an error.
+    pub policy: Option<Policy>,
+    /// What there is to say, one list for each pack that was given, in their order.
+    pub diagnostics: Vec<Vec<Diagnostic>>,
+}
+
+impl Compiled {
+    /// Everything that there is to say.
+    pub fn all(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().flatten()
+    }
+
+    /// Whether any of it is an error.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.diagnostics.iter().any(|list| has_errors(list))
+    }
+}
+
+/// Compiles the one effective policy of several packs, each with its bindings.
+///
+/// Nothing stops at the first error. Diagnostics have their places; those about an extended pack name it.
+#[must_use]
+pub fn compile(packs: &[(&PackSources, Bindings)], library: &dyn Library) -> Compiled {
+    let mut compiled = Compiled::default();
+    let (mut chains, mut resolutions) = (Vec::new(), Vec::new());
+    for (sources, bindings) in packs {
+        let (resolved, diagnostics) = resolve(sources, library, bindings);
+        compiled.diagnostics.push(diagnostics);
+        chains.extend(resolved.as_ref().and_then(chain));
+        resolutions.push(resolved);
+    }
+    let complete = resolutions.iter().all(Option::is_some);
+    let assembled = assemble(&chains);
+    let mut said = assembled.diagnostics.into_iter();
+    for (resolved, list) in resolutions.iter().zip(&mut compiled.diagnostics) {
+        let Some(resolved) = resolved else { continue };
+        let mut found = said.next().unwrap_or_default();
+        found.iter_mut().for_each(|diagnostic| locate(resolved, diagnostic));
+        list.extend(found);
+    }
+    compiled.policy = assembled.policy.filter(|_| complete && !compiled.failed());
+    compiled
+}
+
+/// The chain of a resolved pack, whose last member is the pack itself.
+fn chain(resolved: &Resolved) -> Option<Chain> {
+    let (own, ancestors) = resolved.packs.split_last()?;
+    Some(Chain {
+        pack: pack(own, None),
+        ancestors: ancestors.iter().map(|parent| pack(parent, Some(parent.name.clone()))).collect(),
+    })
+}
+
+fn pack(resolved: &ResolvedPack, extended: Option<String>) -> Pack {
+    let declared = |name: &str| resolved.spec.parameters.iter().find(|one| one.name == name);
+    let parameters = resolved.parameters.iter().map(|(name, value)| {
+        let of = declared(name).map_or(Type::Dyn, |parameter| type_of(parameter.type_.as_str()));
+        (name.clone(), Parameter { of, value: constant(value) })
+    });
+    let values = resolved.parameters.clone().into_iter().collect();
+    Pack {
+        spec: resolved.spec.clone(),
+        source: PackSource {
+            name: resolved.name.clone(),
+            version: resolved.version.to_string(),
+            digest: resolved.digest.clone(),
+            parameters_digest: digest(&Json::Object(values)),
+            parameters: Const::Map(
+                resolved.parameters.iter().map(|(name, value)| (Const::Str(name.clone()), constant(value))).collect(),
+            ),
+        },
+        parameters: Arc::new(parameters.collect::<BTreeMap<_, _>>()),
+        extended,
+    }
+}
+
+/// The type that CEL sees: quantities, durations and enumerations are text there.
+fn type_of(declared: &str) -> Type {
+    match declared {
+        "int" => Type::Int,
+        "bool" => Type::Bool,
+        "list(string)" => Type::List(Arc::new(Type::String)),
+        "list(int)" => Type::List(Arc::new(Type::Int)),
+        _ => Type::String,
+    }
+}
+
+fn constant(value: &Json) -> Const {
+    match value {
+        Json::Null => Const::Null,
+        Json::Bool(value) => Const::Bool(*value),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Const::Double(number.as_f64().unwrap_or_default()), Const::Int)
+        }
+        Json::String(text) => Const::Str(text.clone()),
+        Json::Array(items) => Const::List(items.iter().map(constant).collect()),
+        Json::Object(members) => {
+            Const::Map(members.iter().map(|(key, value)| (Const::Str(key.clone()), constant(value))).collect())
+        }
+    }
+}
+
+/// Gives a finding and what it is related to their places, each in the file of its own pack.
+fn locate(resolved: &Resolved, diagnostic: &mut Diagnostic) {
+    let Some((own, ancestors)) = resolved.packs.split_last() else { return };
+    let of = |name: &Option<String>| match name {
+        Some(name) => ancestors.iter().find(|pack| pack.name == *name).unwrap_or(own),
+        None => own,
+    };
+    of(&diagnostic.pack).map.locate(diagnostic);
+    for related in &mut diagnostic.related {
+        if related.place.is_none() {
+            related.place = of(&related.pack).map.place(&related.at, crate::diagnostic::About::Value, None);
+        }
+    }
+}
