@@ -1,50 +1,127 @@
-//! Reads `PolicyTest` documents: text to wire types, held to the schema. Running them is the command line's.
+//! The tests that lie beside a pack: read and checked like a pack, with the same messages.
+//!
+//! Not carried out here: whoever runs them has the objects that they name in files. A case that needs what is not built yet is
+//! refused, since a test that cannot run would look like one that passed.
 
-use bailiwick_crds::policy_test::PolicyTestSpec;
+pub use bailiwick_crds::policy_test::{
+    AdmissionCase, CaseNamespace, ConnectionCase, Expectation, ImageCase, PolicyTest, PolicyTestSpec, TestCase,
+};
 
-use crate::check::bw0107_wrong_type;
-use crate::diagnostic::{Diagnostic, FieldPath, has_errors};
+use serde_json::Value as Json;
+
+use crate::check::{bw0107_wrong_type, bw0114_wrong_document, bw0502_sandboxes, bw0503_tools, bw0507_image_evidence};
+use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::schema_check;
 use crate::source::SourceFile;
-use crate::yaml::{Limits, Node, SourceMap};
+use crate::yaml::{Limits, SourceMap};
 
-/// One document of tests.
-#[derive(Clone, Debug)]
-pub struct TestDocument {
-    /// `metadata.name`.
-    pub name: String,
-    /// The cases.
-    pub spec: PolicyTestSpec,
-    /// Where each field stands.
-    pub map: SourceMap,
-}
-
-/// Reads every document of a file. Documents with errors are left out; diagnostics have their places.
+/// Reads the PolicyTests of some files: each with the name of its file, in the order of the files.
 #[must_use]
-pub fn read(file: &SourceFile) -> (Vec<TestDocument>, Vec<Diagnostic>) {
-    let (maps, mut diagnostics) = SourceMap::read(&file.name, &file.bytes, &Limits::PACK);
-    let mut schema = bailiwick_crds::schema::policy_test();
-    if let Some(metadata) = schema.pointer_mut("/properties/metadata") {
-        *metadata = schema_check::metadata();
-    }
-    let mut tests = Vec::new();
-    for map in maps {
-        let mut found = schema_check::check(map.root(), &schema, &FieldPath::root());
-        let spec = map.root().get("spec").map(Node::to_json).unwrap_or_default();
-        if !has_errors(&found) {
-            match serde_json::from_value(spec) {
-                Ok(spec) => {
-                    let name = map.root().get("metadata").and_then(|metadata| metadata.get("name"));
-                    let name = name.and_then(Node::as_str).unwrap_or_default().to_owned();
-                    tests.push(TestDocument { name, spec, map: map.clone() });
-                }
-                Err(error) => {
-                    found.push(Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::spec(), error.to_string()));
-                }
-            }
-        }
-        found.iter_mut().for_each(|problem| map.locate(problem));
+pub fn read(files: &[SourceFile]) -> (Vec<(String, PolicyTest)>, Vec<Diagnostic>) {
+    let schema = schema();
+    let (mut tests, mut diagnostics) = (Vec::new(), Vec::new());
+    for file in files {
+        let (documents, found) = SourceMap::read(&file.name, &file.bytes, &Limits::MANIFESTS);
         diagnostics.extend(found);
+        for map in documents {
+            let mut found = Vec::new();
+            if let Some(test) = one(&map, &schema, &mut found) {
+                tests.push((file.name.clone(), test));
+            }
+            found.iter_mut().for_each(|diagnostic| map.locate(diagnostic));
+            diagnostics.append(&mut found);
+        }
     }
     (tests, diagnostics)
+}
+
+fn schema() -> Json {
+    let mut schema = bailiwick_crds::schema::policy_test();
+    if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
+        properties.insert("metadata".to_owned(), schema_check::metadata());
+    }
+    schema
+}
+
+fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<PolicyTest> {
+    let root = map.root();
+    for (field, expected) in [("apiVersion", bailiwick_crds::API_VERSION), ("kind", "PolicyTest")] {
+        if root.get(field).and_then(crate::yaml::Node::as_str) != Some(expected) {
+            let at = FieldPath::root().member(field);
+            found.push(
+                Diagnostic::new(bw0114_wrong_document::CODE, at, format!("expected {field} `{expected}`"))
+                    .with_help("the YAML files in `tests/` are PolicyTests; keep manifests in a folder within it"),
+            );
+            return None;
+        }
+    }
+    found.extend(schema_check::check(root, schema, &FieldPath::root()));
+    if !found.is_empty() {
+        return None;
+    }
+    match serde_json::from_value::<PolicyTest>(root.to_json()) {
+        Ok(test) => {
+            for (index, case) in test.spec.cases.iter().enumerate() {
+                refuse_unbuilt(case, &FieldPath::spec().member("cases").index(index), found);
+            }
+            Some(test)
+        }
+        // The schema is made from these types; whatever it let through is said all the same.
+        Err(error) => {
+            found.push(Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::root(), error.to_string()));
+            None
+        }
+    }
+}
+
+fn refuse_unbuilt(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
+    let mut refuse = |code, at: FieldPath, what: &str| {
+        found.push(
+            Diagnostic::new(code, at, format!("{what} cannot be tested yet"))
+                .with_help("take the case out until the executor is built; a case that cannot run would look like one that passed"),
+        );
+    };
+    if case.tool_call.is_some() {
+        refuse(bw0503_tools::CODE, at.member("toolCall"), "a tool call");
+    }
+    if case.syscall.is_some() {
+        refuse(bw0502_sandboxes::CODE, at.member("syscall"), "a system call of a sandbox");
+    }
+    if case.connection.as_ref().is_some_and(|connection| connection.sandbox.is_some()) {
+        refuse(bw0502_sandboxes::CODE, at.member("connection").member("sandbox"), "a connection of a sandbox");
+    }
+    if case.image.as_ref().is_some_and(|image| image.evidence.is_some()) {
+        refuse(bw0507_image_evidence::CODE, at.member("image").member("evidence"), "evidence about an image");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(cases: &str) -> Vec<String> {
+        let text = format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  cases:\n{cases}"
+        );
+        let (_, diagnostics) = read(&[SourceFile::new("tests/t.yaml", text)]);
+        diagnostics.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_misspelt_field_of_a_case_is_found() {
+        let said = found("  - {name: a, admision: {object: {}}, expect: {allowed: true}}\n");
+        assert!(said.iter().any(|line| line.contains("BW0104") && line.contains("admision")), "{said:?}");
+    }
+
+    #[test]
+    fn a_case_that_cannot_run_yet_is_refused() {
+        let said = found("  - {name: a, toolCall: {tool: shell.exec}, expect: {effect: Deny}}\n");
+        assert!(said.iter().any(|line| line.contains("BW0503")), "{said:?}");
+    }
+
+    #[test]
+    fn another_document_is_refused() {
+        let (tests, diagnostics) = read(&[SourceFile::new("tests/pod.yaml", "apiVersion: v1\nkind: Pod\n")]);
+        assert!(tests.is_empty() && diagnostics.len() == 1);
+    }
 }

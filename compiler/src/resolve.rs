@@ -9,7 +9,7 @@
 //!
 //! Not here: what the packs mean together (the meet), and anything about CEL.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailiwick_crds::pack::{Parameter, PolicyPackSpec};

@@ -5,3 +5,5 @@
 pub mod cluster;
 pub mod go_module;
 pub mod pod_security_fixtures;
+pub mod https;
+pub mod programs;

@@ -1,3 +1,45 @@
-//! Skeleton.
+//! `bailiwick`: check, compile, test, explain and review policy packs. Reads files and prints; talks to nobody.
+//!
+//! ```text
+//! arguments ► files (the only I/O) ► bailiwick-compiler, bailiwick-policy ► render ► exit code
+//! ```
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod args;
+mod check;
+mod compile;
+mod explain;
+mod files;
+mod forward;
+mod load;
+mod manifests;
+mod outcome;
+mod render;
+mod review;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::outcome::Outcome;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Check(options) => check::run(&options),
+        Command::Compile(options) => compile::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Explain(options) => explain::run(&options),
+        Command::Review(options) => review::run(&options),
+        Command::Other(words) => forward::run(&words),
+    };
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            anstream::eprintln!("{}: {error:#}", render::error_word());
+            Outcome::CouldNotRun.into()
+        }
+    }
+}

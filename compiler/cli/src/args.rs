@@ -1,0 +1,176 @@
+//! The command line: one definition from which parsing, help and the reference are made.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// One policy pack, compiled into every control that confines an AI agent on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    propagate_version = true,
+    after_help = "`bailiwick NAME …` with another NAME runs `bailiwick-NAME` from its own folder or PATH: \
+                  `bailiwick webhook serve`.\n\n\
+                  Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied, 5 tests failed."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Checks packs and draws every finding
+    #[command(after_help = "Example:\n  bailiwick check policy-packs/code-interpreter\n  bailiwick check --format json policy-packs/*")]
+    Check(CheckOptions),
+    /// Compiles a pack, or the meet of several, into its artifacts
+    #[command(
+        after_help = "Example:\n  bailiwick compile policy-packs/code-interpreter --out dist\n  \
+                      bailiwick compile policy-packs/code-interpreter --check policy-packs/code-interpreter/expected"
+    )]
+    Compile(CompileOptions),
+    /// Runs the tests that lie beside a pack
+    #[command(after_help = "Example:\n  bailiwick test policy-packs/code-interpreter")]
+    Test(TestOptions),
+    /// Says what a diagnostic code means and what to do about it
+    #[command(after_help = "Example:\n  bailiwick explain BW0104")]
+    Explain(ExplainOptions),
+    /// Judges manifests as the webhook would
+    #[command(
+        after_help = "Example:\n  bailiwick review policy-packs/code-interpreter --namespaces namespaces.yaml -f pod.yaml\n  \
+                      kubectl kustomize overlays/prod | bailiwick review dist/*/bundle.json -f -"
+    )]
+    Review(ReviewOptions),
+    /// Another program of the family
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person, with drawn spans.
+    Human,
+    /// One JSON document with a `version`.
+    Json,
+}
+
+/// Which packs, and with what they are compiled.
+#[derive(Args, Debug)]
+pub(crate) struct PackOptions {
+    /// Folders with a `pack.yaml`, or single pack files
+    #[arg(required = true, value_name = "PACK")]
+    pub(crate) packs: Vec<PathBuf>,
+    /// Where `extends` finds packs; by default the folder that holds the pack's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+    /// Binds a parameter; the value is YAML. `PACK.NAME=VALUE` when several packs are given
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) bindings: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckOptions {
+    #[command(flatten)]
+    pub(crate) packs: PackOptions,
+    /// Ends with 3 on warnings too
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompileOptions {
+    #[command(flatten)]
+    pub(crate) packs: PackOptions,
+    /// Folder that the artifacts are written to, in a folder named for their cell
+    #[arg(long, value_name = "DIR", default_value = "dist", conflicts_with_all = ["check", "lock"])]
+    pub(crate) out: PathBuf,
+    /// Writes nothing; compares with the artifacts in DIR and ends with 3 where they differ
+    #[arg(long, value_name = "DIR", conflicts_with = "lock")]
+    pub(crate) check: Option<PathBuf>,
+    /// Writes `pack.lock` beside the pack instead of artifacts
+    #[arg(long)]
+    pub(crate) lock: bool,
+    /// `no-gaps`: a statement that no layer enforces fully is an error
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) require: Option<Require>,
+    /// Emits the NetworkPolicies for this namespace; repeat for several. Without it they carry no namespace
+    #[arg(long = "namespace", value_name = "NAME")]
+    pub(crate) namespaces: Vec<String>,
+    /// The webhook is reached at this `https://` address, without a path
+    #[arg(long, value_name = "URL", conflicts_with = "webhook_service")]
+    pub(crate) webhook_url: Option<String>,
+    /// The webhook is reached through this Service
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "bailiwick-system/bailiwick-webhook")]
+    pub(crate) webhook_service: String,
+    /// The certificate authority that the API server trusts for the webhook, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_bundle: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// What `compile --require` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Require {
+    /// Every statement is fully enforced by some layer.
+    NoGaps,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestOptions {
+    #[command(flatten)]
+    pub(crate) packs: PackOptions,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainOptions {
+    /// A diagnostic code, as `BW0104`
+    pub(crate) code: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReviewOptions {
+    /// Folders with a `pack.yaml`, pack files or compiled `bundle.json` files; all that govern an object must allow it
+    #[arg(required = true, value_name = "PACK|BUNDLE")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// Manifests or AdmissionReviews, YAML or JSON, one or many; `-` is standard input
+    #[arg(short, long = "file", required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Namespaces with their labels (`kubectl get namespaces -o yaml`); an unknown namespace is denied
+    #[arg(long, value_name = "FILE")]
+    pub(crate) namespaces: Option<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub(crate) namespace: String,
+    /// The object as it was: the request is an UPDATE of it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) old: Option<PathBuf>,
+    /// Whose question is answered: what the validating or the mutating webhook says
+    #[arg(long, value_enum, default_value_t = ReviewPhase::Validate)]
+    pub(crate) phase: ReviewPhase,
+    /// Where `extends` finds packs; by default the folder that holds the pack's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+    /// Human, or one AdmissionReview response a line, byte for byte as the webhook sends it
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// The two questions of admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReviewPhase {
+    /// May it be?
+    Validate,
+    /// What is written into it?
+    Mutate,
+}

@@ -1,0 +1,86 @@
+//! `bailiwick check`: every finding of the packs, drawn.
+
+use anyhow::Result;
+use bailiwick_compiler::Compiled;
+use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
+use serde::Serialize;
+
+use crate::args::{CheckOptions, Format};
+use crate::files::PackFiles;
+use crate::load::{self, Loaded};
+use crate::outcome::Outcome;
+use crate::render::{self, JsonDiagnostic};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    packs: Vec<PackReport>,
+    errors: usize,
+    warnings: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PackReport {
+    pack: String,
+    diagnostics: Vec<JsonDiagnostic>,
+}
+
+pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
+    let choices = load::choices(&options.packs.bindings)?;
+    let mut report = Report { version: render::JSON_VERSION, packs: Vec::new(), errors: 0, warnings: 0 };
+    for path in &options.packs.packs {
+        let loaded = Loaded::read(path, options.packs.library.as_deref())?;
+        let compiled = loaded.compile(&choices);
+        let count = |severity| compiled.all().filter(|one| one.severity == severity).count();
+        report.errors += count(Severity::Error);
+        report.warnings += count(Severity::Warning);
+        match options.format {
+            Format::Human => {
+                draw(&loaded, &compiled);
+                let said = say(count(Severity::Error), count(Severity::Warning));
+                anstream::println!("{}: {said}", path.display());
+            }
+            Format::Json => report.packs.push(PackReport {
+                pack: path.display().to_string(),
+                diagnostics: json(&loaded, &compiled),
+            }),
+        }
+    }
+    if options.format == Format::Json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    let found = report.errors > 0 || options.deny_warnings && report.warnings > 0;
+    Ok(if found { Outcome::Findings } else { Outcome::Holds })
+}
+
+fn draw(loaded: &Loaded, compiled: &Compiled) {
+    for (pack, diagnostic) in each(loaded, compiled) {
+        let (texts, folder) = loaded.texts_of(pack, diagnostic);
+        anstream::println!("{}", render::draw(diagnostic, &texts, &folder));
+    }
+}
+
+fn json(loaded: &Loaded, compiled: &Compiled) -> Vec<JsonDiagnostic> {
+    let found = each(loaded, compiled).map(|(pack, diagnostic)| {
+        let (texts, folder) = loaded.texts_of(pack, diagnostic);
+        render::json(diagnostic, &texts, &folder)
+    });
+    found.collect()
+}
+
+fn each<'a>(loaded: &'a Loaded, compiled: &'a Compiled) -> impl Iterator<Item = (&'a PackFiles, &'a Diagnostic)> {
+    let packs = loaded.packs.iter().zip(&compiled.diagnostics);
+    packs.flat_map(|(pack, diagnostics)| diagnostics.iter().map(move |diagnostic| (pack, diagnostic)))
+}
+
+fn say(errors: usize, warnings: usize) -> String {
+    let some = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match (errors, warnings) {
+        (0, 0) => "ok".to_owned(),
+        (0, warnings) => format!("ok, {}", some(warnings, "warning")),
+        (errors, 0) => some(errors, "error"),
+        (errors, warnings) => format!("{}, {}", some(errors, "error"), some(warnings, "warning")),
+    }
+}

@@ -1,0 +1,117 @@
+//! The only file access of the command line: packs, manifests, tests, output folders.
+//!
+//! Sizes are limited before anything is read into memory, so that a wrong path (a disk image, an endless pipe) gets a message and not the
+//! machine's memory.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bailiwick_compiler::source::{PackSources, SourceFile};
+
+/// Largest file that is read, in bytes. A pack is kilobytes; a rendered chart or a List of a whole cluster is megabytes.
+pub(crate) const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Most YAML files in a pack's folder.
+const MAX_PACK_FILES: usize = 256;
+
+/// A pack's files and where they were.
+#[derive(Debug)]
+pub(crate) struct PackFiles {
+    /// As the user named it, for messages.
+    pub(crate) folder: PathBuf,
+    /// What the compiler reads.
+    pub(crate) sources: PackSources,
+}
+
+/// Reads a whole file, or standard input for `-`.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
+    let reader: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(fs::File::open(path).with_context(|| format!("cannot open {name}"))?)
+    };
+    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        bail!("{name} is larger than {} MiB", MAX_FILE_BYTES >> 20);
+    }
+    Ok(bytes)
+}
+
+/// Reads a pack: a folder with its `pack.yaml`, fragments, lock and Rego, or a single file.
+pub(crate) fn read_pack(path: &Path) -> Result<PackFiles> {
+    if !path.is_dir() {
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let sources = PackSources { files: vec![SourceFile::new(name, read(path)?)], ..PackSources::default() };
+        return Ok(PackFiles { folder, sources });
+    }
+    if !path.join("pack.yaml").is_file() {
+        bail!("{} holds no pack.yaml; name the folder of a pack, or a pack file", path.display());
+    }
+    let lock = path.join("pack.lock");
+    let sources = PackSources {
+        files: read_folder(path, &["yaml", "yml"], "")?,
+        lock: if lock.is_file() { Some(SourceFile::new("pack.lock", read(&lock)?)) } else { None },
+        rego: if path.join("rego").is_dir() { read_folder(&path.join("rego"), &["rego"], "rego/")? } else { Vec::new() },
+    };
+    Ok(PackFiles { folder: path.to_owned(), sources })
+}
+
+/// The files of a folder with one of these extensions, by name.
+pub(crate) fn read_folder(folder: &Path, extensions: &[&str], prefix: &str) -> Result<Vec<SourceFile>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+        let fits = path.extension().and_then(|extension| extension.to_str()).is_some_and(|e| extensions.contains(&e));
+        if fits && path.is_file() {
+            names.push(path);
+        }
+    }
+    if names.len() > MAX_PACK_FILES {
+        bail!("{} holds {} files, more than {MAX_PACK_FILES}; is it the folder of a pack?", folder.display(), names.len());
+    }
+    names.sort();
+    names
+        .iter()
+        .map(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Ok(SourceFile::new(format!("{prefix}{name}"), read(path)?))
+        })
+        .collect()
+}
+
+/// Writes a file whole or not at all: beside its place first, then renamed.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Every file below a folder, relative to it, sorted.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(here) = open.pop() {
+        for entry in fs::read_dir(&here).with_context(|| format!("cannot list {}", here.display()))? {
+            let path = entry.with_context(|| format!("cannot list {}", here.display()))?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(relative) = path.strip_prefix(folder) {
+                found.push(relative.to_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,173 @@
+//! Packs from the disk into the compiler, and its findings back onto the screen.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
+use bailiwick_compiler::library::{Library, MemoryLibrary};
+use bailiwick_compiler::resolve;
+use bailiwick_compiler::source::{PackSources, SourceFile};
+use bailiwick_compiler::yaml::{Limits, SourceMap};
+use bailiwick_compiler::{Bindings, Compiled};
+use bailiwick_policy::bundle::{self, Bundle};
+use bailiwick_policy::policy::Policy;
+use semver::VersionReq;
+
+use crate::files::{self, PackFiles};
+use crate::render::{self, Texts};
+
+/// Packs read from the disk, with the library that they extend from.
+pub(crate) struct Loaded {
+    pub(crate) packs: Vec<PackFiles>,
+    library: MemoryLibrary,
+}
+
+impl Loaded {
+    /// One pack.
+    pub(crate) fn read(pack: &Path, library: Option<&Path>) -> Result<Self> {
+        Self::read_all(&[pack.to_owned()], library)
+    }
+
+    /// Several packs. The library is the given folder, or the folders that hold the packs.
+    pub(crate) fn read_all(packs: &[PathBuf], library: Option<&Path>) -> Result<Self> {
+        let packs = packs.iter().map(|pack| files::read_pack(pack)).collect::<Result<Vec<_>>>()?;
+        let mut folders: Vec<PathBuf> = match library {
+            Some(folder) if folder.is_dir() => vec![folder.to_owned()],
+            Some(folder) => bail!("the library {} is no folder", folder.display()),
+            None => packs.iter().filter_map(|pack| shelf(&pack.folder)).collect(),
+        };
+        folders.sort();
+        folders.dedup();
+        let mut library = MemoryLibrary::default();
+        for folder in folders {
+            add_all(&folder, &mut library)?;
+        }
+        Ok(Self { packs, library })
+    }
+
+    /// Compiles the effective policy of all of them.
+    pub(crate) fn compile(&self, bindings: &Choices) -> Compiled {
+        let packs: Vec<_> = self.packs.iter().map(|pack| (&pack.sources, bindings.of(&pack.sources))).collect();
+        bailiwick_compiler::compile(&packs, &self.library)
+    }
+
+    /// The texts that a finding about a pack points into, and the folder to show before their names.
+    pub(crate) fn texts_of(&self, pack: &PackFiles, diagnostic: &Diagnostic) -> (Texts, String) {
+        let extended = diagnostic.pack.as_ref().and_then(|name| {
+            let newest = self.library.newest(name, &VersionReq::STAR)?;
+            Some((self.library.sources(name, &newest)?, name.clone()))
+        });
+        let (sources, folder) = extended.unwrap_or_else(|| (pack.sources.clone(), pack.folder.display().to_string()));
+        let mut texts = Texts::default();
+        for file in sources.files.iter().chain(&sources.lock).chain(&sources.rego) {
+            texts.insert(file.name.clone(), &file.bytes);
+        }
+        (texts, folder)
+    }
+
+    /// The library.
+    pub(crate) const fn library(&self) -> &MemoryLibrary {
+        &self.library
+    }
+}
+
+/// The folder beside whose other folders a pack lies. Through the full path, so that it is found from within the pack too.
+fn shelf(folder: &Path) -> Option<PathBuf> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.canonicalize().ok()?.parent().map(Path::to_owned)
+}
+
+fn add_all(folder: &Path, library: &mut MemoryLibrary) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+        if path.join("pack.yaml").is_file() {
+            library.add(files::read_pack(&path)?.sources);
+        }
+    }
+    Ok(())
+}
+
+/// Values for parameters: `NAME`, or `PACK.NAME` for one pack of several.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choices(BTreeMap<String, serde_json::Value>);
+
+impl Choices {
+    /// These choices and more; the new ones win.
+    pub(crate) fn with(mut self, more: &BTreeMap<String, serde_json::Value>) -> Self {
+        self.0.extend(more.clone());
+        self
+    }
+
+    /// What is chosen for one pack.
+    fn of(&self, sources: &PackSources) -> Bindings {
+        let name = resolve::identity(sources).map(|(name, _)| name);
+        let values = self.0.iter().filter_map(|(key, value)| match key.split_once('.') {
+            Some((pack, parameter)) => (name.as_deref() == Some(pack)).then(|| (parameter.to_owned(), value.clone())),
+            None => Some((key.clone(), value.clone())),
+        });
+        Bindings { values: values.collect() }
+    }
+}
+
+/// `--set NAME=VALUE` as choices.
+pub(crate) fn choices(words: &[String]) -> Result<Choices> {
+    let mut values = BTreeMap::new();
+    for word in words {
+        let (name, value) = word.split_once('=').with_context(|| format!("`--set {word}`: write NAME=VALUE"))?;
+        let (mut documents, diagnostics) =
+            SourceMap::read("--set", value.as_bytes(), &Limits::PACK);
+        if let Some(wrong) = diagnostics.first() {
+            bail!("`--set {word}`: {}", wrong.message);
+        }
+        let value = documents.pop().map(|document| document.root().to_json()).unwrap_or(serde_json::Value::Null);
+        if values.insert(name.to_owned(), value).is_some() {
+            bail!("`--set` gives `{name}` twice");
+        }
+    }
+    Ok(Choices(values))
+}
+
+/// Compiles one pack with its defaults; `None` after its findings were drawn because it does not compile.
+pub(crate) fn compile_or_draw(pack: &Path, library: Option<&Path>) -> Result<Option<Policy>> {
+    compile_loaded_or_draw(&Loaded::read(pack, library)?, &Choices::default())
+}
+
+/// Compiles what was read; `None` after its findings were drawn because it does not compile.
+pub(crate) fn compile_loaded_or_draw(loaded: &Loaded, choices: &Choices) -> Result<Option<Policy>> {
+    let compiled = loaded.compile(choices);
+    if compiled.failed() {
+        draw_compiled(loaded, &compiled);
+        return Ok(None);
+    }
+    Ok(compiled.policy)
+}
+
+/// Draws the findings of packs on standard error.
+pub(crate) fn draw_compiled(loaded: &Loaded, compiled: &Compiled) {
+    for (pack, diagnostics) in loaded.packs.iter().zip(&compiled.diagnostics) {
+        for diagnostic in diagnostics {
+            let (texts, folder) = loaded.texts_of(pack, diagnostic);
+            anstream::eprintln!("{}", render::draw(diagnostic, &texts, &folder));
+        }
+    }
+}
+
+/// Draws findings about other files of a pack (its tests); whether there is an error among them.
+pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Path) -> bool {
+    let mut texts = Texts::default();
+    for file in files {
+        texts.insert(file.name.clone(), &file.bytes);
+    }
+    for diagnostic in diagnostics {
+        anstream::eprint!("{}", render::draw(diagnostic, &texts, &folder.display().to_string()));
+    }
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// The bundle of a policy, through its bytes, so that what is judged with is what would be shipped.
+pub(crate) fn bundle_of(policy: &Policy) -> Result<Bundle> {
+    let bytes = bundle::write(policy)?;
+    bundle::load(&bytes).context("the compiled policy cannot be read back")
+}

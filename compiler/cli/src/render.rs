@@ -1,0 +1,191 @@
+//! Diagnostics for a person, with the span drawn under its line, and for a program, as versioned JSON.
+//!
+//! Colours are written always and taken out by `anstream` where the output is no terminal.
+
+use std::collections::BTreeMap;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use bailiwick_compiler::diagnostic::{Diagnostic, Place, Severity};
+use serde::Serialize;
+
+/// Version of every JSON document that the commands print. A field may be added within a version; nothing else changes.
+pub(crate) const JSON_VERSION: u32 = 1;
+
+/// Longest line that is drawn, in bytes. A longer one (a pack written on one line, a hostile one) is named by its place only.
+const MAX_DRAWN_LINE: usize = 400;
+
+/// The texts that places point into: by the folder of the pack as the user named it, then by file.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(BTreeMap<String, String>);
+
+impl Texts {
+    /// Adds a file. What is not UTF-8 is drawn with replacement characters, at the places that they shift to.
+    pub(crate) fn insert(&mut self, name: impl Into<String>, bytes: &[u8]) {
+        self.0.insert(name.into(), String::from_utf8_lossy(bytes).into_owned());
+    }
+
+    fn get(&self, place: &Place) -> Option<&str> {
+        self.0.get(&place.file).map(String::as_str)
+    }
+}
+
+/// The word that begins an error of the program itself.
+pub(crate) fn error_word() -> String {
+    let style = anstyle_of(Severity::Error);
+    format!("{style}error{style:#}")
+}
+
+fn anstyle_of(severity: Severity) -> clap::builder::styling::Style {
+    use clap::builder::styling::{AnsiColor, Color, Style};
+    let colour = match severity {
+        Severity::Error => AnsiColor::BrightRed,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::BrightGreen,
+    };
+    Style::new().bold().fg_color(Some(Color::Ansi(colour)))
+}
+
+/// One diagnostic as drawn text, ending in a line feed. `folder` stands before the file's name.
+pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = match &diagnostic.pack {
+        Some(pack) => format!("{} (in `{pack}`)", diagnostic.message),
+        None => diagnostic.message.clone(),
+    };
+    let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code.id()));
+    let field = diagnostic.at.to_string();
+    match diagnostic.place.as_ref().and_then(|place| Some((place, texts.get(place)?))) {
+        Some((place, text)) if drawable(text, place) => {
+            let span = clamp(text, place);
+            group = group.element(
+                Snippet::source(text)
+                    .path(shown(folder, &place.file))
+                    .fold(true)
+                    .annotation(AnnotationKind::Primary.span(span).label(field)),
+            );
+        }
+        Some((place, text)) => {
+            let (line, column) = line_and_column(text, place.bytes.start);
+            group = group.element(Level::NOTE.message(format!("at {}:{line}:{column}: {field}", shown(folder, &place.file))));
+        }
+        None if !field.is_empty() => group = group.element(Level::NOTE.message(format!("at {field}"))),
+        None => {}
+    }
+    for related in &diagnostic.related {
+        let place = related.place.as_ref().and_then(|place| Some((place, texts.get(place)?)));
+        group = match place {
+            Some((place, text)) if drawable(text, place) => group.element(
+                Snippet::source(text)
+                    .path(shown(folder, &place.file))
+                    .fold(true)
+                    .annotation(AnnotationKind::Context.span(clamp(text, place)).label(related.message.clone())),
+            ),
+            _ => group.element(Level::NOTE.message(format!("{}: {}", related.at, related.message))),
+        };
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.clone()));
+    }
+    let mut text = Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group]);
+    text.push('\n');
+    text
+}
+
+fn shown(folder: &str, file: &str) -> String {
+    if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
+}
+
+fn drawable(text: &str, place: &Place) -> bool {
+    let span = clamp(text, place);
+    let begin = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let end = text.get(span.end..).and_then(|after| after.find('\n')).map_or(text.len(), |at| span.end + at);
+    text.get(begin..end).is_some_and(|lines| lines.split('\n').all(|line| line.len() <= MAX_DRAWN_LINE))
+}
+
+/// The span within the text and on character boundaries, whatever a reader of broken text said.
+fn clamp(text: &str, place: &Place) -> std::ops::Range<usize> {
+    let start = text.floor_char_boundary(place.bytes.start.min(text.len()));
+    let end = text.ceil_char_boundary(place.bytes.end.clamp(start, text.len()));
+    start..end
+}
+
+/// Line and column, from 1; columns count characters.
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let offset = text.floor_char_boundary(offset.min(text.len()));
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    (line, column)
+}
+
+/// A diagnostic in `--format json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JsonDiagnostic {
+    code: &'static str,
+    severity: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pack: Option<String>,
+    field: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<JsonPlace>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    related: Vec<JsonRelated>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonPlace {
+    file: String,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonRelated {
+    field: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<JsonPlace>,
+}
+
+fn json_place(place: Option<&Place>, texts: &Texts, folder: &str) -> Option<JsonPlace> {
+    let place = place?;
+    let text = texts.get(place)?;
+    let (line, column) = line_and_column(text, place.bytes.start);
+    let (end_line, end_column) = line_and_column(text, place.bytes.end);
+    Some(JsonPlace { file: shown(folder, &place.file), line, column, end_line, end_column })
+}
+
+/// One diagnostic for a program.
+pub(crate) fn json(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> JsonDiagnostic {
+    JsonDiagnostic {
+        code: diagnostic.code.id(),
+        severity: diagnostic.severity.to_string(),
+        pack: diagnostic.pack.clone(),
+        field: diagnostic.at.to_string(),
+        message: diagnostic.message.clone(),
+        help: diagnostic.help.clone(),
+        place: json_place(diagnostic.place.as_ref(), texts, folder),
+        related: diagnostic
+            .related
+            .iter()
+            .map(|related| JsonRelated {
+                field: related.at.to_string(),
+                message: related.message.clone(),
+                place: json_place(related.place.as_ref(), texts, folder),
+            })
+            .collect(),
+    }
+}

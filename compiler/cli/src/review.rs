@@ -1,0 +1,141 @@
+//! `bailiwick review`: manifests judged as the webhook would, by the same function.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use bailiwick_compiler::namespaces;
+use bailiwick_policy::admission::{Admitted, AdmissionRequest, ManifestContext, Namespaces, Operation, Phase, Reviewer, response};
+use bailiwick_policy::bundle::{self, Bundle};
+use bailiwick_policy::decision::{Decision, Effect, Finding};
+use bailiwick_policy::json::Json;
+use serde_json::Value;
+
+use crate::args::{Format, ReviewOptions, ReviewPhase};
+use crate::files;
+use crate::load;
+use crate::manifests;
+use crate::outcome::Outcome;
+
+pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
+    let Some(bundles) = bundles(options)? else { return Ok(Outcome::Findings) };
+    if bundles.iter().all(|bundle| bundle.policy.subject.is_none()) {
+        bail!("none of these policies names a subject, so they govern nobody; review with a pack that has `spec.subjects`");
+    }
+    let reviewer = Reviewer::new(bundles, read_namespaces(options.namespaces.as_deref())?)?;
+    let old = match &options.old {
+        Some(path) => Some(manifests::one(path)?),
+        None => None,
+    };
+    let mut tally = Tally::default();
+    for path in &options.files {
+        let found = manifests::read(path)?;
+        if found.is_empty() {
+            bail!("{} holds no object", path.display());
+        }
+        if old.is_some() && (found.len() > 1 || options.files.len() > 1) {
+            bail!("`--old` is the earlier form of one object, but there are several");
+        }
+        for manifest in &found {
+            judge(&reviewer, manifest, old.as_ref(), options, &mut tally).with_context(|| format!("in {}", path.display()))?;
+        }
+    }
+    if options.format == Format::Human {
+        anstream::println!("{} allowed, {} denied", tally.allowed, tally.denied);
+    }
+    Ok(if tally.denied > 0 { Outcome::Denied } else { Outcome::Holds })
+}
+
+/// How many objects came out how.
+#[derive(Default)]
+struct Tally {
+    allowed: usize,
+    denied: usize,
+}
+
+/// The bundles that the arguments name; `None` after the findings of a pack that does not compile were printed.
+fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
+    let mut bundles = Vec::new();
+    for path in &options.policies {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let bytes = files::read(path)?;
+            bundles.push(bundle::load(&bytes).with_context(|| format!("cannot use the bundle {}", path.display()))?);
+            continue;
+        }
+        let Some(policy) = load::compile_or_draw(path, options.library.as_deref())? else { return Ok(None) };
+        bundles.push(load::bundle_of(&policy)?);
+    }
+    Ok(Some(bundles))
+}
+
+fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
+    let Some(path) = path else { return Ok(Namespaces::default()) };
+    namespaces::read(&String::from_utf8_lossy(&files::read(path)?)).with_context(|| format!("cannot use the namespaces in {}", path.display()))
+}
+
+fn judge(reviewer: &Reviewer, manifest: &Value, old: Option<&Value>, options: &ReviewOptions, tally: &mut Tally) -> Result<()> {
+    // Through text, so that numbers and limits are those of a request.
+    let text = serde_json::to_vec(manifest)?;
+    let old = old.map(serde_json::to_vec).transpose()?;
+    let is_review = manifest.get("kind").and_then(Value::as_str) == Some("AdmissionReview");
+    let request = if is_review {
+        AdmissionRequest::parse(&text)?
+    } else {
+        let context = ManifestContext {
+            operation: if old.is_some() { Operation::Update } else { Operation::Create },
+            old: old.as_deref().map(Json::parse).transpose()?,
+            namespace: Some(options.namespace.as_str().into()),
+            ..ManifestContext::default()
+        };
+        AdmissionRequest::from_manifest(Json::parse(&text)?, context)?
+    };
+    let decision = decide(reviewer, &request, options.phase, is_review);
+    if decision.allowed {
+        tally.allowed += 1;
+    } else {
+        tally.denied += 1;
+    }
+    match options.format {
+        Format::Json => println!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
+        Format::Human => print(manifest, &decision),
+    }
+    Ok(())
+}
+
+/// A review is answered as the webhook answers it. A manifest goes through both webhooks, as on its way into the cluster.
+fn decide(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: ReviewPhase, is_review: bool) -> Decision {
+    match (phase, is_review) {
+        (ReviewPhase::Mutate, _) => reviewer.review(request, Phase::Mutate),
+        (ReviewPhase::Validate, true) => reviewer.review(request, Phase::Validate),
+        (ReviewPhase::Validate, false) => {
+            let Admitted { mutated, validated, .. } = reviewer.admit(request);
+            validated.unwrap_or(mutated)
+        }
+    }
+}
+
+fn print(manifest: &Value, decision: &Decision) {
+    let object = manifest.pointer("/request/object").unwrap_or(manifest);
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+    let verdict = match (decision.allowed, decision.cells.is_empty()) {
+        (true, true) => "not governed",
+        (true, false) => "allowed",
+        (false, _) => "denied",
+    };
+    anstream::println!("{}/{}: {verdict}", text("/kind"), text("/metadata/name"));
+    for finding in &decision.findings {
+        print_finding(finding);
+    }
+}
+
+fn print_finding(finding: &Finding) {
+    let word = match finding.effect {
+        Effect::Deny => "deny",
+        Effect::Warn => "warn",
+        Effect::Audit => "audit",
+    };
+    let place = if finding.field.is_empty() { String::new() } else { format!(" at {}", finding.field) };
+    anstream::println!("  {word} {}/{}{place}\n    {}", finding.pack, finding.rule, finding.message);
+    if let Some(remedy) = &finding.remedy {
+        anstream::println!("    help: {remedy}");
+    }
+}

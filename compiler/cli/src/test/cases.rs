@@ -1,0 +1,148 @@
+//! Cases carried out: an admission request, a connection, an image. System calls and tool calls come with the executor; the compiler refuses
+//! such cases with a BW05xx diagnostic before they get here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bailiwick_compiler::policy_test::{AdmissionCase, CaseNamespace, ImageCase, TestCase};
+use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
+use bailiwick_policy::decision::{Decision, Effect};
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
+use serde_json::{Value, json};
+
+use super::connection;
+use super::outcome::Happened;
+use crate::{load, manifests};
+
+/// Name of the namespace of objects that name none.
+const NAMESPACE: &str = "governed";
+
+/// A policy made ready for cases.
+pub(super) struct Bench {
+    policy: Policy,
+}
+
+impl Bench {
+    /// A pack that names no subject is a base for others; its own tests hold every pod to it.
+    pub(super) fn new(mut policy: Policy) -> Self {
+        policy.subject.get_or_insert_with(|| Subject {
+            namespaces: Vec::new(),
+            pods: Vec::new(),
+            exclusive: false,
+            unmatched: Unmatched::Allow,
+            from: Vec::new(),
+        });
+        Self { policy }
+    }
+
+    /// Carries out one case; `folder` is where its files lie. `Err`: why it cannot be.
+    pub(super) fn carry_out(&self, case: &TestCase, folder: &Path) -> Result<Happened, String> {
+        match (&case.admission, &case.connection, &case.image) {
+            (Some(case), None, None) => self.admit(case, folder),
+            (None, Some(case), None) => connection::judge(&self.policy, case),
+            (None, None, Some(case)) => self.run_image(case),
+            _ => Err("a case of this kind cannot be carried out yet".to_owned()),
+        }
+    }
+
+    fn reviewer(&self, namespace: &str, labels: BTreeMap<String, String>) -> Result<Reviewer, String> {
+        let bundle = load::bundle_of(&self.policy).map_err(|error| error.to_string())?;
+        let namespaces = Namespaces::new(BTreeMap::from([(namespace.to_owned(), labels)]));
+        Reviewer::new(vec![bundle], namespaces).map_err(|error| error.to_string())
+    }
+
+    fn admit(&self, case: &AdmissionCase, folder: &Path) -> Result<Happened, String> {
+        let operation = Operation::of(case.operation.as_str()).ok_or("an unknown operation")?;
+        let object = case.object.as_ref().map(|object| manifest(object, folder)).transpose()?;
+        let old = case.old_object.as_ref().map(|object| manifest(object, folder)).transpose()?;
+        let shown = object.as_ref().or(old.as_ref()).ok_or("an admission case needs an `object`")?;
+        let (namespace, labels) = self.place(case.namespace.as_ref(), shown);
+        let user = case.user_info.as_ref().map(|user| json!({"username": user.username, "groups": user.groups}));
+        let mut shown = shown.clone();
+        // A case that names a namespace means it, whatever the manifest says.
+        if case.namespace.as_ref().is_some_and(|one| one.name.is_some()) {
+            shown["metadata"]["namespace"] = Value::from(namespace.as_str());
+        }
+        let context = ManifestContext {
+            operation,
+            old: old.as_ref().map(Json::from),
+            namespace: Some(namespace.as_str().into()),
+            user_info: user.as_ref().map(Json::from),
+            sub_resource: case.subresource.as_deref().unwrap_or_default().into(),
+            ..ManifestContext::default()
+        };
+        let request = AdmissionRequest::from_manifest(Json::from(&shown), context).map_err(|error| error.to_string())?;
+        let admitted = self.reviewer(&namespace, labels)?.admit(&request);
+        let object = match &admitted.object {
+            Some(object) => serde_json::to_value(object).ok(),
+            None => Some(shown.clone()),
+        };
+        Ok(happened(admitted.decision(), object))
+    }
+
+    /// Name and labels of the namespace: the case's, else one that the pack governs.
+    fn place(&self, case: Option<&CaseNamespace>, object: &Value) -> (String, BTreeMap<String, String>) {
+        let own = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(NAMESPACE);
+        match case {
+            Some(case) => (case.name.clone().unwrap_or_else(|| own.to_owned()), case.labels.clone()),
+            None => {
+                let selectors = self.policy.subject.iter().flat_map(|subject| &subject.namespaces);
+                (own.to_owned(), selectors.flat_map(satisfying).collect())
+            }
+        }
+    }
+
+    /// A pod that differs from nothing but in its image: whatever the images section says of it counts, nothing else.
+    fn run_image(&self, case: &ImageCase) -> Result<Happened, String> {
+        let mut images_only = self.policy.clone();
+        images_only.isolation = Default::default();
+        images_only.network = None;
+        images_only.admission = Default::default();
+        let bench = Self { policy: images_only };
+        let selectors = self.policy.subject.iter().flat_map(|subject| &subject.pods);
+        let labels: BTreeMap<String, String> = selectors.flat_map(satisfying).collect();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "case", "labels": labels},
+            "spec": {"containers": [{"name": "main", "image": case.reference}]}
+        });
+        bench.admit(&AdmissionCase { object: Some(pod), ..AdmissionCase::default() }, Path::new(""))
+    }
+}
+
+/// Labels that a selector accepts.
+fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
+    let mut labels: Vec<_> = selector.match_labels.clone().into_iter().collect();
+    for wanted in &selector.match_expressions {
+        match wanted.operator {
+            LabelOperator::In => labels.extend(wanted.values.first().map(|value| (wanted.key.clone(), value.clone()))),
+            LabelOperator::Exists => labels.push((wanted.key.clone(), "true".to_owned())),
+            LabelOperator::NotIn | LabelOperator::DoesNotExist => {}
+        }
+    }
+    labels
+}
+
+/// An object of a case: written out, or `{file: NAME}` for a manifest in the folder of the tests.
+fn manifest(object: &Value, folder: &Path) -> Result<Value, String> {
+    let file = object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
+    let Some(file) = file else { return Ok(object.clone()) };
+    let name = file.as_str().ok_or("`file` is the name of a file")?;
+    let path = Path::new(name);
+    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if !plain {
+        return Err(format!("`{name}` leads out of the folder of the tests"));
+    }
+    manifests::one(&folder.join(path)).map_err(|error| format!("{error:#}"))
+}
+
+fn happened(decision: &Decision, object: Option<Value>) -> Happened {
+    let with = |effect| decision.findings.iter().filter(move |finding| finding.effect == effect);
+    Happened {
+        allowed: decision.allowed,
+        rules: with(Effect::Deny).map(|finding| format!("{}/{}", finding.pack, finding.rule)).collect(),
+        messages: with(Effect::Deny).map(|finding| format!("{} {}", finding.field, finding.message)).collect(),
+        warnings: with(Effect::Warn).map(|finding| finding.message.clone()).collect(),
+        object,
+    }
+}

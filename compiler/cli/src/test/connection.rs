@@ -1,0 +1,129 @@
+//! Connections of a governed pod, judged from the policy's own statement of who may talk to whom.
+//!
+//! This is what the pack says, before any NetworkPolicy is made of it; that the NetworkPolicies say the same is proved in
+//! `conformance`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bailiwick_compiler::policy_test::ConnectionCase;
+use bailiwick_policy::policy::{LabelOperator, LabelSelector, Network, NetworkRule, Peer, Policy, Protocol};
+
+use super::outcome::Happened;
+
+/// The other end of a connection.
+struct End<'a> {
+    address: IpAddr,
+    port: u16,
+    protocol: Protocol,
+    /// Labels of namespace and pod, if it is a pod.
+    pod: Option<(&'a BTreeMap<String, String>, &'a BTreeMap<String, String>)>,
+}
+
+/// Judges a connection case. `Err`: why the case itself cannot be judged.
+pub(super) fn judge(policy: &Policy, case: &ConnectionCase) -> Result<Happened, String> {
+    let Some(network) = &policy.network else {
+        return Ok(happened(Some("no pack has a network section")));
+    };
+    let (end, rules) = end_of(case, network)?;
+    let rule = rules.iter().find(|rule| allows(rule, &end));
+    Ok(happened(rule.map(|rule| rule.name.as_str())))
+}
+
+fn happened(rule: Option<&str>) -> Happened {
+    Happened {
+        allowed: rule.is_some(),
+        rules: rule.map(str::to_owned).into_iter().collect(),
+        messages: Vec::new(),
+        warnings: Vec::new(),
+        object: None,
+    }
+}
+
+fn end_of<'a>(case: &'a ConnectionCase, network: &'a Network) -> Result<(End<'a>, &'a [NetworkRule]), String> {
+    let protocol = match case.protocol.as_str() {
+        "UDP" => Protocol::Udp,
+        "SCTP" => Protocol::Sctp,
+        _ => Protocol::Tcp,
+    };
+    let pod = case.peer.as_ref().map(|peer| (&peer.namespace_labels, &peer.labels));
+    match (&case.to, &case.from) {
+        (Some(to), None) => {
+            let to: std::net::SocketAddr =
+                to.parse().map_err(|_| format!("`{to}` is not ADDRESS:PORT; names are not resolved"))?;
+            Ok((End { address: to.ip(), port: to.port(), protocol, pod }, &network.egress))
+        }
+        (None, Some(from)) => {
+            let address = from.parse().map_err(|_| format!("`{from}` is not an address"))?;
+            let port = case.port.and_then(|port| u16::try_from(port).ok());
+            let port = port.ok_or("a connection `from` somewhere needs the `port` of the pod")?;
+            Ok((End { address, port, protocol, pod }, &network.ingress))
+        }
+        _ => Err("a connection is either `to` or `from`".to_owned()),
+    }
+}
+
+fn allows(rule: &NetworkRule, end: &End<'_>) -> bool {
+    let port = rule.ports.iter().any(|range| range.protocol == end.protocol && (range.first..=range.last).contains(&end.port));
+    port && rule.peers.iter().any(|peer| reaches(peer, end))
+}
+
+fn reaches(peer: &Peer, end: &End<'_>) -> bool {
+    match peer {
+        // An address block speaks of what is outside; what it does to a pod's address differs between network plugins, so a
+        // case that names a pod is not allowed by it.
+        Peer::Cidr { cidr, except } => {
+            end.pod.is_none() && contains(cidr, end.address) && !except.iter().any(|taken| contains(taken, end.address))
+        }
+        Peer::Pods { namespaces, pods } => end.pod.is_some_and(|(namespace_labels, labels)| {
+            let namespace = namespaces.as_ref().is_none_or(|all| all.iter().all(|one| selects(one, namespace_labels)));
+            namespace && pods.iter().all(|one| selects(one, labels))
+        }),
+    }
+}
+
+fn contains(cidr: &str, address: IpAddr) -> bool {
+    let Some((network, prefix)) = cidr.split_once('/') else { return false };
+    let (Ok(network), Ok(prefix)) = (network.parse::<IpAddr>(), prefix.parse::<u32>()) else { return false };
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            let shift = 32u32.saturating_sub(prefix);
+            u32::from(network).checked_shr(shift) == u32::from(address).checked_shr(shift)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            let shift = 128u32.saturating_sub(prefix);
+            u128::from(network).checked_shr(shift) == u128::from(address).checked_shr(shift)
+        }
+        _ => false,
+    }
+}
+
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        && selector.match_expressions.iter().all(|wanted| {
+            let value = labels.get(&wanted.key);
+            let listed = value.is_some_and(|value| wanted.values.contains(value));
+            match wanted.operator {
+                LabelOperator::In => listed,
+                LabelOperator::NotIn => !listed,
+                LabelOperator::Exists => value.is_some(),
+                LabelOperator::DoesNotExist => value.is_none(),
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_its_addresses_and_no_others() {
+        let inside = |cidr: &str, address: &str| contains(cidr, address.parse().unwrap());
+        assert!(inside("192.0.2.0/28", "192.0.2.15"));
+        assert!(!inside("192.0.2.0/28", "192.0.2.16"));
+        assert!(inside("0.0.0.0/0", "8.8.8.8"));
+        assert!(!inside("0.0.0.0/0", "2001:db8::1"));
+        assert!(inside("2001:db8::/32", "2001:db8::1"));
+        assert!(inside("192.0.2.1/32", "192.0.2.1"));
+    }
+}

@@ -1,0 +1,99 @@
+//! What a case came to, and whether that is what was expected.
+
+use bailiwick_compiler::policy_test::Expectation;
+use regex::Regex;
+use serde_json::Value;
+
+/// What happened in a case, in the terms that an expectation speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Happened {
+    /// Whether it was allowed.
+    pub(super) allowed: bool,
+    /// The rules that decided: those that denied, or for a connection the one that allowed.
+    pub(super) rules: Vec<String>,
+    /// What they said.
+    pub(super) messages: Vec<String>,
+    /// Warnings.
+    pub(super) warnings: Vec<String>,
+    /// The object after mutation.
+    pub(super) object: Option<Value>,
+}
+
+/// What of an expectation did not come true, each in a sentence; empty: the case passed.
+pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(allowed) = expected.allowed
+        && allowed != happened.allowed
+    {
+        let said = if happened.messages.is_empty() { String::new() } else { format!(": {}", happened.messages.join("; ")) };
+        found.push(match allowed {
+            true => format!("expected to be allowed, was denied by {}{said}", happened.rules.join(", ")),
+            false => "expected to be denied, was allowed".to_owned(),
+        });
+    }
+    if let Some(rule) = &expected.rule
+        && !happened.rules.iter().any(|one| one == rule || one.rsplit('/').next() == Some(rule))
+    {
+        let decided = if happened.rules.is_empty() { "no rule".to_owned() } else { happened.rules.join(", ") };
+        found.push(format!("expected rule `{rule}` to decide, but {decided} did"));
+    }
+    for (pattern, texts, what) in [
+        (&expected.message_pattern, &happened.messages, "message"),
+        (&expected.warning_pattern, &happened.warnings, "warning"),
+    ] {
+        let Some(pattern) = pattern else { continue };
+        match Regex::new(pattern) {
+            Err(error) => found.push(format!("`{pattern}` is no regular expression: {error}")),
+            Ok(regex) if texts.iter().any(|text| regex.is_match(text)) => {}
+            Ok(_) => found.push(format!("no {what} matches `{pattern}`: {texts:?}")),
+        }
+    }
+    for expected in &expected.fields {
+        let at = happened.object.as_ref().and_then(|object| pick(object, &expected.field));
+        if at != expected.value.as_ref() {
+            let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
+            found.push(format!("{}: expected {}, is {}", expected.field, shown(expected.value.as_ref()), shown(at)));
+        }
+    }
+    found
+}
+
+/// The value at a field path such as `spec.containers[0].image`.
+fn pick<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    use bailiwick_compiler::diagnostic::{FieldPath, Segment};
+    let path: FieldPath = path.parse().ok()?;
+    path.segments().iter().try_fold(object, |here, segment| match segment {
+        Segment::Member(name) => here.get(name),
+        Segment::Index(index) => here.get(index),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happened() -> Happened {
+        Happened {
+            allowed: false,
+            rules: vec!["base@1.0.0/limits".to_owned()],
+            messages: vec!["no memory limit: main".to_owned()],
+            warnings: Vec::new(),
+            object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
+        }
+    }
+
+    #[test]
+    fn a_case_that_another_rule_decided_fails() {
+        let expected = Expectation { allowed: Some(false), rule: Some("other".to_owned()), ..Expectation::default() };
+        assert_eq!(disappointments(&expected, &happened()), ["expected rule `other` to decide, but base@1.0.0/limits did"]);
+        let expected = Expectation { allowed: Some(false), rule: Some("limits".to_owned()), ..Expectation::default() };
+        assert!(disappointments(&expected, &happened()).is_empty());
+    }
+
+    #[test]
+    fn a_pattern_must_be_found_and_a_field_must_be_equal() {
+        let expected = Expectation { message_pattern: Some("cpu".to_owned()), ..Expectation::default() };
+        assert_eq!(disappointments(&expected, &happened()).len(), 1);
+        assert_eq!(pick(&happened().object.unwrap(), "spec.containers[0].name"), Some(&Value::from("a")));
+    }
+}

@@ -1,0 +1,42 @@
+//! Whether a file of tests could fail at all: every statement of the policy is taken out in turn, and if no case notices any
+//! of it, the file proves nothing.
+
+use bailiwick_policy::policy::Policy;
+
+/// The policy without one of its statements, for each statement; with the statement's name.
+pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
+    let mut all = Vec::new();
+    let mut without = |name: String, take: &dyn Fn(&mut Policy)| {
+        let mut weaker = policy.clone();
+        take(&mut weaker);
+        if weaker != *policy {
+            all.push((name, weaker));
+        }
+    };
+    without("subjects".to_owned(), &|policy| policy.subject = None);
+    without("podSecurity".to_owned(), &|policy| policy.isolation.pod_security.clear());
+    without("runtimeClass".to_owned(), &|policy| policy.isolation.runtime_class = None);
+    without("serviceAccountToken".to_owned(), &|policy| policy.isolation.service_account_token = None);
+    without("network".to_owned(), &|policy| policy.network = None);
+    without("images".to_owned(), &|policy| policy.images.clear());
+    for index in 0..policy.network.as_ref().map_or(0, |network| network.egress.len()) {
+        without(format!("network.egress[{index}]"), &|policy| {
+            if let Some(network) = &mut policy.network {
+                network.egress.remove(index);
+            }
+        });
+    }
+    for index in 0..policy.network.as_ref().map_or(0, |network| network.ingress.len()) {
+        without(format!("network.ingress[{index}]"), &|policy| {
+            if let Some(network) = &mut policy.network {
+                network.ingress.remove(index);
+            }
+        });
+    }
+    for (index, rule) in policy.admission.rules.iter().enumerate() {
+        without(rule.name.clone(), &|policy| {
+            policy.admission.rules.remove(index);
+        });
+    }
+    all
+}

@@ -1,0 +1,110 @@
+//! Every command that a document shows is run, and prints what the document shows.
+//!
+//! A fenced block marked `console` holds commands after `$ ` and what they print. A line `…` stands for any lines. With
+//! `UPDATE_EXPECT=1` blocks without `…` are written anew.
+
+use std::path::PathBuf;
+
+use crate::stage::{Stage, printed, root};
+
+fn documents() -> Vec<PathBuf> {
+    let mut documents = vec![root().join("README.md")];
+    if let Ok(guide) = std::fs::read_dir(root().join("docs/guide")) {
+        documents.extend(guide.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    documents.sort();
+    documents
+}
+
+/// A command of a block and the lines under it.
+#[derive(Debug)]
+struct Shown {
+    command: String,
+    lines: Vec<String>,
+}
+
+/// The text in pieces: what is copied, and the `console` blocks.
+enum Piece {
+    Text(String),
+    Block(Vec<Shown>),
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = vec![Piece::Text(String::new())];
+    let mut inside = false;
+    for line in text.lines() {
+        match pieces.last_mut().expect("there is always a piece") {
+            Piece::Block(_) if inside && line == "```" => {
+                inside = false;
+                pieces.push(Piece::Text("```\n".to_owned()));
+            }
+            Piece::Block(shown) => match line.strip_prefix("$ ") {
+                Some(command) => shown.push(Shown { command: command.to_owned(), lines: Vec::new() }),
+                None => shown.last_mut().expect("a block begins with a command").lines.push(line.to_owned()),
+            },
+            Piece::Text(text) => {
+                text.push_str(line);
+                text.push('\n');
+                if line == "```console" {
+                    inside = true;
+                    pieces.push(Piece::Block(Vec::new()));
+                }
+            }
+        }
+    }
+    assert!(!inside, "a console block is not closed");
+    pieces
+}
+
+/// Whether the printed lines are those shown, where `…` stands for any.
+fn agrees(shown: &[String], printed: &[&str]) -> bool {
+    match shown.split_first() {
+        None => printed.is_empty(),
+        Some((first, rest)) if first == "…" => (0..=printed.len()).any(|skip| agrees(rest, &printed[skip..])),
+        Some((first, rest)) => printed.split_first().is_some_and(|(line, others)| line == first && agrees(rest, others)),
+    }
+}
+
+#[test]
+fn documents_show_what_the_commands_print() {
+    let mut commands = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("the document is readable");
+        let stage = Stage::new();
+        let mut anew = String::new();
+        for piece in pieces(&text) {
+            let block = match piece {
+                Piece::Text(text) => {
+                    anew.push_str(&text);
+                    continue;
+                }
+                Piece::Block(block) => block,
+            };
+            for shown in block {
+                let output = printed(&stage.shell(&shown.command));
+                let lines: Vec<&str> = output.lines().map(str::trim_end).collect();
+                let bless = std::env::var_os("UPDATE_EXPECT").is_some() && !shown.lines.iter().any(|line| line == "…");
+                anew.push_str(&format!("$ {}\n", shown.command));
+                if bless {
+                    lines.iter().for_each(|line| anew.push_str(&format!("{line}\n")));
+                } else {
+                    shown.lines.iter().for_each(|line| anew.push_str(&format!("{line}\n")));
+                    assert!(agrees(&shown.lines, &lines), "{}: `{}` prints\n{output}", document.display(), shown.command);
+                }
+                commands += 1;
+            }
+        }
+        if anew != text {
+            std::fs::write(&document, anew).expect("the document is writable");
+        }
+    }
+    assert!(commands >= 5, "only {commands} commands were found in the documents");
+}
+
+#[test]
+fn the_tour_of_the_readme_is_short() {
+    let text = std::fs::read_to_string(root().join("README.md")).expect("README.md is readable");
+    let (_, tour) = text.split_once("## A tour").expect("README.md has a tour");
+    let tour = tour.split("\n## ").next().unwrap_or(tour);
+    assert!(tour.lines().count() <= 60, "the tour has {} lines, more than 60", tour.lines().count());
+}

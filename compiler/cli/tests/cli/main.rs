@@ -1,0 +1,4 @@
+//! The command line, run as a person runs it: the program itself, real files, what it prints and how it ends.
+
+mod docs;
+mod stage;

@@ -1,0 +1,23 @@
+//! `make demo`: one pack becomes its controls and decides real pods. Runs the programs as a person would, prints what they say,
+//! and ends with 1 on any deviation. Leaves nothing behind.
+#![forbid(unsafe_code)]
+
+mod reviews;
+mod stage;
+mod steps;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let ended = stage::Stage::set().and_then(|mut stage| steps::run(&mut stage));
+    match ended {
+        Ok(()) => {
+            println!("\nThe demo ran as it should; nothing is left behind.");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("\nThe demo deviated: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

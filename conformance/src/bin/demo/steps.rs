@@ -1,0 +1,208 @@
+//! The steps of the demo, in order. Each prints what happened and checks that it is what should happen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use serde_json::Value;
+
+use crate::reviews;
+use crate::stage::Stage;
+
+/// How long the new bundle may take to be in force.
+const RELOAD: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(stage: &mut Stage) -> Result<()> {
+    compile(stage)?;
+    admit_the_good_pod(stage)?;
+    refuse_the_bad_ones(stage)?;
+    change_the_pack_under_load(stage)?;
+    show_a_typo(stage)
+}
+
+fn heading(text: &str) {
+    println!("\n── {text} {}", "─".repeat(96usize.saturating_sub(text.chars().count())));
+}
+
+/// Compiles the copied pack and puts its bundle where the webhook looks.
+fn build_bundle(stage: &Stage) -> Result<String> {
+    let output = stage.bailiwick(&["compile", "packs/code-interpreter", "--out", "dist"])?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "`bailiwick compile` failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    let cell = std::fs::read_dir(stage.path("dist"))?.next().context("nothing was compiled")??.path();
+    std::fs::create_dir_all(stage.path("bundles"))?;
+    // Beside first and renamed: the webhook never sees half a file.
+    std::fs::copy(cell.join("bundle.json"), stage.path("bundle.new"))?;
+    std::fs::rename(stage.path("bundle.new"), stage.path("bundles/code-interpreter.json"))?;
+    std::fs::copy(cell.join("report.md"), stage.path("report.md"))?;
+    Ok(text)
+}
+
+fn compile(stage: &mut Stage) -> Result<()> {
+    heading("One pack becomes its controls");
+    println!("$ bailiwick compile packs/code-interpreter --out dist");
+    print!("{}", build_bundle(stage)?);
+    let report = std::fs::read_to_string(stage.path("report.md"))?;
+    println!("\nreport.md begins:");
+    for line in report.lines().take(24) {
+        println!("  {line}");
+    }
+    std::fs::write(stage.path("namespaces.yaml"), reviews::NAMESPACES)?;
+    stage.start_webhook()
+}
+
+/// What the webhook answers to one review.
+fn ask(stage: &Stage, path: &str, review: &[u8]) -> Result<Value> {
+    let answer = stage.client()?.post(path, review)?;
+    ensure!(answer.status == 200, "{path} answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+    let mut review: Value = serde_json::from_slice(&answer.body).context("the answer is not JSON")?;
+    Ok(review["response"].take())
+}
+
+fn admit_the_good_pod(stage: &Stage) -> Result<()> {
+    heading("A good pod is admitted, with what it left out written in");
+    let response = ask(stage, "/mutate", &reviews::review(&reviews::good_pod(), None, None))?;
+    ensure!(response["allowed"] == true, "the good pod was refused by /mutate: {response}");
+    let patch = response["patch"].as_str().context("no patch came back")?;
+    let patch = base64::engine::general_purpose::STANDARD.decode(patch).context("the patch is not base64")?;
+    let patch: Value = serde_json::from_slice(&patch)?;
+    for operation in patch.as_array().context("the patch is no list")? {
+        println!("  {:7} {} {}", operation["op"].as_str().unwrap_or_default(), operation["path"].as_str().unwrap_or_default(), operation["value"]);
+    }
+    let written = patch.to_string();
+    for part in ["gvisor", "RuntimeDefault", "automountServiceAccountToken"] {
+        ensure!(written.contains(part), "the patch does not write `{part}`: {written}");
+    }
+    let mut pod = reviews::good_pod();
+    patch_as_the_api_server_does(&mut pod, &patch)?;
+    let response = ask(stage, "/validate", &reviews::review(&pod, None, None))?;
+    ensure!(response["allowed"] == true, "the good pod was refused: {response}");
+    println!("  allowed, under {}", response["auditAnnotations"]);
+    Ok(())
+}
+
+/// Applies the `add` and `replace` operations of a JSON Patch; the webhook writes no others into a new pod.
+fn patch_as_the_api_server_does(object: &mut Value, patch: &Value) -> Result<()> {
+    for operation in patch.as_array().context("the patch is no list")? {
+        let path = operation["path"].as_str().context("an operation has no path")?;
+        let (parent, member) = path.rsplit_once('/').context("not a JSON Pointer")?;
+        let parent = object.pointer_mut(parent).with_context(|| format!("`{parent}` is not there"))?;
+        let parent = parent.as_object_mut().with_context(|| format!("`{path}` lies in no object"))?;
+        let member = member.replace("~1", "/").replace("~0", "~");
+        match operation["op"].as_str() {
+            Some("add" | "replace") => parent.insert(member, operation["value"].clone()),
+            other => bail!("a patch with `{}`", other.unwrap_or_default()),
+        };
+    }
+    Ok(())
+}
+
+fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
+    let (debugged, running) = reviews::debugged_pod();
+    let bad = [
+        ("A privileged pod", reviews::review(&reviews::privileged_pod(), None, None), "privileged"),
+        ("A pod with a hostPath", reviews::review(&reviews::host_path_pod(), None, None), "hostPath"),
+        (
+            "A debugging container that escapes",
+            reviews::review(&debugged, Some(&running), Some("ephemeralcontainers")),
+            "spec.ephemeralContainers[0]",
+        ),
+        ("A Deployment with the same faults", reviews::review(&reviews::bad_deployment(), None, None), "spec.template.spec"),
+    ];
+    for (what, review, expected) in bad {
+        heading(&format!("{what} is refused"));
+        let response = ask(stage, "/validate", &review)?;
+        ensure!(response["allowed"] == false, "{what} was admitted");
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        let mut shown = message.to_owned();
+        for cause in response["status"]["details"]["causes"].as_array().into_iter().flatten() {
+            let (field, text) = (cause["field"].as_str().unwrap_or_default(), cause["message"].as_str().unwrap_or_default());
+            println!("  {field}\n      {text}");
+            shown.push_str(field);
+        }
+        ensure!(shown.contains(expected), "the refusal does not name `{expected}`: {response}");
+    }
+    Ok(())
+}
+
+/// Requests that run beside a change: how many came, how many failed, and what the last one was told.
+#[derive(Default)]
+struct Tally {
+    asked: AtomicU64,
+    failed: AtomicU64,
+    allowed: AtomicBool,
+    stop: AtomicBool,
+}
+
+fn change_the_pack_under_load(stage: &Stage) -> Result<()> {
+    heading("The pack changes while requests run");
+    let review = reviews::review(&reviews::pod_with_memory("4Gi"), None, None);
+    let before = ask(stage, "/validate", &review)?;
+    ensure!(before["allowed"] == false, "a pod of 4Gi was admitted under a ceiling of 2Gi");
+    println!("  before: {}", before["status"]["message"].as_str().unwrap_or_default());
+    let tally = Arc::new(Tally::default());
+    let mut client = stage.client()?;
+    let worker = std::thread::spawn({
+        let tally = Arc::clone(&tally);
+        move || {
+            while !tally.stop.load(Ordering::Relaxed) {
+                tally.asked.fetch_add(1, Ordering::Relaxed);
+                let answer = client.post("/validate", &review).ok().filter(|answer| answer.status == 200);
+                let verdict = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok());
+                match verdict.and_then(|verdict| verdict["response"]["allowed"].as_bool()) {
+                    Some(allowed) => tally.allowed.store(allowed, Ordering::Relaxed),
+                    None => {
+                        tally.failed.fetch_add(1, Ordering::Relaxed);
+                        return; // the connection is gone; one failure is a deviation already
+                    }
+                }
+            }
+        }
+    });
+    let changed = raise_the_ceiling(stage).and_then(|()| await_the_new_verdict(&tally));
+    tally.stop.store(true, Ordering::Relaxed);
+    if worker.join().is_err() {
+        bail!("the thread of requests ended badly");
+    }
+    let took = changed?;
+    let (asked, failed) = (tally.asked.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
+    println!("  after {} ms: allowed; {asked} requests were asked meanwhile, {failed} failed", took.as_millis());
+    ensure!(failed == 0, "{failed} of {asked} requests failed during the change");
+    Ok(())
+}
+
+fn raise_the_ceiling(stage: &Stage) -> Result<()> {
+    let pack = stage.path("packs/code-interpreter/pack.yaml");
+    let text = std::fs::read_to_string(&pack)?;
+    let changed = text.replace("default: 2Gi", "default: 4Gi");
+    ensure!(changed != text, "the pack has no ceiling of 2Gi to raise");
+    println!("  memoryCeiling: 2Gi -> 4Gi");
+    std::fs::write(&pack, changed)?;
+    build_bundle(stage).map(drop)
+}
+
+fn await_the_new_verdict(tally: &Tally) -> Result<Duration> {
+    let begin = Instant::now();
+    while !tally.allowed.load(Ordering::Relaxed) {
+        ensure!(tally.failed.load(Ordering::Relaxed) == 0, "a request failed during the change");
+        ensure!(begin.elapsed() < RELOAD, "the new bundle is not in force after {} s", RELOAD.as_secs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(begin.elapsed())
+}
+
+fn show_a_typo(stage: &Stage) -> Result<()> {
+    heading("A typo in a pack");
+    let pack = stage.path("packs/code-interpreter/pack.yaml");
+    let text = std::fs::read_to_string(&pack)?;
+    std::fs::write(&pack, text.replace("  isolation:", "  isolaton:"))?;
+    println!("$ bailiwick check packs/code-interpreter");
+    let output = stage.bailiwick(&["check", "packs/code-interpreter"])?;
+    let shown = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    print!("{shown}");
+    ensure!(output.status.code() == Some(3), "`bailiwick check` ended with {}", output.status);
+    ensure!(shown.contains("isolaton") && shown.contains("`isolation`"), "the message does not help");
+    Ok(())
+}
