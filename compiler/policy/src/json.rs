@@ -130,23 +130,6 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn iter_mut(&mut self) -> std::slice::IterMut<'_, Member<'a>> {
-        match self {
-            Self::Small(members) => members.iter_mut(),
-            Self::Large(indexed) => indexed.members.iter_mut(),
-        }
-    }
-
-    /// Keeps the members for which `keep` holds.
-    fn retain(&mut self, keep: impl FnMut(&Member<'a>) -> bool) {
-        let mut members = match std::mem::take(self) {
-            Self::Small(members) => members,
-            Self::Large(indexed) => indexed.members,
-        };
-        members.retain(keep);
-        *self = Self::unique(members);
-    }
-
     /// Adds a member whose key is not there yet.
     fn push(&mut self, member: Member<'a>) {
         match self {

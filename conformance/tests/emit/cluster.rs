@@ -202,7 +202,10 @@ fn install(cluster: &Cluster, policy: &Policy) {
 fn verdicts(cluster: &Cluster, pods: &[&Value]) -> (BTreeSet<String>, BTreeSet<String>) {
     let text: Vec<String> = pods.iter().map(ToString::to_string).collect();
     let output = cluster
-        .kubectl_raw(["create", "--dry-run=server", "--validate=false", "-o", "name", "-f", "-"], &text.join("\n"))
+        .kubectl_raw(
+            ["create", "--dry-run=server", "--validate=false", "-o", "name", "-f", "-"],
+            &text.join("\n"),
+        )
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!errors.contains("resulted in error"), "an admission policy failed to evaluate: {errors}");

@@ -20,7 +20,10 @@ use crate::json::{Json, Map};
 
 const CODE: &str = include_str!("code.txt");
 
-static TABLE: LazyLock<BTreeMap<TypeId, Vec<(&'static str, Option<Json<'static>>)>>> = LazyLock::new(table);
+/// By type: a field and its default; `None`: none, whatever the OpenAPI documents say.
+type Defaults = BTreeMap<TypeId, Vec<(&'static str, Option<Json<'static>>)>>;
+
+static TABLE: LazyLock<Defaults> = LazyLock::new(table);
 
 static EVERYTHING: Plan = Plan { below: Below::Everything };
 
@@ -124,8 +127,8 @@ fn is_absent(value: Option<&Json<'_>>) -> bool {
 }
 
 /// Both tables by type. Lines that do not parse are left out; that there are none is a test.
-fn table() -> BTreeMap<TypeId, Vec<(&'static str, Option<Json<'static>>)>> {
-    let mut table: BTreeMap<TypeId, Vec<(&'static str, Option<Json<'static>>)>> = BTreeMap::new();
+fn table() -> Defaults {
+    let mut table: Defaults = BTreeMap::new();
     // The code's literals stand before the OpenAPI defaults, which for a string without one are merely empty.
     for (ty, name, default) in CODE.lines().filter_map(read_line) {
         table.entry(ty).or_default().push((name, default));
