@@ -215,7 +215,12 @@ impl<'a> Map<'a> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
         if let Members::Small(members) = &self.0 {
-            return members.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+            // The first byte tells most keys of one length apart without a call.
+            let first = key.as_bytes().first();
+            return members
+                .iter()
+                .find(|(name, _)| name.len() == key.len() && name.as_bytes().first() == first && name == key)
+                .map(|(_, value)| value);
         }
         self.at(self.0.position(key)?).map(|(_, value)| value)
     }

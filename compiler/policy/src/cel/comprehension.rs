@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::eval::{boolean, insert, node};
 use super::value::{List, Map, Value};
-use super::{EvalError, Scope, functions};
+use super::{EvalError, Scope, functions, path};
 use crate::ir::{Macro, MacroKind};
 
 type Result<T> = std::result::Result<T, EvalError>;
@@ -21,8 +21,8 @@ pub(super) fn eval<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<Value<'a>
     }
     let range = Range::new(range)?;
     match of.kind {
-        MacroKind::All => quantifier(of, &range, false, scope),
-        MacroKind::Exists => quantifier(of, &range, true, scope),
+        MacroKind::All => decide(of, &range, false, scope).map(Value::Bool),
+        MacroKind::Exists => decide(of, &range, true, scope).map(Value::Bool),
         MacroKind::ExistsOne => exists_one(of, &range, scope),
         MacroKind::Map => transform_list(of, &range, scope),
         MacroKind::Filter => filter(of, &range, scope),
@@ -77,24 +77,25 @@ fn element<'a>(list: &List<'a>, step: usize) -> Result<Value<'a>> {
     list.get(step).ok_or(EvalError::IndexOutOfBounds(-1))
 }
 
+/// `all` or `exists`.
+pub(super) fn quantifier<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<bool> {
+    let range = Range::new(path::operand(&of.range, scope)?.into_value())?;
+    decide(of, &range, of.kind == MacroKind::Exists, scope)
+}
+
 /// `all` is decided by a false, `exists` by a true.
-fn quantifier<'a>(
-    of: &'a Macro,
-    range: &Range<'a>,
-    deciding: bool,
-    scope: &mut Scope<'a>,
-) -> Result<Value<'a>> {
+fn decide<'a>(of: &'a Macro, range: &Range<'a>, deciding: bool, scope: &mut Scope<'a>) -> Result<bool> {
     let mut first_error = None;
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
         match boolean(&of.body, scope) {
-            Ok(value) if value == deciding => return Ok(Value::Bool(deciding)),
+            Ok(value) if value == deciding => return Ok(deciding),
             Ok(_) => {}
             Err(error) if error.is_limit() => return Err(error),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    first_error.map_or(Ok(Value::Bool(!deciding)), Err)
+    first_error.map_or(Ok(!deciding), Err)
 }
 
 fn exists_one<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {

@@ -1,8 +1,9 @@
 //! One node at a time. Each node costs one unit of fuel and one level of depth.
 
-use super::value::{List, Map, Value, is_key};
-use super::{EvalError, Scope, access, aggregate, comprehension, functions};
-use crate::ir::{Cel, Const, Expr, Func, MAX_EVAL_DEPTH};
+use super::path::{self, Reached};
+use super::value::{Map, Value, is_key};
+use super::{EvalError, Scope, access, comprehension, functions};
+use crate::ir::{Cel, Expr, Func, MAX_EVAL_DEPTH, MacroKind};
 
 type Result<T> = std::result::Result<T, EvalError>;
 
@@ -29,7 +30,10 @@ pub(super) fn node<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a
 }
 
 /// Pays for a node and goes one level deeper.
-fn nested<'a, T>(scope: &mut Scope<'a>, body: impl FnOnce(&mut Scope<'a>) -> Result<T>) -> Result<T> {
+pub(super) fn nested<'a, T>(
+    scope: &mut Scope<'a>,
+    body: impl FnOnce(&mut Scope<'a>) -> Result<T>,
+) -> Result<T> {
     scope.fuel.spend(1)?;
     if scope.depth >= MAX_EVAL_DEPTH {
         scope.fuel.exhaust();
@@ -43,9 +47,33 @@ fn nested<'a, T>(scope: &mut Scope<'a>, body: impl FnOnce(&mut Scope<'a>) -> Res
 
 /// The value of a node that must be a boolean.
 pub(super) fn boolean<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
-    match node(expr, scope)? {
-        Value::Bool(value) => Ok(value),
-        _ => Err(EvalError::NoSuchOverload("bool")),
+    nested(scope, |scope| match truth(expr, scope)? {
+        Some(value) => Ok(value),
+        None => match dispatch(expr, scope)? {
+            Value::Bool(value) => Ok(value),
+            _ => Err(EvalError::NoSuchOverload("bool")),
+        },
+    })
+}
+
+/// The value of a node that cannot be but a boolean; `None` for other nodes.
+fn truth<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Option<bool>> {
+    match expr {
+        Expr::And(operands) => absorbing(operands, Stop::AtFalse, scope).map(Some),
+        Expr::Or(operands) => absorbing(operands, Stop::AtTrue, scope).map(Some),
+        Expr::Not(operand) => boolean(operand, scope).map(|value| Some(!value)),
+        Expr::Has(operand, field) => has(operand, field, scope).map(Some),
+        Expr::InConst(operand, constants) => path::among(operand, constants, scope).map(Some),
+        Expr::Call(function @ (Func::Equal | Func::NotEqual), args) => match args.as_slice() {
+            [left, right] => {
+                path::equal(left, right, scope).map(|same| Some(same == (*function == Func::Equal)))
+            }
+            _ => Ok(None),
+        },
+        Expr::Macro(of) if matches!(of.kind, MacroKind::All | MacroKind::Exists) => {
+            comprehension::quantifier(of, scope).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -56,13 +84,16 @@ fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
         Expr::Slot(slot) => scope.slot(*slot).cloned(),
         Expr::Shared(index) => scope.shared(*index),
         Expr::PodContainers(which) => scope.containers(*which).map(Value::List),
-        Expr::Select(operand, field) => {
-            with_operand(operand, scope, |operand, fuel| access::select(operand, field, fuel))
-        }
-        Expr::OptSelect(operand, field) => present(operand, field, scope).map(access::optional),
-        Expr::Has(operand, field) => {
-            with_operand(operand, scope, |operand, fuel| access::has(operand, field, fuel)).map(Value::Bool)
-        }
+        Expr::Select(operand, field) => match path::follow(expr, scope)? {
+            Reached::Plain(json) => Ok(json.into()),
+            Reached::Held(json) => Ok(access::optional(Some(json.into()))),
+            Reached::Absent => Ok(access::optional(None)),
+            Reached::Other => {
+                let operand = node(operand, scope)?;
+                access::select(&operand, field, &mut scope.fuel)
+            }
+        },
+        Expr::OptSelect(operand, field) => opt_select(expr, operand, field, scope).map(access::optional),
         Expr::Index(operand, index) => {
             let operand = node(operand, scope)?;
             let index = node(index, scope)?;
@@ -73,9 +104,6 @@ fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
             let index = node(index, scope)?;
             access::opt_index(&operand, &index, &mut scope.fuel)
         }
-        Expr::And(operands) => absorbing(operands, Stop::AtFalse, scope),
-        Expr::Or(operands) => absorbing(operands, Stop::AtTrue, scope),
-        Expr::Not(operand) => boolean(operand, scope).map(|value| Value::Bool(!value)),
         Expr::Cond(condition, then, otherwise) => {
             if boolean(condition, scope)? {
                 node(then, scope)
@@ -85,25 +113,29 @@ fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
         }
         Expr::List(items) => list(items, scope),
         Expr::Map(entries) => map(entries, scope),
-        Expr::Macro(of) => comprehension::eval(of, scope),
+        Expr::Macro(of) if !matches!(of.kind, MacroKind::All | MacroKind::Exists) => {
+            comprehension::eval(of, scope)
+        }
         Expr::Bind(bind) => {
             let value = node(&bind.init, scope)?;
             scope.set_slot(bind.slot, value)?;
             node(&bind.body, scope)
         }
-        Expr::Call(function, args) => call(*function, args, scope),
+        Expr::Call(function, args) => call(*function, args, expr, scope),
         Expr::Matches(operand, regex) => matches(operand, *regex, scope),
-        Expr::InConst(operand, constants) => {
-            let operand = node(operand, scope)?;
-            in_const(&operand, constants, scope).map(Value::Bool)
+        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Macro(_) => {
+            match truth(expr, scope)? {
+                Some(value) => Ok(Value::Bool(value)),
+                None => Err(EvalError::NoSuchOverload("bool")),
+            }
         }
     }
 }
 
-/// What an optional expression holds, without making the optional of a chain `a.?b.?c`.
+/// What an optional expression holds, without making the optional.
 fn held<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> access::Found<'a> {
     if let Expr::OptSelect(operand, field) = expr {
-        return nested(scope, |scope| present(operand, field, scope));
+        return nested(scope, |scope| opt_select(expr, operand, field, scope));
     }
     match node(expr, scope)? {
         Value::Optional(inner) => Ok(inner.map(|inner| (*inner).clone())),
@@ -112,33 +144,30 @@ fn held<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> access::Found<'a> {
 }
 
 /// `operand.?field`, absent if the operand is.
-fn present<'a>(operand: &'a Expr, field: &str, scope: &mut Scope<'a>) -> access::Found<'a> {
-    if let Expr::OptSelect(..) = operand {
-        return match held(operand, scope)? {
-            Some(operand) => access::opt_select(&operand, field, &mut scope.fuel),
-            None => Ok(None),
-        };
+fn opt_select<'a>(
+    expr: &'a Expr,
+    operand: &'a Expr,
+    field: &str,
+    scope: &mut Scope<'a>,
+) -> access::Found<'a> {
+    match path::follow(expr, scope)? {
+        Reached::Plain(json) | Reached::Held(json) => Ok(Some(json.into())),
+        Reached::Absent => Ok(None),
+        Reached::Other => {
+            let operand = node(operand, scope)?;
+            access::opt_select(&operand, field, &mut scope.fuel)
+        }
     }
-    with_operand(operand, scope, |operand, fuel| access::opt_select(operand, field, fuel))
 }
 
-/// Reads something out of an operand; a macro's variable is read in place.
-fn with_operand<'a, T>(
-    operand: &'a Expr,
-    scope: &mut Scope<'a>,
-    read: impl FnOnce(&Value<'a>, &mut super::Fuel) -> Result<T>,
-) -> Result<T> {
-    if let Expr::Slot(slot) = operand {
-        let mut fuel = std::mem::replace(&mut scope.fuel, super::Fuel::new(0));
-        let result = match fuel.spend(1) {
-            Ok(()) => scope.slot(*slot).and_then(|value| read(value, &mut fuel)),
-            Err(error) => Err(error),
-        };
-        scope.fuel = fuel;
-        return result;
+fn has<'a>(operand: &'a Expr, field: &str, scope: &mut Scope<'a>) -> Result<bool> {
+    match path::has(operand, field, scope)? {
+        Some(present) => Ok(present),
+        None => {
+            let operand = node(operand, scope)?;
+            access::has(&operand, field, &mut scope.fuel)
+        }
     }
-    let operand = node(operand, scope)?;
-    read(&operand, &mut scope.fuel)
 }
 
 /// At which operand `&&` and `||` know their value.
@@ -149,18 +178,18 @@ enum Stop {
 }
 
 /// `&&` and `||`: the deciding value wins over errors on either side of it; without one, the first error stands.
-fn absorbing<'a>(operands: &'a [Expr], stop: Stop, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+fn absorbing<'a>(operands: &'a [Expr], stop: Stop, scope: &mut Scope<'a>) -> Result<bool> {
     let deciding = stop == Stop::AtTrue;
     let mut first_error = None;
     for operand in operands {
         match boolean(operand, scope) {
-            Ok(value) if value == deciding => return Ok(Value::Bool(deciding)),
+            Ok(value) if value == deciding => return Ok(deciding),
             Ok(_) => {}
             Err(error) if error.is_limit() => return Err(error),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    first_error.map_or(Ok(Value::Bool(!deciding)), Err)
+    first_error.map_or(Ok(!deciding), Err)
 }
 
 fn list<'a>(items: &'a [(Expr, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
@@ -229,18 +258,12 @@ fn matches<'a>(operand: &'a Expr, regex: u32, scope: &mut Scope<'a>) -> Result<V
     Ok(Value::Bool(regex.is_match(text)))
 }
 
-fn in_const<'a>(operand: &Value<'a>, constants: &'a [Const], scope: &mut Scope<'a>) -> Result<bool> {
-    if let Some(text) = operand.as_str() {
-        scope.fuel.spend((constants.len() / 4) as u64)?;
-        return Ok(constants.iter().any(|constant| matches!(constant, Const::Str(known) if known == text)));
-    }
-    aggregate::list_contains(&List::Const(constants), operand, &mut scope.fuel)
-}
-
-fn call<'a>(function: Func, args: &'a [Expr], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+fn call<'a>(function: Func, args: &'a [Expr], expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     match (function, args) {
-        (Func::Equal, [left, right]) => same(left, right, scope).map(Value::Bool),
-        (Func::NotEqual, [left, right]) => same(left, right, scope).map(|same| Value::Bool(!same)),
+        (Func::Equal | Func::NotEqual, [_, _]) => match truth(expr, scope)? {
+            Some(value) => Ok(Value::Bool(value)),
+            None => Err(EvalError::NoSuchOverload(function.name())),
+        },
         // The alternative of an optional is evaluated only when it is needed.
         (Func::OrValue, [optional, alternative]) => match held(optional, scope)? {
             Some(value) => Ok(value),
@@ -266,10 +289,4 @@ fn call<'a>(function: Func, args: &'a [Expr], scope: &mut Scope<'a>) -> Result<V
             functions::call(function, &values, scope)
         }
     }
-}
-
-fn same<'a>(left: &'a Expr, right: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
-    let left = node(left, scope)?;
-    let right = node(right, scope)?;
-    aggregate::equal(&left, &right, &mut scope.fuel)
 }

@@ -21,6 +21,7 @@ mod eval;
 mod fuel;
 mod functions;
 mod loaded;
+mod path;
 mod scope;
 mod text;
 mod value;

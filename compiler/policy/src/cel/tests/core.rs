@@ -208,3 +208,8 @@ fn constants_are_found_in_constant_lists() {
     assert_eq!(show(among(1.0.expr(), vec![Const::Int(1)])), "true");
     assert_eq!(show(among(1_i64.expr(), names())), "false");
 }
+
+#[test]
+fn values_stay_small() {
+    assert!(size_of::<super::super::Value<'_>>() <= 32, "{}", size_of::<super::super::Value<'_>>());
+}

@@ -81,8 +81,10 @@ fn expression() -> impl Strategy<Value = Expr> {
         prop_oneof![
             4 => (proptest::sample::select(Func::ALL.to_vec()), vec(inner.clone(), 0..4))
                 .prop_map(|(function, args)| Expr::Call(function, args)),
-            2 => (boxed(), field()).prop_map(|(operand, field)| Expr::Select(operand, field)),
-            1 => (boxed(), field()).prop_map(|(operand, field)| Expr::OptSelect(operand, field)),
+            3 => (boxed(), field()).prop_map(|(operand, field)| Expr::Select(operand, field)),
+            3 => (boxed(), field()).prop_map(|(operand, field)| Expr::OptSelect(operand, field)),
+            2 => (boxed(), boxed()).prop_map(|(left, right)| Expr::Call(Func::OrValue, vec![*left, *right])),
+            2 => (boxed(), boxed()).prop_map(|(left, right)| Expr::Call(Func::Equal, vec![*left, *right])),
             1 => (boxed(), field()).prop_map(|(operand, field)| Expr::Has(operand, field)),
             1 => (boxed(), boxed()).prop_map(|(operand, index)| Expr::Index(operand, index)),
             1 => (boxed(), boxed()).prop_map(|(operand, index)| Expr::OptIndex(operand, index)),
@@ -101,6 +103,49 @@ fn expression() -> impl Strategy<Value = Expr> {
             ),
         ]
     })
+}
+
+/// The expression with every slot bound, as the compiler binds all that it reads.
+fn closed(expr: Expr) -> Expr {
+    (0..3).fold(expr, |body, slot| {
+        Expr::Bind(Box::new(Bind { slot, init: Expr::Const(Const::Int(slot.into())), body }))
+    })
+}
+
+fn constant_of(json: &serde_json::Value) -> Const {
+    use serde_json::Value as J;
+    match json {
+        J::Null => Const::Null,
+        J::Bool(value) => Const::Bool(*value),
+        J::Number(number) => {
+            number.as_i64().map_or_else(|| Const::Double(number.as_f64().unwrap()), Const::Int)
+        }
+        J::String(text) => Const::Str(text.clone()),
+        J::Array(items) => Const::List(items.iter().map(constant_of).collect()),
+        J::Object(members) => Const::Map(
+            members.iter().map(|(key, value)| (Const::Str(key.clone()), constant_of(value))).collect(),
+        ),
+    }
+}
+
+/// The expression with a constant in the place of `object`, by way of its JSON form.
+fn with_object(expr: &Expr, object: &Const) -> Expr {
+    fn replace(json: &mut serde_json::Value, with: &serde_json::Value) {
+        if *json == serde_json::json!({"root": "object"}) {
+            *json = with.clone();
+            return;
+        }
+        match json {
+            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| replace(item, with)),
+            serde_json::Value::Object(members) => {
+                members.values_mut().for_each(|member| replace(member, with))
+            }
+            _ => {}
+        }
+    }
+    let mut json = serde_json::to_value(expr).unwrap();
+    replace(&mut json, &serde_json::to_value(Expr::Const(object.clone())).unwrap());
+    serde_json::from_value(json).unwrap()
 }
 
 proptest! {
@@ -145,6 +190,7 @@ proptest! {
             let shown = with_fuel(50_000, &make(vec![left.clone(), right.clone()]));
             if shown.starts_with("error: ") { "error".to_owned() } else { shown }
         };
+        let (left, right) = (closed(left), closed(right));
         // A limit on one side may be skipped by a decision on the other.
         prop_assume!(!is_limit(&with_fuel(20_000, &left)) && !is_limit(&with_fuel(20_000, &right)));
         prop_assert_eq!(both(Expr::And, &left, &right), both(Expr::And, &right, &left));
@@ -163,6 +209,15 @@ proptest! {
         let outer = verdict(&not(Expr::And(vec![left.clone(), right.clone()])));
         let inner = verdict(&Expr::Or(vec![not(left), not(right)]));
         prop_assert_eq!(outer, inner);
+    }
+
+    /// Reading the request in place gives what reading a map of the policy gives, which takes the long way.
+    #[test]
+    fn the_short_way_through_the_request_gives_what_the_long_way_gives(expr in expression()) {
+        let object = serde_json::from_str(OBJECT).unwrap();
+        let long = with_fuel(50_000, &with_object(&expr, &constant_of(&object)));
+        let short = with_fuel(50_000, &expr);
+        prop_assert!(is_limit(&short) || is_limit(&long) || short == long, "{short} but {long}");
     }
 
     /// What is written into a bundle is the expression that is read out of it.
