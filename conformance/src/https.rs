@@ -42,7 +42,9 @@ pub struct Answer {
 /// The file cannot be read or holds no certificate.
 pub fn trust(ca: &Path) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca).with_context(|| format!("cannot read {}", ca.display()))? {
+    for certificate in
+        CertificateDer::pem_file_iter(ca).with_context(|| format!("cannot read {}", ca.display()))?
+    {
         roots.add(certificate.context("not a certificate")?)?;
     }
     if roots.is_empty() {

@@ -4,6 +4,6 @@
 
 pub mod cluster;
 pub mod go_module;
-pub mod pod_security_fixtures;
 pub mod https;
+pub mod pod_security_fixtures;
 pub mod programs;

@@ -15,12 +15,9 @@ use crate::https;
 /// It is not there; the message says how to build it.
 pub fn find(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program has no path")?;
-    own.ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
-        .with_context(|| format!("`{name}` is not beside {}; `cargo build --locked --workspace` builds it", own.display()))
+    own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file()).with_context(
+        || format!("`{name}` is not beside {}; `cargo build --locked --workspace` builds it", own.display()),
+    )
 }
 
 /// A webhook on loopback with a certificate of its own.
@@ -40,7 +37,15 @@ impl Webhook {
     pub fn start(folder: &Path) -> Result<Self> {
         let program = find("bailiwick-webhook")?;
         let mut child = Command::new(&program)
-            .args(["serve", "--bundles", "bundles", "--namespaces", "namespaces.yaml", "--listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--bundles",
+                "bundles",
+                "--namespaces",
+                "namespaces.yaml",
+                "--listen",
+                "127.0.0.1:0",
+            ])
             .args(["--self-signed", "--write-ca", "ca.pem"])
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -53,7 +58,10 @@ impl Webhook {
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
         let Some((_, address)) = line.trim().split_once("listening on https://") else {
-            bail!("the webhook did not come up: {line}{}", std::fs::read_to_string(folder.join("webhook.log"))?);
+            bail!(
+                "the webhook did not come up: {line}{}",
+                std::fs::read_to_string(folder.join("webhook.log"))?
+            );
         };
         webhook.address = address.to_owned();
         Ok(webhook)

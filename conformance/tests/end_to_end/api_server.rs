@@ -7,8 +7,14 @@ use bailiwick_conformance::cluster::Cluster;
 use crate::stage::Stage;
 
 fn manifests(stage: &Stage, name: &str) -> String {
-    let cell = std::fs::read_dir(stage.path().join("dist")).expect("dist").next().expect("a cell").expect("a folder").path();
-    std::fs::read_to_string(cell.join("kubernetes").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    let cell = std::fs::read_dir(stage.path().join("dist"))
+        .expect("dist")
+        .next()
+        .expect("a cell")
+        .expect("a folder")
+        .path();
+    std::fs::read_to_string(cell.join("kubernetes").join(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn pod(name: &str) -> PathBuf {
@@ -36,14 +42,20 @@ fn a_real_api_server_is_told_what_to_refuse() {
             "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}",
         )
         .expect("a namespace");
-    cluster.kubectl(["apply", "-f", "-"], &manifests(&stage, "runtime-classes.yaml")).expect("the RuntimeClasses");
+    cluster
+        .kubectl(["apply", "-f", "-"], &manifests(&stage, "runtime-classes.yaml"))
+        .expect("the RuntimeClasses");
 
     // Without the webhook the attack succeeds.
     let (admitted, said) = apply(&cluster, "privileged.yaml");
     assert!(admitted, "a privileged pod was refused before anything was registered: {said}");
-    cluster.kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "").expect("deleted");
+    cluster
+        .kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "")
+        .expect("deleted");
 
-    cluster.kubectl(["apply", "-f", "-"], &manifests(&stage, "webhooks.yaml")).expect("the configuration is accepted");
+    cluster
+        .kubectl(["apply", "-f", "-"], &manifests(&stage, "webhooks.yaml"))
+        .expect("the configuration is accepted");
     let (admitted, said) = await_the_webhook(&cluster);
     assert!(!admitted && said.contains("podSecurity") && said.contains("privileged"), "{said}");
     for (name, rule) in [
@@ -72,7 +84,9 @@ fn await_the_webhook(cluster: &Cluster) -> (bool, String) {
         if !answer.0 {
             return answer;
         }
-        cluster.kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "").expect("deleted");
+        cluster
+            .kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "")
+            .expect("deleted");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     panic!("the API server does not ask the webhook");
@@ -83,7 +97,9 @@ fn a_good_pod_is_admitted_and_completed(cluster: &Cluster) {
     assert!(admitted, "the good pod was refused: {said}");
     let field = |path: &str| {
         let path = format!("jsonpath={{{path}}}");
-        cluster.kubectl(["get", "pod", "interpreter", "-n", "agents", "-o", &path], "").expect("the pod is there")
+        cluster
+            .kubectl(["get", "pod", "interpreter", "-n", "agents", "-o", &path], "")
+            .expect("the pod is there")
     };
     assert_eq!(field(".spec.runtimeClassName"), "gvisor");
     assert_eq!(field(".spec.securityContext.seccompProfile.type"), "RuntimeDefault");
@@ -95,7 +111,17 @@ fn a_good_pod_is_admitted_and_completed(cluster: &Cluster) {
 
 fn a_debugging_container_is_refused(cluster: &Cluster) {
     let patch = r#"{"spec":{"ephemeralContainers":[{"name":"debugger","image":"busybox","securityContext":{"privileged":true}}]}}"#;
-    let args = ["patch", "pod", "interpreter", "-n", "agents", "--subresource=ephemeralcontainers", "--type=strategic", "-p", patch];
+    let args = [
+        "patch",
+        "pod",
+        "interpreter",
+        "-n",
+        "agents",
+        "--subresource=ephemeralcontainers",
+        "--type=strategic",
+        "-p",
+        patch,
+    ];
     let output = cluster.kubectl_raw(args, "").expect("kubectl runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "the debugging container was admitted");

@@ -50,7 +50,10 @@ fn mutants() -> Vec<(&'static str, Value)> {
         ("/spec/securityContext/sysctls", json!([{"name": "kernel.msgmax", "value": "1"}])),
         ("/spec/hostAliases", json!([{"ip": "192.0.2.9", "hostnames": ["registry.example.org"]}])),
         ("/spec/volumes", json!([{"name": "v", "hostPath": {"path": "/"}}])),
-        ("/spec/volumes", json!([{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}])),
+        (
+            "/spec/volumes",
+            json!([{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
+        ),
         ("/spec/volumes", json!([{"name": "v", "emptyDir": {}}])),
         ("/spec/containers/0/image", json!("registry.example.org/agents/python:3.11")),
         ("/spec/containers/0/image", json!("python")),
@@ -68,7 +71,10 @@ fn mutants() -> Vec<(&'static str, Value)> {
         ("/spec/containers/0/livenessProbe", json!({"httpGet": {"host": "10.0.0.1", "port": 80}})),
         ("/spec/containers", json!([])),
         ("/metadata/labels", json!({})),
-        ("/metadata/labels", json!({"app.kubernetes.io/component": "agent", "bailiwick.dev/cell": "0000000000000000"})),
+        (
+            "/metadata/labels",
+            json!({"app.kubernetes.io/component": "agent", "bailiwick.dev/cell": "0000000000000000"}),
+        ),
         ("/metadata/labels/extra", json!("ünïcode ☂ \u{202e}")),
         ("/metadata/namespace", json!("default")),
         ("/metadata/namespace", json!("unheard-of")),
@@ -95,7 +101,9 @@ fn workload(kind: &str, pod: &Value) -> Value {
             "apiVersion": "batch/v1", "kind": kind, "metadata": metadata,
             "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}}
         }),
-        "Job" => json!({"apiVersion": "batch/v1", "kind": kind, "metadata": metadata, "spec": {"template": template}}),
+        "Job" => {
+            json!({"apiVersion": "batch/v1", "kind": kind, "metadata": metadata, "spec": {"template": template}})
+        }
         "ReplicationController" => {
             json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": {"template": template}})
         }
@@ -111,14 +119,16 @@ pub(crate) fn requests() -> Vec<Request> {
     let mut pods: Vec<Value> = mutants().iter().map(|(pointer, value)| with(pointer, value)).collect();
     pods.push(good());
     let fixtures = pod_security_fixtures::fixtures().expect("the fixtures can be read").unwrap_or_default();
-    for fixture in fixtures.into_iter().filter(|fixture| fixture.standard.minor == PodSecurity::NEWEST_MINOR) {
+    for fixture in fixtures.into_iter().filter(|fixture| fixture.standard.minor == PodSecurity::NEWEST_MINOR)
+    {
         let mut pod = fixture.pod;
         pod["metadata"]["namespace"] = json!("agents");
         pod["metadata"]["labels"] = json!({"app.kubernetes.io/component": "agent"});
         pods.push(pod);
     }
     let mut requests = Vec::new();
-    let kinds = ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController"];
+    let kinds =
+        ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController"];
     for (position, pod) in pods.iter().enumerate() {
         requests.push(Request { object: pod.clone(), old: None, subresource: None });
         requests.push(Request { object: pod.clone(), old: Some(good()), subresource: None });
@@ -126,7 +136,11 @@ pub(crate) fn requests() -> Vec<Request> {
         requests.push(Request { object: workload(kind, pod), old: None, subresource: None });
         let mut debugged = good();
         debugged["spec"]["ephemeralContainers"] = pod["spec"]["containers"].clone();
-        requests.push(Request { object: debugged, old: Some(good()), subresource: Some("ephemeralcontainers") });
+        requests.push(Request {
+            object: debugged,
+            old: Some(good()),
+            subresource: Some("ephemeralcontainers"),
+        });
     }
     requests
 }

@@ -24,9 +24,15 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let stage = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         stage.compile(&[]);
-        let cell = std::fs::read_dir(stage.path().join("dist")).expect("dist").next().expect("one cell").expect("a folder").path();
+        let cell = std::fs::read_dir(stage.path().join("dist"))
+            .expect("dist")
+            .next()
+            .expect("one cell")
+            .expect("a folder")
+            .path();
         std::fs::create_dir(stage.path().join("bundles")).expect("bundles");
-        std::fs::copy(cell.join("bundle.json"), stage.path().join("bundles/code-interpreter.json")).expect("the bundle");
+        std::fs::copy(cell.join("bundle.json"), stage.path().join("bundles/code-interpreter.json"))
+            .expect("the bundle");
         std::fs::write(stage.path().join("namespaces.yaml"), NAMESPACES).expect("the namespaces");
         stage
     }
@@ -38,7 +44,12 @@ impl Stage {
     /// Runs `bailiwick` in the folder.
     pub(crate) fn bailiwick(&self, args: &[&str]) -> Output {
         let program = programs::find("bailiwick").expect("the program is built");
-        Command::new(program).args(args).current_dir(self.path()).stdin(Stdio::null()).output().expect("the program runs")
+        Command::new(program)
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs")
     }
 
     /// Compiles `code-interpreter` into `dist/`, with further arguments.
@@ -47,7 +58,12 @@ impl Stage {
         let mut args = vec!["compile", pack.to_str().expect("a UTF-8 path"), "--out", "dist"];
         args.extend(more);
         let output = self.bailiwick(&args);
-        assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// Starts the webhook over the folder.

@@ -117,5 +117,7 @@ pub(crate) fn review(object: &Value, old: Option<&Value>, subresource: Option<&s
         request["subResource"] = json!(subresource);
         request["requestSubResource"] = json!(subresource);
     }
-    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string().into_bytes()
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+        .to_string()
+        .into_bytes()
 }

@@ -17,7 +17,10 @@ pub(crate) struct Stage {
 impl Stage {
     /// Makes the folder and copies the packs into it, so that the demo can change one.
     pub(crate) fn set() -> Result<Self> {
-        let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.subsec_nanos()).unwrap_or_default();
+        let stamp = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map(|since| since.subsec_nanos())
+            .unwrap_or_default();
         let folder = std::env::temp_dir().join(format!("bailiwick-demo-{}-{stamp}", std::process::id()));
         std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
         let stage = Self { folder, webhook: None };
@@ -28,7 +31,8 @@ impl Stage {
             for file in ["pack.yaml", "pack.lock"] {
                 let from = packs.join(pack).join(file);
                 if from.exists() {
-                    std::fs::copy(&from, to.join(file)).with_context(|| format!("cannot copy {}", from.display()))?;
+                    std::fs::copy(&from, to.join(file))
+                        .with_context(|| format!("cannot copy {}", from.display()))?;
                 }
             }
         }
@@ -43,7 +47,8 @@ impl Stage {
     /// Runs `bailiwick` in the folder, so that what it prints names no path of this machine.
     pub(crate) fn bailiwick(&self, args: &[&str]) -> Result<Output> {
         let program = programs::find("bailiwick")?;
-        let output = Command::new(&program).args(args).current_dir(&self.folder).stdin(Stdio::null()).output();
+        let output =
+            Command::new(&program).args(args).current_dir(&self.folder).stdin(Stdio::null()).output();
         output.with_context(|| format!("cannot run {}", program.display()))
     }
 

@@ -30,7 +30,11 @@ fn heading(text: &str) {
 fn build_bundle(stage: &Stage) -> Result<String> {
     let output = stage.bailiwick(&["compile", "packs/code-interpreter", "--out", "dist"])?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "`bailiwick compile` failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "`bailiwick compile` failed:\n{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let cell = std::fs::read_dir(stage.path("dist"))?.next().context("nothing was compiled")??.path();
     std::fs::create_dir_all(stage.path("bundles"))?;
     // Beside first and renamed: the webhook never sees half a file.
@@ -56,7 +60,12 @@ fn compile(stage: &mut Stage) -> Result<()> {
 /// What the webhook answers to one review.
 fn ask(stage: &Stage, path: &str, review: &[u8]) -> Result<Value> {
     let answer = stage.client()?.post(path, review)?;
-    ensure!(answer.status == 200, "{path} answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+    ensure!(
+        answer.status == 200,
+        "{path} answered {}: {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    );
     let mut review: Value = serde_json::from_slice(&answer.body).context("the answer is not JSON")?;
     Ok(review["response"].take())
 }
@@ -69,7 +78,12 @@ fn admit_the_good_pod(stage: &Stage) -> Result<()> {
     let patch = base64::engine::general_purpose::STANDARD.decode(patch).context("the patch is not base64")?;
     let patch: Value = serde_json::from_slice(&patch)?;
     for operation in patch.as_array().context("the patch is no list")? {
-        println!("  {:7} {} {}", operation["op"].as_str().unwrap_or_default(), operation["path"].as_str().unwrap_or_default(), operation["value"]);
+        println!(
+            "  {:7} {} {}",
+            operation["op"].as_str().unwrap_or_default(),
+            operation["path"].as_str().unwrap_or_default(),
+            operation["value"]
+        );
     }
     let written = patch.to_string();
     for part in ["gvisor", "RuntimeDefault", "automountServiceAccountToken"] {
@@ -109,7 +123,11 @@ fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
             reviews::review(&debugged, Some(&running), Some("ephemeralcontainers")),
             "spec.ephemeralContainers[0]",
         ),
-        ("A Deployment with the same faults", reviews::review(&reviews::bad_deployment(), None, None), "spec.template.spec"),
+        (
+            "A Deployment with the same faults",
+            reviews::review(&reviews::bad_deployment(), None, None),
+            "spec.template.spec",
+        ),
     ];
     for (what, review, expected) in bad {
         heading(&format!("{what} is refused"));
@@ -118,7 +136,8 @@ fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
         let message = response["status"]["message"].as_str().unwrap_or_default();
         let mut shown = message.to_owned();
         for cause in response["status"]["details"]["causes"].as_array().into_iter().flatten() {
-            let (field, text) = (cause["field"].as_str().unwrap_or_default(), cause["message"].as_str().unwrap_or_default());
+            let (field, text) =
+                (cause["field"].as_str().unwrap_or_default(), cause["message"].as_str().unwrap_or_default());
             println!("  {field}\n      {text}");
             shown.push_str(field);
         }
@@ -168,7 +187,10 @@ fn change_the_pack_under_load(stage: &Stage) -> Result<()> {
     }
     let took = changed?;
     let (asked, failed) = (tally.asked.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
-    println!("  after {} ms: allowed; {asked} requests were asked meanwhile, {failed} failed", took.as_millis());
+    println!(
+        "  after {} ms: allowed; {asked} requests were asked meanwhile, {failed} failed",
+        took.as_millis()
+    );
     ensure!(failed == 0, "{failed} of {asked} requests failed during the change");
     Ok(())
 }
@@ -200,7 +222,8 @@ fn show_a_typo(stage: &Stage) -> Result<()> {
     std::fs::write(&pack, text.replace("  isolation:", "  isolaton:"))?;
     println!("$ bailiwick check packs/code-interpreter");
     let output = stage.bailiwick(&["check", "packs/code-interpreter"])?;
-    let shown = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let shown =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     print!("{shown}");
     ensure!(output.status.code() == Some(3), "`bailiwick check` ended with {}", output.status);
     ensure!(shown.contains("isolaton") && shown.contains("`isolation`"), "the message does not help");
