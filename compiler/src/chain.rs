@@ -46,7 +46,8 @@ struct Child<'a> {
 
 impl Child<'_> {
     fn report(&self, code: Code, member: &str, message: String) -> Diagnostic {
-        let mut found = Diagnostic::new(code, self.at.member(member), message).in_pack(self.pack.map(str::to_owned));
+        let mut found =
+            Diagnostic::new(code, self.at.member(member), message).in_pack(self.pack.map(str::to_owned));
         self.map.locate(&mut found);
         found
     }
@@ -97,26 +98,15 @@ impl<'a> Chain<'a> {
         chosen: &Values,
         place: &dyn Fn(&str) -> Choice,
     ) -> Option<usize> {
-        let Read { digest, parameters, spec, version, map, diagnostics } = match read(sources, pack, chosen, place) {
-            Ok(read) => read,
-            Err(diagnostics) => {
-                self.diagnostics.extend(diagnostics);
-                return None;
-            }
-        };
+        let Read { digest, parameters, spec, version, map, diagnostics } =
+            match read(sources, pack, chosen, place) {
+                Ok(read) => read,
+                Err(diagnostics) => {
+                    self.diagnostics.extend(diagnostics);
+                    return None;
+                }
+            };
         self.diagnostics.extend(diagnostics);
-        if let Some(locked) = pack.and_then(|name| self.lock.as_ref()?.get(name)).filter(|locked| locked.digest != digest)
-        {
-            let message = format!(
-                "`{}` {version} has changed: its digest is {digest}, `pack.lock` says {}",
-                spec.pack, locked.digest
-            );
-            self.diagnostics.push(
-                Diagnostic::new(bw0211_lock_digest::CODE, FieldPath::spec(), message)
-                    .in_pack(pack.map(str::to_owned))
-                    .with_help("find out who changed it; a wanted change needs a new version"),
-            );
-        }
         let found = self.packs.iter().position(|known| {
             known.name == spec.pack && known.version == version && known.parameters == parameters
         });
@@ -127,7 +117,16 @@ impl<'a> Chain<'a> {
         let extends = self.parents(&spec, pack, &map);
         self.path.pop();
         let name = spec.pack.clone();
-        self.packs.push(ResolvedPack { name, version, digest, parameters, spec, map, rego: sources.rego.clone(), extends });
+        self.packs.push(ResolvedPack {
+            name,
+            version,
+            digest,
+            parameters,
+            spec,
+            map,
+            rego: sources.rego.clone(),
+            extends,
+        });
         Some(self.packs.len() - 1)
     }
 
@@ -139,9 +138,12 @@ impl<'a> Chain<'a> {
             && !self.lock_is_broken
         {
             let at = FieldPath::spec().member("extends");
-            let mut found =
-                Diagnostic::new(bw0209_lock_missing::CODE, at, "the pack extends others and has no `pack.lock`")
-                    .with_help("run `bailiwick compile --lock` and commit `pack.lock`");
+            let mut found = Diagnostic::new(
+                bw0209_lock_missing::CODE,
+                at,
+                "the pack extends others and has no `pack.lock`",
+            )
+            .with_help("run `bailiwick compile --lock` and commit `pack.lock`");
             map.locate(&mut found);
             self.diagnostics.push(found);
         }
@@ -157,7 +159,8 @@ impl<'a> Chain<'a> {
 
     fn parent(&mut self, entry: &Extends, child: &Child<'_>) -> Option<usize> {
         if self.path.contains(&entry.name) {
-            let circle: Vec<_> = self.path.iter().chain([&entry.name]).map(|name| format!("`{name}`")).collect();
+            let circle: Vec<_> =
+                self.path.iter().chain([&entry.name]).map(|name| format!("`{name}`")).collect();
             let message = format!("packs extend each other in a circle: {}", circle.join(" → "));
             self.diagnostics.push(child.report(bw0212_extends_cycle::CODE, "name", message));
             return None;
@@ -179,10 +182,28 @@ impl<'a> Chain<'a> {
         let before = self.diagnostics.len();
         let index = self.pack(&sources, Some(&entry.name), &entry.parameters, &place);
         // Choices stand in the child, which alone knows their bytes.
-        for found in self.diagnostics.iter_mut().skip(before).filter(|found| found.pack.as_deref() == child.pack) {
+        for found in
+            self.diagnostics.iter_mut().skip(before).filter(|found| found.pack.as_deref() == child.pack)
+        {
             child.map.locate(found);
         }
+        self.hold_digest(index?, child);
         index
+    }
+
+    /// Holds a parent to the digest that the lock says.
+    fn hold_digest(&mut self, index: usize, child: &Child<'_>) {
+        let Some(pack) = self.packs.get(index) else { return };
+        let Some(locked) = self.lock.as_ref().and_then(|lock| lock.get(&pack.name)) else { return };
+        if locked.digest != pack.digest {
+            let message = format!(
+                "`{}` {} has changed: its digest is {}, `pack.lock` says {}",
+                pack.name, pack.version, pack.digest, locked.digest
+            );
+            let found = child.report(bw0211_lock_digest::CODE, "name", message);
+            self.diagnostics
+                .push(found.with_help("find out who changed it; a wanted change needs a new version"));
+        }
     }
 
     /// The version of a parent: the locked one, or the newest that will do.
@@ -192,7 +213,10 @@ impl<'a> Chain<'a> {
             if requirement.matches(version) {
                 return Some(version.clone());
             }
-            let message = format!("`{}` {requirement} is asked for here, and {version} was taken for `{by}`", entry.name);
+            let message = format!(
+                "`{}` {requirement} is asked for here, and {version} was taken for `{by}`",
+                entry.name
+            );
             self.diagnostics.push(child.report(bw0208_no_version::CODE, "version", message));
             return None;
         }
@@ -200,22 +224,30 @@ impl<'a> Chain<'a> {
         if available.is_empty() {
             let names = self.library.names();
             let near = nearest(&entry.name, names.iter().map(String::as_str));
-            let mut found =
-                child.report(bw0207_unknown_pack::CODE, "name", format!("the library has no pack `{}`", entry.name));
+            let mut found = child.report(
+                bw0207_unknown_pack::CODE,
+                "name",
+                format!("the library has no pack `{}`", entry.name),
+            );
             found.help = near.map(|near| format!("did you mean `{near}`?"));
             self.diagnostics.push(found);
             return None;
         }
         let version = match (&self.lock, self.library.newest(&entry.name, &requirement)) {
             (Some(lock), newest) => match lock.get(&entry.name) {
-                Some(locked) if requirement.matches(&locked.version) && available.contains(&locked.version) => {
+                Some(locked)
+                    if requirement.matches(&locked.version) && available.contains(&locked.version) =>
+                {
                     locked.version.clone()
                 }
                 locked => {
                     let said = match locked {
                         None => format!("`pack.lock` does not name `{}`", entry.name),
                         Some(locked) if requirement.matches(&locked.version) => {
-                            format!("`pack.lock` names `{}` {}, which the library does not hold", entry.name, locked.version)
+                            format!(
+                                "`pack.lock` names `{}` {}, which the library does not hold",
+                                entry.name, locked.version
+                            )
                         }
                         Some(locked) => format!(
                             "`pack.lock` names `{}` {}, which is not {requirement}",
@@ -223,7 +255,11 @@ impl<'a> Chain<'a> {
                         ),
                     };
                     let found = child.report(bw0210_lock_stale::CODE, "version", said);
-                    let help = if newest.is_some() { "run `bailiwick compile --lock`" } else { "no version of the library will do" };
+                    let help = if newest.is_some() {
+                        "run `bailiwick compile --lock`"
+                    } else {
+                        "no version of the library will do"
+                    };
                     self.diagnostics.push(found.with_help(help));
                     return None;
                 }

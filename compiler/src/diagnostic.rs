@@ -43,7 +43,12 @@ pub struct Code {
 impl Code {
     /// Defines a code. `source` is the text of the defining file: its `//!` lines are the documentation.
     #[must_use]
-    pub const fn new(id: &'static str, title: &'static str, severity: Severity, source: &'static str) -> Self {
+    pub const fn new(
+        id: &'static str,
+        title: &'static str,
+        severity: Severity,
+        source: &'static str,
+    ) -> Self {
         Self { id, title, severity, source }
     }
 
@@ -172,7 +177,8 @@ impl From<Vec<Segment>> for FieldPath {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'$' | b'*'))
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'$' | b'*'))
 }
 
 impl fmt::Display for FieldPath {
@@ -186,7 +192,9 @@ impl fmt::Display for FieldPath {
                     }
                     out.write_str(name)?;
                 }
-                Segment::Member(name) => write!(out, "['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))?,
+                Segment::Member(name) => {
+                    write!(out, "['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))?
+                }
             }
         }
         Ok(())
@@ -216,7 +224,8 @@ impl FromStr for FieldPath {
                 segments.push(Segment::Index(digits.parse().map_err(|_| wrong())?));
                 rest = after;
             } else {
-                let member = if segments.is_empty() { rest } else { rest.strip_prefix('.').ok_or_else(wrong)? };
+                let member =
+                    if segments.is_empty() { rest } else { rest.strip_prefix('.').ok_or_else(wrong)? };
                 let end = member.find(['.', '[']).unwrap_or(member.len());
                 let (name, after) = member.split_at_checked(end).ok_or_else(wrong)?;
                 if !is_plain(name) {

@@ -24,7 +24,6 @@ pub struct Merged {
 /// Reads and merges the files of a pack.
 #[must_use]
 pub fn merge(sources: &PackSources) -> Merged {
-    let schema = bailiwick_crds::schema::pack();
     let mut files: Vec<_> = sources.files.iter().collect();
     // `pack.yaml` first, so that a clash is reported at the fragment; then by name, so that the digest is stable.
     files.sort_by_key(|file| (file.name != "pack.yaml", file.name.as_str()));
@@ -47,7 +46,7 @@ pub fn merge(sources: &PackSources) -> Merged {
             None => fragment,
             Some(root) => {
                 let mut merger = Merger { texts: &merged.texts, diagnostics: &mut merged.diagnostics };
-                merger.merge(root, fragment, Some(&schema), &FieldPath::root())
+                merger.merge(root, fragment, Some(&crate::schema_check::PACK), &FieldPath::root())
             }
         });
     }
@@ -73,13 +72,18 @@ fn place(span: Span, texts: &[Text]) -> Option<Place> {
 
 fn wrong_document(node: &Node, texts: &[Text]) -> Option<Diagnostic> {
     let wrong = |at: FieldPath, span: Span, message: String| {
-        let mut found = Diagnostic::new(bw0114_wrong_document::CODE, at, message)
-            .with_help("a pack's folder holds one `PolicyPack` of `bailiwick.dev/v1alpha1` and fragments of it");
+        let mut found = Diagnostic::new(bw0114_wrong_document::CODE, at, message).with_help(
+            "a pack's folder holds one `PolicyPack` of `bailiwick.dev/v1alpha1` and fragments of it",
+        );
         found.place = place(span, texts);
         found
     };
     if !matches!(node.value, Value::Map(_)) {
-        return Some(wrong(FieldPath::root(), node.span, format!("expected a PolicyPack, found {}", node.kind())));
+        return Some(wrong(
+            FieldPath::root(),
+            node.span,
+            format!("expected a PolicyPack, found {}", node.kind()),
+        ));
     }
     for (field, expected) in [("apiVersion", bailiwick_crds::API_VERSION), ("kind", "PolicyPack")] {
         match node.get(field) {
@@ -123,7 +127,8 @@ impl Merger<'_> {
     }
 
     fn member(&mut self, entries: &mut Vec<Entry>, entry: Entry, schema: Option<&Json>, at: &FieldPath) {
-        let child = schema.and_then(|schema| schema.get("properties")).and_then(|known| known.get(&entry.key));
+        let child =
+            schema.and_then(|schema| schema.get("properties")).and_then(|known| known.get(&entry.key));
         let Some(existing) = entries.iter_mut().find(|existing| existing.key == entry.key) else {
             entries.push(entry);
             return;
@@ -141,7 +146,8 @@ impl Merger<'_> {
         schema: Option<&Json>,
         at: &FieldPath,
     ) -> Vec<Node> {
-        let key = schema.and_then(|schema| schema.pointer("/x-kubernetes-list-map-keys/0")).and_then(Json::as_str);
+        let key =
+            schema.and_then(|schema| schema.pointer("/x-kubernetes-list-map-keys/0")).and_then(Json::as_str);
         let Some(key) = key else {
             self.clash(at, spans.0, spans.1, "this list is stated in another file already");
             return items;
@@ -153,7 +159,8 @@ impl Merger<'_> {
         for item in more {
             let clash = item.get(key).and_then(|name| Some((names.get(name.as_str()?)?, name)));
             if let Some((first, name)) = clash {
-                let message = format!("`{}` is declared in another file already", name.as_str().unwrap_or_default());
+                let message =
+                    format!("`{}` is declared in another file already", name.as_str().unwrap_or_default());
                 self.clash(&at.index(items.len()), *first, name.span, &message);
             } else {
                 items.push(item);
@@ -164,8 +171,11 @@ impl Merger<'_> {
 
     fn clash(&mut self, at: &FieldPath, first: Span, second: Span, message: &str) {
         let name = |span: Span| self.texts.get(span.file as usize).map_or("?", |text| text.name.as_str());
-        let mut found = Diagnostic::new(bw0201_fragment_clash::CODE, at.clone(), message)
-            .with_help(format!("keep it in `{}` or in `{}`", name(first), name(second)));
+        let mut found = Diagnostic::new(bw0201_fragment_clash::CODE, at.clone(), message).with_help(format!(
+            "keep it in `{}` or in `{}`",
+            name(first),
+            name(second)
+        ));
         found.place = place(second, self.texts);
         found.related.push(Related {
             pack: None,

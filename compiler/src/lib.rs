@@ -14,6 +14,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod emit;
 pub mod fragments;
+pub mod fuzz;
 pub mod library;
 pub mod lock;
 pub mod lower;

@@ -49,7 +49,10 @@ pub fn read(file: &SourceFile) -> (Option<Lock>, Vec<Diagnostic>) {
     let entries = map.root().get("packs").map_or(&[][..], |packs| packs.items());
     for entry in entries {
         let text = |member: &str| entry.get(member).and_then(|node| node.as_str());
-        let (Some(name), Some(version), Some(digest)) = (text("name"), text("version"), text("digest")) else { continue };
+        let (Some(name), Some(version), Some(digest)) = (text("name"), text("version"), text("digest"))
+        else {
+            continue;
+        };
         if let Ok(version) = Version::parse(version) {
             lock.insert(name.to_owned(), Locked { version, digest: digest.to_owned() });
         }
@@ -63,7 +66,7 @@ pub fn read(file: &SourceFile) -> (Option<Lock>, Vec<Diagnostic>) {
 
 fn schema() -> Json {
     let text = json!({ "type": "string" });
-    let version = bailiwick_crds::schema::pack().pointer("/properties/spec/properties/version").cloned();
+    let version = crate::schema_check::PACK.pointer("/properties/spec/properties/version").cloned();
     json!({
         "type": "object",
         "required": ["packs"],
@@ -93,7 +96,10 @@ pub fn write(lock: &Lock) -> String {
     }
     text.push_str("packs:\n");
     for (name, locked) in lock {
-        text.push_str(&format!("- {{name: {name}, version: {}, digest: \"{}\"}}\n", locked.version, locked.digest));
+        text.push_str(&format!(
+            "- {{name: {name}, version: {}, digest: \"{}\"}}\n",
+            locked.version, locked.digest
+        ));
     }
     text
 }

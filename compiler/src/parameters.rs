@@ -107,7 +107,9 @@ fn typed(value: &Json, kind: &Type, written: &str) -> Result<Json, String> {
 fn compare(left: &Json, right: &Json, kind: &Type) -> Option<std::cmp::Ordering> {
     match kind {
         Type::Int => Some(left.as_i64()?.cmp(&right.as_i64()?)),
-        Type::Duration => Some(parse_duration(left.as_str()?).ok()?.cmp(&parse_duration(right.as_str()?).ok()?)),
+        Type::Duration => {
+            Some(parse_duration(left.as_str()?).ok()?.cmp(&parse_duration(right.as_str()?).ok()?))
+        }
         Type::Quantity => Some(Quantity::parse(left.as_str()?)?.compare(&Quantity::parse(right.as_str()?)?)),
         _ => None,
     }
@@ -122,19 +124,25 @@ fn in_domain(value: &Json, parameter: &Parameter, kind: &Type) -> Result<(), Str
         let same = |left: &Json, right: &Json| {
             left == right || compare(left, right, kind.element()) == Some(std::cmp::Ordering::Equal)
         };
-        if let Some(outside) = elements.iter().find(|element| !allowed.iter().any(|known| same(known, element))) {
+        if let Some(outside) =
+            elements.iter().find(|element| !allowed.iter().any(|known| same(known, element)))
+        {
             let known: Vec<_> = allowed.iter().map(|value| format!("`{}`", plain(value))).collect();
             return Err(format!("`{}` is not in `{name}`: {}", plain(outside), known.join(", ")));
         }
     }
     if let Some(pattern) = &parameter.pattern {
         let regex = compile_pattern(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
-        let outside = elements.iter().find(|element| !element.as_str().is_some_and(|text| regex.is_match(text)));
+        let outside =
+            elements.iter().find(|element| !element.as_str().is_some_and(|text| regex.is_match(text)));
         if let Some(outside) = outside {
             return Err(format!("`{}` does not match `{pattern}`", plain(outside)));
         }
     }
-    let bounds = [(&parameter.minimum, "minimum", std::cmp::Ordering::Less), (&parameter.maximum, "maximum", std::cmp::Ordering::Greater)];
+    let bounds = [
+        (&parameter.minimum, "minimum", std::cmp::Ordering::Less),
+        (&parameter.maximum, "maximum", std::cmp::Ordering::Greater),
+    ];
     for (bound, name, outside) in bounds {
         let Some(bound) = bound else { continue };
         if compare(value, &normal(bound, kind), kind).is_none_or(|order| order == outside) {
@@ -171,7 +179,8 @@ pub fn values(
     let mut values = Values::new();
     let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     for name in chosen.keys().filter(|name| !names.contains(&name.as_str())) {
-        let mut found = place(name).report(bw0202_unknown_parameter::CODE, format!("the pack has no parameter `{name}`"));
+        let mut found =
+            place(name).report(bw0202_unknown_parameter::CODE, format!("the pack has no parameter `{name}`"));
         found.help = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
         diagnostics.push(found);
     }
@@ -200,7 +209,10 @@ pub fn values(
         if !parameter.bindable {
             diagnostics.push(
                 choice
-                    .report(bw0205_not_bindable::CODE, format!("parameter `{}` is not bindable", parameter.name))
+                    .report(
+                        bw0205_not_bindable::CODE,
+                        format!("parameter `{}` is not bindable", parameter.name),
+                    )
                     .with_help("only the author of the pack can open it, with `bindable: true`"),
             );
             continue;
@@ -212,7 +224,8 @@ pub fn values(
                 values.insert(parameter.name.clone(), value);
             }
             Err(why) => diagnostics.push(
-                choice.report(bw0203_parameter_domain::CODE, format!("parameter `{}`: {why}", parameter.name)),
+                choice
+                    .report(bw0203_parameter_domain::CODE, format!("parameter `{}`: {why}", parameter.name)),
             ),
         }
     }
@@ -339,7 +352,8 @@ impl Substitution<'_> {
             if !self.declared.contains(name) {
                 let message = format!("the pack has no parameter `{name}`");
                 let mut found = Diagnostic::new(bw0202_unknown_parameter::CODE, at.clone(), message);
-                found.help = nearest(name, self.declared.iter().copied()).map(|near| format!("did you mean `${{{near}}}`?"));
+                found.help = nearest(name, self.declared.iter().copied())
+                    .map(|near| format!("did you mean `${{{near}}}`?"));
                 self.diagnostics.push(found);
             }
             self.used.insert(name.to_owned());
@@ -359,7 +373,9 @@ fn node_of(value: &Json, written: &Node, parameter: &Arc<str>) -> Node {
             number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int)
         }
         Json::String(text) => Value::Str(text.clone()),
-        Json::Array(items) => Value::List(items.iter().map(|item| node_of(item, written, parameter)).collect()),
+        Json::Array(items) => {
+            Value::List(items.iter().map(|item| node_of(item, written, parameter)).collect())
+        }
         // No parameter has objects for values.
         Json::Object(_) => Value::Map(Vec::new()),
     };

@@ -18,14 +18,13 @@ use crate::yaml::{Limits, SourceMap};
 /// Reads the PolicyTests of some files: each with the name of its file, in the order of the files.
 #[must_use]
 pub fn read(files: &[SourceFile]) -> (Vec<(String, PolicyTest)>, Vec<Diagnostic>) {
-    let schema = schema();
     let (mut tests, mut diagnostics) = (Vec::new(), Vec::new());
     for file in files {
         let (documents, found) = SourceMap::read(&file.name, &file.bytes, &Limits::MANIFESTS);
         diagnostics.extend(found);
         for map in documents {
             let mut found = Vec::new();
-            if let Some(test) = one(&map, &schema, &mut found) {
+            if let Some(test) = one(&map, &schema_check::POLICY_TEST, &mut found) {
                 tests.push((file.name.clone(), test));
             }
             found.iter_mut().for_each(|diagnostic| map.locate(diagnostic));
@@ -33,14 +32,6 @@ pub fn read(files: &[SourceFile]) -> (Vec<(String, PolicyTest)>, Vec<Diagnostic>
         }
     }
     (tests, diagnostics)
-}
-
-fn schema() -> Json {
-    let mut schema = bailiwick_crds::schema::policy_test();
-    if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
-        properties.insert("metadata".to_owned(), schema_check::metadata());
-    }
-    schema
 }
 
 fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<PolicyTest> {

@@ -18,9 +18,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::chain::Chain;
-use crate::check::{
-    bw0107_wrong_type, bw0115_object_name, bw0608_unused_parameter,
-};
+use crate::check::{bw0107_wrong_type, bw0115_object_name, bw0608_unused_parameter};
 use crate::diagnostic::{Diagnostic, FieldPath, has_errors};
 use crate::fragments::{Merged, merge};
 use crate::library::Library;
@@ -70,7 +68,11 @@ pub enum Locking {
 /// Resolves a pack with everything that it extends, as `pack.lock` says. All problems are collected; with any error there is no
 /// result. Diagnostics have their places.
 #[must_use]
-pub fn resolve(sources: &PackSources, library: &dyn Library, bindings: &Bindings) -> (Option<Resolved>, Vec<Diagnostic>) {
+pub fn resolve(
+    sources: &PackSources,
+    library: &dyn Library,
+    bindings: &Bindings,
+) -> (Option<Resolved>, Vec<Diagnostic>) {
     resolve_with(sources, library, bindings, Locking::Enforce)
 }
 
@@ -164,7 +166,7 @@ pub(crate) fn read(
     match typed(&map) {
         Ok((spec, version)) => Ok(Read { digest, parameters: values, spec, version, map, diagnostics }),
         Err(problem) => {
-            diagnostics.extend(owner(vec![problem]));
+            diagnostics.extend(owner(vec![*problem]));
             Err(diagnostics)
         }
     }
@@ -179,9 +181,10 @@ pub fn digest(value: &Json) -> String {
 }
 
 /// The wire types of a document that its schema holds.
-fn typed(map: &SourceMap) -> Result<(PolicyPackSpec, Version), Diagnostic> {
+fn typed(map: &SourceMap) -> Result<(PolicyPackSpec, Version), Box<Diagnostic>> {
     let spec = map.root().get("spec").map(Node::to_json).unwrap_or_default();
-    let wrong = |message: String| Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::spec(), message);
+    let wrong =
+        |message: String| Box::new(Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::spec(), message));
     let spec: PolicyPackSpec = serde_json::from_value(spec).map_err(|error| wrong(error.to_string()))?;
     let version = Version::parse(spec.version.as_str()).map_err(|error| wrong(error.to_string()))?;
     Ok((spec, version))
@@ -189,13 +192,17 @@ fn typed(map: &SourceMap) -> Result<(PolicyPackSpec, Version), Diagnostic> {
 
 /// The parameters that a pack declares, and what is wrong with their text.
 fn declarations(root: &Node) -> (Vec<Parameter>, Vec<Diagnostic>) {
-    let Some(node) = root.get("spec").and_then(|spec| spec.get("parameters")) else { return (Vec::new(), Vec::new()) };
-    let schema = bailiwick_crds::schema::pack();
-    let Some(schema) = schema.pointer("/properties/spec/properties/parameters") else { return (Vec::new(), Vec::new()) };
+    let Some(node) = root.get("spec").and_then(|spec| spec.get("parameters")) else {
+        return (Vec::new(), Vec::new());
+    };
+    let Some(schema) = schema_check::PACK.pointer("/properties/spec/properties/parameters") else {
+        return (Vec::new(), Vec::new());
+    };
     let at = FieldPath::spec().member("parameters");
     let diagnostics = schema_check::check(node, schema, &at);
     // Those that can be read count, so that one faulty declaration does not make every use of the others unknown.
-    let declared = node.items().iter().filter_map(|item| serde_json::from_value(item.to_json()).ok()).collect();
+    let declared =
+        node.items().iter().filter_map(|item| serde_json::from_value(item.to_json()).ok()).collect();
     (declared, diagnostics)
 }
 
@@ -207,7 +214,8 @@ fn substitute(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> BTreeSet<String> {
     let names = declared.iter().map(|parameter| parameter.name.as_str()).collect();
-    let mut substitution = Substitution { values, declared: names, used: BTreeSet::new(), diagnostics: Vec::new() };
+    let mut substitution =
+        Substitution { values, declared: names, used: BTreeSet::new(), diagnostics: Vec::new() };
     let Value::Map(document) = &mut root.value else { return BTreeSet::new() };
     for entry in document.iter_mut().filter(|entry| entry.key == "spec") {
         let Value::Map(sections) = &mut entry.value.value else { continue };
@@ -236,7 +244,12 @@ fn extended(node: &mut Node, at: &FieldPath, substitution: &mut Substitution<'_>
 }
 
 /// Parameters that nothing uses: neither `"${name}"` nor `params.name`.
-fn unused(root: &Node, declared: &[Parameter], used: &BTreeSet<String>, rego: &[SourceFile]) -> Vec<Diagnostic> {
+fn unused(
+    root: &Node,
+    declared: &[Parameter],
+    used: &BTreeSet<String>,
+    rego: &[SourceFile],
+) -> Vec<Diagnostic> {
     let mut named = used.clone();
     if declared.iter().any(|parameter| !named.contains(&parameter.name)) {
         texts(root, &mut |text| params_in(text, &mut named));
@@ -246,10 +259,22 @@ fn unused(root: &Node, declared: &[Parameter], used: &BTreeSet<String>, rego: &[
     }
     let report = |(index, parameter): (usize, &Parameter)| {
         let message = format!("nothing uses parameter `{}`", parameter.name);
-        Diagnostic::new(bw0608_unused_parameter::CODE, FieldPath::spec().member("parameters").index(index).member("name"), message)
-            .with_help(format!("write `\"${{{0}}}\"` or `params.{0}` where it counts, or take it out", parameter.name))
+        Diagnostic::new(
+            bw0608_unused_parameter::CODE,
+            FieldPath::spec().member("parameters").index(index).member("name"),
+            message,
+        )
+        .with_help(format!(
+            "write `\"${{{0}}}\"` or `params.{0}` where it counts, or take it out",
+            parameter.name
+        ))
     };
-    declared.iter().enumerate().filter(|(_, parameter)| !named.contains(&parameter.name)).map(report).collect()
+    declared
+        .iter()
+        .enumerate()
+        .filter(|(_, parameter)| !named.contains(&parameter.name))
+        .map(report)
+        .collect()
 }
 
 fn texts(node: &Node, visit: &mut dyn FnMut(&str)) {
@@ -267,18 +292,16 @@ fn params_in(text: &str, found: &mut BTreeSet<String>) {
         let rest = text.get(at + "params".len()..).unwrap_or_default();
         let name = rest.trim_start_matches(['.', '?', '[', '"', '\'', ' ']);
         if name.len() < rest.len() {
-            found.insert(name.chars().take_while(|char| char.is_ascii_alphanumeric() || *char == '_').collect());
+            found.insert(
+                name.chars().take_while(|char| char.is_ascii_alphanumeric() || *char == '_').collect(),
+            );
         }
     }
 }
 
 /// Everything in which a document departs from the schema, and its name from what it says of itself.
 fn check_document(root: &Node) -> Vec<Diagnostic> {
-    let mut schema = bailiwick_crds::schema::pack();
-    if let Some(metadata) = schema.pointer_mut("/properties/metadata") {
-        *metadata = schema_check::metadata();
-    }
-    let mut diagnostics = schema_check::check(root, &schema, &FieldPath::root());
+    let mut diagnostics = schema_check::check(root, &schema_check::PACK, &FieldPath::root());
     let text = |path: [&str; 2]| root.get(path[0]).and_then(|node| node.get(path[1])).and_then(Node::as_str);
     if let (Some(name), Some(pack), Some(version)) =
         (text(["metadata", "name"]), text(["spec", "pack"]), text(["spec", "version"]))
@@ -287,7 +310,8 @@ fn check_document(root: &Node) -> Vec<Diagnostic> {
         let at = FieldPath::root().member("metadata").member("name");
         let message = format!("`{name}` is not the name of pack `{pack}` in version `{version}`");
         diagnostics.push(
-            Diagnostic::new(bw0115_object_name::CODE, at, message).with_help(format!("write `{pack}-{version}`")),
+            Diagnostic::new(bw0115_object_name::CODE, at, message)
+                .with_help(format!("write `{pack}-{version}`")),
         );
     }
     diagnostics

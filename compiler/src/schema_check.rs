@@ -5,6 +5,7 @@
 //! explained there.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use bailiwick_policy::cel::{Quantity, parse_cidr, parse_duration};
 use regex::Regex;
@@ -27,19 +28,45 @@ pub fn check(node: &Node, schema: &Json, at: &FieldPath) -> Vec<Diagnostic> {
     checker.diagnostics
 }
 
+/// Schema of a whole PolicyPack document.
+pub static PACK: LazyLock<Json> = LazyLock::new(|| with_metadata(bailiwick_crds::schema::pack()));
+
+/// Schema of a whole PolicyTest document.
+pub static POLICY_TEST: LazyLock<Json> =
+    LazyLock::new(|| with_metadata(bailiwick_crds::schema::policy_test()));
+
+fn with_metadata(mut schema: Json) -> Json {
+    if let Some(place) = schema.pointer_mut("/properties/metadata") {
+        *place = metadata();
+    }
+    schema
+}
+
 /// Schema of `metadata`: what an author writes, and what an API server adds.
-#[must_use]
-pub fn metadata() -> Json {
+fn metadata() -> Json {
     let any = serde_json::json!({ "x-kubernetes-preserve-unknown-fields": true });
     let texts = serde_json::json!({ "type": "object", "additionalProperties": { "type": "string" } });
     let name = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
     let mut properties = Map::new();
-    properties.insert("name".to_owned(), serde_json::json!({ "type": "string", "pattern": name, "maxLength": 253 }));
+    properties.insert(
+        "name".to_owned(),
+        serde_json::json!({ "type": "string", "pattern": name, "maxLength": 253 }),
+    );
     properties.insert("labels".to_owned(), texts.clone());
     properties.insert("annotations".to_owned(), texts);
     for added in [
-        "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-        "deletionGracePeriodSeconds", "finalizers", "ownerReferences", "managedFields", "selfLink", "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "finalizers",
+        "ownerReferences",
+        "managedFields",
+        "selfLink",
+        "generateName",
     ] {
         properties.insert(added.to_owned(), any.clone());
     }
@@ -54,7 +81,9 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(2) && *distance < name.chars().count())
+        .filter(|(distance, name)| {
+            *distance <= (name.chars().count() / 3).max(2) && *distance < name.chars().count()
+        })
         .min()
         .map(|(_, name)| name)
 }
@@ -125,7 +154,8 @@ impl Checker {
             _ if kind == Some("object") => ("for an object", "write the object out".to_owned()),
             _ => return unresolved.is_some(),
         };
-        self.report(bw0213_parameter_place::CODE, format!("parameter `{name}` stands {place}")).help = Some(help);
+        self.report(bw0213_parameter_place::CODE, format!("parameter `{name}` stands {place}")).help =
+            Some(help);
         true
     }
 
@@ -185,7 +215,7 @@ impl Checker {
                 .iter()
                 .map(|group| group.as_array().into_iter().flatten().filter_map(Json::as_str).collect())
                 .collect();
-            let found = groups.iter().filter(|group| group.iter().any(|name| present(name))).count();
+            let found = groups.iter().filter(|group| group.iter().any(&present)).count();
             if found != 1 {
                 let choices: Vec<_> = groups.iter().map(|group| quoted(group.iter().copied())).collect();
                 let message = match found {
@@ -195,9 +225,11 @@ impl Checker {
                 self.report(bw0113_members::CODE, message);
             }
         }
-        if schema.get("x-bailiwick-some-of").is_some() && !words(schema, "x-bailiwick-some-of").any(|name| present(&name))
+        if schema.get("x-bailiwick-some-of").is_some()
+            && !words(schema, "x-bailiwick-some-of").any(|name| present(&name))
         {
-            let message = format!("at least one of {} must be there", quoted(words(schema, "x-bailiwick-some-of")));
+            let message =
+                format!("at least one of {} must be there", quoted(words(schema, "x-bailiwick-some-of")));
             self.report(bw0113_members::CODE, message);
         }
         let both: Vec<_> = words(schema, "x-bailiwick-at-most-one-of").filter(present).collect();
@@ -214,9 +246,13 @@ impl Checker {
     }
 
     fn list(&mut self, items: &[Node], schema: &Json) {
-        if let Some(least) = schema.get("minItems").and_then(Json::as_u64).filter(|least| items.len() as u64 <= *least - 1)
+        if let Some(least) =
+            schema.get("minItems").and_then(Json::as_u64).filter(|least| (items.len() as u64) < *least)
         {
-            self.report(bw0111_out_of_range::CODE, format!("at least {least} element must be there, found {}", items.len()));
+            self.report(
+                bw0111_out_of_range::CODE,
+                format!("at least {least} element must be there, found {}", items.len()),
+            );
         }
         if let Some(child) = schema.get("items") {
             for (index, item) in items.iter().enumerate() {
@@ -262,8 +298,10 @@ impl Checker {
         if !known.is_empty() && !known.contains(&text) {
             let near = nearest(text, known.iter().copied());
             let all = quoted(known.iter().copied());
-            let help = near.map_or(format!("one of {all}"), |name| format!("did you mean `{name}`? One of {all}"));
-            self.report(bw0109_unknown_word::CODE, format!("unknown word `{}`", shortened(text))).help = Some(help);
+            let help =
+                near.map_or(format!("one of {all}"), |name| format!("did you mean `{name}`? One of {all}"));
+            self.report(bw0109_unknown_word::CODE, format!("unknown word `{}`", shortened(text))).help =
+                Some(help);
             return;
         }
         if let Some(most) = schema.get("maxLength").and_then(Json::as_u64)
@@ -280,9 +318,12 @@ impl Checker {
                 self.report(bw0110_bad_form::CODE, message);
             }
         }
-        if let Some(problem) = schema.get("x-bailiwick-format").and_then(Json::as_str).and_then(|form| form_problem(form, text)) {
+        if let Some(problem) =
+            schema.get("x-bailiwick-format").and_then(Json::as_str).and_then(|form| form_problem(form, text))
+        {
             let (message, help) = problem;
-            self.report(bw0110_bad_form::CODE, format!("`{}` is {message}", shortened(text))).help = Some(help.to_owned());
+            self.report(bw0110_bad_form::CODE, format!("`{}` is {message}", shortened(text))).help =
+                Some(help.to_owned());
         }
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     /// The part of `raw` that stands for the first `needle` of `decoded`.
     fn written<'a>(raw: &'a str, decoded: &str, needle: &str) -> &'a str {
         let start = decoded.find(needle).expect("in the text");
-        &raw[source_range(raw, decoded, start..start + needle.len())]
+        raw.get(source_range(raw, decoded, start..start + needle.len())).expect("inside")
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<N
         return (Vec::new(), empty(), vec![whole_file(bw0103_limit_exceeded::CODE, name, message)]);
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Ok(text) => text,
         Err(error) => {
             let at = error.valid_up_to();
             let byte = bytes.get(at).copied().unwrap_or_default();
@@ -53,13 +53,35 @@ pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<N
         }
     };
     let source = Text { name: name.to_owned(), text: text.to_owned() };
-    match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(text, options(limits)) {
-        Err(error) => (Vec::new(), source.clone(), vec![explain(&error, &source, limits)]),
+    let (nodes, diagnostics) = on_its_own_stack(file, &source, limits);
+    (nodes, source, diagnostics)
+}
+
+/// Stack of the thread that reads. serde-saphyr recurses, and a level of an unoptimised build takes some 40 KiB: 64 of them
+/// overflow the 2 MiB of an ordinary thread, which would end the process.
+const STACK: usize = 64 << 20;
+
+fn on_its_own_stack(file: u32, source: &Text, limits: &Limits) -> (Vec<Node>, Vec<Diagnostic>) {
+    let failed = |why: &str| {
+        let message = format!("the reader of YAML failed: {why}");
+        (Vec::new(), vec![whole_file(bw0101_invalid_yaml::CODE, &source.name, message)])
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).name("yaml".to_owned());
+        match thread.spawn_scoped(scope, || read(file, source, limits)) {
+            Ok(reading) => reading.join().unwrap_or_else(|_| failed("it panicked")),
+            Err(error) => failed(&error.to_string()),
+        }
+    })
+}
+
+fn read(file: u32, source: &Text, limits: &Limits) -> (Vec<Node>, Vec<Diagnostic>) {
+    match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(&source.text, options(limits)) {
+        Err(error) => (Vec::new(), vec![explain(&error, source, limits)]),
         Ok(raws) => {
-            let mut reader = Reader { file, source: &source, diagnostics: Vec::new() };
+            let mut reader = Reader { file, source, diagnostics: Vec::new() };
             let nodes = raws.into_iter().map(|raw| reader.node(raw, &FieldPath::root())).collect();
-            let diagnostics = reader.diagnostics;
-            (nodes, source, diagnostics)
+            (nodes, reader.diagnostics)
         }
     }
 }
@@ -154,7 +176,11 @@ impl<'de> Visitor<'de> for RawVisitor {
         // kubectl sends JSON, and Go writes a float without fraction as an integer.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         #[expect(clippy::cast_possible_truncation, reason = "integral and within 2^53")]
-        Ok(if value.fract() == 0.0 && value.abs() <= EXACT { Raw::Int(value as i64) } else { Raw::Float(value) })
+        Ok(if value.fract() == 0.0 && value.abs() <= EXACT {
+            Raw::Int(value as i64)
+        } else {
+            Raw::Float(value)
+        })
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
@@ -235,13 +261,17 @@ impl Reader<'_> {
             Raw::Float(value) => Value::Float(value),
             Raw::Str(text) => Value::Str(text),
             Raw::List(items) => {
-                let items: Vec<_> =
-                    items.into_iter().enumerate().map(|(index, item)| self.node(item, &at.index(index))).collect();
+                let items: Vec<_> = items
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, item)| self.node(item, &at.index(index)))
+                    .collect();
                 self.cover(&mut span, items.last().map(|item| item.span));
                 Value::List(items)
             }
             Raw::Map(entries) => {
-                let entries: Vec<_> = entries.into_iter().map(|(key, value)| self.entry(key, value, at)).collect();
+                let entries: Vec<_> =
+                    entries.into_iter().map(|(key, value)| self.entry(key, value, at)).collect();
                 self.cover(&mut span, entries.last().map(|entry| entry.value.span));
                 Value::Map(entries)
             }
@@ -329,7 +359,8 @@ fn place(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize>
         let line = usize::try_from(location.line()).unwrap_or(1).saturating_sub(1);
         let column = usize::try_from(location.column()).unwrap_or(1).saturating_sub(1);
         let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-        let within = text.get(start..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
+        let within =
+            text.get(start..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
         range = start + within..start + within;
     }
     if range.is_empty() {
@@ -392,57 +423,122 @@ mod tests {
 
     #[test]
     fn anchors_merges_and_several_documents() {
-        check(b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: *x\n", &expect![[r#"
+        check(
+            b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: *x\n",
+            &expect![[r#"
             5:4 "*x" error[BW0101]: not valid YAML: alias references unknown anchor
-        "#]]);
-        check(b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: 1\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: 1\n",
+            &expect![[r#"
             {"a":{"b":1,"c":2},"d":{"b":1,"c":3}}
             {"e":1}
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn what_is_refused_has_a_place() {
-        check(b"a: 1\nb: 2\na: 3\n", &expect![[r#"
+        check(
+            b"a: 1\nb: 2\na: 3\n",
+            &expect![[r#"
             3:1 "a" error[BW0102]: key `a` stands here twice
               help: keep one of them: readers disagree about which one counts
-        "#]]);
-        check(b"a: [1, 2\nb: 3\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: [1, 2\nb: 3\n",
+            &expect![[r#"
             2:2 ": 3" error[BW0101]: not valid YAML: illegal placement of ':' indicator
-        "#]]);
-        check(b"a:\n\t- b\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a:\n\t- b\n",
+            &expect![[r#"
             2:2 "- b" error[BW0101]: not valid YAML: tabs disallowed within this context (block indentation)
-        "#]]);
-        check(b"a: b: c\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: b: c\n",
+            &expect![[r#"
             1:5 ": c" error[BW0101]: not valid YAML: mapping values are not allowed in this context
-        "#]]);
-        check(b"a: 9223372036854775808\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: 9223372036854775808\n",
+            &expect![[r#"
             1:4 "9223372036854775808" error[BW0101]: not valid YAML: integer `9223372036854775808` is beyond 64 bits with sign
-        "#]]);
-        check(b"on: 1\n'off': 2\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"on: 1\n'off': 2\n",
+            &expect![[r#"
             {"off":2,"on":1}
             1:1 "on" error[BW0106] at on: key `on` is a boolean in YAML: kubectl reads it as `"true"`
               help: write `"on"`
-        "#]]);
-        check(b"a: caf\xe9\n", &expect![[r#"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_refused() {
+        check(
+            b"a: caf\xe9\n",
+            &expect![[r#"
             1:1 "" error[BW0105]: `x.yaml` is not UTF-8: byte 6 is 0xe9
               help: save the file as UTF-8
-        "#]]);
-        check(b"a: *nowhere\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: *nowhere\n",
+            &expect![[r#"
             1:4 "*nowhere" error[BW0101]: not valid YAML: alias references unknown anchor
-        "#]]);
-        check(b"a: !wat 1\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: !wat 1\n",
+            &expect![[r#"
             1:9 "1" error[BW0101]: not valid YAML: unsupported tag `!wat`
-        "#]]);
-        check(b"a: .inf\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: .inf\n",
+            &expect![[r#"
             1:4 ".inf" error[BW0101]: not valid YAML: non-finite float `.inf` rejected by the configured policy
-        "#]]);
-        check(b"? [a, b]\n: 1\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"? [a, b]\n: 1\n",
+            &expect![[r#"
             1:3 "[" error[BW0101]: not valid YAML: expected string scalar
-        "#]]);
-        check(b"a: \"\\ud800\"\n", &expect![[r#"
+        "#]],
+        );
+        check(
+            b"a: \"\\ud800\"\n",
+            &expect![[r#"
             1:4 "\"\\ud800\"" error[BW0101]: not valid YAML: while parsing a quoted scalar, found high surrogate without following low surrogate
-        "#]]);
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_shifts_no_place() {
+        check(
+            "\u{feff}on: 1\nb: 2\nb: 3\n".as_bytes(),
+            &expect![[r#"
+            3:1 "b" error[BW0102]: key `b` stands here twice
+              help: keep one of them: readers disagree about which one counts
+        "#]],
+        );
+        check(
+            "\u{feff}on: 1\n".as_bytes(),
+            &expect![[r#"
+            {"on":1}
+            1:2 "on" error[BW0106] at on: key `on` is a boolean in YAML: kubectl reads it as `"true"`
+              help: write `"on"`
+        "#]],
+        );
     }
 
     #[test]
@@ -469,11 +565,17 @@ mod tests {
         let text = "a:\n  b: [x, 'y']\n  c: |\n    one\n    two\n  d: {e: \"f\"}\n  g:\n  - h: 1\n    i: 2\nj: plain  # comment\n";
         let (maps, _) = super::super::SourceMap::read("x.yaml", text.as_bytes(), &Limits::PACK);
         let mut out = String::new();
-        for path in ["a", "a.b", "a.b[1]", "a.c", "a.d", "a.d.e", "a.g", "a.g[0]", "a.g[0].i", "j", "a.nothing.here"] {
+        for path in
+            ["a", "a.b", "a.b[1]", "a.c", "a.d", "a.d.e", "a.g", "a.g[0]", "a.g[0].i", "j", "a.nothing.here"]
+        {
             let path: FieldPath = path.parse().expect("a path");
             let value = maps[0].place(&path, crate::diagnostic::About::Value, None).expect("a place");
             let key = maps[0].place(&path, crate::diagnostic::About::Key, None).expect("a place");
-            out.push_str(&format!("{path}: {:?} {:?}\n", &text[key.bytes], &text[value.bytes]));
+            out.push_str(&format!(
+                "{path}: {:?} {:?}\n",
+                text.get(key.bytes).unwrap_or_default(),
+                text.get(value.bytes).unwrap_or_default()
+            ));
         }
         expect![[r#"
             a: "a" "b: [x, 'y']\n  c: |\n    one\n    two\n  d: {e: \"f\"}\n  g:\n  - h: 1\n    i: 2"
@@ -487,6 +589,7 @@ mod tests {
             a.g[0].i: "i" "2"
             j: "j" "plain"
             a.nothing.here: "a" "a"
-        "#]].assert_eq(&out);
+        "#]]
+        .assert_eq(&out);
     }
 }

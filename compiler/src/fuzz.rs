@@ -1,0 +1,34 @@
+//! The entry point for fuzzers over the text of a pack.
+
+use crate::library::MemoryLibrary;
+use crate::parameters::Bindings;
+use crate::source::{PackSources, SourceFile};
+
+/// Reads, checks and resolves arbitrary bytes as a pack, as a lock and as tests. Whatever they are, this returns, in bounded time
+/// and memory, and what it says holds together: a result exactly when there is no error, places inside the files, and the
+/// same answer twice.
+///
+/// # Panics
+/// If one of these does not hold; that is a bug to be found.
+pub fn fuzz(bytes: &[u8]) {
+    let mut sources = PackSources::single(bytes);
+    sources.lock = Some(SourceFile::new("pack.lock", bytes));
+    let library = MemoryLibrary::default();
+    let (resolved, diagnostics) = crate::resolve::resolve(&sources, &library, &Bindings::default());
+    assert_eq!(
+        resolved.is_none(),
+        crate::diagnostic::has_errors(&diagnostics),
+        "no result, no error: {diagnostics:?}"
+    );
+    for found in &diagnostics {
+        let _ = found.to_string();
+        let Some(place) = &found.place else { continue };
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        // A file that could not be read as text is spoken of as a whole.
+        let inside = text.get(place.bytes.clone()).is_some() || place.bytes == (0..0);
+        assert!(inside, "{:?} is not inside the text: {found}", place.bytes);
+    }
+    let again = crate::resolve::resolve(&sources, &library, &Bindings::default());
+    assert_eq!(again.1, diagnostics, "another answer to the same text");
+    let _ = crate::policy_test::read(&[SourceFile::new("test.yaml", bytes)]);
+}
