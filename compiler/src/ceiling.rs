@@ -57,11 +57,11 @@ impl Pair<'_> {
                 self.report("spec.isolation.runtimeClass.classes", "spec.isolation.runtimeClass.classes", message, out);
             }
         }
-        if let (Some(mine), Some(theirs)) = (&child.service_account_token, &parent.service_account_token) {
-            if mine.value < theirs.value {
-                let at = "spec.isolation.serviceAccountToken";
-                self.report(at, at, "service account tokens are forbidden there".to_owned(), out);
-            }
+        if let (Some(mine), Some(theirs)) = (&child.service_account_token, &parent.service_account_token)
+            && mine.value < theirs.value
+        {
+            let at = "spec.isolation.serviceAccountToken";
+            self.report(at, at, "service account tokens are forbidden there".to_owned(), out);
         }
     }
 

@@ -67,7 +67,7 @@ pub fn assemble(chains: &[Chain]) -> Compiled {
             None
         }
     };
-    diagnostics.iter_mut().for_each(|list| sort(list));
+    diagnostics.iter_mut().for_each(sort);
     let failed = diagnostics.iter().any(|list| has_errors(list));
     Compiled { policy: policy.filter(|_| !failed), diagnostics }
 }

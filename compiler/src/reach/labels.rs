@@ -145,7 +145,7 @@ impl Labels {
                     _ => require(LabelOperator::In, values),
                 },
                 // A conjunction of selectors gives `In` with absence only for `DoesNotExist`.
-                (Absent::Yes, Values::In(values)) => require(LabelOperator::DoesNotExist, &(values - values)),
+                (Absent::Yes, Values::In(_)) => require(LabelOperator::DoesNotExist, &BTreeSet::new()),
                 (Absent::Yes, Values::NotIn(values)) => require(LabelOperator::NotIn, values),
                 (Absent::No, Values::NotIn(values)) => {
                     require(LabelOperator::Exists, &BTreeSet::new());
