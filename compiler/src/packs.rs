@@ -138,3 +138,10 @@ fn locate(resolved: &Resolved, diagnostic: &mut Diagnostic) {
         }
     }
 }
+
+/// Fuzz entry: any bytes as the text of a pack. Nothing may panic, hang or take more than its limits.
+pub fn fuzz(data: &[u8]) {
+    let sources = PackSources::single(data);
+    let compiled = compile(&[(&sources, Bindings::default())], &crate::library::MemoryLibrary::default());
+    debug_assert!(compiled.policy.is_none() || !compiled.failed());
+}

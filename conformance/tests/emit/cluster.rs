@@ -188,7 +188,7 @@ fn admitted(reviewer: &Reviewer, pod: &Value) -> bool {
 
 /// Applies the files of a policy that name no unreachable webhook.
 fn install(cluster: &Cluster, policy: &Policy) {
-    let emitted = artifacts(policy, &digest(&policy), &EmitOptions::default()).unwrap();
+    let emitted = artifacts(policy, &digest(policy), &EmitOptions::default()).unwrap();
     for path in ["kubernetes/runtime-classes.yaml", "kubernetes/admission-policies.yaml"] {
         if let Some(file) = emitted.files.get(path) {
             let text = std::str::from_utf8(&file.bytes).unwrap();
@@ -361,7 +361,7 @@ fn the_api_server_takes_every_manifest() {
         let mut policy = full();
         // Another zone than the other test's pods, which may run in the same cluster.
         policy.subject.as_mut().unwrap().namespaces = vec![labels(&[("bailiwick.dev/zone", "closed")])];
-        let emitted = artifacts(&policy, &digest(&policy), &options).unwrap();
+        let emitted = artifacts(&policy, &digest(policy), &options).unwrap();
         // The namespace is first, and the webhooks, which nobody answers, are last.
         let paths = [
             "kubernetes/namespace.yaml",

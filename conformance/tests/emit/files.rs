@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::policies::{bare, digest, expression, full, labels, rule};
 
 pub(crate) fn emitted(policy: &Policy) -> Artifacts {
-    artifacts(policy, &digest(&policy), &EmitOptions::default()).unwrap()
+    artifacts(policy, &digest(policy), &EmitOptions::default()).unwrap()
 }
 
 /// The documents of a YAML file.
@@ -74,7 +74,7 @@ fn every_object_says_what_it_was_compiled_from_and_has_a_name_of_its_own() {
         policy.network.as_mut().unwrap().egress.push(rule(name, peers, &ports));
     }
     let artifacts = emitted(&policy);
-    let expected = format!("sha256:{}", digest(&policy));
+    let expected = format!("sha256:{}", digest(policy));
     let mut seen = std::collections::BTreeSet::new();
     for (path, object) in manifests(&artifacts) {
         let metadata = &object["metadata"];
@@ -215,7 +215,7 @@ fn namespaces_are_known_from_the_options_or_from_the_subject() {
     let names = |policy: &Policy, namespaces: &[&str]| {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
         let artifacts =
-            artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() })
+            artifacts(policy, &digest(policy), &EmitOptions { namespaces, ..EmitOptions::default() })
                 .unwrap();
         let documents = documents(&artifacts, "kubernetes/network-policies.yaml");
         documents.iter().map(|document| document["metadata"]["namespace"].clone()).collect::<Vec<_>>()

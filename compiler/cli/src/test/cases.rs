@@ -62,7 +62,9 @@ impl Bench {
         let mut shown = shown.clone();
         // A case that names a namespace means it, whatever the manifest says.
         if case.namespace.as_ref().is_some_and(|one| one.name.is_some()) {
-            shown["metadata"]["namespace"] = Value::from(namespace.as_str());
+            let metadata = shown.pointer_mut("/metadata").and_then(Value::as_object_mut);
+            let metadata = metadata.ok_or("the object has no `metadata` to put the namespace in")?;
+            metadata.insert("namespace".to_owned(), Value::from(namespace.as_str()));
         }
         let context = ManifestContext {
             operation,

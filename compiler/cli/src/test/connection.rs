@@ -11,13 +11,15 @@ use bailiwick_policy::policy::{LabelOperator, LabelSelector, Network, NetworkRul
 
 use super::outcome::Happened;
 
+type Labels = BTreeMap<String, String>;
+
 /// The other end of a connection.
 struct End<'a> {
     address: IpAddr,
     port: u16,
     protocol: Protocol,
     /// Labels of namespace and pod, if it is a pod.
-    pod: Option<(&'a BTreeMap<String, String>, &'a BTreeMap<String, String>)>,
+    pod: Option<(&'a Labels, &'a Labels)>,
 }
 
 /// Judges a connection case. `Err`: why the case itself cannot be judged.

@@ -27,7 +27,7 @@ const POLICIES: u64 = 40;
 fn emitted(policy: &Policy) -> Vec<String> {
     let namespaces = vec!["agents-a".to_owned(), "agents-b".to_owned()];
     let artifacts =
-        artifacts(policy, &digest(&policy), &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
+        artifacts(policy, &digest(policy), &EmitOptions { namespaces, ..EmitOptions::default() }).unwrap();
     let text = String::from_utf8(artifacts.files["kubernetes/network-policies.yaml"].bytes.clone()).unwrap();
     text.split("---\n").map(str::to_owned).collect()
 }

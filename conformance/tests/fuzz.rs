@@ -1,0 +1,95 @@
+//! The fuzz entry points under a mutating driver: seeds that are real packs, expressions and reviews, changed at random from fixed
+//! seeds, so that a failure happens again. Some seconds of it; `cargo fuzz` drives the same entries for longer where it can be had.
+
+use std::path::Path;
+
+/// Mutants of each seed.
+const MUTANTS: usize = 150;
+
+/// xorshift64*: a generator whose sequence is fixed for ever.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+}
+
+/// Pieces that parsers stumble over.
+const PIECES: &[&[u8]] = &[
+    b"", b"\0", b"\xff", b"\xef\xbb\xbf", b"&a [*a,*a]", b"<<: *a", b"---\n", b"((((((((", b"[[[[[[[[", b"{{{{{{{{", b"!!!!!!!!", b"a.b.c.d.e",
+    b"9223372036854775808", b"-0", b"1e999", b".nan", b"0644", b"on: 1", b"${x}", b"'''", b"\"\\u0000\"", b"\"\\ud800\"", b"null", b"true || ",
+    b".all(x, x", b".map(i, v, ", b"matches('(a*)*b')", b"\t", b"\r\n", b"|+\n  ", b"? ", b"%YAML 9.9\n", b"endless",
+];
+
+fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len() + 1);
+        let end = (at + random.below(64)).min(bytes.len());
+        match random.below(5) {
+            0 => drop(bytes.splice(at..end, [])),
+            1 => drop(bytes.splice(at..at, PIECES[random.below(PIECES.len())].iter().copied())),
+            2 => {
+                let piece = bytes[at..end].repeat(1 + random.below(16));
+                bytes.splice(at..end, piece);
+            }
+            3 if at < bytes.len() => bytes[at] = (random.next() & 0xff) as u8,
+            _ => bytes.truncate(at.max(1)),
+        }
+    }
+    bytes
+}
+
+fn drive(seeds: &[Vec<u8>], entry: fn(&[u8])) {
+    assert!(!seeds.is_empty());
+    let mut random = Random(0x1234_5678_9abc_def1);
+    for seed in seeds {
+        entry(seed);
+        for _ in 0..MUTANTS {
+            entry(&mutate(seed, &mut random));
+        }
+    }
+}
+
+fn packs() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs");
+    let entries = std::fs::read_dir(folder).expect("the packs");
+    let texts = entries.filter_map(|entry| std::fs::read(entry.ok()?.path().join("pack.yaml")).ok());
+    texts.collect()
+}
+
+#[test]
+fn pack_text() {
+    drive(&packs(), bailiwick_compiler::packs::fuzz);
+}
+
+#[test]
+fn expressions() {
+    let seeds = [
+        "pod.mainContainers.all(c, 'memory' in c.?resources.?limits.orValue({}))",
+        "object.metadata.labels.exists(k, v, k.startsWith('a') && v.matches('^[a-z]+$'))",
+        "quantity('1Gi').isGreaterThan(quantity(params.max)) ? [1, 2.0, 3u].map(x, string(x)).join(',') : 'no'",
+        "cel.bind(x, {'a': [?object.?spec.?b, b'\\x00']}, x.a.size() + 1 < 10 || !has(object.c))",
+    ];
+    drive(&seeds.map(|seed| seed.as_bytes().to_vec()), bailiwick_compiler::cel::fuzz);
+}
+
+#[test]
+fn reviews() {
+    let review = br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"","version":"v1","kind":"Pod"},
+        "resource":{"group":"","version":"v1","resource":"pods"},"namespace":"agents","operation":"CREATE","userInfo":{"username":"a"},
+        "object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"app":"x"},"managedFields":[{}]},
+        "spec":{"containers":[{"name":"c","image":"i","securityContext":{"privileged":true}}],"volumes":[{"name":"v","hostPath":{"path":"/"}}]}}}}"#;
+    let update = String::from_utf8_lossy(review)
+        .replace("\"CREATE\"", "\"UPDATE\"")
+        .replace("\"object\":", "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":");
+    drive(&[review.to_vec(), update.into_bytes()], bailiwick_policy::admission::fuzz);
+}
