@@ -32,8 +32,9 @@ impl Pair<'_> {
 
     fn report(&self, at: &str, there: &str, message: String, out: &mut Vec<Diagnostic>) {
         let path = |text: &str| text.parse::<FieldPath>().unwrap_or_else(|_| FieldPath::spec());
-        let mut diagnostic = Diagnostic::new(bw0227_widens_parent::CODE, path(at), message)
-            .with_help(format!("an extended pack is a ceiling: allow no more than `{}` does", self.parent_name));
+        let mut diagnostic = Diagnostic::new(bw0227_widens_parent::CODE, path(at), message).with_help(
+            format!("an extended pack is a ceiling: allow no more than `{}` does", self.parent_name),
+        );
         diagnostic.related.push(Related {
             pack: Some(self.parent_name.to_owned()),
             at: path(there),
@@ -45,16 +46,31 @@ impl Pair<'_> {
 
     fn isolation(&self, out: &mut Vec<Diagnostic>) {
         let (child, parent) = (&self.child.isolation, &self.parent.isolation);
-        for (mine, theirs) in child.pod_security.iter().flat_map(|mine| parent.pod_security.iter().map(move |one| (mine, one))) {
+        for (mine, theirs) in
+            child.pod_security.iter().flat_map(|mine| parent.pod_security.iter().map(move |one| (mine, one)))
+        {
             if mine.value.level < theirs.value.level {
                 let message = format!("level {:?} is laxer than {:?}", mine.value.level, theirs.value.level);
-                self.report("spec.isolation.podSecurity.level", "spec.isolation.podSecurity.level", message, out);
+                self.report(
+                    "spec.isolation.podSecurity.level",
+                    "spec.isolation.podSecurity.level",
+                    message,
+                    out,
+                );
             }
         }
         if let (Some(mine), Some(theirs)) = (&child.runtime_class, &parent.runtime_class) {
             for class in mine.value.classes.iter().filter(|class| !theirs.value.classes.contains(class)) {
-                let message = format!("RuntimeClass `{}` with handler `{}` is not allowed there", class.name, class.handler);
-                self.report("spec.isolation.runtimeClass.classes", "spec.isolation.runtimeClass.classes", message, out);
+                let message = format!(
+                    "RuntimeClass `{}` with handler `{}` is not allowed there",
+                    class.name, class.handler
+                );
+                self.report(
+                    "spec.isolation.runtimeClass.classes",
+                    "spec.isolation.runtimeClass.classes",
+                    message,
+                    out,
+                );
             }
         }
         if let (Some(mine), Some(theirs)) = (&child.service_account_token, &parent.service_account_token)
@@ -66,14 +82,13 @@ impl Pair<'_> {
     }
 
     fn network(&self, child: &Network, parent: &Network, out: &mut Vec<Diagnostic>) {
-        let directions = [
-            ("egress", &child.egress, &parent.egress),
-            ("ingress", &child.ingress, &parent.ingress),
-        ];
+        let directions =
+            [("egress", &child.egress, &parent.egress), ("ingress", &child.ingress, &parent.ingress)];
         for (direction, mine, theirs) in directions {
             let ceiling: Vec<Rule> = theirs.iter().map(Rule::of).collect();
             for rule in mine.iter().filter(|rule| !covers(&ceiling, &Rule::of(rule))) {
-                let message = format!("{direction} rule `{}` allows connections that are not allowed there", rule.name);
+                let message =
+                    format!("{direction} rule `{}` allows connections that are not allowed there", rule.name);
                 self.report(place(rule), &format!("spec.network.{direction}"), message, out);
             }
         }
@@ -90,8 +105,10 @@ impl Pair<'_> {
         }
         for entry in &mine {
             for pattern in &entry.patterns {
-                let outer: Vec<&ImageEntry> =
-                    theirs.iter().filter(|outer| outer.patterns.iter().any(|wide| within(pattern, wide))).collect();
+                let outer: Vec<&ImageEntry> = theirs
+                    .iter()
+                    .filter(|outer| outer.patterns.iter().any(|wide| within(pattern, wide)))
+                    .collect();
                 if outer.is_empty() {
                     let message = format!("images `{pattern}` are not allowed there");
                     self.report(&entry.at, "spec.images", message, out);

@@ -76,7 +76,10 @@ pub fn assemble(chains: &[Chain]) -> Compiled {
 fn chain_policies(chain: &Chain) -> (Vec<Policy>, Vec<Diagnostic>) {
     let (own, mut found) = lower(&chain.pack);
     let specs: Vec<_> = chain.ancestors.iter().map(|pack| &pack.spec).collect();
-    found.extend(checked(&chain.pack, View { spec: &chain.pack.spec, policy: &own, ancestors: specs.clone() }));
+    found.extend(checked(
+        &chain.pack,
+        View { spec: &chain.pack.spec, policy: &own, ancestors: specs.clone() },
+    ));
     let mut policies = Vec::with_capacity(chain.ancestors.len() + 1);
     for pack in &chain.ancestors {
         let (policy, mut said) = lower(pack);
@@ -106,7 +109,11 @@ fn conflict(conflict: &Conflict) -> Diagnostic {
 fn lost(met: &Met) -> Vec<Diagnostic> {
     let Some(network) = &met.policy.network else { return Vec::new() };
     let kept: Vec<Rule> = network.egress.iter().chain(&network.ingress).map(Rule::of).collect();
-    met.narrowed.iter().filter(|narrowed| !still_there(narrowed, &kept)).map(|narrowed| warning(narrowed, &met.policy)).collect()
+    met.narrowed
+        .iter()
+        .filter(|narrowed| !still_there(narrowed, &kept))
+        .map(|narrowed| warning(narrowed, &met.policy))
+        .collect()
 }
 
 /// Whether some rule of the meet still comes from both: then they had more in common than what was lost.
@@ -136,7 +143,9 @@ fn warning(narrowed: &Narrowed, policy: &Policy) -> Diagnostic {
 /// In the order of packs, the pack under compilation first, then of places and codes.
 fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
-        let key = |one: &Diagnostic| (one.pack.clone(), one.at.clone(), one.within.as_ref().map(|range| range.start), one.code.id());
+        let key = |one: &Diagnostic| {
+            (one.pack.clone(), one.at.clone(), one.within.as_ref().map(|range| range.start), one.code.id())
+        };
         key(a).cmp(&key(b))
     });
     diagnostics.dedup();

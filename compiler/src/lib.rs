@@ -6,8 +6,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod cel;
 mod ceiling;
+pub mod cel;
 mod chain;
 pub mod check;
 pub mod compile;

@@ -85,7 +85,8 @@ pub fn lower(pack: &Pack) -> (Policy, Vec<Diagnostic>) {
 fn subject(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Option<Subject> {
     let subjects = spec.subjects.as_ref()?;
     let at = FieldPath::spec().member("subjects");
-    let namespaces = selector::lower(&subjects.namespaces.selector, &at.member("namespaces").member("selector"), out);
+    let namespaces =
+        selector::lower(&subjects.namespaces.selector, &at.member("namespaces").member("selector"), out);
     let pods = subjects.pods.as_ref().map(|pods| selector::lower(pods, &at.member("pods"), out));
     Some(Subject {
         namespaces: vec![namespaces],

@@ -115,7 +115,10 @@ fn take_one(value: &Value, at: &str, into: &mut Labels) -> Result<(), Namespaces
             }
         }
         Some(_) => {
-            return Err(NamespacesError::Field { at: shown("metadata.labels"), expected: "a map of strings" });
+            return Err(NamespacesError::Field {
+                at: shown("metadata.labels"),
+                expected: "a map of strings",
+            });
         }
     }
     if into.insert(name.to_owned(), labels).is_some() {

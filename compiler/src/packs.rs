@@ -90,7 +90,11 @@ fn pack(resolved: &ResolvedPack, extended: Option<String>) -> Pack {
             digest: resolved.digest.clone(),
             parameters_digest: digest(&Json::Object(values)),
             parameters: Const::Map(
-                resolved.parameters.iter().map(|(name, value)| (Const::Str(name.clone()), constant(value))).collect(),
+                resolved
+                    .parameters
+                    .iter()
+                    .map(|(name, value)| (Const::Str(name.clone()), constant(value)))
+                    .collect(),
             ),
         },
         parameters: Arc::new(parameters.collect::<BTreeMap<_, _>>()),
@@ -118,9 +122,9 @@ fn constant(value: &Json) -> Const {
         }
         Json::String(text) => Const::Str(text.clone()),
         Json::Array(items) => Const::List(items.iter().map(constant).collect()),
-        Json::Object(members) => {
-            Const::Map(members.iter().map(|(key, value)| (Const::Str(key.clone()), constant(value))).collect())
-        }
+        Json::Object(members) => Const::Map(
+            members.iter().map(|(key, value)| (Const::Str(key.clone()), constant(value))).collect(),
+        ),
     }
 }
 

@@ -4,12 +4,15 @@
 //! refused, since a test that cannot run would look like one that passed.
 
 pub use bailiwick_crds::policy_test::{
-    AdmissionCase, CaseNamespace, ConnectionCase, Expectation, ImageCase, PolicyTest, PolicyTestSpec, TestCase,
+    AdmissionCase, CaseNamespace, ConnectionCase, Expectation, ImageCase, PolicyTest, PolicyTestSpec,
+    TestCase,
 };
 
 use serde_json::Value as Json;
 
-use crate::check::{bw0107_wrong_type, bw0114_wrong_document, bw0502_sandboxes, bw0503_tools, bw0507_image_evidence};
+use crate::check::{
+    bw0107_wrong_type, bw0114_wrong_document, bw0502_sandboxes, bw0503_tools, bw0507_image_evidence,
+};
 use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::schema_check;
 use crate::source::SourceFile;
@@ -41,7 +44,9 @@ fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<Po
             let at = FieldPath::root().member(field);
             found.push(
                 Diagnostic::new(bw0114_wrong_document::CODE, at, format!("expected {field} `{expected}`"))
-                    .with_help("the YAML files in `tests/` are PolicyTests; keep manifests in a folder within it"),
+                    .with_help(
+                        "the YAML files in `tests/` are PolicyTests; keep manifests in a folder within it",
+                    ),
             );
             return None;
         }
@@ -79,7 +84,11 @@ fn refuse_unbuilt(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) 
         refuse(bw0502_sandboxes::CODE, at.member("syscall"), "a system call of a sandbox");
     }
     if case.connection.as_ref().is_some_and(|connection| connection.sandbox.is_some()) {
-        refuse(bw0502_sandboxes::CODE, at.member("connection").member("sandbox"), "a connection of a sandbox");
+        refuse(
+            bw0502_sandboxes::CODE,
+            at.member("connection").member("sandbox"),
+            "a connection of a sandbox",
+        );
     }
     if case.image.as_ref().is_some_and(|image| image.evidence.is_some()) {
         refuse(bw0507_image_evidence::CODE, at.member("image").member("evidence"), "evidence about an image");

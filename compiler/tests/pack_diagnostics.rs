@@ -615,14 +615,19 @@ fn bw0213_parameter_place() {
             "  parameters: [{{name: flag, type: string, default: 'true'}}]\n  admission:\n    rules:\n    - name: r\n      match: {{resources: [{{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}\n      validations: [{{expression: \"{expression}\"}}]\n      podTemplates: {exceptable}\n"
         )))
     };
-    twins("BW0213", &rule("${flag}", "'${flag}'"), &expect![[r#"
+    twins(
+        "BW0213",
+        &rule("${flag}", "'${flag}'"),
+        &expect![[r#"
         pack.yaml:12:34 `"${flag}"`
         error[BW0213] at spec.admission.rules[0].validations[0].expression: parameter `flag` stands in a CEL expression
           help: write `params.flag` in it
         pack.yaml:13:21 `'${flag}'`
         error[BW0213] at spec.admission.rules[0].podTemplates: parameter `flag` stands for a boolean
           help: write `true` or `false`
-    "#]], &rule("params.flag == 'true'", "true"));
+    "#]],
+        &rule("params.flag == 'true'", "true"),
+    );
 }
 
 const CHILD: &str = "  extends: [{name: base, version: '^1.0'}]\n";

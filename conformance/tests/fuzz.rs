@@ -24,9 +24,39 @@ impl Random {
 
 /// Pieces that parsers stumble over.
 const PIECES: &[&[u8]] = &[
-    b"", b"\0", b"\xff", b"\xef\xbb\xbf", b"&a [*a,*a]", b"<<: *a", b"---\n", b"((((((((", b"[[[[[[[[", b"{{{{{{{{", b"!!!!!!!!", b"a.b.c.d.e",
-    b"9223372036854775808", b"-0", b"1e999", b".nan", b"0644", b"on: 1", b"${x}", b"'''", b"\"\\u0000\"", b"\"\\ud800\"", b"null", b"true || ",
-    b".all(x, x", b".map(i, v, ", b"matches('(a*)*b')", b"\t", b"\r\n", b"|+\n  ", b"? ", b"%YAML 9.9\n", b"endless",
+    b"",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"&a [*a,*a]",
+    b"<<: *a",
+    b"---\n",
+    b"((((((((",
+    b"[[[[[[[[",
+    b"{{{{{{{{",
+    b"!!!!!!!!",
+    b"a.b.c.d.e",
+    b"9223372036854775808",
+    b"-0",
+    b"1e999",
+    b".nan",
+    b"0644",
+    b"on: 1",
+    b"${x}",
+    b"'''",
+    b"\"\\u0000\"",
+    b"\"\\ud800\"",
+    b"null",
+    b"true || ",
+    b".all(x, x",
+    b".map(i, v, ",
+    b"matches('(a*)*b')",
+    b"\t",
+    b"\r\n",
+    b"|+\n  ",
+    b"? ",
+    b"%YAML 9.9\n",
+    b"endless",
 ];
 
 fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
@@ -88,8 +118,9 @@ fn reviews() {
         "resource":{"group":"","version":"v1","resource":"pods"},"namespace":"agents","operation":"CREATE","userInfo":{"username":"a"},
         "object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"app":"x"},"managedFields":[{}]},
         "spec":{"containers":[{"name":"c","image":"i","securityContext":{"privileged":true}}],"volumes":[{"name":"v","hostPath":{"path":"/"}}]}}}}"#;
-    let update = String::from_utf8_lossy(review)
-        .replace("\"CREATE\"", "\"UPDATE\"")
-        .replace("\"object\":", "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":");
+    let update = String::from_utf8_lossy(review).replace("\"CREATE\"", "\"UPDATE\"").replace(
+        "\"object\":",
+        "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":",
+    );
     drive(&[review.to_vec(), update.into_bytes()], bailiwick_policy::admission::fuzz);
 }

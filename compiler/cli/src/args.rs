@@ -23,13 +23,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Checks packs and draws every finding
-    #[command(after_help = "Example:\n  bailiwick check policy-packs/code-interpreter\n  bailiwick check --format json policy-packs/*")]
+    #[command(
+        after_help = "Example:\n  bailiwick check policy-packs/code-interpreter\n  bailiwick check --format json policy-packs/*"
+    )]
     Check(CheckOptions),
     /// Compiles a pack, or the meet of several, into its artifacts
-    #[command(
-        after_help = "Example:\n  bailiwick compile policy-packs/code-interpreter --out dist\n  \
-                      bailiwick compile policy-packs/code-interpreter --check policy-packs/code-interpreter/expected"
-    )]
+    #[command(after_help = "Example:\n  bailiwick compile policy-packs/code-interpreter --out dist\n  \
+                      bailiwick compile policy-packs/code-interpreter --check policy-packs/code-interpreter/expected")]
     Compile(CompileOptions),
     /// Runs the tests that lie beside a pack
     #[command(after_help = "Example:\n  bailiwick test policy-packs/code-interpreter")]

@@ -42,10 +42,9 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
                 let said = say(count(Severity::Error), count(Severity::Warning));
                 anstream::println!("{}: {said}", path.display());
             }
-            Format::Json => report.packs.push(PackReport {
-                pack: path.display().to_string(),
-                diagnostics: json(&loaded, &compiled),
-            }),
+            Format::Json => report
+                .packs
+                .push(PackReport { pack: path.display().to_string(), diagnostics: json(&loaded, &compiled) }),
         }
     }
     if options.format == Format::Json {
@@ -70,7 +69,10 @@ fn json(loaded: &Loaded, compiled: &Compiled) -> Vec<JsonDiagnostic> {
     found.collect()
 }
 
-fn each<'a>(loaded: &'a Loaded, compiled: &'a Compiled) -> impl Iterator<Item = (&'a PackFiles, &'a Diagnostic)> {
+fn each<'a>(
+    loaded: &'a Loaded,
+    compiled: &'a Compiled,
+) -> impl Iterator<Item = (&'a PackFiles, &'a Diagnostic)> {
     let packs = loaded.packs.iter().zip(&compiled.diagnostics);
     packs.flat_map(|(pack, diagnostics)| diagnostics.iter().map(move |diagnostic| (pack, diagnostic)))
 }

@@ -64,7 +64,8 @@ fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
     }
     for path in files::list(folder)? {
         if !artifacts.files.keys().any(|ours| Path::new(ours) == path) {
-            std::fs::remove_file(folder.join(&path)).with_context(|| format!("cannot remove {}", path.display()))?;
+            std::fs::remove_file(folder.join(&path))
+                .with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
     Ok(())
@@ -73,7 +74,11 @@ fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
 fn say(artifacts: &Artifacts, folder: &Path, (cell, digest): (&str, &str), format: Format) -> Result<()> {
     match format {
         Format::Human => {
-            anstream::println!("{}: {} artifacts of policy {digest}", folder.display(), artifacts.files.len());
+            anstream::println!(
+                "{}: {} artifacts of policy {digest}",
+                folder.display(),
+                artifacts.files.len()
+            );
             for (path, artifact) in &artifacts.files {
                 anstream::println!("  {path:42} {:>7} bytes", artifact.bytes.len());
             }
@@ -112,7 +117,11 @@ fn compare(artifacts: &Artifacts, folder: &Path) -> Result<Outcome> {
         anstream::println!("{}: no drift", folder.display());
         return Ok(Outcome::Holds);
     }
-    anstream::println!("{}: {} files drifted; compile anew and look at the difference", folder.display(), differ.len());
+    anstream::println!(
+        "{}: {} files drifted; compile anew and look at the difference",
+        folder.display(),
+        differ.len()
+    );
     Ok(Outcome::Findings)
 }
 
@@ -120,7 +129,12 @@ fn compare(artifacts: &Artifacts, folder: &Path) -> Result<Outcome> {
 fn name_gaps(artifacts: &Artifacts) -> bool {
     let gaps = &artifacts.report.gaps;
     for gap in gaps {
-        anstream::eprintln!("{}: no layer enforces {} fully: {}", render::error_word(), gap.statement, gap.why);
+        anstream::eprintln!(
+            "{}: no layer enforces {} fully: {}",
+            render::error_word(),
+            gap.statement,
+            gap.why
+        );
     }
     !gaps.is_empty()
 }

@@ -44,9 +44,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 /// Reads a pack: a folder with its `pack.yaml`, fragments, lock and Rego, or a single file.
 pub(crate) fn read_pack(path: &Path) -> Result<PackFiles> {
     if !path.is_dir() {
-        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let sources = PackSources { files: vec![SourceFile::new(name, read(path)?)], ..PackSources::default() };
+        let sources =
+            PackSources { files: vec![SourceFile::new(name, read(path)?)], ..PackSources::default() };
         return Ok(PackFiles { folder, sources });
     }
     if !path.join("pack.yaml").is_file() {
@@ -56,7 +59,11 @@ pub(crate) fn read_pack(path: &Path) -> Result<PackFiles> {
     let sources = PackSources {
         files: read_folder(path, &["yaml", "yml"], "")?,
         lock: if lock.is_file() { Some(SourceFile::new("pack.lock", read(&lock)?)) } else { None },
-        rego: if path.join("rego").is_dir() { read_folder(&path.join("rego"), &["rego"], "rego/")? } else { Vec::new() },
+        rego: if path.join("rego").is_dir() {
+            read_folder(&path.join("rego"), &["rego"], "rego/")?
+        } else {
+            Vec::new()
+        },
     };
     Ok(PackFiles { folder: path.to_owned(), sources })
 }
@@ -66,13 +73,20 @@ pub(crate) fn read_folder(folder: &Path, extensions: &[&str], prefix: &str) -> R
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-        let fits = path.extension().and_then(|extension| extension.to_str()).is_some_and(|e| extensions.contains(&e));
+        let fits = path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|e| extensions.contains(&e));
         if fits && path.is_file() {
             names.push(path);
         }
     }
     if names.len() > MAX_PACK_FILES {
-        bail!("{} holds {} files, more than {MAX_PACK_FILES}; is it the folder of a pack?", folder.display(), names.len());
+        bail!(
+            "{} holds {} files, more than {MAX_PACK_FILES}; is it the folder of a pack?",
+            folder.display(),
+            names.len()
+        );
     }
     names.sort();
     names

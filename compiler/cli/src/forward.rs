@@ -11,7 +11,9 @@ use crate::outcome::Outcome;
 
 /// Runs the program of the first word with the other words and ends as it ended.
 pub(crate) fn run(words: &[OsString]) -> Result<Outcome> {
-    let Some((name, rest)) = words.split_first() else { bail!("no command was given; `bailiwick --help` lists them") };
+    let Some((name, rest)) = words.split_first() else {
+        bail!("no command was given; `bailiwick --help` lists them")
+    };
     let program = program(name)?;
     let Some(path) = find(&program) else {
         bail!(
@@ -20,7 +22,8 @@ pub(crate) fn run(words: &[OsString]) -> Result<Outcome> {
             program.display()
         );
     };
-    let status = Command::new(&path).args(rest).status().with_context(|| format!("cannot run {}", path.display()))?;
+    let status =
+        Command::new(&path).args(rest).status().with_context(|| format!("cannot run {}", path.display()))?;
     // A child that a signal ended is reported as shells do.
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(Outcome::Forwarded(u8::try_from(code).unwrap_or(1)))
@@ -39,5 +42,8 @@ fn program(name: &OsStr) -> Result<OsString> {
 fn find(program: &OsStr) -> Option<PathBuf> {
     let own = std::env::current_exe().ok().and_then(|path| path.parent().map(PathBuf::from));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    own.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(program)).find(|file| file.is_file())
+    own.into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }

@@ -48,7 +48,8 @@ impl Loaded {
 
     /// Compiles the effective policy of all of them.
     pub(crate) fn compile(&self, bindings: &Choices) -> Compiled {
-        let packs: Vec<_> = self.packs.iter().map(|pack| (&pack.sources, bindings.of(&pack.sources))).collect();
+        let packs: Vec<_> =
+            self.packs.iter().map(|pack| (&pack.sources, bindings.of(&pack.sources))).collect();
         bailiwick_compiler::compile(&packs, &self.library)
     }
 
@@ -58,7 +59,8 @@ impl Loaded {
             let newest = self.library.newest(name, &VersionReq::STAR)?;
             Some((self.library.sources(name, &newest)?, name.clone()))
         });
-        let (sources, folder) = extended.unwrap_or_else(|| (pack.sources.clone(), pack.folder.display().to_string()));
+        let (sources, folder) =
+            extended.unwrap_or_else(|| (pack.sources.clone(), pack.folder.display().to_string()));
         let mut texts = Texts::default();
         for file in sources.files.iter().chain(&sources.lock).chain(&sources.rego) {
             texts.insert(file.name.clone(), &file.bytes);
@@ -104,7 +106,9 @@ impl Choices {
     fn of(&self, sources: &PackSources) -> Bindings {
         let name = resolve::identity(sources).map(|(name, _)| name);
         let values = self.0.iter().filter_map(|(key, value)| match key.split_once('.') {
-            Some((pack, parameter)) => (name.as_deref() == Some(pack)).then(|| (parameter.to_owned(), value.clone())),
+            Some((pack, parameter)) => {
+                (name.as_deref() == Some(pack)).then(|| (parameter.to_owned(), value.clone()))
+            }
             None => Some((key.clone(), value.clone())),
         });
         Bindings { values: values.collect() }
@@ -115,13 +119,14 @@ impl Choices {
 pub(crate) fn choices(words: &[String]) -> Result<Choices> {
     let mut values = BTreeMap::new();
     for word in words {
-        let (name, value) = word.split_once('=').with_context(|| format!("`--set {word}`: write NAME=VALUE"))?;
-        let (mut documents, diagnostics) =
-            SourceMap::read("--set", value.as_bytes(), &Limits::PACK);
+        let (name, value) =
+            word.split_once('=').with_context(|| format!("`--set {word}`: write NAME=VALUE"))?;
+        let (mut documents, diagnostics) = SourceMap::read("--set", value.as_bytes(), &Limits::PACK);
         if let Some(wrong) = diagnostics.first() {
             bail!("`--set {word}`: {}", wrong.message);
         }
-        let value = documents.pop().map(|document| document.root().to_json()).unwrap_or(serde_json::Value::Null);
+        let value =
+            documents.pop().map(|document| document.root().to_json()).unwrap_or(serde_json::Value::Null);
         if values.insert(name.to_owned(), value).is_some() {
             bail!("`--set` gives `{name}` twice");
         }

@@ -16,7 +16,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Value>> {
     let bytes = files::read(path)?;
     let name = path.display().to_string();
     let (documents, diagnostics) = SourceMap::read(&name, &bytes, &Limits::MANIFESTS);
-    if let Some(first) = diagnostics.iter().find(|one| one.severity == bailiwick_compiler::diagnostic::Severity::Error) {
+    if let Some(first) =
+        diagnostics.iter().find(|one| one.severity == bailiwick_compiler::diagnostic::Severity::Error)
+    {
         let help = first.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
         let place = first.place.as_ref().map(|place| {
             let text = String::from_utf8_lossy(&bytes);

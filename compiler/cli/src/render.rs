@@ -71,7 +71,9 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> Stri
         }
         Some((place, text)) => {
             let (line, column) = line_and_column(text, place.bytes.start);
-            group = group.element(Level::NOTE.message(format!("at {}:{line}:{column}: {field}", shown(folder, &place.file))));
+            group = group.element(
+                Level::NOTE.message(format!("at {}:{line}:{column}: {field}", shown(folder, &place.file))),
+            );
         }
         None if !field.is_empty() => group = group.element(Level::NOTE.message(format!("at {field}"))),
         None => {}
@@ -79,12 +81,11 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> Stri
     for related in &diagnostic.related {
         let place = related.place.as_ref().and_then(|place| Some((place, texts.get(place)?)));
         group = match place {
-            Some((place, text)) if drawable(text, place) => group.element(
-                Snippet::source(text)
-                    .path(shown(folder, &place.file))
-                    .fold(true)
-                    .annotation(AnnotationKind::Context.span(clamp(text, place)).label(related.message.clone())),
-            ),
+            Some((place, text)) if drawable(text, place) => {
+                group.element(Snippet::source(text).path(shown(folder, &place.file)).fold(true).annotation(
+                    AnnotationKind::Context.span(clamp(text, place)).label(related.message.clone()),
+                ))
+            }
             _ => group.element(Level::NOTE.message(format!("{}: {}", related.at, related.message))),
         };
     }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::namespaces;
-use bailiwick_policy::admission::{Admitted, AdmissionRequest, ManifestContext, Namespaces, Operation, Phase, Reviewer, response};
+use bailiwick_policy::admission::{
+    AdmissionRequest, Admitted, ManifestContext, Namespaces, Operation, Phase, Reviewer, response,
+};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::decision::{Decision, Effect, Finding};
 use bailiwick_policy::json::Json;
@@ -19,7 +21,9 @@ use crate::outcome::Outcome;
 pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     let Some(bundles) = bundles(options)? else { return Ok(Outcome::Findings) };
     if bundles.iter().all(|bundle| bundle.policy.subject.is_none()) {
-        bail!("none of these policies names a subject, so they govern nobody; review with a pack that has `spec.subjects`");
+        bail!(
+            "none of these policies names a subject, so they govern nobody; review with a pack that has `spec.subjects`"
+        );
     }
     let reviewer = Reviewer::new(bundles, read_namespaces(options.namespaces.as_deref())?)?;
     let old = match &options.old {
@@ -36,7 +40,8 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
             bail!("`--old` is the earlier form of one object, but there are several");
         }
         for manifest in &found {
-            judge(&reviewer, manifest, old.as_ref(), options, &mut tally).with_context(|| format!("in {}", path.display()))?;
+            judge(&reviewer, manifest, old.as_ref(), options, &mut tally)
+                .with_context(|| format!("in {}", path.display()))?;
         }
     }
     if options.format == Format::Human {
@@ -58,7 +63,9 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
     for path in &options.policies {
         if path.extension().is_some_and(|extension| extension == "json") {
             let bytes = files::read(path)?;
-            bundles.push(bundle::load(&bytes).with_context(|| format!("cannot use the bundle {}", path.display()))?);
+            bundles.push(
+                bundle::load(&bytes).with_context(|| format!("cannot use the bundle {}", path.display()))?,
+            );
             continue;
         }
         let Some(policy) = load::compile_or_draw(path, options.library.as_deref())? else { return Ok(None) };
@@ -69,10 +76,17 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
 
 fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
     let Some(path) = path else { return Ok(Namespaces::default()) };
-    namespaces::read(&String::from_utf8_lossy(&files::read(path)?)).with_context(|| format!("cannot use the namespaces in {}", path.display()))
+    namespaces::read(&String::from_utf8_lossy(&files::read(path)?))
+        .with_context(|| format!("cannot use the namespaces in {}", path.display()))
 }
 
-fn judge(reviewer: &Reviewer, manifest: &Value, old: Option<&Value>, options: &ReviewOptions, tally: &mut Tally) -> Result<()> {
+fn judge(
+    reviewer: &Reviewer,
+    manifest: &Value,
+    old: Option<&Value>,
+    options: &ReviewOptions,
+    tally: &mut Tally,
+) -> Result<()> {
     // Through text, so that numbers and limits are those of a request.
     let text = serde_json::to_vec(manifest)?;
     let old = old.map(serde_json::to_vec).transpose()?;
@@ -102,7 +116,12 @@ fn judge(reviewer: &Reviewer, manifest: &Value, old: Option<&Value>, options: &R
 }
 
 /// A review is answered as the webhook answers it. A manifest goes through both webhooks, as on its way into the cluster.
-fn decide(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: ReviewPhase, is_review: bool) -> Decision {
+fn decide(
+    reviewer: &Reviewer,
+    request: &AdmissionRequest<'_>,
+    phase: ReviewPhase,
+    is_review: bool,
+) -> Decision {
     match (phase, is_review) {
         (ReviewPhase::Mutate, _) => reviewer.review(request, Phase::Mutate),
         (ReviewPhase::Validate, true) => reviewer.review(request, Phase::Validate),

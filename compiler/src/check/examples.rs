@@ -20,7 +20,8 @@ use crate::lower::Pack;
 
 fn pack(name: &str, sections: &str, extended: Option<&str>) -> Pack {
     let text = format!("pack: {name}\nversion: 1.0.0\n{sections}");
-    let spec: PolicyPackSpec = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let spec: PolicyPackSpec =
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     Pack {
         spec,
         source: PackSource {
@@ -50,10 +51,13 @@ fn blocks(code: Code) -> BTreeMap<String, String> {
 }
 
 fn compiled(sections: &str, blocks: &BTreeMap<String, String>) -> Compiled {
-    let ancestors: Vec<Pack> = blocks.get("yaml parent").map(|text| pack("base", text, Some("base"))).into_iter().collect();
+    let ancestors: Vec<Pack> =
+        blocks.get("yaml parent").map(|text| pack("base", text, Some("base"))).into_iter().collect();
     let mut chains = vec![Chain { pack: pack("example", sections, None), ancestors }];
     for (tag, name) in [("yaml with", "other"), ("yaml same", "example")] {
-        chains.extend(blocks.get(tag).map(|text| Chain { pack: pack(name, text, None), ancestors: Vec::new() }));
+        chains.extend(
+            blocks.get(tag).map(|text| Chain { pack: pack(name, text, None), ancestors: Vec::new() }),
+        );
     }
     assemble(&chains)
 }
@@ -67,7 +71,10 @@ fn update(code: Code, message: &str) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/check");
     let prefix = format!("{}_", code.id().to_lowercase());
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix)).unwrap();
+    let file = files
+        .into_iter()
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix))
+        .unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
     let (before, rest) = text.split_once("//! ```text\n").unwrap();
     let (_, after) = rest.split_once("//! ```\n").unwrap();
@@ -80,7 +87,9 @@ fn examples_fail_and_pass_as_documented() {
     let mut wrong = Vec::new();
     for code in codes() {
         let blocks = blocks(code);
-        let (Some(fails), Some(passes)) = (blocks.get("yaml fails"), blocks.get("yaml passes")) else { continue };
+        let (Some(fails), Some(passes)) = (blocks.get("yaml fails"), blocks.get("yaml passes")) else {
+            continue;
+        };
         let found = rendered(&compiled(fails, &blocks), code);
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             update(code, &found);
@@ -115,7 +124,12 @@ fn every_check_has_an_example() {
 
 #[test]
 fn more_network_rules_than_a_cluster_can_hold_are_refused() {
-    let rule = |index: usize| format!("  - {{name: r{index}, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: {}}}]}}\n", index % 60_000 + 1);
+    let rule = |index: usize| {
+        format!(
+            "  - {{name: r{index}, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: {}}}]}}\n",
+            index % 60_000 + 1
+        )
+    };
     let rules = |count: usize| format!("network:\n  egress:\n{}", (0..count).map(rule).collect::<String>());
     let code = super::bw0519_too_many_network_rules::CODE;
     assert_eq!(

@@ -174,7 +174,13 @@ pub fn page() -> String {
          05xx a target cannot express it, 06xx no effect, 07xx risky.\n",
     );
     for code in codes() {
-        page.push_str(&format!("\n## {} ({}): {}\n\n{}", code.id(), code.severity(), code.title(), code.documentation()));
+        page.push_str(&format!(
+            "\n## {} ({}): {}\n\n{}",
+            code.id(),
+            code.severity(),
+            code.title(),
+            code.documentation()
+        ));
     }
     page
 }

@@ -28,7 +28,10 @@ impl<'a> View<'a> {
     }
 
     /// Names that any pack of the family defines.
-    pub(crate) fn names<I: Iterator<Item = &'a str>>(&self, of: impl Fn(&'a PolicyPackSpec) -> I) -> Vec<&'a str> {
+    pub(crate) fn names<I: Iterator<Item = &'a str>>(
+        &self,
+        of: impl Fn(&'a PolicyPackSpec) -> I,
+    ) -> Vec<&'a str> {
         self.family().flat_map(of).collect()
     }
 
@@ -79,7 +82,8 @@ impl<'a> View<'a> {
         let rule: FieldPath = origin.parse().unwrap_or_default();
         let wire = self.admission_rules().find(|(at, _)| *at == rule).map(|(_, wire)| wire);
         let Some(wire) = wire else { return rule };
-        let validations = placed(rule.member("validations"), &wire.validations).map(|(at, one)| (at, &one.expression));
+        let validations =
+            placed(rule.member("validations"), &wire.validations).map(|(at, one)| (at, &one.expression));
         let conditions = placed(rule.member("match").member("conditions"), &wire.matches.conditions);
         let conditions = conditions.map(|(at, one)| (at, &one.expression));
         let found = validations.chain(conditions).find(|(_, text)| *text == source);
@@ -94,8 +98,10 @@ fn placed<T>(at: FieldPath, items: &[T]) -> impl Iterator<Item = (FieldPath, &T)
 /// Every CEL text of a rule.
 pub(super) fn expressions(rule: &AdmissionRule) -> impl Iterator<Item = &str> {
     let validations = rule.validations.iter();
-    let validations = validations.flat_map(|one| [Some(&one.expression), one.message_expression.as_ref()]).flatten();
-    let patches = rule.mutations.iter().filter_map(|one| one.json_patch.as_ref().or(one.apply_configuration.as_ref()));
+    let validations =
+        validations.flat_map(|one| [Some(&one.expression), one.message_expression.as_ref()]).flatten();
+    let patches =
+        rule.mutations.iter().filter_map(|one| one.json_patch.as_ref().or(one.apply_configuration.as_ref()));
     let variables = rule.variables.iter().map(|one| &one.expression);
     let conditions = rule.matches.conditions.iter().map(|one| &one.expression);
     let annotations = rule.audit_annotations.iter().map(|one| &one.value_expression);

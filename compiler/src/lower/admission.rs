@@ -5,7 +5,8 @@ mod kinds;
 mod mutations;
 
 use bailiwick_crds::admission::{
-    Action as WireAction, AdmissionRule as WireRule, Match as WireMatch, Operation, ResourceRule as WireResource,
+    Action as WireAction, AdmissionRule as WireRule, Match as WireMatch, Operation,
+    ResourceRule as WireResource,
 };
 use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Match, ResourceRule, Validation};
 
@@ -127,13 +128,15 @@ fn resources(wire: &[WireResource], at: &FieldPath, out: &mut Findings<'_>) -> V
         for (position, resource) in rule.resources.iter().enumerate() {
             if let Some(plural) = kinds::misspelt(&rule.api_groups, resource) {
                 let at = at.index(index).member("resources").index(position);
-                let message = format!("`{resource}` is not a resource; the API server would never ask this rule");
+                let message =
+                    format!("`{resource}` is not a resource; the API server would never ask this rule");
                 let diagnostic = Diagnostic::new(bw0226_unknown_resource::CODE, at, message);
                 out.push(diagnostic.with_help(format!("did you mean `{plural}`?")));
             }
         }
     }
-    let operations = |operations: &[Operation]| operations.iter().map(|one| one.as_str().to_owned()).collect();
+    let operations =
+        |operations: &[Operation]| operations.iter().map(|one| one.as_str().to_owned()).collect();
     wire.iter()
         .map(|rule| ResourceRule {
             api_groups: rule.api_groups.clone(),

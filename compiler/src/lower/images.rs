@@ -16,9 +16,14 @@ pub(super) fn lower(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Vec<ImageL
         let at = at.index(index);
         for (index, text) in image.matches.iter().enumerate() {
             if let Err(error) = pattern::check(text) {
-                let diagnostic =
-                    Diagnostic::new(bw0224_image_pattern::CODE, at.member("match").index(index), error.to_string());
-                out.push(diagnostic.with_help("write `registry.example.org/team/**`; tags and digests are no part of a pattern"));
+                let diagnostic = Diagnostic::new(
+                    bw0224_image_pattern::CODE,
+                    at.member("match").index(index),
+                    error.to_string(),
+                );
+                out.push(diagnostic.with_help(
+                    "write `registry.example.org/team/**`; tags and digests are no part of a pattern",
+                ));
             }
         }
         entries.push(ImageEntry {

@@ -1,11 +1,12 @@
 //! Isolation: Pod Security level, RuntimeClasses, service account tokens.
 
 use bailiwick_crds::pack::{
-    PodSecurity as WirePodSecurity, PodSecurityLevel as WireLevel, PolicyPackSpec, RuntimeClassRules, RuntimeKind as WireKind,
-    ServiceAccountToken as WireToken,
+    PodSecurity as WirePodSecurity, PodSecurityLevel as WireLevel, PolicyPackSpec, RuntimeClassRules,
+    RuntimeKind as WireKind, ServiceAccountToken as WireToken,
 };
 use bailiwick_policy::policy::{
-    Isolation, PodSecurity, PodSecurityLevel, RuntimeClass, RuntimeClasses, RuntimeKind, ServiceAccountToken, Stated,
+    Isolation, PodSecurity, PodSecurityLevel, RuntimeClass, RuntimeClasses, RuntimeKind, ServiceAccountToken,
+    Stated,
 };
 
 use super::{Findings, origin};
@@ -40,9 +41,13 @@ fn pod_security(wire: &WirePodSecurity, at: &FieldPath, out: &mut Findings<'_>) 
     let minor = minor(&wire.version);
     if minor.is_none() {
         let newest = PodSecurity::NEWEST_MINOR;
-        let message = format!("`{}` is not a version of the Pod Security Standards that is built in", wire.version);
+        let message =
+            format!("`{}` is not a version of the Pod Security Standards that is built in", wire.version);
         let diagnostic = Diagnostic::new(bw0221_pod_security_version::CODE, at.member("version"), message);
-        out.push(diagnostic.with_help(format!("versions are `v1.0` to `v1.{newest}`; `latest` would change under you")));
+        out.push(
+            diagnostic
+                .with_help(format!("versions are `v1.0` to `v1.{newest}`; `latest` would change under you")),
+        );
     }
     Some(PodSecurity { level: level(wire.level), minor: minor? })
 }
@@ -77,11 +82,16 @@ fn runtime_classes(wire: &RuntimeClassRules, at: &FieldPath, out: &mut Findings<
         })
         .collect();
     classes.sort();
-    if let Some(default) = wire.default.as_ref().filter(|default| classes.iter().all(|class| class.name != **default)) {
+    if let Some(default) =
+        wire.default.as_ref().filter(|default| classes.iter().all(|class| class.name != **default))
+    {
         let message = format!("the default RuntimeClass `{default}` is not one of `classes`");
         let names: Vec<String> = classes.iter().map(|class| format!("`{}`", class.name)).collect();
         let help = format!("add it to `classes`, or choose one of {}", names.join(", "));
-        out.push(Diagnostic::new(bw0220_runtime_class_default::CODE, at.member("default"), message).with_help(help));
+        out.push(
+            Diagnostic::new(bw0220_runtime_class_default::CODE, at.member("default"), message)
+                .with_help(help),
+        );
     }
     RuntimeClasses { classes, defaults: wire.default.iter().cloned().collect() }
 }

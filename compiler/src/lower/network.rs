@@ -48,7 +48,8 @@ pub(super) fn lower(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Option<Net
     let at = FieldPath::spec().member("network");
     for (direction, count) in [("egress", wire.egress.len()), ("ingress", wire.ingress.len())] {
         if count > MAX_RULES {
-            let message = format!("{count} {direction} rules; NetworkPolicies are emitted for at most {MAX_RULES}");
+            let message =
+                format!("{count} {direction} rules; NetworkPolicies are emitted for at most {MAX_RULES}");
             out.push(Diagnostic::new(bw0519_too_many_network_rules::CODE, at.member(direction), message));
         }
     }
@@ -89,7 +90,8 @@ fn port_range(wire: &NetworkPort, at: &FieldPath, out: &mut Findings<'_>) -> Opt
         WireProtocol::Sctp => Protocol::Sctp,
     };
     let port = |number: i64| u16::try_from(number).ok().filter(|port| *port > 0);
-    let range = port(wire.port).zip(port(wire.end_port.unwrap_or(wire.port))).filter(|(first, last)| first <= last);
+    let range =
+        port(wire.port).zip(port(wire.end_port.unwrap_or(wire.port))).filter(|(first, last)| first <= last);
     if range.is_none() {
         let message = "ports are 1 to 65535, and `endPort` is not below `port`";
         out.push(Diagnostic::new(bw0223_network::CODE, at.clone(), message));
@@ -151,7 +153,10 @@ fn addresses(
         let Some(hole) = self::network(text, &at, out) else { continue };
         if network.is_some_and(|network| !network.contains(hole) || network == hole) {
             let message = format!("`{hole}` does not lie inside `{cidr}`");
-            out.push(Diagnostic::new(bw0223_network::CODE, at, message).with_help("Kubernetes refuses such a rule"));
+            out.push(
+                Diagnostic::new(bw0223_network::CODE, at, message)
+                    .with_help("Kubernetes refuses such a rule"),
+            );
         }
         taken.push(hole);
     }

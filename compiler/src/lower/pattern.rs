@@ -19,7 +19,9 @@ pub(crate) enum PatternError {
     #[error("`{0}` names a tag or digest")]
     Tag(String),
     /// No registry.
-    #[error("`{0}` names no registry, but references are normalised to `registry/name` before they are matched")]
+    #[error(
+        "`{0}` names no registry, but references are normalised to `registry/name` before they are matched"
+    )]
     Registry(String),
 }
 
@@ -33,7 +35,11 @@ pub(crate) fn check(text: &str) -> Result<(), PatternError> {
     if text.contains('@') || name.contains(':') {
         return error(PatternError::Tag);
     }
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_' | b'/' | b'*' | b':');
+    let known = |byte: u8| {
+        byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || matches!(byte, b'.' | b'-' | b'_' | b'/' | b'*' | b':')
+    };
     if !text.bytes().all(known) || text.contains("//") || text.starts_with('/') || text.ends_with('/') {
         return error(PatternError::Character);
     }
@@ -86,7 +92,8 @@ pub(crate) fn within(inner: &str, outer: &str) -> bool {
             };
             let now = match outer {
                 Piece::Literal(_) => {
-                    before == Some(&outer) && at.checked_sub(1).and_then(|before| reached.get(before)) == Some(&true)
+                    before == Some(&outer)
+                        && at.checked_sub(1).and_then(|before| reached.get(before)) == Some(&true)
                 }
                 Piece::Star | Piece::DoubleStar => *here || (wide && carried),
             };
@@ -135,7 +142,17 @@ mod tests {
         for good in ["r.io/a", "r.io/**", "localhost/a", "r:5000/a/*", "**", "*.example.org/x/**"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["", "nginx", "library/nginx", "r.io/a:1", "r.io/a@sha256:00", "r.io/A", "r.io//a", "r.io/a b", "r.io"] {
+        for bad in [
+            "",
+            "nginx",
+            "library/nginx",
+            "r.io/a:1",
+            "r.io/a@sha256:00",
+            "r.io/A",
+            "r.io//a",
+            "r.io/a b",
+            "r.io",
+        ] {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

@@ -34,7 +34,11 @@ pub(super) fn lower(wire: &WireSelector, at: &FieldPath, out: &mut Findings<'_>)
             let message = format!("operator `{}` {wants}", wire.operator.as_str());
             out.push(Diagnostic::new(bw0222_selector::CODE, at, message));
         }
-        match_expressions.push(LabelRequirement { key: wire.key.clone(), operator, values: wire.values.clone() });
+        match_expressions.push(LabelRequirement {
+            key: wire.key.clone(),
+            operator,
+            values: wire.values.clone(),
+        });
     }
     let selector = LabelSelector { match_labels: wire.match_labels.clone(), match_expressions };
     if Labels::all_of([&selector]).is_none() {
@@ -64,7 +68,11 @@ fn check_key(key: &str, at: &FieldPath, out: &mut Findings<'_>) {
 
 fn check_value(value: &str, at: &FieldPath, out: &mut Findings<'_>) {
     if !value.is_empty() && !is_name(value) {
-        out.push(Diagnostic::new(bw0222_selector::CODE, at.clone(), format!("`{value}` is not a label value")));
+        out.push(Diagnostic::new(
+            bw0222_selector::CODE,
+            at.clone(),
+            format!("`{value}` is not a label value"),
+        ));
     }
 }
 

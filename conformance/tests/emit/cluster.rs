@@ -361,7 +361,7 @@ fn the_api_server_takes_every_manifest() {
         let mut policy = full();
         // Another zone than the other test's pods, which may run in the same cluster.
         policy.subject.as_mut().unwrap().namespaces = vec![labels(&[("bailiwick.dev/zone", "closed")])];
-        let emitted = artifacts(&policy, &digest(policy), &options).unwrap();
+        let emitted = artifacts(&policy, &digest(&policy), &options).unwrap();
         // The namespace is first, and the webhooks, which nobody answers, are last.
         let paths = [
             "kubernetes/namespace.yaml",

@@ -74,7 +74,7 @@ fn every_object_says_what_it_was_compiled_from_and_has_a_name_of_its_own() {
         policy.network.as_mut().unwrap().egress.push(rule(name, peers, &ports));
     }
     let artifacts = emitted(&policy);
-    let expected = format!("sha256:{}", digest(policy));
+    let expected = format!("sha256:{}", digest(&policy));
     let mut seen = std::collections::BTreeSet::new();
     for (path, object) in manifests(&artifacts) {
         let metadata = &object["metadata"];

@@ -58,7 +58,8 @@ impl Bench {
         let old = case.old_object.as_ref().map(|object| manifest(object, folder)).transpose()?;
         let shown = object.as_ref().or(old.as_ref()).ok_or("an admission case needs an `object`")?;
         let (namespace, labels) = self.place(case.namespace.as_ref(), shown);
-        let user = case.user_info.as_ref().map(|user| json!({"username": user.username, "groups": user.groups}));
+        let user =
+            case.user_info.as_ref().map(|user| json!({"username": user.username, "groups": user.groups}));
         let mut shown = shown.clone();
         // A case that names a namespace means it, whatever the manifest says.
         if case.namespace.as_ref().is_some_and(|one| one.name.is_some()) {
@@ -74,7 +75,8 @@ impl Bench {
             sub_resource: case.subresource.as_deref().unwrap_or_default().into(),
             ..ManifestContext::default()
         };
-        let request = AdmissionRequest::from_manifest(Json::from(&shown), context).map_err(|error| error.to_string())?;
+        let request = AdmissionRequest::from_manifest(Json::from(&shown), context)
+            .map_err(|error| error.to_string())?;
         let admitted = self.reviewer(&namespace, labels)?.admit(&request);
         let object = match &admitted.object {
             Some(object) => serde_json::to_value(object).ok(),
@@ -117,7 +119,9 @@ fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
     let mut labels: Vec<_> = selector.match_labels.clone().into_iter().collect();
     for wanted in &selector.match_expressions {
         match wanted.operator {
-            LabelOperator::In => labels.extend(wanted.values.first().map(|value| (wanted.key.clone(), value.clone()))),
+            LabelOperator::In => {
+                labels.extend(wanted.values.first().map(|value| (wanted.key.clone(), value.clone())))
+            }
             LabelOperator::Exists => labels.push((wanted.key.clone(), "true".to_owned())),
             LabelOperator::NotIn | LabelOperator::DoesNotExist => {}
         }
@@ -127,7 +131,8 @@ fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
 
 /// An object of a case: written out, or `{file: NAME}` for a manifest in the folder of the tests.
 fn manifest(object: &Value, folder: &Path) -> Result<Value, String> {
-    let file = object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
+    let file =
+        object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
     let Some(file) = file else { return Ok(object.clone()) };
     let name = file.as_str().ok_or("`file` is the name of a file")?;
     let path = Path::new(name);
@@ -143,7 +148,9 @@ fn happened(decision: &Decision, object: Option<Value>) -> Happened {
     Happened {
         allowed: decision.allowed,
         rules: with(Effect::Deny).map(|finding| format!("{}/{}", finding.pack, finding.rule)).collect(),
-        messages: with(Effect::Deny).map(|finding| format!("{} {}", finding.field, finding.message)).collect(),
+        messages: with(Effect::Deny)
+            .map(|finding| format!("{} {}", finding.field, finding.message))
+            .collect(),
         warnings: with(Effect::Warn).map(|finding| finding.message.clone()).collect(),
         object,
     }

@@ -42,7 +42,10 @@ fn happened(rule: Option<&str>) -> Happened {
     }
 }
 
-fn end_of<'a>(case: &'a ConnectionCase, network: &'a Network) -> Result<(End<'a>, &'a [NetworkRule]), String> {
+fn end_of<'a>(
+    case: &'a ConnectionCase,
+    network: &'a Network,
+) -> Result<(End<'a>, &'a [NetworkRule]), String> {
     let protocol = match case.protocol.as_str() {
         "UDP" => Protocol::Udp,
         "SCTP" => Protocol::Sctp,
@@ -66,7 +69,10 @@ fn end_of<'a>(case: &'a ConnectionCase, network: &'a Network) -> Result<(End<'a>
 }
 
 fn allows(rule: &NetworkRule, end: &End<'_>) -> bool {
-    let port = rule.ports.iter().any(|range| range.protocol == end.protocol && (range.first..=range.last).contains(&end.port));
+    let port = rule
+        .ports
+        .iter()
+        .any(|range| range.protocol == end.protocol && (range.first..=range.last).contains(&end.port));
     port && rule.peers.iter().any(|peer| reaches(peer, end))
 }
 
@@ -75,10 +81,13 @@ fn reaches(peer: &Peer, end: &End<'_>) -> bool {
         // An address block speaks of what is outside; what it does to a pod's address differs between network plugins, so a
         // case that names a pod is not allowed by it.
         Peer::Cidr { cidr, except } => {
-            end.pod.is_none() && contains(cidr, end.address) && !except.iter().any(|taken| contains(taken, end.address))
+            end.pod.is_none()
+                && contains(cidr, end.address)
+                && !except.iter().any(|taken| contains(taken, end.address))
         }
         Peer::Pods { namespaces, pods } => end.pod.is_some_and(|(namespace_labels, labels)| {
-            let namespace = namespaces.as_ref().is_none_or(|all| all.iter().all(|one| selects(one, namespace_labels)));
+            let namespace =
+                namespaces.as_ref().is_none_or(|all| all.iter().all(|one| selects(one, namespace_labels)));
             namespace && pods.iter().all(|one| selects(one, labels))
         }),
     }

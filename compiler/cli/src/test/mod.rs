@@ -82,7 +82,10 @@ pub(crate) fn run(options: &TestOptions) -> Result<Outcome> {
 fn test_pack(path: &Path, options: &TestOptions) -> Result<Option<PackReport>> {
     let folder = path.join("tests");
     if !folder.is_dir() {
-        anyhow::bail!("{} has no folder `tests`; a pack without tests is not known to refuse anything", path.display());
+        anyhow::bail!(
+            "{} has no folder `tests`; a pack without tests is not known to refuse anything",
+            path.display()
+        );
     }
     let sources = files::read_folder(&folder, &["yaml", "yml"], "tests/")?;
     let (tests, diagnostics) = policy_test::read(&sources);
@@ -131,7 +134,9 @@ fn print(report: &Report) {
                 }
             }
             if file.vacuous {
-                anstream::println!("  FAIL vacuous: no statement of the pack makes a difference to any case of this file");
+                anstream::println!(
+                    "  FAIL vacuous: no statement of the pack makes a difference to any case of this file"
+                );
             }
         }
     }

@@ -25,7 +25,11 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     if let Some(allowed) = expected.allowed
         && allowed != happened.allowed
     {
-        let said = if happened.messages.is_empty() { String::new() } else { format!(": {}", happened.messages.join("; ")) };
+        let said = if happened.messages.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", happened.messages.join("; "))
+        };
         found.push(match allowed {
             true => format!("expected to be allowed, was denied by {}{said}", happened.rules.join(", ")),
             false => "expected to be denied, was allowed".to_owned(),
@@ -34,7 +38,8 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     if let Some(rule) = &expected.rule
         && !happened.rules.iter().any(|one| one == rule || one.rsplit('/').next() == Some(rule))
     {
-        let decided = if happened.rules.is_empty() { "no rule".to_owned() } else { happened.rules.join(", ") };
+        let decided =
+            if happened.rules.is_empty() { "no rule".to_owned() } else { happened.rules.join(", ") };
         found.push(format!("expected rule `{rule}` to decide, but {decided} did"));
     }
     for (pattern, texts, what) in [
@@ -51,8 +56,14 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     for expected in &expected.fields {
         let at = happened.object.as_ref().and_then(|object| pick(object, &expected.field));
         if at != expected.value.as_ref() {
-            let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
-            found.push(format!("{}: expected {}, is {}", expected.field, shown(expected.value.as_ref()), shown(at)));
+            let shown =
+                |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
+            found.push(format!(
+                "{}: expected {}, is {}",
+                expected.field,
+                shown(expected.value.as_ref()),
+                shown(at)
+            ));
         }
     }
     found
@@ -84,9 +95,14 @@ mod tests {
 
     #[test]
     fn a_case_that_another_rule_decided_fails() {
-        let expected = Expectation { allowed: Some(false), rule: Some("other".to_owned()), ..Expectation::default() };
-        assert_eq!(disappointments(&expected, &happened()), ["expected rule `other` to decide, but base@1.0.0/limits did"]);
-        let expected = Expectation { allowed: Some(false), rule: Some("limits".to_owned()), ..Expectation::default() };
+        let expected =
+            Expectation { allowed: Some(false), rule: Some("other".to_owned()), ..Expectation::default() };
+        assert_eq!(
+            disappointments(&expected, &happened()),
+            ["expected rule `other` to decide, but base@1.0.0/limits did"]
+        );
+        let expected =
+            Expectation { allowed: Some(false), rule: Some("limits".to_owned()), ..Expectation::default() };
         assert!(disappointments(&expected, &happened()).is_empty());
     }
 

@@ -20,13 +20,18 @@ fn help_of_each_command_shows_an_example() {
 #[test]
 fn exit_codes_are_those_of_the_help() {
     let stage = Stage::new();
-    stage.write("typo/pack.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec: {pak: x}\n");
+    stage.write(
+        "typo/pack.yaml",
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec: {pak: x}\n",
+    );
     assert_eq!(code(&stage, &["check", PACK]), Some(0));
     assert_eq!(code(&stage, &["check", "nowhere"]), Some(1));
     assert_eq!(code(&stage, &["check"]), Some(2));
     assert_eq!(code(&stage, &["check", "typo"]), Some(3));
     let namespaces = "policy-packs/code-interpreter/tests/cluster/namespaces.yaml";
-    let review = |pod: &str| code(&stage, &["review", PACK, "--namespaces", namespaces, "-f", &format!("{PACK}/tests/pods/{pod}")]);
+    let review = |pod: &str| {
+        code(&stage, &["review", PACK, "--namespaces", namespaces, "-f", &format!("{PACK}/tests/pods/{pod}")])
+    };
     assert_eq!(review("good.yaml"), Some(0));
     assert_eq!(review("privileged.yaml"), Some(4));
     stage.write(
@@ -82,15 +87,23 @@ fn golden_artifacts_of_the_shipped_packs_are_fresh() {
     let mut packs = 0;
     for entry in std::fs::read_dir(root().join("policy-packs")).expect("the packs") {
         let name = entry.expect("a pack").file_name().into_string().expect("UTF-8");
-        let (pack, expected) = (format!("policy-packs/{name}"), root().join("policy-packs").join(&name).join("expected"));
+        let (pack, expected) =
+            (format!("policy-packs/{name}"), root().join("policy-packs").join(&name).join("expected"));
         let expected = expected.to_str().expect("UTF-8");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
-            let line = format!("bailiwick compile {pack} --out new-{name} && rm -rf '{expected}' && cp -r new-{name}/* '{expected}'");
+            let line = format!(
+                "bailiwick compile {pack} --out new-{name} && rm -rf '{expected}' && cp -r new-{name}/* '{expected}'"
+            );
             let output = stage.shell(&line);
             assert!(output.status.success(), "{}", printed(&output));
         }
         let output = stage.run(&["compile", &pack, "--check", expected]);
-        assert_eq!(output.status.code(), Some(0), "{pack}: `make bless` writes it anew\n{}", printed(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{pack}: `make bless` writes it anew\n{}",
+            printed(&output)
+        );
         packs += 1;
     }
     assert!(packs >= 3, "only {packs} packs were found");
@@ -99,7 +112,8 @@ fn golden_artifacts_of_the_shipped_packs_are_fresh() {
 #[test]
 fn the_shipped_packs_are_clean_and_their_tests_bite() {
     let stage = Stage::new();
-    let output = stage.shell("bailiwick check --deny-warnings policy-packs/* && bailiwick test policy-packs/*");
+    let output =
+        stage.shell("bailiwick check --deny-warnings policy-packs/* && bailiwick test policy-packs/*");
     assert!(output.status.success(), "{}", printed(&output));
     assert!(printed(&output).ends_with(" 0 failed\n") && !printed(&output).contains("vacuous"));
 }
@@ -107,7 +121,10 @@ fn the_shipped_packs_are_clean_and_their_tests_bite() {
 #[test]
 fn json_has_a_version_and_a_place() {
     let stage = Stage::new();
-    stage.write("typo.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec:\n  pak: x\n");
+    stage.write(
+        "typo.yaml",
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec:\n  pak: x\n",
+    );
     let output = stage.run(&["check", "--format", "json", "typo.yaml"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["version"], 1);

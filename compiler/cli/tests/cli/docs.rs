@@ -10,7 +10,11 @@ use crate::stage::{Stage, printed, root};
 fn documents() -> Vec<PathBuf> {
     let mut documents = vec![root().join("README.md")];
     if let Ok(guide) = std::fs::read_dir(root().join("docs/guide")) {
-        documents.extend(guide.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "md")));
+        documents.extend(
+            guide
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.extension().is_some_and(|e| e == "md")),
+        );
     }
     documents.sort();
     documents
@@ -60,8 +64,12 @@ fn pieces(text: &str) -> Vec<Piece> {
 fn agrees(shown: &[String], printed: &[&str]) -> bool {
     match shown.split_first() {
         None => printed.is_empty(),
-        Some((first, rest)) if first == "…" => (0..=printed.len()).any(|skip| agrees(rest, &printed[skip..])),
-        Some((first, rest)) => printed.split_first().is_some_and(|(line, others)| line == first && agrees(rest, others)),
+        Some((first, rest)) if first == "…" => {
+            (0..=printed.len()).any(|skip| agrees(rest, &printed[skip..]))
+        }
+        Some((first, rest)) => {
+            printed.split_first().is_some_and(|(line, others)| line == first && agrees(rest, others))
+        }
     }
 }
 
@@ -83,13 +91,19 @@ fn documents_show_what_the_commands_print() {
             for shown in block {
                 let output = printed(&stage.shell(&shown.command));
                 let lines: Vec<&str> = output.lines().map(str::trim_end).collect();
-                let bless = std::env::var_os("UPDATE_EXPECT").is_some() && !shown.lines.iter().any(|line| line == "…");
+                let bless = std::env::var_os("UPDATE_EXPECT").is_some()
+                    && !shown.lines.iter().any(|line| line == "…");
                 anew.push_str(&format!("$ {}\n", shown.command));
                 if bless {
                     lines.iter().for_each(|line| anew.push_str(&format!("{line}\n")));
                 } else {
                     shown.lines.iter().for_each(|line| anew.push_str(&format!("{line}\n")));
-                    assert!(agrees(&shown.lines, &lines), "{}: `{}` prints\n{output}", document.display(), shown.command);
+                    assert!(
+                        agrees(&shown.lines, &lines),
+                        "{}: `{}` prints\n{output}",
+                        document.display(),
+                        shown.command
+                    );
                 }
                 commands += 1;
             }

@@ -12,7 +12,9 @@ fn refused(stage: &Stage, text: &[u8], expected: &str) {
 }
 
 fn pack(spec: &str) -> String {
-    format!("apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: x-1.0.0}}\nspec:\n  pack: x\n  version: 1.0.0\n{spec}")
+    format!(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: x-1.0.0}}\nspec:\n  pack: x\n  version: 1.0.0\n{spec}"
+    )
 }
 
 fn rule(expression: &str) -> String {
@@ -72,7 +74,9 @@ fn a_bundle_with_a_changed_byte_or_a_newer_format_is_refused() {
     let compiled = stage.run(&["compile", "policy-packs/code-interpreter", "--out", "dist"]);
     assert!(compiled.status.success());
     let review = |change: &str| {
-        let line = format!("{change} dist/*/bundle.json > b.json; bailiwick review b.json -f policy-packs/code-interpreter/tests/pods/good.yaml");
+        let line = format!(
+            "{change} dist/*/bundle.json > b.json; bailiwick review b.json -f policy-packs/code-interpreter/tests/pods/good.yaml"
+        );
         let output = stage.shell(&line);
         (output.status.code(), printed(&output))
     };

@@ -44,7 +44,8 @@ impl Stage {
     /// Writes a file in the folder.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("the folder can be made");
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .expect("the folder can be made");
         std::fs::write(path, text).expect("the file can be written");
     }
 
@@ -59,11 +60,19 @@ impl Stage {
     }
 
     fn command(&self, program: &str) -> Command {
-        let own = Path::new(env!("CARGO_BIN_EXE_bailiwick")).parent().expect("the program lies in a folder").to_owned();
+        let own = Path::new(env!("CARGO_BIN_EXE_bailiwick"))
+            .parent()
+            .expect("the program lies in a folder")
+            .to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path))).expect("PATH can be joined");
+        let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path)))
+            .expect("PATH can be joined");
         let mut command = Command::new(program);
-        command.current_dir(self.0.path()).env("PATH", path).env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
+        command
+            .current_dir(self.0.path())
+            .env("PATH", path)
+            .env_remove("CLICOLOR_FORCE")
+            .stdin(Stdio::null());
         command
     }
 }

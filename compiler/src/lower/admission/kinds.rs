@@ -90,5 +90,7 @@ pub(super) fn misspelt(groups: &[String], resource: &str) -> Option<&'static str
     if known().any(|(_, _, plural, _)| *plural == resource) {
         return None;
     }
-    known().find(|(_, _, plural, kind)| kind.to_ascii_lowercase() == lower || *plural == lower).map(|(_, _, plural, _)| *plural)
+    known()
+        .find(|(_, _, plural, kind)| kind.to_ascii_lowercase() == lower || *plural == lower)
+        .map(|(_, _, plural, _)| *plural)
 }

@@ -23,7 +23,9 @@ pub(super) fn lower(wire: &[Wire], rule: &FieldPath, cel: &mut Expressions<'_, '
         if let Some(apply) = &mutation.apply_configuration {
             let inner = at.member("applyConfiguration").member("expression");
             let expression = cel.compile(&apply.expression, Type::map(Type::String, Type::Dyn), &inner);
-            out.extend(expression.map(|expression| Mutation::ApplyConfiguration { expression, at: at.to_string() }));
+            out.extend(
+                expression.map(|expression| Mutation::ApplyConfiguration { expression, at: at.to_string() }),
+            );
         }
     }
     out
@@ -34,7 +36,8 @@ fn set_field(wire: &Wire, field: &str, at: &FieldPath, cel: &mut Expressions<'_,
     if path.is_none() {
         let message = format!("`{field}` is not a path of fields");
         let help = "write `spec.containers[*].imagePullPolicy`, or `metadata.labels['example.org/x']`";
-        cel.out.push(Diagnostic::new(bw0225_mutation_field::CODE, at.member("field"), message).with_help(help));
+        cel.out
+            .push(Diagnostic::new(bw0225_mutation_field::CODE, at.member("field"), message).with_help(help));
     }
     if wire.value.is_none() {
         let message = "a mutation of a field needs `value`";

@@ -1,7 +1,10 @@
 //! `make demo`: one pack becomes its controls and decides real pods. Runs the programs as a person would, prints what they say,
 //! and ends with 1 on any deviation. Leaves nothing behind.
 #![forbid(unsafe_code)]
-#![expect(clippy::indexing_slicing, reason = "the demo builds and reads its own JSON; a missing member is null, and a panic ends it with a failure")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "the demo builds and reads its own JSON; a missing member is null, and a panic ends it with a failure"
+)]
 
 mod reviews;
 mod stage;
