@@ -756,7 +756,11 @@ fn bw0211_lock_digest() {
     let mut failing =
         Case::of(pack(CHILD)).with_library(&[&base("1.0.0").replace("default: 1", "default: 2")]);
     failing.sources.lock.clone_from(&passing.sources.lock);
-    twins("BW0211", &failing, &expect![[""]], &passing);
+    twins("BW0211", &failing, &expect![[r#"
+        pack.yaml:7:20 `base`
+        error[BW0211] at spec.extends[0].name: `base` 1.0.0 has changed: its digest is 92d5538f3fdd97aa32a6d8d935c22f70f4265b958c06430b74bd5e5bcc7b3943, `pack.lock` says 95c8cd1ce1de0c97f51ee7a6c75e0092eedc68f559eb3b685c5bf1bb3ccbbae0
+          help: find out who changed it; a wanted change needs a new version
+    "#]], &passing);
 }
 
 #[test]
