@@ -8,7 +8,7 @@ use bailiwick_compiler::parameters::Bindings;
 use bailiwick_compiler::resolve::resolve;
 use bailiwick_compiler::source::PackSources;
 
-const EXAMPLE: &str = include_str!("corpus/complete.yaml");
+const EXAMPLE: &str = include_str!("../../docs/formats/complete.yaml");
 
 const SEEDS: [&str; 6] = [
     EXAMPLE,

@@ -9,6 +9,7 @@ pub mod admission;
 pub mod network;
 pub mod pack;
 pub mod policy_test;
+pub mod reference;
 pub mod sandbox;
 pub mod scalar;
 pub mod schema;

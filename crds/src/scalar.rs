@@ -161,6 +161,7 @@ macro_rules! closed {
                     "type": "string",
                     "enum": [$($wire),+],
                     "x-bailiwick-words": { $($wire: concat!($($about),*)),+ },
+                    "x-bailiwick-default": [$(Self::$default.as_str())?],
                 })
             }
         }

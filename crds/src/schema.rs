@@ -4,7 +4,7 @@
 //! own `x-bailiwick-…` marks. [`crds`] holds what an API server gets: structural, without our marks, and wherever a
 //! parameter may stand, open for `"${name}"`.
 //!
-//! Our marks: `x-bailiwick-format` (form of a text), `x-bailiwick-words` (what each word means), `x-bailiwick-one-of` (of
+//! Our marks: `x-bailiwick-format` (form of a text), `x-bailiwick-words` (what each word means), `x-bailiwick-default` (the word that stands for an absent field), `x-bailiwick-one-of` (of
 //! these groups of members exactly one is there), `x-bailiwick-some-of` (at least one of these), `x-bailiwick-at-most-one-of`,
 //! `x-bailiwick-requires` (a member that needs another).
 
@@ -109,7 +109,10 @@ const WITHOUT_PARAMETERS: [&str; 5] = ["pack", "version", "description", "extend
 fn for_api_server(mut schema: Value) -> Value {
     let Some(root) = schema.as_object_mut() else { return schema };
     subschemas(root, |name, child| {
-        if name == "spec" {
+        if name == "metadata" {
+            // An API server has a schema of its own for it and takes nothing beside the type.
+            *child = json!({ "type": "object" });
+        } else if name == "spec" {
             let Some(spec) = child.as_object_mut() else { return };
             strip(spec);
             subschemas(spec, |name, section| {

@@ -1,0 +1,140 @@
+//! The CRDs on a real API server: taken without a warning, no field of any example pruned, and kubectl reads the same object
+//! from a pack's text as the compiler does.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bailiwick_compiler::yaml::{Limits, SourceMap};
+use bailiwick_conformance::cluster::Cluster;
+use serde_json::Value;
+
+/// An API server that has just been started may take this long to serve a new kind.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A parameter wherever one may stand: for a number, a word, a text with a pattern, an element of a list.
+const WITH_PARAMETERS: &str = r#"
+apiVersion: bailiwick.dev/v1alpha1
+kind: PolicyPack
+metadata: {name: parameters-1.0.0}
+spec:
+  pack: parameters
+  version: 1.0.0
+  parameters:
+  - {name: level, type: "enum(Baseline,Restricted)", default: Baseline, enum: [Baseline], bindable: true}
+  - {name: port, type: int, default: 8080, minimum: 1, maximum: 65535}
+  - {name: hosts, type: list(string), default: [a.example], subsetOf: [a.example, b.example], maxItems: 2}
+  - {name: free, type: string, default: "x", pattern: "^x$"}
+  extends: [{name: base, version: "^1", parameters: {a: 1, b: [x, y], c: "${free}", d: true}}]
+  isolation: {podSecurity: {level: "${level}", version: "${free}"}}
+  network:
+    egress: [{name: a, to: {hosts: ["${hosts}"]}, ports: [{port: "${port}", endPort: 9000, protocol: "${free}"}]}]
+  images: [{match: ["${hosts}"], digest: "${free}"}]
+  admission:
+    rules:
+    - name: mutate
+      match: {resources: [{apiGroups: ["*"], apiVersions: ["*"], resources: ["*"], operations: ["*"]}]}
+      mutations:
+      - {field: spec.a, value: {deep: [1, {nothing: null, half: 1.5, octal: 0644, truth: on}]}, whenAbsent: true}
+      - {jsonPatch: {expression: "[]"}}
+"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every file of packs and tests in the repository.
+fn examples() -> Result<Vec<(String, String)>> {
+    let mut found = vec![("parameters".to_owned(), WITH_PARAMETERS.to_owned())];
+    let mut folders = vec![root().join("policy-packs")];
+    let mut files = vec![root().join("docs/formats/complete.yaml")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "expected" {
+                folders.push(path);
+            } else if name.ends_with(".yaml") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    for path in files {
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        found.push((path.display().to_string(), text));
+    }
+    Ok(found)
+}
+
+/// Waits until the API server serves both kinds.
+fn served(cluster: &Cluster) -> Result<()> {
+    let start = Instant::now();
+    while !["policypacks", "policytests"]
+        .iter()
+        .all(|kind| cluster.kubectl_raw(["get", kind], "").is_ok_and(|output| output.status.success()))
+    {
+        if start.elapsed() > PATIENCE {
+            bail!("the API server does not serve the kinds after {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<()> {
+    let cluster = match Cluster::start() {
+        Ok(cluster) => cluster,
+        Err(error) if std::env::var_os("CI").is_some() => return Err(error),
+        Err(error) => {
+            eprintln!("SKIPPED: no API server: {error:#}");
+            return Ok(());
+        }
+    };
+    for (file, text) in bailiwick_crds::schema::crds()? {
+        let output = cluster.kubectl_raw(["apply", "--validate=strict", "-f", "-"], &text)?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !said.contains("Warning"), "{file}: {said}");
+    }
+    served(&cluster)?;
+    let (mut packs, mut tests) = (0, 0);
+    for (file, text) in examples()? {
+        let (documents, diagnostics) = SourceMap::read(&file, text.as_bytes(), &Limits::MANIFESTS);
+        let ours: Vec<Value> = documents.iter().map(|document| document.root().to_json()).collect();
+        let kinds: Vec<_> = ours.iter().map(|object| object["kind"].as_str().unwrap_or_default()).collect();
+        if !kinds.iter().all(|kind| matches!(*kind, "PolicyPack" | "PolicyTest")) {
+            continue;
+        }
+        assert!(diagnostics.is_empty(), "{file}: {diagnostics:?}");
+        packs += kinds.iter().filter(|kind| **kind == "PolicyPack").count();
+        tests += kinds.iter().filter(|kind| **kind == "PolicyTest").count();
+        // Strict validation refuses unknown and duplicate fields, where the schema would only prune them.
+        let stored = cluster
+            .kubectl(["create", "--validate=strict", "-o", "json", "-f", "-"], &text)
+            .with_context(|| file.clone())?;
+        let stored: Value = serde_json::from_str(&stored).with_context(|| file.clone())?;
+        let stored = match stored["items"].as_array() {
+            Some(items) => items.clone(),
+            None => vec![stored],
+        };
+        assert_eq!(stored.len(), ours.len(), "{file}");
+        for (stored, ours) in stored.iter().zip(&ours) {
+            assert_eq!(stored["spec"], ours["spec"], "{file}: not what the compiler reads");
+            let kind = ours["kind"].as_str().unwrap_or_default();
+            let name = ours["metadata"]["name"].as_str().unwrap_or_default();
+            cluster.kubectl(["delete", kind, name], "")?;
+        }
+    }
+    assert!(packs >= 2, "no packs found");
+    eprintln!("{packs} packs and {tests} test documents came back as they were written");
+    let typo = WITH_PARAMETERS.replace("isolation:", "isolatoin:");
+    let refused = cluster.kubectl_raw(["create", "--validate=strict", "-f", "-"], &typo)?;
+    assert!(!refused.status.success(), "a typo was taken");
+    let wrong = WITH_PARAMETERS.replace("level: \"${level}\"", "level: Restrictd");
+    let refused = cluster.kubectl_raw(["create", "-f", "-"], &wrong)?;
+    assert!(!refused.status.success(), "an unknown word was taken");
+    Ok(())
+}
