@@ -426,9 +426,16 @@ impl<'r> Review<'r> {
         }
         let new = ObjectLabels(asking.inputs.object);
         let old = ObjectLabels(asking.inputs.old_object.unwrap_or(NULL));
+        // What is not there is not selected, not even by the absence of a label: else every creation would match.
+        let objects: &[&dyn Labels] = match (new.0, old.0) {
+            (Json::Null, Json::Null) => &[],
+            (_, Json::Null) => &[&new],
+            (Json::Null, _) => &[&old],
+            _ => &[&new, &old],
+        };
         let mut session = Session::new(bound, asking.inputs, self.budget);
         for (at, rule) in matching {
-            if !selectors_hold(rule, self.namespace_labels(), &[&new, &old]) {
+            if !selectors_hold(rule, self.namespace_labels(), objects) {
                 continue;
             }
             found.govern(bound);

@@ -1,0 +1,139 @@
+//! Compiling packs and looking at what comes of them.
+
+use std::collections::BTreeMap;
+
+use bailiwick_compiler::emit::{EmitOptions, artifacts};
+use bailiwick_compiler::library::MemoryLibrary;
+use bailiwick_compiler::resolve::make_lock;
+use bailiwick_compiler::source::{PackSources, SourceFile};
+use bailiwick_compiler::{Bindings, Compiled, compile};
+use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
+use bailiwick_policy::bundle;
+use bailiwick_policy::decision::Decision;
+use bailiwick_policy::json::Json;
+
+/// What is looked at.
+pub(super) enum Probe {
+    /// The decision over a pod; its spec, and its labels, as JSON.
+    Pod(&'static str, &'static str),
+    /// The decision over any object.
+    Object(&'static str),
+    /// The decision over the removal of a pod.
+    Delete,
+    /// The emitted file of this name; empty if there is none.
+    File(&'static str),
+    /// What the compiler says.
+    Findings,
+}
+
+/// A whole pack document around the sections of its spec.
+pub(super) fn document(name: &str, sections: &str) -> String {
+    let indented: String = sections.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: {name}-1.0.0}}\nspec:\n  pack: {name}\n  version: 1.0.0\n{indented}"
+    )
+}
+
+/// A pack named `base`, which others may extend; its parameter is the port that may be reached.
+const BASE: &str = "parameters: [{name: port, type: int, default: 443, bindable: true, maximum: 9000}, {name: fixed, type: int, default: 1}]
+network:
+  egress: [{name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: '${port}'}]}]";
+
+pub(super) fn compiled(text: &str) -> Compiled {
+    let mut library = MemoryLibrary::default();
+    library.add(PackSources::single(document("base", BASE)));
+    compiled_with(text, &library)
+}
+
+pub(super) fn compiled_with(text: &str, library: &MemoryLibrary) -> Compiled {
+    let mut sources = PackSources::single(text);
+    let (lock, _) = make_lock(&sources, library);
+    sources.lock = lock.filter(|lock| !lock.is_empty()).map(|lock| SourceFile::new("pack.lock", lock));
+    compile(&[(&sources, Bindings::default())], library)
+}
+
+fn findings(compiled: &Compiled) -> String {
+    compiled.all().map(|one| format!("{one}\n")).collect()
+}
+
+fn file(compiled: &Compiled, name: &str) -> String {
+    let policy = compiled.policy.as_ref().unwrap_or_else(|| panic!("{}", findings(compiled)));
+    let digest = bundle::digest(&bundle::write(policy).unwrap());
+    let artifacts = artifacts(policy, &digest, &EmitOptions::default()).unwrap();
+    let found = artifacts.files.get(&format!("kubernetes/{name}.yaml"));
+    found.map(|artifact| String::from_utf8_lossy(&artifact.bytes).into_owned()).unwrap_or_default()
+}
+
+fn decision(compiled: &Compiled, object: &str, operation: Operation) -> String {
+    let policy = compiled.policy.clone().unwrap_or_else(|| panic!("{}", findings(compiled)));
+    let bundle = bundle::load(&bundle::write(&policy).unwrap()).unwrap();
+    let labels = |zone: &str, tier: &str| {
+        BTreeMap::from([("zone".to_owned(), zone.to_owned()), ("tier".to_owned(), tier.to_owned())])
+    };
+    let namespaces = BTreeMap::from([
+        ("agents".to_owned(), labels("agents", "gold")),
+        ("web".to_owned(), labels("web", "silver")),
+    ]);
+    let reviewer = Reviewer::new(vec![bundle], Namespaces::new(namespaces)).unwrap();
+    let object =
+        Json::parse(object.as_bytes()).unwrap_or_else(|error| panic!("{error}: {object}")).into_owned();
+    let old = (operation != Operation::Create).then(|| object.clone());
+    let context = ManifestContext { operation, old, ..ManifestContext::default() };
+    let request = AdmissionRequest::from_manifest(object, context).unwrap();
+    let admitted = reviewer.admit(&request);
+    shown(admitted.decision()) + &serde_json::to_string(&admitted.mutated.patch).unwrap()
+}
+
+fn shown(decision: &Decision) -> String {
+    let mut out = String::from(if decision.allowed { "allowed\n" } else { "denied\n" });
+    for one in &decision.findings {
+        out += &format!(
+            "{:?} {} {}: {} ({}) {:?}\n",
+            one.effect, one.pack, one.rule, one.message, one.reason, one.remedy
+        );
+    }
+    for (key, value) in &decision.audit_annotations {
+        out += &format!("annotation {key}={value}\n");
+    }
+    out
+}
+
+const POD: &str = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "agents", "labels": LABELS},
+    "spec": {"containers": [{"name": "c", "image": "registry.example.org/agents/x:1"}], SPEC}}"#;
+
+fn look(probe: &Probe, sections: &str) -> String {
+    let compiled = compiled(&document("example", sections));
+    match probe {
+        Probe::Pod(spec, labels) => {
+            let spec = if spec.is_empty() { "\"hostname\": \"p\"" } else { spec };
+            let labels = if labels.is_empty() { r#"{"component": "agent"}"# } else { labels };
+            decision(&compiled, &POD.replace("LABELS", labels).replace("SPEC", spec), Operation::Create)
+        }
+        Probe::Object(object) => decision(&compiled, object, Operation::Create),
+        Probe::Delete => {
+            let pod =
+                POD.replace("LABELS", r#"{"component": "agent"}"#).replace("SPEC", "\"hostname\": \"p\"");
+            decision(&compiled, &pod, Operation::Delete)
+        }
+        Probe::File(name) => file(&compiled, name),
+        Probe::Findings => findings(&compiled),
+    }
+}
+
+/// Each pack gives an outcome with its text, and none with another's: what the field says is what makes the difference.
+pub(super) fn check(probe: &Probe, packs: &[(&str, &str)]) {
+    assert!(packs.len() >= 2, "one pack shows no difference");
+    for (sections, expected) in packs {
+        let found = look(probe, sections);
+        assert!(
+            found.contains(expected),
+            "`{expected}` is not in what this pack gives:\n{sections}\n---\n{found}"
+        );
+        for (_, other) in packs.iter().filter(|(_, other)| other != expected && !other.is_empty()) {
+            assert!(
+                !found.contains(other),
+                "`{other}` of the twin is also in what this pack gives:\n{sections}\n---\n{found}"
+            );
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The laws of the meet as property tests.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod laws;
