@@ -756,11 +756,16 @@ fn bw0211_lock_digest() {
     let mut failing =
         Case::of(pack(CHILD)).with_library(&[&base("1.0.0").replace("default: 1", "default: 2")]);
     failing.sources.lock.clone_from(&passing.sources.lock);
-    twins("BW0211", &failing, &expect![[r#"
+    twins(
+        "BW0211",
+        &failing,
+        &expect![[r#"
         pack.yaml:7:20 `base`
         error[BW0211] at spec.extends[0].name: `base` 1.0.0 has changed: its digest is 92d5538f3fdd97aa32a6d8d935c22f70f4265b958c06430b74bd5e5bcc7b3943, `pack.lock` says 95c8cd1ce1de0c97f51ee7a6c75e0092eedc68f559eb3b685c5bf1bb3ccbbae0
           help: find out who changed it; a wanted change needs a new version
-    "#]], &passing);
+    "#]],
+        &passing,
+    );
 }
 
 #[test]
@@ -778,6 +783,24 @@ fn bw0212_extends_cycle() {
         error[BW0212] in `other` at spec.extends[0].name: packs extend each other in a circle: `p` → `other` → `p`
     "#]].assert_eq(&render(cycle, &failing.sources));
     let (accepted, diagnostics) = child().with_library(&[&other("")]).locked().run();
+    assert!(accepted && diagnostics.is_empty(), "{diagnostics:?}");
+}
+
+#[test]
+fn bw0608_unused_parameter() {
+    let rule = |parameter: &str, expression: &str| {
+        Case::of(pack(&format!(
+            "  parameters: [{parameter}]\n  admission:\n    rules:\n    - name: r\n      match: {{resources: [{{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}\n      validations: [{{expression: \"{expression}\"}}]\n"
+        )))
+    };
+    let parameter = "{name: team, type: string, default: a}";
+    let failing = rule(parameter, "object.metadata.name != 'team'");
+    twins("BW0608", &failing, &expect![[r#"
+        pack.yaml:7:23 `team`
+        warning[BW0608] at spec.parameters[0].name: nothing uses parameter `team`
+          help: write `"${team}"` or `params.team` where it counts, or take it out
+    "#]], &rule(parameter, "object.metadata.name != params.team"));
+    let (accepted, diagnostics) = rule(parameter, "object.metadata.name != params['team']").run();
     assert!(accepted && diagnostics.is_empty(), "{diagnostics:?}");
 }
 
@@ -830,7 +853,7 @@ fn no_code_of_reading_and_composing_is_without_its_twins() {
     // BW022x and above are about what the sections say; their tests stand beside the lowering.
     let reading = bailiwick_compiler::check::codes()
         .map(|code| code.id().trim_start_matches("BW").to_owned())
-        .filter(|code| code.as_str() < "0220");
+        .filter(|code| code.as_str() < "0220" || code == "0608");
     for code in reading {
         assert!(tested.contains(code.as_str()), "BW{code} has no test here");
     }
