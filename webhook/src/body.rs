@@ -13,6 +13,13 @@ use crate::limits::{BODY_RESERVE_BYTES, DISCARD_FACTOR, Limits};
 #[derive(Debug, Default)]
 pub(crate) struct HeldBytes(AtomicUsize);
 
+impl HeldBytes {
+    /// How many are held now.
+    pub(crate) fn now(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
 /// A request's share of [`HeldBytes`], given back when dropped.
 struct Share<'a> {
     all: &'a HeldBytes,
@@ -76,7 +83,10 @@ pub(crate) async fn read<'a>(
         discard(&mut body, first.len(), limits, until).await;
         return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: first });
     }
-    share.grow(first.len(), limits.max_held_bytes)?;
+    if let Err(busy) = share.grow(first.len(), limits.max_held_bytes) {
+        discard(&mut body, first.len(), limits, until).await;
+        return Err(busy);
+    }
     if body.is_end_stream() {
         return Ok(Held { bytes: first, _share: share });
     }
@@ -89,7 +99,12 @@ pub(crate) async fn read<'a>(
             discard(&mut body, seen, limits, until).await;
             return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: whole.into() });
         }
-        share.grow(data.len(), limits.max_held_bytes)?;
+        if let Err(busy) = share.grow(data.len(), limits.max_held_bytes) {
+            // What was held must not stay held while the rest is thrown away.
+            drop((share, std::mem::take(&mut whole)));
+            discard(&mut body, 0, limits, until).await;
+            return Err(busy);
+        }
         whole.extend_from_slice(&data);
     }
     Ok(Held { bytes: whole.into(), _share: share })

@@ -20,7 +20,7 @@ use tokio::time::timeout_at;
 use crate::body::{self, BodyError};
 use crate::deadline::Deadline;
 use crate::judge::{self, Judged};
-use crate::limits::{INLINE_BODY_BYTES, SLOW_REVIEW};
+use crate::limits::INLINE_BODY_BYTES;
 use crate::metrics::{PathLabel, RefusedLabel, VerdictLabel};
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -152,7 +152,7 @@ async fn judged(
 /// Judges here, or in the blocking pool what may take long; `None` when the deadline passed first.
 ///
 /// A review of an ordinary pod takes tens of microseconds, less than handing it to another thread and back. Fuel bounds all
-/// others, but not to a time; so whatever is large, and everything once a small one was slow, is judged elsewhere while the deadline is kept
+/// others, but not to a time; so whatever is large, and everything for a while after a small one was slow, is judged elsewhere while the deadline is kept
 /// here. What was begun there runs out of fuel by itself.
 async fn evaluate(state: &State, body: Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
     if deadline.passed() {
@@ -160,19 +160,26 @@ async fn evaluate(state: &State, body: Bytes, phase: Phase, deadline: Deadline) 
     }
     let snapshot: Arc<Snapshot> = state.snapshot.load_full();
     if body.len() <= INLINE_BODY_BYTES && !snapshot.is_slow() {
-        let began = Instant::now();
-        let judged = judge::judge(&snapshot, &body, phase);
-        if began.elapsed() > SLOW_REVIEW {
-            snapshot.mark_slow();
-        }
+        let judged = timed(&snapshot, &body, phase);
         return (!deadline.passed()).then_some(judged);
     }
-    let task = tokio::task::spawn_blocking(move || judge::judge(&snapshot, &body, phase));
+    let task = tokio::task::spawn_blocking(move || timed(&snapshot, &body, phase));
     match timeout_at(deadline.at(), task).await {
         Ok(Ok(judged)) => Some(judged),
         Ok(Err(_)) => Some(Judged::Panicked),
         Err(_) => None,
     }
+}
+
+/// Judges, and tells the snapshot how long that took.
+fn timed(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
+    let began = Instant::now();
+    let judged = judge::judge(snapshot, body, phase);
+    // A large body may be slow by itself and says nothing about the next.
+    if body.len() <= INLINE_BODY_BYTES {
+        snapshot.took(began.elapsed());
+    }
+    judged
 }
 
 /// `application/json`, with or without parameters.
@@ -221,6 +228,7 @@ fn ready(state: &State) -> Answer {
 }
 
 fn metrics(state: &State) -> Answer {
+    state.metrics.held_bytes.set(i64::try_from(state.held.now()).unwrap_or(i64::MAX));
     let mut answer = text(StatusCode::OK, state.metrics.text());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);

@@ -53,9 +53,13 @@ pub struct Limits {
 /// ones go to the blocking pool, so that a 7 MiB review does not delay the small ones behind it.
 pub(crate) const INLINE_BODY_BYTES: usize = 256 << 10;
 
-/// A review of a small body that took longer than this marks its snapshot as slow; from then on all its reviews are judged in the
-/// blocking pool, where the deadline is kept for them. Rules are bounded by fuel, but fuel is counted in nodes, not in time.
+/// After a review that took longer than this, all reviews are judged in the blocking pool for [`SLOW_FOR`], so that the deadline is kept
+/// for them. Rules are bounded by fuel, but fuel is counted in nodes, not in time.
 pub(crate) const SLOW_REVIEW: Duration = Duration::from_millis(10);
+
+/// How long a slow review is remembered. Not for good: on a busy machine any review may be slow once, and the pool costs two switches
+/// of threads for each review.
+pub(crate) const SLOW_FOR: Duration = Duration::from_secs(1);
 
 /// Threads that judge large or slow reviews. More would only take turns on the same cores.
 pub(crate) const BLOCKING_THREADS: usize = 16;

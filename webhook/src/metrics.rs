@@ -100,6 +100,8 @@ pub(crate) struct Metrics {
     bundles: Family<BundleInfo, Gauge>,
     pub(crate) in_flight: Gauge,
     pub(crate) connections: Gauge,
+    /// Set when the metrics are read.
+    pub(crate) held_bytes: Gauge,
     /// 1 while the newest files on disk could not be loaded and older ones are in force.
     pub(crate) stale: Gauge<u64, AtomicU64>,
 }
@@ -118,6 +120,7 @@ impl Metrics {
             bundles: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            held_bytes: Gauge::default(),
             stale: Gauge::default(),
         };
         let registry = &mut metrics.registry;
@@ -145,6 +148,7 @@ impl Metrics {
         );
         registry.register("bundle_info", "Bundles in force", metrics.bundles.clone());
         registry.register("in_flight", "Reviews in progress", metrics.in_flight.clone());
+        registry.register("held_bytes", "Bytes of reviews held", metrics.held_bytes.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
         metrics
     }

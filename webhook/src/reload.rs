@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tracing::{error, info};
 
 use crate::metrics::ReloadLabel;
@@ -62,10 +62,10 @@ impl Baseline {
     }
 }
 
-/// Watches until the task is dropped.
-pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baseline) -> std::io::Result<()> {
+/// Watches until the task is dropped. `hangup` is SIGHUP, handled since before the server said that it listens: unhandled, it would end
+/// the process.
+pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baseline, mut hangup: Signal) {
     let sources = Arc::new(sources);
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let new = |part, settled: Fingerprint| Watched { part, seen: settled.clone(), settled };

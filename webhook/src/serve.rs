@@ -164,11 +164,12 @@ async fn live(
     address: SocketAddr,
 ) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = bind(address).map_err(|source| ServeError::Listen { address, source })?;
     let bound = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
-    let watching = tokio::spawn(reload::watch(Arc::clone(&state), sources, baseline));
+    let watching = tokio::spawn(reload::watch(Arc::clone(&state), sources, baseline, hangup));
     let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&state), stopped));
     {
         let mut out = io::stdout();

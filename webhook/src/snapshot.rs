@@ -7,11 +7,14 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use bailiwick_compiler::namespaces::{self, NamespacesError};
 use bailiwick_policy::admission::{LoadError, Namespaces, Reviewer};
 use bailiwick_policy::bundle::{self, BundleError};
+
+use crate::limits::{SLOW_FOR, SLOW_REVIEW};
 
 /// Written by the compiler beside a bundle, and no bundles themselves.
 const NOT_BUNDLES: [&str; 2] = ["artifacts.json", "report.json"];
@@ -30,8 +33,9 @@ pub(crate) struct Snapshot {
     pub(crate) reviewer: Reviewer,
     /// Sorted by file.
     pub(crate) bundles: Vec<Loaded>,
-    /// Whether a review of a small body was slow; see [`crate::limits::SLOW_REVIEW`].
-    slow: AtomicBool,
+    loaded: Instant,
+    /// When a review was last slow, in milliseconds since `loaded`; 0: never. See [`crate::limits::SLOW_REVIEW`].
+    slow_ms: AtomicU64,
 }
 
 /// A bundle in force.
@@ -82,17 +86,30 @@ impl Snapshot {
             all.push(one);
         }
         let namespaces = load_namespaces(namespaces)?;
-        Ok(Self { reviewer: Reviewer::new(all, namespaces)?, bundles: loaded, slow: AtomicBool::new(false) })
+        Ok(Self {
+            reviewer: Reviewer::new(all, namespaces)?,
+            bundles: loaded,
+            loaded: Instant::now(),
+            slow_ms: AtomicU64::new(0),
+        })
     }
 
-    /// Whether its reviews should leave the threads that serve connections alone.
+    fn age_ms(&self) -> u64 {
+        // Never 0, which stands for "never slow".
+        u64::try_from(self.loaded.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether its reviews should leave the threads that serve connections alone: one was slow a moment ago.
     pub(crate) fn is_slow(&self) -> bool {
-        self.slow.load(Relaxed)
+        let slow = self.slow_ms.load(Relaxed);
+        slow != 0 && u128::from(self.age_ms() - slow.min(self.age_ms())) < SLOW_FOR.as_millis()
     }
 
-    /// A review of a small body was slow.
-    pub(crate) fn mark_slow(&self) {
-        self.slow.store(true, Relaxed);
+    /// A review took this long.
+    pub(crate) fn took(&self, time: Duration) {
+        if time > SLOW_REVIEW {
+            self.slow_ms.store(self.age_ms(), Relaxed);
+        }
     }
 }
 

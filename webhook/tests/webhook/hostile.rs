@@ -212,7 +212,8 @@ fn bytes_of_bodies_have_a_limit_together() {
     let server = Server::start(&["--max-held-bytes", "1000000"]);
     let body = padded(900_000);
     let mut first = hold(&server, &body, 800_000);
-    until("its bytes are held", || server.ask("/validate", &padded(300_000)).status == 429);
+    until("its bytes are held", || server.get("/metrics").text().contains("held_bytes 800000"));
+    assert_eq!(server.ask("/validate", &padded(300_000)).status, 429);
     assert!(first.send(&body[800_000..]).text().contains(r#""allowed":false"#));
     server.assert_guards();
 }

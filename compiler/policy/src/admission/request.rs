@@ -133,9 +133,11 @@ impl<'a> AdmissionRequest<'a> {
         if text.len() > MAX_REVIEW_BYTES {
             return Err(ParseError::TooLong { len: text.len() });
         }
-        let mut reader = serde_json::Deserializer::from_slice(text);
-        let mut review = reader.deserialize_map(Members(Level::Review, PhantomData))?;
-        reader.end()?;
+        // Text that is UTF-8 as a whole need not be checked string by string; the error of other text says where.
+        let mut review = match str::from_utf8(text) {
+            Ok(text) => members(serde_json::Deserializer::from_str(text)),
+            Err(_) => members(serde_json::Deserializer::from_slice(text)),
+        }?;
         let mut member = |name: &str| review.remove(name).unwrap_or_default();
         let api_version = string(member("apiVersion"), "apiVersion")?;
         if api_version != REVIEW_API_VERSION {
@@ -227,6 +229,15 @@ impl<'a> AdmissionRequest<'a> {
         ];
         serde_json::to_vec(&Json::Map(review.into_iter().collect()))
     }
+}
+
+/// The members of a whole review.
+fn members<'a, R: serde_json::de::Read<'a>>(
+    mut reader: serde_json::Deserializer<R>,
+) -> Result<Map<'a>, serde_json::Error> {
+    let review = reader.deserialize_map(Members(Level::Review, PhantomData))?;
+    reader.end()?;
+    Ok(review)
 }
 
 pub(super) const REVIEW_API_VERSION: &str = "admission.k8s.io/v1";

@@ -10,15 +10,20 @@ mod peer_cel;
 mod report;
 mod rules;
 mod sampling;
+mod webhook;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench engine | check";
+const USAGE: &str = "usage: bench engine | webhook | check";
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
     let done = match name.as_deref() {
         Some("engine") => engine::run().and_then(|report| report.publish()),
+        Some("webhook") => webhook::run().and_then(|report| report.publish()),
+        // What the webhook's bench starts as processes of their own.
+        Some("load") => webhook::run_load(&std::env::args().nth(2).unwrap_or_default()),
+        Some("null-webhook") => webhook::run_null(),
         Some("check") => match report::check() {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::from(3),

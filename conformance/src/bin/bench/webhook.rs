@@ -1,0 +1,226 @@
+//! The webhook over TLS on one core: latency, throughput, memory, beside a webhook that does nothing and, where they were built, the peers.
+//!
+//! The server has core 0, the load generator core 1. What is compared is measured in turn within one round (sixteen rules, a thousand rules,
+//! nothing), the rounds over and over, and percentiles are taken from the raw samples of all rounds together.
+
+mod bundles;
+mod load;
+mod null;
+mod reviews;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+
+pub(crate) use load::run as run_load;
+pub(crate) use null::run as run_null;
+
+use self::load::Seen;
+use self::server::Server;
+use crate::report::Report;
+
+const ROUNDS: usize = 5;
+const SECONDS: f64 = 1.5;
+
+/// The bench `webhook`.
+pub(crate) fn run() -> anyhow::Result<Report> {
+    let folder = tempfile::tempdir()?;
+    let files = Files::write(folder.path())?;
+    let sixteen = Server::webhook(&files.folder(16))?;
+    let thousand = Server::webhook(&files.folder(1000))?;
+    let null = Server::null()?;
+    check_verdicts(&sixteen, &files)?;
+    check_verdicts(&thousand, &files)?;
+    let mut seen = Rounds::default();
+    for round in 0..ROUNDS {
+        // Each round begins with another server, so that none always has the best of a drifting machine.
+        for turn in 0..3 {
+            match (round + turn) % 3 {
+                0 => seen.of_sixteen(&sixteen, &files)?,
+                1 => seen.thousand.add(thousand.load(&files.good, 1, 0.0, SECONDS)?),
+                _ => {
+                    seen.null.add(null.load(&files.good, 1, 0.0, SECONDS)?);
+                    seen.null_full.add(null.load(&files.good, 16, 0.0, SECONDS)?);
+                }
+            }
+        }
+    }
+    let mut report = Report::new("webhook");
+    seen.report(&mut report);
+    report.set("rss_mb_16_rules", sixteen.rss_mb()?, 1);
+    report.set("rss_mb_1000_rules", thousand.rss_mb()?, 1);
+    report.set("review_bytes", std::fs::metadata(&files.good)?.len() as f64, 1);
+    report.set("real_review_bytes", std::fs::metadata(&files.real)?.len() as f64, 1);
+    drop((sixteen, thousand, null));
+    peers(&mut report, folder.path())?;
+    Ok(report)
+}
+
+/// What is written for the servers and the load generator.
+struct Files {
+    root: PathBuf,
+    good: PathBuf,
+    bad: PathBuf,
+    real: PathBuf,
+}
+
+impl Files {
+    fn write(root: &Path) -> anyhow::Result<Self> {
+        let files = Self {
+            root: root.to_owned(),
+            good: root.join("good"),
+            bad: root.join("bad"),
+            real: root.join("real"),
+        };
+        for rules in [16, 1000] {
+            let folder = files.folder(rules);
+            std::fs::create_dir_all(folder.join("bundles"))?;
+            std::fs::write(folder.join("bundles/bundle.json"), bundles::bundle(rules)?)?;
+            std::fs::write(
+                folder.join("namespaces.yaml"),
+                "{apiVersion: v1, kind: Namespace, metadata: {name: default}}\n",
+            )?;
+        }
+        for (path, pod) in
+            [(&files.good, reviews::good()), (&files.bad, reviews::bad()), (&files.real, reviews::as_sent())]
+        {
+            std::fs::write(path, reviews::review(&pod)?)?;
+        }
+        Ok(files)
+    }
+
+    fn folder(&self, rules: usize) -> PathBuf {
+        self.root.join(format!("{rules}-rules"))
+    }
+}
+
+/// Before anything is measured: the good reviews are allowed, the bad one is denied for each broken rule. A server that does nothing
+/// is fast.
+fn check_verdicts(server: &Server, files: &Files) -> anyhow::Result<()> {
+    for (path, allowed) in [(&files.good, true), (&files.real, true), (&files.bad, false)] {
+        let seen = server.load(path, 1, 0.0, 0.2)?;
+        let other = if allowed { seen.denied } else { seen.allowed };
+        anyhow::ensure!(other == 0, "{}: the wrong verdict", path.display());
+    }
+    let answer = load::ask(&server.address, &std::fs::read(&files.bad)?)?;
+    for rule in reviews::BROKEN {
+        anyhow::ensure!(answer.contains(rule), "the answer does not name `{rule}`: {answer}");
+    }
+    Ok(())
+}
+
+/// Samples of several runs of one kind.
+#[derive(Default)]
+struct Pool {
+    nanos: Vec<u64>,
+    /// Of each run.
+    per_second: Vec<f64>,
+    cpu_us: Vec<f64>,
+}
+
+impl Pool {
+    fn add(&mut self, seen: Seen) {
+        let count = seen.nanos.len() as f64;
+        self.per_second.push(count / seen.took_s);
+        self.cpu_us.push(seen.server_cpu_s * 1e6 / count);
+        self.nanos.extend(seen.nanos);
+        self.nanos.sort_unstable();
+    }
+
+    /// The latency that this share of the requests did not exceed, in milliseconds.
+    fn quantile_ms(&self, share: f64) -> f64 {
+        let rank = (share * self.nanos.len() as f64).ceil().max(1.0) as usize;
+        self.nanos.get(rank - 1).map_or(f64::NAN, |nanos| *nanos as f64 / 1e6)
+    }
+
+    fn count(&self) -> usize {
+        self.nanos.len()
+    }
+}
+
+/// The middle of some figures.
+fn middle(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    crate::sampling::median(&sorted)
+}
+
+/// All samples.
+#[derive(Default)]
+struct Rounds {
+    one: Pool,
+    bad: Pool,
+    full: Pool,
+    real: Pool,
+    open: Pool,
+    thousand: Pool,
+    null: Pool,
+    null_full: Pool,
+}
+
+impl Rounds {
+    fn of_sixteen(&mut self, server: &Server, files: &Files) -> anyhow::Result<()> {
+        self.one.add(server.load(&files.good, 1, 0.0, SECONDS)?);
+        self.bad.add(server.load(&files.bad, 1, 0.0, SECONDS)?);
+        self.full.add(server.load(&files.good, 16, 0.0, SECONDS)?);
+        self.real.add(server.load(&files.real, 16, 0.0, SECONDS)?);
+        self.open.add(server.load(&files.good, 64, 2000.0, SECONDS)?);
+        Ok(())
+    }
+
+    fn report(&self, report: &mut Report) {
+        for (key, pool, share) in [
+            ("one_client_p50_ms", &self.one, 0.5),
+            ("one_client_p99_ms", &self.one, 0.99),
+            ("one_client_denied_p50_ms", &self.bad, 0.5),
+            ("p50_ms_at_2000rps", &self.open, 0.5),
+            ("p99_ms_at_2000rps", &self.open, 0.99),
+            ("null_one_client_p50_ms", &self.null, 0.5),
+            ("one_client_1000_rules_p99_ms", &self.thousand, 0.99),
+        ] {
+            report.set(key, pool.quantile_ms(share), pool.count());
+        }
+        report.set("max_rps_one_core", middle(&self.full.per_second), self.full.count());
+        report.set("null_max_rps_one_core", middle(&self.null_full.per_second), self.null_full.count());
+        report.set("review_cpu_ms", middle(&self.full.cpu_us) / 1e3, self.full.count());
+        report.set("real_review_cpu_ms", middle(&self.real.cpu_us) / 1e3, self.real.count());
+        let ratio = |over: &Pool, under: &Pool, share| over.quantile_ms(share) / under.quantile_ms(share);
+        report.set(
+            "p99_1000_over_16_rules_ratio",
+            ratio(&self.thousand, &self.one, 0.99),
+            self.thousand.count(),
+        );
+        report.set("p50_over_null_ratio", ratio(&self.one, &self.null, 0.5), self.one.count());
+    }
+}
+
+/// The peers on the same machine in the same run, if they were built: `PEERS_BIN` is their folder, `../shared/peers` has the scripts.
+fn peers(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers/webhook.sh");
+    let Some(bin) = std::env::var_os("PEERS_BIN").filter(|_| script.exists()) else {
+        eprintln!("SKIPPED: the peers; build them as ../shared/peers/README.md says and set PEERS_BIN");
+        return Ok(());
+    };
+    let ours = *report.metrics.get("one_client_p99_ms").context("ours was not measured")?;
+    for (key, peer) in [("kyverno_over_ours_p99", "kyverno"), ("gatekeeper_over_ours_p99", "gatekeeper-cel")]
+    {
+        let output = Command::new(&script).arg(&bin).arg(folder.join(peer)).args([peer, "16"]).output()?;
+        anyhow::ensure!(output.status.success(), "{peer}: {}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout)?;
+        let line = lines
+            .lines()
+            .find(|line| line.contains(" good-1\""))
+            .with_context(|| format!("no figures of {peer}"))?;
+        let figures: serde_json::Value = serde_json::from_str(line)?;
+        let figure = |name: &str| {
+            figures
+                .get(name)
+                .and_then(serde_json::Value::as_f64)
+                .with_context(|| format!("{peer}: no {name}"))
+        };
+        report.set(key, figure("p99_us")? / 1e3 / ours, figure("n")? as usize);
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The load generator, a process of its own so that it has a core of its own: one thread and one HTTP/1.1 connection for each client, blocking
+//! reads and writes, every latency kept. Certificates are not verified: this only ever talks to loopback.
+//!
+//! *Closed loop*: a client sends its next request as soon as the last is answered. *Open loop*: requests are due at a fixed rate,
+//! evenly spaced, whatever the server does; a latency counts from the moment the request was due, so a server that falls behind shows it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use serde::{Deserialize, Serialize};
+
+/// A run of these becomes a number that differs for each request.
+const MARK: &[u8] = b"@@@@@@@@@@@@";
+
+/// What to send, and how.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) address: String,
+    pub(crate) body: std::path::PathBuf,
+    pub(crate) clients: usize,
+    /// Seconds before anything counts.
+    pub(crate) warm_up_s: f64,
+    pub(crate) seconds: f64,
+    /// Requests a second, all clients together; 0 is a closed loop.
+    pub(crate) rate: f64,
+    /// The server, for its processor time.
+    pub(crate) server: u32,
+}
+
+/// What was seen.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// Latencies, unsorted.
+    pub(crate) nanos: Vec<u64>,
+    pub(crate) allowed: u64,
+    pub(crate) denied: u64,
+    /// Requests that got no answer, or another status than 200.
+    pub(crate) failed: u64,
+    /// From the end of the warm-up to the last answer.
+    pub(crate) took_s: f64,
+    /// Processor time of the server's threads in that time.
+    pub(crate) server_cpu_s: f64,
+}
+
+/// Reads a plan from the argument, runs it, prints what was seen.
+pub(crate) fn run(argument: &str) -> anyhow::Result<()> {
+    let plan: Plan = serde_json::from_str(argument)?;
+    let body = std::fs::read(&plan.body).with_context(|| format!("cannot read {}", plan.body.display()))?;
+    let request = Request::new(&body);
+    let tls = Arc::new(unverified()?);
+    let start = Instant::now();
+    let seen = std::thread::scope(|scope| -> anyhow::Result<Seen> {
+        let clients: Vec<_> = (0..plan.clients)
+            .map(|number| {
+                let (plan, tls, request) = (&plan, &tls, &request);
+                scope.spawn(move || client(plan, tls, request, number, start))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_secs_f64(plan.warm_up_s));
+        let (from, cpu) = (Instant::now(), cpu_seconds(plan.server)?);
+        let mut all = Seen::default();
+        for client in clients {
+            let seen = client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+            all.nanos.extend(seen.nanos);
+            all.allowed += seen.allowed;
+            all.denied += seen.denied;
+            all.failed += seen.failed;
+        }
+        all.took_s = from.elapsed().as_secs_f64();
+        all.server_cpu_s = cpu_seconds(plan.server)? - cpu;
+        Ok(all)
+    })?;
+    serde_json::to_writer(std::io::stdout().lock(), &seen)?;
+    Ok(())
+}
+
+/// One request over a connection of its own; the whole answer.
+pub(crate) fn ask(address: &str, body: &[u8]) -> anyhow::Result<String> {
+    let mut stream = connect(address, &Arc::new(unverified()?))?;
+    let (mut out, mut answer) = (Vec::new(), Vec::new());
+    Request::new(body).write(0, &mut out);
+    exchange(&mut stream, &out, &mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Processor time of all threads of a process, from the scheduler's own count in nanoseconds.
+fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between being listed and being read.
+        let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanos += text.split(' ').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(nanos as f64 / 1e9)
+}
+
+/// A request and where in it the running number goes.
+struct Request {
+    bytes: Vec<u8>,
+    marks: Vec<usize>,
+}
+
+impl Request {
+    fn new(body: &[u8]) -> Self {
+        let mut bytes = format!(
+            "POST /validate?timeout=10s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Accept: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        let found =
+            bytes.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK).map(|(at, _)| at);
+        let marks = found.collect();
+        Self { bytes, marks }
+    }
+
+    fn write(&self, number: u64, into: &mut Vec<u8>) {
+        into.clear();
+        into.extend_from_slice(&self.bytes);
+        let text = format!("{number:012}");
+        for at in &self.marks {
+            if let Some(place) = into.get_mut(*at..at + MARK.len()) {
+                place.copy_from_slice(text.as_bytes());
+            }
+        }
+    }
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+fn client(
+    plan: &Plan,
+    tls: &Arc<ClientConfig>,
+    request: &Request,
+    which: usize,
+    start: Instant,
+) -> anyhow::Result<Seen> {
+    let mut seen = Seen::default();
+    let mut stream = connect(&plan.address, tls)?;
+    let (mut out, mut answer) = (Vec::new(), Vec::with_capacity(1 << 16));
+    let from = start + Duration::from_secs_f64(plan.warm_up_s);
+    let end = from + Duration::from_secs_f64(plan.seconds);
+    let mut turn = which;
+    loop {
+        request.write(NUMBER.fetch_add(1, Relaxed), &mut out);
+        let due = if plan.rate > 0.0 {
+            let due = start + Duration::from_secs_f64(turn as f64 / plan.rate);
+            turn += plan.clients;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            due
+        } else {
+            Instant::now()
+        };
+        if due >= end {
+            return Ok(seen);
+        }
+        let status = exchange(&mut stream, &out, &mut answer);
+        let took = due.elapsed();
+        if status.is_err() {
+            stream = connect(&plan.address, tls)?;
+        }
+        if due < from {
+            continue;
+        }
+        let says = |text: &[u8]| answer.windows(text.len()).any(|window| window == text);
+        match status {
+            Ok(200) if says(b"\"allowed\":true") => seen.allowed += 1,
+            Ok(200) if says(b"\"allowed\":false") => seen.denied += 1,
+            _ => seen.failed += 1,
+        }
+        seen.nanos.push(u64::try_from(took.as_nanos())?);
+    }
+}
+
+type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(address: &str, tls: &Arc<ClientConfig>) -> anyhow::Result<Stream> {
+    let tcp = TcpStream::connect(address)?;
+    tcp.set_nodelay(true)?;
+    tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
+    Ok(StreamOwned::new(ClientConnection::new(Arc::clone(tls), ServerName::try_from("localhost")?)?, tcp))
+}
+
+/// Sends a request and reads its answer; gives the status.
+fn exchange(stream: &mut Stream, request: &[u8], answer: &mut Vec<u8>) -> anyhow::Result<u16> {
+    stream.write_all(request)?;
+    stream.flush()?;
+    answer.clear();
+    let mut chunk = [0; 16384];
+    let mut end = None;
+    while end.is_none_or(|end| answer.len() < end) {
+        let n = stream.read(&mut chunk)?;
+        anyhow::ensure!(n > 0, "closed by the server");
+        answer.extend_from_slice(chunk.get(..n).unwrap_or_default());
+        if end.is_none()
+            && let Some(at) = answer.windows(4).position(|window| window == b"\r\n\r\n")
+        {
+            let head = String::from_utf8_lossy(answer.get(..at).unwrap_or_default()).to_ascii_lowercase();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:"))
+                .context("no content-length")?;
+            end = Some(at + 4 + length.trim().parse::<usize>()?);
+        }
+    }
+    let status = answer.get(9..12).and_then(|text| str::from_utf8(text).ok()).context("no status")?;
+    Ok(status.parse()?)
+}
+
+fn unverified() -> anyhow::Result<ClientConfig> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let schemes = provider.signature_verification_algorithms.supported_schemes();
+    Ok(ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Unverified(schemes)))
+        .with_no_client_auth())
+}
+
+/// Takes any certificate.
+#[derive(Debug)]
+struct Unverified(Vec<SignatureScheme>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.clone()
+    }
+}
