@@ -255,12 +255,7 @@ impl<'a> Chain<'a> {
                         ),
                     };
                     let found = child.report(bw0210_lock_stale::CODE, "version", said);
-                    let help = if newest.is_some() {
-                        "run `bailiwick compile --lock`"
-                    } else {
-                        "no version of the library will do"
-                    };
-                    self.diagnostics.push(found.with_help(help));
+                    self.diagnostics.push(found.with_help(stale_help(newest.as_ref())));
                     return None;
                 }
             },
@@ -278,5 +273,13 @@ impl<'a> Chain<'a> {
         let by = self.path.last().cloned().unwrap_or_default();
         self.taken.insert(entry.name.clone(), (version.clone(), by));
         Some(version)
+    }
+}
+
+/// What to do about a lock that does not fit.
+fn stale_help(newest: Option<&Version>) -> &'static str {
+    match newest {
+        Some(_) => "run `bailiwick compile --lock`",
+        None => "no version of the library will do",
     }
 }

@@ -4,6 +4,7 @@
 //! and exits 3 when a goal is missed.
 #![forbid(unsafe_code)]
 
+mod compile;
 mod engine;
 mod hand_written;
 mod peer_cel;
@@ -14,11 +15,12 @@ mod webhook;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench engine | webhook | check";
+const USAGE: &str = "usage: bench compile | engine | webhook | check";
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
     let done = match name.as_deref() {
+        Some("compile") => compile::run().and_then(|report| report.publish()),
         Some("engine") => engine::run().and_then(|report| report.publish()),
         Some("webhook") => webhook::run().and_then(|report| report.publish()),
         // What the webhook's bench starts as processes of their own.

@@ -1,0 +1,129 @@
+//! `bench compile`: the command line as a whole process, from cold start to verdict. Times are of one machine; what counts is
+//! their order of magnitude against the goals.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bailiwick_conformance::programs;
+use serde_json::{Value, json};
+
+use crate::report::Report;
+use crate::sampling::median;
+
+/// Runs of each command.
+const RUNS: usize = 11;
+
+/// Manifests that are judged, and how many of them break a rule.
+const MANIFESTS: usize = 1000;
+
+pub(crate) fn run() -> Result<Report> {
+    let folder = std::env::temp_dir().join(format!("bailiwick-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let measured = measure(&folder);
+    std::fs::remove_dir_all(&folder)?;
+    measured
+}
+
+fn measure(folder: &Path) -> Result<Report> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let hundred = folder.join("hundred.yaml");
+    std::fs::write(&hundred, hundred_rules()?)?;
+    let sixteen = root.join("conformance/bench/sixteen-rules");
+    let (manifests, namespaces) = (folder.join("manifests.json"), folder.join("namespaces.yaml"));
+    std::fs::write(&manifests, serde_json::to_vec(&list())?)?;
+    std::fs::write(&namespaces, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}\n")?;
+
+    let mut five: Vec<PathBuf> = vec!["check".into(), "--library".into(), root.join("policy-packs")];
+    five.extend(
+        ["restricted-agent", "code-interpreter", "pod-security-restricted"]
+            .map(|name| root.join("policy-packs").join(name)),
+    );
+    five.extend([sixteen.clone(), hundred.clone()]);
+    let review = ["review".into(), sixteen, "--namespaces".into(), namespaces, "-f".into(), manifests];
+
+    let mut report = Report::new("compile");
+    for (key, args, code) in [
+        ("five_packs_cold_ms", &five[..], 0),
+        ("pack_100_rules_ms", &["check".into(), hundred][..], 0),
+        ("check_1000_manifests_ms", &review[..], 4),
+    ] {
+        let mut times = Vec::new();
+        for _ in 0..RUNS {
+            let begin = Instant::now();
+            let (ended, _) = once(args)?;
+            times.push(begin.elapsed().as_secs_f64() * 1000.0);
+            ensure!(ended == Some(code), "{key}: the command ended with {ended:?} and not {code}");
+        }
+        times.sort_by(f64::total_cmp);
+        report.set(key, median(&times), RUNS);
+    }
+    let (_, peak_kb) = once(&review)?;
+    report.set("check_rss_mb", peak_kb as f64 / 1024.0, 1);
+    Ok(report)
+}
+
+/// Runs `bailiwick`; its exit code and its largest resident set as far as it was seen, in kB.
+fn once(args: &[PathBuf]) -> Result<(Option<i32>, u64)> {
+    let program = programs::find("bailiwick")?;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run bailiwick")?;
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    loop {
+        if let Some(seen) = peak_of(&status) {
+            peak = peak.max(seen);
+        }
+        if let Some(ended) = child.try_wait()? {
+            return Ok((ended.code(), peak));
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}
+
+fn peak_of(status: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(status).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// A pack of a hundred rules, each with a variable and two expressions.
+fn hundred_rules() -> Result<String> {
+    let mut text = String::from(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: hundred-1.0.0}\nspec:\n  pack: hundred\n  version: 1.0.0\n  \
+         subjects: {namespaces: {selector: {}}, pods: {}, unmatched: Allow}\n  admission:\n    rules:\n",
+    );
+    for number in 0..100 {
+        write!(
+            text,
+            "    - name: rule-{number}\n      match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}\n      \
+             variables: [{{name: large, expression: \"pod.mainContainers.filter(c, c.name.size() > {number})\"}}]\n      \
+             validations: [{{expression: \"variables.large.all(c, c.image != 'i{number}')\", messageExpression: \"'image: ' + string(variables.large.size())\"}}]\n"
+        )?;
+    }
+    Ok(text)
+}
+
+/// A List of pods of which every second one is privileged.
+fn list() -> Value {
+    let pods = (0..MANIFESTS).map(|number| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("pod-{number}"), "namespace": "default"},
+            "spec": {
+                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "main", "image": "example.org/x:1",
+                    "securityContext": {"privileged": number % 2 == 0, "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}
+                }]
+            }
+        })
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": pods.collect::<Vec<_>>()})
+}
