@@ -46,6 +46,10 @@ fn a_real_api_server_is_told_what_to_refuse() {
         .kubectl(["apply", "-f", "-"], &manifests(&stage, "runtime-classes.yaml"))
         .expect("the RuntimeClasses");
 
+    // A class of the cluster that the pack does not list: the API server itself refuses only those that do not exist.
+    let kata = "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: kata}, handler: kata}";
+    cluster.kubectl(["apply", "-f", "-"], kata).expect("another RuntimeClass");
+
     // Without the webhook the attack succeeds.
     let (admitted, said) = apply(&cluster, "privileged.yaml");
     assert!(admitted, "a privileged pod was refused before anything was registered: {said}");
