@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, PATIENCE, Server, head, review, trusting, until};
+use bailiwick_compiler::cel::{Context, Interner, Type, compile};
+
+use crate::support::{Client, PATIENCE, Server, bundle_of, command, folder, head, review, trusting, until};
 
 /// A review that is padded to a length.
 fn padded(length: usize) -> Vec<u8> {
@@ -232,4 +234,32 @@ fn connections_have_a_limit() {
         let Ok(mut client) = Client::try_connect(server.address, trusting(&ca)) else { return false };
         client.post("/validate", &review("u", "")).status == 200
     });
+}
+
+#[test]
+fn a_rule_that_never_ends_is_denied_and_others_are_served() {
+    let list = "[0,1,2,3,4,5,6,7,8,9]";
+    let endless =
+        (0..12).rev().fold("true".to_owned(), |body, depth| format!("{list}.all(v{depth}, {body})"));
+    let source = format!("has(object.spec.hostname) ? ({endless} || true) : !has(object.spec.hostPID)");
+    let (expression, _) =
+        compile(&source, &Context::admission(Type::Dyn).expecting(Type::Bool), &mut Interner::default())
+            .unwrap();
+    let dir = folder();
+    std::fs::write(dir.path().join("bundles/bundle.json"), bundle_of("hostPID", expression)).unwrap();
+    let mut command = command(dir.path(), &[]);
+    command.arg("--self-signed").arg("--write-ca").arg(dir.path().join("ca.pem"));
+    let server = Server::spawn(dir, command);
+    // The first is judged where it was read, those after it in the pool.
+    for _ in 0..3 {
+        let answer = server.ask("/validate?timeout=20s", &review("endless", r#""hostname":"x""#)).text();
+        assert!(answer.contains(r#""allowed":false"#) && answer.contains(r#""uid":"endless""#), "{answer}");
+        server.assert_guards();
+    }
+    // Whatever ends first, its fuel or its time, it is denied.
+    let began = Instant::now();
+    let answer = server.ask("/validate?timeout=80ms", &review("late", r#""hostname":"x""#)).text();
+    assert!(answer.contains(r#""allowed":false"#) && answer.contains(r#""uid":"late""#), "{answer}");
+    assert!(began.elapsed() < PATIENCE);
+    server.assert_guards();
 }

@@ -23,10 +23,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A bundle whose only rule forbids pods that have `spec.FIELD`.
 pub(crate) fn bundle(field: &str) -> Vec<u8> {
-    let from = vec![Origin { pack: 0, at: "spec.subjects".into() }];
     let spec = Expr::Select(Box::new(Expr::Root(Root::Object)), "spec".into());
     let expr = Expr::Not(Box::new(Expr::Has(Box::new(spec), field.into())));
-    let expression = Cel { source: format!("!has(object.spec.{field})"), expr, slots: 0 };
+    bundle_of(field, Cel { source: format!("!has(object.spec.{field})"), expr, slots: 0 })
+}
+
+/// A bundle whose only rule demands that this holds.
+pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
+    let from = vec![Origin { pack: 0, at: "spec.subjects".into() }];
     let pods = ResourceRule {
         api_groups: vec![String::new()],
         api_versions: vec!["v1".into()],
