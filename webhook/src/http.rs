@@ -151,7 +151,7 @@ async fn judged(
 
 /// Judges here, or in the blocking pool what may take long; `None` when the deadline passed first.
 ///
-/// A review of an ordinary pod takes tens of microseconds, less than handing it to another thread and back. Fuel bounds all
+/// A review of an ordinary pod takes a fraction of a millisecond; handing it to another thread and back would add to that for nothing. Fuel bounds all
 /// others, but not to a time; so whatever is large, and everything for a while after a small one was slow, is judged elsewhere while the deadline is kept
 /// here. What was begun there runs out of fuel by itself.
 async fn evaluate(state: &State, body: Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {

@@ -49,7 +49,7 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
-/// Bodies up to this size are judged where they were read: parsing and evaluating 256 KiB takes less than a handful of milliseconds. Larger
+/// Bodies up to this size are judged where they were read: parsing and evaluating 256 KiB takes some milliseconds. Larger
 /// ones go to the blocking pool, so that a 7 MiB review does not delay the small ones behind it.
 pub(crate) const INLINE_BODY_BYTES: usize = 256 << 10;
 

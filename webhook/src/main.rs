@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bailiwick_webhook::{Serve, serve};
 use clap::{Parser, Subcommand};
 
-/// A review is some five hundred small allocations that live for fifty microseconds: half of glibc's time for them is saved.
+/// A review is hundreds of small allocations that live for a fraction of a millisecond; glibc's allocator took 7 % of its processor time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

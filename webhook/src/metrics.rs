@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::snapshot::Loaded;
 
-/// Seconds. Reviews of ordinary pods take some fifty microseconds; 30 s is the most that an API server waits.
+/// Seconds. Reviews of ordinary pods take some hundred microseconds; 30 s is the most that an API server waits.
 const BUCKETS: [f64; 12] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0];
 

@@ -82,7 +82,7 @@ pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baselin
             if asked || changed {
                 watched.settled = now;
                 let (state, sources, part) = (Arc::clone(&state), Arc::clone(&sources), watched.part);
-                // Off the threads that serve: loading a thousand rules takes tens of milliseconds.
+                // Off the threads that serve: a large bundle takes longer to load than a review may wait.
                 if let Err(panicked) =
                     tokio::task::spawn_blocking(move || reload(&state, &sources, part)).await
                 {
