@@ -43,8 +43,19 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "bailiwick",
-        may_use: &["bailiwick-compiler", "bailiwick-policy"],
+        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-audit"],
         never: &["kube-client", "kube-runtime", "tokio", "hyper", "rustls"],
+    },
+    Row { name: "bailiwick-sys", may_use: &[], never: &["tokio", "hyper", "rustls", "kube-core"] },
+    Row {
+        name: "bailiwick-audit",
+        may_use: &["bailiwick-policy"],
+        never: &["tokio", "hyper", "rustls", "kube-core"],
+    },
+    Row {
+        name: "bailiwick-executor",
+        may_use: &["bailiwick-policy", "bailiwick-audit", "bailiwick-sys"],
+        never: &["cel", "serde-saphyr", "kube-core", "k8s-openapi", "openssl-sys", "ring", "native-tls"],
     },
     Row {
         name: "bailiwick-webhook",
@@ -53,7 +64,15 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "bailiwick-conformance",
-        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-crds", "bailiwick-webhook"],
+        may_use: &[
+            "bailiwick-compiler",
+            "bailiwick-policy",
+            "bailiwick-crds",
+            "bailiwick-webhook",
+            "bailiwick-executor",
+            "bailiwick-audit",
+            "bailiwick-sys",
+        ],
         never: &["openssl-sys"],
     },
 ];

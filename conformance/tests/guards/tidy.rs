@@ -34,11 +34,15 @@ fn every_module_starts_with_its_header() {
     }
 }
 
+/// The one crate that may hold `unsafe` code: everything the kernel is asked directly.
+const UNSAFE_CRATE: &str = "executor/sys/";
+
 #[test]
-fn every_crate_root_forbids_unsafe_code() {
+fn every_crate_root_but_one_forbids_unsafe_code() {
     let roots = rust_files().into_iter().filter(|(path, _)| {
         let name = path.rsplit('/').next().unwrap_or(path);
-        path.contains("src/")
+        !path.starts_with(UNSAFE_CRATE)
+            && path.contains("src/")
             && (name == "lib.rs"
                 || name == "main.rs"
                 || path.contains("src/bin/")
@@ -50,7 +54,7 @@ fn every_crate_root_forbids_unsafe_code() {
         assert!(text.contains("#![forbid(unsafe_code)]"), "{path} does not forbid unsafe code");
         seen += 1;
     }
-    assert!(seen >= 6, "only {seen} crate roots were found");
+    assert!(seen >= 8, "only {seen} crate roots were found");
 }
 
 struct Functions<'a> {

@@ -1,0 +1,2 @@
+//! Decides, confines and records every tool call.
+#![forbid(unsafe_code)]
