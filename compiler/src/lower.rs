@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailiwick_crds::pack::{PolicyPackSpec, Unmatched as WireUnmatched};
-use bailiwick_policy::policy::{FORMAT_VERSION, Origin, PackSource, Policy, Subject, Unmatched};
+use bailiwick_policy::policy::{Origin, PackSource, Policy, Subject, Unmatched};
 
 use crate::cel::Parameter;
 use crate::diagnostic::{Diagnostic, FieldPath};
@@ -70,14 +70,12 @@ pub fn lower(pack: &Pack) -> (Policy, Vec<Diagnostic>) {
     let mut out = Findings::new(pack);
     let spec = &pack.spec;
     let policy = Policy {
-        format_version: FORMAT_VERSION,
-        packs: vec![pack.source.clone()],
-        cell: String::new(),
         subject: subject(spec, &mut out),
         isolation: isolation::lower(spec, &mut out),
         network: network::lower(spec, &mut out),
         images: images::lower(spec, &mut out),
         admission: admission::lower(pack, &mut out),
+        ..Policy::top(vec![pack.source.clone()])
     };
     (policy, out.into_diagnostics())
 }

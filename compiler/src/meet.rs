@@ -73,14 +73,12 @@ pub fn meet(policies: Vec<Policy>) -> Result<Met, Vec<Conflict>> {
 
 fn pair(a: Policy, b: Policy, narrowed: &mut BTreeSet<Narrowed>) -> Policy {
     Policy {
-        format_version: FORMAT_VERSION,
-        packs: Vec::new(),
-        cell: String::new(),
         subject: both(a.subject, b.subject, subjects),
         isolation: isolation::meet(a.isolation, b.isolation),
         network: both(a.network, b.network, |a, b| network::meet(&a, &b, narrowed)),
         images: a.images.into_iter().chain(b.images).collect(),
         admission: admission::unite(a.admission, b.admission),
+        ..Policy::top(Vec::new())
     }
 }
 

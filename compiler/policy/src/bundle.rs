@@ -342,6 +342,9 @@ fn check_origins(policy: &Policy) -> Result<(), BundleError> {
         )
         .chain(policy.images.iter().map(|layer| ("images", &layer.from)))
         .chain(policy.admission.rules.iter().map(|rule| ("admission", &rule.origin)))
+        .chain(policy.pools.iter().flat_map(|pool| &pool.from).map(|from| ("pools", from)))
+        .chain(policy.sandboxes.iter().flat_map(|sandbox| &sandbox.from).map(|from| ("sandboxes", from)))
+        .chain(policy.audit.iter().flat_map(|stated| &stated.from).map(|from| ("audit", from)))
         .collect();
     for (section, origin) in origins {
         if policy.packs.get(usize::from(origin.pack)).is_none() {

@@ -7,14 +7,19 @@
 //! Terms. *Origin*: the pack and field path that a statement comes from; a statement that two packs demand names both.
 //! *Subject*: the pods that the policy governs. *Cell*: the hash of the packs and versions in force together.
 
+pub mod sandboxes;
+pub mod tools;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ir::{Cel, Const};
+use sandboxes::{Pool, Sandbox};
+use tools::{Audit, ToolLayer};
 
 /// Version of the bundle format; a reader refuses every other one.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The effective policy of one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +41,35 @@ pub struct Policy {
     pub images: Vec<ImageLayer>,
     /// Admission rules.
     pub admission: Admission,
+    /// Where sandboxes run, by name.
+    pub pools: Vec<Pool>,
+    /// What a tool's command runs in, by name.
+    pub sandboxes: Vec<Sandbox>,
+    /// Tools and the rules over their calls, one layer of each pack that has the section, in the order of `packs`.
+    pub tools: Vec<ToolLayer>,
+    /// What is kept of calls and admissions; `None`: no pack says, and the defaults of `audit` hold.
+    pub audit: Option<Stated<Audit>>,
+}
+
+impl Policy {
+    /// The policy of these packs that constrains nothing and governs nobody: the neutral element of the meet. The cell is not known yet.
+    #[must_use]
+    pub fn top(packs: Vec<PackSource>) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            packs,
+            cell: String::new(),
+            subject: None,
+            isolation: Isolation::default(),
+            network: None,
+            images: Vec::new(),
+            admission: Admission::default(),
+            pools: Vec::new(),
+            sandboxes: Vec::new(),
+            tools: Vec::new(),
+            audit: None,
+        }
+    }
 }
 
 /// A pack that takes part, for provenance.

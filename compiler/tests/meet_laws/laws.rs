@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use bailiwick_compiler::meet::{Conflict, meet};
 use bailiwick_policy::ir::{Cel, Const, Expr, Root};
 use bailiwick_policy::policy::{
-    Action, Admission, AdmissionRule, FORMAT_VERSION, ImageDigest, ImageEffect, ImageEntry, ImageLayer,
-    Isolation, LabelOperator, LabelRequirement, LabelSelector, Match, Network, NetworkRule, Origin,
-    PackSource, Peer, PodSecurity, PodSecurityLevel, Policy, PortRange, Protocol, RuntimeClass,
-    RuntimeClasses, RuntimeKind, ServiceAccountToken, Stated, Subject, Unmatched, Validation,
+    Action, Admission, AdmissionRule, ImageDigest, ImageEffect, ImageEntry, ImageLayer, Isolation,
+    LabelOperator, LabelRequirement, LabelSelector, Match, Network, NetworkRule, Origin, PackSource, Peer,
+    PodSecurity, PodSecurityLevel, Policy, PortRange, Protocol, RuntimeClass, RuntimeClasses, RuntimeKind,
+    ServiceAccountToken, Stated, Subject, Unmatched, Validation,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -236,14 +236,12 @@ fn policy(name: &'static str) -> impl Strategy<Value = Policy> {
     });
     (option::of(subject()), isolation(), network, images(), admission()).prop_map(
         move |(subject, isolation, network, images, admission)| Policy {
-            format_version: FORMAT_VERSION,
-            packs: vec![pack(name, "digest")],
-            cell: String::new(),
             subject,
             isolation,
             network,
             images,
             admission,
+            ..Policy::top(vec![pack(name, "digest")])
         },
     )
 }
@@ -577,14 +575,8 @@ fn what_cannot_be_said_is_named() {
         from: vec![origin(at)],
     };
     let with = |name: &'static str, rule: NetworkRule| Policy {
-        format_version: FORMAT_VERSION,
-        packs: vec![pack(name, "digest")],
-        cell: String::new(),
-        subject: None,
-        isolation: Isolation::default(),
         network: Some(Network { egress: vec![rule], ingress: Vec::new(), from: Vec::new() }),
-        images: Vec::new(),
-        admission: Admission::default(),
+        ..Policy::top(vec![pack(name, "digest")])
     };
     let a = with("a", rule("pods", Peer::Pods { namespaces: None, pods: Vec::new() }, "network.egress[0]"));
     let b = with(

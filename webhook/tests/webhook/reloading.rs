@@ -69,7 +69,7 @@ fn a_bad_bundle_is_refused_loudly_and_the_old_one_stays() {
     let path = server.path("bundles/bundle.json");
     let good = fs::read(&path).unwrap();
     let newer =
-        String::from_utf8(good.clone()).unwrap().replace(r#""formatVersion":1"#, r#""formatVersion":2"#);
+        String::from_utf8(good.clone()).unwrap().replace(r#""formatVersion":2"#, r#""formatVersion":3"#);
     assert_ne!(newer.as_bytes(), good);
     let failures = |n: u32| {
         move |server: &Server| {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bailiwick_policy::ir::{Cel, Const, Expr, Root};
 use bailiwick_policy::policy::{
-    Action, Admission, AdmissionRule, Isolation, LabelSelector, Match, Origin, PackSource, Policy,
-    ResourceRule, Subject, Unmatched, Validation,
+    Action, Admission, AdmissionRule, LabelSelector, Match, Origin, PackSource, Policy, ResourceRule,
+    Subject, Unmatched, Validation,
 };
 use tempfile::TempDir;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -55,14 +55,6 @@ pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
         action: Action::Deny,
     };
     let policy = Policy {
-        format_version: bailiwick_policy::policy::FORMAT_VERSION,
-        packs: vec![PackSource {
-            name: "test".into(),
-            version: "1.0.0".into(),
-            digest: "0".repeat(64),
-            parameters_digest: "0".repeat(64),
-            parameters: Const::Map(vec![]),
-        }],
         cell: "0123456789abcdef".into(),
         subject: Some(Subject {
             namespaces: vec![LabelSelector {
@@ -74,10 +66,14 @@ pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
             unmatched: Unmatched::Allow,
             from,
         }),
-        isolation: Isolation::default(),
-        network: None,
-        images: vec![],
         admission: Admission { shared: vec![], regexes: vec![], rules: vec![rule] },
+        ..Policy::top(vec![PackSource {
+            name: "test".into(),
+            version: "1.0.0".into(),
+            digest: "0".repeat(64),
+            parameters_digest: "0".repeat(64),
+            parameters: Const::Map(vec![]),
+        }])
     };
     bailiwick_policy::bundle::write(&policy).unwrap()
 }

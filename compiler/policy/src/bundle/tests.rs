@@ -10,19 +10,7 @@ fn cel(expr: Expr) -> Cel {
 
 fn policy(expr: Expr) -> Policy {
     Policy {
-        format_version: FORMAT_VERSION,
-        packs: vec![PackSource {
-            name: "pack".to_owned(),
-            version: "1.0.0".to_owned(),
-            digest: "0".repeat(64),
-            parameters_digest: "0".repeat(64),
-            parameters: Const::Map(vec![(Const::Str("limit".to_owned()), Const::Double(1.5))]),
-        }],
         cell: "0123456789abcdef".to_owned(),
-        subject: None,
-        isolation: Default::default(),
-        network: None,
-        images: Vec::new(),
         admission: Admission {
             shared: vec![cel(Expr::Root(Root::Object))],
             regexes: vec!["^a$".to_owned()],
@@ -44,6 +32,13 @@ fn policy(expr: Expr) -> Policy {
                 action: Action::Deny,
             }],
         },
+        ..Policy::top(vec![PackSource {
+            name: "pack".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: "0".repeat(64),
+            parameters_digest: "0".repeat(64),
+            parameters: Const::Map(vec![(Const::Str("limit".to_owned()), Const::Double(1.5))]),
+        }])
     }
 }
 

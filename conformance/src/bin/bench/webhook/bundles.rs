@@ -8,8 +8,8 @@ use bailiwick_compiler::cel::{self, Context, Interner, PodAccess, Type};
 use bailiwick_policy::bundle;
 use bailiwick_policy::ir::Const;
 use bailiwick_policy::policy::{
-    Action, Admission, AdmissionRule, FORMAT_VERSION, Isolation, LabelSelector, Match, Origin, PackSource,
-    Policy, ResourceRule, Subject, Unmatched, Validation,
+    Action, Admission, AdmissionRule, LabelSelector, Match, Origin, PackSource, Policy, ResourceRule,
+    Subject, Unmatched, Validation,
 };
 use serde::Deserialize;
 
@@ -74,14 +74,6 @@ pub(crate) fn bundle(count: usize) -> anyhow::Result<Vec<u8>> {
     }
     let (shared, regexes) = interner.into_parts();
     let policy = Policy {
-        format_version: FORMAT_VERSION,
-        packs: vec![PackSource {
-            name: "sixteen-rules".to_owned(),
-            version: "1.0.0".to_owned(),
-            digest: "0".repeat(64),
-            parameters_digest: "0".repeat(64),
-            parameters: Const::Map(Vec::new()),
-        }],
         cell: CELL.to_owned(),
         subject: Some(Subject {
             namespaces: vec![LabelSelector::default()],
@@ -90,10 +82,14 @@ pub(crate) fn bundle(count: usize) -> anyhow::Result<Vec<u8>> {
             unmatched: Unmatched::Allow,
             from: vec![Origin { pack: 0, at: "spec.subjects".to_owned() }],
         }),
-        isolation: Isolation::default(),
-        network: None,
-        images: Vec::new(),
         admission: Admission { shared, regexes, rules },
+        ..Policy::top(vec![PackSource {
+            name: "sixteen-rules".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: "0".repeat(64),
+            parameters_digest: "0".repeat(64),
+            parameters: Const::Map(Vec::new()),
+        }])
     };
     Ok(bundle::write(&policy)?)
 }

@@ -1,0 +1,291 @@
+//! Tools and the rules over their calls, and what is kept of them.
+//!
+//! Packs are decided separately and met: each pack that has a `tools` section is one [`ToolLayer`]. A layer **names** a tool that it defines
+//! or that one of its grants matches. A call is allowed when some layer defines the tool, every layer that names it grants it, and no layer restricts it;
+//! a layer that does not name it still has a say by its restrictions and budgets.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ir::Cel;
+
+/// The `tools` section of one pack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolLayer {
+    /// Index into [`super::Policy::packs`].
+    pub pack: u16,
+    /// Tools, sorted by name.
+    pub definitions: Vec<Tool>,
+    /// Groups of approvers, sorted by name.
+    pub approvers: Vec<ApproverGroup>,
+    /// Counters, sorted by name. Names are the pack's own: two packs' counters never mix.
+    pub counters: Vec<Counter>,
+    /// Budgets, sorted by name. Each applies to every tool.
+    pub budgets: Vec<Budget>,
+    /// Rules in the order of the text.
+    pub rules: Vec<ToolRule>,
+    /// Patterns of [`crate::ir::Expr::Matches`] in the rules' conditions.
+    pub regexes: Vec<String>,
+}
+
+/// A tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tool {
+    /// Name, as `shell.exec`.
+    pub name: String,
+    /// What it does, for the agent.
+    pub description: String,
+    /// What its arguments must be: JSON Schema in the closed subset, as the author wrote it; prepared when the policy is loaded.
+    pub input: serde_json::Value,
+    /// What a call does.
+    pub run: Run,
+    /// Facts that are taken from arguments.
+    pub derive: Vec<Derive>,
+    /// What becomes of a call that no grant of this layer matches.
+    pub otherwise: Otherwise,
+    /// Whether a call may read from its caller while it runs.
+    pub stdin: Stdin,
+    /// Field path in the pack.
+    pub at: String,
+}
+
+/// What a call does: a command in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Run {
+    /// Name of the sandbox.
+    pub sandbox: String,
+    /// What is executed there.
+    pub program: Program,
+}
+
+/// What is executed in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Program {
+    /// A command; the first word is an absolute path.
+    Argv(Vec<Word>),
+    /// Source text for the sandbox's runtime, by way of a read-only file.
+    Code(Word),
+}
+
+/// A fixed text, or an argument of the call (a string).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Word {
+    /// A fixed text.
+    Value(String),
+    /// The argument of this name; an optional one that is absent leaves the word out.
+    Arg(String),
+}
+
+/// A fact taken from an argument. An absent argument gives an opaque fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Derive {
+    /// `facts.commands` and `facts.shell` of a shell command line.
+    Shell(String),
+    /// `facts.path`.
+    Path(String),
+    /// `facts.url`.
+    Url(String),
+    /// `facts.git`.
+    Git(String),
+}
+
+/// What becomes of a call that no grant matches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Otherwise {
+    /// Denied.
+    Deny(Deny),
+    /// People decide.
+    Ask(Ask),
+}
+
+/// Whether a call may read from its caller while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Stdin {
+    /// Its standard input is empty.
+    Forbidden,
+    /// What it reads is recorded.
+    Stream,
+}
+
+/// People decide.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ask {
+    /// Name of a group of the layer's approvers.
+    pub approvers: String,
+    /// How many principals of it; at least one.
+    pub quorum: u32,
+    /// How long the question stands.
+    pub expires_ms: u64,
+}
+
+/// Denied, with what the agent is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deny {
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// A group of people who may approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApproverGroup {
+    /// Name, unique within the layer.
+    pub name: String,
+    /// Their keys, sorted by id.
+    pub keys: Vec<ApproverKey>,
+}
+
+/// The key of one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApproverKey {
+    /// Name of the key.
+    pub id: String,
+    /// The person; a quorum counts persons.
+    pub principal: String,
+    /// The Ed25519 public key, 32 bytes in lower-case hex.
+    pub ed25519: String,
+}
+
+/// A counter of admitted calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counter {
+    /// Name.
+    pub name: String,
+    /// Calls older than this no longer count; `None`: all count.
+    pub window_ms: Option<u64>,
+    /// Whose calls are counted together.
+    pub scope: Scope,
+}
+
+/// A budget of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budget {
+    /// Name.
+    pub name: String,
+    /// The resource.
+    pub resource: Resource,
+    /// How much of it, in thousandths: milliseconds of CPU time, thousandths of a call, thousandths of a byte.
+    pub limit_milli: u64,
+    /// Use older than this no longer counts; `None`: all counts.
+    pub window_ms: Option<u64>,
+    /// Whose use is counted together.
+    pub scope: Scope,
+}
+
+/// Whose calls are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Scope {
+    /// Those of one subject.
+    Subject,
+    /// Those of one session.
+    Session,
+}
+
+/// Resources with budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Resource {
+    /// Seconds of CPU time.
+    CpuSeconds,
+    /// Calls.
+    Calls,
+    /// Bytes of output.
+    OutputBytes,
+}
+
+/// A rule over calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolRule {
+    /// Name, unique within its pack.
+    pub name: String,
+    /// Field path in the pack.
+    pub at: String,
+    /// Any of these; at least one.
+    pub tools: Vec<ToolPattern>,
+    /// A boolean condition; `None`: always.
+    pub when: Option<Cel>,
+    /// What it does.
+    pub effect: RuleEffect,
+}
+
+/// Which tools a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum ToolPattern {
+    /// The tool of this name.
+    Exact(String),
+    /// Every tool whose name begins with this text, which ends in a dot; empty: every tool.
+    Prefix(String),
+}
+
+/// What a rule does. Grants: `Allow`, `Ask`. Restrictions: the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum RuleEffect {
+    /// Grants the call.
+    Allow,
+    /// Grants the call once people approve.
+    Ask(Ask),
+    /// Denies the call.
+    Deny(Deny),
+    /// Denies calls beyond a number, and counts those that it lets through.
+    Throttle {
+        /// Name of a counter of the layer.
+        counter: String,
+        /// Calls that are admitted within the counter's window.
+        max: u64,
+    },
+    /// Asks for approval of a call that is granted otherwise.
+    Confirm(Ask),
+}
+
+/// What is kept of calls and admissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Audit {
+    /// Arguments of tool calls.
+    pub arguments: Keep,
+    /// Results of tool calls.
+    pub results: Keep,
+    /// How long records are kept at least; `None`: for ever.
+    pub retention_ms: Option<u64>,
+    /// Whether an admission decision must be recorded before it is answered.
+    pub admission: AuditAdmission,
+}
+
+/// How a value is kept in the audit log.
+///
+/// Two packs that differ are met at `Commit`, which discloses nothing and can be proved later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Keep {
+    /// A salted commitment.
+    Commit,
+    /// The value itself.
+    Plain,
+    /// Nothing.
+    Drop,
+}
+
+/// Whether admission decisions must be recorded; the later one is the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AuditAdmission {
+    /// Where possible.
+    Optional,
+    /// A decision that cannot be recorded is a denial.
+    Required,
+}
