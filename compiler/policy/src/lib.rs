@@ -11,6 +11,7 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+pub mod arguments;
 pub mod bundle;
 pub mod canonical;
 pub mod cel;
