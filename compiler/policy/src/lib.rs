@@ -16,6 +16,7 @@ pub mod bundle;
 pub mod canonical;
 pub mod cel;
 pub mod decision;
+pub mod facts;
 pub mod ir;
 pub mod json;
 pub mod policy;

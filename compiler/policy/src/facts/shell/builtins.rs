@@ -1,0 +1,194 @@
+//! bash's own commands that change what names mean, set variables, or take text for code. Every other command runs in a process of its
+//! own and changes nothing here.
+
+use super::Reason;
+use super::arithmetic;
+use super::effects::State;
+use super::grammar::Parsed;
+use super::variables::is_name;
+use super::words::{Draft, Number};
+
+impl State {
+    /// What a command does to those after it.
+    pub(super) fn builtin(&mut self, name: &str, operands: &[Draft]) -> Parsed<()> {
+        let (mut name, mut operands) = (name, operands);
+        loop {
+            match name {
+                "command" | "builtin" => {}
+                _ => return self.one_builtin(name, operands),
+            }
+            // `command -v NAME` only tells; otherwise the next word is a command in turn.
+            let Some((first, rest)) = operands.split_first() else { return Ok(()) };
+            match first.known() {
+                Some("-v" | "-V") if name == "command" => return Ok(()),
+                Some("-p" | "--") => operands = rest,
+                Some(inner) if !inner.starts_with('-') => {
+                    operands = rest;
+                    name = inner;
+                }
+                _ => {
+                    self.change();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn one_builtin(&mut self, name: &str, operands: &[Draft]) -> Parsed<()> {
+        match name {
+            "eval" | "source" | "." | "trap" | "alias" | "unalias" | "set" | "shopt" | "enable" | "bind"
+            | "complete" | "compgen" | "compopt" | "fc" | "history" => self.change(),
+            "hash" if !operands.is_empty() => self.change(),
+            "export" | "readonly" | "declare" | "typeset" | "local" => self.declaration(operands)?,
+            "read" => self.read(operands)?,
+            "unset" => self.unset(operands)?,
+            "let" => self.let_expressions(operands)?,
+            "printf" => self.printf(operands)?,
+            "test" | "[" => self.test(operands)?,
+            "getopts" => match operands {
+                [options, variable, ..] if options.known().is_some() => self.target(variable)?,
+                _ => return Err(Reason::Evaluates),
+            },
+            "mapfile" | "readarray" => self.mapfile(operands)?,
+            "wait"
+                if operands.iter().any(|word| word.known().is_none() && word.number != Number::Integer) =>
+            {
+                return Err(Reason::Evaluates);
+            }
+            "wait" if operands.iter().any(|word| word.known().is_some_and(|word| word.starts_with("-p"))) => {
+                return Err(Reason::Evaluates);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A word that names a variable to be set. Anything but a plain name may be a subscript, which is evaluated.
+    fn target(&mut self, word: &Draft) -> Parsed<()> {
+        match word.known().filter(|name| is_name(name.as_bytes())) {
+            Some(name) => self.assign_unknown(name.as_bytes()),
+            None => Err(Reason::Evaluates),
+        }
+    }
+
+    fn declaration(&mut self, operands: &[Draft]) -> Parsed<()> {
+        for word in operands {
+            let text = std::str::from_utf8(&word.text).unwrap_or_default();
+            if !word.opaque && matches!(text, "-p" | "-x" | "-r" | "-g" | "-gx" | "-rx" | "--") {
+                continue;
+            }
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => {
+                    (name.strip_suffix('+').unwrap_or(name), (!word.opaque).then_some(value))
+                }
+                None if word.opaque => return Err(Reason::Evaluates),
+                None => (text, Some("")),
+            };
+            // Other options give a variable the integer or name attribute, or name functions.
+            if !is_name(name.as_bytes()) || value.is_some_and(|value| value.starts_with('(')) {
+                return Err(Reason::Evaluates);
+            }
+            // A value that is not known is not harmless, whatever it is.
+            self.assign_as(name.as_bytes(), false, Some(value.unwrap_or("/")))?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, operands: &[Draft]) -> Parsed<()> {
+        let mut operands = operands.iter();
+        let mut named = false;
+        while let Some(word) = operands.next() {
+            match word.known() {
+                Some("-d" | "-n" | "-N" | "-t" | "-p" | "-u" | "-i") => drop(operands.next()),
+                Some("-a" | "--") => {}
+                Some(flags) if flags.len() > 1 && flags.starts_with('-') => {
+                    if !flags.bytes().skip(1).all(|flag| matches!(flag, b'r' | b's' | b'e')) {
+                        return Err(Reason::Evaluates);
+                    }
+                }
+                _ => {
+                    self.target(word)?;
+                    named = true;
+                }
+            }
+        }
+        if named { Ok(()) } else { self.assign_unknown(b"REPLY") }
+    }
+
+    fn unset(&mut self, operands: &[Draft]) -> Parsed<()> {
+        for word in operands {
+            match word.known() {
+                // A function that is gone uncovers a program.
+                Some("-f") => self.change(),
+                Some("-v" | "--") => {}
+                _ => self.target(word)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn let_expressions(&mut self, operands: &[Draft]) -> Parsed<()> {
+        for word in operands {
+            let names = word.known().and_then(|text| arithmetic::names(text.as_bytes()));
+            for name in names.ok_or(Reason::Evaluates)? {
+                self.assign_integer(&name)?;
+                self.reads_number(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// `-v` sets a variable, whose subscript is evaluated. An opaque first word may be that option unless it begins otherwise.
+    fn printf(&mut self, operands: &[Draft]) -> Parsed<()> {
+        match operands {
+            [first, variable, ..] if first.known() == Some("-v") => self.target(variable),
+            [first, ..] => {
+                let begins = first.text.first();
+                let option = first.opaque && (begins.is_none() || first.spread) || begins == Some(&b'-');
+                let harmless = matches!(first.known(), Some("-" | "--"));
+                if option && !harmless { Err(Reason::Evaluates) } else { Ok(()) }
+            }
+            [] => Ok(()),
+        }
+    }
+
+    /// `test -v 'a[$(x)]'` runs x: no word that may be `-v` may stand before one that may have a subscript.
+    fn test(&mut self, operands: &[Draft]) -> Parsed<()> {
+        for word in operands.iter().filter(|word| word.spread) {
+            match &word.number {
+                Number::Integer => {}
+                Number::Variable(name) => self.reads_number(name),
+                Number::None => return Err(Reason::Evaluates),
+            }
+        }
+        let digits = |word: &Draft| word.number == Number::Integer || word.spread;
+        for pair in operands.windows(2) {
+            let [left, right] = pair else { continue };
+            let option = match left.known() {
+                Some(text) => matches!(text, "-v" | "-R"),
+                None => !digits(left) && left.text.first().is_none_or(|byte| *byte == b'-'),
+            };
+            let subscript = match right.known() {
+                Some(text) => text.contains('['),
+                None => !digits(right),
+            };
+            if option && subscript {
+                return Err(Reason::Evaluates);
+            }
+        }
+        Ok(())
+    }
+
+    /// `-C` names a command to run; only the options that take text are let through.
+    fn mapfile(&mut self, operands: &[Draft]) -> Parsed<()> {
+        let mut operands = operands.iter();
+        while let Some(word) = operands.next() {
+            match word.known() {
+                Some("-t") => {}
+                Some("-d" | "-n" | "-s") => drop(operands.next()),
+                _ => self.target(word)?,
+            }
+        }
+        self.assign_unknown(b"MAPFILE")
+    }
+}
