@@ -1,2 +1,50 @@
-//! The audit log: a chain of records that cannot be changed unnoticed.
+//! The audit log: a chain of records that cannot be changed unnoticed, and the only truth about what was decided and run.
+//!
+//! Not a policy and not a judge: it records what it is given, in an order that cannot be disputed later. The format is
+//! `docs/formats/audit-log.md`. No async: whoever appends waits in its own thread until the record is on disk.
+//!
+//! ```text
+//! Entry ► entry (commitments) ► record (body) ► queue (who leads) ► commit (chain, tree, checkpoint) ► segment (write, flush)
+//! DIR ► course (which segments) ► stream (record by record) ► tip (judges each) ► verify, fold, open
+//! ```
+//!
+//! Terms. A *line* is a record as it stands in the file. Its *leaf* is the line's hash, the *chain* links all leaves so far, the *tree* is the
+//! Merkle tree over them. A *group* is what one flush makes durable. A *checkpoint* is the signed size and root of all records
+//! before it. An *intent* is *open* until it has a result.
 #![forbid(unsafe_code)]
+
+mod attendant;
+mod commit;
+mod course;
+mod crc;
+mod damage;
+mod dir;
+mod entry;
+mod field;
+mod hash;
+mod keys;
+pub mod merkle;
+pub mod note;
+mod open;
+mod options;
+mod queue;
+pub mod record;
+mod resume;
+mod segment;
+mod stream;
+mod tip;
+mod verify;
+mod writer;
+
+pub use commit::Appended;
+pub use course::ReadError;
+pub use damage::{Damage, DamageKind, Position};
+pub use entry::{Entry, Event, Intent, Openings};
+pub use field::{FieldError, Held, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Mode, Opening};
+pub use hash::{Hash, NotAHash, hex, unhex};
+pub use open::{OpenError, Recovered};
+pub use options::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Options, Prepare};
+pub use queue::{AppendError, Health};
+pub use tip::{MAX_GROUP_RECORDS, MAX_OPEN};
+pub use verify::{FoldError, Known, Report, Status, fold, verify};
+pub use writer::{Recorded, Wait, Writer};

@@ -1,0 +1,459 @@
+//! One group: its lines, one write, one flush. Nothing here waits for anybody or knows who waits.
+//!
+//! A group is a transaction. Its lines are made against a copy of the tip; only when the flush has succeeded and this writer
+//! is still in charge does the copy become the tip. When it fails, the segment is dead: the kernel may have dropped the
+//! pages that it could not write and would report the next flush as a success. The next group begins another segment,
+//! whose first record says where the dead one ends.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signer as _, VerifyingKey};
+
+use crate::damage::Position;
+use crate::dir::Dir;
+use crate::entry::Openings;
+use crate::field::Opening;
+use crate::hash::Hash;
+use crate::keys::Key;
+use crate::note::Checkpoint;
+use crate::options::Limits;
+use crate::record::{Continues, KeyChange, Kind, Record, Recovery, line_bound, write_line};
+use crate::segment::Segment;
+use crate::tip::{Ending, Identity, Step, Tip};
+
+/// Bound of a key record's body: two keys, a signature, an epoch and a time.
+const KEY_BODY_BYTES: usize = 400;
+
+/// After how many records a checkpoint is due.
+const CHECKPOINT_RECORDS: u64 = 256;
+
+/// A record that waits to be written.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: Kind,
+    pub(crate) body: Vec<u8>,
+    /// Numbers of the intents that it ends.
+    pub(crate) ends: Vec<u64>,
+    pub(crate) openings: Vec<Opening>,
+    pub(crate) flush_openings: Openings,
+    /// Of a key record: the key that takes over. Its body is made when its place is known, for the place is signed too.
+    pub(crate) next_key: Option<VerifyingKey>,
+}
+
+impl Draft {
+    /// A key record.
+    pub(crate) fn key(next: VerifyingKey) -> Self {
+        Self {
+            kind: Kind::Key,
+            // As long as the body will be, for whoever counts the room.
+            body: vec![0; KEY_BODY_BYTES],
+            ends: Vec::new(),
+            openings: Vec::new(),
+            flush_openings: Openings::WithCheckpoint,
+            next_key: Some(next),
+        }
+    }
+
+    pub(crate) fn of(record: &Record) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            kind: record.kind,
+            body: record.body()?,
+            ends: Step::of(record).ends.to_vec(),
+            openings: Vec::new(),
+            flush_openings: Openings::WithCheckpoint,
+            next_key: None,
+        })
+    }
+}
+
+/// Where a record stands. It is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its number.
+    pub seq: u64,
+    /// Its leaf.
+    pub leaf: Hash,
+    /// Behind it: where a fold that took it in goes on.
+    pub next: Position,
+}
+
+/// Why a group is not durable.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// No segment with enough room could be made. The active one is whole.
+    #[error("no room: {0}")]
+    Room(Arc<io::Error>),
+    /// The write or the flush failed.
+    #[error("{0}")]
+    Write(Arc<io::Error>),
+    /// Another writer is in charge.
+    #[error("another writer is in charge")]
+    Fenced,
+}
+
+/// Whether a checkpoint is written though none is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    WhenDue,
+    Checkpoint,
+    /// None, and the group fails unless there is room for a new intent: whoever asks wants to know whether the log is healthy.
+    Probe,
+}
+
+/// The segment that is written to.
+#[derive(Debug)]
+pub(crate) enum Active {
+    Live(Segment),
+    /// Its log ends at this offset; a new segment says so in its first record.
+    Dead {
+        segment: u32,
+        offset: u64,
+        recovery: Recovery,
+    },
+}
+
+/// Numbers of segments that are not taken.
+#[derive(Debug)]
+pub(crate) struct Numbers(AtomicU32);
+
+impl Numbers {
+    pub(crate) const fn from(next: u32) -> Self {
+        Self(AtomicU32::new(next))
+    }
+
+    pub(crate) fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A log that is written to. Whoever holds it leads.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) dir: Dir,
+    pub(crate) token: String,
+    pub(crate) limits: Limits,
+    pub(crate) checkpoint_every: Duration,
+    pub(crate) tip: Tip,
+    pub(crate) active: Active,
+    pub(crate) numbers: Arc<Numbers>,
+    pub(crate) spare: Option<Segment>,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) checkpointed: Instant,
+    pub(crate) disclosures: Disclosures,
+}
+
+/// Signs checkpoints of the records that are durable.
+pub(crate) struct Signer {
+    pub(crate) key: Key,
+    pub(crate) identity: Arc<Identity>,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    pub(crate) fn sign(&self, size: u64, root: Hash) -> String {
+        Checkpoint { origin: self.identity.origin.clone(), size, root }.sign(&self.key.signing)
+    }
+
+    /// The body of the record that hands the log over to another key, at the tip.
+    fn hand_over(&self, tip: &Tip, next: &VerifyingKey) -> Result<Vec<u8>, serde_json::Error> {
+        let (epoch, public) = (self.key.epoch.saturating_add(1), Hash::new(next.to_bytes()));
+        let message = KeyChange::message(&self.identity.log, tip.seq, &tip.chain, epoch, &public);
+        let signature = STANDARD.encode(self.key.signing.sign(&message).to_bytes());
+        let previous = Hash::new(self.key.public().to_bytes());
+        let change = KeyChange { epoch, public, previous, signature };
+        Record { time: Some(crate::entry::now_ms()), key: Some(change), ..Record::new(Kind::Key) }.body()
+    }
+}
+
+/// The lines of a group.
+struct Lines {
+    tip: Tip,
+    group: u64,
+    bytes: Vec<u8>,
+    /// Leaf, chain after it, and end of each line.
+    placed: Vec<(Hash, Hash, u64)>,
+}
+
+impl Lines {
+    fn add(&mut self, kind: Kind, body: &[u8], ends: &[u64]) {
+        let begin = self.bytes.len();
+        let length = write_line(&mut self.bytes, self.tip.seq, self.group, &self.tip.chain, body);
+        let line = self.bytes.get(begin..begin + length).unwrap_or_default();
+        let leaf = self.tip.advance(&Step { kind, group: self.group, ends }, line);
+        self.placed.push((leaf, self.tip.chain, self.bytes.len() as u64));
+    }
+}
+
+impl Log {
+    /// Writes one group and flushes it. On success all drafts are durable; on failure none of them is acknowledged.
+    pub(crate) fn commit(&mut self, drafts: &[Draft], demand: Demand) -> Result<Vec<Appended>, CommitError> {
+        let mut lines =
+            Lines { tip: self.tip.clone(), group: self.tip.seq, bytes: Vec::new(), placed: Vec::new() };
+        let fresh = self.fresh_segment(drafts, demand)?;
+        let is_due = demand == Demand::Checkpoint || self.checkpoint_is_due();
+        self.begin(&mut lines, fresh.is_some(), is_due).map_err(|error| write_failed(&error.into()))?;
+        let control = lines.placed.len();
+        for draft in drafts {
+            let body = match draft.next_key {
+                None => Ok(std::borrow::Cow::Borrowed(&draft.body)),
+                Some(next) => self.signer.hand_over(&lines.tip, &next).map(std::borrow::Cow::Owned),
+            };
+            let body = body.map_err(|error| write_failed(&error.into()))?;
+            lines.add(draft.kind, &body, &draft.ends);
+        }
+        if lines.placed.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Err(error) = self.write(&lines.bytes, fresh.as_ref()) {
+            self.failed(fresh, &error);
+            return Err(error);
+        }
+        Ok(self.publish(lines, fresh, control))
+    }
+
+    /// Whether the next segment should be made now, before it is needed.
+    pub(crate) const fn wants_spare(&self) -> bool {
+        match &self.active {
+            Active::Live(segment) => self.spare.is_none() && segment.offset > segment.capacity / 2,
+            Active::Dead { .. } => false,
+        }
+    }
+
+    pub(crate) fn checkpoint_is_due(&self) -> bool {
+        let uncovered = self.tip.seq.saturating_sub(self.tip.covered);
+        self.tip.seq > 0
+            && (uncovered >= CHECKPOINT_RECORDS
+                || uncovered > 1 && self.checkpointed.elapsed() >= self.checkpoint_every)
+    }
+
+    /// The record that the group begins with, if there must be one.
+    fn begin(&self, lines: &mut Lines, is_fresh: bool, is_due: bool) -> Result<(), serde_json::Error> {
+        let (segment, offset) = match &self.active {
+            Active::Live(segment) => (segment.number, segment.offset),
+            Active::Dead { segment, offset, .. } => (*segment, *offset),
+        };
+        // A log that has no record yet begins with its genesis and continues nothing.
+        let is_fresh = is_fresh && self.tip.seq > 0;
+        let continues = is_fresh.then_some(Continues { segment, offset, hash: self.tip.chain });
+        let record = match &self.active {
+            Active::Dead { recovery, .. } if is_fresh && self.tip.ending == Ending::Open => {
+                Record { recovered: Some(recovery.clone()), continues, ..Record::new(Kind::Recovered) }
+            }
+            _ if is_fresh || is_due && self.tip.ending != Ending::Sealed => self.checkpoint(continues),
+            _ => return Ok(()),
+        };
+        let time = (record.kind == Kind::Recovered).then(crate::entry::now_ms);
+        let record = Record { time, ..record };
+        lines.add(record.kind, &record.body()?, Step::of(&record).ends);
+        Ok(())
+    }
+
+    fn checkpoint(&self, continues: Option<Continues>) -> Record {
+        let tree = self.tip.tree.clone().unwrap_or_default();
+        Record {
+            continues,
+            open: Some(self.tip.open.iter().copied().collect()),
+            note: Some(self.signer.sign(tree.size(), tree.root())),
+            peaks: Some(tree.peaks().to_vec()),
+            ..Record::new(Kind::Checkpoint)
+        }
+    }
+
+    /// A new segment if the active one is dead or would have no room left for the results of all open intents.
+    fn fresh_segment(&mut self, drafts: &[Draft], demand: Demand) -> Result<Option<Segment>, CommitError> {
+        let is_result = |draft: &&Draft| draft.kind == Kind::Result;
+        let need: usize = drafts.iter().map(|draft| line_bound(draft.body.len()) + 1).sum();
+        let intents = drafts.iter().filter(|draft| draft.kind == Kind::Intent).count();
+        let open = (self.tip.open.len() + intents) as u64;
+        let held = open * self.limits.result_room + self.limits.control_room;
+        let room = match &self.active {
+            Active::Live(segment) => segment.room(),
+            Active::Dead { .. } => 0,
+        };
+        if need as u64 + held <= room {
+            return Ok(None);
+        }
+        let fresh = match self.spare.take() {
+            Some(spare) => Ok(spare),
+            None => Segment::create(&self.dir, self.numbers.next(), self.limits.segment_bytes),
+        };
+        match fresh {
+            Ok(segment) => Ok(Some(segment)),
+            // What was held for results and checkpoints is for them.
+            Err(_)
+                if demand != Demand::Probe
+                    && drafts.iter().all(|draft| is_result(&draft))
+                    && self.fits_in_held(need, room) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(CommitError::Room(Arc::new(error))),
+        }
+    }
+
+    const fn fits_in_held(&self, need: usize, room: u64) -> bool {
+        need as u64 + self.limits.control_room / 2 <= room
+    }
+
+    fn write(&self, bytes: &[u8], fresh: Option<&Segment>) -> Result<(), CommitError> {
+        let segment = match (fresh, &self.active) {
+            (Some(fresh), _) => fresh,
+            (None, Active::Live(segment)) => segment,
+            (None, Active::Dead { .. }) => {
+                return Err(write_failed(&io::Error::other("the segment is dead")));
+            }
+        };
+        segment.write(bytes).map_err(|error| write_failed(&error))?;
+        // Only now: whoever took charge before this flush reads what it wrote, whoever takes it after this check reads it too.
+        match self.dir.is_in_charge(&self.token) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CommitError::Fenced),
+            Err(error) => Err(write_failed(&error)),
+        }
+    }
+
+    fn failed(&mut self, fresh: Option<Segment>, error: &CommitError) {
+        match (fresh, &self.active) {
+            // Nothing in it is of the log yet; if it cannot be removed, no course leads to it.
+            (Some(fresh), _) => drop(std::fs::remove_file(self.dir.segment(fresh.number))),
+            (None, Active::Live(segment)) => {
+                let recovery = Recovery { cause: error.to_string(), ..Recovery::default() };
+                self.active = Active::Dead { segment: segment.number, offset: segment.offset, recovery };
+            }
+            (None, Active::Dead { .. }) => {}
+        }
+    }
+
+    fn publish(&mut self, lines: Lines, fresh: Option<Segment>, control: usize) -> Vec<Appended> {
+        if let Some(fresh) = fresh
+            && let Active::Live(old) = std::mem::replace(&mut self.active, Active::Live(fresh))
+        {
+            old.trim();
+        }
+        let mut begin = Position { segment: 0, offset: 0, seq: self.tip.seq, chain: self.tip.chain };
+        if let Active::Live(segment) = &mut self.active {
+            begin = Position { segment: segment.number, offset: segment.offset, ..begin };
+            segment.offset += lines.bytes.len() as u64;
+        }
+        if lines.tip.covered > self.tip.covered {
+            self.checkpointed = Instant::now();
+        }
+        self.tip = lines.tip;
+        let placed = lines.placed.into_iter().zip(begin.seq..).skip(control);
+        let appended = placed.map(|((leaf, chain, end), seq)| Appended {
+            seq,
+            leaf,
+            next: Position { seq: seq + 1, chain, offset: begin.offset + end, ..begin },
+        });
+        appended.collect()
+    }
+
+    /// Gives the room behind the records of a sealed log back.
+    pub(crate) fn trim(&self) {
+        if let (Active::Live(segment), Ending::Sealed) = (&self.active, self.tip.ending) {
+            segment.trim();
+        }
+    }
+
+    /// Behind the last durable record.
+    pub(crate) const fn position(&self) -> Position {
+        let (segment, offset) = match &self.active {
+            Active::Live(segment) => (segment.number, segment.offset),
+            Active::Dead { segment, offset, .. } => (*segment, *offset),
+        };
+        Position { segment, offset, seq: self.tip.seq, chain: self.tip.chain }
+    }
+
+    /// Writes the openings of a group that is durable. They are flushed when a checkpoint is, or now if one of them must be.
+    pub(crate) fn disclose(&mut self, drafts: &mut [Draft], appended: &[Appended]) -> io::Result<()> {
+        let mut text = Vec::new();
+        let (mut flush, mut segment) = (false, 0);
+        for (draft, at) in drafts.iter_mut().zip(appended) {
+            segment = at.next.segment;
+            flush |= draft.flush_openings == Openings::WithRecord && !draft.openings.is_empty();
+            for opening in &mut draft.openings {
+                opening.seq = at.seq;
+                serde_json::to_writer(&mut text, opening)?;
+                text.push(b'\n');
+            }
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.disclosures.write(&self.dir, segment, &text)?;
+        if flush { self.disclosures.flush() } else { Ok(()) }
+    }
+}
+
+fn write_failed(error: &io::Error) -> CommitError {
+    let same = error
+        .raw_os_error()
+        .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error);
+    CommitError::Write(Arc::new(same))
+}
+
+/// The file of openings that belongs to the active segment.
+#[derive(Debug, Default)]
+pub(crate) struct Disclosures {
+    file: Option<(u32, Arc<File>)>,
+    offset: u64,
+    is_dirty: bool,
+}
+
+impl Disclosures {
+    fn write(&mut self, dir: &Dir, segment: u32, text: &[u8]) -> io::Result<()> {
+        let file = match &self.file {
+            Some((number, file)) if *number == segment => Arc::clone(file),
+            _ => {
+                self.flush()?;
+                self.open(dir, segment)?
+            }
+        };
+        file.write_all_at(text, self.offset)?;
+        self.offset += text.len() as u64;
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    fn open(&mut self, dir: &Dir, segment: u32) -> io::Result<Arc<File>> {
+        let path = dir.disclosure(segment);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        self.offset = file.metadata()?.len();
+        if self.offset == 0 {
+            path.parent().map_or(Ok(()), crate::dir::sync_dir)?;
+        } else {
+            // A line that a crash cut off ends here; it opens nothing.
+            file.write_all_at(b"\n", self.offset)?;
+            self.offset += 1;
+        }
+        let file = Arc::new(file);
+        self.file = Some((segment, Arc::clone(&file)));
+        Ok(file)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(file) = self.take_dirty() {
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// The file, if something in it is not flushed; whoever takes it flushes it.
+    pub(crate) fn take_dirty(&mut self) -> Option<Arc<File>> {
+        let file = self.file.as_ref().filter(|_| self.is_dirty).map(|(_, file)| Arc::clone(file));
+        self.is_dirty = false;
+        file
+    }
+}

@@ -1,0 +1,75 @@
+//! CRC-32 (IEEE 802.3, reflected; zlib's `crc32`) of a line: it tells a torn or rotten line from a whole one.
+//!
+//! Not a defence: whoever edits a line can compute it anew. The chain and the signatures are the defence.
+
+/// Bytes taken in one step.
+const STEP: usize = 8;
+
+static TABLES: [[u32; 256]; STEP] = tables();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
+const fn tables() -> [[u32; 256]; STEP] {
+    let mut tables = [[0; 256]; STEP];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = crc >> 1 ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut table = 1;
+    while table < STEP {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[table - 1][byte];
+            tables[table][byte] = before >> 8 ^ tables[0][(before & 0xFF) as usize];
+            byte += 1;
+        }
+        table += 1;
+    }
+    tables
+}
+
+fn look_up(table: &[u32; 256], byte: u32) -> u32 {
+    table.get((byte & 0xFF) as usize).copied().unwrap_or_default()
+}
+
+/// The checksum of these bytes.
+#[must_use]
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = &TABLES;
+    let (steps, rest) = bytes.as_chunks::<STEP>();
+    let mut crc = u32::MAX;
+    for [a, b, c, d, e, f, g, h] in steps {
+        let low = crc ^ u32::from_le_bytes([*a, *b, *c, *d]);
+        crc = look_up(t7, low)
+            ^ look_up(t6, low >> 8)
+            ^ look_up(t5, low >> 16)
+            ^ look_up(t4, low >> 24)
+            ^ look_up(t3, u32::from(*e))
+            ^ look_up(t2, u32::from(*f))
+            ^ look_up(t1, u32::from(*g))
+            ^ look_up(t0, u32::from(*h));
+    }
+    for byte in rest {
+        crc = crc >> 8 ^ look_up(t0, crc ^ u32::from(*byte));
+    }
+    !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_checksum_of_zlib() {
+        // The check value of the catalogue of CRCs, and two of Python's zlib.crc32.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(b""), 0);
+        assert_eq!(crc32(b"The quick brown fox jumps over the lazy dog"), 0x414F_A339);
+    }
+}

@@ -1,0 +1,140 @@
+//! The folder of a log: names in it, the lock, the token that fences a second writer, and files that are written whole.
+//!
+//! ```text
+//! DIR/segments/00000001.jsonl   the log itself
+//!     disclosures/00000001.jsonl  openings of that segment's commitments
+//!     blobs/SHA256                plain values that are too large for a record
+//!     recovered/…                 bytes that were cut
+//!     keys/current, keys/next     private keys, mode 0600
+//!     writer                      token of the writer in charge
+//!     lock                        held by it
+//! ```
+//! Everything is written with `pwrite`, `fdatasync`, `fsync` and `rename`, so that a test can fail each of them.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Longest file that is read whole: tokens and keys are some hundred bytes.
+const MAX_SMALL_FILE_BYTES: u64 = 4 * 1024;
+
+/// Most segments that are looked at. At 64 KiB, the smallest, that is 64 GiB.
+const MAX_SEGMENTS: usize = 1_000_000;
+
+/// The folder of a log.
+#[derive(Clone, Debug)]
+pub(crate) struct Dir {
+    root: PathBuf,
+}
+
+impl Dir {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Makes the folder and those in it, readable by their owner alone.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true);
+        for name in ["segments", "disclosures", "blobs", "recovered", "keys"] {
+            builder.create(self.root.join(name))?;
+        }
+        sync_dir(&self.root)
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    pub(crate) fn segment(&self, number: u32) -> PathBuf {
+        self.segments().join(format!("{number:08}.jsonl"))
+    }
+
+    pub(crate) fn disclosure(&self, segment: u32) -> PathBuf {
+        self.root.join("disclosures").join(format!("{segment:08}.jsonl"))
+    }
+
+    pub(crate) fn blob(&self, name: &crate::Hash) -> PathBuf {
+        self.root.join("blobs").join(name.to_string())
+    }
+
+    pub(crate) fn recovered(&self, segment: u32, offset: u64) -> PathBuf {
+        self.root.join("recovered").join(format!("{segment:08}-{offset}"))
+    }
+
+    pub(crate) fn key(&self, name: &str) -> PathBuf {
+        self.root.join("keys").join(name)
+    }
+
+    fn token(&self) -> PathBuf {
+        self.root.join("writer")
+    }
+
+    /// Numbers of the segments, in order. Files of other names are not the log's.
+    pub(crate) fn list(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(self.segments())?.take(MAX_SEGMENTS) {
+            let name = entry?.file_name();
+            let digits = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
+            let digits =
+                digits.filter(|digits| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()));
+            numbers.extend(digits.and_then(|digits| digits.parse::<u32>().ok()).filter(|number| *number > 0));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Takes the lock; `None` if another process holds it. It goes with the file's descriptor.
+    pub(crate) fn lock(&self) -> io::Result<Option<File>> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(self.root.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Puts this writer in charge. From then on an older one that a lock did not stop (it is on another machine) acknowledges nothing.
+    pub(crate) fn take_charge(&self, token: &str) -> io::Result<()> {
+        write_whole(&self.token(), token.as_bytes())
+    }
+
+    /// Whether the writer with this token is in charge.
+    pub(crate) fn is_in_charge(&self, token: &str) -> io::Result<bool> {
+        Ok(read_small(&self.token())? == token.as_bytes())
+    }
+}
+
+/// Reads a small file whole.
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_SMALL_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a file whole or not at all, and durably; readable by its owner alone.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    rename(&new, path)
+}
+
+/// Renames within a folder, durably.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    to.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

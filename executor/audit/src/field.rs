@@ -1,0 +1,151 @@
+//! Values of a record that may be secret: kept as a salted commitment, in the plain, or not at all.
+//!
+//! A commitment is `SHA-256("bailiwick/field/v1\n" ‖ salt ‖ length ‖ text)` with a salt of 32 random bytes, because the hash of a short
+//! argument alone can be guessed. Its opening (salt and text) lies in another file, which may be deleted: the log still
+//! verifies, and what was committed to can no longer be shown.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::hash::Hash;
+
+/// Domain of a commitment.
+const FIELD_DOMAIN: &[u8] = b"bailiwick/field/v1\n";
+
+/// A plain value whose text is longer than this stands in a file of its own, named by its hash, so that a record stays small.
+pub const MAX_INLINE_BYTES: usize = 4 * 1024;
+
+/// Longest value that is kept in any form: twice the largest arguments that the executor takes.
+pub const MAX_VALUE_BYTES: usize = 20 * 1024 * 1024;
+
+/// How a value is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// As a salted commitment, with its opening beside the log.
+    #[default]
+    Commit,
+    /// As it is.
+    Plain,
+    /// Not at all; only that there was one.
+    Drop,
+}
+
+/// A value as it stands in a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Held {
+    /// The commitment to its canonical text.
+    Commitment(Hash),
+    /// The value itself.
+    Plain(Value),
+    /// The SHA-256 of its canonical text, which is a file of this name in `blobs/`.
+    Blob(Hash),
+    /// There was a value, and it was not kept.
+    Dropped,
+}
+
+/// What opens a commitment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// Number of the record.
+    pub seq: u64,
+    /// Name of the field, as in the record.
+    pub field: String,
+    /// 64 hexadecimal digits.
+    pub salt: Hash,
+    /// The text that is committed to: the value's canonical JSON.
+    pub text: String,
+}
+
+impl Opening {
+    /// The commitment that this opens.
+    #[must_use]
+    pub fn commitment(&self) -> Hash {
+        commitment(&self.salt, &self.text)
+    }
+
+    /// The value that was committed to.
+    ///
+    /// # Errors
+    /// The text is not JSON, so this log's writer did not write it.
+    pub fn value(&self) -> Result<Value, serde_json::Error> {
+        serde_json::from_str(&self.text)
+    }
+}
+
+fn commitment(salt: &Hash, text: &str) -> Hash {
+    let length = (text.len() as u64).to_be_bytes();
+    Hash::of(&[FIELD_DOMAIN, salt.as_bytes(), &length, text.as_bytes()])
+}
+
+/// A value could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum FieldError {
+    /// It is longer than [`MAX_VALUE_BYTES`].
+    #[error("`{field}` is {bytes} bytes long, more than {MAX_VALUE_BYTES}")]
+    TooLong {
+        /// Name of the field.
+        field: &'static str,
+        /// Length of its text.
+        bytes: usize,
+    },
+    /// It has no JSON text.
+    #[error("`{field}` has no JSON text: {error}")]
+    Text {
+        /// Name of the field.
+        field: &'static str,
+        /// Why.
+        error: serde_json::Error,
+    },
+    /// The kernel gives no random bytes.
+    #[error("no random bytes for a salt: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What the values of one record leave beside it.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Openings; their record's number is set when it is known.
+    pub(crate) openings: Vec<Opening>,
+    /// Texts that become files, by their hash.
+    pub(crate) blobs: BTreeMap<Hash, Vec<u8>>,
+}
+
+impl Aside {
+    /// The form in which the value stands in the record; what must stand beside it is added here.
+    pub(crate) fn hold(&mut self, field: &'static str, value: Value, mode: Mode) -> Result<Held, FieldError> {
+        if mode == Mode::Drop {
+            return Ok(Held::Dropped);
+        }
+        let text =
+            bailiwick_policy::canonical::to_vec(&value).map_err(|error| FieldError::Text { field, error })?;
+        if text.len() > MAX_VALUE_BYTES {
+            return Err(FieldError::TooLong { field, bytes: text.len() });
+        }
+        match mode {
+            Mode::Plain if text.len() <= MAX_INLINE_BYTES => Ok(Held::Plain(value)),
+            Mode::Plain => {
+                let name = Hash::of(&[&text]);
+                self.blobs.insert(name, text);
+                Ok(Held::Blob(name))
+            }
+            Mode::Commit | Mode::Drop => {
+                let salt = Hash::new(random()?);
+                let text = String::from_utf8_lossy(&text).into_owned();
+                let held = Held::Commitment(commitment(&salt, &text));
+                self.openings.push(Opening { seq: 0, field: field.to_owned(), salt, text });
+                Ok(held)
+            }
+        }
+    }
+}
+
+/// 32 bytes from the kernel.
+pub(crate) fn random() -> Result<[u8; 32], FieldError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(FieldError::Random)?;
+    Ok(bytes)
+}

@@ -1,0 +1,160 @@
+//! Checkpoints as C2SP signed notes: the text that states a tree's size and root, and Ed25519 signatures over it.
+//!
+//! Formats: <https://c2sp.org/signed-note> and <https://c2sp.org/tlog-checkpoint>. Other signatures than the log's own (a
+//! witness's, one of another algorithm) may stand below the text; they are kept out of the log and ignored here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+
+use crate::hash::Hash;
+
+/// Algorithm byte of an Ed25519 key in a note's key id and in a verifier key.
+const ED25519: u8 = 1;
+
+/// Longest note that is read, in bytes; a checkpoint with a few cosignatures of the largest kind fits.
+const MAX_NOTE_BYTES: usize = 32 * 1024;
+
+/// What a checkpoint states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which log.
+    pub origin: String,
+    /// How many records.
+    pub size: u64,
+    /// Root of the tree of their leaves.
+    pub root: Hash,
+}
+
+/// Why a text is no note, or not the one expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// The text does not have the form of a signed checkpoint.
+    #[error("not a signed checkpoint: {0}")]
+    Form(&'static str),
+    /// No signature of this key stands below the text.
+    #[error("no signature by the key `{0}`")]
+    Unsigned(String),
+    /// The signature by this key is wrong.
+    #[error("the signature by the key `{0}` is wrong")]
+    Signature(String),
+    /// The text is no verifier key.
+    #[error("not a verifier key `NAME+HASH+BASE64` or 64 hexadecimal digits")]
+    Key,
+}
+
+impl Checkpoint {
+    /// The signed text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.as_bytes()))
+    }
+
+    /// The note with one signature, by a key named as the origin.
+    #[must_use]
+    pub fn sign(&self, key: &SigningKey) -> String {
+        let text = self.text();
+        let signature = key.sign(text.as_bytes());
+        let id = key_id(&self.origin, &key.verifying_key());
+        let signed = STANDARD.encode([&id[..], &signature.to_bytes()].concat());
+        format!("{text}\n\u{2014} {} {signed}\n", self.origin)
+    }
+
+    /// Reads a note without judging its signatures: what it states.
+    ///
+    /// # Errors
+    /// [`NoteError::Form`].
+    pub fn parse(note: &str) -> Result<Self, NoteError> {
+        let (text, _) = split(note)?;
+        let mut lines = text.lines();
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+            return Err(NoteError::Form("it needs an origin, a size and a root"));
+        };
+        let digits = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
+        if origin.is_empty() || !digits || size.len() > 1 && size.starts_with('0') {
+            return Err(NoteError::Form("the origin is empty or the size is no decimal number"));
+        }
+        let size = size.parse().map_err(|_| NoteError::Form("the size is too large"))?;
+        let root = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok());
+        let root = Hash::new(root.ok_or(NoteError::Form("the root is not the Base64 of 32 bytes"))?);
+        Ok(Self { origin: origin.to_owned(), size, root })
+    }
+}
+
+/// Checks that a note is signed by this key, whose name is the origin.
+///
+/// # Errors
+/// See [`NoteError`].
+pub fn verify(note: &str, origin: &str, key: &VerifyingKey) -> Result<(), NoteError> {
+    let (text, signatures) = split(note)?;
+    let id = key_id(origin, key);
+    for line in signatures.lines() {
+        let Some((name, signed)) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '))
+        else {
+            return Err(NoteError::Form("a signature line is not `— NAME BASE64`"));
+        };
+        let Ok(bytes) = STANDARD.decode(signed) else {
+            return Err(NoteError::Form("a signature is not Base64"));
+        };
+        let Some((found, signature)) = bytes.split_first_chunk::<4>() else {
+            return Err(NoteError::Form("a signature is too short"));
+        };
+        if name != origin || *found != id {
+            continue;
+        }
+        let wrong = || NoteError::Signature(origin.to_owned());
+        let signature = Signature::from_slice(signature).map_err(|_| wrong())?;
+        return key.verify_strict(text.as_bytes(), &signature).map_err(|_| wrong());
+    }
+    Err(NoteError::Unsigned(origin.to_owned()))
+}
+
+/// The text, with its last line feed, and the signature lines.
+fn split(note: &str) -> Result<(&str, &str), NoteError> {
+    if note.len() > MAX_NOTE_BYTES {
+        return Err(NoteError::Form("it is longer than 32 KiB"));
+    }
+    let blank = note.rfind("\n\n").ok_or(NoteError::Form("no blank line stands before the signatures"))?;
+    let text = note.get(..=blank).unwrap_or_default();
+    let signatures = note.get(blank + 2..).unwrap_or_default();
+    if signatures.is_empty() || !signatures.ends_with('\n') {
+        return Err(NoteError::Form("it does not end in a signature line"));
+    }
+    Ok((text, signatures))
+}
+
+/// The key id of a signed note: the first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ key).
+fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
+    let hash = Hash::of(&[name.as_bytes(), b"\n", &[ED25519], key.as_bytes()]);
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    [a, b, c, d]
+}
+
+/// A key as C2SP verifier key: `NAME+HASH+BASE64`.
+#[must_use]
+pub fn verifier_key(name: &str, key: &VerifyingKey) -> String {
+    let id = crate::hash::hex(&key_id(name, key));
+    format!("{name}+{id}+{}", STANDARD.encode([&[ED25519], &key.as_bytes()[..]].concat()))
+}
+
+/// Reads a verifier key, or the 64 hexadecimal digits of a public key.
+///
+/// # Errors
+/// [`NoteError::Key`].
+pub fn parse_verifier_key(text: &str) -> Result<VerifyingKey, NoteError> {
+    let text = text.trim();
+    let from = |bytes: &[u8; 32]| VerifyingKey::from_bytes(bytes).map_err(|_| NoteError::Key);
+    if let Some(bytes) = crate::hash::unhex::<32>(text) {
+        return from(&bytes);
+    }
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(NoteError::Key);
+    };
+    let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Key)?;
+    let Some((ED25519, bytes)) = bytes.split_first().map(|(first, rest)| (*first, rest)) else {
+        return Err(NoteError::Key);
+    };
+    let key = from(bytes.try_into().map_err(|_| NoteError::Key)?)?;
+    if crate::hash::hex(&key_id(name, &key)) == id { Ok(key) } else { Err(NoteError::Key) }
+}

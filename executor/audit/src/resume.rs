@@ -1,0 +1,129 @@
+//! Finding the last checkpoint of a log without reading all of it.
+//!
+//! What a checkpoint says of itself is enough to read on from it: its peaks must lead to the root that it is signed for,
+//! and the signature must be by a key on disk or by the key that handed over to one.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use ed25519_dalek::VerifyingKey;
+
+use crate::course::{Course, ReadError, Span};
+use crate::damage::Position;
+use crate::dir::Dir;
+use crate::keys::{CURRENT, Key, NEXT};
+use crate::merkle::Tree;
+use crate::note;
+use crate::record::{Kind, MAX_LINE_BYTES, Record, sum_holds};
+use crate::tip::{Identity, Tip};
+
+/// How much is looked through at a time, from the end.
+const WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// How far into a line its kind stands at the latest.
+const KIND_WITHIN: usize = 170;
+
+const MARK: &[u8] = b"\"kind\":\"checkpoint\"";
+
+/// The last checkpoint that a key on disk vouches for, and the log before it.
+pub(crate) fn last_checkpoint(dir: &Dir, course: &Course) -> Result<Option<(Position, Tip)>, ReadError> {
+    let (Some(identity), keys) = (identity(dir, course)?, known_keys(dir)) else { return Ok(None) };
+    let identity = Arc::new(identity);
+    for span in course.spans.iter().rev() {
+        let failed = |error| ReadError::Io { path: dir.segment(span.segment), error };
+        let found = last_in(dir, span).map_err(failed)?;
+        if let Some((offset, record)) = found {
+            return Ok(tip_at(&record, &identity, &keys).map(|tip| {
+                let at = Position { segment: span.segment, offset, seq: record.seq, chain: record.prev };
+                (at, tip)
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Which log it is, from its first line.
+fn identity(dir: &Dir, course: &Course) -> Result<Option<Identity>, ReadError> {
+    let Some(first) = course.spans.first() else { return Ok(None) };
+    let read = || -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let file = BufReader::new(File::open(dir.segment(first.segment))?);
+        file.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)?;
+        Ok(line)
+    };
+    let line = read().map_err(|error| ReadError::Io { path: dir.segment(first.segment), error })?;
+    let Some(line) = line.strip_suffix(b"\n").filter(|line| sum_holds(line)) else { return Ok(None) };
+    let genesis = Record::parse(line).ok().and_then(|record| record.genesis);
+    Ok(genesis.and_then(|genesis| Identity::of(&genesis, line).ok()))
+}
+
+/// Public keys that a private key on disk vouches for, with their epochs.
+fn known_keys(dir: &Dir) -> Vec<(u64, VerifyingKey)> {
+    let mut keys = Vec::new();
+    for name in [CURRENT, NEXT] {
+        if let Ok(Some(key)) = Key::read(dir, name) {
+            keys.push((key.epoch, key.public()));
+            keys.extend(key.previous.map(|previous| (key.epoch.saturating_sub(1), previous)));
+        }
+    }
+    keys
+}
+
+/// The log before a checkpoint, if the checkpoint holds.
+fn tip_at(record: &Record, identity: &Arc<Identity>, keys: &[(u64, VerifyingKey)]) -> Option<Tip> {
+    let note = record.note.as_ref()?;
+    let tree = Tree::from_parts(record.seq, record.peaks.clone()?)?;
+    let said = note::Checkpoint::parse(note).ok()?;
+    let (epoch, key) = keys.iter().find(|(_, key)| note::verify(note, &identity.origin, key).is_ok())?;
+    if said.size != record.seq || said.root != tree.root() || said.origin != identity.origin {
+        return None;
+    }
+    Some(Tip {
+        tree: Some(tree),
+        open: record.open.iter().flatten().copied().collect(),
+        identity: Some(Arc::clone(identity)),
+        key: Some(*key),
+        epoch: *epoch,
+        ..Tip::middle(record.seq, record.prev)
+    })
+}
+
+/// The last checkpoint record within a span, and its offset.
+fn last_in(dir: &Dir, span: &Span) -> io::Result<Option<(u64, Record)>> {
+    let file = File::open(dir.segment(span.segment))?;
+    let mut end = match span.end {
+        Some(end) => end.min(file.metadata()?.len()),
+        None => file.metadata()?.len(),
+    };
+    while end > 0 {
+        let begin = end.saturating_sub(WINDOW_BYTES);
+        let mut window = vec![0; usize::try_from(end - begin).unwrap_or_default()];
+        file.read_exact_at(&mut window, begin)?;
+        if let Some(found) = last_in_window(&window, begin) {
+            return Ok(Some(found));
+        }
+        // The next window overlaps, so that it holds whole what this one cut; zeros need no overlap.
+        let is_used = window.iter().any(|byte| *byte != 0);
+        end = if begin > 0 && is_used { begin + MAX_LINE_BYTES as u64 + 1 } else { begin };
+    }
+    Ok(None)
+}
+
+fn last_in_window(window: &[u8], begin: u64) -> Option<(u64, Record)> {
+    let mut found = None;
+    let mut offset = 0;
+    for line in window.split_inclusive(|byte| *byte == b'\n') {
+        let head = line.get(..line.len().min(KIND_WITHIN)).unwrap_or_default();
+        if head.windows(MARK.len()).any(|bytes| bytes == MARK)
+            && let Some(whole) = line.strip_suffix(b"\n").filter(|line| sum_holds(line))
+            && let Ok(record) = Record::parse(whole)
+            && record.kind == Kind::Checkpoint
+        {
+            found = Some((begin + offset, record));
+        }
+        offset += line.len() as u64;
+    }
+    found
+}

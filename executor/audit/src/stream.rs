@@ -1,0 +1,254 @@
+//! Reading a log record by record along its course, each judged against the tip, in memory that does not grow with the log.
+//!
+//! What a crash can leave is told from damage here. A *tail* is the bytes behind the last good record of a segment. A crash
+//! leaves at most one group there, which nobody was told is durable; whatever says otherwise is damage:
+//!
+//! | behind the last good record | means |
+//! | --- | --- |
+//! | zeros only | nothing: room made ahead |
+//! | at most one group, and no whole record whose group is beyond the first lost one | a tail; may be cut |
+//! | a whole record whose group is beyond the first lost one | damage: its writer knew the lost ones to be durable |
+//! | more than one group | damage |
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use crate::course::{Course, ReadError};
+use crate::damage::{Damage, DamageKind, Position};
+use crate::dir::Dir;
+use crate::hash::Hash;
+use crate::record::{Cut, MAX_LINE_BYTES, Record, sum_holds};
+use crate::tip::{MAX_GROUP_RECORDS, Tip};
+
+/// Most bytes of one group, and so of a tail.
+pub(crate) const MAX_GROUP_BYTES: u64 = 1024 * 1024;
+
+/// Why no line stands where a segment's room begins.
+const ZEROS: &str = "nothing was written here";
+
+/// How much is read at a time.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Where reading ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Finish {
+    /// Behind the last good record.
+    pub(crate) position: Position,
+    /// Bytes behind it, in the last segment of the course or in segments beyond.
+    pub(crate) tails: Vec<Cut>,
+}
+
+/// A good record, where it stands, and its line.
+pub(crate) struct Good<'r> {
+    pub(crate) record: &'r Record,
+    pub(crate) line: &'r [u8],
+    pub(crate) at: Position,
+}
+
+/// One segment being read.
+struct Segment {
+    number: u32,
+    path: PathBuf,
+    reader: BufReader<File>,
+    offset: u64,
+    end: Option<u64>,
+}
+
+/// What stands next in a segment.
+enum Next {
+    Line,
+    /// The span ends here.
+    End,
+    /// Bytes that are no whole line; zeros too.
+    NoLine(&'static str),
+}
+
+impl Segment {
+    fn open(dir: &Dir, number: u32, offset: u64, end: Option<u64>) -> Result<Self, ReadError> {
+        let path = dir.segment(number);
+        let open = || -> io::Result<File> {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            Ok(file)
+        };
+        let file = open().map_err(|error| ReadError::Io { path: path.clone(), error })?;
+        Ok(Self { number, path, reader: BufReader::with_capacity(BUFFER_BYTES, file), offset, end })
+    }
+
+    fn failed(&self, error: io::Error) -> ReadError {
+        ReadError::Io { path: self.path.clone(), error }
+    }
+
+    fn damage(&self, kind: DamageKind, seq: u64) -> ReadError {
+        Damage { kind, seq, segment: self.number, offset: self.offset }.into()
+    }
+
+    /// Reads the next line into `line`, without its line feed.
+    fn next(&mut self, line: &mut Vec<u8>) -> Result<Next, ReadError> {
+        line.clear();
+        let left = self.end.map_or(u64::MAX, |end| end.saturating_sub(self.offset));
+        if left == 0 {
+            return Ok(Next::End);
+        }
+        let limit = left.min(MAX_LINE_BYTES as u64 + 1);
+        let read = self.reader.by_ref().take(limit).read_until(b'\n', line);
+        read.map_err(|error| self.failed(error))?;
+        match line.pop_if(|last| *last == b'\n') {
+            Some(_) => Ok(Next::Line),
+            None if line.is_empty() && self.end.is_none() => Ok(Next::End),
+            None if line.first() == Some(&0) => Ok(Next::NoLine(ZEROS)),
+            None => Ok(Next::NoLine("no line feed ends it")),
+        }
+    }
+}
+
+/// Reads on from a position, gives each good record to `each` until it breaks, and moves the tip along.
+pub(crate) fn stream(
+    dir: &Dir,
+    course: &Course,
+    from: Option<Position>,
+    tip: &mut Tip,
+    each: &mut dyn FnMut(&Good<'_>, &Tip) -> ControlFlow<()>,
+) -> Result<Finish, ReadError> {
+    let mut finish = Finish {
+        position: from.unwrap_or(Position { segment: 0, offset: 0, seq: tip.seq, chain: tip.chain }),
+        tails: Vec::new(),
+    };
+    let begin = match from {
+        None => 0,
+        Some(from) => {
+            let found = course.spans.iter().position(|span| span.segment == from.segment);
+            found.ok_or(ReadError::NoSuchPosition)?
+        }
+    };
+    let mut line = Vec::new();
+    for (nth, span) in course.spans.iter().enumerate().skip(begin) {
+        let offset = from.filter(|_| nth == begin).map_or(0, |from| from.offset);
+        if span.end.is_some_and(|end| offset > end) {
+            return Err(ReadError::NoSuchPosition);
+        }
+        let mut segment = Segment::open(dir, span.segment, offset, span.end)?;
+        let mut stopped = false;
+        let mut failed = None;
+        loop {
+            finish.position =
+                Position { segment: span.segment, offset: segment.offset, seq: tip.seq, chain: tip.chain };
+            match segment.next(&mut line)? {
+                Next::End => break,
+                Next::NoLine(why) => failed = Some(DamageKind::Line(why)),
+                Next::Line => match accept(tip, &line, &segment) {
+                    Ok(record) => {
+                        let good = Good { record: &record, line: &line, at: finish.position };
+                        stopped = each(&good, tip).is_break();
+                        segment.offset += line.len() as u64 + 1;
+                    }
+                    Err(kind) => failed = Some(kind),
+                },
+            }
+            if stopped {
+                return Ok(finish);
+            }
+            if failed.is_some() {
+                break;
+            }
+        }
+        finish.tails.extend(leave(dir, &segment, tip, failed)?);
+    }
+    for number in course.aside.iter().chain(&course.beyond) {
+        // What stands aside died when the log was shorter: its own first group is the one that was lost.
+        let lost = course.beyond.contains(number).then_some(tip.seq);
+        let segment = Segment::open(dir, *number, 0, None)?;
+        let tail = tail(dir, *number, 0, lost).map_err(|error| segment.failed(error))?;
+        let tail = tail.map_err(|kind| segment.damage(kind, tip.seq))?;
+        finish.tails.extend(tail.filter(|_| course.beyond.contains(number)));
+    }
+    Ok(finish)
+}
+
+fn accept(tip: &mut Tip, line: &[u8], segment: &Segment) -> Result<Record, DamageKind> {
+    let (chain, is_first) = (tip.chain, segment.offset == 0 && tip.seq > 0);
+    let record = tip.accept(line)?;
+    match &record.continues {
+        Some(continues) if is_first && continues.hash == chain => Ok(record),
+        None if !is_first => Ok(record),
+        Some(_) if is_first => Err(DamageKind::Continues("its hash is not that of the chain there")),
+        _ => Err(DamageKind::Continues("only the first record of a segment continues another")),
+    }
+}
+
+/// Judges what stands behind the place where the log leaves a segment.
+fn leave(
+    dir: &Dir,
+    segment: &Segment,
+    tip: &Tip,
+    failed: Option<DamageKind>,
+) -> Result<Option<Cut>, ReadError> {
+    match &failed {
+        // A line that no crash makes: its sum holds.
+        Some(kind) if !matches!(kind, DamageKind::Line(_)) => {
+            return Err(segment.damage(kind.clone(), tip.seq));
+        }
+        Some(kind) if segment.end.is_some() => return Err(segment.damage(kind.clone(), tip.seq)),
+        _ => {}
+    }
+    let found = tail(dir, segment.number, segment.offset, Some(tip.seq));
+    let found = found.map_err(|error| segment.failed(error))?.map_err(|behind| match &failed {
+        // The line that was changed says more than what stands behind it.
+        Some(kind @ DamageKind::Line(why)) if *why != ZEROS => segment.damage(kind.clone(), tip.seq),
+        _ => segment.damage(behind, tip.seq),
+    })?;
+    Ok(found.filter(|_| segment.end.is_none()))
+}
+
+/// Looks at all bytes of a segment from an offset on; `None` if they are zeros. `lost` is the first record that is missing; if it
+/// is not known, it is the first of the first group that stands here.
+pub(crate) fn tail(
+    dir: &Dir,
+    segment: u32,
+    offset: u64,
+    mut lost: Option<u64>,
+) -> io::Result<Result<Option<Cut>, DamageKind>> {
+    let mut file = File::open(dir.segment(segment))?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut kept = Vec::new();
+    let mut chunk = vec![0; BUFFER_BYTES];
+    let zeros = vec![0; BUFFER_BYTES];
+    let (mut read, mut used) = (0_u64, 0_u64);
+    loop {
+        let count = file.read(&mut chunk)?;
+        if count == 0 {
+            break;
+        }
+        let bytes = chunk.get(..count).unwrap_or_default();
+        if Some(bytes) != zeros.get(..count) {
+            let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default();
+            used = read + last as u64 + 1;
+        }
+        read += count as u64;
+        if read <= 2 * MAX_GROUP_BYTES {
+            kept.extend_from_slice(bytes);
+        }
+    }
+    if used == 0 {
+        return Ok(Ok(None));
+    }
+    if used > MAX_GROUP_BYTES {
+        return Ok(Err(DamageKind::TailTooLong(used)));
+    }
+    kept.truncate(usize::try_from(used).unwrap_or(usize::MAX));
+    let lines = kept.split(|byte| *byte == b'\n');
+    let mut count = 0;
+    for line in lines.filter(|line| sum_holds(line)) {
+        count += 1;
+        let Ok(record) = Record::parse(line) else { continue };
+        if record.group > *lost.get_or_insert(record.group) {
+            return Ok(Err(DamageKind::Acknowledged));
+        }
+    }
+    if count > MAX_GROUP_RECORDS {
+        return Ok(Err(DamageKind::TailTooLong(used)));
+    }
+    Ok(Ok(Some(Cut { segment, offset, bytes: used, sha256: Hash::of(&[&kept]) })))
+}

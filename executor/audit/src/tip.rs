@@ -1,0 +1,306 @@
+//! What a log is after some record: the state that one more line is judged against. Verifier and recovery share it; the
+//! writer moves it along with each line that it writes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use crate::damage::DamageKind;
+use crate::hash::Hash;
+use crate::merkle::Tree;
+use crate::note;
+use crate::record::{FORMAT, Genesis, KeyChange, Kind, Record, sum_holds, write_line};
+
+/// Most intents without a result at one time. Each holds room in the segment for its result, and a checkpoint lists them all.
+pub const MAX_OPEN: usize = 512;
+
+/// Most records in one group, so that what a crash can cut is bounded.
+pub const MAX_GROUP_RECORDS: u64 = 256;
+
+/// Which log it is, as its genesis says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Leaf of the genesis.
+    pub(crate) log: Hash,
+    /// Origin of its checkpoints, and name of its keys.
+    pub(crate) origin: String,
+    /// The first key.
+    pub(crate) first: VerifyingKey,
+}
+
+/// Whether more may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Anything may follow.
+    Open,
+    /// The seal stands; only the checkpoint that covers it may follow.
+    Sealing,
+    /// Nothing may follow.
+    Sealed,
+}
+
+/// A log after some record.
+#[derive(Clone, Debug)]
+pub(crate) struct Tip {
+    /// Number of the next record.
+    pub(crate) seq: u64,
+    /// First record of the last record's group.
+    pub(crate) group: u64,
+    /// The chain.
+    pub(crate) chain: Hash,
+    /// The tree; `None` when reading began in the middle, so that checkpoints cannot be judged.
+    pub(crate) tree: Option<Tree>,
+    /// Intents without a result.
+    pub(crate) open: BTreeSet<u64>,
+    /// `None` before the genesis, and when reading began in the middle.
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// The key in force.
+    pub(crate) key: Option<VerifyingKey>,
+    /// Number of the writer.
+    pub(crate) epoch: u64,
+    /// How many records the last checkpoint covers.
+    pub(crate) covered: u64,
+    /// Whether more may follow.
+    pub(crate) ending: Ending,
+}
+
+impl Tip {
+    /// Before the genesis.
+    pub(crate) fn start() -> Self {
+        Self {
+            seq: 0,
+            group: 0,
+            chain: Hash::ZERO,
+            tree: Some(Tree::default()),
+            open: BTreeSet::new(),
+            identity: None,
+            key: None,
+            epoch: 0,
+            covered: 0,
+            ending: Ending::Open,
+        }
+    }
+
+    /// In the middle: only numbers and chain can be judged from here on.
+    pub(crate) fn middle(seq: u64, chain: Hash) -> Self {
+        Self { seq, group: seq, chain, tree: None, ..Self::start() }
+    }
+
+    /// Judges the next line (without its line feed) and moves behind it.
+    pub(crate) fn accept(&mut self, line: &[u8]) -> Result<Record, DamageKind> {
+        if !sum_holds(line) {
+            return Err(DamageKind::Line("its sum does not hold"));
+        }
+        let record = Record::parse(line).map_err(|error| DamageKind::Record(error.to_string()))?;
+        if record.seq != self.seq {
+            return Err(DamageKind::Sequence { found: record.seq });
+        }
+        if record.prev != self.chain {
+            return Err(DamageKind::Chain);
+        }
+        let begins = record.group == record.seq;
+        if !begins && (record.group != self.group || record.seq - record.group >= MAX_GROUP_RECORDS) {
+            return Err(DamageKind::Group { found: record.group });
+        }
+        match (self.ending, record.kind) {
+            (Ending::Open, _) | (Ending::Sealing, Kind::Checkpoint) => {}
+            _ => return Err(DamageKind::AfterSeal),
+        }
+        self.judge(&record, line)?;
+        self.advance(&Step::of(&record), line);
+        Ok(record)
+    }
+
+    /// What its kind asks of a record.
+    fn judge(&mut self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
+        if (record.kind == Kind::Genesis) != (record.seq == 0) {
+            return Err(DamageKind::Genesis("a log has one genesis, and it is the record 0"));
+        }
+        let own = |kinds: &[Kind], is_there: bool| is_there == kinds.contains(&record.kind);
+        let fits = own(&[Kind::Genesis], record.genesis.is_some())
+            && own(&[Kind::Key], record.key.is_some())
+            && own(&[Kind::Recovered], record.recovered.is_some())
+            && own(&[Kind::Checkpoint], record.note.is_some())
+            && own(&[Kind::Checkpoint], record.open.is_some())
+            && own(&[Kind::Checkpoint], record.peaks.is_some())
+            && own(&[Kind::Seal], record.seal.is_some())
+            && own(&[Kind::Result], record.intent.is_some());
+        if !fits {
+            return Err(DamageKind::Record(
+                "it lacks a field of its kind or has one of another kind".to_owned(),
+            ));
+        }
+        match record.kind {
+            Kind::Genesis => self.judge_genesis(record, line),
+            Kind::Checkpoint => self.judge_checkpoint(record, line),
+            Kind::Key => self.judge_key(record),
+            Kind::Intent if self.open.len() >= MAX_OPEN => Err(DamageKind::TooManyOpen(MAX_OPEN)),
+            Kind::Result => self.judge_closed(record.intent.iter()),
+            Kind::Recovered => self.judge_closed(record.recovered.iter().flat_map(|found| &found.lost)),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_genesis(&mut self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
+        let Some(genesis) = &record.genesis else { return Ok(()) };
+        let identity = Identity::of(genesis, line)?;
+        self.key = Some(identity.first);
+        self.identity = Some(Arc::new(identity));
+        self.epoch = 1;
+        Ok(())
+    }
+
+    /// A checkpoint's line has no freedom: given the records before it and the signature, there is one text.
+    fn judge_checkpoint(&self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
+        if record.group != record.seq {
+            return Err(DamageKind::Checkpoint("it does not begin its group"));
+        }
+        let (Some(tree), Some(identity), Some(key)) = (&self.tree, &self.identity, &self.key) else {
+            return Ok(());
+        };
+        let Some(said) = &record.note else { return Ok(()) };
+        let checkpoint =
+            note::Checkpoint { origin: identity.origin.clone(), size: self.seq, root: tree.root() };
+        match note::Checkpoint::parse(said) {
+            Ok(said) if said == checkpoint => {}
+            Ok(_) => return Err(DamageKind::Checkpoint("origin, size or root")),
+            Err(_) => return Err(DamageKind::Checkpoint("it holds no note")),
+        }
+        let only = Record {
+            open: Some(self.open.iter().copied().collect()),
+            peaks: Some(tree.peaks().to_vec()),
+            note: record.note.clone(),
+            continues: record.continues.clone(),
+            ..Record::new(Kind::Checkpoint)
+        };
+        let body = only.body().map_err(|error| DamageKind::Record(error.to_string()))?;
+        let mut expected = Vec::with_capacity(line.len() + 1);
+        write_line(&mut expected, record.seq, record.group, &record.prev, &body);
+        expected.pop();
+        if expected != line || said.lines().count() != 5 {
+            return Err(DamageKind::Checkpoint("its open intents, its peaks or its form"));
+        }
+        note::verify(said, &identity.origin, key).map_err(|_| DamageKind::Signature)
+    }
+
+    fn judge_key(&mut self, record: &Record) -> Result<(), DamageKind> {
+        let Some(change) = &record.key else { return Ok(()) };
+        let next =
+            VerifyingKey::from_bytes(change.public.as_bytes()).map_err(|_| DamageKind::Key("no key"))?;
+        if let (Some(identity), Some(key)) = (&self.identity, &self.key) {
+            if change.epoch != self.epoch.saturating_add(1) {
+                return Err(DamageKind::Key("the epoch is not the next one"));
+            }
+            if change.previous.as_bytes() != key.as_bytes() {
+                return Err(DamageKind::Key("another key was in force"));
+            }
+            verify_key_change(&identity.log, record.seq, &record.prev, change, key)?;
+        }
+        self.key = self.key.map(|_| next);
+        self.epoch = change.epoch;
+        Ok(())
+    }
+
+    fn judge_closed<'r>(&self, intents: impl Iterator<Item = &'r u64>) -> Result<(), DamageKind> {
+        // In the middle of a log the open intents are not known.
+        if self.identity.is_none() {
+            return Ok(());
+        }
+        let mut last = None;
+        for intent in intents {
+            if !self.open.contains(intent) || last.is_some_and(|last| last >= *intent) {
+                return Err(DamageKind::NotOpen { intent: *intent });
+            }
+            last = Some(*intent);
+        }
+        Ok(())
+    }
+
+    /// Moves behind a record that is known to be good, and gives its leaf. The writer calls it for what it writes.
+    pub(crate) fn advance(&mut self, step: &Step<'_>, line: &[u8]) -> Hash {
+        let leaf = Hash::leaf(line);
+        self.chain = self.chain.link(&leaf);
+        if let Some(tree) = &mut self.tree {
+            tree.push(leaf);
+        }
+        for intent in step.ends {
+            self.open.remove(intent);
+        }
+        match step.kind {
+            Kind::Intent => drop(self.open.insert(self.seq)),
+            Kind::Checkpoint => {
+                self.covered = self.seq;
+                if self.ending == Ending::Sealing {
+                    self.ending = Ending::Sealed;
+                }
+            }
+            Kind::Seal => self.ending = Ending::Sealing,
+            _ => {}
+        }
+        self.group = step.group;
+        self.seq = self.seq.saturating_add(1);
+        leaf
+    }
+}
+
+/// What of a record moves the tip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step<'r> {
+    pub(crate) kind: Kind,
+    /// Its group.
+    pub(crate) group: u64,
+    /// Numbers of the intents that it ends.
+    pub(crate) ends: &'r [u64],
+}
+
+impl<'r> Step<'r> {
+    pub(crate) fn of(record: &'r Record) -> Self {
+        let ends = match (&record.recovered, &record.intent) {
+            (Some(found), _) => found.lost.as_slice(),
+            (None, Some(intent)) => std::slice::from_ref(intent),
+            (None, None) => &[],
+        };
+        Self { kind: record.kind, group: record.group, ends }
+    }
+}
+
+impl Identity {
+    /// What a genesis says, from its line.
+    pub(crate) fn of(genesis: &Genesis, line: &[u8]) -> Result<Self, DamageKind> {
+        if genesis.format != FORMAT {
+            return Err(DamageKind::Genesis("another format or another version of it"));
+        }
+        let log = Hash::leaf(line);
+        let origin = genesis.origin.clone().unwrap_or_else(|| format!("bailiwick.dev/log/{log}"));
+        if !is_origin(&origin) {
+            return Err(DamageKind::Genesis("the origin cannot stand in a note"));
+        }
+        let first = VerifyingKey::from_bytes(genesis.public.as_bytes())
+            .map_err(|_| DamageKind::Genesis("it holds no public key"))?;
+        Ok(Self { log, origin, first })
+    }
+}
+
+/// Whether a text can be the name of a key in a signed note: not empty, no white space, no plus.
+pub(crate) fn is_origin(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 256
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
+}
+
+fn verify_key_change(
+    log: &Hash,
+    seq: u64,
+    prev: &Hash,
+    change: &KeyChange,
+    key: &VerifyingKey,
+) -> Result<(), DamageKind> {
+    let wrong = || DamageKind::Key("the signature is wrong");
+    let bytes = STANDARD.decode(&change.signature).map_err(|_| wrong())?;
+    let signature = Signature::from_slice(&bytes).map_err(|_| wrong())?;
+    let message = KeyChange::message(log, seq, prev, change.epoch, &change.public);
+    key.verify_strict(&message, &signature).map_err(|_| wrong())
+}

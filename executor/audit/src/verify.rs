@@ -1,0 +1,364 @@
+//! Verifying a log as it lies in its folder, with nothing but a public key or a checkpoint that is held elsewhere; and folding it.
+//!
+//! Whoever can write to the folder can cut off what stands behind the last checkpoint that is held elsewhere, and nothing in
+//! the folder tells. That is why a log without a seal is *incomplete*, never *intact*, and why a log that is compared with
+//! nothing from outside is so too.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use ed25519_dalek::VerifyingKey;
+use serde::Serialize;
+
+use crate::course::{Course, ReadError};
+use crate::damage::{Damage, DamageKind, Position};
+use crate::dir::Dir;
+use crate::field::{Held, MAX_VALUE_BYTES, Opening};
+use crate::hash::Hash;
+use crate::note;
+use crate::record::{Cut, Kind, Record};
+use crate::stream::{Good, stream};
+use crate::tip::{Ending, Tip};
+
+/// Longest line of openings that is read: a value with every byte escaped once.
+const MAX_OPENING_BYTES: u64 = 2 * MAX_VALUE_BYTES as u64;
+
+/// What is known of a log from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The first public key.
+    pub log_key: Option<VerifyingKey>,
+    /// The log's id.
+    pub log: Option<Hash>,
+    /// Signed notes of this log, in any order: it must still begin with what they state.
+    pub checkpoints: Vec<String>,
+}
+
+/// The verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Status {
+    /// Sealed, whole, and the log that was meant.
+    Intact,
+    /// Nothing is wrong, but something is missing: see [`Report::remarks`].
+    Incomplete,
+    /// See [`Report::damage`].
+    Tampered,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The verdict.
+    pub status: Status,
+    /// The first that is wrong.
+    pub damage: Option<Damage>,
+    /// Why it is not intact, each for a person.
+    pub remarks: Vec<String>,
+    /// Leaf of the genesis: the log's id.
+    pub log: Option<Hash>,
+    /// The first key as verifier key.
+    pub log_key: Option<String>,
+    /// Good records, up to the first damage.
+    pub records: u64,
+    /// How many of them the last checkpoint covers.
+    pub covered: u64,
+    /// Root of the tree of the good records.
+    pub root: Hash,
+    /// Number of the last writer.
+    pub epoch: u64,
+    /// Whether a seal and the checkpoint over it stand at the end.
+    pub is_sealed: bool,
+    /// Intents without a result.
+    pub open: u64,
+    /// Intents whose result is lost.
+    pub lost: u64,
+    /// What a crash left behind the last good record.
+    pub tails: Vec<Cut>,
+    /// Openings that open their commitment.
+    pub opened: u64,
+    /// Commitments without a readable opening: what they hold can not be shown any more.
+    pub unopened: u64,
+}
+
+/// Verifies the log in this folder.
+///
+/// # Errors
+/// [`ReadError::Io`] only: whatever is wrong with the log is in the report.
+pub fn verify(dir: &Path, known: &Known) -> Result<Report, ReadError> {
+    let dir = Dir::new(dir);
+    let mut walk = Walk::new(&dir, known);
+    let damage = match walk.run() {
+        Ok(()) => None,
+        Err(ReadError::Damaged(damage)) => Some(damage),
+        Err(error) => return Err(error),
+    };
+    Ok(walk.report(damage))
+}
+
+/// One verification on its way.
+struct Walk<'w> {
+    dir: &'w Dir,
+    known: &'w Known,
+    pins: Vec<(note::Checkpoint, &'w str)>,
+    tip: Tip,
+    tails: Vec<Cut>,
+    lost: u64,
+    openings: Option<Openings>,
+    opened: u64,
+    unopened: u64,
+}
+
+impl<'w> Walk<'w> {
+    fn new(dir: &'w Dir, known: &'w Known) -> Self {
+        Self {
+            dir,
+            known,
+            pins: Vec::new(),
+            tip: Tip::start(),
+            tails: Vec::new(),
+            lost: 0,
+            openings: None,
+            opened: 0,
+            unopened: 0,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), ReadError> {
+        let nowhere = |kind| Damage { kind, seq: 0, segment: 0, offset: 0 };
+        for text in &self.known.checkpoints {
+            let pin = note::Checkpoint::parse(text)
+                .map_err(|error| nowhere(DamageKind::OtherLog(format!("the known checkpoint is {error}"))))?;
+            self.pins.push((pin, text));
+        }
+        // The smallest is looked at first.
+        self.pins.sort_by_key(|(pin, _)| std::cmp::Reverse(pin.size));
+        let course = Course::read(self.dir)?;
+        let mut tip = std::mem::replace(&mut self.tip, Tip::start());
+        let mut wrong = None;
+        let result =
+            stream(self.dir, &course, None, &mut tip, &mut |good, tip| match self.look_at(good, tip) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(kind) => {
+                    let Position { seq, segment, offset, .. } = good.at;
+                    wrong = Some(Damage { kind, seq, segment, offset });
+                    ControlFlow::Break(())
+                }
+            });
+        self.tip = tip;
+        if let Some(damage) = wrong {
+            return Err(damage.into());
+        }
+        let finish = result?;
+        self.tails = finish.tails;
+        if let Some((pin, _)) = self.pins.last() {
+            let Position { seq, segment, offset, .. } = finish.position;
+            let kind = DamageKind::RolledBack { found: self.tip.seq, pinned: pin.size };
+            return Err(Damage { kind, seq, segment, offset }.into());
+        }
+        Ok(())
+    }
+
+    /// What verification asks beyond the rules of the format.
+    fn look_at(&mut self, good: &Good<'_>, tip: &Tip) -> Result<(), DamageKind> {
+        if good.record.kind == Kind::Genesis {
+            self.identify(tip)?;
+        }
+        self.lost += good.record.recovered.as_ref().map_or(0, |found| found.lost.len() as u64);
+        while let Some((pin, text)) = self.pins.last().filter(|(pin, _)| pin.size <= tip.seq) {
+            // A pin of nothing says nothing.
+            if pin.size == tip.seq {
+                check_pin(pin, text, tip)?;
+            }
+            self.pins.pop();
+        }
+        self.check_openings(good)
+    }
+
+    fn identify(&self, tip: &Tip) -> Result<(), DamageKind> {
+        let Some(identity) = &tip.identity else { return Ok(()) };
+        if self.known.log.is_some_and(|log| log != identity.log) {
+            return Err(DamageKind::OtherLog(format!("its id is {}", identity.log)));
+        }
+        if self.known.log_key.is_some_and(|key| key != identity.first) {
+            let key = note::verifier_key(&identity.origin, &identity.first);
+            return Err(DamageKind::OtherLog(format!("its first key is {key}")));
+        }
+        Ok(())
+    }
+
+    fn check_openings(&mut self, good: &Good<'_>) -> Result<(), DamageKind> {
+        let Record { arguments, facts, reason, result, .. } = good.record;
+        let fields = [("arguments", arguments), ("facts", facts), ("reason", reason), ("result", result)];
+        let commitments = fields.into_iter().filter_map(|(field, held)| match held {
+            Some(Held::Commitment(commitment)) => Some((field, commitment)),
+            _ => None,
+        });
+        for (field, commitment) in commitments {
+            if self.openings.as_ref().is_none_or(|openings| openings.segment != good.at.segment) {
+                self.openings = Some(Openings::of(self.dir, good.at.segment));
+            }
+            let opening = self.openings.as_mut().and_then(|openings| openings.find(good.at.seq, field));
+            match opening {
+                None => self.unopened += 1,
+                Some(opening) if opening.commitment() == *commitment => self.opened += 1,
+                Some(_) => return Err(DamageKind::Opening(field.to_owned())),
+            }
+        }
+        Ok(())
+    }
+
+    fn report(self, damage: Option<Damage>) -> Report {
+        let is_sealed = self.tip.ending == Ending::Sealed;
+        let open = self.tip.open.len() as u64;
+        let mut remarks = Vec::new();
+        if self.tip.seq == 0 {
+            remarks.push("the log holds no record".to_owned());
+        } else if !is_sealed {
+            let uncovered = self.tip.seq - self.tip.covered;
+            remarks.push(format!(
+                "the log is open: it has no seal, and no checkpoint in it covers its last {uncovered} records"
+            ));
+        }
+        for tail in &self.tails {
+            let Cut { segment, offset, bytes, .. } = tail;
+            remarks.push(format!(
+                "{bytes} bytes of a group that was not finished stand in segment {segment} at offset {offset}"
+            ));
+        }
+        if open > 0 {
+            remarks.push(format!("{open} intents have no result"));
+        }
+        if self.known.log.is_none() && self.known.log_key.is_none() && self.known.checkpoints.is_empty() {
+            remarks.push("whose log it is was not checked: give its key, its id or a checkpoint".to_owned());
+        }
+        let status = match (&damage, remarks.is_empty()) {
+            (Some(_), _) => Status::Tampered,
+            (None, true) => Status::Intact,
+            (None, false) => Status::Incomplete,
+        };
+        let identity = self.tip.identity.as_deref();
+        Report {
+            status,
+            damage,
+            remarks,
+            log: identity.map(|identity| identity.log),
+            log_key: identity.map(|identity| note::verifier_key(&identity.origin, &identity.first)),
+            records: self.tip.seq,
+            covered: self.tip.covered,
+            root: self.tip.tree.map_or(Hash::ZERO, |tree| tree.root()),
+            epoch: self.tip.epoch,
+            is_sealed,
+            open,
+            lost: self.lost,
+            tails: self.tails,
+            opened: self.opened,
+            unopened: self.unopened,
+        }
+    }
+}
+
+fn check_pin(pin: &note::Checkpoint, text: &str, tip: &Tip) -> Result<(), DamageKind> {
+    let (Some(tree), Some(identity), Some(key)) = (&tip.tree, &tip.identity, &tip.key) else {
+        return Ok(());
+    };
+    if pin.origin != identity.origin {
+        return Err(DamageKind::OtherLog(format!("the known checkpoint is of `{}`", pin.origin)));
+    }
+    if pin.root != tree.root() {
+        return Err(DamageKind::Forked(pin.size));
+    }
+    note::verify(text, &identity.origin, key)
+        .map_err(|error| DamageKind::OtherLog(format!("the known checkpoint: {error}")))
+}
+
+/// The openings of one segment, read beside it: both are in the order of the records.
+#[derive(Debug)]
+struct Openings {
+    segment: u32,
+    reader: Option<BufReader<File>>,
+    next: Option<Opening>,
+}
+
+impl Openings {
+    /// A file that is not there opens nothing.
+    fn of(dir: &Dir, segment: u32) -> Self {
+        let reader = File::open(dir.disclosure(segment)).ok().map(BufReader::new);
+        let mut openings = Self { segment, reader, next: None };
+        openings.advance();
+        openings
+    }
+
+    /// Reads on to the next line that is an opening.
+    fn advance(&mut self) {
+        self.next = None;
+        let Some(reader) = &mut self.reader else { return };
+        let mut line = Vec::new();
+        while self.next.is_none() {
+            line.clear();
+            let read = reader.by_ref().take(MAX_OPENING_BYTES).read_until(b'\n', &mut line);
+            if read.is_err() || line.is_empty() {
+                return;
+            }
+            self.next = serde_json::from_slice(&line).ok();
+        }
+    }
+
+    /// The opening of a field. Those of earlier records are passed over.
+    fn find(&mut self, seq: u64, field: &str) -> Option<Opening> {
+        while self.next.as_ref().is_some_and(|next| next.seq < seq) {
+            self.advance();
+        }
+        let is_it = self.next.as_ref().is_some_and(|next| next.seq == seq && next.field == field);
+        let found = self.next.take_if(|_| is_it);
+        if found.is_some() {
+            self.advance();
+        }
+        found
+    }
+}
+
+/// Why a fold ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError<E> {
+    /// The log cannot be read, or is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The caller ended it.
+    #[error("{0}")]
+    Caller(E),
+}
+
+/// Gives each record, judged, to `each`, in order, with the position behind it. From a position on, which a caller kept with a snapshot of
+/// what it folded, the chain is checked and all before it is trusted; from `None`, everything is verified.
+/// Gives the position behind the last record.
+///
+/// # Errors
+/// See [`FoldError`].
+pub fn fold<E>(
+    dir: &Path,
+    from: Option<Position>,
+    mut each: impl FnMut(&Record, Position) -> Result<(), E>,
+) -> Result<Position, FoldError<E>> {
+    let dir = Dir::new(dir);
+    let course = Course::read(&dir)?;
+    let mut tip = from.map_or_else(Tip::start, |from| Tip::middle(from.seq, from.chain));
+    let mut ended = None;
+    let finish = stream(&dir, &course, from, &mut tip, &mut |good, tip| {
+        let offset = good.at.offset + good.line.len() as u64 + 1;
+        let behind = Position { segment: good.at.segment, offset, seq: tip.seq, chain: tip.chain };
+        match each(good.record, behind) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                ended = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    match ended {
+        Some(error) => Err(FoldError::Caller(error)),
+        None => Ok(finish.position),
+    }
+}

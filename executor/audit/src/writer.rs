@@ -1,0 +1,223 @@
+//! The writer: the one way in which anything gets into a log.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::attendant::Attendant;
+use crate::commit::{Appended, Demand, Draft};
+use crate::damage::Position;
+use crate::dir::{self, Dir};
+use crate::entry::{Entry, Event, Intent};
+use crate::field::Aside;
+use crate::hash::Hash;
+use crate::keys;
+use crate::note;
+use crate::open::{OpenError, Recovered, open};
+use crate::options::Options;
+use crate::queue::{AppendError, Health, Queue};
+use crate::record::{Kind, Record};
+use crate::tip::Ending;
+
+/// Whether a caller waits until its result is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// No: it joins the next group, some milliseconds later at most.
+    #[default]
+    No,
+    /// Yes.
+    Durable,
+}
+
+/// A permit whose intent is durable. Only [`Writer::append_intent`] makes one, so what asks for a `Recorded<Permit<…>>` cannot run
+/// what is not on record.
+#[derive(Debug)]
+#[must_use = "the intent is on record: run it, or record how it ended"]
+pub struct Recorded<T> {
+    permit: T,
+    at: Appended,
+}
+
+impl<T> Recorded<T> {
+    /// The permit.
+    pub const fn permit(&self) -> &T {
+        &self.permit
+    }
+
+    /// Where the intent stands; [`Writer::append_result`] asks for it.
+    pub const fn at(&self) -> &Appended {
+        &self.at
+    }
+
+    /// The permit and where its intent stands. A permit alone runs nothing.
+    pub fn into_parts(self) -> (T, Appended) {
+        (self.permit, self.at)
+    }
+}
+
+/// An open log. One process writes a log; any number of its threads append.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Arc<Queue>,
+    attendant: Option<JoinHandle<()>>,
+    dir: Dir,
+    _lock: File,
+}
+
+impl Writer {
+    /// Opens the log in this folder, or begins one, and recovers what a crash left. All that is found is durable when this returns.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A damaged log is not opened; [`crate::verify`] says what is wrong with it.
+    pub fn open(dir: &Path, options: &Options) -> Result<(Self, Recovered), OpenError> {
+        let (log, lock, recovered) = open(dir, options)?;
+        let numbers = Arc::clone(&log.numbers);
+        let queue = Arc::new(Queue::new(log));
+        let attendant = Attendant { dir: Dir::new(dir), numbers, options: options.clone() };
+        let attended = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name("audit".to_owned());
+        let thread = thread.spawn(move || attendant.run(&attended))?;
+        Ok((Self { queue, attendant: Some(thread), dir: Dir::new(dir), _lock: lock }, recovered))
+    }
+
+    /// Appends an event. It is durable when this returns.
+    ///
+    /// # Errors
+    /// See [`AppendError`]. Nothing that the record would have allowed may happen then.
+    pub fn append(&self, event: Event, entry: Entry) -> Result<Appended, AppendError> {
+        self.queue.append(self.draft(event.into(), entry, None)?)
+    }
+
+    /// Appends the intent of a permit. What comes back proves that it is durable.
+    ///
+    /// # Errors
+    /// See [`AppendError`]. The permit is gone then.
+    pub fn append_intent<T>(&self, permit: T, intent: Intent) -> Result<Recorded<T>, AppendError> {
+        let at = self.queue.append(self.draft(Kind::Intent, intent.into(), None)?)?;
+        Ok(Recorded { permit, at })
+    }
+
+    /// Appends how the call of an intent ended. `None` without waiting: the record joins the next group.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; after [`AppendError::NotYet`] the result is kept and written when the log can be.
+    pub fn append_result(
+        &self,
+        intent: &Appended,
+        entry: Entry,
+        wait: Wait,
+    ) -> Result<Option<Appended>, AppendError> {
+        let draft = self.draft(Kind::Result, entry, Some(intent.seq))?;
+        match wait {
+            Wait::Durable => self.queue.append(draft).map(Some),
+            Wait::No => self.queue.append_later(draft).map(|()| None),
+        }
+    }
+
+    /// The record without its place; its blobs are durable already.
+    fn draft(&self, kind: Kind, entry: Entry, intent: Option<u64>) -> Result<Draft, AppendError> {
+        let flush_openings = entry.openings;
+        let (record, aside) = entry.into_record(kind).map_err(|error| AppendError::Field(Arc::new(error)))?;
+        let failed = |error: io::Error| AppendError::Io(Arc::new(error));
+        self.write_blobs(&aside).map_err(failed)?;
+        let draft = Draft::of(&Record { intent, ..record }).map_err(|error| failed(error.into()))?;
+        Ok(Draft { openings: aside.openings, flush_openings, ..draft })
+    }
+
+    fn write_blobs(&self, aside: &Aside) -> io::Result<()> {
+        for (name, text) in &aside.blobs {
+            let path = self.dir.blob(name);
+            // A file of this name is whole: it got its name when it was.
+            if !path.exists() {
+                dir::write_whole(&path, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The signed note of all records that are durable now. Nothing is written for it.
+    ///
+    /// # Errors
+    /// [`AppendError::Fenced`]: what another writer makes durable is not known here.
+    pub fn checkpoint(&self) -> Result<Arc<str>, AppendError> {
+        let (size, root) = {
+            let state = self.queue.state();
+            if matches!(state.health, Health::Fenced) {
+                return Err(AppendError::Fenced);
+            }
+            if let Some(note) = &state.durable.note {
+                return Ok(Arc::clone(note));
+            }
+            (state.durable.size, state.durable.root.unwrap_or(Hash::ZERO))
+        };
+        let note: Arc<str> = self.queue.signer.sign(size, root).into();
+        let mut state = self.queue.state();
+        if state.durable.size == size {
+            state.durable.note = Some(Arc::clone(&note));
+        }
+        Ok(note)
+    }
+
+    /// Ends the log: nothing can be appended any more, a checkpoint covers all, the private key is deleted.
+    ///
+    /// # Errors
+    /// [`AppendError::StillOpen`] while a call has no result; on a failure of the disk it can be called again.
+    pub fn seal(&self, reason: &str) -> Result<Arc<str>, AppendError> {
+        if self.queue.with_log(|log| log.tip.ending) == Ending::Open {
+            let record = Record {
+                time: Some(crate::entry::now_ms()),
+                seal: Some(reason.to_owned()),
+                ..Record::new(Kind::Seal)
+            };
+            let draft = Draft::of(&record).map_err(|error| AppendError::Io(Arc::new(error.into())))?;
+            self.queue.append(draft)?;
+        }
+        // The checkpoint that covers the seal signs only what is durable, so it is a group of its own.
+        let covered = self.queue.with_log(|log| match log.tip.ending {
+            Ending::Sealed => Ok(()),
+            _ => log.commit(&[], Demand::Checkpoint).map(drop),
+        });
+        covered.map_err(AppendError::from)?;
+        self.queue.with_log(|log| log.trim());
+        keys::destroy(&self.dir).map_err(|error| AppendError::Io(Arc::new(error)))?;
+        self.checkpoint()
+    }
+
+    /// Whether appends are taken.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.queue.state().health.clone()
+    }
+
+    /// The log's id: the leaf of its genesis.
+    #[must_use]
+    pub fn log_id(&self) -> Hash {
+        self.queue.signer.identity.log
+    }
+
+    /// The first public key as C2SP verifier key. Who verifies the log should have it from somewhere else than the log.
+    #[must_use]
+    pub fn log_key(&self) -> String {
+        let identity = &self.queue.signer.identity;
+        note::verifier_key(&identity.origin, &identity.first)
+    }
+
+    /// Behind the last durable record.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.queue.state().durable.position
+    }
+}
+
+impl Drop for Writer {
+    /// Writes what is queued. The log stays open; only [`Writer::seal`] ends it.
+    fn drop(&mut self) {
+        self.queue.state().stopped = true;
+        self.queue.attention.notify_all();
+        if let Some(attendant) = self.attendant.take() {
+            drop(attendant.join());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What a log goes through without anybody harming it.
+
+use bailiwick_audit::{
+    AppendError, Event, Hash, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold, note, verify,
+};
+
+use crate::stage::{call, deny, ended, open, options, run};
+
+fn known(writer: &Writer) -> Known {
+    Known { log_key: Some(note::parse_verifier_key(&writer.log_key()).unwrap()), ..Known::default() }
+}
+
+#[test]
+fn a_sealed_log_is_intact_and_an_open_one_is_incomplete() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    run(&writer, "c1");
+    deny(&writer, "c2");
+    let known = known(&writer);
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!(report.status, Status::Incomplete, "{report:?}");
+    assert!(report.remarks[0].contains("the log is open"), "{report:?}");
+    writer.seal("drain").unwrap();
+    assert!(matches!(writer.append(Event::Admin, call("c3")), Err(AppendError::Sealed)));
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!(report.status, Status::Intact, "{report:?}");
+    // Genesis, checkpoint, intent, result, decision, seal, checkpoint.
+    assert_eq!((report.records, report.covered, report.opened, report.unopened), (7, 6, 7, 0), "{report:?}");
+    let report = verify(dir.path(), &Known::default()).unwrap();
+    assert_eq!(report.status, Status::Incomplete);
+    assert!(report.remarks[0].contains("was not checked"), "{report:?}");
+    drop(writer);
+    assert!(matches!(Writer::open(dir.path(), &options()), Err(OpenError::Sealed)));
+    assert!(!dir.path().join("keys/current").exists());
+}
+
+#[test]
+fn opening_again_changes_the_key_and_closes_what_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let known = known(&writer);
+    run(&writer, "c1");
+    let lost = writer.append_intent((), Intent::from(call("c2"))).unwrap().at().seq;
+    let first_key = std::fs::read(dir.path().join("keys/current")).unwrap();
+    drop(writer);
+    let (writer, recovered) = Writer::open(dir.path(), &options()).unwrap();
+    assert_eq!(recovered.lost, [lost]);
+    assert_eq!(recovered.epoch, 2);
+    assert_ne!(std::fs::read(dir.path().join("keys/current")).unwrap(), first_key);
+    assert!(!dir.path().join("keys/next").exists());
+    run(&writer, "c3");
+    writer.seal("drain").unwrap();
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!(report.status, Status::Intact, "{report:?}");
+    assert_eq!((report.epoch, report.lost), (2, 1));
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _writer = open(dir.path());
+    assert!(matches!(Writer::open(dir.path(), &options()), Err(OpenError::Locked)));
+}
+
+#[test]
+fn checkpoints_state_what_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let mut known = known(&writer);
+    let mut sizes = Vec::new();
+    for name in ["c1", "c2", "c3"] {
+        deny(&writer, name);
+        let signed = writer.checkpoint().unwrap();
+        assert_eq!(signed, writer.checkpoint().unwrap());
+        sizes.push(note::Checkpoint::parse(&signed).unwrap().size);
+        known.checkpoints.push(signed.to_string());
+    }
+    assert_eq!(sizes, [3, 4, 5]);
+    known.checkpoints.push(writer.seal("drain").unwrap().to_string());
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!(report.status, Status::Intact, "{report:?}");
+}
+
+#[test]
+fn a_fold_goes_on_from_a_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    run(&writer, "c1");
+    let middle = writer.position().unwrap();
+    for number in 0..200 {
+        deny(&writer, &format!("d{number}"));
+    }
+    let calls = |from| {
+        let mut calls = Vec::new();
+        let end = fold(dir.path(), from, |record, _| {
+            calls.extend(record.call.clone());
+            Ok::<_, std::convert::Infallible>(())
+        });
+        assert_eq!(end.unwrap(), writer.position().unwrap());
+        calls
+    };
+    let (all, rest) = (calls(None), calls(Some(middle)));
+    assert_eq!(all.len(), 202);
+    assert_eq!(all[2..], rest);
+    assert!(std::fs::read_dir(dir.path().join("segments")).unwrap().count() > 1, "no segment was full");
+}
+
+#[test]
+fn a_result_ends_one_open_intent() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
+    assert!(matches!(writer.seal("drain"), Err(AppendError::StillOpen(1))));
+    writer.append_result(intent.at(), ended("c1"), Wait::No).unwrap();
+    let again = writer.append_result(intent.at(), ended("c1"), Wait::No);
+    assert!(matches!(again, Err(AppendError::NotOpen(_))));
+    let denied = deny(&writer, "c2");
+    assert!(matches!(writer.append_result(&denied, ended("c2"), Wait::No), Err(AppendError::NotOpen(_))));
+    // The denial took the result along.
+    assert_eq!(verify(dir.path(), &Known::default()).unwrap().open, 0);
+    writer.seal("drain").unwrap();
+}
+
+#[test]
+fn more_intents_than_there_is_room_for_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let mut open = Vec::new();
+    let refused = loop {
+        match writer.append_intent((), Intent::from(call("c"))) {
+            Ok(intent) => open.push(intent),
+            Err(error) => break error,
+        }
+        assert!(open.len() < 100);
+    };
+    assert!(matches!(refused, AppendError::TooManyOpen(limit) if limit == open.len()), "{refused}");
+    // Each result may be as long as its room, and all fit.
+    for intent in &open {
+        let mut entry = ended("c");
+        entry.outcome = Some("x".repeat(1_200).into());
+        writer.append_result(intent.at(), entry, Wait::Durable).unwrap();
+    }
+    let _ = writer.append_intent((), Intent::from(call("c"))).unwrap();
+}
+
+#[test]
+fn values_are_kept_as_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    for mode in [Mode::Commit, Mode::Drop, Mode::Plain] {
+        let mut entry = call("c1");
+        entry.values = mode;
+        writer.append(Event::Decision, entry).unwrap();
+    }
+    let mut large = call("large");
+    large.values = Mode::Plain;
+    let text = "y".repeat(100_000);
+    large.arguments = Some(text.clone().into());
+    writer.append(Event::Decision, large).unwrap();
+    writer.seal("drain").unwrap();
+    let log = std::fs::read_to_string(dir.path().join("segments/00000001.jsonl")).unwrap();
+    assert_eq!(log.matches("shadow").count(), 1, "only the plain record names the file");
+    assert_eq!(log.matches("reading is allowed").count(), 2);
+    assert!(log.contains("\"arguments\":\"dropped\""));
+    let blob = serde_json::to_string(&text).unwrap();
+    let name = Hash::of(&[blob.as_bytes()]);
+    assert!(log.contains(&format!("\"arguments\":{{\"blob\":\"{name}\"}}")));
+    assert_eq!(std::fs::read_to_string(dir.path().join(format!("blobs/{name}"))).unwrap(), blob);
+}
+
+#[test]
+fn a_deleted_opening_is_no_tampering() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let known = known(&writer);
+    deny(&writer, "c1");
+    writer.seal("drain").unwrap();
+    std::fs::remove_file(dir.path().join("disclosures/00000001.jsonl")).unwrap();
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!((report.status, report.opened, report.unopened), (Status::Intact, 0, 3), "{report:?}");
+}
+
+#[test]
+fn many_writers_share_flushes() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    std::thread::scope(|scope| {
+        for thread in 0..16 {
+            let writer = &writer;
+            scope.spawn(move || {
+                for number in 0..50 {
+                    deny(writer, &format!("{thread}/{number}"));
+                }
+            });
+        }
+    });
+    let known = known(&writer);
+    writer.seal("drain").unwrap();
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!(report.status, Status::Intact, "{report:?}");
+    assert!(report.records >= 800, "{report:?}");
+}
