@@ -27,6 +27,7 @@ pub mod reach;
 pub mod resolve;
 pub mod schema_check;
 pub mod source;
+pub mod syscalls;
 pub mod yaml;
 
 pub use packs::{Compiled, compile};

@@ -34,16 +34,11 @@
 use bailiwick_crds::sandbox::SyscallProfile;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;
+use crate::syscalls::START;
 use super::View;
 
 /// Runtime without its system calls.
 pub const CODE: Code = Code::new("BW0419", "runtime without its system calls", Severity::Error, include_str!("bw0419_runtime_not_covered.rs"));
-
-/// Calls that CPython makes before it runs its first line, on every architecture.
-const ALWAYS: &[&str] = &[
-    "brk", "close", "exit_group", "fstat", "futex", "getrandom", "ioctl", "lseek", "mmap", "mprotect", "munmap", "newfstatat",
-    "openat", "read", "rt_sigaction", "rt_sigprocmask", "write",
-];
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
@@ -56,7 +51,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
             out.push(Diagnostic::new(CODE, at.member("profile"), message).with_help("use `profile: Python`"));
         }
         for (index, call) in sandbox.syscalls.remove.iter().enumerate() {
-            if ALWAYS.contains(&call.as_str()) {
+            if START.contains(&call.as_str()) {
                 let message = format!("Python does not start without `{call}`");
                 out.push(Diagnostic::new(CODE, at.member("remove").index(index), message));
             }

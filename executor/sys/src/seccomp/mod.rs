@@ -1,9 +1,27 @@
 //! Seccomp programs: the kernel's second opinion on every system call of a sandbox. Here are the instruction and the program as the kernel
 //! takes them; how a policy becomes one is in the modules below. Not the installing, which is one step of a worker's set-up (`launcher`).
 //!
-//! Terms: an **instruction** is one `struct sock_filter` of classic BPF; a **program** is the list that `seccomp(2)` takes.
+//! Terms: an **instruction** is one `struct sock_filter` of classic BPF; a **program** is the list that `seccomp(2)` takes; a **policy** says
+//! which calls go through, and a **call** is what the kernel shows a program of one (`struct seccomp_data`).
+//!
+//! ```text
+//! Policy ─► compile ─► Program ─► verify (the kernel's checks) ─► the kernel
+//!    └► decide(Call) ══ must equal ══ interpret(Program, Call)
+//! ```
+
+mod compile;
+mod interpret;
+mod policy;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use serde::{Deserialize, Serialize};
+
+pub use compile::{CompileError, compile};
+pub use interpret::{Fault, interpret};
+pub use policy::{Action, Architecture, Call, Policy, Rule, Test};
+pub use verify::{Refusal, verify};
 
 /// Longest program that the kernel takes (`BPF_MAXINSNS` of `linux/bpf_common.h`).
 pub const MAX_INSTRUCTIONS: usize = 4096;
@@ -25,3 +43,23 @@ pub struct Instruction {
 /// A whole filter, in the kernel's order. It is installed as it is: whoever makes one answers for its meaning, the kernel for its safety.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program(pub Vec<Instruction>);
+
+/// Operations of classic BPF that a program here is made of (`linux/bpf_common.h`).
+mod operation {
+    /// Load 32 bits at an absolute offset of the call.
+    pub(super) const LOAD: u16 = 0x20;
+    /// Keep the bits of the operand.
+    pub(super) const AND: u16 = 0x54;
+    /// Jump ahead.
+    pub(super) const JUMP: u16 = 0x05;
+    /// Jump if equal.
+    pub(super) const IF_EQUAL: u16 = 0x15;
+    /// Jump if greater, unsigned.
+    pub(super) const IF_GREATER: u16 = 0x25;
+    /// Jump if greater or equal, unsigned.
+    pub(super) const IF_AT_LEAST: u16 = 0x35;
+    /// Jump if any bit of the operand is set.
+    pub(super) const IF_ANY_BIT: u16 = 0x45;
+    /// Answer with the operand.
+    pub(super) const RETURN: u16 = 0x06;
+}
