@@ -1,0 +1,126 @@
+//! Sockets between the processes of a sandbox: pairs that keep message boundaries, and descriptors passed through them.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::file::owned;
+use super::{Errno, checked_int};
+
+/// Most descriptors in one message: what a build needs, with room. The kernel's own limit is 253.
+pub(crate) const MAX_DESCRIPTORS: usize = 16;
+
+/// Room for the control part of a message: one header and its descriptors, in words so that it is aligned.
+const CONTROL_WORDS: usize = 16;
+
+/// `socketpair(2)`: two ends of a channel that keeps message boundaries and reports the end of the other side.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends: [RawFd; 2] = [-1; 2];
+    // SAFETY: the array has room for the two descriptors that the call writes.
+    checked_int(unsafe {
+        libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr())
+    })?;
+    Ok((owned(ends[0]), owned(ends[1])))
+}
+
+/// `pipe2(2)`: the reading and the writing end.
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends: [RawFd; 2] = [-1; 2];
+    // SAFETY: the array has room for the two descriptors that the call writes.
+    checked_int(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    Ok((owned(ends[0]), owned(ends[1])))
+}
+
+/// `send(2)` of one message, without SIGPIPE.
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the bytes are readable for their whole length and live through the call.
+    let sent =
+        unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+    if sent < 0 { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// `recv(2)` of one message without waiting; the number of bytes, zero at the end of the other side.
+pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable for its whole length.
+    let got = unsafe {
+        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+    };
+    if got < 0 { Err(Errno::last()) } else { Ok(got.cast_unsigned()) }
+}
+
+/// `sendmsg(2)` of one message with descriptors; the receiver gets copies, the sender keeps its own.
+pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    if fds.is_empty() {
+        return send(socket, bytes);
+    }
+    if fds.len() > MAX_DESCRIPTORS {
+        return Err(Errno::EMSGSIZE);
+    }
+    let mut control = [0u64; CONTROL_WORDS];
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let payload = size_of_val(fds) as libc::c_uint;
+    // SAFETY: all-zero bytes are a valid `msghdr`; the fields that matter are set below.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE only computes. 16 descriptors need 16 + 64 bytes, and `control` has 128.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(payload) } as usize;
+    // SAFETY: the header lies within `control`, which is aligned for it and has room for `payload` bytes of data after it;
+    // `BorrowedFd` is a transparent C int, so `fds` is an array of ints of that size.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(payload) as usize;
+        std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), size_of_val(fds));
+    }
+    // SAFETY: everything that the message points at lives through the call, which only reads it.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    if sent < 0 { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// `recvmsg(2)` of one message with its descriptors, close-on-exec. Zero bytes mean that the other side has ended. A message or a control
+/// part that did not fit is an error, and the descriptors that came with it are closed.
+pub(crate) fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut control = [0u64; CONTROL_WORDS];
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all-zero bytes are a valid `msghdr`; the fields that matter are set below.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control);
+    let got = loop {
+        // SAFETY: everything that the message points at is writable and lives through the call.
+        let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match checked_int(got as libc::c_int) {
+            Err(Errno::EINTR) => {}
+            other => break other?,
+        }
+    };
+    let fds = passed(&message);
+    if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
+        return Err(Errno::EMSGSIZE);
+    }
+    Ok((got.cast_unsigned() as usize, fds))
+}
+
+/// The descriptors that came with a received message.
+fn passed(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut fds = Vec::new();
+    // SAFETY: `message` was filled by recvmsg, so the chain of headers lies within its control buffer, each with `cmsg_len` bytes. The
+    // descriptors of an SCM_RIGHTS header are new in this process and owned by nobody yet.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(message);
+        while let Some(found) = header.as_ref() {
+            if found.cmsg_level == libc::SOL_SOCKET && found.cmsg_type == libc::SCM_RIGHTS {
+                let bytes = found.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+                let data = libc::CMSG_DATA(header).cast::<RawFd>();
+                for index in 0..bytes / size_of::<RawFd>() {
+                    fds.push(owned(data.add(index).read_unaligned()));
+                }
+            }
+            header = libc::CMSG_NXTHDR(message, header);
+        }
+    }
+    fds
+}

@@ -1,0 +1,183 @@
+//! Where this process may make groups: read from `/proc/self/cgroup` and `/proc/self/mountinfo`, tried by making one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::call::{Errno, file};
+
+use super::{CgroupError, Layout, files, make};
+
+/// Controllers without which there is no group for a sandbox.
+const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// What the unified hierarchy is filed under.
+const UNIFIED: &str = "";
+
+/// Leaf group that this process moves to when controllers are to be enabled below its own group: cgroup v2 allows processes only in leaves.
+const OWN_LEAF: &str = "executor";
+
+/// The groups that this process is in: for each controller (v1), and under the empty name for the unified hierarchy (v2), the directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    groups: BTreeMap<String, PathBuf>,
+    /// Controllers of the unified hierarchy that may be enabled below this process's group.
+    unified_controllers: Vec<String>,
+}
+
+impl Found {
+    /// Reads the groups of this process.
+    ///
+    /// # Errors
+    /// When proc cannot be read.
+    pub fn read() -> Result<Self, CgroupError> {
+        let read = |path: &str| {
+            std::fs::read_to_string(path)
+                .map_err(|error| CgroupError::Unavailable(format!("`{path}` cannot be read: {error}")))
+        };
+        let mut found = Self::parse(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?);
+        if let Some(unified) = found.groups.get(UNIFIED) {
+            let listed = std::fs::read_to_string(unified.join("cgroup.controllers")).unwrap_or_default();
+            found.unified_controllers = listed.split_whitespace().map(str::to_owned).collect();
+        }
+        Ok(found)
+    }
+
+    /// One unified group (v2) instead of this process's own, such as one that an operator has delegated.
+    #[must_use]
+    pub fn unified(group: PathBuf) -> Self {
+        let listed = std::fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+        let unified_controllers = listed.split_whitespace().map(str::to_owned).collect();
+        Self { groups: BTreeMap::from([(UNIFIED.to_owned(), group)]), unified_controllers }
+    }
+
+    fn parse(own: &str, mounts: &str) -> Self {
+        let mounted = mount_points(mounts);
+        let mut groups = BTreeMap::new();
+        for line in own.lines() {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+            for controller in controllers.split(',') {
+                if let Some((root, point)) = mounted.get(controller) {
+                    // A mount may show only a part of the hierarchy, as in a container.
+                    let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
+                    groups.insert(controller.to_owned(), point.join(below));
+                }
+            }
+        }
+        Self { groups, unified_controllers: Vec::new() }
+    }
+
+    /// The parents of a root. Version 2 where it has all controllers, else version 1.
+    pub(super) fn layout(&self) -> Result<Layout, CgroupError> {
+        let unified = self.groups.get(UNIFIED);
+        if let Some(group) = unified
+            && NEEDED.iter().all(|needed| self.unified_controllers.iter().any(|c| c == needed))
+        {
+            return Ok(Layout::V2 { group: group.clone() });
+        }
+        let needed = |name: &str| {
+            self.groups
+                .get(name)
+                .cloned()
+                .ok_or_else(|| CgroupError::Unavailable(format!("there is no `{name}` controller")))
+        };
+        let [memory, pids, cpu] = NEEDED;
+        Ok(Layout::V1 {
+            memory: needed(memory)?,
+            pids: needed(pids)?,
+            cpu: needed(cpu)?,
+            usage: self.groups.get("cpuacct").cloned(),
+            unified: unified.filter(|group| kills(group)).cloned(),
+        })
+    }
+}
+
+/// Whether groups can be made below one and killed as a whole (Linux 5.14).
+fn kills(group: &Path) -> bool {
+    let trial = group.join(format!("bailiwick-trial-{}", std::process::id()));
+    let able = make(&trial).is_ok() && trial.join("cgroup.kill").exists();
+    let _ = std::fs::remove_dir(&trial);
+    able
+}
+
+/// Root and mount point of each hierarchy, by controller; the unified one under the empty name.
+fn mount_points(mounts: &str) -> BTreeMap<String, (PathBuf, PathBuf)> {
+    let mut points = BTreeMap::new();
+    for line in mounts.lines() {
+        let Some((head, tail)) = line.split_once(" - ") else { continue };
+        let mut head = head.split(' ').skip(3);
+        let (Some(root), Some(point)) = (head.next(), head.next()) else { continue };
+        let mut tail = tail.split(' ');
+        let place = (PathBuf::from(root), PathBuf::from(point));
+        match (tail.next(), tail.nth(1)) {
+            (Some("cgroup2"), _) => {
+                points.insert(UNIFIED.to_owned(), place);
+            }
+            (Some("cgroup"), Some(options)) => {
+                for option in options.split(',') {
+                    points.entry(option.to_owned()).or_insert_with(|| place.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+    points
+}
+
+/// Enables the controllers for the groups of sandboxes (v2): in the parent of the root, then in the root. The parent may not hold processes then, so this
+/// one, if it is there, moves to a leaf beside the root.
+pub(super) fn delegate(root: &Path) -> Result<(), CgroupError> {
+    let Some(parent) = root.parent() else { return Ok(()) };
+    let enable = |group: &Path| {
+        let path = group.join("cgroup.subtree_control");
+        file::put(file::CWD, &files::text(&path), b"+memory +pids +cpu")
+            .map_err(|errno| CgroupError::Refused { path, errno })
+    };
+    if let Err(refused) = enable(parent) {
+        if !matches!(refused, CgroupError::Refused { errno: Errno::EBUSY, .. }) {
+            return Err(refused);
+        }
+        let leaf = parent.join(OWN_LEAF);
+        make(&leaf)?;
+        let procs = leaf.join("cgroup.procs");
+        file::put(file::CWD, &files::text(&procs), b"0")
+            .map_err(|errno| CgroupError::Refused { path: procs, errno })?;
+        enable(parent)?;
+    }
+    enable(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = "36 25 0:31 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
+                      37 25 0:32 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                      38 25 0:33 /docker/7 /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+                      39 25 0:34 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                      40 25 0:35 / /tmp rw - tmpfs tmpfs rw,size=4k\n";
+
+    #[test]
+    fn groups_are_found_below_their_mounts() {
+        let own = "4:memory:/a/b\n3:cpu,cpuacct:/\n2:pids:/docker/7/x\n0::/u\n";
+        let found = Found::parse(own, V1);
+        let at = |name: &str| found.groups.get(name).map(|path| path.to_str().unwrap());
+        assert_eq!(at("memory"), Some("/sys/fs/cgroup/memory/a/b"));
+        assert_eq!(at("cpuacct"), Some("/sys/fs/cgroup/cpu,cpuacct/"));
+        assert_eq!(at("pids"), Some("/sys/fs/cgroup/pids/x"));
+        assert_eq!(at(UNIFIED), Some("/sys/fs/cgroup/unified/u"));
+    }
+
+    #[test]
+    fn a_missing_controller_is_named() {
+        let found = Found::parse("4:memory:/\n3:cpu:/\n", V1);
+        assert_eq!(found.layout().unwrap_err().to_string(), "no writable cgroup: there is no `pids` controller");
+    }
+
+    #[test]
+    fn all_controllers_in_the_unified_hierarchy_make_version_two() {
+        let mut found = Found::parse("0::/u\n", V1);
+        found.unified_controllers = ["cpu", "io", "memory", "pids"].map(str::to_owned).to_vec();
+        assert!(matches!(found.layout().unwrap(), Layout::V2 { .. }));
+    }
+}

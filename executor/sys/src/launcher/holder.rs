@@ -1,0 +1,169 @@
+//! The holder: process 1 of a sandbox's pid namespace. It sets the namespaces up, gives up every privilege, and from then on only waits: for orphans
+//! to reap, and for the end of its lifeline. While it lives the namespaces live; when it ends, by a kill or because the executor is gone, the kernel kills
+//! everything in them.
+//!
+//! It runs on a copy of the launcher's memory and never returns: no allocation, no lock, no destructor.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::call::{Errno, file, identity, mount, process, socket};
+use crate::step::{Failure, Step, attempt};
+use crate::wire::{self, MAX_MESSAGE};
+
+use super::Channels;
+use super::prepared::{INSIDE_ID, Prepared};
+
+/// Exit code of a holder whose set-up failed; nobody reads it, the failure has been sent.
+const SETUP_FAILED: i32 = 1;
+
+/// The holder's id inside, where there are ids enough for one of its own.
+const ROOT_INSIDE: u32 = 0;
+
+/// What the kernel counts as a namespace of its own. `time` is made by none of our calls, and its limit is set like the others.
+const NAMESPACES: [&CStr; 8] = [
+    c"max_cgroup_namespaces",
+    c"max_ipc_namespaces",
+    c"max_mnt_namespaces",
+    c"max_net_namespaces",
+    c"max_pid_namespaces",
+    c"max_time_namespaces",
+    c"max_user_namespaces",
+    c"max_uts_namespaces",
+];
+
+/// Sets up and holds. `status` is its channel to the launcher.
+pub(super) fn hold(prepared: &Prepared, channels: &Channels, status: &OwnedFd) -> ! {
+    if let Err(failure) = set_up(prepared, channels, status) {
+        let mut message = [0; MAX_MESSAGE];
+        let length = wire::failure_bytes(&failure, &mut message);
+        let _ = socket::send(status.as_fd(), message.get(..length).unwrap_or_default());
+        process::exit_now(SETUP_FAILED);
+    }
+    if socket::send(status.as_fd(), &[wire::READY]).is_err() {
+        process::exit_now(SETUP_FAILED);
+    }
+    wait_for_the_end(channels.lifeline.as_fd())
+}
+
+fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> Result<(), Failure<'a>> {
+    attempt(Step::HolderCgroup, c"", || enter_cgroups(&channels.cgroup_files))?;
+    attempt(Step::HolderDescriptors, c"", || {
+        let workspace = channels.workspace.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let limits = prepared.namespace_limits.as_raw_fd();
+        close_others([status.as_raw_fd(), channels.lifeline.as_raw_fd(), workspace, limits])
+    })?;
+    // The launcher writes the id maps, then says so.
+    attempt(Step::HolderIdentity, c"", || {
+        let mut word = [0];
+        if file::read_retrying(status.as_fd(), &mut word)? != 1 {
+            return Err(Errno::ECONNRESET);
+        }
+        let id = if prepared.many_ids { ROOT_INSIDE } else { INSIDE_ID };
+        identity::set_group(id)?;
+        identity::set_user(id)
+    })?;
+    attempt(Step::HolderCgroupNamespace, c"", || process::unshare(libc::CLONE_NEWCGROUP))?;
+    limit_namespaces(prepared)?;
+    attempt(Step::HolderHostName, &prepared.host_name, || identity::set_host_name(&prepared.host_name))?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    for (path, options) in &prepared.tmpfs {
+        attempt(Step::HolderTmpfs, path, || mount::mount(c"tmpfs", path, c"tmpfs", flags, options))?;
+    }
+    if prepared.own_proc {
+        attempt(Step::HolderProc, c"/proc", || {
+            let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RDONLY;
+            mount::mount(c"proc", c"/proc", c"proc", flags, c"")
+        })?;
+    }
+    attach_workspace(prepared, channels)?;
+    attempt(Step::HolderPrivileges, c"", || give_up(prepared))
+}
+
+/// Enters the groups whose `cgroup.procs` are open: `0` is whoever writes it. On cgroup v2 the clone itself has done it.
+pub(super) fn enter_cgroups(files: &[OwnedFd]) -> Result<(), Errno> {
+    for file in files {
+        file::write(file.as_fd(), b"0")?;
+    }
+    Ok(())
+}
+
+/// Closes every descriptor but the ones to keep, among them lifelines of other sandboxes that the launcher held when it forked: a copy of one
+/// here would keep that sandbox alive after its executor has died.
+fn close_others(mut keep: [i32; 4]) -> Result<(), Errno> {
+    keep.sort_unstable();
+    let mut from = 0;
+    for fd in keep {
+        if fd > from {
+            file::close_between(from, fd - 1)?;
+        }
+        from = from.max(fd + 1);
+    }
+    file::close_from(from)
+}
+
+/// Sets the number of further namespaces of each kind to zero. Where the host's `/proc/sys` is read-only, as in most pods, the filter is left
+/// to refuse them alone, and `probe` says so.
+fn limit_namespaces(prepared: &Prepared) -> Result<(), Failure<'_>> {
+    #[cfg(feature = "fault-injection")]
+    if !prepared.profile.has(crate::profile::Layer::NamespaceLimits) {
+        return Ok(());
+    }
+    for name in NAMESPACES {
+        attempt(Step::HolderNamespaceLimits, name, || {
+            match file::put(prepared.namespace_limits.as_fd(), name, b"0") {
+                Err(Errno::EROFS | Errno::ENOENT) => Ok(()),
+                other => other,
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn attach_workspace<'a>(prepared: &'a Prepared, channels: &Channels) -> Result<(), Failure<'a>> {
+    let Some(path) = &prepared.workspace else { return Ok(()) };
+    attempt(Step::HolderWorkspace, path, || {
+        // Without a lent one the place stays an empty, read-only directory.
+        let Some(tree) = &channels.workspace else { return Ok(()) };
+        let place = file::open(file::CWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        mount::attach(tree.as_fd(), place.as_fd())
+    })
+}
+
+/// Nothing that a holder does from here on needs a privilege.
+fn give_up(prepared: &Prepared) -> Result<(), Errno> {
+    identity::set_name(c"bailiwick-hold")?;
+    #[cfg(feature = "fault-injection")]
+    if !prepared.profile.has(crate::profile::Layer::HolderPrivileges) {
+        return Ok(());
+    }
+    let _ = prepared;
+    identity::clear_bounding_set()?;
+    identity::clear_ambient_set()?;
+    identity::clear_capabilities()?;
+    identity::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+    identity::prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
+}
+
+/// Reaps what is orphaned inside, until the lifeline ends. Nothing is ever written to the lifeline, so readable means that its other end is gone.
+fn wait_for_the_end(lifeline: BorrowedFd<'_>) -> ! {
+    let Ok(children) = process::child_signals() else { process::exit_now(SETUP_FAILED) };
+    let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut entries = [entry(lifeline.as_raw_fd()), entry(children.as_raw_fd())];
+    loop {
+        // Before the wait as well: a child may have ended before the signals were asked for.
+        while process::reap_any() {}
+        match process::poll(&mut entries, -1) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => process::exit_now(SETUP_FAILED),
+        }
+        let [life, child] = &entries;
+        if life.revents != 0 {
+            process::exit_now(0);
+        }
+        if child.revents != 0 {
+            let mut record = [0; 128];
+            while file::read(children.as_fd(), &mut record).is_ok_and(|read| read > 0) {}
+        }
+    }
+}

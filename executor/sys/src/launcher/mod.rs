@@ -1,0 +1,247 @@
+//! The launcher: the process that makes sandboxes of one profile. It is the program `bailiwick-launcher`, executed inside its own user namespace,
+//! lives in the template root, and is asked over a socket. It has every capability inside that namespace and none outside, and handles no
+//! hostile bytes: programs never talk to it.
+//!
+//! ```text
+//! executor ──build──► launcher ──clone3──► holder   pid 1 of the sandbox: sets up, reaps, holds
+//!                          └─thread──clone3──► worker   joins the holder's namespaces, parks, becomes the program
+//! ```
+//!
+//! Holder and worker are children of the executor (`CLONE_PARENT`), so it waits for them itself and learns their usage first hand. Two threads,
+//! because a thread that has entered a holder's pid namespace can make no further one (`clone3` gives EINVAL).
+
+/// Whether a layer is left out: never outside test builds.
+macro_rules! removed {
+    ($prepared:expr, $layer:ident) => {{
+        #[cfg(feature = "fault-injection")]
+        let removed = !$prepared.profile.has(crate::profile::Layer::$layer);
+        #[cfg(not(feature = "fault-injection"))]
+        let removed = false;
+        removed
+    }};
+}
+
+mod holder;
+mod prepared;
+mod rules;
+mod start;
+mod template;
+mod worker;
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::call::process::Cloned;
+use crate::call::{Errno, file, process, socket};
+use crate::step::{Fault, Step, attempt};
+use crate::wire::{self, BuildMessage, MAX_MESSAGE, RequestBuffer};
+
+use prepared::{INSIDE_ID, Prepared};
+
+pub use start::run;
+pub(crate) use worker::NOT_EXECUTED;
+
+/// The namespaces of a sandbox. The cgroup namespace follows once the holder is in its group, whose root it is to show.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;
+
+/// Ids in the launcher's namespace: its own, and that of every holder's root.
+const HOLDER_ID: u32 = 1;
+
+/// The descriptors of one sandbox, in the order in which they are passed. The executor holds the other ends.
+struct Channels {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    control: OwnedFd,
+    lifeline: OwnedFd,
+    cgroup_files: Vec<OwnedFd>,
+    cgroup_directory: Option<OwnedFd>,
+    workspace: Option<OwnedFd>,
+}
+
+impl Channels {
+    fn parse(message: BuildMessage, fds: Vec<OwnedFd>) -> Option<Self> {
+        let mut fds = fds.into_iter();
+        let channels = Self {
+            stdin: fds.next()?,
+            stdout: fds.next()?,
+            stderr: fds.next()?,
+            control: fds.next()?,
+            lifeline: fds.next()?,
+            cgroup_files: fds.by_ref().take(usize::from(message.cgroup_files)).collect(),
+            cgroup_directory: if message.cgroup_directory { Some(fds.next()?) } else { None },
+            workspace: if message.workspace { Some(fds.next()?) } else { None },
+        };
+        (channels.cgroup_files.len() == usize::from(message.cgroup_files) && fds.next().is_none())
+            .then_some(channels)
+    }
+}
+
+/// What one build has brought to life; passed to the executor, its parent, whether the build succeeded or not.
+#[derive(Default)]
+struct Born {
+    holder: Option<(i32, OwnedFd)>,
+    worker: Option<(i32, OwnedFd)>,
+}
+
+/// An order to the thread that makes workers. It answers with the worker, or why there is none.
+struct Order {
+    holder: OwnedFd,
+    channels: Channels,
+}
+
+type Delivered = Result<(i32, OwnedFd), Fault>;
+
+/// Serves build requests until the executor closes the channel.
+fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Errno> {
+    let prepared = Arc::new(prepared);
+    let (orders, inbox) = sync_channel::<Order>(0);
+    let (outbox, deliveries) = sync_channel::<Delivered>(0);
+    let for_workers = Arc::clone(&prepared);
+    std::thread::Builder::new()
+        .spawn(move || make_workers(&for_workers, &inbox, &outbox))
+        .map_err(|_| Errno::EAGAIN)?;
+    socket::send(channel, &[wire::READY])?;
+    let mut message = [0; MAX_MESSAGE];
+    loop {
+        let (length, fds) = socket::receive_with(channel, &mut message)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let mut born = Born::default();
+        let request = message.get(..length).and_then(BuildMessage::parse);
+        let outcome = request
+            .and_then(|request| Some((request, Channels::parse(request, fds)?)))
+            .ok_or(Fault { step: Step::BuildRequest, errno: Errno::EBADMSG, about: String::new() })
+            .and_then(|(request, channels)| {
+                build(&prepared, request, channels, &mut born, (&orders, &deliveries))
+            });
+        reply(channel, outcome, &born)?;
+    }
+}
+
+/// Makes one sandbox. What has been born by the time of a failure is in `born`.
+fn build(
+    prepared: &Prepared,
+    request: BuildMessage,
+    channels: Channels,
+    born: &mut Born,
+    (orders, deliveries): (&SyncSender<Order>, &Receiver<Delivered>),
+) -> Result<(), Fault> {
+    let (status, holders_end) = attempt(Step::HolderClone, c"", socket::pair)?;
+    let cloned = attempt(Step::HolderClone, c"", || {
+        let directory = channels.cgroup_directory.as_ref().map(AsFd::as_fd);
+        let namespaces = if removed!(prepared, NetworkNamespace) {
+            NAMESPACES & !libc::CLONE_NEWNET
+        } else {
+            NAMESPACES
+        };
+        // SAFETY: the child calls only `hold`, which neither allocates nor locks nor returns.
+        unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
+    })?;
+    let (pid, holder) = match cloned {
+        Cloned::Child => holder::hold(prepared, &channels, &holders_end),
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(holders_end);
+    let again = holder.try_clone();
+    born.holder = Some((pid, holder));
+    attempt(Step::HolderMaps, c"", || write_maps(prepared, pid, request.worker_id))?;
+    // A holder that has failed already has sent why; that is read below.
+    let _ = socket::send(status.as_fd(), &[wire::MAPS_WRITTEN]);
+    expect_ready(status.as_fd(), Step::HolderClone)?;
+    let lost = |_| Fault { step: Step::WorkerNamespace, errno: Errno::EPIPE, about: String::new() };
+    let holder = again.map_err(|_| Fault {
+        step: Step::WorkerNamespace,
+        errno: Errno::EMFILE,
+        about: String::new(),
+    })?;
+    orders.send(Order { holder, channels }).map_err(|_| lost(()))?;
+    born.worker = Some(deliveries.recv().map_err(|_| lost(()))??);
+    Ok(())
+}
+
+/// Waits until the other side is ready, or has said why it is not. A side that has died without a word ends its end of the channel.
+fn expect_ready(status: BorrowedFd<'_>, step: Step) -> Result<(), Fault> {
+    let mut message = [0; MAX_MESSAGE];
+    match file::read_retrying(status, &mut message) {
+        Ok(length) => match message.get(..length) {
+            Some([wire::READY]) => Ok(()),
+            other => Err(wire::parse_failure(other.unwrap_or_default(), step)),
+        },
+        Err(errno) => Err(Fault { step, errno, about: String::new() }),
+    }
+}
+
+/// Maps the ids of a holder's user namespace. Inside, programs are always 1000; outside, whom the build names. Where only one id is to be had
+/// it is that one, and `setgroups` has been denied for good when the launcher's own map was written.
+fn write_maps(prepared: &Prepared, pid: i32, worker_id: u32) -> Result<(), Errno> {
+    let map = match prepared.many_ids {
+        true => format!("0 {HOLDER_ID} 1\n{INSIDE_ID} {worker_id} 1\n"),
+        false => format!("{INSIDE_ID} 0 1\n"),
+    };
+    for name in ["uid_map", "gid_map"] {
+        let path = prepared::text(format!("{pid}/{name}"))?;
+        file::put(prepared.host_proc.as_fd(), &path, map.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The second thread: goes from holder to holder and leaves a worker in each.
+fn make_workers(prepared: &Prepared, inbox: &Receiver<Order>, outbox: &SyncSender<Delivered>) {
+    let mut buffer = RequestBuffer::new();
+    for order in inbox {
+        let delivered = make_worker(prepared, &order, &mut buffer);
+        drop(order);
+        if outbox.send(delivered).is_err() {
+            return;
+        }
+    }
+}
+
+fn make_worker(prepared: &Prepared, order: &Order, buffer: &mut RequestBuffer) -> Delivered {
+    attempt(Step::WorkerNamespace, c"", || process::join(order.holder.as_fd(), libc::CLONE_NEWPID))?;
+    let cloned = attempt(Step::WorkerClone, c"", || {
+        let directory = order.channels.cgroup_directory.as_ref().map(AsFd::as_fd);
+        // SAFETY: the child calls only `park`, which neither allocates nor locks nor returns.
+        unsafe { process::clone(libc::CLONE_PARENT, directory) }
+    })?;
+    match cloned {
+        Cloned::Child => worker::park(prepared, &order.channels, &order.holder, buffer),
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+    }
+}
+
+/// Answers a build: what was born, and the failure if there is one. The executor is the parent of what was born, so it must learn of it always.
+fn reply(channel: BorrowedFd<'_>, outcome: Result<(), Fault>, born: &Born) -> Result<(), Errno> {
+    let all = [&born.holder, &born.worker];
+    let fds: Vec<BorrowedFd<'_>> = all.iter().filter_map(|b| b.as_ref()).map(|(_, fd)| fd.as_fd()).collect();
+    let mut message = [0; MAX_MESSAGE];
+    let length = match outcome {
+        Ok(()) => {
+            let mut length = 0;
+            let pids = all.iter().map(|b| b.as_ref().map_or(0, |(pid, _)| *pid).to_le_bytes());
+            for byte in std::iter::once(wire::BUILT).chain(pids.flatten()) {
+                if let Some(place) = message.get_mut(length) {
+                    *place = byte;
+                    length += 1;
+                }
+            }
+            length
+        }
+        Err(fault) => {
+            let about = prepared::text(fault.about)?;
+            let about: &CStr = &about;
+            let failure = crate::step::Failure { step: fault.step, errno: fault.errno, about };
+            wire::failure_bytes(&failure, &mut message)
+        }
+    };
+    socket::send_with(channel, message.get(..length).unwrap_or_default(), &fds)
+}

@@ -1,0 +1,137 @@
+//! How a launcher or keeper comes to be: the program is started like any other, leaves the host's namespaces, has its ids mapped by whoever started
+//! it, takes them, and executes itself again. The second execution matters: only a memory image that was executed inside the user namespace belongs
+//! to it, and what is forked from it can be given maps of its own.
+//!
+//! No words are printed: failures go over the channel, which is standard input.
+
+use std::ffi::CStr;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::call::{Errno, file, identity, process, socket};
+use crate::step::{Failure, Fault, Step, attempt};
+use crate::wire::{self, Boot, CHANNEL, MAX_MESSAGE};
+
+use super::prepared::Prepared;
+use super::template;
+
+/// What the program is asked to be: its one argument.
+const LAUNCHER: &str = "launcher";
+const KEEPER: &str = "keeper";
+/// The second executions of the two.
+const LAUNCHER_INSIDE: &CStr = c"launcher-inside";
+const KEEPER_INSIDE: &CStr = c"keeper-inside";
+
+/// The program's name for `ps`.
+const NAME: &CStr = c"bailiwick-launcher";
+
+/// What a launcher or keeper leaves. It has no network, so the only way out is its channel.
+const LEFT: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;
+
+/// Longest profile, as JSON: the paths and the filter of the largest one that `Profile::check` lets through fit with room.
+const MAX_BOOT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Runs the program `bailiwick-launcher`; the argument says as what. The exit code is 0 when the channel was closed by the executor.
+#[must_use]
+pub fn run(arguments: &[String]) -> i32 {
+    let [_, role] = arguments else { return 2 };
+    let channel = file::inherited(CHANNEL);
+    let outcome = match role.as_str() {
+        LAUNCHER => leave_host(channel.as_fd(), LAUNCHER_INSIDE),
+        KEEPER => leave_host(channel.as_fd(), KEEPER_INSIDE),
+        inside if Some(inside) == LAUNCHER_INSIDE.to_str().ok() => launcher(&channel),
+        inside if Some(inside) == KEEPER_INSIDE.to_str().ok() => keeper(&channel),
+        _ => return 2,
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(fault) => {
+            report(channel.as_fd(), &fault);
+            1
+        }
+    }
+}
+
+fn report(channel: BorrowedFd<'_>, fault: &Fault) {
+    let mut message = [0; MAX_MESSAGE];
+    let about = super::prepared::text(fault.about.clone()).unwrap_or_default();
+    let failure = Failure { step: fault.step, errno: fault.errno, about: &about };
+    let length = wire::failure_bytes(&failure, &mut message);
+    // If the executor is gone there is nobody to tell.
+    let _ = socket::send(channel, message.get(..length).unwrap_or_default());
+}
+
+/// The first execution. Returns only on failure.
+fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
+    // Signals that the executor ignores would stay ignored in every program.
+    process::default_all_signals();
+    let program = attempt(Step::ProcessStart, c"", || {
+        // Opened while the path can still be walked; the new ids may have no right to.
+        let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
+        process::unshare(LEFT)?;
+        Ok(program)
+    })?;
+    let mut word = [0; MAX_MESSAGE];
+    let many_ids = attempt(Step::ProcessMaps, c"", || {
+        socket::send(channel, &[wire::LEFT_HOST])?;
+        match (file::read_retrying(channel, &mut word)?, word) {
+            (2, [wire::MAPS_WRITTEN, many, ..]) => Ok(many == 1),
+            _ => Err(Errno::ECONNRESET),
+        }
+    })?;
+    attempt(Step::ProcessIdentity, c"", || {
+        if many_ids {
+            identity::clear_groups()?;
+        }
+        identity::set_group(0)?;
+        identity::set_user(0)
+    })?;
+    Err(attempt(Step::ProcessIdentity, NAME, || Err::<(), _>(process::execute_open(program.as_fd(), &[NAME, role])))
+        .err()
+        .map_or(Fault { step: Step::ProcessIdentity, errno: Errno::EIO, about: String::new() }, Fault::from))
+}
+
+/// Reads what the executor hands over: a memory file with JSON.
+fn receive_boot(channel: BorrowedFd<'_>) -> Result<Boot, Fault> {
+    let boot = attempt(Step::ProcessProfile, c"", || {
+        socket::send(channel, &[wire::READY])?;
+        let mut message = [0; MAX_MESSAGE];
+        let (_, mut fds) = socket::receive_with(channel, &mut message)?;
+        let mut file = std::fs::File::from(fds.pop().ok_or(Errno::EBADMSG)?);
+        file.rewind().map_err(|_| Errno::EIO)?;
+        let mut json = Vec::new();
+        file.take(MAX_BOOT_BYTES).read_to_end(&mut json).map_err(|_| Errno::EIO)?;
+        serde_json::from_slice::<Boot>(&json).map_err(|_| Errno::EBADMSG)
+    })?;
+    #[cfg(feature = "fault-injection")]
+    crate::step::injection::fail_at(boot.failing);
+    // Once more, now that an injected failure of this step is known.
+    attempt(Step::ProcessProfile, c"", || Ok(()))?;
+    Ok(boot)
+}
+
+fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
+    let boot = receive_boot(channel.as_fd())?;
+    let (host_proc, limits) = attempt(Step::ProcessProfile, c"/proc", || {
+        let host_proc = file::open(file::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        let limits = file::open(host_proc.as_fd(), c"sys/user", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        Ok((host_proc, limits))
+    })?;
+    let profile = attempt(Step::ProcessProfile, c"", || boot.profile.ok_or(Errno::EBADMSG))?;
+    template::build(&profile)?;
+    let prepared =
+        attempt(Step::ProcessProfile, c"", || Prepared::new(profile, boot.many_ids, host_proc, limits))?;
+    let ended = attempt(Step::BuildRequest, c"", || super::serve(channel.as_fd(), prepared));
+    Ok(ended?)
+}
+
+fn keeper(channel: &OwnedFd) -> Result<(), Fault> {
+    let _ = receive_boot(channel.as_fd())?;
+    template::build_empty()?;
+    let ended = attempt(Step::WorkspaceLend, c"", || crate::keeper::inside::serve(channel.as_fd()));
+    Ok(ended?)
+}

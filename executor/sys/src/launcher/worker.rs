@@ -1,0 +1,184 @@
+//! The worker: the process that becomes the program. It joins the holder's namespaces, gives up everything, puts the filter on last, and parks: one
+//! message away from `execve`.
+//!
+//! Between the message and the program stand two system calls, `read` and `execve`, and a `chdir` when the request names a directory. All
+//! three are allowed by every filter that lets a program run at all.
+//!
+//! It runs on a copy of the launcher's memory and never returns: no allocation, no lock, no destructor.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::call::{Errno, file, identity, landlock, process};
+use crate::profile::Rlimits;
+use crate::step::{Failure, Step, attempt};
+use crate::wire::{self, MAX_MESSAGE, RequestBuffer};
+
+use super::Channels;
+use super::holder::enter_cgroups;
+use super::prepared::{INSIDE_ID, Prepared};
+use super::rules;
+
+/// Where the control channel is while the worker is parked; `execve` closes it, which is how the executor learns that the program runs.
+const CONTROL: i32 = 3;
+
+/// Exit code of a worker that did not become the program; the reason has been sent.
+pub(crate) const NOT_EXECUTED: i32 = 127;
+
+/// Every namespace of the holder but its pid namespace, which the clone has chosen, and time, which is the host's.
+const JOINED: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// Parks and, when a request comes, becomes the program.
+pub(super) fn park(prepared: &Prepared, channels: &Channels, holder: &OwnedFd, buffer: &mut RequestBuffer) -> ! {
+    let mut control = channels.control.as_fd();
+    let failure = match confine(prepared, channels, holder, &mut control) {
+        Err(failure) => failure,
+        Ok(()) => become_program(prepared, control, buffer),
+    };
+    let mut message = [0; MAX_MESSAGE];
+    let length = wire::failure_bytes(&failure, &mut message);
+    // `write`, not `send`: the filter may be on already, and every filter allows writing to an open descriptor.
+    let _ = file::write(control, message.get(..length).unwrap_or_default());
+    process::exit_now(NOT_EXECUTED)
+}
+
+fn confine<'a>(
+    prepared: &'a Prepared,
+    channels: &Channels,
+    holder: &OwnedFd,
+    control: &mut BorrowedFd<'_>,
+) -> Result<(), Failure<'a>> {
+    attempt(Step::WorkerCgroup, c"", || enter_cgroups(&channels.cgroup_files))?;
+    attempt(Step::WorkerJoin, c"", || process::join(holder.as_fd(), JOINED))?;
+    attempt(Step::WorkerDescriptors, c"", || arrange(prepared, channels, control))?;
+    attempt(Step::WorkerSession, c"", || {
+        identity::set_name(c"bailiwick-work")?;
+        process::unblock_all_signals()?;
+        file::set_creation_mask(0o022);
+        if removed!(prepared, Session) { Ok(()) } else { identity::new_session() }
+    })?;
+    let directory = prepared.working_directory.as_c_str();
+    attempt(Step::WorkerDirectory, directory, || file::change_directory(directory))?;
+    if !removed!(prepared, Rlimits) {
+        attempt(Step::WorkerLimits, c"", || limit(&prepared.profile.rlimits))?;
+    }
+    give_up(prepared)?;
+    if let Some(handled) = &prepared.handled {
+        confine_files(prepared, handled)?;
+    }
+    if !removed!(prepared, Filter) {
+        attempt(Step::WorkerFilter, c"", || identity::set_filter(&prepared.filter))?;
+    }
+    attempt(Step::WorkerReady, c"", || file::write(*control, &[wire::READY]).map(drop))
+}
+
+/// Puts the standard streams on 0 to 2 and the control channel on 3, and closes everything else. The four were received by the launcher, whose
+/// own descriptors 0 to 3 are taken, so none of them is overwritten before it is copied.
+fn arrange(prepared: &Prepared, channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errno> {
+    for (number, stream) in [(0, &channels.stdin), (1, &channels.stdout), (2, &channels.stderr)] {
+        if stream.as_raw_fd() <= CONTROL {
+            return Err(Errno::EBADF);
+        }
+        file::duplicate_to(stream.as_fd(), number, 0)?;
+    }
+    if channels.control.as_raw_fd() <= CONTROL {
+        return Err(Errno::EBADF);
+    }
+    file::duplicate_to(channels.control.as_fd(), CONTROL, libc::O_CLOEXEC)?;
+    *control = file::by_number(CONTROL);
+    if removed!(prepared, Descriptors) { Ok(()) } else { file::close_from(CONTROL + 1) }
+}
+
+/// The limits of each process. There is never a core file: it would be written by rules of the host.
+fn limit(limits: &Rlimits) -> Result<(), Errno> {
+    identity::limit(libc::RLIMIT_CORE, 0)?;
+    identity::limit(libc::RLIMIT_NOFILE, limits.open_files)?;
+    identity::limit(libc::RLIMIT_FSIZE, limits.file_size_bytes)?;
+    // No real-time or raised priority, and no locked memory beyond what the kernel gives every thread.
+    identity::limit(libc::RLIMIT_RTPRIO, 0)?;
+    identity::limit(libc::RLIMIT_NICE, 0)?;
+    for (resource, value) in [
+        (libc::RLIMIT_CPU, limits.cpu_seconds),
+        (libc::RLIMIT_NPROC, limits.processes),
+        (libc::RLIMIT_AS, limits.address_space_bytes),
+    ] {
+        if let Some(value) = value {
+            identity::limit(resource, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ids, capabilities and the way back to them. Entering the user namespace has given every capability inside it, so all five sets are emptied.
+fn give_up(prepared: &Prepared) -> Result<(), Failure<'_>> {
+    #[cfg(feature = "fault-injection")]
+    if removed!(prepared, Capabilities) {
+        return attempt(Step::WorkerCapabilities, c"", identity::become_privileged);
+    }
+    attempt(Step::WorkerIdentity, c"", || {
+        if prepared.many_ids {
+            identity::clear_groups()?;
+        }
+        // Needs CAP_SETPCAP, so before the ids change.
+        identity::clear_bounding_set()?;
+        identity::set_group(INSIDE_ID)?;
+        identity::set_user(INSIDE_ID)
+    })?;
+    attempt(Step::WorkerCapabilities, c"", || {
+        identity::clear_ambient_set()?;
+        identity::clear_capabilities()
+    })?;
+    if !removed!(prepared, NoNewPrivileges) {
+        attempt(Step::WorkerNoNewPrivileges, c"", || identity::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
+    }
+    attempt(Step::WorkerUndumpable, c"", || identity::prctl(libc::PR_SET_DUMPABLE, 0)).map(drop)
+}
+
+fn confine_files<'a>(prepared: &'a Prepared, handled: &landlock::Handled) -> Result<(), Failure<'a>> {
+    let ruleset = attempt(Step::WorkerLandlock, c"", || landlock::create(handled))?;
+    for rule in &prepared.rules {
+        attempt(Step::WorkerLandlock, &rule.path, || {
+            let path = file::open(file::CWD, &rule.path, libc::O_PATH, 0)?;
+            let is_directory = file::status(path.as_fd())?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+            let rights = rules::rights_of(rule, handled, is_directory);
+            landlock::allow_beneath(ruleset.as_fd(), path.as_fd(), rights)
+        })?;
+    }
+    attempt(Step::WorkerLandlock, c"", || landlock::restrict(ruleset.as_fd()))
+}
+
+/// Waits for the request and executes it; returns only with the reason why it did not.
+fn become_program<'a>(
+    prepared: &'a Prepared,
+    control: BorrowedFd<'_>,
+    buffer: &'a mut RequestBuffer,
+) -> Failure<'a> {
+    let refused = |errno| Failure { step: Step::Request, errno, about: c"" };
+    let length = match attempt(Step::Request, c"", || file::read_retrying(control, &mut buffer.bytes)) {
+        // The executor is gone, or has let this sandbox go unused.
+        Ok(0) => process::exit_now(0),
+        Ok(length) => length,
+        Err(failure) => return failure,
+    };
+    let workspace = prepared.workspace.as_deref().unwrap_or(&prepared.working_directory);
+    if let Some(order) = buffer.unpack_order(length, workspace) {
+        process::exit_now(crate::clerk::inside::serve(&order));
+    }
+    let Some(execution) = buffer.unpack(length) else { return refused(Errno::EBADMSG) };
+    if !execution.directory.is_empty()
+        && let Err(failure) = attempt(Step::RequestDirectory, execution.directory, || {
+            file::change_directory(execution.directory)
+        })
+    {
+        return failure;
+    }
+    let outcome = attempt(Step::Execute, execution.program, || Err::<(), _>(process::execute(&execution)));
+    match outcome {
+        Err(failure) => failure,
+        Ok(()) => refused(Errno::EIO),
+    }
+}

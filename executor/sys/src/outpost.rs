@@ -1,0 +1,179 @@
+//! An outpost: a process of ours that lives in its own user namespace, launcher or keeper, and the channel to it. Here is how it is started and how it is
+//! waited for; what it is asked is in `sandbox` and `keeper`.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::call::{Errno, file, process, socket};
+use crate::host::Host;
+use crate::profile::Profile;
+use crate::step::{Fault, Step, attempt};
+use crate::wire::{self, Boot, MAX_MESSAGE};
+
+/// Longest wait for one answer. Building takes about a millisecond; entering a v1 cgroup waits for the kernel's grace periods, tens of
+/// milliseconds each on an idle machine, and a loaded one may need seconds. After that something is stuck and the outpost is given up.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What an outpost is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Launcher,
+    Keeper,
+}
+
+impl Role {
+    fn argument(self) -> &'static str {
+        match self {
+            Role::Launcher => "launcher",
+            Role::Keeper => "keeper",
+        }
+    }
+}
+
+/// One outpost. Dropping it ends the process.
+pub(crate) struct Outpost {
+    channel: OwnedFd,
+    process: OwnedFd,
+    child: Child,
+}
+
+impl Outpost {
+    /// Starts one and waits until it is ready.
+    pub(crate) fn start(host: &Host, role: Role, profile: Option<&Profile>) -> Result<Self, Fault> {
+        let (channel, theirs) = attempt(Step::ProcessStart, c"", socket::pair)?;
+        let child = attempt(Step::ProcessStart, c"", || {
+            Command::new(&host.launcher)
+                .arg(role.argument())
+                .env_clear()
+                .current_dir("/")
+                .stdin(Stdio::from(theirs))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+        })
+        .map_err(|failure| Fault { about: host.launcher.display().to_string(), ..failure.into() })?;
+        let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        let process = attempt(Step::ProcessStart, c"", || process::open_process(pid));
+        let mut outpost = match process {
+            Ok(process) => Self { channel, process, child },
+            Err(failure) => {
+                let mut child = child;
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failure.into());
+            }
+        };
+        outpost.boot(host, profile, pid)?;
+        Ok(outpost)
+    }
+
+    /// The conversation of a start; see `launcher::start` for the other side.
+    fn boot(&mut self, host: &Host, profile: Option<&Profile>, pid: i32) -> Result<(), Fault> {
+        self.expect(wire::LEFT_HOST, Step::ProcessStart)?;
+        attempt(Step::ProcessMaps, c"", || {
+            if let Some(cgroups) = &host.cgroups {
+                cgroups.admit(pid)?;
+            }
+            write_maps(host, pid)?;
+            socket::send(self.channel.as_fd(), &[wire::MAPS_WRITTEN, u8::from(host.many_ids())])
+        })?;
+        self.expect(wire::READY, Step::ProcessIdentity)?;
+        attempt(Step::ProcessProfile, c"", || {
+            let boot = boot_message(host, profile)?;
+            socket::send_with(self.channel.as_fd(), &[wire::READY], &[boot.as_fd()])
+        })?;
+        self.expect(wire::READY, Step::ProcessProfile)
+    }
+
+    /// Waits for a word of the outpost.
+    fn expect(&mut self, word: u8, step: Step) -> Result<(), Fault> {
+        let mut message = [0; MAX_MESSAGE];
+        let (length, _) = self.receive(&mut message, step)?;
+        match message.get(..length) {
+            Some([said]) if *said == word => Ok(()),
+            other => Err(wire::parse_failure(other.unwrap_or_default(), step)),
+        }
+    }
+
+    /// Waits for an answer within the deadline. Zero bytes: it has ended.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8], step: Step) -> Result<(usize, Vec<OwnedFd>), Fault> {
+        let fault = |errno| Fault { step, errno, about: String::new() };
+        if !readable_within(self.channel.as_fd(), ANSWER_DEADLINE).map_err(fault)? {
+            let _ = self.child.kill();
+            return Err(fault(Errno::ETIMEDOUT));
+        }
+        match socket::receive_with(self.channel.as_fd(), buffer) {
+            // Killed with words of ours unread.
+            Err(Errno::ECONNRESET) => Ok((0, Vec::new())),
+            other => other.map_err(fault),
+        }
+    }
+
+    pub(crate) fn channel(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+
+    pub(crate) fn process(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+}
+
+impl Drop for Outpost {
+    fn drop(&mut self) {
+        // Killed rather than asked: it holds nothing that would need an orderly end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a descriptor becomes readable, or its other side ends, within a time.
+pub(crate) fn readable_within(fd: BorrowedFd<'_>, limit: Duration) -> Result<bool, Errno> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        let mut entry = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        match process::poll(&mut entry, timeout) {
+            Ok(0) if Instant::now() < deadline => {}
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// Maps the ids of a process that has left the host. With one id the kernel wants `setgroups` denied first.
+fn write_maps(host: &Host, pid: i32) -> Result<(), Errno> {
+    let (users, groups) = host.ids.maps();
+    let mut entries = vec![("uid_map", users), ("gid_map", groups)];
+    if !host.many_ids() {
+        entries.insert(0, ("setgroups", "deny".to_owned()));
+    }
+    for (name, text) in entries {
+        let path = std::ffi::CString::new(format!("/proc/{pid}/{name}")).map_err(|_| Errno::EINVAL)?;
+        file::put(file::CWD, &path, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The profile as a sealed memory file.
+fn boot_message(host: &Host, profile: Option<&Profile>) -> Result<OwnedFd, Errno> {
+    let boot = Boot {
+        profile: profile.cloned(),
+        many_ids: host.many_ids(),
+        #[cfg(feature = "fault-injection")]
+        failing: crate::step::injection::failing(),
+    };
+    let json = serde_json::to_vec(&boot).map_err(|_| Errno::EINVAL)?;
+    let memory = file::memory_file(c"bailiwick-profile")?;
+    let mut rest = json.as_slice();
+    while !rest.is_empty() {
+        let written = file::write(memory.as_fd(), rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    file::seal(memory.as_fd())?;
+    Ok(memory)
+}

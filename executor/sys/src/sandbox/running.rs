@@ -1,0 +1,213 @@
+//! The one call of a sandbox, and what is left of the sandbox when it has ended.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::call::process::Death;
+use crate::call::{Errno, process, socket};
+use crate::cgroup::{CgroupError, Facts, Group};
+use crate::host::Identity;
+use crate::launcher::NOT_EXECUTED;
+use crate::outcome::{Cause, Exit, Outcome, Source, Usage, classify};
+use crate::step::Step;
+use crate::wire::{self, MAX_MESSAGE};
+
+use super::{Parked, end};
+
+/// A program in its sandbox. Dropped, it is killed and cleared away.
+pub struct Running {
+    worker: OwnedFd,
+    control: OwnedFd,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    cpu_before: Duration,
+    started: Instant,
+    /// Number of the cause for which it was killed first; zero for none.
+    cause: AtomicU8,
+    remains: Remains,
+}
+
+impl Running {
+    pub(super) fn new(parked: Parked, started: Instant) -> Self {
+        let Parked { worker, control, stdin, stdout, stderr, environment: _, cpu_before, remains } = parked;
+        Self {
+            worker,
+            control,
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            cpu_before,
+            started,
+            cause: AtomicU8::new(0),
+            remains,
+        }
+    }
+
+    /// The program's pidfd: readable when it has ended. What it has left running inside is still there then.
+    #[must_use]
+    pub fn process(&self) -> BorrowedFd<'_> {
+        self.worker.as_fd()
+    }
+
+    /// Takes the writing end of standard input, which does not block; dropping it is the end of input.
+    pub fn take_stdin(&mut self) -> Option<OwnedFd> {
+        self.stdin.take()
+    }
+
+    /// Takes the reading end of standard output, which does not block.
+    pub fn take_stdout(&mut self) -> Option<OwnedFd> {
+        self.stdout.take()
+    }
+
+    /// Takes the reading end of standard error, which does not block.
+    pub fn take_stderr(&mut self) -> Option<OwnedFd> {
+        self.stderr.take()
+    }
+
+    /// Processor time of the call so far, of everything inside. `None` without a cgroup that counts it.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        Some(self.remains.cpu_time()?.saturating_sub(self.cpu_before))
+    }
+
+    /// When the request was sent.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Sends a signal to the program alone, as its caller asked.
+    ///
+    /// # Errors
+    /// When it has ended or there is no such signal.
+    pub fn signal(&self, number: i32) -> std::io::Result<()> {
+        process::send_signal(self.worker.as_fd(), number).map_err(std::io::Error::from)
+    }
+
+    /// Kills everything inside; the outcome will be the cause of the first kill. What has ended meanwhile has ended by itself.
+    pub fn kill(&self, cause: Cause) {
+        let _ = self.cause.compare_exchange(0, cause as u8, Ordering::SeqCst, Ordering::SeqCst);
+        self.remains.kill();
+    }
+
+    /// Takes in how the program ended; blocks until it has. Everything else inside is still there, and goes with `Remains`.
+    #[must_use]
+    pub fn finish(self) -> (Exit, Remains) {
+        let ended = process::reap(self.worker.as_fd());
+        let wall = self.started.elapsed();
+        let facts = self.remains.facts();
+        let cause = Cause::from_number(self.cause.load(Ordering::SeqCst));
+        let (outcome, rusage) = match ended {
+            Ok((death, rusage)) => {
+                (self.setup_failure(death).unwrap_or_else(|| classify(death, cause, &facts)), Some(rusage))
+            }
+            // Somebody else has reaped our child: it is gone, and how is lost.
+            Err(_) => (Outcome::Signaled { signal: libc::SIGKILL }, None),
+        };
+        let usage = self.usage(wall, &facts, rusage.as_ref());
+        (Exit { outcome, usage }, self.remains)
+    }
+
+    /// A worker that did not become the program has said why before it exited; a program cannot speak there, for `execve` has closed it.
+    fn setup_failure(&self, death: Death) -> Option<Outcome> {
+        if death != Death::Exited(NOT_EXECUTED) {
+            return None;
+        }
+        let mut message = [0; MAX_MESSAGE];
+        let length = socket::receive_now(self.control.as_fd(), &mut message).unwrap_or(0);
+        match message.get(..length) {
+            Some(said @ [wire::FAILED, ..]) => {
+                Some(Outcome::SetupFailed { fault: wire::parse_failure(said, Step::Execute) })
+            }
+            _ => None,
+        }
+    }
+
+    fn usage(&self, wall: Duration, facts: &Facts, rusage: Option<&libc::rusage>) -> Usage {
+        let time = |value: libc::timeval| {
+            Duration::from_micros(u64::try_from(value.tv_sec * 1_000_000 + value.tv_usec).unwrap_or(0))
+        };
+        let waited = rusage.map(|r| time(r.ru_utime) + time(r.ru_stime)).unwrap_or_default();
+        let (cpu, cpu_source) = match facts.cpu {
+            Some(cpu) => (cpu.saturating_sub(self.cpu_before), Source::Cgroup),
+            None => (waited, Source::Rusage),
+        };
+        let largest = rusage.and_then(|r| u64::try_from(r.ru_maxrss).ok()).unwrap_or(0) * 1024;
+        let (peak_memory_bytes, memory_source) = match facts.peak_memory {
+            Some(bytes) => (bytes, Source::Cgroup),
+            None => (largest, Source::Rusage),
+        };
+        let Facts { oom_kills, refused_forks, .. } = *facts;
+        Usage { wall, cpu, cpu_source, peak_memory_bytes, memory_source, oom_kills, refused_forks }
+    }
+}
+
+/// What is left of a sandbox: its two processes with whatever still runs inside, and its cgroup. Dropped, it is cleared away.
+pub struct Remains {
+    pub(super) holder: Option<OwnedFd>,
+    pub(super) worker: Option<OwnedFd>,
+    lifeline: Option<OwnedFd>,
+    group: Option<Group>,
+    identity: Arc<Identity>,
+}
+
+impl Remains {
+    pub(super) fn new(lifeline: OwnedFd, group: Option<Group>, identity: Arc<Identity>) -> Self {
+        Self { holder: None, worker: None, lifeline: Some(lifeline), group, identity }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The worker's pidfd once more, to wait on while this value keeps its own to clear away.
+    pub(super) fn worker_copy(&self) -> Result<OwnedFd, Errno> {
+        let worker = self.worker.as_ref().ok_or(Errno::EBADMSG)?;
+        worker.try_clone().map_err(|_| Errno::EMFILE)
+    }
+
+    pub(super) fn cpu_time(&self) -> Option<Duration> {
+        self.group.as_ref()?.cpu_time()
+    }
+
+    fn facts(&self) -> Facts {
+        self.group.as_ref().map(Group::facts).unwrap_or_default()
+    }
+
+    fn kill(&self) {
+        if let Some(holder) = &self.holder {
+            let _ = process::send_signal(holder.as_fd(), libc::SIGKILL);
+        }
+    }
+
+    /// Kills what is left inside, waits until it is gone, removes the cgroup. Afterwards no process, mount or group of the sandbox exists.
+    ///
+    /// # Errors
+    /// When the cgroup stays busy; the next start removes it.
+    pub fn clear(mut self) -> Result<(), CgroupError> {
+        self.clear_now()
+    }
+
+    fn clear_now(&mut self) -> Result<(), CgroupError> {
+        // The kernel kills everything in a pid namespace with its first process, which does not end before all others are reaped. All others are
+        // reaped there, but for the worker: that is our child.
+        self.kill();
+        for process in [self.worker.take(), self.holder.take()].into_iter().flatten() {
+            end(&process);
+        }
+        self.lifeline = None;
+        match &mut self.group {
+            Some(group) => group.clear(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let _ = self.clear_now();
+    }
+}

@@ -1,0 +1,179 @@
+//! The ground that tests stand on: a host with a cgroup root of its own, the profile that they vary, and a way to run a program to its end.
+
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use bailiwick_sys::outcome::{Cause, Exit, Outcome};
+use bailiwick_sys::profile::{
+    Binding, CgroupLimits, Device, Landlock, Link, Proc, Profile, Rlimits, Tmpfs,
+};
+use bailiwick_sys::seccomp::{Instruction, Program};
+use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
+
+/// A call that has not ended by then hangs.
+const TEST_DEADLINE: Duration = Duration::from_secs(30);
+
+pub fn launcher_program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_bailiwick-launcher"))
+}
+
+pub fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status")
+        .expect("proc is mounted")
+        .lines()
+        .any(|line| line.starts_with("Uid:\t0\t0"))
+}
+
+/// A name for a cgroup root that no other test has.
+pub fn root_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("bailiwick-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// A host with everything that this machine and user have.
+pub fn host() -> Host {
+    let cgroups = is_root().then(|| CgroupRoot::open(&root_name()).expect("root has a cgroup"));
+    Host::new(launcher_program(), Ids::of_this_process(), cgroups)
+}
+
+/// A sandbox that can run what Debian has in `/usr`.
+pub fn profile() -> Profile {
+    let bind = |path: &str| Binding { source: path.into(), target: path.into() };
+    let link = |path: &str, target: &str| Link { path: path.into(), target: target.into() };
+    Profile {
+        read_only: vec![bind("/usr"), bind("/etc/ld.so.cache"), bind("/etc/alternatives"), bind("/etc/passwd")],
+        links: vec![
+            link("/bin", "usr/bin"),
+            link("/sbin", "usr/sbin"),
+            link("/lib", "usr/lib"),
+            link("/lib64", "usr/lib64"),
+        ],
+        devices: vec![Device::Null, Device::Zero, Device::Full, Device::Random, Device::Urandom],
+        writable: vec![Tmpfs { path: "/tmp".into(), size_bytes: 16 << 20, inodes: 1024 }],
+        workspace: None,
+        proc: Proc::Own,
+        environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        host_name: "sandbox".to_owned(),
+        working_directory: "/tmp".into(),
+        rlimits: Rlimits {
+            open_files: 256,
+            file_size_bytes: 64 << 20,
+            cpu_seconds: Some(20),
+            processes: None,
+            address_space_bytes: None,
+        },
+        cgroup: if is_root() {
+            CgroupLimits { memory_bytes: Some(256 << 20), processes: Some(64), cpu_milli: Some(2000) }
+        } else {
+            CgroupLimits::default()
+        },
+        filter: filter(&[libc::SYS_mount, libc::SYS_umount2, libc::SYS_unshare, libc::SYS_setns]),
+        landlock: Landlock::WhereAvailable,
+        without: std::collections::BTreeSet::new(),
+    }
+}
+
+/// A filter that answers the given calls with EPERM and allows all others of this architecture: enough to see that one is on.
+pub fn filter(denied: &[libc::c_long]) -> Program {
+    let at = |code: u16, jt: u8, jf: u8, k: u32| Instruction { code, jt, jf, k };
+    let (load, equal, answer) = (0x20, 0x15, 0x06);
+    let arch = if cfg!(target_arch = "x86_64") { 0xC000_003E } else { 0xC000_00B7 };
+    let mut program = vec![at(load, 0, 0, 4), at(equal, 1, 0, arch), at(answer, 0, 0, 0x8000_0000)];
+    program.push(at(load, 0, 0, 0));
+    for call in denied {
+        program.push(at(equal, 0, 1, u32::try_from(*call).expect("call numbers are small")));
+        program.push(at(answer, 0, 0, 0x0005_0000 | 1));
+    }
+    program.push(at(answer, 0, 0, 0x7fff_0000));
+    Program(program)
+}
+
+/// A shell command as a request.
+pub fn shell(command: &str) -> Request {
+    Request {
+        program: "/bin/sh".into(),
+        arguments: vec!["sh".into(), "-c".into(), command.into()],
+        ..Request::default()
+    }
+}
+
+pub fn program(path: &str, arguments: &[&str]) -> Request {
+    Request {
+        program: path.into(),
+        arguments: std::iter::once(path).chain(arguments.iter().copied()).map(str::to_owned).collect(),
+        ..Request::default()
+    }
+}
+
+pub fn python(code: &str) -> Request {
+    program("/usr/bin/python3", &["-I", "-S", "-c", code])
+}
+
+pub fn build(host: &Host, launcher: &Launcher) -> Parked {
+    let identity = host.identity().expect("ids are left");
+    launcher.build(&Build { identity, workspace: None }).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub struct Done {
+    pub exit: Exit,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    /// The output of a call that must have gone well.
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.exit.outcome, Outcome::Exited { code: 0 }, "{} {}", self.stdout, self.stderr);
+        &self.stdout
+    }
+}
+
+/// Runs a request in a parked sandbox to its end.
+pub fn run_in(parked: Parked, request: &Request) -> Done {
+    let mut running = parked.run(request).unwrap_or_else(|error| panic!("{error}"));
+    drop(running.take_stdin());
+    let mut streams = [running.take_stdout().expect("not taken"), running.take_stderr().expect("not taken")]
+        .map(|fd: OwnedFd| (std::fs::File::from(fd), Vec::new()));
+    let deadline = Instant::now() + TEST_DEADLINE;
+    loop {
+        for (file, kept) in &mut streams {
+            let _ = file.read_to_end(kept);
+        }
+        if ended(&running) {
+            break;
+        }
+        if Instant::now() > deadline {
+            running.kill(Cause::TimedOut);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let (exit, remains) = running.finish();
+    for (file, kept) in &mut streams {
+        let _ = file.read_to_end(kept);
+    }
+    remains.clear().expect("the sandbox is cleared away");
+    let [stdout, stderr] = streams.map(|(_, kept)| String::from_utf8_lossy(&kept).into_owned());
+    Done { exit, stdout, stderr }
+}
+
+/// Whether the program has ended, by polling its pidfd.
+pub fn ended(running: &bailiwick_sys::Running) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut entry = [PollFd::new(running.process(), PollFlags::POLLIN)];
+    poll(&mut entry, PollTimeout::ZERO).expect("poll works") > 0
+}
+
+/// Builds a sandbox of a profile and runs one request in it.
+pub fn run(profile: &Profile, request: &Request) -> Done {
+    let host = host();
+    let launcher = Launcher::spawn(&host, profile).unwrap_or_else(|error| panic!("{error}"));
+    run_in(build(&host, &launcher), request)
+}
