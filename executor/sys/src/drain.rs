@@ -132,7 +132,8 @@ pub struct Completed {
 #[must_use]
 pub fn complete(mut running: Running, input: &[u8], limits: &CallLimits) -> Completed {
     let mut input = Input { fd: running.take_stdin().filter(|_| !input.is_empty()), rest: input };
-    let mut streams = [running.take_stdout(), running.take_stderr()].map(|fd| (fd, Output::new(limits.output_bytes)));
+    let mut streams =
+        [running.take_stdout(), running.take_stderr()].map(|fd| (fd, Output::new(limits.output_bytes)));
     let deadline = running.started() + limits.wall;
     let mut look = Instant::now();
     loop {
@@ -202,7 +203,12 @@ impl Input<'_> {
 }
 
 /// Waits until something happens or a time comes; whether the program has ended.
-fn wait(running: &Running, streams: &[(Option<OwnedFd>, Output); 2], input: &Input<'_>, until: Instant) -> bool {
+fn wait(
+    running: &Running,
+    streams: &[(Option<OwnedFd>, Output); 2],
+    input: &Input<'_>,
+    until: Instant,
+) -> bool {
     let entry = |fd: Option<&OwnedFd>, events| libc::pollfd {
         // A negative descriptor is passed over.
         fd: fd.map_or(-1, AsRawFd::as_raw_fd),

@@ -257,7 +257,8 @@ impl Profile {
         }
         let CgroupLimits { memory_bytes, processes, cpu_milli } = self.cgroup;
         let Rlimits { open_files, cpu_seconds, address_space_bytes, .. } = self.rlimits;
-        let given = [memory_bytes, processes, cpu_milli, Some(open_files), cpu_seconds, self.rlimits.processes];
+        let given =
+            [memory_bytes, processes, cpu_milli, Some(open_files), cpu_seconds, self.rlimits.processes];
         if given.contains(&Some(0)) || address_space_bytes == Some(0) {
             return Err(ProfileError::ZeroLimit);
         }

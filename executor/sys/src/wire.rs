@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_request_comes_back_as_it_was_packed() {
-        let packed = pack_request(Path::new("/work"), Path::new("/bin/x"), &["x", "", "é"], &["A=1"]).unwrap();
+        let packed =
+            pack_request(Path::new("/work"), Path::new("/bin/x"), &["x", "", "é"], &["A=1"]).unwrap();
         let mut buffer = RequestBuffer::new();
         buffer.bytes[..packed.len()].copy_from_slice(&packed);
         let execution = buffer.unpack(packed.len()).unwrap();
@@ -236,7 +237,9 @@ mod tests {
     fn too_long_too_many_and_nul_are_refused() {
         let long = "x".repeat(MAX_REQUEST_BYTES);
         assert!(pack_request(Path::new(""), Path::new("/x"), &[&long], &[""; 0]).is_none());
-        assert!(pack_request(Path::new(""), Path::new("/x"), &vec!["a"; MAX_STRINGS + 1], &[""; 0]).is_none());
+        assert!(
+            pack_request(Path::new(""), Path::new("/x"), &vec!["a"; MAX_STRINGS + 1], &[""; 0]).is_none()
+        );
         assert!(pack_request(Path::new(""), Path::new("/x"), &["a\0b"], &[""; 0]).is_none());
     }
 

@@ -20,9 +20,15 @@ pub(crate) const CWD: BorrowedFd<'static> = {
 };
 
 /// `openat(2)` with `O_CLOEXEC` always set.
-pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int, mode: libc::mode_t) -> Result<OwnedFd, Errno> {
+pub(crate) fn open(
+    at: BorrowedFd<'_>,
+    path: &CStr,
+    flags: libc::c_int,
+    mode: libc::mode_t,
+) -> Result<OwnedFd, Errno> {
     // SAFETY: `path` ends in NUL and outlives the call; the kernel copies it.
-    let fd = checked_int(unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
+    let fd =
+        checked_int(unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
     Ok(owned(fd))
 }
 
@@ -52,7 +58,9 @@ pub(super) fn owned(fd: RawFd) -> OwnedFd {
 /// `read(2)` into a buffer; the number of bytes read.
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is writable for its whole length and is not shared while it is borrowed here.
-    let read = checked(unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) } as libc::c_long)?;
+    let read = checked(
+        unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) } as libc::c_long
+    )?;
     Ok(read.cast_unsigned() as usize)
 }
 
@@ -69,7 +77,8 @@ pub(crate) fn read_retrying(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usi
 /// `write(2)`; the number of bytes written.
 pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the bytes are readable for their whole length and live through the call.
-    let written = checked(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as libc::c_long)?;
+    let written =
+        checked(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as libc::c_long)?;
     Ok(written.cast_unsigned() as usize)
 }
 
@@ -87,7 +96,11 @@ pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd, flags: libc::c_int
         // dup3 refuses equal numbers; what is left to do is to set the flag.
         // SAFETY: F_SETFD takes an int and touches no memory of ours.
         return checked_int(unsafe {
-            libc::fcntl(number, libc::F_SETFD, if flags & libc::O_CLOEXEC != 0 { libc::FD_CLOEXEC } else { 0 })
+            libc::fcntl(
+                number,
+                libc::F_SETFD,
+                if flags & libc::O_CLOEXEC != 0 { libc::FD_CLOEXEC } else { 0 },
+            )
         })
         .map(drop);
     }
@@ -136,7 +149,8 @@ pub(crate) fn unlink(at: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
 /// `renameat(2)` within one directory.
 pub(crate) fn rename(at: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(), Errno> {
     // SAFETY: both names end in NUL and outlive the call.
-    checked_int(unsafe { libc::renameat(at.as_raw_fd(), from.as_ptr(), at.as_raw_fd(), to.as_ptr()) }).map(drop)
+    checked_int(unsafe { libc::renameat(at.as_raw_fd(), from.as_ptr(), at.as_raw_fd(), to.as_ptr()) })
+        .map(drop)
 }
 
 /// `getdents64(2)`: the next records of a directory; zero bytes at its end.
@@ -184,7 +198,9 @@ pub(crate) fn status(fd: BorrowedFd<'_>) -> Result<libc::stat, Errno> {
 /// `memfd_create(2)`, close-on-exec and sealable.
 pub(crate) fn memory_file(name: &CStr) -> Result<OwnedFd, Errno> {
     // SAFETY: `name` ends in NUL and outlives the call.
-    let fd = checked_int(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
+    let fd = checked_int(unsafe {
+        libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING)
+    })?;
     Ok(owned(fd))
 }
 

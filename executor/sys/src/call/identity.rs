@@ -119,11 +119,6 @@ pub(crate) fn set_filter(instructions: &[crate::seccomp::Instruction]) -> Result
     let program = libc::sock_fprog { len, filter: instructions.as_ptr().cast_mut().cast() };
     // SAFETY: `Instruction` has the layout of `struct sock_filter` (repr(C), the same four fields); the kernel copies `len` of them and
     // writes nothing, so the cast to a mutable pointer is only for the C signature.
-    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
-}
-
-/// Whether the kernel takes filters with an action: `SECCOMP_GET_ACTION_AVAIL`.
-pub(crate) fn filter_action_known(action: u32) -> Result<(), Errno> {
-    // SAFETY: the call reads one integer, which lives through it.
-    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).map(drop)
+    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
+        .map(drop)
 }

@@ -55,9 +55,8 @@ pub(crate) unsafe fn clone(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -
     }
     // SAFETY: the structure has the kernel's layout and its size is passed; `pidfd` is writable and lives through the call. Memory is copied
     // (no CLONE_VM), so the child goes on with its own copy of this stack. What the child may do is the caller's obligation.
-    let pid = checked(unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArguments>())
-    })?;
+    let pid =
+        checked(unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArguments>()) })?;
     if pid == 0 { Ok(Cloned::Child) } else { Ok(Cloned::Parent { pid: pid as i32, pidfd: owned(pidfd) }) }
 }
 
@@ -126,7 +125,10 @@ pub(crate) fn reap(process: BorrowedFd<'_>) -> Result<(Death, libc::rusage), Err
     }
     // SAFETY: the call succeeded for WEXITED, so the SIGCHLD fields of the union are the ones that were filled.
     let status = unsafe { info.si_status() };
-    Ok((if info.si_code == libc::CLD_EXITED { Death::Exited(status) } else { Death::Signaled(status) }, usage))
+    Ok((
+        if info.si_code == libc::CLD_EXITED { Death::Exited(status) } else { Death::Signaled(status) },
+        usage,
+    ))
 }
 
 /// Reaps any ended child without blocking; false when there is none.
@@ -164,7 +166,8 @@ pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
     // SAFETY: the set is initialized; the old mask is not asked for.
     checked_int(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) })?;
     // SAFETY: the set is initialized and lives through the call.
-    let fd = checked_int(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
+    let fd =
+        checked_int(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
     Ok(owned(fd))
 }
 
@@ -173,7 +176,8 @@ pub(crate) fn unblock_all_signals() -> Result<(), Errno> {
     // SAFETY: all-zero bytes are an empty signal set on Linux.
     let set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is initialized; the old mask is not asked for.
-    checked_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) }).map(drop)
+    checked_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) })
+        .map(drop)
 }
 
 /// `execve(2)`; returns only on failure.

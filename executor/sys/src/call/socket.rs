@@ -80,7 +80,10 @@ pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<
 
 /// `recvmsg(2)` of one message with its descriptors, close-on-exec. Zero bytes mean that the other side has ended. A message or a control
 /// part that did not fit is an error, and the descriptors that came with it are closed.
-pub(crate) fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+pub(crate) fn receive_with(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut control = [0u64; CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all-zero bytes are a valid `msghdr`; the fields that matter are set below.

@@ -210,13 +210,14 @@ impl CgroupRoot {
     /// The step that failed; what was made by then is removed.
     pub(crate) fn create(self: &Arc<Self>, limits: &CgroupLimits) -> Result<Group, Fault> {
         let name = format!("sandbox-{}", self.next.fetch_add(1, Ordering::Relaxed));
-        let group =
-            Group { layout: self.layout.map(|root| root.join(&name)), _root: Arc::clone(self), removed: false };
+        let group = Group {
+            layout: self.layout.map(|root| root.join(&name)),
+            _root: Arc::clone(self),
+            removed: false,
+        };
         for directory in group.layout.directories() {
             let about = files::text(directory);
-            attempt(Step::CgroupCreate, &about, || {
-                file::make_directory(file::CWD, &about, 0o755)
-            })?;
+            attempt(Step::CgroupCreate, &about, || file::make_directory(file::CWD, &about, 0o755))?;
         }
         if let Some(unified) = Self::unified(&group.layout) {
             attempt(Step::CgroupCreate, &files::text(unified), || self.allow_placing(unified))?;

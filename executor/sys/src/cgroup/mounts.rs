@@ -171,7 +171,10 @@ mod tests {
     #[test]
     fn a_missing_controller_is_named() {
         let found = Found::parse("4:memory:/\n3:cpu:/\n", V1);
-        assert_eq!(found.layout().unwrap_err().to_string(), "no writable cgroup: there is no `pids` controller");
+        assert_eq!(
+            found.layout().unwrap_err().to_string(),
+            "no writable cgroup: there is no `pids` controller"
+        );
     }
 
     #[test]

@@ -31,14 +31,15 @@ const UNFINISHED: &CStr = c".bailiwick-unfinished";
 /// Does what is ordered and answers; the exit code is 0 when the answer is complete.
 pub(crate) fn serve(order: &ClerkOrder<'_>) -> i32 {
     let mut answer = Answer { buffer: [0; CHUNK], length: 0, failed: false };
-    let outcome = file::open(file::CWD, order.workspace, libc::O_PATH | libc::O_DIRECTORY, 0).and_then(|root| {
-        match order.kind {
-            1 => read(root.as_fd(), order, &mut answer),
-            2 => write(root.as_fd(), order, &mut answer),
-            3 => list(root.as_fd(), order, &mut answer),
-            _ => Err(Errno::EINVAL),
-        }
-    });
+    let outcome =
+        file::open(file::CWD, order.workspace, libc::O_PATH | libc::O_DIRECTORY, 0).and_then(|root| {
+            match order.kind {
+                1 => read(root.as_fd(), order, &mut answer),
+                2 => write(root.as_fd(), order, &mut answer),
+                3 => list(root.as_fd(), order, &mut answer),
+                _ => Err(Errno::EINVAL),
+            }
+        });
     if let Err(errno) = outcome {
         // Nothing of a payload has been said yet: every task says its first word once it can no longer fail.
         answer.put(&(errno as i32).to_le_bytes());
@@ -100,7 +101,11 @@ fn open_regular(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, u64), Err
     let opened = file::open_resolved(root, path, flags, 0, BELOW)?;
     let status = file::status(opened.as_fd())?;
     if status.st_mode & libc::S_IFMT != libc::S_IFREG {
-        return Err(if status.st_mode & libc::S_IFMT == libc::S_IFDIR { Errno::EISDIR } else { Errno::EINVAL });
+        return Err(if status.st_mode & libc::S_IFMT == libc::S_IFDIR {
+            Errno::EISDIR
+        } else {
+            Errno::EINVAL
+        });
     }
     Ok((opened, status.st_size.cast_unsigned()))
 }

@@ -188,7 +188,8 @@ pub fn parse_list(answer: &[u8]) -> Result<(Vec<Entry>, bool), ClerkError> {
         let length = usize::from(u16::from_le_bytes(split(&mut rest)?));
         let (name, after) = rest.split_at_checked(length).ok_or(ClerkError::Malformed)?;
         rest = after;
-        let bad = name.is_empty() || matches!(name, b"." | b"..") || name.iter().any(|b| matches!(b, b'/' | 0));
+        let bad =
+            name.is_empty() || matches!(name, b"." | b"..") || name.iter().any(|b| matches!(b, b'/' | 0));
         let parent = parents.get(usize::from(depth)).ok_or(ClerkError::Malformed)?;
         if bad || entries.len() >= MAX_ENTRIES as usize || depth >= MAX_DEPTH {
             return Err(ClerkError::Malformed);
@@ -228,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_listing_is_a_tree() {
-        let parts = [entry(2, 0, "a"), entry(3, 0, "d"), entry(2, 1, "b"), entry(3, 1, "e"), entry(2, 2, "c")];
+        let parts =
+            [entry(2, 0, "a"), entry(3, 0, "d"), entry(2, 1, "b"), entry(3, 1, "e"), entry(2, 2, "c")];
         let mut answer = vec![0; 4];
         answer.extend(parts.concat());
         answer.extend(entry(4, 0, "l"));
@@ -241,7 +243,9 @@ mod tests {
 
     #[test]
     fn forged_names_and_depths_are_refused() {
-        for part in [entry(2, 0, ".."), entry(2, 0, "a/b"), entry(2, 0, ""), entry(2, 1, "a"), entry(9, 0, "a")] {
+        for part in
+            [entry(2, 0, ".."), entry(2, 0, "a/b"), entry(2, 0, ""), entry(2, 1, "a"), entry(9, 0, "a")]
+        {
             let mut answer = vec![0; 4];
             answer.extend(part);
             answer.push(0);

@@ -16,7 +16,10 @@ macro_rules! removed {
         #[cfg(feature = "fault-injection")]
         let removed = !$prepared.profile.has(crate::profile::Layer::$layer);
         #[cfg(not(feature = "fault-injection"))]
-        let removed = false;
+        let removed = {
+            let _ = &$prepared;
+            false
+        };
         removed
     }};
 }
@@ -138,11 +141,8 @@ fn build(
     let (status, holders_end) = attempt(Step::HolderClone, c"", socket::pair)?;
     let cloned = attempt(Step::HolderClone, c"", || {
         let directory = channels.cgroup_directory.as_ref().map(AsFd::as_fd);
-        let namespaces = if removed!(prepared, NetworkNamespace) {
-            NAMESPACES & !libc::CLONE_NEWNET
-        } else {
-            NAMESPACES
-        };
+        let namespaces =
+            if removed!(prepared, NetworkNamespace) { NAMESPACES & !libc::CLONE_NEWNET } else { NAMESPACES };
         // SAFETY: the child calls only `hold`, which neither allocates nor locks nor returns.
         unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
     })?;

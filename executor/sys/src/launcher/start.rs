@@ -26,11 +26,8 @@ const KEEPER_INSIDE: &CStr = c"keeper-inside";
 const NAME: &CStr = c"bailiwick-launcher";
 
 /// What a launcher or keeper leaves. It has no network, so the only way out is its channel.
-const LEFT: libc::c_int = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS;
+const LEFT: libc::c_int =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// Longest profile, as JSON: the paths and the filter of the largest one that `Profile::check` lets through fit with room.
 const MAX_BOOT_BYTES: u64 = 4 * 1024 * 1024;
@@ -90,9 +87,11 @@ fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
         identity::set_group(0)?;
         identity::set_user(0)
     })?;
-    Err(attempt(Step::ProcessIdentity, NAME, || Err::<(), _>(process::execute_open(program.as_fd(), &[NAME, role])))
-        .err()
-        .map_or(Fault { step: Step::ProcessIdentity, errno: Errno::EIO, about: String::new() }, Fault::from))
+    Err(attempt(Step::ProcessIdentity, NAME, || {
+        Err::<(), _>(process::execute_open(program.as_fd(), &[NAME, role]))
+    })
+    .err()
+    .map_or(Fault { step: Step::ProcessIdentity, errno: Errno::EIO, about: String::new() }, Fault::from))
 }
 
 /// Reads what the executor hands over: a memory file with JSON.

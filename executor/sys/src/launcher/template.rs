@@ -122,7 +122,8 @@ fn mount_root() -> Result<OwnedFd, Fault> {
             }
         }
     }
-    let stage = mounted.ok_or(Fault { step: Step::TemplateRoot, errno: Errno::ENOENT, about: String::new() })?;
+    let stage =
+        mounted.ok_or(Fault { step: Step::TemplateRoot, errno: Errno::ENOENT, about: String::new() })?;
     let root = attempt(Step::TemplateRoot, stage, || {
         file::change_directory(stage)?;
         file::open(file::CWD, c".", libc::O_DIRECTORY | libc::O_RDONLY, 0)
@@ -175,7 +176,8 @@ fn make_file(root: BorrowedFd<'_>, target: &Path) -> Result<(), Errno> {
     if let Some(parent) = target.parent() {
         make_directories(root, parent)?;
     }
-    file::open(root, &path(relative(target))?, libc::O_CREAT | libc::O_WRONLY | libc::O_NOFOLLOW, 0o644).map(drop)
+    file::open(root, &path(relative(target))?, libc::O_CREAT | libc::O_WRONLY | libc::O_NOFOLLOW, 0o644)
+        .map(drop)
 }
 
 /// Opens a path of the new root without leaving it.

@@ -33,7 +33,12 @@ const JOINED: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWCGROUP;
 
 /// Parks and, when a request comes, becomes the program.
-pub(super) fn park(prepared: &Prepared, channels: &Channels, holder: &OwnedFd, buffer: &mut RequestBuffer) -> ! {
+pub(super) fn park(
+    prepared: &Prepared,
+    channels: &Channels,
+    holder: &OwnedFd,
+    buffer: &mut RequestBuffer,
+) -> ! {
     let mut control = channels.control.as_fd();
     let failure = match confine(prepared, channels, holder, &mut control) {
         Err(failure) => failure,

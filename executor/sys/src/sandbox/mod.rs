@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::call::{Errno, file, process, socket};
-use crate::clerk::{ClerkError, Task};
 use crate::cgroup::{CgroupRoot, Group};
+use crate::clerk::{ClerkError, Task};
 use crate::host::{Host, Identity};
 use crate::keeper::{Workspace, WorkspaceError};
 use crate::outpost::{Outpost, Role, readable_within};
@@ -52,7 +52,11 @@ pub enum SandboxError {
     #[error(transparent)]
     Clerk(#[from] ClerkError),
     /// The request is too long, has too many strings, or a NUL.
-    #[error("the request has a NUL, more than {} strings, or more than {} bytes", wire::MAX_STRINGS, wire::MAX_REQUEST_BYTES)]
+    #[error(
+        "the request has a NUL, more than {} strings, or more than {} bytes",
+        wire::MAX_STRINGS,
+        wire::MAX_REQUEST_BYTES
+    )]
     Request,
 }
 
@@ -127,7 +131,8 @@ impl Launcher {
             cgroup_directory: directory.is_some(),
             workspace: lent.is_some(),
         };
-        let passed: Vec<_> = theirs.iter().chain(&files).chain(&directory).chain(&lent).map(AsFd::as_fd).collect();
+        let passed: Vec<_> =
+            theirs.iter().chain(&files).chain(&directory).chain(&lent).map(AsFd::as_fd).collect();
         let mut remains = Remains::new(ours.lifeline, group, Arc::clone(&build.identity));
         self.ask(message, &passed, &mut remains)?;
         drop(theirs);
@@ -279,8 +284,7 @@ impl Parked {
             })?;
         }
         let started = Instant::now();
-        attempt(Step::Request, c"", || socket::send(self.control.as_fd(), packed))
-            .map_err(Fault::from)?;
+        attempt(Step::Request, c"", || socket::send(self.control.as_fd(), packed)).map_err(Fault::from)?;
         Ok(Running::new(self, started))
     }
 }

@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_sys::outcome::{Cause, Exit, Outcome};
-use bailiwick_sys::profile::{
-    Binding, CgroupLimits, Device, Landlock, Link, Proc, Profile, Rlimits, Tmpfs,
-};
+use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Landlock, Link, Proc, Profile, Rlimits, Tmpfs};
 use bailiwick_sys::seccomp::{Instruction, Program};
 use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
 
@@ -47,7 +45,12 @@ pub fn profile() -> Profile {
     let bind = |path: &str| Binding { source: path.into(), target: path.into() };
     let link = |path: &str, target: &str| Link { path: path.into(), target: target.into() };
     Profile {
-        read_only: vec![bind("/usr"), bind("/etc/ld.so.cache"), bind("/etc/alternatives"), bind("/etc/passwd")],
+        read_only: vec![
+            bind("/usr"),
+            bind("/etc/ld.so.cache"),
+            bind("/etc/alternatives"),
+            bind("/etc/passwd"),
+        ],
         links: vec![
             link("/bin", "usr/bin"),
             link("/sbin", "usr/sbin"),

@@ -6,7 +6,8 @@ use bailiwick_sys::outcome::Outcome;
 
 /// A line `name:` of `/proc/self/status`.
 fn status(text: &str, name: &str) -> String {
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
+    let line =
+        text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
     line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
 }
 
@@ -58,7 +59,11 @@ fn every_namespace_is_its_own() {
 #[test]
 fn only_the_three_streams_are_open() {
     let done = run(&profile(), &shell("ls /proc/self/fd; tty; cat /proc/self/sessionid >/dev/null; echo $$"));
-    assert_eq!(done.stdout.lines().take(4).collect::<Vec<_>>(), ["0", "1", "2", "3"], "3 is ls reading the list");
+    assert_eq!(
+        done.stdout.lines().take(4).collect::<Vec<_>>(),
+        ["0", "1", "2", "3"],
+        "3 is ls reading the list"
+    );
     assert!(done.stdout.contains("not a tty"));
 }
 
@@ -108,7 +113,8 @@ fn names_and_directories_are_the_profile_s() {
 
 #[test]
 fn the_network_is_empty() {
-    let done = run(&profile(), &shell("cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /proc/net/route | wc -l"));
+    let done =
+        run(&profile(), &shell("cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /proc/net/route | wc -l"));
     assert_eq!(done.ok().split_whitespace().collect::<Vec<_>>(), ["lo", "0"]);
 }
 
