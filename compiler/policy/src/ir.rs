@@ -46,6 +46,38 @@ pub enum Root {
     NamespaceObject,
     /// Name and version of the pack.
     Pack,
+    /// A tool call: `tool` and `args`.
+    Call,
+    /// Who calls: `agent`, `user`, `namespace`, `groups`, `labels`, `chain`.
+    Subject,
+    /// The session of the call: `id`, `age`, `calls`, `counters`, `budgets`, `labels`.
+    Session,
+    /// What was derived from the call's arguments: `commands`, `shell`, `path`, `url`, `git`; opaque where nothing was.
+    Facts,
+    /// When the call is decided.
+    Now,
+}
+
+impl Root {
+    /// Whether expressions over tool calls know this variable.
+    #[must_use]
+    pub const fn of_calls(self) -> bool {
+        match self {
+            Root::Params | Root::Pack => true,
+            Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now => true,
+            Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject => false,
+        }
+    }
+
+    /// Whether expressions over admission requests know this variable.
+    #[must_use]
+    pub const fn of_admission(self) -> bool {
+        match self {
+            Root::Params | Root::Pack => true,
+            Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject => true,
+            Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now => false,
+        }
+    }
 }
 
 /// A node of a lowered expression.
@@ -291,4 +323,8 @@ functions! {
     IsFinite = "math.isFinite", Sqrt = "math.sqrt", BitAnd = "math.bitAnd", BitOr = "math.bitOr", BitXor = "math.bitXor",
     BitNot = "math.bitNot", BitShiftLeft = "math.bitShiftLeft", BitShiftRight = "math.bitShiftRight",
     Base64Encode = "base64.encode", Base64Decode = "base64.decode",
+    /// Ours: whether a value is one that no parser fully understood; the only function that takes such a value.
+    IsOpaque = "isOpaque",
+    /// Ours, on `facts.shell`: whether a command line runs nothing but commands of a list, and at least one.
+    OnlyRuns = "onlyRuns",
 }

@@ -184,6 +184,8 @@ const TABLE: &[(Func, &str)] = &[
     (BitShiftRight, "(int,int):int (uint,int):uint"),
     (Base64Encode, "(bytes):string"),
     (Base64Decode, "(string):bytes"),
+    (IsOpaque, "(A):bool"),
+    (OnlyRuns, "dyn.([string]):bool"),
 ];
 
 static ALL: LazyLock<Vec<Overloads>> = LazyLock::new(|| {
@@ -207,7 +209,7 @@ pub(super) fn called(func: Func) -> &'static str {
 /// `k8s.io/apiserver` v0.37.2, `pkg/cel/environment/base.go`
 pub(super) fn on_api_server(func: Func, receiver: Option<&Type>) -> bool {
     match func {
-        IsPrivate | Base64Encode | Base64Decode => false,
+        IsPrivate | Base64Encode | Base64Decode | IsOpaque | OnlyRuns => false,
         Reverse => receiver != Some(&Type::String),
         other => !other.name().starts_with("math."),
     }

@@ -168,7 +168,14 @@ impl Walk<'_> {
     fn root(&mut self, root: Root) -> Vec<Path> {
         match root {
             Root::Object => vec![Vec::new()],
-            Root::OldObject | Root::Request => {
+            // The loader refuses variables of calls here.
+            Root::OldObject
+            | Root::Request
+            | Root::Call
+            | Root::Subject
+            | Root::Session
+            | Root::Facts
+            | Root::Now => {
                 self.reads.foreign = true;
                 Vec::new()
             }

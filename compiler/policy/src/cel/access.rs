@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::value::{List, Map, Value};
-use super::{EvalError, Fuel};
+use super::{EvalError, Fuel, opaque};
 
 /// A value found in another, or why not. `None`: absent.
 pub(super) type Found<'a> = Result<Option<Value<'a>>, EvalError>;
@@ -29,6 +29,7 @@ pub(super) fn opt_select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) 
     };
     Ok(match found {
         Some(Value::Optional(inner)) => inner.map(|inner| (*inner).clone()),
+        Some(Value::Opaque) => return Err(EvalError::Opaque),
         found => found,
     })
 }
@@ -37,7 +38,11 @@ pub(super) fn opt_select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) 
 pub(super) fn has(operand: &Value<'_>, field: &str, fuel: &mut Fuel) -> Result<bool, EvalError> {
     match operand {
         Value::Map(Map::Json(map)) => Ok(map.get(field).is_some()),
-        _ => Ok(find_field(operand, field, fuel)?.is_some()),
+        // Whether a value is there that nobody understood is not asked either.
+        _ => match find_field(operand, field, fuel)? {
+            Some(Value::Opaque) => Err(EvalError::Opaque),
+            found => Ok(found.is_some()),
+        },
     }
 }
 
@@ -67,7 +72,10 @@ pub(super) fn opt_index<'a>(
     index: &Value<'a>,
     fuel: &mut Fuel,
 ) -> Result<Value<'a>, EvalError> {
-    Ok(optional(find_index(operand, index, fuel)?))
+    match find_index(operand, index, fuel)? {
+        Some(Value::Opaque) => Err(EvalError::Opaque),
+        found => Ok(optional(found)),
+    }
 }
 
 /// An optional of what was found. What is found as an optional stays one: optionals do not nest by access.
@@ -89,12 +97,14 @@ fn find_field<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Found<'a
         Value::List(_) => {
             Err(EvalError::invalid(format!("unsupported index type 'string' in list: {field}")))
         }
+        Value::Opaque => Err(EvalError::Opaque),
         _ => Ok(None),
     }
 }
 
 fn find_index<'a>(operand: &Value<'a>, index: &Value<'a>, fuel: &mut Fuel) -> Found<'a> {
     match (operand, index) {
+        (Value::Opaque, _) | (_, Value::Opaque) => Err(EvalError::Opaque),
         (Value::Optional(None), _) => Ok(None),
         (Value::Optional(Some(inner)), _) => find_index(inner, index, fuel),
         (_, Value::Optional(Some(inner))) => find_index(operand, inner, fuel),
@@ -122,5 +132,9 @@ fn find_element<'a>(list: &List<'a>, index: &Value<'_>) -> Found<'a> {
             )));
         }
     };
-    Ok(position.and_then(|position| list.get(position)))
+    let Some(position) = position else {
+        return Ok(None);
+    };
+    opaque::refuse_before(list, position)?;
+    Ok(list.get(position))
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::value::{List, Map, Value, scalar_eq};
-use super::{EvalError, Fuel};
+use super::{EvalError, Fuel, opaque};
 
 /// `left == right`: numbers by value across types, everything else of another type is unequal, never an error.
 pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
@@ -25,6 +25,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
         (Value::Quantity(left), Value::Quantity(right)) => left.compare(right) == Ordering::Equal,
         (Value::Ip(left), Value::Ip(right)) => left == right,
         (Value::Cidr(left), Value::Cidr(right)) => left == right,
+        (Value::Opaque, _) | (_, Value::Opaque) => return Err(EvalError::Opaque),
         _ => {
             if let (Some(left), Some(right)) = (left.as_bytes(), right.as_bytes()) {
                 fuel.spend_bytes(left.len().min(right.len()))?;
@@ -40,6 +41,8 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
 }
 
 fn lists_equal(left: &List<'_>, right: &List<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    opaque::refuse_list(left)?;
+    opaque::refuse_list(right)?;
     if left.len() != right.len() {
         return Ok(false);
     }
@@ -68,13 +71,18 @@ fn maps_equal(left: &Map<'_>, right: &Map<'_>, fuel: &mut Fuel) -> Result<bool, 
 
 /// Whether an element equal to `wanted` is in the list.
 pub(super) fn list_contains(list: &List<'_>, wanted: &Value<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    let mut first_error = None;
     for item in list.iter() {
         fuel.spend(1)?;
-        if equal(&item, wanted, fuel)? {
-            return Ok(true);
+        match equal(&item, wanted, fuel) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            // What is found is found, whatever an opaque element is.
+            Err(EvalError::Opaque) => first_error = Some(EvalError::Opaque),
+            Err(error) => return Err(error),
         }
     }
-    Ok(false)
+    first_error.map_or(Ok(false), Err)
 }
 
 /// Order of two numbers by value, whatever their types; `None` where one is not a number or is NaN.
@@ -125,6 +133,9 @@ pub(super) fn compare(
             if let (Some(left), Some(right)) = (left.as_bytes(), right.as_bytes()) {
                 fuel.spend_bytes(left.len().min(right.len()))?;
                 return Ok(left.cmp(right));
+            }
+            if let (Value::Opaque, _) | (_, Value::Opaque) = (left, right) {
+                return Err(EvalError::Opaque);
             }
             return Err(EvalError::NoSuchOverload(function));
         }

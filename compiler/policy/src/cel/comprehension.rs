@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::eval::{boolean, insert, node};
 use super::value::{List, Map, Value};
-use super::{EvalError, Scope, functions, path};
+use super::{EvalError, Scope, functions, opaque, path};
 use crate::ir::{Macro, MacroKind};
 
 type Result<T> = std::result::Result<T, EvalError>;
@@ -44,7 +44,7 @@ impl<'a> Range<'a> {
         match value {
             Value::List(list) => Ok(Self::List(list)),
             Value::Map(map) => Ok(Self::Map(map)),
-            _ => Err(EvalError::NoSuchOverload("comprehension")),
+            value => Err(EvalError::misused(&value, "comprehension")),
         }
     }
 
@@ -61,7 +61,7 @@ impl<'a> Range<'a> {
         match (self, of.slot2) {
             (Range::List(list), None) => scope.set_slot(of.slot, element(list, step)?),
             (Range::List(list), Some(second)) => {
-                scope.set_slot(of.slot, Value::Int(super::text::length(step)))?;
+                scope.set_slot(of.slot, opaque::position(list, step))?;
                 scope.set_slot(second, element(list, step)?)
             }
             (Range::Map(map), second) => {
@@ -92,7 +92,10 @@ fn decide<'a>(of: &'a Macro, range: &Range<'a>, deciding: bool, scope: &mut Scop
             Ok(value) if value == deciding => return Ok(deciding),
             Ok(_) => {}
             Err(error) if error.is_limit() => return Err(error),
-            Err(error) => first_error = first_error.or(Some(error)),
+            Err(error) => {
+                scope.note(&error);
+                first_error = first_error.or(Some(error));
+            }
         }
     }
     first_error.map_or(Ok(!deciding), Err)
@@ -117,7 +120,7 @@ fn transform_list<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
         if passes(of, scope)? {
-            out.push(node(&of.body, scope)?);
+            out.push(opaque::known(node(&of.body, scope)?)?);
         }
     }
     Ok(Value::list(out))
@@ -144,7 +147,7 @@ fn transform_map<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) ->
         range.bind(of, step, scope)?;
         if passes(of, scope)? {
             let key = scope.slot(of.slot)?.clone();
-            let value = node(&of.body, scope)?;
+            let value = opaque::known(node(&of.body, scope)?)?;
             out.push((key, value));
         }
     }
@@ -158,8 +161,9 @@ fn transform_map_entry<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'
         if !passes(of, scope)? {
             continue;
         }
-        let Value::Map(made) = node(&of.body, scope)? else {
-            return Err(EvalError::NoSuchOverload("transformMapEntry"));
+        let made = match node(&of.body, scope)? {
+            Value::Map(made) => made,
+            other => return Err(EvalError::misused(&other, "transformMapEntry")),
         };
         for (key, value) in made.iter() {
             scope.fuel.spend(1)?;
@@ -173,23 +177,23 @@ fn sort_by<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Resul
     let Range::List(list) = range else {
         return Err(EvalError::NoSuchOverload("sortBy"));
     };
+    opaque::refuse_list(list)?;
     let mut keys = Vec::new();
     for step in 0..range.len() {
         range.bind(of, step, scope)?;
-        keys.push(node(&of.body, scope)?);
+        keys.push(opaque::known(node(&of.body, scope)?)?);
     }
     functions::lists::sort_by_keys(list, &keys, &mut scope.fuel)
 }
 
 fn over_optional<'a>(of: &'a Macro, range: Value<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
-    let Value::Optional(inner) = range else {
-        return Err(EvalError::NoSuchOverload("optMap"));
-    };
-    let Some(inner) = inner else {
-        return Ok(Value::Optional(None));
+    let inner = match range {
+        Value::Optional(Some(inner)) => inner,
+        Value::Optional(None) => return Ok(Value::Optional(None)),
+        other => return Err(EvalError::misused(&other, "optMap")),
     };
     scope.set_slot(of.slot, (*inner).clone())?;
-    let made = node(&of.body, scope)?;
+    let made = opaque::known(node(&of.body, scope)?)?;
     match (of.kind, made) {
         (MacroKind::OptMap, made) => Ok(Value::Optional(Some(Rc::new(made)))),
         (_, made @ Value::Optional(_)) => Ok(made),

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::value::Value;
+
 /// An evaluation error. Its text is what CEL implementations say, so that authors recognise it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EvalError {
@@ -23,6 +25,9 @@ pub enum EvalError {
     /// `x % 0`.
     #[error("modulus by zero")]
     ModulusByZero,
+    /// The use of a value that no parser fully understood.
+    #[error("the value is opaque")]
+    Opaque,
     /// Everything else that an argument's value can do wrong.
     #[error("{0}")]
     Invalid(Box<str>),
@@ -39,6 +44,14 @@ impl EvalError {
     #[must_use]
     pub const fn is_limit(&self) -> bool {
         matches!(self, Self::FuelExhausted | Self::TooDeep)
+    }
+
+    /// A value that is not what `function` takes: [`EvalError::Opaque`] if that is why.
+    pub(crate) const fn misused(value: &Value<'_>, function: &'static str) -> Self {
+        match value {
+            Value::Opaque => Self::Opaque,
+            _ => Self::NoSuchOverload(function),
+        }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

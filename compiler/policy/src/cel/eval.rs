@@ -2,7 +2,7 @@
 
 use super::path::{self, Reached};
 use super::value::{Map, Value, is_key};
-use super::{EvalError, Scope, access, comprehension, functions};
+use super::{EvalError, Scope, access, comprehension, functions, opaque};
 use crate::ir::{Cel, Expr, Func, MAX_EVAL_DEPTH, MacroKind};
 
 type Result<T> = std::result::Result<T, EvalError>;
@@ -51,7 +51,7 @@ pub(super) fn boolean<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<bool>
         Some(value) => Ok(value),
         None => match dispatch(expr, scope)? {
             Value::Bool(value) => Ok(value),
-            _ => Err(EvalError::NoSuchOverload("bool")),
+            other => Err(EvalError::misused(&other, "bool")),
         },
     })
 }
@@ -80,7 +80,7 @@ fn truth<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Option<bool>> {
 fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     match expr {
         Expr::Const(constant) => Ok(constant.into()),
-        Expr::Root(root) => Ok(scope.root(*root)),
+        Expr::Root(root) => scope.root(*root),
         Expr::Slot(slot) => scope.slot(*slot).cloned(),
         Expr::Shared(index) => scope.shared(*index),
         Expr::PodContainers(which) => scope.containers(*which).map(Value::List),
@@ -139,7 +139,7 @@ fn held<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> access::Found<'a> {
     }
     match node(expr, scope)? {
         Value::Optional(inner) => Ok(inner.map(|inner| (*inner).clone())),
-        _ => Err(EvalError::NoSuchOverload("optional")),
+        other => Err(EvalError::misused(&other, "optional")),
     }
 }
 
@@ -186,7 +186,10 @@ fn absorbing<'a>(operands: &'a [Expr], stop: Stop, scope: &mut Scope<'a>) -> Res
             Ok(value) if value == deciding => return Ok(deciding),
             Ok(_) => {}
             Err(error) if error.is_limit() => return Err(error),
-            Err(error) => first_error = first_error.or(Some(error)),
+            Err(error) => {
+                scope.note(&error);
+                first_error = first_error.or(Some(error));
+            }
         }
     }
     first_error.map_or(Ok(!deciding), Err)
@@ -223,6 +226,7 @@ pub(super) fn insert<'a>(
     scope: &mut Scope<'a>,
 ) -> Result<()> {
     if !is_key(&key) {
+        opaque::known_ref(&key)?;
         return Err(EvalError::invalid(format!("unsupported key type: {}", key.type_name())));
     }
     scope.fuel.spend_elements(entries.len() / 8)?;
@@ -237,6 +241,7 @@ pub(super) fn insert<'a>(
 /// The value of an element written `?element`: nothing when the optional is empty.
 fn unwrap_entry(value: Value<'_>, optional: bool) -> Result<Option<Value<'_>>> {
     match (optional, value) {
+        (_, Value::Opaque) => Err(EvalError::Opaque),
         (false, value) => Ok(Some(value)),
         (true, Value::Optional(inner)) => Ok(inner.map(|inner| (*inner).clone())),
         (true, value) => Err(EvalError::invalid(format!(
@@ -248,7 +253,7 @@ fn unwrap_entry(value: Value<'_>, optional: bool) -> Result<Option<Value<'_>>> {
 
 fn matches<'a>(operand: &'a Expr, regex: u32, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let operand = node(operand, scope)?;
-    let text = operand.as_str().ok_or(EvalError::NoSuchOverload("matches"))?;
+    let text = operand.as_str().ok_or_else(|| EvalError::misused(&operand, "matches"))?;
     functions::regexes::charge(text, &mut scope.fuel)?;
     let regex = scope
         .loaded
@@ -267,11 +272,11 @@ fn call<'a>(function: Func, args: &'a [Expr], expr: &'a Expr, scope: &mut Scope<
         // The alternative of an optional is evaluated only when it is needed.
         (Func::OrValue, [optional, alternative]) => match held(optional, scope)? {
             Some(value) => Ok(value),
-            None => node(alternative, scope),
+            None => opaque::known(node(alternative, scope)?),
         },
         (Func::Or, [optional, alternative]) => match held(optional, scope)? {
             Some(value) => Ok(access::optional(Some(value))),
-            None => node(alternative, scope),
+            None => opaque::known(node(alternative, scope)?),
         },
         (Func::HasValue, [optional]) => held(optional, scope).map(|held| Value::Bool(held.is_some())),
         (_, []) => functions::call(function, &[], scope),

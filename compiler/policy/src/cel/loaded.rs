@@ -20,7 +20,7 @@ pub enum LoadError {
     /// A pattern that does not compile.
     #[error("pattern {index}: {error}")]
     Pattern {
-        /// Index into [`Admission::regexes`].
+        /// Index into the regexes of the section.
         index: usize,
         /// What is wrong with it.
         error: PatternError,
@@ -33,14 +33,7 @@ impl Loaded {
     /// # Errors
     /// A pattern that is not valid or whose automaton would be too large.
     pub fn new(admission: &Admission) -> Result<Self, LoadError> {
-        let regexes = admission
-            .regexes
-            .iter()
-            .enumerate()
-            .map(|(index, pattern)| {
-                compile_pattern(pattern).map_err(|error| LoadError::Pattern { index, error })
-            })
-            .collect::<Result<_, _>>()?;
+        let Self { regexes, .. } = Self::of_patterns(&admission.regexes)?;
         let mut shared_reads_pack: Vec<bool> = Vec::with_capacity(admission.shared.len());
         for cel in &admission.shared {
             let mut reads = false;
@@ -55,5 +48,16 @@ impl Loaded {
             shared_reads_pack.push(reads);
         }
         Ok(Self { regexes, shared_reads_pack })
+    }
+
+    /// Compiles patterns of expressions that use no shared ones.
+    ///
+    /// # Errors
+    /// As [`Loaded::new`].
+    pub fn of_patterns(patterns: &[String]) -> Result<Self, LoadError> {
+        let compiled = patterns.iter().enumerate().map(|(index, pattern)| {
+            compile_pattern(pattern).map_err(|error| LoadError::Pattern { index, error })
+        });
+        Ok(Self { regexes: compiled.collect::<Result<_, _>>()?, shared_reads_pack: Vec::new() })
     }
 }

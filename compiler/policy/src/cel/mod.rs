@@ -5,13 +5,14 @@
 //!
 //! ```text
 //! bundle ► Admission ► Loaded (regexes compiled)  ┐
-//! request ► Env (roots)                           ├► Scope ► eval(&Cel, &mut Scope) ► Value | EvalError
+//! request or call ► Env or CallEnv (roots)        ├► Scope ► eval(&Cel, &mut Scope) ► Value | EvalError
 //! limits ► Fuel                                   ┘
 //! ```
 //!
 //! Terms. *Fuel*: what an evaluation may still spend; each node costs one, work over strings, lists and patterns costs in
 //! proportion. *Limit error*: fuel or depth ran out; no `||` absorbs it, see [`eval`]. *Absorption*: CEL's rule that
-//! `error || true` is true and `error && false` is false.
+//! `error || true` is true and `error && false` is false. *Opaque*: a value that is there but that no parser fully understood; every use of
+//! it but `isOpaque(x)` is an error, and an absorbed one is remembered, see [`Scope::read_opaque`].
 
 mod access;
 mod aggregate;
@@ -21,6 +22,7 @@ mod eval;
 mod fuel;
 mod functions;
 mod loaded;
+mod opaque;
 mod path;
 mod scope;
 mod text;
@@ -37,5 +39,5 @@ pub use functions::quantity::Quantity;
 pub use functions::regexes::{PatternError, compile_pattern};
 pub use functions::time::{Timestamp, parse_duration, parse_timestamp};
 pub use loaded::{LoadError, Loaded};
-pub use scope::{Env, Scope};
+pub use scope::{CallEnv, Env, Scope};
 pub use value::{List, Map, Value};

@@ -6,8 +6,8 @@
 
 use super::eval::{nested, node};
 use super::value::{Map, Value};
-use super::{EvalError, Scope, aggregate};
-use crate::ir::{Const, Expr, Func, Root};
+use super::{EvalError, Scope, aggregate, opaque};
+use crate::ir::{Const, Expr, Func};
 use crate::json::{self, Json};
 
 type Result<T> = std::result::Result<T, EvalError>;
@@ -82,7 +82,7 @@ fn object<'a>(root: &'a Expr, scope: &Scope<'a>) -> Result<Option<&'a json::Map<
             Value::Map(Map::Json(map)) => Some(map),
             _ => None,
         },
-        Expr::Root(Root::Object) => scope.env.object.as_map(),
+        Expr::Root(root) => scope.json(*root).and_then(Json::as_map),
         _ => None,
     })
 }
@@ -189,5 +189,6 @@ pub(super) fn among<'a>(expr: &'a Expr, constants: &'a [Const], scope: &mut Scop
         return Ok(constants.iter().any(|constant| matches!(constant, Const::Str(known) if known == text)));
     }
     let list = super::value::List::Const(constants);
-    aggregate::list_contains(&list, &operand.into_value(), &mut scope.fuel)
+    let value = opaque::known(operand.into_value())?;
+    aggregate::list_contains(&list, &value, &mut scope.fuel)
 }

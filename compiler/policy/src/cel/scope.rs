@@ -27,13 +27,40 @@ pub struct Env<'a> {
     pub pod: Option<&'a Json<'a>>,
 }
 
+/// The root variables of a tool call.
+#[derive(Clone, Debug)]
+pub struct CallEnv<'a> {
+    /// `call`: an object of `tool` and `args`.
+    pub call: &'a Json<'a>,
+    /// `subject`.
+    pub subject: Value<'a>,
+    /// `session`.
+    pub session: Value<'a>,
+    /// `facts`; may hold opaque values.
+    pub facts: Value<'a>,
+    /// `now`.
+    pub now: Value<'a>,
+    /// `params`: the parameters of the pack whose expression is evaluated; see [`Scope::set_pack`].
+    pub params: Value<'a>,
+    /// `pack`: name and version of that pack.
+    pub pack: Value<'a>,
+}
+
+/// The variables of what is decided.
+#[derive(Debug)]
+enum Roots<'a> {
+    Admission(Env<'a>),
+    Call(Box<CallEnv<'a>>),
+}
+
 /// The state of one request's evaluations: roots, budget, slots, and the shared expressions already evaluated.
 #[derive(Debug)]
 pub struct Scope<'a> {
-    pub(super) env: Env<'a>,
+    roots: Roots<'a>,
     pub(super) loaded: &'a Loaded,
     pub(super) fuel: Fuel,
     pub(super) depth: u32,
+    read_opaque: bool,
     shared: &'a [Cel],
     cache: Vec<Option<Result<Value<'a>, EvalError>>>,
     containers: [Option<List<'a>>; 2],
@@ -45,12 +72,23 @@ impl<'a> Scope<'a> {
     /// A fresh scope. `loaded` must have been made of `admission`.
     #[must_use]
     pub fn new(admission: &'a Admission, loaded: &'a Loaded, env: Env<'a>, fuel: Fuel) -> Self {
+        Self::over(Roots::Admission(env), &admission.shared, loaded, fuel)
+    }
+
+    /// A fresh scope over a tool call; its expressions use no shared ones.
+    #[must_use]
+    pub fn of_call(loaded: &'a Loaded, env: CallEnv<'a>, fuel: Fuel) -> Self {
+        Self::over(Roots::Call(Box::new(env)), &[], loaded, fuel)
+    }
+
+    fn over(roots: Roots<'a>, shared: &'a [Cel], loaded: &'a Loaded, fuel: Fuel) -> Self {
         Self {
-            env,
+            roots,
             loaded,
             fuel,
             depth: 0,
-            shared: &admission.shared,
+            read_opaque: false,
+            shared,
             cache: Vec::new(),
             containers: [None, None],
             slots: Vec::new(),
@@ -64,16 +102,39 @@ impl<'a> Scope<'a> {
         &self.fuel
     }
 
-    /// Gives the next expressions a budget of their own.
+    /// Gives the next expressions a budget of their own, and forgets what earlier ones read.
     pub fn set_fuel(&mut self, fuel: Fuel) {
         self.fuel = fuel;
+        self.read_opaque = false;
+    }
+
+    /// Whether an expression used an opaque value and `||`, `&&`, `exists` or `all` absorbed the error. A grant that did so grants nothing.
+    #[must_use]
+    pub const fn read_opaque(&self) -> bool {
+        self.read_opaque
+    }
+
+    /// Remembers an error that is about to be absorbed.
+    pub(super) const fn note(&mut self, error: &EvalError) {
+        if matches!(error, EvalError::Opaque) {
+            self.read_opaque = true;
+        }
+    }
+
+    /// Whether any value can be opaque: what comes from an admission request never is.
+    pub(super) const fn may_hold_opaque(&self) -> bool {
+        matches!(self.roots, Roots::Call(_))
     }
 
     /// Names the pack whose expressions come next. Shared expressions that read `params` or `pack` are forgotten, because
     /// another pack's parameters may differ.
     pub fn set_pack(&mut self, params: Value<'a>, pack: Value<'a>) {
-        self.env.params = params;
-        self.env.pack = pack;
+        let (known_params, known_pack) = match &mut self.roots {
+            Roots::Admission(env) => (&mut env.params, &mut env.pack),
+            Roots::Call(env) => (&mut env.params, &mut env.pack),
+        };
+        *known_params = params;
+        *known_pack = pack;
         for (cached, reads_pack) in self.cache.iter_mut().zip(&self.loaded.shared_reads_pack) {
             if *reads_pack {
                 *cached = None;
@@ -81,15 +142,33 @@ impl<'a> Scope<'a> {
         }
     }
 
-    pub(super) fn root(&self, root: Root) -> Value<'a> {
+    /// The value of a root variable; the loader has checked that an expression uses only those of its kind.
+    pub(super) fn root(&self, root: Root) -> Result<Value<'a>, EvalError> {
         let or_null = |json: Option<&'a Json<'a>>| json.map_or(Value::Null, Value::from);
-        match root {
-            Root::Object => self.env.object.into(),
-            Root::OldObject => or_null(self.env.old_object),
-            Root::Request => self.env.request.into(),
-            Root::Params => self.env.params.clone(),
-            Root::NamespaceObject => or_null(self.env.namespace_object),
-            Root::Pack => self.env.pack.clone(),
+        Ok(match (&self.roots, root) {
+            (Roots::Admission(env), Root::Object) => env.object.into(),
+            (Roots::Admission(env), Root::OldObject) => or_null(env.old_object),
+            (Roots::Admission(env), Root::Request) => env.request.into(),
+            (Roots::Admission(env), Root::NamespaceObject) => or_null(env.namespace_object),
+            (Roots::Admission(env), Root::Params) => env.params.clone(),
+            (Roots::Admission(env), Root::Pack) => env.pack.clone(),
+            (Roots::Call(env), Root::Call) => env.call.into(),
+            (Roots::Call(env), Root::Subject) => env.subject.clone(),
+            (Roots::Call(env), Root::Session) => env.session.clone(),
+            (Roots::Call(env), Root::Facts) => env.facts.clone(),
+            (Roots::Call(env), Root::Now) => env.now.clone(),
+            (Roots::Call(env), Root::Params) => env.params.clone(),
+            (Roots::Call(env), Root::Pack) => env.pack.clone(),
+            _ => return Err(EvalError::invalid(format!("there is no variable {root:?} here"))),
+        })
+    }
+
+    /// The JSON of the root that most chains start at.
+    pub(super) fn json(&self, root: Root) -> Option<&'a Json<'a>> {
+        match (&self.roots, root) {
+            (Roots::Admission(env), Root::Object) => Some(env.object),
+            (Roots::Call(env), Root::Call) => Some(env.call),
+            _ => None,
         }
     }
 
@@ -154,7 +233,11 @@ impl<'a> Scope<'a> {
         if let Some(Some(known)) = self.containers.get(at) {
             return Ok(known.clone());
         }
-        let pod = self.env.pod.ok_or_else(|| EvalError::invalid("there is no pod under review"))?;
+        let pod = match &self.roots {
+            Roots::Admission(env) => env.pod,
+            Roots::Call(_) => None,
+        };
+        let pod = pod.ok_or_else(|| EvalError::invalid("there is no pod under review"))?;
         let spec = pod.get("spec").ok_or_else(|| EvalError::no_such_key("spec"))?;
         let mut all = Vec::new();
         for field in fields {

@@ -9,6 +9,7 @@ mod build;
 mod core;
 mod laws;
 mod libraries;
+mod opaque;
 
 /// What is evaluated against: an object, its shared expressions, a budget.
 pub(super) struct World {

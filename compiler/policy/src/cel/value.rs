@@ -51,6 +51,11 @@ pub enum Value<'a> {
     Ip(IpAddr),
     /// A network.
     Cidr(Cidr),
+    /// A shell command line, for `onlyRuns`: the names of its commands, if it does nothing but run commands by bare names; `None` if it
+    /// does more.
+    Shell(Option<Rc<[Box<str>]>>),
+    /// A value that is there but that no parser fully understood.
+    Opaque,
 }
 
 /// A list, wherever its elements are.
@@ -170,6 +175,8 @@ impl<'a> Value<'a> {
             Value::Quantity(_) => "kubernetes.Quantity",
             Value::Ip(_) => "net.IP",
             Value::Cidr(_) => "net.CIDR",
+            Value::Shell(_) => "facts.Shell",
+            Value::Opaque => "opaque",
         }
     }
 
@@ -204,6 +211,7 @@ impl<'a> Value<'a> {
             Value::Duration(_) | Value::Timestamp(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) => {
                 Json::Str(Cow::Owned(super::functions::convert::display(self).ok_or_else(no_form)?))
             }
+            Value::Opaque => return Err(EvalError::Opaque),
             _ => return Err(no_form()),
         })
     }

@@ -120,9 +120,8 @@ pub(in crate::cel) fn display(value: &Value<'_>) -> Option<String> {
         Value::Quantity(quantity) => quantity.to_string(),
         Value::Ip(address) => address.to_string(),
         Value::Cidr(network) => network.to_string(),
-        Value::Bytes(_) | Value::OwnedBytes(_) | Value::List(_) | Value::Map(_) | Value::Optional(_) => {
-            return None;
-        }
+        Value::Bytes(_) | Value::OwnedBytes(_) | Value::List(_) | Value::Map(_) => return None,
+        Value::Optional(_) | Value::Shell(_) | Value::Opaque => return None,
     })
 }
 

@@ -212,6 +212,7 @@ fn text(value: &Value<'_>, out: &mut String, fuel: &mut Fuel) -> Result<(), Eval
             out.push_str(&time::duration_text(*nanos));
             Ok(())
         }
+        Value::Opaque => Err(EvalError::Opaque),
         Value::Str(_) | Value::OwnedStr(_) => {
             let text = value.as_str().unwrap_or_default();
             fuel.spend_bytes(text.len())?;
@@ -224,10 +225,12 @@ fn text(value: &Value<'_>, out: &mut String, fuel: &mut Fuel) -> Result<(), Eval
         | Value::Uint(_)
         | Value::Timestamp(_)
         | Value::Type(_) => plain(value, out),
-        Value::Optional(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) => Err(misfit(
-            "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
-            value,
-        )),
+        Value::Optional(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) | Value::Shell(_) => {
+            Err(misfit(
+                "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
+                value,
+            ))
+        }
     }
 }
 

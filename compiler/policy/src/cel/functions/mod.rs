@@ -16,20 +16,23 @@ mod strings;
 pub(super) mod time;
 
 use super::value::Value;
-use super::{EvalError, Fuel, Scope};
+use super::{EvalError, Fuel, Scope, opaque};
 use crate::ir::Func;
 
 /// What a function gives.
 type Outcome<'a> = Result<Value<'a>, EvalError>;
 
 /// No overload of the function takes these arguments.
-const fn no_overload<'a>(function: Func) -> Outcome<'a> {
+pub(super) const fn no_overload<'a>(function: Func) -> Outcome<'a> {
     Err(EvalError::NoSuchOverload(function.name()))
 }
 
 /// Calls a function: one of the standard environment, or of an extension.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>) -> Outcome<'a> {
     use Func as F;
+    if scope.may_hold_opaque() {
+        opaque::refuse(function, args)?;
+    }
     let fuel = &mut scope.fuel;
     match function {
         F::Equal | F::NotEqual | F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::In => {
@@ -107,6 +110,7 @@ fn kubernetes<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcom
         F::Cidr | F::IsCidr | F::ContainsIp | F::ContainsCidr | F::CidrIp | F::Masked | F::PrefixLength => {
             network::prefix(function, args)
         }
+        F::IsOpaque | F::OnlyRuns => opaque::call(function, args, fuel),
         _ => no_overload(function),
     }
 }

@@ -542,7 +542,8 @@ fn every_function_is_reached() {
             .chain(three.map(Vec::from))
             .collect()
     };
-    for function in Func::ALL {
+    // A shell command line is made by no expression: `super::opaque` has its tests.
+    for function in Func::ALL.iter().filter(|function| **function != Func::OnlyRuns) {
         let reached =
             samples.iter().any(|args| !show(Expr::Call(*function, args.clone())).starts_with("error: "));
         assert!(reached, "{}", function.name());

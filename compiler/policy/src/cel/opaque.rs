@@ -1,0 +1,83 @@
+//! Opaque values: there, but not fully understood by any parser. Whatever would need to know such a value is an error.
+//!
+//! A word of a shell command may stand for any number of words, so an opaque element also hides how long its list is and
+//! where the elements behind it stand. What can be told without knowing it may be told: that `x in [x, opaque]`.
+
+use super::functions::no_overload;
+use super::value::{List, Value};
+use super::{EvalError, Fuel};
+use crate::ir::Func;
+
+type Result<T> = std::result::Result<T, EvalError>;
+
+/// `isOpaque`, `onlyRuns`.
+pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Result<Value<'a>> {
+    match (function, args) {
+        (Func::IsOpaque, [value]) => Ok(Value::Bool(matches!(value, Value::Opaque))),
+        (Func::OnlyRuns, [Value::Shell(runs), Value::List(allowed)]) => {
+            let Some(names) = runs else {
+                return Ok(Value::Bool(false));
+            };
+            fuel.spend_elements(names.len().saturating_mul(allowed.len()))?;
+            let known = |name: &str| allowed.iter().any(|item| item.as_str() == Some(name));
+            Ok(Value::Bool(!names.is_empty() && names.iter().all(|name| known(name))))
+        }
+        _ => no_overload(function),
+    }
+}
+
+/// Refuses arguments that are opaque or lists with opaque elements. `in` looks at elements by itself.
+pub(super) fn refuse(function: Func, args: &[Value<'_>]) -> Result<()> {
+    match (function, args) {
+        (Func::IsOpaque, _) => Ok(()),
+        (Func::In, [wanted, within]) => known_ref(wanted).and(known_ref(within)),
+        _ => args.iter().try_for_each(refuse_value),
+    }
+}
+
+fn refuse_value(value: &Value<'_>) -> Result<()> {
+    match value {
+        Value::Opaque => Err(EvalError::Opaque),
+        Value::List(list) => refuse_list(list),
+        Value::Optional(Some(inner)) => refuse_value(inner),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a list with an opaque element, in lists within it too. Only lists that were made can have one.
+pub(super) fn refuse_list(list: &List<'_>) -> Result<()> {
+    match list {
+        List::Owned(items) => items.iter().try_for_each(refuse_value),
+        List::Json(_) | List::Const(_) | List::Refs(_) => Ok(()),
+    }
+}
+
+/// Refuses to say what stands at a position behind an opaque element.
+pub(super) fn refuse_before(list: &List<'_>, position: usize) -> Result<()> {
+    match list {
+        List::Owned(items) => items.iter().take(position).try_for_each(known_ref),
+        List::Json(_) | List::Const(_) | List::Refs(_) => Ok(()),
+    }
+}
+
+/// The position of an element, opaque behind an opaque one.
+pub(super) fn position<'a>(list: &List<'a>, position: usize) -> Value<'a> {
+    match refuse_before(list, position) {
+        Ok(()) => Value::Int(super::text::length(position)),
+        Err(_) => Value::Opaque,
+    }
+}
+
+/// A value that is kept in another one.
+pub(super) fn known(value: Value<'_>) -> Result<Value<'_>> {
+    known_ref(&value)?;
+    Ok(value)
+}
+
+/// Refuses an opaque value.
+pub(super) const fn known_ref(value: &Value<'_>) -> Result<()> {
+    match value {
+        Value::Opaque => Err(EvalError::Opaque),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,231 @@
+//! An opaque value is an error wherever it is used, and an absorbed error is remembered.
+
+use std::rc::Rc;
+
+use super::build::*;
+use super::{Const, Expr, Func, MacroKind, Root};
+use crate::cel::{CallEnv, EvalError, Fuel, Loaded, Map, Scope, Value, eval};
+use crate::ir::{Bind, Cel};
+use crate::json::Json;
+
+/// What an expression gives, and whether an opaque read was absorbed. `facts.x` is opaque, `facts.list` is `['a', opaque]`, `facts.known` a list of
+/// strings, `facts.map` is `{'x': opaque}`.
+fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
+    let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
+    let loaded = Loaded::of_patterns(&["a+".to_owned()]).unwrap();
+    let map = |entries: Vec<(&'static str, Value<'static>)>| {
+        let entries: Rc<[_]> = entries.into_iter().map(|(key, value)| (Value::Str(key), value)).collect();
+        Value::Map(Map::Owned(entries))
+    };
+    let facts = map(vec![
+        ("x", Value::Opaque),
+        ("list", Value::list(vec![Value::Str("a"), Value::Opaque, Value::Str("b")])),
+        ("known", Value::list(vec![Value::Str("a"), Value::Str("b")])),
+        ("shell", Value::Shell(Some(Rc::from([Box::from("ls"), Box::from("cat")])))),
+        ("nothing", Value::Shell(Some(Rc::from([])))),
+        ("more", Value::Shell(None)),
+        ("map", map(vec![("x", Value::Opaque)])),
+    ]);
+    let env = CallEnv {
+        call: &call,
+        subject: Value::Null,
+        session: Value::Null,
+        facts,
+        now: Value::Null,
+        params: Value::Null,
+        pack: Value::Null,
+    };
+    let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
+    let cel = Cel { source: String::new(), expr, slots: 8 };
+    let value = eval(&cel, &mut scope).map(|value| match value {
+        Value::Opaque => "opaque".to_owned(),
+        value => super::shown(&value),
+    });
+    (value, scope.read_opaque())
+}
+
+fn fact(name: &str) -> Expr {
+    select(Expr::Root(Root::Facts), name)
+}
+
+fn x() -> Expr {
+    fact("x")
+}
+
+#[track_caller]
+fn refused(expr: Expr) {
+    assert_eq!(outcome(expr.clone()).0, Err(EvalError::Opaque), "{expr:?}");
+}
+
+#[track_caller]
+fn gives(expr: Expr, expected: &str) {
+    assert_eq!(outcome(expr.clone()).0.as_deref(), Ok(expected), "{expr:?}");
+}
+
+/// One value of every type that a constant can have.
+fn fillers() -> Vec<Expr> {
+    let constants = [
+        Const::Null,
+        Const::Bool(true),
+        Const::Int(1),
+        Const::Uint(1),
+        Const::Double(1.5),
+        Const::Str("a".into()),
+        Const::Bytes(vec![1]),
+        Const::List(vec![Const::Str("a".into())]),
+        Const::Map(vec![(Const::Str("a".into()), Const::Int(1))]),
+        Const::Type("int".into()),
+    ];
+    let mut all: Vec<Expr> = constants.into_iter().map(Expr::Const).collect();
+    all.push(call!(OptionalNone));
+    all
+}
+
+#[test]
+fn every_function_refuses_an_opaque_argument_wherever_it_stands() {
+    for function in Func::ALL.iter().filter(|function| **function != Func::IsOpaque) {
+        refused(Expr::Call(*function, vec![x()]));
+        for filler in fillers() {
+            refused(Expr::Call(*function, vec![x(), filler.clone()]));
+            refused(Expr::Call(*function, vec![x(), filler.clone(), filler.clone()]));
+            // The alternative of an optional is read only if the optional is empty.
+            let lazy = matches!(function, Func::Or | Func::OrValue);
+            if !lazy || filler == call!(OptionalNone) {
+                refused(Expr::Call(*function, vec![filler.clone(), x()]));
+            }
+            refused(Expr::Call(*function, vec![filler.clone(), x(), filler.clone()]));
+            refused(Expr::Call(*function, vec![filler.clone(), filler, x()]));
+        }
+    }
+}
+
+#[test]
+fn every_function_but_in_refuses_a_list_with_an_opaque_element() {
+    for function in Func::ALL.iter().filter(|function| !matches!(function, Func::IsOpaque | Func::In)) {
+        refused(Expr::Call(*function, vec![fact("list"), "a".expr(), "a".expr()]));
+        match function {
+            // `facts.list` is no optional.
+            Func::Or | Func::OrValue | Func::HasValue => {}
+            // A list is never equal to a string.
+            Func::Equal | Func::NotEqual => {
+                refused(Expr::Call(*function, vec![fact("list"), fact("known")]));
+                refused(Expr::Call(*function, vec![fact("known"), fact("list")]));
+            }
+            _ => {
+                refused(Expr::Call(*function, vec![fact("list")]));
+                refused(Expr::Call(*function, vec![fact("list"), "a".expr()]));
+                refused(Expr::Call(*function, vec!["a".expr(), fact("list")]));
+            }
+        }
+    }
+    gives(call!(In, "b", fact("list")), "true");
+    refused(call!(In, "c", fact("list")));
+    refused(call!(Format, "%s", [fact("map")]));
+}
+
+#[test]
+fn every_kind_of_expression_refuses_an_opaque_operand() {
+    let boxed = Box::<Expr>::new;
+    let fixed = |value: bool| Expr::Const(Const::Bool(value));
+    let refusing = vec![
+        Expr::Select(boxed(x()), "a".into()),
+        Expr::OptSelect(boxed(x()), "a".into()),
+        Expr::OptSelect(boxed(fact("map")), "x".into()),
+        Expr::Has(boxed(x()), "a".into()),
+        Expr::Has(boxed(fact("map")), "x".into()),
+        Expr::Index(boxed(x()), boxed(0_i64.expr())),
+        Expr::Index(boxed(fact("known")), boxed(x())),
+        Expr::Index(boxed(fact("list")), boxed(2_i64.expr())),
+        Expr::OptIndex(boxed(x()), boxed(0_i64.expr())),
+        Expr::OptIndex(boxed(fact("known")), boxed(x())),
+        Expr::OptIndex(boxed(fact("map")), boxed("x".expr())),
+        Expr::And(vec![x(), fixed(true)]),
+        Expr::And(vec![fixed(true), x()]),
+        Expr::Or(vec![x(), fixed(false)]),
+        Expr::Or(vec![fixed(false), x()]),
+        Expr::Not(boxed(x())),
+        Expr::Cond(boxed(x()), boxed(fixed(true)), boxed(fixed(true))),
+        Expr::List(vec![(x(), false)]),
+        Expr::List(vec![(x(), true)]),
+        Expr::Map(vec![(x(), 1_i64.expr(), false)]),
+        Expr::Map(vec![("a".expr(), x(), false)]),
+        Expr::Map(vec![("a".expr(), x(), true)]),
+        Expr::Matches(boxed(x()), 0),
+        Expr::InConst(boxed(x()), vec![]),
+        Expr::InConst(boxed(x()), vec![Const::Str("a".into())]),
+        Expr::InConst(boxed(x()), vec![Const::Int(1)]),
+    ];
+    refusing.into_iter().for_each(refused);
+    // What only hands a value on hands an opaque one on.
+    gives(x(), "opaque");
+    gives(Expr::Cond(boxed(fixed(true)), boxed(x()), boxed(fixed(true))), "opaque");
+    gives(Expr::Index(boxed(fact("map")), boxed("x".expr())), "opaque");
+    gives(Expr::Index(boxed(fact("list")), boxed(1_i64.expr())), "opaque");
+    gives(Expr::Bind(Box::new(Bind { slot: 0, init: x(), body: call!(IsOpaque, slot(0)) })), "true");
+    refused(Expr::Bind(Box::new(Bind { slot: 0, init: x(), body: call!(Size, slot(0)) })));
+}
+
+#[test]
+fn every_macro_refuses_an_opaque_range_and_an_opaque_result() {
+    use MacroKind as M;
+    for kind in [
+        M::All,
+        M::Exists,
+        M::ExistsOne,
+        M::Map,
+        M::Filter,
+        M::TransformMap,
+        M::TransformMapEntry,
+        M::OptMap,
+        M::OptFlatMap,
+        M::SortBy,
+    ] {
+        refused(over(kind, x(), true.expr()));
+        refused(over2(kind, x(), None, true.expr()));
+        let range = match kind {
+            M::OptMap | M::OptFlatMap => call!(OptionalOf, "a"),
+            _ => fact("known"),
+        };
+        refused(over(kind, range, x()));
+    }
+    refused(over2(M::Map, fact("known"), Some(x()), true.expr()));
+    // The number of an element behind an opaque one is not known, that of one before it is.
+    let first_is = |text: &str| and([call!(Equal, slot(0), 0_i64), call!(Equal, slot(1), text)]);
+    gives(over2(M::Exists, fact("list"), None, first_is("a")), "true");
+    refused(over2(M::Exists, fact("list"), None, first_is("b")));
+}
+
+#[test]
+fn what_is_found_beside_an_opaque_element_is_found() {
+    gives(over(MacroKind::Exists, fact("list"), call!(Equal, slot(0), "b")), "true");
+    refused(over(MacroKind::Exists, fact("list"), call!(Equal, slot(0), "c")));
+    refused(over(MacroKind::All, fact("list"), call!(NotEqual, slot(0), "c")));
+    gives(over(MacroKind::Filter, fact("list"), not(call!(IsOpaque, slot(0)))), "[a, b]");
+    gives(over(MacroKind::Exists, fact("list"), call!(IsOpaque, slot(0))), "true");
+}
+
+#[test]
+fn only_runs_wants_at_least_one_command_and_all_of_the_list() {
+    let only_runs = |fact_name: &str, allowed: Expr| call!(OnlyRuns, fact(fact_name), allowed);
+    gives(only_runs("shell", ["cat", "ls", "head"].expr()), "true");
+    gives(only_runs("shell", ["cat", "head"].expr()), "false");
+    gives(only_runs("nothing", ["cat"].expr()), "false");
+    gives(only_runs("more", ["cat", "ls"].expr()), "false");
+    refused(only_runs("x", ["cat", "ls"].expr()));
+    refused(only_runs("shell", fact("list")));
+}
+
+#[test]
+fn an_absorbed_opaque_read_is_remembered() {
+    let reads = || call!(Equal, x(), "a");
+    let absorbed = |expr: Expr| outcome(expr);
+    assert_eq!(absorbed(or([reads(), true.expr()])), (Ok("true".into()), true));
+    assert_eq!(absorbed(and([reads(), false.expr()])), (Ok("false".into()), true));
+    let any = over(MacroKind::Exists, fact("list"), call!(Equal, slot(0), "b"));
+    assert_eq!(absorbed(any), (Ok("true".into()), true));
+    // Not read at all: decided before, or asked of with the one function that may.
+    assert_eq!(absorbed(or([true.expr(), reads()])), (Ok("true".into()), false));
+    assert_eq!(absorbed(or([call!(IsOpaque, x()), reads()])), (Ok("true".into()), false));
+    // Another error that is absorbed is CEL's own business.
+    assert_eq!(absorbed(or([fails(), true.expr()])), (Ok("true".into()), false));
+}
