@@ -12,8 +12,9 @@ use thiserror::Error;
 
 use crate::canonical;
 use crate::cel::{LoadError, Loaded};
-use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH};
+use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH, Root};
 use crate::policy::{Admission, FORMAT_VERSION, Mutation, Origin, Policy};
+use crate::tool::{self, Tools};
 
 /// Largest bundle that is read, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -87,9 +88,20 @@ pub enum BundleError {
         /// Its index.
         index: u32,
     },
+    /// A variable that expressions of this section do not have.
+    #[error("{place}: there is no variable {root:?} here")]
+    Misplaced {
+        /// Which expression.
+        place: String,
+        /// The variable.
+        root: Root,
+    },
     /// A pattern that does not compile.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Tools that cannot be called.
+    #[error(transparent)]
+    Tools(#[from] tool::LoadError),
 }
 
 /// The bytes of a policy.
@@ -199,11 +211,30 @@ pub fn validate(policy: &Policy) -> Result<(), BundleError> {
     }
     check_expressions(&policy.admission)?;
     Loaded::new(&policy.admission)?;
+    check_tools(policy)?;
     Ok(())
 }
 
+/// Checks everything that decisions over tool calls rely on, and prepares it.
+///
+/// # Errors
+/// As [`validate`].
+pub(crate) fn check_tools(policy: &Policy) -> Result<Tools, BundleError> {
+    for (index, layer) in policy.tools.iter().enumerate() {
+        let knows = Root::of_calls;
+        let bounds = Bounds { shared_depths: Vec::new(), regexes: layer.regexes.len(), knows };
+        for rule in &layer.rules {
+            if let Some(when) = &rule.when {
+                bounds.check(when, &|| format!("tools[{index}].rules.{}", rule.name))?;
+            }
+        }
+    }
+    Ok(Tools::new(policy)?)
+}
+
 fn check_expressions(admission: &Admission) -> Result<(), BundleError> {
-    let mut bounds = Bounds { shared_depths: Vec::new(), regexes: admission.regexes.len() };
+    let knows = Root::of_admission;
+    let mut bounds = Bounds { shared_depths: Vec::new(), regexes: admission.regexes.len(), knows };
     for (index, cel) in admission.shared.iter().enumerate() {
         let depth = bounds.check(cel, &|| format!("admission.shared[{index}]"))?;
         bounds.shared_depths.push(depth);
@@ -248,6 +279,8 @@ struct Bounds {
     /// Of each shared expression so far, how deep its evaluation nests.
     shared_depths: Vec<u32>,
     regexes: usize,
+    /// Whether there is such a variable.
+    knows: fn(Root) -> bool,
 }
 
 impl Bounds {
@@ -279,6 +312,9 @@ impl Bounds {
                 },
                 Expr::Matches(_, index) if *index as usize >= self.regexes => {
                     Some(out_of_range("pattern", *index))
+                }
+                Expr::Root(root) if !(self.knows)(*root) => {
+                    Some(BundleError::Misplaced { place: place(), root: *root })
                 }
                 Expr::Const(constant) => check_constant(constant, place).err(),
                 Expr::InConst(_, constants) => {

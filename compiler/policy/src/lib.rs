@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! bundle.json ► bundle::load ► policy::Policy ┐
-//! AdmissionReview ► json::Json ► admission::… ┴► admission::decide ► decision::Decision
+//! AdmissionReview ► json::Json ► admission::… ┼► admission::decide ► decision::Decision
+//! tool::ToolCall, tool::State ────────────────┴► tool::decide_tool_call ► tool::ToolDecision
 //! ```
 #![forbid(unsafe_code)]
 
@@ -20,3 +21,4 @@ pub mod facts;
 pub mod ir;
 pub mod json;
 pub mod policy;
+pub mod tool;

@@ -81,7 +81,7 @@ pub enum Word {
 }
 
 /// A fact taken from an argument. An absent argument gives an opaque fact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Derive {
     /// `facts.commands` and `facts.shell` of a shell command line.
@@ -104,7 +104,7 @@ pub enum Otherwise {
     Ask(Ask),
 }
 
-/// Whether a call may read from its caller while it runs.
+/// Whether a call may read from its caller while it runs; the earlier one is the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stdin {
     /// Its standard input is empty.

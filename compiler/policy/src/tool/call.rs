@@ -1,0 +1,195 @@
+//! A tool call as it was asked for, and who asks.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
+
+use crate::json::{Json, Map};
+
+/// Longest text of a call's arguments that is read, in bytes. A file is written in pieces; the executor's bodies are smaller.
+pub const MAX_ARGUMENTS_BYTES: usize = 4 << 20;
+/// Longest identifier of a call or a session, in bytes.
+const MAX_ID_BYTES: usize = 128;
+
+/// A call: an allegation of whoever asks, until it is decided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCall {
+    /// Name of this attempt, unique in the log.
+    id: String,
+    /// The session that it belongs to.
+    session: String,
+    /// Who calls; from the listener or a verified token, never from the request.
+    subject: Subject,
+    /// An object of `tool` and `args`, as expressions see it.
+    call: Json<'static>,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Subject {
+    /// The agent.
+    pub agent: String,
+    /// The person for whom it works.
+    pub user: String,
+    /// The namespace that it runs in.
+    pub namespace: String,
+    /// Groups of the user.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Labels of the agent.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Principals that the call was delegated through, the first one first.
+    #[serde(default)]
+    pub chain: Vec<String>,
+}
+
+/// Why something is no call.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// An identifier that is empty, too long, or has characters other than letters, digits, `-`, `_` and `.`.
+    #[error("`{0}` is no identifier: up to {MAX_ID_BYTES} letters, digits, `-`, `_` and `.`")]
+    Identifier(String),
+    /// More arguments than are read.
+    #[error("the arguments have {0} bytes, more than {MAX_ARGUMENTS_BYTES}")]
+    TooLarge(usize),
+    /// The arguments are no JSON.
+    #[error("the arguments are not JSON: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The arguments are JSON, but no object.
+    #[error("the arguments are not an object")]
+    NotAnObject,
+}
+
+impl ToolCall {
+    /// Reads the arguments of a call. That the tool exists and takes them is decided later.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn parse(
+        id: &str,
+        session: &str,
+        subject: Subject,
+        tool: &str,
+        arguments: &[u8],
+    ) -> Result<Self, CallError> {
+        if arguments.len() > MAX_ARGUMENTS_BYTES {
+            return Err(CallError::TooLarge(arguments.len()));
+        }
+        Self::new(id, session, subject, tool, Json::parse(arguments)?.into_owned())
+    }
+
+    /// A call with arguments that were read before.
+    ///
+    /// # Errors
+    /// As [`ToolCall::parse`], but for text.
+    pub fn new(
+        id: &str,
+        session: &str,
+        subject: Subject,
+        tool: &str,
+        arguments: Json<'static>,
+    ) -> Result<Self, CallError> {
+        for name in [id, session] {
+            if !is_identifier(name) {
+                return Err(CallError::Identifier(name.chars().take(MAX_ID_BYTES).collect()));
+            }
+        }
+        if arguments.as_map().is_none() {
+            return Err(CallError::NotAnObject);
+        }
+        let mut call = Map::new();
+        call.insert(Cow::Borrowed("tool"), Json::Str(Cow::Owned(tool.to_owned())));
+        call.insert(Cow::Borrowed("args"), arguments);
+        Ok(Self { id: id.to_owned(), session: session.to_owned(), subject, call: Json::Map(call) })
+    }
+
+    /// Name of this attempt.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The session that it belongs to.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Name of the tool.
+    #[must_use]
+    pub fn tool(&self) -> &str {
+        self.call.get("tool").and_then(Json::as_str).unwrap_or_default()
+    }
+
+    /// The arguments, an object.
+    #[must_use]
+    pub fn arguments(&self) -> &Json<'static> {
+        self.call.get("args").unwrap_or(&Json::Null)
+    }
+
+    /// `call` of expressions.
+    pub(super) const fn root(&self) -> &Json<'static> {
+        &self.call
+    }
+
+    /// An argument that is a string.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.arguments().get(name).and_then(Json::as_str)
+    }
+}
+
+/// Identifiers stand in file names, headers and keys of the state.
+fn is_identifier(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
+}
+
+impl<'de> Deserialize<'de> for ToolCall {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        struct Written {
+            id: String,
+            session: String,
+            subject: Subject,
+            call: Arguments,
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Arguments {
+            tool: String,
+            args: serde_json::Value,
+        }
+        let written = Written::deserialize(deserializer)?;
+        // By way of text, so that an integer beyond 64 bits is refused here too.
+        let text = serde_json::to_vec(&written.call.args).map_err(serde::de::Error::custom)?;
+        Self::parse(&written.id, &written.session, written.subject, &written.call.tool, &text)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl Subject {
+    /// Whose calls are counted together: agent, user and namespace. Groups, labels and the chain change from call to call, and a fresh
+    /// delegation must not give fresh budgets.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let text = |text: &str| serde_json::Value::String(text.to_owned());
+        serde_json::Value::Array(vec![text(&self.namespace), text(&self.agent), text(&self.user)]).to_string()
+    }
+
+    /// Everybody who takes part in the call, and so may not approve it.
+    pub fn principals(&self) -> impl Iterator<Item = &str> {
+        [self.agent.as_str(), self.user.as_str()].into_iter().chain(self.chain.iter().map(String::as_str))
+    }
+}

@@ -1,0 +1,278 @@
+//! The decision over one tool call: total, deterministic, the only place where a permit is made.
+//!
+//! Steps, each of which can only deny: the session is the caller's; some layer defines the tool; the arguments match every schema; all
+//! definitions run the same; facts are derived; every layer is asked; the command can be planned; open questions are answered.
+
+use super::VerifiedApproval;
+use super::approval::{ApprovalRequest, Binding, call_hash};
+use super::call::ToolCall;
+use super::decision::{Denial, DenyReason, Effect, EffectRecord, RuleReport, ToolDecision};
+use super::environment::Shared;
+use super::facts::Facts;
+use super::layer::{Asking, Findings};
+use super::loaded::{Entry, LoadedPolicy};
+use super::plan::{self, Plan, PlannedCall};
+use super::record::{DecisionInputs, DecisionRecord, SessionView};
+use super::state::{Change, MAX_OPEN, MAX_PENDING, State, StateDelta};
+
+/// Leave to run. Only [`decide_tool_call`] makes one, it cannot be copied, and what it holds cannot be changed.
+#[derive(Debug)]
+pub struct Permit<T>(T);
+
+impl<T> Permit<T> {
+    /// What may run.
+    #[must_use]
+    pub const fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// Uses the leave up.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Decides a call. Nothing of it holds before the delta is applied to the same state and the record is durable.
+///
+/// `now_ms` is in milliseconds since 1970; a time before the state's own counts as the state's. `approval` is what people signed over the
+/// question of an earlier attempt of the same call, its signatures verified.
+#[must_use]
+pub fn decide_tool_call(
+    policy: &LoadedPolicy,
+    call: &ToolCall,
+    state: &State,
+    now_ms: u64,
+    approval: Option<&VerifiedApproval>,
+) -> ToolDecision {
+    let inputs = DecisionInputs::of(policy, call, state, now_ms, approval);
+    let Decided { verdict, rules, delta, facts } = decide(policy, &inputs);
+    let effect = match verdict {
+        Verdict::Allow(plan) => Effect::Allow(Permit(PlannedCall::new(call.clone(), plan))),
+        Verdict::Deny(denial) => Effect::Deny(denial),
+        Verdict::Ask(request) => Effect::Ask(request),
+    };
+    ToolDecision { effect, rules, delta, facts, inputs }
+}
+
+/// Decides from recorded inputs.
+pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> DecisionRecord {
+    let Decided { verdict, rules, delta, facts } = decide(policy, inputs);
+    let effect = match verdict {
+        Verdict::Allow(_) => EffectRecord::Allow,
+        Verdict::Deny(denial) => EffectRecord::Deny(denial),
+        Verdict::Ask(request) => EffectRecord::Ask(request),
+    };
+    DecisionRecord { effect, rules, delta, facts }
+}
+
+enum Verdict {
+    Allow(Plan),
+    Deny(Denial),
+    Ask(ApprovalRequest),
+}
+
+struct Decided {
+    verdict: Verdict,
+    rules: Vec<RuleReport>,
+    delta: StateDelta,
+    facts: serde_json::Value,
+}
+
+fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
+    let mut decided = Decided {
+        verdict: Verdict::Deny(refusal(DenyReason::UnknownTool, "this tool is not defined".to_owned())),
+        rules: Vec::new(),
+        delta: StateDelta { at_ms: inputs.now_ms, changes: Vec::new() },
+        facts: serde_json::Value::Null,
+    };
+    let verdict = match eligible(policy, inputs) {
+        Err(denial) => Verdict::Deny(denial),
+        Ok((session, entry)) => {
+            let facts = Facts::of(&entry.derives, &inputs.call);
+            decided.facts = facts.to_json();
+            let shared = Shared {
+                inputs,
+                facts: &facts,
+                policy: &policy.policy,
+                reads_subject: policy.tools.reads_subject,
+                reads_session: policy.tools.reads_session,
+                reads_facts: policy.tools.reads_facts,
+            };
+            let mut findings = Asking::new(policy, inputs, entry, shared).all();
+            decided.rules = std::mem::take(&mut findings.reports);
+            let step = Step { policy, inputs, session, entry, facts: &decided.facts };
+            step.verdict(findings, &mut decided.delta.changes)
+        }
+    };
+    // A denial ends the question that was open about the call.
+    if let (Verdict::Deny(_), Some(_)) = (&verdict, &inputs.pending) {
+        decided.delta.changes.push(withdrawn(&inputs.call));
+    }
+    decided.verdict = verdict;
+    decided
+}
+
+fn refusal(reason: DenyReason, message: String) -> Denial {
+    Denial { reason, pack: None, rule: None, message, remedy: None, retry_after_ms: None }
+}
+
+/// What can be said before any rule is asked.
+fn eligible<'p>(
+    policy: &'p LoadedPolicy,
+    inputs: &DecisionInputs,
+) -> Result<(SessionView, &'p Entry), Denial> {
+    let refuse = |reason, message: String| Err(refusal(reason, message));
+    let Some(session) = inputs.session else {
+        return refuse(DenyReason::UnknownSession, "there is no such session of this subject".to_owned());
+    };
+    let Some(entry) = policy.tools.index.get(inputs.call.tool()) else {
+        return refuse(DenyReason::UnknownTool, "this tool is not defined".to_owned());
+    };
+    if session.running >= MAX_OPEN {
+        return refuse(DenyReason::Busy, format!("{MAX_OPEN} calls of this session run already"));
+    }
+    let mut schemas = policy.schemas(entry).peekable();
+    if schemas.peek().is_none() {
+        return refuse(DenyReason::UnknownTool, "this tool is not defined".to_owned());
+    }
+    for schema in schemas {
+        if let Err(mismatch) = crate::arguments::matches(schema, inputs.call.arguments()) {
+            return refuse(DenyReason::Arguments, mismatch.to_string());
+        }
+    }
+    let mut definitions = policy.definitions(entry).map(|(_, tool)| tool);
+    if let Some(first) = definitions.next()
+        && definitions.any(|other| other.run != first.run)
+    {
+        let message = "two packs define this tool, and what it runs is not the same".to_owned();
+        return refuse(DenyReason::DefinitionConflict, message);
+    }
+    Ok((session, entry))
+}
+
+/// What remains to be decided once the layers have been asked.
+struct Step<'s> {
+    policy: &'s LoadedPolicy,
+    inputs: &'s DecisionInputs,
+    session: SessionView,
+    entry: &'s Entry,
+    facts: &'s serde_json::Value,
+}
+
+impl Step<'_> {
+    fn verdict(&self, findings: Findings, changes: &mut Vec<Change>) -> Verdict {
+        // The earliest layer's of those with the weightiest reason.
+        let worst = findings.denials.iter().min_by_key(|denial| denial.reason);
+        if let Some(denial) = worst {
+            return Verdict::Deny(denial.clone());
+        }
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(denial) => return Verdict::Deny(denial),
+        };
+        if !findings.asks.is_empty() {
+            match self.question(&findings, &plan) {
+                Ok(Answer::Given) => {}
+                Ok(Answer::Awaited(request)) => return Verdict::Ask(request),
+                Ok(Answer::Asked(request)) => {
+                    changes.push(Change::Asked {
+                        session: self.inputs.call.session().to_owned(),
+                        call: self.inputs.call.id().to_owned(),
+                        request: request.clone(),
+                    });
+                    return Verdict::Ask(request);
+                }
+                Err(denial) => return Verdict::Deny(denial),
+            }
+        }
+        if self.inputs.pending.is_some() {
+            changes.push(withdrawn(&self.inputs.call));
+        }
+        let counted = findings.counted.into_iter();
+        changes.extend(counted.map(|(tally, window_ms)| Change::Counted { tally, window_ms }));
+        changes.push(Change::Admitted {
+            session: self.inputs.call.session().to_owned(),
+            call: self.inputs.call.id().to_owned(),
+            reserved: findings.reserved,
+        });
+        Verdict::Allow(plan)
+    }
+
+    fn plan(&self) -> Result<Plan, Denial> {
+        let call = &self.inputs.call;
+        let planned = match (self.policy.definitions(self.entry).next(), self.entry.builtin) {
+            (Some((_, tool)), _) => plan::of_run(&tool.run, self.stdin(), call),
+            (None, Some(builtin)) => plan::of_builtin(builtin, call),
+            (None, None) => {
+                return Err(refusal(DenyReason::UnknownTool, "this tool is not defined".to_owned()));
+            }
+        };
+        planned.map_err(|error| refusal(DenyReason::Plan, error.to_string()))
+    }
+
+    /// A call may read from its caller only if every definition says so.
+    fn stdin(&self) -> crate::policy::tools::Stdin {
+        use crate::policy::tools::Stdin;
+        let stdin = self.policy.definitions(self.entry).map(|(_, tool)| tool.stdin).min();
+        stdin.unwrap_or(Stdin::Forbidden)
+    }
+
+    /// What the approvers say. An approval answers exactly the question that is open, and only while that question would be asked again.
+    fn question(&self, findings: &Findings, plan: &Plan) -> Result<Answer, Denial> {
+        let refuse = |reason, message: &str| Err(refusal(reason, message.to_owned()));
+        let binding = Binding {
+            sandbox: plan.sandbox(),
+            facts: self.facts,
+            policy_digest: &self.policy.digest,
+            generation: self.session.generation,
+        };
+        let inputs = self.inputs;
+        let Some(hash) = call_hash(&inputs.call, &binding) else {
+            return refuse(DenyReason::Arguments, "the arguments have no canonical form");
+        };
+        let now = findings.asks.request(&inputs.call, hash, &self.policy.digest, inputs.now_ms);
+        let Some(pending) = &inputs.pending else {
+            if inputs.approval.is_some() {
+                return refuse(DenyReason::ApprovalStale, "there is no open question that this answers");
+            }
+            if !now.requirements.iter().all(super::Requirement::can_be_met) {
+                let message = "too few of those who may approve take no part in the call themselves";
+                return refuse(DenyReason::NoApprover, message);
+            }
+            if self.session.pending >= MAX_PENDING {
+                return refuse(DenyReason::Busy, "too many questions of this session are open");
+            }
+            return Ok(Answer::Asked(now));
+        };
+        if inputs.now_ms >= pending.expires_ms {
+            return refuse(DenyReason::ApprovalExpired, "nobody approved in time");
+        }
+        let same = pending.call_hash == now.call_hash
+            && pending.policy_digest == now.policy_digest
+            && pending.requirements == now.requirements;
+        if !same {
+            let message = "the session, the policy or the question changed since people were asked";
+            return refuse(DenyReason::ApprovalStale, message);
+        }
+        match inputs.approval.as_ref().map(|approval| pending.is_met_by(approval)) {
+            None | Some(Ok(false)) => Ok(Answer::Awaited(pending.clone())),
+            Some(Ok(true)) => Ok(Answer::Given),
+            Some(Err(reason)) => refuse(reason, "the approval answers another question"),
+        }
+    }
+}
+
+/// Where a question stands.
+enum Answer {
+    /// It is asked now.
+    Asked(ApprovalRequest),
+    /// It was asked before and is not answered in full.
+    Awaited(ApprovalRequest),
+    /// All that must approve have approved.
+    Given,
+}
+
+fn withdrawn(call: &ToolCall) -> Change {
+    Change::Withdrawn { session: call.session().to_owned(), call: call.id().to_owned() }
+}

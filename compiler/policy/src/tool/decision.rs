@@ -1,0 +1,165 @@
+//! What a decision says: whether the call runs, which rules took part, what it changes.
+
+use serde::{Deserialize, Serialize};
+
+use super::approval::ApprovalRequest;
+use super::decide::Permit;
+use super::plan::PlannedCall;
+use super::record::{DecisionInputs, DecisionRecord};
+use super::state::StateDelta;
+
+/// A decision. It is nothing until its delta is applied and its record durable.
+#[derive(Debug)]
+pub struct ToolDecision {
+    /// Whether the call runs.
+    pub effect: Effect,
+    /// The rules that took part, in the order of layers and their text; rules whose condition is false did not.
+    pub rules: Vec<RuleReport>,
+    /// What it changes.
+    pub delta: StateDelta,
+    /// What was derived from the arguments.
+    pub facts: serde_json::Value,
+    /// Everything that it was made from, but the policy.
+    pub inputs: DecisionInputs,
+}
+
+impl ToolDecision {
+    /// The decision without the permit, for the log.
+    #[must_use]
+    pub fn record(&self) -> DecisionRecord {
+        let effect = match &self.effect {
+            Effect::Allow(_) => EffectRecord::Allow,
+            Effect::Deny(denial) => EffectRecord::Deny(denial.clone()),
+            Effect::Ask(request) => EffectRecord::Ask(request.clone()),
+        };
+        DecisionRecord {
+            effect,
+            rules: self.rules.clone(),
+            delta: self.delta.clone(),
+            facts: self.facts.clone(),
+        }
+    }
+}
+
+/// Whether a call runs.
+#[derive(Debug)]
+pub enum Effect {
+    /// It may, exactly as planned.
+    Allow(Permit<PlannedCall>),
+    /// It does not.
+    Deny(Denial),
+    /// Not before people approve.
+    Ask(ApprovalRequest),
+}
+
+/// [`Effect`] for the log: reading it back gives nobody a permit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum EffectRecord {
+    /// It may run.
+    Allow,
+    /// It does not.
+    Deny(Denial),
+    /// Not before people approve.
+    Ask(ApprovalRequest),
+}
+
+/// Why a call does not run. Texts may repeat names of the arguments, never their values beyond what an author's rule says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Denial {
+    /// The kind of reason.
+    pub reason: DenyReason,
+    /// `name@version` of the pack that denies, where one does.
+    pub pack: Option<String>,
+    /// Its rule, counter or budget.
+    pub rule: Option<String>,
+    /// Why, for a person.
+    pub message: String,
+    /// What the agent can do instead.
+    pub remedy: Option<String>,
+    /// After how many milliseconds another attempt can succeed at the earliest.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Kinds of reasons. Of several, the one that stands first here is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DenyReason {
+    /// The session is not there, or another subject's.
+    UnknownSession,
+    /// No layer defines the tool.
+    UnknownTool,
+    /// The arguments do not match a schema of the tool.
+    Arguments,
+    /// Two packs define the tool otherwise.
+    DefinitionConflict,
+    /// A rule denies.
+    Rule,
+    /// A rule that could deny cannot be evaluated.
+    EvaluationError,
+    /// A rule cost more than it may.
+    FuelExhausted,
+    /// A layer that names the tool does not grant the call.
+    NoRule,
+    /// A counter is at its limit.
+    Throttled,
+    /// A budget does not hold what the call may use.
+    BudgetExhausted,
+    /// The command cannot be executed with these arguments.
+    Plan,
+    /// Of those who may approve, too few are left.
+    NoApprover,
+    /// The question was not answered in time.
+    ApprovalExpired,
+    /// The approval is of another call, policy or state of the session, or was used.
+    ApprovalStale,
+    /// The session has too many calls or questions open.
+    Busy,
+}
+
+/// A rule that took part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleReport {
+    /// `name@version` of its pack.
+    pub pack: String,
+    /// Its name.
+    pub rule: String,
+    /// What it is for.
+    pub kind: RuleKind,
+    /// What it did.
+    pub outcome: RuleOutcome,
+}
+
+/// What a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the rules' fields")]
+pub enum RuleKind {
+    Allow,
+    Ask,
+    Deny,
+    Throttle,
+    Confirm,
+}
+
+impl RuleKind {
+    /// Whether it can only give.
+    #[must_use]
+    pub const fn is_grant(self) -> bool {
+        matches!(self, RuleKind::Allow | RuleKind::Ask)
+    }
+}
+
+/// What a rule did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum RuleOutcome {
+    /// What it is for: it granted, denied, asked for approval, or found its counter at the limit.
+    Applied,
+    /// A throttle whose counter is below its limit.
+    WithinLimit,
+    /// Its condition cannot be evaluated; the text may repeat values of the arguments.
+    Failed(String),
+}

@@ -1,0 +1,103 @@
+//! What expressions over a call see: the values of `subject`, `session`, `facts` and `now`.
+
+use std::rc::Rc;
+
+use super::call::Subject;
+use super::facts::Facts;
+use super::loaded::Layer;
+use super::record::{DecisionInputs, SessionView};
+use crate::cel::{CallEnv, Map, Timestamp, Value};
+use crate::policy::tools::{Derive, ToolLayer};
+use crate::policy::{PackSource, Policy};
+
+/// Thousandths in one: budgets are kept in thousandths and shown in their unit.
+const MILLI: f64 = 1_000.0;
+
+/// What stays the same for every layer.
+pub(super) struct Shared<'a> {
+    pub(super) inputs: &'a DecisionInputs,
+    pub(super) facts: &'a Facts,
+    pub(super) policy: &'a Policy,
+    pub(super) reads_subject: bool,
+    pub(super) reads_session: bool,
+    pub(super) reads_facts: bool,
+}
+
+impl<'a> Shared<'a> {
+    /// The variables of one layer, which may read these facts.
+    pub(super) fn of(&self, layer: &'a ToolLayer, loaded: &'a Layer, derives: &[Derive]) -> CallEnv<'a> {
+        let params: Option<&'a PackSource> = self.policy.packs.get(usize::from(layer.pack));
+        CallEnv {
+            call: self.inputs.call.root(),
+            subject: if self.reads_subject { subject(self.inputs.call.subject()) } else { Value::Null },
+            session: if self.reads_session { self.session(layer, loaded) } else { Value::Null },
+            facts: if self.reads_facts { self.facts.values(derives) } else { Value::Null },
+            now: now(self.inputs.now_ms),
+            params: params.map_or(Value::Null, |pack| Value::from(&pack.parameters)),
+            pack: Value::from(&loaded.names),
+        }
+    }
+
+    fn session(&self, layer: &'a ToolLayer, loaded: &'a Layer) -> Value<'a> {
+        let Some(view) = &self.inputs.session else {
+            return Value::Null;
+        };
+        let counters = layer.counters.iter().map(|counter| {
+            let sum = self.inputs.tally(&format!("counter/{}/{}", loaded.pack, counter.name)).sum;
+            (counter.name.as_str(), Value::Int(i64::try_from(sum).unwrap_or(i64::MAX)))
+        });
+        let budgets = layer.budgets.iter().map(|budget| {
+            let used = self.inputs.tally(&format!("budget/{}/{}", loaded.pack, budget.name)).sum;
+            let left = budget.limit_milli.saturating_sub(used);
+            let unit = |milli: u64| Value::Double(milli as f64 / MILLI);
+            let members = [("limit", unit(budget.limit_milli)), ("used", unit(used)), ("left", unit(left))];
+            (budget.name.as_str(), map(members))
+        });
+        map([
+            ("id", Value::Str(self.inputs.call.session())),
+            ("age", Value::Duration(age_ns(view, self.inputs.now_ms))),
+            ("calls", Value::Int(i64::try_from(view.calls).unwrap_or(i64::MAX))),
+            ("counters", map(counters)),
+            ("budgets", map(budgets)),
+            ("labels", map([])),
+        ])
+    }
+}
+
+fn age_ns(view: &SessionView, now_ms: u64) -> i64 {
+    let age_ms = i64::try_from(now_ms.saturating_sub(view.opened_ms)).unwrap_or(i64::MAX);
+    age_ms.saturating_mul(1_000_000)
+}
+
+fn now<'a>(now_ms: u64) -> Value<'a> {
+    let text = |ms: u64| {
+        let seconds = i64::try_from(ms / 1_000).ok()?;
+        let at = jiff::Timestamp::new(seconds, i32::try_from(ms % 1_000).ok()? * 1_000_000).ok()?;
+        crate::cel::parse_timestamp(&at.to_string()).ok()
+    };
+    // A time beyond the year 9999 has no value; a rule that reads it fails.
+    text(now_ms).map_or(Value::Null, |at: Timestamp| Value::Timestamp(at))
+}
+
+fn subject(subject: &Subject) -> Value<'_> {
+    let list = |texts: &'_ [String]| -> Vec<Value<'_>> { Vec::with_capacity(texts.len()) };
+    let mut groups = list(&subject.groups);
+    groups.extend(subject.groups.iter().map(|text| Value::Str(text)));
+    let mut chain = list(&subject.chain);
+    chain.extend(subject.chain.iter().map(|text| Value::Str(text)));
+    let labels = subject.labels.iter().map(|(key, value)| (key.as_str(), Value::Str(value)));
+    map([
+        ("agent", Value::Str(&subject.agent)),
+        ("user", Value::Str(&subject.user)),
+        ("namespace", Value::Str(&subject.namespace)),
+        ("groups", Value::list(groups)),
+        ("labels", map(labels)),
+        ("chain", Value::list(chain)),
+    ])
+}
+
+/// A map of string keys that are known not to repeat.
+pub(super) fn map<'a>(members: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Value<'a> {
+    let entries: Rc<[_]> = members.into_iter().map(|(key, value)| (Value::Str(key), value)).collect();
+    Value::Map(Map::Owned(entries))
+}

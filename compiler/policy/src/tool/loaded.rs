@@ -1,0 +1,427 @@
+//! A policy made ready to decide tool calls: schemas and patterns compiled, names resolved, rules indexed by tool. Built once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use super::builtin::{Builtin, RESERVED_PREFIX};
+use super::tally::LONGEST_WINDOW_MS;
+use crate::arguments::ArgumentsSchema;
+use crate::bundle::{self, Bundle, BundleError};
+use crate::cel;
+use crate::ir::{Const, Expr, Root};
+use crate::policy::Policy;
+use crate::policy::sandboxes::Limits;
+use crate::policy::tools::{
+    ApproverGroup, Ask, Derive, Otherwise, Program, Resource, RuleEffect, Run, Tool, ToolLayer, ToolPattern,
+    ToolRule, Word,
+};
+
+/// A policy that is ready.
+#[derive(Debug)]
+pub struct LoadedPolicy {
+    pub(super) policy: Policy,
+    pub(super) digest: String,
+    pub(super) tools: Tools,
+}
+
+/// The prepared parts.
+#[derive(Debug, Default)]
+pub(crate) struct Tools {
+    pub(super) layers: Vec<Layer>,
+    /// By name; every tool that some layer defines, and the built-in ones.
+    pub(super) index: BTreeMap<String, Entry>,
+    /// Which variables any rule reads: the others are not made.
+    pub(super) reads_subject: bool,
+    pub(super) reads_session: bool,
+    pub(super) reads_facts: bool,
+}
+
+/// A layer's prepared parts.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// `name@version`.
+    pub(super) label: String,
+    /// Name of the pack, without its version.
+    pub(super) pack: String,
+    /// CEL's `pack`.
+    pub(super) names: Const,
+    pub(super) expressions: cel::Loaded,
+    /// Of each definition.
+    schemas: Vec<ArgumentsSchema>,
+}
+
+/// A tool, in all layers.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) builtin: Option<Builtin>,
+    /// One for each layer, in their order.
+    pub(super) layers: Vec<LayerEntry>,
+    /// Every fact that some definition derives, sorted.
+    pub(super) derives: Vec<Derive>,
+    /// Those that all definitions derive, for layers that define nothing.
+    pub(super) common: Vec<Derive>,
+    /// What a call may use at most; `None` for the built-in ones.
+    pub(super) limits: Option<Limits>,
+}
+
+/// A tool, in one layer.
+#[derive(Debug)]
+pub(super) struct LayerEntry {
+    /// Whether the layer defines the tool or a grant of it matches.
+    pub(super) names: bool,
+    /// Index of its definition.
+    pub(super) defines: Option<usize>,
+    /// Indices of the rules that are about the tool, in the order of the text.
+    pub(super) rules: Vec<usize>,
+}
+
+/// Why a policy cannot decide tool calls.
+#[derive(Debug, Error)]
+#[error("tools[{layer}].{place}: {problem}")]
+pub struct LoadError {
+    /// Index of the layer.
+    pub layer: usize,
+    /// Where in the layer.
+    pub place: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a layer.
+#[derive(Debug, Error)]
+pub enum Problem {
+    /// A name that refers to nothing.
+    #[error("there is no {what} `{name}`")]
+    Unknown {
+        /// Of what kind.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// An index that refers to nothing.
+    #[error("there is no pack {0}")]
+    UnknownPack(u16),
+    /// Names that do not stand in order, or stand twice.
+    #[error("names are not sorted, or one stands twice, at `{0}`")]
+    Order(String),
+    /// A value outside its bounds.
+    #[error("{what} must be {expected}")]
+    Bound {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        expected: &'static str,
+    },
+    /// A schema that does not compile.
+    #[error("{0}")]
+    Schema(String),
+    /// A pattern that does not compile.
+    #[error(transparent)]
+    Pattern(#[from] cel::LoadError),
+}
+
+impl LoadedPolicy {
+    /// Makes a policy ready.
+    ///
+    /// # Errors
+    /// Whatever [`bundle::validate`] refuses in its tools.
+    pub fn new(policy: Policy, digest: String) -> Result<Self, BundleError> {
+        let tools = bundle::check_tools(&policy)?;
+        Ok(Self { policy, digest, tools })
+    }
+
+    /// Makes a bundle's policy ready.
+    ///
+    /// # Errors
+    /// As [`LoadedPolicy::new`].
+    pub fn of_bundle(bundle: Bundle) -> Result<Self, BundleError> {
+        Self::new(bundle.policy, bundle.digest)
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Its digest.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The tools that a caller can name, by name, with what they do and the JSON Schema of their arguments. A tool that two layers
+    /// define is described by the first one; arguments must match the schemas of all.
+    pub fn tools(&self) -> impl Iterator<Item = (&str, String, serde_json::Value)> {
+        self.tools.index.iter().filter_map(|(name, entry)| {
+            if let Some(builtin) = entry.builtin {
+                return Some((name.as_str(), builtin.description().to_owned(), builtin.input()));
+            }
+            let (_, tool) = self.definitions(entry).next()?;
+            Some((name.as_str(), tool.description.clone(), tool.input.clone()))
+        })
+    }
+
+    /// The definitions of a tool and the indices of their layers.
+    pub(super) fn definitions<'p>(&'p self, entry: &'p Entry) -> impl Iterator<Item = (usize, &'p Tool)> {
+        entry
+            .layers
+            .iter()
+            .zip(&self.policy.tools)
+            .enumerate()
+            .filter_map(|(at, (entry, layer))| Some((at, layer.definitions.get(entry.defines?)?)))
+    }
+
+    /// The schemas that the arguments of a tool must match.
+    pub(super) fn schemas<'p>(&'p self, entry: &'p Entry) -> impl Iterator<Item = &'p ArgumentsSchema> {
+        let defined = entry
+            .layers
+            .iter()
+            .zip(&self.tools.layers)
+            .filter_map(|(entry, layer)| layer.schemas.get(entry.defines?));
+        defined.chain(entry.builtin.and_then(Builtin::schema))
+    }
+}
+
+impl Tools {
+    /// Prepares a policy whose expressions are known to be within bounds.
+    pub(crate) fn new(policy: &Policy) -> Result<Self, LoadError> {
+        let mut tools = Self::default();
+        for (at, layer) in policy.tools.iter().enumerate() {
+            let checked = Checking { policy, layer, at }.layer()?;
+            tools.layers.push(checked);
+        }
+        let whens = policy.tools.iter().flat_map(|layer| &layer.rules).filter_map(|rule| rule.when.as_ref());
+        for cel in whens {
+            cel.expr.walk(&mut |node| match node {
+                Expr::Root(Root::Subject) => tools.reads_subject = true,
+                Expr::Root(Root::Session) => tools.reads_session = true,
+                Expr::Root(Root::Facts) => tools.reads_facts = true,
+                _ => {}
+            });
+        }
+        let defined = policy.tools.iter().flat_map(|layer| &layer.definitions).map(|tool| tool.name.as_str());
+        let names: BTreeSet<&str> = defined.chain(Builtin::ALL.map(Builtin::name)).collect();
+        tools.index = names.into_iter().map(|name| (name.to_owned(), Entry::of(policy, name))).collect();
+        Ok(tools)
+    }
+}
+
+impl Entry {
+    fn of(policy: &Policy, name: &str) -> Self {
+        let layers: Vec<LayerEntry> = policy.tools.iter().map(|layer| LayerEntry::of(layer, name)).collect();
+        let definitions: Vec<&Tool> = layers
+            .iter()
+            .zip(&policy.tools)
+            .filter_map(|(entry, layer)| layer.definitions.get(entry.defines?))
+            .collect();
+        let mut derives: Vec<Derive> = definitions.iter().flat_map(|tool| &tool.derive).cloned().collect();
+        derives.sort();
+        derives.dedup();
+        let common =
+            derives.iter().filter(|derive| definitions.iter().all(|tool| tool.derive.contains(derive)));
+        let common = common.cloned().collect();
+        let sandbox = definitions.first().map(|tool| &tool.run.sandbox);
+        let limits = sandbox
+            .and_then(|name| policy.sandboxes.iter().find(|sandbox| &sandbox.name == name))
+            .map(|sandbox| sandbox.limits);
+        let builtin = Builtin::ALL.into_iter().find(|builtin| builtin.name() == name);
+        Self { builtin, layers, derives, common, limits }
+    }
+}
+
+impl LayerEntry {
+    fn of(layer: &ToolLayer, name: &str) -> Self {
+        let defines = layer.definitions.iter().position(|tool| tool.name == name);
+        let about = |rule: &ToolRule| rule.tools.iter().any(|pattern| matches(pattern, name));
+        let rules: Vec<usize> =
+            layer.rules.iter().enumerate().filter(|(_, rule)| about(rule)).map(|(at, _)| at).collect();
+        let grants = |at: &usize| {
+            let effect = layer.rules.get(*at).map(|rule| &rule.effect);
+            matches!(effect, Some(RuleEffect::Allow | RuleEffect::Ask(_)))
+        };
+        Self { names: defines.is_some() || rules.iter().any(grants), defines, rules }
+    }
+}
+
+fn matches(pattern: &ToolPattern, name: &str) -> bool {
+    match pattern {
+        ToolPattern::Exact(exact) => exact == name,
+        ToolPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
+    }
+}
+
+/// A layer that is being checked.
+struct Checking<'p> {
+    policy: &'p Policy,
+    layer: &'p ToolLayer,
+    at: usize,
+}
+
+impl Checking<'_> {
+    fn refuse(&self, place: impl Into<String>, problem: Problem) -> LoadError {
+        LoadError { layer: self.at, place: place.into(), problem }
+    }
+
+    fn layer(&self) -> Result<Layer, LoadError> {
+        let layer = self.layer;
+        let Some(pack) = self.policy.packs.get(usize::from(layer.pack)) else {
+            return Err(self.refuse("pack", Problem::UnknownPack(layer.pack)));
+        };
+        self.sorted("definitions", layer.definitions.iter().map(|tool| tool.name.as_str()))?;
+        self.sorted("approvers", layer.approvers.iter().map(|group| group.name.as_str()))?;
+        self.sorted("counters", layer.counters.iter().map(|counter| counter.name.as_str()))?;
+        self.sorted("budgets", layer.budgets.iter().map(|budget| budget.name.as_str()))?;
+        let mut rules = BTreeSet::new();
+        if let Some(rule) = layer.rules.iter().find(|rule| !rules.insert(&rule.name)) {
+            return Err(self.refuse("rules", Problem::Order(rule.name.clone())));
+        }
+        layer.approvers.iter().try_for_each(|group| self.group(group))?;
+        self.windows()?;
+        layer.rules.iter().try_for_each(|rule| self.rule(rule))?;
+        let schemas = layer.definitions.iter().map(|tool| self.tool(tool)).collect::<Result<_, _>>()?;
+        let expressions = cel::Loaded::of_patterns(&layer.regexes)
+            .map_err(|error| self.refuse("regexes", Problem::Pattern(error)))?;
+        let text = |text: &str| Const::Str(text.to_owned());
+        Ok(Layer {
+            label: format!("{}@{}", pack.name, pack.version),
+            pack: pack.name.clone(),
+            names: Const::Map(vec![(text("name"), text(&pack.name)), (text("version"), text(&pack.version))]),
+            expressions,
+            schemas,
+        })
+    }
+
+    fn sorted<'n>(&self, place: &str, names: impl Iterator<Item = &'n str>) -> Result<(), LoadError> {
+        let mut last: Option<&str> = None;
+        for name in names {
+            if last.is_some_and(|last| last >= name) {
+                return Err(self.refuse(place, Problem::Order(name.to_owned())));
+            }
+            last = Some(name);
+        }
+        Ok(())
+    }
+
+    fn group(&self, group: &ApproverGroup) -> Result<(), LoadError> {
+        let place = || format!("approvers.{}", group.name);
+        self.sorted(&place(), group.keys.iter().map(|key| key.id.as_str()))?;
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_key = |text: &str| text.len() == 64 && text.bytes().all(hex);
+        if group.keys.iter().all(|key| is_key(&key.ed25519) && !key.principal.is_empty()) {
+            return Ok(());
+        }
+        let expected = "a public key of 64 lower-case hex digits and a principal";
+        Err(self.refuse(place(), Problem::Bound { what: "an approver", expected }))
+    }
+
+    fn windows(&self) -> Result<(), LoadError> {
+        let counters = self.layer.counters.iter().map(|counter| (&counter.name, counter.window_ms));
+        let budgets = self.layer.budgets.iter().map(|budget| (&budget.name, budget.window_ms));
+        let within = |window: u64| (1..=LONGEST_WINDOW_MS).contains(&window);
+        match counters.chain(budgets).find(|(_, window)| window.is_some_and(|window| !within(window))) {
+            None => Ok(()),
+            Some((name, _)) => Err(self.refuse(
+                format!("state.{name}"),
+                Problem::Bound { what: "a window", expected: "between a millisecond and 366 days" },
+            )),
+        }
+    }
+
+    fn ask(&self, place: &str, ask: &Ask) -> Result<(), LoadError> {
+        if !self.layer.approvers.iter().any(|group| group.name == ask.approvers) {
+            let what = "group of approvers";
+            return Err(self.refuse(place, Problem::Unknown { what, name: ask.approvers.clone() }));
+        }
+        if ask.quorum == 0 {
+            return Err(self.refuse(place, Problem::Bound { what: "a quorum", expected: "at least one" }));
+        }
+        Ok(())
+    }
+
+    fn rule(&self, rule: &ToolRule) -> Result<(), LoadError> {
+        let place = format!("rules.{}", rule.name);
+        let open = |pattern: &ToolPattern| match pattern {
+            ToolPattern::Exact(_) => false,
+            ToolPattern::Prefix(prefix) => !prefix.is_empty() && !prefix.ends_with('.'),
+        };
+        if rule.tools.is_empty() || rule.tools.iter().any(open) {
+            let expected = "at least one, and a prefix ends in a dot";
+            return Err(self.refuse(place, Problem::Bound { what: "the patterns of tools", expected }));
+        }
+        match &rule.effect {
+            RuleEffect::Ask(ask) | RuleEffect::Confirm(ask) => self.ask(&place, ask),
+            RuleEffect::Throttle { counter, .. }
+                if !self.layer.counters.iter().any(|known| &known.name == counter) =>
+            {
+                let problem = Problem::Unknown { what: "counter", name: counter.clone() };
+                Err(self.refuse(place, problem))
+            }
+            RuleEffect::Allow | RuleEffect::Deny(_) | RuleEffect::Throttle { .. } => Ok(()),
+        }
+    }
+
+    fn tool(&self, tool: &Tool) -> Result<ArgumentsSchema, LoadError> {
+        let place = format!("definitions.{}", tool.name);
+        if tool.name.starts_with(RESERVED_PREFIX) {
+            let expected = "another one than that of the built-in tools, `workspace.`";
+            return Err(self.refuse(place, Problem::Bound { what: "the prefix", expected }));
+        }
+        if let Otherwise::Ask(ask) = &tool.otherwise {
+            self.ask(&place, ask)?;
+        }
+        let schema = ArgumentsSchema::compile(&tool.input).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(|error| error.to_string()).collect();
+            self.refuse(&place, Problem::Schema(texts.join("; ")))
+        })?;
+        self.run(&place, &tool.run)?;
+        let derived = tool.derive.iter().map(|derive| match derive {
+            Derive::Shell(name) | Derive::Path(name) | Derive::Url(name) | Derive::Git(name) => name,
+        });
+        for name in derived.chain(arguments(&tool.run)) {
+            if !schema.properties.contains_key(name) {
+                return Err(self.refuse(place, Problem::Unknown { what: "argument", name: name.clone() }));
+            }
+        }
+        Ok(schema)
+    }
+
+    fn run(&self, place: &str, run: &Run) -> Result<(), LoadError> {
+        let Some(sandbox) = self.policy.sandboxes.iter().find(|sandbox| sandbox.name == run.sandbox) else {
+            let problem = Problem::Unknown { what: "sandbox", name: run.sandbox.clone() };
+            return Err(self.refuse(place, problem));
+        };
+        let (what, expected, holds) = match &run.program {
+            Program::Code(_) => ("the sandbox", "one with a runtime", sandbox.runtime.is_some()),
+            Program::Argv(words) => {
+                let absolute = matches!(words.first(), Some(Word::Value(path)) if path.starts_with('/'));
+                ("the first word", "an absolute path", absolute)
+            }
+        };
+        if holds { Ok(()) } else { Err(self.refuse(place, Problem::Bound { what, expected })) }
+    }
+}
+
+/// The arguments that a program is made of.
+fn arguments(run: &Run) -> impl Iterator<Item = &String> {
+    let words = match &run.program {
+        Program::Argv(words) => words.as_slice(),
+        Program::Code(word) => std::slice::from_ref(word),
+    };
+    words.iter().filter_map(|word| match word {
+        Word::Arg(name) => Some(name),
+        Word::Value(_) => None,
+    })
+}
+
+/// What a call may use of a resource, in thousandths.
+pub(super) const fn reserved_milli(limits: Option<Limits>, resource: Resource) -> u64 {
+    match (resource, limits) {
+        (Resource::Calls, _) => 1_000,
+        (Resource::CpuSeconds, Some(limits)) => limits.cpu_time_ms,
+        (Resource::CpuSeconds, None) => super::builtin::CLERK_CPU_MS,
+        (Resource::OutputBytes, Some(limits)) => limits.output_bytes.saturating_mul(1_000),
+        (Resource::OutputBytes, None) => super::builtin::CLERK_OUTPUT_BYTES.saturating_mul(1_000),
+    }
+}

@@ -1,0 +1,56 @@
+//! Deciding tool calls: whether a call may run, what exactly then runs, and what the decision changes.
+//!
+//! Pure: who calls, what was counted so far and the time are arguments. Running a call, keeping the log and verifying signatures
+//! are the executor's.
+//!
+//! ```text
+//! Policy ► LoadedPolicy ┐
+//! ToolCall ─────────────┼► decide_tool_call ► ToolDecision { Allow(Permit) | Deny | Ask, rules, facts, delta, inputs }
+//! State, now, approval ─┘                                        │                                │         │
+//!                                                   the executor runs it        State::apply ◄────┘  replay ┘
+//! ```
+//!
+//! Terms. *Grant*: `allow` or `ask`. *Restriction*: `deny`, `throttle`, `confirm`. *Layer*: the tools of one pack. *Owner*: the subject or
+//! the session whose calls are counted together. *Tally*: what was counted for one owner under one name. *Generation*: a
+//! number of the session that changes with every call that runs. *Plan*: what runs.
+//!
+//! What expressions see: `call` {tool: string, args: map}; `subject` {agent, user, namespace: string, groups: list(string), labels:
+//! map(string, string), chain: list(string)}; `session` {id: string, age: duration, calls: int, counters: map(string, int), budgets: map(string,
+//! {limit, used, left: double})} with the names of the rule's own pack; `facts` {commands, shell, path, url, git}, opaque where the
+//! tool's definition derives nothing; `now`: timestamp.
+
+mod approval;
+mod builtin;
+mod call;
+mod decide;
+mod decision;
+mod environment;
+mod facts;
+mod layer;
+mod loaded;
+mod plan;
+mod record;
+mod state;
+mod tally;
+
+#[cfg(test)]
+mod tests;
+
+pub use approval::{ApprovalRequest, Requirement, VerifiedApproval, approval_message};
+pub use builtin::{CLERK_CPU_MS, CLERK_OUTPUT_BYTES, MAX_FILE_BYTES, RESERVED_PREFIX};
+pub use call::{CallError, MAX_ARGUMENTS_BYTES, Subject, ToolCall};
+pub use decide::{Permit, decide_tool_call};
+pub use decision::{
+    Denial, DenyReason, Effect, EffectRecord, RuleKind, RuleOutcome, RuleReport, ToolDecision,
+};
+pub(crate) use loaded::Tools;
+pub use loaded::{LoadError, LoadedPolicy, Problem};
+pub use plan::{
+    MAX_ARGUMENT_BYTES, MAX_ARGV_BYTES, MAX_CODE_BYTES, Plan, PlannedCall, PlannedProgram, WorkspaceOperation,
+};
+pub use record::{DecisionInputs, DecisionRecord, RecordError, SessionView, TallyView};
+pub use state::{
+    Change, MAX_OPEN, MAX_PENDING, MAX_SESSIONS, MAX_TALLIES, Reservation, State, StateDelta, StateError,
+    Usage,
+};
+pub use tally::{LONGEST_WINDOW_MS, Owner, TallyKey};

@@ -1,0 +1,1 @@
+//! Decisions as the language page says.
