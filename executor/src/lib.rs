@@ -1,2 +1,37 @@
-//! Decides, confines and records every tool call.
+//! Decides, confines and records every tool call of an agent, by the policy that a bundle holds.
+//!
+//! ```text
+//! call.sock ─► api ─► executor ─► docket: decide, record ─► run ─► warm: a sandbox ─► conduct ─► output, outcome ─► docket: settle
+//! admin.sock ► api ─► approvals ─► docket: record
+//! ```
+//!
+//! What it does not know: how a policy is written (the compiler's), how a decision is made (`bailiwick-policy`), how a record is kept
+//! (`bailiwick-audit`), how the kernel is asked (`bailiwick-sys`). It links no compiler, no YAML, no Kubernetes.
+//!
+//! Two proofs stand between an allegation and a process: `Permit`, which only a decision makes, and `Recorded`, which only a durable record makes.
+//! [`run::Job`] takes `Recorded<Permit<PlannedCall>>`, and nothing else starts anything.
 #![forbid(unsafe_code)]
+
+pub mod api;
+pub mod approvals;
+pub mod calls;
+mod clerk;
+mod client;
+pub mod clock;
+pub mod commands;
+mod conduct;
+pub mod confine;
+pub mod docket;
+pub mod executor;
+mod filter;
+pub mod host;
+mod ids;
+pub mod limits;
+mod logging;
+pub mod metrics;
+pub mod output;
+pub mod run;
+pub mod sessions;
+pub mod subject;
+mod view;
+pub mod warm;

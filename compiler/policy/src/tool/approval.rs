@@ -23,7 +23,7 @@ const APPROVAL_CONTEXT: &str = "bailiwick/approval/v1";
 pub struct ApprovalRequest {
     /// Name of the question: 32 hex digits of a hash over call, attempt and time.
     pub id: String,
-    /// What the approval binds, see [`call_hash`].
+    /// What the approval binds, see [`bound_call_hash`].
     pub call_hash: String,
     /// Digest of the policy that asks.
     pub policy_digest: String,
@@ -173,11 +173,9 @@ pub(super) struct Binding<'b> {
     pub(super) generation: u64,
 }
 
-/// The hash of everything that an approval binds: SHA-256 over `bailiwick/call/v1`, a line feed, and the canonical JSON (RFC 8785) of
-/// `{arguments, facts, generation, policyDigest, sandbox, session, subject, tool}`, in lower-case hex. `None`: there is no canonical form, which
-/// arguments read from JSON always have.
-pub(super) fn call_hash(call: &ToolCall, binding: &Binding<'_>) -> Option<String> {
-    let bound = json!({
+/// Everything that an approval binds: `{arguments, facts, generation, policyDigest, sandbox, session, subject, tool}`.
+pub(super) fn bound(call: &ToolCall, binding: &Binding<'_>) -> serde_json::Value {
+    json!({
         "arguments": call.arguments(),
         "facts": binding.facts,
         "generation": binding.generation,
@@ -186,8 +184,15 @@ pub(super) fn call_hash(call: &ToolCall, binding: &Binding<'_>) -> Option<String
         "session": call.session(),
         "subject": call.subject(),
         "tool": call.tool(),
-    });
+    })
+}
+
+/// The hash of what an approval binds ([`super::ToolDecision::binds`]): SHA-256 over `bailiwick/call/v1`, a line feed, and the canonical JSON
+/// (RFC 8785), in lower-case hex. `None`: there is no canonical form, which what was read from JSON always has. Whoever signs computes it from what they are
+/// shown.
+#[must_use]
+pub fn bound_call_hash(bound: &serde_json::Value) -> Option<String> {
     let mut bytes = CALL_CONTEXT.to_vec();
-    bytes.extend(canonical::to_vec(&bound).ok()?);
+    bytes.extend(canonical::to_vec(bound).ok()?);
     Some(bundle::digest(&bytes))
 }

@@ -4,7 +4,7 @@
 //! definitions run the same; facts are derived; every layer is asked; the command can be planned; open questions are answered.
 
 use super::VerifiedApproval;
-use super::approval::{ApprovalRequest, Binding, call_hash};
+use super::approval::{ApprovalRequest, Binding, bound, bound_call_hash};
 use super::call::ToolCall;
 use super::decision::{Denial, DenyReason, Effect, EffectRecord, RuleReport, ToolDecision};
 use super::environment::Shared;
@@ -46,18 +46,18 @@ pub fn decide_tool_call(
     approval: Option<&VerifiedApproval>,
 ) -> ToolDecision {
     let inputs = DecisionInputs::of(policy, call, state, now_ms, approval);
-    let Decided { verdict, rules, delta, facts } = decide(policy, &inputs);
+    let Decided { verdict, rules, delta, facts, binds } = decide(policy, &inputs);
     let effect = match verdict {
         Verdict::Allow(plan) => Effect::Allow(Permit(PlannedCall::new(call.clone(), plan))),
         Verdict::Deny(denial) => Effect::Deny(denial),
         Verdict::Ask(request) => Effect::Ask(request),
     };
-    ToolDecision { effect, rules, delta, facts, inputs }
+    ToolDecision { effect, rules, delta, facts, binds, inputs }
 }
 
 /// Decides from recorded inputs.
 pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> DecisionRecord {
-    let Decided { verdict, rules, delta, facts } = decide(policy, inputs);
+    let Decided { verdict, rules, delta, facts, binds: _ } = decide(policy, inputs);
     let effect = match verdict {
         Verdict::Allow(_) => EffectRecord::Allow,
         Verdict::Deny(denial) => EffectRecord::Deny(denial),
@@ -77,6 +77,7 @@ struct Decided {
     rules: Vec<RuleReport>,
     delta: StateDelta,
     facts: serde_json::Value,
+    binds: Option<serde_json::Value>,
 }
 
 fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
@@ -85,6 +86,7 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
         rules: Vec::new(),
         delta: StateDelta { at_ms: inputs.now_ms, changes: Vec::new() },
         facts: serde_json::Value::Null,
+        binds: None,
     };
     let verdict = match eligible(policy, inputs) {
         Err(denial) => Verdict::Deny(denial),
@@ -102,7 +104,7 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
             let mut findings = Asking::new(policy, inputs, entry, shared).all();
             decided.rules = std::mem::take(&mut findings.reports);
             let step = Step { policy, inputs, session, entry, facts: &decided.facts };
-            step.verdict(findings, &mut decided.delta.changes)
+            step.verdict(findings, &mut decided.delta.changes, &mut decided.binds)
         }
     };
     // A denial ends the question that was open about the call.
@@ -161,7 +163,12 @@ struct Step<'s> {
 }
 
 impl Step<'_> {
-    fn verdict(&self, findings: Findings, changes: &mut Vec<Change>) -> Verdict {
+    fn verdict(
+        &self,
+        findings: Findings,
+        changes: &mut Vec<Change>,
+        binds: &mut Option<serde_json::Value>,
+    ) -> Verdict {
         // The earliest layer's of those with the weightiest reason.
         let worst = findings.denials.iter().min_by_key(|denial| denial.reason);
         if let Some(denial) = worst {
@@ -172,7 +179,10 @@ impl Step<'_> {
             Err(denial) => return Verdict::Deny(denial),
         };
         if !findings.asks.is_empty() {
-            match self.question(&findings, &plan) {
+            let bound = bound(&self.inputs.call, &self.binding(&plan));
+            let answer = self.question(&findings, &bound);
+            *binds = Some(bound);
+            match answer {
                 Ok(Answer::Given) => {}
                 Ok(Answer::Awaited(request)) => return Verdict::Ask(request),
                 Ok(Answer::Asked(request)) => {
@@ -211,6 +221,15 @@ impl Step<'_> {
         planned.map_err(|error| refusal(DenyReason::Plan, error.to_string()))
     }
 
+    fn binding<'b>(&'b self, plan: &'b Plan) -> Binding<'b> {
+        Binding {
+            sandbox: plan.sandbox(),
+            facts: self.facts,
+            policy_digest: &self.policy.digest,
+            generation: self.session.generation,
+        }
+    }
+
     /// A call may read from its caller only if every definition says so.
     fn stdin(&self) -> crate::policy::tools::Stdin {
         use crate::policy::tools::Stdin;
@@ -219,16 +238,10 @@ impl Step<'_> {
     }
 
     /// What the approvers say. An approval answers exactly the question that is open, and only while that question would be asked again.
-    fn question(&self, findings: &Findings, plan: &Plan) -> Result<Answer, Denial> {
+    fn question(&self, findings: &Findings, bound: &serde_json::Value) -> Result<Answer, Denial> {
         let refuse = |reason, message: &str| Err(refusal(reason, message.to_owned()));
-        let binding = Binding {
-            sandbox: plan.sandbox(),
-            facts: self.facts,
-            policy_digest: &self.policy.digest,
-            generation: self.session.generation,
-        };
         let inputs = self.inputs;
-        let Some(hash) = call_hash(&inputs.call, &binding) else {
+        let Some(hash) = bound_call_hash(bound) else {
             return refuse(DenyReason::Arguments, "the arguments have no canonical form");
         };
         let now = findings.asks.request(&inputs.call, hash, &self.policy.digest, inputs.now_ms);

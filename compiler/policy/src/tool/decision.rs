@@ -19,6 +19,8 @@ pub struct ToolDecision {
     pub delta: StateDelta,
     /// What was derived from the arguments.
     pub facts: serde_json::Value,
+    /// Of a call that people are asked about: everything that their approval binds, for them to see; see [`super::bound_call_hash`].
+    pub binds: Option<serde_json::Value>,
     /// Everything that it was made from, but the policy.
     pub inputs: DecisionInputs,
 }

@@ -36,7 +36,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use approval::{ApprovalRequest, Requirement, VerifiedApproval, approval_message};
+pub use approval::{ApprovalRequest, Requirement, VerifiedApproval, approval_message, bound_call_hash};
 pub use builtin::{CLERK_CPU_MS, CLERK_OUTPUT_BYTES, MAX_FILE_BYTES, RESERVED_PREFIX};
 pub use call::{CallError, MAX_ARGUMENTS_BYTES, Subject, ToolCall};
 pub use decide::{Permit, decide_tool_call};

@@ -1,0 +1,28 @@
+//! `/v1/approvals`, on the admin socket: the open questions, and people's signed answers to them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::problem::Refusal;
+use super::wire::{ApprovalSubmission, OpenQuestion};
+use super::{App, Body, blocking};
+
+pub(super) async fn list(State(app): State<App>) -> Json<Vec<OpenQuestion>> {
+    Json(app.questions())
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<OpenQuestion>, Refusal> {
+    app.question(&id).map(Json)
+}
+
+pub(super) async fn submit(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<OpenQuestion>, Refusal> {
+    let submission: ApprovalSubmission = body.json()?;
+    blocking(&app, move |app| app.approve(&id, &submission)).await.map(Json)
+}

@@ -1,0 +1,226 @@
+//! `/v1/sessions/{id}/calls`: one call, answered when it has ended or streamed while it runs.
+//!
+//! ```text
+//! POST ──► decided, recorded ──► denied 403, throttled 429, asked 202: the answer is the decision
+//!                             └► runs ──► 200 with outcome and output, or a stream: decision, chunks, outcome
+//! ```
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::problem::Refusal;
+use super::wire::{Call, CallRequest, Event};
+use super::{App, Body, blocking};
+use crate::calls::CallState;
+use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StartQuery {
+    /// Whether the output comes while the call runs.
+    #[serde(default)]
+    stream: bool,
+}
+
+pub(super) async fn start(
+    State(app): State<App>,
+    Path(session): Path<String>,
+    query: Result<Query<StartQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
+    let key = idempotency_key(&headers)?;
+    let request: CallRequest = body.json()?;
+    let durable_result = request.wait_for_result_record;
+    let call = blocking(&app, move |app| app.start_call(&session, &request, key)).await?;
+    if query.stream && call.runs() {
+        return Ok(stream(app, call));
+    }
+    let ended = call.ended().await;
+    if durable_result && ended {
+        call.result_recorded().await;
+    }
+    Ok(answer(&app, &call))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_IDEMPOTENCY_KEY);
+    let text = text.ok_or_else(|| {
+        Refusal::Malformed(format!(
+            "an idempotency key is 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters"
+        ))
+    })?;
+    Ok(Some(text.to_owned()))
+}
+
+fn answer(app: &App, call: &CallState) -> Response {
+    let view = app.view(call, &call.output().all());
+    let status = status(&view);
+    let retry_after_ms = view.decision.retry_after_ms;
+    let mut response = (status, Json(view)).into_response();
+    if let Some(ms) = retry_after_ms
+        && let Ok(seconds) = HeaderValue::try_from(ms.div_ceil(1000).to_string())
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+fn status(view: &Call) -> StatusCode {
+    match view.decision.effect {
+        "Allow" => StatusCode::OK,
+        "Ask" => StatusCode::ACCEPTED,
+        _ if view.decision.retry_after_ms.is_some() => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::FORBIDDEN,
+    }
+}
+
+/// NDJSON: the decision, chunks as they come, the outcome. A client that reads slowly slows down only itself: what waits for it is the call's
+/// kept output, which is bounded.
+fn stream(app: App, call: Arc<CallState>) -> Response {
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<Bytes, Infallible>>(1);
+    tokio::spawn(async move {
+        let decision = Event::Decision { id: call.id().to_owned(), decision: call.decision().clone() };
+        if send.send(Ok(line(&decision))).await.is_err() {
+            return;
+        }
+        let (mut stdout, mut stderr) = (0, 0);
+        loop {
+            let part = call.output().next(stdout, stderr, CHUNK_BYTES).await;
+            for (stream, bytes, offset) in
+                [("stdout", &part.stdout, &mut stdout), ("stderr", &part.stderr, &mut stderr)]
+            {
+                if bytes.is_empty() {
+                    continue;
+                }
+                let chunk = Event::Chunk { stream, offset: *offset, data: STANDARD.encode(bytes) };
+                *offset += bytes.len();
+                if send.send(Ok(line(&chunk))).await.is_err() {
+                    return;
+                }
+            }
+            if part.ended {
+                break;
+            }
+        }
+        call.ended().await;
+        let nothing = crate::output::Part::default();
+        let outcome = Event::Outcome { call: Box::new(app.view(&call, &nothing)) };
+        let _ = send.send(Ok(line(&outcome))).await;
+    });
+    let body = HttpBody::from_stream(Receiving(receive));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+fn line(event: &Event) -> Bytes {
+    // An event has no map with keys that are not strings; it always has a JSON form.
+    let mut text = serde_json::to_vec(event).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}
+
+/// A channel as a stream of body parts.
+struct Receiving(tokio::sync::mpsc::Receiver<Result<Bytes, Infallible>>);
+
+impl futures_core::Stream for Receiving {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct GetQuery {
+    /// Offset into standard output.
+    #[serde(default)]
+    stdout: usize,
+    /// Offset into standard error.
+    #[serde(default)]
+    stderr: usize,
+    /// How many milliseconds to wait for something new.
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    Path((session, call)): Path<(String, String)>,
+    query: Result<Query<GetQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Call>, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
+    let call = app.call(&session, &call)?;
+    let wait = Duration::from_millis(query.wait_ms).min(MAX_LONG_POLL);
+    let next = call.output().next(query.stdout, query.stderr, usize::MAX);
+    let part = match tokio::time::timeout(wait, next).await {
+        Ok(part) => {
+            if part.ended {
+                call.ended().await;
+            }
+            part
+        }
+        Err(_) => call.output().since(query.stdout, query.stderr, usize::MAX),
+    };
+    Ok(Json(app.view(&call, &part)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StdinQuery {
+    /// Whether this is the end of the input.
+    #[serde(default)]
+    close: bool,
+}
+
+pub(super) async fn stdin(
+    State(app): State<App>,
+    Path((session, call)): Path<(String, String)>,
+    Query(query): Query<StdinQuery>,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let call = app.call(&session, &call)?;
+    call.feed(body.0, query.close)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signal {
+    /// `INT`, `TERM`, `HUP`, `USR1`, `USR2` or `KILL`.
+    signal: String,
+}
+
+pub(super) async fn signal(
+    State(app): State<App>,
+    Path((session, call)): Path<(String, String)>,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let Signal { signal } = body.json()?;
+    app.call(&session, &call)?.signal(&signal)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Path((session, call)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    app.call(&session, &call)?.cancel()?;
+    Ok(StatusCode::ACCEPTED)
+}

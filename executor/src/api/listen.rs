@@ -1,0 +1,143 @@
+//! Unix sockets and the connections on them: who may connect is the file system's decision, how long and how much is ours.
+//!
+//! A socket lies in a directory that only its group may enter; the admin socket belongs into another one than the call socket. What
+//! lies at the path before is removed only if it is a socket that nobody listens on.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use thiserror::Error;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::limits::MAX_HEADER_BYTES;
+
+/// After an `accept` that failed for want of descriptors or memory: long enough for others to give some back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why nothing listens.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ListenError {
+    #[error("`{}` is in use by another process", path.display())]
+    InUse { path: PathBuf },
+    #[error("`{}` is there and is not a socket", path.display())]
+    NotASocket { path: PathBuf },
+    #[error("cannot listen on `{}`: {source}", path.display())]
+    Bind { path: PathBuf, source: io::Error },
+}
+
+/// A socket with its file, which goes with it.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Whoever finds the file after us finds that nobody listens; it does no harm.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Socket {
+    /// Listens on a path; only owner and group may connect.
+    ///
+    /// # Errors
+    /// A path that is in use, is no socket, or cannot be bound.
+    pub fn bind(path: &Path) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Bind { path: path.to_owned(), source };
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+            Ok(there) if !there.file_type().is_socket() => {
+                return Err(ListenError::NotASocket { path: path.to_owned() });
+            }
+            Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => return Err(ListenError::InUse { path: path.to_owned() }),
+                Err(_) => std::fs::remove_file(path).map_err(failed)?,
+            },
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Serves a router until told to stop; then lets requests in progress end for `drain`.
+    pub async fn serve(
+        self,
+        router: Router,
+        connections: Arc<Semaphore>,
+        header_timeout: Duration,
+        mut stop: watch::Receiver<bool>,
+        drain: Duration,
+    ) {
+        let mut open = JoinSet::new();
+        loop {
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = told(&mut stop) => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    open.spawn(async move {
+                        connection(stream, router, header_timeout, stop).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            while open.try_join_next().is_some() {}
+        }
+        let _ = tokio::time::timeout(drain, async { while open.join_next().await.is_some() {} }).await;
+    }
+}
+
+async fn connection(
+    stream: UnixStream,
+    router: Router,
+    header_timeout: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEADER_BYTES.max(8192));
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = told(&mut stop) => None,
+    };
+    if let Some(ended) = ended {
+        return said(ended);
+    }
+    connection.as_mut().graceful_shutdown();
+    said(connection.await);
+}
+
+/// Waits until it is said to stop, or nobody is left who could say it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn said(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,29 @@
+//! `/healthz`, `/readyz`, `/metrics`: for whoever keeps the executor running.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::App;
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+/// Ready while calls can be decided, recorded and run.
+async fn ready(State(app): State<App>) -> (StatusCode, String) {
+    match app.readiness() {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", why.escape_debug())),
+    }
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let text = app.metrics().text();
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+}

@@ -1,0 +1,202 @@
+//! Open questions and the signatures collected for them.
+//!
+//! A signature is verified here and recorded before it counts. Whether the signatures are enough, and whether the call is still the one that was asked about,
+//! is the policy's to say when the call is repeated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bailiwick_policy::tool::{ApprovalRequest, VerifiedApproval};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use serde_json::{Value, json};
+
+use crate::api::problem::Refusal;
+use crate::api::wire::{ApprovalGroup, ApprovalSubmission, OpenQuestion};
+
+/// Most questions at one time; the policy bounds those of one session.
+const MAX_QUESTIONS: usize = 4096;
+
+/// A question that waits for people.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What is asked.
+    pub request: ApprovalRequest,
+    /// The session that asks.
+    pub session: String,
+    /// The attempt that asked.
+    pub call: String,
+    /// Everything that the call hash binds.
+    pub binds: Value,
+    /// Keys that signed, in hex, with their ids.
+    signed: BTreeMap<String, String>,
+}
+
+impl Question {
+    /// A question that nobody has answered.
+    #[must_use]
+    pub const fn new(request: ApprovalRequest, session: String, call: String, binds: Value) -> Self {
+        Self { request, session, call, binds, signed: BTreeMap::new() }
+    }
+
+    /// The question as approvers see it.
+    #[must_use]
+    pub fn view(&self) -> OpenQuestion {
+        OpenQuestion {
+            id: self.request.id.clone(),
+            call_hash: self.request.call_hash.clone(),
+            expires_ms: self.request.expires_ms,
+            groups: groups(&self.request),
+            approved: self.signed.values().cloned().collect(),
+            binds: self.binds.clone(),
+        }
+    }
+
+    /// Verifies a signature; gives the key in hex.
+    fn verify(&self, submission: &ApprovalSubmission) -> Result<String, Refusal> {
+        let bad = |why: &str| Refusal::BadApproval(why.to_owned());
+        let bytes = STANDARD.decode(&submission.signature).map_err(|_| bad("the signature is not base64"))?;
+        let signature =
+            Signature::from_slice(&bytes).map_err(|_| bad("an Ed25519 signature has 64 bytes"))?;
+        let keys = self.request.requirements.iter().flat_map(|requirement| &requirement.keys);
+        let named: BTreeSet<&str> =
+            keys.filter(|key| key.id == submission.key).map(|key| key.ed25519.as_str()).collect();
+        if named.is_empty() {
+            let key = submission.key.escape_debug();
+            return Err(Refusal::BadApproval(format!(
+                "`{key}` is not the key of somebody who may approve this call; whoever takes part in it may not"
+            )));
+        }
+        let message = self.request.message();
+        let valid = |hex: &&&str| {
+            let key =
+                bailiwick_audit::unhex::<32>(hex).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+            key.is_some_and(|key| key.verify_strict(&message, &signature).is_ok())
+        };
+        let signer = named.iter().find(valid);
+        signer
+            .map(|hex| (*hex).to_owned())
+            .ok_or_else(|| bad("the signature is not one of this key over this question"))
+    }
+}
+
+/// The groups of a question.
+#[must_use]
+pub fn groups(request: &ApprovalRequest) -> Vec<ApprovalGroup> {
+    let group = |requirement: &bailiwick_policy::tool::Requirement| ApprovalGroup {
+        name: format!("{}/{}", requirement.pack, requirement.group),
+        quorum: requirement.quorum,
+    };
+    request.requirements.iter().map(group).collect()
+}
+
+/// All open questions, by id.
+#[derive(Debug, Default)]
+pub struct Questions {
+    by_id: Mutex<BTreeMap<String, Question>>,
+}
+
+impl Questions {
+    /// Adds a question; those that have lapsed go.
+    ///
+    /// # Errors
+    /// Too many are open.
+    pub fn add(&self, question: Question, now_ms: u64) -> Result<(), Refusal> {
+        let mut by_id = self.lock();
+        by_id.retain(|_, question| question.request.expires_ms > now_ms);
+        if by_id.len() >= MAX_QUESTIONS {
+            return Err(Refusal::Busy(format!("{MAX_QUESTIONS} questions are open, which is the most")));
+        }
+        by_id.insert(question.request.id.clone(), question);
+        Ok(())
+    }
+
+    /// The open questions.
+    #[must_use]
+    pub fn list(&self, now_ms: u64) -> Vec<OpenQuestion> {
+        self.lock()
+            .values()
+            .filter(|question| question.request.expires_ms > now_ms)
+            .map(Question::view)
+            .collect()
+    }
+
+    /// One question.
+    ///
+    /// # Errors
+    /// It is not open.
+    pub fn get(&self, id: &str, now_ms: u64) -> Result<Question, Refusal> {
+        let by_id = self.lock();
+        let question = by_id.get(id).filter(|question| question.request.expires_ms > now_ms);
+        question.cloned().ok_or(Refusal::UnknownApproval)
+    }
+
+    /// Takes a signature: verified, recorded by `record`, and only then counted.
+    ///
+    /// # Errors
+    /// No such question, a bad signature, or whatever `record` says.
+    pub fn sign(
+        &self,
+        id: &str,
+        submission: &ApprovalSubmission,
+        now_ms: u64,
+        record: impl FnOnce(&Question, Value) -> Result<(), Refusal>,
+    ) -> Result<OpenQuestion, Refusal> {
+        let question = self.get(id, now_ms)?;
+        let key = question.verify(submission)?;
+        let said = json!({
+            "id": id, "callHash": question.request.call_hash, "key": submission.key, "ed25519": key,
+            "signature": submission.signature,
+        });
+        record(&question, said)?;
+        let mut by_id = self.lock();
+        let question = by_id.get_mut(id).ok_or(Refusal::UnknownApproval)?;
+        question.signed.insert(key, submission.key.clone());
+        Ok(question.view())
+    }
+
+    /// What was signed so far for a question of a session; `None`: there is none.
+    #[must_use]
+    pub fn approval(&self, session: &str, id: &str) -> Option<VerifiedApproval> {
+        let by_id = self.lock();
+        let question = by_id.get(id).filter(|question| question.session == session)?;
+        Some(VerifiedApproval {
+            id: question.request.id.clone(),
+            call_hash: question.request.call_hash.clone(),
+            policy_digest: question.request.policy_digest.clone(),
+            expires_ms: question.request.expires_ms,
+            keys: question.signed.keys().cloned().collect(),
+        })
+    }
+
+    /// Takes a question away: it was answered, or its session is gone.
+    pub fn withdraw(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    /// Takes away the questions of a session.
+    pub fn forget(&self, session: &str) {
+        self.lock().retain(|_, question| question.session != session);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Question>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For who signs: what the question shows must be what its hash binds.
+pub mod binding {
+    use bailiwick_policy::tool::{approval_message, bound_call_hash};
+
+    use crate::api::wire::OpenQuestion;
+
+    /// The bytes to be signed, if the question's hash is that of what it shows.
+    #[must_use]
+    pub fn message(question: &OpenQuestion) -> Option<Vec<u8>> {
+        let hash = bound_call_hash(&question.binds)?;
+        let digest = question.binds.get("policyDigest")?.as_str()?;
+        (hash == question.call_hash)
+            .then(|| approval_message(&question.id, &question.call_hash, digest, question.expires_ms))
+    }
+}

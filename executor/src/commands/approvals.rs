@@ -1,0 +1,151 @@
+//! `approvals list | sign | submit`: what waits for people, and their answers.
+//!
+//! ```text
+//! list (admin socket) ► QUESTION.json ► sign, with the approver's own key, anywhere ► SIGNATURE.json ► submit (admin socket)
+//! ```
+//! Signing needs no executor. It shows what is approved, and signs only what it has shown: the hash is computed anew from the question.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+use ed25519_dalek::{Signer as _, SigningKey};
+use hyper::{Method, StatusCode};
+
+use super::Outcome;
+use crate::api::wire::{ApprovalSubmission, OpenQuestion};
+use crate::approvals::binding;
+use crate::client::ask;
+
+/// Largest file that is read here: a question with its arguments.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// See and answer what waits for people's approval.
+#[derive(Subcommand, Debug)]
+pub enum Approvals {
+    /// List the open questions of a running executor.
+    #[command(
+        after_help = "Example:\n  bailiwick-executor approvals list --admin-socket admin/admin.sock > questions.json"
+    )]
+    List {
+        /// The executor's admin socket
+        #[arg(long, value_name = "PATH")]
+        admin_socket: PathBuf,
+        /// Only the question of this id, as `sign` takes it
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
+    /// Sign a question with an approver's key. Shows what is approved, on standard error; needs no executor.
+    #[command(
+        after_help = "Example:\n  bailiwick-executor approvals list --admin-socket admin/admin.sock ID > question.json\n  \
+            bailiwick-executor approvals sign --key alice.pem --key-id alice question.json > signature.json"
+    )]
+    Sign {
+        /// Private Ed25519 key, PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` makes it
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Id of the key in the pack
+        #[arg(long, value_name = "ID")]
+        key_id: String,
+        /// The question, as `list ID` prints it; `-`: standard input
+        #[arg(value_name = "FILE")]
+        question: PathBuf,
+    },
+    /// Hand in a signature.
+    #[command(
+        after_help = "Example:\n  bailiwick-executor approvals submit --admin-socket admin/admin.sock ID signature.json"
+    )]
+    Submit {
+        /// The executor's admin socket
+        #[arg(long, value_name = "PATH")]
+        admin_socket: PathBuf,
+        /// Id of the question
+        #[arg(value_name = "ID")]
+        id: String,
+        /// What `sign` printed; `-`: standard input
+        #[arg(value_name = "FILE")]
+        signature: PathBuf,
+    },
+}
+
+pub(super) fn run(approvals: &Approvals) -> anyhow::Result<Outcome> {
+    match approvals {
+        Approvals::List { admin_socket, id } => list(admin_socket, id.as_deref()),
+        Approvals::Sign { key, key_id, question } => sign(key, key_id, question),
+        Approvals::Submit { admin_socket, id, signature } => submit(admin_socket, id, signature),
+    }
+}
+
+fn list(socket: &Path, id: Option<&str>) -> anyhow::Result<Outcome> {
+    let path = id.map_or_else(|| "/v1/approvals".to_owned(), |id| format!("/v1/approvals/{id}"));
+    let body = asked(socket, Method::GET, &path, Vec::new())?;
+    let value: serde_json::Value = serde_json::from_slice(&body).context("the answer is not JSON")?;
+    print(&value)?;
+    Ok(Outcome::Holds)
+}
+
+fn sign(key: &Path, key_id: &str, question: &Path) -> anyhow::Result<Outcome> {
+    let question: OpenQuestion = serde_json::from_slice(&read(question)?)
+        .with_context(|| format!("`{}` is not a question", question.display()))?;
+    let pem = String::from_utf8(read(key)?).with_context(|| format!("`{}` is not PEM", key.display()))?;
+    let key = SigningKey::from_pkcs8_pem(&pem)
+        .with_context(|| format!("`{}` is not an Ed25519 private key in PKCS#8 PEM", key.display()))?;
+    let Some(message) = binding::message(&question) else {
+        bail!(
+            "the question does not hold together: its call hash is not that of the call it shows; do not approve it, and tell the executor's administrators"
+        );
+    };
+    // To standard error, escaped: what an agent asks for is hostile text.
+    eprintln!("you approve, until {} ms since 1970:", question.expires_ms);
+    for part in ["tool", "subject", "arguments", "facts", "sandbox", "session", "policyDigest"] {
+        let value = question.binds.get(part).unwrap_or(&serde_json::Value::Null);
+        eprintln!("  {part}: {}", value.to_string().escape_debug());
+    }
+    let signature = STANDARD.encode(key.sign(&message).to_bytes());
+    print(&serde_json::to_value(ApprovalSubmission { key: key_id.to_owned(), signature })?)?;
+    Ok(Outcome::Holds)
+}
+
+fn submit(socket: &Path, id: &str, signature: &Path) -> anyhow::Result<Outcome> {
+    let body = read(signature)?;
+    let answer = asked(socket, Method::POST, &format!("/v1/approvals/{id}"), body)?;
+    let question: OpenQuestion = serde_json::from_slice(&answer).context("the answer is not a question")?;
+    print(&serde_json::to_value(&question)?)?;
+    Ok(Outcome::Holds)
+}
+
+fn asked(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<bytes::Bytes> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (status, answer) = runtime.block_on(ask(socket, method, path, body))?;
+    if status != StatusCode::OK {
+        let text = String::from_utf8_lossy(&answer);
+        bail!("the executor refused ({status}): {}", text.escape_debug());
+    }
+    Ok(answer)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let input: Box<dyn io::Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(fs::File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?)
+    };
+    input.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        bail!("`{}` has more than {MAX_FILE_BYTES} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+fn print(value: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! The commands of the program. Exit codes are those of every Bailiwick program: 0 holds, 1 could not run, 2 usage, 4 denied, and here 5: the tool's
+//! command did not end well.
+
+mod approvals;
+mod once;
+mod probe;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What the program can be asked to do.
+#[derive(Subcommand, Debug)]
+#[expect(missing_docs, reason = "documented at their types; a text here would replace the commands' own")]
+pub enum Command {
+    Serve(Box<serve::Serve>),
+    Run(Box<once::Run>),
+    Probe(probe::Probe),
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
+}
+
+/// The end of a command that could run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was asked holds.
+    Holds,
+    /// The policy denies, or asks for an approval.
+    Denied,
+    /// The tool's command failed, or was ended by a limit.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Holds => 0,
+            Outcome::Denied => 4,
+            Outcome::Failed => 5,
+        })
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Whatever keeps it from doing what it was asked, in a sentence for a person.
+pub fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Serve(serve) => serve::serve(&serve),
+        Command::Run(run) => once::run(&run),
+        Command::Probe(probe) => probe::probe(&probe),
+        Command::Approvals(approvals) => approvals::run(&approvals),
+    }
+}

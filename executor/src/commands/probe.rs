@@ -1,0 +1,109 @@
+//! `probe`: what this machine can hold a policy's sandboxes to, and what would be refused here.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use bailiwick_policy::bundle;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::Outcome;
+use crate::confine::profile;
+use crate::executor::read_bundle;
+use crate::host::Host;
+use crate::warm::Sandboxes;
+
+/// Say what this machine can enforce, and what of a policy it would refuse. Exit code 4 if it refuses anything.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  bailiwick-executor probe --bundle dist/*/bundle.json")]
+pub struct Probe {
+    /// The compiled policy whose sandboxes are tried; without it only the machine is looked at
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// Forms of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs; the form is versioned.
+    Json,
+}
+
+/// What became of one sandbox.
+struct Tried {
+    name: String,
+    refused: Option<String>,
+}
+
+pub(super) fn probe(probe: &Probe) -> anyhow::Result<Outcome> {
+    let host = Host::find()?;
+    let bundle = probe.bundle.as_deref().map(|path| read_bundle(path, None)).transpose()?;
+    let tried: Vec<Tried> = bundle.iter().flat_map(|bundle| try_all(bundle, &host)).collect();
+    match probe.format {
+        Format::Human => human(&host, &tried),
+        Format::Json => {
+            let sandboxes: Vec<_> =
+                tried.iter().map(|tried| json!({ "name": tried.name, "refused": tried.refused })).collect();
+            let (cgroup_refused, _) = host.cgroup_refusal();
+            let answer = json!({
+                "version": 1,
+                "tier": host.tier(),
+                "cgroup": host.cgroup().ok(),
+                "cgroupRefused": (!host.limits()).then_some(cgroup_refused),
+                "ownProc": host.proc(),
+                "sandboxes": sandboxes,
+            });
+            println!("{}", serde_json::to_string_pretty(&answer).context("the answer has no JSON form")?);
+        }
+    }
+    let refused = tried.iter().any(|tried| tried.refused.is_some());
+    Ok(if refused { Outcome::Denied } else { Outcome::Holds })
+}
+
+/// Builds each sandbox that a tool runs in, once: a probe that only reads settings would promise what the kernel then refuses.
+fn try_all(bundle: &bundle::Bundle, host: &Host) -> Vec<Tried> {
+    let definitions = bundle.policy.tools.iter().flat_map(|layer| &layer.definitions);
+    let used: Vec<&str> = definitions.map(|tool| tool.run.sandbox.as_str()).collect();
+    let sandboxes = bundle.policy.sandboxes.iter().filter(|sandbox| used.contains(&sandbox.name.as_str()));
+    let tried = sandboxes.map(|sandbox| {
+        let refused = profile(sandbox, host).map(drop).map_err(|error| error.to_string()).and_then(|()| {
+            let one = std::slice::from_ref(sandbox);
+            let size = sandbox.filesystem.workspace.as_ref().map_or(0, |workspace| workspace.size_bytes);
+            let built = Sandboxes::start(host.clone(), one, 0, size).map_err(|error| error.to_string())?;
+            let mut home = crate::warm::Home::default();
+            built.lease(&sandbox.name, &mut home).map(drop).map_err(|error| error.to_string())
+        });
+        Tried { name: sandbox.name.clone(), refused: refused.err() }
+    });
+    tried.collect()
+}
+
+fn human(host: &Host, tried: &[Tried]) {
+    println!("tier: {:?}", host.tier());
+    match host.cgroup() {
+        Ok(version) => {
+            println!("cgroup: {version:?}, memory, processes and CPUs are limited for a sandbox as a whole")
+        }
+        Err(_) => {
+            let (why, remedy) = host.cgroup_refusal();
+            println!("cgroup: none ({why})\n  remedy: {remedy}");
+        }
+    }
+    if host.proc() {
+        println!("own /proc: yes");
+    } else {
+        let (why, remedy) = host.proc_refusal();
+        println!("own /proc: no ({why})\n  remedy: {remedy}");
+    }
+    for Tried { name, refused } in tried {
+        match refused {
+            None => println!("sandbox {name}: built and torn down"),
+            Some(why) => println!("sandbox {name}: refused\n  {why}"),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `serve`: from the first file read to the last call ended.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tracing::info;
+
+use super::Outcome;
+use crate::api::listen::Socket;
+use crate::api::{admin_router, calls_router};
+use crate::executor::{Executor, Settings};
+use crate::limits::Limits;
+use crate::logging::Log;
+
+/// Serve tool calls on a Unix socket, and approvals on another.
+///
+/// Every call is decided by the bundle's policy, recorded in the audit log of the state directory, and only then run, in a sandbox of its own. Who calls is
+/// fixed by --subject: whoever may connect to the socket is that subject. Keep the sockets in directories of their own, the admin socket in one
+/// that agents cannot enter.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  bailiwick compile policy-packs/code-interpreter --out dist\n  \
+        bailiwick-executor serve --bundle dist/*/bundle.json --state state --socket run/call.sock --admin-socket admin/admin.sock &\n  \
+        curl --unix-socket run/call.sock -X POST http://executor/v1/sessions")]
+pub struct Serve {
+    /// The compiled policy
+    #[arg(long, value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// Refuse a bundle with another digest
+    #[arg(long, value_name = "SHA256")]
+    pub expect_digest: Option<String>,
+    /// Directory of the audit log; made if it is not there. One executor at a time
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Where callers connect
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// Where approvers connect
+    #[arg(long, value_name = "PATH")]
+    pub admin_socket: PathBuf,
+    /// Who calls: JSON with agent, user, namespace, groups, labels, chain; without it the user that runs the executor
+    #[arg(long, value_name = "FILE")]
+    pub subject: Option<PathBuf>,
+    /// Sandboxes kept ready, for each sandbox of the policy
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub warm: usize,
+    #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
+    serve.log.start();
+    let executor = Executor::start(&Settings {
+        bundle: serve.bundle.clone(),
+        expect_digest: serve.expect_digest.clone(),
+        state: serve.state.clone(),
+        subject: serve.subject.clone(),
+        warm: serve.warm,
+        limits: serve.limits.clone(),
+    })?;
+    let executor = Arc::new(executor);
+    // One thread for each call that runs or waits, one for each request that appends a record.
+    let blocking = serve.limits.max_calls.saturating_mul(2).saturating_add(serve.limits.max_connections);
+    let runtime = Builder::new_multi_thread().max_blocking_threads(blocking).enable_all().build()?;
+    runtime.block_on(live(&executor, serve))?;
+    // The runtime's threads end before the last handle of the executor goes, and the log is closed by whoever holds that.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    executor.close().context("cannot close the audit log")?;
+    Ok(Outcome::Holds)
+}
+
+async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let calls = Socket::bind(&serve.socket)?;
+    let admin = Socket::bind(&serve.admin_socket)?;
+    let (stop, stopped) = watch::channel(false);
+    let drain = Duration::from_secs(serve.limits.drain_s);
+    let timeout = serve.limits.read_timeout();
+    // Administrators are not shut out by callers that hold all their connections.
+    let seats = Arc::new(Semaphore::new(serve.limits.max_connections));
+    let admin_seats = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+    let serving =
+        tokio::spawn(calls.serve(calls_router(Arc::clone(executor)), seats, timeout, stopped.clone(), drain));
+    let serving_admin =
+        tokio::spawn(admin.serve(admin_router(Arc::clone(executor)), admin_seats, timeout, stopped, drain));
+    let sweeping = tokio::spawn(sweep(Arc::clone(executor)));
+    {
+        let mut out = io::stdout();
+        // Whoever started us may have closed its end; the executor is of use all the same.
+        let _ = writeln!(out, "listening on {}", serve.socket.display()).and_then(|()| out.flush());
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("ending: no new calls");
+    executor.drain();
+    let _ = stop.send(true);
+    let _ = serving.await;
+    let _ = serving_admin.await;
+    sweeping.abort();
+    executor.cancel_all(drain).await;
+    Ok(())
+}
+
+/// Connections of the admin socket: people and their programs.
+const ADMIN_CONNECTIONS: usize = 16;
+
+/// How often sessions without calls are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+async fn sweep(executor: Arc<Executor>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        let executor = Arc::clone(&executor);
+        let _ = tokio::task::spawn_blocking(move || executor.close_idle_sessions()).await;
+    }
+}

@@ -1,0 +1,278 @@
+//! From a running command to its end: output, input, orders, deadlines, on one thread that waits with poll(2).
+//!
+//! ```text
+//! stdout, stderr ──► Output           orders (signal, cancel) ──► the command
+//! backlog ──► stdin                   wall clock, CPU time, output beyond the limit ──► everything inside is killed
+//! pidfd readable ──► the call has ended
+//! ```
+//! A call ends when its own process ends; what that left running is killed afterwards and adds nothing.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bailiwick_policy::policy::sandboxes::Limits;
+use bailiwick_sys::outcome::{Cause, Exit};
+use bailiwick_sys::{Remains, Running};
+use bytes::{Buf as _, Bytes};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::calls::{CallState, InputEnd, Order, Reins};
+use crate::output::Stream;
+
+/// How often the CPU time of a running command is looked at: a command may use this much of every CPU more than its limit.
+const CPU_CHECK: Duration = Duration::from_millis(25);
+
+/// How much is read at one time: the capacity of a pipe.
+const READ_BYTES: usize = 64 << 10;
+
+/// After the end of the command: most that is still taken from its pipes. They hold no more than this, unless something that it left running goes on writing.
+const LAST_READ_BYTES: usize = 1 << 20;
+
+/// The reins: orders, and a pipe that wakes the thread.
+struct Rope {
+    wake: io::PipeWriter,
+    orders: Arc<Mutex<Vec<Order>>>,
+}
+
+impl Reins for Rope {
+    fn order(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        self.pull();
+    }
+
+    fn input(&self) {
+        self.pull();
+    }
+}
+
+impl Rope {
+    fn pull(&self) {
+        // A full pipe wakes as well, and one without a reader has nobody to wake.
+        let _ = (&self.wake).write(&[0]);
+    }
+}
+
+/// The waiting thread's side of a call.
+struct Conductor<'c> {
+    running: Running,
+    call: &'c CallState,
+    stdin: Option<File>,
+    stdout: Option<File>,
+    stderr: Option<File>,
+    pending: Option<Bytes>,
+    wake: io::PipeReader,
+    orders: Arc<Mutex<Vec<Order>>>,
+    deadline: Instant,
+    cpu_time: Duration,
+    killed: bool,
+}
+
+/// Waits for the end of a command while its output is taken and its limits are kept.
+///
+/// # Errors
+/// No pipe could be made to wake this thread with; the command is dropped and with it everything inside.
+pub(crate) fn conduct(
+    mut running: Running,
+    call: &CallState,
+    limits: &Limits,
+) -> io::Result<(Exit, Remains)> {
+    let (wake, pull) = io::pipe()?;
+    for end in [wake.as_fd(), pull.as_fd()] {
+        nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    }
+    let orders = Arc::default();
+    let mut conductor = Conductor {
+        stdin: running.take_stdin().map(Into::into),
+        stdout: running.take_stdout().map(Into::into),
+        stderr: running.take_stderr().map(Into::into),
+        call,
+        pending: None,
+        wake,
+        orders: Arc::clone(&orders),
+        deadline: running.started() + Duration::from_millis(limits.wall_clock_ms),
+        cpu_time: Duration::from_millis(limits.cpu_time_ms),
+        killed: false,
+        running,
+    };
+    call.harness(Box::new(Rope { wake: pull, orders }));
+    conductor.feed();
+    while !conductor.step()? {}
+    Ok(conductor.end())
+}
+
+impl Conductor<'_> {
+    /// Waits for one thing to happen and deals with it; true once the command has ended.
+    fn step(&mut self) -> io::Result<bool> {
+        let ready = self.wait()?;
+        if ready.stdout {
+            self.read(Stream::Stdout);
+        }
+        if ready.stderr {
+            self.read(Stream::Stderr);
+        }
+        if ready.wake {
+            self.awake();
+        }
+        if ready.wake || ready.stdin {
+            self.feed();
+        }
+        if !ready.process {
+            self.keep_limits();
+        }
+        Ok(ready.process)
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let flags = |flags| {
+            flags & (PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLOUT)
+        };
+        let mut fds = vec![PollFd::new(self.running.process(), PollFlags::POLLIN)];
+        fds.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
+        let stdout = place(&mut fds, self.stdout.as_ref(), PollFlags::POLLIN);
+        let stderr = place(&mut fds, self.stderr.as_ref(), PollFlags::POLLIN);
+        let stdin = self.stdin.as_ref().filter(|_| self.pending.is_some());
+        let stdin = place(&mut fds, stdin, PollFlags::POLLOUT);
+        let left = self.deadline.saturating_duration_since(Instant::now()).min(CPU_CHECK);
+        let left =
+            PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::from(25_u8));
+        match poll(&mut fds, left) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |at: Option<usize>| {
+            let fd = at.and_then(|at| fds.get(at));
+            fd.and_then(PollFd::revents).is_some_and(|found| !flags(found).is_empty())
+        };
+        Ok(Ready {
+            process: is_ready(Some(0)),
+            wake: is_ready(Some(1)),
+            stdout: is_ready(stdout),
+            stderr: is_ready(stderr),
+            stdin: is_ready(stdin),
+        })
+    }
+
+    fn read(&mut self, stream: Stream) {
+        let pipe = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let Some(file) = pipe else { return };
+        let mut buffer = vec![0; READ_BYTES];
+        match file.read(&mut buffer) {
+            Ok(0) => *pipe = None,
+            Ok(count) => {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                if self.call.output().push(stream, bytes) < count {
+                    self.kill(Cause::OutputExceeded);
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(_) => *pipe = None,
+        }
+    }
+
+    fn awake(&mut self) {
+        let mut pulled = [0; 64];
+        while matches!(self.wake.read(&mut pulled), Ok(count) if count == pulled.len()) {}
+        let orders = std::mem::take(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+        for order in orders {
+            match order {
+                Order::Cancel => self.kill(Cause::Cancelled),
+                // What has ended meanwhile cannot take a signal.
+                Order::Signal(number) => drop(self.running.signal(number)),
+            }
+        }
+    }
+
+    /// Writes what the caller sent until the command takes no more. A command that closed its input has its caller's rest thrown away.
+    fn feed(&mut self) {
+        while self.stdin.is_some() {
+            let Some(mut part) = self.pending.take() else {
+                match self.call.take_input() {
+                    Ok(Some(part)) => self.pending = Some(part),
+                    Ok(None) => return,
+                    Err(InputEnd) => self.stdin = None,
+                }
+                continue;
+            };
+            let Some(file) = &mut self.stdin else { return };
+            match file.write(&part) {
+                Ok(count) => {
+                    part.advance(count.min(part.len()));
+                    if part.has_remaining() {
+                        self.pending = Some(part);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.pending = Some(part);
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.pending = Some(part),
+                Err(_) => self.stdin = None,
+            }
+        }
+    }
+
+    fn keep_limits(&mut self) {
+        if Instant::now() >= self.deadline {
+            self.kill(Cause::TimedOut);
+        } else if self.running.cpu_time().is_some_and(|used| used > self.cpu_time) {
+            self.kill(Cause::CpuTimeExceeded);
+        }
+    }
+
+    fn kill(&mut self, cause: Cause) {
+        if !self.killed {
+            self.running.kill(cause);
+            self.killed = true;
+        }
+    }
+
+    /// Takes in how it ended, and what still lies in its pipes.
+    fn end(mut self) -> (Exit, Remains) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.drain(stream);
+        }
+        self.running.finish()
+    }
+
+    fn drain(&mut self, stream: Stream) {
+        let pipe = match stream {
+            Stream::Stdout => self.stdout.take(),
+            Stream::Stderr => self.stderr.take(),
+        };
+        let Some(mut pipe) = pipe else { return };
+        let mut buffer = vec![0; READ_BYTES];
+        let mut taken = 0;
+        while taken < LAST_READ_BYTES {
+            match pipe.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    taken += count;
+                    self.call.output().push(stream, buffer.get(..count).unwrap_or_default());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+/// What happened.
+struct Ready {
+    process: bool,
+    wake: bool,
+    stdout: bool,
+    stderr: bool,
+    stdin: bool,
+}
+
+/// Adds a descriptor, if there is one, and gives its place.
+fn place<'f>(fds: &mut Vec<PollFd<'f>>, file: Option<&'f File>, flags: PollFlags) -> Option<usize> {
+    fds.push(PollFd::new(file?.as_fd(), flags));
+    Some(fds.len() - 1)
+}

@@ -1,0 +1,178 @@
+//! From a sandbox of the policy to what the kernel side enforces: paths of this machine, limits, environment, filter.
+//!
+//! The policy says what holds; this adds only what depends on the machine: that `/bin` is a link into `/usr`, and how a limit is held where
+//! there is no cgroup. What the machine cannot hold as exactly as the policy asks is a [`Refused`], never a weaker sandbox.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bailiwick_policy::policy::sandboxes::{Enforcement, Filesystem, Proc, Sandbox};
+use bailiwick_sys::profile::Proc as SysProc;
+use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Landlock, Link, Profile, Rlimits, Tmpfs};
+use thiserror::Error;
+
+use crate::filter;
+use crate::host::Host;
+
+/// The path that programs are looked for in. A sandbox in which one of these can be written is refused by the compiler.
+const PATH: &str = "/usr/bin:/bin";
+
+/// Home of a sandbox without a workspace: nothing can be written there.
+const NOWHERE: &str = "/nonexistent";
+
+/// The process that holds the sandbox's namespaces counts against the cgroup's limit, and is not one of the pack's.
+const HOLDERS: u64 = 1;
+
+/// Why a sandbox cannot be had here.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Refused {
+    #[error("sandbox `{sandbox}`: `{path}` is not on this machine: {source}")]
+    Missing { sandbox: String, path: String, source: io::Error },
+    #[error(
+        "sandbox `{sandbox}` needs its limit on {limit} held for the whole sandbox, and this machine cannot: {reason}; give the executor {remedy}, or say `atLeast: {{{key}: {weakest}}}` in the pack"
+    )]
+    TooWeak {
+        sandbox: String,
+        limit: &'static str,
+        key: &'static str,
+        weakest: &'static str,
+        reason: String,
+        remedy: String,
+    },
+    #[error(
+        "sandbox `{sandbox}` runs in a pool of backend `Pod`, where the pod is the sandbox; this executor makes sandboxes itself"
+    )]
+    Backend { sandbox: String },
+    #[error(
+        "sandbox `{sandbox}` may connect to {count} egress rules, and this executor has no network for sandboxes yet"
+    )]
+    Egress { sandbox: String, count: usize },
+    #[error("sandbox `{sandbox}`: {source}")]
+    Filter { sandbox: String, source: filter::FilterError },
+}
+
+/// The profile of a sandbox on this machine.
+///
+/// # Errors
+/// Something that the sandbox needs and this machine has not.
+pub fn profile(sandbox: &Sandbox, host: &Host) -> Result<Profile, Refused> {
+    if !sandbox.egress.is_empty() {
+        return Err(Refused::Egress { sandbox: sandbox.name.clone(), count: sandbox.egress.len() });
+    }
+    let files = &sandbox.filesystem;
+    let (read_only, links) = visible(sandbox, files)?;
+    let workspace = files.workspace.as_ref().map(|workspace| PathBuf::from(&workspace.path));
+    let home = workspace.clone().unwrap_or_else(|| PathBuf::from(NOWHERE));
+    let (cgroup, rlimits) = limits(sandbox, host)?;
+    let proc = match files.proc {
+        Proc::None => SysProc::None,
+        Proc::Own if host.proc() => SysProc::Own,
+        Proc::Own => weaker(sandbox, "its own /proc", "proc", sandbox.at_least.proc, host.proc_refusal())
+            .map(|_| SysProc::None)?,
+    };
+    let mut environment: BTreeMap<String, String> = sandbox.environment.iter().cloned().collect();
+    environment.insert("PATH".to_owned(), PATH.to_owned());
+    environment.insert("HOME".to_owned(), home.to_string_lossy().into_owned());
+    let writable: Vec<Tmpfs> = files
+        .writable
+        .iter()
+        .map(|tmpfs| Tmpfs { path: (&tmpfs.path).into(), size_bytes: tmpfs.size_bytes, inodes: tmpfs.inodes })
+        .collect();
+    Ok(Profile {
+        read_only,
+        links,
+        devices: files.devices.iter().filter_map(|name| device(name)).collect(),
+        writable,
+        working_directory: workspace.clone().unwrap_or_else(|| PathBuf::from("/")),
+        workspace,
+        proc,
+        environment,
+        host_name: "sandbox".to_owned(),
+        rlimits,
+        cgroup,
+        filter: filter::program(&sandbox.syscalls)
+            .map_err(|source| Refused::Filter { sandbox: sandbox.name.clone(), source })?,
+        landlock: Landlock::WhereAvailable,
+    })
+}
+
+fn device(name: &str) -> Option<Device> {
+    [Device::Null, Device::Zero, Device::Full, Device::Random, Device::Urandom]
+        .into_iter()
+        .find(|device| device.name() == name)
+}
+
+/// What of the machine's files is seen inside. A path that is a link on this machine, as `/bin` is on one with a merged `/usr`, becomes the same
+/// link inside if what it leads to is visible too, else the place that it leads to is bound.
+fn visible(sandbox: &Sandbox, files: &Filesystem) -> Result<(Vec<Binding>, Vec<Link>), Refused> {
+    let missing = |path: &str, source| Refused::Missing {
+        sandbox: sandbox.name.clone(),
+        path: path.to_owned(),
+        source,
+    };
+    let (mut bindings, mut links) = (Vec::new(), Vec::new());
+    for path in &files.read_only {
+        let kind = fs::symlink_metadata(path).map_err(|source| missing(path, source))?;
+        let source = fs::canonicalize(path).map_err(|source| missing(path, source))?;
+        let inside = files.read_only.iter().any(|other| other != path && source.starts_with(other));
+        if kind.file_type().is_symlink() && inside && Path::new(path).parent() == Some(Path::new("/")) {
+            let target = fs::read_link(path).map_err(|source| missing(path, source))?;
+            links.push(Link { path: path.into(), target });
+        } else {
+            bindings.push(Binding { source, target: path.into() });
+        }
+    }
+    Ok((bindings, links))
+}
+
+fn limits(sandbox: &Sandbox, host: &Host) -> Result<(CgroupLimits, Rlimits), Refused> {
+    let (limits, least) = (&sandbox.limits, &sandbox.at_least);
+    let mut rlimits = Rlimits {
+        open_files: limits.open_files,
+        file_size_bytes: limits.file_size_bytes,
+        // A second line: the sandbox's own limit is watched from outside.
+        cpu_seconds: Some(limits.cpu_time_ms.div_ceil(1000).saturating_add(1)),
+        processes: None,
+        address_space_bytes: None,
+    };
+    let processes = limits.processes.saturating_add(HOLDERS);
+    if host.limits() {
+        let cgroup = CgroupLimits {
+            memory_bytes: Some(limits.memory_bytes),
+            processes: Some(processes),
+            cpu_milli: Some(limits.cpus_milli),
+        };
+        return Ok((cgroup, rlimits));
+    }
+    let refusal = || host.cgroup_refusal();
+    if weaker(sandbox, "memory", "memory", least.memory, refusal())? == Enforcement::Rlimit {
+        rlimits.address_space_bytes = Some(limits.memory_bytes);
+    }
+    if weaker(sandbox, "processes", "processes", least.processes, refusal())? == Enforcement::Rlimit {
+        rlimits.processes = Some(processes);
+    }
+    weaker(sandbox, "cpus", "cpus", least.cpus, refusal())?;
+    weaker(sandbox, "cpuTime", "cpuTime", least.cpu_time, refusal())?;
+    Ok((CgroupLimits::default(), rlimits))
+}
+
+/// What the policy allows in place of an exact limit; an exact one is refused.
+fn weaker(
+    sandbox: &Sandbox,
+    limit: &'static str,
+    key: &'static str,
+    allowed: Enforcement,
+    (reason, remedy): (String, String),
+) -> Result<Enforcement, Refused> {
+    if allowed == Enforcement::Exact {
+        let weakest = match key {
+            "memory" | "processes" | "cpuTime" => "Rlimit",
+            _ => "BestEffort",
+        };
+        return Err(Refused::TooWeak { sandbox: sandbox.name.clone(), limit, key, weakest, reason, remedy });
+    }
+    Ok(allowed)
+}

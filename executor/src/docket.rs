@@ -1,0 +1,405 @@
+//! Where a call is decided and recorded, and the only place that knows the state.
+//!
+//! ```text
+//! call ──► decide (policy, state, now, approval) ──► append: intent, or decision ──► apply the delta ──► Recorded<Permit<PlannedCall>>
+//! end  ──► settle ──► append: result ──► apply
+//! ```
+//! State is a fold over the log: at start it is read back from there, and a change is applied only once its record is durable. If a record cannot be written,
+//! nothing has happened: the call is refused and the state is as it was.
+//!
+//! Decisions are made one at a time. The flush is a part of that: two calls never see a state in which the other is half decided.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bailiwick_audit::{
+    AppendError, Entry, Event, Health, Mode, OpenError, Openings, Options, Recorded, Wait, Writer,
+};
+use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
+use bailiwick_policy::tool::{
+    DecisionRecord, Effect, LoadedPolicy, Permit, PlannedCall, RuleOutcome, RuleReport, State, StateDelta,
+    StateError, Subject, ToolCall, ToolDecision, Usage, VerifiedApproval, decide_tool_call,
+};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::clock::{Clock, ClockError};
+
+/// What is kept of values when no pack says.
+const DEFAULT_AUDIT: Audit = Audit {
+    arguments: Keep::Commit,
+    results: Keep::Commit,
+    retention_ms: None,
+    admission: AuditAdmission::Optional,
+};
+
+/// How many sessions one record closes at a start: their names fit into one line of the log.
+const CLOSED_PER_RECORD: usize = 128;
+
+/// Why a call was not decided, or its end not recorded.
+#[derive(Clone, Debug, Error)]
+pub enum DocketError {
+    /// No record, no run.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The time is not known.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// A record did not follow from the state. A fault of ours; nothing is decided any more until the state was read back.
+    #[error("the state and the log have parted: {0}")]
+    State(#[from] StateError),
+    /// A value has no JSON form. A fault of ours.
+    #[error("a record cannot be written down: {0}")]
+    Form(String),
+}
+
+/// Why there is no docket.
+#[derive(Debug, Error)]
+pub enum OpenDocketError {
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read back.
+    #[error("cannot read the state back from the log: {0}")]
+    Fold(String),
+    /// The sessions of an earlier run cannot be closed.
+    #[error(transparent)]
+    Docket(#[from] DocketError),
+}
+
+/// A decision with its record on disk.
+#[derive(Debug)]
+pub struct Ruling {
+    /// What was decided.
+    pub record: DecisionRecord,
+    /// The right to run it, for a call that was allowed.
+    pub cleared: Option<Recorded<Permit<PlannedCall>>>,
+    /// What an approval of it would bind, for a call that people are asked about.
+    pub binds: Option<Value>,
+}
+
+/// What is known of a call that has ended.
+#[derive(Debug, Default)]
+pub struct End {
+    /// How, as the record has it.
+    pub outcome: Value,
+    /// What it used, as the record has it.
+    pub usage: Value,
+    /// What it gave, kept as the policy says.
+    pub result: Option<Value>,
+    /// What budgets are charged; `None`: what was reserved.
+    pub used: Option<Usage>,
+}
+
+/// The log, the state and the policy.
+#[derive(Debug)]
+pub struct Docket {
+    policy: Arc<LoadedPolicy>,
+    writer: Writer,
+    state: Mutex<State>,
+    clock: Clock,
+    audit: Audit,
+}
+
+impl Docket {
+    /// Opens the log of a state directory and reads the state back. Sessions of an earlier run are closed: what they had in memory is gone, and calls of
+    /// theirs without a result are charged in full.
+    ///
+    /// # Errors
+    /// See [`OpenDocketError`].
+    pub fn open(
+        dir: &Path,
+        policy: Arc<LoadedPolicy>,
+        audit: Option<Audit>,
+    ) -> Result<Self, OpenDocketError> {
+        let options = Options { policy_digest: Some(policy.digest().to_owned()), ..Options::default() };
+        let (writer, recovered) = Writer::open(dir, &options)?;
+        if !recovered.lost.is_empty() {
+            tracing::warn!(
+                calls = recovered.lost.len(),
+                "calls of an earlier run have no result; they are charged in full"
+            );
+        }
+        let state = fold(dir)?;
+        let docket = Self {
+            policy,
+            writer,
+            state: Mutex::new(state),
+            clock: Clock::start(),
+            audit: audit.unwrap_or(DEFAULT_AUDIT),
+        };
+        docket.close_all("the executor was started anew")?;
+        Ok(docket)
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &LoadedPolicy {
+        &self.policy
+    }
+
+    /// What is kept of values.
+    #[must_use]
+    pub const fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Decides a call and records what was decided. What comes back in `cleared` may run.
+    ///
+    /// # Errors
+    /// See [`DocketError`]; nothing was decided then.
+    pub fn rule(
+        &self,
+        call: &ToolCall,
+        approval: Option<&VerifiedApproval>,
+        key: Option<&str>,
+    ) -> Result<Ruling, DocketError> {
+        let mut state = self.lock();
+        let now_ms = self.clock.now_ms(state.now_ms())?;
+        let decision = decide_tool_call(&self.policy, call, &state, now_ms, approval);
+        let record = decision.record();
+        let entry = self.entry(call, &decision, &record, approval, key)?;
+        let binds = decision.binds.clone();
+        let cleared = match decision.effect {
+            Effect::Allow(permit) => Some(self.writer.append_intent(permit, entry.into())?),
+            Effect::Deny(_) | Effect::Ask(_) => {
+                self.writer.append(Event::Decision, entry)?;
+                None
+            }
+        };
+        self.apply(&mut state, &record.delta)?;
+        Ok(Ruling { record, cleared, binds })
+    }
+
+    /// Records how a call ended. Without waiting the record joins the next group that is written.
+    ///
+    /// # Errors
+    /// See [`DocketError`]. The call stays open in the log, which says so.
+    pub fn settle(
+        &self,
+        call: &ToolCall,
+        intent: &bailiwick_audit::Appended,
+        end: End,
+        wait: Wait,
+    ) -> Result<(), DocketError> {
+        let mut state = self.lock();
+        let now_ms = self.clock.now_ms(state.now_ms()).unwrap_or_else(|_| state.now_ms());
+        let delta = State::settle(call.session(), call.id(), end.used, now_ms);
+        let entry = Entry {
+            time_ms: Some(now_ms),
+            session: Some(call.session().to_owned()),
+            call: Some(call.id().to_owned()),
+            tool: Some(call.tool().to_owned()),
+            state_delta: Some(form(&delta)?),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            outcome: Some(end.outcome),
+            usage: Some(end.usage),
+            result: end.result,
+            values: mode(self.audit.arguments),
+            results: mode(self.audit.results),
+            ..Entry::default()
+        };
+        self.writer.append_result(intent, entry, wait)?;
+        self.apply(&mut state, &delta)
+    }
+
+    /// Records that a session begins.
+    ///
+    /// # Errors
+    /// See [`DocketError`]; there is no session then.
+    pub fn open_session(&self, session: &str, subject: &Subject) -> Result<u64, DocketError> {
+        let mut state = self.lock();
+        let now_ms = self.clock.now_ms(state.now_ms())?;
+        let delta = State::open(session, subject, now_ms);
+        let entry = Entry { subject: Some(form(subject)?), ..self.session_entry(session, "opened", &delta)? };
+        self.writer.append(Event::Session, entry)?;
+        self.apply(&mut state, &delta)?;
+        Ok(now_ms)
+    }
+
+    /// Records that a session ends.
+    ///
+    /// # Errors
+    /// See [`DocketError`].
+    pub fn close_session(&self, session: &str, why: &str) -> Result<(), DocketError> {
+        let mut state = self.lock();
+        let now_ms = state.now_ms();
+        let delta = State::close(session, now_ms);
+        self.writer.append(Event::Session, self.session_entry(session, why, &delta)?)?;
+        self.apply(&mut state, &delta)
+    }
+
+    /// Records something that an approver said.
+    ///
+    /// # Errors
+    /// See [`DocketError`].
+    pub fn record_approval(&self, session: &str, call: &str, approval: Value) -> Result<u64, DocketError> {
+        let state = self.lock();
+        let now_ms = self.clock.now_ms(state.now_ms())?;
+        let entry = Entry {
+            time_ms: Some(now_ms),
+            session: Some(session.to_owned()),
+            call: Some(call.to_owned()),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            approval: Some(approval),
+            ..Entry::default()
+        };
+        self.writer.append(Event::Approval, entry)?;
+        Ok(now_ms)
+    }
+
+    /// The time of the next decision.
+    ///
+    /// # Errors
+    /// The clock is not believed.
+    pub fn now_ms(&self) -> Result<u64, ClockError> {
+        self.clock.now_ms(self.lock().now_ms())
+    }
+
+    /// The newest signed checkpoint, a C2SP note. `None`: this writer is no longer in charge of the log.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Arc<str>> {
+        self.writer.checkpoint().ok()
+    }
+
+    /// The key that verifies the log, for whoever keeps it elsewhere.
+    #[must_use]
+    pub fn log_key(&self) -> String {
+        self.writer.log_key()
+    }
+
+    /// Whether records are taken.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn health(&self) -> Result<(), String> {
+        match self.writer.health() {
+            Health::Healthy => Ok(()),
+            unhealthy => Err(format!("{unhealthy:?}")),
+        }
+    }
+
+    fn close_all(&self, why: &str) -> Result<(), DocketError> {
+        let mut state = self.lock();
+        let now_ms = self.clock.now_ms(state.now_ms())?;
+        let running: Vec<(String, String)> =
+            state.running().map(|(session, call)| (session.to_owned(), call.to_owned())).collect();
+        let sessions: Vec<String> = state.sessions().map(str::to_owned).collect();
+        for names in sessions.chunks(CLOSED_PER_RECORD) {
+            let mut delta = StateDelta { at_ms: now_ms, changes: Vec::new() };
+            for name in names {
+                let lost = running.iter().filter(|(session, _)| session == name);
+                let settled = lost.map(|(session, call)| State::settle(session, call, None, now_ms));
+                for one in settled.chain([State::close(name, now_ms)]) {
+                    delta.changes.extend(one.changes);
+                }
+            }
+            let entry = Entry { session: None, ..self.session_entry("", why, &delta)? };
+            self.writer.append(Event::Session, entry)?;
+            self.apply(&mut state, &delta)?;
+        }
+        Ok(())
+    }
+
+    fn session_entry(&self, session: &str, why: &str, delta: &StateDelta) -> Result<Entry, DocketError> {
+        Ok(Entry {
+            time_ms: Some(delta.at_ms),
+            session: Some(session.to_owned()),
+            state_delta: Some(form(delta)?),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            outcome: Some(json!(why)),
+            ..Entry::default()
+        })
+    }
+
+    fn entry(
+        &self,
+        call: &ToolCall,
+        decision: &ToolDecision,
+        record: &DecisionRecord,
+        approval: Option<&VerifiedApproval>,
+        key: Option<&str>,
+    ) -> Result<Entry, DocketError> {
+        let (effect, reason, asked) = match &decision.effect {
+            Effect::Allow(_) => ("Allow", None, None),
+            Effect::Deny(denial) => ("Deny", Some(form(denial)?), None),
+            Effect::Ask(request) => ("Ask", None, Some(form(request)?)),
+        };
+        let failed: Vec<&RuleReport> =
+            record.rules.iter().filter(|rule| matches!(rule.outcome, RuleOutcome::Failed(_))).collect();
+        let said = json!({ "denial": reason, "failed": failed });
+        let used = approval.map(form).transpose()?;
+        Ok(Entry {
+            time_ms: Some(record.delta.at_ms),
+            subject: Some(form(call.subject())?),
+            session: Some(call.session().to_owned()),
+            call: Some(call.id().to_owned()),
+            tool: Some(call.tool().to_owned()),
+            arguments: Some(form(call.arguments())?),
+            facts: Some(
+                json!({ "facts": record.facts, "inputs": form(&decision.inputs)?, "idempotencyKey": key }),
+            ),
+            state_delta: Some(form(&record.delta)?),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            rules: Some(json!(record.rules.iter().map(bare).collect::<Vec<_>>())),
+            effect: Some(effect.to_owned()),
+            reason: Some(said.to_string()),
+            approval: asked.or(used),
+            sandbox: sandbox(decision),
+            values: mode(self.audit.arguments),
+            results: mode(self.audit.results),
+            // Whoever approves must be able to read what was asked, however long that takes.
+            openings: if effect == "Ask" { Openings::WithRecord } else { Openings::default() },
+            ..Entry::default()
+        })
+    }
+
+    fn apply(&self, state: &mut State, delta: &StateDelta) -> Result<(), DocketError> {
+        state.apply(delta).map_err(DocketError::from)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where an allowed call runs.
+fn sandbox(decision: &ToolDecision) -> Option<Value> {
+    let Effect::Allow(permit) = &decision.effect else { return None };
+    Some(json!({ "name": permit.get().plan().sandbox().unwrap_or("workspace clerk") }))
+}
+
+/// A rule's report without texts that may repeat values.
+fn bare(rule: &RuleReport) -> Value {
+    let outcome = match rule.outcome {
+        RuleOutcome::Applied => "applied",
+        RuleOutcome::WithinLimit => "withinLimit",
+        RuleOutcome::Failed(_) => "failed",
+    };
+    json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
+}
+
+fn form(value: &impl serde::Serialize) -> Result<Value, DocketError> {
+    serde_json::to_value(value).map_err(|error| DocketError::Form(error.to_string()))
+}
+
+const fn mode(keep: Keep) -> Mode {
+    match keep {
+        Keep::Commit => Mode::Commit,
+        Keep::Plain => Mode::Plain,
+        Keep::Drop => Mode::Drop,
+    }
+}
+
+/// The state after every record of the log.
+fn fold(dir: &Path) -> Result<State, OpenDocketError> {
+    let mut state = State::default();
+    let failed = |text: String| OpenDocketError::Fold(text);
+    bailiwick_audit::fold(dir, None, |record, _| {
+        let Some(delta) = &record.state_delta else { return Ok(()) };
+        let delta: StateDelta = serde_json::from_value(delta.clone()).map_err(|error| error.to_string())?;
+        state.apply(&delta).map_err(|error| error.to_string())
+    })
+    .map_err(|error| failed(error.to_string()))?;
+    Ok(state)
+}

@@ -1,0 +1,64 @@
+//! Every limit of the executor, with its reason. Each can be set on the command line.
+
+use std::time::Duration;
+
+use clap::Args;
+
+/// Bounds on what callers can make the executor hold or wait for. Units are bytes, counts and seconds.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Largest request body: arguments of a call, or a file of the workspace in base64
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    pub max_body_bytes: usize,
+    /// Open connections of both sockets together; further ones wait in the socket's queue
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub max_connections: usize,
+    /// Sessions at one time; a further one is answered with 429
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub max_sessions: usize,
+    /// Calls that run or wait for their session at one time; a further one is answered with 429
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_calls: usize,
+    /// Ended calls whose output is kept for `GET …/calls/ID`, the oldest dropped first
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub kept_calls: usize,
+    /// Bytes of output kept of ended calls, over all of them
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    pub kept_bytes: usize,
+    /// Sum of the sizes of all workspaces; a session beyond it is answered with 429
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    pub workspace_budget: u64,
+    /// A session without a call for this many seconds is closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub session_idle_s: u64,
+    /// Seconds for the headers of a request, and then for its body
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub read_timeout_s: u64,
+    /// After SIGTERM: how many seconds to wait for calls that run; those left are cancelled
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub drain_s: u64,
+}
+
+impl Limits {
+    /// Time for the headers of a request, and then for its body.
+    #[must_use]
+    pub const fn read_timeout(&self) -> Duration {
+        Duration::from_secs(self.read_timeout_s)
+    }
+}
+
+/// Largest request line and headers together: a session's id, an idempotency key and what a client adds of itself.
+pub(crate) const MAX_HEADER_BYTES: usize = 16 << 10;
+
+/// Longest wait of `GET …/calls/ID?wait=…`: below the minute after which many clients give up.
+pub(crate) const MAX_LONG_POLL: Duration = Duration::from_secs(30);
+
+/// Longest idempotency key; it stands in the record of the intent.
+pub(crate) const MAX_IDEMPOTENCY_KEY: usize = 128;
+
+/// How much one chunk of a stream carries before base64: a pipe's usual capacity.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+
+/// Bytes of standard input that wait for a program which does not read; more is answered with 429.
+pub(crate) const STDIN_BACKLOG: usize = 1 << 20;

@@ -1,0 +1,332 @@
+//! Sandboxes that are ready before they are asked for, and the workspaces of sessions.
+//!
+//! ```text
+//! kind without workspace:  refill thread ► ready queue, N deep ► lease     (empty: built on demand)
+//! kind with workspace:     after a call of a session ► one ready in its Home ► lease   (at most N over all sessions)
+//! ```
+//! A sandbox is leased once and cleared away. A sandbox with a workspace belongs to its session from the start, because its programs run under the
+//! session's own id and see its files; so it can be ready only for a session that is there.
+//!
+//! Terms. *Kind*: one sandbox of the policy, with its launcher. *Home*: what a session has of its own: its identity, its workspace, what is ready for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bailiwick_policy::policy::sandboxes::{Lifetime, Sandbox, Workspace as WorkspaceRule};
+use bailiwick_sys::keeper::{Keeper, Workspace, WorkspaceError};
+use bailiwick_sys::{Build, Identity, Launcher, Parked, Pool, Remains, SandboxError};
+use thiserror::Error;
+
+use crate::confine::{Refused, profile};
+use crate::host::Host;
+
+/// Why there is no sandbox for a call. Nothing has run.
+#[derive(Debug, Error)]
+pub enum LeaseError {
+    /// The policy has no sandbox of this name; the bundle's loader has checked that it has.
+    #[error("there is no sandbox `{0}`")]
+    Unknown(String),
+    /// It could not be built.
+    #[error(transparent)]
+    Build(#[from] SandboxError),
+    /// The session's workspace is gone with the process that held it.
+    #[error("the session's workspace is gone with the process that held it")]
+    WorkspaceLost,
+    /// No place for another workspace.
+    #[error("the workspaces of all sessions have {used} bytes, and {budget} is the most")]
+    WorkspaceBudget {
+        /// What is taken.
+        used: u64,
+        /// The most.
+        budget: u64,
+    },
+    /// All ids for sessions are taken.
+    #[error("all ids for sessions are taken")]
+    Identities,
+}
+
+/// Why there are no sandboxes at all.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The machine cannot hold what the policy asks for.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A launcher could not be started.
+    #[error("sandbox `{sandbox}`: {source}")]
+    Launcher {
+        /// Which.
+        sandbox: String,
+        /// Why.
+        source: SandboxError,
+    },
+    /// Two sandboxes of a session would share a workspace and say different things of it.
+    #[error(
+        "sandboxes `{one}` and `{other}` have workspaces of different size, inodes or lifetime; a session has one workspace, so give both the same"
+    )]
+    Clash {
+        /// One.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// No thread could be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// All kinds of sandboxes of a policy.
+pub struct Sandboxes {
+    host: Host,
+    keeper: Mutex<Option<Arc<Keeper>>>,
+    kinds: BTreeMap<String, Arc<Kind>>,
+    workspace_budget: u64,
+    workspace_used: Arc<AtomicU64>,
+}
+
+struct Kind {
+    sandbox: Sandbox,
+    launcher: Arc<Launcher>,
+    /// What is ready of a kind without workspace; also clears away what calls of any kind have left.
+    pool: Pool,
+    warm: usize,
+    /// How many are ready in homes.
+    in_homes: Arc<AtomicUsize>,
+}
+
+/// What a session has of its own.
+#[derive(Default)]
+pub struct Home {
+    identity: Option<Arc<Identity>>,
+    workspace: Option<Held>,
+    ready: BTreeMap<String, Ready>,
+}
+
+impl std::fmt::Debug for Home {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Home").field("ready", &self.ready.len()).finish_non_exhaustive()
+    }
+}
+
+/// A workspace with its share of the budget.
+struct Held {
+    workspace: Workspace,
+    bytes: u64,
+    used: Arc<AtomicU64>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+/// A sandbox that is ready in a home, with its place among those.
+struct Ready {
+    parked: Parked,
+    _place: Place,
+}
+
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A sandbox for one call.
+pub struct Lease {
+    /// The sandbox.
+    pub parked: Parked,
+    /// A workspace that lives as long as the call.
+    _workspace: Option<Held>,
+}
+
+impl Sandboxes {
+    /// Starts a launcher for each of these sandboxes and begins to fill.
+    ///
+    /// # Errors
+    /// See [`StartError`]: one sandbox that cannot be had is enough.
+    pub fn start(
+        host: Host,
+        sandboxes: &[Sandbox],
+        warm: usize,
+        workspace_budget: u64,
+    ) -> Result<Self, StartError> {
+        check_workspaces(sandboxes)?;
+        let mut kinds = BTreeMap::new();
+        for sandbox in sandboxes {
+            let launched = |source| StartError::Launcher { sandbox: sandbox.name.clone(), source };
+            let launcher = Launcher::spawn(host.sys(), &profile(sandbox, &host)?).map_err(launched)?;
+            let launcher = Arc::new(launcher);
+            let depth = if sandbox.filesystem.workspace.is_none() { warm } else { 0 };
+            let kind = Kind {
+                sandbox: sandbox.clone(),
+                pool: Pool::new(Arc::clone(host.sys()), Arc::clone(&launcher), depth)?,
+                launcher,
+                warm,
+                in_homes: Arc::default(),
+            };
+            kinds.insert(sandbox.name.clone(), Arc::new(kind));
+        }
+        Ok(Self { host, keeper: Mutex::default(), kinds, workspace_budget, workspace_used: Arc::default() })
+    }
+
+    /// A sandbox for a call of a session.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub fn lease(&self, name: &str, home: &mut Home) -> Result<Lease, LeaseError> {
+        let kind = self.kind(name)?;
+        let Some(rule) = kind.workspace() else {
+            return Ok(Lease { parked: kind.pool.take()?, _workspace: None });
+        };
+        if rule.lifetime == Lifetime::Call {
+            let identity = self.identity(home)?;
+            let workspace = self.create(rule, &identity)?;
+            let parked = kind.launcher.build(&Build { identity, workspace: Some(&workspace.workspace) })?;
+            return Ok(Lease { parked, _workspace: Some(workspace) });
+        }
+        if let Some(ready) = home.ready.remove(name).filter(|ready| ready.parked.is_alive()) {
+            return Ok(Lease { parked: ready.parked, _workspace: None });
+        }
+        let parked = self.build_at_home(kind, rule, home)?;
+        Ok(Lease { parked, _workspace: None })
+    }
+
+    /// Has a sandbox ready for the session's next call, if there is a place. A failure is the next call's to report.
+    pub fn prepare(&self, name: &str, home: &mut Home) {
+        let Ok(kind) = self.kind(name) else { return };
+        let Some(rule) = kind.workspace().filter(|rule| rule.lifetime == Lifetime::Session) else { return };
+        if home.ready.contains_key(name) {
+            return;
+        }
+        let place = Place(Arc::clone(&kind.in_homes));
+        if kind.in_homes.fetch_add(1, Ordering::SeqCst) >= kind.warm {
+            return;
+        }
+        if let Ok(parked) = self.build_at_home(kind, rule, home) {
+            home.ready.insert(name.to_owned(), Ready { parked, _place: place });
+        }
+    }
+
+    /// Clears away what a call has left, soon. Not for a session's next call to wait for: it has a sandbox of its own.
+    pub fn discard(&self, name: &str, remains: Remains) {
+        if let Ok(kind) = self.kind(name) {
+            kind.pool.discard(remains);
+        }
+    }
+
+    /// The sandbox in which a session's files are read and written: any that has its workspace.
+    #[must_use]
+    pub fn with_workspace(&self) -> Option<&str> {
+        let kinds = self.kinds.iter();
+        kinds.filter(|(_, kind)| kind.workspace().is_some()).map(|(name, _)| name.as_str()).next()
+    }
+
+    /// The policy's sandbox of this name.
+    #[must_use]
+    pub fn sandbox(&self, name: &str) -> Option<&Sandbox> {
+        self.kinds.get(name).map(|kind| &kind.sandbox)
+    }
+
+    fn kind(&self, name: &str) -> Result<&Arc<Kind>, LeaseError> {
+        self.kinds.get(name).ok_or_else(|| LeaseError::Unknown(name.to_owned()))
+    }
+
+    fn identity(&self, home: &mut Home) -> Result<Arc<Identity>, LeaseError> {
+        if let Some(identity) = &home.identity {
+            return Ok(Arc::clone(identity));
+        }
+        let identity = self.host.sys().identity().ok_or(LeaseError::Identities)?;
+        home.identity = Some(Arc::clone(&identity));
+        Ok(identity)
+    }
+
+    fn build_at_home(
+        &self,
+        kind: &Kind,
+        rule: &WorkspaceRule,
+        home: &mut Home,
+    ) -> Result<Parked, LeaseError> {
+        let identity = self.identity(home)?;
+        if home.workspace.is_none() {
+            home.workspace = Some(self.create(rule, &identity)?);
+        }
+        let workspace = home.workspace.as_ref().map(|held| &held.workspace);
+        kind.launcher.build(&Build { identity, workspace }).map_err(|error| match error {
+            SandboxError::Workspace(WorkspaceError::Lost) => LeaseError::WorkspaceLost,
+            other => other.into(),
+        })
+    }
+
+    /// A new workspace. A keeper that has died took the workspaces of its sessions with it; new sessions get a new one.
+    fn create(&self, rule: &WorkspaceRule, owner: &Identity) -> Result<Held, LeaseError> {
+        let used = self.workspace_used.fetch_add(rule.size_bytes, Ordering::SeqCst);
+        let share = Share { bytes: rule.size_bytes, used: Arc::clone(&self.workspace_used) };
+        if used.saturating_add(rule.size_bytes) > self.workspace_budget {
+            return Err(LeaseError::WorkspaceBudget { used, budget: self.workspace_budget });
+        }
+        // Whoever panicked did so between whole states.
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..2 {
+            let current = match &*keeper {
+                Some(current) => Arc::clone(current),
+                None => {
+                    let fresh = Keeper::spawn(self.host.sys()).map_err(SandboxError::Setup)?;
+                    *keeper = Some(Arc::clone(&fresh));
+                    fresh
+                }
+            };
+            match current.create(owner, rule.size_bytes, rule.inodes) {
+                Ok(workspace) => return Ok(share.held(workspace)),
+                Err(WorkspaceError::Lost) => *keeper = None,
+                Err(error) => return Err(SandboxError::Workspace(error).into()),
+            }
+        }
+        Err(LeaseError::WorkspaceLost)
+    }
+}
+
+/// A share of the budget that has no workspace yet.
+struct Share {
+    bytes: u64,
+    used: Arc<AtomicU64>,
+}
+
+impl Share {
+    fn held(self, workspace: Workspace) -> Held {
+        let held = Held { workspace, bytes: self.bytes, used: Arc::clone(&self.used) };
+        std::mem::forget(self);
+        held
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+impl Kind {
+    fn workspace(&self) -> Option<&WorkspaceRule> {
+        self.sandbox.filesystem.workspace.as_ref()
+    }
+}
+
+fn check_workspaces(sandboxes: &[Sandbox]) -> Result<(), StartError> {
+    let mut first: Option<(&str, &WorkspaceRule)> = None;
+    for sandbox in sandboxes {
+        let Some(rule) = &sandbox.filesystem.workspace else { continue };
+        let Some((one, known)) = first else {
+            first = Some((&sandbox.name, rule));
+            continue;
+        };
+        let facts = |rule: &WorkspaceRule| (rule.size_bytes, rule.inodes, rule.lifetime);
+        if facts(known) != facts(rule) {
+            return Err(StartError::Clash { one: one.to_owned(), other: sandbox.name.clone() });
+        }
+    }
+    Ok(())
+}
