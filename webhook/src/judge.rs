@@ -34,7 +34,11 @@ pub(crate) fn judge(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
 }
 
 fn judge_unguarded(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
-    let request = match AdmissionRequest::parse(body) {
+    let read = match phase {
+        Phase::Mutate => AdmissionRequest::parse(body),
+        Phase::Validate => snapshot.reviewer.read_to_validate(body),
+    };
+    let request = match read {
         Ok(request) => request,
         Err(error) => return Judged::Malformed(error.to_string()),
     };

@@ -1,6 +1,6 @@
 //! The entry point of fuzzing over reviews: reads, decides in both phases and writes, with a small policy of every section.
 //!
-//! Nothing may panic, run long or answer a request that it could not read.
+//! Nothing may panic, run long or answer a request that it could not read; both ways of reading a review must end in one decision.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -19,9 +19,14 @@ pub fn fuzz(data: &[u8]) {
     let Some(reviewer) = REVIEWER.get_or_init(reviewer) else {
         return;
     };
+    let lean = reviewer.read_to_validate(data);
     let Ok(request) = AdmissionRequest::parse(data) else {
+        assert!(lean.is_err(), "one reader refuses what the other reads");
         return;
     };
+    let whole = reviewer.review(&request, Phase::Validate);
+    let lean = lean.map(|request| reviewer.review(&request, Phase::Validate));
+    assert_eq!(lean.ok(), Some(whole), "what is left out of a pod changes the decision");
     for phase in [Phase::Mutate, Phase::Validate] {
         let decision = reviewer.review(&request, phase);
         let _ = response::write(&request.uid, &decision);

@@ -47,6 +47,7 @@ mod selector;
 mod shape;
 mod subjects;
 mod targets;
+mod unread;
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,20 @@ impl Reads {
         !self.foreign && !self.paths.is_empty()
     }
 
+    /// Whether anything at this path or below it is read. `*` steps into every element or value; the length of a list and the keys of an
+    /// object are read with its parent.
+    pub(super) fn touches(&self, path: &[&str]) -> bool {
+        self.paths.iter().any(|read| {
+            let mut steps = read.iter().zip(path).enumerate();
+            steps.all(|(at, (step, name))| match step {
+                Step::Key(key) => key == name || *name == "*",
+                Step::Each => true,
+                // Which keys the parent has; further up, a length or keys that have nothing to do with what is below.
+                Step::Shape => at + 1 == path.len(),
+            })
+        })
+    }
+
     /// Whether two objects agree in all that is read.
     pub(super) fn agree(&self, one: &Json<'_>, other: &Json<'_>) -> bool {
         self.paths.iter().all(|path| same(Some(one), Some(other), path))

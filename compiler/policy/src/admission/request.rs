@@ -14,6 +14,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 
 use crate::json::{Json, Key, Map};
 
+use super::unread::Unread;
+
+mod ordinary;
+
 /// The longest review that is read, in bytes: objects and old objects of etcd's 1.5 MiB each, inflated by JSON, as controller-runtime
 /// allows.
 pub const MAX_REVIEW_BYTES: usize = 7 * 1024 * 1024;
@@ -130,14 +134,22 @@ impl<'a> AdmissionRequest<'a> {
     /// # Errors
     /// See [`ParseError`].
     pub fn parse(text: &'a [u8]) -> Result<Self, ParseError> {
+        Self::parse_without(text, &Unread::default())
+    }
+
+    /// As [`AdmissionRequest::parse`], leaving out of a pod that is created what is not to be read.
+    pub(super) fn parse_without(text: &'a [u8], unread: &Unread) -> Result<Self, ParseError> {
         if text.len() > MAX_REVIEW_BYTES {
             return Err(ParseError::TooLong { len: text.len() });
         }
         // Text that is UTF-8 as a whole need not be checked string by string; the error of other text says where.
         let mut review = match str::from_utf8(text) {
-            Ok(text) => members(serde_json::Deserializer::from_str(text)),
-            Err(_) => members(serde_json::Deserializer::from_slice(text)),
-        }?;
+            Ok(text) => match ordinary::review(text, unread) {
+                Some(review) => review,
+                None => members(serde_json::Deserializer::from_str(text))?,
+            },
+            Err(_) => members(serde_json::Deserializer::from_slice(text))?,
+        };
         let mut member = |name: &str| review.remove(name).unwrap_or_default();
         let api_version = string(member("apiVersion"), "apiVersion")?;
         if api_version != REVIEW_API_VERSION {

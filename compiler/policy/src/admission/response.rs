@@ -3,6 +3,8 @@
 //! One function for the webhook and for `bailiwick review --format json`: equal decisions give equal bytes. The limits are the
 //! API server's: warnings of 256 runes, 4096 in all (`apiserver/pkg/endpoints/filters/warning.go`).
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -41,8 +43,8 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    audit_annotations: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'a str, &'a str>,
 }
 
 /// `metav1.Status`.
@@ -86,8 +88,7 @@ pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
         .then(|| serde_json::to_vec(&decision.patch).ok())
         .flatten()
         .map(|patch| STANDARD.encode(patch));
-    let annotations =
-        decision.audit_annotations.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+    let annotations = decision.audit_annotations.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     bytes(Response {
         uid,
         allowed: decision.allowed,
@@ -118,7 +119,7 @@ pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
         patch_type: None,
         patch: None,
         warnings: Vec::new(),
-        audit_annotations: serde_json::Map::new(),
+        audit_annotations: BTreeMap::new(),
     })
 }
 

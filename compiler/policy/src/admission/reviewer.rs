@@ -5,20 +5,23 @@ use std::collections::BTreeSet;
 use crate::bundle::Bundle;
 use crate::cel::Loaded;
 use crate::ir::Const;
-use crate::policy::{LabelSelector, Peer, Policy};
+use crate::policy::{AdmissionRule, LabelSelector, Peer, Policy};
 
 use super::CELL_LABEL;
 use super::images::Layer;
 use super::matching::RuleIndex;
 use super::namespaces::Namespaces;
 use super::reads::{Reads, SharedReads};
+use super::request::{AdmissionRequest, ParseError};
 use super::selector;
+use super::unread::Unread;
 
 /// Decides over requests. Cheap to share between threads, never changed.
 #[derive(Debug)]
 pub struct Reviewer {
     pub(super) policies: Vec<Bound>,
     pub(super) namespaces: Namespaces,
+    unread: Unread,
 }
 
 /// Why a policy cannot be put in force.
@@ -72,6 +75,25 @@ pub(super) struct Pack {
 pub(super) struct RuleReads {
     pub(super) validations: Vec<Reads>,
     pub(super) conditions: Vec<Reads>,
+    /// Of messages and audit annotations.
+    pub(super) words: Vec<Reads>,
+}
+
+impl RuleReads {
+    fn new(rule: &AdmissionRule, shared: &SharedReads) -> Self {
+        let messages = rule.validations.iter().filter_map(|one| one.message_expression.as_ref());
+        let words = messages.chain(rule.audit_annotations.iter().map(|(_, cel)| cel));
+        Self {
+            validations: rule.validations.iter().map(|one| shared.of(&one.expression)).collect(),
+            conditions: rule.matches.conditions.iter().map(|(_, cel)| shared.of(cel)).collect(),
+            words: words.map(|cel| shared.of(cel)).collect(),
+        }
+    }
+
+    /// All that the rule reads when it is asked.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Reads> {
+        self.validations.iter().chain(&self.conditions).chain(&self.words)
+    }
 }
 
 impl Reviewer {
@@ -82,7 +104,17 @@ impl Reviewer {
     pub fn new(bundles: Vec<Bundle>, namespaces: Namespaces) -> Result<Self, LoadError> {
         let mut policies = bundles.into_iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
         policies.sort_by(|a, b| (&a.policy.cell, &a.digest).cmp(&(&b.policy.cell, &b.digest)));
-        Ok(Self { policies, namespaces })
+        let unread = Unread::new(&policies);
+        Ok(Self { policies, namespaces, unread })
+    }
+
+    /// Reads a review for `/validate`: as [`AdmissionRequest::parse`], but of a pod that is created what no policy in force looks at is
+    /// checked for its form and left out. The decision is the same.
+    ///
+    /// # Errors
+    /// As [`AdmissionRequest::parse`].
+    pub fn read_to_validate<'a>(&self, review: &'a [u8]) -> Result<AdmissionRequest<'a>, ParseError> {
+        AdmissionRequest::parse_without(review, &self.unread)
     }
 
     /// The digests of the policies in force, in their order.
@@ -101,11 +133,7 @@ impl Bound {
         let images = images.map_err(|error| LoadError::Image { cell: cell.clone(), error })?;
         let index = RuleIndex::new(&policy.admission.rules);
         let shared = SharedReads::new(&policy.admission.shared);
-        let reads = policy.admission.rules.iter().map(|rule| RuleReads {
-            validations: rule.validations.iter().map(|one| shared.of(&one.expression)).collect(),
-            conditions: rule.matches.conditions.iter().map(|(_, cel)| shared.of(cel)).collect(),
-        });
-        let reads = reads.collect();
+        let reads = policy.admission.rules.iter().map(|rule| RuleReads::new(rule, &shared)).collect();
         let text = |text: &str| Const::Str(text.to_owned());
         let packs = policy.packs.iter().map(|pack| Pack {
             label: format!("{}@{}", pack.name, pack.version),

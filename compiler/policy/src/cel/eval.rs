@@ -2,7 +2,7 @@
 
 use super::path::{self, Reached};
 use super::value::{Map, Value, is_key};
-use super::{EvalError, Scope, access, comprehension, functions, opaque};
+use super::{EvalError, Scope, access, comprehension, functions, opaque, quick};
 use crate::ir::{Cel, Expr, Func, MAX_EVAL_DEPTH, MacroKind};
 
 type Result<T> = std::result::Result<T, EvalError>;
@@ -47,12 +47,21 @@ pub(super) fn nested<'a, T>(
 
 /// The value of a node that must be a boolean.
 pub(super) fn boolean<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
-    nested(scope, |scope| match truth(expr, scope)? {
-        Some(value) => Ok(value),
-        None => match dispatch(expr, scope)? {
+    if let Some(value) = quick::test(expr, scope) {
+        return Ok(value);
+    }
+    nested(scope, |scope| {
+        if let Some(value) = truth(expr, scope)? {
+            return Ok(value);
+        }
+        let value = match expr {
+            Expr::Select(..) | Expr::Call(Func::OrValue, _) => path::operand(expr, scope)?.into_value(),
+            _ => dispatch(expr, scope)?,
+        };
+        match value {
             Value::Bool(value) => Ok(value),
             other => Err(EvalError::misused(&other, "bool")),
-        },
+        }
     })
 }
 

@@ -39,6 +39,7 @@ impl Fuel {
     ///
     /// # Errors
     /// [`EvalError::FuelExhausted`] when there are not that many, and ever after.
+    #[inline]
     pub const fn spend(&mut self, units: u64) -> Result<(), EvalError> {
         match self.left.checked_sub(units) {
             Some(left) if !self.exhausted => {
@@ -54,7 +55,23 @@ impl Fuel {
     /// # Errors
     /// As [`Fuel::spend`].
     pub const fn spend_bytes(&mut self, bytes: usize) -> Result<(), EvalError> {
-        self.spend((bytes / Self::BYTES_PER_UNIT) as u64)
+        self.spend(Self::of_bytes(bytes))
+    }
+
+    /// What [`Fuel::spend_bytes`] takes.
+    pub(super) const fn of_bytes(bytes: usize) -> u64 {
+        (bytes / Self::BYTES_PER_UNIT) as u64
+    }
+
+    /// Takes units if there are as many, and none otherwise; tells whether it did.
+    pub(super) const fn spend_exactly(&mut self, units: u64) -> bool {
+        match self.left.checked_sub(units) {
+            Some(left) if !self.exhausted => {
+                self.left = left;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes what walking or making this many list elements costs.
@@ -66,6 +83,7 @@ impl Fuel {
     }
 
     /// Marks the budget as overdrawn, so that no absorbed error can hide that a limit was met.
+    #[cold]
     pub(crate) const fn exhaust(&mut self) -> EvalError {
         self.left = 0;
         self.exhausted = true;

@@ -24,6 +24,7 @@ mod functions;
 mod loaded;
 mod opaque;
 mod path;
+mod quick;
 mod scope;
 mod text;
 mod value;

@@ -24,65 +24,52 @@ pub(super) enum Reached<'a> {
     Other,
 }
 
-/// How many accesses a chain has at most; longer ones are taken apart by the evaluator at large.
-const MAX_STEPS: usize = 8;
-
-/// One access: the field, and whether it was written `.?`.
-type Step<'a> = (&'a str, bool);
-
-/// Follows `root.a.?b.c`.
+/// Follows `root.a.?b.c`. Each access costs one unit, also where the chain turns out to be none.
 pub(super) fn follow<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Reached<'a>> {
-    let mut steps: [Step<'a>; MAX_STEPS] = [("", false); MAX_STEPS];
-    let mut count = 0;
-    let mut root = expr;
-    loop {
-        let (operand, step) = match root {
-            Expr::Select(operand, field) => (operand, (field.as_str(), false)),
-            Expr::OptSelect(operand, field) => (operand, (field.as_str(), true)),
-            _ => break,
-        };
-        let Some(place) = steps.get_mut(count) else {
-            return Ok(Reached::Other);
-        };
-        *place = step;
-        count += 1;
-        root = operand;
-    }
-    scope.fuel.spend(count as u64)?;
-    let Some(map) = object(root, scope)? else {
-        return Ok(Reached::Other);
+    let (operand, field, optional) = match expr {
+        Expr::Select(operand, field) => (operand.as_ref(), field, false),
+        Expr::OptSelect(operand, field) => (operand.as_ref(), field, true),
+        _ => return Ok(Reached::Other),
     };
-    walk(map, steps.get(..count).unwrap_or_default())
-}
-
-/// Takes the steps, which stand last first.
-fn walk<'a>(mut map: &'a json::Map<'a>, steps: &[Step<'a>]) -> Result<Reached<'a>> {
-    let mut held = false;
-    let mut left = steps.len();
-    for (field, optional) in steps.iter().rev() {
-        held |= optional;
-        left -= 1;
-        match map.get(field) {
-            None if held => return Ok(Reached::Absent),
-            None => return Err(EvalError::no_such_key(field)),
-            Some(json) if left == 0 => {
-                return Ok(if held { Reached::Held(json) } else { Reached::Plain(json) });
-            }
-            Some(Json::Map(next)) => map = next,
-            Some(_) => return Ok(Reached::Other),
-        }
+    scope.fuel.spend(1)?;
+    let (map, held) = match operand {
+        Expr::Select(..) | Expr::OptSelect(..) => match follow(operand, scope)? {
+            Reached::Plain(Json::Map(map)) => (map, optional),
+            Reached::Held(Json::Map(map)) => (map, true),
+            Reached::Absent => return Ok(Reached::Absent),
+            Reached::Plain(_) | Reached::Held(_) | Reached::Other => return Ok(Reached::Other),
+        },
+        root => match object(root, scope)? {
+            Some(map) => (map, optional),
+            None => return Ok(Reached::Other),
+        },
+    };
+    match map.get(field) {
+        Some(json) if held => Ok(Reached::Held(json)),
+        Some(json) => Ok(Reached::Plain(json)),
+        None if held => Ok(Reached::Absent),
+        None => Err(EvalError::no_such_key(field)),
     }
-    Ok(Reached::Other)
 }
 
 /// The object of the request that a chain starts at.
-fn object<'a>(root: &'a Expr, scope: &Scope<'a>) -> Result<Option<&'a json::Map<'a>>> {
-    Ok(match root {
-        Expr::Slot(slot) => match scope.slot(*slot)? {
-            Value::Map(Map::Json(map)) => Some(map),
-            _ => None,
-        },
-        Expr::Root(root) => scope.json(*root).and_then(Json::as_map),
+fn object<'a>(root: &'a Expr, scope: &mut Scope<'a>) -> Result<Option<&'a json::Map<'a>>> {
+    let value = match root {
+        Expr::Slot(slot) => scope.slot(*slot)?,
+        Expr::Root(root) => return Ok(scope.json(*root).and_then(Json::as_map)),
+        Expr::Shared(index) => {
+            if scope.known(*index).is_none() {
+                node(root, scope)?;
+            }
+            match scope.known(*index) {
+                Some(value) => value,
+                None => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    };
+    Ok(match value {
+        Value::Map(Map::Json(map)) => Some(map),
         _ => None,
     })
 }
@@ -111,22 +98,29 @@ pub(super) fn operand<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Opera
     match expr {
         Expr::Const(constant) => {
             scope.fuel.spend(1)?;
-            Ok(Operand::Const(constant))
+            return Ok(Operand::Const(constant));
         }
-        Expr::Select(..) => match follow(expr, scope)? {
-            Reached::Plain(json) => Ok(Operand::Json(json)),
-            _ => node(expr, scope).map(Operand::Value),
-        },
-        Expr::Call(Func::OrValue, args) => match args.as_slice() {
-            [optional @ Expr::OptSelect(..), alternative] => match follow(optional, scope)? {
-                Reached::Held(json) => Ok(Operand::Json(json)),
-                Reached::Absent => nested(scope, |scope| operand(alternative, scope)),
-                Reached::Plain(_) | Reached::Other => node(expr, scope).map(Operand::Value),
-            },
-            _ => node(expr, scope).map(Operand::Value),
-        },
-        _ => node(expr, scope).map(Operand::Value),
+        Expr::Slot(slot) => {
+            scope.fuel.spend(1)?;
+            return scope.slot(*slot).cloned().map(Operand::Value);
+        }
+        Expr::Select(..) => {
+            if let Reached::Plain(json) = follow(expr, scope)? {
+                return Ok(Operand::Json(json));
+            }
+        }
+        Expr::Call(Func::OrValue, args) => {
+            if let [optional @ Expr::OptSelect(..), alternative] = args.as_slice() {
+                match follow(optional, scope)? {
+                    Reached::Held(json) => return Ok(Operand::Json(json)),
+                    Reached::Absent => return nested(scope, |scope| operand(alternative, scope)),
+                    Reached::Plain(_) | Reached::Other => {}
+                }
+            }
+        }
+        _ => {}
     }
+    node(expr, scope).map(Operand::Value)
 }
 
 impl<'a> Operand<'a> {
@@ -139,7 +133,7 @@ impl<'a> Operand<'a> {
         }
     }
 
-    fn as_bool(&self) -> Option<bool> {
+    pub(super) fn as_bool(&self) -> Option<bool> {
         match self {
             Operand::Json(Json::Bool(value)) | Operand::Const(Const::Bool(value)) => Some(*value),
             Operand::Value(Value::Bool(value)) => Some(*value),
@@ -167,18 +161,38 @@ impl<'a> Operand<'a> {
 /// `left == right`.
 pub(super) fn equal<'a>(left: &'a Expr, right: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
     let left = operand(left, scope)?;
+    if let Expr::Const(right) = right {
+        scope.fuel.spend(1)?;
+        return equals(&left, right, scope);
+    }
     let right = operand(right, scope)?;
     if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
         scope.fuel.spend_bytes(left.len().min(right.len()))?;
         return Ok(left == right);
     }
-    if let (Some(left), Some(right)) = (left.as_bool(), right.as_bool()) {
-        return Ok(left == right);
-    }
-    if let (Some(left), Some(right)) = (left.as_int(), right.as_int()) {
-        return Ok(left == right);
-    }
     aggregate::equal(&left.into_value(), &right.into_value(), &mut scope.fuel)
+}
+
+/// `left == constant`.
+fn equals<'a>(left: &Operand<'a>, right: &'a Const, scope: &mut Scope<'a>) -> Result<bool> {
+    let known = match right {
+        Const::Str(right) => match left.as_str() {
+            Some(left) => {
+                scope.fuel.spend_bytes(left.len().min(right.len()))?;
+                Some(left == right)
+            }
+            None => None,
+        },
+        Const::Bool(right) => left.as_bool().map(|left| left == *right),
+        Const::Int(right) => left.as_int().map(|left| left == *right),
+        _ => None,
+    };
+    match (known, left) {
+        (Some(same), _) => Ok(same),
+        (None, Operand::Json(json)) => aggregate::equal(&(*json).into(), &right.into(), &mut scope.fuel),
+        (None, Operand::Const(left)) => aggregate::equal(&(*left).into(), &right.into(), &mut scope.fuel),
+        (None, Operand::Value(left)) => aggregate::equal(left, &right.into(), &mut scope.fuel),
+    }
 }
 
 /// `expr in [constants]`.

@@ -66,6 +66,9 @@ pub struct Scope<'a> {
     containers: [Option<List<'a>>; 2],
     slots: Vec<Value<'a>>,
     frame: usize,
+    /// Leaves every test to the evaluator at large.
+    #[cfg(test)]
+    pub(super) takes_the_long_way: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -93,6 +96,8 @@ impl<'a> Scope<'a> {
             containers: [None, None],
             slots: Vec::new(),
             frame: 0,
+            #[cfg(test)]
+            takes_the_long_way: false,
         }
     }
 
@@ -173,10 +178,9 @@ impl<'a> Scope<'a> {
     }
 
     /// The variable of a macro; the loader has checked that every slot is within the frame.
+    #[inline]
     pub(super) fn slot(&self, slot: u16) -> Result<&Value<'a>, EvalError> {
-        self.slots
-            .get(self.frame + usize::from(slot))
-            .ok_or_else(|| EvalError::invalid(format!("slot {slot} is not in the frame")))
+        self.slots.get(self.frame + usize::from(slot)).ok_or_else(|| no_slot(slot))
     }
 
     pub(super) fn set_slot(&mut self, slot: u16, value: Value<'a>) -> Result<(), EvalError> {
@@ -185,7 +189,7 @@ impl<'a> Scope<'a> {
                 *place = value;
                 Ok(())
             }
-            None => Err(EvalError::invalid(format!("slot {slot} is not in the frame"))),
+            None => Err(no_slot(slot)),
         }
     }
 
@@ -198,6 +202,14 @@ impl<'a> Scope<'a> {
         self.slots.truncate(self.frame);
         self.frame = caller;
         result
+    }
+
+    /// The value of `variables.NAME`, if it has been evaluated and is one.
+    pub(super) fn known(&self, index: u32) -> Option<&Value<'a>> {
+        match self.cache.get(index as usize) {
+            Some(Some(Ok(value))) => Some(value),
+            _ => None,
+        }
     }
 
     /// The value of `variables.NAME`, evaluated at most once. Errors are remembered too, but for limits: the next budget
@@ -257,4 +269,9 @@ impl<'a> Scope<'a> {
         }
         Ok(list)
     }
+}
+
+#[cold]
+fn no_slot(slot: u16) -> EvalError {
+    EvalError::invalid(format!("slot {slot} is not in the frame"))
 }

@@ -16,11 +16,17 @@ pub(super) struct World {
     pub(super) object: String,
     pub(super) admission: Admission,
     pub(super) fuel: u64,
+    pub(super) takes_the_long_way: bool,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { object: "{}".to_owned(), admission: Admission::default(), fuel: Fuel::DEFAULT }
+        Self {
+            object: "{}".to_owned(),
+            admission: Admission::default(),
+            fuel: Fuel::DEFAULT,
+            takes_the_long_way: false,
+        }
     }
 }
 
@@ -32,6 +38,11 @@ impl World {
 
     /// Evaluates and shows the result: `display` of a scalar, JSON of the rest, `error: …` of an error.
     pub(super) fn show(&self, expr: Expr) -> String {
+        self.show_and_spend(expr).0
+    }
+
+    /// The same, and what fuel was left.
+    pub(super) fn show_and_spend(&self, expr: Expr) -> (String, u64) {
         let object = Json::parse(self.object.as_bytes()).unwrap();
         let request = Json::Null;
         let loaded = Loaded::new(&self.admission).unwrap();
@@ -45,11 +56,13 @@ impl World {
             pod: Some(&object),
         };
         let mut scope = Scope::new(&self.admission, &loaded, env, Fuel::new(self.fuel));
+        scope.takes_the_long_way = self.takes_the_long_way;
         let cel = Cel { source: String::new(), expr, slots: 8 };
-        match eval(&cel, &mut scope) {
+        let outcome = match eval(&cel, &mut scope) {
             Ok(value) => shown(&value),
             Err(error) => format!("error: {error}"),
-        }
+        };
+        (outcome, scope.fuel().left())
     }
 }
 

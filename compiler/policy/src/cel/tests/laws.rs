@@ -105,6 +105,59 @@ fn expression() -> impl Strategy<Value = Expr> {
     })
 }
 
+/// Chains over objects, with and without alternatives, of which some end in errors.
+fn chain() -> impl Strategy<Value = Expr> {
+    let root = prop_oneof![
+        3 => Just(Expr::Root(Root::Object)),
+        2 => (0_u16..2).prop_map(Expr::Slot),
+        1 => Just(Expr::Root(Root::OldObject)),
+    ];
+    let step = (field(), any::<bool>());
+    let chain = (root, vec(step, 0..4)).prop_map(|(root, steps)| {
+        steps.into_iter().fold(root, |operand, (field, optional)| {
+            let operand = Box::new(operand);
+            if optional { Expr::OptSelect(operand, field) } else { Expr::Select(operand, field) }
+        })
+    });
+    let or_value = |left: Expr, right: Expr| Expr::Call(Func::OrValue, vec![left, right]);
+    (vec(chain, 1..4), proptest::option::of(constant())).prop_map(move |(chains, last)| {
+        let mut chains: Vec<Expr> = chains;
+        chains.extend(last.map(Expr::Const));
+        chains
+            .into_iter()
+            .rev()
+            .reduce(|right, left| or_value(left, right))
+            .unwrap_or(Expr::Const(Const::Null))
+    })
+}
+
+/// Tests as rules have them, under `!`, `&&` and quantifiers.
+fn checks() -> impl Strategy<Value = Expr> {
+    let test = prop_oneof![
+        (any::<bool>(), chain(), constant()).prop_map(|(equal, left, right)| {
+            let function = if equal { Func::Equal } else { Func::NotEqual };
+            Expr::Call(function, vec![left, Expr::Const(right)])
+        }),
+        (chain(), vec(constant(), 0..9))
+            .prop_map(|(operand, constants)| Expr::InConst(Box::new(operand), constants)),
+        (chain(), field()).prop_map(|(operand, field)| Expr::Has(Box::new(operand), field)),
+        chain(),
+    ];
+    let range = prop_oneof![
+        Just(Expr::PodContainers(PodContainers::All)),
+        Just(Expr::Select(Box::new(Expr::Root(Root::Object)), "c".to_owned()))
+    ];
+    let not = |test: Expr| Expr::Not(Box::new(test));
+    (vec((test, 0_usize..3), 1..5), range, any::<bool>()).prop_map(move |(tests, range, all)| {
+        let tests = tests.into_iter().map(|(test, nots)| (0..nots).fold(test, |test, _| not(test))).collect();
+        let kind = if all { MacroKind::All } else { MacroKind::Exists };
+        let over = |range, slot, body| {
+            Expr::Macro(Box::new(Macro { kind, range, slot, slot2: None, filter: None, body }))
+        };
+        over(range.clone(), 0, over(range, 1, Expr::And(tests)))
+    })
+}
+
 /// The expression with every slot bound, as the compiler binds all that it reads.
 fn closed(expr: Expr) -> Expr {
     (0..3).fold(expr, |body, slot| {
@@ -209,6 +262,14 @@ proptest! {
         let outer = verdict(&not(Expr::And(vec![left.clone(), right.clone()])));
         let inner = verdict(&Expr::Or(vec![not(left), not(right)]));
         prop_assert_eq!(outer, inner);
+    }
+
+    /// Tests that are taken in one step give what the evaluator at large gives, and cost the same.
+    #[test]
+    fn one_step_is_as_many(expr in checks(), fuel in prop_oneof![Just(100_000_u64), 0_u64..40]) {
+        let quick = World { fuel, ..World::of(OBJECT) };
+        let long = World { fuel, takes_the_long_way: true, ..World::of(OBJECT) };
+        prop_assert_eq!(quick.show_and_spend(expr.clone()), long.show_and_spend(expr));
     }
 
     /// Reading the request in place gives what reading a map of the policy gives, which takes the long way.
