@@ -10,7 +10,7 @@
 use bailiwick_policy::policy::Policy;
 
 use crate::ceiling::Pair;
-use crate::check::{self, View, bw0229_packs_conflict, bw0520_narrower_than_meant};
+use crate::check::{self, View, bw0229_packs_conflict, bw0230_nothing_in_common, bw0520_narrower_than_meant};
 use crate::diagnostic::{Diagnostic, FieldPath, Related, Severity, has_errors};
 use crate::lower::{Findings, Pack, lower};
 use crate::meet::{Conflict, Met, Narrowed, meet};
@@ -60,6 +60,7 @@ pub fn assemble(chains: &[Chain]) -> Compiled {
     let policy = match met {
         Ok(met) => {
             report(lost(&met));
+            report(bw0230_nothing_in_common::check(&met.policy));
             Some(met.policy)
         }
         Err(conflicts) => {

@@ -9,6 +9,7 @@ use crate::args::{CheckOptions, Format};
 use crate::files::PackFiles;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
+use crate::print::{Spinner, out};
 use crate::render::{self, JsonDiagnostic};
 
 #[derive(Debug, Serialize)]
@@ -32,7 +33,10 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
     let mut report = Report { version: render::JSON_VERSION, packs: Vec::new(), errors: 0, warnings: 0 };
     for path in &options.packs.packs {
         let loaded = Loaded::read(path, options.packs.library.as_deref())?;
-        let compiled = loaded.compile(&choices);
+        let compiled = {
+            let _spinner = Spinner::start(format!("checking {}", path.display()));
+            loaded.compile(&choices)
+        };
         let count = |severity| compiled.all().filter(|one| one.severity == severity).count();
         report.errors += count(Severity::Error);
         report.warnings += count(Severity::Warning);
@@ -40,7 +44,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
             Format::Human => {
                 draw(&loaded, &compiled);
                 let said = say(count(Severity::Error), count(Severity::Warning));
-                anstream::println!("{}: {said}", path.display());
+                out!("{}: {said}", path.display());
             }
             Format::Json => report
                 .packs
@@ -48,7 +52,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
         }
     }
     if options.format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", serde_json::to_string_pretty(&report)?);
     }
     let found = report.errors > 0 || options.deny_warnings && report.warnings > 0;
     Ok(if found { Outcome::Findings } else { Outcome::Holds })
@@ -57,7 +61,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
 fn draw(loaded: &Loaded, compiled: &Compiled) {
     for (pack, diagnostic) in each(loaded, compiled) {
         let (texts, folder) = loaded.texts_of(pack, diagnostic);
-        anstream::println!("{}", render::draw(diagnostic, &texts, &folder));
+        out!("{}", render::draw(diagnostic, &texts, &folder));
     }
 }
 

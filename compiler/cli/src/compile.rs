@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use bailiwick_compiler::Compiled;
 use bailiwick_compiler::diagnostic::has_errors;
 use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, WebhookClient};
+use bailiwick_compiler::resolve;
 use bailiwick_policy::bundle;
 use serde_json::json;
 
@@ -14,6 +15,7 @@ use crate::args::{CompileOptions, Format, Require};
 use crate::files;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
+use crate::print::{note, out};
 use crate::render;
 
 pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
@@ -29,10 +31,10 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     let policy = compiled.policy.context("the packs have no effective policy")?;
     let bundle = bundle::write(&policy)?;
     let digest = bundle::digest(&bundle);
-    let artifacts = emit::artifacts(&policy, &digest, &emit_options(options)?)?;
+    let artifacts = emit::artifacts(&policy, &digest, &emit_options(options, &loaded)?)?;
     let gaps = options.require == Some(Require::NoGaps) && name_gaps(&artifacts);
     let outcome = match &options.check {
-        Some(folder) => compare(&artifacts, folder)?,
+        Some(folder) => compare(&artifacts, folder, options.format)?,
         None => {
             let folder = options.out.join(&policy.cell);
             write(&artifacts, &folder)?;
@@ -43,7 +45,7 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     Ok(if gaps { Outcome::Findings } else { outcome })
 }
 
-fn emit_options(options: &CompileOptions) -> Result<EmitOptions> {
+fn emit_options(options: &CompileOptions, loaded: &Loaded) -> Result<EmitOptions> {
     let webhook = match &options.webhook_url {
         Some(url) => WebhookClient::Url(url.trim_end_matches('/').to_owned()),
         None => {
@@ -54,19 +56,24 @@ fn emit_options(options: &CompileOptions) -> Result<EmitOptions> {
         }
     };
     let ca_bundle = options.ca_bundle.as_deref().map(files::read).transpose()?;
-    Ok(EmitOptions { namespaces: options.namespaces.clone(), webhook, ca_bundle, ..EmitOptions::default() })
+    let first = loaded.packs.first();
+    let pack = first.and_then(|pack| resolve::identity(&pack.sources)).map(|(name, _)| name);
+    let namespaces = options.namespaces.clone();
+    Ok(EmitOptions { namespaces, pack, webhook, ca_bundle, ..EmitOptions::default() })
 }
 
-/// Writes every artifact and removes what an earlier run left in the folder, so that a withdrawn control does not linger.
+/// Removes what an earlier run left in the folder, so that a withdrawn control does not linger, and writes every artifact. In this
+/// order, because a link that stands where a folder of ours belongs leads somewhere else.
 fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
-    for (path, artifact) in &artifacts.files {
-        files::write(&folder.join(path), &artifact.bytes)?;
-    }
-    for path in files::list(folder)? {
+    let there = if folder.is_dir() { files::list(folder)? } else { Vec::new() };
+    for path in there {
         if !artifacts.files.keys().any(|ours| Path::new(ours) == path) {
             std::fs::remove_file(folder.join(&path))
                 .with_context(|| format!("cannot remove {}", path.display()))?;
         }
+    }
+    for (path, artifact) in &artifacts.files {
+        files::write(&folder.join(path), &artifact.bytes)?;
     }
     Ok(())
 }
@@ -74,13 +81,9 @@ fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
 fn say(artifacts: &Artifacts, folder: &Path, (cell, digest): (&str, &str), format: Format) -> Result<()> {
     match format {
         Format::Human => {
-            anstream::println!(
-                "{}: {} artifacts of policy {digest}",
-                folder.display(),
-                artifacts.files.len()
-            );
+            out!("{}: {} artifacts of policy {digest}", folder.display(), artifacts.files.len());
             for (path, artifact) in &artifacts.files {
-                anstream::println!("  {path:42} {:>7} bytes", artifact.bytes.len());
+                out!("  {path:42} {:>7} bytes", artifact.bytes.len());
             }
         }
         Format::Json => {
@@ -88,69 +91,76 @@ fn say(artifacts: &Artifacts, folder: &Path, (cell, digest): (&str, &str), forma
             let report = json!({
                 "version": render::JSON_VERSION, "folder": folder, "cell": cell, "digest": digest, "artifacts": paths,
             });
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            out!("{}", serde_json::to_string_pretty(&report)?);
         }
     }
     Ok(())
 }
 
 /// Compares with a folder of artifacts and names each file that differs.
-fn compare(artifacts: &Artifacts, folder: &Path) -> Result<Outcome> {
+fn compare(artifacts: &Artifacts, folder: &Path, format: Format) -> Result<Outcome> {
     let mut differ = BTreeSet::new();
     for (path, artifact) in &artifacts.files {
         let there = folder.join(path);
         if !there.is_file() {
-            differ.insert(format!("missing  {path}"));
+            differ.insert(("missing", path.clone()));
         } else if files::read(&there)? != artifact.bytes {
-            differ.insert(format!("differs  {path}"));
+            differ.insert(("differs", path.clone()));
         }
     }
     for path in files::list(folder)? {
         if !artifacts.files.keys().any(|ours| Path::new(ours) == path) {
-            differ.insert(format!("too many {}", path.display()));
+            differ.insert(("surplus", path.display().to_string()));
         }
     }
-    for line in &differ {
-        anstream::println!("{line}");
+    let drifted = !differ.is_empty();
+    if format == Format::Json {
+        let drift: Vec<_> = differ.iter().map(|(how, path)| json!({"path": path, "how": how})).collect();
+        let report = json!({"version": render::JSON_VERSION, "folder": folder, "drift": drift});
+        out!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        for (how, path) in &differ {
+            out!("{how:8} {path}");
+        }
+        match differ.len() {
+            0 => out!("{}: no drift", folder.display()),
+            count => {
+                out!("{}: {count} files drifted; compile anew and look at the difference", folder.display())
+            }
+        }
     }
-    if differ.is_empty() {
-        anstream::println!("{}: no drift", folder.display());
-        return Ok(Outcome::Holds);
-    }
-    anstream::println!(
-        "{}: {} files drifted; compile anew and look at the difference",
-        folder.display(),
-        differ.len()
-    );
-    Ok(Outcome::Findings)
+    Ok(if drifted { Outcome::Findings } else { Outcome::Holds })
 }
 
 /// Names the statements that no layer enforces fully; whether there are any.
 fn name_gaps(artifacts: &Artifacts) -> bool {
     let gaps = &artifacts.report.gaps;
     for gap in gaps {
-        anstream::eprintln!(
-            "{}: no layer enforces {} fully: {}",
-            render::error_word(),
-            gap.statement,
-            gap.why
-        );
+        note!("{}: no layer enforces {} fully: {}", render::error_word(), gap.statement, gap.why);
     }
     !gaps.is_empty()
 }
 
 fn write_locks(loaded: &Loaded, options: &CompileOptions) -> Result<Outcome> {
+    let mut written = Vec::new();
     for (path, pack) in options.packs.packs.iter().zip(&loaded.packs) {
         if !path.is_dir() {
             bail!("{} is a single file; a lock lies in the folder of a pack", path.display());
         }
-        let (lock, diagnostics) = bailiwick_compiler::resolve::make_lock(&pack.sources, loaded.library());
+        let (lock, diagnostics) = resolve::make_lock(&pack.sources, loaded.library());
         let failed = has_errors(&diagnostics);
         load::draw_compiled(loaded, &Compiled { policy: None, diagnostics: vec![diagnostics] });
         let Some(lock) = lock.filter(|_| !failed) else { return Ok(Outcome::Findings) };
         let file = path.join("pack.lock");
         files::write(&file, lock.as_bytes())?;
-        anstream::println!("{} is written", file.display());
+        written.push(file);
+    }
+    match options.format {
+        Format::Human => written.iter().for_each(|file| out!("{} is written", file.display())),
+        Format::Json => {
+            let report = json!({"version": render::JSON_VERSION, "locks": written});
+            out!("{}", serde_json::to_string_pretty(&report)?);
+        }
     }
     Ok(Outcome::Holds)
 }

@@ -5,6 +5,7 @@ use bailiwick_compiler::check;
 
 use crate::args::ExplainOptions;
 use crate::outcome::Outcome;
+use crate::print::out;
 
 pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
     let Some(code) = check::code(&options.code) else {
@@ -20,12 +21,6 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
         }
         bail!("no diagnostic `{}`; there are {}", options.code, near.join(", "));
     };
-    anstream::println!(
-        "{}[{}]: {}\n\n{}",
-        code.severity(),
-        code.id(),
-        code.title(),
-        code.documentation().trim_end()
-    );
+    out!("{}[{}]: {}\n\n{}", code.severity(), code.id(), code.title(), code.documentation().trim_end());
     Ok(Outcome::Holds)
 }

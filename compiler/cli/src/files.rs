@@ -112,14 +112,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Every file below a folder, relative to it, sorted.
+/// Every file below a folder, relative to it, sorted. A symbolic link is a file, wherever it leads: what is listed here may be
+/// removed, and what lies behind a link is not ours.
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(here) = open.pop() {
         for entry in fs::read_dir(&here).with_context(|| format!("cannot list {}", here.display()))? {
-            let path = entry.with_context(|| format!("cannot list {}", here.display()))?.path();
-            if path.is_dir() {
+            let entry = entry.with_context(|| format!("cannot list {}", here.display()))?;
+            let path = entry.path();
+            let kind = entry.file_type().with_context(|| format!("cannot look at {}", path.display()))?;
+            if kind.is_dir() {
                 open.push(path);
             } else if let Ok(relative) = path.strip_prefix(folder) {
                 found.push(relative.to_owned());

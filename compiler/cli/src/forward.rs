@@ -44,6 +44,8 @@ fn find(program: &OsStr) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     own.into_iter()
         .chain(std::env::split_paths(&path))
+        // A relative entry, as an empty PATH has one, would run a file of whatever folder this is called in.
+        .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
 }

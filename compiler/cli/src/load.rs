@@ -15,6 +15,7 @@ use bailiwick_policy::policy::Policy;
 use semver::VersionReq;
 
 use crate::files::{self, PackFiles};
+use crate::print::note;
 use crate::render::{self, Texts};
 
 /// Packs read from the disk, with the library that they extend from.
@@ -136,14 +137,10 @@ pub(crate) fn choices(words: &[String]) -> Result<Choices> {
 
 /// Compiles one pack with its defaults; `None` after its findings were drawn because it does not compile.
 pub(crate) fn compile_or_draw(pack: &Path, library: Option<&Path>) -> Result<Option<Policy>> {
-    compile_loaded_or_draw(&Loaded::read(pack, library)?, &Choices::default())
-}
-
-/// Compiles what was read; `None` after its findings were drawn because it does not compile.
-pub(crate) fn compile_loaded_or_draw(loaded: &Loaded, choices: &Choices) -> Result<Option<Policy>> {
-    let compiled = loaded.compile(choices);
+    let loaded = Loaded::read(pack, library)?;
+    let compiled = loaded.compile(&Choices::default());
     if compiled.failed() {
-        draw_compiled(loaded, &compiled);
+        draw_compiled(&loaded, &compiled);
         return Ok(None);
     }
     Ok(compiled.policy)
@@ -154,7 +151,7 @@ pub(crate) fn draw_compiled(loaded: &Loaded, compiled: &Compiled) {
     for (pack, diagnostics) in loaded.packs.iter().zip(&compiled.diagnostics) {
         for diagnostic in diagnostics {
             let (texts, folder) = loaded.texts_of(pack, diagnostic);
-            anstream::eprintln!("{}", render::draw(diagnostic, &texts, &folder));
+            note!("{}", render::draw(diagnostic, &texts, &folder));
         }
     }
 }
@@ -166,7 +163,7 @@ pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Pa
         texts.insert(file.name.clone(), &file.bytes);
     }
     for diagnostic in diagnostics {
-        anstream::eprint!("{}", render::draw(diagnostic, &texts, &folder.display().to_string()));
+        note!("{}", render::draw(diagnostic, &texts, &folder.display().to_string()));
     }
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }

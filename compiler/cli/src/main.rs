@@ -14,6 +14,7 @@ mod forward;
 mod load;
 mod manifests;
 mod outcome;
+mod print;
 mod render;
 mod review;
 mod test;
@@ -24,6 +25,7 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 use crate::outcome::Outcome;
+use crate::print::note;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
     match result {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            anstream::eprintln!("{}: {error:#}", render::error_word());
+            note!("{}: {error:#}", render::error_word());
             Outcome::CouldNotRun.into()
         }
     }

@@ -19,16 +19,23 @@ pub(crate) enum Outcome {
     Forwarded(u8),
 }
 
+impl Outcome {
+    /// What the shell gets.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Holds => 0,
+            Self::CouldNotRun => 1,
+            // 2 is a wrong use of the command line, which clap answers before anything runs.
+            Self::Findings => 3,
+            Self::Denied => 4,
+            Self::TestsFailed => 5,
+            Self::Forwarded(code) => code,
+        }
+    }
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
-        Self::from(match outcome {
-            Outcome::Holds => 0,
-            Outcome::CouldNotRun => 1,
-            // 2 is a wrong use of the command line, which clap answers before anything runs.
-            Outcome::Findings => 3,
-            Outcome::Denied => 4,
-            Outcome::TestsFailed => 5,
-            Outcome::Forwarded(code) => code,
-        })
+        Self::from(outcome.code())
     }
 }

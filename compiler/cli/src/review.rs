@@ -17,6 +17,7 @@ use crate::files;
 use crate::load;
 use crate::manifests;
 use crate::outcome::Outcome;
+use crate::print::{out, plain};
 
 pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     let Some(bundles) = bundles(options)? else { return Ok(Outcome::Findings) };
@@ -45,7 +46,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
         }
     }
     if options.format == Format::Human {
-        anstream::println!("{} allowed, {} denied", tally.allowed, tally.denied);
+        out!("{} allowed, {} denied", tally.allowed, tally.denied);
     }
     Ok(if tally.denied > 0 { Outcome::Denied } else { Outcome::Holds })
 }
@@ -91,6 +92,9 @@ fn judge(
     let text = serde_json::to_vec(manifest)?;
     let old = old.map(serde_json::to_vec).transpose()?;
     let is_review = manifest.get("kind").and_then(Value::as_str) == Some("AdmissionReview");
+    if is_review && old.is_some() {
+        bail!("an AdmissionReview brings its own `oldObject`; `--old` is for manifests");
+    }
     let request = if is_review {
         AdmissionRequest::parse(&text)?
     } else {
@@ -109,7 +113,7 @@ fn judge(
         tally.denied += 1;
     }
     match options.format {
-        Format::Json => println!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
+        Format::Json => out!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
         Format::Human => print(manifest, &decision),
     }
     Ok(())
@@ -134,13 +138,13 @@ fn decide(
 
 fn print(manifest: &Value, decision: &Decision) {
     let object = manifest.pointer("/request/object").unwrap_or(manifest);
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+    let text = |pointer: &str| plain(object.pointer(pointer).and_then(Value::as_str).unwrap_or("?"));
     let verdict = match (decision.allowed, decision.cells.is_empty()) {
         (true, true) => "not governed",
         (true, false) => "allowed",
         (false, _) => "denied",
     };
-    anstream::println!("{}/{}: {verdict}", text("/kind"), text("/metadata/name"));
+    out!("{}/{}: {verdict}", text("/kind"), text("/metadata/name"));
     for finding in &decision.findings {
         print_finding(finding);
     }
@@ -152,9 +156,10 @@ fn print_finding(finding: &Finding) {
         Effect::Warn => "warn",
         Effect::Audit => "audit",
     };
-    let place = if finding.field.is_empty() { String::new() } else { format!(" at {}", finding.field) };
-    anstream::println!("  {word} {}/{}{place}\n    {}", finding.pack, finding.rule, finding.message);
+    let place =
+        if finding.field.is_empty() { String::new() } else { format!(" at {}", plain(&finding.field)) };
+    out!("  {word} {}/{}{place}\n    {}", finding.pack, finding.rule, plain(&finding.message));
     if let Some(remedy) = &finding.remedy {
-        anstream::println!("    help: {remedy}");
+        out!("    help: {remedy}");
     }
 }

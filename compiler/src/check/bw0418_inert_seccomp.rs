@@ -46,10 +46,7 @@ pub const CODE: Code = Code::new("BW0418", "system call profile without effect",
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
         let Some((_, pool)) = view.pool(&sandbox.pool) else { continue };
-        let kind = view.family().find_map(|spec| {
-            let rules = spec.isolation.as_ref()?.runtime_class.as_ref()?;
-            rules.classes.iter().find(|class| class.name == pool.runtime_class).map(|class| class.kind)
-        });
+        let kind = view.runtime_kind(&pool.runtime_class);
         if pool.backend == Backend::Pod && kind.is_some_and(|kind| kind != RuntimeKind::Runc) {
             let message = format!("RuntimeClass `{}` does not apply the profile of sandbox `{}`", pool.runtime_class, sandbox.name);
             let help = "use a pool with `backend: Native`, which filters inside the pod, or a class of kind Runc";

@@ -115,7 +115,7 @@ const ELSEWHERE: &[&str] = &["BW0519", "BW0608"];
 
 #[test]
 fn every_check_has_an_example() {
-    for code in codes().filter(|code| code.id() >= "BW03" && !ELSEWHERE.contains(&code.id())) {
+    for code in codes().filter(|code| code.id() >= "BW0220" && !ELSEWHERE.contains(&code.id())) {
         let blocks = blocks(code);
         for tag in ["yaml fails", "text", "yaml passes"] {
             assert!(blocks.contains_key(tag), "{code} has no block `{tag}`");
@@ -138,4 +138,21 @@ fn more_network_rules_than_a_cluster_can_hold_are_refused() {
         "error[BW0519] at spec.network.egress: 1001 egress rules; NetworkPolicies are emitted for at most 1000"
     );
     assert_eq!(rendered(&compiled(&rules(1_000), &BTreeMap::new()), code), "");
+}
+
+#[test]
+fn a_runtime_class_without_user_namespaces_gives_no_proc() {
+    let code = super::bw0405_proc_refused::CODE;
+    let sections = |kind: &str, proc: &str| {
+        format!(
+            "isolation:\n  runtimeClass: {{classes: [{{name: c, handler: h, kind: {kind}}}]}}\npools:\n- {{name: warm, backend: Native, runtimeClass: c, podSecurity: {{level: Baseline, version: v1.36}},\n   userNamespace: Required, cgroup: Writable, resources: {{cpus: \"2\", memory: 1Gi}}}}\nsandboxes:\n- name: shell\n  pool: warm\n  filesystem: {{readOnly: [/usr, /bin], proc: {proc}}}\n  syscalls: {{profile: Shell}}\n  limits: {{wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}\n"
+        )
+    };
+    let said = |kind: &str, proc: &str| rendered(&compiled(&sections(kind, proc), &BTreeMap::new()), code);
+    assert_eq!(
+        said("GVisor", "Own"),
+        "error[BW0405] at spec.sandboxes[0].filesystem.proc: RuntimeClass `c` of kind GVisor has no user namespaces, so sandbox `shell` cannot have its own /proc\n  help: use `proc: None`, or a pool in a RuntimeClass of kind Runc"
+    );
+    assert!(said("Kata", "Own").contains("of kind Kata"));
+    assert_eq!((said("Runc", "Own"), said("GVisor", "None")), (String::new(), String::new()));
 }

@@ -34,6 +34,8 @@ const CHECKS: &[Check] = &[
     bw0423_undeclared_argument::check,
     bw0424_mutation_moves_subject::check,
     bw0425_two_writers::check,
+    bw0426_call_timeout::check,
+    bw0427_pool_namespaces::check,
     bw0501_pools::check,
     bw0502_sandboxes::check,
     bw0503_tools::check,

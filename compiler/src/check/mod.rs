@@ -67,6 +67,7 @@ codes! { COMPOSITION:
     bw0227_widens_parent,
     bw0228_reference,
     bw0229_packs_conflict,
+    bw0230_nothing_in_common,
 }
 
 // CEL and Rego.
@@ -105,6 +106,8 @@ codes! { LAYERS:
     bw0423_undeclared_argument,
     bw0424_mutation_moves_subject,
     bw0425_two_writers,
+    bw0426_call_timeout,
+    bw0427_pool_namespaces,
 }
 
 // A target cannot express it, or it is not built yet.

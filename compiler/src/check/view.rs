@@ -2,7 +2,7 @@
 
 use bailiwick_crds::admission::AdmissionRule;
 use bailiwick_crds::network::EgressRule;
-use bailiwick_crds::pack::PolicyPackSpec;
+use bailiwick_crds::pack::{PolicyPackSpec, RuntimeKind};
 use bailiwick_crds::sandbox::{Pool, Sandbox};
 use bailiwick_crds::scalar::{Duration, Quantity};
 use bailiwick_crds::tools::{Tool, ToolRule};
@@ -51,6 +51,12 @@ impl<'a> View<'a> {
         self.family()
             .flat_map(|spec| placed(at.clone(), spec.pools.as_deref().unwrap_or_default()))
             .find(|(_, pool)| pool.name == name)
+    }
+
+    /// What the family says that a RuntimeClass is; `None` if it does not define it.
+    pub(crate) fn runtime_kind(&self, name: &str) -> Option<RuntimeKind> {
+        let classes = self.family().filter_map(|spec| spec.isolation.as_ref()?.runtime_class.as_ref());
+        classes.flat_map(|rules| &rules.classes).find(|class| class.name == name).map(|class| class.kind)
     }
 
     /// This pack's egress rules and where they stand.

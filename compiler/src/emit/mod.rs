@@ -44,8 +44,11 @@ use self::cell::Cell;
 pub struct EmitOptions {
     /// Namespaces that the NetworkPolicies and the labels are for. Empty: those that the subject names by
     /// `kubernetes.io/metadata.name`; if it names none, NetworkPolicies carry no namespace (`kubectl apply -n` gives it)
-    /// and `namespace.yaml` describes one namespace named as the first pack.
+    /// and `namespace.yaml` describes one namespace named as `pack`.
     pub namespaces: Vec<String>,
+    /// Name of the pack under compilation, the first of several. The policy lists it among the packs that it extends, in the order of
+    /// their names, and does not say which it is. `None`: the first of that list.
+    pub pack: Option<String>,
     /// Where the API server finds the webhook.
     pub webhook: WebhookClient,
     /// PEM of the certificate authorities of the webhook's certificate; `None`: the operator or cert-manager writes it in later.
@@ -58,6 +61,7 @@ impl Default for EmitOptions {
     fn default() -> Self {
         Self {
             namespaces: Vec::new(),
+            pack: None,
             webhook: WebhookClient::Service {
                 namespace: "bailiwick-system".to_owned(),
                 name: "bailiwick-webhook".to_owned(),

@@ -25,7 +25,8 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     }
     let mut names = cell.known_namespaces();
     if names.is_empty() {
-        names.extend(cell.policy.packs.first().map(|pack| pack.name.clone()));
+        let first = || cell.policy.packs.first().map(|pack| pack.name.clone());
+        names.extend(cell.options.pack.clone().or_else(first));
     }
     let mut documents = Documents::new("kubernetes/namespace.yaml");
     for name in names {

@@ -46,6 +46,15 @@ pub(super) fn pod_rules() -> Vec<ResourceRule> {
     ]
 }
 
+/// Requests by which a pod's labels change: of a pod's status, too, which whoever may write it can write labels with. Asked of the floor
+/// alone: every node reports every pod's status all the time, and must not wait for a webhook that is away.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/pod/strategy.go>, `podStatusStrategy`
+pub(super) fn label_rules() -> Vec<ResourceRule> {
+    let mut rules = pod_rules();
+    rules.push(rule("", "v1", &["pods/status"], &["UPDATE"]));
+    rules
+}
+
 fn template_rules() -> Vec<ResourceRule> {
     TEMPLATES
         .iter()

@@ -8,6 +8,8 @@ mod example;
 #[cfg(test)]
 mod fields;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod table;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fields::FIELDS;
 
 /// Fields that are read and checked but refused, with the code that refuses them; with all that lies below them.
-const REFUSED: &[(&str, &str)] = &[
+pub(super) const REFUSED: &[(&str, &str)] = &[
     ("spec.admission.rules[].exceptable", "BW0518"),
     ("spec.admission.rules[].rego", "BW0517"),
     ("spec.audit", "BW0504"),
@@ -35,7 +35,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Words of accepted fields that are refused.
-const REFUSED_WORDS: &[(&str, &str, &str)] = &[("spec.images[].digest", "Resolve", "BW0508")];
+pub(super) const REFUSED_WORDS: &[(&str, &str, &str)] = &[("spec.images[].digest", "Resolve", "BW0508")];
 
 /// Every field below `spec`; whether it has members of its own.
 fn walk(node: &Value, at: &str, out: &mut BTreeMap<String, bool>) {

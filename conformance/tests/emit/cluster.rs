@@ -96,6 +96,10 @@ fn of_every_section() -> Vec<Value> {
         "registry.example.org/agents/",
         "registry.example.org/agents/UPPER",
         "registry.example.org:443/agents/y",
+        "registry.example.org:443/agents/old-1",
+        "registry.example.org:5000/agents/y",
+        "Registry.Example.ORG/agents/y",
+        "REGISTRY.example.org/agents/old-1",
         "other.example.org/agents/y",
         "nginx",
         "agents/y",
@@ -350,6 +354,18 @@ fn frozen_labels(cluster: &Cluster) {
             "{change}: {refused:?}"
         );
     }
+    // A pod's status carries its labels, and the API server stores them.
+    let through_status = |change: &str| {
+        let args =
+            ["patch", "pod", "kept", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", change];
+        cluster.kubectl_raw(args, "").unwrap()
+    };
+    assert!(through_status(r#"{"status":{"message":"well"}}"#).status.success());
+    assert!(through_status(r#"{"metadata":{"labels":{"unread":"2"}}}"#).status.success());
+    let unread = ["get", "pod", "kept", "-n", NAMESPACE, "-o", "jsonpath={.metadata.labels.unread}"];
+    assert_eq!(cluster.kubectl(unread, "").unwrap(), "2", "no such attack: status does not write labels");
+    let refused = through_status(r#"{"metadata":{"labels":{"tier":"c"}}}"#);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("out of the policy's reach"), "{refused:?}");
 }
 
 #[test]

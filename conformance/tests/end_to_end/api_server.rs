@@ -57,9 +57,7 @@ fn a_real_api_server_is_told_what_to_refuse() {
         .kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "")
         .expect("deleted");
 
-    cluster
-        .kubectl(["apply", "-f", "-"], &manifests(&stage, "webhooks.yaml"))
-        .expect("the configuration is accepted");
+    let _registered = Registered::new(&cluster, manifests(&stage, "webhooks.yaml"));
     let (admitted, said) = await_the_webhook(&cluster);
     assert!(!admitted && said.contains("podSecurity") && said.contains("privileged"), "{said}");
     for (name, rule) in [
@@ -79,6 +77,33 @@ fn a_real_api_server_is_told_what_to_refuse() {
     }
     a_good_pod_is_admitted_and_completed(&cluster);
     a_debugging_container_is_refused(&cluster);
+}
+
+/// A webhook configuration. It goes with the value: a cluster of somebody else's must not be left with one that nobody answers.
+struct Registered<'c>(&'c Cluster, String);
+
+impl<'c> Registered<'c> {
+    fn new(cluster: &'c Cluster, configuration: String) -> Self {
+        cluster.kubectl(["apply", "-f", "-"], &configuration).expect("the configuration is accepted");
+        Self(cluster, configuration)
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.kubectl(["delete", "--ignore-not-found", "-f", "-"], &self.1);
+        let pod = [
+            "delete",
+            "pod",
+            "interpreter",
+            "-n",
+            "agents",
+            "--ignore-not-found",
+            "--grace-period=0",
+            "--force",
+        ];
+        let _ = self.0.kubectl(pod, "");
+    }
 }
 
 /// A configuration is in force a moment after it was stored.

@@ -3,5 +3,6 @@
 
 mod api_server;
 mod corpus;
+mod demo;
 mod parity;
 mod stage;

@@ -1,6 +1,7 @@
 //! Guards over the source tree, as ordinary tests: who may depend on whom, where `unsafe` may stand, how a file must read.
 //! Not a linter for style: rustfmt and clippy do that.
 
+mod documents;
 mod layering;
 mod tidy;
 

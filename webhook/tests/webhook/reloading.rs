@@ -182,3 +182,54 @@ fn a_changed_certificate_is_served_to_new_connections_and_old_ones_go_on() {
     let mut new = Client::connect(server.address, &trusts_second);
     assert!(new.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").text().starts_with("ok\nbundle"));
 }
+
+#[test]
+fn bundles_and_certificates_change_while_requests_run_and_none_fails() {
+    let dir = folder();
+    let pairs = [certificate(), certificate(), certificate()];
+    // Clients trust every one of them, as a caBundle does during a rotation.
+    fs::write(dir.path().join("ca.pem"), pairs.iter().map(|(cert, _)| cert.as_str()).collect::<String>())
+        .unwrap();
+    let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    fs::write(&cert, &pairs[0].0).unwrap();
+    fs::write(&key, &pairs[0].1).unwrap();
+    let mut command = command(dir.path(), &[]);
+    command.arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key);
+    let server = Server::spawn(dir, command);
+    let served = |number: usize| {
+        let only = server.path("only.pem");
+        fs::write(&only, &pairs[number].0).unwrap();
+        Client::try_connect(server.address, trusting(&only)).is_ok()
+    };
+    let (done, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let _ends_clients = OnDrop(&done);
+        for number in 0..4 {
+            let (server, done, asked) = (&server, &done, &asked);
+            scope.spawn(move || {
+                let body = review("u", r#""hostPID":true,"hostNetwork":true"#);
+                let mut client = server.client();
+                while !done.load(Relaxed) {
+                    // Half of them shake hands anew for each request, the others stay on one connection.
+                    if number % 2 == 0 {
+                        client = server.client();
+                    }
+                    let answer = client.post("/validate", &body);
+                    assert_eq!(answer.status, 200);
+                    assert!(answer.text().contains(r#""allowed":false"#), "{}", answer.text());
+                    asked.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for (number, field) in [(1, "hostNetwork"), (2, "hostPID"), (0, "hostNetwork")] {
+            let before = asked.load(Relaxed);
+            replace(&cert, pairs[number].0.as_bytes());
+            replace(&server.path("bundles/bundle.json"), &bundle(field));
+            replace(&key, pairs[number].1.as_bytes());
+            until("the new certificate is served", || served(number));
+            until("the new bundle is in force", || denied(&server, &format!("\"{field}\":true")));
+            until("requests run beside it", || asked.load(Relaxed) > before);
+        }
+    });
+    assert!(asked.load(Relaxed) > 20);
+}

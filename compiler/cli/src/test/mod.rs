@@ -16,6 +16,7 @@ use crate::args::{Format, TestOptions};
 use crate::files;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
+use crate::print::{Spinner, out};
 use crate::render;
 
 /// The outcome of one pack's tests, as `--format json` prints it.
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<Outcome> {
     report.failed = cases.filter(|case| !case.passed).count();
     let vacuous = report.packs.iter().flat_map(|pack| &pack.files).any(|file| file.vacuous);
     match options.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Json => out!("{}", serde_json::to_string_pretty(&report)?),
         Format::Human => print(&report),
     }
     Ok(if broken {
@@ -97,9 +98,16 @@ fn test_pack(path: &Path, options: &TestOptions) -> Result<Option<PackReport>> {
     }
     let mut reports = Vec::new();
     for (file, test) in &tests {
+        let spinner = Spinner::start(format!("testing {}/{file}", path.display()));
         let loaded = Loaded::read(path, options.packs.library.as_deref())?;
         let choices = load::choices(&options.packs.bindings)?.with(&test.spec.parameters);
-        let Some(policy) = load::compile_loaded_or_draw(&loaded, &choices)? else { return Ok(None) };
+        let compiled = loaded.compile(&choices);
+        if compiled.failed() {
+            drop(spinner);
+            load::draw_compiled(&loaded, &compiled);
+            return Ok(None);
+        }
+        let Some(policy) = compiled.policy else { return Ok(None) };
         reports.push(test_file(file, test, &policy, &folder));
     }
     Ok(Some(PackReport { pack: path.display().to_string(), files: reports }))
@@ -126,19 +134,17 @@ fn test_file(file: &str, test: &PolicyTest, policy: &Policy, folder: &Path) -> F
 fn print(report: &Report) {
     for pack in &report.packs {
         for file in &pack.files {
-            anstream::println!("{}/{}", pack.pack, file.file);
+            out!("{}/{}", pack.pack, file.file);
             for case in &file.cases {
-                anstream::println!("  {} {}", if case.passed { "pass" } else { "FAIL" }, case.name);
+                out!("  {} {}", if case.passed { "pass" } else { "FAIL" }, case.name);
                 for reason in &case.reasons {
-                    anstream::println!("       {reason}");
+                    out!("       {reason}");
                 }
             }
             if file.vacuous {
-                anstream::println!(
-                    "  FAIL vacuous: no statement of the pack makes a difference to any case of this file"
-                );
+                out!("  FAIL vacuous: no statement of the pack makes a difference to any case of this file");
             }
         }
     }
-    anstream::println!("{} passed, {} failed", report.passed, report.failed);
+    out!("{} passed, {} failed", report.passed, report.failed);
 }

@@ -132,3 +132,207 @@ fn json_has_a_version_and_a_place() {
     let typo = found.iter().find(|one| one["code"] == "BW0104").expect("the typo is found");
     assert_eq!((&typo["place"]["line"], &typo["place"]["column"]), (&5.into(), &3.into()));
 }
+
+/// The members of a document, at any depth.
+fn members(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(all) => {
+            for (name, value) in all {
+                into.insert(name.clone());
+                members(value, into);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| members(item, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_member_of_the_json_is_documented_and_has_a_version() {
+    let stage = Stage::new();
+    let page = std::fs::read_to_string(root().join("docs/formats/json.md")).expect("docs/formats/json.md");
+    let subject = "subjects: {namespaces: {selector: {matchLabels: {zone: agents}}, exclusive: true}, pods: {matchLabels: {a: b}}, unmatched: Allow}";
+    stage.write(
+        "wrong.yaml",
+        &format!("apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: x-1.0.0}}\nspec:\n  pack: x\n  version: 1.0.0\n  {subject}\n"),
+    );
+    let mut seen = std::collections::BTreeSet::new();
+    for (args, ends) in [
+        (&["check", "--format", "json", "wrong.yaml"][..], 3),
+        (&["test", "--format", "json", PACK], 0),
+        (&["compile", "--format", "json", PACK], 0),
+        (&["compile", "--format", "json", PACK, "--check", "docs"], 3),
+        (&["compile", "--format", "json", PACK, "--lock"], 0),
+    ] {
+        let output = stage.run(args);
+        assert_eq!(output.status.code(), Some(ends), "{}", printed(&output));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+        assert_eq!(document["version"], 1, "{args:?}");
+        members(&document, &mut seen);
+    }
+    assert!(seen.contains("related") && seen.contains("endColumn"), "{seen:?}");
+    for member in seen {
+        let (alone, within) = (format!("`{member}`"), format!(".{member}"));
+        assert!(page.contains(&alone) || page.contains(&within), "docs/formats/json.md lacks `{member}`");
+    }
+    let lines = stage.shell(&format!(
+        "bailiwick review {PACK} --format json --namespaces {PACK}/tests/cluster/namespaces.yaml -f {PACK}/tests/pods/good.yaml -f {PACK}/tests/pods/token.yaml"
+    ));
+    let text = String::from_utf8_lossy(&lines.stdout).into_owned();
+    let reviews = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let verdicts: Vec<_> =
+        reviews.map(|review| (review["apiVersion"].clone(), review["response"]["allowed"].clone())).collect();
+    let version = serde_json::Value::from("admission.k8s.io/v1");
+    assert_eq!(verdicts, [(version.clone(), true.into()), (version, false.into())], "{text}");
+}
+
+#[test]
+fn the_emitted_namespace_is_named_for_the_pack_under_compilation() {
+    let stage = Stage::new();
+    let pack = |name: &str, rest: &str| {
+        format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: {name}-1.0.0}}\nspec:\n  pack: {name}\n  version: 1.0.0\n{rest}"
+        )
+    };
+    // The parent is the first by its name.
+    stage.write(
+        "packs/aaa-base/pack.yaml",
+        &pack("aaa-base", "  isolation: {serviceAccountToken: Forbidden}\n"),
+    );
+    let rest = "  extends: [{name: aaa-base, version: \"^1.0\"}]\n  subjects: {namespaces: {selector: {matchLabels: {zone: a}}}}\n";
+    stage.write("packs/zzz-mine/pack.yaml", &pack("zzz-mine", rest));
+    let output = stage.shell(
+        "bailiwick compile --lock packs/zzz-mine && bailiwick compile packs/zzz-mine --out dist && grep '^  name:' dist/*/kubernetes/namespace.yaml",
+    );
+    assert!(
+        output.status.success() && printed(&output).ends_with("  name: zzz-mine\n"),
+        "{}",
+        printed(&output)
+    );
+}
+
+/// Runs a line on a terminal of its own; what it showed.
+fn on_a_terminal(stage: &Stage, line: &str) -> String {
+    let output = stage.shell(&format!("TERM=xterm script -qec '{line}' /dev/null"));
+    assert!(output.status.code().is_some_and(|code| code != 127), "`script` is in the package bsdutils");
+    printed(&output)
+}
+
+#[test]
+fn colours_and_spinners_are_for_terminals_alone() {
+    let stage = Stage::new();
+    stage.write("typo.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nspec: {pak: x}\n");
+    for line in ["check typo.yaml", "test policy-packs/restricted-agent", "check nowhere"] {
+        let piped = printed(&stage.shell(&format!("TERM=xterm bailiwick {line}")));
+        assert!(!piped.contains('\u{1b}'), "{line}: {piped:?}");
+        let shown = on_a_terminal(&stage, &format!("bailiwick {line}"));
+        assert!(shown.contains('\u{1b}'), "{line}: {shown:?}");
+        let plain = on_a_terminal(&stage, &format!("NO_COLOR=1 bailiwick {line}"));
+        assert!(!plain.contains("\u{1b}[1m"), "{line}: {plain:?}");
+    }
+    let spinning = on_a_terminal(&stage, "bailiwick test policy-packs/code-interpreter");
+    assert!(spinning.contains("testing policy-packs/code-interpreter/tests/"), "{spinning:?}");
+    let piped = printed(&stage.shell("bailiwick test policy-packs/code-interpreter"));
+    assert!(!piped.contains("testing "), "{piped}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let stage = Stage::new();
+    let mut many = String::from(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec:\n",
+    );
+    (0..2_000).for_each(|number| many.push_str(&format!("  field{number}: 1\n")));
+    stage.write("many.yaml", &many);
+    let output = stage.shell("bailiwick check many.yaml | head -n 1; echo \"${PIPESTATUS[0]}\"");
+    let said = printed(&output);
+    assert!(said.starts_with("error[BW0104]") && said.ends_with("\n1\n"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn odd_arguments_get_a_sentence_and_their_exit_code() {
+    let stage = Stage::new();
+    stage.write("empty/.keep", "");
+    stage.write("untested/pack.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec: {pack: x, version: 1.0.0, isolation: {serviceAccountToken: Forbidden}}\n");
+    stage.write("badtest/pack.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec: {pack: x, version: 1.0.0, isolation: {serviceAccountToken: Forbidden}}\n");
+    stage.write("badtest/tests/t.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec: {cases: [{name: a, admision: {}}]}\n");
+    stage.write("broken/pack.yaml", "spec: [\n");
+    stage.write("broken/tests/t.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec: {cases: [{name: a, admission: {object: {}}, expect: {allowed: true}}]}\n");
+    stage.write("badtest2/pack.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec: {pack: x, version: 1.0.0, isolation: {serviceAccountToken: Forbidden}}\n");
+    stage.write("badtest2/tests/t.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec: {cases: [{name: a, admission: {object: {file: ../../../etc/passwd}}, expect: {allowed: true}}]}\n");
+    stage.write("nothing.yaml", "# nothing\n");
+    stage.write("scalar.yaml", "7\n");
+    stage.write("torn.yaml", "a: [\n");
+    stage.write("review.yaml", "kind: AdmissionReview\napiVersion: admission.k8s.io/v1\nrequest: {}\n");
+    let good = format!("{PACK}/tests/pods/good.yaml");
+    for (args, ends, says) in [
+        (&["check", "empty"][..], 1, "holds no pack.yaml"),
+        (&["check", "/dev/null"], 3, "error[BW01"),
+        (&["check", PACK, "--library", "nowhere"], 1, "is no folder"),
+        (&["check", PACK, "--set", "memoryCeiling"], 1, "write NAME=VALUE"),
+        (&["check", PACK, "--set", "memoryCeiling=[", "--format", "json"], 1, "--set"),
+        (&["check", PACK, "--set", "memoryCeiling=1Gi", "--set", "memoryCeiling=2Gi"], 1, "twice"),
+        (&["check", PACK, "--set", "nothing=1"], 3, "error[BW02"),
+        (&["test", "untested"], 1, "no folder `tests`"),
+        (&["test", "badtest"], 3, "did you mean `admission`?"),
+        (&["test", "badtest2"], 5, "leads out of the folder of the tests"),
+        (&["test", "broken"], 3, "error[BW0101]"),
+        (&["test", "nowhere"], 1, "no folder `tests`"),
+        (&["compile", PACK, "--webhook-service", "x"], 1, "write NAMESPACE/NAME"),
+        (&["compile", PACK, "--check", "nowhere"], 1, "cannot list nowhere"),
+        (&["compile", "--lock", "nothing.yaml"], 1, "is a single file"),
+        (&["compile", PACK, "--lock", "--check", "x"], 2, "cannot be used with"),
+        (&["explain", "BW9999"], 1, "codes look like BW0104"),
+        (&["explain", "BW0199"], 1, "there are BW0101"),
+        (&["explain", "\u{fc}\u{fc}\u{fc}"], 1, "no diagnostic"),
+        (&["review", PACK, "-f", "nothing.yaml"], 1, "holds no object"),
+        (&["review", PACK, "-f", "scalar.yaml"], 1, "a manifest is an object"),
+        (&["review", PACK, "-f", "torn.yaml"], 1, "line 1, column"),
+        (&["review", PACK, "-f", "review.yaml"], 1, "is missing"),
+        (&["review", PACK, "-f", "review.yaml", "--old", "scalar.yaml"], 1, "brings its own `oldObject`"),
+        (&["review", PACK, "-f", &good, "--namespaces", "scalar.yaml"], 1, "is not a Namespace"),
+        (&["review", "policy-packs/restricted-agent", "-f", &good], 1, "govern nobody"),
+        (&["review", PACK, "-f", &good], 4, "is not known"),
+        (&["../evil"], 1, "a command's name has no slash"),
+        (&["--nonsense"], 2, "unexpected argument"),
+    ] {
+        let output = stage.run(args);
+        let said = printed(&output);
+        assert_eq!(output.status.code(), Some(ends), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: `{says}` is not in {said}");
+    }
+}
+
+#[test]
+fn a_hostile_name_does_not_reach_the_terminal() {
+    let stage = Stage::new();
+    stage.write("pod.json", r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "\u001b]0;owned\u0007", "namespace": "agents"}, "spec": {"containers": []}}"#);
+    let said = printed(&stage.run(&["review", PACK, "-f", "pod.json"]));
+    assert!(said.contains("owned") && !said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+}
+
+#[test]
+fn a_program_of_the_working_folder_is_not_a_command() {
+    let stage = Stage::new();
+    stage.write("bailiwick-hello", "#!/bin/sh\necho owned\n");
+    let own = "chmod +x bailiwick-hello; own=$(command -v bailiwick)";
+    for path in ["PATH=", "PATH=.", "PATH=:", "unset PATH;"] {
+        let output = stage.shell(&format!("{own}; {path} \"$own\" hello"));
+        let said = printed(&output);
+        assert!(output.status.code() == Some(1) && !said.contains("owned"), "{path}: {said}");
+    }
+}
+
+#[test]
+fn compiling_follows_no_link_out_of_its_folder() {
+    let stage = Stage::new();
+    stage.write("precious/file", "precious");
+    let output = stage.shell(&format!(
+        "bailiwick compile {PACK} --out dist >/dev/null; cell=$(echo dist/*); rm -r $cell/kubernetes; \
+         ln -s $PWD/precious $cell/kubernetes; ln -s . $cell/loop; ln -s $PWD/precious $cell/other; \
+         bailiwick compile {PACK} --out dist >/dev/null && bailiwick compile {PACK} --check $cell && ls precious"
+    ));
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    assert!(printed(&output).ends_with("no drift\nfile\n"), "{}", printed(&output));
+}

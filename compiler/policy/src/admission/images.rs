@@ -4,7 +4,8 @@
 //!
 //! Terms. *Reference*: `[domain/]path[:tag][@digest]`, normalised as docker and containerd do (`nginx` is
 //! `docker.io/library/nginx`); <https://github.com/distribution/reference>. *Name*: domain and path, which is what patterns are
-//! matched with. *Layer*: the entries of one pack; every layer must allow an image.
+//! matched with, in the one spelling of its host: lower case, without the port that is meant anyway. Else a denied registry could be
+//! reached as `EVIL.example.org` or `evil.example.org:443`. *Layer*: the entries of one pack; every layer must allow an image.
 
 use regex::{Regex, RegexBuilder};
 
@@ -58,13 +59,24 @@ fn normalised_name(name: &str) -> Option<String> {
         Some((first, rest)) if is_domain_like(first) => (first, rest),
         _ => ("docker.io", name),
     };
-    let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
     if !is_domain(domain) || path.is_empty() || !path.split('/').all(is_component) {
         return None;
     }
+    let domain = domain.to_ascii_lowercase();
+    let domain = match without_default_port(&domain) {
+        "index.docker.io" => "docker.io",
+        other => other,
+    };
     let library = if domain == "docker.io" && !path.contains('/') { "library/" } else { "" };
     let name = format!("{domain}/{library}{path}");
     (name.len() <= 255).then_some(name)
+}
+
+/// A domain without `:443`, which every registry has that is spoken to by TLS. One on the own machine may be spoken to without.
+fn without_default_port(domain: &str) -> &str {
+    let host = domain.strip_suffix(":443").unwrap_or(domain);
+    let own = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    if own { domain } else { host }
 }
 
 fn is_domain_like(first: &str) -> bool {
@@ -199,8 +211,10 @@ impl Layer {
 
 /// `*` stays within a path segment, `**` crosses segments; everything else stands for itself.
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    let (registry, path) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
+    let pattern = format!("{}{path}", without_default_port(registry));
     let mut source = String::from("^(?:");
-    let mut rest = pattern;
+    let mut rest = pattern.as_str();
     while let Some((literal, tail)) = rest.split_once('*') {
         source.push_str(&regex::escape(literal));
         match tail.strip_prefix('*') {
@@ -238,6 +252,12 @@ mod tests {
             ("registry:5000/a/b", "registry:5000/a/b", Some("latest")),
             ("registry.example.org/a/b__c-d.e:v1", "registry.example.org/a/b__c-d.e", Some("v1")),
             ("[::1]:5000/a", "[::1]:5000/a", Some("latest")),
+            ("Registry.Example.ORG/a", "registry.example.org/a", Some("latest")),
+            ("registry.example.org:443/a", "registry.example.org/a", Some("latest")),
+            ("registry.example.org:5000/a", "registry.example.org:5000/a", Some("latest")),
+            ("DOCKER.io/nginx", "docker.io/library/nginx", Some("latest")),
+            ("docker.io:443/nginx", "docker.io/library/nginx", Some("latest")),
+            ("localhost:443/x", "localhost:443/x", Some("latest")),
         ] {
             let reference = Reference::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((reference.name.as_str(), reference.tag.as_deref()), (name, tag), "{text}");
@@ -316,6 +336,13 @@ mod tests {
         assert_eq!(layer.objection(&format!("r.example.org/agents/x@{DIGEST}")), None);
         let unpinned = layer.objection("r.example.org/agents/x:1").unwrap();
         assert_eq!(unpinned.message, "image `r.example.org/agents/x:1` is not pinned by a digest");
+        // Whatever the spelling of the host.
+        for denied in ["R.Example.Org/old/x", "r.example.org:443/old/x"] {
+            assert!(
+                layer.objection(denied).unwrap().message.contains("denied by spec.images[2]"),
+                "{denied}"
+            );
+        }
         let denied = layer.objection(&format!("r.example.org/old/x@{DIGEST}")).unwrap();
         assert_eq!(denied.message, "image `r.example.org/old/x` is denied by spec.images[2]");
         assert!(

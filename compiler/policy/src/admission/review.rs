@@ -9,7 +9,7 @@ use crate::json::Json;
 use crate::policy::{AdmissionRule, Subject};
 
 use super::decide::{Found, cell};
-use super::matching::{Coordinates, selectors_hold};
+use super::matching::{Coordinates, POD_CREATION, selectors_hold};
 use super::mutate::{Draft, StoredPod, Surroundings};
 use super::namespaces::Namespace;
 use super::request::{AdmissionRequest, Operation};
@@ -18,7 +18,7 @@ use super::rules::{Budget, Inputs, Session};
 use super::sections::{self, Statement};
 use super::selector::{Labels, ObjectLabels, all_select};
 use super::subjects;
-use super::templates::{Place, synthetic_pod};
+use super::templates::{self, Place, synthetic_pod};
 use super::{patch, ratchet, shape};
 
 /// One request under review.
@@ -159,7 +159,9 @@ impl<'r> Review<'r> {
             return (self.refused(finding), None);
         }
         let is_pod = self.place == Some(Place::Pod);
-        let deleting = object.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
+        // Of a new object it means nothing: the API server takes it off, and a file may say anything.
+        let deleting = self.request.operation == Operation::Update
+            && object.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
         // A pod without the form of one is refused by `/validate`, which says what is wrong.
         if deleting || (is_pod && shape::fault(object).is_some()) {
             return (found.decision(), None);
@@ -287,10 +289,8 @@ impl<'r> Review<'r> {
             let reach = self.in_reach();
             if let Some((field, expected)) = shape::fault(view.pod) {
                 if let Some((bound, subject)) = reach.first() {
-                    let message = format!("`{field}` is not {expected}, so the pod cannot be judged");
-                    let field = view.place.field(&field);
-                    let statement = Statement { rule: "object", message, field, remedy: "mend the manifest" };
-                    found.findings.push(bound.denial(&subject.from, statement));
+                    let at = view.place.field(&field);
+                    found.findings.push(bound.unreadable(&subject.from, at, &(field, expected)));
                 }
                 return;
             }
@@ -345,6 +345,13 @@ impl<'r> Review<'r> {
         found: &mut Found<'r>,
     ) {
         let place = Place::Template(path);
+        if let Some(fault) = templates::fault(workload, path) {
+            let (field, _) = &fault;
+            if let Some((bound, subject)) = self.in_reach().first() {
+                found.findings.push(bound.unreadable(&subject.from, field.clone(), &fault));
+            }
+            return;
+        }
         let Some(made) = synthetic_pod(workload, path) else {
             return;
         };
@@ -447,7 +454,10 @@ impl<'r> Review<'r> {
                     (one.finding.effect, asking.before, bound.reads.get(at))
                     && self.request.operation == Operation::Update
                 {
-                    let coordinates = asking.coordinates;
+                    let coordinates = match asking.candidates {
+                        Candidates::Resource => asking.coordinates,
+                        Candidates::Templates => POD_CREATION,
+                    };
                     ratchet::rule(rule, reads, one, coordinates, (asking.inputs.object, before));
                 }
                 one.finding.field = asking.place.field(&one.finding.field);

@@ -6,8 +6,8 @@ use crate::decision::{Effect, Finding};
 use crate::json::Json;
 use crate::policy::{Origin, ServiceAccountToken};
 
-use super::pod_security;
 use super::reviewer::Bound;
+use super::{pod_security, shape};
 
 /// The lists of containers, all of which run images.
 pub(super) const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
@@ -36,6 +36,15 @@ impl Bound {
             remedy: (!statement.remedy.is_empty()).then(|| statement.remedy.to_owned()),
             reason: "Forbidden".to_owned(),
         }
+    }
+}
+
+impl Bound {
+    /// A denial of what has not the form of a pod; `fault`: the field as the reader of the pod knows it, and what it should be.
+    pub(super) fn unreadable(&self, from: &[Origin], field: String, fault: &shape::Fault) -> Finding {
+        let (named, expected) = fault;
+        let message = format!("`{named}` is not {expected}, so the pod cannot be judged");
+        self.denial(from, Statement { rule: "object", message, field, remedy: "mend the manifest" })
     }
 }
 
@@ -160,7 +169,7 @@ fn images(bound: &Bound, pod: &Json<'_>, findings: &mut Vec<Finding>) {
 
 /// Every image that a pod runs or mounts, with its field. A container without an image has the empty reference, which no
 /// entry matches.
-fn image_references<'p>(pod: &'p Json<'_>) -> Vec<(String, &'p str)> {
+pub(super) fn image_references<'p>(pod: &'p Json<'_>) -> Vec<(String, &'p str)> {
     let list = |name: &str| pod.at(&["spec", name]).map(Json::items).unwrap_or_default();
     let mut images = Vec::new();
     for name in CONTAINER_LISTS {

@@ -8,8 +8,11 @@ use crate::json::Json;
 /// Members of `spec` that are lists of objects.
 const LISTS: &[&str] = &["containers", "initContainers", "ephemeralContainers", "volumes"];
 
-/// The first field that has another form, and what it should be.
-pub(super) fn fault(pod: &Json<'_>) -> Option<(String, &'static str)> {
+/// A field that has another form, and what it should be.
+pub(super) type Fault = (String, &'static str);
+
+/// The first such field of a pod.
+pub(super) fn fault(pod: &Json<'_>) -> Option<Fault> {
     let spec = match pod.get("spec") {
         Some(Json::Map(spec)) => spec,
         _ => return Some(("spec".to_owned(), "an object")),

@@ -8,7 +8,7 @@ use crate::policy::{Subject, Unmatched};
 use super::decide::cell;
 use super::review::View;
 use super::reviewer::Bound;
-use super::sections::Statement;
+use super::sections::{Statement, image_references};
 use super::selector::{Labels, ObjectLabels, all_select};
 use super::templates::Place;
 use super::{CELL_LABEL, ratchet};
@@ -38,7 +38,14 @@ pub(super) fn unmatched(reach: &[(&Bound, &Subject)], view: View<'_>) -> Vec<Fin
             let mut finding = bound.denial(&subject.from, statement);
             let labels =
                 |pod: &Json<'_>| pod.at(&["metadata", "labels"]).cloned().unwrap_or_default().into_owned();
-            if view.old.is_some_and(|old| !by_any(old) && labels(old) == labels(view.pod)) {
+            // What runs already may go on; what is to run in it, a debugging container or another image, is as new as a pod.
+            let runs = |pod: &Json<'_>| -> Vec<String> {
+                image_references(pod).into_iter().map(|(field, image)| format!("{field} {image}")).collect()
+            };
+            let as_before = |old: &Json<'_>| {
+                !by_any(old) && labels(old) == labels(view.pod) && runs(old) == runs(view.pod)
+            };
+            if view.old.is_some_and(as_before) {
                 ratchet::relax(&mut finding);
             }
             finding

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use crate::json::{Json, Map};
 
 use super::request::{AdmissionRequest, Operation};
+use super::shape::Fault;
 
 /// Where a pod stands in the object under review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,23 @@ impl Place {
             Self::Template(path) if of_pod.is_empty() => path.join("."),
             Self::Template(path) => format!("{}.{of_pod}", path.join(".")),
         }
+    }
+}
+
+/// What on the way to a template is no object; a template that is not there is none: it makes no pods, and the API server refuses
+/// the workload.
+pub(super) fn fault(workload: &Json<'_>, path: &[&str]) -> Option<Fault> {
+    let mut here = workload;
+    for (depth, member) in path.iter().enumerate() {
+        here = match here.get(member)? {
+            Json::Null => return None,
+            object @ Json::Map(_) => object,
+            _ => return Some((path.get(..=depth)?.join("."), "an object")),
+        };
+    }
+    match here.get("metadata") {
+        None | Some(Json::Null | Json::Map(_)) => None,
+        Some(_) => Some((format!("{}.metadata", path.join(".")), "an object")),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The webhook normalises references first (`nginx` is `docker.io/library/nginx`). CEL cannot, so only patterns are carried over whose
 //! registry is written out and is not Docker Hub: for those a reference matches after normalisation exactly if it matches as
-//! written. A layer with any other pattern has no floor.
+//! written, the host in any spelling. A layer with any other pattern has no floor.
 
 use bailiwick_policy::policy::{Action, ImageDigest, ImageEffect, ImageEntry, ImageLayer};
 
@@ -75,15 +75,26 @@ fn entry_expression(entry: &ImageEntry) -> Option<String> {
 fn pattern_expression(pattern: &str) -> Option<String> {
     let (registry, path) = pattern.split_once('/')?;
     let written_out = registry.contains(['.', ':']) || registry == "localhost";
-    if !written_out || registry.contains('*') || registry == "docker.io" || registry == "index.docker.io" {
+    if !written_out || registry.contains('*') || is_hub(registry) {
         return None;
     }
-    let registry = regex::escape(registry);
+    // As the webhook reads a host: in any case, with or without the port that is meant anyway.
+    let own = registry.starts_with("localhost") || registry.starts_with("127.");
+    let (host, port) = match registry.strip_suffix(":443").unwrap_or(registry) {
+        _ if own => (registry, ""),
+        host if host.contains(':') => (host, ""),
+        host => (host, "(?::443)?"),
+    };
+    let registry = format!("(?i:{}){port}", regex::escape(host));
     let valid = format!("^{registry}{PATH}{TAG}{DIGEST}$");
     // `**` crosses segments and `*` does not; neither reaches into tag or digest.
     let crossing: Vec<String> = path.split("**").map(within_segments).collect();
     let matching = format!("^{registry}/{}(?:[:@].*)?$", crossing.join("[^:@]*"));
     Some(format!("(i.matches({}) && i.matches({}))", cel_string(&valid), cel_string(&matching)))
+}
+
+fn is_hub(registry: &str) -> bool {
+    matches!(registry.strip_suffix(":443").unwrap_or(registry), "docker.io" | "index.docker.io")
 }
 
 fn within_segments(text: &str) -> String {

@@ -90,7 +90,7 @@ fn kept(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contri
     };
     let rule = FloorRule {
         action: Action::Deny,
-        matches: matches.clone(),
+        matches: MatchSet { resources: webhooks::label_rules(), ..matches.clone() },
         variables: Vec::new(),
         checks: vec![check],
         audit: Vec::new(),

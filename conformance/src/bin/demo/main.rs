@@ -11,9 +11,17 @@ mod stage;
 mod steps;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Nobody watches a demo for longer; it takes some seconds.
+const LONGEST: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let ended = stage::Stage::set().and_then(|mut stage| steps::run(&mut stage));
+    let began = Instant::now();
+    let ended = stage::Stage::set().and_then(|mut stage| steps::run(&mut stage)).and_then(|()| {
+        anyhow::ensure!(began.elapsed() <= LONGEST, "it took more than {} s", LONGEST.as_secs());
+        Ok(())
+    });
     match ended {
         Ok(()) => {
             println!("\nThe demo ran as it should; nothing is left behind.");

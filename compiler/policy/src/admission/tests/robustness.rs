@@ -29,6 +29,32 @@ fn pods_without_the_form_of_pods_are_refused() {
 }
 
 #[test]
+fn templates_without_the_form_of_templates_are_refused() {
+    let good = deployment(&pod("{}", "{}"));
+    for (path, value, field) in [
+        (&["spec"][..], "[]", "spec"),
+        (&["spec", "template"], r#""x""#, "spec.template"),
+        (&["spec", "template", "metadata"], "[1]", "spec.template.metadata"),
+        (&["spec", "template", "spec"], "true", "spec.template.spec"),
+    ] {
+        let decision = reviewer(vec![policy()]).admit(&create(replaced(good.clone(), path, json(value))));
+        let decision = decision.decision().clone();
+        assert!(!decision.allowed, "{field} = {value} was admitted");
+        let first = decision.findings.first().unwrap();
+        assert_eq!((first.rule.as_str(), first.field.as_str()), ("object", field));
+    }
+}
+
+#[test]
+fn a_new_pod_that_claims_to_be_deleted_is_mutated_all_the_same() {
+    let claiming = with(pod("{}", "{}"), r#"{"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}"#);
+    let admitted = reviewer(vec![policy()]).admit(&create(claiming));
+    let stamped =
+        admitted.object.as_ref().and_then(|pod| pod.at(&["metadata", "labels", super::super::CELL_LABEL]));
+    assert!(stamped.is_some(), "no cell is written: {admitted:?}");
+}
+
+#[test]
 fn cut_and_changed_reviews_never_panic() {
     let whole = create(deployment(&pod(r#"{"hostNetwork": true}"#, "{}"))).to_review().unwrap();
     for end in 0..whole.len() {

@@ -119,6 +119,19 @@ fn a_stray_pod_of_before_may_be_annotated_but_not_relabelled() {
 }
 
 #[test]
+fn nothing_new_runs_in_a_stray_pod_of_before() {
+    let stray = with(pod("{}", "{}"), r#"{"metadata": {"labels": {"component": "web"}}}"#);
+    let debugged =
+        with(stray.clone(), r#"{"spec": {"ephemeralContainers": [{"name": "d", "image": "busybox"}]}}"#);
+    let image = replaced(stray.clone(), &["spec", "containers", "0", "image"], json(r#""busybox""#));
+    for (sub_resource, new) in [("ephemeralcontainers", debugged), ("", image)] {
+        let request = sub_update(sub_resource, stray.clone(), new);
+        let decision = reviewer(vec![policy()]).review(&request, Phase::Validate);
+        assert!(!decision.allowed, "{sub_resource}: {}", shown(&decision));
+    }
+}
+
+#[test]
 fn a_pod_that_becomes_governed_is_judged_as_new() {
     let stray = with(old_fault(), r#"{"metadata": {"labels": {"component": "web"}}}"#);
     let decision = reviewer(vec![policy()]).review(&update(stray, old_fault()), Phase::Validate);
@@ -145,6 +158,21 @@ fn templates_ratchet_too() {
         deny probe@1.0.0/podSecurity: host namespaces (hostNetwork=true) (spec.template.spec.hostNetwork); remove hostNetwork, hostPID and hostIPC, or set them to false
         deny probe@1.0.0/network: NetworkPolicies do not hold for a pod on the host's network (spec.template.spec.hostNetwork); remove hostNetwork"#]],
     );
+}
+
+#[test]
+fn authored_rules_over_templates_ratchet_too() {
+    let unlimited = replaced(pod("{}", "{}"), &["spec", "containers", "0", "resources"], json("{}"));
+    let bad = deployment(&unlimited);
+    let scaled = with(bad.clone(), r#"{"spec": {"replicas": 0}}"#);
+    let decided = |old: &Json<'static>, new: &Json<'static>| {
+        let decision = reviewer(vec![policy()]).review(&update(old.clone(), new.clone()), Phase::Validate);
+        let found = decision.findings.iter().find(|finding| finding.rule == "memory-limits").unwrap();
+        (decision.allowed, found.effect)
+    };
+    // Else nobody could scale down what ran before the rule.
+    assert_eq!(decided(&bad, &scaled), (true, Effect::Warn));
+    assert_eq!(decided(&deployment(&pod("{}", "{}")), &bad), (false, Effect::Deny));
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! Each field that the table calls refused, in a pack that uses it and would be accepted without: it is refused, with the code of the table,
+//! at that field or around it.
+
+use bailiwick_compiler::diagnostic::Severity;
+
+use super::support::{compiled, document};
+use super::table::{REFUSED, REFUSED_WORDS};
+
+const POOL: &str = "pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]";
+const PODS: &str =
+    r#"match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}"#;
+
+fn sandbox(more: &str) -> String {
+    format!(
+        "{POOL}\nsandboxes:\n- {{name: shell, pool: warm, filesystem: {{readOnly: [/usr, /bin], proc: Own}}, syscalls: {{profile: Python}}, limits: {{wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}{more}}}"
+    )
+}
+
+fn tools(tool: &str, rest: &str) -> String {
+    format!(
+        "{}\ntools:\n  definitions:\n  - name: files.read\n    input: {{type: object, additionalProperties: false, properties: {{file: {{type: string}}}}}}\n    {tool}\n{rest}",
+        sandbox("")
+    )
+}
+
+const RUN: &str = "run: {sandbox: shell, argv: [{value: /bin/cat}, {value: '--'}, {arg: file}]}";
+
+fn tool_rule(rest: &str) -> String {
+    tools(RUN, &format!("  rules:\n  - {{name: example, tools: [files.read], {rest}}}"))
+}
+
+fn admission(rest: &str) -> String {
+    format!("admission:\n  rules:\n  - name: example\n    {PODS}\n    {rest}")
+}
+
+fn egress(to: &str, rest: &str) -> String {
+    format!("network:\n  proxy: Gateway\n  egress: [{{name: web, to: {to}, ports: [{{port: 443}}]{rest}}}]")
+}
+
+/// Sections of a pack that use a field. One for each refused field; more do no harm, so that a field can be built without this list.
+fn samples() -> Vec<(&'static str, String)> {
+    let hosts = "{hosts: [packages.example.org]}";
+    let images = |rest: &str| format!("images: [{{match: ['registry.example.org/**'], {rest}}}]");
+    vec![
+        (
+            "spec.admission.rules[].exceptable",
+            admission("validations: [{expression: 'has(object.spec)'}]\n    exceptable: true"),
+        ),
+        (
+            "spec.admission.rules[].rego",
+            admission("rego: {source: 'package images', rule: data.images.deny}"),
+        ),
+        ("spec.audit", "audit: {arguments: Commit}".to_owned()),
+        ("spec.images[].digest", images("digest: Resolve")),
+        (
+            "spec.images[].require",
+            images(
+                "digest: Resolve, require: [{signature: {identity: {issuer: 'https://issuer.example.org', subject: release}}}]",
+            ),
+        ),
+        ("spec.network.egress[].http", egress(hosts, ", tls: Terminate, http: [{methods: [GET]}]")),
+        ("spec.network.egress[].tls", egress(hosts, ", tls: Terminate")),
+        ("spec.network.egress[].to.hosts", egress(hosts, "")),
+        ("spec.network.proxy", egress("{cidr: 192.0.2.0/24}", "")),
+        ("spec.pools", POOL.to_owned()),
+        ("spec.sandboxes", sandbox("")),
+        ("spec.sandboxes[].runtime.lifetime", sandbox(", runtime: {language: Python, lifetime: Session}")),
+        ("spec.sandboxes[].runtime.preload", sandbox(", runtime: {language: Python, preload: [json]}")),
+        ("spec.tools", tools(RUN, "")),
+        (
+            "spec.tools.definitions[].mayAdd",
+            tools(&format!("mayAdd: [tainted]\n    {RUN}"), "  state: {labels: [{name: tainted}]}"),
+        ),
+        (
+            "spec.tools.definitions[].run.http",
+            tools("run: {http: {method: GET, url: 'https://api.example.org/'}}", ""),
+        ),
+        (
+            "spec.tools.definitions[].run.mcp",
+            tools(&format!("run: {{mcp: {{server: one, tool: two, sha256: '{}'}}}}", "0".repeat(64)), ""),
+        ),
+        (
+            "spec.tools.rules[].label",
+            tools(
+                RUN,
+                "  state: {labels: [{name: tainted}]}\n  rules: [{name: example, tools: [files.read], phase: Result, label: {add: [tainted]}}]",
+            ),
+        ),
+        ("spec.tools.rules[].mode", tool_rule("mode: Shadow, deny: {}")),
+        ("spec.tools.rules[].narrow", tool_rule("narrow: {sandbox: shell}")),
+        ("spec.tools.rules[].phase", tool_rule("phase: Result, deny: {}")),
+        ("spec.tools.rules[].transform", tool_rule("allow: {}, transform: {args: call.args}")),
+        ("spec.tools.state.labels", tools(RUN, "  state: {labels: [{name: tainted}]}")),
+    ]
+}
+
+#[test]
+fn every_refused_field_is_refused_with_its_code() {
+    let samples = samples();
+    let words = REFUSED_WORDS.iter().map(|(field, _, code)| (*field, *code));
+    let mut wrong = Vec::new();
+    for (field, code) in REFUSED.iter().copied().chain(words) {
+        let Some((_, sections)) = samples.iter().find(|(sample, _)| *sample == field) else {
+            wrong.push(format!("`{field}` has no sample"));
+            continue;
+        };
+        let compiled = compiled(&document("example", sections));
+        let place: String = field.replace("[]", "[0]");
+        let found: Vec<_> = compiled.all().filter(|one| one.severity == Severity::Error).collect();
+        let refused = found.iter().any(|one| {
+            let at = one.at.to_string();
+            // `http` and `tls` belong to the host that the code points at.
+            one.code.id() == code && (place.starts_with(&at) || at.starts_with(&place) || code == "BW0505")
+        });
+        if compiled.policy.is_some() || !refused {
+            let said: Vec<_> = found.iter().map(ToString::to_string).collect();
+            wrong.push(format!("`{field}` is not refused with {code}: {said:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

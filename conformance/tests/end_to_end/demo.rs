@@ -1,0 +1,93 @@
+//! `make demo`, run as the Makefile runs it: it ends well and leaves nothing behind, and a program that does not do what it
+//! should makes it end badly, which leaves nothing behind either.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use bailiwick_conformance::programs;
+
+/// Runs a demo with these folders for its temporary files and as an empty home.
+fn run(demo: &Path, temporary: &Path, home: &Path) -> Output {
+    Command::new(demo)
+        .env("TMPDIR", temporary)
+        .env("HOME", home)
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the demo runs")
+}
+
+/// No file, and no process that works there.
+fn nothing_is_left(folder: &Path) {
+    let left: Vec<_> =
+        std::fs::read_dir(folder).expect("the folder").flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let at = std::fs::read_link(entry.path().join("cwd"));
+        assert!(!at.is_ok_and(|at| at.starts_with(folder)), "{:?} is still running", entry.path());
+    }
+}
+
+#[test]
+fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
+    let (temporary, home) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let output = run(Path::new(env!("CARGO_BIN_EXE_demo")), temporary.path(), home.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for part in [
+        "kubernetes/network-policies.yaml",
+        "report.md begins:",
+        "runtimeClassName",
+        "RuntimeDefault",
+        "A privileged pod is refused",
+        "A pod with a hostPath is refused",
+        "spec.ephemeralContainers[0]",
+        "spec.template.spec",
+        "memoryCeiling: 2Gi -> 4Gi",
+        ", 0 failed",
+        "did you mean `isolation`?",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+    nothing_is_left(temporary.path());
+    nothing_is_left(home.path());
+}
+
+#[test]
+fn a_deviation_ends_the_demo_badly() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder beside the programs");
+    let demo = folder.path().join("demo");
+    for (from, to) in [
+        (env!("CARGO_BIN_EXE_demo").into(), "demo"),
+        (programs::find("bailiwick-webhook").expect("built"), "bailiwick-webhook"),
+    ] {
+        std::fs::hard_link(from, folder.path().join(to)).expect("a link on one file system");
+    }
+    let real = programs::find("bailiwick").expect("built");
+    let real = real.display();
+    for (wrong, says) in [
+        // A check that finds nothing wrong with a typo.
+        (format!("[ \"$1\" = check ] && exit 0; exec {real} \"$@\""), "`bailiwick check` ended with"),
+        // A compiler that cannot.
+        ("echo no >&2; exit 3".to_owned(), "`bailiwick compile` failed"),
+        // A bundle with a changed byte.
+        (
+            format!(
+                "{real} \"$@\" || exit; sed -i 's/\"formatVersion\":1/\"formatVersion\":9/' dist/*/bundle.json"
+            ),
+            "the webhook did not come up",
+        ),
+    ] {
+        let program = folder.path().join("bailiwick");
+        std::fs::write(&program, format!("#!/bin/sh\n{wrong}\n")).expect("a program");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let (temporary, home) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let output = run(&demo, temporary.path(), home.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{wrong}: {said}");
+        assert!(said.contains("The demo deviated") && said.contains(says), "{wrong}: {said}");
+        nothing_is_left(temporary.path());
+    }
+}
