@@ -71,8 +71,9 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> Stri
         }
         Some((place, text)) => {
             let (line, column) = line_and_column(text, place.bytes.start);
+            let what = if field.is_empty() { String::new() } else { format!(": {field}") };
             group = group.element(
-                Level::NOTE.message(format!("at {}:{line}:{column}: {field}", shown(folder, &place.file))),
+                Level::NOTE.message(format!("at {}:{line}:{column}{what}", shown(folder, &place.file))),
             );
         }
         None if !field.is_empty() => group = group.element(Level::NOTE.message(format!("at {field}"))),
@@ -89,9 +90,8 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> Stri
             _ => group.element(Level::NOTE.message(format!("{}: {}", related.at, related.message))),
         };
     }
-    if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help.clone()));
-    }
+    let more = || format!("`bailiwick explain {}` says what to do", diagnostic.code.id());
+    group = group.element(Level::HELP.message(diagnostic.help.clone().unwrap_or_else(more)));
     let mut text = Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group]);
     text.push('\n');
     text

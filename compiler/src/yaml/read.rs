@@ -48,7 +48,8 @@ pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<N
             let at = error.valid_up_to();
             let byte = bytes.get(at).copied().unwrap_or_default();
             let message = format!("`{name}` is not UTF-8: byte {at} is 0x{byte:02x}");
-            let diagnostic = whole_file(bw0105_not_utf8::CODE, name, message);
+            let mut diagnostic = whole_file(bw0105_not_utf8::CODE, name, message);
+            diagnostic.place = Some(Place { file: name.to_owned(), bytes: at..at.saturating_add(1) });
             return (Vec::new(), empty(), vec![diagnostic.with_help("save the file as UTF-8")]);
         }
     };

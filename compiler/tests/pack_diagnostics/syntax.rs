@@ -80,10 +80,10 @@ fn bw0105_not_utf8() {
         "BW0105",
         &Case::of(latin),
         &expect![[r#"
-        pack.yaml:1:1 ``
-        error[BW0105]: `pack.yaml` is not UTF-8: byte 129 is 0xe9
-          help: save the file as UTF-8
-    "#]],
+            pack.yaml:7:19 ``
+            error[BW0105]: `pack.yaml` is not UTF-8: byte 129 is 0xe9
+              help: save the file as UTF-8
+        "#]],
         &Case::of(pack("  description: café\n")),
     );
 }

@@ -5,10 +5,13 @@ use crate::stage::{Stage, printed};
 /// Runs `check` on this text; what it printed.
 fn refused(stage: &Stage, text: &[u8], expected: &str) {
     std::fs::write(stage.path("pack.yaml"), text).expect("the pack");
-    let output = stage.shell("ulimit -v 4000000; timeout 60 bailiwick check pack.yaml");
+    // Seconds of the processor and bytes, not of the clock: a busy machine is not the pack's fault.
+    let output = stage.shell("ulimit -v 4000000 -t 60; timeout 600 bailiwick check pack.yaml");
     let said = printed(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains(expected), "expected `{expected}` in\n{said}");
+    assert!(said.contains(" pack.yaml:"), "no place in\n{said}");
+    assert!(said.contains("= help: "), "no help in\n{said}");
 }
 
 fn pack(spec: &str) -> String {
@@ -30,6 +33,7 @@ fn text_that_is_no_pack() {
     let stage = Stage::new();
     refused(&stage, b"spec: [", "BW0101");
     refused(&stage, b"\xff\xfe", "BW0105");
+    refused(&stage, b"spec: {}\nkind: \xff\n", " pack.yaml:2:7");
     refused(&stage, b"a: 1\na: 2\n", "BW0102");
     refused(&stage, "[".repeat(100_000).as_bytes(), "error[BW01");
     refused(&stage, &vec![b'#'; 5 << 20], "BW0103");
