@@ -56,6 +56,7 @@ pub(crate) fn bare() -> Policy {
         network: None,
         images: Vec::new(),
         admission: Admission::default(),
+        ..Policy::top(Vec::new())
     }
 }
 

@@ -160,6 +160,7 @@ fn reviewer(rules: usize) -> anyhow::Result<Reviewer> {
         network: None,
         images: Vec::new(),
         admission: admission(rules)?,
+        ..Policy::top(Vec::new())
     };
     let bytes = bundle::write(&policy)?;
     let namespaces = Namespaces::new([("default".to_owned(), BTreeMap::new())].into());
