@@ -89,8 +89,12 @@ fn other_texts_of_the_same_policy_are_refused() {
     assert!(
         refused(text.replacen("\"cell\"", "\"unknown\":1,\"cell\"", 1)).contains("unknown field `unknown`")
     );
-    let newer = text.replacen("\"formatVersion\":1", "\"formatVersion\":2,\"novel\":true", 1);
-    assert!(refused(newer).starts_with("the bundle has format version 2, this program reads 1"));
+    let version = |version: u32| format!("\"formatVersion\":{version}");
+    let newer =
+        text.replacen(&version(FORMAT_VERSION), &(version(FORMAT_VERSION + 1) + ",\"novel\":true"), 1);
+    let said =
+        format!("the bundle has format version {}, this program reads {FORMAT_VERSION}", FORMAT_VERSION + 1);
+    assert!(refused(newer).starts_with(&said));
     assert!(refused("x".repeat(MAX_BYTES + 1)).contains("more than 16777216"));
 }
 
