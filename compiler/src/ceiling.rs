@@ -1,6 +1,8 @@
 //! Whether a pack stays within the packs that it extends. They are met, so whatever it allows beyond them is denied in any case;
 //! an author who wrote it must hear so.
 
+mod sandboxes;
+
 use bailiwick_policy::policy::{ImageDigest, ImageEffect, ImageEntry, Network, NetworkRule, Policy};
 
 use crate::check::bw0227_widens_parent;
@@ -27,6 +29,7 @@ impl Pair<'_> {
             self.network(child, parent, &mut out);
         }
         self.images(&mut out);
+        self.sandboxes(&mut out);
         out
     }
 

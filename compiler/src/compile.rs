@@ -4,7 +4,7 @@
 //! only if nothing is an error.
 //!
 //! ```text
-//! Chain (a pack and those it extends) ► lower each ► check each ► ceilings ► meet ► Compiled
+//! Chain (a pack and those it extends) ► lower each ► check each ► ceilings ► meet ► effective ► Compiled
 //! ```
 
 use bailiwick_policy::policy::Policy;
@@ -12,6 +12,7 @@ use bailiwick_policy::policy::Policy;
 use crate::ceiling::Pair;
 use crate::check::{self, View, bw0229_packs_conflict, bw0230_nothing_in_common, bw0520_narrower_than_meant};
 use crate::diagnostic::{Diagnostic, FieldPath, Related, Severity, has_errors};
+use crate::effective;
 use crate::lower::{Findings, Pack, lower};
 use crate::meet::{Conflict, Met, Narrowed, meet};
 use crate::reach::rules::{Rule, covers};
@@ -41,6 +42,14 @@ pub struct Chain {
     pub ancestors: Vec<Pack>,
 }
 
+/// A finding about the effective policy, and the pack where it stands.
+pub(crate) struct Placed {
+    /// Index into [`Policy::packs`].
+    pub(crate) pack: u16,
+    /// What is to be said.
+    pub(crate) diagnostic: Diagnostic,
+}
+
 /// Compiles the one effective policy of several packs.
 #[must_use]
 pub fn assemble(chains: &[Chain]) -> Compiled {
@@ -61,6 +70,10 @@ pub fn assemble(chains: &[Chain]) -> Compiled {
         Ok(met) => {
             report(lost(&met));
             report(bw0230_nothing_in_common::check(&met.policy));
+            // What only follows from an error elsewhere need not be said.
+            if !diagnostics.iter().any(|list| has_errors(list)) {
+                place(chains, &met.policy, &mut diagnostics);
+            }
             Some(met.policy)
         }
         Err(conflicts) => {
@@ -95,6 +108,20 @@ fn chain_policies(chain: &Chain) -> (Vec<Policy>, Vec<Diagnostic>) {
     (policies, found)
 }
 
+/// Puts what is to be said of the whole to the pack that it is about.
+fn place(chains: &[Chain], policy: &Policy, diagnostics: &mut [Vec<Diagnostic>]) {
+    for Placed { pack, diagnostic } in effective::check(policy) {
+        let source = policy.packs.get(usize::from(pack));
+        let own = chains.iter().position(|chain| Some(&chain.pack.source) == source);
+        let above = || chains.iter().position(|chain| chain.ancestors.iter().any(|one| Some(&one.source) == source));
+        let name = source.filter(|_| own.is_none()).map(|source| source.name.clone());
+        let index = own.or_else(above).unwrap_or_default();
+        if let Some(list) = diagnostics.get_mut(index) {
+            list.push(diagnostic.in_pack(name));
+        }
+    }
+}
+
 fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
     let mut out = Findings::new(pack);
     check::run(&view, &mut out);
@@ -103,7 +130,10 @@ fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
 
 fn conflict(conflict: &Conflict) -> Diagnostic {
     let diagnostic = Diagnostic::new(bw0229_packs_conflict::CODE, FieldPath::root(), conflict.to_string());
-    diagnostic.with_help("give the changed pack a version of its own")
+    diagnostic.with_help(match conflict {
+        Conflict::Differs { .. } => "packs in force together mean one thing by a name: give one of the two another",
+        _ => "give the changed pack a version of its own",
+    })
 }
 
 /// Rules of which the meet lost something that no target can say.

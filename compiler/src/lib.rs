@@ -12,6 +12,7 @@ mod chain;
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
+mod effective;
 pub mod emit;
 pub mod fragments;
 pub mod fuzz;

@@ -4,15 +4,19 @@
 //! and left out, so that everything that is wrong is found at once; a pack with an error has no policy.
 //!
 //! ```text
-//! PolicyPackSpec ► subject, isolation, network, images, admission ► policy::Policy (of one pack)
+//! PolicyPackSpec ► subject, isolation, network, images, admission, pools, sandboxes, tools, audit ► policy::Policy (of one pack)
 //! ```
 
 pub(crate) mod admission;
+mod base;
+mod expressions;
 mod images;
 mod isolation;
 mod network;
 pub(crate) mod pattern;
+pub(crate) mod sandboxes;
 mod selector;
+pub(crate) mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +79,10 @@ pub fn lower(pack: &Pack) -> (Policy, Vec<Diagnostic>) {
         network: network::lower(spec, &mut out),
         images: images::lower(spec, &mut out),
         admission: admission::lower(pack, &mut out),
+        pools: sandboxes::pools(pack, &mut out),
+        sandboxes: sandboxes::sandboxes(pack, &mut out),
+        tools: tools::lower(pack, &mut out).into_iter().collect(),
+        audit: tools::audit(pack, &mut out),
         ..Policy::top(vec![pack.source.clone()])
     };
     (policy, out.into_diagnostics())

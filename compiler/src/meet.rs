@@ -16,6 +16,9 @@ mod admission;
 mod isolation;
 mod network;
 mod provenance;
+mod sandboxes;
+mod syscalls;
+mod tools;
 
 use std::collections::BTreeSet;
 
@@ -23,6 +26,7 @@ use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched};
 
 pub use crate::reach::rules::Narrowed;
 pub use provenance::cell;
+pub(crate) use syscalls::implies;
 
 /// What a meet gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +57,16 @@ pub enum Conflict {
     /// More packs than an origin can number.
     #[error("more than 65,535 packs")]
     TooManyPacks,
+    /// A pool, a sandbox or a tool that cannot be what both say.
+    #[error("{kind} `{name}` is there twice with different {what}")]
+    Differs {
+        /// `pool`, `sandbox` or `tool`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What differs.
+        what: &'static str,
+    },
 }
 
 /// Meets policies.
@@ -63,6 +77,13 @@ pub fn meet(policies: Vec<Policy>) -> Result<Met, Vec<Conflict>> {
     let (packs, mut policies) = provenance::unite(policies)?;
     policies.sort_by(provenance::by_packs);
     let mut narrowed = BTreeSet::new();
+    let mut conflicts: Vec<Conflict> =
+        sandboxes::conflicts(&policies).into_iter().chain(tools::conflicts(&policies)).collect();
+    if !conflicts.is_empty() {
+        conflicts.sort();
+        conflicts.dedup();
+        return Err(conflicts);
+    }
     let mut policies = policies.into_iter();
     let Some(first) = policies.next() else { return Err(vec![Conflict::Nothing]) };
     let mut met = policies.fold(first, |a, b| pair(a, b, &mut narrowed));
@@ -78,6 +99,10 @@ fn pair(a: Policy, b: Policy, narrowed: &mut BTreeSet<Narrowed>) -> Policy {
         network: both(a.network, b.network, |a, b| network::meet(&a, &b, narrowed)),
         images: a.images.into_iter().chain(b.images).collect(),
         admission: admission::unite(a.admission, b.admission),
+        pools: sandboxes::pools(a.pools, b.pools),
+        sandboxes: sandboxes::meet(a.sandboxes, b.sandboxes),
+        tools: a.tools.into_iter().chain(b.tools).collect(),
+        audit: both(a.audit, b.audit, tools::audit),
         ..Policy::top(Vec::new())
     }
 }
@@ -116,5 +141,7 @@ fn canonical(mut policy: Policy) -> Policy {
     policy.images.sort_by(|a, b| provenance::order(&a.from, &b.from));
     policy.images.dedup();
     policy.admission = admission::canonical(policy.admission);
+    sandboxes::canonical(&mut policy);
+    tools::canonical(&mut policy);
     policy
 }

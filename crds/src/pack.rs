@@ -308,16 +308,16 @@ closed! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Audit {
-    /// Arguments of tool calls.
+    /// Arguments of tool calls; absent: `Commit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Keep>,
-    /// Results of tool calls.
+    /// Results of tool calls; absent: `Commit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Keep>,
-    /// How long records are kept.
+    /// How long records are kept at least; absent: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Duration>,
-    /// Whether an admission decision must be recorded before it is answered.
+    /// Whether an admission decision must be recorded before it is answered; absent: `Optional`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admission: Option<AuditAdmission>,
 }

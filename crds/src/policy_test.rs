@@ -37,7 +37,7 @@ pub struct PolicyTestSpec {
 /// One case: what happens, and what is expected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-bailiwick-one-of" = [["admission"], ["toolCall"], ["connection"], ["syscall"], ["image"]]))]
+#[schemars(extend("x-bailiwick-one-of" = [["admission"], ["toolCall"], ["connection"], ["syscall"], ["filesystem"], ["image"]]))]
 pub struct TestCase {
     /// What the case shows, in words.
     pub name: String,
@@ -53,6 +53,9 @@ pub struct TestCase {
     /// A system call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syscall: Option<SyscallCase>,
+    /// Access to a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem: Option<FilesystemCase>,
     /// An image to be run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageCase>,
@@ -167,6 +170,9 @@ pub struct CaseSubject {
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Principals that the call was delegated through, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
 }
 
 /// The session so far.
@@ -189,6 +195,26 @@ pub struct CaseSession {
     /// Labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Calls that were made before, each decided in turn: what they count and use comes on top of `calls`, `counters` and `budgets`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<PriorCall>,
+}
+
+/// A call that was made before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PriorCall {
+    /// The tool.
+    #[schemars(extend("pattern" = crate::scalar::TOOL_PATTERN, "maxLength" = 128))]
+    pub tool: String,
+    /// The arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_object")]
+    pub args: Option<serde_json::Value>,
+    /// How often; absent: once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::count")]
+    pub times: Option<i64>,
 }
 
 /// A network connection, outgoing or incoming.
@@ -230,6 +256,29 @@ pub struct CasePeer {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Access to a file of a sandbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FilesystemCase {
+    /// The sandbox.
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub sandbox: String,
+    /// The path, absolute and without `.`, `..` and `//`.
+    pub path: String,
+    /// What is done with it.
+    pub access: FileAccess,
+}
+
+closed! {
+    /// What is done with a file.
+    pub enum FileAccess {
+        /// It is read.
+        Read = "Read",
+        /// It is made, changed or removed.
+        Write = "Write",
+    }
+}
+
 /// A system call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -239,6 +288,9 @@ pub struct SyscallCase {
     pub sandbox: String,
     /// Its name.
     pub name: String,
+    /// Its first arguments; absent: a call that goes through for some arguments counts as allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<i64>,
 }
 
 /// An image to be run.
@@ -304,7 +356,7 @@ pub struct EvidenceAttestation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectation {
-    /// Of admission, connection and image: whether it is allowed.
+    /// Of admission, connection, filesystem and image: whether it is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<bool>,
     /// Of a tool call: the effect.

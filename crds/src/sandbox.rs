@@ -82,9 +82,10 @@ pub struct Sandbox {
     /// Name of the sandbox.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// The pool that it runs in.
+    /// The pool that it runs in; absent: only a ceiling for the sandbox of this name in packs that extend this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
-    pub pool: String,
+    pub pool: Option<String>,
     /// The language runtime; absent: plain programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
@@ -100,7 +101,8 @@ pub struct Sandbox {
     /// What will do where a pool cannot enforce a limit exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<AtLeast>,
-    /// Environment variables beside `PATH` and `HOME`.
+    /// Environment variables. Before them stand `PATH=/usr/bin:/bin` and `HOME`, which is the workspace, or `/` without one; a variable of
+    /// the same name replaces them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub environment: Vec<EnvironmentVariable>,
@@ -143,7 +145,7 @@ closed! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Filesystem {
-    /// Paths of the image that can be read and executed.
+    /// Paths of the image that can be read and executed; absolute, without `.`, `..`, `//` and a last `/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_only: Vec<String>,
     /// Empty writable directories.
@@ -156,7 +158,7 @@ pub struct Filesystem {
     /// What `/proc` is.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub proc: Proc,
-    /// Devices of `/dev`.
+    /// Devices of `/dev`: any of `null`, `zero`, `full`, `random`, `urandom`; absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
 }
@@ -169,7 +171,7 @@ pub struct Writable {
     pub path: String,
     /// How much it holds.
     pub size: Quantity,
-    /// How many files it holds.
+    /// How many files it holds; absent: one for each 4Ki of its size, at least 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::count")]
     pub inodes: Option<i64>,
@@ -183,7 +185,7 @@ pub struct Workspace {
     pub path: String,
     /// How much it holds.
     pub size: Quantity,
-    /// How many files it holds.
+    /// How many files it holds; absent: one for each 4Ki of its size, at least 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::count")]
     pub inodes: Option<i64>,
@@ -245,10 +247,10 @@ closed! {
 pub struct Limits {
     /// Time that passes.
     pub wall_clock: Duration,
-    /// CPU time of all its processes.
+    /// CPU time of all its processes; absent: `wallClock` times `cpus`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_time: Option<Duration>,
-    /// CPUs at once.
+    /// CPUs at once, at least `10m`; absent: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Quantity>,
     /// Memory, files in memory included.
@@ -256,14 +258,14 @@ pub struct Limits {
     /// Processes and threads.
     #[schemars(schema_with = "crate::scalar::count")]
     pub processes: i64,
-    /// Open files of one process.
+    /// Open files of one process; absent: 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::count")]
     pub open_files: Option<i64>,
-    /// Size of one file.
+    /// Size of one file; absent: as `memory`, which counts files in memory too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_size: Option<Quantity>,
-    /// Output that is kept.
+    /// Output that is kept, both streams together.
     pub output: Quantity,
 }
 
@@ -271,19 +273,19 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AtLeast {
-    /// For `limits.memory`.
+    /// For `limits.memory`; absent: nothing less than the whole sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Enforcement>,
-    /// For `limits.processes`.
+    /// For `limits.processes`; absent: nothing less than the whole sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<Enforcement>,
-    /// For `limits.cpus`.
+    /// For `limits.cpus`; absent: nothing less than the whole sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Enforcement>,
-    /// For `limits.cpuTime`.
+    /// For `limits.cpuTime`; absent: nothing less than the whole sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_time: Option<Enforcement>,
-    /// For `filesystem.proc`.
+    /// For `filesystem.proc`; absent: nothing less than its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proc: Option<Enforcement>,
 }

@@ -271,6 +271,7 @@ mod tests {
                 "test.spec.cases.items.expect.fields.items.value",
                 "test.spec.cases.items.image.evidence.attestations.items.predicate",
                 "test.spec.cases.items.toolCall.args",
+                "test.spec.cases.items.toolCall.session.before.items.args",
                 "test.spec.parameters.additionalProperties",
             ]
         "#]]

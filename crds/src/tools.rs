@@ -172,11 +172,11 @@ pub struct Ask {
     /// Name of a group of approvers.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub approvers: String,
-    /// How many of them; absent: one.
+    /// How many persons of it, at least one; absent: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::count")]
     pub quorum: Option<i64>,
-    /// How long the question stands.
+    /// How long the question stands; absent: `10m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Duration>,
 }

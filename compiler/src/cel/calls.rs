@@ -5,7 +5,7 @@ use bailiwick_policy::ir::{Const, Expr, Func};
 
 use super::ast::{Ast, Name, Span};
 use super::check::{Checker, Typed};
-use super::context::Dialect;
+use super::context::{Dialect, Subject};
 use super::error::{CelError, CelErrorKind, did_you_mean};
 use super::overloads::{self, Overloads, Signature};
 use super::types::Type;
@@ -29,7 +29,8 @@ impl Checker<'_> {
         let receiver = target.map(|target| self.node(target));
         let lowered: Vec<Typed> = arguments.iter().map(|argument| self.node(argument)).collect();
         let known: Vec<&Overloads> = overloads::named(text).collect();
-        if known.is_empty() {
+        let of_calls = self.context.subject != Subject::Admission;
+        if known.is_empty() || (!of_calls && known.iter().all(|one| of_tool_calls(one.func))) {
             return self.unknown(text, name.span);
         }
         let types: Vec<Type> = lowered.iter().map(|argument| argument.of.clone()).collect();
@@ -112,6 +113,11 @@ impl Checker<'_> {
             .help(format!("there is {}", shown.join(", "))),
         )
     }
+}
+
+/// What only rules over tool calls may ask.
+const fn of_tool_calls(func: Func) -> bool {
+    matches!(func, Func::IsOpaque | Func::OnlyRuns)
 }
 
 /// `math.greatest` and `math.least` take any number of numbers.

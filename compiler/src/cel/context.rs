@@ -34,9 +34,33 @@ pub enum Dialect {
     ApiServer,
 }
 
+/// Which variables an expression is given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// A request to the API server: `object`, `oldObject`, `request`, `namespaceObject`, `pod`.
+    Admission,
+    /// A call of a tool: `call`, `subject`, `session`, `facts`, `now`.
+    ToolCall(Arc<ToolCall>),
+}
+
+/// The types of what a tool rule may name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall {
+    /// `call`.
+    pub call: Type,
+    /// `subject`.
+    pub subject: Type,
+    /// `session`.
+    pub session: Type,
+    /// `facts`.
+    pub facts: Type,
+}
+
 /// What an expression may name. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Context {
+    /// What it is asked about.
+    pub subject: Subject,
     /// Type of `object`; for rules over pod templates that of a pod.
     pub object: Type,
     /// Type of `oldObject`.
@@ -63,6 +87,7 @@ impl Context {
     #[must_use]
     pub fn admission(object: Type) -> Self {
         Self {
+            subject: Subject::Admission,
             old_object: object.clone(),
             object,
             request: request(),
@@ -74,6 +99,40 @@ impl Context {
             dialect: Dialect::Bailiwick,
             variables: Vec::new(),
         }
+    }
+
+    /// The environment of a rule over tool calls: the types of `call.args`, `session.counters` and `session.budgets`.
+    #[must_use]
+    pub fn tool(arguments: Type, counters: Type, budgets: Type) -> Self {
+        let subject = Type::record(
+            "Subject",
+            [
+                ("agent", Type::String),
+                ("user", Type::String),
+                ("namespace", Type::String),
+                ("groups", Type::list(Type::String)),
+                ("labels", Type::map(Type::String, Type::String)),
+                ("chain", Type::list(Type::String)),
+            ],
+        );
+        let session = Type::record(
+            "Session",
+            [
+                ("id", Type::String),
+                ("age", Type::Duration),
+                ("calls", Type::Int),
+                ("counters", counters),
+                ("budgets", budgets),
+                ("labels", Type::list(Type::String)),
+            ],
+        );
+        let call = ToolCall {
+            call: Type::record("Call", [("tool", Type::String), ("args", arguments)]),
+            subject,
+            session,
+            facts: super::facts::facts(),
+        };
+        Self { subject: Subject::ToolCall(Arc::new(call)), ..Self::admission(Type::Dyn) }
     }
 
     /// The same for an expression that must have this type.

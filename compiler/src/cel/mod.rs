@@ -16,6 +16,7 @@ mod check;
 mod context;
 mod convert;
 mod error;
+mod facts;
 mod fold;
 mod guard;
 mod intern;
@@ -30,7 +31,7 @@ mod types;
 
 use bailiwick_policy::ir::Cel;
 
-pub use context::{Context, Dialect, Parameter, PodAccess};
+pub use context::{Context, Dialect, Parameter, PodAccess, Subject, ToolCall};
 pub use error::{CelError, CelErrorKind};
 pub use guard::{MAX_NESTING, MAX_SELECTORS, MAX_SOURCE_BYTES};
 pub use intern::Interner;

@@ -4,13 +4,16 @@ use bailiwick_policy::ir::{Const, Expr, PodContainers, Root};
 
 use super::ast::{Ast, Name, Node, Span};
 use super::check::{Checker, Typed};
-use super::context::{Dialect, PodAccess};
+use super::context::{Dialect, PodAccess, Subject};
 use super::error::{CelError, CelErrorKind, did_you_mean};
 use super::types::Type;
 
-/// The variables of every environment.
-const ROOTS: &[&str] =
+/// The variables of an admission rule.
+const ADMISSION_ROOTS: &[&str] =
     &["object", "oldObject", "request", "params", "namespaceObject", "variables", "pack", "pod"];
+
+/// The variables of a tool rule.
+const TOOL_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "params", "pack"];
 
 /// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
 const TYPE_NAMES: &[&str] = &[
@@ -51,7 +54,27 @@ impl Checker<'_> {
             return Typed::new(Expr::Slot(u16::try_from(slot).unwrap_or(u16::MAX)), local.of.clone());
         }
         let context = self.context;
+        if let Some(given) = given(absolute.unwrap_or(name), &context.subject) {
+            return given;
+        }
+        let admission = context.subject == Subject::Admission;
+        let roots = if admission { ADMISSION_ROOTS } else { TOOL_ROOTS };
         match absolute.unwrap_or(name) {
+            plain if TYPE_NAMES.contains(&plain) => {
+                Typed::new(Expr::Const(Const::Type(plain.to_owned())), Type::Type)
+            }
+            plain if !roots.contains(&plain) => {
+                let locals = self.locals.iter().map(|local| local.name.as_str());
+                let help = did_you_mean(plain, locals.chain(roots.iter().copied()));
+                let help = help.or_else(|| {
+                    let is_variable = context.variable(plain).is_some();
+                    let is_parameter = context.params.contains_key(plain);
+                    (is_variable || is_parameter).then(|| {
+                        format!("write `{}.{plain}`", if is_variable { "variables" } else { "params" })
+                    })
+                });
+                self.reference(span, format!("`{plain}` is not declared"), help)
+            }
             "object" => Typed::new(Expr::Root(Root::Object), context.object.clone()),
             "oldObject" => Typed::new(Expr::Root(Root::OldObject), context.old_object.clone()),
             "request" => Typed::new(Expr::Root(Root::Request), context.request.clone()),
@@ -75,7 +98,8 @@ impl Checker<'_> {
                     .map(|(key, value)| (Const::Str(key.to_owned()), Const::Str(value)));
                 Typed::new(Expr::Const(Const::Map(value.into())), Type::map(Type::String, Type::String))
             }
-            "variables" | "pod" => {
+            // What is left: `variables` and `pod`.
+            _ => {
                 let message = format!("`{name}` is no value by itself");
                 let help = if name == "pod" {
                     "write `pod.allContainers` or `pod.mainContainers`"
@@ -83,21 +107,6 @@ impl Checker<'_> {
                     "write `variables.NAME`"
                 };
                 self.reference(span, message, Some(help.to_owned()))
-            }
-            plain if TYPE_NAMES.contains(&plain) => {
-                Typed::new(Expr::Const(Const::Type(plain.to_owned())), Type::Type)
-            }
-            plain => {
-                let locals = self.locals.iter().map(|local| local.name.as_str());
-                let help = did_you_mean(plain, locals.chain(ROOTS.iter().copied()));
-                let help = help.or_else(|| {
-                    let is_variable = context.variable(plain).is_some();
-                    let is_parameter = context.params.contains_key(plain);
-                    (is_variable || is_parameter).then(|| {
-                        format!("write `{}.{plain}`", if is_variable { "variables" } else { "params" })
-                    })
-                });
-                self.reference(span, format!("`{plain}` is not declared"), help)
             }
         }
     }
@@ -126,6 +135,7 @@ impl Checker<'_> {
         if context.dialect == Dialect::ApiServer && root != "variables" {
             return None;
         }
+        let admission = context.subject == Subject::Admission;
         match root.trim_start_matches('.') {
             "params" => Some(match context.params.get(&name.text) {
                 Some(parameter) => Typed::new(Expr::Const(parameter.value.clone()), parameter.of.clone()),
@@ -134,7 +144,7 @@ impl Checker<'_> {
                     self.reference(name.span, format!("no parameter `{}`", name.text), help)
                 }
             }),
-            "variables" => Some(match context.variable(&name.text) {
+            "variables" if admission => Some(match context.variable(&name.text) {
                 Some((of, index)) => Typed::new(Expr::Shared(index), of.clone()),
                 None => {
                     let help = did_you_mean(&name.text, context.variable_names());
@@ -152,7 +162,7 @@ impl Checker<'_> {
                     Some("it has `name` and `version`".to_owned()),
                 ),
             }),
-            "pod" => Some(self.containers(name)),
+            "pod" if admission => Some(self.containers(name)),
             _ => None,
         }
     }
@@ -250,4 +260,18 @@ impl Checker<'_> {
             (operand, index) => self.type_error(span, format!("{operand} cannot be indexed with {index}")).of,
         }
     }
+}
+
+/// A variable of a tool rule.
+fn given(name: &str, subject: &Subject) -> Option<Typed> {
+    let Subject::ToolCall(types) = subject else { return None };
+    let (root, of) = match name {
+        "call" => (Root::Call, &types.call),
+        "subject" => (Root::Subject, &types.subject),
+        "session" => (Root::Session, &types.session),
+        "facts" => (Root::Facts, &types.facts),
+        "now" => (Root::Now, &Type::Timestamp),
+        _ => return None,
+    };
+    Some(Typed::new(Expr::Root(root), of.clone()))
 }

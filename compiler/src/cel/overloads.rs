@@ -185,7 +185,7 @@ const TABLE: &[(Func, &str)] = &[
     (Base64Encode, "(bytes):string"),
     (Base64Decode, "(string):bytes"),
     (IsOpaque, "(A):bool"),
-    (OnlyRuns, "dyn.([string]):bool"),
+    (OnlyRuns, "shell.([string]):bool"),
 ];
 
 static ALL: LazyLock<Vec<Overloads>> = LazyLock::new(|| {
@@ -360,6 +360,7 @@ impl Text<'_> {
             ("double", Type::Double),
             ("string", Type::String),
             ("bytes", Type::Bytes),
+            ("shell", super::facts::shell()),
             ("duration", Type::Duration),
             ("timestamp", Type::Timestamp),
             ("quantity", Type::Quantity),

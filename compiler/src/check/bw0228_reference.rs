@@ -1,4 +1,5 @@
-//! A rule, question or throttle names something that no pack here defines: a group of approvers, a counter, a tool.
+//! A rule or question names a group of approvers, or a throttle a counter, that the pack does not define. Packs are decided separately:
+//! each asks its own approvers and counts for itself, also when it extends another one.
 //!
 //! ```yaml fails
 //! pools:
@@ -19,7 +20,7 @@
 //! ```
 //!
 //! ```text
-//! error[BW0228] at spec.tools.definitions[0].otherwise.ask.approvers: group of approvers `oncall` is not defined
+//! error[BW0228] at spec.tools.definitions[0].otherwise.ask.approvers: group of approvers `oncall` is not defined in this pack
 //! ```
 //!
 //! ```yaml passes
@@ -50,10 +51,12 @@ pub const CODE: Code = Code::new("BW0228", "undefined name", Severity::Error, in
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     let Some(tools) = &view.spec.tools else { return };
     let at = FieldPath::spec().member("tools");
-    let groups = view.names(|spec| spec.tools.iter().flat_map(|tools| &tools.approvers).map(|group| group.name.as_str()));
+    let groups: Vec<&str> = tools.approvers.iter().map(|group| group.name.as_str()).collect();
+    let counters = tools.state.iter().flat_map(|state| &state.counters).map(|counter| counter.name.as_str());
+    let counters: Vec<&str> = counters.collect();
     let mut unknown = |what: &str, name: &str, known: &[&str], at: FieldPath| {
         if !known.contains(&name) {
-            let diagnostic = Diagnostic::new(CODE, at, format!("{what} `{name}` is not defined"));
+            let diagnostic = Diagnostic::new(CODE, at, format!("{what} `{name}` is not defined in this pack"));
             out.push(super::suggest(diagnostic, name, known));
         }
     };
@@ -63,11 +66,6 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
             unknown("group of approvers", &ask.approvers, &groups, at);
         }
     }
-    let counters = view.names(|spec| {
-        let state = spec.tools.iter().filter_map(|tools| tools.state.as_ref());
-        state.flat_map(|state| &state.counters).map(|counter| counter.name.as_str())
-    });
-    let defined = view.names(|spec| spec.tools.iter().flat_map(|tools| &tools.definitions).map(|tool| tool.name.as_str()));
     for (index, rule) in tools.rules.iter().enumerate() {
         let at = at.member("rules").index(index);
         for (member, ask) in [("ask", &rule.ask), ("confirm", &rule.confirm)] {
@@ -77,13 +75,6 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
         }
         if let Some(throttle) = &rule.throttle {
             unknown("counter", &throttle.counter, &counters, at.member("throttle").member("counter"));
-        }
-        for (position, pattern) in rule.tools.iter().enumerate() {
-            let prefix = pattern.strip_suffix(".*").or_else(|| (pattern == "*").then_some(""));
-            let hit = prefix.is_some_and(|prefix| defined.iter().any(|name| name.starts_with(prefix)));
-            if !hit && !pattern.starts_with("workspace.") {
-                unknown("tool", pattern, &defined, at.member("tools").index(position));
-            }
         }
     }
 }

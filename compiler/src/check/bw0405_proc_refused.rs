@@ -44,7 +44,7 @@ pub const CODE: Code = Code::new("BW0405", "own /proc where Pod Security or the 
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
-        let Some((_, pool)) = view.pool(&sandbox.pool) else { continue };
+        let Some((_, pool)) = view.pool_of(sandbox) else { continue };
         let weaker = sandbox.at_least.as_ref().is_some_and(|least| least.proc.is_some());
         if sandbox.filesystem.proc != Proc::Own || pool.backend != Backend::Native || weaker {
             continue;

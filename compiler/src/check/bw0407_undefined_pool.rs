@@ -35,9 +35,8 @@ pub const CODE: Code = Code::new("BW0407", "sandbox in an undefined pool", Sever
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     let known = view.names(|spec| spec.pools.iter().flatten().map(|pool| pool.name.as_str()));
     for (at, sandbox) in view.sandboxes() {
-        if !known.contains(&sandbox.pool.as_str()) {
-            let message = format!("pool `{}` is not defined", sandbox.pool);
-            out.push(super::suggest(Diagnostic::new(CODE, at.member("pool"), message), &sandbox.pool, &known));
-        }
+        let Some(pool) = sandbox.pool.as_deref().filter(|pool| !known.contains(pool)) else { continue };
+        let diagnostic = Diagnostic::new(CODE, at.member("pool"), format!("pool `{pool}` is not defined"));
+        out.push(super::suggest(diagnostic, pool, &known));
     }
 }

@@ -30,6 +30,7 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
 
+use bailiwick_crds::scalar::Quantity;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;
 use super::View;
@@ -39,10 +40,11 @@ pub const CODE: Code = Code::new("BW0410", "limits above the pool", Severity::Er
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
-        let Some((_, pool)) = view.pool(&sandbox.pool) else { continue };
+        let Some((_, pool)) = view.pool_of(sandbox) else { continue };
+        let one = Quantity("1".to_owned());
         let pairs = [
             ("memory", Some(&sandbox.limits.memory), &pool.resources.memory),
-            ("cpus", sandbox.limits.cpus.as_ref(), &pool.resources.cpus),
+            ("cpus", Some(sandbox.limits.cpus.as_ref().unwrap_or(&one)), &pool.resources.cpus),
         ];
         for (name, limit, most) in pairs {
             if let Some(limit) = limit.filter(|limit| super::exceeds(limit, most)) {

@@ -41,7 +41,9 @@ pub const CODE: Code = Code::new("BW0411", "CPU time that cannot be used", Sever
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
         let limits = &sandbox.limits;
-        let (Some(cpu_time), Some(cpus)) = (&limits.cpu_time, &limits.cpus) else { continue };
+        let Some(cpu_time) = &limits.cpu_time else { continue };
+        let one = Quantity("1".to_owned());
+        let cpus = limits.cpus.as_ref().unwrap_or(&one);
         let (Some(wall), Some(cpu)) = (super::nanos(&limits.wall_clock), super::nanos(cpu_time)) else { continue };
         // Compared as quantities, because `cpus` may be a fraction: cpuTime / wallClock > cpus, in thousandths.
         let used = cpu.saturating_mul(1_000).checked_div(wall).map(|milli| Quantity(format!("{milli}m")));

@@ -14,6 +14,8 @@
 //! ```
 //!
 //! ```text
+//! error[BW0413] at spec.sandboxes[0].limits.cpus: pool `warm` has no cgroup that could hold `cpus` of sandbox `shell`
+//!   help: set `cgroup: Writable` on the pool, or `atLeast.cpus` on the sandbox
 //! error[BW0413] at spec.sandboxes[0].limits.memory: pool `warm` has no cgroup that could hold `memory` of sandbox `shell`
 //!   help: set `cgroup: Writable` on the pool, or `atLeast.memory` on the sandbox
 //! error[BW0413] at spec.sandboxes[0].limits.processes: pool `warm` has no cgroup that could hold `processes` of sandbox `shell`
@@ -30,7 +32,7 @@
 //!   filesystem: {readOnly: [/usr, /bin], proc: Own}
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
-//!   atLeast: {memory: Rlimit, processes: Rlimit}
+//!   atLeast: {memory: Rlimit, processes: Rlimit, cpus: BestEffort, cpuTime: Rlimit}
 //! ```
 
 use bailiwick_crds::sandbox::{Backend, Cgroup};
@@ -43,7 +45,7 @@ pub const CODE: Code = Code::new("BW0413", "limits that the pool cannot hold exa
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
-        let Some((_, pool)) = view.pool(&sandbox.pool) else { continue };
+        let Some((_, pool)) = view.pool_of(sandbox) else { continue };
         if pool.backend != Backend::Native || pool.cgroup == Cgroup::Writable {
             continue;
         }
@@ -51,7 +53,8 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
         let limits = [
             ("memory", least.memory.is_some()),
             ("processes", least.processes.is_some()),
-            ("cpus", least.cpus.is_some() || sandbox.limits.cpus.is_none()),
+            ("cpus", least.cpus.is_some()),
+            ("cpuTime", least.cpu_time.is_some()),
         ];
         for (name, settled) in limits {
             if !settled {

@@ -1,4 +1,4 @@
-//! The pack has sandboxes, but none of them names this egress rule. The way out stands open to the pods all the same.
+//! Sandboxes of the pack connect to something, but none of them names this egress rule. The way out stands open to the pods all the same.
 //!
 //! ```yaml fails
 //! network:
@@ -46,12 +46,10 @@ use super::View;
 pub const CODE: Code = Code::new("BW0415", "egress that nothing uses", Severity::Warning, include_str!("bw0415_unused_egress.rs"));
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
-    if view.spec.sandboxes.as_ref().is_none_or(Vec::is_empty) {
-        return;
-    }
     let used: Vec<&String> =
         view.sandboxes().filter_map(|(_, sandbox)| sandbox.network.as_ref()).flat_map(|network| &network.egress).collect();
-    for (at, rule) in view.egress() {
+    // Where no sandbox connects to anything, the rules are for the pods themselves.
+    for (at, rule) in view.egress().filter(|_| !used.is_empty()) {
         if !used.contains(&&rule.name) {
             let message = format!("no sandbox uses egress rule `{}`", rule.name);
             out.push(Diagnostic::new(CODE, at.member("name"), message).with_help("remove the rule, or name it in a sandbox"));

@@ -45,7 +45,7 @@ pub const CODE: Code = Code::new("BW0418", "system call profile without effect",
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, sandbox) in view.sandboxes() {
-        let Some((_, pool)) = view.pool(&sandbox.pool) else { continue };
+        let Some((_, pool)) = view.pool_of(sandbox) else { continue };
         let kind = view.runtime_kind(&pool.runtime_class);
         if pool.backend == Backend::Pod && kind.is_some_and(|kind| kind != RuntimeKind::Runc) {
             let message = format!("RuntimeClass `{}` does not apply the profile of sandbox `{}`", pool.runtime_class, sandbox.name);

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! warning[BW0607] at spec: this pack constrains nothing
-//!   help: add a section: isolation, network, images or admission
+//!   help: add a section: isolation, network, images, admission, sandboxes or tools
 //! ```
 //!
 //! ```yaml passes
@@ -25,9 +25,9 @@ pub const CODE: Code = Code::new("BW0607", "rule without effect", Severity::Warn
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     let spec = view.spec;
     let sections = spec.isolation.is_some() || spec.network.is_some() || spec.images.is_some() || spec.admission.is_some();
-    let later = spec.pools.is_some() || spec.sandboxes.is_some() || spec.tools.is_some() || spec.audit.is_some();
-    if !sections && !later && spec.extends.is_empty() {
+    let calls = spec.pools.is_some() || spec.sandboxes.is_some() || spec.tools.is_some() || spec.audit.is_some();
+    if !sections && !calls && spec.extends.is_empty() {
         let diagnostic = Diagnostic::new(CODE, FieldPath::spec(), "this pack constrains nothing");
-        out.push(diagnostic.with_help("add a section: isolation, network, images or admission"));
+        out.push(diagnostic.with_help("add a section: isolation, network, images, admission, sandboxes or tools"));
     }
 }

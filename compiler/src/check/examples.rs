@@ -109,9 +109,9 @@ fn examples_fail_and_pass_as_documented() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Codes tested elsewhere: the failing pack of BW0519 is too large for a page and its test stands beside the check; BW0608 is found
+/// Codes tested elsewhere: the failing packs of BW0519 and BW0523 are too large for a page and their tests stand below; BW0608 is found
 /// while parameters are put in, before the sections, and `tests/pack_diagnostics.rs` has it.
-const ELSEWHERE: &[&str] = &["BW0519", "BW0608"];
+const ELSEWHERE: &[&str] = &["BW0519", "BW0523", "BW0608"];
 
 #[test]
 fn every_check_has_an_example() {
@@ -155,4 +155,27 @@ fn a_runtime_class_without_user_namespaces_gives_no_proc() {
     );
     assert!(said("Kata", "Own").contains("of kind Kata"));
     assert_eq!((said("Runc", "Own"), said("GVisor", "None")), (String::new(), String::new()));
+}
+
+#[test]
+fn a_bundle_that_no_config_map_holds_is_refused() {
+    // Numbers that do not repeat, since the bundle is measured as it travels.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    };
+    let mut rules = |count: usize| {
+        let rule = |index: usize, text: String| {
+            format!("  - {{name: r{index}, match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}},\n     validations: [{{expression: \"object.metadata.name != '{text}'\"}}]}}\n")
+        };
+        let rules: String = (0..count).map(|index| rule(index, (0..64).map(|_| random()).collect())).collect();
+        format!("admission:\n  rules:\n{rules}")
+    };
+    let code = super::bw0523_bundle_size::CODE;
+    let found = rendered(&compiled(&rules(2_000), &BTreeMap::new()), code);
+    assert!(found.contains("under gzip, more than 921600"), "{found}");
+    assert_eq!(rendered(&compiled(&rules(200), &BTreeMap::new()), code), "");
 }

@@ -12,8 +12,8 @@ mod view;
 
 use crate::diagnostic::Code;
 pub(crate) use lints::run;
-pub(crate) use view::View;
-use view::{below, exceeds, expressions, nanos, suggest};
+pub(crate) use view::{View, below};
+use view::{exceeds, expressions, nanos, suggest};
 
 /// Declares the modules of a hundred and lists their codes.
 macro_rules! codes {
@@ -68,6 +68,11 @@ codes! { COMPOSITION:
     bw0228_reference,
     bw0229_packs_conflict,
     bw0230_nothing_in_common,
+    bw0231_syscall,
+    bw0232_tool_name,
+    bw0233_tool_input,
+    bw0234_approver_key,
+    bw0235_base_value,
 }
 
 // CEL and Rego.
@@ -77,6 +82,7 @@ codes! { EXPRESSIONS:
     bw0303_cel_reference,
     bw0304_cel_type,
     bw0305_cel_regex,
+    bw0306_underived_fact,
 }
 
 // A layer contradicts another.
@@ -108,14 +114,15 @@ codes! { LAYERS:
     bw0425_two_writers,
     bw0426_call_timeout,
     bw0427_pool_namespaces,
+    bw0428_clashing_workspaces,
+    bw0429_writable_path,
+    bw0430_unplaced_sandbox,
+    bw0431_quorum,
+    bw0432_shared_key,
 }
 
 // A target cannot express it, or it is not built yet.
 codes! { TARGETS:
-    bw0501_pools,
-    bw0502_sandboxes,
-    bw0503_tools,
-    bw0504_audit,
     bw0505_egress_by_host,
     bw0506_proxy,
     bw0507_image_evidence,
@@ -132,6 +139,11 @@ codes! { TARGETS:
     bw0518_exceptions,
     bw0519_too_many_network_rules,
     bw0520_narrower_than_meant,
+    bw0521_sandbox_egress,
+    bw0522_workspace,
+    bw0523_bundle_size,
+    bw0524_recorded_admission,
+    bw0525_pod_backend,
 }
 
 // No effect.
@@ -144,6 +156,9 @@ codes! { EFFECT:
     bw0606_pod_templates,
     bw0607_no_effect,
     bw0608_unused_parameter,
+    bw0609_unmatched_tools,
+    bw0610_never_grants,
+    bw0611_ungranted_tool,
 }
 
 // Risky.

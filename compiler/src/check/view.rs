@@ -59,6 +59,11 @@ impl<'a> View<'a> {
         classes.flat_map(|rules| &rules.classes).find(|class| class.name == name).map(|class| class.kind)
     }
 
+    /// The pool that a sandbox of the family runs in; `None` also for a ceiling, which runs nowhere.
+    pub(crate) fn pool_of(&self, sandbox: &Sandbox) -> Option<(FieldPath, &'a Pool)> {
+        self.pool(sandbox.pool.as_deref()?)
+    }
+
     /// This pack's egress rules and where they stand.
     pub(crate) fn egress(&self) -> impl Iterator<Item = (FieldPath, &'a EgressRule)> {
         let rules = self.spec.network.as_ref().map_or(&[][..], |network| &network.egress);
@@ -128,7 +133,7 @@ pub(super) fn suggest(diagnostic: Diagnostic, wanted: &str, known: &[&str]) -> D
 }
 
 /// Whether a path is this folder or lies below it. `..` never does.
-pub(super) fn below(path: &str, folder: &str) -> bool {
+pub(crate) fn below(path: &str, folder: &str) -> bool {
     let rest = path.strip_prefix(folder.trim_end_matches('/'));
     path.starts_with('/')
         && !path.split('/').any(|part| part == "..")

@@ -1,6 +1,5 @@
 //! Admission rules: types for the objects that a rule matches, CEL through [`crate::cel`], mutations.
 
-mod expressions;
 mod kinds;
 mod mutations;
 
@@ -14,7 +13,7 @@ use super::{Findings, Pack, origin, selector};
 use crate::cel::{Context, Interner, Type};
 use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
 use crate::diagnostic::{Diagnostic, FieldPath};
-use expressions::Expressions;
+use super::expressions::Expressions;
 pub(crate) use mutations::field_path;
 
 pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {

@@ -37,7 +37,11 @@ fn stated<T>(value: T, at: &FieldPath) -> Stated<T> {
 }
 
 /// Reads level and version; reports a version that this compiler does not know.
-fn pod_security(wire: &WirePodSecurity, at: &FieldPath, out: &mut Findings<'_>) -> Option<PodSecurity> {
+pub(super) fn pod_security(
+    wire: &WirePodSecurity,
+    at: &FieldPath,
+    out: &mut Findings<'_>,
+) -> Option<PodSecurity> {
     let minor = minor(&wire.version);
     if minor.is_none() {
         let newest = PodSecurity::NEWEST_MINOR;

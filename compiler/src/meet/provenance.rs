@@ -40,9 +40,9 @@ pub(super) fn unite(mut policies: Vec<Policy>) -> Result<(Vec<PackSource>, Vec<P
     let numbers: BTreeMap<&PackKey, u16> = packs.keys().zip(0_u16..).collect();
     for policy in &mut policies {
         let new: Vec<u16> = policy.packs.iter().filter_map(|pack| numbers.get(&key(pack)).copied()).collect();
-        each_origin(policy, &mut |origin| {
-            origin.pack = new.get(usize::from(origin.pack)).copied().unwrap_or(u16::MAX);
-        });
+        let number = |pack: u16| new.get(usize::from(pack)).copied().unwrap_or(u16::MAX);
+        each_origin(policy, &mut |origin| origin.pack = number(origin.pack));
+        policy.tools.iter_mut().for_each(|layer| layer.pack = number(layer.pack));
     }
     Ok((packs.into_values().collect(), policies))
 }
@@ -67,6 +67,9 @@ fn each_origin(policy: &mut Policy, visit: &mut impl FnMut(&mut Origin)) {
     }
     policy.images.iter_mut().for_each(|layer| visit(&mut layer.from));
     policy.admission.rules.iter_mut().for_each(|rule| visit(&mut rule.origin));
+    policy.pools.iter_mut().flat_map(|pool| &mut pool.from).for_each(&mut *visit);
+    policy.sandboxes.iter_mut().flat_map(|sandbox| &mut sandbox.from).for_each(&mut *visit);
+    policy.audit.iter_mut().flat_map(|stated| &mut stated.from).for_each(visit);
 }
 
 /// Orders policies by what they are made of, so that a fold over them does not depend on the order they came in.

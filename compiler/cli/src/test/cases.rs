@@ -1,5 +1,5 @@
-//! Cases carried out: an admission request, a connection, an image. System calls and tool calls come with the executor; the compiler refuses
-//! such cases with a BW05xx diagnostic before they get here.
+//! Cases carried out: an admission request, a connection, an image, a call of a tool, a system call, access to a file. Each is judged by the
+//! code that judges the real thing, or from the policy's own statement of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,8 +11,8 @@ use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
 use serde_json::{Value, json};
 
-use super::connection;
 use super::outcome::Happened;
+use super::{connection, sandbox, tool_call};
 use crate::{load, manifests};
 
 /// Name of the namespace of objects that name none.
@@ -38,11 +38,21 @@ impl Bench {
 
     /// Carries out one case; `folder` is where its files lie. `Err`: why it cannot be.
     pub(super) fn carry_out(&self, case: &TestCase, folder: &Path) -> Result<Happened, String> {
-        match (&case.admission, &case.connection, &case.image) {
-            (Some(case), None, None) => self.admit(case, folder),
-            (None, Some(case), None) => connection::judge(&self.policy, case),
-            (None, None, Some(case)) => self.run_image(case),
-            _ => Err("a case of this kind cannot be carried out yet".to_owned()),
+        if let Some(case) = &case.admission {
+            self.admit(case, folder)
+        } else if let Some(case) = &case.connection {
+            connection::judge(&self.policy, case)
+        } else if let Some(case) = &case.image {
+            self.run_image(case)
+        } else if let Some(case) = &case.tool_call {
+            tool_call::judge(&self.policy, case)
+        } else if let Some(case) = &case.syscall {
+            sandbox::system_call(&self.policy, case)
+        } else if let Some(case) = &case.filesystem {
+            sandbox::file(&self.policy, case)
+        } else {
+            // The schema asks for one of them.
+            Err("the case says nothing that happens".to_owned())
         }
     }
 
@@ -146,12 +156,12 @@ fn manifest(object: &Value, folder: &Path) -> Result<Value, String> {
 fn happened(decision: &Decision, object: Option<Value>) -> Happened {
     let with = |effect| decision.findings.iter().filter(move |finding| finding.effect == effect);
     Happened {
-        allowed: decision.allowed,
         rules: with(Effect::Deny).map(|finding| format!("{}/{}", finding.pack, finding.rule)).collect(),
         messages: with(Effect::Deny)
             .map(|finding| format!("{} {}", finding.field, finding.message))
             .collect(),
         warnings: with(Effect::Warn).map(|finding| finding.message.clone()).collect(),
         object,
+        ..Happened::new(decision.allowed)
     }
 }

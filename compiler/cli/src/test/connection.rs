@@ -24,6 +24,14 @@ struct End<'a> {
 
 /// Judges a connection case. `Err`: why the case itself cannot be judged.
 pub(super) fn judge(policy: &Policy, case: &ConnectionCase) -> Result<Happened, String> {
+    if let Some(name) = &case.sandbox {
+        let sandbox = super::sandbox::find(policy, name)?;
+        // The policy of a sandbox with egress does not compile yet.
+        if sandbox.egress.is_empty() {
+            return Ok(happened(None));
+        }
+        return Err(format!("sandbox `{name}` has egress, which cannot be judged yet"));
+    }
     let Some(network) = &policy.network else {
         return Ok(happened(Some("no pack has a network section")));
     };
@@ -33,13 +41,7 @@ pub(super) fn judge(policy: &Policy, case: &ConnectionCase) -> Result<Happened, 
 }
 
 fn happened(rule: Option<&str>) -> Happened {
-    Happened {
-        allowed: rule.is_some(),
-        rules: rule.map(str::to_owned).into_iter().collect(),
-        messages: Vec::new(),
-        warnings: Vec::new(),
-        object: None,
-    }
+    Happened { rules: rule.map(str::to_owned).into_iter().collect(), ..Happened::new(rule.is_some()) }
 }
 
 fn end_of<'a>(

@@ -3,6 +3,8 @@
 mod cases;
 mod connection;
 mod outcome;
+mod sandbox;
+mod tool_call;
 mod vacuity;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! What a case came to, and whether that is what was expected.
 
-use bailiwick_compiler::policy_test::Expectation;
+use bailiwick_compiler::policy_test::{Effect, Expectation, SyscallAction};
 use regex::Regex;
 use serde_json::Value;
 
@@ -17,6 +17,25 @@ pub(super) struct Happened {
     pub(super) warnings: Vec<String>,
     /// The object after mutation.
     pub(super) object: Option<Value>,
+    /// Of a tool call: the effect.
+    pub(super) effect: Option<Effect>,
+    /// Of a system call: what the kernel does.
+    pub(super) action: Option<SyscallAction>,
+}
+
+impl Happened {
+    /// Allowed or not, and nothing more to say.
+    pub(super) const fn new(allowed: bool) -> Self {
+        Self {
+            allowed,
+            rules: Vec::new(),
+            messages: Vec::new(),
+            warnings: Vec::new(),
+            object: None,
+            effect: None,
+            action: None,
+        }
+    }
 }
 
 /// What of an expectation did not come true, each in a sentence; empty: the case passed.
@@ -35,6 +54,8 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
             false => "expected to be denied, was allowed".to_owned(),
         });
     }
+    found.extend(other_than(expected.effect, happened.effect, Effect::as_str, "the effect", &happened.messages));
+    found.extend(other_than(expected.action, happened.action, SyscallAction::as_str, "the action", &[]));
     if let Some(rule) = &expected.rule
         && !happened.rules.iter().any(|one| one == rule || one.rsplit('/').next() == Some(rule))
     {
@@ -69,6 +90,22 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     found
 }
 
+/// What is wrong when something else came about than was expected, or nothing of the kind.
+fn other_than<T: Copy + PartialEq>(
+    expected: Option<T>,
+    happened: Option<T>,
+    word: fn(T) -> &'static str,
+    what: &str,
+    said: &[String],
+) -> Option<String> {
+    let wanted = expected.filter(|_| expected != happened)?;
+    let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
+    Some(match happened {
+        Some(other) => format!("expected {what} {}, was {}{said}", word(wanted), word(other)),
+        None => format!("expected {what} {}, which a case of this kind does not have", word(wanted)),
+    })
+}
+
 /// The value at a field path such as `spec.containers[0].image`.
 fn pick<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     use bailiwick_compiler::diagnostic::{FieldPath, Segment};
@@ -89,6 +126,8 @@ mod tests {
             rules: vec!["base@1.0.0/limits".to_owned()],
             messages: vec!["no memory limit: main".to_owned()],
             warnings: Vec::new(),
+            effect: None,
+            action: None,
             object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
         }
     }

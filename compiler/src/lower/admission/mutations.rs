@@ -3,7 +3,7 @@
 use bailiwick_crds::admission::Mutation as Wire;
 use bailiwick_policy::policy::{MutateWhen, Mutation};
 
-use super::expressions::Expressions;
+use super::super::expressions::Expressions;
 use crate::cel::Type;
 use crate::check::bw0225_mutation_field;
 use crate::diagnostic::{Diagnostic, FieldPath};

@@ -178,6 +178,17 @@ impl Quantity {
         i64::try_from(value).ok()
     }
 
+    /// The value in thousandths; `None` if it is no whole number of them, or does not fit.
+    #[must_use]
+    pub fn thousandths(&self) -> Option<i128> {
+        let scale = self.scale.checked_add(3)?;
+        let power = 10_i128.checked_pow(scale.unsigned_abs())?;
+        if scale >= 0 {
+            return self.value.checked_mul(power);
+        }
+        (self.value % power == 0).then(|| self.value / power)
+    }
+
     fn approximate(&self) -> f64 {
         if self.scale == 0 { self.value as f64 } else { self.value as f64 * 10_f64.powi(self.scale) }
     }

@@ -1,8 +1,8 @@
-//! CEL of one rule: compiled with the rule's context, errors turned into diagnostics.
+//! CEL of one rule, of admission or of tools: compiled with the rule's context, errors turned into diagnostics.
 
 use bailiwick_policy::ir::Cel;
 
-use super::super::Findings;
+use super::Findings;
 use crate::cel::{self, CelError, CelErrorKind, Context, Interner, Type};
 use crate::check::{
     bw0301_cel_syntax, bw0302_cel_limit, bw0303_cel_reference, bw0304_cel_type, bw0305_cel_regex,

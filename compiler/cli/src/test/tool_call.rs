@@ -1,0 +1,215 @@
+//! Calls of tools, decided by the code that decides them in the executor, after a session that the case describes.
+
+use bailiwick_compiler::policy_test::{CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase};
+use bailiwick_policy::bundle;
+use bailiwick_policy::cel::parse_duration;
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::Policy;
+use bailiwick_policy::policy::tools::Scope;
+use bailiwick_policy::tool::{
+    Change, Effect, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta, Subject, TallyKey,
+    ToolCall, ToolDecision, Usage, decide_tool_call,
+};
+use serde_json::Value;
+
+use super::outcome::Happened;
+
+/// The session of every case.
+const SESSION: &str = "case";
+/// Most calls that a case may make before its own, with all their repetitions.
+const MAX_BEFORE: usize = 1_000;
+/// When a case happens that does not say: 2026-01-01T00:00:00Z.
+const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
+
+/// Decides the call of a case. `Err`: why the case itself cannot be judged.
+pub(super) fn judge(policy: &Policy, case: &ToolCallCase) -> Result<Happened, String> {
+    let digest = bundle::digest(&bundle::write(policy).map_err(|error| error.to_string())?);
+    let policy = LoadedPolicy::new(policy.clone(), digest).map_err(|error| error.to_string())?;
+    let now_ms = match &case.now {
+        None => DEFAULT_NOW_MS,
+        Some(text) => {
+            let at: jiff::Timestamp = text.parse().map_err(|_| format!("`{text}` is no time as RFC 3339 has it"))?;
+            u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` lies before 1970"))?
+        }
+    };
+    let subject = case.subject.as_ref().map(subject).unwrap_or_default();
+    let session = case.session.clone().unwrap_or_default();
+    let mut stage = Stage { policy, subject, state: State::default(), now_ms };
+    stage.begin(&session)?;
+    let repeated = session.before.iter().flat_map(|call| {
+        let times = usize::try_from(call.times.unwrap_or(1)).unwrap_or_default();
+        std::iter::repeat_n(call, times.min(MAX_BEFORE + 1))
+    });
+    for (index, call) in repeated.enumerate() {
+        if index >= MAX_BEFORE {
+            return Err(format!("a case may make at most {MAX_BEFORE} calls before its own"));
+        }
+        stage.make(call, index)?;
+    }
+    let decision = stage.decide("call", &case.tool, case.args.as_ref())?;
+    Ok(happened(&decision))
+}
+
+fn subject(case: &CaseSubject) -> Subject {
+    Subject {
+        agent: case.agent.clone().unwrap_or_default(),
+        user: case.user.clone().unwrap_or_default(),
+        namespace: case.namespace.clone().unwrap_or_default(),
+        groups: case.groups.clone(),
+        labels: case.labels.clone(),
+        chain: case.chain.clone(),
+    }
+}
+
+/// What calls of a case are decided with.
+struct Stage {
+    policy: LoadedPolicy,
+    subject: Subject,
+    state: State,
+    now_ms: u64,
+}
+
+impl Stage {
+    fn apply(&mut self, delta: &StateDelta) -> Result<(), String> {
+        self.state.apply(delta).map_err(|error| error.to_string())
+    }
+
+    fn decide(&self, id: &str, tool: &str, args: Option<&Value>) -> Result<ToolDecision, String> {
+        let args = args.map_or_else(|| Json::Map(Default::default()), |args| Json::from(args).into_owned());
+        let call = ToolCall::new(id, SESSION, self.subject.clone(), tool, args).map_err(|error| error.to_string())?;
+        Ok(decide_tool_call(&self.policy, &call, &self.state, self.now_ms, None))
+    }
+
+    /// A call that was made before. It counts if it is admitted, and uses nothing but itself of a budget.
+    fn make(&mut self, call: &PriorCall, index: usize) -> Result<(), String> {
+        let id = format!("before-{index}");
+        let decision = self.decide(&id, &call.tool, call.args.as_ref())?;
+        self.apply(&decision.delta)?;
+        match decision.effect {
+            Effect::Allow(_) => {
+                let settled = State::settle(SESSION, &id, Some(Usage::default()), self.now_ms);
+                self.apply(&settled)
+            }
+            Effect::Deny(_) => Ok(()),
+            Effect::Ask(_) => {
+                let withdrawn = State::withdraw(SESSION, &id, self.now_ms);
+                self.apply(&withdrawn)
+            }
+        }
+    }
+
+    /// A session with the age, calls, counters and budgets that the case gives it.
+    fn begin(&mut self, session: &CaseSession) -> Result<(), String> {
+        if !session.labels.is_empty() {
+            return Err("labels of sessions are not built yet".to_owned());
+        }
+        let age = session.age.as_ref().map_or(Ok(0), |age| parse_duration(age.as_str()));
+        let age_ms = age.map_err(|error| error.to_string())? / 1_000_000;
+        let opened_ms = self.now_ms.saturating_sub(u64::try_from(age_ms).unwrap_or_default());
+        let opened = State::open(SESSION, &self.subject, opened_ms);
+        self.apply(&opened)?;
+        let mut changes = Vec::new();
+        for (name, count) in &session.counters {
+            changes.extend(self.counted(name, *count)?);
+        }
+        let mut reserved = Vec::new();
+        for (name, used) in &session.budgets {
+            reserved.extend(self.used(name, *used)?);
+        }
+        let calls = session.calls.map_or(Ok(0), |calls| small(calls, "calls"))?;
+        let needed = if reserved.is_empty() { calls } else { calls.max(1) };
+        for index in 0..needed {
+            let call = format!("earlier-{index}");
+            // The first one has used everything.
+            let reserved = std::mem::take(&mut reserved);
+            changes.push(Change::Admitted { session: SESSION.to_owned(), call: call.clone(), reserved });
+            changes.push(Change::Settled { session: SESSION.to_owned(), call, used: None });
+        }
+        let delta = StateDelta { at_ms: self.now_ms, changes };
+        self.apply(&delta)
+    }
+
+    fn owner(&self, scope: Scope) -> Owner {
+        match scope {
+            Scope::Subject => Owner::Subject(self.subject.key()),
+            Scope::Session => Owner::Session(SESSION.to_owned()),
+        }
+    }
+
+    /// Each layer's counter of this name, advanced.
+    fn counted(&self, name: &str, count: i64) -> Result<Vec<Change>, String> {
+        let count = small(count, name)?;
+        let policy = self.policy.policy();
+        let mut changes = Vec::new();
+        for layer in &policy.tools {
+            let pack = policy.packs.get(usize::from(layer.pack)).map_or("", |pack| pack.name.as_str());
+            for counter in layer.counters.iter().filter(|counter| counter.name == name) {
+                let tally = TallyKey { owner: self.owner(counter.scope), name: format!("counter/{pack}/{name}") };
+                let change = Change::Counted { tally, window_ms: counter.window_ms };
+                changes.extend(std::iter::repeat_n(change, count));
+            }
+        }
+        if changes.is_empty() && count > 0 {
+            return Err(format!("no pack has a counter `{name}`"));
+        }
+        Ok(changes)
+    }
+
+    /// Each layer's budget of this name, used.
+    fn used(&self, name: &str, used: i64) -> Result<Vec<Reservation>, String> {
+        let amount_milli = u64::try_from(used).ok().and_then(|used| used.checked_mul(1_000));
+        let amount_milli = amount_milli.ok_or_else(|| format!("{used} of budget `{name}` cannot have been used"))?;
+        let policy = self.policy.policy();
+        let mut reserved = Vec::new();
+        for layer in &policy.tools {
+            let pack = policy.packs.get(usize::from(layer.pack)).map_or("", |pack| pack.name.as_str());
+            for budget in layer.budgets.iter().filter(|budget| budget.name == name) {
+                reserved.push(Reservation {
+                    tally: TallyKey { owner: self.owner(budget.scope), name: format!("budget/{pack}/{name}") },
+                    resource: budget.resource,
+                    amount_milli,
+                    window_ms: budget.window_ms,
+                    at_ms: self.now_ms,
+                });
+            }
+        }
+        if reserved.is_empty() { Err(format!("no pack has a budget `{name}`")) } else { Ok(reserved) }
+    }
+}
+
+/// A number of calls that a case may assume.
+fn small(count: i64, name: &str) -> Result<usize, String> {
+    let count = usize::try_from(count).ok().filter(|count| *count <= MAX_BEFORE);
+    count.ok_or_else(|| format!("`{name}` may stand at 0 to {MAX_BEFORE} in a case"))
+}
+
+fn happened(decision: &ToolDecision) -> Happened {
+    let (effect, rules, messages) = match &decision.effect {
+        Effect::Allow(_) => (Expected::Allow, applied(decision, RuleKind::is_grant), Vec::new()),
+        Effect::Ask(request) => {
+            let asks = |kind| matches!(kind, RuleKind::Ask | RuleKind::Confirm);
+            let asked = request.requirements.iter().map(|one| format!("{} of {}", one.quorum, one.group));
+            (Expected::Ask, applied(decision, asks), asked.collect())
+        }
+        Effect::Deny(denial) => {
+            let pack = denial.pack.as_deref().unwrap_or_default();
+            let rule = denial.rule.iter().map(|rule| format!("{pack}/{rule}"));
+            let mut rules = applied(decision, |kind| !kind.is_grant());
+            rules.extend(rule);
+            rules.sort();
+            rules.dedup();
+            let mut messages = vec![denial.message.clone()];
+            messages.extend(denial.remedy.clone());
+            (Expected::Deny, rules, messages)
+        }
+    };
+    Happened { effect: Some(effect), rules, messages, ..Happened::new(effect == Expected::Allow) }
+}
+
+/// The rules of some kinds that did what they are for, or that could not be evaluated.
+fn applied(decision: &ToolDecision, of: impl Fn(RuleKind) -> bool) -> Vec<String> {
+    let took_part = decision.rules.iter().filter(|report| {
+        of(report.kind) && matches!(report.outcome, RuleOutcome::Applied | RuleOutcome::Failed(_))
+    });
+    took_part.map(|report| format!("{}/{}", report.pack, report.rule)).collect()
+}

@@ -1,0 +1,188 @@
+//! What can be told only of the effective policy: whether the packs' tools, sandboxes and pools fit together once they are met, and
+//! whether the bundle can travel.
+//!
+//! Each pack was checked by itself before; here it is said where the meet of several leaves a tool nothing to run in.
+
+use std::collections::BTreeSet;
+
+use bailiwick_policy::bundle;
+use bailiwick_policy::ir::{Expr, Func, Root};
+use bailiwick_policy::policy::sandboxes::Sandbox;
+use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolPattern, ToolRule, Word};
+use bailiwick_policy::policy::{Origin, Policy};
+
+use crate::check::{
+    below, bw0306_underived_fact, bw0409_program_outside, bw0428_clashing_workspaces, bw0430_unplaced_sandbox,
+    bw0523_bundle_size,
+};
+use crate::compile::Placed;
+use crate::diagnostic::{Diagnostic, FieldPath};
+
+/// Everything that is wrong with the policy as a whole, each with the pack where it stands.
+pub(crate) fn check(policy: &Policy) -> Vec<Placed> {
+    let mut out = Vec::new();
+    for layer in &policy.tools {
+        for tool in &layer.definitions {
+            place(policy, layer, tool, &mut out);
+        }
+        for rule in &layer.rules {
+            facts(policy, layer, rule, &mut out);
+        }
+    }
+    workspaces(policy, &mut out);
+    size(policy, &mut out);
+    out
+}
+
+/// Whether a pattern of a rule matches a tool.
+pub(crate) fn matches(pattern: &ToolPattern, tool: &str) -> bool {
+    match pattern {
+        ToolPattern::Exact(name) => name == tool,
+        ToolPattern::Prefix(prefix) => tool.starts_with(prefix.as_str()),
+    }
+}
+
+fn path(text: &str) -> FieldPath {
+    text.parse().unwrap_or_else(|_| FieldPath::spec())
+}
+
+/// A tool runs in a sandbox that has a pool, and its program is among the sandbox's files.
+fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>) {
+    let at = path(&tool.at).member("run");
+    // One that is not there at all is named by the pack's own check.
+    let Some(sandbox) = policy.sandboxes.iter().find(|sandbox| sandbox.name == tool.run.sandbox) else { return };
+    if sandbox.pool.is_none() {
+        let message = format!("sandbox `{}` is only a ceiling: no pack here gives it a pool", sandbox.name);
+        let diagnostic = Diagnostic::new(bw0430_unplaced_sandbox::CODE, at.member("sandbox"), message)
+            .with_help("define the sandbox in this pack, with the pool that it runs in");
+        out.push(Placed { pack: layer.pack, diagnostic });
+    }
+    let Program::Argv(words) = &tool.run.program else { return };
+    let Some(Word::Value(program)) = words.first() else { return };
+    // Where one pack alone says what the sandbox is, its own check has looked.
+    if sandbox.from.len() > 1 && !sandbox.filesystem.read_only.iter().any(|root| below(program, root)) {
+        let message = format!("`{program}` is not among the files that every pack leaves sandbox `{}`", sandbox.name);
+        let at = at.member("argv").index(0);
+        let diagnostic = Diagnostic::new(bw0409_program_outside::CODE, at, message);
+        let help = "name a program below a path that each of them has in `readOnly`";
+        out.push(Placed { pack: layer.pack, diagnostic: diagnostic.with_help(help) });
+    }
+}
+
+/// The facts that a tool's definition derives.
+fn derived(tool: &Tool) -> impl Iterator<Item = &'static str> {
+    tool.derive.iter().flat_map(|derive| -> &[&str] {
+        match derive {
+            Derive::Shell(_) => &["commands", "shell"],
+            Derive::Path(_) => &["path"],
+            Derive::Url(_) => &["url"],
+            Derive::Git(_) => &["git"],
+        }
+    }).copied()
+}
+
+/// The facts that a condition reads; not those that it only asks `isOpaque` of, which is how a rule over many tools guards itself.
+fn read(rule: &ToolRule) -> BTreeSet<&str> {
+    let (mut read, mut guarded) = (BTreeSet::new(), BTreeSet::new());
+    let Some(when) = &rule.when else { return read };
+    let name = |expr: &'_ Expr| -> Option<String> {
+        match expr {
+            Expr::Select(of, name) | Expr::OptSelect(of, name) | Expr::Has(of, name)
+                if **of == Expr::Root(Root::Facts) =>
+            {
+                Some(name.clone())
+            }
+            _ => None,
+        }
+    };
+    when.expr.walk(&mut |node| {
+        match node {
+            Expr::Select(of, fact) | Expr::OptSelect(of, fact) | Expr::Has(of, fact)
+                if **of == Expr::Root(Root::Facts) =>
+            {
+                read.insert(fact.as_str());
+            }
+            Expr::Call(Func::IsOpaque, arguments) => guarded.extend(arguments.iter().filter_map(name)),
+            _ => {}
+        }
+    });
+    read.retain(|fact| !guarded.contains(*fact));
+    read
+}
+
+/// A rule reads only facts that each tool which it matches derives: of another one its condition would always be an error.
+fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Placed>) {
+    let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
+    let matched: Vec<&Tool> = definitions
+        .filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name)))
+        .collect();
+    for fact in read(rule) {
+        let without = matched.iter().find(|tool| derived(tool).all(|derived| derived != fact));
+        let Some(tool) = without else { continue };
+        let source = rule.when.as_ref().map(|when| when.source.as_str()).unwrap_or_default();
+        let written = format!("facts.{fact}");
+        let message = format!("tool `{}` derives no `{written}`, so the condition is an error for it", tool.name);
+        let kind = if fact == "commands" { "shell" } else { fact };
+        let help = format!("add `derive: [{{{kind}: ARGUMENT}}]` to the tool, or name other tools");
+        let mut diagnostic =
+            Diagnostic::new(bw0306_underived_fact::CODE, path(&rule.at).member("when"), message).with_help(help);
+        if let Some(start) = source.find(&written) {
+            diagnostic = diagnostic.with_range(start..start + written.len());
+        }
+        out.push(Placed { pack: layer.pack, diagnostic });
+    }
+}
+
+/// The sandboxes of a session share one workspace.
+fn workspaces(policy: &Policy, out: &mut Vec<Placed>) {
+    let of = |sandbox: &'_ Sandbox| sandbox.filesystem.workspace.as_ref().map(|one| (one.size_bytes, one.inodes));
+    let placed = policy.sandboxes.iter().filter(|sandbox| sandbox.pool.is_some());
+    let mut first: Option<(&Sandbox, (u64, u64))> = None;
+    for sandbox in placed {
+        let Some(size) = of(sandbox) else { continue };
+        let Some((other, known)) = first else {
+            first = Some((sandbox, size));
+            continue;
+        };
+        if known == size {
+            continue;
+        }
+        let place = |origin: &Origin| path(&origin.at).member("filesystem").member("workspace");
+        let (Some(here), Some(there)) = (sandbox.from.first(), other.from.first()) else { continue };
+        let message = format!(
+            "the workspace of sandbox `{}` has another size or other inodes than that of `{}`, and a session has only one",
+            sandbox.name, other.name
+        );
+        let diagnostic = Diagnostic::new(bw0428_clashing_workspaces::CODE, place(here), message)
+            .with_help("write the same `size` and `inodes`")
+            .with_related(place(there), "the other workspace");
+        out.push(Placed { pack: here.pack, diagnostic });
+    }
+}
+
+/// Most bytes of a bundle under gzip. It travels in a ConfigMap, and etcd takes requests of 1.5 MiB at most; the rest of the object and
+/// base64 take their part.
+const MAX_COMPRESSED: usize = 900 << 10;
+/// `gzip -6`, which is what most tools do.
+const LEVEL: u8 = 6;
+/// Header and trailer that gzip puts around the stream. RFC 1952
+const GZIP_FRAME: usize = 18;
+
+fn size(policy: &Policy, out: &mut Vec<Placed>) {
+    let mut report = |message: String| {
+        let diagnostic = Diagnostic::new(bw0523_bundle_size::CODE, FieldPath::spec(), message)
+            .with_help("split the pack, or move lists into fewer and wider rules");
+        out.push(Placed { pack: 0, diagnostic });
+    };
+    match bundle::write(policy) {
+        Err(error) => report(format!("the policy cannot be written: {error}")),
+        // What is small enough as it is need not be compressed to know.
+        Ok(bytes) if bytes.len() <= MAX_COMPRESSED => {}
+        Ok(bytes) => {
+            let compressed = miniz_oxide::deflate::compress_to_vec(&bytes, LEVEL).len() + GZIP_FRAME;
+            if compressed > MAX_COMPRESSED {
+                report(format!("the bundle has {compressed} bytes under gzip, more than {MAX_COMPRESSED}"));
+            }
+        }
+    }
+}

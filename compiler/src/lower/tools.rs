@@ -1,0 +1,270 @@
+//! Tools, the rules over their calls, and what is kept of them: one layer of the policy, in base units.
+//!
+//! What is refused elsewhere (`BW05xx`) is left out here: a rule whose only effect is not built has none.
+
+mod approvers;
+mod arguments;
+
+use bailiwick_crds::pack::{AuditAdmission as WireAuditAdmission, Keep as WireKeep};
+use bailiwick_crds::tools::{
+    Argument, Ask as WireAsk, Deny as WireDeny, Derive as WireDerive, Otherwise as WireOtherwise,
+    Resource as WireResource, Run as WireRun, Scope as WireScope, State as WireState, Stdin as WireStdin,
+    Tool as WireTool, ToolRule as WireRule, Tools as WireTools,
+};
+use bailiwick_policy::policy::Stated;
+use bailiwick_policy::policy::tools::{
+    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Otherwise, Program, Resource,
+    RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
+};
+
+use super::expressions::Expressions;
+use super::{Findings, Pack, base, origin};
+use crate::cel::{Context, Interner, Type};
+use crate::check::{bw0235_base_value, bw0232_tool_name};
+use crate::diagnostic::{Diagnostic, FieldPath};
+
+/// `ask.expires` when it is not written.
+const DEFAULT_EXPIRES_MS: u64 = 10 * 60 * 1_000;
+/// What tools of the executor itself are called; a pack has rules about them and no definitions.
+pub(crate) const BUILT_IN_PREFIX: &str = "workspace.";
+/// The executor's own tools.
+pub(crate) const BUILT_IN: &[&str] = &[
+    "workspace.export",
+    "workspace.list",
+    "workspace.read",
+    "workspace.restore",
+    "workspace.snapshot",
+    "workspace.write",
+];
+
+pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Option<ToolLayer> {
+    let wire = pack.spec.tools.as_ref()?;
+    let at = FieldPath::spec().member("tools");
+    let mut definitions: Vec<Tool> = Vec::with_capacity(wire.definitions.len());
+    for (index, tool) in wire.definitions.iter().enumerate() {
+        definitions.extend(definition(tool, &at.member("definitions").index(index), out));
+    }
+    definitions.sort_by(|a, b| a.name.cmp(&b.name));
+    let state = wire.state.clone().unwrap_or_default();
+    let counters = counters(&state, &at.member("state").member("counters"), out);
+    let budgets = budgets(&state, &at.member("state").member("budgets"), out);
+    let mut interner = Interner::default();
+    let mut rules = Vec::with_capacity(wire.rules.len());
+    for (index, rule) in wire.rules.iter().enumerate() {
+        let mut context = arguments::context(wire, rule, &counters, &budgets);
+        context.params = pack.parameters.clone();
+        context.pack = (pack.source.name.clone(), pack.source.version.clone()).into();
+        rules.extend(lower_rule(rule, context, &at.member("rules").index(index), &mut interner, out));
+    }
+    let (_, regexes) = interner.into_parts();
+    Some(ToolLayer {
+        pack: 0,
+        definitions,
+        approvers: approvers::lower(&wire.approvers, &at.member("approvers"), out),
+        counters,
+        budgets,
+        rules,
+        regexes,
+    })
+}
+
+fn definition(wire: &WireTool, at: &FieldPath, out: &mut Findings<'_>) -> Option<Tool> {
+    if wire.name.starts_with(BUILT_IN_PREFIX) {
+        let message = format!("`{}` is among the executor's own tools", wire.name);
+        let help = "write rules about them; a tool of the pack has another prefix";
+        out.push(Diagnostic::new(bw0232_tool_name::CODE, at.member("name"), message).with_help(help));
+    }
+    arguments::check(&wire.input, &at.member("input"), out);
+    Some(Tool {
+        name: wire.name.clone(),
+        description: wire.description.clone().unwrap_or_default(),
+        input: wire.input.clone(),
+        run: run(&wire.run)?,
+        derive: wire.derive.iter().filter_map(derive).collect(),
+        otherwise: otherwise(wire.otherwise.as_ref(), &at.member("otherwise"), out),
+        stdin: match wire.stdin {
+            WireStdin::Forbidden => Stdin::Forbidden,
+            WireStdin::Stream => Stdin::Stream,
+        },
+        at: at.to_string(),
+    })
+}
+
+/// `None`: it runs nothing, or elsewhere; both are reported by checks.
+fn run(wire: &WireRun) -> Option<Run> {
+    let sandbox = wire.sandbox.clone()?;
+    let program = match &wire.code {
+        Some(code) => Program::Code(word(code)?),
+        None if wire.argv.is_empty() => return None,
+        None => Program::Argv(wire.argv.iter().filter_map(word).collect()),
+    };
+    Some(Run { sandbox, program })
+}
+
+fn word(wire: &Argument) -> Option<Word> {
+    let value = wire.value.clone().map(Word::Value);
+    value.or_else(|| wire.arg.clone().map(Word::Arg))
+}
+
+fn derive(wire: &WireDerive) -> Option<Derive> {
+    None.or_else(|| wire.shell.clone().map(Derive::Shell))
+        .or_else(|| wire.path.clone().map(Derive::Path))
+        .or_else(|| wire.url.clone().map(Derive::Url))
+        .or_else(|| wire.git.clone().map(Derive::Git))
+}
+
+fn otherwise(wire: Option<&WireOtherwise>, at: &FieldPath, out: &mut Findings<'_>) -> Otherwise {
+    let ask = wire.and_then(|wire| wire.ask.as_ref());
+    match ask {
+        Some(wire) => Otherwise::Ask(ask_of(wire, &at.member("ask"), out)),
+        None => Otherwise::Deny(wire.and_then(|wire| wire.deny.as_ref()).map(deny).unwrap_or_default()),
+    }
+}
+
+fn deny(wire: &WireDeny) -> Deny {
+    Deny { reason: wire.reason.clone(), remedy: wire.remedy.clone() }
+}
+
+fn ask_of(wire: &WireAsk, at: &FieldPath, out: &mut Findings<'_>) -> Ask {
+    let quorum = wire.quorum.map_or(1, |quorum| base::count(quorum, &at.member("quorum"), out));
+    Ask {
+        approvers: wire.approvers.clone(),
+        quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
+        expires_ms: match &wire.expires {
+            Some(expires) => base::millis(expires, &at.member("expires"), out),
+            None => DEFAULT_EXPIRES_MS,
+        },
+    }
+}
+
+const fn scope(wire: WireScope) -> Scope {
+    match wire {
+        WireScope::Subject => Scope::Subject,
+        WireScope::Session => Scope::Session,
+    }
+}
+
+fn counters(wire: &WireState, at: &FieldPath, out: &mut Findings<'_>) -> Vec<Counter> {
+    let of = |(index, wire): (usize, &bailiwick_crds::tools::Counter)| Counter {
+        name: wire.name.clone(),
+        window_ms: wire.window.as_ref().map(|window| {
+            base::millis(window, &at.index(index).member("window"), out)
+        }),
+        scope: scope(wire.scope),
+    };
+    let mut counters: Vec<Counter> = wire.counters.iter().enumerate().map(of).collect();
+    counters.sort_by(|a, b| a.name.cmp(&b.name));
+    counters
+}
+
+fn budgets(wire: &WireState, at: &FieldPath, out: &mut Findings<'_>) -> Vec<Budget> {
+    let mut budgets = Vec::with_capacity(wire.budgets.len());
+    for (index, wire) in wire.budgets.iter().enumerate() {
+        let at = at.index(index);
+        let limit_milli = base::count(wire.limit, &at.member("limit"), out).checked_mul(1_000);
+        if limit_milli.is_none() {
+            let message = format!("a budget of {} is beyond what can be counted in thousandths", wire.limit);
+            out.push(Diagnostic::new(bw0235_base_value::CODE, at.member("limit"), message));
+        }
+        budgets.push(Budget {
+            name: wire.name.clone(),
+            resource: match wire.resource {
+                WireResource::CpuSeconds => Resource::CpuSeconds,
+                WireResource::Calls => Resource::Calls,
+                WireResource::OutputBytes => Resource::OutputBytes,
+            },
+            limit_milli: limit_milli.unwrap_or(u64::MAX),
+            window_ms: wire.window.as_ref().map(|window| base::millis(window, &at.member("window"), out)),
+            scope: scope(wire.scope),
+        });
+    }
+    budgets.sort_by(|a, b| a.name.cmp(&b.name));
+    budgets
+}
+
+fn lower_rule(
+    wire: &WireRule,
+    context: Context,
+    at: &FieldPath,
+    interner: &mut Interner,
+    out: &mut Findings<'_>,
+) -> Option<ToolRule> {
+    let tools = wire.tools.iter().enumerate();
+    let tools = tools.filter_map(|(index, text)| pattern(text, &at.member("tools").index(index), out));
+    let tools = tools.collect();
+    let when = match &wire.when {
+        None => None,
+        // A rule whose condition is wrong must not become one without condition.
+        Some(source) => {
+            let mut cel = Expressions { context, interner, out };
+            Some(cel.compile(source, Type::Bool, &at.member("when"))?)
+        }
+    };
+    let effect = effect(wire, at, out)?;
+    Some(ToolRule { name: wire.name.clone(), at: at.to_string(), tools, when, effect })
+}
+
+/// `None`: an effect that is not built.
+fn effect(wire: &WireRule, at: &FieldPath, out: &mut Findings<'_>) -> Option<RuleEffect> {
+    Some(if wire.allow.is_some() {
+        RuleEffect::Allow
+    } else if let Some(ask) = &wire.ask {
+        RuleEffect::Ask(ask_of(ask, &at.member("ask"), out))
+    } else if let Some(wire) = &wire.deny {
+        RuleEffect::Deny(deny(wire))
+    } else if let Some(throttle) = &wire.throttle {
+        // None at all is a number too: it closes the tool without denying it by name.
+        let max = u64::try_from(throttle.max).unwrap_or(0);
+        RuleEffect::Throttle { counter: throttle.counter.clone(), max }
+    } else {
+        RuleEffect::Confirm(ask_of(wire.confirm.as_ref()?, &at.member("confirm"), out))
+    })
+}
+
+/// A tool's name, `prefix.*` or `*`.
+fn pattern(text: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option<ToolPattern> {
+    if text == "*" {
+        return Some(ToolPattern::Prefix(String::new()));
+    }
+    let (name, is_prefix) = text.strip_suffix(".*").map_or((text, false), |name| (name, true));
+    let part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    if !name.split('.').all(part) || !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        let message = format!("`{}` is neither a tool's name nor `prefix.*`", text.escape_debug());
+        let help = "write `shell.exec`, `shell.*`, or `*` for every tool";
+        out.push(Diagnostic::new(bw0232_tool_name::CODE, at.clone(), message).with_help(help));
+        return None;
+    }
+    Some(if is_prefix { ToolPattern::Prefix(format!("{name}.")) } else { ToolPattern::Exact(name.to_owned()) })
+}
+
+/// What is kept of calls and admissions.
+pub(super) fn audit(pack: &Pack, out: &mut Findings<'_>) -> Option<Stated<Audit>> {
+    let wire = pack.spec.audit.as_ref()?;
+    let at = FieldPath::spec().member("audit");
+    let keep = |wire: Option<WireKeep>| match wire {
+        None | Some(WireKeep::Commit) => Keep::Commit,
+        Some(WireKeep::Plain) => Keep::Plain,
+        Some(WireKeep::Drop) => Keep::Drop,
+    };
+    let value = Audit {
+        arguments: keep(wire.arguments),
+        results: keep(wire.results),
+        retention_ms: wire
+            .retention
+            .as_ref()
+            .map(|retention| base::millis(retention, &at.member("retention"), out)),
+        admission: match wire.admission {
+            None | Some(WireAuditAdmission::Optional) => AuditAdmission::Optional,
+            Some(WireAuditAdmission::Required) => AuditAdmission::Required,
+        },
+    };
+    Some(Stated { value, from: vec![origin(&at)] })
+}
+
+/// The definitions of the pack that a rule's patterns match; `None` if they may also match tools that others define.
+fn matched<'a>(wire: &'a WireTools, rule: &WireRule) -> Option<Vec<&'a WireTool>> {
+    let of = |name: &String| wire.definitions.iter().find(|tool| tool.name == *name);
+    rule.tools.iter().map(of).collect()
+}

@@ -1,0 +1,179 @@
+//! The meet of pools and sandboxes, by name. A name that one policy alone has is as that one says: a ceiling is stated by name.
+//!
+//! Permissions intersect: files, writable areas, devices, system calls, egress. Limits take the minimum, demands add up. What is not
+//! more or less but something else (backend, RuntimeClass, pool, language, the value of a variable) must be equal.
+
+use std::collections::BTreeMap;
+
+use bailiwick_policy::policy::sandboxes::{
+    AtLeast, Filesystem, Limits, Pool, Sandbox, Tmpfs, Workspace,
+};
+use bailiwick_policy::policy::{PodSecurity, Policy};
+
+use super::provenance::united;
+use super::{Conflict, syscalls};
+use crate::check::below;
+use crate::lower::sandboxes::outermost;
+
+/// Whatever of two policies is something else in each.
+pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
+    let mut out = Vec::new();
+    let pools = policies.iter().flat_map(|policy| &policy.pools);
+    let pools = |what, key: &dyn Fn(&Pool) -> String, out: &mut Vec<Conflict>| {
+        differing("pool", what, pools.clone().map(|pool| (pool.name.as_str(), key(pool))), out);
+    };
+    pools("backends", &|pool| format!("{:?}", pool.backend), &mut out);
+    pools("RuntimeClasses", &|pool| pool.runtime_class.clone(), &mut out);
+    pools("versions of Pod Security", &|pool| pool.pod_security.minor.to_string(), &mut out);
+    let sandboxes = policies.iter().flat_map(|policy| &policy.sandboxes);
+    let placed = sandboxes.clone().filter_map(|one| Some((one.name.as_str(), one.pool.clone()?)));
+    differing("sandbox", "pools", placed, &mut out);
+    let runtimes = sandboxes.clone().map(|one| (one.name.as_str(), format!("{:?}", one.runtime)));
+    differing("sandbox", "runtimes", runtimes, &mut out);
+    let variables: Vec<((&str, &str), &str)> = sandboxes
+        .flat_map(|one| one.environment.iter().map(|(name, value)| ((one.name.as_str(), name.as_str()), value.as_str())))
+        .collect();
+    let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for (variable, value) in variables {
+        if *seen.entry(variable).or_insert(value) != value {
+            out.push(Conflict::Differs {
+                kind: "sandbox",
+                name: variable.0.to_owned(),
+                what: "values of a variable of its environment",
+            });
+        }
+    }
+    out
+}
+
+fn differing<'a>(
+    kind: &'static str,
+    what: &'static str,
+    values: impl Iterator<Item = (&'a str, String)>,
+    out: &mut Vec<Conflict>,
+) {
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+    for (name, value) in values {
+        if *seen.entry(name).or_insert_with(|| value.clone()) != value {
+            out.push(Conflict::Differs { kind, name: name.to_owned(), what });
+        }
+    }
+}
+
+/// What both have is met, what one has stays.
+fn by_name<T>(a: Vec<T>, b: Vec<T>, name: fn(&T) -> &str, meet: impl Fn(T, T) -> T) -> Vec<T> {
+    let mut out: BTreeMap<String, T> = BTreeMap::new();
+    for one in a.into_iter().chain(b) {
+        let key = name(&one).to_owned();
+        let met = match out.remove(&key) {
+            Some(other) => meet(other, one),
+            None => one,
+        };
+        out.insert(key, met);
+    }
+    out.into_values().collect()
+}
+
+pub(super) fn pools(a: Vec<Pool>, b: Vec<Pool>) -> Vec<Pool> {
+    by_name(a, b, |pool| &pool.name, |a, b| Pool {
+        pod_security: PodSecurity {
+            level: a.pod_security.level.max(b.pod_security.level),
+            minor: a.pod_security.minor,
+        },
+        user_namespace: a.user_namespace.max(b.user_namespace),
+        cgroup: a.cgroup.min(b.cgroup),
+        cpus_milli: a.cpus_milli.min(b.cpus_milli),
+        memory_bytes: a.memory_bytes.min(b.memory_bytes),
+        from: united(a.from, b.from),
+        ..a
+    })
+}
+
+pub(super) fn meet(a: Vec<Sandbox>, b: Vec<Sandbox>) -> Vec<Sandbox> {
+    by_name(a, b, |sandbox| &sandbox.name, |a, b| Sandbox {
+        pool: a.pool.or(b.pool),
+        filesystem: filesystem(a.filesystem, &b.filesystem),
+        egress: a.egress.into_iter().filter(|rule| b.egress.contains(rule)).collect(),
+        syscalls: syscalls::meet(&a.syscalls, &b.syscalls),
+        limits: limits(&a.limits, &b.limits),
+        at_least: at_least(&a.at_least, &b.at_least),
+        environment: a.environment.into_iter().chain(b.environment).collect(),
+        from: united(a.from, b.from),
+        ..a
+    })
+}
+
+fn filesystem(a: Filesystem, b: &Filesystem) -> Filesystem {
+    Filesystem {
+        read_only: common(&a.read_only, &b.read_only),
+        writable: a.writable.iter().filter_map(|one| area(one, &b.writable)).collect(),
+        workspace: a.workspace.zip(b.workspace.as_ref()).and_then(|(a, b)| workspace(a, b)),
+        proc: a.proc.min(b.proc),
+        devices: a.devices.into_iter().filter(|device| b.devices.contains(device)).collect(),
+    }
+}
+
+/// What lies within a path of either.
+fn common(a: &[String], b: &[String]) -> Vec<String> {
+    let within = |inner: &[String], outer: &[String]| -> Vec<String> {
+        inner.iter().filter(|path| outer.iter().any(|root| below(path, root))).cloned().collect()
+    };
+    outermost([within(a, b), within(b, a)].concat())
+}
+
+/// An area is one that both may write only at the same place: a part of one is not an area of the other.
+fn area(one: &Tmpfs, others: &[Tmpfs]) -> Option<Tmpfs> {
+    let other = others.iter().find(|other| other.path == one.path)?;
+    Some(Tmpfs {
+        path: one.path.clone(),
+        size_bytes: one.size_bytes.min(other.size_bytes),
+        inodes: one.inodes.min(other.inodes),
+    })
+}
+
+fn workspace(a: Workspace, b: &Workspace) -> Option<Workspace> {
+    (a.path == b.path).then(|| Workspace {
+        size_bytes: a.size_bytes.min(b.size_bytes),
+        inodes: a.inodes.min(b.inodes),
+        lifetime: a.lifetime.min(b.lifetime),
+        durable: a.durable || b.durable,
+        ..a
+    })
+}
+
+fn limits(a: &Limits, b: &Limits) -> Limits {
+    Limits {
+        wall_clock_ms: a.wall_clock_ms.min(b.wall_clock_ms),
+        cpu_time_ms: a.cpu_time_ms.min(b.cpu_time_ms),
+        cpus_milli: a.cpus_milli.min(b.cpus_milli),
+        memory_bytes: a.memory_bytes.min(b.memory_bytes),
+        processes: a.processes.min(b.processes),
+        open_files: a.open_files.min(b.open_files),
+        file_size_bytes: a.file_size_bytes.min(b.file_size_bytes),
+        output_bytes: a.output_bytes.min(b.output_bytes),
+    }
+}
+
+fn at_least(a: &AtLeast, b: &AtLeast) -> AtLeast {
+    AtLeast {
+        memory: a.memory.min(b.memory),
+        processes: a.processes.min(b.processes),
+        cpus: a.cpus.min(b.cpus),
+        cpu_time: a.cpu_time.min(b.cpu_time),
+        proc: a.proc.min(b.proc),
+    }
+}
+
+pub(super) fn canonical(policy: &mut Policy) {
+    policy.pools.sort_by(|a, b| a.name.cmp(&b.name));
+    for pool in &mut policy.pools {
+        pool.from = united(std::mem::take(&mut pool.from), Vec::new());
+    }
+    policy.sandboxes.sort_by(|a, b| a.name.cmp(&b.name));
+    for sandbox in &mut policy.sandboxes {
+        sandbox.from = united(std::mem::take(&mut sandbox.from), Vec::new());
+        sandbox.environment.sort();
+        sandbox.environment.dedup();
+        sandbox.syscalls = syscalls::canonical(&sandbox.syscalls);
+    }
+}

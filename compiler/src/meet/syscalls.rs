@@ -1,0 +1,97 @@
+//! The meet of system calls: what both let through, and what either refuses with an error of its own.
+//!
+//! `when` is a disjunction of conjunctions; the meet of two is their product, without what contradicts itself and without what another
+//! alternative implies. It stays small: the tables' longest list has a few alternatives.
+
+use std::collections::BTreeMap;
+
+use bailiwick_policy::policy::sandboxes::{AllowedSyscall, ArgumentTest, RefusedSyscall, Syscalls};
+
+type Alternative = Vec<ArgumentTest>;
+
+pub(super) fn meet(a: &Syscalls, b: &Syscalls) -> Syscalls {
+    let refused = a.refused.iter().chain(&b.refused).cloned().collect();
+    let allowed = a.allowed.iter().filter_map(|one| {
+        let other = b.allowed.iter().find(|other| other.name == one.name)?;
+        let when = match (one.when.as_slice(), other.when.as_slice()) {
+            ([], when) | (when, []) => when.to_vec(),
+            (a, b) => {
+                let both: Vec<Alternative> =
+                    a.iter().flat_map(|a| b.iter().filter_map(|b| conjunction(a, b))).collect();
+                if both.is_empty() {
+                    return None;
+                }
+                both
+            }
+        };
+        Some(AllowedSyscall { when, ..one.clone() })
+    });
+    canonical(&Syscalls { allowed: allowed.collect(), refused })
+}
+
+/// Both alternatives at once; `None`: no argument can be what both say.
+fn conjunction(a: &[ArgumentTest], b: &[ArgumentTest]) -> Option<Alternative> {
+    let mut tests: BTreeMap<u8, ArgumentTest> = BTreeMap::new();
+    for test in a.iter().chain(b) {
+        let met = match tests.get(&test.index) {
+            None => *test,
+            Some(other) if (other.value ^ test.value) & other.mask & test.mask != 0 => return None,
+            Some(other) => ArgumentTest {
+                index: test.index,
+                mask: other.mask | test.mask,
+                value: other.value | test.value,
+            },
+        };
+        tests.insert(test.index, met);
+    }
+    Some(tests.into_values().collect())
+}
+
+/// Whether every argument list that the first lets through, the second does too.
+pub(crate) fn implies(first: &[ArgumentTest], second: &[ArgumentTest]) -> bool {
+    second.iter().all(|test| {
+        let narrower = |one: &ArgumentTest| {
+            one.index == test.index
+                && one.mask & test.mask == test.mask
+                && one.value & test.mask == test.value & test.mask
+        };
+        test.mask == 0 || first.iter().any(narrower)
+    })
+}
+
+/// Sorted; each name once, and what is refused not allowed; no alternative that another one covers.
+pub(super) fn canonical(syscalls: &Syscalls) -> Syscalls {
+    let mut refused: BTreeMap<&str, RefusedSyscall> = BTreeMap::new();
+    for one in &syscalls.refused {
+        let errno = refused.get(one.name.as_str()).map_or(one.errno, |other| one.errno.min(other.errno));
+        refused.insert(&one.name, RefusedSyscall { errno, ..one.clone() });
+    }
+    let mut allowed: Vec<AllowedSyscall> =
+        syscalls.allowed.iter().filter(|one| !refused.contains_key(one.name.as_str())).cloned().collect();
+    allowed.sort();
+    for one in &mut allowed {
+        one.when = outermost(std::mem::take(&mut one.when));
+    }
+    Syscalls { allowed, refused: refused.into_values().collect() }
+}
+
+fn outermost(mut alternatives: Vec<Alternative>) -> Vec<Alternative> {
+    alternatives.iter_mut().for_each(|alternative| alternative.sort());
+    alternatives.sort();
+    alternatives.dedup();
+    // One that asks nothing: whatever the arguments.
+    if alternatives.iter().any(Vec::is_empty) {
+        return Vec::new();
+    }
+    let mut kept: Vec<Alternative> = Vec::with_capacity(alternatives.len());
+    for (index, one) in alternatives.iter().enumerate() {
+        let covered = alternatives.iter().enumerate().any(|(other, wide)| {
+            // Of two that say the same in other words the first stays.
+            other != index && implies(one, wide) && (!implies(wide, one) || other < index)
+        });
+        if !covered {
+            kept.push(one.clone());
+        }
+    }
+    kept
+}
