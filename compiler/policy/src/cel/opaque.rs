@@ -6,6 +6,7 @@
 use super::functions::no_overload;
 use super::value::{List, Value};
 use super::{EvalError, Fuel};
+use crate::facts::Fact;
 use crate::ir::Func;
 
 type Result<T> = std::result::Result<T, EvalError>;
@@ -14,13 +15,16 @@ type Result<T> = std::result::Result<T, EvalError>;
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Result<Value<'a>> {
     match (function, args) {
         (Func::IsOpaque, [value]) => Ok(Value::Bool(matches!(value, Value::Opaque))),
-        (Func::OnlyRuns, [Value::Shell(runs), Value::List(allowed)]) => {
-            let Some(names) = runs else {
-                return Ok(Value::Bool(false));
-            };
-            fuel.spend_elements(names.len().saturating_mul(allowed.len()))?;
-            let known = |name: &str| allowed.iter().any(|item| item.as_str() == Some(name));
-            Ok(Value::Bool(!names.is_empty() && names.iter().all(|name| known(name))))
+        (Func::OnlyRuns, [Value::Shell(shell), Value::List(allowed)]) => {
+            let commands = shell.line().map_or(0, |line| line.commands.len());
+            fuel.spend_elements(commands.saturating_mul(allowed.len()))?;
+            // An element that is no string names no command.
+            let items: Vec<Value<'a>> = allowed.iter().collect();
+            let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            match shell.only_runs(&names) {
+                Fact::Known(holds) => Ok(Value::Bool(holds)),
+                Fact::Opaque => Err(EvalError::Opaque),
+            }
         }
         _ => no_overload(function),
     }

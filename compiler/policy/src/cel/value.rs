@@ -9,6 +9,7 @@ use super::EvalError;
 use super::functions::network::Cidr;
 use super::functions::quantity::Quantity;
 use super::functions::time::Timestamp;
+use crate::facts::shell::Shell;
 use crate::ir::Const;
 use crate::json::{self, Json};
 
@@ -51,9 +52,8 @@ pub enum Value<'a> {
     Ip(IpAddr),
     /// A network.
     Cidr(Cidr),
-    /// A shell command line, for `onlyRuns`: the names of its commands, if it does nothing but run commands by bare names; `None` if it
-    /// does more.
-    Shell(Option<Rc<[Box<str>]>>),
+    /// A shell command line, for `onlyRuns`.
+    Shell(&'a Shell),
     /// A value that is there but that no parser fully understood.
     Opaque,
 }

@@ -143,6 +143,10 @@ fn eligible<'p>(
             return refuse(DenyReason::Arguments, mismatch.to_string());
         }
     }
+    // A layer names what it defines, so this is about the built-in tools.
+    if !entry.layers.iter().any(|layer| layer.names) {
+        return refuse(DenyReason::NoRule, "no rule is about this tool".to_owned());
+    }
     let mut definitions = policy.definitions(entry).map(|(_, tool)| tool);
     if let Some(first) = definitions.next()
         && definitions.any(|other| other.run != first.run)

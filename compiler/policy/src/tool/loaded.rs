@@ -269,6 +269,10 @@ impl Checking<'_> {
         let Some(pack) = self.policy.packs.get(usize::from(layer.pack)) else {
             return Err(self.refuse("pack", Problem::UnknownPack(layer.pack)));
         };
+        let earlier = self.policy.tools.iter().take(self.at).map(|layer| layer.pack);
+        if earlier.max().is_some_and(|earlier| earlier >= layer.pack) {
+            return Err(self.refuse("pack", Problem::Order(pack.name.clone())));
+        }
         self.sorted("definitions", layer.definitions.iter().map(|tool| tool.name.as_str()))?;
         self.sorted("approvers", layer.approvers.iter().map(|group| group.name.as_str()))?;
         self.sorted("counters", layer.counters.iter().map(|counter| counter.name.as_str()))?;

@@ -26,6 +26,7 @@ mod decide;
 mod decision;
 mod environment;
 mod facts;
+mod fuzz;
 mod layer;
 mod loaded;
 mod plan;
@@ -43,6 +44,7 @@ pub use decide::{Permit, decide_tool_call};
 pub use decision::{
     Denial, DenyReason, Effect, EffectRecord, RuleKind, RuleOutcome, RuleReport, ToolDecision,
 };
+pub use fuzz::fuzz;
 pub(crate) use loaded::Tools;
 pub use loaded::{LoadError, LoadedPolicy, Problem};
 pub use plan::{

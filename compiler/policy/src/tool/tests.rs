@@ -1,1 +1,9 @@
-//! Decisions as the language page says.
+//! Decisions as the language page says, sentence by sentence.
+
+mod approvals;
+mod build;
+mod grants;
+mod laws;
+mod loading;
+mod plans;
+mod state;

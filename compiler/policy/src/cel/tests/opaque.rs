@@ -5,26 +5,30 @@ use std::rc::Rc;
 use super::build::*;
 use super::{Const, Expr, Func, MacroKind, Root};
 use crate::cel::{CallEnv, EvalError, Fuel, Loaded, Map, Scope, Value, eval};
+use crate::facts::shell;
 use crate::ir::{Bind, Cel};
 use crate::json::Json;
+
+fn map_of<'a>(entries: Vec<(&'static str, Value<'a>)>) -> Value<'a> {
+    let entries: Rc<[_]> = entries.into_iter().map(|(key, value)| (Value::Str(key), value)).collect();
+    Value::Map(Map::Owned(entries))
+}
 
 /// What an expression gives, and whether an opaque read was absorbed. `facts.x` is opaque, `facts.list` is `['a', opaque]`, `facts.known` a list of
 /// strings, `facts.map` is `{'x': opaque}`.
 fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
     let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
     let loaded = Loaded::of_patterns(&["a+".to_owned()]).unwrap();
-    let map = |entries: Vec<(&'static str, Value<'static>)>| {
-        let entries: Rc<[_]> = entries.into_iter().map(|(key, value)| (Value::Str(key), value)).collect();
-        Value::Map(Map::Owned(entries))
-    };
-    let facts = map(vec![
+    let [runs, nothing, more, any] = ["ls | cat", "", "ls > f", "$X"].map(shell::parse);
+    let facts = map_of(vec![
         ("x", Value::Opaque),
         ("list", Value::list(vec![Value::Str("a"), Value::Opaque, Value::Str("b")])),
         ("known", Value::list(vec![Value::Str("a"), Value::Str("b")])),
-        ("shell", Value::Shell(Some(Rc::from([Box::from("ls"), Box::from("cat")])))),
-        ("nothing", Value::Shell(Some(Rc::from([])))),
-        ("more", Value::Shell(None)),
-        ("map", map(vec![("x", Value::Opaque)])),
+        ("shell", Value::Shell(&runs)),
+        ("nothing", Value::Shell(&nothing)),
+        ("more", Value::Shell(&more)),
+        ("any", Value::Shell(&any)),
+        ("map", map_of(vec![("x", Value::Opaque)])),
     ]);
     let env = CallEnv {
         call: &call,
@@ -211,6 +215,7 @@ fn only_runs_wants_at_least_one_command_and_all_of_the_list() {
     gives(only_runs("shell", ["cat", "head"].expr()), "false");
     gives(only_runs("nothing", ["cat"].expr()), "false");
     gives(only_runs("more", ["cat", "ls"].expr()), "false");
+    refused(only_runs("any", ["cat", "ls"].expr()));
     refused(only_runs("x", ["cat", "ls"].expr()));
     refused(only_runs("shell", fact("list")));
 }

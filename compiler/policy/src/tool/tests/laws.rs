@@ -1,0 +1,169 @@
+//! Laws over random layers: what the meet allows, every layer that names the tool allows; order and repetition change nothing; whatever the
+//! bytes, there is a decision.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::build::*;
+use crate::ir::Expr;
+use crate::policy::tools::{Otherwise, Resource, RuleEffect, ToolLayer, ToolPattern, ToolRule};
+use crate::tool::{Change, Effect, LoadedPolicy, ToolDecision, decide_tool_call};
+
+fn effect() -> impl Strategy<Value = RuleEffect> {
+    prop_oneof![
+        4 => Just(RuleEffect::Allow),
+        2 => (1_u32..3).prop_map(|quorum| RuleEffect::Ask(ask(quorum))),
+        1 => Just(deny()),
+        1 => (0_u64..2).prop_map(|max| throttle("all", max)),
+        1 => (1_u32..3).prop_map(|quorum| RuleEffect::Confirm(ask(quorum))),
+    ]
+}
+
+fn restriction() -> impl Strategy<Value = RuleEffect> {
+    prop_oneof![
+        Just(deny()),
+        (0_u64..2).prop_map(|max| throttle("all", max)),
+        (1_u32..3).prop_map(|quorum| RuleEffect::Confirm(ask(quorum))),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Option<Expr>> {
+    let text = |text: &'static str| Just(Some(command_is(text)));
+    prop_oneof![
+        3 => Just(None),
+        2 => text("ls"),
+        2 => text("rm"),
+        1 => Just(Some(boolean(false))),
+        1 => Just(Some(fails())),
+    ]
+}
+
+fn pattern() -> impl Strategy<Value = ToolPattern> {
+    prop_oneof![
+        4 => Just(ToolPattern::Exact("shell.exec".to_owned())),
+        2 => Just(ToolPattern::Prefix("shell.".to_owned())),
+        1 => Just(ToolPattern::Prefix(String::new())),
+        2 => Just(ToolPattern::Exact("python.run".to_owned())),
+    ]
+}
+
+/// A layer with any rules; it defines the tool, or does not.
+fn any_layer() -> impl Strategy<Value = ToolLayer> {
+    let rules = vec((effect(), condition(), pattern()), 0..5);
+    let otherwise = prop_oneof![Just(None), Just(Some(1_u32)), Just(Some(2))];
+    (any::<bool>(), rules, otherwise, prop_oneof![Just(None), (0_u64..2_000).prop_map(Some)]).prop_map(
+        |(defines, rules, otherwise, limit)| {
+            let mut layer = if defines { defining([]) } else { ruling([]) };
+            if let (Some(quorum), Some(tool)) = (otherwise, layer.definitions.first_mut()) {
+                tool.otherwise = Otherwise::Ask(ask(quorum));
+            }
+            layer.budgets =
+                limit.map(|limit| budget("calls", Resource::Calls, limit, None)).into_iter().collect();
+            layer.rules = rules
+                .into_iter()
+                .enumerate()
+                .map(|(at, (effect, condition, pattern))| {
+                    let plain = ToolRule { tools: vec![pattern], ..rule(&format!("r{at}"), effect) };
+                    match condition {
+                        Some(condition) => when(plain, condition),
+                        None => plain,
+                    }
+                })
+                .collect();
+            layer
+        },
+    )
+}
+
+fn decide(layers: &[&ToolLayer], command: &str) -> ToolDecision {
+    let policy = loaded(layers.iter().map(|layer| (*layer).clone()).collect());
+    decide_tool_call(&policy, &call("c1", command), &opened(), START_MS, None)
+}
+
+/// How wide a decision is: nothing, after so many approvals of so many groups, at once.
+#[derive(Debug, PartialEq)]
+struct Width {
+    rank: u8,
+    /// The highest quorum that is asked for.
+    quorum: u32,
+}
+
+fn width(decision: &ToolDecision) -> Width {
+    match &decision.effect {
+        Effect::Deny(_) => Width { rank: 0, quorum: 0 },
+        Effect::Ask(request) => {
+            Width { rank: 1, quorum: request.requirements.iter().map(|one| one.quorum).max().unwrap() }
+        }
+        Effect::Allow(_) => Width { rank: 2, quorum: 0 },
+    }
+}
+
+impl Width {
+    fn no_wider_than(&self, other: &Self) -> bool {
+        self.rank < other.rank || (self.rank == other.rank && self.quorum >= other.quorum)
+    }
+}
+
+/// A layer alone, over a definition that grants everything and so constrains nothing.
+fn alone(layer: &ToolLayer, command: &str) -> ToolDecision {
+    decide(&[&defining([rule("all", RuleEffect::Allow)]), layer], command)
+}
+
+fn names_it(layer: &ToolLayer) -> bool {
+    !layer.definitions.is_empty()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn the_meet_is_never_wider_than_either(left in any_layer(), right in any_layer(), command in prop_oneof!["ls", "rm"]) {
+        let met = width(&decide(&[&left, &right], &command));
+        for layer in [&left, &right] {
+            prop_assert!(met.no_wider_than(&width(&alone(layer, &command))), "{met:?}");
+            if names_it(layer) {
+                prop_assert!(met.no_wider_than(&width(&decide(&[layer], &command))), "{met:?}");
+            }
+        }
+        // And no narrower than the two together: what both allow is allowed.
+        let both_allow = [&left, &right].iter().all(|layer| width(&alone(layer, &command)).rank == 2);
+        if both_allow && (names_it(&left) || names_it(&right)) {
+            prop_assert_eq!(met.rank, 2);
+        }
+    }
+
+    #[test]
+    fn the_meet_commutes(left in any_layer(), right in any_layer(), command in prop_oneof!["ls", "rm"]) {
+        prop_assert_eq!(width(&decide(&[&left, &right], &command)), width(&decide(&[&right, &left], &command)));
+    }
+
+    #[test]
+    fn the_meet_is_idempotent(layer in any_layer(), command in prop_oneof!["ls", "rm"]) {
+        prop_assert_eq!(width(&decide(&[&layer, &layer], &command)), width(&decide(&[&layer], &command)));
+    }
+
+    /// A further rule that restricts never widens, and a call that does not run takes nothing of any counter or budget.
+    #[test]
+    fn a_restriction_only_restricts(layer in any_layer(), added in restriction(), condition in condition(), command in prop_oneof!["ls", "rm"]) {
+        let mut stricter = layer.clone();
+        let plain = rule("added", added);
+        stricter.rules.push(match condition { Some(condition) => when(plain, condition), None => plain });
+        let decision = decide(&[&stricter], &command);
+        prop_assert!(width(&decision).no_wider_than(&width(&decide(&[&layer], &command))));
+        let takes = |change: &Change| matches!(change, Change::Counted { .. } | Change::Admitted { .. });
+        let admitted = decision.delta.changes.iter().any(takes);
+        prop_assert_eq!(admitted, matches!(decision.effect, Effect::Allow(_)));
+    }
+
+    /// Whatever the arguments are, there is a decision, twice the same one, and it replays.
+    #[test]
+    fn every_input_has_one_decision(bytes in vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
+        crate::tool::fuzz(&bytes);
+        crate::tool::fuzz(text.as_bytes());
+        let policy: LoadedPolicy = loaded(vec![defining([rule("allow", RuleEffect::Allow)])]);
+        let decided = || decide_tool_call(&policy, &call("c1", &text), &opened(), START_MS, None);
+        let (first, second) = (decided(), decided());
+        prop_assert_eq!(first.record(), second.record());
+        prop_assert_eq!(first.inputs.decide(&policy), first.record());
+    }
+}
