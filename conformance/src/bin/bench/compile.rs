@@ -1,6 +1,7 @@
 //! `bench compile`: the command line as a whole process, from cold start to verdict. Times are of one machine; what counts is
 //! their order of magnitude against the goals.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bailiwick_conformance::programs;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::manifests::{self, Manifests};
 use crate::report::Report;
 use crate::sampling::median;
 
 /// Runs of each command.
 const RUNS: usize = 11;
 
-/// Manifests that are judged, and how many of them break a rule.
+/// Manifests that are judged.
 const MANIFESTS: usize = 1000;
 
 pub(crate) fn run() -> Result<Report> {
@@ -32,8 +34,9 @@ fn measure(folder: &Path) -> Result<Report> {
     let hundred = folder.join("hundred.yaml");
     std::fs::write(&hundred, hundred_rules()?)?;
     let sixteen = root.join("conformance/bench/sixteen-rules");
-    let (manifests, namespaces) = (folder.join("manifests.json"), folder.join("namespaces.yaml"));
-    std::fs::write(&manifests, serde_json::to_vec(&list())?)?;
+    let (manifests, namespaces) = (folder.join("manifests.yaml"), folder.join("namespaces.yaml"));
+    let made = manifests::manifests(MANIFESTS)?;
+    std::fs::write(&manifests, &made.yaml)?;
     std::fs::write(&namespaces, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}\n")?;
 
     let mut five: Vec<PathBuf> = vec!["check".into(), "--library".into(), root.join("policy-packs")];
@@ -43,6 +46,8 @@ fn measure(folder: &Path) -> Result<Report> {
     );
     five.extend([sixteen.clone(), hundred.clone()]);
     let review = ["review".into(), sixteen, "--namespaces".into(), namespaces, "-f".into(), manifests];
+
+    check_findings(&review, &made)?;
 
     let mut report = Report::new("compile");
     for (key, args, code) in [
@@ -111,19 +116,24 @@ fn hundred_rules() -> Result<String> {
     Ok(text)
 }
 
-/// A List of pods of which every second one is privileged.
-fn list() -> Value {
-    let pods = (0..MANIFESTS).map(|number| {
-        json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("pod-{number}"), "namespace": "default"},
-            "spec": {
-                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [{
-                    "name": "main", "image": "example.org/x:1",
-                    "securityContext": {"privileged": number % 2 == 0, "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}
-                }]
-            }
-        })
-    });
-    json!({"apiVersion": "v1", "kind": "List", "items": pods.collect::<Vec<_>>()})
+/// Before anything is measured: what is found is what was broken, rule by rule.
+fn check_findings(review: &[PathBuf], made: &Manifests) -> Result<()> {
+    let output =
+        Command::new(programs::find("bailiwick")?).args(review).args(["--format", "json"]).output()?;
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let mut answers = 0;
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let answer: Value = serde_json::from_str(line)?;
+        answers += 1;
+        let causes = answer.pointer("/response/status/details/causes").and_then(Value::as_array);
+        for cause in causes.into_iter().flatten() {
+            let rule = cause.get("reason").and_then(Value::as_str).unwrap_or_default();
+            *found.entry(rule.to_owned()).or_default() += 1;
+        }
+    }
+    let broken: BTreeMap<String, usize> =
+        made.broken.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect();
+    ensure!(answers == MANIFESTS, "{answers} answers to {MANIFESTS} manifests");
+    ensure!(found == broken, "found {found:?}, broken were {broken:?}");
+    Ok(())
 }

@@ -7,6 +7,7 @@
 mod compile;
 mod engine;
 mod hand_written;
+mod manifests;
 mod peer_cel;
 mod report;
 mod rules;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         Some("webhook") => webhook::run().and_then(|report| report.publish()),
         // What the webhook's bench starts as processes of their own.
         Some("load") => webhook::run_load(&std::env::args().nth(2).unwrap_or_default()),
-        Some("null-webhook") => webhook::run_null(),
+        Some("null-webhook") => webhook::run_null(&std::env::args().nth(2).unwrap_or_default()),
         Some("check") => match report::check() {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::from(3),

@@ -44,6 +44,7 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("webhook", "p99_1000_over_16_rules_ratio", Goal::AtMost(2.0)),
     ("webhook", "rss_mb_16_rules", Goal::AtMost(40.0)),
     ("webhook", "rss_mb_1000_rules", Goal::AtMost(150.0)),
+    ("webhook", "apiserver_added_p50_ms", Goal::AtMost(1.1)),
 ];
 
 impl Goal {

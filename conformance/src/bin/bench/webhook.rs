@@ -3,6 +3,7 @@
 //! The server has core 0, the load generator core 1. What is compared is measured in turn within one round (sixteen rules, a thousand rules,
 //! nothing), the rounds over and over, and percentiles are taken from the raw samples of all rounds together.
 
+mod api_server;
 mod bundles;
 mod load;
 mod null;
@@ -30,7 +31,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     let files = Files::write(folder.path())?;
     let sixteen = Server::webhook(&files.folder(16))?;
     let thousand = Server::webhook(&files.folder(1000))?;
-    let null = Server::null()?;
+    let null = Server::null(&folder.path().join("null.pem"))?;
     check_verdicts(&sixteen, &files)?;
     check_verdicts(&thousand, &files)?;
     let mut seen = Rounds::default();
@@ -53,7 +54,9 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     report.set("rss_mb_1000_rules", thousand.rss_mb()?, 1);
     report.set("review_bytes", std::fs::metadata(&files.good)?.len() as f64, 1);
     report.set("real_review_bytes", std::fs::metadata(&files.real)?.len() as f64, 1);
-    drop((sixteen, thousand, null));
+    drop(thousand);
+    api_server::measure(&mut report, folder.path(), &sixteen, &null)?;
+    drop((sixteen, null));
     peers(&mut report, folder.path())?;
     Ok(report)
 }
@@ -80,7 +83,11 @@ impl Files {
             std::fs::write(folder.join("bundles/bundle.json"), bundles::bundle(rules)?)?;
             std::fs::write(
                 folder.join("namespaces.yaml"),
-                "{apiVersion: v1, kind: Namespace, metadata: {name: default}}\n",
+                format!(
+                    "{{apiVersion: v1, kind: Namespace, metadata: {{name: default}}}}\n---\n\
+                     {{apiVersion: v1, kind: Namespace, metadata: {{name: {}}}}}\n",
+                    api_server::WEBHOOK
+                ),
             )?;
         }
         for (path, pod) in
@@ -193,14 +200,21 @@ impl Rounds {
             self.thousand.count(),
         );
         report.set("p50_over_null_ratio", ratio(&self.one, &self.null, 0.5), self.one.count());
+        // What a machine's speed and its other work divide out of.
+        let null_rps = middle(&self.null_full.per_second) / middle(&self.full.per_second);
+        report.set("null_rps_over_ours_ratio", null_rps, self.full.count());
+        let null_cpu = middle(&self.full.cpu_us) / middle(&self.null_full.cpu_us);
+        report.set("cpu_over_null_ratio", null_cpu, self.full.count());
     }
 }
 
-/// The peers on the same machine in the same run, if they were built: `PEERS_BIN` is their folder, `../shared/peers` has the scripts.
+/// The peers on the same machine in the same run, if they were built: `BAILIWICK_PEERS` is their folder, `../shared/peers` has the scripts.
 fn peers(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers/webhook.sh");
-    let Some(bin) = std::env::var_os("PEERS_BIN").filter(|_| script.exists()) else {
-        eprintln!("SKIPPED: the peers; build them as ../shared/peers/README.md says and set PEERS_BIN");
+    let Some(bin) = std::env::var_os("BAILIWICK_PEERS").filter(|_| script.exists()) else {
+        eprintln!(
+            "SKIPPED: the peers; build them as ../shared/peers/README.md says and set BAILIWICK_PEERS to their folder"
+        );
         return Ok(());
     };
     let ours = *report.metrics.get("one_client_p99_ms").context("ours was not measured")?;

@@ -51,12 +51,28 @@ struct Check {
     message: String,
 }
 
-/// The bundle of this many rules: the sixteen over pods, the others over config maps.
-pub(crate) fn bundle(count: usize) -> anyhow::Result<Vec<u8>> {
+fn read() -> anyhow::Result<Vec<Rule>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/sixteen-rules/pack.yaml");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let pack: Pack = serde_saphyr::from_str(&text)?;
-    let sixteen = pack.spec.admission.rules;
+    Ok(pack.spec.admission.rules)
+}
+
+/// Name, expression and message of the sixteen; each has one validation.
+pub(super) fn sixteen() -> anyhow::Result<Vec<(String, String, String)>> {
+    let mut found = Vec::new();
+    for Rule { name, validations, .. } in read()? {
+        let [Check { expression, message }] = validations
+            .try_into()
+            .map_err(|_: Vec<Check>| anyhow::anyhow!("`{name}` has not one validation"))?;
+        found.push((name, expression, message));
+    }
+    Ok(found)
+}
+
+/// The bundle of this many rules: the sixteen over pods, the others over config maps.
+pub(crate) fn bundle(count: usize) -> anyhow::Result<Vec<u8>> {
+    let sixteen = read()?;
     let mut interner = Interner::default();
     let mut rules = Vec::with_capacity(count);
     for (number, rule) in sixteen.iter().cycle().take(count).enumerate() {

@@ -19,10 +19,16 @@ use serde::{Deserialize, Serialize};
 /// A run of these becomes a number that differs for each request.
 const MARK: &[u8] = b"@@@@@@@@@@@@";
 
+/// Where reviews are sent, as the API server does.
+pub(crate) const VALIDATE: &str = "/validate?timeout=10s";
+
 /// What to send, and how.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) address: String,
+    pub(crate) path: String,
+    /// Value of the `Authorization` header.
+    pub(crate) authorization: Option<String>,
     pub(crate) body: std::path::PathBuf,
     pub(crate) clients: usize,
     /// Seconds before anything counts.
@@ -53,7 +59,7 @@ pub(crate) struct Seen {
 pub(crate) fn run(argument: &str) -> anyhow::Result<()> {
     let plan: Plan = serde_json::from_str(argument)?;
     let body = std::fs::read(&plan.body).with_context(|| format!("cannot read {}", plan.body.display()))?;
-    let request = Request::new(&body);
+    let request = Request::new(&plan.path, plan.authorization.as_deref(), &body);
     let tls = Arc::new(unverified()?);
     let start = Instant::now();
     let seen = std::thread::scope(|scope| -> anyhow::Result<Seen> {
@@ -81,13 +87,23 @@ pub(crate) fn run(argument: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One request over a connection of its own; the whole answer.
+/// One review over a connection of its own; the whole answer.
 pub(crate) fn ask(address: &str, body: &[u8]) -> anyhow::Result<String> {
+    post(address, VALIDATE, None, body).map(|(_, answer)| answer)
+}
+
+/// One request over a connection of its own; status and the whole answer.
+pub(crate) fn post(
+    address: &str,
+    path: &str,
+    authorization: Option<&str>,
+    body: &[u8],
+) -> anyhow::Result<(u16, String)> {
     let mut stream = connect(address, &Arc::new(unverified()?))?;
     let (mut out, mut answer) = (Vec::new(), Vec::new());
-    Request::new(body).write(0, &mut out);
-    exchange(&mut stream, &out, &mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    Request::new(path, authorization, body).write(0, &mut out);
+    let status = exchange(&mut stream, &out, &mut answer)?;
+    Ok((status, String::from_utf8_lossy(&answer).into_owned()))
 }
 
 /// Processor time of all threads of a process, from the scheduler's own count in nanoseconds.
@@ -108,9 +124,11 @@ struct Request {
 }
 
 impl Request {
-    fn new(body: &[u8]) -> Self {
+    fn new(path: &str, authorization: Option<&str>, body: &[u8]) -> Self {
+        let authorization =
+            authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
         let mut bytes = format!(
-            "POST /validate?timeout=10s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{authorization}\
              Accept: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         )
@@ -174,6 +192,9 @@ fn client(
         match status {
             Ok(200) if says(b"\"allowed\":true") => seen.allowed += 1,
             Ok(200) if says(b"\"allowed\":false") => seen.denied += 1,
+            // An API server's own answers.
+            Ok(201) => seen.allowed += 1,
+            Ok(403 | 422) => seen.denied += 1,
             _ => seen.failed += 1,
         }
         seen.nanos.push(u64::try_from(took.as_nanos())?);
@@ -196,23 +217,45 @@ fn exchange(stream: &mut Stream, request: &[u8], answer: &mut Vec<u8>) -> anyhow
     answer.clear();
     let mut chunk = [0; 16384];
     let mut end = None;
-    while end.is_none_or(|end| answer.len() < end) {
+    loop {
         let n = stream.read(&mut chunk)?;
         anyhow::ensure!(n > 0, "closed by the server");
         answer.extend_from_slice(chunk.get(..n).unwrap_or_default());
         if end.is_none()
             && let Some(at) = answer.windows(4).position(|window| window == b"\r\n\r\n")
         {
-            let head = String::from_utf8_lossy(answer.get(..at).unwrap_or_default()).to_ascii_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length:"))
-                .context("no content-length")?;
-            end = Some(at + 4 + length.trim().parse::<usize>()?);
+            end = Some(End::of(answer.get(..at).unwrap_or_default(), at + 4)?);
+        }
+        match end {
+            Some(End::At(end)) if answer.len() >= end => break,
+            Some(End::LastChunk) if answer.ends_with(b"\r\n0\r\n\r\n") => break,
+            _ => {}
         }
     }
     let status = answer.get(9..12).and_then(|text| str::from_utf8(text).ok()).context("no status")?;
     Ok(status.parse()?)
+}
+
+/// Where an answer ends.
+#[derive(Clone, Copy)]
+enum End {
+    At(usize),
+    /// The body comes in chunks, and none of them is JSON that looks like the last one.
+    LastChunk,
+}
+
+impl End {
+    fn of(head: &[u8], body: usize) -> anyhow::Result<Self> {
+        let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+        if head.lines().any(|line| line.trim() == "transfer-encoding: chunked") {
+            return Ok(Self::LastChunk);
+        }
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))
+            .context("no content-length")?;
+        Ok(Self::At(body + length.trim().parse::<usize>()?))
+    }
 }
 
 fn unverified() -> anyhow::Result<ClientConfig> {

@@ -8,10 +8,12 @@ use anyhow::Context as _;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// Serves until it is killed; prints where.
-pub(crate) fn run() -> anyhow::Result<()> {
+/// Serves until it is killed; writes its certificate to a file and prints where it listens.
+pub(crate) fn run(certificate: &str) -> anyhow::Result<()> {
     let key = rcgen::KeyPair::generate()?;
-    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    let cert = cert.self_signed(&key)?;
+    std::fs::write(certificate, cert.pem())?;
     let config = ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::Context as _;
 
-use super::load::{Plan, Seen};
+use super::load::{Plan, Seen, VALIDATE};
 
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
@@ -44,13 +44,14 @@ impl Server {
         let mut command = pinned(SERVER_CORE, &program);
         command.args(["serve", "--self-signed", "--listen", "127.0.0.1:0", "--log", "warn", "--bundles"]);
         command.arg(folder.join("bundles")).arg("--namespaces").arg(folder.join("namespaces.yaml"));
+        command.arg("--write-ca").arg(folder.join("ca.pem"));
         Self::start(command)
     }
 
-    /// The webhook that does nothing.
-    pub(crate) fn null() -> anyhow::Result<Self> {
+    /// The webhook that does nothing; its certificate is written to a file.
+    pub(crate) fn null(certificate: &Path) -> anyhow::Result<Self> {
         let mut command = pinned(SERVER_CORE, &std::env::current_exe()?);
-        command.arg("null-webhook");
+        command.arg("null-webhook").arg(certificate);
         Self::start(command)
     }
 
@@ -72,10 +73,12 @@ impl Server {
         Ok(kb.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
     }
 
-    /// Sends load to this server.
+    /// Sends reviews to this server.
     pub(crate) fn load(&self, body: &Path, clients: usize, rate: f64, seconds: f64) -> anyhow::Result<Seen> {
         let plan = Plan {
             address: self.address.clone(),
+            path: VALIDATE.to_owned(),
+            authorization: None,
             body: body.to_owned(),
             clients,
             warm_up_s: 0.5,
@@ -83,17 +86,25 @@ impl Server {
             rate,
             server: self.child.id(),
         };
-        let mut command = pinned(LOAD_CORE, &std::env::current_exe()?);
-        let output =
-            command.arg("load").arg(serde_json::to_string(&plan)?).stderr(Stdio::inherit()).output()?;
-        anyhow::ensure!(output.status.success(), "the load generator failed");
-        let seen: Seen = serde_json::from_slice(&output.stdout)?;
-        anyhow::ensure!(
-            seen.failed == 0 && !seen.nanos.is_empty(),
-            "{} of {} requests failed",
-            seen.failed,
-            seen.nanos.len()
-        );
-        Ok(seen)
+        run(&plan, pinned(LOAD_CORE, &std::env::current_exe()?))
     }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Runs the load generator, which must have had an answer to every request.
+pub(crate) fn run(plan: &Plan, mut generator: Command) -> anyhow::Result<Seen> {
+    let output = generator.arg("load").arg(serde_json::to_string(plan)?).stderr(Stdio::inherit()).output()?;
+    anyhow::ensure!(output.status.success(), "the load generator failed");
+    let seen: Seen = serde_json::from_slice(&output.stdout)?;
+    anyhow::ensure!(
+        seen.failed == 0 && !seen.nanos.is_empty(),
+        "{} of {} requests failed",
+        seen.failed,
+        seen.nanos.len()
+    );
+    Ok(seen)
 }
