@@ -57,6 +57,14 @@ const PIECES: &[&[u8]] = &[
     b"? ",
     b"%YAML 9.9\n",
     b"endless",
+    b"$(",
+    b"`",
+    b"<<E\n",
+    b"$((",
+    b"\\",
+    b"{a,b}",
+    b"%2e",
+    b"[::",
 ];
 
 fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
@@ -123,4 +131,37 @@ fn reviews() {
         "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":",
     );
     drive(&[review.to_vec(), update.into_bytes()], bailiwick_policy::admission::fuzz);
+}
+
+/// Seeds that stand in the corpora of the facts: one text of each line, as JSON.
+fn facts(kind: &str) -> Vec<Vec<u8>> {
+    let corpora = ["evasions.txt", "benign.txt"].map(|name| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compiler/policy/tests/facts").join(name);
+        std::fs::read_to_string(file).expect("the corpus")
+    });
+    let lines = corpora.iter().flat_map(|corpus| corpus.lines());
+    let fields = lines.filter_map(|line| line.split_once('\t')).filter(|(of, _)| *of == kind);
+    let texts = fields.filter_map(|(_, rest)| serde_json::from_str(rest.rsplit('\t').next()?).ok());
+    texts.map(String::into_bytes).collect()
+}
+
+#[test]
+fn command_lines() {
+    drive(&facts("shell"), bailiwick_policy::facts::shell::fuzz);
+}
+
+#[test]
+fn urls_paths_and_git() {
+    drive(&facts("url"), bailiwick_policy::facts::url::fuzz);
+    drive(&facts("path"), bailiwick_policy::facts::path::fuzz);
+    drive(&facts("git"), bailiwick_policy::facts::git::fuzz);
+}
+
+#[test]
+fn argument_schemas() {
+    let seeds = [
+        r#"[{"type": "object", "required": ["code"], "properties": {"code": {"type": "string", "maxLength": 9, "pattern": "^[a-z]+$"}}}, {"code": "abc"}]"#,
+        r#"[{"type": "object", "properties": {"x": {"type": ["array", "null"], "items": {"enum": [1, 2.5, "a"]}, "uniqueItems": true, "maxItems": 3}}}, {"x": [1, "a", 1.0]}]"#,
+    ];
+    drive(&seeds.map(|seed| seed.as_bytes().to_vec()), bailiwick_policy::arguments::fuzz);
 }

@@ -92,6 +92,15 @@ pub struct ArgumentsSchema {
     pub pattern: Option<Pattern>,
 }
 
+/// The entry point of fuzzing: a list of a schema and arguments for it, from any bytes.
+pub fn fuzz(data: &[u8]) {
+    let Ok(serde_json::Value::Array(pair)) = serde_json::from_slice(data) else { return };
+    let [schema, args] = pair.as_slice() else { return };
+    if let Ok(schema) = ArgumentsSchema::compile(schema) {
+        let _ = matches(&schema, &crate::json::Json::from(args));
+    }
+}
+
 /// The types of JSON Schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -35,6 +35,7 @@ mod tests;
 pub use error::EvalError;
 pub use eval::eval;
 pub use fuel::Fuel;
+pub(crate) use functions::network::is_public;
 pub use functions::network::{Cidr, parse_cidr, parse_ip};
 pub use functions::quantity::Quantity;
 pub use functions::regexes::{PatternError, compile_pattern};

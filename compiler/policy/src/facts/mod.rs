@@ -5,7 +5,10 @@
 //! These are facts about text. What a path names on a disk or a name on a network may change between decision and use; the
 //! sandbox holds there.
 
+pub mod git;
+pub mod path;
 pub mod shell;
+pub mod url;
 
 /// A fact: known, or opaque because the input is not fully understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -158,7 +158,7 @@ const fn is_link_local_multicast(address: IpAddr) -> bool {
 
 /// Whether an address is reachable in the whole Internet: outside every special-purpose block of IANA's registries
 /// (RFC 6890 and its updates) and every form that carries an IPv4 address which is not.
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     const NOT_PUBLIC_V4: &[(u32, u32)] = &[
         (0x0000_0000, 8),  // this network
         (0x0a00_0000, 8),  // private

@@ -1,0 +1,256 @@
+//! git command lines: what is done, to which remote and refs, and whether an option makes git run a program.
+//!
+//! Not git: no repository is looked at, so what a bare `git push` pushes is not known. git takes any unambiguous beginning of a long option for
+//! it and any unknown subcommand for an alias; both are opaque here, as is every option outside the tables of [`options`].
+
+mod options;
+
+#[cfg(test)]
+mod tests;
+
+use super::Fact;
+use super::shell::{self, Args, Command, Shell};
+
+use options::{Arity, Options};
+
+/// A git command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Git {
+    /// The subcommand, as `push`.
+    pub subcommand: String,
+    /// The remote's name, address or path, of `push`, `fetch`, `pull`, `clone` and `ls-remote`; `None` if none is written.
+    pub remote: Option<String>,
+    /// What is pushed or fetched where, in order.
+    pub refs: Vec<RefSpec>,
+    /// The operands of other subcommands, and those after `--`.
+    pub operands: Vec<String>,
+    /// The options of the subcommand in their long form without values, sorted (`--force` for `-f`).
+    pub options: Vec<String>,
+    /// Whether history on the other side may be overwritten or removed: `--force` in any form, `+ref`, `--mirror`, `--prune`, `--delete`, `:ref`.
+    pub force: bool,
+    /// Settings for this call (`-c`, `--config`), as `core.sshCommand=…`.
+    pub config: Vec<String>,
+    /// Whether an option, a setting or the kind of address makes git run a program that it names, or look elsewhere for its own.
+    pub runs_program: bool,
+    /// The folder (`-C`, `--git-dir`, `--work-tree`), if one is named.
+    pub folder: Option<String>,
+}
+
+/// `[+]source[:destination]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefSpec {
+    /// As written; empty when something is removed.
+    pub source: String,
+    /// The ref that is written, without `refs/heads/`; opaque where it depends on the repository (`HEAD`, patterns).
+    pub destination: Fact<String>,
+}
+
+/// Parses one git command line, with or without the word `git` before it.
+#[must_use]
+pub fn parse(text: &str) -> Fact<Git> {
+    let with_name = match text.trim_start().strip_prefix("git") {
+        Some(rest) if rest.starts_with([' ', '\t']) => text.to_owned(),
+        _ => format!("git {text}"),
+    };
+    let Shell::Parsed(line) = shell::parse(&with_name) else {
+        return Fact::Opaque;
+    };
+    match line.commands.as_slice() {
+        [command] if command.redirects.is_empty() && command.assignments.is_empty() && !line.assigns => {
+            of_command(command)
+        }
+        _ => Fact::Opaque,
+    }
+}
+
+/// The facts of a command of a line, if it is `git` and all its words are known.
+#[must_use]
+pub fn of_command(command: &Command) -> Fact<Git> {
+    let Args::Exact(words) = &command.args else {
+        return Fact::Opaque;
+    };
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.known().map(String::as_str)).collect();
+    match (command.name.known().map(String::as_str), words) {
+        (Some("git"), Some(words)) => read(&words).map_or(Fact::Opaque, Fact::Known),
+        _ => Fact::Opaque,
+    }
+}
+
+fn read(words: &[&str]) -> Option<Git> {
+    let mut git = Git::default();
+    let mut words = words.iter().copied();
+    loop {
+        let word = words.next()?;
+        let Some((option, attached)) = word.starts_with('-').then(|| split_value(word)) else {
+            git.subcommand = word.to_owned();
+            break;
+        };
+        let mut value = || attached.or_else(|| words.next()).map(str::to_owned);
+        match option {
+            "-C" | "--git-dir" | "--work-tree" => git.folder = Some(value()?),
+            "-c" => git.config.push(value()?),
+            "--config-env" | "--exec-path" => {
+                git.runs_program = true;
+                let _ = value()?;
+            }
+            "-p" | "--paginate" => git.runs_program = true,
+            "-P"
+            | "--no-pager"
+            | "--bare"
+            | "--no-replace-objects"
+            | "--literal-pathspecs"
+            | "--no-optional-locks"
+                if attached.is_none() => {}
+            _ => return None,
+        }
+    }
+    let operands = git.read_options(options::of(&git.subcommand)?, words)?;
+    git.place(operands)?;
+    git.runs_program |= !git.config.is_empty();
+    git.options.sort_unstable();
+    git.options.dedup();
+    Some(git)
+}
+
+/// `--option=value`.
+fn split_value(word: &str) -> (&str, Option<&str>) {
+    match word.split_once('=') {
+        Some((option, value)) if word.starts_with("--") => (option, Some(value)),
+        _ => (word, None),
+    }
+}
+
+impl Git {
+    /// Reads the options of the subcommand; gives its operands.
+    fn read_options<'w>(
+        &mut self,
+        known: &Options,
+        mut words: impl Iterator<Item = &'w str>,
+    ) -> Option<Vec<String>> {
+        let mut operands = Vec::new();
+        while let Some(word) = words.next() {
+            if word == "--" {
+                operands.extend(words.map(str::to_owned));
+                break;
+            }
+            if !word.starts_with('-') || word == "-" {
+                operands.push(word.to_owned());
+                continue;
+            }
+            if word.starts_with("--") {
+                let (option, attached) = split_value(word);
+                let (name, arity) = known.long(option)?;
+                let value = match (arity, attached) {
+                    (Arity::None, Some(_)) => return None,
+                    (Arity::None | Arity::Optional, value) => value,
+                    (Arity::One, value) => Some(value.or_else(|| words.next())?),
+                };
+                self.option(name, value);
+                continue;
+            }
+            // `-fu` is `-f -u`, `-mtext` is `-m text`, `-3` a number of entries.
+            let mut letters = word.get(1..)?;
+            if letters.bytes().all(|byte| byte.is_ascii_digit()) && known.numbered {
+                continue;
+            }
+            while let Some(letter) = letters.chars().next() {
+                letters = letters.get(letter.len_utf8()..)?;
+                let (name, arity) = known.short(letter)?;
+                match arity {
+                    Arity::None => self.option(name, None),
+                    Arity::Optional => {
+                        self.option(name, Some(letters));
+                        break;
+                    }
+                    Arity::One => {
+                        let value = if letters.is_empty() { words.next()? } else { letters };
+                        self.option(name, Some(value));
+                        break;
+                    }
+                }
+            }
+        }
+        Some(operands)
+    }
+
+    fn option(&mut self, name: &str, value: Option<&str>) {
+        self.options.push(name.to_owned());
+        let pushes = self.subcommand == "push";
+        self.force |=
+            pushes && matches!(name, "--force" | "--force-with-lease" | "--mirror" | "--prune" | "--delete");
+        self.runs_program |= matches!(
+            name,
+            "--upload-pack"
+                | "--receive-pack"
+                | "--exec"
+                | "--template"
+                | "--ext-diff"
+                | "--textconv"
+                | "--recurse-submodules"
+                | "--edit"
+                | "--gpg-sign"
+                | "--sign"
+        );
+        match (name, value) {
+            ("--config", Some(value)) => self.config.push(value.to_owned()),
+            ("--repo", Some(value)) => self.remote = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    /// Gives the operands their meaning.
+    fn place(&mut self, operands: Vec<String>) -> Option<()> {
+        match self.subcommand.as_str() {
+            "push" | "fetch" | "pull" => {
+                let mut operands = operands.into_iter();
+                if let Some(remote) = operands.next() {
+                    self.remote = Some(remote);
+                }
+                for operand in operands {
+                    let (spec, forced) = ref_spec(&operand, &self.subcommand)?;
+                    let removes =
+                        spec.source.is_empty() || self.options.iter().any(|option| option == "--delete");
+                    self.force |= self.subcommand == "push" && (forced || removes);
+                    self.refs.push(spec);
+                }
+            }
+            "clone" | "ls-remote" => {
+                let mut operands = operands.into_iter();
+                self.remote = operands.next();
+                self.operands = operands.collect();
+            }
+            _ => self.operands = operands,
+        }
+        // `ext::program` and other helpers are programs that the address names.
+        self.runs_program |= self.remote.as_ref().is_some_and(|remote| remote.contains("::"));
+        Some(())
+    }
+}
+
+fn ref_spec(text: &str, subcommand: &str) -> Option<(RefSpec, bool)> {
+    let (spec, forced) = match text.strip_prefix('+') {
+        Some(spec) => (spec, true),
+        None => (text, false),
+    };
+    // `^ref` leaves out, `tag NAME` is two words.
+    if spec.starts_with('^') || spec == "tag" {
+        return None;
+    }
+    let (source, destination) = match spec.split_once(':') {
+        Some((source, destination)) => (source, destination),
+        None if subcommand == "push" => (spec, spec),
+        None => (spec, ""),
+    };
+    let depends =
+        destination.is_empty() || destination == "HEAD" || destination.contains(['*', '@', '~', '^', ':']);
+    let destination = match destination.strip_prefix("refs/heads/").unwrap_or(destination) {
+        _ if depends => Fact::Opaque,
+        name => Fact::Known(name.to_owned()),
+    };
+    Some((RefSpec { source: source.to_owned(), destination }, forced))
+}
+
+/// The entry point of fuzzing: whatever the bytes, an answer.
+pub fn fuzz(data: &[u8]) {
+    let _ = parse(&String::from_utf8_lossy(data));
+}

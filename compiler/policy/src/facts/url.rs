@@ -1,0 +1,184 @@
+//! URLs: scheme, host, port and path in one spelling, whatever a client would make of the text.
+//!
+//! The danger is two readers: what one takes for a host another takes for credentials. A text that curl, browsers (the WHATWG URL
+//! Standard) and RFC 3986 read in different ways is opaque. Numbers are the exception: `http://2130706433/` is read by all who read it
+//! as 127.0.0.1, so it is that. <https://url.spec.whatwg.org/#host-parsing>, RFC 3986, RFC 6052 (NAT64), RFC 3056 (6to4).
+//!
+//! What a name resolves to is not known here; `is_private` of a name tells only of names that are private by themselves.
+
+mod host;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use super::{Fact, MAX_BYTES};
+
+pub use host::{Host, parse_host};
+
+/// A URL in its one spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Lower case.
+    pub scheme: String,
+    /// A name in lower case without a trailing dot, or an address in its canonical text (IPv6 without brackets; an address that carries an IPv4 address
+    /// is that IPv4 address).
+    pub host: String,
+    /// The port, of the scheme if none is written; `None` for a scheme without one.
+    pub port: Option<u16>,
+    /// From the first slash, as written but for dot segments and the case of escapes; `/` if there is none.
+    pub path: String,
+    /// The query after `?`, as written.
+    pub query: Option<String>,
+    /// Whether a user or password stands in it.
+    pub has_userinfo: bool,
+    /// Whether the host is an address or a name that is not of the public Internet.
+    pub is_private: bool,
+}
+
+/// Ports of schemes.
+const PORTS: &[(&str, u16)] = &[
+    ("http", 80),
+    ("https", 443),
+    ("ws", 80),
+    ("wss", 443),
+    ("ftp", 21),
+    ("ftps", 990),
+    ("ssh", 22),
+    ("git", 9418),
+    ("sftp", 22),
+    ("redis", 6379),
+    ("postgres", 5432),
+    ("postgresql", 5432),
+    ("mysql", 3306),
+    ("ldap", 389),
+    ("ldaps", 636),
+    ("smtp", 25),
+    ("gopher", 70),
+];
+
+/// Parses an absolute URL with a host.
+#[must_use]
+pub fn parse(text: &str) -> Fact<Url> {
+    read(text).map_or(Fact::Opaque, Fact::Known)
+}
+
+fn read(text: &str) -> Option<Url> {
+    // Browsers drop white space and control characters where others do not; a backslash is a slash to some.
+    let refused = |char: char| {
+        char.is_control()
+            || char.is_whitespace()
+            || matches!(char, '\\' | '<' | '>' | '"' | '`' | '{' | '}' | '|' | '^')
+    };
+    if text.len() > MAX_BYTES || text.chars().any(refused) {
+        return None;
+    }
+    let (scheme, rest) = text.split_once(':')?;
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(valid) {
+        return None;
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    let rest = rest.strip_prefix("//")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at_checked(end)?;
+    let (has_userinfo, host_port) = match authority.rsplit_once('@') {
+        // With a second `@`, or what looks like a host before the first, readers disagree.
+        Some((userinfo, _)) if userinfo.contains(['@', '[', ']']) => return None,
+        Some((_, host_port)) => (true, host_port),
+        None => (false, authority),
+    };
+    let (host_text, port_text) = split_port(host_port)?;
+    let host = parse_host(host_text)?;
+    let port = match port_text {
+        None | Some("") => PORTS.iter().find(|(name, _)| *name == scheme).map(|(_, port)| *port),
+        Some(digits) if digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|port| *port != 0)?)
+        }
+        Some(_) => return None,
+    };
+    let after = after.split_once('#').map_or(after, |(before, _)| before);
+    let (path, query) = match after.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (after, None),
+    };
+    let is_private = host.is_private();
+    let host = host.to_string();
+    Some(Url { scheme, host, port, path: canonical_path(path)?, query, has_userinfo, is_private })
+}
+
+/// Splits `host:port` and `[address]:port`.
+fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
+    if text.starts_with('[') {
+        let end = text.find(']')? + 1;
+        let (host, after) = text.split_at_checked(end)?;
+        return match after.strip_prefix(':') {
+            Some(port) => Some((host, Some(port))),
+            None if after.is_empty() => Some((host, None)),
+            None => None,
+        };
+    }
+    match text.split_once(':') {
+        Some((host, port)) => Some((host, Some(port))),
+        None => Some((text, None)),
+    }
+}
+
+/// Dot segments are taken out, as every client does (RFC 3986, 5.2.4; WHATWG, with `%2e` as a dot); escapes are upper case. A path
+/// with an escaped slash, backslash or NUL is read in different ways, and so is one that goes above its root.
+fn canonical_path(path: &str) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        let segment = canonical_escapes(segment)?;
+        let dotted = segment.replace("%2E", ".");
+        match dotted.as_str() {
+            "." if last => parts.push(String::new()),
+            "." => {}
+            ".." => {
+                parts.pop()?;
+                if last {
+                    parts.push(String::new());
+                }
+            }
+            _ => parts.push(segment),
+        }
+    }
+    Some(format!("/{}", parts.join("/")))
+}
+
+fn canonical_escapes(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        if char != '%' {
+            out.push(char);
+            continue;
+        }
+        let code = host::escaped_byte(&mut chars)?;
+        if matches!(code, b'/' | b'\\' | 0) {
+            return None;
+        }
+        out.push_str(&format!("%{code:02X}"));
+    }
+    Some(out)
+}
+
+/// Whether an address is outside the public Internet; an IPv6 address that carries an IPv4 address is as private as that is.
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    !crate::cel::is_public(address)
+}
+
+/// The entry point of fuzzing: whatever the bytes, an answer that is its own canonical form.
+pub fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Fact::Known(url) = parse(&text) else { return };
+    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+    let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
+    let again = parse(&format!("{}://{host}{port}{}", url.scheme, url.path));
+    let plain = Url { query: None, has_userinfo: false, ..url };
+    assert_eq!(again, Fact::Known(plain), "not canonical");
+}

@@ -1,0 +1,187 @@
+//! Hosts: addresses in every spelling, and names.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Longest name of a host, in bytes (RFC 1035), and of one label.
+const MAX_NAME: usize = 253;
+const MAX_LABEL: usize = 63;
+
+/// Who is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// An address. An IPv6 address that carries an IPv4 address is that one, because that is who answers.
+    Address(IpAddr),
+    /// A name in lower case, ASCII, without a trailing dot.
+    Name(String),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Address(address) => write!(out, "{address}"),
+            Host::Name(name) => out.write_str(name),
+        }
+    }
+}
+
+impl Host {
+    /// Whether the host is not of the public Internet. Of names: those without a dot, and those under top-level names that are
+    /// never given out (RFC 6761, RFC 6762, RFC 8375, RFC 9476, ICANN's `internal`). A public name may still resolve to a private address.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        const PRIVATE: &[&str] = &[
+            "localhost",
+            "local",
+            "internal",
+            "test",
+            "example",
+            "invalid",
+            "onion",
+            "alt",
+            "arpa",
+            "lan",
+            "home",
+            "corp",
+        ];
+        match self {
+            Host::Address(address) => super::is_private(*address),
+            Host::Name(name) => match name.rsplit_once('.') {
+                Some((_, top)) => PRIVATE.contains(&top),
+                None => true,
+            },
+        }
+    }
+}
+
+/// Parses a host; IPv6 in brackets.
+#[must_use]
+pub fn parse_host(text: &str) -> Option<Host> {
+    if let Some(inner) = text.strip_prefix('[') {
+        let inner = inner.strip_suffix(']')?;
+        // A zone names an interface of this machine.
+        let address: Ipv6Addr = if inner.contains('%') { return None } else { inner.parse().ok()? };
+        return Some(Host::Address(carried(address)));
+    }
+    let name = to_ascii(&unescape(text)?)?;
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    if name.is_empty() || name.len() > MAX_NAME {
+        return None;
+    }
+    // A name whose last label is a number is an address to everybody who looks, or an error.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if is_number(last) {
+        return ipv4(name).map(|address| Host::Address(IpAddr::V4(address)));
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= MAX_LABEL
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            // Punycode hides letters that were not looked at here; only its letters are compared by rules.
+            && label.get(2..4).is_none_or(|mark| mark != "--" || label.starts_with("xn--"))
+    };
+    name.split('.').all(label).then(|| Host::Name(name.to_owned()))
+}
+
+fn is_number(label: &str) -> bool {
+    let hex =
+        label.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    !label.is_empty() && (hex || label.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The IPv4 address in an IPv6 address that stands for it: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052), 6to4 and ISATAP.
+fn carried(address: Ipv6Addr) -> IpAddr {
+    let [.., high, low] = address.segments();
+    let last = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        // `::` and `::1` are addresses of their own.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => IpAddr::V6(address),
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            IpAddr::V4(last)
+        }
+        [0x2002, high, low, ..] => IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+        [.., 0 | 0x200, 0x5efe, _, _] => IpAddr::V4(last),
+        _ => IpAddr::V6(address),
+    }
+}
+
+/// One to four numbers, decimal, octal or hexadecimal; the last fills what is left (inet_aton(3), WHATWG).
+fn ipv4(name: &str) -> Option<Ipv4Addr> {
+    let mut numbers = Vec::new();
+    for part in name.split('.') {
+        let part = part.to_ascii_lowercase();
+        let (digits, radix) = match part.strip_prefix("0x") {
+            Some(digits) => (digits, 16),
+            None if part.len() > 1 && part.starts_with('0') => (part.get(1..)?, 8),
+            None => (part.as_str(), 10),
+        };
+        // `0x` alone is zero to browsers and no number to others.
+        if digits.is_empty() || numbers.len() == 4 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        numbers.push(u64::from_str_radix(digits, radix).ok()?);
+    }
+    let (last, bytes) = numbers.split_last()?;
+    if bytes.iter().any(|byte| *byte > 0xff) || *last >= 1 << (8 * (4 - bytes.len())) {
+        return None;
+    }
+    let high = bytes.iter().zip([24, 16, 8]).fold(0, |sum, (byte, shift)| sum | byte << shift);
+    Some(Ipv4Addr::from_bits(u32::try_from(high | last).ok()?))
+}
+
+/// Takes out percent escapes. What is escaped must be text that may stand in a name.
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        if char == '%' {
+            bytes.push(escaped_byte(&mut chars)?);
+        } else {
+            bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    // Escapes that make more escapes or delimiters are read in different ways.
+    let delimiter =
+        |char: char| char.is_control() || char.is_whitespace() || "%/\\?#@:[]<>\"`{}|^".contains(char);
+    (!text.contains(delimiter)).then_some(text)
+}
+
+/// The two hexadecimal digits after a `%`.
+pub(super) fn escaped_byte(chars: &mut std::str::Chars<'_>) -> Option<u8> {
+    let high = chars.next()?.to_digit(16)?;
+    let low = chars.next()?.to_digit(16)?;
+    u8::try_from(high << 4 | low).ok()
+}
+
+/// The mapping of UTS 46 for what looks like ASCII: full-width letters and digits, the dots of East Asian scripts, circled and
+/// mathematical digits, soft hyphens that vanish. Other letters are opaque: which name they make depends on tables of a version.
+fn to_ascii(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        let code = char as u32;
+        let mapped = match char {
+            '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => '.',
+            char if char.is_ascii() => char.to_ascii_lowercase(),
+            // Ignored by UTS 46.
+            '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' => continue,
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(code - 0xfee0)?.to_ascii_lowercase(),
+            '\u{24ea}' => '0',
+            '\u{2460}'..='\u{2468}' => char::from_u32(code - 0x2460 + u32::from(b'1'))?,
+            '\u{24b6}'..='\u{24cf}' => char::from_u32(code - 0x24b6 + u32::from(b'a'))?,
+            '\u{24d0}'..='\u{24e9}' => char::from_u32(code - 0x24d0 + u32::from(b'a'))?,
+            '\u{2070}' => '0',
+            '\u{b9}' => '1',
+            '\u{b2}' => '2',
+            '\u{b3}' => '3',
+            '\u{2074}'..='\u{2079}' => char::from_u32(code - 0x2070 + u32::from(b'0'))?,
+            '\u{2080}'..='\u{2089}' => char::from_u32(code - 0x2080 + u32::from(b'0'))?,
+            '\u{1d7ce}'..='\u{1d7ff}' => char::from_u32((code - 0x1d7ce) % 10 + u32::from(b'0'))?,
+            _ => return None,
+        };
+        out.push(mapped);
+    }
+    Some(out)
+}
