@@ -14,7 +14,8 @@ pub(crate) const STUBS: &[&str] =
     &["ls", "cat", "grep", "git", "wc", "env", "rm", "sh", "evil", "f", "a", "b", "if", "time"];
 
 /// bash's own commands that run other commands. What they run need not stand in the line as a command.
-const RUNNERS: &[&str] = &["command", "builtin", "exec", "eval", "source", ".", "trap", "mapfile", "compgen"];
+const RUNNERS: &[&str] =
+    &["command", "builtin", "exec", "eval", "source", ".", "trap", "mapfile", "compgen", "jobs"];
 
 /// One program that bash started, or looked for in vain.
 #[derive(Debug)]

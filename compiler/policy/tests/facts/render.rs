@@ -6,7 +6,7 @@ use bailiwick_policy::facts::{Fact, git, path, url};
 /// The facts of a line of the corpora. The workspace is `/work`.
 pub(crate) fn render(kind: &str, text: &str) -> String {
     match kind {
-        "shell" => line(&shell::parse(text)),
+        "shell" | "names" => line(&shell::parse(text)),
         "url" => url::parse(text).known().map_or_else(opaque, |url| {
             let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
             let private = if url.is_private { "private" } else { "public" };

@@ -149,7 +149,6 @@ impl State {
         for (assignment, value) in &assignments {
             self.line.assigns = true;
             if alone {
-                self.assign_as(assignment.name.as_bytes(), value.number == Number::Integer, None)?;
                 continue;
             }
             // For this command only; it reaches no other name, but this one may mean another program, or the same with other code.
@@ -169,12 +168,16 @@ impl State {
         let args: Vec<_> = operands.iter().map(Draft::to_word).collect();
         let open = words.iter().any(|word| word.spread);
         let args = if open { Args::Open(args) } else { Args::Exact(args) };
+        let stand_alone: Vec<_> = assignments.iter().filter(|_| alone).cloned().collect();
         let assignments = assignments.into_iter().map(|(assignment, _)| assignment).collect();
         let runs = match words.first() {
             Some(first) if name.is_opaque() => first.known().map(str::to_owned),
             _ => name.known().cloned(),
         };
         self.push(Command { name, args, redirects, assignments })?;
+        for (assignment, value) in stand_alone {
+            self.assign(assignment.name.as_bytes(), &value)?;
+        }
         match runs {
             Some(name) => self.builtin(&name, operands),
             // Whatever it is, it may be `eval`.

@@ -179,7 +179,9 @@ impl Parser<'_> {
             b'{' if splits => seen.brace = true,
             b',' if splits && seen.brace => draft.unknown(true),
             b'.' if splits && seen.brace && previous == b'.' => draft.unknown(true),
-            b'~' if seen.parts == 0 || matches!(previous, b'=' | b':') => draft.unknown(false),
+            b'~' if seen.parts == 0 || place != Place::Test && matches!(previous, b'=' | b':') => {
+                draft.unknown(false);
+            }
             _ => {}
         }
         draft.literal([byte]);
