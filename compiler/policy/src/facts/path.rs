@@ -1,8 +1,7 @@
 //! Paths: one spelling for each, told from the text alone.
 //!
-//! Not a look at any disk: a symbolic link may make `..` lead elsewhere than its text says. Nothing is resolved that a link could change: `..` is taken
-//! back only over parts that a link cannot stand at (the root), or where the caller says that the text is all there is, as for a
-//! workspace that is opened with `RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH` (openat2(2)).
+//! Not a look at any disk. A symbolic link may make a path lead elsewhere than it says; who opens it must follow none (openat2(2)). `a/../b` is
+//! `b` only if `a` is no link, so `..` is taken back only over parts of the workspace's own path, which is canonical.
 
 use super::Fact;
 
@@ -24,7 +23,8 @@ pub struct Path {
 
 /// Parses a path; a relative one starts at the workspace, which is absolute and canonical.
 ///
-/// Opaque: an empty path, one with NUL or another control character, one too long or with a part too long, and one whose `..` goes above the root.
+/// Opaque: an empty path, one with NUL or another control character, one too long or with a part too long, and one whose `..` goes above the root
+/// or back over a part that may be a link.
 #[must_use]
 pub fn parse(text: &str, workspace: &str) -> Fact<Path> {
     canonical(text, workspace).map_or(Fact::Opaque, Fact::Known)
@@ -38,12 +38,14 @@ fn canonical(text: &str, workspace: &str) -> Option<Path> {
     if !text.starts_with('/') && !workspace.starts_with('/') {
         return None;
     }
+    let own: Vec<&str> = workspace.split('/').filter(|part| !part.is_empty()).collect();
     let mut parts: Vec<&str> = Vec::new();
     for part in start.split('/').chain(text.split('/')) {
         match part {
             "" | "." => {}
-            // The kernel stays at the root; a path that needs that was made to confuse.
-            ".." => drop(parts.pop()?),
+            // Above the root the kernel stays where it is; a path that needs that was made to confuse.
+            ".." if own.starts_with(&parts) => drop(parts.pop()?),
+            ".." => return None,
             part if part.len() > MAX_PART => return None,
             part => parts.push(part),
         }
@@ -90,9 +92,9 @@ mod tests {
             "//etc/passwd",
             "/etc//passwd/",
             "/etc/./passwd",
-            "/./etc/x/../passwd",
             "../etc/passwd",
-            "a/../../etc/passwd",
+            "/work/../etc/passwd",
+            "./../etc/passwd/.",
         ] {
             assert_eq!(absolute(text).as_deref(), Some("/etc/passwd"), "{text}");
         }
@@ -123,9 +125,20 @@ mod tests {
     fn what_has_no_one_meaning_is_opaque() {
         let long_part = "a".repeat(MAX_PART + 1);
         let long = "a/".repeat(MAX_BYTES / 2 + 1);
-        for text in
-            ["", "a\0b", "a\nb", "a\u{7f}", "a\u{85}b", "/..", "../..", "/a/../../b", &long_part, &long]
-        {
+        for text in [
+            "",
+            "a\0b",
+            "a\nb",
+            "a\u{7f}",
+            "a\u{85}b",
+            "/..",
+            "../..",
+            "/a/../b",
+            "a/../b",
+            "/work/link/../b",
+            &long_part,
+            &long,
+        ] {
             assert_eq!(parse(text, "/work"), Fact::Opaque, "{text:?}");
         }
         assert_eq!(parse("a", "work"), Fact::Opaque);

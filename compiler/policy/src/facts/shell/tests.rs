@@ -59,7 +59,8 @@ fn only_runs_has_three_answers() {
         ("<f", Fact::Known(false)),
         ("git", Fact::Known(false)),
         ("/bin/ls", Fact::Known(false)),
-        ("ls; $x; git", Fact::Known(false)),
+        ("git; $x", Fact::Known(false)),
+        ("ls; $x; git", Fact::Opaque),
         ("ls >f", Fact::Known(false)),
         ("ls >$x", Fact::Known(false)),
         ("ls $(cat f)", Fact::Known(false)),
@@ -155,7 +156,7 @@ fn hostile_lines_end() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_096, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_text_has_an_answer(text in "([ -~]|\\n|\\PC|\\$\\(|\\$\\{|<<E\\n|\\(\\(|if |then |fi|do |done|case |esac|x=|\\[\\[ ){0,40}") {
