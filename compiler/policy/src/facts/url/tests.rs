@@ -14,7 +14,7 @@ fn url(text: &str) -> Url {
 #[test]
 fn parts_are_told_apart() {
     assert_eq!(
-        url("HTTPS://User:pw@Example.COM:8443/a/./b/../c%2f%2e?q=1/../2#frag".replace("%2f", "").as_str()),
+        url("HTTPS://User:pw@Example.COM:8443/a/./b/../c%2e?q=1/../2#frag"),
         Url {
             scheme: "https".to_owned(),
             host: "example.com".to_owned(),
@@ -33,42 +33,44 @@ fn parts_are_told_apart() {
     assert_eq!(url("http://example.org/a/%2e%2E/b").path, "/b");
 }
 
-/// Payload 59 of the reference: the metadata service in every spelling.
+/// The metadata service in every spelling: payload 59 of the reference.
+const METADATA: &[&str] = &[
+    "169.254.169.254",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "0xa9.0xfe.0xa9.0xfe",
+    "169.254.43518",
+    "169.16689662",
+    "169.0376.0xa9fe",
+    "0xA9FEA9FE",
+    "025177524776",
+    "0000251.254.169.254",
+    "169.254.169.254.",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[0:0:0:0:0:FFFF:a9fe:a9fe]",
+    "[::169.254.169.254]",
+    "[::ffff:0:169.254.169.254]",
+    "[64:ff9b::169.254.169.254]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2002:a9fe:a9fe::]",
+    "[2002:a9fe:a9fe::1]",
+    "[fe80::5efe:169.254.169.254]",
+    "169%2e254%2e169%2e254",
+    "%31%36%39.254.169.254",
+    "１６９.254.169.254",
+    "169。254。169。254",
+    "169．254．169．254",
+    "①⑥⑨.②⑤④.①⑥⑨.②⑤④",
+    "169.254.1\u{ad}69.254",
+    "𝟏𝟔𝟗.254.169.254",
+    "¹⁶⁹.254.169.254",
+];
+
 #[test]
 fn every_spelling_of_an_address_is_one() {
-    for host in [
-        "169.254.169.254",
-        "2852039166",
-        "0xa9fea9fe",
-        "0251.0376.0251.0376",
-        "0xa9.0xfe.0xa9.0xfe",
-        "169.254.43518",
-        "169.16689662",
-        "169.0376.0xa9fe",
-        "0xA9FEA9FE",
-        "025177524776",
-        "0000251.254.169.254",
-        "169.254.169.254.",
-        "[::ffff:169.254.169.254]",
-        "[::ffff:a9fe:a9fe]",
-        "[0:0:0:0:0:FFFF:a9fe:a9fe]",
-        "[::169.254.169.254]",
-        "[::ffff:0:169.254.169.254]",
-        "[64:ff9b::169.254.169.254]",
-        "[64:ff9b::a9fe:a9fe]",
-        "[2002:a9fe:a9fe::]",
-        "[2002:a9fe:a9fe::1]",
-        "[fe80::5efe:169.254.169.254]",
-        "169%2e254%2e169%2e254",
-        "%31%36%39.254.169.254",
-        "１６９.254.169.254",
-        "169。254。169。254",
-        "169．254．169．254",
-        "①⑥⑨.②⑤④.①⑥⑨.②⑤④",
-        "169.254.1\u{ad}69.254",
-        "𝟏𝟔𝟗.254.169.254",
-        "¹⁶⁹.254.169.254",
-    ] {
+    for host in METADATA {
         let found = url(&format!("http://{host}/latest"));
         assert_eq!((found.host.as_str(), found.is_private), ("169.254.169.254", true), "{host}");
     }
@@ -92,9 +94,8 @@ fn every_spelling_of_an_address_is_one() {
         ("224.0.0.1", "224.0.0.1"),
         ("[ff02::1]", "ff02::1"),
         ("kubernetes.default.svc.cluster.local", "kubernetes.default.svc.cluster.local"),
-        ("192.168.0.257".trim_end_matches("257"), "192.168.0.0"),
+        ("192.168.257", "192.168.1.1"),
     ] {
-        let host = if host.ends_with('.') && host.starts_with("192") { "192.168.0" } else { host };
         let found = url(&format!("https://{host}/"));
         assert_eq!((found.host.as_str(), found.is_private), (expected, true), "{host}");
     }
