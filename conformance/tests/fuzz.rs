@@ -165,3 +165,13 @@ fn argument_schemas() {
     ];
     drive(&seeds.map(|seed| seed.as_bytes().to_vec()), bailiwick_policy::arguments::fuzz);
 }
+
+#[test]
+fn tool_calls() {
+    let text = br#"{"text": "git push --force origin 'a b' $X > /dev/null && curl http://2130706433/", "number": 7, "list": ["a", "ab"]}"#;
+    let file = br#"{"path": "../src//a", "content": "aGVsbG8=", "encoding": "base64"}"#;
+    let inputs = br#"{"call": {"id": "1", "session": "s", "subject": {"agent": "a", "user": "u", "namespace": "n"}, "call": {"tool": "argv",
+        "args": {"text": "ls"}}}, "nowMs": 5, "session": {"openedMs": 1, "calls": 2, "generation": 3, "running": 0, "pending": 0},
+        "tallies": {"counter/a/calls": {"sum": 4, "fallsAfterMs": 10}}, "pending": null, "approval": null}"#;
+    drive(&[text.to_vec(), file.to_vec(), inputs.to_vec()], bailiwick_policy::tool::fuzz);
+}

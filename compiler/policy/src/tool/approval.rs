@@ -37,7 +37,7 @@ pub struct ApprovalRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Requirement {
-    /// Name of the pack that has the group.
+    /// `name@version` of the pack that has the group.
     pub pack: String,
     /// Name of the group.
     pub group: String,

@@ -91,7 +91,7 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
     let verdict = match eligible(policy, inputs) {
         Err(denial) => Verdict::Deny(denial),
         Ok((session, entry)) => {
-            let facts = Facts::of(&entry.derives, &inputs.call);
+            let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
             decided.facts = facts.to_json();
             let shared = Shared {
                 inputs,

@@ -59,7 +59,8 @@ impl<'a> Shared<'a> {
             ("calls", Value::Int(i64::try_from(view.calls).unwrap_or(i64::MAX))),
             ("counters", map(counters)),
             ("budgets", map(budgets)),
-            ("labels", map([])),
+            // Labels come with a later version of the language; there are none.
+            ("labels", Value::list(Vec::new())),
         ])
     }
 }

@@ -1,4 +1,9 @@
 //! The facts of a call: what the parsers make of the arguments that the tool's definition names.
+//!
+//! `commands`: list of {name, args, redirects: list of {descriptor, kind, target, writes}, assignments: list of {name, value}}; `shell`: for
+//! `onlyRuns`; `path`: {absolute, inWorkspace, name}; `url`: {scheme, host, port, path, query, hasUserinfo, isPrivate}; `git`: {subcommand,
+//! remote, refs: list of {source, destination}, operands, options, force, config, runsProgram, folder}. What is not written is null,
+//! what is not understood is opaque.
 
 use serde_json::json;
 
@@ -6,7 +11,10 @@ use super::call::ToolCall;
 use super::environment::map;
 use crate::cel::Value;
 use crate::facts::Fact as Known;
+use crate::facts::git::{self, Git};
+use crate::facts::path::{self, Path};
 use crate::facts::shell::{self, Args, Command, Redirect, RedirectKind, Shell, Word};
+use crate::facts::url::{self, Url};
 use crate::policy::tools::Derive;
 
 /// The members of `facts`.
@@ -22,14 +30,20 @@ pub(super) struct Facts {
 #[derive(Debug)]
 enum Fact {
     Shell(Shell),
+    Path(Known<Path>),
+    Url(Known<Url>),
+    Git(Known<Git>),
     /// The argument is not there, or no string.
     Opaque,
 }
 
 impl Facts {
     /// Derives all that some definition names.
-    pub(super) fn of(derives: &[Derive], call: &ToolCall) -> Self {
-        let derived = derives.iter().map(|derive| (derive.clone(), Fact::of(derive, call)));
+    ///
+    /// Relative paths start at the workspace; without one they are opaque.
+    pub(super) fn of(derives: &[Derive], call: &ToolCall, workspace: Option<&str>) -> Self {
+        let fact = |derive: &Derive| Fact::of(derive, call, workspace.unwrap_or_default());
+        let derived = derives.iter().map(|derive| (derive.clone(), fact(derive)));
         Self { derived: derived.collect() }
     }
 
@@ -59,12 +73,16 @@ impl Facts {
 }
 
 impl Fact {
-    fn of(derive: &Derive, call: &ToolCall) -> Self {
+    fn of(derive: &Derive, call: &ToolCall, workspace: &str) -> Self {
+        let (Derive::Shell(name) | Derive::Path(name) | Derive::Url(name) | Derive::Git(name)) = derive;
+        let Some(text) = call.text(name) else {
+            return Fact::Opaque;
+        };
         match derive {
-            Derive::Shell(name) => {
-                call.text(name).map_or(Fact::Opaque, |line| Fact::Shell(shell::parse(line)))
-            }
-            Derive::Path(_) | Derive::Url(_) | Derive::Git(_) => Fact::Opaque,
+            Derive::Shell(_) => Fact::Shell(shell::parse(text)),
+            Derive::Path(_) => Fact::Path(path::parse(text, workspace)),
+            Derive::Url(_) => Fact::Url(url::parse(text)),
+            Derive::Git(_) => Fact::Git(git::parse(text)),
         }
     }
 
@@ -76,8 +94,60 @@ impl Fact {
                 let commands = line.commands.iter().map(command).collect();
                 vec![("commands", Value::list(commands)), ("shell", Value::Shell(shell))]
             }
+            Fact::Path(path) => vec![("path", known(path, path_value))],
+            Fact::Url(url) => vec![("url", known(url, url_value))],
+            Fact::Git(git) => vec![("git", known(git, git_value))],
         }
     }
+}
+
+fn known<'a, T>(fact: &'a Known<T>, value: fn(&'a T) -> Value<'a>) -> Value<'a> {
+    fact.known().map_or(Value::Opaque, value)
+}
+
+fn path_value(path: &Path) -> Value<'_> {
+    map([
+        ("absolute", Value::Str(&path.absolute)),
+        ("inWorkspace", text_or_null(path.in_workspace.as_ref())),
+        ("name", Value::Str(&path.name)),
+    ])
+}
+
+fn url_value(url: &Url) -> Value<'_> {
+    map([
+        ("scheme", Value::Str(&url.scheme)),
+        ("host", Value::Str(&url.host)),
+        ("port", url.port.map_or(Value::Null, |port| Value::Int(port.into()))),
+        ("path", Value::Str(&url.path)),
+        ("query", text_or_null(url.query.as_ref())),
+        ("hasUserinfo", Value::Bool(url.has_userinfo)),
+        ("isPrivate", Value::Bool(url.is_private)),
+    ])
+}
+
+fn git_value(git: &Git) -> Value<'_> {
+    let refs = git.refs.iter().map(|one| {
+        map([("source", Value::Str(one.source.as_str())), ("destination", word(&one.destination))])
+    });
+    map([
+        ("subcommand", Value::Str(git.subcommand.as_str())),
+        ("remote", text_or_null(git.remote.as_ref())),
+        ("refs", Value::list(refs.collect())),
+        ("operands", texts(&git.operands)),
+        ("options", texts(&git.options)),
+        ("force", Value::Bool(git.force)),
+        ("config", texts(&git.config)),
+        ("runsProgram", Value::Bool(git.runs_program)),
+        ("folder", text_or_null(git.folder.as_ref())),
+    ])
+}
+
+fn texts(of: &[String]) -> Value<'_> {
+    Value::list(of.iter().map(|text| Value::Str(text)).collect())
+}
+
+fn text_or_null(text: Option<&String>) -> Value<'_> {
+    text.map_or(Value::Null, |text| Value::Str(text))
 }
 
 fn word(word: &Word) -> Value<'_> {

@@ -208,7 +208,7 @@ impl<'a> Asking<'a> {
     fn ask(&mut self, layer: &ToolLayer, loaded: &Layer, ask: &Ask) {
         match layer.approvers.iter().find(|group| group.name == ask.approvers) {
             Some(group) => {
-                self.findings.asks.add(&loaded.pack, group, ask, self.inputs.call.subject());
+                self.findings.asks.add(&loaded.label, group, ask, self.inputs.call.subject());
             }
             // The loader has checked that the group is there; nobody could answer.
             None => {

@@ -63,6 +63,8 @@ pub(super) struct Entry {
     pub(super) common: Vec<Derive>,
     /// What a call may use at most; `None` for the built-in ones.
     pub(super) limits: Option<Limits>,
+    /// Where relative paths start.
+    pub(super) workspace: Option<String>,
 }
 
 /// A tool, in one layer.
@@ -211,23 +213,27 @@ impl Tools {
 impl Entry {
     fn of(policy: &Policy, name: &str) -> Self {
         let layers: Vec<LayerEntry> = policy.tools.iter().map(|layer| LayerEntry::of(layer, name)).collect();
-        let definitions: Vec<&Tool> = layers
-            .iter()
-            .zip(&policy.tools)
-            .filter_map(|(entry, layer)| layer.definitions.get(entry.defines?))
-            .collect();
+        let builtin = Builtin::ALL.into_iter().find(|builtin| builtin.name() == name);
+        if builtin.is_some() {
+            // The clerk sees the workspace as the root.
+            let (derives, workspace) = (vec![Derive::Path("path".to_owned())], Some("/".to_owned()));
+            return Self { builtin, layers, common: derives.clone(), derives, limits: None, workspace };
+        }
+        let defined = layers.iter().zip(&policy.tools);
+        let definitions: Vec<&Tool> =
+            defined.filter_map(|(entry, layer)| layer.definitions.get(entry.defines?)).collect();
         let mut derives: Vec<Derive> = definitions.iter().flat_map(|tool| &tool.derive).cloned().collect();
         derives.sort();
         derives.dedup();
-        let common =
-            derives.iter().filter(|derive| definitions.iter().all(|tool| tool.derive.contains(derive)));
-        let common = common.cloned().collect();
-        let sandbox = definitions.first().map(|tool| &tool.run.sandbox);
-        let limits = sandbox
-            .and_then(|name| policy.sandboxes.iter().find(|sandbox| &sandbox.name == name))
-            .map(|sandbox| sandbox.limits);
-        let builtin = Builtin::ALL.into_iter().find(|builtin| builtin.name() == name);
-        Self { builtin, layers, derives, common, limits }
+        let by_all = |derive: &&Derive| definitions.iter().all(|tool| tool.derive.contains(derive));
+        let common = derives.iter().filter(by_all).cloned().collect();
+        let sandbox = definitions
+            .first()
+            .and_then(|tool| policy.sandboxes.iter().find(|sandbox| sandbox.name == tool.run.sandbox));
+        let limits = sandbox.map(|sandbox| sandbox.limits);
+        let workspace = sandbox.and_then(|sandbox| sandbox.filesystem.workspace.as_ref());
+        let workspace = workspace.map(|workspace| workspace.path.clone());
+        Self { builtin: None, layers, derives, common, limits, workspace }
     }
 }
 

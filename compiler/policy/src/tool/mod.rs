@@ -16,8 +16,8 @@
 //!
 //! What expressions see: `call` {tool: string, args: map}; `subject` {agent, user, namespace: string, groups: list(string), labels:
 //! map(string, string), chain: list(string)}; `session` {id: string, age: duration, calls: int, counters: map(string, int), budgets: map(string,
-//! {limit, used, left: double})} with the names of the rule's own pack; `facts` {commands, shell, path, url, git}, opaque where the
-//! tool's definition derives nothing; `now`: timestamp.
+//! {limit, used, left: double}), labels: list(string)} with the names of the rule's own pack; `facts` {commands, shell, path, url, git}, opaque
+//! where the tool's definition derives nothing, see the module `facts`; `now`: timestamp.
 
 mod approval;
 mod builtin;

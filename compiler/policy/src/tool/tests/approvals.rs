@@ -202,7 +202,7 @@ fn required_approvals_add_up() {
     let request = asked(&mut world, &rm);
     let groups: Vec<_> =
         request.requirements.iter().map(|one| (one.pack.as_str(), one.group.as_str(), one.quorum)).collect();
-    assert_eq!(groups, [("pack0", "oncall", 1), ("pack1", "oncall", 2)]);
+    assert_eq!(groups, [("pack0@1.0.0", "oncall", 1), ("pack1@1.0.0", "oncall", 2)]);
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['a'])), "Ask");
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['a', 'c'])), "Ask");
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['c', 'd'])), "Allow");

@@ -350,3 +350,53 @@ fn decisions_hold_what_was_derived() {
     );
     assert!(matches!(decision.effect, Effect::Allow(_)));
 }
+
+/// `facts.PATH == value`.
+fn fact_is(fields: &str, value: Const) -> Expr {
+    Expr::Call(Func::Equal, vec![path(Root::Facts, fields), Expr::Const(value)])
+}
+
+#[test]
+fn paths_urls_and_git_command_lines_are_facts() {
+    use crate::policy::tools::Derive;
+    let text = |text: &str| Const::Str(text.to_owned());
+    let cases = [
+        (
+            Derive::Path("command".into()),
+            "../etc//passwd",
+            fact_is("path.absolute", text("/etc/passwd")),
+            true,
+        ),
+        (Derive::Path("command".into()), "a/../b", fact_is("path.inWorkspace", text("b")), true),
+        (Derive::Path("command".into()), "/etc/passwd", fact_is("path.inWorkspace", Const::Null), true),
+        (Derive::Path("command".into()), "../../x", fact_is("path.absolute", text("/x")), false),
+        (Derive::Url("command".into()), "http://2130706433/a", fact_is("url.host", text("127.0.0.1")), true),
+        (Derive::Url("command".into()), "http://2130706433/a", path(Root::Facts, "url.isPrivate"), true),
+        (Derive::Url("command".into()), "https://example.org/", fact_is("url.port", Const::Int(443)), true),
+        (Derive::Url("command".into()), "no url", path(Root::Facts, "url.isPrivate"), false),
+        (Derive::Git("command".into()), "git push -f origin", path(Root::Facts, "git.force"), true),
+        (Derive::Git("command".into()), "git push origin", fact_is("git.remote", text("origin")), true),
+    ];
+    for (derive, argument, holds, granted) in cases {
+        let mut layer = defining([when(allow(), holds.clone())]);
+        layer.definitions[0].derive = vec![derive];
+        let expected = if granted { "Allow" } else { "NoRule" };
+        assert_eq!(shown(&World::new(vec![layer]).run(argument)), expected, "{argument}: {holds:?}");
+    }
+    // Two arguments, one fact: nobody says which is meant.
+    let mut layer = defining([when(allow(), path(Root::Facts, "url.isPrivate"))]);
+    layer.definitions[0].derive = vec![Derive::Url("command".into()), Derive::Url("note".into())];
+    let call =
+        call_with("c1", "shell.exec", json!({"command": "http://127.0.0.1/", "note": "http://127.0.0.1/"}));
+    assert_eq!(shown(&World::new(vec![layer]).decide(&call, None)), "NoRule");
+}
+
+#[test]
+fn the_paths_of_the_built_in_tools_are_facts() {
+    let mut below = when(allow(), fact_is("path.inWorkspace", Const::Str("src/a".into())));
+    below.tools = vec![ToolPattern::Exact("workspace.read".into())];
+    let mut world = World::new(vec![ruling([below])]);
+    let read = |path: &str| call_with("r1", "workspace.read", json!({"path": path}));
+    denial(&world.decide(&read("src/../b"), None), DenyReason::NoRule);
+    assert_eq!(shown(&world.decide(&read("src/./a"), None)), "Allow");
+}
