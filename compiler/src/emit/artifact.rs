@@ -27,6 +27,10 @@ pub enum Target {
     AdmissionPolicy,
     /// Webhook configurations.
     Webhook,
+    /// A seccomp profile in OCI form.
+    Seccomp,
+    /// A configuration of nsjail.
+    Nsjail,
     /// The enforcement report.
     Report,
 }

@@ -11,6 +11,7 @@
 //! ```text
 //!            ┌► namespace · network · runtime · webhooks ─► kubernetes/*.yaml ┐
 //! Policy ────┼► floor ───────────────────────────────────► kubernetes/admission-policies.yaml ├► artifacts.json
+//!            ├► seccomp, nsjail ────────────────────────► seccomp/*.json · nsjail/*.cfg ┤
 //!            ├► bundle.json                                                   │
 //!            └► report ──────────────────────────────────► report.json · report.md ┘
 //! ```
@@ -22,14 +23,17 @@ mod floor;
 mod manifest;
 mod namespace;
 mod network;
+mod nsjail;
 mod report;
 mod report_text;
 mod runtime;
+mod seccomp;
 mod selector;
 mod statements;
 mod webhooks;
 
 pub use artifact::{Artifact, Artifacts, FieldRef, Target};
+pub use nsjail::NSJAIL_VERSION;
 pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 
 use std::collections::BTreeMap;
@@ -114,6 +118,20 @@ pub enum EmitError {
         /// The text.
         cidr: String,
     },
+    /// Two controls would be one file: a sandbox `pool-x` beside a pool `x`.
+    #[error("two controls would be written to `{path}`; rename the sandbox")]
+    SamePath {
+        /// The file.
+        path: String,
+    },
+    /// A path of a sandbox is not absolute and canonical.
+    #[error("sandbox `{sandbox}`: `{path}` is not an absolute path in canonical form")]
+    SandboxPath {
+        /// The sandbox.
+        sandbox: String,
+        /// The path.
+        path: String,
+    },
     /// The bundle cannot be written.
     #[error("cannot write the bundle: {0}")]
     Bundle(#[from] BundleError),
@@ -154,6 +172,11 @@ pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result
     ] {
         if let Some(artifact) = artifact {
             files.insert(path.to_owned(), artifact);
+        }
+    }
+    for (path, artifact) in seccomp::emit(&cell)?.into_iter().chain(nsjail::emit(&cell)?) {
+        if files.insert(path.clone(), artifact).is_some() {
+            return Err(EmitError::SamePath { path });
         }
     }
     let from = cell.fields(webhooks::origins(&cell).iter())?;

@@ -2,8 +2,8 @@
 //! Names only; which arguments go through is in `arguments`.
 //!
 //! Left out on purpose, though some default profiles have them: whatever makes namespaces or mounts, io_uring (its operations pass no
-//! filter), keys, tracing, kernel modules, clocks that can be set, `splice`, `tee` and `vmsplice` (programs fall back to `read` and `write`;
-//! CVE-2022-0847 and its kin), SysV IPC and message queues, memory policies, `mknod`, `mincore`.
+//! filter), keys, tracing, kernel modules, clocks that can be set, `tee` and `vmsplice`, SysV IPC and message queues, memory policies,
+//! `mknod`, `mincore`. `splice` is there because `grep` drains its input with it and takes no refusal.
 
 use bailiwick_crds::sandbox::SyscallProfile;
 
@@ -84,6 +84,7 @@ const FILES: &[&str] = &[
     "rmdir",
     "sendfile",
     "setxattr",
+    "splice",
     "stat",
     "statfs",
     "statx",
@@ -118,6 +119,7 @@ const MEMORY: &[&str] = &[
 ];
 
 /// Processes, threads, signals, and what a process may ask about itself. Other processes are those of the sandbox: it has a pid namespace.
+/// Without capabilities, ids can only be set to what they are.
 const PROCESSES: &[&str] = &[
     "alarm",
     "arch_prctl",
@@ -174,11 +176,19 @@ const PROCESSES: &[&str] = &[
     "sched_yield",
     "set_robust_list",
     "set_tid_address",
+    "setfsgid",
+    "setfsuid",
+    "setgid",
     "setitimer",
     "setpgid",
     "setpriority",
+    "setregid",
+    "setresgid",
+    "setresuid",
+    "setreuid",
     "setrlimit",
     "setsid",
+    "setuid",
     "sigaltstack",
     "sysinfo",
     "tgkill",

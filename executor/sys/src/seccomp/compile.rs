@@ -25,7 +25,7 @@ const ARGUMENTS: u32 = 16;
 const MAX_ALTERNATIVES: usize = 256;
 
 /// Most ranges that are told apart by single values, not by halves: each costs one instruction less so, but one step more.
-const FEW_RANGES: usize = 9;
+const FEW_RANGES: usize = 17;
 
 /// Farthest target of a comparison: 8 bits, less one for the stand-in that its other target may need.
 const REACH: usize = 254;
