@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     propagate_version = true,
     after_help = "`bailiwick NAME …` with another NAME runs `bailiwick-NAME` from its own folder or PATH: \
                   `bailiwick webhook serve`.\n\n\
-                  Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied, 5 tests failed."
+                  Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied or tampered with, 5 tests failed, \
+                  6 an audit log that is open, unfinished or unchecked."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -43,6 +44,9 @@ pub(crate) enum Command {
                       kubectl kustomize overlays/prod | bailiwick review dist/*/bundle.json -f -"
     )]
     Review(ReviewOptions),
+    /// Verifies an audit log, or shows what it says of one call
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Another program of the family
     #[command(external_subcommand)]
     Other(Vec<OsString>),
@@ -173,4 +177,48 @@ pub(crate) enum ReviewPhase {
     Validate,
     /// What is written into it?
     Mutate,
+}
+
+/// What can be done with an audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verifies a log: ends with 0 if it is intact, 4 if it was tampered with, 6 if it is open, unfinished or unchecked
+    #[command(
+        after_help = "Example:\n  bailiwick audit verify state/audit --log-key log.key --pinned checkpoint.txt"
+    )]
+    Verify(AuditVerifyOptions),
+    /// Shows one call from its facts to its outcome, or one record
+    #[command(
+        after_help = "Example:\n  bailiwick audit inspect state/audit 0192c1e4\n  bailiwick audit inspect state/audit 17"
+    )]
+    Inspect(AuditInspectOptions),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditVerifyOptions {
+    /// The folder of the log
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The log's first public key, or a file with it: `NAME+ID+BASE64` or 64 hexadecimal digits
+    #[arg(long, value_name = "KEY")]
+    pub(crate) log_key: Option<String>,
+    /// The log's id, or a file with a checkpoint of it that was kept elsewhere; repeat for several
+    #[arg(long, value_name = "ID|FILE")]
+    pub(crate) pinned: Vec<String>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditInspectOptions {
+    /// The folder of the log
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The name of a call, or the number of a record
+    #[arg(value_name = "CALL|SEQ")]
+    pub(crate) what: String,
+    /// How records are printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
 }

@@ -1,4 +1,4 @@
-//! `bailiwick`: check, compile, test, explain and review policy packs. Reads files and prints; talks to nobody.
+//! `bailiwick`: check, compile, test, explain and review policy packs; verify and inspect audit logs. Reads files and prints; talks to nobody.
 //!
 //! ```text
 //! arguments ► files (the only I/O) ► bailiwick-compiler, bailiwick-policy ► render ► exit code
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod audit;
 mod check;
 mod compile;
 mod explain;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Review(options) => review::run(&options),
+        Command::Audit(command) => audit::run(&command),
         Command::Other(words) => forward::run(&words),
     };
     match result {

@@ -15,6 +15,10 @@ pub(crate) enum Outcome {
     Denied,
     /// A test failed.
     TestsFailed,
+    /// An audit log is damaged.
+    Tampered,
+    /// An audit log is open or unfinished, or was compared with nothing from elsewhere.
+    Incomplete,
     /// The child of a forwarded command ended with this code.
     Forwarded(u8),
 }
@@ -27,8 +31,9 @@ impl Outcome {
             Self::CouldNotRun => 1,
             // 2 is a wrong use of the command line, which clap answers before anything runs.
             Self::Findings => 3,
-            Self::Denied => 4,
+            Self::Denied | Self::Tampered => 4,
             Self::TestsFailed => 5,
+            Self::Incomplete => 6,
             Self::Forwarded(code) => code,
         }
     }

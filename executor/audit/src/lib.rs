@@ -46,5 +46,5 @@ pub use open::{OpenError, Recovered};
 pub use options::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Options, Prepare};
 pub use queue::{AppendError, Health};
 pub use tip::{MAX_GROUP_RECORDS, MAX_OPEN};
-pub use verify::{FoldError, Known, Report, Status, fold, verify};
+pub use verify::{FoldError, Known, Report, Status, disclosed, fold, verify};
 pub use writer::{Recorded, Wait, Writer};

@@ -122,7 +122,7 @@ pub fn verify_inclusion(
 /// Whether the tree of `size` leaves only adds to that of `earlier` leaves (RFC 9162, 2.1.4.2).
 ///
 /// # Errors
-/// See [`ProofError`]. Of an empty earlier tree nothing can be proven, so it is refused unless both are empty.
+/// See [`ProofError`]. Every tree adds to the empty one, so a proof of that would prove nothing, and is refused.
 pub fn verify_consistency(
     earlier: u64,
     size: u64,
@@ -130,7 +130,7 @@ pub fn verify_consistency(
     earlier_root: &Hash,
     root: &Hash,
 ) -> Result<(), ProofError> {
-    if earlier > size || earlier == 0 && size != 0 {
+    if earlier > size || earlier == 0 {
         return Err(ProofError::Range { size, index: earlier });
     }
     if earlier == size {

@@ -114,7 +114,8 @@ fn find_end(dir: &Dir, course: &Course) -> Result<Found, ReadError> {
         let finish = stream(dir, course, from, &mut tip, &mut |_, _| ControlFlow::Continue(()))?;
         Ok::<_, ReadError>(Found { tip, finish })
     };
-    if let Some((from, tip)) = crate::resume::last_checkpoint(dir, course)?
+    // Whatever fails on the short way is found again, and told, on the long one.
+    if let Ok(Some((from, tip))) = crate::resume::last_checkpoint(dir, course)
         && let Ok(found) = to_end(Some(from), tip)
     {
         return Ok(found);

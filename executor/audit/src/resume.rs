@@ -17,7 +17,7 @@ use crate::keys::{CURRENT, Key, NEXT};
 use crate::merkle::Tree;
 use crate::note;
 use crate::record::{Kind, MAX_LINE_BYTES, Record, sum_holds};
-use crate::tip::{Identity, Tip};
+use crate::tip::{Ending, Identity, Tip};
 
 /// How much is looked through at a time, from the end.
 const WINDOW_BYTES: u64 = 1024 * 1024;
@@ -33,15 +33,29 @@ pub(crate) fn last_checkpoint(dir: &Dir, course: &Course) -> Result<Option<(Posi
     let identity = Arc::new(identity);
     for span in course.spans.iter().rev() {
         let failed = |error| ReadError::Io { path: dir.segment(span.segment), error };
-        let found = last_in(dir, span).map_err(failed)?;
-        if let Some((offset, record)) = found {
-            return Ok(tip_at(&record, &identity, &keys).map(|tip| {
-                let at = Position { segment: span.segment, offset, seq: record.seq, chain: record.prev };
-                (at, tip)
-            }));
+        let Some((offset, record)) = last_in(dir, span).map_err(failed)? else { continue };
+        let Some(mut tip) = tip_at(&record, &identity, &keys) else { return Ok(None) };
+        let before = match &record.continues {
+            Some(before) => line_before(dir, before.segment, before.offset),
+            None => line_before(dir, span.segment, offset),
+        };
+        // A checkpoint does not say that it covers a seal; the line before it does.
+        if before.map_err(failed)?.kind == Kind::Seal {
+            tip.ending = Ending::Sealing;
         }
+        let at = Position { segment: span.segment, offset, seq: record.seq, chain: record.prev };
+        return Ok(Some((at, tip)));
     }
     Ok(None)
+}
+
+/// The record that ends at this offset.
+fn line_before(dir: &Dir, segment: u32, end: u64) -> io::Result<Record> {
+    let begin = end.saturating_sub(MAX_LINE_BYTES as u64 + 1);
+    let mut bytes = vec![0; usize::try_from(end - begin).unwrap_or_default()];
+    File::open(dir.segment(segment))?.read_exact_at(&mut bytes, begin)?;
+    let line = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.rsplit(|byte| *byte == b'\n').next());
+    Ok(Record::parse(line.unwrap_or_default())?)
 }
 
 /// Which log it is, from its first line.

@@ -25,8 +25,14 @@ use crate::tip::{MAX_GROUP_RECORDS, Tip};
 /// Most bytes of one group, and so of a tail.
 pub(crate) const MAX_GROUP_BYTES: u64 = 1024 * 1024;
 
+/// What a segment lacks that holds acknowledged records behind its first line.
+const NO_BEGINNING: &str = "the segment does not begin with a record";
+
 /// Why no line stands where a segment's room begins.
 const ZEROS: &str = "nothing was written here";
+
+/// How every line begins.
+const BEGINNING: &[u8] = b"{\"seq\":";
 
 /// How much is read at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -158,11 +164,15 @@ pub(crate) fn stream(
     }
     for number in course.aside.iter().chain(&course.beyond) {
         // What stands aside died when the log was shorter: its own first group is the one that was lost.
-        let lost = course.beyond.contains(number).then_some(tip.seq);
+        let is_beyond = course.beyond.contains(number);
+        let lost = is_beyond.then_some(tip.seq);
         let segment = Segment::open(dir, *number, 0, None)?;
         let tail = tail(dir, *number, 0, lost).map_err(|error| segment.failed(error))?;
-        let tail = tail.map_err(|kind| segment.damage(kind, tip.seq))?;
-        finish.tails.extend(tail.filter(|_| course.beyond.contains(number)));
+        let tail = tail.map_err(|kind| match kind {
+            DamageKind::Acknowledged if is_beyond => segment.damage(DamageKind::Line(NO_BEGINNING), tip.seq),
+            kind => segment.damage(kind, tip.seq),
+        })?;
+        finish.tails.extend(tail.filter(|_| is_beyond));
     }
     Ok(finish)
 }
@@ -238,9 +248,8 @@ pub(crate) fn tail(
         return Ok(Err(DamageKind::TailTooLong(used)));
     }
     kept.truncate(usize::try_from(used).unwrap_or(usize::MAX));
-    let lines = kept.split(|byte| *byte == b'\n');
     let mut count = 0;
-    for line in lines.filter(|line| sum_holds(line)) {
+    for line in kept.split(|byte| *byte == b'\n').filter_map(whole) {
         count += 1;
         let Ok(record) = Record::parse(line) else { continue };
         if record.group > *lost.get_or_insert(record.group) {
@@ -251,4 +260,14 @@ pub(crate) fn tail(
         return Ok(Err(DamageKind::TailTooLong(used)));
     }
     Ok(Ok(Some(Cut { segment, offset, bytes: used, sha256: Hash::of(&[&kept]) })))
+}
+
+/// The whole record that a line of a tail is, or ends in: where a line feed was changed, two lines stand as one.
+fn whole(line: &[u8]) -> Option<&[u8]> {
+    if sum_holds(line) {
+        return Some(line);
+    }
+    let begins = line.windows(BEGINNING.len()).enumerate().rev().filter(|(_, bytes)| *bytes == BEGINNING);
+    // A value may hold the same text; that it does so more often behind the record's own is not worth the search.
+    begins.take(4).filter_map(|(at, _)| line.get(at..)).find(|line| sum_holds(line))
 }

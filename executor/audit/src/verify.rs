@@ -320,6 +320,20 @@ impl Openings {
     }
 }
 
+/// The openings of one record that are still there.
+#[must_use]
+pub fn disclosed(dir: &Path, segment: u32, seq: u64) -> Vec<Opening> {
+    let mut openings = Openings::of(&Dir::new(dir), segment);
+    let mut found = Vec::new();
+    while let Some(opening) = openings.next.take() {
+        if opening.seq == seq {
+            found.push(opening);
+        }
+        openings.advance();
+    }
+    found
+}
+
 /// Why a fold ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError<E> {

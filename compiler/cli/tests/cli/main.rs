@@ -1,5 +1,6 @@
 //! The command line, run as a person runs it: the program itself, real files, what it prints and how it ends.
 
+mod audit;
 mod commands;
 mod docs;
 mod hostile;

@@ -4,11 +4,7 @@ use bailiwick_audit::{
     AppendError, Event, Hash, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold, note, verify,
 };
 
-use crate::stage::{call, deny, ended, open, options, run};
-
-fn known(writer: &Writer) -> Known {
-    Known { log_key: Some(note::parse_verifier_key(&writer.log_key()).unwrap()), ..Known::default() }
-}
+use crate::stage::{call, deny, ended, known, open, options, run};
 
 #[test]
 fn a_sealed_log_is_intact_and_an_open_one_is_incomplete() {

@@ -1,9 +1,11 @@
 //! A small log to act on: short segments, few records, no waiting.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bailiwick_audit::{Appended, Entry, Event, Intent, Mode, Options, Prepare, Wait, Writer};
+use bailiwick_audit::{
+    Appended, Damage, Entry, Event, Hash, Intent, Known, Mode, Options, Prepare, Report, Wait, Writer, note,
+};
 use serde_json::json;
 
 /// The smallest segments, and nothing that happens by the clock.
@@ -64,4 +66,92 @@ pub(crate) fn run(writer: &Writer, name: &str) -> Appended {
 pub(crate) fn deny(writer: &Writer, name: &str) -> Appended {
     let entry = Entry { effect: Some("deny".to_owned()), ..call(name) };
     writer.append(Event::Decision, entry).expect("a decision")
+}
+
+/// A folder in memory where there is one: these tests are about bytes, not about disks.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a folder")
+}
+
+/// What somebody knows who has the log's key.
+pub(crate) fn known(writer: &Writer) -> Known {
+    Known { log_key: Some(note::parse_verifier_key(&writer.log_key()).expect("a key")), ..Known::default() }
+}
+
+/// A log that lived: opened twice, with a lost call, in three segments, sealed. What is known of it, and its last checkpoint.
+pub(crate) struct Lived {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) known: Known,
+    pub(crate) pinned: Known,
+}
+
+pub(crate) fn lived() -> Lived {
+    let dir = folder();
+    let writer = open(dir.path());
+    run(&writer, "c1");
+    let _ = writer.append_intent((), Intent::from(call("c2"))).expect("an intent");
+    drop(writer);
+    let writer = open(dir.path());
+    run(&writer, "c3");
+    deny(&writer, "c4");
+    let known = known(&writer);
+    let last = writer.seal("drain").expect("a seal");
+    let pinned = Known { checkpoints: vec![last.to_string()], ..known.clone() };
+    Lived { dir, known, pinned }
+}
+
+pub(crate) fn segment(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("segments/{number:08}.jsonl"))
+}
+
+/// Lines of a segment, without the zeros behind them.
+pub(crate) fn lines(dir: &Path, number: u32) -> Vec<String> {
+    let text = std::fs::read(segment(dir, number)).expect("the segment");
+    let text = String::from_utf8(text).expect("UTF-8");
+    text.trim_end_matches('\0').lines().map(str::to_owned).collect()
+}
+
+pub(crate) fn write_lines(dir: &Path, number: u32, lines: &[String]) {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(segment(dir, number), text).expect("the segment is written");
+}
+
+pub(crate) fn verify(dir: &Path, known: &Known) -> Report {
+    bailiwick_audit::verify(dir, known).expect("the log can be read")
+}
+
+/// Name of the damage and number of the record.
+pub(crate) fn named(report: &Report) -> Option<(&'static str, u64)> {
+    report.damage.as_ref().map(|Damage { kind, seq, .. }| (kind.name(), *seq))
+}
+
+/// CRC-32, bit by bit.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+/// The lines as an attacker without the key would write them: numbers, links and sums all fit again.
+pub(crate) fn forge(lines: &[String]) -> Vec<String> {
+    let mut chain = Hash::ZERO;
+    let mut group = 0;
+    let number_of = |line: &str, key: &str| -> u64 {
+        let rest = line.split_once(&format!("\"{key}\":")).expect("an envelope").1;
+        rest.split_once(',').expect("an envelope").0.parse().expect("a number")
+    };
+    let forge_line = |(seq, line): (usize, &String)| {
+        if number_of(line, "seq") == number_of(line, "group") {
+            group = seq;
+        }
+        let body = line.split_once("\"kind\":").expect("a kind").1;
+        let body = body.rsplit_once(",\"sum\":").expect("a sum").0;
+        let said = format!("{{\"seq\":{seq},\"group\":{group},\"prev\":\"{chain}\",\"kind\":{body}");
+        let line = format!("{said},\"sum\":\"{:08x}\"}}", crc32(said.as_bytes()));
+        chain = chain.link(&Hash::leaf(line.as_bytes()));
+        line
+    };
+    lines.iter().enumerate().map(forge_line).collect()
 }

@@ -1,0 +1,101 @@
+//! `bailiwick audit verify`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use bailiwick_audit::{Damage, Known, Report, Status, note, verify};
+use serde_json::json;
+
+use super::shown;
+use crate::args::{AuditVerifyOptions, Format};
+use crate::files;
+use crate::outcome::Outcome;
+use crate::render::JSON_VERSION;
+
+pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
+    if !options.dir.join("segments").is_dir() {
+        bail!("{} is no audit log: it has no folder `segments`", options.dir.display());
+    }
+    let report = verify(&options.dir, &known(options)?)?;
+    match options.format {
+        Format::Json => println!("{}", as_json(&report)),
+        Format::Human => print(&report),
+    }
+    Ok(match report.status {
+        Status::Intact => Outcome::Holds,
+        Status::Tampered => Outcome::Tampered,
+        Status::Incomplete => Outcome::Incomplete,
+    })
+}
+
+/// What the arguments say is known from elsewhere.
+fn known(options: &AuditVerifyOptions) -> Result<Known> {
+    let mut known = Known::default();
+    if let Some(key) = &options.log_key {
+        let text = if Path::new(key).is_file() { read(key)? } else { key.clone() };
+        let key = note::parse_verifier_key(&text)
+            .with_context(|| format!("cannot use the log key `{}`", shown(key)))?;
+        known.log_key = Some(key);
+    }
+    for pinned in &options.pinned {
+        match pinned.parse() {
+            Ok(log) if known.log.is_some_and(|other| other != log) => bail!("two log ids are given"),
+            Ok(log) => known.log = Some(log),
+            Err(_) => {
+                let note = read(pinned)?;
+                note::Checkpoint::parse(&note).with_context(|| format!("cannot use {pinned}"))?;
+                known.checkpoints.push(note);
+            }
+        }
+    }
+    Ok(known)
+}
+
+fn read(path: &str) -> Result<String> {
+    String::from_utf8(files::read(Path::new(path))?).with_context(|| format!("{path} is not UTF-8"))
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Intact => "intact",
+        Status::Incomplete => "incomplete",
+        Status::Tampered => "tampered",
+    }
+}
+
+fn print(report: &Report) {
+    anstream::println!("{}", word(report.status));
+    if let Some(damage) = &report.damage {
+        let Damage { kind, seq, segment, offset } = damage;
+        anstream::println!("  first bad record: {seq} (segment {segment}, offset {offset})");
+        anstream::println!("  damage: {}: {}", kind.name(), shown(&kind.to_string()));
+    }
+    for remark in &report.remarks {
+        anstream::println!("  {}", shown(remark));
+    }
+    if let Some(log) = report.log {
+        anstream::println!("  log {log}, writer {}", report.epoch);
+    }
+    if let Some(key) = &report.log_key {
+        anstream::println!("  first key {}", shown(key));
+    }
+    anstream::println!("  {} records, {} of them under the last checkpoint", report.records, report.covered);
+    anstream::println!("  root {}", report.root);
+    if report.lost > 0 {
+        anstream::println!("  {} calls whose result was lost", report.lost);
+    }
+    anstream::println!("  {} values can be shown, {} can not any more", report.opened, report.unopened);
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let damage = report.damage.as_ref().map(|damage| {
+        json!({"kind": damage.kind.name(), "message": damage.kind.to_string(), "seq": damage.seq,
+               "segment": damage.segment, "offset": damage.offset})
+    });
+    json!({
+        "version": JSON_VERSION, "status": word(report.status), "damage": damage, "remarks": report.remarks,
+        "log": report.log, "logKey": report.log_key, "records": report.records, "covered": report.covered,
+        "root": report.root, "epoch": report.epoch, "sealed": report.is_sealed, "open": report.open,
+        "lost": report.lost, "tails": report.tails, "opened": report.opened, "unopened": report.unopened,
+    })
+}

@@ -1,0 +1,93 @@
+//! `bailiwick audit` on logs that the writer of the executor wrote.
+
+use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, printed};
+
+/// A log of one call that ran and one that was denied; its key, and its last checkpoint.
+fn log(stage: &Stage, seal: bool) -> (String, String) {
+    let options = Options { segment_bytes: 64 * 1024, ..Options::default() };
+    let writer = Writer::open(&stage.path("log"), &options).expect("a log").0;
+    let entry = |call: &str| Entry {
+        time_ms: Some(1_764_076_601_123),
+        call: Some(call.to_owned()),
+        tool: Some("shell.exec".to_owned()),
+        arguments: Some(json!({"command": "git status \u{1b}[2J"})),
+        facts: Some(json!({"programs": ["git"]})),
+        rules: Some(json!(["read-only-git"])),
+        effect: Some("allow".to_owned()),
+        ..Entry::default()
+    };
+    let recorded = writer.append_intent((), Intent::from(entry("call-1"))).expect("an intent");
+    let outcome = Some(json!({"Exited": {"code": 0}}));
+    let ended = Entry { call: Some("call-1".to_owned()), outcome, ..Entry::default() };
+    writer.append_result(recorded.at(), ended, Wait::Durable).expect("a result");
+    let denied = Entry { effect: Some("deny".to_owned()), values: Mode::Drop, ..entry("call-2") };
+    writer.append(Event::Decision, denied).expect("a decision");
+    let key = writer.log_key();
+    let note = if seal { writer.seal("drain") } else { writer.checkpoint() };
+    (key, note.expect("a note").to_string())
+}
+
+fn verify(stage: &Stage, more: &[&str]) -> (Option<i32>, Value) {
+    let args = [&["audit", "verify", "log", "--format", "json"], more].concat();
+    let output = stage.run(&args);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+#[test]
+fn a_sealed_log_is_intact_only_with_something_known_from_elsewhere() {
+    let stage = Stage::new();
+    let (key, note) = log(&stage, true);
+    stage.write("key", &key);
+    stage.write("note", &note);
+    let (code, report) = verify(&stage, &[]);
+    assert_eq!((code, &report["status"]), (Some(6), &json!("incomplete")));
+    for known in [["--log-key", &key], ["--log-key", "key"], ["--pinned", "note"]] {
+        assert_eq!(verify(&stage, &known).0, Some(0), "{known:?}");
+    }
+    let id = report["log"].as_str().expect("an id").to_owned();
+    assert_eq!(verify(&stage, &["--pinned", &id, "--pinned", "note", "--log-key", "key"]).0, Some(0));
+    let other = "0".repeat(64);
+    let (code, report) = verify(&stage, &["--pinned", &other]);
+    assert_eq!((code, &report["damage"]["kind"]), (Some(4), &json!("other-log")));
+    assert_eq!(stage.run(&["audit", "verify", "log", "--log-key", "nonsense"]).status.code(), Some(1));
+    assert_eq!(stage.run(&["audit", "verify", "policy-packs"]).status.code(), Some(1));
+}
+
+#[test]
+fn an_open_log_ends_with_6_and_a_changed_one_with_4_and_the_record() {
+    let stage = Stage::new();
+    let (key, _) = log(&stage, false);
+    assert_eq!(verify(&stage, &["--log-key", &key]).0, Some(6));
+    let path = stage.path("log/segments/00000001.jsonl");
+    let text = std::fs::read_to_string(&path).expect("the segment");
+    std::fs::write(&path, text.replacen("read-only-git", "read-only-gut", 1)).expect("it is written");
+    let (code, report) = verify(&stage, &["--log-key", &key]);
+    assert_eq!((code, &report["damage"]["seq"]), (Some(4), &json!(2)), "{report}");
+    let human = printed(&stage.run(&["audit", "verify", "log", "--log-key", &key]));
+    assert!(human.contains("first bad record: 2") && human.contains("damage: line"), "{human}");
+}
+
+#[test]
+fn inspect_shows_a_call_from_facts_to_outcome_and_no_control_character() {
+    let stage = Stage::new();
+    log(&stage, false);
+    let output = stage.run(&["audit", "inspect", "log", "call-1"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let order: Vec<_> = ["arguments", "facts", "rules", "effect", "result", "outcome"]
+        .iter()
+        .map(|word| text.find(word).unwrap_or_else(|| panic!("no `{word}` in\n{text}")))
+        .collect();
+    assert!(order.is_sorted(), "{text}");
+    assert!(text.contains("2025-11-25T13:16:41.123Z") && text.contains("git status"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let by_number = printed(&stage.run(&["audit", "inspect", "log", "4"]));
+    assert!(by_number.contains("call-2") && by_number.contains("(not kept)"), "{by_number}");
+    std::fs::remove_dir_all(stage.path("log/disclosures")).expect("openings");
+    let gone = printed(&stage.run(&["audit", "inspect", "log", "call-1"]));
+    assert!(gone.contains("only the commitment") && !gone.contains("git status"), "{gone}");
+    assert_eq!(stage.run(&["audit", "inspect", "log", "nobody"]).status.code(), Some(1));
+}

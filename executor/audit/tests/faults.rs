@@ -1,0 +1,296 @@
+//! Every write, flush and rename of a scripted run failed once, or the process killed in it, by strace.
+//!
+//! The run is this test program again, with `script` as its only test. What it prints is what it was told: `ack SEQ CHAIN` stands for a
+//! tool call that ran.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bailiwick_audit::{
+    AppendError, Appended, Entry, Event, Intent, Known, Mode, OpenError, Options, Prepare, Report, Status,
+    Wait, Writer, fold, note, verify,
+};
+use serde_json::json;
+
+/// Where the script finds its folder.
+const FOLDER: &str = "BAILIWICK_AUDIT_SCRIPT";
+
+/// How long the script tries to get on with a log that fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the log does to the disk.
+const CALLS: [&str; 5] = ["pwrite64", "fdatasync", "fsync", "rename", "ftruncate"];
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 64 * 1024,
+        result_room_bytes: 2 * 1024,
+        checkpoint_every: Duration::from_secs(3600),
+        linger: Duration::from_secs(3600),
+        prepare: Prepare::OnDemand,
+        ..Options::default()
+    }
+}
+
+/// A record of nearly 8 KiB, so that a few of them fill a segment.
+fn large() -> Entry {
+    let values = Mode::Plain;
+    let (facts, arguments) = (Some("f".repeat(3_800).into()), Some("a".repeat(3_800).into()));
+    Entry { values, facts, arguments, effect: Some("deny".to_owned()), ..Entry::default() }
+}
+
+fn small() -> Entry {
+    Entry { call: Some("c".to_owned()), arguments: Some(json!({"a": 1})), ..Entry::default() }
+}
+
+/// Tries until it is told something else than that the disk fails.
+fn insist<T>(mut act: impl FnMut() -> Result<T, AppendError>) -> T {
+    let begun = Instant::now();
+    loop {
+        match act() {
+            Ok(done) => return done,
+            Err(error @ (AppendError::Io(_) | AppendError::NotYet(_))) => println!("refused {error}"),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(begun.elapsed() < PATIENCE, "the log did not recover by itself");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn acknowledge(at: &Appended) {
+    println!("ack {} {}", at.seq, at.next.chain);
+}
+
+fn open(dir: &Path) -> Writer {
+    let begun = Instant::now();
+    loop {
+        match Writer::open(dir, &options()) {
+            Ok((writer, _)) => {
+                println!("key {}", writer.log_key());
+                return writer;
+            }
+            Err(OpenError::Io(error)) => println!("refused {error}"),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(begun.elapsed() < PATIENCE, "the log does not open");
+    }
+}
+
+fn call(writer: &Writer) {
+    let recorded = insist(|| writer.append_intent((), Intent::from(small())));
+    acknowledge(recorded.at());
+    match writer.append_result(recorded.at(), small(), Wait::Durable) {
+        Ok(at) => at.iter().for_each(acknowledge),
+        // It is kept; an append that succeeds takes it along.
+        Err(AppendError::NotYet(error)) => println!("refused {error}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn script() {
+    let Some(dir) = std::env::var_os(FOLDER) else { return };
+    let dir = Path::new(&dir);
+    let writer = open(dir);
+    call(&writer);
+    for _ in 0..8 {
+        acknowledge(&insist(|| writer.append(Event::Decision, large())));
+    }
+    println!("lost {}", insist(|| writer.append_intent((), Intent::from(small()))).at().seq);
+    drop(writer);
+    let writer = open(dir);
+    call(&writer);
+    acknowledge(&insist(|| writer.append(Event::Decision, small())));
+    insist(|| writer.seal("drain"));
+    println!("sealed");
+}
+
+/// What a run left.
+struct Run {
+    dir: tempfile::TempDir,
+    printed: String,
+    traced: String,
+    succeeded: bool,
+}
+
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
+}
+
+/// Runs the script under strace, which traces the calls and does `inject` to them.
+fn run(inject: Option<&str>) -> Run {
+    let dir = folder();
+    let trace = dir.path().join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-y", "-qq", "-e", "signal=none", "-e", &format!("trace={}", CALLS.join(","))]);
+    command.arg("-o").arg(&trace);
+    if let Some(inject) = inject {
+        command.args(["-e", &format!("inject={inject}")]);
+    }
+    command.arg(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "script", "--nocapture", "--test-threads=1"]);
+    let output = command.env(FOLDER, dir.path().join("log")).output().expect("strace runs");
+    let traced = std::fs::read_to_string(&trace).expect("a trace");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let succeeded = output.status.success();
+    Run { dir, printed, traced, succeeded }
+}
+
+/// Whether strace is there and may trace.
+fn can_trace() -> bool {
+    let tries = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
+    if tries.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let how = "strace is missing or may not trace: `make setup` installs it";
+    assert!(std::env::var_os("CI").is_none(), "{how}");
+    eprintln!("SKIPPED: {how}");
+    false
+}
+
+/// How often each thread called it in a run without faults; the most of them.
+fn count(traced: &str, call: &str) -> usize {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for line in traced.lines().filter(|line| line.contains(&format!(" {call}("))) {
+        *counts.entry(line.split(' ').next().unwrap_or_default()).or_default() += 1;
+    }
+    counts.into_values().max().unwrap_or_default()
+}
+
+impl Run {
+    fn log(&self) -> std::path::PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn known(&self) -> Known {
+        let key = self.printed.lines().find_map(|line| line.strip_prefix("key "));
+        Known { log_key: key.map(|key| note::parse_verifier_key(key).expect("a key")), ..Known::default() }
+    }
+
+    fn verify(&self) -> Report {
+        verify(&self.log(), &self.known()).expect("the log can be read")
+    }
+
+    /// That each record that was acknowledged stands in the log, with all before it as they were.
+    fn assert_all_acknowledged_are_there(&self, what: &str) {
+        let mut chains = BTreeMap::new();
+        fold(&self.log(), None, |record, behind| {
+            chains.insert(record.seq.to_string(), behind.chain.to_string());
+            Ok::<_, std::convert::Infallible>(())
+        })
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+        for line in self.printed.lines().filter_map(|line| line.strip_prefix("ack ")) {
+            let (seq, chain) = line.split_once(' ').expect("a number and a chain");
+            assert_eq!(chains.get(seq).map(String::as_str), Some(chain), "{what}: record {seq}");
+        }
+    }
+}
+
+#[test]
+fn the_script_makes_every_kind_of_call() {
+    if !can_trace() {
+        return;
+    }
+    let run = run(None);
+    assert!(run.succeeded && run.printed.contains("sealed"), "{}", run.printed);
+    for call in CALLS {
+        assert!(count(&run.traced, call) > 0, "no {call}");
+    }
+    let report = run.verify();
+    assert_eq!(report.status, Status::Intact, "{report:?}");
+    assert_eq!((report.epoch, report.lost), (2, 1), "{report:?}");
+    assert_eq!(run.printed.lines().filter(|line| line.starts_with("ack ")).count(), 13);
+    run.assert_all_acknowledged_are_there("no fault");
+}
+
+#[test]
+fn killed_in_any_call_it_verifies_and_goes_on() {
+    if !can_trace() {
+        return;
+    }
+    let clean = run(None).traced;
+    for call in CALLS {
+        for when in 1..=count(&clean, call) {
+            let what = format!("killed in {call} {when}");
+            let run = run(Some(&format!("{call}:signal=KILL:when={when}")));
+            assert!(!run.succeeded, "{what}: it lived");
+            if !run.log().join("segments").is_dir() {
+                continue;
+            }
+            let report = run.verify();
+            assert_ne!(report.status, Status::Tampered, "{what}: {report:?}");
+            run.assert_all_acknowledged_are_there(&what);
+            match Writer::open(&run.log(), &options()) {
+                Ok((writer, recovered)) => {
+                    assert_eq!(recovered.is_new, report.records == 0, "{what}");
+                    call_and_seal(&writer, &what);
+                    let text = all_lines(&run.log());
+                    let is_there = text.contains("\"recovered\":{\"cause\":\"open\"");
+                    assert!(is_there || recovered.is_new, "{what}: no `recovered` record");
+                }
+                Err(OpenError::Sealed) => assert!(run.verify().is_sealed, "{what}"),
+                Err(error) => panic!("{what}: {error}"),
+            }
+            let report = verify(&run.log(), &run.known()).expect("the log can be read");
+            assert!(report.is_sealed && report.damage.is_none(), "{what}: {report:?}");
+            run.assert_all_acknowledged_are_there(&what);
+        }
+    }
+}
+
+fn call_and_seal(writer: &Writer, what: &str) {
+    let recorded = writer.append_intent((), Intent::from(small())).expect(what);
+    writer.append_result(recorded.at(), small(), Wait::Durable).expect(what);
+    writer.seal("drain").expect(what);
+}
+
+fn all_lines(dir: &Path) -> String {
+    let files = std::fs::read_dir(dir.join("segments")).expect("segments");
+    let read = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read(entry.expect("a name").path());
+    files.map(|entry| String::from_utf8_lossy(&read(entry).expect("a segment")).into_owned()).collect()
+}
+
+/// Fails each call once with this error.
+fn fail_each(calls: &[&str], error: &str) {
+    if !can_trace() {
+        return;
+    }
+    let clean = run(None).traced;
+    for call in calls {
+        let mut refused = 0;
+        for when in 1..=count(&clean, call) {
+            let what = format!("{error} from {call} {when}");
+            let run = run(Some(&format!("{call}:error={error}:when={when}")));
+            assert!(run.succeeded && run.printed.contains("sealed"), "{what}: {}", run.printed);
+            let report = run.verify();
+            assert_eq!(report.status, Status::Intact, "{what}: {report:?}");
+            run.assert_all_acknowledged_are_there(&what);
+            let injected =
+                run.traced.lines().find(|line| line.contains("(INJECTED)")).expect("it was injected");
+            let was_refused = run.printed.contains("refused ");
+            if injected.contains("/segments/") {
+                assert!(was_refused, "{what} was not told to anybody: {injected}");
+            }
+            refused += usize::from(was_refused);
+        }
+        assert!(refused > 0, "no {call} failed an append");
+    }
+}
+
+#[test]
+fn a_failed_write_refuses_and_the_log_recovers_by_itself() {
+    fail_each(&["pwrite64"], "ENOSPC");
+}
+
+#[test]
+fn a_failed_flush_refuses_and_the_log_recovers_by_itself() {
+    fail_each(&["fdatasync", "fsync"], "EIO");
+}
+
+#[test]
+fn a_write_that_fails_with_an_io_error_refuses_too() {
+    fail_each(&["pwrite64"], "EIO");
+}
