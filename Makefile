@@ -48,9 +48,15 @@ lint: setup
 
 bench:
 	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-conformance
+	target/release/bench audit
 	target/release/bench compile
 	target/release/bench engine
 	target/release/bench webhook
+
+# One of them: bench-audit, bench-compile, bench-engine, bench-webhook.
+bench-%:
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-conformance
+	target/release/bench $*
 
 bench-check:
 	$(CARGO) run --locked --release --quiet -p bailiwick-conformance --bin bench -- check

@@ -175,3 +175,21 @@ fn tool_calls() {
         "tallies": {"counter/a/calls": {"sum": 4, "fallsAfterMs": 10}}, "pending": null, "approval": null}"#;
     drive(&[text.to_vec(), file.to_vec(), inputs.to_vec()], bailiwick_policy::tool::fuzz);
 }
+
+#[test]
+fn audit_logs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = bailiwick_audit::Options::default();
+    let writer = bailiwick_audit::Writer::open(folder.path(), &options).expect("a log").0;
+    let entry = bailiwick_audit::Entry {
+        arguments: Some(serde_json::json!({"command": "ls"})),
+        reason: Some("it is allowed".to_owned()),
+        ..bailiwick_audit::Entry::default()
+    };
+    let intent = bailiwick_audit::Intent::from(entry.clone());
+    let recorded = writer.append_intent((), intent).expect("an intent");
+    writer.append_result(recorded.at(), entry, bailiwick_audit::Wait::Durable).expect("a result");
+    writer.seal("drain").expect("a seal");
+    let log = std::fs::read(folder.path().join("segments/00000001.jsonl")).expect("the segment");
+    drive(&[log], bailiwick_audit::fuzz);
+}

@@ -65,7 +65,7 @@ impl Draft {
         Ok(Self {
             kind: record.kind,
             body: record.body()?,
-            ends: Step::of(record).ends.to_vec(),
+            ends: record.ends().to_vec(),
             openings: Vec::new(),
             flush_openings: Openings::WithCheckpoint,
             next_key: None,
@@ -191,7 +191,8 @@ impl Lines {
         let begin = self.bytes.len();
         let length = write_line(&mut self.bytes, self.tip.seq, self.group, &self.tip.chain, body);
         let line = self.bytes.get(begin..begin + length).unwrap_or_default();
-        let leaf = self.tip.advance(&Step { kind, group: self.group, ends }, line);
+        let step = Step { kind, group: self.group, ends: ends.into() };
+        let leaf = self.tip.advance(&step, line);
         self.placed.push((leaf, self.tip.chain, self.bytes.len() as u64));
     }
 }
@@ -256,7 +257,7 @@ impl Log {
         };
         let time = (record.kind == Kind::Recovered).then(crate::entry::now_ms);
         let record = Record { time, ..record };
-        lines.add(record.kind, &record.body()?, Step::of(&record).ends);
+        lines.add(record.kind, &record.body()?, record.ends());
         Ok(())
     }
 

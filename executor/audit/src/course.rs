@@ -9,7 +9,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 
 use crate::damage::{Damage, DamageKind};
 use crate::dir::Dir;
-use crate::record::{Continues, Kind, MAX_LINE_BYTES, Record, sum_holds};
+use crate::record::{Continues, Kind, MAX_LINE_BYTES};
+use crate::seen::Seen;
 
 /// A segment on the course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,10 +113,9 @@ fn beginning(dir: &Dir, segment: u32) -> Result<Beginning, ReadError> {
         Ok(line)
     };
     let line = read().map_err(|error| ReadError::Io { path: path.clone(), error })?;
-    let record = line.strip_suffix(b"\n").filter(|line| sum_holds(line)).map(Record::parse);
-    let Some(Ok(record)) = record else { return Ok(Beginning::Nothing) };
-    Ok(match (record.continues, record.kind) {
-        (Some(continues), _) => Beginning::Continues(continues, record.seq),
+    let Some(Ok(seen)) = line.strip_suffix(b"\n").map(Seen::read) else { return Ok(Beginning::Nothing) };
+    Ok(match (seen.control.and_then(|record| record.continues), seen.kind) {
+        (Some(continues), _) => Beginning::Continues(continues, seen.seq),
         (None, Kind::Genesis) => Beginning::Genesis,
         (None, _) => Beginning::Nothing,
     })

@@ -24,7 +24,6 @@ use crate::hash::{Hash, hex};
 use crate::keys::{self, CURRENT, Key, NEXT};
 use crate::options::{Limits, Options};
 use crate::record::{Cut, Genesis, Kind, Record, Recovery, write_line};
-use crate::segment::Segment;
 use crate::stream::{Finish, stream};
 use crate::tip::{Ending, Identity, Tip, is_origin};
 
@@ -191,19 +190,14 @@ fn begin(
     let mut log = new_log(dir, token, options, tip, active, numbers, signer);
     let mut drafts = vec![draft];
     if !found.finish.tails.is_empty() {
-        drafts.push(recovered(&found)?);
+        let (time, recovered) = (Some(crate::entry::now_ms()), Some(recovery(&found)));
+        let record = Record { time, recovered, ..Record::new(Kind::Recovered) };
+        drafts.push(Draft::of(&record).map_err(io::Error::from)?);
     }
     commit(&mut log, &drafts, Demand::WhenDue)?;
     commit(&mut log, &[], Demand::Checkpoint)?;
     let recovered = describe(&log, true, found);
     Ok((log, recovered))
-}
-
-/// The record of what was found.
-fn recovered(found: &Found) -> io::Result<Draft> {
-    let recovery = recovery(found);
-    let time = Some(crate::entry::now_ms());
-    Ok(Draft::of(&Record { time, recovered: Some(recovery), ..Record::new(Kind::Recovered) })?)
 }
 
 fn recovery(found: &Found) -> Recovery {
@@ -271,18 +265,8 @@ fn go_on(
     let key = key_in_force(&dir, &found.tip)?;
     let next = Key::generate(key.epoch.saturating_add(1), Some(key.public()))?;
     let Position { segment, offset, .. } = found.finish.position;
-    let live = match found.finish.tails.is_empty() {
-        true => Some(Segment::resume(&dir, segment, offset)?),
-        false => None,
-    };
-    let mut drafts = Vec::new();
-    let active = match live {
-        Some(live) => {
-            drafts.push(recovered(&found)?);
-            Active::Live(live)
-        }
-        None => Active::Dead { segment, offset, recovery: recovery(&found) },
-    };
+    // Always another segment: a writer that a lock did not stop may still write to this one, behind where the log leaves it.
+    let active = Active::Dead { segment, offset, recovery: recovery(&found) };
     let signer = Signer { key, identity: Arc::clone(&identity) };
     let mut log = new_log(dir, token, options, found.tip.clone(), active, numbers, signer);
     if log.tip.ending == Ending::Sealing {
@@ -291,23 +275,24 @@ fn go_on(
         return Err(OpenError::Sealed);
     }
     next.write(&log.dir, NEXT)?;
-    drafts.push(Draft::key(next.public()));
-    commit(&mut log, &drafts, Demand::WhenDue)?;
+    commit(&mut log, &[Draft::key(next.public())], Demand::WhenDue)?;
     keys::install(&log.dir)?;
     log.tip.key = Some(next.public());
     log.tip.epoch = next.epoch;
     log.signer = Arc::new(Signer { key: next, identity });
     commit(&mut log, &[], Demand::Checkpoint)?;
-    trim_cut(&log, &found.finish.tails);
+    trim(&log, segment, offset, &found.finish.tails);
     let recovered = describe(&log, false, found);
     Ok((log, recovered))
 }
 
-/// What was cut is kept elsewhere and no course leads to it any more.
-fn trim_cut(log: &Log, tails: &[Cut]) {
-    for tail in tails {
-        if let Ok(file) = File::options().write(true).open(log.dir.segment(tail.segment)) {
-            drop(file.set_len(tail.offset));
+/// Gives back the room behind where the log leaves its old segment, and what was cut: it is kept elsewhere, and no course leads to it.
+/// A failure costs only disk space.
+fn trim(log: &Log, segment: u32, offset: u64, tails: &[Cut]) {
+    let cuts = tails.iter().map(|tail| (tail.segment, tail.offset));
+    for (segment, offset) in cuts.chain([(segment, offset)]) {
+        if let Ok(file) = File::options().write(true).open(log.dir.segment(segment)) {
+            drop(file.set_len(offset));
         }
     }
 }

@@ -175,6 +175,8 @@ pub(crate) struct State {
     pub(crate) durable: Durable,
     pub(crate) health: Health,
     pub(crate) failed_at: Option<Instant>,
+    /// What failed was to make a segment: the active one is whole, and takes results.
+    lacks_room: bool,
     /// Openings that nobody has flushed yet.
     pub(crate) dirty: Option<Arc<File>>,
     pub(crate) wants_spare: bool,
@@ -216,6 +218,7 @@ impl Queue {
             durable: Durable::default(),
             health: Health::Healthy,
             failed_at: None,
+            lacks_room: false,
             dirty: None,
             wants_spare: false,
             spare: None,
@@ -271,7 +274,7 @@ impl Queue {
         let mut state = self.state();
         state.admit(&draft, self.limits.max_open)?;
         // While the disk is known to fail, nobody waits for it on behalf of a result.
-        let failing = state.is_failing().filter(|_| is_result && waiter.is_some());
+        let failing = state.is_failing().filter(|_| is_result && waiter.is_some() && !state.lacks_room);
         let waits = waiter.is_some() && failing.is_none();
         state.enqueue(draft, waiter.filter(|_| waits));
         self.length.store(state.queue.len(), Ordering::Relaxed);
@@ -301,7 +304,9 @@ impl Queue {
         let appended = match log.commit(&batch.drafts, demand) {
             Ok(appended) => appended,
             // The room of results is held for them: they do not fail with what wanted more.
-            Err(error @ CommitError::Room(_)) if batch.has_results() && !batch.has_only_results() => {
+            Err(error @ CommitError::Room(_))
+                if batch.has_results() && (demand == Demand::Probe || !batch.has_only_results()) =>
+            {
                 let (results, others) = batch.split();
                 self.refuse(others, &error);
                 return self.write(log, results, Demand::WhenDue);
@@ -312,7 +317,7 @@ impl Queue {
         let opened_first = batch.drafts.iter().any(must_open);
         let opened = if opened_first { log.disclose(&mut batch.drafts, &appended) } else { Ok(()) };
         let waiters = std::mem::take(&mut batch.waiters);
-        self.settle(&batch.drafts, &appended);
+        self.settle(&batch.drafts, &appended, demand);
         let opened = opened.map_err(Arc::new);
         for ((draft, waiter), at) in batch.drafts.iter().zip(waiters).zip(&appended) {
             let result = match &opened {
@@ -343,10 +348,15 @@ impl Queue {
     }
 
     /// Notes what is durable now.
-    fn settle(&self, drafts: &[Draft], appended: &[Appended]) {
+    fn settle(&self, drafts: &[Draft], appended: &[Appended], demand: Demand) {
         let mut state = self.state();
-        state.health = Health::Healthy;
-        state.failed_at = None;
+        // A result that went into the room held for it does not say that there is room for a call.
+        let says_so = demand == Demand::Probe || drafts.iter().any(|draft| draft.kind != Kind::Result);
+        if says_so || !state.lacks_room {
+            state.health = Health::Healthy;
+            state.failed_at = None;
+            state.lacks_room = false;
+        }
         for (draft, at) in drafts.iter().zip(appended) {
             match draft.kind {
                 Kind::Intent => {
@@ -366,6 +376,7 @@ impl Queue {
             CommitError::Room(error) | CommitError::Write(error) => {
                 state.health = Health::Unhealthy { error: Arc::clone(error) };
                 state.failed_at = Some(Instant::now());
+                state.lacks_room = matches!(failure, CommitError::Room(_));
                 Some(Arc::clone(error))
             }
             CommitError::Fenced => {

@@ -276,6 +276,15 @@ impl Record {
         }
     }
 
+    /// Numbers of the intents that it ends.
+    pub(crate) fn ends(&self) -> &[u64] {
+        match (&self.recovered, &self.intent) {
+            (Some(found), _) => &found.lost,
+            (None, Some(intent)) => std::slice::from_ref(intent),
+            (None, None) => &[],
+        }
+    }
+
     /// The body's text, without the braces.
     pub(crate) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut text = serde_json::to_vec(self)?;
@@ -313,4 +322,10 @@ pub(crate) fn sum_holds(line: &[u8]) -> bool {
     let digits = sum.strip_prefix(b",\"sum\":\"").and_then(|rest| rest.strip_suffix(b"\"}"));
     let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
     digits.and_then(crate::hash::unhex::<4>).is_some_and(|sum| u32::from_be_bytes(sum) == crc32(said))
+}
+
+/// The line with the sum that it should have; for fuzzing.
+pub(crate) fn with_sum(line: &[u8]) -> Vec<u8> {
+    let said = line.split_last_chunk::<SUM_BYTES>().map_or(line, |(said, _)| said);
+    [said, format!(",\"sum\":\"{:08x}\"}}", crc32(said)).as_bytes()].concat()
 }

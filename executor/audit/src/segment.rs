@@ -45,13 +45,6 @@ impl Segment {
         Ok(Self { number, file, offset: 0, capacity })
     }
 
-    /// A segment whose records end at this offset and behind which only zeros stand.
-    pub(crate) fn resume(dir: &Dir, number: u32, offset: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).open(dir.segment(number))?;
-        let capacity = file.metadata()?.len();
-        Ok(Self { number, file, offset, capacity })
-    }
-
     /// How many bytes still fit.
     pub(crate) const fn room(&self) -> u64 {
         self.capacity.saturating_sub(self.offset)

@@ -19,7 +19,8 @@ use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
 use crate::dir::Dir;
 use crate::hash::Hash;
-use crate::record::{Cut, MAX_LINE_BYTES, Record, sum_holds};
+use crate::record::{Cut, MAX_LINE_BYTES, sum_holds};
+use crate::seen::Seen;
 use crate::tip::{MAX_GROUP_RECORDS, Tip};
 
 /// Most bytes of one group, and so of a tail.
@@ -48,7 +49,7 @@ pub(crate) struct Finish {
 
 /// A good record, where it stands, and its line.
 pub(crate) struct Good<'r> {
-    pub(crate) record: &'r Record,
+    pub(crate) seen: &'r Seen<'r>,
     pub(crate) line: &'r [u8],
     pub(crate) at: Position,
 }
@@ -145,8 +146,8 @@ pub(crate) fn stream(
                 Next::End => break,
                 Next::NoLine(why) => failed = Some(DamageKind::Line(why)),
                 Next::Line => match accept(tip, &line, &segment) {
-                    Ok(record) => {
-                        let good = Good { record: &record, line: &line, at: finish.position };
+                    Ok(seen) => {
+                        let good = Good { seen: &seen, line: &line, at: finish.position };
                         stopped = each(&good, tip).is_break();
                         segment.offset += line.len() as u64 + 1;
                     }
@@ -177,12 +178,12 @@ pub(crate) fn stream(
     Ok(finish)
 }
 
-fn accept(tip: &mut Tip, line: &[u8], segment: &Segment) -> Result<Record, DamageKind> {
+fn accept<'l>(tip: &mut Tip, line: &'l [u8], segment: &Segment) -> Result<Seen<'l>, DamageKind> {
     let (chain, is_first) = (tip.chain, segment.offset == 0 && tip.seq > 0);
-    let record = tip.accept(line)?;
-    match &record.continues {
-        Some(continues) if is_first && continues.hash == chain => Ok(record),
-        None if !is_first => Ok(record),
+    let seen = tip.accept(line)?;
+    match seen.control.as_ref().and_then(|record| record.continues.as_ref()) {
+        Some(continues) if is_first && continues.hash == chain => Ok(seen),
+        None if !is_first => Ok(seen),
         Some(_) if is_first => Err(DamageKind::Continues("its hash is not that of the chain there")),
         _ => Err(DamageKind::Continues("only the first record of a segment continues another")),
     }
@@ -222,9 +223,14 @@ pub(crate) fn tail(
 ) -> io::Result<Result<Option<Cut>, DamageKind>> {
     let mut file = File::open(dir.segment(segment))?;
     file.seek(SeekFrom::Start(offset))?;
+    let rest = file.metadata()?.len().saturating_sub(offset);
+    let size = usize::try_from(rest).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+    if size == 0 {
+        return Ok(Ok(None));
+    }
     let mut kept = Vec::new();
-    let mut chunk = vec![0; BUFFER_BYTES];
-    let zeros = vec![0; BUFFER_BYTES];
+    let mut chunk = vec![0; size];
+    let zeros = vec![0; size];
     let (mut read, mut used) = (0_u64, 0_u64);
     loop {
         let count = file.read(&mut chunk)?;
@@ -251,7 +257,7 @@ pub(crate) fn tail(
     let mut count = 0;
     for line in kept.split(|byte| *byte == b'\n').filter_map(whole) {
         count += 1;
-        let Ok(record) = Record::parse(line) else { continue };
+        let Ok(record) = Seen::read(line) else { continue };
         if record.group > *lost.get_or_insert(record.group) {
             return Ok(Err(DamageKind::Acknowledged));
         }

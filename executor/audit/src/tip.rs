@@ -1,6 +1,7 @@
 //! What a log is after some record: the state that one more line is judged against. Verifier and recovery share it; the
 //! writer moves it along with each line that it writes.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::damage::DamageKind;
 use crate::hash::Hash;
 use crate::merkle::Tree;
 use crate::note;
-use crate::record::{FORMAT, Genesis, KeyChange, Kind, Record, sum_holds, write_line};
+use crate::record::{FORMAT, Genesis, KeyChange, Kind, Record, write_line};
+use crate::seen::Seen;
 
 /// Most intents without a result at one time. Each holds room in the segment for its result, and a checkpoint lists them all.
 pub const MAX_OPEN: usize = 512;
@@ -90,56 +92,56 @@ impl Tip {
     }
 
     /// Judges the next line (without its line feed) and moves behind it.
-    pub(crate) fn accept(&mut self, line: &[u8]) -> Result<Record, DamageKind> {
-        if !sum_holds(line) {
-            return Err(DamageKind::Line("its sum does not hold"));
+    pub(crate) fn accept<'l>(&mut self, line: &'l [u8]) -> Result<Seen<'l>, DamageKind> {
+        let seen = Seen::read(line)?;
+        if seen.seq != self.seq {
+            return Err(DamageKind::Sequence { found: seen.seq });
         }
-        let record = Record::parse(line).map_err(|error| DamageKind::Record(error.to_string()))?;
-        if record.seq != self.seq {
-            return Err(DamageKind::Sequence { found: record.seq });
-        }
-        if record.prev != self.chain {
+        if seen.prev != self.chain {
             return Err(DamageKind::Chain);
         }
-        let begins = record.group == record.seq;
-        if !begins && (record.group != self.group || record.seq - record.group >= MAX_GROUP_RECORDS) {
-            return Err(DamageKind::Group { found: record.group });
+        let begins = seen.group == seen.seq;
+        let goes_on = seen.group == self.group && seen.seq.saturating_sub(seen.group) < MAX_GROUP_RECORDS;
+        if !begins && !goes_on {
+            return Err(DamageKind::Group { found: seen.group });
         }
-        match (self.ending, record.kind) {
+        match (self.ending, seen.kind) {
             (Ending::Open, _) | (Ending::Sealing, Kind::Checkpoint) => {}
             _ => return Err(DamageKind::AfterSeal),
         }
-        self.judge(&record, line)?;
-        self.advance(&Step::of(&record), line);
-        Ok(record)
-    }
-
-    /// What its kind asks of a record.
-    fn judge(&mut self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
-        if (record.kind == Kind::Genesis) != (record.seq == 0) {
+        if (seen.kind == Kind::Genesis) != (seen.seq == 0) {
             return Err(DamageKind::Genesis("a log has one genesis, and it is the record 0"));
         }
-        let own = |kinds: &[Kind], is_there: bool| is_there == kinds.contains(&record.kind);
-        let fits = own(&[Kind::Genesis], record.genesis.is_some())
-            && own(&[Kind::Key], record.key.is_some())
-            && own(&[Kind::Recovered], record.recovered.is_some())
-            && own(&[Kind::Checkpoint], record.note.is_some())
-            && own(&[Kind::Checkpoint], record.open.is_some())
-            && own(&[Kind::Checkpoint], record.peaks.is_some())
-            && own(&[Kind::Seal], record.seal.is_some())
-            && own(&[Kind::Result], record.intent.is_some());
+        if let Some(record) = &seen.control {
+            self.judge(record, line)?;
+        }
+        if seen.kind == Kind::Intent && self.open.len() >= MAX_OPEN {
+            return Err(DamageKind::TooManyOpen(MAX_OPEN));
+        }
+        let step = seen.step();
+        self.judge_closed(&step.ends)?;
+        self.advance(&step, line);
+        Ok(seen)
+    }
+
+    /// What its kind asks of a control record.
+    fn judge(&mut self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
+        let own = |kind: Kind, is_there: bool| is_there == (kind == record.kind);
+        let fits = own(Kind::Genesis, record.genesis.is_some())
+            && own(Kind::Key, record.key.is_some())
+            && own(Kind::Recovered, record.recovered.is_some())
+            && own(Kind::Checkpoint, record.note.is_some())
+            && own(Kind::Checkpoint, record.open.is_some())
+            && own(Kind::Checkpoint, record.peaks.is_some())
+            && own(Kind::Seal, record.seal.is_some());
         if !fits {
-            return Err(DamageKind::Record(
-                "it lacks a field of its kind or has one of another kind".to_owned(),
-            ));
+            let why = "it lacks a member of its kind or has one of another kind";
+            return Err(DamageKind::Record(why.to_owned()));
         }
         match record.kind {
             Kind::Genesis => self.judge_genesis(record, line),
             Kind::Checkpoint => self.judge_checkpoint(record, line),
             Kind::Key => self.judge_key(record),
-            Kind::Intent if self.open.len() >= MAX_OPEN => Err(DamageKind::TooManyOpen(MAX_OPEN)),
-            Kind::Result => self.judge_closed(record.intent.iter()),
-            Kind::Recovered => self.judge_closed(record.recovered.iter().flat_map(|found| &found.lost)),
             _ => Ok(()),
         }
     }
@@ -204,7 +206,7 @@ impl Tip {
         Ok(())
     }
 
-    fn judge_closed<'r>(&self, intents: impl Iterator<Item = &'r u64>) -> Result<(), DamageKind> {
+    fn judge_closed(&self, intents: &[u64]) -> Result<(), DamageKind> {
         // In the middle of a log the open intents are not known.
         if self.identity.is_none() {
             return Ok(());
@@ -226,7 +228,7 @@ impl Tip {
         if let Some(tree) = &mut self.tree {
             tree.push(leaf);
         }
-        for intent in step.ends {
+        for intent in step.ends.iter() {
             self.open.remove(intent);
         }
         match step.kind {
@@ -247,24 +249,13 @@ impl Tip {
 }
 
 /// What of a record moves the tip.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Step<'r> {
     pub(crate) kind: Kind,
     /// Its group.
     pub(crate) group: u64,
     /// Numbers of the intents that it ends.
-    pub(crate) ends: &'r [u64],
-}
-
-impl<'r> Step<'r> {
-    pub(crate) fn of(record: &'r Record) -> Self {
-        let ends = match (&record.recovered, &record.intent) {
-            (Some(found), _) => found.lost.as_slice(),
-            (None, Some(intent)) => std::slice::from_ref(intent),
-            (None, None) => &[],
-        };
-        Self { kind: record.kind, group: record.group, ends }
-    }
+    pub(crate) ends: Cow<'r, [u64]>,
 }
 
 impl Identity {

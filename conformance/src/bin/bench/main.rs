@@ -4,6 +4,7 @@
 //! and exits 3 when a goal is missed.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod compile;
 mod engine;
 mod hand_written;
@@ -16,11 +17,12 @@ mod webhook;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench compile | engine | webhook | check";
+const USAGE: &str = "usage: bench audit | compile | engine | webhook | check";
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
     let done = match name.as_deref() {
+        Some("audit") => audit::run().and_then(|report| report.publish()),
         Some("compile") => compile::run().and_then(|report| report.publish()),
         Some("engine") => engine::run().and_then(|report| report.publish()),
         Some("webhook") => webhook::run().and_then(|report| report.publish()),

@@ -27,6 +27,10 @@ enum Goal {
 
 /// Bench, key, goal.
 const GOALS: &[(&str, &str, Goal)] = &[
+    ("audit", "durable_per_s_64_writers", Goal::AtLeast(80_000.0)),
+    ("audit", "append_over_fdatasync_us", Goal::AtMost(50.0)),
+    ("audit", "verify_mb_per_s", Goal::AtLeast(300.0)),
+    ("audit", "recover_1gb_s", Goal::AtMost(1.0)),
     ("compile", "five_packs_cold_ms", Goal::AtMost(150.0)),
     ("compile", "pack_100_rules_ms", Goal::AtMost(1000.0)),
     ("compile", "check_1000_manifests_ms", Goal::AtMost(300.0)),
@@ -63,7 +67,7 @@ impl Goal {
     }
 }
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench")
 }
 

@@ -1,10 +1,11 @@
 //! What a log goes through without anybody harming it.
 
 use bailiwick_audit::{
-    AppendError, Event, Hash, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold, note, verify,
+    AppendError, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold, note,
+    verify,
 };
 
-use crate::stage::{call, deny, ended, known, open, options, run};
+use crate::stage::{call, deny, ended, known, open, options, run, segment};
 
 #[test]
 fn a_sealed_log_is_intact_and_an_open_one_is_incomplete() {
@@ -195,4 +196,56 @@ fn many_writers_share_flushes() {
     let report = verify(dir.path(), &known).unwrap();
     assert_eq!(report.status, Status::Intact, "{report:?}");
     assert!(report.records >= 800, "{report:?}");
+}
+
+#[test]
+fn a_writer_that_is_not_in_charge_any_more_acknowledges_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    deny(&writer, "c1");
+    let copy = dir.path().join("copy");
+    // As from another machine, where the lock does not hold: it takes charge and reads to the end.
+    let lock = dir.path().join("lock");
+    std::fs::rename(&lock, copy).unwrap();
+    let (second, recovered) = Writer::open(dir.path(), &options()).unwrap();
+    assert_eq!(recovered.epoch, 2);
+    assert!(matches!(writer.append(Event::Admin, call("c2")), Err(AppendError::Fenced)));
+    assert!(matches!(writer.append(Event::Admin, call("c3")), Err(AppendError::Fenced)));
+    assert!(matches!(writer.checkpoint(), Err(AppendError::Fenced)));
+    let _ = second;
+}
+
+#[test]
+fn without_room_calls_are_refused_and_results_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let intents: Vec<_> =
+        (0..4).map(|_| writer.append_intent((), Intent::from(call("c"))).unwrap().into_parts().1).collect();
+    // No segment can be made while files of their names are there.
+    let names = 2..2_000;
+    names.clone().for_each(|number| drop(std::fs::File::create(segment(dir.path(), number)).unwrap()));
+    let refused = loop {
+        if let Err(error) = writer.append(Event::Decision, call("d")) {
+            break error;
+        }
+    };
+    assert!(matches!(refused, AppendError::Io(_)), "{refused}");
+    assert!(matches!(writer.health(), Health::Unhealthy { .. }));
+    for intent in &intents {
+        writer.append_result(intent, ended("c"), Wait::Durable).unwrap();
+        assert!(matches!(writer.health(), Health::Unhealthy { .. }), "a result took a room that was its own");
+    }
+    let refused = writer.append_intent((), Intent::from(call("c")));
+    assert!(matches!(refused, Err(AppendError::Io(_))));
+    names.for_each(|number| drop(std::fs::remove_file(segment(dir.path(), number))));
+    // Nobody asks for anything, and it gets healthy.
+    let begun = std::time::Instant::now();
+    while !matches!(writer.health(), Health::Healthy) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the log did not recover by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    run(&writer, "c");
+    let known = known(&writer);
+    writer.seal("drain").unwrap();
+    assert_eq!(verify(dir.path(), &known).unwrap().status, Status::Intact);
 }

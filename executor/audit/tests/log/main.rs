@@ -1,5 +1,6 @@
 //! The log as its users see it: written, opened again, verified, folded; and everything that can be done to its files.
 
+mod format;
 mod life;
 mod properties;
 mod stage;

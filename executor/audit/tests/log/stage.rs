@@ -80,7 +80,7 @@ pub(crate) fn known(writer: &Writer) -> Known {
     Known { log_key: Some(note::parse_verifier_key(&writer.log_key()).expect("a key")), ..Known::default() }
 }
 
-/// A log that lived: opened twice, with a lost call, in three segments, sealed. What is known of it, and its last checkpoint.
+/// A log that lived: opened twice, and so in two segments, with a lost call, sealed. What is known of it, and its last checkpoint.
 pub(crate) struct Lived {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) known: Known,
@@ -113,10 +113,30 @@ pub(crate) fn lines(dir: &Path, number: u32) -> Vec<String> {
     text.trim_end_matches('\0').lines().map(str::to_owned).collect()
 }
 
-pub(crate) fn write_lines(dir: &Path, number: u32, lines: &[String]) {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+/// Lines of all segments.
+pub(crate) fn all_lines(dir: &Path) -> Vec<String> {
+    let count = std::fs::read_dir(dir.join("segments")).expect("segments").count() as u32;
+    (1..=count).flat_map(|number| lines(dir, number)).collect()
+}
+
+/// Writes these lines instead of all that was there; one that continues another segment begins a segment.
+pub(crate) fn write_lines(dir: &Path, lines: &[String]) {
+    std::fs::remove_dir_all(dir.join("segments")).ok();
+    std::fs::create_dir(dir.join("segments")).expect("a folder");
+    let (mut number, mut text) = (1, String::new());
+    for line in lines {
+        if line.contains(CONTINUES) && !text.is_empty() {
+            std::fs::write(segment(dir, number), &text).expect("the segment is written");
+            text.clear();
+            number += 1;
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
     std::fs::write(segment(dir, number), text).expect("the segment is written");
 }
+
+const CONTINUES: &str = "\"continues\":{";
 
 pub(crate) fn verify(dir: &Path, known: &Known) -> Report {
     bailiwick_audit::verify(dir, known).expect("the log can be read")
@@ -137,7 +157,7 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
 /// The lines as an attacker without the key would write them: numbers, links and sums all fit again.
 pub(crate) fn forge(lines: &[String]) -> Vec<String> {
     let mut chain = Hash::ZERO;
-    let mut group = 0;
+    let (mut group, mut number, mut offset) = (0, 1, 0);
     let number_of = |line: &str, key: &str| -> u64 {
         let rest = line.split_once(&format!("\"{key}\":")).expect("an envelope").1;
         rest.split_once(',').expect("an envelope").0.parse().expect("a number")
@@ -147,10 +167,18 @@ pub(crate) fn forge(lines: &[String]) -> Vec<String> {
             group = seq;
         }
         let body = line.split_once("\"kind\":").expect("a kind").1;
-        let body = body.rsplit_once(",\"sum\":").expect("a sum").0;
+        let mut body = body.rsplit_once(",\"sum\":").expect("a sum").0.to_owned();
+        if let Some((before, after)) = body.split_once(CONTINUES).filter(|_| offset > 0) {
+            let after = after.split_once('}').expect("its end").1;
+            body = format!(
+                "{before}{CONTINUES}\"segment\":{number},\"offset\":{offset},\"hash\":\"{chain}\"}}{after}"
+            );
+            (number, offset) = (number + 1, 0);
+        }
         let said = format!("{{\"seq\":{seq},\"group\":{group},\"prev\":\"{chain}\",\"kind\":{body}");
         let line = format!("{said},\"sum\":\"{:08x}\"}}", crc32(said.as_bytes()));
         chain = chain.link(&Hash::leaf(line.as_bytes()));
+        offset += line.len() + 1;
         line
     };
     lines.iter().enumerate().map(forge_line).collect()

@@ -1,0 +1,157 @@
+//! The audit log: durable records a second, what an append costs over its flush, verification, recovery.
+//!
+//! All on the disk under `target/bench`. The record is a denied tool call of about 500 bytes whose values are committed to, as by default;
+//! for verification its values are plain, so that every byte of the log is read and nothing else is.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bailiwick_audit::{Entry, Event, Known, Mode, Options, Writer, verify};
+use serde_json::json;
+
+use crate::report::{Report, directory};
+use crate::sampling::median;
+
+/// How long each number of writers appends.
+const WINDOW: Duration = Duration::from_secs(3);
+
+/// Pairs of an append and a bare flush.
+const PAIRS: usize = 1_000;
+
+/// How much is verified.
+const VERIFIED_BYTES: u64 = 200 * 1024 * 1024;
+
+/// How much of the large segment holds records.
+const RECORDED_BYTES: u64 = 512 * 1024 * 1024;
+
+const GIB: u64 = 1024 * 1024 * 1024;
+
+/// The bench `audit`.
+pub(crate) fn run() -> anyhow::Result<Report> {
+    let mut report = Report::new("audit");
+    std::fs::create_dir_all(directory())?;
+    for writers in [1, 8, 64] {
+        let folder = tempfile::tempdir_in(directory())?;
+        let count = durable(folder.path(), writers)?;
+        let per_s = count as f64 / WINDOW.as_secs_f64();
+        report.set(&format!("durable_per_s_{writers}_writers"), per_s, count);
+    }
+    let (over, flush) = append_over_flush(tempfile::tempdir_in(directory())?.path())?;
+    report.set("append_over_fdatasync_us", over, PAIRS);
+    report.set("fdatasync_p50_us", flush, PAIRS);
+    let folder = tempfile::tempdir_in(directory())?;
+    let (bytes, records) = fill(folder.path(), &Options::default(), VERIFIED_BYTES, 1)?;
+    report.set("verify_mb_per_s", bytes as f64 / 1e6 / verified(folder.path())?, records);
+    let folder = tempfile::tempdir_in(directory())?;
+    let large = Options { segment_bytes: GIB, ..Options::default() };
+    fill(folder.path(), &large, RECORDED_BYTES, 12)?;
+    let begun = Instant::now();
+    drop(Writer::open(folder.path(), &Options::default())?);
+    report.set("recover_1gb_s", begun.elapsed().as_secs_f64(), 1);
+    Ok(report)
+}
+
+fn entry(values: Mode) -> Entry {
+    Entry {
+        subject: Some(json!({"uid": 1000, "pool": "agents"})),
+        session: Some("0192c1e4-7c5a-7000-8000-000000000001".to_owned()),
+        call: Some("0192c1e4-7c5a-7000-8000-0000000000c1".to_owned()),
+        tool: Some("shell.exec".to_owned()),
+        arguments: Some(json!({"command": "git push --force origin main"})),
+        facts: Some(json!({"programs": ["git"]})),
+        rules: Some(json!(["no-force-push"])),
+        effect: Some("deny".to_owned()),
+        reason: Some("history is kept".to_owned()),
+        values,
+        ..Entry::default()
+    }
+}
+
+/// How many records so many threads make durable within the window.
+fn durable(folder: &Path, writers: usize) -> anyhow::Result<usize> {
+    let (writer, _) = Writer::open(folder, &Options::default())?;
+    let (count, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..writers {
+            scope.spawn(|| {
+                while begun.elapsed() < WINDOW {
+                    match writer.append(Event::Decision, entry(Mode::Commit)) {
+                        Ok(_) => count.fetch_add(1, Ordering::Relaxed),
+                        Err(_) => failed.fetch_add(1, Ordering::Relaxed),
+                    };
+                }
+            });
+        }
+    });
+    anyhow::ensure!(failed.into_inner() == 0, "an append failed");
+    Ok(count.into_inner())
+}
+
+/// The medians of an append and of a write and flush of as many bytes to a file of zeros, in turns: their difference, and the latter, in µs.
+fn append_over_flush(folder: &Path) -> anyhow::Result<(f64, f64)> {
+    let (writer, _) = Writer::open(&folder.join("log"), &Options::default())?;
+    let file = File::create(folder.join("zeros"))?;
+    file.write_all_at(&vec![0; 4 * 1024 * 1024], 0)?;
+    file.sync_all()?;
+    let (mut appends, mut flushes) = (Vec::new(), Vec::new());
+    for pair in 0..PAIRS {
+        let begun = Instant::now();
+        writer.append(Event::Decision, entry(Mode::Commit))?;
+        appends.push(begun.elapsed().as_nanos() as f64 / 1e3);
+        let begun = Instant::now();
+        file.write_all_at(&[b'x'; 900], pair as u64 * 900)?;
+        file.sync_data()?;
+        flushes.push(begun.elapsed().as_nanos() as f64 / 1e3);
+    }
+    appends.sort_by(f64::total_cmp);
+    flushes.sort_by(f64::total_cmp);
+    Ok((median(&appends) - median(&flushes), median(&flushes)))
+}
+
+/// Appends until the log has this many bytes; each record's plain arguments are this many times as long. Bytes and records.
+fn fill(folder: &Path, options: &Options, bytes: u64, times: usize) -> anyhow::Result<(u64, usize)> {
+    let (writer, _) = Writer::open(folder, options)?;
+    let written = AtomicUsize::new(0);
+    let mut entry = entry(Mode::Plain);
+    if times > 1 {
+        entry.arguments = Some("a".repeat(300 * times).into());
+        entry.facts = entry.arguments.clone();
+        entry.rules = Some("r".repeat(4_000 * times).into());
+    }
+    let size = serde_json::to_vec(&json!([entry.arguments, entry.facts, entry.rules]))?.len() + 500;
+    let enough = usize::try_from(bytes)? / size;
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                while written.fetch_add(1, Ordering::Relaxed) < enough {
+                    if writer.append(Event::Decision, entry.clone()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let records = writer.position().map_or(0, |position| position.seq);
+    drop(writer);
+    let mut bytes = 0;
+    for file in std::fs::read_dir(folder.join("segments"))? {
+        bytes += file?.metadata()?.len();
+    }
+    Ok((bytes, usize::try_from(records)?))
+}
+
+/// The fastest of three verifications, in seconds: the first reads from the disk.
+fn verified(folder: &Path) -> anyhow::Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let found = verify(folder, &Known::default())?;
+        anyhow::ensure!(found.damage.is_none(), "{:?}", found.damage);
+        best = best.min(begun.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}

@@ -1,0 +1,306 @@
+//! A line's members, found without building a tree: strict JSON (RFC 8259) in which no name stands twice in one object.
+//!
+//! Two readers that disagree about a repeated name would read two logs. Verifying is bound by how fast lines are read, so
+//! nothing is decoded that need not be.
+
+use std::borrow::Cow;
+
+/// Deepest nesting that is read; a writer nests a handful of levels, and values that are given to it are limited to the same.
+const MAX_DEPTH: usize = 128;
+
+/// From how many members of one object on sorting them is quicker than comparing each with each.
+const MANY: usize = 24;
+
+/// The members of the object on this line: names without quotes, and the texts of their values.
+pub(crate) type Members<'l> = Vec<(&'l str, &'l str)>;
+
+struct Scan<'l> {
+    text: &'l str,
+    at: usize,
+    /// Names of the objects that are open, the innermost last.
+    names: Vec<Cow<'l, str>>,
+}
+
+type Scanned<T> = Result<T, &'static str>;
+
+/// Reads a line.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn members(line: &[u8]) -> Scanned<Members<'_>> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
+    let mut scan = Scan { text, at: 0, names: Vec::new() };
+    let mut members = Vec::with_capacity(24);
+    scan.object(1, &mut |name, value| members.push((name, value)))?;
+    if scan.at == text.len() { Ok(members) } else { Err("something stands behind its object") }
+}
+
+impl<'l> Scan<'l> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Scanned<()> {
+        if self.peek() != Some(byte) {
+            return Err("it is not JSON");
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn since(&self, begin: usize) -> &'l str {
+        self.text.get(begin..self.at).unwrap_or_default()
+    }
+
+    fn value(&mut self, depth: usize) -> Scanned<()> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'{') => self.object(depth + 1, &mut |_, _| ()),
+            Some(b'[') => self.array(depth + 1),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => ["true", "false", "null"]
+                .iter()
+                .find(|word| {
+                    self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes()))
+                })
+                .map(|word| self.at += word.len())
+                .ok_or("it is not JSON"),
+        }
+    }
+
+    fn object(&mut self, depth: usize, each: &mut dyn FnMut(&'l str, &'l str)) -> Scanned<()> {
+        if depth > MAX_DEPTH {
+            return Err("it is nested too deeply");
+        }
+        let outer = self.names.len();
+        self.expect(b'{')?;
+        self.skip_space();
+        if self.peek() != Some(b'}') {
+            loop {
+                self.skip_space();
+                let raw = self.string()?;
+                self.name(raw, outer)?;
+                self.skip_space();
+                self.expect(b':')?;
+                self.skip_space();
+                let begin = self.at;
+                self.value(depth)?;
+                each(raw, self.since(begin));
+                self.skip_space();
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    _ => break,
+                }
+            }
+        }
+        self.expect(b'}')?;
+        if self.names.len() - outer > MANY {
+            let mut names = self.names.split_off(outer);
+            names.sort_unstable();
+            let mut pairs = names.iter().zip(names.iter().skip(1));
+            if pairs.any(|(one, next)| one == next) {
+                return Err("a name stands twice in one object");
+            }
+        }
+        self.names.truncate(outer);
+        Ok(())
+    }
+
+    /// Notes a name of the object whose names begin at `outer`.
+    fn name(&mut self, raw: &'l str, outer: usize) -> Scanned<()> {
+        let name = if raw.contains('\\') {
+            let quoted = format!("\"{raw}\"");
+            Cow::Owned(serde_json::from_str::<String>(&quoted).map_err(|_| "it is not JSON")?)
+        } else {
+            Cow::Borrowed(raw)
+        };
+        let siblings = self.names.get(outer..).unwrap_or_default();
+        if siblings.len() < MANY && siblings.contains(&name) {
+            return Err("a name stands twice in one object");
+        }
+        self.names.push(name);
+        Ok(())
+    }
+
+    fn array(&mut self, depth: usize) -> Scanned<()> {
+        if depth > MAX_DEPTH {
+            return Err("it is nested too deeply");
+        }
+        self.expect(b'[')?;
+        self.skip_space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.skip_space();
+            self.value(depth)?;
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                _ => return self.expect(b']'),
+            }
+        }
+    }
+
+    /// A string; what stands between its quotes.
+    fn string(&mut self) -> Scanned<&'l str> {
+        self.expect(b'"')?;
+        let begin = self.at;
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+            self.at += plain.ok_or("a string does not end")?;
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                _ => return Err("a string holds a control character"),
+            }
+        }
+        let inside = self.since(begin);
+        self.at += 1;
+        Ok(inside)
+    }
+
+    fn escape(&mut self) -> Scanned<()> {
+        self.at += 1;
+        let kind = self.peek().ok_or("a string does not end")?;
+        self.at += 1;
+        match kind {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+            b'u' => match self.unit()? {
+                0xD800..=0xDBFF => {
+                    self.expect(b'\\')?;
+                    self.expect(b'u')?;
+                    match self.unit()? {
+                        0xDC00..=0xDFFF => Ok(()),
+                        _ => Err("half a surrogate pair stands alone"),
+                    }
+                }
+                0xDC00..=0xDFFF => Err("half a surrogate pair stands alone"),
+                _ => Ok(()),
+            },
+            _ => Err("it is not JSON"),
+        }
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Scanned<u32> {
+        let digits = self.text.get(self.at..self.at + 4).ok_or("it is not JSON")?;
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err("it is not JSON");
+        }
+        self.at += 4;
+        u32::from_str_radix(digits, 16).map_err(|_| "it is not JSON")
+    }
+
+    fn number(&mut self) -> Scanned<()> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Scanned<()> {
+        let begin = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at > begin { Ok(()) } else { Err("it is not JSON") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_and_texts_come_out() {
+        let line = br#"{"a" : [1, -0.5e+3, {"b":{}}] ,"c":"x\"\ud83d\ude00y","d":null}"#;
+        let expected = [("a", "[1, -0.5e+3, {\"b\":{}}]"), ("c", "\"x\\\"\\ud83d\\ude00y\""), ("d", "null")];
+        assert_eq!(members(line).unwrap(), expected);
+        assert_eq!(members(b"{}").unwrap(), []);
+    }
+
+    #[test]
+    fn a_name_twice_is_refused_at_any_depth_and_in_any_spelling() {
+        for line in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"y":{"a":1,"b":2,"a":3}}]}"#] {
+            assert_eq!(members(line.as_bytes()), Err("a name stands twice in one object"), "{line}");
+        }
+        let many = |last: usize| {
+            let members: Vec<_> = (0..100).chain([last]).map(|n| format!("\"k{n}\":{n}")).collect();
+            format!("{{\"x\":{{{}}}}}", members.join(","))
+        };
+        assert!(members(many(100).as_bytes()).is_ok());
+        assert!(members(many(17).as_bytes()).is_err());
+        assert!(members(br#"{"a":{"a":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for line in [
+            "",
+            "{",
+            "{}x",
+            "[]",
+            "{a:1}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":+1}",
+            "{\"a\":1e}",
+            "{\"a\":tru}",
+            "{\"a\":\"\t\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\\udc00\"}",
+            "{\"a\":1,}",
+            "{\"a\":[1,]}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\" 1}",
+            "{\"a\":-}",
+        ] {
+            assert!(members(line.as_bytes()).is_err(), "{line}");
+        }
+        assert!(members(b"{\"a\":\"\xff\"}").is_err());
+        let deep = |depth| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(members(deep(MAX_DEPTH - 1).as_bytes()).is_ok());
+        assert!(members(deep(MAX_DEPTH).as_bytes()).is_err());
+    }
+
+    proptest! {
+        /// Pieces that make and break JSON, against serde_json, which takes the last of two equal names.
+        #[test]
+        fn it_takes_what_serde_json_takes(pieces in proptest::collection::vec(
+            prop::sample::select(vec!["{", "}", "[", "]", ",", ":", "\"a\"", "\"b\"", "\"\\u00e9\"", "\"\\", "1", "-", ".5", "e3", "true", " "]), 0..14)
+        ) {
+            let line = format!("{{\"k\":{}}}", pieces.concat());
+            let ours = members(line.as_bytes());
+            if ours != Err("a name stands twice in one object") {
+                prop_assert_eq!(ours.is_ok(), serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{}", line);
+            }
+        }
+    }
+}
