@@ -22,6 +22,9 @@ use crate::tip::{Ending, Identity, Tip};
 /// How much is looked through at a time, from the end.
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
+/// No line holds a zero, so a page of zeros stands behind all lines.
+const PAGE_BYTES: usize = 4096;
+
 /// How far into a line its kind stands at the latest.
 const KIND_WITHIN: usize = 170;
 
@@ -109,7 +112,7 @@ fn last_in(dir: &Dir, span: &Span) -> io::Result<Option<(u64, Record)>> {
     let file = File::open(dir.segment(span.segment))?;
     let mut end = match span.end {
         Some(end) => end.min(file.metadata()?.len()),
-        None => file.metadata()?.len(),
+        None => used(&file)?,
     };
     while end > 0 {
         let begin = end.saturating_sub(WINDOW_BYTES);
@@ -123,6 +126,19 @@ fn last_in(dir: &Dir, span: &Span) -> io::Result<Option<(u64, Record)>> {
         end = if begin > 0 && is_used { begin + MAX_LINE_BYTES as u64 + 1 } else { begin };
     }
     Ok(None)
+}
+
+/// About where the records of the last segment end and its zeros begin, at most a window beyond. Whoever reads on looks at every byte; where to
+/// begin is found by halving, for a large segment may be mostly room.
+fn used(file: &File) -> io::Result<u64> {
+    let (mut low, mut high) = (0, file.metadata()?.len());
+    let mut page = [0; PAGE_BYTES];
+    while high - low > WINDOW_BYTES {
+        let middle = low + (high - low) / 2;
+        file.read_exact_at(&mut page, middle)?;
+        if page.iter().all(|byte| *byte == 0) { high = middle } else { low = middle }
+    }
+    Ok(high)
 }
 
 fn last_in_window(window: &[u8], begin: u64) -> Option<(u64, Record)> {

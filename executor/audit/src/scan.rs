@@ -29,7 +29,7 @@ type Scanned<T> = Result<T, &'static str>;
 /// What is wrong with it.
 pub(crate) fn members(line: &[u8]) -> Scanned<Members<'_>> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
-    let mut scan = Scan { text, at: 0, names: Vec::new() };
+    let mut scan = Scan { text, at: 0, names: Vec::with_capacity(2 * MANY) };
     let mut members = Vec::with_capacity(24);
     scan.object(1, &mut |name, value| members.push((name, value)))?;
     if scan.at == text.len() { Ok(members) } else { Err("something stands behind its object") }
@@ -78,14 +78,14 @@ impl<'l> Scan<'l> {
         if depth > MAX_DEPTH {
             return Err("it is nested too deeply");
         }
-        let outer = self.names.len();
+        let (outer, mut known) = (self.names.len(), 0);
         self.expect(b'{')?;
         self.skip_space();
         if self.peek() != Some(b'}') {
             loop {
                 self.skip_space();
                 let raw = self.string()?;
-                self.name(raw, outer)?;
+                self.name(raw, outer, &mut known)?;
                 self.skip_space();
                 self.expect(b':')?;
                 self.skip_space();
@@ -112,18 +112,23 @@ impl<'l> Scan<'l> {
         Ok(())
     }
 
-    /// Notes a name of the object whose names begin at `outer`.
-    fn name(&mut self, raw: &'l str, outer: usize) -> Scanned<()> {
+    /// Notes a name of the object whose names begin at `outer`. `known` has a bit for each name so far, by its length and two of its
+    /// letters: what has a bit of its own needs no comparison.
+    fn name(&mut self, raw: &'l str, outer: usize, known: &mut u64) -> Scanned<()> {
         let name = if raw.contains('\\') {
             let quoted = format!("\"{raw}\"");
             Cow::Owned(serde_json::from_str::<String>(&quoted).map_err(|_| "it is not JSON")?)
         } else {
             Cow::Borrowed(raw)
         };
+        let letter = |at: usize| u64::from(name.as_bytes().get(at).copied().unwrap_or_default());
+        let mix = name.len() as u64 ^ letter(0) << 2 ^ letter(name.len() / 2) << 5;
+        let bit = 1 << (mix.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58);
         let siblings = self.names.get(outer..).unwrap_or_default();
-        if siblings.len() < MANY && siblings.contains(&name) {
+        if *known & bit != 0 && siblings.len() < MANY && siblings.contains(&name) {
             return Err("a name stands twice in one object");
         }
+        *known |= bit;
         self.names.push(name);
         Ok(())
     }
@@ -155,8 +160,7 @@ impl<'l> Scan<'l> {
         let begin = self.at;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
-            self.at += plain.ok_or("a string does not end")?;
+            self.at += plain(rest).ok_or("a string does not end")?;
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
@@ -231,6 +235,29 @@ impl<'l> Scan<'l> {
     }
 }
 
+/// How many bytes stand before the first quote, backslash or control character; eight are looked at together.
+fn plain(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of each byte that is zero, and perhaps of some behind the first such byte.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let quotes = zeros(word ^ ONES * b'"' as u64);
+        let backslashes = zeros(word ^ ONES * b'\\' as u64);
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let found = quotes | backslashes | controls;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+    rest.map(|rest| at + rest)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -291,6 +318,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn eight_bytes_together_find_what_one_by_one_finds(bytes in proptest::collection::vec(
+            prop_oneof![8 => 0x20_u8..=0xFF, 1 => Just(b'"'), 1 => Just(b'\\'), 1 => 0_u8..0x20], 0..40)
+        ) {
+            let one_by_one = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+            prop_assert_eq!(plain(&bytes), one_by_one);
+        }
+
         /// Pieces that make and break JSON, against serde_json, which takes the last of two equal names.
         #[test]
         fn it_takes_what_serde_json_takes(pieces in proptest::collection::vec(

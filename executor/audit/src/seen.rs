@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use crate::damage::DamageKind;
-use crate::field::Held;
 use crate::hash::Hash;
 use crate::record::{Kind, Record, sum_holds};
 use crate::scan::{Members, members};
@@ -50,16 +49,34 @@ impl Form {
         match self {
             Self::Text => text.starts_with('"'),
             Self::Number => text.parse::<u64>().is_ok(),
-            Self::Held => commitment(text).is_some() || serde_json::from_str::<Held>(text).is_ok(),
+            Self::Held => text == "\"dropped\"" || held(text).is_some(),
             Self::Any => true,
             Self::Object => text.starts_with('{'),
         }
     }
 }
 
-/// The commitment that a member holds, in the one spelling that writers use.
-fn commitment(text: &str) -> Option<Hash> {
-    text.strip_prefix("{\"commitment\":\"")?.strip_suffix("\"}")?.parse().ok()
+/// How a value is held, and the text of what holds it; `None` if it is no such form.
+fn held(text: &str) -> Option<(&str, &str)> {
+    // As writers write it, which is all but always.
+    let written = text.strip_prefix("{\"commitment\":").and_then(|rest| rest.strip_suffix('}'));
+    if let Some(hash) = written.filter(|hash| hash.len() == 66) {
+        return is_hash(hash).then_some(("commitment", hash));
+    }
+    match members(text.as_bytes()).ok()?.as_slice() {
+        [("plain", value)] => Some(("plain", value)),
+        [(form @ ("commitment" | "blob"), hash)] if is_hash(hash) => Some((form, hash)),
+        _ => None,
+    }
+}
+
+/// Whether a text is 64 hexadecimal digits in quotes.
+fn is_hash(text: &str) -> bool {
+    hash(text).is_some()
+}
+
+fn hash(text: &str) -> Option<Hash> {
+    text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
 fn kind_of(text: &str) -> Option<Kind> {
@@ -98,8 +115,7 @@ impl<'l> Seen<'l> {
         let (Ok(seq), Ok(group)) = (seq.parse(), group.parse()) else {
             return Err(wrong("`seq` or `group` is no number"));
         };
-        let prev = prev.strip_prefix('"').and_then(|prev| prev.strip_suffix('"'));
-        let prev = prev.and_then(|prev| prev.parse().ok()).ok_or_else(|| wrong("`prev` is no hash"))?;
+        let prev = hash(prev).ok_or_else(|| wrong("`prev` is no hash"))?;
         let kind = kind_of(kind).ok_or_else(|| wrong("no record is of its kind"))?;
         let is_control =
             matches!(kind, Kind::Genesis | Kind::Key | Kind::Checkpoint | Kind::Recovered | Kind::Seal);
@@ -128,10 +144,13 @@ impl<'l> Seen<'l> {
     /// The commitment that a field holds.
     pub(crate) fn commitment(&self, field: &str) -> Option<Hash> {
         let (_, text) = self.members.iter().find(|(name, _)| *name == field)?;
-        commitment(text).or_else(|| match serde_json::from_str(text) {
-            Ok(Held::Commitment(hash)) => Some(hash),
+        if !text.starts_with('{') || text.starts_with("{\"plain\":") {
+            return None;
+        }
+        match held(text) {
+            Some(("commitment", text)) => hash(text),
             _ => None,
-        })
+        }
     }
 
     /// What of it moves the tip.
