@@ -16,8 +16,8 @@ IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice
 
 .PHONY: demo test lint bench bench-check fmt setup bless
 
-# What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and fails the audit log's calls, libseccomp and
-# nsjail read what is compiled for them. By package name, only if missing.
+# What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
+# fails the audit log's calls, libseccomp and nsjail read what is compiled for them. By package name, only if missing.
 setup: target/nsjail/bin/nsjail
 	@missing=""; for program in openssl curl xz strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	/usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$$missing python3-seccomp"; \
