@@ -43,9 +43,12 @@ impl Outpost {
     pub(crate) fn start(host: &Host, role: Role, profile: Option<&Profile>) -> Result<Self, Fault> {
         let (channel, theirs) = attempt(Step::ProcessStart, c"", socket::pair)?;
         let child = attempt(Step::ProcessStart, c"", || {
-            Command::new(&host.launcher)
+            let mut command = Command::new(&host.launcher);
+            command.env_clear();
+            #[cfg(feature = "fault-injection")]
+            inject(&mut command, profile);
+            command
                 .arg(role.argument())
-                .env_clear()
                 .current_dir("/")
                 .stdin(Stdio::from(theirs))
                 .stdout(Stdio::null())
@@ -125,6 +128,18 @@ impl Drop for Outpost {
         // Killed rather than asked: it holds nothing that would need an orderly end.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Tells a launcher or keeper of a test what is to fail and which layers are left out.
+#[cfg(feature = "fault-injection")]
+fn inject(command: &mut Command, profile: Option<&Profile>) {
+    use crate::step::injection::{FAIL_STEP, SHARED, failing};
+    if let Some(step) = failing() {
+        command.env(FAIL_STEP, (step as u8).to_string());
+    }
+    if let Some(profile) = profile {
+        command.env(SHARED, crate::launcher::shared(profile).to_string());
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::seccomp::{MAX_INSTRUCTIONS, Program};
+use crate::seccomp::{self, Program};
 
 /// Most paths of each kind. Every one is a mount that is copied for every sandbox.
 pub const MAX_PATHS: usize = 64;
@@ -146,7 +146,7 @@ pub enum Landlock {
     Off,
 }
 
-/// Limits of each process (`setrlimit(2)`), soft and hard alike. The core size is always zero.
+/// Limits of each process (`setrlimit(2)`), soft and hard alike. There is never a core dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rlimits {
@@ -193,13 +193,10 @@ pub enum Layer {
     NoNewPrivileges,
     NamespaceLimits,
     ReadOnly,
-    Descriptors,
     Rlimits,
-    Session,
     HolderPrivileges,
     NetworkNamespace,
     IpcNamespace,
-    Dumpable,
 }
 
 impl Profile {
@@ -225,8 +222,8 @@ pub enum ProfileError {
     HostName(String),
     #[error("environment entry `{0}` has a NUL, or `=` in its name")]
     Environment(String),
-    #[error("the filter has {0} instructions; it needs 1 to {MAX_INSTRUCTIONS}")]
-    Filter(usize),
+    #[error("the filter is not one that the kernel takes: {0}")]
+    Filter(#[from] seccomp::Refusal),
     #[error("a limit of zero leaves nothing to run")]
     ZeroLimit,
 }
@@ -251,10 +248,7 @@ impl Profile {
         for (name, value) in &self.environment {
             check_variable(name, value)?;
         }
-        let instructions = self.filter.0.len();
-        if instructions == 0 || instructions > MAX_INSTRUCTIONS {
-            return Err(ProfileError::Filter(instructions));
-        }
+        seccomp::verify(&self.filter)?;
         let CgroupLimits { memory_bytes, processes, cpu_milli } = self.cgroup;
         let Rlimits { open_files, cpu_seconds, address_space_bytes, .. } = self.rlimits;
         let given =
@@ -317,4 +311,33 @@ pub(crate) fn check_variable(name: &str, value: &str) -> Result<(), ProfileError
         return Err(ProfileError::Environment(name.to_owned()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Result<(), ProfileError> {
+        check_path(Path::new(text))
+    }
+
+    #[test]
+    fn only_plain_absolute_paths_are_taken() {
+        for good in ["/work", "/etc/ld.so.cache", "/a/..b/.c"] {
+            assert_eq!(path(good), Ok(()), "{good}");
+        }
+        for bad in ["", "/", "work", "/a/../../x", "/a/..", "/a/./b", "/a//b", "/a/", "//a", "/a\0b"] {
+            let bad = bad.replace("\\0", "\0");
+            assert_eq!(path(&bad), Err(ProfileError::Path(bad.clone().into())), "{bad}");
+        }
+        assert!(path(&format!("/{}", "x".repeat(MAX_PATH_BYTES))).is_err());
+    }
+
+    #[test]
+    fn variables_that_execve_would_read_otherwise_are_refused() {
+        for (name, value) in [("", "x"), ("A=B", "x"), ("A", "x\0y"), ("A\0", "x")] {
+            assert!(check_variable(name, value).is_err(), "{name:?} {value:?}");
+        }
+        assert_eq!(check_variable("A", "x=y"), Ok(()));
+    }
 }

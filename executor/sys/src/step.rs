@@ -64,7 +64,9 @@ steps! {
     CgroupCreate = "cgroup-create",
     /// The limits are written into it.
     CgroupLimits = "cgroup-limits",
-    /// The session's workspace is lent.
+    /// The session's workspace is made.
+    WorkspaceCreate = "workspace-create",
+    /// It is lent.
     WorkspaceLend = "workspace-lend",
     /// The request to build reaches the launcher.
     BuildRequest = "build-request",
@@ -196,6 +198,10 @@ pub mod injection {
 
     #[cfg(not(debug_assertions))]
     compile_error!("the feature `fault-injection` is for test builds only");
+
+    /// Variables by which a started launcher or keeper learns what is to fail, and which namespaces it is to share with the host.
+    pub(crate) const FAIL_STEP: &str = "BAILIWICK_FAIL_STEP";
+    pub(crate) const SHARED: &str = "BAILIWICK_SHARED_NAMESPACES";
 
     /// No step has this number.
     const NONE: u8 = u8::MAX;

@@ -88,9 +88,9 @@ pub(crate) fn set_name(name: &CStr) -> Result<(), Errno> {
     checked_int(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }).map(drop)
 }
 
-/// `setrlimit(2)`, soft and hard alike.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+/// `setrlimit(2)`.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure lives through the call, which only reads it.
     checked_int(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
 }
@@ -120,5 +120,12 @@ pub(crate) fn set_filter(instructions: &[crate::seccomp::Instruction]) -> Result
     // SAFETY: `Instruction` has the layout of `struct sock_filter` (repr(C), the same four fields); the kernel copies `len` of them and
     // writes nothing, so the cast to a mutable pointer is only for the C signature.
     checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
+        .map(drop)
+}
+
+/// Whether the kernel takes filters with an action: `SECCOMP_GET_ACTION_AVAIL`.
+pub(crate) fn filter_action_known(action: u32) -> Result<(), Errno> {
+    // SAFETY: the call reads one integer, which lives through it.
+    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) })
         .map(drop)
 }

@@ -145,12 +145,22 @@ pub(crate) fn poll(entries: &mut [libc::pollfd], timeout_ms: libc::c_int) -> Res
     Ok(ready.cast_unsigned() as usize)
 }
 
-/// Gives every signal its default action; what was ignored would stay ignored through `clone3` and `execve`. Signals that have no action of
-/// their own (SIGKILL, SIGSTOP and libc's two) refuse, which is as it should be.
+/// Gives every signal its default action; what was ignored would stay ignored through `clone3` and `execve`. SIGKILL and SIGSTOP refuse, which is
+/// as it should be. By the raw call, because libc keeps its own two signals to itself.
 pub(crate) fn default_all_signals() {
+    // `struct sigaction` of the kernel: handler (SIG_DFL is null), flags, restorer, mask.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL installs no code.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the structure lives through the call, which reads it and writes no old one; SIG_DFL installs no code.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            );
+        }
     }
 }
 

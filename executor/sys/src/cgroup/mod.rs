@@ -188,6 +188,12 @@ impl CgroupRoot {
         }
     }
 
+    /// Whether processes are cloned into their group (v2, or the unified tree of a mixed host).
+    #[must_use]
+    pub fn clones_into(&self) -> bool {
+        Self::unified(&self.layout).is_some()
+    }
+
     /// The directories of the root, for a report.
     #[must_use]
     pub fn directories(&self) -> Vec<PathBuf> {

@@ -55,7 +55,7 @@ fn place(workspace: u64) -> CString {
 fn create(workspace: u64, size_bytes: u64, inodes: u64, owner: u32) -> Result<(), Fault> {
     let place = place(workspace);
     let options = format!("size={size_bytes},nr_inodes={inodes},mode=0755,uid={owner},gid={owner}");
-    let done = attempt(Step::WorkspaceLend, &place, || {
+    let done = attempt(Step::WorkspaceCreate, &place, || {
         let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
         file::make_directory(file::CWD, &place, 0o700)?;
         mount::mount(c"workspace", &place, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, &options)

@@ -54,6 +54,20 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
 
+/// Namespaces that a sandbox shares with the host: none.
+#[cfg(not(feature = "fault-injection"))]
+pub(crate) fn shared(_: &crate::profile::Profile) -> libc::c_int {
+    0
+}
+
+/// Namespaces that a sandbox shares with the host, because a test leaves the layer out.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn shared(profile: &crate::profile::Profile) -> libc::c_int {
+    use crate::profile::Layer;
+    let left_out = |layer, namespace| if profile.has(layer) { 0 } else { namespace };
+    left_out(Layer::NetworkNamespace, libc::CLONE_NEWNET) | left_out(Layer::IpcNamespace, libc::CLONE_NEWIPC)
+}
+
 /// Ids in the launcher's namespace: its own, and that of every holder's root.
 const HOLDER_ID: u32 = 1;
 
@@ -141,8 +155,7 @@ fn build(
     let (status, holders_end) = attempt(Step::HolderClone, c"", socket::pair)?;
     let cloned = attempt(Step::HolderClone, c"", || {
         let directory = channels.cgroup_directory.as_ref().map(AsFd::as_fd);
-        let namespaces =
-            if removed!(prepared, NetworkNamespace) { NAMESPACES & !libc::CLONE_NEWNET } else { NAMESPACES };
+        let namespaces = NAMESPACES & !shared(&prepared.profile);
         // SAFETY: the child calls only `hold`, which neither allocates nor locks nor returns.
         unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
     })?;
@@ -153,7 +166,8 @@ fn build(
     drop(holders_end);
     let again = holder.try_clone();
     born.holder = Some((pid, holder));
-    attempt(Step::HolderMaps, c"", || write_maps(prepared, pid, request.worker_id))?;
+    attempt(Step::HolderMaps, c"", || write_maps(prepared, pid, request.worker_id))
+        .map_err(|failure| earlier_failure(status.as_fd()).unwrap_or(failure.into()))?;
     // A holder that has failed already has sent why; that is read below.
     let _ = socket::send(status.as_fd(), &[wire::MAPS_WRITTEN]);
     expect_ready(status.as_fd(), Step::HolderClone)?;
@@ -166,6 +180,16 @@ fn build(
     orders.send(Order { holder, channels }).map_err(|_| lost(()))?;
     born.worker = Some(deliveries.recv().map_err(|_| lost(()))??);
     Ok(())
+}
+
+/// What a holder has said before it died, if that is why its maps cannot be written.
+fn earlier_failure(status: BorrowedFd<'_>) -> Option<Fault> {
+    let mut message = [0; MAX_MESSAGE];
+    let length = socket::receive_now(status, &mut message).ok()?;
+    match message.get(..length) {
+        Some(said @ [wire::FAILED, ..]) => Some(wire::parse_failure(said, Step::HolderClone)),
+        _ => None,
+    }
 }
 
 /// Waits until the other side is ready, or has said why it is not. A side that has died without a word ends its end of the channel.

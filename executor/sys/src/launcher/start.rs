@@ -36,6 +36,8 @@ const MAX_BOOT_BYTES: u64 = 4 * 1024 * 1024;
 #[must_use]
 pub fn run(arguments: &[String]) -> i32 {
     let [_, role] = arguments else { return 2 };
+    #[cfg(feature = "fault-injection")]
+    injected_by_environment();
     let channel = file::inherited(CHANNEL);
     let outcome = match role.as_str() {
         LAUNCHER => leave_host(channel.as_fd(), LAUNCHER_INSIDE),
@@ -50,6 +52,28 @@ pub fn run(arguments: &[String]) -> i32 {
             report(channel.as_fd(), &fault);
             1
         }
+    }
+}
+
+/// The namespaces to leave.
+#[cfg(not(feature = "fault-injection"))]
+fn left() -> libc::c_int {
+    LEFT
+}
+
+/// The same, but for those that a test wants shared with the host.
+#[cfg(feature = "fault-injection")]
+fn left() -> libc::c_int {
+    let shared = std::env::var(crate::step::injection::SHARED).ok().and_then(|bits| bits.parse().ok());
+    LEFT & !shared.unwrap_or(0)
+}
+
+/// Before the profile has come, what is to fail can only stand in the environment.
+#[cfg(feature = "fault-injection")]
+fn injected_by_environment() {
+    use crate::step::injection::{FAIL_STEP, fail_at};
+    if let Some(number) = std::env::var(FAIL_STEP).ok().and_then(|number| number.parse().ok()) {
+        fail_at(Step::from_number(number));
     }
 }
 
@@ -69,7 +93,7 @@ fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
     let program = attempt(Step::ProcessStart, c"", || {
         // Opened while the path can still be walked; the new ids may have no right to.
         let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
-        process::unshare(LEFT)?;
+        process::unshare(left())?;
         Ok(program)
     })?;
     let mut word = [0; MAX_MESSAGE];
@@ -114,6 +138,8 @@ fn receive_boot(channel: BorrowedFd<'_>) -> Result<Boot, Fault> {
 }
 
 fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
+    // Rust's own start has made this process ignore SIGPIPE, and what is ignored stays so through `clone3` and `execve`.
+    process::default_all_signals();
     let boot = receive_boot(channel.as_fd())?;
     let (host_proc, limits) = attempt(Step::ProcessProfile, c"/proc", || {
         let host_proc = file::open(file::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
@@ -124,13 +150,16 @@ fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
     template::build(&profile)?;
     let prepared =
         attempt(Step::ProcessProfile, c"", || Prepared::new(profile, boot.many_ids, host_proc, limits))?;
-    let ended = attempt(Step::BuildRequest, c"", || super::serve(channel.as_fd(), prepared));
-    Ok(ended?)
+    super::serve(channel.as_fd(), prepared).map_err(|errno| ended(Step::BuildRequest, errno))
 }
 
 fn keeper(channel: &OwnedFd) -> Result<(), Fault> {
     let _ = receive_boot(channel.as_fd())?;
     template::build_empty()?;
-    let ended = attempt(Step::WorkspaceLend, c"", || crate::keeper::inside::serve(channel.as_fd()));
-    Ok(ended?)
+    crate::keeper::inside::serve(channel.as_fd()).map_err(|errno| ended(Step::WorkspaceLend, errno))
+}
+
+/// The channel broke while requests were served.
+fn ended(step: Step, errno: Errno) -> Fault {
+    Fault { step, errno, about: String::new() }
 }

@@ -48,7 +48,11 @@ pub(super) fn build(profile: &Profile) -> Result<(), Fault> {
     for binding in &profile.read_only {
         trees.push(take(Step::TemplateSources, &binding.source, &binding.target)?);
     }
-    for tree in &trees {
+    #[cfg(feature = "fault-injection")]
+    let writable = !profile.has(crate::profile::Layer::ReadOnly);
+    #[cfg(not(feature = "fault-injection"))]
+    let writable = false;
+    for tree in trees.iter().filter(|_| !writable) {
         attempt(Step::TemplateReadOnly, &shown(&tree.target), || {
             let attributes = mount::READ_ONLY | mount::NO_SUID | mount::NO_DEV;
             mount::set_attributes(tree.fd.as_fd(), c"", attributes, mount::Reach::Tree)

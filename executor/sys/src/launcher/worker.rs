@@ -58,13 +58,15 @@ fn confine<'a>(
     control: &mut BorrowedFd<'_>,
 ) -> Result<(), Failure<'a>> {
     attempt(Step::WorkerCgroup, c"", || enter_cgroups(&channels.cgroup_files))?;
-    attempt(Step::WorkerJoin, c"", || process::join(holder.as_fd(), JOINED))?;
-    attempt(Step::WorkerDescriptors, c"", || arrange(prepared, channels, control))?;
+    attempt(Step::WorkerJoin, c"", || {
+        process::join(holder.as_fd(), JOINED & !super::shared(&prepared.profile))
+    })?;
+    attempt(Step::WorkerDescriptors, c"", || arrange(channels, control))?;
     attempt(Step::WorkerSession, c"", || {
         identity::set_name(c"bailiwick-work")?;
         process::unblock_all_signals()?;
         file::set_creation_mask(0o022);
-        if removed!(prepared, Session) { Ok(()) } else { identity::new_session() }
+        identity::new_session()
     })?;
     let directory = prepared.working_directory.as_c_str();
     attempt(Step::WorkerDirectory, directory, || file::change_directory(directory))?;
@@ -83,7 +85,7 @@ fn confine<'a>(
 
 /// Puts the standard streams on 0 to 2 and the control channel on 3, and closes everything else. The four were received by the launcher, whose
 /// own descriptors 0 to 3 are taken, so none of them is overwritten before it is copied.
-fn arrange(prepared: &Prepared, channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errno> {
+fn arrange(channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errno> {
     for (number, stream) in [(0, &channels.stdin), (1, &channels.stdout), (2, &channels.stderr)] {
         if stream.as_raw_fd() <= CONTROL {
             return Err(Errno::EBADF);
@@ -95,27 +97,35 @@ fn arrange(prepared: &Prepared, channels: &Channels, control: &mut BorrowedFd<'_
     }
     file::duplicate_to(channels.control.as_fd(), CONTROL, libc::O_CLOEXEC)?;
     *control = file::by_number(CONTROL);
-    if removed!(prepared, Descriptors) { Ok(()) } else { file::close_from(CONTROL + 1) }
+    file::close_from(CONTROL + 1)
 }
 
 /// The limits of each process. There is never a core file: it would be written by rules of the host.
 fn limit(limits: &Rlimits) -> Result<(), Errno> {
-    identity::limit(libc::RLIMIT_CORE, 0)?;
-    identity::limit(libc::RLIMIT_NOFILE, limits.open_files)?;
-    identity::limit(libc::RLIMIT_FSIZE, limits.file_size_bytes)?;
+    // One, not zero: a core that goes to a program of the host (`core_pattern` with a pipe) is not bound by the limit, but for this value
+    // (`fs/coredump.c`). No core file is as small as that.
+    limit_both(libc::RLIMIT_CORE, 1)?;
+    limit_both(libc::RLIMIT_NOFILE, limits.open_files)?;
+    limit_both(libc::RLIMIT_FSIZE, limits.file_size_bytes)?;
     // No real-time or raised priority, and no locked memory beyond what the kernel gives every thread.
-    identity::limit(libc::RLIMIT_RTPRIO, 0)?;
-    identity::limit(libc::RLIMIT_NICE, 0)?;
-    for (resource, value) in [
-        (libc::RLIMIT_CPU, limits.cpu_seconds),
-        (libc::RLIMIT_NPROC, limits.processes),
-        (libc::RLIMIT_AS, limits.address_space_bytes),
-    ] {
+    limit_both(libc::RLIMIT_RTPRIO, 0)?;
+    limit_both(libc::RLIMIT_NICE, 0)?;
+    if let Some(seconds) = limits.cpu_seconds {
+        // The soft limit ends the program with a signal that says why; who catches that is killed a second later.
+        identity::limit(libc::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
+    }
+    for (resource, value) in
+        [(libc::RLIMIT_NPROC, limits.processes), (libc::RLIMIT_AS, limits.address_space_bytes)]
+    {
         if let Some(value) = value {
-            identity::limit(resource, value)?;
+            limit_both(resource, value)?;
         }
     }
     Ok(())
+}
+
+fn limit_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
+    identity::limit(resource, value, value)
 }
 
 /// Ids, capabilities and the way back to them. Entering the user namespace has given every capability inside it, so all five sets are emptied.

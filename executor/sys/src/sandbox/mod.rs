@@ -109,6 +109,13 @@ impl Launcher {
         &self.profile
     }
 
+    /// Whether the launcher process lives. One that has ended cannot build any more; a new one can be spawned for the same profile.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let outpost = self.outpost.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(readable_within(outpost.process(), Duration::ZERO), Ok(false))
+    }
+
     /// Builds one sandbox and waits until it is parked.
     ///
     /// # Errors

@@ -3,13 +3,12 @@
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bailiwick_sys::outcome::{Cause, Exit, Outcome};
+use bailiwick_sys::drain::{CallLimits, Completed, Excess, Output, complete};
+use bailiwick_sys::outcome::{Exit, Outcome};
 use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Landlock, Link, Proc, Profile, Rlimits, Tmpfs};
 use bailiwick_sys::seccomp::{Instruction, Program};
 use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
@@ -17,11 +16,15 @@ use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
 /// A call that has not ended by then hangs.
 const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
-pub fn launcher_program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_bailiwick-launcher"))
+pub(crate) fn launcher_program() -> PathBuf {
+    std::env::var_os(LAUNCHER)
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_bailiwick-launcher")), PathBuf::from)
 }
 
-pub fn is_root() -> bool {
+/// Variable that names another launcher program, for a test that starts itself again as somebody else.
+pub(crate) const LAUNCHER: &str = "BAILIWICK_TEST_LAUNCHER";
+
+pub(crate) fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status")
         .expect("proc is mounted")
         .lines()
@@ -29,19 +32,19 @@ pub fn is_root() -> bool {
 }
 
 /// A name for a cgroup root that no other test has.
-pub fn root_name() -> String {
+pub(crate) fn root_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("bailiwick-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
 /// A host with everything that this machine and user have.
-pub fn host() -> Host {
+pub(crate) fn host() -> Host {
     let cgroups = is_root().then(|| CgroupRoot::open(&root_name()).expect("root has a cgroup"));
     Host::new(launcher_program(), Ids::of_this_process(), cgroups)
 }
 
 /// A sandbox that can run what Debian has in `/usr`.
-pub fn profile() -> Profile {
+pub(crate) fn profile() -> Profile {
     let bind = |path: &str| Binding { source: path.into(), target: path.into() };
     let link = |path: &str, target: &str| Link { path: path.into(), target: target.into() };
     Profile {
@@ -83,7 +86,7 @@ pub fn profile() -> Profile {
 }
 
 /// A filter that answers the given calls with EPERM and allows all others of this architecture: enough to see that one is on.
-pub fn filter(denied: &[libc::c_long]) -> Program {
+pub(crate) fn filter(denied: &[libc::c_long]) -> Program {
     let at = |code: u16, jt: u8, jf: u8, k: u32| Instruction { code, jt, jf, k };
     let (load, equal, answer) = (0x20, 0x15, 0x06);
     let arch = if cfg!(target_arch = "x86_64") { 0xC000_003E } else { 0xC000_00B7 };
@@ -98,7 +101,7 @@ pub fn filter(denied: &[libc::c_long]) -> Program {
 }
 
 /// A shell command as a request.
-pub fn shell(command: &str) -> Request {
+pub(crate) fn shell(command: &str) -> Request {
     Request {
         program: "/bin/sh".into(),
         arguments: vec!["sh".into(), "-c".into(), command.into()],
@@ -106,7 +109,7 @@ pub fn shell(command: &str) -> Request {
     }
 }
 
-pub fn program(path: &str, arguments: &[&str]) -> Request {
+pub(crate) fn program(path: &str, arguments: &[&str]) -> Request {
     Request {
         program: path.into(),
         arguments: std::iter::once(path).chain(arguments.iter().copied()).map(str::to_owned).collect(),
@@ -114,68 +117,58 @@ pub fn program(path: &str, arguments: &[&str]) -> Request {
     }
 }
 
-pub fn python(code: &str) -> Request {
+pub(crate) fn python(code: &str) -> Request {
     program("/usr/bin/python3", &["-I", "-S", "-c", code])
 }
 
-pub fn build(host: &Host, launcher: &Launcher) -> Parked {
+pub(crate) fn build(host: &Host, launcher: &Launcher) -> Parked {
     let identity = host.identity().expect("ids are left");
     launcher.build(&Build { identity, workspace: None }).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a call came to.
 #[derive(Debug)]
-pub struct Done {
-    pub exit: Exit,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Done {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) dropped: (u64, u64),
 }
 
 impl Done {
     /// The output of a call that must have gone well.
-    pub fn ok(&self) -> &str {
+    pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.exit.outcome, Outcome::Exited { code: 0 }, "{} {}", self.stdout, self.stderr);
         &self.stdout
     }
 }
 
-/// Runs a request in a parked sandbox to its end.
-pub fn run_in(parked: Parked, request: &Request) -> Done {
-    let mut running = parked.run(request).unwrap_or_else(|error| panic!("{error}"));
-    drop(running.take_stdin());
-    let mut streams = [running.take_stdout().expect("not taken"), running.take_stderr().expect("not taken")]
-        .map(|fd: OwnedFd| (std::fs::File::from(fd), Vec::new()));
-    let deadline = Instant::now() + TEST_DEADLINE;
-    loop {
-        for (file, kept) in &mut streams {
-            let _ = file.read_to_end(kept);
-        }
-        if ended(&running) {
-            break;
-        }
-        if Instant::now() > deadline {
-            running.kill(Cause::TimedOut);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let (exit, remains) = running.finish();
-    for (file, kept) in &mut streams {
-        let _ = file.read_to_end(kept);
-    }
-    remains.clear().expect("the sandbox is cleared away");
-    let [stdout, stderr] = streams.map(|(_, kept)| String::from_utf8_lossy(&kept).into_owned());
-    Done { exit, stdout, stderr }
+/// Limits that no test of something else runs into.
+pub(crate) fn ample() -> CallLimits {
+    CallLimits { wall: TEST_DEADLINE, cpu: None, output_bytes: 1 << 20, excess: Excess::Drop }
 }
 
-/// Whether the program has ended, by polling its pidfd.
-pub fn ended(running: &bailiwick_sys::Running) -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let mut entry = [PollFd::new(running.process(), PollFlags::POLLIN)];
-    poll(&mut entry, PollTimeout::ZERO).expect("poll works") > 0
+/// Runs a request in a parked sandbox to its end.
+pub(crate) fn run_in(parked: Parked, request: &Request) -> Done {
+    run_within(parked, request, &ample())
+}
+
+/// The same within limits.
+pub(crate) fn run_within(parked: Parked, request: &Request, limits: &CallLimits) -> Done {
+    let running = parked.run(request).unwrap_or_else(|error| panic!("{error}"));
+    finished(complete(running, b"", limits))
+}
+
+/// Clears a completed call away and gives its output as text.
+pub(crate) fn finished(completed: Completed) -> Done {
+    let Completed { exit, stdout, stderr, remains } = completed;
+    remains.clear().expect("the sandbox is cleared away");
+    let text = |output: &Output| String::from_utf8_lossy(&output.bytes).into_owned();
+    Done { exit, stdout: text(&stdout), stderr: text(&stderr), dropped: (stdout.dropped, stderr.dropped) }
 }
 
 /// Builds a sandbox of a profile and runs one request in it.
-pub fn run(profile: &Profile, request: &Request) -> Done {
+pub(crate) fn run(profile: &Profile, request: &Request) -> Done {
     let host = host();
     let launcher = Launcher::spawn(&host, profile).unwrap_or_else(|error| panic!("{error}"));
     run_in(build(&host, &launcher), request)

@@ -34,6 +34,9 @@ fn a_program_has_no_privilege() {
     if is_root() {
         assert_eq!(status(text, "Groups:"), "");
     }
+    for mask in ["SigBlk:", "SigIgn:"] {
+        assert_eq!(status(text, mask), "0000000000000000", "{mask}");
+    }
     assert_eq!(status(text, "NSpid:"), status(text, "Pid:"), "no pid of another namespace is shown");
 }
 

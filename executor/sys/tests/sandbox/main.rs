@@ -1,6 +1,11 @@
-//! Sandboxes on the real kernel: what a program inside finds, and how its end is told.
+//! Sandboxes on the real kernel: what a program inside finds, how its end is told, what is left of it.
 
 #[path = "../ground/mod.rs"]
 mod ground;
 
+mod ending;
 mod isolation;
+mod ordinary;
+mod owner;
+mod pool;
+mod workspace;

@@ -1,0 +1,286 @@
+//! What this host can do for sandboxes: found out by trying, told as plain data, and for everything that is missing the setting that would give it.
+//!
+//! Tried rather than looked up: whether namespaces, mounts and a proc can be had depends on sysctls, security modules, the container's filter and
+//! mounts together, and only an attempt asks all of them. The attempt is a real sandbox in which nothing is run.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::{Errno, file, identity, landlock, mount};
+use crate::cgroup::{CgroupRoot, CgroupVersion};
+use crate::host::{Host, Ids};
+use crate::profile::{CgroupLimits, Landlock, Proc, Profile, Rlimits, Tmpfs};
+use crate::sandbox::{Build, Launcher, SandboxError};
+use crate::seccomp::{Action, Instruction, Program};
+use crate::step::{Fault, Step};
+
+/// What kind of place this is. What each can enforce is in `docs/executor-tiers.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tier {
+    /// Root of the machine: ids of its own for every session, cgroups.
+    Root,
+    /// An ordinary user with a cgroup to write to.
+    Delegated,
+    /// An ordinary user without one.
+    Limited,
+    /// A pod of the Restricted level: no proc of the sandbox's own.
+    PodRestricted,
+    /// A pod with a user namespace and an unmasked proc.
+    PodUserNs,
+    /// A pod on gVisor: the pod itself is the sandbox.
+    GVisor,
+    /// No sandbox can be made here.
+    None,
+}
+
+/// Something that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// What.
+    pub what: String,
+    /// What was said when it was tried.
+    pub why: String,
+    /// The setting that gives it.
+    pub remedy: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What kind of place this is.
+    pub tier: Tier,
+    /// Kernel release.
+    pub kernel: String,
+    /// Whether sessions have ids of their own outside.
+    pub own_ids: bool,
+    /// Which cgroup interface limits sandboxes, if any.
+    pub cgroup: Option<CgroupVersion>,
+    /// Whether a process is cloned into its group rather than moved.
+    pub clone_into_cgroup: bool,
+    /// Version of Landlock's interface, if any.
+    pub landlock: Option<u32>,
+    /// Whether the kernel takes filters that kill the process.
+    pub filters: bool,
+    /// Whether paths can be resolved without leaving a directory (`openat2`), which the clerk needs.
+    pub openat2: bool,
+    /// Whether mounts can be made read-only as a tree (`mount_setattr`).
+    pub mount_setattr: bool,
+    /// Whether a sandbox can be made at all.
+    pub sandbox: bool,
+    /// Whether it can have a proc of its own.
+    pub own_proc: bool,
+    /// Whether the number of further namespaces can be set to zero inside.
+    pub namespace_limits: bool,
+    /// What is missing.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Finds out what this host can do, with a launcher program, as the user that asks. The name is that of a cgroup root made for the trial.
+#[must_use]
+pub fn probe(launcher: PathBuf, cgroup_name: &str) -> Report {
+    let mut refusals = Vec::new();
+    let cgroups = CgroupRoot::open(cgroup_name);
+    if let Err(error) = &cgroups {
+        refusals.push(Refusal {
+            what: "cgroup limits (memory, processes, cpus)".to_owned(),
+            why: error.to_string(),
+            remedy: "run as root, or delegate a cgroup: `systemd-run --user -p Delegate=yes`; in a pod a runtime class \
+                     whose containerd handler sets `cgroup_writable = true`"
+                .to_owned(),
+        });
+    }
+    let cgroups = cgroups.ok();
+    let version = cgroups.as_ref().map(CgroupRoot::version);
+    let clone_into_cgroup = cgroups.as_ref().is_some_and(CgroupRoot::clones_into);
+    let ids = Ids::of_this_process();
+    let host = Host::new(launcher, ids, cgroups);
+    let with_proc = trial(&host, Proc::Own);
+    let own_proc = with_proc.is_ok();
+    let sandbox = own_proc || trial(&host, Proc::None).is_ok();
+    if let Err(error) = with_proc {
+        refusals.push(explain(&error, sandbox));
+    }
+    let namespace_limits = writable("/proc/sys/user/max_user_namespaces");
+    if !namespace_limits {
+        refusals.push(Refusal {
+            what: "limits on namespaces inside".to_owned(),
+            why: "`/proc/sys` is read-only".to_owned(),
+            remedy: "in a pod `procMount: Unmasked`; the filter refuses namespaces without it as well"
+                .to_owned(),
+        });
+    }
+    let landlock = landlock::version();
+    if let Err(errno) = landlock {
+        refusals.push(Refusal {
+            what: "Landlock".to_owned(),
+            why: errno.to_string(),
+            remedy: "a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in its `lsm=` list".to_owned(),
+        });
+    }
+    let own_ids = matches!(ids, Ids::Range { .. });
+    Report {
+        tier: tier(&Place::of_this_process(), sandbox, own_proc, version.is_some()),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        own_ids,
+        cgroup: version,
+        clone_into_cgroup,
+        landlock: landlock.ok(),
+        filters: identity::filter_action_known(Action::KillProcess.to_return()).is_ok(),
+        openat2: file::open_resolved(file::CWD, c"/", libc::O_PATH, 0, 0).is_ok(),
+        mount_setattr: has_mount_setattr(),
+        sandbox,
+        own_proc,
+        namespace_limits,
+        refusals,
+    }
+}
+
+/// Builds a sandbox with nothing to see in it, and lets it go.
+fn trial(host: &Host, proc: Proc) -> Result<(), SandboxError> {
+    let allow = Instruction { code: 0x06, jt: 0, jf: 0, k: Action::Allow.to_return() };
+    let profile = Profile {
+        read_only: Vec::new(),
+        links: Vec::new(),
+        devices: Vec::new(),
+        writable: vec![Tmpfs { path: PathBuf::from("/tmp"), size_bytes: 1 << 20, inodes: 16 }],
+        workspace: None,
+        proc,
+        environment: BTreeMap::new(),
+        host_name: "probe".to_owned(),
+        working_directory: PathBuf::from("/"),
+        rlimits: Rlimits {
+            open_files: 16,
+            file_size_bytes: 1 << 20,
+            cpu_seconds: Some(1),
+            processes: None,
+            address_space_bytes: None,
+        },
+        cgroup: CgroupLimits::default(),
+        filter: Program(vec![allow]),
+        landlock: Landlock::WhereAvailable,
+        #[cfg(feature = "fault-injection")]
+        without: std::collections::BTreeSet::new(),
+    };
+    let launcher = Launcher::spawn(host, &profile)?;
+    let exhausted = Fault { step: Step::BuildRequest, errno: Errno::EUSERS, about: String::new() };
+    let identity = host.identity().ok_or(exhausted)?;
+    launcher.build(&Build { identity, workspace: None }).map(drop)
+}
+
+/// Why a trial failed, and what would help: by the step, and for namespaces by the sysctl that stands in the way.
+fn explain(error: &SandboxError, without_proc: bool) -> Refusal {
+    let what = if without_proc { "a proc of the sandbox's own" } else { "sandboxes" };
+    let step = match error {
+        SandboxError::Setup(fault) => Some(fault.step),
+        _ => None,
+    };
+    let remedy = match step {
+        Some(Step::HolderProc) => "in a pod `procMount: Unmasked` with `hostUsers: false`".to_owned(),
+        Some(Step::ProcessStart | Step::ProcessMaps | Step::ProcessIdentity | Step::HolderClone) => namespaces_remedy(),
+        Some(step) if step < Step::TemplatePivot => {
+            "in a pod a seccomp profile that allows mounts (`seccompProfile: Localhost`), AppArmor `Unconfined` or one of its own"
+                .to_owned()
+        }
+        _ => "see the step's errno".to_owned(),
+    };
+    Refusal { what: what.to_owned(), why: error.to_string(), remedy }
+}
+
+fn namespaces_remedy() -> String {
+    let off = |path: &str, value: &str| read(path) == value;
+    if off("/proc/sys/user/max_user_namespaces", "0") {
+        "`sysctl user.max_user_namespaces=15000`".to_owned()
+    } else if off("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        "`sysctl kernel.unprivileged_userns_clone=1`".to_owned()
+    } else if off("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        "an AppArmor profile with `userns,` for `bailiwick-launcher`, or `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+            .to_owned()
+    } else {
+        "a seccomp profile that allows `clone3` and `unshare`; the launcher program must be readable and executable".to_owned()
+    }
+}
+
+/// What is known of the surroundings.
+struct Place {
+    root: bool,
+    pod: bool,
+    gvisor: bool,
+}
+
+impl Place {
+    fn of_this_process() -> Self {
+        Self {
+            root: identity::effective().0 == 0,
+            // Set by the kubelet in every container.
+            pod: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+            gvisor: read("/proc/version").contains("gVisor"),
+        }
+    }
+}
+
+fn tier(place: &Place, sandbox: bool, own_proc: bool, cgroup: bool) -> Tier {
+    match place {
+        Place { gvisor: true, .. } => Tier::GVisor,
+        _ if !sandbox => Tier::None,
+        Place { pod: true, .. } if own_proc => Tier::PodUserNs,
+        Place { pod: true, .. } => Tier::PodRestricted,
+        Place { root: true, .. } if cgroup => Tier::Root,
+        _ if cgroup => Tier::Delegated,
+        _ => Tier::Limited,
+    }
+}
+
+/// A call with a size of zero is refused as such where it exists.
+fn has_mount_setattr() -> bool {
+    mount::set_attributes(file::CWD, c"", 0, mount::Reach::One) != Err(Errno::ENOSYS)
+}
+
+fn writable(path: &str) -> bool {
+    let Ok(text) = std::ffi::CString::new(path) else { return false };
+    // Opening for writing as an ordinary user is refused for another reason than a read-only mount.
+    match file::open(file::CWD, &text, libc::O_WRONLY, 0) {
+        Ok(opened) => file::status(opened.as_fd()).is_ok(),
+        Err(errno) => errno == Errno::EACCES,
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_makes_the_tier() {
+        let place = |root, pod, gvisor| Place { root, pod, gvisor };
+        let cases = [
+            (place(true, false, false), true, true, true, Tier::Root),
+            (place(true, false, false), true, true, false, Tier::Limited),
+            (place(false, false, false), true, true, true, Tier::Delegated),
+            (place(false, false, false), true, true, false, Tier::Limited),
+            (place(false, true, false), true, false, false, Tier::PodRestricted),
+            (place(false, true, false), true, true, true, Tier::PodUserNs),
+            (place(true, true, true), true, true, true, Tier::GVisor),
+            (place(true, false, false), false, false, true, Tier::None),
+        ];
+        for (place, sandbox, own_proc, cgroup, expected) in cases {
+            assert_eq!(tier(&place, sandbox, own_proc, cgroup), expected);
+        }
+    }
+
+    #[test]
+    fn a_refused_step_has_a_remedy() {
+        let fault = |step| SandboxError::Setup(Fault { step, errno: Errno::EPERM, about: String::new() });
+        assert!(explain(&fault(Step::HolderProc), true).remedy.contains("procMount"));
+        assert!(explain(&fault(Step::TemplateSources), false).remedy.contains("seccompProfile"));
+        assert!(!explain(&fault(Step::HolderClone), false).remedy.is_empty());
+    }
+}

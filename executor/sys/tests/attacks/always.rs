@@ -1,0 +1,174 @@
+//! Attacks that no single layer stops: what they need is not there, or belongs to somebody whom nobody inside can be. They succeed bare and are stopped
+//! under the profile; that they stay stopped with the removable layers out shows that they hang on none of them.
+
+use std::path::Path;
+use std::process::Command;
+
+use bailiwick_sys::profile::Layer;
+use bailiwick_sys::step::Step;
+use bailiwick_sys::{Host, Ids, Launcher, SandboxError};
+
+use crate::ground::{is_root, launcher_program, profile};
+use crate::{Arena, Bare, Out, payload, run_bare};
+
+/// Number, name, body, where it is bare, and with what it may be stopped.
+type Case = (u8, &'static str, &'static str, Bare, &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    (
+        22,
+        "write the running program",
+        "os.open('/proc/1/exe', os.O_RDONLY)",
+        Bare::Apart,
+        &["EACCES", "EPERM"],
+    ),
+    (
+        30,
+        "the host's core pattern",
+        "os.open('/proc/sys/kernel/core_pattern', os.O_WRONLY)",
+        Bare::Host,
+        &["EROFS"],
+    ),
+    (31, "the kernel's caches", "os.open('/proc/sys/vm/drop_caches', os.O_WRONLY)", Bare::Host, &["EROFS"]),
+    (32, "the kernel's messages", "os.open('/proc/kmsg', os.O_RDONLY)", Bare::Host, &["EACCES"]),
+    (33, "cgroup files", "os.listdir('/sys/fs/cgroup')", Bare::Host, &["ENOENT", "EACCES"]),
+    (
+        35,
+        "a device node",
+        "os.mknod('/tmp/disk', 0o020600, os.makedev(1, 3))",
+        Bare::Apart,
+        &["EPERM", "EACCES"],
+    ),
+    (
+        37,
+        "processes of the host",
+        "if open('/proc/2/comm').read() != 'kthreadd\\n': raise OSError(2, 'none')",
+        Bare::Host,
+        &["ENOENT"],
+    ),
+    (45, "a higher priority", "os.nice(-5)", Bare::Apart, &["EACCES", "EPERM"]),
+    (45, "real time", "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))", Bare::Apart, &["EPERM"]),
+    (
+        58,
+        "the environment of process 1",
+        "open('/proc/1/environ', 'rb').read()",
+        Bare::Apart,
+        &["EACCES", "EPERM"],
+    ),
+    (
+        18,
+        "typing into a terminal",
+        "import fcntl, pty, termios\nmaster, slave = pty.openpty()\nos.setsid() if os.getpid() != os.getsid(0) else None\n\
+         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)\ncall(SYS_ioctl, slave, 0x5412, b'x')",
+        Bare::Apart,
+        &["ENOENT", "EPERM"],
+    ),
+    (
+        18,
+        "typing with high bits",
+        "import fcntl, pty, termios\nmaster, slave = pty.openpty()\nos.setsid() if os.getpid() != os.getsid(0) else None\n\
+         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)\ncall(SYS_ioctl, slave, 0x5412 | 1 << 32, b'x')",
+        Bare::Apart,
+        &["ENOENT", "EPERM"],
+    ),
+];
+
+#[test]
+fn what_is_not_there_cannot_be_reached() {
+    if !is_root() {
+        eprintln!("SKIPPED: attacks are run bare as root first");
+        return;
+    }
+    let mut arena = Arena::new();
+    let removed = [Out::Layer(Layer::Filter), Out::Layer(Layer::NoNewPrivileges), Out::Landlock];
+    for (number, name, body, bare, errnos) in CASES {
+        let code = payload(body);
+        assert_eq!(run_bare(&code, *bare), "succeeded", "attack {number} ({name}) bare");
+        for out in [&[][..], &removed] {
+            let said = arena.run(&code, out);
+            let stopped = said.strip_prefix("stopped ").is_some_and(|errno| errnos.contains(&errno));
+            assert!(stopped, "attack {number} ({name}) without {out:?}: {said}");
+        }
+    }
+}
+
+/// A copy of `id` that is set-user-id root, seen inside at `/data`.
+#[test]
+fn a_set_user_id_program_gains_nothing() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can make such a program");
+        return;
+    }
+    let mut arena = Arena::new();
+    let program = arena.directory.path().join("id");
+    std::fs::copy("/usr/bin/id", &program).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
+    std::fs::set_permissions(arena.directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let bare = Command::new("setpriv")
+        .args(["--reuid", "65534", "--clear-groups"])
+        .arg(&program)
+        .arg("-u")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&bare.stdout), "0\n", "bare it is root");
+    let code = "import os; os.execv('/data/id', ['id', '-u'])";
+    assert_eq!(arena.run(code, &[]), "1000");
+    let removed = [
+        Out::Layer(Layer::NoNewPrivileges),
+        Out::Layer(Layer::ReadOnly),
+        Out::Layer(Layer::Filter),
+        Out::Landlock,
+    ];
+    assert_eq!(arena.run(code, &removed), "1000", "the host's root is nobody inside");
+}
+
+/// Variable that makes `launcher_on_tampered_devices` do its part.
+const TAMPERED: &str = "BAILIWICK_TEST_TAMPERED";
+
+/// Not a test of its own: runs where `/dev/null` has been replaced.
+#[test]
+fn launcher_on_tampered_devices() {
+    if std::env::var_os(TAMPERED).is_none() {
+        return;
+    }
+    let host = Host::new(launcher_program(), Ids::of_this_process(), None);
+    let mut profile = profile();
+    profile.cgroup = bailiwick_sys::profile::CgroupLimits::default();
+    match Launcher::spawn(&host, &profile) {
+        Err(SandboxError::Setup(fault)) => println!("refused at {} for {}", fault.step, fault.about),
+        Err(other) => println!("{other}"),
+        Ok(_) => println!("spawned"),
+    }
+}
+
+#[test]
+fn a_replaced_device_is_refused() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can replace a device");
+        return;
+    }
+    let tests = std::env::current_exe().unwrap();
+    let run = |replace: &str| {
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c"])
+            .arg(format!("{replace}; exec \"$@\""))
+            .arg("sh")
+            .arg(&tests)
+            .args(["--exact", "always::launcher_on_tampered_devices", "--nocapture"])
+            .env(TAMPERED, "1")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let fresh =
+        "mount -t tmpfs none /mnt && for d in null zero full random urandom; do cp -a /dev/$d /mnt/; done";
+    assert!(run(&format!("{fresh}; mount --move /mnt /dev")).contains("spawned"), "untampered it goes");
+    for tampering in
+        ["ln -sf /etc/passwd /mnt/null", "rm /mnt/null; : > /mnt/null", "rm /mnt/null; mknod /mnt/null c 1 5"]
+    {
+        let said = run(&format!("{fresh}; {tampering}; mount --move /mnt /dev"));
+        assert!(said.contains(&format!("refused at {}", Step::TemplateDevices)), "{tampering}: {said}");
+    }
+    assert!(Path::new("/dev/null").exists());
+}

@@ -1,0 +1,189 @@
+//! Proof by attack. Every attack is run three times and more: bare, where it must succeed (so it is a real one), under the profile, where it must be
+//! stopped with the errno of the layer that is said to stop it, and with that layer left out, where it must succeed again. Where several layers stop an
+//! attack, all but the first are left out for one run, to see that the first stops it alone.
+//!
+//! Attacks on limits, endings, workspaces and the owner are in the `sandbox` tests, beside what they attack; failing set-up steps in `faults`.
+
+#[path = "../ground/mod.rs"]
+mod ground;
+
+mod always;
+mod filter;
+mod payloads;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use bailiwick_sys::outcome::Outcome;
+use bailiwick_sys::profile::{Binding, Landlock, Layer, Profile};
+use bailiwick_sys::{Host, Launcher};
+
+use ground::{Done, build, host, is_root, profile, python, run_in};
+
+/// What is left out of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Out {
+    Layer(Layer),
+    Landlock,
+}
+
+/// Where an attack is run bare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bare {
+    /// As root in namespaces of its own, so that it changes nothing of this machine.
+    Apart,
+    /// On the machine itself; only for what changes nothing.
+    Host,
+}
+
+/// One attack of the list in the reference, by its number there.
+struct Attack {
+    number: u8,
+    name: &'static str,
+    code: String,
+    /// What stops it: with everything on, and with the first layer alone.
+    stopped: [&'static str; 2],
+    /// The layers that stop it, the one that is shown first.
+    layers: Vec<Out>,
+    bare: Bare,
+}
+
+/// What every payload begins with: calls by number, and a word about the end.
+const PRELUDE: &str = r"
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def word(x):
+    return ctypes.c_char_p(x) if isinstance(x, bytes) else ctypes.c_long(x) if isinstance(x, int) else x
+def call(*arguments):
+    got = libc.syscall(*[word(x) for x in arguments])
+    if got < 0:
+        raise OSError(ctypes.get_errno(), 'call')
+    return got
+def attack():
+";
+
+const EPILOGUE: &str = r"
+try:
+    attack()
+    print('succeeded')
+except OSError as error:
+    print('stopped', errno.errorcode.get(error.errno, error.errno))
+";
+
+/// A payload as a program: the body of a function that raises OSError when it is stopped.
+fn payload(body: &str) -> String {
+    let indented: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    [PRELUDE, &filter::numbered(&indented), EPILOGUE].concat()
+}
+
+/// Runs a payload without any sandbox; what it said.
+fn run_bare(code: &str, bare: Bare) -> String {
+    let python = ["/usr/bin/python3", "-I", "-S", "-c", code];
+    let mut command = match bare {
+        Bare::Host => Command::new(python[0]),
+        Bare::Apart => Command::new("unshare"),
+    };
+    match bare {
+        Bare::Host => command.args(&python[1..]),
+        Bare::Apart => command
+            .args(["--mount", "--ipc", "--net", "--uts", "--pid", "--fork", "--mount-proc", "sh", "-c"])
+            .arg("mount -t tmpfs none /tmp && exec \"$@\"")
+            .arg("sh")
+            .args(python),
+    };
+    let output = command.output().expect("python and unshare are there");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The profile that is attacked: the filter of `filter`, and a directory of the host that anybody may write to.
+fn attacked(open_directory: &std::path::Path, out: &[Out]) -> Profile {
+    let mut profile = profile();
+    profile.filter = filter::program();
+    profile.read_only.push(Binding { source: open_directory.to_owned(), target: "/data".into() });
+    for layer in out {
+        match layer {
+            Out::Landlock => profile.landlock = Landlock::Off,
+            Out::Layer(layer) => {
+                profile.without.insert(*layer);
+            }
+        }
+    }
+    profile
+}
+
+/// What a run came to, in the words of the payloads.
+fn said(done: &Done) -> String {
+    match &done.exit.outcome {
+        Outcome::SyscallDenied => "killed SIGSYS".to_owned(),
+        Outcome::Exited { code: 0 } => done.stdout.trim().to_owned(),
+        other => format!("{other:?} {} {}", done.stdout, done.stderr),
+    }
+}
+
+/// Sandboxes of every set of left-out layers that was asked for, one launcher for each.
+struct Arena {
+    host: Host,
+    directory: tempfile::TempDir,
+    launchers: BTreeMap<String, Launcher>,
+}
+
+impl Arena {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(directory.path(), open).unwrap();
+        Self { host: host(), directory, launchers: BTreeMap::new() }
+    }
+
+    fn run(&mut self, code: &str, out: &[Out]) -> String {
+        let profile = attacked(self.directory.path(), out);
+        let host = &self.host;
+        let launcher = self
+            .launchers
+            .entry(format!("{out:?}"))
+            .or_insert_with(|| Launcher::spawn(host, &profile).unwrap_or_else(|error| panic!("{error}")));
+        said(&run_in(build(host, launcher), &python(code)))
+    }
+}
+
+/// Whether the kernel has what an attack is about; if not the attack is no attack here.
+fn is_live(attack: &Attack, bare: &str) -> bool {
+    if bare == "succeeded" {
+        return true;
+    }
+    let missing = ["stopped EAFNOSUPPORT", "stopped ENOSYS", "stopped EPROTONOSUPPORT"].contains(&bare);
+    assert!(missing, "attack {} ({}) does not succeed bare: {bare}", attack.number, attack.name);
+    eprintln!("SKIPPED attack {} ({}): this kernel answers {bare} to it", attack.number, attack.name);
+    false
+}
+
+#[test]
+fn each_attack_succeeds_bare_is_stopped_by_its_layer_and_succeeds_without_it() {
+    if !is_root() {
+        eprintln!("SKIPPED: attacks are run bare as root first");
+        return;
+    }
+    let mut arena = Arena::new();
+    let surroundings = payloads::Surroundings::new();
+    let mut proven = BTreeSet::new();
+    for attack in payloads::all(&surroundings) {
+        let name = format!("attack {} ({})", attack.number, attack.name);
+        let [full, alone] = attack.stopped;
+        let live = is_live(&attack, &run_bare(&attack.code, attack.bare));
+        assert_eq!(arena.run(&attack.code, &[]), full, "{name}");
+        if !live {
+            continue;
+        }
+        if let Some(others) = attack.layers.get(1..).filter(|others| !others.is_empty()) {
+            assert_eq!(arena.run(&attack.code, others), alone, "{name}, by {:?} alone", attack.layers[0]);
+        }
+        assert_eq!(
+            arena.run(&attack.code, &attack.layers),
+            "succeeded",
+            "{name}, without {:?}",
+            attack.layers
+        );
+        proven.insert(attack.name);
+    }
+    assert!(proven.len() >= 25, "only {} attacks were live: {proven:?}", proven.len());
+}

@@ -1,0 +1,238 @@
+//! The attacks whose layer can be left out.
+
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use bailiwick_sys::profile::Layer::{
+    Capabilities, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, ReadOnly, Rlimits,
+};
+
+use crate::{Attack, Bare, Out, payload};
+
+/// What attacks reach for on the host: listeners, and shared memory that anybody may read.
+pub(crate) struct Surroundings {
+    tcp: TcpListener,
+    _abstract: UnixListener,
+    name: String,
+    shared_memory: i32,
+}
+
+/// Key of the segment, unlike any that a program would choose.
+const KEY: i32 = 0x6261_696c;
+
+impl Surroundings {
+    pub(crate) fn new() -> Self {
+        let name = format!("bailiwick-attack-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        // SAFETY: makes a segment; nothing is attached.
+        let shared_memory = unsafe { libc::shmget(KEY, 64, libc::IPC_CREAT | 0o666) };
+        assert!(shared_memory >= 0, "{}", std::io::Error::last_os_error());
+        Self {
+            tcp: TcpListener::bind("127.0.0.1:0").unwrap(),
+            _abstract: UnixListener::bind_addr(&address).unwrap(),
+            name,
+            shared_memory,
+        }
+    }
+}
+
+impl Drop for Surroundings {
+    fn drop(&mut self) {
+        // SAFETY: removes the segment that `new` has made; IPC_RMID reads no third argument.
+        unsafe { libc::shmctl(self.shared_memory, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+}
+
+const BY_FILTER: Out = Out::Layer(Filter);
+
+fn attack(number: u8, name: &'static str, body: &str, stopped: [&'static str; 2], layers: &[Out]) -> Attack {
+    Attack { number, name, code: payload(body), stopped, layers: layers.to_vec(), bare: Bare::Apart }
+}
+
+/// One that the filter alone stops.
+fn filtered(number: u8, name: &'static str, body: &str) -> Attack {
+    attack(number, name, body, ["stopped EPERM"; 2], &[BY_FILTER])
+}
+
+/// One that needs capabilities and that the filter stops before they are asked for.
+fn privileged(number: u8, name: &'static str, body: &str) -> Attack {
+    attack(number, name, body, ["stopped EPERM"; 2], &[BY_FILTER, Out::Layer(Capabilities)])
+}
+
+pub(crate) fn all(surroundings: &Surroundings) -> Vec<Attack> {
+    let mut attacks = namespaces();
+    attacks.extend(mounts());
+    attacks.extend(kernel_surface());
+    attacks.extend(other_processes());
+    attacks.extend(sockets(surroundings));
+    attacks.extend(forms());
+    attacks.extend(limits(surroundings));
+    attacks
+}
+
+fn namespaces() -> Vec<Attack> {
+    let both = [BY_FILTER, Out::Layer(NamespaceLimits)];
+    let clone3 = "a = (ctypes.c_uint64 * 11)()\na[0], a[4] = 0x10000000, 17\n\
+                  if call(SYS_clone3, ctypes.byref(a), 88) == 0: os._exit(0)";
+    vec![
+        attack(1, "unshare a user namespace", "call(SYS_unshare, 0x10000000)", ["stopped EPERM"; 2], &both),
+        attack(
+            1,
+            "clone a user namespace",
+            "if call(SYS_clone, 0x10000000 | 17, 0, 0, 0, 0) == 0: os._exit(0)",
+            ["stopped EPERM"; 2],
+            &both,
+        ),
+        attack(1, "clone3 a user namespace", clone3, ["stopped ENOSYS"; 2], &both),
+        attack(
+            1,
+            "a user namespace past the filter",
+            "call(SYS_unshare, 0x10000000)",
+            ["stopped EPERM", "stopped ENOSPC"],
+            &[Out::Layer(NamespaceLimits), BY_FILTER],
+        ),
+        privileged(2, "setns", "call(SYS_setns, os.open('/proc/self/ns/uts', 0), 0)"),
+    ]
+}
+
+fn mounts() -> Vec<Attack> {
+    vec![
+        attack(
+            3,
+            "mount",
+            "call(SYS_mount, b'x', b'/tmp', b'tmpfs', 0, 0)",
+            ["stopped EPERM"; 2],
+            &[BY_FILTER, Out::Layer(Capabilities), Out::Landlock],
+        ),
+        attack(
+            3,
+            "mount past the filter and with capabilities",
+            "call(SYS_mount, b'x', b'/tmp', b'tmpfs', 0, 0)",
+            ["stopped EPERM"; 2],
+            &[Out::Landlock, BY_FILTER, Out::Layer(Capabilities)],
+        ),
+        privileged(3, "chroot", "call(SYS_chroot, b'/tmp')"),
+        // A copy of a mount tree lives in a mount namespace of its own.
+        attack(
+            4,
+            "open_tree",
+            "call(SYS_open_tree, -100, b'/tmp', 1)",
+            ["stopped EPERM"; 2],
+            &[BY_FILTER, Out::Layer(Capabilities), Out::Layer(NamespaceLimits)],
+        ),
+        privileged(4, "fsopen", "call(SYS_fsopen, b'tmpfs', 0)"),
+    ]
+}
+
+/// In a bare run `/data` is made first: there is no launcher that would have bound it.
+fn write_into_a_read_only_path() -> Attack {
+    let body = "if not os.path.isdir('/data'): os.chdir('/tmp')\nelse: os.chdir('/data')\nopen('attack', 'w').close()\nos.unlink('attack')";
+    attack(
+        5,
+        "write to a path that is bound read-only",
+        body,
+        ["stopped EROFS"; 2],
+        &[Out::Layer(ReadOnly), Out::Landlock],
+    )
+}
+
+fn kernel_surface() -> Vec<Attack> {
+    let perf = "import struct\na = bytearray(112)\nstruct.pack_into('IIQ', a, 0, 1, 112, 0)\nstruct.pack_into('Q', a, 40, 0x61)\n\
+                call(SYS_perf_event_open, (ctypes.c_char * 112).from_buffer(a), 0, -1, -1, 0)";
+    vec![
+        write_into_a_read_only_path(),
+        filtered(6, "io_uring_setup", "call(SYS_io_uring_setup, 4, (ctypes.c_uint32 * 30)())"),
+        filtered(7, "userfaultfd", "call(SYS_userfaultfd, 1)"),
+        filtered(7, "perf_event_open", perf),
+        filtered(8, "add_key", "call(SYS_add_key, b'user', b'x', b'y', 1, -2)"),
+        filtered(8, "keyctl", "call(SYS_keyctl, 0, -2, 1)"),
+        filtered(14, "personality", "call(SYS_personality, 0x0040000)"),
+    ]
+}
+
+fn other_processes() -> Vec<Attack> {
+    let with_sibling = |act: &str| {
+        format!(
+            "import signal, time\nchild = os.fork()\nif child == 0:\n    while True: signal.pause()\n\
+             try:\n    {act}\nfinally:\n    os.kill(child, 9)"
+        )
+    };
+    let read = "b = ctypes.create_string_buffer(8)\n    v = (ctypes.c_uint64 * 2)(ctypes.addressof(b), 8)\n    \
+                call(SYS_process_vm_readv, child, v, 1, v, 1, 0)";
+    vec![
+        filtered(9, "ptrace a sibling", &with_sibling("call(SYS_ptrace, 16, child, 0, 0)")),
+        filtered(9, "read a sibling's memory", &with_sibling(read)),
+        filtered(
+            9,
+            "take a sibling's descriptor",
+            &with_sibling("call(SYS_pidfd_getfd, os.pidfd_open(child), 0, 0)"),
+        ),
+    ]
+}
+
+fn sockets(surroundings: &Surroundings) -> Vec<Attack> {
+    let port = surroundings.tcp.local_addr().unwrap().port();
+    let tcp = format!("import socket\nsocket.create_connection(('127.0.0.1', {port}), 5)");
+    let local = format!("import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{}')", surroundings.name);
+    let network = [Out::Layer(NetworkNamespace), Out::Landlock];
+    let on_host = |attack: Attack| Attack { bare: Bare::Host, ..attack };
+    vec![
+        filtered(12, "socket of netlink", "call(SYS_socket, 16, 2, 0)"),
+        filtered(12, "socket of the kernel's ciphers", "call(SYS_socket, 38, 5, 0)"),
+        filtered(12, "socket of virtual machines", "call(SYS_socket, 40, 1, 0)"),
+        privileged(12, "packet socket", "call(SYS_socket, 17, 2, 0)"),
+        privileged(12, "raw socket", "call(SYS_socket, 2, 3, 1)"),
+        // A comparison of 64 bits would see another family; the kernel sees netlink.
+        filtered(13, "socket of netlink with high bits", "call(SYS_socket, 16 | 1 << 32, 2, 0)"),
+        on_host(attack(55, "abstract socket of the host", &local, ["stopped ECONNREFUSED"; 2], &network)),
+        on_host(attack(60, "the host's loopback", &tcp, ["stopped EACCES", "stopped ENETUNREACH"], &network)),
+    ]
+}
+
+/// Other forms of the same calls. Machine code is of x86-64 only.
+fn forms() -> Vec<Attack> {
+    if !cfg!(target_arch = "x86_64") {
+        return Vec::new();
+    }
+    let int80 = "import mmap\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(b'\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3')\n\
+                 if ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))() <= 0: raise OSError(38, 'call')";
+    vec![
+        attack(13, "int 0x80", int80, ["killed SIGSYS"; 2], &[BY_FILTER]),
+        attack(13, "x32", "call(0x40000000 | SYS_getpid)", ["killed SIGSYS"; 2], &[BY_FILTER]),
+    ]
+}
+
+fn limits(surroundings: &Surroundings) -> Vec<Attack> {
+    let by_rlimits = [Out::Layer(Rlimits)];
+    let shm = format!("if libc.shmget({KEY}, 0, 0) < 0: raise OSError(ctypes.get_errno(), 'shmget')");
+    let raise = "import resource\ntry: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\nexcept ValueError: raise OSError(1, 'raise')";
+    let _ = surroundings;
+    vec![
+        attack(44, "raise a limit", raise, ["stopped EPERM"; 2], &by_rlimits),
+        attack(
+            53,
+            "open without end",
+            "held = [os.open('/dev/null', 0) for _ in range(400)]",
+            ["stopped EMFILE"; 2],
+            &by_rlimits,
+        ),
+        attack(
+            47,
+            "a file of a terabyte",
+            "f = open('/tmp/big', 'wb')\nf.truncate(1 << 40)\nf.close()\nos.unlink('/tmp/big')",
+            ["stopped EFBIG"; 2],
+            &by_rlimits,
+        ),
+        Attack {
+            bare: Bare::Host,
+            ..attack(
+                54,
+                "shared memory of the host",
+                &shm,
+                ["stopped ENOENT"; 2],
+                &[Out::Layer(IpcNamespace)],
+            )
+        },
+    ]
+}

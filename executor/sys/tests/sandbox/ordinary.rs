@@ -1,0 +1,64 @@
+//! The same for an ordinary user: one id, no cgroup, everything else as for root.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use bailiwick_sys::probe::{Tier, probe};
+
+use crate::ground::{LAUNCHER, is_root, launcher_program, root_name};
+
+/// `nobody`, on every Linux.
+const NOBODY: u32 = 65_534;
+
+/// Starts this test binary once more as an ordinary user, with the tests of these modules.
+#[test]
+fn an_ordinary_user_has_sandboxes_too() {
+    if !is_root() {
+        return;
+    }
+    // Copied, because an ordinary user may not be able to reach the build folder.
+    let place = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (tests, launcher) = (place.path().join("tests"), place.path().join("bailiwick-launcher"));
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    std::fs::copy(launcher_program(), &launcher).unwrap();
+    let output = Command::new(&tests)
+        .args(["isolation::", "ending::", "workspace::", "pool::", "ordinary::"])
+        .env_clear()
+        .env(LAUNCHER, &launcher)
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let passed = text.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ok")).count();
+    assert!(passed >= 25, "{text}");
+}
+
+#[test]
+fn probe_says_what_there_is() {
+    let report = probe(launcher_program(), &root_name());
+    assert!(report.sandbox && report.own_proc && report.openat2 && report.mount_setattr && report.filters);
+    if is_root() {
+        assert!(matches!(report.tier, Tier::Root) && report.cgroup.is_some() && report.own_ids, "{report:?}");
+    } else {
+        assert_eq!((report.tier, report.cgroup, report.own_ids), (Tier::Limited, None, false));
+        let cgroup = report.refusals.iter().find(|refusal| refusal.what.starts_with("cgroup")).unwrap();
+        assert!(cgroup.remedy.contains("Delegate=yes"));
+    }
+    for refusal in &report.refusals {
+        assert!(!refusal.why.is_empty() && !refusal.remedy.is_empty(), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_missing_launcher_is_explained() {
+    let report = probe("/no/such/launcher".into(), &root_name());
+    assert!(!report.sandbox && report.tier == Tier::None);
+    let why = &report.refusals.iter().find(|refusal| refusal.what == "sandboxes").unwrap().why;
+    assert!(why.contains("process-start") && why.contains("/no/such/launcher"), "{why}");
+}
