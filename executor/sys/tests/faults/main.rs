@@ -15,12 +15,16 @@ use bailiwick_sys::outcome::Outcome;
 use bailiwick_sys::profile::Profile;
 use bailiwick_sys::step::injection::fail_at;
 use bailiwick_sys::step::{Fault, Step};
-use bailiwick_sys::{Build, CgroupRoot, Host, Identity, Ids, Launcher, SandboxError};
+use bailiwick_sys::{Build, CgroupRoot, Host, Identity, Ids, Launcher, Request, SandboxError};
 
 use ground::{ample, is_root, launcher_program, profile, root_name, run_in, shell};
 
 /// What the target does if it runs: leaves its mark in the workspace.
-const TARGET: &str = "echo ran > /work/mark";
+const TARGET: &str = "echo ran > mark";
+
+fn target() -> Request {
+    Request { working_directory: Some("/work".into()), ..shell(TARGET) }
+}
 
 /// A session that is set up without failures; what fails is tried beside it, with its workspace.
 struct Witness {
@@ -74,7 +78,7 @@ impl Witness {
         let build = Build { identity: Arc::clone(&self.identity), workspace };
         let built = Launcher::spawn(&self.host, &self.profile).and_then(|launcher| launcher.build(&build));
         let mut ran = false;
-        match built.and_then(|parked| parked.run(&shell(TARGET))) {
+        match built.and_then(|parked| parked.run(&target())) {
             Err(SandboxError::Setup(fault) | SandboxError::Workspace(WorkspaceError::Refused(fault))) => {
                 faults.push(fault);
             }
@@ -121,7 +125,7 @@ fn descriptors() -> usize {
 fn a_failure_at_any_step_runs_nothing_and_leaves_nothing() {
     let witness = Witness::new();
     assert_eq!(witness.try_target(), (Vec::new(), true), "nothing is set to fail");
-    run_in(witness.launcher.build(&witness.build()).unwrap(), &shell(TARGET)).ok();
+    run_in(witness.launcher.build(&witness.build()).unwrap(), &target()).ok();
     assert!(witness.mark(), "the target leaves its mark when it runs");
     assert!(!witness.mark());
     let (before, open) = (children(), descriptors());

@@ -43,23 +43,21 @@ pub(crate) fn host() -> Host {
     Host::new(launcher_program(), Ids::of_this_process(), cgroups)
 }
 
-/// A sandbox that can run what Debian has in `/usr`.
+/// A sandbox that can run what this machine has in `/usr`, and in `/bin` and `/lib` where those are not links into it.
 pub(crate) fn profile() -> Profile {
-    let bind = |path: &str| Binding { source: path.into(), target: path.into() };
-    let link = |path: &str, target: &str| Link { path: path.into(), target: target.into() };
+    let mut read_only = Vec::new();
+    let mut links = Vec::new();
+    for path in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/passwd"] {
+        let path = PathBuf::from(path);
+        match std::fs::read_link(&path) {
+            Ok(target) => links.push(Link { path, target }),
+            Err(_) if path.exists() => read_only.push(Binding { source: path.clone(), target: path }),
+            Err(_) => {}
+        }
+    }
     Profile {
-        read_only: vec![
-            bind("/usr"),
-            bind("/etc/ld.so.cache"),
-            bind("/etc/alternatives"),
-            bind("/etc/passwd"),
-        ],
-        links: vec![
-            link("/bin", "usr/bin"),
-            link("/sbin", "usr/sbin"),
-            link("/lib", "usr/lib"),
-            link("/lib64", "usr/lib64"),
-        ],
+        read_only,
+        links,
         devices: vec![Device::Null, Device::Zero, Device::Full, Device::Random, Device::Urandom],
         writable: vec![Tmpfs { path: "/tmp".into(), size_bytes: 16 << 20, inodes: 1024 }],
         workspace: None,

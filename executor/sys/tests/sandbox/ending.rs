@@ -114,6 +114,28 @@ fn memory_is_limited_wherever_it_is_taken() {
     }
 }
 
+/// Limits of cgroups by what a shell can do alone, for a machine that has nothing else.
+#[test]
+fn a_shell_runs_into_its_limits() {
+    if !is_root() {
+        return;
+    }
+    let mut small = profile();
+    small.cgroup = CgroupLimits { memory_bytes: Some(24 << 20), processes: Some(12), cpu_milli: Some(500) };
+    small.writable = vec![Tmpfs { path: "/tmp".into(), size_bytes: 128 << 20, inodes: 64 }];
+    let done = run(&small, &shell("head -c 60000000 /dev/zero > /tmp/x; exit 0"));
+    // On version 1 the kernel kills `head` alone, and the shell goes on.
+    assert!(done.exit.usage.oom_kills > 0, "{done:?}");
+    assert!(done.exit.usage.peak_memory_bytes <= 24 << 20, "{done:?}");
+    let forks = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 20 & done; exit 7";
+    let done = run(&small, &shell(forks));
+    assert_eq!(done.exit.outcome, Outcome::ProcessesExceeded, "{done:?}");
+    small.cgroup = CgroupLimits { memory_bytes: Some(128 << 20), processes: Some(40), cpu_milli: None };
+    run(&small, &shell("head -c 60000000 /dev/zero > /tmp/x")).ok();
+    let done = run(&small, &shell(forks));
+    assert_eq!(done.exit.outcome, Outcome::Exited { code: 7 });
+}
+
 #[test]
 fn a_child_that_was_killed_for_memory_is_counted() {
     if !is_root() {
