@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::{Errno, file};
 
@@ -20,8 +21,8 @@ const OWN_LEAF: &str = "executor";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     groups: BTreeMap<String, PathBuf>,
-    /// Controllers of the unified hierarchy that may be enabled below this process's group.
-    unified_controllers: Vec<String>,
+    /// Where the unified hierarchy begins, as far as this process may look for a parent.
+    unified_top: PathBuf,
 }
 
 impl Found {
@@ -34,20 +35,13 @@ impl Found {
             std::fs::read_to_string(path)
                 .map_err(|error| CgroupError::Unavailable(format!("`{path}` cannot be read: {error}")))
         };
-        let mut found = Self::parse(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?);
-        if let Some(unified) = found.groups.get(UNIFIED) {
-            let listed = std::fs::read_to_string(unified.join("cgroup.controllers")).unwrap_or_default();
-            found.unified_controllers = listed.split_whitespace().map(str::to_owned).collect();
-        }
-        Ok(found)
+        Ok(Self::parse(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?))
     }
 
     /// One unified group (v2) instead of this process's own, such as one that an operator has delegated.
     #[must_use]
     pub fn unified(group: PathBuf) -> Self {
-        let listed = std::fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
-        let unified_controllers = listed.split_whitespace().map(str::to_owned).collect();
-        Self { groups: BTreeMap::from([(UNIFIED.to_owned(), group)]), unified_controllers }
+        Self { unified_top: group.clone(), groups: BTreeMap::from([(UNIFIED.to_owned(), group)]) }
     }
 
     fn parse(own: &str, mounts: &str) -> Self {
@@ -64,17 +58,36 @@ impl Found {
                 }
             }
         }
-        Self { groups, unified_controllers: Vec::new() }
+        let unified_top = mounted.get(UNIFIED).map(|(_, point)| point.clone()).unwrap_or_default();
+        Self { groups, unified_top }
+    }
+
+    /// The group of the unified hierarchy (v2) below which sandboxes can be limited. Its own, if controllers are enabled below it or can be, which needs
+    /// that nobody else is in it; else the nearest above that has them enabled and lets us make groups.
+    fn unified_parent(&self) -> Option<&Path> {
+        let own = self.groups.get(UNIFIED)?;
+        let lists_all = |group: &Path, file: &str| {
+            let listed = std::fs::read_to_string(group.join(file)).unwrap_or_default();
+            NEEDED.iter().all(|needed| listed.split_whitespace().any(|listed| listed == *needed))
+        };
+        let alone = || {
+            let listed = std::fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
+            listed.lines().all(|pid| pid.parse() == Ok(std::process::id()))
+        };
+        let enabled = |group: &Path| lists_all(group, "cgroup.subtree_control") && can_make(group);
+        if enabled(own) || lists_all(own, "cgroup.controllers") && alone() && can_make(own) {
+            return Some(own);
+        }
+        let above = own.ancestors().skip(1).take_while(|group| group.starts_with(&self.unified_top));
+        above.into_iter().find(|group| enabled(group))
     }
 
     /// The parents of a root. Version 2 where it has all controllers, else version 1.
     pub(super) fn layout(&self) -> Result<Layout, CgroupError> {
-        let unified = self.groups.get(UNIFIED);
-        if let Some(group) = unified
-            && NEEDED.iter().all(|needed| self.unified_controllers.iter().any(|c| c == needed))
-        {
-            return Ok(Layout::V2 { group: group.clone() });
+        if let Some(group) = self.unified_parent() {
+            return Ok(Layout::V2 { group: group.to_owned() });
         }
+        let unified = self.groups.get(UNIFIED);
         let needed = |name: &str| {
             self.groups
                 .get(name)
@@ -92,10 +105,22 @@ impl Found {
     }
 }
 
+/// Whether groups can be made below one.
+fn can_make(group: &Path) -> bool {
+    try_below(group, |_| true)
+}
+
 /// Whether groups can be made below one and killed as a whole (Linux 5.14).
 fn kills(group: &Path) -> bool {
-    let trial = group.join(format!("bailiwick-trial-{}", std::process::id()));
-    let able = make(&trial).is_ok() && trial.join("cgroup.kill").exists();
+    try_below(group, |trial| trial.join("cgroup.kill").exists())
+}
+
+/// Makes a group for a moment.
+fn try_below(group: &Path, look: impl Fn(&Path) -> bool) -> bool {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let trial = group.join(format!("bailiwick-trial-{}-{number}", std::process::id()));
+    let able = make(&trial).is_ok() && look(&trial);
     let _ = std::fs::remove_dir(&trial);
     able
 }
@@ -177,10 +202,33 @@ mod tests {
         );
     }
 
+    /// A folder laid out as a group of cgroup v2, with what two of its files say.
+    fn group(path: &Path, controllers: &str, enabled: &str, processes: &str) {
+        std::fs::create_dir_all(path).unwrap();
+        std::fs::write(path.join("cgroup.controllers"), controllers).unwrap();
+        std::fs::write(path.join("cgroup.subtree_control"), enabled).unwrap();
+        std::fs::write(path.join("cgroup.procs"), processes).unwrap();
+    }
+
     #[test]
-    fn all_controllers_in_the_unified_hierarchy_make_version_two() {
-        let mut found = Found::parse("0::/u\n", V1);
-        found.unified_controllers = ["cpu", "io", "memory", "pids"].map(str::to_owned).to_vec();
-        assert!(matches!(found.layout().unwrap(), Layout::V2 { .. }));
+    fn version_two_is_its_own_group_when_it_is_alone_there_else_one_above() {
+        let top = tempfile::tempdir().unwrap();
+        let own = top.path().join("service");
+        let found = Found {
+            groups: BTreeMap::from([(UNIFIED.to_owned(), own.clone())]),
+            unified_top: top.path().to_owned(),
+        };
+        let all = "cpuset cpu io memory pids\n";
+        let alone = format!("{}\n", std::process::id());
+        group(top.path(), all, all, "");
+        group(&own, all, "", &alone);
+        assert_eq!(found.unified_parent(), Some(own.as_path()));
+        group(&own, all, "", &format!("1\n{alone}"));
+        assert_eq!(found.unified_parent(), Some(top.path()));
+        group(&own, all, all, &format!("1\n{alone}"));
+        assert_eq!(found.unified_parent(), Some(own.as_path()));
+        group(&own, "memory pids\n", "", &alone);
+        group(top.path(), all, "memory pids\n", "");
+        assert_eq!(found.unified_parent(), None, "there is no `cpu` to be had");
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn host() -> Host {
 pub(crate) fn profile() -> Profile {
     let mut read_only = Vec::new();
     let mut links = Vec::new();
-    for path in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/passwd"] {
+    for path in
+        ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/passwd"]
+    {
         let path = PathBuf::from(path);
         match std::fs::read_link(&path) {
             Ok(target) => links.push(Link { path, target }),
