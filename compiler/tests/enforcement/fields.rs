@@ -2,15 +2,6 @@
 
 use super::support::{Probe, check};
 
-/// Declares tests and lists, for each, the fields that it shows.
-macro_rules! fields {
-    ($($name:ident: [$($field:literal),+], $probe:expr, $($pack:expr => $expected:literal),+;)+) => {
-        $(#[test] fn $name() { check(&$probe, &[$((&$pack, $expected)),+]); })+
-        /// Name of the test, fields.
-        pub(crate) const FIELDS: &[(&str, &[&str])] = &[$((stringify!($name), &[$($field),+])),+];
-    };
-}
-
 const TOKEN: &str = "isolation: {serviceAccountToken: Forbidden}";
 
 fn subject(rest: &str) -> String {

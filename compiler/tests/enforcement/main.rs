@@ -3,6 +3,18 @@
 //! generated from these tests and from the CRD's schema; a field with neither test nor BW05xx code fails `table`.
 #![forbid(unsafe_code)]
 
+/// Declares tests and lists, for each, the fields that it shows.
+#[cfg(test)]
+macro_rules! fields {
+    ($($name:ident: [$($field:literal),+], $probe:expr, $($pack:expr => $expected:literal),+;)+) => {
+        $(#[test] fn $name() { $crate::support::check(&$probe, &[$((&$pack, $expected)),+]); })+
+        /// Name of the test, fields.
+        pub(crate) const FIELDS: &[(&str, &[&str])] = &[$((stringify!($name), &[$($field),+])),+];
+    };
+}
+
+#[cfg(test)]
+mod calls;
 #[cfg(test)]
 mod example;
 #[cfg(test)]

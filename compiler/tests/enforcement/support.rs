@@ -11,6 +11,7 @@ use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces,
 use bailiwick_policy::bundle;
 use bailiwick_policy::decision::Decision;
 use bailiwick_policy::json::Json;
+use bailiwick_policy::tool::{self, Effect, LoadedPolicy, State, ToolCall, decide_tool_call};
 
 /// What is looked at.
 pub(super) enum Probe {
@@ -24,6 +25,10 @@ pub(super) enum Probe {
     File(&'static str),
     /// What the compiler says.
     Findings,
+    /// The decision over a call of `files.read`, and what runs, after so many others.
+    Call(usize),
+    /// The compiled policy, as JSON.
+    Policy,
 }
 
 /// A whole pack document around the sections of its spec.
@@ -117,7 +122,36 @@ fn look(probe: &Probe, sections: &str) -> String {
         }
         Probe::File(name) => file(&compiled, name),
         Probe::Findings => findings(&compiled),
+        Probe::Call(before) => call(&compiled, *before),
+        Probe::Policy => {
+            let policy = compiled.policy.as_ref().unwrap_or_else(|| panic!("{}", findings(&compiled)));
+            serde_json::to_string(policy).unwrap()
+        }
     }
+}
+
+/// When calls are decided, in milliseconds since 1970.
+const NOW_MS: u64 = 1_000_000;
+
+fn call(compiled: &Compiled, before: usize) -> String {
+    let policy = compiled.policy.clone().unwrap_or_else(|| panic!("{}", findings(compiled)));
+    let bundle = bundle::load(&bundle::write(&policy).unwrap()).unwrap();
+    let policy = LoadedPolicy::of_bundle(bundle).unwrap();
+    let subject = tool::Subject { agent: "agent".to_owned(), ..tool::Subject::default() };
+    let mut state = State::default();
+    state.apply(&State::open("s", &subject, NOW_MS)).unwrap();
+    let mut shown = String::new();
+    for at in 0..=before {
+        let arguments = Json::parse(br#"{"file": "notes.txt"}"#).unwrap().into_owned();
+        let call = ToolCall::new(&format!("c{at}"), "s", subject.clone(), "files.read", arguments).unwrap();
+        let decision = decide_tool_call(&policy, &call, &state, NOW_MS, None);
+        state.apply(&decision.delta).unwrap();
+        shown = serde_json::to_string(&decision.record()).unwrap();
+        if let Effect::Allow(permit) = &decision.effect {
+            shown += &format!("\n{:?}", permit.get());
+        }
+    }
+    shown
 }
 
 /// Each pack gives an outcome with its text, and none with another's: what the field says is what makes the difference.

@@ -6,23 +6,22 @@ use bailiwick_compiler::check::code;
 use bailiwick_crds::schema;
 use serde_json::Value;
 
+use super::calls;
 use super::fields::FIELDS;
 
 /// Fields that are read and checked but refused, with the code that refuses them; with all that lies below them.
 pub(super) const REFUSED: &[(&str, &str)] = &[
     ("spec.admission.rules[].exceptable", "BW0518"),
     ("spec.admission.rules[].rego", "BW0517"),
-    ("spec.audit", "BW0504"),
     ("spec.images[].require", "BW0507"),
     ("spec.network.egress[].http", "BW0505"),
     ("spec.network.egress[].tls", "BW0505"),
     ("spec.network.egress[].to.hosts", "BW0505"),
     ("spec.network.proxy", "BW0506"),
-    ("spec.pools", "BW0501"),
-    ("spec.sandboxes", "BW0502"),
+    ("spec.sandboxes[].filesystem.workspace.durable", "BW0522"),
+    ("spec.sandboxes[].network", "BW0521"),
     ("spec.sandboxes[].runtime.lifetime", "BW0510"),
     ("spec.sandboxes[].runtime.preload", "BW0509"),
-    ("spec.tools", "BW0503"),
     ("spec.tools.definitions[].mayAdd", "BW0511"),
     ("spec.tools.definitions[].run.http", "BW0516"),
     ("spec.tools.definitions[].run.mcp", "BW0516"),
@@ -35,7 +34,12 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Words of accepted fields that are refused.
-pub(super) const REFUSED_WORDS: &[(&str, &str, &str)] = &[("spec.images[].digest", "Resolve", "BW0508")];
+pub(super) const REFUSED_WORDS: &[(&str, &str, &str)] = &[
+    ("spec.audit.admission", "Required", "BW0524"),
+    ("spec.images[].digest", "Resolve", "BW0508"),
+    ("spec.pools[].backend", "Pod", "BW0525"),
+    ("spec.sandboxes[].filesystem.workspace.lifetime", "Call", "BW0522"),
+];
 
 /// Every field below `spec`; whether it has members of its own.
 fn walk(node: &Value, at: &str, out: &mut BTreeMap<String, bool>) {
@@ -71,13 +75,13 @@ fn refusal(field: &str) -> Option<&'static str> {
 }
 
 fn test_of(field: &str) -> Option<&'static str> {
-    FIELDS.iter().find(|(_, fields)| fields.contains(&field)).map(|(name, _)| *name)
+    FIELDS.iter().chain(calls::FIELDS).find(|(_, fields)| fields.contains(&field)).map(|(name, _)| *name)
 }
 
 fn table() -> Result<String, String> {
     let mut page = String::from(
         "# What becomes of every field\n\nGenerated from the CRD's schema and the tests; `UPDATE_EXPECT=1 cargo test -p bailiwick-compiler --test\n\
-         enforcement` writes it anew. A field is enforced, as the named test of `compiler/tests/enforcement/fields.rs` shows, or refused\n\
+         enforcement` writes it anew. A field is enforced, as the named test of `compiler/tests/enforcement/` shows, or refused\n\
          with the named code. A field that only holds others is what its members are.\n\n| Field | Enforced, as this test shows | Refused with |\n|---|---|---|\n",
     );
     let mut missing = Vec::new();
@@ -115,7 +119,7 @@ fn every_field_is_enforced_or_refused() {
 #[test]
 fn the_lists_name_fields_and_codes_that_are_there() {
     let known: BTreeSet<String> = fields().into_keys().collect();
-    for (name, fields) in FIELDS {
+    for (name, fields) in FIELDS.iter().chain(calls::FIELDS) {
         for field in *fields {
             assert!(known.contains(*field), "{name}: `{field}` is no field");
         }
@@ -129,6 +133,6 @@ fn the_lists_name_fields_and_codes_that_are_there() {
     let used: BTreeSet<&str> =
         REFUSED.iter().map(|(_, id)| *id).chain(REFUSED_WORDS.iter().map(|(.., id)| *id)).collect();
     let all: BTreeSet<&str> =
-        (501..=518).map(|number| code(&format!("BW0{number}")).expect("a code").id()).collect();
+        (505..=518).chain([521, 522, 524, 525]).map(|number| code(&format!("BW0{number}")).expect("a code").id()).collect();
     assert_eq!(used, all);
 }
