@@ -17,6 +17,7 @@ use crate::check::{
 };
 use crate::compile::Placed;
 use crate::diagnostic::{Diagnostic, FieldPath};
+use crate::lower::tools::BUILT_IN;
 
 /// Everything that is wrong with the policy as a whole, each with the pack where it stands.
 pub(crate) fn check(policy: &Policy) -> Vec<Placed> {
@@ -116,12 +117,14 @@ fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Plac
     let matched: Vec<&Tool> = definitions
         .filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name)))
         .collect();
+    // The executor's own tools derive nothing.
+    let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| matches(pattern, name)));
     for fact in read(rule) {
         let without = matched.iter().find(|tool| derived(tool).all(|derived| derived != fact));
-        let Some(tool) = without else { continue };
+        let Some(tool) = without.map(|tool| tool.name.as_str()).or(built_in.copied()) else { continue };
         let source = rule.when.as_ref().map(|when| when.source.as_str()).unwrap_or_default();
         let written = format!("facts.{fact}");
-        let message = format!("tool `{}` derives no `{written}`, so the condition is an error for it", tool.name);
+        let message = format!("tool `{tool}` derives no `{written}`, so the condition is an error for it");
         let kind = if fact == "commands" { "shell" } else { fact };
         let help = format!("add `derive: [{{{kind}: ARGUMENT}}]` to the tool, or name other tools");
         let mut diagnostic =

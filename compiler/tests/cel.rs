@@ -148,7 +148,10 @@ fn ten_thousand_rules_compile() {
 #[test]
 fn the_tables_reach_every_function_and_notice_a_wrong_value() {
     let tables = [include_str!("cel/standard.txt"), include_str!("cel/kubernetes.txt")].concat();
-    for func in Func::ALL.iter().filter(|func| !func.name().contains(['_', '@'])) {
+    // What only rules over tool calls may ask has its cases beside the type checker and the evaluator.
+    let of_calls = |func: &Func| matches!(func, Func::IsOpaque | Func::OnlyRuns);
+    let funcs = Func::ALL.iter().filter(|func| !func.name().contains(['_', '@']) && !of_calls(func));
+    for func in funcs {
         let called = func.name().trim_start_matches("cidr.");
         assert!(tables.contains(&format!("{called}(")), "no case calls `{}`", func.name());
     }

@@ -321,3 +321,38 @@ fn the_api_servers_literals_are_uniform() {
     assert!(compile("[1, 'a']", &context, &mut Interner::default()).is_err());
     assert!(compile("[dyn(1), 'a']", &context, &mut Interner::default()).is_ok());
 }
+
+#[test]
+fn rules_over_calls_see_the_call_and_nothing_of_admission() {
+    let arguments = Type::record("Arguments", [("code", Type::String), ("lines", Type::Int)]);
+    let context = Context::tool(arguments, Type::record("Counters", [("calls", Type::Int)]), Type::record("Budgets", []));
+    let said = |source: &str| match compile(source, &context.expecting(Type::Bool), &mut Interner::default()) {
+        Ok(_) => String::new(),
+        Err(errors) => errors.iter().map(|error| format!("{error}; ")).collect(),
+    };
+    for source in [
+        "facts.commands.exists(c, c.name == 'git' && 'push' in c.args)",
+        "facts.shell.onlyRuns(['ls', 'cat'])",
+        "!isOpaque(facts.url) && facts.url.isPrivate",
+        "call.tool == 'a.b' && call.args.code.size() > call.args.lines",
+        "subject.agent in subject.groups || subject.labels['team'] == 'x'",
+        "session.counters.calls < 3 && session.age < duration('1h')",
+        "now.getHours('UTC') < 18",
+    ] {
+        assert_eq!(said(source), "", "{source}");
+    }
+    for (source, expected) in [
+        ("object.metadata.name == 'x'", "`object` is not declared"),
+        ("variables.x", "`variables` is not declared"),
+        ("call.args.cod == 'x'", "Arguments has no field `cod`"),
+        ("call.args.lines == 'x'", "does not take int and string"),
+        ("session.counters.cals < 3", "Counters has no field `cals`"),
+        ("'ls'.onlyRuns(['ls'])", "no matching overload"),
+        ("facts.commands[0].nam == 'ls'", "Command has no field `nam`"),
+    ] {
+        let found = said(source);
+        assert!(found.contains(expected), "{source}: {found}");
+    }
+    let admission = compile("isOpaque(object)", &pods(), &mut Interner::default()).unwrap_err();
+    assert!(admission.iter().any(|error| error.to_string().contains("no function `isOpaque`")), "{admission:?}");
+}

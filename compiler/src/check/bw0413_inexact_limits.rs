@@ -14,6 +14,8 @@
 //! ```
 //!
 //! ```text
+//! error[BW0413] at spec.sandboxes[0].limits.cpuTime: pool `warm` has no cgroup that could hold `cpuTime` of sandbox `shell`
+//!   help: set `cgroup: Writable` on the pool, or `atLeast.cpuTime` on the sandbox
 //! error[BW0413] at spec.sandboxes[0].limits.cpus: pool `warm` has no cgroup that could hold `cpus` of sandbox `shell`
 //!   help: set `cgroup: Writable` on the pool, or `atLeast.cpus` on the sandbox
 //! error[BW0413] at spec.sandboxes[0].limits.memory: pool `warm` has no cgroup that could hold `memory` of sandbox `shell`

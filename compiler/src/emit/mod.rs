@@ -18,6 +18,7 @@
 
 mod address;
 mod artifact;
+mod calls;
 mod cell;
 mod floor;
 mod manifest;

@@ -11,6 +11,7 @@ use bailiwick_policy::policy::{RuntimeKind, Unmatched};
 use serde::{Deserialize, Serialize};
 
 use super::artifact::{Artifact, FieldRef, Target};
+use super::calls;
 use super::cell::Cell;
 use super::floor::Standing;
 use super::network::Narrowed;
@@ -30,7 +31,7 @@ pub enum Enforcement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerReport {
-    /// `webhook`, `admissionPolicy`, `podSecurityAdmission`, `runtimeClassAdmission`, `networkPolicy`.
+    /// `webhook`, `admissionPolicy`, `podSecurityAdmission`, `runtimeClassAdmission`, `networkPolicy`, `executor`.
     pub layer: String,
     /// How much.
     pub enforcement: Enforcement,
@@ -171,6 +172,8 @@ fn statement(
 ) -> Result<Statement, EmitError> {
     let from = cell.fields(&said.from)?;
     let standing = floor.get(&said.id);
+    // The executor asks for no subject: whoever gives it the bundle is held to it.
+    let governs = governs || matches!(said.kind, Kind::Executor(_));
     let mut layers = if governs { layers(cell, &said, standing) } else { Vec::new() };
     for narrowed in narrowed.iter().filter(|narrowed| said.id == format!("network/{}", narrowed.rule)) {
         for layer in &mut layers {
@@ -188,7 +191,8 @@ const ON_UPDATE: &str = "on CREATE as the webhook; on UPDATE a check that the st
 
 fn layers(cell: &Cell<'_>, said: &Said, standing: Option<&Standing>) -> Vec<LayerReport> {
     let mut layers = Vec::new();
-    match said.kind {
+    match &said.kind {
+        Kind::Executor(rests) => return vec![calls::layer(rests)],
         Kind::Packets => {
             let note = "where the network plugin enforces NetworkPolicy; traffic from the pod's own node is always let in, \
                         connections that stand when the policy is made may go on";
@@ -236,8 +240,8 @@ fn pod_security_layer(cell: &Cell<'_>, labelled: bool) -> LayerReport {
 
 fn remains(cell: &Cell<'_>, said: &Said, floor: Enforcement) -> Remains {
     let unchanged = "unchanged".to_owned();
-    let without_webhook = match (said.kind, floor) {
-        (Kind::Packets, _) => unchanged.clone(),
+    let without_webhook = match (&said.kind, floor) {
+        (Kind::Packets | Kind::Executor(_), _) => unchanged.clone(),
         (Kind::Mutation, _) => {
             "while registered: matched requests fail; once deleted: nothing is written".to_owned()
         }
@@ -263,13 +267,16 @@ fn remains(cell: &Cell<'_>, said: &Said, floor: Enforcement) -> Remains {
     Remains {
         without_webhook,
         without_network_policy,
-        under_virtual_kernel: under_virtual_kernel(cell, said.kind),
-        on_cgroup_v1: "unchanged: no part of it rests on cgroups".to_owned(),
+        under_virtual_kernel: under_virtual_kernel(cell, &said.kind),
+        on_cgroup_v1: match &said.kind {
+            Kind::Executor(rests) => calls::on_cgroup_v1(rests).to_owned(),
+            _ => "unchanged: no part of it rests on cgroups".to_owned(),
+        },
     }
 }
 
 /// gVisor ignores a pod's seccomp profile by default and Kata does not apply it in the guest: what Pod Security demands of it is checked and inert.
-fn under_virtual_kernel(cell: &Cell<'_>, kind: Kind) -> String {
+fn under_virtual_kernel(cell: &Cell<'_>, kind: &Kind) -> String {
     let kinds = cell.policy.isolation.runtime_class.iter().flat_map(|stated| &stated.value.classes);
     let reachable = cell.policy.isolation.runtime_class.is_none()
         || kinds.clone().any(|class| class.kind != RuntimeKind::Runc);

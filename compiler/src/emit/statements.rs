@@ -5,6 +5,7 @@ use bailiwick_policy::policy::{
     PodSecurity, Policy, PortRange, Protocol, ServiceAccountToken, Unmatched,
 };
 
+use super::calls::{self, Rests};
 use super::cell::Cell;
 use super::namespace::level_name;
 use super::{EmitError, selector};
@@ -33,7 +34,7 @@ pub(super) fn mutations(pack: &str, name: &str) -> String {
 }
 
 /// What kind of layers can enforce a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// By judging pods.
     Pods,
@@ -50,6 +51,8 @@ pub(super) enum Kind {
     Authored,
     /// By changing objects.
     Mutation,
+    /// By deciding, confining and recording tool calls.
+    Executor(Rests),
 }
 
 /// One statement, before layers are told.
@@ -92,6 +95,7 @@ pub(super) fn all(cell: &Cell<'_>) -> Result<Vec<Said>, EmitError> {
     for authored in &policy.admission.rules {
         out.extend(admission(authored, cell.pack(authored.origin.pack)?));
     }
+    out.extend(calls::all(policy));
     Ok(out)
 }
 

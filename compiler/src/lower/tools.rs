@@ -6,6 +6,7 @@ mod approvers;
 mod arguments;
 
 use bailiwick_crds::pack::{AuditAdmission as WireAuditAdmission, Keep as WireKeep};
+use bailiwick_crds::scalar::Duration;
 use bailiwick_crds::tools::{
     Argument, Ask as WireAsk, Deny as WireDeny, Derive as WireDerive, Otherwise as WireOtherwise,
     Resource as WireResource, Run as WireRun, Scope as WireScope, State as WireState, Stdin as WireStdin,
@@ -17,6 +18,8 @@ use bailiwick_policy::policy::tools::{
     RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 
+use bailiwick_policy::tool::{LONGEST_WINDOW_MS, RESERVED_PREFIX};
+
 use super::expressions::Expressions;
 use super::{Findings, Pack, base, origin};
 use crate::cel::{Context, Interner, Type};
@@ -25,17 +28,8 @@ use crate::diagnostic::{Diagnostic, FieldPath};
 
 /// `ask.expires` when it is not written.
 const DEFAULT_EXPIRES_MS: u64 = 10 * 60 * 1_000;
-/// What tools of the executor itself are called; a pack has rules about them and no definitions.
-pub(crate) const BUILT_IN_PREFIX: &str = "workspace.";
 /// The executor's own tools.
-pub(crate) const BUILT_IN: &[&str] = &[
-    "workspace.export",
-    "workspace.list",
-    "workspace.read",
-    "workspace.restore",
-    "workspace.snapshot",
-    "workspace.write",
-];
+pub(crate) const BUILT_IN: &[&str] = &["workspace.list", "workspace.read", "workspace.write"];
 
 pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Option<ToolLayer> {
     let wire = pack.spec.tools.as_ref()?;
@@ -69,7 +63,7 @@ pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Option<ToolLayer> {
 }
 
 fn definition(wire: &WireTool, at: &FieldPath, out: &mut Findings<'_>) -> Option<Tool> {
-    if wire.name.starts_with(BUILT_IN_PREFIX) {
+    if wire.name.starts_with(RESERVED_PREFIX) {
         let message = format!("`{}` is among the executor's own tools", wire.name);
         let help = "write rules about them; a tool of the pack has another prefix";
         out.push(Diagnostic::new(bw0232_tool_name::CODE, at.member("name"), message).with_help(help));
@@ -144,12 +138,19 @@ const fn scope(wire: WireScope) -> Scope {
     }
 }
 
+fn window(wire: &Duration, at: &FieldPath, out: &mut Findings<'_>) -> u64 {
+    let millis = base::millis(wire, at, out);
+    if millis > LONGEST_WINDOW_MS {
+        let message = format!("a window of `{wire}` is longer than anything is counted: 366 days");
+        out.push(Diagnostic::new(bw0235_base_value::CODE, at.clone(), message).with_help("leave `window` out: everything counts"));
+    }
+    millis
+}
+
 fn counters(wire: &WireState, at: &FieldPath, out: &mut Findings<'_>) -> Vec<Counter> {
     let of = |(index, wire): (usize, &bailiwick_crds::tools::Counter)| Counter {
         name: wire.name.clone(),
-        window_ms: wire.window.as_ref().map(|window| {
-            base::millis(window, &at.index(index).member("window"), out)
-        }),
+        window_ms: wire.window.as_ref().map(|one| window(one, &at.index(index).member("window"), out)),
         scope: scope(wire.scope),
     };
     let mut counters: Vec<Counter> = wire.counters.iter().enumerate().map(of).collect();
@@ -174,7 +175,7 @@ fn budgets(wire: &WireState, at: &FieldPath, out: &mut Findings<'_>) -> Vec<Budg
                 WireResource::OutputBytes => Resource::OutputBytes,
             },
             limit_milli: limit_milli.unwrap_or(u64::MAX),
-            window_ms: wire.window.as_ref().map(|window| base::millis(window, &at.member("window"), out)),
+            window_ms: wire.window.as_ref().map(|one| window(one, &at.member("window"), out)),
             scope: scope(wire.scope),
         });
     }
@@ -267,4 +268,18 @@ pub(super) fn audit(pack: &Pack, out: &mut Findings<'_>) -> Option<Stated<Audit>
 fn matched<'a>(wire: &'a WireTools, rule: &WireRule) -> Option<Vec<&'a WireTool>> {
     let of = |name: &String| wire.definitions.iter().find(|tool| tool.name == *name);
     rule.tools.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_policy::policy::Policy;
+    use bailiwick_policy::tool::LoadedPolicy;
+
+    use super::BUILT_IN;
+
+    #[test]
+    fn the_executors_own_tools_are_these() {
+        let policy = LoadedPolicy::new(Policy::top(Vec::new()), String::new()).unwrap();
+        assert_eq!(policy.tools().map(|(name, ..)| name).collect::<Vec<_>>(), BUILT_IN);
+    }
 }

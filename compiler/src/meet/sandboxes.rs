@@ -172,6 +172,11 @@ pub(super) fn canonical(policy: &mut Policy) {
     policy.sandboxes.sort_by(|a, b| a.name.cmp(&b.name));
     for sandbox in &mut policy.sandboxes {
         sandbox.from = united(std::mem::take(&mut sandbox.from), Vec::new());
+        let files = &mut sandbox.filesystem;
+        files.read_only = outermost(std::mem::take(&mut files.read_only));
+        files.writable.sort();
+        files.devices.sort();
+        files.devices.dedup();
         sandbox.environment.sort();
         sandbox.environment.dedup();
         sandbox.syscalls = syscalls::canonical(&sandbox.syscalls);

@@ -50,7 +50,7 @@ fn samples() -> Vec<(&'static str, String)> {
             "spec.admission.rules[].rego",
             admission("rego: {source: 'package images', rule: data.images.deny}"),
         ),
-        ("spec.audit", "audit: {arguments: Commit}".to_owned()),
+        ("spec.audit.admission", "audit: {admission: Required}".to_owned()),
         ("spec.images[].digest", images("digest: Resolve")),
         (
             "spec.images[].require",
@@ -62,11 +62,24 @@ fn samples() -> Vec<(&'static str, String)> {
         ("spec.network.egress[].tls", egress(hosts, ", tls: Terminate")),
         ("spec.network.egress[].to.hosts", egress(hosts, "")),
         ("spec.network.proxy", egress("{cidr: 192.0.2.0/24}", "")),
-        ("spec.pools", POOL.to_owned()),
-        ("spec.sandboxes", sandbox("")),
+        ("spec.pools[].backend", POOL.replace("Native", "Pod")),
+        (
+            "spec.sandboxes[].filesystem.workspace.durable",
+            sandbox("").replace("proc: Own", "workspace: {path: /work, size: 1Mi, lifetime: Session, durable: true}"),
+        ),
+        (
+            "spec.sandboxes[].filesystem.workspace.lifetime",
+            sandbox("").replace("proc: Own", "workspace: {path: /work, size: 1Mi, lifetime: Call}"),
+        ),
+        (
+            "spec.sandboxes[].network",
+            format!(
+                "{}\nnetwork: {{egress: [{{name: web, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: 443}}]}}]}}",
+                sandbox(", network: {egress: [web]}")
+            ),
+        ),
         ("spec.sandboxes[].runtime.lifetime", sandbox(", runtime: {language: Python, lifetime: Session}")),
         ("spec.sandboxes[].runtime.preload", sandbox(", runtime: {language: Python, preload: [json]}")),
-        ("spec.tools", tools(RUN, "")),
         (
             "spec.tools.definitions[].mayAdd",
             tools(&format!("mayAdd: [tainted]\n    {RUN}"), "  state: {labels: [{name: tainted}]}"),

@@ -1,7 +1,9 @@
 //! Whether a file of tests could fail at all: every statement of the policy is taken out in turn, and if no case notices any
 //! of it, the file proves nothing.
 
+use bailiwick_compiler::syscalls;
 use bailiwick_policy::policy::Policy;
+use bailiwick_policy::policy::sandboxes::AllowedSyscall;
 
 /// The policy without one of its statements, for each statement; with the statement's name.
 pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
@@ -38,5 +40,44 @@ pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
             policy.admission.rules.remove(index);
         });
     }
+    for (index, sandbox) in policy.sandboxes.iter().enumerate() {
+        without(format!("sandboxes.{}.filesystem", sandbox.name), &|policy| {
+            if let Some(sandbox) = policy.sandboxes.get_mut(index) {
+                let files = &mut sandbox.filesystem;
+                (files.read_only, files.writable, files.workspace) = (Vec::new(), Vec::new(), None);
+            }
+        });
+        without(format!("sandboxes.{}.syscalls", sandbox.name), &|policy| {
+            if let Some(sandbox) = policy.sandboxes.get_mut(index) {
+                sandbox.syscalls.allowed = everything();
+                sandbox.syscalls.refused.clear();
+            }
+        });
+    }
+    for (at, layer) in policy.tools.iter().enumerate() {
+        for (index, rule) in layer.rules.iter().enumerate() {
+            without(rule.name.clone(), &|policy| {
+                if let Some(layer) = policy.tools.get_mut(at) {
+                    layer.rules.remove(index);
+                }
+            });
+        }
+        for (index, budget) in layer.budgets.iter().enumerate() {
+            without(budget.name.clone(), &|policy| {
+                if let Some(layer) = policy.tools.get_mut(at) {
+                    layer.budgets.remove(index);
+                }
+            });
+        }
+    }
     all
+}
+
+/// Every system call, whatever its arguments.
+fn everything() -> Vec<AllowedSyscall> {
+    let call = |name: &str| {
+        let numbers = syscalls::numbers(name)?;
+        Some(AllowedSyscall { name: name.to_owned(), numbers, when: Vec::new() })
+    };
+    syscalls::all().filter_map(call).collect()
 }
