@@ -113,7 +113,8 @@ fn place(chains: &[Chain], policy: &Policy, diagnostics: &mut [Vec<Diagnostic>])
     for Placed { pack, diagnostic } in effective::check(policy) {
         let source = policy.packs.get(usize::from(pack));
         let own = chains.iter().position(|chain| Some(&chain.pack.source) == source);
-        let above = || chains.iter().position(|chain| chain.ancestors.iter().any(|one| Some(&one.source) == source));
+        let above =
+            || chains.iter().position(|chain| chain.ancestors.iter().any(|one| Some(&one.source) == source));
         let name = source.filter(|_| own.is_none()).map(|source| source.name.clone());
         let index = own.or_else(above).unwrap_or_default();
         if let Some(list) = diagnostics.get_mut(index) {
@@ -131,7 +132,9 @@ fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
 fn conflict(conflict: &Conflict) -> Diagnostic {
     let diagnostic = Diagnostic::new(bw0229_packs_conflict::CODE, FieldPath::root(), conflict.to_string());
     diagnostic.with_help(match conflict {
-        Conflict::Differs { .. } => "packs in force together mean one thing by a name: give one of the two another",
+        Conflict::Differs { .. } => {
+            "packs in force together mean one thing by a name: give one of the two another"
+        }
         _ => "give the changed pack a version of its own",
     })
 }

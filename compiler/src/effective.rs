@@ -12,8 +12,8 @@ use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolPatt
 use bailiwick_policy::policy::{Origin, Policy};
 
 use crate::check::{
-    below, bw0306_underived_fact, bw0409_program_outside, bw0428_clashing_workspaces, bw0430_unplaced_sandbox,
-    bw0523_bundle_size,
+    below, bw0306_underived_fact, bw0409_program_outside, bw0428_clashing_workspaces,
+    bw0430_unplaced_sandbox, bw0523_bundle_size,
 };
 use crate::compile::Placed;
 use crate::diagnostic::{Diagnostic, FieldPath};
@@ -51,7 +51,9 @@ fn path(text: &str) -> FieldPath {
 fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>) {
     let at = path(&tool.at).member("run");
     // One that is not there at all is named by the pack's own check.
-    let Some(sandbox) = policy.sandboxes.iter().find(|sandbox| sandbox.name == tool.run.sandbox) else { return };
+    let Some(sandbox) = policy.sandboxes.iter().find(|sandbox| sandbox.name == tool.run.sandbox) else {
+        return;
+    };
     if sandbox.pool.is_none() {
         let message = format!("sandbox `{}` is only a ceiling: no pack here gives it a pool", sandbox.name);
         let diagnostic = Diagnostic::new(bw0430_unplaced_sandbox::CODE, at.member("sandbox"), message)
@@ -62,7 +64,8 @@ fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>)
     let Some(Word::Value(program)) = words.first() else { return };
     // Where one pack alone says what the sandbox is, its own check has looked.
     if sandbox.from.len() > 1 && !sandbox.filesystem.read_only.iter().any(|root| below(program, root)) {
-        let message = format!("`{program}` is not among the files that every pack leaves sandbox `{}`", sandbox.name);
+        let message =
+            format!("`{program}` is not among the files that every pack leaves sandbox `{}`", sandbox.name);
         let at = at.member("argv").index(0);
         let diagnostic = Diagnostic::new(bw0409_program_outside::CODE, at, message);
         let help = "name a program below a path that each of them has in `readOnly`";
@@ -72,14 +75,17 @@ fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>)
 
 /// The facts that a tool's definition derives.
 fn derived(tool: &Tool) -> impl Iterator<Item = &'static str> {
-    tool.derive.iter().flat_map(|derive| -> &[&str] {
-        match derive {
-            Derive::Shell(_) => &["commands", "shell"],
-            Derive::Path(_) => &["path"],
-            Derive::Url(_) => &["url"],
-            Derive::Git(_) => &["git"],
-        }
-    }).copied()
+    tool.derive
+        .iter()
+        .flat_map(|derive| -> &[&str] {
+            match derive {
+                Derive::Shell(_) => &["commands", "shell"],
+                Derive::Path(_) => &["path"],
+                Derive::Url(_) => &["url"],
+                Derive::Git(_) => &["git"],
+            }
+        })
+        .copied()
 }
 
 /// The facts that a condition reads; not those that it only asks `isOpaque` of, which is how a rule over many tools guards itself.
@@ -96,16 +102,14 @@ fn read(rule: &ToolRule) -> BTreeSet<&str> {
             _ => None,
         }
     };
-    when.expr.walk(&mut |node| {
-        match node {
-            Expr::Select(of, fact) | Expr::OptSelect(of, fact) | Expr::Has(of, fact)
-                if **of == Expr::Root(Root::Facts) =>
-            {
-                read.insert(fact.as_str());
-            }
-            Expr::Call(Func::IsOpaque, arguments) => guarded.extend(arguments.iter().filter_map(name)),
-            _ => {}
+    when.expr.walk(&mut |node| match node {
+        Expr::Select(of, fact) | Expr::OptSelect(of, fact) | Expr::Has(of, fact)
+            if **of == Expr::Root(Root::Facts) =>
+        {
+            read.insert(fact.as_str());
         }
+        Expr::Call(Func::IsOpaque, arguments) => guarded.extend(arguments.iter().filter_map(name)),
+        _ => {}
     });
     read.retain(|fact| !guarded.contains(*fact));
     read
@@ -114,9 +118,8 @@ fn read(rule: &ToolRule) -> BTreeSet<&str> {
 /// A rule reads only facts that each tool which it matches derives: of another one its condition would always be an error.
 fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Placed>) {
     let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
-    let matched: Vec<&Tool> = definitions
-        .filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name)))
-        .collect();
+    let matched: Vec<&Tool> =
+        definitions.filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name))).collect();
     // The executor's own tools derive nothing.
     let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| matches(pattern, name)));
     for fact in read(rule) {
@@ -128,7 +131,8 @@ fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Plac
         let kind = if fact == "commands" { "shell" } else { fact };
         let help = format!("add `derive: [{{{kind}: ARGUMENT}}]` to the tool, or name other tools");
         let mut diagnostic =
-            Diagnostic::new(bw0306_underived_fact::CODE, path(&rule.at).member("when"), message).with_help(help);
+            Diagnostic::new(bw0306_underived_fact::CODE, path(&rule.at).member("when"), message)
+                .with_help(help);
         if let Some(start) = source.find(&written) {
             diagnostic = diagnostic.with_range(start..start + written.len());
         }
@@ -138,7 +142,8 @@ fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Plac
 
 /// The sandboxes of a session share one workspace.
 fn workspaces(policy: &Policy, out: &mut Vec<Placed>) {
-    let of = |sandbox: &'_ Sandbox| sandbox.filesystem.workspace.as_ref().map(|one| (one.size_bytes, one.inodes));
+    let of =
+        |sandbox: &'_ Sandbox| sandbox.filesystem.workspace.as_ref().map(|one| (one.size_bytes, one.inodes));
     let placed = policy.sandboxes.iter().filter(|sandbox| sandbox.pool.is_some());
     let mut first: Option<(&Sandbox, (u64, u64))> = None;
     for sandbox in placed {

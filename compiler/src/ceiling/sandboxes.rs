@@ -17,7 +17,9 @@ type Excess = (String, String);
 impl Pair<'_> {
     pub(super) fn sandboxes(&self, out: &mut Vec<Diagnostic>) {
         for mine in &self.child.sandboxes {
-            let Some(theirs) = self.parent.sandboxes.iter().find(|theirs| theirs.name == mine.name) else { continue };
+            let Some(theirs) = self.parent.sandboxes.iter().find(|theirs| theirs.name == mine.name) else {
+                continue;
+            };
             let mut found = files(&mine.filesystem, &theirs.filesystem);
             found.extend(system_calls(mine, theirs));
             found.extend(limits(&mine.limits, &theirs.limits));
@@ -28,15 +30,30 @@ impl Pair<'_> {
             self.excesses(&mine.from, &theirs.from, &format!("sandbox `{}`", mine.name), found, out);
         }
         for mine in &self.child.pools {
-            let Some(theirs) = self.parent.pools.iter().find(|theirs| theirs.name == mine.name) else { continue };
-            self.excesses(&mine.from, &theirs.from, &format!("pool `{}`", mine.name), pool(mine, theirs), out);
+            let Some(theirs) = self.parent.pools.iter().find(|theirs| theirs.name == mine.name) else {
+                continue;
+            };
+            self.excesses(
+                &mine.from,
+                &theirs.from,
+                &format!("pool `{}`", mine.name),
+                pool(mine, theirs),
+                out,
+            );
         }
         if let (Some(mine), Some(theirs)) = (&self.child.audit, &self.parent.audit) {
             self.audit(mine, theirs, out);
         }
     }
 
-    fn excesses(&self, mine: &[Origin], theirs: &[Origin], what: &str, found: Vec<Excess>, out: &mut Vec<Diagnostic>) {
+    fn excesses(
+        &self,
+        mine: &[Origin],
+        theirs: &[Origin],
+        what: &str,
+        found: Vec<Excess>,
+        out: &mut Vec<Diagnostic>,
+    ) {
         let place = |from: &[Origin]| from.first().map(|origin| origin.at.clone()).unwrap_or_default();
         for (member, message) in found {
             // The parent's own member may be absent, and then its default holds: the list index is the child's alone.
@@ -116,7 +133,8 @@ fn workspace(mine: &Workspace, theirs: &Workspace) -> Option<&'static str> {
 }
 
 fn system_calls(mine: &Sandbox, theirs: &Sandbox) -> Vec<Excess> {
-    let wider = |call: &AllowedSyscall| match theirs.syscalls.allowed.iter().find(|one| one.name == call.name) {
+    let wider = |call: &AllowedSyscall| match theirs.syscalls.allowed.iter().find(|one| one.name == call.name)
+    {
         None => true,
         Some(other) if other.when.is_empty() => false,
         // Whatever the one lets through, some alternative of the other does.
@@ -167,14 +185,21 @@ fn at_least(mine: &AtLeast, theirs: &AtLeast) -> Vec<Excess> {
     let weaker = all.into_iter().filter(|(_, mine, theirs)| mine > theirs);
     weaker
         .map(|(name, mine, theirs)| {
-            (format!("atLeast.{name}"), format!("{mine:?} will do for `{name}`, and {theirs:?} is asked for there"))
+            (
+                format!("atLeast.{name}"),
+                format!("{mine:?} will do for `{name}`, and {theirs:?} is asked for there"),
+            )
         })
         .collect()
 }
 
 fn pool(mine: &Pool, theirs: &Pool) -> Vec<Excess> {
     let all = [
-        ("podSecurity.level", mine.pod_security.level < theirs.pod_security.level, "the level is stricter there"),
+        (
+            "podSecurity.level",
+            mine.pod_security.level < theirs.pod_security.level,
+            "the level is stricter there",
+        ),
         ("userNamespace", mine.user_namespace < theirs.user_namespace, "a user namespace is required there"),
         ("cgroup", mine.cgroup > theirs.cgroup, "the cgroup cannot be written there"),
         ("resources.cpus", mine.cpus_milli > theirs.cpus_milli, "a pod has fewer CPUs there"),

@@ -325,8 +325,13 @@ fn the_api_servers_literals_are_uniform() {
 #[test]
 fn rules_over_calls_see_the_call_and_nothing_of_admission() {
     let arguments = Type::record("Arguments", [("code", Type::String), ("lines", Type::Int)]);
-    let context = Context::tool(arguments, Type::record("Counters", [("calls", Type::Int)]), Type::record("Budgets", []));
-    let said = |source: &str| match compile(source, &context.expecting(Type::Bool), &mut Interner::default()) {
+    let context = Context::tool(
+        arguments,
+        Type::record("Counters", [("calls", Type::Int)]),
+        Type::record("Budgets", []),
+    );
+    let said = |source: &str| match compile(source, &context.expecting(Type::Bool), &mut Interner::default())
+    {
         Ok(_) => String::new(),
         Err(errors) => errors.iter().map(|error| format!("{error}; ")).collect(),
     };
@@ -354,5 +359,8 @@ fn rules_over_calls_see_the_call_and_nothing_of_admission() {
         assert!(found.contains(expected), "{source}: {found}");
     }
     let admission = compile("isOpaque(object)", &pods(), &mut Interner::default()).unwrap_err();
-    assert!(admission.iter().any(|error| error.to_string().contains("no function `isOpaque`")), "{admission:?}");
+    assert!(
+        admission.iter().any(|error| error.to_string().contains("no function `isOpaque`")),
+        "{admission:?}"
+    );
 }

@@ -169,9 +169,12 @@ fn a_bundle_that_no_config_map_holds_is_refused() {
     };
     let mut rules = |count: usize| {
         let rule = |index: usize, text: String| {
-            format!("  - {{name: r{index}, match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}},\n     validations: [{{expression: \"object.metadata.name != '{text}'\"}}]}}\n")
+            format!(
+                "  - {{name: r{index}, match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}},\n     validations: [{{expression: \"object.metadata.name != '{text}'\"}}]}}\n"
+            )
         };
-        let rules: String = (0..count).map(|index| rule(index, (0..64).map(|_| random()).collect())).collect();
+        let rules: String =
+            (0..count).map(|index| rule(index, (0..64).map(|_| random()).collect())).collect();
         format!("admission:\n  rules:\n{rules}")
     };
     let code = super::bw0523_bundle_size::CODE;
@@ -184,7 +187,9 @@ fn a_bundle_that_no_config_map_holds_is_refused() {
 fn a_sandbox_stays_within_the_ceiling_of_its_name() {
     let pools = "pools:\n- {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: \"2\", memory: 1Gi}}\n";
     let sandbox = |pool: &str| {
-        format!("sandboxes:\n- name: shell\n{pool}  filesystem: {{readOnly: [/usr, /bin], writable: [{{path: /tmp, size: 1Mi}}], workspace: {{path: /work, size: 2Mi, lifetime: Session}}, proc: None, devices: [zero]}}\n  syscalls: {{profile: Shell, remove: [mkdirat]}}\n  limits: {{wallClock: 30s, cpuTime: 9s, cpus: \"1\", memory: 512Mi, processes: 64, openFiles: 99, fileSize: 3Mi, output: 1Mi}}\naudit: {{arguments: Commit, results: Drop, retention: 24h}}\n")
+        format!(
+            "sandboxes:\n- name: shell\n{pool}  filesystem: {{readOnly: [/usr, /bin], writable: [{{path: /tmp, size: 1Mi}}], workspace: {{path: /work, size: 2Mi, lifetime: Session}}, proc: None, devices: [zero]}}\n  syscalls: {{profile: Shell, remove: [mkdirat]}}\n  limits: {{wallClock: 30s, cpuTime: 9s, cpus: \"1\", memory: 512Mi, processes: 64, openFiles: 99, fileSize: 3Mi, output: 1Mi}}\naudit: {{arguments: Commit, results: Drop, retention: 24h}}\n"
+        )
     };
     let parent = BTreeMap::from([("yaml parent".to_owned(), pools.to_owned() + &sandbox(""))]);
     let own = |change: &str, to: &str| {
@@ -192,7 +197,9 @@ fn a_sandbox_stays_within_the_ceiling_of_its_name() {
         assert!(text.contains(change), "`{change}` is not there");
         format!("extends: [{{name: base, version: \"^1.0\"}}]\n{}", text.replace(change, to))
     };
-    let said = |change: &str, to: &str| rendered(&compiled(&own(change, to), &parent), super::bw0227_widens_parent::CODE);
+    let said = |change: &str, to: &str| {
+        rendered(&compiled(&own(change, to), &parent), super::bw0227_widens_parent::CODE)
+    };
     assert_eq!(said("name: shell", "name: shell"), "");
     assert_eq!(
         said("memory: 512Mi", "memory: 600Mi"),
@@ -209,13 +216,25 @@ fn a_sandbox_stays_within_the_ceiling_of_its_name() {
         ("remove: [mkdirat]", "remove: []", "system calls that are refused there: `mkdirat`"),
         ("wallClock: 30s", "wallClock: 31s", "`wallClock` is 31000 ms, above 30000 there"),
         ("cpuTime: 9s", "cpuTime: 10s", "`cpuTime` is 10000 ms, above 9000 there"),
-        ("cpus: \"1\", memory: 512Mi", "cpus: 1500m, memory: 512Mi", "`cpus` is 1500 thousandths, above 1000 there"),
+        (
+            "cpus: \"1\", memory: 512Mi",
+            "cpus: 1500m, memory: 512Mi",
+            "`cpus` is 1500 thousandths, above 1000 there",
+        ),
         ("processes: 64", "processes: 65", "`processes` is 65 , above 64 there"),
         ("openFiles: 99", "openFiles: 100", "`openFiles`"),
         ("fileSize: 3Mi", "fileSize: 4Mi", "`fileSize` is 4194304 bytes, above 3145728 there"),
         ("output: 1Mi", "output: 2Mi", "`output` is 2097152 bytes, above 1048576 there"),
-        ("output: 1Mi}\n", "output: 1Mi}\n  atLeast: {memory: Rlimit}\n", "Rlimit will do for `memory`, and Exact is asked for there"),
-        ("cgroup: Writable, resources: {cpus: \"2\"", "cgroup: Writable, resources: {cpus: \"4\"", "a pod has fewer CPUs there"),
+        (
+            "output: 1Mi}\n",
+            "output: 1Mi}\n  atLeast: {memory: Rlimit}\n",
+            "Rlimit will do for `memory`, and Exact is asked for there",
+        ),
+        (
+            "cgroup: Writable, resources: {cpus: \"2\"",
+            "cgroup: Writable, resources: {cpus: \"4\"",
+            "a pod has fewer CPUs there",
+        ),
         ("userNamespace: Required", "userNamespace: Optional", "a user namespace is required there"),
         ("arguments: Commit", "arguments: Plain", "arguments are kept in another way there"),
         ("retention: 24h", "retention: 1h", "records are kept longer there"),

@@ -46,8 +46,15 @@ pub(super) fn all(policy: &Policy) -> Vec<Said> {
             Some(ms) => format!("for at least {}", time(ms)),
             None => "for ever".to_owned(),
         };
-        let says = format!("Each call is recorded before it runs; arguments are kept {arguments}, results {results}, {time}.");
-        out.push(Said { id: "audit".to_owned(), kind: Kind::Executor(Rests::Log), says, from: stated.from.clone() });
+        let says = format!(
+            "Each call is recorded before it runs; arguments are kept {arguments}, results {results}, {time}."
+        );
+        out.push(Said {
+            id: "audit".to_owned(),
+            kind: Kind::Executor(Rests::Log),
+            says,
+            from: stated.from.clone(),
+        });
     }
     out
 }
@@ -95,15 +102,22 @@ fn sandbox(sandbox: &Sandbox) -> Vec<Said> {
     let files = &sandbox.filesystem;
     let mut writes: Vec<String> =
         files.writable.iter().map(|area| format!("{} ({})", area.path, size(area.size_bytes))).collect();
-    writes.extend(files.workspace.iter().map(|one| format!("{} ({}, of the session)", one.path, size(one.size_bytes))));
-    let or_nothing = |words: Vec<String>| if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
+    writes.extend(
+        files.workspace.iter().map(|one| format!("{} ({}, of the session)", one.path, size(one.size_bytes))),
+    );
+    let or_nothing =
+        |words: Vec<String>| if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
     let proc = if files.proc == Proc::Own { "a /proc of its own" } else { "no /proc" };
     let limits = &sandbox.limits;
     vec![
         say(
             "files",
             Rests::Isolation,
-            format!("it reads {}, writes {}, has {proc}", or_nothing(files.read_only.clone()), or_nothing(writes)),
+            format!(
+                "it reads {}, writes {}, has {proc}",
+                or_nothing(files.read_only.clone()),
+                or_nothing(writes)
+            ),
         ),
         say("network", Rests::Isolation, "it has no network".to_owned()),
         say(
@@ -152,7 +166,12 @@ fn tools(policy: &Policy, layer: &ToolLayer) -> Vec<Said> {
     };
     let mut out = Vec::new();
     for tool in &layer.definitions {
-        let says = format!("Tool {} runs {} in sandbox {}; other arguments than its schema has are refused.", tool.name, command(tool), tool.run.sandbox);
+        let says = format!(
+            "Tool {} runs {} in sandbox {}; other arguments than its schema has are refused.",
+            tool.name,
+            command(tool),
+            tool.run.sandbox
+        );
         out.push(say(tool.name.clone(), &tool.at, says));
     }
     for budget in &layer.budgets {
@@ -165,7 +184,9 @@ fn tools(policy: &Policy, layer: &ToolLayer) -> Vec<Said> {
         let says = format!("All calls together use at most {} {of}{window}.", budget.limit_milli / 1_000);
         out.push(say(format!("budgets/{}", budget.name), "spec.tools.state.budgets", says));
     }
-    out.extend(layer.rules.iter().map(|rule| say(format!("rules/{}", rule.name), &rule.at, rule_words(rule))));
+    out.extend(
+        layer.rules.iter().map(|rule| say(format!("rules/{}", rule.name), &rule.at, rule_words(rule))),
+    );
     out
 }
 

@@ -9,11 +9,11 @@ use bailiwick_crds::admission::{
 };
 use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Match, ResourceRule, Validation};
 
+use super::expressions::Expressions;
 use super::{Findings, Pack, origin, selector};
 use crate::cel::{Context, Interner, Type};
 use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
 use crate::diagnostic::{Diagnostic, FieldPath};
-use super::expressions::Expressions;
 pub(crate) use mutations::field_path;
 
 pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {

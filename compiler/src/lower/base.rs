@@ -35,7 +35,8 @@ pub(super) fn cpus(wire: &Quantity, at: &FieldPath, out: &mut Findings<'_>) -> u
     match milli.filter(|milli| *milli >= LEAST) {
         Some(milli) => milli,
         None => {
-            let message = format!("`{wire}` CPUs are fewer than `{LEAST}m`, or no whole number of thousandths");
+            let message =
+                format!("`{wire}` CPUs are fewer than `{LEAST}m`, or no whole number of thousandths");
             report(at, message, "write them as `2` or `500m`", out);
             LEAST
         }
@@ -73,7 +74,12 @@ pub(super) fn path(wire: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option
     let canonical = parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | "..")));
     if !canonical || wire.len() > MAX_PATH || wire.chars().any(char::is_control) {
         let message = format!("`{}` is no absolute path in canonical form", wire.escape_debug());
-        report(at, message, "write it from `/`, without `.`, `..`, `//` and a last `/`; `/` itself is too wide", out);
+        report(
+            at,
+            message,
+            "write it from `/`, without `.`, `..`, `//` and a last `/`; `/` itself is too wide",
+            out,
+        );
         return None;
     }
     let own = ["/proc", "/sys", "/dev"].into_iter().find(|own| crate::check::below(wire, own));

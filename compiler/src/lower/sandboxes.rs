@@ -12,7 +12,7 @@ use bailiwick_policy::policy::sandboxes::{
 };
 
 use super::{Findings, Pack, base, isolation, origin};
-use crate::check::{below, bw0235_base_value, bw0231_syscall};
+use crate::check::{below, bw0231_syscall, bw0235_base_value};
 use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::syscalls;
 
@@ -116,10 +116,7 @@ fn filesystem(wire: &WireFilesystem, at: &FieldPath, out: &mut Findings<'_>) -> 
     Filesystem {
         read_only,
         writable,
-        workspace: wire
-            .workspace
-            .as_ref()
-            .and_then(|wire| workspace(wire, &at.member("workspace"), out)),
+        workspace: wire.workspace.as_ref().and_then(|wire| workspace(wire, &at.member("workspace"), out)),
         proc: match wire.proc {
             WireProc::None => Proc::None,
             WireProc::Own => Proc::Own,

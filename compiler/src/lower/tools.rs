@@ -23,7 +23,7 @@ use bailiwick_policy::tool::{LONGEST_WINDOW_MS, RESERVED_PREFIX};
 use super::expressions::Expressions;
 use super::{Findings, Pack, base, origin};
 use crate::cel::{Context, Interner, Type};
-use crate::check::{bw0235_base_value, bw0232_tool_name};
+use crate::check::{bw0232_tool_name, bw0235_base_value};
 use crate::diagnostic::{Diagnostic, FieldPath};
 
 /// `ask.expires` when it is not written.
@@ -142,7 +142,10 @@ fn window(wire: &Duration, at: &FieldPath, out: &mut Findings<'_>) -> u64 {
     let millis = base::millis(wire, at, out);
     if millis > LONGEST_WINDOW_MS {
         let message = format!("a window of `{wire}` is longer than anything is counted: 366 days");
-        out.push(Diagnostic::new(bw0235_base_value::CODE, at.clone(), message).with_help("leave `window` out: everything counts"));
+        out.push(
+            Diagnostic::new(bw0235_base_value::CODE, at.clone(), message)
+                .with_help("leave `window` out: everything counts"),
+        );
     }
     millis
 }
@@ -229,7 +232,8 @@ fn pattern(text: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option<ToolPat
     }
     let (name, is_prefix) = text.strip_suffix(".*").map_or((text, false), |name| (name, true));
     let part = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
     if !name.split('.').all(part) || !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
         let message = format!("`{}` is neither a tool's name nor `prefix.*`", text.escape_debug());
@@ -237,7 +241,11 @@ fn pattern(text: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option<ToolPat
         out.push(Diagnostic::new(bw0232_tool_name::CODE, at.clone(), message).with_help(help));
         return None;
     }
-    Some(if is_prefix { ToolPattern::Prefix(format!("{name}.")) } else { ToolPattern::Exact(name.to_owned()) })
+    Some(if is_prefix {
+        ToolPattern::Prefix(format!("{name}."))
+    } else {
+        ToolPattern::Exact(name.to_owned())
+    })
 }
 
 /// What is kept of calls and admissions.

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_policy::policy::sandboxes::{
-    AtLeast, Filesystem, Limits, Pool, Sandbox, Tmpfs, Workspace,
-};
+use bailiwick_policy::policy::sandboxes::{AtLeast, Filesystem, Limits, Pool, Sandbox, Tmpfs, Workspace};
 use bailiwick_policy::policy::{PodSecurity, Policy};
 
 use super::provenance::united;
@@ -31,7 +29,9 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     let runtimes = sandboxes.clone().map(|one| (one.name.as_str(), format!("{:?}", one.runtime)));
     differing("sandbox", "runtimes", runtimes, &mut out);
     let variables: Vec<((&str, &str), &str)> = sandboxes
-        .flat_map(|one| one.environment.iter().map(|(name, value)| ((one.name.as_str(), name.as_str()), value.as_str())))
+        .flat_map(|one| {
+            one.environment.iter().map(|(name, value)| ((one.name.as_str(), name.as_str()), value.as_str()))
+        })
         .collect();
     let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     for (variable, value) in variables {
@@ -75,32 +75,42 @@ fn by_name<T>(a: Vec<T>, b: Vec<T>, name: fn(&T) -> &str, meet: impl Fn(T, T) ->
 }
 
 pub(super) fn pools(a: Vec<Pool>, b: Vec<Pool>) -> Vec<Pool> {
-    by_name(a, b, |pool| &pool.name, |a, b| Pool {
-        pod_security: PodSecurity {
-            level: a.pod_security.level.max(b.pod_security.level),
-            minor: a.pod_security.minor,
+    by_name(
+        a,
+        b,
+        |pool| &pool.name,
+        |a, b| Pool {
+            pod_security: PodSecurity {
+                level: a.pod_security.level.max(b.pod_security.level),
+                minor: a.pod_security.minor,
+            },
+            user_namespace: a.user_namespace.max(b.user_namespace),
+            cgroup: a.cgroup.min(b.cgroup),
+            cpus_milli: a.cpus_milli.min(b.cpus_milli),
+            memory_bytes: a.memory_bytes.min(b.memory_bytes),
+            from: united(a.from, b.from),
+            ..a
         },
-        user_namespace: a.user_namespace.max(b.user_namespace),
-        cgroup: a.cgroup.min(b.cgroup),
-        cpus_milli: a.cpus_milli.min(b.cpus_milli),
-        memory_bytes: a.memory_bytes.min(b.memory_bytes),
-        from: united(a.from, b.from),
-        ..a
-    })
+    )
 }
 
 pub(super) fn meet(a: Vec<Sandbox>, b: Vec<Sandbox>) -> Vec<Sandbox> {
-    by_name(a, b, |sandbox| &sandbox.name, |a, b| Sandbox {
-        pool: a.pool.or(b.pool),
-        filesystem: filesystem(a.filesystem, &b.filesystem),
-        egress: a.egress.into_iter().filter(|rule| b.egress.contains(rule)).collect(),
-        syscalls: syscalls::meet(&a.syscalls, &b.syscalls),
-        limits: limits(&a.limits, &b.limits),
-        at_least: at_least(&a.at_least, &b.at_least),
-        environment: a.environment.into_iter().chain(b.environment).collect(),
-        from: united(a.from, b.from),
-        ..a
-    })
+    by_name(
+        a,
+        b,
+        |sandbox| &sandbox.name,
+        |a, b| Sandbox {
+            pool: a.pool.or(b.pool),
+            filesystem: filesystem(a.filesystem, &b.filesystem),
+            egress: a.egress.into_iter().filter(|rule| b.egress.contains(rule)).collect(),
+            syscalls: syscalls::meet(&a.syscalls, &b.syscalls),
+            limits: limits(&a.limits, &b.limits),
+            at_least: at_least(&a.at_least, &b.at_least),
+            environment: a.environment.into_iter().chain(b.environment).collect(),
+            from: united(a.from, b.from),
+            ..a
+        },
+    )
 }
 
 fn filesystem(a: Filesystem, b: &Filesystem) -> Filesystem {

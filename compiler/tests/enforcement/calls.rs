@@ -53,7 +53,12 @@ fn rules(list: &str) -> String {
 }
 
 fn state(list: &str) -> String {
-    tool(RUN, &format!("state: {list}\nrules: [{{name: readable, tools: [files.read], allow: {{}}}}, {{name: rate, tools: [files.read], throttle: {{counter: reads, max: 1}}}}]"))
+    tool(
+        RUN,
+        &format!(
+            "state: {list}\nrules: [{{name: readable, tools: [files.read], allow: {{}}}}, {{name: rate, tools: [files.read], throttle: {{counter: reads, max: 1}}}}]"
+        ),
+    )
 }
 
 fn budget(list: &str) -> String {

@@ -65,7 +65,10 @@ fn samples() -> Vec<(&'static str, String)> {
         ("spec.pools[].backend", POOL.replace("Native", "Pod")),
         (
             "spec.sandboxes[].filesystem.workspace.durable",
-            sandbox("").replace("proc: Own", "workspace: {path: /work, size: 1Mi, lifetime: Session, durable: true}"),
+            sandbox("").replace(
+                "proc: Own",
+                "workspace: {path: /work, size: 1Mi, lifetime: Session, durable: true}",
+            ),
         ),
         (
             "spec.sandboxes[].filesystem.workspace.lifetime",

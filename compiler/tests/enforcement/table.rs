@@ -132,7 +132,9 @@ fn the_lists_name_fields_and_codes_that_are_there() {
     // Exactly these are refused: a code that nothing of this list needs would refuse something else.
     let used: BTreeSet<&str> =
         REFUSED.iter().map(|(_, id)| *id).chain(REFUSED_WORDS.iter().map(|(.., id)| *id)).collect();
-    let all: BTreeSet<&str> =
-        (505..=518).chain([521, 522, 524, 525]).map(|number| code(&format!("BW0{number}")).expect("a code").id()).collect();
+    let all: BTreeSet<&str> = (505..=518)
+        .chain([521, 522, 524, 525])
+        .map(|number| code(&format!("BW0{number}")).expect("a code").id())
+        .collect();
     assert_eq!(used, all);
 }

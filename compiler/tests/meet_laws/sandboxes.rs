@@ -7,12 +7,13 @@ use bailiwick_compiler::meet::{Conflict, meet};
 use bailiwick_policy::ir::Const;
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::sandboxes::{
-    AllowedSyscall, ArgumentTest, AtLeast, Backend, CgroupAccess, Enforcement, Filesystem, Language, Lifetime,
-    Limits, Pool, Proc, RefusedSyscall, Sandbox, SyscallNumbers, Syscalls, Tmpfs, UserNamespace, Workspace,
+    AllowedSyscall, ArgumentTest, AtLeast, Backend, CgroupAccess, Enforcement, Filesystem, Language,
+    Lifetime, Limits, Pool, Proc, RefusedSyscall, Sandbox, SyscallNumbers, Syscalls, Tmpfs, UserNamespace,
+    Workspace,
 };
 use bailiwick_policy::policy::tools::{
-    Audit, AuditAdmission, Counter, Deny, Keep, Otherwise, Program, RuleEffect, Run, Scope, Stdin, Tool, ToolLayer,
-    ToolPattern, ToolRule, Word,
+    Audit, AuditAdmission, Counter, Deny, Keep, Otherwise, Program, RuleEffect, Run, Scope, Stdin, Tool,
+    ToolLayer, ToolPattern, ToolRule, Word,
 };
 use bailiwick_policy::policy::{Origin, PackSource, PodSecurity, PodSecurityLevel, Policy, Stated};
 use bailiwick_policy::tool::{Effect, LoadedPolicy, State, Subject, ToolCall, decide_tool_call};
@@ -23,7 +24,16 @@ use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree as _;
 
 const ROOTS: &[&str] = &["/usr", "/usr/bin", "/usr/lib", "/bin", "/etc/ssl"];
-const FILES: &[&str] = &["/usr/bin/ls", "/usr/lib/x", "/usr/share/y", "/bin/sh", "/binary", "/etc/ssl/cert", "/etc/shadow", "/usr"];
+const FILES: &[&str] = &[
+    "/usr/bin/ls",
+    "/usr/lib/x",
+    "/usr/share/y",
+    "/bin/sh",
+    "/binary",
+    "/etc/ssl/cert",
+    "/etc/shadow",
+    "/usr",
+];
 const TOOLS: &[&str] = &["shell.exec", "python.run"];
 
 fn origin(at: &str) -> Origin {
@@ -51,8 +61,11 @@ fn pool() -> impl Strategy<Value = Pool> {
 
 fn test() -> impl Strategy<Value = ArgumentTest> {
     // Masks that overlap without covering one another.
-    (0_u8..2, select(&[0b11_u32, 0b110, 0b111][..]), 0_u32..8)
-        .prop_map(|(index, mask, value)| ArgumentTest { index, mask, value: value & mask })
+    (0_u8..2, select(&[0b11_u32, 0b110, 0b111][..]), 0_u32..8).prop_map(|(index, mask, value)| ArgumentTest {
+        index,
+        mask,
+        value: value & mask,
+    })
 }
 
 fn alternative() -> impl Strategy<Value = Vec<ArgumentTest>> {
@@ -66,25 +79,35 @@ fn alternative() -> impl Strategy<Value = Vec<ArgumentTest>> {
 fn syscalls() -> impl Strategy<Value = Syscalls> {
     let names = vec!["clone3", "ioctl", "read", "socket"];
     let numbers = |name: &str| SyscallNumbers { x86_64: Some(name.len() as u32), aarch64: None };
-    (subsequence(names.clone(), 0..=4), vec(vec(alternative(), 0..3), 4), subsequence(names, 0..2), 1_u16..3).prop_map(
-        move |(allowed, mut when, refused, errno)| Syscalls {
+    (subsequence(names.clone(), 0..=4), vec(vec(alternative(), 0..3), 4), subsequence(names, 0..2), 1_u16..3)
+        .prop_map(move |(allowed, mut when, refused, errno)| Syscalls {
             allowed: allowed
                 .into_iter()
                 .filter(|name| !refused.contains(name))
-                .map(|name| AllowedSyscall { name: name.to_owned(), numbers: numbers(name), when: when.pop().unwrap_or_default() })
+                .map(|name| AllowedSyscall {
+                    name: name.to_owned(),
+                    numbers: numbers(name),
+                    when: when.pop().unwrap_or_default(),
+                })
                 .collect(),
             refused: refused
                 .iter()
                 .map(|name| RefusedSyscall { name: (*name).to_owned(), numbers: numbers(name), errno })
                 .collect(),
-        },
-    )
+        })
 }
 
 fn filesystem() -> impl Strategy<Value = Filesystem> {
     let tmpfs = subsequence(vec!["/tmp", "/var/tmp"], 0..=2);
     let workspace = option::of((select(&["/work", "/home"][..]), 1_u64..3, any::<bool>()));
-    (subsequence(ROOTS.to_vec(), 0..=3), tmpfs, 1_u64..3, workspace, any::<bool>(), subsequence(vec!["null", "zero"], 0..=2))
+    (
+        subsequence(ROOTS.to_vec(), 0..=3),
+        tmpfs,
+        1_u64..3,
+        workspace,
+        any::<bool>(),
+        subsequence(vec!["null", "zero"], 0..=2),
+    )
         .prop_map(|(roots, tmpfs, size, workspace, proc, devices)| Filesystem {
             // As lowering leaves them: none within another.
             read_only: roots
@@ -92,7 +115,10 @@ fn filesystem() -> impl Strategy<Value = Filesystem> {
                 .filter(|root| !roots.iter().any(|other| root.starts_with(&format!("{other}/"))))
                 .map(|root| (*root).to_owned())
                 .collect(),
-            writable: tmpfs.iter().map(|path| Tmpfs { path: (*path).to_owned(), size_bytes: size, inodes: 3 - size }).collect(),
+            writable: tmpfs
+                .iter()
+                .map(|path| Tmpfs { path: (*path).to_owned(), size_bytes: size, inodes: 3 - size })
+                .collect(),
             workspace: workspace.map(|(path, size, durable)| Workspace {
                 path: path.to_owned(),
                 size_bytes: size,
@@ -130,8 +156,15 @@ fn at_least() -> impl Strategy<Value = AtLeast> {
 }
 
 fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
-    (any::<bool>(), filesystem(), syscalls(), limits(), at_least(), subsequence(vec![("LANG", "C"), ("TZ", "UTC")], 0..=2)).prop_map(
-        move |(placed, filesystem, syscalls, limits, at_least, environment)| Sandbox {
+    (
+        any::<bool>(),
+        filesystem(),
+        syscalls(),
+        limits(),
+        at_least(),
+        subsequence(vec![("LANG", "C"), ("TZ", "UTC")], 0..=2),
+    )
+        .prop_map(move |(placed, filesystem, syscalls, limits, at_least, environment)| Sandbox {
             name: name.to_owned(),
             pool: placed.then(|| "warm".to_owned()),
             runtime: (name == "python").then_some(Language::Python),
@@ -140,10 +173,12 @@ fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
             syscalls,
             limits,
             at_least,
-            environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            environment: environment
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             from: vec![origin("sandboxes[0]")],
-        },
-    )
+        })
 }
 
 fn tool(name: &str) -> Tool {
@@ -151,7 +186,10 @@ fn tool(name: &str) -> Tool {
         name: name.to_owned(),
         description: String::new(),
         input: serde_json::json!({"type": "object"}),
-        run: Run { sandbox: "shell".to_owned(), program: Program::Argv(vec![Word::Value("/bin/true".to_owned())]) },
+        run: Run {
+            sandbox: "shell".to_owned(),
+            program: Program::Argv(vec![Word::Value("/bin/true".to_owned())]),
+        },
         derive: Vec::new(),
         otherwise: Otherwise::Deny(Deny::default()),
         stdin: Stdin::Forbidden,
@@ -197,10 +235,12 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
 fn audit() -> impl Strategy<Value = Stated<Audit>> {
     let keep = || select(&[Keep::Commit, Keep::Plain, Keep::Drop][..]);
     let admission = select(&[AuditAdmission::Optional, AuditAdmission::Required][..]);
-    (keep(), keep(), option::of(1_u64..4), admission).prop_map(|(arguments, results, retention_ms, admission)| Stated {
-        value: Audit { arguments, results, retention_ms, admission },
-        from: vec![origin("audit")],
-    })
+    (keep(), keep(), option::of(1_u64..4), admission).prop_map(
+        |(arguments, results, retention_ms, admission)| Stated {
+            value: Audit { arguments, results, retention_ms, admission },
+            from: vec![origin("audit")],
+        },
+    )
 }
 
 fn policy(name: &'static str) -> impl Strategy<Value = Policy> {
@@ -244,17 +284,39 @@ fn powers(sandbox: &Sandbox) -> BTreeSet<String> {
     out.extend(files.devices.iter().map(|device| format!("device {device}")));
     for call in &sandbox.syscalls.allowed {
         for (first, second) in (0..8_u32).flat_map(|first| (0..8_u32).map(move |second| (first, second))) {
-            let holds = |test: &ArgumentTest| [first, second][usize::from(test.index)] & test.mask == test.value;
+            let holds =
+                |test: &ArgumentTest| [first, second][usize::from(test.index)] & test.mask == test.value;
             if call.when.is_empty() || call.when.iter().any(|tests| tests.iter().all(holds)) {
                 out.insert(format!("{}({first}, {second})", call.name));
             }
         }
     }
-    let Limits { wall_clock_ms, cpu_time_ms, cpus_milli, memory_bytes, processes, open_files, file_size_bytes, output_bytes } =
-        sandbox.limits;
-    let limits =
-        [wall_clock_ms, cpu_time_ms, cpus_milli, memory_bytes, processes, open_files, file_size_bytes, output_bytes];
-    out.extend(limits.iter().enumerate().flat_map(|(at, most)| (1..=*most).map(move |use_| format!("limit {at} {use_}"))));
+    let Limits {
+        wall_clock_ms,
+        cpu_time_ms,
+        cpus_milli,
+        memory_bytes,
+        processes,
+        open_files,
+        file_size_bytes,
+        output_bytes,
+    } = sandbox.limits;
+    let limits = [
+        wall_clock_ms,
+        cpu_time_ms,
+        cpus_milli,
+        memory_bytes,
+        processes,
+        open_files,
+        file_size_bytes,
+        output_bytes,
+    ];
+    out.extend(
+        limits
+            .iter()
+            .enumerate()
+            .flat_map(|(at, most)| (1..=*most).map(move |use_| format!("limit {at} {use_}"))),
+    );
     let AtLeast { memory, processes, cpus, cpu_time, proc } = sandbox.at_least;
     for (at, weakest) in [memory, processes, cpus, cpu_time, proc].into_iter().enumerate() {
         out.extend((0..=weakest as u8).map(|way| format!("held {at} {way}")));
@@ -280,7 +342,9 @@ fn runnable(mut policy: Policy) -> Policy {
     policy.sandboxes.retain(|sandbox| sandbox.name == "python");
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let shell = sandbox("shell").new_tree(&mut runner).unwrap().current();
-    policy.sandboxes.push(Sandbox { from: vec![Origin { pack: 0, at: "spec.sandboxes[0]".to_owned() }], ..shell });
+    policy
+        .sandboxes
+        .push(Sandbox { from: vec![Origin { pack: 0, at: "spec.sandboxes[0]".to_owned() }], ..shell });
     policy
 }
 
@@ -382,8 +446,10 @@ proptest! {
 fn what_is_something_else_in_two_packs_is_a_conflict() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let with = |name: &'static str, change: &dyn Fn(&mut Policy)| {
-        let mut policy = policy(name).new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current();
-        policy.pools = vec![pool().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current()];
+        let mut policy =
+            policy(name).new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current();
+        policy.pools =
+            vec![pool().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current()];
         policy.tools.clear();
         policy.audit = None;
         change(&mut policy);
@@ -411,7 +477,9 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
         conflict("sandbox", "shell", "pools"),
     );
     check(
-        &|policy, other| policy.sandboxes = vec![Sandbox { runtime: other.then_some(Language::Python), ..base.clone() }],
+        &|policy, other| {
+            policy.sandboxes = vec![Sandbox { runtime: other.then_some(Language::Python), ..base.clone() }]
+        },
         conflict("sandbox", "shell", "runtimes"),
     );
     check(

@@ -54,7 +54,13 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
             false => "expected to be denied, was allowed".to_owned(),
         });
     }
-    found.extend(other_than(expected.effect, happened.effect, Effect::as_str, "the effect", &happened.messages));
+    found.extend(other_than(
+        expected.effect,
+        happened.effect,
+        Effect::as_str,
+        "the effect",
+        &happened.messages,
+    ));
     found.extend(other_than(expected.action, happened.action, SyscallAction::as_str, "the action", &[]));
     if let Some(rule) = &expected.rule
         && !happened.rules.iter().any(|one| one == rule || one.rsplit('/').next() == Some(rule))

@@ -45,7 +45,8 @@ pub(super) fn file(policy: &Policy, case: &FilesystemCase) -> Result<Happened, S
     if !parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | ".."))) {
         return Err(format!("`{path}` is no absolute path in canonical form"));
     }
-    let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let writable = files.writable.iter().any(|area| below(&area.path))
         || files.workspace.iter().any(|workspace| below(&workspace.path))
         || files.devices.iter().any(|device| path == format!("/dev/{device}"));

@@ -1,14 +1,16 @@
 //! Calls of tools, decided by the code that decides them in the executor, after a session that the case describes.
 
-use bailiwick_compiler::policy_test::{CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase};
+use bailiwick_compiler::policy_test::{
+    CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase,
+};
 use bailiwick_policy::bundle;
 use bailiwick_policy::cel::parse_duration;
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::tools::Scope;
 use bailiwick_policy::tool::{
-    Change, Effect, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta, Subject, TallyKey,
-    ToolCall, ToolDecision, Usage, decide_tool_call,
+    Change, Effect, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta, Subject,
+    TallyKey, ToolCall, ToolDecision, Usage, decide_tool_call,
 };
 use serde_json::Value;
 
@@ -28,7 +30,8 @@ pub(super) fn judge(policy: &Policy, case: &ToolCallCase) -> Result<Happened, St
     let now_ms = match &case.now {
         None => DEFAULT_NOW_MS,
         Some(text) => {
-            let at: jiff::Timestamp = text.parse().map_err(|_| format!("`{text}` is no time as RFC 3339 has it"))?;
+            let at: jiff::Timestamp =
+                text.parse().map_err(|_| format!("`{text}` is no time as RFC 3339 has it"))?;
             u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` lies before 1970"))?
         }
     };
@@ -76,7 +79,8 @@ impl Stage {
 
     fn decide(&self, id: &str, tool: &str, args: Option<&Value>) -> Result<ToolDecision, String> {
         let args = args.map_or_else(|| Json::Map(Default::default()), |args| Json::from(args).into_owned());
-        let call = ToolCall::new(id, SESSION, self.subject.clone(), tool, args).map_err(|error| error.to_string())?;
+        let call = ToolCall::new(id, SESSION, self.subject.clone(), tool, args)
+            .map_err(|error| error.to_string())?;
         Ok(decide_tool_call(&self.policy, &call, &self.state, self.now_ms, None))
     }
 
@@ -144,7 +148,8 @@ impl Stage {
         for layer in &policy.tools {
             let pack = policy.packs.get(usize::from(layer.pack)).map_or("", |pack| pack.name.as_str());
             for counter in layer.counters.iter().filter(|counter| counter.name == name) {
-                let tally = TallyKey { owner: self.owner(counter.scope), name: format!("counter/{pack}/{name}") };
+                let tally =
+                    TallyKey { owner: self.owner(counter.scope), name: format!("counter/{pack}/{name}") };
                 let change = Change::Counted { tally, window_ms: counter.window_ms };
                 changes.extend(std::iter::repeat_n(change, count));
             }
@@ -158,14 +163,18 @@ impl Stage {
     /// Each layer's budget of this name, used.
     fn used(&self, name: &str, used: i64) -> Result<Vec<Reservation>, String> {
         let amount_milli = u64::try_from(used).ok().and_then(|used| used.checked_mul(1_000));
-        let amount_milli = amount_milli.ok_or_else(|| format!("{used} of budget `{name}` cannot have been used"))?;
+        let amount_milli =
+            amount_milli.ok_or_else(|| format!("{used} of budget `{name}` cannot have been used"))?;
         let policy = self.policy.policy();
         let mut reserved = Vec::new();
         for layer in &policy.tools {
             let pack = policy.packs.get(usize::from(layer.pack)).map_or("", |pack| pack.name.as_str());
             for budget in layer.budgets.iter().filter(|budget| budget.name == name) {
                 reserved.push(Reservation {
-                    tally: TallyKey { owner: self.owner(budget.scope), name: format!("budget/{pack}/{name}") },
+                    tally: TallyKey {
+                        owner: self.owner(budget.scope),
+                        name: format!("budget/{pack}/{name}"),
+                    },
                     resource: budget.resource,
                     amount_milli,
                     window_ms: budget.window_ms,

@@ -1,9 +1,9 @@
 //! Groups of approvers and their keys. <https://datatracker.ietf.org/doc/html/rfc8410#section-4>
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bailiwick_crds::tools::Approvers as WireApprovers;
 use bailiwick_policy::policy::tools::{ApproverGroup, ApproverKey};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 
@@ -24,7 +24,8 @@ pub(super) fn lower(wire: &[WireApprovers], at: &FieldPath, out: &mut Findings<'
                 }
                 Err(what) => {
                     let message = format!("key `{}` is {what}", key.id);
-                    let help = "write what `openssl pkey -pubin -outform DER | base64` prints for an Ed25519 key";
+                    let help =
+                        "write what `openssl pkey -pubin -outform DER | base64` prints for an Ed25519 key";
                     let at = at.member("ed25519");
                     out.push(Diagnostic::new(bw0234_approver_key::CODE, at, message).with_help(help));
                 }

@@ -34,11 +34,18 @@ pub(super) fn check(input: &Value, at: &FieldPath, out: &mut Findings<'_>) {
 }
 
 /// What the condition of a rule may name. Arguments are typed when every tool that the rule matches is defined here and all agree.
-pub(super) fn context(wire: &WireTools, rule: &WireRule, counters: &[Counter], budgets: &[Budget]) -> Context {
-    let mut arguments = super::matched(wire, rule).unwrap_or_default().into_iter().map(|tool| of_schema(&tool.input, 0));
+pub(super) fn context(
+    wire: &WireTools,
+    rule: &WireRule,
+    counters: &[Counter],
+    budgets: &[Budget],
+) -> Context {
+    let mut arguments =
+        super::matched(wire, rule).unwrap_or_default().into_iter().map(|tool| of_schema(&tool.input, 0));
     let first = arguments.next().unwrap_or(Type::Dyn);
     let arguments = if arguments.all(|of| of == first) { first } else { Type::Dyn };
-    let budget = Type::record("Budget", [("limit", Type::Double), ("used", Type::Double), ("left", Type::Double)]);
+    let budget =
+        Type::record("Budget", [("limit", Type::Double), ("used", Type::Double), ("left", Type::Double)]);
     let counters = counters.iter().map(|counter| (counter.name.clone(), Type::Int));
     let budgets = budgets.iter().map(|one| (one.name.clone(), budget.clone()));
     Context::tool(arguments, record("Counters", counters.collect()), record("Budgets", budgets.collect()))
