@@ -245,8 +245,8 @@ fn plain(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let quotes = zeros(word ^ ONES * b'"' as u64);
-        let backslashes = zeros(word ^ ONES * b'\\' as u64);
+        let quotes = zeros(word ^ (ONES * b'"' as u64));
+        let backslashes = zeros(word ^ (ONES * b'\\' as u64));
         let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
         let found = quotes | backslashes | controls;
         if found != 0 {

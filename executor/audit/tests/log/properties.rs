@@ -3,7 +3,7 @@
 use bailiwick_audit::{Appended, Intent, Options, Prepare, Status, Wait, Writer, fold};
 use proptest::prelude::*;
 
-use crate::stage::{call, deny, ended, folder, known, named, options, segment, verify};
+use crate::stage::{call, deny, ended, folder, known, lived, named, options, segment, verify};
 
 /// Something that happens to a log.
 #[derive(Clone, Copy, Debug)]
@@ -99,5 +99,21 @@ proptest! {
         std::fs::write(&path, bytes).unwrap();
         let report = verify(dir.path(), &pinned);
         prop_assert_eq!(report.status, Status::Tampered, "bit {} of byte {}: {:?}", bit, at, named(&report));
+    }
+
+    /// Splices and overwrites of a good log: the verifier answers, whatever they are.
+    #[test]
+    fn no_bytes_make_the_verifier_panic(
+        edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0..200_usize, ".{0,40}"), 1..5),
+    ) {
+        static GOOD: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let good = GOOD.get_or_init(|| std::fs::read(segment(lived().dir.path(), 2)).unwrap());
+        let mut bytes = good.clone();
+        for (at, length, text) in edits {
+            let at = at.index(bytes.len());
+            let end = (at + length).min(bytes.len());
+            bytes.splice(at..end, text.bytes());
+            bailiwick_audit::fuzz(&bytes);
+        }
     }
 }
