@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod go_module;
+pub mod http;
 pub mod https;
 pub mod pod_security_fixtures;
 pub mod programs;

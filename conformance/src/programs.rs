@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::https;
+use crate::{http, https};
 
 /// The path of one of our programs: in the folder of the running one, or in the one above, where cargo puts tests.
 ///
@@ -89,6 +90,100 @@ impl Webhook {
 }
 
 impl Drop for Webhook {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An executor with its sockets in a folder of its own.
+#[derive(Debug)]
+pub struct Executor {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Executor {
+    /// Starts an executor over `folder/bundle.json`, its log in `folder/state`, and waits until it listens on `folder/call.sock`. Its diagnostics
+    /// go to `folder/executor.log`.
+    ///
+    /// # Errors
+    /// The programs are not built or it did not come up; the message holds its log.
+    pub fn start(folder: &Path, more: &[&str]) -> Result<Self> {
+        Self::start_by(Command::new(find("bailiwick-executor")?), folder, more)
+    }
+
+    /// The same by another command that ends in running the executor, as a tracer does.
+    ///
+    /// # Errors
+    /// As [`Executor::start`].
+    pub fn start_by(mut command: Command, folder: &Path, more: &[&str]) -> Result<Self> {
+        // The launcher is looked for beside the executor; better to say here how to build it.
+        find("bailiwick-launcher")?;
+        let mut child = command
+            .args(["serve", "--bundle", "bundle.json", "--state", "state", "--socket", "call.sock"])
+            .args(["--admin-socket", "admin.sock"])
+            .args(more)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::options().create(true).append(true).open(folder.join("executor.log"))?)
+            .spawn()
+            .context("cannot run the executor")?;
+        let out = child.stdout.take().context("the executor has no standard output")?;
+        let executor = Self { child, folder: folder.to_owned() };
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        if !line.starts_with("listening on ") {
+            let log = std::fs::read_to_string(folder.join("executor.log"))?;
+            bail!("the executor did not come up: {line}{log}");
+        }
+        Ok(executor)
+    }
+
+    /// A new connection to the call socket.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn client(&self) -> Result<http::Client<UnixStream>> {
+        http::unix(&self.folder.join("call.sock"))
+    }
+
+    /// A new connection to the admin socket.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn admin(&self) -> Result<http::Client<UnixStream>> {
+        http::unix(&self.folder.join("admin.sock"))
+    }
+
+    /// Its process, or that of the command that runs it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a service manager would, and waits.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn terminate(mut self) -> Result<std::process::ExitStatus> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        Ok(self.child.wait()?)
+    }
+
+    /// Kills it without warning, and waits.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Executor {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,0 +1,8 @@
+//! The executor as its users meet it: a compiled pack, two sockets, a log. Every test starts its own.
+
+mod api;
+mod approvals;
+mod bounds;
+mod calls;
+mod records;
+mod stage;

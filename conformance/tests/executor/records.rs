@@ -1,0 +1,193 @@
+//! The log of an executor: every call in it before it runs, nothing run without it, and what a crash leaves.
+
+use std::process::Command;
+use std::time::Duration;
+
+use bailiwick_conformance::programs::{self, Executor};
+use serde_json::json;
+
+use crate::stage::{Caller, Stage, kind, own_pack, stdout};
+
+#[test]
+fn a_log_of_calls_verifies_and_names_each_of_them() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let mut caller = Caller::new(&executor);
+    let ran = caller.shell("echo secret-word");
+    let (_, denied) = caller.call("shell.exec", json!({ "command": "tripwire" }));
+    assert!(executor.terminate().expect("it ends").success());
+    let records = stage.records();
+    let of = |id: &serde_json::Value| -> Vec<String> {
+        let own = records.iter().filter(|record| &record["call"] == id);
+        own.filter_map(|record| record["kind"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(of(&ran["id"]), ["intent", "result"]);
+    assert_eq!(of(&denied["id"]), ["decision"]);
+    let text = serde_json::to_string(&records).expect("JSON");
+    assert!(
+        !text.contains("secret-word") && !text.contains("c2VjcmV0"),
+        "values are committed to, not written"
+    );
+    let (code, said) = stage.verify();
+    assert!(matches!(code, Some(0 | 6)), "{said}");
+    // A flipped byte is found.
+    let segment = std::fs::read_dir(stage.path().join("state/segments"))
+        .expect("segments")
+        .next()
+        .expect("one")
+        .expect("a file")
+        .path();
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    let at = bytes.windows(9).position(|window| window == b"\"intent\",").expect("an intent");
+    bytes[at + 1] ^= 1;
+    std::fs::write(&segment, bytes).expect("a segment");
+    assert_eq!(stage.verify().0, Some(4));
+}
+
+#[test]
+fn a_killed_executor_leaves_nothing_running_and_its_calls_are_lost_on_record() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let caller = Caller::new(&executor);
+    let path = format!("/v1/sessions/{}/calls?stream=true", caller.session);
+    let mut client = executor.client().expect("a connection");
+    let hanging = std::thread::spawn(move || {
+        let body =
+            json!({ "tool": "shell.exec", "args": { "command": "exec -a bailiwick-orphan sleep 2.7" } })
+                .to_string();
+        client.post(&path, body.as_bytes())
+    });
+    for _ in 0..200 {
+        if orphans() > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(orphans(), 1, "the command runs");
+    executor.kill().expect("it is killed");
+    assert!(hanging.join().expect("a thread").is_err(), "the connection broke");
+    for _ in 0..200 {
+        if orphans() == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(orphans(), 0, "nothing outlives the executor");
+    let executor = stage.start(&[]);
+    let mut caller_again = Caller::new(&executor);
+    assert_eq!(stdout(&caller_again.shell("echo again")), "again\n");
+    let records = stage.records();
+    let lost = records.iter().find(|record| record["kind"] == "recovered").expect("a recovered record");
+    assert_eq!(lost["recovered"]["lost"].as_array().map(Vec::len), Some(1), "{lost}");
+    let closed = records
+        .iter()
+        .any(|record| record["kind"] == "session" && record["stateDelta"].to_string().contains("settled"));
+    assert!(closed, "the lost call is charged in full, on record");
+    assert_eq!(
+        caller_again.client.get(&format!("/v1/sessions/{}", caller.session)).expect("an answer").status,
+        404
+    );
+    drop(executor);
+    assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
+}
+
+/// Processes that the test's command left.
+fn orphans() -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    processes
+        .filter(|entry| {
+            std::fs::read(entry.path().join("cmdline"))
+                .is_ok_and(|text| text.starts_with(b"bailiwick-orphan\0"))
+        })
+        .count()
+}
+
+#[test]
+fn the_intent_is_on_disk_before_the_command_is_executed() {
+    let Some(strace) = strace() else { return };
+    let stage = Stage::new(&own_pack());
+    let mut command = Command::new(strace);
+    let trace = stage.path().join("trace");
+    command
+        .args(["-f", "-qq", "-e", "trace=fdatasync,execve", "-e", "signal=none", "-o"])
+        .arg(&trace)
+        .arg(programs::find("bailiwick-executor").expect("built"));
+    let executor = Executor::start_by(command, stage.path(), &["--warm", "1"]).expect("it comes up");
+    let mut caller = Caller::new(&executor);
+    caller.shell("echo warm");
+    caller.shell("exec /usr/bin/env MARK=1 /bin/true");
+    drop(executor);
+    // Everything a call does falls between its intent's flush and its result's: before the first execve of each call stands a flush.
+    let text = std::fs::read_to_string(&trace).expect("a trace");
+    let events: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("fdatasync(") || line.contains("execve(\"/bin/bash\""))
+        .collect();
+    let runs: Vec<usize> =
+        events.iter().enumerate().filter(|(_, line)| line.contains("/bin/bash")).map(|(at, _)| at).collect();
+    assert_eq!(runs.len(), 2, "{text}");
+    let mut after = 0;
+    for run in runs {
+        let between = events.get(after..run).expect("in order");
+        assert!(
+            between.iter().any(|line| line.contains("fdatasync(") && line.ends_with("= 0")),
+            "a command before its record:\n{text}"
+        );
+        after = run + 1;
+    }
+}
+
+#[test]
+fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
+    let Some(strace) = strace() else { return };
+    let stage = Stage::new(&own_pack());
+    let mut command = Command::new(strace);
+    // The flushes of opening the log and the session go through; some after them fail, later ones succeed again.
+    command.args([
+        "-f",
+        "-qq",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:error=EIO:when=12..20",
+        "-o",
+        "/dev/null",
+    ]);
+    command.arg(programs::find("bailiwick-executor").expect("built"));
+    let executor = Executor::start_by(command, stage.path(), &[]).expect("it comes up");
+    let mut caller = Caller::new(&executor);
+    let (mut refused, mut ran_after) = (0, false);
+    for number in 0..60 {
+        let (status, call) =
+            caller.call("shell.exec", json!({ "command": format!("echo {number} >> /work/ran") }));
+        match status {
+            503 => {
+                refused += 1;
+                assert_eq!(call["error"], "not-recorded", "{call}");
+            }
+            200 if refused > 0 => {
+                ran_after = true;
+                break;
+            }
+            _ => assert_eq!((status, kind(&call)), (200, "Exited"), "{call}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(refused > 0 && ran_after, "{refused} refused, went on: {ran_after}");
+    let ran = stdout(&caller.shell("wc -l < /work/ran"));
+    let intents = stage.records().iter().filter(|record| record["kind"] == "intent").count();
+    // The counting call itself has an intent too.
+    assert_eq!(ran.trim().parse::<usize>().expect("a number") + 1, intents, "what ran is what is on record");
+    drop(executor);
+    assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
+}
+
+/// The tracer, a Debian package. Under CI it must be there.
+fn strace() -> Option<&'static str> {
+    let there = Command::new("strace").arg("-V").output().is_ok();
+    assert!(there || std::env::var_os("CI").is_none(), "strace is not there; apt-get install strace");
+    if !there {
+        eprintln!("skipped: strace is not there; apt-get install strace");
+    }
+    there.then_some("strace")
+}

@@ -1,0 +1,156 @@
+//! A folder with a compiled pack and an executor over it.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bailiwick_conformance::http::{Answer, Client};
+use bailiwick_conformance::programs::{self, Executor};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+/// One executor at a time has the machine's cgroup.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// The pack of these tests.
+pub(crate) fn own_pack() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/executor/pack.yaml")
+}
+
+/// A shipped pack.
+pub(crate) fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs").join(name)
+}
+
+/// The folder goes with the value.
+pub(crate) struct Stage {
+    folder: tempfile::TempDir,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl Stage {
+    /// Compiles a pack into `bundle.json`.
+    pub(crate) fn new(pack: &Path) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = Self { folder: tempfile::tempdir().expect("a temporary folder"), _one: one };
+        let output = stage.bailiwick(&["compile", pack.to_str().expect("UTF-8"), "--out", "dist"]);
+        assert!(output.status.success(), "{}", said(&output));
+        let cell = std::fs::read_dir(stage.path().join("dist"))
+            .expect("dist")
+            .next()
+            .expect("a cell")
+            .expect("a folder");
+        std::fs::copy(cell.path().join("bundle.json"), stage.path().join("bundle.json")).expect("the bundle");
+        stage
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the executor.
+    pub(crate) fn start(&self, more: &[&str]) -> Executor {
+        Executor::start(self.path(), more).expect("the executor comes up")
+    }
+
+    /// Runs `bailiwick` in the folder.
+    pub(crate) fn bailiwick(&self, args: &[&str]) -> Output {
+        self.run("bailiwick", args)
+    }
+
+    /// Runs `bailiwick-executor` in the folder.
+    pub(crate) fn executor(&self, args: &[&str]) -> Output {
+        self.run("bailiwick-executor", args)
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Output {
+        let program = programs::find(program).expect("the program is built");
+        Command::new(program)
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("it runs")
+    }
+
+    /// The records of the log, in order.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let mut segments: Vec<PathBuf> = std::fs::read_dir(self.path().join("state/segments"))
+            .expect("segments")
+            .map(|entry| entry.expect("a segment").path())
+            .collect();
+        segments.sort();
+        let mut records = Vec::new();
+        for segment in segments {
+            let bytes = std::fs::read(segment).expect("a segment");
+            let text = String::from_utf8_lossy(&bytes);
+            records.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
+        }
+        records
+    }
+
+    /// What `bailiwick audit verify` ends with, and says.
+    pub(crate) fn verify(&self) -> (Option<i32>, String) {
+        let output = self.bailiwick(&["audit", "verify", "state"]);
+        (output.status.code(), said(&output))
+    }
+}
+
+/// Both streams of a program.
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A caller with a session.
+pub(crate) struct Caller {
+    pub(crate) client: Client<UnixStream>,
+    pub(crate) session: String,
+}
+
+impl Caller {
+    pub(crate) fn new(executor: &Executor) -> Self {
+        let mut client = executor.client().expect("a connection");
+        let answer = client.post("/v1/sessions", b"").expect("an answer");
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        let session = value(&answer)["id"].as_str().expect("an id").to_owned();
+        Self { client, session }
+    }
+
+    /// Calls a tool; status and body.
+    pub(crate) fn call(&mut self, tool: &str, args: Value) -> (u16, Value) {
+        self.send(json!({ "tool": tool, "args": args }), "")
+    }
+
+    /// Sends the body of a call.
+    pub(crate) fn send(&mut self, body: Value, query: &str) -> (u16, Value) {
+        let path = format!("/v1/sessions/{}/calls{query}", self.session);
+        let answer = self.client.post(&path, body.to_string().as_bytes()).expect("an answer");
+        (answer.status, value(&answer))
+    }
+
+    /// Runs a command line; the call.
+    pub(crate) fn shell(&mut self, command: &str) -> Value {
+        let (status, call) = self.call("shell.exec", json!({ "command": command }));
+        assert_eq!(status, 200, "{call}");
+        call
+    }
+}
+
+/// The body as JSON.
+pub(crate) fn value(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&answer.body)))
+}
+
+/// What a call printed.
+pub(crate) fn stdout(call: &Value) -> String {
+    let bytes = STANDARD.decode(call["stdout"].as_str().expect("stdout")).expect("base64");
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+/// How a call ended.
+pub(crate) fn kind(call: &Value) -> &str {
+    call["outcome"]["kind"].as_str().unwrap_or("none")
+}
