@@ -1,0 +1,24 @@
+//! A record of something else than a permit runs nothing.
+
+use std::sync::Arc;
+
+use bailiwick_audit::Recorded;
+use bailiwick_executor::calls::CallState;
+use bailiwick_executor::executor::Executor;
+use bailiwick_executor::run::Job;
+use bailiwick_executor::sessions::{SessionState, Turn};
+use bailiwick_policy::tool::ToolCall;
+use tokio::sync::OwnedSemaphorePermit;
+
+fn run(
+    executor: Arc<Executor>,
+    call: Arc<CallState>,
+    session: Arc<SessionState>,
+    allegation: Recorded<ToolCall>,
+    turn: Turn,
+    seat: OwnedSemaphorePermit,
+) {
+    Job { executor, call, session, cleared: allegation, turn, seat }.run();
+}
+
+fn main() {}

@@ -1,0 +1,23 @@
+//! A decision alone runs nothing.
+
+use std::sync::Arc;
+
+use bailiwick_executor::calls::CallState;
+use bailiwick_executor::executor::Executor;
+use bailiwick_executor::run::Job;
+use bailiwick_executor::sessions::{SessionState, Turn};
+use bailiwick_policy::tool::{Permit, PlannedCall};
+use tokio::sync::OwnedSemaphorePermit;
+
+fn run(
+    executor: Arc<Executor>,
+    call: Arc<CallState>,
+    session: Arc<SessionState>,
+    permit: Permit<PlannedCall>,
+    turn: Turn,
+    seat: OwnedSemaphorePermit,
+) {
+    Job { executor, call, session, cleared: permit, turn, seat }.run();
+}
+
+fn main() {}
