@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_policy::policy::sandboxes::{Enforcement, Filesystem, Proc, Sandbox};
 use bailiwick_sys::profile::Proc as SysProc;
-use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Landlock, Link, Profile, Rlimits, Tmpfs};
+use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Link, Profile, Rlimits, Tmpfs};
 use thiserror::Error;
 
 use crate::filter;
@@ -90,12 +90,11 @@ pub fn profile(sandbox: &Sandbox, host: &Host) -> Result<Profile, Refused> {
         workspace,
         proc,
         environment,
-        host_name: "sandbox".to_owned(),
         rlimits,
         cgroup,
         filter: filter::program(&sandbox.syscalls)
             .map_err(|source| Refused::Filter { sandbox: sandbox.name.clone(), source })?,
-        landlock: Landlock::WhereAvailable,
+        ..Profile::default()
     })
 }
 

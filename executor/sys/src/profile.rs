@@ -55,6 +55,35 @@ pub struct Profile {
     pub without: std::collections::BTreeSet<Layer>,
 }
 
+/// A profile in which nothing is visible and nothing is allowed: [`Profile::check`] refuses it as it is.
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            read_only: Vec::new(),
+            links: Vec::new(),
+            devices: Vec::new(),
+            writable: Vec::new(),
+            workspace: None,
+            proc: Proc::None,
+            environment: BTreeMap::new(),
+            host_name: "sandbox".to_owned(),
+            working_directory: PathBuf::from("/"),
+            rlimits: Rlimits {
+                open_files: 0,
+                file_size_bytes: 0,
+                cpu_seconds: None,
+                processes: None,
+                address_space_bytes: None,
+            },
+            cgroup: CgroupLimits::default(),
+            filter: Program(Vec::new()),
+            landlock: Landlock::WhereAvailable,
+            #[cfg(feature = "fault-injection")]
+            without: std::collections::BTreeSet::new(),
+        }
+    }
+}
+
 /// A path of the host and where it is seen inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
