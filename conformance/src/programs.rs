@@ -183,8 +183,23 @@ impl Executor {
     }
 }
 
+impl Executor {
+    /// Kills what the command started, as a tracer started the executor: a tracer that is killed lets it live on.
+    fn kill_children(&self) {
+        let id = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        // An executor that was started directly is the child itself; its own children go with it.
+        let is_tracer =
+            std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "strace");
+        for child in children.split_whitespace().filter(|_| is_tracer) {
+            let _ = Command::new("kill").args(["-KILL", child]).status();
+        }
+    }
+}
+
 impl Drop for Executor {
     fn drop(&mut self) {
+        self.kill_children();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -120,5 +120,8 @@ fn calls_beyond_the_bound_are_refused_not_queued() {
     for caller in callers {
         caller.join().expect("it ran");
     }
-    assert_eq!(late.call("shell.exec", json!({ "command": "true" })).0, 200);
+    // A place is free again once the sandbox of its call is gone, which is a moment after its answer.
+    while late.call("shell.exec", json!({ "command": "true" })).0 != 200 {
+        assert!(Instant::now() < until, "no place is free again");
+    }
 }
