@@ -337,7 +337,7 @@ impl Docket {
             tool: Some(call.tool().to_owned()),
             arguments: Some(form(call.arguments())?),
             facts: Some(
-                json!({ "facts": record.facts, "inputs": form(&decision.inputs)?, "idempotencyKey": key }),
+                json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
             ),
             state_delta: Some(form(&record.delta)?),
             policy_digest: Some(self.policy.digest().to_owned()),
@@ -377,6 +377,11 @@ fn bare(rule: &RuleReport) -> Value {
         RuleOutcome::Failed(_) => "failed",
     };
     json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
+}
+
+/// As text: what is committed to is canonical JSON, which would write `1.0` as `1`, and to a condition those are two types.
+fn text(value: &impl serde::Serialize) -> Result<String, DocketError> {
+    serde_json::to_string(value).map_err(|error| DocketError::Form(error.to_string()))
 }
 
 fn form(value: &impl serde::Serialize) -> Result<Value, DocketError> {

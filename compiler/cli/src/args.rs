@@ -192,6 +192,11 @@ pub(crate) enum AuditCommand {
         after_help = "Example:\n  bailiwick audit inspect state/audit 0192c1e4\n  bailiwick audit inspect state/audit 17"
     )]
     Inspect(AuditInspectOptions),
+    /// Decides every call of a log again, from its own inputs: ends with 0 if all come out equal, 4 if one does not, 6 if some cannot be decided again
+    #[command(
+        after_help = "Example:\n  bailiwick audit replay state/audit --bundle dist/150fd6bf10e6e859/bundle.json"
+    )]
+    Replay(AuditReplayOptions),
 }
 
 #[derive(Args, Debug)]
@@ -205,6 +210,19 @@ pub(crate) struct AuditVerifyOptions {
     /// The log's id, or a file with a checkpoint of it that was kept elsewhere; repeat for several
     #[arg(long, value_name = "ID|FILE")]
     pub(crate) pinned: Vec<String>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditReplayOptions {
+    /// The folder of the log
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// A bundle that decided calls of the log; repeat for several
+    #[arg(long = "bundle", value_name = "FILE", required = true)]
+    pub(crate) bundles: Vec<PathBuf>,
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,

@@ -166,7 +166,7 @@ fn a_caller_feeds_signals_and_cancels() {
         std::thread::spawn(move || client.post(&path, body.as_bytes()).expect("an answer"))
     };
     let mut control = executor.client().expect("a connection");
-    let mut newest = |tool: &str| {
+    let newest = |tool: &str| {
         // The decision is streamed first; here the call is found by its record in the log.
         for _ in 0..200 {
             let found = stage

@@ -45,6 +45,31 @@ fn a_log_of_calls_verifies_and_names_each_of_them() {
 }
 
 #[test]
+fn every_decision_of_a_log_is_made_again_from_its_own_inputs() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let mut caller = Caller::new(&executor);
+    caller.shell("echo one");
+    caller.call("shell.exec", json!({ "command": "tripwire" }));
+    caller.call("shell.exec", json!({ "command": 1.0 }));
+    caller.call("asked.run", json!({ "word": "hello" }));
+    for _ in 0..4 {
+        caller.call("count.calls", json!({}));
+    }
+    assert!(executor.terminate().expect("it ends").success());
+    let output = stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json"]);
+    let text = crate::stage::said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("8 decided again as recorded, 0 otherwise"), "{text}");
+    // Without the openings nothing can be decided again, and that is not passed over.
+    for entry in std::fs::read_dir(stage.path().join("state/disclosures")).expect("openings") {
+        std::fs::remove_file(entry.expect("a file").path()).expect("it goes");
+    }
+    let output = stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json"]);
+    assert_eq!(output.status.code(), Some(6), "{}", crate::stage::said(&output));
+}
+
+#[test]
 fn a_killed_executor_leaves_nothing_running_and_its_calls_are_lost_on_record() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&[]);

@@ -48,5 +48,5 @@ pub use open::{OpenError, Recovered};
 pub use options::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Options, Prepare};
 pub use queue::{AppendError, Health};
 pub use tip::{MAX_GROUP_RECORDS, MAX_OPEN};
-pub use verify::{FoldError, Known, Report, Status, disclosed, fold, fuzz, verify};
+pub use verify::{FoldError, Known, Report, Status, disclosed, fold, fuzz, openings, verify};
 pub use writer::{Recorded, Wait, Writer};

@@ -319,15 +319,17 @@ impl Openings {
 /// The openings of one record that are still there.
 #[must_use]
 pub fn disclosed(dir: &Path, segment: u32, seq: u64) -> Vec<Opening> {
+    openings(dir, segment).filter(|opening| opening.seq == seq).collect()
+}
+
+/// The openings of a segment that are still there, in the order of its records. Whoever uses one compares its commitment with the record's.
+pub fn openings(dir: &Path, segment: u32) -> impl Iterator<Item = Opening> + use<> {
     let mut openings = Openings::of(&Dir::new(dir), segment);
-    let mut found = Vec::new();
-    while let Some(opening) = openings.next.take() {
-        if opening.seq == seq {
-            found.push(opening);
-        }
+    std::iter::from_fn(move || {
+        let next = openings.next.take();
         openings.advance();
-    }
-    found
+        next
+    })
 }
 
 /// The verifier on any bytes, as the only segment of a log: the entry for fuzzing. Twice: as they are, and with the sum of each

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::shown;
 use crate::args::{AuditInspectOptions, Format};
 use crate::outcome::Outcome;
+use crate::print::out;
 
 /// Most records that one call may have; a session's name is no call.
 const MAX_RECORDS: usize = 1_000;
@@ -36,13 +37,13 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
         let values: BTreeMap<_, _> =
             openings.into_iter().map(|opening| (opening.field.clone(), opening)).collect();
         match options.format {
-            Format::Json => println!("{}", found.line),
+            Format::Json => out!("{}", found.line),
             Format::Human => print(&options.dir, found, &values),
         }
     }
     // What is shown is no better than the log that it comes from.
     if let Some(damage) = damage {
-        anstream::println!("the log is damaged: {}", shown(&damage.to_string()));
+        out!("the log is damaged: {}", shown(&damage.to_string()));
         return Ok(Outcome::Tampered);
     }
     Ok(Outcome::Holds)
@@ -93,20 +94,20 @@ fn shown_record(record: &Record) -> Value {
 fn print(dir: &Path, found: &Found, openings: &BTreeMap<String, bailiwick_audit::Opening>) {
     let Record { seq, kind, time, session, call, tool, .. } = &found.record;
     let time = time.map(rfc3339).unwrap_or_default();
-    anstream::println!("record {seq}: {} {time}", word(*kind));
+    out!("record {seq}: {} {time}", word(*kind));
     let name = |label: &str, text: &Option<String>| {
         if let Some(text) = text {
-            anstream::println!("  {label:<10} {}", shown(text));
+            out!("  {label:<10} {}", shown(text));
         }
     };
     let value = |label: &str, value: &Option<Value>| {
         if let Some(value) = value {
-            anstream::println!("  {label:<10} {}", shown(&value.to_string()));
+            out!("  {label:<10} {}", shown(&value.to_string()));
         }
     };
     let held = |label: &str, held: &Option<Held>| {
         if let Some(held) = held {
-            anstream::println!("  {label:<10} {}", text_of(dir, held, openings.get(label)));
+            out!("  {label:<10} {}", text_of(dir, held, openings.get(label)));
         }
     };
     value("subject", &found.record.subject);
@@ -126,7 +127,7 @@ fn print(dir: &Path, found: &Found, openings: &BTreeMap<String, bailiwick_audit:
     value("usage", &found.record.usage);
     held("result", &found.record.result);
     if let Some(recovery) = &found.record.recovered {
-        anstream::println!("  lost       {:?}: whether these calls ran is not known", recovery.lost);
+        out!("  lost       {:?}: whether these calls ran is not known", recovery.lost);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `bailiwick audit`: what an audit log says, and whether it is what was written.
 
 mod inspect;
+mod replay;
 mod verify;
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome> {
     match command {
         AuditCommand::Verify(options) => verify::run(options),
         AuditCommand::Inspect(options) => inspect::run(options),
+        AuditCommand::Replay(options) => replay::run(options),
     }
 }
 

@@ -10,6 +10,7 @@ use super::shown;
 use crate::args::{AuditVerifyOptions, Format};
 use crate::files;
 use crate::outcome::Outcome;
+use crate::print::out;
 use crate::render::JSON_VERSION;
 
 pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
@@ -18,7 +19,7 @@ pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
     }
     let report = verify(&options.dir, &known(options)?)?;
     match options.format {
-        Format::Json => println!("{}", as_json(&report)),
+        Format::Json => out!("{}", as_json(&report)),
         Format::Human => print(&report),
     }
     Ok(match report.status {
@@ -64,27 +65,27 @@ fn word(status: Status) -> &'static str {
 }
 
 fn print(report: &Report) {
-    anstream::println!("{}", word(report.status));
+    out!("{}", word(report.status));
     if let Some(damage) = &report.damage {
         let Damage { kind, seq, segment, offset } = damage;
-        anstream::println!("  first bad record: {seq} (segment {segment}, offset {offset})");
-        anstream::println!("  damage: {}: {}", kind.name(), shown(&kind.to_string()));
+        out!("  first bad record: {seq} (segment {segment}, offset {offset})");
+        out!("  damage: {}: {}", kind.name(), shown(&kind.to_string()));
     }
     for remark in &report.remarks {
-        anstream::println!("  {}", shown(remark));
+        out!("  {}", shown(remark));
     }
     if let Some(log) = report.log {
-        anstream::println!("  log {log}, writer {}", report.epoch);
+        out!("  log {log}, writer {}", report.epoch);
     }
     if let Some(key) = &report.log_key {
-        anstream::println!("  first key {}", shown(key));
+        out!("  first key {}", shown(key));
     }
-    anstream::println!("  {} records, {} of them under the last checkpoint", report.records, report.covered);
-    anstream::println!("  root {}", report.root);
+    out!("  {} records, {} of them under the last checkpoint", report.records, report.covered);
+    out!("  root {}", report.root);
     if report.lost > 0 {
-        anstream::println!("  {} calls whose result was lost", report.lost);
+        out!("  {} calls whose result was lost", report.lost);
     }
-    anstream::println!("  {} values can be shown, {} can not any more", report.opened, report.unopened);
+    out!("  {} values can be shown, {} can not any more", report.opened, report.unopened);
 }
 
 fn as_json(report: &Report) -> serde_json::Value {

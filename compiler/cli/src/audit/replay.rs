@@ -1,0 +1,191 @@
+//! `bailiwick audit replay`: every recorded decision made again, by the policy of its record and from its own inputs. A log whose decisions do not follow from its
+//! inputs was written by something else than the policy that it names.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::iter::Peekable;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bailiwick_audit::record::{Kind, Record};
+use bailiwick_audit::{FoldError, Held, Opening, fold, openings};
+use bailiwick_policy::bundle;
+use bailiwick_policy::tool::{DecisionInputs, DecisionRecord, EffectRecord, LoadedPolicy, RuleOutcome};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::shown;
+use crate::args::{AuditReplayOptions, Format};
+use crate::outcome::Outcome;
+use crate::print::out;
+
+/// Largest bundle file that is read; a bundle has the same bound.
+const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
+
+/// What became of the decisions.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    /// Came out as recorded.
+    equal: u64,
+    /// Did not.
+    different: Vec<Difference>,
+    /// Whose inputs are no longer there, or were never kept.
+    without_inputs: u64,
+    /// Decided by a bundle that was not given.
+    other_policies: BTreeMap<String, u64>,
+}
+
+/// A decision that did not come out as recorded.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Difference {
+    seq: u64,
+    call: String,
+    recorded: Value,
+    replayed: Value,
+}
+
+pub(crate) fn run(options: &AuditReplayOptions) -> Result<Outcome> {
+    let policies = options.bundles.iter().map(|path| policy(path)).collect::<Result<BTreeMap<_, _>>>()?;
+    let mut replay = Replay {
+        dir: &options.dir,
+        policies,
+        openings: None,
+        report: Report { version: 1, ..Report::default() },
+    };
+    let folded = fold::<Infallible>(&options.dir, None, |record, behind| {
+        replay.take(record, behind.segment);
+        Ok(())
+    });
+    let damage = match folded {
+        Ok(_) => None,
+        Err(FoldError::Read(error)) => Some(error.to_string()),
+        Err(FoldError::Caller(never)) => match never {},
+    };
+    let report = replay.report;
+    match options.format {
+        Format::Json => out!("{}", json!({ "replay": report, "damage": damage })),
+        Format::Human => print(&report, damage.as_deref()),
+    }
+    Ok(match (damage, report.different.is_empty()) {
+        (Some(_), _) | (_, false) => Outcome::Tampered,
+        (None, true) if report.without_inputs > 0 || !report.other_policies.is_empty() => Outcome::Incomplete,
+        (None, true) => Outcome::Holds,
+    })
+}
+
+fn policy(path: &Path) -> Result<(String, LoadedPolicy)> {
+    use std::io::Read as _;
+    let about = || format!("cannot read the bundle `{}`", path.display());
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .with_context(about)?
+        .take(MAX_BUNDLE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(about)?;
+    let bundle =
+        bundle::load(&bytes).with_context(|| format!("the bundle `{}` is refused", path.display()))?;
+    Ok((bundle.digest.clone(), LoadedPolicy::of_bundle(bundle)?))
+}
+
+/// A walk over the log, its openings beside it.
+struct Replay<'o> {
+    dir: &'o Path,
+    policies: BTreeMap<String, LoadedPolicy>,
+    openings: Option<(u32, Peekable<Box<dyn Iterator<Item = Opening>>>)>,
+    report: Report,
+}
+
+impl Replay<'_> {
+    fn take(&mut self, record: &Record, segment: u32) {
+        if !matches!(record.kind, Kind::Intent | Kind::Decision) {
+            return;
+        }
+        let digest = record.policy_digest.clone().unwrap_or_default();
+        let inputs = self.inputs(record, segment);
+        let Some(policy) = self.policies.get(&digest) else {
+            *self.report.other_policies.entry(digest).or_default() += 1;
+            return;
+        };
+        let Some(inputs) = inputs else {
+            self.report.without_inputs += 1;
+            return;
+        };
+        let replayed = said(&inputs.decide(policy));
+        let recorded =
+            json!({ "effect": record.effect, "rules": record.rules, "stateDelta": record.state_delta });
+        if replayed == recorded {
+            self.report.equal += 1;
+        } else {
+            let call = record.call.clone().unwrap_or_default();
+            self.report.different.push(Difference { seq: record.seq, call, recorded, replayed });
+        }
+    }
+
+    /// The inputs of a decision, if they can still be shown and are the ones that the record is committed to.
+    fn inputs(&mut self, record: &Record, segment: u32) -> Option<DecisionInputs> {
+        let facts = match record.facts.as_ref()? {
+            Held::Plain(value) => value.clone(),
+            Held::Commitment(commitment) => {
+                let opening = self.opening(record.seq, segment)?;
+                (opening.commitment() == *commitment).then(|| opening.value().ok()).flatten()?
+            }
+            Held::Blob(_) | Held::Dropped => return None,
+        };
+        let inputs: Value = serde_json::from_str(facts.get("inputs")?.as_str()?).ok()?;
+        DecisionInputs::from_record(&inputs).ok()
+    }
+
+    fn opening(&mut self, seq: u64, segment: u32) -> Option<Opening> {
+        if self.openings.as_ref().is_none_or(|(known, _)| *known != segment) {
+            let all: Box<dyn Iterator<Item = Opening>> = Box::new(openings(self.dir, segment));
+            self.openings = Some((segment, all.peekable()));
+        }
+        let (_, openings) = self.openings.as_mut()?;
+        while openings.next_if(|opening| opening.seq < seq).is_some() {}
+        while let Some(opening) = openings.next_if(|opening| opening.seq == seq) {
+            if opening.field == "facts" {
+                return Some(opening);
+            }
+        }
+        None
+    }
+}
+
+/// A decision as a record has it: rules without the texts that may repeat values.
+fn said(decision: &DecisionRecord) -> Value {
+    let effect = match decision.effect {
+        EffectRecord::Allow => "Allow",
+        EffectRecord::Deny(_) => "Deny",
+        EffectRecord::Ask(_) => "Ask",
+    };
+    let rules = decision.rules.iter().map(|rule| {
+        let outcome = match rule.outcome {
+            RuleOutcome::Applied => "applied",
+            RuleOutcome::WithinLimit => "withinLimit",
+            RuleOutcome::Failed(_) => "failed",
+        };
+        json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
+    });
+    json!({ "effect": effect, "rules": rules.collect::<Vec<_>>(), "stateDelta": decision.delta })
+}
+
+fn print(report: &Report, damage: Option<&str>) {
+    for Difference { seq, call, recorded, replayed } in &report.different {
+        out!("record {seq}, call {}: decided otherwise", shown(call));
+        out!("  recorded {}", shown(&recorded.to_string()));
+        out!("  replayed {}", shown(&replayed.to_string()));
+    }
+    for (digest, count) in &report.other_policies {
+        out!("{count} decisions of policy {}: its bundle was not given", shown(digest));
+    }
+    if report.without_inputs > 0 {
+        out!("{} decisions whose inputs can not be shown any more", report.without_inputs);
+    }
+    out!("{} decided again as recorded, {} otherwise", report.equal, report.different.len());
+    if let Some(damage) = damage {
+        out!("the log is damaged: {}", shown(damage));
+    }
+}
