@@ -350,7 +350,6 @@ const NEVER: &[(&[&str], &str)] = &[
             "swapon",
             "syslog",
             "userfaultfd",
-            "vm86",
         ],
         "it belongs to the machine's owner",
     ),
