@@ -18,7 +18,7 @@ fn every_member_of_a_bundle_is_documented() {
             let one = value.as_array().and_then(|items| items.first()).unwrap_or(value);
             for inner in one.as_object().into_iter().flatten().map(|(name, _)| name) {
                 let said = document.contains(&format!("`{inner}`"))
-                    || ["name", "from", "pack"].contains(&inner.as_str());
+                    || ["name", "from", "pack", "value"].contains(&inner.as_str());
                 assert!(said, "`{member}.{inner}` is not in docs/formats/bundle.md");
             }
         }

@@ -272,8 +272,8 @@ fields! {
         rules("{name: readable, tools: [files.read], allow: {}, when: \"call.args.file == 'notes.txt'\"}") => "\"effect\":\"allow\"",
         rules("{name: readable, tools: [files.read], allow: {}, when: \"call.args.file == 'other.txt'\"}") => "no-rule";
     tool_rules_ask: ["spec.tools.rules[].ask.approvers", "spec.tools.rules[].ask.quorum", "spec.tools.rules[].ask.expires"], C,
-        rules("{name: asked, tools: [files.read], ask: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example","group":"oncall","quorum":2"#,
-        rules("{name: asked, tools: [files.read], ask: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example","group":"oncall","quorum":1"#;
+        rules("{name: asked, tools: [files.read], ask: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":2"#,
+        rules("{name: asked, tools: [files.read], ask: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":1"#;
     tool_rules_deny: ["spec.tools.rules[].deny.reason", "spec.tools.rules[].deny.remedy"], C,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: closed, tools: [files.read], deny: {reason: closed today, remedy: come tomorrow}}") => "come tomorrow",
         rules("{name: readable, tools: [files.read], allow: {}}, {name: closed, tools: [files.read], deny: {reason: closed for good}}") => "closed for good";
@@ -284,8 +284,8 @@ fields! {
         rules("{name: readable, tools: [files.read], allow: {}}, {name: rate, tools: [files.read], throttle: {counter: reads, max: 1}}") => "counter/example/reads",
         rules("{name: readable, tools: [files.read], allow: {}}, {name: rate, tools: [files.read], throttle: {counter: others, max: 1}}") => "counter/example/others";
     tool_rules_confirm: ["spec.tools.rules[].confirm.approvers", "spec.tools.rules[].confirm.quorum", "spec.tools.rules[].confirm.expires"], C,
-        rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example","group":"oncall","quorum":2"#,
-        rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example","group":"oncall","quorum":1"#;
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":2"#,
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":1"#;
 
     arguments_are_kept: ["spec.audit.arguments"], POLICY,
         audit("arguments: Plain") => r#""arguments":"Plain""#,
