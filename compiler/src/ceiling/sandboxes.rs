@@ -128,7 +128,7 @@ fn workspace(mine: &Workspace, theirs: &Workspace) -> Option<&'static str> {
     let wider = mine.size_bytes > theirs.size_bytes
         || mine.inodes > theirs.inodes
         || mine.lifetime > theirs.lifetime
-        || mine.durable < theirs.durable;
+        || (theirs.durable && !mine.durable);
     wider.then_some("the workspace is smaller, shorter or safer there")
 }
 

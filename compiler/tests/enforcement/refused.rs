@@ -83,6 +83,14 @@ fn samples() -> Vec<(&'static str, String)> {
         ),
         ("spec.sandboxes[].runtime.lifetime", sandbox(", runtime: {language: Python, lifetime: Session}")),
         ("spec.sandboxes[].runtime.preload", sandbox(", runtime: {language: Python, preload: [json]}")),
+    ]
+    .into_iter()
+    .chain(tool_samples())
+    .collect()
+}
+
+fn tool_samples() -> Vec<(&'static str, String)> {
+    vec![
         (
             "spec.tools.definitions[].mayAdd",
             tools(&format!("mayAdd: [tainted]\n    {RUN}"), "  state: {labels: [{name: tainted}]}"),
