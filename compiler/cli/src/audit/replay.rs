@@ -90,11 +90,14 @@ fn policy(path: &Path) -> Result<(String, LoadedPolicy)> {
     Ok((bundle.digest.clone(), LoadedPolicy::of_bundle(bundle)?))
 }
 
+/// The openings of a segment, read beside its records.
+type Beside = Peekable<Box<dyn Iterator<Item = Opening>>>;
+
 /// A walk over the log, its openings beside it.
 struct Replay<'o> {
     dir: &'o Path,
     policies: BTreeMap<String, LoadedPolicy>,
-    openings: Option<(u32, Peekable<Box<dyn Iterator<Item = Opening>>>)>,
+    openings: Option<(u32, Beside)>,
     report: Report,
 }
 

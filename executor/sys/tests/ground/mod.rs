@@ -1,6 +1,5 @@
 //! The ground that tests stand on: a host with a cgroup root of its own, the profile that they vary, and a way to run a program to its end.
 
-#![expect(clippy::allow_attributes, reason = "no expectation holds in every binary that uses a part of this")]
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::collections::BTreeMap;
