@@ -4,5 +4,6 @@ mod api;
 mod approvals;
 mod bounds;
 mod calls;
+mod guide;
 mod records;
 mod stage;
