@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a program in a small emulated machine that has what this one may lack: Debian's kernel and cgroup v2 with its controllers.
-#   run.sh [--with FILE]... PROGRAM [ARGUMENT]...
+#   run.sh [--with FILE|FOLDER]... PROGRAM [ARGUMENT]...
 # The machine has busybox, PROGRAM and the FILEs at their own paths with the libraries they need, nothing else, and no network. Its exit
 # code is PROGRAM's. Needs qemu-system-x86, cpio, busybox-static and Debian's kernel package, which it fetches by name; about 10 s to boot.
 set -euo pipefail
@@ -35,6 +35,7 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 place() { # FILE: the file and the libraries it names, at the same paths
     local library
     mkdir -p "$root$(dirname "$1")"
+    if [ -d "$1" ]; then cp -a "$1" "$root$1"; return; fi
     cp -L "$1" "$root$1"
     for library in $(ldd "$1" 2>/dev/null | grep -oE '/[^ ]+' || true); do
         [ -e "$root$library" ] || { mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"; }
@@ -43,7 +44,7 @@ place() { # FILE: the file and the libraries it names, at the same paths
 program=$(readlink -f "$1")
 shift
 place "$program"
-for file in "${with[@]}"; do place "$(readlink -f "$file")"; done
+for file in "${with[@]}"; do place "$(realpath -s "$file")"; done
 printf '%s\0' "$program" "$@" >"$root/etc/command"
 printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
 env | grep -E '^(BAILIWICK|RUST)_' | sed 's/^/export /; s/=\(.*\)/="\1"/' >"$root/etc/environment" || true
@@ -64,7 +65,7 @@ export PATH=/usr/bin:/bin HOME=/tmp
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
-mount -t tmpfs none /tmp
+chmod 1777 /tmp # on the root, which is in memory: a program may lie below it
 mount -t tmpfs none /run
 mount -t cgroup2 none /sys/fs/cgroup
 mkdir /sys/fs/cgroup/init
