@@ -182,7 +182,7 @@ fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
     let executor = Executor::start_by(command, stage.path(), &[]).expect("it comes up");
     let mut caller = Caller::new(&executor);
     let (mut refused, mut ran, mut ran_after) = (0, 0, 0);
-    for number in 0..200 {
+    for number in 0..500 {
         let (status, call) =
             caller.call("shell.exec", json!({ "command": format!("echo {number} >> /work/ran") }));
         if status == 503 {
@@ -199,9 +199,10 @@ fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(refused > 0 && ran_after > 2, "{refused} refused, {ran_after} ran after that");
-    // The tracer counts for each thread, so that a later call may be refused too.
-    let counted = (0..200).find_map(|_| {
+    // The tracer counts for each thread, so that a later call may be refused too; the log tries again 100 ms after a failure.
+    let counted = (0..500).find_map(|_| {
         let (status, call) = caller.call("shell.exec", json!({ "command": "wc -l < /work/ran" }));
+        std::thread::sleep(Duration::from_millis(20));
         (status == 200).then(|| stdout(&call))
     });
     let counted = counted.expect("the log takes records again");
