@@ -13,6 +13,7 @@ use crate::network::{Image, Network};
 use crate::sandbox::{Pool, Sandbox};
 use crate::scalar::closed;
 use crate::scalar::{Duration, ParameterType, Version, VersionRequirement};
+use crate::status::PolicyPackStatus;
 use crate::tools::Tools;
 
 /// A policy pack: one human-authored source for every control of a subject's pods, sandboxes and tools.
@@ -22,14 +23,24 @@ use crate::tools::Tools;
     version = "v1alpha1",
     kind = "PolicyPack",
     schema = "manual",
+    status = "PolicyPackStatus",
     derive = "PartialEq",
     shortname = "pack",
     category = "bailiwick",
     printcolumn = r#"{"name": "Pack", "type": "string", "jsonPath": ".spec.pack"}"#,
     printcolumn = r#"{"name": "Version", "type": "string", "jsonPath": ".spec.version"}"#,
-    printcolumn = r#"{"name": "Description", "type": "string", "jsonPath": ".spec.description"}"#
+    printcolumn = r#"{"name": "Compiled", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Compiled')].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Compiled')].reason"}"#,
+    printcolumn = r#"{"name": "Description", "type": "string", "jsonPath": ".spec.description", "priority": 1}"#,
+    printcolumn = r#"{"name": "Digest", "type": "string", "jsonPath": ".status.digest", "priority": 1}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "self == oldSelf",
+        "message": "the spec of a published version does not change; publish another version",
+    },
+]))]
 pub struct PolicyPackSpec {
     /// Name of the pack; with `version` it makes the object's name.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]

@@ -1,20 +1,28 @@
 //! The schemas of the language, made from the wire types.
 //!
-//! Two forms. [`pack`] and [`policy_test`] are what the compiler checks documents against: with closed sets of words and our
-//! own `x-bailiwick-…` marks. [`crds`] holds what an API server gets: structural, without our marks, and wherever a
-//! parameter may stand, open for `"${name}"`.
+//! Two forms. [`pack()`] and [`policy_test()`] are what the compiler checks documents against: with closed sets of words and our
+//! own `x-bailiwick-…` marks. [`crds()`] holds what an API server gets: structural, without our marks, with a status, and wherever a
+//! parameter may stand, open for `"${name}"`. No parameter stands in the kinds of a cluster ([`binding()`], [`exception()`], [`sandbox_pool()`]).
 //!
 //! Our marks: `x-bailiwick-format` (form of a text), `x-bailiwick-words` (what each word means), `x-bailiwick-default` (the word that stands for an absent field), `x-bailiwick-one-of` (of
 //! these groups of members exactly one is there), `x-bailiwick-some-of` (at least one of these), `x-bailiwick-at-most-one-of`,
-//! `x-bailiwick-requires` (a member that needs another).
+//! `x-bailiwick-requires` (a member that needs another), `x-bailiwick-plain` (an integer in whose place no text may stand),
+//! `x-bailiwick-date-time` (a text that the API server reads as RFC 3339).
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::binding::{
+    PolicyBinding, PolicyBindingSpec, PolicyBindingStatus, PolicyException, PolicyExceptionSpec,
+    PolicyExceptionStatus,
+};
 use crate::pack::{PolicyPack, PolicyPackSpec};
 use crate::policy_test::{PolicyTest, PolicyTestSpec};
+use crate::sandbox_pool::{SandboxPool, SandboxPoolSpec, SandboxPoolStatus};
+use crate::status::PolicyPackStatus;
 
 /// A parameter in the place of a value.
 const PARAMETER: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
@@ -37,6 +45,44 @@ pub fn policy_test() -> Value {
         "Tests of a policy pack: cases, each with what is expected.",
         spec::<PolicyTestSpec>(),
     )
+}
+
+/// Schema of a whole PolicyBinding document, `metadata` and `status` excepted.
+#[must_use]
+pub fn binding() -> Value {
+    document(
+        "PolicyBinding",
+        "Puts a pack in force: with values for its parameters, for some of its subjects, at a stage.",
+        spec::<PolicyBindingSpec>(),
+    )
+}
+
+/// Schema of a whole PolicyException document, `metadata` and `status` excepted.
+#[must_use]
+pub fn exception() -> Value {
+    document(
+        "PolicyException",
+        "Excepts named objects from one rule of a pack, for a time. Stands in the policy namespace only.",
+        spec::<PolicyExceptionSpec>(),
+    )
+}
+
+/// Schema of a whole SandboxPool document, `metadata` and `status` excepted.
+#[must_use]
+pub fn sandbox_pool() -> Value {
+    document(
+        "SandboxPool",
+        "Keeps executor pods that run the tool calls of one pack.",
+        spec::<SandboxPoolSpec>(),
+    )
+}
+
+/// The document with the status that controllers write.
+fn with_status<T: JsonSchema>(mut document: Value) -> Value {
+    if let Some(properties) = document.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("status".to_owned(), spec::<T>());
+    }
+    document
 }
 
 fn document(kind: &str, description: &str, spec: Value) -> Value {
@@ -105,8 +151,8 @@ fn clean(schema: &mut Value) {
 /// Members of `spec` whose texts are what they are: no parameter may stand in them.
 const WITHOUT_PARAMETERS: [&str; 5] = ["pack", "version", "description", "extends", "parameters"];
 
-/// The schema as an API server gets it.
-fn for_api_server(mut schema: Value) -> Value {
+/// The schema as an API server gets it; `sections`: whether a parameter may stand in those of the spec.
+fn for_api_server(mut schema: Value, sections: Parameters) -> Value {
     let Some(root) = schema.as_object_mut() else { return schema };
     subschemas(root, |name, child| {
         if name == "metadata" {
@@ -117,7 +163,7 @@ fn for_api_server(mut schema: Value) -> Value {
             strip(spec);
             subschemas(spec, |name, section| {
                 let parameters =
-                    if WITHOUT_PARAMETERS.contains(&name) { Parameters::Closed } else { Parameters::Open };
+                    if WITHOUT_PARAMETERS.contains(&name) { Parameters::Closed } else { sections };
                 open(section, parameters);
             });
         } else {
@@ -148,8 +194,14 @@ fn strip(schema: &mut Map<String, Value>) {
 
 fn open(schema: &mut Value, parameters: Parameters) {
     let Some(object) = schema.as_object_mut() else { return };
+    let plain = object.contains_key("x-bailiwick-plain");
+    if object.contains_key("x-bailiwick-date-time") {
+        object.insert("format".to_owned(), json!("date-time"));
+    }
     strip(object);
-    if object.get("type") == Some(&json!("integer")) {
+    if plain {
+        object.insert("format".to_owned(), json!("int64"));
+    } else if object.get("type") == Some(&json!("integer")) {
         object.remove("type");
         object.insert("x-kubernetes-int-or-string".to_owned(), Value::Bool(true));
     }
@@ -167,34 +219,41 @@ fn open(schema: &mut Value, parameters: Parameters) {
 }
 
 macro_rules! root_schema {
-    ($root:ty, $schema:expr) => {
-        impl JsonSchema for $root {
+    ($($root:ident => $schema:expr),+ $(,)?) => {
+        $(impl JsonSchema for $root {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($root).into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                Schema::try_from(for_api_server($schema)).unwrap_or_default()
+                Schema::try_from($schema).unwrap_or_default()
             }
+        })+
+
+        /// Every kind with its definition and its schema as the API server gets it.
+        fn kinds() -> Vec<(CustomResourceDefinition, Value)> {
+            vec![$(($root::crd(), $schema)),+]
         }
     };
 }
 
-root_schema!(PolicyPack, pack());
-root_schema!(PolicyTest, policy_test());
+root_schema! {
+    PolicyPack => for_api_server(with_status::<PolicyPackStatus>(pack()), Parameters::Open),
+    PolicyTest => for_api_server(policy_test(), Parameters::Open),
+    PolicyBinding => for_api_server(with_status::<PolicyBindingStatus>(binding()), Parameters::Closed),
+    PolicyException => for_api_server(with_status::<PolicyExceptionStatus>(exception()), Parameters::Closed),
+    SandboxPool => for_api_server(with_status::<SandboxPoolStatus>(sandbox_pool()), Parameters::Closed),
+}
 
 /// The CustomResourceDefinitions with the names of their files, as YAML.
 ///
 /// # Errors
 /// A definition that cannot be written as YAML.
-pub fn crds() -> Result<Vec<(&'static str, String)>, serde_saphyr::ser::Error> {
-    let definitions = [
-        ("policypacks.yaml", PolicyPack::crd(), for_api_server(pack())),
-        ("policytests.yaml", PolicyTest::crd(), for_api_server(policy_test())),
-    ];
-    definitions
+pub fn crds() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
+    kinds()
         .into_iter()
-        .map(|(file, definition, schema)| {
+        .map(|(definition, schema)| {
+            let file = format!("{}.yaml", definition.spec.names.plural);
             let mut value = json!(definition);
             // kube's own rewriting of schemas knows nothing of ours: what stands in the file is exactly what was made here.
             if let Some(place) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
@@ -239,8 +298,9 @@ mod tests {
 
     #[test]
     fn the_schemas_are_structural() {
-        assert_structural(&for_api_server(pack()), "PolicyPack");
-        assert_structural(&for_api_server(policy_test()), "PolicyTest");
+        for (definition, schema) in kinds() {
+            assert_structural(&schema, &definition.spec.names.kind);
+        }
     }
 
     #[test]
@@ -255,6 +315,9 @@ mod tests {
         let mut found = Vec::new();
         collect(&pack(), "", &mut found);
         collect(&policy_test(), "test", &mut found);
+        for (name, schema) in [("binding", binding()), ("exception", exception()), ("pool", sandbox_pool())] {
+            collect(&schema, name, &mut found);
+        }
         found.sort();
         expect_test::expect![[r#"
             [
@@ -266,6 +329,8 @@ mod tests {
                 ".spec.parameters.items.minimum",
                 ".spec.parameters.items.subsetOf.items",
                 ".spec.tools.definitions.items.input",
+                "binding.spec.parameters.additionalProperties",
+                "pool.spec.parameters.additionalProperties",
                 "test.spec.cases.items.admission.object",
                 "test.spec.cases.items.admission.oldObject",
                 "test.spec.cases.items.expect.fields.items.value",
@@ -288,7 +353,10 @@ mod tests {
                 walk(child, &format!("{at}.{name}"));
             });
         }
-        walk(&pack(), "PolicyPack");
-        walk(&policy_test(), "PolicyTest");
+        for (definition, mut schema) in kinds() {
+            // The API server has a description of its own for `metadata`.
+            schema["properties"].as_object_mut().expect("members").remove("metadata");
+            walk(&schema, &definition.spec.names.kind);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The CRDs on a real API server: taken without a warning, no field of any example pruned, and kubectl reads the same object
-//! from a pack's text as the compiler does.
+//! from a pack's text as the compiler does. `kinds`: what the kinds of a cluster refuse, and how they read.
 #![forbid(unsafe_code)]
+
+mod kinds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,10 +71,32 @@ fn examples() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// Waits until the API server serves both kinds.
+/// The plurals of our kinds.
+const KINDS: [&str; 5] = ["policypacks", "policytests", "policybindings", "policyexceptions", "sandboxpools"];
+
+/// An API server that serves our kinds; `None`, said loudly, where there is nothing to start one from.
+fn cluster_with_kinds() -> Result<Option<Cluster>> {
+    let cluster = match Cluster::start() {
+        Ok(cluster) => cluster,
+        Err(error) if std::env::var_os("CI").is_some() => return Err(error),
+        Err(error) => {
+            eprintln!("SKIPPED: no API server: {error:#}");
+            return Ok(None);
+        }
+    };
+    for (file, text) in bailiwick_crds::schema::crds()? {
+        let output = cluster.kubectl_raw(["apply", "--validate=strict", "-f", "-"], &text)?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !said.contains("Warning"), "{file}: {said}");
+    }
+    served(&cluster)?;
+    Ok(Some(cluster))
+}
+
+/// Waits until the API server serves all kinds.
 fn served(cluster: &Cluster) -> Result<()> {
     let start = Instant::now();
-    while !["policypacks", "policytests"]
+    while !KINDS
         .iter()
         .all(|kind| cluster.kubectl_raw(["get", kind], "").is_ok_and(|output| output.status.success()))
     {
@@ -86,20 +110,7 @@ fn served(cluster: &Cluster) -> Result<()> {
 
 #[test]
 fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<()> {
-    let cluster = match Cluster::start() {
-        Ok(cluster) => cluster,
-        Err(error) if std::env::var_os("CI").is_some() => return Err(error),
-        Err(error) => {
-            eprintln!("SKIPPED: no API server: {error:#}");
-            return Ok(());
-        }
-    };
-    for (file, text) in bailiwick_crds::schema::crds()? {
-        let output = cluster.kubectl_raw(["apply", "--validate=strict", "-f", "-"], &text)?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && !said.contains("Warning"), "{file}: {said}");
-    }
-    served(&cluster)?;
+    let Some(cluster) = cluster_with_kinds()? else { return Ok(()) };
     let (mut packs, mut tests) = (0, 0);
     for (file, text) in examples()? {
         let (documents, diagnostics) = SourceMap::read(&file, text.as_bytes(), &Limits::MANIFESTS);
@@ -136,5 +147,11 @@ fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<
     let wrong = WITH_PARAMETERS.replace("level: \"${level}\"", "level: Restrictd");
     let refused = cluster.kubectl_raw(["create", "-f", "-"], &wrong)?;
     assert!(!refused.status.success(), "an unknown word was taken");
+    cluster.kubectl(["create", "-f", "-"], WITH_PARAMETERS)?;
+    let changed = WITH_PARAMETERS.replace("default: 8080", "default: 8081");
+    let refused =
+        cluster.kubectl_raw(["apply", "--server-side", "--force-conflicts", "-f", "-"], &changed)?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("publish another version"), "changed: {said}");
     Ok(())
 }
