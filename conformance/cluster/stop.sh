@@ -4,6 +4,7 @@
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: stop.sh DIR" >&2; exit 1; }
 dir=$(cd "$1" && pwd)
+if [ -e "$dir/node/own" ]; then exec "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/node/stop.sh" "$dir"; fi
 prebuilt=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/../../../shared/cluster
 if [ -e "$dir/env" ] && [ -x "$prebuilt/stop.sh" ]; then exec "$prebuilt/stop.sh" "$dir"; fi
 for name in kube-controller-manager kube-apiserver etcd; do

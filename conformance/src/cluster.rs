@@ -1,5 +1,5 @@
 //! A real Kubernetes API server for a test: `KUBECONFIG`'s if that is set, else one that `conformance/cluster/start.sh` starts
-//! on loopback and that ends with the value.
+//! on loopback and that ends with the value; and one with a node that runs pods.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -25,21 +25,62 @@ impl Cluster {
         if let Some(kubeconfig) = std::env::var_os("KUBECONFIG") {
             return Ok(Self { kubeconfig: kubeconfig.into(), kubectl: "kubectl".into(), started: None });
         }
+        Self::run("start.sh", "set KUBECONFIG to use another cluster")
+    }
+
+    /// Starts a cluster with one node named `node`. Needs root.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`]; there is no other cluster to use, since tests put images and files onto the node.
+    pub fn with_node() -> Result<Self> {
+        Self::run("start-node.sh", "it needs root")
+    }
+
+    fn run(script: &str, remedy: &str) -> Result<Self> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster");
         let dir = std::env::temp_dir().join(format!("bailiwick-cluster-{}-{}", std::process::id(), unique()));
-        let started = Command::new(scripts.join("start.sh"))
+        let started = Command::new(scripts.join(script))
             .arg(&dir)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
-            .context("cannot run conformance/cluster/start.sh")?;
+            .with_context(|| format!("cannot run conformance/cluster/{script}"))?;
+        let cluster =
+            Self { kubeconfig: dir.join("kubeconfig"), kubectl: dir.join("bin/kubectl"), started: Some(dir) };
         if !started.status.success() {
-            let _ = std::fs::remove_dir_all(&dir);
-            bail!(
-                "conformance/cluster/start.sh failed; its messages are above; set KUBECONFIG to use another cluster"
-            );
+            bail!("conformance/cluster/{script} failed; its messages are above; {remedy}");
         }
-        Ok(Self { kubeconfig: dir.join("kubeconfig"), kubectl: dir.join("bin/kubectl"), started: Some(dir) })
+        Ok(cluster)
+    }
+
+    /// Puts an image archive onto the node.
+    ///
+    /// # Errors
+    /// The cluster has no node, or containerd does not take the archive.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        let dir = self.started.as_ref().context("this cluster has no node of ours")?;
+        let output = Command::new(dir.join("bin/ctr"))
+            .args(["images", "import", "--local"])
+            .arg(archive)
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run ctr")?;
+        if !output.status.success() {
+            bail!("ctr images import {}: {}", archive.display(), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Puts a seccomp profile where pods of the node find it as `localhostProfile: NAME`.
+    ///
+    /// # Errors
+    /// The cluster has no node, or the file cannot be written.
+    pub fn seccomp(&self, name: &str, profile: &[u8]) -> Result<()> {
+        let dir = self.started.as_ref().context("this cluster has no node of ours")?;
+        let path = dir.join("node/kubelet/seccomp").join(name);
+        let folder = path.parent().context("a profile without a folder")?;
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(&path, profile).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The kubeconfig file of an administrator.

@@ -6,5 +6,6 @@ pub mod cluster;
 pub mod go_module;
 pub mod http;
 pub mod https;
+pub mod images;
 pub mod pod_security_fixtures;
 pub mod programs;

@@ -38,6 +38,10 @@ pub enum Tier {
     Delegated,
     /// An ordinary user without one.
     Limited,
+    /// A pod with an unmasked /proc, in a user namespace of its own.
+    PodUserNs,
+    /// A pod whose /proc is covered in parts: sandboxes have none.
+    PodRestricted,
 }
 
 /// This machine.
@@ -65,13 +69,18 @@ impl Host {
             Err(error @ CgroupError::InUse(_)) => return Err(HostError::Cgroup(error)),
             Err(error) => (None, Err(error.to_string())),
         };
+        let proc = proc_mountable();
+        // Set by the kubelet in every container. It can only make the name another; what is enforced is tried.
+        let pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
         let tier = match (ids, &root) {
             (Ids::Range { .. }, _) => Tier::Root,
+            (Ids::Single, _) if pod && proc.is_ok() => Tier::PodUserNs,
+            (Ids::Single, _) if pod => Tier::PodRestricted,
             (Ids::Single, Some(_)) => Tier::Delegated,
             (Ids::Single, None) => Tier::Limited,
         };
         let sys = Arc::new(bailiwick_sys::Host::new(launcher, ids, root));
-        Ok(Self { proc: proc_mountable(), sys, tier, cgroup })
+        Ok(Self { proc, sys, tier, cgroup })
     }
 
     /// What sandboxes are made with.

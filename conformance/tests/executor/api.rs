@@ -101,7 +101,10 @@ fn run_makes_one_call_and_probe_tries_every_sandbox() {
     assert_eq!(denied.status.code(), Some(4));
     assert!(said(&denied).contains("leave it alone"), "{}", said(&denied));
     assert_eq!(run("shell.exec", "{").status.code(), Some(1));
-    let probe = stage.executor(&["probe", "--bundle", "bundle.json", "--format", "json"]);
+    let probe =
+        stage.executor(&["probe", "--bundle", "bundle.json", "--format", "json", "--report", "report.json"]);
+    let report = std::fs::read_to_string(stage.path().join("report.json")).expect("a report");
+    assert_eq!(report.trim(), String::from_utf8_lossy(&probe.stdout).trim());
     let answer: Value = serde_json::from_slice(&probe.stdout).expect("JSON");
     assert_eq!(answer["version"], 1);
     let refused: Vec<&Value> = answer["sandboxes"]
@@ -111,6 +114,33 @@ fn run_makes_one_call_and_probe_tries_every_sandbox() {
         .filter(|one| !one["refused"].is_null())
         .collect();
     assert_eq!((probe.status.code(), refused.len()), (Some(0), 0), "{answer}");
+}
+
+#[test]
+fn run_asks_a_serving_executor_and_ready_says_whether_it_serves() {
+    let stage = Stage::new(&own_pack());
+    let ready = || stage.executor(&["ready", "--socket", "call.sock"]).status.code();
+    let run = |tool: &str, args: &str, more: &[&str]| {
+        let fixed = ["run", "--socket", "call.sock", "--tool", tool, "--args", args];
+        stage.executor(&[&fixed[..], more].concat())
+    };
+    assert_eq!(ready(), Some(1));
+    assert_eq!(run("shell.exec", r#"{"command": "true"}"#, &[]).status.code(), Some(1));
+    let executor = stage.start(&[]);
+    assert_eq!(ready(), Some(0));
+    let output = run("shell.exec", r#"{"command": "echo out; echo err >&2"}"#, &[]);
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "out\nerr\n"));
+    assert_eq!(run("shell.exec", r#"{"command": "exit 3"}"#, &[]).status.code(), Some(5));
+    let denied = run("shell.exec", r#"{"command": "tripwire"}"#, &[]);
+    assert_eq!(denied.status.code(), Some(4));
+    assert!(said(&denied).contains("leave it alone"), "{}", said(&denied));
+    let unknown = run("no.tool", "{}", &["--format", "json"]);
+    assert_eq!(unknown.status.code(), Some(4), "{}", said(&unknown));
+    assert_eq!(run("shell.exec", "{}", &["--state", "other"]).status.code(), Some(2));
+    drop(executor);
+    // 6: the executor was killed, so the log has no seal.
+    let (code, told) = stage.verify();
+    assert!(matches!(code, Some(0 | 6)), "{told}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod approvals;
 mod once;
 mod probe;
+mod ready;
 mod serve;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ pub enum Command {
     Serve(Box<serve::Serve>),
     Run(Box<once::Run>),
     Probe(probe::Probe),
+    Ready(ready::Ready),
     #[command(subcommand)]
     Approvals(approvals::Approvals),
 }
@@ -51,6 +53,7 @@ pub fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Serve(serve) => serve::serve(&serve),
         Command::Run(run) => once::run(&run),
         Command::Probe(probe) => probe::probe(&probe),
+        Command::Ready(ready) => ready::ready(&ready),
         Command::Approvals(approvals) => approvals::run(&approvals),
     }
 }

@@ -1,34 +1,44 @@
-//! `run`: one call, decided, recorded and run like any other, without a server.
+//! `run`: one call, decided, recorded and run like any other: by an executor that serves a socket, or without one.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Outcome;
 use super::probe::Format;
-use crate::api::wire::{CallRequest, Decision};
-use crate::calls::CallState;
+use crate::api::wire::CallRequest;
+use crate::client::ask;
 use crate::executor::{Executor, Settings};
 use crate::limits::Limits;
 
-/// Run one tool call on this machine: decided by the bundle's policy, recorded in the state directory, confined.
+/// Run one tool call: decided by the policy, recorded in the audit log, confined.
 ///
-/// The command's output goes to standard output and standard error. Exit codes: 0 it ended well, 4 the policy denies or asks, 5 the command failed or was
-/// ended by a limit.
+/// With --socket an executor that serves there makes the call, in a session of its own; with --bundle and --state this program does. The command's output
+/// goes to standard output and standard error. Exit codes: 0 it ended well, 4 the policy denies or asks, 5 the command failed or was ended by a limit.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Example:\n  bailiwick-executor run --bundle dist/*/bundle.json --state state --tool shell.exec --args '{\"command\": \"ls /usr | wc -l\"}'"
+    after_help = "Examples:\n  bailiwick-executor run --bundle dist/*/bundle.json --state state --tool shell.exec --args '{\"command\": \"ls /usr | wc -l\"}'\n  \
+        bailiwick-executor run --socket run/call.sock --tool shell.exec --args '{\"command\": \"ls /usr | wc -l\"}'"
 )]
 pub struct Run {
+    /// Where an executor serves calls
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["bundle", "state", "subject"])]
+    pub socket: Option<PathBuf>,
     /// The compiled policy
-    #[arg(long, value_name = "FILE")]
-    pub bundle: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "socket")]
+    pub bundle: Option<PathBuf>,
     /// Directory of the audit log; made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub state: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "socket")]
+    pub state: Option<PathBuf>,
     /// Name of the tool
     #[arg(long, value_name = "NAME")]
     pub tool: String,
@@ -45,13 +55,60 @@ pub struct Run {
     pub limits: Limits,
 }
 
+/// What is read of a call as the API gives it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered {
+    decision: Decided,
+    outcome: Option<Ended>,
+    stdout: String,
+    stderr: String,
+    result: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Decided {
+    effect: String,
+    rules: Vec<String>,
+    reason: Option<String>,
+    remedy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ended {
+    kind: String,
+    code: Option<i32>,
+    signal: Option<i32>,
+    step: Option<String>,
+    output_dropped: u64,
+}
+
 pub(super) fn run(run: &Run) -> anyhow::Result<Outcome> {
-    let args: Box<serde_json::value::RawValue> = serde_json::from_str(&run.args)
+    let args: Box<RawValue> = serde_json::from_str(&run.args)
         .context("--args is not JSON; it takes an object as {\"command\": \"ls\"}")?;
+    let call = match (&run.socket, &run.bundle, &run.state) {
+        (Some(socket), ..) => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(there(run, &args, socket))?,
+        (None, Some(bundle), Some(state)) => here(run, args, bundle, state)?,
+        (None, ..) => bail!("--bundle and --state, or --socket"),
+    };
+    let answered = Answered::deserialize(&call).context("the answer is not a call")?;
+    match run.format {
+        Format::Human => human(&answered)?,
+        Format::Json => println!("{}", serde_json::to_string_pretty(&call)?),
+    }
+    Ok(judge(&answered))
+}
+
+/// The call, by an executor that lives for it alone.
+fn here(run: &Run, args: Box<RawValue>, bundle: &Path, state: &Path) -> anyhow::Result<Value> {
     let executor = Arc::new(Executor::start(&Settings {
-        bundle: run.bundle.clone(),
+        bundle: bundle.to_owned(),
         expect_digest: None,
-        state: run.state.clone(),
+        state: state.to_owned(),
         subject: run.subject.clone(),
         warm: 0,
         limits: run.limits.clone(),
@@ -68,41 +125,61 @@ pub(super) fn run(run: &Run) -> anyhow::Result<Outcome> {
         call.ended().await;
         call.result_recorded().await;
     });
-    let outcome = match run.format {
-        Format::Human => human(&call)?,
-        Format::Json => {
-            let view = executor.view(&call, &call.output().all());
-            println!("{}", serde_json::to_string_pretty(&view)?);
-            judge(&call)
-        }
-    };
+    let view = serde_json::to_value(executor.view(&call, &call.output().all()))?;
     executor.close().context("cannot close the session on record")?;
-    Ok(outcome)
+    Ok(view)
+}
+
+/// The call, by an executor that serves a socket.
+async fn there(run: &Run, args: &RawValue, socket: &Path) -> anyhow::Result<Value> {
+    let (status, body) = ask(socket, Method::POST, "/v1/sessions", Vec::new()).await?;
+    let session: Value = answer(status, &body, &[StatusCode::CREATED])?;
+    let Some(id) = session.get("id").and_then(Value::as_str) else { bail!("the executor gave no session") };
+    let body = json!({ "tool": run.tool, "args": args, "waitForResultRecord": true });
+    let (status, body) =
+        ask(socket, Method::POST, &format!("/v1/sessions/{id}/calls"), serde_json::to_vec(&body)?).await?;
+    let decided =
+        [StatusCode::OK, StatusCode::ACCEPTED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
+    let call = answer(status, &body, &decided);
+    // What is left of the session goes with its idle time if this fails.
+    let _ = ask(socket, Method::DELETE, &format!("/v1/sessions/{id}"), Vec::new()).await;
+    call
+}
+
+fn answer(status: StatusCode, body: &[u8], expected: &[StatusCode]) -> anyhow::Result<Value> {
+    let value: Value = serde_json::from_slice(body).context("the answer is not JSON")?;
+    let told =
+        |field: &str| value.get(field).and_then(Value::as_str).map(|text| text.escape_debug().to_string());
+    match told("message") {
+        // A problem, whatever its status.
+        Some(message) if value.get("error").is_some() => bail!("the executor refused ({status}): {message}"),
+        _ if expected.contains(&status) => Ok(value),
+        _ => bail!("the executor answered {status}"),
+    }
 }
 
 fn refused(refusal: crate::api::problem::Refusal) -> anyhow::Error {
     anyhow::anyhow!("{refusal}")
 }
 
-fn judge(call: &CallState) -> Outcome {
-    match call.how_it_ended().and_then(|ended| ended.outcome) {
+fn judge(call: &Answered) -> Outcome {
+    match &call.outcome {
+        None if call.result.is_some() => Outcome::Holds,
         None => Outcome::Denied,
         Some(outcome) if outcome.kind == "Exited" && outcome.code == Some(0) => Outcome::Holds,
         Some(_) => Outcome::Failed,
     }
 }
 
-fn human(call: &CallState) -> anyhow::Result<Outcome> {
-    let part = call.output().all();
-    io::stdout().write_all(&part.stdout)?;
-    io::stderr().write_all(&part.stderr)?;
+fn human(call: &Answered) -> anyhow::Result<()> {
+    io::stdout().write_all(&STANDARD.decode(&call.stdout)?)?;
+    io::stderr().write_all(&STANDARD.decode(&call.stderr)?)?;
     io::stdout().flush()?;
-    let ended = call.how_it_ended();
-    if let Some(result) = ended.as_ref().and_then(|ended| ended.result.as_ref()) {
+    if let Some(result) = &call.result {
         println!("{}", serde_json::to_string_pretty(result)?);
     }
-    match (judge(call), ended.and_then(|ended| ended.outcome)) {
-        (Outcome::Denied, _) => say(call.decision()),
+    match (judge(call), &call.outcome) {
+        (Outcome::Denied, _) => say(&call.decision),
         (Outcome::Failed, Some(outcome)) => {
             let about = match (outcome.code, outcome.signal, &outcome.step) {
                 (Some(code), ..) => format!(" with code {code}"),
@@ -117,11 +194,11 @@ fn human(call: &CallState) -> anyhow::Result<Outcome> {
         }
         (Outcome::Holds | Outcome::Failed, _) => {}
     }
-    Ok(judge(call))
+    Ok(())
 }
 
-fn say(decision: &Decision) {
-    match decision.effect {
+fn say(decision: &Decided) {
+    match decision.effect.as_str() {
         "Ask" => eprintln!(
             "not before people approve; `run` keeps no session to come back to, so use `serve` for calls that are asked about"
         ),

@@ -1,11 +1,12 @@
 //! `probe`: what this machine can hold a policy's sandboxes to, and what would be refused here.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bailiwick_policy::bundle;
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::confine::profile;
@@ -23,6 +24,9 @@ pub struct Probe {
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Write the answer as JSON to a file as well: in a pod to the container's termination log, from where it comes into the pod's status
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// Forms of an answer.
@@ -44,25 +48,31 @@ pub(super) fn probe(probe: &Probe) -> anyhow::Result<Outcome> {
     let host = Host::find()?;
     let bundle = probe.bundle.as_deref().map(|path| read_bundle(path, None)).transpose()?;
     let tried: Vec<Tried> = bundle.iter().flat_map(|bundle| try_all(bundle, &host)).collect();
+    let answer =
+        serde_json::to_string_pretty(&answer(&host, &tried)).context("the answer has no JSON form")?;
+    if let Some(report) = &probe.report {
+        fs::write(report, &answer).with_context(|| format!("cannot write `{}`", report.display()))?;
+    }
     match probe.format {
         Format::Human => human(&host, &tried),
-        Format::Json => {
-            let sandboxes: Vec<_> =
-                tried.iter().map(|tried| json!({ "name": tried.name, "refused": tried.refused })).collect();
-            let (cgroup_refused, _) = host.cgroup_refusal();
-            let answer = json!({
-                "version": 1,
-                "tier": host.tier(),
-                "cgroup": host.cgroup().ok(),
-                "cgroupRefused": (!host.limits()).then_some(cgroup_refused),
-                "ownProc": host.proc(),
-                "sandboxes": sandboxes,
-            });
-            println!("{}", serde_json::to_string_pretty(&answer).context("the answer has no JSON form")?);
-        }
+        Format::Json => println!("{answer}"),
     }
     let refused = tried.iter().any(|tried| tried.refused.is_some());
     Ok(if refused { Outcome::Denied } else { Outcome::Holds })
+}
+
+fn answer(host: &Host, tried: &[Tried]) -> Value {
+    let sandboxes: Vec<_> =
+        tried.iter().map(|tried| json!({ "name": tried.name, "refused": tried.refused })).collect();
+    let (cgroup_refused, _) = host.cgroup_refusal();
+    json!({
+        "version": 1,
+        "tier": host.tier(),
+        "cgroup": host.cgroup().ok(),
+        "cgroupRefused": (!host.limits()).then_some(cgroup_refused),
+        "ownProc": host.proc(),
+        "sandboxes": sandboxes,
+    })
 }
 
 /// Builds each sandbox that a tool runs in, once: a probe that only reads settings would promise what the kernel then refuses.
