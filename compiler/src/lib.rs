@@ -10,6 +10,7 @@ mod ceiling;
 pub mod cel;
 mod chain;
 pub mod check;
+pub mod cluster;
 pub mod compile;
 pub mod diagnostic;
 mod effective;

@@ -21,8 +21,8 @@ pub(crate) mod tools;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_crds::pack::{PolicyPackSpec, Unmatched as WireUnmatched};
-use bailiwick_policy::policy::{Origin, PackSource, Policy, Subject, Unmatched};
+use bailiwick_crds::pack::{LabelSelector, PolicyPackSpec, Unmatched as WireUnmatched};
+use bailiwick_policy::policy::{self, Origin, PackSource, Policy, Subject, Unmatched};
 
 use crate::cel::Parameter;
 use crate::diagnostic::{Diagnostic, FieldPath};
@@ -45,22 +45,30 @@ pub struct Pack {
 
 /// Collects what is found in one pack.
 pub(crate) struct Findings<'a> {
-    pack: &'a Pack,
+    /// `None`: what is read stands in no pack.
+    pack: Option<&'a Pack>,
     found: Vec<Diagnostic>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(pack: &'a Pack) -> Self {
-        Self { pack, found: Vec::new() }
+        Self { pack: Some(pack), found: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic.in_pack(self.pack.extended.clone()));
+        self.found.push(diagnostic.in_pack(self.pack.and_then(|pack| pack.extended.clone())));
     }
 
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.found
     }
+}
+
+/// Lowers a selector that stands in no pack.
+pub(crate) fn plain_selector(wire: &LabelSelector) -> (policy::LabelSelector, Vec<Diagnostic>) {
+    let mut out = Findings { pack: None, found: Vec::new() };
+    let selector = selector::lower(wire, &FieldPath::root(), &mut out);
+    (selector, out.into_diagnostics())
 }
 
 /// The origin of a field of the only pack.

@@ -22,10 +22,9 @@ mod tools;
 
 use std::collections::BTreeSet;
 
-use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched};
+use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched, cell_name};
 
 pub use crate::reach::rules::Narrowed;
-pub use provenance::cell;
 pub(crate) use syscalls::implies;
 
 /// What a meet gives.
@@ -88,7 +87,7 @@ pub fn meet(policies: Vec<Policy>) -> Result<Met, Vec<Conflict>> {
     let Some(first) = policies.next() else { return Err(vec![Conflict::Nothing]) };
     let mut met = policies.fold(first, |a, b| pair(a, b, &mut narrowed));
     met.packs = packs;
-    met.cell = cell(&met.packs);
+    met.cell = cell_name(&met.packs, &met.variants);
     Ok(Met { policy: canonical(met), narrowed: narrowed.into_iter().collect() })
 }
 
@@ -103,6 +102,7 @@ fn pair(a: Policy, b: Policy, narrowed: &mut BTreeSet<Narrowed>) -> Policy {
         sandboxes: sandboxes::meet(a.sandboxes, b.sandboxes),
         tools: a.tools.into_iter().chain(b.tools).collect(),
         audit: both(a.audit, b.audit, tools::audit),
+        variants: a.variants.into_iter().chain(b.variants).collect(),
         ..Policy::top(Vec::new())
     }
 }
@@ -129,6 +129,8 @@ fn subjects(a: Subject, b: Subject) -> Subject {
 
 /// Puts a policy into the canonical form: every list sorted and without duplicates, everything unused gone.
 fn canonical(mut policy: Policy) -> Policy {
+    policy.variants.sort();
+    policy.variants.dedup();
     if let Some(subject) = &mut policy.subject {
         for selectors in [&mut subject.namespaces, &mut subject.pods] {
             selectors.sort();

@@ -1,4 +1,4 @@
-//! Packs in, effective policy out: the one entry of the command line, the webhook and, later, the operator.
+//! Packs in, effective policy out: the one entry of the command line; [`crate::cluster`] is that of webhook and operator.
 //!
 //! Resolves each pack with what it extends, hands the chains to [`crate::compile`], and gives every finding its place.
 
@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, has_errors};
 use crate::library::Library;
 use crate::lower::Pack;
 use crate::parameters::Bindings;
-use crate::resolve::{Resolved, ResolvedPack, digest, resolve};
+use crate::resolve::{Locking, Resolved, ResolvedPack, digest, resolve_with};
 use crate::source::PackSources;
 
 /// What compiling some packs gives.
@@ -45,10 +45,19 @@ impl Compiled {
 /// Nothing stops at the first error. Diagnostics have their places; those about an extended pack name it.
 #[must_use]
 pub fn compile(packs: &[(&PackSources, Bindings)], library: &dyn Library) -> Compiled {
+    compile_locked(packs, library, Locking::Enforce)
+}
+
+/// The same, where the newest packs that will do may stand in for a lock.
+pub(crate) fn compile_locked(
+    packs: &[(&PackSources, Bindings)],
+    library: &dyn Library,
+    locking: Locking,
+) -> Compiled {
     let mut compiled = Compiled::default();
     let (mut chains, mut resolutions) = (Vec::new(), Vec::new());
     for (sources, bindings) in packs {
-        let (resolved, diagnostics) = resolve(sources, library, bindings);
+        let (resolved, diagnostics) = resolve_with(sources, library, bindings, locking);
         compiled.diagnostics.push(diagnostics);
         chains.extend(resolved.as_ref().and_then(chain));
         resolutions.push(resolved);

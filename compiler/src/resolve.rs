@@ -91,7 +91,7 @@ pub fn make_lock(sources: &PackSources, library: &dyn Library) -> (Option<String
     (text, diagnostics)
 }
 
-fn resolve_with(
+pub(crate) fn resolve_with(
     sources: &PackSources,
     library: &dyn Library,
     bindings: &Bindings,

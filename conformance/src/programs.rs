@@ -36,24 +36,33 @@ impl Webhook {
     /// # Errors
     /// The program is not built or did not come up; the message holds its log.
     pub fn start(folder: &Path) -> Result<Self> {
-        let program = find("bailiwick-webhook")?;
-        let mut child = Command::new(&program)
-            .args([
-                "serve",
-                "--bundles",
-                "bundles",
-                "--namespaces",
-                "namespaces.yaml",
-                "--listen",
-                "127.0.0.1:0",
-            ])
+        let program = Command::new(find("bailiwick-webhook")?);
+        Self::start_by(program, folder, &["--bundles", "bundles", "--namespaces", "namespaces.yaml"])
+    }
+
+    /// Starts the webhook over what is bound in the cluster of a kubeconfig, and waits until it says where it listens. It need not be ready
+    /// then.
+    ///
+    /// # Errors
+    /// As [`Webhook::start`].
+    pub fn of_cluster(folder: &Path, kubeconfig: &Path, more: &[&str]) -> Result<Self> {
+        let mut program = Command::new(find("bailiwick-webhook")?);
+        program.env("KUBECONFIG", kubeconfig);
+        Self::start_by(program, folder, &[&["--cluster"], more].concat())
+    }
+
+    fn start_by(mut program: Command, folder: &Path, source: &[&str]) -> Result<Self> {
+        let mut child = program
+            .arg("serve")
+            .args(source)
+            .args(["--listen", "127.0.0.1:0"])
             .args(["--self-signed", "--write-ca", "ca.pem"])
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(folder.join("webhook.log"))?)
             .spawn()
-            .with_context(|| format!("cannot run {}", program.display()))?;
+            .context("cannot run the webhook")?;
         let out = child.stdout.take().context("the webhook has no standard output")?;
         let mut webhook = Self { child, address: String::new(), ca: folder.join("ca.pem") };
         let mut line = String::new();

@@ -18,6 +18,7 @@ use tokio::sync::TryAcquireError;
 use tokio::time::timeout_at;
 
 use crate::body::{self, BodyError};
+use crate::cluster::{self, Asked};
 use crate::deadline::Deadline;
 use crate::judge::{self, Judged};
 use crate::limits::INLINE_BODY_BYTES;
@@ -31,8 +32,16 @@ type Answer = Response<Full<Bytes>>;
 pub(crate) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
     let received = Instant::now();
     match request.uri().path() {
-        "/validate" => review(state, request, Phase::Validate, received).await,
-        "/mutate" => review(state, request, Phase::Mutate, received).await,
+        "/validate" => review(state, request, How::Policy(Phase::Validate), received).await,
+        "/mutate" => review(state, request, How::Policy(Phase::Mutate), received).await,
+        path @ ("/own/validate" | "/own/mutate" | "/connect") if state.cluster.is_some() => {
+            let asked = match path {
+                "/own/validate" => Asked::Own(Phase::Validate),
+                "/own/mutate" => Asked::Own(Phase::Mutate),
+                _ => Asked::Connect,
+            };
+            review(state, request, How::Asked(asked), received).await
+        }
         path @ ("/livez" | "/readyz" | "/metrics") => {
             if request.method() != Method::GET && request.method() != Method::HEAD {
                 return method_not_allowed("GET, HEAD");
@@ -48,6 +57,15 @@ pub(crate) async fn answer(state: &State, request: Request<Incoming>) -> Answer 
             "no such path; there are /validate, /mutate, /livez, /readyz and /metrics\n".to_owned(),
         ),
     }
+}
+
+/// By what a review is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// By policy alone.
+    Policy(Phase),
+    /// With the API server's help.
+    Asked(Asked),
 }
 
 /// A review that was refused without a judgement.
@@ -80,13 +98,15 @@ impl Refusal {
     }
 }
 
-async fn review(state: &State, request: Request<Incoming>, phase: Phase, received: Instant) -> Answer {
-    let path = match phase {
-        Phase::Validate => PathLabel::validate,
-        Phase::Mutate => PathLabel::mutate,
+async fn review(state: &State, request: Request<Incoming>, how: How, received: Instant) -> Answer {
+    let path = match how {
+        How::Policy(Phase::Validate) => PathLabel::validate,
+        How::Policy(Phase::Mutate) => PathLabel::mutate,
+        How::Asked(Asked::Own(_)) => PathLabel::own,
+        How::Asked(Asked::Connect) => PathLabel::connect,
     };
     state.metrics.in_flight.inc();
-    let (verdict, answer) = match judged(state, request, phase, received).await {
+    let (verdict, answer) = match judged(state, request, how, received).await {
         Ok((verdict, answer)) => (verdict, json(answer)),
         Err(refusal) => {
             state.metrics.refused(refusal.label);
@@ -102,7 +122,7 @@ async fn review(state: &State, request: Request<Incoming>, phase: Phase, receive
 async fn judged(
     state: &State,
     request: Request<Incoming>,
-    phase: Phase,
+    how: How,
     received: Instant,
 ) -> Result<(VerdictLabel, Vec<u8>), Refusal> {
     if request.method() != Method::POST {
@@ -125,9 +145,21 @@ async fn judged(
     let until = deadline.or_in(state.limits.body_timeout);
     let held =
         body::read(request.into_body(), &state.limits, &state.held, until).await.map_err(Refusal::of_body)?;
-    let judged = evaluate(state, held.bytes.clone(), phase, deadline).await;
     let refuse = |label, status, message: String| {
         Err(Refusal { body: held.bytes.clone(), ..Refusal::new(label, status, message) })
+    };
+    if state.cluster.as_ref().is_some_and(|cluster| !cluster.is_ready()) {
+        let message = "it is not known yet which policies are bound; try again".to_owned();
+        return refuse(RefusedLabel::not_ready, StatusCode::SERVICE_UNAVAILABLE, message);
+    }
+    let judged = match (how, &state.cluster) {
+        (How::Policy(phase), _) => evaluate(state, held.bytes.clone(), phase, deadline).await,
+        (How::Asked(asked), Some(cluster)) => {
+            let snapshot = state.snapshot.load_full();
+            let judging = cluster::judge(cluster, &snapshot, &held.bytes, asked, deadline.at());
+            timeout_at(deadline.at(), judging).await.ok()
+        }
+        (How::Asked(_), None) => None,
     };
     match judged {
         None => {
@@ -211,6 +243,11 @@ fn refused(refusal: &Refusal) -> Answer {
 fn ready(state: &State) -> Answer {
     if state.draining.load(Relaxed) {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    }
+    if state.cluster.as_ref().is_some_and(|cluster| !cluster.is_ready()) {
+        let mut lines = vec!["it is not known yet which policies are bound".to_owned()];
+        lines.extend(state.refused_reloads().iter().map(|reason| reason.escape_debug().to_string()));
+        return text(StatusCode::SERVICE_UNAVAILABLE, lines.join("\n") + "\n");
     }
     let mut lines = vec!["ok".to_owned()];
     for reason in state.refused_reloads() {

@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
 
-use bailiwick_policy::admission::{AdmissionRequest, Phase, response};
+use bailiwick_policy::admission::{AdmissionRequest, Moment, Phase, response};
 use bailiwick_policy::decision::{Decision, Effect};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use tracing::{error, info};
@@ -42,14 +43,25 @@ fn judge_unguarded(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
         Ok(request) => request,
         Err(error) => return Judged::Malformed(error.to_string()),
     };
-    let decision = snapshot.reviewer.review(&request, phase);
-    let answer = response::write(&request.uid, &decision);
+    let decision = snapshot.reviewer.review_at(&request, phase, now());
+    decided(&request, &decision)
+}
+
+/// The answer to a decision.
+pub(crate) fn decided(request: &AdmissionRequest<'_>, decision: &Decision) -> Judged {
+    let answer = response::write(&request.uid, decision);
     if decision.allowed {
         Judged::Allowed(answer)
     } else {
-        log_denial(&request, &decision);
+        log_denial(request, decision);
         Judged::Denied(answer)
     }
+}
+
+/// The clock, which only exceptions are held against. Before 1970 it is broken, and no exception holds.
+pub(crate) fn now() -> Moment {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).map_or(Moment::END, Moment)
 }
 
 /// One line for each denial. Everything that a client chose is escaped, since a log may end on a terminal.

@@ -1,14 +1,15 @@
 //! The admission webhook: AdmissionReviews over TLS, decided by compiled policy.
 //!
 //! What it is: a server around [`bailiwick_policy::admission::Reviewer`]. It holds no policy logic: what `bailiwick review`
-//! says about an object is what this says, because both call the same function. What it is not: it never talks to the API
-//! server or to a registry, and it writes nothing but logs.
+//! says about an object is what this says, because both call the same function. What it is not: with policies from files it talks to
+//! nobody; with policies from the cluster it reads what is bound and asks the API server who may widen. It writes nothing but logs.
 //!
 //! ```text
 //!             ┌ listen: accept ─ TLS ─ HTTP/1.1 or 2 ┐      ┌ body: bounded ┐
 //!  API server ┤ limits, watchdog, drain              ├ http ┤               ├ judge ─ Snapshot (ArcSwap) ─ Reviewer
 //!             └──────────────────────────────────────┘      └ deadline      ┘            ▲
-//!  files: bundles, namespaces, certificate and key ───── reload: fingerprint, load, swap ─┘
+//!  files: bundles, namespaces, certificate and key ───── reload: fingerprint, load, swap ─┤
+//!  cluster: packs, bindings, exceptions, namespaces ──── cluster: watch, compile, swap ───┘
 //! ```
 //!
 //! Terms. *Snapshot*: the bundles and namespaces in force, immutable; a reload replaces it as a whole. *Refused*: answered without
@@ -18,6 +19,7 @@
 
 mod activity;
 mod body;
+mod cluster;
 mod deadline;
 mod http;
 mod judge;

@@ -23,6 +23,8 @@ const BUCKETS: [f64; 12] =
 pub(crate) enum PathLabel {
     validate,
     mutate,
+    own,
+    connect,
 }
 
 /// How a review ended.
@@ -51,6 +53,7 @@ pub(crate) enum RefusedLabel {
     malformed,
     deadline,
     panic,
+    not_ready,
 }
 
 /// What is reloaded.

@@ -28,8 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Where everything is read from.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
-    pub(crate) bundles: PathBuf,
-    pub(crate) namespaces: PathBuf,
+    /// Bundles and namespaces; `None`: they come from the cluster.
+    pub(crate) policies: Option<(PathBuf, PathBuf)>,
     /// Certificate and key; `None` when they were made at start.
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
 }
@@ -79,7 +79,8 @@ pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baselin
             let now = fingerprint(&sources, watched.part);
             let changed = now != watched.settled && now == watched.seen;
             watched.seen.clone_from(&now);
-            if asked || changed {
+            let from_files = watched.part == Part::Certificate || sources.policies.is_some();
+            if from_files && (asked || changed) {
                 watched.settled = now;
                 let (state, sources, part) = (Arc::clone(&state), Arc::clone(&sources), watched.part);
                 // Off the threads that serve: a large bundle takes longer to load than a review may wait.
@@ -113,8 +114,8 @@ fn reload(state: &State, sources: &Sources, part: Part) {
 }
 
 fn reload_policies(state: &State, sources: &Sources) -> Result<(), String> {
-    let snapshot =
-        Snapshot::load(&sources.bundles, &sources.namespaces).map_err(|error| error.to_string())?;
+    let Some((bundles, namespaces)) = &sources.policies else { return Ok(()) };
+    let snapshot = Snapshot::load(bundles, namespaces).map_err(|error| error.to_string())?;
     for bundle in &snapshot.bundles {
         info!(file = ?bundle.file, digest = bundle.digest, cell = bundle.cell, "bundle in force");
     }
@@ -138,8 +139,11 @@ fn fingerprint(sources: &Sources, part: Part) -> Fingerprint {
             None => Vec::new(),
         },
         Part::Policies => {
-            let mut paths = vec![sources.namespaces.clone()];
-            list_json(&sources.bundles, &mut paths, Below::Yes);
+            let mut paths = Vec::new();
+            if let Some((bundles, namespaces)) = &sources.policies {
+                paths.push(namespaces.clone());
+                list_json(bundles, &mut paths, Below::Yes);
+            }
             paths
         }
     };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use bailiwick_policy::admission::{Namespaces, Reviewer};
 use clap::{ArgGroup, Args, ValueEnum};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
@@ -14,6 +15,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::cluster::Cluster;
+use crate::cluster::watch::watch as follow;
 use crate::limits::{ACCEPT_BACKLOG, BLOCKING_THREADS, Limits};
 use crate::listen;
 use crate::reload::{self, Baseline, Sources};
@@ -23,23 +26,30 @@ use crate::tls::{self, TlsError};
 
 /// Serve admission reviews over TLS.
 ///
-/// Reads the compiled bundles of a folder and decides every AdmissionReview by them. Changed bundles, namespaces and
-/// certificates are taken into force within a second, without a failed request; SIGHUP does it at once. What cannot be
-/// taken into force is refused loudly and the old stays.
+/// Reads the compiled bundles of a folder, or with `--cluster` what is bound in a cluster, and decides every AdmissionReview
+/// by them. What changes, certificates too, is taken into force within a second, without a failed request; SIGHUP does it at
+/// once for files. What cannot be taken into force is refused loudly and the old stays.
 #[derive(Args, Clone, Debug)]
 #[command(
     group = ArgGroup::new("certificate").required(true).args(["tls_cert", "self_signed"]),
+    group = ArgGroup::new("policies").required(true).args(["bundles", "cluster"]),
     after_help = "Example:\n  bailiwick compile policy-packs/code-interpreter --out out/\n  \
         kubectl get namespaces -o yaml > namespaces.yaml\n  \
         bailiwick-webhook serve --bundles out/ --namespaces namespaces.yaml --listen 127.0.0.1:8443 --self-signed --write-ca ca.pem"
 )]
 pub struct Serve {
     /// Folder of compiled bundles
-    #[arg(long, value_name = "DIR")]
-    pub bundles: PathBuf,
+    #[arg(long, value_name = "DIR", requires = "namespaces")]
+    pub bundles: Option<PathBuf>,
     /// Namespaces and their labels, as `kubectl get namespaces -o yaml` (or json) prints them
-    #[arg(long, value_name = "FILE")]
-    pub namespaces: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "bundles")]
+    pub namespaces: Option<PathBuf>,
+    /// Take packs, bindings, exceptions and namespaces from the cluster that this runs in, or that KUBECONFIG names
+    #[arg(long)]
+    pub cluster: bool,
+    /// The namespace in which exceptions hold
+    #[arg(long, value_name = "NAME", default_value = "bailiwick-system", requires = "cluster")]
+    pub policy_namespace: String,
     /// Address and port; port 0 takes a free one, which the first line of output names
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
@@ -98,6 +108,10 @@ pub enum ServeError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+    #[error("cannot tell where the API server is: {0}")]
+    Infer(#[from] kube::config::InferConfigError),
+    #[error("cannot talk to the API server: {0}")]
+    Client(#[from] kube::Error),
 }
 
 impl Log {
@@ -128,12 +142,18 @@ impl Log {
 /// Anything that keeps the server from starting: unreadable or unenforceable files, an address in use.
 pub fn serve(settings: &Serve) -> Result<(), ServeError> {
     let sources = Sources {
-        bundles: settings.bundles.clone(),
-        namespaces: settings.namespaces.clone(),
+        policies: settings.bundles.clone().zip(settings.namespaces.clone()),
         certificate: settings.tls_cert.clone().zip(settings.tls_key.clone()),
     };
     let baseline = Baseline::of(&sources);
-    let snapshot = Snapshot::load(&sources.bundles, &sources.namespaces)?;
+    let snapshot = match &sources.policies {
+        Some((bundles, namespaces)) => Snapshot::load(bundles, namespaces)?,
+        // Refuses everything until it is replaced: see `Cluster::is_ready`.
+        None => Snapshot::of(
+            Reviewer::of(Vec::new(), Namespaces::default()).map_err(SnapshotError::from)?,
+            Vec::new(),
+        ),
+    };
     let tls = match &sources.certificate {
         Some((cert, key)) => tls::from_files(cert, key)?,
         None => {
@@ -143,8 +163,22 @@ pub fn serve(settings: &Serve) -> Result<(), ServeError> {
     for bundle in &snapshot.bundles {
         info!(file = ?bundle.file, digest = bundle.digest, cell = bundle.cell, "bundle in force");
     }
-    let state = Arc::new(State::new(settings.limits.clone(), snapshot, tls));
-    runtime()?.block_on(live(state, sources, baseline, settings.listen))
+    let runtime = runtime()?;
+    let cluster = if settings.cluster {
+        Some(Arc::new(runtime.block_on(connected(&settings.policy_namespace))?))
+    } else {
+        None
+    };
+    let state = Arc::new(State::new(settings.limits.clone(), snapshot, tls, cluster));
+    runtime.block_on(live(state, sources, baseline, settings.listen))
+}
+
+/// A client of the cluster that this runs in, or that KUBECONFIG names.
+async fn connected(policy_namespace: &str) -> Result<Cluster, ServeError> {
+    // What the process as a whole uses; it fails only if it was set before, to the same.
+    let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let client = kube::Client::try_from(kube::Config::infer().await?)?;
+    Ok(Cluster::new(client, policy_namespace.to_owned()))
 }
 
 /// On one core there is nobody to steal work from: the single-threaded runtime spares each request the bookkeeping.
@@ -170,6 +204,7 @@ async fn live(
     let bound = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let watching = tokio::spawn(reload::watch(Arc::clone(&state), sources, baseline, hangup));
+    let following = state.cluster.clone().map(|cluster| tokio::spawn(follow(Arc::clone(&state), cluster)));
     let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&state), stopped));
     {
         let mut out = io::stdout();
@@ -186,6 +221,9 @@ async fn live(
     let _ = stop.send(true);
     let _ = accepting.await;
     watching.abort();
+    if let Some(following) = following {
+        following.abort();
+    }
     if listen::drained(&state, state.limits.drain_timeout).await {
         info!("ended");
     } else {

@@ -1,4 +1,4 @@
-//! What is in force: bundles and namespaces, read from files, checked and made ready as a whole.
+//! What is in force: bundles and namespaces, checked and made ready as a whole; here read from files, in [`crate::cluster`] from the cluster.
 //!
 //! In the bundles' folder every `*.json` is a bundle, except `artifacts.json` and `report.json`, which `bailiwick compile` writes
 //! beside it; one folder down, where each ConfigMap of a projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
@@ -41,7 +41,7 @@ pub(crate) struct Snapshot {
 /// A bundle in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Loaded {
-    /// Path below the bundles' folder.
+    /// Path below the bundles' folder, or name of the binding.
     pub(crate) file: String,
     /// SHA-256 of its bytes, hex.
     pub(crate) digest: String,
@@ -86,12 +86,12 @@ impl Snapshot {
             all.push(one);
         }
         let namespaces = load_namespaces(namespaces)?;
-        Ok(Self {
-            reviewer: Reviewer::new(all, namespaces)?,
-            bundles: loaded,
-            loaded: Instant::now(),
-            slow_ms: AtomicU64::new(0),
-        })
+        Ok(Self::of(Reviewer::new(all, namespaces)?, loaded))
+    }
+
+    /// What was made ready elsewhere.
+    pub(crate) fn of(reviewer: Reviewer, bundles: Vec<Loaded>) -> Self {
+        Self { reviewer, bundles, loaded: Instant::now(), slow_ms: AtomicU64::new(0) }
     }
 
     fn age_ms(&self) -> u64 {

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::body::HeldBytes;
+use crate::cluster::Cluster;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -23,12 +24,14 @@ pub(crate) struct State {
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) held: HeldBytes,
     pub(crate) draining: AtomicBool,
+    /// `None`: policies come from files, and nothing asks the API server.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     /// Why the newest files are not in force, by what was being reloaded; said by `/readyz`.
     refused_reloads: Mutex<[Option<String>; 2]>,
 }
 
 /// What was being reloaded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Bundles and namespaces.
     Policies,
@@ -38,7 +41,12 @@ pub(crate) enum Part {
 
 impl State {
     /// Everything at rest.
-    pub(crate) fn new(limits: Limits, snapshot: Snapshot, tls: ServerConfig) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        snapshot: Snapshot,
+        tls: ServerConfig,
+        cluster: Option<Arc<Cluster>>,
+    ) -> Self {
         let metrics = Metrics::new();
         metrics.set_bundles(&snapshot.bundles);
         Self {
@@ -49,6 +57,7 @@ impl State {
             connections: Arc::new(Semaphore::new(limits.max_connections.min(u32::MAX as usize))),
             held: HeldBytes::default(),
             draining: AtomicBool::new(false),
+            cluster,
             refused_reloads: Mutex::default(),
             limits,
         }

@@ -5,7 +5,8 @@
 //! constrains nothing; within a section that is there, what is not allowed is denied.
 //!
 //! Terms. *Origin*: the pack and field path that a statement comes from; a statement that two packs demand names both.
-//! *Subject*: the pods that the policy governs. *Cell*: the hash of the packs and versions in force together.
+//! *Subject*: the pods that the policy governs. *Cell*: the packs and versions in force together, by the hash of their names and of what
+//! bindings add to them.
 
 pub mod sandboxes;
 pub mod tools;
@@ -13,6 +14,7 @@ pub mod tools;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::ir::{Cel, Const};
 use sandboxes::{Pool, Sandbox};
@@ -29,8 +31,12 @@ pub struct Policy {
     pub format_version: u32,
     /// The packs met here, sorted by name and version; [`Origin::pack`] is an index into this list.
     pub packs: Vec<PackSource>,
-    /// First 16 hex digits of SHA-256 over the sorted `name@version` lines of `packs`: value of label `bailiwick.dev/cell`.
+    /// Value of label `bailiwick.dev/cell`; see [`cell_name`].
     pub cell: String,
+    /// What bindings add to the packs: SHA-256 (hex) of the values that each chooses and the subjects that it narrows to, sorted. Empty
+    /// where nothing is chosen, as on the command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<String>,
     /// Whom the policy governs; `None`: the policy is a ceiling for others and governs nobody by itself.
     pub subject: Option<Subject>,
     /// Isolation of the governed pods.
@@ -59,6 +65,7 @@ impl Policy {
             format_version: FORMAT_VERSION,
             packs,
             cell: String::new(),
+            variants: Vec::new(),
             subject: None,
             isolation: Isolation::default(),
             network: None,
@@ -70,6 +77,24 @@ impl Policy {
             audit: None,
         }
     }
+}
+
+/// The name of the cell of packs in force together: 16 hex digits of SHA-256 over their sorted `name@version` lines and, after them, over
+/// what bindings add. Two bindings of one pack with other values, or with other subjects, are two cells.
+#[must_use]
+pub fn cell_name<'a>(
+    packs: impl IntoIterator<Item = &'a PackSource>,
+    variants: impl IntoIterator<Item = &'a String>,
+) -> String {
+    let mut lines: Vec<String> =
+        packs.into_iter().map(|pack| format!("{}@{}\n", pack.name, pack.version)).collect();
+    lines.sort();
+    lines.dedup();
+    let mut added: Vec<String> = variants.into_iter().map(|variant| format!("{variant}\n")).collect();
+    added.sort();
+    added.dedup();
+    lines.append(&mut added);
+    Sha256::digest(lines.concat()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pack that takes part, for provenance.
@@ -404,6 +429,9 @@ pub struct AdmissionRule {
     pub audit_annotations: Vec<(String, Cel)>,
     /// What a failed validation does.
     pub action: Action,
+    /// Whether an exception may relax the rule.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exceptable: bool,
 }
 
 /// When a rule is asked.

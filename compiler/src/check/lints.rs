@@ -52,7 +52,6 @@ const CHECKS: &[Check] = &[
     bw0515_phase::check,
     bw0516_remote_run::check,
     bw0517_rego::check,
-    bw0518_exceptions::check,
     bw0521_sandbox_egress::check,
     bw0522_workspace::check,
     bw0524_recorded_admission::check,

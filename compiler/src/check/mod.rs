@@ -136,7 +136,6 @@ codes! { TARGETS:
     bw0515_phase,
     bw0516_remote_run,
     bw0517_rego,
-    bw0518_exceptions,
     bw0519_too_many_network_rules,
     bw0520_narrower_than_meant,
     bw0521_sandbox_egress,

@@ -20,6 +20,7 @@ mod address;
 mod artifact;
 mod calls;
 mod cell;
+mod cluster;
 mod floor;
 mod manifest;
 mod namespace;
@@ -34,11 +35,13 @@ mod statements;
 mod webhooks;
 
 pub use artifact::{Artifact, Artifacts, FieldRef, Target};
+pub use cluster::{ClusterOptions, Object, Objects, objects, webhooks};
 pub use nsjail::NSJAIL_VERSION;
 pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::admission::Exception;
 use bailiwick_policy::bundle::{self, BundleError};
 use bailiwick_policy::policy::Policy;
 
@@ -60,6 +63,19 @@ pub struct EmitOptions {
     pub ca_bundle: Option<Vec<u8>>,
     /// Namespaces that neither webhook nor floor may ever hold up: `kube-system` and the webhook's own.
     pub exempt_namespaces: Vec<String>,
+    /// Exceptions that hold now, for the floor. The caller has looked at the clock.
+    pub exceptions: Vec<Exception>,
+    /// Who denies pods that nothing selects.
+    pub unmatched: UnmatchedFloor,
+}
+
+/// Who denies pods of governed namespaces that nothing selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnmatchedFloor {
+    /// The policy's own floor: nothing else governs its namespaces.
+    Own,
+    /// One policy over all bindings of a namespace.
+    Shared,
 }
 
 impl Default for EmitOptions {
@@ -74,6 +90,8 @@ impl Default for EmitOptions {
             },
             ca_bundle: None,
             exempt_namespaces: vec!["bailiwick-system".to_owned(), "kube-system".to_owned()],
+            exceptions: Vec::new(),
+            unmatched: UnmatchedFloor::Own,
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) const fn level_name(level: PodSecurityLevel) -> &'static str {
     }
 }
 
-fn pod_security(level: PodSecurity, modes: &[&str]) -> BTreeMap<String, String> {
+pub(super) fn pod_security(level: PodSecurity, modes: &[&str]) -> BTreeMap<String, String> {
     modes
         .iter()
         .flat_map(|mode| {

@@ -5,7 +5,7 @@
 //! rule without peers or ports is not written at all; a rule for IPv4 says nothing about IPv6.
 //! Semantics: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>.
 
-use bailiwick_policy::policy::{LabelSelector, NetworkRule, Origin, Peer, PortRange, Protocol};
+use bailiwick_policy::policy::{LabelSelector, Network, NetworkRule, Origin, Peer, PortRange, Protocol};
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -45,11 +45,7 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Emitted, EmitError> {
     let (Some(network), Some(pods)) = (&cell.policy.network, cell.pods()) else { return Ok(nothing) };
     let mut narrowed = Vec::new();
     let mut policies = vec![default_deny(cell, &pods)];
-    for (direction, rules) in [(Direction::Egress, &network.egress), (Direction::Ingress, &network.ingress)] {
-        for rule in rules {
-            policies.extend(allow(cell, &pods, direction, rule, &mut narrowed)?);
-        }
-    }
+    policies.extend(allowed(cell, network, &pods, &mut narrowed)?);
     let namespaces = cell.known_namespaces();
     let mut documents = Documents::new("kubernetes/network-policies.yaml");
     if namespaces.is_empty() {
@@ -71,7 +67,24 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Emitted, EmitError> {
     Ok(Emitted { artifact, narrowed })
 }
 
-fn default_deny(cell: &Cell<'_>, pods: &LabelSelector) -> NetworkPolicy {
+/// The policies of all rules, for these pods.
+pub(super) fn allowed(
+    cell: &Cell<'_>,
+    network: &Network,
+    pods: &LabelSelector,
+    narrowed: &mut Vec<Narrowed>,
+) -> Result<Vec<NetworkPolicy>, EmitError> {
+    let mut policies = Vec::new();
+    for (direction, rules) in [(Direction::Egress, &network.egress), (Direction::Ingress, &network.ingress)] {
+        for rule in rules {
+            policies.extend(allow(cell, pods, direction, rule, narrowed)?);
+        }
+    }
+    Ok(policies)
+}
+
+/// The policy under which nothing goes in or out.
+pub(super) fn default_deny(cell: &Cell<'_>, pods: &LabelSelector) -> NetworkPolicy {
     NetworkPolicy {
         metadata: cell.metadata(cell.name("default-deny")),
         spec: Some(NetworkPolicySpec {

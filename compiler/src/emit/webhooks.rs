@@ -16,10 +16,10 @@ use k8s_openapi::api::admissionregistration::v1::{
 use super::artifact::{Artifact, Target};
 use super::cell::Cell;
 use super::manifest::Documents;
-use super::{EmitError, WebhookClient, selector};
+use super::{EmitError, EmitOptions, WebhookClient, selector};
 
 /// Seconds that the API server waits; every request that is matched may wait this long when the webhook hangs.
-const TIMEOUT_S: i32 = 5;
+pub(super) const TIMEOUT_S: i32 = 5;
 
 /// The kinds that embed a pod template: group, version, resources. <https://kubernetes.io/docs/concepts/workloads/>
 const TEMPLATES: [(&str, &str, &[&str]); 3] = [
@@ -28,7 +28,7 @@ const TEMPLATES: [(&str, &str, &[&str]); 3] = [
     ("batch", "v1", &["cronjobs", "jobs"]),
 ];
 
-fn rule(group: &str, version: &str, resources: &[&str], operations: &[&str]) -> ResourceRule {
+pub(super) fn rule(group: &str, version: &str, resources: &[&str], operations: &[&str]) -> ResourceRule {
     let owned = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
     ResourceRule {
         api_groups: vec![group.to_owned()],
@@ -76,7 +76,7 @@ fn sections_judge(cell: &Cell<'_>) -> bool {
 }
 
 /// What `/validate` must see.
-fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
+pub(super) fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     let mut rules = BTreeSet::new();
     if sections_judge(cell) {
         rules.extend(pod_rules());
@@ -96,7 +96,7 @@ fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
 }
 
 /// What `/mutate` must see: pods that are made, where a section writes what is absent, and what the authored mutations match.
-fn mutated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
+pub(super) fn mutated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     let mut rules = BTreeSet::new();
     let isolation = &cell.policy.isolation;
     if !isolation.pod_security.is_empty()
@@ -111,7 +111,7 @@ fn mutated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     rules
 }
 
-fn with_operations(rules: BTreeSet<ResourceRule>) -> Option<Vec<RuleWithOperations>> {
+pub(super) fn with_operations(rules: BTreeSet<ResourceRule>) -> Option<Vec<RuleWithOperations>> {
     let rules: Vec<_> = rules
         .into_iter()
         .map(|rule| RuleWithOperations {
@@ -125,9 +125,9 @@ fn with_operations(rules: BTreeSet<ResourceRule>) -> Option<Vec<RuleWithOperatio
     (!rules.is_empty()).then_some(rules)
 }
 
-fn client(cell: &Cell<'_>, path: &str) -> WebhookClientConfig {
-    let ca_bundle = cell.options.ca_bundle.clone().map(ByteString);
-    match &cell.options.webhook {
+pub(super) fn client(options: &EmitOptions, path: &str) -> WebhookClientConfig {
+    let ca_bundle = options.ca_bundle.clone().map(ByteString);
+    match &options.webhook {
         WebhookClient::Url(base) => {
             let url = Some(format!("{}{path}", base.trim_end_matches('/')));
             WebhookClientConfig { ca_bundle, url, service: None }
@@ -166,7 +166,7 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
 fn mutating(cell: &Cell<'_>, namespaces: &LabelSelector, rules: Vec<RuleWithOperations>) -> MutatingWebhook {
     MutatingWebhook {
         admission_review_versions: vec!["v1".to_owned()],
-        client_config: client(cell, "/mutate"),
+        client_config: client(cell.options, "/mutate"),
         failure_policy: Some("Fail".to_owned()),
         match_policy: Some("Equivalent".to_owned()),
         name: format!("mutate.{}.bailiwick.dev", cell.policy.cell),
@@ -187,7 +187,7 @@ fn validating(
 ) -> ValidatingWebhook {
     ValidatingWebhook {
         admission_review_versions: vec!["v1".to_owned()],
-        client_config: client(cell, "/validate"),
+        client_config: client(cell.options, "/validate"),
         failure_policy: Some("Fail".to_owned()),
         match_policy: Some("Equivalent".to_owned()),
         name: format!("validate.{}.bailiwick.dev", cell.policy.cell),

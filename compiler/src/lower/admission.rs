@@ -75,6 +75,7 @@ fn lower_rule(
             WireAction::Warn => Action::Warn,
             WireAction::Audit => Action::Audit,
         },
+        exceptable: wire.exceptable,
     }
 }
 

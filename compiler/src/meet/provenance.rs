@@ -2,10 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use bailiwick_policy::policy::{FORMAT_VERSION, Origin, PackSource, Policy};
-use sha2::{Digest, Sha256};
 
 use super::Conflict;
 
@@ -93,19 +91,4 @@ pub(super) fn order(a: &Origin, b: &Origin) -> Ordering {
 
 fn pieces(path: &str) -> Vec<(Option<u64>, &str)> {
     path.split(['[', ']']).map(|piece| (piece.parse().ok(), piece)).collect()
-}
-
-/// The value of label `bailiwick.dev/cell`: 16 hex digits of SHA-256 over the sorted `name@version` lines.
-#[must_use]
-pub fn cell(packs: &[PackSource]) -> String {
-    let mut lines: Vec<String> =
-        packs.iter().map(|pack| format!("{}@{}\n", pack.name, pack.version)).collect();
-    lines.sort();
-    lines.dedup();
-    let digest = Sha256::digest(lines.concat());
-    digest.iter().take(8).fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

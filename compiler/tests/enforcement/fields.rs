@@ -274,6 +274,9 @@ sandboxes: [{name: t, pool: warm, filesystem: {}, syscalls: {profile: Shell}, li
     validations_have_remedies: ["spec.admission.rules[].validations[].remedy"], P,
         rule(PODS, "validations: [{expression: \"object.spec.hostname == 'q'\", remedy: call it q}]") => "call it q",
         rule(PODS, "validations: [{expression: \"object.spec.hostname == 'q'\"}]") => "None";
+    exceptions_relax_only_rules_that_may_be_relaxed: ["spec.admission.rules[].exceptable"], Probe::Excepted,
+        rule(PODS, &format!("exceptable: true\n{FAILS}")) => "excepted by `policies/old`",
+        rule(PODS, FAILS) => "denied\n";
     rules_have_actions: ["spec.admission.rules[].action"], P,
         rule(PODS, FAILS) => "denied\nDeny",
         rule(PODS, &format!("action: Warn\n{FAILS}")) => "allowed\nWarn",

@@ -43,10 +43,6 @@ fn samples() -> Vec<(&'static str, String)> {
     let images = |rest: &str| format!("images: [{{match: ['registry.example.org/**'], {rest}}}]");
     vec![
         (
-            "spec.admission.rules[].exceptable",
-            admission("validations: [{expression: 'has(object.spec)'}]\n    exceptable: true"),
-        ),
-        (
             "spec.admission.rules[].rego",
             admission("rego: {source: 'package images', rule: data.images.deny}"),
         ),

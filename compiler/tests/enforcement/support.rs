@@ -7,7 +7,10 @@ use bailiwick_compiler::library::MemoryLibrary;
 use bailiwick_compiler::resolve::make_lock;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::{Bindings, Compiled, compile};
-use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
+use bailiwick_policy::admission::{
+    AdmissionRequest, Excepted, Exception, InForce, ManifestContext, Moment, Namespaces, Operation, Phase,
+    Reviewer, Stage,
+};
 use bailiwick_policy::bundle;
 use bailiwick_policy::decision::Decision;
 use bailiwick_policy::json::Json;
@@ -21,6 +24,8 @@ pub(super) enum Probe {
     Object(&'static str),
     /// The decision over the removal of a pod.
     Delete,
+    /// The decision over a pod while an exception names it.
+    Excepted,
     /// The emitted file of this name; empty if there is none.
     File(&'static str),
     /// What the compiler says.
@@ -69,7 +74,7 @@ fn file(compiled: &Compiled, name: &str) -> String {
     found.map(|artifact| String::from_utf8_lossy(&artifact.bytes).into_owned()).unwrap_or_default()
 }
 
-fn decision(compiled: &Compiled, object: &str, operation: Operation) -> String {
+fn decision(compiled: &Compiled, object: &str, operation: Operation, now: Option<Moment>) -> String {
     let policy = compiled.policy.clone().unwrap_or_else(|| panic!("{}", findings(compiled)));
     let bundle = bundle::load(&bundle::write(&policy).unwrap()).unwrap();
     let labels = |zone: &str, tier: &str| {
@@ -79,12 +84,29 @@ fn decision(compiled: &Compiled, object: &str, operation: Operation) -> String {
         ("agents".to_owned(), labels("agents", "gold")),
         ("web".to_owned(), labels("web", "silver")),
     ]);
-    let reviewer = Reviewer::new(vec![bundle], Namespaces::new(namespaces)).unwrap();
+    let exceptions = vec![Exception {
+        name: "policies/old".to_owned(),
+        pack: "example".to_owned(),
+        rule: "rule-one".to_owned(),
+        objects: vec![Excepted {
+            resource: "pods".to_owned(),
+            namespace: "agents".to_owned(),
+            name: "p".to_owned(),
+            prefix: false,
+        }],
+        expires: Moment(10),
+        approver: "alice".to_owned(),
+    }];
+    let in_force = vec![InForce { bundle, stage: Stage::Enforce, exceptions }];
+    let reviewer = Reviewer::of(in_force, Namespaces::new(namespaces)).unwrap();
     let object =
         Json::parse(object.as_bytes()).unwrap_or_else(|error| panic!("{error}: {object}")).into_owned();
     let old = (operation != Operation::Create).then(|| object.clone());
     let context = ManifestContext { operation, old, ..ManifestContext::default() };
     let request = AdmissionRequest::from_manifest(object, context).unwrap();
+    if let Some(now) = now {
+        return shown(&reviewer.review_at(&request, Phase::Validate, now));
+    }
     let admitted = reviewer.admit(&request);
     shown(admitted.decision()) + &serde_json::to_string(&admitted.mutated.patch).unwrap()
 }
@@ -112,13 +134,18 @@ fn look(probe: &Probe, sections: &str) -> String {
         Probe::Pod(spec, labels) => {
             let spec = if spec.is_empty() { "\"hostname\": \"p\"" } else { spec };
             let labels = if labels.is_empty() { r#"{"component": "agent"}"# } else { labels };
-            decision(&compiled, &POD.replace("LABELS", labels).replace("SPEC", spec), Operation::Create)
+            decision(&compiled, &POD.replace("LABELS", labels).replace("SPEC", spec), Operation::Create, None)
         }
-        Probe::Object(object) => decision(&compiled, object, Operation::Create),
+        Probe::Object(object) => decision(&compiled, object, Operation::Create, None),
         Probe::Delete => {
             let pod =
                 POD.replace("LABELS", r#"{"component": "agent"}"#).replace("SPEC", "\"hostname\": \"p\"");
-            decision(&compiled, &pod, Operation::Delete)
+            decision(&compiled, &pod, Operation::Delete, None)
+        }
+        Probe::Excepted => {
+            let pod =
+                POD.replace("LABELS", r#"{"component": "agent"}"#).replace("SPEC", "\"hostname\": \"p\"");
+            decision(&compiled, &pod, Operation::Create, Some(Moment(9)))
         }
         Probe::File(name) => file(&compiled, name),
         Probe::Findings => findings(&compiled),

@@ -211,6 +211,7 @@ fn rule(at: usize, expression: Cel, action: Action) -> AdmissionRule {
         mutations: Vec::new(),
         audit_annotations: Vec::new(),
         action,
+        exceptable: false,
     }
 }
 

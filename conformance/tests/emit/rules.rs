@@ -53,6 +53,7 @@ impl Author {
             mutations: Vec::new(),
             audit_annotations: Vec::new(),
             action: Action::Deny,
+            exceptable: false,
         }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
         mutations: vec![],
         audit_annotations: vec![],
         action: Action::Deny,
+        exceptable: false,
     };
     let policy = Policy {
         cell: "0123456789abcdef".into(),

@@ -3,15 +3,16 @@
 //! Terms. *Governing*: the policies whose subject the request falls under. The order of findings is denials first, then
 //! policies by cell, then subjects, sections and rules as written.
 
-use sha2::{Digest, Sha256};
-
 use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
+use crate::policy::cell_name;
 
+use super::in_force::Moment;
 use super::request::AdmissionRequest;
 use super::review::Review;
 use super::reviewer::{Bound, Reviewer};
 use super::rules::Budget;
+use super::selector::all_select;
 
 /// Audit annotations are cut here, in bytes; as ValidatingAdmissionPolicy.
 const MAX_ANNOTATION: usize = 10 * 1024;
@@ -45,15 +46,37 @@ impl Admitted {
 }
 
 impl Reviewer {
-    /// Decides over a request.
+    /// Decides over a request, at a time when every exception has expired.
     #[must_use]
     pub fn review(&self, request: &AdmissionRequest<'_>, phase: Phase) -> Decision {
+        self.review_at(request, phase, Moment::END)
+    }
+
+    /// Decides over a request at a time, by which exceptions may have expired.
+    #[must_use]
+    pub fn review_at(&self, request: &AdmissionRequest<'_>, phase: Phase, now: Moment) -> Decision {
         let budget = Budget::new();
-        let review = Review::new(self, request, &budget);
+        let review = Review::new(self, request, &budget, now);
         match phase {
             Phase::Mutate => review.mutate().0,
             Phase::Validate => review.validate(),
         }
+    }
+
+    /// Decides over a connection to a pod, which the request itself does not hold: by the policies that select the pod as it is. A pod that is
+    /// not there (null) is selected by none.
+    #[must_use]
+    pub fn review_connect(&self, request: &AdmissionRequest<'_>, pod: &Json<'_>, now: Moment) -> Decision {
+        let budget = Budget::new();
+        Review::new(self, request, &budget, now).connect(pod)
+    }
+
+    /// Whether any policy governs pods of a namespace; one that is not known is governed by all.
+    #[must_use]
+    pub fn governs_namespace(&self, name: &str) -> bool {
+        let Some(namespace) = self.namespaces.get(name) else { return !self.policies.is_empty() };
+        let subjects = self.policies.iter().filter_map(|bound| bound.policy.subject.as_ref());
+        subjects.into_iter().any(|subject| all_select(&subject.namespaces, &namespace.labels))
     }
 
     /// Mutates and then validates, as the API server does; for judging manifests. An HTTP client that sends the request to
@@ -61,7 +84,7 @@ impl Reviewer {
     #[must_use]
     pub fn admit(&self, request: &AdmissionRequest<'_>) -> Admitted {
         let budget = Budget::new();
-        let (mutated, object) = Review::new(self, request, &budget).mutate();
+        let (mutated, object) = Review::new(self, request, &budget, Moment::END).mutate();
         let validated = mutated.allowed.then(|| match &object {
             Some(object) => self.review(&request.with_object(object.clone()), Phase::Validate),
             None => self.review(request, Phase::Validate),
@@ -124,18 +147,11 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// The cell of the policies that govern a pod together: one policy's own, or the hash of all their packs.
+/// The cell of the policies that govern a pod together, at whatever stage: one policy's own, or that of all their packs.
 pub(super) fn cell(governing: &[&Bound]) -> String {
     if let [only] = governing {
         return only.policy.cell.clone();
     }
-    let mut packs: Vec<&str> = governing.iter().flat_map(|bound| bound.pack_labels()).collect();
-    packs.sort_unstable();
-    packs.dedup();
-    let mut hash = Sha256::new();
-    for pack in packs {
-        hash.update(pack.as_bytes());
-        hash.update(b"\n");
-    }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let policies = || governing.iter().map(|bound| &bound.policy);
+    cell_name(policies().flat_map(|policy| &policy.packs), policies().flat_map(|policy| &policy.variants))
 }

@@ -161,6 +161,7 @@ mod tests {
             mutations: vec![],
             audit_annotations: vec![],
             action: Action::Deny,
+            exceptable: false,
         }
     }
 

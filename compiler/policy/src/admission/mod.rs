@@ -12,6 +12,7 @@
 //!
 //! Terms. *View*: the pod that is judged, either the object itself or the one that a workload's template makes.
 //! *Governed*: in a namespace and with labels that a policy's subject selects, before or after the change.
+//! *Stage*: how far a policy is in force, from `Audit`, where what it would deny is recorded, to `Enforce`.
 //! *Section finding*: made by a section of the pack (`isolation`, `network`, `images`, `subjects`), as opposed to an authored
 //! rule. *Ratchet*: an UPDATE is judged on what it changes.
 //!
@@ -21,6 +22,7 @@
 
 pub mod defaults;
 pub mod images;
+pub mod in_force;
 pub mod manifest;
 pub mod namespaces;
 pub mod pod_security;
@@ -54,6 +56,7 @@ mod tests;
 
 pub use decide::{Admitted, Phase};
 pub use fuzz::fuzz;
+pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;
 pub use namespaces::Namespaces;
 pub use request::{AdmissionRequest, Operation};

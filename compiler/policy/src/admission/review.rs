@@ -9,6 +9,7 @@ use crate::json::Json;
 use crate::policy::{AdmissionRule, Subject};
 
 use super::decide::{Found, cell};
+use super::in_force::{Moment, Stage};
 use super::matching::{Coordinates, POD_CREATION, selectors_hold};
 use super::mutate::{Draft, StoredPod, Surroundings};
 use super::namespaces::Namespace;
@@ -28,6 +29,7 @@ pub(super) struct Review<'r> {
     place: Option<Place>,
     namespace: Where<'r>,
     budget: &'r Budget,
+    now: Moment,
 }
 
 /// Where the object lives.
@@ -71,8 +73,18 @@ enum Candidates {
 
 const NULL: &Json<'static> = &Json::Null;
 
+/// The first of the policies that are insisted on most.
+fn strictest<'r, 's>(reach: &'s [(&'r Bound, &'r Subject)]) -> Option<&'s (&'r Bound, &'r Subject)> {
+    reach.iter().min_by_key(|(bound, _)| std::cmp::Reverse(bound.stage))
+}
+
 impl<'r> Review<'r> {
-    pub(super) fn new(reviewer: &'r Reviewer, request: &'r AdmissionRequest<'r>, budget: &'r Budget) -> Self {
+    pub(super) fn new(
+        reviewer: &'r Reviewer,
+        request: &'r AdmissionRequest<'r>,
+        budget: &'r Budget,
+        now: Moment,
+    ) -> Self {
         let namespace = if request.resource.group.is_empty() && request.resource.resource == "namespaces" {
             let object = request.object.as_ref().or(request.old_object.as_ref());
             Where::Itself(ObjectLabels(object.unwrap_or(NULL)))
@@ -81,7 +93,7 @@ impl<'r> Review<'r> {
         } else {
             reviewer.namespaces.get(&request.namespace).map_or(Where::Unknown, Where::Known)
         };
-        Self { reviewer, request, place: Place::of(request), namespace, budget }
+        Self { reviewer, request, place: Place::of(request), namespace, budget, now }
     }
 
     /// The policies in whose namespaces the request is.
@@ -132,7 +144,8 @@ impl<'r> Review<'r> {
             self.sections_apply()
                 || candidates.any(|at| rules.get(at).is_some_and(|rule| coordinates.matched_by(rule)))
         };
-        let (bound, subject) = self.in_reach().into_iter().find(|(bound, _)| concerned(bound))?;
+        let reach: Vec<_> = self.in_reach().into_iter().filter(|(bound, _)| concerned(bound)).collect();
+        let (bound, subject) = strictest(&reach)?;
         let name = &self.request.namespace;
         let statement = Statement {
             rule: "subjects",
@@ -178,9 +191,12 @@ impl<'r> Review<'r> {
             }
         }
         let mut draft = Draft::new(object, self.place, stored);
-        self.write(&mut draft, &found.governing, Candidates::Resource, old);
+        // A policy that does not refuse yet does not write yet.
+        let enforced: Vec<&Bound> =
+            found.governing.iter().copied().filter(|bound| bound.stage == Stage::Enforce).collect();
+        self.write(&mut draft, &enforced, Candidates::Resource, old);
         if is_pod && stored == StoredPod::No && !found.governing.is_empty() {
-            found.governing.iter().for_each(|bound| draft.own(bound));
+            enforced.iter().for_each(|bound| draft.own(bound));
             draft.stamp(&cell(&found.governing));
         }
         found.findings.append(&mut draft.findings);
@@ -269,6 +285,18 @@ impl<'r> Review<'r> {
         found.decision()
     }
 
+    /// Whether a connection to this pod may be opened.
+    pub(super) fn connect(&self, pod: &Json<'_>) -> Decision {
+        if let Some(finding) = self.unknown_namespace() {
+            return self.refused(finding);
+        }
+        let mut found = Found::default();
+        self.object_rules(&mut found, |subject| {
+            *pod != Json::Null && all_select(&subject.pods, &ObjectLabels(pod))
+        });
+        found.decision()
+    }
+
     /// What no update of a pod may change: its cell, and that a policy selects it.
     fn frozen(&self, view: View<'r>, found: &mut Found<'r>) {
         let reach = self.in_reach();
@@ -288,7 +316,7 @@ impl<'r> Review<'r> {
         if self.sections_apply() {
             let reach = self.in_reach();
             if let Some((field, expected)) = shape::fault(view.pod) {
-                if let Some((bound, subject)) = reach.first() {
+                if let Some((bound, subject)) = strictest(&reach) {
                     let at = view.place.field(&field);
                     found.findings.push(bound.unreadable(&subject.from, at, &(field, expected)));
                 }
@@ -301,29 +329,45 @@ impl<'r> Review<'r> {
                 continue;
             }
             found.govern(bound);
-            // A violation is old only if the policy governed the old pod.
-            let before = view.old.filter(|old| all_select(&subject.pods, &ObjectLabels(old)));
-            if self.sections_apply() {
-                let mut findings = sections::judge(bound, view.pod);
-                if let Some(old) = before.filter(|_| !findings.is_empty()) {
-                    ratchet::sections(&mut findings, &sections::judge(bound, old), view.pod, old);
-                }
-                for finding in &mut findings {
-                    finding.field = view.place.field(&finding.field);
-                }
-                found.findings.append(&mut findings);
+            // What is not enforced yet has not written into the pod either: it is judged as it would be then.
+            if bound.stage != Stage::Enforce
+                && view.place == Place::Pod
+                && self.request.operation == Operation::Create
+            {
+                let pod = self.mutated(view.pod, &[bound]).0;
+                let mut inner = Found::default();
+                self.shortened().judged_by(bound, subject, View { pod: &pod, ..view }, &mut inner);
+                found.findings.append(&mut inner.findings);
+                found.annotations.append(&mut inner.annotations);
+            } else {
+                self.judged_by(bound, subject, view, found);
             }
-            let candidates =
-                if view.place == Place::Pod { Candidates::Resource } else { Candidates::Templates };
-            let asking = Asking {
-                coordinates: Coordinates::of(self.request),
-                candidates,
-                inputs: self.inputs(view.pod, view.old, Some(view.pod)),
-                place: view.place,
-                before,
-            };
-            self.ask(bound, asking, found);
         }
+    }
+
+    /// Judges a pod by the sections and rules of one policy that selects it.
+    fn judged_by(&self, bound: &'r Bound, subject: &Subject, view: View<'r>, found: &mut Found<'r>) {
+        // A violation is old only if the policy governed the old pod.
+        let before = view.old.filter(|old| all_select(&subject.pods, &ObjectLabels(old)));
+        if self.sections_apply() {
+            let mut findings = sections::judge(bound, view.pod);
+            if let Some(old) = before.filter(|_| !findings.is_empty()) {
+                ratchet::sections(&mut findings, &sections::judge(bound, old), view.pod, old);
+            }
+            for finding in &mut findings {
+                finding.field = view.place.field(&finding.field);
+            }
+            found.findings.append(&mut findings);
+        }
+        let candidates = if view.place == Place::Pod { Candidates::Resource } else { Candidates::Templates };
+        let asking = Asking {
+            coordinates: Coordinates::of(self.request),
+            candidates,
+            inputs: self.inputs(view.pod, view.old, Some(view.pod)),
+            place: view.place,
+            before,
+        };
+        self.ask(bound, asking, found);
     }
 
     fn inputs(
@@ -347,7 +391,7 @@ impl<'r> Review<'r> {
         let place = Place::Template(path);
         if let Some(fault) = templates::fault(workload, path) {
             let (field, _) = &fault;
-            if let Some((bound, subject)) = self.in_reach().first() {
+            if let Some((bound, subject)) = strictest(&self.in_reach()) {
                 found.findings.push(bound.unreadable(&subject.from, field.clone(), &fault));
             }
             return;
@@ -394,6 +438,7 @@ impl<'r> Review<'r> {
             place: self.place,
             namespace,
             budget: self.budget,
+            now: self.now,
         }
     }
 
@@ -460,6 +505,11 @@ impl<'r> Review<'r> {
                     };
                     ratchet::rule(rule, reads, one, coordinates, (asking.inputs.object, before));
                 }
+                // An exhausted budget denies whatever was excepted: nobody knows what the rule would have said.
+                if !one.limit {
+                    bound.except(rule, self.request, asking.inputs.object, self.now, &mut one.finding);
+                }
+                bound.temper(&mut one.finding);
                 one.finding.field = asking.place.field(&one.finding.field);
             }
             found.findings.extend(asked.findings.into_iter().map(|one| one.finding));

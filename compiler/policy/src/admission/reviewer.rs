@@ -9,6 +9,7 @@ use crate::policy::{AdmissionRule, LabelSelector, Peer, Policy};
 
 use super::CELL_LABEL;
 use super::images::Layer;
+use super::in_force::{Exception, InForce, Stage};
 use super::matching::RuleIndex;
 use super::namespaces::Namespaces;
 use super::reads::{Reads, SharedReads};
@@ -50,6 +51,8 @@ pub enum LoadError {
 pub(super) struct Bound {
     pub(super) policy: Policy,
     pub(super) digest: String,
+    pub(super) stage: Stage,
+    pub(super) exceptions: Vec<Exception>,
     pub(super) loaded: Loaded,
     pub(super) index: RuleIndex,
     pub(super) images: Vec<Layer>,
@@ -97,11 +100,19 @@ impl RuleReads {
 }
 
 impl Reviewer {
-    /// Puts policies in force over these namespaces. Their order does not matter.
+    /// Enforces policies over these namespaces, without exceptions. Their order does not matter.
+    ///
+    /// # Errors
+    /// As [`Reviewer::of`].
+    pub fn new(bundles: Vec<Bundle>, namespaces: Namespaces) -> Result<Self, LoadError> {
+        Self::of(bundles.into_iter().map(InForce::from).collect(), namespaces)
+    }
+
+    /// Puts policies in force over these namespaces, each at its stage. Their order does not matter.
     ///
     /// # Errors
     /// A policy whose patterns do not compile. Nothing is then in force; the caller keeps what it had.
-    pub fn new(bundles: Vec<Bundle>, namespaces: Namespaces) -> Result<Self, LoadError> {
+    pub fn of(bundles: Vec<InForce>, namespaces: Namespaces) -> Result<Self, LoadError> {
         let mut policies = bundles.into_iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
         policies.sort_by(|a, b| (&a.policy.cell, &a.digest).cmp(&(&b.policy.cell, &b.digest)));
         let unread = Unread::new(&policies);
@@ -124,8 +135,8 @@ impl Reviewer {
 }
 
 impl Bound {
-    fn new(bundle: Bundle) -> Result<Self, LoadError> {
-        let Bundle { policy, digest, .. } = bundle;
+    fn new(in_force: InForce) -> Result<Self, LoadError> {
+        let InForce { bundle: Bundle { policy, digest }, stage, exceptions } = in_force;
         let cell = &policy.cell;
         let loaded = Loaded::new(&policy.admission)
             .map_err(|error| LoadError::Expressions { cell: cell.clone(), error })?;
@@ -142,7 +153,7 @@ impl Bound {
         });
         let packs = packs.collect();
         let selector_labels = selector_labels(&policy);
-        Ok(Self { policy, digest, loaded, index, images, reads, packs, selector_labels })
+        Ok(Self { policy, digest, stage, exceptions, loaded, index, images, reads, packs, selector_labels })
     }
 
     pub(super) fn pack(&self, index: u16) -> Option<&Pack> {

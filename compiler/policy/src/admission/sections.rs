@@ -21,8 +21,15 @@ pub(super) struct Statement<'s> {
 }
 
 impl Bound {
-    /// A denial by a section, in the name of the first pack that states it.
+    /// What a section says against a pod, in the name of the first pack that states it: a denial where the policy is enforced.
     pub(super) fn denial(&self, from: &[Origin], statement: Statement<'_>) -> Finding {
+        let mut finding = self.refusal(from, statement);
+        self.temper(&mut finding);
+        finding
+    }
+
+    /// A denial at any stage.
+    pub(super) fn refusal(&self, from: &[Origin], statement: Statement<'_>) -> Finding {
         let pack = from.first().map_or_else(
             || self.pack_labels().collect::<Vec<_>>().join(", "),
             |origin| self.pack_name(origin.pack),

@@ -92,7 +92,8 @@ pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: V
             remedy: "leave the label alone; admission writes it",
         };
         let from = first.policy.subject.as_ref().map(|subject| subject.from.as_slice()).unwrap_or_default();
-        findings.push(first.denial(from, statement));
+        // At any stage: once the policy is enforced, this label says what holds for the pod.
+        findings.push(first.refusal(from, statement));
     }
     findings
 }

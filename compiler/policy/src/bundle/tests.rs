@@ -30,6 +30,7 @@ fn policy(expr: Expr) -> Policy {
                 mutations: Vec::new(),
                 audit_annotations: Vec::new(),
                 action: Action::Deny,
+                exceptable: false,
             }],
         },
         ..Policy::top(vec![PackSource {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bailiwick_policy::admission::{Excepted, Exception};
 use bailiwick_policy::ir::{Cel, Const};
 use bailiwick_policy::policy::{AdmissionRule, LabelSelector, Validation};
 
@@ -36,7 +37,10 @@ pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
             out.push((statement, None, Standing::none("it matches nothing that the policy governs")));
             continue;
         };
-        match Carried::new(cell, rule).rule(matches) {
+        let pack = cell.policy.packs.get(usize::from(rule.origin.pack)).map(|pack| &pack.name);
+        let exceptions: Vec<&Exception> =
+            cell.options.exceptions.iter().filter(|one| Some(&one.pack) == pack).collect();
+        match Carried::new(cell, rule, &exceptions).rule(matches) {
             Ok(floor) => out.push((statement, Some(floor), Standing::full())),
             Err(errors) => {
                 let why: Vec<_> = errors.into_iter().map(|error| error.message).collect();
@@ -76,6 +80,8 @@ fn match_set(cell: &Cell<'_>, rule: &AdmissionRule) -> Option<MatchSet> {
 struct Carried<'a> {
     rule: &'a AdmissionRule,
     shared: &'a [Cel],
+    /// Those that name this pack.
+    exceptions: &'a [&'a Exception],
     authored: Context,
     /// New names of the variables, over the object and over the old object.
     names: BTreeMap<String, String>,
@@ -83,7 +89,7 @@ struct Carried<'a> {
 }
 
 impl<'a> Carried<'a> {
-    fn new(cell: &Cell<'a>, rule: &'a AdmissionRule) -> Self {
+    fn new(cell: &Cell<'a>, rule: &'a AdmissionRule, exceptions: &'a [&'a Exception]) -> Self {
         let mut authored = Context::admission(Type::Dyn);
         if let Some(pack) = cell.policy.packs.get(usize::from(rule.origin.pack)) {
             authored.pack = Arc::new((pack.name.clone(), pack.version.clone()));
@@ -106,6 +112,7 @@ impl<'a> Carried<'a> {
         Self {
             rule,
             shared: &cell.policy.admission.shared,
+            exceptions,
             authored,
             names: named('v'),
             old_names: named('o'),
@@ -211,6 +218,11 @@ impl<'a> Carried<'a> {
         let computed = validation.message_expression.as_ref();
         let message_expression =
             computed.map(|cel| server.expression(&cel.source, &Type::String)).transpose()?;
+        let excepted = excepted(self.exceptions, self.rule);
+        let expression = match excepted {
+            Some(excepted) => format!("({excepted}) || ({expression}\n)"),
+            None => expression,
+        };
         let reason =
             if REASONS.contains(&validation.reason.as_str()) { &validation.reason } else { "Invalid" };
         Ok(Check {
@@ -239,6 +251,31 @@ impl<'a> Carried<'a> {
         let line = format!("{}: {said}{remedy}", self.rule.name);
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Whether the object is one that an exception names, as CEL. The API server's policies have no clock: who emits them leaves out what has
+/// expired, and emits them anew when something does.
+fn excepted(exceptions: &[&Exception], rule: &AdmissionRule) -> Option<String> {
+    if !rule.exceptable {
+        return None;
+    }
+    let name = "(object == null ? request.name : object.metadata.?name.orValue(request.name))";
+    let one = |object: &Excepted| {
+        let (is, text) = (selector::cel_string, &object.name);
+        let named = if object.prefix {
+            format!("{name}.startsWith({})", is(text))
+        } else {
+            format!("{name} == {}", is(text))
+        };
+        format!(
+            "request.resource.resource == {} && request.namespace == {} && {named}",
+            is(&object.resource),
+            is(&object.namespace)
+        )
+    };
+    let objects = exceptions.iter().filter(|one| one.rule == rule.name).flat_map(|one| &one.objects);
+    let terms: Vec<String> = objects.map(|object| format!("({})", one(object))).collect();
+    (!terms.is_empty()).then(|| terms.join(" || "))
 }
 
 /// `expression` where all guards hold, else `otherwise`. A guard that fails to evaluate fails the whole, as a condition does.

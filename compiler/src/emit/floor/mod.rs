@@ -12,7 +12,9 @@
 //! Not here: mutations, and pod templates of workload kinds; the pods that they make are judged when they are made.
 
 mod authored;
+mod closed;
 mod images;
+pub(super) mod own;
 mod pod_security;
 mod sections;
 mod uses;
@@ -30,6 +32,8 @@ use super::artifact::{Artifact, Target, sha256};
 use super::cell::Cell;
 use super::manifest::Documents;
 use super::{EmitError, Enforcement, selector};
+
+pub(super) use closed::{Members, closed};
 
 /// What of one statement the floor holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,25 +120,42 @@ impl MatchSet {
 const PATH: &str = "kubernetes/admission-policies.yaml";
 
 pub(super) fn emit(cell: &Cell<'_>) -> Result<Emitted, EmitError> {
+    let Admission { pairs, from, standing } = admission(cell, |action| action)?;
+    let mut documents = Documents::new(PATH);
+    for (policy, binding) in &pairs {
+        documents.push(policy)?;
+        documents.push(binding)?;
+    }
+    let from = cell.fields(&from)?;
+    let artifact = documents.bytes().map(|bytes| Artifact { bytes, target: Target::AdmissionPolicy, from });
+    Ok(Emitted { artifact, standing })
+}
+
+/// The policies of the floor, each with its binding.
+pub(super) struct Admission {
+    pub(super) pairs: Vec<(ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding)>,
+    pub(super) from: Vec<Origin>,
+    standing: BTreeMap<String, Standing>,
+}
+
+/// The floor of a policy; `stage` says what becomes of an action where the policy is not enforced yet.
+pub(super) fn admission(cell: &Cell<'_>, stage: impl Fn(Action) -> Action) -> Result<Admission, EmitError> {
     let mut standing = BTreeMap::new();
     let mut groups: BTreeMap<(Action, MatchSet), Vec<FloorRule>> = BTreeMap::new();
     for (statement, rule, holds) in sections::rules(cell).into_iter().chain(authored::rules(cell)?) {
         standing.insert(statement, holds);
         if let Some(rule) = rule {
-            groups.entry((rule.action, rule.matches.clone())).or_default().push(rule);
+            groups.entry((stage(rule.action), rule.matches.clone())).or_default().push(rule);
         }
     }
-    let mut documents = Documents::new(PATH);
-    let mut origins: Vec<Origin> = cell.policy.subject.iter().flat_map(|s| s.from.clone()).collect();
+    let mut from: Vec<Origin> = cell.policy.subject.iter().flat_map(|s| s.from.clone()).collect();
+    let mut pairs = Vec::with_capacity(groups.len());
     for ((action, matches), rules) in &groups {
         let name = cell.name(&format!("{}-{}", action_name(*action), matches.hash()?));
-        documents.push(&policy(cell, name.clone(), matches, rules))?;
-        documents.push(&binding(cell, name, *action))?;
-        origins.extend(rules.iter().flat_map(|rule| rule.from.clone()));
+        pairs.push((policy(cell, name.clone(), matches, rules), binding(cell, name, *action)));
+        from.extend(rules.iter().flat_map(|rule| rule.from.clone()));
     }
-    let from = cell.fields(&origins)?;
-    let artifact = documents.bytes().map(|bytes| Artifact { bytes, target: Target::AdmissionPolicy, from });
-    Ok(Emitted { artifact, standing })
+    Ok(Admission { pairs, from, standing })
 }
 
 const fn action_name(action: Action) -> &'static str {

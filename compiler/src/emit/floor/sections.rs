@@ -5,7 +5,7 @@ use bailiwick_policy::policy::{Action, LabelSelector, Origin, ServiceAccountToke
 
 use crate::emit::cell::Cell;
 use crate::emit::namespace::level_name;
-use crate::emit::{selector, statements, webhooks};
+use crate::emit::{UnmatchedFloor, selector, statements, webhooks};
 
 use super::{
     Check, FloorRule, MatchSet, Standing, container_variables, governed, images, labels_of, pod_security,
@@ -72,7 +72,10 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
     for (index, layer) in cell.policy.images.iter().enumerate() {
         out.push(images::contribution(index, layer, &matches));
     }
-    out.extend(unmatched(cell, subject, &matches));
+    // In a cluster other bindings may select such a pod; the policy over all of them is `closed`.
+    if cell.options.unmatched == UnmatchedFloor::Own {
+        out.extend(unmatched(cell, subject, &matches));
+    }
     out.extend(kept(cell, subject, &matches));
     out
 }

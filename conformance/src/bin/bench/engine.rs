@@ -133,6 +133,7 @@ fn rule(name: &str, resource: &str, expression: bailiwick_policy::ir::Cel) -> Ad
         mutations: Vec::new(),
         audit_annotations: Vec::new(),
         action: Action::Deny,
+        exceptable: false,
     }
 }
 

@@ -5,6 +5,7 @@ mod mutation;
 mod robustness;
 mod rules;
 mod sections;
+mod stages;
 mod unread;
 mod updates;
 

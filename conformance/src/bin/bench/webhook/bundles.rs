@@ -162,5 +162,6 @@ fn lower(
         mutations: Vec::new(),
         audit_annotations: Vec::new(),
         action: Action::Deny,
+        exceptable: false,
     })
 }

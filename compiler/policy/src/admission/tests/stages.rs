@@ -1,0 +1,110 @@
+//! Stages: what a policy that is not enforced yet does to a request, alone and beside one that is.
+
+use super::*;
+use crate::admission::{CELL_LABEL, InForce, Moment, Stage};
+
+/// The policy at a stage, once more under another cell if two are given: what differs is only how far each is insisted on.
+fn at(stages: &[Stage]) -> Reviewer {
+    let in_force = stages.iter().enumerate().map(|(index, stage)| {
+        let mut policy = policy();
+        policy.cell = format!("cell{index}");
+        policy.variants = vec![format!("variant{index}")];
+        let bundle = Bundle { digest: format!("digest{index}"), policy };
+        InForce { bundle, stage: *stage, exceptions: Vec::new() }
+    });
+    let namespaces =
+        BTreeMap::from([("agents".to_owned(), BTreeMap::from([("zone".to_owned(), "agents".to_owned())]))]);
+    Reviewer::of(in_force.collect(), Namespaces::new(namespaces)).unwrap()
+}
+
+fn effects(decision: &Decision) -> Vec<Effect> {
+    let mut effects: Vec<Effect> = decision.findings.iter().map(|finding| finding.effect).collect();
+    effects.sort();
+    effects.dedup();
+    effects
+}
+
+#[test]
+fn a_stage_says_what_a_denial_becomes() {
+    let bad = create(pod(r#"{"hostNetwork": true}"#, "{}"));
+    for (stage, allowed, expected) in [
+        (Stage::Audit, true, Effect::Audit),
+        (Stage::Warn, true, Effect::Warn),
+        (Stage::Enforce, false, Effect::Deny),
+    ] {
+        let decision = at(&[stage]).admit(&bad).decision().clone();
+        assert_eq!((decision.allowed, effects(&decision)), (allowed, vec![expected]), "{stage:?}");
+        // Beside one that is enforced it takes nothing away.
+        for both in [[stage, Stage::Enforce], [Stage::Enforce, stage]] {
+            assert!(!at(&both).admit(&bad).decision().allowed, "{both:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_enforced_writes_only_the_label_and_is_judged_as_if_it_had_written() {
+    let good = create(pod("{}", "{}"));
+    let enforced = at(&[Stage::Enforce]).admit(&good);
+    assert!(enforced.mutated.patch.len() > 1, "the policy writes into pods, or this shows nothing");
+    let audited = at(&[Stage::Audit]).admit(&good);
+    let label = |admitted: &crate::admission::Admitted| {
+        let pod = admitted.object.clone().unwrap();
+        pod.at(&["metadata", "labels", CELL_LABEL]).and_then(Json::as_str).map(str::to_owned)
+    };
+    assert_eq!(label(&audited), label(&enforced), "a stage changed the label");
+    let spec = |admitted: &crate::admission::Admitted| admitted.object.as_ref().unwrap().get("spec").cloned();
+    assert_eq!(spec(&audited).as_ref(), good.object.as_ref().unwrap().get("spec"));
+    assert_ne!(spec(&enforced), spec(&audited));
+    assert_eq!(audited.decision().findings, Vec::new(), "a pod that would be admitted counts as a denial");
+}
+
+#[test]
+fn what_cannot_be_judged_is_denied_by_whichever_policy_is_enforced() {
+    let shapeless = create(replaced(pod("{}", "{}"), &["spec", "containers"], json("{}")));
+    let mut unknown = pod("{}", "{}");
+    unknown = replaced(unknown, &["metadata", "namespace"], json(r#""nowhere""#));
+    let unknown = create(unknown);
+    for request in [&shapeless, &unknown] {
+        for both in [[Stage::Audit, Stage::Enforce], [Stage::Enforce, Stage::Audit]] {
+            assert!(!at(&both).admit(request).decision().allowed, "{both:?}");
+        }
+        assert!(at(&[Stage::Audit]).admit(request).decision().allowed);
+    }
+}
+
+#[test]
+fn the_label_is_frozen_at_every_stage() {
+    for stage in [Stage::Audit, Stage::Warn, Stage::Enforce] {
+        let reviewer = at(&[stage]);
+        let stored = reviewer.admit(&create(pod("{}", "{}"))).object.unwrap();
+        let moved = replaced(stored.clone(), &["metadata", "labels", CELL_LABEL], json(r#""0123""#));
+        let decision = reviewer.review(&update(stored, moved), Phase::Validate);
+        assert!(!decision.allowed, "{stage:?}");
+    }
+}
+
+#[test]
+fn a_connection_is_judged_by_the_policies_that_select_the_pod() {
+    let mut policy = policy();
+    policy.admission.rules.truncate(1);
+    let rule = policy.admission.rules.first_mut().unwrap();
+    let matched = rule.matches.resources.first_mut().unwrap();
+    matched.resources = vec!["pods/exec".to_owned()];
+    matched.operations = vec!["CONNECT".to_owned()];
+    rule.matches.conditions.clear();
+    rule.validations.iter_mut().for_each(|one| {
+        one.expression.expr = crate::ir::Expr::Const(crate::ir::Const::Bool(false));
+    });
+    let reviewer = reviewer(vec![policy]);
+    let mut request = create(pod("{}", "{}"));
+    request.operation = Operation::Connect;
+    request.sub_resource = "exec".into();
+    request.object = Some(json(r#"{"kind": "PodExecOptions", "apiVersion": "v1", "command": ["id"]}"#));
+    let connect = |pod: &Json<'_>| reviewer.review_connect(&request, pod, Moment::END);
+    assert!(!connect(&pod("{}", "{}")).allowed, "a governed pod");
+    let other = replaced(pod("{}", "{}"), &["metadata", "labels", "component"], json(r#""web""#));
+    assert!(connect(&other).allowed, "a pod that no policy selects");
+    assert!(connect(&Json::Null).allowed, "no pod at all");
+    assert!(reviewer.governs_namespace("agents") && reviewer.governs_namespace("unknown"));
+    assert!(!reviewer.governs_namespace("other"));
+}

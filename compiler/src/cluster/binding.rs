@@ -1,0 +1,340 @@
+//! Bindings: from one of them to the policy that it puts in force, and what stays in force where that fails.
+//!
+//! A binding whose new version does not compile keeps the one that did. After a restart nobody remembers that one but the API
+//! server: its status names the version, which is compiled again, since packs do not change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_crds::binding::{PackReference, PolicyBindingSpec, PolicyBindingStatus, Stage as WireStage};
+use bailiwick_crds::pack::LabelSelector as WireSelector;
+use bailiwick_policy::admission::{self, Exception, Stage};
+use bailiwick_policy::bundle::{self, Bundle};
+use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};
+use semver::Version;
+use serde_json::json;
+
+use super::packs::{ClusterPacks, locking};
+use crate::diagnostic::Diagnostic;
+use crate::library::Library;
+use crate::lower::plain_selector;
+use crate::packs::compile_locked;
+use crate::parameters::Bindings;
+use crate::reach::labels::Labels;
+use crate::resolve::digest;
+
+/// A `PolicyBinding` object.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// What it asks for.
+    pub spec: &'a PolicyBindingSpec,
+    /// What was in force when its status was written; `None`: nothing yet.
+    pub status: Option<&'a PolicyBindingStatus>,
+}
+
+/// One published pack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackId {
+    /// Name without version.
+    pub name: String,
+    /// Version.
+    pub version: Version,
+    /// SHA-256 (hex) of the canonical JSON of its spec.
+    pub digest: String,
+}
+
+/// The policy that a binding puts in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BoundPolicy {
+    /// Name of the binding.
+    pub binding: String,
+    /// The pack.
+    pub pack: PackId,
+    /// How far it is insisted on.
+    pub stage: Stage,
+    /// The pack met with what it extends, for the subjects of the binding; shared, since it is large.
+    pub policy: Arc<Policy>,
+    /// SHA-256 (hex) of the policy's bundle.
+    pub digest: String,
+}
+
+impl BoundPolicy {
+    /// Whether a namespace with these labels, its name among them, is one that the policy governs pods in.
+    #[must_use]
+    pub fn reaches(&self, namespace: &BTreeMap<String, String>) -> bool {
+        let selectors = self.policy.subject.as_ref().map(|subject| &subject.namespaces);
+        selectors.and_then(Labels::all_of).is_some_and(|selected| selected.matches(namespace))
+    }
+}
+
+/// Why a binding is or is not in force, as a condition's reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It compiles.
+    Compiled,
+    /// The cluster has no pack of this name.
+    UnknownPack,
+    /// It has the pack, in other versions.
+    UnknownVersion,
+    /// It has the pack, with other digests.
+    UnknownDigest,
+    /// The pack does not compile, or not with these values.
+    DoesNotCompile,
+    /// `narrowTo` can select nothing, or is no selector.
+    BadSelector,
+    /// The pack has no `subjects`: it is a ceiling for others and governs nobody by itself.
+    GovernsNobody,
+}
+
+impl Reason {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compiled => "Compiled",
+            Self::UnknownPack => "UnknownPack",
+            Self::UnknownVersion => "UnknownVersion",
+            Self::UnknownDigest => "UnknownDigest",
+            Self::DoesNotCompile => "DoesNotCompile",
+            Self::BadSelector => "BadSelector",
+            Self::GovernsNobody => "GovernsNobody",
+        }
+    }
+}
+
+/// What is to be said of a binding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Name of the binding.
+    pub binding: String,
+    /// Why it is in force as it asks, or not.
+    pub reason: Reason,
+    /// The same for people.
+    pub message: String,
+    /// What the compiler found, warnings too.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What is in force: what the binding asks for, or the last that compiled, or nothing.
+    pub in_force: Option<PackId>,
+}
+
+impl Verdict {
+    /// Whether what is in force is what the binding asks for.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.reason == Reason::Compiled
+    }
+
+    /// Whether something was in force that is not any more: nobody can say what governs its pods. A webhook is not ready then.
+    #[must_use]
+    pub fn is_lost(&self, binding: &Binding<'_>) -> bool {
+        self.in_force.is_none() && binding.status.is_some_and(|status| status.version.is_some())
+    }
+}
+
+/// The bindings in force: of each the last policy that compiled.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    bound: BTreeMap<String, Kept>,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    /// What the policy was compiled from; while it is the same, so is the verdict.
+    key: String,
+    verdict: Verdict,
+    policy: Option<BoundPolicy>,
+}
+
+impl InForce {
+    /// Compiles what is new and keeps what works. Bindings that are not listed are no longer in force.
+    pub fn update(&mut self, bindings: &[Binding<'_>], packs: &ClusterPacks) -> Vec<Verdict> {
+        let revision = packs.revision();
+        self.bound.retain(|name, _| bindings.iter().any(|binding| binding.name == name));
+        let mut verdicts = Vec::with_capacity(bindings.len());
+        for binding in bindings {
+            let key = digest(&json!([revision, binding.spec]));
+            let before = self.bound.remove(binding.name);
+            let kept = match before {
+                Some(kept) if kept.key == key => kept,
+                before => {
+                    let previous = before.and_then(|kept| kept.policy);
+                    let (mut verdict, policy) = compile(binding, packs);
+                    let policy = policy.or(previous).or_else(|| remembered(binding, packs));
+                    verdict.in_force = policy.as_ref().map(|policy| policy.pack.clone());
+                    Kept { key, verdict, policy }
+                }
+            };
+            verdicts.push(kept.verdict.clone());
+            self.bound.insert(binding.name.to_owned(), kept);
+        }
+        verdicts
+    }
+
+    /// The policies in force, by name of binding.
+    pub fn policies(&self) -> impl Iterator<Item = &BoundPolicy> {
+        self.bound.values().filter_map(|kept| kept.policy.as_ref())
+    }
+
+    /// The policy of a binding.
+    #[must_use]
+    pub fn policy(&self, binding: &str) -> Option<&BoundPolicy> {
+        self.bound.get(binding)?.policy.as_ref()
+    }
+
+    /// What `Reviewer::of` takes, with the exceptions that name rules of these packs.
+    #[must_use]
+    pub fn reviewable(&self, exceptions: &[Exception]) -> Vec<admission::InForce> {
+        self.policies()
+            .map(|bound| admission::InForce {
+                bundle: Bundle { policy: (*bound.policy).clone(), digest: bound.digest.clone() },
+                stage: bound.stage,
+                exceptions: exceptions
+                    .iter()
+                    .filter(|one| bound.policy.packs.iter().any(|pack| pack.name == one.pack))
+                    .cloned()
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+/// What a binding asks for, as it is.
+fn compile(binding: &Binding<'_>, packs: &ClusterPacks) -> (Verdict, Option<BoundPolicy>) {
+    let verdict = |reason, message: String, diagnostics| Verdict {
+        binding: binding.name.to_owned(),
+        reason,
+        message,
+        diagnostics,
+        in_force: None,
+    };
+    let pack = match find(&binding.spec.pack, packs) {
+        Ok(pack) => pack,
+        Err((reason, message)) => return (verdict(reason, message, Vec::new()), None),
+    };
+    let Some(sources) = packs.sources(&pack.name, &pack.version) else {
+        return (verdict(Reason::UnknownVersion, format!("`{}` is gone", pack.name), Vec::new()), None);
+    };
+    let chosen = Bindings { values: binding.spec.parameters.clone().into_iter().collect() };
+    let compiled = compile_locked(&[(&sources, chosen)], packs, locking(&sources));
+    let diagnostics: Vec<Diagnostic> = compiled.all().cloned().collect();
+    let Some(policy) = compiled.policy else {
+        let first = diagnostics.iter().find(|one| one.severity == crate::diagnostic::Severity::Error);
+        let message = first.map_or_else(|| "it does not compile".to_owned(), ToString::to_string);
+        return (verdict(Reason::DoesNotCompile, message, diagnostics), None);
+    };
+    match narrowed(policy, binding.spec) {
+        Ok(policy) => {
+            let message = format!("`{}` {} compiles", pack.name, pack.version);
+            match bundle::write(&policy) {
+                Ok(bytes) => {
+                    let bound = BoundPolicy {
+                        binding: binding.name.to_owned(),
+                        pack,
+                        stage: stage(binding.spec.stage),
+                        digest: bundle::digest(&bytes),
+                        policy: Arc::new(policy),
+                    };
+                    (verdict(Reason::Compiled, message, diagnostics), Some(bound))
+                }
+                Err(error) => (verdict(Reason::DoesNotCompile, error.to_string(), diagnostics), None),
+            }
+        }
+        Err((reason, message)) => (verdict(reason, message, diagnostics), None),
+    }
+}
+
+/// What the status of a binding says was in force, compiled again.
+fn remembered(binding: &Binding<'_>, packs: &ClusterPacks) -> Option<BoundPolicy> {
+    let status = binding.status?;
+    let version = status.version.clone()?;
+    let digest = status.digest.clone()?;
+    let spec = PolicyBindingSpec {
+        pack: PackReference { name: binding.spec.pack.name.clone(), version: Some(version), digest: None },
+        stage: status.stage.unwrap_or(binding.spec.stage),
+        ..binding.spec.clone()
+    };
+    compile(&Binding { spec: &spec, ..*binding }, packs).1.filter(|bound| bound.pack.digest == digest)
+}
+
+/// The pack that a reference names.
+fn find(reference: &PackReference, packs: &ClusterPacks) -> Result<PackId, (Reason, String)> {
+    let name = &reference.name;
+    if !packs.knows(name) {
+        return Err((Reason::UnknownPack, format!("the cluster has no pack `{name}`")));
+    }
+    let held = || {
+        let mut versions = packs.versions(name);
+        versions.sort();
+        versions.iter().map(|version| format!("`{version}`")).collect::<Vec<_>>().join(", ")
+    };
+    match (&reference.version, &reference.digest) {
+        (Some(written), _) => {
+            let unknown = || {
+                let message =
+                    format!("the cluster has `{name}` in no version `{written}`, only in {}", held());
+                (Reason::UnknownVersion, message)
+            };
+            let version = Version::parse(written.as_str()).map_err(|_| unknown())?;
+            let digest = packs.digest(name, &version).ok_or_else(unknown)?.to_owned();
+            Ok(PackId { name: name.clone(), version, digest })
+        }
+        (None, Some(digest)) => {
+            let version = packs.with_digest(name, digest).ok_or_else(|| {
+                (Reason::UnknownDigest, format!("no version of `{name}` has digest `{digest}`"))
+            })?;
+            Ok(PackId { name: name.clone(), version: version.clone(), digest: digest.clone() })
+        }
+        (None, None) => Err((Reason::UnknownVersion, format!("name a version of `{name}`: {}", held()))),
+    }
+}
+
+/// The policy for the subjects that the binding leaves, with what the binding adds in its name.
+fn narrowed(mut policy: Policy, spec: &PolicyBindingSpec) -> Result<Policy, (Reason, String)> {
+    let Some(subject) = &mut policy.subject else {
+        let message = "the pack has no `subjects`; bind a pack that extends it".to_owned();
+        return Err((Reason::GovernsNobody, message));
+    };
+    if let Some(narrow) = &spec.narrow_to {
+        for (member, wire, into) in [
+            ("namespaces", &narrow.namespaces, &mut subject.namespaces),
+            ("pods", &narrow.pods, &mut subject.pods),
+        ] {
+            let Some(wire) = wire else { continue };
+            into.push(
+                selector(wire).map_err(|why| (Reason::BadSelector, format!("narrowTo.{member}: {why}")))?,
+            );
+            into.sort();
+            into.dedup();
+            if Labels::all_of(into.iter()).is_none() {
+                let message = format!("narrowTo.{member} has nothing in common with the pack's subjects");
+                return Err((Reason::BadSelector, message));
+            }
+        }
+        // Other pods of the namespaces are not governed any more by this pack.
+        subject.exclusive &= narrow.pods.is_none();
+    }
+    if !spec.parameters.is_empty() || spec.narrow_to.is_some() {
+        let pack = &spec.pack.name;
+        policy.variants = vec![digest(&json!([pack, spec.parameters, spec.narrow_to]))];
+        policy.cell = cell_name(&policy.packs, &policy.variants);
+    }
+    Ok(policy)
+}
+
+fn selector(wire: &WireSelector) -> Result<LabelSelector, String> {
+    let (selector, found) = plain_selector(wire);
+    match found.first() {
+        None => Ok(selector),
+        Some(first) => Err(first.message.clone()),
+    }
+}
+
+const fn stage(wire: WireStage) -> Stage {
+    match wire {
+        WireStage::Audit => Stage::Audit,
+        WireStage::Warn => Stage::Warn,
+        WireStage::Enforce => Stage::Enforce,
+    }
+}

@@ -1,0 +1,140 @@
+//! The packs of a cluster as the compiler's library: each from the JSON of its `PolicyPack` object.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+use serde_json::{Value as Json, json};
+
+use crate::library::Library;
+use crate::packs::compile_locked;
+use crate::parameters::Bindings;
+use crate::resolve::{Locking, digest};
+use crate::source::{PackSources, SourceFile};
+use crate::{Compiled, resolve};
+
+/// Annotation of a `PolicyPack` with the text of its `pack.lock`. Without it the newest packs that will do are taken.
+pub const LOCK_ANNOTATION: &str = "bailiwick.dev/pack-lock";
+
+/// The packs that the cluster holds.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterPacks {
+    packs: BTreeMap<String, BTreeMap<Version, Held>>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    digest: String,
+    sources: PackSources,
+}
+
+/// Why an object is no pack that could be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// It does not say which pack it is.
+    #[error("`spec.pack` or `spec.version` is missing or is not a text")]
+    Nameless,
+    /// Its version is none.
+    #[error("`{version}` is no semantic version: {error}")]
+    Version {
+        /// As it stands there.
+        version: String,
+        /// Why.
+        error: semver::Error,
+    },
+    /// Another object says that it is the same version, with another content.
+    #[error("`{name}` {version} is there twice with different contents")]
+    Twice {
+        /// The pack.
+        name: String,
+        /// Its version.
+        version: Version,
+    },
+}
+
+impl ClusterPacks {
+    /// Adds the object of a pack; all that counts of it are the name, the lock's annotation and the spec. Gives the digest that its status
+    /// and bindings name.
+    ///
+    /// # Errors
+    /// An object that no binding could name; it is not added.
+    pub fn add(&mut self, object: &Json) -> Result<String, PackError> {
+        let spec = object.get("spec").cloned().unwrap_or_default();
+        let text = |member: &str| spec.get(member).and_then(Json::as_str).map(str::to_owned);
+        let (Some(name), Some(written)) = (text("pack"), text("version")) else {
+            return Err(PackError::Nameless);
+        };
+        let version =
+            Version::parse(&written).map_err(|error| PackError::Version { version: written, error })?;
+        let digest = digest(&spec);
+        let object_name = object.pointer("/metadata/name").cloned().unwrap_or_default();
+        let document = json!({
+            "apiVersion": bailiwick_crds::API_VERSION, "kind": "PolicyPack",
+            "metadata": { "name": object_name }, "spec": spec,
+        });
+        // JSON is YAML, and the compiler's own reader keeps what the API server keeps.
+        let mut sources = PackSources::single(document.to_string());
+        let annotations = object.pointer("/metadata/annotations");
+        let lock = annotations.and_then(|all| all.get(LOCK_ANNOTATION)).and_then(Json::as_str);
+        sources.lock = lock.map(|text| SourceFile::new("pack.lock", text));
+        let versions = self.packs.entry(name.clone()).or_default();
+        if versions.get(&version).is_some_and(|held| held.digest != digest) {
+            return Err(PackError::Twice { name, version });
+        }
+        versions.insert(version, Held { digest: digest.clone(), sources });
+        Ok(digest)
+    }
+
+    /// Compiles a pack as its own status should say: with the defaults of its parameters. One whose
+    /// parameters must be chosen has BW0206 among its findings, which is for the binding to answer.
+    #[must_use]
+    pub fn check(&self, name: &str, version: &str) -> Option<Compiled> {
+        let sources = self.sources(name, &Version::parse(version).ok()?)?;
+        Some(compile_locked(&[(&sources, Bindings::default())], self, locking(&sources)))
+    }
+
+    /// The version with a digest.
+    pub(super) fn with_digest(&self, name: &str, digest: &str) -> Option<&Version> {
+        let versions = self.packs.get(name)?;
+        versions.iter().find(|(_, held)| held.digest == digest).map(|(version, _)| version)
+    }
+
+    /// The digest of a version.
+    pub(super) fn digest(&self, name: &str, version: &Version) -> Option<&str> {
+        self.packs.get(name)?.get(version).map(|held| held.digest.as_str())
+    }
+
+    /// Whether there is a pack of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.packs.contains_key(name)
+    }
+
+    /// Changes whenever what a binding could compile to may have changed.
+    pub(super) fn revision(&self) -> String {
+        let all = self.packs.iter().flat_map(|(name, versions)| {
+            versions.iter().map(move |(version, held)| {
+                let lock = held.sources.lock.as_ref().map(|lock| String::from_utf8_lossy(&lock.bytes));
+                json!([name, version.to_string(), held.digest, lock])
+            })
+        });
+        resolve::digest(&Json::Array(all.collect()))
+    }
+}
+
+/// A lock that is there is obeyed.
+pub(super) const fn locking(sources: &PackSources) -> Locking {
+    if sources.lock.is_some() { Locking::Enforce } else { Locking::Ignore }
+}
+
+impl Library for ClusterPacks {
+    fn versions(&self, name: &str) -> Vec<Version> {
+        self.packs.get(name).into_iter().flatten().map(|(version, _)| version.clone()).collect()
+    }
+
+    fn sources(&self, name: &str, version: &Version) -> Option<PackSources> {
+        self.packs.get(name)?.get(version).map(|held| held.sources.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.packs.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,455 @@
+//! The objects that hold a cluster's pods to what is bound: what the operator applies.
+//!
+//! Policies of the network unite, so what allows is emitted for each cell and selects its label, while what denies by default is emitted for each
+//! binding and selects its subject: a pod that bears no label, or one of a cell that cannot be worked out, has no network at all.
+//! Admission policies add up as the meet does, so they are emitted for each binding, at its stage. What only the whole can say, which
+//! pods nothing selects and whether a label is a pod's own, has one policy for the namespaces that the same bindings reach.
+//!
+//! Not here: the compiler's files (`super::artifacts`), of which one policy has all. Objects come as JSON, since they go to an API server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_policy::admission::{Exception, Stage};
+use bailiwick_policy::policy::{
+    Action, LabelOperator, LabelRequirement, LabelSelector, Policy, ResourceRule, Unmatched,
+};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhook,
+    ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, Resource};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::artifact::{Target, sha256};
+use super::cell::Cell;
+use super::floor::{self, Members};
+use super::{
+    EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector, webhooks as hooks,
+};
+use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
+
+/// The label of a pod's cell.
+const CELL: &str = "bailiwick.dev/cell";
+
+/// What the bindings themselves do not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterOptions {
+    /// Where the API server finds the webhook.
+    pub webhook: WebhookClient,
+    /// PEM of the certificate authorities of the webhook's certificate.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Namespaces that neither webhook nor floor may ever hold up.
+    pub exempt_namespaces: Vec<String>,
+    /// Exceptions that hold now.
+    pub exceptions: Vec<Exception>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        let EmitOptions { webhook, ca_bundle, exempt_namespaces, .. } = EmitOptions::default();
+        Self { webhook, ca_bundle, exempt_namespaces, exceptions: Vec::new() }
+    }
+}
+
+impl ClusterOptions {
+    fn emit(&self) -> EmitOptions {
+        EmitOptions {
+            webhook: self.webhook.clone(),
+            ca_bundle: self.ca_bundle.clone(),
+            exempt_namespaces: self.exempt_namespaces.clone(),
+            exceptions: self.exceptions.clone(),
+            unmatched: UnmatchedFloor::Shared,
+            ..EmitOptions::default()
+        }
+    }
+}
+
+/// An object for server-side apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+    /// Absent for objects of the cluster.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+    /// What it is for. A `PodSecurityLabels` object is a namespace of which only the labels are ours: never delete it, apply it without
+    /// labels instead.
+    pub target: Target,
+    /// The bindings that it comes from.
+    pub bindings: Vec<String>,
+    /// The whole.
+    pub json: Json,
+}
+
+/// Everything that is to be applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// In the order to apply them: what denies stands before what allows. No object stands there twice.
+    pub objects: Vec<Object>,
+    /// What could not be emitted, and why.
+    pub problems: Vec<Problem>,
+}
+
+impl Objects {
+    fn push<T>(&mut self, object: &T, target: Target, bindings: &[String]) -> Result<(), EmitError>
+    where
+        T: Resource + Metadata<Ty = ObjectMeta> + Serialize,
+    {
+        let metadata = object.metadata();
+        let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone().unwrap_or_default());
+        let error = |error| EmitError::Json { path: format!("{}/{name}", T::KIND), error };
+        let json = serde_json::to_value(object).map_err(error)?;
+        let same = |one: &&mut Object| one.kind == T::KIND && one.name == name && one.namespace == namespace;
+        match self.objects.iter_mut().find(same) {
+            // Two bindings of one pack say the same.
+            Some(known) if known.json == json => {
+                known.bindings.extend_from_slice(bindings);
+                known.bindings.sort();
+                known.bindings.dedup();
+            }
+            Some(known) => {
+                let mut about = [known.bindings.as_slice(), bindings].concat();
+                about.sort();
+                about.dedup();
+                let message = format!("{} `{name}` would be two different things", T::KIND);
+                self.problems.push(Problem { bindings: about, reason: "ObjectsConflict", message });
+            }
+            None => self.objects.push(Object {
+                api_version: T::API_VERSION.to_owned(),
+                kind: T::KIND.to_owned(),
+                namespace,
+                name,
+                target,
+                bindings: bindings.to_vec(),
+                json,
+            }),
+        }
+        Ok(())
+    }
+}
+
+/// Emits all objects but the webhook configurations, which are applied only once something answers.
+///
+/// # Errors
+/// A policy that the compiler cannot have made, or a writer's failure.
+pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> Result<Objects, EmitError> {
+    let emit = options.emit();
+    let cells = &without(cells, &options.exempt_namespaces);
+    let mut out = Objects::default();
+    for bound in in_force.policies() {
+        let cell = Cell::new(&bound.policy, &bound.digest, &emit);
+        let own = std::slice::from_ref(&bound.binding);
+        for (policy, binding) in floor::admission(&cell, |action| staged(action, bound.stage))?.pairs {
+            out.push(&policy, Target::AdmissionPolicy, own)?;
+            out.push(&binding, Target::AdmissionPolicy, own)?;
+        }
+        if bound.stage == Stage::Enforce {
+            denied(&cell, bound, cells, &mut out)?;
+            classes(&cell, own, &mut out)?;
+        }
+    }
+    closed(in_force, cells, &mut out)?;
+    kept(in_force, &emit, &mut out)?;
+    labels(in_force, cells, &mut out)?;
+    for one in cells.cells.values() {
+        let Some(effective) = &one.effective else { continue };
+        let cell = Cell::new(&effective.policy, &effective.digest, &emit);
+        let (Some(network), Some(pods)) = (&effective.policy.network, cell.pods()) else { continue };
+        let pods = stamped(&pods, &one.name);
+        for policy in network::allowed(&cell, network, &pods, &mut Vec::new())? {
+            for namespace in &one.namespaces {
+                let mut policy = policy.clone();
+                policy.metadata.namespace = Some(namespace.clone());
+                out.push(&policy, Target::NetworkPolicy, &one.bindings)?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The cells without namespaces in which nothing of ours may stand in the way: the cluster itself lives there.
+fn without(cells: &Cells, exempt: &[String]) -> Cells {
+    let mut cells = cells.clone();
+    cells.reach.retain(|namespace, _| !exempt.contains(namespace));
+    for cell in cells.cells.values_mut() {
+        cell.namespaces.retain(|namespace| !exempt.contains(namespace));
+    }
+    cells
+}
+
+/// What an action is where the policy is not enforced yet.
+const fn staged(action: Action, stage: Stage) -> Action {
+    match (action, stage) {
+        (_, Stage::Audit) => Action::Audit,
+        (Action::Deny, Stage::Warn) => Action::Warn,
+        (action, _) => action,
+    }
+}
+
+/// The pods of a cell: those that its bindings select and that bear its label.
+fn stamped(pods: &LabelSelector, cell: &str) -> LabelSelector {
+    let label =
+        LabelRequirement { key: CELL.to_owned(), operator: LabelOperator::In, values: vec![cell.to_owned()] };
+    selector::conjoin(&[
+        pods.clone(),
+        LabelSelector { match_expressions: vec![label], ..LabelSelector::default() },
+    ])
+}
+
+/// Nothing goes in or out of the pods of a binding, but for what a cell allows.
+fn denied(cell: &Cell<'_>, bound: &BoundPolicy, cells: &Cells, out: &mut Objects) -> Result<(), EmitError> {
+    let (Some(_), Some(pods)) = (&bound.policy.network, cell.pods()) else { return Ok(()) };
+    let own = std::slice::from_ref(&bound.binding);
+    for (namespace, _) in cells.reach.iter().filter(|(_, bindings)| bindings.contains(&bound.binding)) {
+        let mut policy = network::default_deny(cell, &pods);
+        policy.metadata.namespace = Some(namespace.clone());
+        out.push(&policy, Target::NetworkPolicy, own)?;
+    }
+    Ok(())
+}
+
+fn classes(cell: &Cell<'_>, own: &[String], out: &mut Objects) -> Result<(), EmitError> {
+    let Some(stated) = &cell.policy.isolation.runtime_class else { return Ok(()) };
+    for class in &stated.value.classes {
+        // The cluster's, not a cell's: two packs that name a class mean the same one.
+        let metadata = ours_named(&class.name);
+        let class = RuntimeClass { handler: class.handler.clone(), metadata, ..RuntimeClass::default() };
+        out.push(&class, Target::RuntimeClass, own)?;
+    }
+    Ok(())
+}
+
+/// One policy for the namespaces that the same bindings reach.
+fn closed(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), EmitError> {
+    let mut groups: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
+    for (namespace, bindings) in &cells.reach {
+        groups.entry(bindings).or_default().push(namespace.clone());
+    }
+    for (bindings, namespaces) in groups {
+        let bound: Vec<&BoundPolicy> = bindings.iter().filter_map(|name| in_force.policy(name)).collect();
+        let pods = bound
+            .iter()
+            .map(|bound| bound.policy.subject.as_ref().map(|subject| selector::conjoin(&subject.pods)))
+            .map(Option::unwrap_or_default)
+            .collect();
+        let here = cells
+            .cells
+            .values()
+            .filter(|cell| cell.namespaces.iter().any(|namespace| namespaces.contains(namespace)));
+        let at = |name: &String| bindings.iter().position(|one| one == name);
+        let named = here.map(|cell| (cell.name.clone(), cell.bindings.iter().filter_map(at).collect()));
+        let denies = bound.iter().find(|bound| {
+            bound.stage == Stage::Enforce
+                && bound.policy.subject.as_ref().is_some_and(|subject| subject.unmatched == Unmatched::Deny)
+        });
+        let members = Members {
+            cells: named.collect(),
+            denies: denies.map(|bound| format!("{}@{}", bound.pack.name, bound.pack.version)),
+            pods,
+            namespaces,
+        };
+        let metadata = ours_named(&format!("bailiwick-cells-{}", short(&bindings.join("\n"))));
+        let (policy, binding) = floor::closed(&members, metadata);
+        out.push(&policy, Target::AdmissionPolicy, bindings)?;
+        out.push(&binding, Target::AdmissionPolicy, bindings)?;
+    }
+    Ok(())
+}
+
+/// Bindings stay bound, and namespaces governed.
+fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(), EmitError> {
+    let mut all = Vec::new();
+    for bound in in_force.policies() {
+        let own = std::slice::from_ref(&bound.binding);
+        all.extend_from_slice(own);
+        let cell = Cell::new(&bound.policy, &bound.digest, emit);
+        let Some(governed) = cell.namespaces() else { continue };
+        let id = short(&serde_json::to_string(&(&bound.pack.name, &governed)).unwrap_or_default());
+        let metadata = ours_named(&format!("bailiwick-namespaces-{id}"));
+        let (policy, binding) = floor::own::namespaces(&governed, &bound.pack.name, metadata);
+        out.push(&policy, Target::AdmissionPolicy, own)?;
+        out.push(&binding, Target::AdmissionPolicy, own)?;
+    }
+    if !all.is_empty() {
+        let (policy, binding) = floor::own::bindings(ours_named("bailiwick-bindings"));
+        out.push(&policy, Target::AdmissionPolicy, &all)?;
+        out.push(&binding, Target::AdmissionPolicy, &all)?;
+    }
+    Ok(())
+}
+
+/// Metadata of an object that belongs to no single cell.
+fn ours_named(name: &str) -> ObjectMeta {
+    let labels = [("app.kubernetes.io/managed-by".to_owned(), "bailiwick".to_owned())];
+    ObjectMeta { name: Some(name.to_owned()), labels: Some(labels.into()), ..ObjectMeta::default() }
+}
+
+fn short(text: &str) -> String {
+    sha256(text.as_bytes()).chars().take(10).collect()
+}
+
+/// The Pod Security labels of governed namespaces. `enforce` only where all bindings say that nothing else lives there, and then the laxest of
+/// their levels: the stricter ones are for the pods of their own bindings, which webhook and floor hold to them.
+fn labels(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), EmitError> {
+    for (name, bindings) in &cells.reach {
+        let enforced = bindings.iter().filter_map(|name| in_force.policy(name));
+        let policies: Vec<&Policy> = enforced
+            .filter(|bound| bound.stage == Stage::Enforce)
+            .map(|bound| bound.policy.as_ref())
+            .collect();
+        let level = |policy: &&Policy| policy.isolation.pod_security.first().map(|stated| stated.value);
+        let levels: Vec<_> = policies.iter().filter_map(level).collect();
+        let (Some(strictest), Some(laxest)) = (levels.iter().max(), levels.iter().min()) else { continue };
+        let mut labels = namespace::pod_security(*strictest, &["warn", "audit"]);
+        let exclusive =
+            policies.iter().all(|policy| policy.subject.as_ref().is_some_and(|one| one.exclusive));
+        if exclusive && levels.len() == bindings.len() {
+            labels.extend(namespace::pod_security(*laxest, &["enforce"]));
+        }
+        let metadata = ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
+        out.push(&Namespace { metadata, ..Namespace::default() }, Target::PodSecurityLabels, bindings)?;
+    }
+    Ok(())
+}
+
+/// The webhook configurations: one webhook for each set of namespaces that bindings govern, and one for what would change who is governed.
+///
+/// # Errors
+/// As [`objects`].
+pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects, EmitError> {
+    let emit = options.emit();
+    let mut asked: BTreeMap<LabelSelector, (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>)> =
+        BTreeMap::new();
+    for bound in in_force.policies() {
+        let cell = Cell::new(&bound.policy, &bound.digest, &emit);
+        let Some(namespaces) = cell.hooked_namespaces() else { continue };
+        let (mutated, validated) = asked.entry(namespaces).or_default();
+        mutated.extend(hooks::mutated(&cell));
+        // Always, for the label.
+        mutated.insert(hooks::rule("", "v1", &["pods"], &["CREATE"]));
+        validated.extend(hooks::validated(&cell));
+        validated.extend(hooks::pod_rules());
+    }
+    let metadata = || ours_named("bailiwick");
+    // Each asks by a path of its own, so that what needs the API server to be decided is known before it is read.
+    let (mut mutating, mut validating) = (vec![own_mutating(&emit)], vec![own_validating(&emit)]);
+    for (namespaces, (mutated, validated)) in asked {
+        let id = short(&serde_json::to_string(&namespaces).unwrap_or_default());
+        let selector = Some(selector::kubernetes(&namespaces));
+        mutating.push(MutatingWebhook {
+            name: format!("mutate-{id}.bailiwick.dev"),
+            client_config: hooks::client(&emit, "/mutate"),
+            namespace_selector: selector.clone(),
+            rules: hooks::with_operations(mutated),
+            ..own_mutating(&emit)
+        });
+        let (connecting, validated) = parted(validated);
+        for (kind, path, rules) in [("validate", "/validate", validated), ("connect", "/connect", connecting)]
+        {
+            let Some(rules) = hooks::with_operations(rules) else { continue };
+            validating.push(ValidatingWebhook {
+                name: format!("{kind}-{id}.bailiwick.dev"),
+                client_config: hooks::client(&emit, path),
+                namespace_selector: selector.clone(),
+                rules: Some(rules),
+                ..own_validating(&emit)
+            });
+        }
+        validating.push(leaving(&namespaces, &id, &emit));
+    }
+    let mut out = Objects::default();
+    out.push(
+        &MutatingWebhookConfiguration { metadata: metadata(), webhooks: Some(mutating) },
+        Target::Webhook,
+        &[],
+    )?;
+    out.push(
+        &ValidatingWebhookConfiguration { metadata: metadata(), webhooks: Some(validating) },
+        Target::Webhook,
+        &[],
+    )?;
+    Ok(out)
+}
+
+/// Connections, and all else: what a connection is to, the webhook has to ask for.
+fn parted(rules: BTreeSet<ResourceRule>) -> (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>) {
+    const CONNECT: &str = "CONNECT";
+    let (mut connecting, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for rule in rules {
+        let wild = rule.operations.iter().any(|one| one == "*");
+        let (connect, rest): (Vec<_>, Vec<_>) =
+            rule.operations.iter().cloned().filter(|one| one != "*").partition(|one| one == CONNECT);
+        let all = || ["CREATE", "UPDATE", "DELETE"].map(str::to_owned).to_vec();
+        let rest = if wild { all() } else { rest };
+        if wild || !connect.is_empty() {
+            connecting.insert(ResourceRule { operations: vec![CONNECT.to_owned()], ..rule.clone() });
+        }
+        if !rest.is_empty() {
+            others.insert(ResourceRule { operations: rest, ..rule });
+        }
+    }
+    (connecting, others)
+}
+
+fn ours(resources: &[&str], operations: &[&str]) -> BTreeSet<ResourceRule> {
+    BTreeSet::from([hooks::rule("bailiwick.dev", "v1alpha1", resources, operations)])
+}
+
+/// Who approves an exception is written in.
+fn own_mutating(options: &EmitOptions) -> MutatingWebhook {
+    MutatingWebhook {
+        admission_review_versions: vec!["v1".to_owned()],
+        client_config: hooks::client(options, "/own/mutate"),
+        failure_policy: Some("Fail".to_owned()),
+        match_policy: Some("Equivalent".to_owned()),
+        name: "mutate-own.bailiwick.dev".to_owned(),
+        // A later mutator may add a container; ours is idempotent and is asked once more then.
+        reinvocation_policy: Some("IfNeeded".to_owned()),
+        rules: hooks::with_operations(ours(&["policyexceptions"], &["CREATE", "UPDATE"])),
+        side_effects: "None".to_owned(),
+        timeout_seconds: Some(hooks::TIMEOUT_S),
+        ..MutatingWebhook::default()
+    }
+}
+
+/// Our own kinds: what is bound, and by whom.
+fn own_validating(options: &EmitOptions) -> ValidatingWebhook {
+    let mut rules = ours(&["policypacks", "policybindings"], &["CREATE", "UPDATE", "DELETE"]);
+    rules.extend(ours(&["policyexceptions", "sandboxpools"], &["CREATE", "UPDATE"]));
+    ValidatingWebhook {
+        admission_review_versions: vec!["v1".to_owned()],
+        client_config: hooks::client(options, "/own/validate"),
+        failure_policy: Some("Fail".to_owned()),
+        match_policy: Some("Equivalent".to_owned()),
+        name: "validate-own.bailiwick.dev".to_owned(),
+        rules: hooks::with_operations(rules),
+        side_effects: "None".to_owned(),
+        timeout_seconds: Some(hooks::TIMEOUT_S),
+        ..ValidatingWebhook::default()
+    }
+}
+
+/// Namespaces whose labels change so that they leave. A namespace is matched by its new labels, so no selector can say this; the condition
+/// keeps all other namespaces from waiting for the webhook.
+fn leaving(governed: &LabelSelector, id: &str, options: &EmitOptions) -> ValidatingWebhook {
+    let labels = |of: &str| format!("{of}.metadata.?labels.orValue({{}})");
+    let (old, new) =
+        (selector::cel(governed, &labels("oldObject")), selector::cel(governed, &labels("object")));
+    let rules = BTreeSet::from([hooks::rule("", "v1", &["namespaces"], &["UPDATE"])]);
+    ValidatingWebhook {
+        name: format!("namespaces-{id}.bailiwick.dev"),
+        rules: hooks::with_operations(rules),
+        match_conditions: Some(vec![MatchCondition {
+            name: "leaves".to_owned(),
+            expression: format!("({old}) && !({new})"),
+        }]),
+        ..own_validating(options)
+    }
+}

@@ -1,0 +1,116 @@
+//! What no policy of one pack can say: that a pod of a governed namespace is selected by some binding, and that the label of its cell is
+//! its own. One policy for namespaces that the same bindings reach.
+//!
+//! The webhook says the same, with the label written first; this holds while it is away. A pod without the label is let in: no NetworkPolicy that
+//! allows anything selects it.
+
+use bailiwick_policy::policy::LabelSelector;
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation, Variable,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
+
+use crate::emit::selector::{self, NAMESPACE_NAME};
+use crate::emit::webhooks;
+
+use super::{labels_of, named};
+
+/// The label of a pod's cell.
+const CELL: &str = "bailiwick.dev/cell";
+
+/// The bindings that reach some namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::emit) struct Members {
+    /// The namespaces.
+    pub(in crate::emit) namespaces: Vec<String>,
+    /// Which pods each binding selects, in the order of the bindings.
+    pub(in crate::emit) pods: Vec<LabelSelector>,
+    /// Each cell that can be here: its name, and which of `pods` select its pods.
+    pub(in crate::emit) cells: Vec<(String, Vec<usize>)>,
+    /// Whether a pod that none selects is denied; the pack that says so.
+    pub(in crate::emit) denies: Option<String>,
+}
+
+/// The policy and its binding.
+pub(in crate::emit) fn closed(
+    members: &Members,
+    metadata: ObjectMeta,
+) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
+    let selects = |object: &str| -> Vec<String> {
+        members.pods.iter().map(|pods| format!("({})", selector::cel(pods, &labels_of(object)))).collect()
+    };
+    let list = |of: Vec<String>| format!("[{}]", of.join(", "));
+    let variable = |name: &str, expression: String| Variable { name: name.to_owned(), expression };
+    let label = |of: &str| format!("{of}.metadata.?labels[?'{CELL}'].orValue('')");
+    let variables = vec![
+        variable("selects", list(selects("object"))),
+        variable("cell", label("object")),
+        variable("oldCell", format!("oldObject == null ? '' : {}", label("oldObject"))),
+        variable("own", own(&members.cells, members.pods.len())),
+    ];
+    let mut validations = Vec::new();
+    if let Some(pack) = &members.denies {
+        let before = format!("oldObject != null && !{}.exists(s, s)", list(selects("oldObject")));
+        validations.push(validation(
+            format!("variables.selects.exists(s, s) || (request.operation == 'UPDATE' && {before})"),
+            format!("{pack} subjects: no policy selects this pod, and the namespace holds governed pods only (field metadata.labels); give the pod the labels that the pack's subject selects, or use another namespace"),
+        ));
+    }
+    validations.push(validation(
+        "request.operation == 'UPDATE' ? variables.oldCell == '' || variables.cell == variables.oldCell : variables.cell == '' || variables.cell == variables.own".to_owned(),
+        format!("subjects: label {CELL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
+    ));
+    let policy = ValidatingAdmissionPolicy {
+        metadata: metadata.clone(),
+        spec: Some(ValidatingAdmissionPolicySpec {
+            failure_policy: Some("Fail".to_owned()),
+            match_constraints: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: Some(meta::LabelSelector {
+                    match_expressions: Some(vec![meta::LabelSelectorRequirement {
+                        key: NAMESPACE_NAME.to_owned(),
+                        operator: "In".to_owned(),
+                        values: Some(members.namespaces.clone()),
+                    }]),
+                    match_labels: None,
+                }),
+                resource_rules: named(&webhooks::label_rules()),
+                ..MatchResources::default()
+            }),
+            validations: Some(validations),
+            variables: Some(variables),
+            ..ValidatingAdmissionPolicySpec::default()
+        }),
+        status: None,
+    };
+    let binding = ValidatingAdmissionPolicyBinding {
+        spec: ValidatingAdmissionPolicyBindingSpec {
+            policy_name: metadata.name.clone().unwrap_or_default(),
+            validation_actions: vec!["Deny".to_owned()],
+            ..ValidatingAdmissionPolicyBindingSpec::default()
+        },
+        metadata,
+    };
+    (policy, binding)
+}
+
+fn validation(expression: String, message: String) -> Validation {
+    Validation {
+        expression,
+        message: Some(message),
+        message_expression: None,
+        reason: Some("Forbidden".to_owned()),
+    }
+}
+
+/// The cell that the pod is of, by which bindings select it; empty if none is.
+fn own(cells: &[(String, Vec<usize>)], bindings: usize) -> String {
+    let exactly = |members: &[usize]| -> String {
+        let word = |at: usize| if members.contains(&at) { "true" } else { "false" };
+        format!("variables.selects == [{}]", (0..bindings).map(word).collect::<Vec<_>>().join(", "))
+    };
+    cells.iter().rev().fold("''".to_owned(), |rest, (name, members)| {
+        format!("{} ? {} : ({rest})", exactly(members), selector::cel_string(name))
+    })
+}

@@ -1,0 +1,98 @@
+//! What keeps a governed namespace governed and a binding bound while the webhook is away: the API server asks its own authorizer whether who
+//! asks has the verb `widen` on the pack.
+
+use bailiwick_policy::policy::LabelSelector;
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::emit::{selector, webhooks};
+
+use super::{labels_of, named};
+
+type Pair = (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding);
+
+/// Whether who asks may widen what a pack refuses; `pack` is CEL.
+fn may_widen(pack: &str) -> String {
+    format!("authorizer.group('bailiwick.dev').resource('policypacks').name({pack}).check('widen').allowed()")
+}
+
+/// A namespace that `governed` selects keeps its labels.
+pub(in crate::emit) fn namespaces(governed: &LabelSelector, pack: &str, metadata: ObjectMeta) -> Pair {
+    let selects = |of: &str| selector::cel(governed, &labels_of(of));
+    let condition = MatchCondition {
+        name: "leaves".to_owned(),
+        expression: format!("({}) && !({})", selects("oldObject"), selects("object")),
+    };
+    let validation = Validation {
+        expression: may_widen(&selector::cel_string(pack)),
+        message: Some(format!(
+            "{pack} subjects: without these labels the pack no longer governs the namespace (field metadata.labels); ask somebody with the verb widen on policypacks.bailiwick.dev/{pack}"
+        )),
+        message_expression: None,
+        reason: Some("Forbidden".to_owned()),
+    };
+    let rules = [webhooks::rule("", "v1", &["namespaces"], &["UPDATE"])];
+    policy(metadata, &rules, Some(condition), validation)
+}
+
+/// A binding goes, or changes so that it may let something through, only by who may widen. As `crate::cluster::widens` has it.
+pub(in crate::emit) fn bindings(metadata: ObjectMeta) -> Pair {
+    let order = "{'Audit': 0, 'Warn': 1, 'Enforce': 2}";
+    let stage = |of: &str| format!("{order}[{of}.spec.?stage.orValue('Enforce')]");
+    let same = |field: &str| format!("object.spec.?{field} == oldObject.spec.?{field}");
+    let tightens = [
+        same("pack"),
+        same("parameters"),
+        same("hold"),
+        format!("({} || !has(object.spec.narrowTo))", same("narrowTo")),
+        format!("{} >= {}", stage("object"), stage("oldObject")),
+    ];
+    let expression = format!(
+        "(request.operation == 'UPDATE' && {}) || {}",
+        tightens.join(" && "),
+        may_widen("oldObject.spec.pack.name")
+    );
+    let validation = Validation {
+        expression,
+        message: Some("bailiwick widen: this may let through what the pack refuses (field spec); ask somebody with the verb widen on the pack, a resource of policypacks.bailiwick.dev".to_owned()),
+        message_expression: None,
+        reason: Some("Forbidden".to_owned()),
+    };
+    let rules = [webhooks::rule("bailiwick.dev", "v1alpha1", &["policybindings"], &["UPDATE", "DELETE"])];
+    policy(metadata, &rules, None, validation)
+}
+
+fn policy(
+    metadata: ObjectMeta,
+    rules: &[bailiwick_policy::policy::ResourceRule],
+    condition: Option<MatchCondition>,
+    validation: Validation,
+) -> Pair {
+    let policy = ValidatingAdmissionPolicy {
+        metadata: metadata.clone(),
+        spec: Some(ValidatingAdmissionPolicySpec {
+            failure_policy: Some("Fail".to_owned()),
+            match_conditions: condition.map(|condition| vec![condition]),
+            match_constraints: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
+                resource_rules: named(rules),
+                ..MatchResources::default()
+            }),
+            validations: Some(vec![validation]),
+            ..ValidatingAdmissionPolicySpec::default()
+        }),
+        status: None,
+    };
+    let binding = ValidatingAdmissionPolicyBinding {
+        spec: ValidatingAdmissionPolicyBindingSpec {
+            policy_name: metadata.name.clone().unwrap_or_default(),
+            validation_actions: vec!["Deny".to_owned()],
+            ..ValidatingAdmissionPolicyBindingSpec::default()
+        },
+        metadata,
+    };
+    (policy, binding)
+}

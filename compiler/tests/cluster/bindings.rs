@@ -1,0 +1,215 @@
+//! From a binding to the policy that it puts in force, and what stays when it cannot.
+
+use bailiwick_compiler::cluster::{PackError, Reason};
+use serde_json::json;
+
+use crate::stage::{Cluster, of, pack};
+
+#[test]
+fn a_binding_names_its_pack_by_version_or_by_digest() {
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+    cluster.bind("by-version", of("a", "1.0.0"));
+    let digest = cluster.packs.add(&pack("a", "1.1.0", "x", &[80])).expect("a pack");
+    cluster.bind("by-digest", json!({ "pack": { "name": "a", "digest": digest } }));
+    for (name, pack, reason) in [
+        ("no-pack", json!({ "name": "b", "version": "1.0.0" }), Reason::UnknownPack),
+        ("no-version", json!({ "name": "a", "version": "2.0.0" }), Reason::UnknownVersion),
+        ("no-digest", json!({ "name": "a", "digest": "0".repeat(64) }), Reason::UnknownDigest),
+        ("nothing", json!({ "name": "a" }), Reason::UnknownVersion),
+    ] {
+        cluster.bind(name, json!({ "pack": pack }));
+        let verdict = &cluster.update()[name];
+        assert_eq!(verdict.reason, reason, "{name}: {}", verdict.message);
+        assert!(verdict.in_force.is_none() && cluster.in_force.policy(name).is_none());
+    }
+    let verdicts = cluster.update();
+    let version = |name: &str| verdicts[name].in_force.as_ref().expect("in force").version.to_string();
+    assert_eq!((version("by-version"), version("by-digest")), ("1.0.0".to_owned(), "1.1.0".to_owned()));
+}
+
+#[test]
+fn parameters_are_chosen_inside_their_domain_and_are_part_of_the_cell() {
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+    cluster.bind("plain", of("a", "1.0.0"));
+    let chosen =
+        |cidr: &str| json!({ "pack": { "name": "a", "version": "1.0.0" }, "parameters": { "cidr": cidr } });
+    cluster.bind("chosen", chosen("198.51.100.0/24"));
+    cluster.bind("outside", chosen("0.0.0.0/0"));
+    let mut other = chosen("192.0.2.0/24");
+    other["parameters"] = json!({ "cdir": "192.0.2.0/24" });
+    cluster.bind("misspelt", other);
+    let verdicts = cluster.update();
+    let policy = |name: &str| {
+        serde_json::to_string(cluster.in_force.policy(name).expect(name).policy.as_ref()).unwrap()
+    };
+    assert!(policy("plain").contains("192.0.2.0/24") && !policy("plain").contains("198.51.100.0/24"));
+    assert!(policy("chosen").contains("198.51.100.0/24"));
+    let cell = |name: &str| cluster.in_force.policy(name).expect(name).policy.cell.clone();
+    assert_ne!(cell("plain"), cell("chosen"));
+    assert_eq!(verdicts["outside"].reason, Reason::DoesNotCompile);
+    assert!(verdicts["outside"].message.contains("BW0203"), "{}", verdicts["outside"].message);
+    assert!(verdicts["misspelt"].message.contains("did you mean `cidr`"), "{}", verdicts["misspelt"].message);
+}
+
+#[test]
+fn narrowing_leaves_out_and_never_adds() {
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+    let narrowed =
+        |to: serde_json::Value| json!({ "pack": { "name": "a", "version": "1.0.0" }, "narrowTo": to });
+    cluster.bind("team", narrowed(json!({ "namespaces": { "matchLabels": { "team": "a" } } })));
+    cluster.bind("tier", narrowed(json!({ "pods": { "matchLabels": { "tier": "gold" } } })));
+    cluster.bind("nobody", narrowed(json!({ "pods": { "matchLabels": { "app": "y" } } })));
+    cluster.bind("no-selector", narrowed(json!({ "pods": { "matchLabels": { "app": "not a value!" } } })));
+    let verdicts = cluster.update();
+    assert_eq!(verdicts["nobody"].reason, Reason::BadSelector);
+    assert_eq!(verdicts["no-selector"].reason, Reason::BadSelector);
+    let cells = cluster.cells();
+    assert_eq!(cells.reach["one"], ["team", "tier"]);
+    assert_eq!(cells.reach["two"], ["tier"], "namespace `two` is of another team");
+    assert!(!cells.reach.contains_key("web"), "narrowing reached a namespace that the pack does not govern");
+}
+
+#[test]
+fn a_ceiling_is_not_bound() {
+    let mut ceiling = pack("a", "1.0.0", "x", &[443]);
+    ceiling["spec"].as_object_mut().expect("a spec").remove("subjects");
+    let mut cluster = Cluster::with(&[ceiling]);
+    cluster.bind("a", of("a", "1.0.0"));
+    assert_eq!(cluster.update()["a"].reason, Reason::GovernsNobody);
+}
+
+#[test]
+fn what_does_not_compile_changes_nothing_that_works() {
+    let mut broken = pack("a", "2.0.0", "x", &[443]);
+    broken["spec"]["network"]["egress"][0]["to"]["cidr"] = json!("192.0.2.0/99");
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443]), broken]);
+    cluster.bind("a", of("a", "1.0.0"));
+    assert!(cluster.update()["a"].is_current());
+    let before = (cluster.cells(), cluster.in_force.policy("a").cloned());
+    for (why, spec) in [
+        ("a broken pack", of("a", "2.0.0")),
+        ("an unknown version", of("a", "3.0.0")),
+        (
+            "a value outside its domain",
+            json!({ "pack": { "name": "a", "version": "1.0.0" }, "parameters": { "cidr": "x" } }),
+        ),
+    ] {
+        cluster.bind("a", spec);
+        let verdict = &cluster.update()["a"];
+        assert!(!verdict.is_current(), "{why} compiled");
+        assert_eq!(
+            verdict.in_force.as_ref().map(|pack| pack.version.to_string()).as_deref(),
+            Some("1.0.0"),
+            "{why}"
+        );
+        assert_eq!(
+            (cluster.cells(), cluster.in_force.policy("a").cloned()),
+            before,
+            "{why} changed what works"
+        );
+    }
+    // Once it compiles, it is in force.
+    cluster.bind("a", json!({ "pack": { "name": "a", "version": "1.0.0" }, "stage": "Audit" }));
+    assert!(cluster.update()["a"].is_current());
+    assert_ne!(cluster.in_force.policy("a").cloned(), before.1);
+    // And a binding that goes is in force no more.
+    cluster.bindings.clear();
+    cluster.update();
+    assert!(cluster.in_force.policy("a").is_none() && cluster.cells().cells.is_empty());
+}
+
+#[test]
+fn after_a_restart_the_status_says_what_was_in_force() {
+    let mut broken = pack("a", "2.0.0", "x", &[443]);
+    broken["spec"]["network"]["egress"][0]["to"]["cidr"] = json!("192.0.2.0/99");
+    let mut cluster = Cluster::with(&[broken.clone(), pack("a", "1.0.0", "x", &[443])]);
+    let digest = cluster.packs.add(&pack("a", "1.0.0", "x", &[443])).expect("a pack");
+    cluster.bind("a", of("a", "2.0.0"));
+    let status = json!({ "version": "1.0.0", "digest": digest, "stage": "Warn" });
+    cluster.statuses.insert("a".to_owned(), serde_json::from_value(status.clone()).expect("a status"));
+    let verdict = &cluster.update()["a"];
+    assert!(!verdict.is_current());
+    assert_eq!(verdict.in_force.as_ref().map(|pack| pack.digest.clone()), Some(digest));
+    let bound = cluster.in_force.policy("a").expect("the last good version");
+    assert_eq!(
+        bound.stage,
+        bailiwick_policy::admission::Stage::Warn,
+        "the stage is the one that was reached"
+    );
+    // A status that names another content than the cluster's is not believed; and then nobody knows what governs.
+    let mut cluster = Cluster::with(&[broken, pack("a", "1.0.0", "x", &[443])]);
+    cluster.bind("a", of("a", "2.0.0"));
+    let mut other = status;
+    other["digest"] = json!("0".repeat(64));
+    cluster.statuses.insert("a".to_owned(), serde_json::from_value(other).expect("a status"));
+    let verdict = cluster.update().remove("a").expect("a verdict");
+    let binding = bailiwick_compiler::cluster::Binding {
+        name: "a",
+        spec: &cluster.bindings["a"],
+        status: cluster.statuses.get("a"),
+    };
+    assert!(verdict.in_force.is_none() && verdict.is_lost(&binding));
+}
+
+#[test]
+fn a_published_version_has_one_content() {
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+    assert!(cluster.packs.add(&pack("a", "1.0.0", "x", &[443])).is_ok(), "the same again");
+    let error = cluster.packs.add(&pack("a", "1.0.0", "x", &[80])).unwrap_err();
+    assert!(matches!(error, PackError::Twice { .. }), "{error}");
+    let error = cluster.packs.add(&json!({ "spec": { "pack": "a" } })).unwrap_err();
+    assert!(matches!(error, PackError::Nameless), "{error}");
+}
+
+#[test]
+fn a_pack_may_extend_packs_of_the_cluster() {
+    let mut child = pack("child", "1.0.0", "x", &[443]);
+    child["spec"]["extends"] = json!([{ "name": "parent", "version": "^1.0" }]);
+    let mut parent = pack("parent", "1.0.0", "x", &[443, 80]);
+    parent["spec"].as_object_mut().expect("a spec").remove("subjects");
+    let mut cluster = Cluster::with(&[child.clone()]);
+    cluster.bind("child", of("child", "1.0.0"));
+    assert_eq!(cluster.update()["child"].reason, Reason::DoesNotCompile, "its parent is not there yet");
+    cluster.packs.add(&parent).expect("a pack");
+    let verdict = &cluster.update()["child"];
+    assert!(verdict.is_current(), "{}", verdict.message);
+    // A lock that stands in the annotation is obeyed.
+    child["metadata"]["annotations"] = json!({ bailiwick_compiler::cluster::LOCK_ANNOTATION: "packs: []\n" });
+    let mut cluster = Cluster::with(&[child, parent]);
+    cluster.bind("child", of("child", "1.0.0"));
+    let verdict = &cluster.update()["child"];
+    assert!(verdict.message.contains("BW0210"), "{}", verdict.message);
+}
+
+#[test]
+fn a_new_binding_opens_what_another_denied_only_where_it_selects_other_pods() {
+    let mut cluster = Cluster::with(&[
+        pack("a", "1.0.0", "x", &[443]),
+        pack("b", "1.0.0", "y", &[443]),
+        pack("c", "1.0.0", "x", &[443]),
+    ]);
+    cluster.bind("a", of("a", "1.0.0"));
+    cluster.update();
+    let opened = |name: &str, change: serde_json::Value| {
+        let mut other = Cluster::with(&[pack("b", "1.0.0", "y", &[443]), pack("c", "1.0.0", "x", &[443])]);
+        let mut spec = of(name, "1.0.0");
+        spec.as_object_mut().expect("a spec").extend(change.as_object().expect("an object").clone());
+        other.bind(name, spec);
+        other.update();
+        let new = other.in_force.policy(name).expect("bound").clone();
+        bailiwick_compiler::cluster::opens(&cluster.in_force, &new).map(str::to_owned)
+    };
+    assert_eq!(opened("b", json!({})).as_deref(), Some("a"), "pods with `app: y` were denied");
+    assert_eq!(opened("c", json!({})), None, "pods with `app: x` are governed already");
+    let elsewhere =
+        json!({ "narrowTo": { "namespaces": { "matchLabels": { "zone": "agents", "team": "c" } } } });
+    assert_eq!(opened("b", elsewhere).as_deref(), Some("a"), "a namespace of that team may come");
+    // What only audits denies nothing yet.
+    cluster.bind("a", json!({ "pack": { "name": "a", "version": "1.0.0" }, "stage": "Audit" }));
+    cluster.update();
+    let mut other = Cluster::with(&[pack("b", "1.0.0", "y", &[443])]);
+    other.bind("b", of("b", "1.0.0"));
+    other.update();
+    let new = other.in_force.policy("b").expect("bound");
+    assert_eq!(bailiwick_compiler::cluster::opens(&cluster.in_force, new), None);
+}

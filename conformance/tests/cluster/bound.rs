@@ -1,0 +1,219 @@
+//! What is bound is in force in the webhook, and stays so: readiness, a pack that does not compile, stages, exceptions, and who may widen.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::stage::{BOUND, FENCE, Stage, pod};
+
+/// A pod with more memory than the pack gives.
+fn large(name: &str) -> Value {
+    pod(name, &json!({ "spec": { "containers": [{ "resources": { "limits": { "memory": "4Gi" } } }] } }))
+}
+
+/// A stage with the pack bound and the webhook asked.
+fn bound(stage: &Stage) -> Result<bailiwick_conformance::programs::Webhook> {
+    stage.apply(FENCE)?;
+    stage.apply(BOUND)?;
+    let webhook = stage.webhook()?;
+    stage.until_bound(&webhook, &["fence"])?;
+    stage.put(&stage.configurations(&webhook)?)?;
+    stage.until("the API server asks the webhook", || {
+        let (taken, said) =
+            stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &large("probe").to_string());
+        Ok(!taken && said.contains("fence@1.0.0"))
+    })?;
+    Ok(webhook)
+}
+
+fn dry(stage: &Stage, object: &Value) -> (bool, String) {
+    stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &object.to_string())
+}
+
+#[test]
+fn a_webhook_of_a_cluster_is_ready_once_every_bound_policy_is_compiled_and_keeps_what_works() -> Result<()> {
+    let Some(stage) = Stage::new()? else { return Ok(()) };
+    let webhook = bound(&stage)?;
+    // A new version that does not compile changes nothing; the binding names it all the same.
+    let broken = FENCE.replace("1.0.0", "2.0.0").replace("192.0.2.0/24", "192.0.2.0/99");
+    let (taken, said) = stage.try_kubectl(&["apply", "-f", "-"], &broken);
+    assert!(!taken && said.contains("BW"), "a pack that is wrong in itself is refused: {said}");
+    let missing = BOUND.replace("1.0.0", "2.0.0");
+    let (taken, said) =
+        stage.try_kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &missing);
+    assert!(
+        taken && said.contains("Warning") && said.contains("2.0.0"),
+        "a name to come is warned about: {said}"
+    );
+    stage.until("the change was looked at", || {
+        let log = std::fs::read_to_string(stage.path().join("webhook.log"))?;
+        Ok(log.contains("the last version that compiled stays bound"))
+    })?;
+    assert_eq!(stage.ready(&webhook)?.0, 200);
+    let (taken, said) = dry(&stage, &large("x"));
+    assert!(!taken && said.contains("fence@1.0.0"), "{said}");
+    // Once the version is there, it is in force, without anything else being touched.
+    let next = FENCE.replace("1.0.0", "2.0.0").replace("512Mi", "1Gi");
+    stage.apply(&next)?;
+    stage.until("the new version is in force", || Ok(dry(&stage, &large("x")).1.contains("fence@2.0.0")))?;
+    // A namespace that is made is known at once.
+    stage.apply(
+        "{apiVersion: v1, kind: Namespace, metadata: {name: more, labels: {bailiwick.dev/zone: agents}}}",
+    )?;
+    let mut elsewhere = large("x");
+    elsewhere["metadata"]["namespace"] = json!("more");
+    stage.until("the namespace is known", || {
+        let (taken, said) = dry(&stage, &elsewhere);
+        assert!(!taken, "a pod of a governed namespace was let in");
+        Ok(said.contains("memory-ceiling"))
+    })?;
+    // A second webhook over the same cluster: what was in force and cannot be compiled any more is not guessed at.
+    let status = json!({ "status": { "version": "9.9.9", "digest": "0".repeat(64), "stage": "Enforce" } });
+    stage.apply(&BOUND.replace("1.0.0", "3.0.0"))?;
+    let patch = status.to_string();
+    let args = ["patch", "policybinding", "fence", "--subresource=status", "--type=merge", "-p", &patch];
+    stage.cluster.kubectl(args, "")?;
+    drop(webhook);
+    let second = stage.webhook()?;
+    stage.until("it says why it is not ready", || {
+        let (status, text) = stage.ready(&second)?;
+        assert_eq!(status, 503, "ready without what was in force: {text}");
+        Ok(text.contains("was in force and cannot be compiled any more"))
+    })?;
+    stage.take(&stage_configurations(&stage)?)?;
+    Ok(())
+}
+
+/// The names of the webhook configurations, to take them away.
+fn stage_configurations(_: &Stage) -> Result<Vec<bailiwick_compiler::cluster::Object>> {
+    let of = |kind: &str| bailiwick_compiler::cluster::Object {
+        api_version: "admissionregistration.k8s.io/v1".to_owned(),
+        kind: kind.to_owned(),
+        namespace: None,
+        name: "bailiwick".to_owned(),
+        target: bailiwick_compiler::emit::Target::Webhook,
+        bindings: Vec::new(),
+        json: json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": "bailiwick" } }),
+    };
+    Ok(vec![of("MutatingWebhookConfiguration"), of("ValidatingWebhookConfiguration")])
+}
+
+#[test]
+fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
+    let Some(stage) = Stage::new()? else { return Ok(()) };
+    let ours = |verbs: Value| json!([{ "apiGroups": ["bailiwick.dev"], "resources": ["*"], "verbs": verbs }]);
+    let every = json!(["get", "list", "create", "update", "patch", "delete"]);
+    let mallory = stage.user("mallory", &ours(every.clone()))?;
+    let mut widening = every;
+    widening.as_array_mut().expect("a list").push(json!("widen"));
+    let alice = stage.user("alice", &ours(widening))?;
+    let _webhook = bound(&stage)?;
+    // With the webhook, and then by the floor alone.
+    for floor in [false, true] {
+        if floor {
+            stage.put(&stage.objects()?)?;
+            stage.take(&stage_configurations(&stage)?)?;
+            stage.until("the floor holds", || {
+                let said = stage
+                    .try_kubectl(&["delete", "policybinding", "fence", "--dry-run=server", &mallory], "")
+                    .1;
+                Ok(said.contains("ValidatingAdmissionPolicy"))
+            })?;
+        }
+        let spec = |spec: Value| json!({ "spec": spec }).to_string();
+        for (what, args) in [
+            ("deletes", vec!["delete".to_owned(), "policybinding".to_owned(), "fence".to_owned()]),
+            ("goes back a stage", patch(&spec(json!({ "stage": "Audit" })))),
+            ("chooses another value", patch(&spec(json!({ "parameters": { "memory": "1Gi" } })))),
+            ("narrows", patch(&spec(json!({ "narrowTo": { "pods": { "matchLabels": { "a": "b" } } } })))),
+            ("takes another version", patch(&spec(json!({ "pack": { "version": "1.0.1" } })))),
+        ] {
+            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+            args.push("--dry-run=server");
+            let (taken, said) = stage.try_kubectl(&[args.as_slice(), &[&mallory]].concat(), "");
+            assert!(!taken && said.contains("widen"), "floor {floor}: {what}: {said}");
+            let (taken, said) = stage.try_kubectl(&[args.as_slice(), &[&alice]].concat(), "");
+            assert!(taken, "floor {floor}: {what} with the verb: {said}");
+        }
+        let tighter = patch(&spec(json!({ "rollout": "Immediate" })));
+        let mut args: Vec<&str> = tighter.iter().map(String::as_str).collect();
+        args.extend(["--dry-run=server", &mallory]);
+        let (taken, said) = stage.try_kubectl(&args, "");
+        assert!(taken, "floor {floor}: what widens nothing needs no verb: {said}");
+    }
+    Ok(())
+}
+
+fn patch(text: &str) -> Vec<String> {
+    ["patch", "policybinding", "fence", "--type=merge", "-p", text].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn stages_exceptions_and_values_of_a_binding_take_effect() -> Result<()> {
+    let Some(stage) = Stage::new()? else { return Ok(()) };
+    let _webhook = bound(&stage)?;
+    let set = |spec: Value| {
+        let text = json!({ "spec": spec }).to_string();
+        stage.cluster.kubectl(["patch", "policybinding", "fence", "--type=merge", "-p", &text], "")
+    };
+    set(json!({ "stage": "Warn" }))?;
+    stage.until("a warning in place of a refusal", || {
+        let (taken, said) = dry(&stage, &large("x"));
+        Ok(taken && said.contains("Warning") && said.contains("memory-ceiling"))
+    })?;
+    set(json!({ "stage": "Audit" }))?;
+    stage.until("nothing is said", || {
+        let (taken, said) = dry(&stage, &large("x"));
+        Ok(taken && !said.contains("Warning"))
+    })?;
+    set(json!({ "stage": "Enforce", "parameters": { "memory": "1Gi" } }))?;
+    let medium = pod(
+        "x",
+        &json!({ "spec": { "containers": [{ "resources": { "limits": { "memory": "900Mi" } } }] } }),
+    );
+    stage.until("the value of the binding counts", || {
+        Ok(dry(&stage, &medium).0 && !dry(&stage, &large("x")).0)
+    })?;
+    let outside = json!({ "spec": { "parameters": { "memory": "2Gi" } } }).to_string();
+    let (taken, said) =
+        stage.try_kubectl(&["patch", "policybinding", "fence", "--type=merge", "-p", &outside], "");
+    assert!(!taken && said.contains("BW0203") && said.contains("spec.parameters.memory"), "{said}");
+    exceptions(&stage)
+}
+
+fn exceptions(stage: &Stage) -> Result<()> {
+    let exception = |namespace: &str, rule: &str, days: i64| {
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+        let ends = i64::try_from(now).expect("a time") + days * 86_400;
+        let ends = stage.date(ends);
+        json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyException", "metadata": { "name": "big", "namespace": namespace },
+            "spec": { "pack": "fence", "rule": rule, "objects": [{ "resource": "pods", "namespace": "agents", "namePrefix": "big-" }],
+                "reason": "a test", "expires": ends, "approver": "somebody else" },
+        })
+    };
+    for (object, field, part) in [
+        (exception("agents", "memory-ceiling", 1), "metadata.namespace", "bailiwick-system"),
+        (exception("bailiwick-system", "memory-ceiling", 31), "spec.expires", "30 days"),
+        (exception("bailiwick-system", "memory-ceiling", -1), "spec.expires", "ended already"),
+        (exception("bailiwick-system", "no-connections", 1), "spec.rule", "not exceptable"),
+    ] {
+        let (taken, said) = dry(stage, &object);
+        assert!(!taken && said.contains(field) && said.contains(part), "{said}");
+    }
+    assert!(!dry(stage, &large("big-1")).0, "before the exception");
+    stage
+        .cluster
+        .kubectl(["create", "-f", "-"], &exception("bailiwick-system", "memory-ceiling", 1).to_string())?;
+    let path = "jsonpath={.spec.approver}";
+    let args = ["get", "policyexception", "big", "-n", "bailiwick-system", "-o", path];
+    let approver = stage.cluster.kubectl(args, "")?;
+    assert!(!approver.is_empty() && approver != "somebody else", "admission writes who made it: {approver}");
+    stage.until("the exception holds", || {
+        let (taken, said) = dry(stage, &large("big-1"));
+        Ok(taken && said.contains("excepted by"))
+    })?;
+    assert!(!dry(stage, &large("other")).0, "another pod");
+    stage.cluster.kubectl(["delete", "policyexception", "big", "-n", "bailiwick-system"], "")?;
+    stage.until("it is gone", || Ok(!dry(stage, &large("big-1")).0))
+}

@@ -1,0 +1,42 @@
+//! Connections to a pod: `exec`, `attach`, `portforward`, `proxy`. The review holds no pod, so it is asked for once; no cache stands between,
+//! since a label that was changed a moment ago must count.
+
+use bailiwick_policy::admission::{AdmissionRequest, Moment};
+use bailiwick_policy::decision::Decision;
+use bailiwick_policy::json::Json;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
+use tokio::time::{Instant, timeout};
+
+use super::{Cluster, patience};
+use crate::snapshot::Snapshot;
+
+/// Decides over a connection.
+///
+/// # Errors
+/// Why it cannot be judged; it is refused then.
+pub(crate) async fn connect(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    request: &AdmissionRequest<'_>,
+    now: Moment,
+    until: Instant,
+) -> Result<Decision, String> {
+    if !snapshot.reviewer.governs_namespace(&request.namespace) {
+        return Ok(snapshot.reviewer.review_connect(request, &Json::Null, now));
+    }
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &request.namespace);
+    let name = request.name.as_ref();
+    let found = timeout(patience(until), api.get_opt(name)).await;
+    let pod = match found {
+        Err(_) => return Err(format!("the API server did not say in time which labels pod `{name}` has")),
+        Ok(Err(error)) => {
+            return Err(format!("the API server does not say which labels pod `{name}` has: {error}"));
+        }
+        // There is nothing to connect to, which the API server says better.
+        Ok(Ok(None)) => return Ok(snapshot.reviewer.review_connect(request, &Json::Null, now)),
+        Ok(Ok(Some(pod))) => serde_json::to_vec(&pod).map_err(|error| error.to_string())?,
+    };
+    let pod = Json::parse(&pod).map_err(|error| error.to_string())?;
+    Ok(snapshot.reviewer.review_connect(request, &pod, now))
+}

@@ -1,0 +1,119 @@
+//! Policies from the cluster: what is bound is watched, compiled and put in force while requests run; and the reviews that need the API server
+//! to be decided, which the compiled policy alone cannot.
+//!
+//! ```text
+//! packs, bindings, exceptions, namespaces ► watch ► world (the newest of each) ► build (compile, keep what works) ► Snapshot
+//! /own/mutate, /own/validate: our own kinds, namespaces that leave ► own ► SubjectAccessReview of `widen`
+//! /connect: exec, attach, portforward, proxy ► connect ► one GET of the pod ► Reviewer
+//! ```
+//!
+//! Not ready until everything was listed once and every bound policy is compiled: until then reviews are refused. Afterwards what is in
+//! force stays in force while the API server is away, and what does not compile changes nothing that works.
+
+pub(crate) mod build;
+mod connect;
+mod own;
+pub(crate) mod watch;
+mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bailiwick_compiler::cluster::{ClusterPacks, InForce};
+use bailiwick_policy::admission::{AdmissionRequest, Phase, response};
+use futures_util::FutureExt as _;
+use kube::Client;
+use tokio::time::Instant;
+
+use crate::judge::{self, Judged};
+use crate::snapshot::Snapshot;
+
+/// Longest wait for one answer of the API server within a review: whatever asks for a connection or a binding is a person or a controller
+/// that can ask again, and the review's own deadline is seconds.
+pub(crate) const API_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// What the reviews of this source need beside the snapshot.
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    /// Where exceptions hold.
+    pub(crate) policy_namespace: String,
+    /// Whether something is in force that reviews can be decided by.
+    ready: AtomicBool,
+    /// What the newest snapshot was built from.
+    known: ArcSwap<Known>,
+}
+
+/// What is bound.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) packs: ClusterPacks,
+    pub(crate) in_force: InForce,
+}
+
+impl Cluster {
+    /// Nothing is known yet.
+    pub(crate) fn new(client: Client, policy_namespace: String) -> Self {
+        Self { client, policy_namespace, ready: AtomicBool::new(false), known: ArcSwap::default() }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Relaxed)
+    }
+
+    pub(crate) fn known(&self) -> Arc<Known> {
+        self.known.load_full()
+    }
+
+    pub(crate) fn put(&self, known: Known) {
+        self.known.store(Arc::new(known));
+        self.ready.store(true, Relaxed);
+    }
+}
+
+/// Which of the paths that need the API server a review came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Our own kinds, and namespaces that leave.
+    Own(Phase),
+    /// A connection to a pod.
+    Connect,
+}
+
+/// Judges a review that needs the API server.
+pub(crate) async fn judge(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    body: &[u8],
+    asked: Asked,
+    until: Instant,
+) -> Judged {
+    let judging = async {
+        let request = match AdmissionRequest::parse(body) {
+            Ok(request) => request,
+            Err(error) => return Judged::Malformed(error.to_string()),
+        };
+        let now = judge::now();
+        let decision = match asked {
+            Asked::Own(phase) => own::own(cluster, &request, phase, now, until).await,
+            Asked::Connect => connect::connect(cluster, snapshot, &request, now, until).await,
+        };
+        match decision {
+            Ok(decision) => judge::decided(&request, &decision),
+            Err(reason) => Judged::Denied(response::refuse(&request.uid, UNAVAILABLE, &reason)),
+        }
+    };
+    // Nothing half-changed outlives a panic: the request is dropped, and what is known is never changed in place.
+    AssertUnwindSafe(judging).catch_unwind().await.unwrap_or(Judged::Panicked)
+}
+
+/// HTTP's code for what cannot be judged at this time.
+const UNAVAILABLE: u16 = 503;
+
+/// What is left until a deadline, and no more than one wait for the API server.
+pub(crate) fn patience(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).min(API_TIMEOUT)
+}

@@ -1,0 +1,430 @@
+//! Reviews of what decides who is governed: packs, bindings, exceptions, pools, and namespaces that leave.
+//!
+//! What is wrong in itself is denied. What only names something that is not there yet is a warning, so that objects may be applied in any
+//! order; the operator's conditions say the rest. What may let something through that was refused before needs the verb `widen` on the
+//! pack, which the API server is asked for in the name of whoever asks.
+
+use std::collections::BTreeMap;
+
+use bailiwick_compiler::cluster::{Binding, BoundPolicy, MAX_EXCEPTION_S, Reason, Widening, opens, widens};
+use bailiwick_compiler::diagnostic::Severity;
+use bailiwick_crds::binding::{PolicyBindingSpec, PolicyExceptionSpec};
+use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
+use bailiwick_policy::admission::{AdmissionRequest, Moment, Operation, Phase};
+use bailiwick_policy::decision::{Decision, Effect, Finding, PatchOp, PatchOperation};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::{Api, PostParams};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+use tokio::time::{Instant, timeout};
+
+use super::{Cluster, Known, patience};
+
+/// Said of findings that are nobody's pack.
+const US: &str = "bailiwick";
+
+/// The label that the API server keeps equal to a namespace's name.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// Codes of what a pack says about other packs, which may yet come.
+const UNRESOLVED: [&str; 5] = ["BW0206", "BW0207", "BW0208", "BW0209", "BW0210"];
+
+/// Who asks, as `AdmissionRequest.userInfo`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct UserInfo {
+    username: String,
+    uid: Option<String>,
+    groups: Vec<String>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+/// The request as far as it is read here.
+struct Request<'a> {
+    kind: &'a str,
+    operation: Operation,
+    name: &'a str,
+    namespace: &'a str,
+    object: Option<Json>,
+    old: Option<Json>,
+    user: UserInfo,
+}
+
+/// What is found, as it is found.
+#[derive(Default)]
+struct Found {
+    findings: Vec<Finding>,
+    patch: Vec<PatchOperation>,
+}
+
+impl Found {
+    fn say(&mut self, effect: Effect, pack: &str, rule: &str, field: &str, message: String, remedy: &str) {
+        self.findings.push(Finding {
+            effect,
+            pack: pack.to_owned(),
+            rule: rule.to_owned(),
+            message,
+            field: field.to_owned(),
+            remedy: (!remedy.is_empty()).then(|| remedy.to_owned()),
+            reason: "Forbidden".to_owned(),
+        });
+    }
+
+    fn deny(&mut self, rule: &str, field: &str, message: String, remedy: &str) {
+        self.say(Effect::Deny, US, rule, field, message, remedy);
+    }
+
+    fn warn(&mut self, rule: &str, field: &str, message: String) {
+        self.say(Effect::Warn, US, rule, field, message, "");
+    }
+
+    fn decision(mut self) -> Decision {
+        self.findings.sort_by_key(|finding| finding.effect);
+        let allowed = !self.findings.iter().any(|finding| finding.effect == Effect::Deny);
+        let patch = if allowed { self.patch } else { Vec::new() };
+        Decision { allowed, cells: Vec::new(), findings: self.findings, audit_annotations: Vec::new(), patch }
+    }
+}
+
+/// Decides over a request about our own kinds or a namespace.
+///
+/// # Errors
+/// Why it cannot be judged; it is refused then.
+pub(crate) async fn own(
+    cluster: &Cluster,
+    request: &AdmissionRequest<'_>,
+    phase: Phase,
+    now: Moment,
+    until: Instant,
+) -> Result<Decision, String> {
+    let json = |json: &bailiwick_policy::json::Json<'_>| serde_json::to_value(json).unwrap_or_default();
+    let user = request.attributes.get("userInfo").map(json).unwrap_or_default();
+    let request = Request {
+        kind: &request.resource.resource,
+        operation: request.operation,
+        name: &request.name,
+        namespace: &request.namespace,
+        object: request.object.as_ref().map(json),
+        old: request.old_object.as_ref().map(json),
+        user: serde_json::from_value(user).map_err(|error| format!("`userInfo` cannot be read: {error}"))?,
+    };
+    let mut found = Found::default();
+    if phase == Phase::Mutate {
+        stamped(&request, &mut found);
+        return Ok(found.decision());
+    }
+    let known = cluster.known();
+    let judge = Judge { cluster, known: &known, request: &request, until };
+    match request.kind {
+        "policypacks" => judge.pack(&mut found)?,
+        "policybindings" => judge.binding(&mut found).await?,
+        "policyexceptions" => judge.exception(now, &mut found)?,
+        "sandboxpools" => judge.pool(&mut found)?,
+        "namespaces" => judge.namespace(&mut found).await?,
+        other => return Err(format!("nothing is known of `{other}` here")),
+    }
+    Ok(found.decision())
+}
+
+/// Writes in who makes an exception.
+fn stamped(request: &Request<'_>, found: &mut Found) {
+    if request.kind == "policyexceptions" && request.operation == Operation::Create {
+        let value = Some(json!(request.user.username));
+        found.patch.push(PatchOperation { op: PatchOp::Add, path: "/spec/approver".to_owned(), value });
+    }
+}
+
+/// The spec of an object as its kind.
+fn spec<T: DeserializeOwned>(object: Option<&Json>) -> Result<Option<T>, String> {
+    let Some(spec) = object.and_then(|object| object.get("spec")) else { return Ok(None) };
+    serde_json::from_value(spec.clone())
+        .map(Some)
+        .map_err(|error| format!("the spec cannot be read: {error}"))
+}
+
+struct Judge<'a> {
+    cluster: &'a Cluster,
+    known: &'a Known,
+    request: &'a Request<'a>,
+    until: Instant,
+}
+
+impl Judge<'_> {
+    /// A pack that is wrong in itself, or one that changes or goes under a binding.
+    fn pack(&self, found: &mut Found) -> Result<(), String> {
+        let request = self.request;
+        if request.operation == Operation::Delete {
+            let spec = request.old.as_ref().and_then(|old| old.get("spec")).cloned().unwrap_or_default();
+            let is = |bound: &&BoundPolicy| {
+                spec["pack"] == bound.pack.name.as_str()
+                    && spec["version"] == bound.pack.version.to_string().as_str()
+            };
+            if let Some(bound) = self.known.in_force.policies().find(is) {
+                let message = format!("binding `{}` keeps this pack in force", bound.binding);
+                found.deny(
+                    "bound",
+                    "metadata.name",
+                    message,
+                    "bind another version or delete the binding first",
+                );
+            }
+            return Ok(());
+        }
+        let Some(object) = &request.object else { return Ok(()) };
+        if request.old.as_ref().is_some_and(|old| old.get("spec") != object.get("spec")) {
+            let message = "the spec of a published version does not change".to_owned();
+            found.deny("immutable", "spec", message, "publish another version");
+            return Ok(());
+        }
+        let mut packs = self.known.packs.clone();
+        if let Err(error) = packs.add(object) {
+            found.deny("pack", "spec", error.to_string(), "publish another version");
+            return Ok(());
+        }
+        let text = |member: &str| object["spec"][member].as_str().unwrap_or_default();
+        let Some(compiled) = packs.check(text("pack"), text("version")) else { return Ok(()) };
+        for diagnostic in compiled.all().filter(|one| one.severity == Severity::Error) {
+            let (rule, at) = (diagnostic.code.id(), diagnostic.at.to_string());
+            if UNRESOLVED.contains(&rule) || diagnostic.pack.is_some() {
+                found.warn(rule, &at, diagnostic.message.clone());
+            } else {
+                let remedy = diagnostic.help.clone().unwrap_or_default();
+                found.deny(rule, &at, diagnostic.message.clone(), &remedy);
+            }
+        }
+        Ok(())
+    }
+
+    /// A binding that widens, or that names what is not there.
+    async fn binding(&self, found: &mut Found) -> Result<(), String> {
+        let request = self.request;
+        let (old, new): (Option<PolicyBindingSpec>, Option<PolicyBindingSpec>) =
+            (spec(request.old.as_ref())?, spec(request.object.as_ref())?);
+        let pack = old.as_ref().or(new.as_ref()).map(|spec| spec.pack.name.clone()).unwrap_or_default();
+        // What never came in force takes nothing away when it goes.
+        let in_force = self.known.in_force.policy(request.name).is_some();
+        if let Widening::Perhaps(why) = widens(old.as_ref(), new.as_ref())
+            && in_force
+        {
+            self.may_widen(
+                &pack,
+                "widen",
+                "spec",
+                &format!("{why}, which may let through what `{pack}` refuses"),
+                found,
+            )
+            .await?;
+        }
+        let Some(new) = &new else { return Ok(()) };
+        let mut alone = bailiwick_compiler::cluster::InForce::default();
+        let binding = Binding { name: request.name, spec: new, status: None };
+        let verdicts = alone.update(&[binding], &self.known.packs);
+        for verdict in verdicts {
+            match verdict.reason {
+                Reason::Compiled => {
+                    let opened = alone.policy(request.name).and_then(|new| opens(&self.known.in_force, new));
+                    if let Some(pack) = opened.filter(|_| !in_force) {
+                        let why = format!(
+                            "`{pack}` denies pods of its namespaces that nothing selects, and this selects some"
+                        );
+                        self.may_widen(pack, "widen", "spec", &why, found).await?;
+                    }
+                }
+                Reason::UnknownPack | Reason::UnknownVersion | Reason::UnknownDigest => {
+                    found.warn(verdict.reason.as_str(), "spec.pack", verdict.message);
+                }
+                Reason::BadSelector => {
+                    found.deny(
+                        "BadSelector",
+                        "spec.narrowTo",
+                        verdict.message,
+                        "narrow to a part of the pack's subjects",
+                    );
+                }
+                Reason::GovernsNobody => {
+                    found.deny(
+                        "GovernsNobody",
+                        "spec.pack",
+                        verdict.message,
+                        "bind a pack that has `subjects`",
+                    );
+                }
+                Reason::DoesNotCompile => self.choices(&verdict.diagnostics, verdict.message, found),
+            }
+        }
+        Ok(())
+    }
+
+    /// Values that the pack does not take are wrong in themselves; the pack's own faults are told by its status.
+    fn choices(
+        &self,
+        diagnostics: &[bailiwick_compiler::diagnostic::Diagnostic],
+        message: String,
+        found: &mut Found,
+    ) {
+        let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error);
+        let chosen: Vec<_> = errors.filter(|one| one.at.to_string().starts_with("bindings")).collect();
+        if chosen.is_empty() {
+            found.warn(Reason::DoesNotCompile.as_str(), "spec.pack", message);
+        }
+        for one in chosen {
+            let field = one.at.to_string().replacen("bindings", "spec.parameters", 1);
+            let remedy = one.help.clone().unwrap_or_default();
+            found.deny(one.code.id(), &field, one.message.clone(), &remedy);
+        }
+    }
+
+    /// An exception stands in its namespace, ends within its time, and bears the name of who made it.
+    fn exception(&self, now: Moment, found: &mut Found) -> Result<(), String> {
+        let request = self.request;
+        let Some(new) = spec::<PolicyExceptionSpec>(request.object.as_ref())? else { return Ok(()) };
+        let home = &self.cluster.policy_namespace;
+        if request.namespace != home {
+            let message = format!("exceptions hold in namespace `{home}` only");
+            found.deny("exceptions", "metadata.namespace", message, "ask whoever may make them there");
+        }
+        if request.operation != Operation::Create {
+            return Ok(());
+        }
+        if new.approver.as_deref() != Some(request.user.username.as_str()) {
+            let message = "the approver is not who asks".to_owned();
+            found.deny("exceptions", "spec.approver", message, "leave the field away; admission writes it");
+        }
+        let ends = new.expires.parse::<k8s_openapi::jiff::Timestamp>().map(|time| time.as_second());
+        match ends {
+            Err(_) => {
+                let message = format!("`{}` is no time", new.expires);
+                found.deny("exceptions", "spec.expires", message, "write it as RFC 3339 does");
+            }
+            Ok(ends) if ends <= now.0 => {
+                found.deny(
+                    "exceptions",
+                    "spec.expires",
+                    "it has ended already".to_owned(),
+                    "name a time to come",
+                );
+            }
+            Ok(ends) if ends - now.0 > MAX_EXCEPTION_S => {
+                let message = "it ends in more than 30 days".to_owned();
+                found.deny("exceptions", "spec.expires", message, "name an earlier time, or change the pack");
+            }
+            Ok(_) => {}
+        }
+        self.excepted(&new, found);
+        Ok(())
+    }
+
+    fn excepted(&self, new: &PolicyExceptionSpec, found: &mut Found) {
+        let packs = self.known.in_force.policies().flat_map(|bound| {
+            let named = bound.policy.packs.iter().position(|pack| pack.name == new.pack);
+            named.map(|index| (bound, index))
+        });
+        let mut rules = packs.flat_map(|(bound, index)| {
+            let of =
+                move |rule: &&bailiwick_policy::policy::AdmissionRule| usize::from(rule.origin.pack) == index;
+            bound.policy.admission.rules.iter().filter(of)
+        });
+        match rules.find(|rule| rule.name == new.rule) {
+            Some(rule) if !rule.exceptable => {
+                let message = format!("rule `{}` of `{}` is not exceptable", new.rule, new.pack);
+                found.deny(
+                    "exceptions",
+                    "spec.rule",
+                    message,
+                    "only the author of the pack can open it, with `exceptable: true`",
+                );
+            }
+            Some(_) => {}
+            None => {
+                let message = format!("no pack in force has rule `{}` of `{}`", new.rule, new.pack);
+                found.warn("exceptions", "spec.rule", message);
+            }
+        }
+    }
+
+    /// A pool that names what is not there.
+    fn pool(&self, found: &mut Found) -> Result<(), String> {
+        let Some(new) = spec::<SandboxPoolSpec>(self.request.object.as_ref())? else { return Ok(()) };
+        let bound = self.known.in_force.policies().find(|bound| bound.pack.name == new.pack.name);
+        match bound {
+            None => {
+                let message = format!("no binding puts pack `{}` in force", new.pack.name);
+                found.warn("pools", "spec.pack", message);
+            }
+            Some(bound) if !bound.policy.pools.iter().any(|pool| pool.name == new.pool) => {
+                let message =
+                    format!("pack `{}` {} has no pool `{}`", bound.pack.name, bound.pack.version, new.pool);
+                found.warn("pools", "spec.pool", message);
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A namespace whose labels change so that a pack governs it no more.
+    async fn namespace(&self, found: &mut Found) -> Result<(), String> {
+        let labels = |object: Option<&Json>| -> BTreeMap<String, String> {
+            let labels = object.and_then(|object| object.pointer("/metadata/labels")).cloned();
+            let mut labels: BTreeMap<String, String> =
+                serde_json::from_value(labels.unwrap_or_default()).unwrap_or_default();
+            labels.insert(NAME_LABEL.to_owned(), self.request.name.to_owned());
+            labels
+        };
+        let (old, new) = (labels(self.request.old.as_ref()), labels(self.request.object.as_ref()));
+        let leaves: Vec<String> = self
+            .known
+            .in_force
+            .policies()
+            .filter(|bound| bound.reaches(&old) && !bound.reaches(&new))
+            .map(|bound| bound.pack.name.clone())
+            .collect();
+        for pack in leaves {
+            let why = format!("without these labels `{pack}` no longer governs the namespace");
+            self.may_widen(&pack, "subjects", "metadata.labels", &why, found).await?;
+        }
+        Ok(())
+    }
+
+    /// Denies unless who asks has the verb `widen` on the pack.
+    async fn may_widen(
+        &self,
+        pack: &str,
+        rule: &str,
+        field: &str,
+        why: &str,
+        found: &mut Found,
+    ) -> Result<(), String> {
+        let user = &self.request.user;
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(user.username.clone()),
+                uid: user.uid.clone(),
+                groups: Some(user.groups.clone()),
+                extra: (!user.extra.is_empty()).then(|| user.extra.clone()),
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("bailiwick.dev".to_owned()),
+                    resource: Some("policypacks".to_owned()),
+                    verb: Some("widen".to_owned()),
+                    name: Some(pack.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let api: Api<SubjectAccessReview> = Api::all(self.cluster.client.clone());
+        let asked = timeout(patience(self.until), api.create(&PostParams::default(), &review)).await;
+        let status = match asked {
+            Err(_) => return Err("the API server did not say in time who may widen".to_owned()),
+            Ok(Err(error)) => return Err(format!("the API server does not say who may widen: {error}")),
+            Ok(Ok(answer)) => answer.status,
+        };
+        if !status.is_some_and(|status| status.allowed && status.denied != Some(true)) {
+            let remedy = format!("ask somebody with the verb `widen` on policypacks.bailiwick.dev/{pack}");
+            let message = format!("{why}, and `{}` may not widen it", user.username);
+            found.say(Effect::Deny, pack, rule, field, message, &remedy);
+        }
+        Ok(())
+    }
+}
