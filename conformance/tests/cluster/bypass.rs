@@ -1,0 +1,293 @@
+//! Every known way around a webhook that looks at the creation of pods alone, tried on a real API server: refused with pack, rule, field and
+//! remedy; and refused again by the admission policies once the webhook configurations are gone.
+//!
+//! The rows are those of the admission machinery that admission can answer. Not here, because no admission sees them: `nodes/proxy` (RBAC),
+//! static pods (the node), and pods that were there before (the background scan).
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::stage::{BOUND, FENCE, Stage, pod};
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Webhook,
+    Floor,
+}
+
+/// One try.
+struct Try {
+    what: &'static str,
+    args: Vec<String>,
+    stdin: String,
+    /// Rule, field and remedy, parts of which the webhook's refusal must say; the floor's says the rule.
+    says: [&'static str; 3],
+    /// What the floor says in place of the rule; empty: the same. `None`: it does not judge this.
+    floor: Option<&'static str>,
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn tries() -> Vec<Try> {
+    let mut all = creations();
+    all.extend(updates());
+    all.extend(connections());
+    all
+}
+
+fn created(what: &'static str, object: &Value, says: [&'static str; 3], floor: Option<&'static str>) -> Try {
+    Try { what, args: words("create --dry-run=server -f -"), stdin: object.to_string(), says, floor }
+}
+
+/// The same as a workload's template.
+fn template(change: &Value) -> Value {
+    let pod = pod("x", change);
+    json!({ "metadata": { "labels": pod["metadata"]["labels"] }, "spec": pod["spec"] })
+}
+
+fn creations() -> Vec<Try> {
+    let generated =
+        json!({ "metadata": { "name": null, "generateName": "x-" }, "spec": { "hostPID": true } });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "d", "namespace": "agents" },
+        "spec": { "selector": { "matchLabels": { "app": "agent" } }, "template": template(&json!({ "spec": { "hostPID": true } })) },
+    });
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": "c", "namespace": "agents" },
+        "spec": { "schedule": "0 0 * * *", "jobTemplate": { "spec": { "template":
+            template(&json!({ "spec": { "restartPolicy": "Never", "hostNetwork": true } })) } } },
+    });
+    vec![
+        created(
+            "a name that is to be generated",
+            &pod("", &generated),
+            ["podSecurity", "spec.hostPID", "remove"],
+            Some(""),
+        ),
+        created(
+            "a node by name, past the scheduler",
+            &pod("x", &json!({ "spec": { "nodeName": "node" } })),
+            ["scheduler-places", "spec.nodeName", "remove spec.nodeName"],
+            Some(""),
+        ),
+        created(
+            "a pod that no pack selects",
+            &pod("x", &json!({ "metadata": { "labels": { "app": "other" } } })),
+            ["subjects", "metadata.labels", "give the pod the labels"],
+            Some(""),
+        ),
+        // The floor judges the pods that such a template makes.
+        created(
+            "a Deployment's template",
+            &deployment,
+            ["podSecurity", "spec.template.spec.hostPID", "remove"],
+            None,
+        ),
+        created(
+            "a CronJob's template",
+            &job,
+            ["network", "spec.jobTemplate.spec.template.spec.hostNetwork", "remove hostNetwork"],
+            None,
+        ),
+        created(
+            "an image volume",
+            &pod(
+                "x",
+                &json!({ "spec": { "volumes": [{ "name": "v", "image": { "reference": "registry.example.org/other:1" } }] } }),
+            ),
+            ["images", "spec.volumes[0].image.reference", ""],
+            Some(""),
+        ),
+    ]
+}
+
+fn patched(
+    what: &'static str,
+    subresource: &str,
+    patch: &Value,
+    says: [&'static str; 3],
+    floor: Option<&'static str>,
+) -> Try {
+    let mut args = words("patch pod good -n agents --dry-run=server --type=strategic");
+    if !subresource.is_empty() {
+        args.push(format!("--subresource={subresource}"));
+    }
+    args.extend(["-p".to_owned(), patch.to_string()]);
+    Try { what, args, stdin: String::new(), says, floor }
+}
+
+fn updates() -> Vec<Try> {
+    let debugger = json!({ "spec": { "ephemeralContainers": [{ "name": "d", "image": "registry.example.org/debug:1" }] } });
+    let larger = json!({ "spec": { "containers": [{ "name": "c", "resources": { "limits": { "memory": "4Gi" }, "requests": { "memory": "4Gi" } } }] } });
+    let image = json!({ "spec": { "containers": [{ "name": "c", "image": "registry.example.org/agents/x:latest" }] } });
+    let labels = |labels: Value| json!({ "metadata": { "labels": labels } });
+    let namespace = |labels: &str| Try {
+        what: "a namespace that leaves",
+        args: words(&format!("label namespace agents --dry-run=server --overwrite {labels} --as=mallory")),
+        stdin: String::new(),
+        says: ["subjects", "metadata.labels", "verb `widen`"],
+        floor: Some("subjects"),
+    };
+    let node = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": "good" },
+        "target": { "apiVersion": "v1", "kind": "Node", "name": "node" } });
+    vec![
+        patched(
+            "a container for debugging",
+            "ephemeralcontainers",
+            &debugger,
+            ["images", "spec.ephemeralContainers[0].image", ""],
+            Some(""),
+        ),
+        patched(
+            "more memory in place",
+            "resize",
+            &larger,
+            ["memory-ceiling", "", "set resources.limits.memory"],
+            Some(""),
+        ),
+        patched("another image", "", &image, ["images", "spec.containers[0].image", ""], Some("")),
+        patched(
+            "out of the selector",
+            "",
+            &labels(json!({ "app": "other" })),
+            ["subjects", "metadata.labels", "keep the labels"],
+            Some(""),
+        ),
+        patched(
+            "into another cell",
+            "",
+            &labels(json!({ "bailiwick.dev/cell": "0123456789abcdef" })),
+            ["subjects", "metadata.labels[bailiwick.dev/cell]", "leave the label alone"],
+            Some(""),
+        ),
+        patched(
+            "out of every cell",
+            "",
+            &labels(json!({ "bailiwick.dev/cell": null })),
+            ["subjects", "metadata.labels[bailiwick.dev/cell]", "leave the label alone"],
+            Some(""),
+        ),
+        Try {
+            what: "a binding past the scheduler",
+            args: words("create --raw /api/v1/namespaces/agents/pods/good/binding?dryRun=All -f -"),
+            stdin: node.to_string(),
+            says: ["scheduler-binds", "", "let it"],
+            floor: Some(""),
+        },
+        namespace("bailiwick.dev/zone-"),
+        namespace("bailiwick.dev/zone=free"),
+    ]
+}
+
+fn connections() -> Vec<Try> {
+    let connect = |what, args: &str| Try {
+        what,
+        args: words(args),
+        stdin: String::new(),
+        says: ["no-connections", "", "make it a tool call"],
+        floor: Some(""),
+    };
+    vec![
+        connect("exec", "exec -n agents good -- id"),
+        connect("attach", "attach -n agents good"),
+        connect("portforward", "create --raw /api/v1/namespaces/agents/pods/good/portforward?ports=80 -f -"),
+        connect("proxy", "get --raw /api/v1/namespaces/agents/pods/good/proxy/"),
+    ]
+}
+
+/// The label of a cell that is not the pod's.
+fn foreign() -> Value {
+    json!({ "metadata": { "labels": { "bailiwick.dev/cell": "0123456789abcdef" } } })
+}
+
+/// Tries everything; what was let through, and what was refused without saying enough.
+fn attempted(stage: &Stage, by: By) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for one in tries() {
+        if by == By::Floor && one.floor.is_none() {
+            continue;
+        }
+        let args: Vec<&str> = one.args.iter().map(String::as_str).collect();
+        let (taken, said) = stage.try_kubectl(&args, &one.stdin);
+        let [rule, field, remedy] = one.says;
+        let expected = match (by, one.floor) {
+            (By::Webhook, _) => vec!["fence", rule, field, remedy],
+            (By::Floor, Some("")) => vec!["ValidatingAdmissionPolicy", rule],
+            (By::Floor, Some(words)) => vec!["ValidatingAdmissionPolicy", words],
+            (By::Floor, None) => continue,
+        };
+        let missing: Vec<_> = expected.iter().filter(|part| !said.contains(**part)).collect();
+        if taken || !missing.is_empty() {
+            wrong.push(format!("{by:?}: {}: taken {taken}, not said {missing:?}: {said}", one.what));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
+    let Some(stage) = Stage::new()? else { return Ok(()) };
+    stage.user("mallory", &json!([{ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["*"] }]))?;
+    stage.apply(FENCE)?;
+    stage.apply(BOUND)?;
+    let webhook = stage.webhook()?;
+    stage.until_bound(&webhook, &["fence"])?;
+    let configurations = stage.configurations(&webhook)?;
+    stage.put(&configurations)?;
+    let probe = pod("probe", &json!({ "spec": { "hostPID": true } })).to_string();
+    stage.until("the API server asks the webhook", || {
+        let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe);
+        Ok(!taken && said.contains("fence@1.0.0"))
+    })?;
+    stage.cluster.kubectl(["create", "-f", "-"], &pod("good", &json!({})).to_string())?;
+    let label =
+        ["get", "pod", "good", "-n", "agents", "-o", "jsonpath={.metadata.labels.bailiwick\\.dev/cell}"];
+    let cell = stage.cluster.kubectl(label, "")?;
+    assert_eq!(
+        cell,
+        stage.in_force()?.1.cells.keys().next().cloned().unwrap_or_default(),
+        "the label is the cell's"
+    );
+    // A new pod that claims another cell gets its own.
+    let claiming = pod("claiming", &foreign());
+    let path = "jsonpath={.metadata.labels.bailiwick\\.dev/cell}";
+    let stored = stage
+        .cluster
+        .kubectl(["create", "--dry-run=server", "-o", path, "-f", "-"], &claiming.to_string())?;
+    assert_eq!(stored, cell, "a label that was claimed stayed");
+    // What is allowed still is.
+    let (taken, said) = stage.try_kubectl(&["label", "pod", "good", "-n", "agents", "note=x"], "");
+    assert!(taken, "{said}");
+    let wrong = attempted(&stage, By::Webhook);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // Without the webhook and without the floor, everything is open: the tries are attacks.
+    stage.take(&configurations)?;
+    stage.until("the API server no longer asks the webhook", || {
+        Ok(stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe).0)
+    })?;
+
+    // The floor alone.
+    stage.put(&stage.objects()?)?;
+    stage.until("the floor holds", || {
+        let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe);
+        Ok(!taken && said.contains("ValidatingAdmissionPolicy"))
+    })?;
+    let mut wrong = Vec::new();
+    // The policies come in force one after another; nothing that is tried changes anything.
+    let held = stage.until("the whole floor holds", || {
+        wrong = attempted(&stage, By::Floor);
+        Ok(wrong.is_empty())
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    held?;
+    let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &claiming.to_string());
+    assert!(!taken && said.contains("label bailiwick.dev/cell is not the pod's own"), "{said}");
+    let good = pod("another", &json!({})).to_string();
+    let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &good);
+    assert!(taken, "the floor refuses a good pod: {said}");
+    Ok(())
+}
