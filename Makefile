@@ -19,13 +19,16 @@ IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice
 .PHONY: demo test test-cluster test-cgroup2 lint bench bench-check fmt setup bless
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
-# fails the audit log's calls, libseccomp and nsjail read what is compiled for them. By package name, only if missing.
+# fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
+# name, only if missing.
 setup: target/nsjail/bin/nsjail
 	@missing=""; for program in openssl curl xz strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	/usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$$missing python3-seccomp"; \
+	missing="$$missing $$(dpkg-query -W $$(sed 's/ *#.*//; /^[-/]/d' charts/image/executor.packages) 2>&1 >/dev/null | sed -n 's/.*no packages found matching //p' | tr '\n' ' ')"; \
+	missing=$$(echo $$missing); \
 	if [ -n "$$missing" ]; then \
 	  packages=$${missing/xz/xz-utils}; \
-	  echo "installing$$packages"; \
+	  echo "installing $$packages"; \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$packages; \
 	  else sudo apt-get update -qq && sudo apt-get install -y -qq $$packages; fi; \
 	fi

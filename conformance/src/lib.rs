@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod go_module;
+pub mod helm;
 pub mod http;
 pub mod https;
 pub mod images;

@@ -1,0 +1,81 @@
+"""Brings the seccomp profiles of pools onto the node that this runs on.
+
+The operator publishes a pool's profile as a ConfigMap `bailiwick-seccomp-*` with the label `bailiwick.dev/seccomp: pool`; its annotation names the file
+below the kubelet's folder. A kubelet reads such a file when it starts a container, and tries again until it is there. Nobody but the operator may
+write such a ConfigMap (the policy `bailiwick-reserved` of the chart).
+
+A file that is there is never changed, since pods rely on it. A profile goes when no ConfigMap names it any more; containers that run keep theirs, which is in
+the kernel.
+"""
+
+import json
+import os
+import platform
+import re
+import ssl
+import sys
+import time
+import urllib.request
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+FOLDER = "/seccomp/bailiwick"
+# Looked for so often: a pool's first pod waits that long at most beside its own start.
+EVERY_S = 3
+# Longest wait for one answer, and largest one: a profile has some 10 kB.
+ANSWER_S, ANSWER_BYTES = 10, 64 << 20
+# Largest profile, and most of them: so many pools have a place on one node.
+PROFILE_BYTES, PROFILES = 1 << 20, 1000
+NAME = re.compile(r"bailiwick/([-a-z0-9]{1,180}\.json)")
+SELECTOR = "bailiwick.dev%2Fseccomp%3Dpool"
+
+
+def published():
+    """The profiles for this machine, by file name."""
+    with open(f"{ACCOUNT}/token", encoding="ascii") as file:
+        token = file.read().strip()
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    url = f"https://{host}:{port}/api/v1/configmaps?labelSelector={SELECTOR}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}", "Accept": "application/json"})
+    context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    with urllib.request.urlopen(request, timeout=ANSWER_S, context=context) as answer:
+        listed = json.loads(answer.read(ANSWER_BYTES))
+    found = {}
+    for item in listed["items"][:PROFILES]:
+        if not item["metadata"]["name"].startswith("bailiwick-seccomp-"):
+            continue
+        name = NAME.fullmatch(item["metadata"].get("annotations", {}).get("bailiwick.dev/profile-path", ""))
+        profile = item.get("data", {}).get(f"{platform.machine()}.json")
+        if name and profile and len(profile) <= PROFILE_BYTES:
+            # Two that name one file: the one that sorts first, whatever the order of the list.
+            found[name[1]] = min(profile, found.get(name[1], profile))
+    return found
+
+
+def install(found):
+    os.makedirs(FOLDER, mode=0o755, exist_ok=True)
+    there = set(os.listdir(FOLDER))
+    for name in sorted(set(found) - there):
+        json.loads(found[name])  # what is not JSON is no profile
+        new = f"{FOLDER}/.new"
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(found[name])
+        os.chmod(new, 0o644)
+        os.rename(new, f"{FOLDER}/{name}")
+        print(f"installed {name}", flush=True)
+    for name in sorted(there - set(found) - {".new"}):
+        os.unlink(f"{FOLDER}/{name}")
+        print(f"removed {name}", flush=True)
+
+
+def main():
+    while True:
+        try:
+            install(published())
+        except (OSError, ValueError, KeyError) as error:
+            # Without an answer nothing is known, so nothing is removed.
+            print(f"trying again: {error}", file=sys.stderr, flush=True)
+        time.sleep(EVERY_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+//! The chart on a real API server, without a node: every object is taken, the pods pass the Pod Security level of their namespaces, strangers do
+//! not get into ours, and nothing is left.
+
+use std::time::{Duration, Instant};
+
+use bailiwick_conformance::cluster::Cluster;
+use serde_json::{Value, json};
+
+use crate::helm::{Helm, images, said};
+
+/// The controllers make pods within a second; a machine that builds at the same time takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const NAMESPACE: &str = "bailiwick-system";
+
+#[test]
+fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
+    let Some(helm) = Helm::new() else { return };
+    let cluster = Cluster::start().expect("an API server");
+    let before = everything(&cluster);
+    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE, "labels": labels } });
+    cluster.kubectl(["apply", "-f", "-"], &namespace.to_string()).expect("a namespace");
+    let install = |verb: &str| {
+        let chart = Helm::chart();
+        let mut args: Vec<String> =
+            [verb, "bailiwick", chart.to_str().expect("UTF-8"), "-n", NAMESPACE].map(str::to_owned).into();
+        args.extend(images());
+        args.extend(["--set", "poolNamespaces={agents-pool}"].map(str::to_owned));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = helm.run(Some(cluster.kubeconfig()), &args);
+        assert!(output.status.success(), "{}", said(&output));
+    };
+    install("install");
+    install("upgrade");
+    pods_are_admitted(&cluster);
+    strangers_are_refused(&cluster);
+    bundles_are_reserved(&cluster);
+    // Without a node the clean-up cannot run; that it does its work is tried on one.
+    let output = helm.run(
+        Some(cluster.kubeconfig()),
+        &["uninstall", "bailiwick", "-n", NAMESPACE, "--no-hooks", "--wait"],
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    cluster.kubectl(["delete", "namespace", NAMESPACE], "").expect("deleted");
+    let left = until(|| {
+        let left: Vec<String> =
+            everything(&cluster).into_iter().filter(|one| !before.contains(one)).collect();
+        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+    });
+    assert_eq!(left, Ok(()));
+}
+
+/// Pods of both Deployments are made in a namespace of level Restricted; they wait for a node.
+fn pods_are_admitted(cluster: &Cluster) {
+    let made = until(|| {
+        let listed = cluster
+            .kubectl(["get", "pods", "-n", NAMESPACE, "-o", "name"], "")
+            .map_err(|error| error.to_string())?;
+        let count = |name: &str| listed.lines().filter(|line| line.contains(name)).count();
+        if count("bailiwick-webhook") == 2 && count("bailiwick-operator") == 2 { Ok(()) } else { Err(listed) }
+    });
+    let events = cluster.kubectl(["get", "events", "-n", NAMESPACE, "-o", "wide"], "").expect("events");
+    assert_eq!(made, Ok(()), "{events}");
+}
+
+/// An administrator who may make pods makes none beside ours, by whatever image.
+fn strangers_are_refused(cluster: &Cluster) {
+    let ours = images()
+        .into_iter()
+        .find_map(|one| one.strip_prefix("images.webhook=").map(str::to_owned))
+        .expect("an image");
+    for (image, says) in [
+        ("localhost/stranger:latest", "only the images of the chart"),
+        (ours.as_str(), "only the chart's controllers"),
+    ] {
+        let pod = pod(image);
+        let refused = until(|| {
+            let output = cluster
+                .kubectl_raw(["create", "-f", "-"], &pod.to_string())
+                .map_err(|error| error.to_string())?;
+            let told = said(&output);
+            let _ = cluster.kubectl_raw(
+                ["delete", "pod", "-n", NAMESPACE, "stranger", "--now", "--ignore-not-found"],
+                "",
+            );
+            if !output.status.success() && told.contains(says) { Ok(()) } else { Err(told) }
+        });
+        assert_eq!(refused, Ok(()), "{image}");
+    }
+}
+
+/// Not even an administrator puts a bundle or a profile of a pool in place of the operator's, by name or by label; other ConfigMaps are nobody's business.
+fn bundles_are_reserved(cluster: &Cluster) {
+    let map = |name: &str, labels: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "agents-pool", "labels": labels } });
+    for refused in
+        [map("bailiwick-0123", json!({})), map("other", json!({ "bailiwick.dev/seccomp": "pool" }))]
+    {
+        let told = until(|| {
+            let output = cluster
+                .kubectl_raw(["create", "-f", "-"], &refused.to_string())
+                .map_err(|error| error.to_string())?;
+            let told = said(&output);
+            let name = refused["metadata"]["name"].as_str().unwrap_or_default();
+            let _ = cluster
+                .kubectl_raw(["delete", "configmap", "-n", "agents-pool", name, "--ignore-not-found"], "");
+            if !output.status.success() && told.contains("operator alone") { Ok(()) } else { Err(told) }
+        });
+        assert_eq!(told, Ok(()), "{refused}");
+    }
+    cluster
+        .kubectl(["create", "-f", "-"], &map("ordinary", json!({})).to_string())
+        .expect("an ordinary ConfigMap");
+}
+
+fn pod(image: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "stranger", "namespace": NAMESPACE },
+        "spec": {
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "main", "image": image,
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+            }],
+        },
+    })
+}
+
+/// Names of all objects of the kinds that the chart has, with their namespaces.
+fn everything(cluster: &Cluster) -> Vec<String> {
+    let kinds = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,configmaps,secrets,services,deployments,\
+        daemonsets,jobs,poddisruptionbudgets,networkpolicies,customresourcedefinitions,validatingadmissionpolicies,\
+        validatingadmissionpolicybindings,validatingwebhookconfigurations,mutatingwebhookconfigurations,leases";
+    let path = "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
+    let listed = cluster.kubectl(["get", kinds, "-A", "--no-headers", "-o", path], "").expect("a list");
+    listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Asks until it holds, or for as long as patience lasts; then why it does not.
+fn until(holds: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = holds();
+        if answer.is_ok() || Instant::now() > end {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,163 @@
+//! What stands in the chart, without a cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::helm::{Helm, images, said};
+
+/// Kinds of the cluster; a `PolicyTest` is a file beside a pack.
+const KINDS: [&str; 4] =
+    ["policypacks.yaml", "policybindings.yaml", "policyexceptions.yaml", "sandboxpools.yaml"];
+
+#[test]
+fn the_kinds_are_those_of_the_crate() {
+    let folder = Helm::chart().join("files/crds");
+    let made = bailiwick_crds::schema::crds().expect("kinds");
+    for name in KINDS {
+        let (_, text) = made.iter().find(|(file, _)| *file == name).expect("a kind");
+        let path = folder.join(name);
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, text).expect("written");
+        }
+        let there = std::fs::read_to_string(&path).expect("a kind in the chart");
+        assert!(there == *text, "{} is stale: make bless", path.display());
+    }
+    let there: BTreeSet<String> = std::fs::read_dir(&folder)
+        .expect("the chart's kinds")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    assert_eq!(there, KINDS.map(str::to_owned).into());
+}
+
+#[test]
+fn helm_renders_what_was_meant() {
+    let Some(helm) = Helm::new() else { return };
+    let chart = Helm::chart();
+    let chart = chart.to_str().expect("UTF-8");
+    values_that_are_refused(&helm, chart);
+    let lint: Vec<String> =
+        ["lint", "--strict", chart].map(str::to_owned).into_iter().chain(images()).collect();
+    let lint: Vec<&str> = lint.iter().map(String::as_str).collect();
+    let linted = helm.run(None, &lint);
+    assert!(linted.status.success(), "{}", said(&linted));
+
+    let objects = helm.render(&["--set", "poolNamespaces={agents-pool}"]);
+    kinds_are_whole(&objects);
+    roles_are_narrow(&objects);
+    pods_are_confined(&objects);
+    let of = |kind: &str, name: &str| {
+        let found = objects.iter().find(|one| one["kind"] == kind && one["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    let webhook = of("Deployment", "bailiwick-webhook");
+    assert!(webhook["spec"]["replicas"].as_u64() >= Some(2), "{webhook}");
+    assert_eq!(webhook["spec"]["template"]["spec"]["priorityClassName"], "system-cluster-critical");
+    assert_eq!(of("PodDisruptionBudget", "bailiwick-webhook")["spec"]["maxUnavailable"], 1);
+    assert_eq!(
+        of("Namespace", "agents-pool")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
+        "baseline"
+    );
+    // What is closed is closed whole.
+    let closed = of("NetworkPolicy", "bailiwick-pools");
+    assert_eq!(closed["spec"], json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
+
+    let kept = helm.render(&["--set", "crds.keep=true", "--set", "node.installer=false"]);
+    let crds = kept.iter().filter(|one| one["kind"] == "CustomResourceDefinition");
+    assert!(crds.clone().all(|one| one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"));
+    assert_eq!(crds.count(), KINDS.len());
+    assert!(!kept.iter().any(|one| one["kind"] == "DaemonSet"));
+}
+
+fn values_that_are_refused(helm: &Helm, chart: &str) {
+    let digest = "0".repeat(64);
+    for (set, says) in [
+        // A tag may be moved.
+        ("images.webhook=localhost/webhook:latest".to_owned(), "images/webhook"),
+        (format!("images.webhook=localhost/webhook@sha256:{digest},webhook.replicas=1"), "replicas"),
+        ("webhook.replica=3".to_owned(), "replica"),
+        ("poolNamespaces={Agents}".to_owned(), "poolNamespaces"),
+    ] {
+        let mut args: Vec<String> = ["template", "bailiwick", chart].map(str::to_owned).into();
+        args.extend(images());
+        args.extend(["--set".to_owned(), set.clone()]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = helm.run(None, &args);
+        assert!(!output.status.success() && said(&output).contains(says), "{set}: {}", said(&output));
+    }
+}
+
+/// Not one byte of a kind is lost on the way through Helm.
+fn kinds_are_whole(objects: &[Value]) {
+    for (file, text) in bailiwick_crds::schema::crds().expect("kinds") {
+        if KINDS.contains(&file.as_str()) {
+            let kind: Value = serde_saphyr::from_str(&text).expect("YAML");
+            assert!(objects.contains(&kind), "{file} is not rendered as it is");
+        }
+    }
+}
+
+/// No role can do anything that it does not name, nor give itself more; and what the operator writes outside of admission it writes only where a
+/// RoleBinding says so.
+fn roles_are_narrow(objects: &[Value]) {
+    let roles = objects.iter().filter(|one| one["kind"] == "ClusterRole" || one["kind"] == "Role");
+    let mut seen = 0;
+    for role in roles {
+        for rule in role["rules"].as_array().expect("rules") {
+            seen += 1;
+            let words = |member: &str| {
+                rule[member].as_array().expect("a list").iter().map(|one| one.as_str().expect("a word"))
+            };
+            let all: Vec<&str> = words("apiGroups").chain(words("resources")).chain(words("verbs")).collect();
+            for never in [
+                "*",
+                "escalate",
+                "bind",
+                "impersonate",
+                "deletecollection",
+                "pods/exec",
+                "clusterroles",
+                "rolebindings",
+            ] {
+                assert!(!all.contains(&never), "{}: {rule}", role["metadata"]["name"]);
+            }
+            if role["kind"] == "ClusterRole" {
+                assert!(!all.contains(&"secrets"), "{}: {rule}", role["metadata"]["name"]);
+            }
+        }
+    }
+    assert!(seen > 15, "{seen} rules");
+    let wide = objects
+        .iter()
+        .find(|one| one["kind"] == "ClusterRole" && one["metadata"]["name"] == "bailiwick-operator");
+    for rule in wide.expect("the operator's role")["rules"].as_array().expect("rules") {
+        let has = |member: &str, word: &str| {
+            rule[member].as_array().is_some_and(|list| list.contains(&json!(word)))
+        };
+        if has("resources", "configmaps") || has("resources", "deployments") {
+            assert!(!has("verbs", "create") && !has("verbs", "patch"), "{rule}");
+        }
+    }
+}
+
+/// Every container of the chart is confined, and every image is by digest.
+fn pods_are_confined(objects: &[Value]) {
+    let templates = objects.iter().filter_map(|one| Some((one, one["spec"]["template"].get("spec")?)));
+    let mut seen = 0;
+    for (object, pod) in templates {
+        let name = &object["metadata"]["name"];
+        for container in pod["containers"].as_array().expect("containers") {
+            seen += 1;
+            let security = &container["securityContext"];
+            assert_eq!(security["capabilities"]["drop"], json!(["ALL"]), "{name}");
+            assert_eq!(security["allowPrivilegeEscalation"], json!(false), "{name}");
+            assert_eq!(security["readOnlyRootFilesystem"], json!(true), "{name}");
+            assert!(container["image"].as_str().is_some_and(|image| image.contains("@sha256:")), "{name}");
+            assert!(container["resources"]["limits"]["memory"].is_string(), "{name}");
+        }
+        let only_the_installer = object["kind"] == "DaemonSet";
+        assert_eq!(pod["securityContext"]["runAsNonRoot"] == json!(true), !only_the_installer, "{name}");
+        assert!(pod.get("hostNetwork").is_none() && pod.get("hostPID").is_none(), "{name}");
+    }
+    assert_eq!(seen, 4);
+}
