@@ -2,6 +2,7 @@
 //! an author who wrote it must hear so.
 
 mod sandboxes;
+mod tools;
 
 use bailiwick_policy::policy::{ImageDigest, ImageEffect, ImageEntry, Network, NetworkRule, Policy};
 
@@ -30,6 +31,7 @@ impl Pair<'_> {
         }
         self.images(&mut out);
         self.sandboxes(&mut out);
+        self.tools(&mut out);
         out
     }
 

@@ -43,6 +43,15 @@ pub(crate) fn matches(pattern: &ToolPattern, tool: &str) -> bool {
     }
 }
 
+/// Whether every tool that the one pattern matches, the other does.
+pub(crate) fn within(inner: &ToolPattern, outer: &ToolPattern) -> bool {
+    match (inner, outer) {
+        (ToolPattern::Exact(name), _) => matches(outer, name),
+        (ToolPattern::Prefix(inner), ToolPattern::Prefix(outer)) => inner.starts_with(outer.as_str()),
+        (ToolPattern::Prefix(_), ToolPattern::Exact(_)) => false,
+    }
+}
+
 fn path(text: &str) -> FieldPath {
     text.parse().unwrap_or_else(|_| FieldPath::spec())
 }

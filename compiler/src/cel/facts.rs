@@ -1,4 +1,6 @@
 //! The types of `facts`: what the built-in parsers find in a call's arguments. Any part of it may be *opaque* when it is evaluated.
+//!
+//! What may be null (a query that was not written, a port that nobody named) is `dyn`: no other type takes a comparison with null and one with a text.
 
 use super::types::Type;
 
@@ -9,9 +11,9 @@ pub(super) fn facts() -> Type {
         [
             ("commands", Type::list(command())),
             ("shell", shell()),
-            ("path", Type::Dyn),
+            ("path", path()),
             ("url", url()),
-            ("git", Type::Dyn),
+            ("git", git()),
         ],
     )
 }
@@ -22,15 +24,24 @@ pub(super) fn shell() -> Type {
 }
 
 fn command() -> Type {
+    let redirect = Type::record(
+        "Redirect",
+        [("descriptor", Type::Dyn), ("kind", Type::String), ("target", Type::String), ("writes", Type::Bool)],
+    );
+    let assignment = Type::record("Assignment", [("name", Type::String), ("value", Type::String)]);
     Type::record(
         "Command",
         [
             ("name", Type::String),
             ("args", Type::list(Type::String)),
-            ("redirects", Type::list(Type::Dyn)),
-            ("assignments", Type::list(Type::Dyn)),
+            ("redirects", Type::list(redirect)),
+            ("assignments", Type::list(assignment)),
         ],
     )
+}
+
+fn path() -> Type {
+    Type::record("Path", [("absolute", Type::String), ("inWorkspace", Type::Dyn), ("name", Type::String)])
 }
 
 fn url() -> Type {
@@ -39,9 +50,29 @@ fn url() -> Type {
         [
             ("scheme", Type::String),
             ("host", Type::String),
-            ("port", Type::Int),
+            ("port", Type::Dyn),
             ("path", Type::String),
+            ("query", Type::Dyn),
+            ("hasUserinfo", Type::Bool),
             ("isPrivate", Type::Bool),
+        ],
+    )
+}
+
+fn git() -> Type {
+    let reference = Type::record("Reference", [("source", Type::String), ("destination", Type::String)]);
+    Type::record(
+        "Git",
+        [
+            ("subcommand", Type::String),
+            ("remote", Type::Dyn),
+            ("refs", Type::list(reference)),
+            ("operands", Type::list(Type::String)),
+            ("options", Type::list(Type::String)),
+            ("force", Type::Bool),
+            ("config", Type::list(Type::String)),
+            ("runsProgram", Type::Bool),
+            ("folder", Type::Dyn),
         ],
     )
 }

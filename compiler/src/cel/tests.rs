@@ -339,6 +339,10 @@ fn rules_over_calls_see_the_call_and_nothing_of_admission() {
         "facts.commands.exists(c, c.name == 'git' && 'push' in c.args)",
         "facts.shell.onlyRuns(['ls', 'cat'])",
         "!isOpaque(facts.url) && facts.url.isPrivate",
+        "facts.url.query == null && !facts.url.hasUserinfo && facts.url.port == 443",
+        "facts.path.inWorkspace == null || facts.path.name.endsWith('.txt')",
+        "facts.git.refs.all(r, r.destination != 'main') && !facts.git.force && facts.git.remote == 'origin'",
+        "facts.commands.all(c, c.redirects.all(r, !r.writes) && c.assignments.all(a, a.name != 'PATH'))",
         "call.tool == 'a.b' && call.args.code.size() > call.args.lines",
         "subject.agent in subject.groups || subject.labels['team'] == 'x'",
         "session.counters.calls < 3 && session.age < duration('1h')",
@@ -354,6 +358,11 @@ fn rules_over_calls_see_the_call_and_nothing_of_admission() {
         ("session.counters.cals < 3", "Counters has no field `cals`"),
         ("'ls'.onlyRuns(['ls'])", "no matching overload"),
         ("facts.commands[0].nam == 'ls'", "Command has no field `nam`"),
+        ("facts.path.inWorkspac == null", "Path has no field `inWorkspac`"),
+        ("facts.git.refs[0].target == 'main'", "Reference has no field `target`"),
+        ("facts.url.hasUserinfo == 'yes'", "does not take bool and string"),
+        ("facts.commands[0].redirects[0].write", "Redirect has no field `write`"),
+        ("facts.commands[0].assignments[0].names == 'x'", "Assignment has no field `names`"),
     ] {
         let found = said(source);
         assert!(found.contains(expected), "{source}: {found}");

@@ -48,7 +48,7 @@
 //! ```
 
 use bailiwick_policy::ir::{Const, Expr};
-use bailiwick_policy::policy::tools::{RuleEffect, ToolPattern, ToolRule};
+use bailiwick_policy::policy::tools::{RuleEffect, ToolRule};
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
@@ -90,7 +90,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
 }
 
 /// The value of a condition that is the same for every call.
-fn constant(rule: &ToolRule) -> Option<bool> {
+pub(crate) fn constant(rule: &ToolRule) -> Option<bool> {
     match &rule.when {
         None => Some(true),
         Some(when) => match when.expr {
@@ -102,10 +102,5 @@ fn constant(rule: &ToolRule) -> Option<bool> {
 
 /// Whether every tool that the second rule matches, the first one does.
 fn covers(wide: &ToolRule, narrow: &ToolRule) -> bool {
-    let within = |inner: &ToolPattern, outer: &ToolPattern| match (inner, outer) {
-        (ToolPattern::Exact(name), _) => effective::matches(outer, name),
-        (ToolPattern::Prefix(inner), ToolPattern::Prefix(outer)) => inner.starts_with(outer.as_str()),
-        (ToolPattern::Prefix(_), ToolPattern::Exact(_)) => false,
-    };
-    narrow.tools.iter().all(|inner| wide.tools.iter().any(|outer| within(inner, outer)))
+    narrow.tools.iter().all(|inner| wide.tools.iter().any(|outer| effective::within(inner, outer)))
 }

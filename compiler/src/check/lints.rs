@@ -39,6 +39,7 @@ const CHECKS: &[Check] = &[
     bw0429_writable_path::check,
     bw0431_quorum::check,
     bw0432_shared_key::check,
+    bw0433_code_with_stdin::check,
     bw0505_egress_by_host::check,
     bw0506_proxy::check,
     bw0507_image_evidence::check,

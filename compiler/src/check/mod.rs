@@ -119,6 +119,7 @@ codes! { LAYERS:
     bw0430_unplaced_sandbox,
     bw0431_quorum,
     bw0432_shared_key,
+    bw0433_code_with_stdin,
 }
 
 // A target cannot express it, or it is not built yet.

@@ -183,6 +183,7 @@ pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result
     let floor = floor::emit(&cell)?;
     for (path, artifact) in [
         ("kubernetes/namespace.yaml", namespace::emit(&cell)?),
+        ("kubernetes/pool-namespaces.yaml", namespace::pools(&cell)?),
         ("kubernetes/network-policies.yaml", network.artifact),
         ("kubernetes/runtime-classes.yaml", runtime::classes(&cell)?),
         ("kubernetes/pod-template.yaml", runtime::pod_template(&cell)?),

@@ -1,4 +1,5 @@
-//! The labels of governed namespaces: those that the subject selects by, and the Pod Security levels.
+//! The labels of governed namespaces: those that the subject selects by, and the Pod Security levels. And those of the pools' own namespaces,
+//! which nobody else's pods belong in.
 //!
 //! `enforce` holds for every pod of a namespace, so it is written only where the namespace is exclusive to governed pods;
 //! elsewhere `warn` and `audit` say what the webhook and the floor refuse for the governed pods alone. One label holds one level:
@@ -14,6 +15,7 @@ use super::EmitError;
 use super::artifact::{Artifact, Target};
 use super::cell::Cell;
 use super::manifest::Documents;
+use crate::check::bw0427_pool_namespaces::POOL_LABEL;
 
 pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     let (Some(subject), Some(governed)) = (&cell.policy.subject, cell.namespaces()) else { return Ok(None) };
@@ -36,6 +38,20 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     }
     let levels = cell.policy.isolation.pod_security.iter().flat_map(|level| &level.from);
     let from = cell.fields(subject.from.iter().chain(levels))?;
+    Ok(documents.bytes().map(|bytes| Artifact { bytes, target: Target::PodSecurityLabels, from }))
+}
+
+/// One namespace for each pool, named as the pool: the level holds for every pod there, whoever makes it.
+pub(super) fn pools(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
+    let mut documents = Documents::new("kubernetes/pool-namespaces.yaml");
+    for pool in &cell.policy.pools {
+        let mut metadata = cell.metadata(pool.name.clone());
+        let labels = metadata.labels.get_or_insert_default();
+        labels.insert(POOL_LABEL.to_owned(), pool.name.clone());
+        labels.extend(pod_security(pool.pod_security, &["enforce", "warn", "audit"]));
+        documents.push(&Namespace { metadata, ..Namespace::default() })?;
+    }
+    let from = cell.fields(cell.policy.pools.iter().flat_map(|pool| &pool.from))?;
     Ok(documents.bytes().map(|bytes| Artifact { bytes, target: Target::PodSecurityLabels, from }))
 }
 

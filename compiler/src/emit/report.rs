@@ -192,6 +192,11 @@ const ON_UPDATE: &str = "on CREATE as the webhook; on UPDATE a check that the st
 fn layers(cell: &Cell<'_>, said: &Said, standing: Option<&Standing>) -> Vec<LayerReport> {
     let mut layers = Vec::new();
     match &said.kind {
+        Kind::Executor(calls::Rests::Deployment) => {
+            let note = "the level, by the labels of kubernetes/pool-namespaces.yaml; nothing else of it";
+            let labels = layer("podSecurityAdmission", Enforcement::Partial, note);
+            return vec![calls::layer(&calls::Rests::Deployment), labels];
+        }
         Kind::Executor(rests) => return vec![calls::layer(rests)],
         Kind::Packets => {
             let note = "where the network plugin enforces NetworkPolicy; traffic from the pod's own node is always let in, \

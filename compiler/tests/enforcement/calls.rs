@@ -88,6 +88,12 @@ fields! {
     pools_are_in_known_runtime_classes: ["spec.pools[].runtimeClass"], Probe::Findings,
         pool("runtimeClass: runc", "runtimeClass: other") + "\nisolation: {runtimeClass: {classes: [{name: runc, handler: runc, kind: Runc}]}}" => "BW0417",
         POOL.to_owned() + "\nisolation: {runtimeClass: {classes: [{name: runc, handler: runc, kind: Runc}]}}" => "";
+    pools_have_a_level_on_their_namespaces: ["spec.pools[].podSecurity.level"], Probe::File("pool-namespaces"),
+        POOL => "enforce: baseline\n",
+        pool("level: Baseline", "level: Privileged") => "enforce: privileged\n";
+    pools_have_a_version_on_their_namespaces: ["spec.pools[].podSecurity.version"], Probe::File("pool-namespaces"),
+        POOL => "enforce-version: v1.36\n",
+        pool("version: v1.36", "version: v1.35") => "enforce-version: v1.35\n";
     pools_have_a_level_that_gives_proc: ["spec.pools[].podSecurity.level"], Probe::Findings,
         pool("level: Baseline", "level: Restricted") => "BW0405",
         pool("level: Baseline", "level: Privileged") => "";

@@ -16,6 +16,8 @@ macro_rules! fields {
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod ceilings;
+#[cfg(test)]
 mod example;
 #[cfg(test)]
 mod fields;

