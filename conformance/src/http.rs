@@ -87,18 +87,38 @@ impl<S: Read + Write> Client<S> {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer> {
+        let mut answer = self.begin(method, path, headers, body)?;
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(mut chunk) = self.chunk()? {
+                answer.body.append(&mut chunk);
+            }
+        } else if answer.status != 204 {
+            let length = answer.header("content-length").and_then(|length| length.parse().ok());
+            answer.body = vec![0; length.context("the answer has no content-length")?];
+            self.stream.read_exact(&mut answer.body)?;
+        }
+        Ok(answer)
+    }
+
+    /// Sends any request and reads the head of the answer; a body in chunks is then read by [`Client::chunk`].
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer> {
         let mut head =
             format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", self.host, body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        self.ask(head.as_bytes(), body)
-    }
-
-    fn ask(&mut self, head: &[u8], body: &[u8]) -> Result<Answer> {
         let stream = self.stream.get_mut();
-        stream.write_all(head)?;
+        stream.write_all(head.as_bytes())?;
         stream.write_all(body)?;
         stream.flush()?;
         let status_line = self.line()?;
@@ -114,31 +134,21 @@ impl<S: Read + Write> Client<S> {
                 headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
-        if answer.header("transfer-encoding") == Some("chunked") {
-            answer.body = self.chunks()?;
-        } else if status != 204 {
-            let length = answer.header("content-length").and_then(|length| length.parse().ok());
-            answer.body = vec![0; length.context("the answer has no content-length")?];
-            self.stream.read_exact(&mut answer.body)?;
-        }
-        Ok(answer)
+        Ok(Answer { status, headers, body: Vec::new() })
     }
 
-    fn chunks(&mut self) -> Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let line = self.line()?;
-            let size =
-                usize::from_str_radix(line.trim(), 16).with_context(|| format!("not a chunk: `{line}`"))?;
-            let mut chunk = vec![0; size];
-            self.stream.read_exact(&mut chunk)?;
-            self.line()?;
-            if size == 0 {
-                return Ok(body);
-            }
-            body.append(&mut chunk);
-        }
+    /// The next chunk of a body, `None` after the last.
+    ///
+    /// # Errors
+    /// The connection broke, or the body does not come in chunks.
+    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        let line = self.line()?;
+        let size =
+            usize::from_str_radix(line.trim(), 16).with_context(|| format!("not a chunk: `{line}`"))?;
+        let mut chunk = vec![0; size];
+        self.stream.read_exact(&mut chunk)?;
+        self.line()?;
+        Ok((size > 0).then_some(chunk))
     }
 
     fn line(&mut self) -> Result<String> {

@@ -8,5 +8,6 @@ pub mod helm;
 pub mod http;
 pub mod https;
 pub mod images;
+pub mod patience;
 pub mod pod_security_fixtures;
 pub mod programs;

@@ -1,13 +1,14 @@
 //! The project's own programs, run as a person runs them: found beside whatever asks, and ended with the value that holds them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::patience::until;
 use crate::{http, https};
 
 /// The path of one of our programs: in the folder of the running one, or in the one above, where cargo puts tests.
@@ -105,6 +106,20 @@ impl Drop for Webhook {
     }
 }
 
+/// What an executor says when another one has the machine's cgroup.
+const TAKEN: &str = "the cgroup root `";
+
+/// Runs a command of the executor that needs the machine's cgroup, and waits while another executor has it.
+///
+/// # Errors
+/// The program cannot be run, or the cgroup is never free.
+pub fn with_the_cgroup(command: &mut Command) -> Result<Output> {
+    until("the machine's cgroup is free", || match command.output() {
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains(TAKEN) => None,
+        done => Some(done.with_context(|| format!("cannot run {}", command.get_program().display()))),
+    })?
+}
+
 /// An executor with its sockets in a folder of its own.
 #[derive(Debug)]
 pub struct Executor {
@@ -129,23 +144,35 @@ impl Executor {
     pub fn start_by(mut command: Command, folder: &Path, more: &[&str]) -> Result<Self> {
         // The launcher is looked for beside the executor; better to say here how to build it.
         find("bailiwick-launcher")?;
-        let mut child = command
+        command
             .args(["serve", "--bundle", "bundle.json", "--state", "state", "--socket", "call.sock"])
             .args(["--admin-socket", "admin.sock"])
+            // A connection that rests for longer is closed, and on a busy machine a caller may come late with its next request.
+            .args(if more.contains(&"--read-timeout-s") { &[][..] } else { &["--read-timeout-s", "120"] })
             .args(more)
             .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::options().create(true).append(true).open(folder.join("executor.log"))?)
-            .spawn()
-            .context("cannot run the executor")?;
+            .stdin(Stdio::null());
+        // One executor at a time has the machine's cgroup.
+        until("the machine's cgroup is free", || match Self::spawn(&mut command, folder) {
+            Err(error) if error.to_string().contains(TAKEN) => None,
+            done => Some(done),
+        })?
+    }
+
+    fn spawn(command: &mut Command, folder: &Path) -> Result<Self> {
+        let log = folder.join("executor.log");
+        let stderr = File::options().create(true).append(true).open(&log)?;
+        let before = stderr.metadata()?.len();
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(stderr).spawn().context("cannot run the executor")?;
         let out = child.stdout.take().context("the executor has no standard output")?;
         let executor = Self { child, folder: folder.to_owned() };
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
         if !line.starts_with("listening on ") {
-            let log = std::fs::read_to_string(folder.join("executor.log"))?;
-            bail!("the executor did not come up: {line}{log}");
+            let mut said = File::open(&log)?;
+            said.seek(SeekFrom::Start(before))?;
+            bail!("the executor did not come up: {line}{}", std::io::read_to_string(said)?);
         }
         Ok(executor)
     }
@@ -193,22 +220,26 @@ impl Executor {
 }
 
 impl Executor {
-    /// Kills what the command started, as a tracer started the executor: a tracer that is killed lets it live on.
-    fn kill_children(&self) {
+    /// Kills what a tracer started, and lets the tracer write down the end of it: one that is killed lets it live on, and keeps what it has seen
+    /// last to itself. An executor that was started directly is the child itself; its own children go with it.
+    fn end_traced(&mut self) {
         let id = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        // An executor that was started directly is the child itself; its own children go with it.
         let is_tracer =
             std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "strace");
-        for child in children.split_whitespace().filter(|_| is_tracer) {
+        if !is_tracer {
+            return;
+        }
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        for child in children.split_whitespace() {
             let _ = Command::new("kill").args(["-KILL", child]).status();
         }
+        let _ = until("the tracer ends after what it traced", || self.child.try_wait().ok().flatten());
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        self.kill_children();
+        self.end_traced();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

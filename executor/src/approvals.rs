@@ -18,6 +18,9 @@ use crate::api::wire::{ApprovalGroup, ApprovalSubmission, OpenQuestion};
 /// Most questions at one time; the policy bounds those of one session.
 const MAX_QUESTIONS: usize = 4096;
 
+/// Most bytes of what they bind, as JSON: each shows its call's arguments, which may be as large as a request.
+const MAX_QUESTION_BYTES: usize = 64 << 20;
+
 /// A question that waits for people.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -31,13 +34,16 @@ pub struct Question {
     pub binds: Value,
     /// Keys that signed, in hex, with their ids.
     signed: BTreeMap<String, String>,
+    /// Length of `binds` as JSON.
+    size: usize,
 }
 
 impl Question {
     /// A question that nobody has answered.
     #[must_use]
-    pub const fn new(request: ApprovalRequest, session: String, call: String, binds: Value) -> Self {
-        Self { request, session, call, binds, signed: BTreeMap::new() }
+    pub fn new(request: ApprovalRequest, session: String, call: String, binds: Value) -> Self {
+        let size = binds.to_string().len();
+        Self { request, session, call, binds, signed: BTreeMap::new(), size }
     }
 
     /// The question as approvers see it.
@@ -98,15 +104,18 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// Adds a question; those that have lapsed go.
+    /// Adds a question.
     ///
     /// # Errors
-    /// Too many are open.
-    pub fn add(&self, question: Question, now_ms: u64) -> Result<(), Refusal> {
+    /// Too many are open, or they show too much together.
+    pub fn add(&self, question: Question) -> Result<(), Refusal> {
         let mut by_id = self.lock();
-        by_id.retain(|_, question| question.request.expires_ms > now_ms);
         if by_id.len() >= MAX_QUESTIONS {
             return Err(Refusal::Busy(format!("{MAX_QUESTIONS} questions are open, which is the most")));
+        }
+        let held: usize = by_id.values().map(|question| question.size).sum();
+        if held.saturating_add(question.size) > MAX_QUESTION_BYTES {
+            return Err(Refusal::Busy("the open questions show as much as is kept of them".to_owned()));
         }
         by_id.insert(question.request.id.clone(), question);
         Ok(())
@@ -120,6 +129,16 @@ impl Questions {
             .filter(|question| question.request.expires_ms > now_ms)
             .map(Question::view)
             .collect()
+    }
+
+    /// The call that a question of a session is about, also when it is too late for it: the decision says so then.
+    ///
+    /// # Errors
+    /// There is no such question.
+    pub fn call_of(&self, session: &str, id: &str) -> Result<String, Refusal> {
+        let by_id = self.lock();
+        let question = by_id.get(id).filter(|question| question.session == session);
+        question.map(|question| question.call.clone()).ok_or(Refusal::UnknownApproval)
     }
 
     /// One question.

@@ -342,7 +342,13 @@ impl CallTable {
     /// Adds a call, by its key too if it has one.
     pub fn insert(&self, call: &Arc<CallState>, key: Option<String>) {
         let mut table = self.lock();
-        table.by_id.insert(call.id.clone(), Arc::clone(call));
+        if table.by_id.insert(call.id.clone(), Arc::clone(call)).is_some() {
+            // A call that was asked about and goes on: its first end must not push it out while it runs.
+            let first = table.ended.iter().position(|(id, _)| *id == call.id);
+            if let Some((_, held)) = first.and_then(|at| table.ended.remove(at)) {
+                table.ended_bytes -= held;
+            }
+        }
         if let Some(key) = key {
             table.by_key.insert((call.session.clone(), key), call.id.clone());
         }

@@ -17,8 +17,9 @@ use bailiwick_audit::{
 };
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
-    DecisionRecord, Effect, LoadedPolicy, Permit, PlannedCall, RuleOutcome, RuleReport, State, StateDelta,
-    StateError, Subject, ToolCall, ToolDecision, Usage, VerifiedApproval, decide_tool_call,
+    ApprovalRequest, DecisionRecord, Effect, LoadedPolicy, Permit, PlannedCall, RuleOutcome, RuleReport,
+    State, StateDelta, StateError, Subject, ToolCall, ToolDecision, Usage, VerifiedApproval,
+    decide_tool_call,
 };
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -32,6 +33,9 @@ const DEFAULT_AUDIT: Audit = Audit {
     retention_ms: None,
     admission: AuditAdmission::Optional,
 };
+
+/// Questions withdrawn at one look; each has a record of its own, and decisions wait for its flush.
+const LAPSED_PER_LOOK: usize = 64;
 
 /// How many sessions one record closes at a start: their names fit into one line of the log.
 const CLOSED_PER_RECORD: usize = 128;
@@ -248,6 +252,60 @@ impl Docket {
         Ok(now_ms)
     }
 
+    /// Withdraws the questions that nobody has answered in time, at most [`LAPSED_PER_LOOK`] of them, each on record; gives their ids. A question that stayed
+    /// open would hold one of its session's few places for good.
+    ///
+    /// # Errors
+    /// See [`DocketError`]; those that are left stay open, and cannot be approved.
+    pub fn withdraw_lapsed(&self, now_ms: u64) -> Result<Vec<String>, DocketError> {
+        let lapsed: Vec<(String, String, ApprovalRequest)> = {
+            let state = self.lock();
+            let lapsed = state.pending().filter(|(_, _, request)| request.expires_ms <= now_ms);
+            let owned = |(session, call, request): (&str, &str, &ApprovalRequest)| {
+                (session.to_owned(), call.to_owned(), request.clone())
+            };
+            lapsed.take(LAPSED_PER_LOOK).map(owned).collect()
+        };
+        let mut withdrawn = Vec::new();
+        for (session, call, request) in lapsed {
+            if self.withdraw(&session, &call, &request, "nobody approved in time", now_ms)? {
+                withdrawn.push(request.id);
+            }
+        }
+        Ok(withdrawn)
+    }
+
+    /// Withdraws one question, unless it was answered or withdrawn meanwhile. The record has effect `Deny`, since that is what becomes of its call.
+    ///
+    /// # Errors
+    /// See [`DocketError`]; the question stays open.
+    pub fn withdraw(
+        &self,
+        session: &str,
+        call: &str,
+        request: &ApprovalRequest,
+        why: &str,
+        now_ms: u64,
+    ) -> Result<bool, DocketError> {
+        let mut state = self.lock();
+        let is_open =
+            state.pending().any(|(of, by, known)| (of, by) == (session, call) && known.id == request.id);
+        if !is_open {
+            return Ok(false);
+        }
+        let now_ms = now_ms.max(state.now_ms());
+        let delta = State::withdraw(session, call, now_ms);
+        let entry = Entry {
+            call: Some(call.to_owned()),
+            effect: Some("Deny".to_owned()),
+            approval: Some(json!({ "id": request.id, "callHash": request.call_hash, "withdrawn": true })),
+            ..self.session_entry(session, why, &delta)?
+        };
+        self.writer.append(Event::Approval, entry)?;
+        self.apply(&mut state, &delta)?;
+        Ok(true)
+    }
+
     /// The time of the next decision.
     ///
     /// # Errors
@@ -266,6 +324,15 @@ impl Docket {
     #[must_use]
     pub fn log_key(&self) -> String {
         self.writer.log_key()
+    }
+
+    /// Ends the log: nothing is recorded any more, and so nothing runs.
+    ///
+    /// # Errors
+    /// A call has no result yet, or the disk failed.
+    pub fn seal(&self, why: &str) -> Result<(), DocketError> {
+        self.writer.seal(why)?;
+        Ok(())
     }
 
     /// Whether records are taken.

@@ -6,15 +6,12 @@ mod kinds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::patience::until;
 use serde_json::Value;
-
-/// An API server that has just been started may take this long to serve a new kind.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A parameter wherever one may stand: for a number, a word, a text with a pattern, an element of a list.
 const WITH_PARAMETERS: &str = r#"
@@ -95,17 +92,11 @@ fn cluster_with_kinds() -> Result<Option<Cluster>> {
 
 /// Waits until the API server serves all kinds.
 fn served(cluster: &Cluster) -> Result<()> {
-    let start = Instant::now();
-    while !KINDS
-        .iter()
-        .all(|kind| cluster.kubectl_raw(["get", kind], "").is_ok_and(|output| output.status.success()))
-    {
-        if start.elapsed() > PATIENCE {
-            bail!("the API server does not serve the kinds after {PATIENCE:?}");
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
+    until("the API server serves the kinds", || {
+        let is_served =
+            |kind: &&str| cluster.kubectl_raw(["get", kind], "").is_ok_and(|output| output.status.success());
+        KINDS.iter().all(is_served).then_some(())
+    })
 }
 
 #[test]

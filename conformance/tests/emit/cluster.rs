@@ -1,10 +1,10 @@
 //! A real API server takes every emitted manifest, and its admission policies give the webhook's verdict on pods.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use bailiwick_compiler::emit::{EmitOptions, WebhookClient, artifacts};
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::patience::until;
 use bailiwick_conformance::pod_security_fixtures::fixtures;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Phase, Reviewer};
 use bailiwick_policy::bundle::Bundle;
@@ -17,8 +17,6 @@ use crate::rules;
 
 /// The namespace of the pods; the label is what subjects select by.
 const NAMESPACE: &str = "floor";
-/// A cluster that has just been started may take this long to take a policy into use.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Versions that between them have every version of every check.
 const MINORS: [u16; 8] = [0, 18, 22, 25, 29, 34, 35, 37];
@@ -238,15 +236,11 @@ fn wait_until_in_force(cluster: &Cluster, standards: &[PodSecurity]) {
         probe["spec"]["hostNetwork"] = json!(true);
     }
     let probes: Vec<&Value> = probes.iter().collect();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let (stored, refused) = verdicts(cluster, &probes);
-        if refused.len() == probes.len() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "after {PATIENCE:?} stored: {stored:?}; refused: {refused:?}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    until("every policy is in force", || {
+        let (_, refused) = verdicts(cluster, &probes);
+        (refused.len() == probes.len()).then_some(())
+    })
+    .unwrap();
 }
 
 fn namespace(cluster: &Cluster) {
@@ -255,21 +249,7 @@ fn namespace(cluster: &Cluster) {
         "metadata": {"name": NAMESPACE, "labels": {"bailiwick.dev/zone": "agents"}}
     });
     cluster.kubectl(["apply", "--server-side", "-f", "-"], &object.to_string()).unwrap();
-    wait_for_service_account(cluster, NAMESPACE);
-}
-
-/// Pods are refused until the controller manager has made the namespace's service account.
-fn wait_for_service_account(cluster: &Cluster, namespace: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while !cluster
-        .kubectl_raw(["get", "serviceaccount", "default", "-n", namespace], "")
-        .unwrap()
-        .status
-        .success()
-    {
-        assert!(Instant::now() < deadline, "no service account in {namespace}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    cluster.await_namespace(NAMESPACE).unwrap();
 }
 
 #[test]
@@ -402,36 +382,29 @@ fn the_api_server_takes_every_manifest() {
 /// The emitted namespace refuses a pod that nothing selects and one that Pod Security refuses, and takes one made after the template.
 fn closed_namespace(cluster: &Cluster, webhooks: &[u8]) {
     let webhooks = std::str::from_utf8(webhooks).unwrap();
-    let held_up = cluster
-        .kubectl_raw(["create", "--dry-run=server", "-n", "sample", "-f", "-"], &good_named("x"))
-        .unwrap();
-    assert!(String::from_utf8_lossy(&held_up.stderr).contains("failed calling webhook"), "{held_up:?}");
-    cluster.kubectl(["delete", "-f", "-"], webhooks).unwrap();
-    wait_for_service_account(cluster, "sample");
-    let deadline = Instant::now() + PATIENCE;
+    cluster.await_namespace("sample").unwrap();
     let create = |pod: &str| {
         let output =
             cluster.kubectl_raw(["create", "--dry-run=server", "-n", "sample", "-f", "-"], pod).unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    loop {
-        let (stored, errors) = create(&good_named("good"));
-        if stored {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{errors}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    // What was stored is in force a moment later, and so is what was taken away.
+    until("the webhook is asked", || {
+        let (_, errors) = create(&good_named("x"));
+        errors.contains("failed calling webhook").then_some(())
+    })
+    .unwrap();
+    cluster.kubectl(["delete", "-f", "-"], webhooks).unwrap();
+    until("a good pod is stored", || create(&good_named("good")).0.then_some(())).unwrap();
     let mut stranger: Value = serde_json::from_str(&good_named("stranger")).unwrap();
     stranger["metadata"]["labels"] = json!({});
-    loop {
+    until("a pod that nothing selects is refused", || {
         let (stored, errors) = create(&stranger.to_string());
-        if errors.contains("no policy pack selects this pod") {
-            break;
-        }
-        assert!(stored && Instant::now() < deadline, "{errors}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+        let refused = errors.contains("no policy pack selects this pod");
+        assert!(stored || refused, "{errors}");
+        refused.then_some(())
+    })
+    .unwrap();
     let template = cluster.kubectl(["get", "podtemplate", "-n", "sample", "-o", "json"], "").unwrap();
     let template: Value = serde_json::from_str(&template).unwrap();
     let mut pod = template["items"][0]["template"].clone();

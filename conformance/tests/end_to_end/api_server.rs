@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::patience::until;
 
 use crate::stage::Stage;
 
@@ -42,6 +43,7 @@ fn a_real_api_server_is_told_what_to_refuse() {
             "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}",
         )
         .expect("a namespace");
+    cluster.await_namespace("agents").expect("pods can be made");
     cluster
         .kubectl(["apply", "-f", "-"], &manifests(&stage, "runtime-classes.yaml"))
         .expect("the RuntimeClasses");
@@ -108,17 +110,17 @@ impl Drop for Registered<'_> {
 
 /// A configuration is in force a moment after it was stored.
 fn await_the_webhook(cluster: &Cluster) -> (bool, String) {
-    for _ in 0..100 {
+    let refused = until("the API server asks the webhook", || {
         let answer = apply(cluster, "privileged.yaml");
         if !answer.0 {
-            return answer;
+            return Some(answer);
         }
         cluster
             .kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "")
             .expect("deleted");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    panic!("the API server does not ask the webhook");
+        None
+    });
+    refused.expect("a refusal")
 }
 
 fn a_good_pod_is_admitted_and_completed(cluster: &Cluster) {

@@ -147,17 +147,23 @@ fn run_asks_a_serving_executor_and_ready_says_whether_it_serves() {
 fn a_second_executor_and_a_changed_bundle_are_refused() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&[]);
-    let second = stage.executor(&[
-        "serve",
-        "--bundle",
-        "bundle.json",
-        "--state",
-        "other",
-        "--socket",
-        "call.sock",
-        "--admin-socket",
-        "b.sock",
-    ]);
+    let second = stage
+        .command(
+            "bailiwick-executor",
+            &[
+                "serve",
+                "--bundle",
+                "bundle.json",
+                "--state",
+                "other",
+                "--socket",
+                "call.sock",
+                "--admin-socket",
+                "b.sock",
+            ],
+        )
+        .output()
+        .expect("it runs");
     assert_eq!(second.status.code(), Some(1), "{}", said(&second));
     drop(executor);
     let bundle = std::fs::read_to_string(stage.path().join("bundle.json")).expect("a bundle");

@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
 
+use bailiwick_conformance::patience::{PATIENCE, until};
 use serde_json::json;
 
-use crate::stage::{Caller, Stage, own_pack, stdout, value};
+use crate::stage::{Caller, Stage, kind, own_pack, stdout, value};
 
 #[test]
 fn bad_requests_get_a_reason_and_a_remedy() {
@@ -75,7 +75,7 @@ fn resident_kib(process: u32) -> u64 {
 #[test]
 fn slow_clients_are_cut_off_and_hold_nobody_up() {
     let stage = Stage::new(&own_pack());
-    let executor = stage.start(&["--read-timeout-s", "1", "--max-connections", "8"]);
+    let executor = stage.start(&["--read-timeout-s", "5", "--max-connections", "8"]);
     let mut caller = Caller::new(&executor);
     let slow: Vec<UnixStream> = (0..6)
         .map(|number| {
@@ -90,38 +90,123 @@ fn slow_clients_are_cut_off_and_hold_nobody_up() {
         .collect();
     assert_eq!(stdout(&caller.shell("echo meanwhile")), "meanwhile\n");
     for mut stream in slow {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("the connection ends");
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
 }
 
+/// Clients that ask for a stream and never read it, each of a command that prints without end.
+const NOT_READING: u64 = 12;
+
+#[test]
+fn clients_that_do_not_read_cost_no_more_than_the_output_limit() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--kept-bytes", "1048576"]);
+    let mut caller = Caller::new(&executor);
+    caller.shell("echo warm");
+    let before = resident_kib(executor.id());
+    let body = br#"{"tool": "flood.output"}"#;
+    let head = |session: &str| {
+        format!(
+            "POST /v1/sessions/{session}/calls?stream=true HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+    };
+    let unread: Vec<UnixStream> = (0..NOT_READING)
+        .map(|_| {
+            let session = Caller::new(&executor).session;
+            let mut stream = UnixStream::connect(stage.path().join("call.sock")).expect("a connection");
+            stream.write_all(head(&session).as_bytes()).expect("it is taken");
+            stream.write_all(body).expect("it is taken");
+            stream
+        })
+        .collect();
+    until("every flood is cut off", || {
+        let records = stage.records();
+        let cut = records.iter().filter(|record| record["outcome"]["kind"] == "OutputExceeded");
+        (cut.count() as u64 == NOT_READING).then_some(())
+    })
+    .expect("all of them");
+    assert_eq!(stdout(&caller.shell("echo meanwhile")), "meanwhile\n");
+    // Output is kept once, and a record of it in base64 is made once; the limit of each is 1 MiB.
+    let grown = resident_kib(executor.id()).saturating_sub(before);
+    assert!(grown < NOT_READING * 6 * 1024, "{NOT_READING} clients took {grown} KiB");
+    drop(unread);
+}
+
+#[test]
+fn what_ran_is_gone_with_the_executor() {
+    let stage = Stage::new(&own_pack());
+    let (mounts, groups) = (mounts(), groups());
+    let executor = stage.start(&["--warm", "2", "--drain-s", "1"]);
+    let mut caller = Caller::new(&executor);
+    let name = format!("bailiwick-left-{}", std::process::id());
+    caller.shell(&format!("(exec -a {name} sleep 600 &); mkdir /work/deep; echo x > /tmp/file"));
+    caller.call(
+        "brief.exec",
+        json!({ "command": format!("(exec -a {name} setsid sleep 600 &); exec -a {name} sleep 600") }),
+    );
+    let hanging =
+        caller.start(&executor, "shell.exec", json!({ "command": format!("exec -a {name} sleep 600") }));
+    assert!(executor.terminate().expect("it ends").success());
+    drop(hanging);
+    until("every process is gone", || (named(&name) == 0).then_some(())).expect("none of that name");
+    assert_eq!(mounts, self::mounts(), "mounts are left");
+    // Another executor of this machine may have made the group meanwhile, and ends too.
+    until("every control group is gone", || (self::groups() <= groups).then_some(())).expect("none of ours");
+    assert!(!stage.path().join("call.sock").exists() && !stage.path().join("admin.sock").exists());
+}
+
+/// Processes of this name.
+fn named(name: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let is_named = |entry: &std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).next() == Some(name.as_bytes())
+    };
+    processes.filter(is_named).count()
+}
+
+fn mounts() -> usize {
+    std::fs::read_to_string("/proc/self/mountinfo").expect("/proc").lines().count()
+}
+
+/// The executor's control groups, which lie below this process' own ones: one root in each tree, and a group in it for each sandbox.
+fn groups() -> usize {
+    let own = std::fs::read_to_string("/proc/self/cgroup").expect("/proc");
+    let folders = own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).flat_map(|below| {
+        let trees =
+            std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|tree| tree.path());
+        let root = std::path::PathBuf::from("/sys/fs/cgroup");
+        let below = below.trim_start_matches('/').to_owned();
+        trees.chain([root]).map(move |tree| tree.join(&below).join("bailiwick"))
+    });
+    let mut folders: Vec<_> = folders.filter(|folder| folder.is_dir()).collect();
+    folders.sort();
+    folders.dedup();
+    folders.len()
+}
+
 #[test]
 fn calls_beyond_the_bound_are_refused_not_queued() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&["--max-calls", "2"]);
-    let callers: Vec<_> = (0..2)
-        .map(|_| {
-            let mut caller = Caller::new(&executor);
-            std::thread::spawn(move || caller.shell("sleep 1.5"))
-        })
-        .collect();
-    let until = Instant::now() + Duration::from_secs(20);
+    // Both wait for their caller's input, which does not come.
+    let running = [(); 2].map(|()| Caller::new(&executor).start(&executor, "cat.stream", json!({})));
     let mut late = Caller::new(&executor);
-    let refused = loop {
-        let (status, body) = late.call("shell.exec", json!({ "command": "true" }));
-        if status == 429 {
-            break body;
-        }
-        assert!(Instant::now() < until, "never refused");
-    };
-    assert_eq!(refused["error"], "busy", "{refused}");
-    for caller in callers {
-        caller.join().expect("it ran");
+    let (status, refused) = late.call("shell.exec", json!({ "command": "true" }));
+    assert_eq!((status, &refused["error"]), (429, &json!("busy")), "{refused}");
+    for one in running {
+        let closed = late.client.post(&format!("{}/stdin?close=true", one.path), b"").expect("an answer");
+        assert_eq!(closed.status, 202);
+        let events = one.rest();
+        assert_eq!(kind(&events.last().expect("the outcome")["call"]), "Exited", "{events:?}");
     }
     // A place is free again once the sandbox of its call is gone, which is a moment after its answer.
-    while late.call("shell.exec", json!({ "command": "true" })).0 != 200 {
-        assert!(Instant::now() < until, "no place is free again");
-    }
+    until("a place is free again", || {
+        (late.call("shell.exec", json!({ "command": "true" })).0 == 200).then_some(())
+    })
+    .expect("a place");
 }

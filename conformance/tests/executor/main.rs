@@ -5,5 +5,6 @@ mod approvals;
 mod bounds;
 mod calls;
 mod guide;
+mod questions;
 mod records;
 mod stage;

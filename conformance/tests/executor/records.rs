@@ -1,8 +1,8 @@
 //! The log of an executor: every call in it before it runs, nothing run without it, and what a crash leaves.
 
 use std::process::Command;
-use std::time::Duration;
 
+use bailiwick_conformance::patience::until;
 use bailiwick_conformance::programs::{self, Executor};
 use serde_json::json;
 
@@ -74,30 +74,14 @@ fn a_killed_executor_leaves_nothing_running_and_its_calls_are_lost_on_record() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&[]);
     let caller = Caller::new(&executor);
-    let path = format!("/v1/sessions/{}/calls?stream=true", caller.session);
-    let mut client = executor.client().expect("a connection");
-    let hanging = std::thread::spawn(move || {
-        let body =
-            json!({ "tool": "shell.exec", "args": { "command": "exec -a bailiwick-orphan sleep 2.7" } })
-                .to_string();
-        client.post(&path, body.as_bytes())
-    });
-    for _ in 0..200 {
-        if orphans() > 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(orphans(), 1, "the command runs");
+    // A name of its own: another run of this test may have one too.
+    let name = format!("bailiwick-orphan-{}", std::process::id());
+    let command = json!({ "command": format!("exec -a {name} sleep 600") });
+    let mut hanging = caller.start(&executor, "shell.exec", command);
+    until("the command runs", || (orphans(&name) == 1).then_some(())).expect("an orphan to be");
     executor.kill().expect("it is killed");
-    assert!(hanging.join().expect("a thread").is_err(), "the connection broke");
-    for _ in 0..200 {
-        if orphans() == 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(orphans(), 0, "nothing outlives the executor");
+    assert!(hanging.event().is_err(), "the connection broke");
+    until("nothing outlives the executor", || (orphans(&name) == 0).then_some(())).expect("no orphan");
     let executor = stage.start(&[]);
     let mut caller_again = Caller::new(&executor);
     assert_eq!(stdout(&caller_again.shell("echo again")), "again\n");
@@ -116,13 +100,13 @@ fn a_killed_executor_leaves_nothing_running_and_its_calls_are_lost_on_record() {
     assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
 }
 
-/// Processes that the test's command left.
-fn orphans() -> usize {
+/// Processes of this name.
+fn orphans(name: &str) -> usize {
+    let named = [name.as_bytes(), b"\0"].concat();
     let processes = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
     processes
         .filter(|entry| {
-            std::fs::read(entry.path().join("cmdline"))
-                .is_ok_and(|text| text.starts_with(b"bailiwick-orphan\0"))
+            std::fs::read(entry.path().join("cmdline")).is_ok_and(|text| text.starts_with(&named))
         })
         .count()
 }
@@ -182,9 +166,10 @@ fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
     let executor = Executor::start_by(command, stage.path(), &[]).expect("it comes up");
     let mut caller = Caller::new(&executor);
     let (mut refused, mut ran, mut ran_after) = (0, 0, 0);
-    for number in 0..500 {
+    // The tracer counts for each thread, and the log tries again 100 ms after a failure; so both are waited for.
+    until("calls are refused, and later ones run", || {
         let (status, call) =
-            caller.call("shell.exec", json!({ "command": format!("echo {number} >> /work/ran") }));
+            caller.call("shell.exec", json!({ "command": format!("echo {refused} {ran} >> /work/ran") }));
         if status == 503 {
             refused += 1;
             assert_eq!(call["error"], "not-recorded", "{call}");
@@ -193,19 +178,15 @@ fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
             ran += 1;
             ran_after += usize::from(refused > 0);
         }
-        if ran_after > 2 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(refused > 0 && ran_after > 2, "{refused} refused, {ran_after} ran after that");
-    // The tracer counts for each thread, so that a later call may be refused too; the log tries again 100 ms after a failure.
-    let counted = (0..500).find_map(|_| {
+        (ran_after > 2).then_some(())
+    })
+    .expect("both");
+    // Another thread may yet come to its failures.
+    let counted = until("the log takes records again", || {
         let (status, call) = caller.call("shell.exec", json!({ "command": "wc -l < /work/ran" }));
-        std::thread::sleep(Duration::from_millis(20));
         (status == 200).then(|| stdout(&call))
     });
-    let counted = counted.expect("the log takes records again");
+    let counted = counted.expect("a count");
     assert_eq!(counted.trim(), ran.to_string(), "what was refused did not run");
     drop(executor);
     assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);

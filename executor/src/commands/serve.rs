@@ -50,6 +50,10 @@ pub struct Serve {
     /// Sandboxes kept ready, for each sandbox of the policy
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warm: usize,
+    /// End the log with the executor: nothing can be added to it any more. For a state directory that goes away with this executor, as that of a pod;
+    /// without it the next one goes on with the log, which until then is open and not intact
+    #[arg(long)]
+    pub seal: bool,
     #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]
@@ -74,6 +78,9 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
     // The runtime's threads end before the last handle of the executor goes, and the log is closed by whoever holds that.
     runtime.shutdown_timeout(Duration::from_secs(1));
     executor.close().context("cannot close the audit log")?;
+    if serve.seal {
+        executor.docket().seal("drain").context("cannot seal the audit log")?;
+    }
     Ok(Outcome::Holds)
 }
 
@@ -115,14 +122,18 @@ async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
 /// Connections of the admin socket: people and their programs.
 const ADMIN_CONNECTIONS: usize = 16;
 
-/// How often sessions without calls are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often is looked for sessions without calls and questions without answers: no clock of a pack is finer than a second.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 async fn sweep(executor: Arc<Executor>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
     loop {
         tick.tick().await;
         let executor = Arc::clone(&executor);
-        let _ = tokio::task::spawn_blocking(move || executor.close_idle_sessions()).await;
+        let sweep = move || {
+            executor.close_idle_sessions();
+            executor.withdraw_lapsed_questions();
+        };
+        let _ = tokio::task::spawn_blocking(sweep).await;
     }
 }

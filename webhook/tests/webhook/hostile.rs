@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use bailiwick_compiler::cel::{Context, Interner, Type, compile};
 
@@ -125,34 +124,25 @@ fn truncated_bodies_and_broken_tls_harm_nobody() {
 
 #[test]
 fn slow_clients_are_let_go() {
-    let limits = [
-        "--header-timeout",
-        "300ms",
-        "--body-timeout",
-        "300ms",
-        "--idle-timeout",
-        "900ms",
-        "--handshake-timeout",
-        "300ms",
-    ];
-    let server = Server::start(&limits);
+    // Short beside the client's patience, long beside what an honest client takes for a handshake on a busy machine.
+    let limits = ["--header-timeout", "--body-timeout", "--idle-timeout", "--handshake-timeout"];
+    let server = Server::start(&limits.map(|limit| [limit, "3s"]).concat());
     // The body stops coming.
-    let mut client = server.client();
-    client.0.write_all(head("/validate", 1000).as_bytes()).unwrap();
-    client.0.write_all(b"{").unwrap();
-    client.0.flush().unwrap();
-    let answer = client.read().expect("an answer");
-    assert_eq!(answer.status, 408);
+    let mut bodiless = server.client();
+    bodiless.0.write_all(head("/validate", 1000).as_bytes()).unwrap();
+    bodiless.0.write_all(b"{").unwrap();
+    bodiless.0.flush().unwrap();
     // The headers never end.
-    let mut client = server.client();
-    client.0.write_all(b"POST /validate HTTP/1.1\r\nHost:").unwrap();
-    client.0.flush().unwrap();
-    assert!(client.read().is_none());
-    // No request at all.
-    assert!(server.client().read().is_none());
-    // No TLS at all.
+    let mut headless = server.client();
+    headless.0.write_all(b"POST /validate HTTP/1.1\r\nHost:").unwrap();
+    headless.0.flush().unwrap();
+    // No request at all, and no TLS at all.
+    let mut idle = server.client();
     let mut silent = TcpStream::connect(server.address).unwrap();
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(bodiless.read().expect("an answer").status, 408);
+    assert!(headless.read().is_none());
+    assert!(idle.read().is_none());
     assert_eq!(std::io::Read::read(&mut silent, &mut [0; 1]).unwrap(), 0);
     until("they are counted", || {
         let metrics = server.get("/metrics").text();
@@ -165,13 +155,12 @@ fn slow_clients_are_let_go() {
 
 #[test]
 fn the_body_must_come_before_the_deadline() {
-    let server = Server::start(&[]);
+    // The body's own timeout is longer than the client waits.
+    let server = Server::start(&["--body-timeout", "600s"]);
     let mut client = server.client();
     client.0.write_all(head("/validate?timeout=400ms", 1000).as_bytes()).unwrap();
     client.0.flush().unwrap();
-    let began = Instant::now();
     assert_eq!(client.read().expect("an answer").status, 408);
-    assert!(began.elapsed() < Duration::from_secs(9), "not the body's own timeout of 10 s");
 }
 
 #[test]
@@ -256,10 +245,13 @@ fn a_rule_that_never_ends_is_denied_and_others_are_served() {
         assert!(answer.contains(r#""allowed":false"#) && answer.contains(r#""uid":"endless""#), "{answer}");
         server.assert_guards();
     }
-    // Whatever ends first, its fuel or its time, it is denied.
-    let began = Instant::now();
-    let answer = server.ask("/validate?timeout=80ms", &review("late", r#""hostname":"x""#)).text();
-    assert!(answer.contains(r#""allowed":false"#) && answer.contains(r#""uid":"late""#), "{answer}");
-    assert!(began.elapsed() < PATIENCE);
+    // Whatever ends first, its fuel or its time, it is denied. On a busy machine the time may be over before the review is read, and then
+    // nobody knows whom to answer.
+    until("a late review is denied", || {
+        let answer = server.ask("/validate?timeout=80ms", &review("late", r#""hostname":"x""#));
+        assert!(!answer.text().contains(r#""allowed":true"#), "{}", answer.text());
+        assert!(answer.status == 200 || answer.status == 408, "{}: {}", answer.status, answer.text());
+        answer.status == 200 && answer.text().contains(r#""uid":"late""#)
+    });
     server.assert_guards();
 }

@@ -56,10 +56,12 @@ fn what_lies_beside_a_bundle_is_no_bundle() {
 
 #[test]
 fn ending_finishes_what_is_in_progress() {
-    let mut server = Server::start(&["--drain-delay", "1s"]);
+    // Long enough for a busy machine to look at it while it drains, and for the rest of the review to come after that.
+    let mut server =
+        Server::start(&["--drain-delay", "4s", "--drain-timeout", "60s", "--body-timeout", "60s"]);
     let body = review("last", r#""hostPID":true"#);
     let mut client = server.client();
-    client.0.write_all(head("/validate", body.len()).as_bytes()).unwrap();
+    client.0.write_all(head("/validate?timeout=30s", body.len()).as_bytes()).unwrap();
     client.0.write_all(&body[..100]).unwrap();
     client.0.flush().unwrap();
     until("it is in progress", || server.get("/metrics").text().contains("in_flight 1"));

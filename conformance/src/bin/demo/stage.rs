@@ -1,17 +1,19 @@
-//! What the demo stands on: a temporary folder with a copy of the packs, the programs beside our own, a webhook that ends with us.
+//! What the demo stands on: a temporary folder with a copy of the packs, the programs beside our own, a webhook and an executor that end with us.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
-use bailiwick_conformance::https;
-use bailiwick_conformance::programs::{self, Webhook};
+use anyhow::{Context, Result, ensure};
+use bailiwick_conformance::programs::{self, Executor, Webhook};
+use bailiwick_conformance::{http, https};
 
-/// The folder, the programs and the webhook once it runs.
+/// The folder, the programs, the webhook and the executor once they run.
 pub(crate) struct Stage {
     folder: PathBuf,
     webhook: Option<Webhook>,
+    executor: Option<Executor>,
 }
 
 impl Stage {
@@ -23,7 +25,7 @@ impl Stage {
             .unwrap_or_default();
         let folder = std::env::temp_dir().join(format!("bailiwick-demo-{}-{stamp}", std::process::id()));
         std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
-        let stage = Self { folder, webhook: None };
+        let stage = Self { folder, webhook: None, executor: None };
         let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs");
         for pack in ["restricted-agent", "code-interpreter"] {
             let to = stage.path("packs").join(pack);
@@ -46,10 +48,36 @@ impl Stage {
 
     /// Runs `bailiwick` in the folder, so that what it prints names no path of this machine.
     pub(crate) fn bailiwick(&self, args: &[&str]) -> Result<Output> {
-        let program = programs::find("bailiwick")?;
-        let output =
-            Command::new(&program).args(args).current_dir(&self.folder).stdin(Stdio::null()).output();
-        output.with_context(|| format!("cannot run {}", program.display()))
+        let mut command = Command::new(programs::find("bailiwick")?);
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        command.output().context("cannot run bailiwick")
+    }
+
+    /// Runs a command of `bailiwick-executor` in the folder.
+    pub(crate) fn executor_says(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(programs::find("bailiwick-executor")?);
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        programs::with_the_cgroup(&mut command)
+    }
+
+    /// Starts the executor over the folder. Its log ends with it, so that the verifier can call it intact.
+    pub(crate) fn start_executor(&mut self) -> Result<()> {
+        self.executor = Some(Executor::start(&self.folder, &["--subject", "subject.json", "--seal"])?);
+        Ok(())
+    }
+
+    /// A client of the executor.
+    pub(crate) fn call_socket(&self) -> Result<http::Client<UnixStream>> {
+        self.executor.as_ref().context("the executor does not run")?.client()
+    }
+
+    /// Ends the executor; gives the key of its log, as it said at its start.
+    pub(crate) fn end_executor(&mut self) -> Result<String> {
+        let ended = self.executor.take().context("the executor does not run")?.terminate()?;
+        let said = std::fs::read_to_string(self.path("executor.log"))?;
+        ensure!(ended.success(), "the executor ended with {ended}: {said}");
+        let key = said.split("log_key=\"").nth(1).and_then(|rest| rest.split('"').next());
+        Ok(key.context("the executor did not say its log's key")?.to_owned())
     }
 
     /// Starts the webhook over the folder.
@@ -67,6 +95,10 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         drop(self.webhook.take());
+        if let Some(executor) = self.executor.take() {
+            // Asked to end, it takes its sandboxes and their groups with it.
+            let _ = executor.terminate();
+        }
         // The webhook may have been writing as it was ended.
         if std::fs::remove_dir_all(&self.folder).is_err() {
             std::thread::sleep(Duration::from_millis(100));

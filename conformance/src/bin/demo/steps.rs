@@ -1,4 +1,4 @@
-//! The steps of the demo, in order. Each prints what happened and checks that it is what should happen.
+//! The steps of the demo, in order, and those of them that are about pods. Each prints what happened and checks that it is what should happen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,22 +8,20 @@ use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 use serde_json::Value;
 
-use crate::reviews;
 use crate::stage::Stage;
+use crate::{calls, heading, records, reviews};
 
-/// How long the new bundle may take to be in force.
-const RELOAD: Duration = Duration::from_secs(10);
+/// How long the new bundle may take to be in force: far longer than a second, for a machine that has other things to do.
+const RELOAD: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(stage: &mut Stage) -> Result<()> {
     compile(stage)?;
     admit_the_good_pod(stage)?;
     refuse_the_bad_ones(stage)?;
     change_the_pack_under_load(stage)?;
-    show_a_typo(stage)
-}
-
-fn heading(text: &str) {
-    println!("\n── {text} {}", "─".repeat(96usize.saturating_sub(text.chars().count())));
+    show_a_typo(stage)?;
+    let made = calls::run(stage)?;
+    records::run(stage, &made)
 }
 
 /// Compiles the copied pack and puts its bundle where the webhook looks.

@@ -25,7 +25,6 @@ fn owner_of_sandboxes() {
     let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
     let parked = build(&host, &launcher);
     let running = build(&host, &launcher).run(&shell("setsid sleep 1000 & sleep 1000")).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
     for directory in directories {
         println!("root {}", directory.display());
     }
@@ -70,15 +69,22 @@ fn nothing_survives_a_killed_owner() {
     let said: Vec<String> = lines.take_while(|line| line != "ready").collect();
     let roots: Vec<PathBuf> =
         said.iter().filter_map(|line| Some(line.split_once("root ")?.1.into())).collect();
-    let mut pids: Vec<i32> = roots.iter().flat_map(|root| processes(root)).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    // Two holders, two workers (one now a shell) and two sleeps; launcher and keeper where there is a unified tree.
-    assert!(pids.len() >= 6, "{said:?} {pids:?}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let pids = loop {
+        let mut pids: Vec<i32> = roots.iter().flat_map(|root| processes(root)).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        // Two holders, two workers (one now a shell) and two sleeps; launcher and keeper where there is a unified tree.
+        if pids.len() >= 6 {
+            break pids;
+        }
+        assert!(Instant::now() < deadline, "{said:?} {pids:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    };
     assert!(matches!(CgroupRoot::open(&name), Err(CgroupError::InUse(_))), "the root is locked");
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while pids.iter().any(|pid| is_alive(*pid)) {
         assert!(Instant::now() < deadline, "still alive: {pids:?}");
         std::thread::sleep(Duration::from_millis(5));

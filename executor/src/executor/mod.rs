@@ -1,9 +1,14 @@
 //! The executor: decides, records and runs calls; everything that the API and the commands ask for.
 //!
 //! ```text
-//! start ─► turn of the session ─► docket.rule ─► denied, asked: the answer
-//!                                             └► cleared ─► a thread: lease a sandbox ─► run ─► settle ─► clear away ─► next turn
+//! open_session ─► start_call (starting) ─► allowed: runs, settles, clears away
+//!              │                        ├► denied
+//!              │                        └► asked (asking) ─► approve, or withdraw_lapsed_questions
+//!              └► close_session, close_idle_sessions
 //! ```
+
+mod asking;
+mod starting;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,19 +17,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bailiwick_policy::bundle;
-use bailiwick_policy::tool::{LoadedPolicy, Subject, ToolCall};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use bailiwick_policy::tool::{LoadedPolicy, Subject};
+use tokio::sync::Semaphore;
 
 use crate::api::problem::Refusal;
-use crate::api::wire::{self, ApprovalSubmission, CallRequest, OpenQuestion};
-use crate::approvals::{Question, Questions};
-use crate::calls::{CallState, CallTable, Input, NewCall};
+use crate::api::wire;
+use crate::approvals::Questions;
+use crate::calls::{CallState, CallTable};
 use crate::docket::{Docket, DocketError};
 use crate::host::Host;
 use crate::ids;
 use crate::limits::Limits;
-use crate::metrics::{EffectLabel, EffectValue, Metrics};
-use crate::run::Job;
+use crate::metrics::Metrics;
 use crate::sessions::{SessionState, Sessions};
 use crate::warm::Sandboxes;
 use crate::{clock, subject, view};
@@ -221,123 +225,6 @@ impl Executor {
         }
     }
 
-    /// Decides a call and, if it is allowed, starts it. Only on a thread that may wait: the calls of a session take turns.
-    ///
-    /// # Errors
-    /// The request cannot be decided at all. A denial is no error: it is what comes back.
-    pub fn start_call(
-        self: &Arc<Self>,
-        session: &str,
-        request: &CallRequest,
-        key: Option<String>,
-    ) -> Result<Arc<CallState>, Refusal> {
-        self.admitted()?;
-        let session = self.sessions.get(session)?;
-        let arguments = request.args.as_ref().map_or("{}", |args| args.get());
-        let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
-        if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
-            return Ok(known);
-        }
-        let seat = self.seat()?;
-        // A question is about one call: whoever repeats it with an approval goes on with that one.
-        let answered =
-            request.approval.as_deref().map(|approval| self.questions.get(approval, clock::unwatched_ms()));
-        let answered = answered.transpose()?.filter(|question| question.session == session.id);
-        let id = answered.map_or_else(|| ids::fresh("c"), |question| question.call);
-        let call =
-            ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
-                .map_err(|error| Refusal::Malformed(error.to_string()))?;
-        let turn = session.wait_turn(clock::unwatched_ms())?;
-        // Whoever came first with this key has decided meanwhile.
-        if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
-            return Ok(known);
-        }
-        let approval = request
-            .approval
-            .as_deref()
-            .map(|id| self.questions.approval(&session.id, id).ok_or(Refusal::UnknownApproval));
-        let approval = approval.transpose()?;
-        let ruling = self.docket.rule(&call, approval.as_ref(), key.as_deref());
-        let ruling = ruling.map_err(|error| self.unrecorded(&error))?;
-        session.calls.fetch_add(1, Ordering::Relaxed);
-        let decision = view::decision(&ruling.record, self.docket.policy().digest());
-        self.count(decision.effect);
-        self.note_question(&session, &call, &ruling, approval.as_ref().map(|approval| approval.id.as_str()))?;
-        let plan = ruling.cleared.as_ref().map(|cleared| cleared.permit().get().plan());
-        let state = CallState::new(NewCall {
-            id,
-            session: session.id.clone(),
-            request: asked,
-            decision,
-            output_limit: plan.map_or(0, |plan| self.output_limit(plan)),
-            input: plan.map_or_else(Input::default, view::input),
-            runs: plan.is_some(),
-        });
-        let state = Arc::new(state);
-        self.calls.insert(&state, key);
-        match ruling.cleared {
-            None => self.calls.ended(&state),
-            Some(cleared) => {
-                let job = Job {
-                    executor: Arc::clone(self),
-                    call: Arc::clone(&state),
-                    session,
-                    cleared,
-                    turn,
-                    seat,
-                };
-                job.start();
-            }
-        }
-        Ok(state)
-    }
-
-    /// The call that was made with this key before.
-    fn repeated(
-        &self,
-        session: &SessionState,
-        key: Option<&str>,
-        asked: &str,
-    ) -> Result<Option<Arc<CallState>>, Refusal> {
-        let known = key.and_then(|key| self.calls.by_key(&session.id, key));
-        match known {
-            Some(known) if known.request() != asked => Err(Refusal::KeyReused),
-            known => Ok(known),
-        }
-    }
-
-    fn note_question(
-        &self,
-        session: &SessionState,
-        call: &ToolCall,
-        ruling: &crate::docket::Ruling,
-        answered: Option<&str>,
-    ) -> Result<(), Refusal> {
-        if let (Some(id), Some(_)) = (answered, &ruling.cleared) {
-            self.questions.withdraw(id);
-        }
-        let (Some(request), Some(binds)) = (view::question(&ruling.record), &ruling.binds) else {
-            return Ok(());
-        };
-        let question =
-            Question::new(request.clone(), session.id.clone(), call.id().to_owned(), binds.clone());
-        self.questions.add(question, ruling.record.delta.at_ms)
-    }
-
-    fn output_limit(&self, plan: &bailiwick_policy::tool::Plan) -> u64 {
-        let sandbox = plan.sandbox().and_then(|name| self.sandboxes.sandbox(name));
-        sandbox.map_or(0, |sandbox| sandbox.limits.output_bytes)
-    }
-
-    fn count(&self, effect: &str) {
-        let effect = match effect {
-            "Allow" => EffectValue::Allow,
-            "Ask" => EffectValue::Ask,
-            _ => EffectValue::Deny,
-        };
-        self.metrics.decisions.get_or_create(&EffectLabel { effect }).inc();
-    }
-
     /// A call of a session.
     ///
     /// # Errors
@@ -351,32 +238,6 @@ impl Executor {
     #[must_use]
     pub fn view(&self, call: &CallState, part: &crate::output::Part) -> wire::Call {
         view::call(call, part, self.docket.checkpoint().as_deref())
-    }
-
-    /// The open questions.
-    #[must_use]
-    pub fn questions(&self) -> Vec<OpenQuestion> {
-        self.questions.list(clock::unwatched_ms())
-    }
-
-    /// One open question.
-    ///
-    /// # Errors
-    /// It is not open.
-    pub fn question(&self, id: &str) -> Result<OpenQuestion, Refusal> {
-        self.questions.get(id, clock::unwatched_ms()).map(|question| question.view())
-    }
-
-    /// Takes an approver's signature.
-    ///
-    /// # Errors
-    /// The question is not open, the signature does not hold, or it could not be recorded.
-    pub fn approve(&self, id: &str, submission: &ApprovalSubmission) -> Result<OpenQuestion, Refusal> {
-        let now_ms = self.docket.now_ms().map_err(|error| Refusal::NotRecorded(error.to_string()))?;
-        self.questions.sign(id, submission, now_ms, |question, said| {
-            let recorded = self.docket.record_approval(&question.session, &question.call, said);
-            recorded.map(drop).map_err(|error| self.unrecorded(&error))
-        })
     }
 
     /// Takes no more calls.
@@ -420,13 +281,6 @@ impl Executor {
 
     fn admitted(&self) -> Result<(), Refusal> {
         if self.draining.load(Ordering::Acquire) { Err(Refusal::Draining) } else { Ok(()) }
-    }
-
-    fn seat(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let most = self.limits.max_calls;
-        Arc::clone(&self.seats)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::Busy(format!("{most} calls run or wait, which is the most")))
     }
 
     fn unrecorded(&self, error: &DocketError) -> Refusal {

@@ -1,0 +1,127 @@
+//! From an allegation to a call that runs: its turn, its decision, its record, its thread.
+//!
+//! ```text
+//! session, key ─► seat ─► turn of the session ─► docket.rule ─► denied, asked: the answer
+//!                                                            └► cleared ─► a thread: run::Job
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bailiwick_policy::tool::{Plan, ToolCall};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Executor;
+use crate::api::problem::Refusal;
+use crate::api::wire::CallRequest;
+use crate::calls::{CallState, Input, NewCall};
+use crate::metrics::{EffectLabel, EffectValue};
+use crate::run::Job;
+use crate::sessions::SessionState;
+use crate::{clock, ids, view};
+
+impl Executor {
+    /// Decides a call and, if it is allowed, starts it. Only on a thread that may wait: the calls of a session take turns.
+    ///
+    /// # Errors
+    /// The request cannot be decided at all. A denial is no error: it is what comes back.
+    pub fn start_call(
+        self: &Arc<Self>,
+        session: &str,
+        request: &CallRequest,
+        key: Option<String>,
+    ) -> Result<Arc<CallState>, Refusal> {
+        self.admitted()?;
+        let session = self.sessions.get(session)?;
+        let arguments = request.args.as_ref().map_or("{}", |args| args.get());
+        let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
+        if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
+            return Ok(known);
+        }
+        let seat = self.seat()?;
+        // A question is about one call: whoever repeats it with an approval goes on with that one.
+        let answered = request.approval.as_deref().map(|id| self.questions.call_of(&session.id, id));
+        let id = answered.transpose()?.unwrap_or_else(|| ids::fresh("c"));
+        let call =
+            ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
+                .map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let turn = session.wait_turn(clock::unwatched_ms())?;
+        // Whoever came first with this key has decided meanwhile.
+        if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
+            return Ok(known);
+        }
+        let approval = request
+            .approval
+            .as_deref()
+            .map(|id| self.questions.approval(&session.id, id).ok_or(Refusal::UnknownApproval));
+        let approval = approval.transpose()?;
+        let ruling = self.docket.rule(&call, approval.as_ref(), key.as_deref());
+        let ruling = ruling.map_err(|error| self.unrecorded(&error))?;
+        session.calls.fetch_add(1, Ordering::Relaxed);
+        let decision = view::decision(&ruling.record, self.docket.policy().digest());
+        self.count(decision.effect);
+        self.note_question(&session, &call, &ruling, approval.as_ref().map(|approval| approval.id.as_str()))?;
+        let plan = ruling.cleared.as_ref().map(|cleared| cleared.permit().get().plan());
+        let state = CallState::new(NewCall {
+            id,
+            session: session.id.clone(),
+            request: asked,
+            decision,
+            output_limit: plan.map_or(0, |plan| self.output_limit(plan)),
+            input: plan.map_or_else(Input::default, view::input),
+            runs: plan.is_some(),
+        });
+        let state = Arc::new(state);
+        self.calls.insert(&state, key);
+        match ruling.cleared {
+            None => self.calls.ended(&state),
+            Some(cleared) => {
+                let job = Job {
+                    executor: Arc::clone(self),
+                    call: Arc::clone(&state),
+                    session,
+                    cleared,
+                    turn,
+                    seat,
+                };
+                job.start();
+            }
+        }
+        Ok(state)
+    }
+
+    /// The call that was made with this key before.
+    fn repeated(
+        &self,
+        session: &SessionState,
+        key: Option<&str>,
+        asked: &str,
+    ) -> Result<Option<Arc<CallState>>, Refusal> {
+        let known = key.and_then(|key| self.calls.by_key(&session.id, key));
+        match known {
+            Some(known) if known.request() != asked => Err(Refusal::KeyReused),
+            known => Ok(known),
+        }
+    }
+
+    fn output_limit(&self, plan: &Plan) -> u64 {
+        let sandbox = plan.sandbox().and_then(|name| self.sandboxes.sandbox(name));
+        sandbox.map_or(0, |sandbox| sandbox.limits.output_bytes)
+    }
+
+    fn count(&self, effect: &str) {
+        let effect = match effect {
+            "Allow" => EffectValue::Allow,
+            "Ask" => EffectValue::Ask,
+            _ => EffectValue::Deny,
+        };
+        self.metrics.decisions.get_or_create(&EffectLabel { effect }).inc();
+    }
+
+    fn seat(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let most = self.limits.max_calls;
+        Arc::clone(&self.seats)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Busy(format!("{most} calls run or wait, which is the most")))
+    }
+}
