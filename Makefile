@@ -70,15 +70,16 @@ lint: setup
 	$(CARGO) deny --locked check bans licenses sources
 
 bench:
-	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-conformance
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-conformance
 	target/release/bench audit
 	target/release/bench compile
 	target/release/bench engine
+	target/release/bench operator
 	target/release/bench webhook
 
-# One of them: bench-audit, bench-compile, bench-engine, bench-webhook.
+# One of them: bench-audit, bench-compile, bench-engine, bench-operator, bench-webhook.
 bench-%:
-	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-conformance
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-conformance
 	target/release/bench $*
 
 bench-check:

@@ -92,6 +92,13 @@ impl ClusterPacks {
         Some(compile_locked(&[(&sources, Bindings::default())], self, locking(&sources)))
     }
 
+    /// Compiles a pack with values for its parameters and nothing else, as a pool of executors runs it.
+    #[must_use]
+    pub fn compile(&self, name: &str, version: &str, chosen: Bindings) -> Option<Compiled> {
+        let sources = self.sources(name, &Version::parse(version).ok()?)?;
+        Some(compile_locked(&[(&sources, chosen)], self, locking(&sources)))
+    }
+
     /// The version with a digest.
     pub(super) fn with_digest(&self, name: &str, digest: &str) -> Option<&Version> {
         let versions = self.packs.get(name)?;

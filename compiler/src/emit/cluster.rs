@@ -385,7 +385,7 @@ fn parted(rules: BTreeSet<ResourceRule>) -> (BTreeSet<ResourceRule>, BTreeSet<Re
     for rule in rules {
         let wild = rule.operations.iter().any(|one| one == "*");
         let (connect, rest): (Vec<_>, Vec<_>) =
-            rule.operations.iter().cloned().filter(|one| one != "*").partition(|one| one == CONNECT);
+            rule.operations.iter().filter(|&one| one != "*").cloned().partition(|one| one == CONNECT);
         let all = || ["CREATE", "UPDATE", "DELETE"].map(str::to_owned).to_vec();
         let rest = if wild { all() } else { rest };
         if wild || !connect.is_empty() {

@@ -63,12 +63,18 @@ const TABLE: &[Row] = &[
         never: &["openssl-sys", "ring", "native-tls"],
     },
     Row {
+        name: "bailiwick-operator",
+        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-crds"],
+        never: &["openssl-sys", "ring", "native-tls", "bailiwick-sys", "bailiwick-audit"],
+    },
+    Row {
         name: "bailiwick-conformance",
         may_use: &[
             "bailiwick-compiler",
             "bailiwick-policy",
             "bailiwick-crds",
             "bailiwick-webhook",
+            "bailiwick-operator",
             "bailiwick-executor",
             "bailiwick-audit",
             "bailiwick-sys",
@@ -183,7 +189,7 @@ fn the_list_of_what_is_linked_is_not_empty() {
 
 #[test]
 fn a_second_cel_parser_is_only_an_oracle() {
-    for name in ["bailiwick", "bailiwick-webhook"] {
+    for name in ["bailiwick", "bailiwick-webhook", "bailiwick-operator"] {
         let linked = linked(name);
         for other in ["cel-interpreter", "kube-cel", "cel-parser", "cel-core"] {
             assert!(!linked.contains(other), "`{name}` links `{other}` beside `cel`");

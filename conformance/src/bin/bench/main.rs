@@ -9,6 +9,7 @@ mod compile;
 mod engine;
 mod hand_written;
 mod manifests;
+mod operator;
 mod peer_cel;
 mod report;
 mod rules;
@@ -17,7 +18,7 @@ mod webhook;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench audit | compile | engine | webhook | check";
+const USAGE: &str = "usage: bench audit | compile | engine | operator | webhook | check";
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Some("audit") => audit::run().and_then(|report| report.publish()),
         Some("compile") => compile::run().and_then(|report| report.publish()),
         Some("engine") => engine::run().and_then(|report| report.publish()),
+        Some("operator") => operator::run().and_then(|report| report.publish()),
         Some("webhook") => webhook::run().and_then(|report| report.publish()),
         // What the webhook's bench starts as processes of their own.
         Some("load") => webhook::run_load(&std::env::args().nth(2).unwrap_or_default()),

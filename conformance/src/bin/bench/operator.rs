@@ -1,0 +1,143 @@
+//! The operator on a real API server: from a pack applied to everything of it in place, what it writes while nothing happens, its memory.
+//!
+//! What is measured is what a person sees: from the start of `kubectl apply` of a pack and its binding to the end of `kubectl wait` for
+//! `Enforced`, which is said after the last artifact was stored. Writes are counted by the API server itself, leases aside.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::programs;
+
+use crate::report::Report;
+use crate::sampling::median;
+
+/// Packs that are applied one after the other.
+const ROUNDS: usize = 21;
+/// How long nothing happens.
+const IDLE: Duration = Duration::from_secs(120);
+const NAMESPACE: &str = "bailiwick-system";
+
+/// An operator that ends with the value.
+struct Operator(Child);
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The bench `operator`.
+pub(crate) fn run() -> Result<Report> {
+    let mut report = Report::new("operator");
+    let cluster = Cluster::start()?;
+    prepare(&cluster)?;
+    let operator = start(&cluster)?;
+    let mut seconds = Vec::new();
+    for round in 0..ROUNDS {
+        let name = format!("bench-{round}");
+        let namespace = format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{bench: {name}}}}}}}"
+        );
+        cluster.kubectl(["apply", "-f", "-"], &namespace)?;
+        let begun = Instant::now();
+        cluster.kubectl(["apply", "-f", "-"], &manifests(&name))?;
+        let binding = format!("policybinding/{name}");
+        cluster.kubectl(["wait", "--for=condition=Enforced", "--timeout=60s", &binding], "")?;
+        seconds.push(begun.elapsed().as_secs_f64());
+    }
+    // The first round finds caches of kubectl and the API server empty.
+    let mut warm = seconds.split_off(1);
+    warm.sort_by(f64::total_cmp);
+    report.set("pack_to_enforced_p50_s", median(&warm), warm.len());
+    std::thread::sleep(Duration::from_secs(2));
+    let before = writes(&cluster)?;
+    std::thread::sleep(IDLE);
+    let written = writes(&cluster)? - before;
+    report.set("steady_writes_per_s", written / IDLE.as_secs_f64(), 1);
+    report.set("rss_mb", resident(operator.0.id())?, 1);
+    Ok(report)
+}
+
+fn prepare(cluster: &Cluster) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
+    let mut kinds = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            kinds.push(std::fs::read_to_string(path)?);
+        }
+    }
+    cluster.kubectl(["apply", "--server-side", "-f", "-"], &kinds.join("\n---\n"))?;
+    cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"], "")?;
+    let own = format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}\n---\n{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: bailiwick-operator, namespace: {NAMESPACE}}}, spec: {{}}}}"
+    );
+    cluster.kubectl(["apply", "-f", "-"], &own)?;
+    Ok(())
+}
+
+fn start(cluster: &Cluster) -> Result<Operator> {
+    let mut child = Command::new(programs::find("bailiwick-operator")?)
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--namespace", NAMESPACE, "--kubeconfig"])
+        .arg(cluster.kubeconfig())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let out = child.stdout.take().context("the operator has no standard output")?;
+    let operator = Operator(child);
+    let mut line = String::new();
+    BufReader::new(out).read_line(&mut line)?;
+    if !line.starts_with("listening on ") {
+        bail!("the operator did not come up: {line}");
+    }
+    Ok(operator)
+}
+
+fn manifests(name: &str) -> String {
+    format!(
+        "\
+apiVersion: bailiwick.dev/v1alpha1
+kind: PolicyPack
+metadata: {{name: {name}-1.0.0}}
+spec:
+  pack: {name}
+  version: 1.0.0
+  subjects:
+    namespaces: {{selector: {{matchLabels: {{bench: {name}}}}}}}
+    pods: {{matchLabels: {{app: agent}}}}
+    unmatched: Deny
+  isolation:
+    podSecurity: {{level: Restricted, version: v1.36}}
+    serviceAccountToken: Forbidden
+  network:
+    egress:
+    - {{name: out, to: {{cidr: 192.0.2.0/28}}, ports: [{{port: 443, protocol: TCP}}]}}
+---
+{{apiVersion: bailiwick.dev/v1alpha1, kind: PolicyBinding, metadata: {{name: {name}}}, spec: {{pack: {{name: {name}, version: 1.0.0}}}}}}
+"
+    )
+}
+
+/// Requests that write, as the API server counts them, but for leases.
+fn writes(cluster: &Cluster) -> Result<f64> {
+    let text = cluster.kubectl(["get", "--raw", "/metrics"], "")?;
+    let verbs = ["POST", "PUT", "PATCH", "APPLY", "DELETE"].map(|verb| format!("verb=\"{verb}\""));
+    let counted = text.lines().filter(|line| {
+        line.starts_with("apiserver_request_total{")
+            && verbs.iter().any(|verb| line.contains(verb.as_str()))
+            && !line.contains("resource=\"leases\"")
+    });
+    Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+}
+
+fn resident(id: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kb: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kb / 1024.0)
+}

@@ -1,0 +1,268 @@
+//! From packs and bindings to what stands in the cluster, and that it stays there.
+
+use serde_json::{Value, json};
+
+use crate::packs::{binding, broken, pack};
+use crate::stage::{SYSTEM, Stage, condition, until};
+
+const CONTROLS: &str = "networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings";
+
+/// A stage with a bound pack that is in place.
+fn bound(stage: &Stage, name: &str) -> Value {
+    stage.namespace(&format!("{name}-a"), name);
+    stage.apply(&pack(name, "1.0.0", "192.0.2.0/28"));
+    stage.apply(&binding(name, name, "1.0.0", ""));
+    stage.condition("policybinding", name, None, "Enforced", "True")
+}
+
+/// The NetworkPolicies of a namespace that allow something.
+fn allowing(stage: &Stage, namespace: &str) -> Vec<Value> {
+    let list: Value =
+        serde_json::from_str(&stage.kubectl(&["get", "networkpolicies", "-n", namespace, "-o", "json"]))
+            .expect("JSON");
+    let all = list["items"].as_array().expect("items").clone();
+    all.into_iter()
+        .filter(|one| one["spec"]["egress"].as_array().is_some_and(|rules| !rules.is_empty()))
+        .collect()
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().expect("a name").to_owned()
+}
+
+#[test]
+fn a_pack_and_its_binding_become_controls_and_a_status() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    let object = bound(&stage, "plain");
+    let status = &object["status"];
+    assert_eq!(condition(&object, "Compiled").expect("a condition")["status"], "True");
+    assert_eq!(condition(&object, "Ready").expect("a condition")["reason"], "NotArmed");
+    assert_eq!((&status["version"], &status["stage"]), (&json!("1.0.0"), &json!("Enforce")));
+    assert_eq!(status["digest"].as_str().expect("a digest").len(), 64);
+    assert_eq!(status["observedGeneration"], 1);
+    let pack = stage.condition("policypack", "plain-1.0.0", None, "Compiled", "True");
+    assert_eq!(pack["status"]["digest"], status["digest"]);
+
+    let allowing = allowing(&stage, "plain-a");
+    assert_eq!(allowing.len(), 1, "{allowing:?}");
+    assert_eq!(allowing[0]["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"], "192.0.2.0/28");
+    let cell = &status["cells"][0]["name"];
+    assert!(allowing[0]["spec"]["podSelector"].to_string().contains(cell.as_str().expect("a cell")));
+    let managers = stage.kubectl(&[
+        "get",
+        "networkpolicy",
+        &name(&allowing[0]),
+        "-n",
+        "plain-a",
+        "--show-managed-fields",
+        "-o",
+        "jsonpath={.metadata.managedFields[*].manager} {.metadata.managedFields[*].operation}",
+    ]);
+    assert_eq!(managers, "bailiwick-operator Apply");
+    let namespace = stage.get("namespace", "plain-a", None).expect("the namespace");
+    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/warn"], "restricted");
+    assert!(stage.ours(CONTROLS).iter().any(|one| one.starts_with("ValidatingAdmissionPolicyBinding")));
+    assert_eq!(operator.ask("/readyz").expect("an answer").0, 200);
+    assert_eq!(operator.ask("/livez").expect("an answer").0, 200);
+
+    // A namespace that comes later is governed as well.
+    stage.namespace("plain-b", "plain");
+    until("policies in the new namespace", || {
+        (stage.ours("networkpolicies").iter().filter(|one| one.contains("plain-b/")).count() == 2)
+            .then_some(())
+    });
+    operator.stop();
+}
+
+#[test]
+fn what_somebody_deletes_or_edits_comes_back_and_is_counted() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "drift");
+    let before = stage.ours(CONTROLS);
+    let policy = name(&allowing(&stage, "drift-a")[0]);
+    let spec = || stage.get("networkpolicy", &policy, Some("drift-a")).map(|object| object["spec"].clone());
+    let wanted = spec().expect("the policy");
+    assert_eq!(operator.metric("drift_repaired_total", ""), 0);
+
+    // A rule that is added widens; an apply alone would leave it there, since somebody else owns it.
+    let rule = r#"[{"op": "add", "path": "/spec/egress/-", "value": {}}]"#;
+    let args = ["patch", "networkpolicy", &policy, "-n", "drift-a", "--type=json", "-p", rule];
+    stage.kubectl(&args);
+    until("the added rule goes", || (operator.metric("drift_repaired_total", "edited") == 1).then_some(()));
+    assert_eq!(spec().as_ref(), Some(&wanted));
+    let field = r#"{"spec": {"ingress": [{}]}}"#;
+    stage.kubectl(&["patch", "networkpolicy", &policy, "-n", "drift-a", "--type=merge", "-p", field]);
+    until("the added field goes", || (operator.metric("drift_repaired_total", "edited") == 2).then_some(()));
+    assert_eq!(spec().as_ref(), Some(&wanted));
+
+    stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "drift-a"]);
+    let policies = before.iter().filter(|one| one.starts_with("NetworkPolicy")).count() as u64;
+    until("the policies are back", || {
+        (operator.metric("drift_repaired_total", "deleted") == policies).then_some(())
+    });
+    assert_eq!(spec().as_ref(), Some(&wanted));
+
+    // Taking our label off does not take it out of our hands.
+    stage.kubectl(&["label", "networkpolicy", &policy, "-n", "drift-a", "bailiwick.dev/operator-"]);
+    until("the label is back", || {
+        let object = stage.get("networkpolicy", &policy, Some("drift-a"))?;
+        (object["metadata"]["labels"]["bailiwick.dev/operator"] == SYSTEM).then_some(())
+    });
+    let admission =
+        before.iter().find(|one| one.starts_with("ValidatingAdmissionPolicyBinding")).expect("a binding");
+    let admission = admission.split('/').nth(1).expect("a name");
+    let actions = || {
+        Some(
+            stage.get("validatingadmissionpolicybinding", admission, None)?["spec"]["validationActions"]
+                .clone(),
+        )
+    };
+    let wanted = actions().expect("actions");
+    let warn = r#"{"spec": {"validationActions": ["Warn"]}}"#;
+    stage.kubectl(&["patch", "validatingadmissionpolicybinding", admission, "--type=merge", "-p", warn]);
+    until("the action is back", || (actions()? == wanted).then_some(()));
+    stage.kubectl(&[
+        "label",
+        "namespace",
+        "drift-a",
+        "pod-security.kubernetes.io/warn=privileged",
+        "--overwrite",
+    ]);
+    until("the namespace's label is back", || {
+        let object = stage.get("namespace", "drift-a", None)?;
+        (object["metadata"]["labels"]["pod-security.kubernetes.io/warn"] == "restricted").then_some(())
+    });
+    assert_eq!(stage.ours(CONTROLS), before);
+    operator.stop();
+}
+
+#[test]
+fn nothing_is_written_while_everything_is_as_wanted() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "still");
+    let nudge = |round: u64| {
+        stage.kubectl(&["annotate", "namespace", "default", &format!("nudge=a{round}"), "--overwrite"]);
+    };
+    // What the first passes still have to say is said.
+    operator.passes(3, nudge);
+    let writes = operator.metric("writes_total", "");
+    assert!(writes > 5, "it does count");
+    operator.passes(8, nudge);
+    assert_eq!(operator.metric("writes_total", ""), writes);
+    // A successor finds everything as it should be, and writes nothing either.
+    operator.stop();
+    let successor = stage.operator(&[]).leads();
+    successor.passes(3, nudge);
+    assert_eq!(successor.metric("writes_total", ""), 0, "{}", successor.log());
+    successor.stop();
+}
+
+#[test]
+fn a_pack_that_does_not_compile_changes_nothing_that_works() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "good");
+    let versions = || {
+        stage.kubectl(&[
+            "get",
+            CONTROLS,
+            "-A",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.uid} {.metadata.generation}{\"\\n\"}{end}",
+        ])
+    };
+    let before = versions();
+    stage.apply(&broken("good", "2.0.0"));
+    let pack = stage.condition("policypack", "good-2.0.0", None, "Compiled", "False");
+    assert_eq!(condition(&pack, "Compiled").expect("a condition")["reason"], "DoesNotCompile");
+    stage.apply(&binding("good", "good", "2.0.0", ""));
+    let check = || {
+        let object = stage.condition("policybinding", "good", None, "Compiled", "False");
+        assert_eq!(condition(&object, "Compiled").expect("a condition")["reason"], "DoesNotCompile");
+        let enforced = condition(&object, "Enforced").expect("a condition");
+        assert_eq!((&enforced["status"], &enforced["reason"]), (&json!("True"), &json!("LastGood")));
+        assert_eq!(object["status"]["version"], "1.0.0");
+        assert_eq!(versions(), before);
+    };
+    check();
+    assert_eq!(operator.metric("bindings_failing", ""), 1);
+    // Nor does a restart forget what worked.
+    operator.stop();
+    let successor = stage.operator(&[]).leads();
+    check();
+    stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "good-a"]);
+    until("the policies are back", || (allowing(&stage, "good-a").len() == 1).then_some(()));
+    // Mended, the new version takes over, and what the old one had alone is gone.
+    stage.apply(&pack_of("good", "3.0.0"));
+    stage.apply(&binding("good", "good", "3.0.0", ""));
+    stage.condition("policybinding", "good", None, "Compiled", "True");
+    until("the new network", || {
+        let allowing = allowing(&stage, "good-a");
+        let there = allowing.len() == 1 && allowing[0].to_string().contains("198.51.100.0/28");
+        there.then_some(())
+    });
+    successor.stop();
+}
+
+fn pack_of(name: &str, version: &str) -> String {
+    pack(name, version, "198.51.100.0/28")
+}
+
+#[test]
+fn stages_go_from_audit_over_warn_to_enforce() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    stage.namespace("staged-a", "staged");
+    stage.apply(&pack("staged", "1.0.0", "192.0.2.0/28"));
+    let actions = || {
+        let list = stage.kubectl(&["get", "validatingadmissionpolicybindings", "-o", "json"]);
+        let list: Value = serde_json::from_str(&list).expect("JSON");
+        // Those of the pack's own rules; what keeps labels and bindings in place has no stage.
+        let staged = |one: &&Value| {
+            let name = name(one);
+            !["bindings", "namespaces", "cells"]
+                .iter()
+                .any(|own| name.starts_with(&format!("bailiwick-{own}")))
+        };
+        let all = list["items"].as_array().expect("items").iter().filter(staged);
+        let mut all: Vec<String> = all.map(|one| one["spec"]["validationActions"].to_string()).collect();
+        assert!(!all.is_empty());
+        all.dedup();
+        all
+    };
+    for (word, enforced) in [("Audit", false), ("Warn", false), ("Enforce", true)] {
+        stage.apply(&binding("staged", "staged", "1.0.0", &format!(", stage: {word}")));
+        let object = stage.condition("policybinding", "staged", None, "Enforced", "True");
+        assert_eq!(object["status"]["stage"], word);
+        assert_eq!(!stage.ours("networkpolicies").is_empty(), enforced, "{word}");
+        let actions = actions();
+        let denies = actions.iter().any(|one| one.contains("Deny"));
+        assert_eq!(denies, enforced, "{word}: {actions:?}");
+        assert_eq!(actions.iter().any(|one| one.contains("Warn")), word == "Warn", "{word}: {actions:?}");
+    }
+    operator.stop();
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_pruned_and_nothing_else() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "pruned");
+    stage.apply(
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: theirs, namespace: pruned-a, labels: {app.kubernetes.io/managed-by: bailiwick}}, spec: {podSelector: {}}}",
+    );
+    stage.kubectl(&["label", "namespace", "pruned-a", "theirs=too"]);
+    stage.kubectl(&["delete", "policybinding", "pruned"]);
+    until("everything of the binding is gone", || stage.ours(CONTROLS).is_empty().then_some(()));
+    assert!(stage.get("networkpolicy", "theirs", Some("pruned-a")).is_some());
+    until("the labels are gone", || {
+        let namespace = stage.get("namespace", "pruned-a", None).expect("it stays");
+        let labels = namespace["metadata"]["labels"].clone();
+        assert_eq!((&labels["theirs"], &labels["bailiwick.dev/zone"]), (&json!("too"), &json!("pruned")));
+        labels.get("pod-security.kubernetes.io/warn").is_none().then_some(())
+    });
+    operator.stop();
+}

@@ -1,0 +1,104 @@
+//! What becomes of it when something dies under way.
+
+use std::process::{Command, Stdio};
+
+use crate::packs::{binding, pack};
+use crate::stage::{Stage, until};
+
+const CONTROLS: &str = "networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings";
+
+fn apply(stage: &Stage, name: &str, namespaces: usize) {
+    for index in 0..namespaces {
+        stage.namespace(&format!("{name}-{index}"), name);
+    }
+    stage.apply(&pack(name, "1.0.0", "192.0.2.0/28"));
+    stage.apply(&binding(name, name, "1.0.0", ""));
+}
+
+#[test]
+fn killed_between_two_writes_its_successor_ends_the_work() {
+    let stage = Stage::new();
+    let first = stage.operator(&[]).leads();
+    apply(&stage, "killed", 12);
+    // As soon as something stands it is killed; the status, which comes last, tells that not everything did.
+    until("something stands", || (!stage.ours(CONTROLS).is_empty()).then_some(()));
+    drop(first);
+    let successor = stage.operator(&[]).leads();
+    stage.condition("policybinding", "killed", None, "Enforced", "True");
+    let there = stage.ours(CONTROLS);
+    assert_eq!(there.iter().filter(|one| one.starts_with("NetworkPolicy")).count(), 24, "{there:?}");
+    // Half of it gone, and nobody there to see it: the same again.
+    successor.stop();
+    stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "killed-3"]);
+    stage.kubectl(&[
+        "delete",
+        "validatingadmissionpolicybindings",
+        "-l",
+        "app.kubernetes.io/managed-by=bailiwick",
+    ]);
+    let last = stage.operator(&[]).leads();
+    until("everything is back", || (stage.ours(CONTROLS) == there).then_some(()));
+    last.stop();
+}
+
+/// The API server's process, stopped and started again with the same arguments; `None` where the cluster is not ours to stop.
+fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Option<()> {
+    let folder = stage.kubeconfig().parent()?;
+    let id = std::fs::read_to_string(folder.join("pids/kube-apiserver")).ok()?;
+    let id = id.split_whitespace().next()?.to_owned();
+    let arguments = std::fs::read(format!("/proc/{id}/cmdline")).expect("its arguments");
+    let arguments: Vec<String> = arguments
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let directory = std::fs::read_link(format!("/proc/{id}/cwd")).expect("its folder");
+    let program = std::fs::read_link(format!("/proc/{id}/exe")).expect("its program");
+    assert!(Command::new("kill").args(["-KILL", &id]).status().expect("kill runs").success());
+    until("the API server ends", || {
+        let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let gone =
+            state.is_empty() || state.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z'));
+        gone.then_some(())
+    });
+    between();
+    // The multi-call binary goes by its first argument's name.
+    let mut command = Command::new(program);
+    std::os::unix::process::CommandExt::arg0(&mut command, &arguments[0]);
+    let child = command
+        .args(&arguments[1..])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the API server starts");
+    let started = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("its state");
+    let since =
+        started.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).expect("a start time");
+    // As the scripts note it, so that they end it.
+    std::fs::write(folder.join("pids/kube-apiserver"), format!("{} {since}\n", child.id())).expect("its id");
+    until("the API server answers", || stage.try_kubectl(&["get", "--raw", "/readyz"]));
+    Some(())
+}
+
+#[test]
+fn an_api_server_that_is_restarted_is_reconciled_as_before() {
+    let stage = Stage::new();
+    let operator = stage.operator(&["--lease-duration", "120"]).leads();
+    apply(&stage, "restarted", 8);
+    until("something stands", || (!stage.ours(CONTROLS).is_empty()).then_some(()));
+    if restart_api_server(&stage, || ()).is_none() {
+        eprintln!("skipped: the cluster of KUBECONFIG is not restarted");
+        return;
+    }
+    stage.condition("policybinding", "restarted", None, "Enforced", "True");
+    let there = stage.ours(CONTROLS);
+    assert_eq!(there.iter().filter(|one| one.starts_with("NetworkPolicy")).count(), 16, "{there:?}");
+    // What is changed afterwards is seen again: no watch is dead.
+    stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "restarted-3"]);
+    until("they are back", || (stage.ours(CONTROLS) == there).then_some(()));
+    stage.kubectl(&["delete", "policybinding", "restarted"]);
+    until("everything is pruned", || stage.ours(CONTROLS).is_empty().then_some(()));
+    operator.stop();
+}

@@ -1,0 +1,10 @@
+//! The operator on a real API server: what it applies, keeps and prunes, what it says, and what becomes of it when things break.
+
+mod arming;
+mod certificates;
+mod enforced;
+mod faults;
+mod lease;
+mod packs;
+mod pools;
+mod stage;

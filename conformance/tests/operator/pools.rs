@@ -1,0 +1,127 @@
+//! Pools of executors: Deployment, bundle, profile, and what is said when a pool cannot be.
+
+use serde_json::{Value, json};
+
+use crate::packs::pack;
+use crate::stage::{Stage, condition, until};
+
+const IMAGE: &str = "registry.example.org/bailiwick/executor@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn pool(name: &str, pack: &str, pool: &str) -> String {
+    format!(
+        "{{apiVersion: bailiwick.dev/v1alpha1, kind: SandboxPool, metadata: {{name: {name}, namespace: pools}}, spec: {{runtime: Deployment, pack: {{name: {pack}, version: 1.0.0}}, pool: {pool}, replicas: 2, image: \"{IMAGE}\"}}}}"
+    )
+}
+
+fn stage() -> Stage {
+    let stage = Stage::new();
+    stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: pools}}");
+    stage.apply(&pack("pooled", "1.0.0", "192.0.2.0/28"));
+    stage
+}
+
+fn bundle_of(stage: &Stage, digest: &str) -> Option<Value> {
+    stage.get("configmap", &format!("bailiwick-{digest}"), Some("pools"))
+}
+
+#[test]
+fn a_pool_becomes_a_deployment_of_its_bundle() {
+    let stage = stage();
+    let operator = stage.operator(&[]).leads();
+    stage.apply(&pool("warm", "pooled", "warm"));
+    let object = stage.condition("sandboxpool", "warm", Some("pools"), "Compiled", "True");
+    // No node here: the pods never come up, and that is said.
+    let ready = condition(&object, "Ready").expect("a condition");
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("Waiting")), "{ready}");
+    let digest = object["status"]["digest"].as_str().expect("a digest").to_owned();
+    let bundle = bundle_of(&stage, &digest).expect("the bundle");
+    assert_eq!(bundle["immutable"], true);
+    let text = bundle["data"]["bundle.json"].as_str().expect("a bundle");
+    assert_eq!(bailiwick_policy::bundle::digest(text.as_bytes()), digest);
+
+    let deployment =
+        until("the Deployment", || stage.get("deployment", "bailiwick-pool-warm", Some("pools")));
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert_eq!(pod["runtimeClassName"], "runc");
+    assert_eq!((&pod["hostUsers"], &pod["automountServiceAccountToken"]), (&json!(false), &json!(false)));
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(container["image"], IMAGE);
+    assert_eq!(container["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["resources"]["limits"], json!({ "cpu": "1", "memory": "1073741824" }));
+    let arguments: Vec<&str> =
+        container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
+    assert!(arguments.windows(2).any(|pair| pair == ["--expect-digest", digest.as_str()]), "{arguments:?}");
+
+    // Scaled by hand: the object says how many.
+    stage.kubectl(&["scale", "deployment", "bailiwick-pool-warm", "-n", "pools", "--replicas=0"]);
+    until("the replicas are back", || {
+        (stage.get("deployment", "bailiwick-pool-warm", Some("pools"))?["spec"]["replicas"] == 2)
+            .then_some(())
+    });
+    stage.kubectl(&["delete", "sandboxpool", "warm", "-n", "pools"]);
+    until("nothing of it is left", || {
+        stage.ours("configmaps,deployments").iter().all(|one| !one.contains("pools/")).then_some(())
+    });
+    operator.stop();
+}
+
+#[test]
+fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
+    let stage = stage();
+    let operator = stage.operator(&["--lease-duration", "120"]).leads();
+    stage.apply(&pool("warm", "pooled", "warm"));
+    let object = stage.condition("sandboxpool", "warm", Some("pools"), "Compiled", "True");
+    let digest = object["status"]["digest"].as_str().expect("a digest").to_owned();
+    let right = bundle_of(&stage, &digest).expect("the bundle")["data"].clone();
+    let name = format!("bailiwick-{digest}");
+    // Immutable, so it cannot be edited; but whoever may `edit` a namespace can put another one in its place, labels and all.
+    let mut other = bundle_of(&stage, &digest).expect("the bundle");
+    other["data"] = json!({ "bundle.json": "{}" });
+    for member in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+        other["metadata"].as_object_mut().expect("metadata").remove(member);
+    }
+    let file = stage.folder.path().join("other.json");
+    std::fs::write(&file, other.to_string()).expect("written");
+    // It would be back before the other one could be made, so the operator sleeps meanwhile.
+    operator.signal("STOP");
+    stage.kubectl(&["replace", "--force", "-f", file.to_str().expect("UTF-8")]);
+    assert_ne!(bundle_of(&stage, &digest).expect("a bundle")["data"], right);
+    operator.signal("CONT");
+    until("the bundle is back", || (bundle_of(&stage, &digest)?["data"] == right).then_some(()));
+    assert_eq!(bundle_of(&stage, &digest).expect("the bundle")["immutable"], true);
+    // Also where nobody labelled it, and while no operator looked.
+    operator.stop();
+    stage.kubectl(&["delete", "configmap", &name, "-n", "pools"]);
+    stage.kubectl(&["create", "configmap", &name, "-n", "pools", "--from-literal=bundle.json={}"]);
+    stage.kubectl(&["patch", "configmap", &name, "-n", "pools", "-p", r#"{"immutable": true}"#]);
+    let successor = stage.operator(&[]).leads();
+    until("the bundle is back", || (bundle_of(&stage, &digest)?["data"] == right).then_some(()));
+    successor.stop();
+}
+
+#[test]
+fn a_pool_that_names_what_is_not_there_says_so_and_takes_nothing_away() {
+    let stage = stage();
+    let operator = stage.operator(&[]).leads();
+    stage.apply(&pool("warm", "pooled", "warm"));
+    stage.condition("sandboxpool", "warm", Some("pools"), "Compiled", "True");
+    let before = until("the Deployment", || stage.get("deployment", "bailiwick-pool-warm", Some("pools")));
+    for (name, pack, part, reason) in
+        [("other", "nobody", "warm", "UnknownPack"), ("another", "pooled", "cold", "UnknownPool")]
+    {
+        stage.apply(&pool(name, pack, part));
+        let object = stage.condition("sandboxpool", name, Some("pools"), "Compiled", "False");
+        assert_eq!(condition(&object, "Compiled").expect("a condition")["reason"], reason);
+        assert_eq!(condition(&object, "Ready").expect("a condition")["status"], "False");
+        assert!(stage.get("deployment", &format!("bailiwick-pool-{name}"), Some("pools")).is_none());
+    }
+    let now = stage.get("deployment", "bailiwick-pool-warm", Some("pools")).expect("it stays");
+    assert_eq!(now["metadata"]["uid"], before["metadata"]["uid"]);
+    // The pack comes later: GitOps may apply in any order.
+    stage.apply(&pack("nobody", "1.0.0", "192.0.2.0/28"));
+    stage.condition("sandboxpool", "other", Some("pools"), "Compiled", "True");
+    operator.stop();
+}

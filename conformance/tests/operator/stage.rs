@@ -1,0 +1,310 @@
+//! A real API server with our kinds, and operators over it. One server for all tests of the binary, one test at a time; it ends with the last.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::{http, programs};
+use serde_json::Value;
+
+/// Where the operators of the tests are.
+pub(crate) const SYSTEM: &str = "bailiwick-system";
+
+/// Far longer than anything that is waited for takes on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+static SERVER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A turn on the server: everything of earlier tests is gone.
+pub(crate) struct Stage {
+    pub(crate) folder: tempfile::TempDir,
+    // Dropped after the turn: another test that waits for it keeps the server.
+    _turn: MutexGuard<'static, ()>,
+    cluster: Arc<Cluster>,
+}
+
+/// Looks until there is something to see.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < end, "waited {PATIENCE:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn server() -> Arc<Cluster> {
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = server.upgrade() {
+        return running;
+    }
+    let cluster = Arc::new(Cluster::start().expect("an API server"));
+    let mut kinds = Vec::new();
+    for entry in std::fs::read_dir(root().join("crds")).expect("crds") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            kinds.push(std::fs::read_to_string(path).expect("a definition"));
+        }
+    }
+    let kinds = kinds.join("\n---\n");
+    cluster.kubectl(["apply", "--server-side", "-f", "-"], &kinds).expect("the kinds");
+    cluster
+        .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"], "")
+        .expect("the kinds are served");
+    let namespaces = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {SYSTEM}}}}}");
+    cluster.kubectl(["apply", "-f", "-"], &namespaces).expect("a namespace");
+    *server = Arc::downgrade(&cluster);
+    cluster
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let cluster = server();
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = Self { folder: tempfile::tempdir().expect("a temporary folder"), _turn: turn, cluster };
+        stage.clear();
+        stage
+    }
+
+    /// Removes whatever an earlier test left, and gives the lease back.
+    fn clear(&self) {
+        let ours = format!("bailiwick.dev/operator={SYSTEM}");
+        // First what would ask a webhook that is no more.
+        self.kubectl(&[
+            "delete",
+            "mutatingwebhookconfigurations,validatingwebhookconfigurations",
+            "-l",
+            &ours,
+        ]);
+        self.kubectl(&["delete", "sandboxpools,policyexceptions", "--all", "--all-namespaces"]);
+        self.kubectl(&["delete", "policybindings,policypacks", "--all"]);
+        let cluster_wide = "validatingadmissionpolicies,validatingadmissionpolicybindings,\
+                            mutatingwebhookconfigurations,validatingwebhookconfigurations,runtimeclasses";
+        self.kubectl(&["delete", cluster_wide, "-l", &ours]);
+        self.kubectl(&["delete", "networkpolicies,configmaps,secrets,deployments", "-A", "-l", &ours]);
+        self.kubectl(&["delete", "lease", "bailiwick-operator", "-n", SYSTEM, "--ignore-not-found"]);
+        let spaces = self.kubectl(&["get", "namespaces", "-l", "bailiwick.dev/zone", "-o", "name"]);
+        for name in spaces.lines() {
+            self.kubectl(&["delete", name, "--wait=false"]);
+        }
+        // An empty lease was given back: nobody needs to wait for its end.
+        self.apply(&format!(
+            "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: bailiwick-operator, namespace: {SYSTEM}}}, spec: {{}}}}"
+        ));
+    }
+
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        self.cluster.kubeconfig()
+    }
+
+    /// Runs kubectl, which must succeed.
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+        self.cluster.kubectl(args, "").unwrap_or_else(|error| panic!("{args:?}: {error:#}"))
+    }
+
+    /// Runs kubectl; `None` if it failed.
+    pub(crate) fn try_kubectl(&self, args: &[&str]) -> Option<String> {
+        let output = self.cluster.kubectl_raw(args, "").expect("kubectl runs");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    pub(crate) fn apply(&self, manifest: &str) {
+        self.cluster
+            .kubectl(["apply", "-f", "-"], manifest)
+            .unwrap_or_else(|error| panic!("{manifest}: {error:#}"));
+    }
+
+    /// A governed namespace.
+    pub(crate) fn namespace(&self, name: &str, zone: &str) {
+        self.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{bailiwick.dev/zone: {zone}}}}}}}"
+        ));
+    }
+
+    /// An object as JSON; `None` if it is not there.
+    pub(crate) fn get(&self, kind: &str, name: &str, namespace: Option<&str>) -> Option<Value> {
+        let mut args = vec!["get", kind, name, "-o", "json"];
+        args.extend(namespace.iter().flat_map(|namespace| ["-n", namespace]));
+        Some(serde_json::from_str(&self.try_kubectl(&args)?).expect("JSON"))
+    }
+
+    /// Everything of the operator of these kinds, as `KIND NAMESPACE/NAME`, sorted.
+    pub(crate) fn ours(&self, kinds: &str) -> Vec<String> {
+        let ours = format!("bailiwick.dev/operator={SYSTEM}");
+        let list: Value =
+            serde_json::from_str(&self.kubectl(&["get", kinds, "-A", "-l", &ours, "-o", "json"]))
+                .expect("JSON");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut names: Vec<String> = list["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .map(|item| {
+                let metadata = &item["metadata"];
+                format!(
+                    "{} {}/{}",
+                    text(&item["kind"]),
+                    text(&metadata["namespace"]),
+                    text(&metadata["name"])
+                )
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Waits until a condition of an object has a status, and gives the object.
+    pub(crate) fn condition(
+        &self,
+        kind: &str,
+        name: &str,
+        namespace: Option<&str>,
+        aspect: &str,
+        status: &str,
+    ) -> Value {
+        let mut last = Value::Null;
+        let seen = until_or(|| {
+            let object = self.get(kind, name, namespace)?;
+            last = object["status"].clone();
+            let generation = object["metadata"]["generation"] == object["status"]["observedGeneration"];
+            (generation && condition(&object, aspect)?["status"] == status).then_some(object)
+        });
+        seen.unwrap_or_else(|| panic!("{kind} {name} never became {aspect}={status}: {last}"))
+    }
+
+    /// Starts an operator.
+    pub(crate) fn operator(&self, more: &[&str]) -> Operator {
+        Operator::start(self.folder.path(), self.kubeconfig(), more)
+    }
+}
+
+fn until_or<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let seen = look();
+        if seen.is_some() || Instant::now() >= end {
+            return seen;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A condition of an object.
+pub(crate) fn condition<'o>(object: &'o Value, aspect: &str) -> Option<&'o Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|one| one["type"] == aspect)
+}
+
+/// An operator of its own process; it is killed with the value.
+pub(crate) struct Operator {
+    child: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl Operator {
+    fn start(folder: &Path, kubeconfig: &Path, more: &[&str]) -> Self {
+        let program = programs::find("bailiwick-operator").expect("the program is built");
+        let log = folder.join("operator.log");
+        let stderr = File::options().create(true).append(true).open(&log).expect("a log");
+        let mut child = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--namespace", SYSTEM, "--kubeconfig"])
+            .arg(kubeconfig)
+            // Short, for whoever has to wait for the end of a killed one's.
+            .args(if more.contains(&"--lease-duration") { &[][..] } else { &["--lease-duration", "8"] })
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the operator runs");
+        let out = child.stdout.take().expect("standard output");
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| {
+            panic!(
+                "the operator did not come up: {line}{}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            )
+        });
+        Self { child, address: address.to_owned(), log }
+    }
+
+    /// What a path answers.
+    pub(crate) fn ask(&self, path: &str) -> Option<(u16, String)> {
+        let stream = TcpStream::connect(&self.address).ok()?;
+        let answer = http::Client::over(stream, &self.address).get(path).ok()?;
+        Some((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+    }
+
+    /// The sum of a metric over all its labels that contain `with`.
+    pub(crate) fn metric(&self, name: &str, with: &str) -> u64 {
+        let (_, text) = self.ask("/metrics").expect("metrics");
+        text.lines()
+            .filter(|line| line.starts_with(&format!("bailiwick_operator_{name}")) && line.contains(with))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// Waits until it leads.
+    pub(crate) fn leads(self) -> Self {
+        until("the operator leads", || (self.metric("leading", "") == 1).then_some(()));
+        self
+    }
+
+    /// Waits until so many more passes were made; something must give it reason to.
+    pub(crate) fn passes(&self, more: u64, mut nudge: impl FnMut(u64)) {
+        for round in 0..more {
+            let before = self.metric("passes_total", "");
+            nudge(round);
+            until("another pass", || (self.metric("passes_total", "") > before).then_some(()));
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it logged, with all others of the test.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits until it ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        until("the operator ends", || self.child.try_wait().expect("its status"))
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn stop(mut self) {
+        self.signal("TERM");
+        assert!(self.ended().success(), "{}", self.log());
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- operator.log\n{}", self.log());
+        }
+    }
+}

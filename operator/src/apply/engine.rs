@@ -1,0 +1,363 @@
+//! The shell around [`plan`]: asks for forms, writes, and tells the mirror what was answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::plan::{Drift, Forms, Plan, Why, Write, plan};
+use crate::kind::{Kind, Share};
+use crate::lease::{Fence, Shut};
+use crate::limits::{FIELD_MANAGER, WRITE_TIMEOUT, WRITES_AT_ONCE};
+use crate::metrics::{Metrics, Verb};
+use crate::mirror::Mirror;
+use crate::object::{Key, Live, Wanted};
+
+/// Name under which forms are asked for; nothing of that name is ever stored.
+const FORM_NAME: &str = "bailiwick-form-of-an-object";
+
+/// Why a write did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error(transparent)]
+    Shut(#[from] Shut),
+    #[error("no answer within {WRITE_TIMEOUT:?}")]
+    Timeout,
+    #[error("{}", said(.0))]
+    Api(#[from] kube::Error),
+    #[error("the API server does not keep it as it was written")]
+    NotKept,
+}
+
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl WriteError {
+    fn code(&self) -> u16 {
+        match self {
+            Self::Api(kube::Error::Api(status)) => status.code,
+            _ => 0,
+        }
+    }
+
+    /// Somebody else was faster: comparing anew will do, and nothing is wrong.
+    fn is_race(&self) -> bool {
+        matches!(self.code(), 409 | 404)
+    }
+}
+
+/// A write that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Of which object.
+    pub key: Key,
+    /// What was said.
+    pub error: WriteError,
+}
+
+/// What a pass did.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// Writes that were stored.
+    pub written: usize,
+    /// Drift that was mended, with the object.
+    pub mended: Vec<(Key, Drift)>,
+    /// Writes that failed.
+    pub failures: Vec<Failure>,
+    /// Whether to compare again soon: something changed under way, or is being deleted.
+    pub again: bool,
+}
+
+/// Writes, and remembers forms.
+pub struct Engine {
+    client: Client,
+    mirror: Arc<Mirror>,
+    fence: Arc<Fence>,
+    metrics: Arc<Metrics>,
+    owner: String,
+    forms: Forms,
+}
+
+impl Engine {
+    /// `owner` is the namespace of the operator.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        mirror: Arc<Mirror>,
+        fence: Arc<Fence>,
+        metrics: Arc<Metrics>,
+        owner: String,
+    ) -> Self {
+        Self { client, mirror, fence, metrics, owner, forms: Forms::default() }
+    }
+
+    /// Brings the cluster one pass closer to what is wanted.
+    pub async fn pass(&mut self, wanted: &BTreeMap<Key, Wanted>, keep: impl Fn(&Live) -> bool) -> Pass {
+        let mut pass = Pass::default();
+        self.forms.keep_only(wanted);
+        let owned = self.owned(wanted);
+        let unknown: Vec<Wanted> =
+            plan(wanted, &owned, &self.forms, &keep).unknown.into_iter().cloned().collect();
+        self.learn(&unknown, &mut pass).await;
+        let owned = self.owned(wanted);
+        let Plan { writes, ending, .. } = plan(wanted, &owned, &self.forms, &keep);
+        pass.again |= !ending.is_empty();
+        let mut learned = Vec::new();
+        for group in groups(&writes) {
+            let results: Vec<_> = stream::iter(group.iter().map(|write| self.write(write)))
+                .buffer_unordered(WRITES_AT_ONCE)
+                .collect()
+                .await;
+            for (write, result) in results {
+                self.took(write, result, &mut pass, &mut learned);
+            }
+        }
+        for (wanted, form) in learned {
+            self.forms.learn(wanted, form);
+        }
+        pass
+    }
+
+    /// What is ours, and whatever else stands under a name that we want.
+    fn owned(&self, wanted: &BTreeMap<Key, Wanted>) -> BTreeMap<Key, Arc<Live>> {
+        let view = self.mirror.view();
+        view.all()
+            .filter(|live| live.owned_by(&self.owner) || wanted.contains_key(&live.key))
+            .map(|live| (live.key.clone(), Arc::clone(live)))
+            .collect()
+    }
+
+    async fn learn(&mut self, unknown: &[Wanted], pass: &mut Pass) {
+        let engine = &*self;
+        let asked = unknown.iter().map(|one| async move { (one, engine.form(one).await) });
+        let answers: Vec<_> = stream::iter(asked).buffer_unordered(WRITES_AT_ONCE).collect().await;
+        for (wanted, answer) in answers {
+            match answer {
+                Ok(form) => self.forms.learn(wanted, form),
+                Err(error) => pass.failures.push(Failure { key: wanted.key.clone(), error }),
+            }
+        }
+    }
+
+    fn took<'w>(
+        &self,
+        write: &Write<'w>,
+        result: Result<Option<Map<String, Value>>, WriteError>,
+        pass: &mut Pass,
+        learned: &mut Vec<(&'w Wanted, Map<String, Value>)>,
+    ) {
+        match (write, result) {
+            (Write::Apply { wanted, why, .. }, Ok(form)) => {
+                pass.written += 1;
+                if let Some(form) = form {
+                    learned.push((*wanted, form));
+                }
+                if let Why::Drift(drift) = why {
+                    self.metrics.drift(wanted.key.kind, *drift);
+                    pass.mended.push((wanted.key.clone(), *drift));
+                    warn!(object = %wanted.key, ?drift, "somebody changed it; it is back as wanted");
+                }
+            }
+            (Write::Delete(_) | Write::Release(_), Ok(_)) => pass.written += 1,
+            (_, Err(error)) if error.is_race() => pass.again = true,
+            (Write::Apply { wanted, .. }, Err(error)) => {
+                pass.failures.push(Failure { key: wanted.key.clone(), error });
+            }
+            (Write::Delete(live) | Write::Release(live), Err(error)) => {
+                pass.failures.push(Failure { key: live.key.clone(), error });
+            }
+        }
+    }
+
+    /// Does one write. Of an applied object its form, if it was learned in doing so.
+    async fn write<'p, 'w>(
+        &self,
+        write: &'p Write<'w>,
+    ) -> (&'p Write<'w>, Result<Option<Map<String, Value>>, WriteError>) {
+        let result = match write {
+            Write::Apply { wanted, live, .. } => self.bring(wanted, live.as_deref()).await,
+            Write::Delete(live) => self.delete(live).await.map(|()| None),
+            Write::Release(live) => self.release(live).await.map(|()| None),
+        };
+        (write, result)
+    }
+
+    /// Applies; if the object is then not in its form, because somebody else owns fields of it, replaces it; if it cannot be changed,
+    /// makes it anew.
+    async fn bring(
+        &self,
+        wanted: &Wanted,
+        live: Option<&Live>,
+    ) -> Result<Option<Map<String, Value>>, WriteError> {
+        if wanted.key.kind.share() == Share::Labels {
+            self.apply(wanted, live).await?;
+            return Ok(None);
+        }
+        let learned = match self.forms.get(wanted) {
+            Some(_) => None,
+            None => Some(self.form(wanted).await?),
+        };
+        let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
+        let applied = match self.apply(wanted, live).await {
+            Ok(applied) => applied,
+            // Immutable, and not as it should be: somebody made another object of that name.
+            Err(error) if error.code() == 422 => {
+                info!(object = %wanted.key, %error, "it cannot be changed and is made anew");
+                // Without our label it is not watched.
+                let there = self.find(&wanted.key).await?.ok_or(error)?;
+                self.delete(&there).await?;
+                self.apply(wanted, None).await?
+            }
+            Err(error) => return Err(error),
+        };
+        if applied.body != *form {
+            let replaced = self.replace(wanted, &applied).await?;
+            if replaced.body != *form {
+                return Err(WriteError::NotKept);
+            }
+        }
+        Ok(learned)
+    }
+
+    fn api(&self, key: &Key) -> Api<DynamicObject> {
+        let resource = key.kind.resource();
+        match &key.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    async fn find(&self, key: &Key) -> Result<Option<Live>, WriteError> {
+        let api = self.api(key);
+        let found =
+            timeout(WRITE_TIMEOUT, api.get_opt(&key.name)).await.map_err(|_| WriteError::Timeout)??;
+        Ok(found.map(|object| Live::new(key.kind, object)))
+    }
+
+    /// How the API server would keep a manifest that nobody else touches.
+    async fn form(&self, wanted: &Wanted) -> Result<Map<String, Value>, WriteError> {
+        let mut manifest = wanted.manifest.clone();
+        if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.insert("name".to_owned(), Value::String(FORM_NAME.to_owned()));
+        }
+        let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
+        let api = self.api(&wanted.key);
+        let patch = Patch::Apply(&manifest);
+        let asked = api.patch(FORM_NAME, &params, &patch);
+        let object = timeout(WRITE_TIMEOUT, asked).await.map_err(|_| WriteError::Timeout)??;
+        Ok(Live::new(wanted.key.kind, object).body)
+    }
+
+    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, WriteError> {
+        self.fence.check()?;
+        let mut manifest = wanted.manifest.clone();
+        if let (Some(metadata), Some(live)) =
+            (manifest.pointer_mut("/metadata").and_then(Value::as_object_mut), live)
+        {
+            metadata.insert("resourceVersion".to_owned(), Value::String(live.version.to_string()));
+            metadata.insert("uid".to_owned(), Value::String(live.uid.clone()));
+        }
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api(&wanted.key);
+        let patch = Patch::Apply(&manifest);
+        let sent = api.patch(&wanted.key.name, &params, &patch);
+        let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        Ok(self.stored(wanted.key.kind, Verb::apply, object))
+    }
+
+    async fn replace(&self, wanted: &Wanted, live: &Live) -> Result<Live, WriteError> {
+        self.fence.check()?;
+        let mut manifest = wanted.manifest.clone();
+        if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.insert("resourceVersion".to_owned(), Value::String(live.version.to_string()));
+            metadata.insert("uid".to_owned(), Value::String(live.uid.clone()));
+        }
+        let object: DynamicObject = serde_json::from_value(manifest).map_err(kube::Error::SerdeError)?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let api = self.api(&wanted.key);
+        let sent = api.replace(&wanted.key.name, &params, &object);
+        let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        Ok(self.stored(wanted.key.kind, Verb::replace, object))
+    }
+
+    async fn delete(&self, live: &Live) -> Result<(), WriteError> {
+        self.fence.check()?;
+        let params = DeleteParams::background().preconditions(Preconditions {
+            resource_version: Some(live.version.to_string()),
+            uid: Some(live.uid.clone()),
+        });
+        let api = self.api(&live.key);
+        let sent = api.delete(&live.key.name, &params);
+        timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        self.metrics.wrote(live.key.kind, Verb::delete);
+        self.mirror.note_deleted(&live.key, &live.uid);
+        info!(object = %live.key, "removed: not wanted any more");
+        Ok(())
+    }
+
+    /// Applies nothing, which takes away what we had applied.
+    async fn release(&self, live: &Live) -> Result<(), WriteError> {
+        self.fence.check()?;
+        let resource = live.key.kind.resource();
+        let manifest = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": { "name": live.key.name, "uid": live.uid },
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api(&live.key);
+        let patch = Patch::Apply(&manifest);
+        let sent = api.patch(&live.key.name, &params, &patch);
+        let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        self.stored(live.key.kind, Verb::apply, object);
+        Ok(())
+    }
+
+    fn stored(&self, kind: Kind, verb: Verb, object: DynamicObject) -> Live {
+        self.metrics.wrote(kind, verb);
+        let live = Live::new(kind, object);
+        self.mirror.note(live.clone());
+        live
+    }
+
+    /// Writes a status, if it says anything new. The object's own version is no condition: its spec may have moved on meanwhile, and the status
+    /// names the generation that it is about.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn status(&self, live: &Live, status: &Value) -> Result<(), WriteError> {
+        self.fence.check()?;
+        let resource = live.key.kind.resource();
+        let mut metadata = json!({ "name": live.key.name, "uid": live.uid });
+        if let Some(namespace) = &live.key.namespace {
+            metadata["namespace"] = json!(namespace);
+        }
+        let manifest = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api(&live.key);
+        let patch = Patch::Apply(&manifest);
+        let sent = api.patch_status(&live.key.name, &params, &patch);
+        let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        self.stored(live.key.kind, Verb::status, object);
+        Ok(())
+    }
+}
+
+/// Writes of one kind after those of the kind before.
+fn groups<'p, 'w>(writes: &'p [Write<'w>]) -> Vec<&'p [Write<'w>]> {
+    let kind = |write: &Write<'_>| match write {
+        Write::Apply { wanted, .. } => (false, wanted.key.kind),
+        Write::Delete(live) | Write::Release(live) => (true, live.key.kind),
+    };
+    writes.chunk_by(|a, b| kind(a) == kind(b)).collect()
+}

@@ -1,0 +1,252 @@
+//! What the API server holds, as far as it was told: objects by key, fed by watches and by the answers to one's own writes.
+//!
+//! Guarantees: after a write was noted, nothing older is seen again, although watches lag behind. Versions decide, never the order of arrival; a
+//! list that began before a write does not undo it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::kind::Kind;
+use crate::object::{Key, Live};
+
+/// All objects that are watched.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    objects: BTreeMap<Key, Arc<Live>>,
+    /// Objects that we deleted ourselves, by key, with their uid, until the watch says so too.
+    gone: HashMap<Key, String>,
+    lists: HashMap<Kind, Listing>,
+    ready: BTreeSet<Kind>,
+    /// Counts own writes.
+    clock: u64,
+    /// When an object was last noted by an own write.
+    noted: HashMap<Key, u64>,
+}
+
+/// A list that is being received.
+#[derive(Debug, Default)]
+struct Listing {
+    began: u64,
+    objects: BTreeMap<Key, Arc<Live>>,
+}
+
+/// A consistent view.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    objects: BTreeMap<Key, Arc<Live>>,
+}
+
+impl Mirror {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A watch begins to list its kind anew.
+    pub fn list_begins(&self, kind: Kind) {
+        let mut inner = self.lock();
+        let began = inner.clock;
+        inner.lists.insert(kind, Listing { began, objects: BTreeMap::new() });
+    }
+
+    /// One object of that list.
+    pub fn listed(&self, live: Live) {
+        let mut inner = self.lock();
+        inner.lists.entry(live.key.kind).or_default().objects.insert(live.key.clone(), Arc::new(live));
+    }
+
+    /// The list is complete and takes the place of what was known of the kind. Whether anything is different.
+    pub fn list_ends(&self, kind: Kind) -> bool {
+        let mut inner = self.lock();
+        let Some(list) = inner.lists.remove(&kind) else { return false };
+        let before: BTreeMap<Key, Arc<Live>> = inner
+            .objects
+            .iter()
+            .filter(|(key, _)| key.kind == kind)
+            .map(|(k, v)| (k.clone(), Arc::clone(v)))
+            .collect();
+        let mut after = list.objects;
+        // What was deleted while the list was made is in it all the same; what is not in it, no event will speak of again.
+        inner.gone.retain(|key, _| key.kind != kind || after.contains_key(key));
+        after.retain(|key, live| inner.gone.get(key) != Some(&live.uid));
+        for (key, live) in &before {
+            let ours_since = inner.noted.get(key).is_some_and(|noted| *noted > list.began);
+            if ours_since && after.get(key).is_none_or(|listed| listed.version < live.version) {
+                after.insert(key.clone(), Arc::clone(live));
+            }
+        }
+        let changed = before != after || !inner.ready.contains(&kind);
+        inner.objects.retain(|key, _| key.kind != kind);
+        inner.objects.extend(after);
+        inner.ready.insert(kind);
+        changed
+    }
+
+    /// A watch says that an object is there, or changed. Whether that is news.
+    pub fn applied(&self, live: Live) -> bool {
+        let mut inner = self.lock();
+        if inner.gone.get(&live.key) == Some(&live.uid) {
+            return false;
+        }
+        if inner.objects.get(&live.key).is_some_and(|known| known.version >= live.version) {
+            return false;
+        }
+        inner.objects.insert(live.key.clone(), Arc::new(live));
+        true
+    }
+
+    /// A watch says that an object is gone. Whether that is news.
+    pub fn deleted(&self, live: &Live) -> bool {
+        let mut inner = self.lock();
+        if inner.gone.get(&live.key) == Some(&live.uid) {
+            inner.gone.remove(&live.key);
+        }
+        if inner.objects.get(&live.key).is_none_or(|known| known.version > live.version) {
+            return false;
+        }
+        inner.noted.remove(&live.key);
+        inner.objects.remove(&live.key).is_some()
+    }
+
+    /// The answer to an own write.
+    pub fn note(&self, live: Live) {
+        let mut inner = self.lock();
+        inner.clock += 1;
+        let clock = inner.clock;
+        inner.noted.insert(live.key.clone(), clock);
+        if inner.objects.get(&live.key).is_none_or(|known| known.version < live.version) {
+            inner.objects.insert(live.key.clone(), Arc::new(live));
+        }
+    }
+
+    /// An own deletion was answered.
+    pub fn note_deleted(&self, key: &Key, uid: &str) {
+        let mut inner = self.lock();
+        if inner.objects.get(key).is_some_and(|known| known.uid == uid) {
+            inner.objects.remove(key);
+            inner.gone.insert(key.clone(), uid.to_owned());
+        }
+        inner.noted.remove(key);
+    }
+
+    /// Whether all of these kinds were listed once.
+    pub fn ready(&self, kinds: &[Kind]) -> bool {
+        let inner = self.lock();
+        kinds.iter().all(|kind| inner.ready.contains(kind))
+    }
+
+    /// The kinds of these that were not listed yet.
+    pub fn missing(&self, kinds: &[Kind]) -> Vec<Kind> {
+        let inner = self.lock();
+        kinds.iter().copied().filter(|kind| !inner.ready.contains(kind)).collect()
+    }
+
+    /// Everything, as it is now.
+    pub fn view(&self) -> View {
+        View { objects: self.lock().objects.clone() }
+    }
+
+    /// One object, as it is now.
+    pub fn get(&self, key: &Key) -> Option<Arc<Live>> {
+        self.lock().objects.get(key).cloned()
+    }
+}
+
+impl View {
+    /// The objects of a kind, by namespace and name.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Live>> {
+        self.objects.iter().filter(move |(key, _)| key.kind == kind).map(|(_, live)| live)
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Arc<Live>> {
+        self.objects.get(key)
+    }
+
+    /// All objects.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Live>> {
+        self.objects.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn live(name: &str, uid: &str, version: u64) -> Live {
+        Live {
+            key: key(name),
+            uid: uid.to_owned(),
+            version,
+            generation: 1,
+            ending: false,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            created: String::new(),
+            body: Map::new(),
+            status: Value::Null,
+        }
+    }
+
+    fn key(name: &str) -> Key {
+        Key { kind: Kind::NetworkPolicy, namespace: Some("n".to_owned()), name: name.to_owned() }
+    }
+
+    fn version(mirror: &Mirror, name: &str) -> Option<u64> {
+        mirror.get(&key(name)).map(|live| live.version)
+    }
+
+    #[test]
+    fn nothing_older_than_an_own_write_is_seen() {
+        let mirror = Mirror::default();
+        mirror.applied(live("a", "u", 5));
+        mirror.note(live("a", "u", 9));
+        assert!(!mirror.applied(live("a", "u", 7)), "the watch lags behind");
+        assert_eq!(version(&mirror, "a"), Some(9));
+        assert!(mirror.applied(live("a", "u", 10)));
+        // The deletion of an earlier object of that name, told late.
+        mirror.note(live("b", "new", 20));
+        assert!(!mirror.deleted(&live("b", "old", 15)));
+        assert!(mirror.deleted(&live("b", "new", 21)));
+        assert_eq!(version(&mirror, "b"), None);
+    }
+
+    #[test]
+    fn what_we_deleted_does_not_come_back_by_an_old_event() {
+        let mirror = Mirror::default();
+        mirror.applied(live("a", "u", 5));
+        mirror.note_deleted(&key("a"), "u");
+        assert!(!mirror.applied(live("a", "u", 5)));
+        assert_eq!(version(&mirror, "a"), None);
+        assert!(mirror.applied(live("a", "other", 8)), "somebody made another one");
+    }
+
+    #[test]
+    fn a_list_replaces_what_was_known_but_not_what_was_written_since_it_began() {
+        let mirror = Mirror::default();
+        mirror.applied(live("old", "u", 1));
+        mirror.list_begins(Kind::NetworkPolicy);
+        mirror.listed(live("a", "u", 5));
+        mirror.note(live("a", "u", 9));
+        mirror.note(live("b", "u", 10));
+        assert!(!mirror.ready(&[Kind::NetworkPolicy]));
+        assert!(mirror.list_ends(Kind::NetworkPolicy));
+        assert!(mirror.ready(&[Kind::NetworkPolicy]));
+        assert_eq!(
+            (version(&mirror, "old"), version(&mirror, "a"), version(&mirror, "b")),
+            (None, Some(9), Some(10))
+        );
+        // A later list without it: somebody deleted it while the watch was away.
+        mirror.list_begins(Kind::NetworkPolicy);
+        mirror.listed(live("a", "u", 9));
+        assert!(mirror.list_ends(Kind::NetworkPolicy));
+        assert_eq!(version(&mirror, "b"), None);
+    }
+}

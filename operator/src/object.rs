@@ -1,0 +1,188 @@
+//! Objects as the operator compares them: what it wants, and what there is.
+
+use std::collections::BTreeMap;
+
+use kube::api::DynamicObject;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::kind::{Kind, Share};
+
+/// Label of everything that an operator wrote; its value is the namespace that the operator runs in, so that two installations leave each
+/// other's objects alone.
+pub const OWNER_LABEL: &str = "bailiwick.dev/operator";
+
+/// Annotation of objects of which only the labels are ours: the hash of what was applied.
+const APPLIED: &str = "bailiwick.dev/applied";
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind; first, so that keys sort in the order of writing.
+    pub kind: Kind,
+    /// Its namespace; `None` where the kind has none.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(out, "{} {namespace}/{}", self.kind.name(), self.name),
+            None => write!(out, "{} {}", self.kind.name(), self.name),
+        }
+    }
+}
+
+/// An object that there is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Which.
+    pub key: Key,
+    /// The whole manifest, as it is applied.
+    pub manifest: Value,
+    /// Of the manifest: what is equal is applied once.
+    pub hash: String,
+}
+
+/// An object that there is, without what only the API server cares for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// Which.
+    pub key: Key,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`; those of one resource grow with time (KEP-5504).
+    pub version: u64,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub ending: bool,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// `metadata.creationTimestamp`, as written.
+    pub created: String,
+    /// Everything but `apiVersion`, `kind`, `metadata` and `status`.
+    pub body: Map<String, Value>,
+    /// `status`.
+    pub status: Value,
+}
+
+/// A manifest that cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// Of a kind that the operator does not write.
+    #[error("the operator does not write `{api_version}` `{kind}`")]
+    Kind {
+        /// As it stands there.
+        api_version: String,
+        /// As it stands there.
+        kind: String,
+    },
+    /// Without a name, or without a namespace where there must be one.
+    #[error("a `{0}` without a name or a namespace")]
+    Nameless(&'static str),
+}
+
+impl Wanted {
+    /// Reads a manifest, and makes it the operator's by its label. Objects of the kinds of which the operator has the labels alone keep
+    /// nothing else.
+    ///
+    /// # Errors
+    /// See [`ObjectError`].
+    pub fn new(mut manifest: Value, owner: &str) -> Result<Self, ObjectError> {
+        let text = |at: &str| manifest.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let written = |kind: &Kind| kind.share() != Share::Nothing;
+        let kind =
+            Kind::of(&api_version, &kind).filter(written).ok_or(ObjectError::Kind { api_version, kind })?;
+        let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
+        if name.is_empty() || kind.namespaced() == namespace.is_empty() {
+            return Err(ObjectError::Nameless(kind.name()));
+        }
+        if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
+            && let Some(labels) =
+                metadata.entry("labels").or_insert_with(|| Value::Object(Map::new())).as_object_mut()
+        {
+            labels.insert(OWNER_LABEL.to_owned(), Value::String(owner.to_owned()));
+        }
+        if kind.share() == Share::Labels
+            && let Some(object) = manifest.as_object_mut()
+        {
+            object.retain(|member, _| ["apiVersion", "kind", "metadata"].contains(&member.as_str()));
+            let applied: String = digest(&Value::Object(object.clone())).chars().take(16).collect();
+            // Of somebody else's object no form is known; this tells that a label is not wanted any more.
+            manifest["metadata"]["annotations"][APPLIED] = Value::String(applied);
+        }
+        let hash = digest(&manifest);
+        let namespace = kind.namespaced().then_some(namespace);
+        Ok(Self { key: Key { kind, namespace, name }, manifest, hash })
+    }
+
+    fn strings(&self, at: &str) -> impl Iterator<Item = (&str, &str)> {
+        let members = self.manifest.pointer(at).and_then(Value::as_object);
+        members.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    }
+
+    /// Whether an object has this one's labels and annotations; others may stand beside them.
+    #[must_use]
+    pub fn marks(&self, live: &Live) -> bool {
+        let has = |map: &BTreeMap<String, String>, (key, value): (&str, &str)| {
+            map.get(key).map(String::as_str) == Some(value)
+        };
+        self.strings("/metadata/labels").all(|one| has(&live.labels, one))
+            && self.strings("/metadata/annotations").all(|one| has(&live.annotations, one))
+    }
+}
+
+impl Live {
+    /// Reads what the API server gave.
+    #[must_use]
+    pub fn new(kind: Kind, object: DynamicObject) -> Self {
+        let DynamicObject { metadata, data, .. } = object;
+        let mut body = match data {
+            Value::Object(body) => body,
+            _ => Map::new(),
+        };
+        let status = body.remove("status").unwrap_or_default();
+        Self {
+            key: Key {
+                kind,
+                namespace: metadata.namespace.filter(|_| kind.namespaced()),
+                name: metadata.name.unwrap_or_default(),
+            },
+            uid: metadata.uid.unwrap_or_default(),
+            version: metadata.resource_version.and_then(|version| version.parse().ok()).unwrap_or(0),
+            generation: metadata.generation.unwrap_or(0),
+            ending: metadata.deletion_timestamp.is_some(),
+            labels: metadata.labels.unwrap_or_default(),
+            annotations: metadata.annotations.unwrap_or_default(),
+            created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
+            body,
+            status,
+        }
+    }
+
+    /// Whether an operator of this namespace wrote it.
+    #[must_use]
+    pub fn owned_by(&self, owner: &str) -> bool {
+        self.labels.get(OWNER_LABEL).map(String::as_str) == Some(owner)
+    }
+
+    /// `spec`, or nothing.
+    #[must_use]
+    pub fn spec(&self) -> &Value {
+        self.body.get("spec").unwrap_or(&Value::Null)
+    }
+}
+
+/// SHA-256 of the JSON, whose members are sorted, in hex.
+#[must_use]
+pub fn digest(value: &Value) -> String {
+    // A `serde_json::Value` always serialises: its keys are strings.
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

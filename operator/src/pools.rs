@@ -1,0 +1,328 @@
+//! Pools of executors: from a `SandboxPool` to its bundle, its seccomp profile and its Deployment. Pure.
+//!
+//! What the pods are is the pack's business, not the pool object's: RuntimeClass, user namespace, CPUs and memory come from the pack's pool.
+//! The pods have no token, no capability and no writable file but their volumes, and start only on the bundle of the digest that stands in
+//! their arguments: another ConfigMap under that name makes them fail, not obey.
+//!
+//! Not here: images and where their programs stand (the image's contract is below), and the node's copies of seccomp profiles.
+
+use std::collections::BTreeMap;
+
+use bailiwick_compiler::Bindings;
+use bailiwick_compiler::cluster::ClusterPacks;
+use bailiwick_compiler::emit::{self, EmitOptions};
+use bailiwick_compiler::library::Library as _;
+use bailiwick_crds::binding::Rollout;
+use bailiwick_crds::sandbox_pool::{PoolRuntime, SandboxPoolSpec};
+use bailiwick_policy::bundle;
+use bailiwick_policy::policy::sandboxes::{Backend, Pool, UserNamespace};
+use serde_json::{Value, json};
+
+use crate::object::Live;
+
+/// Label of everything of a pool; its value is the pool's name.
+pub const POOL_LABEL: &str = "bailiwick.dev/pool";
+/// Annotation with the digest of the bundle.
+pub const DIGEST_ANNOTATION: &str = "bailiwick.dev/policy-digest";
+
+/// The program in the image, and what it uses.
+const PROGRAM: &str = "/bailiwick/bailiwick-executor";
+const BUNDLE_DIR: &str = "/etc/bailiwick/bundle";
+const STATE_DIR: &str = "/var/lib/bailiwick";
+const CALL_DIR: &str = "/run/bailiwick/call";
+const ADMIN_DIR: &str = "/run/bailiwick/admin";
+/// Nobody whom a distribution gives to anything, as the image is built.
+const USER: u32 = 65532;
+/// A bundle is stored as text in a ConfigMap, and etcd takes requests of 1.5 MiB.
+const MAX_BUNDLE: usize = 900 << 10;
+/// Seconds from the end of a pod's work to its end: calls that run may finish.
+const DRAIN_S: u32 = 60;
+
+/// Whether pods get user namespaces of their own where a pack leaves it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserNamespaces {
+    /// The nodes can.
+    #[default]
+    On,
+    /// They cannot.
+    Off,
+}
+
+/// What a pool runs on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// SHA-256 (hex) of the bundle.
+    pub digest: String,
+    /// The bundle.
+    pub bundle: String,
+    /// The pack's pool.
+    pub pool: Pool,
+    /// The pool's seccomp profile, of each architecture; empty where the pool has none.
+    pub seccomp: BTreeMap<String, String>,
+}
+
+/// Why a pool cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum PoolError {
+    #[error("the cluster has no pack `{0}`")]
+    UnknownPack(String),
+    #[error("the cluster has `{pack}` in no version or digest `{asked}`")]
+    UnknownVersion { pack: String, asked: String },
+    #[error("{0}")]
+    DoesNotCompile(String),
+    #[error("pack `{pack}` has no pool `{pool}`")]
+    UnknownPool { pack: String, pool: String },
+    #[error("the bundle has {0} bytes, more than {MAX_BUNDLE}")]
+    TooLarge(usize),
+    #[error("pools of runtime `AgentSandbox` are not built yet")]
+    Runtime,
+}
+
+impl PoolError {
+    /// The condition's reason.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownPack(_) => "UnknownPack",
+            Self::UnknownVersion { .. } => "UnknownVersion",
+            Self::DoesNotCompile(_) => "DoesNotCompile",
+            Self::UnknownPool { .. } => "UnknownPool",
+            Self::TooLarge(_) => "BundleTooLarge",
+            Self::Runtime => "NotBuilt",
+        }
+    }
+}
+
+/// What a pool asks for, compiled. `digests`: of each pack's versions.
+///
+/// # Errors
+/// See [`PoolError`].
+pub fn bind(
+    spec: &SandboxPoolSpec,
+    packs: &ClusterPacks,
+    digests: &BTreeMap<(String, String), String>,
+) -> Result<Bound, PoolError> {
+    if spec.runtime != PoolRuntime::Deployment {
+        return Err(PoolError::Runtime);
+    }
+    let name = &spec.pack.name;
+    let versions = packs.versions(name);
+    if versions.is_empty() {
+        return Err(PoolError::UnknownPack(name.clone()));
+    }
+    let asked = spec.pack.version.as_ref().map(|version| version.as_str());
+    let found = versions.into_iter().find(|version| {
+        let written = version.to_string();
+        match (asked, &spec.pack.digest) {
+            (Some(asked), _) => asked == written,
+            (None, digest) => digest.is_some() && digests.get(&(name.clone(), written)) == digest.as_ref(),
+        }
+    });
+    let unknown = || PoolError::UnknownVersion {
+        pack: name.clone(),
+        asked: asked.map(str::to_owned).or_else(|| spec.pack.digest.clone()).unwrap_or_default(),
+    };
+    let values = Bindings { values: spec.parameters.clone().into_iter().collect() };
+    let version = found.ok_or_else(unknown)?.to_string();
+    let compiled = packs.compile(name, &version, values).ok_or_else(unknown)?;
+    let Some(policy) = &compiled.policy else {
+        let errors =
+            compiled.all().filter(|one| one.severity == bailiwick_compiler::diagnostic::Severity::Error);
+        let first = errors.map(ToString::to_string).next();
+        return Err(PoolError::DoesNotCompile(first.unwrap_or_else(|| "it does not compile".to_owned())));
+    };
+    let unknown = || PoolError::UnknownPool { pack: name.clone(), pool: spec.pool.clone() };
+    let pool = policy.pools.iter().find(|pool| pool.name == spec.pool).ok_or_else(unknown)?.clone();
+    let failed = |error: &dyn std::fmt::Display| PoolError::DoesNotCompile(error.to_string());
+    let bytes = bundle::write(policy).map_err(|error| failed(&error))?;
+    if bytes.len() > MAX_BUNDLE {
+        return Err(PoolError::TooLarge(bytes.len()));
+    }
+    let digest = bundle::digest(&bytes);
+    let emitted =
+        emit::artifacts(policy, &digest, &EmitOptions::default()).map_err(|error| failed(&error))?;
+    let prefix = format!("seccomp/pool-{}.", pool.name);
+    let seccomp = emitted.files.iter().filter_map(|(path, artifact)| {
+        let rest = path.strip_prefix(&prefix)?;
+        Some((rest.to_owned(), String::from_utf8(artifact.bytes.clone()).ok()?))
+    });
+    let seccomp = seccomp.collect();
+    let bundle = String::from_utf8(bytes).map_err(|error| failed(&error))?;
+    Ok(Bound { digest, bundle, pool, seccomp })
+}
+
+/// Name of the ConfigMap with a bundle.
+#[must_use]
+pub fn bundle_name(digest: &str) -> String {
+    format!("bailiwick-{digest}")
+}
+
+/// Name of a pool's Deployment.
+#[must_use]
+pub fn deployment_name(pool: &str) -> String {
+    format!("bailiwick-pool-{pool}")
+}
+
+/// Where the kubelet finds the profile, below its folder of profiles.
+fn profile_path(bound: &Bound) -> String {
+    format!("bailiwick/{}-{}.json", bound.pool.name, bound.digest)
+}
+
+/// Everything that a pool needs: its ConfigMaps, then its Deployment.
+#[must_use]
+pub fn manifests(live: &Live, spec: &SandboxPoolSpec, bound: &Bound, users: UserNamespaces) -> Vec<Value> {
+    let namespace = live.key.namespace.as_deref().unwrap_or_default();
+    let mut out = vec![config_map(
+        namespace,
+        &bundle_name(&bound.digest),
+        bound,
+        json!({ "bundle.json": bound.bundle }),
+    )];
+    if !bound.seccomp.is_empty() {
+        let name = format!("bailiwick-seccomp-{}-{}", bound.pool.name, bound.digest);
+        let mut map = config_map(namespace, &name, bound, json!(bound.seccomp));
+        map["metadata"]["annotations"]["bailiwick.dev/profile-path"] = json!(profile_path(bound));
+        map["metadata"]["labels"]["bailiwick.dev/seccomp"] = json!("pool");
+        out.push(map);
+    }
+    out.push(deployment(live, namespace, spec, bound, users));
+    out
+}
+
+fn config_map(namespace: &str, name: &str, bound: &Bound, data: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": data,
+        "metadata": {
+            "name": name, "namespace": namespace,
+            "labels": { "app.kubernetes.io/managed-by": "bailiwick" },
+            "annotations": { DIGEST_ANNOTATION: format!("sha256:{}", bound.digest) },
+        },
+    })
+}
+
+fn deployment(
+    live: &Live,
+    namespace: &str,
+    spec: &SandboxPoolSpec,
+    bound: &Bound,
+    users: UserNamespaces,
+) -> Value {
+    let pool = &live.key.name;
+    let digest = format!("sha256:{}", bound.digest);
+    // Immediate: no pod of the old bundle takes a call beside one of the new.
+    let strategy = match spec.rollout {
+        Rollout::Drain => {
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": 0 } })
+        }
+        Rollout::Immediate => json!({ "type": "Recreate" }),
+    };
+    let labels = json!({ POOL_LABEL: pool, "app.kubernetes.io/managed-by": "bailiwick" });
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {
+            "name": deployment_name(pool), "namespace": namespace, "labels": labels,
+            "annotations": { DIGEST_ANNOTATION: digest },
+            // Gone with the pool, also while no operator runs.
+            "ownerReferences": [{
+                "apiVersion": bailiwick_crds::API_VERSION, "kind": "SandboxPool", "name": pool, "uid": live.uid,
+                "controller": true, "blockOwnerDeletion": false,
+            }],
+        },
+        "spec": {
+            "replicas": spec.replicas,
+            "selector": { "matchLabels": { POOL_LABEL: pool } },
+            "strategy": strategy,
+            "template": {
+                "metadata": { "labels": labels, "annotations": { DIGEST_ANNOTATION: digest } },
+                "spec": pod(spec, bound, users),
+            },
+        },
+    })
+}
+
+fn pod(spec: &SandboxPoolSpec, bound: &Bound, users: UserNamespaces) -> Value {
+    let own_users = bound.pool.user_namespace == UserNamespace::Required || users == UserNamespaces::On;
+    let profile = if bound.seccomp.is_empty() {
+        json!({ "type": "RuntimeDefault" })
+    } else {
+        json!({ "type": "Localhost", "localhostProfile": profile_path(bound) })
+    };
+    json!({
+        "runtimeClassName": bound.pool.runtime_class,
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "hostUsers": !own_users,
+        "terminationGracePeriodSeconds": DRAIN_S,
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+            "seccompProfile": profile,
+        },
+        // Builds every sandbox once; what it found stands in the pod's status, which needs no port, token or `exec`.
+        "initContainers": [probe(spec, own_users, bound)],
+        "containers": [container(spec, bound, own_users)],
+        "volumes": [
+            { "name": "bundle", "configMap": { "name": bundle_name(&bound.digest) } },
+            { "name": "state", "emptyDir": {} },
+            { "name": "call", "emptyDir": { "medium": "Memory" } },
+            { "name": "admin", "emptyDir": { "medium": "Memory" } },
+        ],
+    })
+}
+
+/// What a process of the pod may be (`docs/executor-tiers.md` says what happens without each).
+fn confined(bound: &Bound, own_users: bool) -> Value {
+    let mut security = json!({
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+    });
+    // A sandbox mounts a /proc of its own only where nothing of the pod's is covered, and that is allowed only in a user namespace.
+    if own_users && bound.pool.backend == Backend::Native {
+        security["procMount"] = json!("Unmasked");
+    }
+    security
+}
+
+fn resources(bound: &Bound) -> Value {
+    let amount = json!({
+        "cpu": format!("{}m", bound.pool.cpus_milli), "memory": bound.pool.memory_bytes.to_string(),
+    });
+    json!({ "limits": amount, "requests": amount })
+}
+
+fn probe(spec: &SandboxPoolSpec, own_users: bool, bound: &Bound) -> Value {
+    json!({
+        "name": "probe",
+        "image": spec.image,
+        "command": [PROGRAM],
+        "args": ["probe", "--bundle", format!("{BUNDLE_DIR}/bundle.json"), "--report", "/dev/termination-log"],
+        "resources": resources(bound),
+        "securityContext": confined(bound, own_users),
+        "volumeMounts": [{ "name": "bundle", "mountPath": BUNDLE_DIR, "readOnly": true }],
+    })
+}
+
+fn container(spec: &SandboxPoolSpec, bound: &Bound, own_users: bool) -> Value {
+    let socket = format!("{CALL_DIR}/call.sock");
+    json!({
+        "name": "executor",
+        "image": spec.image,
+        "command": [PROGRAM],
+        "args": [
+            "serve", "--bundle", format!("{BUNDLE_DIR}/bundle.json"), "--expect-digest", bound.digest,
+            "--state", STATE_DIR, "--socket", socket, "--admin-socket", format!("{ADMIN_DIR}/admin.sock"),
+        ],
+        "resources": resources(bound),
+        "securityContext": confined(bound, own_users),
+        "readinessProbe": {
+            "exec": { "command": [PROGRAM, "ready", "--socket", socket] },
+            "periodSeconds": 5, "timeoutSeconds": 5,
+        },
+        "volumeMounts": [
+            { "name": "bundle", "mountPath": BUNDLE_DIR, "readOnly": true },
+            { "name": "state", "mountPath": STATE_DIR },
+            { "name": "call", "mountPath": CALL_DIR },
+            { "name": "admin", "mountPath": ADMIN_DIR },
+        ],
+    })
+}

@@ -1,0 +1,238 @@
+//! Asking the webhook's replicas what they decide by, before anybody depends on them.
+//!
+//! A replica counts if it judges a review over TLS that the bundle in force verifies, and serves every digest that is expected. It is asked
+//! by its own address, not through the Service, so that two answers are two replicas.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tracing::debug;
+
+use crate::limits::{MAX_ANSWER_BYTES, MAX_REPLICAS, PROBE_TIMEOUT};
+
+/// `uid` of the review that is asked about.
+const UID: &str = "bailiwick-operator-probe";
+
+/// Where replicas are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// Behind a Service.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// At these addresses, outside of the cluster.
+    At(Vec<SocketAddr>),
+}
+
+/// Why a replica does not count.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ProbeError {
+    #[error("no answer within {PROBE_TIMEOUT:?}")]
+    Timeout,
+    #[error("cannot connect: {0}")]
+    Connect(#[from] std::io::Error),
+    #[error("the trusted authorities cannot be used: {0}")]
+    Authorities(String),
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    #[error("its answer is too large or broken")]
+    Body,
+    #[error("it does not judge: {0}")]
+    Review(String),
+    #[error("it does not decide by digest `{0}` yet")]
+    Digest(String),
+}
+
+/// Asks replicas.
+pub struct Prober {
+    client: Client,
+    replicas: Replicas,
+    /// The name that the certificate must be for.
+    server_name: String,
+}
+
+impl Prober {
+    /// `server_name` is a name of the webhook's certificate.
+    #[must_use]
+    pub const fn new(client: Client, replicas: Replicas, server_name: String) -> Self {
+        Self { client, replicas, server_name }
+    }
+
+    /// How many replicas decide by everything that is expected.
+    pub async fn count(&self, bundle: &str, expected: &BTreeSet<String>) -> usize {
+        let mut good = 0;
+        for address in self.addresses().await {
+            let asked = timeout(PROBE_TIMEOUT, self.ask(address, bundle, expected));
+            match asked.await.map_err(|_| ProbeError::Timeout).and_then(|answer| answer) {
+                Ok(()) => good += 1,
+                Err(error) => debug!(%address, %error, "a replica of the webhook does not count"),
+            }
+        }
+        good
+    }
+
+    async fn addresses(&self) -> Vec<SocketAddr> {
+        let (namespace, name) = match &self.replicas {
+            Replicas::At(addresses) => return addresses.iter().take(MAX_REPLICAS).copied().collect(),
+            Replicas::Service { namespace, name } => (namespace, name),
+        };
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        let params = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+        let Ok(Ok(list)) = timeout(PROBE_TIMEOUT, slices.list(&params)).await else { return Vec::new() };
+        let mut all = BTreeSet::new();
+        for slice in list.items {
+            let port = slice
+                .ports
+                .iter()
+                .flatten()
+                .find_map(|port| port.port)
+                .and_then(|port| u16::try_from(port).ok());
+            for endpoint in slice.endpoints.iter().flatten() {
+                let ready =
+                    endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false));
+                let address = endpoint.addresses.first().and_then(|address| address.parse().ok());
+                if let (true, Some(address), Some(port)) = (ready, address, port) {
+                    all.insert(SocketAddr::new(address, port));
+                }
+            }
+        }
+        all.into_iter().take(MAX_REPLICAS).collect()
+    }
+
+    async fn ask(
+        &self,
+        address: SocketAddr,
+        bundle: &str,
+        expected: &BTreeSet<String>,
+    ) -> Result<(), ProbeError> {
+        let wrong = |error: &dyn std::fmt::Display| ProbeError::Authorities(error.to_string());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
+            roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(self.server_name.clone()).map_err(|error| wrong(&error))?;
+        let stream = TcpStream::connect(address).await?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(connection);
+        let asked = async {
+            self.review(&mut sender).await?;
+            self.digests(&mut sender, expected).await
+        };
+        let result = asked.await;
+        driver.abort();
+        result
+    }
+
+    async fn send(
+        &self,
+        sender: &mut http1::SendRequest<Full<Bytes>>,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, ProbeError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.server_name)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|_| ProbeError::Body)?;
+        let answer = sender.send_request(request).await?;
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|_| ProbeError::Body)?;
+        Ok(body.to_bytes().to_vec())
+    }
+
+    /// A review of an object that no policy can object to: what counts is that it was judged at all.
+    async fn review(&self, sender: &mut http1::SendRequest<Full<Bytes>>) -> Result<(), ProbeError> {
+        let kind = json!({ "group": "", "version": "v1", "kind": "ConfigMap" });
+        let resource = json!({ "group": "", "version": "v1", "resource": "configmaps" });
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": UID, "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
+                "name": "probe", "namespace": "kube-system", "operation": "CREATE", "dryRun": true,
+                "userInfo": { "username": "bailiwick-operator" }, "options": null, "oldObject": null,
+                "object": {
+                    "apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": { "name": "probe", "namespace": "kube-system" },
+                },
+            },
+        });
+        let body = self.send(sender, Method::POST, "/validate", review.to_string().into_bytes()).await?;
+        let answer: Value = serde_json::from_slice(&body)
+            .map_err(|_| ProbeError::Review(String::from_utf8_lossy(&body).chars().take(200).collect()))?;
+        let allowed = answer.pointer("/response/allowed").and_then(Value::as_bool);
+        let same = answer.pointer("/response/uid").and_then(Value::as_str) == Some(UID);
+        if same && allowed == Some(true) { Ok(()) } else { Err(ProbeError::Review(answer.to_string())) }
+    }
+
+    async fn digests(
+        &self,
+        sender: &mut http1::SendRequest<Full<Bytes>>,
+        expected: &BTreeSet<String>,
+    ) -> Result<(), ProbeError> {
+        let body = self.send(sender, Method::GET, "/readyz", Vec::new()).await?;
+        let text = String::from_utf8_lossy(&body);
+        match missing(&text, expected) {
+            None => Ok(()),
+            Some(digest) => Err(ProbeError::Digest(digest.to_owned())),
+        }
+    }
+}
+
+/// The first expected digest that an answer of `/readyz` does not list; its first line is `ok` if it is ready.
+fn missing<'e>(text: &str, expected: &'e BTreeSet<String>) -> Option<&'e str> {
+    let ready = text.lines().next() == Some("ok");
+    let served: BTreeSet<&str> =
+        text.split_whitespace().filter_map(|word| word.strip_prefix("sha256:")).collect();
+    let mut unserved =
+        expected.iter().map(String::as_str).filter(|digest| !ready || !served.contains(digest));
+    unserved.next().or((!ready).then_some("ready"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expected_digest_must_be_served_by_one_that_is_ready() {
+        let expected = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<BTreeSet<_>>();
+        let text = "ok\nbundle a.json sha256:aa cell 1\nbundle b.json sha256:bb cell 2\n";
+        assert_eq!(missing(text, &expected(&["aa", "bb"])), None);
+        assert_eq!(missing(text, &expected(&["aa", "cc"])), Some("cc"));
+        assert_eq!(missing(text, &expected(&[])), None);
+        assert_eq!(missing("draining\n", &expected(&[])), Some("ready"));
+        assert_eq!(missing("draining\nbundle a sha256:aa cell 1\n", &expected(&["aa"])), Some("aa"));
+    }
+}

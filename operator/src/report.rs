@@ -1,0 +1,243 @@
+//! What is said in statuses, from what was derived and what a pass could write. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bailiwick_compiler::cluster::{ClusterPacks, Verdict};
+use bailiwick_compiler::diagnostic::Severity;
+use serde_json::{Map, Value, json};
+
+use crate::derive::{Derived, PoolVerdict};
+use crate::kind::Kind;
+use crate::mirror::View;
+use crate::object::{Key, Live};
+use crate::pools::{POOL_LABEL, deployment_name};
+use crate::status::{Said, is_there, status};
+use crate::world::{PackFacts, World};
+
+/// What a pass knows besides.
+pub struct Outcome<'a> {
+    /// Objects that could not be written, with why.
+    pub failed: &'a BTreeMap<Key, String>,
+    /// Whether the webhook's configurations are in force.
+    pub armed: bool,
+    /// The time, RFC 3339.
+    pub now: &'a str,
+}
+
+/// A status that is to be written.
+pub struct Due {
+    /// Of which object.
+    pub live: Arc<Live>,
+    /// The whole status.
+    pub status: Value,
+}
+
+/// Findings of packs by digest: a pack does not change, and compiling is the dearest thing here.
+#[derive(Debug, Default)]
+pub struct PackChecks {
+    known: BTreeMap<String, (String, Said)>,
+}
+
+impl PackChecks {
+    /// What is to be said of a pack; `revision` changes whenever other packs do.
+    fn check(&mut self, pack: &PackFacts, packs: &ClusterPacks, revision: &str) -> Said {
+        if let Some((known, said)) = self.known.get(&pack.digest)
+            && known == revision
+        {
+            return said.clone();
+        }
+        let said = compiled(pack, packs);
+        self.known.insert(pack.digest.clone(), (revision.to_owned(), said.clone()));
+        said
+    }
+}
+
+/// A parameter without a default that nobody chose.
+const UNCHOSEN: &str = "BW0206";
+
+fn compiled(pack: &PackFacts, packs: &ClusterPacks) -> Said {
+    let Some(checked) = packs.check(&pack.name, &pack.version) else {
+        return Said::no("Compiled", "Unknown", "the pack is not known under its version");
+    };
+    let errors: Vec<_> = checked.all().filter(|one| one.severity == Severity::Error).collect();
+    // A parameter that must be chosen is the binding's to choose.
+    match errors.iter().find(|one| one.code.to_string() != UNCHOSEN) {
+        Some(first) => {
+            let more =
+                if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
+            Said::no("Compiled", "DoesNotCompile", format!("{first}{more}"))
+        }
+        None if errors.is_empty() => Said::yes("Compiled", "Compiled", "the pack compiles"),
+        None => Said::yes(
+            "Compiled",
+            "NeedsParameters",
+            "the pack compiles once a binding chooses its parameters",
+        ),
+    }
+}
+
+/// All statuses that say something new.
+pub fn report(
+    world: &World,
+    derived: &Derived,
+    view: &View,
+    checks: &mut PackChecks,
+    outcome: &Outcome<'_>,
+) -> Vec<Due> {
+    let mut all = Vec::new();
+    let revision =
+        world.pack_objects.iter().filter_map(|one| one.said.as_ref().ok()).map(|one| one.digest.as_str());
+    let revision = crate::object::digest(&json!(revision.collect::<BTreeSet<_>>()));
+    for pack in &world.pack_objects {
+        let (said, more) = match &pack.said {
+            Ok(facts) => {
+                (checks.check(facts, &world.packs, &revision), members([("digest", json!(facts.digest))]))
+            }
+            Err(why) => (Said::no("Compiled", "Unreadable", why), Map::new()),
+        };
+        all.push((&pack.live, status(&pack.live, &[said], more, outcome.now)));
+    }
+    for binding in &world.bindings {
+        let said = match (&binding.said, derived.verdicts.get(&binding.live.key.name)) {
+            (Ok(_), Some(verdict)) => bound(derived, verdict, outcome),
+            (Err(why), _) => (vec![Said::no("Compiled", "Unreadable", why)], Map::new()),
+            (Ok(_), None) => continue,
+        };
+        all.push((&binding.live, status(&binding.live, &said.0, said.1, outcome.now)));
+    }
+    for exception in &world.exceptions {
+        let said = match derived.exceptions.get(&exception.live.key) {
+            Some(None) => Said::yes("Enforced", "Holds", "it holds until it expires"),
+            Some(Some(why)) => Said::no("Enforced", "DoesNotHold", why),
+            None => continue,
+        };
+        all.push((&exception.live, status(&exception.live, &[said], Map::new(), outcome.now)));
+    }
+    for pool in &world.pools {
+        let Some(verdict) = derived.pools.iter().find(|one| one.key == pool.live.key) else { continue };
+        let (said, more) = pooled(verdict, view, outcome);
+        all.push((&pool.live, status(&pool.live, &said, more, outcome.now)));
+    }
+    let news = all.into_iter().filter(|(live, status)| !is_there(status, &live.status));
+    news.map(|(live, status)| Due { live: Arc::clone(live), status }).collect()
+}
+
+fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Of a binding: whether it compiles, whether everything of it is in place, and whether the webhook stands behind it.
+fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Said>, Map<String, Value>) {
+    let name = &verdict.binding;
+    let stage = derived.stages.get(name).copied().unwrap_or_default();
+    let compiled = Said {
+        aspect: "Compiled",
+        holds: verdict.is_current(),
+        reason: verdict.reason.as_str().to_owned(),
+        message: verdict.message.clone(),
+    };
+    let failed = outcome
+        .failed
+        .iter()
+        .find(|(key, _)| derived.bindings_of.get(*key).is_some_and(|bindings| bindings.contains(name)));
+    let problem = derived.problems.iter().find(|one| one.bindings.is_empty() || one.bindings.contains(name));
+    let enforced = match (&verdict.in_force, failed, problem) {
+        (None, _, _) => {
+            Said::no("Enforced", "NothingInForce", "no version of the pack that compiles is in force")
+        }
+        (_, Some((key, why)), _) => Said::no("Enforced", "CannotApply", format!("{key}: {why}")),
+        (_, _, Some(problem)) => Said::no("Enforced", problem.reason, problem.message.clone()),
+        (Some(pack), None, None) if !verdict.is_current() => Said::yes(
+            "Enforced",
+            "LastGood",
+            format!("`{}` {} stays in force: {}", pack.name, pack.version, verdict.message),
+        ),
+        (Some(pack), None, None) => Said::yes(
+            "Enforced",
+            "InPlace",
+            format!("everything of `{}` {} is in place at stage {stage}", pack.name, pack.version),
+        ),
+    };
+    let ready = match (enforced.holds, verdict.is_current(), outcome.armed) {
+        (true, true, true) => {
+            Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
+        }
+        (true, true, false) => Said::no(
+            "Ready",
+            "NotArmed",
+            "the webhook is not armed; the API server's own controls are in place",
+        ),
+        _ => Said::no("Ready", "NotEnforced", "it is not in force as it is written"),
+    };
+    let mut more = Map::new();
+    if let Some(pack) = &verdict.in_force {
+        more = members([
+            ("version", json!(pack.version.to_string())),
+            ("digest", json!(pack.digest)),
+            ("stage", json!(stage)),
+        ]);
+        let cells = derived.cells.cells.values().filter(|cell| cell.bindings.contains(name));
+        let cells: Vec<Value> = cells
+            .filter_map(|cell| {
+                let effective = cell.effective.as_ref()?;
+                Some(json!({ "name": cell.name, "digest": effective.digest }))
+            })
+            .collect();
+        more.insert("cells".to_owned(), Value::Array(cells));
+    }
+    (vec![compiled, enforced, ready], more)
+}
+
+/// Tiers of pods, the least first (`docs/executor-tiers.md`).
+const TIERS: [&str; 5] = ["PodRestricted", "Limited", "PodUserNs", "Delegated", "Root"];
+
+/// The least of what the probes of a pool's pods found.
+fn tier(verdict: &PoolVerdict, view: &View) -> Option<&'static str> {
+    let of_pool = |live: &&Arc<Live>| {
+        live.key.namespace == verdict.key.namespace && live.labels.get(POOL_LABEL) == Some(&verdict.key.name)
+    };
+    let found: Vec<String> = view
+        .of(Kind::Pod)
+        .filter(of_pool)
+        .filter_map(|live| {
+            let message = live.status.pointer("/initContainerStatuses/0/state/terminated/message")?;
+            let report: Value = serde_json::from_str(message.as_str()?).ok()?;
+            Some(report.get("tier")?.as_str()?.to_owned())
+        })
+        .collect();
+    TIERS.into_iter().find(|tier| found.iter().any(|one| one == tier))
+}
+
+fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Said>, Map<String, Value>) {
+    let compiled = match &verdict.error {
+        None => Said::yes("Compiled", "Compiled", "the pack compiles and has the pool"),
+        Some(error) => Said::no("Compiled", error.reason(), error.to_string()),
+    };
+    let name = deployment_name(&verdict.key.name);
+    let key = Key { kind: Kind::Deployment, namespace: verdict.key.namespace.clone(), name };
+    let deployment = view.get(&key);
+    let count = |at: &str| deployment.and_then(|live| live.status.get(at)?.as_u64()).unwrap_or(0);
+    let wanted = deployment.and_then(|live| live.spec().get("replicas")?.as_u64()).unwrap_or(0);
+    let observed = deployment.and_then(|live| live.status.get("observedGeneration")?.as_i64());
+    let current = deployment.is_some_and(|live| observed == Some(live.generation));
+    let (there, updated) = (count("readyReplicas"), count("updatedReplicas"));
+    let ready = match (outcome.failed.get(&key), deployment) {
+        (Some(why), _) => Said::no("Ready", "CannotApply", why.clone()),
+        (None, None) => Said::no("Ready", "NotThere", "there is no Deployment"),
+        (None, Some(_)) if current && there >= wanted && updated >= wanted => {
+            Said::yes("Ready", "Ready", format!("{there} of {wanted} pods are ready"))
+        }
+        (None, Some(_)) => Said::no("Ready", "Waiting", format!("{there} of {wanted} pods are ready")),
+    };
+    // Pods of an older bundle do not count.
+    let serving = if current && updated >= count("replicas") { there } else { there.min(updated) };
+    let mut more = members([("replicas", json!(count("replicas"))), ("readyReplicas", json!(serving))]);
+    if let Some(digest) = &verdict.digest {
+        more.insert("digest".to_owned(), json!(digest));
+    }
+    if let Some(tier) = tier(verdict, view) {
+        more.insert("tier".to_owned(), json!(tier));
+    }
+    (vec![compiled, ready], more)
+}

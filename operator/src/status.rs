@@ -1,0 +1,142 @@
+//! Statuses: conditions as the API's conventions want them, and whether what would be written says anything new.
+//! <https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties>
+
+use serde_json::{Map, Value, json};
+
+use crate::limits::MAX_MESSAGE;
+use crate::object::Live;
+
+/// One condition, before it has a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// `Compiled`, `Enforced`, `Ready`.
+    pub aspect: &'static str,
+    /// Whether it is so.
+    pub holds: bool,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl Said {
+    /// It is so.
+    pub fn yes(aspect: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self { aspect, holds: true, reason: reason.to_owned(), message: message.into() }
+    }
+
+    /// It is not.
+    pub fn no(aspect: &'static str, reason: &str, message: impl Into<String>) -> Self {
+        Self { aspect, holds: false, reason: reason.to_owned(), message: message.into() }
+    }
+}
+
+/// The status of an object: these conditions and what else there is to say. A condition whose status did not change keeps its time.
+pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &str) -> Value {
+    let before = live.status.get("conditions").and_then(Value::as_array);
+    let conditions: Vec<Value> = said
+        .iter()
+        .map(|one| {
+            let holds = if one.holds { "True" } else { "False" };
+            let known = before.into_iter().flatten().find(|known| {
+                known.get("type").and_then(Value::as_str) == Some(one.aspect)
+                    && known.get("status").and_then(Value::as_str) == Some(holds)
+            });
+            let since = known.and_then(|known| known.get("lastTransitionTime")).cloned();
+            json!({
+                "type": one.aspect, "status": holds, "reason": one.reason, "message": cut(&one.message),
+                "observedGeneration": live.generation,
+                "lastTransitionTime": since.unwrap_or_else(|| Value::String(now.to_owned())),
+            })
+        })
+        .collect();
+    more.insert("observedGeneration".to_owned(), json!(live.generation));
+    more.insert("conditions".to_owned(), Value::Array(conditions));
+    Value::Object(more)
+}
+
+/// Whether the API server has all of this already.
+#[must_use]
+pub fn is_there(wanted: &Value, live: &Value) -> bool {
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => {
+            wanted.iter().all(|(key, value)| live.get(key).is_some_and(|live| is_there(value, live)))
+        }
+        (Value::Array(wanted), Value::Array(live)) => {
+            wanted.len() == live.len() && wanted.iter().zip(live).all(|(wanted, live)| is_there(wanted, live))
+        }
+        // An empty list is not stored.
+        (Value::Array(wanted), Value::Null) => wanted.is_empty(),
+        _ => wanted == live,
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_MESSAGE {
+        return text.to_owned();
+    }
+    let kept: String = text
+        .chars()
+        .scan(0, |bytes, char| {
+            *bytes += char.len_utf8();
+            (*bytes <= MAX_MESSAGE).then_some(char)
+        })
+        .collect();
+    kept + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::kind::Kind;
+    use crate::object::Key;
+
+    fn live(status: Value) -> Live {
+        Live {
+            key: Key { kind: Kind::PolicyBinding, namespace: None, name: "b".to_owned() },
+            uid: String::new(),
+            version: 1,
+            generation: 4,
+            ending: false,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            created: String::new(),
+            body: Map::new(),
+            status,
+        }
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_until_its_status_changes() {
+        let yes = [Said::yes("Compiled", "Compiled", "fine")];
+        let first = status(&live(Value::Null), &yes, Map::new(), "2026-01-01T00:00:00Z");
+        assert_eq!(first["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
+        assert_eq!(first["observedGeneration"], 4);
+        let second = status(&live(first.clone()), &yes, Map::new(), "2026-02-02T00:00:00Z");
+        assert_eq!(first, second);
+        assert!(is_there(&second, &first), "nothing is written");
+        let no = [Said::no("Compiled", "DoesNotCompile", "not fine")];
+        let third = status(&live(first.clone()), &no, Map::new(), "2026-02-02T00:00:00Z");
+        assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-02-02T00:00:00Z");
+        assert!(!is_there(&third, &first));
+    }
+
+    #[test]
+    fn what_others_wrote_beside_it_does_not_count() {
+        let wanted = json!({ "a": [{ "b": 1 }], "none": [] });
+        assert!(is_there(&json!({ "a": [{ "b": 1 }] }), &json!({ "a": [{ "b": 1, "c": 2 }], "d": 3 })));
+        assert!(!is_there(&wanted, &json!({ "a": [{ "b": 1 }, { "b": 1 }], "none": [] })));
+        assert!(!is_there(&wanted, &Value::Null));
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let long = "ü".repeat(MAX_MESSAGE);
+        let said = [Said::no("Compiled", "DoesNotCompile", long)];
+        let status = status(&live(Value::Null), &said, Map::new(), "t");
+        let message = status["conditions"][0]["message"].as_str().expect("a message");
+        assert!(message.len() <= MAX_MESSAGE + 3 && message.ends_with('…'));
+    }
+}

@@ -1,0 +1,90 @@
+//! Watches: from the API server into the [`Mirror`], and a bell for whoever waits for news.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use kube::Client;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{Config, Event, watcher};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::kind::{Kind, Share};
+use crate::limits::WATCH_BACKOFF;
+use crate::mirror::Mirror;
+use crate::object::{Live, OWNER_LABEL};
+use crate::pools::POOL_LABEL;
+
+/// Watches all kinds. Of the kinds that the operator writes only what an operator of `namespace` wrote: a cluster's other ConfigMaps and
+/// Secrets are nothing to read.
+pub fn start(client: &Client, namespace: &str, mirror: &Arc<Mirror>, bell: &Arc<Notify>) -> JoinSet<()> {
+    let mut all = JoinSet::new();
+    for kind in Kind::ALL {
+        all.spawn(follow(client.clone(), namespace.to_owned(), kind, Arc::clone(mirror), Arc::clone(bell)));
+    }
+    all
+}
+
+async fn follow(client: Client, namespace: String, kind: Kind, mirror: Arc<Mirror>, bell: Arc<Notify>) {
+    let resource = kind.resource();
+    let api: Api<DynamicObject> = match kind {
+        Kind::Secret => Api::namespaced_with(client, &namespace, &resource),
+        _ => Api::all_with(client, &resource),
+    };
+    let config = match kind.share() {
+        Share::Whole => Config::default().labels(&format!("{OWNER_LABEL}={namespace}")),
+        Share::Labels | Share::Status => Config::default(),
+        // Those of pools.
+        Share::Nothing => Config::default().labels(POOL_LABEL),
+    };
+    let mut events = std::pin::pin!(watcher(api, config).backoff(Waits::default()));
+    while let Some(event) = events.next().await {
+        let news = match event {
+            Ok(Event::Init) => {
+                mirror.list_begins(kind);
+                false
+            }
+            Ok(Event::InitApply(object)) => {
+                mirror.listed(Live::new(kind, object));
+                false
+            }
+            Ok(Event::InitDone) => mirror.list_ends(kind),
+            Ok(Event::Apply(object)) => mirror.applied(Live::new(kind, object)),
+            Ok(Event::Delete(object)) => mirror.deleted(&Live::new(kind, object)),
+            Err(error) => {
+                debug!(kind = kind.name(), %error, "the watch broke and begins anew");
+                false
+            }
+        };
+        if news {
+            bell.notify_one();
+        }
+    }
+}
+
+/// Waits between tries, doubled up to a second: an API server that is back must be noticed soon, for drift is mended within two.
+#[derive(Default)]
+struct Waits {
+    tried: u32,
+}
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let (first, longest) = WATCH_BACKOFF;
+        let wait = first.saturating_mul(1 << self.tried.min(16)).min(longest);
+        self.tried += 1;
+        Some(wait)
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        self.tried = 0;
+    }
+}
