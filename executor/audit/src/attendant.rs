@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backlog::RETRY;
 use crate::commit::{Demand, Numbers};
 use crate::dir::Dir;
 use crate::options::{Options, Prepare};
-use crate::queue::{Queue, RETRY};
+use crate::queue::Queue;
 use crate::segment::Segment;
 
 /// What the attendant needs besides the queue.
@@ -22,44 +23,44 @@ impl Attendant {
         // The time of the last attempt to make a segment: a full disk is not asked all the time.
         let mut spare_failed: Option<Instant> = None;
         loop {
-            let mut state = queue.state();
-            if state.stopped {
+            let mut backlog = queue.backlog();
+            if backlog.stopped {
                 break;
             }
-            let wait = self.wait(state.lingering(), state.failed_at);
-            let is_ripe = state.is_ripe(self.options.linger) && state.failed_at.is_none();
-            let has_work = state.dirty.is_some() || is_ripe && state.log.is_some();
+            let wait = self.wait(backlog.lingering(), backlog.failed_at);
+            let is_ripe = backlog.is_ripe(self.options.linger) && backlog.failed_at.is_none();
+            let has_work = backlog.dirty.is_some() || is_ripe && backlog.log.is_some();
             if !has_work {
-                let waited = queue.attention.wait_timeout(state, wait);
-                state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                let waited = queue.attention.wait_timeout(backlog, wait);
+                backlog = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
             }
-            if let Some(file) = state.dirty.take() {
-                drop(state);
+            if let Some(file) = backlog.dirty.take() {
+                drop(backlog);
                 // An opening that is lost is told from tampering: its record can no more be shown.
                 drop(file.sync_data());
-                state = queue.state();
+                backlog = queue.backlog();
             }
             let may_make = spare_failed.is_none_or(|at| at.elapsed() >= RETRY);
-            if state.wants_spare
-                && state.spare.is_none()
+            if backlog.wants_spare
+                && backlog.spare.is_none()
                 && self.options.prepare == Prepare::Ahead
                 && may_make
             {
-                drop(state);
+                drop(backlog);
                 let made = Segment::create(&self.dir, self.numbers.next(), queue.limits.segment_bytes);
                 spare_failed = made.as_ref().err().map(|_| Instant::now());
-                state = queue.state();
-                state.spare = made.ok();
-                state.wants_spare = false;
+                backlog = queue.backlog();
+                backlog.spare = made.ok();
+                backlog.wants_spare = false;
             }
-            let has_failed = state.failed_at.is_some_and(|at| at.elapsed() >= RETRY);
-            let is_due = state.log.as_ref().is_some_and(|log| log.checkpoint_is_due());
-            let is_ripe = state.is_ripe(self.options.linger) && state.failed_at.is_none();
+            let has_failed = backlog.failed_at.is_some_and(|at| at.elapsed() >= RETRY);
+            let is_due = backlog.log.as_ref().is_some_and(|log| log.checkpoint_is_due());
+            let is_ripe = backlog.is_ripe(self.options.linger) && backlog.failed_at.is_none();
             if !has_failed && !is_due && !is_ripe {
                 continue;
             }
-            if let Some(log) = state.log.take() {
-                drop(state);
+            if let Some(log) = backlog.log.take() {
+                drop(backlog);
                 queue.lead(log, if has_failed { Demand::Probe } else { Demand::WhenDue });
             }
         }
@@ -78,14 +79,14 @@ impl Attendant {
 
     /// One group for what is queued: a result that was given before the writer was dropped is not lost.
     fn finish(&self, queue: &Queue) {
-        let mut state = queue.state();
-        if let (true, Some(log)) = (state.has_queued(), state.log.take()) {
-            drop(state);
+        let mut backlog = queue.backlog();
+        if let (true, Some(log)) = (backlog.has_queued(), backlog.log.take()) {
+            drop(backlog);
             queue.lead(log, Demand::WhenDue);
-            state = queue.state();
+            backlog = queue.backlog();
         }
-        if let Some(file) = state.dirty.take() {
-            drop(state);
+        if let Some(file) = backlog.dirty.take() {
+            drop(backlog);
             drop(file.sync_data());
         }
     }

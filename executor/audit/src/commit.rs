@@ -5,84 +5,26 @@
 //! pages that it could not write and would report the next flush as a success. The next group begins another segment,
 //! whose first record says where the dead one ends.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signer as _, VerifyingKey};
-
 use crate::damage::Position;
 use crate::dir::Dir;
+use crate::disclosures::Disclosures;
+use crate::draft::{Appended, Draft};
 use crate::entry::Openings;
 use crate::field::Opening;
 use crate::hash::Hash;
-use crate::keys::Key;
-use crate::note::Checkpoint;
 use crate::options::Limits;
-use crate::record::{Continues, KeyChange, Kind, Record, Recovery, line_bound, write_line};
+use crate::record::{Continues, Kind, Record, Recovery, line_bound, write_line};
 use crate::segment::Segment;
-use crate::tip::{Ending, Identity, Step, Tip};
-
-/// Bound of a key record's body: two keys, a signature, an epoch and a time.
-const KEY_BODY_BYTES: usize = 400;
+use crate::signer::Signer;
+use crate::tip::{Ending, Step, Tip};
 
 /// After how many records a checkpoint is due.
 const CHECKPOINT_RECORDS: u64 = 256;
-
-/// A record that waits to be written.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) kind: Kind,
-    pub(crate) body: Vec<u8>,
-    /// Numbers of the intents that it ends.
-    pub(crate) ends: Vec<u64>,
-    pub(crate) openings: Vec<Opening>,
-    pub(crate) flush_openings: Openings,
-    /// Of a key record: the key that takes over. Its body is made when its place is known, for the place is signed too.
-    pub(crate) next_key: Option<VerifyingKey>,
-}
-
-impl Draft {
-    /// A key record.
-    pub(crate) fn key(next: VerifyingKey) -> Self {
-        Self {
-            kind: Kind::Key,
-            // As long as the body will be, for whoever counts the room.
-            body: vec![0; KEY_BODY_BYTES],
-            ends: Vec::new(),
-            openings: Vec::new(),
-            flush_openings: Openings::WithCheckpoint,
-            next_key: Some(next),
-        }
-    }
-
-    pub(crate) fn of(record: &Record) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            kind: record.kind,
-            body: record.body()?,
-            ends: record.ends().to_vec(),
-            openings: Vec::new(),
-            flush_openings: Openings::WithCheckpoint,
-            next_key: None,
-        })
-    }
-}
-
-/// Where a record stands. It is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Its number.
-    pub seq: u64,
-    /// Its leaf.
-    pub leaf: Hash,
-    /// Behind it: where a fold that took it in goes on.
-    pub next: Position,
-}
 
 /// Why a group is not durable.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -147,34 +89,6 @@ pub(crate) struct Log {
     pub(crate) signer: Arc<Signer>,
     pub(crate) checkpointed: Instant,
     pub(crate) disclosures: Disclosures,
-}
-
-/// Signs checkpoints of the records that are durable.
-pub(crate) struct Signer {
-    pub(crate) key: Key,
-    pub(crate) identity: Arc<Identity>,
-}
-
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer").field("identity", &self.identity).finish_non_exhaustive()
-    }
-}
-
-impl Signer {
-    pub(crate) fn sign(&self, size: u64, root: Hash) -> String {
-        Checkpoint { origin: self.identity.origin.clone(), size, root }.sign(&self.key.signing)
-    }
-
-    /// The body of the record that hands the log over to another key, at the tip.
-    fn hand_over(&self, tip: &Tip, next: &VerifyingKey) -> Result<Vec<u8>, serde_json::Error> {
-        let (epoch, public) = (self.key.epoch.saturating_add(1), Hash::new(next.to_bytes()));
-        let message = KeyChange::message(&self.identity.log, tip.seq, &tip.chain, epoch, &public);
-        let signature = STANDARD.encode(self.key.signing.sign(&message).to_bytes());
-        let previous = Hash::new(self.key.public().to_bytes());
-        let change = KeyChange { epoch, public, previous, signature };
-        Record { time: Some(crate::entry::now_ms()), key: Some(change), ..Record::new(Kind::Key) }.body()
-    }
 }
 
 /// The lines of a group.
@@ -378,16 +292,14 @@ impl Log {
     }
 
     /// Writes the openings of a group that is durable. They are flushed when a checkpoint is, or now if one of them must be.
-    pub(crate) fn disclose(&mut self, drafts: &mut [Draft], appended: &[Appended]) -> io::Result<()> {
+    pub(crate) fn disclose(&mut self, drafts: &[Draft], appended: &[Appended]) -> io::Result<()> {
         let mut text = Vec::new();
         let (mut flush, mut segment) = (false, 0);
-        for (draft, at) in drafts.iter_mut().zip(appended) {
+        for (draft, at) in drafts.iter().zip(appended) {
             segment = at.next.segment;
             flush |= draft.flush_openings == Openings::WithRecord && !draft.openings.is_empty();
-            for opening in &mut draft.openings {
-                opening.seq = at.seq;
-                serde_json::to_writer(&mut text, opening)?;
-                text.push(b'\n');
+            for opening in &draft.openings {
+                Opening::write_line(&mut text, at.seq, opening);
             }
         }
         if text.is_empty() {
@@ -403,58 +315,4 @@ fn write_failed(error: &io::Error) -> CommitError {
         .raw_os_error()
         .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error);
     CommitError::Write(Arc::new(same))
-}
-
-/// The file of openings that belongs to the active segment.
-#[derive(Debug, Default)]
-pub(crate) struct Disclosures {
-    file: Option<(u32, Arc<File>)>,
-    offset: u64,
-    is_dirty: bool,
-}
-
-impl Disclosures {
-    fn write(&mut self, dir: &Dir, segment: u32, text: &[u8]) -> io::Result<()> {
-        let file = match &self.file {
-            Some((number, file)) if *number == segment => Arc::clone(file),
-            _ => {
-                self.flush()?;
-                self.open(dir, segment)?
-            }
-        };
-        file.write_all_at(text, self.offset)?;
-        self.offset += text.len() as u64;
-        self.is_dirty = true;
-        Ok(())
-    }
-
-    fn open(&mut self, dir: &Dir, segment: u32) -> io::Result<Arc<File>> {
-        let path = dir.disclosure(segment);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        self.offset = file.metadata()?.len();
-        if self.offset == 0 {
-            path.parent().map_or(Ok(()), crate::dir::sync_dir)?;
-        } else {
-            // A line that a crash cut off ends here; it opens nothing.
-            file.write_all_at(b"\n", self.offset)?;
-            self.offset += 1;
-        }
-        let file = Arc::new(file);
-        self.file = Some((segment, Arc::clone(&file)));
-        Ok(file)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if let Some(file) = self.take_dirty() {
-            file.sync_data()?;
-        }
-        Ok(())
-    }
-
-    /// The file, if something in it is not flushed; whoever takes it flushes it.
-    pub(crate) fn take_dirty(&mut self) -> Option<Arc<File>> {
-        let file = self.file.as_ref().filter(|_| self.is_dirty).map(|(_, file)| Arc::clone(file));
-        self.is_dirty = false;
-        file
-    }
 }

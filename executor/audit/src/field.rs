@@ -67,6 +67,25 @@ impl Opening {
         commitment(&self.salt, &self.text)
     }
 
+    /// Its line in a file of openings but for what stands before: the number of its record is not known when it is made.
+    pub(crate) fn tail(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = b",\"field\":".to_vec();
+        serde_json::to_writer(&mut text, &self.field)?;
+        text.extend_from_slice(b",\"salt\":\"");
+        self.salt.write(&mut text);
+        text.extend_from_slice(b"\",\"text\":");
+        serde_json::to_writer(&mut text, &self.text)?;
+        text.extend_from_slice(b"}\n");
+        Ok(text)
+    }
+
+    /// Adds the line of the record with this number.
+    pub(crate) fn write_line(out: &mut Vec<u8>, seq: u64, tail: &[u8]) {
+        out.extend_from_slice(b"{\"seq\":");
+        crate::record::write_number(out, seq);
+        out.extend_from_slice(tail);
+    }
+
     /// The value that was committed to.
     ///
     /// # Errors

@@ -65,9 +65,25 @@ impl Hash {
     }
 }
 
+impl Hash {
+    /// Its 64 digits.
+    fn digits(&self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(&self.0) {
+            *pair = digits_of(*byte);
+        }
+        digits
+    }
+
+    /// Adds its text.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.digits());
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -92,7 +108,7 @@ impl FromStr for Hash {
 
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
+        serializer.serialize_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -103,33 +119,77 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
+/// The two digits of a byte. Without a branch, as is [`value_of`]: digits of a hash follow no pattern that a processor could guess.
+const fn digits_of(byte: u8) -> [u8; 2] {
+    [digit_of(byte >> 4), digit_of(byte & 15)]
+}
+
+const fn digit_of(nibble: u8) -> u8 {
+    // 39 is what lies between the digits and the letters, less 10.
+    b'0' + nibble + (nibble > 9) as u8 * 39
+}
+
+/// What is no digit.
+const NO_DIGIT: u8 = 0xF0;
+
+/// The value of each character as a digit.
+static VALUES: [u8; 256] = values();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
+const fn values() -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut nibble = 0;
+    while nibble < 16 {
+        values[digit_of(nibble) as usize] = nibble;
+        nibble += 1;
+    }
+    values
+}
+
+fn value_of(digit: u8) -> u8 {
+    VALUES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT)
+}
+
 /// Lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
+    bytes.iter().flat_map(|byte| digits_of(*byte)).map(char::from).collect()
 }
 
 /// The bytes of exactly `2 * N` lower-case hexadecimal digits. Upper case is refused: one value has one text.
 #[must_use]
 pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
     if text.len() != N * 2 {
         return None;
     }
     let mut bytes = [0; N];
-    for (to, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *to = digit(*high)? << 4 | digit(*low)?;
+    let mut all = 0;
+    for (to, [high, low]) in bytes.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+        let (high, low) = (value_of(*high), value_of(*low));
+        all |= high | low;
+        *to = high << 4 | low & 15;
     }
-    Some(bytes)
+    (all & NO_DIGIT == 0).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_has_one_text() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex(&bytes), text);
+        assert_eq!(unhex::<256>(&text).map(Vec::from), Some(bytes));
+        for character in 0..=255_u8 {
+            let text = String::from_utf8_lossy(&[b'0', character]).into_owned();
+            let is_digit = matches!(character, b'0'..=b'9' | b'a'..=b'f');
+            assert_eq!(unhex::<1>(&text).is_some(), is_digit, "{text}");
+        }
+        assert_eq!(unhex::<1>("0"), None);
+        let hash = Hash::of(&[b"abc"]);
+        assert_eq!(hash.to_string(), hex(hash.as_bytes()));
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+    }
 }

@@ -4,7 +4,7 @@
 //! `docs/formats/audit-log.md`. No async: whoever appends waits in its own thread until the record is on disk.
 //!
 //! ```text
-//! Entry ► entry (commitments) ► record (body) ► queue (who leads) ► commit (chain, tree, checkpoint) ► segment (write, flush)
+//! Entry ► entry (commitments) ► draft (body) ► backlog (what waits) ► queue (who leads) ► commit (chain, tree, checkpoint) ► segment (write, flush)
 //! DIR ► course (which segments) ► stream (record by record) ► tip (judges each) ► verify, fold, open
 //! ```
 //!
@@ -14,14 +14,18 @@
 #![forbid(unsafe_code)]
 
 mod attendant;
+mod backlog;
 mod commit;
 mod course;
 mod crc;
 mod damage;
 mod dir;
+mod disclosures;
+mod draft;
 mod entry;
 mod field;
 mod hash;
+mod health;
 mod keys;
 pub mod merkle;
 pub mod note;
@@ -33,20 +37,24 @@ mod resume;
 mod scan;
 mod seen;
 mod segment;
+mod signer;
 mod stream;
 mod tip;
 mod verify;
+mod waiter;
 mod writer;
 
-pub use commit::Appended;
+pub use backlog::Failures;
 pub use course::ReadError;
 pub use damage::{Damage, DamageKind, Position};
+pub use draft::Appended;
 pub use entry::{Entry, Event, Intent, Openings};
 pub use field::{FieldError, Held, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Mode, Opening};
 pub use hash::{Hash, NotAHash, hex, unhex};
+pub use health::{AppendError, Health};
 pub use open::{OpenError, Recovered};
 pub use options::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Options, Prepare};
-pub use queue::{AppendError, Health};
 pub use tip::{MAX_GROUP_RECORDS, MAX_OPEN};
 pub use verify::{FoldError, Known, Report, Status, disclosed, fold, fuzz, openings, verify};
-pub use writer::{Recorded, Wait, Writer};
+pub use waiter::{Pending, Watch};
+pub use writer::{PendingIntent, Recorded, Wait, Writer};

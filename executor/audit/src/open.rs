@@ -15,15 +15,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::commit::{Active, CommitError, Demand, Disclosures, Draft, Log, Numbers, Signer};
+use crate::commit::{Active, CommitError, Demand, Log, Numbers};
 use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
 use crate::dir::{self, Dir};
+use crate::disclosures::Disclosures;
+use crate::draft::Draft;
 use crate::field::random;
 use crate::hash::{Hash, hex};
 use crate::keys::{self, CURRENT, Key, NEXT};
 use crate::options::{Limits, Options};
 use crate::record::{Cut, Genesis, Kind, Record, Recovery, write_line};
+use crate::signer::Signer;
 use crate::stream::{Finish, stream};
 use crate::tip::{Ending, Identity, Tip, is_origin};
 

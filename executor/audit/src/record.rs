@@ -301,13 +301,37 @@ impl Record {
 /// Adds a line to `out`, with its line feed: the envelope around a body. Gives the line's length without the line feed.
 pub(crate) fn write_line(out: &mut Vec<u8>, seq: u64, group: u64, prev: &Hash, body: &[u8]) -> usize {
     let begin = out.len();
-    out.extend_from_slice(format!("{{\"seq\":{seq},\"group\":{group},\"prev\":\"{prev}\",").as_bytes());
+    out.reserve(line_bound(body.len()) + 1);
+    out.extend_from_slice(b"{\"seq\":");
+    write_number(out, seq);
+    out.extend_from_slice(b",\"group\":");
+    write_number(out, group);
+    out.extend_from_slice(b",\"prev\":\"");
+    prev.write(out);
+    out.extend_from_slice(b"\",");
     out.extend_from_slice(body);
     let sum = crc32(out.get(begin..).unwrap_or_default());
     out.extend_from_slice(format!(",\"sum\":\"{sum:08x}\"}}").as_bytes());
     let length = out.len() - begin;
     out.push(b'\n');
     length
+}
+
+/// Adds a number in decimal digits.
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
+    // Most digits of a 64-bit number.
+    let mut digits = [0; 20];
+    let mut rest = number;
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
 }
 
 /// How long a line with this body can become.

@@ -7,19 +7,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::attendant::Attendant;
-use crate::commit::{Appended, Demand, Draft};
+use crate::backlog::Failures;
+use crate::commit::Demand;
 use crate::damage::Position;
 use crate::dir::{self, Dir};
+use crate::draft::{Appended, Draft};
 use crate::entry::{Entry, Event, Intent};
 use crate::field::Aside;
 use crate::hash::Hash;
+use crate::health::{AppendError, Health};
 use crate::keys;
 use crate::note;
 use crate::open::{OpenError, Recovered, open};
 use crate::options::Options;
-use crate::queue::{AppendError, Health, Queue};
+use crate::queue::Queue;
 use crate::record::{Kind, Record};
 use crate::tip::Ending;
+use crate::waiter::{Pending, Watch};
 
 /// Whether a caller waits until its result is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +58,30 @@ impl<T> Recorded<T> {
     /// The permit and where its intent stands. A permit alone runs nothing.
     pub fn into_parts(self) -> (T, Appended) {
         (self.permit, self.at)
+    }
+}
+
+/// A permit whose intent is on its way to the disk.
+#[derive(Debug)]
+#[must_use = "the intent is not durable before it was waited for"]
+pub struct PendingIntent<T> {
+    permit: T,
+    pending: Pending,
+}
+
+impl<T> PendingIntent<T> {
+    /// Waits until the intent is durable. What comes back proves that it is.
+    ///
+    /// # Errors
+    /// See [`AppendError`]. The permit is gone then.
+    pub fn wait(self) -> Result<Recorded<T>, AppendError> {
+        Ok(Recorded { at: self.pending.wait()?, permit: self.permit })
+    }
+
+    /// What tells later whether the intent has become durable.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.pending.watch()
     }
 }
 
@@ -116,6 +144,45 @@ impl Writer {
         }
     }
 
+    /// How often a group has failed so far. To be read before the state that a record is decided on, and given to [`Writer::begin`].
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        self.queue.backlog().failures()
+    }
+
+    /// Gives an event its place among the records, without waiting: records stand in the log in the order of these calls. What is decided
+    /// next may build on it, for if it fails, so does all that was begun after it; that is why `since` is asked for.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; [`AppendError::Overtaken`] if a group has failed after `since`.
+    pub fn begin(&self, event: Event, entry: Entry, since: Failures) -> Result<Pending, AppendError> {
+        let waiter = self.queue.begin(self.draft(event.into(), entry, None)?, Some(since))?;
+        Ok(Pending::new(&self.queue, waiter))
+    }
+
+    /// As [`Writer::begin`], the intent of a permit.
+    ///
+    /// # Errors
+    /// As [`Writer::begin`]. The permit is gone then.
+    pub fn begin_intent<T>(
+        &self,
+        permit: T,
+        intent: Intent,
+        since: Failures,
+    ) -> Result<PendingIntent<T>, AppendError> {
+        let waiter = self.queue.begin(self.draft(Kind::Intent, intent.into(), None)?, Some(since))?;
+        Ok(PendingIntent { permit, pending: Pending::new(&self.queue, waiter) })
+    }
+
+    /// As [`Writer::append_result`] that waits, without waiting yet.
+    ///
+    /// # Errors
+    /// As [`Writer::append_result`].
+    pub fn begin_result(&self, intent: &Appended, entry: Entry) -> Result<Pending, AppendError> {
+        let waiter = self.queue.begin(self.draft(Kind::Result, entry, Some(intent.seq))?, None)?;
+        Ok(Pending::new(&self.queue, waiter))
+    }
+
     /// The record without its place; its blobs are durable already.
     fn draft(&self, kind: Kind, entry: Entry, intent: Option<u64>) -> Result<Draft, AppendError> {
         let flush_openings = entry.openings;
@@ -123,7 +190,9 @@ impl Writer {
         let failed = |error: io::Error| AppendError::Io(Arc::new(error));
         self.write_blobs(&aside).map_err(failed)?;
         let draft = Draft::of(&Record { intent, ..record }).map_err(|error| failed(error.into()))?;
-        Ok(Draft { openings: aside.openings, flush_openings, ..draft })
+        let openings =
+            aside.openings.iter().map(|opening| opening.tail().map_err(|error| failed(error.into())));
+        Ok(Draft { openings: openings.collect::<Result<_, _>>()?, flush_openings, ..draft })
     }
 
     fn write_blobs(&self, aside: &Aside) -> io::Result<()> {
@@ -143,19 +212,19 @@ impl Writer {
     /// [`AppendError::Fenced`]: what another writer makes durable is not known here.
     pub fn checkpoint(&self) -> Result<Arc<str>, AppendError> {
         let (size, root) = {
-            let state = self.queue.state();
-            if matches!(state.health, Health::Fenced) {
+            let backlog = self.queue.backlog();
+            if matches!(backlog.health, Health::Fenced) {
                 return Err(AppendError::Fenced);
             }
-            if let Some(note) = &state.durable.note {
+            if let Some(note) = &backlog.durable.note {
                 return Ok(Arc::clone(note));
             }
-            (state.durable.size, state.durable.root.unwrap_or(Hash::ZERO))
+            (backlog.durable.size, backlog.durable.root.unwrap_or(Hash::ZERO))
         };
         let note: Arc<str> = self.queue.signer.sign(size, root).into();
-        let mut state = self.queue.state();
-        if state.durable.size == size {
-            state.durable.note = Some(Arc::clone(&note));
+        let mut backlog = self.queue.backlog();
+        if backlog.durable.size == size {
+            backlog.durable.note = Some(Arc::clone(&note));
         }
         Ok(note)
     }
@@ -188,7 +257,7 @@ impl Writer {
     /// Whether appends are taken.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.queue.state().health.clone()
+        self.queue.backlog().health.clone()
     }
 
     /// The log's id: the leaf of its genesis.
@@ -207,14 +276,14 @@ impl Writer {
     /// Behind the last durable record.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.queue.state().durable.position
+        self.queue.backlog().durable.position
     }
 }
 
 impl Drop for Writer {
     /// Writes what is queued. The log stays open; only [`Writer::seal`] ends it.
     fn drop(&mut self) {
-        self.queue.state().stopped = true;
+        self.queue.backlog().stopped = true;
         self.queue.attention.notify_all();
         if let Some(attendant) = self.attendant.take() {
             drop(attendant.join());

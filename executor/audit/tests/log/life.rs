@@ -249,3 +249,66 @@ fn without_room_calls_are_refused_and_results_are_not() {
     writer.seal("drain").unwrap();
     assert_eq!(verify(dir.path(), &known).unwrap().status, Status::Intact);
 }
+
+#[test]
+fn records_stand_in_the_order_in_which_they_were_begun_and_share_a_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let since = writer.failures();
+    let begin = |name| writer.begin(Event::Decision, call(name), since).unwrap();
+    let (first, second) = (begin("c1"), begin("c2"));
+    let intent = writer.begin_intent("permit", Intent::from(call("c3")), since).unwrap();
+    let watch = intent.watch();
+    assert!(!watch.is_durable() && !first.watch().is_durable());
+    // The last waits first, and leads for all.
+    let recorded = intent.wait().unwrap();
+    assert!(watch.is_durable() && first.watch().is_durable() && second.watch().is_durable());
+    let places = [first.wait().unwrap().seq, second.wait().unwrap().seq, recorded.at().seq];
+    assert_eq!(places, [places[0], places[0] + 1, places[0] + 2]);
+    let result = writer.begin_result(recorded.at(), ended("c3")).unwrap();
+    assert_eq!(result.wait().unwrap().seq, places[2] + 1);
+    let mut groups = Vec::new();
+    fold(dir.path(), None, |record, _| {
+        groups.extend(record.call.as_ref().map(|_| record.group));
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .unwrap();
+    assert_eq!(groups, [places[0], places[0], places[0], places[2] + 1]);
+}
+
+#[test]
+fn a_record_that_nobody_waits_for_is_written_when_it_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let pending = writer.begin(Event::Decision, call("c1"), writer.failures()).unwrap();
+    let watch = pending.watch();
+    assert!(!watch.is_durable());
+    drop(pending);
+    assert!(watch.is_durable());
+}
+
+/// Without its token a writer cannot tell whether it is in charge, so that the group fails after it was written.
+#[test]
+fn what_was_decided_before_a_failure_is_not_taken_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let before = writer.failures();
+    let (first, second) = (
+        writer.begin(Event::Decision, call("c1"), before),
+        writer.begin(Event::Decision, call("c2"), before),
+    );
+    let (token, aside) = (dir.path().join("writer"), dir.path().join("aside"));
+    std::fs::rename(&token, &aside).unwrap();
+    assert!(matches!(first.unwrap().wait(), Err(AppendError::Io(_))));
+    assert!(matches!(second.unwrap().wait(), Err(AppendError::Io(_))));
+    std::fs::rename(&aside, &token).unwrap();
+    let begun = std::time::Instant::now();
+    while !matches!(writer.health(), Health::Healthy) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it does not recover by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(matches!(writer.begin(Event::Decision, call("c3"), before), Err(AppendError::Overtaken)));
+    let after = writer.failures();
+    assert_ne!(before, after);
+    writer.begin(Event::Decision, call("c4"), after).unwrap().wait().unwrap();
+}

@@ -1,0 +1,336 @@
+//! What waits to be written, what is durable, and whether the log takes more: all that is guarded by the queue's lock. Nothing here waits
+//! or writes.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::commit::{CommitError, Demand, Log};
+use crate::damage::Position;
+use crate::draft::{Appended, Draft};
+use crate::hash::Hash;
+use crate::health::{AppendError, Health};
+use crate::record::{Kind, line_bound};
+use crate::segment::Segment;
+use crate::tip::{Ending, MAX_GROUP_RECORDS};
+use crate::waiter::Waiter;
+
+/// Most records that wait at one time: some seconds of work. More is refused, so that memory stays bounded.
+pub(crate) const MAX_QUEUED: usize = 4_096;
+
+/// Most bytes that wait at one time, values and their openings together.
+pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long after a failure appends are refused without trying the disk again: making a segment costs it a lot.
+pub(crate) const RETRY: Duration = Duration::from_millis(100);
+
+/// How often groups of a writer have failed. Who decides on a state that records give reads it before, and gives it with the record: then no
+/// record is taken that was decided on one that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures(u64);
+
+/// A record and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) draft: Draft,
+    pub(crate) waiter: Option<Arc<Waiter>>,
+    bytes: usize,
+}
+
+/// What is durable, and its signed note once somebody asked.
+#[derive(Debug, Default)]
+pub(crate) struct Durable {
+    pub(crate) size: u64,
+    pub(crate) root: Option<Hash>,
+    pub(crate) note: Option<Arc<str>>,
+    pub(crate) position: Option<Position>,
+}
+
+/// What waits, and what is known of the log.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    /// There while nobody leads.
+    pub(crate) log: Option<Box<Log>>,
+    queue: VecDeque<Queued>,
+    queued_bytes: usize,
+    /// When the oldest result that nobody waits for was queued.
+    lingering: Option<Instant>,
+    /// Durable intents without a result, queued results already taken off.
+    open: BTreeSet<u64>,
+    /// Intents that are queued, and results that are.
+    intents: usize,
+    results: usize,
+    pub(crate) durable: Durable,
+    pub(crate) health: Health,
+    pub(crate) failed_at: Option<Instant>,
+    /// How often a group has failed.
+    failures: u64,
+    /// What failed was to make a segment: the active one is whole, and takes results.
+    lacks_room: bool,
+    /// Openings that nobody has flushed yet.
+    pub(crate) dirty: Option<Arc<File>>,
+    pub(crate) wants_spare: bool,
+    pub(crate) spare: Option<Segment>,
+    /// A seal is queued or written.
+    sealing: bool,
+    pub(crate) stopped: bool,
+}
+
+/// A group and who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) waiters: Vec<Option<Arc<Waiter>>>,
+}
+
+impl Batch {
+    pub(crate) fn has_results(&self) -> bool {
+        self.drafts.iter().any(|draft| draft.kind == Kind::Result)
+    }
+
+    pub(crate) fn has_only_results(&self) -> bool {
+        self.drafts.iter().all(|draft| draft.kind == Kind::Result)
+    }
+
+    fn push(&mut self, draft: Draft, waiter: Option<Arc<Waiter>>) {
+        self.drafts.push(draft);
+        self.waiters.push(waiter);
+    }
+
+    /// The results, and the others.
+    pub(crate) fn split(self) -> (Self, Self) {
+        let (mut results, mut others) = (Self::default(), Self::default());
+        for (draft, waiter) in self.drafts.into_iter().zip(self.waiters) {
+            let to = if draft.kind == Kind::Result { &mut results } else { &mut others };
+            to.push(draft, waiter);
+        }
+        (results, others)
+    }
+}
+
+impl Backlog {
+    /// Of a log that nobody has appended to yet.
+    pub(crate) fn new(log: Log) -> Self {
+        let mut backlog = Self {
+            open: log.tip.open.clone(),
+            log: None,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            lingering: None,
+            intents: 0,
+            results: 0,
+            durable: Durable::default(),
+            health: Health::Healthy,
+            failed_at: None,
+            failures: 0,
+            lacks_room: false,
+            dirty: None,
+            wants_spare: false,
+            spare: None,
+            sealing: false,
+            stopped: false,
+        };
+        backlog.observe(&log);
+        backlog.log = Some(Box::new(log));
+        backlog
+    }
+
+    /// Whether a record is taken at all; `since`: how many groups had failed when it was decided.
+    pub(crate) fn admit(
+        &mut self,
+        draft: &Draft,
+        max_open: usize,
+        since: Option<Failures>,
+    ) -> Result<(), AppendError> {
+        let is_result = draft.kind == Kind::Result;
+        match &self.health {
+            Health::Fenced => return Err(AppendError::Fenced),
+            Health::Sealed => return Err(AppendError::Sealed),
+            _ if self.sealing => return Err(AppendError::Sealed),
+            _ => {}
+        }
+        if let Some(error) = self.is_failing().filter(|_| !is_result) {
+            return Err(AppendError::Io(error));
+        }
+        if is_result {
+            // A result is never refused for want of space: there are at most as many as open intents.
+            for intent in &draft.ends {
+                if !self.open.remove(intent) {
+                    return Err(AppendError::NotOpen(*intent));
+                }
+            }
+            self.results += 1;
+            return Ok(());
+        }
+        if since.is_some_and(|since| since != self.failures()) {
+            return Err(AppendError::Overtaken);
+        }
+        if self.queue.len() >= MAX_QUEUED || self.queued_bytes + draft.weight() > MAX_QUEUED_BYTES {
+            return Err(AppendError::Busy);
+        }
+        match draft.kind {
+            Kind::Intent if self.open_count() >= max_open => return Err(AppendError::TooManyOpen(max_open)),
+            Kind::Intent => self.intents += 1,
+            Kind::Seal if self.open_count() > 0 => return Err(AppendError::StillOpen(self.open_count())),
+            Kind::Seal => self.sealing = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How often a group has failed so far.
+    pub(crate) const fn failures(&self) -> Failures {
+        Failures(self.failures)
+    }
+
+    /// While the disk is known to fail, nobody waits for it on behalf of a result.
+    pub(crate) fn keeps_waiting(&self, draft: &Draft) -> Option<Arc<io::Error>> {
+        self.is_failing().filter(|_| draft.kind == Kind::Result && !self.lacks_room)
+    }
+
+    /// The error of a failure so recent that trying again is too early.
+    fn is_failing(&self) -> Option<Arc<io::Error>> {
+        match (&self.health, self.failed_at) {
+            (Health::Unhealthy { error }, Some(at)) if at.elapsed() < RETRY => Some(Arc::clone(error)),
+            _ => None,
+        }
+    }
+
+    /// Intents that have no durable result: durable ones, queued ones, and those whose result is queued.
+    fn open_count(&self) -> usize {
+        self.open.len() + self.intents + self.results
+    }
+
+    pub(crate) fn enqueue(&mut self, draft: Draft, waiter: Option<Arc<Waiter>>) {
+        let bytes = draft.weight();
+        if waiter.is_none() {
+            self.lingering.get_or_insert_with(Instant::now);
+        }
+        self.queued_bytes += bytes;
+        self.queue.push_back(Queued { draft, waiter, bytes });
+    }
+
+    pub(crate) fn take_group(&mut self, max_bytes: usize) -> Batch {
+        let mut group = Batch::default();
+        let mut bytes = 0;
+        // One place is left for the record that may begin the group.
+        while group.drafts.len() + 1 < MAX_GROUP_RECORDS as usize {
+            let Some(queued) = self.queue.front() else { break };
+            bytes += line_bound(queued.draft.body.len()) + 1;
+            if bytes > max_bytes && !group.drafts.is_empty() {
+                break;
+            }
+            let Some(queued) = self.queue.pop_front() else { break };
+            self.queued_bytes = self.queued_bytes.saturating_sub(queued.bytes);
+            group.push(queued.draft, queued.waiter);
+        }
+        if self.queue.iter().all(|queued| queued.waiter.is_some()) {
+            self.lingering = None;
+        }
+        group
+    }
+
+    /// Takes over what the log says is durable now.
+    pub(crate) fn observe(&mut self, log: &Log) {
+        if self.durable.size != log.tip.seq || self.durable.root.is_none() {
+            let root = log.tip.tree.as_ref().map(crate::merkle::Tree::root);
+            self.durable = Durable { size: log.tip.seq, root, note: None, position: None };
+        }
+        self.durable.position = Some(log.position());
+        if log.tip.ending == Ending::Sealed {
+            self.health = Health::Sealed;
+        }
+        self.wants_spare = log.wants_spare() && self.spare.is_none();
+    }
+
+    /// Notes that a group is durable.
+    pub(crate) fn settle(&mut self, drafts: &[Draft], appended: &[Appended], demand: Demand) {
+        // A result that went into the room held for it does not say that there is room for a call.
+        let says_so = demand == Demand::Probe || drafts.iter().any(|draft| draft.kind != Kind::Result);
+        if says_so || !self.lacks_room {
+            self.health = Health::Healthy;
+            self.failed_at = None;
+            self.lacks_room = false;
+        }
+        for (draft, at) in drafts.iter().zip(appended) {
+            match draft.kind {
+                Kind::Intent => {
+                    self.intents -= 1;
+                    self.open.insert(at.seq);
+                }
+                Kind::Result => self.results -= 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes all that waits, of this group and behind it, off the queue, but for results, which stay. Who is to be told what.
+    pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Vec<(Arc<Waiter>, AppendError)> {
+        self.failures += 1;
+        let error = match failure {
+            CommitError::Room(error) | CommitError::Write(error) => {
+                self.health = Health::Unhealthy { error: Arc::clone(error) };
+                self.failed_at = Some(Instant::now());
+                self.lacks_room = matches!(failure, CommitError::Room(_));
+                Some(Arc::clone(error))
+            }
+            CommitError::Fenced => {
+                self.health = Health::Fenced;
+                None
+            }
+        };
+        let behind = std::mem::take(&mut self.queue);
+        self.queued_bytes = 0;
+        let group = batch.drafts.into_iter().zip(batch.waiters);
+        let group = group.map(|(draft, waiter)| Queued { draft, waiter, bytes: 0 });
+        let mut told = Vec::new();
+        for queued in group.chain(behind) {
+            let is_kept = queued.draft.kind == Kind::Result && error.is_some();
+            match queued.draft.kind {
+                Kind::Intent => self.intents -= 1,
+                Kind::Seal => self.sealing = false,
+                _ => {}
+            }
+            let said = match &error {
+                None => AppendError::Fenced,
+                Some(error) if is_kept => AppendError::NotYet(Arc::clone(error)),
+                Some(error) => AppendError::Io(Arc::clone(error)),
+            };
+            told.extend(queued.waiter.map(|waiter| (waiter, said)));
+            if is_kept {
+                self.enqueue(queued.draft, None);
+            }
+        }
+        told
+    }
+
+    /// Who should lead next: the first who waits already, or else the first.
+    pub(crate) fn next_leader(&self) -> Option<Arc<Waiter>> {
+        let waiters = || self.queue.iter().filter_map(|queued| queued.waiter.as_ref());
+        waiters().find(|waiter| waiter.is_waited_for()).or_else(|| waiters().next()).cloned()
+    }
+
+    /// Whether there is something for the attendant to see to.
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.wants_spare || self.lingering.is_some() || self.dirty.is_some() || self.failed_at.is_some()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Results that nobody waits for have waited long enough, or there are too many to wait.
+    pub(crate) fn is_ripe(&self, linger: Duration) -> bool {
+        self.lingering.is_some_and(|since| since.elapsed() >= linger) || self.queue.len() >= 128
+    }
+
+    pub(crate) fn lingering(&self) -> Option<Instant> {
+        self.lingering
+    }
+
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}

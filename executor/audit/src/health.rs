@@ -1,0 +1,78 @@
+//! Whether a log takes records, and why one was not taken.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::commit::CommitError;
+
+/// Why an entry was not recorded. What it would have allowed must not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The log cannot be written at the moment.
+    #[error("the audit log cannot be written: {0}")]
+    Io(Arc<io::Error>),
+    /// A result that is kept and will be written as soon as the log can be.
+    #[error("the result is kept, but not durable yet: {0}")]
+    NotYet(Arc<io::Error>),
+    /// The record is durable; its opening is not.
+    #[error("the record is durable, but its opening is not: {0}")]
+    Opening(Arc<io::Error>),
+    /// Another writer is in charge of the log. This one will never write again.
+    #[error("another writer is in charge of the audit log")]
+    Fenced,
+    /// The log has ended.
+    #[error("the audit log is sealed")]
+    Sealed,
+    /// The record would be too long.
+    #[error("the record is {bytes} bytes long; at most {limit} fit")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// Too many intents have no result yet.
+    #[error("{0} calls run already, as many as the log has room for")]
+    TooManyOpen(usize),
+    /// A group failed after the state was read that this record was decided on.
+    #[error("a record before this one could not be written")]
+    Overtaken,
+    /// Too much waits to be written.
+    #[error("too much waits to be written to the audit log")]
+    Busy,
+    /// The intent has a result already, or is none.
+    #[error("record {0} is not an intent without a result")]
+    NotOpen(u64),
+    /// A log with open intents cannot end.
+    #[error("{0} calls have no result yet")]
+    StillOpen(usize),
+    /// A value could not be kept.
+    #[error("{0}")]
+    Field(Arc<crate::field::FieldError>),
+}
+
+impl From<CommitError> for AppendError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Room(error) | CommitError::Write(error) => Self::Io(error),
+            CommitError::Fenced => Self::Fenced,
+        }
+    }
+}
+
+/// Whether appends are taken.
+#[derive(Clone, Debug, Default)]
+pub enum Health {
+    /// They are.
+    #[default]
+    Healthy,
+    /// They are refused until the log can be written again, which is tried by itself.
+    Unhealthy {
+        /// What failed last.
+        error: Arc<io::Error>,
+    },
+    /// Another writer is in charge: they are refused for ever.
+    Fenced,
+    /// The log has ended.
+    Sealed,
+}
