@@ -5,10 +5,14 @@
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
 #   make fmt     formats the source
 #   make test-cluster   the chart and pools of executors on a real node; as root, and the first time with some ten minutes for building the node
+#   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
 #   make test-cgroup2   limits of sandboxes on cgroup v2, in a small emulated machine with Debian's kernel; some minutes
 SHELL := /bin/bash
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
+FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/targets/*.rs)))
 # It carries nsjail 3.6, for which the configurations are written.
 NSJAIL_PACKAGE := 0.3.0
 export CARGO_TERM_COLOR ?= auto
@@ -16,7 +20,7 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo test test-cluster test-cgroup2 lint bench bench-check fmt setup bless
+.PHONY: demo test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup bless
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -61,6 +65,18 @@ test-cgroup2: setup
 	  python3 -c 'import json,sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "sandbox"][-1])'); \
 	BAILIWICK_TEST_LAUNCHER=$$(dirname $$binary)/../bailiwick-launcher \
 	  conformance/vm/run.sh --with $$(dirname $$binary)/../bailiwick-launcher --with /usr/bin/python3 --with /usr/lib/python3.11 $$binary --test-threads=1 ending::
+
+# Instrumentation is a matter of the nightly compiler; RUSTC_BOOTSTRAP asks the pinned one for it. No sanitizer: no crate here has unsafe code that these
+# entries reach, and without one they run some times as fast. The corpus of earlier runs stays in fuzz/corpus, what an entry failed on in fuzz/artifacts.
+fuzz:
+	@command -v g++ >/dev/null || { apt-get update -qq && apt-get install -y -qq g++; }
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked --quiet cargo-fuzz@$(FUZZ_VERSION)
+	BAILIWICK_FUZZ_CORPUS=$(CURDIR)/fuzz/corpus $(CARGO) test --locked --quiet -p bailiwick-conformance --test fuzz seeds_are_written
+	cd fuzz && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz build --sanitizer none
+	cd fuzz && for target in $(FUZZ_TARGETS); do \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 || exit 1; \
+	done
 
 lint: setup
 	$(CARGO) fmt --all --check

@@ -1,7 +1,15 @@
 //! The fuzz entry points under a mutating driver: seeds that are real packs, expressions and reviews, changed at random from fixed
-//! seeds, so that a failure happens again. Some seconds of it; `cargo fuzz` drives the same entries for longer where it can be had.
+//! seeds, so that a failure happens again. Some seconds of it; `make fuzz` drives the same entries for longer with libFuzzer.
 
+#[path = "../../fuzz/entries.rs"]
+mod entries;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use entries::{Entry, entries};
 
 /// Mutants of each seed.
 const MUTANTS: usize = 150;
@@ -86,110 +94,126 @@ fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-fn drive(seeds: &[Vec<u8>], entry: fn(&[u8])) {
-    assert!(!seeds.is_empty());
+/// How many mutants an entry took. A mutant that it fails on is shown.
+fn drive(entry: &Entry) -> usize {
+    let Entry { target, run, seeds } = entry;
+    assert!(!seeds.is_empty(), "`{target}` has no seeds");
     let mut random = Random(0x1234_5678_9abc_def1);
-    for seed in seeds {
-        entry(seed);
-        for _ in 0..MUTANTS {
-            entry(&mutate(seed, &mut random));
+    let take = |bytes: &[u8]| {
+        if catch_unwind(AssertUnwindSafe(|| run(bytes))).is_err() {
+            panic!("`{target}` fails on b\"{}\"", bytes.escape_ascii());
         }
+    };
+    for seed in seeds {
+        take(seed);
+        (0..MUTANTS).for_each(|_| take(&mutate(seed, &mut random)));
+    }
+    seeds.len() * MUTANTS
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root of the workspace")
+}
+
+#[test]
+fn every_entry_takes_what_mutation_makes_of_its_seeds() {
+    let entries = entries(root());
+    let next = AtomicUsize::new(0);
+    // The entries are of very different length: whoever is free takes the next one.
+    let work = || {
+        let mut taken = 0;
+        while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+            taken += drive(entry);
+        }
+        taken
+    };
+    let taken: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no entry fails")).sum()
+    });
+    let seeds: usize = entries.iter().map(|entry| entry.seeds.len()).sum();
+    assert_eq!(taken, seeds * MUTANTS);
+}
+
+/// Where `make fuzz` wants the seeds: one folder for each target. What libFuzzer found in earlier runs stays there.
+const CORPUS: &str = "BAILIWICK_FUZZ_CORPUS";
+
+#[test]
+fn seeds_are_written_where_libfuzzer_begins() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let corpus = std::env::var_os(CORPUS).map_or_else(|| kept.path().to_owned(), std::path::PathBuf::from);
+    for Entry { target, seeds, .. } in entries(root()) {
+        let folder = corpus.join(target);
+        std::fs::create_dir_all(&folder).expect("a folder for the target");
+        for (number, seed) in seeds.iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{number}")), seed).expect("a seed");
+        }
+        let written = std::fs::read_dir(&folder).expect("the seeds").count();
+        assert!(written >= seeds.len() && written > 0, "{target}: {written} seeds");
     }
 }
 
-fn packs() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs");
-    let entries = std::fs::read_dir(folder).expect("the packs");
-    let texts = entries.filter_map(|entry| std::fs::read(entry.ok()?.path().join("pack.yaml")).ok());
-    texts.collect()
-}
-
-#[test]
-fn pack_text() {
-    drive(&packs(), bailiwick_compiler::packs::fuzz);
-}
-
-#[test]
-fn expressions() {
-    let seeds = [
-        "pod.mainContainers.all(c, 'memory' in c.?resources.?limits.orValue({}))",
-        "object.metadata.labels.exists(k, v, k.startsWith('a') && v.matches('^[a-z]+$'))",
-        "quantity('1Gi').isGreaterThan(quantity(params.max)) ? [1, 2.0, 3u].map(x, string(x)).join(',') : 'no'",
-        "cel.bind(x, {'a': [?object.?spec.?b, b'\\x00']}, x.a.size() + 1 < 10 || !has(object.c))",
+/// Modules of the crates of this workspace that have an entry point: `pub fn fuzz(` with the path of its file.
+fn entry_points() -> BTreeSet<Vec<String>> {
+    let sources = [
+        ("bailiwick_policy", "compiler/policy/src"),
+        ("bailiwick_compiler", "compiler/src"),
+        ("bailiwick_crds", "crds/src"),
+        ("bailiwick", "compiler/cli/src"),
+        ("bailiwick_webhook", "webhook/src"),
+        ("bailiwick_sys", "executor/sys/src"),
+        ("bailiwick_audit", "executor/audit/src"),
+        ("bailiwick_executor", "executor/src"),
     ];
-    drive(&seeds.map(|seed| seed.as_bytes().to_vec()), bailiwick_compiler::cel::fuzz);
+    let mut found = BTreeSet::new();
+    for (name, folder) in sources {
+        let mut folders = vec![(root().join(folder), vec![name.to_owned()])];
+        while let Some((folder, module)) = folders.pop() {
+            for file in std::fs::read_dir(folder).expect("a folder of sources") {
+                let path = file.expect("a file").path();
+                let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+                let within = [module.clone(), vec![stem.clone()]].concat();
+                if path.is_dir() {
+                    folders.push((path, within));
+                } else if std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\npub fn fuzz(")) {
+                    found.insert(if ["lib", "mod"].contains(&&*stem) { module.clone() } else { within });
+                }
+            }
+        }
+    }
+    found
 }
 
+/// An entry may be shown by a module above its own, and each shows one.
 #[test]
-fn reviews() {
-    let review = br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"","version":"v1","kind":"Pod"},
-        "resource":{"group":"","version":"v1","resource":"pods"},"namespace":"agents","operation":"CREATE","userInfo":{"username":"a"},
-        "object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"app":"x"},"managedFields":[{}]},
-        "spec":{"containers":[{"name":"c","image":"i","securityContext":{"privileged":true}}],"volumes":[{"name":"v","hostPath":{"path":"/"}}]}}}}"#;
-    let update = String::from_utf8_lossy(review).replace("\"CREATE\"", "\"UPDATE\"").replace(
-        "\"object\":",
-        "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":",
-    );
-    drive(&[review.to_vec(), update.into_bytes()], bailiwick_policy::admission::fuzz);
-}
-
-/// Seeds that stand in the corpora of the facts: one text of each line, as JSON.
-fn facts(kind: &str) -> Vec<Vec<u8>> {
-    let corpora = ["evasions.txt", "benign.txt"].map(|name| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compiler/policy/tests/facts").join(name);
-        std::fs::read_to_string(file).expect("the corpus")
-    });
-    let lines = corpora.iter().flat_map(|corpus| corpus.lines());
-    let fields = lines.filter_map(|line| line.split_once('\t')).filter(|(of, _)| *of == kind);
-    let texts = fields.filter_map(|(_, rest)| serde_json::from_str(rest.rsplit('\t').next()?).ok());
-    texts.map(String::into_bytes).collect()
-}
-
-#[test]
-fn command_lines() {
-    drive(&facts("shell"), bailiwick_policy::facts::shell::fuzz);
-}
-
-#[test]
-fn urls_paths_and_git() {
-    drive(&facts("url"), bailiwick_policy::facts::url::fuzz);
-    drive(&facts("path"), bailiwick_policy::facts::path::fuzz);
-    drive(&facts("git"), bailiwick_policy::facts::git::fuzz);
-}
-
-#[test]
-fn argument_schemas() {
-    let seeds = [
-        r#"[{"type": "object", "required": ["code"], "properties": {"code": {"type": "string", "maxLength": 9, "pattern": "^[a-z]+$"}}}, {"code": "abc"}]"#,
-        r#"[{"type": "object", "properties": {"x": {"type": ["array", "null"], "items": {"enum": [1, 2.5, "a"]}, "uniqueItems": true, "maxItems": 3}}}, {"x": [1, "a", 1.0]}]"#,
-    ];
-    drive(&seeds.map(|seed| seed.as_bytes().to_vec()), bailiwick_policy::arguments::fuzz);
-}
-
-#[test]
-fn tool_calls() {
-    let text = br#"{"text": "git push --force origin 'a b' $X > /dev/null && curl http://2130706433/", "number": 7, "list": ["a", "ab"]}"#;
-    let file = br#"{"path": "../src//a", "content": "aGVsbG8=", "encoding": "base64"}"#;
-    let inputs = br#"{"call": {"id": "1", "session": "s", "subject": {"agent": "a", "user": "u", "namespace": "n"}, "call": {"tool": "argv",
-        "args": {"text": "ls"}}}, "nowMs": 5, "session": {"openedMs": 1, "calls": 2, "generation": 3, "running": 0, "pending": 0},
-        "tallies": {"counter/a/calls": {"sum": 4, "fallsAfterMs": 10}}, "pending": null, "approval": null}"#;
-    drive(&[text.to_vec(), file.to_vec(), inputs.to_vec()], bailiwick_policy::tool::fuzz);
-}
-
-#[test]
-fn audit_logs() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let options = bailiwick_audit::Options::default();
-    let writer = bailiwick_audit::Writer::open(folder.path(), &options).expect("a log").0;
-    let entry = bailiwick_audit::Entry {
-        arguments: Some(serde_json::json!({"command": "ls"})),
-        reason: Some("it is allowed".to_owned()),
-        ..bailiwick_audit::Entry::default()
-    };
-    let intent = bailiwick_audit::Intent::from(entry.clone());
-    let recorded = writer.append_intent((), intent).expect("an intent");
-    writer.append_result(recorded.at(), entry, bailiwick_audit::Wait::Durable).expect("a result");
-    writer.seal("drain").expect("a seal");
-    let log = std::fs::read(folder.path().join("segments/00000001.jsonl")).expect("the segment");
-    drive(&[log], bailiwick_audit::fuzz);
+fn every_entry_point_has_a_target_and_seeds() {
+    let mut paths = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for file in std::fs::read_dir(root().join("fuzz/targets")).expect("the targets") {
+        let path = file.expect("a target").path();
+        let text = std::fs::read_to_string(&path).expect("a target");
+        let (_, rest) = text.split_once("fuzz_target!(|data: &[u8]| ").expect("a target");
+        let entry = rest.split_once("(data)").expect("a target").0;
+        paths
+            .insert(entry.strip_suffix("::fuzz").expect("an entry").split("::").map(str::to_owned).collect());
+        names.insert(path.file_stem().expect("a name").to_string_lossy().into_owned());
+    }
+    let points = entry_points();
+    for point in &points {
+        let shows = |path: &&Vec<String>| point.starts_with(path);
+        let target = paths.iter().filter(shows).max_by_key(|path| path.len()).cloned();
+        let target: Vec<String> =
+            target.unwrap_or_else(|| panic!("{point:?}: no file in `fuzz/targets` drives it"));
+        assert!(paths.remove(&target), "{point:?}: its target drives another entry");
+    }
+    assert!(paths.is_empty(), "targets without an entry: {paths:?}");
+    let seeded: BTreeSet<String> = entries(root()).iter().map(|entry| entry.target.to_owned()).collect();
+    assert_eq!(seeded, names, "`fuzz/entries.rs` and `fuzz/targets` differ");
+    let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).expect("the manifest");
+    for name in &names {
+        assert!(
+            manifest.contains(&format!("[[bin]]\nname = \"{name}\"\npath = \"targets/{name}.rs\"\n")),
+            "{name}"
+        );
+    }
 }

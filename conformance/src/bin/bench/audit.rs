@@ -1,6 +1,7 @@
 //! The audit log: durable records a second, what an append costs over its flush, verification, recovery.
 //!
-//! All on the disk under `target/bench`. The record is a denied tool call whose values are committed to, as by default. Verification is
+//! All on the disk under `target/bench`. A rate says as much of the disk as of the log; beside it stand how many records shared a flush, and what a record
+//! costs of the processors. The record is a denied tool call whose values are committed to, as by default. Verification is
 //! measured without the openings, so that every byte of the log is read and nothing else is.
 
 use std::fs::File;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bailiwick_audit::{Entry, Event, Known, Mode, Options, Writer, verify};
+use bailiwick_audit::{Entry, Event, Known, Mode, Options, Writer, fold, verify};
 use serde_json::json;
 
 use crate::report::{Report, directory};
@@ -35,9 +36,11 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     std::fs::create_dir_all(directory())?;
     for writers in [1, 8, 64] {
         let folder = tempfile::tempdir_in(directory())?;
-        let count = durable(folder.path(), writers)?;
-        let per_s = count as f64 / WINDOW.as_secs_f64();
-        report.set(&format!("durable_per_s_{writers}_writers"), per_s, count);
+        let Durable { count, groups, cpu_us } = durable(folder.path(), writers)?;
+        let mut set = |key: &str, figure: f64| report.set(&format!("{key}_{writers}_writers"), figure, count);
+        set("durable_per_s", count as f64 / WINDOW.as_secs_f64());
+        set("records_per_flush", count as f64 / groups as f64);
+        set("cpu_us_per_record", cpu_us / count as f64);
     }
     let (over, flush) = append_over_flush(tempfile::tempdir_in(directory())?.path())?;
     report.set("append_over_fdatasync_us", over, PAIRS);
@@ -70,11 +73,20 @@ fn entry(values: Mode) -> Entry {
     }
 }
 
+/// What threads made durable within the window.
+struct Durable {
+    count: usize,
+    /// By how many flushes.
+    groups: usize,
+    /// What all threads of the process used meanwhile.
+    cpu_us: f64,
+}
+
 /// How many records so many threads make durable within the window.
-fn durable(folder: &Path, writers: usize) -> anyhow::Result<usize> {
+fn durable(folder: &Path, writers: usize) -> anyhow::Result<Durable> {
     let (writer, _) = Writer::open(folder, &Options::default())?;
     let (count, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let begun = Instant::now();
+    let (begun, used) = (Instant::now(), cpu_us()?);
     std::thread::scope(|scope| {
         for _ in 0..writers {
             scope.spawn(|| {
@@ -88,7 +100,23 @@ fn durable(folder: &Path, writers: usize) -> anyhow::Result<usize> {
         }
     });
     anyhow::ensure!(failed.into_inner() == 0, "an append failed");
-    Ok(count.into_inner())
+    let cpu_us = cpu_us()? - used;
+    drop(writer);
+    let (mut groups, mut last) = (0, None);
+    fold(folder, None, |record, _| {
+        groups += usize::from(last.replace(record.group) != Some(record.group));
+        Ok::<_, std::convert::Infallible>(())
+    })?;
+    Ok(Durable { count: count.into_inner(), groups, cpu_us })
+}
+
+/// What this process has used of the processors so far, in µs: user and system time, in hundredths of a second (proc(5), `stat`).
+fn cpu_us() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, behind_name) = text.rsplit_once(") ").unwrap_or_default();
+    let ticks: Vec<f64> =
+        behind_name.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() * 1e4)
 }
 
 /// The medians of an append and of a write and flush of as many bytes to a file of zeros, in turns: their difference, and the latter, in µs.

@@ -1,0 +1,123 @@
+//! Every fuzz entry point with its seeds: real packs, expressions, reviews, command lines, logs. The stable driver of the tests
+//! (`conformance/tests/fuzz.rs`) mutates them for some seconds; libFuzzer (`make fuzz`) begins with them.
+
+use std::path::{Path, PathBuf};
+
+/// An entry point.
+pub(crate) struct Entry {
+    /// Name of its libFuzzer target.
+    pub(crate) target: &'static str,
+    /// What takes the bytes.
+    pub(crate) run: fn(&[u8]),
+    /// Where mutation begins.
+    pub(crate) seeds: Vec<Vec<u8>>,
+}
+
+/// All of them.
+pub(crate) fn entries(root: &Path) -> Vec<Entry> {
+    let entry = |target, run, seeds| Entry { target, run, seeds };
+    vec![
+        entry("arguments", bailiwick_policy::arguments::fuzz, texts(ARGUMENTS)),
+        entry("audit_log", bailiwick_audit::fuzz, vec![audit_log()]),
+        entry("command_line", bailiwick_policy::facts::shell::fuzz, facts(root, "shell")),
+        entry("expression", bailiwick_compiler::cel::fuzz, texts(EXPRESSIONS)),
+        entry("git", bailiwick_policy::facts::git::fuzz, facts(root, "git")),
+        entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
+        entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
+        entry("path", bailiwick_policy::facts::path::fuzz, facts(root, "path")),
+        entry("review", bailiwick_policy::admission::fuzz, reviews()),
+        entry("tool_call", bailiwick_policy::tool::fuzz, texts(TOOL_CALLS)),
+        entry("url", bailiwick_policy::facts::url::fuzz, facts(root, "url")),
+    ]
+}
+
+/// A schema and arguments for it.
+const ARGUMENTS: &[&str] = &[
+    r#"[{"type": "object", "required": ["code"], "properties": {"code": {"type": "string", "maxLength": 9, "pattern": "^[a-z]+$"}}}, {"code": "abc"}]"#,
+    r#"[{"type": "object", "properties": {"x": {"type": ["array", "null"], "items": {"enum": [1, 2.5, "a"]}, "uniqueItems": true, "maxItems": 3}}}, {"x": [1, "a", 1.0]}]"#,
+];
+
+const EXPRESSIONS: &[&str] = &[
+    "pod.mainContainers.all(c, 'memory' in c.?resources.?limits.orValue({}))",
+    "object.metadata.labels.exists(k, v, k.startsWith('a') && v.matches('^[a-z]+$'))",
+    "quantity('1Gi').isGreaterThan(quantity(params.max)) ? [1, 2.0, 3u].map(x, string(x)).join(',') : 'no'",
+    "cel.bind(x, {'a': [?object.?spec.?b, b'\\x00']}, x.a.size() + 1 < 10 || !has(object.c))",
+];
+
+/// Arguments, and the inputs of a decision.
+const TOOL_CALLS: &[&str] = &[
+    r#"{"text": "git push --force origin 'a b' $X > /dev/null && curl http://2130706433/", "number": 7, "list": ["a", "ab"]}"#,
+    r#"{"path": "../src//a", "content": "aGVsbG8=", "encoding": "base64"}"#,
+    r#"{"call": {"id": "1", "session": "s", "subject": {"agent": "a", "user": "u", "namespace": "n"}, "call": {"tool": "argv",
+        "args": {"text": "ls"}}}, "nowMs": 5, "session": {"openedMs": 1, "calls": 2, "generation": 3, "running": 0, "pending": 0},
+        "tallies": {"counter/a/calls": {"sum": 4, "fallsAfterMs": 10}}, "pending": null, "approval": null}"#,
+];
+
+const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"group":"","version":"v1","kind":"Pod"},
+        "resource":{"group":"","version":"v1","resource":"pods"},"namespace":"agents","operation":"CREATE","userInfo":{"username":"a"},
+        "object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"app":"x"},"managedFields":[{}]},
+        "spec":{"containers":[{"name":"c","image":"i","securityContext":{"privileged":true}}],"volumes":[{"name":"v","hostPath":{"path":"/"}}]}}}}"#;
+
+fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
+    seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect()
+}
+
+fn reviews() -> Vec<Vec<u8>> {
+    let update = REVIEW.replace("\"CREATE\"", "\"UPDATE\"").replace(
+        "\"object\":",
+        "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":",
+    );
+    vec![REVIEW.into(), update.into()]
+}
+
+/// Files of the shipped packs, by their path in the pack.
+fn of_packs(root: &Path, files: &[&str]) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(root.join("policy-packs")).expect("the packs");
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("a pack").path()).collect();
+    folders.sort();
+    let paths = folders.iter().flat_map(|folder| files.iter().map(move |file| folder.join(file)));
+    paths.filter_map(|path| std::fs::read(path).ok()).collect()
+}
+
+fn packs(root: &Path) -> Vec<Vec<u8>> {
+    of_packs(root, &["pack.yaml"])
+}
+
+/// The entry reads its bytes as a pack, as a lock and as tests.
+fn pack_texts(root: &Path) -> Vec<Vec<u8>> {
+    let tests = std::fs::read_dir(root.join("policy-packs/restricted-agent/tests")).expect("the tests");
+    let mut tests: Vec<PathBuf> = tests.map(|entry| entry.expect("a test").path()).collect();
+    tests.sort();
+    let tests = tests.iter().filter(|path| path.extension().is_some_and(|ext| ext == "yaml"));
+    let mut seeds = of_packs(root, &["pack.yaml", "pack.lock"]);
+    seeds.extend(tests.map(|path| std::fs::read(path).expect("a test")));
+    seeds
+}
+
+/// From the corpora of the facts: one text of each line, as JSON.
+fn facts(root: &Path, kind: &str) -> Vec<Vec<u8>> {
+    let corpora = ["evasions.txt", "benign.txt"].map(|name| {
+        std::fs::read_to_string(root.join("compiler/policy/tests/facts").join(name)).expect("the corpus")
+    });
+    let lines = corpora.iter().flat_map(|corpus| corpus.lines());
+    let fields = lines.filter_map(|line| line.split_once('\t')).filter(|(of, _)| *of == kind);
+    let texts = fields.filter_map(|(_, rest)| serde_json::from_str(rest.rsplit('\t').next()?).ok());
+    texts.map(String::into_bytes).collect()
+}
+
+/// A log of a call, sealed.
+fn audit_log() -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = bailiwick_audit::Options { segment_bytes: 64 * 1024, ..Default::default() };
+    let writer = bailiwick_audit::Writer::open(folder.path(), &options).expect("a log").0;
+    let entry = bailiwick_audit::Entry {
+        arguments: Some(serde_json::json!({"command": "ls"})),
+        reason: Some("it is allowed".to_owned()),
+        ..bailiwick_audit::Entry::default()
+    };
+    let intent = bailiwick_audit::Intent::from(entry.clone());
+    let recorded = writer.append_intent((), intent).expect("an intent");
+    writer.append_result(recorded.at(), entry, bailiwick_audit::Wait::Durable).expect("a result");
+    writer.seal("drain").expect("a seal");
+    std::fs::read(folder.path().join("segments/00000001.jsonl")).expect("the segment")
+}
