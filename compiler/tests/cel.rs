@@ -46,7 +46,8 @@ fn evaluate<T>(cel: &Cel, interner: &Interner, look: impl FnOnce(Result<Value<'_
         pack: Value::Null,
         pod: Some(&object),
     };
-    look(eval(cel, &mut Scope::new(&admission, &loaded, env, Fuel::new(Fuel::DEFAULT))))
+    let prepared = loaded.prepare(cel);
+    look(eval(&prepared, &mut Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT))))
 }
 
 /// What a line does other than it says; `None`: it holds.

@@ -169,10 +169,15 @@ impl Expr {
     /// How deep the nodes nest; a leaf is 1.
     #[must_use]
     pub fn depth(&self) -> u32 {
+        self.depth_with(&|_| 0)
+    }
+
+    /// How deep the nodes nest if there are as many levels below a node as `below` says.
+    pub(crate) fn depth_with(&self, below: &dyn Fn(&Expr) -> u32) -> u32 {
         let mut deepest = 0;
         let mut pending = vec![(self, 1_u32)];
         while let Some((node, depth)) = pending.pop() {
-            deepest = deepest.max(depth);
+            deepest = deepest.max(depth.saturating_add(below(node)));
             pending.extend(node.operands().into_iter().map(|operand| (operand, depth.saturating_add(1))));
         }
         deepest

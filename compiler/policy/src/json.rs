@@ -14,6 +14,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 pub use map::Map;
+pub(crate) use map::Name;
 use read::Reader as OrdinaryReader;
 #[cfg(feature = "admission")]
 pub(crate) use read::{Found, Reader, Skip};

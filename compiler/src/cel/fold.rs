@@ -81,8 +81,9 @@ fn computed(cel: &Cel) -> Option<Const> {
         pack: Value::Null,
         pod: None,
     };
-    let mut scope = Scope::new(&admission, &loaded, env, Fuel::new(FUEL));
-    to_constant(&eval(cel, &mut scope).ok()?)
+    let prepared = loaded.prepare(cel);
+    let mut scope = Scope::new(&loaded, env, Fuel::new(FUEL));
+    to_constant(&eval(&prepared, &mut scope).ok()?)
 }
 
 fn to_constant(value: &Value<'_>) -> Option<Const> {

@@ -41,6 +41,7 @@ mod patch;
 mod pointer;
 mod ratchet;
 mod reads;
+mod ready;
 mod review;
 mod reviewer;
 mod rules;

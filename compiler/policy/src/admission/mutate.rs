@@ -12,12 +12,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::cel::Prepared;
 use crate::decision::{Effect, Finding, PatchOp};
 use crate::json::{Json, Map};
 use crate::policy::{Action, AdmissionRule, MutateWhen, Mutation, PodSecurityLevel, ServiceAccountToken};
 
 use super::patch::{between, leaves};
 use super::pointer::{escape, get, segments, set};
+use super::ready::ReadyRule;
 use super::reviewer::Bound;
 use super::rules::{Budget, Inputs, Session};
 use super::sections::{CONTAINER_LISTS, Statement};
@@ -75,18 +77,19 @@ impl<'m> Draft<'m> {
     }
 
     /// Applies the mutations of one rule, if its conditions hold.
-    pub(super) fn author(&mut self, bound: &'m Bound, rule: &'m AdmissionRule, around: Surroundings<'m>) {
+    pub(super) fn author(&mut self, bound: &'m Bound, ready: ReadyRule<'m>, around: Surroundings<'m>) {
+        let rule = ready.rule;
         if rule.mutations.is_empty() {
             return;
         }
-        let applies = Session::new(bound, self.inputs(around), around.budget).applies(rule);
+        let applies = Session::new(bound, self.inputs(around), around.budget).applies(ready);
         match applies {
             Ok(true) => {}
             Ok(false) => return,
             Err(failure) => return self.fail(bound, rule, failure.message, String::new()),
         }
-        for mutation in &rule.mutations {
-            if let Err((message, field)) = self.mutate(bound, rule, mutation, around) {
+        for (mutation, expression) in rule.mutations.iter().zip(&ready.ready.expressions.mutations) {
+            if let Err((message, field)) = self.mutate(bound, rule, (mutation, expression.as_ref()), around) {
                 self.fail(bound, rule, message, field);
             }
         }
@@ -125,32 +128,42 @@ impl<'m> Draft<'m> {
         &mut self,
         bound: &'m Bound,
         rule: &'m AdmissionRule,
-        mutation: &'m Mutation,
+        (mutation, expression): (&'m Mutation, Option<&'m Prepared>),
         around: Surroundings<'m>,
     ) -> Result<(), Refused> {
         let writer = format!("{}/{}", bound.pack_name(rule.origin.pack), rule.name);
-        let whole = |message: String| (message, String::new());
         match mutation {
             Mutation::Field { path, when, value, .. } => {
                 let after = self.with_field(path, *when, value, &writer)?;
                 self.replace(after, &writer, around)
             }
-            Mutation::JsonPatch { expression, .. } => {
-                let session = &mut Session::new(bound, self.inputs(around), around.budget);
-                let operations =
-                    session.mutation(rule, expression).map_err(|failure| whole(failure.message))?;
+            Mutation::JsonPatch { .. } => {
+                let operations = self.evaluated(bound, rule, expression, around)?;
                 let mut after = self.object.clone();
-                json_patch::apply(&mut after, &operations).map_err(whole)?;
+                json_patch::apply(&mut after, &operations).map_err(|message| (message, String::new()))?;
                 self.replace(after, &writer, around)
             }
-            Mutation::ApplyConfiguration { expression, .. } => {
-                let session = &mut Session::new(bound, self.inputs(around), around.budget);
-                let partial = session.mutation(rule, expression).map_err(|failure| whole(failure.message))?;
+            Mutation::ApplyConfiguration { .. } => {
+                let partial = self.evaluated(bound, rule, expression, around)?;
                 let mut after = self.object.clone();
                 json_patch::merge(&mut after, partial);
                 self.replace(after, &writer, around)
             }
         }
+    }
+
+    /// What the expression of a mutation gives.
+    fn evaluated(
+        &self,
+        bound: &'m Bound,
+        rule: &'m AdmissionRule,
+        expression: Option<&'m Prepared>,
+        around: Surroundings<'m>,
+    ) -> Result<Json<'static>, Refused> {
+        let whole = |message: String| (message, String::new());
+        let expression = expression.ok_or_else(|| whole("the mutation has no expression".to_owned()))?;
+        let mut session = Session::new(bound, self.inputs(around), around.budget);
+        session.mutation(rule, expression).map_err(|failure| whole(failure.message))
     }
 
     /// The object with a value at every target of a field path.

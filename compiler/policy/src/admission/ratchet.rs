@@ -6,11 +6,10 @@
 
 use crate::decision::{Effect, Finding};
 use crate::json::{Json, Map};
-use crate::policy::AdmissionRule;
 
 use super::field::unchanged;
 use super::matching::Coordinates;
-use super::reviewer::RuleReads;
+use super::ready::ReadyRule;
 use super::rules::RuleFinding;
 use super::selector::{ObjectLabels, selects};
 
@@ -39,12 +38,12 @@ pub(super) fn sections(findings: &mut [Finding], before: &[Finding], pod: &Json<
 
 /// Relaxes a rule's finding if all that its expression reads is the same in both objects.
 pub(super) fn rule(
-    rule: &AdmissionRule,
-    reads: &RuleReads,
+    ReadyRule { rule, ready }: ReadyRule<'_>,
     asked: &mut RuleFinding,
     coordinates: Coordinates<'_>,
     (object, old): (&Json<'_>, &Json<'_>),
 ) {
+    let reads = &ready.reads;
     let Some(read) = asked.validation.and_then(|at| reads.validations.get(at)) else {
         return;
     };

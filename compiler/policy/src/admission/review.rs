@@ -6,13 +6,14 @@
 
 use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
-use crate::policy::{AdmissionRule, Subject};
+use crate::policy::Subject;
 
 use super::decide::{Found, cell};
 use super::in_force::{Moment, Stage};
 use super::matching::{Coordinates, POD_CREATION, selectors_hold};
 use super::mutate::{Draft, StoredPod, Surroundings};
 use super::namespaces::Namespace;
+use super::ready::ReadyRule;
 use super::request::{AdmissionRequest, Operation};
 use super::reviewer::{Bound, Reviewer};
 use super::rules::{Budget, Inputs, Session};
@@ -227,7 +228,7 @@ impl<'r> Review<'r> {
         for bound in governing {
             for rule in self.rules(bound, candidates) {
                 let new = ObjectLabels(&draft.object);
-                if selectors_hold(rule, self.namespace_labels(), &[&new]) {
+                if selectors_hold(rule.rule, self.namespace_labels(), &[&new]) {
                     draft.author(bound, rule, around);
                 }
             }
@@ -235,19 +236,13 @@ impl<'r> Review<'r> {
     }
 
     /// The rules of a policy that match, in its order, but for selectors over the object.
-    fn rules(&self, bound: &'r Bound, candidates: Candidates) -> Vec<&'r AdmissionRule> {
-        self.matching(bound, candidates).into_iter().map(|(_, rule)| rule).collect()
-    }
-
-    fn matching(&self, bound: &'r Bound, candidates: Candidates) -> Vec<(usize, &'r AdmissionRule)> {
-        let rules = &bound.policy.admission.rules;
+    fn rules(&self, bound: &'r Bound, candidates: Candidates) -> Vec<ReadyRule<'r>> {
         let coordinates = Coordinates::of(self.request);
-        let with = |at: usize| Some((at, rules.get(at)?));
         match candidates {
-            Candidates::Templates => bound.index.for_templates().filter_map(with).collect(),
+            Candidates::Templates => bound.index.for_templates().filter_map(|at| bound.rule(at)).collect(),
             Candidates::Resource => {
-                let named = bound.index.candidates(coordinates.resource).filter_map(with);
-                named.filter(|(_, rule)| coordinates.matched_by(rule)).collect()
+                let named = bound.index.candidates(coordinates.resource).filter_map(|at| bound.rule(at));
+                named.filter(|one| coordinates.matched_by(one.rule)).collect()
             }
         }
     }
@@ -472,8 +467,8 @@ impl<'r> Review<'r> {
     }
 
     fn ask(&self, bound: &'r Bound, asking: Asking<'r>, found: &mut Found<'r>) {
-        let matching = self.matching(bound, asking.candidates);
-        if matching.is_empty() {
+        let rules = self.rules(bound, asking.candidates);
+        if rules.is_empty() {
             return;
         }
         let new = ObjectLabels(asking.inputs.object);
@@ -486,8 +481,8 @@ impl<'r> Review<'r> {
             _ => &[&new, &old],
         };
         let mut session = Session::new(bound, asking.inputs, self.budget);
-        for (at, rule) in matching {
-            if !selectors_hold(rule, self.namespace_labels(), objects) {
+        for rule in rules {
+            if !selectors_hold(rule.rule, self.namespace_labels(), objects) {
                 continue;
             }
             found.govern(bound);
@@ -495,26 +490,27 @@ impl<'r> Review<'r> {
                 continue;
             };
             for one in &mut asked.findings {
-                if let (Effect::Deny, Some(before), Some(reads)) =
-                    (one.finding.effect, asking.before, bound.reads.get(at))
+                if let (Effect::Deny, Some(before)) = (one.finding.effect, asking.before)
                     && self.request.operation == Operation::Update
                 {
                     let coordinates = match asking.candidates {
                         Candidates::Resource => asking.coordinates,
                         Candidates::Templates => POD_CREATION,
                     };
-                    ratchet::rule(rule, reads, one, coordinates, (asking.inputs.object, before));
+                    ratchet::rule(rule, one, coordinates, (asking.inputs.object, before));
                 }
                 // An exhausted budget denies whatever was excepted: nobody knows what the rule would have said.
                 if !one.limit {
-                    bound.except(rule, self.request, asking.inputs.object, self.now, &mut one.finding);
+                    bound.except(rule.rule, self.request, asking.inputs.object, self.now, &mut one.finding);
                 }
                 bound.temper(&mut one.finding);
                 one.finding.field = asking.place.field(&one.finding.field);
             }
             found.findings.extend(asked.findings.into_iter().map(|one| one.finding));
-            let named =
-                asked.annotations.into_iter().map(|(key, value)| (format!("{}.{key}", rule.name), value));
+            let named = asked
+                .annotations
+                .into_iter()
+                .map(|(key, value)| (format!("{}.{key}", rule.rule.name), value));
             found.annotations.extend(named);
         }
     }

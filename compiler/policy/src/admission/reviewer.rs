@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use crate::bundle::Bundle;
 use crate::cel::Loaded;
 use crate::ir::Const;
-use crate::policy::{AdmissionRule, LabelSelector, Peer, Policy};
+use crate::policy::{LabelSelector, Peer, Policy};
 
 use super::CELL_LABEL;
 use super::images::Layer;
 use super::in_force::{Exception, InForce, Stage};
 use super::matching::RuleIndex;
 use super::namespaces::Namespaces;
-use super::reads::{Reads, SharedReads};
+use super::reads::SharedReads;
+use super::ready::{Ready, ReadyRule};
 use super::request::{AdmissionRequest, ParseError};
 use super::selector;
 use super::unread::Unread;
@@ -56,7 +57,8 @@ pub(super) struct Bound {
     pub(super) loaded: Loaded,
     pub(super) index: RuleIndex,
     pub(super) images: Vec<Layer>,
-    pub(super) reads: Vec<RuleReads>,
+    /// Of each rule.
+    pub(super) ready: Vec<Ready>,
     packs: Vec<Pack>,
     /// Labels that a selector of this policy reads.
     selector_labels: BTreeSet<String>,
@@ -71,32 +73,6 @@ pub(super) struct Pack {
     pub(super) parameters: Const,
     /// CEL's `pack`.
     pub(super) names: Const,
-}
-
-/// What the expressions of a rule read.
-#[derive(Debug)]
-pub(super) struct RuleReads {
-    pub(super) validations: Vec<Reads>,
-    pub(super) conditions: Vec<Reads>,
-    /// Of messages and audit annotations.
-    pub(super) words: Vec<Reads>,
-}
-
-impl RuleReads {
-    fn new(rule: &AdmissionRule, shared: &SharedReads) -> Self {
-        let messages = rule.validations.iter().filter_map(|one| one.message_expression.as_ref());
-        let words = messages.chain(rule.audit_annotations.iter().map(|(_, cel)| cel));
-        Self {
-            validations: rule.validations.iter().map(|one| shared.of(&one.expression)).collect(),
-            conditions: rule.matches.conditions.iter().map(|(_, cel)| shared.of(cel)).collect(),
-            words: words.map(|cel| shared.of(cel)).collect(),
-        }
-    }
-
-    /// All that the rule reads when it is asked.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Reads> {
-        self.validations.iter().chain(&self.conditions).chain(&self.words)
-    }
 }
 
 impl Reviewer {
@@ -144,7 +120,8 @@ impl Bound {
         let images = images.map_err(|error| LoadError::Image { cell: cell.clone(), error })?;
         let index = RuleIndex::new(&policy.admission.rules);
         let shared = SharedReads::new(&policy.admission.shared);
-        let reads = policy.admission.rules.iter().map(|rule| RuleReads::new(rule, &shared)).collect();
+        let rules = policy.admission.rules.iter();
+        let ready = rules.map(|rule| Ready::new(rule, &loaded, &shared)).collect();
         let text = |text: &str| Const::Str(text.to_owned());
         let packs = policy.packs.iter().map(|pack| Pack {
             label: format!("{}@{}", pack.name, pack.version),
@@ -153,7 +130,12 @@ impl Bound {
         });
         let packs = packs.collect();
         let selector_labels = selector_labels(&policy);
-        Ok(Self { policy, digest, stage, exceptions, loaded, index, images, reads, packs, selector_labels })
+        Ok(Self { policy, digest, stage, exceptions, loaded, index, images, ready, packs, selector_labels })
+    }
+
+    /// The rule of this number.
+    pub(super) fn rule(&self, at: usize) -> Option<ReadyRule<'_>> {
+        Some(ReadyRule { rule: self.policy.admission.rules.get(at)?, ready: self.ready.get(at)? })
     }
 
     pub(super) fn pack(&self, index: u16) -> Option<&Pack> {

@@ -5,12 +5,12 @@
 
 use std::cell::Cell;
 
-use crate::cel::{Env, Fuel, Scope, Value, eval};
+use crate::cel::{Env, Fuel, Prepared, Scope, Value, eval};
 use crate::decision::{Effect, Finding};
-use crate::ir::Cel;
 use crate::json::Json;
 use crate::policy::{Action, AdmissionRule, Validation};
 
+use super::ready::ReadyRule;
 use super::reviewer::Bound;
 
 /// All rules of one request together may spend as much as this many rules at their limit: some hundred milliseconds, well
@@ -89,7 +89,7 @@ impl<'s> Session<'s> {
             pack: Value::Null,
             pod: inputs.pod,
         };
-        let scope = Scope::new(&bound.policy.admission, &bound.loaded, env, budget.rule());
+        let scope = Scope::new(&bound.loaded, env, budget.rule());
         Self { bound, scope, pack: None, budget }
     }
 
@@ -112,9 +112,10 @@ impl<'s> Session<'s> {
     }
 
     /// Asks a rule: `None` if its conditions keep it out.
-    pub(super) fn ask(&mut self, rule: &'s AdmissionRule) -> Option<Asked> {
+    pub(super) fn ask(&mut self, ready: ReadyRule<'s>) -> Option<Asked> {
+        let rule = ready.rule;
         self.within(rule, |session| {
-            match session.conditions(rule) {
+            match session.conditions(ready) {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(failure) => {
@@ -124,34 +125,42 @@ impl<'s> Session<'s> {
                 }
             }
             let mut asked = Asked::default();
-            for (at, validation) in rule.validations.iter().enumerate() {
-                asked.findings.extend(session.validate(rule, at, validation));
+            let validations = rule.validations.iter().zip(&ready.ready.expressions.validations);
+            for (at, (validation, (expression, message))) in validations.enumerate() {
+                let (told, limit) = match session.boolean(expression) {
+                    Ok(true) => continue,
+                    Ok(false) => (session.message(validation, message.as_ref()), false),
+                    Err(failure) => (format!("cannot be evaluated: {}", failure.message), failure.limit),
+                };
+                let finding = session.finding(rule, told, Some(validation));
+                asked.findings.push(RuleFinding { finding, validation: Some(at), limit });
             }
-            session.annotate(rule, &mut asked);
+            session.annotate(ready, &mut asked);
             Some(asked)
         })
     }
 
-    /// Whether a mutating rule applies, and what one of its expressions gives.
+    /// What the expression of a mutating rule gives.
     pub(super) fn mutation(
         &mut self,
-        rule: &'s AdmissionRule,
-        cel: &'s Cel,
+        rule: &AdmissionRule,
+        expression: &'s Prepared,
     ) -> Result<Json<'static>, Failure> {
         self.within(rule, |session| {
-            let value = session.value(cel)?;
+            let value = session.value(expression)?;
             value.to_json().map_err(|error| Failure { message: error.to_string(), limit: false })
         })
     }
 
     /// Whether all conditions hold. One that is false settles it, whatever others end in, as the API server says.
-    pub(super) fn applies(&mut self, rule: &'s AdmissionRule) -> Result<bool, Failure> {
-        self.within(rule, |session| session.conditions(rule))
+    pub(super) fn applies(&mut self, ready: ReadyRule<'s>) -> Result<bool, Failure> {
+        self.within(ready.rule, |session| session.conditions(ready))
     }
 
-    fn conditions(&mut self, rule: &'s AdmissionRule) -> Result<bool, Failure> {
+    fn conditions(&mut self, ready: ReadyRule<'s>) -> Result<bool, Failure> {
         let mut failed = None;
-        for (name, condition) in &rule.matches.conditions {
+        let names = ready.rule.matches.conditions.iter().map(|(name, _)| name);
+        for (name, condition) in names.zip(&ready.ready.expressions.conditions) {
             match self.boolean(condition) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
@@ -164,23 +173,8 @@ impl<'s> Session<'s> {
         failed.map_or(Ok(true), Err)
     }
 
-    fn validate(
-        &mut self,
-        rule: &AdmissionRule,
-        at: usize,
-        validation: &'s Validation,
-    ) -> Option<RuleFinding> {
-        let (message, limit) = match self.boolean(&validation.expression) {
-            Ok(true) => return None,
-            Ok(false) => (self.message(validation), false),
-            Err(failure) => (format!("cannot be evaluated: {}", failure.message), failure.limit),
-        };
-        let finding = self.finding(rule, message, Some(validation));
-        Some(RuleFinding { finding, validation: Some(at), limit })
-    }
-
-    fn message(&mut self, validation: &'s Validation) -> String {
-        let computed = validation.message_expression.as_ref().and_then(|cel| self.value(cel).ok());
+    fn message(&mut self, validation: &Validation, expression: Option<&'s Prepared>) -> String {
+        let computed = expression.and_then(|expression| self.value(expression).ok());
         let computed = computed.as_ref().and_then(Value::as_str).map(str::trim);
         let usable =
             computed.filter(|text| !text.is_empty() && text.len() <= MAX_MESSAGE && !text.contains('\n'));
@@ -190,9 +184,11 @@ impl<'s> Session<'s> {
             .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source.trim()))
     }
 
-    fn annotate(&mut self, rule: &'s AdmissionRule, asked: &mut Asked) {
-        for (key, cel) in &rule.audit_annotations {
-            match self.value(cel) {
+    fn annotate(&mut self, ready: ReadyRule<'s>, asked: &mut Asked) {
+        let rule = ready.rule;
+        let keys = rule.audit_annotations.iter().map(|(key, _)| key);
+        for (key, expression) in keys.zip(&ready.ready.expressions.annotations) {
+            match self.value(expression) {
                 Ok(Value::Null) => {}
                 Ok(value) => match value.as_str() {
                     Some(text) => asked.annotations.push((key.clone(), text.to_owned())),
@@ -212,16 +208,16 @@ impl<'s> Session<'s> {
         }
     }
 
-    fn boolean(&mut self, cel: &'s Cel) -> Result<bool, Failure> {
-        match self.value(cel)? {
+    fn boolean(&mut self, expression: &'s Prepared) -> Result<bool, Failure> {
+        match self.value(expression)? {
             Value::Bool(value) => Ok(value),
             _ => Err(Failure { message: "the result is not a boolean".to_owned(), limit: false }),
         }
     }
 
     /// Evaluates, and looks at the fuel again: `||` may have absorbed that it ran out.
-    fn value(&mut self, cel: &'s Cel) -> Result<Value<'s>, Failure> {
-        let result = eval(cel, &mut self.scope);
+    fn value(&mut self, expression: &'s Prepared) -> Result<Value<'s>, Failure> {
+        let result = eval(expression, &mut self.scope);
         if self.scope.fuel().exhausted() {
             return Err(Failure { message: "it costs more than its budget".to_owned(), limit: true });
         }

@@ -37,7 +37,7 @@ pub(super) struct Unread {
 
 impl Unread {
     pub(super) fn new(policies: &[Bound]) -> Self {
-        let mut reads = policies.iter().flat_map(|bound| &bound.reads).flat_map(|rule| rule.all());
+        let mut reads = policies.iter().flat_map(|bound| &bound.ready).flat_map(|rule| rule.reads.all());
         let mut fields = CANDIDATES.to_vec();
         reads.all(|read| {
             fields.retain(|field| !LISTS.iter().any(|list| read.touches(&["spec", list, "*", field])));

@@ -5,44 +5,33 @@ use std::rc::Rc;
 
 use super::value::{List, Map, Value};
 use super::{EvalError, Fuel, opaque};
+use crate::json::Name;
 
 /// A value found in another, or why not. `None`: absent.
 pub(super) type Found<'a> = Result<Option<Value<'a>>, EvalError>;
 
 /// `operand.field`.
-pub(super) fn select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Result<Value<'a>, EvalError> {
+pub(super) fn select<'a>(operand: &Value<'a>, field: &Name, fuel: &mut Fuel) -> Result<Value<'a>, EvalError> {
     match operand {
-        Value::Map(Map::Json(map)) => {
-            map.get(field).map(Value::from).ok_or_else(|| EvalError::no_such_key(field))
-        }
         Value::Optional(_) => Ok(optional(find_field(operand, field, fuel)?)),
-        _ => find_field(operand, field, fuel)?.ok_or_else(|| EvalError::no_such_key(field)),
+        _ => find_field(operand, field, fuel)?.ok_or_else(|| EvalError::no_such_key(field.as_str())),
     }
 }
 
-/// `operand.?field`, not yet made an optional: chains and `orValue` need none, and making one allocates. What is found as an
-/// optional stays the same one.
-pub(super) fn opt_select<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Found<'a> {
-    let found = match operand {
-        Value::Map(Map::Json(map)) => map.get(field).map(Value::from),
-        _ => find_field(operand, field, fuel)?,
-    };
-    Ok(match found {
-        Some(Value::Optional(inner)) => inner.map(|inner| (*inner).clone()),
-        Some(Value::Opaque) => return Err(EvalError::Opaque),
-        found => found,
-    })
+/// `operand.?field`, not yet made an optional.
+pub(super) fn opt_select<'a>(operand: &Value<'a>, field: &Name, fuel: &mut Fuel) -> Found<'a> {
+    match find_field(operand, field, fuel)? {
+        Some(Value::Opaque) => Err(EvalError::Opaque),
+        found => Ok(found),
+    }
 }
 
 /// `has(operand.field)`.
-pub(super) fn has(operand: &Value<'_>, field: &str, fuel: &mut Fuel) -> Result<bool, EvalError> {
-    match operand {
-        Value::Map(Map::Json(map)) => Ok(map.get(field).is_some()),
+pub(super) fn has(operand: &Value<'_>, field: &Name, fuel: &mut Fuel) -> Result<bool, EvalError> {
+    match find_field(operand, field, fuel)? {
         // Whether a value is there that nobody understood is not asked either.
-        _ => match find_field(operand, field, fuel)? {
-            Some(Value::Opaque) => Err(EvalError::Opaque),
-            found => Ok(found.is_some()),
-        },
+        Some(Value::Opaque) => Err(EvalError::Opaque),
+        found => Ok(found.is_some()),
     }
 }
 
@@ -86,16 +75,18 @@ pub(super) fn optional(found: Option<Value<'_>>) -> Value<'_> {
     }
 }
 
-fn find_field<'a>(operand: &Value<'a>, field: &str, fuel: &mut Fuel) -> Found<'a> {
+/// What stands under a name, inside an optional too.
+pub(super) fn find_field<'a>(operand: &Value<'a>, field: &Name, fuel: &mut Fuel) -> Found<'a> {
     match operand {
+        Value::Map(Map::Json(map)) => Ok(map.get_named(field).map(Value::from)),
         Value::Map(map) => {
             fuel.spend_elements(map.lookup_cost())?;
-            Ok(map.get_str(field))
+            Ok(map.get_str(field.as_str()))
         }
         Value::Optional(None) => Ok(None),
         Value::Optional(Some(inner)) => find_field(inner, field, fuel),
         Value::List(_) => {
-            Err(EvalError::invalid(format!("unsupported index type 'string' in list: {field}")))
+            Err(EvalError::invalid(format!("unsupported index type 'string' in list: {}", field.as_str())))
         }
         Value::Opaque => Err(EvalError::Opaque),
         _ => Ok(None),

@@ -6,13 +6,14 @@
 use std::rc::Rc;
 
 use super::eval::{boolean, insert, node};
+use super::prepared::Macro;
 use super::value::{List, Map, Value};
-use super::{EvalError, Scope, functions, opaque, path};
-use crate::ir::{Macro, MacroKind};
+use super::{EvalError, Scope, functions, opaque};
+use crate::ir::MacroKind;
 
 type Result<T> = std::result::Result<T, EvalError>;
 
-/// The value of a macro.
+/// The value of a macro other than a quantifier.
 pub(super) fn eval<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let range = node(&of.range, scope)?;
     match of.kind {
@@ -21,14 +22,13 @@ pub(super) fn eval<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<Value<'a>
     }
     let range = Range::new(range)?;
     match of.kind {
-        MacroKind::All => decide(of, &range, false, scope).map(Value::Bool),
-        MacroKind::Exists => decide(of, &range, true, scope).map(Value::Bool),
         MacroKind::ExistsOne => exists_one(of, &range, scope),
         MacroKind::Map => transform_list(of, &range, scope),
         MacroKind::Filter => filter(of, &range, scope),
         MacroKind::TransformMap => transform_map(of, &range, scope),
         MacroKind::TransformMapEntry => transform_map_entry(of, &range, scope),
         MacroKind::SortBy => sort_by(of, &range, scope),
+        MacroKind::All | MacroKind::Exists => Err(EvalError::NoSuchOverload("all")),
         MacroKind::OptMap | MacroKind::OptFlatMap => Err(EvalError::NoSuchOverload("optMap")),
     }
 }
@@ -56,6 +56,7 @@ impl<'a> Range<'a> {
     }
 
     /// Binds the variables for one step: (element) or (index, element) of a list, (key) or (key, value) of a map.
+    #[inline]
     fn bind(&self, of: &Macro, step: usize, scope: &mut Scope<'a>) -> Result<()> {
         scope.fuel.spend(1)?;
         match (self, of.slot2) {
@@ -73,13 +74,14 @@ impl<'a> Range<'a> {
     }
 }
 
+#[inline]
 fn element<'a>(list: &List<'a>, step: usize) -> Result<Value<'a>> {
     list.get(step).ok_or(EvalError::IndexOutOfBounds(-1))
 }
 
 /// `all` or `exists`.
 pub(super) fn quantifier<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<bool> {
-    let range = Range::new(path::operand(&of.range, scope)?.into_value())?;
+    let range = Range::new(node(&of.range, scope)?)?;
     decide(of, &range, of.kind == MacroKind::Exists, scope)
 }
 

@@ -1,9 +1,10 @@
-//! One node at a time. Each node costs one unit of fuel and one level of depth.
+//! One node at a time. Each node of the expression as it was written costs one unit of fuel.
 
-use super::path::{self, Reached};
-use super::value::{Map, Value, is_key};
-use super::{EvalError, Scope, access, comprehension, functions, opaque, quick};
-use crate::ir::{Cel, Expr, Func, MAX_EVAL_DEPTH, MacroKind};
+use super::chain::{self, Reached};
+use super::prepared::{Node, Prepared};
+use super::value::{List, Map, Value, is_key};
+use super::{EvalError, Scope, access, aggregate, comprehension, functions, opaque};
+use crate::ir::{Const, Func, MAX_EVAL_DEPTH};
 
 type Result<T> = std::result::Result<T, EvalError>;
 
@@ -13,170 +14,126 @@ type Result<T> = std::result::Result<T, EvalError>;
 /// What CEL says is an error; and whatever the value would have been, [`EvalError::FuelExhausted`] or [`EvalError::TooDeep`]
 /// if a limit was met on the way: `endless || true` is an error here, since an absorbed limit would let an author (or an
 /// attacker who chooses the input) turn a check off.
-pub fn eval<'a>(cel: &'a Cel, scope: &mut Scope<'a>) -> Result<Value<'a>> {
-    let value = scope.with_frame(cel.slots, |scope| node(&cel.expr, scope));
-    if scope.fuel.exhausted() {
-        return Err(match value {
-            Err(limit) if limit.is_limit() => limit,
-            _ => EvalError::FuelExhausted,
-        });
-    }
-    value
-}
-
-/// The value of a node.
-pub(super) fn node<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
-    nested(scope, |scope| dispatch(expr, scope))
-}
-
-/// Pays for a node and goes one level deeper.
-pub(super) fn nested<'a, T>(
-    scope: &mut Scope<'a>,
-    body: impl FnOnce(&mut Scope<'a>) -> Result<T>,
-) -> Result<T> {
-    scope.fuel.spend(1)?;
-    if scope.depth >= MAX_EVAL_DEPTH {
+pub fn eval<'a>(prepared: &'a Prepared, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    // The loader refuses such an expression; the stack must hold whatever is evaluated all the same.
+    if prepared.depth > MAX_EVAL_DEPTH {
         scope.fuel.exhaust();
         return Err(EvalError::TooDeep);
     }
-    scope.depth += 1;
-    let result = body(scope);
-    scope.depth -= 1;
-    result
+    let value = scope.with_frame(prepared.slots, |scope| node(&prepared.root, scope));
+    if scope.fuel.exhausted() { Err(EvalError::FuelExhausted) } else { value }
 }
 
-/// The value of a node that must be a boolean.
-pub(super) fn boolean<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<bool> {
-    if let Some(value) = quick::test(expr, scope) {
-        return Ok(value);
+/// The value of a node.
+pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    match of {
+        Node::Read(read) => {
+            let (reading, at_large) = &**read;
+            return match reading.value(scope) {
+                Some(value) => Ok(value),
+                None => node(at_large, scope),
+            };
+        }
+        Node::Chain(chain) => return chain::follow(chain, scope).map(Reached::into_value),
+        Node::Test(_) | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Has(_) | Node::InConst(..) => {
+            return boolean(of, scope).map(Value::Bool);
+        }
+        Node::Equal(_) | Node::NotEqual(_) | Node::Quantifier(_) => {
+            return boolean(of, scope).map(Value::Bool);
+        }
+        _ => {}
     }
-    nested(scope, |scope| {
-        if let Some(value) = truth(expr, scope)? {
-            return Ok(value);
-        }
-        let value = match expr {
-            Expr::Select(..) | Expr::Call(Func::OrValue, _) => path::operand(expr, scope)?.into_value(),
-            _ => dispatch(expr, scope)?,
-        };
-        match value {
-            Value::Bool(value) => Ok(value),
-            other => Err(EvalError::misused(&other, "bool")),
-        }
-    })
-}
-
-/// The value of a node that cannot be but a boolean; `None` for other nodes.
-fn truth<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Option<bool>> {
-    match expr {
-        Expr::And(operands) => absorbing(operands, Stop::AtFalse, scope).map(Some),
-        Expr::Or(operands) => absorbing(operands, Stop::AtTrue, scope).map(Some),
-        Expr::Not(operand) => boolean(operand, scope).map(|value| Some(!value)),
-        Expr::Has(operand, field) => has(operand, field, scope).map(Some),
-        Expr::InConst(operand, constants) => path::among(operand, constants, scope).map(Some),
-        Expr::Call(function @ (Func::Equal | Func::NotEqual), args) => match args.as_slice() {
-            [left, right] => {
-                path::equal(left, right, scope).map(|same| Some(same == (*function == Func::Equal)))
-            }
-            _ => Ok(None),
-        },
-        Expr::Macro(of) if matches!(of.kind, MacroKind::All | MacroKind::Exists) => {
-            comprehension::quantifier(of, scope).map(Some)
-        }
-        _ => Ok(None),
-    }
-}
-
-fn dispatch<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
-    match expr {
-        Expr::Const(constant) => Ok(constant.into()),
-        Expr::Root(root) => scope.root(*root),
-        Expr::Slot(slot) => scope.slot(*slot).cloned(),
-        Expr::Shared(index) => scope.shared(*index),
-        Expr::PodContainers(which) => scope.containers(*which).map(Value::List),
-        Expr::Select(operand, field) => match path::follow(expr, scope)? {
-            Reached::Plain(json) => Ok(json.into()),
-            Reached::Held(json) => Ok(access::optional(Some(json.into()))),
-            Reached::Absent => Ok(access::optional(None)),
-            Reached::Other => {
-                let operand = node(operand, scope)?;
-                access::select(&operand, field, &mut scope.fuel)
-            }
-        },
-        Expr::OptSelect(operand, field) => opt_select(expr, operand, field, scope).map(access::optional),
-        Expr::Index(operand, index) => {
-            let operand = node(operand, scope)?;
-            let index = node(index, scope)?;
+    scope.fuel.spend(1)?;
+    match of {
+        Node::Const(constant) => Ok(constant.into()),
+        Node::Root(root) => scope.root(*root),
+        Node::Slot(slot) => scope.slot(*slot).cloned(),
+        Node::Shared(index) => scope.shared(*index),
+        Node::PodContainers(which) => scope.containers(*which).map(Value::List),
+        Node::Index(both) => {
+            let (operand, index) = pair(both, scope)?;
             access::index(&operand, &index, &mut scope.fuel)
         }
-        Expr::OptIndex(operand, index) => {
-            let operand = node(operand, scope)?;
-            let index = node(index, scope)?;
+        Node::OptIndex(both) => {
+            let (operand, index) = pair(both, scope)?;
             access::opt_index(&operand, &index, &mut scope.fuel)
         }
-        Expr::Cond(condition, then, otherwise) => {
-            if boolean(condition, scope)? {
-                node(then, scope)
-            } else {
-                node(otherwise, scope)
-            }
+        Node::Cond(branches) => {
+            let [condition, then, otherwise] = &**branches;
+            node(if boolean(condition, scope)? { then } else { otherwise }, scope)
         }
-        Expr::List(items) => list(items, scope),
-        Expr::Map(entries) => map(entries, scope),
-        Expr::Macro(of) if !matches!(of.kind, MacroKind::All | MacroKind::Exists) => {
-            comprehension::eval(of, scope)
-        }
-        Expr::Bind(bind) => {
+        Node::List(items) => list(items, scope),
+        Node::Map(entries) => map(entries, scope),
+        Node::Macro(of) => comprehension::eval(of, scope),
+        Node::Bind(bind) => {
             let value = node(&bind.init, scope)?;
             scope.set_slot(bind.slot, value)?;
             node(&bind.body, scope)
         }
-        Expr::Call(function, args) => call(*function, args, expr, scope),
-        Expr::Matches(operand, regex) => matches(operand, *regex, scope),
-        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Macro(_) => {
-            match truth(expr, scope)? {
-                Some(value) => Ok(Value::Bool(value)),
-                None => Err(EvalError::NoSuchOverload("bool")),
+        Node::Call(function, args) => call(*function, args, scope),
+        Node::Matches(operand, regex) => matches(operand, *regex, scope),
+        _ => Err(EvalError::NoSuchOverload("bool")),
+    }
+}
+
+/// The value of a node that must be a boolean.
+pub(super) fn boolean<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<bool> {
+    match of {
+        Node::Test(test) => {
+            let (test, at_large) = &**test;
+            match test.take(scope) {
+                Some(value) => Ok(value),
+                None => boolean(at_large, scope),
             }
         }
-    }
-}
-
-/// What an optional expression holds, without making the optional.
-fn held<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> access::Found<'a> {
-    if let Expr::OptSelect(operand, field) = expr {
-        return nested(scope, |scope| opt_select(expr, operand, field, scope));
-    }
-    match node(expr, scope)? {
-        Value::Optional(inner) => Ok(inner.map(|inner| (*inner).clone())),
-        other => Err(EvalError::misused(&other, "optional")),
-    }
-}
-
-/// `operand.?field`, absent if the operand is.
-fn opt_select<'a>(
-    expr: &'a Expr,
-    operand: &'a Expr,
-    field: &str,
-    scope: &mut Scope<'a>,
-) -> access::Found<'a> {
-    match path::follow(expr, scope)? {
-        Reached::Plain(json) | Reached::Held(json) => Ok(Some(json.into())),
-        Reached::Absent => Ok(None),
-        Reached::Other => {
-            let operand = node(operand, scope)?;
-            access::opt_select(&operand, field, &mut scope.fuel)
+        Node::And(operands) => absorbing(operands, Stop::AtFalse, scope),
+        Node::Or(operands) => absorbing(operands, Stop::AtTrue, scope),
+        Node::Not(operand) => {
+            scope.fuel.spend(1)?;
+            boolean(operand, scope).map(|value| !value)
         }
-    }
-}
-
-fn has<'a>(operand: &'a Expr, field: &str, scope: &mut Scope<'a>) -> Result<bool> {
-    match path::has(operand, field, scope)? {
-        Some(present) => Ok(present),
-        None => {
+        Node::Has(has) => {
+            scope.fuel.spend(1)?;
+            let (operand, field) = &**has;
             let operand = node(operand, scope)?;
             access::has(&operand, field, &mut scope.fuel)
         }
+        Node::InConst(operand, constants) => {
+            scope.fuel.spend(1)?;
+            among(operand, constants, scope)
+        }
+        Node::Equal(both) => equal(both, scope),
+        Node::NotEqual(both) => equal(both, scope).map(|same| !same),
+        Node::Quantifier(of) => {
+            scope.fuel.spend(1)?;
+            comprehension::quantifier(of, scope)
+        }
+        _ => match node(of, scope)? {
+            Value::Bool(value) => Ok(value),
+            other => Err(EvalError::misused(&other, "bool")),
+        },
     }
+}
+
+fn pair<'a>(both: &'a [Node; 2], scope: &mut Scope<'a>) -> Result<(Value<'a>, Value<'a>)> {
+    let [left, right] = both;
+    Ok((node(left, scope)?, node(right, scope)?))
+}
+
+fn equal<'a>(both: &'a [Node; 2], scope: &mut Scope<'a>) -> Result<bool> {
+    scope.fuel.spend(1)?;
+    let (left, right) = pair(both, scope)?;
+    aggregate::equal(&left, &right, &mut scope.fuel)
+}
+
+/// `operand in [constants]`.
+fn among<'a>(operand: &'a Node, constants: &'a [Const], scope: &mut Scope<'a>) -> Result<bool> {
+    let operand = node(operand, scope)?;
+    if let Some(text) = operand.as_str() {
+        scope.fuel.spend((constants.len() / 4) as u64)?;
+        return Ok(constants.iter().any(|constant| matches!(constant, Const::Str(known) if known == text)));
+    }
+    aggregate::list_contains(&List::Const(constants), &opaque::known(operand)?, &mut scope.fuel)
 }
 
 /// At which operand `&&` and `||` know their value.
@@ -187,7 +144,8 @@ enum Stop {
 }
 
 /// `&&` and `||`: the deciding value wins over errors on either side of it; without one, the first error stands.
-fn absorbing<'a>(operands: &'a [Expr], stop: Stop, scope: &mut Scope<'a>) -> Result<bool> {
+fn absorbing<'a>(operands: &'a [Node], stop: Stop, scope: &mut Scope<'a>) -> Result<bool> {
+    scope.fuel.spend(1)?;
     let deciding = stop == Stop::AtTrue;
     let mut first_error = None;
     for operand in operands {
@@ -204,7 +162,7 @@ fn absorbing<'a>(operands: &'a [Expr], stop: Stop, scope: &mut Scope<'a>) -> Res
     first_error.map_or(Ok(!deciding), Err)
 }
 
-fn list<'a>(items: &'a [(Expr, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+fn list<'a>(items: &'a [(Node, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let mut values = Vec::with_capacity(items.len());
     for (item, optional) in items {
         let value = node(item, scope)?;
@@ -215,7 +173,7 @@ fn list<'a>(items: &'a [(Expr, bool)], scope: &mut Scope<'a>) -> Result<Value<'a
     Ok(Value::list(values))
 }
 
-fn map<'a>(entries: &'a [(Expr, Expr, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+fn map<'a>(entries: &'a [(Node, Node, bool)], scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let mut values: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(entries.len());
     for (key, value, optional) in entries {
         let key = node(key, scope)?;
@@ -260,7 +218,7 @@ fn unwrap_entry(value: Value<'_>, optional: bool) -> Result<Option<Value<'_>>> {
     }
 }
 
-fn matches<'a>(operand: &'a Expr, regex: u32, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+fn matches<'a>(operand: &'a Node, regex: u32, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let operand = node(operand, scope)?;
     let text = operand.as_str().ok_or_else(|| EvalError::misused(&operand, "matches"))?;
     functions::regexes::charge(text, &mut scope.fuel)?;
@@ -272,22 +230,18 @@ fn matches<'a>(operand: &'a Expr, regex: u32, scope: &mut Scope<'a>) -> Result<V
     Ok(Value::Bool(regex.is_match(text)))
 }
 
-fn call<'a>(function: Func, args: &'a [Expr], expr: &'a Expr, scope: &mut Scope<'a>) -> Result<Value<'a>> {
+fn call<'a>(function: Func, args: &'a [Node], scope: &mut Scope<'a>) -> Result<Value<'a>> {
     match (function, args) {
-        (Func::Equal | Func::NotEqual, [_, _]) => match truth(expr, scope)? {
-            Some(value) => Ok(Value::Bool(value)),
-            None => Err(EvalError::NoSuchOverload(function.name())),
-        },
         // The alternative of an optional is evaluated only when it is needed.
-        (Func::OrValue, [optional, alternative]) => match held(optional, scope)? {
+        (Func::OrValue, [optional, alternative]) => match chain::held(optional, scope)? {
             Some(value) => Ok(value),
             None => opaque::known(node(alternative, scope)?),
         },
-        (Func::Or, [optional, alternative]) => match held(optional, scope)? {
+        (Func::Or, [optional, alternative]) => match chain::held(optional, scope)? {
             Some(value) => Ok(access::optional(Some(value))),
             None => opaque::known(node(alternative, scope)?),
         },
-        (Func::HasValue, [optional]) => held(optional, scope).map(|held| Value::Bool(held.is_some())),
+        (Func::HasValue, [optional]) => chain::held(optional, scope).map(|held| Value::Bool(held.is_some())),
         (_, []) => functions::call(function, &[], scope),
         (_, [only]) => {
             let only = node(only, scope)?;

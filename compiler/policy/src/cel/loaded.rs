@@ -1,16 +1,18 @@
-//! What is prepared once when a policy is loaded: compiled regexes and which shared expressions depend on the pack.
+//! What is prepared once when a policy is loaded: compiled regexes, the shared expressions and which of them depend on the pack.
 
 use regex::Regex;
 use thiserror::Error;
 
 use super::functions::regexes::{PatternError, compile_pattern};
-use crate::ir::{Expr, Root};
+use super::prepared::Prepared;
+use crate::ir::{Cel, Expr, Root};
 use crate::policy::Admission;
 
 /// The prepared parts of a policy's expressions.
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub(super) regexes: Vec<Regex>,
+    pub(super) shared: Vec<Prepared>,
     pub(super) shared_reads_pack: Vec<bool>,
 }
 
@@ -28,26 +30,27 @@ pub enum LoadError {
 }
 
 impl Loaded {
-    /// Compiles every pattern.
+    /// Compiles every pattern and prepares the shared expressions.
     ///
     /// # Errors
     /// A pattern that is not valid or whose automaton would be too large.
     pub fn new(admission: &Admission) -> Result<Self, LoadError> {
-        let Self { regexes, .. } = Self::of_patterns(&admission.regexes)?;
-        let mut shared_reads_pack: Vec<bool> = Vec::with_capacity(admission.shared.len());
+        let mut loaded = Self::of_patterns(&admission.regexes)?;
         for cel in &admission.shared {
             let mut reads = false;
             cel.expr.walk(&mut |node| match node {
                 Expr::Root(Root::Params | Root::Pack) => reads = true,
                 // Only earlier ones are known; the bundle's loader refuses references to later ones.
                 Expr::Shared(index) => {
-                    reads |= shared_reads_pack.get(*index as usize).copied().unwrap_or(true)
+                    reads |= loaded.shared_reads_pack.get(*index as usize).copied().unwrap_or(true)
                 }
                 _ => {}
             });
-            shared_reads_pack.push(reads);
+            loaded.shared_reads_pack.push(reads);
+            let prepared = loaded.prepare(cel);
+            loaded.shared.push(prepared);
         }
-        Ok(Self { regexes, shared_reads_pack })
+        Ok(loaded)
     }
 
     /// Compiles patterns of expressions that use no shared ones.
@@ -58,6 +61,12 @@ impl Loaded {
         let compiled = patterns.iter().enumerate().map(|(index, pattern)| {
             compile_pattern(pattern).map_err(|error| LoadError::Pattern { index, error })
         });
-        Ok(Self { regexes: compiled.collect::<Result<_, _>>()?, shared_reads_pack: Vec::new() })
+        Ok(Self { regexes: compiled.collect::<Result<_, _>>()?, ..Self::default() })
+    }
+
+    /// Makes an expression of this policy ready.
+    #[must_use]
+    pub fn prepare(&self, cel: &Cel) -> Prepared {
+        Prepared::new(cel, &self.shared)
     }
 }

@@ -4,9 +4,10 @@
 //! here and never a panic, because a bundle may come from anywhere.
 //!
 //! ```text
-//! bundle ► Admission ► Loaded (regexes compiled)  ┐
-//! request or call ► Env or CallEnv (roots)        ├► Scope ► eval(&Cel, &mut Scope) ► Value | EvalError
-//! limits ► Fuel                                   ┘
+//! Cel ► Loaded::prepare ► Prepared ───────────────┐
+//! patterns, shared expressions ► Loaded           ├► eval(&Prepared, &mut Scope) ► Value | EvalError
+//! request or call ► Env or CallEnv (roots) ► Scope┤
+//! limits ► Fuel ──────────────────────────────────┘
 //! ```
 //!
 //! Terms. *Fuel*: what an evaluation may still spend; each node costs one, work over strings, lists and patterns costs in
@@ -16,6 +17,7 @@
 
 mod access;
 mod aggregate;
+mod chain;
 mod comprehension;
 mod error;
 mod eval;
@@ -23,7 +25,7 @@ mod fuel;
 mod functions;
 mod loaded;
 mod opaque;
-mod path;
+mod prepared;
 mod quick;
 mod scope;
 mod text;
@@ -41,5 +43,6 @@ pub use functions::quantity::Quantity;
 pub use functions::regexes::{PatternError, compile_pattern};
 pub use functions::time::{Timestamp, parse_duration, parse_timestamp};
 pub use loaded::{LoadError, Loaded};
+pub use prepared::Prepared;
 pub use scope::{CallEnv, Env, Scope};
 pub use value::{List, Map, Value};

@@ -1,203 +1,310 @@
-//! The commonest tests of all, taken in one step: a chain of accesses over the request compared with a constant, as in
-//! `c.?securityContext.?privileged.orValue(false) == true`.
+//! The commonest values and conditions of all, taken in one step: what stands at the end of a chain of accesses over the request, and its comparison
+//! with constants, as in `!c.?securityContext.?privileged.orValue(false)`.
 //!
-//! Only ever gives what the evaluator at large gives, and for the same fuel, to the unit. Whatever else it meets (an error, a value of another kind,
-//! fuel or depth that may not last) it leaves alone: `None`, nothing spent, and the evaluator at large begins afresh. A law in
-//! the tests holds the two against each other. It never looks into operands of `&&` and `||`, so what is tried in vain is a chain's length at most.
+//! Only ever gives what the evaluator at large gives, and for the same fuel, to the unit. Whatever else it meets (an error, a value of another
+//! kind, fuel that may not last) it leaves alone: `None`, nothing spent, and the evaluator at large begins afresh. A law in the
+//! tests holds the two against each other.
+//!
+//! Terms. *Reading*: a chain over the request, perhaps with an alternative for where it ends nowhere. *Spot*: what a reading found.
 
-use super::Scope;
+use super::prepared::accesses;
 use super::value::{Map, Value};
-use crate::ir::{Const, Expr, Func, MAX_EVAL_DEPTH};
-use crate::json::{self, Json};
+use super::{Fuel, Scope};
+use crate::ir::{Const, Expr, Func, Root};
+use crate::json::{self, Json, Name};
 
-/// How much deeper than its own node the evaluator at large may go for a test of this form.
-const DEPTH: u32 = 4;
+/// A condition of this form.
+#[derive(Debug)]
+pub(super) struct Test {
+    reading: Reading,
+    check: Check,
+    /// Written with an odd number of `!`.
+    negated: bool,
+    /// What it costs, but for alternatives that are taken and texts that are compared.
+    cost: u64,
+}
 
-/// The value of a test.
-pub(super) fn test<'a>(expr: &'a Expr, scope: &mut Scope<'a>) -> Option<bool> {
-    if scope.depth + DEPTH > MAX_EVAL_DEPTH {
-        return None;
-    }
-    #[cfg(test)]
-    if scope.takes_the_long_way {
-        return None;
-    }
-    let mut probe = Probe { scope, cost: 0 };
-    let value = match expr {
-        Expr::Not(operand) => !probe.test(operand)?,
-        _ => probe.test(expr)?,
-    };
-    // The nodes of the test, and of its negation.
-    let cost = probe.cost + 1 + u64::from(matches!(expr, Expr::Not(_)));
-    scope.fuel.spend_exactly(cost).then_some(value)
+/// `start.a.?b.c`, `start.a.?b.orValue(…)`.
+#[derive(Debug)]
+pub(super) struct Reading {
+    start: Start,
+    steps: Box<[Step]>,
+    otherwise: Otherwise,
+    /// What it costs, but for alternatives that are taken.
+    cost: u64,
+}
+
+/// Where a chain starts.
+#[derive(Debug)]
+enum Start {
+    Root(Root),
+    Slot(u16),
+    Shared(u32),
+}
+
+#[derive(Debug)]
+struct Step {
+    name: Name,
+    /// Whether it gives an optional, so that nothing is there when nothing is found; else that is an error.
+    held: bool,
+}
+
+/// What a reading gives where nothing is found.
+#[derive(Debug)]
+enum Otherwise {
+    Nothing,
+    Const(Const),
+    Reading(Box<Reading>),
+}
+
+/// What is asked of a spot.
+#[derive(Debug)]
+enum Check {
+    True,
+    Present,
+    Bool(bool),
+    Int(i64),
+    Text(Box<str>),
+    Among(Box<[Box<str>]>),
 }
 
 /// Where a value stands.
 #[derive(Clone, Copy)]
-enum Spot<'a> {
+enum Spot<'s, 'a> {
     Json(&'a Json<'a>),
     Const(&'a Const),
-    Text(&'a str),
-}
-
-/// Where a chain ended.
-enum End<'a> {
-    Plain(&'a Json<'a>),
-    Held(&'a Json<'a>),
+    Value(&'s Value<'a>),
     Absent,
 }
 
-/// A look at the request, and what the evaluator at large would have spent on it.
-struct Probe<'s, 'a> {
-    scope: &'s Scope<'a>,
-    cost: u64,
+impl Test {
+    /// The condition in this form, if it has it.
+    pub(super) fn of(expr: &Expr) -> Option<Self> {
+        match expr {
+            Expr::Not(operand) => {
+                let test = Self::of(operand)?;
+                Some(Self { negated: !test.negated, cost: test.cost + 1, ..test })
+            }
+            Expr::Has(operand, field) => {
+                let (start, mut steps) = chain(operand)?;
+                steps.push(Step { name: Name::new(field), held: true });
+                Some(Self::asking(Reading::new(start, steps, Otherwise::Nothing), Check::Present, 0))
+            }
+            Expr::InConst(operand, constants) => {
+                let text = |constant: &Const| match constant {
+                    Const::Str(text) => Some(text.as_str().into()),
+                    // Equal to no text.
+                    _ => None,
+                };
+                let check = Check::Among(constants.iter().filter_map(text).collect());
+                Some(Self::asking(Reading::of(operand)?, check, 1 + (constants.len() / 4) as u64))
+            }
+            Expr::Call(function @ (Func::Equal | Func::NotEqual), args) => {
+                let [left, Expr::Const(right)] = args.as_slice() else { return None };
+                let check = match right {
+                    Const::Str(text) => Check::Text(text.as_str().into()),
+                    Const::Bool(value) => Check::Bool(*value),
+                    Const::Int(value) => Check::Int(*value),
+                    _ => return None,
+                };
+                let test = Self::asking(Reading::of(left)?, check, 2);
+                Some(Self { negated: *function == Func::NotEqual, ..test })
+            }
+            _ => Some(Self::asking(Reading::of(expr)?, Check::True, 0)),
+        }
+    }
+
+    /// `more`: what is paid beside the reading.
+    const fn asking(reading: Reading, check: Check, more: u64) -> Self {
+        let cost = reading.cost + more;
+        Self { reading, check, negated: false, cost }
+    }
+
+    /// Whether the condition holds.
+    #[inline]
+    pub(super) fn take(&self, scope: &mut Scope<'_>) -> Option<bool> {
+        #[cfg(test)]
+        if scope.takes_the_long_way {
+            return None;
+        }
+        let mut cost = self.cost;
+        let spot = self.reading.spot(scope, &mut cost)?;
+        let holds = self.check.holds(spot, &mut cost)?;
+        scope.fuel.spend_exactly(cost).then_some(holds != self.negated)
+    }
 }
 
-impl<'a> Probe<'_, 'a> {
-    fn test(&mut self, expr: &'a Expr) -> Option<bool> {
-        match expr {
-            Expr::Call(function @ (Func::Equal | Func::NotEqual), args) => match args.as_slice() {
-                [left, Expr::Const(right)] => Some(self.same(left, right)? == (*function == Func::Equal)),
-                _ => None,
-            },
-            Expr::Call(Func::OrValue, _) => match self.spot(expr)? {
-                Spot::Json(Json::Bool(value)) | Spot::Const(Const::Bool(value)) => Some(*value),
-                _ => None,
-            },
-            Expr::InConst(operand, constants) => {
-                let text = self.spot(operand)?.as_str()?;
-                self.cost += (constants.len() / 4) as u64;
-                Some(constants.iter().any(|one| matches!(one, Const::Str(known) if known == text)))
-            }
-            Expr::Has(operand, field) => match self.root(operand) {
-                Some(map) => Some(map.get(field).is_some()),
-                None => match self.chain(operand)? {
-                    End::Plain(Json::Map(map)) | End::Held(Json::Map(map)) => Some(map.get(field).is_some()),
-                    End::Absent => Some(false),
-                    End::Plain(_) | End::Held(_) => None,
-                },
-            },
-            _ => None,
-        }
+/// The start and the steps of a chain.
+fn chain(expr: &Expr) -> Option<(Start, Vec<Step>)> {
+    let (base, accesses) = accesses(expr);
+    let start = match base {
+        Expr::Root(root) => Start::Root(*root),
+        Expr::Slot(slot) => Start::Slot(*slot),
+        Expr::Shared(index) => Start::Shared(*index),
+        _ => return None,
+    };
+    let mut held = false;
+    let steps = accesses.into_iter().map(|access| {
+        held |= access.optional;
+        Step { name: access.name, held }
+    });
+    Some((start, steps.collect()))
+}
+
+impl Reading {
+    /// One unit for the start and one for each step.
+    fn new(start: Start, steps: Vec<Step>, otherwise: Otherwise) -> Self {
+        let cost = 1 + steps.len() as u64;
+        Self { start, steps: steps.into(), otherwise, cost }
     }
 
-    /// `left == right`, for strings, booleans and integers on both sides.
-    fn same(&mut self, left: &'a Expr, right: &'a Const) -> Option<bool> {
-        let left = self.spot(left)?;
-        self.cost += 1;
-        match (right, left) {
-            (Const::Str(right), left) => {
-                let left = left.as_str()?;
-                self.cost += super::Fuel::of_bytes(left.len().min(right.len()));
-                Some(left == right)
-            }
-            (Const::Bool(right), Spot::Json(Json::Bool(left)) | Spot::Const(Const::Bool(left))) => {
-                Some(left == right)
-            }
-            (Const::Int(right), Spot::Json(Json::Int(left)) | Spot::Const(Const::Int(left))) => {
-                Some(left == right)
-            }
-            _ => None,
-        }
-    }
-
-    /// The value of a chain, of a chain with an alternative, or of a variable that holds a string.
-    fn spot(&mut self, expr: &'a Expr) -> Option<Spot<'a>> {
-        match expr {
-            Expr::Select(..) => match self.chain(expr)? {
-                End::Plain(json) => Some(Spot::Json(json)),
-                End::Held(_) | End::Absent => None,
-            },
-            Expr::Call(Func::OrValue, args) => {
-                let [optional @ Expr::OptSelect(..), alternative] = args.as_slice() else { return None };
-                match self.chain(optional)? {
-                    End::Held(json) => Some(Spot::Json(json)),
-                    End::Absent => {
-                        // Only one alternative is looked into: a chain of them would go deeper than `DEPTH`.
-                        self.cost += 1;
-                        match alternative {
-                            Expr::Const(constant) => {
-                                self.cost += 1;
-                                Some(Spot::Const(constant))
-                            }
-                            Expr::Call(Func::OrValue, args) => self.last_alternative(args),
-                            _ => None,
-                        }
-                    }
-                    End::Plain(_) => None,
-                }
-            }
-            Expr::Slot(slot) => match self.scope.slot(*slot) {
-                Ok(Value::Str(text)) => {
-                    self.cost += 1;
-                    Some(Spot::Text(text))
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// `chain.orValue(constant)` where it is itself an alternative.
-    fn last_alternative(&mut self, args: &'a [Expr]) -> Option<Spot<'a>> {
-        let [optional @ Expr::OptSelect(..), Expr::Const(constant)] = args else { return None };
-        match self.chain(optional)? {
-            End::Held(json) => Some(Spot::Json(json)),
-            End::Absent => {
-                self.cost += 2;
-                Some(Spot::Const(constant))
-            }
-            End::Plain(_) => None,
-        }
-    }
-
-    /// Follows a chain, one unit for each access, as [`super::path::follow`].
-    fn chain(&mut self, expr: &'a Expr) -> Option<End<'a>> {
-        let (operand, field, optional) = match expr {
-            Expr::Select(operand, field) => (operand.as_ref(), field, false),
-            Expr::OptSelect(operand, field) => (operand.as_ref(), field, true),
-            _ => return None,
+    /// The expression in this form, if it has it.
+    fn of(expr: &Expr) -> Option<Self> {
+        let is_held = |steps: &[Step]| steps.last().is_some_and(|last| last.held);
+        let Expr::Call(Func::OrValue, args) = expr else {
+            let (start, steps) = chain(expr)?;
+            return (!is_held(&steps)).then(|| Self::new(start, steps, Otherwise::Nothing));
         };
-        self.cost += 1;
-        let (map, held) = match operand {
-            Expr::Select(..) | Expr::OptSelect(..) => match self.chain(operand)? {
-                End::Plain(Json::Map(map)) => (map, optional),
-                End::Held(Json::Map(map)) => (map, true),
-                End::Absent => return Some(End::Absent),
-                End::Plain(_) | End::Held(_) => return None,
-            },
-            root => (self.root(root)?, optional),
+        let [optional, alternative] = args.as_slice() else { return None };
+        let (start, steps) = chain(optional)?;
+        let otherwise = match alternative {
+            Expr::Const(constant) => Otherwise::Const(constant.clone()),
+            other => Otherwise::Reading(Box::new(Self::of(other)?)),
         };
-        match map.get(field) {
-            Some(json) if held => Some(End::Held(json)),
-            Some(json) => Some(End::Plain(json)),
-            None if held => Some(End::Absent),
+        let reading = is_held(&steps).then(|| Self::new(start, steps, otherwise))?;
+        // And one for the call.
+        Some(Self { cost: reading.cost + 1, ..reading })
+    }
+
+    /// As [`Reading::of`], but of more than a variable.
+    pub(super) fn of_chain(expr: &Expr) -> Option<Self> {
+        Self::of(expr).filter(|reading| !reading.steps.is_empty())
+    }
+
+    /// The value that is found.
+    #[inline]
+    pub(super) fn value<'a>(&'a self, scope: &mut Scope<'a>) -> Option<Value<'a>> {
+        #[cfg(test)]
+        if scope.takes_the_long_way {
+            return None;
+        }
+        let mut cost = self.cost;
+        let value = match self.spot(scope, &mut cost)? {
+            Spot::Json(json) => json.into(),
+            Spot::Const(constant) => constant.into(),
+            Spot::Value(_) | Spot::Absent => return None,
+        };
+        scope.fuel.spend_exactly(cost).then_some(value)
+    }
+
+    #[inline]
+    fn spot<'s, 'a>(&'a self, scope: &'s Scope<'a>, cost: &mut u64) -> Option<Spot<'s, 'a>> {
+        let Some((last, before)) = self.steps.split_last() else {
+            return self.start.value(scope).map(Spot::Value);
+        };
+        let mut map = self.start.object(scope)?;
+        for step in before {
+            map = match map.get_named(&step.name) {
+                Some(Json::Map(inner)) => inner,
+                None if step.held => return self.otherwise.spot(scope, cost),
+                _ => return None,
+            };
+        }
+        match map.get_named(&last.name) {
+            Some(json) => Some(Spot::Json(json)),
+            None if last.held => self.otherwise.spot(scope, cost),
             None => None,
         }
     }
+}
 
-    /// The object of the request that a chain starts at, if it is known already.
-    fn root(&self, root: &Expr) -> Option<&'a json::Map<'a>> {
-        let value = match root {
-            Expr::Slot(slot) => self.scope.slot(*slot).ok()?,
-            Expr::Shared(index) => self.scope.known(*index)?,
-            Expr::Root(root) => return self.scope.json(*root).and_then(Json::as_map),
-            _ => return None,
-        };
-        match value {
+impl Otherwise {
+    fn spot<'s, 'a>(&'a self, scope: &'s Scope<'a>, cost: &mut u64) -> Option<Spot<'s, 'a>> {
+        match self {
+            Otherwise::Nothing => Some(Spot::Absent),
+            Otherwise::Const(constant) => {
+                *cost += 1;
+                Some(Spot::Const(constant))
+            }
+            Otherwise::Reading(reading) => {
+                *cost += reading.cost;
+                reading.spot(scope, cost)
+            }
+        }
+    }
+}
+
+impl Start {
+    /// The variable, if it has a value already.
+    fn value<'s, 'a>(&self, scope: &'s Scope<'a>) -> Option<&'s Value<'a>> {
+        match self {
+            Start::Slot(slot) => scope.slot(*slot).ok(),
+            Start::Shared(index) => scope.known(*index),
+            Start::Root(_) => None,
+        }
+    }
+
+    /// The object of the request that the variable is.
+    #[inline]
+    fn object<'a>(&self, scope: &Scope<'a>) -> Option<&'a json::Map<'a>> {
+        if let Start::Root(root) = self {
+            return scope.json(*root).and_then(Json::as_map);
+        }
+        match self.value(scope)? {
             Value::Map(Map::Json(map)) => Some(map),
             _ => None,
         }
     }
 }
 
-impl<'a> Spot<'a> {
-    fn as_str(self) -> Option<&'a str> {
+impl Check {
+    /// `None`: the spot holds a value of another kind.
+    #[inline]
+    fn holds(&self, spot: Spot<'_, '_>, cost: &mut u64) -> Option<bool> {
+        match self {
+            Check::True => spot.as_bool(),
+            Check::Present => Some(!matches!(spot, Spot::Absent)),
+            Check::Bool(right) => spot.as_bool().map(|left| left == *right),
+            Check::Int(right) => spot.as_int().map(|left| left == *right),
+            Check::Text(right) => {
+                let left = spot.as_str()?;
+                *cost += Fuel::of_bytes(left.len().min(right.len()));
+                Some(left == &**right)
+            }
+            Check::Among(texts) => {
+                let text = spot.as_str()?;
+                Some(texts.iter().any(|known| &**known == text))
+            }
+        }
+    }
+}
+
+impl<'s> Spot<'s, '_> {
+    #[inline]
+    fn as_str(&self) -> Option<&'s str> {
         match self {
             Spot::Json(Json::Str(text)) => Some(text),
             Spot::Const(Const::Str(text)) => Some(text),
-            Spot::Text(text) => Some(text),
-            Spot::Json(_) | Spot::Const(_) => None,
+            Spot::Value(value) => value.as_str(),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn as_bool(self) -> Option<bool> {
+        match self {
+            Spot::Json(Json::Bool(value)) | Spot::Const(Const::Bool(value)) => Some(*value),
+            Spot::Value(value) => value.as_bool(),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn as_int(self) -> Option<i64> {
+        match self {
+            Spot::Json(Json::Int(value)) | Spot::Const(Const::Int(value)) => Some(*value),
+            Spot::Value(Value::Int(value)) => Some(*value),
+            _ => None,
         }
     }
 }

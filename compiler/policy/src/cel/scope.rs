@@ -4,9 +4,8 @@ use std::rc::Rc;
 
 use super::value::{List, Value};
 use super::{EvalError, Fuel, Loaded};
-use crate::ir::{Cel, PodContainers, Root};
+use crate::ir::{PodContainers, Root};
 use crate::json::Json;
-use crate::policy::Admission;
 
 /// The root variables of a request.
 #[derive(Clone, Debug)]
@@ -59,39 +58,35 @@ pub struct Scope<'a> {
     roots: Roots<'a>,
     pub(super) loaded: &'a Loaded,
     pub(super) fuel: Fuel,
-    pub(super) depth: u32,
     read_opaque: bool,
-    shared: &'a [Cel],
     cache: Vec<Option<Result<Value<'a>, EvalError>>>,
     containers: [Option<List<'a>>; 2],
     slots: Vec<Value<'a>>,
     frame: usize,
-    /// Leaves every test to the evaluator at large.
+    /// Leaves every condition to the evaluator at large.
     #[cfg(test)]
     pub(super) takes_the_long_way: bool,
 }
 
 impl<'a> Scope<'a> {
-    /// A fresh scope. `loaded` must have been made of `admission`.
+    /// A fresh scope over an admission request, for expressions that `loaded` has prepared.
     #[must_use]
-    pub fn new(admission: &'a Admission, loaded: &'a Loaded, env: Env<'a>, fuel: Fuel) -> Self {
-        Self::over(Roots::Admission(env), &admission.shared, loaded, fuel)
+    pub fn new(loaded: &'a Loaded, env: Env<'a>, fuel: Fuel) -> Self {
+        Self::over(Roots::Admission(env), loaded, fuel)
     }
 
-    /// A fresh scope over a tool call; its expressions use no shared ones.
+    /// A fresh scope over a tool call, for expressions that `loaded` has prepared.
     #[must_use]
     pub fn of_call(loaded: &'a Loaded, env: CallEnv<'a>, fuel: Fuel) -> Self {
-        Self::over(Roots::Call(Box::new(env)), &[], loaded, fuel)
+        Self::over(Roots::Call(Box::new(env)), loaded, fuel)
     }
 
-    fn over(roots: Roots<'a>, shared: &'a [Cel], loaded: &'a Loaded, fuel: Fuel) -> Self {
+    fn over(roots: Roots<'a>, loaded: &'a Loaded, fuel: Fuel) -> Self {
         Self {
             roots,
             loaded,
             fuel,
-            depth: 0,
             read_opaque: false,
-            shared,
             cache: Vec::new(),
             containers: [None, None],
             slots: Vec::new(),
@@ -183,6 +178,7 @@ impl<'a> Scope<'a> {
         self.slots.get(self.frame + usize::from(slot)).ok_or_else(|| no_slot(slot))
     }
 
+    #[inline]
     pub(super) fn set_slot(&mut self, slot: u16, value: Value<'a>) -> Result<(), EvalError> {
         match self.slots.get_mut(self.frame + usize::from(slot)) {
             Some(place) => {
@@ -219,11 +215,11 @@ impl<'a> Scope<'a> {
         if let Some(Some(known)) = self.cache.get(at) {
             return known.clone();
         }
-        let all = self.shared;
-        let cel = all
-            .get(at)
-            .ok_or_else(|| EvalError::invalid(format!("shared expression {index} is not there")))?;
-        let result = self.with_frame(cel.slots, |scope| super::eval::node(&cel.expr, scope));
+        let loaded = self.loaded;
+        let known = loaded.shared.get(at);
+        let prepared =
+            known.ok_or_else(|| EvalError::invalid(format!("shared expression {index} is not there")))?;
+        let result = self.with_frame(prepared.slots, |scope| super::eval::node(&prepared.root, scope));
         if !self.fuel.exhausted() {
             if self.cache.len() <= at {
                 self.cache.resize(at + 1, None);

@@ -55,10 +55,10 @@ impl World {
             pack: Value::Null,
             pod: Some(&object),
         };
-        let mut scope = Scope::new(&self.admission, &loaded, env, Fuel::new(self.fuel));
+        let mut scope = Scope::new(&loaded, env, Fuel::new(self.fuel));
         scope.takes_the_long_way = self.takes_the_long_way;
-        let cel = Cel { source: String::new(), expr, slots: 8 };
-        let outcome = match eval(&cel, &mut scope) {
+        let prepared = loaded.prepare(&Cel { source: String::new(), expr, slots: 8 });
+        let outcome = match eval(&prepared, &mut scope) {
             Ok(value) => shown(&value),
             Err(error) => format!("error: {error}"),
         };

@@ -83,6 +83,7 @@ pub enum Map<'a> {
 }
 
 impl<'a> From<&'a Json<'a>> for Value<'a> {
+    #[inline]
     fn from(json: &'a Json<'a>) -> Self {
         match json {
             Json::Null => Value::Null,
@@ -237,6 +238,7 @@ impl<'a> List<'a> {
 
     /// The element at a position.
     #[must_use]
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
             List::Json(items) => items.get(index).map(Value::from),

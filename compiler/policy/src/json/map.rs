@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::Json;
 
@@ -15,6 +17,15 @@ pub struct Map<'a> {
 }
 
 pub(super) type Member<'a> = (Cow<'a, str>, Json<'a>);
+
+/// A member's name that is asked for again and again, with its mark made beforehand.
+#[derive(Debug)]
+pub(crate) struct Name {
+    mark: u64,
+    text: Box<str>,
+    /// Where it stood last: objects of one kind mostly have their members in one order. Only ever a guess.
+    position: AtomicUsize,
+}
 
 /// Up to how many members a linear search beats an index.
 const SMALL: usize = 32;
@@ -74,7 +85,13 @@ impl<'a> Members<'a> {
 
     fn position(&self, key: &str) -> Option<usize> {
         match self {
-            Self::Small(members) => members.iter().position(|(name, _)| name == key),
+            Self::Small(members) => {
+                // The first byte tells most keys of one length apart without a call.
+                let first = key.as_bytes().first();
+                let is_key =
+                    |name: &str| name.len() == key.len() && name.as_bytes().first() == first && name == key;
+                members.iter().position(|(name, _)| is_key(name))
+            }
             Self::Large(indexed) => {
                 let at = indexed.search(key).ok()?;
                 indexed.by_key.get(at).map(|position| *position as usize)
@@ -187,6 +204,16 @@ fn index(members: &[Member<'_>]) -> Vec<u32> {
     by_key
 }
 
+impl Name {
+    pub(crate) fn new(text: &str) -> Self {
+        Self { mark: mark(text), text: text.into(), position: AtomicUsize::new(0) }
+    }
+
+    pub(crate) const fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
 impl PartialEq for Map<'_> {
     /// Equal as objects are: whatever the order of members.
     fn eq(&self, other: &Self) -> bool {
@@ -211,15 +238,26 @@ impl<'a> Map<'a> {
         self.find(key)
     }
 
-    fn find(&self, key: &str) -> Option<&Json<'a>> {
-        if let Members::Small(members) = &self.members {
-            // The first byte tells most keys of one length apart without a call.
-            let first = key.as_bytes().first();
-            return members
-                .iter()
-                .find(|(name, _)| name.len() == key.len() && name.as_bytes().first() == first && name == key)
-                .map(|(_, value)| value);
+    /// As [`Map::get`].
+    #[inline]
+    pub(crate) fn get_named(&self, name: &Name) -> Option<&Json<'a>> {
+        if self.marks & name.mark == 0 {
+            return None;
         }
+        let guess = self.members.list().get(name.position.load(Relaxed));
+        match guess {
+            Some((key, value)) if *key == *name.text => Some(value),
+            _ => self.find_anew(name),
+        }
+    }
+
+    fn find_anew(&self, name: &Name) -> Option<&Json<'a>> {
+        let position = self.members.position(&name.text)?;
+        name.position.store(position, Relaxed);
+        self.members.list().get(position).map(|(_, value)| value)
+    }
+
+    fn find(&self, key: &str) -> Option<&Json<'a>> {
         self.at(self.members.position(key)?).map(|(_, value)| value)
     }
 

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::json::{Json, Map};
@@ -13,10 +14,13 @@ pub const MAX_ARGUMENTS_BYTES: usize = 4 << 20;
 /// Longest identifier of a call or a session, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// A call: an allegation of whoever asks, until it is decided.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A call: an allegation of whoever asks, until it is decided. Never changed, and shared by decision, plan and record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall(Arc<Alleged>);
+
+#[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ToolCall {
+struct Alleged {
     /// Name of this attempt, unique in the log.
     id: String,
     /// The session that it belongs to.
@@ -105,42 +109,43 @@ impl ToolCall {
         let mut call = Map::new();
         call.insert(Cow::Borrowed("tool"), Json::Str(Cow::Owned(tool.to_owned())));
         call.insert(Cow::Borrowed("args"), arguments);
-        Ok(Self { id: id.to_owned(), session: session.to_owned(), subject, call: Json::Map(call) })
+        let (id, session) = (id.to_owned(), session.to_owned());
+        Ok(Self(Arc::new(Alleged { id, session, subject, call: Json::Map(call) })))
     }
 
     /// Name of this attempt.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     /// The session that it belongs to.
     #[must_use]
     pub fn session(&self) -> &str {
-        &self.session
+        &self.0.session
     }
 
     /// Who calls.
     #[must_use]
-    pub const fn subject(&self) -> &Subject {
-        &self.subject
+    pub fn subject(&self) -> &Subject {
+        &self.0.subject
     }
 
     /// Name of the tool.
     #[must_use]
     pub fn tool(&self) -> &str {
-        self.call.get("tool").and_then(Json::as_str).unwrap_or_default()
+        self.0.call.get("tool").and_then(Json::as_str).unwrap_or_default()
     }
 
     /// The arguments, an object.
     #[must_use]
     pub fn arguments(&self) -> &Json<'static> {
-        self.call.get("args").unwrap_or(&Json::Null)
+        self.0.call.get("args").unwrap_or(&Json::Null)
     }
 
     /// `call` of expressions.
-    pub(super) const fn root(&self) -> &Json<'static> {
-        &self.call
+    pub(super) fn root(&self) -> &Json<'static> {
+        &self.0.call
     }
 
     /// An argument that is a string.
@@ -153,6 +158,12 @@ impl ToolCall {
 fn is_identifier(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
+}
+
+impl Serialize for ToolCall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
 }
 
 impl<'de> Deserialize<'de> for ToolCall {
@@ -184,8 +195,8 @@ impl Subject {
     /// delegation must not give fresh budgets.
     #[must_use]
     pub fn key(&self) -> String {
-        let text = |text: &str| serde_json::Value::String(text.to_owned());
-        serde_json::Value::Array(vec![text(&self.namespace), text(&self.agent), text(&self.user)]).to_string()
+        // Strings are always JSON.
+        serde_json::to_string(&[&self.namespace, &self.agent, &self.user]).unwrap_or_default()
     }
 
     /// Everybody who takes part in the call, and so may not approve it.

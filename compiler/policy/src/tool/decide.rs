@@ -92,6 +92,7 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
         Err(denial) => Verdict::Deny(denial),
         Ok((session, entry)) => {
             let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
+            let facts = facts.members();
             decided.facts = facts.to_json();
             let shared = Shared {
                 inputs,

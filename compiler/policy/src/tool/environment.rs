@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use jiff::SignedDuration;
+
 use super::call::Subject;
-use super::facts::Facts;
+use super::facts::Members;
 use super::loaded::Layer;
 use super::record::{DecisionInputs, SessionView};
 use crate::cel::{CallEnv, Map, Timestamp, Value};
@@ -16,7 +18,7 @@ const MILLI: f64 = 1_000.0;
 /// What stays the same for every layer.
 pub(super) struct Shared<'a> {
     pub(super) inputs: &'a DecisionInputs,
-    pub(super) facts: &'a Facts,
+    pub(super) facts: &'a Members<'a>,
     pub(super) policy: &'a Policy,
     pub(super) reads_subject: bool,
     pub(super) reads_session: bool,
@@ -71,13 +73,10 @@ fn age_ns(view: &SessionView, now_ms: u64) -> i64 {
 }
 
 fn now<'a>(now_ms: u64) -> Value<'a> {
-    let text = |ms: u64| {
-        let seconds = i64::try_from(ms / 1_000).ok()?;
-        let at = jiff::Timestamp::new(seconds, i32::try_from(ms % 1_000).ok()? * 1_000_000).ok()?;
-        crate::cel::parse_timestamp(&at.to_string()).ok()
-    };
+    let since = i64::try_from(now_ms).ok().map(SignedDuration::from_millis);
+    let at = since.and_then(|since| Timestamp::from_epoch(since).ok());
     // A time beyond the year 9999 has no value; a rule that reads it fails.
-    text(now_ms).map_or(Value::Null, |at: Timestamp| Value::Timestamp(at))
+    at.map_or(Value::Null, Value::Timestamp)
 }
 
 fn subject(subject: &Subject) -> Value<'_> {

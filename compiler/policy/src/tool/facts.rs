@@ -20,6 +20,9 @@ use crate::policy::tools::Derive;
 /// The members of `facts`.
 const NAMES: [&str; 5] = ["commands", "shell", "path", "url", "git"];
 
+/// Facts as expressions see them, each made once.
+pub(super) struct Members<'f>(Vec<(&'f Derive, Vec<(&'static str, Value<'f>)>)>);
+
 /// Facts, each derived once.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -47,10 +50,16 @@ impl Facts {
         Self { derived: derived.collect() }
     }
 
+    pub(super) fn members(&self) -> Members<'_> {
+        Members(self.derived.iter().map(|(derive, fact)| (derive, fact.members())).collect())
+    }
+}
+
+impl<'f> Members<'f> {
     /// `facts` for a layer that may read these. Everything else is opaque, and so is what would be derived from two arguments.
-    pub(super) fn values<'a>(&'a self, derives: &[Derive]) -> Value<'a> {
-        let allowed = self.derived.iter().filter(|(derive, _)| derives.contains(derive));
-        let members: Vec<(&str, Value<'a>)> = allowed.flat_map(|(_, fact)| fact.members()).collect();
+    pub(super) fn values(&self, derives: &[Derive]) -> Value<'f> {
+        let allowed = self.0.iter().filter(|(derive, _)| derives.contains(derive));
+        let members: Vec<&(&str, Value<'f>)> = allowed.flat_map(|(_, members)| members).collect();
         map(NAMES.map(|name| {
             let mut of_name = members.iter().filter(|(known, _)| *known == name);
             match (of_name.next(), of_name.next()) {
@@ -62,13 +71,13 @@ impl Facts {
 
     /// All facts, for the record and for what an approval binds.
     pub(super) fn to_json(&self) -> serde_json::Value {
-        let one = |(derive, fact): &(Derive, Fact)| {
-            let members = fact.members().into_iter().filter(|(_, value)| !matches!(value, Value::Shell(_)));
+        let one = |(derive, members): &(&Derive, Vec<(&'static str, Value<'f>)>)| {
+            let members = members.iter().filter(|(_, value)| !matches!(value, Value::Shell(_)));
             let members: serde_json::Map<_, _> =
-                members.map(|(name, value)| (name.to_owned(), to_json(&value))).collect();
+                members.map(|(name, value)| ((*name).to_owned(), to_json(value))).collect();
             json!({"derive": derive, "facts": members})
         };
-        self.derived.iter().map(one).collect()
+        self.0.iter().map(one).collect()
     }
 }
 

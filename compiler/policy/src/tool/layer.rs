@@ -76,8 +76,9 @@ impl<'a> Asking<'a> {
         let derives = definition.map_or(&self.entry.common, |tool| &tool.derive);
         let mut grants = Grants::default();
         let mut scope = None;
-        for rule in entry.rules.iter().filter_map(|at| layer.rules.get(*at)) {
-            let holds = match &rule.when {
+        let rules = entry.rules.iter().filter_map(|at| Some((layer.rules.get(*at)?, loaded.whens.get(*at)?)));
+        for (rule, when) in rules {
+            let holds = match when {
                 None => Ok(true),
                 Some(when) => {
                     let scope = scope.get_or_insert_with(|| {

@@ -47,6 +47,8 @@ pub(super) struct Layer {
     /// CEL's `pack`.
     pub(super) names: Const,
     pub(super) expressions: cel::Loaded,
+    /// Of each rule, its condition.
+    pub(super) whens: Vec<Option<cel::Prepared>>,
     /// Of each definition.
     schemas: Vec<ArgumentsSchema>,
 }
@@ -293,12 +295,15 @@ impl Checking<'_> {
         let schemas = layer.definitions.iter().map(|tool| self.tool(tool)).collect::<Result<_, _>>()?;
         let expressions = cel::Loaded::of_patterns(&layer.regexes)
             .map_err(|error| self.refuse("regexes", Problem::Pattern(error)))?;
+        let when = |rule: &ToolRule| rule.when.as_ref().map(|when| expressions.prepare(when));
+        let whens = layer.rules.iter().map(when).collect();
         let text = |text: &str| Const::Str(text.to_owned());
         Ok(Layer {
             label: format!("{}@{}", pack.name, pack.version),
             pack: pack.name.clone(),
             names: Const::Map(vec![(text("name"), text(&pack.name)), (text("version"), text(&pack.version))]),
             expressions,
+            whens,
             schemas,
         })
     }

@@ -1,7 +1,7 @@
 //! Measures, and compares what was measured with the goals.
 //!
-//! `bench NAME` writes `target/bench/NAME.json` and prints its figures; it never fails because of one. `bench check` reads those files
-//! and exits 3 when a goal is missed.
+//! `bench NAME` writes `target/bench/NAME.json` and prints its figures; it never fails because of one. `bench check` reads those files, or
+//! those of the folder that it is given, and exits 3 when a goal is missed.
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -14,11 +14,18 @@ mod peer_cel;
 mod report;
 mod rules;
 mod sampling;
+mod tools;
 mod webhook;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench audit | compile | engine | operator | webhook | check";
+const USAGE: &str = "usage: bench audit | compile | engine | operator | webhook | check [FOLDER]";
+
+/// The folder of `bench check`.
+fn folder() -> PathBuf {
+    std::env::args().nth(2).map_or_else(report::directory, PathBuf::from)
+}
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
@@ -31,7 +38,7 @@ fn main() -> ExitCode {
         // What the webhook's bench starts as processes of their own.
         Some("load") => webhook::run_load(&std::env::args().nth(2).unwrap_or_default()),
         Some("null-webhook") => webhook::run_null(&std::env::args().nth(2).unwrap_or_default()),
-        Some("check") => match report::check() {
+        Some("check") => match report::check(&folder()) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::from(3),
             Err(error) => Err(error),

@@ -84,8 +84,29 @@ impl Drawn {
 
 /// This many manifests.
 pub(crate) fn manifests(count: usize) -> anyhow::Result<Manifests> {
-    let mut drawn = Drawn(0x2545_f491_4f6c_dd1d);
     let mut made = Manifests { yaml: String::new(), broken: BTreeMap::new() };
+    for (number, (workload, broken)) in workloads(count)?.into_iter().enumerate() {
+        for rule in broken {
+            *made.broken.entry(rule).or_default() += 1;
+        }
+        if number > 0 {
+            made.yaml.push_str("---\n");
+        }
+        made.yaml.push_str(&serde_saphyr::to_string(&workload)?);
+    }
+    Ok(made)
+}
+
+/// The pods among this many manifests.
+pub(crate) fn pods(count: usize) -> anyhow::Result<Vec<Value>> {
+    let all = workloads(count)?.into_iter().map(|(workload, _)| workload);
+    Ok(all.filter(|workload| workload.get("kind").is_some_and(|kind| kind == "Pod")).collect())
+}
+
+/// Workloads, and which rules each breaks.
+fn workloads(count: usize) -> anyhow::Result<Vec<(Value, BTreeSet<&'static str>)>> {
+    let mut drawn = Drawn(0x2545_f491_4f6c_dd1d);
+    let mut made = Vec::with_capacity(count);
     for number in 0..count {
         let mut spec = spec(&mut drawn);
         let mut broken = BTreeSet::new();
@@ -99,13 +120,7 @@ pub(crate) fn manifests(count: usize) -> anyhow::Result<Manifests> {
                 }
             }
         }
-        for rule in broken {
-            *made.broken.entry(rule).or_default() += 1;
-        }
-        if number > 0 {
-            made.yaml.push_str("---\n");
-        }
-        made.yaml.push_str(&serde_saphyr::to_string(&workload(number, spec))?);
+        made.push((workload(number, spec), broken));
     }
     Ok(made)
 }

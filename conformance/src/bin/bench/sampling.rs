@@ -9,12 +9,14 @@ pub(crate) struct Candidate<'c> {
     pub(crate) run: Box<dyn FnMut() -> bool + 'c>,
 }
 
-/// How often a candidate runs for one sample, so that a sample is long against the clock's reading.
-const RUNS_PER_SAMPLE: u32 = 20;
-
 /// Times all candidates `rounds` times, each once in a round, the order of every round drawn anew. Gives nanoseconds for one
-/// run, sorted, in the order of the candidates.
-pub(crate) fn interleaved(candidates: &mut [Candidate<'_>], rounds: usize) -> anyhow::Result<Vec<Vec<f64>>> {
+/// run, sorted, in the order of the candidates. `runs_per_sample`: how often one runs for a sample; more make a sample long against the
+/// clock's reading, but only one shows how slow a slow run is.
+pub(crate) fn interleaved(
+    candidates: &mut [Candidate<'_>],
+    rounds: usize,
+    runs_per_sample: u32,
+) -> anyhow::Result<Vec<Vec<f64>>> {
     for candidate in candidates.iter_mut() {
         anyhow::ensure!((candidate.run)(), "`{}` does not give the expected verdict", candidate.name);
         (0..200).for_each(|_| {
@@ -36,10 +38,10 @@ pub(crate) fn interleaved(candidates: &mut [Candidate<'_>], rounds: usize) -> an
                 continue;
             };
             let start = Instant::now();
-            for _ in 0..RUNS_PER_SAMPLE {
+            for _ in 0..runs_per_sample {
                 std::hint::black_box((candidate.run)());
             }
-            samples.push(start.elapsed().as_nanos() as f64 / f64::from(RUNS_PER_SAMPLE));
+            samples.push(start.elapsed().as_nanos() as f64 / f64::from(runs_per_sample));
         }
     }
     samples.iter_mut().for_each(|samples| samples.sort_by(f64::total_cmp));
@@ -49,4 +51,10 @@ pub(crate) fn interleaved(candidates: &mut [Candidate<'_>], rounds: usize) -> an
 /// The middle of sorted samples.
 pub(crate) fn median(samples: &[f64]) -> f64 {
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What this share of sorted samples does not exceed.
+pub(crate) fn quantile(samples: &[f64], share: f64) -> f64 {
+    let rank = (share * samples.len() as f64).ceil().max(1.0) as usize;
+    samples.get(rank - 1).copied().unwrap_or(f64::NAN)
 }

@@ -185,6 +185,7 @@ impl Rounds {
             ("p50_ms_at_2000rps", &self.open, 0.5),
             ("p99_ms_at_2000rps", &self.open, 0.99),
             ("null_one_client_p50_ms", &self.null, 0.5),
+            ("null_one_client_p99_ms", &self.null, 0.99),
             ("one_client_1000_rules_p99_ms", &self.thousand, 0.99),
         ] {
             report.set(key, pool.quantile_ms(share), pool.count());
@@ -200,6 +201,8 @@ impl Rounds {
             self.thousand.count(),
         );
         report.set("p50_over_null_ratio", ratio(&self.one, &self.null, 0.5), self.one.count());
+        // Whose the tail is: a webhook that does nothing has the machine's.
+        report.set("p99_over_null_ratio", ratio(&self.one, &self.null, 0.99), self.one.count());
         // What a machine's speed and its other work divide out of.
         let null_rps = middle(&self.null_full.per_second) / middle(&self.full.per_second);
         report.set("null_rps_over_ours_ratio", null_rps, self.full.count());

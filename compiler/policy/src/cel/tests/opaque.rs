@@ -40,8 +40,8 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
         pack: Value::Null,
     };
     let mut scope = Scope::of_call(&loaded, env, Fuel::new(Fuel::DEFAULT));
-    let cel = Cel { source: String::new(), expr, slots: 8 };
-    let value = eval(&cel, &mut scope).map(|value| match value {
+    let prepared = loaded.prepare(&Cel { source: String::new(), expr, slots: 8 });
+    let value = eval(&prepared, &mut scope).map(|value| match value {
         Value::Opaque => "opaque".to_owned(),
         value => super::shown(&value),
     });

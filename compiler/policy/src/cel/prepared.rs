@@ -1,0 +1,192 @@
+//! Expressions made ready to be evaluated, once, when a policy is loaded.
+//!
+//! Not another language: every node stands for nodes of the [`crate::ir`] expression, means the same and costs the same. What differs is that
+//! accesses in a row are one [`Chain`], that names carry what a lookup needs, and that the commonest conditions and values have a [`Test`] or a
+//! [`Reading`] beside them, which takes them in one step.
+//!
+//! Terms. *Chain*: `base.a.?b.c`. *Condition*: a node that must be a boolean.
+
+use super::quick::{Reading, Test};
+use crate::ir::{self, Cel, Const, Expr, Func, MacroKind, PodContainers, Root};
+use crate::json::Name;
+
+/// An expression, ready.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) root: Node,
+    pub(super) slots: u16,
+    /// How deep its evaluation nests, that of the shared expressions that it uses included.
+    pub(super) depth: u32,
+}
+
+/// A node; see [`Expr`] for what each means.
+#[derive(Debug)]
+pub(super) enum Node {
+    Const(Const),
+    Root(Root),
+    Slot(u16),
+    Shared(u32),
+    PodContainers(PodContainers),
+    Chain(Box<Chain>),
+    Has(Box<(Node, Name)>),
+    Index(Box<[Node; 2]>),
+    OptIndex(Box<[Node; 2]>),
+    And(Box<[Node]>),
+    Or(Box<[Node]>),
+    Not(Box<Node>),
+    Cond(Box<[Node; 3]>),
+    List(Box<[(Node, bool)]>),
+    Map(Box<[(Node, Node, bool)]>),
+    /// `all`, `exists`.
+    Quantifier(Box<Macro>),
+    /// Any other macro.
+    Macro(Box<Macro>),
+    Bind(Box<Bind>),
+    Equal(Box<[Node; 2]>),
+    NotEqual(Box<[Node; 2]>),
+    Call(Func, Box<[Node]>),
+    Matches(Box<Node>, u32),
+    InConst(Box<Node>, Box<[Const]>),
+    /// A condition that one step may decide, and the same condition for when it does not.
+    Test(Box<(Test, Node)>),
+    /// A value that one step may find, and the same for when it does not.
+    Read(Box<(Reading, Node)>),
+}
+
+/// Accesses in a row.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) base: Node,
+    pub(super) steps: Box<[Access]>,
+}
+
+/// `.name` or `.?name`.
+#[derive(Debug)]
+pub(super) struct Access {
+    pub(super) name: Name,
+    pub(super) optional: bool,
+}
+
+/// [`ir::Macro`].
+#[derive(Debug)]
+pub(super) struct Macro {
+    pub(super) kind: MacroKind,
+    pub(super) range: Node,
+    pub(super) slot: u16,
+    pub(super) slot2: Option<u16>,
+    pub(super) filter: Option<Node>,
+    pub(super) body: Node,
+}
+
+/// [`ir::Bind`].
+#[derive(Debug)]
+pub(super) struct Bind {
+    pub(super) slot: u16,
+    pub(super) init: Node,
+    pub(super) body: Node,
+}
+
+impl Prepared {
+    /// Makes an expression ready. `shared`: the shared expressions that it may use.
+    pub(super) fn new(cel: &Cel, shared: &[Prepared]) -> Self {
+        let depth = cel.expr.depth_with(&|node| match node {
+            // One that is not there, or would use itself, nests without end.
+            Expr::Shared(index) => shared.get(*index as usize).map_or(u32::MAX, |shared| shared.depth),
+            _ => 0,
+        });
+        Self { root: value(&cel.expr), slots: cel.slots, depth }
+    }
+}
+
+/// A node where a boolean is wanted.
+fn condition(expr: &Expr) -> Node {
+    match Test::of(expr) {
+        Some(test) => Node::Test(Box::new((test, plain(expr)))),
+        None => plain(expr),
+    }
+}
+
+/// A node where any value is wanted: that of a condition is a boolean all the same.
+fn value(expr: &Expr) -> Node {
+    match expr {
+        Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Call(Func::Equal | Func::NotEqual, _) => {
+            condition(expr)
+        }
+        _ => match Reading::of_chain(expr) {
+            Some(reading) => Node::Read(Box::new((reading, plain(expr)))),
+            None => plain(expr),
+        },
+    }
+}
+
+/// A node without a [`Test`] or a [`Reading`] of its own.
+fn plain(expr: &Expr) -> Node {
+    let pair = |left: &Expr, right: &Expr| Box::new([value(left), value(right)]);
+    let conditions = |operands: &[Expr]| operands.iter().map(condition).collect();
+    match expr {
+        Expr::Const(constant) => Node::Const(constant.clone()),
+        Expr::Root(root) => Node::Root(*root),
+        Expr::Slot(slot) => Node::Slot(*slot),
+        Expr::Shared(index) => Node::Shared(*index),
+        Expr::PodContainers(which) => Node::PodContainers(*which),
+        Expr::Select(..) | Expr::OptSelect(..) => {
+            let (base, steps) = accesses(expr);
+            Node::Chain(Box::new(Chain { base: value(base), steps: steps.into() }))
+        }
+        Expr::Has(operand, field) => Node::Has(Box::new((value(operand), Name::new(field)))),
+        Expr::Index(operand, index) => Node::Index(pair(operand, index)),
+        Expr::OptIndex(operand, index) => Node::OptIndex(pair(operand, index)),
+        Expr::And(operands) => Node::And(conditions(operands)),
+        Expr::Or(operands) => Node::Or(conditions(operands)),
+        Expr::Not(operand) => Node::Not(Box::new(condition(operand))),
+        Expr::Cond(test, then, otherwise) => {
+            Node::Cond(Box::new([condition(test), value(then), value(otherwise)]))
+        }
+        Expr::List(items) => {
+            Node::List(items.iter().map(|(item, optional)| (value(item), *optional)).collect())
+        }
+        Expr::Map(entries) => {
+            let entry = |(key, of, optional): &(Expr, Expr, bool)| (value(key), value(of), *optional);
+            Node::Map(entries.iter().map(entry).collect())
+        }
+        Expr::Macro(of) => over(of),
+        Expr::Bind(bind) => {
+            Node::Bind(Box::new(Bind { slot: bind.slot, init: value(&bind.init), body: value(&bind.body) }))
+        }
+        Expr::Call(function, args) => match (function, args.as_slice()) {
+            (Func::Equal, [left, right]) => Node::Equal(pair(left, right)),
+            (Func::NotEqual, [left, right]) => Node::NotEqual(pair(left, right)),
+            _ => Node::Call(*function, args.iter().map(value).collect()),
+        },
+        Expr::Matches(operand, regex) => Node::Matches(Box::new(value(operand)), *regex),
+        Expr::InConst(operand, constants) => {
+            Node::InConst(Box::new(value(operand)), constants.as_slice().into())
+        }
+    }
+}
+
+fn over(of: &ir::Macro) -> Node {
+    let decides = matches!(of.kind, MacroKind::All | MacroKind::Exists);
+    let tests = decides || matches!(of.kind, MacroKind::ExistsOne | MacroKind::Filter);
+    let made = Box::new(Macro {
+        kind: of.kind,
+        range: value(&of.range),
+        slot: of.slot,
+        slot2: of.slot2,
+        filter: of.filter.as_ref().map(condition),
+        body: if tests { condition(&of.body) } else { value(&of.body) },
+    });
+    if decides { Node::Quantifier(made) } else { Node::Macro(made) }
+}
+
+/// Takes a chain apart: what it starts at, and its accesses in the order in which they are made.
+pub(super) fn accesses(chain: &Expr) -> (&Expr, Vec<Access>) {
+    let mut steps = Vec::new();
+    let mut here = chain;
+    while let Expr::Select(operand, field) | Expr::OptSelect(operand, field) = here {
+        steps.push(Access { name: Name::new(field), optional: matches!(here, Expr::OptSelect(..)) });
+        here = operand;
+    }
+    steps.reverse();
+    (here, steps)
+}
