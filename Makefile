@@ -4,6 +4,7 @@
 #   make lint    rustfmt, clippy, licences and bans
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
 #   make fmt     formats the source
+#   make cluster-demo   docs/guide/cluster.md on a real control plane and node, word by word; as root
 #   make test-cluster   the chart and pools of executors on a real node; as root, and the first time with some ten minutes for building the node
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
 #   make test-cgroup2   limits of sandboxes on cgroup v2, in a small emulated machine with Debian's kernel; some minutes
@@ -20,7 +21,7 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup bless
+.PHONY: demo cluster-demo setup-node test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup bless
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -49,12 +50,18 @@ test: setup
 	$(CARGO) test --locked --workspace
 
 # A node is made of namespaces, cgroups and nftables: not a part of CI, whose machines may lack them.
-test-cluster: setup
+test-cluster: setup setup-node
+	$(CARGO) build --locked -p bailiwick -p bailiwick-operator -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys --bins
+	$(CARGO) test --locked -p bailiwick-conformance --test node -- --ignored --nocapture --test-threads=1
+
+cluster-demo: setup setup-node
+	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-operator -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance --bins
+	@$(CARGO) run --locked --quiet -p bailiwick-conformance --bin cluster-demo
+
+setup-node:
 	@missing=""; for pair in nft:nftables ip:iproute2 gcc:gcc; do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	[ -e /usr/include/seccomp.h ] || missing="$$missing libseccomp-dev"; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq $$missing; fi
-	$(CARGO) build --locked -p bailiwick -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys --bins
-	$(CARGO) test --locked -p bailiwick-conformance --test node -- --ignored --nocapture --test-threads=1
 
 # The machine has busybox's programs; what compares their exact text is left out. Not a part of CI: the processors are emulated.
 test-cgroup2: setup

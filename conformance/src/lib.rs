@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod cluster_guide;
 pub mod go_module;
 pub mod helm;
 pub mod http;

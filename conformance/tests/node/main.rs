@@ -3,5 +3,6 @@
 //! Pods of executors are that of `docs/executor-tiers.md`, word by word but for the three digests; the chart is `charts/bailiwick`.
 
 mod chart;
+mod guide;
 mod pool;
 mod stage;

@@ -1,0 +1,190 @@
+//! `docs/guide/cluster.md`, run word by word: what a new owner of a cluster types, each command with what must come of it. `make cluster-demo` shows it;
+//! a test holds it.
+//!
+//! Two commands are not typed: the programs are built already, and the node's directory is one of our own. Everything runs in a folder that goes with the
+//! run, and the node ends with it.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cluster::Cluster;
+use crate::{helm, programs};
+
+/// For what comes by itself, as a policy that is put back: seconds in a quiet cluster, more where a machine does other things too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What must come of a command that contains `part`.
+struct Expected {
+    part: &'static str,
+    codes: &'static [i32],
+    says: &'static [&'static str],
+}
+
+/// By the first that fits; a command that none fits must end well.
+const EXPECTED: &[Expected] = &[
+    Expected { part: "get policybindings,policypacks", codes: &[0], says: &["tools", "1.0.0", "Enforce"] },
+    Expected { part: "get networkpolicies", codes: &[0], says: &["bailiwick-"] },
+    // Refused by the rule, with what is wrong and what helps.
+    Expected {
+        part: "privileged.yaml",
+        codes: &[1],
+        says: &["denied", "podSecurity", "meet Pod Security level"],
+    },
+    Expected { part: "get sandboxpools", codes: &[0], says: &["tools", "warm", "PodUserNs", "Ready"] },
+    Expected { part: "rm -rf /", codes: &[4], says: &["denied: no-rule"] },
+    Expected { part: "audit verify", codes: &[0, 6], says: &["records"] },
+];
+
+/// The commands of a guide: its indented lines.
+fn commands(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("    "))
+}
+
+/// Runs the guide and writes what is typed and what comes of it.
+///
+/// # Errors
+/// The first command that does not do what it should; what it said is in the message.
+pub fn run(out: &mut dyn Write) -> Result<()> {
+    let mut stage = Stage::set()?;
+    let guide = std::fs::read_to_string(root().join("docs/guide/cluster.md")).context("the guide")?;
+    for line in commands(&guide) {
+        writeln!(out, "\n$ {line}")?;
+        if line.contains("start-node.sh") {
+            stage.cluster = Some(Cluster::with_node()?);
+            stage.before = stage.everything()?;
+            continue;
+        }
+        if line.starts_with("cargo build") {
+            continue;
+        }
+        let told = stage.follow(line)?;
+        out.write_all(told.as_bytes())?;
+    }
+    stage.nothing_is_left()?;
+    writeln!(out, "\nNothing of it is left, and pods start.")?;
+    Ok(())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The folder in which the commands run.
+struct Stage {
+    folder: tempfile::TempDir,
+    cluster: Option<Cluster>,
+    before: BTreeSet<String>,
+}
+
+impl Stage {
+    fn set() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        for name in ["charts", "conformance", "docs"] {
+            std::os::unix::fs::symlink(root().canonicalize()?.join(name), folder.path().join(name))?;
+        }
+        let built = programs::find("bailiwick")?;
+        std::fs::create_dir(folder.path().join("target"))?;
+        let built = built.parent().context("a program without a folder")?;
+        std::os::unix::fs::symlink(built, folder.path().join("target/release"))?;
+        std::fs::create_dir(folder.path().join("bin"))?;
+        helm::build(&folder.path().join("bin"))?;
+        Ok(Self { folder, cluster: None, before: BTreeSet::new() })
+    }
+
+    /// Runs a command until it does what it should, or for as long as patience lasts.
+    fn follow(&self, line: &str) -> Result<String> {
+        let expected = EXPECTED.iter().find(|expected| line.contains(expected.part));
+        let (codes, says) = expected.map_or((&[0][..], &[][..]), |expected| (expected.codes, expected.says));
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let output = self.bash(line)?;
+            let told = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            let ended = output.status.code().is_some_and(|code| codes.contains(&code));
+            let missing = says.iter().find(|part| !told.contains(**part));
+            if ended && missing.is_none() {
+                return Ok(told);
+            }
+            // What asks can ask again; what changes something is done once.
+            if !line.contains("kubectl get") || Instant::now() > end {
+                let about = missing.map_or_else(String::new, |part| format!(", without `{part}`"));
+                bail!("`{line}` ended with {}{about}: {told}{}", output.status, self.state());
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn bash(&self, line: &str) -> Result<Output> {
+        let mut path = format!("{0}/bin:{0}/target/release", self.folder.path().display());
+        let mut command = Command::new("bash");
+        if let Some(cluster) = &self.cluster {
+            command.env("KUBECONFIG", cluster.kubeconfig());
+            let programs = cluster.kubeconfig().parent().context("a file without a folder")?.join("bin");
+            path = format!("{path}:{}", programs.display());
+        }
+        command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+        // Helm keeps its caches below HOME.
+        command.env("HOME", self.folder.path());
+        command.args(["-c", &format!("set -o pipefail; {line}")]).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).output().context("cannot run bash")
+    }
+
+    /// For the message of a failure: pods that do not run, and what was last said about them.
+    fn state(&self) -> String {
+        let look = "kubectl get pods -A; kubectl get events -A --sort-by=.lastTimestamp | tail -n 15; \
+            kubectl logs -n bailiwick-system -l app.kubernetes.io/component=bailiwick-operator --tail=15; \
+            kubectl logs -n bailiwick-system -l app.kubernetes.io/component=bailiwick-webhook --tail=15";
+        self.bash(look).map_or_else(
+            |_| String::new(),
+            |output| {
+                format!(
+                    "\n{}{}",
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                )
+            },
+        )
+    }
+
+    /// Names of all objects that outlive a moment, of every kind that can be listed.
+    fn everything(&self) -> Result<BTreeSet<String>> {
+        let list = "kubectl api-resources --verbs=list -o name | grep -vE '^(events|pods|replicasets|endpoints|endpointslices|componentstatuses|leases)($|[.])' \
+            | paste -sd, | xargs -I{} kubectl get {} -A --no-headers --ignore-not-found -o custom-columns=K:.kind,NS:.metadata.namespace,N:.metadata.name";
+        let output = self.bash(list)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
+    }
+
+    /// After the uninstall: no object that was not there before, no label on a namespace, and an ordinary pod starts where agents were.
+    fn nothing_is_left(&self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left: Vec<String> = self.everything()?.difference(&self.before).cloned().collect();
+            if left.is_empty() {
+                break;
+            }
+            ensure!(Instant::now() < end, "left behind: {left:?}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let pod = "kubectl create namespace agents >/dev/null && kubectl label namespace agents bailiwick.dev/zone=agents >/dev/null && \
+            kubectl create serviceaccount default -n agents >/dev/null 2>&1; \
+            kubectl run ordinary -n agents --image=localhost/pause:test --restart=Never --privileged >/dev/null && \
+            kubectl wait --for=condition=Ready pod/ordinary -n agents --timeout=60s";
+        let output = self.bash(pod)?;
+        ensure!(
+            output.status.success(),
+            "an ordinary pod does not start: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}
