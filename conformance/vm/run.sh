@@ -32,12 +32,14 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 mkdir -p "$root"/{bin,proc,sys,dev,tmp,run,etc,usr/bin,new}
 cp "$(command -v busybox)" "$root/bin/busybox"
-place() { # FILE: the file and the libraries it names, at the same paths
-    local library
+place() { # FILE: the file, or what is in the folder, and the libraries that they name, at the same paths
+    local file library
     mkdir -p "$root$(dirname "$1")"
-    if [ -d "$1" ]; then cp -a "$1" "$root$1"; return; fi
-    cp -L "$1" "$root$1"
-    for library in $(ldd "$1" 2>/dev/null | grep -oE '/[^ ]+' || true); do
+    if [ -d "$1" ]; then cp -a "$1" "$root$1"; else cp -L "$1" "$root$1"; fi
+    # Extensions of an interpreter name libraries that it does not: ctypes needs libffi.
+    find -L "$1" -type f \( -perm -100 -o -name '*.so*' \) | while read -r file; do
+        ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' || true
+    done | sort -u | while read -r library; do
         [ -e "$root$library" ] || { mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"; }
     done
 }

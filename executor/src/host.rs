@@ -59,9 +59,16 @@ impl Host {
     /// # Errors
     /// Nothing can be confined here.
     pub fn find() -> Result<Self, HostError> {
-        let launcher = launcher().ok_or(HostError::NoLauncher)?;
+        Self::with(launcher().ok_or(HostError::NoLauncher)?, CGROUP)
+    }
+
+    /// The same with a launcher program and the name of a group that no other executor on this machine has.
+    ///
+    /// # Errors
+    /// Another executor has the group.
+    pub fn with(launcher: PathBuf, group: &str) -> Result<Self, HostError> {
         let ids = Ids::of_this_process();
-        let (root, cgroup) = match CgroupRoot::open(CGROUP) {
+        let (root, cgroup) = match CgroupRoot::open(group) {
             Ok(root) => {
                 let version = root.version();
                 (Some(root), Ok(version))

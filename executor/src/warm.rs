@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_policy::policy::sandboxes::{Lifetime, Sandbox, Workspace as WorkspaceRule};
 use bailiwick_sys::keeper::{Keeper, Workspace, WorkspaceError};
-use bailiwick_sys::{Build, Identity, Launcher, Parked, Pool, Remains, SandboxError};
+use bailiwick_sys::{Build, Identity, Launcher, Parked, Pool, SandboxError};
 use thiserror::Error;
 
 use crate::confine::{Refused, profile};
@@ -87,7 +87,7 @@ pub struct Sandboxes {
 struct Kind {
     sandbox: Sandbox,
     launcher: Arc<Launcher>,
-    /// What is ready of a kind without workspace; also clears away what calls of any kind have left.
+    /// What is ready of a kind without workspace.
     pool: Pool,
     warm: usize,
     /// How many are ready in homes.
@@ -208,13 +208,6 @@ impl Sandboxes {
         }
         if let Ok(parked) = self.build_at_home(kind, rule, home) {
             home.ready.insert(name.to_owned(), Ready { parked, _place: place });
-        }
-    }
-
-    /// Clears away what a call has left, soon. Not for a session's next call to wait for: it has a sandbox of its own.
-    pub fn discard(&self, name: &str, remains: Remains) {
-        if let Ok(kind) = self.kind(name) {
-            kind.pool.discard(remains);
         }
     }
 

@@ -9,7 +9,9 @@ mod serve;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What the program can be asked to do.
 #[derive(Subcommand, Debug)]
@@ -49,6 +51,9 @@ impl From<Outcome> for ExitCode {
 /// # Errors
 /// Whatever keeps it from doing what it was asked, in a sentence for a person.
 pub fn run(command: Command) -> anyhow::Result<Outcome> {
+    if !matches!(command, Command::Approvals(_)) {
+        settle_in()?;
+    }
     match command {
         Command::Serve(serve) => serve::serve(&serve),
         Command::Run(run) => once::run(&run),
@@ -56,4 +61,12 @@ pub fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Ready(ready) => ready::ready(&ready),
         Command::Approvals(approvals) => approvals::run(&approvals),
     }
+}
+
+/// Before there is a second thread: gives up what of root is not needed (`docs/adr/0016-the-executor-stays-root.md`), and takes all the descriptors that it may
+/// have. A sandbox has some fifteen, so the usual soft limit of 1024 would not do for the calls that `--max-calls` lets run at one time.
+fn settle_in() -> anyhow::Result<()> {
+    bailiwick_sys::privileges::give_up_the_rest().context("cannot give up capabilities")?;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("the limit of open files cannot be read")?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("the limit of open files cannot be raised")
 }

@@ -54,7 +54,8 @@ impl Ids {
     }
 }
 
-/// The host as sandboxes see it.
+/// The host as sandboxes see it. A copy is the same host: it shares ids and cgroups.
+#[derive(Clone)]
 pub struct Host {
     pub(crate) launcher: PathBuf,
     pub(crate) ids: Ids,

@@ -29,6 +29,7 @@ pub mod launcher;
 pub mod outcome;
 mod outpost;
 mod pool;
+pub mod privileges;
 pub mod probe;
 pub mod profile;
 pub mod sandbox;

@@ -11,8 +11,8 @@ use crate::profile::Profile;
 use crate::step::{Fault, Step, attempt};
 use crate::wire::{self, Boot, MAX_MESSAGE};
 
-/// Longest wait for one answer. Building takes about a millisecond; entering a v1 cgroup waits for the kernel's grace periods, tens of
-/// milliseconds each on an idle machine, and a loaded one may need seconds. After that something is stuck and the outpost is given up.
+/// Longest wait for one answer. Building takes about a millisecond, and a loaded machine may need seconds. After that something is stuck and the outpost
+/// is given up.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
 /// What an outpost is.
@@ -36,6 +36,8 @@ pub(crate) struct Outpost {
     channel: OwnedFd,
     process: OwnedFd,
     child: Child,
+    /// It did not answer in time and was killed; a late answer would be taken for that to another question.
+    given_up: bool,
 }
 
 impl Outpost {
@@ -60,7 +62,7 @@ impl Outpost {
         let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
         let process = attempt(Step::ProcessStart, c"", || process::open_process(pid));
         let mut outpost = match process {
-            Ok(process) => Self { channel, process, child },
+            Ok(process) => Self { channel, process, child, given_up: false },
             Err(failure) => {
                 let mut child = child;
                 let _ = child.kill();
@@ -105,6 +107,7 @@ impl Outpost {
         let fault = |errno| Fault { step, errno, about: String::new() };
         if !readable_within(self.channel.as_fd(), ANSWER_DEADLINE).map_err(fault)? {
             let _ = self.child.kill();
+            self.given_up = true;
             return Err(fault(Errno::ETIMEDOUT));
         }
         match socket::receive_with(self.channel.as_fd(), buffer) {
@@ -112,6 +115,15 @@ impl Outpost {
             Err(Errno::ECONNRESET) => Ok((0, Vec::new())),
             other => other.map_err(fault),
         }
+    }
+
+    /// Whether nothing more can be asked of it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.given_up || !matches!(readable_within(self.process.as_fd(), Duration::ZERO), Ok(false))
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn channel(&self) -> BorrowedFd<'_> {

@@ -49,9 +49,9 @@ pub struct Profile {
     pub filter: Program,
     /// Whether Landlock repeats the rules on files.
     pub landlock: Landlock,
-    /// Layers left out to show what they stop.
+    /// Layers left out to show what they stop. Not written when there are none, so that a launcher without the feature reads it.
     #[cfg(feature = "fault-injection")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
     pub without: std::collections::BTreeSet<Layer>,
 }
 

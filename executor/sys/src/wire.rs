@@ -41,7 +41,9 @@ pub(crate) struct Boot {
     pub(crate) profile: Option<Profile>,
     /// Ids are a range in which the launcher is 0, holders 1, workers what the build says; otherwise one id is all there is.
     pub(crate) many_ids: bool,
+    /// The step that is to fail; written only when there is one.
     #[cfg(feature = "fault-injection")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failing: Option<Step>,
 }
 
@@ -50,7 +52,7 @@ pub(crate) struct Boot {
 pub(crate) struct BuildMessage {
     /// The worker's id in the launcher's namespace.
     pub(crate) worker_id: u32,
-    /// Descriptors of `cgroup.procs` files (cgroup v1).
+    /// Descriptors of `tasks` files (cgroup v1).
     pub(crate) cgroup_files: u8,
     /// Whether a directory of a cgroup v2 group to start in follows.
     pub(crate) cgroup_directory: bool,

@@ -50,17 +50,47 @@ pub(crate) fn clear_capabilities() -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) }).map(drop)
 }
 
-/// What a worker does instead of giving up its capabilities, when a test leaves that layer out: it becomes the namespace's root, and every program
-/// that it executes has all capabilities inside.
+/// What a worker does instead of giving up its capabilities, when a test leaves that layer out: every program that it executes has all capabilities inside. As
+/// the namespace's root, or where only one id is mapped, which is not root, by the ambient set.
 #[cfg(feature = "fault-injection")]
-pub(crate) fn become_privileged() -> Result<(), Errno> {
-    set_group(0)?;
-    set_user(0)
+pub(crate) fn become_privileged(many_ids: bool) -> Result<(), Errno> {
+    if many_ids {
+        set_group(0)?;
+        return set_user(0);
+    }
+    let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut words = [CapabilityWord::default(); 2];
+    // SAFETY: version 3 of the call reads one header and writes two words; both live through the call.
+    checked(unsafe { libc::syscall(libc::SYS_capget, &raw const header, words.as_mut_ptr()) })?;
+    for word in &mut words {
+        word.inheritable = word.permitted;
+    }
+    // SAFETY: version 3 of the call reads one header and two words; both live through the call.
+    checked(unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) })?;
+    let [zero, raise]: [libc::c_ulong; 2] = [0, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong];
+    for capability in 0..MAX_CAPABILITIES {
+        // SAFETY: the option reads its arguments as integers. A capability that the kernel does not know is refused, and there is none to raise.
+        unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, capability, zero, zero) };
+    }
+    Ok(())
 }
 
 /// Empties the bounding set, which needs CAP_SETPCAP and so comes before `clear_capabilities`.
 pub(crate) fn clear_bounding_set() -> Result<(), Errno> {
-    for capability in 0..MAX_CAPABILITIES {
+    drop_bounds(0)
+}
+
+/// Empties the bounding set but for a mask. Whoever has no CAP_SETPCAP keeps it as it is: it bounds what a program may gain, and that process has no more
+/// than its user.
+pub(crate) fn narrow_bounding_set(mask: u64) -> Result<(), Errno> {
+    match drop_bounds(mask) {
+        Err(Errno::EPERM) => Ok(()),
+        other => other,
+    }
+}
+
+fn drop_bounds(kept: u64) -> Result<(), Errno> {
+    for capability in (0..MAX_CAPABILITIES).filter(|capability| kept >> capability & 1 == 0) {
         match prctl(libc::PR_CAPBSET_DROP, capability) {
             // The first number that the kernel does not know: all known ones are dropped.
             Err(Errno::EINVAL) if capability > 0 => return Ok(()),
@@ -68,6 +98,21 @@ pub(crate) fn clear_bounding_set() -> Result<(), Errno> {
         };
     }
     Ok(())
+}
+
+/// Narrows the effective and permitted sets to a mask and empties the inheritable one (`capget(2)`, `capset(2)`).
+pub(crate) fn narrow_capabilities(mask: u64) -> Result<(), Errno> {
+    let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut words = [CapabilityWord::default(); 2];
+    // SAFETY: version 3 of the call reads one header and writes two words; both live through the call.
+    checked(unsafe { libc::syscall(libc::SYS_capget, &raw const header, words.as_mut_ptr()) })?;
+    for (word, shift) in words.iter_mut().zip([0, 32]) {
+        // The cut to 32 bits is the half of the mask that the word is about.
+        let kept = word.permitted & (mask >> shift) as u32;
+        *word = CapabilityWord { effective: kept, permitted: kept, inheritable: 0 };
+    }
+    // SAFETY: version 3 of the call reads one header and two words; both live through the call.
+    checked(unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) }).map(drop)
 }
 
 /// Empties the ambient set.
@@ -93,6 +138,14 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -
     let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure lives through the call, which only reads it.
     checked_int(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
+}
+
+/// The hard limit of `getrlimit(2)`.
+pub(crate) fn hard_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure lives through the call, which only writes it.
+    checked_int(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
+    Ok(limit.rlim_max)
 }
 
 /// `sethostname(2)`.

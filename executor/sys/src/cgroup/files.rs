@@ -20,17 +20,6 @@ pub(super) fn is_swap(path: &Path) -> bool {
     path.ends_with(V1_SWAP) || path.ends_with(V2_SWAP)
 }
 
-/// The number that a file holds.
-pub(super) fn number(path: &Path) -> Option<u64> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-/// The number beside a key in a file of lines `key number`.
-pub(super) fn entry(path: &Path, key: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(path).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
-}
-
 /// The groups directly below one.
 pub(super) fn children(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };

@@ -115,6 +115,9 @@ impl Keeper {
 
     fn ask(&self, message: KeeperMessage) -> Result<Option<OwnedFd>, WorkspaceError> {
         let mut outpost = self.outpost.lock().unwrap_or_else(PoisonError::into_inner);
+        if outpost.has_ended() {
+            return Err(WorkspaceError::Lost);
+        }
         socket::send(outpost.channel(), &message.bytes()).map_err(|_| WorkspaceError::Lost)?;
         let mut reply = [0; MAX_MESSAGE];
         let (length, mut fds) =

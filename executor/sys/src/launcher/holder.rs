@@ -80,7 +80,7 @@ fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> 
     attempt(Step::HolderPrivileges, c"", || give_up(prepared))
 }
 
-/// Enters the groups whose `cgroup.procs` are open: `0` is whoever writes it. On cgroup v2 the clone itself has done it.
+/// Enters the groups whose `tasks` are open: `0` is the one thread that writes it, which is all of this process. On cgroup v2 the clone itself has done it.
 pub(super) fn enter_cgroups(files: &[OwnedFd]) -> Result<(), Errno> {
     for file in files {
         file::write(file.as_fd(), b"0")?;

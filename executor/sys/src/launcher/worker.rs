@@ -24,6 +24,12 @@ const CONTROL: i32 = 3;
 /// Exit code of a worker that did not become the program; the reason has been sent.
 pub(crate) const NOT_EXECUTED: i32 = 127;
 
+/// Memory that a program may lock: for a key or a password. It counts as memory of the sandbox all the same.
+const LOCKED_BYTES: u64 = 64 << 10;
+
+/// Stack of a program's first thread, and what C libraries give every further one: the usual size.
+const STACK_BYTES: u64 = 8 << 20;
+
 /// Every namespace of the holder but its pid namespace, which the clone has chosen, and time, which is the host's.
 const JOINED: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
@@ -107,9 +113,13 @@ fn limit(limits: &Rlimits) -> Result<(), Errno> {
     limit_both(libc::RLIMIT_CORE, 1)?;
     limit_both(libc::RLIMIT_NOFILE, limits.open_files)?;
     limit_both(libc::RLIMIT_FSIZE, limits.file_size_bytes)?;
-    // No real-time or raised priority, and no locked memory beyond what the kernel gives every thread.
-    limit_both(libc::RLIMIT_RTPRIO, 0)?;
-    limit_both(libc::RLIMIT_NICE, 0)?;
+    // No real-time or raised priority, no message queues.
+    for resource in [libc::RLIMIT_RTPRIO, libc::RLIMIT_NICE, libc::RLIMIT_MSGQUEUE] {
+        limit_both(resource, 0)?;
+    }
+    // Whatever the host gives its own people, or has no limit for.
+    lower_both(libc::RLIMIT_MEMLOCK, LOCKED_BYTES)?;
+    lower_both(libc::RLIMIT_STACK, STACK_BYTES)?;
     if let Some(seconds) = limits.cpu_seconds {
         // The soft limit ends the program with a signal that says why; who catches that is killed a second later.
         identity::limit(libc::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
@@ -124,6 +134,12 @@ fn limit(limits: &Rlimits) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Lowers a limit; one that is lower already stays, since only root of the host may raise it.
+fn lower_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
+    let value = value.min(identity::hard_limit(resource)?);
+    identity::limit(resource, value, value)
+}
+
 fn limit_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
     identity::limit(resource, value, value)
 }
@@ -132,7 +148,8 @@ fn limit_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Err
 fn give_up(prepared: &Prepared) -> Result<(), Failure<'_>> {
     #[cfg(feature = "fault-injection")]
     if removed!(prepared, Capabilities) {
-        return attempt(Step::WorkerCapabilities, c"", identity::become_privileged);
+        let many_ids = prepared.many_ids;
+        return attempt(Step::WorkerCapabilities, c"", || identity::become_privileged(many_ids));
     }
     attempt(Step::WorkerIdentity, c"", || {
         if prepared.many_ids {

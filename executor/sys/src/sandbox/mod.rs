@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::call::{Errno, file, process, socket};
-use crate::cgroup::{CgroupRoot, Group};
+use crate::cgroup::Group;
 use crate::clerk::{ClerkError, Task};
 use crate::host::{Host, Identity};
 use crate::keeper::{Workspace, WorkspaceError};
@@ -60,11 +60,12 @@ pub enum SandboxError {
     Request,
 }
 
-/// Makes sandboxes of one profile.
+/// Makes sandboxes of one profile. Its process may be killed at any time; the next build starts another one for the same profile, and until that is there and
+/// ready nothing is built.
 pub struct Launcher {
     profile: Profile,
     outpost: Mutex<Outpost>,
-    cgroups: Option<Arc<CgroupRoot>>,
+    host: Host,
 }
 
 /// For whom a sandbox is built.
@@ -100,7 +101,7 @@ impl Launcher {
             return Err(SandboxError::NoCgroup);
         }
         let outpost = Outpost::start(host, Role::Launcher, Some(profile))?;
-        Ok(Self { profile: profile.clone(), outpost: Mutex::new(outpost), cgroups: host.cgroups.clone() })
+        Ok(Self { profile: profile.clone(), outpost: Mutex::new(outpost), host: host.clone() })
     }
 
     /// The profile.
@@ -109,22 +110,21 @@ impl Launcher {
         &self.profile
     }
 
-    /// Whether the launcher process lives. One that has ended cannot build any more; a new one can be spawned for the same profile.
+    /// The process id of the launcher, for a report. It changes when the launcher is started anew.
     #[must_use]
-    pub fn is_alive(&self) -> bool {
-        let outpost = self.outpost.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(readable_within(outpost.process(), Duration::ZERO), Ok(false))
+    pub fn process_id(&self) -> u32 {
+        self.outpost.lock().unwrap_or_else(PoisonError::into_inner).process_id()
     }
 
     /// Builds one sandbox and waits until it is parked.
     ///
     /// # Errors
-    /// The step that failed. What was made by then is gone again.
+    /// The step that failed. What was made by then is gone again. A launcher that dies while it builds fails this build alone.
     pub fn build(&self, build: &Build<'_>) -> Result<Parked, SandboxError> {
         if build.workspace.is_some() != self.profile.workspace.is_some() {
             return Err(SandboxError::WorkspacePlace);
         }
-        let group = match &self.cgroups {
+        let group = match &self.host.cgroups {
             Some(root) => Some(root.create(&self.profile.cgroup)?),
             None => None,
         };
@@ -162,7 +162,8 @@ impl Launcher {
         Ok(parked)
     }
 
-    /// Has holder and worker made. Whatever was born is our child, so it is taken in charge before the outcome is looked at.
+    /// Has holder and worker made, by a launcher that is started anew if it has ended. Whatever was born is our child, so it is taken in charge before the
+    /// outcome is looked at.
     fn ask(
         &self,
         message: BuildMessage,
@@ -170,6 +171,9 @@ impl Launcher {
         remains: &mut Remains,
     ) -> Result<(), Fault> {
         let mut outpost = self.outpost.lock().unwrap_or_else(PoisonError::into_inner);
+        if outpost.has_ended() {
+            *outpost = Outpost::start(&self.host, Role::Launcher, Some(&self.profile))?;
+        }
         attempt(Step::BuildRequest, c"", || socket::send_with(outpost.channel(), &message.bytes(), passed))?;
         let mut reply = [0; MAX_MESSAGE];
         let (length, fds) = outpost.receive(&mut reply, Step::BuildRequest)?;

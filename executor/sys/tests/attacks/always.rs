@@ -8,7 +8,7 @@ use bailiwick_sys::profile::Layer;
 use bailiwick_sys::step::Step;
 use bailiwick_sys::{Host, Ids, Launcher, SandboxError};
 
-use crate::ground::{is_root, launcher_program, profile};
+use crate::ground::{launcher_program, ordinary, profile, root_or_skipped};
 use crate::{Arena, Bare, Out, payload, run_bare};
 
 /// Number, name, body, where it is bare, and with what it may be stopped.
@@ -77,8 +77,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn what_is_not_there_cannot_be_reached() {
-    if !is_root() {
-        eprintln!("SKIPPED: attacks are run bare as root first");
+    if !root_or_skipped("bare, these attacks take root of the machine") {
         return;
     }
     let mut arena = Arena::new();
@@ -97,8 +96,7 @@ fn what_is_not_there_cannot_be_reached() {
 /// A copy of `id` that is set-user-id root, seen inside at `/data`.
 #[test]
 fn a_set_user_id_program_gains_nothing() {
-    if !is_root() {
-        eprintln!("SKIPPED: only root can make such a program");
+    if !root_or_skipped("only root can make such a program") {
         return;
     }
     let mut arena = Arena::new();
@@ -146,8 +144,7 @@ fn launcher_on_tampered_devices() {
 
 #[test]
 fn a_replaced_device_is_refused() {
-    if !is_root() {
-        eprintln!("SKIPPED: only root can replace a device");
+    if !root_or_skipped("only root can replace a device") {
         return;
     }
     let tests = std::env::current_exe().unwrap();
@@ -173,4 +170,17 @@ fn a_replaced_device_is_refused() {
         assert!(said.contains(&format!("refused at {}", Step::TemplateDevices)), "{tampering}: {said}");
     }
     assert!(Path::new("/dev/null").exists());
+}
+
+/// An ordinary user's sandboxes stop the same attacks by the same layers: this binary once more, as one.
+#[test]
+fn an_ordinary_user_is_attacked_too() {
+    if !root_or_skipped("an ordinary user runs the attacks itself") {
+        return;
+    }
+    let output =
+        ordinary::run(&["each_attack_succeeds_bare_is_stopped_by_its_layer_and_succeeds_without_it"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("1 passed"), "{text}");
 }

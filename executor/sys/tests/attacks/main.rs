@@ -30,7 +30,7 @@ enum Out {
 /// Where an attack is run bare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bare {
-    /// As root in namespaces of its own, so that it changes nothing of this machine.
+    /// As root, or an ordinary user's root, in namespaces of its own, so that it changes nothing of this machine.
     Apart,
     /// On the machine itself; only for what changes nothing.
     Host,
@@ -83,6 +83,10 @@ fn run_bare(code: &str, bare: Bare) -> String {
         Bare::Host => Command::new(python[0]),
         Bare::Apart => Command::new("unshare"),
     };
+    if bare == Bare::Apart && !is_root() {
+        // Root of a user namespace: what an ordinary user can be.
+        command.args(["--user", "--map-root-user"]);
+    }
     match bare {
         Bare::Host => command.args(&python[1..]),
         Bare::Apart => command
@@ -152,17 +156,15 @@ fn is_live(attack: &Attack, bare: &str) -> bool {
         return true;
     }
     let missing = ["stopped EAFNOSUPPORT", "stopped ENOSYS", "stopped EPROTONOSUPPORT"].contains(&bare);
-    assert!(missing, "attack {} ({}) does not succeed bare: {bare}", attack.number, attack.name);
-    eprintln!("SKIPPED attack {} ({}): this kernel answers {bare} to it", attack.number, attack.name);
+    // Some take root of the machine; the root's run has them.
+    let beyond = !is_root() && ["stopped EPERM", "stopped EACCES"].contains(&bare);
+    assert!(missing || beyond, "attack {} ({}) does not succeed bare: {bare}", attack.number, attack.name);
+    eprintln!("SKIPPED attack {} ({}): bare it is answered {bare} here", attack.number, attack.name);
     false
 }
 
 #[test]
 fn each_attack_succeeds_bare_is_stopped_by_its_layer_and_succeeds_without_it() {
-    if !is_root() {
-        eprintln!("SKIPPED: attacks are run bare as root first");
-        return;
-    }
     let mut arena = Arena::new();
     let surroundings = payloads::Surroundings::new();
     let mut proven = BTreeSet::new();
@@ -185,5 +187,6 @@ fn each_attack_succeeds_bare_is_stopped_by_its_layer_and_succeeds_without_it() {
         );
         proven.insert(attack.name);
     }
-    assert!(proven.len() >= 25, "only {} attacks were live: {proven:?}", proven.len());
+    let least = if is_root() { 25 } else { 20 };
+    assert!(proven.len() >= least, "only {} attacks were live: {proven:?}", proven.len());
 }

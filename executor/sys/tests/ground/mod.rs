@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub(crate) mod ordinary;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,6 +31,15 @@ pub(crate) fn is_root() -> bool {
         .expect("proc is mounted")
         .lines()
         .any(|line| line.starts_with("Uid:\t0\t0"))
+}
+
+/// Whether a test can run that needs what root alone has; otherwise says loudly that it is left out. The root's run of the suite has it, and what an ordinary
+/// user has instead is tested beside it.
+pub(crate) fn root_or_skipped(what: &str) -> bool {
+    if !is_root() {
+        eprintln!("SKIPPED: {what}");
+    }
+    is_root()
 }
 
 /// A name for a cgroup root that no other test has.

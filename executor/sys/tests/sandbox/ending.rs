@@ -10,8 +10,8 @@ use bailiwick_sys::seccomp::{Action, Program};
 use bailiwick_sys::step::Step;
 
 use crate::ground::{
-    Done, ample, build, filter, finished, host, is_root, profile, program, python, run, run_in, run_within,
-    shell,
+    Done, ample, build, filter, finished, host, is_root, profile, program, python, root_or_skipped, run,
+    run_in, run_within, shell,
 };
 
 fn within(profile: &Profile, command: &str, limits: CallLimits) -> Done {
@@ -84,7 +84,7 @@ fn processor_time_is_limited_as_a_whole() {
 
 #[test]
 fn memory_is_limited_wherever_it_is_taken() {
-    if !is_root() {
+    if !root_or_skipped("an ordinary user without a cgroup has no limit on memory as a whole") {
         return;
     }
     let mut small = profile();
@@ -117,7 +117,7 @@ fn memory_is_limited_wherever_it_is_taken() {
 /// Limits of cgroups by what a shell can do alone, for a machine that has nothing else.
 #[test]
 fn a_shell_runs_into_its_limits() {
-    if !is_root() {
+    if !root_or_skipped("an ordinary user without a cgroup has no limits of a group") {
         return;
     }
     let mut small = profile();
@@ -138,7 +138,7 @@ fn a_shell_runs_into_its_limits() {
 
 #[test]
 fn a_child_that_was_killed_for_memory_is_counted() {
-    if !is_root() {
+    if !root_or_skipped("an ordinary user without a cgroup has nobody who counts") {
         return;
     }
     let mut small = profile();

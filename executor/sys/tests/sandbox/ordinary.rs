@@ -1,38 +1,17 @@
 //! The same for an ordinary user: one id, no cgroup, everything else as for root.
 
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-
 use bailiwick_sys::probe::{Tier, probe};
 
-use crate::ground::{LAUNCHER, is_root, launcher_program, root_name};
-
-/// `nobody`, on every Linux.
-const NOBODY: u32 = 65_534;
+use crate::ground::ordinary::run as again;
+use crate::ground::{is_root, launcher_program, root_name, root_or_skipped};
 
 /// Starts this test binary once more as an ordinary user, with the tests of these modules.
 #[test]
 fn an_ordinary_user_has_sandboxes_too() {
-    if !is_root() {
+    if !root_or_skipped("an ordinary user runs these tests itself") {
         return;
     }
-    // Copied, because an ordinary user may not be able to reach the build folder.
-    let place = tempfile::tempdir_in("/tmp").unwrap();
-    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (tests, launcher) = (place.path().join("tests"), place.path().join("bailiwick-launcher"));
-    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
-    std::fs::copy(launcher_program(), &launcher).unwrap();
-    let output = Command::new(&tests)
-        .args(["isolation::", "ending::", "workspace::", "pool::", "ordinary::"])
-        .env_clear()
-        .env(LAUNCHER, &launcher)
-        .env("PATH", "/usr/bin:/bin")
-        .current_dir("/")
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
+    let output = again(&["isolation::", "ending::", "workspace::", "pool::", "ordinary::", "owner::"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let passed = text.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ok")).count();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_sys::outcome::Outcome;
-use bailiwick_sys::{Launcher, Pool};
+use bailiwick_sys::{Launcher, Pool, Request};
 
-use crate::ground::{host, profile, program, run_in, shell};
+use crate::ground::{build, host, is_root, profile, program, python, run_in, shell};
 
 fn stocked(pool: &Pool, depth: usize) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -33,24 +33,86 @@ fn a_pool_is_filled_refilled_and_never_empty() {
     stocked(&pool, 2);
 }
 
+/// Leases that follow each other in one pool, as many as the design asks for.
+const LEASES: usize = 1000;
+
+/// Every so many leases one looks deeper, which takes Python a while.
+const DEEPER: usize = 25;
+
+/// What a lease looks for and then leaves: a file, a process that goes on, its own name in its environment. By what a shell does itself, so that a thousand
+/// take seconds.
+const CANARY: &str = "echo /tmp/* $$; for p in /proc/[0-9]*; do read name < $p/comm; echo $name; done; export -p; \
+                      echo canary > /tmp/canary; (sleep 1000 &)";
+
+/// The same for shared memory, and for everything in sight that has a name of a lease.
+const DEEP_CANARY: &str = "import ctypes, os
+libc = ctypes.CDLL(None)
+seen = [entry for entry in os.listdir('/tmp') + list(os.environ) + open('/proc/mounts').read().split() if 'canary' in entry]
+print(seen, libc.shmget(77, 0, 0), len([name for name in os.listdir('/proc') if name.isdigit()]))
+open('/tmp/canary', 'w').write('canary')
+libc.shmget(77, 4096, 0o1666)
+";
+
 #[test]
 fn nothing_of_one_lease_is_seen_in_another() {
     let host = Arc::new(host());
     let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
     let pool = Pool::new(Arc::clone(&host), launcher, 2).unwrap();
-    let leave = "ls -A /tmp; ipcs -m | grep -c 0x; env | grep -c canary; cat /proc/[0-9]*/comm | grep -c sleep; \
-                 echo canary > /tmp/canary; ipcmk -M 64 >/dev/null; (setsid sleep 1000 &) ";
     let mut answers = BTreeSet::new();
-    for _ in 0..40 {
-        let mut request = shell(leave);
-        request.environment.push(("SECRET".to_owned(), "canary-not-inherited".to_owned()));
-        request.arguments[2] = format!("unset SECRET; {leave}");
+    // The run as an ordinary user is beside that of root.
+    let leases = if is_root() { LEASES } else { LEASES / 5 };
+    for lease in 0..leases {
+        let own = format!("CANARY_{lease}");
+        let request = if lease % DEEPER == 0 {
+            python(DEEP_CANARY)
+        } else {
+            Request { environment: vec![(own.clone(), "x".to_owned())], ..shell(CANARY) }
+        };
         let running = pool.take().unwrap().run(&request).unwrap();
         let completed = bailiwick_sys::drain::complete(running, b"", &crate::ground::ample());
         assert_eq!(completed.exit.outcome, Outcome::Exited { code: 0 });
-        answers.insert(String::from_utf8(completed.stdout.bytes).unwrap());
+        let said = String::from_utf8(completed.stdout.bytes).unwrap();
+        assert!(lease % DEEPER == 0 || said.contains(&own), "{said}");
+        answers.insert(said.lines().filter(|line| !line.contains(&own)).collect::<Vec<_>>().join("|"));
         pool.discard(completed.remains);
     }
-    assert_eq!(answers.len(), 1, "a lease saw another one: {answers:?}");
-    assert!(answers.first().unwrap().starts_with("0\n0\n0\n"), "{answers:?}");
+    assert_eq!(answers.len(), 2, "a lease saw another one: {answers:?}");
+    assert!(answers.contains("[] -1 2"), "{answers:?}");
+    assert!(answers.iter().any(|said| said.starts_with("/tmp/* 2|bailiwick-hold|sh|export")), "{answers:?}");
+}
+
+#[test]
+fn a_killed_launcher_is_started_anew() {
+    let host = Arc::new(host());
+    let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
+    let ready = build(&host, &launcher);
+    let first = launcher.process_id();
+    let confined = shell("grep -cE '^(NoNewPrivs:.1|Seccomp:.2|CapEff:.0*$)' /proc/self/status");
+    assert_eq!(run_in(build(&host, &launcher), &confined).ok(), "3\n");
+    kill_and_wait(first);
+    // What was built before is a whole sandbox still.
+    assert_eq!(run_in(ready, &confined).ok(), "3\n");
+    assert_eq!(run_in(build(&host, &launcher), &confined).ok(), "3\n");
+    assert_ne!(launcher.process_id(), first);
+    // The same under a pool, which builds ahead.
+    let pool = Pool::new(Arc::clone(&host), Arc::clone(&launcher), 2).unwrap();
+    for _ in 0..3 {
+        stocked(&pool, 2);
+        kill_and_wait(launcher.process_id());
+        for _ in 0..4 {
+            assert_eq!(run_in(pool.take().unwrap(), &confined).ok(), "3\n");
+        }
+    }
+}
+
+/// Kills a process of ours and waits until it has ended; it stays a zombie until its launcher is replaced.
+fn kill_and_wait(pid: u32) {
+    // SAFETY: sends a signal; the process is our child and not reaped yet, so the number is still its own.
+    assert_eq!(unsafe { libc::kill(i32::try_from(pid).unwrap(), libc::SIGKILL) }, 0);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let stat = format!("/proc/{pid}/stat");
+    while std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z ")) {
+        assert!(Instant::now() < deadline, "it does not end");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

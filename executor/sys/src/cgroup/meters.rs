@@ -1,0 +1,104 @@
+//! What a group counts. Its files are opened when the group is made: the end of a call then costs one `pread` for each figure, a tenth of what looking the
+//! paths up costs, and whoever waits for the call waits for that.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Facts, Layout};
+
+/// Longest file that is read: a dozen lines of a key and a number.
+const MAX_BYTES: usize = 4096;
+
+/// One figure of one file.
+#[derive(Debug)]
+struct Meter {
+    file: File,
+    /// The key of its line; without one the file is the number.
+    key: Option<&'static str>,
+}
+
+/// The open files of a group. What the kernel does not count is missing.
+#[derive(Debug)]
+pub(super) struct Meters {
+    cpu: Option<Meter>,
+    /// Nanoseconds in one unit of `cpu`.
+    cpu_unit: u64,
+    peak_memory: Option<Meter>,
+    oom_kills: Option<Meter>,
+    refused_forks: Option<Meter>,
+}
+
+impl Meters {
+    /// Opens the files of a group that is there.
+    pub(super) fn open(layout: &Layout) -> Self {
+        match layout {
+            Layout::V1 { memory, pids, usage, .. } => Self {
+                cpu: usage.as_deref().and_then(|usage| Meter::open(usage, "cpuacct.usage", None)),
+                cpu_unit: 1,
+                peak_memory: Meter::open(memory, "memory.max_usage_in_bytes", None),
+                oom_kills: Meter::open(memory, "memory.oom_control", Some("oom_kill")),
+                refused_forks: Meter::open(pids, "pids.events", Some("max")),
+            },
+            Layout::V2 { group } => Self {
+                cpu: Meter::open(group, "cpu.stat", Some("usage_usec")),
+                cpu_unit: 1000,
+                peak_memory: Meter::open(group, "memory.peak", None),
+                oom_kills: Meter::open(group, "memory.events", Some("oom_kill")),
+                refused_forks: Meter::open(group, "pids.events", Some("max")),
+            },
+        }
+    }
+
+    /// Processor time so far of everything inside; `None` where the kernel does not count it for the group.
+    pub(super) fn cpu_time(&self) -> Option<Duration> {
+        let units = self.cpu.as_ref()?.read()?;
+        Some(Duration::from_nanos(units.saturating_mul(self.cpu_unit)))
+    }
+
+    /// All that the group tells.
+    pub(super) fn facts(&self) -> Facts {
+        let count = |meter: &Option<Meter>| meter.as_ref().and_then(Meter::read);
+        Facts {
+            cpu: self.cpu_time(),
+            peak_memory: count(&self.peak_memory),
+            oom_kills: count(&self.oom_kills).unwrap_or(0),
+            refused_forks: count(&self.refused_forks).unwrap_or(0),
+        }
+    }
+}
+
+impl Meter {
+    fn open(group: &Path, name: &str, key: Option<&'static str>) -> Option<Self> {
+        Some(Self { file: File::open(group.join(name)).ok()?, key })
+    }
+
+    fn read(&self) -> Option<u64> {
+        let mut buffer = [0; MAX_BYTES];
+        let length = self.file.read_at(&mut buffer, 0).ok()?;
+        figure(std::str::from_utf8(buffer.get(..length)?).ok()?, self.key)
+    }
+}
+
+/// The number of a text, or the one beside a key in lines of `key number`.
+fn figure(text: &str, key: Option<&str>) -> Option<u64> {
+    let number = match key {
+        None => text,
+        Some(key) => text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?,
+    };
+    number.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn a_figure_is_the_one_of_its_key() {
+        assert_eq!(figure("12\n", None), Some(12));
+        let events = "oom 3\noom_kill 2\noom_group_kill 1\n";
+        assert_eq!(figure(events, Some("oom_kill")), Some(2));
+        assert_eq!((figure(events, Some("max")), figure("max\n", None)), (None, None));
+    }
+}
