@@ -4,16 +4,18 @@
 //! call ──► decide (policy, state, now, approval) ──► append: intent, or decision ──► apply the delta ──► Recorded<Permit<PlannedCall>>
 //! end  ──► settle ──► append: result ──► apply
 //! ```
-//! State is a fold over the log: at start it is read back from there, and a change is applied only once its record is durable. If a record cannot be written,
-//! nothing has happened: the call is refused and the state is as it was.
+//! State is a fold over the log: at start it is read back from there. If a record cannot be written, nothing has happened: the call is refused and the
+//! state is as it was ([`crate::book`]).
 //!
-//! Decisions are made one at a time. The flush is a part of that: two calls never see a state in which the other is half decided.
+//! Decisions are made one at a time and stand in the log in that order; two calls never see a state in which the other is half decided. They wait for
+//! the disk together: records of calls that are decided while another flush is on its way share the next one.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_audit::{
-    AppendError, Entry, Event, Health, Mode, OpenError, Openings, Options, Recorded, Wait, Writer,
+    AppendError, Entry, Event, Health, Mode, OpenError, Openings, Options, Pending, PendingIntent, Recorded,
+    Wait, Watch, Writer,
 };
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
@@ -24,6 +26,7 @@ use bailiwick_policy::tool::{
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::book::Book;
 use crate::clock::{Clock, ClockError};
 
 /// What is kept of values when no pack says.
@@ -82,6 +85,48 @@ pub struct Ruling {
     pub binds: Option<Value>,
 }
 
+/// A decision whose record has its place in the log and is not known to be durable yet. Nothing runs by it.
+#[derive(Debug)]
+#[must_use = "a decision holds once its record is durable"]
+pub struct Decided {
+    record: DecisionRecord,
+    binds: Option<Value>,
+    underway: Underway,
+}
+
+/// Its record.
+#[derive(Debug)]
+enum Underway {
+    Intent(PendingIntent<Permit<PlannedCall>>),
+    Decision(Pending),
+}
+
+impl Underway {
+    fn watch(&self) -> Watch {
+        match self {
+            Self::Intent(intent) => intent.watch(),
+            Self::Decision(decision) => decision.watch(),
+        }
+    }
+}
+
+impl Decided {
+    /// Waits until the record is durable.
+    ///
+    /// # Errors
+    /// See [`DocketError`]; nothing was decided then.
+    pub fn recorded(self) -> Result<Ruling, DocketError> {
+        let cleared = match self.underway {
+            Underway::Intent(intent) => Some(intent.wait()?),
+            Underway::Decision(decision) => {
+                decision.wait()?;
+                None
+            }
+        };
+        Ok(Ruling { record: self.record, cleared, binds: self.binds })
+    }
+}
+
 /// What is known of a call that has ended.
 #[derive(Debug, Default)]
 pub struct End {
@@ -100,7 +145,7 @@ pub struct End {
 pub struct Docket {
     policy: Arc<LoadedPolicy>,
     writer: Writer,
-    state: Mutex<State>,
+    book: Mutex<Book>,
     clock: Clock,
     audit: Audit,
 }
@@ -125,10 +170,11 @@ impl Docket {
             );
         }
         let state = fold(dir)?;
+        let failures = writer.failures();
         let docket = Self {
             policy,
             writer,
-            state: Mutex::new(state),
+            book: Mutex::new(Book::new(state, failures)),
             clock: Clock::start(),
             audit: audit.unwrap_or(DEFAULT_AUDIT),
         };
@@ -158,21 +204,35 @@ impl Docket {
         approval: Option<&VerifiedApproval>,
         key: Option<&str>,
     ) -> Result<Ruling, DocketError> {
-        let mut state = self.lock();
-        let now_ms = self.clock.now_ms(state.now_ms())?;
-        let decision = decide_tool_call(&self.policy, call, &state, now_ms, approval);
+        self.decide(call, approval, key)?.recorded()
+    }
+
+    /// Decides a call and gives its record a place in the log, without waiting for the disk.
+    ///
+    /// # Errors
+    /// See [`DocketError`]; nothing was decided then.
+    pub fn decide(
+        &self,
+        call: &ToolCall,
+        approval: Option<&VerifiedApproval>,
+        key: Option<&str>,
+    ) -> Result<Decided, DocketError> {
+        let mut book = self.book()?;
+        let now_ms = self.clock.now_ms(book.state().now_ms())?;
+        let decision = decide_tool_call(&self.policy, call, book.state(), now_ms, approval);
         let record = decision.record();
         let entry = self.entry(call, &decision, &record, approval, key)?;
         let binds = decision.binds.clone();
-        let cleared = match decision.effect {
-            Effect::Allow(permit) => Some(self.writer.append_intent(permit, entry.into())?),
+        let underway = match decision.effect {
+            Effect::Allow(permit) => {
+                Underway::Intent(self.writer.begin_intent(permit, entry.into(), book.failures())?)
+            }
             Effect::Deny(_) | Effect::Ask(_) => {
-                self.writer.append(Event::Decision, entry)?;
-                None
+                Underway::Decision(self.writer.begin(Event::Decision, entry, book.failures())?)
             }
         };
-        self.apply(&mut state, &record.delta)?;
-        Ok(Ruling { record, cleared, binds })
+        book.enter(record.delta.clone(), underway.watch())?;
+        Ok(Decided { record, binds, underway })
     }
 
     /// Records how a call ended. Without waiting the record joins the next group that is written.
@@ -186,8 +246,9 @@ impl Docket {
         end: End,
         wait: Wait,
     ) -> Result<(), DocketError> {
-        let mut state = self.lock();
-        let now_ms = self.clock.now_ms(state.now_ms()).unwrap_or_else(|_| state.now_ms());
+        let mut book = self.book()?;
+        let logged_ms = book.state().now_ms();
+        let now_ms = self.clock.now_ms(logged_ms).unwrap_or(logged_ms);
         let delta = State::settle(call.session(), call.id(), end.used, now_ms);
         let entry = Entry {
             time_ms: Some(now_ms),
@@ -203,8 +264,18 @@ impl Docket {
             results: mode(self.audit.results),
             ..Entry::default()
         };
-        self.writer.append_result(intent, entry, wait)?;
-        self.apply(&mut state, &delta)
+        let begun = match wait {
+            Wait::No => self.writer.append_result(intent, entry, wait).map(|_| None),
+            Wait::Durable => self.writer.begin_result(intent, entry).map(Some),
+        };
+        if matches!(begun, Ok(_) | Err(AppendError::NotYet(_))) {
+            book.settle(&delta)?;
+        }
+        drop(book);
+        if let Some(result) = begun? {
+            result.wait()?;
+        }
+        Ok(())
     }
 
     /// Records that a session begins.
@@ -212,12 +283,11 @@ impl Docket {
     /// # Errors
     /// See [`DocketError`]; there is no session then.
     pub fn open_session(&self, session: &str, subject: &Subject) -> Result<u64, DocketError> {
-        let mut state = self.lock();
-        let now_ms = self.clock.now_ms(state.now_ms())?;
+        let mut book = self.book()?;
+        let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let delta = State::open(session, subject, now_ms);
         let entry = Entry { subject: Some(form(subject)?), ..self.session_entry(session, "opened", &delta)? };
-        self.writer.append(Event::Session, entry)?;
-        self.apply(&mut state, &delta)?;
+        self.record(book, Event::Session, entry, delta)?;
         Ok(now_ms)
     }
 
@@ -226,11 +296,10 @@ impl Docket {
     /// # Errors
     /// See [`DocketError`].
     pub fn close_session(&self, session: &str, why: &str) -> Result<(), DocketError> {
-        let mut state = self.lock();
-        let now_ms = state.now_ms();
-        let delta = State::close(session, now_ms);
-        self.writer.append(Event::Session, self.session_entry(session, why, &delta)?)?;
-        self.apply(&mut state, &delta)
+        let book = self.book()?;
+        let delta = State::close(session, book.state().now_ms());
+        let entry = self.session_entry(session, why, &delta)?;
+        self.record(book, Event::Session, entry, delta)
     }
 
     /// Records something that an approver said.
@@ -238,8 +307,8 @@ impl Docket {
     /// # Errors
     /// See [`DocketError`].
     pub fn record_approval(&self, session: &str, call: &str, approval: Value) -> Result<u64, DocketError> {
-        let state = self.lock();
-        let now_ms = self.clock.now_ms(state.now_ms())?;
+        let book = self.book()?;
+        let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let entry = Entry {
             time_ms: Some(now_ms),
             session: Some(session.to_owned()),
@@ -248,7 +317,9 @@ impl Docket {
             approval: Some(approval),
             ..Entry::default()
         };
-        self.writer.append(Event::Approval, entry)?;
+        let said = self.writer.begin(Event::Approval, entry, book.failures())?;
+        drop(book);
+        said.wait()?;
         Ok(now_ms)
     }
 
@@ -311,7 +382,7 @@ impl Docket {
     /// # Errors
     /// The clock is not believed.
     pub fn now_ms(&self) -> Result<u64, ClockError> {
-        self.clock.now_ms(self.lock().now_ms())
+        self.clock.now_ms(self.lock().state().now_ms())
     }
 
     /// The newest signed checkpoint, a C2SP note. `None`: this writer is no longer in charge of the log.
@@ -347,11 +418,13 @@ impl Docket {
     }
 
     fn close_all(&self, why: &str) -> Result<(), DocketError> {
-        let mut state = self.lock();
+        let book = self.book()?;
+        let state = book.state();
         let now_ms = self.clock.now_ms(state.now_ms())?;
         let running: Vec<(String, String)> =
             state.running().map(|(session, call)| (session.to_owned(), call.to_owned())).collect();
         let sessions: Vec<String> = state.sessions().map(str::to_owned).collect();
+        drop(book);
         for names in sessions.chunks(CLOSED_PER_RECORD) {
             let mut delta = StateDelta { at_ms: now_ms, changes: Vec::new() };
             for name in names {
@@ -362,8 +435,7 @@ impl Docket {
                 }
             }
             let entry = Entry { session: None, ..self.session_entry("", why, &delta)? };
-            self.writer.append(Event::Session, entry)?;
-            self.apply(&mut state, &delta)?;
+            self.record(self.book()?, Event::Session, entry, delta)?;
         }
         Ok(())
     }
@@ -421,12 +493,30 @@ impl Docket {
         })
     }
 
-    fn apply(&self, state: &mut State, delta: &StateDelta) -> Result<(), DocketError> {
-        state.apply(delta).map_err(DocketError::from)
+    /// Records what changes the state, and waits for the disk without holding the book.
+    fn record(
+        &self,
+        mut book: MutexGuard<'_, Book>,
+        event: Event,
+        entry: Entry,
+        delta: StateDelta,
+    ) -> Result<(), DocketError> {
+        let underway = self.writer.begin(event, entry, book.failures())?;
+        book.enter(delta, underway.watch())?;
+        drop(book);
+        underway.wait()?;
+        Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The book as the records stand now.
+    fn book(&self) -> Result<MutexGuard<'_, Book>, DocketError> {
+        let mut book = self.lock();
+        book.catch_up(self.writer.failures())?;
+        Ok(book)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

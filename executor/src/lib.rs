@@ -14,6 +14,7 @@
 
 pub mod api;
 pub mod approvals;
+mod book;
 pub mod calls;
 mod clerk;
 mod client;

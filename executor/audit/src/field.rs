@@ -131,9 +131,25 @@ pub(crate) struct Aside {
     pub(crate) openings: Vec<Opening>,
     /// Texts that become files, by their hash.
     pub(crate) blobs: BTreeMap<Hash, Vec<u8>>,
+    /// Salts that are not used yet.
+    salts: Vec<Hash>,
 }
 
+/// How many salts are asked of the kernel at once: one for each value that a record may hold, since asking costs more than the bytes do.
+const SALTS: usize = 4;
+
 impl Aside {
+    fn salt(&mut self) -> Result<Hash, FieldError> {
+        if let Some(salt) = self.salts.pop() {
+            return Ok(salt);
+        }
+        let mut bytes = [[0; 32]; SALTS];
+        getrandom::fill(bytes.as_flattened_mut()).map_err(FieldError::Random)?;
+        let [first, others @ ..] = bytes.map(Hash::new);
+        self.salts.extend(others);
+        Ok(first)
+    }
+
     /// The form in which the value stands in the record; what must stand beside it is added here.
     pub(crate) fn hold(&mut self, field: &'static str, value: Value, mode: Mode) -> Result<Held, FieldError> {
         if mode == Mode::Drop {
@@ -152,7 +168,7 @@ impl Aside {
                 Ok(Held::Blob(name))
             }
             Mode::Commit | Mode::Drop => {
-                let salt = Hash::new(random()?);
+                let salt = self.salt()?;
                 let text = String::from_utf8_lossy(&text).into_owned();
                 let held = Held::Commitment(commitment(&salt, &text));
                 self.openings.push(Opening { seq: 0, field: field.to_owned(), salt, text });
