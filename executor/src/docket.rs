@@ -97,7 +97,7 @@ pub struct Decided {
 /// Its record.
 #[derive(Debug)]
 enum Underway {
-    Intent(PendingIntent<Permit<PlannedCall>>),
+    Intent(Box<PendingIntent<Permit<PlannedCall>>>),
     Decision(Pending),
 }
 
@@ -225,7 +225,8 @@ impl Docket {
         let binds = decision.binds.clone();
         let underway = match decision.effect {
             Effect::Allow(permit) => {
-                Underway::Intent(self.writer.begin_intent(permit, entry.into(), book.failures())?)
+                let intent = self.writer.begin_intent(permit, entry.into(), book.failures())?;
+                Underway::Intent(Box::new(intent))
             }
             Effect::Deny(_) | Effect::Ask(_) => {
                 Underway::Decision(self.writer.begin(Event::Decision, entry, book.failures())?)
@@ -283,7 +284,7 @@ impl Docket {
     /// # Errors
     /// See [`DocketError`]; there is no session then.
     pub fn open_session(&self, session: &str, subject: &Subject) -> Result<u64, DocketError> {
-        let mut book = self.book()?;
+        let book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let delta = State::open(session, subject, now_ms);
         let entry = Entry { subject: Some(form(subject)?), ..self.session_entry(session, "opened", &delta)? };
