@@ -37,7 +37,7 @@ const DEFAULT_AUDIT: Audit = Audit {
     admission: AuditAdmission::Optional,
 };
 
-/// Questions withdrawn at one look; each has a record of its own, and decisions wait for its flush.
+/// Questions withdrawn at one look; each has a record of its own, and whoever looks waits for its flush.
 const LAPSED_PER_LOOK: usize = 64;
 
 /// How many sessions one record closes at a start: their names fit into one line of the log.
@@ -331,8 +331,8 @@ impl Docket {
     /// See [`DocketError`]; those that are left stay open, and cannot be approved.
     pub fn withdraw_lapsed(&self, now_ms: u64) -> Result<Vec<String>, DocketError> {
         let lapsed: Vec<(String, String, ApprovalRequest)> = {
-            let state = self.lock();
-            let lapsed = state.pending().filter(|(_, _, request)| request.expires_ms <= now_ms);
+            let book = self.book()?;
+            let lapsed = book.state().pending().filter(|(_, _, request)| request.expires_ms <= now_ms);
             let owned = |(session, call, request): (&str, &str, &ApprovalRequest)| {
                 (session.to_owned(), call.to_owned(), request.clone())
             };
@@ -359,13 +359,15 @@ impl Docket {
         why: &str,
         now_ms: u64,
     ) -> Result<bool, DocketError> {
-        let mut state = self.lock();
-        let is_open =
-            state.pending().any(|(of, by, known)| (of, by) == (session, call) && known.id == request.id);
+        let book = self.book()?;
+        let is_known = |(of, by, known): (&str, &str, &ApprovalRequest)| {
+            (of, by) == (session, call) && known.id == request.id
+        };
+        let is_open = book.state().pending().any(is_known);
         if !is_open {
             return Ok(false);
         }
-        let now_ms = now_ms.max(state.now_ms());
+        let now_ms = now_ms.max(book.state().now_ms());
         let delta = State::withdraw(session, call, now_ms);
         let entry = Entry {
             call: Some(call.to_owned()),
@@ -373,8 +375,7 @@ impl Docket {
             approval: Some(json!({ "id": request.id, "callHash": request.call_hash, "withdrawn": true })),
             ..self.session_entry(session, why, &delta)?
         };
-        self.writer.append(Event::Approval, entry)?;
-        self.apply(&mut state, &delta)?;
+        self.record(book, Event::Approval, entry, delta)?;
         Ok(true)
     }
 
