@@ -1,6 +1,9 @@
 //! What is bound is in force in the webhook, and stays so: readiness, a pack that does not compile, stages, exceptions, and who may widen.
 
 use anyhow::Result;
+use bailiwick_compiler::cluster::Object;
+use bailiwick_compiler::emit::Target;
+use bailiwick_conformance::programs::Webhook;
 use serde_json::{Value, json};
 
 use crate::stage::{BOUND, FENCE, Stage, pod};
@@ -11,7 +14,7 @@ fn large(name: &str) -> Value {
 }
 
 /// A stage with the pack bound and the webhook asked.
-fn bound(stage: &Stage) -> Result<bailiwick_conformance::programs::Webhook> {
+fn bound(stage: &Stage) -> Result<Webhook> {
     stage.apply(FENCE)?;
     stage.apply(BOUND)?;
     let webhook = stage.webhook()?;
@@ -79,22 +82,22 @@ fn a_webhook_of_a_cluster_is_ready_once_every_bound_policy_is_compiled_and_keeps
         assert_eq!(status, 503, "ready without what was in force: {text}");
         Ok(text.contains("was in force and cannot be compiled any more"))
     })?;
-    stage.take(&stage_configurations(&stage)?)?;
+    stage.take(&registered())?;
     Ok(())
 }
 
-/// The names of the webhook configurations, to take them away.
-fn stage_configurations(_: &Stage) -> Result<Vec<bailiwick_compiler::cluster::Object>> {
-    let of = |kind: &str| bailiwick_compiler::cluster::Object {
+/// The webhook configurations by name, to take them away.
+fn registered() -> Vec<Object> {
+    let of = |kind: &str| Object {
         api_version: "admissionregistration.k8s.io/v1".to_owned(),
         kind: kind.to_owned(),
         namespace: None,
         name: "bailiwick".to_owned(),
-        target: bailiwick_compiler::emit::Target::Webhook,
+        target: Target::Webhook,
         bindings: Vec::new(),
         json: json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": "bailiwick" } }),
     };
-    Ok(vec![of("MutatingWebhookConfiguration"), of("ValidatingWebhookConfiguration")])
+    vec![of("MutatingWebhookConfiguration"), of("ValidatingWebhookConfiguration")]
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     for floor in [false, true] {
         if floor {
             stage.put(&stage.objects()?)?;
-            stage.take(&stage_configurations(&stage)?)?;
+            stage.take(&registered())?;
             stage.until("the floor holds", || {
                 let said = stage
                     .try_kubectl(&["delete", "policybinding", "fence", "--dry-run=server", &mallory], "")

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -25,15 +26,22 @@ pub(crate) const FENCE: &str = include_str!("pack.yaml");
 /// A binding of it.
 pub(crate) const BOUND: &str = "{apiVersion: bailiwick.dev/v1alpha1, kind: PolicyBinding, metadata: {name: fence}, spec: {pack: {name: fence, version: 1.0.0}}}";
 
+/// A control plane takes half a gigabyte, and a machine of two cores is slow enough with one.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A cluster and the folder of what runs beside it.
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
     folder: TempDir,
+    /// Given back last.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Stage {
     /// With our kinds and the namespaces `agents` (governed) and `web`. `None`, said loudly, where there is nothing to start it from.
     pub(crate) fn new() -> Result<Option<Self>> {
+        // A test that failed held it, and its cluster is gone.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = match Cluster::start() {
             Ok(cluster) => cluster,
             Err(error) if std::env::var_os("CI").is_some() => return Err(error),
@@ -42,7 +50,7 @@ impl Stage {
                 return Ok(None);
             }
         };
-        let stage = Self { cluster, folder: tempfile::tempdir()? };
+        let stage = Self { cluster, folder: tempfile::tempdir()?, _turn: turn };
         for (file, text) in bailiwick_crds::schema::crds()? {
             stage.apply(&text).with_context(|| file)?;
         }
