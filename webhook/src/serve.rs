@@ -108,10 +108,8 @@ pub enum ServeError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
-    #[error("cannot tell where the API server is: {0}")]
-    Infer(#[from] kube::config::InferConfigError),
     #[error("cannot talk to the API server: {0}")]
-    Client(#[from] kube::Error),
+    Cluster(String),
 }
 
 impl Log {
@@ -177,7 +175,8 @@ pub fn serve(settings: &Serve) -> Result<(), ServeError> {
 async fn connected(policy_namespace: &str) -> Result<Cluster, ServeError> {
     // What the process as a whole uses; it fails only if it was set before, to the same.
     let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let client = kube::Client::try_from(kube::Config::infer().await?)?;
+    let config = kube::Config::infer().await.map_err(|error| ServeError::Cluster(error.to_string()))?;
+    let client = kube::Client::try_from(config).map_err(|error| ServeError::Cluster(error.to_string()))?;
     Ok(Cluster::new(client, policy_namespace.to_owned()))
 }
 

@@ -143,6 +143,12 @@ fn spec<T: DeserializeOwned>(object: Option<&Json>) -> Result<Option<T>, String>
         .map_err(|error| format!("the spec cannot be read: {error}"))
 }
 
+/// A text of an object's spec; empty if it is none.
+fn text<'a>(object: Option<&'a Json>, member: &str) -> &'a str {
+    let spec = object.and_then(|object| object.get("spec"));
+    spec.and_then(|spec| spec.get(member)).and_then(Json::as_str).unwrap_or_default()
+}
+
 struct Judge<'a> {
     cluster: &'a Cluster,
     known: &'a Known,
@@ -155,10 +161,9 @@ impl Judge<'_> {
     fn pack(&self, found: &mut Found) -> Result<(), String> {
         let request = self.request;
         if request.operation == Operation::Delete {
-            let spec = request.old.as_ref().and_then(|old| old.get("spec")).cloned().unwrap_or_default();
+            let old = request.old.as_ref();
             let is = |bound: &&BoundPolicy| {
-                spec["pack"] == bound.pack.name.as_str()
-                    && spec["version"] == bound.pack.version.to_string().as_str()
+                text(old, "pack") == bound.pack.name && text(old, "version") == bound.pack.version.to_string()
             };
             if let Some(bound) = self.known.in_force.policies().find(is) {
                 let message = format!("binding `{}` keeps this pack in force", bound.binding);
@@ -182,8 +187,8 @@ impl Judge<'_> {
             found.deny("pack", "spec", error.to_string(), "publish another version");
             return Ok(());
         }
-        let text = |member: &str| object["spec"][member].as_str().unwrap_or_default();
-        let Some(compiled) = packs.check(text("pack"), text("version")) else { return Ok(()) };
+        let (name, version) = (text(Some(object), "pack"), text(Some(object), "version"));
+        let Some(compiled) = packs.check(name, version) else { return Ok(()) };
         for diagnostic in compiled.all().filter(|one| one.severity == Severity::Error) {
             let (rule, at) = (diagnostic.code.id(), diagnostic.at.to_string());
             if UNRESOLVED.contains(&rule) || diagnostic.pack.is_some() {
