@@ -4,7 +4,11 @@
 mod sandboxes;
 mod tools;
 
-use bailiwick_policy::policy::{ImageDigest, ImageEffect, ImageEntry, Network, NetworkRule, Policy};
+use std::collections::BTreeSet;
+
+use bailiwick_policy::policy::{
+    ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigner, Network, NetworkRule, Policy,
+};
 
 use crate::check::bw0227_widens_parent;
 use crate::diagnostic::{Diagnostic, FieldPath, Related};
@@ -100,31 +104,57 @@ impl Pair<'_> {
     }
 
     fn images(&self, out: &mut Vec<Diagnostic>) {
-        let allowing = |policy: &'_ Policy| -> Vec<ImageEntry> {
-            let entries = policy.images.iter().flat_map(|layer| layer.entries.clone());
-            entries.filter(|entry| entry.effect == ImageEffect::Allow).collect()
-        };
-        let (mine, theirs) = (allowing(self.child), allowing(self.parent));
         if self.parent.images.is_empty() {
             return;
         }
-        for entry in &mine {
+        let (mine, theirs) = (allowing(self.child), allowing(self.parent));
+        for (layer, entry) in &mine {
             for pattern in &entry.patterns {
-                let outer: Vec<&ImageEntry> = theirs
+                let outer: Vec<&(&ImageLayer, &ImageEntry)> = theirs
                     .iter()
-                    .filter(|outer| outer.patterns.iter().any(|wide| within(pattern, wide)))
+                    .filter(|(_, outer)| outer.patterns.iter().any(|wide| within(pattern, wide)))
                     .collect();
                 if outer.is_empty() {
                     let message = format!("images `{pattern}` are not allowed there");
                     self.report(&entry.at, "spec.images", message, out);
-                } else if let Some(strict) = outer.iter().find(|outer| outer.digest > entry.digest) {
-                    debug_assert!(strict.digest == ImageDigest::Required);
+                }
+                let unpinned = entry.digest == ImageDigest::Any;
+                if let Some((_, strict)) =
+                    outer.iter().find(|(_, outer)| unpinned && outer.digest != ImageDigest::Any)
+                {
                     let message = format!("images `{pattern}` need a digest there");
+                    self.report(&entry.at, &strict.at, message, out);
+                }
+                let asked = signers(layer, entry);
+                if let Some((_, strict)) =
+                    outer.iter().find(|(layer, outer)| !signers(layer, outer).is_subset(&asked))
+                {
+                    let message =
+                        format!("images `{pattern}` need a signature there that is not asked for here");
                     self.report(&entry.at, &strict.at, message, out);
                 }
             }
         }
     }
+}
+
+fn allowing(policy: &Policy) -> Vec<(&ImageLayer, &ImageEntry)> {
+    let entries =
+        policy.images.iter().flat_map(|layer| layer.entries.iter().map(move |entry| (layer, entry)));
+    entries.filter(|(_, entry)| entry.effect == ImageEffect::Allow).collect()
+}
+
+/// The signers that an entry asks for, with their trust root as text: the same index means another root in another pack.
+fn signers<'p>(layer: &'p ImageLayer, entry: &'p ImageEntry) -> BTreeSet<(&'p ImageSigner, Option<&'p str>)> {
+    let root = |signer: &ImageSigner| match signer {
+        ImageSigner::Identity { trust_root, .. } => usize::try_from(*trust_root).ok(),
+        ImageSigner::Key(_) => None,
+    };
+    let with_root = |signer| {
+        let text = root(signer).and_then(|at| layer.trust_roots.get(at)).map(String::as_str);
+        (signer, text)
+    };
+    entry.require.iter().map(with_root).collect()
 }
 
 fn place(rule: &NetworkRule) -> &str {

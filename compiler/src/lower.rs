@@ -27,6 +27,7 @@ use bailiwick_policy::policy::{self, Origin, PackSource, Policy, Subject, Unmatc
 use crate::cel::Parameter;
 use crate::diagnostic::{Diagnostic, FieldPath};
 
+pub(crate) use images::signers::known_key as image_key;
 pub(crate) use isolation::minor;
 pub use network::RESERVED;
 

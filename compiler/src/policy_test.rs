@@ -4,9 +4,9 @@
 //! refused, since a test that cannot run would look like one that passed.
 
 pub use bailiwick_crds::policy_test::{
-    AdmissionCase, CaseNamespace, CaseSession, CaseSubject, ConnectionCase, Effect, Expectation, FileAccess,
-    FilesystemCase, ImageCase, PolicyTest, PolicyTestSpec, PriorCall, SyscallAction, SyscallCase, TestCase,
-    ToolCallCase,
+    AdmissionCase, CaseNamespace, CaseSession, CaseSubject, ConnectionCase, Effect, Evidence, Expectation,
+    FileAccess, FilesystemCase, ImageCase, PolicyTest, PolicyTestSpec, PriorCall, SyscallAction, SyscallCase,
+    TestCase, ToolCallCase,
 };
 
 use serde_json::Value as Json;
@@ -69,10 +69,17 @@ fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<Po
     }
 }
 
+/// A public key in PEM as facts about images name it; `None` if it is none that can sign images.
+#[must_use]
+pub fn signing_key(pem: &str) -> Option<String> {
+    crate::lower::image_key(pem)
+}
+
 fn refuse_unbuilt(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
-    if case.image.as_ref().is_some_and(|image| image.evidence.is_some()) {
-        let at = at.member("image").member("evidence");
-        let message = "evidence about an image cannot be tested yet";
+    let evidence = case.image.as_ref().and_then(|image| image.evidence.as_ref());
+    if evidence.is_some_and(|evidence| !evidence.attestations.is_empty()) {
+        let at = at.member("image").member("evidence").member("attestations");
+        let message = "attestations of an image cannot be tested yet";
         let help = "take the case out until then; a case that cannot run would look like one that passed";
         found.push(Diagnostic::new(bw0507_image_evidence::CODE, at, message).with_help(help));
     }
@@ -98,7 +105,9 @@ mod tests {
 
     #[test]
     fn a_case_that_cannot_run_yet_is_refused() {
-        let said = found("  - {name: a, image: {reference: x, evidence: {}}, expect: {allowed: false}}\n");
+        let said = found(
+            "  - {name: a, image: {reference: x, evidence: {attestations: [{predicateType: x}]}}, expect: {allowed: false}}\n",
+        );
         assert!(said.iter().any(|line| line.contains("BW0507")), "{said:?}");
     }
 

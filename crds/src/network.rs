@@ -188,7 +188,7 @@ pub struct Image {
 closed! {
     /// What is asked of an image's digest.
     pub enum ImageDigest {
-        /// It is looked up and written in.
+        /// It is looked up and written in where it is missing.
         Resolve = "Resolve",
         /// The reference must hold one.
         Required = "Required",
@@ -236,7 +236,7 @@ pub struct Attestation {
 /// Who signed: a keyless identity of an issuer, or the holder of a key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-bailiwick-one-of" = [["issuer", "subject", "subjectPattern"], ["publicKey"]]))]
+#[schemars(extend("x-bailiwick-one-of" = [["issuer", "subject", "subjectPattern", "trustRoot"], ["publicKey"]]))]
 #[schemars(extend("x-bailiwick-at-most-one-of" = ["subject", "subjectPattern"]))]
 pub struct Identity {
     /// The OIDC issuer, exactly.
@@ -248,6 +248,10 @@ pub struct Identity {
     /// A regular expression, anchored, that the whole subject must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_pattern: Option<String>,
+    /// Whose certificates count: a Sigstore trusted root, JSON, as `cosign trusted-root create` writes it. Absent: Sigstore's public one, as of the
+    /// version that compiles the pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_root: Option<String>,
     /// An Ed25519 or ECDSA P-256 public key, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,

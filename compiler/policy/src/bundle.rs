@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::canonical;
 use crate::cel::{LoadError, Loaded};
 use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH, Root};
-use crate::policy::{Admission, FORMAT_VERSION, Mutation, Origin, Policy};
+use crate::policy::{Admission, FORMAT_VERSION, ImageSigner, Mutation, Origin, Policy};
 use crate::tool::{self, Tools};
 
 /// Largest bundle that is read, in bytes.
@@ -206,6 +206,7 @@ pub fn validate(policy: &Policy) -> Result<(), BundleError> {
         return Err(BundleError::FormatVersion { found: policy.format_version.into() });
     }
     check_origins(policy)?;
+    check_images(policy)?;
     for (index, pack) in policy.packs.iter().enumerate() {
         check_constant(&pack.parameters, &|| format!("packs[{index}].parameters"))?;
     }
@@ -349,6 +350,25 @@ fn check_constant(constant: &Const, place: &dyn Fn() -> String) -> Result<(), Bu
                     .extend(entries.iter().flat_map(|(key, value)| [(key, depth + 1), (value, depth + 1)]));
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Trust roots that signers point to.
+fn check_images(policy: &Policy) -> Result<(), BundleError> {
+    for layer in &policy.images {
+        for entry in &layer.entries {
+            let out_of_range = |signer: &ImageSigner| match signer {
+                ImageSigner::Identity { trust_root, .. } => {
+                    let root = usize::try_from(*trust_root).ok().and_then(|at| layer.trust_roots.get(at));
+                    root.is_none().then_some(*trust_root)
+                }
+                ImageSigner::Key(_) => None,
+            };
+            if let Some(index) = entry.require.iter().find_map(out_of_range) {
+                return Err(BundleError::OutOfRange { place: entry.at.clone(), what: "trust root", index });
+            }
         }
     }
     Ok(())

@@ -43,7 +43,6 @@ const CHECKS: &[Check] = &[
     bw0505_egress_by_host::check,
     bw0506_proxy::check,
     bw0507_image_evidence::check,
-    bw0508_resolved_digest::check,
     bw0509_preload::check,
     bw0510_session_runtime::check,
     bw0511_state_labels::check,

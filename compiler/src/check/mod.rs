@@ -73,6 +73,7 @@ codes! { COMPOSITION:
     bw0233_tool_input,
     bw0234_approver_key,
     bw0235_base_value,
+    bw0236_image_signer,
 }
 
 // CEL and Rego.
@@ -127,7 +128,6 @@ codes! { TARGETS:
     bw0505_egress_by_host,
     bw0506_proxy,
     bw0507_image_evidence,
-    bw0508_resolved_digest,
     bw0509_preload,
     bw0510_session_runtime,
     bw0511_state_labels,

@@ -237,9 +237,10 @@ fn none_if_empty(words: &[&str]) -> String {
 
 fn image_words(layer: &ImageLayer) -> String {
     let of = |wanted: ImageEffect, required: bool| {
-        let entries = layer.entries.iter().filter(move |entry| {
-            entry.effect == wanted && (!required || entry.digest == ImageDigest::Required)
-        });
+        let entries = layer
+            .entries
+            .iter()
+            .filter(move |entry| entry.effect == wanted && (!required || entry.digest != ImageDigest::Any));
         entries.flat_map(|entry| entry.patterns.iter().map(String::as_str)).collect::<Vec<_>>()
     };
     let mut says = format!("Images match one of: {}", none_if_empty(&of(ImageEffect::Allow, false)));
@@ -249,6 +250,11 @@ fn image_words(layer: &ImageLayer) -> String {
     }
     if !pinned.is_empty() {
         says.push_str(&format!("; with a digest where they match: {}", pinned.join(", ")));
+    }
+    let signed = layer.entries.iter().filter(|entry| !entry.require.is_empty());
+    let signed: Vec<&str> = signed.flat_map(|entry| entry.patterns.iter().map(String::as_str)).collect();
+    if !signed.is_empty() {
+        says.push_str(&format!("; signed where they match: {}", signed.join(", ")));
     }
     says.push('.');
     says

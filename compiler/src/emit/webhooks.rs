@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_policy::policy::{LabelSelector, Origin, ResourceRule};
+use bailiwick_policy::policy::{ImageDigest, ImageLayer, LabelSelector, Origin, ResourceRule};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, ValidatingWebhook,
@@ -104,6 +104,13 @@ pub(super) fn mutated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
         || isolation.service_account_token.is_some()
     {
         rules.insert(rule("", "v1", &["pods"], &["CREATE"]));
+    }
+    let resolves =
+        |layer: &ImageLayer| layer.entries.iter().any(|entry| entry.digest == ImageDigest::Resolve);
+    if cell.policy.images.iter().any(resolves) {
+        // Images can be changed in a running pod, and ephemeral containers come with their own.
+        rules.insert(rule("", "v1", &["pods"], &["CREATE", "UPDATE"]));
+        rules.insert(rule("", "v1", &["pods/ephemeralcontainers"], &["UPDATE"]));
     }
     for authored in cell.policy.admission.rules.iter().filter(|authored| !authored.mutations.is_empty()) {
         rules.extend(authored.matches.resources.iter().cloned());

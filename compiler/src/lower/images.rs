@@ -1,4 +1,9 @@
-//! Image entries. Signatures and resolved digests come with their own issue; until then they are refused (BW0507, BW0508).
+//! Image entries: patterns, digests, and who must have signed.
+//!
+//! Trust roots are taken into the policy as they are, Sigstore's public one too where a pack names none: what a bundle trusts is then fixed by its digest,
+//! and no later version of anything changes it.
+
+pub(crate) mod signers;
 
 use bailiwick_crds::network::ImageDigest as WireDigest;
 use bailiwick_crds::pack::PolicyPackSpec;
@@ -7,11 +12,13 @@ use bailiwick_policy::policy::{ImageDigest, ImageEffect, ImageEntry, ImageLayer}
 use super::{Findings, origin, pattern};
 use crate::check::bw0224_image_pattern;
 use crate::diagnostic::{Diagnostic, FieldPath};
+use signers::Signers;
 
 pub(super) fn lower(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Vec<ImageLayer> {
     let Some(wire) = &spec.images else { return Vec::new() };
     let at = FieldPath::spec().member("images");
     let mut entries = Vec::with_capacity(wire.len());
+    let mut signers = Signers::default();
     for (index, image) in wire.iter().enumerate() {
         let at = at.index(index);
         for (index, text) in image.matches.iter().enumerate() {
@@ -31,11 +38,13 @@ pub(super) fn lower(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Vec<ImageL
             effect: if image.deny { ImageEffect::Deny } else { ImageEffect::Allow },
             digest: match image.digest {
                 WireDigest::Any => ImageDigest::Any,
-                // `Resolve` is refused; were it not, its digest would be there by the time this is asked.
-                WireDigest::Required | WireDigest::Resolve => ImageDigest::Required,
+                WireDigest::Required => ImageDigest::Required,
+                WireDigest::Resolve => ImageDigest::Resolve,
             },
+            require: signers.lower(&image.require, &at.member("require"), out),
             at: at.to_string(),
         });
     }
-    vec![ImageLayer { entries, from: origin(&at) }]
+    let trust_roots = signers.trust_roots(&mut entries);
+    vec![ImageLayer { entries, trust_roots, from: origin(&at) }]
 }

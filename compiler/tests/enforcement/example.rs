@@ -25,8 +25,6 @@ fn the_complete_example_gives_exactly_the_refusals_of_what_is_not_built() {
     assert_eq!(
         shown(Severity::Error),
         [
-            "BW0508 spec.images[0].digest",
-            "BW0507 spec.images[0].require",
             "BW0505 spec.network.egress[0].to.hosts",
             "BW0506 spec.network.proxy",
             "BW0509 spec.sandboxes[0].runtime.preload",

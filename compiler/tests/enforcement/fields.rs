@@ -1,6 +1,6 @@
 //! One test for each field that is accepted, and the list of them.
 
-use super::support::{Probe, check};
+use super::support::{KEY, Probe, check};
 
 const TOKEN: &str = "isolation: {serviceAccountToken: Forbidden}";
 
@@ -28,6 +28,20 @@ fn ingress(from: &str, port: &str) -> String {
 
 fn images(rest: &str) -> String {
     subject(&format!("images: [{rest}]"))
+}
+
+const PINNED: Probe =
+    Probe::Image("@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+const OTHER_ROOT: &str = r#"{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", "certificateAuthorities": [{}], "tlogs": [{}]}"#;
+
+fn signed(identity: &str) -> String {
+    images(&format!(
+        r#"{{match: ["registry.example.org/**"], digest: Resolve, require: [{{signature: {{identity: {{{identity}}}}}}}]}}"#
+    ))
+}
+
+fn pem(key: &str) -> String {
+    format!("-----BEGIN PUBLIC KEY-----{key}-----END PUBLIC KEY-----")
 }
 
 const PODS: &str =
@@ -225,6 +239,24 @@ sandboxes: [{name: t, pool: warm, filesystem: {}, syscalls: {profile: Shell}, li
     images_need_digests: ["spec.images[].digest"], P,
         images(r#"{match: ["registry.example.org/**"], digest: Required}"#) => "denied\n",
         images(r#"{match: ["registry.example.org/**"], digest: Any}"#) => "allowed\n";
+
+    tags_get_their_digest: ["spec.images[].digest"], Probe::Image(":1"),
+        images(r#"{match: ["registry.example.org/**"], digest: Resolve}"#) => "registry.example.org/agents/x:1@sha256:aaaa",
+        images(r#"{match: ["registry.example.org/**"], digest: Any}"#) => "Validate: allowed";
+    images_are_signed_by_a_key: ["spec.images[].require[].signature.identity.publicKey"], PINNED,
+        signed(&format!("publicKey: '{}'", pem(KEY))) => "Validate: allowed",
+        signed(&format!("publicKey: '{}'", pem("MCowBQYDK2VwAyEAsGPTRXbEft6Zy1dqxjSCPEfqhLTaHR/LFxcGARJ1XD0="))) => "is not signed by the key";
+    images_are_signed_by_a_subject: ["spec.images[].require[].signature.identity.issuer", "spec.images[].require[].signature.identity.subject"], PINNED,
+        signed("issuer: 'https://issuer.example.org', subject: release@example.org") => "Validate: allowed",
+        signed("issuer: 'https://issuer.example.org', subject: release@example.org.evil.example") => "is not signed by `release@example.org.evil.example`",
+        signed("issuer: 'https://other.example.org', subject: release@example.org") => "of `https://other.example.org`";
+    images_are_signed_by_a_kind_of_subject: ["spec.images[].require[].signature.identity.subjectPattern"], PINNED,
+        signed("issuer: 'https://issuer.example.org', subjectPattern: '^release@example[.]org$'") => "Validate: allowed",
+        // Not anchored, but the whole subject has to match.
+        signed("issuer: 'https://issuer.example.org', subjectPattern: 'release@example'") => "is not signed by `release@example`";
+    images_are_signed_under_a_trust_root: ["spec.images[].require[].signature.identity.trustRoot"], PINNED,
+        signed("issuer: 'https://issuer.example.org', subject: release@example.org") => "Validate: allowed",
+        signed(&format!("issuer: 'https://issuer.example.org', subject: release@example.org, trustRoot: '{OTHER_ROOT}'")) => "is not signed by `release@example.org`";
 
     rules_have_names: ["spec.admission.rules[].name", "spec.admission.rules[].validations[].expression"], P,
         rule(PODS, FAILS) => "rule-one: wrong",

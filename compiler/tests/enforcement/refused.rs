@@ -47,11 +47,10 @@ fn samples() -> Vec<(&'static str, String)> {
             admission("rego: {source: 'package images', rule: data.images.deny}"),
         ),
         ("spec.audit.admission", "audit: {admission: Required}".to_owned()),
-        ("spec.images[].digest", images("digest: Resolve")),
         (
-            "spec.images[].require",
+            "spec.images[].require[].attestation",
             images(
-                "digest: Resolve, require: [{signature: {identity: {issuer: 'https://issuer.example.org', subject: release}}}]",
+                "digest: Resolve, require: [{attestation: {predicateType: 'https://slsa.dev/provenance/v1', identity: {issuer: 'https://issuer.example.org', subject: release}}}]",
             ),
         ),
         ("spec.network.egress[].http", egress(hosts, ", tls: Terminate, http: [{methods: [GET]}]")),

@@ -7,6 +7,9 @@ use bailiwick_compiler::library::MemoryLibrary;
 use bailiwick_compiler::resolve::make_lock;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::{Bindings, Compiled, compile};
+use bailiwick_policy::admission::evidence::{
+    Demand, ImageFacts, Signature, Signatures, Signer, TrustRoot, Wants,
+};
 use bailiwick_policy::admission::{
     AdmissionRequest, Excepted, Exception, InForce, ManifestContext, Moment, Namespaces, Operation, Phase,
     Reviewer, Stage,
@@ -20,6 +23,9 @@ use bailiwick_policy::tool::{self, Effect, LoadedPolicy, State, ToolCall, decide
 pub(super) enum Probe {
     /// The decision over a pod; its spec, and its labels, as JSON.
     Pod(&'static str, &'static str),
+    /// The decision over the same pod by its digest or its tag, with what a registry shows: a signature by [`KEY`], and one by
+    /// `release@example.org` of `https://issuer.example.org` under Sigstore's public trust root.
+    Image(&'static str),
     /// The decision over any object.
     Object(&'static str),
     /// The decision over the removal of a pod.
@@ -125,6 +131,59 @@ fn shown(decision: &Decision) -> String {
     out
 }
 
+/// An Ed25519 key: DER of SubjectPublicKeyInfo, base64.
+pub(super) const KEY: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+const PUBLIC_ROOT: &str = include_str!("../../src/lower/images/public-trust-root.json");
+
+/// What a checker would answer.
+fn learn(demand: &Demand, facts: &mut ImageFacts) {
+    match &demand.wants {
+        Wants::Digest => facts.learn_digest(&demand.reference, Ok(format!("sha256:{}", "a".repeat(64)))),
+        Wants::Signatures(asked) => {
+            let public = TrustRoot::new(PUBLIC_ROOT).digest;
+            let mut verified = Vec::new();
+            if asked.keys.contains(KEY) {
+                verified.push(Signature { signer: Signer::Key(KEY.to_owned()), times_s: Vec::new() });
+            }
+            if asked.trust_roots.iter().any(|root| root.digest == public) {
+                let signer = Signer::Identity {
+                    trust_root: public,
+                    issuer: "https://issuer.example.org".to_owned(),
+                    subject: "release@example.org".to_owned(),
+                };
+                verified.push(Signature { signer, times_s: vec![1] });
+            }
+            let found = Signatures { verified, ..Signatures::default() };
+            facts.learn_signatures(&demand.reference, asked.clone(), Ok(found));
+        }
+    }
+}
+
+/// Mutates and validates a pod with what is known of its image, as the webhook does.
+fn image_decision(compiled: &Compiled, suffix: &str) -> String {
+    let policy = compiled.policy.clone().unwrap_or_else(|| panic!("{}", findings(compiled)));
+    let bundle = bundle::load(&bundle::write(&policy).unwrap()).unwrap();
+    let labels = BTreeMap::from([("zone".to_owned(), "agents".to_owned())]);
+    let namespaces = Namespaces::new(BTreeMap::from([("agents".to_owned(), labels)]));
+    let reviewer = Reviewer::new(vec![bundle], namespaces).unwrap();
+    let pod = POD.replace("LABELS", r#"{"component": "agent"}"#).replace("SPEC", "\"hostname\": \"p\"");
+    let pod = pod.replace("agents/x:1", &format!("agents/x{suffix}"));
+    let object = Json::parse(pod.as_bytes()).unwrap().into_owned();
+    let request = AdmissionRequest::from_manifest(object, ManifestContext::default()).unwrap();
+    let mut facts = ImageFacts::default();
+    let mut shown_all = String::new();
+    for phase in [Phase::Mutate, Phase::Validate] {
+        let mut reviewed = reviewer.review_with(&request, phase, Moment::END, &facts);
+        while !reviewed.wanted.is_empty() {
+            reviewed.wanted.iter().for_each(|demand| learn(demand, &mut facts));
+            reviewed = reviewer.review_with(&request, phase, Moment::END, &facts);
+        }
+        shown_all += &format!("{phase:?}: {}", shown(&reviewed.decision));
+        shown_all += &serde_json::to_string(&reviewed.decision.patch).unwrap();
+    }
+    shown_all
+}
+
 const POD: &str = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "agents", "labels": LABELS},
     "spec": {"containers": [{"name": "c", "image": "registry.example.org/agents/x:1"}], SPEC}}"#;
 
@@ -136,6 +195,7 @@ fn look(probe: &Probe, sections: &str) -> String {
             let labels = if labels.is_empty() { r#"{"component": "agent"}"# } else { labels };
             decision(&compiled, &POD.replace("LABELS", labels).replace("SPEC", spec), Operation::Create, None)
         }
+        Probe::Image(suffix) => image_decision(&compiled, suffix),
         Probe::Object(object) => decision(&compiled, object, Operation::Create, None),
         Probe::Delete => {
             let pod =

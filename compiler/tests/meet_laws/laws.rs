@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use bailiwick_compiler::meet::{Conflict, meet};
 use bailiwick_policy::ir::{Cel, Const, Expr, Root};
 use bailiwick_policy::policy::{
-    Action, Admission, AdmissionRule, ImageDigest, ImageEffect, ImageEntry, ImageLayer, Isolation,
-    LabelOperator, LabelRequirement, LabelSelector, Match, Network, NetworkRule, Origin, PackSource, Peer,
-    PodSecurity, PodSecurityLevel, Policy, PortRange, Protocol, RuntimeClass, RuntimeClasses, RuntimeKind,
-    ServiceAccountToken, Stated, Subject, Unmatched, Validation,
+    Action, Admission, AdmissionRule, ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigner,
+    Isolation, LabelOperator, LabelRequirement, LabelSelector, Match, Network, NetworkRule, Origin,
+    PackSource, Peer, PodSecurity, PodSecurityLevel, Policy, PortRange, Protocol, RuntimeClass,
+    RuntimeClasses, RuntimeKind, ServiceAccountToken, Stated, Subject, SubjectMatch, Unmatched, Validation,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -142,16 +142,31 @@ fn isolation() -> impl Strategy<Value = Isolation> {
 }
 
 fn images() -> impl Strategy<Value = Vec<ImageLayer>> {
-    let entry = (subsequence(vec!["r/a/**", "r/b/**", "r/**"], 1..3), any::<bool>(), any::<bool>()).prop_map(
-        |(patterns, deny, digest)| ImageEntry {
+    let signer = select(vec![
+        ImageSigner::Key("one".to_owned()),
+        ImageSigner::Key("two".to_owned()),
+        ImageSigner::Identity {
+            issuer: "issuer".to_owned(),
+            subject: SubjectMatch::Exact("subject".to_owned()),
+            trust_root: 0,
+        },
+    ]);
+    let entry = (
+        subsequence(vec!["r/a/**", "r/b/**", "r/**"], 1..3),
+        any::<bool>(),
+        select(vec![ImageDigest::Any, ImageDigest::Required, ImageDigest::Resolve]),
+        vec(signer, 0..2),
+    )
+        .prop_map(|(patterns, deny, digest, require)| ImageEntry {
             patterns: patterns.into_iter().map(str::to_owned).collect(),
             effect: if deny { ImageEffect::Deny } else { ImageEffect::Allow },
-            digest: if digest { ImageDigest::Required } else { ImageDigest::Any },
+            digest,
+            require,
             at: "spec.images[0]".to_owned(),
-        },
-    );
-    option::of(vec(entry, 0..3)).prop_map(|layer| {
-        layer.map(|entries| ImageLayer { entries, from: origin("images") }).into_iter().collect()
+        });
+    (option::of(vec(entry, 0..3)), select(vec!["root one", "root two"])).prop_map(|(layer, root)| {
+        let trust_roots = vec![root.to_owned()];
+        layer.map(|entries| ImageLayer { entries, trust_roots, from: origin("images") }).into_iter().collect()
     })
 }
 
@@ -370,7 +385,7 @@ struct Meaning {
     classes: Option<BTreeSet<(String, String)>>,
     default: Option<Option<String>>,
     token_forbidden: bool,
-    images: BTreeSet<(String, bool)>,
+    images: BTreeSet<(String, bool, &'static str)>,
     subject: Option<(BTreeSet<String>, BTreeSet<String>, bool, Unmatched)>,
     rules: BTreeSet<String>,
 }
@@ -392,7 +407,11 @@ fn connections(policy: &Policy, kinds: &[Option<Kind>]) -> Option<BTreeSet<Strin
     Some(out)
 }
 
-fn image_allowed(policy: &Policy, image: &str, digest: bool) -> bool {
+/// By whom an image is signed.
+const SIGNED: [&str; 5] = ["", "one", "two", "root one", "root two"];
+
+/// `signed`: by which key, or under which trust root by the subject.
+fn image_allowed(policy: &Policy, image: &str, digest: bool, signed: &str) -> bool {
     policy.images.iter().all(|layer| {
         let hit = |entry: &&ImageEntry| {
             entry.patterns.iter().any(|pattern| image.starts_with(pattern.trim_end_matches("**")))
@@ -400,7 +419,13 @@ fn image_allowed(policy: &Policy, image: &str, digest: bool) -> bool {
         let hits: Vec<_> = layer.entries.iter().filter(hit).collect();
         !hits.is_empty()
             && hits.iter().all(|entry| {
-                entry.effect == ImageEffect::Allow && (digest || entry.digest == ImageDigest::Any)
+                let signed = entry.require.iter().all(|signer| match signer {
+                    ImageSigner::Key(key) => key == signed,
+                    ImageSigner::Identity { trust_root, .. } => {
+                        layer.trust_roots[*trust_root as usize] == signed
+                    }
+                });
+                entry.effect == ImageEffect::Allow && (digest || entry.digest == ImageDigest::Any) && signed
             })
     })
 }
@@ -455,8 +480,9 @@ fn meaning(policy: &Policy) -> Meaning {
         images: images
             .iter()
             .flat_map(|image| [true, false].map(|digest| (*image, digest)))
-            .filter(|(image, digest)| image_allowed(policy, image, *digest))
-            .map(|(image, digest)| (image.to_owned(), digest))
+            .flat_map(|(image, digest)| SIGNED.map(|signed| (image, digest, signed)))
+            .filter(|(image, digest, signed)| image_allowed(policy, image, *digest, signed))
+            .map(|(image, digest, signed)| (image.to_owned(), digest, signed))
             .collect(),
         subject: policy.subject.as_ref().map(|subject| {
             (selected(&subject.namespaces), selected(&subject.pods), subject.exclusive, subject.unmatched)

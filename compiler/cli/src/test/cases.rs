@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bailiwick_compiler::policy_test::{AdmissionCase, CaseNamespace, ImageCase, TestCase};
+use bailiwick_compiler::policy_test::{AdmissionCase, CaseNamespace, Evidence, ImageCase, TestCase};
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
@@ -12,7 +12,7 @@ use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Un
 use serde_json::{Value, json};
 
 use super::outcome::Happened;
-use super::{connection, sandbox, tool_call};
+use super::{connection, evidence, sandbox, tool_call};
 use crate::{load, manifests};
 
 /// Name of the namespace of objects that name none.
@@ -39,7 +39,7 @@ impl Bench {
     /// Carries out one case; `folder` is where its files lie. `Err`: why it cannot be.
     pub(super) fn carry_out(&self, case: &TestCase, folder: &Path) -> Result<Happened, String> {
         if let Some(case) = &case.admission {
-            self.admit(case, folder)
+            self.admit(case, None, folder)
         } else if let Some(case) = &case.connection {
             connection::judge(&self.policy, case)
         } else if let Some(case) = &case.image {
@@ -62,7 +62,12 @@ impl Bench {
         Reviewer::new(vec![bundle], namespaces).map_err(|error| error.to_string())
     }
 
-    fn admit(&self, case: &AdmissionCase, folder: &Path) -> Result<Happened, String> {
+    fn admit(
+        &self,
+        case: &AdmissionCase,
+        evidence: Option<&Evidence>,
+        folder: &Path,
+    ) -> Result<Happened, String> {
         let operation = Operation::of(case.operation.as_str()).ok_or("an unknown operation")?;
         let object = case.object.as_ref().map(|object| manifest(object, folder)).transpose()?;
         let old = case.old_object.as_ref().map(|object| manifest(object, folder)).transpose()?;
@@ -87,7 +92,11 @@ impl Bench {
         };
         let request = AdmissionRequest::from_manifest(Json::from(&shown), context)
             .map_err(|error| error.to_string())?;
-        let admitted = self.reviewer(&namespace, labels)?.admit(&request);
+        let admitted = self.reviewer(&namespace, labels)?.admit_with(&request, |demand, facts| {
+            if let Some(evidence) = evidence {
+                evidence::learn(demand, evidence, facts);
+            }
+        });
         let object = match &admitted.object {
             Some(object) => serde_json::to_value(object).ok(),
             None => Some(shown.clone()),
@@ -120,7 +129,8 @@ impl Bench {
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "case", "labels": labels},
             "spec": {"containers": [{"name": "main", "image": case.reference}]}
         });
-        bench.admit(&AdmissionCase { object: Some(pod), ..AdmissionCase::default() }, Path::new(""))
+        let admission = AdmissionCase { object: Some(pod), ..AdmissionCase::default() };
+        bench.admit(&admission, case.evidence.as_ref(), Path::new(""))
     }
 }
 

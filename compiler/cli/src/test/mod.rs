@@ -2,6 +2,7 @@
 
 mod cases;
 mod connection;
+mod evidence;
 mod outcome;
 mod sandbox;
 mod tool_call;

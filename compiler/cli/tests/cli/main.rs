@@ -4,4 +4,5 @@ mod audit;
 mod commands;
 mod docs;
 mod hostile;
+mod images;
 mod stage;

@@ -7,12 +7,16 @@ use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
 use crate::policy::cell_name;
 
+use super::evidence::{Demand, ImageFacts, Inquiry};
 use super::in_force::Moment;
 use super::request::AdmissionRequest;
 use super::review::Review;
 use super::reviewer::{Bound, Reviewer};
 use super::rules::Budget;
 use super::selector::all_select;
+
+/// How often one phase asks for facts about images: what tags stand for, and signatures over that.
+const LEARNING: usize = 2;
 
 /// Audit annotations are cut here, in bytes; as ValidatingAdmissionPolicy.
 const MAX_ANNOTATION: usize = 10 * 1024;
@@ -37,6 +41,15 @@ pub struct Admitted {
     pub validated: Option<Decision>,
 }
 
+/// A decision, and what it would have to know for another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reviewed {
+    /// The decision. With open demands it denies, on their account if on no other.
+    pub decision: Decision,
+    /// What it asked for and nobody had fetched; empty: the decision is final.
+    pub wanted: Vec<Demand>,
+}
+
 impl Admitted {
     /// The answer that the client gets: `/mutate`'s denial, else what `/validate` says.
     #[must_use]
@@ -46,21 +59,35 @@ impl Admitted {
 }
 
 impl Reviewer {
-    /// Decides over a request, at a time when every exception has expired.
+    /// Decides over a request with nothing known of images, at a time when every exception has expired.
     #[must_use]
     pub fn review(&self, request: &AdmissionRequest<'_>, phase: Phase) -> Decision {
         self.review_at(request, phase, Moment::END)
     }
 
-    /// Decides over a request at a time, by which exceptions may have expired.
+    /// Decides over a request with nothing known of images, at a time, by which exceptions may have expired.
     #[must_use]
     pub fn review_at(&self, request: &AdmissionRequest<'_>, phase: Phase, now: Moment) -> Decision {
+        self.review_with(request, phase, now, &ImageFacts::default()).decision
+    }
+
+    /// Decides over a request at a time, with what is known of images.
+    #[must_use]
+    pub fn review_with(
+        &self,
+        request: &AdmissionRequest<'_>,
+        phase: Phase,
+        now: Moment,
+        facts: &ImageFacts,
+    ) -> Reviewed {
         let budget = Budget::new();
-        let review = Review::new(self, request, &budget, now);
-        match phase {
+        let inquiry = Inquiry::new(facts);
+        let review = Review::new(self, request, &budget, &inquiry, now);
+        let decision = match phase {
             Phase::Mutate => review.mutate().0,
             Phase::Validate => review.validate(),
-        }
+        };
+        Reviewed { decision, wanted: inquiry.wanted() }
     }
 
     /// Decides over a connection to a pod, which the request itself does not hold: by the policies that select the pod as it is. A pod that is
@@ -68,7 +95,8 @@ impl Reviewer {
     #[must_use]
     pub fn review_connect(&self, request: &AdmissionRequest<'_>, pod: &Json<'_>, now: Moment) -> Decision {
         let budget = Budget::new();
-        Review::new(self, request, &budget, now).connect(pod)
+        let facts = ImageFacts::default();
+        Review::new(self, request, &budget, &Inquiry::new(&facts), now).connect(pod)
     }
 
     /// Whether any policy governs pods of a namespace; one that is not known is governed by all.
@@ -83,11 +111,43 @@ impl Reviewer {
     /// `/mutate`, applies the patch and sends the result to `/validate` gets the same two decisions.
     #[must_use]
     pub fn admit(&self, request: &AdmissionRequest<'_>) -> Admitted {
-        let budget = Budget::new();
-        let (mutated, object) = Review::new(self, request, &budget, Moment::END).mutate();
-        let validated = mutated.allowed.then(|| match &object {
-            Some(object) => self.review(&request.with_object(object.clone()), Phase::Validate),
-            None => self.review(request, Phase::Validate),
+        self.admit_with(request, |_, _| {})
+    }
+
+    /// The same; `learn` is asked for what is wanted of images, as the webhook asks registries.
+    #[must_use]
+    pub fn admit_with(
+        &self,
+        request: &AdmissionRequest<'_>,
+        mut learn: impl FnMut(&Demand, &mut ImageFacts),
+    ) -> Admitted {
+        let mut facts = ImageFacts::default();
+        let mutate = |facts: &ImageFacts| {
+            let budget = Budget::new();
+            let inquiry = Inquiry::new(facts);
+            let (mutated, object) = Review::new(self, request, &budget, &inquiry, Moment::END).mutate();
+            (mutated, object, inquiry.wanted())
+        };
+        let (mut mutated, mut object, mut wanted) = mutate(&facts);
+        for _ in 0..LEARNING {
+            if wanted.is_empty() {
+                break;
+            }
+            wanted.iter().for_each(|demand| learn(demand, &mut facts));
+            (mutated, object, wanted) = mutate(&facts);
+        }
+        let validated = mutated.allowed.then(|| {
+            let written = object.clone().map(|object| request.with_object(object));
+            let request = written.as_ref().unwrap_or(request);
+            let mut reviewed = self.review_with(request, Phase::Validate, Moment::END, &facts);
+            for _ in 0..LEARNING {
+                if reviewed.wanted.is_empty() {
+                    break;
+                }
+                reviewed.wanted.iter().for_each(|demand| learn(demand, &mut facts));
+                reviewed = self.review_with(request, Phase::Validate, Moment::END, &facts);
+            }
+            reviewed.decision
         });
         Admitted { mutated, object, validated }
     }

@@ -1,23 +1,19 @@
-//! Image references and the `images` section.
+//! Image references.
 //!
-//! Not a registry client: what a reference says is judged, nothing is fetched.
+//! Not a registry client: what a reference says is read, nothing is fetched.
 //!
 //! Terms. *Reference*: `[domain/]path[:tag][@digest]`, normalised as docker and containerd do (`nginx` is
 //! `docker.io/library/nginx`); <https://github.com/distribution/reference>. *Name*: domain and path, which is what patterns are
 //! matched with, in the one spelling of its host: lower case, without the port that is meant anyway. Else a denied registry could be
-//! reached as `EVIL.example.org` or `evil.example.org:443`. *Layer*: the entries of one pack; every layer must allow an image.
+//! reached as `EVIL.example.org` or `evil.example.org:443`.
 
-use regex::{Regex, RegexBuilder};
-
-use crate::policy::{ImageDigest, ImageEffect, ImageLayer, Origin};
+use std::fmt;
 
 /// The longest reference that is read; longer ones cannot be pulled either (255 for the name, 128 for the tag, a digest).
 const MAX_REFERENCE: usize = 600;
-/// The memory that one compiled pattern may take, in bytes. A pattern has no more states than characters.
-const PATTERN_SIZE: usize = 1 << 20;
 
 /// A normalised image reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
     /// Domain and path, as `docker.io/library/nginx`.
     pub name: String,
@@ -54,6 +50,39 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// The registry's host, with the port where it is not the one that is meant anyway.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        self.name.split_once('/').map_or("", |(registry, _)| registry)
+    }
+
+    /// The path within the registry.
+    #[must_use]
+    pub fn repository(&self) -> &str {
+        self.name.split_once('/').map_or("", |(_, repository)| repository)
+    }
+
+    /// The same image by this digest.
+    #[must_use]
+    pub fn at(&self, digest: &str) -> Self {
+        Self { digest: Some(digest.to_owned()), ..self.clone() }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
 fn normalised_name(name: &str) -> Option<String> {
     let (domain, path) = match name.split_once('/') {
         Some((first, rest)) if is_domain_like(first) => (first, rest),
@@ -73,7 +102,7 @@ fn normalised_name(name: &str) -> Option<String> {
 }
 
 /// A domain without `:443`, which every registry has that is spoken to by TLS. One on the own machine may be spoken to without.
-fn without_default_port(domain: &str) -> &str {
+pub(super) fn without_default_port(domain: &str) -> &str {
     let host = domain.strip_suffix(":443").unwrap_or(domain);
     let own = host == "localhost" || host.starts_with("127.") || host == "[::1]";
     if own { domain } else { host }
@@ -133,7 +162,7 @@ fn is_tag(tag: &str) -> bool {
 }
 
 /// `sha256` or `sha512` with as many lower case hex digits as the algorithm gives.
-fn is_digest(digest: &str) -> bool {
+pub(super) fn is_digest(digest: &str) -> bool {
     let Some((algorithm, hex)) = digest.split_once(':') else {
         return false;
     };
@@ -145,98 +174,9 @@ fn is_digest(digest: &str) -> bool {
     hex.len() == len && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The image entries of one pack, ready to match.
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) from: Origin,
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    patterns: Vec<Regex>,
-    effect: ImageEffect,
-    digest: ImageDigest,
-    at: String,
-}
-
-/// What a layer says against an image.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Objection {
-    pub(super) message: String,
-    pub(super) remedy: String,
-}
-
-impl Layer {
-    /// Compiles the patterns of a layer.
-    pub(super) fn new(layer: &ImageLayer) -> Result<Self, regex::Error> {
-        let entries = layer.entries.iter().map(|entry| {
-            let patterns = entry.patterns.iter().map(|pattern| compile(pattern)).collect::<Result<_, _>>()?;
-            Ok(Entry { patterns, effect: entry.effect, digest: entry.digest, at: entry.at.clone() })
-        });
-        Ok(Self { from: layer.from.clone(), entries: entries.collect::<Result<_, _>>()? })
-    }
-
-    /// Judges one reference: a denying entry wins, no match is a denial, demands of all matching entries add up.
-    pub(super) fn objection(&self, image: &str) -> Option<Objection> {
-        let Some(reference) = Reference::parse(image) else {
-            return Some(Objection {
-                message: format!("`{image}` is not an image reference"),
-                remedy: "write `registry/path:tag@sha256:digest`".to_owned(),
-            });
-        };
-        let matching = || {
-            let name = reference.name.as_str();
-            self.entries
-                .iter()
-                .filter(move |entry| entry.patterns.iter().any(|pattern| pattern.is_match(name)))
-        };
-        if let Some(entry) = matching().find(|entry| entry.effect == ImageEffect::Deny) {
-            let message = format!("image `{}` is denied by {}", reference.name, entry.at);
-            return Some(Objection { message, remedy: "use another image".to_owned() });
-        }
-        if matching().next().is_none() {
-            return Some(Objection {
-                message: format!("image `{}` matches no entry of the allowed images", reference.name),
-                remedy: "use an image that the pack's `images` section allows".to_owned(),
-            });
-        }
-        let demands = matching().any(|entry| entry.digest == ImageDigest::Required);
-        (demands && reference.digest.is_none()).then(|| Objection {
-            message: format!("image `{image}` is not pinned by a digest"),
-            remedy: "append `@sha256:…` of the image that was reviewed".to_owned(),
-        })
-    }
-}
-
-/// `*` stays within a path segment, `**` crosses segments; everything else stands for itself.
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    let (registry, path) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
-    let pattern = format!("{}{path}", without_default_port(registry));
-    let mut source = String::from("^(?:");
-    let mut rest = pattern.as_str();
-    while let Some((literal, tail)) = rest.split_once('*') {
-        source.push_str(&regex::escape(literal));
-        match tail.strip_prefix('*') {
-            Some(tail) => {
-                source.push_str(".*");
-                rest = tail;
-            }
-            None => {
-                source.push_str("[^/]*");
-                rest = tail;
-            }
-        }
-    }
-    source.push_str(&regex::escape(rest));
-    source.push_str(")$");
-    RegexBuilder::new(&source).size_limit(PATTERN_SIZE).build()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::ImageEntry;
 
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -295,59 +235,5 @@ mod tests {
         ] {
             assert_eq!(Reference::parse(text), None, "{text:?}");
         }
-    }
-
-    fn layer(entries: &[(&[&str], ImageEffect, ImageDigest)]) -> Layer {
-        let entries = entries.iter().enumerate().map(|(at, (patterns, effect, digest))| ImageEntry {
-            patterns: patterns.iter().map(ToString::to_string).collect(),
-            effect: *effect,
-            digest: *digest,
-            at: format!("spec.images[{at}]"),
-        });
-        let from = Origin { pack: 0, at: "spec.images".into() };
-        Layer::new(&ImageLayer { entries: entries.collect(), from }).unwrap()
-    }
-
-    #[test]
-    fn one_star_stays_in_its_segment_and_two_cross() {
-        let one = layer(&[(&["r.example.org/a/*"], ImageEffect::Allow, ImageDigest::Any)]);
-        let two = layer(&[(&["r.example.org/a/**"], ImageEffect::Allow, ImageDigest::Any)]);
-        for (image, with_one, with_two) in [
-            ("r.example.org/a/x", true, true),
-            ("r.example.org/a/x/y", false, true),
-            ("r.example.org/b/x", false, false),
-            ("rxexample.org/a/x", false, false),
-            ("evil.org/r.example.org/a/x", false, false),
-            ("r.example.org/a", false, false),
-        ] {
-            assert_eq!(one.objection(image).is_none(), with_one, "{image}");
-            assert_eq!(two.objection(image).is_none(), with_two, "{image}");
-        }
-    }
-
-    #[test]
-    fn a_denying_entry_wins_and_demands_add_up() {
-        let layer = layer(&[
-            (&["r.example.org/**"], ImageEffect::Allow, ImageDigest::Any),
-            (&["r.example.org/agents/**"], ImageEffect::Allow, ImageDigest::Required),
-            (&["r.example.org/old/*"], ImageEffect::Deny, ImageDigest::Any),
-        ]);
-        assert_eq!(layer.objection("r.example.org/x:1"), None);
-        assert_eq!(layer.objection(&format!("r.example.org/agents/x@{DIGEST}")), None);
-        let unpinned = layer.objection("r.example.org/agents/x:1").unwrap();
-        assert_eq!(unpinned.message, "image `r.example.org/agents/x:1` is not pinned by a digest");
-        // Whatever the spelling of the host.
-        for denied in ["R.Example.Org/old/x", "r.example.org:443/old/x"] {
-            assert!(
-                layer.objection(denied).unwrap().message.contains("denied by spec.images[2]"),
-                "{denied}"
-            );
-        }
-        let denied = layer.objection(&format!("r.example.org/old/x@{DIGEST}")).unwrap();
-        assert_eq!(denied.message, "image `r.example.org/old/x` is denied by spec.images[2]");
-        assert!(
-            layer.objection("nginx").unwrap().message.contains("`docker.io/library/nginx` matches no entry")
-        );
-        assert!(layer.objection("a b").unwrap().message.contains("not an image reference"));
     }
 }

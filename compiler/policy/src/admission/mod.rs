@@ -21,6 +21,7 @@
 //! with both in turn.
 
 pub mod defaults;
+pub mod evidence;
 pub mod images;
 pub mod in_force;
 pub mod manifest;
@@ -32,8 +33,10 @@ pub mod schema;
 pub mod templates;
 
 mod decide;
+mod digests;
 mod field;
 mod fuzz;
+mod image_layer;
 mod json_patch;
 mod matching;
 mod mutate;
@@ -55,7 +58,7 @@ mod unread;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Admitted, Phase};
+pub use decide::{Admitted, Phase, Reviewed};
 pub use fuzz::fuzz;
 pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;

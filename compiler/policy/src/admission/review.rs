@@ -9,6 +9,8 @@ use crate::json::Json;
 use crate::policy::Subject;
 
 use super::decide::{Found, cell};
+use super::digests::pin;
+use super::evidence::Inquiry;
 use super::in_force::{Moment, Stage};
 use super::matching::{Coordinates, POD_CREATION, selectors_hold};
 use super::mutate::{Draft, StoredPod, Surroundings};
@@ -30,6 +32,7 @@ pub(super) struct Review<'r> {
     place: Option<Place>,
     namespace: Where<'r>,
     budget: &'r Budget,
+    images: &'r Inquiry<'r>,
     now: Moment,
 }
 
@@ -72,6 +75,15 @@ enum Candidates {
     Templates,
 }
 
+/// Which tags of a template's pod get their digest.
+#[derive(Clone, Copy)]
+enum Pins<'p> {
+    /// None: it is the pod before an update, which is compared with and not judged.
+    None,
+    /// All but those that stood in the template before.
+    AllBut(Option<&'p Json<'p>>),
+}
+
 const NULL: &Json<'static> = &Json::Null;
 
 /// The first of the policies that are insisted on most.
@@ -84,6 +96,7 @@ impl<'r> Review<'r> {
         reviewer: &'r Reviewer,
         request: &'r AdmissionRequest<'r>,
         budget: &'r Budget,
+        images: &'r Inquiry<'r>,
         now: Moment,
     ) -> Self {
         let namespace = if request.resource.group.is_empty() && request.resource.resource == "namespaces" {
@@ -94,7 +107,7 @@ impl<'r> Review<'r> {
         } else {
             reviewer.namespaces.get(&request.namespace).map_or(Where::Unknown, Where::Known)
         };
-        Self { reviewer, request, place: Place::of(request), namespace, budget, now }
+        Self { reviewer, request, place: Place::of(request), namespace, budget, images, now }
     }
 
     /// The policies in whose namespaces the request is.
@@ -165,7 +178,9 @@ impl<'r> Review<'r> {
     /// The patch, and the object with it.
     pub(super) fn mutate(&self) -> (Decision, Option<Json<'static>>) {
         let mut found = Found::default();
-        let writable = self.written() && self.request.sub_resource.is_empty();
+        // Ephemeral containers come by their own sub-resource, and run images.
+        let ephemeral = self.place == Some(Place::Pod) && self.request.sub_resource == "ephemeralcontainers";
+        let writable = self.written() && (self.request.sub_resource.is_empty() || ephemeral);
         let Some(object) = self.request.object.as_ref().filter(|_| writable) else {
             return (found.decision(), None);
         };
@@ -195,10 +210,15 @@ impl<'r> Review<'r> {
         // A policy that does not refuse yet does not write yet.
         let enforced: Vec<&Bound> =
             found.governing.iter().copied().filter(|bound| bound.stage == Stage::Enforce).collect();
-        self.write(&mut draft, &enforced, Candidates::Resource, old);
+        if !ephemeral {
+            self.write(&mut draft, &enforced, Candidates::Resource, old);
+        }
         if is_pod && stored == StoredPod::No && !found.governing.is_empty() {
             enforced.iter().for_each(|bound| draft.own(bound));
             draft.stamp(&cell(&found.governing));
+        }
+        if is_pod {
+            pin(&mut draft, &enforced, self.images, old);
         }
         found.findings.append(&mut draft.findings);
         let mut decision = found.decision();
@@ -329,7 +349,7 @@ impl<'r> Review<'r> {
                 && view.place == Place::Pod
                 && self.request.operation == Operation::Create
             {
-                let pod = self.mutated(view.pod, &[bound]).0;
+                let pod = self.mutated(view.pod, &[bound], Pins::AllBut(None)).0;
                 let mut inner = Found::default();
                 self.shortened().judged_by(bound, subject, View { pod: &pod, ..view }, &mut inner);
                 found.findings.append(&mut inner.findings);
@@ -345,9 +365,11 @@ impl<'r> Review<'r> {
         // A violation is old only if the policy governed the old pod.
         let before = view.old.filter(|old| all_select(&subject.pods, &ObjectLabels(old)));
         if self.sections_apply() {
-            let mut findings = sections::judge(bound, view.pod);
+            let evidence = sections::Evidence { images: self.images, before };
+            let mut findings = sections::judge(bound, view.pod, evidence);
             if let Some(old) = before.filter(|_| !findings.is_empty()) {
-                ratchet::sections(&mut findings, &sections::judge(bound, old), view.pod, old);
+                // Every image of the old pod stands in the old pod, so no evidence is asked for it.
+                ratchet::sections(&mut findings, &sections::judge(bound, old, evidence), view.pod, old);
             }
             for finding in &mut findings {
                 finding.field = view.place.field(&finding.field);
@@ -404,8 +426,8 @@ impl<'r> Review<'r> {
                 .collect()
         };
         let (governing, old_governing) = (governs(&made), old_made.as_ref().map(governs).unwrap_or_default());
-        let (pod, faults) = self.mutated(&made, &governing);
-        let old_pod = old_made.as_ref().map(|old| self.mutated(old, &old_governing).0);
+        let (pod, faults) = self.mutated(&made, &governing, Pins::AllBut(old_made.as_ref()));
+        let old_pod = old_made.as_ref().map(|old| self.mutated(old, &old_governing, Pins::None).0);
         found
             .findings
             .extend(faults.into_iter().map(|fault| Finding { field: place.field(&fault.field), ..fault }));
@@ -433,17 +455,21 @@ impl<'r> Review<'r> {
             place: self.place,
             namespace,
             budget: self.budget,
+            images: self.images,
             now: self.now,
         }
     }
 
-    fn mutated(&self, pod: &Json<'_>, governing: &[&Bound]) -> (Json<'static>, Vec<Finding>) {
+    fn mutated(&self, pod: &Json<'_>, governing: &[&Bound], pins: Pins<'_>) -> (Json<'static>, Vec<Finding>) {
         if shape::fault(pod).is_some() {
             return (pod.clone().into_owned(), Vec::new());
         }
         let mut draft = Draft::new(pod, Some(Place::Pod), StoredPod::No);
         self.shortened().write(&mut draft, governing, Candidates::Templates, None);
         governing.iter().for_each(|bound| draft.own(bound));
+        if let Pins::AllBut(old) = pins {
+            pin(&mut draft, governing, self.images, old);
+        }
         (draft.object.into_owned(), draft.findings)
     }
 

@@ -8,7 +8,7 @@ use crate::ir::Const;
 use crate::policy::{LabelSelector, Peer, Policy};
 
 use super::CELL_LABEL;
-use super::images::Layer;
+use super::image_layer::{Layer, LayerError};
 use super::in_force::{Exception, InForce, Stage};
 use super::matching::RuleIndex;
 use super::namespaces::Namespaces;
@@ -37,13 +37,13 @@ pub enum LoadError {
         /// Why.
         error: crate::cel::LoadError,
     },
-    /// An image pattern does not compile.
-    #[error("policy {cell}: an image pattern cannot be compiled: {error}")]
+    /// The image entries do not compile.
+    #[error("policy {cell}: the image entries cannot be put in force: {reason}")]
     Image {
         /// Which policy.
         cell: String,
         /// Why.
-        error: regex::Error,
+        reason: String,
     },
 }
 
@@ -117,7 +117,10 @@ impl Bound {
         let loaded = Loaded::new(&policy.admission)
             .map_err(|error| LoadError::Expressions { cell: cell.clone(), error })?;
         let images = policy.images.iter().map(Layer::new).collect::<Result<_, _>>();
-        let images = images.map_err(|error| LoadError::Image { cell: cell.clone(), error })?;
+        let images = images.map_err(|error: LayerError| LoadError::Image {
+            cell: cell.clone(),
+            reason: error.to_string(),
+        })?;
         let index = RuleIndex::new(&policy.admission.rules);
         let shared = SharedReads::new(&policy.admission.shared);
         let rules = policy.admission.rules.iter();

@@ -6,6 +6,8 @@ use crate::decision::{Effect, Finding};
 use crate::json::Json;
 use crate::policy::{Origin, ServiceAccountToken};
 
+use super::evidence::Inquiry;
+use super::image_layer::Judge;
 use super::reviewer::Bound;
 use super::{pod_security, shape};
 
@@ -55,14 +57,22 @@ impl Bound {
     }
 }
 
+/// What is known of images, and which of them need no evidence: an image that stands where it stood before an update was judged then.
+#[derive(Clone, Copy)]
+pub(super) struct Evidence<'e> {
+    pub(super) images: &'e Inquiry<'e>,
+    /// The pod before the update, if the policy governed it.
+    pub(super) before: Option<&'e Json<'e>>,
+}
+
 /// Judges a pod by all sections of a policy.
-pub(super) fn judge(bound: &Bound, pod: &Json<'_>) -> Vec<Finding> {
+pub(super) fn judge(bound: &Bound, pod: &Json<'_>, evidence: Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     pod_security(bound, pod, &mut findings);
     runtime_class(bound, pod, &mut findings);
     service_account_token(bound, pod, &mut findings);
     network(bound, pod, &mut findings);
-    images(bound, pod, &mut findings);
+    images(bound, pod, evidence, &mut findings);
     findings
 }
 
@@ -158,13 +168,16 @@ fn network(bound: &Bound, pod: &Json<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn images(bound: &Bound, pod: &Json<'_>, findings: &mut Vec<Finding>) {
+fn images(bound: &Bound, pod: &Json<'_>, evidence: Evidence<'_>, findings: &mut Vec<Finding>) {
     if bound.images.is_empty() {
         return;
     }
+    let old = evidence.before.map(image_references).unwrap_or_default();
     for (field, image) in image_references(pod) {
+        let stood = old.iter().any(|(at, before)| (at, *before) == (&field, image));
+        let judge = if stood { Judge::Words } else { Judge::Evidence(evidence.images) };
         for layer in &bound.images {
-            if let Some(objection) = layer.objection(image) {
+            if let Some(objection) = layer.objection(image, judge) {
                 let remedy = &objection.remedy;
                 let (message, field) = (objection.message, field.clone());
                 let statement = Statement { rule: "images", message, field, remedy };

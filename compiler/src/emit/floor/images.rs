@@ -41,7 +41,14 @@ pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet)
         audit: Vec::new(),
         from: vec![layer.from.clone()],
     };
-    (statement, Some(rule), Standing::full())
+    let standing = if layer.entries.iter().all(|entry| entry.require.is_empty()) {
+        Standing::full()
+    } else {
+        Standing::partial(
+            "names and digests are checked; signatures are the webhook's alone, since the API server fetches nothing",
+        )
+    };
+    (statement, Some(rule), standing)
 }
 
 /// True for an allowed image `i`; `None` if a pattern cannot be carried over.
@@ -53,7 +60,7 @@ fn layer_expression(layer: &ImageLayer) -> Option<String> {
         match entry.effect {
             ImageEffect::Deny => refused.push(format!("!({matched})")),
             ImageEffect::Allow => {
-                if entry.digest == ImageDigest::Required {
+                if entry.digest != ImageDigest::Any {
                     refused.push(format!("(!({matched}) || i.contains('@'))"));
                 }
                 allowed.push(matched);
