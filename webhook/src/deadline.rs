@@ -40,6 +40,11 @@ impl Deadline {
         self.at.into()
     }
 
+    /// The moment this long before it.
+    pub(crate) fn before(self, margin: Duration) -> Instant {
+        self.at.checked_sub(margin).unwrap_or(self.at)
+    }
+
     /// Whether it has passed.
     pub(crate) fn passed(self) -> bool {
         Instant::now() >= self.at

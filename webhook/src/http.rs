@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bailiwick_policy::admission::Phase;
+use bailiwick_policy::admission::evidence::ImageFacts;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -20,8 +21,8 @@ use tokio::time::timeout_at;
 use crate::body::{self, BodyError};
 use crate::cluster::{self, Asked};
 use crate::deadline::Deadline;
-use crate::judge::{self, Judged};
-use crate::limits::INLINE_BODY_BYTES;
+use crate::judge::{self, Judged, Round};
+use crate::limits::{EVIDENCE_MARGIN, EVIDENCE_ROUNDS, INLINE_BODY_BYTES};
 use crate::metrics::{PathLabel, RefusedLabel, VerdictLabel};
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -153,7 +154,7 @@ async fn judged(
         return refuse(RefusedLabel::not_ready, StatusCode::SERVICE_UNAVAILABLE, message);
     }
     let judged = match (how, &state.cluster) {
-        (How::Policy(phase), _) => evaluate(state, held.bytes.clone(), phase, deadline).await,
+        (How::Policy(phase), _) => with_evidence(state, &held.bytes, phase, deadline).await,
         (How::Asked(asked), Some(cluster)) => {
             let snapshot = state.snapshot.load_full();
             let judging = cluster::judge(cluster, &snapshot, &held.bytes, asked, deadline.at());
@@ -162,7 +163,8 @@ async fn judged(
         (How::Asked(_), None) => None,
     };
     match judged {
-        None => {
+        // The last round leaves nothing wanting.
+        None | Some(Judged::Wanting(_)) => {
             let message = format!(
                 "the review was not finished within the {:?} that the API server gave",
                 deadline.timeout()
@@ -181,21 +183,44 @@ async fn judged(
     }
 }
 
+/// Judges, and fetches between judgements what they want to know of images. The judgement itself opens no connection.
+async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
+    let mut facts = Arc::new(ImageFacts::default());
+    for _ in 0..EVIDENCE_ROUNDS {
+        match evaluate(state, body.clone(), phase, deadline, Arc::clone(&facts), Round::More).await {
+            Some(Judged::Wanting(demands)) => {
+                // Room for the last judgement, which says what could not be learnt, and why.
+                let until = deadline.before(EVIDENCE_MARGIN);
+                state.images.answer(demands, until, Arc::make_mut(&mut facts)).await;
+            }
+            judged => return judged,
+        }
+    }
+    evaluate(state, body.clone(), phase, deadline, facts, Round::Last).await
+}
+
 /// Judges here, or in the blocking pool what may take long; `None` when the deadline passed first.
 ///
 /// A review of an ordinary pod takes a fraction of a millisecond; handing it to another thread and back would add to that for nothing. Fuel bounds all
 /// others, but not to a time; so whatever is large, and everything for a while after a small one was slow, is judged elsewhere while the deadline is kept
 /// here. What was begun there runs out of fuel by itself.
-async fn evaluate(state: &State, body: Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
+async fn evaluate(
+    state: &State,
+    body: Bytes,
+    phase: Phase,
+    deadline: Deadline,
+    facts: Arc<ImageFacts>,
+    round: Round,
+) -> Option<Judged> {
     if deadline.passed() {
         return None;
     }
     let snapshot: Arc<Snapshot> = state.snapshot.load_full();
     if body.len() <= INLINE_BODY_BYTES && !snapshot.is_slow() {
-        let judged = timed(&snapshot, &body, phase);
+        let judged = timed(&snapshot, &body, phase, &facts, round);
         return (!deadline.passed()).then_some(judged);
     }
-    let task = tokio::task::spawn_blocking(move || timed(&snapshot, &body, phase));
+    let task = tokio::task::spawn_blocking(move || timed(&snapshot, &body, phase, &facts, round));
     match timeout_at(deadline.at(), task).await {
         Ok(Ok(judged)) => Some(judged),
         Ok(Err(_)) => Some(Judged::Panicked),
@@ -204,9 +229,9 @@ async fn evaluate(state: &State, body: Bytes, phase: Phase, deadline: Deadline) 
 }
 
 /// Judges, and tells the snapshot how long that took.
-fn timed(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
+fn timed(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &ImageFacts, round: Round) -> Judged {
     let began = Instant::now();
-    let judged = judge::judge(snapshot, body, phase);
+    let judged = judge::judge(snapshot, body, phase, facts, round);
     // A large body may be slow by itself and says nothing about the next.
     if body.len() <= INLINE_BODY_BYTES {
         snapshot.took(began.elapsed());
@@ -266,6 +291,7 @@ fn ready(state: &State) -> Answer {
 
 fn metrics(state: &State) -> Answer {
     state.metrics.held_bytes.set(i64::try_from(state.held.now()).unwrap_or(i64::MAX));
+    state.metrics.set_images(state.images.figures());
     let mut answer = text(StatusCode::OK, state.metrics.text());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);

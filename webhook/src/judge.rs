@@ -8,6 +8,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
+use bailiwick_policy::admission::evidence::{Demand, ImageFacts};
 use bailiwick_policy::admission::{AdmissionRequest, Moment, Phase, response};
 use bailiwick_policy::decision::{Decision, Effect};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -22,19 +23,43 @@ pub(crate) enum Judged {
     Allowed(Vec<u8>),
     /// The AdmissionReview to answer with: the request is denied.
     Denied(Vec<u8>),
+    /// Not decided: it asks what nobody has fetched yet.
+    Wanting(Vec<Demand>),
     /// Not a review that can be judged.
     Malformed(String),
     /// Judging it ended in a panic: a fault of ours.
     Panicked,
 }
 
-/// Judges one review.
-pub(crate) fn judge(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
-    // The snapshot is immutable and the request is dropped: nothing half-changed outlives a panic.
-    catch_unwind(AssertUnwindSafe(|| judge_unguarded(snapshot, body, phase))).unwrap_or(Judged::Panicked)
+/// Whether more can be fetched for a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// What is wanted will be fetched.
+    More,
+    /// What is not known stays unknown, and denies.
+    Last,
 }
 
-fn judge_unguarded(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
+/// Judges one review, with what is known of its images.
+pub(crate) fn judge(
+    snapshot: &Snapshot,
+    body: &[u8],
+    phase: Phase,
+    facts: &ImageFacts,
+    round: Round,
+) -> Judged {
+    // The snapshot is immutable and the request is dropped: nothing half-changed outlives a panic.
+    let judged = catch_unwind(AssertUnwindSafe(|| judge_unguarded(snapshot, body, phase, facts, round)));
+    judged.unwrap_or(Judged::Panicked)
+}
+
+fn judge_unguarded(
+    snapshot: &Snapshot,
+    body: &[u8],
+    phase: Phase,
+    facts: &ImageFacts,
+    round: Round,
+) -> Judged {
     let read = match phase {
         Phase::Mutate => AdmissionRequest::parse(body),
         Phase::Validate => snapshot.reviewer.read_to_validate(body),
@@ -43,8 +68,11 @@ fn judge_unguarded(snapshot: &Snapshot, body: &[u8], phase: Phase) -> Judged {
         Ok(request) => request,
         Err(error) => return Judged::Malformed(error.to_string()),
     };
-    let decision = snapshot.reviewer.review_at(&request, phase, now());
-    decided(&request, &decision)
+    let reviewed = snapshot.reviewer.review_with(&request, phase, now(), facts);
+    if round == Round::More && !reviewed.wanted.is_empty() {
+        return Judged::Wanting(reviewed.wanted);
+    }
+    decided(&request, &reviewed.decision)
 }
 
 /// The answer to a decision.

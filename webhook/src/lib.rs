@@ -2,7 +2,8 @@
 //!
 //! What it is: a server around [`bailiwick_policy::admission::Reviewer`]. It holds no policy logic: what `bailiwick review`
 //! says about an object is what this says, because both call the same function. What it is not: with policies from files it talks to
-//! nobody; with policies from the cluster it reads what is bound and asks the API server who may widen. It writes nothing but logs.
+//! no API server; with policies from the cluster it reads what is bound and asks the API server who may widen. It writes nothing but logs. Registries are
+//! asked between judgements, by [`bailiwick_images`].
 //!
 //! ```text
 //!             ┌ listen: accept ─ TLS ─ HTTP/1.1 or 2 ┐      ┌ body: bounded ┐

@@ -49,6 +49,13 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
+/// How often a review may ask for evidence: once for what tags stand for, once for signatures over that, and once more for a policy that was
+/// replaced meanwhile.
+pub(crate) const EVIDENCE_ROUNDS: usize = 3;
+
+/// Kept back of a review's time for the judgement after the evidence.
+pub(crate) const EVIDENCE_MARGIN: Duration = Duration::from_millis(200);
+
 /// Bodies up to this size are judged where they were read: parsing and evaluating 256 KiB takes some milliseconds. Larger
 /// ones go to the blocking pool, so that a 7 MiB review does not delay the small ones behind it.
 pub(crate) const INLINE_BODY_BYTES: usize = 256 << 10;

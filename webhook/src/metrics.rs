@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bailiwick_images::Figures;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -85,6 +87,19 @@ struct What {
     what: ReloadLabel,
 }
 
+/// Where the signatures of an image came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+enum SourceLabel {
+    memory,
+    registry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Evidence {
+    source: SourceLabel,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BundleInfo {
     file: String,
@@ -105,6 +120,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     /// Set when the metrics are read.
     pub(crate) held_bytes: Gauge,
+    registry_requests: Counter,
+    image_evidence: Family<Evidence, Counter>,
     /// 1 while the newest files on disk could not be loaded and older ones are in force.
     pub(crate) stale: Gauge<u64, AtomicU64>,
 }
@@ -121,6 +138,8 @@ impl Metrics {
             reloads: Family::default(),
             reload_failures: Family::default(),
             bundles: Family::default(),
+            registry_requests: Counter::default(),
+            image_evidence: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             held_bytes: Gauge::default(),
@@ -153,7 +172,23 @@ impl Metrics {
         registry.register("in_flight", "Reviews in progress", metrics.in_flight.clone());
         registry.register("held_bytes", "Bytes of reviews held", metrics.held_bytes.clone());
         registry.register("connections", "Open connections", metrics.connections.clone());
+        registry.register("registry_requests", "Requests to registries", metrics.registry_requests.clone());
+        registry.register(
+            "image_evidence",
+            "Images whose signatures were looked up, by where they were found",
+            metrics.image_evidence.clone(),
+        );
         metrics
+    }
+
+    /// What the image check has counted.
+    pub(crate) fn set_images(&self, figures: Figures) {
+        let set = |counter: &Counter, value: u64| counter.inner().store(value, Relaxed);
+        set(&self.registry_requests, figures.requests);
+        for (source, value) in [(SourceLabel::memory, figures.hits), (SourceLabel::registry, figures.fetched)]
+        {
+            set(&self.image_evidence.get_or_create(&Evidence { source }), value);
+        }
     }
 
     /// A review was answered.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use bailiwick_images::{Checker, Settings, SettingsError};
 use bailiwick_policy::admission::{Namespaces, Reviewer};
 use clap::{ArgGroup, Args, ValueEnum};
 use tokio::net::{TcpListener, TcpSocket};
@@ -68,6 +69,9 @@ pub struct Serve {
     /// Write the self-signed certificate's authority here, for `caBundle`
     #[arg(long, value_name = "FILE", requires = "self_signed")]
     pub write_ca: Option<PathBuf>,
+    /// Credentials, private authorities and addresses of registries, JSON (docs/guide/images.md); read at start
+    #[arg(long, value_name = "FILE")]
+    pub registries: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type; a text here would replace the command's")]
     pub limits: Limits,
@@ -104,6 +108,8 @@ pub enum ServeError {
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Registries(#[from] SettingsError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot start: {0}")]
@@ -161,13 +167,15 @@ pub fn serve(settings: &Serve) -> Result<(), ServeError> {
     for bundle in &snapshot.bundles {
         info!(file = ?bundle.file, digest = bundle.digest, cell = bundle.cell, "bundle in force");
     }
+    let registries = settings.registries.as_deref().map(Settings::load).transpose()?.unwrap_or_default();
     let runtime = runtime()?;
     let cluster = if settings.cluster {
         Some(Arc::new(runtime.block_on(connected(&settings.policy_namespace))?))
     } else {
         None
     };
-    let state = Arc::new(State::new(settings.limits.clone(), snapshot, tls, cluster));
+    let images = Checker::new(registries);
+    let state = Arc::new(State::new(settings.limits.clone(), snapshot, tls, cluster, images));
     runtime.block_on(live(state, sources, baseline, settings.listen))
 }
 

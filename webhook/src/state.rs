@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use bailiwick_images::Checker;
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -20,6 +21,8 @@ pub(crate) struct State {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// For new connections; open ones keep the certificate that they began with.
     pub(crate) tls: ArcSwap<ServerConfig>,
+    /// Evidence about images.
+    pub(crate) images: Arc<Checker>,
     pub(crate) in_flight: Semaphore,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) held: HeldBytes,
@@ -46,6 +49,7 @@ impl State {
         snapshot: Snapshot,
         tls: ServerConfig,
         cluster: Option<Arc<Cluster>>,
+        images: Checker,
     ) -> Self {
         let metrics = Metrics::new();
         metrics.set_bundles(&snapshot.bundles);
@@ -53,6 +57,7 @@ impl State {
             metrics,
             snapshot: ArcSwap::from_pointee(snapshot),
             tls: ArcSwap::from_pointee(tls),
+            images: Arc::new(images),
             in_flight: Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)),
             connections: Arc::new(Semaphore::new(limits.max_connections.min(u32::MAX as usize))),
             held: HeldBytes::default(),

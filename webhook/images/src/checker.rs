@@ -1,0 +1,288 @@
+//! Answers demands: from the cache, from a flight that is under way, or from the registry.
+//!
+//! What is kept are verified signatures, never verdicts and never what a tag stands for: each decision looks its tags up anew and judges
+//! the facts anew. The key is the repository, the digest, and whose signatures were looked for (keys and trust roots, which are what of a policy bears on the
+//! evidence); a changed policy asks under another key. Terms. *Flight*: one fetch that all wait for who ask the same while it lasts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bailiwick_policy::admission::evidence::{Demand, ImageFacts, Signatures, Signers, Wants};
+use bailiwick_policy::admission::images::Reference;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::cache::Cache;
+use crate::evidence::{Attached, attached, short};
+use crate::limits::{BOARDINGS, CACHED, DEMANDS, IMAGE_TIME, PASSED_OVER, SIGNED_TIME, UNSIGNED_TIME};
+use crate::reader::{Allowance, ReadError, Reader, digest_of};
+use crate::settings::Settings;
+use crate::verify::{TrustRoots, verify};
+
+/// Answers demands about images.
+pub struct Checker {
+    reader: Arc<Reader>,
+    trust_roots: TrustRoots,
+    kept: Mutex<Cache<Key, Arc<Signatures>>>,
+    flights: Mutex<BTreeMap<Key, Flight>>,
+    hits: AtomicU64,
+    fetched: AtomicU64,
+}
+
+/// What a checker did so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Requests to registries, tokens aside.
+    pub requests: u64,
+    /// Images whose signatures were fetched and verified.
+    pub fetched: u64,
+    /// Images whose signatures were known.
+    pub hits: u64,
+    /// Images whose signatures are kept.
+    pub kept: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    name: String,
+    digest: String,
+    /// SHA-256 over [`Signers`].
+    asked: [u8; 32],
+}
+
+type Flight = Arc<OnceCell<Result<Arc<Signatures>, Failed>>>;
+
+/// Why a flight ended without an answer, for all who wait for it.
+#[derive(Clone)]
+struct Failed {
+    reason: String,
+    /// Its leader's time ran out: who has more may try again.
+    late: bool,
+}
+
+impl Checker {
+    /// A checker that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            reader: Arc::new(Reader::new(settings)),
+            trust_roots: TrustRoots::default(),
+            kept: Mutex::new(Cache::new(CACHED)),
+            flights: Mutex::default(),
+            hits: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
+        }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            requests: self.reader.requests(),
+            fetched: self.fetched.load(Relaxed),
+            hits: self.hits.load(Relaxed),
+            kept: locked(&self.kept).len(),
+        }
+    }
+
+    /// Adds to `facts` what the demands ask for, or why it cannot be had; returns before the deadline.
+    pub async fn answer(
+        self: &Arc<Self>,
+        demands: Vec<Demand>,
+        deadline: std::time::Instant,
+        facts: &mut ImageFacts,
+    ) {
+        let deadline = Instant::from_std(deadline).min(Instant::now() + IMAGE_TIME);
+        let mut under_way = JoinSet::new();
+        for (at, demand) in demands.into_iter().enumerate() {
+            if at >= DEMANDS {
+                let reason = format!("more than {DEMANDS} images in one review are not looked at");
+                refuse(demand, reason, facts);
+                continue;
+            }
+            // What is known needs no task.
+            if let Wants::Signatures(signers) = &demand.wants
+                && let Some(known) = Key::of(&demand.reference, signers).and_then(|key| self.known(&key))
+            {
+                facts.learn_signatures(&demand.reference, signers.clone(), Ok(Signatures::clone(&known)));
+                continue;
+            }
+            let checker = Arc::clone(self);
+            under_way.spawn(async move {
+                let found = checker.one(&demand, deadline).await;
+                (demand, found)
+            });
+        }
+        while let Some(joined) = under_way.join_next().await {
+            // A task that panicked leaves its demand open, which denies.
+            let Ok((demand, found)) = joined else { continue };
+            match (demand.wants, found) {
+                (Wants::Digest, Ok(Found::Digest(digest))) => {
+                    facts.learn_digest(&demand.reference, Ok(digest))
+                }
+                (Wants::Signatures(signers), Ok(Found::Signatures(found))) => {
+                    facts.learn_signatures(&demand.reference, signers, Ok(Signatures::clone(&found)));
+                }
+                (wants, found) => {
+                    let reason = found.err().unwrap_or_default();
+                    refuse(Demand { reference: demand.reference, wants }, reason, facts);
+                }
+            }
+        }
+    }
+
+    async fn one(&self, demand: &Demand, deadline: Instant) -> Result<Found, String> {
+        match &demand.wants {
+            Wants::Digest => self.digest(&demand.reference, deadline).await.map(Found::Digest),
+            Wants::Signatures(signers) => {
+                self.signatures(&demand.reference, signers, deadline).await.map(Found::Signatures)
+            }
+        }
+    }
+
+    /// The digest that a tag stands for now: of the bytes that came, whatever the registry says about them.
+    async fn digest(&self, reference: &Reference, deadline: Instant) -> Result<String, String> {
+        let at = self.reader.repository(reference).map_err(|error| error.to_string())?;
+        let tag = reference.tag.as_deref().unwrap_or("latest");
+        let bytes =
+            self.reader.tagged(&at, tag, Allowance { deadline }).await.map_err(|error| error.to_string())?;
+        Ok(digest_of(&bytes))
+    }
+
+    fn known(&self, key: &Key) -> Option<Arc<Signatures>> {
+        let known = locked(&self.kept).get(key, std::time::Instant::now());
+        if known.is_some() {
+            self.hits.fetch_add(1, Relaxed);
+        }
+        known
+    }
+
+    async fn signatures(
+        &self,
+        reference: &Reference,
+        signers: &Signers,
+        deadline: Instant,
+    ) -> Result<Arc<Signatures>, String> {
+        let key = Key::of(reference, signers).ok_or_else(|| "it has no digest".to_owned())?;
+        let mut reason = "it was not fetched in time".to_owned();
+        for _ in 0..BOARDINGS {
+            if let Some(known) = self.known(&key) {
+                return Ok(known);
+            }
+            let boarding = Boarding::new(self, &key);
+            let flying = boarding.flight.get_or_init(|| self.fetch(reference, signers, &key, deadline));
+            let Ok(landed) = timeout_at(deadline, flying).await else {
+                return Err(reason);
+            };
+            match landed {
+                Ok(found) => return Ok(Arc::clone(found)),
+                Err(failed) if failed.late && Instant::now() < deadline => reason.clone_from(&failed.reason),
+                Err(failed) => return Err(failed.reason.clone()),
+            }
+        }
+        Err(reason)
+    }
+
+    async fn fetch(
+        &self,
+        reference: &Reference,
+        signers: &Signers,
+        key: &Key,
+        deadline: Instant,
+    ) -> Result<Arc<Signatures>, Failed> {
+        self.fetched.fetch_add(1, Relaxed);
+        let attached =
+            attached(&self.reader, reference, Allowance { deadline }).await.map_err(|error| Failed {
+                late: matches!(error, ReadError::TimedOut { .. } | ReadError::Busy { .. }),
+                reason: error.to_string(),
+            })?;
+        let found = Arc::new(self.verified(&key.digest, signers, attached));
+        if found.incomplete.is_none() {
+            let time: Duration = if found.verified.is_empty() { UNSIGNED_TIME } else { SIGNED_TIME };
+            locked(&self.kept).put(key.clone(), Arc::clone(&found), std::time::Instant::now() + time);
+        }
+        Ok(found)
+    }
+
+    fn verified(&self, digest: &str, signers: &Signers, attached: Attached) -> Signatures {
+        let Attached { bundles, mut passed_over, incomplete } = attached;
+        let mut verified = Vec::new();
+        for (name, bytes) in bundles {
+            match verify(&bytes, digest, signers, &self.trust_roots) {
+                Ok(signatures) => verified.extend(signatures),
+                Err(unverified) if passed_over.len() < PASSED_OVER => {
+                    passed_over.push(format!("{} {unverified}", short(&name)));
+                }
+                Err(_) => {}
+            }
+        }
+        verified.sort();
+        verified.dedup();
+        Signatures { verified, passed_over, incomplete }
+    }
+}
+
+enum Found {
+    Digest(String),
+    Signatures(Arc<Signatures>),
+}
+
+fn refuse(demand: Demand, reason: String, facts: &mut ImageFacts) {
+    match demand.wants {
+        Wants::Digest => facts.learn_digest(&demand.reference, Err(reason)),
+        Wants::Signatures(signers) => facts.learn_signatures(&demand.reference, signers, Err(reason)),
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Key {
+    /// `None` for a reference without a digest, about which nothing can be kept.
+    fn of(reference: &Reference, signers: &Signers) -> Option<Self> {
+        let mut hash = Sha256::new();
+        for key in &signers.keys {
+            hash.update(b"key\0");
+            hash.update(key.as_bytes());
+            hash.update(b"\0");
+        }
+        for root in &signers.trust_roots {
+            hash.update(b"root\0");
+            hash.update(root.digest.as_bytes());
+            hash.update(b"\0");
+        }
+        let digest = reference.digest.clone()?;
+        Some(Self { name: reference.name.clone(), digest, asked: hash.finalize().into() })
+    }
+}
+
+/// A place on a flight. Whoever leaves last, or after it has landed, takes it off the list: a flight whose waiters all gave up must not
+/// stay, and one that failed must not be joined.
+struct Boarding<'c> {
+    checker: &'c Checker,
+    key: &'c Key,
+    flight: Flight,
+}
+
+impl<'c> Boarding<'c> {
+    fn new(checker: &'c Checker, key: &'c Key) -> Self {
+        let flight = Arc::clone(locked(&checker.flights).entry(key.clone()).or_default());
+        Self { checker, key, flight }
+    }
+}
+
+impl Drop for Boarding<'_> {
+    fn drop(&mut self) {
+        let mut flights = locked(&self.checker.flights);
+        let listed = flights.get(self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight));
+        // Two: the list and this one.
+        if listed && (self.flight.initialized() || Arc::strong_count(&self.flight) <= 2) {
+            flights.remove(self.key);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! From an image's digest to the bundles that are attached to it: bytes, each hashed, nothing verified yet.
+//!
+//! ```text
+//! digest ► referrers API ─ 404 ► tag `sha256-<hex>` ─ 404 ► nothing attached
+//!              └────────┬────────┘
+//!         descriptors ► manifest (subject is the digest?) ► layers of a bundle's media type ► bytes
+//! ```
+//!
+//! What a descriptor says about the type of what it points to is not believed: cosign 3.1.1 writes the type of an empty config into the tag's index. The
+//! referrer's own layers decide. Terms: *attached*, listed as a referrer of the digest.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
+
+use std::sync::Arc;
+
+use bailiwick_policy::admission::images::Reference;
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::task::JoinSet;
+
+use crate::limits::{
+    BUNDLE_BYTES, IMAGE_BYTES, LAYERS, PASSED_OVER, READ_AT_ONCE, REFERRER_BYTES, REFERRER_PAGES, REFERRERS,
+};
+use crate::reader::{Allowance, ReadError, Reader, Repository};
+
+/// Media types of bundles; only version 0.3 is read further.
+const BUNDLE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
+
+/// What is attached to an image.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// Bundles, by the digest of their bytes.
+    pub(crate) bundles: Vec<(String, Bytes)>,
+    /// What else there is, in words.
+    pub(crate) passed_over: Vec<String>,
+    /// Why not all of it could be read.
+    pub(crate) incomplete: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    #[serde(default)]
+    media_type: String,
+    digest: String,
+    #[serde(default)]
+    size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    subject: Option<Descriptor>,
+    #[serde(default)]
+    layers: Vec<Descriptor>,
+}
+
+/// What one referrer holds.
+#[derive(Default)]
+struct Held {
+    bundles: Vec<(String, Bytes)>,
+    passed_over: Vec<String>,
+}
+
+/// Fetches what is attached to `reference`, which has a digest.
+pub(crate) async fn attached(
+    reader: &Arc<Reader>,
+    reference: &Reference,
+    allowance: Allowance,
+) -> Result<Attached, ReadError> {
+    let digest = reference.digest.as_deref().unwrap_or_default();
+    if !digest.starts_with("sha256:") {
+        return Err(ReadError::Digest(digest.to_owned()));
+    }
+    let referrers = referrers(reader, reference, digest, allowance).await?;
+    let mut attached = Attached::default();
+    let mut reading = JoinSet::new();
+    let mut pending = referrers.into_iter();
+    let mut bytes = 0_usize;
+    loop {
+        while reading.len() < READ_AT_ONCE {
+            let Some(referrer) = pending.next() else { break };
+            let (reader, reference) = (Arc::clone(reader), reference.clone());
+            reading.spawn(async move { held(&reader, &reference, &referrer, allowance).await });
+        }
+        let Some(joined) = reading.join_next().await else { break };
+        let held = match joined {
+            Ok(Ok(held)) => held,
+            Ok(Err(error)) => {
+                attached.incomplete = Some(error.to_string());
+                continue;
+            }
+            Err(error) => {
+                attached.incomplete = Some(format!("reading it failed: {error}"));
+                continue;
+            }
+        };
+        bytes += held.bundles.iter().map(|(_, bundle)| bundle.len()).sum::<usize>();
+        if bytes > IMAGE_BYTES {
+            attached.incomplete =
+                Some(format!("its signatures are larger than {IMAGE_BYTES} bytes together"));
+            break;
+        }
+        attached.bundles.extend(held.bundles);
+        attached.passed_over.extend(held.passed_over);
+        attached.passed_over.truncate(PASSED_OVER);
+    }
+    // In whatever order they arrived.
+    attached.bundles.sort();
+    attached.passed_over.sort();
+    Ok(attached)
+}
+
+/// The referrers of a digest, each once.
+async fn referrers(
+    reader: &Reader,
+    reference: &Reference,
+    digest: &str,
+    allowance: Allowance,
+) -> Result<Vec<Descriptor>, ReadError> {
+    let at = reader.repository(reference)?;
+    let mut found: Vec<Descriptor> = Vec::new();
+    let mut page = None;
+    for _ in 0..REFERRER_PAGES {
+        let read = match reader.referrers(&at, digest, page.as_deref(), allowance).await {
+            Ok(read) => read,
+            // No such API, or nothing of the kind: then the list may stand behind a tag.
+            Err(error) if error.is_absence() && page.is_none() => {
+                return tagged_referrers(reader, &at, reference, digest, allowance).await;
+            }
+            Err(error) => return Err(error),
+        };
+        collect(&read.bytes, reference, &mut found)?;
+        match read.next {
+            Some(next) => page = Some(next),
+            None => return Ok(found),
+        }
+    }
+    Err(ReadError::TooMany { image: reference.to_string(), limit: REFERRER_PAGES, of: "pages of referrers" })
+}
+
+async fn tagged_referrers(
+    reader: &Reader,
+    at: &Repository<'_>,
+    reference: &Reference,
+    digest: &str,
+    allowance: Allowance,
+) -> Result<Vec<Descriptor>, ReadError> {
+    let mut found = Vec::new();
+    match reader.tagged(at, &digest.replace(':', "-"), allowance).await {
+        Ok(bytes) => collect(&bytes, reference, &mut found)?,
+        Err(error) if error.is_absence() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(found)
+}
+
+fn collect(bytes: &[u8], reference: &Reference, found: &mut Vec<Descriptor>) -> Result<(), ReadError> {
+    let index: Index = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed {
+        what: format!("the list of referrers of `{reference}`"),
+        why: error.to_string(),
+    })?;
+    for one in index.manifests {
+        if found.iter().all(|other| other.digest != one.digest) {
+            found.push(one);
+        }
+        if found.len() > REFERRERS {
+            return Err(ReadError::TooMany {
+                image: reference.to_string(),
+                limit: REFERRERS,
+                of: "referrers",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What one referrer holds. One that is listed and not there holds nothing; one that cannot be read is an error.
+async fn held(
+    reader: &Reader,
+    reference: &Reference,
+    referrer: &Descriptor,
+    allowance: Allowance,
+) -> Result<Held, ReadError> {
+    let mut held = Held::default();
+    let at = reader.repository(reference)?;
+    let bytes = match reader.manifest(&at, &referrer.digest, REFERRER_BYTES, allowance).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_absence() => {
+            held.passed_over.push(format!("{} is listed and not there", short(&referrer.digest)));
+            return Ok(held);
+        }
+        Err(error) => return Err(error),
+    };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else {
+        held.passed_over.push(format!("{} is not a manifest", short(&referrer.digest)));
+        return Ok(held);
+    };
+    if manifest.subject.map(|subject| subject.digest).as_deref() != reference.digest.as_deref() {
+        held.passed_over.push(format!("{} is attached to another image", short(&referrer.digest)));
+        return Ok(held);
+    }
+    if manifest.layers.len() > LAYERS {
+        held.passed_over.push(format!("{} has more than {LAYERS} layers", short(&referrer.digest)));
+        return Ok(held);
+    }
+    for layer in manifest.layers {
+        if !layer.media_type.starts_with(BUNDLE_PREFIX) {
+            let kind: String = layer.media_type.chars().take(80).collect();
+            held.passed_over.push(format!(
+                "{} is no signature: `{}`",
+                short(&referrer.digest),
+                kind.escape_debug()
+            ));
+        } else if layer.size > BUNDLE_BYTES as u64 {
+            held.passed_over.push(format!("{} is larger than {BUNDLE_BYTES} bytes", short(&layer.digest)));
+        } else {
+            let bundle = reader.blob(&at, &layer.digest, BUNDLE_BYTES, allowance).await?;
+            held.bundles.push((layer.digest, bundle));
+        }
+    }
+    Ok(held)
+}
+
+/// Enough of a digest to find it by. What a registry wrote is escaped, since it ends in answers and logs.
+pub(crate) fn short(digest: &str) -> String {
+    let cut: String = digest.chars().take("sha256:".len() + 12).collect();
+    format!("`{}`", cut.escape_debug())
+}

@@ -1,0 +1,38 @@
+//! Evidence about container images: what a tag stands for, and who signed a digest.
+//!
+//! What it is: a thin reader of registries and a verifier of cosign's bundles, both made for the few seconds and the little trust that admission has.
+//! Bytes are fetched once, hashed here, and become facts; the pack's `images` rules decide over facts
+//! ([`bailiwick_policy::admission::evidence`]). What it is not: it pushes nothing, reads no layers, follows no policy, and never takes a failure
+//! for an answer: what could not be learnt is said to be unknown.
+//!
+//! ```text
+//!  demands ─► Checker ─┬ cache, by digest and signers; one flight for all who ask the same
+//!                      ├ reader ─ access (credentials, tokens) ─ pool ─ net (addresses, TLS) ─► registry
+//!                      ├ evidence: referrers, manifests, bundles; each hashed
+//!                      └ verify: key ┐
+//!                                keyless ┴ statement ─► facts
+//! ```
+//!
+//! Terms. *Demand*, *facts*: as in the policy crate. *Bundle*: a Sigstore bundle, version 0.3. *Referrer*: a manifest whose `subject` is the
+//! image. *Allowance*: the time and bytes that one image may cost.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod cache;
+mod checker;
+mod evidence;
+mod limits;
+mod net;
+mod pool;
+mod reader;
+mod settings;
+mod verify;
+
+/// Sigstore's public trust root, as of this version.
+pub use sigstore_trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT as PUBLIC_TRUST_ROOT;
+
+pub use checker::{Checker, Figures};
+pub use reader::ReadError;
+pub use settings::{Settings, SettingsError};
+pub use verify::{PublicKeyError, public_key};

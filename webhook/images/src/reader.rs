@@ -1,0 +1,472 @@
+//! The reader of registries: manifests, lists of referrers and blobs, as far as signatures need them.
+//!
+//! Four rules. What is asked for by a digest is hashed and must have it; what a registry says about digests in headers is never read. A redirect
+//! is followed for blobs alone, without credentials. "Too many requests" is waited out as long as the allowance lasts and is then an error of
+//! its own; only 404 means that something is not there. Every answer has a cap.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bailiwick_policy::admission::images::Reference;
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep_until};
+
+use crate::access::{AccessError, Applicant, Tokens};
+use crate::limits::{FIRST_WAIT, MANIFEST_BYTES, REDIRECTS, SERVER_FAILURES};
+use crate::net::Origin;
+use crate::pool::{Answer, Get, GetError, Pool};
+use crate::settings::{Registry, Settings};
+
+/// Manifests that an image can have.
+const IMAGE_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+/// Lists of referrers.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ReadError {
+    #[error("`{what}` is not in registry `{host}`")]
+    NotFound { host: String, what: String },
+    #[error("registry `{host}` has too many requests; it was waited for in vain")]
+    Busy { host: String },
+    #[error("registry `{host}` refuses access to `{what}`")]
+    Refused { host: String, what: String },
+    #[error("registry `{host}` answered {status} for `{what}`")]
+    Status { host: String, what: String, status: u16 },
+    #[error("registry `{host}` sends elsewhere for `{what}`, which is not followed")]
+    Redirected { host: String, what: String },
+    #[error("registry `{host}` gave other bytes than `{digest}` stands for")]
+    OtherBytes { host: String, digest: String },
+    #[error("`{0}` is not a SHA-256 digest, and others are not read")]
+    Digest(String),
+    #[error("registry `{host}` did not answer in time")]
+    TimedOut { host: String },
+    #[error("{0}")]
+    Get(String),
+    #[error("{0}")]
+    Access(String),
+    #[error("`{what}` cannot be read: {why}")]
+    Malformed { what: String, why: String },
+    #[error("image `{image}` has more than {limit} {of}")]
+    TooMany { image: String, limit: usize, of: &'static str },
+}
+
+impl ReadError {
+    /// Whether the thing is not there, as opposed to: nobody knows.
+    #[must_use]
+    pub const fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
+/// What one image may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) deadline: Instant,
+}
+
+/// What was read, and what the registry says comes next.
+pub(crate) struct Page {
+    pub(crate) bytes: Bytes,
+    pub(crate) next: Option<String>,
+}
+
+/// Reads registries.
+pub(crate) struct Reader {
+    settings: Settings,
+    pool: Pool,
+    tokens: Tokens,
+    requests: AtomicU64,
+}
+
+/// One repository, and where it is.
+pub(crate) struct Repository<'r> {
+    origin: Origin,
+    registry: Option<&'r Registry>,
+    name: String,
+}
+
+/// Whether a redirect is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Redirects {
+    Follow,
+    Refuse,
+}
+
+/// One thing to be read.
+#[derive(Clone, Copy)]
+struct Want<'w> {
+    target: &'w str,
+    accept: &'w str,
+    cap: usize,
+    redirects: Redirects,
+}
+
+impl Reader {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, pool: Pool::new(), tokens: Tokens::default(), requests: AtomicU64::new(0) }
+    }
+
+    /// How many requests were sent, tokens aside.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Where a reference's repository is.
+    pub(crate) fn repository(&self, reference: &Reference) -> Result<Repository<'_>, ReadError> {
+        let host = reference.registry();
+        let registry = self.settings.of(host);
+        // Docker Hub's name in references is not the name of its registry.
+        let authority = if host == "docker.io" { "registry-1.docker.io" } else { host };
+        let plain = registry.is_some_and(|one| one.plain_http);
+        let origin = Origin::parse(authority, plain).ok_or_else(|| ReadError::Malformed {
+            what: reference.to_string(),
+            why: "it names no registry".to_owned(),
+        })?;
+        Ok(Repository { origin, registry, name: reference.repository().to_owned() })
+    }
+
+    /// The bytes of the manifest that a tag stands for now.
+    pub(crate) async fn tagged(
+        &self,
+        at: &Repository<'_>,
+        tag: &str,
+        allowance: Allowance,
+    ) -> Result<Bytes, ReadError> {
+        let target = format!("/v2/{}/manifests/{tag}", at.name);
+        let want = Want {
+            target: &target,
+            accept: IMAGE_MANIFESTS,
+            cap: MANIFEST_BYTES,
+            redirects: Redirects::Refuse,
+        };
+        Ok(self.read(at, want, allowance).await?.body)
+    }
+
+    /// A manifest by its digest.
+    pub(crate) async fn manifest(
+        &self,
+        at: &Repository<'_>,
+        digest: &str,
+        cap: usize,
+        allowance: Allowance,
+    ) -> Result<Bytes, ReadError> {
+        let target = format!("/v2/{}/manifests/{digest}", at.name);
+        let want = Want { target: &target, accept: IMAGE_MANIFESTS, cap, redirects: Redirects::Refuse };
+        let bytes = self.read(at, want, allowance).await?.body;
+        hashed(at, digest, bytes)
+    }
+
+    /// A blob by its digest.
+    pub(crate) async fn blob(
+        &self,
+        at: &Repository<'_>,
+        digest: &str,
+        cap: usize,
+        allowance: Allowance,
+    ) -> Result<Bytes, ReadError> {
+        let target = format!("/v2/{}/blobs/{digest}", at.name);
+        let want = Want { target: &target, accept: "*/*", cap, redirects: Redirects::Follow };
+        let bytes = self.read(at, want, allowance).await?.body;
+        hashed(at, digest, bytes)
+    }
+
+    /// One page of the list of referrers. `page`: what the page before said comes next.
+    pub(crate) async fn referrers(
+        &self,
+        at: &Repository<'_>,
+        digest: &str,
+        page: Option<&str>,
+        allowance: Allowance,
+    ) -> Result<Page, ReadError> {
+        let first = format!("/v2/{}/referrers/{digest}", at.name);
+        let target = page.unwrap_or(&first);
+        let want = Want { target, accept: INDEX, cap: MANIFEST_BYTES, redirects: Redirects::Refuse };
+        let answer = self.read(at, want, allowance).await?;
+        let next = next_page(&answer.headers, &first)?;
+        Ok(Page { bytes: answer.body, next })
+    }
+
+    async fn read(
+        &self,
+        at: &Repository<'_>,
+        want: Want<'_>,
+        allowance: Allowance,
+    ) -> Result<Answer, ReadError> {
+        let host = || at.origin.authority();
+        let what = || want.target.to_owned();
+        let mut authorization = self.tokens.of(&at.origin, &at.name);
+        let mut challenged = false;
+        let mut waits = Waits::default();
+        loop {
+            self.requests.fetch_add(1, Relaxed);
+            let get = Get {
+                origin: &at.origin,
+                registry: at.registry,
+                target: want.target,
+                accept: want.accept,
+                authorization: authorization.as_ref(),
+                cap: want.cap,
+                deadline: allowance.deadline,
+            };
+            let answer = self.pool.get(&get).await.map_err(get_error)?;
+            match answer.status {
+                StatusCode::OK => return Ok(answer),
+                StatusCode::UNAUTHORIZED if !challenged => {
+                    challenged = true;
+                    let challenge = answer.headers.get(WWW_AUTHENTICATE).and_then(|text| text.to_str().ok());
+                    let Some(challenge) = challenge else {
+                        return Err(ReadError::Refused { host: host(), what: what() });
+                    };
+                    authorization = Some(self.access(at, challenge, &mut waits, allowance).await?);
+                }
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    return Err(ReadError::Refused { host: host(), what: what() });
+                }
+                StatusCode::NOT_FOUND => return Err(ReadError::NotFound { host: host(), what: what() }),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                    waits
+                        .before_next(&answer.headers, allowance.deadline)
+                        .await
+                        .ok_or_else(|| ReadError::Busy { host: host() })?;
+                }
+                StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+                    if waits.failures < SERVER_FAILURES =>
+                {
+                    waits.failures += 1;
+                    let status = answer.status.as_u16();
+                    waits
+                        .before_next(&answer.headers, allowance.deadline)
+                        .await
+                        .ok_or_else(|| ReadError::Status { host: host(), what: what(), status })?;
+                }
+                status if status.is_redirection() && want.redirects == Redirects::Follow => {
+                    return self.follow(at, want, &answer.headers, allowance).await;
+                }
+                status if status.is_redirection() => {
+                    return Err(ReadError::Redirected { host: host(), what: what() });
+                }
+                status => {
+                    return Err(ReadError::Status { host: host(), what: what(), status: status.as_u16() });
+                }
+            }
+        }
+    }
+
+    async fn access(
+        &self,
+        at: &Repository<'_>,
+        challenge: &str,
+        waits: &mut Waits,
+        allowance: Allowance,
+    ) -> Result<hyper::header::HeaderValue, ReadError> {
+        let applicant = Applicant {
+            origin: &at.origin,
+            registry: at.registry,
+            repository: &at.name,
+            deadline: allowance.deadline,
+        };
+        loop {
+            match self.tokens.obtain(&self.pool, applicant, challenge).await {
+                Ok(header) => return Ok(header),
+                Err(error) if error.is_busy() => {
+                    waits
+                        .before_next(&HeaderMap::new(), allowance.deadline)
+                        .await
+                        .ok_or_else(|| ReadError::Busy { host: at.origin.authority() })?;
+                }
+                Err(AccessError::Get { source, .. }) => return Err(get_error(source)),
+                Err(error) => return Err(ReadError::Access(error.to_string())),
+            }
+        }
+    }
+
+    /// Follows a blob to where the registry keeps it: by TLS, without credentials, and by the rules for addresses of any host.
+    async fn follow(
+        &self,
+        at: &Repository<'_>,
+        want: Want<'_>,
+        headers: &HeaderMap,
+        allowance: Allowance,
+    ) -> Result<Answer, ReadError> {
+        let elsewhere =
+            || ReadError::Redirected { host: at.origin.authority(), what: want.target.to_owned() };
+        let mut location = location(headers).ok_or_else(elsewhere)?;
+        for _ in 0..REDIRECTS {
+            let (origin, target) = split(&location, &at.origin).ok_or_else(elsewhere)?;
+            // What is listed for the registry is listed for nobody else.
+            let registry = if origin == at.origin { at.registry } else { None };
+            if origin.plain && origin != at.origin {
+                return Err(elsewhere());
+            }
+            self.requests.fetch_add(1, Relaxed);
+            let get = Get {
+                origin: &origin,
+                registry,
+                target: &target,
+                accept: want.accept,
+                authorization: None,
+                cap: want.cap,
+                deadline: allowance.deadline,
+            };
+            let answer = self.pool.get(&get).await.map_err(get_error)?;
+            match answer.status {
+                StatusCode::OK => return Ok(answer),
+                status if status.is_redirection() => {
+                    location = self::location(&answer.headers).ok_or_else(elsewhere)?;
+                }
+                status => {
+                    return Err(ReadError::Status {
+                        host: origin.authority(),
+                        what: want.target.to_owned(),
+                        status: status.as_u16(),
+                    });
+                }
+            }
+        }
+        Err(elsewhere())
+    }
+}
+
+/// Waits between attempts.
+#[derive(Default)]
+struct Waits {
+    busy: u32,
+    failures: u32,
+}
+
+impl Waits {
+    /// Waits as long as the registry says, or a little longer each time; `None` when that would end after the deadline.
+    async fn before_next(&mut self, headers: &HeaderMap, deadline: Instant) -> Option<()> {
+        let said = headers
+            .get(RETRY_AFTER)
+            .and_then(|text| text.to_str().ok())
+            .and_then(|text| text.trim().parse().ok());
+        let own = FIRST_WAIT.saturating_mul(1_u32.checked_shl(self.busy).unwrap_or(u32::MAX));
+        self.busy = self.busy.saturating_add(1);
+        let until = Instant::now().checked_add(said.map_or(own, Duration::from_secs))?;
+        if until >= deadline {
+            return None;
+        }
+        sleep_until(until).await;
+        Some(())
+    }
+}
+
+fn get_error(error: GetError) -> ReadError {
+    match error {
+        GetError::TimedOut { host } => ReadError::TimedOut { host },
+        GetError::Connect(crate::net::ConnectError::TimedOut { host }) => ReadError::TimedOut { host },
+        other => ReadError::Get(other.to_string()),
+    }
+}
+
+/// SHA-256 as registries write it.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn hashed(at: &Repository<'_>, digest: &str, bytes: Bytes) -> Result<Bytes, ReadError> {
+    if !digest.starts_with("sha256:") {
+        return Err(ReadError::Digest(digest.to_owned()));
+    }
+    if digest_of(&bytes) != digest {
+        return Err(ReadError::OtherBytes { host: at.origin.authority(), digest: digest.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// The target in `Link: <target>; rel="next"`, which must be another page of the same list.
+fn next_page(headers: &HeaderMap, first: &str) -> Result<Option<String>, ReadError> {
+    let Some(link) = headers.get(LINK) else { return Ok(None) };
+    let malformed =
+        || ReadError::Malformed { what: first.to_owned(), why: "its next page is elsewhere".to_owned() };
+    let link = link.to_str().map_err(|_| malformed())?;
+    let (target, rest) =
+        link.strip_prefix('<').and_then(|link| link.split_once('>')).ok_or_else(malformed)?;
+    if !rest.contains("next") {
+        return Ok(None);
+    }
+    let same = target.strip_prefix(first).is_some_and(|rest| rest.starts_with('?'));
+    if same { Ok(Some(target.to_owned())) } else { Err(malformed()) }
+}
+
+fn location(headers: &HeaderMap) -> Option<String> {
+    headers.get(LOCATION).and_then(|text| text.to_str().ok()).map(str::to_owned)
+}
+
+/// Origin and target of a location.
+fn split(location: &str, own: &Origin) -> Option<(Origin, String)> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        return Some((own.clone(), location.to_owned()));
+    }
+    let (scheme, rest) = location.split_once("://")?;
+    let plain = match scheme {
+        "https" => false,
+        "http" => true,
+        _ => return None,
+    };
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(at);
+    if authority.contains('@') {
+        return None;
+    }
+    let target = match target {
+        "" => "/".to_owned(),
+        query if query.starts_with('?') => format!("/{query}"),
+        path => path.to_owned(),
+    };
+    Some((Origin::parse(authority, plain)?, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A next page is always of the same list; a location is an origin and a path, or nothing.
+        #[test]
+        fn no_header_leads_elsewhere_or_breaks_it(link in "(</v2/a/referrers/x)?[ -~]{0,80}(; rel=\"next\")?", location in "(https?://|/)?[ -~]{0,80}") {
+            let first = "/v2/a/referrers/x";
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::try_from(&link) {
+                headers.insert(LINK, value);
+                if let Ok(Some(next)) = next_page(&headers, first) {
+                    prop_assert!(next.starts_with("/v2/a/referrers/x?"), "{next}");
+                }
+            }
+            let own = Origin { host: "own.example.org".to_owned(), port: 443, plain: false };
+            if let Some((origin, target)) = split(&location, &own) {
+                prop_assert!(target.starts_with('/') && !origin.host.is_empty() && !origin.host.contains('@'), "{origin:?} {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn locations_are_split() {
+        let own = Origin { host: "own.example.org".to_owned(), port: 443, plain: false };
+        for (location, expected) in [
+            ("/path?q", Some(("own.example.org", "/path?q"))),
+            ("https://a.example/x", Some(("a.example", "/x"))),
+            ("https://a.example?x", Some(("a.example", "/?x"))),
+            ("//a.example/x", None),
+            ("https://own.example.org@a.example/x", None),
+            ("ftp://a.example/x", None),
+            ("", None),
+        ] {
+            let found = split(location, &own);
+            let found = found.as_ref().map(|(origin, target)| (origin.host.as_str(), target.as_str()));
+            assert_eq!(found, expected, "{location}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Which registries need more than a name: credentials, a private authority, private addresses.
+//!
+//! A file of JSON. A registry that is not in it is read anonymously, by TLS, at public addresses. Terms: *host*, as it stands in references
+//! (`registry.example.org:5000`); credentials are sent to exactly this host and to no other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Deserialize;
+
+/// The largest settings, password and authority file, in bytes; a bundle of all public authorities has some 200 kB.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Registries and how they are reached.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    registries: BTreeMap<String, Registry>,
+}
+
+/// How one registry is reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Registry {
+    pub(crate) credentials: Option<Credentials>,
+    /// Authorities besides the system's.
+    pub(crate) authorities: Vec<CertificateDer<'static>>,
+    /// Addresses that are reached though they are private.
+    pub(crate) addresses: Vec<Range>,
+    /// Hosts whose token services may be asked for this registry, besides its own.
+    pub(crate) realms: Vec<String>,
+    /// Without TLS, on the own machine.
+    pub(crate) plain_http: bool,
+}
+
+/// A name and a secret, never shown.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) username: String,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// A range of addresses: an address and how many leading bits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    network: IpAddr,
+    prefix: u8,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix.parse().ok()?)),
+            None => (text, None),
+        };
+        let network: IpAddr = address.parse().ok()?;
+        let bits = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(bits);
+        (prefix <= bits).then_some(Self { network, prefix })
+    }
+
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
+        match (self.network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                let cut = |bits: u32| bits.checked_shr(shift).unwrap_or(0);
+                cut(network.to_bits()) == cut(address.to_bits())
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix.min(128));
+                let cut = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
+                cut(network.to_bits()) == cut(address.to_bits())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SettingsError {
+    #[error("cannot read `{path}`: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`{path}` is larger than {MAX_FILE_BYTES} bytes")]
+    TooLarge { path: PathBuf },
+    #[error("`{path}` is not the settings of registries: {source}")]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("registry `{host}`: {what}")]
+    Registry { host: String, what: String },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WireSettings {
+    registries: Vec<WireRegistry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WireRegistry {
+    host: String,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    addresses: Vec<String>,
+    #[serde(default)]
+    realms: Vec<String>,
+    #[serde(default)]
+    plain_http: bool,
+}
+
+impl Settings {
+    /// Reads a settings file and the files that it names, relative to its own folder.
+    ///
+    /// # Errors
+    /// Whatever keeps a part of it from being used: nothing is left out silently.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = read(path)?;
+        let wire: WireSettings = serde_json::from_slice(&text)
+            .map_err(|source| SettingsError::Json { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut registries = BTreeMap::new();
+        for one in wire.registries {
+            let host = one.host.to_ascii_lowercase();
+            let registry = one.load(folder)?;
+            if registries.insert(host.clone(), registry).is_some() {
+                return Err(SettingsError::Registry { host, what: "is listed twice".to_owned() });
+            }
+        }
+        Ok(Self { registries })
+    }
+
+    /// How a host is reached.
+    pub(crate) fn of(&self, host: &str) -> Option<&Registry> {
+        self.registries.get(host)
+    }
+}
+
+impl WireRegistry {
+    fn load(self, folder: &Path) -> Result<Registry, SettingsError> {
+        let host = self.host;
+        let wrong = |what: String| SettingsError::Registry { host: host.clone(), what };
+        if host.is_empty() || host.contains('/') {
+            return Err(wrong("`host` is a host and perhaps a port, as it stands in references".to_owned()));
+        }
+        let credentials = match (self.username, self.password_file) {
+            (None, None) => None,
+            (Some(username), Some(file)) => {
+                let bytes = read(&folder.join(file))?;
+                let text =
+                    String::from_utf8(bytes).map_err(|_| wrong("the password is not text".to_owned()))?;
+                Some(Credentials { username, password: text.trim_end_matches(['\r', '\n']).to_owned() })
+            }
+            _ => return Err(wrong("`username` and `passwordFile` go together".to_owned())),
+        };
+        let authorities = match self.ca_file {
+            None => Vec::new(),
+            Some(file) => {
+                let bytes = read(&folder.join(&file))?;
+                let read = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+                read.map_err(|error| wrong(format!("`{}` holds no readable PEM: {error}", file.display())))?
+            }
+        };
+        let range = |text: &String| {
+            Range::parse(text).ok_or_else(|| wrong(format!("`{text}` is neither an address nor a CIDR")))
+        };
+        let addresses = self.addresses.iter().map(range).collect::<Result<_, _>>()?;
+        let realms = self.realms.iter().map(|realm| realm.to_ascii_lowercase()).collect();
+        Ok(Registry { credentials, authorities, addresses, realms, plain_http: self.plain_http })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
+    use std::io::Read as _;
+    let wrong = |source| SettingsError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    fs::File::open(path).map_err(wrong)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(SettingsError::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_their_addresses_and_no_others() {
+        for (range, inside, outside) in [
+            ("10.1.0.0/16", "10.1.255.255", "10.2.0.0"),
+            ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
+            ("0.0.0.0/0", "203.0.113.9", "::1"),
+            ("fd00::/8", "fd12::1", "fe80::1"),
+            ("::1", "::1", "127.0.0.1"),
+        ] {
+            let range = Range::parse(range).unwrap();
+            assert!(range.contains(inside.parse().unwrap()), "{range:?} {inside}");
+            assert!(!range.contains(outside.parse().unwrap()), "{range:?} {outside}");
+        }
+        for wrong in ["", "10.0.0.0/33", "::/129", "10.0.0", "host", "10.0.0.0/-1"] {
+            assert_eq!(Range::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_settings_file_is_left_out_silently() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| {
+            let path = folder.path().join("registries.json");
+            fs::write(&path, text).unwrap();
+            Settings::load(&path).map_err(|error| error.to_string())
+        };
+        fs::write(folder.path().join("secret"), "pass word\n").unwrap();
+        let settings = load(
+            r#"{"registries": [{"host": "Registry.Example.org:5000", "username": "u", "passwordFile": "secret", "addresses": ["10.0.0.0/8"]}]}"#,
+        );
+        let settings = settings.unwrap();
+        let registry = settings.of("registry.example.org:5000").unwrap();
+        assert_eq!(registry.credentials.as_ref().unwrap().password, "pass word");
+        assert!(!format!("{settings:?}").contains("pass word"));
+        for (text, expected) in [
+            (r#"{"registries": [{"host": "a", "pasword": "x"}]}"#, "unknown field"),
+            (r#"{"registries": [{"host": "a", "username": "x"}]}"#, "go together"),
+            (r#"{"registries": [{"host": "a/b"}]}"#, "as it stands in references"),
+            (r#"{"registries": [{"host": "a", "addresses": ["x"]}]}"#, "neither an address nor a CIDR"),
+            (r#"{"registries": [{"host": "a"}, {"host": "A"}]}"#, "listed twice"),
+            (r#"{"registries": [{"host": "a", "username": "u", "passwordFile": "none"}]}"#, "cannot read"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Signatures by an identity: a short-lived certificate of an authority that the trust root names, at a time that a log or a timestamp proves.
+//!
+//! All of it is `sigstore-verify`'s work: chain, validity at every proven time, the certificate's own log, inclusion in the signature log, and
+//! that the entry describes this signature. Who the identity is, is a fact; whether it may sign this image, the pack says. What a trust root does
+//! not have cannot be asked for: without certificate logs there is no proof of the certificate's publication, without signature logs the time
+//! comes from a timestamp authority alone. The public root has all of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bailiwick_policy::admission::evidence::{Signature, Signer, Signers, TrustRoot};
+use sigstore_trust_root::TrustedRoot;
+use sigstore_verify::types::{Bundle, Sha256Hash};
+use sigstore_verify::{VerificationPolicy, Verifier};
+
+use super::Unverified;
+use crate::limits::TRUST_ROOTS;
+
+/// Trust roots, parsed, by their digest.
+#[derive(Default)]
+pub(crate) struct TrustRoots(Mutex<BTreeMap<String, Arc<Parsed>>>);
+
+struct Parsed {
+    verifier: Verifier,
+    policy: VerificationPolicy,
+}
+
+impl TrustRoots {
+    fn parsed(&self, root: &TrustRoot) -> Result<Arc<Parsed>, Unverified> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parsed) = known.get(&root.digest) {
+            return Ok(Arc::clone(parsed));
+        }
+        let wrong = |error: &dyn std::fmt::Display| Unverified::TrustRoot(error.to_string());
+        let trusted = TrustedRoot::from_json(&root.json).map_err(|error| wrong(&error))?;
+        let mut policy = VerificationPolicy::any_identity();
+        if trusted.ctlogs.is_empty() {
+            policy = policy.skip_sct();
+        }
+        if trusted.tlogs.is_empty() {
+            policy = policy.skip_tlog_unsafe();
+        }
+        let verifier = Verifier::new(&trusted).map_err(|error| wrong(&error))?;
+        let parsed = Arc::new(Parsed { verifier, policy });
+        if known.len() >= TRUST_ROOTS {
+            known.clear();
+        }
+        known.insert(root.digest.clone(), Arc::clone(&parsed));
+        Ok(parsed)
+    }
+}
+
+/// Whose signature a bundle with a certificate is, under each of the trust roots.
+pub(super) fn verify(
+    bundle: &Bundle,
+    digest: &str,
+    signers: &Signers,
+    trust_roots: &TrustRoots,
+) -> Result<Vec<Signature>, Unverified> {
+    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+    let hash = Sha256Hash::from_hex(hex).map_err(|error| Unverified::Statement(error.to_string()))?;
+    let mut found = Vec::new();
+    let mut failure = Unverified::NoTrustRoot;
+    for root in &signers.trust_roots {
+        let parsed = match trust_roots.parsed(root) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                failure = error;
+                continue;
+            }
+        };
+        match parsed.verifier.verify(hash, bundle, &parsed.policy) {
+            Ok(result) if result.certificate_verified() => match (result.identity(), result.issuer()) {
+                (Some(subject), Some(issuer)) => found.push(Signature {
+                    signer: Signer::Identity {
+                        trust_root: root.digest.clone(),
+                        issuer: issuer.to_owned(),
+                        subject: subject.as_str().to_owned(),
+                    },
+                    times_s: result.verified_timestamps().iter().map(|time| time.as_second()).collect(),
+                }),
+                _ => {
+                    failure =
+                        Unverified::Identity("its certificate names no identity or no issuer".to_owned())
+                }
+            },
+            Ok(_) => failure = Unverified::Identity("its certificate was not verified".to_owned()),
+            Err(error) => failure = Unverified::Identity(error.to_string()),
+        }
+    }
+    if found.is_empty() { Err(failure) } else { Ok(found) }
+}

@@ -1,0 +1,54 @@
+//! Signatures by a bare key: Ed25519, or ECDSA over P-256 with SHA-256.
+//!
+//! An own short path beside `sigstore-verify`, which wants a log entry or a timestamp in every bundle; `cosign sign --key` without services makes
+//! bundles that have neither. With the key pinned in the pack nothing else is needed, and what else a bundle brings (log entries, timestamps, the
+//! hint at a key) is not looked at.
+
+use bailiwick_policy::admission::evidence::{Signature, Signer, Signers};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sigstore_verify::crypto::{KeyAlgorithm, verify_signature};
+use sigstore_verify::types::{DerPublicKey, DsseEnvelope};
+
+use super::Unverified;
+
+/// Why a text is not a key that can be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum PublicKeyError {
+    /// Not PEM, or of something else.
+    #[error("not a public key in PEM: {0}")]
+    Pem(String),
+    /// A key of an algorithm that is not accepted.
+    #[error("a key is Ed25519 or ECDSA P-256")]
+    Algorithm,
+}
+
+/// Reads a public key, PEM, into the form in which policies and facts name it.
+///
+/// # Errors
+/// A text that is no such key.
+pub fn public_key(pem: &str) -> Result<String, PublicKeyError> {
+    let key = DerPublicKey::from_pem(pem).map_err(|error| PublicKeyError::Pem(error.to_string()))?;
+    accepted(&key).ok_or(PublicKeyError::Algorithm)?;
+    Ok(STANDARD.encode(key.as_bytes()))
+}
+
+fn accepted(key: &DerPublicKey) -> Option<KeyAlgorithm> {
+    let algorithm = KeyAlgorithm::from_spki(key).ok()?;
+    matches!(algorithm, KeyAlgorithm::Ed25519 | KeyAlgorithm::EcdsaP256).then_some(algorithm)
+}
+
+/// By which of the keys an envelope is signed.
+pub(super) fn verify(envelope: &DsseEnvelope, signers: &Signers) -> Result<Vec<Signature>, Unverified> {
+    let signed = envelope.pae();
+    for text in &signers.keys {
+        let Ok(der) = STANDARD.decode(text) else { continue };
+        let key = DerPublicKey::from_bytes(&der);
+        let Some(algorithm) = accepted(&key) else { continue };
+        let scheme = algorithm.default_signing_scheme();
+        if verify_signature(&key, &signed, &envelope.signature.sig, scheme).is_ok() {
+            return Ok(vec![Signature { signer: Signer::Key(text.clone()), times_s: Vec::new() }]);
+        }
+    }
+    Err(Unverified::OtherKey)
+}

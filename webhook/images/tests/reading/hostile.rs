@@ -1,0 +1,241 @@
+//! Registries that lie, stall, flood or send elsewhere. Each has its twin that behaves, or the attack without the control.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bailiwick_images::{Checker, Settings};
+use bailiwick_policy::admission::evidence::{Demand, ImageFacts, Wants};
+
+use super::signatures::hash;
+use super::stub::{
+    Api, Body, Content, Reply, Stub, checker, digest, image, key, signatures, signatures_within,
+};
+
+#[tokio::test]
+async fn what_the_registry_says_about_digests_is_not_believed() {
+    let content = Content::load();
+    let stub = Stub::start(move |request| {
+        let content = Content::load();
+        let honest = content.answer(request, Api::Referrers);
+        let reply = if request.target.ends_with("/manifests/signed") {
+            // Another image, under the signed one's digest.
+            Reply::bytes(content.bytes(&content.digest("unsigned")))
+        } else {
+            honest
+        };
+        reply.with("Docker-Content-Digest", content.digest("signed"))
+    })
+    .await;
+    let found = digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.unwrap();
+    assert_eq!(found, content.digest("unsigned"), "the digest of the bytes");
+}
+
+#[tokio::test]
+async fn other_bytes_than_a_digest_stands_for_are_an_error_and_not_unsigned() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    for part in ["/manifests/", "/blobs/"] {
+        let stub = Stub::start(move |request| {
+            let content = Content::load();
+            if request.target.contains(part) {
+                return Reply::bytes(b"{}".to_vec());
+            }
+            content.answer(request, Api::Referrers)
+        })
+        .await;
+        let found =
+            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+        let found = found.unwrap();
+        let incomplete = found.incomplete.clone().unwrap_or_default();
+        assert!(incomplete.contains("gave other bytes"), "{part}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn too_many_requests_are_waited_out() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    let busy = AtomicUsize::new(3);
+    let stub = Stub::start(move |request| {
+        let left = busy.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        if left.is_ok() {
+            Reply::status(429).with("Retry-After", "0")
+        } else {
+            content.answer(request, Api::Referrers)
+        }
+    })
+    .await;
+    let found =
+        signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+    assert_eq!(found.unwrap().verified.len(), 1);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_never_unsigned() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    for after in [Some("3600"), None] {
+        for status in [429, 503] {
+            let stub = Stub::start(move |_| match after {
+                Some(after) => Reply::status(status).with("Retry-After", after),
+                None => Reply::status(status),
+            })
+            .await;
+            let checker = checker(&[&stub.host], "");
+            let reference = image(&stub, "").at(&signed);
+            let found =
+                signatures_within(&checker, &reference, &key("ours.pub"), Duration::from_secs(1)).await;
+            let reason = found.unwrap_err();
+            assert!(reason.contains("too many requests") || reason.contains("in time"), "{reason}");
+            assert_eq!(checker.figures().kept, 0, "nothing is remembered of it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_ten_gibibytes_is_not_read() {
+    for announced in [true, false] {
+        let stub = Stub::start(move |_| {
+            let body = if announced { Body::Announced(10 << 30) } else { Body::Endless };
+            Reply { status: 200, headers: Vec::new(), body }
+        })
+        .await;
+        let checker = checker(&[&stub.host], "");
+        let reason = digest(&checker, &image(&stub, ":signed")).await.unwrap_err();
+        assert!(reason.contains("larger than 4194304 bytes"), "{reason}");
+        // What was under way in buffers comes on top.
+        assert!(stub.sent.load(Relaxed) < 64 << 20, "{} bytes were sent", stub.sent.load(Relaxed));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_stalls_or_is_not_there_is_answered_for_in_time() {
+    let stub = Stub::start(|_| Reply { status: 200, headers: Vec::new(), body: Body::Never }).await;
+    let checker_of = checker(&[&stub.host], "");
+    let reference = image(&stub, "").at(&hash(b"x"));
+    let found =
+        signatures_within(&checker_of, &reference, &key("ours.pub"), Duration::from_millis(300)).await;
+    assert!(found.unwrap_err().contains("in time"));
+    // A port that nobody listens on any more.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let checker = checker(&[&gone], "");
+    let reference =
+        bailiwick_policy::admission::images::Reference::parse(&format!("{gone}/agents/app:signed")).unwrap();
+    let reason = digest(&checker, &reference).await.unwrap_err();
+    assert!(reason.contains("cannot be reached"), "{reason}");
+}
+
+#[tokio::test]
+async fn private_addresses_are_refused_unless_they_are_listed() {
+    let stub = Stub::with_content(Api::Referrers).await;
+    let unlisted = Arc::new(Checker::new(Settings::default()));
+    let reason = digest(&unlisted, &image(&stub, ":signed")).await.unwrap_err();
+    assert!(reason.contains("a private address that is not listed for it"), "{reason}");
+    assert_eq!(stub.targets().len(), 0, "nothing was asked");
+    // Without the control the request goes out.
+    assert!(digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.is_ok());
+    for metadata in
+        ["169.254.169.254/latest/meta-data:x", "[fd00:ec2::254]/a/b:x", "[::ffff:169.254.169.254]/a/b:x"]
+    {
+        let reference = bailiwick_policy::admission::images::Reference::parse(metadata).unwrap();
+        let reason = digest(&unlisted, &reference).await.unwrap_err();
+        assert!(reason.contains("private address"), "{metadata}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn manifests_are_not_looked_for_elsewhere() {
+    let elsewhere = Stub::with_content(Api::Referrers).await;
+    let to = elsewhere.host.clone();
+    let stub = Stub::start(move |request| {
+        Reply::status(307).with("Location", format!("http://{to}{}", request.target))
+    })
+    .await;
+    let checker = checker(&[&stub.host, &elsewhere.host], "");
+    let reason = digest(&checker, &image(&stub, ":signed")).await.unwrap_err();
+    assert!(reason.contains("sends elsewhere"), "{reason}");
+    assert_eq!(elsewhere.targets().len(), 0);
+}
+
+#[tokio::test]
+async fn a_blob_is_not_fetched_from_private_addresses_that_the_registry_sends_to() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    for location in
+        ["http://169.254.169.254/latest/meta-data", "https://127.0.0.1:1/x", "//127.0.0.1/x", "ftp://a/b"]
+    {
+        let stub = Stub::start(move |request| {
+            if request.target.contains("/blobs/") {
+                return Reply::status(307).with("Location", location);
+            }
+            Content::load().answer(request, Api::Referrers)
+        })
+        .await;
+        let found =
+            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+        let found = found.unwrap();
+        let incomplete = found.incomplete.clone().unwrap_or_default();
+        assert!(
+            incomplete.contains("elsewhere") || incomplete.contains("private address"),
+            "{location}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn more_referrers_than_are_read_deny_and_do_not_hide_a_signature() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    let listed = |count: usize| {
+        let one = |at: usize| serde_json::json!({"digest": hash(at.to_string().as_bytes()), "size": 1});
+        serde_json::to_vec(&serde_json::json!({"manifests": (0..count).map(one).collect::<Vec<_>>()}))
+            .unwrap()
+    };
+    for (count, paged) in [(10_000, false), (30, true)] {
+        let page = listed(count);
+        let stub = Stub::start(move |request| {
+            let next = request.target.split("page=").nth(1).and_then(|at| at.parse().ok()).unwrap_or(0) + 1;
+            let reply = Reply::bytes(page.clone());
+            let path = request.target.split('?').next().unwrap().to_owned();
+            if paged { reply.with("Link", format!("<{path}?page={next}>; rel=\"next\"")) } else { reply }
+        })
+        .await;
+        let found =
+            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+        let reason = found.unwrap_err();
+        assert!(reason.contains("has more than"), "{reason}");
+        assert!(stub.targets().len() <= 10, "{}", stub.targets().len());
+    }
+}
+
+#[tokio::test]
+async fn a_next_page_on_another_path_is_refused() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    for next in ["http://169.254.169.254/", "/v2/other/referrers/x?page=2", "//evil.example/"] {
+        let stub = Stub::start(move |_| {
+            Reply::bytes(br#"{"manifests": []}"#.to_vec()).with("Link", format!("<{next}>; rel=\"next\""))
+        })
+        .await;
+        let found =
+            signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+        assert!(found.unwrap_err().contains("next page is elsewhere"), "{next}");
+    }
+}
+
+#[tokio::test]
+async fn one_review_cannot_ask_about_any_number_of_images() {
+    let stub = Stub::with_content(Api::Referrers).await;
+    let checker = checker(&[&stub.host], "");
+    let demands: Vec<Demand> = (0..200)
+        .map(|at| Demand { reference: image(&stub, &format!(":t{at}")), wants: Wants::Digest })
+        .collect();
+    let mut facts = ImageFacts::default();
+    checker.answer(demands.clone(), Instant::now() + super::stub::PATIENCE, &mut facts).await;
+    let refused = demands.iter().filter(|demand| {
+        facts.digest(&demand.reference).unwrap().unwrap_err().contains("more than 128 images")
+    });
+    assert_eq!(refused.count(), 72);
+    assert_eq!(stub.targets().len(), 128);
+}

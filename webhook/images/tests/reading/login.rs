@@ -1,0 +1,87 @@
+//! Whom a password is told to.
+
+use super::stub::{Api, Content, Reply, Request, Stub, checker, digest, image, key, signatures};
+
+const LOGIN: &str = r#", "username": "reader", "passwordFile": "secret""#;
+/// `reader:s3cret`
+const BASIC: &str = "Basic cmVhZGVyOnMzY3JldA==";
+
+fn told(request: &Request) -> Option<&str> {
+    request.headers.get("authorization").map(String::as_str)
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_with_the_password_and_used_without_it() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    let stub = Stub::start(move |request| {
+        if request.target.starts_with("/token") {
+            return match told(request) {
+                Some(BASIC) => Reply::bytes(br#"{"token": "t0ken", "expires_in": 300}"#.to_vec()),
+                _ => Reply::status(401),
+            };
+        }
+        match told(request) {
+            Some("Bearer t0ken") => content.answer(request, Api::Referrers),
+            _ => {
+                let host = request.headers["host"].clone();
+                // The scope asks for more than reading; it is not ours.
+                let challenge = format!(r#"Bearer realm="http://{host}/token",service="s",scope="repository:agents/app:pull,push""#);
+                Reply::status(401).with("WWW-Authenticate", challenge)
+            }
+        }
+    })
+    .await;
+    let with_login = checker(&[&stub.host], LOGIN);
+    let found = signatures(&with_login, &image(&stub, "").at(&signed), &key("ours.pub")).await.unwrap();
+    assert_eq!(found.verified.len(), 1);
+    let tokens: Vec<String> =
+        stub.targets().into_iter().filter(|target| target.starts_with("/token")).collect();
+    assert_eq!(tokens, ["/token?service=s&scope=repository:agents/app:pull"]);
+    // Without the password the image is not "unsigned".
+    let reason = digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.unwrap_err();
+    assert!(reason.contains("no token from"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_password_is_told_to_no_other_host() {
+    let thief = Stub::start(|_| Reply::bytes(br#"{"token": "x"}"#.to_vec())).await;
+    let realm = thief.host.replace("127.0.0.1", "127.0.0.2");
+    let stub = Stub::start(move |_| {
+        Reply::status(401)
+            .with("WWW-Authenticate", format!(r#"Bearer realm="http://{realm}/token",service="s""#))
+    })
+    .await;
+    let reason =
+        digest(&checker(&[&stub.host, &thief.host], LOGIN), &image(&stub, ":signed")).await.unwrap_err();
+    assert!(reason.contains("which is not listed for it"), "{reason}");
+    assert_eq!(thief.targets().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_takes_no_credentials_along() {
+    let content = Content::load();
+    let signed = content.digest("signed");
+    let stub = Stub::start(move |request| {
+        if let Some(blob) = request.target.strip_prefix("/storage") {
+            let asked = Request { target: blob.to_owned(), headers: request.headers.clone() };
+            return content.answer(&asked, Api::Referrers);
+        }
+        if told(request) != Some(BASIC) {
+            return Reply::status(401).with("WWW-Authenticate", "Basic realm=\"r\"");
+        }
+        if request.target.contains("/blobs/") {
+            return Reply::status(307).with("Location", format!("/storage{}", request.target));
+        }
+        content.answer(request, Api::Referrers)
+    })
+    .await;
+    let found =
+        signatures(&checker(&[&stub.host], LOGIN), &image(&stub, "").at(&signed), &key("ours.pub")).await;
+    assert_eq!(found.unwrap().verified.len(), 1);
+    let seen = stub.seen.lock().unwrap();
+    let storage: Vec<_> = seen.iter().filter(|request| request.target.starts_with("/storage")).collect();
+    assert!(!storage.is_empty() && storage.iter().all(|request| told(request).is_none()), "{storage:?}");
+    // The twin: the same request without the redirect had them.
+    assert!(seen.iter().any(|request| request.target.contains("/blobs/") && told(request) == Some(BASIC)));
+}

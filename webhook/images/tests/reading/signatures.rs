@@ -1,0 +1,242 @@
+//! What cosign 3.1.1 signed, by key and by identity, through both ways of finding signatures.
+
+use std::sync::Arc;
+
+use bailiwick_policy::admission::evidence::{Signer, Signers, TrustRoot};
+
+use super::stub::{Api, Content, Reply, Stub, checker, digest, image, key, root, signatures};
+
+const ISSUER: &str = "https://issuer.example.org";
+
+#[tokio::test]
+async fn a_signature_by_the_key_is_found_by_the_api_and_by_the_tag() {
+    let content = Content::load();
+    for api in [Api::Referrers, Api::Tags] {
+        let stub = Stub::with_content(api).await;
+        let checker = checker(&[&stub.host], "");
+        let tagged = image(&stub, ":signed");
+        let digest = digest(&checker, &tagged).await.unwrap();
+        assert_eq!(digest, content.digest("signed"), "{api:?}");
+        let ours = key("ours.pub");
+        let found = signatures(&checker, &tagged.at(&digest), &ours).await.unwrap();
+        let signers: Vec<&Signer> = found.verified.iter().map(|one| &one.signer).collect();
+        assert_eq!(signers, [&Signer::Key(ours.keys.first().unwrap().clone())], "{api:?} {found:?}");
+        assert_eq!(found.incomplete, None);
+    }
+}
+
+#[tokio::test]
+async fn other_keys_twins_and_attestations_are_no_signature() {
+    let content = Content::load();
+    let stub = Stub::with_content(Api::Tags).await;
+    let checker = checker(&[&stub.host], "");
+    for (tag, says) in [
+        ("other-key", "is signed by none of the keys that count"),
+        ("unsigned", ""),
+        ("attested", "is an attestation of type `https://example.org/tests/v1`, not a signature"),
+        ("identity", "is signed by a certificate, and no identity counts"),
+    ] {
+        let found = signatures(&checker, &image(&stub, "").at(&content.digest(tag)), &key("ours.pub")).await;
+        let found = found.unwrap();
+        assert_eq!(found.verified, [], "{tag}");
+        assert!(
+            found.passed_over.iter().any(|one| one.contains(says)) || says.is_empty(),
+            "{tag}: {found:?}"
+        );
+        assert_eq!(found.incomplete, None, "{tag}");
+    }
+    // The key that did sign it is a fact; it is only not the one that was asked about.
+    let found =
+        signatures(&checker, &image(&stub, "").at(&content.digest("other-key")), &key("theirs.pub")).await;
+    assert_eq!(found.unwrap().verified.len(), 1);
+}
+
+#[tokio::test]
+async fn an_identity_is_vouched_for_by_the_pinned_trust_root_and_by_no_other() {
+    let content = Content::load();
+    let stub = Stub::with_content(Api::Referrers).await;
+    let checker = checker(&[&stub.host], "");
+    let ours = root();
+    let pinned = ours.trust_roots.first().unwrap().digest.clone();
+    for (tag, subject) in [
+        ("identity", "https://git.example.org/agents/.workflows/release.yml@refs/tags/v1"),
+        ("both", "https://git.example.org/agents/.workflows/release.yml@refs/tags/v1"),
+        ("other-identity", "https://git.example.org/agents/.workflows/release.yml@refs/heads/feature"),
+    ] {
+        let found = signatures(&checker, &image(&stub, "").at(&content.digest(tag)), &ours).await.unwrap();
+        let [signature] = found.verified.as_slice() else { panic!("{tag}: {found:?}") };
+        let expected = Signer::Identity {
+            trust_root: pinned.clone(),
+            issuer: ISSUER.to_owned(),
+            subject: subject.to_owned(),
+        };
+        assert_eq!(signature.signer, expected, "{tag}");
+        assert!(!signature.times_s.is_empty(), "{tag}: the time of the timestamp authority");
+    }
+    // Sigstore's public authorities did not issue these certificates.
+    let public = Signers {
+        trust_roots: [Arc::new(TrustRoot::new(bailiwick_images::PUBLIC_TRUST_ROOT))].into(),
+        ..Signers::default()
+    };
+    let found =
+        signatures(&checker, &image(&stub, "").at(&content.digest("identity")), &public).await.unwrap();
+    assert_eq!(found.verified, []);
+    assert!(
+        found.passed_over.iter().any(|one| one.contains("is not vouched for by the trust root")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_trust_root_without_the_log_or_the_clock_vouches_for_nothing() {
+    let content = Content::load();
+    let stub = Stub::with_content(Api::Referrers).await;
+    let checker = checker(&[&stub.host], "");
+    let json = &root().trust_roots.first().unwrap().json.clone();
+    for member in ["timestampAuthorities", "certificateAuthorities"] {
+        let mut changed: serde_json::Value = serde_json::from_str(json).unwrap();
+        changed[member] = serde_json::json!([]);
+        let signers = Signers {
+            trust_roots: [Arc::new(TrustRoot::new(&changed.to_string()))].into(),
+            ..Signers::default()
+        };
+        let found =
+            signatures(&checker, &image(&stub, "").at(&content.digest("identity")), &signers).await.unwrap();
+        assert_eq!(found.verified, [], "without {member}");
+    }
+    let broken = Signers { trust_roots: [Arc::new(TrustRoot::new("{}"))].into(), ..Signers::default() };
+    let found =
+        signatures(&checker, &image(&stub, "").at(&content.digest("identity")), &broken).await.unwrap();
+    assert!(
+        found.verified.is_empty() && found.passed_over.iter().any(|one| one.contains("trust root")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn every_changed_byte_of_a_bundle_ends_the_signature() {
+    // A bundle is changed, and the registry's manifest with it, so that the hashes fit: only the signature can tell.
+    let content = Content::load();
+    let image_digest = content.digest("signed");
+    let index: serde_json::Value = serde_json::from_slice(&content.referrers(&image_digest)).unwrap();
+    let manifest = content.bytes(index["manifests"][0]["digest"].as_str().unwrap());
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
+    let signers = key("ours.pub");
+    let envelope: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
+    let mut tried = 0;
+    for member in ["payload", "signature"] {
+        let text = match member {
+            "payload" => envelope["dsseEnvelope"]["payload"].as_str().unwrap(),
+            _ => envelope["dsseEnvelope"]["signatures"][0]["sig"].as_str().unwrap(),
+        };
+        for at in (0..text.len()).step_by(7) {
+            let mut changed = text.as_bytes().to_vec();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            let bytes = String::from_utf8(bundle.clone()).unwrap().replace(text, &changed).into_bytes();
+            let found = with_bundle(&image_digest, &manifest, bytes, &signers).await;
+            assert_eq!(found, 0, "{member}, byte {at}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried}");
+    // The twin: unchanged, it counts.
+    assert_eq!(with_bundle(&image_digest, &manifest, bundle, &signers).await, 1);
+}
+
+/// How many signatures a registry shows that holds this bundle for this image.
+async fn with_bundle(
+    image_digest: &str,
+    manifest: &serde_json::Value,
+    bundle: Vec<u8>,
+    signers: &Signers,
+) -> usize {
+    let mut manifest = manifest.clone();
+    manifest["layers"][0]["digest"] = hash(&bundle).into();
+    manifest["layers"][0]["size"] = bundle.len().into();
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    let index = serde_json::json!({"manifests": [{"digest": hash(&manifest), "size": manifest.len()}]});
+    let stub = Stub::start(move |request| {
+        if request.target.contains("/referrers/") {
+            Reply::bytes(serde_json::to_vec(&index).unwrap())
+        } else if request.target.contains("/manifests/") {
+            Reply::bytes(manifest.clone())
+        } else {
+            Reply::bytes(bundle.clone())
+        }
+    })
+    .await;
+    let checker = checker(&[&stub.host], "");
+    signatures(&checker, &image(&stub, "").at(image_digest), signers).await.unwrap().verified.len()
+}
+
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(bytes);
+    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+#[tokio::test]
+async fn a_signature_of_one_image_attached_to_another_does_not_count() {
+    let content = Content::load();
+    let (signed, unsigned) = (content.digest("signed"), content.digest("unsigned"));
+    let index: serde_json::Value = serde_json::from_slice(&content.referrers(&signed)).unwrap();
+    let manifest = content.bytes(index["manifests"][0]["digest"].as_str().unwrap());
+    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
+    // Listed for the unsigned image as it is: its subject is the other one.
+    let lists = serde_json::to_vec(&index).unwrap();
+    let stub = Stub::start(move |request| {
+        let content = Content::load();
+        if request.target.contains("/referrers/") {
+            Reply::bytes(lists.clone())
+        } else {
+            content.answer(request, Api::Referrers)
+        }
+    })
+    .await;
+    let found = signatures(&checker(&[&stub.host], ""), &image(&stub, "").at(&unsigned), &key("ours.pub"))
+        .await
+        .unwrap();
+    assert!(
+        found.verified.is_empty() && found.passed_over[0].contains("attached to another image"),
+        "{found:?}"
+    );
+    // With the subject rewritten, the statement still names the other image.
+    manifest["subject"]["digest"] = unsigned.clone().into();
+    assert_eq!(with_bundle(&unsigned, &manifest, bundle, &key("ours.pub")).await, 0);
+}
+
+#[tokio::test]
+async fn eight_containers_with_one_image_are_one_verification() {
+    let content = Content::load();
+    let stub = Stub::with_content(Api::Referrers).await;
+    let checker = checker(&[&stub.host], "");
+    let reference = image(&stub, "").at(&content.digest("both"));
+    let signers = key("ours.pub");
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (checker, reference, signers) = (Arc::clone(&checker), reference.clone(), signers.clone());
+        asking.spawn(async move { signatures(&checker, &reference, &signers).await.unwrap().verified.len() });
+    }
+    assert_eq!(asking.join_all().await, [1; 8]);
+    assert_eq!(checker.figures().fetched, 1);
+    let requests = stub.targets().len();
+    assert_eq!(requests, 5, "a list, two manifests, two bundles: {:?}", stub.targets());
+    // Later ones are answered from memory, whatever tag stands before the digest.
+    for suffix in ["", ":signed", ":x"] {
+        let found = signatures(&checker, &image(&stub, suffix).at(&content.digest("both")), &signers).await;
+        assert_eq!(found.unwrap().verified.len(), 1);
+    }
+    assert_eq!(stub.targets().len(), requests);
+    // Who asks about other signers is not answered with these.
+    let found = signatures(&checker, &reference, &key("theirs.pub")).await.unwrap();
+    assert_eq!((found.verified.len(), checker.figures().fetched), (0, 2));
+}
+
+#[test]
+fn the_compiler_pins_the_public_trust_root_of_this_version() {
+    let pinned = include_str!("../../../../compiler/src/lower/images/public-trust-root.json");
+    assert_eq!(pinned, bailiwick_images::PUBLIC_TRUST_ROOT);
+}
