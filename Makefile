@@ -6,6 +6,7 @@
 #   make fmt     formats the source
 #   make cluster-demo   docs/guide/cluster.md on a real control plane and node, word by word; as root
 #   make launcher       the program that makes sandboxes, linked statically, in target/release
+#   make test-images    cosign itself signs and the webhook decides; builds cosign first, some minutes
 #   make test-cluster   the chart and pools of executors on a real node; as root, and the first time with some ten minutes for building the node
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
 #   make test-cgroup2   limits of sandboxes on cgroup v2, in a small emulated machine with Debian's kernel; some minutes
@@ -22,7 +23,7 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo cluster-demo setup-node test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup bless launcher
+.PHONY: demo cluster-demo setup-node test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup bless launcher test-images
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -92,6 +93,14 @@ launcher:
 	@if readelf --program-headers --wide target/release/bailiwick-launcher | grep -q INTERP; then echo "the launcher is not static" >&2; exit 1; fi
 	@ls -l target/release/bailiwick-launcher
 
+# cosign, a transparency log and a timestamp authority sign anew, and the tests run over that. Not a part of CI: cosign takes minutes to build; CI
+# runs the same tests over what they signed before (conformance/images).
+test-images: setup
+	conformance/images/make.sh target/signed-images
+	$(CARGO) build --locked --workspace --bins
+	BAILIWICK_SIGNED_IMAGES=$(CURDIR)/target/signed-images $(CARGO) test --locked -p bailiwick-images --test reading
+	BAILIWICK_SIGNED_IMAGES=$(CURDIR)/target/signed-images $(CARGO) test --locked -p bailiwick-conformance --test end_to_end images::
+
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
@@ -104,10 +113,11 @@ bench:
 	target/release/bench audit
 	target/release/bench compile
 	target/release/bench engine
+	target/release/bench images
 	target/release/bench operator
 	target/release/bench webhook
 
-# One of them: bench-audit, bench-compile, bench-engine, bench-operator, bench-webhook.
+# One of them: bench-audit, bench-compile, bench-engine, bench-images, bench-operator, bench-webhook.
 bench-%:
 	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-conformance
 	target/release/bench $*

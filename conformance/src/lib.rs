@@ -12,3 +12,4 @@ pub mod images;
 pub mod patience;
 pub mod pod_security_fixtures;
 pub mod programs;
+pub mod registry;

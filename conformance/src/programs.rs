@@ -31,7 +31,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Starts the webhook over `folder/bundles` and `folder/namespaces.yaml`, and waits until it says where it listens. Its log
+    /// Starts the webhook over `folder/bundles` and `folder/namespaces.yaml`, with `folder/registries.json` if there is one, and waits until it says where it listens. Its log
     /// goes to `folder/webhook.log`, its certificate authority to `folder/ca.pem`.
     ///
     /// # Errors
@@ -58,6 +58,7 @@ impl Webhook {
             .args(source)
             .args(["--listen", "127.0.0.1:0"])
             .args(["--self-signed", "--write-ca", "ca.pem"])
+            .args(folder.join("registries.json").is_file().then_some("--registries=registries.json"))
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -135,15 +135,18 @@ pub(crate) fn full() -> Policy {
                 patterns: vec!["registry.example.org/agents/**".to_owned()],
                 effect: ImageEffect::Allow,
                 digest: ImageDigest::Any,
+                require: vec![],
                 at: "spec.images[0]".to_owned(),
             },
             ImageEntry {
                 patterns: vec!["registry.example.org/agents/old-*".to_owned()],
                 effect: ImageEffect::Deny,
                 digest: ImageDigest::Any,
+                require: vec![],
                 at: "spec.images[1]".to_owned(),
             },
         ],
+        trust_roots: vec![],
         from: origin("spec.images"),
     }];
     policy

@@ -4,5 +4,6 @@
 mod api_server;
 mod corpus;
 mod demo;
+mod images;
 mod parity;
 mod stage;

@@ -22,19 +22,32 @@ pub(crate) struct Stage {
 impl Stage {
     /// Compiles the pack into `bundles/` and writes the namespaces.
     pub(crate) fn new() -> Self {
+        let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs/code-interpreter");
+        Self::of(pack.to_str().expect("a UTF-8 path"))
+    }
+
+    /// The same of a pack of this text.
+    pub(crate) fn of_pack(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("pack")).expect("a folder");
+        std::fs::write(folder.path().join("pack/pack.yaml"), text).expect("the pack");
+        Self::of(folder.path().join("pack").to_str().expect("a UTF-8 path"))
+    }
+
+    fn of(pack: &str) -> Self {
         let stage = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        stage.compile(&[]);
-        let cell = std::fs::read_dir(stage.path().join("dist"))
-            .expect("dist")
-            .next()
-            .expect("one cell")
-            .expect("a folder")
-            .path();
+        stage.compile_pack(pack, &[]);
         std::fs::create_dir(stage.path().join("bundles")).expect("bundles");
-        std::fs::copy(cell.join("bundle.json"), stage.path().join("bundles/code-interpreter.json"))
+        std::fs::copy(stage.artifact("bundle.json"), stage.path().join("bundles/code-interpreter.json"))
             .expect("the bundle");
         std::fs::write(stage.path().join("namespaces.yaml"), NAMESPACES).expect("the namespaces");
         stage
+    }
+
+    /// A file of the one compiled cell.
+    pub(crate) fn artifact(&self, name: &str) -> std::path::PathBuf {
+        let mut cells = std::fs::read_dir(self.path().join("dist")).expect("dist");
+        cells.next().expect("one cell").expect("a folder").path().join(name)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -55,7 +68,12 @@ impl Stage {
     /// Compiles `code-interpreter` into `dist/`, with further arguments.
     pub(crate) fn compile(&self, more: &[&str]) {
         let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs/code-interpreter");
-        let mut args = vec!["compile", pack.to_str().expect("a UTF-8 path"), "--out", "dist"];
+        self.compile_pack(pack.to_str().expect("a UTF-8 path"), more);
+    }
+
+    /// Compiles a pack into `dist/`.
+    pub(crate) fn compile_pack(&self, pack: &str, more: &[&str]) {
+        let mut args = vec!["compile", pack, "--out", "dist"];
         args.extend(more);
         let output = self.bailiwick(&args);
         assert!(

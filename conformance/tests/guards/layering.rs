@@ -58,8 +58,13 @@ const TABLE: &[Row] = &[
         never: &["cel", "serde-saphyr", "kube-core", "k8s-openapi", "openssl-sys", "ring", "native-tls"],
     },
     Row {
+        name: "bailiwick-images",
+        may_use: &["bailiwick-policy"],
+        never: &["kube-core", "k8s-openapi", "serde-saphyr", "openssl-sys", "ring", "native-tls", "reqwest"],
+    },
+    Row {
         name: "bailiwick-webhook",
-        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-crds"],
+        may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-crds", "bailiwick-images"],
         never: &["openssl-sys", "ring", "native-tls"],
     },
     Row {
@@ -74,6 +79,7 @@ const TABLE: &[Row] = &[
             "bailiwick-policy",
             "bailiwick-crds",
             "bailiwick-webhook",
+            "bailiwick-images",
             "bailiwick-operator",
             "bailiwick-executor",
             "bailiwick-audit",

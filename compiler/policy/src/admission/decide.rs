@@ -44,7 +44,7 @@ pub struct Admitted {
 /// A decision, and what it would have to know for another one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reviewed {
-    /// The decision. With open demands it denies, on their account if on no other.
+    /// The decision. Open demands count against it as an objection of the policy that asks.
     pub decision: Decision,
     /// What it asked for and nobody had fetched; empty: the decision is final.
     pub wanted: Vec<Demand>,

@@ -8,6 +8,7 @@ mod audit;
 mod compile;
 mod engine;
 mod hand_written;
+mod images;
 mod manifests;
 mod operator;
 mod peer_cel;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: bench audit | compile | engine | operator | webhook 
 fn folder() -> PathBuf {
     std::env::args().nth(2).map_or_else(report::directory, PathBuf::from)
 }
+const USAGE: &str = "usage: bench audit | compile | engine | images | operator | webhook | check";
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("audit") => audit::run().and_then(|report| report.publish()),
         Some("compile") => compile::run().and_then(|report| report.publish()),
         Some("engine") => engine::run().and_then(|report| report.publish()),
+        Some("images") => images::run().and_then(|report| report.publish()),
         Some("operator") => operator::run().and_then(|report| report.publish()),
         Some("webhook") => webhook::run().and_then(|report| report.publish()),
         // What the webhook's bench starts as processes of their own.

@@ -1,6 +1,7 @@
 //! Signed images: what is asked for, when, and what is made of the answer.
 
 use super::*;
+use crate::admission::Moment;
 use crate::admission::evidence::{Demand, ImageFacts, Signature, Signatures, Signer, Signers, Wants};
 use crate::policy::{ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigner, Origin};
 

@@ -1,0 +1,208 @@
+//! A real registry on loopback (`conformance/registry`, go-containerregistry's) with what a real cosign signed (`conformance/images`).
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use bailiwick_policy::bundle;
+use serde_json::Value;
+
+use crate::go_module::go_is_there;
+use crate::http;
+
+/// The repository of the signed images.
+pub const REPOSITORY: &str = "agents/app";
+
+/// How a registry lists what is attached to an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// By the referrers API.
+    Referrers,
+    /// By a tag, which cosign writes where there is no such API.
+    Tags,
+}
+
+/// A registry; it ends with the value.
+#[derive(Debug)]
+pub struct Registry {
+    child: Child,
+    host: String,
+    content: Value,
+}
+
+/// The folder of what cosign signed: `blobs/`, `repository.json`, keys and the trust root. `BAILIWICK_SIGNED_IMAGES` names a fresh one.
+#[must_use]
+pub fn content() -> PathBuf {
+    let fresh = std::env::var_os("BAILIWICK_SIGNED_IMAGES").map(PathBuf::from);
+    fresh.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("images/content"))
+}
+
+impl Registry {
+    /// Builds and starts the registry and fills it. `Ok(None)`, said on standard error, where Go is missing and this is not CI.
+    ///
+    /// # Errors
+    /// Go is missing under CI, the registry did not build or did not come up, or refused what it was given.
+    pub fn start(api: Api) -> Result<Option<Self>> {
+        if !go_is_there()? {
+            return Ok(None);
+        }
+        let mut child = Command::new(program()?)
+            .args((api == Api::Referrers).then_some("-referrers"))
+            // It ends when this pipe does.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run the registry")?;
+        let out = child.stdout.take().context("the registry has no standard output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let listing = fs::read(content().join("repository.json")).context("conformance/images/content")?;
+        let registry =
+            Self { child, host: line.trim().to_owned(), content: serde_json::from_slice(&listing)? };
+        registry.fill(api)?;
+        Ok(Some(registry))
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The digest of one of the images, by the tag that it had when it was made.
+    #[must_use]
+    pub fn digest(&self, tag: &str) -> &str {
+        self.content.pointer(&format!("/tags/{tag}")).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Lets a tag stand for one of the images.
+    ///
+    /// # Errors
+    /// The registry refuses.
+    pub fn tag(&self, tag: &str, digest: &str) -> Result<()> {
+        self.put_manifest(tag, digest)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn stop(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Stores a blob; its digest.
+    ///
+    /// # Errors
+    /// The registry refuses.
+    pub fn push_blob(&self, bytes: &[u8]) -> Result<String> {
+        let digest = format!("sha256:{}", bundle::digest(bytes));
+        let path = format!("/v2/{REPOSITORY}/blobs/uploads/?digest={digest}");
+        let kind = [("Content-Type", "application/octet-stream")];
+        let answer = self.client()?.request("POST", &path, &kind, bytes)?;
+        if answer.status != 201 {
+            bail!("the registry answered {} for blob {digest}", answer.status);
+        }
+        Ok(digest)
+    }
+
+    /// Stores a manifest under a tag or its digest; its digest.
+    ///
+    /// # Errors
+    /// The registry refuses.
+    pub fn push_manifest(&self, reference: &str, kind: &str, bytes: &[u8]) -> Result<String> {
+        let path = format!("/v2/{REPOSITORY}/manifests/{reference}");
+        let answer = self.client()?.request("PUT", &path, &[("Content-Type", kind)], bytes)?;
+        if answer.status != 201 {
+            bail!("the registry answered {} for manifest {reference}", answer.status);
+        }
+        Ok(format!("sha256:{}", bundle::digest(bytes)))
+    }
+
+    fn client(&self) -> Result<http::Client<TcpStream>> {
+        let stream =
+            TcpStream::connect(&self.host).with_context(|| format!("no registry at {}", self.host))?;
+        stream.set_read_timeout(Some(http::TIMEOUT))?;
+        Ok(http::Client::over(stream, &self.host))
+    }
+
+    fn fill(&self, api: Api) -> Result<()> {
+        for digest in self.content["blobs"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            self.push_blob(&bytes(digest)?)?;
+        }
+        let manifests = || self.content["manifests"].as_object().into_iter().flatten();
+        let is_index = |kind: &Value| kind.as_str().is_some_and(|kind| kind.contains("index"));
+        // What an index lists must be there before it.
+        let (indices, others): (Vec<_>, Vec<_>) = manifests().partition(|(_, kind)| is_index(kind));
+        for (digest, _) in others.into_iter().chain(indices) {
+            self.put_manifest(digest, digest)?;
+        }
+        for (tag, digest) in self.content["tags"].as_object().into_iter().flatten() {
+            // With the API, cosign would not have written that tag.
+            if api == Api::Referrers && tag.starts_with("sha256-") {
+                continue;
+            }
+            self.put_manifest(tag, digest.as_str().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn put_manifest(&self, reference: &str, digest: &str) -> Result<()> {
+        let kind = self.content["manifests"][digest].as_str().context("a media type")?;
+        self.push_manifest(reference, kind, &bytes(digest)?).map(drop)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn bytes(digest: &str) -> Result<Vec<u8>> {
+    let name = digest.trim_start_matches("sha256:");
+    fs::read(content().join("blobs").join(name))
+        .with_context(|| format!("conformance/images/content/blobs/{name}"))
+}
+
+/// The program, built once in each process, since tests run side by side; go keeps what it compiled.
+fn program() -> Result<PathBuf> {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(program) = &*built {
+        return Ok(program.clone());
+    }
+    let folder = std::env::current_exe()?.parent().context("a folder")?.to_owned();
+    let program = folder.join("conformance-registry");
+    let fresh = folder.join(format!("conformance-registry-{}", std::process::id()));
+    build(&fresh)?;
+    // Over the one of a process that may be running it.
+    fs::rename(&fresh, &program)?;
+    *built = Some(program.clone());
+    Ok(program)
+}
+
+fn build(program: &Path) -> Result<()> {
+    let built = Command::new("go")
+        .args(["build", "-mod=readonly", "-buildvcs=false", "-o"])
+        .arg(program)
+        .arg(".")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("registry"))
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "")
+        .env("GOWORK", "off")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run go")?;
+    if !built.status.success() {
+        bail!("conformance/registry does not build: {}", String::from_utf8_lossy(&built.stderr));
+    }
+    Ok(())
+}
