@@ -21,14 +21,12 @@ mod webhook;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench audit | compile | engine | operator | webhook | check [FOLDER]";
+const USAGE: &str = "usage: bench audit | compile | engine | images | operator | webhook | check [FOLDER]";
 
 /// The folder of `bench check`.
 fn folder() -> PathBuf {
     std::env::args().nth(2).map_or_else(report::directory, PathBuf::from)
 }
-const USAGE: &str = "usage: bench audit | compile | engine | images | operator | webhook | check";
-
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
     let done = match name.as_deref() {
