@@ -5,6 +5,8 @@ mod approvals;
 mod bounds;
 mod calls;
 mod guide;
+mod nsjail;
+mod privileges;
 mod questions;
 mod records;
 mod stage;

@@ -1,0 +1,111 @@
+//! What the executor and its launchers are on the machine: as root the executor has five capabilities, and nobody else of its own has any id of the host's root.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bailiwick_conformance::programs::Executor;
+use serde_json::json;
+
+use crate::stage::{Caller, Stage, kind, own_pack, stdout};
+
+/// Generous: a loaded machine takes its time to end a process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").expect("a status").contains("\nUid:\t0\t0\t")
+}
+
+/// A line of the status of a process.
+fn status(pid: u32, name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line");
+    line.trim().to_owned()
+}
+
+/// Launchers and keepers of an executor, with what each is.
+fn outposts(executor: &Executor) -> Vec<(u32, String)> {
+    let pids = std::fs::read_dir("/proc")
+        .expect("proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let parent = executor.id().to_string();
+    let ours = pids.filter_map(|pid| {
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        if rest.split(' ').nth(1)? != parent {
+            return None;
+        }
+        // Holders and workers are copies of their launcher, and have names of their own.
+        let (_, name) = stat.split_once('(')?;
+        if name.starts_with("bailiwick-hold") || name.starts_with("bailiwick-work") {
+            return None;
+        }
+        let words = std::fs::read_to_string(folder.join("cmdline")).ok()?;
+        let role = words.split('\0').nth(1)?.strip_suffix("-inside")?.to_owned();
+        Some((pid, role))
+    });
+    let mut ours: Vec<_> = ours.collect();
+    ours.retain(|(_, role)| ["launcher", "keeper"].contains(&role.as_str()));
+    ours
+}
+
+#[test]
+fn the_executor_keeps_five_capabilities_and_its_launchers_no_id_of_root() {
+    if !is_root() {
+        eprintln!("SKIPPED: an ordinary user has no capability to give up");
+        return;
+    }
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--warm", "1"]);
+    let mut caller = Caller::new(&executor);
+    assert_eq!(kind(&caller.shell("true")), "Exited");
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(status(executor.id(), set), "00000000000000e3", "{set}");
+    }
+    for set in ["CapInh", "CapAmb"] {
+        assert_eq!(status(executor.id(), set), "0000000000000000", "{set}");
+    }
+    let outposts = outposts(&executor);
+    assert!(outposts.iter().any(|(_, role)| role == "keeper"), "{outposts:?}");
+    assert!(outposts.iter().filter(|(_, role)| role == "launcher").count() >= 2, "{outposts:?}");
+    for (pid, role) in outposts {
+        let ids = status(pid, "Uid") + " " + &status(pid, "Gid");
+        assert!(ids.split_whitespace().all(|id| id != "0"), "{role}: {ids}");
+    }
+}
+
+#[test]
+fn a_killed_launcher_is_started_anew_and_what_runs_is_confined() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--warm", "0"]);
+    let mut caller = Caller::new(&executor);
+    let confined = "grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -s '\\t\\n' ' '";
+    let expected = "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ";
+    assert_eq!(stdout(&caller.shell(confined)), expected);
+    for _ in 0..3 {
+        let launchers: Vec<u32> = outposts(&executor)
+            .into_iter()
+            .filter(|(_, role)| role == "launcher")
+            .map(|(pid, _)| pid)
+            .collect();
+        assert!(!launchers.is_empty());
+        for pid in &launchers {
+            let killed = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            assert!(killed.expect("kill runs").success());
+        }
+        // Calls that come while they die are refused as a set-up that failed, or run; later ones run. In no case is anything else said.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, call) = caller.call("shell.exec", json!({ "command": confined }));
+            assert_eq!(status, 200, "{call}");
+            match kind(&call) {
+                "Exited" => break assert_eq!(stdout(&call), expected),
+                "SetupFailed" => assert!(Instant::now() < deadline, "{call}"),
+                other => panic!("{other}: {call}"),
+            }
+        }
+    }
+    executor.terminate().expect("it ends");
+    // 6: it holds, and nothing from elsewhere says that it is all.
+    assert!(matches!(stage.verify().0, Some(0 | 6)));
+}
