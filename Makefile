@@ -109,17 +109,18 @@ lint: setup
 	$(CARGO) deny --locked check bans licenses sources
 
 bench:
-	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-conformance
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance
 	target/release/bench audit
 	target/release/bench compile
 	target/release/bench engine
 	target/release/bench images
 	target/release/bench operator
+	target/release/bench sandbox
 	target/release/bench webhook
 
-# One of them: bench-audit, bench-compile, bench-engine, bench-images, bench-operator, bench-webhook.
+# One of them: bench-audit, bench-compile, bench-engine, bench-images, bench-operator, bench-sandbox, bench-webhook.
 bench-%:
-	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-conformance
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance
 	target/release/bench $*
 
 bench-check:

@@ -15,18 +15,20 @@ mod peer_cel;
 mod report;
 mod rules;
 mod sampling;
+mod sandbox;
 mod tools;
 mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench audit | compile | engine | images | operator | webhook | check [FOLDER]";
+const USAGE: &str = "usage: bench audit | compile | engine | images | operator | sandbox | webhook | check [FOLDER]";
 
 /// The folder of `bench check`.
 fn folder() -> PathBuf {
     std::env::args().nth(2).map_or_else(report::directory, PathBuf::from)
 }
+
 fn main() -> ExitCode {
     let name = std::env::args().nth(1);
     let done = match name.as_deref() {
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
         Some("engine") => engine::run().and_then(|report| report.publish()),
         Some("images") => images::run().and_then(|report| report.publish()),
         Some("operator") => operator::run().and_then(|report| report.publish()),
+        Some("sandbox") => sandbox::run().and_then(|report| report.publish()),
+        // Started by the former, on one core.
+        Some("sandbox-core") => sandbox::run_core(),
         Some("webhook") => webhook::run().and_then(|report| report.publish()),
         // What the webhook's bench starts as processes of their own.
         Some("load") => webhook::run_load(&std::env::args().nth(2).unwrap_or_default()),

@@ -24,16 +24,9 @@ pub(crate) fn interleaved(
         });
     }
     let mut samples: Vec<Vec<f64>> = candidates.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut order = Order::of(candidates.len());
     for _ in 0..rounds {
-        order.sort_by_cached_key(|_| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        });
-        for at in &order {
+        for at in order.round() {
             let (Some(candidate), Some(samples)) = (candidates.get_mut(*at), samples.get_mut(*at)) else {
                 continue;
             };
@@ -46,6 +39,36 @@ pub(crate) fn interleaved(
     }
     samples.iter_mut().for_each(|samples| samples.sort_by(f64::total_cmp));
     Ok(samples)
+}
+
+/// Turns of some candidates, in an order that is drawn anew for every round.
+pub(crate) struct Order {
+    turns: Vec<usize>,
+    random: u64,
+}
+
+impl Order {
+    pub(crate) fn of(candidates: usize) -> Self {
+        Self { turns: (0..candidates).collect(), random: 0x9e37_79b9_7f4a_7c15 }
+    }
+
+    /// The candidates of the next round.
+    pub(crate) fn round(&mut self) -> &[usize] {
+        let random = &mut self.random;
+        self.turns.sort_by_cached_key(|_| {
+            *random ^= *random << 13;
+            *random ^= *random >> 7;
+            *random ^= *random << 17;
+            *random
+        });
+        &self.turns
+    }
+}
+
+/// The sample below which a share of sorted samples lies.
+pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
+    let at = ((samples.len() as f64 * share) as usize).min(samples.len().saturating_sub(1));
+    samples.get(at).copied().unwrap_or(f64::NAN)
 }
 
 /// The middle of sorted samples.

@@ -1,0 +1,215 @@
+//! Sandboxes: what one costs over starting the program without any, ready before it is asked for (warm) and built on demand (cold), beside nsjail with the
+//! configuration that is compiled from the same policy. All limits are on, whatever the machine's cgroups are.
+//!
+//! Each ratio is of candidates that take turns in random order. What a candidate needs that is not its own cost, such as a sandbox that is ready, is made before its
+//! clock starts; what it leaves is cleared after. Percentiles are of raw samples.
+
+mod calls;
+mod ground;
+
+use std::os::fd::AsFd as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bailiwick_sys::outcome::Cause;
+use bailiwick_sys::{Parked, Remains, Request};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::report::Report;
+use crate::sampling::{Order, percentile};
+use ground::{Ground, Kind, PROGRAM, output, run_in, unsandboxed};
+
+/// Paired samples of each candidate, and how many share what is made ahead for them.
+const ROUNDS: usize = 600;
+const BATCH: usize = 20;
+
+/// How long one core makes sandboxes.
+const WINDOW: Duration = Duration::from_secs(4);
+
+/// Sandboxes that are parked at one time to see what they hold, and how often.
+const PARKED: usize = 64;
+const PARKINGS: usize = 7;
+
+/// Processes of a sandbox that is killed, beside the two that hold it, and how often.
+const KILLED_PROCESSES: usize = 8;
+const KILLS: usize = 100;
+
+/// The bench `sandbox`.
+pub(crate) fn run() -> anyhow::Result<Report> {
+    let mut report = Report::new("sandbox");
+    let ground = Ground::new()?;
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    report.machine.insert("kernel".to_owned(), kernel.trim().to_owned());
+    report.machine.insert("cgroup".to_owned(), format!("{:?}", ground.host.cgroup()));
+    against_each_other(&ground, &mut report)?;
+    let plain = ground.kind("plain")?;
+    parked(&plain, &mut report)?;
+    killed(&plain, &mut report)?;
+    drop((plain, ground));
+    one_core(&mut report)?;
+    calls::run(&mut report)?;
+    Ok(report)
+}
+
+/// What runs the program once, in the order of their samples.
+const CANDIDATES: [&str; 6] = ["unsandboxed", "output", "warm", "cold", "session", "nsjail"];
+
+fn against_each_other(ground: &Ground, report: &mut Report) -> anyhow::Result<()> {
+    let (plain, session) = (ground.kind("plain")?, ground.kind("session")?);
+    let mut nsjail = ground.under_nsjail();
+    if nsjail.is_none() {
+        eprintln!("nsjail is missing, so its figures are: run `make setup`");
+    }
+    let mut samples: [Vec<Duration>; CANDIDATES.len()] = Default::default();
+    let mut order = Order::of(CANDIDATES.len());
+    for _ in 0..=ROUNDS / BATCH {
+        let mut ready = Vec::new();
+        let mut sessions = Vec::new();
+        for _ in 0..BATCH {
+            ready.push(plain.build()?);
+            sessions.push(session.build()?);
+        }
+        let mut left: Vec<Remains> = Vec::new();
+        for _ in 0..BATCH {
+            for at in order.round() {
+                let taken = match CANDIDATES.get(*at).copied().unwrap_or_default() {
+                    "unsandboxed" => unsandboxed()?,
+                    "output" => output(&mut Command::new(PROGRAM))?,
+                    "warm" => warm(ready.pop().context("none is ready")?, &mut left)?,
+                    "session" => warm(sessions.pop().context("none is ready")?, &mut left)?,
+                    "cold" => cold(&plain)?,
+                    _ => match &mut nsjail {
+                        Some(command) => output(command)?,
+                        None => continue,
+                    },
+                };
+                if let Some(samples) = samples.get_mut(*at) {
+                    samples.push(taken);
+                }
+            }
+        }
+    }
+    // The first batch was for warming up.
+    let samples = samples.map(|samples| {
+        let mut us: Vec<f64> =
+            samples.iter().skip(BATCH).map(|taken| taken.as_nanos() as f64 / 1e3).collect();
+        us.sort_by(f64::total_cmp);
+        us
+    });
+    let [bare, output, warm, cold, session, nsjail] = &samples;
+    let mut ratio = |key: &str, of: &[f64], to: &[f64], at: f64| {
+        if !of.is_empty() && !to.is_empty() {
+            report.set(key, percentile(of, at) / percentile(to, at), of.len());
+        }
+    };
+    ratio("cold_exec_p50_ratio", cold, bare, 0.5);
+    ratio("cold_exec_p99_ratio", cold, bare, 0.99);
+    ratio("warm_exec_p50_ratio", warm, bare, 0.5);
+    ratio("warm_exec_p99_ratio", warm, bare, 0.99);
+    ratio("api_over_command_output_p50_ratio", warm, output, 0.5);
+    ratio("api_over_command_output_p99_ratio", warm, output, 0.99);
+    ratio("session_workspace_p50_ratio", session, warm, 0.5);
+    ratio("nsjail_over_cold_p50", nsjail, cold, 0.5);
+    ratio("nsjail_over_ours_p50", nsjail, warm, 0.5);
+    ratio("nsjail_over_ours_p99", nsjail, warm, 0.99);
+    for (name, samples) in CANDIDATES.iter().zip(&samples).filter(|(_, samples)| !samples.is_empty()) {
+        report.set(&format!("{name}_p50_us"), percentile(samples, 0.5), samples.len());
+        report.set(&format!("{name}_p99_us"), percentile(samples, 0.99), samples.len());
+    }
+    Ok(())
+}
+
+/// From the request to the end with its usage and output, in a sandbox that was ready.
+fn warm(parked: Parked, left: &mut Vec<Remains>) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let completed = run_in(parked)?;
+    let taken = begun.elapsed();
+    left.push(completed.remains);
+    Ok(taken)
+}
+
+/// From nothing to nothing: built, run, cleared away.
+fn cold(kind: &Kind) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    run_in(kind.build()?)?.remains.clear()?;
+    Ok(begun.elapsed())
+}
+
+/// What the machine has less of for each sandbox that waits: pages, kernel structures, everything.
+fn parked(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
+    let mut figures = Vec::new();
+    for _ in 0..PARKINGS {
+        let before = available_kb()?;
+        let held: Vec<Parked> = (0..PARKED).map(|_| kind.build()).collect::<Result<_, _>>()?;
+        let after = available_kb()?;
+        drop(held);
+        figures.push((before - after) / 1024.0 / PARKED as f64);
+    }
+    figures.sort_by(f64::total_cmp);
+    report.set("parked_mb", percentile(&figures, 0.5), PARKINGS * PARKED);
+    Ok(())
+}
+
+fn available_kb() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).context("no such line")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// From the kill to a sandbox of which nothing is left, its cgroups included.
+fn killed(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
+    let script = "i=0; while [ $i -lt COUNT ]; do sleep 100 & i=$((i+1)); done; echo; wait";
+    let script = script.replace("COUNT", &(KILLED_PROCESSES - 1).to_string());
+    let request = Request {
+        program: "/bin/sh".into(),
+        arguments: ["sh", "-c", script.as_str()].map(str::to_owned).to_vec(),
+        ..Request::default()
+    };
+    let mut figures = Vec::new();
+    for _ in 0..KILLS {
+        let mut running = kind.build()?.run(&request)?;
+        let stdout = running.take_stdout().context("no pipe")?;
+        poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        let begun = Instant::now();
+        running.kill(Cause::TimedOut);
+        let (_, remains) = running.finish();
+        remains.clear()?;
+        figures.push(begun.elapsed().as_nanos() as f64 / 1e6);
+    }
+    figures.sort_by(f64::total_cmp);
+    report.set("kill_tree_ms", percentile(&figures, 0.5), KILLS);
+    report.set("kill_tree_p99_ms", percentile(&figures, 0.99), KILLS);
+    Ok(())
+}
+
+/// How many sandboxes one core builds, runs and clears away in a second, with everything that they need on that core.
+fn one_core(report: &mut Report) -> anyhow::Result<()> {
+    let output = Command::new(std::env::current_exe()?).arg("sandbox-core").output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let count: usize = said.trim().parse().context("no number")?;
+    report.set("per_core_per_s", count as f64 / WINDOW.as_secs_f64(), count);
+    Ok(())
+}
+
+/// The process of [`one_core`]: what it starts is on its core as well.
+pub(crate) fn run_core() -> anyhow::Result<()> {
+    let mut core = CpuSet::new();
+    core.set(std::thread::available_parallelism()?.get() - 1)?;
+    sched_setaffinity(Pid::from_raw(0), &core)?;
+    let ground = Ground::new()?;
+    let kind = ground.kind("plain")?;
+    for _ in 0..BATCH {
+        cold(&kind)?;
+    }
+    let (mut count, begun) = (0_usize, Instant::now());
+    while begun.elapsed() < WINDOW {
+        cold(&kind)?;
+        count += 1;
+    }
+    println!("{count}");
+    Ok(())
+}
