@@ -115,7 +115,12 @@ impl Wanted {
             object.retain(|member, _| ["apiVersion", "kind", "metadata"].contains(&member.as_str()));
             let applied: String = digest(&Value::Object(object.clone())).chars().take(16).collect();
             // Of somebody else's object no form is known; this tells that a label is not wanted any more.
-            manifest["metadata"]["annotations"][APPLIED] = Value::String(applied);
+            if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
+                && let Some(annotations) =
+                    metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new())).as_object_mut()
+            {
+                annotations.insert(APPLIED.to_owned(), Value::String(applied));
+            }
         }
         let hash = digest(&manifest);
         let namespace = kind.namespaced().then_some(namespace);

@@ -182,8 +182,14 @@ pub fn manifests(live: &Live, spec: &SandboxPoolSpec, bound: &Bound, users: User
     if !bound.seccomp.is_empty() {
         let name = format!("bailiwick-seccomp-{}-{}", bound.pool.name, bound.digest);
         let mut map = config_map(namespace, &name, bound, json!(bound.seccomp));
-        map["metadata"]["annotations"]["bailiwick.dev/profile-path"] = json!(profile_path(bound));
-        map["metadata"]["labels"]["bailiwick.dev/seccomp"] = json!("pool");
+        for (at, member, value) in [
+            ("/metadata/annotations", "bailiwick.dev/profile-path", profile_path(bound)),
+            ("/metadata/labels", "bailiwick.dev/seccomp", "pool".to_owned()),
+        ] {
+            if let Some(members) = map.pointer_mut(at).and_then(Value::as_object_mut) {
+                members.insert(member.to_owned(), Value::String(value));
+            }
+        }
         out.push(map);
     }
     out.push(deployment(live, namespace, spec, bound, users));
@@ -272,15 +278,12 @@ fn pod(spec: &SandboxPoolSpec, bound: &Bound, users: UserNamespaces) -> Value {
 
 /// What a process of the pod may be (`docs/executor-tiers.md` says what happens without each).
 fn confined(bound: &Bound, own_users: bool) -> Value {
-    let mut security = json!({
-        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
-        "capabilities": { "drop": ["ALL"] },
-    });
     // A sandbox mounts a /proc of its own only where nothing of the pod's is covered, and that is allowed only in a user namespace.
-    if own_users && bound.pool.backend == Backend::Native {
-        security["procMount"] = json!("Unmasked");
-    }
-    security
+    let unmasked = own_users && bound.pool.backend == Backend::Native;
+    json!({
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] }, "procMount": if unmasked { "Unmasked" } else { "Default" },
+    })
 }
 
 fn resources(bound: &Bound) -> Value {

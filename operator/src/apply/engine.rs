@@ -336,10 +336,11 @@ impl Engine {
     pub async fn status(&self, live: &Live, status: &Value) -> Result<(), WriteError> {
         self.fence.check()?;
         let resource = live.key.kind.resource();
-        let mut metadata = json!({ "name": live.key.name, "uid": live.uid });
-        if let Some(namespace) = &live.key.namespace {
-            metadata["namespace"] = json!(namespace);
-        }
+        let (name, uid) = (&live.key.name, &live.uid);
+        let metadata = match &live.key.namespace {
+            Some(namespace) => json!({ "name": name, "uid": uid, "namespace": namespace }),
+            None => json!({ "name": name, "uid": uid }),
+        };
         let manifest = json!({
             "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status,
         });
