@@ -86,8 +86,10 @@ impl<'a> Chain<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> (Vec<ResolvedPack>, Vec<Diagnostic>) {
-        (self.packs, self.diagnostics)
+    /// The packs, the versions that were taken of those above the root, and what there is to say.
+    pub(crate) fn finish(self) -> (Vec<ResolvedPack>, BTreeMap<String, Version>, Vec<Diagnostic>) {
+        let taken = self.taken.into_iter().map(|(name, (version, _))| (name, version));
+        (self.packs, taken.collect(), self.diagnostics)
     }
 
     /// Reads a pack after its parents; gives its index.

@@ -355,9 +355,12 @@ impl Diagnostic {
         self
     }
 
-    /// In a pack that is extended; `None` for the pack under compilation.
+    /// In a pack that is extended; `None` for the pack under compilation. What is related is there too, unless it has said otherwise.
     #[must_use]
     pub fn in_pack(mut self, pack: Option<String>) -> Self {
+        for related in self.related.iter_mut().filter(|related| related.pack.is_none()) {
+            related.pack.clone_from(&pack);
+        }
         self.pack = pack;
         self
     }

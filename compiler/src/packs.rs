@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use bailiwick_policy::ir::Const;
 use bailiwick_policy::policy::{PackSource, Policy};
+use semver::Version;
 use serde_json::Value as Json;
 
 use crate::cel::{Parameter, Type};
 use crate::compile::{Chain, assemble};
-use crate::diagnostic::{Diagnostic, has_errors};
+use crate::diagnostic::{About, Diagnostic, has_errors};
 use crate::library::Library;
 use crate::lower::Pack;
 use crate::parameters::Bindings;
@@ -25,6 +26,8 @@ pub struct Compiled {
     pub policy: Option<Policy>,
     /// What there is to say, one list for each pack that was given, in their order.
     pub diagnostics: Vec<Vec<Diagnostic>>,
+    /// In the same order, the versions that were taken of the packs that each extends, directly or not, as far as they were found.
+    pub taken: Vec<BTreeMap<String, Version>>,
 }
 
 impl Compiled {
@@ -57,8 +60,9 @@ pub(crate) fn compile_locked(
     let mut compiled = Compiled::default();
     let (mut chains, mut resolutions) = (Vec::new(), Vec::new());
     for (sources, bindings) in packs {
-        let (resolved, diagnostics) = resolve_with(sources, library, bindings, locking);
+        let (resolved, diagnostics, taken) = resolve_with(sources, library, bindings, locking);
         compiled.diagnostics.push(diagnostics);
+        compiled.taken.push(taken);
         chains.extend(resolved.as_ref().and_then(chain));
         resolutions.push(resolved);
     }
@@ -141,14 +145,16 @@ fn constant(value: &Json) -> Const {
 fn locate(resolved: &Resolved, diagnostic: &mut Diagnostic) {
     let Some((own, ancestors)) = resolved.packs.split_last() else { return };
     let of = |name: &Option<String>| match name {
-        Some(name) => ancestors.iter().find(|pack| pack.name == *name).unwrap_or(own),
-        None => own,
+        Some(name) => ancestors.iter().chain([own]).find(|pack| pack.name == *name),
+        None => Some(own),
     };
-    of(&diagnostic.pack).map.locate(diagnostic);
-    for related in &mut diagnostic.related {
-        if related.place.is_none() {
-            related.place = of(&related.pack).map.place(&related.at, crate::diagnostic::About::Value, None);
-        }
+    if let Some(pack) = of(&diagnostic.pack) {
+        pack.map.locate(diagnostic);
+    }
+    for related in diagnostic.related.iter_mut().filter(|related| related.place.is_none()) {
+        // Of a pack beside this chain the text is not known here.
+        let pack = of(&related.pack);
+        related.place = pack.and_then(|pack| pack.map.place(&related.at, About::Value, None));
     }
 }
 

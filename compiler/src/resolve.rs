@@ -9,7 +9,7 @@
 //!
 //! Not here: what the packs mean together (the meet), and anything about CEL.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailiwick_crds::pack::{Parameter, PolicyPackSpec};
@@ -73,13 +73,18 @@ pub fn resolve(
     library: &dyn Library,
     bindings: &Bindings,
 ) -> (Option<Resolved>, Vec<Diagnostic>) {
-    resolve_with(sources, library, bindings, Locking::Enforce)
+    let (resolved, diagnostics, _) = resolve_with(sources, library, bindings, Locking::Enforce);
+    (resolved, diagnostics)
 }
 
-/// Text of the `pack.lock` that a pack should have; empty of packs if it extends none.
+/// Text of the `pack.lock` that a pack should have (empty of packs if it extends none), what there is to say, and the versions that were taken.
 #[must_use]
-pub fn make_lock(sources: &PackSources, library: &dyn Library) -> (Option<String>, Vec<Diagnostic>) {
-    let (resolved, diagnostics) = resolve_with(sources, library, &Bindings::default(), Locking::Ignore);
+pub fn make_lock(
+    sources: &PackSources,
+    library: &dyn Library,
+) -> (Option<String>, Vec<Diagnostic>, BTreeMap<String, Version>) {
+    let (resolved, diagnostics, taken) =
+        resolve_with(sources, library, &Bindings::default(), Locking::Ignore);
     let text = resolved.map(|resolved| {
         let parents = resolved.packs.split_last().map_or(&[][..], |(_, parents)| parents);
         let lock = parents.iter().map(|pack| {
@@ -88,21 +93,22 @@ pub fn make_lock(sources: &PackSources, library: &dyn Library) -> (Option<String
         });
         lock::write(&lock.collect())
     });
-    (text, diagnostics)
+    (text, diagnostics, taken)
 }
 
+/// As [`resolve`], and the versions that were taken of extended packs, whether or not all is well.
 pub(crate) fn resolve_with(
     sources: &PackSources,
     library: &dyn Library,
     bindings: &Bindings,
     locking: Locking,
-) -> (Option<Resolved>, Vec<Diagnostic>) {
+) -> (Option<Resolved>, Vec<Diagnostic>, BTreeMap<String, Version>) {
     let mut chain = Chain::new(library, locking, sources.lock.as_ref());
     let choose = |name: &str| Choice { pack: None, at: FieldPath::root().member("bindings").member(name) };
     chain.root(sources, &bindings.values, &choose);
-    let (packs, diagnostics) = chain.finish();
+    let (packs, taken, diagnostics) = chain.finish();
     let resolved = (!has_errors(&diagnostics)).then_some(Resolved { packs });
-    (resolved, diagnostics)
+    (resolved, diagnostics, taken)
 }
 
 /// Name and version that the text of a pack states, if it can be read so far.

@@ -155,7 +155,7 @@ fn the_complete_example_of_the_language_is_read_without_a_finding() {
     let base = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: restricted-agent-1.0.0}\nspec: {pack: restricted-agent, version: 1.0.0}\n";
     let mut library = MemoryLibrary::default();
     library.add(PackSources::single(base));
-    let (lock, diagnostics) = bailiwick_compiler::resolve::make_lock(&sources, &library);
+    let (lock, diagnostics, _) = bailiwick_compiler::resolve::make_lock(&sources, &library);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let mut sources = sources;
     sources.lock = lock.map(|text| bailiwick_compiler::source::SourceFile::new("pack.lock", text));

@@ -89,7 +89,8 @@ pub struct ResourceRule {
     /// API versions.
     #[schemars(extend("minItems" = 1))]
     pub api_versions: Vec<String>,
-    /// Resources, as `pods` or `pods/ephemeralcontainers`.
+    /// Resources, as `pods` or `services/status`. A rule over updates of `pods` is also asked about `pods/ephemeralcontainers` and
+    /// `pods/resize`, unless it names or excludes them.
     #[schemars(extend("minItems" = 1))]
     pub resources: Vec<String>,
     /// Operations.

@@ -2,11 +2,10 @@
 
 use anyhow::Result;
 use bailiwick_compiler::Compiled;
-use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
+use bailiwick_compiler::diagnostic::Severity;
 use serde::Serialize;
 
 use crate::args::{CheckOptions, Format};
-use crate::files::PackFiles;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
 use crate::print::{Spinner, out};
@@ -59,26 +58,13 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
 }
 
 fn draw(loaded: &Loaded, compiled: &Compiled) {
-    for (pack, diagnostic) in each(loaded, compiled) {
-        let (texts, folder) = loaded.texts_of(pack, diagnostic);
-        out!("{}", render::draw(diagnostic, &texts, &folder));
+    for (texts, diagnostic) in loaded.findings(compiled) {
+        out!("{}", render::draw(diagnostic, &texts));
     }
 }
 
 fn json(loaded: &Loaded, compiled: &Compiled) -> Vec<JsonDiagnostic> {
-    let found = each(loaded, compiled).map(|(pack, diagnostic)| {
-        let (texts, folder) = loaded.texts_of(pack, diagnostic);
-        render::json(diagnostic, &texts, &folder)
-    });
-    found.collect()
-}
-
-fn each<'a>(
-    loaded: &'a Loaded,
-    compiled: &'a Compiled,
-) -> impl Iterator<Item = (&'a PackFiles, &'a Diagnostic)> {
-    let packs = loaded.packs.iter().zip(&compiled.diagnostics);
-    packs.flat_map(|(pack, diagnostics)| diagnostics.iter().map(move |diagnostic| (pack, diagnostic)))
+    loaded.findings(compiled).map(|(texts, diagnostic)| render::json(diagnostic, &texts)).collect()
 }
 
 fn say(errors: usize, warnings: usize) -> String {

@@ -147,9 +147,9 @@ fn write_locks(loaded: &Loaded, options: &CompileOptions) -> Result<Outcome> {
         if !path.is_dir() {
             bail!("{} is a single file; a lock lies in the folder of a pack", path.display());
         }
-        let (lock, diagnostics) = resolve::make_lock(&pack.sources, loaded.library());
+        let (lock, diagnostics, taken) = resolve::make_lock(&pack.sources, loaded.library());
         let failed = has_errors(&diagnostics);
-        load::draw_compiled(loaded, &Compiled { policy: None, diagnostics: vec![diagnostics] });
+        load::draw_findings(loaded.findings_of(pack, &diagnostics, &taken));
         let Some(lock) = lock.filter(|_| !failed) else { return Ok(Outcome::Findings) };
         let file = path.join("pack.lock");
         files::write(&file, lock.as_bytes())?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
@@ -12,7 +13,7 @@ use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_compiler::{Bindings, Compiled};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::policy::Policy;
-use semver::VersionReq;
+use semver::Version;
 
 use crate::files::{self, PackFiles};
 use crate::print::note;
@@ -54,19 +55,42 @@ impl Loaded {
         bailiwick_compiler::compile(&packs, &self.library)
     }
 
-    /// The texts that a finding about a pack points into, and the folder to show before their names.
-    pub(crate) fn texts_of(&self, pack: &PackFiles, diagnostic: &Diagnostic) -> (Texts, String) {
-        let extended = diagnostic.pack.as_ref().and_then(|name| {
-            let newest = self.library.newest(name, &VersionReq::STAR)?;
-            Some((self.library.sources(name, &newest)?, name.clone()))
-        });
-        let (sources, folder) =
-            extended.unwrap_or_else(|| (pack.sources.clone(), pack.folder.display().to_string()));
+    /// Each pack's findings, with the texts that they point into: its own, and those of the versions that it was compiled with.
+    pub(crate) fn findings<'c>(
+        &'c self,
+        compiled: &'c Compiled,
+    ) -> impl Iterator<Item = (Rc<Texts>, &'c Diagnostic)> {
+        let said = self.packs.iter().zip(&compiled.diagnostics).zip(&compiled.taken);
+        said.flat_map(|((pack, diagnostics), taken)| self.findings_of(pack, diagnostics, taken))
+    }
+
+    /// The findings of one pack, likewise.
+    pub(crate) fn findings_of<'c>(
+        &self,
+        pack: &PackFiles,
+        diagnostics: &'c [Diagnostic],
+        taken: &BTreeMap<String, Version>,
+    ) -> impl Iterator<Item = (Rc<Texts>, &'c Diagnostic)> + use<'c> {
+        let texts = self.texts_of(pack, taken);
+        diagnostics.iter().map(move |diagnostic| (Rc::clone(&texts), diagnostic))
+    }
+
+    fn texts_of(&self, pack: &PackFiles, taken: &BTreeMap<String, Version>) -> Rc<Texts> {
         let mut texts = Texts::default();
-        for file in sources.files.iter().chain(&sources.lock).chain(&sources.rego) {
-            texts.insert(file.name.clone(), &file.bytes);
+        let mut insert = |name: Option<String>, folder: String, sources: &PackSources| {
+            let files = sources.files.iter().chain(&sources.lock).chain(&sources.rego);
+            texts.insert(name, folder, files);
+        };
+        for (name, version) in taken {
+            if let Some(sources) = self.library.sources(name, version) {
+                insert(Some(name.clone()), format!("{name}@{version}"), &sources);
+            }
         }
-        (texts, folder)
+        let own = resolve::identity(&pack.sources).map(|(name, _)| name);
+        for name in [own, None] {
+            insert(name, pack.folder.display().to_string(), &pack.sources);
+        }
+        Rc::new(texts)
     }
 
     /// The library.
@@ -148,22 +172,22 @@ pub(crate) fn compile_or_draw(pack: &Path, library: Option<&Path>) -> Result<Opt
 
 /// Draws the findings of packs on standard error.
 pub(crate) fn draw_compiled(loaded: &Loaded, compiled: &Compiled) {
-    for (pack, diagnostics) in loaded.packs.iter().zip(&compiled.diagnostics) {
-        for diagnostic in diagnostics {
-            let (texts, folder) = loaded.texts_of(pack, diagnostic);
-            note!("{}", render::draw(diagnostic, &texts, &folder));
-        }
+    draw_findings(loaded.findings(compiled));
+}
+
+/// Draws findings on standard error.
+pub(crate) fn draw_findings<'c>(findings: impl Iterator<Item = (Rc<Texts>, &'c Diagnostic)>) {
+    for (texts, diagnostic) in findings {
+        note!("{}", render::draw(diagnostic, &texts));
     }
 }
 
 /// Draws findings about other files of a pack (its tests); whether there is an error among them.
 pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Path) -> bool {
     let mut texts = Texts::default();
-    for file in files {
-        texts.insert(file.name.clone(), &file.bytes);
-    }
+    texts.insert(None, folder.display().to_string(), files);
     for diagnostic in diagnostics {
-        note!("{}", render::draw(diagnostic, &texts, &folder.display().to_string()));
+        note!("{}", render::draw(diagnostic, &texts));
     }
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use bailiwick_compiler::diagnostic::{Diagnostic, Place, Severity};
+use bailiwick_compiler::source::SourceFile;
 use serde::Serialize;
 
 /// Version of every JSON document that the commands print. A field may be added within a version; nothing else changes.
@@ -15,18 +16,36 @@ pub(crate) const JSON_VERSION: u32 = 1;
 /// Longest line that is drawn, in bytes. A longer one (a pack written on one line, a hostile one) is named by its place only.
 const MAX_DRAWN_LINE: usize = 400;
 
-/// The texts that places point into: by the folder of the pack as the user named it, then by file.
+/// The texts that places point into: those of the pack under compilation, and those of the packs that it extends, by their names.
 #[derive(Debug, Default)]
-pub(crate) struct Texts(BTreeMap<String, String>);
+pub(crate) struct Texts(BTreeMap<Option<String>, Files>);
+
+/// The files of one pack.
+#[derive(Debug, Default)]
+struct Files {
+    /// What stands before their names: the folder as the user named it.
+    folder: String,
+    texts: BTreeMap<String, String>,
+}
 
 impl Texts {
-    /// Adds a file. What is not UTF-8 is drawn with replacement characters, at the places that they shift to.
-    pub(crate) fn insert(&mut self, name: impl Into<String>, bytes: &[u8]) {
-        self.0.insert(name.into(), String::from_utf8_lossy(bytes).into_owned());
+    /// Adds the files of a pack; `None`: of the one under compilation. What is not UTF-8 is drawn with replacement characters, at the
+    /// places that they shift to.
+    pub(crate) fn insert<'f>(
+        &mut self,
+        pack: Option<String>,
+        folder: impl Into<String>,
+        files: impl IntoIterator<Item = &'f SourceFile>,
+    ) {
+        let text = |file: &SourceFile| String::from_utf8_lossy(&file.bytes).into_owned();
+        let texts = files.into_iter().map(|file| (file.name.clone(), text(file))).collect();
+        self.0.insert(pack, Files { folder: folder.into(), texts });
     }
 
-    fn get(&self, place: &Place) -> Option<&str> {
-        self.0.get(&place.file).map(String::as_str)
+    /// The text that a place of a pack points into, and its name for a person.
+    fn get(&self, pack: &Option<String>, place: &Place) -> Option<(&str, String)> {
+        let Files { folder, texts } = self.0.get(pack)?;
+        Some((texts.get(&place.file)?, shown(folder, &place.file)))
     }
 }
 
@@ -46,8 +65,8 @@ fn anstyle_of(severity: Severity) -> clap::builder::styling::Style {
     Style::new().bold().fg_color(Some(Color::Ansi(colour)))
 }
 
-/// One diagnostic as drawn text, ending in a line feed. `folder` stands before the file's name.
-pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> String {
+/// One diagnostic as drawn text, ending in a line feed.
+pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -59,31 +78,29 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> Stri
     };
     let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code.id()));
     let field = diagnostic.at.to_string();
-    match diagnostic.place.as_ref().and_then(|place| Some((place, texts.get(place)?))) {
-        Some((place, text)) if drawable(text, place) => {
+    match diagnostic.place.as_ref().and_then(|place| Some((place, texts.get(&diagnostic.pack, place)?))) {
+        Some((place, (text, file))) if drawable(text, place) => {
             let span = clamp(text, place);
             group = group.element(
                 Snippet::source(text)
-                    .path(shown(folder, &place.file))
+                    .path(file)
                     .fold(true)
                     .annotation(AnnotationKind::Primary.span(span).label(field)),
             );
         }
-        Some((place, text)) => {
+        Some((place, (text, file))) => {
             let (line, column) = line_and_column(text, place.bytes.start);
             let what = if field.is_empty() { String::new() } else { format!(": {field}") };
-            group = group.element(
-                Level::NOTE.message(format!("at {}:{line}:{column}{what}", shown(folder, &place.file))),
-            );
+            group = group.element(Level::NOTE.message(format!("at {file}:{line}:{column}{what}")));
         }
         None if !field.is_empty() => group = group.element(Level::NOTE.message(format!("at {field}"))),
         None => {}
     }
     for related in &diagnostic.related {
-        let place = related.place.as_ref().and_then(|place| Some((place, texts.get(place)?)));
+        let place = related.place.as_ref().and_then(|place| Some((place, texts.get(&related.pack, place)?)));
         group = match place {
-            Some((place, text)) if drawable(text, place) => {
-                group.element(Snippet::source(text).path(shown(folder, &place.file)).fold(true).annotation(
+            Some((place, (text, file))) if drawable(text, place) => {
+                group.element(Snippet::source(text).path(file).fold(true).annotation(
                     AnnotationKind::Context.span(clamp(text, place)).label(related.message.clone()),
                 ))
             }
@@ -161,16 +178,16 @@ struct JsonRelated {
     place: Option<JsonPlace>,
 }
 
-fn json_place(place: Option<&Place>, texts: &Texts, folder: &str) -> Option<JsonPlace> {
+fn json_place(pack: &Option<String>, place: Option<&Place>, texts: &Texts) -> Option<JsonPlace> {
     let place = place?;
-    let text = texts.get(place)?;
+    let (text, file) = texts.get(pack, place)?;
     let (line, column) = line_and_column(text, place.bytes.start);
     let (end_line, end_column) = line_and_column(text, place.bytes.end);
-    Some(JsonPlace { file: shown(folder, &place.file), line, column, end_line, end_column })
+    Some(JsonPlace { file, line, column, end_line, end_column })
 }
 
 /// One diagnostic for a program.
-pub(crate) fn json(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> JsonDiagnostic {
+pub(crate) fn json(diagnostic: &Diagnostic, texts: &Texts) -> JsonDiagnostic {
     JsonDiagnostic {
         code: diagnostic.code.id(),
         severity: diagnostic.severity.to_string(),
@@ -178,14 +195,14 @@ pub(crate) fn json(diagnostic: &Diagnostic, texts: &Texts, folder: &str) -> Json
         field: diagnostic.at.to_string(),
         message: diagnostic.message.clone(),
         help: diagnostic.help.clone(),
-        place: json_place(diagnostic.place.as_ref(), texts, folder),
+        place: json_place(&diagnostic.pack, diagnostic.place.as_ref(), texts),
         related: diagnostic
             .related
             .iter()
             .map(|related| JsonRelated {
                 field: related.at.to_string(),
                 message: related.message.clone(),
-                place: json_place(related.place.as_ref(), texts, folder),
+                place: json_place(&related.pack, related.place.as_ref(), texts),
             })
             .collect(),
     }

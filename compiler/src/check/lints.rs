@@ -72,6 +72,7 @@ const CHECKS: &[Check] = &[
     bw0705_any_image::check,
     bw0706_metadata_service::check,
     bw0707_ingress_from_anywhere::check,
+    bw0708_way_around::check,
 ];
 
 /// Runs every check over one pack.

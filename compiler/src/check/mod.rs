@@ -170,6 +170,7 @@ codes! { RISK:
     bw0705_any_image,
     bw0706_metadata_service,
     bw0707_ingress_from_anywhere,
+    bw0708_way_around,
 }
 
 /// Every code, in the order of the numbers.

@@ -7,6 +7,7 @@ use bailiwick_crds::admission::{
     Action as WireAction, AdmissionRule as WireRule, Match as WireMatch, Operation,
     ResourceRule as WireResource,
 };
+use bailiwick_policy::admission::takes_in_pods;
 use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Match, ResourceRule, Validation};
 
 use super::expressions::Expressions;
@@ -15,6 +16,10 @@ use crate::cel::{Context, Interner, Type};
 use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
 use crate::diagnostic::{Diagnostic, FieldPath};
 pub(crate) use mutations::field_path;
+
+/// Subresources that change the spec of a pod that exists. To the API server they are resources of their own; to whoever writes a rule over
+/// updates of pods they are ways around it.
+pub(crate) const WAYS_TO_CHANGE_A_POD: [&str; 2] = ["ephemeralcontainers", "resize"];
 
 pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {
     let Some(wire) = &pack.spec.admission else { return Admission::default() };
@@ -108,9 +113,12 @@ fn matches(wire: &WireMatch, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> M
     });
     let conditions = conditions.collect();
     let out = &mut *cel.out;
+    let mut resources = lower_resources(&wire.resources, &at.member("resources"), out);
+    let exclude_resources = lower_resources(&wire.exclude_resources, &at.member("excludeResources"), out);
+    resources.extend(ways_to_change_a_pod(&resources, &exclude_resources));
     Match {
-        resources: resources(&wire.resources, &at.member("resources"), out),
-        exclude_resources: resources(&wire.exclude_resources, &at.member("excludeResources"), out),
+        resources,
+        exclude_resources,
         namespace_selector: wire
             .namespace_selector
             .as_ref()
@@ -123,7 +131,24 @@ fn matches(wire: &WireMatch, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> M
     }
 }
 
-fn resources(wire: &[WireResource], at: &FieldPath, out: &mut Findings<'_>) -> Vec<ResourceRule> {
+/// What a rule over updates of pods is asked about besides, unless the pack names or excludes it.
+fn ways_to_change_a_pod(named: &[ResourceRule], excluded: &[ResourceRule]) -> Option<ResourceRule> {
+    let update = Operation::Update.as_str();
+    if !takes_in_pods(named, "", update) {
+        return None;
+    }
+    let left_out = |way: &&str| !takes_in_pods(named, way, update) && !takes_in_pods(excluded, way, update);
+    let ways = WAYS_TO_CHANGE_A_POD.into_iter().filter(left_out).map(|way| format!("pods/{way}"));
+    let resources: Vec<String> = ways.collect();
+    (!resources.is_empty()).then(|| ResourceRule {
+        api_groups: vec![String::new()],
+        api_versions: vec!["v1".to_owned()],
+        resources,
+        operations: vec![update.to_owned()],
+    })
+}
+
+fn lower_resources(wire: &[WireResource], at: &FieldPath, out: &mut Findings<'_>) -> Vec<ResourceRule> {
     for (index, rule) in wire.iter().enumerate() {
         for (position, resource) in rule.resources.iter().enumerate() {
             if let Some(plural) = kinds::misspelt(&rule.api_groups, resource) {

@@ -27,3 +27,5 @@ mod refused;
 mod support;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod updates;

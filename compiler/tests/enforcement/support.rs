@@ -63,7 +63,7 @@ pub(super) fn compiled(text: &str) -> Compiled {
 
 pub(super) fn compiled_with(text: &str, library: &MemoryLibrary) -> Compiled {
     let mut sources = PackSources::single(text);
-    let (lock, _) = make_lock(&sources, library);
+    let (lock, ..) = make_lock(&sources, library);
     sources.lock = lock.filter(|lock| !lock.is_empty()).map(|lock| SourceFile::new("pack.lock", lock));
     compile(&[(&sources, Bindings::default())], library)
 }
@@ -81,6 +81,27 @@ fn file(compiled: &Compiled, name: &str) -> String {
 }
 
 fn decision(compiled: &Compiled, object: &str, operation: Operation, now: Option<Moment>) -> String {
+    let old = (operation != Operation::Create).then_some(object);
+    judged(compiled, (object, old), "", operation, now)
+}
+
+/// The decision over an object and the object before.
+pub(super) fn decision_over(
+    compiled: &Compiled,
+    objects: (&str, Option<&str>),
+    sub_resource: &str,
+    operation: Operation,
+) -> String {
+    judged(compiled, objects, sub_resource, operation, None)
+}
+
+fn judged(
+    compiled: &Compiled,
+    (object, old): (&str, Option<&str>),
+    sub_resource: &str,
+    operation: Operation,
+    now: Option<Moment>,
+) -> String {
     let policy = compiled.policy.clone().unwrap_or_else(|| panic!("{}", findings(compiled)));
     let bundle = bundle::load(&bundle::write(&policy).unwrap()).unwrap();
     let labels = |zone: &str, tier: &str| {
@@ -105,11 +126,13 @@ fn decision(compiled: &Compiled, object: &str, operation: Operation, now: Option
     }];
     let in_force = vec![InForce { bundle, stage: Stage::Enforce, exceptions }];
     let reviewer = Reviewer::of(in_force, Namespaces::new(namespaces)).unwrap();
-    let object =
-        Json::parse(object.as_bytes()).unwrap_or_else(|error| panic!("{error}: {object}")).into_owned();
-    let old = (operation != Operation::Create).then(|| object.clone());
-    let context = ManifestContext { operation, old, ..ManifestContext::default() };
-    let request = AdmissionRequest::from_manifest(object, context).unwrap();
+    let parsed = |object: &str| {
+        Json::parse(object.as_bytes()).unwrap_or_else(|error| panic!("{error}: {object}")).into_owned()
+    };
+    let sub_resource = sub_resource.into();
+    let context =
+        ManifestContext { operation, old: old.map(parsed), sub_resource, ..ManifestContext::default() };
+    let request = AdmissionRequest::from_manifest(parsed(object), context).unwrap();
     if let Some(now) = now {
         return shown(&reviewer.review_at(&request, Phase::Validate, now));
     }

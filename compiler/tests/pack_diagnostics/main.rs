@@ -69,7 +69,7 @@ impl Case {
     }
 
     fn locked(mut self) -> Self {
-        let (text, diagnostics) = make_lock(&self.sources, &self.library);
+        let (text, diagnostics, _) = make_lock(&self.sources, &self.library);
         let text = text.unwrap_or_else(|| panic!("no lock: {diagnostics:?}"));
         self.sources.lock = Some(SourceFile::new("pack.lock", text));
         self

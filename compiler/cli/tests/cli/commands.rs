@@ -211,6 +211,47 @@ fn the_emitted_namespace_is_named_for_the_pack_under_compilation() {
     );
 }
 
+/// A pack that extends a locked one, of which the library has a newer version: what is said about the locked one is drawn in its own text.
+#[test]
+fn findings_about_an_extended_pack_are_drawn_in_the_version_that_was_compiled() {
+    let stage = Stage::new();
+    let pack = |name: &str, version: &str, rest: &str| {
+        format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: {name}-{version}}}\nspec:\n  pack: {name}\n  version: {version}\n{rest}"
+        )
+    };
+    let wrong =
+        r#"resources: [{apiGroups: [""], apiVersions: [v1], resources: [pod], operations: [CREATE]}]"#;
+    let old = format!(
+        "  isolation: {{podSecurity: {{level: Restricted, version: v1.36}}}}\n  admission:\n    rules:\n    - name: old\n      match: {{{wrong}}}\n      validations: [{{expression: has(object.spec)}}]\n"
+    );
+    stage.write("packs/base-1.0.0/pack.yaml", &pack("base", "1.0.0", &old));
+    let mine = "  extends: [{name: base, version: \"^1.0\"}]\n  isolation: {podSecurity: {level: Baseline, version: v1.36}}\n";
+    stage.write("packs/mine/pack.yaml", &pack("mine", "1.0.0", mine));
+    let locked = stage.run(&["compile", "--lock", "packs/mine"]);
+    assert!(locked.status.success(), "{}", printed(&locked));
+    let newer = "  description: This text is another one, so that places of the old one point at nothing of sense in it.\n  isolation: {serviceAccountToken: Forbidden}\n";
+    stage.write("packs/base-1.1.0/pack.yaml", &pack("base", "1.1.0", newer));
+
+    let said = printed(&stage.run(&["check", "packs/mine"]));
+    let place = |file: &str, line: &str| said.contains(file) && said.lines().any(|one| one.ends_with(line));
+    assert!(place("base@1.0.0/pack.yaml:12", &format!("match: {{{wrong}}}")), "{said}");
+    assert!(!said.contains("another one"), "{said}");
+    // The ceiling stands in the parent's text, and the level that widens it in the child's.
+    assert!(place("packs/mine/pack.yaml:8", mine.lines().last().unwrap_or_default()), "{said}");
+    assert!(place("base@1.0.0/pack.yaml:7", old.lines().next().unwrap_or_default()), "{said}");
+
+    let json = printed(&stage.run(&["check", "--format", "json", "packs/mine"]));
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let of = |code: &str| {
+        let list = report["packs"][0]["diagnostics"].as_array().expect("diagnostics");
+        list.iter().find(|one| one["code"] == code).unwrap_or_else(|| panic!("no {code}: {json}")).clone()
+    };
+    assert_eq!(of("BW0226")["place"]["file"], "base@1.0.0/pack.yaml");
+    assert_eq!(of("BW0227")["place"]["file"], "packs/mine/pack.yaml");
+    assert_eq!(of("BW0227")["related"][0]["place"]["file"], "base@1.0.0/pack.yaml");
+}
+
 /// Runs a line on a terminal of its own; what it showed.
 fn on_a_terminal(stage: &Stage, line: &str) -> String {
     let output = stage.shell(&format!("TERM=xterm script -qec '{line}' /dev/null"));

@@ -55,6 +55,13 @@ impl<'c> Coordinates<'c> {
     }
 }
 
+/// Whether a list of resource rules takes in an operation on pods, through a subresource (empty: on the pods themselves).
+#[must_use]
+pub fn takes_in_pods(rules: &[ResourceRule], sub_resource: &str, operation: &str) -> bool {
+    let coordinates = Coordinates { sub_resource, operation, ..POD_CREATION };
+    rules.iter().any(|rule| coordinates.within(rule))
+}
+
 /// Whether a rule's own selectors hold. `namespace` is `None` for objects of the cluster, which every namespace selector
 /// passes over; the object selector holds if it selects the new or the old labels.
 pub(super) fn selectors_hold(

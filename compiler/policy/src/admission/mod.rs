@@ -62,7 +62,9 @@ pub use decide::{Admitted, Phase, Reviewed};
 pub use fuzz::fuzz;
 pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;
+pub use matching::takes_in_pods;
 pub use namespaces::Namespaces;
+pub use reads::RuleReads;
 pub use request::{AdmissionRequest, Operation};
 pub use reviewer::{LoadError, Reviewer};
 

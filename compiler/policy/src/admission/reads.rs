@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ir::{Cel, Const, Expr, Func, Macro, MacroKind, PodContainers, Root};
 use crate::json::Json;
+use crate::policy::{Admission, AdmissionRule};
 
 /// A step of a read path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +114,23 @@ impl SharedReads {
         let mut walk = Walk { shared: self, slots: BTreeMap::new(), reads: Reads::default() };
         walk.consume(&cel.expr);
         walk.reads
+    }
+}
+
+/// What the validations of a policy's rules read of an object, for checks of packs.
+pub struct RuleReads(SharedReads);
+
+impl RuleReads {
+    /// Of all rules of a policy.
+    #[must_use]
+    pub fn new(admission: &Admission) -> Self {
+        Self(SharedReads::new(&admission.shared))
+    }
+
+    /// Whether a validation of the rule may depend on what stands at this path; `*` steps into every element.
+    #[must_use]
+    pub fn touch(&self, rule: &AdmissionRule, path: &[&str]) -> bool {
+        rule.validations.iter().any(|validation| self.0.of(&validation.expression).touches(path))
     }
 }
 
