@@ -303,11 +303,13 @@ impl Reader<'_> {
 /// The words that YAML 1.1 as kubectl reads it takes for booleans.
 fn is_boolean(word: &str) -> bool {
     const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
-    WORDS.iter().any(|known| {
-        let upper = known.to_ascii_uppercase();
-        let capital: String = upper.chars().take(1).chain(known.chars().skip(1)).collect();
-        word == *known || word == upper || word == capital
-    })
+    // Most keys and values are longer than any of them, and each is asked about.
+    word.len() <= 5
+        && WORDS.iter().any(|known| {
+            let upper = known.to_ascii_uppercase();
+            let capital: String = upper.chars().take(1).chain(known.chars().skip(1)).collect();
+            word == *known || word == upper || word == capital
+        })
 }
 
 fn bytes(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
