@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use bailiwick_compiler::Compiled;
 use bailiwick_compiler::diagnostic::has_errors;
 use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, WebhookClient};
 use bailiwick_compiler::resolve;
