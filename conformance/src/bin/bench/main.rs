@@ -22,7 +22,8 @@ mod webhook;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: bench audit | compile | engine | images | operator | sandbox | webhook | check [FOLDER]";
+const USAGE: &str =
+    "usage: bench audit | compile | engine | images | operator | sandbox | webhook | check [FOLDER]";
 
 /// The folder of `bench check`.
 fn folder() -> PathBuf {
