@@ -133,17 +133,24 @@ impl Registry {
     }
 
     fn fill(&self, api: Api) -> Result<()> {
-        for digest in self.content["blobs"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for digest in self
+            .content
+            .get("blobs")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             self.push_blob(&bytes(digest)?)?;
         }
-        let manifests = || self.content["manifests"].as_object().into_iter().flatten();
+        let manifests = || self.content.get("manifests").and_then(Value::as_object).into_iter().flatten();
         let is_index = |kind: &Value| kind.as_str().is_some_and(|kind| kind.contains("index"));
         // What an index lists must be there before it.
         let (indices, others): (Vec<_>, Vec<_>) = manifests().partition(|(_, kind)| is_index(kind));
         for (digest, _) in others.into_iter().chain(indices) {
             self.put_manifest(digest, digest)?;
         }
-        for (tag, digest) in self.content["tags"].as_object().into_iter().flatten() {
+        for (tag, digest) in self.content.get("tags").and_then(Value::as_object).into_iter().flatten() {
             // With the API, cosign would not have written that tag.
             if api == Api::Referrers && tag.starts_with("sha256-") {
                 continue;
@@ -154,7 +161,11 @@ impl Registry {
     }
 
     fn put_manifest(&self, reference: &str, digest: &str) -> Result<()> {
-        let kind = self.content["manifests"][digest].as_str().context("a media type")?;
+        let kind = self
+            .content
+            .get("manifests")
+            .and_then(|all| all.get(digest)?.as_str())
+            .context("a media type")?;
         self.push_manifest(reference, kind, &bytes(digest)?).map(drop)
     }
 }
