@@ -78,7 +78,7 @@ fn decided(exceptable: bool, change: &Value, name: &str, now: i64) -> (bool, Str
     let request = AdmissionRequest::from_manifest(object, context).expect("a request");
     let decision = reviewer.review_at(&request, Phase::Validate, Moment(now));
     let said = decision.findings.iter().map(|one| format!("{:?} {}; ", one.effect, one.message)).collect();
-    assert!(decision.allowed == !decision.findings.iter().any(|one| one.effect == Effect::Deny));
+    assert!(decision.allowed != decision.findings.iter().any(|one| one.effect == Effect::Deny));
     (decision.allowed, said)
 }
 

@@ -63,7 +63,7 @@ fn the_leaf_follows_a_new_authority_only_when_that_is_trusted_and_the_old_one_st
     let bundle = now.bundle();
     assert_eq!(now.advance(&profile(), late, true).expect("a step"), Some(Step::Promoted));
     assert!(covered(&now.leaf, &bundle), "the bundle before covers the leaf after");
-    assert_eq!(now.previous, [first.current.certificate.clone()]);
+    assert_eq!(now.previous, std::slice::from_ref(&first.current.certificate));
     assert!(now.bundle().contains(first.current.certificate.trim()));
     assert_eq!(now.advance(&profile(), late, true).expect("a step"), None);
     let expired = NOW + 901 * DAY;
