@@ -146,9 +146,11 @@ fn slow_clients_are_let_go() {
     assert_eq!(std::io::Read::read(&mut silent, &mut [0; 1]).unwrap(), 0);
     until("they are counted", || {
         let metrics = server.get("/metrics").text();
-        ["headers_timeout", "body_timeout", "handshake"]
-            .iter()
-            .all(|reason| metrics.contains(&format!("refused_total{{reason=\"{reason}\"}} 1")))
+        // At least once: on a busy machine one of this client's own connections may be too slow as well.
+        ["headers_timeout", "body_timeout", "handshake"].iter().all(|reason| {
+            let count = format!("refused_total{{reason=\"{reason}\"}} ");
+            metrics.lines().any(|line| line.contains(&count) && !line.ends_with(" 0"))
+        })
     });
     server.assert_guards();
 }
