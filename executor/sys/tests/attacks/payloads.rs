@@ -18,15 +18,17 @@ pub(crate) struct Surroundings {
     shared_memory: i32,
 }
 
-/// Key of the segment, unlike any that a program would choose.
-const KEY: i32 = 0x6261_696c;
+/// Key of the segment, unlike any that a program would choose, and of this process alone: an ordinary user's run goes on beside the root's.
+fn key() -> i32 {
+    0x6200_0000 | i32::try_from(std::process::id() & 0xff_ffff).unwrap()
+}
 
 impl Surroundings {
     pub(crate) fn new() -> Self {
         let name = format!("bailiwick-attack-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         // SAFETY: makes a segment; nothing is attached.
-        let shared_memory = unsafe { libc::shmget(KEY, 64, libc::IPC_CREAT | 0o666) };
+        let shared_memory = unsafe { libc::shmget(key(), 64, libc::IPC_CREAT | 0o666) };
         assert!(shared_memory >= 0, "{}", std::io::Error::last_os_error());
         Self {
             tcp: TcpListener::bind("127.0.0.1:0").unwrap(),
@@ -205,7 +207,7 @@ fn forms() -> Vec<Attack> {
 
 fn limits(surroundings: &Surroundings) -> Vec<Attack> {
     let by_rlimits = [Out::Layer(Rlimits)];
-    let shm = format!("if libc.shmget({KEY}, 0, 0) < 0: raise OSError(ctypes.get_errno(), 'shmget')");
+    let shm = format!("if libc.shmget({}, 0, 0) < 0: raise OSError(ctypes.get_errno(), 'shmget')", key());
     let raise = "import resource\ntry: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\nexcept ValueError: raise OSError(1, 'raise')";
     let _ = surroundings;
     vec![
