@@ -3,7 +3,7 @@
 //! The log is the truth; this is what clients read. A call that ended stays until newer ones push it out ([`CallTable`]).
 //!
 //! ```text
-//! decided ──► runs ──► ended (outcome known) ──► recorded (result durable)
+//! decided ──► runs ──► ended (outcome known) ──► recorded (result durable, or not)
 //!        └──► ended at once: denied, or asked
 //! ```
 
@@ -27,10 +27,22 @@ pub struct CallState {
     /// SHA-256 over tool and arguments, against an idempotency key that is used twice.
     request: String,
     decision: Decision,
+    cancellable: bool,
     output: Output,
     control: Mutex<Control>,
     ended: watch::Sender<Option<Ended>>,
-    recorded: watch::Sender<bool>,
+    recording: watch::Sender<Recording>,
+}
+
+/// What became of the record of a call's result, or of its denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// It is on its way.
+    Open,
+    /// It is on disk.
+    Durable,
+    /// It could not be made durable. The log may take it along later, or show the call as lost: nobody may be told that it is there.
+    Failed,
 }
 
 /// How a call ended.
@@ -109,6 +121,8 @@ pub struct NewCall {
     pub input: Input,
     /// Whether it runs now.
     pub runs: bool,
+    /// Whether it can be cancelled while it runs.
+    pub cancellable: bool,
 }
 
 impl CallState {
@@ -126,14 +140,15 @@ impl CallState {
             session: call.session,
             request: call.request,
             decision: call.decision,
+            cancellable: call.cancellable,
             output: Output::new(call.output_limit),
             control: Mutex::new(control),
             ended: watch::Sender::new(None),
-            recorded: watch::Sender::new(false),
+            recording: watch::Sender::new(Recording::Open),
         };
         if !call.runs {
             state.end(Ended { outcome: None, result: None });
-            state.recorded.send_replace(true);
+            state.set_recording(Recording::Durable);
         }
         state
     }
@@ -183,7 +198,7 @@ impl CallState {
     /// Whether the record of its result, or of its denial, is on disk.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        *self.recorded.borrow()
+        *self.recording.borrow() == Recording::Durable
     }
 
     /// Waits until it has ended; false if whoever ran it is gone.
@@ -191,9 +206,9 @@ impl CallState {
         self.ended.subscribe().wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Waits until the record of its result is on disk.
+    /// Waits until the record of its result is on disk, or could not be brought there.
     pub async fn result_recorded(&self) {
-        let _ = self.recorded.subscribe().wait_for(|recorded| *recorded).await;
+        let _ = self.recording.subscribe().wait_for(|recording| *recording != Recording::Open).await;
     }
 
     /// Says how it ended. The output is complete by then.
@@ -203,9 +218,9 @@ impl CallState {
         self.ended.send_replace(Some(ended));
     }
 
-    /// Says that the record of its result is on disk, or will never be: the log says which.
-    pub fn set_recorded(&self) {
-        self.recorded.send_replace(true);
+    /// Says what became of the record of its result.
+    pub fn set_recording(&self, recording: Recording) {
+        self.recording.send_replace(recording);
     }
 
     /// Takes the reins of the command that was started. An order that came before is carried out now.
@@ -229,11 +244,14 @@ impl CallState {
     /// Ends it.
     ///
     /// # Errors
-    /// It has ended.
+    /// It has ended, or it is a tool of the workspace, which has no command that could be killed.
     pub fn cancel(&self) -> Result<(), Refusal> {
         let mut control = self.lock();
         if !self.runs() {
             return Err(Refusal::Ended);
+        }
+        if !self.cancellable {
+            return Err(Refusal::NotCancellable);
         }
         control.cancelled = true;
         if let Some(reins) = &control.reins {
@@ -314,6 +332,18 @@ impl CallState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputEnd;
 
+/// Most idempotency keys of all sessions together; at some 300 bytes each they take 80 MiB.
+const MAX_KEYS: usize = 1 << 18;
+
+/// What an idempotency key stands for, until its session ends: a call that was dropped is not run again.
+#[derive(Debug)]
+struct Keyed {
+    /// Id of the call.
+    call: String,
+    /// Hash of what was asked.
+    request: String,
+}
+
 /// The calls that clients can ask about, by id. Those that ended are dropped when there are too many or they hold too much.
 #[derive(Debug)]
 pub struct CallTable {
@@ -325,8 +355,8 @@ pub struct CallTable {
 #[derive(Debug, Default)]
 struct Table {
     by_id: HashMap<String, Arc<CallState>>,
-    /// Session and idempotency key.
-    by_key: HashMap<(String, String), String>,
+    /// By session and idempotency key.
+    by_key: HashMap<(String, String), Keyed>,
     /// Ended calls, the oldest first, with what each holds.
     ended: VecDeque<(String, usize)>,
     ended_bytes: usize,
@@ -350,7 +380,8 @@ impl CallTable {
             }
         }
         if let Some(key) = key {
-            table.by_key.insert((call.session.clone(), key), call.id.clone());
+            let keyed = Keyed { call: call.id.clone(), request: call.request.clone() };
+            table.by_key.insert((call.session.clone(), key), keyed);
         }
     }
 
@@ -360,12 +391,25 @@ impl CallTable {
         self.lock().by_id.get(id).filter(|call| call.session == session).cloned()
     }
 
-    /// The call that was made with this idempotency key.
-    #[must_use]
-    pub fn by_key(&self, session: &str, key: &str) -> Option<Arc<CallState>> {
+    /// The call that was made with this idempotency key, and `None` for a new key.
+    ///
+    /// # Errors
+    /// The key belongs to another call, or to one that was dropped; a new key beyond the most that are remembered.
+    pub fn repeated(
+        &self,
+        session: &str,
+        key: &str,
+        request: &str,
+    ) -> Result<Option<Arc<CallState>>, Refusal> {
         let table = self.lock();
-        let id = table.by_key.get(&(session.to_owned(), key.to_owned()))?;
-        table.by_id.get(id).cloned()
+        match table.by_key.get(&(session.to_owned(), key.to_owned())) {
+            None if table.by_key.len() >= MAX_KEYS => {
+                Err(Refusal::Busy(format!("{MAX_KEYS} idempotency keys are remembered, which is the most")))
+            }
+            None => Ok(None),
+            Some(keyed) if keyed.request != request => Err(Refusal::KeyReused),
+            Some(keyed) => table.by_id.get(&keyed.call).cloned().map(Some).ok_or(Refusal::Dropped),
+        }
     }
 
     /// Notes that a call has ended, and drops the oldest ended ones beyond the bounds.
@@ -378,7 +422,6 @@ impl CallTable {
             let Some((id, held)) = table.ended.pop_front() else { break };
             table.ended_bytes -= held;
             table.by_id.remove(&id);
-            table.by_key.retain(|_, call| *call != id);
         }
     }
 
@@ -401,5 +444,37 @@ impl CallTable {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_without_a_command_says_that_it_cannot_be_cancelled() {
+        let decision = Decision {
+            effect: "Allow",
+            rules: Vec::new(),
+            reason: None,
+            remedy: None,
+            retry_after_ms: None,
+            approval: None,
+            policy_digest: String::new(),
+        };
+        let call = |cancellable| {
+            CallState::new(NewCall {
+                id: "c".to_owned(),
+                session: "s".to_owned(),
+                request: String::new(),
+                decision: decision.clone(),
+                output_limit: 0,
+                input: Input::Empty,
+                runs: true,
+                cancellable,
+            })
+        };
+        assert_eq!(call(false).cancel(), Err(Refusal::NotCancellable));
+        assert_eq!(call(true).cancel(), Ok(()));
     }
 }

@@ -70,19 +70,33 @@ struct Conductor<'c> {
     killed: bool,
 }
 
-/// Waits for the end of a command while its output is taken and its limits are kept.
-///
-/// # Errors
-/// No pipe could be made to wake this thread with; the command is dropped and with it everything inside.
+/// A pipe that wakes the thread of a command; made before the command is started, since a command that runs is never given up for want of it.
+pub(crate) struct Leash {
+    wake: io::PipeReader,
+    pull: io::PipeWriter,
+}
+
+impl Leash {
+    /// Makes the pipe.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (wake, pull) = io::pipe()?;
+        for end in [wake.as_fd(), pull.as_fd()] {
+            nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+        }
+        Ok(Self { wake, pull })
+    }
+}
+
+/// Waits for the end of a command while its output is taken and its limits are kept. What the command left running is killed by then.
 pub(crate) fn conduct(
     mut running: Running,
     call: &CallState,
     limits: &Limits,
-) -> io::Result<(Exit, Remains)> {
-    let (wake, pull) = io::pipe()?;
-    for end in [wake.as_fd(), pull.as_fd()] {
-        nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
-    }
+    Leash { wake, pull }: Leash,
+) -> (Exit, Remains) {
     let orders = Arc::default();
     let mut conductor = Conductor {
         stdin: running.take_stdin().map(Into::into),
@@ -99,14 +113,18 @@ pub(crate) fn conduct(
     };
     call.harness(Box::new(Rope { wake: pull, orders }));
     conductor.feed();
-    while !conductor.step()? {}
-    Ok(conductor.end())
+    while !conductor.step() {}
+    conductor.end()
 }
 
 impl Conductor<'_> {
     /// Waits for one thing to happen and deals with it; true once the command has ended.
-    fn step(&mut self) -> io::Result<bool> {
-        let ready = self.wait()?;
+    fn step(&mut self) -> bool {
+        let Ok(ready) = self.wait() else {
+            // The kernel has no memory to wait with: nothing could be kept any more, so it ends here.
+            self.kill(Cause::Cancelled);
+            return true;
+        };
         if ready.stdout {
             self.read(Stream::Stdout);
         }
@@ -122,7 +140,7 @@ impl Conductor<'_> {
         if !ready.process {
             self.keep_limits();
         }
-        Ok(ready.process)
+        ready.process
     }
 
     fn wait(&self) -> io::Result<Ready> {

@@ -35,6 +35,9 @@ pub struct Limits {
     /// Seconds for the headers of a request, and then for its body
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub read_timeout_s: u64,
+    /// Seconds in which a client takes something of an answer that waits for it; one that takes nothing is cut off
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub write_timeout_s: u64,
     /// After SIGTERM: how many seconds to wait for calls that run; those left are cancelled
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub drain_s: u64,
@@ -46,10 +49,19 @@ impl Limits {
     pub const fn read_timeout(&self) -> Duration {
         Duration::from_secs(self.read_timeout_s)
     }
+
+    /// Time in which a client takes something of an answer that waits for it.
+    #[must_use]
+    pub const fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_s)
+    }
 }
 
 /// Largest request line and headers together: a session's id, an idempotency key and what a client adds of itself.
 pub(crate) const MAX_HEADER_BYTES: usize = 16 << 10;
+
+/// How much of a body that is too large is read and thrown away, so that its client comes to read the answer: several times what any body may be.
+pub(crate) const MAX_UNHEARD_BYTES: usize = 64 << 20;
 
 /// Longest wait of `GET …/calls/ID?wait=…`: below the minute after which many clients give up.
 pub(crate) const MAX_LONG_POLL: Duration = Duration::from_secs(30);

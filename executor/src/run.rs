@@ -12,9 +12,9 @@ use bailiwick_sys::{Remains, Request, SandboxError};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::calls::{CallState, Ended};
+use crate::calls::{CallState, Ended, Recording};
 use crate::clerk;
-use crate::conduct::conduct;
+use crate::conduct::{Leash, conduct};
 use crate::docket::End;
 use crate::executor::Executor;
 use crate::metrics::OutcomeLabel;
@@ -58,7 +58,7 @@ impl Job {
             session.lose();
             let outcome = view::setup_failed(format!("no thread could be started: {error}"));
             call.end(Ended { outcome: Some(outcome), result: None });
-            call.set_recorded();
+            call.set_recording(Recording::Failed);
         }
     }
 
@@ -77,10 +77,15 @@ impl Job {
         metrics.outcomes.get_or_create(&OutcomeLabel { outcome: ran.outcome.kind.clone() }).inc();
         call.end(Ended { outcome: Some(ran.outcome), result: ran.result });
         let planned = cleared.permit().get();
-        if let Err(error) = executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {
-            tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
-        }
-        call.set_recorded();
+        call.set_recording(
+            match executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {
+                Ok(_) => Recording::Durable,
+                Err(error) => {
+                    tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
+                    Recording::Failed
+                }
+            },
+        );
         executor.calls().ended(&call);
         if let Some(Err(error)) = remains.map(Remains::clear) {
             tracing::error!(call = call.id(), %error, "a cgroup is left; the next start removes it");
@@ -147,8 +152,8 @@ fn lost(session: &SessionState, error: &LeaseError) -> String {
 enum CommandError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    #[error("cannot wait for the command: {0}")]
-    Wait(#[from] std::io::Error),
+    #[error("no pipe to wake the thread of the command: {0}")]
+    Leash(#[from] std::io::Error),
 }
 
 fn command(
@@ -157,8 +162,10 @@ fn command(
     sandbox: &Sandbox,
     program: &PlannedProgram,
 ) -> Result<(Ran, Remains), CommandError> {
+    // Whatever can fail comes before the command is started: from then on the call has run, and is told and charged so.
+    let leash = Leash::new()?;
     let running = lease.parked.run(&request(sandbox, program))?;
-    let (exit, remains) = conduct(running, call, &sandbox.limits)?;
+    let (exit, remains) = conduct(running, call, &sandbox.limits, leash);
     let kept = call.output().all();
     let outcome = view::outcome(&exit, kept.dropped);
     let output_bytes = (kept.stdout.len() + kept.stderr.len()) as u64;

@@ -17,7 +17,7 @@ fn bad_requests_get_a_reason_and_a_remedy() {
     let calls = format!("/v1/sessions/{session}/calls");
     let big = format!(r#"{{"tool": "shell.exec", "args": {{"command": "{}"}}}}"#, "x".repeat(10 << 20));
     let deep = format!(r#"{{"tool": "shell.exec", "args": {}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
-    let cases: [(&str, &str, &[u8], u16, &str); 13] = [
+    let cases: [(&str, &str, &[u8], u16, &str); 14] = [
         ("POST", &calls, b"", 400, "malformed"),
         ("POST", &calls, b"{", 400, "malformed"),
         ("POST", &calls, b"\xff\xfe", 400, "malformed"),
@@ -28,18 +28,16 @@ fn bad_requests_get_a_reason_and_a_remedy() {
         ("POST", &calls, big.as_bytes(), 413, "too-large"),
         ("POST", "/v1/sessions/s-none/calls", br#"{"tool": "x"}"#, 404, "unknown-session"),
         ("GET", &format!("{calls}/c-none"), b"", 404, "unknown-call"),
+        ("POST", &format!("{calls}/c-none/stdin?shut=true"), b"", 400, "malformed"),
         ("PUT", "/v1/sessions", b"", 405, "method"),
         ("GET", "/v2", b"", 404, "no-such-path"),
         ("GET", "/v1/approvals", b"", 404, "no-such-path"),
     ];
     for (method, path, body, status, word) in cases {
         let mut client = executor.client().expect("a connection");
-        let answer = client.request(method, path, &[("content-type", "application/json")], body);
-        // A body that is refused unread may meet a closed connection.
-        let Ok(answer) = answer else {
-            assert_eq!(status, 413, "{method} {path}");
-            continue;
-        };
+        let answer = client
+            .request(method, path, &[("content-type", "application/json")], body)
+            .unwrap_or_else(|error| panic!("{method} {path} has no answer: {error:#}"));
         let problem = value(&answer);
         assert_eq!(
             (answer.status, problem["error"].as_str()),
@@ -133,6 +131,31 @@ fn clients_that_do_not_read_cost_no_more_than_the_output_limit() {
     // Output is kept once, and a record of it in base64 is made once; the limit of each is 1 MiB.
     let grown = resident_kib(executor.id()).saturating_sub(before);
     assert!(grown < NOT_READING * 6 * 1024, "{NOT_READING} clients took {grown} KiB");
+    drop(unread);
+}
+
+#[test]
+fn clients_that_never_read_give_their_places_back() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--max-connections", "2", "--write-timeout-s", "2"]);
+    let sessions = [(); 2].map(|()| Caller::new(&executor).session);
+    // Every place is taken by somebody who asks for more than a socket holds, and reads none of it.
+    let unread = sessions.map(|session| {
+        let body = r#"{"tool": "flood.output"}"#;
+        let mut stream = UnixStream::connect(stage.path().join("call.sock")).expect("a connection");
+        let head = format!("POST /v1/sessions/{session}/calls?stream=true HTTP/1.1\r\nhost: x\r\n");
+        let length = body.len();
+        write!(stream, "{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+            .expect("it is taken");
+        stream
+    });
+    let both = || {
+        let cut =
+            stage.records().iter().filter(|record| record["outcome"]["kind"] == "OutputExceeded").count();
+        (cut == unread.len()).then_some(())
+    };
+    until("both commands have ended", both).expect("both");
+    assert_eq!(stdout(&Caller::new(&executor).shell("echo served")), "served\n");
     drop(unread);
 }
 

@@ -228,3 +228,21 @@ fn a_repeated_key_gives_the_first_call() {
     assert_eq!((&first["id"], stdout(&second).as_str()), (&second["id"], "x\n"), "it ran once");
     assert_eq!(send("echo other").status, 409);
 }
+
+#[test]
+fn a_repeated_key_of_a_dropped_call_runs_nothing() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--kept-calls", "2"]);
+    let mut caller = Caller::new(&executor);
+    let path = format!("/v1/sessions/{}/calls", caller.session);
+    let body = json!({ "tool": "shell.exec", "args": { "command": "echo x >> /work/runs" } }).to_string();
+    let headers = [("idempotency-key", "k-1"), ("content-type", "application/json")];
+    let first = caller.client.request("POST", &path, &headers, body.as_bytes()).expect("an answer");
+    assert_eq!(first.status, 200);
+    for _ in 0..3 {
+        caller.shell("true");
+    }
+    let again = caller.client.request("POST", &path, &headers, body.as_bytes()).expect("an answer");
+    assert_eq!((again.status, &value(&again)["error"]), (410, &json!("dropped")));
+    assert_eq!(stdout(&caller.shell("wc -l < /work/runs")).trim(), "1", "it ran once");
+}

@@ -112,6 +112,25 @@ fn orphans(name: &str) -> usize {
 }
 
 #[test]
+fn a_result_that_is_not_on_disk_is_never_called_so() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let mut caller = Caller::new(&executor);
+    let running = caller.start(&executor, "cat.stream", json!({}));
+    let path = running.path.clone();
+    // Another writer takes charge of the log while the command runs: its result is not acknowledged any more.
+    std::fs::write(stage.path().join("state/writer"), "another").expect("the writer in charge");
+    let closed = caller.client.post(&format!("{path}/stdin?close=true"), b"").expect("an answer");
+    assert_eq!(closed.status, 202);
+    assert_eq!(kind(&running.rest().last().expect("the outcome")["call"]), "Exited");
+    // The session's next call has its turn once the record of the one before has succeeded or failed.
+    let (status, refused) = caller.call("shell.exec", json!({ "command": "true" }));
+    assert_eq!((status, &refused["error"]), (503, &json!("not-recorded")), "{refused}");
+    let call = crate::stage::value(&caller.client.get(&path).expect("an answer"));
+    assert_eq!((kind(&call), &call["durable"]), ("Exited", &json!("intent")), "{call}");
+}
+
+#[test]
 fn the_intent_is_on_disk_before_the_command_is_executed() {
     let Some(strace) = strace() else { return };
     let stage = Stage::new(&own_pack());

@@ -192,9 +192,10 @@ pub(super) struct StdinQuery {
 pub(super) async fn stdin(
     State(app): State<App>,
     Path((session, call)): Path<(String, String)>,
-    Query(query): Query<StdinQuery>,
+    query: Result<Query<StdinQuery>, axum::extract::rejection::QueryRejection>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let call = app.call(&session, &call)?;
     call.feed(body.0, query.close)?;
     Ok(StatusCode::ACCEPTED)

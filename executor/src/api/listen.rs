@@ -6,7 +6,9 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,9 +16,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 
 use crate::limits::MAX_HEADER_BYTES;
 
@@ -33,6 +37,15 @@ pub enum ListenError {
     NotASocket { path: PathBuf },
     #[error("cannot listen on `{}`: {source}", path.display())]
     Bind { path: PathBuf, source: io::Error },
+}
+
+/// How long a connection waits for its client.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the headers of a request.
+    pub headers: Duration,
+    /// Until it takes something of an answer that waits for it.
+    pub writes: Duration,
 }
 
 /// A socket with its file, which goes with it.
@@ -77,7 +90,7 @@ impl Socket {
         self,
         router: Router,
         connections: Arc<Semaphore>,
-        header_timeout: Duration,
+        patience: Patience,
         mut stop: watch::Receiver<bool>,
         drain: Duration,
     ) {
@@ -92,7 +105,7 @@ impl Socket {
                 Ok((stream, _)) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     open.spawn(async move {
-                        connection(stream, router, header_timeout, stop).await;
+                        connection(stream, router, patience, stop).await;
                         drop(permit);
                     });
                 }
@@ -107,18 +120,14 @@ impl Socket {
     }
 }
 
-async fn connection(
-    stream: UnixStream,
-    router: Router,
-    header_timeout: Duration,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn connection(stream: UnixStream, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(patience.headers)
         .max_buf_size(MAX_HEADER_BYTES.max(8192));
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let stream = TokioIo::new(Impatient { stream, patience: patience.writes, stalled: None });
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
@@ -129,6 +138,73 @@ async fn connection(
     }
     connection.as_mut().graceful_shutdown();
     said(connection.await);
+}
+
+/// A stream whose client must take something of what is written within some time. Otherwise whoever asks and never reads would hold its place among the
+/// connections, and what waits for it, for ever.
+struct Impatient {
+    stream: UnixStream,
+    patience: Duration,
+    /// Runs since a write had to wait.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    /// Lets a write be done, waits with it, or gives up.
+    fn within<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut UnixStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let done = write(Pin::new(&mut self.stream), context);
+        if done.is_ready() {
+            self.stalled = None;
+            return done;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.within(context, |stream, context| stream.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.within(context, |stream, context| stream.poll_write_vectored(context, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Nothing waits in the stream itself, so this tells nothing of the client.
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// Waits until it is said to stop, or nobody is left who could say it.

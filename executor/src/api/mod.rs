@@ -20,12 +20,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, Request};
 use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::executor::Executor;
+use crate::limits::MAX_UNHEARD_BYTES;
 use problem::Refusal;
 
 /// What handlers work with.
@@ -33,7 +34,6 @@ pub(crate) type App = Arc<Executor>;
 
 /// The router of the call socket.
 pub fn calls_router(app: App) -> Router {
-    let limit = app.limits().max_body_bytes;
     Router::new()
         .route("/v1/sessions", post(sessions::open))
         .route("/v1/sessions/{session}", get(sessions::get).delete(sessions::close))
@@ -46,20 +46,17 @@ pub fn calls_router(app: App) -> Router {
         .merge(status::router())
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::Method)
-        .layer(DefaultBodyLimit::max(limit))
         .with_state(app)
 }
 
 /// The router of the admin socket.
 pub fn admin_router(app: App) -> Router {
-    let limit = app.limits().max_body_bytes;
     Router::new()
         .route("/v1/approvals", get(approvals::list))
         .route("/v1/approvals/{approval}", get(approvals::get).post(approvals::submit))
         .merge(status::router())
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::Method)
-        .layer(DefaultBodyLimit::max(limit))
         .with_state(app)
 }
 
@@ -71,16 +68,29 @@ impl FromRequest<App> for Body {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
         let limits = app.limits();
-        let read = tokio::time::timeout(limits.read_timeout(), Bytes::from_request(request, app));
-        match read.await {
-            Err(_) => Err(Refusal::TooSlow),
-            Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Refusal::TooLarge { limit: limits.max_body_bytes })
-            }
-            Ok(Err(rejection)) => Err(Refusal::Malformed(rejection.body_text())),
+        let read = tokio::time::timeout(limits.read_timeout(), whole(request, limits.max_body_bytes));
+        read.await.unwrap_or(Err(Refusal::TooSlow)).map(Self)
+    }
+}
+
+/// Reads a body. One that is too large is heard out, within a bound, and thrown away: a client that still writes when the connection is closed sees a broken pipe
+/// and never the answer.
+async fn whole(request: Request, limit: usize) -> Result<Bytes, Refusal> {
+    let mut body = request.into_body();
+    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::Malformed(format!("the body breaks off: {error}")))?;
+        let Ok(part) = frame.into_data() else { continue };
+        length = length.saturating_add(part.len());
+        if length <= limit {
+            kept.extend_from_slice(&part);
+        } else if length - limit <= MAX_UNHEARD_BYTES {
+            kept = Vec::new();
+        } else {
+            break;
         }
     }
+    if length <= limit { Ok(kept.into()) } else { Err(Refusal::TooLarge { limit }) }
 }
 
 impl Body {

@@ -32,6 +32,10 @@ pub enum Refusal {
     Ended,
     /// The idempotency key was used for another call.
     KeyReused,
+    /// The call of this idempotency key was dropped since; it is not run again.
+    Dropped,
+    /// The call cannot be cancelled.
+    NotCancellable,
     /// Too much of something at one time.
     Busy(String),
     /// The session's workspace is gone.
@@ -61,6 +65,8 @@ impl Refusal {
             Self::NoStdin => (S::CONFLICT, "no-stdin"),
             Self::Ended => (S::CONFLICT, "ended"),
             Self::KeyReused => (S::CONFLICT, "key-reused"),
+            Self::Dropped => (S::GONE, "dropped"),
+            Self::NotCancellable => (S::CONFLICT, "not-cancellable"),
             Self::Busy(_) => (S::TOO_MANY_REQUESTS, "busy"),
             Self::WorkspaceLost => (S::GONE, "workspace-lost"),
             Self::NotRecorded(_) => (S::SERVICE_UNAVAILABLE, "not-recorded"),
@@ -85,6 +91,8 @@ impl Refusal {
             Self::NoStdin => "this call does not read from its caller, or its input was closed",
             Self::Ended => "the call has ended",
             Self::KeyReused => "the idempotency key was used for another call",
+            Self::Dropped => "the call of this idempotency key has ended, and what it gave was dropped since",
+            Self::NotCancellable => "a tool of the workspace cannot be cancelled",
             Self::WorkspaceLost => "the session's workspace is gone with the process that held it",
             Self::Draining => "the executor is ending",
             Self::Method => "this path does not take this method",
@@ -101,6 +109,8 @@ impl Refusal {
             Self::UnknownApproval => "the agent repeats its call and gets a new question",
             Self::NoStdin => "the pack allows it by `stdin: Stream`",
             Self::KeyReused => "a key belongs to one call with its arguments",
+            Self::Dropped => "the audit log has its end; a new key runs it again",
+            Self::NotCancellable => "it ends by itself within seconds",
             Self::Busy(_) => "try again later",
             Self::WorkspaceLost => "close the session and open a new one",
             Self::NotRecorded(_) => "see to the state directory's disk; the executor goes on by itself",

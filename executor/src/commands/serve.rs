@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::info;
 
 use super::Outcome;
-use crate::api::listen::Socket;
+use crate::api::listen::{Patience, Socket};
 use crate::api::{admin_router, calls_router};
 use crate::executor::{Executor, Settings};
 use crate::limits::Limits;
@@ -91,14 +91,19 @@ async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
     let admin = Socket::bind(&serve.admin_socket)?;
     let (stop, stopped) = watch::channel(false);
     let drain = Duration::from_secs(serve.limits.drain_s);
-    let timeout = serve.limits.read_timeout();
+    let patience = Patience { headers: serve.limits.read_timeout(), writes: serve.limits.write_timeout() };
     // Administrators are not shut out by callers that hold all their connections.
     let seats = Arc::new(Semaphore::new(serve.limits.max_connections));
     let admin_seats = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
-    let serving =
-        tokio::spawn(calls.serve(calls_router(Arc::clone(executor)), seats, timeout, stopped.clone(), drain));
+    let serving = tokio::spawn(calls.serve(
+        calls_router(Arc::clone(executor)),
+        seats,
+        patience,
+        stopped.clone(),
+        drain,
+    ));
     let serving_admin =
-        tokio::spawn(admin.serve(admin_router(Arc::clone(executor)), admin_seats, timeout, stopped, drain));
+        tokio::spawn(admin.serve(admin_router(Arc::clone(executor)), admin_seats, patience, stopped, drain));
     let sweeping = tokio::spawn(sweep(Arc::clone(executor)));
     {
         let mut out = io::stdout();

@@ -70,6 +70,7 @@ impl Executor {
             output_limit: plan.map_or(0, |plan| self.output_limit(plan)),
             input: plan.map_or_else(Input::default, view::input),
             runs: plan.is_some(),
+            cancellable: plan.is_some_and(|plan| plan.sandbox().is_some()),
         });
         let state = Arc::new(state);
         self.calls.insert(&state, key);
@@ -97,11 +98,7 @@ impl Executor {
         key: Option<&str>,
         asked: &str,
     ) -> Result<Option<Arc<CallState>>, Refusal> {
-        let known = key.and_then(|key| self.calls.by_key(&session.id, key));
-        match known {
-            Some(known) if known.request() != asked => Err(Refusal::KeyReused),
-            known => Ok(known),
-        }
+        key.map_or(Ok(None), |key| self.calls.repeated(&session.id, key, asked))
     }
 
     fn output_limit(&self, plan: &Plan) -> u64 {

@@ -46,7 +46,7 @@ impl Running {
         }
     }
 
-    /// The program's pidfd: readable when it has ended. What it has left running inside is still there then.
+    /// The program's pidfd: readable when it has ended. What it has left running inside is still there until `finish`.
     #[must_use]
     pub fn process(&self) -> BorrowedFd<'_> {
         self.worker.as_fd()
@@ -93,10 +93,12 @@ impl Running {
         self.remains.kill();
     }
 
-    /// Takes in how the program ended; blocks until it has. Everything else inside is still there, and goes with `Remains`.
+    /// Takes in how the program ended; blocks until it has. Everything that it left running inside is killed before its usage is read, so that it
+    /// works no longer than the call; `Remains` waits until it is gone.
     #[must_use]
     pub fn finish(self) -> (Exit, Remains) {
         let ended = process::reap(self.worker.as_fd());
+        self.remains.kill();
         let wall = self.started.elapsed();
         let facts = self.remains.facts();
         let cause = Cause::from_number(self.cause.load(Ordering::SeqCst));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_sys::Launcher;
-use bailiwick_sys::drain::{CallLimits, Excess, complete};
+use bailiwick_sys::drain::{CallLimits, Excess, Output, Stream, complete};
 use bailiwick_sys::outcome::{Cause, Outcome, Source};
 use bailiwick_sys::profile::{CgroupLimits, Profile, Tmpfs};
 use bailiwick_sys::seccomp::{Action, Program};
@@ -13,6 +13,9 @@ use crate::ground::{
     Done, ample, build, filter, finished, host, is_root, profile, program, python, root_or_skipped, run,
     run_in, run_within, shell,
 };
+
+/// How long is waited for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn within(profile: &Profile, command: &str, limits: CallLimits) -> Done {
     let host = host();
@@ -61,6 +64,23 @@ fn a_call_ends_with_its_program_not_with_its_streams() {
     assert_eq!((done.exit.outcome, done.stdout.as_str()), (Outcome::Exited { code: 4 }, "said\n"));
     let done = run(&profile(), &shell("exec >&- 2>&-; sleep 0.05; exit 5"));
     assert_eq!(done.exit.outcome, Outcome::Exited { code: 5 });
+}
+
+#[test]
+fn what_a_program_left_running_is_killed_before_its_end_is_told() {
+    let host = host();
+    let launcher = Launcher::spawn(&host, &profile()).unwrap();
+    let mut running = build(&host, &launcher).run(&shell("sleep 1000 & exit 4")).unwrap();
+    let stdout = running.take_stdout().unwrap();
+    let (exit, remains) = running.finish();
+    assert_eq!(exit.outcome, Outcome::Exited { code: 4 });
+    // The child holds standard output open for as long as it lives. Nobody has cleared the sandbox away yet, as while a slow disk takes the record.
+    let (begun, mut output) = (std::time::Instant::now(), Output::new(0));
+    while output.read_ready(&stdout).unwrap() == Stream::Open {
+        assert!(begun.elapsed() < PATIENCE, "the child runs on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    remains.clear().unwrap();
 }
 
 #[test]
