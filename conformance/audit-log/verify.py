@@ -2,8 +2,7 @@
 """Verifies audit logs. Written from docs/formats/audit-log.md alone; needs only Python's standard library.
 usage: verify.py [--log-key KEY] [--log ID] [--pinned NOTE_FILE]... DIR...
 Prints a line for each DIR: `intact RECORDS`, `incomplete RECORDS` or `tampered RECORD`. Exits with the worst verdict: 0, 6, 4."""
-import base64, hashlib, json, os, re, sys, zlib
-import ed25519
+import base64, ed25519, hashlib, json, os, re, sys, zlib
 KINDS = "genesis session intent result decision approval admission connection key checkpoint recovered redaction admin seal".split()
 OWN = {**{kind: kind for kind in ("genesis", "key", "recovered", "seal")}, "intent": "result", **dict.fromkeys(("open", "peaks", "note"), "checkpoint")}
 HELD = ("arguments", "facts", "reason", "result")
@@ -97,7 +96,8 @@ class Log:
         for _, root, note in [pin for pin in self.known["pins"] if pin[0] == seq + 1]:
             must(note.startswith(f"{self.origin}\n") and root == self.root())
             self.check(note)
-        for field, held in [(field, r[field]) for field in HELD if isinstance(r.get(field), dict) and "commitment" in r[field]]:
+        for field, held in [(field, r[field]) for field in HELD if isinstance(r.get(field), dict) and "plain" not in r[field]]:
+            if "blob" in held: must(sha(self.read("blobs", held["blob"])).hex() == held["blob"]); continue
             while self.openings and self.openings[0]["seq"] < seq: self.openings.pop(0)
             if not self.openings or (self.openings[0]["seq"], self.openings[0]["field"]) != (seq, field): continue
             salt, text = self.openings[0]["salt"], self.openings.pop(0)["text"].encode()

@@ -84,6 +84,9 @@ pub enum DamageKind {
     /// An opening does not open its commitment.
     #[error("the opening of `{0}` does not open its commitment")]
     Opening(String),
+    /// The file of a large value is missing or holds something else.
+    #[error("the file in `blobs` with the value of `{0}` is missing or was changed")]
+    Blob(String),
 }
 
 impl DamageKind {
@@ -112,6 +115,7 @@ impl DamageKind {
             Self::Forked(_) => "forked",
             Self::OtherLog(_) => "other-log",
             Self::Opening(_) => "opening",
+            Self::Blob(_) => "blob",
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod attendant;
 mod backlog;
+mod blobs;
 mod commit;
 mod course;
 mod crc;
@@ -45,6 +46,7 @@ mod waiter;
 mod writer;
 
 pub use backlog::Failures;
+pub use blobs::blob;
 pub use course::ReadError;
 pub use damage::{Damage, DamageKind, Position};
 pub use draft::Appended;

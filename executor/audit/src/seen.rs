@@ -143,12 +143,21 @@ impl<'l> Seen<'l> {
 
     /// The commitment that a field holds.
     pub(crate) fn commitment(&self, field: &str) -> Option<Hash> {
+        self.hash_of(field, "commitment")
+    }
+
+    /// Name of the blob that a field holds.
+    pub(crate) fn blob(&self, field: &str) -> Option<Hash> {
+        self.hash_of(field, "blob")
+    }
+
+    fn hash_of(&self, field: &str, form: &str) -> Option<Hash> {
         let (_, text) = self.members.iter().find(|(name, _)| *name == field)?;
         if !text.starts_with('{') || text.starts_with("{\"plain\":") {
             return None;
         }
         match held(text) {
-            Some(("commitment", text)) => hash(text),
+            Some((found, text)) if found == form => hash(text),
             _ => None,
         }
     }

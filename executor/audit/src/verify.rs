@@ -12,6 +12,7 @@ use std::path::Path;
 use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 
+use crate::blobs;
 use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
 use crate::dir::Dir;
@@ -175,7 +176,7 @@ impl<'w> Walk<'w> {
             }
             self.pins.pop();
         }
-        self.check_openings(good)
+        self.check_values(good)
     }
 
     fn identify(&self, tip: &Tip) -> Result<(), DamageKind> {
@@ -190,8 +191,12 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    fn check_openings(&mut self, good: &Good<'_>) -> Result<(), DamageKind> {
+    /// What stands beside the record: files of large values, which must be there, and openings, which may be deleted.
+    fn check_values(&mut self, good: &Good<'_>) -> Result<(), DamageKind> {
         for field in ["arguments", "facts", "reason", "result"] {
+            if good.seen.blob(field).is_some_and(|name| blobs::read(self.dir, &name).is_none()) {
+                return Err(DamageKind::Blob(field.to_owned()));
+            }
             let Some(commitment) = good.seen.commitment(field) else { continue };
             if self.openings.as_ref().is_none_or(|openings| openings.segment != good.at.segment) {
                 self.openings = Some(Openings::of(self.dir, good.at.segment));

@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 
 use crate::attendant::Attendant;
 use crate::backlog::Failures;
+use crate::blobs;
 use crate::commit::Demand;
 use crate::damage::Position;
-use crate::dir::{self, Dir};
+use crate::dir::Dir;
 use crate::draft::{Appended, Draft};
 use crate::entry::{Entry, Event, Intent};
 use crate::field::Aside;
@@ -197,11 +198,7 @@ impl Writer {
 
     fn write_blobs(&self, aside: &Aside) -> io::Result<()> {
         for (name, text) in &aside.blobs {
-            let path = self.dir.blob(name);
-            // A file of this name is whole: it got its name when it was.
-            if !path.exists() {
-                dir::write_whole(&path, text)?;
-            }
+            blobs::keep(&self.dir, name, text)?;
         }
         Ok(())
     }

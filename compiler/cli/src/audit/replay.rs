@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bailiwick_audit::record::{Kind, Record};
-use bailiwick_audit::{FoldError, Held, Opening, fold, openings};
+use bailiwick_audit::{FoldError, Held, Opening, blob, fold, openings};
 use bailiwick_policy::bundle;
 use bailiwick_policy::tool::{DecisionInputs, DecisionRecord, EffectRecord, LoadedPolicy, RuleOutcome};
 use serde::Serialize;
@@ -135,7 +135,8 @@ impl Replay<'_> {
                 let opening = self.opening(record.seq, segment)?;
                 (opening.commitment() == *commitment).then(|| opening.value().ok()).flatten()?
             }
-            Held::Blob(_) | Held::Dropped => return None,
+            Held::Blob(name) => serde_json::from_slice(&blob(self.dir, name)?).ok()?,
+            Held::Dropped => return None,
         };
         let inputs: Value = serde_json::from_str(facts.get("inputs")?.as_str()?).ok()?;
         DecisionInputs::from_record(&inputs).ok()

@@ -102,7 +102,7 @@ impl Fixtures {
 
     fn add(&mut self, what: String, change: impl FnOnce(&Path)) {
         let dir = self.into.path().join(self.made.len().to_string());
-        for part in ["segments", "disclosures"] {
+        for part in ["segments", "disclosures", "blobs"] {
             copy(&self.base.join(part), &dir.join(part));
         }
         change(&dir);
@@ -174,6 +174,27 @@ impl Fixtures {
         }
     }
 
+    fn add_blobs(&mut self) {
+        let names =
+            std::fs::read_dir(self.base.join("blobs")).unwrap().map(|entry| entry.unwrap().file_name());
+        let names: Vec<_> = names.collect();
+        assert!(!names.is_empty(), "the log has blobs");
+        for name in names {
+            let path = |dir: &Path| dir.join("blobs").join(&name);
+            let good = std::fs::read(path(&self.base)).unwrap();
+            let mut edited = good.clone();
+            edited[good.len() / 2] ^= 1;
+            for (how, bytes) in [("edited", edited), ("cut", good[1..].to_vec()), ("emptied", Vec::new())] {
+                self.add(format!("blob {} {how}", name.display()), |dir| {
+                    std::fs::write(path(dir), bytes).unwrap()
+                });
+            }
+            self.add(format!("blob {} deleted", name.display()), |dir| {
+                std::fs::remove_file(path(dir)).unwrap()
+            });
+        }
+    }
+
     /// Both verdicts for all of them.
     fn compare(&self, key: &str, known: &Known) -> usize {
         let mut command = Command::new("python3");
@@ -229,6 +250,7 @@ fn the_verifier_written_from_the_document_agrees_on_every_fixture() {
     fixtures.add_bytes(2);
     fixtures.add_records(&all_lines(strange.dir.path()));
     fixtures.add_openings();
+    fixtures.add_blobs();
     let sealed = fixtures.compare(&key, &with_key) + fixtures.compare(&key, &pinned);
 
     let dir = folder();

@@ -96,6 +96,8 @@ pub(crate) fn lived() -> Lived {
     let writer = open(dir.path());
     run(&writer, "c3");
     deny(&writer, "c4");
+    let large = Entry { values: Mode::Plain, arguments: Some("y".repeat(5_000).into()), ..call("c5") };
+    writer.append(Event::Decision, large).expect("a decision");
     let known = known(&writer);
     let last = writer.seal("drain").expect("a seal");
     let pinned = Known { checkpoints: vec![last.to_string()], ..known.clone() };

@@ -1,0 +1,29 @@
+//! Plain values that are too large for a record: files in `blobs/`, each named by the SHA-256 of its text, so that its name proves it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use crate::dir::{Dir, write_whole};
+use crate::field::MAX_VALUE_BYTES;
+use crate::hash::Hash;
+
+/// The text of this name; `None` if the file is missing or holds anything else.
+#[must_use]
+pub fn blob(dir: &Path, name: &Hash) -> Option<Vec<u8>> {
+    read(&Dir::new(dir), name)
+}
+
+pub(crate) fn read(dir: &Dir, name: &Hash) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(dir.blob(name)).ok()?.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut text).ok()?;
+    (Hash::of(&[&text]) == *name).then_some(text)
+}
+
+/// Has a text durable under its name. A file that is there counts only if it holds the text: whoever wrote it may not have been us.
+pub(crate) fn keep(dir: &Dir, name: &Hash, text: &[u8]) -> io::Result<()> {
+    if read(dir, name).is_some() {
+        return Ok(());
+    }
+    write_whole(&dir.blob(name), text)
+}
