@@ -4,10 +4,11 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::api::Api;
 use crate::patience::until;
 
 /// Starts of a control plane before it is given up: its ports are chosen at random, and another program may take one of them first.
@@ -19,6 +20,8 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     started: Option<PathBuf>,
+    /// Waits for the end of this process.
+    warden: Option<Child>,
 }
 
 impl Cluster {
@@ -28,7 +31,12 @@ impl Cluster {
     /// Nothing to start it from (no prebuilt control plane, no `KUBEBUILDER_ASSETS`, no Go), or it did not come up; the message says what to do.
     pub fn start() -> Result<Self> {
         if let Some(kubeconfig) = std::env::var_os("KUBECONFIG") {
-            return Ok(Self { kubeconfig: kubeconfig.into(), kubectl: "kubectl".into(), started: None });
+            return Ok(Self {
+                kubeconfig: kubeconfig.into(),
+                kubectl: "kubectl".into(),
+                started: None,
+                warden: None,
+            });
         }
         let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
         (1..STARTS).fold(start(), |started, _| started.or_else(|_| start()))
@@ -51,12 +59,31 @@ impl Cluster {
             .stderr(Stdio::inherit())
             .output()
             .with_context(|| format!("cannot run conformance/cluster/{script}"))?;
-        let cluster =
-            Self { kubeconfig: dir.join("kubeconfig"), kubectl: dir.join("bin/kubectl"), started: Some(dir) };
+        let cluster = Self {
+            kubeconfig: dir.join("kubeconfig"),
+            kubectl: dir.join("bin/kubectl"),
+            started: Some(dir),
+            warden: None,
+        };
         if !started.status.success() {
             bail!("conformance/cluster/{script} failed; its messages are above; {remedy}");
         }
         Ok(cluster)
+    }
+
+    /// Lets it end with this process, in whatever way that ends, instead of with the value: for a value that is never dropped.
+    ///
+    /// # Errors
+    /// The process that waits for that does not start.
+    pub fn for_the_process(mut self) -> Result<Self> {
+        let Some(dir) = self.started.take() else { return Ok(self) };
+        let stop = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/stop.sh");
+        let mut command = Command::new("bash");
+        command.args(["-c", r#"read -r _; "$0" "$1"; rm -rf "$1""#]).arg(stop).arg(dir);
+        // Its input ends with this process.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.warden = Some(command.spawn().context("cannot run bash")?);
+        Ok(self)
     }
 
     /// Puts an image archive onto the node.
@@ -87,6 +114,14 @@ impl Cluster {
         let folder = path.parent().context("a profile without a folder")?;
         std::fs::create_dir_all(folder)?;
         std::fs::write(&path, profile).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// A way to the API server for whoever looks often.
+    ///
+    /// # Errors
+    /// kubectl does not serve.
+    pub fn api(&self) -> Result<Api> {
+        Api::open(&self.kubectl, &self.kubeconfig)
     }
 
     /// The kubeconfig file of an administrator.

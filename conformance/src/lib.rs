@@ -2,6 +2,7 @@
 //! own source tree. Nothing depends on this crate.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod cluster;
 pub mod cluster_guide;
 pub mod go_module;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bailiwick_policy::bundle;
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ pub fn content() -> PathBuf {
 }
 
 impl Registry {
-    /// Builds and starts the registry and fills it. `Ok(None)`, said on standard error, where Go is missing and this is not CI.
+    /// Builds and starts the registry, filled. `Ok(None)`, said on standard error, where Go is missing and this is not CI.
     ///
     /// # Errors
     /// Go is missing under CI, the registry did not build or did not come up, or refused what it was given.
@@ -52,6 +52,8 @@ impl Registry {
         }
         let mut child = Command::new(program()?)
             .args((api == Api::Referrers).then_some("-referrers"))
+            .arg("-content")
+            .arg(content())
             // It ends when this pipe does.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,10 +63,9 @@ impl Registry {
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
         let listing = fs::read(content().join("repository.json")).context("conformance/images/content")?;
-        let registry =
-            Self { child, host: line.trim().to_owned(), content: serde_json::from_slice(&listing)? };
-        registry.fill(api)?;
-        Ok(Some(registry))
+        let host = line.trim().to_owned();
+        ensure!(!host.is_empty(), "the registry did not come up; its message is above");
+        Ok(Some(Self { child, host, content: serde_json::from_slice(&listing)? }))
     }
 
     /// `127.0.0.1:PORT`.
@@ -130,34 +131,6 @@ impl Registry {
             TcpStream::connect(&self.host).with_context(|| format!("no registry at {}", self.host))?;
         stream.set_read_timeout(Some(http::TIMEOUT))?;
         Ok(http::Client::over(stream, &self.host))
-    }
-
-    fn fill(&self, api: Api) -> Result<()> {
-        for digest in self
-            .content
-            .get("blobs")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            self.push_blob(&bytes(digest)?)?;
-        }
-        let manifests = || self.content.get("manifests").and_then(Value::as_object).into_iter().flatten();
-        let is_index = |kind: &Value| kind.as_str().is_some_and(|kind| kind.contains("index"));
-        // What an index lists must be there before it.
-        let (indices, others): (Vec<_>, Vec<_>) = manifests().partition(|(_, kind)| is_index(kind));
-        for (digest, _) in others.into_iter().chain(indices) {
-            self.put_manifest(digest, digest)?;
-        }
-        for (tag, digest) in self.content.get("tags").and_then(Value::as_object).into_iter().flatten() {
-            // With the API, cosign would not have written that tag.
-            if api == Api::Referrers && tag.starts_with("sha256-") {
-                continue;
-            }
-            self.put_manifest(tag, digest.as_str().unwrap_or_default())?;
-        }
-        Ok(())
     }
 
     fn put_manifest(&self, reference: &str, digest: &str) -> Result<()> {

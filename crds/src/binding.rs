@@ -39,6 +39,16 @@ use crate::status::DIGEST_PATTERN;
         "message": "a binding stays with its pack; make another one for another pack",
         "fieldPath": ".pack.name",
     },
+    {
+        "rule": "!has(self.hold)",
+        "message": "`hold` is not built yet; watch what a stage denies and set `stage` by hand",
+        "fieldPath": ".hold",
+    },
+    {
+        "rule": "!has(self.rollout) || self.rollout == 'Drain'",
+        "message": "`Immediate` is not built for bindings; a SandboxPool takes it",
+        "fieldPath": ".rollout",
+    },
 ]))]
 pub struct PolicyBindingSpec {
     /// The pack, in one version.
@@ -53,10 +63,10 @@ pub struct PolicyBindingSpec {
     /// How far the pack is in force; absent: `Enforce`.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub stage: Stage,
-    /// How pools come to a new bundle; absent: `Drain`.
+    /// How pools come to a new bundle; absent: `Drain`. `Immediate` is refused until it is built; a SandboxPool takes it.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub rollout: Rollout,
-    /// When the way from stage to stage stops by itself; absent: never.
+    /// When the way from stage to stage stops by itself; absent: never. Refused until it is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
 }

@@ -45,5 +45,11 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Most replicas that are probed in one pass: nobody runs more.
 pub const MAX_REPLICAS: usize = 64;
 
+/// Most events of one pass: whoever deletes a thousand objects is told by the metric.
+pub const MAX_EVENTS: usize = 32;
+
+/// Longest note of an event, which the API bounds at 1 KiB.
+pub const MAX_NOTE: usize = 1000;
+
 /// Longest message of a condition; the API takes 32 KiB, a terminal shows less.
 pub const MAX_MESSAGE: usize = 4 << 10;

@@ -7,6 +7,7 @@ use bailiwick_compiler::cluster::{ClusterPacks, Verdict};
 use bailiwick_compiler::diagnostic::Severity;
 use serde_json::{Map, Value, json};
 
+use crate::arming::Leave;
 use crate::derive::{Derived, PoolVerdict};
 use crate::kind::Kind;
 use crate::mirror::View;
@@ -21,9 +22,25 @@ pub struct Outcome<'a> {
     pub failed: &'a BTreeMap<Key, String>,
     /// Whether the webhook's configurations are in force.
     pub armed: bool,
+    /// For how long and why not, if somebody disarmed them.
+    pub disarmed: Option<&'a Leave>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
+
+impl Outcome<'_> {
+    /// That the admission policies are away as well, in words.
+    fn withdrawn(&self) -> Option<String> {
+        let leave = self.disarmed?;
+        let until = jiff::Timestamp::from_second(leave.until?).ok()?;
+        Some(format!(
+            "webhook and admission policies over pods are withdrawn until {until}: {}",
+            leave.reason
+        ))
+    }
+}
+
+const NOT_ARMED: &str = "the webhook is not armed; the API server's own controls are in place";
 
 /// A status that is to be written.
 pub struct Due {
@@ -148,6 +165,9 @@ fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Sa
         }
         (_, Some((key, why)), _) => Said::no("Enforced", "CannotApply", format!("{key}: {why}")),
         (_, _, Some(problem)) => Said::no("Enforced", problem.reason, problem.message.clone()),
+        _ if outcome.withdrawn().is_some() => {
+            Said::no("Enforced", "Disarmed", outcome.withdrawn().unwrap_or_default())
+        }
         (Some(pack), None, None) if !verdict.is_current() => Said::yes(
             "Enforced",
             "LastGood",
@@ -163,11 +183,10 @@ fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Sa
         (true, true, true) => {
             Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
         }
-        (true, true, false) => Said::no(
-            "Ready",
-            "NotArmed",
-            "the webhook is not armed; the API server's own controls are in place",
-        ),
+        (true, true, false) => match outcome.disarmed {
+            Some(leave) => Said::no("Ready", "Disarmed", format!("{NOT_ARMED}: {}", leave.reason)),
+            None => Said::no("Ready", "NotArmed", NOT_ARMED),
+        },
         _ => Said::no("Ready", "NotEnforced", "it is not in force as it is written"),
     };
     let mut more = Map::new();

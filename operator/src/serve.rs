@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::certificates::Profile;
 use crate::derive::Options;
+use crate::events::Teller;
 use crate::http;
 use crate::lease::{Election, Fence, Stop, Terms};
 use crate::limits::{LOOK_EVERY, WRITE_TIMEOUT};
@@ -94,6 +95,10 @@ pub struct Webhook {
     /// Life of the webhook's certificate, in hours; it is renewed after two thirds
     #[arg(long, value_name = "HOURS", default_value_t = 90 * 24, value_parser = clap::value_parser!(u64).range(1..=876_000))]
     pub leaf_lifetime: u64,
+    /// How long a new authority is trusted before the certificate relies on it, in seconds; an API server takes a changed webhook configuration into use
+    /// within a second or two
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    pub authority_settle: u64,
 }
 
 /// On or off.
@@ -196,6 +201,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
             .min(LOOK_EVERY),
     };
     let identity = format!("{}-{}", settings.identity, nonce()?);
+    let teller = Teller::new(client.clone(), &identity);
     let election =
         Arc::new(Election::new(client.clone(), &settings.namespace, identity, terms, Arc::clone(&fence)));
     let shared =
@@ -208,6 +214,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         Arc::clone(&bell),
         fence,
         prober,
+        teller,
     );
     let _watches = watches::start(&client, &settings.namespace, &mirror, &bell);
     let serving = tokio::spawn(http::serve(listener, shared));
@@ -286,6 +293,7 @@ impl Serve {
             profile: Profile {
                 authority: hours(self.webhook.ca_lifetime),
                 leaf: hours(self.webhook.leaf_lifetime),
+                settle: Duration::from_secs(self.webhook.authority_settle),
                 names: self.names(),
             },
             enough: usize::from(self.webhook.min_webhook_replicas),

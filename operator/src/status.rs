@@ -44,7 +44,7 @@ pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &st
             });
             let since = known.and_then(|known| known.get("lastTransitionTime")).cloned();
             json!({
-                "type": one.aspect, "status": holds, "reason": one.reason, "message": cut(&one.message),
+                "type": one.aspect, "status": holds, "reason": one.reason, "message": cut(&one.message, MAX_MESSAGE),
                 "observedGeneration": live.generation,
                 "lastTransitionTime": since.unwrap_or_else(|| Value::String(now.to_owned())),
             })
@@ -71,15 +71,16 @@ pub fn is_there(wanted: &Value, live: &Value) -> bool {
     }
 }
 
-fn cut(text: &str) -> String {
-    if text.len() <= MAX_MESSAGE {
+/// The beginning of a text, of at most so many bytes before an ellipsis.
+pub fn cut(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
         return text.to_owned();
     }
     let kept: String = text
         .chars()
         .scan(0, |bytes, char| {
             *bytes += char.len_utf8();
-            (*bytes <= MAX_MESSAGE).then_some(char)
+            (*bytes <= longest).then_some(char)
         })
         .collect();
     kept + "…"

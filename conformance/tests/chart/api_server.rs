@@ -36,6 +36,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     pods_are_admitted(&cluster);
     strangers_are_refused(&cluster);
     bundles_are_reserved(&cluster);
+    pools_are_the_operators(&cluster);
     // Without a node the clean-up cannot run; that it does its work is tried on one. Helm is not asked to wait: it watches kinds that go meanwhile, and
     // then may wait for ever.
     let output =
@@ -110,6 +111,66 @@ fn bundles_are_reserved(cluster: &Cluster) {
     cluster
         .kubectl(["create", "-f", "-"], &map("ordinary", json!({})).to_string())
         .expect("an ordinary ConfigMap");
+}
+
+/// In a namespace of pools an executor runs only as the operator wants it: whoever could write its arguments could choose its bundle.
+fn pools_are_the_operators(cluster: &Cluster) {
+    const OPERATOR: &str = "--as=system:serviceaccount:bailiwick-system:bailiwick-operator";
+    let tried = |args: &[&str], object: &Value| {
+        let output = cluster.kubectl_raw(args, &object.to_string()).expect("kubectl runs");
+        (output.status.success(), said(&output))
+    };
+    let create = ["create", "-n", "agents-pool", "-f", "-"];
+    let mut alone = pod("localhost/executor:latest");
+    alone["metadata"]["namespace"] = json!("agents-pool");
+    let labels = json!({ "bailiwick.dev/pool": "x" });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "bailiwick-pool-x" },
+        "spec": { "replicas": 1, "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels }, "spec": alone["spec"] } },
+    });
+    let mut once = alone["spec"].clone();
+    once["restartPolicy"] = json!("Never");
+    let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "x" }, "spec": { "template": { "spec": once } } });
+    let dry = [&create[..], &["--dry-run=server"]].concat();
+    for (object, says) in
+        [(&alone, "make pods"), (&deployment, "change the SandboxPool"), (&job, "nothing runs but pools")]
+    {
+        let refused = until(|| {
+            let (taken, told) = tried(&dry, object);
+            if !taken && told.contains(says) { Ok(()) } else { Err(told) }
+        });
+        assert_eq!(refused, Ok(()), "{object}");
+    }
+    // The operator's own comes as far as a pod; nobody scales it, joins it, or changes what it runs.
+    let (taken, told) = tried(&[&create[..], &[OPERATOR]].concat(), &deployment);
+    assert!(taken, "{told}");
+    let of_pool = ["get", "pods", "-n", "agents-pool", "-l", "bailiwick.dev/pool=x", "-o", "name"];
+    let made = until(|| match cluster.kubectl(of_pool, "") {
+        Ok(name) if !name.trim().is_empty() => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(made, Ok(()), "the operator's Deployment has no pod");
+    let pod = cluster.kubectl(of_pool, "").expect("its name");
+    let image = r#"[{"op": "replace", "path": "/spec/containers/0/image", "value": "localhost/other:1"}]"#;
+    let debugger = r#"{"spec": {"ephemeralContainers": [{"name": "d", "image": "x"}]}}"#;
+    let there = ["-n", "agents-pool", "--dry-run=server"];
+    for args in [
+        vec!["scale", "deployment", "bailiwick-pool-x", "-n", "agents-pool", "--replicas=3"],
+        [&["patch", pod.trim(), "--type=json", "-p", image], &there[..]].concat(),
+        [&["patch", pod.trim(), "--subresource=ephemeralcontainers", "-p", debugger], &there[..]].concat(),
+    ] {
+        let (taken, told) = tried(&args, &Value::Null);
+        assert!(!taken && told.contains("bailiwick-pools"), "{args:?}: {told}");
+    }
+    // Without the policy all of it is open.
+    let binding = ["validatingadmissionpolicybinding", "bailiwick-pools"];
+    cluster.kubectl([&["delete"], &binding[..]].concat(), "").expect("deleted");
+    let open = until(|| match tried(&dry, &alone) {
+        (true, _) => Ok(()),
+        (false, told) => Err(told),
+    });
+    assert_eq!(open, Ok(()));
+    cluster.kubectl(["delete", "deployment", "bailiwick-pool-x", "-n", "agents-pool"], "").expect("deleted");
 }
 
 fn pod(image: &str) -> Value {

@@ -137,7 +137,7 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
             let (taken, said) = stage.try_kubectl(&[args.as_slice(), &[&alice]].concat(), "");
             assert!(taken, "floor {floor}: {what} with the verb: {said}");
         }
-        let tighter = patch(&spec(json!({ "rollout": "Immediate" })));
+        let tighter = patch(&spec(json!({ "rollout": "Drain" })));
         let mut args: Vec<&str> = tighter.iter().map(String::as_str).collect();
         args.extend(["--dry-run=server", &mallory]);
         let (taken, said) = stage.try_kubectl(&args, "");

@@ -21,7 +21,7 @@ fn binding() -> Value {
                 "namespaces": { "matchLabels": { "team": "a" } },
                 "pods": { "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["one"] }] },
             },
-            "stage": "Warn", "rollout": "Immediate", "hold": { "maxNewDenials": 3, "window": "10m" },
+            "stage": "Warn", "rollout": "Drain",
         },
     })
 }
@@ -83,8 +83,13 @@ fn refusals() -> Vec<(Value, &'static str, Option<Value>, &'static str)> {
         (binding(), "/spec/pack/version", Some(json!("latest")), "spec.pack.version"),
         (binding(), "/spec/narrowTo", Some(json!({})), "leave `narrowTo` away"),
         (binding(), "/spec/stage", Some(json!("Enforced")), "Unsupported value"),
-        (binding(), "/spec/hold/maxNewDenials", Some(json!("3")), "must be of type integer"),
-        (binding(), "/spec/hold/maxNewDenials", Some(json!(-1)), "spec.hold.maxNewDenials"),
+        (
+            binding(),
+            "/spec/hold",
+            Some(json!({ "maxNewDenials": 3, "window": "10m" })),
+            "`hold` is not built yet",
+        ),
+        (binding(), "/spec/rollout", Some(json!("Immediate")), "not built for bindings"),
         (binding(), "/spec/podTemplate", Some(json!({})), "unknown field"),
         (binding(), "/spec/podSelector", Some(selector), "unknown field"),
         (exception(), "/spec/objects", Some(json!([])), "at least 1 items"),

@@ -1,103 +1,26 @@
-//! When the webhook's configurations are registered, and when not: with two real webhooks.
+//! When the webhook's configurations are registered, and when not: with two real webhooks, and as the cluster's owner asks.
 
-use std::path::Path;
+use std::process::Command;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use bailiwick_conformance::programs;
 
 use crate::packs::{binding, pack};
-use crate::stage::{Operator, SYSTEM, Stage, until};
-
-const HOOKS: &str = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
-
-fn state(stage: &Stage) -> Option<String> {
-    let record = stage.get("configmap", "bailiwick-arming", Some(SYSTEM))?;
-    Some(record["data"]["state"].as_str()?.to_owned())
-}
-
-/// Two ports that nobody listens on now.
-fn ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("an address").port())
-}
-
-/// Writes the leaf of the Secret where a webhook reads it.
-fn take_certificate(stage: &Stage, folder: &Path) {
-    let leaf = until("the leaf", || stage.get("secret", "bailiwick-webhook-tls", Some(SYSTEM)));
-    for member in ["tls.crt", "tls.key"] {
-        let bytes = STANDARD.decode(leaf["data"][member].as_str().expect("a member")).expect("base64");
-        std::fs::write(folder.join(member), bytes).expect("written");
-    }
-}
-
-struct Webhook(std::process::Child);
-
-impl Webhook {
-    /// Over the cluster's own packs and bindings.
-    fn start(stage: &Stage, port: u16) -> Self {
-        let folder = stage.folder.path();
-        let program =
-            bailiwick_conformance::programs::find("bailiwick-webhook").expect("the program is built");
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join("webhook.log"))
-            .expect("a log");
-        let child = std::process::Command::new(program)
-            .args(["serve", "--cluster", "--policy-namespace", SYSTEM])
-            .env("KUBECONFIG", stage.kubeconfig())
-            .args(["--tls-cert", "tls.crt", "--tls-key", "tls.key", "--listen", &format!("127.0.0.1:{port}")])
-            .current_dir(folder)
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the webhook runs");
-        Self(child)
-    }
-}
-
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn operator(stage: &Stage, ports: [u16; 2]) -> Operator {
-    let url = format!("https://127.0.0.1:{}", ports[0]);
-    let [a, b] = ports.map(|port| format!("127.0.0.1:{port}"));
-    stage.operator(&[
-        "--webhook-url",
-        &url,
-        "--webhook-replica",
-        &a,
-        "--webhook-replica",
-        &b,
-        "--webhook-name",
-        "127.0.0.1",
-    ])
-}
-
-fn hooks(stage: &Stage) -> Vec<Value> {
-    let list: Value = serde_json::from_str(&stage.kubectl(&["get", HOOKS, "-o", "json"])).expect("JSON");
-    list["items"].as_array().expect("items").clone()
-}
+use crate::stage::{SYSTEM, Stage, condition, until};
+use crate::webhooks::{Webhook, hooks, operator, ports, state, take_certificate};
 
 #[test]
 fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     let stage = Stage::new();
     let folder = stage.folder.path();
     let ports = ports();
-    let first = operator(&stage, ports).leads();
+    let first = operator(&stage, ports, &[]).leads();
     take_certificate(&stage, folder);
     stage.namespace("armed-a", "armed");
     stage.apply(&pack("armed", "1.0.0", "192.0.2.0/28"));
     stage.apply(&binding("armed", "armed", "1.0.0", ""));
     stage.condition("policybinding", "armed", None, "Enforced", "True");
     let nudge = |round: u64| {
-        stage.kubectl(&["annotate", "namespace", "default", &format!("nudge=h{round}"), "--overwrite"]);
+        stage.nudge(&format!("h{round}"));
     };
     // One replica is not enough.
     let _a = Webhook::start(&stage, ports[0]);
@@ -126,7 +49,7 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     });
     // Nor does a successor that cannot see two replicas take them away.
     first.stop();
-    let second = operator(&stage, ports).leads();
+    let second = operator(&stage, ports, &[]).leads();
     second.passes(2, nudge);
     assert_eq!(hooks(&stage).len(), 2);
 
@@ -136,14 +59,70 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     until("it is disarmed", || (state(&stage)? == "disarmed" && hooks(&stage).is_empty()).then_some(()));
     second.passes(2, nudge);
     second.stop();
-    let third = operator(&stage, ports).leads();
+    let third = operator(&stage, ports, &[]).leads();
     third.passes(2, nudge);
     assert_eq!(hooks(&stage).len(), 0);
-    let arm = r#"{"data": {"request": "arm"}}"#;
-    stage.kubectl(&["patch", "configmap", "bailiwick-arming", "-n", SYSTEM, "-p", arm]);
-    until("it is armed again", || (state(&stage)? == "armed" && hooks(&stage).len() == 2).then_some(()));
+    assert!(asked(&stage, &["arm"]).contains("armed"));
+    assert_eq!((state(&stage).as_deref(), hooks(&stage).len()), (Some("armed"), 2));
+    as_the_owner_asks(&stage);
+    third.stop();
+}
+
+/// What `kubectl bailiwick` says; it must succeed.
+fn asked(stage: &Stage, args: &[&str]) -> String {
+    let mut command = Command::new(programs::find("kubectl-bailiwick").expect("the program is built"));
+    let output = command.args(args).env("KUBECONFIG", stage.kubeconfig()).output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{args:?}: {said}");
+    said
+}
+
+fn as_the_owner_asks(stage: &Stage) {
+    let floor = || stage.ours("validatingadmissionpolicies,validatingadmissionpolicybindings");
+    let whole = floor();
+    assert!(asked(stage, &["status"]).contains("webhook: armed"));
+    let enforced = |status: &str| stage.condition("policybinding", "armed", None, "Enforced", status);
+
+    // Without a time the floor stays.
+    let said = asked(stage, &["disarm", "--reason", "a test"]);
+    assert!(said.contains("until `kubectl bailiwick arm`"), "{said}");
+    assert_eq!((hooks(stage).len(), floor()), (0, whole.clone()));
+    let ready = stage.condition("policybinding", "armed", None, "Ready", "False");
+    let ready = condition(&ready, "Ready").expect("a condition").to_string();
+    assert!(ready.contains("Disarmed") && ready.contains("a test (asked by "), "{ready}");
+    enforced("True");
+    assert!(asked(stage, &["arm"]).contains("armed"));
+    assert_eq!(hooks(stage).len(), 2);
+
+    // With a time it goes as well, but for what keeps bindings and namespaces; what judged the pods says that it does not.
+    let said = asked(stage, &["disarm", "--reason", "an emergency", "--for", "1h"]);
+    assert!(said.contains("come back by themselves"), "{said}");
+    until("the floor is withdrawn", || (floor().len() < whole.len()).then_some(()));
+    let kept = floor();
+    let keeps = |one: &String| one.contains("/bailiwick-bindings") || one.contains("/bailiwick-namespaces-");
+    assert!(!kept.is_empty() && kept.iter().all(keeps), "{kept:?}");
+    let object = enforced("False");
+    assert_eq!(condition(&object, "Enforced").expect("a condition")["reason"], "Disarmed");
+    let said = asked(stage, &["status"]);
+    assert!(said.contains("disarmed until 2") && said.contains("an emergency"), "{said}");
+    let told = || {
+        let events = stage.list("events", Some(SYSTEM));
+        let about = |one: &&serde_json::Value| one["regarding"]["name"] == "bailiwick-arming";
+        let notes = events.iter().filter(about).map(|one| format!("{} {}", one["reason"], one["note"]));
+        let all: Vec<String> = notes.collect();
+        all.iter().any(|one| one.contains("Withdrawn") && one.contains("an emergency")).then_some(())
+    };
+    until("an event tells of it", told);
+
+    // Its time is over: everything is back, and nobody had to remember.
+    let past = r#"{"data": {"until": "2026-01-01T00:00:00Z"}}"#;
+    stage.kubectl(&["patch", "configmap", "bailiwick-arming", "-n", SYSTEM, "-p", past]);
+    until("it is armed again", || (state(stage)? == "armed" && hooks(stage).len() == 2).then_some(()));
+    until("the floor is back", || (floor() == whole).then_some(()));
+    enforced("True");
+    // Somebody who has no program.
     let disarm = r#"{"data": {"request": "disarm"}}"#;
     stage.kubectl(&["patch", "configmap", "bailiwick-arming", "-n", SYSTEM, "-p", disarm]);
-    until("it is disarmed", || (state(&stage)? == "disarmed" && hooks(&stage).is_empty()).then_some(()));
-    third.stop();
+    until("it is disarmed", || (state(stage)? == "disarmed" && hooks(stage).is_empty()).then_some(()));
 }

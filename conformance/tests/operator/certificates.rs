@@ -55,7 +55,7 @@ fn the_operator_makes_certificates_keeps_them_and_puts_them_back() {
     operator.stop();
     let successor = stage.operator(&[]).leads();
     successor.passes(2, |round| {
-        stage.kubectl(&["annotate", "namespace", "default", &format!("nudge=c{round}"), "--overwrite"]);
+        stage.nudge(&format!("c{round}"));
     });
     assert_eq!((secret(&stage, LEAF), secret(&stage, AUTHORITY)), (Some(leaf), Some(authority)));
     successor.stop();
@@ -64,9 +64,10 @@ fn the_operator_makes_certificates_keeps_them_and_puts_them_back() {
 #[test]
 fn a_certificate_about_to_expire_is_renewed_before_it_does() {
     let stage = Stage::new();
-    stage.operator(&[]).leads().stop();
+    let first = stage.operator(&[]).leads();
     let authority = until("the authority", || secret(&stage, AUTHORITY));
     let before = until("the leaf", || secret(&stage, LEAF));
+    first.stop();
     // The same authority, the right names, and ten minutes left of ninety days.
     let names =
         ["bailiwick-webhook.bailiwick-system.svc", "bailiwick-webhook.bailiwick-system.svc.cluster.local"];

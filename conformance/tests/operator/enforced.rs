@@ -17,10 +17,7 @@ fn bound(stage: &Stage, name: &str) -> Value {
 
 /// The NetworkPolicies of a namespace that allow something.
 fn allowing(stage: &Stage, namespace: &str) -> Vec<Value> {
-    let list: Value =
-        serde_json::from_str(&stage.kubectl(&["get", "networkpolicies", "-n", namespace, "-o", "json"]))
-            .expect("JSON");
-    let all = list["items"].as_array().expect("items").clone();
+    let all = stage.list("networkpolicies", Some(namespace));
     all.into_iter()
         .filter(|one| one["spec"]["egress"].as_array().is_some_and(|rules| !rules.is_empty()))
         .collect()
@@ -135,7 +132,23 @@ fn what_somebody_deletes_or_edits_comes_back_and_is_counted() {
         (object["metadata"]["labels"]["pod-security.kubernetes.io/warn"] == "restricted").then_some(())
     });
     assert_eq!(stage.ours(CONTROLS), before);
+    people_are_told(&stage, &policy, admission);
     operator.stop();
+}
+
+/// Beside the objects: a NetworkPolicy of `drift-a`, and a binding of the cluster's.
+fn people_are_told(stage: &Stage, policy: &str, admission: &str) {
+    let told = |namespace: &str, name: &str, word: &str| {
+        let found = stage.list("events", Some(namespace)).iter().any(|one| {
+            (&one["reason"], &one["type"]) == (&json!(word), &json!("Warning"))
+                && (&one["regarding"]["name"], &one["reportingController"])
+                    == (&json!(name), &json!("bailiwick-operator"))
+        });
+        found.then_some(())
+    };
+    until("an event tells of the edit", || told("drift-a", policy, "DriftEdited"));
+    until("an event tells of the deletion", || told("drift-a", policy, "DriftDeleted"));
+    until("an event tells of the admission policy", || told("default", admission, "DriftEdited"));
 }
 
 #[test]
@@ -144,7 +157,7 @@ fn nothing_is_written_while_everything_is_as_wanted() {
     let operator = stage.operator(&[]).leads();
     bound(&stage, "still");
     let nudge = |round: u64| {
-        stage.kubectl(&["annotate", "namespace", "default", &format!("nudge=a{round}"), "--overwrite"]);
+        stage.nudge(&format!("a{round}"));
     };
     // What the first passes still have to say is said.
     operator.passes(3, nudge);
@@ -166,13 +179,9 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
     let operator = stage.operator(&[]).leads();
     bound(&stage, "good");
     let versions = || {
-        stage.kubectl(&[
-            "get",
-            CONTROLS,
-            "-A",
-            "-o",
-            "jsonpath={range .items[*]}{.metadata.uid} {.metadata.generation}{\"\\n\"}{end}",
-        ])
+        let all = CONTROLS.split(',').flat_map(|kind| stage.list(kind, None));
+        all.map(|one| format!("{} {}", one["metadata"]["uid"], one["metadata"]["generation"]))
+            .collect::<Vec<_>>()
     };
     let before = versions();
     stage.apply(&broken("good", "2.0.0"));
@@ -218,8 +227,7 @@ fn stages_go_from_audit_over_warn_to_enforce() {
     stage.namespace("staged-a", "staged");
     stage.apply(&pack("staged", "1.0.0", "192.0.2.0/28"));
     let actions = || {
-        let list = stage.kubectl(&["get", "validatingadmissionpolicybindings", "-o", "json"]);
-        let list: Value = serde_json::from_str(&list).expect("JSON");
+        let all = stage.list("validatingadmissionpolicybindings", None);
         // Those of the pack's own rules; what keeps labels and bindings in place has no stage.
         let staged = |one: &&Value| {
             let name = name(one);
@@ -227,7 +235,7 @@ fn stages_go_from_audit_over_warn_to_enforce() {
                 .iter()
                 .any(|own| name.starts_with(&format!("bailiwick-{own}")))
         };
-        let all = list["items"].as_array().expect("items").iter().filter(staged);
+        let all = all.iter().filter(staged);
         let mut all: Vec<String> = all.map(|one| one["spec"]["validationActions"].to_string()).collect();
         assert!(!all.is_empty());
         all.dedup();

@@ -1,9 +1,10 @@
 //! What becomes of it when something dies under way.
 
+use std::fs::File;
 use std::process::{Command, Stdio};
 
 use crate::packs::{binding, pack};
-use crate::stage::{Stage, until};
+use crate::stage::{Stage, until, until_or};
 
 const CONTROLS: &str = "networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
@@ -46,7 +47,7 @@ fn killed_between_two_writes_its_successor_ends_the_work() {
     clippy::zombie_processes,
     reason = "the script that stops the cluster ends it, by the id noted here"
 )]
-fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Option<()> {
+pub(crate) fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Option<()> {
     let folder = stage.kubeconfig().parent()?;
     let id = std::fs::read_to_string(folder.join("pids/kube-apiserver")).ok()?;
     let id = id.split_whitespace().next()?.to_owned();
@@ -66,23 +67,35 @@ fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Option<()> {
         gone.then_some(())
     });
     between();
-    // The multi-call binary goes by its first argument's name.
-    let mut command = Command::new(program);
-    std::os::unix::process::CommandExt::arg0(&mut command, &arguments[0]);
-    let child = command
-        .args(&arguments[1..])
-        .current_dir(directory)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the API server starts");
-    let started = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("its state");
-    let since =
-        started.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).expect("a start time");
-    // As the scripts note it, so that they end it.
-    std::fs::write(folder.join("pids/kube-apiserver"), format!("{} {since}\n", child.id())).expect("its id");
-    until("the API server answers", || stage.try_kubectl(&["get", "--raw", "/readyz"]));
+    let log = folder.join("logs/kube-apiserver.log");
+    let start = || {
+        let stderr = File::options().append(true).create(true).open(&log).expect("its log");
+        let mut command = Command::new(&program);
+        // The multi-call binary goes by its first argument's name.
+        std::os::unix::process::CommandExt::arg0(&mut command, &arguments[0]);
+        command.args(&arguments[1..]).current_dir(&directory);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("it starts");
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("its state");
+        let since = state.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
+        // As the scripts note it, so that they end it.
+        let noted = format!("{} {}\n", child.id(), since.expect("a start time"));
+        std::fs::write(folder.join("pids/kube-apiserver"), noted).expect("its id");
+        child
+    };
+    let mut child = start();
+    let answers = until_or(|| {
+        // Threads of the killed one may outlive its first, and keep the port.
+        if child.try_wait().expect("its status").is_some() {
+            child = start();
+        }
+        stage.api().ask("GET", "/readyz", "text/plain", "").ok().filter(|(status, _)| *status == 200)
+    });
+    if answers.is_none() {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let last: Vec<&str> = text.lines().rev().take(20).collect();
+        panic!("the API server does not come back: {}", last.join("\n"));
+    }
     Some(())
 }
 

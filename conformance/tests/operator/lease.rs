@@ -52,7 +52,7 @@ fn one_that_slept_past_its_lease_ends_and_writes_nothing() {
     stage.apply(&pack("slept", "2.0.0", "198.51.100.0/28"));
     stage.apply(&binding("slept", "slept", "2.0.0", ""));
     let moved = || {
-        let all = stage.kubectl(&["get", "networkpolicies", "-n", "slept-a", "-o", "json"]);
+        let all = format!("{:?}", stage.list("networkpolicies", Some("slept-a")));
         (all.contains("198.51.100.0/28") && !all.contains("192.0.2.0/28")).then_some(())
     };
     until("the successor applies the new version", moved);

@@ -5,6 +5,8 @@ mod certificates;
 mod enforced;
 mod faults;
 mod lease;
+mod load;
 mod packs;
 mod pools;
 mod stage;
+mod webhooks;

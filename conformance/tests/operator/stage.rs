@@ -1,16 +1,18 @@
-//! A real API server with our kinds, and operators over it. One server for all tests of the binary, one test at a time; it ends with the last.
+//! Real API servers with our kinds, and operators over them. Two servers for all tests of the binary, one test at a time on each, since most tests wait most of
+//! the time, for a lease to run out or an authority to be trusted; they end with the process.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use bailiwick_conformance::api::{Api, path};
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::{http, programs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where the operators of the tests are.
 pub(crate) const SYSTEM: &str = "bailiwick-system";
@@ -18,39 +20,59 @@ pub(crate) const SYSTEM: &str = "bailiwick-system";
 /// Far longer than anything that is waited for takes on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-static SERVER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-static TURN: Mutex<()> = Mutex::new(());
+/// A server takes half a gigabyte.
+const SERVERS: usize = 2;
+static RUNNING: [Mutex<Option<Arc<Server>>>; SERVERS] = [const { Mutex::new(None) }; SERVERS];
+static TURNS: [Mutex<()>; SERVERS] = [const { Mutex::new(()) }; SERVERS];
 
-/// A turn on the server: everything of earlier tests is gone.
+/// Between two looks: some milliseconds each.
+const PAUSE: Duration = Duration::from_millis(25);
+
+struct Server {
+    api: Api,
+    cluster: Cluster,
+}
+
+/// A turn on a server: everything of earlier tests is gone.
 pub(crate) struct Stage {
     pub(crate) folder: tempfile::TempDir,
-    // Dropped after the turn: another test that waits for it keeps the server.
+    server: Arc<Server>,
     _turn: MutexGuard<'static, ()>,
-    cluster: Arc<Cluster>,
 }
 
 /// Looks until there is something to see.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(Instant::now() < end, "waited {PATIENCE:?} in vain: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_or(look).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain: {what}"))
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn server() -> Arc<Cluster> {
-    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = server.upgrade() {
-        return running;
+/// The first turn that is free, and on which server.
+fn turn() -> (usize, MutexGuard<'static, ()>) {
+    // Another test may take longer than anything else that is waited for.
+    // A cluster that is given is one.
+    let servers = if std::env::var_os("KUBECONFIG").is_some() { 1 } else { SERVERS };
+    loop {
+        for (at, turn) in TURNS.iter().take(servers).enumerate() {
+            match turn.try_lock() {
+                Ok(turn) => return (at, turn),
+                // A test that failed had it; what it left is cleared.
+                Err(TryLockError::Poisoned(turn)) => return (at, turn.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        std::thread::sleep(PAUSE);
     }
-    let cluster = Arc::new(Cluster::start().expect("an API server"));
+}
+
+fn server(at: usize) -> Arc<Server> {
+    let mut server = RUNNING[at].lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = &*server {
+        return Arc::clone(running);
+    }
+    let cluster = Cluster::start().and_then(Cluster::for_the_process).expect("an API server");
     let mut kinds = Vec::new();
     for entry in std::fs::read_dir(root().join("crds")).expect("crds") {
         let path = entry.expect("an entry").path();
@@ -63,17 +85,19 @@ fn server() -> Arc<Cluster> {
     cluster
         .kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"], "")
         .expect("the kinds are served");
-    let namespaces = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {SYSTEM}}}}}");
-    cluster.kubectl(["apply", "-f", "-"], &namespaces).expect("a namespace");
-    *server = Arc::downgrade(&cluster);
-    cluster
+    let api = cluster.api().expect("a way to the API server");
+    api.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {SYSTEM}}}}}"))
+        .expect("a namespace");
+    let running = Arc::new(Server { api, cluster });
+    *server = Some(Arc::clone(&running));
+    running
 }
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        let cluster = server();
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let stage = Self { folder: tempfile::tempdir().expect("a temporary folder"), _turn: turn, cluster };
+        let (at, turn) = turn();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let stage = Self { folder, server: server(at), _turn: turn };
         stage.clear();
         stage
     }
@@ -82,48 +106,52 @@ impl Stage {
     fn clear(&self) {
         let ours = format!("bailiwick.dev/operator={SYSTEM}");
         // First what would ask a webhook that is no more.
-        self.kubectl(&[
-            "delete",
-            "mutatingwebhookconfigurations,validatingwebhookconfigurations",
-            "-l",
-            &ours,
-        ]);
-        self.kubectl(&["delete", "sandboxpools,policyexceptions", "--all", "--all-namespaces"]);
-        self.kubectl(&["delete", "policybindings,policypacks", "--all"]);
-        let cluster_wide = "validatingadmissionpolicies,validatingadmissionpolicybindings,\
-                            mutatingwebhookconfigurations,validatingwebhookconfigurations,runtimeclasses";
-        self.kubectl(&["delete", cluster_wide, "-l", &ours]);
-        self.kubectl(&["delete", "networkpolicies,configmaps,secrets,deployments", "-A", "-l", &ours]);
-        self.kubectl(&["delete", "lease", "bailiwick-operator", "-n", SYSTEM, "--ignore-not-found"]);
-        let spaces = self.kubectl(&["get", "namespaces", "-l", "bailiwick.dev/zone", "-o", "name"]);
-        for name in spaces.lines() {
-            self.kubectl(&["delete", name, "--wait=false"]);
+        let labelled = [
+            "mutatingwebhookconfigurations",
+            "validatingwebhookconfigurations",
+            "validatingadmissionpolicybindings",
+            "validatingadmissionpolicies",
+            "runtimeclasses",
+        ];
+        let kinds = ["sandboxpools", "policyexceptions", "policybindings", "policypacks"];
+        let rest = ["networkpolicies", "deployments", "configmaps", "secrets"];
+        let all = labelled.iter().map(|kind| (*kind, ours.as_str()));
+        let all = all.chain(kinds.iter().map(|kind| (*kind, "")));
+        let all = all.chain(rest.iter().map(|kind| (*kind, ours.as_str())));
+        for (kind, labels) in all.chain([("namespaces", "bailiwick.dev/zone")]) {
+            // A kind of ours may be established and not yet served.
+            until(&format!("no {kind} are left"), || self.api().clear(kind, labels).ok());
         }
+        let lease = path("lease", Some(SYSTEM), "bailiwick-operator").expect("a kind");
+        self.api().ask("DELETE", &lease, "application/json", "").expect("the lease goes");
         // An empty lease was given back: nobody needs to wait for its end.
         self.apply(&format!(
             "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: bailiwick-operator, namespace: {SYSTEM}}}, spec: {{}}}}"
         ));
     }
 
+    pub(crate) fn api(&self) -> &Api {
+        &self.server.api
+    }
+
     pub(crate) fn kubeconfig(&self) -> &Path {
-        self.cluster.kubeconfig()
+        self.server.cluster.kubeconfig()
     }
 
     /// Runs kubectl, which must succeed.
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
-        self.cluster.kubectl(args, "").unwrap_or_else(|error| panic!("{args:?}: {error:#}"))
-    }
-
-    /// Runs kubectl; `None` if it failed.
-    pub(crate) fn try_kubectl(&self, args: &[&str]) -> Option<String> {
-        let output = self.cluster.kubectl_raw(args, "").expect("kubectl runs");
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        self.server.cluster.kubectl(args, "").unwrap_or_else(|error| panic!("{args:?}: {error:#}"))
     }
 
     pub(crate) fn apply(&self, manifest: &str) {
-        self.cluster
-            .kubectl(["apply", "-f", "-"], manifest)
-            .unwrap_or_else(|error| panic!("{manifest}: {error:#}"));
+        self.api().apply(manifest).unwrap_or_else(|error| panic!("{manifest}: {error:#}"));
+    }
+
+    /// Changes something that every operator hears of and that nothing depends on.
+    pub(crate) fn nudge(&self, word: &str) {
+        let path = path("namespace", None, "default").expect("a kind");
+        let patch = json!({ "metadata": { "annotations": { "nudge": word } } });
+        self.api().send("PATCH", &path, &patch).expect("a nudge");
     }
 
     /// A governed namespace.
@@ -135,22 +163,31 @@ impl Stage {
 
     /// An object as JSON; `None` if it is not there.
     pub(crate) fn get(&self, kind: &str, name: &str, namespace: Option<&str>) -> Option<Value> {
-        let mut args = vec!["get", kind, name, "-o", "json"];
-        args.extend(namespace.iter().flat_map(|namespace| ["-n", namespace]));
-        Some(serde_json::from_str(&self.try_kubectl(&args)?).expect("JSON"))
+        self.api().get(&path(kind, namespace, name).expect("a kind"))
+    }
+
+    /// The objects of a kind, everywhere or in a namespace.
+    pub(crate) fn list(&self, kind: &str, namespace: Option<&str>) -> Vec<Value> {
+        self.labelled(kind, namespace, "")
+    }
+
+    fn labelled(&self, kind: &str, namespace: Option<&str>, labels: &str) -> Vec<Value> {
+        let path = format!("{}?labelSelector={labels}", path(kind, namespace, "").expect("a kind"));
+        let list = until("a list", || self.api().get(&path));
+        let mut items = list["items"].as_array().expect("items").clone();
+        for item in &mut items {
+            // Items of a list do not say their kind.
+            item["kind"] = Value::from(list["kind"].as_str().unwrap_or_default().trim_end_matches("List"));
+        }
+        items
     }
 
     /// Everything of the operator of these kinds, as `KIND NAMESPACE/NAME`, sorted.
     pub(crate) fn ours(&self, kinds: &str) -> Vec<String> {
         let ours = format!("bailiwick.dev/operator={SYSTEM}");
-        let list: Value =
-            serde_json::from_str(&self.kubectl(&["get", kinds, "-A", "-l", &ours, "-o", "json"]))
-                .expect("JSON");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let mut names: Vec<String> = list["items"]
-            .as_array()
-            .expect("items")
-            .iter()
+        let all = kinds.split(',').flat_map(|kind| self.labelled(kind, None, &ours));
+        let mut names: Vec<String> = all
             .map(|item| {
                 let metadata = &item["metadata"];
                 format!(
@@ -190,14 +227,15 @@ impl Stage {
     }
 }
 
-fn until_or<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+/// Looks until there is something to see, or patience ends.
+pub(crate) fn until_or<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     loop {
         let seen = look();
         if seen.is_some() || Instant::now() >= end {
             return seen;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(PAUSE);
     }
 }
 

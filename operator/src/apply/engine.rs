@@ -100,15 +100,22 @@ impl Engine {
         Self { client, mirror, fence, metrics, owner, forms: Forms::default() }
     }
 
-    /// Brings the cluster one pass closer to what is wanted.
-    pub async fn pass(&mut self, wanted: &BTreeMap<Key, Wanted>, keep: impl Fn(&Live) -> bool) -> Pass {
+    /// Brings the cluster one pass closer to what is wanted. `seen`: an object as it was when what is wanted of it was decided; if it is another one by
+    /// now, it is not written.
+    pub async fn pass(
+        &mut self,
+        wanted: &BTreeMap<Key, Wanted>,
+        seen: Option<&Arc<Live>>,
+        keep: impl Fn(&Live) -> bool,
+    ) -> Pass {
         let mut pass = Pass::default();
         self.forms.keep_only(wanted);
         let owned = self.owned(wanted);
         let unknown: Vec<Wanted> =
             plan(wanted, &owned, &self.forms, &keep).unknown.into_iter().cloned().collect();
         self.learn(&unknown, &mut pass).await;
-        let owned = self.owned(wanted);
+        let mut owned = self.owned(wanted);
+        owned.extend(seen.map(|live| (live.key.clone(), Arc::clone(live))));
         let Plan { writes, ending, .. } = plan(wanted, &owned, &self.forms, &keep);
         pass.again |= !ending.is_empty();
         let mut learned = Vec::new();

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  authority at two thirds of its life ─► next authority: bundle = current + next
-//!      bundle in every webhook configuration for SETTLE ─► next becomes current, leaf signed by it: bundle = current + previous
+//!      bundle in every webhook configuration for a while ─► next becomes current, leaf signed by it: bundle = current + previous
 //!      previous expires ─► bundle = current
 //! ```
 //!
@@ -33,10 +33,6 @@ pub const AUTHORITY_SECRET: &str = "bailiwick-ca";
 /// Secret that the webhook serves from: `tls.crt`, `tls.key`, and `ca.crt` for whoever probes it.
 pub const LEAF_SECRET: &str = "bailiwick-webhook-tls";
 
-/// How long a new bundle must have been in force before a leaf relies on it: the API server takes a changed configuration into use within
-/// a second or two.
-pub const SETTLE: Duration = Duration::from_secs(10);
-
 /// Seconds since 1970.
 pub type UnixTime = i64;
 
@@ -62,6 +58,8 @@ pub struct Profile {
     pub authority: Duration,
     /// Life of a leaf.
     pub leaf: Duration,
+    /// How long a new bundle must have been in force everywhere before a leaf relies on it.
+    pub settle: Duration,
     /// DNS names and addresses of the webhook.
     pub names: Vec<String>,
 }
@@ -108,7 +106,7 @@ impl Certificates {
         Ok(Self { current, next: None, previous: Vec::new(), leaf })
     }
 
-    /// Does the next thing that is due; `None` if nothing is. `trusted`: the bundle has been in force everywhere for [`SETTLE`].
+    /// Does the next thing that is due; `None` if nothing is. `trusted`: the bundle has been in force everywhere for [`Profile::settle`].
     ///
     /// # Errors
     /// As [`Certificates::new`].

@@ -13,6 +13,7 @@ fn profile() -> Profile {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     Profile {
         authority: days(900),
+        settle: Duration::ZERO,
         leaf: days(90),
         names: vec!["bailiwick-webhook.bailiwick-system.svc".to_owned(), "127.0.0.1".to_owned()],
     }

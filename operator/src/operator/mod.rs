@@ -7,32 +7,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::apply::{Engine, Pass};
-use crate::arming::{self, Known, Recorded, Stance};
-use crate::certificates::{AUTHORITY_SECRET, Certificates, LEAF_SECRET, MakeError, Profile, SETTLE, Step};
+use crate::arming::{self, Leave, Recorded, Stance};
+use crate::certificates::{Certificates, MakeError, Profile};
 use crate::clock::Tick;
 use crate::derive::{Derived, Deriver, Options};
+use crate::events::{self, News, Teller};
 use crate::http::Health;
 use crate::kind::{Kind, Share};
 use crate::lease::{Election, Fence};
-use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK, WRITE_TIMEOUT};
+use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
 use crate::metrics::Metrics;
-use crate::mirror::{Mirror, View};
+use crate::mirror::Mirror;
 use crate::object::{Key, Live, Wanted};
 use crate::probe::Prober;
 use crate::report::{Outcome, PackChecks, report};
 use crate::world::World;
+
+mod arm;
+mod certify;
 
 /// What an operator is set to.
 pub struct Settings {
@@ -127,6 +127,9 @@ pub struct Operator {
     served: Option<String>,
     /// What the record of the arming says.
     recorded: Recorded,
+    /// For how long and why, if it is disarmed.
+    leave: Leave,
+    teller: Teller,
 }
 
 /// What a pass leaves to do.
@@ -146,6 +149,7 @@ impl Operator {
         bell: Arc<Notify>,
         fence: Arc<Fence>,
         prober: Prober,
+        teller: Teller,
     ) -> Self {
         let engine = Engine::new(
             client.clone(),
@@ -169,6 +173,8 @@ impl Operator {
             hooks: BTreeMap::new(),
             served: None,
             recorded: Recorded::Waiting,
+            leave: Leave::default(),
+            teller,
         }
     }
 
@@ -213,23 +219,28 @@ impl Operator {
         let world = World::read(&view);
         let bundle = self.certificates.as_ref().map(Certificates::bundle).unwrap_or_default();
         let mut derivation = self.derive(&world, &bundle, now);
-        let stance = self.stance(&view, &derivation.derived, &bundle).await;
-        let wanted = self.wanted(&derivation.derived, stance);
+        let stance = self.stance(&view, &derivation.derived, &bundle, now.as_second()).await;
+        let (wanted, recorded) = self.wanted(&derivation.derived, stance);
         let held = derivation.derived.held.clone();
         let before = stance == Stance::Before;
         let keep = move |live: &Live| kept(live, before, &held);
-        let pass = self.engine.pass(&wanted, keep).await;
+        // What is asked for there between that look and the write is not to be written over.
+        let record = view.get(&self.record_key()).cloned();
+        let pass = self.engine.pass(&wanted, record.as_ref(), keep).await;
         self.after_pass(&derivation.derived, stance, &pass);
+        let mut news = self.happened(&pass, recorded, now.as_second());
         let failed: BTreeMap<Key, String> =
             pass.failures.iter().map(|one| (one.key.clone(), one.error.to_string())).collect();
         for (key, why) in &failed {
             warn!(object = %key, why, "cannot be written");
         }
-        let armed = self.armed();
-        let statuses = self.statuses(&world, &derivation.derived, &failed, armed, &whole_seconds(now)).await;
-        self.count(&derivation.derived, armed);
+        let statuses =
+            self.statuses(&world, &derivation.derived, &failed, &whole_seconds(now), &mut news).await;
+        self.count(&derivation.derived);
+        self.teller.tell(&news).await;
         let failing = !failed.is_empty() || statuses;
-        let next = derivation.derived.next.map_or(IDLE_PASS, |next| {
+        let next = [derivation.derived.next, self.leave.until].into_iter().flatten().min();
+        let next = next.map_or(IDLE_PASS, |next| {
             Duration::from_secs(u64::try_from(next - now.as_second()).unwrap_or(0) + 1)
         });
         let probing = matches!(stance, Stance::Away(Recorded::Waiting) | Stance::Before);
@@ -258,122 +269,13 @@ impl Operator {
         })
     }
 
-    /// Reads the certificates at first, makes what is missing, and does what is due.
-    async fn certify(&mut self, now: Timestamp) -> Result<(), PassError> {
-        let now = now.as_second();
-        let mut certificates = match self.certificates.take() {
-            Some(certificates) => certificates,
-            None => match self.stored(now).await? {
-                Some(certificates) => certificates,
-                None => {
-                    info!("made a certificate authority for the webhook");
-                    Certificates::new(&self.settings.profile, now)?
-                }
-            },
-        };
-        let trusted = self.trusts(&certificates.bundle());
-        while let Some(step) = certificates.advance(&self.settings.profile, now, trusted)? {
-            info!(?step, "the webhook's certificates moved on");
-            // Whatever comes next must be trusted first.
-            if step == Step::Introduced {
-                break;
-            }
-        }
-        if let Some(expires) = certificates.expires() {
-            self.shared.metrics.certificate_expires.set(expires);
-        }
-        self.certificates = Some(certificates);
-        Ok(())
-    }
-
-    /// Whether every webhook configuration that stands has had this bundle for a while.
-    fn trusts(&mut self, bundle: &str) -> bool {
-        let view = self.shared.mirror.view();
-        let kinds = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
-        let standing: Vec<_> = kinds.into_iter().flat_map(|kind| view.of(kind)).collect();
-        if standing.is_empty() {
-            return self.recorded != Recorded::Armed;
-        }
-        let encoded = Value::String(STANDARD.encode(bundle));
-        let has = |hook: &Value| hook.pointer("/clientConfig/caBundle") == Some(&encoded);
-        let all = standing.iter().all(|live| {
-            live.body.get("webhooks").and_then(Value::as_array).is_some_and(|hooks| hooks.iter().all(has))
-        });
-        if !all {
-            self.trusted = None;
-            return false;
-        }
-        match &self.trusted {
-            Some((known, since)) if known == bundle => Tick::now().since(*since) >= SETTLE,
-            _ => {
-                self.trusted = Some((bundle.to_owned(), Tick::now()));
-                false
-            }
-        }
-    }
-
-    /// The certificates as the cluster has them, whatever their labels.
-    async fn stored(&self, now: i64) -> Result<Option<Certificates>, PassError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.settings.options.namespace);
-        let mut data = Vec::new();
-        for name in [AUTHORITY_SECRET, LEAF_SECRET] {
-            let found = timeout(WRITE_TIMEOUT, secrets.get_opt(name)).await;
-            let found = found.map_err(|_| PassError::Secrets("no answer".to_owned()))?;
-            let secret = found.map_err(|error| PassError::Secrets(error.to_string()))?;
-            let value = secret.and_then(|secret| serde_json::to_value(secret.data).ok());
-            data.push(value.unwrap_or_default());
-        }
-        let [authority, leaf] = data.as_slice() else { return Ok(None) };
-        Ok(Certificates::read(authority, leaf, now))
-    }
-
-    /// Whether the webhook's configurations are wanted, and which.
-    async fn stance(&mut self, view: &View, derived: &Derived, bundle: &str) -> Stance {
-        let (recorded, request) = arming::read(view.get(&self.record_key()).map(AsRef::as_ref));
-        self.recorded = recorded;
-        let mut standing = 0;
-        for key in derived.hooks.keys() {
-            // One that lost its label is not watched any more, and stands all the same.
-            if view.get(key).is_some() || (recorded == Recorded::Armed && self.stands(key).await) {
-                standing += 1;
-            }
-        }
-        let expected = crate::object::digest(&serde_json::json!([derived.expected, bundle]));
-        let enough = self.settings.enough;
-        let known =
-            |replicas| Known { recorded, request, standing, wanted: derived.hooks.len(), replicas, enough };
-        // What was found out for these digests need not be asked again while it stands.
-        if recorded == Recorded::Armed && self.served.as_ref() == Some(&expected) {
-            return arming::decide(&known(enough));
-        }
-        let stance = arming::decide(&known(0));
-        if matches!(stance, Stance::Away(Recorded::Disarmed)) {
-            return stance;
-        }
-        let replicas = self.prober.count(bundle, &derived.expected).await;
-        self.shared.metrics.replicas.set(replicas as u64);
-        self.served = (replicas >= enough).then_some(expected);
-        arming::decide(&known(replicas))
-    }
-
-    async fn stands(&self, key: &Key) -> bool {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &key.kind.resource());
-        // Without an answer nothing is taken for deleted.
-        !matches!(timeout(WRITE_TIMEOUT, api.get_opt(&key.name)).await, Ok(Ok(None)))
-    }
-
-    fn record_key(&self) -> Key {
-        Key {
-            kind: Kind::ConfigMap,
-            namespace: Some(self.settings.options.namespace.clone()),
-            name: arming::RECORD.to_owned(),
-        }
-    }
-
-    /// Everything that is wanted in this pass.
-    fn wanted(&mut self, derived: &Derived, stance: Stance) -> BTreeMap<Key, Wanted> {
+    /// Everything that is wanted in this pass, and what the record of the arming says then.
+    fn wanted(&mut self, derived: &Derived, stance: Stance) -> (BTreeMap<Key, Wanted>, Recorded) {
         let owner = self.settings.options.namespace.clone();
         let mut wanted = derived.wanted.clone();
+        if self.is_withdrawn() {
+            wanted.retain(|key, _| !arming::is_withdrawn(key));
+        }
         let mut add = |manifest: Value| match Wanted::new(manifest, &owner) {
             Ok(one) => drop(wanted.insert(one.key.clone(), one)),
             Err(error) => warn!(%error, "cannot be applied"),
@@ -388,7 +290,7 @@ impl Operator {
             Stance::Newest | Stance::Before if self.recorded == Recorded::Armed => Recorded::Armed,
             Stance::Newest | Stance::Before => Recorded::Waiting,
         };
-        add(arming::record(&owner, recorded));
+        add(arming::record(&owner, recorded, &self.leave));
         match stance {
             Stance::Away(_) => self.hooks.clear(),
             Stance::Newest => wanted.extend(derived.hooks.clone()),
@@ -397,7 +299,30 @@ impl Operator {
                 wanted.extend(self.hooks.clone());
             }
         }
-        wanted
+        (wanted, recorded)
+    }
+
+    /// Whether the admission policies over pods are away too.
+    fn is_withdrawn(&self) -> bool {
+        self.leave.until.is_some()
+    }
+
+    /// What a pass did that people may want to know of.
+    fn happened(&self, pass: &Pass, recorded: Recorded, now: i64) -> Vec<News> {
+        let mirror = &self.shared.mirror;
+        let record = self.record_key();
+        let drifted = pass.mended.iter().filter(|(key, _)| *key != record);
+        let mut news: Vec<News> =
+            drifted.filter_map(|(key, drift)| Some(events::drifted(&mirror.get(key)?, *drift))).collect();
+        if recorded != self.recorded
+            && let Some(about) = mirror.get(&record)
+            && arming::read(Some(&about), now).recorded == recorded
+        {
+            let until = self.leave.until.and_then(|until| Timestamp::from_second(until).ok());
+            let until = until.map(|until| until.to_string());
+            news.push(events::armed(&about, recorded, &self.leave, until.as_deref()));
+        }
+        news
     }
 
     /// Remembers what stands now.
@@ -427,25 +352,29 @@ impl Operator {
         world: &World,
         derived: &Derived,
         failed: &BTreeMap<Key, String>,
-        armed: bool,
         now: &str,
+        news: &mut Vec<News>,
     ) -> bool {
         let view = self.shared.mirror.view();
-        let outcome = Outcome { failed, armed, now };
+        let disarmed = (!self.leave.reason.is_empty() || self.is_withdrawn()).then_some(&self.leave);
+        let outcome = Outcome { failed, armed: self.armed(), disarmed, now };
         let due = report(world, derived, &view, &mut self.checks, &outcome);
         let mut wrong = false;
         for one in due {
-            if let Err(error) = self.engine.status(&one.live, &one.status).await {
-                warn!(object = %one.live.key, %error, "its status cannot be written");
-                wrong = true;
+            match self.engine.status(&one.live, &one.status).await {
+                Ok(()) => news.extend(events::turned(&one)),
+                Err(error) => {
+                    warn!(object = %one.live.key, %error, "its status cannot be written");
+                    wrong = true;
+                }
             }
         }
         wrong
     }
 
-    fn count(&self, derived: &Derived, armed: bool) {
+    fn count(&self, derived: &Derived) {
         let metrics = &self.shared.metrics;
-        metrics.armed.set(u64::from(armed));
+        metrics.armed.set(u64::from(self.armed()));
         metrics.cells.set(derived.cells.cells.len() as u64);
         let failing = derived.verdicts.values().filter(|verdict| !verdict.is_current()).count();
         metrics.failing.set(failing as u64);

@@ -1,0 +1,175 @@
+//! The API server by plain HTTP, through one `kubectl proxy` with whatever credentials the kubeconfig has: a look costs a request, and no process that reads
+//! a kubeconfig and asks for every kind first. For tests that look often.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::http;
+
+/// The kinds that are looked at: singular, plural, group and version, and whether they stand in namespaces.
+const KINDS: &[(&str, &str, &str, bool)] = &[
+    ("configmap", "configmaps", "api/v1", true),
+    ("secret", "secrets", "api/v1", true),
+    ("pod", "pods", "api/v1", true),
+    ("namespace", "namespaces", "api/v1", false),
+    ("event", "events", "apis/events.k8s.io/v1", true),
+    ("lease", "leases", "apis/coordination.k8s.io/v1", true),
+    ("deployment", "deployments", "apis/apps/v1", true),
+    ("networkpolicy", "networkpolicies", "apis/networking.k8s.io/v1", true),
+    ("runtimeclass", "runtimeclasses", "apis/node.k8s.io/v1", false),
+    ("validatingadmissionpolicy", "validatingadmissionpolicies", ADMISSION, false),
+    ("validatingadmissionpolicybinding", "validatingadmissionpolicybindings", ADMISSION, false),
+    ("mutatingwebhookconfiguration", "mutatingwebhookconfigurations", ADMISSION, false),
+    ("validatingwebhookconfiguration", "validatingwebhookconfigurations", ADMISSION, false),
+    ("policypack", "policypacks", OURS, false),
+    ("policybinding", "policybindings", OURS, false),
+    ("policyexception", "policyexceptions", OURS, true),
+    ("sandboxpool", "sandboxpools", OURS, true),
+];
+const ADMISSION: &str = "apis/admissionregistration.k8s.io/v1";
+const OURS: &str = "apis/bailiwick.dev/v1alpha1";
+
+/// A way to the API server; it ends with the value.
+#[derive(Debug)]
+pub struct Api {
+    child: Child,
+    address: String,
+    /// A connection that rests, if there is one.
+    resting: Mutex<Option<http::Client<TcpStream>>>,
+}
+
+/// The path of an object or, without a name, of all of a kind; `kind` in the singular or plural, in any case.
+///
+/// # Errors
+/// A kind that nobody looks at.
+pub fn path(kind: &str, namespace: Option<&str>, name: &str) -> Result<String> {
+    let wanted = kind.to_ascii_lowercase();
+    let known = KINDS.iter().find(|(one, many, ..)| *one == wanted || *many == wanted);
+    let (_, plural, version, namespaced) = known.with_context(|| format!("`{kind}` is not in the list"))?;
+    let place = namespace.filter(|_| *namespaced).map(|namespace| format!("/namespaces/{namespace}"));
+    let name = if name.is_empty() { String::new() } else { format!("/{name}") };
+    Ok(format!("/{version}{}/{plural}{name}", place.unwrap_or_default()))
+}
+
+impl Api {
+    /// Opens it with a kubectl and a kubeconfig.
+    ///
+    /// # Errors
+    /// kubectl cannot be run, or does not serve.
+    pub fn open(kubectl: &Path, kubeconfig: &Path) -> Result<Self> {
+        let mut child = Command::new("bash")
+            .env("KUBECONFIG", kubeconfig)
+            // It ends when its input does, so also with a process that is killed.
+            .args(["-c", r#""$0" "$@" & read -r _; kill $!"#])
+            .arg(kubectl)
+            // Nothing is rejected: what a test may ask is decided by its kubeconfig.
+            .args(["proxy", "--port=0", "--reject-methods=^$", "--reject-paths=^$"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run kubectl")?;
+        let out = child.stdout.take().context("kubectl has no standard output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        let api = Self { child, address, resting: Mutex::new(None) };
+        if !api.address.contains(':') {
+            bail!("kubectl proxy does not serve: {line}");
+        }
+        Ok(api)
+    }
+
+    /// Sends a request; the status and the answer.
+    ///
+    /// # Errors
+    /// Nobody answers, which is so while an API server is away.
+    pub fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<(u16, Value)> {
+        let mut client = match self.resting().take() {
+            Some(client) => client,
+            None => {
+                let stream = TcpStream::connect(&self.address)?;
+                stream.set_read_timeout(Some(http::TIMEOUT))?;
+                http::Client::over(stream, &self.address)
+            }
+        };
+        let answer = client.request(method, path, &[("content-type", kind)], body.as_bytes())?;
+        let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        *self.resting() = (!closes).then_some(client);
+        Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
+    }
+
+    fn resting(&self) -> std::sync::MutexGuard<'_, Option<http::Client<TcpStream>>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stands at a path; `None` if nothing does, or nobody answers.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<Value> {
+        // A connection that rested may have been closed meanwhile.
+        let asked = || self.ask("GET", path, "application/json", "");
+        let (status, answer) = asked().or_else(|_| asked()).ok()?;
+        (status == 200).then_some(answer)
+    }
+
+    /// Sends an object or a patch that must be taken.
+    ///
+    /// # Errors
+    /// It is refused, or nobody answers.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let (status, answer) = self.ask(method, path, kind, &body.to_string())?;
+        if !(200..300).contains(&status) {
+            bail!("{method} {path}: {status} {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Applies an object, written as YAML, by server-side apply.
+    ///
+    /// # Errors
+    /// It is refused, or nobody answers.
+    pub fn apply(&self, manifest: &str) -> Result<Value> {
+        let object: Value = serde_saphyr::from_str(manifest).context("YAML")?;
+        let text = |at: &str| object.pointer(at).and_then(Value::as_str);
+        let kind = text("/kind").unwrap_or_default();
+        let path = path(kind, text("/metadata/namespace"), text("/metadata/name").unwrap_or_default())?;
+        let path = format!("{path}?fieldManager=test&force=true");
+        let (status, answer) = self.ask("PATCH", &path, "application/apply-patch+yaml", manifest)?;
+        if !(200..300).contains(&status) {
+            bail!("PATCH {path}: {status} {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Deletes all objects of a kind, or those with labels.
+    ///
+    /// # Errors
+    /// It is refused, or nobody answers.
+    pub fn clear(&self, kind: &str, labels: &str) -> Result<()> {
+        let all = path(kind, None, "")?;
+        let list = self.get(&format!("{all}?labelSelector={labels}")).context("a list")?;
+        for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
+            let text = |at: &str| item.pointer(at).and_then(Value::as_str);
+            let one = path(kind, text("/metadata/namespace"), text("/metadata/name").unwrap_or_default())?;
+            let (status, answer) = self.ask("DELETE", &one, "application/json", "")?;
+            // Somebody else may have been faster.
+            if !(200..300).contains(&status) && status != 404 {
+                bail!("DELETE {one}: {status} {answer}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}

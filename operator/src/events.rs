@@ -1,0 +1,213 @@
+//! What the operator tells people in Kubernetes Events: drift that was mended, conditions that turned, whether the webhook is armed, certificates.
+//!
+//! Events are for people and may get lost: nothing is decided by one, no pass fails for want of one, and none is sent while nothing happens.
+//! They are written beside the objects that they are about; those of the cluster's objects are in namespace `default`, as everybody's.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use serde_json::Value;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::apply::Drift;
+use crate::arming::{Leave, Recorded};
+use crate::limits::{MAX_EVENTS, MAX_NOTE, WRITE_TIMEOUT, WRITES_AT_ONCE};
+use crate::object::Live;
+use crate::report::Due;
+use crate::status::cut;
+
+/// Name of the reporter.
+const CONTROLLER: &str = "bailiwick-operator";
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    /// To which object.
+    pub about: Arc<Live>,
+    /// Whether somebody should look.
+    pub warns: bool,
+    /// One word for programs.
+    pub reason: String,
+    /// What was done or found, in one word.
+    pub action: &'static str,
+    /// The same for people.
+    pub note: String,
+}
+
+/// Somebody changed an object, and it is back.
+#[must_use]
+pub fn drifted(about: &Arc<Live>, drift: Drift) -> News {
+    let (reason, did) = match drift {
+        Drift::Deleted => ("DriftDeleted", "deleted"),
+        Drift::Edited => ("DriftEdited", "changed"),
+    };
+    News {
+        about: Arc::clone(about),
+        warns: true,
+        reason: reason.to_owned(),
+        action: "Repaired",
+        note: format!("somebody else {did} it; it is back as the packs in force want it"),
+    }
+}
+
+/// The conditions that a new status turns. That something is not ready yet warns only once it was.
+#[must_use]
+pub fn turned(due: &Due) -> Vec<News> {
+    let conditions = |status: &Value| status.get("conditions").and_then(Value::as_array).cloned();
+    let before = conditions(&due.live.status).unwrap_or_default();
+    let after = conditions(&due.status).unwrap_or_default();
+    let text = |condition: &Value, member: &str| -> String {
+        condition.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mut news = Vec::new();
+    for condition in &after {
+        let aspect = text(condition, "type");
+        let known = before.iter().find(|one| text(one, "type") == aspect);
+        let same =
+            |known: &Value| ["status", "reason"].iter().all(|at| text(known, at) == text(condition, at));
+        if known.is_some_and(same) {
+            continue;
+        }
+        let holds = text(condition, "status") == "True";
+        let held = known.is_some_and(|known| text(known, "status") == "True");
+        news.push(News {
+            about: Arc::clone(&due.live),
+            warns: !holds && (held || aspect != bailiwick_crds::status::READY),
+            reason: text(condition, "reason"),
+            action: if holds { "Confirmed" } else { "Found" },
+            note: format!("{aspect}: {}", text(condition, "message")),
+        });
+    }
+    news
+}
+
+/// The webhook was armed or disarmed; `about` is the record.
+#[must_use]
+pub fn armed(about: &Arc<Live>, recorded: Recorded, leave: &Leave, until: Option<&str>) -> News {
+    let (warns, reason, note) = match (recorded, until) {
+        (Recorded::Armed, _) => (false, "Armed", "the webhook's configurations are in force".to_owned()),
+        (Recorded::Waiting, _) => {
+            (false, "Arming", "the webhook's configurations come once enough replicas answer".to_owned())
+        }
+        (Recorded::Disarmed, None) => {
+            (true, "Disarmed", format!("until somebody arms it; admission policies stay: {}", leave.reason))
+        }
+        // A word of its own: events of the same word are told as one, with the first one's text.
+        (Recorded::Disarmed, Some(until)) => (
+            true,
+            "Withdrawn",
+            format!("until {until}, with the admission policies over pods: {}", leave.reason),
+        ),
+    };
+    News { about: Arc::clone(about), warns, reason: reason.to_owned(), action: "Armed", note }
+}
+
+/// Sends events.
+pub struct Teller {
+    recorder: Recorder,
+}
+
+impl Teller {
+    /// In the name of this operator.
+    #[must_use]
+    pub fn new(client: Client, identity: &str) -> Self {
+        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Sends what happened, the first [`MAX_EVENTS`] of it.
+    pub async fn tell(&self, news: &[News]) {
+        if news.len() > MAX_EVENTS {
+            debug!(left_out = news.len() - MAX_EVENTS, "more happened than events tell");
+        }
+        let told = news.iter().take(MAX_EVENTS).map(|one| self.send(one));
+        stream::iter(told).buffer_unordered(WRITES_AT_ONCE).collect::<Vec<()>>().await;
+    }
+
+    async fn send(&self, news: &News) {
+        let event = Event {
+            type_: if news.warns { EventType::Warning } else { EventType::Normal },
+            reason: news.reason.clone(),
+            note: Some(cut(&news.note, MAX_NOTE)),
+            action: news.action.to_owned(),
+            secondary: None,
+        };
+        let sent = timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &reference(&news.about))).await;
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(about = %news.about.key, %error, "an event was not taken"),
+            Err(_) => debug!(about = %news.about.key, "an event was not answered in time"),
+        }
+    }
+}
+
+fn reference(live: &Live) -> ObjectReference {
+    let resource = live.key.kind.resource();
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        namespace: live.key.namespace.clone(),
+        name: Some(live.key.name.clone()),
+        uid: Some(live.uid.clone()),
+        resource_version: None,
+        field_path: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::kind::Kind;
+    use crate::object::Key;
+
+    fn live(status: Value) -> Arc<Live> {
+        Arc::new(Live {
+            key: Key { kind: Kind::PolicyBinding, namespace: None, name: "b".to_owned() },
+            uid: "u".to_owned(),
+            version: 1,
+            generation: 1,
+            ending: false,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            created: String::new(),
+            body: Map::new(),
+            status,
+        })
+    }
+
+    fn said(all: &[(&str, &str, &str)]) -> Value {
+        let one = |(aspect, status, reason): &(&str, &str, &str)| json!({"type": aspect, "status": status, "reason": reason, "message": "m"});
+        json!({ "conditions": all.iter().map(one).collect::<Vec<_>>() })
+    }
+
+    fn told(before: &[(&str, &str, &str)], after: &[(&str, &str, &str)]) -> Vec<(bool, String)> {
+        let due = Due { live: live(said(before)), status: said(after) };
+        turned(&due).into_iter().map(|news| (news.warns, news.reason)).collect()
+    }
+
+    #[test]
+    fn what_turned_is_told_once_and_what_stayed_is_not() {
+        let (good, bad) = (("Enforced", "True", "InPlace"), ("Enforced", "False", "CannotApply"));
+        assert_eq!(told(&[], &[good]), [(false, "InPlace".to_owned())]);
+        assert_eq!(told(&[good], &[good]), []);
+        assert_eq!(told(&[good], &[bad]), [(true, "CannotApply".to_owned())]);
+        assert_eq!(told(&[], &[bad]), [(true, "CannotApply".to_owned())]);
+        assert_eq!(told(&[bad], &[("Enforced", "False", "Other")]), [(true, "Other".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_not_ready_yet_is_no_warning_and_what_is_no_more_is_one() {
+        let (yes, no) = (("Ready", "True", "Ready"), ("Ready", "False", "Waiting"));
+        assert_eq!(told(&[], &[no]), [(false, "Waiting".to_owned())]);
+        assert_eq!(told(&[no], &[yes]), [(false, "Ready".to_owned())]);
+        assert_eq!(told(&[yes], &[no]), [(true, "Waiting".to_owned())]);
+    }
+}

@@ -1,0 +1,82 @@
+//! A pass's part about the webhook's configurations: what is known, and what follows from it (`arming` decides).
+
+use kube::api::{Api, DynamicObject};
+use tokio::time::timeout;
+
+use super::Operator;
+use crate::arming::{self, Known, Leave, Record, Recorded, Request, Stance};
+use crate::certificates::UnixTime;
+use crate::derive::Derived;
+use crate::kind::Kind;
+use crate::limits::WRITE_TIMEOUT;
+use crate::mirror::View;
+use crate::object::Key;
+
+impl Operator {
+    /// Whether the webhook's configurations are wanted, and which; and for how long they are away, if somebody disarmed them.
+    pub(super) async fn stance(
+        &mut self,
+        view: &View,
+        derived: &Derived,
+        bundle: &str,
+        now: UnixTime,
+    ) -> Stance {
+        let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
+        self.recorded = record.recorded;
+        let stance = self.decided(view, derived, bundle, (&record, record.leave.is_over(now))).await;
+        let by_hand = record.recorded == Recorded::Armed && record.request != Some(Request::Disarm);
+        self.leave = match stance {
+            Stance::Away(Recorded::Disarmed) if by_hand => Leave::by_hand(),
+            Stance::Away(Recorded::Disarmed) => record.leave,
+            _ => Leave::default(),
+        };
+        stance
+    }
+
+    async fn decided(
+        &mut self,
+        view: &View,
+        derived: &Derived,
+        bundle: &str,
+        (record, over): (&Record, bool),
+    ) -> Stance {
+        let (recorded, request) = (record.recorded, record.request);
+        let mut standing = 0;
+        for key in derived.hooks.keys() {
+            // One that lost its label is not watched any more, and stands all the same.
+            if view.get(key).is_some() || (recorded == Recorded::Armed && self.stands(key).await) {
+                standing += 1;
+            }
+        }
+        let expected = crate::object::digest(&serde_json::json!([derived.expected, bundle]));
+        let enough = self.settings.enough;
+        let wanted = derived.hooks.len();
+        let known = |replicas| Known { recorded, request, over, standing, wanted, replicas, enough };
+        // What was found out for these digests need not be asked again while it stands.
+        if recorded == Recorded::Armed && self.served.as_ref() == Some(&expected) {
+            return arming::decide(&known(enough));
+        }
+        let stance = arming::decide(&known(0));
+        if matches!(stance, Stance::Away(Recorded::Disarmed)) {
+            return stance;
+        }
+        let replicas = self.prober.count(bundle, &derived.expected).await;
+        self.shared.metrics.replicas.set(replicas as u64);
+        self.served = (replicas >= enough).then_some(expected);
+        arming::decide(&known(replicas))
+    }
+
+    async fn stands(&self, key: &Key) -> bool {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &key.kind.resource());
+        // Without an answer nothing is taken for deleted.
+        !matches!(timeout(WRITE_TIMEOUT, api.get_opt(&key.name)).await, Ok(Ok(None)))
+    }
+
+    pub(super) fn record_key(&self) -> Key {
+        Key {
+            kind: Kind::ConfigMap,
+            namespace: Some(self.settings.options.namespace.clone()),
+            name: arming::RECORD.to_owned(),
+        }
+    }
+}
