@@ -136,33 +136,111 @@ fn the_intent_is_on_disk_before_the_command_is_executed() {
     let stage = Stage::new(&own_pack());
     let mut command = Command::new(strace);
     let trace = stage.path().join("trace");
-    command
-        .args(["-f", "-qq", "-e", "trace=fdatasync,execve", "-e", "signal=none", "-o"])
-        .arg(&trace)
-        .arg(programs::find("bailiwick-executor").expect("built"));
+    command.args(TRACED).arg(&trace).arg(programs::find("bailiwick-executor").expect("built"));
     let executor = Executor::start_by(command, stage.path(), &["--warm", "1"]).expect("it comes up");
     let mut caller = Caller::new(&executor);
-    caller.shell("echo warm");
-    caller.shell("exec /usr/bin/env MARK=1 /bin/true");
+    let calls = ["echo warm", "exec /usr/bin/env MARK=1 /bin/true"].map(|command| caller.shell(command));
     drop(executor);
-    // Everything a call does falls between its intent's flush and its result's: before the first execve of each call stands a flush.
     let text = std::fs::read_to_string(&trace).expect("a trace");
-    let events: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains("fdatasync(") || line.contains("execve(\"/bin/bash\""))
-        .collect();
-    let runs: Vec<usize> =
-        events.iter().enumerate().filter(|(_, line)| line.contains("/bin/bash")).map(|(at, _)| at).collect();
-    assert_eq!(runs.len(), 2, "{text}");
-    let mut after = 0;
-    for run in runs {
-        let between = events.get(after..run).expect("in order");
-        assert!(
-            between.iter().any(|line| line.contains("fdatasync(") && line.ends_with("= 0")),
-            "a command before its record:\n{text}"
-        );
-        after = run + 1;
+    let lines: Vec<&str> = text.lines().collect();
+    let runs: Vec<usize> = executions(&lines).collect();
+    assert_eq!(runs.len(), calls.len(), "{text}");
+    // Calls of one session take turns, so the first command is that of the first call.
+    for (call, run) in calls.iter().zip(runs) {
+        let id = call["id"].as_str().expect("an id");
+        let flushed = intent_flushed(&lines, id).unwrap_or_else(|| panic!("no intent of {id}:\n{text}"));
+        assert!(flushed < run, "the command of {id} before its record:\n{text}");
     }
+}
+
+/// What a tracer shows: files by their names, records whole.
+const TRACED: [&str; 9] =
+    ["-f", "-qq", "-y", "-s", "65535", "-e", "trace=pwrite64,fdatasync,execve", "-esignal=none", "-o"];
+
+/// Where in a trace a shell is executed.
+fn executions<'l>(lines: &'l [&str]) -> impl Iterator<Item = usize> + 'l {
+    let places = lines.iter().enumerate().filter(|(_, line)| line.contains("execve(\"/bin/bash\""));
+    places.map(|(at, _)| at)
+}
+
+/// Where in a trace the flush returned that made the intent of this call durable: the next one of the thread that wrote it. `None` if either failed.
+fn intent_flushed(lines: &[&str], call: &str) -> Option<usize> {
+    let is_intent = |line: &str| line.contains(r#"\"kind\":\"intent\""#) && line.contains(call);
+    let write = lines.iter().position(|line| line.contains("pwrite64(") && is_intent(line))?;
+    let thread = lines.get(write)?.split_whitespace().next();
+    let own = |name: &'static str, from: usize| {
+        let behind = lines.iter().enumerate().skip(from);
+        let of_thread = behind.filter(move |(_, line)| line.split_whitespace().next() == thread);
+        // A call that others got in between of has a second line with its result.
+        of_thread
+            .filter(|(_, line)| !line.ends_with("<unfinished ...>"))
+            .find(move |(_, line)| line.contains(name))
+    };
+    let (written, said) = own("pwrite64", write)?;
+    if said.contains(" = -1 ") {
+        return None;
+    }
+    let (flushed, said) = own("fdatasync", written + 1)?;
+    said.ends_with(" = 0").then_some(flushed)
+}
+
+#[test]
+fn whatever_write_or_flush_fails_no_command_runs_without_its_record() {
+    let Some(strace) = strace() else { return };
+    let stage = Stage::new(&own_pack());
+    let trace = stage.path().join("trace");
+    // Each run finds the log as the one before left it, and so has to recover by itself.
+    let run = |inject: Option<&str>| {
+        let mut command = Command::new(strace);
+        if let Some(inject) = inject {
+            command.args(["-e", &format!("inject={inject}")]);
+        }
+        command.args(TRACED).arg(&trace).arg(programs::find("bailiwick-executor").expect("built"));
+        command.args(["run", "--bundle", "bundle.json", "--state", "state", "--tool", "shell.exec"]);
+        command.args(["--args", r#"{"command": "echo ran"}"#]).current_dir(stage.path());
+        let output = programs::with_the_cgroup(&mut command).expect("it runs");
+        let text = std::fs::read_to_string(&trace).expect("a trace");
+        (output.status.success(), text, crate::stage::said(&output))
+    };
+    assert!(run(None).0, "without a fault it runs");
+    let (_, clean, _) = run(None);
+    for (call, error) in
+        [("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC")]
+    {
+        let (mut refused, mut ran) = (0, 0);
+        for when in places(&clean, call) {
+            let what = format!("{error} from {call} {when}");
+            let (succeeded, text, said) = run(Some(&format!("{call}:error={error}:when={when}")));
+            let lines: Vec<&str> = text.lines().collect();
+            let Some(executed) = executions(&lines).next() else {
+                assert!(!succeeded, "{what}: {said}");
+                refused += 1;
+                continue;
+            };
+            ran += 1;
+            let flushed = intent_flushed(&lines, "")
+                .unwrap_or_else(|| panic!("{what}: it ran without a record:\n{text}"));
+            assert!(flushed < executed, "{what}: it ran before its record:\n{text}");
+        }
+        assert!(refused > 0 && ran > 0, "{error} from {call}: {refused} refused, {ran} ran");
+    }
+    let (succeeded, _, said) = run(None);
+    assert!(succeeded && said.contains("ran"), "{said}");
+    assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
+}
+
+/// Which calls of this name, counted in each thread as the tracer does, concern the log.
+fn places(traced: &str, call: &str) -> std::collections::BTreeSet<usize> {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    let mut places = std::collections::BTreeSet::new();
+    for line in traced.lines().filter(|line| line.contains(&format!(" {call}("))) {
+        let count = counts.entry(line.split_whitespace().next().unwrap_or_default()).or_default();
+        *count += 1;
+        if line.contains("/state/") {
+            places.insert(*count);
+        }
+    }
+    places
 }
 
 #[test]

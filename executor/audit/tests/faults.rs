@@ -4,14 +4,14 @@
 //! The run is this test program again, with `script` as its only test. What it prints is what it was told: `ack SEQ CHAIN` stands for a
 //! tool call that ran.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bailiwick_audit::{
-    AppendError, Appended, Entry, Event, Intent, Known, Mode, OpenError, Options, Prepare, ReadError, Report,
-    Status, Wait, Writer, fold, note, verify,
+    AppendError, Appended, Entry, Event, Intent, Known, MAX_INLINE_BYTES, Mode, OpenError, Options, Prepare,
+    ReadError, Report, Status, Wait, Writer, fold, note, verify,
 };
 use serde_json::json;
 
@@ -34,6 +34,22 @@ fn options() -> Options {
         prepare: Prepare::OnDemand,
         ..Options::default()
     }
+}
+
+/// As the executor writes: the attendant makes segments ahead, flushes results and openings, writes the checkpoints that are due.
+fn attended() -> Options {
+    Options {
+        checkpoint_every: Duration::from_millis(20),
+        linger: Duration::from_millis(1),
+        prepare: Prepare::Ahead,
+        ..options()
+    }
+}
+
+/// A decision with a value that is too large for a record.
+fn with_blob() -> Entry {
+    let arguments = Some("b".repeat(MAX_INLINE_BYTES + 1).into());
+    Entry { values: Mode::Plain, arguments, effect: Some("deny".to_owned()), ..Entry::default() }
 }
 
 /// A record of nearly 8 KiB, so that a few of them fill a segment.
@@ -65,10 +81,10 @@ fn acknowledge(at: &Appended) {
     println!("ack {} {}", at.seq, at.next.chain);
 }
 
-fn open(dir: &Path) -> Writer {
+fn open(dir: &Path, options: &Options) -> Writer {
     let begun = Instant::now();
     loop {
-        match Writer::open(dir, &options()) {
+        match Writer::open(dir, options) {
             Ok((writer, _)) => {
                 println!("key {}", writer.log_key());
                 return writer;
@@ -97,16 +113,44 @@ fn call(writer: &Writer) {
 fn script() {
     let Some(dir) = std::env::var_os(FOLDER) else { return };
     let dir = Path::new(&dir);
-    let writer = open(dir);
+    let writer = open(dir, &options());
     call(&writer);
     for _ in 0..8 {
         acknowledge(&insist(|| writer.append(Event::Decision, large())));
     }
     println!("lost {}", insist(|| writer.append_intent((), Intent::from(small()))).at().seq);
     drop(writer);
-    let writer = open(dir);
+    let writer = open(dir, &options());
     call(&writer);
     acknowledge(&insist(|| writer.append(Event::Decision, small())));
+    insist(|| writer.seal("drain"));
+    println!("sealed");
+}
+
+#[test]
+fn attended_script() {
+    let Some(dir) = std::env::var_os(FOLDER) else { return };
+    let dir = Path::new(&dir);
+    // The test's name stands before, on the same line.
+    println!();
+    let writer = open(dir, &attended());
+    let recorded = insist(|| writer.append_intent((), Intent::from(small())));
+    acknowledge(recorded.at());
+    if let Err(error) = writer.append_result(recorded.at(), small(), Wait::No) {
+        println!("refused {error}");
+    }
+    acknowledge(&insist(|| writer.append(Event::Decision, with_blob())));
+    for _ in 0..5 {
+        acknowledge(&insist(|| writer.append(Event::Decision, large())));
+    }
+    // Beyond half a segment the next one is made; two records without a checkpoint are too many after a while.
+    let begun = Instant::now();
+    let segments = || std::fs::read_dir(dir.join("segments")).map_or(0, Iterator::count);
+    let checkpoints = || all_lines(dir).matches("\"kind\":\"checkpoint\"").count();
+    while segments() < 2 || checkpoints() < 2 {
+        assert!(begun.elapsed() < PATIENCE, "the attendant does nothing");
+        std::thread::sleep(Duration::from_millis(2));
+    }
     insist(|| writer.seal("drain"));
     println!("sealed");
 }
@@ -126,16 +170,20 @@ fn folder() -> tempfile::TempDir {
 
 /// Runs the script under strace, which traces the calls and does `inject` to them.
 fn run(inject: Option<&str>) -> Run {
+    run_script("script", &CALLS, inject)
+}
+
+fn run_script(script: &str, calls: &[&str], inject: Option<&str>) -> Run {
     let dir = folder();
     let trace = dir.path().join("trace");
     let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-qq", "-e", "signal=none", "-e", &format!("trace={}", CALLS.join(","))]);
+    command.args(["-f", "-y", "-qq", "-e", "signal=none", "-e", &format!("trace={}", calls.join(","))]);
     command.arg("-o").arg(&trace);
     if let Some(inject) = inject {
         command.args(["-e", &format!("inject={inject}")]);
     }
     command.arg(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "script", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", script, "--nocapture", "--test-threads=1"]);
     let output = command.env(FOLDER, dir.path().join("log")).output().expect("strace runs");
     let traced = std::fs::read_to_string(&trace).expect("a trace");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -158,6 +206,11 @@ fn can_trace() -> bool {
 /// Which calls of this name, counted from 1 in each thread as strace does, concern the log in a run without faults; those of the thread that has most of
 /// them. Others are the dynamic linker's and the test program's.
 fn places(traced: &str, call: &str) -> Vec<usize> {
+    places_of_threads(traced, call).into_values().max_by_key(Vec::len).unwrap_or_default()
+}
+
+/// The same for each thread that has some.
+fn places_of_threads<'t>(traced: &'t str, call: &str) -> BTreeMap<&'t str, Vec<usize>> {
     let mut threads = BTreeMap::<&str, (usize, Vec<usize>)>::new();
     for line in traced.lines().filter(|line| line.contains(&format!(" {call}("))) {
         let (count, places) = threads.entry(line.split(' ').next().unwrap_or_default()).or_default();
@@ -166,7 +219,8 @@ fn places(traced: &str, call: &str) -> Vec<usize> {
             places.push(*count);
         }
     }
-    threads.into_values().map(|(_, places)| places).max_by_key(Vec::len).unwrap_or_default()
+    let places = threads.into_iter().map(|(thread, (_, places))| (thread, places));
+    places.filter(|(_, places)| !places.is_empty()).collect()
 }
 
 impl Run {
@@ -221,6 +275,7 @@ fn killed_in_any_call_it_verifies_and_goes_on() {
         return;
     }
     let clean = run(None).traced;
+    let mut left = Left::default();
     for call in CALLS {
         for when in places(&clean, call) {
             let what = format!("killed in {call} {when}");
@@ -232,6 +287,7 @@ fn killed_in_any_call_it_verifies_and_goes_on() {
             let report = run.verify();
             assert_ne!(report.status, Status::Tampered, "{what}: {report:?}");
             run.assert_all_acknowledged_are_there(&what);
+            left.keep(&run.log(), &what);
             match Writer::open(&run.log(), &options()) {
                 Ok((writer, recovered)) => {
                     assert_eq!(recovered.is_new, report.records == 0, "{what}");
@@ -241,6 +297,126 @@ fn killed_in_any_call_it_verifies_and_goes_on() {
                     assert!(is_there || recovered.is_new, "{what}: no `recovered` record");
                 }
                 Err(OpenError::Sealed) => assert!(run.verify().is_sealed, "{what}"),
+                Err(error) => panic!("{what}: {error}"),
+            }
+            let report = verify(&run.log(), &run.known()).expect("the log can be read");
+            assert!(report.is_sealed && report.damage.is_none(), "{what}: {report:?}");
+            run.assert_all_acknowledged_are_there(&what);
+        }
+    }
+    left.assert_that_the_other_verifier_agrees();
+}
+
+/// Copies of the logs that runs left when they were killed.
+#[derive(Default)]
+struct Left(Vec<(String, tempfile::TempDir)>);
+
+impl Left {
+    fn keep(&mut self, log: &Path, what: &str) {
+        let copy = folder();
+        for part in ["segments", "disclosures", "blobs"] {
+            let (from, to) = (log.join(part), copy.path().join(part));
+            std::fs::create_dir(&to).expect("a folder");
+            // Killed before it was made.
+            let Ok(entries) = std::fs::read_dir(from) else { continue };
+            for entry in entries.map(|entry| entry.expect("a name")) {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+            }
+        }
+        self.0.push((what.to_owned(), copy));
+    }
+
+    /// The verifier that was written from the document alone says the same of each, without any knowledge from elsewhere.
+    fn assert_that_the_other_verifier_agrees(&self) {
+        let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/audit-log/verify.py");
+        let dirs = self.0.iter().map(|(_, dir)| dir.path());
+        let output = match Command::new("python3").arg("-B").arg(verifier).args(dirs).output() {
+            Ok(output) => output,
+            Err(error) => {
+                let how = format!("python3 is missing ({error}): install the package python3");
+                assert!(std::env::var_os("CI").is_none(), "{how}");
+                return eprintln!("SKIPPED: {how}");
+            }
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.lines().count(), self.0.len(), "{}", String::from_utf8_lossy(&output.stderr));
+        for ((what, dir), said) in self.0.iter().zip(said.lines()) {
+            let report = verify(dir.path(), &Known::default()).expect("the log can be read");
+            let ours = match &report.damage {
+                Some(damage) => format!("tampered {}", damage.seq),
+                None => format!("incomplete {}", report.records),
+            };
+            assert_eq!(said, ours, "{what}: {report:?}");
+        }
+    }
+}
+
+/// What the script with an attendant writes with; reading the folder is of no interest.
+const WRITES: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "rename"];
+
+/// Every place of any thread in a run without faults, and that more than one thread writes.
+fn attended_places(call: &str) -> Vec<usize> {
+    let clean = run_script("attended_script", &WRITES, None);
+    assert!(clean.succeeded && clean.printed.contains("sealed"), "{}", clean.printed);
+    let report = clean.verify();
+    assert_eq!(report.status, Status::Intact, "{report:?}");
+    let writing: BTreeSet<&str> =
+        WRITES.iter().flat_map(|call| places_of_threads(&clean.traced, call).into_keys()).collect();
+    assert!(writing.len() > 1, "the attendant writes nothing:\n{}", clean.traced);
+    assert!(clean.traced.contains("/log/blobs/"), "no blob is written:\n{}", clean.traced);
+    let all: BTreeSet<usize> = places_of_threads(&clean.traced, call).into_values().flatten().collect();
+    all.into_iter().collect()
+}
+
+/// Fails each write of the executor's kind once, whichever thread makes it. What the attendant does has no caller to be told.
+fn fail_each_attended(call: &str, error: &str) {
+    if !can_trace() {
+        return;
+    }
+    let mut injected = 0;
+    for when in attended_places(call) {
+        let what = format!("{error} from {call} {when} of any thread");
+        let run = run_script("attended_script", &WRITES, Some(&format!("{call}:error={error}:when={when}")));
+        assert!(run.succeeded && run.printed.contains("sealed"), "{what}: {}", run.printed);
+        let report = run.verify();
+        assert_eq!(report.status, Status::Intact, "{what}: {report:?}");
+        run.assert_all_acknowledged_are_there(&what);
+        injected += usize::from(run.traced.contains("(INJECTED)"));
+    }
+    assert!(injected > 0, "no {call} failed");
+}
+
+#[test]
+fn failed_writes_of_a_log_with_its_attendant_lose_nothing_acknowledged() {
+    fail_each_attended("pwrite64", "ENOSPC");
+}
+
+#[test]
+fn failed_flushes_of_a_log_with_its_attendant_lose_nothing_acknowledged() {
+    fail_each_attended("fdatasync", "EIO");
+    fail_each_attended("fsync", "EIO");
+    fail_each_attended("rename", "EIO");
+}
+
+#[test]
+fn killed_with_its_attendant_at_work_it_verifies_and_goes_on() {
+    if !can_trace() {
+        return;
+    }
+    for call in ["pwrite64", "fdatasync", "fsync"] {
+        for when in attended_places(call) {
+            let what = format!("killed in {call} {when} of any thread");
+            let run =
+                run_script("attended_script", &WRITES, Some(&format!("{call}:signal=KILL:when={when}")));
+            if !run.log().join("segments").is_dir() {
+                continue;
+            }
+            let report = run.verify();
+            assert_ne!(report.status, Status::Tampered, "{what}: {report:?}");
+            run.assert_all_acknowledged_are_there(&what);
+            match Writer::open(&run.log(), &attended()) {
+                Ok((writer, _)) => call_and_seal(&writer, &what),
+                Err(OpenError::Sealed) => {}
                 Err(error) => panic!("{what}: {error}"),
             }
             let report = verify(&run.log(), &run.known()).expect("the log can be read");

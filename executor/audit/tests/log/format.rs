@@ -281,6 +281,9 @@ fn the_verifier_written_from_the_document_agrees_on_every_fixture() {
 
 #[test]
 fn the_verifier_stays_short() {
-    let text = std::fs::read_to_string(root().join("conformance/audit-log/verify.py")).unwrap();
-    assert!(text.lines().count() <= 150, "{} lines", text.lines().count());
+    // Signatures (RFC 8032) stand in a file of their own, since they are not the format's and Python's library lacks them.
+    for (file, most) in [("verify.py", 150), ("ed25519.py", 50)] {
+        let text = std::fs::read_to_string(root().join("conformance/audit-log").join(file)).unwrap();
+        assert!(text.lines().count() <= most, "{file}: {} lines", text.lines().count());
+    }
 }

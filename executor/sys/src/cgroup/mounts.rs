@@ -95,14 +95,25 @@ impl Found {
                 .ok_or_else(|| CgroupError::Unavailable(format!("there is no `{name}` controller")))
         };
         let [memory, pids, cpu] = NEEDED;
+        let memory = needed(memory)?;
+        if swaps_uncounted(&memory, &std::fs::read_to_string("/proc/swaps").unwrap_or_default()) {
+            let why = "swap is on, and the `memory` controller does not count it (it does when booted with `swapaccount=1`)";
+            return Err(CgroupError::Unavailable(why.to_owned()));
+        }
         Ok(Layout::V1 {
-            memory: needed(memory)?,
+            memory,
             pids: needed(pids)?,
             cpu: needed(cpu)?,
-            usage: self.groups.get("cpuacct").cloned(),
+            // Without it only each process for itself has a limit on processor time.
+            usage: Some(needed("cpuacct")?),
             unified: unified.filter(|group| kills(group)).cloned(),
         })
     }
+}
+
+/// Whether memory beyond a group's limit would go to swap that nobody limits: what `/proc/swaps` lists, where version 1 does not count it.
+fn swaps_uncounted(memory: &Path, swaps: &str) -> bool {
+    swaps.lines().count() > 1 && !memory.join(files::V1_SWAP).exists()
 }
 
 /// Whether groups can be made below one.
@@ -200,6 +211,25 @@ mod tests {
             found.layout().unwrap_err().to_string(),
             "no writable cgroup: there is no `pids` controller"
         );
+    }
+
+    #[test]
+    fn version_one_without_a_count_of_processor_time_is_none() {
+        let found = Found::parse("4:memory:/\n3:cpu:/\n2:pids:/docker/7\n", V1);
+        assert_eq!(
+            found.layout().unwrap_err().to_string(),
+            "no writable cgroup: there is no `cpuacct` controller"
+        );
+    }
+
+    #[test]
+    fn swap_that_is_not_counted_is_noticed() {
+        let memory = tempfile::tempdir().unwrap();
+        let none = "Filename Type Size Used Priority\n";
+        let some = format!("{none}/swap.img file 8388604 0 -2\n");
+        assert!(!swaps_uncounted(memory.path(), none) && swaps_uncounted(memory.path(), &some));
+        std::fs::write(memory.path().join(files::V1_SWAP), "").unwrap();
+        assert!(!swaps_uncounted(memory.path(), &some));
     }
 
     /// A folder laid out as a group of cgroup v2, with what two of its files say.
