@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use bailiwick_sys::profile::Layer::{
-    Capabilities, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, ReadOnly, Rlimits,
+    Capabilities, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, NetworkOwner, ReadOnly, Rlimits,
 };
 
 use crate::{Attack, Bare, Out, payload};
@@ -179,12 +179,21 @@ fn sockets(surroundings: &Surroundings) -> Vec<Attack> {
     let local = format!("import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{}')", surroundings.name);
     let network = [Out::Layer(NetworkNamespace), Out::Landlock];
     let on_host = |attack: Attack| Attack { bare: Bare::Host, ..attack };
+    let owned = [BY_FILTER, Out::Layer(Capabilities), Out::Layer(NetworkOwner)];
+    let by_owner = [Out::Layer(NetworkOwner), BY_FILTER, Out::Layer(Capabilities)];
     vec![
         filtered(12, "socket of netlink", "call(SYS_socket, 16, 2, 0)"),
         filtered(12, "socket of the kernel's ciphers", "call(SYS_socket, 38, 5, 0)"),
         filtered(12, "socket of virtual machines", "call(SYS_socket, 40, 1, 0)"),
-        privileged(12, "packet socket", "call(SYS_socket, 17, 2, 0)"),
-        privileged(12, "raw socket", "call(SYS_socket, 2, 3, 1)"),
+        attack(12, "packet socket", "call(SYS_socket, 17, 2, 0)", ["stopped EPERM"; 2], &owned),
+        attack(12, "raw socket", "call(SYS_socket, 2, 3, 1)", ["stopped EPERM"; 2], &owned),
+        attack(
+            12,
+            "raw socket with capabilities",
+            "call(SYS_socket, 2, 3, 1)",
+            ["stopped EPERM"; 2],
+            &by_owner,
+        ),
         // A comparison of 64 bits would see another family; the kernel sees netlink.
         filtered(13, "socket of netlink with high bits", "call(SYS_socket, 16 | 1 << 32, 2, 0)"),
         on_host(attack(55, "abstract socket of the host", &local, ["stopped ECONNREFUSED"; 2], &network)),
