@@ -12,13 +12,14 @@ mod filter;
 mod payloads;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::Command;
 
 use bailiwick_sys::outcome::Outcome;
 use bailiwick_sys::profile::{Binding, CgroupLimits, Landlock, Layer, Profile, Tmpfs};
-use bailiwick_sys::{Host, Launcher};
+use bailiwick_sys::{CgroupRoot, Host, Ids, Launcher};
 
-use ground::{Done, build, host, is_root, profile, python, run_in};
+use ground::{Done, build, is_root, launcher_program, profile, python, root_name, run_in};
 
 /// What is left out of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,10 @@ fn said(done: &Done) -> String {
 struct Arena {
     host: Host,
     directory: tempfile::TempDir,
+    /// Folders of its cgroup root, in which a group lies for each sandbox.
+    roots: Vec<PathBuf>,
+    /// What is mounted on the machine.
+    mounts: String,
     launchers: BTreeMap<String, Launcher>,
 }
 
@@ -151,7 +156,23 @@ impl Arena {
         let directory = tempfile::tempdir().unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(directory.path(), open).unwrap();
-        Self { host: host(), directory, launchers: BTreeMap::new() }
+        let root = is_root().then(|| CgroupRoot::open(&root_name()).expect("root has a cgroup"));
+        let roots = root.as_ref().map(CgroupRoot::directories).unwrap_or_default();
+        let host = Host::new(launcher_program(), Ids::of_this_process(), root);
+        Self { host, directory, roots, mounts: mounts(), launchers: BTreeMap::new() }
+    }
+
+    /// That nothing of the sandbox that ran last is left: a group with a process in it cannot be removed, so with the groups the processes are gone.
+    fn assert_that_the_machine_is_clean(&self, what: &str) {
+        assert_eq!(self.mounts, mounts(), "mounts are left by {what}");
+        for root in &self.roots {
+            let entries =
+                std::fs::read_dir(root).expect("the root is there").map(|entry| entry.unwrap().path());
+            // The launchers, which live on, have a group of their own.
+            let of_sandboxes = |path: &PathBuf| path.is_dir() && !path.ends_with("outposts");
+            let groups: Vec<_> = entries.filter(of_sandboxes).collect();
+            assert!(groups.is_empty(), "groups are left by {what}: {groups:?}");
+        }
     }
 
     fn run(&mut self, code: &str, out: &[Out]) -> String {
@@ -161,8 +182,14 @@ impl Arena {
             .launchers
             .entry(format!("{out:?}"))
             .or_insert_with(|| Launcher::spawn(host, &profile).unwrap_or_else(|error| panic!("{error}")));
-        said(&run_in(build(host, launcher), &python(code)))
+        let said = said(&run_in(build(host, launcher), &python(code)));
+        self.assert_that_the_machine_is_clean(code);
+        said
     }
+}
+
+fn mounts() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").expect("/proc")
 }
 
 /// Whether the kernel has what an attack is about; if not the attack is no attack here.
