@@ -289,5 +289,21 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     let good = pod("another", &json!({})).to_string();
     let (taken, said) = stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &good);
     assert!(taken, "the floor refuses a good pod: {said}");
+    joins_no_other_cell(&stage, &cell)
+}
+
+/// While the webhook is away a pod comes without the label. It may get its own later, and no other.
+fn joins_no_other_cell(stage: &Stage, own: &str) -> Result<()> {
+    stage.cluster.kubectl(["create", "-f", "-"], &pod("unlabelled", &json!({})).to_string())?;
+    let patch = |labels: &Value| {
+        let args = ["patch", "pod", "unlabelled", "-n", "agents", "--type=merge", "-p", &labels.to_string()];
+        stage.try_kubectl(&args, "")
+    };
+    let (taken, said) = patch(&foreign());
+    assert!(!taken && said.contains("label bailiwick.dev/cell is not the pod's own"), "{said}");
+    let (taken, said) = patch(&json!({ "metadata": { "labels": { "note": "x" } } }));
+    assert!(taken, "the floor refuses a change of another label: {said}");
+    let (taken, said) = patch(&json!({ "metadata": { "labels": { "bailiwick.dev/cell": own } } }));
+    assert!(taken, "the floor refuses the pod its own cell: {said}");
     Ok(())
 }

@@ -58,7 +58,8 @@ pub(in crate::emit) fn closed(
         ));
     }
     validations.push(validation(
-        "request.operation == 'UPDATE' ? variables.oldCell == '' || variables.cell == variables.oldCell : variables.cell == '' || variables.cell == variables.own".to_owned(),
+        // A label that is there stays; one that comes, with the pod or later, is the pod's own.
+        "variables.oldCell != '' ? variables.cell == variables.oldCell : variables.cell == '' || variables.cell == variables.own".to_owned(),
         format!("subjects: label {CELL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
     ));
     let policy = ValidatingAdmissionPolicy {
