@@ -14,6 +14,7 @@ use crate::library::Library;
 use crate::lock::{self, Lock};
 use crate::parameters::{Choice, Values};
 use crate::resolve::{Locking, Read, ResolvedPack, read};
+use crate::salvage;
 use crate::schema_check::nearest;
 use crate::source::{PackSources, SourceFile};
 use crate::yaml::SourceMap;
@@ -108,6 +109,7 @@ impl<'a> Chain<'a> {
                     return None;
                 }
             };
+        let parents_are_sound = salvage::parents_are_sound(&diagnostics);
         self.diagnostics.extend(diagnostics);
         let found = self.packs.iter().position(|known| {
             known.name == spec.pack && known.version == version && known.parameters == parameters
@@ -116,7 +118,7 @@ impl<'a> Chain<'a> {
             return found;
         }
         self.path.push(spec.pack.clone());
-        let extends = self.parents(&spec, pack, &map);
+        let extends = if parents_are_sound { self.parents(&spec, pack, &map) } else { Vec::new() };
         self.path.pop();
         let name = spec.pack.clone();
         self.packs.push(ResolvedPack {

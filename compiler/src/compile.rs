@@ -11,7 +11,7 @@ use bailiwick_policy::policy::Policy;
 
 use crate::ceiling::Pair;
 use crate::check::{self, View, bw0229_packs_conflict, bw0230_nothing_in_common, bw0520_narrower_than_meant};
-use crate::diagnostic::{Diagnostic, FieldPath, Related, Severity, has_errors};
+use crate::diagnostic::{Code, Diagnostic, FieldPath, Related, Severity, has_errors};
 use crate::effective;
 use crate::lower::{Findings, Pack, lower};
 use crate::meet::{Conflict, Met, Narrowed, meet};
@@ -84,6 +84,24 @@ pub fn assemble(chains: &[Chain]) -> Compiled {
     diagnostics.iter_mut().for_each(sort);
     let failed = diagnostics.iter().any(|list| has_errors(list));
     Compiled { policy: policy.filter(|_| !failed), diagnostics }
+}
+
+/// Findings that stand on one field alone. Others may follow from what is not there: an unknown name from a declaration that was misspelt.
+const BY_ITSELF: [Code; 6] = [
+    check::bw0224_image_pattern::CODE,
+    check::bw0231_syscall::CODE,
+    check::bw0301_cel_syntax::CODE,
+    check::bw0302_cel_limit::CODE,
+    check::bw0304_cel_type::CODE,
+    check::bw0305_cel_regex::CODE,
+];
+
+/// What is to be said of the fields of packs that are not whole, each by itself.
+pub(crate) fn by_themselves(chain: &Chain) -> Vec<Diagnostic> {
+    let (_, mut found) = chain_policies(chain);
+    found.retain(|one| BY_ITSELF.contains(&one.code));
+    sort(&mut found);
+    found
 }
 
 /// The policies of a pack and of those that it extends, each lowered alone, and what is to be said about them.

@@ -27,6 +27,7 @@ pub mod parameters;
 pub mod policy_test;
 pub mod reach;
 pub mod resolve;
+mod salvage;
 pub mod schema_check;
 pub mod source;
 pub mod syscalls;

@@ -11,12 +11,12 @@ use semver::Version;
 use serde_json::Value as Json;
 
 use crate::cel::{Parameter, Type};
-use crate::compile::{Chain, assemble};
+use crate::compile::{Chain, assemble, by_themselves};
 use crate::diagnostic::{About, Diagnostic, has_errors};
 use crate::library::Library;
 use crate::lower::Pack;
 use crate::parameters::Bindings;
-use crate::resolve::{Locking, Resolved, ResolvedPack, digest, resolve_with};
+use crate::resolve::{Locking, Resolved, ResolvedPack, attempt, digest};
 use crate::source::PackSources;
 
 /// What compiling some packs gives.
@@ -60,7 +60,15 @@ pub(crate) fn compile_locked(
     let mut compiled = Compiled::default();
     let (mut chains, mut resolutions) = (Vec::new(), Vec::new());
     for (sources, bindings) in packs {
-        let (resolved, diagnostics, taken) = resolve_with(sources, library, bindings, locking);
+        let (resolved, mut diagnostics, taken) = attempt(sources, library, bindings, locking);
+        let resolved = if has_errors(&diagnostics) {
+            let mut found = chain(&resolved).as_ref().map(by_themselves).unwrap_or_default();
+            found.iter_mut().for_each(|diagnostic| locate(&resolved, diagnostic));
+            diagnostics.extend(found);
+            None
+        } else {
+            Some(resolved)
+        };
         compiled.diagnostics.push(diagnostics);
         compiled.taken.push(taken);
         chains.extend(resolved.as_ref().and_then(chain));

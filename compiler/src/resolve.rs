@@ -7,6 +7,7 @@
 //! extends ► pack.lock ► Library ───┴── the same for every parent ───────┘
 //! ```
 //!
+//! Nothing stops at the first error: of a faulty pack what is left goes on ([`crate::salvage`]), to be looked at and never compiled.
 //! Not here: what the packs mean together (the meet), and anything about CEL.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use crate::fragments::{Merged, merge};
 use crate::library::Library;
 use crate::lock;
 use crate::parameters::{Bindings, Choice, Substitution, Values};
+use crate::salvage::what_is_left;
 use crate::schema_check;
 use crate::source::{PackSources, SourceFile};
 use crate::yaml::{Node, SourceMap, Value};
@@ -103,12 +105,22 @@ pub(crate) fn resolve_with(
     bindings: &Bindings,
     locking: Locking,
 ) -> (Option<Resolved>, Vec<Diagnostic>, BTreeMap<String, Version>) {
+    let (resolved, diagnostics, taken) = attempt(sources, library, bindings, locking);
+    ((!has_errors(&diagnostics)).then_some(resolved), diagnostics, taken)
+}
+
+/// The same, and with errors what is left of the packs once everything faulty is taken out: to look at, not to compile.
+pub(crate) fn attempt(
+    sources: &PackSources,
+    library: &dyn Library,
+    bindings: &Bindings,
+    locking: Locking,
+) -> (Resolved, Vec<Diagnostic>, BTreeMap<String, Version>) {
     let mut chain = Chain::new(library, locking, sources.lock.as_ref());
     let choose = |name: &str| Choice { pack: None, at: FieldPath::root().member("bindings").member(name) };
     chain.root(sources, &bindings.values, &choose);
     let (packs, taken, diagnostics) = chain.finish();
-    let resolved = (!has_errors(&diagnostics)).then_some(Resolved { packs });
-    (resolved, diagnostics, taken)
+    (Resolved { packs }, diagnostics, taken)
 }
 
 /// Name and version that the text of a pack states, if it can be read so far.
@@ -119,7 +131,7 @@ pub fn identity(sources: &PackSources) -> Option<(String, Version)> {
     Some((spec.get("pack")?.as_str()?.to_owned(), Version::parse(spec.get("version")?.as_str()?).ok()?))
 }
 
-/// A pack that was read, before its parents are known.
+/// A pack that was read, before its parents are known; with errors among the diagnostics, what is left of it.
 pub(crate) struct Read {
     pub(crate) digest: String,
     pub(crate) parameters: Values,
@@ -167,9 +179,13 @@ pub(crate) fn read(
     let mut diagnostics = owner(diagnostics);
     diagnostics.extend(elsewhere);
     if has_errors(&diagnostics) {
-        return Err(diagnostics);
+        // What follows from a fault is not said: where nothing is left, the faults are all.
+        return match what_is_left(map.root()).and_then(|left| typed(&left).ok()) {
+            Some((spec, version)) => Ok(Read { digest, parameters: values, spec, version, map, diagnostics }),
+            None => Err(diagnostics),
+        };
     }
-    match typed(&map) {
+    match typed(map.root()) {
         Ok((spec, version)) => Ok(Read { digest, parameters: values, spec, version, map, diagnostics }),
         Err(problem) => {
             diagnostics.extend(owner(vec![*problem]));
@@ -187,8 +203,8 @@ pub fn digest(value: &Json) -> String {
 }
 
 /// The wire types of a document that its schema holds.
-fn typed(map: &SourceMap) -> Result<(PolicyPackSpec, Version), Box<Diagnostic>> {
-    let spec = map.root().get("spec").map(Node::to_json).unwrap_or_default();
+fn typed(root: &Node) -> Result<(PolicyPackSpec, Version), Box<Diagnostic>> {
+    let spec = root.get("spec").map(Node::to_json).unwrap_or_default();
     let wrong =
         |message: String| Box::new(Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::spec(), message));
     let spec: PolicyPackSpec = serde_json::from_value(spec).map_err(|error| wrong(error.to_string()))?;

@@ -2,6 +2,7 @@
 //! without the fault that is accepted.
 #![forbid(unsafe_code)]
 
+mod at_once;
 mod composition;
 mod syntax;
 
