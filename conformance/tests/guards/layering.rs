@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::root;
 
 /// What one of our crates may use of ours, and which outside crates must not stand in its resolved tree.
-struct Row {
-    name: &'static str,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
     may_use: &'static [&'static str],
     never: &'static [&'static str],
 }
 
-const TABLE: &[Row] = &[
+pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "bailiwick-policy",
         may_use: &[],
@@ -60,7 +60,16 @@ const TABLE: &[Row] = &[
     Row {
         name: "bailiwick-images",
         may_use: &["bailiwick-policy"],
-        never: &["kube-core", "k8s-openapi", "serde-saphyr", "openssl-sys", "ring", "native-tls", "reqwest"],
+        never: &[
+            "kube-core",
+            "k8s-openapi",
+            "serde-saphyr",
+            "bailiwick-sys",
+            "openssl-sys",
+            "ring",
+            "native-tls",
+            "reqwest",
+        ],
     },
     Row {
         name: "bailiwick-webhook",
@@ -159,6 +168,59 @@ fn every_member_stands_in_the_table() {
     let rows: BTreeSet<&str> = TABLE.iter().map(|row| row.name).collect();
     assert_eq!(members, rows);
 }
+
+/// Our crates by the words that the table of `ARCHITECTURE.md` has for them.
+fn documented(cell: &str) -> BTreeSet<String> {
+    let ours = || TABLE.iter().map(|row| row.name);
+    match cell {
+        "none of ours" => BTreeSet::new(),
+        "all" => ours()
+            .filter(|name| !["bailiwick-conformance", "bailiwick"].contains(name))
+            .map(str::to_owned)
+            .collect(),
+        words => words.split(", ").map(|word| format!("bailiwick-{word}")).collect(),
+    }
+}
+
+#[test]
+fn the_documented_table_is_the_one_that_is_checked() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is readable");
+    let (_, rest) = text.split_once("| Folder | Crate |").expect("ARCHITECTURE.md has the table of packages");
+    let mut rows = 0;
+    for line in rest.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let &[_, name, may_use, never] = &cells[..] else { panic!("not four cells: {line}") };
+        let name = name.split(' ').next().unwrap_or(name);
+        let row = TABLE.iter().find(|row| row.name == name);
+        let row = row.unwrap_or_else(|| panic!("`{name}` is not in the table of this test"));
+        let checked: BTreeSet<String> = row.may_use.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(documented(may_use), checked, "what `{name}` may use");
+        for (word, stands_for) in NEVER {
+            if never.split(", ").any(|never| never == *word) {
+                assert!(
+                    stands_for.iter().any(|one| row.never.contains(one)),
+                    "`{name}` must never see {word}, and none of {stands_for:?} is checked"
+                );
+            }
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, TABLE.len());
+}
+
+/// What the words of the column "Must never see" stand for, where crates can bring it. Clock, files and network are the standard library's:
+/// `what_has_no_clock_and_no_files_asks_the_standard_library_for_none` (`tidy.rs`).
+const NEVER: &[(&str, &[&str])] = &[
+    ("async", &["tokio"]),
+    ("YAML", &["serde-saphyr"]),
+    ("a CEL parser", &["cel"]),
+    ("kube", &["kube-core"]),
+    ("a Kubernetes client", &["kube-client"]),
+    ("network", &["hyper"]),
+    ("a second TLS stack", &["native-tls"]),
+    ("sys", &["bailiwick-sys"]),
+    ("audit", &["bailiwick-audit"]),
+];
 
 #[test]
 fn crates_use_only_what_their_row_lists() {

@@ -51,10 +51,26 @@ fn every_crate_root_but_one_forbids_unsafe_code() {
     });
     let mut seen = 0;
     for (path, text) in roots {
-        assert!(text.contains("#![forbid(unsafe_code)]"), "{path} does not forbid unsafe code");
+        assert!(forbids_unsafe_code(&text), "{path} does not forbid unsafe code");
         seen += 1;
     }
     assert!(seen >= 8, "only {seen} crate roots were found");
+}
+
+/// Whether the crate's own attributes do; a comment that says so does not.
+fn forbids_unsafe_code(root: &str) -> bool {
+    let file = syn::parse_file(root).expect("a crate root parses");
+    file.attrs.iter().any(|attribute| {
+        attribute.path().is_ident("forbid")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|lint| lint.is_ident("unsafe_code"))
+    })
+}
+
+#[test]
+fn a_comment_forbids_nothing() {
+    assert!(forbids_unsafe_code("//! Header.\n#![forbid(unsafe_code)]\nfn f() {}"));
+    assert!(!forbids_unsafe_code("//! Header.\n// #![forbid(unsafe_code)]\nfn f() {}"));
+    assert!(!forbids_unsafe_code("//! `#![forbid(unsafe_code)]`\n#![forbid(missing_docs)]"));
 }
 
 struct Functions<'a> {
@@ -87,6 +103,24 @@ impl<'ast> Visit<'ast> for Functions<'_> {
         );
         syn::visit::visit_impl_item_fn(self, item);
     }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
+        if let Some(block) = &item.default {
+            self.judge(&item.sig.ident, item.sig.span().join(block.span()).unwrap_or_else(|| block.span()));
+        }
+        syn::visit::visit_trait_item_fn(self, item);
+    }
+}
+
+#[test]
+fn functions_of_every_kind_are_measured() {
+    let long = format!("() {{\n{}}}\n", "    ();\n".repeat(MAX_FUNCTION_LINES));
+    let text = format!(
+        "fn one{long} trait T {{ fn two{long} }} impl S {{ fn three{long} }} mod m {{ fn four{long} }}"
+    );
+    let mut functions = Functions { path: "x.rs", too_long: Vec::new() };
+    functions.visit_file(&syn::parse_file(&text).expect("it parses"));
+    assert_eq!(functions.too_long.len(), 4, "{:?}", functions.too_long);
 }
 
 #[test]
@@ -130,5 +164,139 @@ fn no_file_names_a_path_of_one_machine() {
         for mark in &marks {
             assert!(!text.contains(mark.as_str()), "{path} names `{mark}`");
         }
+    }
+}
+
+/// What of the standard library these folders may not name: `ARCHITECTURE.md` says what their crates must never see.
+const NEVER_ASKED: &[(&str, &[&str])] = &[("compiler/policy/src/", OUTSIDE), ("compiler/src/", OUTSIDE)];
+
+/// Modules, and types of modules that hold harmless ones too: an address is no connection, a duration no clock.
+const OUTSIDE: &[&str] = &[
+    "fs",
+    "process",
+    "env",
+    "os",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
+    "Instant",
+    "SystemTime",
+];
+
+/// Finds paths of the standard library by their first or last names, in code and in `use`, but not in tests.
+struct Asked<'a> {
+    never: &'a [&'a str],
+    found: Vec<String>,
+}
+
+impl Asked<'_> {
+    fn judge(&mut self, names: &[String], span: proc_macro2::Span) {
+        let is_std = |at: usize| names.get(at).is_some_and(|name| name == "std");
+        for (at, name) in names.iter().enumerate() {
+            let is_module = is_std(0) && at == 1;
+            let is_type = name.starts_with(char::is_uppercase);
+            if self.never.contains(&name.as_str()) && (is_module || is_type) {
+                self.found.push(format!("{}: `{}`", span.start().line, names.join("::")));
+            }
+        }
+    }
+
+    fn tree(&mut self, names: &mut Vec<String>, tree: &syn::UseTree) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                names.push(path.ident.to_string());
+                self.tree(names, &path.tree);
+                names.pop();
+            }
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(names, tree)),
+            syn::UseTree::Name(syn::UseName { ident })
+            | syn::UseTree::Rename(syn::UseRename { ident, .. }) => {
+                names.push(ident.to_string());
+                self.judge(names, ident.span());
+                names.pop();
+            }
+            syn::UseTree::Glob(glob) => self.judge(names, glob.span()),
+        }
+    }
+}
+
+/// Whether it is compiled for tests alone.
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|one| {
+        one.path().is_ident("test")
+            || one.path().is_ident("cfg")
+                && one.parse_args::<syn::Path>().is_ok_and(|word| word.is_ident("test"))
+    })
+}
+
+impl<'ast> Visit<'ast> for Asked<'_> {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if !is_for_tests(&item.attrs) {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        if !is_for_tests(&item.attrs) {
+            syn::visit::visit_item_fn(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.tree(&mut Vec::new(), &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.judge(&names, path.span());
+        syn::visit::visit_path(self, path);
+    }
+}
+
+fn asked(text: &str, never: &[&str]) -> Vec<String> {
+    let mut asked = Asked { never, found: Vec::new() };
+    asked.visit_file(&syn::parse_file(text).expect("a source file parses"));
+    asked.found
+}
+
+#[test]
+fn what_has_no_clock_and_no_files_asks_the_standard_library_for_none() {
+    let mut seen = 0;
+    for (folder, never) in NEVER_ASKED {
+        let is_test = |path: &str| {
+            path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("/examples.rs")
+        };
+        for (path, text) in
+            rust_files().into_iter().filter(|(path, _)| path.starts_with(folder) && !is_test(path))
+        {
+            let found = asked(&text, never);
+            assert!(found.is_empty(), "{path}: {}", found.join(", "));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 100, "only {seen} files were found");
+}
+
+#[test]
+fn each_way_to_ask_for_a_clock_or_a_file_is_found() {
+    let never = NEVER_ASKED[0].1;
+    for asks in [
+        "fn f() { std::fs::read(\"x\"); }",
+        "use std::{collections::BTreeMap, fs};",
+        "use std::fs::File;",
+        "use std::env::*;",
+        "use std::time::SystemTime as T;",
+        "fn f() { let began = std::time::Instant::now(); }",
+        "mod m { use std::net::TcpStream; }",
+    ] {
+        assert_eq!(asked(asks, never).len(), 1, "{asks}");
+    }
+    for sound in [
+        "use std::time::Duration;",
+        "#[cfg(test)] mod tests { use std::fs; }",
+        "use crate::env::Env; fn f() { env.object(); }",
+    ] {
+        assert_eq!(asked(sound, never), Vec::<String>::new(), "{sound}");
     }
 }
