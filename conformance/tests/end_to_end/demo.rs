@@ -1,6 +1,7 @@
 //! `make demo`, run as the Makefile runs it: it ends well and leaves nothing behind, and a program that does not do what it
 //! should makes it end badly, which leaves nothing behind either.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -51,8 +52,11 @@ fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
         "RuntimeDefault",
         "A privileged pod is refused",
         "A pod with a hostPath is refused",
-        "spec.ephemeralContainers[0]",
-        "spec.template.spec",
+        "podSecurity  spec.containers[0].securityContext.privileged",
+        "podSecurity  spec.volumes[0].hostPath",
+        "podSecurity  spec.ephemeralContainers[0].securityContext.privileged",
+        "podSecurity  spec.template.spec.containers[0].securityContext.privileged",
+        "      do: remove privileged, or set it to false",
         "memoryCeiling: 2Gi -> 4Gi",
         ", 0 failed",
         "did you mean `isolation`?",
@@ -71,6 +75,34 @@ fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
     ] {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
     }
+    nothing_is_left(temporary.path());
+    nothing_is_left(home.path());
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let (temporary, home) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .arg("--patient")
+        .env("TMPDIR", temporary.path())
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the demo runs");
+    // Once the webhook answers there is a process to end and a folder to remove.
+    let mut lines = BufReader::new(demo.stdout.take().expect("its output")).lines();
+    let webhook_runs = lines.by_ref().map_while(Result::ok).any(|line| line.contains("allowed, under"));
+    assert!(webhook_runs, "{:?}", demo.wait_with_output());
+    let status = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().expect("kill runs");
+    assert!(status.success());
+    assert!(lines.map_while(Result::ok).all(|line| !line.contains("nothing is left behind")));
+    let output = demo.wait_with_output().expect("the demo ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("it was interrupted"), "{said}");
     nothing_is_left(temporary.path());
     nothing_is_left(home.path());
 }

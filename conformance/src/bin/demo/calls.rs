@@ -66,7 +66,7 @@ struct Agent {
 /// Makes every call; gives them in order.
 pub(crate) fn run(stage: &mut Stage) -> Result<Vec<Made>> {
     can_be_confined(stage)?;
-    heading("An agent's calls: each is decided, recorded, and run in a sandbox of its own");
+    heading("An agent's calls: each is decided, recorded, and run in a sandbox of its own")?;
     std::fs::write(stage.path("subject.json"), SUBJECT)?;
     stage.start_executor()?;
     println!(
@@ -89,7 +89,7 @@ pub(crate) fn run(stage: &mut Stage) -> Result<Vec<Made>> {
 
 /// Nothing is run on a machine that cannot hold the pack's sandboxes; it is said what it lacks, and what helps.
 fn can_be_confined(stage: &Stage) -> Result<()> {
-    heading("What this machine can hold a sandbox to");
+    heading("What this machine can hold a sandbox to")?;
     std::fs::copy(stage.path("bundles/code-interpreter.json"), stage.path("bundle.json"))?;
     println!("$ bailiwick-executor probe --bundle bundle.json");
     let output = stage.executor_says(&["probe", "--bundle", "bundle.json"])?;

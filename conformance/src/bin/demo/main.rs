@@ -11,6 +11,7 @@
 )]
 
 mod calls;
+mod interrupt;
 mod records;
 mod reviews;
 mod stage;
@@ -28,7 +29,8 @@ const PATIENT: &str = "--patient";
 fn main() -> ExitCode {
     let began = Instant::now();
     let longest = if std::env::args().any(|arg| arg == PATIENT) { Duration::MAX } else { LONGEST };
-    let ended = stage::Stage::set().and_then(|mut stage| steps::run(&mut stage)).and_then(|()| {
+    let staged = interrupt::watch().and_then(|()| stage::Stage::set());
+    let ended = staged.and_then(|mut stage| steps::run(&mut stage)).and_then(|()| {
         anyhow::ensure!(began.elapsed() <= longest, "it took more than {} s", longest.as_secs());
         Ok(())
     });
@@ -47,6 +49,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn heading(text: &str) {
+/// Begins a step, unless somebody wants the demo to end.
+fn heading(text: &str) -> anyhow::Result<()> {
+    interrupt::check()?;
     println!("\n── {text} {}", "─".repeat(96usize.saturating_sub(text.chars().count())));
+    Ok(())
 }

@@ -30,7 +30,7 @@ struct Story {
 /// Shows the log and holds it to what was to happen.
 pub(crate) fn run(stage: &mut Stage, made: &[Made]) -> Result<()> {
     let key = stage.end_executor()?;
-    heading("What the records say: who decided, and what stopped it");
+    heading("What the records say: who decided, and what stopped it")?;
     let stories = stories(stage)?;
     for call in made {
         let story = stories.get(&call.id).with_context(|| format!("no record of {}", call.text))?;
@@ -132,7 +132,7 @@ fn verifier(stage: &Stage, key: &str) -> Result<(Option<i32>, String)> {
 }
 
 fn verify(stage: &Stage, key: &str) -> Result<()> {
-    heading("The log verifies");
+    heading("The log verifies")?;
     let (code, said) = verifier(stage, key)?;
     ensure!(code == Some(0) && said.starts_with("intact"), "the log does not verify: {code:?}");
     Ok(())
@@ -140,7 +140,7 @@ fn verify(stage: &Stage, key: &str) -> Result<()> {
 
 /// Turns a recorded denial into something else by one bit.
 fn change_a_byte(stage: &Stage, key: &str) -> Result<()> {
-    heading("One byte of it is changed");
+    heading("One byte of it is changed")?;
     let mut segments: Vec<PathBuf> =
         fs::read_dir(stage.path("state/segments"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     segments.sort();

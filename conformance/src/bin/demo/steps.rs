@@ -43,7 +43,7 @@ fn build_bundle(stage: &Stage) -> Result<String> {
 }
 
 fn compile(stage: &mut Stage) -> Result<()> {
-    heading("One pack becomes its controls");
+    heading("One pack becomes its controls")?;
     println!("$ bailiwick compile packs/code-interpreter --out dist");
     print!("{}", build_bundle(stage)?);
     let report = std::fs::read_to_string(stage.path("report.md"))?;
@@ -69,7 +69,7 @@ fn ask(stage: &Stage, path: &str, review: &[u8]) -> Result<Value> {
 }
 
 fn admit_the_good_pod(stage: &Stage) -> Result<()> {
-    heading("A good pod is admitted, with what it left out written in");
+    heading("A good pod is admitted, with what it left out written in")?;
     let response = ask(stage, "/mutate", &reviews::review(&reviews::good_pod(), None, None))?;
     ensure!(response["allowed"] == true, "the good pod was refused by /mutate: {response}");
     let patch = response["patch"].as_str().context("no patch came back")?;
@@ -113,34 +113,61 @@ fn patch_as_the_api_server_does(object: &mut Value, patch: &Value) -> Result<()>
 
 fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
     let (debugged, running) = reviews::debugged_pod();
+    let create = |object: &Value| reviews::review(object, None, None);
+    // What must be among the refusals: its rule, its field, and the beginning of what to do.
     let bad = [
-        ("A privileged pod", reviews::review(&reviews::privileged_pod(), None, None), "privileged"),
-        ("A pod with a hostPath", reviews::review(&reviews::host_path_pod(), None, None), "hostPath"),
+        (
+            "A privileged pod",
+            create(&reviews::privileged_pod()),
+            [
+                "podSecurity",
+                "spec.containers[0].securityContext.privileged",
+                "remove privileged, or set it to false",
+            ],
+        ),
+        (
+            "A pod with a hostPath",
+            create(&reviews::host_path_pod()),
+            ["podSecurity", "spec.volumes[0].hostPath", "use configMap"],
+        ),
         (
             "A debugging container that escapes",
             reviews::review(&debugged, Some(&running), Some("ephemeralcontainers")),
-            "spec.ephemeralContainers[0]",
+            ["podSecurity", "spec.ephemeralContainers[0].securityContext.privileged", "remove privileged"],
         ),
         (
             "A Deployment with the same faults",
-            reviews::review(&reviews::bad_deployment(), None, None),
-            "spec.template.spec",
+            create(&reviews::bad_deployment()),
+            [
+                "podSecurity",
+                "spec.template.spec.containers[0].securityContext.privileged",
+                "remove privileged",
+            ],
         ),
     ];
     for (what, review, expected) in bad {
-        heading(&format!("{what} is refused"));
+        heading(&format!("{what} is refused"))?;
         let response = ask(stage, "/validate", &review)?;
         ensure!(response["allowed"] == false, "{what} was admitted");
-        let message = response["status"]["message"].as_str().unwrap_or_default();
-        let mut shown = message.to_owned();
-        for cause in response["status"]["details"]["causes"].as_array().into_iter().flatten() {
-            let (field, text) =
-                (cause["field"].as_str().unwrap_or_default(), cause["message"].as_str().unwrap_or_default());
-            println!("  {field}\n      {text}");
-            shown.push_str(field);
-        }
-        ensure!(shown.contains(expected), "the refusal does not name `{expected}`: {response}");
+        show_causes(&response, expected)?;
     }
+    Ok(())
+}
+
+/// Prints each cause of a refusal, all of which must name their rule and say what to do, and one must be the expected.
+fn show_causes(response: &Value, [rule, field, remedy]: [&str; 3]) -> Result<()> {
+    let causes = response["status"]["details"]["causes"].as_array().context("a refusal without causes")?;
+    let mut is_there = false;
+    for cause in causes {
+        let text = |member: &str| cause[member].as_str().unwrap_or_default();
+        ensure!(!text("reason").is_empty(), "a cause without its rule: {cause}");
+        let (message, help) = text("message")
+            .split_once("; ")
+            .with_context(|| format!("a cause that does not say what to do: {cause}"))?;
+        println!("  {}  {}\n      {message}\n      do: {help}", text("reason"), text("field"));
+        is_there |= text("reason") == rule && text("field") == field && help.starts_with(remedy);
+    }
+    ensure!(is_there, "no cause is {rule} at {field} with `{remedy}`: {response}");
     Ok(())
 }
 
@@ -154,7 +181,7 @@ struct Tally {
 }
 
 fn change_the_pack_under_load(stage: &Stage) -> Result<()> {
-    heading("The pack changes while requests run");
+    heading("The pack changes while requests run")?;
     let review = reviews::review(&reviews::pod_with_memory("4Gi"), None, None);
     let before = ask(stage, "/validate", &review)?;
     ensure!(before["allowed"] == false, "a pod of 4Gi was admitted under a ceiling of 2Gi");
@@ -214,7 +241,7 @@ fn await_the_new_verdict(tally: &Tally) -> Result<Duration> {
 }
 
 fn show_a_typo(stage: &Stage) -> Result<()> {
-    heading("A typo in a pack");
+    heading("A typo in a pack")?;
     let pack = stage.path("packs/code-interpreter/pack.yaml");
     let text = std::fs::read_to_string(&pack)?;
     std::fs::write(&pack, text.replace("  isolation:", "  isolaton:"))?;
