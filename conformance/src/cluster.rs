@@ -1,7 +1,7 @@
 //! A real Kubernetes API server for a test: `KUBECONFIG`'s if that is set, else one that `conformance/cluster/start.sh` starts
 //! on loopback and that ends with the value; and one with a node that runs pods.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -30,13 +30,8 @@ impl Cluster {
     /// # Errors
     /// Nothing to start it from (no prebuilt control plane, no `KUBEBUILDER_ASSETS`, no Go), or it did not come up; the message says what to do.
     pub fn start() -> Result<Self> {
-        if let Some(kubeconfig) = std::env::var_os("KUBECONFIG") {
-            return Ok(Self {
-                kubeconfig: kubeconfig.into(),
-                kubectl: "kubectl".into(),
-                started: None,
-                warden: None,
-            });
+        if let Some(kubeconfig) = chosen(std::env::var_os("KUBECONFIG")) {
+            return Ok(Self { kubeconfig, kubectl: "kubectl".into(), started: None, warden: None });
         }
         let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
         (1..STARTS).fold(start(), |started, _| started.or_else(|_| start()))
@@ -130,14 +125,16 @@ impl Cluster {
         &self.kubeconfig
     }
 
-    /// Waits until pods can be made in a namespace: the controller manager makes its service account a moment after the namespace.
+    /// Waits until pods can be made in a namespace, which takes its service account: the controller manager makes it a moment after the namespace.
+    /// Where there is none (envtest has no controller manager), this makes it.
     ///
     /// # Errors
-    /// It did not.
+    /// It did not come to be.
     pub fn await_namespace(&self, name: &str) -> Result<()> {
         until(&format!("the service account of namespace `{name}`"), || {
-            let output = self.kubectl_raw(["get", "serviceaccount", "default", "-n", name], "").ok()?;
-            output.status.success().then_some(())
+            let create = self.kubectl_raw(["create", "serviceaccount", "default", "-n", name], "").ok()?;
+            let is_there = String::from_utf8_lossy(&create.stderr).contains("already exists");
+            (create.status.success() || is_there).then_some(())
         })
     }
 
@@ -193,8 +190,25 @@ impl Drop for Cluster {
     }
 }
 
+/// The cluster that `KUBECONFIG` names. An empty one names none: kubectl would take it for `~/.kube/config`, the cluster of whoever runs the tests.
+fn chosen(kubeconfig: Option<OsString>) -> Option<PathBuf> {
+    kubeconfig.filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// A number that no other call in this process gets.
 fn unique() -> usize {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_kubeconfig_is_nobodys_cluster() {
+        assert_eq!(chosen(Some(OsString::new())), None);
+        assert_eq!(chosen(None), None);
+        assert_eq!(chosen(Some("admin.conf".into())), Some(PathBuf::from("admin.conf")));
+    }
 }

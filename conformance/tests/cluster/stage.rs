@@ -61,9 +61,7 @@ impl Stage {
         stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}")?;
         stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: web}}")?;
         stage.apply("{apiVersion: v1, kind: Namespace, metadata: {name: bailiwick-system}}")?;
-        stage.until("pods may be made", || {
-            Ok(stage.try_kubectl(&["get", "serviceaccount", "default", "-n", "agents"], "").0)
-        })?;
+        stage.cluster.await_namespace("agents")?;
         Ok(Some(stage))
     }
 
