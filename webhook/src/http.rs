@@ -106,7 +106,7 @@ async fn review(state: &State, request: Request<Incoming>, how: How, received: I
         How::Asked(Asked::Own(_)) => PathLabel::own,
         How::Asked(Asked::Connect) => PathLabel::connect,
     };
-    state.metrics.in_flight.inc();
+    let in_progress = state.metrics.in_progress();
     let (verdict, answer) = match judged(state, request, how, received).await {
         Ok((verdict, answer)) => (verdict, json(answer)),
         Err(refusal) => {
@@ -114,7 +114,7 @@ async fn review(state: &State, request: Request<Incoming>, how: How, received: I
             (VerdictLabel::refused, refused(&refusal))
         }
     };
-    state.metrics.in_flight.dec();
+    drop(in_progress);
     state.metrics.answered(path, verdict, received.elapsed());
     answer
 }

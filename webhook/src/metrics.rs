@@ -116,7 +116,7 @@ pub(crate) struct Metrics {
     reloads: Family<What, Counter>,
     reload_failures: Family<What, Counter>,
     bundles: Family<BundleInfo, Gauge>,
-    pub(crate) in_flight: Gauge,
+    in_flight: Gauge,
     pub(crate) connections: Gauge,
     /// Set when the metrics are read.
     pub(crate) held_bytes: Gauge,
@@ -124,6 +124,16 @@ pub(crate) struct Metrics {
     image_evidence: Family<Evidence, Counter>,
     /// 1 while the newest files on disk could not be loaded and older ones are in force.
     pub(crate) stale: Gauge<u64, AtomicU64>,
+}
+
+/// A review in progress, counted until this goes. A client that resets its stream has the whole future dropped, wherever it waits.
+#[derive(Debug)]
+pub(crate) struct InProgress(Gauge);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
@@ -189,6 +199,12 @@ impl Metrics {
         {
             set(&self.image_evidence.get_or_create(&Evidence { source }), value);
         }
+    }
+
+    /// Counts a review as in progress.
+    pub(crate) fn in_progress(&self) -> InProgress {
+        self.in_flight.inc();
+        InProgress(self.in_flight.clone())
     }
 
     /// A review was answered.

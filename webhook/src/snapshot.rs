@@ -1,7 +1,7 @@
 //! What is in force: bundles and namespaces, checked and made ready as a whole; here read from files, in [`crate::cluster`] from the cluster.
 //!
 //! In the bundles' folder every `*.json` is a bundle, except `artifacts.json` and `report.json`, which `bailiwick compile` writes
-//! beside it; one folder down, where each ConfigMap of a projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
+//! beside it; the bundle that lies beside an `artifacts.json` must be the one that it lists, to the byte. One folder down, where each ConfigMap of a projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
 //! that begin with a dot are skipped: they are the versions that a ConfigMap's symbolic links point into.
 
 use std::fs;
@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use bailiwick_compiler::namespaces::{self, NamespacesError};
 use bailiwick_policy::admission::{LoadError, Namespaces, Reviewer};
-use bailiwick_policy::bundle::{self, BundleError};
+use bailiwick_policy::bundle::BundleError;
+use bailiwick_policy::bundle::artifacts;
 
 use crate::limits::{SLOW_FOR, SLOW_REVIEW};
 
 /// Written by the compiler beside a bundle, and no bundles themselves.
-const NOT_BUNDLES: [&str; 2] = ["artifacts.json", "report.json"];
+const NOT_BUNDLES: [&str; 2] = [artifacts::FILE, "report.json"];
 
 /// A bundle travels in a ConfigMap, which ends at 1 MiB; a directory may hold one that was compiled for files only, so four times this.
 const MAX_BUNDLE_BYTES: u64 = 4 << 20;
@@ -75,7 +76,8 @@ impl Snapshot {
         let mut all = Vec::new();
         for path in bundle_files(bundles)? {
             let bytes = read_limited(&path, MAX_BUNDLE_BYTES)?;
-            let one = bundle::load(&bytes)
+            let listed = read_listed(&path)?;
+            let one = artifacts::load_listed(&bytes, name_of(&path), listed.as_deref())
                 .map_err(|source| SnapshotError::Bundle { path: shown(&path), source })?;
             let file = path.strip_prefix(bundles).unwrap_or(&path);
             loaded.push(Loaded {
@@ -111,6 +113,15 @@ impl Snapshot {
             self.slow_ms.store(self.age_ms(), Relaxed);
         }
     }
+}
+
+/// The `artifacts.json` beside a bundle, if there is one.
+fn read_listed(bundle: &Path) -> Result<Option<Vec<u8>>, SnapshotError> {
+    let path = bundle.with_file_name(artifacts::FILE);
+    if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    read_limited(&path, artifacts::MAX_BYTES).map(Some)
 }
 
 fn load_namespaces(path: &Path) -> Result<Namespaces, SnapshotError> {

@@ -1,9 +1,15 @@
 //! The command line: one definition from which parsing, help and the reference are made.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use bailiwick_compiler::yaml::{Limits, SourceMap};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use crate::print::plain;
 
 /// One policy pack, compiled into every control that confines an AI agent on Kubernetes.
 #[derive(Debug, Parser)]
@@ -19,6 +25,29 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// What the process was given; a wrong use of it ends the process with 2.
+    pub(crate) fn given() -> Self {
+        let arguments = Self::parse();
+        if let Some(name) = arguments.bound_twice() {
+            let said = format!("`--set` gives `{}` twice", plain(name));
+            Self::command().error(ErrorKind::ArgumentConflict, said).exit();
+        }
+        arguments
+    }
+
+    fn bound_twice(&self) -> Option<&str> {
+        let packs = match &self.command {
+            Command::Check(options) => &options.packs,
+            Command::Compile(options) => &options.packs,
+            Command::Test(options) => &options.packs,
+            _ => return None,
+        };
+        let mut seen = BTreeSet::new();
+        packs.bindings.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,8 +100,30 @@ pub(crate) struct PackOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
     /// Binds a parameter; the value is YAML. `PACK.NAME=VALUE` when several packs are given
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    pub(crate) bindings: Vec<String>,
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = binding)]
+    pub(crate) bindings: Vec<Binding>,
+}
+
+/// A parameter's name, with its pack's before it or without, and its value.
+pub(crate) type Binding = (String, Value);
+
+fn binding(word: &str) -> Result<Binding, String> {
+    let (name, value) = word.split_once('=').ok_or("write NAME=VALUE")?;
+    let (mut documents, diagnostics) = SourceMap::read("--set", value.as_bytes(), &Limits::PACK);
+    match diagnostics.first() {
+        Some(wrong) => Err(wrong.message.clone()),
+        None => Ok((name.to_owned(), documents.pop().map(|one| one.root().to_json()).unwrap_or_default())),
+    }
+}
+
+/// Namespace and name of a Service.
+fn service(word: &str) -> Result<(String, String), String> {
+    match word.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("write NAMESPACE/NAME".to_owned()),
+    }
 }
 
 #[derive(Args, Debug)]
@@ -110,8 +161,8 @@ pub(crate) struct CompileOptions {
     #[arg(long, value_name = "URL", conflicts_with = "webhook_service")]
     pub(crate) webhook_url: Option<String>,
     /// The webhook is reached through this Service
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "bailiwick-system/bailiwick-webhook")]
-    pub(crate) webhook_service: String,
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "bailiwick-system/bailiwick-webhook", value_parser = service)]
+    pub(crate) webhook_service: (String, String),
     /// The certificate authority that the API server trusts for the webhook, PEM
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_bundle: Option<PathBuf>,
@@ -140,6 +191,9 @@ pub(crate) struct TestOptions {
 pub(crate) struct ExplainOptions {
     /// A diagnostic code, as `BW0104`
     pub(crate) code: String,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

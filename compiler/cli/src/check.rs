@@ -28,7 +28,7 @@ struct PackReport {
 }
 
 pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
-    let choices = load::choices(&options.packs.bindings)?;
+    let choices = load::choices(&options.packs.bindings);
     let mut report = Report { version: render::JSON_VERSION, packs: Vec::new(), errors: 0, warnings: 0 };
     for path in &options.packs.packs {
         let loaded = Loaded::read(path, options.packs.library.as_deref())?;

@@ -14,7 +14,7 @@ use crate::args::{CompileOptions, Format, Require};
 use crate::files;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
-use crate::print::{note, out};
+use crate::print::{note, out, plain};
 use crate::render;
 
 pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
@@ -22,7 +22,7 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     if options.lock {
         return write_locks(&loaded, options);
     }
-    let compiled = loaded.compile(&load::choices(&options.packs.bindings)?);
+    let compiled = loaded.compile(&load::choices(&options.packs.bindings));
     load::draw_compiled(&loaded, &compiled);
     if compiled.failed() {
         return Ok(Outcome::Findings);
@@ -48,10 +48,8 @@ fn emit_options(options: &CompileOptions, loaded: &Loaded) -> Result<EmitOptions
     let webhook = match &options.webhook_url {
         Some(url) => WebhookClient::Url(url.trim_end_matches('/').to_owned()),
         None => {
-            let Some((namespace, name)) = options.webhook_service.split_once('/') else {
-                bail!("`--webhook-service {}`: write NAMESPACE/NAME", options.webhook_service);
-            };
-            WebhookClient::Service { namespace: namespace.to_owned(), name: name.to_owned(), port: 443 }
+            let (namespace, name) = options.webhook_service.clone();
+            WebhookClient::Service { namespace, name, port: 443 }
         }
     };
     let ca_bundle = options.ca_bundle.as_deref().map(files::read).transpose()?;
@@ -135,7 +133,8 @@ fn compare(artifacts: &Artifacts, folder: &Path, format: Format) -> Result<Outco
 fn name_gaps(artifacts: &Artifacts) -> bool {
     let gaps = &artifacts.report.gaps;
     for gap in gaps {
-        note!("{}: no layer enforces {} fully: {}", render::error_word(), gap.statement, gap.why);
+        let said = plain(&format!("no layer enforces {} fully: {}", gap.statement, gap.why));
+        note!("{}: {said}", render::error_word());
     }
     !gaps.is_empty()
 }

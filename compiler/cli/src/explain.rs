@@ -3,9 +3,12 @@
 use anyhow::{Result, bail};
 use bailiwick_compiler::check;
 
-use crate::args::ExplainOptions;
+use serde_json::json;
+
+use crate::args::{ExplainOptions, Format};
 use crate::outcome::Outcome;
 use crate::print::out;
+use crate::render::JSON_VERSION;
 
 pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
     let Some(code) = check::code(&options.code) else {
@@ -21,6 +24,26 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
         }
         bail!("no diagnostic `{}`; there are {}", options.code, near.join(", "));
     };
-    out!("{}[{}]: {}\n\n{}", code.severity(), code.id(), code.title(), code.documentation().trim_end());
+    match options.format {
+        Format::Human => {
+            out!(
+                "{}[{}]: {}\n\n{}",
+                code.severity(),
+                code.id(),
+                code.title(),
+                code.documentation().trim_end()
+            );
+        }
+        Format::Json => {
+            let page = json!({
+                "version": JSON_VERSION,
+                "code": code.id(),
+                "severity": code.severity().to_string(),
+                "title": code.title(),
+                "documentation": code.documentation(),
+            });
+            out!("{}", serde_json::to_string_pretty(&page)?);
+        }
+    }
     Ok(Outcome::Holds)
 }

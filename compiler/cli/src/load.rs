@@ -9,12 +9,12 @@ use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
 use bailiwick_compiler::library::{Library, MemoryLibrary};
 use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::{PackSources, SourceFile};
-use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_compiler::{Bindings, Compiled};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::policy::Policy;
 use semver::Version;
 
+use crate::args::Binding;
 use crate::files::{self, PackFiles};
 use crate::print::note;
 use crate::render::{self, Texts};
@@ -141,22 +141,8 @@ impl Choices {
 }
 
 /// `--set NAME=VALUE` as choices.
-pub(crate) fn choices(words: &[String]) -> Result<Choices> {
-    let mut values = BTreeMap::new();
-    for word in words {
-        let (name, value) =
-            word.split_once('=').with_context(|| format!("`--set {word}`: write NAME=VALUE"))?;
-        let (mut documents, diagnostics) = SourceMap::read("--set", value.as_bytes(), &Limits::PACK);
-        if let Some(wrong) = diagnostics.first() {
-            bail!("`--set {word}`: {}", wrong.message);
-        }
-        let value =
-            documents.pop().map(|document| document.root().to_json()).unwrap_or(serde_json::Value::Null);
-        if values.insert(name.to_owned(), value).is_some() {
-            bail!("`--set` gives `{name}` twice");
-        }
-    }
-    Ok(Choices(values))
+pub(crate) fn choices(bindings: &[Binding]) -> Choices {
+    Choices(bindings.iter().cloned().collect())
 }
 
 /// Compiles one pack with its defaults; `None` after its findings were drawn because it does not compile.

@@ -22,14 +22,12 @@ mod test;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::{Arguments, Command};
 use crate::outcome::Outcome;
-use crate::print::note;
+use crate::print::{note, plain};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::given();
     let result = match arguments.command {
         Command::Check(options) => check::run(&options),
         Command::Compile(options) => compile::run(&options),
@@ -42,7 +40,7 @@ fn main() -> ExitCode {
     match result {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            note!("{}: {error:#}", render::error_word());
+            note!("{}: {}", render::error_word(), plain(&format!("{error:#}")));
             Outcome::CouldNotRun.into()
         }
     }

@@ -10,6 +10,8 @@ use bailiwick_compiler::diagnostic::{Diagnostic, Place, Severity};
 use bailiwick_compiler::source::SourceFile;
 use serde::Serialize;
 
+use crate::print::plain;
+
 /// Version of every JSON document that the commands print. A field may be added within a version; nothing else changes.
 pub(crate) const JSON_VERSION: u32 = 1;
 
@@ -76,8 +78,8 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts) -> String {
         Some(pack) => format!("{} (in `{pack}`)", diagnostic.message),
         None => diagnostic.message.clone(),
     };
-    let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code.id()));
-    let field = diagnostic.at.to_string();
+    let mut group = Group::with_title(level.primary_title(plain(&title)).id(diagnostic.code.id()));
+    let field = plain(&diagnostic.at.to_string());
     match diagnostic.place.as_ref().and_then(|place| Some((place, texts.get(&diagnostic.pack, place)?))) {
         Some((place, (text, file))) if drawable(text, place) => {
             let span = clamp(text, place);
@@ -101,21 +103,26 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts) -> String {
         group = match place {
             Some((place, (text, file))) if drawable(text, place) => {
                 group.element(Snippet::source(text).path(file).fold(true).annotation(
-                    AnnotationKind::Context.span(clamp(text, place)).label(related.message.clone()),
+                    AnnotationKind::Context.span(clamp(text, place)).label(plain(&related.message)),
                 ))
             }
-            _ => group.element(Level::NOTE.message(format!("{}: {}", related.at, related.message))),
+            _ => group.element(Level::NOTE.message(plain(&format!("{}: {}", related.at, related.message)))),
         };
     }
-    let more = || format!("`bailiwick explain {}` says what to do", diagnostic.code.id());
-    group = group.element(Level::HELP.message(diagnostic.help.clone().unwrap_or_else(more)));
+    group = group.element(Level::HELP.message(plain(&help(diagnostic))));
     let mut text = Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group]);
     text.push('\n');
     text
 }
 
+/// What to do about it. Where a finding has no words of its own, the page of its code has them.
+fn help(diagnostic: &Diagnostic) -> String {
+    let page = || format!("`bailiwick explain {}` says what to do", diagnostic.code.id());
+    diagnostic.help.clone().unwrap_or_else(page)
+}
+
 fn shown(folder: &str, file: &str) -> String {
-    if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
+    plain(&if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") })
 }
 
 fn drawable(text: &str, place: &Place) -> bool {
@@ -151,8 +158,7 @@ pub(crate) struct JsonDiagnostic {
     pack: Option<String>,
     field: String,
     message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<String>,
+    help: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<JsonPlace>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -194,7 +200,7 @@ pub(crate) fn json(diagnostic: &Diagnostic, texts: &Texts) -> JsonDiagnostic {
         pack: diagnostic.pack.clone(),
         field: diagnostic.at.to_string(),
         message: diagnostic.message.clone(),
-        help: diagnostic.help.clone(),
+        help: help(diagnostic),
         place: json_place(&diagnostic.pack, diagnostic.place.as_ref(), texts),
         related: diagnostic
             .related

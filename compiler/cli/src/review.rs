@@ -7,9 +7,10 @@ use bailiwick_compiler::namespaces;
 use bailiwick_policy::admission::{
     AdmissionRequest, Admitted, ManifestContext, Namespaces, Operation, Phase, Reviewer, response,
 };
-use bailiwick_policy::bundle::{self, Bundle};
+use bailiwick_policy::bundle::{Bundle, artifacts};
 use bailiwick_policy::decision::{Decision, Effect, Finding};
 use bailiwick_policy::json::Json;
+use serde_json::Value;
 
 use crate::args::{Format, ReviewOptions, ReviewPhase};
 use crate::files;
@@ -27,7 +28,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     }
     let reviewer = Reviewer::new(bundles, read_namespaces(options.namespaces.as_deref())?)?;
     let old = match &options.old {
-        Some(path) => Some(serde_json::to_vec(&manifests::one(path)?)?),
+        Some(path) => Some(manifests::one(path)?),
         None => None,
     };
     let mut tally = Tally::default();
@@ -40,7 +41,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
             bail!("`--old` is the earlier form of one object, but there are several");
         }
         for manifest in &found {
-            judge(&reviewer, manifest, old.as_deref(), options, &mut tally)
+            judge(&reviewer, manifest, old.as_ref(), options, &mut tally)
                 .with_context(|| format!("in {}", path.display()))?;
         }
     }
@@ -62,9 +63,8 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
     let mut bundles = Vec::new();
     for path in &options.policies {
         if path.extension().is_some_and(|extension| extension == "json") {
-            let bytes = files::read(path)?;
             bundles.push(
-                bundle::load(&bytes).with_context(|| format!("cannot use the bundle {}", path.display()))?,
+                read_bundle(path).with_context(|| format!("cannot use the bundle {}", path.display()))?,
             );
             continue;
         }
@@ -72,6 +72,15 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
         bundles.push(load::bundle_of(&policy)?);
     }
     Ok(Some(bundles))
+}
+
+/// A bundle; beside an `artifacts.json` it must be the one that is listed there.
+fn read_bundle(path: &Path) -> Result<Bundle> {
+    let bytes = files::read(path)?;
+    let beside = path.with_file_name(artifacts::FILE);
+    let listed = if beside.exists() { Some(files::read(&beside)?) } else { None };
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Ok(artifacts::load_listed(&bytes, name, listed.as_deref())?)
 }
 
 fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
@@ -82,26 +91,28 @@ fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
 
 fn judge(
     reviewer: &Reviewer,
-    manifest: &[u8],
-    old: Option<&[u8]>,
+    manifest: &Value,
+    old: Option<&Value>,
     options: &ReviewOptions,
     tally: &mut Tally,
 ) -> Result<()> {
-    let object = Json::parse(manifest)?;
-    let is_review = object.get("kind").and_then(Json::as_str) == Some("AdmissionReview");
+    // Through text, so that numbers and limits are those of a request.
+    let text = serde_json::to_vec(manifest)?;
+    let old = old.map(serde_json::to_vec).transpose()?;
+    let is_review = manifest.get("kind").and_then(Value::as_str) == Some("AdmissionReview");
     if is_review && old.is_some() {
         bail!("an AdmissionReview brings its own `oldObject`; `--old` is for manifests");
     }
     let request = if is_review {
-        AdmissionRequest::parse(manifest)?
+        AdmissionRequest::parse(&text)?
     } else {
         let context = ManifestContext {
             operation: if old.is_some() { Operation::Update } else { Operation::Create },
-            old: old.map(Json::parse).transpose()?,
+            old: old.as_deref().map(Json::parse).transpose()?,
             namespace: Some(options.namespace.as_str().into()),
             ..ManifestContext::default()
         };
-        AdmissionRequest::from_manifest(object.clone(), context)?
+        AdmissionRequest::from_manifest(Json::parse(&text)?, context)?
     };
     let decision = decide(reviewer, &request, options.phase, is_review);
     if decision.allowed {
@@ -111,7 +122,7 @@ fn judge(
     }
     match options.format {
         Format::Json => out!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
-        Format::Human => print(&object, &decision),
+        Format::Human => print(manifest, &decision),
     }
     Ok(())
 }
@@ -133,15 +144,15 @@ fn decide(
     }
 }
 
-fn print(manifest: &Json<'_>, decision: &Decision) {
-    let object = manifest.at(&["request", "object"]).unwrap_or(manifest);
-    let text = |path: &[&str]| plain(object.at(path).and_then(Json::as_str).unwrap_or("?"));
+fn print(manifest: &Value, decision: &Decision) {
+    let object = manifest.pointer("/request/object").unwrap_or(manifest);
+    let text = |pointer: &str| plain(object.pointer(pointer).and_then(Value::as_str).unwrap_or("?"));
     let verdict = match (decision.allowed, decision.cells.is_empty()) {
         (true, true) => "not governed",
         (true, false) => "allowed",
         (false, _) => "denied",
     };
-    out!("{}/{}: {verdict}", text(&["kind"]), text(&["metadata", "name"]));
+    out!("{}/{}: {verdict}", text("/kind"), text("/metadata/name"));
     for finding in &decision.findings {
         print_finding(finding);
     }
@@ -155,8 +166,9 @@ fn print_finding(finding: &Finding) {
     };
     let place =
         if finding.field.is_empty() { String::new() } else { format!(" at {}", plain(&finding.field)) };
-    out!("  {word} {}/{}{place}\n    {}", finding.pack, finding.rule, plain(&finding.message));
+    let rule = plain(&format!("{}/{}", finding.pack, finding.rule));
+    out!("  {word} {rule}{place}\n    {}", plain(&finding.message));
     if let Some(remedy) = &finding.remedy {
-        out!("    help: {remedy}");
+        out!("    help: {}", plain(remedy));
     }
 }

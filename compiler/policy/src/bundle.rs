@@ -4,6 +4,8 @@
 //! Reading trusts nothing: a bundle comes from a ConfigMap that somebody may have edited. What was read keeps every promise
 //! that evaluation relies on (indices in range, nesting within bounds, patterns that compile).
 
+pub mod artifacts;
+
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -62,6 +64,9 @@ pub enum BundleError {
     /// Not JSON, or not a policy.
     #[error("the bundle is not a policy: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// The list of artifacts beside it cannot be read.
+    #[error("`artifacts.json` beside the bundle cannot be read: {0}; compile the packs anew")]
+    List(serde_json::Error),
     /// The same policy would be written otherwise.
     #[error(
         "the bundle is not canonical at byte {at}: it was not written by the compiler, or was changed since"

@@ -14,7 +14,7 @@ mod read;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use read::{Limits, documents, each_document};
+pub use read::{Limits, documents};
 
 use crate::diagnostic::{About, Diagnostic, FieldPath, Place, Segment};
 

@@ -2,8 +2,15 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use bailiwick_compiler::cel::{Context, Interner, Type, compile};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::support::{Client, PATIENCE, Server, bundle_of, command, folder, head, review, trusting, until};
 
@@ -228,8 +235,8 @@ fn connections_have_a_limit() {
     });
 }
 
-#[test]
-fn a_rule_that_never_ends_is_denied_and_others_are_served() {
+/// A server whose rule never ends for a pod with a hostname, and refuses hostPID otherwise.
+fn endless() -> Server {
     let list = "[0,1,2,3,4,5,6,7,8,9]";
     let endless =
         (0..12).rev().fold("true".to_owned(), |body, depth| format!("{list}.all(v{depth}, {body})"));
@@ -241,13 +248,32 @@ fn a_rule_that_never_ends_is_denied_and_others_are_served() {
     std::fs::write(dir.path().join("bundles/bundle.json"), bundle_of("hostPID", expression)).unwrap();
     let mut command = command(dir.path(), &[]);
     command.arg("--self-signed").arg("--write-ca").arg(dir.path().join("ca.pem"));
-    let server = Server::spawn(dir, command);
+    Server::spawn(dir, command)
+}
+
+#[test]
+fn a_rule_that_never_ends_is_denied_and_others_are_served() {
+    let server = endless();
     // The first is judged where it was read, those after it in the pool.
     for _ in 0..3 {
         let answer = server.ask("/validate?timeout=20s", &review("endless", r#""hostname":"x""#)).text();
         assert!(answer.contains(r#""allowed":false"#) && answer.contains(r#""uid":"endless""#), "{answer}");
         server.assert_guards();
     }
+    // When the fuel is over first, the refusal says which rule is at fault and what helps.
+    until("the fuel is over before the time", || {
+        let answer = server.ask("/validate?timeout=30s", &review("endless", r#""hostname":"x""#));
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let cause = &answer["response"]["status"]["details"]["causes"][0];
+        let Some(message) = cause["message"].as_str() else { return false };
+        assert_eq!(cause["reason"], "no-hostpid", "{answer}");
+        assert!(message.contains("it costs more than its budget"), "{message}");
+        assert!(
+            message.contains("; make the rule cheaper") && !message.contains("remove hostPID"),
+            "{message}"
+        );
+        true
+    });
     // Whatever ends first, its fuel or its time, it is denied. On a busy machine the time may be over before the review is read, and then
     // nobody knows whom to answer.
     until("a late review is denied", || {
@@ -256,5 +282,47 @@ fn a_rule_that_never_ends_is_denied_and_others_are_served() {
         assert!(answer.status == 200 || answer.status == 408, "{}: {}", answer.status, answer.text());
         answer.status == 200 && answer.text().contains(r#""uid":"late""#)
     });
+    server.assert_guards();
+}
+
+/// A connection of HTTP/2, served beside the test.
+async fn http_2(server: &Server) -> SendRequest<Full<Bytes>> {
+    let mut config = trusting(&server.path("ca.pem"));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+#[test]
+fn a_review_whose_stream_was_reset_is_in_progress_no_more() {
+    let server = endless();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sender = runtime.block_on(http_2(&server));
+    // Large, so that it is judged in the pool, and the server can hear of the reset while it waits for the verdict.
+    let body = padded(512 << 10);
+    let body = String::from_utf8(body).unwrap().replace(r#""hostPID":true"#, r#""hostname":"x""#);
+    let asks: Vec<_> = (0..4)
+        .map(|_| {
+            let mut sender = sender.clone();
+            let request = hyper::Request::post("https://localhost/validate")
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(body.clone())))
+                .unwrap();
+            runtime.spawn(async move { sender.send_request(request).await.map(drop) })
+        })
+        .collect();
+    let in_flight = || {
+        let metrics = server.get("/metrics").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("bailiwick_webhook_in_flight "));
+        line.unwrap().parse::<i64>().unwrap()
+    };
+    until("they are in progress", || in_flight() > 0);
+    // Gone without an answer: the client resets each stream.
+    asks.iter().for_each(tokio::task::JoinHandle::abort);
+    until("none is in progress", || in_flight() == 0);
     server.assert_guards();
 }

@@ -45,7 +45,7 @@ fn help_shows_an_example() {
 fn what_lies_beside_a_bundle_is_no_bundle() {
     let dir = folder();
     for name in ["artifacts.json", "report.json", ".hidden.json", "notes.txt"] {
-        fs::write(dir.path().join("bundles").join(name), "{}").unwrap();
+        fs::write(dir.path().join("bundles").join(name), r#"{"files":[]}"#).unwrap();
     }
     fs::create_dir(dir.path().join("bundles/kubernetes")).unwrap();
     fs::write(dir.path().join("bundles/kubernetes/x.json"), "{}").unwrap();

@@ -99,6 +99,40 @@ fn a_bad_bundle_is_refused_loudly_and_the_old_one_stays() {
 }
 
 #[test]
+fn a_changed_byte_that_gives_another_policy_is_refused_at_start_and_on_reload() {
+    let good = bundle("hostPID");
+    let listed = |bytes: &[u8]| {
+        let digest = bailiwick_policy::bundle::digest(bytes);
+        format!(r#"{{"formatVersion":1,"files":[{{"path":"bundle.json","sha256":"{digest}"}}]}}"#)
+    };
+    let changed = String::from_utf8(good.clone()).unwrap().replace("hostPID", "hostPIT");
+    assert!(bailiwick_policy::bundle::load(changed.as_bytes()).is_ok(), "the attack is none");
+    let server = {
+        let dir = folder();
+        fs::write(dir.path().join("bundles/artifacts.json"), listed(&good)).unwrap();
+        let mut command = command(dir.path(), &["--self-signed", "--write-ca"]);
+        command.arg(dir.path().join("ca.pem"));
+        Server::spawn(dir, command)
+    };
+    server.assert_guards();
+    replace(&server.path("bundles/bundle.json"), changed.as_bytes());
+    until("the refusal is counted", || {
+        server.get("/metrics").text().contains(r#"reload_failures_total{what="policies"} 1"#)
+    });
+    assert!(server.get("/readyz").text().contains("its bytes were changed"));
+    server.assert_guards();
+    // Nobody starts with it either.
+    let mut again = command(server.dir.path(), &["--self-signed"]);
+    let output = again.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("its bytes were changed"), "{said}");
+    // The list that comes after its bundle is noticed by itself.
+    replace(&server.path("bundles/bundle.json"), &bundle("hostNetwork"));
+    replace(&server.path("bundles/artifacts.json"), listed(&bundle("hostNetwork")).as_bytes());
+    until("the new bundle is in force", || denied(&server, r#""hostNetwork":true"#));
+}
+
+#[test]
 fn a_config_map_swaps_a_symbolic_link() {
     let dir = folder();
     // The layout of a mounted ConfigMap: bundle.json -> ..data/bundle.json, ..data -> ..2026_1

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{Server, review, trusting};
+use crate::support::{Client, Server, review, trusting};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -94,6 +94,20 @@ fn metrics_count_what_happened() {
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
+}
+
+#[test]
+fn a_self_signed_certificate_has_the_names_that_are_asked_for() {
+    let named = ["--self-signed-name", "webhook.example.org", "--self-signed-name", "192.0.2.7"];
+    let server = Server::start(&named);
+    let connect = |server: &Server, name| {
+        Client::try_connect_as(name, server.address, trusting(&server.path("ca.pem")))
+    };
+    for name in ["localhost", "webhook.example.org", "192.0.2.7"] {
+        assert!(connect(&server, name).is_ok(), "{name}");
+    }
+    assert!(connect(&server, "other.example.org").is_err());
+    assert!(connect(&Server::start(&[]), "webhook.example.org").is_err(), "nobody asked for it");
 }
 
 #[test]

@@ -246,11 +246,19 @@ impl Client {
     }
 
     pub(crate) fn try_connect(address: SocketAddr, config: ClientConfig) -> std::io::Result<Self> {
+        Self::try_connect_as("localhost", address, config)
+    }
+
+    /// Connects to whoever has a certificate of this name.
+    pub(crate) fn try_connect_as(
+        name: &'static str,
+        address: SocketAddr,
+        config: ClientConfig,
+    ) -> std::io::Result<Self> {
         let mut tcp = TcpStream::connect(address)?;
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(PATIENCE))?;
-        let mut tls =
-            ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap();
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp)?;
         }

@@ -19,7 +19,7 @@ use crate::args::{Format, TestOptions};
 use crate::files;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
-use crate::print::{Spinner, out};
+use crate::print::{Spinner, out, plain};
 use crate::render;
 
 /// The outcome of one pack's tests, as `--format json` prints it.
@@ -103,7 +103,7 @@ fn test_pack(path: &Path, options: &TestOptions) -> Result<Option<PackReport>> {
     for (file, test) in &tests {
         let spinner = Spinner::start(format!("testing {}/{file}", path.display()));
         let loaded = Loaded::read(path, options.packs.library.as_deref())?;
-        let choices = load::choices(&options.packs.bindings)?.with(&test.spec.parameters);
+        let choices = load::choices(&options.packs.bindings).with(&test.spec.parameters);
         let compiled = loaded.compile(&choices);
         if compiled.failed() {
             drop(spinner);
@@ -137,11 +137,11 @@ fn test_file(file: &str, test: &PolicyTest, policy: &Policy, folder: &Path) -> F
 fn print(report: &Report) {
     for pack in &report.packs {
         for file in &pack.files {
-            out!("{}/{}", pack.pack, file.file);
+            out!("{}/{}", pack.pack, plain(&file.file));
             for case in &file.cases {
-                out!("  {} {}", if case.passed { "pass" } else { "FAIL" }, case.name);
+                out!("  {} {}", if case.passed { "pass" } else { "FAIL" }, plain(&case.name));
                 for reason in &case.reasons {
-                    out!("       {reason}");
+                    out!("       {}", plain(reason));
                 }
             }
             if file.vacuous {

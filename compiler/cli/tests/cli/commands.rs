@@ -133,6 +133,25 @@ fn json_has_a_version_and_a_place() {
     assert_eq!((&typo["place"]["line"], &typo["place"]["column"]), (&5.into(), &3.into()));
 }
 
+#[test]
+fn explain_prints_the_page_of_each_code() {
+    let stage = Stage::new();
+    for code in bailiwick_compiler::check::codes() {
+        let output = stage.run(&["explain", &code.id().to_lowercase()]);
+        let said = printed(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(
+            said.starts_with(&format!("{}[{}]: {}\n\n", code.severity(), code.id(), code.title())),
+            "{said}"
+        );
+        assert!(said.trim_end().ends_with(code.documentation().trim_end()), "{said}");
+    }
+    let output = stage.run(&["explain", "BW0104", "--format", "json"]);
+    let page: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let code = bailiwick_compiler::check::code("BW0104").expect("it is there");
+    assert_eq!((&page["code"], &page["documentation"]), (&"BW0104".into(), &code.documentation().into()));
+}
+
 /// The members of a document, at any depth.
 fn members(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
     match value {
@@ -163,6 +182,7 @@ fn every_member_of_the_json_is_documented_and_has_a_version() {
         (&["compile", "--format", "json", PACK], 0),
         (&["compile", "--format", "json", PACK, "--check", "docs"], 3),
         (&["compile", "--format", "json", PACK, "--lock"], 0),
+        (&["explain", "--format", "json", "BW0104"], 0),
     ] {
         let output = stage.run(args);
         assert_eq!(output.status.code(), Some(ends), "{}", printed(&output));
@@ -311,16 +331,16 @@ fn odd_arguments_get_a_sentence_and_their_exit_code() {
         (&["check", "empty"][..], 1, "holds no pack.yaml"),
         (&["check", "/dev/null"], 3, "error[BW01"),
         (&["check", PACK, "--library", "nowhere"], 1, "is no folder"),
-        (&["check", PACK, "--set", "memoryCeiling"], 1, "write NAME=VALUE"),
-        (&["check", PACK, "--set", "memoryCeiling=[", "--format", "json"], 1, "--set"),
-        (&["check", PACK, "--set", "memoryCeiling=1Gi", "--set", "memoryCeiling=2Gi"], 1, "twice"),
+        (&["check", PACK, "--set", "memoryCeiling"], 2, "write NAME=VALUE"),
+        (&["check", PACK, "--set", "memoryCeiling=[", "--format", "json"], 2, "--set"),
+        (&["check", PACK, "--set", "memoryCeiling=1Gi", "--set", "memoryCeiling=2Gi"], 2, "twice"),
         (&["check", PACK, "--set", "nothing=1"], 3, "error[BW02"),
         (&["test", "untested"], 1, "no folder `tests`"),
         (&["test", "badtest"], 3, "did you mean `admission`?"),
         (&["test", "badtest2"], 5, "leads out of the folder of the tests"),
         (&["test", "broken"], 3, "error[BW0101]"),
         (&["test", "nowhere"], 1, "no folder `tests`"),
-        (&["compile", PACK, "--webhook-service", "x"], 1, "write NAMESPACE/NAME"),
+        (&["compile", PACK, "--webhook-service", "x"], 2, "write NAMESPACE/NAME"),
         (&["compile", PACK, "--check", "nowhere"], 1, "cannot list nowhere"),
         (&["compile", "--lock", "nothing.yaml"], 1, "is a single file"),
         (&["compile", PACK, "--lock", "--check", "x"], 2, "cannot be used with"),
@@ -351,6 +371,31 @@ fn a_hostile_name_does_not_reach_the_terminal() {
     stage.write("pod.json", r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "\u001b]0;owned\u0007", "namespace": "agents"}, "spec": {"containers": []}}"#);
     let said = printed(&stage.run(&["review", PACK, "-f", "pod.json"]));
     assert!(said.contains("owned") && !said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+
+    // As on a terminal, where colours are not taken out: none but our own come through. `\x9B` is what `ESC [` is in one character.
+    let hostile = r"\e]0;owned\a\x9B31m\u202E";
+    let long = "x".repeat(500);
+    let spec = format!(r#"spec: {{pack: x, version: 1.0.0, "{hostile}": 1, description: {long}}}"#);
+    stage.write(
+        "hostile/pack.yaml",
+        &format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: x-1.0.0}}\n{spec}\n"
+        ),
+    );
+    stage.write(
+        &format!("{PACK}/tests/hostile.yaml"),
+        &format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: h}}\nspec:\n  cases:\n  \
+             - {{name: \"{hostile}\", admission: {{object: {{file: pods/good.yaml}}}}, expect: {{allowed: false}}}}\n"
+        ),
+    );
+    for command in ["check hostile", &format!("test {PACK}")] {
+        let said = printed(&stage.shell(&format!("CLICOLOR_FORCE=1 bailiwick {command}")));
+        assert!(said.contains("owned"), "{command}: {said}");
+        for obeyed in ["\u{1b}]", "\u{7}", "\u{9b}", "\u{202e}"] {
+            assert!(!said.contains(obeyed), "{command}: {obeyed:?} in {said:?}");
+        }
+    }
 }
 
 #[test]

@@ -91,4 +91,13 @@ fn a_bundle_with_a_changed_byte_or_a_newer_format_is_refused() {
     assert_eq!(code, Some(1), "{said}");
     let (code, said) = review("head -c 500");
     assert_eq!(code, Some(1), "{said}");
+    // One digit of a number, so that another valid policy comes out: the list beside it tells.
+    let weaken = r#"sed -i 's/"minor":36/"minor":16/' dist/*/bundle.json"#;
+    let output = stage.shell(&format!(
+        "{weaken}; bailiwick review dist/*/bundle.json -f policy-packs/code-interpreter/tests/pods/good.yaml; echo \"exit $?\"; \
+         cp dist/*/bundle.json alone.json; bailiwick review alone.json -f policy-packs/code-interpreter/tests/pods/good.yaml"
+    ));
+    let said = printed(&output);
+    assert!(said.contains("its bytes were changed") && said.contains("exit 1"), "{said}");
+    assert_eq!(output.status.code(), Some(4), "alone it is a bundle like any other: {said}");
 }

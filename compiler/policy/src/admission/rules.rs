@@ -78,6 +78,14 @@ pub(super) struct Asked {
     pub(super) annotations: Vec<(String, String)>,
 }
 
+/// What helps against a rule that costs too much. Its own remedy is about objects that it refuses, and would mislead.
+const TOO_COSTLY: &str = "make the rule cheaper in its pack: less nesting of macros, or a shorter list to go through; nothing in this object helps";
+
+/// A finding whose remedy is about what failed: the object, or, where a limit was met, the rule.
+fn within_reach(finding: Finding, limit: bool) -> Finding {
+    if limit { Finding { remedy: Some(TOO_COSTLY.to_owned()), ..finding } } else { finding }
+}
+
 impl<'s> Session<'s> {
     pub(super) fn new(bound: &'s Bound, inputs: Inputs<'s>, budget: &'s Budget) -> Self {
         let env = Env {
@@ -119,7 +127,8 @@ impl<'s> Session<'s> {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(failure) => {
-                    let finding = session.finding(rule, failure.message, None);
+                    let limit = failure.limit;
+                    let finding = within_reach(session.finding(rule, failure.message, None), limit);
                     let findings = vec![RuleFinding { finding, validation: None, limit: failure.limit }];
                     return Some(Asked { findings, annotations: Vec::new() });
                 }
@@ -132,7 +141,7 @@ impl<'s> Session<'s> {
                     Ok(false) => (session.message(validation, message.as_ref()), false),
                     Err(failure) => (format!("cannot be evaluated: {}", failure.message), failure.limit),
                 };
-                let finding = session.finding(rule, told, Some(validation));
+                let finding = within_reach(session.finding(rule, told, Some(validation)), limit);
                 asked.findings.push(RuleFinding { finding, validation: Some(at), limit });
             }
             session.annotate(ready, &mut asked);
@@ -201,7 +210,7 @@ impl<'s> Session<'s> {
                 Err(failure) => {
                     let message =
                         format!("audit annotation `{key}` cannot be evaluated: {}", failure.message);
-                    let finding = self.finding(rule, message, None);
+                    let finding = within_reach(self.finding(rule, message, None), failure.limit);
                     asked.findings.push(RuleFinding { finding, validation: None, limit: failure.limit });
                 }
             }

@@ -80,6 +80,23 @@ fn every_changed_byte_changes_the_digest_and_none_panics() {
 }
 
 #[test]
+fn a_bundle_is_the_one_that_is_listed_beside_it() {
+    let bytes = write(&policy(Expr::Shared(0))).unwrap();
+    let list =
+        format!(r#"{{"formatVersion":1,"files":[{{"path":"bundle.json","sha256":"{}"}}]}}"#, digest(&bytes));
+    let load = |bytes: &[u8], name, list: &str| artifacts::load_listed(bytes, name, Some(list.as_bytes()));
+    assert!(load(&bytes, "bundle.json", &list).is_ok());
+    // Another policy in the canonical form: only the list tells it from the one that was compiled.
+    let other = String::from_utf8(bytes.clone()).unwrap().replace("1.0.0", "1.0.1");
+    assert_ne!(other.as_bytes(), bytes);
+    assert!(artifacts::load_listed(other.as_bytes(), "bundle.json", None).is_ok());
+    assert!(matches!(load(other.as_bytes(), "bundle.json", &list), Err(BundleError::Digest { .. })));
+    // A list of other files says nothing of it; one that cannot be read refuses it.
+    assert!(load(other.as_bytes(), "other.bundle.json", &list).is_ok());
+    assert!(matches!(load(&bytes, "bundle.json", "{}"), Err(BundleError::List(_))));
+}
+
+#[test]
 fn other_texts_of_the_same_policy_are_refused() {
     let bytes = write(&policy(Expr::Shared(0))).unwrap();
     let text = String::from_utf8(bytes).unwrap();

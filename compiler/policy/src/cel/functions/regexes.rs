@@ -16,12 +16,7 @@ use crate::ir::Func;
 const MAX_PATTERN: usize = 4_096;
 /// Largest compiled automaton, in bytes.
 const MAX_AUTOMATON: usize = 1 << 20;
-/// Largest automaton of a pattern that is made while a rule is evaluated: a short pattern (`\pL{20}`) can take milliseconds to compile, and
-/// this is what bounds them to a fraction of one.
-const MAX_COMPUTED_AUTOMATON: usize = 128 << 10;
-/// What compiling costs, whatever the pattern: some hundred in an evaluation are all that [`Fuel::DEFAULT`] gives.
-const COMPILE_UNITS: u64 = 2_000;
-/// And what each byte of a pattern costs beside it.
+/// What compiling one byte of a pattern costs at least.
 const COMPILE_UNITS_PER_BYTE: u64 = 50;
 
 /// Why a pattern is refused.
@@ -31,11 +26,8 @@ pub enum PatternError {
     #[error("the pattern is longer than {MAX_PATTERN} bytes")]
     TooLong,
     /// A valid pattern whose automaton would be too large.
-    #[error("the compiled pattern would be larger than {0} bytes")]
-    TooLarge(usize),
-    /// An escape that RE2 does not know.
-    #[error("unknown escape `\\{0}`")]
-    Escape(char),
+    #[error("the compiled pattern would be larger than {MAX_AUTOMATON} bytes")]
+    TooLarge,
     /// A flag that RE2 does not know.
     #[error("unknown flag `{0}`")]
     Flag(char),
@@ -49,29 +41,17 @@ pub enum PatternError {
 /// # Errors
 /// A pattern that is not valid, too long, or whose automaton would be too large.
 pub fn compile_pattern(pattern: &str) -> Result<Regex, PatternError> {
-    compile_within(pattern, MAX_AUTOMATON)
-}
-
-/// Compiles a pattern that is made while a rule is evaluated.
-///
-/// # Errors
-/// As [`compile_pattern`], with a smaller automaton.
-pub fn compile_computed(pattern: &str) -> Result<Regex, PatternError> {
-    compile_within(pattern, MAX_COMPUTED_AUTOMATON)
-}
-
-fn compile_within(pattern: &str, automaton: usize) -> Result<Regex, PatternError> {
     if pattern.len() > MAX_PATTERN {
         return Err(PatternError::TooLong);
     }
     let translated = translate(pattern)?;
     RegexBuilder::new(&translated)
-        .size_limit(automaton)
+        .size_limit(MAX_AUTOMATON)
         .dfa_size_limit(MAX_AUTOMATON)
         .nest_limit(100)
         .build()
         .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge(automaton),
+            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
             error => {
                 let text = error.to_string();
                 // The last line says why; those before draw the pattern.
@@ -97,9 +77,9 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
     let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else {
         return no_overload(function);
     };
-    fuel.spend(COMPILE_UNITS + COMPILE_UNITS_PER_BYTE.saturating_mul(pattern.len() as u64))?;
+    fuel.spend(COMPILE_UNITS_PER_BYTE.saturating_mul(1 + pattern.len() as u64))?;
     charge(text, fuel)?;
-    let regex = compile_computed(pattern).map_err(|error| EvalError::invalid(error.to_string()))?;
+    let regex = compile_pattern(pattern).map_err(|error| EvalError::invalid(error.to_string()))?;
     Ok(match function {
         Func::MatchesDynamic => Value::Bool(regex.is_match(text)),
         Func::Find => Value::string(regex.find(text).map_or("", |found| found.as_str())),
@@ -126,7 +106,7 @@ fn translate(pattern: &str) -> Result<String, PatternError> {
     while let Some(char) = rest.chars().next() {
         let after = rest.get(char.len_utf8()..).unwrap_or_default();
         rest = match char {
-            '\\' => escape(after, in_class, &mut out)?,
+            '\\' => escape(after, in_class, &mut out),
             '[' if !in_class => {
                 in_class = true;
                 open_class(after, &mut out)
@@ -187,10 +167,10 @@ fn open_class<'p>(after: &'p str, out: &mut String) -> &'p str {
 }
 
 /// What follows a backslash. Gives what follows the escape.
-fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p str, PatternError> {
+fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> &'p str {
     let Some(char) = after.chars().next() else {
         out.push('\\');
-        return Ok(after);
+        return after;
     };
     let rest = after.get(char.len_utf8()..).unwrap_or_default();
     let ascii = match (char, in_class) {
@@ -204,26 +184,19 @@ fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p st
         ('W', _) => "[^0-9A-Za-z_]",
         ('S', _) => r"[^\t\n\f\r ]",
         ('b', false) => r"(?-u:\b)",
-        ('B', false) => r"(?-u:\B)",
-        // Beginning and end of a word to the crate.
-        ('<', _) => "<",
-        ('>', _) => ">",
         ('Q', false) => {
             let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
             out.push_str(&regex::escape(quoted));
-            return Ok(rest);
-        }
-        (letter, _) if letter.is_ascii_alphanumeric() && !"aftnrvxpPAz01234567".contains(letter) => {
-            return Err(PatternError::Escape(letter));
+            return rest;
         }
         _ => {
             out.push('\\');
             out.push(char);
-            return Ok(rest);
+            return rest;
         }
     };
     out.push_str(ascii);
-    Ok(rest)
+    rest
 }
 
 /// Refuses flags of the crate that RE2 does not have: they would change what the rest of the pattern means.
