@@ -43,10 +43,6 @@ fn killed_between_two_writes_its_successor_ends_the_work() {
 }
 
 /// The API server's process, stopped and started again with the same arguments; `None` where the cluster is not ours to stop.
-#[expect(
-    clippy::zombie_processes,
-    reason = "the script that stops the cluster ends it, by the id noted here"
-)]
 pub(crate) fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Option<()> {
     let folder = stage.kubeconfig().parent()?;
     let id = std::fs::read_to_string(folder.join("pids/kube-apiserver")).ok()?;
