@@ -213,6 +213,21 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
         let there = allowing.len() == 1 && allowing[0].to_string().contains("198.51.100.0/28");
         there.then_some(())
     });
+    // Back to what was, by its digest.
+    let first = stage.get("policypack", "good-1.0.0", None).expect("the first version");
+    let digest = first["status"]["digest"].as_str().expect("a digest");
+    stage.apply(&format!(
+        "{{apiVersion: bailiwick.dev/v1alpha1, kind: PolicyBinding, metadata: {{name: good}}, spec: {{pack: {{name: good, digest: \"{digest}\"}}}}}}"
+    ));
+    until("the old network", || {
+        let allowing = allowing(&stage, "good-a");
+        (allowing.len() == 1 && allowing[0].to_string().contains("192.0.2.0/28")).then_some(())
+    });
+    let object = stage.condition("policybinding", "good", None, "Enforced", "True");
+    assert_eq!(
+        (&object["status"]["version"], &object["status"]["digest"]),
+        (&json!("1.0.0"), &json!(digest))
+    );
     successor.stop();
 }
 
