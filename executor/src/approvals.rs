@@ -219,3 +219,46 @@ pub mod binding {
             .then(|| approval_message(&question.id, &question.call_hash, digest, question.expires_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(id: String, shown: &str) -> Question {
+        let request = ApprovalRequest {
+            id,
+            call_hash: String::new(),
+            policy_digest: String::new(),
+            expires_ms: u64::MAX,
+            requirements: Vec::new(),
+        };
+        Question::new(request, "s".to_owned(), "c".to_owned(), json!(shown))
+    }
+
+    #[test]
+    fn questions_show_no_more_than_the_bound_together() {
+        let questions = Questions::default();
+        // With its two quotation marks a quarter of the bound.
+        let shown = "x".repeat(MAX_QUESTION_BYTES / 4 - 2);
+        for number in 0..4 {
+            questions.add(question(format!("{number}"), &shown)).unwrap();
+        }
+        let one_byte_more = || questions.add(question("late".to_owned(), ""));
+        assert!(matches!(one_byte_more(), Err(Refusal::Busy(_))));
+        assert_eq!(questions.list(0).len(), 4, "what was refused is not shown");
+        questions.withdraw("2");
+        one_byte_more().unwrap();
+    }
+
+    #[test]
+    fn there_are_no_more_questions_than_the_bound() {
+        let questions = Questions::default();
+        for number in 0..MAX_QUESTIONS {
+            questions.add(question(format!("{number}"), "")).unwrap();
+        }
+        let late = || questions.add(question("late".to_owned(), ""));
+        assert!(matches!(late(), Err(Refusal::Busy(_))));
+        questions.forget("s");
+        late().unwrap();
+    }
+}

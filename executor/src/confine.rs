@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bailiwick_policy::policy::sandboxes::{Enforcement, Filesystem, Proc, Sandbox};
+use bailiwick_sys::probe::Missing;
 use bailiwick_sys::profile::Proc as SysProc;
 use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Link, Profile, Rlimits, Tmpfs};
 use thiserror::Error;
@@ -69,9 +70,12 @@ pub fn profile(sandbox: &Sandbox, host: &Host) -> Result<Profile, Refused> {
     let (cgroup, rlimits) = limits(sandbox, host)?;
     let proc = match files.proc {
         Proc::None => SysProc::None,
-        Proc::Own if host.proc() => SysProc::Own,
-        Proc::Own => weaker(sandbox, "its own /proc", "proc", sandbox.at_least.proc, host.proc_refusal())
-            .map(|_| SysProc::None)?,
+        Proc::Own if host.found().own_proc => SysProc::Own,
+        Proc::Own => {
+            let refusal = host.refusal(Missing::OwnProc);
+            weaker(sandbox, "its own /proc", "proc", sandbox.at_least.proc, refusal)?;
+            SysProc::None
+        }
     };
     let mut environment: BTreeMap<String, String> = sandbox.environment.iter().cloned().collect();
     environment.insert("PATH".to_owned(), PATH.to_owned());
@@ -146,7 +150,7 @@ fn limits(sandbox: &Sandbox, host: &Host) -> Result<(CgroupLimits, Rlimits), Ref
         };
         return Ok((cgroup, rlimits));
     }
-    let refusal = || host.cgroup_refusal();
+    let refusal = || host.refusal(Missing::Cgroup);
     if weaker(sandbox, "memory", "memory", least.memory, refusal())? == Enforcement::Rlimit {
         rlimits.address_space_bytes = Some(limits.memory_bytes);
     }

@@ -1,13 +1,13 @@
-//! What this machine can hold a sandbox to: found once at start, and published.
+//! What this machine can hold a sandbox to: found once at start by trying (`bailiwick_sys::probe`), and published.
 //!
 //! Nothing here is assumed. A machine without a writable cgroup can still confine, but not limit a sandbox as a whole; whether that will do is the policy's to
 //! say, sandbox by sandbox ([`crate::confine`]).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use bailiwick_sys::{CgroupError, CgroupRoot, CgroupVersion, Ids};
-use serde::Serialize;
+use bailiwick_sys::probe::{Missing, Report, probe};
+use bailiwick_sys::{CgroupError, CgroupRoot, Ids};
 use thiserror::Error;
 
 /// Name of the launcher program.
@@ -29,28 +29,11 @@ pub enum HostError {
     Cgroup(CgroupError),
 }
 
-/// What an executor has here, from the most to the least (`docs/executor-tiers.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Tier {
-    /// Root: each session has an id of its own outside.
-    Root,
-    /// An ordinary user with a cgroup of its own.
-    Delegated,
-    /// An ordinary user without one.
-    Limited,
-    /// A pod with an unmasked /proc, in a user namespace of its own.
-    PodUserNs,
-    /// A pod whose /proc is covered in parts: sandboxes have none.
-    PodRestricted,
-}
-
 /// This machine.
 #[derive(Clone)]
 pub struct Host {
     sys: Arc<bailiwick_sys::Host>,
-    tier: Tier,
-    cgroup: Result<CgroupVersion, String>,
-    proc: Result<(), String>,
+    found: Arc<Report>,
 }
 
 impl Host {
@@ -67,27 +50,14 @@ impl Host {
     /// # Errors
     /// Another executor has the group.
     pub fn with(launcher: PathBuf, group: &str) -> Result<Self, HostError> {
-        let ids = Ids::of_this_process();
-        let (root, cgroup) = match CgroupRoot::open(group) {
-            Ok(root) => {
-                let version = root.version();
-                (Some(root), Ok(version))
-            }
+        let (root, refused) = match CgroupRoot::open(group) {
+            Ok(root) => (Some(root), None),
             Err(error @ CgroupError::InUse(_)) => return Err(HostError::Cgroup(error)),
-            Err(error) => (None, Err(error.to_string())),
+            Err(error) => (None, Some(error)),
         };
-        let proc = proc_mountable();
-        // Set by the kubelet in every container. It can only make the name another; what is enforced is tried.
-        let pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        let tier = match (ids, &root) {
-            (Ids::Range { .. }, _) => Tier::Root,
-            (Ids::Single, _) if pod && proc.is_ok() => Tier::PodUserNs,
-            (Ids::Single, _) if pod => Tier::PodRestricted,
-            (Ids::Single, Some(_)) => Tier::Delegated,
-            (Ids::Single, None) => Tier::Limited,
-        };
-        let sys = Arc::new(bailiwick_sys::Host::new(launcher, ids, root));
-        Ok(Self { proc, sys, tier, cgroup })
+        let sys = bailiwick_sys::Host::new(launcher, Ids::of_this_process(), root);
+        let found = probe(&sys, refused.as_ref());
+        Ok(Self { sys: Arc::new(sys), found: Arc::new(found) })
     }
 
     /// What sandboxes are made with.
@@ -96,45 +66,23 @@ impl Host {
         &self.sys
     }
 
-    /// What an executor has here.
+    /// All that was found.
     #[must_use]
-    pub const fn tier(&self) -> Tier {
-        self.tier
-    }
-
-    /// Which cgroups there are.
-    ///
-    /// # Errors
-    /// Why there are none.
-    pub fn cgroup(&self) -> Result<CgroupVersion, &str> {
-        self.cgroup.as_ref().copied().map_err(String::as_str)
+    pub fn found(&self) -> &Report {
+        &self.found
     }
 
     /// Whether memory, processes and CPUs of a sandbox as a whole are limited and its CPU time counted: a root has all of them or there is none.
     #[must_use]
-    pub const fn limits(&self) -> bool {
-        self.cgroup.is_ok()
+    pub fn limits(&self) -> bool {
+        self.found.cgroup.is_some()
     }
 
-    /// Why not, and what helps.
+    /// Why something that this machine has not is missing, and what helps. What makes no sandbox at all is why a proc is missing, too.
     #[must_use]
-    pub fn cgroup_refusal(&self) -> (String, String) {
-        let why = self.cgroup.as_ref().err().cloned().unwrap_or_default();
-        let remedy = "a cgroup that it may write: run it as root, or with `systemd-run --user -p Delegate=yes`, or with `cgroup: Writable` in its pool";
-        (why, remedy.to_owned())
-    }
-
-    /// Whether a sandbox can have a /proc of its own.
-    #[must_use]
-    pub const fn proc(&self) -> bool {
-        self.proc.is_ok()
-    }
-
-    /// Why not, and what helps.
-    #[must_use]
-    pub fn proc_refusal(&self) -> (String, String) {
-        let why = self.proc.as_ref().err().cloned().unwrap_or_default();
-        (why, "an unmasked /proc: in a pod `procMount: Unmasked` with `hostUsers: false`".to_owned())
+    pub fn refusal(&self, what: Missing) -> (String, String) {
+        let refusal = self.found.refusal(what).or_else(|| self.found.refusal(Missing::Sandboxes));
+        refusal.map(|refusal| (refusal.why.clone(), refusal.remedy.clone())).unwrap_or_default()
     }
 }
 
@@ -143,21 +91,4 @@ fn launcher() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|folder| folder.join(LAUNCHER));
     beside.into_iter().chain(in_path).find(|candidate| candidate.is_file())
-}
-
-/// The kernel gives a new procfs only where the visible one is not covered in parts (mount_namespaces(7)): a container's masked paths are such covers.
-fn proc_mountable() -> Result<(), String> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|error| format!("/proc cannot be read: {error}"))?;
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    let covers: Vec<&str> =
-        points.filter(|point| Path::new(point).starts_with("/proc") && *point != "/proc").collect();
-    // Automounters and binfmt_misc lie on empty directories and cover nothing.
-    let covering: Vec<&str> =
-        covers.into_iter().filter(|point| !point.starts_with("/proc/sys/fs/binfmt_misc")).collect();
-    if covering.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("parts of /proc are covered here: {}", covering.join(", ")))
-    }
 }

@@ -10,7 +10,6 @@ use bailiwick_policy::admission::{
 use bailiwick_policy::bundle::{Bundle, artifacts};
 use bailiwick_policy::decision::{Decision, Effect, Finding};
 use bailiwick_policy::json::Json;
-use serde_json::Value;
 
 use crate::args::{Format, ReviewOptions, ReviewPhase};
 use crate::files;
@@ -28,7 +27,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     }
     let reviewer = Reviewer::new(bundles, read_namespaces(options.namespaces.as_deref())?)?;
     let old = match &options.old {
-        Some(path) => Some(manifests::one(path)?),
+        Some(path) => Some(serde_json::to_vec(&manifests::one(path)?)?),
         None => None,
     };
     let mut tally = Tally::default();
@@ -41,7 +40,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
             bail!("`--old` is the earlier form of one object, but there are several");
         }
         for manifest in &found {
-            judge(&reviewer, manifest, old.as_ref(), options, &mut tally)
+            judge(&reviewer, manifest, old.as_deref(), options, &mut tally)
                 .with_context(|| format!("in {}", path.display()))?;
         }
     }
@@ -91,28 +90,26 @@ fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
 
 fn judge(
     reviewer: &Reviewer,
-    manifest: &Value,
-    old: Option<&Value>,
+    manifest: &[u8],
+    old: Option<&[u8]>,
     options: &ReviewOptions,
     tally: &mut Tally,
 ) -> Result<()> {
-    // Through text, so that numbers and limits are those of a request.
-    let text = serde_json::to_vec(manifest)?;
-    let old = old.map(serde_json::to_vec).transpose()?;
-    let is_review = manifest.get("kind").and_then(Value::as_str) == Some("AdmissionReview");
+    let object = Json::parse(manifest)?;
+    let is_review = object.get("kind").and_then(Json::as_str) == Some("AdmissionReview");
     if is_review && old.is_some() {
         bail!("an AdmissionReview brings its own `oldObject`; `--old` is for manifests");
     }
     let request = if is_review {
-        AdmissionRequest::parse(&text)?
+        AdmissionRequest::parse(manifest)?
     } else {
         let context = ManifestContext {
             operation: if old.is_some() { Operation::Update } else { Operation::Create },
-            old: old.as_deref().map(Json::parse).transpose()?,
+            old: old.map(Json::parse).transpose()?,
             namespace: Some(options.namespace.as_str().into()),
             ..ManifestContext::default()
         };
-        AdmissionRequest::from_manifest(Json::parse(&text)?, context)?
+        AdmissionRequest::from_manifest(object.clone(), context)?
     };
     let decision = decide(reviewer, &request, options.phase, is_review);
     if decision.allowed {
@@ -122,7 +119,7 @@ fn judge(
     }
     match options.format {
         Format::Json => out!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
-        Format::Human => print(manifest, &decision),
+        Format::Human => print(&object, &decision),
     }
     Ok(())
 }
@@ -144,15 +141,15 @@ fn decide(
     }
 }
 
-fn print(manifest: &Value, decision: &Decision) {
-    let object = manifest.pointer("/request/object").unwrap_or(manifest);
-    let text = |pointer: &str| plain(object.pointer(pointer).and_then(Value::as_str).unwrap_or("?"));
+fn print(manifest: &Json<'_>, decision: &Decision) {
+    let object = manifest.at(&["request", "object"]).unwrap_or(manifest);
+    let text = |path: &[&str]| plain(object.at(path).and_then(Json::as_str).unwrap_or("?"));
     let verdict = match (decision.allowed, decision.cells.is_empty()) {
         (true, true) => "not governed",
         (true, false) => "allowed",
         (false, _) => "denied",
     };
-    out!("{}/{}: {verdict}", text("/kind"), text("/metadata/name"));
+    out!("{}/{}: {verdict}", text(&["kind"]), text(&["metadata", "name"]));
     for finding in &decision.findings {
         print_finding(finding);
     }

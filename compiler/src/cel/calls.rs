@@ -1,6 +1,6 @@
 //! Calls by name: macros, functions in a namespace, methods, and what is known better when an argument is constant.
 
-use bailiwick_policy::cel::compile_pattern;
+use bailiwick_policy::cel::{compile_computed, compile_pattern};
 use bailiwick_policy::ir::{Const, Expr, Func};
 
 use super::ast::{Ast, Name, Span};
@@ -69,7 +69,9 @@ impl Checker<'_> {
             return;
         }
         let Some(Expr::Const(Const::Str(pattern))) = parts.get(1) else { return };
-        let Err(error) = compile_pattern(pattern) else { return };
+        let compiled =
+            if func == Func::MatchesDynamic { compile_pattern(pattern) } else { compile_computed(pattern) };
+        let Err(error) = compiled else { return };
         // The pattern is the last argument of `matches(text, pattern)` and the first of the methods.
         let at = arguments
             .get(1 - usize::from(parts.len() > arguments.len()))

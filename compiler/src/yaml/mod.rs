@@ -14,7 +14,7 @@ mod read;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use read::{Limits, documents};
+pub use read::{Limits, documents, each_document};
 
 use crate::diagnostic::{About, Diagnostic, FieldPath, Place, Segment};
 

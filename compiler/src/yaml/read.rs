@@ -1,5 +1,6 @@
 //! From bytes to trees, within limits.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::{Entry, Node, Span, Text, Value};
 use crate::check::{
     bw0101_invalid_yaml, bw0102_duplicate_key, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key,
 };
-use crate::diagnostic::{Diagnostic, FieldPath, Place};
+use crate::diagnostic::{Diagnostic, FieldPath, Place, Segment};
 
 /// What a file may cost to read. Beyond it the file is refused, in bounded time and memory.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +38,23 @@ impl Limits {
 /// Findings have their places already. Errors mean that no document is given.
 #[must_use]
 pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<Node>, Text, Vec<Diagnostic>) {
-    let empty = || Text { name: name.to_owned(), text: String::new() };
+    let mut nodes = Vec::new();
+    let (text, diagnostics) = each_document(file, name, bytes, limits, |node| nodes.push(node));
+    (nodes, Text { name: name.to_owned(), text: text.to_owned() }, diagnostics)
+}
+
+/// As [`documents`], but each is given away as soon as it is made: a file of a thousand manifests is not held as a thousand trees. Gives the
+/// text, empty if the file is refused.
+pub fn each_document<'t>(
+    file: u32,
+    name: &str,
+    bytes: &'t [u8],
+    limits: &Limits,
+    take: impl FnMut(Node) + Send,
+) -> (&'t str, Vec<Diagnostic>) {
     if bytes.len() > limits.bytes {
         let message = format!("`{name}` has {} bytes; {} are read at most", bytes.len(), limits.bytes);
-        return (Vec::new(), empty(), vec![whole_file(bw0103_limit_exceeded::CODE, name, message)]);
+        return ("", vec![whole_file(bw0103_limit_exceeded::CODE, name, message)]);
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -50,39 +64,50 @@ pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<N
             let message = format!("`{name}` is not UTF-8: byte {at} is 0x{byte:02x}");
             let mut diagnostic = whole_file(bw0105_not_utf8::CODE, name, message);
             diagnostic.place = Some(Place { file: name.to_owned(), bytes: at..at.saturating_add(1) });
-            return (Vec::new(), empty(), vec![diagnostic.with_help("save the file as UTF-8")]);
+            return ("", vec![diagnostic.with_help("save the file as UTF-8")]);
         }
     };
-    let source = Text { name: name.to_owned(), text: text.to_owned() };
-    let (nodes, diagnostics) = on_its_own_stack(file, &source, limits);
-    (nodes, source, diagnostics)
+    (text, on_its_own_stack(file, &Source { name, text }, limits, take))
+}
+
+/// What is read.
+struct Source<'t> {
+    name: &'t str,
+    text: &'t str,
 }
 
 /// Stack of the thread that reads. serde-saphyr recurses, and a level of an unoptimised build takes some 40 KiB: 64 of them
 /// overflow the 2 MiB of an ordinary thread, which would end the process.
 const STACK: usize = 64 << 20;
 
-fn on_its_own_stack(file: u32, source: &Text, limits: &Limits) -> (Vec<Node>, Vec<Diagnostic>) {
+fn on_its_own_stack(
+    file: u32,
+    source: &Source<'_>,
+    limits: &Limits,
+    take: impl FnMut(Node) + Send,
+) -> Vec<Diagnostic> {
     let failed = |why: &str| {
         let message = format!("the reader of YAML failed: {why}");
-        (Vec::new(), vec![whole_file(bw0101_invalid_yaml::CODE, &source.name, message)])
+        vec![whole_file(bw0101_invalid_yaml::CODE, source.name, message)]
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).name("yaml".to_owned());
-        match thread.spawn_scoped(scope, || read(file, source, limits)) {
+        match thread.spawn_scoped(scope, || read(file, source, limits, take)) {
             Ok(reading) => reading.join().unwrap_or_else(|_| failed("it panicked")),
             Err(error) => failed(&error.to_string()),
         }
     })
 }
 
-fn read(file: u32, source: &Text, limits: &Limits) -> (Vec<Node>, Vec<Diagnostic>) {
-    match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(&source.text, options(limits)) {
-        Err(error) => (Vec::new(), vec![explain(&error, source, limits)]),
+fn read(file: u32, source: &Source<'_>, limits: &Limits, mut take: impl FnMut(Node)) -> Vec<Diagnostic> {
+    match serde_saphyr::from_multiple_with_options::<Placed<Raw<'_>>>(source.text, options(limits)) {
+        Err(error) => vec![explain(&error, source, limits)],
         Ok(raws) => {
             let mut reader = Reader { file, source, diagnostics: Vec::new() };
-            let nodes = raws.into_iter().map(|raw| reader.node(raw, &FieldPath::root())).collect();
-            (nodes, reader.diagnostics)
+            for raw in raws {
+                take(reader.node(raw, &Here::Root));
+            }
+            reader.diagnostics
         }
     }
 }
@@ -115,18 +140,66 @@ fn options(limits: &Limits) -> serde_saphyr::Options {
     options
 }
 
-/// A value as serde-saphyr gives it.
-enum Raw {
+/// A value as serde-saphyr gives it; texts that are written as they are meant are those of the source.
+enum Raw<'t> {
     Null,
     Bool(bool),
     Int(i64),
     Float(f64),
-    Str(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+    Str(Cow<'t, str>),
+    List(Vec<Placed<Raw<'t>>>),
+    Map(Vec<(Placed<Key<'t>>, Placed<Raw<'t>>)>),
 }
 
-impl<'de> Deserialize<'de> for Raw {
+/// A key.
+struct Key<'t>(Cow<'t, str>);
+
+/// A value and its bytes. serde-saphyr's own [`Spanned`] holds two places with lines and columns, which would be most of a tree.
+struct Placed<T> {
+    value: T,
+    /// First byte.
+    start: u32,
+    /// Bytes.
+    len: u32,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, defined, .. } = Spanned::deserialize(deserializer)?;
+        // Files are smaller than 4 GiB.
+        let number = |bytes: Option<u64>| u32::try_from(bytes.unwrap_or(0)).unwrap_or(u32::MAX);
+        let span = defined.span();
+        Ok(Self { value, start: number(span.byte_offset()), len: number(span.byte_len()) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+                out.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+
+            fn visit_string<E>(self, key: String) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key)))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(RawVisitor)
     }
@@ -135,45 +208,45 @@ impl<'de> Deserialize<'de> for Raw {
 struct RawVisitor;
 
 impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
+    type Value = Raw<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Raw, E> {
+    fn visit_unit<E>(self) -> Result<Raw<'de>, E> {
         Ok(Raw::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Raw, E> {
+    fn visit_none<E>(self) -> Result<Raw<'de>, E> {
         Ok(Raw::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw<'de>, D::Error> {
         Raw::deserialize(deserializer)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Raw<'de>, E> {
         Ok(Raw::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Raw<'de>, E> {
         Ok(Raw::Int(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw<'de>, E> {
         i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
     }
 
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Raw, E> {
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Raw<'de>, E> {
         i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
     }
 
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Raw, E> {
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Raw<'de>, E> {
         i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Raw<'de>, E> {
         // kubectl sends JSON, and Go writes a float without fraction as an integer.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         #[expect(clippy::cast_possible_truncation, reason = "integral and within 2^53")]
@@ -184,15 +257,19 @@ impl<'de> Visitor<'de> for RawVisitor {
         })
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Str(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Raw<'de>, E> {
+        Ok(Raw::Str(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
-        Ok(Raw::Str(value))
+    fn visit_str<E>(self, value: &str) -> Result<Raw<'de>, E> {
+        Ok(Raw::Str(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+    fn visit_string<E>(self, value: String) -> Result<Raw<'de>, E> {
+        Ok(Raw::Str(Cow::Owned(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw<'de>, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = access.next_element()? {
             items.push(item);
@@ -200,7 +277,7 @@ impl<'de> Visitor<'de> for RawVisitor {
         Ok(Raw::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw<'de>, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = access.next_entry()? {
             entries.push(entry);
@@ -213,18 +290,35 @@ fn too_large(value: impl fmt::Display) -> String {
     format!("integer `{value}` is beyond 64 bits with sign")
 }
 
+/// Where the reader is. A [`FieldPath`] is made of it only when there is something to say.
+enum Here<'a> {
+    Root,
+    Member(&'a Here<'a>, &'a str),
+    Index(&'a Here<'a>, usize),
+}
+
+impl Here<'_> {
+    fn path(&self) -> FieldPath {
+        match self {
+            Self::Root => FieldPath::root(),
+            Self::Member(parent, name) => parent.path().member(*name),
+            Self::Index(parent, index) => parent.path().join(Segment::Index(*index)),
+        }
+    }
+}
+
 /// Turns what serde-saphyr gives into nodes.
 struct Reader<'a> {
     file: u32,
-    source: &'a Text,
+    source: &'a Source<'a>,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn span(&self, location: serde_saphyr::Location) -> Span {
-        let range = bytes(location, &self.source.text);
-        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Span { file: self.file, start: index(range.start), end: index(range.end) }
+    fn span<T>(&self, placed: &Placed<T>) -> Span {
+        let end = u32::try_from(self.source.text.len()).unwrap_or(u32::MAX);
+        let start = placed.start.min(end);
+        Span { file: self.file, start, end: start.saturating_add(placed.len).min(end) }
     }
 
     fn written(&self, span: Span) -> &str {
@@ -249,8 +343,8 @@ impl Reader<'_> {
         }
     }
 
-    fn node(&mut self, raw: Spanned<Raw>, at: &FieldPath) -> Node {
-        let mut span = self.span(raw.defined);
+    fn node(&mut self, raw: Placed<Raw<'_>>, at: &Here<'_>) -> Node {
+        let mut span = self.span(&raw);
         let value = match raw.value {
             Raw::Null => Value::Null,
             // serde-saphyr takes any mixture of cases; kubectl reads those as texts.
@@ -260,12 +354,12 @@ impl Reader<'_> {
             },
             Raw::Int(value) => Value::Int(value),
             Raw::Float(value) => Value::Float(value),
-            Raw::Str(text) => Value::Str(text),
+            Raw::Str(text) => Value::Str(text.into_owned()),
             Raw::List(items) => {
                 let items: Vec<_> = items
                     .into_iter()
                     .enumerate()
-                    .map(|(index, item)| self.node(item, &at.index(index)))
+                    .map(|(index, item)| self.node(item, &Here::Index(at, index)))
                     .collect();
                 self.cover(&mut span, items.last().map(|item| item.span));
                 Value::List(items)
@@ -280,36 +374,39 @@ impl Reader<'_> {
         Node { value, span, parameter: None }
     }
 
-    fn entry(&mut self, key: Spanned<String>, value: Spanned<Raw>, at: &FieldPath) -> Entry {
-        let key_span = self.span(key.defined);
-        let here = at.member(key.value.as_str());
+    fn entry(&mut self, key: Placed<Key<'_>>, value: Placed<Raw<'_>>, at: &Here<'_>) -> Entry {
+        let key_span = self.span(&key);
+        let Key(key) = key.value;
+        let here = Here::Member(at, &key);
         // A quoted key is written with its quotes, and so never equals a word.
-        if is_boolean(self.written(key_span)) && !matches!(key.value.as_str(), "true" | "false") {
-            let word = &key.value;
-            let means = matches!(word.to_ascii_lowercase().as_str(), "y" | "yes" | "on" | "true");
-            let place = Place { file: self.source.name.clone(), bytes: key_span.range() };
-            let message = format!("key `{word}` is a boolean in YAML: kubectl reads it as `\"{means}\"`");
+        if is_boolean(self.written(key_span)) && !matches!(&*key, "true" | "false") {
+            let means = matches!(key.to_ascii_lowercase().as_str(), "y" | "yes" | "on" | "true");
+            let place = Place { file: self.source.name.to_owned(), bytes: key_span.range() };
+            let message = format!("key `{key}` is a boolean in YAML: kubectl reads it as `\"{means}\"`");
             self.diagnostics.push(
-                Diagnostic::new(bw0106_boolean_key::CODE, here.clone(), message)
+                Diagnostic::new(bw0106_boolean_key::CODE, here.path(), message)
                     .about_key()
-                    .with_help(format!("write `\"{word}\"`"))
+                    .with_help(format!("write `\"{key}\"`"))
                     .with_place(place),
             );
         }
-        Entry { value: self.node(value, &here), key: key.value, key_span }
+        let value = self.node(value, &here);
+        Entry { value, key: key.into_owned(), key_span }
     }
 }
 
 /// The words that YAML 1.1 as kubectl reads it takes for booleans.
 fn is_boolean(word: &str) -> bool {
     const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
-    // Most keys and values are longer than any of them, and each is asked about.
-    word.len() <= 5
-        && WORDS.iter().any(|known| {
-            let upper = known.to_ascii_uppercase();
-            let capital: String = upper.chars().take(1).chain(known.chars().skip(1)).collect();
-            word == *known || word == upper || word == capital
-        })
+    WORDS.iter().any(|known| {
+        word.eq_ignore_ascii_case(known) && {
+            let mut letters = word.bytes();
+            let first = letters.next().is_some_and(|first| first.is_ascii_uppercase());
+            // `on`, `On` or `ON`; never `oN`.
+            let lower = letters.clone().all(|rest| rest.is_ascii_lowercase());
+            lower || (first && letters.all(|rest| rest.is_ascii_uppercase()))
+        }
+    })
 }
 
 fn bytes(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
@@ -320,7 +417,7 @@ fn bytes(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize>
 }
 
 /// A diagnostic for what serde-saphyr refused.
-fn explain(error: &Error, source: &Text, limits: &Limits) -> Diagnostic {
+fn explain(error: &Error, source: &Source<'_>, limits: &Limits) -> Diagnostic {
     let error = error.without_snippet();
     let (code, message, help) = match error {
         Error::DuplicateMappingKey { key, .. } => (
@@ -347,9 +444,9 @@ fn explain(error: &Error, source: &Text, limits: &Limits) -> Diagnostic {
         }
         other => (bw0101_invalid_yaml::CODE, format!("not valid YAML: {}", bare(other)), None),
     };
-    let bytes = error.location().map_or(0..0, |location| place(location, &source.text));
+    let bytes = error.location().map_or(0..0, |location| place(location, source.text));
     let mut diagnostic = Diagnostic::new(code, FieldPath::root(), message)
-        .with_place(Place { file: source.name.clone(), bytes });
+        .with_place(Place { file: source.name.to_owned(), bytes });
     diagnostic.help = help;
     diagnostic
 }

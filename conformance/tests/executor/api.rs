@@ -50,20 +50,26 @@ fn every_documented_path_is_there_and_bodies_are_as_documented() {
     );
     fits(&document, "Tool", &value(&caller.client.get("/v1/tools").expect("an answer"))[0]);
     for (path, item) in document["paths"].as_object().expect("paths") {
-        for method in item.as_object().expect("methods").keys().filter(|key| *key != "parameters") {
+        for (method, operation) in
+            item.as_object().expect("methods").iter().filter(|(key, _)| *key != "parameters")
+        {
             // The session goes last: closing it would take the others away.
             if method == "delete" {
                 continue;
             }
             let url =
                 path.replace("{session}", &session).replace("{call}", &id).replace("{approval}", &question);
-            let client = if path.starts_with("/v1/approvals") { &mut admin } else { &mut caller.client };
+            let for_admin = operation["summary"].as_str().expect("a summary").contains("(admin socket)");
+            let client = if for_admin { &mut admin } else { &mut caller.client };
             let answer = client.request(&method.to_uppercase(), &url, &[], b"").expect("an answer");
             let missing = answer.status == 405
                 || answer.status == 404 && String::from_utf8_lossy(&answer.body).contains("no-such-path");
             assert!(!missing, "{method} {path}: {}", answer.status);
             if answer.status >= 400 {
                 fits(&document, "Problem", &value(&answer));
+            }
+            if path == "/v1/drain" {
+                fits(&document, "Drained", &value(&answer));
             }
         }
     }

@@ -233,3 +233,35 @@ fn calls_beyond_the_bound_are_refused_not_queued() {
     })
     .expect("a place");
 }
+
+#[test]
+fn a_drained_executor_takes_no_calls_and_lets_those_that_run_end() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    // It waits for its caller's input, which does not come yet.
+    let running = Caller::new(&executor).start(&executor, "cat.stream", json!({}));
+    let mut late = Caller::new(&executor);
+    let mut admin = executor.admin().expect("a connection");
+    assert_eq!(
+        late.client.post("/v1/drain", b"").expect("an answer").status,
+        404,
+        "it is not the callers' to say"
+    );
+    let answer = admin.post("/v1/drain", b"").expect("an answer");
+    assert_eq!((answer.status, value(&answer)), (200, json!({ "running": 1 })));
+    let (status, refused) = late.call("shell.exec", json!({ "command": "true" }));
+    assert_eq!((status, &refused["error"]), (503, &json!("draining")), "{refused}");
+    assert_eq!(late.client.post("/v1/sessions", b"").expect("an answer").status, 503);
+    assert_eq!(late.client.get("/readyz").expect("an answer").status, 503);
+    let closed = late.client.post(&format!("{}/stdin?close=true", running.path), b"").expect("an answer");
+    assert_eq!(closed.status, 202);
+    let events = running.rest();
+    assert_eq!(kind(&events.last().expect("the outcome")["call"]), "Exited", "{events:?}");
+    until("nothing runs", || {
+        let answer = admin.post("/v1/drain?waitMs=20000", b"").expect("an answer");
+        (value(&answer) == json!({ "running": 0 })).then_some(())
+    })
+    .expect("the call is cleared away");
+    // It has not ended by itself: whoever drained it says when.
+    assert_eq!(late.client.get("/healthz").expect("an answer").status, 200);
+}

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! call socket    /v1/sessions, /v1/sessions/{id}/calls, …, /v1/tools, /healthz, /readyz, /metrics
-//! admin socket   /v1/approvals, /healthz, /readyz, /metrics
+//! admin socket   /v1/approvals, /v1/drain, /healthz, /readyz, /metrics
 //! ```
 //! Handlers read a request, ask [`crate::executor::Executor`] and write the answer. Whoever asks is fixed for the call socket; subject
 //! fields in requests are refused as unknown fields.
 
 mod approvals;
 mod calls;
+mod drain;
 pub mod listen;
 pub mod problem;
 mod sessions;
@@ -54,6 +55,7 @@ pub fn admin_router(app: App) -> Router {
     Router::new()
         .route("/v1/approvals", get(approvals::list))
         .route("/v1/approvals/{approval}", get(approvals::get).post(approvals::submit))
+        .route("/v1/drain", post(drain::drain))
         .merge(status::router())
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::Method)

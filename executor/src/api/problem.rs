@@ -94,7 +94,7 @@ impl Refusal {
             Self::Dropped => "the call of this idempotency key has ended, and what it gave was dropped since",
             Self::NotCancellable => "a tool of the workspace cannot be cancelled",
             Self::WorkspaceLost => "the session's workspace is gone with the process that held it",
-            Self::Draining => "the executor is ending",
+            Self::Draining => "the executor takes no more calls, since it is to end",
             Self::Method => "this path does not take this method",
             Self::NoSuchPath => "there is no such path",
         };

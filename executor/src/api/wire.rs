@@ -200,6 +200,14 @@ pub struct ApprovalSubmission {
     pub signature: String,
 }
 
+/// What is left to end: no calls are taken any more.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drained {
+    /// Calls that run or are being cleared away. It only becomes less.
+    pub running: usize,
+}
+
 /// Why a request was not answered with what it asked for.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bailiwick_policy::bundle;
+use bailiwick_sys::probe::{Missing, Refusal};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -64,13 +65,16 @@ pub(super) fn probe(probe: &Probe) -> anyhow::Result<Outcome> {
 fn answer(host: &Host, tried: &[Tried]) -> Value {
     let sandboxes: Vec<_> =
         tried.iter().map(|tried| json!({ "name": tried.name, "refused": tried.refused })).collect();
-    let (cgroup_refused, _) = host.cgroup_refusal();
+    let found = host.found();
     json!({
         "version": 1,
-        "tier": host.tier(),
-        "cgroup": host.cgroup().ok(),
-        "cgroupRefused": (!host.limits()).then_some(cgroup_refused),
-        "ownProc": host.proc(),
+        "tier": found.tier,
+        "kernel": found.kernel,
+        "cgroup": found.cgroup,
+        "cgroupRefused": found.refusal(Missing::Cgroup).map(|refusal| &refusal.why),
+        "ownProc": found.own_proc,
+        "landlock": found.landlock,
+        "refusals": found.refusals,
         "sandboxes": sandboxes,
     })
 }
@@ -94,21 +98,21 @@ fn try_all(bundle: &bundle::Bundle, host: &Host) -> Vec<Tried> {
 }
 
 fn human(host: &Host, tried: &[Tried]) {
-    println!("tier: {:?}", host.tier());
-    match host.cgroup() {
-        Ok(version) => {
+    let found = host.found();
+    println!("tier: {:?}", found.tier);
+    match found.cgroup {
+        Some(version) => {
             println!("cgroup: {version:?}, memory, processes and CPUs are limited for a sandbox as a whole")
         }
-        Err(_) => {
-            let (why, remedy) = host.cgroup_refusal();
-            println!("cgroup: none ({why})\n  remedy: {remedy}");
-        }
+        None => println!("cgroup: none"),
     }
-    if host.proc() {
-        println!("own /proc: yes");
-    } else {
-        let (why, remedy) = host.proc_refusal();
-        println!("own /proc: no ({why})\n  remedy: {remedy}");
+    println!("own /proc: {}", if found.own_proc { "yes" } else { "no" });
+    match found.landlock {
+        Some(version) => println!("Landlock: version {version}"),
+        None => println!("Landlock: no"),
+    }
+    for Refusal { what, why, remedy } in &found.refusals {
+        println!("missing: {what:?} ({why})\n  remedy: {remedy}");
     }
     for Tried { name, refused } in tried {
         match refused {

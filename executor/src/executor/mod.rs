@@ -13,7 +13,7 @@ mod starting;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bailiwick_policy::bundle;
@@ -35,6 +35,9 @@ use crate::{clock, subject, view};
 
 /// Largest bundle file that is read; a bundle has a bound of its own.
 const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
+
+/// How often is looked whether calls have ended, by whoever waits for all of them: a few times in the time that one takes to be cleared away, at a cost of one read.
+const SEATS_LOOK: Duration = Duration::from_millis(20);
 
 /// How an executor is started.
 #[derive(Clone, Debug)]
@@ -63,8 +66,8 @@ pub struct Executor {
     calls: CallTable,
     questions: Questions,
     metrics: Metrics,
+    /// A place for each call that runs or waits; closed once there are to be no more.
     seats: Arc<Semaphore>,
-    draining: AtomicBool,
     tools: Vec<wire::Tool>,
 }
 
@@ -108,7 +111,6 @@ impl Executor {
             questions: Questions::default(),
             metrics: Metrics::new(),
             seats: Arc::new(Semaphore::new(settings.limits.max_calls)),
-            draining: AtomicBool::new(false),
             tools,
         })
     }
@@ -154,7 +156,7 @@ impl Executor {
     /// # Errors
     /// Why not.
     pub fn readiness(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.seats.is_closed() {
             return Err("draining".to_owned());
         }
         self.docket.health()?;
@@ -240,9 +242,22 @@ impl Executor {
         view::call(call, part, self.docket.checkpoint().as_deref())
     }
 
-    /// Takes no more calls.
+    /// Takes no more calls. Those that have their place go on to their end.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.seats.close();
+    }
+
+    /// Calls that have their place: decided, running, or being cleared away. Once drained, none is added.
+    #[must_use]
+    pub fn seated(&self) -> usize {
+        self.limits.max_calls.saturating_sub(self.seats.available_permits())
+    }
+
+    /// Waits until every call has ended, on record and cleared away.
+    pub async fn all_ended(&self) {
+        while self.seated() > 0 {
+            tokio::time::sleep(SEATS_LOOK).await;
+        }
     }
 
     /// Cancels what still runs and waits for its records.
@@ -280,7 +295,7 @@ impl Executor {
     }
 
     fn admitted(&self) -> Result<(), Refusal> {
-        if self.draining.load(Ordering::Acquire) { Err(Refusal::Draining) } else { Ok(()) }
+        if self.seats.is_closed() { Err(Refusal::Draining) } else { Ok(()) }
     }
 
     fn unrecorded(&self, error: &DocketError) -> Refusal {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bailiwick_policy::tool::{Plan, ToolCall};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use super::Executor;
 use crate::api::problem::Refusal;
@@ -117,8 +117,11 @@ impl Executor {
 
     fn seat(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let most = self.limits.max_calls;
-        Arc::clone(&self.seats)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::Busy(format!("{most} calls run or wait, which is the most")))
+        Arc::clone(&self.seats).try_acquire_owned().map_err(|error| match error {
+            TryAcquireError::Closed => Refusal::Draining,
+            TryAcquireError::NoPermits => {
+                Refusal::Busy(format!("{most} calls run or wait, which is the most"))
+            }
+        })
     }
 }

@@ -110,11 +110,7 @@ impl Outpost {
             self.given_up = true;
             return Err(fault(Errno::ETIMEDOUT));
         }
-        match socket::receive_with(self.channel.as_fd(), buffer) {
-            // Killed with words of ours unread.
-            Err(Errno::ECONNRESET) => Ok((0, Vec::new())),
-            other => other.map_err(fault),
-        }
+        socket::receive_with(self.channel.as_fd(), buffer).map_err(fault)
     }
 
     /// Whether nothing more can be asked of it.

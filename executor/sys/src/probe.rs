@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Errno, file, identity, landlock, mount};
-use crate::cgroup::{CgroupRoot, CgroupVersion};
-use crate::host::{Host, Ids};
+use crate::cgroup::{CgroupError, CgroupRoot, CgroupVersion};
+use crate::host::Host;
 use crate::profile::{CgroupLimits, Landlock, Proc, Profile, Rlimits, Tmpfs};
 use crate::sandbox::{Build, Launcher, SandboxError};
 use crate::seccomp::{Action, Instruction, Program};
@@ -19,9 +19,8 @@ use crate::step::{Fault, Step};
 
 /// What kind of place this is. What each can enforce is in `docs/executor-tiers.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub enum Tier {
-    /// Root of the machine: ids of its own for every session, cgroups.
+    /// Root, of the machine or of a user namespace with a range of ids: one of its own for every session.
     Root,
     /// An ordinary user with a cgroup to write to.
     Delegated,
@@ -37,12 +36,27 @@ pub enum Tier {
     None,
 }
 
+/// What can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Missing {
+    /// Limits of a sandbox as a whole: memory, processes, cpus, CPU time.
+    Cgroup,
+    /// Sandboxes at all.
+    Sandboxes,
+    /// A proc of a sandbox's own.
+    OwnProc,
+    /// A number of further namespaces that is zero inside.
+    NamespaceLimits,
+    /// Rules on files beside the mounts.
+    Landlock,
+}
+
 /// Something that is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// What.
-    pub what: String,
+    pub what: Missing,
     /// What was said when it was tried.
     pub why: String,
     /// The setting that gives it.
@@ -81,35 +95,37 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
 }
 
-/// Finds out what this host can do, with a launcher program, as the user that asks. The name is that of a cgroup root made for the trial.
+impl Report {
+    /// Why something is missing, and what helps; `None` if it is there.
+    #[must_use]
+    pub fn refusal(&self, what: Missing) -> Option<&Refusal> {
+        self.refusals.iter().find(|refusal| refusal.what == what)
+    }
+}
+
+/// Finds out what a host can do, as the user that asks. If it has no cgroups: why not.
 #[must_use]
-pub fn probe(launcher: PathBuf, cgroup_name: &str) -> Report {
+pub fn probe(host: &Host, no_cgroups: Option<&CgroupError>) -> Report {
     let mut refusals = Vec::new();
-    let cgroups = CgroupRoot::open(cgroup_name);
-    if let Err(error) = &cgroups {
+    if let Some(error) = no_cgroups {
         refusals.push(Refusal {
-            what: "cgroup limits (memory, processes, cpus)".to_owned(),
+            what: Missing::Cgroup,
             why: error.to_string(),
-            remedy: "run as root, or delegate a cgroup: `systemd-run --user -p Delegate=yes`; in a pod a runtime class \
-                     whose containerd handler sets `cgroup_writable = true`"
+            remedy: "a cgroup that it may write: run it as root, or delegate one by `systemd-run --user -p Delegate=yes`, or `cgroup: Writable` in \
+                     its pool, which takes a runtime class whose containerd handler sets `cgroup_writable = true`"
                 .to_owned(),
         });
     }
-    let cgroups = cgroups.ok();
-    let version = cgroups.as_ref().map(CgroupRoot::version);
-    let clone_into_cgroup = cgroups.as_ref().is_some_and(CgroupRoot::clones_into);
-    let ids = Ids::of_this_process();
-    let host = Host::new(launcher, ids, cgroups);
-    let with_proc = trial(&host, Proc::Own);
+    let with_proc = trial(host, Proc::Own);
     let own_proc = with_proc.is_ok();
-    let sandbox = own_proc || trial(&host, Proc::None).is_ok();
+    let sandbox = own_proc || trial(host, Proc::None).is_ok();
     if let Err(error) = with_proc {
         refusals.push(explain(&error, sandbox));
     }
     let namespace_limits = writable("/proc/sys/user/max_user_namespaces");
     if !namespace_limits {
         refusals.push(Refusal {
-            what: "limits on namespaces inside".to_owned(),
+            what: Missing::NamespaceLimits,
             why: "`/proc/sys` is read-only".to_owned(),
             remedy: "in a pod `procMount: Unmasked`; the filter refuses namespaces without it as well"
                 .to_owned(),
@@ -118,18 +134,19 @@ pub fn probe(launcher: PathBuf, cgroup_name: &str) -> Report {
     let landlock = landlock::version();
     if let Err(errno) = landlock {
         refusals.push(Refusal {
-            what: "Landlock".to_owned(),
+            what: Missing::Landlock,
             why: errno.to_string(),
             remedy: "a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in its `lsm=` list".to_owned(),
         });
     }
-    let own_ids = matches!(ids, Ids::Range { .. });
+    let cgroups = host.cgroups.as_deref();
+    let found = Found { own_ids: host.many_ids(), cgroup: cgroups.is_some(), sandbox, own_proc };
     Report {
-        tier: tier(&Place::of_this_process(), sandbox, own_proc, version.is_some()),
+        tier: tier(&Place::of_this_process(), found),
         kernel: read("/proc/sys/kernel/osrelease"),
-        own_ids,
-        cgroup: version,
-        clone_into_cgroup,
+        own_ids: host.many_ids(),
+        cgroup: cgroups.map(CgroupRoot::version),
+        clone_into_cgroup: cgroups.is_some_and(CgroupRoot::clones_into),
         landlock: landlock.ok(),
         filters: identity::filter_action_known(Action::KillProcess.to_return()).is_ok(),
         openat2: file::open_resolved(file::CWD, c"/", libc::O_PATH, 0, 0).is_ok(),
@@ -175,7 +192,7 @@ fn trial(host: &Host, proc: Proc) -> Result<(), SandboxError> {
 
 /// Why a trial failed, and what would help: by the step, and for namespaces by the sysctl that stands in the way.
 fn explain(error: &SandboxError, without_proc: bool) -> Refusal {
-    let what = if without_proc { "a proc of the sandbox's own" } else { "sandboxes" };
+    let what = if without_proc { Missing::OwnProc } else { Missing::Sandboxes };
     let step = match error {
         SandboxError::Setup(fault) => Some(fault.step),
         _ => None,
@@ -189,7 +206,7 @@ fn explain(error: &SandboxError, without_proc: bool) -> Refusal {
         }
         _ => "see the step's errno".to_owned(),
     };
-    Refusal { what: what.to_owned(), why: error.to_string(), remedy }
+    Refusal { what, why: error.to_string(), remedy }
 }
 
 fn namespaces_remedy() -> String {
@@ -208,30 +225,37 @@ fn namespaces_remedy() -> String {
 
 /// What is known of the surroundings.
 struct Place {
-    root: bool,
     pod: bool,
     gvisor: bool,
+}
+
+/// What is known from trying.
+#[derive(Clone, Copy)]
+struct Found {
+    own_ids: bool,
+    cgroup: bool,
+    sandbox: bool,
+    own_proc: bool,
 }
 
 impl Place {
     fn of_this_process() -> Self {
         Self {
-            root: identity::effective().0 == 0,
-            // Set by the kubelet in every container.
+            // Set by the kubelet in every container. It can only make the name another; what is enforced is tried.
             pod: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
             gvisor: read("/proc/version").contains("gVisor"),
         }
     }
 }
 
-fn tier(place: &Place, sandbox: bool, own_proc: bool, cgroup: bool) -> Tier {
-    match place {
-        Place { gvisor: true, .. } => Tier::GVisor,
-        _ if !sandbox => Tier::None,
-        Place { pod: true, .. } if own_proc => Tier::PodUserNs,
-        Place { pod: true, .. } => Tier::PodRestricted,
-        Place { root: true, .. } if cgroup => Tier::Root,
-        _ if cgroup => Tier::Delegated,
+fn tier(place: &Place, found: Found) -> Tier {
+    match (place, found) {
+        (Place { gvisor: true, .. }, _) => Tier::GVisor,
+        (_, Found { sandbox: false, .. }) => Tier::None,
+        (_, Found { own_ids: true, .. }) => Tier::Root,
+        (Place { pod: true, .. }, Found { own_proc: true, .. }) => Tier::PodUserNs,
+        (Place { pod: true, .. }, _) => Tier::PodRestricted,
+        (_, Found { cgroup: true, .. }) => Tier::Delegated,
         _ => Tier::Limited,
     }
 }
@@ -260,19 +284,21 @@ mod tests {
 
     #[test]
     fn the_place_makes_the_tier() {
-        let place = |root, pod, gvisor| Place { root, pod, gvisor };
+        let place = |pod, gvisor| Place { pod, gvisor };
+        let found = |own_ids, cgroup, sandbox, own_proc| Found { own_ids, cgroup, sandbox, own_proc };
         let cases = [
-            (place(true, false, false), true, true, true, Tier::Root),
-            (place(true, false, false), true, true, false, Tier::Limited),
-            (place(false, false, false), true, true, true, Tier::Delegated),
-            (place(false, false, false), true, true, false, Tier::Limited),
-            (place(false, true, false), true, false, false, Tier::PodRestricted),
-            (place(false, true, false), true, true, true, Tier::PodUserNs),
-            (place(true, true, true), true, true, true, Tier::GVisor),
-            (place(true, false, false), false, false, true, Tier::None),
+            (place(false, false), found(true, true, true, true), Tier::Root),
+            (place(false, false), found(true, false, true, true), Tier::Root),
+            (place(true, false), found(true, false, true, true), Tier::Root),
+            (place(false, false), found(false, true, true, true), Tier::Delegated),
+            (place(false, false), found(false, false, true, true), Tier::Limited),
+            (place(true, false), found(false, false, true, false), Tier::PodRestricted),
+            (place(true, false), found(false, false, true, true), Tier::PodUserNs),
+            (place(true, true), found(true, true, true, true), Tier::GVisor),
+            (place(false, false), found(true, true, false, false), Tier::None),
         ];
-        for (place, sandbox, own_proc, cgroup, expected) in cases {
-            assert_eq!(tier(&place, sandbox, own_proc, cgroup), expected);
+        for (place, found, expected) in cases {
+            assert_eq!(tier(&place, found), expected);
         }
     }
 

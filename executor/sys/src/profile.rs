@@ -225,6 +225,8 @@ pub enum Layer {
     Rlimits,
     HolderPrivileges,
     NetworkNamespace,
+    /// The sandbox's network namespace belongs to its own user namespace, not to the launcher's.
+    NetworkOwner,
     IpcNamespace,
 }
 

@@ -40,7 +40,7 @@ pub use fuel::Fuel;
 pub(crate) use functions::network::is_public;
 pub use functions::network::{Cidr, parse_cidr, parse_ip};
 pub use functions::quantity::Quantity;
-pub use functions::regexes::{PatternError, compile_pattern};
+pub use functions::regexes::{PatternError, compile_computed, compile_pattern};
 pub use functions::time::{Timestamp, parse_duration, parse_timestamp};
 pub use loaded::{LoadError, Loaded};
 pub use prepared::Prepared;

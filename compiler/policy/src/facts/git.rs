@@ -32,7 +32,7 @@ pub struct Git {
     pub config: Vec<String>,
     /// Whether an option, a setting or the kind of address makes git run a program that it names, or look elsewhere for its own.
     pub runs_program: bool,
-    /// The folder (`-C`, `--git-dir`, `--work-tree`), if one is named.
+    /// The folder (`-C`, `--git-dir`, `--work-tree`), if one is named; a command with several is opaque.
     pub folder: Option<String>,
 }
 
@@ -87,7 +87,8 @@ fn read(words: &[&str]) -> Option<Git> {
         };
         let mut value = || attached.or_else(|| words.next()).map(str::to_owned);
         match option {
-            "-C" | "--git-dir" | "--work-tree" => git.folder = Some(value()?),
+            // Of several, each is relative to the one before, or says something else.
+            "-C" | "--git-dir" | "--work-tree" if git.folder.is_none() => git.folder = Some(value()?),
             "-c" => git.config.push(value()?),
             "--config-env" | "--exec-path" => {
                 git.runs_program = true;

@@ -162,10 +162,16 @@ pub(crate) fn list(directory: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize
     Ok(length.cast_unsigned() as usize)
 }
 
-/// `rmdir(2)`.
-pub(crate) fn remove_directory(path: &CStr) -> Result<(), Errno> {
+/// `unlinkat(2)` of an empty directory.
+pub(crate) fn remove_directory(at: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
     // SAFETY: `path` ends in NUL and outlives the call.
-    checked_int(unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
+    checked_int(unsafe { libc::unlinkat(at.as_raw_fd(), path.as_ptr(), libc::AT_REMOVEDIR) }).map(drop)
+}
+
+/// `fchownat(2)`: another owner, the same group.
+pub(crate) fn change_owner(at: BorrowedFd<'_>, path: &CStr, uid: libc::uid_t) -> Result<(), Errno> {
+    // SAFETY: `path` ends in NUL and outlives the call; -1 is no id but says that the group stays.
+    checked_int(unsafe { libc::fchownat(at.as_raw_fd(), path.as_ptr(), uid, libc::gid_t::MAX, 0) }).map(drop)
 }
 
 /// `symlinkat(2)`.

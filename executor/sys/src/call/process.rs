@@ -66,10 +66,10 @@ pub(crate) fn unshare(namespaces: libc::c_int) -> Result<(), Errno> {
     checked_int(unsafe { libc::unshare(namespaces) }).map(drop)
 }
 
-/// `setns(2)` into namespaces of the process behind a pidfd (Linux 5.8).
-pub(crate) fn join(process: BorrowedFd<'_>, namespaces: libc::c_int) -> Result<(), Errno> {
+/// `setns(2)` into namespaces of the process behind a pidfd (Linux 5.8), or into the one namespace behind a descriptor of its own.
+pub(crate) fn join(place: BorrowedFd<'_>, namespaces: libc::c_int) -> Result<(), Errno> {
     // SAFETY: takes a descriptor and flags, and touches no memory.
-    checked_int(unsafe { libc::setns(process.as_raw_fd(), namespaces) }).map(drop)
+    checked_int(unsafe { libc::setns(place.as_raw_fd(), namespaces) }).map(drop)
 }
 
 /// `pidfd_send_signal(2)`.

@@ -37,13 +37,33 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     if sent < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// `recv(2)` of one message without waiting; the number of bytes, zero at the end of the other side.
+/// `recv(2)` of one message; the number of bytes, zero at the end of the other side.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    past_the_end(|| receive_once(socket, buffer, 0))
+}
+
+/// The same without waiting.
 pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    past_the_end(|| receive_once(socket, buffer, libc::MSG_DONTWAIT))
+}
+
+fn receive_once(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: libc::c_int) -> Result<usize, Errno> {
     // SAFETY: the buffer is writable for its whole length.
-    let got = unsafe {
-        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-    };
+    let got = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
     if got < 0 { Err(Errno::last()) } else { Ok(got.cast_unsigned()) }
+}
+
+/// Receives, again when a signal came between, and once more when the other side has ended with words of ours unread: the kernel tells that first
+/// (ECONNRESET), and what the other side has said before it ended, such as why, is still there.
+fn past_the_end<T>(mut receive: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    let mut was_reset = false;
+    loop {
+        match receive() {
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECONNRESET) if !was_reset => was_reset = true,
+            other => return other,
+        }
+    }
 }
 
 /// `sendmsg(2)` of one message with descriptors; the receiver gets copies, the sender keeps its own.
@@ -92,14 +112,11 @@ pub(crate) fn receive_with(
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control);
-    let got = loop {
+    let got = past_the_end(|| {
         // SAFETY: everything that the message points at is writable and lives through the call.
         let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-        match checked_int(got as libc::c_int) {
-            Err(Errno::EINTR) => {}
-            other => break other?,
-        }
-    };
+        checked_int(got as libc::c_int)
+    })?;
     let fds = passed(&message);
     if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(Errno::EMSGSIZE);
@@ -126,4 +143,28 @@ fn passed(message: &libc::msghdr) -> Vec<OwnedFd> {
         }
     }
     fds
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard_though_ours_was_not_read() {
+        let (ours, theirs) = pair().unwrap();
+        let mut buffer = [0; 8];
+        send(ours.as_fd(), b"unread").unwrap();
+        send(theirs.as_fd(), b"why").unwrap();
+        drop(theirs);
+        assert_eq!(receive(ours.as_fd(), &mut buffer), Ok(3));
+        assert_eq!(receive(ours.as_fd(), &mut buffer), Ok(0));
+        let (ours, theirs) = pair().unwrap();
+        send(ours.as_fd(), b"unread").unwrap();
+        send_with(theirs.as_fd(), b"why", &[ours.as_fd()]).unwrap();
+        drop(theirs);
+        let (length, fds) = receive_with(ours.as_fd(), &mut buffer).unwrap();
+        assert_eq!((length, fds.len()), (3, 1));
+    }
 }

@@ -3,9 +3,9 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::time::Duration;
 
+use super::files::Directory;
 use super::{Facts, Layout};
 
 /// Longest file that is read: a dozen lines of a key and a number.
@@ -32,17 +32,22 @@ pub(super) struct Meters {
 
 impl Meters {
     /// Opens the files of a group that is there.
-    pub(super) fn open(layout: &Layout) -> Self {
+    pub(super) fn open(layout: &Layout<Directory>) -> Self {
+        let unified_time = |group: &Directory| Meter::open(group, "cpu.stat", Some("usage_usec"));
         match layout {
-            Layout::V1 { memory, pids, usage, .. } => Self {
-                cpu: usage.as_deref().and_then(|usage| Meter::open(usage, "cpuacct.usage", None)),
-                cpu_unit: 1,
-                peak_memory: Meter::open(memory, "memory.max_usage_in_bytes", None),
-                oom_kills: Meter::open(memory, "memory.oom_control", Some("oom_kill")),
-                refused_forks: Meter::open(pids, "pids.events", Some("max")),
-            },
+            Layout::V1 { memory, pids, usage, unified, .. } => {
+                let own = usage.as_ref().and_then(|usage| Meter::open(usage, "cpuacct.usage", None));
+                let cpu_unit = if own.is_some() { 1 } else { 1000 };
+                Self {
+                    cpu: own.or_else(|| unified.as_ref().and_then(unified_time)),
+                    cpu_unit,
+                    peak_memory: Meter::open(memory, "memory.max_usage_in_bytes", None),
+                    oom_kills: Meter::open(memory, "memory.oom_control", Some("oom_kill")),
+                    refused_forks: Meter::open(pids, "pids.events", Some("max")),
+                }
+            }
             Layout::V2 { group } => Self {
-                cpu: Meter::open(group, "cpu.stat", Some("usage_usec")),
+                cpu: unified_time(group),
                 cpu_unit: 1000,
                 peak_memory: Meter::open(group, "memory.peak", None),
                 oom_kills: Meter::open(group, "memory.events", Some("oom_kill")),
@@ -70,8 +75,8 @@ impl Meters {
 }
 
 impl Meter {
-    fn open(group: &Path, name: &str, key: Option<&'static str>) -> Option<Self> {
-        Some(Self { file: File::open(group.join(name)).ok()?, key })
+    fn open(group: &Directory, name: &str, key: Option<&'static str>) -> Option<Self> {
+        Some(Self { file: group.open(name, libc::O_RDONLY).ok()?.into(), key })
     }
 
     fn read(&self) -> Option<u64> {

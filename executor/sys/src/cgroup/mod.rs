@@ -10,9 +10,11 @@
 //! on the way of a request.
 
 mod files;
+mod group;
 mod meters;
 mod mounts;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,11 +25,9 @@ use crate::call::{Errno, file, process};
 use crate::profile::CgroupLimits;
 use crate::step::{Fault, Step, attempt};
 
-use meters::Meters;
+use files::Directory;
+pub(crate) use group::{Facts, Group};
 pub use mounts::Found;
-
-/// Period of the processor quota: the kernel's default. A shorter one costs more timer work, a longer one stalls programs for longer.
-const CPU_PERIOD_US: u64 = 100_000;
 
 /// Where launchers and keepers are. Who clones into a group must be allowed to write the `cgroup.procs` of that group and of the nearest one above both
 /// (cgroups(7), delegation containment), so a launcher has to be below the root as well.
@@ -58,42 +58,62 @@ pub enum CgroupError {
     },
 }
 
-/// Which interface limits are written to.
+/// Which interface limits are written to, by the directories of a root or of a group in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// One directory for each controller. `usage` (cpuacct) may be missing, then processor time is what `waitid` tells; `unified` is a v2
-    /// tree without controllers, for its `cgroup.kill`.
-    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, usage: Option<PathBuf>, unified: Option<PathBuf> },
+pub(crate) enum Layout<D> {
+    /// One directory for each controller. `unified` is a v2 tree without controllers, for its `cgroup.kill`, for cloning into it, and for the processor time, which it
+    /// counts as well; without it that is what cpuacct tells (`usage`), and without that what `waitid` does.
+    V1 { memory: D, pids: D, cpu: D, usage: Option<D>, unified: Option<D> },
     /// One directory.
-    V2 { group: PathBuf },
+    V2 { group: D },
 }
 
-impl Layout {
-    /// Every distinct directory.
-    fn directories(&self) -> Vec<&Path> {
-        let mut all: Vec<&Path> = match self {
+impl<D> Layout<D> {
+    /// Every directory; controllers that are mounted together have the same one.
+    fn directories(&self) -> Vec<&D> {
+        match self {
             Self::V1 { memory, pids, cpu, usage, unified } => {
-                let optional = [usage.as_deref(), unified.as_deref()];
-                [memory.as_path(), pids, cpu].into_iter().chain(optional.into_iter().flatten()).collect()
+                [memory, pids, cpu].into_iter().chain(usage).chain(unified).collect()
             }
             Self::V2 { group } => vec![group],
-        };
-        all.sort_unstable();
-        all.dedup();
-        all
+        }
     }
 
-    fn map(&self, change: impl Fn(&Path) -> PathBuf) -> Self {
-        match self {
-            Self::V1 { memory, pids, cpu, usage, unified } => Self::V1 {
-                memory: change(memory),
-                pids: change(pids),
-                cpu: change(cpu),
-                usage: usage.as_deref().map(&change),
-                unified: unified.as_deref().map(&change),
-            },
-            Self::V2 { group } => Self::V2 { group: change(group) },
+    fn map<E>(&self, mut change: impl FnMut(&D) -> E) -> Layout<E> {
+        match self.try_map(|directory| Ok::<_, std::convert::Infallible>(change(directory))) {
+            Ok(changed) => changed,
         }
+    }
+
+    fn try_map<E, F>(&self, mut change: impl FnMut(&D) -> Result<E, F>) -> Result<Layout<E>, F> {
+        Ok(match self {
+            Self::V1 { memory, pids, cpu, usage, unified } => Layout::V1 {
+                memory: change(memory)?,
+                pids: change(pids)?,
+                cpu: change(cpu)?,
+                usage: usage.as_ref().map(&mut change).transpose()?,
+                unified: unified.as_ref().map(&mut change).transpose()?,
+            },
+            Self::V2 { group } => Layout::V2 { group: change(group)? },
+        })
+    }
+
+    /// The directory of the unified hierarchy, into which processes are cloned.
+    fn unified(&self) -> Option<&D> {
+        match self {
+            Self::V1 { unified, .. } => unified.as_ref(),
+            Self::V2 { group } => Some(group),
+        }
+    }
+}
+
+impl Layout<Directory> {
+    /// Every directory once.
+    fn distinct(&self) -> Vec<&Directory> {
+        let mut all = self.directories();
+        all.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        all.dedup_by(|one, other| one.path == other.path);
+        all
     }
 }
 
@@ -110,12 +130,11 @@ pub enum CgroupVersion {
 /// The group below which all sandboxes of this executor have theirs.
 #[derive(Debug)]
 pub struct CgroupRoot {
-    layout: Layout,
+    /// Held locked: whoever else asks for the same root is refused, and a root whose executor has died is free.
+    layout: Layout<Directory>,
     next: AtomicU64,
     /// The launcher's user outside, which is to place holders and workers; `None` when that is this process's own.
     placer: Option<u32>,
-    /// Held locked: whoever else asks for the same root is refused, and a root whose executor has died is free.
-    _locks: Vec<OwnedFd>,
 }
 
 impl CgroupRoot {
@@ -132,20 +151,25 @@ impl CgroupRoot {
     /// # Errors
     /// As for `open`.
     pub fn open_below(found: &Found, name: &str) -> Result<Self, CgroupError> {
-        let layout = found.layout()?.map(|parent| parent.join(name));
-        let mut locks = Vec::new();
-        for directory in layout.directories() {
-            make(directory)?;
-            let lock = files::lock(directory).map_err(|errno| match errno {
-                Errno::EWOULDBLOCK => CgroupError::InUse(directory.to_owned()),
-                errno => CgroupError::Refused { path: directory.to_owned(), errno },
+        let paths = found.layout()?.map(|parent| parent.join(name));
+        let mut locked: BTreeMap<PathBuf, Arc<OwnedFd>> = BTreeMap::new();
+        let layout = paths.try_map(|path| {
+            if let Some(lock) = locked.get(path) {
+                return Ok(Directory::of_root(path.clone(), Arc::clone(lock)));
+            }
+            make(path)?;
+            let lock = files::lock(path).map_err(|errno| match errno {
+                Errno::EWOULDBLOCK => CgroupError::InUse(path.clone()),
+                errno => CgroupError::Refused { path: path.clone(), errno },
             })?;
-            locks.push(lock);
-        }
-        let root = Self { layout, next: AtomicU64::new(1), placer: None, _locks: locks };
+            let lock = Arc::new(lock);
+            locked.insert(path.clone(), Arc::clone(&lock));
+            Ok(Directory::of_root(path.clone(), lock))
+        })?;
+        let root = Self { layout, next: AtomicU64::new(1), placer: None };
         root.sweep();
         if let Layout::V2 { group } = &root.layout {
-            mounts::delegate(group)?;
+            mounts::delegate(&group.path)?;
         }
         Ok(root)
     }
@@ -155,30 +179,21 @@ impl CgroupRoot {
         self.placer = Some(uid);
     }
 
-    /// The directory of the unified hierarchy, into which processes are cloned.
-    fn unified(layout: &Layout) -> Option<&Path> {
-        match layout {
-            Layout::V1 { unified, .. } => unified.as_deref(),
-            Layout::V2 { group } => Some(group),
-        }
-    }
-
     /// Lets the launcher's user place processes in a group of the unified hierarchy.
-    fn allow_placing(&self, group: &Path) -> Result<(), Errno> {
+    fn allow_placing(&self, group: &Directory) -> Result<(), Errno> {
         match self.placer {
-            Some(uid) => std::os::unix::fs::chown(group.join("cgroup.procs"), Some(uid), None)
-                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+            Some(uid) => file::change_owner(group.at(), &group.file("cgroup.procs"), uid),
             None => Ok(()),
         }
     }
 
     /// Takes a launcher or keeper in, so that it may place processes in groups of sandboxes.
     pub(crate) fn admit(&self, pid: i32) -> Result<(), Errno> {
-        let Some(root) = Self::unified(&self.layout) else { return Ok(()) };
+        let Some(root) = self.layout.unified() else { return Ok(()) };
         self.allow_placing(root)?;
-        let group = root.join(OUTPOSTS);
-        make(&group).map_err(|_| Errno::EACCES)?;
-        file::put(file::CWD, &files::text(&group.join("cgroup.procs")), pid.to_string().as_bytes())
+        let group = root.group(OUTPOSTS);
+        make(&group.path).map_err(|_| Errno::EACCES)?;
+        file::put(group.at(), &group.file("cgroup.procs"), pid.to_string().as_bytes())
     }
 
     /// Which interface it is.
@@ -193,19 +208,19 @@ impl CgroupRoot {
     /// Whether processes are cloned into their group (v2, or the unified tree of a mixed host).
     #[must_use]
     pub fn clones_into(&self) -> bool {
-        Self::unified(&self.layout).is_some()
+        self.layout.unified().is_some()
     }
 
     /// The directories of the root, for a report.
     #[must_use]
     pub fn directories(&self) -> Vec<PathBuf> {
-        self.layout.directories().into_iter().map(Path::to_owned).collect()
+        self.layout.distinct().into_iter().map(|directory| directory.path.clone()).collect()
     }
 
     /// Kills and removes every group below the root.
     fn sweep(&self) {
-        for directory in self.layout.directories() {
-            for child in files::children(directory) {
+        for directory in self.layout.distinct() {
+            for child in files::children(&directory.path) {
                 kill_all(&child);
                 let _ = remove_when_empty(&child);
             }
@@ -218,21 +233,14 @@ impl CgroupRoot {
     /// The step that failed; what was made by then is removed.
     pub(crate) fn create(self: &Arc<Self>, limits: &CgroupLimits) -> Result<Group, Fault> {
         let name = format!("sandbox-{}", self.next.fetch_add(1, Ordering::Relaxed));
-        let mut group = Group {
-            layout: self.layout.map(|root| root.join(&name)),
-            meters: None,
-            _root: Arc::clone(self),
-            removed: false,
-        };
-        for directory in group.layout.directories() {
-            let about = files::text(directory);
-            attempt(Step::CgroupCreate, &about, || file::make_directory(file::CWD, &about, 0o755))?;
-        }
-        if let Some(unified) = Self::unified(&group.layout) {
-            attempt(Step::CgroupCreate, &files::text(unified), || self.allow_placing(unified))?;
+        let layout = self.layout.map(|root| root.group(&name));
+        let mut group = Group::unlimited(layout, Arc::clone(self));
+        group.make()?;
+        if let Some(unified) = group.unified() {
+            attempt(Step::CgroupCreate, &unified.file(""), || self.allow_placing(unified))?;
         }
         group.limit(limits)?;
-        group.meters = Some(Box::new(Meters::open(&group.layout)));
+        group.open_meters();
         Ok(group)
     }
 }
@@ -240,145 +248,11 @@ impl CgroupRoot {
 impl Drop for CgroupRoot {
     fn drop(&mut self) {
         self.sweep();
-        for directory in self.layout.directories() {
+        for directory in self.layout.distinct() {
             // Left when something is still in it; the next start removes it.
-            let _ = std::fs::remove_dir(directory);
+            let _ = std::fs::remove_dir(&directory.path);
         }
     }
-}
-
-/// What a group tells about its sandbox.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// Processor time of everything that ran in it.
-    pub(crate) cpu: Option<Duration>,
-    /// Most memory at one time, in bytes.
-    pub(crate) peak_memory: Option<u64>,
-    /// Processes that the kernel killed for want of memory.
-    pub(crate) oom_kills: u64,
-    /// Forks that were refused.
-    pub(crate) refused_forks: u64,
-}
-
-/// The group of one sandbox. Dropping it kills what is inside and removes it.
-#[derive(Debug)]
-pub(crate) struct Group {
-    layout: Layout,
-    /// Boxed: a value that is passed on through every state of a sandbox.
-    meters: Option<Box<Meters>>,
-    _root: Arc<CgroupRoot>,
-    removed: bool,
-}
-
-impl Group {
-    fn limit(&self, limits: &CgroupLimits) -> Result<(), Fault> {
-        for (path, text) in self.limit_files(limits) {
-            let about = files::text(&path);
-            attempt(Step::CgroupLimits, &about, || match file::put(file::CWD, &about, text.as_bytes()) {
-                // Without swap there is nothing to limit, and no file to say so.
-                Err(Errno::ENOENT) if files::is_swap(&path) => Ok(()),
-                other => other,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn limit_files(&self, limits: &CgroupLimits) -> Vec<(PathBuf, String)> {
-        let mut entries = Vec::new();
-        match &self.layout {
-            Layout::V1 { memory, pids, cpu, .. } => {
-                if let Some(bytes) = limits.memory_bytes {
-                    entries.push((memory.join("memory.limit_in_bytes"), bytes.to_string()));
-                    entries.push((memory.join(files::V1_SWAP), bytes.to_string()));
-                }
-                if let Some(processes) = limits.processes {
-                    entries.push((pids.join("pids.max"), processes.to_string()));
-                }
-                if let Some(milli) = limits.cpu_milli {
-                    entries.push((cpu.join("cpu.cfs_period_us"), CPU_PERIOD_US.to_string()));
-                    entries.push((cpu.join("cpu.cfs_quota_us"), quota(milli).to_string()));
-                }
-            }
-            Layout::V2 { group } => {
-                if let Some(bytes) = limits.memory_bytes {
-                    entries.push((group.join("memory.max"), bytes.to_string()));
-                    entries.push((group.join(files::V2_SWAP), "0".to_owned()));
-                    // A sandbox that has lost one process to the limit is not to limp on.
-                    entries.push((group.join("memory.oom.group"), "1".to_owned()));
-                }
-                if let Some(processes) = limits.processes {
-                    entries.push((group.join("pids.max"), processes.to_string()));
-                }
-                if let Some(milli) = limits.cpu_milli {
-                    entries.push((group.join("cpu.max"), format!("{} {CPU_PERIOD_US}", quota(milli))));
-                }
-            }
-        }
-        entries
-    }
-
-    /// Open `tasks` files for a process of one thread to write itself into (v1). Not `cgroup.procs`: moving a process takes a lock whose writer
-    /// waits for a grace period of the kernel, some ten milliseconds on an idle machine; a thread that moves itself takes none
-    /// (`cgroup_procs_write_start`, Linux 5.5; measured 45 µs for 13 ms).
-    pub(crate) fn process_files(&self) -> Result<Vec<OwnedFd>, Fault> {
-        let Layout::V1 { unified, .. } = &self.layout else { return Ok(Vec::new()) };
-        let directories = self.layout.directories().into_iter().filter(|d| Some(*d) != unified.as_deref());
-        directories
-            .map(|directory| {
-                let about = files::text(&directory.join("tasks"));
-                Ok(attempt(Step::CgroupCreate, &about, || file::open(file::CWD, &about, libc::O_WRONLY, 0))?)
-            })
-            .collect()
-    }
-
-    /// The directory for a process to be cloned into (v2).
-    pub(crate) fn clone_directory(&self) -> Result<Option<OwnedFd>, Fault> {
-        let Some(directory) = CgroupRoot::unified(&self.layout) else { return Ok(None) };
-        let about = files::text(directory);
-        let opened = attempt(Step::CgroupCreate, &about, || {
-            file::open(file::CWD, &about, libc::O_RDONLY | libc::O_DIRECTORY, 0)
-        })?;
-        Ok(Some(opened))
-    }
-
-    /// Processor time so far of everything inside; `None` where the kernel does not count it for the group.
-    pub(crate) fn cpu_time(&self) -> Option<Duration> {
-        self.meters.as_ref()?.cpu_time()
-    }
-
-    /// All that the group tells.
-    pub(crate) fn facts(&self) -> Facts {
-        self.meters.as_ref().map(|meters| meters.facts()).unwrap_or_default()
-    }
-
-    /// Kills whatever is still inside and removes the group.
-    ///
-    /// # Errors
-    /// When it is still busy after the deadline; the next start removes it then.
-    pub(crate) fn clear(&mut self) -> Result<(), CgroupError> {
-        if self.removed {
-            return Ok(());
-        }
-        self.removed = true;
-        let mut outcome = Ok(());
-        for directory in self.layout.directories() {
-            if let Err(error) = remove_or_kill(directory) {
-                outcome = Err(error);
-            }
-        }
-        outcome
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = self.clear();
-    }
-}
-
-/// Microseconds of a period for thousandths of a processor. The kernel refuses less than 1000.
-fn quota(cpu_milli: u64) -> u64 {
-    (cpu_milli.saturating_mul(CPU_PERIOD_US) / 1000).max(1000)
 }
 
 fn make(directory: &Path) -> Result<(), CgroupError> {
@@ -386,15 +260,6 @@ fn make(directory: &Path) -> Result<(), CgroupError> {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(CgroupError::Refused { path: directory.to_owned(), errno }),
     }
-}
-
-/// Removes a group that should be empty; when it is not, kills what is in it first.
-fn remove_or_kill(directory: &Path) -> Result<(), CgroupError> {
-    if matches!(std::fs::remove_dir(directory), Ok(())) || !directory.exists() {
-        return Ok(());
-    }
-    kill_all(directory);
-    remove_when_empty(directory)
 }
 
 fn remove_when_empty(directory: &Path) -> Result<(), CgroupError> {
@@ -428,15 +293,5 @@ fn kill_all(directory: &Path) {
         if let Ok(process) = process::open_process(pid) {
             let _ = process::send_signal(std::os::fd::AsFd::as_fd(&process), libc::SIGKILL);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quota;
-
-    #[test]
-    fn a_quota_is_a_share_of_the_period() {
-        assert_eq!([quota(1000), quota(500), quota(2000), quota(1)], [100_000, 50_000, 200_000, 1000]);
     }
 }

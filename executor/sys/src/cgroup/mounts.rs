@@ -83,11 +83,11 @@ impl Found {
     }
 
     /// The parents of a root. Version 2 where it has all controllers, else version 1.
-    pub(super) fn layout(&self) -> Result<Layout, CgroupError> {
+    pub(super) fn layout(&self) -> Result<Layout<PathBuf>, CgroupError> {
         if let Some(group) = self.unified_parent() {
             return Ok(Layout::V2 { group: group.to_owned() });
         }
-        let unified = self.groups.get(UNIFIED);
+        let unified = self.groups.get(UNIFIED).filter(|group| kills(group));
         let needed = |name: &str| {
             self.groups
                 .get(name)
@@ -104,9 +104,10 @@ impl Found {
             memory,
             pids: needed(pids)?,
             cpu: needed(cpu)?,
-            // Without it only each process for itself has a limit on processor time.
-            usage: Some(needed("cpuacct")?),
-            unified: unified.filter(|group| kills(group)).cloned(),
+            // One hierarchy less to make a group in where there is the unified one, which counts processor time without any controller. With neither only each process
+            // for itself has a limit on it.
+            usage: if unified.is_some() { None } else { Some(needed("cpuacct")?) },
+            unified: unified.cloned(),
         })
     }
 }

@@ -62,7 +62,7 @@ fn create(workspace: u64, size_bytes: u64, inodes: u64, owner: u32) -> Result<()
     });
     if let Err(failure) = done {
         let fault = Fault::from(failure);
-        let _ = file::remove_directory(&place);
+        let _ = file::remove_directory(file::CWD, &place);
         return Err(fault);
     }
     Ok(())
@@ -79,7 +79,7 @@ fn remove(workspace: u64) -> Result<(), Fault> {
     let place = place(workspace);
     let done = attempt(Step::WorkspaceLend, &place, || {
         mount::detach(&place)?;
-        file::remove_directory(&place)
+        file::remove_directory(file::CWD, &place)
     });
     Ok(done?)
 }

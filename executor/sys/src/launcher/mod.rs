@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Holder and worker are children of the executor (`CLONE_PARENT`), so it waits for them itself and learns their usage first hand. Two threads,
-//! because a thread that has entered a holder's pid namespace can make no further one (`clone3` gives EINVAL).
+//! because a thread that has entered a holder's pid namespace can make no further one (`clone3` gives EINVAL). A third one makes network namespaces ahead
+//! (`networks`).
 
 /// Whether a layer is left out: never outside test builds.
 macro_rules! removed {
@@ -25,6 +26,7 @@ macro_rules! removed {
 }
 
 mod holder;
+mod networks;
 mod prepared;
 mod rules;
 mod start;
@@ -41,18 +43,16 @@ use crate::call::{Errno, file, process, socket};
 use crate::step::{Fault, Step, attempt};
 use crate::wire::{self, BuildMessage, MAX_MESSAGE, RequestBuffer};
 
+use networks::Networks;
 use prepared::{INSIDE_ID, Prepared};
 
 pub use start::run;
 pub(crate) use worker::NOT_EXECUTED;
 
-/// The namespaces of a sandbox. The cgroup namespace follows once the holder is in its group, whose root it is to show.
-const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS;
+/// The namespaces of a sandbox that its holder is cloned into. Its network namespace is there before; the cgroup namespace follows once the holder is in its
+/// group, whose root it is to show.
+const NAMESPACES: libc::c_int =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// Namespaces that a sandbox shares with the host: none.
 #[cfg(not(feature = "fault-injection"))]
@@ -125,6 +125,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Errno> {
     std::thread::Builder::new()
         .spawn(move || make_workers(&for_workers, &inbox, &outbox))
         .map_err(|_| Errno::EAGAIN)?;
+    let networks = Networks::start(&prepared)?;
     socket::send(channel, &[wire::READY])?;
     let mut message = [0; MAX_MESSAGE];
     loop {
@@ -138,7 +139,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Errno> {
             .and_then(|request| Some((request, Channels::parse(request, fds)?)))
             .ok_or(Fault { step: Step::BuildRequest, errno: Errno::EBADMSG, about: String::new() })
             .and_then(|(request, channels)| {
-                build(&prepared, request, channels, &mut born, (&orders, &deliveries))
+                build((&prepared, &networks), request, channels, &mut born, (&orders, &deliveries))
             });
         reply(channel, outcome, &born)?;
     }
@@ -146,7 +147,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Errno> {
 
 /// Makes one sandbox. What has been born by the time of a failure is in `born`.
 fn build(
-    prepared: &Prepared,
+    (prepared, networks): (&Prepared, &Networks),
     request: BuildMessage,
     channels: Channels,
     born: &mut Born,
@@ -155,9 +156,12 @@ fn build(
     let (status, holders_end) = attempt(Step::HolderClone, c"", socket::pair)?;
     let cloned = attempt(Step::HolderClone, c"", || {
         let directory = channels.cgroup_directory.as_ref().map(AsFd::as_fd);
-        let namespaces = NAMESPACES & !shared(&prepared.profile);
-        // SAFETY: the child calls only `hold`, which neither allocates nor locks nor returns.
-        unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
+        let owned = if removed!(prepared, NetworkOwner) { libc::CLONE_NEWNET } else { 0 };
+        let namespaces = (NAMESPACES | owned) & !shared(&prepared.profile);
+        networks.within(|| {
+            // SAFETY: the child calls only `hold`, which neither allocates nor locks nor returns.
+            unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
+        })
     })?;
     let (pid, holder) = match cloned {
         Cloned::Child => holder::hold(prepared, &channels, &holders_end),
@@ -195,7 +199,7 @@ fn earlier_failure(status: BorrowedFd<'_>) -> Option<Fault> {
 /// Waits until the other side is ready, or has said why it is not. A side that has died without a word ends its end of the channel.
 fn expect_ready(status: BorrowedFd<'_>, step: Step) -> Result<(), Fault> {
     let mut message = [0; MAX_MESSAGE];
-    match file::read_retrying(status, &mut message) {
+    match socket::receive(status, &mut message) {
         Ok(length) => match message.get(..length) {
             Some([wire::READY]) => Ok(()),
             other => Err(wire::parse_failure(other.unwrap_or_default(), step)),

@@ -230,10 +230,7 @@ impl Parked {
         if !readable_within(self.control.as_fd(), PARK_DEADLINE).map_err(fault)? {
             return Err(fault(Errno::ETIMEDOUT));
         }
-        let length = match socket::receive_now(self.control.as_fd(), &mut message) {
-            Err(Errno::ECONNRESET) => 0,
-            other => other.map_err(fault)?,
-        };
+        let length = socket::receive_now(self.control.as_fd(), &mut message).map_err(fault)?;
         match message.get(..length) {
             Some([wire::READY]) => {
                 self.cpu_before = self.remains.cpu_time().unwrap_or_default();

@@ -16,8 +16,18 @@ type Case = (u8, &'static str, &'static str, Bare, &'static [&'static str]);
 
 const CASES: &[Case] = &[
     (
+        11,
+        "open by handle",
+        "b = ctypes.create_string_buffer(136)\nctypes.memmove(b, (128).to_bytes(4, 'little'), 4)\nm = ctypes.c_int()\n\
+         if libc.name_to_handle_at(-100, b'/tmp', b, ctypes.byref(m), 0) < 0: raise OSError(ctypes.get_errno(), 'name')\n\
+         call(SYS_open_by_handle_at, os.open('/tmp', 0), b, 0)",
+        Bare::Apart,
+        &["EPERM"],
+    ),
+    (
         22,
-        "write the running program",
+        // What runs cannot be written; whoever holds it open writes it when it has ended (CVE-2019-5736).
+        "hold the program of process 1 open",
         "os.open('/proc/1/exe', os.O_RDONLY)",
         Bare::Apart,
         &["EACCES", "EPERM"],
@@ -90,6 +100,18 @@ fn what_is_not_there_cannot_be_reached() {
             let stopped = said.strip_prefix("stopped ").is_some_and(|errno| errnos.contains(&errno));
             assert!(stopped, "attack {number} ({name}) without {out:?}: {said}");
         }
+    }
+}
+
+/// Inside there is no terminal, so that typing succeeds nowhere; that the filter does not even let it be tried is seen on what is no terminal.
+#[test]
+fn typing_into_a_terminal_is_refused_by_the_filter() {
+    let mut arena = Arena::new();
+    for request in ["0x5412", "0x5412 | 1 << 32", "0x541C"] {
+        let code = payload(&format!("call(SYS_ioctl, 0, {request}, b'x')"));
+        assert_eq!(arena.run(&code, &[]), "stopped EPERM", "{request}");
+        let reached = arena.run(&code, &[Out::Layer(Layer::Filter)]);
+        assert!(["stopped ENOTTY", "stopped EINVAL"].contains(&reached.as_str()), "{request}: {reached}");
     }
 }
 

@@ -5,9 +5,11 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use bailiwick_sys::profile::Layer::{
-    Capabilities, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, ReadOnly, Rlimits,
+    Capabilities, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, NetworkOwner, NoNewPrivileges,
+    ReadOnly, Rlimits,
 };
 
+use crate::ground::is_root;
 use crate::{Attack, Bare, Out, payload};
 
 /// What attacks reach for on the host: listeners, and shared memory that anybody may read.
@@ -70,6 +72,7 @@ pub(crate) fn all(surroundings: &Surroundings) -> Vec<Attack> {
     attacks.extend(sockets(surroundings));
     attacks.extend(forms());
     attacks.extend(limits(surroundings));
+    attacks.extend(bombs());
     attacks
 }
 
@@ -128,22 +131,34 @@ fn mounts() -> Vec<Attack> {
 }
 
 /// In a bare run `/data` is made first: there is no launcher that would have bound it.
-fn write_into_a_read_only_path() -> Attack {
-    let body = "if not os.path.isdir('/data'): os.chdir('/tmp')\nelse: os.chdir('/data')\nopen('attack', 'w').close()\nos.unlink('attack')";
-    attack(
-        5,
-        "write to a path that is bound read-only",
-        body,
-        ["stopped EROFS"; 2],
-        &[Out::Layer(ReadOnly), Out::Landlock],
-    )
+fn write_into_a_read_only_path(number: u8, name: &'static str, file: &str) -> Attack {
+    let body = format!(
+        "if not os.path.isdir('/data'): os.chdir('/tmp')\nelse: os.chdir('/data')\nopen('{file}', 'w').close()\nos.unlink('{file}')"
+    );
+    attack(number, name, &body, ["stopped EROFS"; 2], &[Out::Layer(ReadOnly), Out::Landlock])
 }
 
 fn kernel_surface() -> Vec<Attack> {
     let perf = "import struct\na = bytearray(112)\nstruct.pack_into('IIQ', a, 0, 1, 112, 0)\nstruct.pack_into('Q', a, 40, 0x61)\n\
                 call(SYS_perf_event_open, (ctypes.c_char * 112).from_buffer(a), 0, -1, -1, 0)";
     vec![
-        write_into_a_read_only_path(),
+        write_into_a_read_only_path(5, "write to a path that is bound read-only", "attack"),
+        write_into_a_read_only_path(66, "write what the agent runs later", ".envrc"),
+        attack(
+            72,
+            "capabilities to report",
+            "if int(open('/proc/self/status').read().split('CapEff:')[1].split()[0], 16) == 0: raise OSError(1, 'none')",
+            ["stopped EPERM"; 2],
+            &[Out::Layer(Capabilities)],
+        ),
+        // Only who cannot gain privileges may have a filter or Landlock without being privileged.
+        attack(
+            15,
+            "privileges to be gained from a program",
+            "if libc.prctl(39, 0, 0, 0, 0) != 0: raise OSError(1, 'no_new_privs')",
+            ["stopped EPERM"; 2],
+            &[Out::Layer(NoNewPrivileges), BY_FILTER, Out::Landlock],
+        ),
         filtered(6, "io_uring_setup", "call(SYS_io_uring_setup, 4, (ctypes.c_uint32 * 30)())"),
         filtered(7, "userfaultfd", "call(SYS_userfaultfd, 1)"),
         filtered(7, "perf_event_open", perf),
@@ -179,12 +194,21 @@ fn sockets(surroundings: &Surroundings) -> Vec<Attack> {
     let local = format!("import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{}')", surroundings.name);
     let network = [Out::Layer(NetworkNamespace), Out::Landlock];
     let on_host = |attack: Attack| Attack { bare: Bare::Host, ..attack };
+    let owned = [BY_FILTER, Out::Layer(Capabilities), Out::Layer(NetworkOwner)];
+    let by_owner = [Out::Layer(NetworkOwner), BY_FILTER, Out::Layer(Capabilities)];
     vec![
         filtered(12, "socket of netlink", "call(SYS_socket, 16, 2, 0)"),
         filtered(12, "socket of the kernel's ciphers", "call(SYS_socket, 38, 5, 0)"),
         filtered(12, "socket of virtual machines", "call(SYS_socket, 40, 1, 0)"),
-        privileged(12, "packet socket", "call(SYS_socket, 17, 2, 0)"),
-        privileged(12, "raw socket", "call(SYS_socket, 2, 3, 1)"),
+        attack(12, "packet socket", "call(SYS_socket, 17, 2, 0)", ["stopped EPERM"; 2], &owned),
+        attack(12, "raw socket", "call(SYS_socket, 2, 3, 1)", ["stopped EPERM"; 2], &owned),
+        attack(
+            12,
+            "raw socket with capabilities",
+            "call(SYS_socket, 2, 3, 1)",
+            ["stopped EPERM"; 2],
+            &by_owner,
+        ),
         // A comparison of 64 bits would see another family; the kernel sees netlink.
         filtered(13, "socket of netlink with high bits", "call(SYS_socket, 16 | 1 << 32, 2, 0)"),
         on_host(attack(55, "abstract socket of the host", &local, ["stopped ECONNREFUSED"; 2], &network)),
@@ -237,4 +261,32 @@ fn limits(surroundings: &Surroundings) -> Vec<Attack> {
             )
         },
     ]
+}
+
+/// What fills a machine up. The limits of a sandbox as a whole need a cgroup, which an ordinary user has not.
+fn bombs() -> Vec<Attack> {
+    let forks = "import signal\nchildren = []\ntry:\n    for _ in range(100):\n        child = os.fork()\n        if child == 0: signal.pause()\n        \
+                 children.append(child)\nfinally:\n    for child in children: os.kill(child, 9)";
+    let threads = "import threading\nstop = threading.Event()\ntry:\n    for _ in range(100): threading.Thread(target=stop.wait).start()\n\
+                   except RuntimeError: raise OSError(11, 'thread')\nfinally:\n    stop.set()";
+    let memory = "held = bytearray(320 << 20)\nfor at in range(0, len(held), 4096): held[at] = 1";
+    let inodes = "for number in range(4000): open(f'/tmp/{number}', 'w').close()";
+    let disk = "with open('/tmp/fill', 'wb') as f:\n    for _ in range(40): f.write(bytes(1 << 20))";
+    let zombies = "for _ in range(100):\n    if os.fork() == 0: os._exit(0)";
+    let unlinked =
+        "f = open('/tmp/gone', 'wb', 0)\nos.unlink('/tmp/gone')\nfor _ in range(40): f.write(bytes(1 << 20))";
+    let mut bombs = vec![
+        attack(49, "a file that has no name any more", unlinked, ["stopped ENOSPC"; 2], &[Out::Tmpfs]),
+        attack(48, "files without end", inodes, ["stopped ENOSPC"; 2], &[Out::Tmpfs]),
+        attack(47, "a full disk", disk, ["stopped ENOSPC"; 2], &[Out::Tmpfs]),
+    ];
+    if is_root() {
+        bombs.extend([
+            attack(38, "forks without end", forks, ["stopped EAGAIN"; 2], &[Out::Cgroup]),
+            attack(40, "zombies without end", zombies, ["stopped EAGAIN"; 2], &[Out::Cgroup]),
+            attack(39, "threads without end", threads, ["stopped EAGAIN"; 2], &[Out::Cgroup]),
+            attack(43, "memory without end", memory, ["killed for memory"; 2], &[Out::Cgroup]),
+        ]);
+    }
+    bombs
 }

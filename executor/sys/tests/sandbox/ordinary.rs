@@ -1,9 +1,25 @@
 //! The same for an ordinary user: one id, no cgroup, everything else as for root.
 
-use bailiwick_sys::probe::{Tier, probe};
+use std::path::PathBuf;
+
+use bailiwick_sys::probe::{Missing, Report, Tier, probe};
+use bailiwick_sys::{CgroupRoot, Host, Ids};
 
 use crate::ground::ordinary::run as again;
 use crate::ground::{is_root, launcher_program, root_name, root_or_skipped};
+
+/// What there is with this launcher program.
+fn with(launcher: PathBuf) -> Report {
+    let cgroups = CgroupRoot::open(&root_name());
+    let refused = cgroups.as_ref().err().map(ToString::to_string);
+    let (root, error) = match cgroups {
+        Ok(root) => (Some(root), None),
+        Err(error) => (None, Some(error)),
+    };
+    let report = probe(&Host::new(launcher, Ids::of_this_process(), root), error.as_ref());
+    assert_eq!(report.refusal(Missing::Cgroup).map(|refusal| refusal.why.clone()), refused);
+    report
+}
 
 /// Starts this test binary once more as an ordinary user, with the tests of these modules.
 #[test]
@@ -20,13 +36,13 @@ fn an_ordinary_user_has_sandboxes_too() {
 
 #[test]
 fn probe_says_what_there_is() {
-    let report = probe(launcher_program(), &root_name());
+    let report = with(launcher_program());
     assert!(report.sandbox && report.own_proc && report.openat2 && report.mount_setattr && report.filters);
     if is_root() {
         assert!(matches!(report.tier, Tier::Root) && report.cgroup.is_some() && report.own_ids, "{report:?}");
     } else {
         assert_eq!((report.tier, report.cgroup, report.own_ids), (Tier::Limited, None, false));
-        let cgroup = report.refusals.iter().find(|refusal| refusal.what.starts_with("cgroup")).unwrap();
+        let cgroup = report.refusal(Missing::Cgroup).unwrap();
         assert!(cgroup.remedy.contains("Delegate=yes"));
     }
     for refusal in &report.refusals {
@@ -36,8 +52,8 @@ fn probe_says_what_there_is() {
 
 #[test]
 fn a_missing_launcher_is_explained() {
-    let report = probe("/no/such/launcher".into(), &root_name());
+    let report = with("/no/such/launcher".into());
     assert!(!report.sandbox && report.tier == Tier::None);
-    let why = &report.refusals.iter().find(|refusal| refusal.what == "sandboxes").unwrap().why;
+    let why = &report.refusal(Missing::Sandboxes).unwrap().why;
     assert!(why.contains("process-start") && why.contains("/no/such/launcher"), "{why}");
 }

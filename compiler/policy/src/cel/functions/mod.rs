@@ -46,7 +46,10 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>
         F::ToInt | F::ToUint | F::ToDouble | F::ToString | F::ToBool | F::ToBytes | F::TypeOf | F::Dyn => {
             convert::call(function, args, fuel)
         }
-        F::ToDuration | F::ToTimestamp => time::convert(function, args),
+        F::ToDuration | F::ToTimestamp => {
+            spend_texts(args, fuel)?;
+            time::convert(function, args)
+        }
         F::GetFullYear | F::GetMonth | F::GetDate | F::GetDayOfMonth | F::GetDayOfWeek | F::GetDayOfYear => {
             time::part(function, args, fuel)
         }
@@ -58,6 +61,11 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>
         F::Base64Encode | F::Base64Decode => encoders::call(function, args, fuel),
         _ => extension(function, args, fuel),
     }
+}
+
+/// Charges for functions that read their texts to the end, and repeat them in their errors.
+fn spend_texts(args: &[Value<'_>], fuel: &mut Fuel) -> Result<(), EvalError> {
+    args.iter().filter_map(Value::as_str).try_for_each(|text| fuel.spend_bytes(text.len()))
 }
 
 /// The extensions of cel-go: strings, lists, sets, math. Overloads that several of them give to one name are told apart by the type
@@ -102,12 +110,15 @@ fn kubernetes<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcom
             quantity::call(function, args, fuel)
         }
         F::Ip | F::IsIp | F::IpIsCanonical | F::Family | F::IsUnspecified | F::IsLoopback => {
+            spend_texts(args, fuel)?;
             network::address(function, args)
         }
         F::IsLinkLocalMulticast | F::IsLinkLocalUnicast | F::IsGlobalUnicast | F::IsPrivate => {
+            spend_texts(args, fuel)?;
             network::address(function, args)
         }
         F::Cidr | F::IsCidr | F::ContainsIp | F::ContainsCidr | F::CidrIp | F::Masked | F::PrefixLength => {
+            spend_texts(args, fuel)?;
             network::prefix(function, args)
         }
         F::IsOpaque | F::OnlyRuns => opaque::call(function, args, fuel),

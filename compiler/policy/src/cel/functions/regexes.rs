@@ -16,7 +16,12 @@ use crate::ir::Func;
 const MAX_PATTERN: usize = 4_096;
 /// Largest compiled automaton, in bytes.
 const MAX_AUTOMATON: usize = 1 << 20;
-/// What compiling one byte of a pattern costs at least.
+/// Largest automaton of a pattern that is made while a rule is evaluated: a short pattern (`\pL{20}`) can take milliseconds to compile, and
+/// this is what bounds them to a fraction of one.
+const MAX_COMPUTED_AUTOMATON: usize = 128 << 10;
+/// What compiling costs, whatever the pattern: some hundred in an evaluation are all that [`Fuel::DEFAULT`] gives.
+const COMPILE_UNITS: u64 = 2_000;
+/// And what each byte of a pattern costs beside it.
 const COMPILE_UNITS_PER_BYTE: u64 = 50;
 
 /// Why a pattern is refused.
@@ -26,8 +31,11 @@ pub enum PatternError {
     #[error("the pattern is longer than {MAX_PATTERN} bytes")]
     TooLong,
     /// A valid pattern whose automaton would be too large.
-    #[error("the compiled pattern would be larger than {MAX_AUTOMATON} bytes")]
-    TooLarge,
+    #[error("the compiled pattern would be larger than {0} bytes")]
+    TooLarge(usize),
+    /// An escape that RE2 does not know.
+    #[error("unknown escape `\\{0}`")]
+    Escape(char),
     /// A flag that RE2 does not know.
     #[error("unknown flag `{0}`")]
     Flag(char),
@@ -41,17 +49,29 @@ pub enum PatternError {
 /// # Errors
 /// A pattern that is not valid, too long, or whose automaton would be too large.
 pub fn compile_pattern(pattern: &str) -> Result<Regex, PatternError> {
+    compile_within(pattern, MAX_AUTOMATON)
+}
+
+/// Compiles a pattern that is made while a rule is evaluated.
+///
+/// # Errors
+/// As [`compile_pattern`], with a smaller automaton.
+pub fn compile_computed(pattern: &str) -> Result<Regex, PatternError> {
+    compile_within(pattern, MAX_COMPUTED_AUTOMATON)
+}
+
+fn compile_within(pattern: &str, automaton: usize) -> Result<Regex, PatternError> {
     if pattern.len() > MAX_PATTERN {
         return Err(PatternError::TooLong);
     }
     let translated = translate(pattern)?;
     RegexBuilder::new(&translated)
-        .size_limit(MAX_AUTOMATON)
+        .size_limit(automaton)
         .dfa_size_limit(MAX_AUTOMATON)
         .nest_limit(100)
         .build()
         .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+            regex::Error::CompiledTooBig(_) => PatternError::TooLarge(automaton),
             error => {
                 let text = error.to_string();
                 // The last line says why; those before draw the pattern.
@@ -77,9 +97,9 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
     let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else {
         return no_overload(function);
     };
-    fuel.spend(COMPILE_UNITS_PER_BYTE.saturating_mul(1 + pattern.len() as u64))?;
+    fuel.spend(COMPILE_UNITS + COMPILE_UNITS_PER_BYTE.saturating_mul(pattern.len() as u64))?;
     charge(text, fuel)?;
-    let regex = compile_pattern(pattern).map_err(|error| EvalError::invalid(error.to_string()))?;
+    let regex = compile_computed(pattern).map_err(|error| EvalError::invalid(error.to_string()))?;
     Ok(match function {
         Func::MatchesDynamic => Value::Bool(regex.is_match(text)),
         Func::Find => Value::string(regex.find(text).map_or("", |found| found.as_str())),
@@ -106,7 +126,7 @@ fn translate(pattern: &str) -> Result<String, PatternError> {
     while let Some(char) = rest.chars().next() {
         let after = rest.get(char.len_utf8()..).unwrap_or_default();
         rest = match char {
-            '\\' => escape(after, in_class, &mut out),
+            '\\' => escape(after, in_class, &mut out)?,
             '[' if !in_class => {
                 in_class = true;
                 open_class(after, &mut out)
@@ -167,10 +187,10 @@ fn open_class<'p>(after: &'p str, out: &mut String) -> &'p str {
 }
 
 /// What follows a backslash. Gives what follows the escape.
-fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> &'p str {
+fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p str, PatternError> {
     let Some(char) = after.chars().next() else {
         out.push('\\');
-        return after;
+        return Ok(after);
     };
     let rest = after.get(char.len_utf8()..).unwrap_or_default();
     let ascii = match (char, in_class) {
@@ -184,19 +204,26 @@ fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> &'p str {
         ('W', _) => "[^0-9A-Za-z_]",
         ('S', _) => r"[^\t\n\f\r ]",
         ('b', false) => r"(?-u:\b)",
+        ('B', false) => r"(?-u:\B)",
+        // Beginning and end of a word to the crate.
+        ('<', _) => "<",
+        ('>', _) => ">",
         ('Q', false) => {
             let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
             out.push_str(&regex::escape(quoted));
-            return rest;
+            return Ok(rest);
+        }
+        (letter, _) if letter.is_ascii_alphanumeric() && !"aftnrvxpPAz01234567".contains(letter) => {
+            return Err(PatternError::Escape(letter));
         }
         _ => {
             out.push('\\');
             out.push(char);
-            return rest;
+            return Ok(rest);
         }
     };
     out.push_str(ascii);
-    rest
+    Ok(rest)
 }
 
 /// Refuses flags of the crate that RE2 does not have: they would change what the rest of the pattern means.

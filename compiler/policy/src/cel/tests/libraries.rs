@@ -417,6 +417,13 @@ fn patterns_are_re2_s() {
     assert_eq!(matches("x", "^[^]]$"), "true");
     assert_eq!(matches("a.b", r"^\Qa.b\E$"), "true");
     assert_eq!(matches("Q", "^[[:upper:]]$"), "true");
+    // The word of `\B` is ASCII too, and escapes that only the crate knows are none.
+    assert_eq!(matches("aé", r"a\Bé"), "false");
+    assert_eq!(matches("éé", r"é\Bé"), "true");
+    assert_eq!(matches("<a>", r"^\<a\>$"), "true");
+    assert_eq!(matches("a_b", r"^a\_b\x2e?$"), "true");
+    assert!(matches("A", r"\u0041").starts_with("error: unknown escape `\\u`"));
+    assert!(matches("a", r"\ba\b{start}").starts_with("error: invalid pattern"));
     assert!(matches("a", "(?x)a b").starts_with("error: unknown flag `x`"));
     assert!(matches("a", "(").starts_with("error: invalid pattern"));
     assert!(matches("a", "(a{1000}){1000}").contains("compiled pattern would be larger"));
@@ -425,8 +432,25 @@ fn patterns_are_re2_s() {
     assert_eq!(show(call!(FindAll, "123 abc 456", "[0-9]+")), "[123, 456]");
     assert_eq!(show(call!(FindAll, "1 2 3", "[0-9]", 2_i64)), "[1, 2]");
     assert_eq!(show(call!(FindAll, "1 2 3", "[0-9]", 0_i64)), "[]");
+    // Computed patterns are smaller, and compiling them is not free.
+    assert!(matches("a", r"(?i)\pL{20}").contains("larger than 131072 bytes"));
+    let many = Expr::Or((0..500).map(|_| call!(MatchesDynamic, "b", "a")).collect());
+    assert_eq!(show(many), "error: the expression cost more than its budget");
     let long = "a".repeat(100_000);
     assert_eq!(show(call!(FindAll, long.as_str(), "a")), "error: the expression cost more than its budget");
+}
+
+/// Whatever reads a text to its end pays for it: a rule that asks the same of a long one again and again ends.
+#[test]
+fn long_texts_are_paid_for() {
+    let long = "1".repeat(100_000);
+    let again = |one: &dyn Fn() -> Expr| show(Expr::Or((0..200).map(|_| one()).collect()));
+    let exhausted = "error: the expression cost more than its budget";
+    assert_eq!(again(&|| call!(IsIp, long.as_str())), exhausted);
+    assert_eq!(again(&|| call!(IsCidr, long.as_str())), exhausted);
+    assert_eq!(again(&|| call!(Ip, long.as_str())), exhausted);
+    assert_eq!(again(&|| call!(ToDuration, long.as_str())), exhausted);
+    assert_eq!(again(&|| call!(ToTimestamp, long.as_str())), exhausted);
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl State {
             {
                 return Err(Reason::Evaluates);
             }
-            "wait" if operands.iter().any(|word| word.known().is_some_and(|word| word.starts_with("-p"))) => {
+            // `-p` sets a variable, whose subscript is evaluated, and hides in `-np`.
+            "wait" if operands.iter().any(|word| word.known().is_some_and(may_set)) => {
                 return Err(Reason::Evaluates);
             }
             _ => {}
@@ -141,15 +142,38 @@ impl State {
     /// `-v` sets a variable, whose subscript is evaluated. An opaque first word may be that option unless it begins otherwise.
     fn printf(&mut self, operands: &[Draft]) -> Parsed<()> {
         match operands {
-            [first, variable, ..] if first.known() == Some("-v") => self.target(variable),
+            [first, variable, format @ ..] if first.known() == Some("-v") => {
+                self.target(variable)?;
+                self.counted(format)
+            }
+            [first, format @ ..] if first.known() == Some("--") => self.counted(format),
             [first, ..] => {
                 let begins = first.text.first();
                 let option = first.opaque && (begins.is_none() || first.spread) || begins == Some(&b'-');
-                let harmless = matches!(first.known(), Some("-" | "--"));
-                if option && !harmless { Err(Reason::Evaluates) } else { Ok(()) }
+                if option && first.known() != Some("-") {
+                    return Err(Reason::Evaluates);
+                }
+                self.counted(operands)
             }
             [] => Ok(()),
         }
+    }
+
+    /// A format and its operands: `%n` gives the variable that the operand names the number of bytes so far.
+    fn counted(&mut self, operands: &[Draft]) -> Parsed<()> {
+        let Some((format, operands)) = operands.split_first() else { return Ok(()) };
+        if format.known().is_some_and(|format| !counts(format)) {
+            return Ok(());
+        }
+        for operand in operands {
+            match operand.known() {
+                Some(name) if is_name(name.as_bytes()) => self.assign_integer(name)?,
+                Some(text) if text.contains('[') => return Err(Reason::Evaluates),
+                Some(_) => {}
+                None => self.assign_somewhere(),
+            }
+        }
+        Ok(())
     }
 
     /// `test -v 'a[$(x)]'` runs x: no word that may be `-v` may stand before one that may have a subscript.
@@ -191,4 +215,24 @@ impl State {
         }
         self.assign_unknown(b"MAPFILE")
     }
+}
+
+/// Whether an operand of `wait` is an option that may name a variable.
+fn may_set(word: &str) -> bool {
+    word.starts_with('-') && !matches!(word, "-n" | "-f" | "-nf" | "-fn" | "--")
+}
+
+/// Whether a format of `printf` has a conversion `%n`.
+fn counts(format: &str) -> bool {
+    let mut rest = format;
+    while let Some((_, conversion)) = rest.split_once('%') {
+        let letters = conversion
+            .trim_start_matches(|letter: char| letter.is_ascii_digit() || "#0- +'*.hlLjtz".contains(letter));
+        if letters.starts_with('n') {
+            return true;
+        }
+        let letter = letters.chars().next().map_or(0, char::len_utf8);
+        rest = letters.get(letter..).unwrap_or_default();
+    }
+    false
 }

@@ -89,6 +89,12 @@ impl State {
         self.assign_as(name, false, None)
     }
 
+    /// A variable whose name is not known gets an integer.
+    pub(super) fn assign_somewhere(&mut self) {
+        self.line.assigns = true;
+        self.change();
+    }
+
     /// Notes an assignment; `exported` is the value, if it is known, of one that goes into the environment of commands.
     pub(super) fn assign_as(&mut self, name: &[u8], integer: bool, exported: Option<&str>) -> Parsed<()> {
         self.line.assigns = true;
@@ -226,8 +232,9 @@ impl State {
 
     /// The line, when all of it was read: names that may have been changed become opaque.
     pub(super) fn into_line(mut self) -> Parsed<Line> {
-        let numbers_hold =
-            self.numbers_read.iter().all(|name| self.integers.contains(name) && !self.others.contains(name));
+        let numbers_hold = self.numbers_read.iter().all(|name| {
+            self.integers.contains(name) && !self.others.contains(name) && !variables::is_set_by_bash(name)
+        });
         if !numbers_hold || !self.numbers_read.is_empty() && self.changed_from.is_some() {
             return Err(Reason::Evaluates);
         }

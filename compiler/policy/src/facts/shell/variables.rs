@@ -33,6 +33,7 @@ const EVALUATES: &[&str] = &[
     "FUNCNAME",
     "GROUPS",
     "PIPESTATUS",
+    "OPTARG",
     "OPTIND",
     "OPTERR",
     "PS0",
@@ -176,6 +177,12 @@ pub(super) fn effect(name: &str) -> Effect {
     } else {
         Effect::None
     }
+}
+
+/// Whether bash sets a variable by itself, to text that what runs may choose: `[[ $x =~ .* ]]` sets `BASH_REMATCH`, every command `_`. That a line
+/// assigns it an integer says nothing of what it holds later.
+pub(super) fn is_set_by_bash(name: &str) -> bool {
+    effect(name) == Effect::Evaluates && !is_number(name)
 }
 
 /// Whether a variable holds an integer whatever happens.

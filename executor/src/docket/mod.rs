@@ -10,20 +10,23 @@
 //! Decisions are made one at a time and stand in the log in that order; two calls never see a state in which the other is half decided. They wait for
 //! the disk together: records of calls that are decided while another flush is on its way share the next one.
 
+mod entries;
+mod questions;
+mod sessions;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_audit::{
-    AppendError, Entry, Event, Health, Mode, OpenError, Openings, Options, Pending, PendingIntent, Recorded,
-    Wait, Watch, Writer,
+    AppendError, Entry, Event, Health, OpenError, Options, Pending, PendingIntent, Recorded, Wait, Watch,
+    Writer,
 };
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
-    ApprovalRequest, DecisionRecord, Effect, LoadedPolicy, Permit, PlannedCall, RuleOutcome, RuleReport,
-    State, StateDelta, StateError, Subject, ToolCall, ToolDecision, Usage, VerifiedApproval,
-    decide_tool_call,
+    DecisionRecord, Effect, LoadedPolicy, Permit, PlannedCall, State, StateDelta, StateError, ToolCall,
+    Usage, VerifiedApproval, decide_tool_call,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::book::Book;
@@ -36,12 +39,6 @@ const DEFAULT_AUDIT: Audit = Audit {
     retention_ms: None,
     admission: AuditAdmission::Optional,
 };
-
-/// Questions withdrawn at one look; each has a record of its own, and whoever looks waits for its flush.
-const LAPSED_PER_LOOK: usize = 64;
-
-/// How many sessions one record closes at a start: their names fit into one line of the log.
-const CLOSED_PER_RECORD: usize = 128;
 
 /// Why a call was not decided, or its end not recorded.
 #[derive(Clone, Debug, Error)]
@@ -251,20 +248,7 @@ impl Docket {
         let logged_ms = book.state().now_ms();
         let now_ms = self.clock.now_ms(logged_ms).unwrap_or(logged_ms);
         let delta = State::settle(call.session(), call.id(), end.used, now_ms);
-        let entry = Entry {
-            time_ms: Some(now_ms),
-            session: Some(call.session().to_owned()),
-            call: Some(call.id().to_owned()),
-            tool: Some(call.tool().to_owned()),
-            state_delta: Some(form(&delta)?),
-            policy_digest: Some(self.policy.digest().to_owned()),
-            outcome: Some(end.outcome),
-            usage: Some(end.usage),
-            result: end.result,
-            values: mode(self.audit.arguments),
-            results: mode(self.audit.results),
-            ..Entry::default()
-        };
+        let entry = self.result_entry(call, end, &delta)?;
         let begun = match wait {
             Wait::No => self.writer.append_result(intent, entry, wait).map(|_| None),
             Wait::Durable => self.writer.begin_result(intent, entry).map(Some),
@@ -277,106 +261,6 @@ impl Docket {
             result.wait()?;
         }
         Ok(())
-    }
-
-    /// Records that a session begins.
-    ///
-    /// # Errors
-    /// See [`DocketError`]; there is no session then.
-    pub fn open_session(&self, session: &str, subject: &Subject) -> Result<u64, DocketError> {
-        let book = self.book()?;
-        let now_ms = self.clock.now_ms(book.state().now_ms())?;
-        let delta = State::open(session, subject, now_ms);
-        let entry = Entry { subject: Some(form(subject)?), ..self.session_entry(session, "opened", &delta)? };
-        self.record(book, Event::Session, entry, delta)?;
-        Ok(now_ms)
-    }
-
-    /// Records that a session ends.
-    ///
-    /// # Errors
-    /// See [`DocketError`].
-    pub fn close_session(&self, session: &str, why: &str) -> Result<(), DocketError> {
-        let book = self.book()?;
-        let delta = State::close(session, book.state().now_ms());
-        let entry = self.session_entry(session, why, &delta)?;
-        self.record(book, Event::Session, entry, delta)
-    }
-
-    /// Records something that an approver said.
-    ///
-    /// # Errors
-    /// See [`DocketError`].
-    pub fn record_approval(&self, session: &str, call: &str, approval: Value) -> Result<u64, DocketError> {
-        let book = self.book()?;
-        let now_ms = self.clock.now_ms(book.state().now_ms())?;
-        let entry = Entry {
-            time_ms: Some(now_ms),
-            session: Some(session.to_owned()),
-            call: Some(call.to_owned()),
-            policy_digest: Some(self.policy.digest().to_owned()),
-            approval: Some(approval),
-            ..Entry::default()
-        };
-        let said = self.writer.begin(Event::Approval, entry, book.failures())?;
-        drop(book);
-        said.wait()?;
-        Ok(now_ms)
-    }
-
-    /// Withdraws the questions that nobody has answered in time, at most [`LAPSED_PER_LOOK`] of them, each on record; gives their ids. A question that stayed
-    /// open would hold one of its session's few places for good.
-    ///
-    /// # Errors
-    /// See [`DocketError`]; those that are left stay open, and cannot be approved.
-    pub fn withdraw_lapsed(&self, now_ms: u64) -> Result<Vec<String>, DocketError> {
-        let lapsed: Vec<(String, String, ApprovalRequest)> = {
-            let book = self.book()?;
-            let lapsed = book.state().pending().filter(|(_, _, request)| request.expires_ms <= now_ms);
-            let owned = |(session, call, request): (&str, &str, &ApprovalRequest)| {
-                (session.to_owned(), call.to_owned(), request.clone())
-            };
-            lapsed.take(LAPSED_PER_LOOK).map(owned).collect()
-        };
-        let mut withdrawn = Vec::new();
-        for (session, call, request) in lapsed {
-            if self.withdraw(&session, &call, &request, "nobody approved in time", now_ms)? {
-                withdrawn.push(request.id);
-            }
-        }
-        Ok(withdrawn)
-    }
-
-    /// Withdraws one question, unless it was answered or withdrawn meanwhile. The record has effect `Deny`, since that is what becomes of its call.
-    ///
-    /// # Errors
-    /// See [`DocketError`]; the question stays open.
-    pub fn withdraw(
-        &self,
-        session: &str,
-        call: &str,
-        request: &ApprovalRequest,
-        why: &str,
-        now_ms: u64,
-    ) -> Result<bool, DocketError> {
-        let book = self.book()?;
-        let is_known = |(of, by, known): (&str, &str, &ApprovalRequest)| {
-            (of, by) == (session, call) && known.id == request.id
-        };
-        let is_open = book.state().pending().any(is_known);
-        if !is_open {
-            return Ok(false);
-        }
-        let now_ms = now_ms.max(book.state().now_ms());
-        let delta = State::withdraw(session, call, now_ms);
-        let entry = Entry {
-            call: Some(call.to_owned()),
-            effect: Some("Deny".to_owned()),
-            approval: Some(json!({ "id": request.id, "callHash": request.call_hash, "withdrawn": true })),
-            ..self.session_entry(session, why, &delta)?
-        };
-        self.record(book, Event::Approval, entry, delta)?;
-        Ok(true)
     }
 
     /// The time of the next decision.
@@ -419,82 +303,6 @@ impl Docket {
         }
     }
 
-    fn close_all(&self, why: &str) -> Result<(), DocketError> {
-        let book = self.book()?;
-        let state = book.state();
-        let now_ms = self.clock.now_ms(state.now_ms())?;
-        let running: Vec<(String, String)> =
-            state.running().map(|(session, call)| (session.to_owned(), call.to_owned())).collect();
-        let sessions: Vec<String> = state.sessions().map(str::to_owned).collect();
-        drop(book);
-        for names in sessions.chunks(CLOSED_PER_RECORD) {
-            let mut delta = StateDelta { at_ms: now_ms, changes: Vec::new() };
-            for name in names {
-                let lost = running.iter().filter(|(session, _)| session == name);
-                let settled = lost.map(|(session, call)| State::settle(session, call, None, now_ms));
-                for one in settled.chain([State::close(name, now_ms)]) {
-                    delta.changes.extend(one.changes);
-                }
-            }
-            let entry = Entry { session: None, ..self.session_entry("", why, &delta)? };
-            self.record(self.book()?, Event::Session, entry, delta)?;
-        }
-        Ok(())
-    }
-
-    fn session_entry(&self, session: &str, why: &str, delta: &StateDelta) -> Result<Entry, DocketError> {
-        Ok(Entry {
-            time_ms: Some(delta.at_ms),
-            session: Some(session.to_owned()),
-            state_delta: Some(form(delta)?),
-            policy_digest: Some(self.policy.digest().to_owned()),
-            outcome: Some(json!(why)),
-            ..Entry::default()
-        })
-    }
-
-    fn entry(
-        &self,
-        call: &ToolCall,
-        decision: &ToolDecision,
-        record: &DecisionRecord,
-        approval: Option<&VerifiedApproval>,
-        key: Option<&str>,
-    ) -> Result<Entry, DocketError> {
-        let (effect, reason, asked) = match &decision.effect {
-            Effect::Allow(_) => ("Allow", None, None),
-            Effect::Deny(denial) => ("Deny", Some(form(denial)?), None),
-            Effect::Ask(request) => ("Ask", None, Some(form(request)?)),
-        };
-        let failed: Vec<&RuleReport> =
-            record.rules.iter().filter(|rule| matches!(rule.outcome, RuleOutcome::Failed(_))).collect();
-        let said = json!({ "denial": reason, "failed": failed });
-        let used = approval.map(form).transpose()?;
-        Ok(Entry {
-            time_ms: Some(record.delta.at_ms),
-            subject: Some(form(call.subject())?),
-            session: Some(call.session().to_owned()),
-            call: Some(call.id().to_owned()),
-            tool: Some(call.tool().to_owned()),
-            arguments: Some(form(call.arguments())?),
-            facts: Some(
-                json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
-            ),
-            state_delta: Some(form(&record.delta)?),
-            policy_digest: Some(self.policy.digest().to_owned()),
-            rules: Some(json!(record.rules.iter().map(bare).collect::<Vec<_>>())),
-            effect: Some(effect.to_owned()),
-            reason: Some(said.to_string()),
-            approval: asked.or(used),
-            sandbox: sandbox(decision),
-            values: mode(self.audit.arguments),
-            results: mode(self.audit.results),
-            // Whoever approves must be able to read what was asked, however long that takes.
-            openings: if effect == "Ask" { Openings::WithRecord } else { Openings::default() },
-            ..Entry::default()
-        })
-    }
-
     /// Records what changes the state, and waits for the disk without holding the book.
     fn record(
         &self,
@@ -519,39 +327,6 @@ impl Docket {
 
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Where an allowed call runs.
-fn sandbox(decision: &ToolDecision) -> Option<Value> {
-    let Effect::Allow(permit) = &decision.effect else { return None };
-    Some(json!({ "name": permit.get().plan().sandbox().unwrap_or("workspace clerk") }))
-}
-
-/// A rule's report without texts that may repeat values.
-fn bare(rule: &RuleReport) -> Value {
-    let outcome = match rule.outcome {
-        RuleOutcome::Applied => "applied",
-        RuleOutcome::WithinLimit => "withinLimit",
-        RuleOutcome::Failed(_) => "failed",
-    };
-    json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
-}
-
-/// As text: what is committed to is canonical JSON, which would write `1.0` as `1`, and to a condition those are two types.
-fn text(value: &impl serde::Serialize) -> Result<String, DocketError> {
-    serde_json::to_string(value).map_err(|error| DocketError::Form(error.to_string()))
-}
-
-fn form(value: &impl serde::Serialize) -> Result<Value, DocketError> {
-    serde_json::to_value(value).map_err(|error| DocketError::Form(error.to_string()))
-}
-
-const fn mode(keep: Keep) -> Mode {
-    match keep {
-        Keep::Commit => Mode::Commit,
-        Keep::Plain => Mode::Plain,
-        Keep::Drop => Mode::Drop,
     }
 }
 

@@ -1,0 +1,32 @@
+//! `/v1/drain`, on the admin socket: no more calls, and how many still run. Whoever ends the executor afterwards cuts nothing off.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use super::App;
+use super::problem::Refusal;
+use super::wire::Drained;
+use crate::limits::MAX_LONG_POLL;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct DrainQuery {
+    /// How many milliseconds to wait for the end of what still runs.
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+pub(super) async fn drain(
+    State(app): State<App>,
+    query: Result<Query<DrainQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Drained>, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
+    app.drain();
+    let wait = Duration::from_millis(query.wait_ms).min(MAX_LONG_POLL);
+    // Whether it was in time stands in the answer.
+    let _ = tokio::time::timeout(wait, app.all_ended()).await;
+    Ok(Json(Drained { running: app.seated() }))
+}

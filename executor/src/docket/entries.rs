@@ -1,0 +1,128 @@
+//! What a record says: of a decision, of the end of a call, of a session. Nothing here decides or writes.
+
+use bailiwick_audit::{Entry, Mode, Openings};
+use bailiwick_policy::policy::tools::Keep;
+use bailiwick_policy::tool::{
+    DecisionRecord, Effect, RuleOutcome, RuleReport, StateDelta, ToolCall, ToolDecision, VerifiedApproval,
+};
+use serde_json::{Value, json};
+
+use super::{Docket, DocketError, End};
+
+impl Docket {
+    /// Of the end of a call.
+    pub(super) fn result_entry(
+        &self,
+        call: &ToolCall,
+        end: End,
+        delta: &StateDelta,
+    ) -> Result<Entry, DocketError> {
+        Ok(Entry {
+            time_ms: Some(delta.at_ms),
+            session: Some(call.session().to_owned()),
+            call: Some(call.id().to_owned()),
+            tool: Some(call.tool().to_owned()),
+            state_delta: Some(form(delta)?),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            outcome: Some(end.outcome),
+            usage: Some(end.usage),
+            result: end.result,
+            values: mode(self.audit.arguments),
+            results: mode(self.audit.results),
+            ..Entry::default()
+        })
+    }
+
+    /// Of what becomes of a session.
+    pub(super) fn session_entry(
+        &self,
+        session: &str,
+        why: &str,
+        delta: &StateDelta,
+    ) -> Result<Entry, DocketError> {
+        Ok(Entry {
+            time_ms: Some(delta.at_ms),
+            session: Some(session.to_owned()),
+            state_delta: Some(form(delta)?),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            outcome: Some(json!(why)),
+            ..Entry::default()
+        })
+    }
+
+    /// Of a decision.
+    pub(super) fn entry(
+        &self,
+        call: &ToolCall,
+        decision: &ToolDecision,
+        record: &DecisionRecord,
+        approval: Option<&VerifiedApproval>,
+        key: Option<&str>,
+    ) -> Result<Entry, DocketError> {
+        let (effect, reason, asked) = match &decision.effect {
+            Effect::Allow(_) => ("Allow", None, None),
+            Effect::Deny(denial) => ("Deny", Some(form(denial)?), None),
+            Effect::Ask(request) => ("Ask", None, Some(form(request)?)),
+        };
+        let failed: Vec<&RuleReport> =
+            record.rules.iter().filter(|rule| matches!(rule.outcome, RuleOutcome::Failed(_))).collect();
+        let said = json!({ "denial": reason, "failed": failed });
+        let used = approval.map(form).transpose()?;
+        Ok(Entry {
+            time_ms: Some(record.delta.at_ms),
+            subject: Some(form(call.subject())?),
+            session: Some(call.session().to_owned()),
+            call: Some(call.id().to_owned()),
+            tool: Some(call.tool().to_owned()),
+            arguments: Some(form(call.arguments())?),
+            facts: Some(
+                json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
+            ),
+            state_delta: Some(form(&record.delta)?),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            rules: Some(json!(record.rules.iter().map(bare).collect::<Vec<_>>())),
+            effect: Some(effect.to_owned()),
+            reason: Some(said.to_string()),
+            approval: asked.or(used),
+            sandbox: sandbox(decision),
+            values: mode(self.audit.arguments),
+            results: mode(self.audit.results),
+            // Whoever approves must be able to read what was asked, however long that takes.
+            openings: if effect == "Ask" { Openings::WithRecord } else { Openings::default() },
+            ..Entry::default()
+        })
+    }
+}
+
+/// Where an allowed call runs.
+fn sandbox(decision: &ToolDecision) -> Option<Value> {
+    let Effect::Allow(permit) = &decision.effect else { return None };
+    Some(json!({ "name": permit.get().plan().sandbox().unwrap_or("workspace clerk") }))
+}
+
+/// A rule's report without texts that may repeat values.
+fn bare(rule: &RuleReport) -> Value {
+    let outcome = match rule.outcome {
+        RuleOutcome::Applied => "applied",
+        RuleOutcome::WithinLimit => "withinLimit",
+        RuleOutcome::Failed(_) => "failed",
+    };
+    json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
+}
+
+/// As text: what is committed to is canonical JSON, which would write `1.0` as `1`, and to a condition those are two types.
+fn text(value: &impl serde::Serialize) -> Result<String, DocketError> {
+    serde_json::to_string(value).map_err(|error| DocketError::Form(error.to_string()))
+}
+
+pub(super) fn form(value: &impl serde::Serialize) -> Result<Value, DocketError> {
+    serde_json::to_value(value).map_err(|error| DocketError::Form(error.to_string()))
+}
+
+const fn mode(keep: Keep) -> Mode {
+    match keep {
+        Keep::Commit => Mode::Commit,
+        Keep::Plain => Mode::Plain,
+        Keep::Drop => Mode::Drop,
+    }
+}
