@@ -1,5 +1,5 @@
-//! Network namespaces, made ahead: one takes the kernel as long as all other parts of a sandbox together, so it is not made while somebody waits. Each is used
-//! once, by one sandbox, like everything else: counters and leases outlive the sockets in it.
+//! Network namespaces, made ahead: one takes the kernel three times as long as all other namespaces together, so it is not made while somebody waits. Each is
+//! used once, by one sandbox, like everything else: its counters outlive the sockets in it.
 //!
 //! They belong to the launcher's user namespace, not to the sandbox's: nobody inside has a privilege over them, whatever it becomes there.
 
