@@ -116,8 +116,11 @@ lint: setup
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet cargo-deny@$(DENY_VERSION)
 	$(CARGO) deny --locked check bans licenses sources
 
+BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
+	-p bailiwick-conformance --features bailiwick-conformance/peer-rego
+
 bench:
-	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance
+	$(BENCH_BUILD)
 	target/release/bench audit
 	target/release/bench compile
 	target/release/bench engine
@@ -128,7 +131,7 @@ bench:
 
 # One of them: bench-audit, bench-compile, bench-engine, bench-images, bench-operator, bench-sandbox, bench-webhook.
 bench-%:
-	$(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys -p bailiwick-conformance
+	$(BENCH_BUILD)
 	target/release/bench $*
 
 bench-check:

@@ -14,6 +14,8 @@ use bailiwick_policy::policy::{
 };
 use serde_json::json;
 
+#[cfg(feature = "peer-rego")]
+use crate::peer_rego;
 use crate::report::Report;
 use crate::rules::{RULES, plain_rules, pod};
 use crate::sampling::{Candidate, interleaved, median};
@@ -65,8 +67,38 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     report.set("cel015_over_ours_ratio", ratio(peer, evaluator_plain), ROUNDS);
     report.set("ours_over_handwritten_ratio", ratio(evaluator, hand), ROUNDS);
     report.set("pod_bytes", text.len() as f64, 1);
+    #[cfg(feature = "peer-rego")]
+    measure_rego(&mut report, &pod, &object, &ours)?;
     tools::measure(&mut report)?;
     Ok(report)
+}
+
+/// The same rules in Rego, by regorus' register machine. In rounds of its own: it is no part of an ordinary build.
+#[cfg(feature = "peer-rego")]
+fn measure_rego(
+    report: &mut Report,
+    pod: &serde_json::Value,
+    object: &Json<'_>,
+    ours: &Expressions,
+) -> anyhow::Result<()> {
+    let rules = peer_rego::Rules::new()?;
+    for pod in manifests::pods(MANIFESTS)? {
+        let text = serde_json::to_vec(&pod)?;
+        let allowed = ours.hold(&Json::parse(&text)?);
+        anyhow::ensure!(rules.over(&pod)?.allow() == allowed, "regorus disagrees over {pod}");
+    }
+    let mut peer = rules.over(pod)?;
+    let mut candidates = [
+        Candidate { name: "evaluator", run: Box::new(|| ours.hold(object)) },
+        Candidate { name: "regorus 0.14", run: Box::new(|| peer.allow()) },
+    ];
+    let samples = interleaved(&mut candidates, ROUNDS, RUNS_PER_SAMPLE)?;
+    let [evaluator, regorus] = samples.as_slice() else {
+        anyhow::bail!("a candidate was not measured");
+    };
+    report.versions.insert("regorus".to_owned(), "0.14.1".to_owned());
+    report.set("regorus_rvm_over_ours_ratio", median(regorus) / median(evaluator), ROUNDS);
+    Ok(())
 }
 
 /// Before anything is measured: over pods that keep and that break rules, the hand-written code says what the rules say.

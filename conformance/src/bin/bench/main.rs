@@ -12,6 +12,8 @@ mod images;
 mod manifests;
 mod operator;
 mod peer_cel;
+#[cfg(feature = "peer-rego")]
+mod peer_rego;
 mod report;
 mod rules;
 mod sampling;

@@ -43,7 +43,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     let ground = Ground::new()?;
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     report.machine.insert("kernel".to_owned(), kernel.trim().to_owned());
-    report.machine.insert("cgroup".to_owned(), format!("{:?}", ground.host.cgroup()));
+    report.machine.insert("cgroup".to_owned(), format!("{:?}", ground.host.found().cgroup));
     against_each_other(&ground, &mut report)?;
     let plain = ground.kind("plain")?;
     parked(&plain, &mut report)?;
