@@ -135,10 +135,10 @@ impl Drop for Place {
     }
 }
 
-/// A sandbox for one call.
+/// A sandbox for one call. Only [`crate::run`], which asks for a permit on record, reaches what runs in it.
 pub struct Lease {
     /// The sandbox.
-    pub parked: Parked,
+    pub(crate) parked: Parked,
     /// A workspace that lives as long as the call.
     _workspace: Option<Held>,
 }

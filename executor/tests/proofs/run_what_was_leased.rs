@@ -1,0 +1,11 @@
+//! A leased sandbox is of no use to whoever has neither a permit nor a record.
+
+use bailiwick_executor::warm::{Home, Sandboxes};
+
+fn run(sandboxes: &Sandboxes, home: &mut Home) {
+    if let Ok(lease) = sandboxes.lease("shell", home) {
+        drop(lease.parked);
+    }
+}
+
+fn main() {}
