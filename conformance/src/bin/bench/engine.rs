@@ -85,12 +85,12 @@ fn measure_rego(
     for pod in manifests::pods(MANIFESTS)? {
         let text = serde_json::to_vec(&pod)?;
         let allowed = ours.hold(&Json::parse(&text)?);
-        anyhow::ensure!(rules.over(&pod)?.allow() == allowed, "regorus disagrees over {pod}");
+        anyhow::ensure!(rules.over(&pod)?.allow()? == allowed, "regorus disagrees over {pod}");
     }
     let mut peer = rules.over(pod)?;
     let mut candidates = [
         Candidate { name: "evaluator", run: Box::new(|| ours.hold(object)) },
-        Candidate { name: "regorus 0.14", run: Box::new(|| peer.allow()) },
+        Candidate { name: "regorus 0.14", run: Box::new(|| peer.allow().unwrap_or(false)) },
     ];
     let samples = interleaved(&mut candidates, ROUNDS, RUNS_PER_SAMPLE)?;
     let [evaluator, regorus] = samples.as_slice() else {

@@ -38,8 +38,12 @@ impl Rules {
 
 impl Over {
     /// Whether every rule holds.
-    pub(crate) fn allow(&mut self) -> bool {
+    pub(crate) fn allow(&mut self) -> anyhow::Result<bool> {
         self.machine.set_input(self.object.clone());
-        matches!(self.machine.execute(), Ok(Value::Bool(true)))
+        match self.machine.execute() {
+            Ok(Value::Bool(allowed)) => Ok(allowed),
+            Ok(other) => anyhow::bail!("regorus gives {other} where a boolean is meant"),
+            Err(error) => anyhow::bail!("regorus: {error}"),
+        }
     }
 }
