@@ -9,7 +9,9 @@
 //! ```
 
 mod offsets;
+mod raw;
 mod read;
+mod refused;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,16 +1,11 @@
 //! From bytes to trees, within limits.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
-
+use super::raw::{Key, Placed, Raw, parse};
+use super::refused::{explain, whole_file};
 use super::{Entry, Node, Span, Text, Value};
-use crate::check::{
-    bw0101_invalid_yaml, bw0102_duplicate_key, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key,
-};
+use crate::check::{bw0101_invalid_yaml, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key};
 use crate::diagnostic::{Diagnostic, FieldPath, Place, Segment};
 
 /// What a file may cost to read. Beyond it the file is refused, in bounded time and memory.
@@ -43,8 +38,8 @@ pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<N
     (nodes, Text { name: name.to_owned(), text: text.to_owned() }, diagnostics)
 }
 
-/// As [`documents`], but each is given away as soon as it is made: a file of a thousand manifests is not held as a thousand trees. Gives the
-/// text, empty if the file is refused.
+/// As [`documents`], but each is given away as soon as it is made: a file of a thousand manifests is not held as a thousand trees of nodes
+/// beside what they are made of. Gives the text, empty if the file is refused.
 pub fn each_document<'t>(
     file: u32,
     name: &str,
@@ -71,9 +66,9 @@ pub fn each_document<'t>(
 }
 
 /// What is read.
-struct Source<'t> {
-    name: &'t str,
-    text: &'t str,
+pub(super) struct Source<'t> {
+    pub(super) name: &'t str,
+    pub(super) text: &'t str,
 }
 
 /// Stack of the thread that reads. serde-saphyr recurses, and a level of an unoptimised build takes some 40 KiB: 64 of them
@@ -100,7 +95,7 @@ fn on_its_own_stack(
 }
 
 fn read(file: u32, source: &Source<'_>, limits: &Limits, mut take: impl FnMut(Node)) -> Vec<Diagnostic> {
-    match serde_saphyr::from_multiple_with_options::<Placed<Raw<'_>>>(source.text, options(limits)) {
+    match parse(source.text, limits) {
         Err(error) => vec![explain(&error, source, limits)],
         Ok(raws) => {
             let mut reader = Reader { file, source, diagnostics: Vec::new() };
@@ -110,184 +105,6 @@ fn read(file: u32, source: &Source<'_>, limits: &Limits, mut take: impl FnMut(No
             reader.diagnostics
         }
     }
-}
-
-fn whole_file(code: crate::diagnostic::Code, name: &str, message: String) -> Diagnostic {
-    Diagnostic::new(code, FieldPath::root(), message).with_place(Place { file: name.to_owned(), bytes: 0..0 })
-}
-
-fn options(limits: &Limits) -> serde_saphyr::Options {
-    let mut options = serde_saphyr::Options::default();
-    options.legacy_octal_numbers = true;
-    options.duplicate_keys = DuplicateKeyPolicy::Error;
-    options.reject_unsupported_tags = true;
-    options.with_snippet = false;
-    let mut budget = serde_saphyr::budget::Budget::default();
-    budget.max_depth = limits.depth;
-    budget.flow_nesting_limit = limits.depth;
-    budget.max_nodes = limits.nodes;
-    budget.max_events = limits.nodes.saturating_mul(3);
-    budget.max_documents = limits.documents;
-    budget.max_aliases = 1_000;
-    budget.max_anchors = 1_000;
-    budget.max_merge_keys = 1_000;
-    budget.max_total_scalar_bytes = limits.bytes.saturating_mul(2);
-    budget.max_recorded_anchor_events = 100_000;
-    budget.max_recorded_anchor_bytes = limits.bytes.saturating_mul(2);
-    options.budget = Some(budget);
-    options.alias_limits.max_total_replayed_events = 100_000;
-    options.alias_limits.max_alias_expansions_per_anchor = 1_000;
-    options
-}
-
-/// A value as serde-saphyr gives it; texts that are written as they are meant are those of the source.
-enum Raw<'t> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Str(Cow<'t, str>),
-    List(Vec<Placed<Raw<'t>>>),
-    Map(Vec<(Placed<Key<'t>>, Placed<Raw<'t>>)>),
-}
-
-/// A key.
-struct Key<'t>(Cow<'t, str>);
-
-/// A value and its bytes. serde-saphyr's own [`Spanned`] holds two places with lines and columns, which would be most of a tree.
-struct Placed<T> {
-    value: T,
-    /// First byte.
-    start: u32,
-    /// Bytes.
-    len: u32,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, defined, .. } = Spanned::deserialize(deserializer)?;
-        // Files are smaller than 4 GiB.
-        let number = |bytes: Option<u64>| u32::try_from(bytes.unwrap_or(0)).unwrap_or(u32::MAX);
-        let span = defined.span();
-        Ok(Self { value, start: number(span.byte_offset()), len: number(span.byte_len()) })
-    }
-}
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-                out.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-
-            fn visit_string<E>(self, key: String) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key)))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Raw<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw<'de>, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw<'de>, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw<'de>, D::Error> {
-        Raw::deserialize(deserializer)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Raw<'de>, E> {
-        Ok(Raw::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Raw<'de>, E> {
-        Ok(Raw::Int(value))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw<'de>, E> {
-        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
-    }
-
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Raw<'de>, E> {
-        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
-    }
-
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Raw<'de>, E> {
-        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom(too_large(value)))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Raw<'de>, E> {
-        // kubectl sends JSON, and Go writes a float without fraction as an integer.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        #[expect(clippy::cast_possible_truncation, reason = "integral and within 2^53")]
-        Ok(if value.fract() == 0.0 && value.abs() <= EXACT {
-            Raw::Int(value as i64)
-        } else {
-            Raw::Float(value)
-        })
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Raw<'de>, E> {
-        Ok(Raw::Str(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Raw<'de>, E> {
-        Ok(Raw::Str(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Raw<'de>, E> {
-        Ok(Raw::Str(Cow::Owned(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw<'de>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Raw::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw<'de>, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw::Map(entries))
-    }
-}
-
-fn too_large(value: impl fmt::Display) -> String {
-    format!("integer `{value}` is beyond 64 bits with sign")
 }
 
 /// Where the reader is. A [`FieldPath`] is made of it only when there is something to say.
@@ -407,75 +224,6 @@ fn is_boolean(word: &str) -> bool {
             lower || (first && letters.all(|rest| rest.is_ascii_uppercase()))
         }
     })
-}
-
-fn bytes(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
-    let span = location.span();
-    let start = usize::try_from(span.byte_offset().unwrap_or(0)).unwrap_or(0).min(text.len());
-    let len = usize::try_from(span.byte_len().unwrap_or(0)).unwrap_or(0);
-    start..start.saturating_add(len).min(text.len())
-}
-
-/// A diagnostic for what serde-saphyr refused.
-fn explain(error: &Error, source: &Source<'_>, limits: &Limits) -> Diagnostic {
-    let error = error.without_snippet();
-    let (code, message, help) = match error {
-        Error::DuplicateMappingKey { key, .. } => (
-            bw0102_duplicate_key::CODE,
-            format!("key `{}` stands here twice", key.as_deref().unwrap_or("?")),
-            Some("keep one of them: readers disagree about which one counts".to_owned()),
-        ),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => (
-            bw0103_limit_exceeded::CODE,
-            format!("the document is too large to read: {}", bare(error)),
-            Some(format!(
-                "at most {} levels, {} values, {} documents, and 100000 values by aliases",
-                limits.depth, limits.nodes, limits.documents
-            )),
-        ),
-        Error::AliasError { error, .. } => return explain(error, source, limits),
-        // The scanner has a limit of its own, which it reports as bad syntax.
-        other if bare(other).contains("recursion limit") => {
-            let help = Some(format!("at most {} levels", limits.depth));
-            (bw0103_limit_exceeded::CODE, "the document is nested too deeply".to_owned(), help)
-        }
-        other => (bw0101_invalid_yaml::CODE, format!("not valid YAML: {}", bare(other)), None),
-    };
-    let bytes = error.location().map_or(0..0, |location| place(location, source.text));
-    let mut diagnostic = Diagnostic::new(code, FieldPath::root(), message)
-        .with_place(Place { file: source.name.to_owned(), bytes });
-    diagnostic.help = help;
-    diagnostic
-}
-
-/// Bytes of an error: where a syntax error has no length, the rest of its line.
-fn place(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
-    let known = location.span().byte_offset().is_some();
-    let mut range = bytes(location, text);
-    if !known {
-        let line = usize::try_from(location.line()).unwrap_or(1).saturating_sub(1);
-        let column = usize::try_from(location.column()).unwrap_or(1).saturating_sub(1);
-        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-        let within =
-            text.get(start..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
-        range = start + within..start + within;
-    }
-    if range.is_empty() {
-        let rest = text.get(range.start..).unwrap_or_default();
-        let line = rest.split('\n').next().unwrap_or_default();
-        range.end = range.start + line.char_indices().nth(60).map_or(line.len(), |(at, _)| at);
-    }
-    range
-}
-
-/// The message without its position, which the diagnostic carries itself.
-fn bare(error: &Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or(&text);
-    text.strip_prefix("error: ").unwrap_or(text).lines().next().unwrap_or_default().to_owned()
 }
 
 /// Reads a file whose documents stand for themselves, each with a map of its own.

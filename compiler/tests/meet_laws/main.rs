@@ -2,6 +2,10 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod generators;
+#[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod meaning;
 #[cfg(test)]
 mod sandboxes;
