@@ -423,6 +423,7 @@ fn lines_that_make_bash_evaluate_values_are_not_understood() {
         "read 'a[$(evil)]' <in",
         "a=([\"x[\\$(evil)]\"]=1)",
         "mapfile -C 'evil #' -c 1 x <in",
+        "printf -v a -v 'b[$(evil)]' x",
         "OPTARG=1; getopts a: y -a 'x[$(evil)]'; (( OPTARG ))",
         "BASH_REMATCH=1; [[ 'x[$(evil)]' =~ .* ]]; (( BASH_REMATCH ))",
         "(( _=1 )); : 'x[$(evil)]'; (( _ ))",

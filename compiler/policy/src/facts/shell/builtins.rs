@@ -141,11 +141,15 @@ impl State {
 
     /// `-v` sets a variable, whose subscript is evaluated. An opaque first word may be that option unless it begins otherwise.
     fn printf(&mut self, operands: &[Draft]) -> Parsed<()> {
+        let mut operands = operands;
+        // bash goes on to read options after it.
+        while let [first, variable, rest @ ..] = operands
+            && first.known() == Some("-v")
+        {
+            self.target(variable)?;
+            operands = rest;
+        }
         match operands {
-            [first, variable, format @ ..] if first.known() == Some("-v") => {
-                self.target(variable)?;
-                self.counted(format)
-            }
             [first, format @ ..] if first.known() == Some("--") => self.counted(format),
             [first, ..] => {
                 let begins = first.text.first();
@@ -164,6 +168,10 @@ impl State {
         let Some((format, operands)) = operands.split_first() else { return Ok(()) };
         if format.known().is_some_and(|format| !counts(format)) {
             return Ok(());
+        }
+        // It may become a format and operands of its own.
+        if format.spread {
+            self.assign_somewhere();
         }
         for operand in operands {
             match operand.known() {
