@@ -3,7 +3,10 @@
 //!
 //! What is left is never compiled: it is a pack that nobody wrote. Only what a single field says by itself may be reported of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::diagnostic::{Diagnostic, FieldPath, Segment, Severity};
+use crate::parameters::parameter_name;
 use crate::schema_check;
 use crate::yaml::{Node, Value};
 
@@ -16,38 +19,66 @@ pub(crate) fn what_is_left(root: &Node) -> Option<Node> {
     let mut left = root.clone();
     for _ in 0..MAX_ROUNDS {
         let found = schema_check::check(&left, &schema_check::PACK, &FieldPath::root());
-        let mut faults: Vec<&FieldPath> =
-            found.iter().filter(|one| one.severity == Severity::Error).map(|one| &one.at).collect();
+        let errors = found.into_iter().filter(|one| one.severity == Severity::Error).map(|one| one.at);
+        let mut faults: Vec<FieldPath> = errors.collect();
+        parameters(&left, &FieldPath::root(), &mut faults);
         if faults.is_empty() {
             return Some(left);
         }
-        faults.sort();
-        faults.dedup();
-        // From the end, so that taking one out does not move another.
-        let taken = faults.into_iter().rev().filter(|at| take_out(&mut left, at.segments())).count();
-        if taken == 0 {
+        if take_out(&mut left, &faults) == 0 {
             return None;
         }
     }
     None
 }
 
-/// Takes out a member; or, of a list, an element and all behind it: those before it stay where their places are looked for.
-fn take_out(root: &mut Node, at: &[Segment]) -> bool {
-    let Some((last, above)) = at.split_last() else { return false };
-    let Some(holder) = reach(root, above) else { return false };
-    match (last, &mut holder.value) {
-        (Segment::Member(name), Value::Map(entries)) => {
+/// Where a parameter stands that has no value: what is said of it was said, and `${x}` is no value.
+fn parameters(node: &Node, at: &FieldPath, found: &mut Vec<FieldPath>) {
+    match &node.value {
+        Value::Str(text) if parameter_name(text).is_some() => found.push(at.clone()),
+        Value::Map(entries) => {
+            entries.iter().for_each(|entry| parameters(&entry.value, &at.member(entry.key.as_str()), found));
+        }
+        Value::List(items) => {
+            items.iter().enumerate().for_each(|(index, item)| parameters(item, &at.index(index), found));
+        }
+        _ => {}
+    }
+}
+
+/// Takes out members; or, of a list, an element and all behind it: those before it stay where their places are looked for. How much it took.
+fn take_out(root: &mut Node, faults: &[FieldPath]) -> usize {
+    // Of each holder all at once: a pack may have more faults than could be gone through for each.
+    let mut holders: BTreeMap<&[Segment], BTreeSet<&Segment>> = BTreeMap::new();
+    for (last, above) in faults.iter().filter_map(|at| at.segments().split_last()) {
+        holders.entry(above).or_default().insert(last);
+    }
+    // From the end, so that taking one out does not move another.
+    holders.iter().rev().map(|(above, lasts)| take_from(root, above, lasts)).sum()
+}
+
+fn take_from(root: &mut Node, above: &[Segment], lasts: &BTreeSet<&Segment>) -> usize {
+    let Some(holder) = reach(root, above) else { return 0 };
+    match &mut holder.value {
+        Value::Map(entries) => {
+            let names: BTreeSet<&str> = lasts
+                .iter()
+                .filter_map(|last| if let Segment::Member(name) = last { Some(name.as_str()) } else { None })
+                .collect();
             let before = entries.len();
-            entries.retain(|entry| entry.key != *name);
-            entries.len() < before
+            entries.retain(|entry| !names.contains(entry.key.as_str()));
+            before - entries.len()
         }
-        (Segment::Index(index), Value::List(items)) => {
-            let is_there = *index < items.len();
-            items.truncate(*index);
-            is_there
+        Value::List(items) => {
+            let before = items.len();
+            let first = lasts
+                .iter()
+                .filter_map(|last| if let Segment::Index(index) = last { Some(*index) } else { None })
+                .min();
+            items.truncate(first.unwrap_or(before));
+            before - items.len()
         }
-        _ => false,
+        _ => 0,
     }
 }
 

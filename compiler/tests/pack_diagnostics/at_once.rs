@@ -62,6 +62,19 @@ fn what_follows_from_a_fault_is_not_said() {
 }
 
 #[test]
+fn a_parameter_without_a_value_is_no_value() {
+    let rules = format!(
+        "  images: [{{match: [\"${{nope}}\"], effect: Allow}}]\n  admission:\n    rules:\n    - {{name: a, {MATCH}, validations: \
+         [{{expression: \"1\"}}]}}\n"
+    );
+    let found = errors(&Case::of(pack(&rules)));
+    assert!(found.iter().any(|one| one.starts_with("BW0202 spec.images[0].match")), "{found:?}");
+    // Not that `${nope}` is no pattern; and the other fault of the pack is still found.
+    assert!(!found.iter().any(|one| one.starts_with("BW0224")), "{found:?}");
+    assert!(found.iter().any(|one| one.starts_with("BW0304 spec.admission.rules[0]")), "{found:?}");
+}
+
+#[test]
 fn a_lock_that_is_missing_is_found_beside_a_misspelt_field() {
     let child = "  extends: [{name: base, version: ^1.0}]\n  netwrok: {}\n";
     let case = Case::of(pack(child)).with_library(&[&named("base", "1.0.0", "  isolation: {}\n")]);
