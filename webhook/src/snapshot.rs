@@ -1,7 +1,8 @@
 //! What is in force: bundles and namespaces, checked and made ready as a whole; here read from files, in [`crate::cluster`] from the cluster.
 //!
 //! In the bundles' folder every `*.json` is a bundle, except `artifacts.json` and `report.json`, which `bailiwick compile` writes
-//! beside it; the bundle that lies beside an `artifacts.json` must be the one that it lists, to the byte. One folder down, where each ConfigMap of a projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
+//! beside it; a bundle that the `artifacts.json` beside it lists must be that one, to the byte. One folder down, where each ConfigMap of a
+//! projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
 //! that begin with a dot are skipped: they are the versions that a ConfigMap's symbolic links point into.
 
 use std::fs;

@@ -1,5 +1,6 @@
 //! `bailiwick review`: manifests judged as the webhook would, by the same function.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -73,11 +74,13 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
     Ok(Some(bundles))
 }
 
-/// A bundle; beside an `artifacts.json` it must be the one that is listed there.
+/// A bundle; one that the `artifacts.json` beside it lists must be that one.
 fn read_bundle(path: &Path) -> Result<Bundle> {
     let bytes = files::read(path)?;
     let beside = path.with_file_name(artifacts::FILE);
-    let listed = if beside.exists() { Some(files::read(&beside)?) } else { None };
+    // Only what is not there is no list: one that cannot be looked at is an error.
+    let is_missing = beside.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let listed = if is_missing { None } else { Some(files::read(&beside)?) };
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     Ok(artifacts::load_listed(&bytes, name, listed.as_deref())?)
 }
@@ -100,6 +103,7 @@ fn judge(
     if is_review && old.is_some() {
         bail!("an AdmissionReview brings its own `oldObject`; `--old` is for manifests");
     }
+    let name = name_of(&object);
     let request = if is_review {
         AdmissionRequest::parse(manifest)?
     } else {
@@ -109,7 +113,7 @@ fn judge(
             namespace: Some(options.namespace.as_str().into()),
             ..ManifestContext::default()
         };
-        AdmissionRequest::from_manifest(object.clone(), context)?
+        AdmissionRequest::from_manifest(object, context)?
     };
     let decision = decide(reviewer, &request, options.phase, is_review);
     if decision.allowed {
@@ -119,7 +123,7 @@ fn judge(
     }
     match options.format {
         Format::Json => out!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
-        Format::Human => print(&object, &decision),
+        Format::Human => print(&name, &decision),
     }
     Ok(())
 }
@@ -141,15 +145,20 @@ fn decide(
     }
 }
 
-fn print(manifest: &Json<'_>, decision: &Decision) {
+/// `Kind/name` of a manifest, or of what a review is about.
+fn name_of(manifest: &Json<'_>) -> String {
     let object = manifest.at(&["request", "object"]).unwrap_or(manifest);
     let text = |path: &[&str]| plain(object.at(path).and_then(Json::as_str).unwrap_or("?"));
+    format!("{}/{}", text(&["kind"]), text(&["metadata", "name"]))
+}
+
+fn print(name: &str, decision: &Decision) {
     let verdict = match (decision.allowed, decision.cells.is_empty()) {
         (true, true) => "not governed",
         (true, false) => "allowed",
         (false, _) => "denied",
     };
-    out!("{}/{}: {verdict}", text(&["kind"]), text(&["metadata", "name"]));
+    out!("{name}: {verdict}");
     for finding in &decision.findings {
         print_finding(finding);
     }
