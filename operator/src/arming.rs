@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_compiler::emit::{BINDINGS, NAMESPACES};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -151,6 +152,22 @@ pub const fn decide(known: &Known) -> Stance {
     }
 }
 
+/// For how long and why the webhook is away after this decision; nothing if it is not disarmed.
+#[must_use]
+pub fn leave(record: &Record, stance: Stance, now: UnixTime) -> Leave {
+    let asked = record.recorded == Recorded::Disarmed
+        // A request whose time has passed took nothing away: somebody deleted a configuration.
+        || record.request == Some(Request::Disarm) && !record.leave.is_over(now);
+    match stance {
+        Stance::Away(Recorded::Disarmed) if !asked => Leave::by_hand(),
+        Stance::Away(Recorded::Disarmed) if record.leave.reason.is_empty() => {
+            Leave { reason: "nobody said why".to_owned(), ..record.leave.clone() }
+        }
+        Stance::Away(Recorded::Disarmed) => record.leave.clone(),
+        _ => Leave::default(),
+    }
+}
+
 /// Reads the record. A time that cannot be read is none: then the admission policies stay, and so does what is disarmed.
 #[must_use]
 pub fn read(record: Option<&Live>, now: UnixTime) -> Record {
@@ -196,7 +213,7 @@ pub fn record(namespace: &str, recorded: Recorded, leave: &Leave) -> Value {
 #[must_use]
 pub fn is_withdrawn(key: &Key) -> bool {
     let kind = matches!(key.kind, Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding);
-    let keeps = ["bailiwick-bindings", "bailiwick-namespaces-"].iter().any(|own| key.name.starts_with(own));
+    let keeps = [BINDINGS, NAMESPACES].iter().any(|own| key.name.starts_with(own));
     kind && !keeps
 }
 
@@ -271,6 +288,21 @@ mod tests {
         let mut manifest = record("n", Recorded::Disarmed, &Leave::default());
         manifest["data"] = data.clone();
         Live::new(Kind::ConfigMap, serde_json::from_value(manifest).unwrap())
+    }
+
+    #[test]
+    fn what_was_deleted_stays_away_whatever_was_asked_before() {
+        let away = Stance::Away(Recorded::Disarmed);
+        let asked = |until, reason: &str| Record {
+            recorded: Recorded::Armed,
+            request: Some(Request::Disarm),
+            leave: Leave { until, reason: reason.to_owned() },
+        };
+        assert_eq!(leave(&asked(Some(900), "why"), away, 800), asked(Some(900), "why").leave);
+        // Its time passed while no operator ran, and the configurations were deleted: nothing arms them by itself.
+        assert_eq!(leave(&asked(Some(900), "why"), away, 1_000), Leave::by_hand());
+        assert_eq!(leave(&asked(None, ""), away, 800).reason, "nobody said why");
+        assert_eq!(leave(&asked(None, "why"), Stance::Newest, 800), Leave::default());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the operator tells people in Kubernetes Events: drift that was mended, conditions that turned, whether the webhook is armed, certificates.
+//! What the operator tells people in Kubernetes Events: drift that was mended, conditions that turned, whether the webhook is armed.
 //!
 //! Events are for people and may get lost: nothing is decided by one, no pass fails for want of one, and none is sent while nothing happens.
 //! They are written beside the objects that they are about; those of the cluster's objects are in namespace `default`, as everybody's.
@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -22,6 +23,9 @@ use crate::status::cut;
 
 /// Name of the reporter.
 const CONTROLLER: &str = "bailiwick-operator";
+
+/// Passes whose events may wait to be sent: at one pass a second, as long as an API server takes to come back.
+const WAITING_PASSES: usize = 16;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,42 +110,50 @@ pub fn armed(about: &Arc<Live>, recorded: Recorded, leave: &Leave, until: Option
     News { about: Arc::clone(about), warns, reason: reason.to_owned(), action: "Armed", note }
 }
 
-/// Sends events.
+/// Sends events, beside the passes: the one that mends drift waits for nobody.
 pub struct Teller {
-    recorder: Recorder,
+    passes: mpsc::Sender<Vec<News>>,
 }
 
 impl Teller {
-    /// In the name of this operator.
+    /// Starts to send in the name of this operator.
     #[must_use]
-    pub fn new(client: Client, identity: &str) -> Self {
+    pub fn start(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        let recorder = Recorder::new(client, reporter);
+        let (passes, mut told) = mpsc::channel::<Vec<News>>(WAITING_PASSES);
+        tokio::spawn(async move {
+            while let Some(news) = told.recv().await {
+                let sent = news.into_iter().take(MAX_EVENTS).map(|one| send(recorder.clone(), one));
+                stream::iter(sent).buffer_unordered(WRITES_AT_ONCE).collect::<Vec<()>>().await;
+            }
+        });
+        Self { passes }
     }
 
-    /// Sends what happened, the first [`MAX_EVENTS`] of it.
-    pub async fn tell(&self, news: &[News]) {
+    /// Has the first [`MAX_EVENTS`] of what a pass brought sent; nothing of it if the API server has not taken that of many passes before.
+    pub fn tell(&self, news: Vec<News>) {
         if news.len() > MAX_EVENTS {
             debug!(left_out = news.len() - MAX_EVENTS, "more happened than events tell");
         }
-        let told = news.iter().take(MAX_EVENTS).map(|one| self.send(one));
-        stream::iter(told).buffer_unordered(WRITES_AT_ONCE).collect::<Vec<()>>().await;
-    }
-
-    async fn send(&self, news: &News) {
-        let event = Event {
-            type_: if news.warns { EventType::Warning } else { EventType::Normal },
-            reason: news.reason.clone(),
-            note: Some(cut(&news.note, MAX_NOTE)),
-            action: news.action.to_owned(),
-            secondary: None,
-        };
-        let sent = timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &reference(&news.about))).await;
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(about = %news.about.key, %error, "an event was not taken"),
-            Err(_) => debug!(about = %news.about.key, "an event was not answered in time"),
+        if !news.is_empty() && self.passes.try_send(news).is_err() {
+            debug!("events of earlier passes are still being sent; those of this one are left out");
         }
+    }
+}
+
+async fn send(recorder: Recorder, news: News) {
+    let event = Event {
+        type_: if news.warns { EventType::Warning } else { EventType::Normal },
+        reason: news.reason,
+        note: Some(cut(&news.note, MAX_NOTE)),
+        action: news.action.to_owned(),
+        secondary: None,
+    };
+    match timeout(WRITE_TIMEOUT, recorder.publish(&event, &reference(&news.about))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(about = %news.about.key, %error, "an event was not taken"),
+        Err(_) => debug!(about = %news.about.key, "an event was not answered in time"),
     }
 }
 
@@ -160,27 +172,15 @@ fn reference(live: &Live) -> ObjectReference {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::{Map, json};
+    use serde_json::json;
 
     use super::*;
     use crate::kind::Kind;
     use crate::object::Key;
 
     fn live(status: Value) -> Arc<Live> {
-        Arc::new(Live {
-            key: Key { kind: Kind::PolicyBinding, namespace: None, name: "b".to_owned() },
-            uid: "u".to_owned(),
-            version: 1,
-            generation: 1,
-            ending: false,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            created: String::new(),
-            body: Map::new(),
-            status,
-        })
+        let key = Key { kind: Kind::PolicyBinding, namespace: None, name: "b".to_owned() };
+        Arc::new(Live { status, ..Live::named(key) })
     }
 
     fn said(all: &[(&str, &str, &str)]) -> Value {

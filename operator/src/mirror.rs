@@ -176,23 +176,10 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value};
-
     use super::*;
 
     fn live(name: &str, uid: &str, version: u64) -> Live {
-        Live {
-            key: key(name),
-            uid: uid.to_owned(),
-            version,
-            generation: 1,
-            ending: false,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            created: String::new(),
-            body: Map::new(),
-            status: Value::Null,
-        }
+        Live { uid: uid.to_owned(), version, ..Live::named(key(name)) }
     }
 
     fn key(name: &str) -> Key {

@@ -171,6 +171,23 @@ impl Live {
         }
     }
 
+    /// An object of tests, with no more than a name.
+    #[cfg(test)]
+    pub(crate) fn named(key: Key) -> Self {
+        Self {
+            key,
+            uid: "u".to_owned(),
+            version: 1,
+            generation: 1,
+            ending: false,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            created: String::new(),
+            body: Map::new(),
+            status: Value::Null,
+        }
+    }
+
     /// Whether an operator of this namespace wrote it.
     #[must_use]
     pub fn owned_by(&self, owner: &str) -> bool {

@@ -165,9 +165,7 @@ fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Sa
         }
         (_, Some((key, why)), _) => Said::no("Enforced", "CannotApply", format!("{key}: {why}")),
         (_, _, Some(problem)) => Said::no("Enforced", problem.reason, problem.message.clone()),
-        _ if outcome.withdrawn().is_some() => {
-            Said::no("Enforced", "Disarmed", outcome.withdrawn().unwrap_or_default())
-        }
+        _ if let Some(withdrawn) = outcome.withdrawn() => Said::no("Enforced", "Disarmed", withdrawn),
         (Some(pack), None, None) if !verdict.is_current() => Said::yes(
             "Enforced",
             "LastGood",
@@ -209,7 +207,7 @@ fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Sa
 }
 
 /// Tiers of pods, the least first (`docs/executor-tiers.md`).
-const TIERS: [&str; 5] = ["PodRestricted", "Limited", "PodUserNs", "Delegated", "Root"];
+const TIERS: [&str; 7] = ["None", "GVisor", "PodRestricted", "Limited", "PodUserNs", "Delegated", "Root"];
 
 /// The least of what the probes of a pool's pods found.
 fn tier(verdict: &PoolVerdict, view: &View) -> Option<&'static str> {

@@ -201,7 +201,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
             .min(LOOK_EVERY),
     };
     let identity = format!("{}-{}", settings.identity, nonce()?);
-    let teller = Teller::new(client.clone(), &identity);
+    let teller = Teller::start(client.clone(), &identity);
     let election =
         Arc::new(Election::new(client.clone(), &settings.namespace, identity, terms, Arc::clone(&fence)));
     let shared =

@@ -88,25 +88,13 @@ pub fn cut(text: &str, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::kind::Kind;
     use crate::object::Key;
 
     fn live(status: Value) -> Live {
-        Live {
-            key: Key { kind: Kind::PolicyBinding, namespace: None, name: "b".to_owned() },
-            uid: String::new(),
-            version: 1,
-            generation: 4,
-            ending: false,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            created: String::new(),
-            body: Map::new(),
-            status,
-        }
+        let key = Key { kind: Kind::PolicyBinding, namespace: None, name: "b".to_owned() };
+        Live { generation: 4, status, ..Live::named(key) }
     }
 
     #[test]

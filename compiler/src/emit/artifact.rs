@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::bundle::artifacts::FILE;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -109,7 +110,7 @@ pub(super) fn list(cell: &Cell<'_>, files: &mut BTreeMap<String, Artifact>) -> R
             })
             .collect(),
     };
-    let bytes = manifest::json("artifacts.json", &list)?;
-    files.insert("artifacts.json".to_owned(), Artifact { bytes, target: Target::Report, from: Vec::new() });
+    let bytes = manifest::json(FILE, &list)?;
+    files.insert(FILE.to_owned(), Artifact { bytes, target: Target::Report, from: Vec::new() });
     Ok(())
 }

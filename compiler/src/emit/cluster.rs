@@ -35,6 +35,12 @@ use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
 /// The label of a pod's cell.
 const CELL: &str = "bailiwick.dev/cell";
 
+/// Name of the admission policy that keeps bindings and exceptions.
+pub const BINDINGS: &str = "bailiwick-bindings";
+
+/// How the names of the admission policies begin that keep the labels of governed namespaces.
+pub const NAMESPACES: &str = "bailiwick-namespaces-";
+
 /// What the bindings themselves do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterOptions {
@@ -272,13 +278,13 @@ fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(),
         let cell = Cell::new(&bound.policy, &bound.digest, emit);
         let Some(governed) = cell.namespaces() else { continue };
         let id = short(&serde_json::to_string(&(&bound.pack.name, &governed)).unwrap_or_default());
-        let metadata = ours_named(&format!("bailiwick-namespaces-{id}"));
+        let metadata = ours_named(&format!("{NAMESPACES}{id}"));
         let (policy, binding) = floor::own::namespaces(&governed, &bound.pack.name, metadata);
         out.push(&policy, Target::AdmissionPolicy, own)?;
         out.push(&binding, Target::AdmissionPolicy, own)?;
     }
     if !all.is_empty() {
-        let (policy, binding) = floor::own::bindings(ours_named("bailiwick-bindings"));
+        let (policy, binding) = floor::own::bindings(ours_named(BINDINGS));
         out.push(&policy, Target::AdmissionPolicy, &all)?;
         out.push(&binding, Target::AdmissionPolicy, &all)?;
     }

@@ -25,16 +25,10 @@ fn live(wanted: &Wanted, spec: &Value) -> Live {
         .expect("strings")
     };
     Live {
-        key: wanted.key.clone(),
-        uid: "u".to_owned(),
-        version: 1,
-        generation: 1,
-        ending: false,
         labels: strings("/metadata/labels"),
         annotations: strings("/metadata/annotations"),
-        created: String::new(),
         body: json!({ "spec": spec }).as_object().expect("an object").clone(),
-        status: Value::Null,
+        ..Live::named(wanted.key.clone())
     }
 }
 

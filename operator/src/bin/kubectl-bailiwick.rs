@@ -2,6 +2,7 @@
 //! done, 1 not done, 2 usage.
 #![forbid(unsafe_code)]
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use bailiwick_operator::plugin;
@@ -9,13 +10,23 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     match plugin::run(&plugin::Arguments::parse()) {
-        Ok(told) => {
-            print!("{told}");
-            ExitCode::SUCCESS
-        }
+        Ok(told) => match say(&mut io::stdout(), &told) {
+            // Whoever read it has read enough.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        },
         Err(error) => {
-            eprintln!("error: {:#}", anyhow::Error::from(error));
+            // Nobody is left to be told that nobody reads this.
+            let _ = say(&mut io::stderr(), &format!("error: {:#}\n", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes text, some of which others wrote into the cluster: without what a terminal obeys.
+fn say(to: &mut impl io::Write, text: &str) -> io::Result<()> {
+    let plain =
+        |char: char| if char.is_control() && char != '\n' { char::REPLACEMENT_CHARACTER } else { char };
+    to.write_all(text.chars().map(plain).collect::<String>().as_bytes())?;
+    to.flush()
 }

@@ -4,7 +4,7 @@ use kube::api::{Api, DynamicObject};
 use tokio::time::timeout;
 
 use super::Operator;
-use crate::arming::{self, Known, Leave, Record, Recorded, Request, Stance};
+use crate::arming::{self, Known, Record, Recorded, Stance};
 use crate::certificates::UnixTime;
 use crate::derive::Derived;
 use crate::kind::Kind;
@@ -24,12 +24,7 @@ impl Operator {
         let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
         self.recorded = record.recorded;
         let stance = self.decided(view, derived, bundle, (&record, record.leave.is_over(now))).await;
-        let by_hand = record.recorded == Recorded::Armed && record.request != Some(Request::Disarm);
-        self.leave = match stance {
-            Stance::Away(Recorded::Disarmed) if by_hand => Leave::by_hand(),
-            Stance::Away(Recorded::Disarmed) => record.leave,
-            _ => Leave::default(),
-        };
+        self.leave = arming::leave(&record, stance, now);
         stance
     }
 

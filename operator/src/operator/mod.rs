@@ -237,7 +237,7 @@ impl Operator {
         let statuses =
             self.statuses(&world, &derivation.derived, &failed, &whole_seconds(now), &mut news).await;
         self.count(&derivation.derived);
-        self.teller.tell(&news).await;
+        self.teller.tell(news);
         let failing = !failed.is_empty() || statuses;
         let next = [derivation.derived.next, self.leave.until].into_iter().flatten().min();
         let next = next.map_or(IDLE_PASS, |next| {
