@@ -165,12 +165,6 @@ impl CallState {
         &self.session
     }
 
-    /// Hash of what was asked.
-    #[must_use]
-    pub fn request(&self) -> &str {
-        &self.request
-    }
-
     /// What was decided.
     #[must_use]
     pub const fn decision(&self) -> &Decision {
@@ -334,6 +328,8 @@ pub struct InputEnd;
 
 /// Most idempotency keys of all sessions together; at some 300 bytes each they take 80 MiB.
 const MAX_KEYS: usize = 1 << 18;
+/// Most of one session, which keeps them until it ends: sixteen such sessions leave room for no other.
+const MAX_SESSION_KEYS: usize = 1 << 14;
 
 /// What an idempotency key stands for, until its session ends: a call that was dropped is not run again.
 #[derive(Debug)]
@@ -355,8 +351,10 @@ pub struct CallTable {
 #[derive(Debug, Default)]
 struct Table {
     by_id: HashMap<String, Arc<CallState>>,
-    /// By session and idempotency key.
-    by_key: HashMap<(String, String), Keyed>,
+    /// By session, then by idempotency key.
+    by_key: HashMap<String, HashMap<String, Keyed>>,
+    /// Keys of all sessions.
+    keys: usize,
     /// Ended calls, the oldest first, with what each holds.
     ended: VecDeque<(String, usize)>,
     ended_bytes: usize,
@@ -381,7 +379,8 @@ impl CallTable {
         }
         if let Some(key) = key {
             let keyed = Keyed { call: call.id.clone(), request: call.request.clone() };
-            table.by_key.insert((call.session.clone(), key), keyed);
+            let known = table.by_key.entry(call.session.clone()).or_default().insert(key, keyed);
+            table.keys += usize::from(known.is_none());
         }
     }
 
@@ -402,8 +401,12 @@ impl CallTable {
         request: &str,
     ) -> Result<Option<Arc<CallState>>, Refusal> {
         let table = self.lock();
-        match table.by_key.get(&(session.to_owned(), key.to_owned())) {
-            None if table.by_key.len() >= MAX_KEYS => {
+        let of_session = table.by_key.get(session);
+        match of_session.and_then(|keys| keys.get(key)) {
+            None if of_session.is_some_and(|keys| keys.len() >= MAX_SESSION_KEYS) => {
+                Err(Refusal::KeysUsedUp { most: MAX_SESSION_KEYS })
+            }
+            None if table.keys >= MAX_KEYS => {
                 Err(Refusal::Busy(format!("{MAX_KEYS} idempotency keys are remembered, which is the most")))
             }
             None => Ok(None),
@@ -434,7 +437,7 @@ impl CallTable {
     /// Forgets the calls of a session.
     pub fn forget(&self, session: &str) {
         let mut table = self.lock();
-        table.by_key.retain(|(of, _), _| of != session);
+        table.keys -= table.by_key.remove(session).map_or(0, |keys| keys.len());
         let gone: Vec<String> =
             table.by_id.values().filter(|call| call.session == session).map(|call| call.id.clone()).collect();
         for id in gone {
@@ -451,8 +454,7 @@ impl CallTable {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_call_without_a_command_says_that_it_cannot_be_cancelled() {
+    fn call(id: &str, session: &str, cancellable: bool) -> Arc<CallState> {
         let decision = Decision {
             effect: "Allow",
             rules: Vec::new(),
@@ -462,19 +464,38 @@ mod tests {
             approval: None,
             policy_digest: String::new(),
         };
-        let call = |cancellable| {
-            CallState::new(NewCall {
-                id: "c".to_owned(),
-                session: "s".to_owned(),
-                request: String::new(),
-                decision: decision.clone(),
-                output_limit: 0,
-                input: Input::Empty,
-                runs: true,
-                cancellable,
-            })
-        };
-        assert_eq!(call(false).cancel(), Err(Refusal::NotCancellable));
-        assert_eq!(call(true).cancel(), Ok(()));
+        Arc::new(CallState::new(NewCall {
+            id: id.to_owned(),
+            session: session.to_owned(),
+            request: "r".to_owned(),
+            decision,
+            output_limit: 0,
+            input: Input::Empty,
+            runs: true,
+            cancellable,
+        }))
+    }
+
+    #[test]
+    fn a_session_that_uses_up_its_keys_takes_none_from_others() {
+        let table = CallTable::new(1, 1 << 20);
+        for number in 0..MAX_SESSION_KEYS {
+            let key = number.to_string();
+            assert_eq!(table.repeated("busy", &key, "r").map(|known| known.is_none()), Ok(true));
+            table.insert(&call(&format!("c{number}"), "busy", true), Some(key));
+        }
+        let used_up = Refusal::KeysUsedUp { most: MAX_SESSION_KEYS };
+        assert_eq!(table.repeated("busy", "new", "r").unwrap_err(), used_up);
+        assert!(table.repeated("busy", "0", "r").unwrap().is_some());
+        assert!(table.repeated("other", "new", "r").unwrap().is_none());
+        table.forget("busy");
+        assert!(table.repeated("busy", "new", "r").unwrap().is_none());
+        assert_eq!(table.lock().keys, 0);
+    }
+
+    #[test]
+    fn a_call_without_a_command_says_that_it_cannot_be_cancelled() {
+        assert_eq!(call("c", "s", false).cancel(), Err(Refusal::NotCancellable));
+        assert_eq!(call("c", "s", true).cancel(), Ok(()));
     }
 }

@@ -120,10 +120,14 @@ pub(crate) fn conduct(
 impl Conductor<'_> {
     /// Waits for one thing to happen and deals with it; true once the command has ended.
     fn step(&mut self) -> bool {
-        let Ok(ready) = self.wait() else {
-            // The kernel has no memory to wait with: nothing could be kept any more, so it ends here.
-            self.kill(Cause::Cancelled);
-            return true;
+        let ready = match self.wait() {
+            Ok(ready) => ready,
+            Err(error) => {
+                // The kernel has no memory to wait with: nothing could be kept any more, so it ends here.
+                tracing::error!(%error, "a command is ended because it cannot be waited for");
+                self.kill(Cause::Cancelled);
+                return true;
+            }
         };
         if ready.stdout {
             self.read(Stream::Stdout);

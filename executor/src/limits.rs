@@ -35,7 +35,7 @@ pub struct Limits {
     /// Seconds for the headers of a request, and then for its body
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub read_timeout_s: u64,
-    /// Seconds in which a client takes something of an answer that waits for it; one that takes nothing is cut off
+    /// Seconds in which a client makes room for more of an answer that waits for it; one that does not is cut off
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub write_timeout_s: u64,
     /// After SIGTERM: how many seconds to wait for calls that run; those left are cancelled
@@ -50,7 +50,7 @@ impl Limits {
         Duration::from_secs(self.read_timeout_s)
     }
 
-    /// Time in which a client takes something of an answer that waits for it.
+    /// Time in which a client makes room for more of an answer that waits for it.
     #[must_use]
     pub const fn write_timeout(&self) -> Duration {
         Duration::from_secs(self.write_timeout_s)
@@ -60,10 +60,10 @@ impl Limits {
 /// Largest request line and headers together: a session's id, an idempotency key and what a client adds of itself.
 pub(crate) const MAX_HEADER_BYTES: usize = 16 << 10;
 
-/// How much of a body that is too large is read and thrown away, so that its client comes to read the answer: several times what any body may be.
+/// How much of a body that is too large is read and thrown away, so that its client comes to read the answer: many times the default of what a body may be.
 pub(crate) const MAX_UNHEARD_BYTES: usize = 64 << 20;
 
-/// Longest wait of `GET …/calls/ID?wait=…`: below the minute after which many clients give up.
+/// Longest `waitMs`, of a call and of `/v1/drain`: below the minute after which many clients give up.
 pub(crate) const MAX_LONG_POLL: Duration = Duration::from_secs(30);
 
 /// Longest idempotency key; it stands in the record of the intent.

@@ -51,7 +51,8 @@ struct Ran {
 impl Job {
     /// Runs the call on a thread of its own.
     pub fn start(self) {
-        let (call, session) = (Arc::clone(&self.call), Arc::clone(&self.session));
+        let (executor, call, session) =
+            (Arc::clone(&self.executor), Arc::clone(&self.call), Arc::clone(&self.session));
         let thread = std::thread::Builder::new().name("call".to_owned());
         if let Err(error) = thread.spawn(move || self.run()) {
             // The job is gone with its permit; the log shows an intent without a result, which the next start charges in full.
@@ -59,6 +60,7 @@ impl Job {
             let outcome = view::setup_failed(format!("no thread could be started: {error}"));
             call.end(Ended { outcome: Some(outcome), result: None });
             call.set_recording(Recording::Failed);
+            executor.calls().ended(&call);
         }
     }
 
@@ -79,7 +81,7 @@ impl Job {
         let planned = cleared.permit().get();
         call.set_recording(
             match executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {
-                Ok(_) => Recording::Durable,
+                Ok(()) => Recording::Durable,
                 Err(error) => {
                     tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
                     Recording::Failed

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::dir::{Dir, write_whole};
+use crate::dir::{Dir, sync_dir, write_whole};
 use crate::field::MAX_VALUE_BYTES;
 use crate::hash::Hash;
 
@@ -22,8 +22,11 @@ pub(crate) fn read(dir: &Dir, name: &Hash) -> Option<Vec<u8>> {
 
 /// Has a text durable under its name. A file that is there counts only if it holds the text: whoever wrote it may not have been us.
 pub(crate) fn keep(dir: &Dir, name: &Hash, text: &[u8]) -> io::Result<()> {
-    if read(dir, name).is_some() {
-        return Ok(());
+    let path = dir.blob(name);
+    if read(dir, name).is_none() {
+        return write_whole(&path, text);
     }
-    write_whole(&dir.blob(name), text)
+    // Nor need it be on disk: an earlier try may have failed at the flush of the file or of its name.
+    File::open(&path)?.sync_all()?;
+    path.parent().map_or(Ok(()), sync_dir)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::problem::Refusal;
 use super::wire::{Call, CallRequest, Event};
-use super::{App, Body, blocking};
+use super::{App, Body, Params, blocking};
 use crate::calls::CallState;
 use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
 
@@ -36,11 +36,10 @@ pub(super) struct StartQuery {
 pub(super) async fn start(
     State(app): State<App>,
     Path(session): Path<String>,
-    query: Result<Query<StartQuery>, axum::extract::rejection::QueryRejection>,
+    Params(query): Params<StartQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
@@ -163,9 +162,8 @@ pub(super) struct GetQuery {
 pub(super) async fn get(
     State(app): State<App>,
     Path((session, call)): Path<(String, String)>,
-    query: Result<Query<GetQuery>, axum::extract::rejection::QueryRejection>,
+    Params(query): Params<GetQuery>,
 ) -> Result<Json<Call>, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let call = app.call(&session, &call)?;
     let wait = Duration::from_millis(query.wait_ms).min(MAX_LONG_POLL);
     let next = call.output().next(query.stdout, query.stderr, usize::MAX);
@@ -192,10 +190,9 @@ pub(super) struct StdinQuery {
 pub(super) async fn stdin(
     State(app): State<App>,
     Path((session, call)): Path<(String, String)>,
-    query: Result<Query<StdinQuery>, axum::extract::rejection::QueryRejection>,
+    Params(query): Params<StdinQuery>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let call = app.call(&session, &call)?;
     call.feed(body.0, query.close)?;
     Ok(StatusCode::ACCEPTED)

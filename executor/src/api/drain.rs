@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
-use super::App;
 use super::problem::Refusal;
 use super::wire::Drained;
+use super::{App, Params};
 use crate::limits::MAX_LONG_POLL;
 
 #[derive(Deserialize)]
@@ -21,9 +21,8 @@ pub(super) struct DrainQuery {
 
 pub(super) async fn drain(
     State(app): State<App>,
-    query: Result<Query<DrainQuery>, axum::extract::rejection::QueryRejection>,
+    Params(query): Params<DrainQuery>,
 ) -> Result<Json<Drained>, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     app.drain();
     let wait = Duration::from_millis(query.wait_ms).min(MAX_LONG_POLL);
     // Whether it was in time stands in the answer.

@@ -44,7 +44,7 @@ pub enum ListenError {
 pub struct Patience {
     /// For the headers of a request.
     pub headers: Duration,
-    /// Until it takes something of an answer that waits for it.
+    /// Until there is room for more of an answer that waits for it: a socket has it once most of what it holds was read.
     pub writes: Duration,
 }
 
@@ -140,7 +140,7 @@ async fn connection(stream: UnixStream, router: Router, patience: Patience, mut 
     said(connection.await);
 }
 
-/// A stream whose client must take something of what is written within some time. Otherwise whoever asks and never reads would hold its place among the
+/// A stream whose client must make room for more of what is written within some time. Otherwise whoever asks and never reads would hold its place among the
 /// connections, and what waits for it, for ever.
 struct Impatient {
     stream: UnixStream,

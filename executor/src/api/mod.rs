@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
@@ -72,6 +73,18 @@ impl FromRequest<App> for Body {
         let limits = app.limits();
         let read = tokio::time::timeout(limits.read_timeout(), whole(request, limits.max_body_bytes));
         read.await.unwrap_or(Err(Refusal::TooSlow)).map(Self)
+    }
+}
+
+/// The parameters of a path's query.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let read = Query::from_request_parts(parts, app).await;
+        read.map(|Query(query)| Self(query)).map_err(|error| Refusal::Malformed(error.body_text()))
     }
 }
 

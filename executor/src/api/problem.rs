@@ -34,6 +34,11 @@ pub enum Refusal {
     KeyReused,
     /// The call of this idempotency key was dropped since; it is not run again.
     Dropped,
+    /// The session has used as many idempotency keys as it may.
+    KeysUsedUp {
+        /// How many.
+        most: usize,
+    },
     /// The call cannot be cancelled.
     NotCancellable,
     /// Too much of something at one time.
@@ -66,6 +71,7 @@ impl Refusal {
             Self::Ended => (S::CONFLICT, "ended"),
             Self::KeyReused => (S::CONFLICT, "key-reused"),
             Self::Dropped => (S::GONE, "dropped"),
+            Self::KeysUsedUp { .. } => (S::CONFLICT, "keys-used-up"),
             Self::NotCancellable => (S::CONFLICT, "not-cancellable"),
             Self::Busy(_) => (S::TOO_MANY_REQUESTS, "busy"),
             Self::WorkspaceLost => (S::GONE, "workspace-lost"),
@@ -81,6 +87,9 @@ impl Refusal {
         let text = match self {
             Self::Malformed(why) | Self::BadApproval(why) | Self::Busy(why) => why,
             Self::TooLarge { limit } => return format!("the body has more than {limit} bytes"),
+            Self::KeysUsedUp { most } => {
+                return format!("the session has used {most} idempotency keys, which is the most");
+            }
             Self::NotRecorded(why) => {
                 return format!("the audit log takes no records now, and nothing runs without one: {why}");
             }
@@ -112,7 +121,7 @@ impl Refusal {
             Self::Dropped => "the audit log has its end; a new key runs it again",
             Self::NotCancellable => "it ends by itself within seconds",
             Self::Busy(_) => "try again later",
-            Self::WorkspaceLost => "close the session and open a new one",
+            Self::WorkspaceLost | Self::KeysUsedUp { .. } => "close the session and open a new one",
             Self::NotRecorded(_) => "see to the state directory's disk; the executor goes on by itself",
             Self::NoSuchPath => "the paths stand in docs/executor-api.json",
             _ => return None,

@@ -260,15 +260,14 @@ impl Executor {
         }
     }
 
-    /// Cancels what still runs and waits for its records.
+    /// Cancels what still runs, and what waited for its session's turn and comes to run meanwhile, until every call has ended on record.
     pub async fn cancel_all(&self, most: Duration) {
-        let running = self.calls.running();
-        for call in &running {
-            let _ = call.cancel();
-        }
         let ended = async {
-            for call in &running {
-                call.result_recorded().await;
+            while self.seated() > 0 {
+                for call in self.calls.running() {
+                    let _ = call.cancel();
+                }
+                tokio::time::sleep(SEATS_LOOK).await;
             }
         };
         if tokio::time::timeout(most, ended).await.is_err() {

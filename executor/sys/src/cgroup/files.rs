@@ -32,7 +32,7 @@ pub(super) fn children(directory: &Path) -> Vec<PathBuf> {
 /// Locks a directory for this process (`flock(2)`, exclusive, without waiting). The lock ends with the descriptor, so with the process.
 pub(super) fn lock(directory: &Path) -> Result<OwnedFd, Errno> {
     let opened = file::open(file::CWD, &text(directory), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    file::lock_exclusively(std::os::fd::AsFd::as_fd(&opened))?;
+    file::lock_exclusively(opened.as_fd())?;
     Ok(opened)
 }
 

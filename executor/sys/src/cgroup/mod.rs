@@ -62,7 +62,7 @@ pub enum CgroupError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Layout<D> {
     /// One directory for each controller. `unified` is a v2 tree without controllers, for its `cgroup.kill`, for cloning into it, and for the processor time, which it
-    /// counts as well; without it that is what cpuacct tells (`usage`), and without that what `waitid` does.
+    /// counts as well; without it that is what cpuacct tells (`usage`); a machine with neither has no layout.
     V1 { memory: D, pids: D, cpu: D, usage: Option<D>, unified: Option<D> },
     /// One directory.
     V2 { group: D },

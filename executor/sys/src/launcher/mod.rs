@@ -159,7 +159,7 @@ fn build(
         let owned = if removed!(prepared, NetworkOwner) { libc::CLONE_NEWNET } else { 0 };
         let namespaces = (NAMESPACES | owned) & !shared(&prepared.profile);
         networks.within(|| {
-            // SAFETY: the child calls only `hold`, which neither allocates nor locks nor returns.
+            // SAFETY: the child returns from here, which closes a descriptor, and calls `hold`, which neither allocates nor locks nor returns.
             unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
         })
     })?;

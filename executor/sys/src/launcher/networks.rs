@@ -45,8 +45,11 @@ impl Networks {
     /// Clones in a namespace that nobody has used; only the child stays there.
     pub(super) fn within(&self, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<Cloned, Errno> {
         let Some(ready) = &self.ready else { return clone() };
-        let network = ready.recv().map_err(|_| Errno::EPIPE)??;
-        process::join(network.as_fd(), libc::CLONE_NEWNET)?;
+        match ready.recv().map_err(|_| Errno::EPIPE)? {
+            Ok(network) => process::join(network.as_fd(), libc::CLONE_NEWNET)?,
+            // That was when it was tried; there may be namespaces again.
+            Err(_) => process::unshare(libc::CLONE_NEWNET)?,
+        }
         let cloned = clone();
         if matches!(cloned, Ok(Cloned::Child)) {
             return cloned;
