@@ -176,7 +176,7 @@ fn a_moved_tag_changes_nothing_that_was_judged_and_everything_that_was_not() {
     registry.tag("release", registry.digest("unsigned")).expect("a tag");
     assert_eq!(first_image(&before), format!("{image}@{}", registry.digest("signed")));
     assert_eq!(ask(&webhook, "/validate", &before)["allowed"], true, "the digest was judged, not the tag");
-    // Whoever comes with the tag now gets what it stands for now, and is refused.
+    // Whoever comes with the tag after it was moved gets what it was moved to, and is refused.
     let said = admit(&webhook, &running(&[&image])).unwrap_err();
     assert!(said.contains(registry.digest("unsigned")) && said.contains("is not signed"), "{said}");
     // Around /mutate the tag does not come in.

@@ -144,7 +144,7 @@ impl Checker {
         }
     }
 
-    /// The digest that a tag stands for now: of the bytes that came, whatever the registry says about them.
+    /// The digest of what a tag names at this moment: of the bytes that came, whatever the registry says about them.
     async fn digest(&self, reference: &Reference, deadline: Instant) -> Result<String, String> {
         let at = self.reader.repository(reference).map_err(|error| error.to_string())?;
         let tag = reference.tag.as_deref().unwrap_or("latest");

@@ -131,7 +131,7 @@ impl Reader {
         Ok(Repository { origin, registry, name: reference.repository().to_owned() })
     }
 
-    /// The bytes of the manifest that a tag stands for now.
+    /// The bytes of the manifest that a tag names.
     pub(crate) async fn tagged(
         &self,
         at: &Repository<'_>,

@@ -33,7 +33,7 @@ pub struct Demand {
 /// What must be known of an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wants {
-    /// The digest that its tag stands for now.
+    /// The digest of what its tag names at this moment.
     Digest,
     /// The signatures over its digest, as far as these can have made them.
     Signatures(Signers),
