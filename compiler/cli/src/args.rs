@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use crate::print::plain;
+use crate::report::{Printed, Reports};
 
 /// One policy pack, compiled into every control that confines an AI agent on Kubernetes.
 #[derive(Debug, Parser)]
@@ -54,7 +55,8 @@ impl Arguments {
 pub(crate) enum Command {
     /// Checks packs and draws every finding
     #[command(
-        after_help = "Example:\n  bailiwick check policy-packs/code-interpreter\n  bailiwick check --format json policy-packs/*"
+        after_help = "Example:\n  bailiwick check policy-packs/code-interpreter\n  bailiwick check --format json policy-packs/*\n  \
+                      bailiwick check --format sarif --output bailiwick.sarif --format github policy-packs/*"
     )]
     Check(CheckOptions),
     /// Compiles a pack, or the meet of several, into its artifacts
@@ -62,7 +64,8 @@ pub(crate) enum Command {
                       bailiwick compile policy-packs/code-interpreter --check policy-packs/code-interpreter/expected")]
     Compile(CompileOptions),
     /// Runs the tests that lie beside a pack
-    #[command(after_help = "Example:\n  bailiwick test policy-packs/code-interpreter")]
+    #[command(after_help = "Example:\n  bailiwick test policy-packs/code-interpreter\n  \
+                      bailiwick test --format junit --output tests.xml policy-packs/*")]
     Test(TestOptions),
     /// Says what a diagnostic code means and what to do about it
     #[command(after_help = "Example:\n  bailiwick explain BW0104")]
@@ -76,6 +79,14 @@ pub(crate) enum Command {
     /// Verifies an audit log, or shows what it says of one call
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Writes a new pack with tests that pass and could fail, and overwrites nothing
+    #[command(after_help = "Example:\n  bailiwick init policy-packs/my-agent\n  \
+                      bailiwick init policy-packs/my-agent --extends restricted-agent")]
+    Init(InitOptions),
+    /// Prints the completion of a shell
+    #[command(after_help = "Example:\n  bailiwick completion bash > /etc/bash_completion.d/bailiwick\n  \
+                      source <(bailiwick completion zsh)")]
+    Completion(CompletionOptions),
     /// Another program of the family
     #[command(external_subcommand)]
     Other(Vec<OsString>),
@@ -88,6 +99,40 @@ pub(crate) enum Format {
     Human,
     /// One JSON document with a `version`.
     Json,
+}
+
+/// How findings are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For a person, with drawn spans.
+    Human,
+    /// One JSON document with a `version`.
+    Json,
+    /// SARIF 2.1.0, for code scanning services.
+    Sarif,
+    /// JUnit XML, a case for each finding.
+    Junit,
+    /// Workflow commands of GitHub Actions, which annotate the changed files.
+    Github,
+}
+
+impl Printed for CheckFormat {
+    const HUMAN: Self = Self::Human;
+}
+
+/// How the results of tests are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// For a person.
+    Human,
+    /// One JSON document with a `version`.
+    Json,
+    /// JUnit XML, a suite for each file of tests.
+    Junit,
+}
+
+impl Printed for TestFormat {
+    const HUMAN: Self = Self::Human;
 }
 
 /// Which packs, and with what they are compiled.
@@ -133,9 +178,8 @@ pub(crate) struct CheckOptions {
     /// Ends with 3 on warnings too
     #[arg(long)]
     pub(crate) deny_warnings: bool,
-    /// How results are printed
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) reports: Reports<CheckFormat>,
 }
 
 #[derive(Args, Debug)]
@@ -182,9 +226,28 @@ pub(crate) enum Require {
 pub(crate) struct TestOptions {
     #[command(flatten)]
     pub(crate) packs: PackOptions,
-    /// How results are printed
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) reports: Reports<TestFormat>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InitOptions {
+    /// The folder of the new pack; the pack gets its name
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The pack that the new one extends; without it the new one stands alone
+    #[arg(long, value_name = "PACK")]
+    pub(crate) extends: Option<String>,
+    /// Where `--extends` finds packs; by default the folder that holds the new one
+    #[arg(long, value_name = "DIR", requires = "extends")]
+    pub(crate) library: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Args, Debug)]

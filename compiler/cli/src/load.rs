@@ -23,6 +23,8 @@ use crate::render::{self, Texts};
 pub(crate) struct Loaded {
     pub(crate) packs: Vec<PackFiles>,
     library: MemoryLibrary,
+    /// Where the packs of the library lie.
+    shelves: BTreeMap<(String, Version), PathBuf>,
 }
 
 impl Loaded {
@@ -41,11 +43,21 @@ impl Loaded {
         };
         folders.sort();
         folders.dedup();
-        let mut library = MemoryLibrary::default();
+        let mut loaded = Self { packs, ..Self::library_alone(None)? };
         for folder in folders {
-            add_all(&folder, &mut library)?;
+            loaded.add_all(&folder)?;
         }
-        Ok(Self { packs, library })
+        Ok(loaded)
+    }
+
+    /// No packs yet, and the packs of a folder as their library.
+    pub(crate) fn library_alone(folder: Option<&Path>) -> Result<Self> {
+        let mut loaded =
+            Self { packs: Vec::new(), library: MemoryLibrary::default(), shelves: BTreeMap::new() };
+        if let Some(folder) = folder {
+            loaded.add_all(folder)?;
+        }
+        Ok(loaded)
     }
 
     /// Compiles the effective policy of all of them.
@@ -77,18 +89,21 @@ impl Loaded {
 
     fn texts_of(&self, pack: &PackFiles, taken: &BTreeMap<String, Version>) -> Rc<Texts> {
         let mut texts = Texts::default();
-        let mut insert = |name: Option<String>, folder: String, sources: &PackSources| {
+        let mut insert = |name: Option<String>, folder: String, real: &Path, sources: &PackSources| {
             let files = sources.files.iter().chain(&sources.lock).chain(&sources.rego);
-            texts.insert(name, folder, files);
+            texts.insert(name, folder, real, files);
         };
         for (name, version) in taken {
             if let Some(sources) = self.library.sources(name, version) {
-                insert(Some(name.clone()), format!("{name}@{version}"), &sources);
+                let shown = format!("{name}@{version}");
+                let shelf = self.shelves.get(&(name.clone(), version.clone()));
+                let real = shelf.map_or_else(|| PathBuf::from(&shown), PathBuf::clone);
+                insert(Some(name.clone()), shown, &real, &sources);
             }
         }
         let own = resolve::identity(&pack.sources).map(|(name, _)| name);
         for name in [own, None] {
-            insert(name, pack.folder.display().to_string(), &pack.sources);
+            insert(name, pack.folder.display().to_string(), &pack.folder, &pack.sources);
         }
         Rc::new(texts)
     }
@@ -97,23 +112,28 @@ impl Loaded {
     pub(crate) const fn library(&self) -> &MemoryLibrary {
         &self.library
     }
+
+    fn add_all(&mut self, folder: &Path) -> Result<()> {
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+            if path.join("pack.yaml").is_file() {
+                let sources = files::read_pack(&path)?.sources;
+                if let Some(identity) = resolve::identity(&sources) {
+                    self.shelves.insert(identity, path);
+                }
+                self.library.add(sources);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The folder beside whose other folders a pack lies. Through the full path, so that it is found from within the pack too.
 fn shelf(folder: &Path) -> Option<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.canonicalize().ok()?.parent().map(Path::to_owned)
-}
-
-fn add_all(folder: &Path, library: &mut MemoryLibrary) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    for entry in entries {
-        let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-        if path.join("pack.yaml").is_file() {
-            library.add(files::read_pack(&path)?.sources);
-        }
-    }
-    Ok(())
 }
 
 /// Values for parameters: `NAME`, or `PACK.NAME` for one pack of several.
@@ -171,7 +191,7 @@ pub(crate) fn draw_findings<'c>(findings: impl Iterator<Item = (Rc<Texts>, &'c D
 /// Draws findings about other files of a pack (its tests); whether there is an error among them.
 pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Path) -> bool {
     let mut texts = Texts::default();
-    texts.insert(None, folder.display().to_string(), files);
+    texts.insert(None, folder.display().to_string(), folder, files);
     for diagnostic in diagnostics {
         note!("{}", render::draw(diagnostic, &texts));
     }

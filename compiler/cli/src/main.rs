@@ -9,14 +9,17 @@ mod args;
 mod audit;
 mod check;
 mod compile;
+mod completion;
 mod explain;
 mod files;
 mod forward;
+mod init;
 mod load;
 mod manifests;
 mod outcome;
 mod print;
 mod render;
+mod report;
 mod review;
 mod test;
 
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Review(options) => review::run(&options),
+        Command::Init(options) => init::run(&options),
+        Command::Completion(options) => completion::run(&options),
         Command::Audit(command) => audit::run(&command),
         Command::Other(words) => forward::run(&words),
     };

@@ -24,8 +24,13 @@ macro_rules! note {
 pub(crate) use {note, out};
 
 pub(crate) fn line(words: Arguments<'_>) {
+    text(&format!("{words}\n"));
+}
+
+/// Text on standard output as it is.
+pub(crate) fn text(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    if let Err(error) = writeln!(stdout, "{words}").and_then(|()| stdout.flush()) {
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         if error.kind() != ErrorKind::BrokenPipe {
             note_line(format_args!("{}: cannot write: {error}", crate::render::error_word()));
         }

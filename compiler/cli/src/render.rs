@@ -3,6 +3,7 @@
 //! Colours are written always and taken out by `anstream` where the output is no terminal.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -27,7 +28,20 @@ pub(crate) struct Texts(BTreeMap<Option<String>, Files>);
 struct Files {
     /// What stands before their names: the folder as the user named it.
     folder: String,
+    /// Where the folder is.
+    real: PathBuf,
     texts: BTreeMap<String, String>,
+}
+
+/// Where a place is for whoever opens the file. Lines and columns from 1, columns in characters, the end exclusive.
+#[derive(Clone, Debug)]
+pub(crate) struct Location {
+    /// Relative to the working folder if it lies below it.
+    pub(crate) path: PathBuf,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) end_line: usize,
+    pub(crate) end_column: usize,
 }
 
 impl Texts {
@@ -37,18 +51,35 @@ impl Texts {
         &mut self,
         pack: Option<String>,
         folder: impl Into<String>,
+        real: &Path,
         files: impl IntoIterator<Item = &'f SourceFile>,
     ) {
         let text = |file: &SourceFile| String::from_utf8_lossy(&file.bytes).into_owned();
         let texts = files.into_iter().map(|file| (file.name.clone(), text(file))).collect();
-        self.0.insert(pack, Files { folder: folder.into(), texts });
+        self.0.insert(pack, Files { folder: folder.into(), real: real.to_owned(), texts });
     }
 
     /// The text that a place of a pack points into, and its name for a person.
     fn get(&self, pack: &Option<String>, place: &Place) -> Option<(&str, String)> {
-        let Files { folder, texts } = self.0.get(pack)?;
+        let Files { folder, texts, .. } = self.0.get(pack)?;
         Some((texts.get(&place.file)?, shown(folder, &place.file)))
     }
+
+    /// Where a place of a pack is on the disk.
+    pub(crate) fn location(&self, pack: &Option<String>, place: &Place) -> Option<Location> {
+        let Files { real, texts, .. } = self.0.get(pack)?;
+        let text = texts.get(&place.file)?;
+        let (line, column) = line_and_column(text, place.bytes.start);
+        let (end_line, end_column) = line_and_column(text, place.bytes.end);
+        Some(Location { path: from_here(&real.join(&place.file)), line, column, end_line, end_column })
+    }
+}
+
+/// The path from the working folder, if it leads below it.
+fn from_here(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    below.unwrap_or_else(|| path.to_owned())
 }
 
 /// The word that begins an error of the program itself.
@@ -116,7 +147,7 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts) -> String {
 }
 
 /// What to do about it. Where a finding has no words of its own, the page of its code has them.
-fn help(diagnostic: &Diagnostic) -> String {
+pub(crate) fn help(diagnostic: &Diagnostic) -> String {
     let page = || format!("`bailiwick explain {}` says what to do", diagnostic.code.id());
     diagnostic.help.clone().unwrap_or_else(page)
 }

@@ -15,12 +15,13 @@ use bailiwick_compiler::policy_test::{self, PolicyTest};
 use bailiwick_policy::policy::Policy;
 use serde::Serialize;
 
-use crate::args::{Format, TestOptions};
+use crate::args::{TestFormat, TestOptions};
 use crate::files;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
-use crate::print::{Spinner, out, plain};
+use crate::print::{Spinner, plain};
 use crate::render;
+use crate::report::{self, Case, Failure, Suite};
 
 /// The outcome of one pack's tests, as `--format json` prints it.
 #[derive(Debug, Serialize)]
@@ -30,7 +31,15 @@ struct Report {
     packs: Vec<PackReport>,
     passed: usize,
     failed: usize,
+    /// Packs that do not compile, or whose tests cannot be read: what is wrong with them is on standard error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    broken: Vec<String>,
 }
+
+/// What is said of a file of tests that no change of the pack makes fail.
+const VACUOUS: &str = "no statement of the pack makes a difference to any case of this file";
+/// What is said of a pack that could not be tested.
+const INVALID: &str = "the pack or a file of its tests is not valid; `bailiwick check` says why";
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,23 +66,27 @@ struct CaseReport {
 }
 
 pub(crate) fn run(options: &TestOptions) -> Result<Outcome> {
-    let mut report = Report { version: render::JSON_VERSION, packs: Vec::new(), passed: 0, failed: 0 };
-    let mut broken = false;
+    let mut report =
+        Report { version: render::JSON_VERSION, packs: Vec::new(), passed: 0, failed: 0, broken: Vec::new() };
     for path in &options.packs.packs {
         match test_pack(path, options)? {
             Some(pack) => report.packs.push(pack),
-            None => broken = true,
+            None => report.broken.push(path.display().to_string()),
         }
     }
     let cases = report.packs.iter().flat_map(|pack| &pack.files).flat_map(|file| &file.cases);
     report.passed = cases.clone().filter(|case| case.passed).count();
     report.failed = cases.filter(|case| !case.passed).count();
     let vacuous = report.packs.iter().flat_map(|pack| &pack.files).any(|file| file.vacuous);
-    match options.format {
-        Format::Json => out!("{}", serde_json::to_string_pretty(&report)?),
-        Format::Human => print(&report),
+    for (format, file) in options.reports.each() {
+        let text = match format {
+            TestFormat::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+            TestFormat::Human => human(&report),
+            TestFormat::Junit => report::document("bailiwick test", &suites(&report))?,
+        };
+        report::deliver(&text, file)?;
     }
-    Ok(if broken {
+    Ok(if !report.broken.is_empty() {
         Outcome::Findings
     } else if report.failed > 0 || vacuous {
         Outcome::TestsFailed
@@ -134,20 +147,69 @@ fn test_file(file: &str, test: &PolicyTest, policy: &Policy, folder: &Path) -> F
     FileReport { file: file.to_owned(), vacuous: !noticed, cases }
 }
 
-fn print(report: &Report) {
+fn human(report: &Report) -> String {
+    let mut text = String::new();
+    let mut say = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
     for pack in &report.packs {
         for file in &pack.files {
-            out!("{}/{}", pack.pack, plain(&file.file));
+            say(format!("{}/{}", pack.pack, plain(&file.file)));
             for case in &file.cases {
-                out!("  {} {}", if case.passed { "pass" } else { "FAIL" }, plain(&case.name));
-                for reason in &case.reasons {
-                    out!("       {}", plain(reason));
-                }
+                say(format!("  {} {}", if case.passed { "pass" } else { "FAIL" }, plain(&case.name)));
+                case.reasons.iter().for_each(|reason| say(format!("       {}", plain(reason))));
             }
             if file.vacuous {
-                out!("  FAIL vacuous: no statement of the pack makes a difference to any case of this file");
+                say(format!("  FAIL vacuous: {VACUOUS}"));
             }
         }
     }
-    out!("{} passed, {} failed", report.passed, report.failed);
+    say(format!("{} passed, {} failed", report.passed, report.failed));
+    text
+}
+
+/// A suite for each file. What makes the command end otherwise than with 0 is a failure there too.
+fn suites(report: &Report) -> Vec<Suite> {
+    let of_file = |pack: &PackReport, file: &FileReport| {
+        let name = format!("{}/{}", pack.pack, file.file);
+        let mut cases: Vec<Case> = file.cases.iter().map(|case| junit_case(case, &name)).collect();
+        if file.vacuous {
+            let failure = Failure {
+                kind: "vacuous".to_owned(),
+                message: VACUOUS.to_owned(),
+                description: VACUOUS.to_owned(),
+            };
+            cases.push(Case {
+                name: "vacuous".to_owned(),
+                class: name.clone(),
+                failure: Some(failure),
+                said: None,
+            });
+        }
+        Suite { name, cases }
+    };
+    let mut suites = Vec::new();
+    for pack in &report.packs {
+        suites.extend(pack.files.iter().map(|file| of_file(pack, file)));
+    }
+    suites.extend(report.broken.iter().map(|pack| {
+        let failure = Failure {
+            kind: "invalid".to_owned(),
+            message: INVALID.to_owned(),
+            description: INVALID.to_owned(),
+        };
+        let case = Case { name: "valid".to_owned(), class: pack.clone(), failure: Some(failure), said: None };
+        Suite { name: pack.clone(), cases: vec![case] }
+    }));
+    suites
+}
+
+fn junit_case(case: &CaseReport, file: &str) -> Case {
+    let failure = (!case.passed).then(|| Failure {
+        kind: "expectation".to_owned(),
+        message: case.reasons.first().cloned().unwrap_or_default(),
+        description: case.reasons.join("\n"),
+    });
+    Case { name: case.name.clone(), class: file.to_owned(), failure, said: None }
 }

@@ -5,4 +5,6 @@ mod commands;
 mod docs;
 mod hostile;
 mod images;
+mod init;
+mod reports;
 mod stage;
