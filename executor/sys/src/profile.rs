@@ -219,6 +219,8 @@ impl CgroupLimits {
 pub enum Layer {
     Filter,
     Capabilities,
+    /// Everything but the standard streams is closed.
+    Descriptors,
     NoNewPrivileges,
     NamespaceLimits,
     ReadOnly,

@@ -67,7 +67,10 @@ fn confine<'a>(
     attempt(Step::WorkerJoin, c"", || {
         process::join(holder.as_fd(), JOINED & !super::shared(&prepared.profile))
     })?;
-    attempt(Step::WorkerDescriptors, c"", || arrange(channels, control))?;
+    attempt(Step::WorkerDescriptors, c"", || {
+        arrange(channels, control)?;
+        if removed!(prepared, Descriptors) { Ok(()) } else { file::close_from(CONTROL + 1) }
+    })?;
     attempt(Step::WorkerSession, c"", || {
         identity::set_name(c"bailiwick-work")?;
         process::unblock_all_signals()?;
@@ -89,8 +92,8 @@ fn confine<'a>(
     attempt(Step::WorkerReady, c"", || file::write(*control, &[wire::READY]).map(drop))
 }
 
-/// Puts the standard streams on 0 to 2 and the control channel on 3, and closes everything else. The four were received by the launcher, whose
-/// own descriptors 0 to 3 are taken, so none of them is overwritten before it is copied.
+/// Puts the standard streams on 0 to 2 and the control channel on 3. The four were received by the launcher, whose own descriptors 0 to 3 are taken, so none
+/// of them is overwritten before it is copied.
 fn arrange(channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errno> {
     for (number, stream) in [(0, &channels.stdin), (1, &channels.stdout), (2, &channels.stderr)] {
         if stream.as_raw_fd() <= CONTROL {
@@ -103,7 +106,7 @@ fn arrange(channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errn
     }
     file::duplicate_to(channels.control.as_fd(), CONTROL, libc::O_CLOEXEC)?;
     *control = file::by_number(CONTROL);
-    file::close_from(CONTROL + 1)
+    Ok(())
 }
 
 /// The limits of each process. There is never a core file: it would be written by rules of the host.

@@ -36,6 +36,7 @@ const CALLS: &[(&str, libc::c_long)] = &[
     ("SYS_socket", libc::SYS_socket),
     ("SYS_mknodat", libc::SYS_mknodat),
     ("SYS_ioctl", libc::SYS_ioctl),
+    ("SYS_syslog", libc::SYS_syslog),
     ("SYS_getpid", libc::SYS_getpid),
 ];
 

@@ -1,52 +1,13 @@
 //! The attacks whose layer can be left out.
 
-use std::net::TcpListener;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
-
 use bailiwick_sys::profile::Layer::{
-    Capabilities, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, NetworkOwner, NoNewPrivileges,
-    ReadOnly, Rlimits,
+    Capabilities, Descriptors, Filter, IpcNamespace, NamespaceLimits, NetworkNamespace, NetworkOwner,
+    NoNewPrivileges, ReadOnly, Rlimits,
 };
 
 use crate::ground::is_root;
+use crate::surroundings::{Surroundings, key, setting};
 use crate::{Attack, Bare, Out, payload};
-
-/// What attacks reach for on the host: listeners, and shared memory that anybody may read.
-pub(crate) struct Surroundings {
-    tcp: TcpListener,
-    _abstract: UnixListener,
-    name: String,
-    shared_memory: i32,
-}
-
-/// Key of the segment, unlike any that a program would choose, and of this process alone: an ordinary user's run goes on beside the root's.
-fn key() -> i32 {
-    0x6200_0000 | i32::try_from(std::process::id() & 0xff_ffff).unwrap()
-}
-
-impl Surroundings {
-    pub(crate) fn new() -> Self {
-        let name = format!("bailiwick-attack-{}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).unwrap();
-        // SAFETY: makes a segment; nothing is attached.
-        let shared_memory = unsafe { libc::shmget(key(), 64, libc::IPC_CREAT | 0o666) };
-        assert!(shared_memory >= 0, "{}", std::io::Error::last_os_error());
-        Self {
-            tcp: TcpListener::bind("127.0.0.1:0").unwrap(),
-            _abstract: UnixListener::bind_addr(&address).unwrap(),
-            name,
-            shared_memory,
-        }
-    }
-}
-
-impl Drop for Surroundings {
-    fn drop(&mut self) {
-        // SAFETY: removes the segment that `new` has made; IPC_RMID reads no third argument.
-        unsafe { libc::shmctl(self.shared_memory, libc::IPC_RMID, std::ptr::null_mut()) };
-    }
-}
 
 const BY_FILTER: Out = Out::Layer(Filter);
 
@@ -71,9 +32,18 @@ pub(crate) fn all(surroundings: &Surroundings) -> Vec<Attack> {
     attacks.extend(other_processes());
     attacks.extend(sockets(surroundings));
     attacks.extend(forms());
-    attacks.extend(limits(surroundings));
+    attacks.extend(terminals(surroundings));
+    attacks.extend(out_of_sight(surroundings));
+    attacks.extend(leaked());
+    attacks.extend(gains(surroundings));
+    attacks.extend(limits());
     attacks.extend(bombs());
     attacks
+}
+
+/// One that changes nothing of the machine, and so may be made there.
+fn on_host(attack: Attack) -> Attack {
+    Attack { bare: Bare::Host, ..attack }
 }
 
 fn namespaces() -> Vec<Attack> {
@@ -193,7 +163,6 @@ fn sockets(surroundings: &Surroundings) -> Vec<Attack> {
     let tcp = format!("import socket\nsocket.create_connection(('127.0.0.1', {port}), 5)");
     let local = format!("import socket\nsocket.socket(socket.AF_UNIX).connect('\\0{}')", surroundings.name);
     let network = [Out::Layer(NetworkNamespace), Out::Landlock];
-    let on_host = |attack: Attack| Attack { bare: Bare::Host, ..attack };
     let owned = [BY_FILTER, Out::Layer(Capabilities), Out::Layer(NetworkOwner)];
     let by_owner = [Out::Layer(NetworkOwner), BY_FILTER, Out::Layer(Capabilities)];
     vec![
@@ -216,6 +185,129 @@ fn sockets(surroundings: &Surroundings) -> Vec<Attack> {
     ]
 }
 
+/// A name in the arena's folder: seen inside as `/data`.
+fn in_the_open(surroundings: &Surroundings, name: &str) -> String {
+    format!("next(d for d in ('/data', '{}') if os.path.exists(d)) + '/{name}'", surroundings.open.display())
+}
+
+/// Typing into a terminal for whoever reads there next. The sandbox has none, so it is handed one.
+fn terminals(surroundings: &Surroundings) -> Vec<Attack> {
+    if setting("/proc/sys/dev/tty/legacy_tiocsti").is_some_and(|setting| setting != "1") {
+        eprintln!("SKIPPED attack 18: `legacy_tiocsti` is off, so that nobody can type into a terminal here");
+        return Vec::new();
+    }
+    let typing = |request: &str| {
+        let body = format!(
+            "import fcntl, socket, struct, termios\nlink = socket.socket(socket.AF_UNIX)\nlink.connect({})\n\
+             _, [terminal], _, _ = socket.recv_fds(link, 1, 1)\nos.dup2(terminal, 0)\n\
+             if os.getsid(0) != os.getpid(): os.setsid()\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n\
+             call(SYS_ioctl, 0, {request}, b'\\n')\n\
+             if struct.unpack('i', fcntl.ioctl(0, termios.FIONREAD, bytes(4))) != (1,): raise OSError(5, 'not typed')",
+            in_the_open(surroundings, "terminals")
+        );
+        body
+    };
+    vec![
+        on_host(filtered(18, "typing into a terminal", &typing("0x5412"))),
+        on_host(filtered(18, "typing with high bits", &typing("0x5412 | 1 << 32"))),
+    ]
+}
+
+/// What everybody on the host can reach by its path.
+fn out_of_sight(surroundings: &Surroundings) -> Vec<Attack> {
+    let hidden = surroundings.hidden.path().display();
+    let connect = format!("import socket\nsocket.socket(socket.AF_UNIX).connect('{hidden}/socket')");
+    let read = format!("open('{hidden}/token').read()");
+    vec![
+        on_host(attack(
+            56,
+            "a service of the host by its socket",
+            &connect,
+            ["stopped ENOENT"; 2],
+            &[Out::View],
+        )),
+        on_host(attack(59, "a token that lies on the host", &read, ["stopped ENOENT"; 2], &[Out::View])),
+    ]
+}
+
+/// The executor has left a directory open, and with it every program that it starts (CVE-2024-21626).
+fn leaked() -> Vec<Attack> {
+    let by = |act: &str| {
+        format!(
+            "for fd in range(3, 250):\n    try:\n        if 'token' not in os.listdir(fd): continue\n    except OSError: continue\n    \
+             {act}\n    return\nraise OSError(errno.EBADF, 'nothing')"
+        )
+    };
+    let out = by("os.close(os.open('..', os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd))");
+    let closed = Out::Layer(Descriptors);
+    vec![
+        on_host(attack(20, "a leaked descriptor", &by("pass"), ["stopped EBADF"; 2], &[closed])),
+        on_host(attack(
+            21,
+            "up from a leaked directory",
+            &out,
+            ["stopped EBADF"; 2],
+            &[closed, Out::Landlock],
+        )),
+        on_host(attack(
+            21,
+            "up from a directory that was not closed",
+            &out,
+            ["stopped EBADF", "stopped EACCES"],
+            &[Out::Landlock, closed],
+        )),
+    ]
+}
+
+/// Becoming more than one is.
+fn gains(surroundings: &Surroundings) -> Vec<Attack> {
+    let node = "os.mknod('/tmp/node', 0o020600, os.makedev(0, 0))";
+    let mut gains = vec![
+        // The one device node that takes no privilege over the machine: file systems in layers read it as a deletion.
+        attack(35, "a device node", node, ["stopped EPERM"; 2], &[BY_FILTER, Out::Landlock]),
+        attack(
+            35,
+            "a device node past the filter",
+            node,
+            ["stopped EPERM", "stopped EACCES"],
+            &[Out::Landlock, BY_FILTER],
+        ),
+    ];
+    if setting("/proc/sys/kernel/dmesg_restrict").is_some_and(|setting| setting == "0") {
+        gains.push(on_host(filtered(10, "the kernel's log", "call(SYS_syslog, 10, 0, 0)")));
+    } else {
+        eprintln!("SKIPPED attack 10: `dmesg_restrict` is on, so that root alone reads the kernel's log");
+    }
+    if is_root() {
+        let run = format!(
+            "said = os.popen({} + ' -u').read().strip()\nif said == str(os.getuid()): raise OSError(1, said)",
+            in_the_open(surroundings, "id")
+        );
+        let no_suid = [Out::Layer(NoNewPrivileges), Out::Layer(ReadOnly), BY_FILTER, Out::Landlock];
+        let by_mount = [Out::Layer(ReadOnly), Out::Layer(NoNewPrivileges), BY_FILTER, Out::Landlock];
+        let as_nobody = |attack: Attack| Attack { bare: Bare::Nobody, ..attack };
+        let program = "a set-user-id program";
+        gains.extend([
+            as_nobody(attack(16, program, &run, ["stopped EPERM"; 2], &no_suid)),
+            as_nobody(attack(
+                16,
+                "a set-user-id program by its mount",
+                &run,
+                ["stopped EPERM"; 2],
+                &by_mount,
+            )),
+            attack(
+                69,
+                "other groups",
+                "os.setgroups([0])",
+                ["stopped EPERM"; 2],
+                &[Out::Layer(Capabilities)],
+            ),
+        ]);
+    }
+    gains
+}
+
 /// Other forms of the same calls. Machine code is of x86-64 only.
 fn forms() -> Vec<Attack> {
     if !cfg!(target_arch = "x86_64") {
@@ -229,11 +321,10 @@ fn forms() -> Vec<Attack> {
     ]
 }
 
-fn limits(surroundings: &Surroundings) -> Vec<Attack> {
+fn limits() -> Vec<Attack> {
     let by_rlimits = [Out::Layer(Rlimits)];
     let shm = format!("if libc.shmget({}, 0, 0) < 0: raise OSError(ctypes.get_errno(), 'shmget')", key());
     let raise = "import resource\ntry: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\nexcept ValueError: raise OSError(1, 'raise')";
-    let _ = surroundings;
     vec![
         attack(44, "raise a limit", raise, ["stopped EPERM"; 2], &by_rlimits),
         attack(
@@ -250,16 +341,20 @@ fn limits(surroundings: &Surroundings) -> Vec<Attack> {
             ["stopped EFBIG"; 2],
             &by_rlimits,
         ),
-        Attack {
-            bare: Bare::Host,
-            ..attack(
-                54,
-                "shared memory of the host",
-                &shm,
-                ["stopped ENOENT"; 2],
-                &[Out::Layer(IpcNamespace)],
-            )
-        },
+        attack(
+            67,
+            "timers without end",
+            "for _ in range(400):\n    if libc.timerfd_create(1, 0) < 0: raise OSError(ctypes.get_errno(), 'timer')",
+            ["stopped EMFILE"; 2],
+            &by_rlimits,
+        ),
+        on_host(attack(
+            54,
+            "shared memory of the host",
+            &shm,
+            ["stopped ENOENT"; 2],
+            &[Out::Layer(IpcNamespace)],
+        )),
     ]
 }
 
