@@ -13,6 +13,7 @@ for program in qemu-system-x86_64 cpio busybox; do
     command -v $program >/dev/null || die "$program is not there; apt-get install qemu-system-x86 cpio busybox-static"
 done
 limit=${VM_SECONDS:-900} # emulated processors are some thirty times slower
+export BAILIWICK_TEST_SLOWNESS=${BAILIWICK_TEST_SLOWNESS:-30} # and tests wait that much longer
 
 # The kernel, unpacked once for each version; it is not installed.
 cache=$here/../../target/vm
@@ -38,7 +39,7 @@ place() { # FILE: the file, or what is in the folder, and the libraries that the
     if [ -d "$1" ]; then cp -a "$1" "$root$1"; else cp -L "$1" "$root$1"; fi
     # Extensions of an interpreter name libraries that it does not: ctypes needs libffi.
     find -L "$1" -type f \( -perm -100 -o -name '*.so*' \) | while read -r file; do
-        ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' || true
+        ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' || true # a static program has none
     done | sort -u | while read -r library; do
         [ -e "$root$library" ] || { mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"; }
     done

@@ -35,6 +35,7 @@ pub mod profile;
 pub mod sandbox;
 pub mod seccomp;
 pub mod step;
+mod strangers;
 mod wire;
 
 pub use call::Errno;

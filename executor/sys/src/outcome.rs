@@ -32,7 +32,8 @@ pub enum Outcome {
     ProcessesExceeded,
     /// It wrote more than it may.
     OutputExceeded,
-    /// It made a system call that the filter answers with death.
+    /// It made a system call that the filter answers with death, or has sent itself the same signal: nothing tells the two apart, for the kernel keeps of the end
+    /// of a process only the signal's number.
     SyscallDenied,
     /// Whoever asked for the call called it off.
     Cancelled,
@@ -108,14 +109,29 @@ pub struct Exit {
     pub usage: Usage,
 }
 
-/// Finds the word. A death by SIGKILL is ours when we killed, else the kernel's when its group counts a kill for memory; everything else is the
-/// program's own, even when we were about to kill it.
-pub(crate) fn classify(death: Death, cause: Option<Cause>, facts: &Facts) -> Outcome {
+/// Processor time that a call has used, by the highest of all counts, and what each of its processes may use (`RLIMIT_CPU`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) cpu: Duration,
+    pub(crate) limit: Option<Duration>,
+}
+
+impl Spent {
+    /// Whether the limit can be what ended the program. The kernel holds the limit against a count of its ticks, and what is measured may be a little less: an
+    /// eighth is let pass.
+    fn all(self) -> bool {
+        self.limit.is_some_and(|limit| self.cpu >= limit - limit / 8)
+    }
+}
+
+/// Finds the word. A death by SIGKILL is ours when we killed, else the kernel's when its group counts a kill for memory; one by SIGXCPU is the kernel's when the
+/// time has been used. Everything else is the program's own, even when we were about to kill it.
+pub(crate) fn classify(death: Death, cause: Option<Cause>, facts: &Facts, spent: Spent) -> Outcome {
     match (death, cause) {
         (Death::Signaled(libc::SIGKILL), Some(cause)) => cause.outcome(),
         (Death::Signaled(libc::SIGKILL), None) if facts.oom_kills > 0 => Outcome::MemoryExceeded,
         (Death::Signaled(libc::SIGSYS), _) => Outcome::SyscallDenied,
-        (Death::Signaled(libc::SIGXCPU), _) => Outcome::CpuTimeExceeded,
+        (Death::Signaled(libc::SIGXCPU), _) if spent.all() => Outcome::CpuTimeExceeded,
         (Death::Exited(0), _) => Outcome::Exited { code: 0 },
         _ if facts.refused_forks > 0 => Outcome::ProcessesExceeded,
         (Death::Exited(code), _) => Outcome::Exited { code },
@@ -147,14 +163,29 @@ mod tests {
             // A child was killed for memory and the program dealt with it.
             (Death::Exited(0), None, hungry, Outcome::Exited { code: 0 }),
             (Death::Signaled(libc::SIGSYS), None, calm, Outcome::SyscallDenied),
-            (Death::Signaled(libc::SIGXCPU), None, calm, Outcome::CpuTimeExceeded),
             (Death::Exited(254), None, crowded, Outcome::ProcessesExceeded),
             (Death::Exited(0), None, crowded, Outcome::Exited { code: 0 }),
             (Death::Signaled(libc::SIGSEGV), None, calm, Outcome::Signaled { signal: libc::SIGSEGV }),
         ];
         for (death, cause, facts, expected) in cases {
-            assert_eq!(classify(death, cause, &facts), expected, "{death:?} {cause:?} {facts:?}");
+            let word = classify(death, cause, &facts, Spent::default());
+            assert_eq!(word, expected, "{death:?} {cause:?} {facts:?}");
         }
+    }
+
+    #[test]
+    fn who_has_not_used_the_time_was_not_ended_for_it() {
+        let limit = Some(Duration::from_secs(8));
+        let after = |cpu, limit| {
+            let spent = Spent { cpu: Duration::from_millis(cpu), limit };
+            classify(Death::Signaled(libc::SIGXCPU), None, &Facts::default(), spent)
+        };
+        let own = Outcome::Signaled { signal: libc::SIGXCPU };
+        assert_eq!(
+            [after(9000, limit), after(7000, limit)],
+            [Outcome::CpuTimeExceeded, Outcome::CpuTimeExceeded]
+        );
+        assert_eq!([after(6999, limit), after(0, limit), after(9000, None)], [own.clone(), own.clone(), own]);
     }
 
     #[test]

@@ -118,6 +118,12 @@ impl Outpost {
         self.given_up || !matches!(readable_within(self.process.as_fd(), Duration::ZERO), Ok(false))
     }
 
+    /// Ends it for good, and waits for it: it makes nothing any more.
+    pub(crate) fn bury(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
@@ -134,8 +140,7 @@ impl Outpost {
 impl Drop for Outpost {
     fn drop(&mut self) {
         // Killed rather than asked: it holds nothing that would need an orderly end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.bury();
     }
 }
 

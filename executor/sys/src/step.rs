@@ -98,6 +98,8 @@ steps! {
     WorkerNamespace = "worker-namespace",
     /// The worker is cloned.
     WorkerClone = "worker-clone",
+    /// The launcher hands over what it has made.
+    BuildReply = "build-reply",
     /// The worker enters its cgroup.
     WorkerCgroup = "worker-cgroup",
     /// The worker enters the holder's namespaces.

@@ -137,6 +137,12 @@ pub(crate) fn reap_any() -> bool {
     unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) > 0 }
 }
 
+/// Reaps a child by its number, if it has ended.
+pub(crate) fn reap_ended(pid: i32) {
+    // SAFETY: a null status is allowed, and nothing else is written.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
+}
+
 /// `poll(2)`; a negative timeout waits for ever.
 pub(crate) fn poll(entries: &mut [libc::pollfd], timeout_ms: libc::c_int) -> Result<usize, Errno> {
     // SAFETY: pointer and count are of one live, writable slice.

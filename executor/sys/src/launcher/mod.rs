@@ -117,19 +117,20 @@ struct Order {
 type Delivered = Result<(i32, OwnedFd), Fault>;
 
 /// Serves build requests until the executor closes the channel.
-fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Errno> {
+fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
+    let broken = |errno| Fault { step: Step::BuildRequest, errno, about: String::new() };
     let prepared = Arc::new(prepared);
     let (orders, inbox) = sync_channel::<Order>(0);
     let (outbox, deliveries) = sync_channel::<Delivered>(0);
     let for_workers = Arc::clone(&prepared);
     std::thread::Builder::new()
         .spawn(move || make_workers(&for_workers, &inbox, &outbox))
-        .map_err(|_| Errno::EAGAIN)?;
-    let networks = Networks::start(&prepared)?;
-    socket::send(channel, &[wire::READY])?;
+        .map_err(|_| broken(Errno::EAGAIN))?;
+    let networks = Networks::start(&prepared).map_err(broken)?;
+    socket::send(channel, &[wire::READY]).map_err(broken)?;
     let mut message = [0; MAX_MESSAGE];
     loop {
-        let (length, fds) = socket::receive_with(channel, &mut message)?;
+        let (length, fds) = socket::receive_with(channel, &mut message).map_err(broken)?;
         if length == 0 {
             return Ok(());
         }
@@ -141,7 +142,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Errno> {
             .and_then(|(request, channels)| {
                 build((&prepared, &networks), request, channels, &mut born, (&orders, &deliveries))
             });
-        reply(channel, outcome, &born)?;
+        attempt(Step::BuildReply, c"", || reply(channel, outcome, &born))?;
     }
 }
 

@@ -22,7 +22,7 @@ const KEEPER: &str = "keeper";
 const LAUNCHER_INSIDE: &CStr = c"launcher-inside";
 const KEEPER_INSIDE: &CStr = c"keeper-inside";
 
-/// The program's name for `ps`.
+/// The program's name for `ps`, and for `strangers`: the kernel would name it after the descriptor that it was executed from.
 const NAME: &CStr = c"bailiwick-launcher";
 
 /// What a launcher or keeper leaves. It has no network, so the only way out is its channel.
@@ -140,6 +140,7 @@ fn receive_boot(channel: BorrowedFd<'_>) -> Result<Boot, Fault> {
 fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
     // Rust's own start has made this process ignore SIGPIPE, and what is ignored stays so through `clone3` and `execve`.
     process::default_all_signals();
+    attempt(Step::ProcessIdentity, NAME, || identity::set_name(NAME))?;
     let boot = receive_boot(channel.as_fd())?;
     let (host_proc, limits) = attempt(Step::ProcessProfile, c"/proc", || {
         let host_proc = file::open(file::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
@@ -150,16 +151,12 @@ fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
     template::build(&profile)?;
     let prepared =
         attempt(Step::ProcessProfile, c"", || Prepared::new(profile, boot.many_ids, host_proc, limits))?;
-    super::serve(channel.as_fd(), prepared).map_err(|errno| ended(Step::BuildRequest, errno))
+    super::serve(channel.as_fd(), prepared)
 }
 
 fn keeper(channel: &OwnedFd) -> Result<(), Fault> {
     let _ = receive_boot(channel.as_fd())?;
     template::build_empty()?;
-    crate::keeper::inside::serve(channel.as_fd()).map_err(|errno| ended(Step::WorkspaceLend, errno))
-}
-
-/// The channel broke while requests were served.
-fn ended(step: Step, errno: Errno) -> Fault {
-    Fault { step, errno, about: String::new() }
+    let broken = |errno| Fault { step: Step::WorkspaceLend, errno, about: String::new() };
+    crate::keeper::inside::serve(channel.as_fd()).map_err(broken)
 }

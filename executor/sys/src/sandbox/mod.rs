@@ -23,6 +23,7 @@ use crate::keeper::{Workspace, WorkspaceError};
 use crate::outpost::{Outpost, Role, readable_within};
 use crate::profile::{Profile, ProfileError, check_variable};
 use crate::step::{Fault, Step, attempt};
+use crate::strangers;
 use crate::wire::{self, BuildMessage, MAX_MESSAGE};
 
 pub use running::{Remains, Running};
@@ -141,8 +142,17 @@ impl Launcher {
         let passed: Vec<_> =
             theirs.iter().chain(&files).chain(&directory).chain(&lent).map(AsFd::as_fd).collect();
         let mut remains = Remains::new(ours.lifeline, group, Arc::clone(&build.identity));
-        self.ask(message, &passed, &mut remains)?;
+        let answer = self.ask(message, &passed, &mut remains);
         drop(theirs);
+        match answer {
+            Ok(()) => {}
+            Err(Unbuilt::Refused(fault)) => return Err(fault.into()),
+            Err(Unbuilt::Lost(fault)) => {
+                remains.let_go();
+                strangers::reap();
+                return Err(fault.into());
+            }
+        }
         let worker = remains.worker_copy().map_err(|errno| Fault {
             step: Step::BuildRequest,
             errno,
@@ -156,6 +166,7 @@ impl Launcher {
             stderr: ours.stderr,
             environment: self.profile.environment.clone().into_iter().collect(),
             cpu_before: Duration::ZERO,
+            cpu_limit: self.profile.rlimits.cpu_seconds.map(Duration::from_secs),
             remains,
         };
         parked.await_ready()?;
@@ -169,21 +180,48 @@ impl Launcher {
         message: BuildMessage,
         passed: &[std::os::fd::BorrowedFd<'_>],
         remains: &mut Remains,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Unbuilt> {
         let mut outpost = self.outpost.lock().unwrap_or_else(PoisonError::into_inner);
         if outpost.has_ended() {
-            *outpost = Outpost::start(&self.host, Role::Launcher, Some(&self.profile))?;
+            let anew = Outpost::start(&self.host, Role::Launcher, Some(&self.profile));
+            *outpost = anew.map_err(Unbuilt::Refused)?;
         }
-        attempt(Step::BuildRequest, c"", || socket::send_with(outpost.channel(), &message.bytes(), passed))?;
-        let mut reply = [0; MAX_MESSAGE];
-        let (length, fds) = outpost.receive(&mut reply, Step::BuildRequest)?;
-        let mut fds = fds.into_iter();
-        remains.holder = fds.next();
-        remains.worker = fds.next();
-        match reply.get(..length) {
-            Some([wire::BUILT, ..]) => Ok(()),
-            other => Err(wire::parse_failure(other.unwrap_or_default(), Step::BuildRequest)),
-        }
+        exchange(&mut outpost, message, passed, remains).map_err(|fault| {
+            // It says so before it ends for a reply that it cannot send; whoever kills it makes it say nothing.
+            let ending = fault.step == Step::BuildReply || fault.errno == Errno::ECONNRESET;
+            if !ending && !outpost.has_ended() {
+                return Unbuilt::Refused(fault);
+            }
+            outpost.bury();
+            Unbuilt::Lost(fault)
+        })
+    }
+}
+
+/// Why a launcher has built nothing.
+enum Unbuilt {
+    /// It could not.
+    Refused(Fault),
+    /// It has ended over it, and may have made processes that it did not tell of.
+    Lost(Fault),
+}
+
+/// Sends a request and takes the answer.
+fn exchange(
+    outpost: &mut Outpost,
+    message: BuildMessage,
+    passed: &[std::os::fd::BorrowedFd<'_>],
+    remains: &mut Remains,
+) -> Result<(), Fault> {
+    attempt(Step::BuildRequest, c"", || socket::send_with(outpost.channel(), &message.bytes(), passed))?;
+    let mut reply = [0; MAX_MESSAGE];
+    let (length, fds) = outpost.receive(&mut reply, Step::BuildRequest)?;
+    let mut fds = fds.into_iter();
+    remains.holder = fds.next();
+    remains.worker = fds.next();
+    match reply.get(..length) {
+        Some([wire::BUILT, ..]) => Ok(()),
+        other => Err(wire::parse_failure(other.unwrap_or_default(), Step::BuildRequest)),
     }
 }
 
@@ -220,6 +258,8 @@ pub struct Parked {
     environment: Vec<(String, String)>,
     /// Processor time that the set-up took, which is not the program's.
     cpu_before: Duration,
+    /// What each process may use.
+    cpu_limit: Option<Duration>,
     remains: Remains,
 }
 

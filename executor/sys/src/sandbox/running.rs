@@ -10,7 +10,7 @@ use crate::call::{Errno, process, socket};
 use crate::cgroup::{CgroupError, Facts, Group};
 use crate::host::Identity;
 use crate::launcher::NOT_EXECUTED;
-use crate::outcome::{Cause, Exit, Outcome, Source, Usage, classify};
+use crate::outcome::{Cause, Exit, Outcome, Source, Spent, Usage, classify};
 use crate::step::Step;
 use crate::wire::{self, MAX_MESSAGE};
 
@@ -24,6 +24,7 @@ pub struct Running {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     cpu_before: Duration,
+    cpu_limit: Option<Duration>,
     started: Instant,
     /// Number of the cause for which it was killed first; zero for none.
     cause: AtomicU8,
@@ -32,7 +33,8 @@ pub struct Running {
 
 impl Running {
     pub(super) fn new(parked: Parked, started: Instant) -> Self {
-        let Parked { worker, control, stdin, stdout, stderr, environment: _, cpu_before, remains } = parked;
+        let Parked { worker, control, stdin, stdout, stderr, environment: _, cpu_before, cpu_limit, remains } =
+            parked;
         Self {
             worker,
             control,
@@ -40,6 +42,7 @@ impl Running {
             stdout: Some(stdout),
             stderr: Some(stderr),
             cpu_before,
+            cpu_limit,
             started,
             cause: AtomicU8::new(0),
             remains,
@@ -102,14 +105,16 @@ impl Running {
         let wall = self.started.elapsed();
         let facts = self.remains.facts();
         let cause = Cause::from_number(self.cause.load(Ordering::SeqCst));
-        let (outcome, rusage) = match ended {
+        let waited = ended.as_ref().map(|(_, rusage)| *rusage).ok();
+        let usage = self.usage(wall, &facts, waited.as_ref());
+        let outcome = match ended {
             Ok((death, rusage)) => {
-                (self.setup_failure(death).unwrap_or_else(|| classify(death, cause, &facts)), Some(rusage))
+                let spent = Spent { cpu: usage.cpu.max(processor_time(&rusage)), limit: self.cpu_limit };
+                self.setup_failure(death).unwrap_or_else(|| classify(death, cause, &facts, spent))
             }
             // Somebody else has reaped our child: it is gone, and how is lost.
-            Err(_) => (Outcome::Signaled { signal: libc::SIGKILL }, None),
+            Err(_) => Outcome::Signaled { signal: libc::SIGKILL },
         };
-        let usage = self.usage(wall, &facts, rusage.as_ref());
         (Exit { outcome, usage }, self.remains)
     }
 
@@ -129,10 +134,7 @@ impl Running {
     }
 
     fn usage(&self, wall: Duration, facts: &Facts, rusage: Option<&libc::rusage>) -> Usage {
-        let time = |value: libc::timeval| {
-            Duration::from_micros(u64::try_from(value.tv_sec * 1_000_000 + value.tv_usec).unwrap_or(0))
-        };
-        let waited = rusage.map(|r| time(r.ru_utime) + time(r.ru_stime)).unwrap_or_default();
+        let waited = rusage.map(processor_time).unwrap_or_default();
         let (cpu, cpu_source) = match facts.cpu {
             Some(cpu) => (cpu.saturating_sub(self.cpu_before), Source::Cgroup),
             None => (waited, Source::Rusage),
@@ -145,6 +147,14 @@ impl Running {
         let Facts { oom_kills, refused_forks, .. } = *facts;
         Usage { wall, cpu, cpu_source, peak_memory_bytes, memory_source, oom_kills, refused_forks }
     }
+}
+
+/// Of a process and those of its children that it waited for.
+fn processor_time(usage: &libc::rusage) -> Duration {
+    let time = |value: libc::timeval| {
+        Duration::from_micros(u64::try_from(value.tv_sec * 1_000_000 + value.tv_usec).unwrap_or(0))
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 /// What is left of a sandbox: its two processes with whatever still runs inside, and its cgroup. Dropped, it is cleared away.
@@ -183,6 +193,11 @@ impl Remains {
         if let Some(holder) = &self.holder {
             let _ = process::send_signal(holder.as_fd(), libc::SIGKILL);
         }
+    }
+
+    /// Ends the lifeline: a holder that was not handed over has nothing else to end by.
+    pub(super) fn let_go(&mut self) {
+        self.lifeline = None;
     }
 
     /// Kills what is left inside, waits until it is gone, removes the cgroup. Afterwards no process, mount or group of the sandbox exists.

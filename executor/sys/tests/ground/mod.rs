@@ -18,6 +18,15 @@ use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
 /// A call that has not ended by then hangs.
 const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Variable that says how many times as slow this machine is, for one whose processors are emulated.
+const SLOWNESS: &str = "BAILIWICK_TEST_SLOWNESS";
+
+/// A wait of this length, on a machine of the usual speed.
+pub(crate) fn patience(usual: Duration) -> Duration {
+    let slowness = std::env::var(SLOWNESS).ok().and_then(|times| times.parse().ok());
+    usual * slowness.unwrap_or(1)
+}
+
 pub(crate) fn launcher_program() -> PathBuf {
     std::env::var_os(LAUNCHER)
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_bailiwick-launcher")), PathBuf::from)
@@ -156,7 +165,7 @@ impl Done {
 
 /// Limits that no test of something else runs into.
 pub(crate) fn ample() -> CallLimits {
-    CallLimits { wall: TEST_DEADLINE, cpu: None, output_bytes: 1 << 20, excess: Excess::Drop }
+    CallLimits { wall: patience(TEST_DEADLINE), cpu: None, output_bytes: 1 << 20, excess: Excess::Drop }
 }
 
 /// Runs a request in a parked sandbox to its end.

@@ -1,6 +1,9 @@
 //! Every way in which a call can end.
 
-use std::time::Duration;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bailiwick_sys::Launcher;
 use bailiwick_sys::drain::{CallLimits, Excess, Output, Stream, complete};
@@ -10,8 +13,8 @@ use bailiwick_sys::seccomp::{Action, Program};
 use bailiwick_sys::step::Step;
 
 use crate::ground::{
-    Done, ample, build, filter, finished, host, is_root, profile, program, python, root_or_skipped, run,
-    run_in, run_within, shell,
+    Done, ample, build, filter, finished, host, is_root, patience, profile, program, python, root_or_skipped,
+    run, run_in, run_within, shell,
 };
 
 /// How long is waited for what must happen.
@@ -30,6 +33,9 @@ fn a_signal_of_its_own_is_told() {
     // Nobody killed it for a cause and nothing ran out of memory: this SIGKILL was its own.
     let done = run(&profile(), &shell("kill -KILL $$"));
     assert_eq!(done.exit.outcome, Outcome::Signaled { signal: libc::SIGKILL });
+    // The kernel sends SIGXCPU to whoever has used up his processor time; this program has used none.
+    let done = run(&profile(), &shell("kill -XCPU $$"));
+    assert_eq!(done.exit.outcome, Outcome::Signaled { signal: libc::SIGXCPU });
 }
 
 #[test]
@@ -66,6 +72,24 @@ fn a_call_ends_with_its_program_not_with_its_streams() {
     assert_eq!(done.exit.outcome, Outcome::Exited { code: 5 });
 }
 
+/// The shell command of the tests about what is left behind, without a sandbox around it.
+fn bare(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    shell
+}
+
+#[test]
+fn without_a_sandbox_what_a_program_left_running_goes_on() {
+    let mut shell = bare("sleep 1000 >&- & echo $!; exit 4").spawn().unwrap();
+    assert_eq!(shell.wait().unwrap().code(), Some(4));
+    let mut said = String::new();
+    shell.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let orphan: i32 = said.trim().parse().unwrap();
+    // SAFETY: sends a signal to a process that this test has had started. It runs for a thousand seconds, so the number is its own, unless it was killed.
+    assert_eq!(unsafe { libc::kill(orphan, libc::SIGKILL) }, 0, "the orphan is gone");
+}
+
 #[test]
 fn what_a_program_left_running_is_killed_before_its_end_is_told() {
     let host = host();
@@ -75,9 +99,9 @@ fn what_a_program_left_running_is_killed_before_its_end_is_told() {
     let (exit, remains) = running.finish();
     assert_eq!(exit.outcome, Outcome::Exited { code: 4 });
     // The child holds standard output open for as long as it lives. Nobody has cleared the sandbox away yet, as while a slow disk takes the record.
-    let (begun, mut output) = (std::time::Instant::now(), Output::new(0));
+    let (begun, mut output) = (Instant::now(), Output::new(0));
     while output.read_ready(&stdout).unwrap() == Stream::Open {
-        assert!(begun.elapsed() < PATIENCE, "the child runs on");
+        assert!(begun.elapsed() < patience(PATIENCE), "the child runs on");
         std::thread::sleep(Duration::from_millis(5));
     }
     remains.clear().unwrap();
@@ -220,6 +244,38 @@ fn a_flood_is_cut_counted_and_holds_nothing_up() {
     let done = within(&profile(), "cat /dev/zero", endless);
     assert_eq!(done.exit.outcome, Outcome::OutputExceeded);
     assert!(done.dropped.0 > 0);
+}
+
+/// What the limit is for: whoever keeps everything keeps a flood, and whoever reads no more than he keeps has a program that never ends.
+#[test]
+fn without_a_limit_a_flood_fills_memory_or_stands_still() {
+    let flood = "head -c 3000000 /dev/zero; head -c 70000 /dev/zero >&2";
+    let unlimited = CallLimits { output_bytes: usize::MAX, ..ample() };
+    assert_eq!(within(&profile(), flood, unlimited).stdout.len(), 3_000_000);
+    assert_eq!(bare(flood).output().unwrap().stdout.len(), 3_000_000);
+    let mut held_up = bare("head -c 3000000 /dev/zero; exit 0").spawn().unwrap();
+    let mut stdout = held_up.stdout.take().unwrap();
+    let mut kept = [0; 1000];
+    stdout.read_exact(&mut kept).unwrap();
+    // Full: what is written from now on waits.
+    let deadline = Instant::now() + patience(PATIENCE);
+    while !is_full(&stdout) {
+        assert!(Instant::now() < deadline, "the pipe is not filled");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(held_up.try_wait().unwrap().is_none(), "the program has ended with three megabytes unread");
+    drop(stdout);
+    held_up.wait().unwrap();
+}
+
+/// Whether a pipe has no room for another page: `head` writes some kilobytes at a time.
+fn is_full(pipe: &impl AsRawFd) -> bool {
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one integer, which lives through the call.
+    assert_eq!(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut waiting) }, 0);
+    // SAFETY: takes integers and touches no memory.
+    let capacity = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    waiting > capacity - 4096
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Variable that makes `owner_of_sandboxes` be the one that is killed.
 const OWNER: &str = "BAILIWICK_TEST_OWNER";
 
+/// The same for `owner_of_bare_programs`.
+const BARE_OWNER: &str = "BAILIWICK_TEST_BARE_OWNER";
+
+/// A program that leaves another one behind.
+const LEAVES: &str = "setsid sleep 1000 & sleep 1000";
+
 /// Not a test of its own: the process that `nothing_survives_a_killed_owner` kills. It holds one sandbox parked and one running.
 #[test]
 fn owner_of_sandboxes() {
@@ -27,13 +33,27 @@ fn owner_of_sandboxes() {
     let keeper = Keeper::spawn(&host).unwrap();
     let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
     let parked = build(&host, &launcher);
-    let running = build(&host, &launcher).run(&shell("setsid sleep 1000 & sleep 1000")).unwrap();
+    let running = build(&host, &launcher).run(&shell(LEAVES)).unwrap();
     for directory in directories {
         println!("root {}", directory.display());
     }
     println!("ready");
     std::thread::sleep(Duration::from_secs(120));
     drop((parked, running, keeper));
+}
+
+/// The same without a sandbox: what `without_a_sandbox_it_survives` kills.
+#[test]
+fn owner_of_bare_programs() {
+    if std::env::var_os(BARE_OWNER).is_none() {
+        return;
+    }
+    let mut shell = Command::new("/bin/sh");
+    let running =
+        shell.args(["-c", LEAVES]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    println!("ready");
+    std::thread::sleep(Duration::from_secs(120));
+    drop(running);
 }
 
 /// Name and parent of a process that is there.
@@ -67,19 +87,16 @@ fn is_alive(pid: i32) -> bool {
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
-#[test]
-fn nothing_survives_a_killed_owner() {
-    let name = root_name();
+/// Starts one of the two owners; what it said until it was ready, and everything it had started once both programs ran.
+fn start(test: &str, variable: &str, value: &str) -> (Child, Vec<String>, Vec<(i32, String)>) {
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "owner::owner_of_sandboxes", "--nocapture"])
-        .env(OWNER, &name)
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, value)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = std::io::BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
     let said: Vec<String> = lines.take_while(|line| line != "ready").collect();
-    let roots: Vec<PathBuf> =
-        said.iter().filter_map(|line| Some(line.split_once("root ")?.1.into())).collect();
     let deadline = Instant::now() + PATIENCE;
     let id = i32::try_from(owner.id()).unwrap();
     let processes = loop {
@@ -90,6 +107,28 @@ fn nothing_survives_a_killed_owner() {
         assert!(Instant::now() < deadline, "the program does not run: {processes:?}");
         std::thread::sleep(Duration::from_millis(5));
     };
+    (owner, said, processes)
+}
+
+#[test]
+fn without_a_sandbox_it_survives() {
+    let (mut owner, _, processes) = start("owner::owner_of_bare_programs", BARE_OWNER, "1");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let survivors: Vec<_> = processes.iter().filter(|(pid, _)| is_alive(*pid)).collect();
+    for (pid, _) in &survivors {
+        // SAFETY: sends a signal to what this test has started and nobody has reaped while it was alive.
+        unsafe { libc::kill(*pid, libc::SIGKILL) };
+    }
+    assert_eq!(survivors.iter().filter(|(_, name)| name == "sleep").count(), 2, "{processes:?}");
+}
+
+#[test]
+fn nothing_survives_a_killed_owner() {
+    let name = root_name();
+    let (mut owner, said, processes) = start("owner::owner_of_sandboxes", OWNER, &name);
+    let roots: Vec<PathBuf> =
+        said.iter().filter_map(|line| Some(line.split_once("root ")?.1.into())).collect();
     // Launcher, keeper, two holders, two workers (one now a shell or a sleep) and what the shell has started.
     assert!(processes.len() >= 7, "{said:?} {processes:?}");
     if is_root() {
