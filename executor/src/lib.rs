@@ -15,6 +15,7 @@
 pub mod api;
 pub mod approvals;
 mod book;
+pub mod call_table;
 pub mod calls;
 mod clerk;
 mod client;
