@@ -55,6 +55,26 @@ pub enum Refused {
     Filter { sandbox: String, source: filter::FilterError },
 }
 
+impl Refused {
+    /// The setting that helps.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Missing { path, .. } => {
+                format!("`{path}` on this machine or in this image, or no `{path}` in the pack")
+            }
+            Self::TooWeak { key, weakest, remedy, .. } => {
+                format!("{remedy}; or `atLeast: {{{key}: {weakest}}}` in the pack")
+            }
+            Self::Backend { .. } => "a pool of backend `Native` for it, in the pack".to_owned(),
+            Self::Egress { .. } => "no `egress` of this sandbox in the pack".to_owned(),
+            Self::Filter { .. } => {
+                "the pack compiled anew, for this machine's architecture and by this version".to_owned()
+            }
+        }
+    }
+}
+
 /// The profile of a sandbox on this machine.
 ///
 /// # Errors

@@ -1,10 +1,18 @@
 //! `docs/executor-api.json` against the running server: every path and method answers, and bodies have the documented members.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
+use bailiwick_conformance::programs;
 use serde_json::{Value, json};
 
-use crate::stage::{Caller, Stage, own_pack, said, value};
+use crate::stage::{Caller, Stage, is_root, own_pack, said, value};
+
+/// `nobody`, on every Linux.
+const NOBODY: u32 = 65_534;
 
 fn document() -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/executor-api.json");
@@ -120,6 +128,56 @@ fn run_makes_one_call_and_probe_tries_every_sandbox() {
         .filter(|one| !one["refused"].is_null())
         .collect();
     assert_eq!((probe.status.code(), refused.len()), (Some(0), 0), "{answer}");
+}
+
+/// What an ordinary user without a cgroup is told of a policy whose limits are exact.
+#[test]
+fn probe_tells_an_ordinary_user_what_is_refused_and_what_helps() {
+    let stage = Stage::new(&own_pack());
+    let compiled = stage.bailiwick(&["compile", own_pack().to_str().expect("UTF-8"), "--out", "exact"]);
+    assert!(compiled.status.success(), "{}", said(&compiled));
+    let cell = std::fs::read_dir(stage.path().join("exact")).expect("exact").next().expect("a cell");
+    // A place that an ordinary user can reach: the build folder may be none.
+    let place = tempfile::tempdir_in("/tmp").expect("a temporary folder");
+    std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).expect("it is ours");
+    for program in ["bailiwick-executor", "bailiwick-launcher"] {
+        let built = programs::find(program).expect("the program is built");
+        std::fs::copy(built, place.path().join(program)).expect("a copy");
+    }
+    let bundle = place.path().join("bundle.json");
+    std::fs::copy(cell.expect("a folder").path().join("bundle.json"), &bundle).expect("the bundle");
+    std::fs::set_permissions(&bundle, Permissions::from_mode(0o644)).expect("it is ours");
+    let probe = |form: &str| {
+        let mut command = Command::new(place.path().join("bailiwick-executor"));
+        command.args(["probe", "--bundle", "bundle.json", "--format", form]).current_dir(place.path());
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.output().expect("it runs")
+    };
+    let output = probe("json");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&answer["tier"], &answer["cgroup"]), (&json!("Limited"), &Value::Null), "{answer}");
+    let refusals = answer["refusals"].as_array().expect("refusals");
+    let cgroup = refusals.iter().find(|refusal| refusal["what"] == "Cgroup").expect("there is no cgroup");
+    assert!(cgroup["remedy"].as_str().expect("a remedy").contains("Delegate=yes"), "{cgroup}");
+    let sandboxes = answer["sandboxes"].as_array().expect("sandboxes");
+    assert!(!sandboxes.is_empty());
+    let human = String::from_utf8(probe("human").stdout).expect("UTF-8");
+    assert!(human.starts_with("tier: Limited\n"), "{human}");
+    for refusal in refusals.iter().chain(sandboxes) {
+        let remedy = refusal["remedy"].as_str().expect("a remedy");
+        assert!(!remedy.is_empty() && human.contains(&format!("remedy: {remedy}\n")), "{human}");
+    }
+    for sandbox in sandboxes {
+        assert!(
+            sandbox["refused"].as_str().expect("a reason").contains("held for the whole sandbox"),
+            "{sandbox}"
+        );
+        let remedy = sandbox["remedy"].as_str().expect("a remedy");
+        assert!(remedy.contains("Delegate=yes") && remedy.contains("atLeast: {memory: Rlimit}"), "{sandbox}");
+    }
 }
 
 #[test]

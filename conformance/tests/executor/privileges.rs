@@ -6,14 +6,10 @@ use std::time::{Duration, Instant};
 use bailiwick_conformance::programs::Executor;
 use serde_json::json;
 
-use crate::stage::{Caller, Stage, kind, own_pack, stdout};
+use crate::stage::{Caller, Stage, is_root, kind, own_pack, stdout};
 
 /// Generous: a loaded machine takes its time to end a process.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn is_root() -> bool {
-    std::fs::read_to_string("/proc/self/status").expect("a status").contains("\nUid:\t0\t0\t")
-}
 
 /// A line of the status of a process.
 fn status(pid: u32, name: &str) -> String {

@@ -18,11 +18,15 @@ static ONE: Mutex<()> = Mutex::new(());
 /// Whether sandboxes are limited as a whole here, as the packs' exact limits ask. Said aloud where not: an ordinary user has no cgroup as a rule, and is tried
 /// with the limits that there are.
 pub(crate) fn limits_are_exact(what: &str) -> bool {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    if !is_root {
+    if !is_root() {
         eprintln!("SKIPPED: {what}: an ordinary user has no cgroup; run the test as root");
     }
-    is_root
+    is_root()
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 /// The pack of these tests.

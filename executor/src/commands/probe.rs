@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bailiwick_policy::bundle;
+use bailiwick_policy::policy::sandboxes::Sandbox;
 use bailiwick_sys::probe::{Missing, Refusal};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -14,6 +15,9 @@ use crate::confine::profile;
 use crate::executor::read_bundle;
 use crate::host::Host;
 use crate::warm::Sandboxes;
+
+/// What helps where this machine makes sandboxes, but not this one.
+const STEP_NAMED: &str = "what the refused step needs; its error is the kernel's";
 
 /// Say what this machine can enforce, and what of a policy it would refuse. Exit code 4 if it refuses anything.
 #[derive(Args, Clone, Debug)]
@@ -42,7 +46,13 @@ pub enum Format {
 /// What became of one sandbox.
 struct Tried {
     name: String,
-    refused: Option<String>,
+    refused: Option<Unavailable>,
+}
+
+/// Why a sandbox cannot be had here, and the setting that helps.
+struct Unavailable {
+    why: String,
+    remedy: String,
 }
 
 pub(super) fn probe(probe: &Probe) -> anyhow::Result<Outcome> {
@@ -63,8 +73,13 @@ pub(super) fn probe(probe: &Probe) -> anyhow::Result<Outcome> {
 }
 
 fn answer(host: &Host, tried: &[Tried]) -> Value {
-    let sandboxes: Vec<_> =
-        tried.iter().map(|tried| json!({ "name": tried.name, "refused": tried.refused })).collect();
+    let sandboxes: Vec<_> = tried
+        .iter()
+        .map(|Tried { name, refused }| {
+            let (why, remedy) = refused.as_ref().map(|it| (&it.why, &it.remedy)).unzip();
+            json!({ "name": name, "refused": why, "remedy": remedy })
+        })
+        .collect();
     let found = host.found();
     json!({
         "version": 1,
@@ -84,17 +99,25 @@ fn try_all(bundle: &bundle::Bundle, host: &Host) -> Vec<Tried> {
     let definitions = bundle.policy.tools.iter().flat_map(|layer| &layer.definitions);
     let used: Vec<&str> = definitions.map(|tool| tool.run.sandbox.as_str()).collect();
     let sandboxes = bundle.policy.sandboxes.iter().filter(|sandbox| used.contains(&sandbox.name.as_str()));
-    let tried = sandboxes.map(|sandbox| {
-        let refused = profile(sandbox, host).map(drop).map_err(|error| error.to_string()).and_then(|()| {
-            let one = std::slice::from_ref(sandbox);
-            let size = sandbox.filesystem.workspace.as_ref().map_or(0, |workspace| workspace.size_bytes);
-            let built = Sandboxes::start(host.clone(), one, 0, size).map_err(|error| error.to_string())?;
-            let mut home = crate::warm::Home::default();
-            built.lease(&sandbox.name, &mut home).map(drop).map_err(|error| error.to_string())
-        });
-        Tried { name: sandbox.name.clone(), refused: refused.err() }
-    });
-    tried.collect()
+    sandboxes
+        .map(|sandbox| Tried { name: sandbox.name.clone(), refused: try_one(sandbox, host).err() })
+        .collect()
+}
+
+fn try_one(sandbox: &Sandbox, host: &Host) -> Result<(), Unavailable> {
+    profile(sandbox, host)
+        .map_err(|refused| Unavailable { why: refused.to_string(), remedy: refused.remedy() })?;
+    // The policy asks for nothing that is not here; that it cannot be built is the machine's.
+    let unbuilt = |why: String| {
+        let (_, remedy) = host.refusal(Missing::Sandboxes);
+        let known = !remedy.is_empty();
+        Unavailable { why, remedy: if known { remedy } else { STEP_NAMED.to_owned() } }
+    };
+    let one = std::slice::from_ref(sandbox);
+    let size = sandbox.filesystem.workspace.as_ref().map_or(0, |workspace| workspace.size_bytes);
+    let built = Sandboxes::start(host.clone(), one, 0, size).map_err(|error| unbuilt(error.to_string()))?;
+    let mut home = crate::warm::Home::default();
+    built.lease(&sandbox.name, &mut home).map(drop).map_err(|error| unbuilt(error.to_string()))
 }
 
 fn human(host: &Host, tried: &[Tried]) {
@@ -117,7 +140,9 @@ fn human(host: &Host, tried: &[Tried]) {
     for Tried { name, refused } in tried {
         match refused {
             None => println!("sandbox {name}: built and torn down"),
-            Some(why) => println!("sandbox {name}: refused\n  {why}"),
+            Some(Unavailable { why, remedy }) => {
+                println!("sandbox {name}: refused\n  {why}\n  remedy: {remedy}");
+            }
         }
     }
 }
