@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::build::*;
-use crate::policy::tools::{Otherwise, RuleEffect, ToolLayer};
+use crate::policy::tools::{Otherwise, RuleEffect, Tool, ToolLayer};
 use crate::tool::{
-    ApprovalRequest, Change, DenyReason, Effect, MAX_PENDING, State, Subject, ToolCall, VerifiedApproval,
-    approval_message,
+    ApprovalRequest, Change, DenyReason, Effect, LoadedPolicy, MAX_PENDING, State, Subject, ToolCall,
+    VerifiedApproval, approval_message,
 };
 
 /// `ls` is allowed, everything else asks for so many.
@@ -127,6 +127,67 @@ fn it_binds_subject_arguments_and_policy() {
     let request = asked(&mut world, &rm);
     world.policy = crate::tool::LoadedPolicy::new(policy(vec![asking(1)]), "1".repeat(64)).unwrap();
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['a'])), "ApprovalStale");
+}
+
+/// Everything that an approval binds, in this order.
+const BOUND: [&str; 8] =
+    ["arguments", "facts", "generation", "policyDigest", "sandbox", "session", "subject", "tool"];
+
+/// Asks about `rm`, makes one change, and repeats the call under an approval of what was asked: what comes of it, and which keys of the binding are not what
+/// they were.
+fn repeated_after(change: impl FnOnce(&mut World) -> ToolCall) -> (String, Vec<&'static str>) {
+    let mut layer = asking(1);
+    layer.definitions.push(Tool { name: "shell.twin".to_owned(), ..layer.definitions[0].clone() });
+    let mut world = World::new(vec![layer]);
+    world.state.apply(&State::open("s2", &subject(), START_MS)).unwrap();
+    let first = world.decide(&call("c1", "rm"), None);
+    let before = first.binds.clone().expect("it asks");
+    let Effect::Ask(request) = first.effect else { panic!("it asks") };
+    let again = change(&mut world);
+    let answer = decides(&mut world, &again, &approval(&request, &['a']));
+    let after = world.decide(&again, None).binds;
+    let names: Vec<&String> = before.as_object().expect("an object").keys().collect();
+    assert_eq!(names, BOUND);
+    let differs = |key: &&str| after.as_ref().is_some_and(|after| after[*key] != before[*key]);
+    (answer, BOUND.into_iter().filter(differs).collect())
+}
+
+/// The policy with its first tool changed, under the digest that it had.
+fn with_tool(world: &mut World, change: impl FnOnce(&mut Tool)) -> ToolCall {
+    let mut layer = asking(1);
+    change(&mut layer.definitions[0]);
+    world.policy = LoadedPolicy::new(policy(vec![layer]), "0".repeat(64)).unwrap();
+    call("c1", "rm")
+}
+
+#[test]
+fn each_thing_that_is_bound_makes_it_stale_alone() {
+    assert_eq!(repeated_after(|_| call("c1", "rm")).0, "Allow", "nothing is changed");
+    let args = || serde_json::json!({"command": "rm"});
+    let of = |session: &str, subject: Subject| {
+        ToolCall::new("c1", session, subject, "shell.exec", crate::json::Json::from(&args()).into_owned())
+            .unwrap()
+    };
+    let chain = || Subject { chain: vec!["frank@example.org".to_owned()], ..subject() };
+    let changed = [
+        repeated_after(|_| call_with("c1", "shell.exec", serde_json::json!({"command": "rm", "note": "x"}))),
+        repeated_after(|world| with_tool(world, |tool| tool.derive.clear())),
+        repeated_after(|world| {
+            assert_eq!(shown(&world.run("ls")), "Allow");
+            call("c9", "rm")
+        }),
+        repeated_after(|world| {
+            world.policy = LoadedPolicy::new(policy(vec![asking(1)]), "1".repeat(64)).unwrap();
+            call("c1", "rm")
+        }),
+        repeated_after(|world| with_tool(world, |tool| "other".clone_into(&mut tool.run.sandbox))),
+        repeated_after(|_| of("s2", subject())),
+        repeated_after(|_| of("s1", chain())),
+        repeated_after(|_| call_with("c1", "shell.twin", args())),
+    ];
+    for ((answer, keys), key) in changed.into_iter().zip(BOUND) {
+        assert_eq!((answer.as_str(), keys), ("ApprovalStale", vec![key]));
+    }
 }
 
 #[test]
