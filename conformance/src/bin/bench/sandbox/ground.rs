@@ -61,9 +61,7 @@ impl Ground {
         compile(folder.path())?;
         let group = format!("bailiwick-bench-{}", std::process::id());
         let host = Host::with(programs::find("bailiwick-launcher")?, &group)?;
-        let nsjail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nsjail/bin/nsjail");
-        let nsjail = nsjail.exists().then_some(nsjail);
-        Ok(Self { folder, host, nsjail, _groups: Groups::make() })
+        Ok(Self { folder, host, nsjail: nsjail(), _groups: Groups::make() })
     }
 
     /// A sandbox of the policy, with a session's workspace if it has a place for one.
@@ -89,6 +87,16 @@ impl Ground {
         command.args(["--quiet", "--experimental_mnt", "new", "--", PROGRAM]);
         Some(command)
     }
+}
+
+/// nsjail itself, in the Python package that brings it: what the package puts into `bin` is a script, and starting Python takes longer than any sandbox.
+fn nsjail() -> Option<PathBuf> {
+    let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nsjail/lib");
+    let mut versions = std::fs::read_dir(libraries).ok()?.filter_map(Result::ok);
+    versions.find_map(|python| {
+        let program = python.path().join("site-packages/nsjail/bin/nsjail");
+        program.is_file().then_some(program)
+    })
 }
 
 /// Compiles the pack into `bundle.json` and `plain.cfg` of a folder.
