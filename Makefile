@@ -9,6 +9,7 @@
 #   make test-images    cosign itself signs and the webhook decides; builds cosign first, some minutes
 #   make test-cluster   the chart and pools of executors on a real node; as root, and the first time with some ten minutes for building the node
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
+#   make test-user      the executor's tests as an ordinary user: as nobody if root asks
 #   make test-cgroup2   limits of sandboxes on cgroup v2, in a small emulated machine with Debian's kernel; some minutes
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -27,7 +28,7 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo cluster-demo setup-node test test-cluster test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images
+.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -66,6 +67,11 @@ demo: setup
 test: setup
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
+
+# An ordinary user has no cgroup and no range of ids: what is tested of a sandbox then is all that holds without them.
+test-user: setup
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --no-run --message-format=json | python3 conformance/ordinary.py
 
 # A node is made of namespaces, cgroups and nftables: not a part of CI, whose machines may lack them.
 test-cluster: setup setup-node
