@@ -2,9 +2,10 @@
 //! at that field or around it.
 
 use bailiwick_compiler::diagnostic::Severity;
+use expect_test::expect;
 
 use super::support::{compiled, document};
-use super::table::{REFUSED, REFUSED_WORDS};
+use super::table::{REFUSED, REFUSED_WORDS, fields, refusal};
 
 const POOL: &str = "pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]";
 const PODS: &str =
@@ -137,4 +138,68 @@ fn every_refused_field_is_refused_with_its_code() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is refused, field by field, so that nothing is refused or accepted unseen: a pack that uses one of these does not compile.
+#[test]
+fn exactly_these_fields_and_words_are_refused() {
+    let known = fields();
+    let whole = known.keys().filter_map(|field| Some(format!("{field} {}", refusal(field)?)));
+    let words = REFUSED_WORDS.iter().map(|(field, word, code)| format!("{field}: {word} {code}"));
+    let mut found: Vec<String> = whole.chain(words).collect();
+    found.sort();
+    expect![[r#"
+        spec.admission.rules[].rego BW0517
+        spec.admission.rules[].rego.file BW0517
+        spec.admission.rules[].rego.rule BW0517
+        spec.admission.rules[].rego.source BW0517
+        spec.audit.admission: Required BW0524
+        spec.images[].require[].attestation BW0507
+        spec.images[].require[].attestation.identity BW0507
+        spec.images[].require[].attestation.identity.issuer BW0507
+        spec.images[].require[].attestation.identity.publicKey BW0507
+        spec.images[].require[].attestation.identity.subject BW0507
+        spec.images[].require[].attestation.identity.subjectPattern BW0507
+        spec.images[].require[].attestation.identity.trustRoot BW0507
+        spec.images[].require[].attestation.predicateType BW0507
+        spec.images[].require[].attestation.when BW0507
+        spec.network.egress[].http BW0505
+        spec.network.egress[].http[].methods BW0505
+        spec.network.egress[].http[].paths BW0505
+        spec.network.egress[].tls BW0505
+        spec.network.egress[].to.hosts BW0505
+        spec.network.proxy BW0506
+        spec.pools[].backend: Pod BW0525
+        spec.sandboxes[].filesystem.workspace.durable BW0522
+        spec.sandboxes[].filesystem.workspace.lifetime: Call BW0522
+        spec.sandboxes[].network BW0521
+        spec.sandboxes[].network.egress BW0521
+        spec.sandboxes[].runtime.lifetime BW0510
+        spec.sandboxes[].runtime.preload BW0509
+        spec.tools.definitions[].mayAdd BW0511
+        spec.tools.definitions[].run.http BW0516
+        spec.tools.definitions[].run.http.body BW0516
+        spec.tools.definitions[].run.http.body.arg BW0516
+        spec.tools.definitions[].run.http.body.value BW0516
+        spec.tools.definitions[].run.http.method BW0516
+        spec.tools.definitions[].run.http.url BW0516
+        spec.tools.definitions[].run.mcp BW0516
+        spec.tools.definitions[].run.mcp.server BW0516
+        spec.tools.definitions[].run.mcp.sha256 BW0516
+        spec.tools.definitions[].run.mcp.tool BW0516
+        spec.tools.rules[].label BW0511
+        spec.tools.rules[].label.add BW0511
+        spec.tools.rules[].label.remove BW0511
+        spec.tools.rules[].mode BW0514
+        spec.tools.rules[].narrow BW0512
+        spec.tools.rules[].narrow.sandbox BW0512
+        spec.tools.rules[].phase BW0515
+        spec.tools.rules[].transform BW0513
+        spec.tools.rules[].transform.args BW0513
+        spec.tools.rules[].transform.result BW0513
+        spec.tools.state.labels BW0511
+        spec.tools.state.labels[].description BW0511
+        spec.tools.state.labels[].name BW0511
+    "#]]
+    .assert_eq(&(found.join("\n") + "\n"));
 }

@@ -168,7 +168,7 @@ fn happened(decision: &Decision, object: Option<Value>) -> Happened {
     Happened {
         rules: with(Effect::Deny).map(|finding| format!("{}/{}", finding.pack, finding.rule)).collect(),
         messages: with(Effect::Deny)
-            .map(|finding| format!("{} {}", finding.field, finding.message))
+            .map(|finding| format!("{} {}", finding.field, finding.message).trim_start().to_owned())
             .collect(),
         warnings: with(Effect::Warn).map(|finding| finding.message.clone()).collect(),
         object,

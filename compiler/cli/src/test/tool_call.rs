@@ -104,9 +104,6 @@ impl Stage {
 
     /// A session with the age, calls, counters and budgets that the case gives it.
     fn begin(&mut self, session: &CaseSession) -> Result<(), String> {
-        if !session.labels.is_empty() {
-            return Err("labels of sessions are not built yet".to_owned());
-        }
         let age = session.age.as_ref().map_or(Ok(0), |age| parse_duration(age.as_str()));
         let age_ms = age.map_err(|error| error.to_string())? / 1_000_000;
         let opened_ms = self.now_ms.saturating_sub(u64::try_from(age_ms).unwrap_or_default());

@@ -1,6 +1,7 @@
 //! The command line, run as a person runs it: the program itself, real files, what it prints and how it ends.
 
 mod audit;
+mod case_fields;
 mod commands;
 mod docs;
 mod hostile;

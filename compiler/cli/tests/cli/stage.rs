@@ -25,9 +25,14 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Stage {
+    /// A folder with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
     /// A folder with `policy-packs` and `docs/guide`.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let Self(folder) = Self::empty();
         for part in ["policy-packs", "docs/guide"] {
             if root().join(part).is_dir() {
                 copy(&root().join(part), &folder.path().join(part));

@@ -1,0 +1,432 @@
+//! Every field of a `PolicyTest` does something or is refused: for each, two cases that differ in it, of which one passes and the other one fails
+//! for the reason that the field is there for. The second section of `docs/enforcement-table.md` is made from these tests.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::stage::{Stage, printed, root};
+
+/// Declares tests and lists, for each, the fields that it shows. Each has a pack, a file of tests that passes, one that fails, and what is
+/// said of the failure.
+macro_rules! fields {
+    ($($name:ident: [$($field:literal),+], $pack:expr, $passes:expr, $fails:expr => $reason:literal;)+) => {
+        $(#[test] fn $name() { twins(&$pack, &$passes, &$fails, $reason); })+
+        /// Name of the test, fields.
+        const FIELDS: &[(&str, &[&str])] = &[$((stringify!($name), &[$($field),+])),+];
+    };
+}
+
+/// Fields that are read and refused, with the code that refuses them; with all that lies below them.
+const REFUSED: &[(&str, &str)] = &[
+    ("spec.cases[].image.evidence.attestations", "BW0507"),
+    ("spec.cases[].toolCall.session.labels", "BW0511"),
+];
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=-----END PUBLIC KEY-----";
+const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+/// Rules over pods of namespaces with the label `zone: agents`.
+const ADMISSION: &str = r#"parameters: [{name: host, type: string, default: p, bindable: true, enum: [p, q]}]
+subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
+admission:
+  rules:
+  - name: hostnames
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+    validations: [{expression: "object.spec.?hostname.orValue('') == params.host", message: wrong host}]
+    mutations: [{field: spec.subdomain, value: sub, whenAbsent: true}]
+  - name: users
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+    validations: [{expression: "request.userInfo.?username.orValue('') != 'mallory' && !('banned' in request.userInfo.?groups.orValue([]))"}]
+  - name: places
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+    validations: [{expression: "object.metadata.namespace != 'closed'"}]
+  - name: kept
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [DELETE]}]}
+    validations: [{expression: "oldObject.metadata.name != 'kept'"}]
+  - name: debugging
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods/ephemeralcontainers], operations: [UPDATE]}]}
+    validations: [{expression: "object.metadata.name != 'p'"}]
+  - name: odd
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+    action: Warn
+    validations: [{expression: "object.metadata.name != 'odd'", message: an odd name}]"#;
+
+/// A network, a sandbox, tools.
+const CALLS: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
+network:
+  egress:
+  - {name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: 443}]}
+  - {name: names, to: {cidr: 192.0.2.53/32}, ports: [{port: 53, protocol: UDP}]}
+  - {name: data, to: {namespaces: {matchLabels: {team: red}}, pods: {matchLabels: {app: db}}}, ports: [{port: 5432}]}
+  ingress: [{name: inside, from: {cidr: 198.51.100.0/24}, ports: [{port: 8080}]}]
+pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]
+sandboxes:
+- {name: shell, pool: warm, filesystem: {readOnly: [/usr, /bin], writable: [{path: /tmp, size: 1Mi}]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}
+- {name: python, pool: warm, runtime: {language: Python}, filesystem: {readOnly: [/usr, /bin, /opt]}, syscalls: {profile: Python, add: [sched_setscheduler]}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}
+tools:
+  definitions:
+  - {name: files.read, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/cat}, {value: '--'}, {arg: file}]}}
+  - {name: files.list, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/ls}, {value: '--'}, {arg: file}]}}
+  state: {counters: [{name: reads}], budgets: [{name: few, resource: Calls, limit: 5}]}
+  rules:
+  - {name: readable, tools: [files.read, files.list], allow: {}}
+  - {name: secrets, tools: [files.read], when: "call.args.?file.orValue('') == 'secret'", deny: {}}
+  - {name: rate, tools: [files.read], throttle: {counter: reads, max: 2}}
+  - {name: agents, tools: ['*'], when: "subject.agent == 'mallory'", deny: {}}
+  - {name: users, tools: ['*'], when: "subject.user == 'mallory'", deny: {}}
+  - {name: places, tools: ['*'], when: "subject.namespace == 'closed'", deny: {}}
+  - {name: groups, tools: ['*'], when: "'banned' in subject.groups", deny: {}}
+  - {name: labels, tools: ['*'], when: "'suspect' in subject.labels", deny: {}}
+  - {name: chains, tools: ['*'], when: "'mallory' in subject.chain", deny: {}}
+  - {name: aged, tools: ['*'], when: "session.age > duration('1h')", deny: {}}
+  - {name: long, tools: ['*'], when: "session.calls > 3", deny: {}}
+  - {name: late, tools: ['*'], when: "now > timestamp('2030-01-01T00:00:00Z')", deny: {}}"#;
+
+/// Images of one registry with a signature by a key or by a subject.
+fn images(identity: &str) -> String {
+    format!(
+        "subjects: {{namespaces: {{selector: {{matchLabels: {{zone: agents}}}}}}, unmatched: Deny}}\n\
+         images: [{{match: ['registry.example.org/**'], digest: Resolve, require: [{{signature: {{identity: {{{identity}}}}}}}]}}]"
+    )
+}
+
+fn by_key() -> String {
+    images(&format!("publicKey: '{KEY}'"))
+}
+
+fn by_subject() -> String {
+    images("issuer: 'https://issuer.example.org', subject: release")
+}
+
+fn file(rest: &str) -> String {
+    format!("apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  {rest}\n")
+}
+
+fn cases(one: &str, expect: &str) -> String {
+    file(&format!("cases: [{{name: the case, {one}, expect: {{{expect}}}}}]"))
+}
+
+/// A pod with this name and hostname.
+fn pod(name: &str, hostname: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{hostname: {hostname}, containers: [{{name: c, image: i}}]}}}}"
+    )
+}
+
+/// The creation of a good pod, and what else the case says.
+fn created(rest: &str, expect: &str) -> String {
+    cases(&format!("admission: {{object: {}{rest}}}", pod("p", "p")), expect)
+}
+
+/// What happens to the pod `kept`, as it was and is to be.
+fn kept(operation: &str, old: &str, expect: &str) -> String {
+    let (object, old) = (pod("p", "p"), pod(old, "p"));
+    cases(&format!("admission: {{operation: {operation}, object: {object}, oldObject: {old}}}"), expect)
+}
+
+fn updated(rest: &str) -> String {
+    let object = pod("p", "p");
+    let admission = format!("admission: {{operation: UPDATE, object: {object}, oldObject: {object}{rest}}}");
+    cases(&admission, "allowed: false, rule: debugging")
+}
+
+/// A call of `files.read`, and what else the case says.
+fn call(rest: &str, expect: &str) -> String {
+    cases(&format!("toolCall: {{tool: files.read, args: {{file: notes.txt}}{rest}}}"), expect)
+}
+
+fn denied_by(rule: &str, rest: &str) -> String {
+    call(rest, &format!("effect: Deny, rule: {rule}"))
+}
+
+fn subject(rule: &str, subject: &str) -> String {
+    denied_by(rule, &format!(", subject: {{{subject}}}"))
+}
+
+fn after(rule: &str, session: &str) -> String {
+    denied_by(rule, &format!(", session: {{{session}}}"))
+}
+
+fn connection(rest: &str) -> String {
+    cases(&format!("connection: {{{rest}}}"), "allowed: true")
+}
+
+fn peer(rest: &str) -> String {
+    connection(&format!("to: '203.0.113.1:5432', peer: {{{rest}}}"))
+}
+
+fn syscall(rest: &str, action: &str) -> String {
+    cases(&format!("syscall: {{{rest}}}"), &format!("action: {action}"))
+}
+
+fn path(rest: &str) -> String {
+    cases(&format!("filesystem: {{{rest}}}"), "allowed: true")
+}
+
+fn image(reference: &str, evidence: &str) -> String {
+    cases(&format!("image: {{reference: '{reference}', evidence: {{{evidence}}}}}"), "allowed: true")
+}
+
+/// An image by its digest, with one signature.
+fn signed(signature: &str) -> String {
+    image(&format!("registry.example.org/a@{DIGEST}"), &format!("signatures: [{{{signature}}}]"))
+}
+
+fields! {
+    parameters_are_chosen: ["spec.parameters"], ADMISSION,
+        file(&format!("parameters: {{host: q}}\n  cases: [{{name: c, admission: {{object: {}}}, expect: {{allowed: true}}}}]", pod("p", "q"))),
+        file(&format!("parameters: {{host: p}}\n  cases: [{{name: c, admission: {{object: {}}}, expect: {{allowed: true}}}}]", pod("p", "q")))
+            => "hostnames: wrong host";
+
+    requests_have_an_operation: ["spec.cases[].admission.operation"], ADMISSION,
+        kept("DELETE", "kept", "allowed: false, rule: kept"),
+        kept("CREATE", "kept", "allowed: false, rule: kept") => "expected to be denied, was allowed";
+    requests_have_an_object: ["spec.cases[].admission.object"], ADMISSION,
+        created("", "allowed: true"),
+        cases(&format!("admission: {{object: {}}}", pod("p", "other")), "allowed: true") => "wrong host";
+    requests_have_an_object_as_it_was: ["spec.cases[].admission.oldObject"], ADMISSION,
+        kept("DELETE", "kept", "allowed: false, rule: kept"),
+        kept("DELETE", "other", "allowed: false, rule: kept") => "expected to be denied, was allowed";
+    requests_have_a_namespace: ["spec.cases[].admission.namespace.name"], ADMISSION,
+        created(", namespace: {name: open, labels: {zone: agents}}", "allowed: true"),
+        created(", namespace: {name: closed, labels: {zone: agents}}", "allowed: true") => "places";
+    namespaces_have_labels: ["spec.cases[].admission.namespace.labels"], ADMISSION,
+        created(", namespace: {name: closed, labels: {zone: web}}", "allowed: true"),
+        created(", namespace: {name: closed, labels: {zone: agents}}", "allowed: true") => "places";
+    requests_are_of_a_subresource: ["spec.cases[].admission.subresource"], ADMISSION,
+        updated(", subresource: ephemeralcontainers"), updated("") => "expected to be denied, was allowed";
+    requests_are_by_a_user: ["spec.cases[].admission.userInfo.username"], ADMISSION,
+        created(", userInfo: {username: mallory}", "allowed: false, rule: users"),
+        created(", userInfo: {username: alice}", "allowed: false, rule: users") => "expected to be denied, was allowed";
+    users_have_groups: ["spec.cases[].admission.userInfo.groups"], ADMISSION,
+        created(", userInfo: {username: alice, groups: [banned]}", "allowed: false, rule: users"),
+        created(", userInfo: {username: alice, groups: [team]}", "allowed: false, rule: users") => "expected to be denied, was allowed";
+
+    calls_are_of_a_tool: ["spec.cases[].toolCall.tool"], CALLS,
+        cases("toolCall: {tool: files.list, args: {file: secret}}", "effect: Allow"),
+        cases("toolCall: {tool: files.read, args: {file: secret}}", "effect: Allow") => "expected the effect Allow, was Deny";
+    calls_have_arguments: ["spec.cases[].toolCall.args"], CALLS,
+        cases("toolCall: {tool: files.read, args: {file: secret}}", "effect: Deny, rule: secrets"),
+        cases("toolCall: {tool: files.read, args: {file: notes.txt}}", "effect: Deny, rule: secrets") => "was Allow";
+    calls_are_by_an_agent: ["spec.cases[].toolCall.subject.agent"], CALLS,
+        subject("agents", "agent: mallory"), subject("agents", "agent: alice") => "was Allow";
+    calls_are_for_a_user: ["spec.cases[].toolCall.subject.user"], CALLS,
+        subject("users", "user: mallory"), subject("users", "user: alice") => "was Allow";
+    calls_are_from_a_namespace: ["spec.cases[].toolCall.subject.namespace"], CALLS,
+        subject("places", "namespace: closed"), subject("places", "namespace: open") => "was Allow";
+    callers_have_groups: ["spec.cases[].toolCall.subject.groups"], CALLS,
+        subject("groups", "groups: [banned]"), subject("groups", "groups: [team]") => "was Allow";
+    callers_have_labels: ["spec.cases[].toolCall.subject.labels"], CALLS,
+        subject("labels", "labels: {suspect: 'yes'}"), subject("labels", "labels: {trusted: 'yes'}") => "was Allow";
+    calls_are_delegated: ["spec.cases[].toolCall.subject.chain"], CALLS,
+        subject("chains", "chain: [alice, mallory]"), subject("chains", "chain: [alice, bob]") => "was Allow";
+    sessions_have_an_age: ["spec.cases[].toolCall.session.age"], CALLS,
+        after("aged", "age: 61m"), after("aged", "age: 60m") => "was Allow";
+    sessions_have_calls: ["spec.cases[].toolCall.session.calls"], CALLS,
+        after("long", "calls: 4"), after("long", "calls: 3") => "was Allow";
+    sessions_have_counters: ["spec.cases[].toolCall.session.counters"], CALLS,
+        after("rate", "counters: {reads: 2}"), after("rate", "counters: {reads: 1}") => "was Allow";
+    sessions_have_used_budgets: ["spec.cases[].toolCall.session.budgets"], CALLS,
+        after("few", "budgets: {few: 5}"), after("few", "budgets: {few: 4}") => "was Allow";
+    calls_before_are_of_a_tool: ["spec.cases[].toolCall.session.before[].tool"], CALLS,
+        after("rate", "before: [{tool: files.read, times: 2}]"), after("rate", "before: [{tool: files.list, times: 2}]") => "was Allow";
+    calls_before_have_arguments: ["spec.cases[].toolCall.session.before[].args"], CALLS,
+        after("rate", "before: [{tool: files.read, args: {file: a}, times: 2}]"),
+        after("rate", "before: [{tool: files.read, args: {file: secret}, times: 2}]") => "was Allow";
+    calls_before_are_repeated: ["spec.cases[].toolCall.session.before[].times"], CALLS,
+        after("rate", "before: [{tool: files.read, times: 2}]"), after("rate", "before: [{tool: files.read, times: 1}]") => "was Allow";
+    calls_have_a_time: ["spec.cases[].toolCall.now"], CALLS,
+        denied_by("late", ", now: '2030-01-01T00:00:01Z'"), denied_by("late", ", now: '2030-01-01T00:00:00Z'") => "was Allow";
+
+    connections_go_somewhere: ["spec.cases[].connection.to"], CALLS,
+        connection("to: '192.0.2.7:443'"), connection("to: '192.0.2.7:80'") => "was denied";
+    connections_come_from_somewhere: ["spec.cases[].connection.from"], CALLS,
+        connection("from: 198.51.100.7, port: 8080"), connection("from: 192.0.2.7, port: 8080") => "was denied";
+    connections_come_to_a_port: ["spec.cases[].connection.port"], CALLS,
+        connection("from: 198.51.100.7, port: 8080"), connection("from: 198.51.100.7, port: 8081") => "was denied";
+    connections_come_from_a_sandbox: ["spec.cases[].connection.sandbox"], CALLS,
+        connection("to: '192.0.2.7:443'"), connection("to: '192.0.2.7:443', sandbox: shell") => "was denied";
+    connections_have_a_protocol: ["spec.cases[].connection.protocol"], CALLS,
+        connection("to: '192.0.2.53:53', protocol: UDP"), connection("to: '192.0.2.53:53', protocol: TCP") => "was denied";
+    peers_have_labels: ["spec.cases[].connection.peer.labels"], CALLS,
+        peer("namespaceLabels: {team: red}, labels: {app: db}"), peer("namespaceLabels: {team: red}, labels: {app: web}") => "was denied";
+    peers_are_in_namespaces: ["spec.cases[].connection.peer.namespaceLabels"], CALLS,
+        peer("namespaceLabels: {team: red}, labels: {app: db}"), peer("namespaceLabels: {team: blue}, labels: {app: db}") => "was denied";
+
+    system_calls_have_names: ["spec.cases[].syscall.name"], CALLS,
+        syscall("sandbox: shell, name: read", "Allow"), syscall("sandbox: shell, name: mount", "Allow") => "was Errno";
+    system_calls_are_made_in_a_sandbox: ["spec.cases[].syscall.sandbox"], CALLS,
+        syscall("sandbox: python, name: sched_setscheduler", "Allow"), syscall("sandbox: shell, name: sched_setscheduler", "Allow") => "was Errno";
+    // TCGETS, and TIOCSTI, which types into the terminal of another process.
+    system_calls_have_arguments: ["spec.cases[].syscall.args"], CALLS,
+        syscall("sandbox: shell, name: ioctl, args: [0, 21505]", "Allow"), syscall("sandbox: shell, name: ioctl, args: [0, 21522]", "Allow") => "was Errno";
+
+    files_are_in_a_sandbox: ["spec.cases[].filesystem.sandbox"], CALLS,
+        path("sandbox: python, path: /opt/x, access: Read"), path("sandbox: shell, path: /opt/x, access: Read") => "was denied";
+    files_have_paths: ["spec.cases[].filesystem.path"], CALLS,
+        path("sandbox: shell, path: /tmp/x, access: Write"), path("sandbox: shell, path: /usr/x, access: Write") => "was denied";
+    files_are_read_or_written: ["spec.cases[].filesystem.access"], CALLS,
+        path("sandbox: shell, path: /usr/bin/ls, access: Read"), path("sandbox: shell, path: /usr/bin/ls, access: Write") => "was denied";
+
+    images_have_references: ["spec.cases[].image.reference"], by_key(),
+        signed(&format!("publicKey: '{KEY}'")),
+        signed(&format!("publicKey: '{KEY}'")).replace("registry.", "other.") => "was denied";
+    tags_stand_for_digests: ["spec.cases[].image.evidence.digest"], by_key(),
+        image("registry.example.org/a:1", &format!("digest: '{DIGEST}', signatures: [{{publicKey: '{KEY}'}}]")),
+        image("registry.example.org/a:1", &format!("signatures: [{{publicKey: '{KEY}'}}]")) => "the case names no digest";
+    signatures_are_by_a_key: ["spec.cases[].image.evidence.signatures[].publicKey"], by_key(),
+        signed(&format!("publicKey: '{KEY}'")),
+        signed(&format!("publicKey: '{}'", KEY.replace("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE", "sGPTRXbEft6Zy1dqxjSCPEfqhLTaHR/LFxcGARJ1XD0"))) => "is not signed by the key";
+    signatures_are_by_a_subject: ["spec.cases[].image.evidence.signatures[].subject"], by_subject(),
+        signed("issuer: 'https://issuer.example.org', subject: release"), signed("issuer: 'https://issuer.example.org', subject: other") => "is not signed by `release`";
+    signatures_are_under_an_issuer: ["spec.cases[].image.evidence.signatures[].issuer"], by_subject(),
+        signed("issuer: 'https://issuer.example.org', subject: release"), signed("issuer: 'https://other.example.org', subject: release") => "is not signed by `release`";
+
+    cases_expect_a_decision: ["spec.cases[].expect.allowed"], ADMISSION,
+        created("", "allowed: true"), created("", "allowed: false") => "expected to be denied, was allowed";
+    cases_expect_an_effect: ["spec.cases[].expect.effect"], CALLS,
+        call("", "effect: Allow"), call("", "effect: Ask") => "expected the effect Ask, was Allow";
+    cases_expect_an_action: ["spec.cases[].expect.action"], CALLS,
+        syscall("sandbox: shell, name: mount", "Errno"), syscall("sandbox: shell, name: mount", "Kill") => "expected the action Kill, was Errno";
+    cases_expect_a_rule: ["spec.cases[].expect.rule"], CALLS,
+        denied_by("agents", ", subject: {agent: mallory}"), denied_by("users", ", subject: {agent: mallory}") => "expected rule `users` to decide";
+    cases_expect_a_message: ["spec.cases[].expect.messagePattern"], ADMISSION,
+        cases(&format!("admission: {{object: {}}}", pod("p", "q")), "messagePattern: '^wrong host$'"),
+        cases(&format!("admission: {{object: {}}}", pod("p", "q")), "messagePattern: '^wrong guest'") => "no message matches";
+    cases_expect_a_warning: ["spec.cases[].expect.warningPattern"], ADMISSION,
+        cases(&format!("admission: {{object: {}}}", pod("odd", "p")), "warningPattern: 'an odd name'"),
+        cases(&format!("admission: {{object: {}}}", pod("p", "p")), "warningPattern: 'an odd name'") => "no warning matches";
+    cases_expect_fields: ["spec.cases[].expect.fields[].field"], ADMISSION,
+        created("", "fields: [{field: spec.subdomain, value: sub}]"),
+        created("", "fields: [{field: spec.hostname, value: sub}]") => r#"spec.hostname: expected "sub", is "p""#;
+    expected_fields_have_values: ["spec.cases[].expect.fields[].value"], ADMISSION,
+        created("", "fields: [{field: spec.subdomain, value: sub}]"),
+        created("", "fields: [{field: spec.subdomain, value: dom}]") => r#"spec.subdomain: expected "dom", is "sub""#;
+}
+
+/// The stage with a pack and one file of tests.
+fn staged(pack: &str, tests: &str) -> Stage {
+    let stage = Stage::empty();
+    let sections: String = pack.lines().map(|line| format!("  {line}\n")).collect();
+    stage.write(
+        "example/pack.yaml",
+        &format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: example-1.0.0}}\nspec:\n  pack: example\n  version: 1.0.0\n{sections}"
+        ),
+    );
+    stage.write("example/tests/t.yaml", tests);
+    stage
+}
+
+/// Whether the file's one case passes, and what is said of it.
+fn outcome(pack: &str, tests: &str) -> (bool, String) {
+    let output = staged(pack, tests).run(&["test", "example", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{tests}", printed(&output)));
+    let case = &report["packs"][0]["files"][0]["cases"][0];
+    let passed = case["passed"].as_bool().unwrap_or_else(|| panic!("no case: {report}"));
+    (passed, case["reasons"].to_string())
+}
+
+/// One file passes and its twin fails, for this reason.
+fn twins(pack: &str, passes: &str, fails: &str, reason: &str) {
+    assert_ne!(passes, fails, "the twins are the same");
+    let (passed, reasons) = outcome(pack, passes);
+    assert!(passed, "{reasons}\n{passes}");
+    let (passed, reasons) = outcome(pack, fails);
+    let reason = Value::from(reason).to_string();
+    assert!(!passed && reasons.contains(reason.trim_matches('"')), "passed: {passed}; {reasons}\n{fails}");
+}
+
+#[test]
+fn cases_are_reported_by_name() {
+    let output = staged(ADMISSION, &created("", "allowed: true")).run(&["test", "example"]);
+    assert!(printed(&output).contains("  pass the case\n"), "{}", printed(&output));
+}
+
+#[test]
+fn what_cannot_be_carried_out_is_refused_with_its_code() {
+    let attested = "attestations: [{predicateType: 'https://slsa.dev/provenance/v1'}]";
+    let samples = BTreeMap::from([
+        ("spec.cases[].image.evidence.attestations", (by_key(), image("registry.example.org/a:1", attested))),
+        (
+            "spec.cases[].toolCall.session.labels",
+            (CALLS.to_owned(), call(", session: {labels: [tainted]}", "")),
+        ),
+    ]);
+    for (field, code) in REFUSED {
+        let (pack, tests) = &samples[field];
+        let output = staged(pack, tests).run(&["test", "example"]);
+        let said = printed(&output);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(
+            said.contains(&format!("error[{code}]")) && said.contains(&field.replace("[]", "[0]")),
+            "{said}"
+        );
+    }
+}
+
+/// Every field below `spec`; whether it has members of its own.
+fn walk(node: &Value, at: &str, out: &mut BTreeMap<String, bool>) {
+    for (name, member) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let place = format!("{at}.{name}");
+        let (mut inner, mut below) = (member, place.clone());
+        while let Some(items) = inner.get("items") {
+            below.push_str("[]");
+            inner = items;
+        }
+        out.insert(place, inner.get("properties").is_some());
+        walk(inner, &below, out);
+    }
+}
+
+fn section() -> String {
+    let schema = bailiwick_crds::schema::policy_test();
+    let mut fields = BTreeMap::new();
+    walk(schema.pointer("/properties/spec").expect("a test has a spec"), "spec", &mut fields);
+    let named = [("cases_are_reported_by_name", &["spec.cases[].name"][..])];
+    let tests: Vec<(&str, &[&str])> = FIELDS.iter().copied().chain(named).collect();
+    for (name, shown) in &tests {
+        let unknown: Vec<_> = shown.iter().filter(|field| !fields.contains_key(**field)).collect();
+        assert!(unknown.is_empty(), "{name}: {unknown:?} are no fields");
+    }
+    assert!(REFUSED.iter().all(|(field, _)| fields.contains_key(*field)), "a refused field is no field");
+    let mut section = String::from(
+        "## PolicyTest\n\n`bailiwick test` carries the cases out. Of each field a test of `compiler/cli/tests/cli/case_fields.rs` shows what it\ndoes: \
+         of two cases that differ in it, one passes and one fails.\n\n| Field | What it does, as this test shows | Refused with |\n|---|---|---|\n",
+    );
+    let mut missing = Vec::new();
+    for (field, holds) in &fields {
+        let test = tests.iter().find(|(_, shown)| shown.contains(&field.as_str())).map(|(name, _)| *name);
+        let below = |outer: &str| {
+            field.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let code = REFUSED.iter().find(|(outer, _)| below(outer)).map(|(_, code)| *code);
+        match (test, code) {
+            (Some(_), Some(code)) => panic!("`{field}` has a test and {code}"),
+            (Some(test), None) => section.push_str(&format!("| `{field}` | `{test}` | |\n")),
+            (None, Some(code)) => section.push_str(&format!("| `{field}` | | {code} |\n")),
+            (None, None) if *holds => {}
+            (None, None) => missing.push(field.as_str()),
+        }
+    }
+    assert!(missing.is_empty(), "neither test nor code: {}", missing.join(", "));
+    section
+}
+
+#[test]
+fn every_field_of_a_test_does_something_or_is_refused() {
+    let path = root().join("docs/enforcement-table.md");
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    let (before, found) = page.split_once("\n## PolicyTest\n").unwrap_or((&page, ""));
+    let section = section();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, format!("{}\n\n{section}", before.trim_end())).expect("docs/ is writable");
+    } else {
+        assert!(
+            section == format!("## PolicyTest\n{found}"),
+            "docs/enforcement-table.md is stale: run with UPDATE_EXPECT=1"
+        );
+    }
+}
