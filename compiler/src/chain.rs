@@ -228,13 +228,13 @@ impl<'a> Chain<'a> {
         if available.is_empty() {
             let names = self.library.names();
             let near = nearest(&entry.name, names.iter().map(String::as_str));
-            let mut found = child.report(
+            let found = child.report(
                 bw0207_unknown_pack::CODE,
                 "name",
                 format!("the library has no pack `{}`", entry.name),
             );
-            found.help = near.map(|near| format!("did you mean `{near}`?"));
-            self.diagnostics.push(found);
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            self.diagnostics.push(found.with_any_help(help));
             return None;
         }
         let version = match (&self.lock, self.library.newest(&entry.name, &requirement)) {

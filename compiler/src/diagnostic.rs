@@ -80,7 +80,16 @@ impl Code {
         }
         text
     }
+
+    /// What to do about a finding of this kind that has no better advice of its own: the line `Remedy:` of the documentation.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        self.source.lines().find_map(|line| line.strip_prefix(REMEDY)).unwrap_or_default()
+    }
 }
+
+/// What begins the line of a documentation that says what to do.
+const REMEDY: &str = "//! Remedy: ";
 
 impl PartialEq for Code {
     fn eq(&self, other: &Self) -> bool {
@@ -294,7 +303,7 @@ pub struct Diagnostic {
     /// What is wrong, in a sentence without full stop, user input in backticks.
     pub message: String,
     /// What to do about it.
-    pub help: Option<String>,
+    pub help: String,
     /// Other places that matter here.
     pub related: Vec<Related>,
 }
@@ -310,7 +319,7 @@ pub enum About {
 }
 
 impl Diagnostic {
-    /// A finding with the code's own severity, about the value at `at`.
+    /// A finding with the code's own severity and remedy, about the value at `at`.
     #[must_use]
     pub fn new(code: Code, at: FieldPath, message: impl Into<String>) -> Self {
         Self {
@@ -322,16 +331,25 @@ impl Diagnostic {
             about: About::Value,
             place: None,
             message: message.into(),
-            help: None,
+            help: code.remedy().to_owned(),
             related: Vec::new(),
         }
     }
 
-    /// With what to do about it.
+    /// With what to do about this one, which the code cannot know.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = help.into();
         self
+    }
+
+    /// With what to do about this one, if that is known; else with the code's remedy.
+    #[must_use]
+    pub fn with_any_help(self, help: Option<impl Into<String>>) -> Self {
+        match help {
+            Some(help) => self.with_help(help),
+            None => self,
+        }
     }
 
     /// About a byte range of the scalar's text.
@@ -386,10 +404,7 @@ impl fmt::Display for Diagnostic {
         if let Some(within) = &self.within {
             write!(out, " ({}..{})", within.start, within.end)?;
         }
-        write!(out, ": {}", self.message)?;
-        if let Some(help) = &self.help {
-            write!(out, "\n  help: {help}")?;
-        }
+        write!(out, ": {}\n  help: {}", self.message, self.help)?;
         for related in &self.related {
             write!(out, "\n  {}: {}", related.at, related.message)?;
         }

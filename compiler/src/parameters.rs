@@ -179,10 +179,10 @@ pub fn values(
     let mut values = Values::new();
     let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     for name in chosen.keys().filter(|name| !names.contains(&name.as_str())) {
-        let mut found =
+        let found =
             place(name).report(bw0202_unknown_parameter::CODE, format!("the pack has no parameter `{name}`"));
-        found.help = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-        diagnostics.push(found);
+        let help = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        diagnostics.push(found.with_any_help(help));
     }
     for (index, parameter) in parameters.iter().enumerate() {
         let at = FieldPath::spec().member("parameters").index(index);
@@ -351,10 +351,10 @@ impl Substitution<'_> {
         let Some(value) = self.values.get(name) else {
             if !self.declared.contains(name) {
                 let message = format!("the pack has no parameter `{name}`");
-                let mut found = Diagnostic::new(bw0202_unknown_parameter::CODE, at.clone(), message);
-                found.help = nearest(name, self.declared.iter().copied())
+                let found = Diagnostic::new(bw0202_unknown_parameter::CODE, at.clone(), message);
+                let help = nearest(name, self.declared.iter().copied())
                     .map(|near| format!("did you mean `${{{near}}}`?"));
-                self.diagnostics.push(found);
+                self.diagnostics.push(found.with_any_help(help));
             }
             self.used.insert(name.to_owned());
             return None;

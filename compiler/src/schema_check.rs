@@ -154,8 +154,7 @@ impl Checker {
             _ if kind == Some("object") => ("for an object", "write the object out".to_owned()),
             _ => return unresolved.is_some(),
         };
-        self.report(bw0213_parameter_place::CODE, format!("parameter `{name}` stands {place}")).help =
-            Some(help);
+        self.report(bw0213_parameter_place::CODE, format!("parameter `{name}` stands {place}")).help = help;
         true
     }
 
@@ -175,7 +174,10 @@ impl Checker {
             Value::Str(_) | Value::Map(_) if expected == "a list" => Some("write `[…]` around it".to_owned()),
             _ => None,
         };
-        self.report(bw0107_wrong_type::CODE, message).help = help;
+        let found = self.report(bw0107_wrong_type::CODE, message);
+        if let Some(help) = help {
+            found.help = help;
+        }
     }
 
     fn object(&mut self, node: &Node, schema: &Json) {
@@ -196,13 +198,14 @@ impl Checker {
                     let diagnostic =
                         self.report(bw0104_unknown_field::CODE, format!("unknown field `{}`", entry.key));
                     diagnostic.about = crate::diagnostic::About::Key;
-                    diagnostic.help = Some(help);
+                    diagnostic.help = help;
                     self.path.pop();
                 }
             }
         }
         for name in words(schema, "required").filter(|name| node.get(name).is_none()) {
-            self.report(bw0108_missing_field::CODE, format!("field `{name}` is missing"));
+            self.report(bw0108_missing_field::CODE, format!("field `{name}` is missing")).help =
+                format!("add `{name}`");
         }
         self.members(node, schema);
     }
@@ -300,8 +303,7 @@ impl Checker {
             let all = quoted(known.iter().copied());
             let help =
                 near.map_or(format!("one of {all}"), |name| format!("did you mean `{name}`? One of {all}"));
-            self.report(bw0109_unknown_word::CODE, format!("unknown word `{}`", shortened(text))).help =
-                Some(help);
+            self.report(bw0109_unknown_word::CODE, format!("unknown word `{}`", shortened(text))).help = help;
             return;
         }
         if let Some(most) = schema.get("maxLength").and_then(Json::as_u64)
@@ -323,7 +325,7 @@ impl Checker {
         {
             let (message, help) = problem;
             self.report(bw0110_bad_form::CODE, format!("`{}` is {message}", shortened(text))).help =
-                Some(help.to_owned());
+                help.to_owned();
         }
     }
 }

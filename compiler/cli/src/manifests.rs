@@ -43,8 +43,7 @@ pub(crate) fn one(path: &Path) -> Result<Value> {
 fn explained(diagnostic: &Diagnostic, text: &str) -> String {
     let place = diagnostic.place.as_ref().map(|place| line_and_column(text, place.bytes.start));
     let place = place.map(|(line, column)| format!(" at line {line}, column {column}")).unwrap_or_default();
-    let help = diagnostic.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
-    format!("{place}: {}{help}", diagnostic.message)
+    format!("{place}: {}; {}", diagnostic.message, diagnostic.help)
 }
 
 fn take_apart(document: Value, objects: &mut Vec<Box<[u8]>>) -> Result<()> {

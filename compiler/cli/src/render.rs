@@ -140,16 +140,10 @@ pub(crate) fn draw(diagnostic: &Diagnostic, texts: &Texts) -> String {
             _ => group.element(Level::NOTE.message(plain(&format!("{}: {}", related.at, related.message)))),
         };
     }
-    group = group.element(Level::HELP.message(plain(&help(diagnostic))));
+    group = group.element(Level::HELP.message(plain(&diagnostic.help)));
     let mut text = Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group]);
     text.push('\n');
     text
-}
-
-/// What to do about it. Where a finding has no words of its own, the page of its code has them.
-pub(crate) fn help(diagnostic: &Diagnostic) -> String {
-    let page = || format!("`bailiwick explain {}` says what to do", diagnostic.code.id());
-    diagnostic.help.clone().unwrap_or_else(page)
 }
 
 fn shown(folder: &str, file: &str) -> String {
@@ -231,7 +225,7 @@ pub(crate) fn json(diagnostic: &Diagnostic, texts: &Texts) -> JsonDiagnostic {
         pack: diagnostic.pack.clone(),
         field: diagnostic.at.to_string(),
         message: diagnostic.message.clone(),
-        help: help(diagnostic),
+        help: diagnostic.help.clone(),
         place: json_place(&diagnostic.pack, diagnostic.place.as_ref(), texts),
         related: diagnostic
             .related

@@ -8,6 +8,8 @@
 //!
 //! Keep one of them. A key that comes from `<<` may be written again: the one written out counts, as it does for
 //! kubectl.
+//!
+//! Remedy: keep one of the two
 
 use crate::diagnostic::{Code, Severity};
 

@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Write the values out, or split the pack: an API server stores objects of at most 1.5 MiB.
+//!
+//! Remedy: write the values out in place of aliases, or split the pack into fragments
 
 use crate::diagnostic::{Code, Severity};
 

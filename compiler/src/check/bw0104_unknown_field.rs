@@ -8,6 +8,8 @@
 //!
 //! Write the right name; the help line gives the nearest one that may stand there. `docs/formats/pack.md` lists
 //! them all.
+//!
+//! Remedy: take the field out, or write one that `docs/formats/pack.md` lists for this place
 
 use crate::diagnostic::{Code, Severity};
 

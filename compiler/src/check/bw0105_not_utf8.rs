@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Save the file as UTF-8, the only encoding that an API server takes.
+//!
+//! Remedy: save the file as UTF-8
 
 use crate::diagnostic::{Code, Severity};
 

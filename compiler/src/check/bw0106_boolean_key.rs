@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Put the key in quotes.
+//!
+//! Remedy: put the key in quotes
 
 use crate::diagnostic::{Code, Severity};
 

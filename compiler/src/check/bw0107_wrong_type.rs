@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Write a value of the type that the message names. A field without a value is `null`: leave it out instead.
+//!
+//! Remedy: write a value of the type that the message names; quote words and numbers that are meant as text
 
 use crate::diagnostic::{Code, Severity};
 

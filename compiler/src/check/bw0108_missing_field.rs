@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Add it.
+//!
+//! Remedy: add the field
 
 use crate::diagnostic::{Code, Severity};
 

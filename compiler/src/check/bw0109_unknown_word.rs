@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Write one of the words that the help line names.
+//!
+//! Remedy: write one of the words that the field takes; `docs/formats/pack.md` lists them
 
 use crate::diagnostic::{Code, Severity};
 

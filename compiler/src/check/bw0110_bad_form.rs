@@ -6,6 +6,8 @@
 //!
 //! Write it in the form that the message names. Durations are those of Go (`1h30m`), quantities those of Kubernetes
 //! (`64Mi`), versions semantic versions without build metadata.
+//!
+//! Remedy: write it in the form that the message names; names are lower-case letters, digits and `-`
 
 use crate::diagnostic::{Code, Severity};
 

@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Write a value inside the range that the message names.
+//!
+//! Remedy: write a value inside the range
 
 use crate::diagnostic::{Code, Severity};
 

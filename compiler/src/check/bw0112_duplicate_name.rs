@@ -8,6 +8,8 @@
 //! ```
 //!
 //! Rename one of them.
+//!
+//! Remedy: rename one of the two
 
 use crate::diagnostic::{Code, Severity};
 

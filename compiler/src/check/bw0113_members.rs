@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Keep those that the message names; write two rules where you mean both.
+//!
+//! Remedy: keep exactly the members that the message asks for; where you mean both, write two entries
 
 use crate::diagnostic::{Code, Severity};
 

@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Move other objects elsewhere; tests lie in `tests/`.
+//!
+//! Remedy: move the object elsewhere, or write `apiVersion: bailiwick.dev/v1alpha1` and `kind: PolicyPack`
 
 use crate::diagnostic::{Code, Severity};
 

@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Write the name that the help line gives.
+//!
+//! Remedy: write `<pack>-<version>` as `metadata.name`
 
 use crate::diagnostic::{Code, Severity};
 

@@ -9,6 +9,8 @@
 //! ```
 //!
 //! Keep one of the two places that the message names.
+//!
+//! Remedy: keep one of the two places
 
 use crate::diagnostic::{Code, Severity};
 

@@ -9,6 +9,8 @@
 //!
 //! Write the right name, or declare the parameter. A text that really is `${name}` cannot be written as a whole
 //! value.
+//!
+//! Remedy: declare the parameter in this pack's `parameters`, or write the name of one that is there
 
 use crate::diagnostic::{Code, Severity};
 

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Choose a value inside the domain; only the pack's author can widen it.
+//!
+//! Remedy: choose a value inside the domain; only the pack's author can widen it
 
 use crate::diagnostic::{Code, Severity};
 

@@ -7,6 +7,8 @@
 //!
 //! Mend the declaration. `enum` and `pattern` fit texts, `minimum` and `maximum` fit `int`, `quantity` and
 //! `duration`, `subsetOf` and `maxItems` fit lists.
+//!
+//! Remedy: mend the declaration: the default, the bounds and the domain must fit the type and one another
 
 use crate::diagnostic::{Code, Severity};
 

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Leave it, or ask the author to write `bindable: true` with a domain.
+//!
+//! Remedy: leave it out, or ask the pack's author to write `bindable: true` with a domain
 
 use crate::diagnostic::{Code, Severity};
 

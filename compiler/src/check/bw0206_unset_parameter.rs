@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Give it a default, or choose a value with a binding, an `extends` entry, or `--set`.
+//!
+//! Remedy: give it a `default`, or choose a value with a binding, an `extends` entry, or `--set`
 
 use crate::diagnostic::{Code, Severity};
 

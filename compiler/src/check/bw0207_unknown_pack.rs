@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Write the right name, or put the pack where `--library` looks: by default the folder beside this pack.
+//!
+//! Remedy: write the right name, or put the pack where `--library` looks
 
 use crate::diagnostic::{Code, Severity};
 

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Ask for a version that is there. Pre-releases are taken only by requirements that name one.
+//!
+//! Remedy: ask for a version that the library holds
 
 use crate::diagnostic::{Code, Severity};
 

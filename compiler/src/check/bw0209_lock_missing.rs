@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Run `bailiwick compile --lock` and commit `pack.lock`.
+//!
+//! Remedy: run `bailiwick compile --lock` and commit `pack.lock`
 
 use crate::diagnostic::{Code, Severity};
 

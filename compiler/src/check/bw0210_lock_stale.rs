@@ -7,6 +7,8 @@
 //! ```
 //!
 //! Run `bailiwick compile --lock` and commit what changed.
+//!
+//! Remedy: run `bailiwick compile --lock` and commit what changed
 
 use crate::diagnostic::{Code, Severity};
 

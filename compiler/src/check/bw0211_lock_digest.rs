@@ -7,6 +7,8 @@
 //!
 //! Find out who changed what. If the change is wanted, give the pack a new version; only then run `bailiwick
 //! compile --lock`.
+//!
+//! Remedy: find out who changed the pack; publish a wanted change as a new version, then run `bailiwick compile --lock`
 
 use crate::diagnostic::{Code, Severity};
 

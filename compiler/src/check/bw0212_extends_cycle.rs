@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Take one of the entries out.
+//!
+//! Remedy: take one of the `extends` entries out
 
 use crate::diagnostic::{Code, Severity};
 

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! In CEL write `params.name`. For a list write `["${name}"]`: a whole list parameter is spliced in.
+//!
+//! Remedy: write `params.name` in an expression, and `["${name}"]` to splice a list; elsewhere write the value out
 
 use crate::diagnostic::{Code, Severity};
 

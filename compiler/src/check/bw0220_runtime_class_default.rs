@@ -15,6 +15,8 @@
 //! isolation:
 //!   runtimeClass: {classes: [{name: gvisor, handler: runsc, kind: GVisor}], default: gvisor}
 //! ```
+//!
+//! Remedy: add the class to `classes`, or choose one of them
 
 use crate::diagnostic::{Code, Severity};
 

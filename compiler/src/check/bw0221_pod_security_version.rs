@@ -15,6 +15,8 @@
 //! isolation:
 //!   podSecurity: {level: Restricted, version: v1.36}
 //! ```
+//!
+//! Remedy: name a version that is built in
 
 use crate::diagnostic::{Code, Severity};
 

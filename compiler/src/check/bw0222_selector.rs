@@ -9,7 +9,9 @@
 //!
 //! ```text
 //! error[BW0222] at spec.subjects.namespaces.selector: no labels can match all of this selector
+//!   help: write keys and values as Kubernetes labels; `values` belong to `In` and `NotIn` alone; take out what contradicts the rest
 //! error[BW0222] at spec.subjects.namespaces.selector.matchExpressions[0]: operator `In` needs `values`
+//!   help: write keys and values as Kubernetes labels; `values` belong to `In` and `NotIn` alone; take out what contradicts the rest
 //! ```
 //!
 //! ```yaml passes
@@ -17,6 +19,8 @@
 //!   namespaces: {selector: {matchExpressions: [{key: zone, operator: In, values: [agents]}]}}
 //!   unmatched: Deny
 //! ```
+//!
+//! Remedy: write keys and values as Kubernetes labels; `values` belong to `In` and `NotIn` alone; take out what contradicts the rest
 
 use crate::diagnostic::{Code, Severity};
 

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! error[BW0223] at spec.network.egress[0].to.cidr: `192.0.2.7/24` has bits set behind its prefix; the network is `192.0.2.0/24`
+//!   help: write a network as its lowest address and prefix, `except` inside `cidr`, and `endPort` not below `port`
 //! ```
 //!
 //! ```yaml passes
@@ -16,6 +17,8 @@
 //!   egress:
 //!   - {name: db, to: {cidr: 192.0.2.0/24}, ports: [{port: 5432}]}
 //! ```
+//!
+//! Remedy: write a network as its lowest address and prefix, `except` inside `cidr`, and `endPort` not below `port`
 
 use crate::diagnostic::{Code, Severity};
 

@@ -13,6 +13,8 @@
 //! ```yaml passes
 //! images: [{match: [docker.io/library/nginx], digest: Required}]
 //! ```
+//!
+//! Remedy: write `registry.example.org/team/**`; tags and digests are no part of a pattern
 
 use crate::diagnostic::{Code, Severity};
 

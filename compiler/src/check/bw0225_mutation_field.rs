@@ -21,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     mutations: [{field: "spec.containers[*].imagePullPolicy", value: Always}]
 //! ```
+//!
+//! Remedy: name a field by its members, `[*]` for each element of a list, and give it a `value`
 
 use crate::diagnostic::{Code, Severity};
 

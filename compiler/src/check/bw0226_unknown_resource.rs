@@ -21,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "has(object.spec)"}]
 //! ```
+//!
+//! Remedy: write the plural that stands in the API's URLs, such as `pods`
 
 use crate::diagnostic::{Code, Severity};
 

@@ -26,6 +26,8 @@
 //!   egress:
 //!   - {name: web, to: {cidr: 192.0.2.64/26}, ports: [{port: 443}]}
 //! ```
+//!
+//! Remedy: allow no more than the extended pack does
 
 use crate::diagnostic::{Code, Severity};
 

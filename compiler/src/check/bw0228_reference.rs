@@ -21,6 +21,7 @@
 //!
 //! ```text
 //! error[BW0228] at spec.tools.definitions[0].otherwise.ask.approvers: group of approvers `oncall` is not defined in this pack
+//!   help: define it in this pack, under `tools.approvers` or `tools.state.counters`
 //! ```
 //!
 //! ```yaml passes
@@ -40,6 +41,8 @@
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //!     otherwise: {deny: {remedy: ask the owner}}
 //! ```
+//!
+//! Remedy: define it in this pack, under `tools.approvers` or `tools.state.counters`
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -18,6 +18,8 @@
 //! ```yaml passes
 //! images: [{match: ["registry.example.org/**"]}]
 //! ```
+//!
+//! Remedy: give the changed pack a version of its own
 
 use crate::diagnostic::{Code, Severity};
 

@@ -23,6 +23,8 @@
 //!   namespaces: {selector: {matchExpressions: [{key: zone, operator: In, values: [agents, builders]}]}}
 //! isolation: {serviceAccountToken: Forbidden}
 //! ```
+//!
+//! Remedy: select by labels that can stand together, or enforce the packs as policies of their own
 
 use bailiwick_policy::policy::{LabelSelector, Policy};
 

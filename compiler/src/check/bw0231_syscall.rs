@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell, remove: [connect]}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: write a name of the kernel's table that a sandbox may be given
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::syscalls::Error;
@@ -52,7 +54,5 @@ pub(crate) fn diagnostic(error: &Error, at: &FieldPath) -> Diagnostic {
         Error::Both { index, .. } => (at.member("remove").index(*index), None),
         Error::TooMany { list } => (at.member(list.as_str()), None),
     };
-    let mut diagnostic = Diagnostic::new(CODE, at, error.to_string());
-    diagnostic.help = help;
-    diagnostic
+    Diagnostic::new(CODE, at, error.to_string()).with_any_help(help)
 }

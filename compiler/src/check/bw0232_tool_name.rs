@@ -43,6 +43,8 @@
 //!   rules:
 //!   - {name: reads, tools: ["files.*"], allow: {}}
 //! ```
+//!
+//! Remedy: write a tool's name, `prefix.*`, or `*`
 
 use crate::diagnostic::{Code, Severity};
 

@@ -20,6 +20,7 @@
 //!
 //! ```text
 //! error[BW0233] at spec.tools.definitions[0].input.properties.file.format: this schema cannot be enforced: the keyword `format` is not enforced, so it may not stand here; known are type, properties, required, additionalProperties, items, enum, const, minimum, maximum, minLength, maxLength, pattern, minItems, maxItems, uniqueItems, description, title, default
+//!   help: take the keyword out, or write the constraint with one that is enforced
 //! ```
 //!
 //! ```yaml passes
@@ -38,6 +39,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: take the keyword out, or write the constraint with one that is enforced
 
 use crate::diagnostic::{Code, Severity};
 

@@ -43,6 +43,8 @@
 //!   approvers:
 //!   - {name: oncall, keys: [{id: alice, principal: alice@example.org, ed25519: "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="}]}
 //! ```
+//!
+//! Remedy: write what `openssl pkey -pubin -outform DER | base64` prints for an Ed25519 key, with the `id` and `principal` of its owner
 
 use crate::diagnostic::{Code, Severity};
 

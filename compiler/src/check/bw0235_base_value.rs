@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: write a value that the kernel can hold: absolute paths, no zero bytes, sizes and limits above zero
 
 use crate::diagnostic::{Code, Severity};
 

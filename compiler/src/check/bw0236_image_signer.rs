@@ -19,6 +19,8 @@
 //!   digest: Resolve
 //!   require: [{signature: {identity: {issuer: "https://issuer.example.org", subject: "release@example.org"}}}]
 //! ```
+//!
+//! Remedy: name an issuer and a subject, or a public key
 
 use crate::diagnostic::{Code, Severity};
 

@@ -10,6 +10,7 @@
 //!
 //! ```text
 //! error[BW0301] at spec.admission.rules[0].validations[0].expression (23..23): the expression ends too early
+//!   help: mend the expression at this place
 //! ```
 //!
 //! ```yaml passes
@@ -19,6 +20,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "object.metadata.name == 'a'"}]
 //! ```
+//!
+//! Remedy: mend the expression at this place
 
 use crate::diagnostic::{Code, Severity};
 

@@ -21,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "has(object.spec)"}]
 //! ```
+//!
+//! Remedy: split the expression with `variables`
 
 use crate::diagnostic::{Code, Severity};
 

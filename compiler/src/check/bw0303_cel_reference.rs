@@ -21,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "object.?spec.hostNetwork.orValue(false) == false"}]
 //! ```
+//!
+//! Remedy: write a name that is declared here
 
 use crate::diagnostic::{Code, Severity};
 

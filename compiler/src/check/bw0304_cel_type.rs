@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! error[BW0304] at spec.admission.rules[0].validations[0].expression (0..20): must be bool, is string
+//!   help: convert or compare the values so that the types fit
 //! ```
 //!
 //! ```yaml passes
@@ -20,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "object.metadata.name != ''"}]
 //! ```
+//!
+//! Remedy: convert or compare the values so that the types fit
 
 use crate::diagnostic::{Code, Severity};
 

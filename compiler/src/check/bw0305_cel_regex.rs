@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! error[BW0305] at spec.admission.rules[0].validations[0].expression (29..36): unknown flag `=`
+//!   help: write the pattern in RE2 syntax: no look-around, no back-references
 //! ```
 //!
 //! ```yaml passes
@@ -20,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "object.metadata.name.matches('^a')"}]
 //! ```
+//!
+//! Remedy: write the pattern in RE2 syntax: no look-around, no back-references
 
 use crate::diagnostic::{Code, Severity};
 

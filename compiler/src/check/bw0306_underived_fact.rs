@@ -45,6 +45,8 @@
 //!   rules:
 //!   - {name: readable, tools: [files.read], when: "!isOpaque(facts.path)", allow: {}}
 //! ```
+//!
+//! Remedy: add the `derive` entry to the tool, or name other tools
 
 use crate::diagnostic::{Code, Severity};
 

@@ -38,6 +38,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   network: {egress: [web]}
 //! ```
+//!
+//! Remedy: keep the call, or write `egress: []`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

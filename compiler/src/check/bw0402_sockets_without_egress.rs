@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: remove the call, or name an egress rule
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

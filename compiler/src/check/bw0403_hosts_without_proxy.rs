@@ -18,6 +18,8 @@
 //!   - {name: index, to: {hosts: [packages.example.org]}, ports: [{port: 443}]}
 //!   proxy: Gateway
 //! ```
+//!
+//! Remedy: set `network.proxy: Gateway`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

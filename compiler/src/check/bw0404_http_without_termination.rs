@@ -19,6 +19,8 @@
 //!   - {name: index, to: {hosts: [packages.example.org]}, ports: [{port: 443}], tls: Terminate, http: [{methods: [GET]}]}
 //!   proxy: Gateway
 //! ```
+//!
+//! Remedy: give the rule `to.hosts` and `tls: Terminate`
 
 use bailiwick_crds::network::Tls;
 use crate::diagnostic::{Code, Diagnostic, Severity};

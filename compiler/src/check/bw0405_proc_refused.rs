@@ -31,6 +31,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: use `proc: None`, or a pool at Baseline v1.35 or later with `userNamespace: Required`
 
 use bailiwick_crds::pack::{PodSecurityLevel, RuntimeKind};
 use bailiwick_crds::sandbox::{Backend, Pool, Proc, Sandbox, UserNamespace};

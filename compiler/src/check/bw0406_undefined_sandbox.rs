@@ -10,6 +10,7 @@
 //!
 //! ```text
 //! error[BW0406] at spec.tools.definitions[0].run.sandbox: sandbox `shell` is not defined
+//!   help: define the sandbox under `sandboxes`, or name one that is there
 //! ```
 //!
 //! ```yaml passes
@@ -28,6 +29,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: define the sandbox under `sandboxes`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

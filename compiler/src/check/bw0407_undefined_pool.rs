@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! error[BW0407] at spec.sandboxes[0].pool: pool `warm` is not defined
+//!   help: define the pool under `pools`, or name one that is there
 //! ```
 //!
 //! ```yaml passes
@@ -24,6 +25,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: define the pool under `pools`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

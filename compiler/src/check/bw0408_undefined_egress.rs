@@ -37,6 +37,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   network: {egress: [web]}
 //! ```
+//!
+//! Remedy: define the rule under `network.egress`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -39,6 +39,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: name an absolute path below one of the sandbox's `readOnly` paths
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

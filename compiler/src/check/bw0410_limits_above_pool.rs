@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: lower the limit, or give the pool's pods more
 
 use bailiwick_crds::scalar::Quantity;
 use crate::diagnostic::{Code, Diagnostic, Severity};

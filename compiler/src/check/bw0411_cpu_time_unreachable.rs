@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 10s, cpuTime: 20s, cpus: "2", memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: lower `cpuTime`, or raise `wallClock` or `cpus`
 
 use bailiwick_crds::scalar::Quantity;
 use crate::diagnostic::{Code, Diagnostic, Severity};

@@ -20,6 +20,8 @@
 //!   digest: Resolve
 //!   require: [{signature: {identity: {issuer: "https://issuer.example.org", subject: "release"}}}]
 //! ```
+//!
+//! Remedy: write `digest: Resolve`
 
 use bailiwick_crds::network::ImageDigest;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

@@ -36,6 +36,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   atLeast: {memory: Rlimit, processes: Rlimit, cpus: BestEffort, cpuTime: Rlimit}
 //! ```
+//!
+//! Remedy: set `cgroup: Writable` on the pool, or `atLeast` on the sandbox
 
 use bailiwick_crds::sandbox::{Backend, Cgroup};
 use crate::diagnostic::{Code, Diagnostic, Severity};

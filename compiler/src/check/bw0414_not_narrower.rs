@@ -27,6 +27,7 @@
 //!
 //! ```text
 //! error[BW0414] at spec.tools.rules[0].narrow.sandbox: sandbox `quiet` is not narrower than `shell`: it reads other files
+//!   help: make the named sandbox allow no more than the tool's own, or name another one
 //! ```
 //!
 //! ```yaml passes
@@ -52,6 +53,8 @@
 //!   rules:
 //!   - {name: quieter, tools: [files.read], narrow: {sandbox: quiet}}
 //! ```
+//!
+//! Remedy: make the named sandbox allow no more than the tool's own, or name another one
 
 use bailiwick_crds::sandbox::Sandbox;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

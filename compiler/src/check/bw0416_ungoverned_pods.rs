@@ -21,6 +21,8 @@
 //!   pods: {matchLabels: {component: agent}}
 //!   unmatched: Deny
 //! ```
+//!
+//! Remedy: write `unmatched: Deny`
 
 use bailiwick_crds::pack::{LabelSelector, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

@@ -21,6 +21,8 @@
 //! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},
 //!    userNamespace: Required, cgroup: Writable, resources: {cpus: "2", memory: 1Gi}}
 //! ```
+//!
+//! Remedy: add the class to `isolation.runtimeClass.classes`, or name one of them
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -33,6 +33,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: use a pool with `backend: Native`, which filters inside the pod, or a class of kind Runc
 
 use bailiwick_crds::pack::RuntimeKind;
 use bailiwick_crds::sandbox::Backend;

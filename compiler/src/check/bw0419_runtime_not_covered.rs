@@ -16,6 +16,7 @@
 //!
 //! ```text
 //! error[BW0419] at spec.sandboxes[0].syscalls.remove[0]: Python does not start without `mmap`
+//!   help: take the call out of `remove`, or choose the profile of the language
 //! ```
 //!
 //! ```yaml passes
@@ -30,6 +31,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   runtime: {language: Python}
 //! ```
+//!
+//! Remedy: take the call out of `remove`, or choose the profile of the language
 
 use bailiwick_crds::sandbox::SyscallProfile;
 use crate::diagnostic::{Code, Diagnostic, Severity};

@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: choose a path apart from `readOnly`, /bin and /usr/bin
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

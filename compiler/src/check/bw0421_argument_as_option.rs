@@ -39,6 +39,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: put `{value: "--"}` before it
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

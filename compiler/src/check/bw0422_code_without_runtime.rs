@@ -40,6 +40,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, code: {arg: file}}
 //! ```
+//!
+//! Remedy: give the sandbox `runtime`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -39,6 +39,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: declare the argument in the tool's `input`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

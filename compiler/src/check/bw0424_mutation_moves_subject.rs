@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! error[BW0424] at spec.admission.rules[0].mutations[0].field: no mutation may write label `component`, which a selector reads
+//!   help: leave the field to whoever makes the object, and refuse a wrong value by a validation
 //! ```
 //!
 //! ```yaml passes
@@ -28,6 +29,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     mutations: [{field: metadata.labels.seen, value: "yes"}]
 //! ```
+//!
+//! Remedy: leave the field to whoever makes the object, and refuse a wrong value by a validation
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -22,6 +22,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     mutations: [{field: spec.hostUsers, value: false}]
 //! ```
+//!
+//! Remedy: remove one of the two, or let one say with `overrides` which it replaces
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -29,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 1h, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: lower `wallClock`, and do longer work in several calls
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

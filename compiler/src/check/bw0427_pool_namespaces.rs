@@ -27,6 +27,8 @@
 //! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},
 //!    userNamespace: Required, cgroup: Writable, resources: {cpus: "2", memory: 1Gi}}
 //! ```
+//!
+//! Remedy: add `{key: bailiwick.dev/pool, operator: DoesNotExist}` to its matchExpressions, or ask for a label of the governed namespaces
 
 use std::collections::BTreeMap;
 

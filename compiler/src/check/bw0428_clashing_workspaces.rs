@@ -40,6 +40,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: write the same `size` and `inodes` in both
 
 use crate::diagnostic::{Code, Severity};
 

@@ -31,6 +31,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   environment: [{name: PATH, value: "/usr/bin:/bin"}]
 //! ```
+//!
+//! Remedy: name absolute paths below `readOnly`
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};

@@ -38,6 +38,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: define the sandbox in this pack, with the pool that it runs in
 
 use crate::diagnostic::{Code, Severity};
 

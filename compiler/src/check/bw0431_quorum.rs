@@ -51,6 +51,8 @@
 //!     - {id: alice, principal: alice@example.org, ed25519: "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="}
 //!     - {id: bob, principal: bob@example.org, ed25519: "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
 //! ```
+//!
+//! Remedy: add keys of other persons, or lower the quorum
 
 use std::collections::BTreeSet;
 

@@ -51,6 +51,8 @@
 //!     - {id: alice, principal: alice@example.org, ed25519: "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="}
 //!     - {id: bob, principal: bob@example.org, ed25519: "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}
 //! ```
+//!
+//! Remedy: give each person a key of their own
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

@@ -42,6 +42,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {code: {type: string}}}
 //!     run: {sandbox: python, code: {arg: code}}
 //! ```
+//!
+//! Remedy: leave `stdin` out and take the data as an argument, or run a program by `argv` that reads both
 
 use bailiwick_crds::tools::Stdin;
 

@@ -18,6 +18,8 @@
 //!   egress:
 //!   - {name: web, to: {namespaces: {matchLabels: {team: web}}}, ports: [{port: 443}]}
 //! ```
+//!
+//! Remedy: until it is enforced, name networks (`cidr`) or pods
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

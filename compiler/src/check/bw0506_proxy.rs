@@ -10,6 +10,7 @@
 //!
 //! ```text
 //! error[BW0506] at spec.network.proxy: `proxy` is not enforced yet
+//!   help: take `proxy` out, and write egress by networks (`cidr`) or pods
 //! ```
 //!
 //! ```yaml passes
@@ -17,6 +18,8 @@
 //!   egress:
 //!   - {name: web, to: {namespaces: {matchLabels: {team: web}}}, ports: [{port: 443}]}
 //! ```
+//!
+//! Remedy: take `proxy` out, and write egress by networks (`cidr`) or pods
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

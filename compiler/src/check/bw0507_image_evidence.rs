@@ -19,6 +19,8 @@
 //!   digest: Resolve
 //!   require: [{signature: {identity: {issuer: "https://issuer.example.org", subject: "release"}}}]
 //! ```
+//!
+//! Remedy: ask for a `signature` by the same identity
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

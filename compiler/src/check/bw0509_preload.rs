@@ -16,6 +16,7 @@
 //!
 //! ```text
 //! error[BW0509] at spec.sandboxes[0].runtime.preload: `preload` is not enforced yet
+//!   help: take `preload` out; the call loads its modules itself
 //! ```
 //!
 //! ```yaml passes
@@ -30,6 +31,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   runtime: {language: Python}
 //! ```
+//!
+//! Remedy: take `preload` out; the call loads its modules itself
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -16,6 +16,7 @@
 //!
 //! ```text
 //! error[BW0510] at spec.sandboxes[0].runtime.lifetime: `lifetime: Session` of a runtime is not enforced yet
+//!   help: write `lifetime: Call`, or leave `lifetime` out
 //! ```
 //!
 //! ```yaml passes
@@ -30,6 +31,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   runtime: {language: Python, lifetime: Call}
 //! ```
+//!
+//! Remedy: write `lifetime: Call`, or leave `lifetime` out
 
 use bailiwick_crds::sandbox::Lifetime;
 use crate::diagnostic::{Code, Diagnostic, Severity};

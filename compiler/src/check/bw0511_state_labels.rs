@@ -21,6 +21,7 @@
 //!
 //! ```text
 //! error[BW0511] at spec.tools.state.labels: labels of sessions are not enforced yet
+//!   help: take the labels out; count with `state.counters`, or deny the calls outright
 //! ```
 //!
 //! ```yaml passes
@@ -39,6 +40,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: take the labels out; count with `state.counters`, or deny the calls outright
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -27,6 +27,7 @@
 //!
 //! ```text
 //! error[BW0512] at spec.tools.rules[0].narrow: `narrow` is not enforced yet
+//!   help: take `narrow` out, and define a tool of its own that runs in the narrower sandbox
 //! ```
 //!
 //! ```yaml passes
@@ -47,6 +48,8 @@
 //!   rules:
 //!   - {name: example, tools: [files.read], allow: {}}
 //! ```
+//!
+//! Remedy: take `narrow` out, and define a tool of its own that runs in the narrower sandbox
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

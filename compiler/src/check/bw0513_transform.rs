@@ -22,6 +22,7 @@
 //!
 //! ```text
 //! error[BW0513] at spec.tools.rules[0].transform: `transform` is not enforced yet
+//!   help: take `transform` out; restrict the arguments by the tool's `input` or by a rule that denies
 //! ```
 //!
 //! ```yaml passes
@@ -42,6 +43,8 @@
 //!   rules:
 //!   - {name: example, tools: [files.read], allow: {}}
 //! ```
+//!
+//! Remedy: take `transform` out; restrict the arguments by the tool's `input` or by a rule that denies
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -22,6 +22,7 @@
 //!
 //! ```text
 //! error[BW0514] at spec.tools.rules[0].mode: `mode: Shadow` is not enforced yet
+//!   help: take `mode` out, or the whole rule until it is to hold
 //! ```
 //!
 //! ```yaml passes
@@ -42,6 +43,8 @@
 //!   rules:
 //!   - {name: example, tools: [files.read], deny: {}}
 //! ```
+//!
+//! Remedy: take `mode` out, or the whole rule until it is to hold
 
 use bailiwick_crds::tools::Mode;
 use crate::diagnostic::{Code, Diagnostic, Severity};

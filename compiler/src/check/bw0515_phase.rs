@@ -22,6 +22,7 @@
 //!
 //! ```text
 //! error[BW0515] at spec.tools.rules[0].phase: `phase: Result` is not enforced yet
+//!   help: take the rule out, or write it over calls: without `phase`
 //! ```
 //!
 //! ```yaml passes
@@ -42,6 +43,8 @@
 //!   rules:
 //!   - {name: example, tools: [files.read], phase: Call, deny: {}}
 //! ```
+//!
+//! Remedy: take the rule out, or write it over calls: without `phase`
 
 use bailiwick_crds::tools::Phase;
 use crate::diagnostic::{Code, Diagnostic, Severity};

@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! error[BW0516] at spec.tools.definitions[0].run.http: `run.http` is not enforced yet
+//!   help: write `run.argv` or `run.code`, with a program that speaks to the server
 //! ```
 //!
 //! ```yaml passes
@@ -29,6 +30,8 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //! ```
+//!
+//! Remedy: write `run.argv` or `run.code`, with a program that speaks to the server
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! error[BW0517] at spec.admission.rules[0].rego: `rego` is not enforced yet
+//!   help: write the rule in CEL, under `validations`
 //! ```
 //!
 //! ```yaml passes
@@ -20,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "has(object.spec)"}]
 //! ```
+//!
+//! Remedy: write the rule in CEL, under `validations`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -4,6 +4,8 @@
 //! ```text
 //! a pack of 1,001 egress rules
 //! ```
+//!
+//! Remedy: put several networks and ports into one rule, or split the pack
 
 use crate::diagnostic::{Code, Severity};
 

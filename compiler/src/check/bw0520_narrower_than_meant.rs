@@ -25,6 +25,8 @@
 //!   egress:
 //!   - {name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: 443}]}
 //! ```
+//!
+//! Remedy: use the same kind of peer in both packs: networks, pods of namespaces, or pods of the own namespace
 
 use crate::diagnostic::{Code, Severity};
 

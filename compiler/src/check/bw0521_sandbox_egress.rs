@@ -34,6 +34,8 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //!   network: {egress: []}
 //! ```
+//!
+//! Remedy: until it is enforced, write `egress: []`: the sandbox has no network
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};

@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! error[BW0522] at spec.sandboxes[0].filesystem.workspace.durable: `durable` is not enforced yet
+//!   help: write `lifetime: Session`, and leave `durable` out
 //! ```
 //!
 //! ```yaml passes
@@ -28,6 +29,8 @@
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! ```
+//!
+//! Remedy: write `lifetime: Session`, and leave `durable` out
 
 use bailiwick_crds::sandbox::Lifetime;
 

@@ -4,6 +4,8 @@
 //! ```text
 //! a pack whose rules compile to more than 900 KiB
 //! ```
+//!
+//! Remedy: split the pack, or shorten its rules
 
 use crate::diagnostic::{Code, Severity};
 

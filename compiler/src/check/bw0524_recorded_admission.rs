@@ -7,11 +7,14 @@
 //!
 //! ```text
 //! error[BW0524] at spec.audit.admission: `admission: Required` is not enforced yet
+//!   help: write `admission: Optional`, or leave it out; tool calls are recorded in any case
 //! ```
 //!
 //! ```yaml passes
 //! audit: {admission: Optional}
 //! ```
+//!
+//! Remedy: write `admission: Optional`, or leave it out; tool calls are recorded in any case
 
 use bailiwick_crds::pack::AuditAdmission;
 

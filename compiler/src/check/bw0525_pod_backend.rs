@@ -17,6 +17,8 @@
 //! - {name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36},
 //!    userNamespace: Required, cgroup: Writable, resources: {cpus: "2", memory: 1Gi}}
 //! ```
+//!
+//! Remedy: write `backend: Native`
 
 use bailiwick_crds::sandbox::Backend;
 

@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! warning[BW0601] at spec.admission.rules[0].validations[0].expression: this is always true
+//!   help: ask something of `object`, or take the validation out
 //! ```
 //!
 //! ```yaml passes
@@ -20,6 +21,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "has(object.spec)"}]
 //! ```
+//!
+//! Remedy: ask something of `object`, or take the validation out
 
 use bailiwick_policy::ir::{Const, Expr};
 use crate::diagnostic::{Code, Diagnostic, Severity};

@@ -19,6 +19,8 @@
 //!   - {name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: 443}]}
 //!   - {name: db, to: {cidr: 192.0.2.0/25}, ports: [{port: 5432}]}
 //! ```
+//!
+//! Remedy: remove one of the two
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -13,6 +13,7 @@
 //!
 //! ```text
 //! warning[BW0603] at spec.admission.rules[1]: rule `again` is the same as `example`
+//!   help: remove one of the two
 //!   spec.admission.rules[0]: the same rule
 //! ```
 //!
@@ -23,6 +24,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "has(object.spec)"}]
 //! ```
+//!
+//! Remedy: remove one of the two
 
 use bailiwick_crds::admission::AdmissionRule;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

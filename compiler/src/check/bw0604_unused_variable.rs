@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! warning[BW0604] at spec.admission.rules[0].variables[0].name: nothing reads variable `spec`
+//!   help: use the variable in an expression of the rule, or take it out
 //! ```
 //!
 //! ```yaml passes
@@ -21,6 +22,8 @@
 //!     variables: [{name: spec, expression: object.spec}]
 //!     validations: [{expression: "has(variables.spec.containers)"}]
 //! ```
+//!
+//! Remedy: use the variable in an expression of the rule, or take it out
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

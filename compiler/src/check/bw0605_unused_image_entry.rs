@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! warning[BW0605] at spec.images[0]: every image that this entry allows is refused
+//!   help: remove the entry, or narrow the one that denies
 //!   spec.images[1]: by this entry
 //! ```
 //!
@@ -16,6 +17,8 @@
 //! - {match: ["registry.example.org/**"], digest: Required}
 //! - {match: ["registry.example.org/a/**"], deny: true}
 //! ```
+//!
+//! Remedy: remove the entry, or narrow the one that denies
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

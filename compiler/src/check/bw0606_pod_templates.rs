@@ -12,6 +12,7 @@
 //!
 //! ```text
 //! error[BW0606] at spec.admission.rules[0].podTemplates: `podTemplates` is for rules that match pods and nothing else
+//!   help: match pods alone, or leave `podTemplates` out
 //! ```
 //!
 //! ```yaml passes
@@ -22,6 +23,8 @@
 //!     podTemplates: true
 //!     validations: [{expression: "has(object.spec)"}]
 //! ```
+//!
+//! Remedy: match pods alone, or leave `podTemplates` out
 
 use crate::diagnostic::{Code, Severity};
 

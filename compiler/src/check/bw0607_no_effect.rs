@@ -14,6 +14,8 @@
 //! isolation:
 //!   serviceAccountToken: Forbidden
 //! ```
+//!
+//! Remedy: add a section: isolation, network, images, admission, sandboxes or tools
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Use it, or take it out.
+//!
+//! Remedy: use the parameter as `${name}` or `params.name`, or take it out
 
 use crate::diagnostic::{Code, Severity};
 

@@ -44,6 +44,8 @@
 //!   rules:
 //!   - {name: readable, tools: [files.read], allow: {}}
 //! ```
+//!
+//! Remedy: write the name of a tool that is there, or take the pattern out
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};

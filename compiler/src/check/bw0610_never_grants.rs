@@ -25,6 +25,7 @@
 //!
 //! ```text
 //! warning[BW0610] at spec.tools.rules[1]: rule `asked` decides nothing: `readable` grants every call that it matches
+//!   help: remove the rule, or change its condition
 //!   spec.tools.rules[0]: the other rule
 //! ```
 //!
@@ -46,6 +47,8 @@
 //!   rules:
 //!   - {name: readable, tools: [files.read], allow: {}}
 //! ```
+//!
+//! Remedy: remove the rule, or change its condition
 
 use bailiwick_policy::ir::{Const, Expr};
 use bailiwick_policy::policy::tools::{RuleEffect, ToolRule};

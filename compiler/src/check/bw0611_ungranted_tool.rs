@@ -42,6 +42,8 @@
 //!   rules:
 //!   - {name: readable, tools: [files.read], allow: {}}
 //! ```
+//!
+//! Remedy: write a rule with `allow` or `ask`, or `otherwise`
 
 use bailiwick_policy::policy::tools::{Otherwise, RuleEffect};
 

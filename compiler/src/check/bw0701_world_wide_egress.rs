@@ -17,6 +17,8 @@
 //!   egress:
 //!   - {name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: 443}]}
 //! ```
+//!
+//! Remedy: name the networks that are needed
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

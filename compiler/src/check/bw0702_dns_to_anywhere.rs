@@ -17,6 +17,8 @@
 //!   egress:
 //!   - {name: dns, to: {cidr: 192.0.2.10/32}, ports: [{port: 53, protocol: UDP}]}
 //! ```
+//!
+//! Remedy: name the resolvers' addresses or pods
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -19,6 +19,8 @@
 //!   digest: Resolve
 //!   require: [{signature: {identity: {issuer: "https://issuer.example.org", subjectPattern: "^https://github\\.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v1$"}}}]
 //! ```
+//!
+//! Remedy: anchor the pattern with `^` and `$`, and spell out repository, workflow and ref
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;

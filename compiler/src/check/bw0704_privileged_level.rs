@@ -14,6 +14,8 @@
 //! isolation:
 //!   podSecurity: {level: Restricted, version: v1.36}
 //! ```
+//!
+//! Remedy: use Restricted
 
 use bailiwick_crds::pack::PodSecurityLevel;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

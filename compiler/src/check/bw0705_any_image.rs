@@ -13,6 +13,8 @@
 //! ```yaml passes
 //! images: [{match: ["registry.example.org/**"], digest: Any}]
 //! ```
+//!
+//! Remedy: name your registry, and ask for digests
 
 use bailiwick_crds::network::ImageDigest;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! error[BW0706] at spec.network.egress[0].to.cidr: egress rule `imds` reaches a cloud's metadata service
+//!   help: take the address out, and give pods credentials by workload identity
 //! ```
 //!
 //! ```yaml passes
@@ -16,6 +17,8 @@
 //!   egress:
 //!   - {name: dns, to: {cidr: 169.254.20.10/32}, ports: [{port: 53, protocol: UDP}]}
 //! ```
+//!
+//! Remedy: take the address out, and give pods credentials by workload identity
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;

@@ -14,6 +14,8 @@
 //! network:
 //!   ingress: [{name: lb, from: {cidr: 192.0.2.0/24}, ports: [{port: 8080}]}]
 //! ```
+//!
+//! Remedy: name the peers that need it
 
 use bailiwick_crds::pack::LabelSelector;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};

@@ -35,6 +35,8 @@
 //!     match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
 //!     validations: [{expression: "pod.mainContainers.all(c, c.image != '')"}]
 //! ```
+//!
+//! Remedy: add UPDATE to the operations of `pods`, or name the subresource under `excludeResources`
 
 use bailiwick_policy::admission::{RuleReads, takes_in_pods};
 use bailiwick_policy::policy::AdmissionRule;

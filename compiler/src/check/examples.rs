@@ -15,7 +15,7 @@ use bailiwick_policy::policy::PackSource;
 
 use super::codes;
 use crate::compile::{Chain, Compiled, assemble};
-use crate::diagnostic::{Code, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Pack;
 
 fn pack(name: &str, sections: &str, extended: Option<&str>) -> Pack {
@@ -82,6 +82,14 @@ fn update(code: Code, message: &str) {
     std::fs::write(&file, format!("{before}//! ```text\n{body}//! ```\n{after}")).unwrap();
 }
 
+/// What a finding lacks of telling people what to do: words of its own, not a way to more words.
+fn no_help(found: &Diagnostic) -> bool {
+    let help = found.help.as_str();
+    help.split(' ').count() < 2
+        || help.contains("bailiwick explain")
+        || !found.to_string().contains(&format!("\n  help: {help}"))
+}
+
 #[test]
 fn examples_fail_and_pass_as_documented() {
     let mut wrong = Vec::new();
@@ -90,7 +98,10 @@ fn examples_fail_and_pass_as_documented() {
         let (Some(fails), Some(passes)) = (blocks.get("yaml fails"), blocks.get("yaml passes")) else {
             continue;
         };
-        let found = rendered(&compiled(fails, &blocks), code);
+        let failed = compiled(fails, &blocks);
+        let without = failed.all().filter(|found| no_help(found));
+        wrong.extend(without.map(|found| format!("{code}: nothing says what to do: {found}")));
+        let found = rendered(&failed, code);
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             update(code, &found);
         } else if blocks.get("text") != Some(&found) {
@@ -135,7 +146,7 @@ fn more_network_rules_than_a_cluster_can_hold_are_refused() {
     let code = super::bw0519_too_many_network_rules::CODE;
     assert_eq!(
         rendered(&compiled(&rules(1_001), &BTreeMap::new()), code),
-        "error[BW0519] at spec.network.egress: 1001 egress rules; NetworkPolicies are emitted for at most 1000"
+        "error[BW0519] at spec.network.egress: 1001 egress rules; NetworkPolicies are emitted for at most 1000\n  help: put several networks and ports into one rule, or split the pack"
     );
     assert_eq!(rendered(&compiled(&rules(1_000), &BTreeMap::new()), code), "");
 }

@@ -1,7 +1,8 @@
 //! The diagnostic codes, one file each, and the checks that live with them.
 //!
 //! A file `bwNNNN_name.rs` begins with `//!` lines: the title, the problem, an example, the remedy. They are what
-//! `bailiwick explain BWNNNN` prints and what `docs/diagnostics.md` is made of. It defines `pub const CODE: Code`.
+//! `bailiwick explain BWNNNN` prints and what `docs/diagnostics.md` is made of; the line `Remedy:` is the help of every finding that has no
+//! better one. It defines `pub const CODE: Code`.
 //! 01xx syntax and schema, 02xx references and composition, 03xx CEL and Rego, 04xx a layer contradicts another, 05xx a
 //! target cannot express it, 06xx no effect, 07xx risky.
 
@@ -216,6 +217,16 @@ mod tests {
             let text = code.documentation();
             assert!(text.contains("```"), "{code}: show an example");
             assert!(text.lines().count() >= 5, "{code}: say what the problem is and what to do");
+            let remedies = text.matches("\nRemedy: ").count();
+            assert!(
+                remedies == 1 && text.contains(&format!("\nRemedy: {}\n", code.remedy())),
+                "{code}: one line `Remedy:`"
+            );
+            assert!(
+                code.remedy().split(' ').count() >= 2 && !code.remedy().ends_with('.'),
+                "{code}: {}",
+                code.remedy()
+            );
         }
     }
 

@@ -52,10 +52,8 @@ impl Expressions<'_, '_> {
     fn report<T>(&mut self, errors: Vec<CelError>, at: &FieldPath) -> Option<T> {
         for error in errors {
             let range = error.offset..error.offset.saturating_add(error.len);
-            let mut diagnostic =
-                Diagnostic::new(code(error.kind), at.clone(), error.message).with_range(range);
-            diagnostic.help = error.help;
-            self.out.push(diagnostic);
+            let diagnostic = Diagnostic::new(code(error.kind), at.clone(), error.message).with_range(range);
+            self.out.push(diagnostic.with_any_help(error.help));
         }
         None
     }

@@ -47,10 +47,9 @@ pub(super) fn explain(error: &Error, source: &Source<'_>, limits: &Limits) -> Di
         other => (bw0101_invalid_yaml::CODE, format!("not valid YAML: {}", bare(other)), None),
     };
     let bytes = error.location().map_or(0..0, |location| place(location, source.text));
-    let mut diagnostic = Diagnostic::new(code, FieldPath::root(), message)
-        .with_place(Place { file: source.name.to_owned(), bytes });
-    diagnostic.help = help;
-    diagnostic
+    Diagnostic::new(code, FieldPath::root(), message)
+        .with_place(Place { file: source.name.to_owned(), bytes })
+        .with_any_help(help)
 }
 
 /// Bytes of an error: where a syntax error has no length, the rest of its line.

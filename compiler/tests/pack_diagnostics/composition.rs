@@ -71,26 +71,30 @@ fn bw0203_parameter_domain() {
         (
             serde_json::json!(["evil.example"]),
             expect![[r#"
-            error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `evil.example` is not in `subsetOf`: `a.example`, `b.example`
-        "#]],
+                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `evil.example` is not in `subsetOf`: `a.example`, `b.example`
+                  help: choose a value inside the domain; only the pack's author can widen it
+            "#]],
         ),
         (
             serde_json::json!(["a.example", "b.example"]),
             expect![[r#"
-            error[BW0203] at bindings.indexHosts: parameter `indexHosts`: 2 elements are more than `maxItems`, 1
-        "#]],
+                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: 2 elements are more than `maxItems`, 1
+                  help: choose a value inside the domain; only the pack's author can widen it
+            "#]],
         ),
         (
             serde_json::json!("a.example"),
             expect![[r#"
-            error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `"a.example"` is no `list(string)`
-        "#]],
+                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `"a.example"` is no `list(string)`
+                  help: choose a value inside the domain; only the pack's author can widen it
+            "#]],
         ),
         (
             serde_json::json!([1]),
             expect![[r#"
-            error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `1` is no `list(string)`
-        "#]],
+                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `1` is no `list(string)`
+                  help: choose a value inside the domain; only the pack's author can widen it
+            "#]],
         ),
     ] {
         twins("BW0203", &good().binding("indexHosts", value), &expected, &passing);
@@ -108,29 +112,33 @@ fn bw0204_bad_parameter() {
         "BW0204",
         &size("default: 443, maximum: 100"),
         &expect![[r#"
-        pack.yaml:7:49 `443`
-        error[BW0204] at spec.parameters[0].default: the default is outside the domain: `443` is beyond the maximum `100`
-    "#]],
+            pack.yaml:7:49 `443`
+            error[BW0204] at spec.parameters[0].default: the default is outside the domain: `443` is beyond the maximum `100`
+              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+        "#]],
         &size("default: 443, maximum: 1000"),
     );
     twins(
         "BW0204",
         &size("default: 443, pattern: x, minimum: a"),
         &expect![[r#"
-        pack.yaml:7:63 `x`
-        error[BW0204] at spec.parameters[0].pattern: `pattern` does not fit type `int`
-        pack.yaml:7:75 `a`
-        error[BW0204] at spec.parameters[0].minimum: `"a"` is no `int`
-    "#]],
+            pack.yaml:7:63 `x`
+            error[BW0204] at spec.parameters[0].pattern: `pattern` does not fit type `int`
+              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+            pack.yaml:7:75 `a`
+            error[BW0204] at spec.parameters[0].minimum: `"a"` is no `int`
+              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+        "#]],
         &size("default: 443"),
     );
     twins(
         "BW0204",
         &size("default: 443, minimum: 9, maximum: 8"),
         &expect![[r#"
-        pack.yaml:7:63 `9`
-        error[BW0204] at spec.parameters[0].minimum: the minimum `9` is above the maximum `8`
-    "#]],
+            pack.yaml:7:63 `9`
+            error[BW0204] at spec.parameters[0].minimum: the minimum `9` is above the maximum `8`
+              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+        "#]],
         &size("default: 443, enum: [443, 80]"),
     );
 }
@@ -251,6 +259,7 @@ fn bw0208_no_version() {
     expect![[r#"
         pack.yaml:7:43 ` {name: `
         error[BW0208] in `other` at spec.extends[0].version: `base` =1.0.0 is asked for here, and 1.4.0 was taken for `p`
+          help: ask for a version that the library holds
     "#]].assert_eq(&lock(Case::of(both).with_library(&library)));
     let (accepted, diagnostics) = Case::of(passing).with_library(&library).locked().run();
     assert!(accepted && diagnostics.is_empty(), "{diagnostics:?}");
@@ -352,6 +361,7 @@ fn bw0212_extends_cycle() {
     expect![[r#"
         pack.yaml:7:28 `e`
         error[BW0212] in `other` at spec.extends[0].name: packs extend each other in a circle: `p` → `other` → `p`
+          help: take one of the `extends` entries out
     "#]].assert_eq(&render(cycle, &failing.sources));
     let (accepted, diagnostics) = child().with_library(&[&other("")]).locked().run();
     assert!(accepted && diagnostics.is_empty(), "{diagnostics:?}");
@@ -397,6 +407,7 @@ fn a_choice_of_an_extending_pack_stays_in_the_domain() {
     expect![[r#"
         pack.yaml:8:62 `12`
         error[BW0203] at spec.extends[0].parameters.size: parameter `size`: `12` is beyond the maximum `9`
+          help: choose a value inside the domain; only the pack's author can widen it
     "#]]
     .assert_eq(&run("12").1);
     let (resolved, diagnostics) = run("'${mine}'");

@@ -10,9 +10,10 @@ fn bw0101_invalid_yaml() {
         "BW0101",
         &Case::of(pack("  images: [{match: [a\n")),
         &expect![[r#"
-        pack.yaml:7:20 `[a`
-        error[BW0101]: not valid YAML: unclosed bracket '['
-    "#]],
+            pack.yaml:7:20 `[a`
+            error[BW0101]: not valid YAML: unclosed bracket '['
+              help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+        "#]],
         &Case::of(pack("  images: [{match: [a]}]\n")),
     );
 }
@@ -112,22 +113,25 @@ fn bw0107_wrong_type() {
         "BW0107",
         &Case::of(pack(failing)),
         &expect![[r#"
-        pack.yaml:7:14 `Restricted`
-        error[BW0107] at spec.isolation: expected an object, found a string
-        pack.yaml:8:12 `[a]`
-        error[BW0107] at spec.network: expected an object, found a list
-        pack.yaml:9:16 `yes`
-        error[BW0107] at spec.description: expected a string, found a boolean
-          help: put it in quotes
-        pack.yaml:10:9 ``
-        error[BW0107] at spec.images: expected a list, found null
-          help: leave the field out, or give it a value
-        pack.yaml:11:55 `1`
-        error[BW0107] at spec.subjects.namespaces.selector.matchLabels.a: expected a string, found an integer
-          help: put it in quotes
-        pack.yaml:11:71 `'true'`
-        error[BW0107] at spec.subjects.namespaces.exclusive: expected a boolean, found a string
-    "#]],
+            pack.yaml:7:14 `Restricted`
+            error[BW0107] at spec.isolation: expected an object, found a string
+              help: write a value of the type that the message names; quote words and numbers that are meant as text
+            pack.yaml:8:12 `[a]`
+            error[BW0107] at spec.network: expected an object, found a list
+              help: write a value of the type that the message names; quote words and numbers that are meant as text
+            pack.yaml:9:16 `yes`
+            error[BW0107] at spec.description: expected a string, found a boolean
+              help: put it in quotes
+            pack.yaml:10:9 ``
+            error[BW0107] at spec.images: expected a list, found null
+              help: leave the field out, or give it a value
+            pack.yaml:11:55 `1`
+            error[BW0107] at spec.subjects.namespaces.selector.matchLabels.a: expected a string, found an integer
+              help: put it in quotes
+            pack.yaml:11:71 `'true'`
+            error[BW0107] at spec.subjects.namespaces.exclusive: expected a boolean, found a string
+              help: write a value of the type that the message names; quote words and numbers that are meant as text
+        "#]],
         &Case::of(pack("  description: 'yes'\n  images: []\n")),
     );
 }
@@ -143,9 +147,10 @@ fn bw0108_missing_field() {
         "BW0108",
         &class(""),
         &expect![[r#"
-        pack.yaml:7:40 `{name: gvisor, kind: GVisor}`
-        error[BW0108] at spec.isolation.runtimeClass.classes[0]: field `handler` is missing
-    "#]],
+            pack.yaml:7:40 `{name: gvisor, kind: GVisor}`
+            error[BW0108] at spec.isolation.runtimeClass.classes[0]: field `handler` is missing
+              help: add `handler`
+        "#]],
         &class(", handler: runsc"),
     );
 }
@@ -181,20 +186,22 @@ fn bw0110_bad_form() {
         "BW0110",
         &Case::of(failing),
         &expect![[r#"
-        pack.yaml:3:18 `Code_Interpreter-1.0`
-        error[BW0110] at metadata.name: `Code_Interpreter-1.0` has not the form `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
-        pack.yaml:5:9 `Code_Interpreter`
-        error[BW0110] at spec.pack: `Code_Interpreter` has not the form `^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
-        pack.yaml:6:12 `1.0`
-        error[BW0107] at spec.version: expected a string, found an integer
-          help: put it in quotes
-        pack.yaml:7:43 `10.0.0.1/8`
-        error[BW0110] at spec.network.egress[0].to.cidr: `10.0.0.1/8` is an address inside a network, not a network
-          help: the bits after the prefix must be zero
-        pack.yaml:8:22 `10 days`
-        error[BW0110] at spec.audit.retention: `10 days` is no duration
-          help: write it as Go does: `1h30m`, `10s`, `500ms`
-    "#]],
+            pack.yaml:3:18 `Code_Interpreter-1.0`
+            error[BW0110] at metadata.name: `Code_Interpreter-1.0` has not the form `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+              help: write it in the form that the message names; names are lower-case letters, digits and `-`
+            pack.yaml:5:9 `Code_Interpreter`
+            error[BW0110] at spec.pack: `Code_Interpreter` has not the form `^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+              help: write it in the form that the message names; names are lower-case letters, digits and `-`
+            pack.yaml:6:12 `1.0`
+            error[BW0107] at spec.version: expected a string, found an integer
+              help: put it in quotes
+            pack.yaml:7:43 `10.0.0.1/8`
+            error[BW0110] at spec.network.egress[0].to.cidr: `10.0.0.1/8` is an address inside a network, not a network
+              help: the bits after the prefix must be zero
+            pack.yaml:8:22 `10 days`
+            error[BW0110] at spec.audit.retention: `10 days` is no duration
+              help: write it as Go does: `1h30m`, `10s`, `500ms`
+        "#]],
         &Case::of(passing),
     );
 }
@@ -210,18 +217,20 @@ fn bw0111_out_of_range() {
         "BW0111",
         &ports("{port: 70000}"),
         &expect![[r#"
-        pack.yaml:7:63 `70000`
-        error[BW0111] at spec.network.egress[0].ports[0].port: `70000` is out of range: from 1 to 65535
-    "#]],
+            pack.yaml:7:63 `70000`
+            error[BW0111] at spec.network.egress[0].ports[0].port: `70000` is out of range: from 1 to 65535
+              help: write a value inside the range
+        "#]],
         &ports("{port: 65535}"),
     );
     twins(
         "BW0111",
         &ports(""),
         &expect![[r#"
-        pack.yaml:7:55 `[]`
-        error[BW0111] at spec.network.egress[0].ports: at least 1 element must be there, found 0
-    "#]],
+            pack.yaml:7:55 `[]`
+            error[BW0111] at spec.network.egress[0].ports: at least 1 element must be there, found 0
+              help: write a value inside the range
+        "#]],
         &ports("{port: 1}"),
     );
 }
@@ -254,27 +263,30 @@ fn bw0113_members() {
         "BW0113",
         &to("{hosts: [a.example], cidr: 192.0.2.0/24}"),
         &expect![[r#"
-        pack.yaml:7:36 `{hosts: [a.example], cidr: 192.0.2.0/24}`
-        error[BW0113] at spec.network.egress[0].to: only one of `hosts` or `cidr` or `namespaces`, `pods` may be there
-    "#]],
+            pack.yaml:7:36 `{hosts: [a.example], cidr: 192.0.2.0/24}`
+            error[BW0113] at spec.network.egress[0].to: only one of `hosts` or `cidr` or `namespaces`, `pods` may be there
+              help: keep exactly the members that the message asks for; where you mean both, write two entries
+        "#]],
         &to("{cidr: 192.0.2.0/24, except: [192.0.2.0/25]}"),
     );
     twins(
         "BW0113",
         &to("{}"),
         &expect![[r#"
-        pack.yaml:7:36 `{}`
-        error[BW0113] at spec.network.egress[0].to: one of `hosts` or `cidr` or `namespaces`, `pods` must be there
-    "#]],
+            pack.yaml:7:36 `{}`
+            error[BW0113] at spec.network.egress[0].to: one of `hosts` or `cidr` or `namespaces`, `pods` must be there
+              help: keep exactly the members that the message asks for; where you mean both, write two entries
+        "#]],
         &to("{namespaces: {}, pods: {}}"),
     );
     twins(
         "BW0113",
         &to("{pods: {}, except: [192.0.2.0/25]}"),
         &expect![[r#"
-        pack.yaml:7:36 `{pods: {}, except: [192.0.2.0/25]}`
-        error[BW0113] at spec.network.egress[0].to: `except` needs `cidr`
-    "#]],
+            pack.yaml:7:36 `{pods: {}, except: [192.0.2.0/25]}`
+            error[BW0113] at spec.network.egress[0].to: `except` needs `cidr`
+              help: keep exactly the members that the message asks for; where you mean both, write two entries
+        "#]],
         &to("{pods: {}}"),
     );
     let images = |entry: &str| Case::of(pack(&format!("  images: [{{match: [a], {entry}}}]\n")));
@@ -283,9 +295,10 @@ fn bw0113_members() {
         "BW0113",
         &images(&format!("deny: true, {signed}")),
         &expect![[r#"
-        pack.yaml:7:12 `{match: [a], deny: true, require: [{signature: {identity: {publicKey: k}}}]}`
-        error[BW0113] at spec.images[0]: `deny`, `require` exclude each other
-    "#]],
+            pack.yaml:7:12 `{match: [a], deny: true, require: [{signature: {identity: {publicKey: k}}}]}`
+            error[BW0113] at spec.images[0]: `deny`, `require` exclude each other
+              help: keep exactly the members that the message asks for; where you mean both, write two entries
+        "#]],
         &images(signed),
     );
 }

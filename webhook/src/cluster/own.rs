@@ -194,8 +194,7 @@ impl Judge<'_> {
             if UNRESOLVED.contains(&rule) || diagnostic.pack.is_some() {
                 found.warn(rule, &at, diagnostic.message.clone());
             } else {
-                let remedy = diagnostic.help.clone().unwrap_or_default();
-                found.deny(rule, &at, diagnostic.message.clone(), &remedy);
+                found.deny(rule, &at, diagnostic.message.clone(), &diagnostic.help);
             }
         }
         Ok(())
@@ -275,8 +274,7 @@ impl Judge<'_> {
         }
         for one in chosen {
             let field = one.at.to_string().replacen("bindings", "spec.parameters", 1);
-            let remedy = one.help.clone().unwrap_or_default();
-            found.deny(one.code.id(), &field, one.message.clone(), &remedy);
+            found.deny(one.code.id(), &field, one.message.clone(), &one.help);
         }
     }
 

@@ -7,7 +7,7 @@
 use bailiwick_compiler::diagnostic::Severity;
 
 use super::Finding;
-use crate::render::{Location, help};
+use crate::render::Location;
 
 /// One workflow command for each finding.
 pub(crate) fn annotations<'c>(findings: impl Iterator<Item = Finding<'c>>) -> String {
@@ -27,7 +27,7 @@ fn annotation((texts, diagnostic): &Finding<'_>) -> String {
         properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
     let field = diagnostic.at.to_string();
     let at = if field.is_empty() { String::new() } else { format!("\n{field}") };
-    let message = format!("{}{at}\nhelp: {}", diagnostic.message, help(diagnostic));
+    let message = format!("{}{at}\nhelp: {}", diagnostic.message, diagnostic.help);
     format!("::{command} {}::{}\n", properties.join(","), data(&message))
 }
 

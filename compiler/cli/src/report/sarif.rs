@@ -11,7 +11,7 @@ use bailiwick_compiler::diagnostic::{Code, Diagnostic, Severity};
 use serde::Serialize;
 
 use super::Finding;
-use crate::render::{Location, Texts, help};
+use crate::render::{Location, Texts};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -189,7 +189,7 @@ fn found(diagnostic: &Diagnostic, texts: &Texts, rule_index: usize) -> Found {
         rule_id: diagnostic.code.id(),
         rule_index,
         level: level(diagnostic.severity),
-        message: Message { text: format!("{}{in_pack}\nhelp: {}", diagnostic.message, help(diagnostic)) },
+        message: Message { text: format!("{}{in_pack}\nhelp: {}", diagnostic.message, diagnostic.help) },
         locations: vec![spot],
         related_locations: related.collect(),
     }

@@ -133,6 +133,35 @@ fn json_has_a_version_and_a_place() {
     assert_eq!((&typo["place"]["line"], &typo["place"]["column"]), (&5.into(), &3.into()));
 }
 
+/// Findings with words of their own, and some whose code alone has words: for people and programs the same.
+#[test]
+fn findings_say_what_to_do_to_people_and_programs() {
+    let stage = Stage::new();
+    stage.write(
+        "pack/pack.yaml",
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec:\n  pack: x\n  version: 1.0.0\n  \
+         network:\n    proxy: Gateway\n    egress: [{name: web, to: {hosts: [a.example.org]}, ports: [{port: 443}]}]\n  \
+         subjects: {namespaces: {selector: {matchLabels: {a: '-'}}}}\n  audit: {admission: Required}\n",
+    );
+    let drawn = printed(&stage.run(&["check", "pack"]));
+    let output = stage.run(&["check", "pack", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let found = report["packs"][0]["diagnostics"].as_array().expect("findings");
+    let help = |code: &str| {
+        let one =
+            found.iter().find(|one| one["code"] == code).unwrap_or_else(|| panic!("no {code}: {drawn}"));
+        one["help"].as_str().expect("a help").to_owned()
+    };
+    let code = |id: &str| bailiwick_compiler::check::code(id).expect("a code");
+    for id in ["BW0222", "BW0506", "BW0524"] {
+        assert_eq!(help(id), code(id).remedy());
+    }
+    assert_ne!(help("BW0505"), code("BW0505").remedy());
+    for id in ["BW0222", "BW0505", "BW0506", "BW0524"] {
+        assert!(drawn.contains(&format!("= help: {}\n", help(id))), "{id}: {drawn}");
+    }
+}
+
 #[test]
 fn explain_prints_the_page_of_each_code() {
     let stage = Stage::new();
