@@ -30,10 +30,15 @@ impl Cluster {
     /// # Errors
     /// Nothing to start it from (no prebuilt control plane, no `KUBEBUILDER_ASSETS`, no Go), or it did not come up; the message says what to do.
     pub fn start() -> Result<Self> {
-        if let Some(kubeconfig) = chosen(std::env::var_os("KUBECONFIG")) {
+        let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
+        Self::borrowed_or(std::env::var_os("KUBECONFIG"), start)
+    }
+
+    /// The cluster that `KUBECONFIG` names, or the first start that succeeds.
+    fn borrowed_or(kubeconfig: Option<OsString>, mut start: impl FnMut() -> Result<Self>) -> Result<Self> {
+        if let Some(kubeconfig) = chosen(kubeconfig) {
             return Ok(Self { kubeconfig, kubectl: "kubectl".into(), started: None, warden: None });
         }
-        let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
         (1..STARTS).fold(start(), |started, _| started.or_else(|_| start()))
     }
 
@@ -64,6 +69,12 @@ impl Cluster {
             bail!("conformance/cluster/{script} failed; its messages are above; {remedy}");
         }
         Ok(cluster)
+    }
+
+    /// Whether it is somebody else's, which `KUBECONFIG` names: it outlives the value.
+    #[must_use]
+    pub const fn is_borrowed(&self) -> bool {
+        self.started.is_none() && self.warden.is_none()
     }
 
     /// Lets it end with this process, in whatever way that ends, instead of with the value: for a value that is never dropped.
@@ -123,6 +134,17 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Whether a controller manager runs, which makes pods of Deployments and ends namespaces: it publishes its certificate in every namespace.
+    /// envtest has none.
+    ///
+    /// # Errors
+    /// kubectl failed.
+    pub fn is_tended(&self) -> Result<bool> {
+        let args =
+            ["get", "configmap", "kube-root-ca.crt", "-n", "default", "--ignore-not-found", "-o", "name"];
+        Ok(!self.kubectl(args, "")?.trim().is_empty())
     }
 
     /// Waits until pods can be made in a namespace, which takes its service account: the controller manager makes it a moment after the namespace.
@@ -210,5 +232,17 @@ mod tests {
         assert_eq!(chosen(Some(OsString::new())), None);
         assert_eq!(chosen(None), None);
         assert_eq!(chosen(Some("admin.conf".into())), Some(PathBuf::from("admin.conf")));
+    }
+
+    #[test]
+    fn a_cluster_that_is_named_is_borrowed_and_none_is_started() {
+        let borrowed = Cluster::borrowed_or(Some("admin.conf".into()), || bail!("started")).unwrap();
+        assert!(borrowed.is_borrowed() && borrowed.kubeconfig() == Path::new("admin.conf"));
+        let mut starts = 0;
+        let refused = Cluster::borrowed_or(None, || {
+            starts += 1;
+            bail!("start {starts}")
+        });
+        assert_eq!(refused.unwrap_err().to_string(), format!("start {STARTS}"));
     }
 }

@@ -6,6 +6,7 @@ pub mod api;
 pub mod cluster;
 pub mod cluster_guide;
 pub mod go_module;
+pub mod guest;
 pub mod helm;
 pub mod http;
 pub mod https;

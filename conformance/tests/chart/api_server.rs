@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::{everything, nothing_is_left};
 use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
@@ -17,7 +18,14 @@ const NAMESPACE: &str = "bailiwick-system";
 fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     let Some(helm) = Helm::new() else { return };
     let cluster = Cluster::start().expect("an API server");
-    let before = everything(&cluster);
+    if !cluster.is_tended().expect("an answer") {
+        let text = "no controller manager runs in this cluster (envtest has none), and this test looks at the pods that controllers make: \
+            name a whole cluster with KUBECONFIG, or leave KUBEBUILDER_ASSETS unset";
+        assert!(std::env::var_os("CI").is_none(), "{text}");
+        eprintln!("SKIPPED: {text}");
+        return;
+    }
+    let before = everything(&cluster).expect("a list");
     let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE, "labels": labels } });
     cluster.kubectl(["apply", "-f", "-"], &namespace.to_string()).expect("a namespace");
@@ -43,12 +51,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
         helm.run(Some(cluster.kubeconfig()), &["uninstall", "bailiwick", "-n", NAMESPACE, "--no-hooks"]);
     assert!(output.status.success(), "{}", said(&output));
     cluster.kubectl(["delete", "namespace", NAMESPACE], "").expect("deleted");
-    let left = until(|| {
-        let left: Vec<String> =
-            everything(&cluster).into_iter().filter(|one| !before.contains(one)).collect();
-        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
-    });
-    assert_eq!(left, Ok(()));
+    nothing_is_left(&cluster, &before).expect("nothing is left");
 }
 
 /// Pods of both Deployments are made in a namespace of level Restricted; they wait for a node.
@@ -184,16 +187,6 @@ fn pod(image: &str) -> Value {
             }],
         },
     })
-}
-
-/// Names of all objects of the kinds that the chart has, with their namespaces.
-fn everything(cluster: &Cluster) -> Vec<String> {
-    let kinds = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,configmaps,secrets,services,deployments,\
-        daemonsets,jobs,poddisruptionbudgets,networkpolicies,customresourcedefinitions,validatingadmissionpolicies,\
-        validatingadmissionpolicybindings,validatingwebhookconfigurations,mutatingwebhookconfigurations,leases";
-    let path = "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
-    let listed = cluster.kubectl(["get", kinds, "-A", "--no-headers", "-o", path], "").expect("a list");
-    listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// Asks until it holds, or for as long as patience lasts; then why it does not.

@@ -4,5 +4,6 @@
 
 mod bound;
 mod bypass;
+mod choice;
 mod meet;
 mod stage;

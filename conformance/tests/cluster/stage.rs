@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +12,7 @@ use bailiwick_compiler::cluster::{
 };
 use bailiwick_compiler::emit::WebhookClient;
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::programs::Webhook;
 use bailiwick_crds::binding::PolicyBinding;
 use serde_json::{Value, json};
@@ -31,7 +32,8 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// A cluster and the folder of what runs beside it.
 pub(crate) struct Stage {
-    pub(crate) cluster: Cluster,
+    guest: Guest,
+    pub(crate) cluster: Arc<Cluster>,
     folder: TempDir,
     /// Given back last.
     _turn: MutexGuard<'static, ()>,
@@ -43,14 +45,15 @@ impl Stage {
         // A test that failed held it, and its cluster is gone.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = match Cluster::start() {
-            Ok(cluster) => cluster,
+            Ok(cluster) => Arc::new(cluster),
             Err(error) if std::env::var_os("CI").is_some() => return Err(error),
             Err(error) => {
                 eprintln!("SKIPPED: no API server: {error:#}");
                 return Ok(None);
             }
         };
-        let stage = Self { cluster, folder: tempfile::tempdir()?, _turn: turn };
+        let guest = Guest::of(&cluster);
+        let stage = Self { guest, cluster, folder: tempfile::tempdir()?, _turn: turn };
         for (file, text) in bailiwick_crds::schema::crds()? {
             stage.apply(&text).with_context(|| file)?;
         }
@@ -70,7 +73,7 @@ impl Stage {
     }
 
     pub(crate) fn apply(&self, text: &str) -> Result<String> {
-        self.cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-f", "-"], text)
+        self.guest.bring(&["apply", "--server-side", "--force-conflicts"], text)
     }
 
     /// Whether it went well, and all that kubectl said.
@@ -175,6 +178,14 @@ impl Stage {
     pub(crate) fn put(&self, objects: &[Object]) -> Result<()> {
         let items: Vec<&Value> = objects.iter().map(|object| &object.json).collect();
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        let names = |item: &Value, path: &str| {
+            item.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        for item in &items {
+            let of = ["/apiVersion", "/kind", "/metadata/namespace", "/metadata/name"]
+                .map(|path| names(item, path));
+            self.guest.makes(&of[0], &of[1], &of[2], &of[3]);
+        }
         let args = ["apply", "--server-side", "--force-conflicts", "--field-manager=bailiwick", "-f", "-"];
         let output = self.cluster.kubectl_raw(args, &list.to_string())?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -6,10 +6,12 @@ mod kinds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 use serde_json::Value;
 
@@ -72,22 +74,25 @@ fn examples() -> Result<Vec<(String, String)>> {
 const KINDS: [&str; 5] = ["policypacks", "policytests", "policybindings", "policyexceptions", "sandboxpools"];
 
 /// An API server that serves our kinds; `None`, said loudly, where there is nothing to start one from.
-fn cluster_with_kinds() -> Result<Option<Cluster>> {
+fn cluster_with_kinds() -> Result<Option<(Arc<Cluster>, Guest)>> {
     let cluster = match Cluster::start() {
-        Ok(cluster) => cluster,
+        Ok(cluster) => Arc::new(cluster),
         Err(error) if std::env::var_os("CI").is_some() => return Err(error),
         Err(error) => {
             eprintln!("SKIPPED: no API server: {error:#}");
             return Ok(None);
         }
     };
+    let guest = Guest::of(&cluster);
     for (file, text) in bailiwick_crds::schema::crds()? {
+        guest.bring(&["apply", "--validate=strict"], &text).with_context(|| file.clone())?;
+        // Again, to see what it warns of.
         let output = cluster.kubectl_raw(["apply", "--validate=strict", "-f", "-"], &text)?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && !said.contains("Warning"), "{file}: {said}");
     }
     served(&cluster)?;
-    Ok(Some(cluster))
+    Ok(Some((cluster, guest)))
 }
 
 /// Waits until the API server serves all kinds.
@@ -101,7 +106,7 @@ fn served(cluster: &Cluster) -> Result<()> {
 
 #[test]
 fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<()> {
-    let Some(cluster) = cluster_with_kinds()? else { return Ok(()) };
+    let Some((cluster, guest)) = cluster_with_kinds()? else { return Ok(()) };
     let (mut packs, mut tests) = (0, 0);
     for (file, text) in examples()? {
         let (documents, diagnostics) = SourceMap::read(&file, text.as_bytes(), &Limits::MANIFESTS);
@@ -138,7 +143,7 @@ fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<
     let wrong = WITH_PARAMETERS.replace("level: \"${level}\"", "level: Restrictd");
     let refused = cluster.kubectl_raw(["create", "-f", "-"], &wrong)?;
     assert!(!refused.status.success(), "an unknown word was taken");
-    cluster.kubectl(["create", "-f", "-"], WITH_PARAMETERS)?;
+    guest.bring(&["create"], WITH_PARAMETERS)?;
     let changed = WITH_PARAMETERS.replace("default: 8080", "default: 8081");
     let refused =
         cluster.kubectl_raw(["apply", "--server-side", "--force-conflicts", "-f", "-"], &changed)?;

@@ -1,9 +1,11 @@
 //! A real API server takes every emitted manifest, and its admission policies give the webhook's verdict on pods.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bailiwick_compiler::emit::{EmitOptions, WebhookClient, artifacts};
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::{Guest, everything, nothing_is_left};
 use bailiwick_conformance::patience::until;
 use bailiwick_conformance::pod_security_fixtures::fixtures;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Phase, Reviewer};
@@ -189,12 +191,12 @@ fn admitted(reviewer: &Reviewer, pod: &Value) -> bool {
 }
 
 /// Applies the files of a policy that name no unreachable webhook.
-fn install(cluster: &Cluster, policy: &Policy) {
+fn install(guest: &Guest, policy: &Policy) {
     let emitted = artifacts(policy, &digest(policy), &EmitOptions::default()).unwrap();
     for path in ["kubernetes/runtime-classes.yaml", "kubernetes/admission-policies.yaml"] {
         if let Some(file) = emitted.files.get(path) {
             let text = std::str::from_utf8(&file.bytes).unwrap();
-            cluster.kubectl(["apply", "--server-side", "-f", "-"], text).unwrap();
+            guest.bring(&["apply", "--server-side"], text).unwrap();
         }
     }
 }
@@ -243,12 +245,12 @@ fn wait_until_in_force(cluster: &Cluster, standards: &[PodSecurity]) {
     .unwrap();
 }
 
-fn namespace(cluster: &Cluster) {
+fn namespace(cluster: &Cluster, guest: &Guest) {
     let object = json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": NAMESPACE, "labels": {"bailiwick.dev/zone": "agents"}}
     });
-    cluster.kubectl(["apply", "--server-side", "-f", "-"], &object.to_string()).unwrap();
+    guest.bring(&["apply", "--server-side"], &object.to_string()).unwrap();
     cluster.await_namespace(NAMESPACE).unwrap();
 }
 
@@ -268,10 +270,11 @@ fn admission_policies_give_the_webhooks_verdict_on_pods() {
     let reviewer = Reviewer::new(bundles.collect(), namespaces).unwrap();
     let Some(corpus) = corpus(&reviewer) else { return };
 
-    let cluster = Cluster::start().unwrap();
-    namespace(&cluster);
+    let cluster = Arc::new(Cluster::start().unwrap());
+    let guest = Guest::of(&cluster);
+    namespace(&cluster, &guest);
     for policy in &policies {
-        install(&cluster, policy);
+        install(&guest, policy);
     }
     wait_until_in_force(&cluster, &standards);
     let pods: Vec<&Value> = corpus.values().map(|(pod, _)| pod).collect();
@@ -290,12 +293,12 @@ fn admission_policies_give_the_webhooks_verdict_on_pods() {
     assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
     assert!(judged >= 500 && allowed >= 100, "only {judged} pods were judged, {allowed} of them allowed");
     eprintln!("{judged} of {} pods judged, {allowed} allowed", corpus.len());
-    frozen_labels(&cluster);
-    updates(&cluster);
+    frozen_labels(&cluster, &guest);
+    updates(&cluster, &guest);
 }
 
 /// An authored rule is not asked again about what was there before, and one that compares is asked at every update.
-fn updates(cluster: &Cluster) {
+fn updates(cluster: &Cluster, guest: &Guest) {
     let annotate = |change: &str| {
         let args = ["annotate", "pod", "ruled", "-n", NAMESPACE, "--overwrite", change];
         let output = cluster.kubectl_raw(args, "").unwrap();
@@ -306,7 +309,7 @@ fn updates(cluster: &Cluster) {
     cluster.kubectl(delete, "").unwrap();
     let mut pod = rules::pod(json!({"team": "red", "fixed": "1"}));
     pod["metadata"]["name"] = json!("ruled");
-    cluster.kubectl(["create", "-n", NAMESPACE, "-f", "-"], &pod.to_string()).unwrap();
+    guest.bring(&["create", "-n", NAMESPACE], &pod.to_string()).unwrap();
     assert!(annotate("other=1").0);
     let (changed, errors) = annotate("fixed=2");
     assert!(!changed && errors.contains("fixed-annotation: the annotation may not change"), "{errors}");
@@ -315,13 +318,13 @@ fn updates(cluster: &Cluster) {
 }
 
 /// A pod that is there may not be taken out of the policy's reach, and other changes to it pass.
-fn frozen_labels(cluster: &Cluster) {
+fn frozen_labels(cluster: &Cluster, guest: &Guest) {
     let mut pod = good();
     pod["metadata"]["name"] = json!("kept");
     let delete =
         ["delete", "pod", "kept", "-n", NAMESPACE, "--ignore-not-found", "--grace-period=0", "--force"];
     cluster.kubectl(delete, "").unwrap();
-    cluster.kubectl(["create", "-n", NAMESPACE, "-f", "-"], &pod.to_string()).unwrap();
+    guest.bring(&["create", "-n", NAMESPACE], &pod.to_string()).unwrap();
     let label = |change: &str| {
         cluster.kubectl_raw(["label", "pod", "kept", "-n", NAMESPACE, "--overwrite", change], "").unwrap()
     };
@@ -350,7 +353,16 @@ fn frozen_labels(cluster: &Cluster) {
 
 #[test]
 fn the_api_server_takes_every_manifest() {
-    let cluster = Cluster::start().unwrap();
+    let cluster = Arc::new(Cluster::start().unwrap());
+    let map = |name: &str| {
+        let metadata = json!({"name": name, "namespace": "default"});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}).to_string()
+    };
+    let host = Guest::of(&cluster);
+    host.bring(&["apply"], &map("of-the-host")).unwrap();
+    let before = everything(&cluster).unwrap();
+    let guest = Guest::tidy(&cluster);
+    guest.bring(&["apply"], &format!("{}\n{}", map("of-the-host"), map("of-the-guest"))).unwrap();
     let url = WebhookClient::Url("https://127.0.0.1:1".to_owned());
     for webhook in [EmitOptions::default().webhook, url] {
         let options = EmitOptions { webhook, ..EmitOptions::default() };
@@ -372,11 +384,16 @@ fn the_api_server_takes_every_manifest() {
         assert_eq!(emitted_paths, BTreeSet::from(paths));
         for path in paths {
             let text = std::str::from_utf8(&emitted.files[path].bytes).unwrap();
-            let apply = ["apply", "--server-side", "--warnings-as-errors", "-n", "sample", "-f", "-"];
-            cluster.kubectl(apply, text).unwrap_or_else(|error| panic!("{path}: {error:#}\n{text}"));
+            let apply = ["apply", "--server-side", "--warnings-as-errors", "-n", "sample"];
+            guest.bring(&apply, text).unwrap_or_else(|error| panic!("{path}: {error:#}\n{text}"));
         }
         closed_namespace(&cluster, &emitted.files["kubernetes/webhooks.yaml"].bytes);
     }
+    // The cluster may be somebody else's: whatever was brought, the pods in it too, goes again, and nothing else.
+    assert!(everything(&cluster).unwrap().len() > before.len() + 10, "nothing was brought");
+    guest.leave().unwrap();
+    nothing_is_left(&cluster, &before).unwrap();
+    assert!(everything(&cluster).unwrap().is_superset(&before), "what was there before is gone");
 }
 
 /// The emitted namespace refuses a pod that nothing selects and one that Pod Security refuses, and takes one made after the template.

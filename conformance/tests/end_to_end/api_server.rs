@@ -1,8 +1,10 @@
 //! The emitted webhook configuration registered on a real API server: real `kubectl apply`s are mutated and denied.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 
 use crate::stage::Stage;
@@ -31,26 +33,25 @@ fn apply(cluster: &Cluster, name: &str) -> (bool, String) {
 
 #[test]
 fn a_real_api_server_is_told_what_to_refuse() {
-    let cluster = Cluster::start().expect("an API server");
+    let cluster = Arc::new(Cluster::start().expect("an API server"));
+    let guest = Guest::of(&cluster);
     let stage = Stage::new();
     let webhook = stage.webhook();
     let url = format!("https://{}", webhook.address());
     std::fs::remove_dir_all(stage.path().join("dist")).expect("dist");
     stage.compile(&["--webhook-url", &url, "--ca-bundle", "ca.pem"]);
-    cluster
-        .kubectl(
-            ["apply", "-f", "-"],
+    guest
+        .bring(
+            &["apply"],
             "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}",
         )
         .expect("a namespace");
     cluster.await_namespace("agents").expect("pods can be made");
-    cluster
-        .kubectl(["apply", "-f", "-"], &manifests(&stage, "runtime-classes.yaml"))
-        .expect("the RuntimeClasses");
+    guest.bring(&["apply"], &manifests(&stage, "runtime-classes.yaml")).expect("the RuntimeClasses");
 
     // A class of the cluster that the pack does not list: the API server itself refuses only those that do not exist.
     let kata = "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: kata}, handler: kata}";
-    cluster.kubectl(["apply", "-f", "-"], kata).expect("another RuntimeClass");
+    guest.bring(&["apply"], kata).expect("another RuntimeClass");
 
     // Without the webhook the attack succeeds.
     let (admitted, said) = apply(&cluster, "privileged.yaml");
@@ -59,7 +60,10 @@ fn a_real_api_server_is_told_what_to_refuse() {
         .kubectl(["delete", "pod", "privileged", "-n", "agents", "--grace-period=0", "--force"], "")
         .expect("deleted");
 
-    let _registered = Registered::new(&cluster, manifests(&stage, "webhooks.yaml"));
+    for pod in ["privileged", "interpreter"] {
+        guest.makes("v1", "Pod", "agents", pod);
+    }
+    guest.bring(&["apply"], &manifests(&stage, "webhooks.yaml")).expect("the configuration is accepted");
     let (admitted, said) = await_the_webhook(&cluster);
     assert!(!admitted && said.contains("podSecurity") && said.contains("privileged"), "{said}");
     for (name, rule) in [
@@ -79,33 +83,6 @@ fn a_real_api_server_is_told_what_to_refuse() {
     }
     a_good_pod_is_admitted_and_completed(&cluster);
     a_debugging_container_is_refused(&cluster);
-}
-
-/// A webhook configuration. It goes with the value: a cluster of somebody else's must not be left with one that nobody answers.
-struct Registered<'c>(&'c Cluster, String);
-
-impl<'c> Registered<'c> {
-    fn new(cluster: &'c Cluster, configuration: String) -> Self {
-        cluster.kubectl(["apply", "-f", "-"], &configuration).expect("the configuration is accepted");
-        Self(cluster, configuration)
-    }
-}
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.kubectl(["delete", "--ignore-not-found", "-f", "-"], &self.1);
-        let pod = [
-            "delete",
-            "pod",
-            "interpreter",
-            "-n",
-            "agents",
-            "--ignore-not-found",
-            "--grace-period=0",
-            "--force",
-        ];
-        let _ = self.0.kubectl(pod, "");
-    }
 }
 
 /// A configuration is in force a moment after it was stored.

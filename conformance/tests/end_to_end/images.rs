@@ -1,8 +1,11 @@
 //! Signed images, with the programs themselves: a real registry, what a real cosign signed, the webhook, and the API server.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::Guest;
+use bailiwick_conformance::patience::until;
 use bailiwick_conformance::programs::{self, Webhook};
 use bailiwick_conformance::registry::{self, Api, Registry};
 use base64::Engine as _;
@@ -293,7 +296,8 @@ fn the_command_line_says_what_the_webhook_says() {
 #[test]
 fn a_real_api_server_stores_digests_and_refuses_what_is_not_signed() {
     let Some(registry) = Registry::start(Api::Referrers).expect("a registry") else { return };
-    let cluster = Cluster::start().expect("an API server");
+    let cluster = Arc::new(Cluster::start().expect("an API server"));
+    let guest = Guest::of(&cluster);
     let text = by_key(registry.host());
     let (stage, webhook) = serve(&text, &registry);
     let url = format!("https://{}", webhook.address());
@@ -303,7 +307,11 @@ fn a_real_api_server_stores_digests_and_refuses_what_is_not_signed() {
     stage.compile_pack("pack", &["--webhook-url", &url, "--ca-bundle", "ca.pem"]);
     let namespace =
         "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}";
-    cluster.kubectl(["apply", "-f", "-"], namespace).expect("a namespace");
+    guest.bring(&["apply"], namespace).expect("a namespace");
+    cluster.await_namespace("agents").expect("pods can be made");
+    for pod in ["attack", "good"] {
+        guest.makes("v1", "Pod", "agents", pod);
+    }
     let apply = |name: &str, tag: &str| {
         let mut pod = running(&[&format!("{}/agents/app:{tag}", registry.host())]);
         pod["metadata"]["name"] = name.into();
@@ -320,17 +328,15 @@ fn a_real_api_server_stores_digests_and_refuses_what_is_not_signed() {
     delete("attack");
     let configuration =
         std::fs::read_to_string(stage.artifact("kubernetes/webhooks.yaml")).expect("webhooks");
-    let _registered = Registered(&cluster, &configuration);
-    cluster.kubectl(["apply", "-f", "-"], &configuration).expect("the configuration is accepted");
-    let refused = (0..200).find_map(|_| {
+    guest.bring(&["apply"], &configuration).expect("the configuration is accepted");
+    let refused = until("the API server asks the webhook", || {
         let (admitted, said) = apply("attack", "unsigned");
         if admitted {
             delete("attack");
-            std::thread::sleep(std::time::Duration::from_millis(100));
         }
         (!admitted).then_some(said)
     });
-    let said = refused.expect("the API server asks the webhook");
+    let said = refused.expect("a refusal");
     assert!(
         said.contains("signed@1.0.0") && said.contains("images") && said.contains("is not signed"),
         "{said}"
@@ -368,16 +374,4 @@ fn a_running_pod_gets_only_what_is_signed(cluster: &Cluster, registry: &Registry
     let both = format!("{}/agents/app:both@{}", registry.host(), registry.digest("both"));
     assert_eq!(stored(cluster, ".spec.containers[0].image"), both);
     assert_eq!(stored(cluster, ".spec.ephemeralContainers[0].image"), both);
-}
-
-/// A webhook configuration and a pod that go with the value: a cluster of somebody else's must not be left with them.
-struct Registered<'c>(&'c Cluster, &'c str);
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.kubectl(["delete", "--ignore-not-found", "-f", "-"], self.1);
-        let pods =
-            ["delete", "pod", "good", "-n", "agents", "--ignore-not-found", "--grace-period=0", "--force"];
-        let _ = self.0.kubectl(pods, "");
-    }
 }

@@ -1,0 +1,151 @@
+//! Which control plane `conformance/cluster/start.sh` starts, with programs that only note that they were started: what `KUBEBUILDER_ASSETS` names
+//! before the prebuilt one beside the checkout, and that one before a build. That `KUBECONFIG` comes before all of them is
+//! `a_cluster_that_is_named_is_borrowed_and_none_is_started`, beside the code that reads it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Notes itself and stays, as a server does; `stop.sh` ends it.
+const SERVER: &str = "#!/bin/sh\necho \"$0 $*\" >>\"$NOTES\"\nexec sleep 600\n";
+const CLIENT: &str = "#!/bin/sh\necho \"$0 $*\" >>\"$NOTES\"\n";
+
+/// A checkout with our scripts alone, and the folders that a choice may fall on.
+struct Checkout(TempDir);
+
+impl Checkout {
+    fn new() -> Self {
+        let checkout = Self(tempfile::tempdir().expect("a folder"));
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster");
+        for script in ["start.sh", "stop.sh"] {
+            checkout.write(
+                &format!("checkout/conformance/cluster/{script}"),
+                &std::fs::read_to_string(ours.join(script)).expect(script),
+            );
+        }
+        let kube = checkout.path("built/kube");
+        checkout.write("built/kube", SERVER);
+        checkout.write(
+            "checkout/conformance/cluster/build.sh",
+            &format!("#!/bin/sh\necho build >>\"$NOTES\"\necho {}\n", kube.display()),
+        );
+        // What asks the API server whether it is ready.
+        checkout.write("bin/curl", CLIENT);
+        checkout
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it may run");
+    }
+
+    fn with_prebuilt(self) -> Self {
+        self.write("shared/cluster/start.sh", "#!/bin/sh\necho \"prebuilt $KUBE_COMPONENTS $1\" >>\"$NOTES\"\necho export KUBECONFIG=prebuilt\n");
+        self
+    }
+
+    fn with_assets(self, programs: &[&str]) -> Self {
+        for program in programs {
+            self.write(&format!("assets/{program}"), if *program == "kubectl" { CLIENT } else { SERVER });
+        }
+        self
+    }
+
+    /// Runs a script; whatever it started ends with [`Checkout::drop`].
+    fn run(&self, script: &str, assets: Option<PathBuf>) -> Output {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths(std::iter::once(self.path("bin")).chain(std::env::split_paths(&path)));
+        let mut command = Command::new(self.path("checkout/conformance/cluster").join(script));
+        command
+            .arg(self.path("state"))
+            .env("PATH", path.expect("a PATH"))
+            .env("NOTES", self.path("notes"))
+            .env_remove("KUBEBUILDER_ASSETS")
+            .env_remove("KUBE_COMPONENTS");
+        if let Some(assets) = assets {
+            command.env("KUBEBUILDER_ASSETS", assets);
+        }
+        command.output().expect("bash runs")
+    }
+
+    /// Starts, and what was noted: the programs by the folder that they are of, and their commands.
+    fn started(&self, assets: Option<PathBuf>) -> String {
+        let output = self.run("start.sh", assets);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("export KUBECONFIG="), "{output:?}");
+        std::fs::read_to_string(self.path("notes")).expect("notes")
+    }
+
+    /// What a program of the state folder is a link to.
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        std::fs::read_link(self.path("state/bin").join(name)).ok()
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if self.path("state/pids").is_dir() {
+            self.run("stop.sh", None);
+        }
+    }
+}
+
+#[test]
+fn assets_come_before_the_prebuilt_control_plane() {
+    let set = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
+    let checkout = Checkout::new().with_prebuilt().with_assets(&set);
+    let notes = checkout.started(Some(checkout.path("assets")));
+    for program in set {
+        assert_eq!(checkout.program(program), Some(checkout.path("assets").join(program)));
+    }
+    assert!(checkout.path("state/pids/kube-controller-manager").exists(), "it was not started");
+    assert!(!notes.contains("prebuilt") && !notes.contains("build\n"), "{notes}");
+}
+
+#[test]
+fn the_prebuilt_control_plane_comes_before_a_build() {
+    let checkout = Checkout::new().with_prebuilt().with_assets(&["etcd"]);
+    let state = checkout.path("state");
+    assert_eq!(checkout.started(None), format!("prebuilt kube-controller-manager {}\n", state.display()));
+}
+
+#[test]
+fn without_either_it_is_built() {
+    let checkout = Checkout::new();
+    let notes = checkout.started(None);
+    assert!(notes.starts_with("build\n"), "{notes}");
+    for program in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
+        assert_eq!(checkout.program(program), Some(checkout.path("built/kube")));
+    }
+}
+
+/// The usual set of envtest: the service account that pods of `default` need is made by the script, those of other namespaces by whoever makes them.
+#[test]
+fn assets_without_a_controller_manager_get_a_service_account() {
+    let checkout = Checkout::new().with_assets(&["etcd", "kube-apiserver", "kubectl"]);
+    let notes = checkout.started(Some(checkout.path("assets")));
+    assert!(notes.contains("kubectl create serviceaccount default --namespace default"), "{notes}");
+    assert_eq!(checkout.program("kube-controller-manager"), None);
+    assert!(!checkout.path("state/pids/kube-controller-manager").exists(), "something else was started");
+}
+
+#[test]
+fn assets_without_an_api_server_are_refused() {
+    let checkout = Checkout::new().with_prebuilt().with_assets(&["etcd", "kubectl"]);
+    let output = checkout.run("start.sh", Some(checkout.path("assets")));
+    assert!(!output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "start.sh: KUBEBUILDER_ASSETS has no kube-apiserver\n"
+    );
+    assert!(!checkout.path("notes").exists(), "something was started");
+}
