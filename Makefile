@@ -102,12 +102,12 @@ test-cgroup2: setup
 fuzz:
 	@command -v g++ >/dev/null || { apt-get update -qq && apt-get install -y -qq g++; }
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked --quiet cargo-fuzz@$(FUZZ_VERSION)
-	BAILIWICK_FUZZ_CORPUS=$(CURDIR)/fuzz/corpus $(CARGO) test --locked --quiet -p bailiwick-conformance --test fuzz seeds_are_written
+	BAILIWICK_FUZZ_CORPUS=$(CURDIR)/fuzz/corpus $(CARGO) test --locked --quiet --workspace --test fuzz seeds_are_written
 	cd fuzz && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz build --sanitizer none
-	cd fuzz && for target in $(FUZZ_TARGETS); do \
+	cd fuzz && failed=; for target in $(FUZZ_TARGETS); do \
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 || exit 1; \
-	done
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 || failed="$$failed $$target"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed; what each failed on is in fuzz/artifacts" >&2; exit 1; }
 
 # Small and static: what it forks has fewer pages to copy and no loader. The flag is for this one program; cargo's own build of it is dynamic.
 launcher:

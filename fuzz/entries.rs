@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+
 /// An entry point.
 pub(crate) struct Entry {
     /// Name of its libFuzzer target.
@@ -22,6 +24,10 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("command_line", bailiwick_policy::facts::shell::fuzz, facts(root, "shell")),
         entry("expression", bailiwick_compiler::cel::fuzz, texts(EXPRESSIONS)),
         entry("git", bailiwick_policy::facts::git::fuzz, facts(root, "git")),
+        entry("image_access", bailiwick_images::fuzz::access::fuzz, texts(CHALLENGES)),
+        entry("image_bundle", bailiwick_images::fuzz::bundle::fuzz, bundles(root)),
+        entry("image_headers", bailiwick_images::fuzz::headers::fuzz, texts(HEADERS)),
+        entry("image_listing", bailiwick_images::fuzz::listing::fuzz, listings(root)),
         entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
         entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
         entry("path", bailiwick_policy::facts::path::fuzz, facts(root, "path")),
@@ -30,6 +36,25 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("url", bailiwick_policy::facts::url::fuzz, facts(root, "url")),
     ]
 }
+
+/// Challenges of registries, realms, tokens.
+const CHALLENGES: &[&str] = &[
+    r#"Bearer realm="https://registry.example.org/token",service="registry",scope="repository:agents/app:pull",error=invalid_token"#,
+    "Basic realm=\"registry\"",
+    "https://registry.example.org/token?a=b",
+    "http://registry.example.org@evil.example/token",
+    r#"{"token": "abc", "access_token": "abc", "expires_in": 300, "issued_at": "2026-01-01T00:00:00Z"}"#,
+];
+
+/// Links, locations, hosts, references.
+const HEADERS: &[&str] = &[
+    r#"</v2/agents/app/referrers/x?n=10&last=y>; rel="next""#,
+    "https://blobs.example.org:8443/blob?signature=z",
+    "/v2/agents/app/blobs/x",
+    "[2001:db8::1]:5000",
+    "registry.example.org:5000/agents/app:1.2@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "nginx",
+];
 
 /// A schema and arguments for it.
 const ARGUMENTS: &[&str] = &[
@@ -103,6 +128,41 @@ fn facts(root: &Path, kind: &str) -> Vec<Vec<u8>> {
     let fields = lines.filter_map(|line| line.split_once('\t')).filter(|(of, _)| *of == kind);
     let texts = fields.filter_map(|(_, rest)| serde_json::from_str(rest.rsplit('\t').next()?).ok());
     texts.map(String::into_bytes).collect()
+}
+
+/// What a real cosign signed, as a registry would serve it: blobs that are JSON.
+fn signed(root: &Path) -> Vec<(String, serde_json::Value)> {
+    let entries =
+        std::fs::read_dir(root.join("conformance/images/content/blobs")).expect("the signed images");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a blob").path()).collect();
+    files.sort();
+    let texts = files.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    texts.filter_map(|text| serde_json::from_str(&text).ok().map(|value| (text, value))).collect()
+}
+
+/// A list of referrers, and manifests that refer to an image.
+fn listings(root: &Path) -> Vec<Vec<u8>> {
+    let index = r#"{"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:aa", "size": 667},
+        {"artifactType": "application/vnd.example+json", "digest": "sha256:bb"}]}"#;
+    let manifests = signed(root).into_iter().filter(|(_, value)| value.get("subject").is_some());
+    let manifests = manifests.take(6).map(|(text, _)| text.into_bytes());
+    std::iter::once(index.into()).chain(manifests).collect()
+}
+
+/// The digest that a bundle's statement is about, and the bundle; by a key, by a certificate.
+fn bundles(root: &Path) -> Vec<Vec<u8>> {
+    let signed = signed(root);
+    let bundle = |(text, value): &(String, serde_json::Value)| {
+        let payload = value.pointer("/dsseEnvelope/payload")?.as_str()?;
+        let statement = base64::engine::general_purpose::STANDARD.decode(payload).ok()?;
+        let statement: serde_json::Value = serde_json::from_slice(&statement).ok()?;
+        let digest = statement.pointer("/subject/0/digest/sha256")?.as_str()?;
+        let certified = value.pointer("/verificationMaterial/certificate").is_some();
+        Some((certified, format!("sha256:{digest}\n{text}").into_bytes()))
+    };
+    let found: Vec<(bool, Vec<u8>)> = signed.iter().filter_map(bundle).collect();
+    let of = |kind: bool| found.iter().filter(move |(certified, _)| *certified == kind).take(2);
+    of(true).chain(of(false)).map(|(_, seed)| seed.clone()).collect()
 }
 
 /// A log of a call, sealed.

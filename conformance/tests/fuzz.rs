@@ -6,7 +6,8 @@ mod entries;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use entries::{Entry, entries};
@@ -141,7 +142,7 @@ const CORPUS: &str = "BAILIWICK_FUZZ_CORPUS";
 #[test]
 fn seeds_are_written_where_libfuzzer_begins() {
     let kept = tempfile::tempdir().expect("a folder");
-    let corpus = std::env::var_os(CORPUS).map_or_else(|| kept.path().to_owned(), std::path::PathBuf::from);
+    let corpus = std::env::var_os(CORPUS).map_or_else(|| kept.path().to_owned(), PathBuf::from);
     for Entry { target, seeds, .. } in entries(root()) {
         let folder = corpus.join(target);
         std::fs::create_dir_all(&folder).expect("a folder for the target");
@@ -153,21 +154,41 @@ fn seeds_are_written_where_libfuzzer_begins() {
     }
 }
 
+/// Crates that have no entry, and why none is needed.
+const WITHOUT: &[(&str, &str)] = &[
+    ("bailiwick", "reads files by the compiler and the audit log's reader"),
+    ("bailiwick-conformance", "is these tests"),
+    ("bailiwick-crds", "has types alone, which the compiler reads"),
+    (
+        "bailiwick-executor",
+        "reads requests by serde into types, and what they ask for by the policy's reader",
+    ),
+    ("bailiwick-operator", "reads objects that an API server checked, and packs by the compiler"),
+    ("bailiwick-sys", "reads messages of its own processes, of one length"),
+    ("bailiwick-webhook", "reads reviews by the policy's reader, and images by their own"),
+];
+
+/// Every crate of the workspace, as paths name it, and its sources.
+fn crates() -> Vec<(String, PathBuf)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--no-deps"])
+        .current_dir(root())
+        .output()
+        .expect("cargo metadata runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    packages
+        .map(|one| (text(&one["name"]), PathBuf::from(text(&one["manifest_path"])).with_file_name("src")))
+        .collect()
+}
+
 /// Modules of the crates of this workspace that have an entry point: `pub fn fuzz(` with the path of its file.
 fn entry_points() -> BTreeSet<Vec<String>> {
-    let sources = [
-        ("bailiwick_policy", "compiler/policy/src"),
-        ("bailiwick_compiler", "compiler/src"),
-        ("bailiwick_crds", "crds/src"),
-        ("bailiwick", "compiler/cli/src"),
-        ("bailiwick_webhook", "webhook/src"),
-        ("bailiwick_sys", "executor/sys/src"),
-        ("bailiwick_audit", "executor/audit/src"),
-        ("bailiwick_executor", "executor/src"),
-    ];
     let mut found = BTreeSet::new();
-    for (name, folder) in sources {
-        let mut folders = vec![(root().join(folder), vec![name.to_owned()])];
+    for (name, folder) in crates() {
+        let mut folders = vec![(folder, vec![name.replace('-', "_")])];
         while let Some((folder, module)) = folders.pop() {
             for file in std::fs::read_dir(folder).expect("a folder of sources") {
                 let path = file.expect("a file").path();
@@ -182,6 +203,17 @@ fn entry_points() -> BTreeSet<Vec<String>> {
         }
     }
     found
+}
+
+#[test]
+fn every_crate_has_an_entry_or_a_reason() {
+    let with: BTreeSet<String> =
+        entry_points().into_iter().filter_map(|point| point.into_iter().next()).collect();
+    let crates: BTreeSet<String> = crates().into_iter().map(|(name, _)| name).collect();
+    let without: BTreeSet<String> =
+        crates.iter().filter(|name| !with.contains(&name.replace('-', "_"))).cloned().collect();
+    let reasons: BTreeSet<String> = WITHOUT.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(without, reasons, "crates without an entry, and those for which `WITHOUT` says why");
 }
 
 /// An entry may be shown by a module above its own, and each shows one.
@@ -216,4 +248,29 @@ fn every_entry_point_has_a_target_and_seeds() {
             "{name}"
         );
     }
+}
+
+/// Name and version of the packages of a lock file.
+fn locked(path: &str) -> BTreeSet<(String, String)> {
+    let text = std::fs::read_to_string(root().join(path)).expect("a lock file");
+    let value = |line: &str, key: &str| Some(line.strip_prefix(key)?.trim_matches('"').to_owned());
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .windows(2)
+        .filter_map(|two| Some((value(two[0], "name = ")?, value(two[1], "version = ")?)))
+        .collect()
+}
+
+/// `fuzz/` is no member of the workspace, and is to drive what the workspace builds.
+#[test]
+fn what_libfuzzer_drives_has_the_versions_of_the_workspace() {
+    let own = ["arbitrary", "bailiwick-fuzz", "libfuzzer-sys"];
+    let (fuzz, workspace) = (locked("fuzz/Cargo.lock"), locked("Cargo.lock"));
+    assert!(fuzz.len() > 50, "{fuzz:?}");
+    let other: Vec<_> =
+        fuzz.difference(&workspace).filter(|(name, _)| !own.contains(&name.as_str())).collect();
+    assert!(
+        other.is_empty(),
+        "{other:?}: `cargo update --precise` in `fuzz/`, or begin with the workspace's Cargo.lock"
+    );
 }

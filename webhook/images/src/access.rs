@@ -15,7 +15,7 @@ use hyper::header::HeaderValue;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::limits::{TOKEN_BYTES, TOKEN_MARGIN, TOKEN_TIME, TOKENS};
+use crate::limits::{TOKEN_BYTES, TOKEN_LONGEST, TOKEN_MARGIN, TOKEN_TIME, TOKENS};
 use crate::net::Origin;
 use crate::pool::{Get, GetError, Pool};
 use crate::settings::{Credentials, Registry};
@@ -146,13 +146,18 @@ async fn token(
     if answer.status != StatusCode::OK {
         return Err(AccessError::Status { realm: realm(), status: answer.status });
     }
-    let not_a_token = || AccessError::NotAToken { realm: realm() };
-    let wire: WireToken = serde_json::from_slice(&answer.body).map_err(|_| not_a_token())?;
-    let text = wire.token.or(wire.access_token).ok_or_else(not_a_token)?;
-    let mut header = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| not_a_token())?;
+    let (header, lasts) = issued(&answer.body).ok_or_else(|| AccessError::NotAToken { realm: realm() })?;
+    Ok(Token { header, until: Instant::now() + lasts })
+}
+
+/// What a token service issued, and for how long it is good.
+pub(crate) fn issued(body: &[u8]) -> Option<(HeaderValue, Duration)> {
+    let wire: WireToken = serde_json::from_slice(body).ok()?;
+    let text = wire.token.or(wire.access_token)?;
+    let mut header = HeaderValue::try_from(format!("Bearer {text}")).ok()?;
     header.set_sensitive(true);
     let lasts = wire.expires_in.map_or(TOKEN_TIME, Duration::from_secs).saturating_sub(TOKEN_MARGIN);
-    Ok(Token { header, until: Instant::now() + lasts.min(Duration::from_secs(3600)) })
+    Some((header, lasts.min(TOKEN_LONGEST)))
 }
 
 #[derive(Deserialize)]
@@ -163,7 +168,7 @@ struct WireToken {
 }
 
 /// Where a realm is, if it may be asked: on the registry's own host and by the same means, or listed.
-fn realm_origin(realm: &str, applicant: Applicant<'_>) -> Option<(Origin, String)> {
+pub(crate) fn realm_origin(realm: &str, applicant: Applicant<'_>) -> Option<(Origin, String)> {
     let (scheme, rest) = realm.split_once("://")?;
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
@@ -189,7 +194,7 @@ fn realm_origin(realm: &str, applicant: Applicant<'_>) -> Option<(Origin, String
 }
 
 /// `key="value",key="value"`, as RFC 9110 §11.2 writes parameters.
-fn parameters_of(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parameters_of(text: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut rest = text.trim();
     while let Some((key, after)) = rest.split_once('=') {
@@ -213,7 +218,7 @@ fn basic(credentials: &Credentials) -> HeaderValue {
 }
 
 /// Percent-encodes what stands in a query.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b':') {

@@ -45,18 +45,18 @@ struct Index {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Descriptor {
+pub(crate) struct Descriptor {
     #[serde(default)]
     media_type: String,
-    digest: String,
+    pub(crate) digest: String,
     #[serde(default)]
-    size: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Manifest {
-    subject: Option<Descriptor>,
+pub(crate) struct Manifest {
+    pub(crate) subject: Option<Descriptor>,
     #[serde(default)]
     layers: Vec<Descriptor>,
 }
@@ -161,7 +161,11 @@ async fn tagged_referrers(
     Ok(found)
 }
 
-fn collect(bytes: &[u8], reference: &Reference, found: &mut Vec<Descriptor>) -> Result<(), ReadError> {
+pub(crate) fn collect(
+    bytes: &[u8],
+    reference: &Reference,
+    found: &mut Vec<Descriptor>,
+) -> Result<(), ReadError> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| ReadError::Malformed {
         what: format!("the list of referrers of `{reference}`"),
         why: error.to_string(),
@@ -198,34 +202,44 @@ async fn held(
         }
         Err(error) => return Err(error),
     };
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else {
-        held.passed_over.push(format!("{} is not a manifest", short(&referrer.digest)));
-        return Ok(held);
+    for layer in bundles_of(&bytes, reference, &referrer.digest, &mut held.passed_over) {
+        let bundle = reader.blob(&at, &layer.digest, BUNDLE_BYTES, allowance).await?;
+        held.bundles.push((layer.digest, bundle));
+    }
+    Ok(held)
+}
+
+/// The layers of a referrer's manifest that may be bundles; what else there is, in words.
+pub(crate) fn bundles_of(
+    bytes: &[u8],
+    reference: &Reference,
+    referrer: &str,
+    passed_over: &mut Vec<String>,
+) -> Vec<Descriptor> {
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else {
+        passed_over.push(format!("{} is not a manifest", short(referrer)));
+        return Vec::new();
     };
     if manifest.subject.map(|subject| subject.digest).as_deref() != reference.digest.as_deref() {
-        held.passed_over.push(format!("{} is attached to another image", short(&referrer.digest)));
-        return Ok(held);
+        passed_over.push(format!("{} is attached to another image", short(referrer)));
+        return Vec::new();
     }
     if manifest.layers.len() > LAYERS {
-        held.passed_over.push(format!("{} has more than {LAYERS} layers", short(&referrer.digest)));
-        return Ok(held);
+        passed_over.push(format!("{} has more than {LAYERS} layers", short(referrer)));
+        return Vec::new();
     }
+    let mut bundles = Vec::new();
     for layer in manifest.layers {
         if !layer.media_type.starts_with(BUNDLE_PREFIX) {
             let kind: String = layer.media_type.chars().take(80).collect();
-            held.passed_over.push(format!(
-                "{} is no signature: `{}`",
-                short(&referrer.digest),
-                kind.escape_debug()
-            ));
+            passed_over.push(format!("{} is no signature: `{}`", short(referrer), kind.escape_debug()));
         } else if layer.size > BUNDLE_BYTES as u64 {
-            held.passed_over.push(format!("{} is larger than {BUNDLE_BYTES} bytes", short(&layer.digest)));
+            passed_over.push(format!("{} is larger than {BUNDLE_BYTES} bytes", short(&layer.digest)));
         } else {
-            let bundle = reader.blob(&at, &layer.digest, BUNDLE_BYTES, allowance).await?;
-            held.bundles.push((layer.digest, bundle));
+            bundles.push(layer);
         }
     }
-    Ok(held)
+    bundles
 }
 
 /// Enough of a digest to find it by. What a registry wrote is escaped, since it ends in answers and logs.

@@ -22,6 +22,7 @@ mod access;
 mod cache;
 mod checker;
 mod evidence;
+pub mod fuzz;
 mod limits;
 mod net;
 mod pool;

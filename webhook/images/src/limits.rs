@@ -67,6 +67,8 @@ pub(crate) const TOKENS: usize = 1024;
 /// <https://distribution.github.io/distribution/spec/auth/token/>
 pub(crate) const TOKEN_TIME: Duration = Duration::from_secs(60);
 pub(crate) const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+/// However long a token service says that a token is good: one that was taken back is used no longer than that.
+pub(crate) const TOKEN_LONGEST: Duration = Duration::from_secs(3600);
 
 /// Digests whose evidence is kept.
 pub(crate) const CACHED: usize = 10_000;

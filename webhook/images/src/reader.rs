@@ -384,7 +384,7 @@ fn hashed(at: &Repository<'_>, digest: &str, bytes: Bytes) -> Result<Bytes, Read
 }
 
 /// The target in `Link: <target>; rel="next"`, which must be another page of the same list.
-fn next_page(headers: &HeaderMap, first: &str) -> Result<Option<String>, ReadError> {
+pub(crate) fn next_page(headers: &HeaderMap, first: &str) -> Result<Option<String>, ReadError> {
     let Some(link) = headers.get(LINK) else { return Ok(None) };
     let malformed =
         || ReadError::Malformed { what: first.to_owned(), why: "its next page is elsewhere".to_owned() };
@@ -398,12 +398,12 @@ fn next_page(headers: &HeaderMap, first: &str) -> Result<Option<String>, ReadErr
     if same { Ok(Some(target.to_owned())) } else { Err(malformed()) }
 }
 
-fn location(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn location(headers: &HeaderMap) -> Option<String> {
     headers.get(LOCATION).and_then(|text| text.to_str().ok()).map(str::to_owned)
 }
 
 /// Origin and target of a location.
-fn split(location: &str, own: &Origin) -> Option<(Origin, String)> {
+pub(crate) fn split(location: &str, own: &Origin) -> Option<(Origin, String)> {
     if location.starts_with('/') && !location.starts_with("//") {
         return Some((own.clone(), location.to_owned()));
     }
