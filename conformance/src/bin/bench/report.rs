@@ -15,6 +15,9 @@ pub(crate) struct Report {
     pub(crate) metrics: BTreeMap<String, f64>,
     /// Of how many samples each figure was made.
     pub(crate) samples: BTreeMap<String, usize>,
+    /// Figures that could not be measured here, and what for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) absent: BTreeMap<String, String>,
     pub(crate) machine: BTreeMap<String, String>,
     pub(crate) versions: BTreeMap<String, String>,
 }
@@ -106,6 +109,7 @@ impl Report {
             name: name.to_owned(),
             metrics: BTreeMap::new(),
             samples: BTreeMap::new(),
+            absent: BTreeMap::new(),
             machine: machine.map(named).into(),
             versions: versions.map(named).into(),
         }
@@ -114,6 +118,11 @@ impl Report {
     pub(crate) fn set(&mut self, key: &str, figure: f64, samples: usize) {
         self.metrics.insert(key.to_owned(), figure);
         self.samples.insert(key.to_owned(), samples);
+    }
+
+    /// Says that a figure is not there, and what for: a reader of the file must not take it for forgotten.
+    pub(crate) fn lacks(&mut self, key: &str, why: &str) {
+        self.absent.insert(key.to_owned(), why.to_owned());
     }
 
     /// Writes the file and prints the table.
@@ -127,6 +136,9 @@ impl Report {
         for (key, figure) in &self.metrics {
             let goal = goal(&self.name, key).map(|goal| format!("goal: {}", goal.text())).unwrap_or_default();
             println!("{key:40} {figure:>12.3}   {goal}");
+        }
+        for (key, why) in &self.absent {
+            println!("{key:40} {:>12}   {why}", "absent");
         }
         Ok(())
     }

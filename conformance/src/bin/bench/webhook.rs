@@ -211,33 +211,111 @@ impl Rounds {
     }
 }
 
-/// The peers on the same machine in the same run, if they were built: `BAILIWICK_PEERS` is their folder, `../shared/peers` has the scripts.
+/// A peer: how its figures are named, its program, and how the scripts of `../shared/peers` call it.
+struct Peer {
+    name: &'static str,
+    program: &'static str,
+    kind: &'static str,
+}
+
+const PEERS: [Peer; 2] = [
+    Peer { name: "kyverno", program: "kyverno", kind: "kyverno" },
+    Peer { name: "gatekeeper", program: "gatekeeper", kind: "gatekeeper-cel" },
+];
+
+impl Peer {
+    /// Its p99 of one client over ours, and our throughput over its.
+    fn keys(&self) -> [String; 2] {
+        [format!("{}_over_ours_p99", self.name), format!("ours_over_{}_rps_ratio", self.name)]
+    }
+
+    /// Why it cannot be measured, if it cannot.
+    fn missing(&self, bin: Option<&Path>, script: &Path) -> Option<String> {
+        if !script.exists() {
+            return Some("the scripts of ../shared/peers are not there".to_owned());
+        }
+        let Some(bin) = bin else {
+            return Some(
+                "BAILIWICK_PEERS names no folder; ../shared/peers/README.md says how one is built".to_owned(),
+            );
+        };
+        let programs = [self.program, "load"].into_iter().find(|program| !bin.join(program).exists());
+        programs.map(|program| format!("BAILIWICK_PEERS has no `{program}`"))
+    }
+}
+
+/// The peers on the same machine in the same run, as far as they were built by hand: `BAILIWICK_PEERS` is their folder. What was not measured stands
+/// in the file as absent.
 fn peers(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers/webhook.sh");
-    let Some(bin) = std::env::var_os("BAILIWICK_PEERS").filter(|_| script.exists()) else {
-        eprintln!(
-            "SKIPPED: the peers; build them as ../shared/peers/README.md says and set BAILIWICK_PEERS to their folder"
-        );
-        return Ok(());
-    };
-    let ours = *report.metrics.get("one_client_p99_ms").context("ours was not measured")?;
-    for (key, peer) in [("kyverno_over_ours_p99", "kyverno"), ("gatekeeper_over_ours_p99", "gatekeeper-cel")]
-    {
-        let output = Command::new(&script).arg(&bin).arg(folder.join(peer)).args([peer, "16"]).output()?;
-        anyhow::ensure!(output.status.success(), "{peer}: {}", String::from_utf8_lossy(&output.stderr));
-        let lines = String::from_utf8(output.stdout)?;
-        let line = lines
-            .lines()
-            .find(|line| line.contains(" good-1\""))
-            .with_context(|| format!("no figures of {peer}"))?;
-        let figures: serde_json::Value = serde_json::from_str(line)?;
-        let figure = |name: &str| {
-            figures
-                .get(name)
-                .and_then(serde_json::Value::as_f64)
-                .with_context(|| format!("{peer}: no {name}"))
-        };
-        report.set(key, figure("p99_us")? / 1e3 / ours, figure("n")? as usize);
+    let bin = std::env::var_os("BAILIWICK_PEERS").map(PathBuf::from);
+    for peer in PEERS {
+        let [p99, rps] = peer.keys();
+        match (peer.missing(bin.as_deref(), &script), &bin) {
+            (None, Some(bin)) => {
+                let output = Command::new(&script)
+                    .arg(bin)
+                    .arg(folder.join(peer.name))
+                    .args([peer.kind, "16"])
+                    .output()?;
+                let said = String::from_utf8_lossy(&output.stderr);
+                anyhow::ensure!(output.status.success(), "{}: {said}", peer.name);
+                let lines = String::from_utf8(output.stdout)?;
+                let (figure, samples) = figure_of(&lines, " good-1\"", "p99_us")?;
+                let ours = report.metrics.get("one_client_p99_ms").context("ours was not measured")?;
+                report.set(&p99, figure / 1e3 / ours, samples);
+                let (figure, samples) = figure_of(&lines, " good-16\"", "rps")?;
+                let ours = report.metrics.get("max_rps_one_core").context("ours was not measured")?;
+                report.set(&rps, ours / figure, samples);
+            }
+            (why, _) => {
+                let why = why.unwrap_or_default();
+                eprintln!("SKIPPED: {}: {why}", peer.name);
+                report.lacks(&p99, &why);
+                report.lacks(&rps, &why);
+            }
+        }
     }
     Ok(())
+}
+
+/// A figure of the line with this label, and of how many requests it was made.
+fn figure_of(lines: &str, label: &str, name: &str) -> anyhow::Result<(f64, usize)> {
+    let line = lines.lines().find(|line| line.contains(label));
+    let figures: serde_json::Value =
+        serde_json::from_str(line.with_context(|| format!("no figures of{label}"))?)?;
+    let figure = |name: &str| {
+        let figure = figures.get(name).and_then(serde_json::Value::as_f64);
+        figure.with_context(|| format!("no `{name}` in{label}"))
+    };
+    Ok((figure(name)?, figure("n")? as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_is_not_there_is_named_with_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let [kyverno, gatekeeper] = PEERS;
+        let (script, bin) = (folder.path().join("webhook.sh"), folder.path());
+        assert!(kyverno.missing(Some(bin), &script).unwrap().contains("scripts"));
+        std::fs::write(&script, "").unwrap();
+        assert!(kyverno.missing(None, &script).unwrap().contains("BAILIWICK_PEERS names no folder"));
+        std::fs::write(bin.join("kyverno"), "").unwrap();
+        assert_eq!(kyverno.missing(Some(bin), &script).unwrap(), "BAILIWICK_PEERS has no `load`");
+        std::fs::write(bin.join("load"), "").unwrap();
+        assert_eq!(kyverno.missing(Some(bin), &script), None);
+        assert_eq!(gatekeeper.missing(Some(bin), &script).unwrap(), "BAILIWICK_PEERS has no `gatekeeper`");
+        assert_eq!(kyverno.keys(), ["kyverno_over_ours_p99", "ours_over_kyverno_rps_ratio"]);
+    }
+
+    #[test]
+    fn figures_are_read_of_the_line_that_is_meant() {
+        let lines = "{\"label\":\"kyverno 16 workloads good-16\",\"rps\":150.5,\"n\":750}\n{\"label\":\"kyverno 16 workloads good-1\",\"p99_us\":7000,\"n\":100}\n";
+        assert_eq!(figure_of(lines, " good-1\"", "p99_us").unwrap(), (7000.0, 100));
+        assert_eq!(figure_of(lines, " good-16\"", "rps").unwrap(), (150.5, 750));
+        assert!(figure_of(lines, " bad-1\"", "rps").is_err());
+    }
 }
