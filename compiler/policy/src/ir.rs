@@ -321,6 +321,10 @@ functions! {
     IsGlobalUnicast = "isGlobalUnicast",
     Cidr = "cidr", IsCidr = "isCIDR", ContainsIp = "containsIP", ContainsCidr = "containsCIDR", CidrIp = "cidr.ip",
     Masked = "masked", PrefixLength = "prefixLength",
+    Url = "url", IsUrl = "isURL", GetScheme = "getScheme", GetHost = "getHost", GetHostname = "getHostname", GetPort = "getPort",
+    GetEscapedPath = "getEscapedPath", GetQuery = "getQuery",
+    Semver = "semver", IsSemver = "isSemver", Major = "major", Minor = "minor", Patch = "patch",
+    FormatNamed = "format.named", Validate = "validate",
     /// Ours: whether an address is in a private, link-local, loopback or otherwise non-global range.
     IsPrivate = "isPrivate",
     Greatest = "math.greatest", Least = "math.least", Ceil = "math.ceil", Floor = "math.floor", Abs = "math.abs",

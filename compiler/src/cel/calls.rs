@@ -21,7 +21,10 @@ impl Checker<'_> {
             .filter(|target| target.root().is_some_and(|root| !self.is_local(root)))
             .and_then(Ast::dotted)
             .map(|namespace| format!("{namespace}.{}", name.text))
-            .filter(|qualified| overloads::named(qualified).next().is_some());
+            .filter(|qualified| overloads::is_qualified(qualified));
+        if let Some(name) = qualified.as_deref().and_then(overloads::named_format) {
+            return self.named_format(name, arguments, span);
+        }
         let (target, text) = match &qualified {
             Some(qualified) => (None, qualified.as_str()),
             None => (target, name.text.trim_start_matches('.')),
@@ -40,6 +43,10 @@ impl Checker<'_> {
                 .or_else(|| variadic(overloads.func, &types))?;
             Some((overloads.func, of))
         });
+        let found = found.or_else(|| {
+            let first = known.first().filter(|_| self.is_unchecked());
+            first.map(|overloads| (overloads.func, Type::Dyn))
+        });
         let Some((func, of)) = found else {
             return self.no_overload(text, &known, of_receiver, &types, span);
         };
@@ -49,6 +56,15 @@ impl Checker<'_> {
         let parts: Vec<Expr> = receiver.into_iter().chain(lowered).map(|part| part.expr).collect();
         self.pattern(func, &parts, arguments, span);
         Typed::new(self.lowered(func, parts), of)
+    }
+
+    /// `format.NAME()` is the value of `format.named('NAME')`.
+    fn named_format(&mut self, name: &str, arguments: &[Ast], span: Span) -> Typed {
+        if !arguments.is_empty() {
+            return self.type_error(span, format!("`format.{name}` takes no argument"));
+        }
+        let named = Expr::Call(Func::FormatNamed, vec![Expr::Const(Const::Str(name.to_owned()))]);
+        Typed::new(Expr::Call(Func::Value, vec![named]), Type::NamedFormat)
     }
 
     /// `matches` with a constant pattern refers to the policy's patterns; everything else is a call.

@@ -18,12 +18,12 @@ pub(super) struct Typed {
 
 impl Typed {
     pub(super) fn new(expr: Expr, of: Type) -> Self {
-        Self { expr, of }
+        Self { expr, of: if of == Type::Free { Type::Dyn } else { of } }
     }
 
-    /// What stands for a node in error; never evaluated.
+    /// What stands for a node in error: a call that no overload takes. Evaluated only where nothing is checked.
     pub(super) fn error() -> Self {
-        Self { expr: Expr::Const(Const::Null), of: Type::Dyn }
+        Self { expr: Expr::Call(Func::TypeOf, Vec::new()), of: Type::Dyn }
     }
 }
 
@@ -68,8 +68,16 @@ pub(super) fn check(
 
 impl Checker<'_> {
     pub(super) fn report(&mut self, error: CelError) -> Typed {
-        self.errors.push(error);
+        let of_checking = matches!(error.kind, CelErrorKind::Reference | CelErrorKind::Type);
+        if !(of_checking && self.is_unchecked()) {
+            self.errors.push(error);
+        }
         Typed::error()
+    }
+
+    /// Whether types are left to the evaluation.
+    pub(super) fn is_unchecked(&self) -> bool {
+        self.context.dialect == Dialect::Unchecked
     }
 
     pub(super) fn type_error(&mut self, span: Span, message: impl Into<String>) -> Typed {
@@ -131,7 +139,8 @@ impl Checker<'_> {
         let condition = self.condition(condition, "? :");
         let then = self.node(then);
         let otherwise = self.node(otherwise);
-        let Some(of) = then.of.join(&otherwise.of) else {
+        let joined = then.of.join(&otherwise.of).or(self.is_unchecked().then_some(Type::Dyn));
+        let Some(of) = joined else {
             return self.type_error(
                 span,
                 format!("`? :` gives {} or {}: both must be of one type", then.of, otherwise.of),
@@ -151,7 +160,7 @@ impl Checker<'_> {
     fn element(&mut self, so_far: Option<Type>, of: Type, span: Span, what: &str) -> Type {
         let Some(before) = so_far else { return of };
         before.join(&of).unwrap_or_else(|| {
-            if self.context.dialect == Dialect::Bailiwick {
+            if self.context.dialect != Dialect::ApiServer {
                 return Type::Dyn;
             }
             self.errors.push(
@@ -185,7 +194,7 @@ impl Checker<'_> {
             element = Some(self.element(element, of, item.span, "this element"));
             lowered.push((expr, *optional));
         }
-        Typed::new(super::fold::list(lowered), Type::list(element.unwrap_or(Type::Dyn)))
+        Typed::new(super::fold::list(lowered), Type::list(element.unwrap_or(Type::Free)))
     }
 
     fn map(&mut self, entries: &[(Ast, Ast, bool)]) -> Typed {
@@ -205,14 +214,15 @@ impl Checker<'_> {
             values = Some(self.element(values, of, value.span, "this value"));
             lowered.push((lowered_key.expr, lowered_value.expr, *optional));
         }
-        let of = Type::map(keys.unwrap_or(Type::Dyn), values.unwrap_or(Type::Dyn));
+        let of = Type::map(keys.unwrap_or(Type::Free), values.unwrap_or(Type::Free));
         Typed::new(super::fold::map(lowered), of)
     }
 
     fn operator(&mut self, func: Func, parts: &[Ast], span: Span) -> Typed {
         let arguments: Vec<Typed> = parts.iter().map(|part| self.node(part)).collect();
         let types: Vec<Type> = arguments.iter().map(|argument| argument.of.clone()).collect();
-        let Some(of) = super::overloads::operator(func, &types) else {
+        let of = super::overloads::operator(func, &types).or(self.is_unchecked().then_some(Type::Dyn));
+        let Some(of) = of else {
             let sign = func.name().trim_matches(|c| c == '_' || c == '@');
             let types: Vec<String> = types.iter().map(Type::to_string).collect();
             return self.type_error(span, format!("`{sign}` does not take {}", types.join(" and ")));

@@ -32,6 +32,9 @@ pub enum Dialect {
     Bailiwick,
     /// The API server's, Kubernetes 1.37: fewer functions, and no list or map literal of mixed types.
     ApiServer,
+    /// Ours without the type checker, as CEL's own test data asks for: what the checker would refuse is an error when it is evaluated. No pack is
+    /// compiled so.
+    Unchecked,
 }
 
 /// Which variables an expression is given.
@@ -71,6 +74,8 @@ pub struct Context {
     pub namespace_object: Type,
     /// `params`, by name.
     pub params: Arc<BTreeMap<String, Parameter>>,
+    /// Constants that an expression names directly, by their whole names (`a.b`). A pack has none; CEL's own test data does.
+    pub constants: Arc<BTreeMap<String, Parameter>>,
     /// Name and version of the pack, for `pack.name` and `pack.version`.
     pub pack: Arc<(String, String)>,
     /// Whether `pod` is there.
@@ -93,6 +98,7 @@ impl Context {
             request: request(),
             namespace_object: Type::of_kind("", "v1", "Namespace"),
             params: Arc::default(),
+            constants: Arc::default(),
             pack: Arc::default(),
             pod: PodAccess::Absent,
             expected: Type::Dyn,

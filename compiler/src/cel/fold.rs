@@ -25,19 +25,24 @@ pub(super) fn list(items: Vec<(Expr, bool)>) -> Expr {
     }
 }
 
-/// A map; constant if all its keys and values are. Equal keys are an error when evaluated, so such a map stays as it is.
+/// A map; constant if all its keys and values are. Equal keys are an error when evaluated, and so are keys of a kind that is none, so such a map
+/// stays as it is.
 pub(super) fn map(entries: Vec<(Expr, Expr, bool)>) -> Expr {
     let mut constants: Vec<(Const, Const)> = Vec::with_capacity(entries.len());
     for (key, value, optional) in &entries {
         let (Expr::Const(key), Expr::Const(value), false) = (key, value, optional) else {
             return Expr::Map(entries);
         };
-        if constants.iter().any(|(known, _)| may_be_equal(known, key)) {
+        if !is_key(key) || constants.iter().any(|(known, _)| may_be_equal(known, key)) {
             return Expr::Map(entries);
         }
         constants.push((key.clone(), value.clone()));
     }
     Expr::Const(Const::Map(constants))
+}
+
+const fn is_key(key: &Const) -> bool {
+    matches!(key, Const::Bool(_) | Const::Int(_) | Const::Uint(_) | Const::Str(_))
 }
 
 /// Keys of different number types may be equal; that is the evaluator's to say.

@@ -18,7 +18,7 @@ const MAX_CHAIN: usize = 128;
 /// How many `? :` may be open at one place, brackets counted in. The parser gives up at 96 nested expressions.
 const MAX_CONDITIONS: usize = 64;
 /// How many `!` or `-` may stand in a row.
-const MAX_UNARY: usize = 16;
+const MAX_UNARY: usize = 32;
 
 /// Kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -133,7 +133,7 @@ impl Checker<'_> {
     /// Makes a variable visible; its slot.
     fn enter(&mut self, name: String, of: Type) -> u16 {
         let slot = u16::try_from(self.locals.len()).unwrap_or(u16::MAX);
-        self.locals.push(Local { name, of });
+        self.locals.push(Local { name, of: Typed::new(Expr::Slot(slot), of).of });
         self.slots = self.slots.max(slot.saturating_add(1));
         slot
     }

@@ -33,6 +33,9 @@ const TYPE_NAMES: &[&str] = &[
     "kubernetes.Quantity",
     "net.IP",
     "net.CIDR",
+    "kubernetes.URL",
+    "kubernetes.Semver",
+    "kubernetes.NamedFormat",
 ];
 
 impl Checker<'_> {
@@ -54,6 +57,9 @@ impl Checker<'_> {
             return Typed::new(Expr::Slot(u16::try_from(slot).unwrap_or(u16::MAX)), local.of.clone());
         }
         let context = self.context;
+        if let Some(constant) = self.constant(absolute.unwrap_or(name)) {
+            return constant;
+        }
         if let Some(given) = given(absolute.unwrap_or(name), &context.subject) {
             return given;
         }
@@ -111,6 +117,12 @@ impl Checker<'_> {
         }
     }
 
+    /// One of the environment's own constants.
+    fn constant(&self, name: &str) -> Option<Typed> {
+        let constant = self.context.constants.get(name)?;
+        Some(Typed::new(Expr::Const(constant.value.clone()), constant.of.clone()))
+    }
+
     pub(super) fn select(&mut self, operand: &Ast, name: &Name) -> Typed {
         if let Some(special) = self.special(operand, name) {
             return special;
@@ -128,6 +140,9 @@ impl Checker<'_> {
         }
         let context = self.context;
         let dotted = format!("{}.{}", operand.dotted()?, name.text);
+        if let Some(constant) = self.constant(&dotted) {
+            return Some(constant);
+        }
         if TYPE_NAMES.contains(&dotted.as_str()) {
             return Some(Typed::new(Expr::Const(Const::Type(dotted)), Type::Type));
         }
@@ -191,7 +206,7 @@ impl Checker<'_> {
     /// The type of `operand.name`; through an optional it is optional.
     pub(super) fn field_type(&mut self, operand: &Type, name: &Name) -> Type {
         match operand {
-            Type::Dyn => Type::Dyn,
+            Type::Dyn | Type::Free => Type::Dyn,
             Type::Map(key, value) if key.fits(&Type::String) => (**value).clone(),
             Type::Optional(inner) => match self.field_type(inner, name) {
                 optional @ Type::Optional(_) => optional,
@@ -240,7 +255,7 @@ impl Checker<'_> {
 
     fn element_type(&mut self, operand: &Type, index: &Typed, at: Span, span: Span) -> Type {
         match (operand, &index.of) {
-            (Type::Dyn, _) => Type::Dyn,
+            (Type::Dyn | Type::Free, _) => Type::Dyn,
             // Kubernetes' environments take any number whose value is an integer.
             (Type::List(element), of) if of.may_be_number() => (**element).clone(),
             (Type::Map(key, value), of) if key.fits(of) || (key.may_be_number() && of.may_be_number()) => {

@@ -8,6 +8,7 @@
 
 use std::sync::LazyLock;
 
+use bailiwick_policy::cel::NamedFormat;
 use bailiwick_policy::ir::Func::{self, *};
 
 use super::types::Type;
@@ -37,6 +38,7 @@ const CLOCK: &str = "timestamp.():int timestamp.(string):int duration.():int";
 const ROUNDED: &str = "(double):double";
 const BITS: &str = "(int,int):int (uint,uint):uint";
 const ADDRESS_TEST: &str = "ip.():bool";
+const OF_URL: &str = "url.():string";
 
 const TABLE: &[(Func, &str)] = &[
     (Equal, "(A,A):bool"),
@@ -93,7 +95,7 @@ const TABLE: &[(Func, &str)] = &[
     (GetSeconds, CLOCK),
     (GetMilliseconds, CLOCK),
     (OptionalOf, "(A):?A"),
-    (OptionalNone, "():?dyn"),
+    (OptionalNone, "():?free"),
     (OptionalOfNonZero, "(A):?A"),
     (HasValue, "?A.():bool"),
     (Value, "?A.():A"),
@@ -141,9 +143,9 @@ const TABLE: &[(Func, &str)] = &[
     (AsInteger, "quantity.():int"),
     (AsApproximateFloat, "quantity.():double"),
     (Sign, "quantity.():int"),
-    (IsGreaterThan, "quantity.(quantity):bool"),
-    (IsLessThan, "quantity.(quantity):bool"),
-    (CompareTo, "quantity.(quantity):int"),
+    (IsGreaterThan, "quantity.(quantity):bool semver.(semver):bool"),
+    (IsLessThan, "quantity.(quantity):bool semver.(semver):bool"),
+    (CompareTo, "quantity.(quantity):int semver.(semver):int"),
     (QuantityAdd, "quantity.(quantity):quantity quantity.(int):quantity"),
     (QuantitySub, "quantity.(quantity):quantity quantity.(int):quantity"),
     (Ip, "(string):ip"),
@@ -162,6 +164,21 @@ const TABLE: &[(Func, &str)] = &[
     (CidrIp, "cidr.():ip"),
     (Masked, "cidr.():cidr"),
     (PrefixLength, "cidr.():int"),
+    (Url, "(string):url"),
+    (IsUrl, "(string):bool"),
+    (GetScheme, OF_URL),
+    (GetHost, OF_URL),
+    (GetHostname, OF_URL),
+    (GetPort, OF_URL),
+    (GetEscapedPath, OF_URL),
+    (GetQuery, "url.():{string:[string]}"),
+    (Semver, "(string):semver (string,bool):semver"),
+    (IsSemver, "(string):bool (string,bool):bool"),
+    (Major, "semver.():int"),
+    (Minor, "semver.():int"),
+    (Patch, "semver.():int"),
+    (FormatNamed, "(string):?format"),
+    (Validate, "format.(string):?[string]"),
     (IsPrivate, "ip.():bool (string):bool string.():bool"),
     // Any number of numbers, or one list of them: see `calls`.
     (Greatest, "([A]):A"),
@@ -220,6 +237,17 @@ pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Overloads> {
     ALL.iter().filter(move |overloads| called(overloads.func) == name)
 }
 
+/// The form of strings that `format.NAME()` gives, by the whole name.
+pub(super) fn named_format(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix("format.")?;
+    NamedFormat::ALL.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
+}
+
+/// Whether a function has this dotted name.
+pub(super) fn is_qualified(name: &str) -> bool {
+    named(name).next().is_some() || named_format(name).is_some()
+}
+
 /// The names of all functions.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|overloads| called(overloads.func)).filter(|name| !name.contains(['_', '@']))
@@ -275,7 +303,7 @@ fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
                 return true;
             };
             let fits = before.fits(actual);
-            if fits && matches!(before, Type::Dyn | Type::Null) {
+            if fits && matches!(before, Type::Dyn | Type::Free | Type::Null) {
                 *slot = Some(actual.clone());
             }
             fits
@@ -290,7 +318,7 @@ fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
         (Type::Map(key, value), Type::Object(_)) => {
             unify(key, &Type::String, bound) && unify(value, &Type::Dyn, bound)
         }
-        (_, Type::Dyn) => true,
+        (_, Type::Dyn | Type::Free) => true,
         (Type::List(_) | Type::Map(..) | Type::Optional(_), _) => false,
         (formal, actual) => formal == actual || *formal == Type::Dyn,
     }
@@ -366,8 +394,12 @@ impl Text<'_> {
             ("quantity", Type::Quantity),
             ("ip", Type::Ip),
             ("cidr", Type::Cidr),
+            ("url", Type::Url),
+            ("semver", Type::Semver),
+            ("format", Type::NamedFormat),
             ("type", Type::Type),
             ("dyn", Type::Dyn),
+            ("free", Type::Free),
         ];
         scalars.into_iter().find(|(name, _)| self.eat(name)).map(|(_, of)| of)
     }

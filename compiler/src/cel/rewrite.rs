@@ -185,10 +185,11 @@ impl Walk<'_> {
             arguments.iter().for_each(|argument| self.node(argument));
             return;
         };
-        let namespace =
-            target.root().filter(|root| !self.is_local(root)).and_then(|_| target.dotted()).is_some_and(
-                |space| space == "cel" || overloads::named(&format!("{space}.{name}")).next().is_some(),
-            );
+        let namespace = target
+            .root()
+            .filter(|root| !self.is_local(root))
+            .and_then(|_| target.dotted())
+            .is_some_and(|space| space == "cel" || overloads::is_qualified(&format!("{space}.{name}")));
         if !namespace {
             self.node(target);
         }
@@ -361,6 +362,10 @@ mod tests {
                 "has(variables.pod.spec.`a-b`) || variables.pod.?x.hasValue()",
             ),
             ("object.x", "(variables.pod.x\n) == true"),
+            (
+                "format.dns1123Label().validate(object.x).hasValue() && url(object.y).getHost() == 'x'",
+                "format.dns1123Label().validate(variables.pod.x).hasValue() && url(variables.pod.y).getHost() == 'x'",
+            ),
             ("object.x // why", "(variables.pod.x // why\n) == true"),
         ];
         for (source, expected) in cases {

@@ -37,6 +37,12 @@ pub enum Type {
     Ip,
     /// `net.CIDR`.
     Cidr,
+    /// `kubernetes.URL`.
+    Url,
+    /// `kubernetes.Semver`.
+    Semver,
+    /// `kubernetes.NamedFormat`.
+    NamedFormat,
     /// The type of types.
     Type,
     /// A list.
@@ -47,6 +53,8 @@ pub enum Type {
     Optional(Arc<Type>),
     /// An object with known fields.
     Object(Object),
+    /// What an empty list, map or optional holds: any type at all. Only ever inside of another type; by itself it is `dyn`.
+    Free,
     /// A type parameter of a function's signature.
     Var(u8),
 }
@@ -126,7 +134,7 @@ impl Type {
     #[must_use]
     pub fn fits(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dyn, _) | (_, Self::Dyn) => true,
+            (Self::Dyn | Self::Free, _) | (_, Self::Dyn | Self::Free) => true,
             (Self::Null, of) | (of, Self::Null) => !of.is_scalar(),
             (Self::List(a), Self::List(b)) | (Self::Optional(a), Self::Optional(b)) => a.fits(b),
             (Self::Map(k, v), Self::Map(l, w)) => k.fits(l) && v.fits(w),
@@ -153,6 +161,7 @@ impl Type {
     pub(super) fn join(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (a, b) if a == b => Some(a.clone()),
+            (Self::Free, of) | (of, Self::Free) => Some(of.clone()),
             (Self::Dyn, _) | (_, Self::Dyn) => Some(Self::Dyn),
             (Self::Null, of) | (of, Self::Null) => (!of.is_scalar()).then(|| of.clone()),
             (Self::List(a), Self::List(b)) => a.join(b).map(Self::list),
@@ -198,7 +207,7 @@ impl fmt::Display for Type {
             Self::Optional(inner) => write!(out, "optional({inner})"),
             Self::Object(object) => object.fmt(out),
             Self::Var(index) => write!(out, "{}", char::from(b'A' + index)),
-            Self::Dyn => out.write_str("dyn"),
+            Self::Dyn | Self::Free => out.write_str("dyn"),
             Self::Null => out.write_str("null"),
             Self::Bool => out.write_str("bool"),
             Self::Int => out.write_str("int"),
@@ -211,6 +220,9 @@ impl fmt::Display for Type {
             Self::Quantity => out.write_str("quantity"),
             Self::Ip => out.write_str("ip"),
             Self::Cidr => out.write_str("cidr"),
+            Self::Url => out.write_str("url"),
+            Self::Semver => out.write_str("semver"),
+            Self::NamedFormat => out.write_str("format"),
             Self::Type => out.write_str("type"),
         }
     }

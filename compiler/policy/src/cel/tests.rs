@@ -78,7 +78,7 @@ fn shown(value: &Value<'_>) -> String {
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         Value::Bytes(_) | Value::OwnedBytes(_) => format!("{:?}", value.as_bytes().unwrap()),
-        value => super::functions::convert::display(value).unwrap(),
+        value => super::functions::convert::display(value).unwrap_or_else(|| value.type_name().to_owned()),
     }
 }
 

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::EvalError;
+use super::functions::named_formats::NamedFormat;
 use super::functions::network::Cidr;
 use super::functions::quantity::Quantity;
+use super::functions::semver::Semver;
 use super::functions::time::Timestamp;
+use super::functions::urls::Url;
 use crate::facts::shell::Shell;
 use crate::ir::Const;
 use crate::json::{self, Json};
@@ -52,6 +55,12 @@ pub enum Value<'a> {
     Ip(IpAddr),
     /// A network.
     Cidr(Cidr),
+    /// A URL.
+    Url(Rc<Url>),
+    /// A semantic version.
+    Semver(Rc<Semver>),
+    /// A named form of strings.
+    NamedFormat(NamedFormat),
     /// A shell command line, for `onlyRuns`.
     Shell(&'a Shell),
     /// A value that is there but that no parser fully understood.
@@ -176,6 +185,9 @@ impl<'a> Value<'a> {
             Value::Quantity(_) => "kubernetes.Quantity",
             Value::Ip(_) => "net.IP",
             Value::Cidr(_) => "net.CIDR",
+            Value::Url(_) => "kubernetes.URL",
+            Value::Semver(_) => "kubernetes.Semver",
+            Value::NamedFormat(_) => "kubernetes.NamedFormat",
             Value::Shell(_) => "facts.Shell",
             Value::Opaque => "opaque",
         }

@@ -226,12 +226,17 @@ fn text(value: &Value<'_>, out: &mut String, fuel: &mut Fuel) -> Result<(), Eval
         | Value::Timestamp(_)
         | Value::Type(_) => plain(value, out),
         Value::Optional(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) | Value::Shell(_) => {
-            Err(misfit(
-                "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
-                value,
-            ))
+            Err(unprintable(value))
         }
+        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) => Err(unprintable(value)),
     }
+}
+
+fn unprintable(value: &Value<'_>) -> EvalError {
+    misfit(
+        "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
+        value,
+    )
 }
 
 fn list_text(list: &List<'_>, out: &mut String, fuel: &mut Fuel) -> Result<(), EvalError> {

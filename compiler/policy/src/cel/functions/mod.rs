@@ -6,14 +6,17 @@ mod encoders;
 mod format;
 pub(super) mod lists;
 mod math;
+pub(super) mod named_formats;
 pub(super) mod network;
 mod operators;
 mod optionals;
 pub(super) mod quantity;
 pub(super) mod regexes;
+pub(super) mod semver;
 mod sets;
 mod strings;
 pub(super) mod time;
+pub(super) mod urls;
 
 use super::value::Value;
 use super::{EvalError, Fuel, Scope, opaque};
@@ -106,6 +109,15 @@ fn kubernetes<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcom
         F::Quantity | F::IsQuantity | F::IsInteger | F::AsInteger | F::AsApproximateFloat | F::Sign => {
             quantity::call(function, args, fuel)
         }
+        F::IsGreaterThan | F::IsLessThan | F::CompareTo if matches!(args.first(), Some(Value::Semver(_))) => {
+            semver::call(function, args, fuel)
+        }
+        F::Semver | F::IsSemver | F::Major | F::Minor | F::Patch => semver::call(function, args, fuel),
+        F::Url | F::IsUrl | F::GetScheme | F::GetHost | F::GetHostname | F::GetPort => {
+            urls::call(function, args, fuel)
+        }
+        F::GetEscapedPath | F::GetQuery => urls::call(function, args, fuel),
+        F::FormatNamed | F::Validate => named_formats::call(function, args, fuel),
         F::IsGreaterThan | F::IsLessThan | F::CompareTo | F::QuantityAdd | F::QuantitySub => {
             quantity::call(function, args, fuel)
         }

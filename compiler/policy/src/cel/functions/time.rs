@@ -124,6 +124,13 @@ pub fn parse_timestamp(text: &str) -> Result<Timestamp, EvalError> {
     Timestamp::from_epoch(local - SignedDuration::from_secs(offset.into()))
 }
 
+/// Whether it is a date as `2006-01-02`.
+pub(super) fn is_date(text: &str) -> bool {
+    let Some([year, month, day]) = numbers(text, '-', [4, 2, 2]) else { return false };
+    let small = |number: i32| i8::try_from(number).unwrap_or(i8::MAX);
+    i16::try_from(year).is_ok_and(|year| Date::new(year, small(month), small(day)).is_ok())
+}
+
 /// Numbers of exactly these many digits with a separator between them.
 fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[i32; 3]> {
     let mut parts = text.split(separator);

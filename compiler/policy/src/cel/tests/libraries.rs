@@ -451,6 +451,21 @@ fn long_texts_are_paid_for() {
     assert_eq!(again(&|| call!(Ip, long.as_str())), exhausted);
     assert_eq!(again(&|| call!(ToDuration, long.as_str())), exhausted);
     assert_eq!(again(&|| call!(ToTimestamp, long.as_str())), exhausted);
+    assert_eq!(again(&|| call!(IsUrl, long.as_str())), exhausted);
+    assert_eq!(again(&|| call!(IsSemver, long.as_str())), exhausted);
+    for (name, _) in crate::cel::NamedFormat::ALL {
+        let format = || call!(Value, call!(FormatNamed, *name));
+        assert_eq!(
+            again(&|| call!(Equal, call!(Validate, format(), long.as_str()), 1_i64)),
+            exhausted,
+            "{name}"
+        );
+    }
+    let query = format!("/?{}", (0..2_000).map(|at| format!("k{at}&")).collect::<String>());
+    assert_eq!(again(&|| call!(In, "x", call!(GetQuery, call!(Url, query.as_str())))), exhausted);
+    let versions = format!("1.0.0-{}", vec!["0"; 5_000].join("."));
+    let version = || call!(Semver, versions.as_str());
+    assert_eq!(again(&|| call!(IsLessThan, version(), version())), exhausted);
 }
 
 #[test]
@@ -524,6 +539,8 @@ fn every_function_is_reached() {
         let ip = || call!(Ip, "10.0.0.1");
         let cidr = || call!(Cidr, "10.0.0.0/8");
         let time = || call!(ToTimestamp, 0_i64);
+        let url = || call!(Url, "/a");
+        let semver = || call!(Semver, "1.2.3");
         let one = [
             1_i64.expr(),
             1.5.expr(),
@@ -545,6 +562,10 @@ fn every_function_is_reached() {
             call!(OptionalOf, 1_i64),
             [call!(OptionalOf, 1_i64)].expr(),
             call!(ToBytes, "a"),
+            "/a".expr(),
+            "1.2.3".expr(),
+            url(),
+            semver(),
         ];
         let two = [
             [1_i64.expr(), 2_i64.expr()],
@@ -558,6 +579,7 @@ fn every_function_is_reached() {
             [quantity("1"), quantity("2")],
             [call!(OptionalOf, 1_i64), call!(OptionalOf, 1_i64)],
             ["%d%d".expr(), list()],
+            [call!(Value, call!(FormatNamed, "uri")), "/a".expr()],
         ];
         let three = [["a".expr(), "b".expr(), "c".expr()], [list(), 0_i64.expr(), 1_i64.expr()]];
         std::iter::once(vec![])
