@@ -4,6 +4,7 @@
 #   make lint    rustfmt, clippy, licences and bans
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
 #   make fmt     formats the source
+#   make conformance   CEL against the tests of others; prints docs/conformance.md
 #   make cluster-demo   docs/guide/cluster.md on a real control plane and node, word by word; as root
 #   make launcher       the program that makes sandboxes, linked statically, in target/release
 #   make test-images    cosign itself signs and the webhook decides; builds cosign first, some minutes
@@ -28,7 +29,7 @@ export CARGO_TERM_COLOR ?= auto
 # A test fails by panicking; everything else may not.
 IN_TESTS := $(foreach lint,unwrap_used expect_used indexing_slicing string_slice panic unreachable,-A clippy::$(lint))
 
-.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images
+.PHONY: demo cluster-demo setup-node test test-cluster test-user test-cgroup2 fuzz lint bench bench-check fmt setup packages bless launcher test-images conformance
 
 # What the tests and the demo run beside cargo: openssl and curl start the test control plane, strace measures what runtimes call and
 # fails the audit log's calls, libseccomp and nsjail read what is compiled for them; the executor's image is made of Debian packages. By package
@@ -72,6 +73,10 @@ test: setup
 test-user: setup
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace --no-run --message-format=json | python3 conformance/ordinary.py
+
+# A part of `make test`, too.
+conformance:
+	$(CARGO) test --locked -p bailiwick-conformance --test cel_conformance -- --nocapture
 
 # A node is made of namespaces, cgroups and nftables: not a part of CI, whose machines may lack them.
 test-cluster: setup setup-node

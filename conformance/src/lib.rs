@@ -11,6 +11,7 @@ pub mod helm;
 pub mod http;
 pub mod https;
 pub mod images;
+pub mod npm_package;
 pub mod patience;
 pub mod pod_security_fixtures;
 pub mod programs;

@@ -1,0 +1,3 @@
+module bailiwick.dev/conformance/cel/tables
+
+go 1.24

@@ -1,0 +1,79 @@
+//! An expression on the whole way that a rule takes: guard, parser, checker, lowering, evaluation with the default fuel.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bailiwick_compiler::cel::{Context, Dialect, Interner, Parameter, Type, compile};
+use bailiwick_policy::cel::{Env, EvalError, Fuel, Loaded, Scope, Value, eval};
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::Admission;
+
+/// What an expression stands in.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment(Context);
+
+/// Where an expression ended that has no value.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The compiler refuses it.
+    Refused(String),
+    /// Its evaluation is an error.
+    Error(EvalError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Refused(why) => write!(out, "refused: {why}"),
+            Failure::Error(error) => write!(out, "error: {error}"),
+        }
+    }
+}
+
+impl Environment {
+    /// Nothing but these constants.
+    pub(crate) fn of(constants: BTreeMap<String, Parameter>) -> Self {
+        let mut context = Context::admission(Type::Dyn);
+        context.constants = Arc::new(constants);
+        Self(context)
+    }
+
+    /// The same without a type checker.
+    pub(crate) fn unchecked(mut self) -> Self {
+        self.0.dialect = Dialect::Unchecked;
+        self
+    }
+
+    /// The type that the checker finds.
+    pub(crate) fn type_of(&self, source: &str) -> Result<Type, Failure> {
+        let (_, of) = compile(source, &self.0, &mut Interner::default()).map_err(refused)?;
+        Ok(of)
+    }
+
+    /// Lets `look` see the value.
+    pub(crate) fn evaluate<T>(&self, source: &str, look: impl FnOnce(Value<'_>) -> T) -> Result<T, Failure> {
+        let mut interner = Interner::default();
+        let (cel, _) = compile(source, &self.0, &mut interner).map_err(refused)?;
+        let (shared, regexes) = interner.into_parts();
+        let loaded = Loaded::new(&Admission { shared, regexes, ..Admission::default() }).unwrap();
+        let nothing = Json::Null;
+        let env = Env {
+            object: &nothing,
+            old_object: None,
+            request: &nothing,
+            namespace_object: None,
+            params: Value::Null,
+            pack: Value::Null,
+            pod: None,
+        };
+        let prepared = loaded.prepare(&cel);
+        let mut scope = Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT));
+        eval(&prepared, &mut scope).map(look).map_err(Failure::Error)
+    }
+}
+
+fn refused(errors: Vec<bailiwick_compiler::cel::CelError>) -> Failure {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Failure::Refused(texts.join("; "))
+}

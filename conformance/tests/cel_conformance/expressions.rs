@@ -1,0 +1,302 @@
+//! Expressions made at random, of the kinds that two engines have in common, and made smaller again while something holds of them.
+//!
+//! Every expression is well typed; its evaluation may be an error (a division by zero, an index beyond a list). Equal seeds give equal expressions.
+
+/// What an expression gives.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Bool,
+    Int,
+    Uint,
+    Double,
+    Text,
+    Bytes,
+    List(Box<Kind>),
+    /// From texts.
+    Map(Box<Kind>),
+}
+
+/// An expression: texts with operands between them.
+#[derive(Clone, Debug)]
+pub(crate) struct Term {
+    kind: Kind,
+    /// One more than there are operands.
+    texts: Vec<String>,
+    operands: Vec<Term>,
+}
+
+/// SplitMix64.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[usize::try_from(self.roll() % of.len() as u64).unwrap()]
+    }
+}
+
+/// Forms of each kind: `$I`, `$U`, `$D`, `$B`, `$S`, `$Y` are operands (int, uint, double, bool, string, bytes), `$T` one of the kind itself or of a list's
+/// elements, `$L` and `$N` lists of ints and of strings, `$X` the list itself, `$M` the map itself.
+const OF_BOOL: &[&str] = &[
+    "($B && $B)",
+    "($B || $B)",
+    "!$B",
+    "($B ? $B : $B)",
+    "($I == $I)",
+    "($I != $I)",
+    "($I < $I)",
+    "($I >= $I)",
+    "($U < $U)",
+    "($D <= $D)",
+    "($D == $D)",
+    "($S == $S)",
+    "($S < $S)",
+    "($Y == $Y)",
+    "($L == $L)",
+    "($N == $N)",
+    "($I in $L)",
+    "($S in $N)",
+    "$S.contains($S)",
+    "$S.startsWith($S)",
+    "$S.endsWith($S)",
+    "$L.all(x, x > $I)",
+    "$L.exists(x, x == $I)",
+    "$L.exists_one(x, x < $I)",
+    "$N.all(x, x.size() > $I)",
+    "$L.exists(x, ($I / x) == 1)",
+    "$L.all(x, ($I / x) == 1)",
+    "has({'a': $I}.a)",
+    "has({'a': $I}.b)",
+    "({'a': $I, 'b': $I} == {'b': $I, 'a': $I})",
+    "('a' in {'a': $I})",
+    "(type($I) == type($I))",
+    "math.isNaN($D)",
+    "math.isInf($D)",
+    "(dyn($I) == dyn($D))",
+    "(dyn($U) == dyn($I))",
+];
+const OF_INT: &[&str] = &[
+    "($I + $I)",
+    "($I - $I)",
+    "($I * $I)",
+    "($I / $I)",
+    "($I % $I)",
+    "(-$I)",
+    "($B ? $I : $I)",
+    "size($S)",
+    "$S.size()",
+    "$L.size()",
+    "size($Y)",
+    "int($U)",
+    "int($D)",
+    "int($I)",
+    "int('12')",
+    "$L[$I]",
+    "{'a': $I, 'b': $I}['a']",
+    "{'a': $I}.a",
+    "{'a': $I}[$S]",
+    "math.greatest($I, $I)",
+    "math.least([$I, $I, $I])",
+    "math.abs($I)",
+    "math.sign($I)",
+    "math.bitAnd($I, $I)",
+    "math.bitXor($I, $I)",
+    "math.bitNot($I)",
+    "math.bitShiftLeft($I, $I)",
+    "math.bitShiftRight($I, $I)",
+    "$S.indexOf($S)",
+    "$S.indexOf($S, $I)",
+    "$S.lastIndexOf($S)",
+    "optional.of($I).orValue($I)",
+    "{'a': $I}[?$S].orValue($I)",
+    "$L[?$I].orValue($I)",
+];
+const OF_UINT: &[&str] = &[
+    "($U + $U)",
+    "($U - $U)",
+    "($U * $U)",
+    "($U / $U)",
+    "($U % $U)",
+    "uint($I)",
+    "uint($D)",
+    "math.bitOr($U, $U)",
+    "math.abs($U)",
+];
+const OF_DOUBLE: &[&str] = &[
+    "($D + $D)",
+    "($D - $D)",
+    "($D * $D)",
+    "($D / $D)",
+    "(-$D)",
+    "double($I)",
+    "double($U)",
+    "double('1.5')",
+    "math.ceil($D)",
+    "math.floor($D)",
+    "math.round($D)",
+    "math.trunc($D)",
+    "math.abs($D)",
+    "math.sqrt($D)",
+    "math.greatest($D, $D)",
+    "($B ? $D : $D)",
+];
+const OF_TEXT: &[&str] = &[
+    "($S + $S)",
+    "($B ? $S : $S)",
+    "string($I)",
+    "string($U)",
+    "string($B)",
+    "string($S)",
+    "string($Y)",
+    "$S.charAt($I)",
+    "$S.substring($I)",
+    "$S.substring($I, $I)",
+    "$S.replace($S, $S)",
+    "$S.replace($S, $S, $I)",
+    "$S.lowerAscii()",
+    "$S.upperAscii()",
+    "$S.trim()",
+    "$S.reverse()",
+    "$N.join()",
+    "$N.join($S)",
+    "$N[$I]",
+    "strings.quote($S)",
+    "'%d and %s'.format([$I, $S])",
+    "'%x %o %b'.format([$I, $I, $I])",
+    "'%.2f'.format([$D])",
+    "'%s'.format([$L])",
+];
+const OF_BYTES: &[&str] = &["($Y + $Y)", "bytes($S)", "($B ? $Y : $Y)"];
+const OF_LIST: &[&str] = &[
+    "[$T]",
+    "[$T, $T]",
+    "[$T, $T, $T]",
+    "($X + $X)",
+    "$X.filter(x, $B)",
+    "$X.map(x, $T)",
+    "$L.map(x, x > $I, $T)",
+    "$X.reverse()",
+    "$X.slice($I, $I)",
+    "$X.distinct()",
+    "[$X, $X].flatten()",
+    "($B ? $X : $X)",
+];
+const OF_INTS: &[&str] =
+    &["lists.range(3)", "$X.sort()", "$X.map(x, x + $I)", "$X.filter(x, x > $I)", "$N.map(x, x.size())"];
+const OF_TEXTS: &[&str] =
+    &["$S.split($S)", "$S.split($S, $I)", "$X.sort()", "$X.map(x, x + $S)", "$L.map(x, string(x))"];
+const OF_MAP: &[&str] = &["{'a': $T}", "{'a': $T, 'b': $T}", "($B ? $M : $M)", "{$S: $T, 'ä': $T}"];
+
+impl Term {
+    /// An expression of this kind that nests this deep at most.
+    pub(crate) fn random(kind: &Kind, depth: u32, dice: &mut Dice) -> Self {
+        let leaf =
+            |text: &str| Self { kind: kind.clone(), texts: vec![text.to_owned()], operands: Vec::new() };
+        if depth == 0 || dice.roll().is_multiple_of(8) {
+            let plain: &&str = dice.pick(leaves(kind));
+            return leaf(plain);
+        }
+        let forms = match kind {
+            Kind::Bool => OF_BOOL,
+            Kind::Int => OF_INT,
+            Kind::Uint => OF_UINT,
+            Kind::Double => OF_DOUBLE,
+            Kind::Text => OF_TEXT,
+            Kind::Bytes => OF_BYTES,
+            Kind::List(of) if **of == Kind::Int && dice.roll().is_multiple_of(3) => OF_INTS,
+            Kind::List(of) if **of == Kind::Text && dice.roll().is_multiple_of(3) => OF_TEXTS,
+            Kind::List(_) => OF_LIST,
+            Kind::Map(_) => OF_MAP,
+        };
+        let form: &&str = dice.pick(forms);
+        let mut parts = form.split('$');
+        let mut texts = vec![parts.next().unwrap_or_default().to_owned()];
+        let mut operands = Vec::new();
+        for part in parts {
+            let (sign, rest) = part.split_at(1);
+            texts.push(rest.to_owned());
+            operands.push(Self::random(&operand(sign, kind), depth - 1, dice));
+        }
+        Self { kind: kind.clone(), texts, operands }
+    }
+
+    /// As CEL.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for (before, operand) in self.texts.iter().zip(&self.operands) {
+            text += before;
+            text += &operand.text();
+        }
+        text + self.texts.last().map_or("", String::as_str)
+    }
+
+    /// The smallest expression found of which the same holds: operands in place of what they are operands of, plain values in place of anything.
+    pub(crate) fn smallest(mut self, holds: &dyn Fn(&str) -> bool) -> Self {
+        loop {
+            // What is wrong with an operand, of whatever kind, is wrong without what stands around it: operands name no variables of macros.
+            let parts = self.operands.clone().into_iter();
+            let smaller = parts.chain(self.smaller()).find(|one| holds(&one.text()));
+            match smaller {
+                Some(smaller) => self = smaller,
+                None => return self,
+            }
+        }
+    }
+
+    /// Everything that is one step smaller.
+    fn smaller(&self) -> Vec<Self> {
+        let mut found: Vec<Self> =
+            self.operands.iter().filter(|operand| operand.kind == self.kind).cloned().collect();
+        let rank = leaves(&self.kind).iter().position(|leaf| *leaf == self.text());
+        let simpler = rank.map_or(leaves(&self.kind), |rank| &leaves(&self.kind)[..rank]);
+        found.extend(simpler.iter().map(|leaf| Self {
+            kind: self.kind.clone(),
+            texts: vec![(*leaf).to_owned()],
+            operands: Vec::new(),
+        }));
+        for (at, operand) in self.operands.iter().enumerate() {
+            for smaller in operand.smaller() {
+                let mut one = self.clone();
+                one.operands[at] = smaller;
+                found.push(one);
+            }
+        }
+        found
+    }
+}
+
+/// The plain values of a kind, the plainest first.
+fn leaves(kind: &Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Bool => &["true", "false"],
+        Kind::Int => &["0", "1", "2", "-1", "7", "-3", "63", "9223372036854775807", "-9223372036854775808"],
+        Kind::Uint => &["0u", "1u", "7u", "18446744073709551615u"],
+        Kind::Double => &["0.0", "1.0", "1.5", "-2.5", "0.1", "1e300", "-1e-7"],
+        Kind::Text => &["''", "'a'", "'b'", "'aBa'", "'ä'", "'x😀y'", "' \\t'", "'1'"],
+        Kind::Bytes => &["b''", "b'a'", "b'\\xff'"],
+        Kind::List(_) => &["[]"],
+        Kind::Map(_) => &["{}"],
+    }
+}
+
+fn operand(sign: &str, of: &Kind) -> Kind {
+    match (sign, of) {
+        ("B", _) => Kind::Bool,
+        ("I", _) => Kind::Int,
+        ("U", _) => Kind::Uint,
+        ("D", _) => Kind::Double,
+        ("S", _) => Kind::Text,
+        ("Y", _) => Kind::Bytes,
+        ("L", _) => Kind::List(Box::new(Kind::Int)),
+        ("N", _) => Kind::List(Box::new(Kind::Text)),
+        ("T", Kind::List(inner) | Kind::Map(inner)) => (**inner).clone(),
+        ("X" | "M", of) => of.clone(),
+        _ => panic!("no operand `${sign}` of {of:?}"),
+    }
+}

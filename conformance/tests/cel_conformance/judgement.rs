@@ -1,0 +1,112 @@
+//! What became of the cases of a suite, and the committed list of those that we decide otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// How many causes of disagreement there may be.
+const MAX_CAUSES: usize = 10;
+
+/// What became of a case.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// As its authors say.
+    Agrees,
+    /// An error, as its authors say, but already when it is compiled: what a policy cannot hold at all.
+    RefusedEarly,
+    /// Otherwise: what came out.
+    Disagrees(String),
+}
+
+/// The verdicts of a suite, by the name of the case.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) verdicts: BTreeMap<String, Verdict>,
+    /// Of cases that are not run: why, and how many.
+    pub(crate) skipped: BTreeMap<&'static str, usize>,
+}
+
+/// A cause of disagreements: the committed list has one entry for each.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cause {
+    reason: String,
+    cases: BTreeSet<String>,
+}
+
+impl Judged {
+    /// Adds a verdict; of a name that is there, the next one has a number.
+    pub(crate) fn add(&mut self, name: &str, verdict: Verdict) {
+        let again = (2..).map(|count| format!("{name}#{count}"));
+        let mut names = std::iter::once(name.to_owned()).chain(again);
+        let free = names.find(|name| !self.verdicts.contains_key(name));
+        self.verdicts.insert(free.unwrap_or_default(), verdict);
+    }
+
+    /// How many cases agree.
+    pub(crate) fn agreeing(&self) -> usize {
+        self.verdicts.values().filter(|verdict| !matches!(verdict, Verdict::Disagrees(_))).count()
+    }
+
+    /// Holds the disagreements against the list: those of this suite, which all begin with `suite`, and no others.
+    pub(crate) fn check(&self, suite: &str) {
+        let listed: BTreeSet<String> = causes()
+            .iter()
+            .flat_map(|cause| &cause.cases)
+            .filter(|name| name.starts_with(suite))
+            .cloned()
+            .collect();
+        let mut wrong = Vec::new();
+        for (name, verdict) in &self.verdicts {
+            match verdict {
+                Verdict::Disagrees(what) if !listed.contains(name) => wrong.push(format!("{name}: {what}")),
+                Verdict::Agrees | Verdict::RefusedEarly if listed.contains(name) => {
+                    wrong.push(format!("{name}: agrees, and is to leave the list"));
+                }
+                _ => {}
+            }
+        }
+        wrong.extend(
+            listed
+                .iter()
+                .filter(|name| !self.verdicts.contains_key(*name))
+                .map(|name| format!("{name}: listed, and there is no such case")),
+        );
+        assert!(
+            wrong.is_empty(),
+            "{} cases are not as {} says:\n{}",
+            wrong.len(),
+            list().display(),
+            wrong.join("\n")
+        );
+    }
+}
+
+fn list() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cel/disagreements.json")
+}
+
+fn causes() -> Vec<Cause> {
+    let text = std::fs::read(list()).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// Each cause with the number of its cases.
+pub(crate) fn reasons() -> Vec<(String, BTreeSet<String>)> {
+    causes().into_iter().map(|cause| (cause.reason, cause.cases)).collect()
+}
+
+#[test]
+fn disagreements_are_few_and_each_has_its_reason() {
+    let causes = causes();
+    assert!(causes.len() <= MAX_CAUSES, "{} causes, {MAX_CAUSES} are allowed", causes.len());
+    let mut seen = BTreeSet::new();
+    for cause in &causes {
+        assert!(cause.reason.len() > 40, "this says too little: {}", cause.reason);
+        assert!(!cause.cases.is_empty(), "no case: {}", cause.reason);
+        for case in &cause.cases {
+            assert!(seen.insert(case), "{case} is listed twice");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The tests of the CEL specification (<https://github.com/google/cel-spec>): those of v0.25.1, as the npm package `@bufbuild/cel-spec` carries them, and
+//! those of v0.26.0, which is newer and has some hundred more, out of the Go module `cel.dev/expr`.
+//!
+//! What needs protobuf messages has no meaning for policies over JSON and is not run: that is decided by what a test names.
+
+use std::sync::OnceLock;
+
+use bailiwick_compiler::cel::Type;
+use bailiwick_conformance::go_module::go_module;
+use bailiwick_conformance::npm_package::{Package, node};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::evaluation::{Environment, Failure};
+use super::expected;
+use super::judgement::{Judged, Verdict};
+use super::textproto;
+
+const PACKAGE: Package = Package {
+    name: "@bufbuild/cel-spec",
+    version: "0.6.1",
+    integrity: "sha512-m0Ac9qA669yxxC0Hy45qGsUZemjImVfxPl6r9jLbkJviEvv3R9hSYyH2ItGRbDguekX6eId0cb62ulNBK97ezg==",
+};
+
+/// Prints the tests as JSON, which has no `-0` of its own.
+const SCRIPT: &str = "const { tests } = require(process.argv[1]);
+process.stdout.write(JSON.stringify(tests, (_, value) => (Object.is(value, -0) ? '-0' : value)));";
+
+/// The module of the newer tests.
+const MODULE: &str = "cel.dev/expr";
+const VERSION: &str = "v0.26.0";
+
+/// What every name in the committed list begins with.
+pub(crate) const SUITE: &str = "cel-spec/";
+/// And those of the newer tests.
+pub(crate) const NEWER: &str = "cel-spec-0.26/";
+
+/// Names that only protobuf gives a meaning to. Durations and timestamps are messages, too, but every engine has those.
+const MESSAGES: &[&str] =
+    &["TestAllTypes", "google.protobuf", "proto2", "proto3", "NestedEnum", "enumValue", "messageType"];
+
+pub(crate) const NEEDS_PROTOBUF: &str = "need protobuf messages or enumerations";
+pub(crate) const DECLARES: &str = "declare functions of their own";
+
+#[derive(Deserialize)]
+struct Folder {
+    name: String,
+    #[serde(default)]
+    suites: Vec<Folder>,
+    #[serde(default)]
+    tests: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    original: Json,
+}
+
+/// The whole suite, judged once. `None` where npm is missing and this is not CI.
+pub(crate) fn judged() -> Option<&'static Judged> {
+    static JUDGED: OnceLock<Option<Judged>> = OnceLock::new();
+    JUDGED
+        .get_or_init(|| {
+            let package = PACKAGE.folder().unwrap()?;
+            let file = package.join("dist/cjs/testdata/conformance.js");
+            let root: Folder = serde_json::from_slice(&node(SCRIPT, &[&file]).unwrap()).unwrap();
+            let mut judged = Judged::default();
+            root.suites.iter().for_each(|folder| judge_folder(folder, SUITE, &mut judged));
+            Some(judged)
+        })
+        .as_ref()
+}
+
+fn judge_folder(folder: &Folder, above: &str, judged: &mut Judged) {
+    let path = format!("{above}{}/", folder.name);
+    folder.suites.iter().for_each(|inner| judge_folder(inner, &path, judged));
+    for Test { original } in &folder.tests {
+        add(original, &path, judged);
+    }
+}
+
+/// The newer tests, judged once. `None` where Go is missing and this is not CI.
+pub(crate) fn newer() -> Option<&'static Judged> {
+    static JUDGED: OnceLock<Option<Judged>> = OnceLock::new();
+    JUDGED
+        .get_or_init(|| {
+            let module = go_module(MODULE, VERSION).unwrap()?;
+            let entries = std::fs::read_dir(module.join("tests/simple/testdata")).unwrap();
+            let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            files.retain(|path| path.extension().is_some_and(|extension| extension == "textproto"));
+            files.sort();
+            let mut judged = Judged::default();
+            for file in files {
+                let file = textproto::read(&std::fs::read_to_string(file).unwrap());
+                for section in file["section"].as_array().into_iter().flatten() {
+                    let name = |of: &Json| of["name"].as_str().unwrap_or_default().to_owned();
+                    let path = format!("{NEWER}{}/{}/", name(&file), name(section));
+                    let tests = section["test"].as_array().into_iter().flatten();
+                    tests.into_iter().for_each(|test| add(test, &path, &mut judged));
+                }
+            }
+            Some(judged)
+        })
+        .as_ref()
+}
+
+fn add(test: &Json, path: &str, judged: &mut Judged) {
+    match skipped(test) {
+        Some(reason) => *judged.skipped.entry(reason).or_default() += 1,
+        None => judged.add(&format!("{path}{}", test["name"].as_str().unwrap_or_default()), judge(test)),
+    }
+}
+
+/// Why a test is not run.
+fn skipped(test: &Json) -> Option<&'static str> {
+    let mut told = test.clone();
+    if let Some(members) = told.as_object_mut() {
+        members.remove("name");
+        members.remove("description");
+    }
+    let text =
+        told.to_string().replace("google.protobuf.Duration", "").replace("google.protobuf.Timestamp", "");
+    if MESSAGES.iter().any(|name| text.contains(name)) {
+        return Some(NEEDS_PROTOBUF);
+    }
+    let declarations = test["typeEnv"].as_array().into_iter().flatten();
+    declarations.into_iter().any(|one| one.get("function").is_some()).then_some(DECLARES)
+}
+
+fn judge(test: &Json) -> Verdict {
+    let source = test["expr"].as_str().unwrap_or_default();
+    let Some(mut environment) = environment(test) else {
+        return Verdict::Disagrees("it is given what no expression here can be given".to_owned());
+    };
+    let typed = &test["typedResult"];
+    if let Some(deduced) = typed.get("deducedType") {
+        let wanted = expected::type_of(deduced).map_or_else(|| deduced.to_string(), |of| of.to_string());
+        match environment.type_of(source) {
+            Ok(of) if of.to_string() == wanted => {}
+            Ok(of) => return Verdict::Disagrees(format!("`{source}` has type {of}, not {wanted}")),
+            Err(failure) => return Verdict::Disagrees(format!("`{source}`: {failure}")),
+        }
+    }
+    if test["checkOnly"] == true {
+        return Verdict::Agrees;
+    }
+    if test["disableCheck"] == true {
+        environment = environment.unchecked();
+    }
+    // A test that says nothing else asks for `true`.
+    let truth = serde_json::json!({ "boolValue": true });
+    let told = [test.get("value"), typed.get("result")].into_iter().flatten().next();
+    let wanted = told.or_else(|| test.get("evalError").is_none().then_some(&truth));
+    let outcome = environment.evaluate(source, |value| match wanted {
+        Some(wanted) if expected::is(&value, wanted) => None,
+        Some(wanted) => Some(format!("`{source}` gives {value:?}, not {wanted}")),
+        None => Some(format!("`{source}` gives {value:?}, not an error")),
+    });
+    match (outcome, wanted) {
+        (Ok(None), _) | (Err(Failure::Error(_)), None) => Verdict::Agrees,
+        (Ok(Some(what)), _) => Verdict::Disagrees(what),
+        (Err(Failure::Refused(_)), None) => Verdict::RefusedEarly,
+        (Err(failure), Some(_)) => Verdict::Disagrees(format!("`{source}`: {failure}")),
+    }
+}
+
+/// The variables that a test declares, as constants of its values.
+fn environment(test: &Json) -> Option<Environment> {
+    let declared = |name: &str| {
+        let mut declarations = test["typeEnv"].as_array().into_iter().flatten();
+        let one = declarations.find(|one| one["name"] == name);
+        one.map_or(Some(Type::Dyn), |one| expected::type_of(&one["ident"]["type"]))
+    };
+    let bound = test["bindings"].as_object().into_iter().flatten();
+    let constant = |(name, value): (&String, &Json)| {
+        Some((name.clone(), expected::constant(&value["value"], declared(name)?)?))
+    };
+    bound.map(constant).collect::<Option<_>>().map(Environment::of)
+}
+
+#[test]
+fn the_specifications_tests() {
+    let Some(judged) = judged() else { return };
+    assert!(judged.verdicts.len() > 1_600, "{} tests were found", judged.verdicts.len());
+    judged.check(SUITE);
+}
+
+#[test]
+fn the_specifications_newer_tests() {
+    let Some(judged) = newer() else { return };
+    assert!(judged.verdicts.len() > 1_900, "{} tests were found", judged.verdicts.len());
+    judged.check(NEWER);
+}
