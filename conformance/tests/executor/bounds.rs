@@ -17,7 +17,7 @@ fn bad_requests_get_a_reason_and_a_remedy() {
     let calls = format!("/v1/sessions/{session}/calls");
     let big = format!(r#"{{"tool": "shell.exec", "args": {{"command": "{}"}}}}"#, "x".repeat(10 << 20));
     let deep = format!(r#"{{"tool": "shell.exec", "args": {}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
-    let cases: [(&str, &str, &[u8], u16, &str); 14] = [
+    let cases: [(&str, &str, &[u8], u16, &str); 16] = [
         ("POST", &calls, b"", 400, "malformed"),
         ("POST", &calls, b"{", 400, "malformed"),
         ("POST", &calls, b"\xff\xfe", 400, "malformed"),
@@ -31,6 +31,8 @@ fn bad_requests_get_a_reason_and_a_remedy() {
         ("POST", &format!("{calls}/c-none/stdin?shut=true"), b"", 400, "malformed"),
         ("PUT", "/v1/sessions", b"", 405, "method"),
         ("GET", "/v2", b"", 404, "no-such-path"),
+        ("POST", "/v2", &big.as_bytes()[..1 << 19], 404, "no-such-path"),
+        ("PUT", "/v1/sessions", &big.as_bytes()[..1 << 19], 405, "method"),
         ("GET", "/v1/approvals", b"", 404, "no-such-path"),
     ];
     for (method, path, body, status, word) in cases {

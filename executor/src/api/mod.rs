@@ -46,8 +46,9 @@ pub fn calls_router(app: App) -> Router {
         .route("/v1/sessions/{session}/calls/{call}/cancel", post(calls::cancel))
         .route("/v1/tools", get(tools::list))
         .merge(status::router())
-        .fallback(async || Refusal::NoSuchPath)
-        .method_not_allowed_fallback(async || Refusal::Method)
+        // With the body: a client that still writes when the connection is closed never sees the answer.
+        .fallback(async |_: Body| Refusal::NoSuchPath)
+        .method_not_allowed_fallback(async |_: Body| Refusal::Method)
         .with_state(app)
 }
 
@@ -58,8 +59,9 @@ pub fn admin_router(app: App) -> Router {
         .route("/v1/approvals/{approval}", get(approvals::get).post(approvals::submit))
         .route("/v1/drain", post(drain::drain))
         .merge(status::router())
-        .fallback(async || Refusal::NoSuchPath)
-        .method_not_allowed_fallback(async || Refusal::Method)
+        // With the body: a client that still writes when the connection is closed never sees the answer.
+        .fallback(async |_: Body| Refusal::NoSuchPath)
+        .method_not_allowed_fallback(async |_: Body| Refusal::Method)
         .with_state(app)
 }
 
