@@ -75,7 +75,7 @@ fn section(page: &mut String, title: &str, source: &str, judged: &Judged, suite:
     writeln!(page, "## {title}\n\n{source}\n").unwrap();
     writeln!(page, "{agreeing} of {cases} agree: {}.\n", percent(agreeing, cases)).unwrap();
     for (reason, count) in &judged.skipped {
-        writeln!(page, "Not run: {count} that {}.\n", reason).unwrap();
+        writeln!(page, "Not run: {count} that {reason}.\n").unwrap();
     }
     page.push_str(
         "| Part | Cases | Agree | of these refused when compiled |\n| --- | ---: | ---: | ---: |\n",
