@@ -20,8 +20,8 @@ use crate::report::{Printed, Reports};
     propagate_version = true,
     after_help = "`bailiwick NAME …` with another NAME runs `bailiwick-NAME` from its own folder or PATH: \
                   `bailiwick webhook serve`.\n\n\
-                  Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied or tampered with, 5 tests failed, \
-                  6 an audit log that is open, unfinished or unchecked."
+                  Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied or tampered with, 5 tests failed or an edit \
+                  that none noticed, 6 an audit log that is open, unfinished or unchecked, or edits that were not tried."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -65,10 +65,13 @@ pub(crate) enum Command {
     Compile(CompileOptions),
     /// Runs the tests that lie beside a pack
     #[command(after_help = "Example:\n  bailiwick test policy-packs/code-interpreter\n  \
+                      bailiwick test --coverage --mutate policy-packs/code-interpreter\n  \
                       bailiwick test --format junit --output tests.xml policy-packs/*")]
     Test(TestOptions),
-    /// Says what a diagnostic code means and what to do about it
-    #[command(after_help = "Example:\n  bailiwick explain BW0104")]
+    /// Says what a diagnostic code means, or what a rule comes from and who enforces it
+    #[command(after_help = "Example:\n  bailiwick explain BW0104\n  \
+                      bailiwick explain memory-limits policy-packs/code-interpreter\n  \
+                      bailiwick explain --effective policy-packs/code-interpreter")]
     Explain(ExplainOptions),
     /// Judges manifests as the webhook would
     #[command(
@@ -83,6 +86,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  bailiwick init policy-packs/my-agent\n  \
                       bailiwick init policy-packs/my-agent --extends restricted-agent")]
     Init(InitOptions),
+    /// Puts the files of packs and of their tests into their canonical layout; comments stay
+    #[command(
+        after_help = "Example:\n  bailiwick fmt policy-packs/*\n  bailiwick fmt --check policy-packs/*"
+    )]
+    Fmt(FormatOptions),
     /// Prints the completion of a shell
     #[command(after_help = "Example:\n  bailiwick completion bash > /etc/bash_completion.d/bailiwick\n  \
                       source <(bailiwick completion zsh)")]
@@ -226,6 +234,18 @@ pub(crate) enum Require {
 pub(crate) struct TestOptions {
     #[command(flatten)]
     pub(crate) packs: PackOptions,
+    /// Says which rules, and which outcomes of boolean expressions, no test reaches
+    #[arg(long)]
+    pub(crate) coverage: bool,
+    /// Edits the pack, one edit at a time (drops rules, inverts conditions, weakens effects), and ends with 5 if no test notices one of them
+    #[arg(long)]
+    pub(crate) mutate: bool,
+    /// How long edits are tried at most; if some are left, the command ends with 6
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) mutate_seconds: u64,
+    /// Runs again whenever a file of the packs changes
+    #[arg(long)]
+    pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) reports: Reports<TestFormat>,
 }
@@ -244,6 +264,16 @@ pub(crate) struct InitOptions {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct FormatOptions {
+    /// Folders with a `pack.yaml`, or single files
+    #[arg(required = true, value_name = "PACK")]
+    pub(crate) packs: Vec<PathBuf>,
+    /// Writes nothing; ends with 3 if a file is laid out otherwise
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct CompletionOptions {
     /// The shell
     #[arg(value_enum)]
@@ -252,8 +282,15 @@ pub(crate) struct CompletionOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainOptions {
-    /// A diagnostic code, as `BW0104`
-    pub(crate) code: String,
+    /// A diagnostic code, as `BW0104`; or a rule or section, and packs; or with `--effective` packs alone
+    #[arg(required = true, value_name = "CODE|RULE|PACK")]
+    pub(crate) words: Vec<String>,
+    /// Prints every statement of the packs' effective policy, with the pack and the place that it comes from
+    #[arg(long)]
+    pub(crate) effective: bool,
+    /// Where `extends` finds packs; by default the folder that holds the pack's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,

@@ -16,6 +16,7 @@ use semver::Version;
 
 use crate::args::Binding;
 use crate::files::{self, PackFiles};
+use crate::places::Places;
 use crate::print::note;
 use crate::render::{self, Texts};
 
@@ -65,6 +66,31 @@ impl Loaded {
         let packs: Vec<_> =
             self.packs.iter().map(|pack| (&pack.sources, bindings.of(&pack.sources))).collect();
         bailiwick_compiler::compile(&packs, &self.library)
+    }
+
+    /// The same of one pack in whose place other sources stand.
+    pub(crate) fn compile_instead(&self, sources: &PackSources, bindings: &Choices) -> Compiled {
+        bailiwick_compiler::compile(&[(sources, bindings.of(sources))], &self.library)
+    }
+
+    /// The texts of the packs and of what they extend, by `name@version`.
+    pub(crate) fn places(&self, compiled: &Compiled) -> BTreeMap<String, Places> {
+        let mut all = BTreeMap::new();
+        for (name, version) in compiled.taken.iter().flatten() {
+            let shelf = self.shelves.get(&(name.clone(), version.clone()));
+            if let (Some(folder), Some(sources)) = (shelf, self.library.sources(name, version)) {
+                all.insert(
+                    format!("{name}@{version}"),
+                    Places::of(&PackFiles { folder: folder.clone(), sources }),
+                );
+            }
+        }
+        for pack in &self.packs {
+            if let Some((name, version)) = resolve::identity(&pack.sources) {
+                all.insert(format!("{name}@{version}"), Places::of(pack));
+            }
+        }
+        all
     }
 
     /// Each pack's findings, with the texts that they point into: its own, and those of the versions that it was compiled with.

@@ -12,11 +12,13 @@ mod compile;
 mod completion;
 mod explain;
 mod files;
+mod fmt;
 mod forward;
 mod init;
 mod load;
 mod manifests;
 mod outcome;
+mod places;
 mod print;
 mod render;
 mod report;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Review(options) => review::run(&options),
+        Command::Fmt(options) => fmt::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Completion(options) => completion::run(&options),
         Command::Audit(command) => audit::run(&command),

@@ -25,6 +25,7 @@ mod names;
 mod overloads;
 mod parse;
 mod rewrite;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -36,6 +37,7 @@ pub use error::{CelError, CelErrorKind};
 pub use guard::{MAX_NESTING, MAX_SELECTORS, MAX_SOURCE_BYTES};
 pub use intern::Interner;
 pub use rewrite::{ApiServer, ServerNames, literal};
+pub use spans::spans;
 pub use types::{Object, Record, Type};
 
 /// Compiles one expression: reads it, checks its types and lowers it.

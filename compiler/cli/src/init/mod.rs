@@ -123,10 +123,12 @@ fn texts(name: &str, folder: &str, parent: Option<&(String, String)>) -> Vec<New
         ("tests/tools.yaml", include_str!("tools.yaml").to_owned()),
         ("tests/pods/good.yaml", include_str!("good.yaml").to_owned()),
         ("tests/pods/no-cpu-limit.yaml", include_str!("no-cpu-limit.yaml").to_owned()),
+        ("tests/pods/deployment.yaml", include_str!("deployment.yaml").to_owned()),
         ("tests/pods/unlabelled.yaml", include_str!("unlabelled.yaml").to_owned()),
     ];
     if parent.is_none() {
         files.push(("tests/pods/privileged.yaml", include_str!("privileged.yaml").to_owned()));
+        files.push(("tests/pods/root.yaml", include_str!("root.yaml").to_owned()));
         files.push(("tests/pods/token.yaml", include_str!("token.yaml").to_owned()));
     }
     files

@@ -1,31 +1,47 @@
 //! Cases carried out: an admission request, a connection, an image, a call of a tool, a system call, access to a file. Each is judged by the
 //! code that judges the real thing, or from the policy's own statement of it.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use bailiwick_compiler::policy_test::{AdmissionCase, CaseNamespace, Evidence, ImageCase, TestCase};
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
+use bailiwick_policy::bundle::Bundle;
+use bailiwick_policy::cel::Watching;
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
+use bailiwick_policy::tool::LoadedPolicy;
 use serde_json::{Value, json};
 
 use super::outcome::Happened;
+use super::suite::manifest;
 use super::{connection, evidence, sandbox, tool_call};
-use crate::{load, manifests};
+use crate::load;
 
 /// Name of the namespace of objects that name none.
 const NAMESPACE: &str = "governed";
 
-/// A policy made ready for cases.
+/// A policy made ready for cases. What cases share is made when the first one needs it.
 pub(super) struct Bench {
     policy: Policy,
+    watching: Watching,
+    bundle: OnceCell<Result<Bundle, String>>,
+    /// One for each namespace that a request was made in.
+    reviewers: RefCell<BTreeMap<Place, Rc<Reviewer>>>,
+    tools: OnceCell<Result<LoadedPolicy, String>>,
+    /// The same policy with its images section alone.
+    images_only: OnceCell<Box<Bench>>,
 }
+
+/// Name and labels of a namespace.
+type Place = (String, BTreeMap<String, String>);
 
 impl Bench {
     /// A pack that names no subject is a base for others; its own tests hold every pod to it.
-    pub(super) fn new(mut policy: Policy) -> Self {
+    pub(super) fn new(mut policy: Policy, watching: Watching) -> Self {
         policy.subject.get_or_insert_with(|| Subject {
             namespaces: Vec::new(),
             pods: Vec::new(),
@@ -33,7 +49,35 @@ impl Bench {
             unmatched: Unmatched::Allow,
             from: Vec::new(),
         });
-        Self { policy }
+        Self {
+            policy,
+            watching,
+            bundle: OnceCell::new(),
+            reviewers: RefCell::default(),
+            tools: OnceCell::new(),
+            images_only: OnceCell::new(),
+        }
+    }
+
+    /// The same of an edited policy, which is never shipped: its bytes are not made.
+    pub(super) fn of_edit(policy: Policy) -> Self {
+        let bench = Self::new(policy, Watching::Off);
+        let _ = bench.bundle.set(Ok(Bundle { policy: bench.policy.clone(), digest: String::new() }));
+        bench
+    }
+
+    /// The reviewers that requests were made to; one at least, so that what they watch is known even if none was.
+    pub(super) fn reviewers(&self) -> Vec<Rc<Reviewer>> {
+        if self.reviewers.borrow().is_empty() {
+            // What cannot be put in force was said by each case.
+            let _ = self.reviewer((NAMESPACE.to_owned(), BTreeMap::new()));
+        }
+        self.reviewers.borrow().values().cloned().collect()
+    }
+
+    /// The policy over tool calls; `None` if it cannot be made ready.
+    pub(super) fn tools(&self) -> Option<&LoadedPolicy> {
+        self.tool_policy().ok()
     }
 
     /// Carries out one case; `folder` is where its files lie. `Err`: why it cannot be.
@@ -45,7 +89,7 @@ impl Bench {
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
-            tool_call::judge(&self.policy, case)
+            tool_call::judge(self.tool_policy()?, case)
         } else if let Some(case) = &case.syscall {
             sandbox::system_call(&self.policy, case)
         } else if let Some(case) = &case.filesystem {
@@ -56,10 +100,36 @@ impl Bench {
         }
     }
 
-    fn reviewer(&self, namespace: &str, labels: BTreeMap<String, String>) -> Result<Reviewer, String> {
-        let bundle = load::bundle_of(&self.policy).map_err(|error| error.to_string())?;
-        let namespaces = Namespaces::new(BTreeMap::from([(namespace.to_owned(), labels)]));
-        Reviewer::new(vec![bundle], namespaces).map_err(|error| error.to_string())
+    fn bundle(&self) -> Result<&Bundle, String> {
+        let made = || load::bundle_of(&self.policy).map_err(|error| error.to_string());
+        self.bundle.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    fn tool_policy(&self) -> Result<&LoadedPolicy, String> {
+        let made = || {
+            let (policy, digest) = (self.policy.clone(), self.bundle()?.digest.clone());
+            let made = match self.watching {
+                Watching::Off => LoadedPolicy::new(policy, digest),
+                Watching::On => LoadedPolicy::watching(policy, digest),
+            };
+            made.map_err(|error| error.to_string())
+        };
+        self.tools.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    fn reviewer(&self, place: Place) -> Result<Rc<Reviewer>, String> {
+        if let Some(made) = self.reviewers.borrow().get(&place) {
+            return Ok(Rc::clone(made));
+        }
+        let bundle = self.bundle()?.clone();
+        let namespaces = Namespaces::new(BTreeMap::from([place.clone()]));
+        let made = match self.watching {
+            Watching::Off => Reviewer::new(vec![bundle], namespaces),
+            Watching::On => Reviewer::watching(bundle, namespaces),
+        };
+        let made = Rc::new(made.map_err(|error| error.to_string())?);
+        self.reviewers.borrow_mut().insert(place, Rc::clone(&made));
+        Ok(made)
     }
 
     fn admit(
@@ -92,7 +162,7 @@ impl Bench {
         };
         let request = AdmissionRequest::from_manifest(Json::from(&shown), context)
             .map_err(|error| error.to_string())?;
-        let admitted = self.reviewer(&namespace, labels)?.admit_with(&request, |demand, facts| {
+        let admitted = self.reviewer((namespace.clone(), labels))?.admit_with(&request, |demand, facts| {
             if let Some(evidence) = evidence {
                 evidence::learn(demand, evidence, facts);
             }
@@ -118,11 +188,13 @@ impl Bench {
 
     /// A pod that differs from nothing but in its image: whatever the images section says of it counts, nothing else.
     fn run_image(&self, case: &ImageCase) -> Result<Happened, String> {
-        let mut images_only = self.policy.clone();
-        images_only.isolation = Default::default();
-        images_only.network = None;
-        images_only.admission = Default::default();
-        let bench = Self { policy: images_only };
+        let bench = self.images_only.get_or_init(|| {
+            let mut images_only = self.policy.clone();
+            images_only.isolation = Default::default();
+            images_only.network = None;
+            images_only.admission = Default::default();
+            Box::new(Self::new(images_only, Watching::Off))
+        });
         let selectors = self.policy.subject.iter().flat_map(|subject| &subject.pods);
         let labels: BTreeMap<String, String> = selectors.flat_map(satisfying).collect();
         let pod = json!({
@@ -147,20 +219,6 @@ fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
         }
     }
     labels
-}
-
-/// An object of a case: written out, or `{file: NAME}` for a manifest in the folder of the tests.
-fn manifest(object: &Value, folder: &Path) -> Result<Value, String> {
-    let file =
-        object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
-    let Some(file) = file else { return Ok(object.clone()) };
-    let name = file.as_str().ok_or("`file` is the name of a file")?;
-    let path = Path::new(name);
-    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    if !plain {
-        return Err(format!("`{name}` leads out of the folder of the tests"));
-    }
-    manifests::one(&folder.join(path)).map_err(|error| format!("{error:#}"))
 }
 
 fn happened(decision: &Decision, object: Option<Value>) -> Happened {

@@ -3,10 +3,8 @@
 use bailiwick_compiler::policy_test::{
     CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase,
 };
-use bailiwick_policy::bundle;
 use bailiwick_policy::cel::parse_duration;
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::tools::Scope;
 use bailiwick_policy::tool::{
     Change, Effect, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta, Subject,
@@ -24,9 +22,7 @@ const MAX_BEFORE: usize = 1_000;
 const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
-pub(super) fn judge(policy: &Policy, case: &ToolCallCase) -> Result<Happened, String> {
-    let digest = bundle::digest(&bundle::write(policy).map_err(|error| error.to_string())?);
-    let policy = LoadedPolicy::new(policy.clone(), digest).map_err(|error| error.to_string())?;
+pub(super) fn judge(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Happened, String> {
     let now_ms = match &case.now {
         None => DEFAULT_NOW_MS,
         Some(text) => {
@@ -65,14 +61,14 @@ fn subject(case: &CaseSubject) -> Subject {
 }
 
 /// What calls of a case are decided with.
-struct Stage {
-    policy: LoadedPolicy,
+struct Stage<'p> {
+    policy: &'p LoadedPolicy,
     subject: Subject,
     state: State,
     now_ms: u64,
 }
 
-impl Stage {
+impl Stage<'_> {
     fn apply(&mut self, delta: &StateDelta) -> Result<(), String> {
         self.state.apply(delta).map_err(|error| error.to_string())
     }
@@ -81,7 +77,7 @@ impl Stage {
         let args = args.map_or_else(|| Json::Map(Default::default()), |args| Json::from(args).into_owned());
         let call = ToolCall::new(id, SESSION, self.subject.clone(), tool, args)
             .map_err(|error| error.to_string())?;
-        Ok(decide_tool_call(&self.policy, &call, &self.state, self.now_ms, None))
+        Ok(decide_tool_call(self.policy, &call, &self.state, self.now_ms, None))
     }
 
     /// A call that was made before. It counts if it is admitted, and uses nothing but itself of a budget.

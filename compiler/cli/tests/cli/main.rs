@@ -2,10 +2,13 @@
 
 mod audit;
 mod case_fields;
+mod ci;
 mod commands;
 mod docs;
 mod hostile;
 mod images;
 mod init;
+mod layout;
 mod reports;
 mod stage;
+mod trust;

@@ -54,6 +54,7 @@ mod shape;
 mod subjects;
 mod targets;
 mod unread;
+mod watched;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,7 @@ pub use namespaces::Namespaces;
 pub use reads::RuleReads;
 pub use request::{AdmissionRequest, Operation};
 pub use reviewer::{LoadError, Reviewer};
+pub use watched::WatchedAt;
 
 /// The label that ties a pod to the policies that admitted it.
 pub const CELL_LABEL: &str = "bailiwick.dev/cell";

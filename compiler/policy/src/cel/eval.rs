@@ -38,7 +38,7 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
         Node::Test(_) | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Has(_) | Node::InConst(..) => {
             return boolean(of, scope).map(Value::Bool);
         }
-        Node::Equal(_) | Node::NotEqual(_) | Node::Quantifier(_) => {
+        Node::Equal(_) | Node::NotEqual(_) | Node::Quantifier(_) | Node::Watched(_) => {
             return boolean(of, scope).map(Value::Bool);
         }
         _ => {}
@@ -103,6 +103,12 @@ pub(super) fn boolean<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<bool> {
             among(operand, constants, scope)
         }
         Node::Equal(both) => equal(both, scope),
+        Node::Watched(watched) => {
+            let (seen, watched) = &**watched;
+            let came_to = boolean(watched, scope);
+            seen.note(&came_to);
+            came_to
+        }
         Node::NotEqual(both) => equal(both, scope).map(|same| !same),
         Node::Quantifier(of) => {
             scope.fuel.spend(1)?;

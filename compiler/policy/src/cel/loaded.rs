@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::functions::regexes::{PatternError, compile_pattern};
 use super::prepared::Prepared;
+use super::watch::Watching;
 use crate::ir::{Cel, Expr, Root};
 use crate::policy::Admission;
 
@@ -14,6 +15,7 @@ pub struct Loaded {
     pub(super) regexes: Vec<Regex>,
     pub(super) shared: Vec<Prepared>,
     pub(super) shared_reads_pack: Vec<bool>,
+    watching: Watching,
 }
 
 /// Why a policy's expressions cannot be prepared.
@@ -35,7 +37,16 @@ impl Loaded {
     /// # Errors
     /// A pattern that is not valid or whose automaton would be too large.
     pub fn new(admission: &Admission) -> Result<Self, LoadError> {
+        Self::watching(admission, Watching::Off)
+    }
+
+    /// The same, with every expression watched or none.
+    ///
+    /// # Errors
+    /// As [`Loaded::new`].
+    pub fn watching(admission: &Admission, watching: Watching) -> Result<Self, LoadError> {
         let mut loaded = Self::of_patterns(&admission.regexes)?;
+        loaded.watch(watching);
         for cel in &admission.shared {
             let mut reads = false;
             cel.expr.walk(&mut |node| match node {
@@ -64,9 +75,19 @@ impl Loaded {
         Ok(Self { regexes: compiled.collect::<Result<_, _>>()?, ..Self::default() })
     }
 
+    /// Whether what is prepared from now on is watched.
+    pub(crate) const fn watch(&mut self, watching: Watching) {
+        self.watching = watching;
+    }
+
+    /// The shared expressions, in the policy's order.
+    pub(crate) fn shared(&self) -> &[Prepared] {
+        &self.shared
+    }
+
     /// Makes an expression of this policy ready.
     #[must_use]
     pub fn prepare(&self, cel: &Cel) -> Prepared {
-        Prepared::new(cel, &self.shared)
+        Prepared::new(cel, &self.shared, self.watching)
     }
 }

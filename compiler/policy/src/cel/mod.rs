@@ -30,6 +30,7 @@ mod quick;
 mod scope;
 mod text;
 mod value;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -49,3 +50,4 @@ pub use loaded::{LoadError, Loaded};
 pub use prepared::Prepared;
 pub use scope::{CallEnv, Env, Scope};
 pub use value::{List, Map, Value};
+pub use watch::{Outcomes, Part, Watching};

@@ -6,7 +6,10 @@
 //!
 //! Terms. *Chain*: `base.a.?b.c`. *Condition*: a node that must be a boolean.
 
+use std::sync::Arc;
+
 use super::quick::{Reading, Test};
+use super::watch::{Part, Seen, Watch, Watching, gives_boolean};
 use crate::ir::{self, Cel, Const, Expr, Func, MacroKind, PodContainers, Root};
 use crate::json::Name;
 
@@ -17,6 +20,8 @@ pub struct Prepared {
     pub(super) slots: u16,
     /// How deep its evaluation nests, that of the shared expressions that it uses included.
     pub(super) depth: u32,
+    /// Its watched parts; none unless it was made to be watched.
+    parts: Vec<Part>,
 }
 
 /// A node; see [`Expr`] for what each means.
@@ -51,6 +56,8 @@ pub(super) enum Node {
     Test(Box<(Test, Node)>),
     /// A value that one step may find, and the same for when it does not.
     Read(Box<(Reading, Node)>),
+    /// A condition that is watched.
+    Watched(Box<(Arc<Seen>, Node)>),
 }
 
 /// Accesses in a row.
@@ -88,39 +95,55 @@ pub(super) struct Bind {
 
 impl Prepared {
     /// Makes an expression ready. `shared`: the shared expressions that it may use.
-    pub(super) fn new(cel: &Cel, shared: &[Prepared]) -> Self {
+    pub(super) fn new(cel: &Cel, shared: &[Prepared], watching: Watching) -> Self {
         let depth = cel.expr.depth_with(&|node| match node {
             // One that is not there, or would use itself, nests without end.
             Expr::Shared(index) => shared.get(*index as usize).map_or(u32::MAX, |shared| shared.depth),
             _ => 0,
         });
-        Self { root: value(&cel.expr), slots: cel.slots, depth }
+        let watch = (watching == Watching::On).then(|| Watch::over(&cel.expr));
+        let root = value(&cel.expr, watch.as_ref());
+        Self { root, slots: cel.slots, depth, parts: watch.map(Watch::finish).unwrap_or_default() }
+    }
+
+    /// The watched parts, in the order of their positions.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 }
 
 /// A node where a boolean is wanted.
-fn condition(expr: &Expr) -> Node {
+fn condition(expr: &Expr, watch: Option<&Watch>) -> Node {
+    if let Some(watch) = watch {
+        return watch.condition(expr, plain(expr, Some(watch)));
+    }
     match Test::of(expr) {
-        Some(test) => Node::Test(Box::new((test, plain(expr)))),
-        None => plain(expr),
+        Some(test) => Node::Test(Box::new((test, plain(expr, None)))),
+        None => plain(expr, None),
     }
 }
 
 /// A node where any value is wanted: that of a condition is a boolean all the same.
-fn value(expr: &Expr) -> Node {
+fn value(expr: &Expr, watch: Option<&Watch>) -> Node {
+    if watch.is_some() {
+        return if gives_boolean(expr) { condition(expr, watch) } else { plain(expr, watch) };
+    }
     match expr {
         Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Call(Func::Equal | Func::NotEqual, _) => {
-            condition(expr)
+            condition(expr, None)
         }
         _ => match Reading::of_chain(expr) {
-            Some(reading) => Node::Read(Box::new((reading, plain(expr)))),
-            None => plain(expr),
+            Some(reading) => Node::Read(Box::new((reading, plain(expr, None)))),
+            None => plain(expr, None),
         },
     }
 }
 
 /// A node without a [`Test`] or a [`Reading`] of its own.
-fn plain(expr: &Expr) -> Node {
+fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
+    let value = |expr: &Expr| value(expr, watch);
+    let condition = |expr: &Expr| condition(expr, watch);
     let pair = |left: &Expr, right: &Expr| Box::new([value(left), value(right)]);
     let conditions = |operands: &[Expr]| operands.iter().map(condition).collect();
     match expr {
@@ -149,7 +172,7 @@ fn plain(expr: &Expr) -> Node {
             let entry = |(key, of, optional): &(Expr, Expr, bool)| (value(key), value(of), *optional);
             Node::Map(entries.iter().map(entry).collect())
         }
-        Expr::Macro(of) => over(of),
+        Expr::Macro(of) => over(of, watch),
         Expr::Bind(bind) => {
             Node::Bind(Box::new(Bind { slot: bind.slot, init: value(&bind.init), body: value(&bind.body) }))
         }
@@ -165,7 +188,9 @@ fn plain(expr: &Expr) -> Node {
     }
 }
 
-fn over(of: &ir::Macro) -> Node {
+fn over(of: &ir::Macro, watch: Option<&Watch>) -> Node {
+    let value = |expr: &Expr| value(expr, watch);
+    let condition = |expr: &Expr| condition(expr, watch);
     let decides = matches!(of.kind, MacroKind::All | MacroKind::Exists);
     let tests = decides || matches!(of.kind, MacroKind::ExistsOne | MacroKind::Filter);
     let made = Box::new(Macro {

@@ -1,6 +1,6 @@
 //! Evaluation as the specification says, on expressions built by hand.
 
-use super::{Env, Fuel, Loaded, Scope, Value, eval};
+use super::{Env, Fuel, Loaded, Scope, Value, Watching, eval};
 use crate::ir::{Cel, Const, Expr, Func, Macro, MacroKind, Root};
 use crate::json::Json;
 use crate::policy::Admission;
@@ -10,6 +10,7 @@ mod core;
 mod laws;
 mod libraries;
 mod opaque;
+mod watch;
 
 /// What is evaluated against: an object, its shared expressions, a budget.
 pub(super) struct World {
@@ -17,6 +18,7 @@ pub(super) struct World {
     pub(super) admission: Admission,
     pub(super) fuel: u64,
     pub(super) takes_the_long_way: bool,
+    pub(super) watching: Watching,
 }
 
 impl Default for World {
@@ -26,6 +28,7 @@ impl Default for World {
             admission: Admission::default(),
             fuel: Fuel::DEFAULT,
             takes_the_long_way: false,
+            watching: Watching::Off,
         }
     }
 }
@@ -45,7 +48,7 @@ impl World {
     pub(super) fn show_and_spend(&self, expr: Expr) -> (String, u64) {
         let object = Json::parse(self.object.as_bytes()).unwrap();
         let request = Json::Null;
-        let loaded = Loaded::new(&self.admission).unwrap();
+        let loaded = Loaded::watching(&self.admission, self.watching).unwrap();
         let env = Env {
             object: &object,
             old_object: None,

@@ -33,6 +33,7 @@ mod plan;
 mod record;
 mod state;
 mod tally;
+mod watched;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Const, Expr, World};
+use super::{Const, Expr, Watching, World};
 use crate::ir::{Bind, Func, Macro, MacroKind, PodContainers, Root};
 
 const LIMITS: [&str; 2] =
@@ -269,7 +269,9 @@ proptest! {
     fn one_step_is_as_many(expr in prop_oneof![2 => checks(), 1 => expression()], fuel in prop_oneof![Just(100_000_u64), 0_u64..40]) {
         let quick = World { fuel, ..World::of(OBJECT) };
         let long = World { fuel, takes_the_long_way: true, ..World::of(OBJECT) };
-        prop_assert_eq!(quick.show_and_spend(expr.clone()), long.show_and_spend(expr));
+        prop_assert_eq!(quick.show_and_spend(expr.clone()), long.show_and_spend(expr.clone()));
+        let watched = World { fuel, watching: Watching::On, ..World::of(OBJECT) };
+        prop_assert_eq!(quick.show_and_spend(expr.clone()), watched.show_and_spend(expr));
     }
 
     /// Reading the request in place gives what reading a map of the policy gives, which takes the long way.

@@ -1,0 +1,354 @@
+//! The canonical layout of a file: sections in the order of the language, each level two columns in, lists under their key, no blank at the end of a
+//! line, at most one blank line at a time.
+//!
+//! Lines are moved, never written anew: comments, quotes and what stands on one line stay as the author has them. The reader of packs says where
+//! things are; after each step it reads the text again. Whatever a step may get wrong about YAML is caught at the end: a text whose meaning
+//! is another one, or that lost a line, is refused and the file left alone.
+
+use bailiwick_compiler::yaml::{Entry, Limits, Node, SourceMap, Value};
+use thiserror::Error;
+
+/// Most steps for one file; each puts one node with all that is in it in place, and reads the text again. What is left then stays as it is.
+const MAX_STEPS: usize = 2_000;
+/// How far a level is indented.
+const STEP: usize = 2;
+
+/// Why a file is left as it is.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum Refused {
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    #[error("it is not valid YAML: {0}")]
+    Invalid(String),
+    #[error("it cannot be laid out without changing what it means; it is left as it is")]
+    Unsound,
+}
+
+/// Members of the document.
+const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
+/// Members of a pack's `spec`; others follow.
+const PACK: &[&str] = &[
+    "pack",
+    "version",
+    "description",
+    "extends",
+    "parameters",
+    "subjects",
+    "isolation",
+    "network",
+    "images",
+    "pools",
+    "sandboxes",
+    "tools",
+    "audit",
+    "admission",
+];
+/// Members of a test's `spec`.
+const TEST: &[&str] = &["parameters", "cases"];
+
+/// The file in its layout.
+pub(super) fn laid_out(text: &str) -> Result<String, Refused> {
+    let before = read(text)?;
+    let mut lines = lines_of(&text.replace("\r\n", "\n"));
+    for _ in 0..MAX_STEPS {
+        let joined = join(&lines);
+        let documents = read(&joined)?;
+        let mut step = None;
+        for document in &documents {
+            step = step.or_else(|| next_step(document, &joined, &lines));
+        }
+        match step {
+            Some(step) => step.take(&mut lines),
+            None => break,
+        }
+    }
+    let laid_out = tidy(&join(&lines))?;
+    let is_sound = meaning(&before) == meaning(&read(&laid_out)?) && words(text) == words(&laid_out);
+    if is_sound { Ok(laid_out) } else { Err(Refused::Unsound) }
+}
+
+fn read(text: &str) -> Result<Vec<SourceMap>, Refused> {
+    let (documents, wrong) = SourceMap::read("", text.as_bytes(), &Limits::PACK);
+    match wrong.first() {
+        Some(first) => Err(Refused::Invalid(first.message.clone())),
+        None => Ok(documents),
+    }
+}
+
+fn meaning(documents: &[SourceMap]) -> Vec<serde_json::Value> {
+    documents.iter().map(|document| document.root().to_json()).collect()
+}
+
+/// Every line that says something, without its indentation, sorted: none may be lost, comments included.
+fn words(text: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    words.sort_unstable();
+    words
+}
+
+fn lines_of(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn join(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+}
+
+/// Something that is not in its place, and how it gets there.
+enum Step {
+    /// Lines that move to the right or, if negative, to the left.
+    Shift { first: usize, end: usize, by: isize },
+    /// Lines, in another order.
+    Replace { first: usize, end: usize, with: Vec<String> },
+}
+
+impl Step {
+    fn take(self, lines: &mut Vec<String>) {
+        match self {
+            Step::Shift { first, end, by } => {
+                for line in lines.iter_mut().take(end).skip(first).filter(|line| !line.trim().is_empty()) {
+                    let indent = indent_of(line).saturating_add_signed(by);
+                    *line = format!("{}{}", " ".repeat(indent), line.trim_start_matches(' '));
+                }
+            }
+            Step::Replace { first, end, with } => {
+                lines.splice(first..end.min(lines.len()), with);
+            }
+        }
+    }
+}
+
+fn next_step(document: &SourceMap, text: &str, lines: &[String]) -> Option<Step> {
+    let root = document.root();
+    let page = Page::of(text, lines);
+    let is_test = root.get("kind").and_then(Node::as_str) == Some("PolicyTest");
+    let spec_order = if is_test { TEST } else { PACK };
+    let spec = root.entry("spec").and_then(|entry| {
+        let parent = page.line(entry.key_span.start as usize);
+        page.reorder(&entry.value, spec_order, Some(parent))
+    });
+    page.reorder(root, DOCUMENT, None).or(spec).or_else(|| page.indent(root))
+}
+
+fn indent_of(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+fn is_remark(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Not the `---` between documents.
+fn is_element(line: &str) -> bool {
+    let line = line.trim();
+    line == "-" || line.starts_with("- ")
+}
+
+/// A text and its lines, both as the reader saw them.
+struct Page<'t> {
+    text: &'t str,
+    lines: &'t [String],
+    /// The first byte of each line.
+    starts: Vec<usize>,
+}
+
+impl<'t> Page<'t> {
+    fn of(text: &'t str, lines: &'t [String]) -> Self {
+        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self { text, lines, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// The line of a byte, from 0.
+    fn line(&self, byte: usize) -> usize {
+        self.starts.partition_point(|start| *start <= byte).saturating_sub(1)
+    }
+
+    /// What stands before a byte on its line.
+    fn before(&self, byte: usize) -> &str {
+        let start = self.starts.get(self.line(byte)).copied().unwrap_or_default();
+        self.text.get(start..byte).unwrap_or_default()
+    }
+
+    fn get(&self, line: usize) -> &str {
+        self.lines.get(line).map_or("", String::as_str)
+    }
+
+    /// The lines of the keys of a mapping in block style, none of them behind the dash of a list; `None` for another node.
+    fn keys(&self, node: &Node) -> Option<Vec<usize>> {
+        let is_first =
+            |entry: &Entry| self.before(entry.key_span.start as usize).bytes().all(|byte| byte == b' ');
+        (self.is_block(node) && node.entries().iter().all(is_first))
+            .then(|| node.entries().iter().map(|entry| self.line(entry.key_span.start as usize)).collect())
+    }
+
+    /// Whether each key of a mapping begins its line, the first one perhaps behind dashes, all in one column.
+    fn is_block(&self, node: &Node) -> bool {
+        let mut known: Option<(usize, usize)> = None;
+        node.entries().iter().all(|entry| {
+            let before = self.before(entry.key_span.start as usize);
+            let (line, column) = (self.line(entry.key_span.start as usize), before.len());
+            let begins = before.bytes().all(|byte| byte == b' ' || known.is_none() && byte == b'-');
+            let follows = known.is_none_or(|(last, same)| line > last && column == same);
+            known = Some((line, column));
+            begins && follows
+        })
+    }
+
+    /// The line after everything that is indented below `column` from `first` on, without the remarks that lead to what follows.
+    fn end(&self, first: usize, column: usize, is_list: bool) -> usize {
+        let belongs = |line: &str| {
+            is_remark(line)
+                || indent_of(line) > column
+                || indent_of(line) == column && is_list && is_element(line)
+        };
+        let count = self.lines.iter().skip(first).take_while(|line| belongs(line)).count();
+        let mut end = first + count;
+        while end > first
+            && is_remark(self.get(end - 1))
+            && (self.get(end - 1).trim().is_empty() || indent_of(self.get(end - 1)) <= column)
+        {
+            end -= 1;
+        }
+        end
+    }
+
+    /// The first line of the remarks that lead to a line, not above `limit`.
+    fn lead(&self, line: usize, limit: usize) -> usize {
+        let mut first = line;
+        while first > limit && is_remark(self.get(first - 1)) {
+            first -= 1;
+        }
+        first
+    }
+
+    /// Puts the members of a mapping in an order. `parent`: the line of its key; the remarks above a document's first member are the document's.
+    fn reorder(&self, node: &Node, order: &[&str], parent: Option<usize>) -> Option<Step> {
+        let keys = self.keys(node)?;
+        let rank = |key: &str| order.iter().position(|known| *known == key).unwrap_or(order.len());
+        let ranks: Vec<usize> = node.entries().iter().map(|entry| rank(&entry.key)).collect();
+        if ranks.is_sorted() {
+            return None;
+        }
+        let column = indent_of(self.get(*keys.first()?));
+        let mut starts = Vec::new();
+        for (index, line) in keys.iter().enumerate() {
+            let limit = match index.checked_sub(1).and_then(|before| keys.get(before)) {
+                Some(before) => before + 1,
+                None => parent.map_or(*line, |parent| parent + 1),
+            };
+            starts.push(self.lead(*line, limit));
+        }
+        let end = self.end(keys.last()? + 1, column, true);
+        let ends = starts.iter().skip(1).copied().chain([end]);
+        let mut chunks: Vec<(usize, Vec<String>)> = ranks
+            .iter()
+            .zip(starts.iter().zip(ends))
+            .map(|(rank, (start, end))| (*rank, self.lines.get(*start..end).unwrap_or_default().to_vec()))
+            .collect();
+        chunks.sort_by_key(|(rank, _)| *rank);
+        if let Some((_, first)) = chunks.first_mut() {
+            let blank = first.iter().take_while(|line| line.trim().is_empty()).count();
+            first.drain(..blank);
+        }
+        let with = chunks.into_iter().flat_map(|(_, lines)| lines).collect();
+        Some(Step::Replace { first: *starts.first()?, end, with })
+    }
+
+    /// The first node, from the outside in, that is not where its key says.
+    fn indent(&self, node: &Node) -> Option<Step> {
+        match &node.value {
+            Value::Map(entries) => {
+                let is_block = self.is_block(node);
+                entries.iter().find_map(|entry| {
+                    let key = entry.key_span.start as usize;
+                    let own = is_block
+                        .then(|| self.misplaced(&entry.value, self.line(key), self.before(key).len()));
+                    own.flatten().or_else(|| self.indent(&entry.value))
+                })
+            }
+            Value::List(items) => items.iter().find_map(|item| self.indent(item)),
+            _ => None,
+        }
+    }
+
+    fn misplaced(&self, value: &Node, key_line: usize, key_column: usize) -> Option<Step> {
+        let (first, wanted, is_list) = match &value.value {
+            Value::Map(_) => (*self.keys(value)?.first()?, key_column + STEP, false),
+            Value::List(items) => {
+                let first = self.line(items.first()?.span.start as usize);
+                (is_element(self.get(first)).then_some(first)?, key_column, true)
+            }
+            _ => return None,
+        };
+        let column = indent_of(self.get(first));
+        if first <= key_line || column == wanted {
+            return None;
+        }
+        let by = isize::try_from(wanted).ok()?.checked_sub(isize::try_from(column).ok()?)?;
+        let deeper = if is_list { column } else { column.checked_sub(1)? };
+        let end = self.end(first, deeper, is_list);
+        Some(Step::Shift { first: self.lead(first, key_line + 1), end, by })
+    }
+}
+
+/// Blanks at the ends of lines, blank lines beyond one and at both ends of the file. What lies in a text of several lines is not touched.
+fn tidy(text: &str) -> Result<String, Refused> {
+    let mut held = vec![false; text.lines().count() + 1];
+    let page = Page::of(text, &[]);
+    for document in read(text)? {
+        hold(document.root(), &page, &mut held);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut blank = true;
+    for (line, held) in text.lines().zip(&held) {
+        let line = if *held { line } else { line.trim_end() };
+        if line.is_empty() && blank && !held {
+            continue;
+        }
+        blank = line.is_empty();
+        out.push_str(line);
+        out.push('\n');
+    }
+    let kept = out.trim_end_matches('\n').len();
+    out.truncate(kept);
+    out.push('\n');
+    Ok(out)
+}
+
+/// Marks the lines of texts that go over several.
+fn hold(node: &Node, page: &Page<'_>, held: &mut [bool]) {
+    match &node.value {
+        Value::Map(entries) => entries.iter().for_each(|entry| hold(&entry.value, page, held)),
+        Value::List(items) => items.iter().for_each(|item| hold(item, page, held)),
+        Value::Str(_) => {
+            let (first, last) = (page.line(node.span.start as usize), page.line(node.span.end as usize));
+            held.iter_mut().take(last + 1).skip(first).filter(|_| last > first).for_each(|held| *held = true);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNTIDY: &str = "# What it is.\napiVersion: v1   \nspec:\n    # Who.\n    subjects:\n        pods: {a: b}   # all\n\n\n    pack: x\n    rules:\n      # First.\n      - name: one\n        when: >-\n          a &&\n\n          b\n      - name: two\n    extends: [ {name: y} ]\nkind: PolicyPack\n\n";
+
+    #[test]
+    fn sections_levels_and_blanks_are_put_in_place() {
+        let laid_out = laid_out(UNTIDY).unwrap();
+        let expected = "# What it is.\napiVersion: v1\nkind: PolicyPack\nspec:\n  pack: x\n  extends: [ {name: y} ]\n  # Who.\n  subjects:\n    pods: {a: b}   # all\n  rules:\n  # First.\n  - name: one\n    when: >-\n      a &&\n\n      b\n  - name: two\n";
+        assert_eq!(laid_out, expected);
+        assert_eq!(super::laid_out(&laid_out).as_deref(), Ok(expected), "it is not idempotent");
+        assert_eq!(super::laid_out(&UNTIDY.replace('\n', "\r\n")).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_alone() {
+        assert!(matches!(laid_out("a: ["), Err(Refused::Invalid(_))));
+        // A text whose blanks at the end of a line are a part of it.
+        let text = "a: |\n  x  \n\n\n  y\n";
+        assert_eq!(laid_out(text).as_deref(), Ok(text));
+    }
+}

@@ -1,0 +1,162 @@
+//! What `bailiwick test` says: for a person, for a program, and as JUnit. A failure in one of them is one in all.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::coverage::Coverage;
+use super::mutate::Mutation;
+use crate::args::TestFormat;
+use crate::outcome::Outcome;
+use crate::print::plain;
+use crate::render;
+use crate::report::{self, Case, Failure, Suite};
+
+/// The outcome of the tests of some packs, as `--format json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    version: u32,
+    pub(super) packs: Vec<PackReport>,
+    passed: usize,
+    failed: usize,
+    /// Packs that do not compile, or whose tests cannot be read: what is wrong with them is on standard error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    broken: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PackReport {
+    pub(super) pack: String,
+    pub(super) files: Vec<FileReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) coverage: Option<Coverage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mutation: Option<Mutation>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileReport {
+    pub(super) file: String,
+    /// No case of the file could have failed, whatever the pack said.
+    pub(super) vacuous: bool,
+    pub(super) cases: Vec<CaseReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CaseReport {
+    pub(super) name: String,
+    pub(super) passed: bool,
+    pub(super) reasons: Vec<String>,
+}
+
+/// What is said of a file of tests that no change of the pack makes fail.
+const VACUOUS: &str = "no statement of the pack makes a difference to any case of this file";
+/// What is said of a pack that could not be tested.
+const INVALID: &str = "the pack or a file of its tests is not valid; `bailiwick check` says why";
+
+impl PackReport {
+    /// Whether every case passed and could have failed.
+    pub(super) fn passed(&self) -> bool {
+        self.files.iter().all(|file| !file.vacuous && file.cases.iter().all(|case| case.passed))
+    }
+}
+
+impl Report {
+    pub(super) fn of(packs: Vec<PackReport>, broken: Vec<String>) -> Self {
+        let cases = packs.iter().flat_map(|pack| &pack.files).flat_map(|file| &file.cases);
+        let passed = cases.clone().filter(|case| case.passed).count();
+        let failed = cases.filter(|case| !case.passed).count();
+        Self { version: render::JSON_VERSION, packs, passed, failed, broken }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let mutations = || self.packs.iter().filter_map(|pack| pack.mutation.as_ref());
+        if !self.broken.is_empty() {
+            Outcome::Findings
+        } else if !self.packs.iter().all(PackReport::passed) || !mutations().all(Mutation::holds) {
+            Outcome::TestsFailed
+        } else if mutations().any(Mutation::is_unfinished) {
+            Outcome::Incomplete
+        } else {
+            Outcome::Holds
+        }
+    }
+
+    /// The report in a format.
+    pub(super) fn written(&self, format: TestFormat) -> Result<String> {
+        match format {
+            TestFormat::Json => Ok(format!("{}\n", serde_json::to_string_pretty(self)?)),
+            TestFormat::Human => Ok(self.human()),
+            TestFormat::Junit => report::document("bailiwick test", &self.suites()),
+        }
+    }
+
+    fn human(&self) -> String {
+        let mut text = String::new();
+        for pack in &self.packs {
+            for file in &pack.files {
+                text.push_str(&format!("{}/{}\n", pack.pack, plain(&file.file)));
+                for case in &file.cases {
+                    let word = if case.passed { "pass" } else { "FAIL" };
+                    text.push_str(&format!("  {word} {}\n", plain(&case.name)));
+                    for reason in &case.reasons {
+                        text.push_str(&format!("       {}\n", plain(reason)));
+                    }
+                }
+                if file.vacuous {
+                    text.push_str(&format!("  FAIL vacuous: {VACUOUS}\n"));
+                }
+            }
+        }
+        text.push_str(&format!("{} passed, {} failed\n", self.passed, self.failed));
+        for pack in &self.packs {
+            if let Some(coverage) = &pack.coverage {
+                text.push_str(&coverage.human(&pack.pack));
+            }
+            if let Some(mutation) = &pack.mutation {
+                text.push_str(&mutation.human(&pack.pack));
+            }
+        }
+        text
+    }
+
+    /// A suite for each file. What makes the command end otherwise than with 0 is a failure there too.
+    fn suites(&self) -> Vec<Suite> {
+        let mut suites = Vec::new();
+        for pack in &self.packs {
+            suites.extend(pack.files.iter().map(|file| suite(&pack.pack, file)));
+            suites.extend(pack.mutation.as_ref().map(|mutation| mutation.suite(&pack.pack)));
+        }
+        suites.extend(self.broken.iter().map(|pack| {
+            let cases = vec![failing("valid", pack, "invalid", INVALID)];
+            Suite { name: pack.clone(), cases }
+        }));
+        suites
+    }
+}
+
+fn suite(pack: &str, file: &FileReport) -> Suite {
+    let name = format!("{pack}/{}", file.file);
+    let case = |case: &CaseReport| {
+        let failure = (!case.passed).then(|| Failure {
+            kind: "expectation".to_owned(),
+            message: case.reasons.first().cloned().unwrap_or_default(),
+            description: case.reasons.join("\n"),
+        });
+        Case { name: case.name.clone(), class: name.clone(), failure, said: None }
+    };
+    let mut cases: Vec<Case> = file.cases.iter().map(case).collect();
+    if file.vacuous {
+        cases.push(failing("vacuous", &name, "vacuous", VACUOUS));
+    }
+    Suite { name, cases }
+}
+
+/// A case that fails for one reason.
+pub(super) fn failing(name: &str, class: &str, kind: &str, why: &str) -> Case {
+    let failure = Failure { kind: kind.to_owned(), message: why.to_owned(), description: why.to_owned() };
+    Case { name: name.to_owned(), class: class.to_owned(), failure: Some(failure), said: None }
+}

@@ -1,0 +1,167 @@
+//! The tests of one pack: read once, compiled once for each choice of parameters, and run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use bailiwick_compiler::policy_test::{self, PolicyTest, TestCase};
+use bailiwick_policy::cel::Watching;
+use bailiwick_policy::policy::Policy;
+use serde_json::Value;
+
+use super::cases::Bench;
+use super::outcome::{self, Happened};
+use super::report::{CaseReport, FileReport};
+use super::vacuity;
+use crate::args::PackOptions;
+use crate::load::{self, Choices, Loaded};
+use crate::print::Spinner;
+use crate::{files, manifests};
+
+/// A pack with its tests.
+pub(super) struct Suite {
+    pub(super) path: PathBuf,
+    pub(super) loaded: Loaded,
+    /// In the order of the files' names.
+    pub(super) files: Vec<TestFile>,
+}
+
+/// A file of tests.
+pub(super) struct TestFile {
+    pub(super) name: String,
+    pub(super) test: PolicyTest,
+    /// What its parameters are bound to, those of the command line included.
+    pub(super) choices: Choices,
+    /// Files with the same parameters have the same number: they are run against one policy.
+    pub(super) group: usize,
+}
+
+/// A file that was run: what its cases came to, and the bench that they were carried out on.
+pub(super) struct Ran {
+    pub(super) happened: Vec<Result<Happened, String>>,
+    pub(super) bench: Bench,
+}
+
+impl Suite {
+    /// Reads a pack and its tests; `None` after the findings were drawn, when a file of tests is not valid.
+    pub(super) fn read(path: &Path, options: &PackOptions) -> Result<Option<Self>> {
+        let folder = path.join("tests");
+        if !folder.is_dir() {
+            bail!(
+                "{} has no folder `tests`; a pack without tests is not known to refuse anything",
+                path.display()
+            );
+        }
+        let sources = files::read_folder(&folder, &["yaml", "yml"], "tests/")?;
+        let (tests, diagnostics) = policy_test::read(&sources);
+        if load::draw(&diagnostics, &sources, path) {
+            return Ok(None);
+        }
+        if tests.is_empty() {
+            bail!("{} holds no PolicyTest", folder.display());
+        }
+        let loaded = Loaded::read(path, options.library.as_deref())?;
+        let given = load::choices(&options.bindings);
+        let mut groups: Vec<BTreeMap<String, Value>> = Vec::new();
+        let files = tests.into_iter().map(|(name, mut test)| {
+            test.spec.cases.iter_mut().for_each(|case| read_manifests(case, &folder));
+            let group = groups.iter().position(|known| *known == test.spec.parameters).unwrap_or_else(|| {
+                groups.push(test.spec.parameters.clone());
+                groups.len() - 1
+            });
+            TestFile { choices: given.clone().with(&test.spec.parameters), name, test, group }
+        });
+        let files = files.collect();
+        Ok(Some(Self { path: path.to_owned(), loaded, files }))
+    }
+
+    /// The folder of the tests.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.path.join("tests")
+    }
+
+    /// The policy of each group; `None` after the findings were drawn, when the pack does not compile.
+    pub(super) fn policies(&self) -> Result<Option<Vec<Policy>>> {
+        let mut policies = Vec::new();
+        for file in &self.files {
+            if file.group < policies.len() {
+                continue;
+            }
+            let spinner = Spinner::start(format!("testing {}/{}", self.path.display(), file.name));
+            let compiled = self.loaded.compile(&file.choices);
+            drop(spinner);
+            if compiled.failed() {
+                load::draw_compiled(&self.loaded, &compiled);
+                return Ok(None);
+            }
+            policies.push(compiled.policy.context("the pack has no effective policy")?);
+        }
+        Ok(Some(policies))
+    }
+}
+
+impl TestFile {
+    pub(super) fn cases(&self) -> &[TestCase] {
+        &self.test.spec.cases
+    }
+
+    /// Carries out every case.
+    pub(super) fn run(&self, policy: &Policy, folder: &Path, watching: Watching) -> Ran {
+        let bench = Bench::new(policy.clone(), watching);
+        let happened = self.cases().iter().map(|case| bench.carry_out(case, folder)).collect();
+        Ran { happened, bench }
+    }
+
+    /// What is said of the cases, and whether any of them could have come out otherwise.
+    pub(super) fn report(&self, ran: &Ran, policy: &Policy, folder: &Path) -> FileReport {
+        let cases = self.cases().iter().zip(&ran.happened).map(|(case, happened)| {
+            let reasons = disappointments(case, happened);
+            CaseReport { name: case.name.clone(), passed: reasons.is_empty(), reasons }
+        });
+        let cases = cases.collect();
+        let noticed =
+            vacuity::weakened(policy).into_iter().any(|(_, weaker)| self.notices(ran, weaker, folder));
+        FileReport { file: self.name.clone(), vacuous: !noticed, cases }
+    }
+
+    /// Whether anything comes to something else under another policy.
+    pub(super) fn notices(&self, before: &Ran, other: Policy, folder: &Path) -> bool {
+        let bench = Bench::of_edit(other);
+        self.cases()
+            .iter()
+            .zip(&before.happened)
+            .any(|(case, before)| bench.carry_out(case, folder) != *before)
+    }
+}
+
+/// What of a case's expectations did not come true; empty: it passed.
+pub(super) fn disappointments(case: &TestCase, happened: &Result<Happened, String>) -> Vec<String> {
+    match happened {
+        Ok(happened) => outcome::disappointments(&case.expect, happened),
+        Err(reason) => vec![reason.clone()],
+    }
+}
+
+/// Puts in the manifests that a case names, so that they are read once. One that cannot be read is said when the case is carried out.
+fn read_manifests(case: &mut TestCase, folder: &Path) {
+    let Some(admission) = &mut case.admission else { return };
+    for object in [&mut admission.object, &mut admission.old_object].into_iter().flatten() {
+        if let Ok(read) = manifest(object, folder) {
+            *object = read;
+        }
+    }
+}
+
+/// An object of a case: written out, or `{file: NAME}` for a manifest in the folder of the tests.
+pub(super) fn manifest(object: &Value, folder: &Path) -> Result<Value, String> {
+    let file =
+        object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
+    let Some(file) = file else { return Ok(object.clone()) };
+    let name = file.as_str().ok_or("`file` is the name of a file")?;
+    let path = Path::new(name);
+    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if !plain {
+        return Err(format!("`{name}` leads out of the folder of the tests"));
+    }
+    manifests::one(&folder.join(path)).map_err(|error| format!("{error:#}"))
+}

@@ -1,0 +1,55 @@
+//! The examples for CI in `docs/ci`: their commands are run, on packs that are in order and on one that is not.
+
+use bailiwick_compiler::yaml::{Limits, Node, SourceMap};
+
+use crate::stage::{Stage, printed, root};
+
+/// Every text under a key, however deep.
+fn under(node: &Node, key: &str, found: &mut Vec<String>) {
+    for entry in node.entries() {
+        if entry.key == key {
+            let items = entry.value.items().iter().chain([&entry.value]);
+            found.extend(items.filter_map(Node::as_str).map(str::to_owned));
+        }
+        under(&entry.value, key, found);
+    }
+    node.items().iter().for_each(|item| under(item, key, found));
+}
+
+#[test]
+fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
+    let (good, bad) = (Stage::new(), Stage::new());
+    for stage in [&good, &bad] {
+        // One pack shows it; the others take their time.
+        for other in ["code-interpreter", "pod-security-restricted"] {
+            std::fs::remove_dir_all(stage.path("policy-packs").join(other)).expect("a shipped pack");
+        }
+    }
+    bad.write(
+        "policy-packs/bad/pack.yaml",
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: bad-1.0.0}\nspec: {pak: x}\n",
+    );
+    bad.write("policy-packs/bad/tests/t.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec: {cases: [{name: a, admission: {object: {}}, expect: {allowed: true}}]}\n");
+    for (file, key, commands) in
+        [("pre-commit-config.yaml", "entry", 2), ("github.yaml", "run", 2), ("gitlab.yaml", "script", 2)]
+    {
+        let bytes = std::fs::read(root().join("docs/ci").join(file)).expect(file);
+        let (documents, wrong) = SourceMap::read(file, &bytes, &Limits::MANIFESTS);
+        assert!(wrong.is_empty(), "{file}: {wrong:?}");
+        let mut found = Vec::new();
+        documents.iter().for_each(|document| under(document.root(), key, &mut found));
+        found.retain(|command| command.contains("bailiwick "));
+        assert!(found.len() >= commands, "{file}: {found:?}");
+        for command in found {
+            // What edits cost is paid once, by `the_tests_of_the_shipped_packs_notice_every_edit`.
+            let command = command.replace(" --mutate", "");
+            let output = good.shell(&format!("set -eo pipefail; {command}"));
+            assert!(output.status.success(), "{file}: {command}: {}", printed(&output));
+            let output = bad.shell(&format!("set -eo pipefail; {command}"));
+            assert_eq!(output.status.code(), Some(3), "{file}: {command}: {}", printed(&output));
+        }
+    }
+    for report in ["bailiwick.sarif", "tests.xml", "check.xml"] {
+        assert!(good.path(report).is_file(), "{report}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Reviewers whose expressions are watched, so that tests of a pack can say which parts of its rules they never reached.
+
+use crate::bundle::Bundle;
+use crate::cel::{Loaded, Part, Watching};
+
+use super::namespaces::Namespaces;
+use super::reads::SharedReads;
+use super::ready::Ready;
+use super::reviewer::{Bound, LoadError, Reviewer};
+
+/// A watched expression, by its place in [`crate::policy::Admission`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WatchedAt {
+    /// A shared expression, by index.
+    Shared(usize),
+    /// A condition of a rule.
+    Condition {
+        /// Index of the rule.
+        rule: usize,
+        /// Index of the condition.
+        at: usize,
+    },
+    /// A validation of a rule, not its message.
+    Validation {
+        /// Index of the rule.
+        rule: usize,
+        /// Index of the validation.
+        at: usize,
+    },
+}
+
+impl Reviewer {
+    /// As [`Reviewer::new`], over one policy, and watches its expressions. Decisions are the same; they take longer.
+    ///
+    /// # Errors
+    /// As [`Reviewer::new`].
+    pub fn watching(bundle: Bundle, namespaces: Namespaces) -> Result<Self, LoadError> {
+        let mut reviewer = Self::new(vec![bundle], namespaces)?;
+        reviewer.policies.iter_mut().try_for_each(Bound::watch)?;
+        Ok(reviewer)
+    }
+
+    /// The watched parts of what decides, expression by expression.
+    #[must_use]
+    pub fn watched(&self) -> Vec<(WatchedAt, &[Part])> {
+        let mut all = Vec::new();
+        for bound in &self.policies {
+            let shared = bound.loaded.shared().iter().enumerate();
+            all.extend(shared.map(|(index, one)| (WatchedAt::Shared(index), one.parts())));
+            for (rule, ready) in bound.ready.iter().enumerate() {
+                let conditions = ready.expressions.conditions.iter().enumerate();
+                all.extend(conditions.map(|(at, one)| (WatchedAt::Condition { rule, at }, one.parts())));
+                let validations = ready.expressions.validations.iter().enumerate();
+                all.extend(
+                    validations.map(|(at, (one, _))| (WatchedAt::Validation { rule, at }, one.parts())),
+                );
+            }
+        }
+        all
+    }
+}
+
+impl Bound {
+    fn watch(&mut self) -> Result<(), LoadError> {
+        let admission = &self.policy.admission;
+        self.loaded = Loaded::watching(admission, Watching::On)
+            .map_err(|error| LoadError::Expressions { cell: self.policy.cell.clone(), error })?;
+        let shared = SharedReads::new(&admission.shared);
+        self.ready = admission.rules.iter().map(|rule| Ready::new(rule, &self.loaded, &shared)).collect();
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! What the boolean parts of an expression came to, over all its evaluations: what tests cover of a policy.
+//!
+//! For tests, not for production: an expression that is not watched holds no node of this kind, so that watching costs nothing where nobody asks
+//! for it. A watched one takes no shortcut of [`super::quick`], means the same and costs the same fuel.
+//!
+//! Terms. *Part*: a node that gives a boolean, but for constants and negations: a negation is its operand turned round.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::EvalError;
+use super::prepared::Node;
+use crate::ir::{Expr, Func, MacroKind};
+
+/// Whether expressions are watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watching {
+    /// Not: for production.
+    #[default]
+    Off,
+    /// Each boolean part is.
+    On,
+}
+
+/// What a part came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes(u8);
+
+const TRUE: u8 = 1;
+const FALSE: u8 = 2;
+const FAILED: u8 = 4;
+
+impl Outcomes {
+    /// It was true at least once.
+    #[must_use]
+    pub const fn was_true(self) -> bool {
+        self.0 & TRUE != 0
+    }
+
+    /// It was false at least once.
+    #[must_use]
+    pub const fn was_false(self) -> bool {
+        self.0 & FALSE != 0
+    }
+
+    /// It was evaluated, and be it to an error.
+    #[must_use]
+    pub const fn was_reached(self) -> bool {
+        self.0 != 0
+    }
+
+    /// What came of it here or there.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What a part came to so far. Policies are shared between threads, so that it is an atomic; nothing depends on the order of its changes.
+#[derive(Debug, Default)]
+pub(super) struct Seen(AtomicU8);
+
+impl Seen {
+    pub(super) fn note(&self, came_to: &Result<bool, EvalError>) {
+        let bit = match came_to {
+            Ok(true) => TRUE,
+            Ok(false) => FALSE,
+            Err(_) => FAILED,
+        };
+        self.0.fetch_or(bit, Ordering::Relaxed);
+    }
+}
+
+/// A watched part of an expression.
+#[derive(Debug)]
+pub struct Part {
+    at: u32,
+    seen: Arc<Seen>,
+}
+
+impl Part {
+    /// Its position in the pre-order of the expression.
+    #[must_use]
+    pub const fn at(&self) -> u32 {
+        self.at
+    }
+
+    /// What it came to so far.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes(self.seen.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The parts of one expression while it is made ready.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The position of each node, by its address: the expression stays where it is meanwhile.
+    positions: BTreeMap<*const Expr, u32>,
+    parts: RefCell<Vec<Part>>,
+}
+
+impl Watch {
+    pub(super) fn over(expr: &Expr) -> Self {
+        let mut positions = BTreeMap::new();
+        expr.walk(&mut |node| {
+            let at = u32::try_from(positions.len()).unwrap_or(u32::MAX);
+            positions.insert(std::ptr::from_ref(node), at);
+        });
+        Self { positions, parts: RefCell::default() }
+    }
+
+    /// A node that is made of `expr`, which must give a boolean; watched if it is a part.
+    pub(super) fn condition(&self, expr: &Expr, made: Node) -> Node {
+        let at = self.positions.get(&std::ptr::from_ref(expr));
+        let Some(at) = at.filter(|_| !matches!(expr, Expr::Const(_) | Expr::Not(_))) else { return made };
+        let seen = Arc::new(Seen::default());
+        self.parts.borrow_mut().push(Part { at: *at, seen: Arc::clone(&seen) });
+        Node::Watched(Box::new((seen, made)))
+    }
+
+    /// All parts, in the order of their positions.
+    pub(super) fn finish(self) -> Vec<Part> {
+        let mut parts = self.parts.into_inner();
+        parts.sort_by_key(|part| part.at);
+        parts
+    }
+}
+
+/// Whether an expression gives a boolean wherever it stands.
+pub(super) fn gives_boolean(expr: &Expr) -> bool {
+    match expr {
+        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Matches(..) => {
+            true
+        }
+        Expr::Macro(of) => matches!(of.kind, MacroKind::All | MacroKind::Exists | MacroKind::ExistsOne),
+        Expr::Call(func, _) => is_predicate(*func),
+        _ => false,
+    }
+}
+
+const fn is_predicate(func: Func) -> bool {
+    use Func::*;
+    match func {
+        Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual | In | ToBool => true,
+        Contains | StartsWith | EndsWith | MatchesDynamic | HasValue | IsSorted | Includes => true,
+        SetsContains | SetsEquivalent | SetsIntersects => true,
+        IsQuantity | IsInteger | IsGreaterThan | IsLessThan | IsNan | IsInf | IsFinite => true,
+        IsIp | IpIsCanonical | IsUnspecified | IsLoopback | IsLinkLocalMulticast => true,
+        IsLinkLocalUnicast | IsGlobalUnicast | IsPrivate | IsCidr | ContainsIp | ContainsCidr => true,
+        IsOpaque | OnlyRuns => true,
+        _ => false,
+    }
+}
