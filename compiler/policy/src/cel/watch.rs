@@ -143,14 +143,45 @@ pub(super) fn gives_boolean(expr: &Expr) -> bool {
 
 const fn is_predicate(func: Func) -> bool {
     use Func::*;
-    match func {
-        Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual | In | ToBool => true,
-        Contains | StartsWith | EndsWith | MatchesDynamic | HasValue | IsSorted | Includes => true,
-        SetsContains | SetsEquivalent | SetsIntersects => true,
-        IsQuantity | IsInteger | IsGreaterThan | IsLessThan | IsNan | IsInf | IsFinite => true,
-        IsIp | IpIsCanonical | IsUnspecified | IsLoopback | IsLinkLocalMulticast => true,
-        IsLinkLocalUnicast | IsGlobalUnicast | IsPrivate | IsCidr | ContainsIp | ContainsCidr => true,
-        IsOpaque | OnlyRuns => true,
-        _ => false,
-    }
+    matches!(
+        func,
+        Equal
+            | NotEqual
+            | Less
+            | LessEqual
+            | Greater
+            | GreaterEqual
+            | In
+            | ToBool
+            | Contains
+            | StartsWith
+            | EndsWith
+            | MatchesDynamic
+            | HasValue
+            | IsSorted
+            | Includes
+            | SetsContains
+            | SetsEquivalent
+            | SetsIntersects
+            | IsQuantity
+            | IsInteger
+            | IsGreaterThan
+            | IsLessThan
+            | IsNan
+            | IsInf
+            | IsFinite
+            | IsIp
+            | IpIsCanonical
+            | IsUnspecified
+            | IsLoopback
+            | IsLinkLocalMulticast
+            | IsLinkLocalUnicast
+            | IsGlobalUnicast
+            | IsPrivate
+            | IsCidr
+            | ContainsIp
+            | ContainsCidr
+            | IsOpaque
+            | OnlyRuns
+    )
 }
