@@ -183,5 +183,7 @@ const fn is_predicate(func: Func) -> bool {
             | ContainsCidr
             | IsOpaque
             | OnlyRuns
+            | IsUrl
+            | IsSemver
     )
 }
