@@ -136,7 +136,7 @@ lint: setup
 	$(CARGO) deny --locked check bans licenses sources
 
 BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
-	-p bailiwick-conformance --features bailiwick-conformance/peer-rego
+	-p bailiwick-conformance
 
 bench:
 	$(BENCH_BUILD)

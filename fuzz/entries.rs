@@ -31,6 +31,7 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
         entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
         entry("path", bailiwick_policy::facts::path::fuzz, facts(root, "path")),
+        entry("rego", bailiwick_compiler::rego::fuzz, texts(MODULES)),
         entry("review", bailiwick_policy::admission::fuzz, reviews()),
         entry("tool_call", bailiwick_policy::tool::fuzz, texts(TOOL_CALLS)),
         entry("url", bailiwick_policy::facts::url::fuzz, facts(root, "url")),
@@ -67,6 +68,13 @@ const EXPRESSIONS: &[&str] = &[
     "object.metadata.labels.exists(k, v, k.startsWith('a') && v.matches('^[a-z]+$'))",
     "quantity('1Gi').isGreaterThan(quantity(params.max)) ? [1, 2.0, 3u].map(x, string(x)).join(',') : 'no'",
     "cel.bind(x, {'a': [?object.?spec.?b, b'\\x00']}, x.a.size() + 1 < 10 || !has(object.c))",
+];
+
+/// Modules whose rule `data.fuzz.deny` is asked.
+const MODULES: &[&str] = &[
+    "package fuzz\nimport rego.v1\ndeny contains msg if {\n\tsome c in input.object.spec.containers\n\tnot good(c.image)\n\tmsg := sprintf(\"%v: %v\", [c.name, c.image])\n}\ngood(image) if startswith(image, \"r/\")\ngood(image) if image in {\"a\", \"b\"}\n",
+    "package fuzz\ndeny[{\"msg\": msg}] {\n\tc := input.review.object.spec.containers[_]\n\tvalues := [v | v := c[k]; k != \"name\"]\n\tcount(values) > 0\n\tmsg := concat(\", \", values)\n}\n",
+    "package fuzz\nimport rego.v1\nall := {k: v | some k, v in input.object.metadata.labels}\ndeny contains k if {\n\tsome k, v in all\n\tevery c in input.object.spec.containers { to_number(v) + count(c) > 1 }\n\tregex.match(`^[a-z]+$`, k)\n}\n",
 ];
 
 /// Arguments, and the inputs of a decision.

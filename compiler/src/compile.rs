@@ -87,13 +87,15 @@ pub fn assemble(chains: &[Chain]) -> Compiled {
 }
 
 /// Findings that stand on one field alone. Others may follow from what is not there: an unknown name from a declaration that was misspelt.
-const BY_ITSELF: [Code; 6] = [
+const BY_ITSELF: [Code; 8] = [
     check::bw0224_image_pattern::CODE,
     check::bw0231_syscall::CODE,
     check::bw0301_cel_syntax::CODE,
     check::bw0302_cel_limit::CODE,
     check::bw0304_cel_type::CODE,
     check::bw0305_cel_regex::CODE,
+    check::bw0307_rego_syntax::CODE,
+    check::bw0308_rego_limit::CODE,
 ];
 
 /// What is to be said of the fields of packs that are not whole, each by itself.

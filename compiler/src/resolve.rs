@@ -24,6 +24,7 @@ use crate::diagnostic::{Diagnostic, FieldPath, has_errors};
 use crate::fragments::{Merged, merge};
 use crate::library::Library;
 use crate::lock;
+use crate::modules;
 use crate::parameters::{Bindings, Choice, Substitution, Values};
 use crate::salvage::what_is_left;
 use crate::schema_check;
@@ -157,7 +158,8 @@ pub(crate) fn read(
         found
     };
     let Some(mut root) = root else { return Err(owner(diagnostics)) };
-    let digest = root.get("spec").map(|spec| digest(&spec.to_json())).unwrap_or_default();
+    let authored = root.get("spec").map(|spec| modules::inlined(spec.to_json(), &sources.rego));
+    let digest = authored.map(|spec| digest(&spec)).unwrap_or_default();
     let (declared, mut problems) = declarations(&root);
     let mut own = Vec::new();
     let values = crate::parameters::values(&declared, chosen, place, &mut own);
@@ -180,12 +182,12 @@ pub(crate) fn read(
     diagnostics.extend(elsewhere);
     if has_errors(&diagnostics) {
         // What follows from a fault is not said: where nothing is left, the faults are all.
-        return match what_is_left(map.root()).and_then(|left| typed(&left).ok()) {
+        return match what_is_left(map.root()).and_then(|left| typed(&left, &sources.rego).ok()) {
             Some((spec, version)) => Ok(Read { digest, parameters: values, spec, version, map, diagnostics }),
             None => Err(diagnostics),
         };
     }
-    match typed(map.root()) {
+    match typed(map.root(), &sources.rego) {
         Ok((spec, version)) => Ok(Read { digest, parameters: values, spec, version, map, diagnostics }),
         Err(problem) => {
             diagnostics.extend(owner(vec![*problem]));
@@ -203,12 +205,13 @@ pub fn digest(value: &Json) -> String {
 }
 
 /// The wire types of a document that its schema holds.
-fn typed(root: &Node) -> Result<(PolicyPackSpec, Version), Box<Diagnostic>> {
+fn typed(root: &Node, rego: &[SourceFile]) -> Result<(PolicyPackSpec, Version), Box<Diagnostic>> {
     let spec = root.get("spec").map(Node::to_json).unwrap_or_default();
     let wrong =
         |message: String| Box::new(Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::spec(), message));
-    let spec: PolicyPackSpec = serde_json::from_value(spec).map_err(|error| wrong(error.to_string()))?;
+    let mut spec: PolicyPackSpec = serde_json::from_value(spec).map_err(|error| wrong(error.to_string()))?;
     let version = Version::parse(spec.version.as_str()).map_err(|error| wrong(error.to_string()))?;
+    modules::inline(&mut spec, rego);
     Ok((spec, version))
 }
 
@@ -308,10 +311,10 @@ fn texts(node: &Node, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Names after `params.`, `params.?`, and in `params["…"]`.
+/// Names after `params.`, `params.?`, and in `params["…"]`; in Rego after `parameters` too.
 fn params_in(text: &str, found: &mut BTreeSet<String>) {
-    for (at, _) in text.match_indices("params") {
-        let rest = text.get(at + "params".len()..).unwrap_or_default();
+    for (at, word) in text.match_indices("params").chain(text.match_indices("parameters")) {
+        let rest = text.get(at + word.len()..).unwrap_or_default();
         let name = rest.trim_start_matches(['.', '?', '[', '"', '\'', ' ']);
         if name.len() < rest.len() {
             found.insert(

@@ -15,9 +15,11 @@ in `pack`, `version`, `description` and `parameters`. In a list `[\"${name}\"]` 
 - **Durations** are Go's (`1h30m`), **quantities** Kubernetes' (`64Mi`, `500m`), **versions** semantic versions without build metadata.\n\
 - **Peers** of a network rule are hosts, or one CIDR with exceptions, or pods by the labels of namespaces and pods. `namespaces` \
 alone: all pods of these namespaces; `pods` alone: pods of the pod's own namespace; both: these pods of these namespaces.\n\
+- **Rego**: a rule names a file of the folder `rego/` beside the pack and a set in it; what the set holds is a violation each. `input` has \
+`object`, `oldObject`, `request` (also `review`), `params` (also `parameters`) and `namespaceObject`; `docs/guide/rego.md` says the rest.\n\
 - **Fragments**: further `*.yaml` beside `pack.yaml` hold parts of the same object (`apiVersion` and `kind` repeated). Objects are merged, lists \
 by name are joined, and stating a thing twice is an error.\n\
-- **`pack.lock`** has one list `packs` of `name`, `version` and `digest`: SHA-256 (hex) of the canonical JSON (RFC 8785) of the spec as authored. \
+- **`pack.lock`** has one list `packs` of `name`, `version` and `digest`: SHA-256 (hex) of the canonical JSON (RFC 8785) of the spec as authored, the texts of its Rego in it. \
 `bailiwick compile --lock` writes it.\n\n\
 A field in **bold** must be there.\n";
 

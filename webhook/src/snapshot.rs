@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bailiwick_compiler::namespaces::{self, NamespacesError};
+use bailiwick_compiler::rego::Regorus;
 use bailiwick_policy::admission::{LoadError, Namespaces, Reviewer};
 use bailiwick_policy::bundle::BundleError;
 use bailiwick_policy::bundle::artifacts;
@@ -89,7 +90,7 @@ impl Snapshot {
             all.push(one);
         }
         let namespaces = load_namespaces(namespaces)?;
-        Ok(Self::of(Reviewer::new(all, namespaces)?, loaded))
+        Ok(Self::of(Reviewer::with_rego(all, namespaces, &Regorus)?, loaded))
     }
 
     /// What was made ready elsewhere.

@@ -203,6 +203,9 @@ pub(crate) struct CompileOptions {
     /// Writes `pack.lock` beside the pack instead of artifacts
     #[arg(long)]
     pub(crate) lock: bool,
+    /// Prints each pack as the one object that the API server takes, with its fragments and its Rego in it
+    #[arg(long, conflicts_with_all = ["check", "lock", "out", "require"])]
+    pub(crate) as_resource: bool,
     /// `no-gaps`: a statement that no layer enforces fully is an error
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) require: Option<Require>,

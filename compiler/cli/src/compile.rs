@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::diagnostic::has_errors;
 use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, WebhookClient};
+use bailiwick_compiler::modules;
 use bailiwick_compiler::resolve;
 use bailiwick_policy::bundle;
 use serde_json::json;
@@ -27,6 +28,9 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     if compiled.failed() {
         return Ok(Outcome::Findings);
     }
+    if options.as_resource {
+        return print_resources(&loaded);
+    }
     let policy = compiled.policy.context("the packs have no effective policy")?;
     let bundle = bundle::write(&policy)?;
     let digest = bundle::digest(&bundle);
@@ -42,6 +46,15 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
         }
     };
     Ok(if gaps { Outcome::Findings } else { outcome })
+}
+
+/// One JSON document after the other, as `kubectl apply -f -` takes them.
+fn print_resources(loaded: &Loaded) -> Result<Outcome> {
+    for pack in &loaded.packs {
+        let object = modules::as_resource(&pack.sources).context("the pack cannot be read")?;
+        out!("{}", serde_json::to_string_pretty(&object)?);
+    }
+    Ok(Outcome::Holds)
 }
 
 fn emit_options(options: &CompileOptions, loaded: &Loaded) -> Result<EmitOptions> {

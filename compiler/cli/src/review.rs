@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::namespaces;
+use bailiwick_compiler::rego::Regorus;
 use bailiwick_policy::admission::{
     AdmissionRequest, Admitted, ManifestContext, Namespaces, Operation, Phase, Reviewer, response,
 };
@@ -26,7 +27,8 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
             "none of these policies names a subject, so they govern nobody; review with a pack that has `spec.subjects`"
         );
     }
-    let reviewer = Reviewer::new(bundles, read_namespaces(options.namespaces.as_deref())?)?;
+    let namespaces = read_namespaces(options.namespaces.as_deref())?;
+    let reviewer = Reviewer::with_rego(bundles, namespaces, &Regorus)?;
     let old = match &options.old {
         Some(path) => Some(serde_json::to_vec(&manifests::one(path)?)?),
         None => None,

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::canonical;
 use crate::cel::{LoadError, Loaded};
 use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH, Root};
-use crate::policy::{Admission, FORMAT_VERSION, ImageSigner, Mutation, Origin, Policy};
+use crate::policy::{Admission, FORMAT_VERSION, ImageSigner, MAX_MODULE_BYTES, Mutation, Origin, Policy};
 use crate::tool::{self, Tools};
 
 /// Largest bundle that is read, in bytes.
@@ -100,6 +100,16 @@ pub enum BundleError {
         place: String,
         /// The variable.
         root: Root,
+    },
+    /// A Rego module larger than any that is compiled.
+    #[error("admission.rego[{index}]: the module has {bytes} bytes, more than {limit}")]
+    ModuleTooLarge {
+        /// Which one.
+        index: usize,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
     },
     /// A pattern that does not compile.
     #[error(transparent)]
@@ -245,6 +255,11 @@ fn check_expressions(admission: &Admission) -> Result<(), BundleError> {
         let depth = bounds.check(cel, &|| format!("admission.shared[{index}]"))?;
         bounds.shared_depths.push(depth);
     }
+    let too_large =
+        admission.rego.iter().map(String::len).enumerate().find(|(_, bytes)| *bytes > MAX_MODULE_BYTES);
+    if let Some((index, bytes)) = too_large {
+        return Err(BundleError::ModuleTooLarge { index, bytes, limit: MAX_MODULE_BYTES });
+    }
     for (index, rule) in admission.rules.iter().enumerate() {
         let place = |part: &str| format!("admission.rules[{index}].{part}");
         for (_, shared) in &rule.variables {
@@ -255,6 +270,11 @@ fn check_expressions(admission: &Admission) -> Result<(), BundleError> {
                     index: *shared,
                 });
             }
+        }
+        if let Some(rego) = &rule.rego
+            && admission.rego.get(rego.module as usize).is_none()
+        {
+            return Err(BundleError::OutOfRange { place: place("rego"), what: "module", index: rego.module });
         }
         for (_, cel) in &rule.matches.conditions {
             bounds.check(cel, &|| place("matches.conditions"))?;

@@ -23,6 +23,9 @@ use tools::{Audit, ToolLayer};
 /// Version of the bundle format; a reader refuses every other one.
 pub const FORMAT_VERSION: u32 = 2;
 
+/// Largest Rego module, in bytes. The largest of Gatekeeper's library has a sixth of it.
+pub const MAX_MODULE_BYTES: usize = 64 * 1024;
+
 /// The effective policy of one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -439,8 +442,21 @@ pub struct Admission {
     pub shared: Vec<Cel>,
     /// Patterns of [`crate::ir::Expr::Matches`].
     pub regexes: Vec<String>,
+    /// Texts of the modules that [`AdmissionRule::rego`] points into, each distinct one once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rego: Vec<String>,
     /// Rules, in the order of packs and then of the pack's text.
     pub rules: Vec<AdmissionRule>,
+}
+
+/// The rule of a Rego module whose messages are violations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegoRule {
+    /// Index into [`Admission::rego`].
+    pub module: u32,
+    /// Its full name, as `data.images.deny`.
+    pub rule: String,
 }
 
 /// One authored admission rule.
@@ -459,6 +475,9 @@ pub struct AdmissionRule {
     pub variables: Vec<(String, u32)>,
     /// What must hold.
     pub validations: Vec<Validation>,
+    /// What must give no message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rego: Option<RegoRule>,
     /// What is written in first, in order.
     pub mutations: Vec<Mutation>,
     /// Key and string expression; written to the API server's audit log.
@@ -468,6 +487,14 @@ pub struct AdmissionRule {
     /// Whether an exception may relax the rule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exceptable: bool,
+}
+
+impl AdmissionRule {
+    /// Whether the rule has a say once the object is as it will be stored; one that has none only writes.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        !self.validations.is_empty() || self.rego.is_some() || !self.audit_annotations.is_empty()
+    }
 }
 
 /// When a rule is asked.

@@ -51,7 +51,6 @@ const CHECKS: &[Check] = &[
     bw0514_shadow::check,
     bw0515_phase::check,
     bw0516_remote_run::check,
-    bw0517_rego::check,
     bw0521_sandbox_egress::check,
     bw0522_workspace::check,
     bw0524_recorded_admission::check,

@@ -85,6 +85,12 @@ codes! { EXPRESSIONS:
     bw0304_cel_type,
     bw0305_cel_regex,
     bw0306_underived_fact,
+    bw0307_rego_syntax,
+    bw0308_rego_limit,
+    bw0309_rego_builtin,
+    bw0310_rego_reference,
+    bw0311_rego_messages,
+    bw0312_rego_file,
 }
 
 // A layer contradicts another.
@@ -137,7 +143,6 @@ codes! { TARGETS:
     bw0514_shadow,
     bw0515_phase,
     bw0516_remote_run,
-    bw0517_rego,
     bw0519_too_many_network_rules,
     bw0520_narrower_than_meant,
     bw0521_sandbox_egress,

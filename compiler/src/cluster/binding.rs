@@ -183,7 +183,7 @@ impl InForce {
         self.bound.get(binding)?.policy.as_ref()
     }
 
-    /// What `Reviewer::of` takes, with the exceptions that name rules of these packs.
+    /// What `Reviewer::with_rego` takes, with the exceptions that name rules of these packs.
     #[must_use]
     pub fn reviewable(&self, exceptions: &[Exception]) -> Vec<admission::InForce> {
         self.policies()

@@ -21,7 +21,7 @@
 //! 2. [`InForce::update`] with all bindings; keep the value for the next time. A [`Verdict`] of each binding says what its status should.
 //! 3. [`cells`] with the namespaces; publish [`Effective::bundle`] of each cell by its digest.
 //! 4. [`objects`] for what is to be applied; [`webhooks`] for the webhook configurations.
-//! 5. In the webhook: [`InForce::reviewable`] gives what `bailiwick_policy::admission::Reviewer::of` takes.
+//! 5. In the webhook: [`InForce::reviewable`] gives what `bailiwick_policy::admission::Reviewer::with_rego` takes.
 
 mod binding;
 mod cells;

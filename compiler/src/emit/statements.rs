@@ -263,7 +263,7 @@ fn image_words(layer: &ImageLayer) -> String {
 fn admission(rule: &AdmissionRule, pack: &str) -> Vec<Said> {
     let mut out = Vec::new();
     let from = vec![rule.origin.clone()];
-    if !rule.validations.is_empty() {
+    if !rule.validations.is_empty() || rule.rego.is_some() {
         let does = match rule.action {
             Action::Deny => "refuses",
             Action::Warn => "warns of",
@@ -271,10 +271,15 @@ fn admission(rule: &AdmissionRule, pack: &str) -> Vec<Said> {
         };
         let what: Vec<_> =
             rule.validations.iter().map(|validation| validation.expression.source.trim()).collect();
+        let mut against = Vec::new();
+        if !what.is_empty() {
+            against.push(format!("does not satisfy: {}", what.join(" && ")));
+        }
+        against.extend(rule.rego.as_ref().map(|rego| format!("{} in Rego gives a message for", rego.rule)));
         out.push(Said {
             id: self::rule(pack, &rule.name),
             kind: Kind::Authored,
-            says: format!("Rule {} {does} what does not satisfy: {}", rule.name, what.join(" && ")),
+            says: format!("Rule {} {does} what {}", rule.name, against.join(", and what ")),
             from: from.clone(),
         });
     }

@@ -84,7 +84,7 @@ pub(super) fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     }
     for authored in &cell.policy.admission.rules {
         // A rule that only mutates is not asked again.
-        if authored.validations.is_empty() && authored.audit_annotations.is_empty() {
+        if !authored.judges() {
             continue;
         }
         rules.extend(authored.matches.resources.iter().cloned());

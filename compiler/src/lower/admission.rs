@@ -2,6 +2,7 @@
 
 mod kinds;
 mod mutations;
+mod rego;
 
 use bailiwick_crds::admission::{
     Action as WireAction, AdmissionRule as WireRule, Match as WireMatch, Operation,
@@ -25,14 +26,15 @@ pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {
     let Some(wire) = &pack.spec.admission else { return Admission::default() };
     let at = FieldPath::spec().member("admission").member("rules");
     let mut interner = Interner::default();
-    let rules = wire
-        .rules
-        .iter()
-        .enumerate()
-        .map(|(index, rule)| lower_rule(pack, rule, &at.index(index), &mut interner, out))
-        .collect();
+    let mut modules = Vec::new();
+    let rules = wire.rules.iter().enumerate().map(|(index, rule)| {
+        let at = at.index(index);
+        let rego = rego::lower(pack, rule, &at, &mut modules, out);
+        AdmissionRule { rego, ..lower_rule(pack, rule, &at, &mut interner, out) }
+    });
+    let rules = rules.collect();
     let (shared, regexes) = interner.into_parts();
-    Admission { shared, regexes, rules }
+    Admission { shared, regexes, rego: modules, rules }
 }
 
 fn lower_rule(
@@ -73,6 +75,7 @@ fn lower_rule(
         pod_templates: wire.pod_templates,
         variables,
         validations,
+        rego: None,
         mutations,
         audit_annotations,
         action: match wire.action {

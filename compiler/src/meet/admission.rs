@@ -1,6 +1,6 @@
 //! The union of admission rules, with the tables that they share.
 //!
-//! Rules are requirements: all of them stand. What they point into (`shared` expressions, `regexes`) is laid together, then
+//! Rules are requirements: all of them stand. What they point into (`shared` expressions, `regexes`, modules of `rego`) is laid together, then
 //! written anew in the order of first use, which makes the tables independent of how the union came about.
 //!
 //! A shared expression that reads `params` or `pack` is another one in another pack, although its text be the same: such
@@ -22,7 +22,9 @@ pub(super) fn unite(mut a: Admission, b: Admission) -> Admission {
         Expr::Matches(_, index) => *index = index.saturating_add(regexes),
         _ => {}
     };
-    let Admission { shared: more, regexes: patterns, rules } = b;
+    let modules = u32::try_from(a.rego.len()).unwrap_or(u32::MAX);
+    let Admission { shared: more, regexes: patterns, rego, rules } = b;
+    a.rego.extend(rego);
     a.shared.extend(more.into_iter().map(|mut cel| {
         each_node(&mut cel.expr, &mut shift);
         cel
@@ -31,6 +33,7 @@ pub(super) fn unite(mut a: Admission, b: Admission) -> Admission {
     a.rules.extend(rules.into_iter().map(|mut rule| {
         each_expression(&mut rule, &mut |cel| each_node(&mut cel.expr, &mut shift));
         rule.variables.iter_mut().for_each(|(_, index)| *index = index.saturating_add(shared));
+        rule.rego.iter_mut().for_each(|rego| rego.module = rego.module.saturating_add(modules));
         rule
     }));
     a
@@ -38,9 +41,14 @@ pub(super) fn unite(mut a: Admission, b: Admission) -> Admission {
 
 /// Rules by pack and place, equal ones once; tables in the order of first use, each entry once.
 pub(super) fn canonical(admission: Admission) -> Admission {
-    let Admission { shared, regexes, mut rules } = admission;
+    let Admission { shared, regexes, rego, mut rules } = admission;
     rules.sort_by(|a, b| order(&a.origin, &b.origin));
-    let mut tables = Tables { old_shared: shared, old_regexes: regexes, ..Tables::default() };
+    let mut tables = Tables {
+        old_shared: shared,
+        regexes: Texts { old: regexes, ..Texts::default() },
+        modules: Texts { old: rego, ..Texts::default() },
+        ..Tables::default()
+    };
     let mut out: Vec<AdmissionRule> = Vec::with_capacity(rules.len());
     for mut rule in rules {
         let pack = rule.origin.pack;
@@ -48,18 +56,20 @@ pub(super) fn canonical(admission: Admission) -> Admission {
             *index = tables.shared(*index, pack);
         }
         each_expression(&mut rule, &mut |cel| tables.renumber(cel, pack));
+        rule.rego.iter_mut().for_each(|rego| rego.module = tables.modules.take(rego.module));
         if out.last() != Some(&rule) {
             out.push(rule);
         }
     }
-    Admission { shared: tables.shared, regexes: tables.regexes, rules: out }
+    Admission { shared: tables.shared, regexes: tables.regexes.new, rego: tables.modules.new, rules: out }
 }
 
 /// The tables as they were and as they become.
 #[derive(Default)]
 struct Tables {
     old_shared: Vec<Cel>,
-    old_regexes: Vec<String>,
+    regexes: Texts,
+    modules: Texts,
     shared: Vec<Cel>,
     /// Whether the new expression at this index reads what differs between packs.
     own: Vec<Scope>,
@@ -67,8 +77,30 @@ struct Tables {
     known: BTreeMap<(u32, u16), u32>,
     /// Source text → the new indices of expressions with that text, and the pack they were made for.
     by_source: BTreeMap<String, Vec<(u32, u16)>>,
-    regexes: Vec<String>,
-    known_regexes: BTreeMap<String, u32>,
+}
+
+/// A table of texts as it was and as it becomes: in the order of first use, each once.
+#[derive(Default)]
+struct Texts {
+    old: Vec<String>,
+    new: Vec<String>,
+    known: BTreeMap<String, u32>,
+}
+
+impl Texts {
+    /// The new index of an old one.
+    fn take(&mut self, old: u32) -> u32 {
+        // A dangling index stays one; whoever loads the policy refuses it.
+        let text = usize::try_from(old).ok().and_then(|at| self.old.get(at)).cloned();
+        let Some(text) = text else { return u32::MAX };
+        if let Some(index) = self.known.get(&text) {
+            return *index;
+        }
+        let index = u32::try_from(self.new.len()).unwrap_or(u32::MAX);
+        self.new.push(text.clone());
+        self.known.insert(text, index);
+        index
+    }
 }
 
 /// Whose an expression is.
@@ -84,22 +116,9 @@ impl Tables {
     fn renumber(&mut self, cel: &mut Cel, pack: u16) {
         each_node(&mut cel.expr, &mut |expr| match expr {
             Expr::Shared(index) => *index = self.shared(*index, pack),
-            Expr::Matches(_, index) => *index = self.regex(*index),
+            Expr::Matches(_, index) => *index = self.regexes.take(*index),
             _ => {}
         });
-    }
-
-    fn regex(&mut self, old: u32) -> u32 {
-        // A dangling index stays one; whoever loads the policy refuses it.
-        let pattern = usize::try_from(old).ok().and_then(|at| self.old_regexes.get(at)).cloned();
-        let Some(pattern) = pattern else { return u32::MAX };
-        if let Some(index) = self.known_regexes.get(&pattern) {
-            return *index;
-        }
-        let index = u32::try_from(self.regexes.len()).unwrap_or(u32::MAX);
-        self.regexes.push(pattern.clone());
-        self.known_regexes.insert(pattern, index);
-        index
     }
 
     fn shared(&mut self, old: u32, pack: u16) -> u32 {

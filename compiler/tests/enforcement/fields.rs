@@ -306,6 +306,15 @@ sandboxes: [{name: t, pool: warm, filesystem: {}, syscalls: {profile: Shell}, li
     validations_have_remedies: ["spec.admission.rules[].validations[].remedy"], P,
         rule(PODS, "validations: [{expression: \"object.spec.hostname == 'q'\", remedy: call it q}]") => "call it q",
         rule(PODS, "validations: [{expression: \"object.spec.hostname == 'q'\"}]") => "None";
+    rules_may_be_in_rego: ["spec.admission.rules[].rego.file"], P,
+        rule(PODS, "rego: {file: names.rego, rule: data.names.deny}") => "a p",
+        rule(PODS, "rego: {file: others.rego, rule: data.names.deny}") => "allowed\n";
+    rules_name_a_rule_of_a_module: ["spec.admission.rules[].rego.rule"], P,
+        rule(PODS, "rego: {file: names.rego, rule: data.names.deny}") => "denied\n",
+        rule(PODS, "rego: {file: names.rego, rule: data.names.none}") => "allowed\n";
+    rules_may_hold_a_module: ["spec.admission.rules[].rego.source"], P,
+        rule(PODS, "rego: {source: 'package a\n\n  deny contains \"a p\" if input.object.metadata.name == \"p\"', rule: data.a.deny}") => "a p",
+        rule(PODS, "rego: {source: 'package a\n\n  deny contains \"a q\" if input.object.metadata.name == \"q\"', rule: data.a.deny}") => "allowed\n";
     exceptions_relax_only_rules_that_may_be_relaxed: ["spec.admission.rules[].exceptable"], Probe::Excepted,
         rule(PODS, &format!("exceptable: true\n{FAILS}")) => "excepted by `policies/old`",
         rule(PODS, FAILS) => "denied\n";

@@ -8,8 +8,6 @@ use super::support::{compiled, document};
 use super::table::{REFUSED, REFUSED_WORDS, fields, refusal};
 
 const POOL: &str = "pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]";
-const PODS: &str =
-    r#"match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}"#;
 
 fn sandbox(more: &str) -> String {
     format!(
@@ -30,10 +28,6 @@ fn tool_rule(rest: &str) -> String {
     tools(RUN, &format!("  rules:\n  - {{name: example, tools: [files.read], {rest}}}"))
 }
 
-fn admission(rest: &str) -> String {
-    format!("admission:\n  rules:\n  - name: example\n    {PODS}\n    {rest}")
-}
-
 fn egress(to: &str, rest: &str) -> String {
     format!("network:\n  proxy: Gateway\n  egress: [{{name: web, to: {to}, ports: [{{port: 443}}]{rest}}}]")
 }
@@ -43,10 +37,6 @@ fn samples() -> Vec<(&'static str, String)> {
     let hosts = "{hosts: [packages.example.org]}";
     let images = |rest: &str| format!("images: [{{match: ['registry.example.org/**'], {rest}}}]");
     vec![
-        (
-            "spec.admission.rules[].rego",
-            admission("rego: {source: 'package images', rule: data.images.deny}"),
-        ),
         ("spec.audit.admission", "audit: {admission: Required}".to_owned()),
         (
             "spec.images[].require[].attestation",

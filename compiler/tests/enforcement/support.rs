@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bailiwick_compiler::emit::{EmitOptions, artifacts};
 use bailiwick_compiler::library::MemoryLibrary;
+use bailiwick_compiler::rego::Regorus;
 use bailiwick_compiler::resolve::make_lock;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::{Bindings, Compiled, compile};
@@ -61,8 +62,15 @@ pub(super) fn compiled(text: &str) -> Compiled {
     compiled_with(text, &library)
 }
 
+/// Refuses the pod of the probes.
+const NAMES: &str = "package names\ndeny contains \"a p\" if input.object.metadata.name == \"p\"\nnone contains \"x\" if input.object.absent\n";
+/// Refuses no pod.
+const OTHERS: &str = "package names\ndeny contains \"a q\" if input.object.metadata.name == \"q\"\n";
+
 pub(super) fn compiled_with(text: &str, library: &MemoryLibrary) -> Compiled {
     let mut sources = PackSources::single(text);
+    sources.rego =
+        vec![SourceFile::new("rego/names.rego", NAMES), SourceFile::new("rego/others.rego", OTHERS)];
     let (lock, ..) = make_lock(&sources, library);
     sources.lock = lock.filter(|lock| !lock.is_empty()).map(|lock| SourceFile::new("pack.lock", lock));
     compile(&[(&sources, Bindings::default())], library)
@@ -125,7 +133,7 @@ fn judged(
         approver: "alice".to_owned(),
     }];
     let in_force = vec![InForce { bundle, stage: Stage::Enforce, exceptions }];
-    let reviewer = Reviewer::of(in_force, Namespaces::new(namespaces)).unwrap();
+    let reviewer = Reviewer::with_rego(in_force, Namespaces::new(namespaces), &Regorus).unwrap();
     let parsed = |object: &str| {
         Json::parse(object.as_bytes()).unwrap_or_else(|error| panic!("{error}: {object}")).into_owned()
     };
@@ -188,7 +196,7 @@ fn image_decision(compiled: &Compiled, suffix: &str) -> String {
     let bundle = bundle::load(&bundle::write(&policy).unwrap()).unwrap();
     let labels = BTreeMap::from([("zone".to_owned(), "agents".to_owned())]);
     let namespaces = Namespaces::new(BTreeMap::from([("agents".to_owned(), labels)]));
-    let reviewer = Reviewer::new(vec![bundle], namespaces).unwrap();
+    let reviewer = Reviewer::with_rego([bundle], namespaces, &Regorus).unwrap();
     let pod = POD.replace("LABELS", r#"{"component": "agent"}"#).replace("SPEC", "\"hostname\": \"p\"");
     let pod = pod.replace("agents/x:1", &format!("agents/x{suffix}"));
     let object = Json::parse(pod.as_bytes()).unwrap().into_owned();

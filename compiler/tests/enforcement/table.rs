@@ -11,7 +11,6 @@ use super::fields::FIELDS;
 
 /// Fields that are read and checked but refused, with the code that refuses them; with all that lies below them.
 pub(super) const REFUSED: &[(&str, &str)] = &[
-    ("spec.admission.rules[].rego", "BW0517"),
     ("spec.images[].require[].attestation", "BW0507"),
     ("spec.network.egress[].http", "BW0505"),
     ("spec.network.egress[].tls", "BW0505"),

@@ -219,6 +219,7 @@ fn rule(at: usize, expression: Cel, action: Action) -> AdmissionRule {
         audit_annotations: Vec::new(),
         action,
         exceptable: false,
+        rego: None,
     }
 }
 

@@ -55,7 +55,16 @@ pub(crate) const TABLE: &[Row] = &[
     Row {
         name: "bailiwick-executor",
         may_use: &["bailiwick-policy", "bailiwick-audit", "bailiwick-sys"],
-        never: &["cel", "serde-saphyr", "kube-core", "k8s-openapi", "openssl-sys", "ring", "native-tls"],
+        never: &[
+            "cel",
+            "regorus",
+            "serde-saphyr",
+            "kube-core",
+            "k8s-openapi",
+            "openssl-sys",
+            "ring",
+            "native-tls",
+        ],
     },
     Row {
         name: "bailiwick-images",
@@ -214,6 +223,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("async", &["tokio"]),
     ("YAML", &["serde-saphyr"]),
     ("a CEL parser", &["cel"]),
+    ("Rego", &["regorus"]),
     ("kube", &["kube-core"]),
     ("a Kubernetes client", &["kube-client"]),
     ("network", &["hyper"]),

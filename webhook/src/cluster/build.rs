@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bailiwick_compiler::cluster::{Binding, ClusterPacks, InForce, NamespaceLabels, Verdict, exception};
+use bailiwick_compiler::rego::Regorus;
 use bailiwick_crds::binding::{PolicyBinding, PolicyException};
 use bailiwick_policy::admission::{Exception, Namespaces, Reviewer};
 use serde_json::Value as Json;
@@ -75,8 +76,8 @@ pub(super) fn build(
         }
     }
     let namespaces = Namespaces::new(parts.namespaces.clone());
-    let reviewer =
-        Reviewer::of(in_force.reviewable(&exceptions), namespaces).map_err(|error| error.to_string())?;
+    let reviewer = Reviewer::with_rego(in_force.reviewable(&exceptions), namespaces, &Regorus)
+        .map_err(|error| error.to_string())?;
     let loaded = in_force.policies().map(|bound| Loaded {
         file: bound.binding.clone(),
         digest: bound.digest.clone(),

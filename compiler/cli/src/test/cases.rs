@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use bailiwick_compiler::policy_test::{AdmissionCase, CaseNamespace, Evidence, ImageCase, TestCase};
+use bailiwick_compiler::rego::Regorus;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
 use bailiwick_policy::bundle::Bundle;
 use bailiwick_policy::cel::Watching;
@@ -124,8 +125,8 @@ impl Bench {
         let bundle = self.bundle()?.clone();
         let namespaces = Namespaces::new(BTreeMap::from([place.clone()]));
         let made = match self.watching {
-            Watching::Off => Reviewer::new(vec![bundle], namespaces),
-            Watching::On => Reviewer::watching(bundle, namespaces),
+            Watching::Off => Reviewer::with_rego([bundle], namespaces, &Regorus),
+            Watching::On => Reviewer::watching(bundle, namespaces, &Regorus),
         };
         let made = Rc::new(made.map_err(|error| error.to_string())?);
         self.reviewers.borrow_mut().insert(place, Rc::clone(&made));

@@ -169,6 +169,7 @@ mod tests {
             audit_annotations: vec![],
             action: Action::Deny,
             exceptable: false,
+            rego: None,
         }
     }
 

@@ -7,7 +7,7 @@
 //! bytes ► request::parse ┐                       ┌ Phase::Mutate   ► mutate ► patch
 //! manifest ► manifest  ──┴► AdmissionRequest ► decide             ┌ subjects
 //!                                                └ Phase::Validate ┤ sections (podSecurity, images, …) ► ratchet ► Decision ► response
-//!                                                                  └ rules (CEL)
+//!                                                                  └ rules (CEL, Rego)
 //! ```
 //!
 //! Terms. *View*: the pod that is judged, either the object itself or the one that a workload's template makes.
@@ -27,6 +27,7 @@ pub mod in_force;
 pub mod manifest;
 pub mod namespaces;
 pub mod pod_security;
+pub mod rego;
 pub mod request;
 pub mod response;
 pub mod schema;

@@ -10,7 +10,7 @@ use crate::json::{Json, Map};
 use super::field::unchanged;
 use super::matching::Coordinates;
 use super::ready::ReadyRule;
-use super::rules::RuleFinding;
+use super::rules::{Part, RuleFinding};
 use super::selector::{ObjectLabels, selects};
 
 /// Said of a violation that is not new.
@@ -44,9 +44,12 @@ pub(super) fn rule(
     (object, old): (&Json<'_>, &Json<'_>),
 ) {
     let reads = &ready.reads;
-    let Some(read) = asked.validation.and_then(|at| reads.validations.get(at)) else {
-        return;
+    let read = match asked.of {
+        Part::Validation(at) => reads.validations.get(at),
+        Part::Rego => reads.rego.as_ref(),
+        Part::Around => None,
     };
+    let Some(read) = read else { return };
     let also_at_creation = Coordinates { operation: "CREATE", ..coordinates }.matched_by(rule);
     let was_selected =
         rule.matches.object_selector.as_ref().is_none_or(|one| selects(one, &ObjectLabels(old)));

@@ -17,6 +17,8 @@ use crate::ir::{Cel, Const, Expr, Func, Macro, MacroKind, PodContainers, Root};
 use crate::json::Json;
 use crate::policy::{Admission, AdmissionRule};
 
+use super::rego::RegoReads;
+
 /// A step of a read path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -60,6 +62,13 @@ impl Reads {
     /// Whether two objects agree in all that is read.
     pub(super) fn agree(&self, one: &Json<'_>, other: &Json<'_>) -> bool {
         self.paths.iter().all(|path| same(Some(one), Some(other), path))
+    }
+}
+
+impl From<RegoReads> for Reads {
+    fn from(reads: RegoReads) -> Self {
+        let paths = reads.object.into_iter().map(|path| path.into_iter().map(Step::Key).collect());
+        Self { paths: paths.collect(), foreign: reads.foreign }
     }
 }
 
@@ -127,7 +136,8 @@ impl RuleReads {
         Self(SharedReads::new(&admission.shared))
     }
 
-    /// Whether a validation of the rule may depend on what stands at this path; `*` steps into every element.
+    /// Whether a validation of the rule may depend on what stands at this path; `*` steps into every element. What it asks in Rego is not
+    /// looked at.
     #[must_use]
     pub fn touch(&self, rule: &AdmissionRule, path: &[&str]) -> bool {
         rule.validations.iter().any(|validation| self.0.of(&validation.expression).touches(path))

@@ -5,11 +5,14 @@ use crate::ir::Cel;
 use crate::policy::{AdmissionRule, Mutation};
 
 use super::reads::{Reads, SharedReads};
+use super::rego::RegoRule;
 
 /// What is made of a rule when its policy is put in force; all lists in the order of the rule's own.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) expressions: Expressions,
+    /// What the rule asks in Rego.
+    pub(super) rego: Option<Box<dyn RegoRule>>,
     pub(super) reads: RuleReads,
 }
 
@@ -28,6 +31,8 @@ pub(super) struct Expressions {
 #[derive(Debug)]
 pub(super) struct RuleReads {
     pub(super) validations: Vec<Reads>,
+    /// Of what it asks in Rego.
+    pub(super) rego: Option<Reads>,
     pub(super) conditions: Vec<Reads>,
     /// Of messages and audit annotations.
     pub(super) words: Vec<Reads>,
@@ -41,8 +46,15 @@ pub(super) struct ReadyRule<'r> {
 }
 
 impl Ready {
-    pub(super) fn new(rule: &AdmissionRule, loaded: &Loaded, shared: &SharedReads) -> Self {
-        Self { expressions: Expressions::new(rule, loaded), reads: RuleReads::new(rule, shared) }
+    pub(super) fn new(
+        rule: &AdmissionRule,
+        loaded: &Loaded,
+        shared: &SharedReads,
+        rego: Option<Box<dyn RegoRule>>,
+    ) -> Self {
+        let mut reads = RuleReads::new(rule, shared);
+        reads.rego = rego.as_ref().map(|rego| Reads::from(rego.reads()));
+        Self { expressions: Expressions::new(rule, loaded), rego, reads }
     }
 }
 
@@ -73,6 +85,7 @@ impl RuleReads {
         let words = messages.chain(rule.audit_annotations.iter().map(|(_, cel)| cel));
         Self {
             validations: rule.validations.iter().map(|one| shared.of(&one.expression)).collect(),
+            rego: None,
             conditions: rule.matches.conditions.iter().map(|(_, cel)| shared.of(cel)).collect(),
             words: words.map(|cel| shared.of(cel)).collect(),
         }
@@ -80,6 +93,6 @@ impl RuleReads {
 
     /// All that the rule reads when it is asked.
     pub(super) fn all(&self) -> impl Iterator<Item = &Reads> {
-        self.validations.iter().chain(&self.conditions).chain(&self.words)
+        self.validations.iter().chain(&self.rego).chain(&self.conditions).chain(&self.words)
     }
 }

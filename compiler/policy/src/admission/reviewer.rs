@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::bundle::Bundle;
 use crate::cel::Loaded;
 use crate::ir::Const;
-use crate::policy::{LabelSelector, Peer, Policy};
+use crate::policy::{Admission, LabelSelector, Peer, Policy, RegoRule};
 
 use super::CELL_LABEL;
 use super::image_layer::{Layer, LayerError};
@@ -14,6 +14,7 @@ use super::matching::RuleIndex;
 use super::namespaces::Namespaces;
 use super::reads::SharedReads;
 use super::ready::{Ready, ReadyRule};
+use super::rego::{NoRego, RegoEngine};
 use super::request::{AdmissionRequest, ParseError};
 use super::selector;
 use super::unread::Unread;
@@ -36,6 +37,16 @@ pub enum LoadError {
         cell: String,
         /// Why.
         error: crate::cel::LoadError,
+    },
+    /// A rule in Rego cannot be asked.
+    #[error("policy {cell}: rule `{rule}` cannot be put in force: {reason}")]
+    Rego {
+        /// Which policy.
+        cell: String,
+        /// Which rule.
+        rule: String,
+        /// Why.
+        reason: String,
     },
     /// The image entries do not compile.
     #[error("policy {cell}: the image entries cannot be put in force: {reason}")]
@@ -76,20 +87,33 @@ pub(super) struct Pack {
 }
 
 impl Reviewer {
-    /// Enforces policies over these namespaces, without exceptions. Their order does not matter.
+    /// Enforces policies without rules in Rego over these namespaces, without exceptions. Their order does not matter.
     ///
     /// # Errors
-    /// As [`Reviewer::of`].
+    /// As [`Reviewer::with_rego`], and a policy with a rule in Rego.
     pub fn new(bundles: Vec<Bundle>, namespaces: Namespaces) -> Result<Self, LoadError> {
-        Self::of(bundles.into_iter().map(InForce::from).collect(), namespaces)
+        Self::with_rego(bundles, namespaces, &NoRego)
     }
 
-    /// Puts policies in force over these namespaces, each at its stage. Their order does not matter.
+    /// Puts policies without rules in Rego in force over these namespaces, each at its stage. Their order does not matter.
     ///
     /// # Errors
-    /// A policy whose patterns do not compile. Nothing is then in force; the caller keeps what it had.
+    /// As [`Reviewer::with_rego`], and a policy with a rule in Rego.
     pub fn of(bundles: Vec<InForce>, namespaces: Namespaces) -> Result<Self, LoadError> {
-        let mut policies = bundles.into_iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
+        Self::with_rego(bundles, namespaces, &NoRego)
+    }
+
+    /// Puts policies in force over these namespaces, each at its stage; `rego` makes their rules in Rego ready. Their order does not matter.
+    ///
+    /// # Errors
+    /// A policy whose patterns do not compile, a rule in Rego that cannot be asked. Nothing is then in force; the caller keeps what it had.
+    pub fn with_rego(
+        bundles: impl IntoIterator<Item = impl Into<InForce>>,
+        namespaces: Namespaces,
+        rego: &dyn RegoEngine,
+    ) -> Result<Self, LoadError> {
+        let bound = bundles.into_iter().map(|one| Bound::new(one.into(), rego));
+        let mut policies = bound.collect::<Result<Vec<_>, _>>()?;
         policies.sort_by(|a, b| (&a.policy.cell, &a.digest).cmp(&(&b.policy.cell, &b.digest)));
         let unread = Unread::new(&policies);
         Ok(Self { policies, namespaces, unread })
@@ -111,7 +135,7 @@ impl Reviewer {
 }
 
 impl Bound {
-    fn new(in_force: InForce) -> Result<Self, LoadError> {
+    fn new(in_force: InForce, rego: &dyn RegoEngine) -> Result<Self, LoadError> {
         let InForce { bundle: Bundle { policy, digest }, stage, exceptions } = in_force;
         let cell = &policy.cell;
         let loaded = Loaded::new(&policy.admission)
@@ -122,9 +146,7 @@ impl Bound {
             reason: error.to_string(),
         })?;
         let index = RuleIndex::new(&policy.admission.rules);
-        let shared = SharedReads::new(&policy.admission.shared);
-        let rules = policy.admission.rules.iter();
-        let ready = rules.map(|rule| Ready::new(rule, &loaded, &shared)).collect();
+        let ready = ready(&policy, &loaded, rego)?;
         let text = |text: &str| Const::Str(text.to_owned());
         let packs = policy.packs.iter().map(|pack| Pack {
             label: format!("{}@{}", pack.name, pack.version),
@@ -159,6 +181,28 @@ impl Bound {
     pub(super) fn selects_by(&self, label: &str) -> bool {
         label == CELL_LABEL || self.selector_labels.contains(label)
     }
+}
+
+/// The rules of a policy, those in Rego with what asks them.
+pub(super) fn ready(
+    policy: &Policy,
+    loaded: &Loaded,
+    rego: &dyn RegoEngine,
+) -> Result<Vec<Ready>, LoadError> {
+    let Admission { rules, rego: modules, shared, .. } = &policy.admission;
+    let shared = SharedReads::new(shared);
+    let prepare = |one: &RegoRule| {
+        let module = usize::try_from(one.module).ok().and_then(|at| modules.get(at));
+        let module = module.ok_or_else(|| format!("module {} is not there", one.module));
+        module.and_then(|module| rego.prepare(module, &one.rule))
+    };
+    let rules = rules.iter().map(|rule| {
+        let asked = rule.rego.as_ref().map(prepare).transpose();
+        let (cell, name) = (&policy.cell, &rule.name);
+        let refused = |reason| LoadError::Rego { cell: cell.clone(), rule: name.clone(), reason };
+        Ok(Ready::new(rule, loaded, &shared, asked.map_err(refused)?))
+    });
+    rules.collect()
 }
 
 fn selector_labels(policy: &Policy) -> BTreeSet<String> {

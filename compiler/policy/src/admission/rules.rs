@@ -1,4 +1,4 @@
-//! Asking an authored rule: conditions, validations, audit annotations.
+//! Asking an authored rule: conditions, validations, what it says in Rego, audit annotations.
 //!
 //! What cannot be evaluated counts as a failed validation: refused, except where the pack says Warn or Audit. Fuel is
 //! counted for each rule, and for the request as a whole.
@@ -7,10 +7,12 @@ use std::cell::Cell;
 
 use crate::cel::{Env, Fuel, Prepared, Scope, Value, eval};
 use crate::decision::{Effect, Finding};
+use crate::ir::Const;
 use crate::json::Json;
 use crate::policy::{Action, AdmissionRule, Validation};
 
 use super::ready::ReadyRule;
+use super::rego::{Documents, RegoFailure, RegoRule};
 use super::reviewer::Bound;
 
 /// All rules of one request together may spend as much as this many rules at their limit: some hundred milliseconds, well
@@ -18,6 +20,9 @@ use super::reviewer::Bound;
 const RULES_AT_LIMIT: u64 = 10;
 /// A computed message is cut here, in bytes; as ValidatingAdmissionPolicy.
 const MAX_MESSAGE: usize = 5 * 1024;
+
+/// Most messages of one rule in Rego that are told. More of them would not be read, and an answer to the API server is bounded.
+const MAX_MESSAGES: usize = 32;
 
 /// What one request may still spend.
 pub(super) struct Budget(Cell<u64>);
@@ -51,6 +56,7 @@ pub(super) struct Inputs<'i> {
 /// The evaluations of one policy over one view.
 pub(super) struct Session<'s> {
     bound: &'s Bound,
+    inputs: Inputs<'s>,
     scope: Scope<'s>,
     pack: Option<u16>,
     budget: &'s Budget,
@@ -66,9 +72,19 @@ pub(super) struct Failure {
 /// A finding of an authored rule, before the ratchet.
 pub(super) struct RuleFinding {
     pub(super) finding: Finding,
-    /// The validation that failed; `None` for a condition or an annotation.
-    pub(super) validation: Option<usize>,
+    pub(super) of: Part,
     pub(super) limit: bool,
+}
+
+/// Which part of a rule a finding is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A validation, by its position.
+    Validation(usize),
+    /// What is said in Rego.
+    Rego,
+    /// A condition or an annotation.
+    Around,
 }
 
 /// What a rule gave.
@@ -86,6 +102,13 @@ fn within_reach(finding: Finding, limit: bool) -> Finding {
     if limit { Finding { remedy: Some(TOO_COSTLY.to_owned()), ..finding } } else { finding }
 }
 
+/// A message on one line and within its length.
+fn shorten(message: String) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = (0..=MAX_MESSAGE.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+    line.get(..end).unwrap_or_default().to_owned()
+}
+
 impl<'s> Session<'s> {
     pub(super) fn new(bound: &'s Bound, inputs: Inputs<'s>, budget: &'s Budget) -> Self {
         let env = Env {
@@ -98,7 +121,7 @@ impl<'s> Session<'s> {
             pod: inputs.pod,
         };
         let scope = Scope::new(&bound.loaded, env, budget.rule());
-        Self { bound, scope, pack: None, budget }
+        Self { bound, inputs, scope, pack: None, budget }
     }
 
     /// Runs `body` with the rule's pack and a fuel of its own.
@@ -129,7 +152,7 @@ impl<'s> Session<'s> {
                 Err(failure) => {
                     let limit = failure.limit;
                     let finding = within_reach(session.finding(rule, failure.message, None), limit);
-                    let findings = vec![RuleFinding { finding, validation: None, limit: failure.limit }];
+                    let findings = vec![RuleFinding { finding, of: Part::Around, limit: failure.limit }];
                     return Some(Asked { findings, annotations: Vec::new() });
                 }
             }
@@ -142,7 +165,10 @@ impl<'s> Session<'s> {
                     Err(failure) => (format!("cannot be evaluated: {}", failure.message), failure.limit),
                 };
                 let finding = within_reach(session.finding(rule, told, Some(validation)), limit);
-                asked.findings.push(RuleFinding { finding, validation: Some(at), limit });
+                asked.findings.push(RuleFinding { finding, of: Part::Validation(at), limit });
+            }
+            if let Some(rego) = &ready.ready.rego {
+                session.messages(rule, rego.as_ref(), &mut asked);
             }
             session.annotate(ready, &mut asked);
             Some(asked)
@@ -193,6 +219,36 @@ impl<'s> Session<'s> {
             .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source.trim()))
     }
 
+    /// Asks what the rule says in Rego: a finding for each message.
+    fn messages(&mut self, rule: &AdmissionRule, rego: &dyn RegoRule, asked: &mut Asked) {
+        let params = self.bound.pack(rule.origin.pack).map_or(&Const::Null, |pack| &pack.parameters);
+        let Inputs { object, old_object, request, namespace_object, pod: _ } = self.inputs;
+        let told = if self.budget.rule().left() == 0 {
+            Err(RegoFailure::Limit("the rules before it have spent the budget of the request".to_owned()))
+        } else {
+            rego.messages(Documents { object, old_object, request, params, namespace_object })
+        };
+        let mut push = |message: String, limit: bool| {
+            let finding = within_reach(self.finding(rule, message, None), limit);
+            asked.findings.push(RuleFinding { finding, of: Part::Rego, limit });
+        };
+        match told {
+            Ok(messages) => {
+                let more = messages.len().saturating_sub(MAX_MESSAGES);
+                messages.into_iter().take(MAX_MESSAGES).for_each(|message| push(shorten(message), false));
+                if more > 0 {
+                    push(format!("and {more} more violations of this rule"), false);
+                }
+            }
+            Err(RegoFailure::Evaluation(why)) => push(format!("cannot be evaluated: {why}"), false),
+            Err(RegoFailure::Limit(why)) => {
+                // What it spent before is not known; it counts as a rule at its limit.
+                self.budget.spent(Fuel::DEFAULT, 0);
+                push(format!("cannot be evaluated: {why}"), true);
+            }
+        }
+    }
+
     fn annotate(&mut self, ready: ReadyRule<'s>, asked: &mut Asked) {
         let rule = ready.rule;
         let keys = rule.audit_annotations.iter().map(|(key, _)| key);
@@ -204,14 +260,14 @@ impl<'s> Session<'s> {
                     None => {
                         let message = format!("audit annotation `{key}` is not a string");
                         let finding = self.finding(rule, message, None);
-                        asked.findings.push(RuleFinding { finding, validation: None, limit: false });
+                        asked.findings.push(RuleFinding { finding, of: Part::Around, limit: false });
                     }
                 },
                 Err(failure) => {
                     let message =
                         format!("audit annotation `{key}` cannot be evaluated: {}", failure.message);
                     let finding = within_reach(self.finding(rule, message, None), failure.limit);
-                    asked.findings.push(RuleFinding { finding, validation: None, limit: failure.limit });
+                    asked.findings.push(RuleFinding { finding, of: Part::Around, limit: failure.limit });
                 }
             }
         }

@@ -4,9 +4,8 @@ use crate::bundle::Bundle;
 use crate::cel::{Loaded, Part, Watching};
 
 use super::namespaces::Namespaces;
-use super::reads::SharedReads;
-use super::ready::Ready;
-use super::reviewer::{Bound, LoadError, Reviewer};
+use super::rego::RegoEngine;
+use super::reviewer::{Bound, LoadError, Reviewer, ready};
 
 /// A watched expression, by its place in [`crate::policy::Admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,13 +29,17 @@ pub enum WatchedAt {
 }
 
 impl Reviewer {
-    /// As [`Reviewer::new`], over one policy, and watches its expressions. Decisions are the same; they take longer.
+    /// As [`Reviewer::with_rego`], over one policy, and watches its expressions, those in Rego aside. Decisions are the same; they take longer.
     ///
     /// # Errors
-    /// As [`Reviewer::new`].
-    pub fn watching(bundle: Bundle, namespaces: Namespaces) -> Result<Self, LoadError> {
-        let mut reviewer = Self::new(vec![bundle], namespaces)?;
-        reviewer.policies.iter_mut().try_for_each(Bound::watch)?;
+    /// As [`Reviewer::with_rego`].
+    pub fn watching(
+        bundle: Bundle,
+        namespaces: Namespaces,
+        rego: &dyn RegoEngine,
+    ) -> Result<Self, LoadError> {
+        let mut reviewer = Self::with_rego([bundle], namespaces, rego)?;
+        reviewer.policies.iter_mut().try_for_each(|bound| bound.watch(rego))?;
         Ok(reviewer)
     }
 
@@ -61,12 +64,10 @@ impl Reviewer {
 }
 
 impl Bound {
-    fn watch(&mut self) -> Result<(), LoadError> {
-        let admission = &self.policy.admission;
-        self.loaded = Loaded::watching(admission, Watching::On)
+    fn watch(&mut self, rego: &dyn RegoEngine) -> Result<(), LoadError> {
+        self.loaded = Loaded::watching(&self.policy.admission, Watching::On)
             .map_err(|error| LoadError::Expressions { cell: self.policy.cell.clone(), error })?;
-        let shared = SharedReads::new(&admission.shared);
-        self.ready = admission.rules.iter().map(|rule| Ready::new(rule, &self.loaded, &shared)).collect();
+        self.ready = ready(&self.policy, &self.loaded, rego)?;
         Ok(())
     }
 }

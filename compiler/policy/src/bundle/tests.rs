@@ -31,6 +31,7 @@ fn policy(expr: Expr) -> Policy {
                 audit_annotations: Vec::new(),
                 action: Action::Deny,
                 exceptable: false,
+                rego: None,
             }],
         },
         ..Policy::top(vec![PackSource {

@@ -29,10 +29,16 @@ const REASONS: [&str; 4] = ["Unauthorized", "Forbidden", "Invalid", "RequestEnti
 pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
     let mut out = Vec::new();
     for rule in &cell.policy.admission.rules {
-        if rule.validations.is_empty() && rule.audit_annotations.is_empty() {
+        if !rule.judges() {
             continue;
         }
         let statement = statements::rule(cell.pack(rule.origin.pack)?, &rule.name);
+        // Carried over whole or not at all: without its Rego the rule would seem to be enforced where half of it is.
+        if rule.rego.is_some() {
+            let note = "it asks in Rego, which the API server does not evaluate: where the webhook is not asked, nothing asks it";
+            out.push((statement, None, Standing::none(note)));
+            continue;
+        }
         let Some(matches) = match_set(cell, rule) else {
             out.push((statement, None, Standing::none("it matches nothing that the policy governs")));
             continue;

@@ -14,7 +14,6 @@ use bailiwick_policy::policy::{
 };
 use serde_json::json;
 
-#[cfg(feature = "peer-rego")]
 use crate::peer_rego;
 use crate::report::Report;
 use crate::rules::{RULES, plain_rules, pod};
@@ -67,14 +66,12 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     report.set("cel015_over_ours_ratio", ratio(peer, evaluator_plain), ROUNDS);
     report.set("ours_over_handwritten_ratio", ratio(evaluator, hand), ROUNDS);
     report.set("pod_bytes", text.len() as f64, 1);
-    #[cfg(feature = "peer-rego")]
     measure_rego(&mut report, &pod, &object, &ours)?;
     tools::measure(&mut report)?;
     Ok(report)
 }
 
-/// The same rules in Rego, by regorus' register machine. In rounds of its own: it is no part of an ordinary build.
-#[cfg(feature = "peer-rego")]
+/// The same rules in Rego, by regorus' register machine.
 fn measure_rego(
     report: &mut Report,
     pod: &serde_json::Value,

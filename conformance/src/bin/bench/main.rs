@@ -12,7 +12,6 @@ mod images;
 mod manifests;
 mod operator;
 mod peer_cel;
-#[cfg(feature = "peer-rego")]
 mod peer_rego;
 mod report;
 mod rules;

@@ -98,7 +98,7 @@ pub(crate) fn bundle(count: usize) -> anyhow::Result<Vec<u8>> {
             unmatched: Unmatched::Allow,
             from: vec![Origin { pack: 0, at: "spec.subjects".to_owned() }],
         }),
-        admission: Admission { shared, regexes, rules },
+        admission: Admission { shared, regexes, rego: Vec::new(), rules },
         ..Policy::top(vec![PackSource {
             name: "sixteen-rules".to_owned(),
             version: "1.0.0".to_owned(),
@@ -163,5 +163,6 @@ fn lower(
         audit_annotations: Vec::new(),
         action: Action::Deny,
         exceptable: false,
+        rego: None,
     })
 }

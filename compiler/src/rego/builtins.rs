@@ -1,0 +1,72 @@
+//! Built-in functions that a rule may not call, each with what to do instead; all others that regorus has it may.
+
+use regorus::unstable::BUILTINS;
+
+/// Why a built-in is refused.
+pub(super) struct Refused {
+    pub(super) why: &'static str,
+    pub(super) help: &'static str,
+}
+
+const OUTSIDE: Refused = Refused {
+    why: "asks what is outside of the review, and a decision depends on its inputs alone",
+    help: "put what the rule needs into the pack's parameters",
+};
+const CLOCK: Refused = Refused {
+    why: "reads the clock, and a decision depends on its inputs alone",
+    help: "put a date into the pack's parameters, or let a PolicyException expire",
+};
+const CHANCE: Refused = Refused {
+    why: "gives another result each time, and one review has one decision",
+    help: "take what is to differ from the object, as its `metadata.uid`",
+};
+const OUTPUT: Refused =
+    Refused { why: "writes to the program's output", help: "put what is to be seen into the message" };
+const WITHOUT_BOUND: Refused = Refused {
+    why: "makes a list of any length in one step, which no limit interrupts",
+    help: "compare the ends of the range instead",
+};
+
+/// Refused families: a name up to its last dot.
+const FAMILIES: &[(&str, Refused)] = &[
+    ("http", OUTSIDE),
+    ("net.lookup_ip_addr", OUTSIDE),
+    ("opa", OUTSIDE),
+    ("rego", OUTSIDE),
+    ("providers", OUTSIDE),
+    ("rand", CHANCE),
+    ("uuid", CHANCE),
+    ("time.now_ns", CLOCK),
+    ("external_data", OUTSIDE),
+    ("numbers", WITHOUT_BOUND),
+    ("net.cidr_expand", WITHOUT_BOUND),
+    ("print", OUTPUT),
+    ("trace", OUTPUT),
+];
+
+/// Arguments that must be written out, by position: a value of the object there would make text of any length in one step.
+const WRITTEN_OUT: &[(&str, usize)] =
+    &[("sprintf", 0), ("replace", 2), ("regex.replace", 2), ("regex.replace", 1), ("strings.replace_n", 0)];
+
+/// Why this built-in is refused; `None`: it is not.
+pub(super) fn refused(name: &str) -> Option<&'static Refused> {
+    let of = |family: &&(&str, Refused)| {
+        name.strip_prefix(family.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    FAMILIES.iter().find(of).map(|(_, refused)| refused)
+}
+
+/// Whether there is such a built-in.
+pub(super) fn exists(name: &str) -> bool {
+    BUILTINS.contains_key(name)
+}
+
+/// The built-ins that may be called.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    BUILTINS.keys().copied().filter(|name| refused(name).is_none())
+}
+
+/// Positions of the arguments that must be written out.
+pub(super) fn written_out(name: &str) -> impl Iterator<Item = usize> {
+    WRITTEN_OUT.iter().filter(move |(one, _)| *one == name).map(|(_, at)| *at)
+}

@@ -1,0 +1,307 @@
+//! What a module must hold beyond being Rego: it calls what there is and may be called, it reads what there is to read, and its entry is a
+//! set of messages.
+//!
+//! In Rego a name that stands for nothing is undefined, and a rule over it gives no message: it would admit everything, silently. So every
+//! reference whose root is known is looked up here.
+
+use std::collections::BTreeSet;
+
+use bailiwick_policy::admission::rego::RegoReads;
+use regorus::{Engine, Rc};
+
+use super::builtins;
+use super::guard::guard;
+use super::reach::{self, Meaning, Names};
+use super::tree::{Key, Kind, RuleOf, Step, Tree, Use};
+use super::{Fault, ROOTS, RegoError, stack};
+
+/// Most things that are said of one module.
+const MAX_ERRORS: usize = 32;
+
+/// A module that can be asked.
+pub(super) struct Checked {
+    pub(super) engine: Engine,
+    pub(super) reads: RegoReads,
+}
+
+/// Checks a rule of a module. `parameters`: those that the pack declares.
+pub(crate) fn check(text: &str, rule: &str, parameters: &[&str]) -> Result<(), Vec<RegoError>> {
+    let parameters: Vec<String> = parameters.iter().map(|&name| name.to_owned()).collect();
+    read(text, rule, Some(parameters)).map(|_| ())
+}
+
+/// Reads a module for one of its rules. Without `parameters` they are not looked up.
+pub(super) fn read(
+    text: &str,
+    rule: &str,
+    parameters: Option<Vec<String>>,
+) -> Result<Checked, Vec<RegoError>> {
+    guard(text).map_err(|error| vec![error])?;
+    let (length, text, rule) = (text.len(), text.to_owned(), rule.to_owned());
+    let read = stack::run(move || here(&text, &rule, parameters));
+    read.unwrap_or_else(|failure| Err(vec![RegoError::new(Fault::Limit, 0..length, failure)]))
+}
+
+fn here(text: &str, rule: &str, parameters: Option<Vec<String>>) -> Result<Checked, Vec<RegoError>> {
+    let mut engine = parse(text).map_err(|error| vec![error])?;
+    let tree = match engine.get_modules().first() {
+        Some(module) => Tree::of(module),
+        None => return Err(vec![RegoError::new(Fault::Syntax, 0..0, "there is no module")]),
+    };
+    if let Some(bytes) = &tree.too_deep {
+        let error = RegoError::new(Fault::Limit, bytes.clone(), "the expression is nested too deeply");
+        return Err(vec![error.with_help("move a part of it into a rule or function of its own")]);
+    }
+    let names = Names::new(&tree);
+    let mut check = Check { names: &names, tree: &tree, parameters, errors: Vec::new() };
+    check.imports();
+    tree.rules.iter().for_each(|one| check.uses(one));
+    let entry = check.entry(rule, text.len());
+    let reached = match entry.map(|entry| reach::reached(&names, entry)) {
+        Some(Ok(reached)) => reached,
+        Some(Err(error)) => {
+            check.errors.push(error);
+            BTreeSet::new()
+        }
+        None => BTreeSet::new(),
+    };
+    if !check.errors.is_empty() {
+        check.errors.sort_by_key(|error| (error.bytes.start, error.bytes.end));
+        check.errors.dedup();
+        check.errors.truncate(MAX_ERRORS);
+        return Err(check.errors);
+    }
+    let reads = reach::reads(&names, &reached);
+    let prepared = engine.compile_with_entrypoint(&Rc::from(rule));
+    prepared.map_err(|error| vec![told(&error.to_string(), text, Fault::Reference)])?;
+    Ok(Checked { engine, reads })
+}
+
+/// Parses Rego v1, or, where it is not that, v0, as Gatekeeper's templates are.
+fn parse(text: &str) -> Result<Engine, RegoError> {
+    let parsed = |v0: bool| {
+        let mut engine = Engine::new();
+        engine.set_rego_v0(v0);
+        engine.add_policy(FILE.to_owned(), text.to_owned()).map(|_package| engine)
+    };
+    let error = match parsed(false) {
+        Ok(engine) => return Ok(engine),
+        Err(error) => error,
+    };
+    parsed(true).map_err(|_| told(&error.to_string(), text, Fault::Syntax))
+}
+
+/// The name of the module in regorus' messages, by which its places are found in them.
+const FILE: &str = "module.rego";
+
+/// An error of regorus: `\n--> module.rego:3:5\n … \nerror: expected …`.
+fn told(message: &str, text: &str, fault: Fault) -> RegoError {
+    let what = match message.rsplit_once("\nerror: ") {
+        Some((_, what)) => what,
+        None => message,
+    };
+    let what = what.lines().next().unwrap_or_default().trim().trim_end_matches('.').replace(['"'], "`");
+    let place = message.split(FILE).nth(1).and_then(|rest| rest.strip_prefix(':')).and_then(|rest| {
+        let mut numbers = rest.split(|char: char| !char.is_ascii_digit());
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    });
+    let start = place.map_or(0, |(line, column)| offset(text, line, column));
+    let rest = text.get(start..).unwrap_or_default();
+    let word =
+        rest.chars().take_while(|char| char.is_alphanumeric() || *char == '_').map(char::len_utf8).sum();
+    let length = if word > 0 { word } else { rest.chars().next().map_or(0, char::len_utf8) };
+    RegoError::new(fault, start..start + length, what)
+}
+
+/// Byte offset of a line and column, both counted from 1.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let here = text.get(before..).unwrap_or_default();
+    let within: usize = here.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+    (before + within).min(text.len())
+}
+
+/// Where a runtime error of regorus stands, for a person: `line 3, column 5: …`.
+pub(super) fn told_at_run(message: &str) -> String {
+    let what = message.rsplit_once("\nerror: ").map_or(message, |(_, what)| what);
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let place = message.rsplit_once(FILE).and_then(|(_, rest)| {
+        let mut numbers = rest.strip_prefix(':')?.split(|char: char| !char.is_ascii_digit());
+        Some((numbers.next()?.parse::<u32>().ok()?, numbers.next()?.parse::<u32>().ok()?))
+    });
+    match place {
+        Some((line, column)) => format!("line {line}, column {column} of its Rego: {what}"),
+        None => what,
+    }
+}
+
+struct Check<'t> {
+    names: &'t Names<'t>,
+    tree: &'t Tree,
+    parameters: Option<Vec<String>>,
+    errors: Vec<RegoError>,
+}
+
+impl<'t> Check<'t> {
+    fn push(&mut self, error: RegoError) {
+        self.errors.push(error);
+    }
+
+    fn imports(&mut self) {
+        for import in &self.tree.imports {
+            let known = match import.path.first().map(String::as_str) {
+                Some("rego" | "future") => true,
+                Some("input") => {
+                    let steps: Vec<Step> = import.path.iter().skip(1).cloned().map(Step::Member).collect();
+                    self.input(&steps, import.bytes.clone());
+                    true
+                }
+                Some("data") => {
+                    let steps: Vec<Step> = import.path.iter().skip(1).cloned().map(Step::Member).collect();
+                    self.names.meaning("data", &steps) != Meaning::Elsewhere
+                }
+                _ => false,
+            };
+            if !known {
+                let message = format!(
+                    "`{}` is not there: a rule sees its own module and its input",
+                    import.path.join(".")
+                );
+                let error = RegoError::new(Fault::Reference, import.bytes.clone(), message);
+                self.push(
+                    error.with_help("copy what is used into this file, or hand values over as parameters"),
+                );
+            }
+        }
+    }
+
+    fn uses(&mut self, rule: &RuleOf) {
+        for one in &rule.uses {
+            match one {
+                Use::Call { name, arguments, bytes } => self.call(name, arguments, bytes.clone()),
+                Use::Reference { root, steps, bytes } => match self.names.meaning(root, steps) {
+                    Meaning::Input(steps) => self.input(&steps, bytes.clone()),
+                    Meaning::Elsewhere => {
+                        let message = "a rule sees its own module and its input, and this is neither";
+                        let error = RegoError::new(Fault::Reference, bytes.clone(), message);
+                        self.push(error.with_help(
+                            "copy what is used into this file, or hand values over as parameters",
+                        ));
+                    }
+                    Meaning::Rule(_) | Meaning::Package | Meaning::Other => {}
+                },
+                Use::With { bytes } => {
+                    let message = "`with` puts another input or function in place of the true one";
+                    let error = RegoError::new(Fault::Builtin, bytes.clone(), message);
+                    self.push(error.with_help("hand the value to a function as an argument"));
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, name: &str, arguments: &[Option<String>], bytes: std::ops::Range<usize>) {
+        let known = self.names;
+        if let Meaning::Rule(_) = known.called(name) {
+            return;
+        }
+        if let Some(refused) = builtins::refused(name) {
+            let error = RegoError::new(Fault::Builtin, bytes, format!("`{name}` {}", refused.why));
+            return self.push(error.with_help(refused.help));
+        }
+        if !builtins::exists(name) {
+            let error = RegoError::new(Fault::Reference, bytes, format!("there is no function `{name}`"));
+            let mut names: Vec<&str> = known.rules.keys().copied().collect();
+            names.extend(builtins::names());
+            return self.push(match crate::schema_check::nearest(name, names) {
+                Some(near) => error.with_help(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+        for at in builtins::written_out(name) {
+            if arguments.get(at).is_some_and(Option::is_none) {
+                let message = format!("argument {} of `{name}` must be written out", at + 1);
+                let error = RegoError::new(Fault::Builtin, bytes.clone(), message);
+                self.push(error.with_help("a value of the object could make the result of any length"));
+            }
+        }
+        if name == "sprintf" && arguments.first().is_some_and(|format| format.as_deref().is_some_and(is_wide))
+        {
+            let message = "the format asks for more than 99 places";
+            self.push(RegoError::new(Fault::Builtin, bytes, message));
+        }
+    }
+
+    fn input(&mut self, steps: &[Step], bytes: std::ops::Range<usize>) {
+        let Some(Step::Member(root)) = steps.first() else { return };
+        if !ROOTS.contains(&root.as_str()) {
+            let error = RegoError::new(Fault::Reference, bytes, format!("`input` has no member `{root}`"));
+            let near = crate::schema_check::nearest(root, ROOTS.into_iter());
+            return self.push(match near {
+                Some(near) => error.with_help(format!("did you mean `{near}`?")),
+                None => {
+                    error.with_help(format!("it has {}", ROOTS.map(|root| format!("`{root}`")).join(", ")))
+                }
+            });
+        }
+        if let ("params" | "parameters", Some(Step::Member(name)), Some(declared)) =
+            (root.as_str(), steps.get(1), &self.parameters)
+            && !declared.contains(name)
+        {
+            let error =
+                RegoError::new(Fault::Reference, bytes, format!("the pack has no parameter `{name}`"));
+            let near =
+                crate::schema_check::nearest(name, declared.iter().map(String::as_str)).map(str::to_owned);
+            self.push(match near {
+                Some(near) => error.with_help(format!("did you mean `{near}`?")),
+                None => error.with_help("declare it under `spec.parameters`"),
+            });
+        }
+    }
+
+    /// The name of the entry, if it is a rule of the module.
+    fn entry(&mut self, rule: &str, end: usize) -> Option<&'t str> {
+        let package = format!("data.{}", self.tree.package.join("."));
+        let known = self.names;
+        let name = rule.strip_prefix(&package).and_then(|rest| rest.strip_prefix('.'));
+        let found = name.and_then(|name| known.rules.get_key_value(name));
+        let Some((&name, definitions)) = found else {
+            let error =
+                RegoError::new(Fault::Convention, end..end, format!("the module has no rule `{rule}`"));
+            let names = known.rules.keys().map(|name| format!("{package}.{name}"));
+            let names: Vec<String> = names.collect();
+            let near =
+                crate::schema_check::nearest(rule, names.iter().map(String::as_str)).map(str::to_owned);
+            self.push(match near {
+                Some(near) => error.with_help(format!("did you mean `{near}`?")),
+                None => error.with_help(format!("its package is `{package}`")),
+            });
+            return None;
+        };
+        for definition in definitions {
+            let wrong = match &definition.kind {
+                Kind::Set(Key::Object(members)) if !members.iter().any(|one| one == "msg") => {
+                    Some("an element that is an object has its message as `msg`")
+                }
+                Kind::Set(Key::NoMessage) => Some("an element is a message, or an object with `msg`"),
+                Kind::Set(_) => None,
+                Kind::Value | Kind::Function => Some("the rule must be a set of messages"),
+            };
+            if let Some(wrong) = wrong {
+                let error = RegoError::new(Fault::Convention, definition.bytes.clone(), wrong);
+                self.push(error.with_help(format!(
+                    "write `{name} contains msg if {{ … }}`, or in Rego v0 `{name}[msg] {{ … }}`"
+                )));
+            }
+        }
+        Some(name)
+    }
+}
+
+/// Whether a format of `sprintf` has a width or precision of more than two digits.
+fn is_wide(format: &str) -> bool {
+    format.split('%').skip(1).any(|verb| {
+        let digits =
+            verb.chars().take_while(|char| char.is_ascii_digit() || matches!(char, '.' | '-' | '+' | '0'));
+        digits.filter(char::is_ascii_digit).count() > 2
+    })
+}

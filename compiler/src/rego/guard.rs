@@ -1,0 +1,116 @@
+//! A linear scan of the text before the parser sees it. The parser behind this recurses at every bracket and sign, and tries a literal in
+//! brackets first as a comprehension and then again as a list, at every depth: what stands `n` deep is read up to `4^n` times.
+
+use bailiwick_policy::policy::MAX_MODULE_BYTES;
+
+use super::{Fault, RegoError};
+
+/// Most brackets of all kinds within each other.
+const MAX_NESTING: usize = 32;
+/// Most lists, sets, objects and comprehensions within each other, the rule's body counted in. Gatekeeper's library has five.
+const MAX_LITERALS: usize = 8;
+/// Most `-` in a row.
+const MAX_SIGNS: usize = 8;
+/// Longest line, bytes. The parser's own bound is 1,024 columns, after which it counts wrongly.
+const MAX_LINE_BYTES: usize = 1_000;
+
+/// Refuses what the parser could not survive.
+pub(super) fn guard(text: &str) -> Result<(), RegoError> {
+    if text.len() > MAX_MODULE_BYTES {
+        let message = format!("the module has {} bytes, the limit is {MAX_MODULE_BYTES}", text.len());
+        return Err(RegoError::new(Fault::Limit, 0..0, message));
+    }
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.len() > MAX_LINE_BYTES {
+            let message = format!("the line has {} bytes, the limit is {MAX_LINE_BYTES}", line.len());
+            return Err(RegoError::new(Fault::Limit, start..start, message));
+        }
+        start += line.len();
+    }
+    Scan { bytes: text.as_bytes(), at: 0, open: Vec::new(), signs: 0, adjacent: false }.run()
+}
+
+/// What a bracket opens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bracket {
+    /// `(`, and `[` behind a name: `x[0]`.
+    Other,
+    Literal,
+}
+
+struct Scan<'t> {
+    bytes: &'t [u8],
+    at: usize,
+    open: Vec<Bracket>,
+    signs: usize,
+    /// Whether a name or a closing bracket stands right before.
+    adjacent: bool,
+}
+
+impl Scan<'_> {
+    fn run(mut self) -> Result<(), RegoError> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'#' => self.skip_until(b'\n'),
+                b'"' => self.string(),
+                b'`' => {
+                    self.at += 1;
+                    self.skip_until(b'`');
+                }
+                b'(' | b'[' | b'{' => self.opens(byte)?,
+                b')' | b']' | b'}' => {
+                    self.open.pop();
+                }
+                _ => {}
+            }
+            match byte {
+                b'-' => self.signs += 1,
+                b' ' | b'\t' | b'\r' | b'\n' | b'#' => {}
+                _ => self.signs = 0,
+            }
+            if self.signs > MAX_SIGNS {
+                return Err(self.limit(format!("more than {MAX_SIGNS} `-` in a row")));
+            }
+            self.adjacent =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b')' | b']' | b'}' | b'"' | b'`');
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn opens(&mut self, byte: u8) -> Result<(), RegoError> {
+        let literal = byte == b'{' || (byte == b'[' && !self.adjacent);
+        self.open.push(if literal { Bracket::Literal } else { Bracket::Other });
+        if self.open.len() > MAX_NESTING {
+            return Err(self.limit(format!("brackets are nested deeper than {MAX_NESTING}")));
+        }
+        if self.open.iter().filter(|one| **one == Bracket::Literal).count() > MAX_LITERALS {
+            let what = "lists, sets, objects and comprehensions";
+            return Err(self.limit(format!("{what} are nested deeper than {MAX_LITERALS}")));
+        }
+        Ok(())
+    }
+
+    fn limit(&self, message: String) -> RegoError {
+        RegoError::new(Fault::Limit, self.at..self.at + 1, message)
+            .with_help("move a part of it into a rule or function of its own")
+    }
+
+    /// To the byte before `end`'s successor: the loop goes past `end`.
+    fn skip_until(&mut self, end: u8) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|byte| *byte == end).unwrap_or(rest.len());
+    }
+
+    fn string(&mut self) {
+        self.at += 1;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'\\' => self.at += 2,
+                b'"' | b'\n' => return,
+                _ => self.at += 1,
+            }
+        }
+    }
+}
