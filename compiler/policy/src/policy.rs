@@ -23,7 +23,7 @@ use tools::{Audit, ToolLayer};
 /// Version of the bundle format; a reader refuses every other one.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// Largest Rego module, in bytes. The largest of Gatekeeper's library has a sixth of it.
+/// Largest Rego module, in bytes: some two thousand lines, so that reading one is quick and a bundle holds many.
 pub const MAX_MODULE_BYTES: usize = 64 * 1024;
 
 /// The effective policy of one subject.

@@ -23,7 +23,7 @@ const CHANCE: Refused = Refused {
 const OUTPUT: Refused =
     Refused { why: "writes to the program's output", help: "put what is to be seen into the message" };
 const WITHOUT_BOUND: Refused = Refused {
-    why: "makes a list of any length in one step, which no limit interrupts",
+    why: "makes a list or a number of any length in one step, which no limit interrupts",
     help: "compare the ends of the range instead",
 };
 
@@ -39,6 +39,7 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("time.now_ns", CLOCK),
     ("external_data", OUTSIDE),
     ("numbers", WITHOUT_BOUND),
+    ("bits.lsh", WITHOUT_BOUND),
     ("net.cidr_expand", WITHOUT_BOUND),
     ("print", OUTPUT),
     ("trace", OUTPUT),

@@ -211,7 +211,9 @@ impl<'t> Check<'t> {
         if !builtins::exists(name) {
             let error = RegoError::new(Fault::Reference, bytes, format!("there is no function `{name}`"));
             let mut names: Vec<&str> = known.rules.keys().copied().collect();
-            names.extend(builtins::names());
+            for name in builtins::names() {
+                names.push(name);
+            }
             return self.push(match crate::schema_check::nearest(name, names) {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => error,

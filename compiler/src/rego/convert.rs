@@ -37,7 +37,7 @@ fn members(json: &Json<'_>) -> BTreeMap<Value, Value> {
 }
 
 /// A JSON value; its depth was bounded when it was read.
-fn value(json: &Json<'_>) -> Value {
+pub(super) fn value(json: &Json<'_>) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::from(*value),

@@ -10,10 +10,9 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError};
 
 use super::check::{read, told_at_run};
-use super::{RegoError, convert, stack};
+use super::{RegoError, convert, guarded, stack};
 
-/// Steps of one rule over one object: some ten milliseconds. The dearest rule of Gatekeeper's library takes some thousand over a pod of thirty
-/// containers.
+/// Steps of one rule over one object. A rule that goes through the containers of a pod takes some dozen for each.
 const MAX_STEPS: NonZeroU32 = match NonZeroU32::new(200_000) {
     Some(steps) => steps,
     None => NonZeroU32::MIN,
@@ -34,6 +33,7 @@ impl RegoEngine for Regorus {
         engine.set_execution_timer_config(LIMIT);
         // An error of a built-in would else be undefined, and the rule over it silent.
         engine.set_strict_builtin_errors(true);
+        guarded::install(&mut engine)?;
         Ok(Box::new(Ready { engine: Arc::new(engine), rule: rule.to_owned(), reads: checked.reads }))
     }
 }

@@ -3,11 +3,13 @@
 
 use bailiwick_policy::policy::MAX_MODULE_BYTES;
 
+use super::guarded::is_modest;
 use super::{Fault, RegoError};
 
 /// Most brackets of all kinds within each other.
 const MAX_NESTING: usize = 32;
-/// Most lists, sets, objects and comprehensions within each other, the rule's body counted in. Gatekeeper's library has five.
+/// Most lists, sets, objects and comprehensions within each other, the rule's body counted in: what stands deeper is better read as a rule
+/// of its own.
 const MAX_LITERALS: usize = 8;
 /// Most `-` in a row.
 const MAX_SIGNS: usize = 8;
@@ -62,6 +64,7 @@ impl Scan<'_> {
                 b')' | b']' | b'}' => {
                     self.open.pop();
                 }
+                b'0'..=b'9' if !self.adjacent => self.number()?,
                 _ => {}
             }
             match byte {
@@ -90,6 +93,21 @@ impl Scan<'_> {
             return Err(self.limit(format!("{what} are nested deeper than {MAX_LITERALS}")));
         }
         Ok(())
+    }
+
+    /// A number that the parser would write out in full.
+    fn number(&self) -> Result<(), RegoError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let of_number = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+');
+        let end = rest
+            .iter()
+            .zip(std::iter::once(&b' ').chain(rest))
+            .position(|(byte, before)| !of_number(byte) && !(*byte == b'-' && matches!(before, b'e' | b'E')));
+        let text = rest.get(..end.unwrap_or(rest.len())).and_then(|bytes| str::from_utf8(bytes).ok());
+        match text.is_some_and(is_modest) {
+            true => Ok(()),
+            false => Err(self.limit("the number is too large".to_owned())),
+        }
     }
 
     fn limit(&self, message: String) -> RegoError {

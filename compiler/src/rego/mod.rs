@@ -17,6 +17,7 @@ mod check;
 mod convert;
 mod engine;
 mod guard;
+mod guarded;
 mod reach;
 mod stack;
 mod tree;

@@ -176,6 +176,7 @@ fn refused_built_ins() {
         ("external_data({\"provider\": \"x\"})", "outside of the review"),
         ("count(numbers.range(1, 10000000000)) > 0", "any length"),
         ("count(net.cidr_expand(\"::/0\")) > 0", "any length"),
+        ("bits.lsh(1, 4000000000) > 0", "any length"),
         ("print(\"x\")", "the program's output"),
         ("trace(\"x\")", "the program's output"),
         ("input.object.spec with input as {}", "in place of the true one"),
@@ -222,8 +223,28 @@ fn hostile_modules_end() {
     let long = "deny contains \"x\" if regex.match(\"^(a+)+$\", input.object.metadata.name)";
     let object = format!(r#"{{"metadata":{{"name":"{}b"}}}}"#, "a".repeat(100_000));
     assert_eq!(gives_over(&module(long), &object), Ok(Vec::new()));
-    let number = "deny contains \"x\" if to_number(input.object.metadata.name) > 0";
-    let _ended = gives_over(&module(number), r#"{"metadata":{"name":"1e999999999"}}"#);
+    // Numbers that regorus would write out in full.
+    for name in [
+        r#""1e999999999""#,
+        r#""{\"$serde_json::private::Number\":\"1e999999999\"}""#,
+        &format!("\"{}\"", "9".repeat(200_000)),
+    ] {
+        for function in ["to_number", "units.parse", "units.parse_bytes", "json.unmarshal", "json.is_valid"] {
+            let number = format!("deny contains \"x\" if {function}(input.object.metadata.name) > 0");
+            let object = format!(r#"{{"metadata":{{"name":{name}}}}}"#);
+            let gave = gives_over(&module(&number), &object);
+            let told = matches!(&gave, Err(RegoFailure::Evaluation(_)));
+            assert!(
+                told || function.starts_with("json."),
+                "{function} of {}: {gave:?}",
+                name.chars().take(20).collect::<String>()
+            );
+        }
+    }
+    let quantities = "deny contains sprintf(\"%v\", [n]) if n := units.parse_bytes(\"1.5Gi\") + units.parse(\"500m\") + to_number(\"1e3\")";
+    assert_eq!(gives(&module(quantities)), Ok(vec!["1610613736.5".to_owned()]));
+    let json = "deny contains msg if msg := json.unmarshal(\"{\\\"a\\\": [1, \\\"x\\\"]}\").a[1]";
+    assert_eq!(gives(&module(json)), Ok(vec!["x".to_owned()]));
 }
 
 #[test]
@@ -238,6 +259,9 @@ fn hostile_text_is_refused() {
     for text in [
         "#".repeat(1 << 20),
         "# a\n".repeat(MAX_MODULE_BYTES),
+        "deny contains \"x\" if 1e999999999 > 0".to_owned(),
+        "deny contains \"x\" if 1.0E+99999999 > 0".to_owned(),
+        format!("deny contains \"x\" if {} > 0", "9".repeat(900)),
         deep("(", ")", 10_000),
         deep("[", "]", 400),
         deep("[\n", "]", 10_000),

@@ -4,7 +4,7 @@ use bailiwick_policy::ir::{Cel, Const, Expr, Root};
 use bailiwick_policy::policy::{
     Action, Admission, AdmissionRule, ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigner,
     Isolation, LabelOperator, LabelRequirement, LabelSelector, Match, Network, NetworkRule, Origin,
-    PackSource, Peer, PodSecurity, PodSecurityLevel, Policy, PortRange, Protocol, RuntimeClass,
+    PackSource, Peer, PodSecurity, PodSecurityLevel, Policy, PortRange, Protocol, RegoRule, RuntimeClass,
     RuntimeClasses, RuntimeKind, ServiceAccountToken, Stated, Subject, SubjectMatch, Unmatched, Validation,
 };
 use proptest::collection::{btree_map, btree_set, vec};
@@ -188,8 +188,10 @@ fn admission() -> impl Strategy<Value = Admission> {
         })
     };
     let rules = vec((cel(3), select(&[Action::Deny, Action::Warn][..])), 0..12);
-    (cel(0), cel(1), cel(2), subsequence(vec!["^a$", "^b$", "^c$"], 2), rules).prop_map(
-        |(a, b, c, regexes, rules)| Admission {
+    let modules = subsequence(vec!["package a", "package b", "package c"], 2);
+    (cel(0), cel(1), cel(2), subsequence(vec!["^a$", "^b$", "^c$"], 2), modules, rules).prop_map(
+        |(a, b, c, regexes, modules, rules)| Admission {
+            rego: modules.into_iter().map(str::to_owned).collect(),
             shared: vec![a, b, c],
             regexes: regexes.into_iter().map(str::to_owned).collect(),
             rules: rules
@@ -219,7 +221,10 @@ fn rule(at: usize, expression: Cel, action: Action) -> AdmissionRule {
         audit_annotations: Vec::new(),
         action,
         exceptable: false,
-        rego: None,
+        rego: u32::try_from(at % 3)
+            .ok()
+            .filter(|module| *module < 2)
+            .map(|module| RegoRule { module, rule: "data.a.deny".to_owned() }),
     }
 }
 

@@ -54,6 +54,7 @@ impl Author {
             audit_annotations: Vec::new(),
             action: Action::Deny,
             exceptable: false,
+            rego: None,
         }
     }
 }
@@ -112,7 +113,12 @@ pub(crate) fn policy() -> Policy {
         author.rule("selected", written, "has(object.spec.activeDeadlineSeconds)", "set a deadline");
     selected.matches.object_selector = Some(labels(&[("deadline", "yes")]));
     let (shared, regexes) = author.interner.into_parts();
-    policy.admission = Admission { shared, regexes, rules: vec![memory, team, conditions, fixed, selected] };
+    policy.admission = Admission {
+        shared,
+        regexes,
+        rules: vec![memory, team, conditions, fixed, selected],
+        ..Admission::default()
+    };
     policy
 }
 

@@ -5,7 +5,20 @@ use crate::stage::Stage;
 
 #[test]
 fn review_and_webhook_answer_the_same_bytes() {
-    let stage = Stage::new();
+    let (allowed, denied) = answers(&Stage::new());
+    // A corpus that is all of one kind would prove little.
+    assert!(allowed >= 30 && denied >= 100, "{allowed} allowed, {denied} denied");
+}
+
+#[test]
+fn rules_in_rego_too() {
+    let (allowed, denied) =
+        answers(&Stage::of(concat!(env!("CARGO_MANIFEST_DIR"), "/rego/pod-security-restricted")));
+    assert!(allowed >= 30 && denied >= 100, "{allowed} allowed, {denied} denied");
+}
+
+/// How many answers allow and how many deny, after both have given the same.
+fn answers(stage: &Stage) -> (usize, usize) {
     let webhook = stage.webhook();
     let requests = corpus::requests();
     assert!(requests.len() >= 300, "the corpus has only {} requests", requests.len());
@@ -46,6 +59,5 @@ fn review_and_webhook_answer_the_same_bytes() {
             }
         }
     }
-    // A corpus that is all of one kind would prove little.
-    assert!(allowed >= 30 && denied >= 100, "{allowed} allowed, {denied} denied");
+    (allowed, denied)
 }

@@ -10,7 +10,7 @@ pub(crate) const NAMESPACES: &str = "\
 apiVersion: v1
 kind: List
 items:
-- {apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents}}}
+- {apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {bailiwick.dev/zone: agents, bailiwick.dev/pod-security: restricted}}}
 - {apiVersion: v1, kind: Namespace, metadata: {name: default}}
 ";
 
@@ -34,7 +34,8 @@ impl Stage {
         Self::of(folder.path().join("pack").to_str().expect("a UTF-8 path"))
     }
 
-    fn of(pack: &str) -> Self {
+    /// The same of the pack in a folder.
+    pub(crate) fn of(pack: &str) -> Self {
         let stage = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         stage.compile_pack(pack, &[]);
         std::fs::create_dir(stage.path().join("bundles")).expect("bundles");

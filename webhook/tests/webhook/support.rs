@@ -54,6 +54,7 @@ pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
         audit_annotations: vec![],
         action: Action::Deny,
         exceptable: false,
+        rego: None,
     };
     let policy = Policy {
         cell: "0123456789abcdef".into(),
@@ -67,7 +68,7 @@ pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
             unmatched: Unmatched::Allow,
             from,
         }),
-        admission: Admission { shared: vec![], regexes: vec![], rules: vec![rule] },
+        admission: Admission { rules: vec![rule], ..Admission::default() },
         ..Policy::top(vec![PackSource {
             name: "test".into(),
             version: "1.0.0".into(),

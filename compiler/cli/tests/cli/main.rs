@@ -9,6 +9,7 @@ mod hostile;
 mod images;
 mod init;
 mod layout;
+mod rego;
 mod reports;
 mod stage;
 mod trust;

@@ -14,6 +14,7 @@ fn policy(expr: Expr) -> Policy {
         admission: Admission {
             shared: vec![cel(Expr::Root(Root::Object))],
             regexes: vec!["^a$".to_owned()],
+            rego: Vec::new(),
             rules: vec![AdmissionRule {
                 name: "rule".to_owned(),
                 origin: Origin { pack: 0, at: "spec.admission.rules[0]".to_owned() },

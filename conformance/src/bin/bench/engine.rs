@@ -170,7 +170,7 @@ fn admission_of<'r>(rules: impl Iterator<Item = (&'r str, &'r str, &'r str)>) ->
         compiled.push(rule(&format!("rule-{number}"), resource, expression));
     }
     let (shared, regexes) = interner.into_parts();
-    Ok(Admission { shared, regexes, rules: compiled })
+    Ok(Admission { shared, regexes, rules: compiled, ..Admission::default() })
 }
 
 fn rule(name: &str, resource: &str, expression: bailiwick_policy::ir::Cel) -> AdmissionRule {
@@ -200,6 +200,7 @@ fn rule(name: &str, resource: &str, expression: bailiwick_policy::ir::Cel) -> Ad
         audit_annotations: Vec::new(),
         action: Action::Deny,
         exceptable: false,
+        rego: None,
     }
 }
 

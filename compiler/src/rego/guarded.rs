@@ -1,0 +1,92 @@
+//! Built-ins that read text of the object as numbers or JSON, in place of regorus' own: those take `1e999999999` for an integer of a thousand
+//! million digits, written so or as the object `{"$serde_json::private::Number": "1e999999999"}`, and no limit interrupts that.
+
+use bailiwick_policy::json::Json;
+use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
+use regorus::{Engine, Value};
+
+use super::convert;
+
+/// Longest text that is read as a number, bytes. Quantities of Kubernetes have at most 20 digits and a suffix.
+const MAX_NUMBER_BYTES: usize = 64;
+/// Most digits of an exponent.
+const MAX_EXPONENT_DIGITS: usize = 3;
+/// Longest text that is read as JSON, bytes: as much as annotations may hold.
+const MAX_JSON_BYTES: usize = 256 * 1024;
+
+/// Why a text is not read.
+const NOT_A_NUMBER: &str = "the text is too long or too large for a number";
+
+/// Puts the guarded built-ins in front of regorus' own.
+pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
+    let place =
+        Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
+    let functions: [(&str, fn(&Value) -> Result<Value, String>); 5] = [
+        ("to_number", to_number),
+        ("json.unmarshal", json),
+        ("json.is_valid", is_json),
+        ("units.parse", |value| units("units.parse", value)),
+        ("units.parse_bytes", |value| units("units.parse_bytes", value)),
+    ];
+    for (name, function) in functions {
+        let place = place.clone();
+        let guarded = move |arguments: Vec<Value>| {
+            let value = arguments.first().unwrap_or(&Value::Null);
+            function(value).map_err(|message| place.error(1, 1, &message))
+        };
+        let installed = engine.add_extension(name.to_owned(), 1, Box::new(guarded));
+        installed.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Whether a text can be read as a number in bounded time.
+pub(super) fn is_modest(text: &str) -> bool {
+    let exponent = text.rsplit(['e', 'E']).next().filter(|rest| rest.len() < text.len()).unwrap_or_default();
+    text.len() <= MAX_NUMBER_BYTES
+        && exponent.bytes().filter(u8::is_ascii_digit).count() <= MAX_EXPONENT_DIGITS
+}
+
+fn to_number(value: &Value) -> Result<Value, String> {
+    match value {
+        Value::Null => Ok(Value::from(0_u64)),
+        Value::Bool(value) => Ok(Value::from(u64::from(*value))),
+        Value::Number(_) => Ok(value.clone()),
+        Value::String(text) if is_modest(text) && !text.contains(['{', '[', '"']) => {
+            match Value::from_json_str(text) {
+                Ok(number @ Value::Number(_)) => Ok(number),
+                _ => Err("could not parse string as number".to_owned()),
+            }
+        }
+        Value::String(_) => Err(NOT_A_NUMBER.to_owned()),
+        _ => Err("`to_number` expects a boolean, a number, a string or null".to_owned()),
+    }
+}
+
+fn json(value: &Value) -> Result<Value, String> {
+    let Value::String(text) = value else { return Err("JSON is read from a string".to_owned()) };
+    if text.len() > MAX_JSON_BYTES {
+        return Err(format!("the text has more than {MAX_JSON_BYTES} bytes"));
+    }
+    let json = Json::parse(text.as_bytes()).map_err(|error| format!("the text is not JSON: {error}"))?;
+    Ok(convert::value(&json))
+}
+
+fn is_json(value: &Value) -> Result<Value, String> {
+    Ok(Value::from(json(value).is_ok()))
+}
+
+fn units(name: &str, value: &Value) -> Result<Value, String> {
+    if let Value::String(text) = value
+        && !is_modest(text)
+    {
+        return Err(NOT_A_NUMBER.to_owned());
+    }
+    let (function, _) = BUILTINS.get(name).ok_or_else(|| format!("there is no function `{name}`"))?;
+    let source =
+        Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
+    let span = Span { source, line: 1, col: 1, start: 0, end: 1 };
+    let argument = Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 });
+    let read = function(&span, &[argument], std::slice::from_ref(value), true);
+    read.map_err(|error| error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned())
+}
