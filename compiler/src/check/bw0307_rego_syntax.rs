@@ -17,7 +17,8 @@
 //! ```
 //!
 //! ```text
-//! x
+//! error[BW0307] at spec.admission.rules[0].rego.source (33..34): `if` keyword is required before rule body
+//!   help: correct the module there; Rego v1 has `if` before a body and `contains` before an element of a set
 //! ```
 //!
 //! ```yaml passes
@@ -35,6 +36,8 @@
 //!           msg := sprintf("%v has no version", [container.name])
 //!         }
 //! ```
+//!
+//! Remedy: correct the module there; Rego v1 has `if` before a body and `contains` before an element of a set
 
 use crate::diagnostic::{Code, Severity};
 

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! ```text
-//! x
+//! error[BW0308] at spec.admission.rules[0].rego.source (145..146): brackets are nested deeper than 32
+//!   help: move a part of it into a rule or function of its own
 //! ```
 //!
 //! ```yaml passes
@@ -36,6 +37,8 @@
 //!           msg := sprintf("%v has no version", [container.name])
 //!         }
 //! ```
+//!
+//! Remedy: split the module, or move a part of it into a rule of its own
 
 use crate::diagnostic::{Code, Severity};
 

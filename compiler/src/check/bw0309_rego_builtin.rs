@@ -18,7 +18,8 @@
 //! ```
 //!
 //! ```text
-//! x
+//! error[BW0309] at spec.admission.rules[0].rego.source (89..102): `time.now_ns` reads the clock, and a decision depends on its inputs alone
+//!   help: put a date into the pack's parameters, or let a PolicyException expire
 //! ```
 //!
 //! ```yaml passes
@@ -36,6 +37,8 @@
 //!           msg := sprintf("%v has no version", [container.name])
 //!         }
 //! ```
+//!
+//! Remedy: hand the value over in the pack's parameters, or take it from the object
 
 use crate::diagnostic::{Code, Severity};
 

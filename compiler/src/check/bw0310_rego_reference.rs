@@ -18,7 +18,8 @@
 //! ```
 //!
 //! ```text
-//! x
+//! error[BW0310] at spec.admission.rules[0].rego.source (58..85): `input` has no member `obect`
+//!   help: did you mean `object`?
 //! ```
 //!
 //! ```yaml passes
@@ -36,6 +37,8 @@
 //!           msg := sprintf("%v has no version", [container.name])
 //!         }
 //! ```
+//!
+//! Remedy: name a member of `input`, a parameter of the pack, or a rule of this module
 
 use crate::diagnostic::{Code, Severity};
 

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! ```text
-//! x
+//! error[BW0311] at spec.admission.rules[0].rego.source (15..19): the rule must be a set of messages
+//!   help: write `deny contains msg if { … }`, or in Rego v0 `deny[msg] { … }`
 //! ```
 //!
 //! ```yaml passes
@@ -32,6 +33,8 @@
 //!           msg := sprintf("%v has no version", [container.name])
 //!         }
 //! ```
+//!
+//! Remedy: name a set of messages: `deny contains msg if { … }`
 
 use crate::diagnostic::{Code, Severity};
 

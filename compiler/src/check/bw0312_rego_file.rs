@@ -10,7 +10,8 @@
 //! ```
 //!
 //! ```text
-//! x
+//! error[BW0312] at spec.admission.rules[0].rego.file: `rego/images.rego` is not beside the pack, or is not UTF-8 text
+//!   help: put the module there; an object on the API server holds its text in `source`
 //! ```
 //!
 //! ```yaml passes
@@ -28,6 +29,8 @@
 //!           msg := sprintf("%v has no version", [container.name])
 //!         }
 //! ```
+//!
+//! Remedy: put the module into the folder `rego/`, or write `source`
 
 use crate::diagnostic::{Code, Severity};
 

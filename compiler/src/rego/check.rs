@@ -10,7 +10,7 @@ use bailiwick_policy::admission::rego::RegoReads;
 use regorus::{Engine, Rc};
 
 use super::builtins;
-use super::guard::guard;
+use super::guard::{guard, says_if};
 use super::reach::{self, Meaning, Names};
 use super::tree::{Key, Kind, RuleOf, Step, Tree, Use};
 use super::{Fault, ROOTS, RegoError, stack};
@@ -88,7 +88,12 @@ fn parse(text: &str) -> Result<Engine, RegoError> {
         Ok(engine) => return Ok(engine),
         Err(error) => error,
     };
-    parsed(true).map_err(|_| told(&error.to_string(), text, Fault::Syntax))
+    let error = told(&error.to_string(), text, Fault::Syntax);
+    // A text with `if` is v1 with a fault. As v0 it could not be read either, and regorus would warn of it on standard error.
+    if says_if(text) && !text.contains("import future.keywords") {
+        return Err(error);
+    }
+    parsed(true).map_err(|_| error)
 }
 
 /// The name of the module in regorus' messages, by which its places are found in them.

@@ -13,6 +13,8 @@ const MAX_NESTING: usize = 32;
 const MAX_LITERALS: usize = 8;
 /// Most `-` in a row.
 const MAX_SIGNS: usize = 8;
+/// Most lines; the parser has a bound of its own at 20,000.
+const MAX_LINES: usize = 10_000;
 /// Longest line, bytes. The parser's own bound is 1,024 columns, after which it counts wrongly.
 const MAX_LINE_BYTES: usize = 1_000;
 
@@ -20,6 +22,11 @@ const MAX_LINE_BYTES: usize = 1_000;
 pub(super) fn guard(text: &str) -> Result<(), RegoError> {
     if text.len() > MAX_MODULE_BYTES {
         let message = format!("the module has {} bytes, the limit is {MAX_MODULE_BYTES}", text.len());
+        return Err(RegoError::new(Fault::Limit, 0..0, message));
+    }
+    let lines = text.lines().count();
+    if lines > MAX_LINES {
+        let message = format!("the module has {lines} lines, the limit is {MAX_LINES}");
         return Err(RegoError::new(Fault::Limit, 0..0, message));
     }
     let mut start = 0;
@@ -31,6 +38,27 @@ pub(super) fn guard(text: &str) -> Result<(), RegoError> {
         start += line.len();
     }
     Scan { bytes: text.as_bytes(), at: 0, open: Vec::new(), signs: 0, adjacent: false }.run()
+}
+
+/// Whether the text has the word `if` outside of strings and comments.
+pub(super) fn says_if(text: &str) -> bool {
+    let mut within = None;
+    let mut is_escaped = false;
+    let code = text.chars().map(|char| {
+        match within {
+            None if matches!(char, '"' | '`' | '#') => within = Some(char),
+            Some('#') if char == '\n' => within = None,
+            Some('#') => {}
+            Some('"') if is_escaped => is_escaped = false,
+            Some('"') if char == '\\' => is_escaped = true,
+            Some(end) if char == end => within = None,
+            None => return char,
+            Some(_) => {}
+        }
+        ' '
+    });
+    let code: String = code.collect();
+    code.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "if")
 }
 
 /// What a bracket opens.

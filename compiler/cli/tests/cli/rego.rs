@@ -26,7 +26,7 @@ fn a_fault_is_drawn_where_it_stands_in_the_module() {
     }
     pack(&stage, "package images\n\ndeny contains \"x\" if {\n  input.object =\n}\n");
     let said = printed(&stage.run(&["check", "x"]));
-    assert!(said.contains("error[BW0307]") && said.contains("--> x/rego/images.rego:5:1"), "{said}");
+    assert!(said.contains("error[BW0307]") && said.contains("--> x/rego/images.rego:4:21"), "{said}");
     std::fs::remove_file(stage.path("x/rego/images.rego")).expect("the module");
     let said = printed(&stage.run(&["check", "x"]));
     assert!(said.contains("error[BW0312]") && said.contains("--> x/pack.yaml:12:20"), "{said}");

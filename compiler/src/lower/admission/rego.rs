@@ -59,7 +59,7 @@ pub(super) fn lower(
 
 fn diagnostic(error: RegoError, file: Option<&str>, at: &FieldPath) -> Diagnostic {
     let code = code(error.fault);
-    let mut diagnostic = match (error.fault, file) {
+    let diagnostic = match (error.fault, file) {
         // About the name in the pack, if the module has no place for it.
         (Fault::Convention, _) if error.bytes.is_empty() => {
             Diagnostic::new(code, at.member("rule"), error.message)
@@ -68,8 +68,7 @@ fn diagnostic(error: RegoError, file: Option<&str>, at: &FieldPath) -> Diagnosti
             .with_place(Place { file: format!("{FOLDER}{file}"), bytes: error.bytes }),
         (_, None) => Diagnostic::new(code, at.member("source"), error.message).with_range(error.bytes),
     };
-    diagnostic.help = error.help;
-    diagnostic
+    diagnostic.with_any_help(error.help)
 }
 
 const fn code(fault: Fault) -> Code {
