@@ -6,6 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod cases;
 mod ceiling;
 pub mod cel;
 mod chain;
@@ -13,6 +14,7 @@ pub mod check;
 pub mod cluster;
 pub mod compile;
 pub mod diagnostic;
+pub mod diff;
 mod effective;
 pub mod emit;
 pub mod fragments;

@@ -254,6 +254,19 @@ pub struct CasePeer {
     /// Its labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Whether its namespace is the governed pod's own; absent: it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<PeerNamespace>,
+}
+
+closed! {
+    /// Which namespace a pod at the other end is in.
+    pub enum PeerNamespace {
+        /// That of the governed pod.
+        Own = "Own",
+        /// Another one.
+        Another = "Another",
+    }
 }
 
 /// Access to a file of a sandbox.

@@ -44,11 +44,17 @@ impl Arguments {
             Command::Check(options) => &options.packs,
             Command::Compile(options) => &options.packs,
             Command::Test(options) => &options.packs,
+            Command::Diff(options) => return repeated(&options.bindings),
             _ => return None,
         };
-        let mut seen = BTreeSet::new();
-        packs.bindings.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+        repeated(&packs.bindings)
     }
+}
+
+/// A name that is bound twice.
+fn repeated(bindings: &[Binding]) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    bindings.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +74,12 @@ pub(crate) enum Command {
                       bailiwick test --coverage --mutate policy-packs/code-interpreter\n  \
                       bailiwick test --format junit --output tests.xml policy-packs/*")]
     Test(TestOptions),
+    /// Says what NEW allows that OLD denied, and the reverse, each with an input that both were asked about
+    #[command(
+        after_help = "Example:\n  bailiwick diff main/policy-packs/code-interpreter policy-packs/code-interpreter\n  \
+                      bailiwick diff --fail-on widened --format comment old/bundle.json policy-packs/code-interpreter"
+    )]
+    Diff(DiffOptions),
     /// Says what a diagnostic code means, or what a rule comes from and who enforces it
     #[command(after_help = "Example:\n  bailiwick explain BW0104\n  \
                       bailiwick explain memory-limits policy-packs/code-interpreter\n  \
@@ -281,6 +293,50 @@ pub(crate) struct CompletionOptions {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DiffOptions {
+    /// A folder with a `pack.yaml`, a pack file or a compiled `bundle.json`
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The same, as it is to be
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// Where `extends` finds packs; by default the folder that holds the pack's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+    /// Binds a parameter of both packs; the value is YAML
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = binding)]
+    pub(crate) bindings: Vec<Binding>,
+    /// Ends with 3 if there is such a difference; what is only changed counts as widened and as narrowed
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub(crate) fail_on: Option<FailOn>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    pub(crate) format: DiffFormat,
+}
+
+/// Which differences `diff --fail-on` ends with 3 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// NEW lets something through that OLD did not, or another thing.
+    Widened,
+    /// NEW refuses something that OLD let through, or lets another thing through.
+    Narrowed,
+    /// Any difference.
+    Any,
+}
+
+/// How `diff` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// For a person.
+    Text,
+    /// One JSON document with a `version`.
+    Json,
+    /// Markdown, for a comment in a code review.
+    Comment,
 }
 
 #[derive(Args, Debug)]

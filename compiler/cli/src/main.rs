@@ -1,4 +1,4 @@
-//! `bailiwick`: check, compile, test, explain and review policy packs; verify and inspect audit logs. Reads files and prints; talks to nobody.
+//! `bailiwick`: check, compile, test, compare, explain and review policy packs; verify and inspect audit logs. Reads files and prints; talks to nobody.
 //!
 //! ```text
 //! arguments ► files (the only I/O) ► bailiwick-compiler, bailiwick-policy ► render ► exit code
@@ -10,6 +10,7 @@ mod audit;
 mod check;
 mod compile;
 mod completion;
+mod diff;
 mod explain;
 mod files;
 mod fmt;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Compile(options) => compile::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Review(options) => review::run(&options),
         Command::Fmt(options) => fmt::run(&options),

@@ -77,7 +77,7 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
 }
 
 /// A bundle; one that the `artifacts.json` beside it lists must be that one.
-fn read_bundle(path: &Path) -> Result<Bundle> {
+pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
     let bytes = files::read(path)?;
     let beside = path.with_file_name(artifacts::FILE);
     // Only what is not there is no list: one that cannot be looked at is an error.

@@ -113,6 +113,32 @@ impl Cidr {
         }
     }
 
+    /// The first and the last address, as numbers.
+    #[must_use]
+    pub fn bounds(self) -> (u128, u128) {
+        (self.bits, self.bits | (all(self.family) & !mask(self.family, self.length)))
+    }
+
+    /// The networks that make up a range of addresses, given as numbers.
+    #[must_use]
+    pub fn cover(family: Family, first: u128, last: u128) -> Vec<Self> {
+        let mut out = Vec::new();
+        let mut next = Some(first);
+        let last = last.min(all(family));
+        while let Some(from) = next.filter(|from| *from <= last) {
+            // The shortest prefix that begins here and does not end behind the range.
+            let fits = |length: &u8| {
+                let network = Self { family, bits: from, length: *length };
+                from & mask(family, *length) == from && network.bounds().1 <= last
+            };
+            let length = (0..=family.width()).find(fits).unwrap_or(family.width());
+            let network = Self { family, bits: from, length };
+            out.push(network);
+            next = network.bounds().1.checked_add(1);
+        }
+        out
+    }
+
     /// The network of one bit less that this one is half of.
     fn parent(self) -> Option<Self> {
         let length = self.length.checked_sub(1)?;
@@ -120,29 +146,35 @@ impl Cidr {
     }
 }
 
-const fn mask(family: Family, length: u8) -> u128 {
-    let width = family.width();
-    let all = match family {
+/// The last address of a family.
+const fn all(family: Family) -> u128 {
+    match family {
         Family::V4 => u32::MAX as u128,
         Family::V6 => u128::MAX,
-    };
+    }
+}
+
+const fn mask(family: Family, length: u8) -> u128 {
+    let width = family.width();
+    let all = all(family);
     match (width as u32).checked_sub(length as u32) {
         Some(host) if host < 128 => (all >> host) << host,
         _ => 0,
     }
 }
 
+/// An address of a family, from its number.
+#[must_use]
+pub fn address(family: Family, bits: u128) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(bits).unwrap_or(u32::MAX))),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from(bits)),
+    }
+}
+
 impl fmt::Display for Cidr {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.family {
-            Family::V4 => write!(
-                out,
-                "{}/{}",
-                Ipv4Addr::from(u32::try_from(self.bits).unwrap_or(u32::MAX)),
-                self.length
-            ),
-            Family::V6 => write!(out, "{}/{}", Ipv6Addr::from(self.bits), self.length),
-        }
+        write!(out, "{}/{}", address(self.family, self.bits), self.length)
     }
 }
 
@@ -271,6 +303,16 @@ mod tests {
     fn halves_are_merged_and_what_is_inside_is_dropped() {
         let ranges = ["10.0.0.0/9", "10.128.0.0/10", "10.192.0.0/10", "10.1.0.0/16"].map(cidr).to_vec();
         assert_eq!(minimised(ranges), [cidr("10.0.0.0/8")]);
+    }
+
+    #[test]
+    fn a_range_is_made_up_of_its_networks() {
+        let ranges = ["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/31"].map(cidr).to_vec();
+        let (first, last) = (ranges[0].bounds().0, ranges[2].bounds().1);
+        assert_eq!(Cidr::cover(Family::V4, first, last), ranges);
+        assert_eq!(Cidr::cover(Family::V6, 0, u128::MAX), [cidr("::/0")]);
+        assert_eq!(Cidr::cover(Family::V4, 0, u128::MAX), [cidr("0.0.0.0/0")]);
+        assert_eq!(Cidr::cover(Family::V4, u32::MAX.into(), u32::MAX.into()), [cidr("255.255.255.255/32")]);
     }
 
     #[test]

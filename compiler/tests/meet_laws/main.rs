@@ -1,6 +1,10 @@
-//! The laws of the meet as property tests.
+//! The laws of the meet and of the comparison of two policies as property tests, and a pair of packs for each layer that is compared.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod diff_laws;
+#[cfg(test)]
+mod diff_pairs;
 #[cfg(test)]
 mod generators;
 #[cfg(test)]

@@ -155,7 +155,7 @@ fn at_least() -> impl Strategy<Value = AtLeast> {
     })
 }
 
-fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
+pub(super) fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
     (
         any::<bool>(),
         filesystem(),
@@ -265,7 +265,7 @@ fn policy(name: &'static str) -> impl Strategy<Value = Policy> {
 // ---- evaluators ------------------------------------------------------------------------------------------------------------
 
 /// What a sandbox can do, point by point; more points are wider.
-fn powers(sandbox: &Sandbox) -> BTreeSet<String> {
+pub(super) fn powers(sandbox: &Sandbox) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     let files = &sandbox.filesystem;
     let below = |path: &str, root: &str| path == root || path.starts_with(&format!("{root}/"));

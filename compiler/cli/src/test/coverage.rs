@@ -158,7 +158,7 @@ impl Measured {
     }
 
     fn tools(&mut self, policy: &Policy, own: u16, ran: &Ran) {
-        let Some(loaded) = ran.bench.tools() else { return };
+        let Ok(loaded) = ran.bench.tool_policy() else { return };
         for (layer, rule, parts) in loaded.watched() {
             let Some(layer) = policy.tools.get(layer).filter(|layer| layer.pack == own) else { continue };
             let Some(rule) = layer.rules.get(rule) else { continue };

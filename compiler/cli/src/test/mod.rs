@@ -1,16 +1,11 @@
 //! `bailiwick test`: the cases beside a pack, run against the pack; a look at whether they could have failed; and on request what they did not
 //! reach (`coverage`) and which edits of the pack they would not notice (`mutate`).
 
-mod cases;
-mod connection;
 mod coverage;
-mod evidence;
 mod mutate;
 mod outcome;
 mod report;
-mod sandbox;
 mod suite;
-mod tool_call;
 mod vacuity;
 mod watch;
 
@@ -18,6 +13,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use bailiwick_policy::cel::Watching;
+
+pub(crate) use self::suite::manifest_of;
 
 use self::report::{PackReport, Report};
 use self::suite::Suite;

@@ -1,42 +1,9 @@
-//! What a case came to, and whether that is what was expected.
+//! Whether what a case came to is what was expected.
 
+use bailiwick_compiler::cases::Happened;
 use bailiwick_compiler::policy_test::{Effect, Expectation, SyscallAction};
 use regex::Regex;
 use serde_json::Value;
-
-/// What happened in a case, in the terms that an expectation speaks of.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Happened {
-    /// Whether it was allowed.
-    pub(super) allowed: bool,
-    /// The rules that decided: those that denied, or for a connection the one that allowed.
-    pub(super) rules: Vec<String>,
-    /// What they said.
-    pub(super) messages: Vec<String>,
-    /// Warnings.
-    pub(super) warnings: Vec<String>,
-    /// The object after mutation.
-    pub(super) object: Option<Value>,
-    /// Of a tool call: the effect.
-    pub(super) effect: Option<Effect>,
-    /// Of a system call: what the kernel does.
-    pub(super) action: Option<SyscallAction>,
-}
-
-impl Happened {
-    /// Allowed or not, and nothing more to say.
-    pub(super) const fn new(allowed: bool) -> Self {
-        Self {
-            allowed,
-            rules: Vec::new(),
-            messages: Vec::new(),
-            warnings: Vec::new(),
-            object: None,
-            effect: None,
-            action: None,
-        }
-    }
-}
 
 /// What of an expectation did not come true, each in a sentence; empty: the case passed.
 pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Vec<String> {

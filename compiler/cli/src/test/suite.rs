@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use bailiwick_compiler::cases::{Bench, Happened, manifest};
 use bailiwick_compiler::policy_test::{self, PolicyTest, TestCase};
 use bailiwick_policy::cel::Watching;
 use bailiwick_policy::policy::Policy;
 use serde_json::Value;
 
-use super::cases::Bench;
-use super::outcome::{self, Happened};
+use super::outcome;
 use super::report::{CaseReport, FileReport};
 use super::vacuity;
 use crate::args::PackOptions;
@@ -108,7 +108,7 @@ impl TestFile {
     /// Carries out every case.
     pub(super) fn run(&self, policy: &Policy, folder: &Path, watching: Watching) -> Ran {
         let bench = Bench::new(policy.clone(), watching);
-        let happened = self.cases().iter().map(|case| bench.carry_out(case, folder)).collect();
+        let happened = self.cases().iter().map(|case| carry_out(&bench, case, folder)).collect();
         Ran { happened, bench }
     }
 
@@ -130,8 +130,13 @@ impl TestFile {
         self.cases()
             .iter()
             .zip(&before.happened)
-            .any(|(case, before)| bench.carry_out(case, folder) != *before)
+            .any(|(case, before)| carry_out(&bench, case, folder) != *before)
     }
+}
+
+/// Carries out a case whose manifests lie in this folder.
+pub(super) fn carry_out(bench: &Bench, case: &TestCase, folder: &Path) -> Result<Happened, String> {
+    bench.carry_out(case, &|name| manifest_of(folder, name))
 }
 
 /// What of a case's expectations did not come true; empty: it passed.
@@ -146,18 +151,14 @@ pub(super) fn disappointments(case: &TestCase, happened: &Result<Happened, Strin
 fn read_manifests(case: &mut TestCase, folder: &Path) {
     let Some(admission) = &mut case.admission else { return };
     for object in [&mut admission.object, &mut admission.old_object].into_iter().flatten() {
-        if let Ok(read) = manifest(object, folder) {
+        if let Ok(read) = manifest(object, &|name| manifest_of(folder, name)) {
             *object = read;
         }
     }
 }
 
-/// An object of a case: written out, or `{file: NAME}` for a manifest in the folder of the tests.
-pub(super) fn manifest(object: &Value, folder: &Path) -> Result<Value, String> {
-    let file =
-        object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
-    let Some(file) = file else { return Ok(object.clone()) };
-    let name = file.as_str().ok_or("`file` is the name of a file")?;
+/// A manifest in the folder of the tests.
+pub(crate) fn manifest_of(folder: &Path, name: &str) -> Result<Value, String> {
     let path = Path::new(name);
     let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     if !plain {

@@ -59,6 +59,7 @@ network:
   - {name: web, to: {cidr: 192.0.2.0/24}, ports: [{port: 443}]}
   - {name: names, to: {cidr: 192.0.2.53/32}, ports: [{port: 53, protocol: UDP}]}
   - {name: data, to: {namespaces: {matchLabels: {team: red}}, pods: {matchLabels: {app: db}}}, ports: [{port: 5432}]}
+  - {name: own, to: {pods: {matchLabels: {app: cache}}}, ports: [{port: 5432}]}
   ingress: [{name: inside, from: {cidr: 198.51.100.0/24}, ports: [{port: 8080}]}]
 pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]
 sandboxes:
@@ -251,6 +252,8 @@ fields! {
         connection("to: '192.0.2.53:53', protocol: UDP"), connection("to: '192.0.2.53:53', protocol: TCP") => "was denied";
     peers_have_labels: ["spec.cases[].connection.peer.labels"], CALLS,
         peer("namespaceLabels: {team: red}, labels: {app: db}"), peer("namespaceLabels: {team: red}, labels: {app: web}") => "was denied";
+    peers_are_in_the_own_namespace_or_another: ["spec.cases[].connection.peer.namespace"], CALLS,
+        peer("namespace: Own, labels: {app: cache}"), peer("namespace: Another, labels: {app: cache}") => "was denied";
     peers_are_in_namespaces: ["spec.cases[].connection.peer.namespaceLabels"], CALLS,
         peer("namespaceLabels: {team: red}, labels: {app: db}"), peer("namespaceLabels: {team: blue}, labels: {app: db}") => "was denied";
 

@@ -11,7 +11,7 @@ fn code(stage: &Stage, args: &[&str]) -> Option<i32> {
 #[test]
 fn help_of_each_command_shows_an_example() {
     let stage = Stage::new();
-    for command in ["check", "compile", "test", "explain", "review", "init", "fmt", "completion"] {
+    for command in ["check", "compile", "test", "diff", "explain", "review", "init", "fmt", "completion"] {
         let help = printed(&stage.run(&[command, "--help"]));
         assert!(help.contains(&format!("Example:\n  bailiwick {command} ")), "{help}");
     }

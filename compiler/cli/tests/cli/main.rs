@@ -4,6 +4,7 @@ mod audit;
 mod case_fields;
 mod ci;
 mod commands;
+mod diff;
 mod docs;
 mod hostile;
 mod images;

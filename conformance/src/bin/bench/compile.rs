@@ -32,7 +32,10 @@ pub(crate) fn run() -> Result<Report> {
 fn measure(folder: &Path) -> Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let hundred = folder.join("hundred.yaml");
-    std::fs::write(&hundred, hundred_rules()?)?;
+    std::fs::write(&hundred, hundred_rules(0)?)?;
+    let next = folder.join("hundred-next.yaml");
+    // Each rule with another constant: all hundred differ.
+    std::fs::write(&next, hundred_rules(1)?)?;
     let sixteen = root.join("conformance/bench/sixteen-rules");
     let (manifests, namespaces) = (folder.join("manifests.yaml"), folder.join("namespaces.yaml"));
     let made = manifests::manifests(MANIFESTS)?;
@@ -45,6 +48,7 @@ fn measure(folder: &Path) -> Result<Report> {
             .map(|name| root.join("policy-packs").join(name)),
     );
     five.extend([sixteen.clone(), hundred.clone()]);
+    let compared = ["diff".into(), hundred.clone(), next, "--fail-on".into(), "any".into()];
     let review = ["review".into(), sixteen, "--namespaces".into(), namespaces, "-f".into(), manifests];
 
     check_findings(&review, &made)?;
@@ -53,6 +57,7 @@ fn measure(folder: &Path) -> Result<Report> {
     for (key, args, code) in [
         ("five_packs_cold_ms", &five[..], 0),
         ("pack_100_rules_ms", &["check".into(), hundred][..], 0),
+        ("diff_100_rules_ms", &compared[..], 3),
         ("check_1000_manifests_ms", &review[..], 4),
     ] {
         let mut times = Vec::new();
@@ -100,16 +105,17 @@ fn peak_of(status: &Path) -> Option<u64> {
 }
 
 /// A pack of a hundred rules, each with a variable and two expressions.
-fn hundred_rules() -> Result<String> {
+fn hundred_rules(more: usize) -> Result<String> {
     let mut text = String::from(
         "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: hundred-1.0.0}\nspec:\n  pack: hundred\n  version: 1.0.0\n  \
          subjects: {namespaces: {selector: {}}, pods: {}, unmatched: Allow}\n  admission:\n    rules:\n",
     );
     for number in 0..100 {
+        let size = number + more;
         write!(
             text,
             "    - name: rule-{number}\n      match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}\n      \
-             variables: [{{name: large, expression: \"pod.mainContainers.filter(c, c.name.size() > {number})\"}}]\n      \
+             variables: [{{name: large, expression: \"pod.mainContainers.filter(c, c.name.size() > {size})\"}}]\n      \
              validations: [{{expression: \"variables.large.all(c, c.image != 'i{number}')\", messageExpression: \"'image: ' + string(variables.large.size())\"}}]\n"
         )?;
     }

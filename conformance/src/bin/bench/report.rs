@@ -37,6 +37,7 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("audit", "recover_1gb_s", Goal::AtMost(1.0)),
     ("compile", "five_packs_cold_ms", Goal::AtMost(150.0)),
     ("compile", "pack_100_rules_ms", Goal::AtMost(1000.0)),
+    ("compile", "diff_100_rules_ms", Goal::AtMost(5000.0)),
     ("compile", "check_1000_manifests_ms", Goal::AtMost(300.0)),
     ("compile", "check_rss_mb", Goal::AtMost(60.0)),
     ("engine", "tool_decision_100_rules_p50_us", Goal::AtMost(3.0)),

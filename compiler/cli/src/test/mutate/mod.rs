@@ -18,15 +18,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bailiwick_compiler::cases::Bench;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use self::edits::Edit;
 use self::survivors::Accepted;
-use super::cases::Bench;
 use super::report::failing;
-use super::suite::{Ran, Suite, disappointments};
+use super::suite::{Ran, Suite, carry_out, disappointments};
 use crate::places::{Places, shown};
 use crate::print::plain;
 use crate::report::{self, Case};
@@ -299,7 +299,7 @@ impl Trial<'_> {
             let (Some(case), Some(bench)) = (file.cases().get(case), benches.get(&file.group)) else {
                 continue;
             };
-            if !disappointments(case, &bench.carry_out(case, folder)).is_empty() {
+            if !disappointments(case, &carry_out(bench, case, folder)).is_empty() {
                 return Verdict::Noticed;
             }
         }

@@ -1,9 +1,6 @@
 //! Calls of tools, decided by the code that decides them in the executor, after a session that the case describes.
 
-use bailiwick_compiler::policy_test::{
-    CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase,
-};
-use bailiwick_policy::cel::parse_duration;
+use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::tools::Scope;
 use bailiwick_policy::tool::{
@@ -12,7 +9,8 @@ use bailiwick_policy::tool::{
 };
 use serde_json::Value;
 
-use super::outcome::Happened;
+use super::Happened;
+use crate::policy_test::{CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase};
 
 /// The session of every case.
 const SESSION: &str = "case";
@@ -22,13 +20,12 @@ const MAX_BEFORE: usize = 1_000;
 const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
-pub(super) fn judge(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Happened, String> {
+pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolDecision, String> {
     let now_ms = match &case.now {
         None => DEFAULT_NOW_MS,
         Some(text) => {
-            let at: jiff::Timestamp =
-                text.parse().map_err(|_| format!("`{text}` is no time as RFC 3339 has it"))?;
-            u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` lies before 1970"))?
+            let at = parse_timestamp(text).map_err(|_| format!("`{text}` is no time as RFC 3339 has it"))?;
+            u64::try_from(at.since_epoch().as_millis()).map_err(|_| format!("`{text}` lies before 1970"))?
         }
     };
     let subject = case.subject.as_ref().map(subject).unwrap_or_default();
@@ -45,8 +42,7 @@ pub(super) fn judge(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Happen
         }
         stage.make(call, index)?;
     }
-    let decision = stage.decide("call", &case.tool, case.args.as_ref())?;
-    Ok(happened(&decision))
+    stage.decide("call", &case.tool, case.args.as_ref())
 }
 
 fn subject(case: &CaseSubject) -> Subject {
@@ -185,7 +181,8 @@ fn small(count: i64, name: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("`{name}` may stand at 0 to {MAX_BEFORE} in a case"))
 }
 
-fn happened(decision: &ToolDecision) -> Happened {
+/// What it came to.
+pub(super) fn happened(decision: &ToolDecision) -> Happened {
     let (effect, rules, messages) = match &decision.effect {
         Effect::Allow(_) => (Expected::Allow, applied(decision, RuleKind::is_grant), Vec::new()),
         Effect::Ask(request) => {

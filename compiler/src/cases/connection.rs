@@ -6,20 +6,17 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bailiwick_compiler::policy_test::ConnectionCase;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Network, NetworkRule, Peer, Policy, Protocol};
 
-use super::outcome::Happened;
-
-type Labels = BTreeMap<String, String>;
+use super::Happened;
+use crate::policy_test::{CasePeer, ConnectionCase, PeerNamespace};
 
 /// The other end of a connection.
 struct End<'a> {
     address: IpAddr,
     port: u16,
     protocol: Protocol,
-    /// Labels of namespace and pod, if it is a pod.
-    pod: Option<(&'a Labels, &'a Labels)>,
+    pod: Option<&'a CasePeer>,
 }
 
 /// Judges a connection case. `Err`: why the case itself cannot be judged.
@@ -53,7 +50,7 @@ fn end_of<'a>(
         "SCTP" => Protocol::Sctp,
         _ => Protocol::Tcp,
     };
-    let pod = case.peer.as_ref().map(|peer| (&peer.namespace_labels, &peer.labels));
+    let pod = case.peer.as_ref();
     match (&case.to, &case.from) {
         (Some(to), None) => {
             let to: std::net::SocketAddr =
@@ -87,10 +84,12 @@ fn reaches(peer: &Peer, end: &End<'_>) -> bool {
                 && contains(cidr, end.address)
                 && !except.iter().any(|taken| contains(taken, end.address))
         }
-        Peer::Pods { namespaces, pods } => end.pod.is_some_and(|(namespace_labels, labels)| {
-            let namespace =
-                namespaces.as_ref().is_none_or(|all| all.iter().all(|one| selects(one, namespace_labels)));
-            namespace && pods.iter().all(|one| selects(one, labels))
+        Peer::Pods { namespaces, pods } => end.pod.is_some_and(|pod| {
+            let namespace = match namespaces {
+                None => pod.namespace != Some(PeerNamespace::Another),
+                Some(all) => all.iter().all(|one| selects(one, &pod.namespace_labels)),
+            };
+            namespace && pods.iter().all(|one| selects(one, &pod.labels))
         }),
     }
 }

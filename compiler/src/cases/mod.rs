@@ -1,48 +1,107 @@
 //! Cases carried out: an admission request, a connection, an image, a call of a tool, a system call, access to a file. Each is judged by the
 //! code that judges the real thing, or from the policy's own statement of it.
+//!
+//! `bailiwick test` compares what happened with what was expected, [`crate::diff`] what happens under two policies. Not a reader of files:
+//! whoever has cases that name manifests brings their text.
+
+mod connection;
+mod evidence;
+mod sandbox;
+mod tool_call;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::rc::Rc;
 
-use bailiwick_compiler::policy_test::{AdmissionCase, CaseNamespace, Evidence, ImageCase, TestCase};
-use bailiwick_compiler::rego::Regorus;
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
-use bailiwick_policy::bundle::Bundle;
+use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::cel::Watching;
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
-use bailiwick_policy::tool::LoadedPolicy;
+use bailiwick_policy::tool::{LoadedPolicy, ToolDecision};
 use serde_json::{Value, json};
 
-use super::outcome::Happened;
-use super::suite::manifest;
-use super::{connection, evidence, sandbox, tool_call};
-use crate::load;
+use crate::policy_test::{
+    self, AdmissionCase, CaseNamespace, Evidence, ImageCase, SyscallAction, TestCase, ToolCallCase,
+};
+use crate::rego::Regorus;
 
 /// Name of the namespace of objects that name none.
 const NAMESPACE: &str = "governed";
+/// Prepared policies that are kept, one for each namespace that cases lie in: cases in a row mostly share theirs.
+const MAX_REVIEWERS: usize = 16;
+
+/// What a case came to, in the terms that an expectation speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happened {
+    /// Whether it was allowed.
+    pub allowed: bool,
+    /// The rules that decided: those that denied, or for a connection the one that allowed.
+    pub rules: Vec<String>,
+    /// What they said.
+    pub messages: Vec<String>,
+    /// Warnings.
+    pub warnings: Vec<String>,
+    /// The object after mutation.
+    pub object: Option<Value>,
+    /// Of a tool call: the effect.
+    pub effect: Option<policy_test::Effect>,
+    /// Of a system call: what the kernel does.
+    pub action: Option<SyscallAction>,
+}
+
+impl Happened {
+    /// What a call came to.
+    #[must_use]
+    pub fn of_call(decision: &ToolDecision) -> Self {
+        tool_call::happened(decision)
+    }
+
+    /// Allowed or not, and nothing more to say.
+    #[must_use]
+    pub const fn new(allowed: bool) -> Self {
+        Self {
+            allowed,
+            rules: Vec::new(),
+            messages: Vec::new(),
+            warnings: Vec::new(),
+            object: None,
+            effect: None,
+            action: None,
+        }
+    }
+}
+
+/// Where the manifests lie that cases name: their text as JSON, or why there is none.
+pub type Manifests<'m> = &'m dyn Fn(&str) -> Result<Value, String>;
+
+/// Cases that name no file.
+///
+/// # Errors
+/// Always: there are no files.
+pub fn no_manifests(name: &str) -> Result<Value, String> {
+    Err(format!("there is no file `{name}` here"))
+}
 
 /// A policy made ready for cases. What cases share is made when the first one needs it.
-pub(super) struct Bench {
+pub struct Bench {
     policy: Policy,
     watching: Watching,
     bundle: OnceCell<Result<Bundle, String>>,
-    /// One for each namespace that a request was made in.
-    reviewers: RefCell<BTreeMap<Place, Rc<Reviewer>>>,
     tools: OnceCell<Result<LoadedPolicy, String>>,
+    reviewers: RefCell<Vec<(Placed, Rc<Reviewer>)>>,
     /// The same policy with its images section alone.
-    images_only: OnceCell<Box<Bench>>,
+    images: OnceCell<Box<Bench>>,
 }
 
 /// Name and labels of a namespace.
-type Place = (String, BTreeMap<String, String>);
+type Placed = (String, BTreeMap<String, String>);
 
 impl Bench {
     /// A pack that names no subject is a base for others; its own tests hold every pod to it.
-    pub(super) fn new(mut policy: Policy, watching: Watching) -> Self {
+    #[must_use]
+    pub fn new(mut policy: Policy, watching: Watching) -> Self {
         policy.subject.get_or_insert_with(|| Subject {
             namespaces: Vec::new(),
             pods: Vec::new(),
@@ -50,47 +109,49 @@ impl Bench {
             unmatched: Unmatched::Allow,
             from: Vec::new(),
         });
-        Self {
-            policy,
-            watching,
-            bundle: OnceCell::new(),
-            reviewers: RefCell::default(),
-            tools: OnceCell::new(),
-            images_only: OnceCell::new(),
-        }
+        Self { watching, ..Self::as_it_is(policy) }
     }
 
     /// The same of an edited policy, which is never shipped: its bytes are not made.
-    pub(super) fn of_edit(policy: Policy) -> Self {
+    #[must_use]
+    pub fn of_edit(policy: Policy) -> Self {
         let bench = Self::new(policy, Watching::Off);
         let _ = bench.bundle.set(Ok(Bundle { policy: bench.policy.clone(), digest: String::new() }));
         bench
     }
 
-    /// The reviewers that requests were made to; one at least, so that what they watch is known even if none was.
-    pub(super) fn reviewers(&self) -> Vec<Rc<Reviewer>> {
-        if self.reviewers.borrow().is_empty() {
-            // What cannot be put in force was said by each case.
-            let _ = self.reviewer((NAMESPACE.to_owned(), BTreeMap::new()));
+    /// The policy as it is put in force: without a subject it governs nobody.
+    #[must_use]
+    pub const fn as_it_is(policy: Policy) -> Self {
+        Self {
+            policy,
+            watching: Watching::Off,
+            bundle: OnceCell::new(),
+            tools: OnceCell::new(),
+            reviewers: RefCell::new(Vec::new()),
+            images: OnceCell::new(),
         }
-        self.reviewers.borrow().values().cloned().collect()
     }
 
-    /// The policy over tool calls; `None` if it cannot be made ready.
-    pub(super) fn tools(&self) -> Option<&LoadedPolicy> {
-        self.tool_policy().ok()
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
     }
 
-    /// Carries out one case; `folder` is where its files lie. `Err`: why it cannot be.
-    pub(super) fn carry_out(&self, case: &TestCase, folder: &Path) -> Result<Happened, String> {
+    /// Carries out one case.
+    ///
+    /// # Errors
+    /// Why it cannot be carried out.
+    pub fn carry_out(&self, case: &TestCase, manifests: Manifests<'_>) -> Result<Happened, String> {
         if let Some(case) = &case.admission {
-            self.admit(case, None, folder)
+            self.admit(case, None, manifests)
         } else if let Some(case) = &case.connection {
             connection::judge(&self.policy, case)
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
-            tool_call::judge(self.tool_policy()?, case)
+            self.decide(case).map(|decision| Happened::of_call(&decision))
         } else if let Some(case) = &case.syscall {
             sandbox::system_call(&self.policy, case)
         } else if let Some(case) = &case.filesystem {
@@ -101,12 +162,27 @@ impl Bench {
         }
     }
 
-    fn bundle(&self) -> Result<&Bundle, String> {
-        let made = || load::bundle_of(&self.policy).map_err(|error| error.to_string());
-        self.bundle.get_or_init(made).as_ref().map_err(Clone::clone)
+    /// Decides the call of a case, after the session that it describes.
+    ///
+    /// # Errors
+    /// Why it cannot be decided.
+    pub fn decide(&self, case: &ToolCallCase) -> Result<ToolDecision, String> {
+        tool_call::decide(self.tool_policy()?, case)
     }
 
-    fn tool_policy(&self) -> Result<&LoadedPolicy, String> {
+    /// The tools that a caller can name, with the JSON Schemas of their arguments.
+    ///
+    /// # Errors
+    /// Why the policy cannot decide calls.
+    pub fn tools(&self) -> Result<Vec<(String, Value)>, String> {
+        Ok(self.tool_policy()?.tools().map(|(name, _, input)| (name.to_owned(), input)).collect())
+    }
+
+    /// The policy over tool calls.
+    ///
+    /// # Errors
+    /// Why the policy cannot decide calls.
+    pub fn tool_policy(&self) -> Result<&LoadedPolicy, String> {
         let made = || {
             let (policy, digest) = (self.policy.clone(), self.bundle()?.digest.clone());
             let made = match self.watching {
@@ -118,9 +194,30 @@ impl Bench {
         self.tools.get_or_init(made).as_ref().map_err(Clone::clone)
     }
 
-    fn reviewer(&self, place: Place) -> Result<Rc<Reviewer>, String> {
-        if let Some(made) = self.reviewers.borrow().get(&place) {
-            return Ok(Rc::clone(made));
+    /// The reviewers that requests were made to; one at least, so that what they watch is known even if none was.
+    #[must_use]
+    pub fn reviewers(&self) -> Vec<Rc<Reviewer>> {
+        if self.reviewers.borrow().is_empty() {
+            // What cannot be put in force was said by each case.
+            let _ = self.reviewer((NAMESPACE.to_owned(), BTreeMap::new()));
+        }
+        self.reviewers.borrow().iter().map(|(_, reviewer)| Rc::clone(reviewer)).collect()
+    }
+
+    /// Through the bytes, so that what is judged with is what would be shipped.
+    fn bundle(&self) -> Result<&Bundle, String> {
+        let made = || {
+            let bytes = bundle::write(&self.policy).map_err(|error| error.to_string())?;
+            bundle::load(&bytes).map_err(|error| format!("the compiled policy cannot be read back: {error}"))
+        };
+        self.bundle.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    /// The policy prepared for objects of one namespace.
+    fn reviewer(&self, place: Placed) -> Result<Rc<Reviewer>, String> {
+        let mut kept = self.reviewers.borrow_mut();
+        if let Some((_, reviewer)) = kept.iter().find(|(other, _)| *other == place) {
+            return Ok(Rc::clone(reviewer));
         }
         let bundle = self.bundle()?.clone();
         let namespaces = Namespaces::new(BTreeMap::from([place.clone()]));
@@ -128,20 +225,24 @@ impl Bench {
             Watching::Off => Reviewer::with_rego([bundle], namespaces, &Regorus),
             Watching::On => Reviewer::watching(bundle, namespaces, &Regorus),
         };
-        let made = Rc::new(made.map_err(|error| error.to_string())?);
-        self.reviewers.borrow_mut().insert(place, Rc::clone(&made));
-        Ok(made)
+        let reviewer = Rc::new(made.map_err(|error| error.to_string())?);
+        // What was watched must stay.
+        if matches!(self.watching, Watching::Off) && kept.len() >= MAX_REVIEWERS {
+            kept.remove(0);
+        }
+        kept.push((place, Rc::clone(&reviewer)));
+        Ok(reviewer)
     }
 
     fn admit(
         &self,
         case: &AdmissionCase,
         evidence: Option<&Evidence>,
-        folder: &Path,
+        manifests: Manifests<'_>,
     ) -> Result<Happened, String> {
         let operation = Operation::of(case.operation.as_str()).ok_or("an unknown operation")?;
-        let object = case.object.as_ref().map(|object| manifest(object, folder)).transpose()?;
-        let old = case.old_object.as_ref().map(|object| manifest(object, folder)).transpose()?;
+        let object = case.object.as_ref().map(|object| manifest(object, manifests)).transpose()?;
+        let old = case.old_object.as_ref().map(|object| manifest(object, manifests)).transpose()?;
         let shown = object.as_ref().or(old.as_ref()).ok_or("an admission case needs an `object`")?;
         let (namespace, labels) = self.place(case.namespace.as_ref(), shown);
         let user =
@@ -189,12 +290,12 @@ impl Bench {
 
     /// A pod that differs from nothing but in its image: whatever the images section says of it counts, nothing else.
     fn run_image(&self, case: &ImageCase) -> Result<Happened, String> {
-        let bench = self.images_only.get_or_init(|| {
+        let bench = self.images.get_or_init(|| {
             let mut images_only = self.policy.clone();
             images_only.isolation = Default::default();
             images_only.network = None;
             images_only.admission = Default::default();
-            Box::new(Self::new(images_only, Watching::Off))
+            Box::new(Self::as_it_is(images_only))
         });
         let selectors = self.policy.subject.iter().flat_map(|subject| &subject.pods);
         let labels: BTreeMap<String, String> = selectors.flat_map(satisfying).collect();
@@ -203,12 +304,12 @@ impl Bench {
             "spec": {"containers": [{"name": "main", "image": case.reference}]}
         });
         let admission = AdmissionCase { object: Some(pod), ..AdmissionCase::default() };
-        bench.admit(&admission, case.evidence.as_ref(), Path::new(""))
+        bench.admit(&admission, case.evidence.as_ref(), &no_manifests)
     }
 }
 
 /// Labels that a selector accepts.
-fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
+pub(crate) fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
     let mut labels: Vec<_> = selector.match_labels.clone().into_iter().collect();
     for wanted in &selector.match_expressions {
         match wanted.operator {
@@ -220,6 +321,17 @@ fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
         }
     }
     labels
+}
+
+/// An object of a case: written out, or `{file: NAME}` for a manifest.
+///
+/// # Errors
+/// A name that is no text, and what `manifests` says.
+pub fn manifest(object: &Value, manifests: Manifests<'_>) -> Result<Value, String> {
+    let file =
+        object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));
+    let Some(file) = file else { return Ok(object.clone()) };
+    manifests(file.as_str().ok_or("`file` is the name of a file")?)
 }
 
 fn happened(decision: &Decision, object: Option<Value>) -> Happened {

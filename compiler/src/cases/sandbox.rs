@@ -2,12 +2,12 @@
 //!
 //! That the kernel does the same is proved with the executor.
 
-use bailiwick_compiler::policy_test::{FileAccess, FilesystemCase, SyscallAction, SyscallCase};
-use bailiwick_compiler::syscalls;
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::sandboxes::{ArgumentTest, Proc, Sandbox};
 
-use super::outcome::Happened;
+use super::Happened;
+use crate::policy_test::{FileAccess, FilesystemCase, SyscallAction, SyscallCase};
+use crate::syscalls;
 
 /// The sandbox of this name.
 pub(super) fn find<'a>(policy: &'a Policy, name: &str) -> Result<&'a Sandbox, String> {

@@ -1,9 +1,10 @@
 //! What a registry would show, as a test case writes it, as the facts that a decision asks for.
 
-use bailiwick_compiler::policy_test::{Evidence, signing_key};
 use bailiwick_policy::admission::evidence::{
     Demand, ImageFacts, Signature, Signatures, Signer, Signers, Wants,
 };
+
+use crate::policy_test::{Evidence, signing_key};
 
 /// Answers a demand. An identity is attested under every trust root that is asked about: which root counts is the pack's affair, and a case
 /// has no certificates.

@@ -1,0 +1,178 @@
+//! `bailiwick diff`: how it ends, what it prints in each format, and that its witnesses are cases that `bailiwick test` carries out.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, printed, root};
+
+const OLD: &str = "policy-packs/code-interpreter";
+const NEW: &str = "next/code-interpreter";
+
+/// The shipped pack, and one beside it with some edits of its text.
+fn stage(edits: &[(&str, &str)]) -> Stage {
+    let stage = Stage::new();
+    let copied = stage.shell(&format!("mkdir next && cp -r {OLD} next/ && ls next"));
+    assert!(copied.status.success(), "{}", printed(&copied));
+    let mut text = std::fs::read_to_string(stage.path(&format!("{OLD}/pack.yaml"))).expect("the pack");
+    for (from, to) in edits {
+        assert!(text.contains(from), "the pack has no `{from}`");
+        text = text.replacen(from, to, 1);
+    }
+    stage.write(&format!("{NEW}/pack.yaml"), &text);
+    stage
+}
+
+fn diff(stage: &Stage, args: &[&str]) -> std::process::Output {
+    stage.run(&[&["diff", "--library", "policy-packs", OLD, NEW], args].concat())
+}
+
+/// Wider in tools and limits, narrower in files.
+const MIXED: &[(&str, &str)] = &[
+    ("'wc', 'grep'", "'wc', 'grep', 'curl'"),
+    ("memory: 512Mi", "memory: 768Mi"),
+    ("readOnly: [/usr, /lib, /lib64, /bin]", "readOnly: [/usr, /lib, /bin]"),
+];
+
+#[test]
+fn the_end_is_that_of_fail_on() {
+    let stage = stage(MIXED);
+    let code = |args: &[&str]| diff(&stage, args).status.code();
+    assert_eq!(code(&[]), Some(0));
+    for way in ["widened", "narrowed", "any"] {
+        assert_eq!(code(&["--fail-on", way]), Some(3), "{way}");
+    }
+    assert_eq!(code(&["--fail-on", "wider"]), Some(2));
+    let same = stage.run(&["diff", OLD, OLD, "--fail-on", "any"]);
+    assert_eq!(same.status.code(), Some(0), "{}", printed(&same));
+    assert!(printed(&same).ends_with(": 0 widened, 0 changed, 0 narrowed\n"), "{}", printed(&same));
+    assert_eq!(stage.run(&["diff", OLD, "nowhere"]).status.code(), Some(1));
+    stage.write("typo/pack.yaml", "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nspec: {pak: x}\n");
+    assert_eq!(stage.run(&["diff", OLD, "typo"]).status.code(), Some(3));
+}
+
+#[test]
+fn only_what_is_wider_fails_on_widened() {
+    let stage = stage(&[("'wc', 'grep'", "'wc'")]);
+    assert_eq!(diff(&stage, &["--fail-on", "widened"]).status.code(), Some(0));
+    assert_eq!(diff(&stage, &["--fail-on", "narrowed"]).status.code(), Some(3));
+}
+
+#[test]
+fn the_text_names_the_witness_and_both_verdicts_the_same_each_time() {
+    let stage = stage(MIXED);
+    let said = printed(&diff(&stage, &[]));
+    for line in [
+        "  + tool `shell.exec`: calls run that people had to approve",
+        "  - sandbox `shell`: read `/lib64` and below",
+        "  + sandboxes.shell.limits.memory",
+        "      witness: 805306368 bytes of sandboxes.shell.limits.memory",
+        "      old: denied: the limit is 536870912 bytes",
+        "      new: allowed: the limit is 805306368 bytes",
+    ] {
+        assert!(said.lines().any(|one| one == line), "no line `{line}`:\n{said}");
+    }
+    assert!(
+        said.contains("witness: toolCall {\"args\":{\"command\":\"curl\"},\"tool\":\"shell.exec\"}"),
+        "{said}"
+    );
+    assert!(said.contains("bounded: tools: `shell.exec`: "), "{said}");
+    assert_eq!(said, printed(&diff(&stage, &[])));
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
+/// The members of a report, but for those of cases, which are a PolicyTest's.
+fn members(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(all) => {
+            for (name, value) in all {
+                into.insert(name.clone());
+                if name != "case" {
+                    members(value, into);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| members(item, into)),
+        _ => {}
+    }
+}
+
+/// Each witness, as a case of a test, passes under the new pack and fails under the old one.
+#[test]
+fn witnesses_are_cases_that_the_packs_tests_can_take_over() {
+    let more = [
+        ("default: 192.0.2.0/28, enum: [192.0.2.0/28,", "default: 192.0.2.0/27, enum: [192.0.2.0/27,"),
+        ("remove: [socket]", "remove: [socket, kill]"),
+        ("digest: Required", "digest: Any"),
+    ];
+    let stage = stage(&[MIXED, &more].concat());
+    let output = diff(&stage, &["--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let changes = report["changes"].as_array().expect("changes");
+    let page = std::fs::read_to_string(root().join("docs/formats/json.md")).expect("docs/formats/json.md");
+    let mut seen = BTreeSet::new();
+    members(&report, &mut seen);
+    for member in &seen {
+        let (alone, within) = (format!("`{member}`"), format!(".{member}`"));
+        assert!(page.contains(&alone) || page.contains(&within), "docs/formats/json.md lacks `{member}`");
+    }
+    assert!(seen.contains("verdict") && seen.contains("amount") && report["version"] == 1, "{seen:?}");
+    let layers: BTreeSet<&str> =
+        changes.iter().map(|change| change["layer"].as_str().expect("a layer")).collect();
+    for layer in ["images", "tools", "network", "filesystem", "syscalls", "limits"] {
+        assert!(layers.contains(layer), "{layer}: {report:#}");
+    }
+    let cases: Vec<Value> = changes
+        .iter()
+        .filter_map(|change| change["witness"].get("case").cloned())
+        .enumerate()
+        .map(|(at, mut case)| {
+            case["name"] = json!(format!("witness {at}"));
+            case
+        })
+        .collect();
+    assert!(cases.len() >= 5, "{report:#}");
+    let test = json!({"apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyTest", "metadata": {"name": "w"}, "spec": {"cases": cases}});
+    for pack in [OLD, NEW] {
+        assert!(stage.shell(&format!("rm {pack}/tests/*.yaml")).status.success());
+        stage.write(&format!("{pack}/tests/witnesses.yaml"), &test.to_string());
+    }
+    let new = stage.run(&["test", "--library", "policy-packs", NEW]);
+    assert_eq!(new.status.code(), Some(0), "{}", printed(&new));
+    let old = printed(&stage.run(&["test", OLD]));
+    assert!(old.contains("\n0 passed"), "{old}");
+}
+
+#[test]
+fn a_comment_holds_nothing_of_a_pack_outside_of_code() {
+    let stage = stage(&[
+        ("name: read-only-shell", "name: read-only-shell\n      # renamed"),
+        ("'wc', 'grep'", "'wc', 'grep', '```@everyone<b>'"),
+    ]);
+    let output = diff(&stage, &["--format", "comment"]);
+    let comment = printed(&output);
+    assert!(comment.starts_with("### What this change of the policy permits\n"), "{comment}");
+    // What is in no code span or block.
+    let mut outside = String::new();
+    let mut fence: Option<String> = None;
+    for line in comment.lines() {
+        let line = line.trim();
+        match &fence {
+            Some(open) if line == open => fence = None,
+            Some(_) => {}
+            None if line.starts_with("```") && !line.contains(' ') => fence = Some(line.to_owned()),
+            None => outside.push_str(&format!("{line}\n")),
+        }
+    }
+    assert!(fence.is_none(), "{comment}");
+    assert!(comment.contains("@everyone<b>"), "{comment}");
+    assert!(!outside.contains("@everyone") && !outside.contains("<b>"), "{outside}");
+}
+
+#[test]
+fn a_bundle_is_compared_as_its_pack_is() {
+    let stage = stage(&[]);
+    assert!(stage.run(&["compile", OLD, "--out", "dist"]).status.success());
+    let said = stage.shell(&format!("bailiwick diff dist/*/bundle.json {OLD} --fail-on any"));
+    assert_eq!(said.status.code(), Some(0), "{}", printed(&said));
+}

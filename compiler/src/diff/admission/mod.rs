@@ -1,0 +1,235 @@
+//! Requests to the API server: searched within limits, exact where nothing about admission differs.
+//!
+//! ```text
+//! a pod that both allow, or one of them ► one change at a time ► both decide ► one witness for each outcome
+//!    ▲                                        └ what the rules that differ wish; each control of Pod Security; classes, tokens, labels
+//!    └ made by hand and repaired by what the rules wish; the tests' own objects
+//! ```
+//!
+//! Images are compared by themselves ([`super::images`]): if no reference passes both policies without evidence, their image entries are left out
+//! of both here.
+
+mod objects;
+mod security;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_policy::ir::{Const, Expr, Root};
+use bailiwick_policy::policy::{AdmissionRule, Mutation, Policy};
+use serde_json::{Value, json};
+
+use super::sides::{Found, Sides};
+use super::wishes::{Reader, Way};
+use super::{Change, Diff, Direction, Layer};
+use crate::policy_test::TestCase;
+use world::World;
+
+/// Requests that both policies are asked about. A rule gives some ten ways, on a few pods.
+const MAX_REQUESTS: usize = 6_000;
+/// Outcomes that are told.
+const MAX_OUTCOMES: usize = 24;
+
+/// What differs besides rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Differs {
+    /// Whom the policies govern.
+    subject: bool,
+    /// That, or what sections look at.
+    sections: bool,
+}
+
+/// A rule that only one of the policies has, with what it wishes.
+pub(super) struct Suspect<'p> {
+    pub(super) rule: &'p AdmissionRule,
+    pub(super) ways: Vec<Way>,
+}
+
+pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {
+    let (old, new) = sides.policies();
+    let differs = Differs {
+        subject: subject(old) != subject(new),
+        sections: sections(old) != sections(new) || subject(old) != subject(new),
+    };
+    if !differs.sections && rules(old) == rules(new) {
+        return Ok(());
+    }
+    let mut is_cut = false;
+    let mut suspects = Vec::new();
+    for (policy, other) in [(old, new), (new, old)] {
+        let known: BTreeSet<String> =
+            other.admission.rules.iter().map(|rule| rule_identity(other, rule)).collect();
+        for rule in policy.admission.rules.iter().filter(|rule| !known.contains(&rule_identity(policy, rule)))
+        {
+            let (ways, cut) = ways(policy, rule);
+            is_cut |= cut;
+            suspects.push(Suspect { rule, ways });
+        }
+    }
+    let (stripped, note) = world::without_images(sides);
+    let sides = stripped.as_ref().unwrap_or(sides);
+    out.notes.extend(note);
+    let world = World::new(sides, seeds);
+    let mut requests = world.requests(&suspects, differs);
+    is_cut |= requests.len() > MAX_REQUESTS;
+    requests.truncate(MAX_REQUESTS);
+    search(sides, requests, is_cut, out)
+}
+
+/// Asks both policies about every request, and tells of each outcome by its shortest one.
+fn search(sides: &Sides, requests: Vec<TestCase>, is_cut: bool, out: &mut Diff) -> Result<(), String> {
+    let tried = requests.len();
+    let mut outcomes: BTreeMap<(Direction, Vec<String>, Vec<String>), (usize, Change)> = BTreeMap::new();
+    for case in requests {
+        let Some(found) = sides.compare_objects(Layer::Admission, &case)? else { continue };
+        let key = (found.direction, found.old.rules.clone(), found.new.rules.clone());
+        let size = serde_json::to_string(&case).map_or(usize::MAX, |text| text.len());
+        if outcomes.get(&key).is_none_or(|(shortest, _)| size < *shortest) {
+            outcomes.insert(key, (size, told(found, &case)));
+        }
+    }
+    let count = outcomes.len();
+    out.changes.extend(outcomes.into_values().take(MAX_OUTCOMES).map(|(_, change)| change));
+    let more = count.checked_sub(MAX_OUTCOMES).filter(|more| *more > 0);
+    let more = more.map(|more| format!("; {more} further outcomes are not told")).unwrap_or_default();
+    let cut = if is_cut {
+        format!(", which is the limit of {MAX_REQUESTS} or of what is read off one rule")
+    } else {
+        String::new()
+    };
+    out.bound(
+        Layer::Admission,
+        format!("{tried} requests made of what the sections and rules that differ test, and of the tests, were tried{cut}{more}"),
+    );
+    Ok(())
+}
+
+fn told(found: Found, case: &TestCase) -> Change {
+    let kind = case
+        .admission
+        .as_ref()
+        .and_then(|case| case.object.as_ref().or(case.old_object.as_ref()))
+        .and_then(|object| object.get("kind"))
+        .and_then(Value::as_str)
+        .unwrap_or("object");
+    let by = |rules: &[String]| {
+        let names: BTreeSet<&str> =
+            rules.iter().map(|rule| rule.rsplit('/').next().unwrap_or(rule)).collect();
+        names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    };
+    let what = match found.direction {
+        Direction::Widened => format!("{kind}: what {} denied is allowed", by(&found.old.rules)),
+        Direction::Narrowed => format!("{kind}: what was allowed is denied by {}", by(&found.new.rules)),
+        Direction::Changed => format!("{kind}: something else is written into it"),
+    };
+    found.told(what)
+}
+
+fn subject(policy: &Policy) -> Value {
+    policy.subject.as_ref().map(|one| json!([one.namespaces, one.pods, one.unmatched])).unwrap_or_default()
+}
+
+/// What the sections but `images` say of pods.
+fn sections(policy: &Policy) -> Value {
+    let isolation = &policy.isolation;
+    let security: Vec<_> = isolation.pod_security.iter().map(|one| one.value).collect();
+    let classes = isolation.runtime_class.as_ref().map(|one| &one.value);
+    let token = isolation.service_account_token.as_ref().map(|one| one.value);
+    json!([security, classes, token, policy.network.is_some()])
+}
+
+/// What the rules are, in any order but where they write.
+fn rules(policy: &Policy) -> Vec<String> {
+    let mut rules: Vec<String> =
+        policy.admission.rules.iter().map(|rule| rule_identity(policy, rule)).collect();
+    // Mutations are carried out in order; other rules may stand in any.
+    if policy.admission.rules.iter().all(|rule| rule.mutations.is_empty()) {
+        rules.sort();
+    }
+    rules
+}
+
+/// Everything of a rule that a decision depends on: neither names nor places nor messages.
+fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
+    let matches = &rule.matches;
+    let conditions: Vec<&str> = matches.conditions.iter().map(|(_, cel)| cel.source.as_str()).collect();
+    let shared = |(name, index): &(String, u32)| {
+        let cel = usize::try_from(*index).ok().and_then(|index| policy.admission.shared.get(index));
+        (name.clone(), cel.map(|cel| cel.source.clone()))
+    };
+    let variables: Vec<_> = rule.variables.iter().map(shared).collect();
+    let validations: Vec<&str> = rule.validations.iter().map(|one| one.expression.source.as_str()).collect();
+    let mutations = rule.mutations.iter().map(|mutation| match mutation {
+        Mutation::Field { path, when, value, .. } => json!([path, when, value]),
+        Mutation::JsonPatch { expression, .. } => json!(["patch", expression.source]),
+        Mutation::ApplyConfiguration { expression, .. } => json!(["apply", expression.source]),
+    });
+    let pack = policy.packs.get(usize::from(rule.origin.pack));
+    let parameters = pack.filter(|_| reads_pack(policy, rule)).map(|pack| (&pack.parameters, &pack.version));
+    json!([
+        matches.resources,
+        matches.exclude_resources,
+        matches.namespace_selector,
+        matches.object_selector,
+        conditions,
+        rule.pod_templates,
+        variables,
+        validations,
+        mutations.collect::<Vec<_>>(),
+        rule.action,
+        parameters,
+    ])
+    .to_string()
+}
+
+/// Every expression of a rule, those of its variables included.
+fn expressions<'p>(policy: &'p Policy, rule: &'p AdmissionRule) -> impl Iterator<Item = &'p Expr> {
+    let variable = move |(_, index): &(String, u32)| {
+        usize::try_from(*index).ok().and_then(|index| policy.admission.shared.get(index))
+    };
+    let mutated = rule.mutations.iter().filter_map(|mutation| match mutation {
+        Mutation::Field { .. } => None,
+        Mutation::JsonPatch { expression, .. } | Mutation::ApplyConfiguration { expression, .. } => {
+            Some(expression)
+        }
+    });
+    let conditions = rule.matches.conditions.iter().map(|(_, cel)| cel);
+    let validations = rule.validations.iter().map(|one| &one.expression);
+    rule.variables
+        .iter()
+        .filter_map(variable)
+        .chain(mutated)
+        .chain(conditions)
+        .chain(validations)
+        .map(|cel| &cel.expr)
+}
+
+/// Whether a rule reads its pack's parameters or version.
+fn reads_pack(policy: &Policy, rule: &AdmissionRule) -> bool {
+    let mut found = false;
+    for expr in expressions(policy, rule) {
+        expr.walk(&mut |node| found |= matches!(node, Expr::Root(Root::Params | Root::Pack)));
+    }
+    found
+}
+
+/// Ways in which the parts of a rule hold, and in which they do not; whether some were left out.
+pub(super) fn ways(policy: &Policy, rule: &AdmissionRule) -> (Vec<Way>, bool) {
+    let none = Const::Null;
+    let pack = policy.packs.get(usize::from(rule.origin.pack));
+    let parameters = pack.map_or(&none, |pack| &pack.parameters);
+    let reader = Reader::new(&policy.admission.shared, &policy.admission.regexes, parameters);
+    let conditions = rule.matches.conditions.iter().map(|(_, cel)| cel);
+    let parts = conditions.chain(rule.validations.iter().map(|one| &one.expression));
+    let mut ways = Vec::new();
+    for cel in parts {
+        ways.extend(reader.ways(&cel.expr, false));
+        ways.extend(reader.ways(&cel.expr, true));
+    }
+    for mutation in &rule.mutations {
+        if let Mutation::Field { path, value, .. } = mutation {
+            ways.extend(world::field_ways(path, value));
+        }
+    }
+    (ways, reader.cut.get())
+}

@@ -1,0 +1,67 @@
+//! Files of sandboxes: exact. What a path may be used for depends on the named paths that it is or lies below, so each of these and one fresh
+//! name below it stand for all.
+
+use std::collections::BTreeSet;
+
+use bailiwick_policy::policy::sandboxes::Filesystem;
+
+use super::sandboxes::Pair;
+use super::sides::{Sides, blank};
+use super::{Diff, Direction, Layer};
+use crate::policy_test::{FileAccess, FilesystemCase, TestCase};
+
+/// A name that no pack gives: what lies below a path and is named nowhere.
+const FRESH: &str = "any-other-name";
+
+pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<(), String> {
+    let mut roots: BTreeSet<String> = named(&pair.old.filesystem).collect();
+    roots.extend(named(&pair.new.filesystem));
+    for access in [FileAccess::Read, FileAccess::Write] {
+        let mut told: Vec<(String, Direction)> = Vec::new();
+        // A path comes before what lies below it.
+        for root in &roots {
+            let below = format!("{}/{FRESH}", root.trim_end_matches('/'));
+            for (path, within) in [(&below, " and below"), (root, "")] {
+                let case = |sandbox: &str| case(sandbox, path, access);
+                let found =
+                    sides.compare_as(Layer::Filesystem, &case(&pair.old.name), &case(&pair.new.name))?;
+                let Some(found) = found else { continue };
+                let direction = found.direction;
+                if told.iter().any(|(above, other)| *other == direction && lies_below(path, above)) {
+                    continue;
+                }
+                // What is true of a fresh name below a path is true of all that lies below it and is not named itself.
+                told.push((root.clone(), direction));
+                let verb = if access == FileAccess::Read { "read" } else { "write" };
+                out.changes.push(found.told(format!("{}: {verb} `{root}`{within}", pair.name())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lies_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above.trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Every path that a sandbox says something of.
+fn named(files: &Filesystem) -> impl Iterator<Item = String> {
+    let writable = files.writable.iter().map(|area| area.path.clone());
+    let workspace = files.workspace.iter().map(|workspace| workspace.path.clone());
+    let devices = files.devices.iter().map(|device| format!("/dev/{device}"));
+    files
+        .read_only
+        .iter()
+        .cloned()
+        .chain(writable)
+        .chain(workspace)
+        .chain(devices)
+        .chain(["/proc".to_owned()])
+}
+
+fn case(sandbox: &str, path: &str, access: FileAccess) -> TestCase {
+    let filesystem = FilesystemCase { sandbox: sandbox.to_owned(), path: path.to_owned(), access };
+    let name = format!("{} {path} in {sandbox}", access.as_str());
+    TestCase { filesystem: Some(filesystem), ..blank(name) }
+}

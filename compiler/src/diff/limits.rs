@@ -1,0 +1,244 @@
+//! Amounts: exact, one number against the other. The witness is an amount that the one policy lets through and the other does not, or a
+//! setting that only one of them takes.
+
+use bailiwick_policy::policy::sandboxes::{
+    AtLeast, CgroupAccess, Enforcement, Lifetime, Limits, Pool, Tmpfs, UserNamespace,
+};
+use bailiwick_policy::policy::tools::{Budget, Counter, Scope};
+use bailiwick_policy::policy::{PodSecurityLevel, Policy};
+
+use super::sandboxes::Pair;
+use super::sides::Sides;
+use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness};
+
+/// An upper bound; `None`: there is none.
+type Bound = Option<u64>;
+
+pub(super) fn sandbox(pair: &Pair<'_>, out: &mut Diff) {
+    let at = format!("sandboxes.{}", pair.new.name);
+    for ((name, unit, old), (_, _, new)) in
+        numbers(&pair.old.limits).into_iter().zip(numbers(&pair.new.limits))
+    {
+        let of = format!("{at}.limits.{name}");
+        out.changes.extend(amount(&of, unit, Some(old), Some(new)));
+    }
+    for ((name, old), (_, new)) in held(&pair.old.at_least).into_iter().zip(held(&pair.new.at_least)) {
+        let of = format!("{at}.atLeast.{name}");
+        out.changes.extend(setting(&of, old, new, |value: Enforcement| format!("{value:?}")));
+    }
+    let files = (&pair.old.filesystem, &pair.new.filesystem);
+    for new in &files.1.writable {
+        let Some(old) = files.0.writable.iter().find(|old| old.path == new.path) else { continue };
+        room(&format!("{at}.filesystem.writable.{}", new.path), old, new, out);
+    }
+    if let (Some(old), Some(new)) = (&files.0.workspace, &files.1.workspace) {
+        let of = |what: &str| format!("{at}.filesystem.workspace.{what}");
+        out.changes.extend(amount(&of("size"), "bytes", Some(old.size_bytes), Some(new.size_bytes)));
+        out.changes.extend(amount(&of("inodes"), "", Some(old.inodes), Some(new.inodes)));
+        out.changes.extend(setting(&of("lifetime"), old.lifetime, new.lifetime, |value: Lifetime| {
+            format!("{value:?}")
+        }));
+        // Saved before a result is sent, or perhaps lost: the later one in this order is the laxer.
+        let lax = |durable: bool| !durable;
+        let word = |lax: bool| if lax { "lost by a crash" } else { "kept over a crash" }.to_owned();
+        out.changes.extend(setting(&of("durable"), lax(old.durable), lax(new.durable), word));
+    }
+}
+
+fn room(of: &str, old: &Tmpfs, new: &Tmpfs, out: &mut Diff) {
+    let size = amount(&format!("{of}.size"), "bytes", Some(old.size_bytes), Some(new.size_bytes));
+    let inodes = amount(&format!("{of}.inodes"), "", Some(old.inodes), Some(new.inodes));
+    out.changes.extend(size.into_iter().chain(inodes));
+}
+
+/// The limits of calls by their names in a pack, with their units.
+fn numbers(limits: &Limits) -> [(&'static str, &'static str, u64); 8] {
+    [
+        ("wallClock", "ms", limits.wall_clock_ms),
+        ("cpuTime", "ms", limits.cpu_time_ms),
+        ("cpus", "thousandths", limits.cpus_milli),
+        ("memory", "bytes", limits.memory_bytes),
+        ("processes", "", limits.processes),
+        ("openFiles", "", limits.open_files),
+        ("fileSize", "bytes", limits.file_size_bytes),
+        ("output", "bytes", limits.output_bytes),
+    ]
+}
+
+fn held(at_least: &AtLeast) -> [(&'static str, Enforcement); 5] {
+    [
+        ("memory", at_least.memory),
+        ("processes", at_least.processes),
+        ("cpus", at_least.cpus),
+        ("cpuTime", at_least.cpu_time),
+        ("proc", at_least.proc),
+    ]
+}
+
+/// Pools of both policies, by name.
+pub(super) fn pools(old: &Policy, new: &Policy, out: &mut Diff) {
+    for new in &new.pools {
+        let Some(old) = old.pools.iter().find(|old| old.name == new.name) else { continue };
+        pool(old, new, out);
+    }
+}
+
+fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
+    let of = |what: &str| format!("pools.{}.{what}", new.name);
+    out.changes.extend(amount(
+        &of("resources.cpus"),
+        "thousandths",
+        Some(old.cpus_milli),
+        Some(new.cpus_milli),
+    ));
+    out.changes.extend(amount(
+        &of("resources.memory"),
+        "bytes",
+        Some(old.memory_bytes),
+        Some(new.memory_bytes),
+    ));
+    // Of these two the earlier one is the laxer.
+    let level = |pool: &Pool| std::cmp::Reverse(pool.pod_security.level);
+    let word = |level: std::cmp::Reverse<PodSecurityLevel>| format!("{:?}", level.0);
+    out.changes.extend(setting(&of("podSecurity.level"), level(old), level(new), word));
+    let user = |pool: &Pool| std::cmp::Reverse(pool.user_namespace);
+    let word = |user: std::cmp::Reverse<UserNamespace>| format!("{:?}", user.0);
+    out.changes.extend(setting(&of("userNamespace"), user(old), user(new), word));
+    out.changes
+        .extend(setting(&of("cgroup"), old.cgroup, new.cgroup, |value: CgroupAccess| format!("{value:?}")));
+    let differs = [
+        ("backend", old.backend != new.backend),
+        ("runtimeClass", old.runtime_class != new.runtime_class),
+        ("podSecurity.version", old.pod_security.minor != new.pod_security.minor),
+    ];
+    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
+        out.notes.push(format!("pool `{}`: {what} differs, which is not judged", new.name));
+    }
+}
+
+/// Budgets and the windows of counters, by pack and name.
+pub(super) fn state(sides: &Sides, out: &mut Diff) {
+    let (old, new) = sides.policies();
+    let (budgets, counters) = (named(old, new, budgets), named(old, new, counters));
+    for (name, old, new) in budgets {
+        let of = |what: &str| format!("tools.state.budgets.{name}.{what}");
+        let limit = |budget: Option<&Budget>| budget.map(|budget| budget.limit_milli);
+        out.changes.extend(amount(&of("limit"), "thousandths", limit(old), limit(new)));
+        let (Some(old), Some(new)) = (old, new) else { continue };
+        out.changes.extend(window(&of("window"), old.window_ms, new.window_ms));
+        out.changes.extend(scope(&of("scope"), old.scope, new.scope));
+        if old.resource != new.resource {
+            out.notes.push(format!("budget `{name}`: its resource differs, which is not judged"));
+        }
+    }
+    for (name, old, new) in counters {
+        let (Some(old), Some(new)) = (old, new) else { continue };
+        let of = |what: &str| format!("tools.state.counters.{name}.{what}");
+        out.changes.extend(window(&of("window"), old.window_ms, new.window_ms));
+        out.changes.extend(scope(&of("scope"), old.scope, new.scope));
+    }
+}
+
+/// Something of one pack, by the pack's name and its own.
+type Of<'p, T> = (&'p str, &'p str, &'p T);
+
+fn budgets(policy: &Policy) -> Vec<Of<'_, Budget>> {
+    let layers = policy.tools.iter().map(|layer| (pack(policy, layer.pack), layer));
+    layers
+        .flat_map(|(pack, layer)| layer.budgets.iter().map(move |one| (pack, one.name.as_str(), one)))
+        .collect()
+}
+
+fn counters(policy: &Policy) -> Vec<Of<'_, Counter>> {
+    let layers = policy.tools.iter().map(|layer| (pack(policy, layer.pack), layer));
+    layers
+        .flat_map(|(pack, layer)| layer.counters.iter().map(move |one| (pack, one.name.as_str(), one)))
+        .collect()
+}
+
+fn pack(policy: &Policy, index: u16) -> &str {
+    // One pack alone may be called otherwise than it was.
+    if policy.tools.len() == 1 {
+        return "";
+    }
+    policy.packs.get(usize::from(index)).map_or("", |pack| pack.name.as_str())
+}
+
+/// Those of both policies side by side.
+fn named<'p, T>(
+    old: &'p Policy,
+    new: &'p Policy,
+    of: fn(&'p Policy) -> Vec<Of<'p, T>>,
+) -> Vec<(&'p str, Option<&'p T>, Option<&'p T>)> {
+    let (old, new) = (of(old), of(new));
+    let same = |a: &Of<'p, T>, b: &Of<'p, T>| (a.0, a.1) == (b.0, b.1);
+    let mut out: Vec<_> = old
+        .iter()
+        .map(|one| (one.1, Some(one.2), new.iter().find(|other| same(one, other)).map(|other| other.2)))
+        .collect();
+    let added = new.iter().filter(|one| !old.iter().any(|other| same(one, other)));
+    out.extend(added.map(|one| (one.1, None, Some(one.2))));
+    out
+}
+
+/// What differs between two upper bounds.
+fn amount(of: &str, unit: &'static str, old: Bound, new: Bound) -> Option<Change> {
+    // The larger bound, or just above the only one.
+    let value = match (old, new) {
+        (Some(old), Some(new)) => old.max(new),
+        (one, other) => one.or(other)?.checked_add(1)?,
+    };
+    let lets = |bound: Bound| bound.is_none_or(|bound| value <= bound);
+    let says = |bound: Bound| match bound {
+        Some(bound) => format!("the limit is {}", told(bound, unit)),
+        None => "there is no limit".to_owned(),
+    };
+    let witness = Witness::Amount(Amount { of: of.to_owned(), value, unit });
+    change(of, witness, (lets(old), says(old)), (lets(new), says(new)))
+}
+
+/// What differs between two windows: use that is older no longer counts.
+fn window(of: &str, old: Bound, new: Bound) -> Option<Change> {
+    // An age that the one window still holds and the other does not.
+    let value = match (old, new) {
+        (Some(old), Some(new)) => old.max(new),
+        (one, other) => one.or(other)?.checked_add(1)?,
+    };
+    let forgets = |bound: Bound| bound.is_some_and(|bound| value > bound);
+    let says = |bound: Bound| match bound {
+        Some(bound) => format!("use counts for {bound} ms"),
+        None => "use counts for ever".to_owned(),
+    };
+    let witness = Witness::Amount(Amount { of: of.to_owned(), value, unit: "ms" });
+    change(of, witness, (forgets(old), says(old)), (forgets(new), says(new)))
+}
+
+fn scope(of: &str, old: Scope, new: Scope) -> Option<Change> {
+    setting(of, old, new, |scope| format!("{scope:?}"))
+}
+
+/// What differs between two settings, of which the later one in their order is the laxer: the laxer one is refused by the stricter policy.
+fn setting<T: Copy + Ord>(of: &str, old: T, new: T, word: impl Fn(T) -> String) -> Option<Change> {
+    let lax = old.max(new);
+    let says = |asked: T| format!("`{}` will do", word(asked));
+    let witness = Witness::Setting { of: of.to_owned(), value: word(lax) };
+    change(of, witness, (lax <= old, says(old)), (lax <= new, says(new)))
+}
+
+fn change(of: &str, witness: Witness, old: (bool, String), new: (bool, String)) -> Option<Change> {
+    let direction = match (old.0, new.0) {
+        (false, true) => Direction::Widened,
+        (true, false) => Direction::Narrowed,
+        _ => return None,
+    };
+    let verdict = |(lets, says): (bool, String)| Verdict {
+        messages: vec![says],
+        ..Verdict::word(if lets { "allowed" } else { "denied" })
+    };
+    let (old, new) = (verdict(old), verdict(new));
+    Some(Change { layer: Layer::Limits, direction, what: of.to_owned(), witness, old, new })
+}
+
+fn told(value: u64, unit: &str) -> String {
+    if unit.is_empty() { value.to_string() } else { format!("{value} {unit}") }
+}

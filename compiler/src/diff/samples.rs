@@ -1,0 +1,85 @@
+//! Texts that a regular expression matches, and texts near a constant.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use bailiwick_policy::cel::compile_pattern;
+
+/// Texts that are taken from one pattern.
+const MAX_SAMPLES: usize = 8;
+/// Longest sample, in bytes: a pattern may want a thousand characters, and a command line shows no more for it.
+const MAX_SAMPLE_BYTES: usize = 512;
+
+/// Some texts that a pattern of a pack matches, one for each of its alternatives.
+pub(super) fn matching(pattern: &str) -> Vec<String> {
+    // What RE2 means, in the words of this parser.
+    let Ok(regex) = compile_pattern(pattern) else { return Vec::new() };
+    let Ok(hir) = regex_syntax::parse(regex.as_str()) else { return Vec::new() };
+    let mut texts: Vec<String> = of(&hir).into_iter().filter(|text| regex.is_match(text)).collect();
+    texts.dedup();
+    texts
+}
+
+fn of(hir: &Hir) -> Vec<String> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => vec![String::new()],
+        HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
+        HirKind::Class(class) => member(class).into_iter().map(String::from).collect(),
+        HirKind::Capture(capture) => of(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let one = of(&repetition.sub);
+            let least = usize::try_from(repetition.min).unwrap_or(usize::MAX);
+            let repeated = |text: &String| {
+                let times = if text.is_empty() { 1 } else { least.min(MAX_SAMPLE_BYTES / text.len()) };
+                text.repeat(times)
+            };
+            let mut texts: Vec<String> = one.iter().map(repeated).collect();
+            if least == 0 {
+                texts = vec![String::new()];
+                texts.extend(one.into_iter().next());
+            }
+            texts
+        }
+        HirKind::Concat(parts) => {
+            parts.iter().fold(vec![String::new()], |begun, part| joined(&begun, &of(part)))
+        }
+        HirKind::Alternation(all) => {
+            let mut texts: Vec<String> = all.iter().flat_map(of).collect();
+            texts.truncate(MAX_SAMPLES);
+            texts
+        }
+    }
+}
+
+fn joined(begun: &[String], part: &[String]) -> Vec<String> {
+    let pairs = part.iter().flat_map(|end| begun.iter().map(move |begin| format!("{begin}{end}")));
+    pairs.filter(|text| text.len() <= MAX_SAMPLE_BYTES).take(MAX_SAMPLES).collect()
+}
+
+/// A member of a class: a letter or a digit where there is one.
+fn member(class: &Class) -> Option<char> {
+    let ranges: Vec<(char, char)> = match class {
+        Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
+        Class::Bytes(class) => {
+            class.ranges().iter().map(|range| (char::from(range.start()), char::from(range.end()))).collect()
+        }
+    };
+    let inside = |char: &char| ranges.iter().any(|(first, last)| first <= char && char <= last);
+    ['a', '1', 'A']
+        .into_iter()
+        .chain('!'..='~')
+        .find(inside)
+        .or_else(|| ranges.first().map(|(first, _)| *first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_alternative_has_a_sample_that_matches() {
+        assert_eq!(matching("(^|/)git$"), ["git", "/git"]);
+        assert_eq!(matching("^([+]|--for|--mir|-[A-Za-z0-9]*f)"), ["+", "--for", "--mir", "-f", "-af"]);
+        assert_eq!(matching("^[0-9]{3}x?$"), ["111", "111x"]);
+        assert!(matching("(").is_empty());
+    }
+}

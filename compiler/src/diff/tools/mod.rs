@@ -1,0 +1,188 @@
+//! Calls of tools: searched within limits, since an argument is a text without end; exact where nothing about a tool differs.
+//!
+//! ```text
+//! rules that only one policy has ► ways in which they hold or do not ─┐
+//! grants of both                 ► ways in which they hold          ─┴► calls ► both decide ► one witness for each outcome
+//! schemas of both, throttles, the tests' own calls                  ──┘
+//! ```
+//!
+//! What is identical in both policies decides alike, so only what differs is taken apart: a change in a large pack costs as much as the change.
+
+mod arguments;
+mod calls;
+mod line;
+mod outcome;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_policy::ir::{Cel, Expr, Root};
+use bailiwick_policy::policy::Policy;
+use bailiwick_policy::policy::tools::{Derive, Tool, ToolLayer, ToolRule};
+use serde_json::{Value, json};
+
+use super::sides::{Sides, blank};
+use super::{Change, Diff, Layer};
+use crate::effective::matches;
+use crate::policy_test::{TestCase, ToolCallCase};
+use calls::Calls;
+
+/// Calls of one tool that both policies are asked about. A pack's rules about one tool give some hundred.
+const MAX_CALLS: usize = 4_096;
+/// Outcomes of one tool that are told. More than these are variants of the same few.
+const MAX_OUTCOMES: usize = 16;
+
+/// One tool in one policy.
+pub(super) struct Side<'p> {
+    policy: &'p Policy,
+    /// The layers' rules about it, each with its layer.
+    rules: Vec<(&'p ToolLayer, &'p ToolRule)>,
+    definitions: Vec<&'p Tool>,
+}
+
+impl<'p> Side<'p> {
+    fn of(policy: &'p Policy, name: &str) -> Self {
+        let about = |rule: &&ToolRule| rule.tools.iter().any(|pattern| matches(pattern, name));
+        let rules = policy
+            .tools
+            .iter()
+            .flat_map(|layer| layer.rules.iter().filter(about).map(move |rule| (layer, rule)));
+        let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
+        Self {
+            policy,
+            rules: rules.collect(),
+            definitions: definitions.filter(|tool| tool.name == name).collect(),
+        }
+    }
+
+    fn derives(&self) -> impl Iterator<Item = &'p Derive> {
+        self.definitions.iter().flat_map(|tool| &tool.derive)
+    }
+
+    /// Everything that a decision over the tool depends on but names, places and amounts of budgets, which are compared as amounts.
+    fn identity(&self) -> Value {
+        let rules = self.rules.iter().map(|(layer, rule)| identity(self.policy, layer, rule));
+        let mut rules: Vec<Value> = rules.collect();
+        rules.sort_by_key(Value::to_string);
+        let definitions = self.definitions.iter().map(|tool| {
+            let sandbox = self.policy.sandboxes.iter().find(|one| one.name == tool.run.sandbox);
+            let workspace = sandbox.and_then(|one| one.filesystem.workspace.as_ref()).map(|one| &one.path);
+            json!([tool.input, tool.run, tool.derive, tool.otherwise, tool.stdin, workspace])
+        });
+        // A pack that names the tool, or does not, by what it has of it.
+        let layers = self.policy.tools.iter().map(|layer| {
+            let of = |rule: &&(&ToolLayer, &ToolRule)| std::ptr::eq(rule.0, layer);
+            (self.rules.iter().filter(of).count(), layer.approvers.clone())
+        });
+        json!([rules, definitions.collect::<Vec<_>>(), layers.collect::<Vec<_>>()])
+    }
+}
+
+/// What a rule is, without its name; the windows of counters are compared as amounts.
+fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
+    let reads = |root: Root| {
+        let mut found = false;
+        let expr = rule.when.as_ref().map(|when| &when.expr);
+        expr.into_iter().for_each(|expr| expr.walk(&mut |node| found |= *node == Expr::Root(root)));
+        found
+    };
+    let pack = policy.packs.get(usize::from(layer.pack));
+    let parameters = pack.filter(|_| reads(Root::Params)).map(|pack| &pack.parameters);
+    let version = pack.filter(|_| reads(Root::Pack)).map(|pack| (&pack.name, &pack.version));
+    let source = rule.when.as_ref().map(|when: &Cel| &when.source);
+    json!([source, rule.effect, parameters, version])
+}
+
+pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {
+    let (old, new) = sides.policies();
+    if old.tools.is_empty() && new.tools.is_empty() {
+        return Ok(());
+    }
+    let inputs = inputs(sides)?;
+    for (name, schemas) in &inputs {
+        let (before, after) = (Side::of(old, name), Side::of(new, name));
+        if before.identity() == after.identity() && same_layers(old, new) {
+            continue;
+        }
+        let mut calls = Calls::new(name, schemas, [&before, &after], MAX_CALLS);
+        calls.add_seeds(seeds);
+        calls.add_all();
+        search(sides, name, calls, out)?;
+    }
+    Ok(())
+}
+
+/// Whether both policies have the same number of layers: which of them name a tool is part of its identity.
+fn same_layers(old: &Policy, new: &Policy) -> bool {
+    old.tools.len() == new.tools.len()
+}
+
+/// The tools that either policy knows, with the schemas of their arguments.
+fn inputs(sides: &Sides) -> Result<BTreeMap<String, Vec<Value>>, String> {
+    let mut inputs: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for bench in [&sides.old, &sides.new] {
+        for (name, input) in bench.tools()? {
+            let schemas = inputs.entry(name).or_default();
+            if !schemas.contains(&input) {
+                schemas.push(input);
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+/// Asks both policies about every call, and tells of each outcome by its shortest call.
+fn search(sides: &Sides, name: &str, calls: Calls<'_>, out: &mut Diff) -> Result<(), String> {
+    let is_cut = calls.is_cut;
+    let tried = calls.found.len();
+    let mut outcomes: BTreeMap<outcome::Key, (usize, Change)> = BTreeMap::new();
+    for call in calls.found {
+        let size = serde_json::to_string(&call).map_or(usize::MAX, |text| text.len());
+        let case = case(name, call);
+        let Some(found) = outcome::compare(sides, &case)? else { continue };
+        let shortest = outcomes.get(&found.key).map(|(size, _)| *size);
+        if shortest.is_none_or(|shortest| size < shortest) {
+            outcomes.insert(found.key, (size, found.change));
+        }
+    }
+    let told = outcomes.len();
+    out.changes.extend(outcomes.into_values().take(MAX_OUTCOMES).map(|(_, change)| change));
+    let more = told.checked_sub(MAX_OUTCOMES).filter(|more| *more > 0);
+    let more = more.map(|more| format!("; {more} further outcomes are not told")).unwrap_or_default();
+    let cut = if is_cut {
+        format!(", which is the limit of {MAX_CALLS} or of what is read off one rule")
+    } else {
+        String::new()
+    };
+    out.bound(
+        Layer::Tools,
+        format!(
+            "`{name}`: {tried} calls made of what its rules, schemas and tests name were tried{cut}{more}"
+        ),
+    );
+    Ok(())
+}
+
+pub(super) fn case(name: &str, call: ToolCallCase) -> TestCase {
+    TestCase { tool_call: Some(call), ..blank(format!("a call of {name}")) }
+}
+
+/// The names of tools that only one policy has and of which no call was found that it lets through.
+pub(super) fn unexplained(sides: &Sides, out: &mut Diff) -> Result<(), String> {
+    let names = |bench: &crate::cases::Bench| -> Result<BTreeSet<String>, String> {
+        Ok(bench.tools()?.into_iter().map(|(name, _)| name).collect())
+    };
+    let (old, new) = (names(&sides.old)?, names(&sides.new)?);
+    for (one, other, which) in [(&old, &new, "OLD"), (&new, &old, "NEW")] {
+        for name in one.difference(other) {
+            let what = format!("tool `{name}`");
+            let is_told =
+                out.changes.iter().any(|change| change.layer == Layer::Tools && change.what.contains(&what));
+            if !is_told {
+                out.notes.push(format!(
+                    "tool `{name}` is only in {which}, and no call of it was found that it lets through"
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What both policies say of one call, and which of them is the stricter.
+
+use std::cmp::Ordering;
+
+use bailiwick_policy::tool::{ApprovalRequest, Effect, Plan, PlannedProgram, Requirement, ToolDecision};
+
+use super::super::sandboxes;
+use super::super::sides::{Sides, expectation};
+use super::super::{Change, Direction, Layer, Verdict, Witness};
+use crate::cases::Happened;
+use crate::policy_test::TestCase;
+
+/// What makes two differences the same for a reader.
+pub(super) type Key = (Direction, String, Vec<String>, Vec<String>);
+
+pub(super) struct Outcome {
+    pub(super) key: Key,
+    pub(super) change: Change,
+}
+
+/// What differs about a call. A call that cannot be one (too large, no time) is none.
+pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>, String> {
+    let Some(call) = &case.tool_call else { return Ok(None) };
+    let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
+    let differs = match (&old.effect, &new.effect) {
+        (Effect::Allow(old), Effect::Allow(new)) => planned(sides, old.get().plan(), new.get().plan())?,
+        (old, new) => differs(old, new),
+    };
+    let Some((direction, what)) = differs else { return Ok(None) };
+    let (before, after) = (Happened::of_call(&old), Happened::of_call(&new));
+    let witness = Witness::Case(Box::new(TestCase { expect: expectation(&after), ..case.clone() }));
+    // What runs is the definition's matter; the rules have agreed.
+    let by_rules = !(before.allowed && after.allowed);
+    let rules = |happened: &Happened| happened.rules.iter().filter(|_| by_rules).cloned().collect();
+    let key = (direction, what.to_owned(), rules(&before), rules(&after));
+    let change = Change {
+        layer: Layer::Tools,
+        direction,
+        what: format!("tool `{}`: {what}", call.tool),
+        witness,
+        old: verdict(&before, &old),
+        new: verdict(&after, &new),
+    };
+    Ok(Some(Outcome { key, change }))
+}
+
+fn verdict(happened: &Happened, decision: &ToolDecision) -> Verdict {
+    let mut verdict = Verdict::of(happened);
+    if let Effect::Allow(permit) = &decision.effect {
+        verdict.messages = vec![runs(permit.get().plan())];
+    }
+    verdict
+}
+
+fn runs(plan: &Plan) -> String {
+    match plan {
+        Plan::Sandbox { sandbox, program: PlannedProgram::Argv(words), .. } => {
+            format!("runs {words:?} in sandbox `{sandbox}`")
+        }
+        Plan::Sandbox { sandbox, program: PlannedProgram::Code(_), .. } => {
+            format!("runs its code in sandbox `{sandbox}`")
+        }
+        Plan::Workspace(_) => "works on the workspace".to_owned(),
+    }
+}
+
+/// Which way two effects differ, and how, in words.
+fn differs(old: &Effect, new: &Effect) -> Option<(Direction, &'static str)> {
+    use Direction::{Narrowed, Widened};
+    match (old, new) {
+        // Two plans are compared by what they run.
+        (Effect::Deny(_), Effect::Deny(_)) | (Effect::Allow(_), Effect::Allow(_)) => None,
+        (Effect::Deny(_), Effect::Allow(_)) => Some((Widened, "calls that were denied run")),
+        (Effect::Deny(_), Effect::Ask(_)) => {
+            Some((Widened, "calls that were denied run once people approve"))
+        }
+        (Effect::Ask(_), Effect::Allow(_)) => Some((Widened, "calls run that people had to approve")),
+        (Effect::Allow(_), Effect::Deny(_)) => Some((Narrowed, "calls that ran are denied")),
+        (Effect::Ask(_), Effect::Deny(_)) => Some((Narrowed, "calls that people could approve are denied")),
+        (Effect::Allow(_), Effect::Ask(_)) => Some((Narrowed, "calls that ran have to be approved")),
+        (Effect::Ask(old), Effect::Ask(new)) => {
+            asked(old, new).map(|way| (way, "other people have to approve"))
+        }
+    }
+}
+
+/// Which of two questions is the easier to answer.
+fn asked(old: &ApprovalRequest, new: &ApprovalRequest) -> Option<Direction> {
+    let easier = |one: &[Requirement], other: &[Requirement]| {
+        other.iter().all(|wanted| one.iter().any(|given| holds(given, wanted)))
+    };
+    match (easier(&old.requirements, &new.requirements), easier(&new.requirements, &old.requirements)) {
+        // Whatever meets the one meets the other, but for how long it stands.
+        (true, true) => match old.expires_ms.cmp(&new.expires_ms) {
+            Ordering::Less => Some(Direction::Widened),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(Direction::Narrowed),
+        },
+        (true, false) => Some(Direction::Widened),
+        (false, true) => Some(Direction::Narrowed),
+        (false, false) => Some(Direction::Changed),
+    }
+}
+
+/// Whether whoever meets the one requirement meets the other.
+fn holds(given: &Requirement, wanted: &Requirement) -> bool {
+    let among = |key: &String| wanted.keys.iter().any(|other| other.ed25519 == *key);
+    given.quorum >= wanted.quorum && given.keys.iter().all(|key| among(&key.ed25519))
+}
+
+/// What differs between two plans. Another sandbox is another one only if it confines otherwise.
+fn planned(sides: &Sides, old: &Plan, new: &Plan) -> Result<Option<(Direction, &'static str)>, String> {
+    let (before, after) = match (old, new) {
+        (
+            Plan::Sandbox { program: old, stdin: before, .. },
+            Plan::Sandbox { program: new, stdin: after, .. },
+        ) if old == new => (before, after),
+        (old, new) if old == new => return Ok(None),
+        _ => return Ok(Some((Direction::Changed, "the same call runs another program"))),
+    };
+    if let (Some(old), Some(new)) = (old.sandbox(), new.sandbox())
+        && old != new
+        && let Some(direction) = sandboxes::direction(sides, old, new)?
+    {
+        return Ok(Some((direction, "calls run in another sandbox")));
+    }
+    Ok(match before.cmp(after) {
+        Ordering::Less => Some((Direction::Widened, "calls may read from their caller")),
+        Ordering::Equal => None,
+        Ordering::Greater => Some((Direction::Narrowed, "calls may not read from their caller")),
+    })
+}
