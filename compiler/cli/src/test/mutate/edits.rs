@@ -87,6 +87,9 @@ pub(super) fn of(document: &Json) -> Vec<Edit> {
     found
 }
 
+/// A number that allows more, if there is one.
+type Weaken = fn(i64) -> Option<i64>;
+
 /// `ask` becomes `allow`, and numbers allow more. To drop the rule is all that weakens `deny` and `confirm`.
 fn weaker_tool_rules(document: &Json) -> Vec<Edit> {
     let mut found = Vec::new();
@@ -99,15 +102,15 @@ fn weaker_tool_rules(document: &Json) -> Vec<Edit> {
             found.push(edit(document, &at, "weaken", "allow: {}".to_owned(), edited));
         }
     }
-    let more = |number: i64| number.checked_add(1);
-    let twice = |number: i64| number.checked_mul(2);
-    let fewer = |number: i64| Some(number - 1).filter(|fewer| *fewer > 0);
-    let weaker: [(&str, &dyn Fn(i64) -> Option<i64>); 5] = [
-        ("tools.rules.*.throttle.max", &more),
-        ("tools.state.budgets.*.limit", &twice),
-        ("tools.rules.*.ask.quorum", &fewer),
-        ("tools.rules.*.confirm.quorum", &fewer),
-        ("tools.definitions.*.otherwise.ask.quorum", &fewer),
+    let more: Weaken = |number| number.checked_add(1);
+    let twice: Weaken = |number| number.checked_mul(2);
+    let fewer: Weaken = |number| Some(number - 1).filter(|fewer| *fewer > 0);
+    let weaker: [(&str, Weaken); 5] = [
+        ("tools.rules.*.throttle.max", more),
+        ("tools.state.budgets.*.limit", twice),
+        ("tools.rules.*.ask.quorum", fewer),
+        ("tools.rules.*.confirm.quorum", fewer),
+        ("tools.definitions.*.otherwise.ask.quorum", fewer),
     ];
     for (pattern, weaken) in weaker {
         for at in matching(document, pattern) {
