@@ -243,11 +243,14 @@ struct Outcome {
     new: Vec<String>,
 }
 
+/// Networks that differ in one way, and a connection to one of them.
+type Region = (Vec<Cidr>, Option<Found>);
+
 /// Where the two policies differ, gathered into as few statements as possible.
 #[derive(Default)]
 struct Regions {
     /// For each outcome and set of addresses, the ports.
-    addresses: BTreeMap<(Outcome, Vec<PortRange>), (Vec<Cidr>, Option<Found>)>,
+    addresses: BTreeMap<(Outcome, Vec<PortRange>), Region>,
     pods: Vec<(String, Found)>,
 }
 

@@ -25,7 +25,7 @@ pub(super) fn write(old: &Side, new: &Side, found: &Diff) -> String {
         if of.is_empty() {
             continue;
         }
-        let _ = write!(out, "\n#### {}\n\n", layer.as_str());
+        let _ = writeln!(out, "\n#### {}\n", layer.as_str());
         for change in of {
             let block = block(change);
             if out.len() + block.len() > MAX_CHANGES_BYTES {
@@ -36,7 +36,7 @@ pub(super) fn write(old: &Side, new: &Side, found: &Diff) -> String {
         }
     }
     if left_out > 0 {
-        let _ = write!(out, "\n{left_out} more do not fit into a comment: `bailiwick diff` shows them.\n");
+        let _ = writeln!(out, "\n{left_out} more do not fit into a comment: `bailiwick diff` shows them.");
     }
     if !found.notes.is_empty() || !found.bounds.is_empty() {
         out.push('\n');

@@ -76,10 +76,13 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
     search(sides, requests, is_cut, out)
 }
 
+/// What makes two differences the same for a reader: the way, and the rules of both that decided.
+type Key = (Direction, Vec<String>, Vec<String>);
+
 /// Asks both policies about every request, and tells of each outcome by its shortest one.
 fn search(sides: &Sides, requests: Vec<TestCase>, is_cut: bool, out: &mut Diff) -> Result<(), String> {
     let tried = requests.len();
-    let mut outcomes: BTreeMap<(Direction, Vec<String>, Vec<String>), (usize, Change)> = BTreeMap::new();
+    let mut outcomes: BTreeMap<Key, (usize, Change)> = BTreeMap::new();
     for case in requests {
         let Some(found) = sides.compare_objects(Layer::Admission, &case)? else { continue };
         let key = (found.direction, found.old.rules.clone(), found.new.rules.clone());
