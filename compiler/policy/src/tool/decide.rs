@@ -8,7 +8,7 @@ use super::approval::{ApprovalRequest, Binding, bound, bound_call_hash};
 use super::call::ToolCall;
 use super::decision::{Denial, DenyReason, Effect, EffectRecord, RuleReport, ToolDecision};
 use super::environment::Shared;
-use super::facts::Facts;
+use super::facts::{Facts, Members};
 use super::layer::{Asking, Findings};
 use super::loaded::{Entry, LoadedPolicy};
 use super::plan::{self, Plan, PlannedCall};
@@ -63,7 +63,7 @@ pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decision
         Verdict::Deny(denial) => EffectRecord::Deny(denial),
         Verdict::Ask(request) => EffectRecord::Ask(request),
     };
-    DecisionRecord { effect, rules, delta, facts }
+    DecisionRecord { effect, rules, delta, facts: facts.map_or(serde_json::Value::Null, |facts| facts.to_json()) }
 }
 
 enum Verdict {
@@ -76,7 +76,8 @@ struct Decided {
     verdict: Verdict,
     rules: Vec<RuleReport>,
     delta: StateDelta,
-    facts: serde_json::Value,
+    /// `None`: it was refused before facts were derived.
+    facts: Option<Facts>,
     binds: Option<serde_json::Value>,
 }
 
@@ -85,18 +86,17 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
         verdict: Verdict::Deny(refusal(DenyReason::UnknownTool, "this tool is not defined".to_owned())),
         rules: Vec::new(),
         delta: StateDelta { at_ms: inputs.now_ms, changes: Vec::new() },
-        facts: serde_json::Value::Null,
+        facts: None,
         binds: None,
     };
     let verdict = match eligible(policy, inputs) {
         Err(denial) => Verdict::Deny(denial),
         Ok((session, entry)) => {
             let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
-            let facts = facts.members();
-            decided.facts = facts.to_json();
+            let members = facts.members();
             let shared = Shared {
                 inputs,
-                facts: &facts,
+                facts: &members,
                 policy: &policy.policy,
                 reads_subject: policy.tools.reads_subject,
                 reads_session: policy.tools.reads_session,
@@ -104,8 +104,11 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
             };
             let mut findings = Asking::new(policy, inputs, entry, shared).all();
             decided.rules = std::mem::take(&mut findings.reports);
-            let step = Step { policy, inputs, session, entry, facts: &decided.facts };
-            step.verdict(findings, &mut decided.delta.changes, &mut decided.binds)
+            let step = Step { policy, inputs, session, entry, facts: &members };
+            let verdict = step.verdict(findings, &mut decided.delta.changes, &mut decided.binds);
+            drop(members);
+            decided.facts = Some(facts);
+            verdict
         }
     };
     // A denial ends the question that was open about the call.
@@ -164,7 +167,7 @@ struct Step<'s> {
     inputs: &'s DecisionInputs,
     session: SessionView,
     entry: &'s Entry,
-    facts: &'s serde_json::Value,
+    facts: &'s Members<'s>,
 }
 
 impl Step<'_> {
@@ -184,7 +187,8 @@ impl Step<'_> {
             Err(denial) => return Verdict::Deny(denial),
         };
         if !findings.asks.is_empty() {
-            let bound = bound(&self.inputs.call, &self.binding(&plan));
+            let facts = self.facts.to_json();
+            let bound = bound(&self.inputs.call, &self.binding(&plan, &facts));
             let answer = self.question(&findings, &bound);
             *binds = Some(bound);
             match answer {
@@ -226,10 +230,10 @@ impl Step<'_> {
         planned.map_err(|error| refusal(DenyReason::Plan, error.to_string()))
     }
 
-    fn binding<'b>(&'b self, plan: &'b Plan) -> Binding<'b> {
+    fn binding<'b>(&'b self, plan: &'b Plan, facts: &'b serde_json::Value) -> Binding<'b> {
         Binding {
             sandbox: plan.sandbox(),
-            facts: self.facts,
+            facts,
             policy_digest: &self.policy.digest,
             generation: self.session.generation,
         }

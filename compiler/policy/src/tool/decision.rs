@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::ApprovalRequest;
 use super::decide::Permit;
+use super::facts::Facts;
 use super::plan::PlannedCall;
 use super::record::{DecisionInputs, DecisionRecord};
 use super::state::StateDelta;
@@ -17,8 +18,8 @@ pub struct ToolDecision {
     pub rules: Vec<RuleReport>,
     /// What it changes.
     pub delta: StateDelta,
-    /// What was derived from the arguments.
-    pub facts: serde_json::Value,
+    /// What was derived from the arguments, unless the call was refused before. It is written out for the record alone.
+    pub(super) facts: Option<Facts>,
     /// Of a call that people are asked about: everything that their approval binds, for them to see; see [`super::bound_call_hash`].
     pub binds: Option<serde_json::Value>,
     /// Everything that it was made from, but the policy.
@@ -38,7 +39,7 @@ impl ToolDecision {
             effect,
             rules: self.rules.clone(),
             delta: self.delta.clone(),
-            facts: self.facts.clone(),
+            facts: self.facts.as_ref().map_or(serde_json::Value::Null, Facts::to_json),
         }
     }
 }

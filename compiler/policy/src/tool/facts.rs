@@ -53,6 +53,11 @@ impl Facts {
     pub(super) fn members(&self) -> Members<'_> {
         Members(self.derived.iter().map(|(derive, fact)| (derive, fact.members())).collect())
     }
+
+    /// All facts, for the record.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        self.members().to_json()
+    }
 }
 
 impl<'f> Members<'f> {
@@ -69,7 +74,7 @@ impl<'f> Members<'f> {
         }))
     }
 
-    /// All facts, for the record and for what an approval binds.
+    /// All facts, for what an approval binds and for the record.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let one = |(derive, members): &(&Derive, Vec<(&'static str, Value<'f>)>)| {
             let members = members.iter().filter(|(_, value)| !matches!(value, Value::Shell(_)));

@@ -340,7 +340,7 @@ fn what_a_definition_does_not_derive_is_opaque() {
 fn decisions_hold_what_was_derived() {
     let decision = World::new(vec![defining([allow()])]).run("ls $X");
     assert_eq!(
-        decision.facts,
+        decision.record().facts,
         json!([{
             "derive": {"shell": "command"},
             "facts": {"commands": [{
