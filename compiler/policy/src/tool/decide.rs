@@ -63,7 +63,12 @@ pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decision
         Verdict::Deny(denial) => EffectRecord::Deny(denial),
         Verdict::Ask(request) => EffectRecord::Ask(request),
     };
-    DecisionRecord { effect, rules, delta, facts: facts.map_or(serde_json::Value::Null, |facts| facts.to_json()) }
+    DecisionRecord {
+        effect,
+        rules,
+        delta,
+        facts: facts.map_or(serde_json::Value::Null, |facts| facts.to_json()),
+    }
 }
 
 enum Verdict {
