@@ -66,6 +66,15 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
             suspects.push(Suspect { rule, ways });
         }
     }
+    // What a module tests is not read off it: its rules get every change that sections look at, and the tests' own objects.
+    let is_rego = suspects.iter().any(|suspect| suspect.rule.rego.is_some());
+    if is_rego {
+        out.bound(
+            Layer::Admission,
+            "rules in Rego differ, and no request was made of what their modules test",
+        );
+    }
+    let differs = Differs { sections: differs.sections || is_rego, ..differs };
     let (stripped, note) = world::without_images(sides);
     let sides = stripped.as_ref().unwrap_or(sides);
     out.notes.extend(note);
@@ -168,7 +177,13 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
         Mutation::ApplyConfiguration { expression, .. } => json!(["apply", expression.source]),
     });
     let pack = policy.packs.get(usize::from(rule.origin.pack));
-    let parameters = pack.filter(|_| reads_pack(policy, rule)).map(|pack| (&pack.parameters, &pack.version));
+    // A module may read parameters and version anywhere.
+    let reads = rule.rego.is_some() || reads_pack(policy, rule);
+    let parameters = pack.filter(|_| reads).map(|pack| (&pack.parameters, &pack.version));
+    let rego = rule.rego.as_ref().map(|one| {
+        let module = usize::try_from(one.module).ok().and_then(|at| policy.admission.rego.get(at));
+        (module, &one.rule)
+    });
     json!([
         matches.resources,
         matches.exclude_resources,
@@ -178,6 +193,7 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
         rule.pod_templates,
         variables,
         validations,
+        rego,
         mutations.collect::<Vec<_>>(),
         rule.action,
         parameters,
