@@ -176,3 +176,29 @@ fn a_bundle_is_compared_as_its_pack_is() {
     let said = stage.shell(&format!("bailiwick diff dist/*/bundle.json {OLD} --fail-on any"));
     assert_eq!(said.status.code(), Some(0), "{}", printed(&said));
 }
+
+/// What a module tests cannot be read off it, so a change of it is found by the objects of the tests, and said to be bounded where those do not show it.
+#[test]
+fn a_changed_module_of_rego_is_never_no_difference() {
+    const PACK: &str = "docs/guide/rego";
+    let stage = Stage::new();
+    let copied = stage.shell(&format!("mkdir next && cp -r {PACK} next/"));
+    assert!(copied.status.success(), "{}", printed(&copied));
+    let module =
+        std::fs::read_to_string(stage.path(&format!("{PACK}/rego/images.rego"))).expect("the module");
+    let asked = |from: &str, to: &str| {
+        assert!(module.contains(from), "the module has no `{from}`");
+        stage.write("next/rego/rego/images.rego", &module.replacen(from, to, 1));
+        let ended = stage.run(&["diff", "--fail-on", "widened", PACK, "next/rego"]);
+        (ended.status.code(), printed(&ended))
+    };
+    let (code, text) = asked("not from_a_registry(container.image)", "container.image == \"never\"");
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("from-our-registries") && text.contains("docker.io/app:1.2"), "{text}");
+    // None of the tests' objects has such an image.
+    let (_, text) = asked(
+        "not from_a_registry(container.image)",
+        "not from_a_registry(container.image)\n\tcontainer.image != \"x\"",
+    );
+    assert!(text.contains("rules in Rego differ"), "{text}");
+}
