@@ -92,6 +92,10 @@ fn normalised_name(name: &str) -> Option<String> {
         return None;
     }
     let domain = domain.to_ascii_lowercase();
+    // A host that only its capitals tell from a path: in the one spelling it would be a path on docker.io.
+    if !is_domain_like(&domain) {
+        return None;
+    }
     let domain = match without_default_port(&domain) {
         "index.docker.io" => "docker.io",
         other => other,
@@ -101,11 +105,12 @@ fn normalised_name(name: &str) -> Option<String> {
     (name.len() <= 255).then_some(name)
 }
 
-/// A domain without `:443`, which every registry has that is spoken to by TLS. One on the own machine may be spoken to without.
+/// A domain without `:443`, which every registry has that is spoken to by TLS. One on the own machine may be spoken to without, and a host of one
+/// word would read as a path on docker.io without its port.
 pub(super) fn without_default_port(domain: &str) -> &str {
     let host = domain.strip_suffix(":443").unwrap_or(domain);
     let own = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    if own { domain } else { host }
+    if own || !host.contains(['.', ':']) { domain } else { host }
 }
 
 fn is_domain_like(first: &str) -> bool {
@@ -198,9 +203,14 @@ mod tests {
             ("DOCKER.io/nginx", "docker.io/library/nginx", Some("latest")),
             ("docker.io:443/nginx", "docker.io/library/nginx", Some("latest")),
             ("localhost:443/x", "localhost:443/x", Some("latest")),
+            ("registry:443/a", "registry:443/a", Some("latest")),
+            ("Registry:443/a", "registry:443/a", Some("latest")),
+            ("[2001:db8::1]:443/a", "[2001:db8::1]/a", Some("latest")),
         ] {
             let reference = Reference::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((reference.name.as_str(), reference.tag.as_deref()), (name, tag), "{text}");
+            // What is written into a pod is read again, by the runtime too.
+            assert_eq!(Reference::parse(&reference.to_string()), Some(reference), "{text}");
         }
         let pinned = Reference::parse(&format!("a/b:v1@{DIGEST}")).unwrap();
         assert_eq!((pinned.tag.as_deref(), pinned.digest.as_deref()), (Some("v1"), Some(DIGEST)));
@@ -218,6 +228,8 @@ mod tests {
             "a@",
             "a@sha256:12",
             "a/B",
+            "Registry/a",
+            "htPps2/rehttpgiss",
             "a//b",
             "/a",
             "a/",
