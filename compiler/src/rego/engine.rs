@@ -84,7 +84,7 @@ fn failure(limit: Option<&LimitError>, text: &str) -> RegoFailure {
     if matches!(limit, Some(LimitError::TimeLimitExceeded { .. })) || text.contains("exceeded time limit") {
         return RegoFailure::Limit(format!("it takes more than {MAX_STEPS} steps"));
     }
-    if matches!(limit, Some(_)) || text.contains("exceeded size limit") {
+    if limit.is_some() || text.contains("exceeded size limit") {
         return RegoFailure::Limit("a regular expression is too large".to_owned());
     }
     RegoFailure::Evaluation(told_at_run(text))
