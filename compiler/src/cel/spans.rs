@@ -9,16 +9,18 @@ use std::ops::Range;
 use bailiwick_policy::ir::{Cel, Expr};
 
 use super::ast::{Ast, Node};
-use super::{guard, parse};
+use super::guard::{self, Token};
+use super::parse;
 
 /// The bytes of each node in the expression's source, by its position in the pre-order; `None` where the text has no such node.
 #[must_use]
 pub fn spans(cel: &Cel) -> Vec<Option<Range<usize>>> {
-    let ast = guard::tokens(&cel.source).and_then(|tokens| parse::parse(&cel.source, &tokens)).ok();
+    let tokens = guard::tokens(&cel.source).unwrap_or_default();
     let mut found = BTreeMap::new();
-    if let Some(ast) = &ast {
-        lay(ast, &cel.expr, &mut found);
+    if let Ok(ast) = parse::parse(&cel.source, &tokens) {
+        lay(&ast, &cel.expr, &mut found);
     }
+    found.values_mut().for_each(|span| close(span, &tokens));
     let mut spans = Vec::new();
     cel.expr.walk(&mut |node| spans.push(found.get(&std::ptr::from_ref(node)).cloned()));
     spans
@@ -26,6 +28,17 @@ pub fn spans(cel: &Cel) -> Vec<Option<Range<usize>>> {
 
 /// Nodes by their address: the expression stays where it is meanwhile.
 type Found = BTreeMap<*const Expr, Range<usize>>;
+
+/// Takes in what closes the brackets in the span and what opens them: a node ends where its last operand does, whatever stands around that one.
+fn close(span: &mut Range<usize>, tokens: &[Token]) {
+    let begin = tokens.partition_point(|token| token.span.start < span.start);
+    let inside = tokens.iter().skip(begin).take_while(|token| token.span.end <= span.end);
+    let partners = inside.filter_map(|token| tokens.get(token.partner?));
+    let (start, end) = partners.fold((span.start, span.end), |(start, end), partner| {
+        (start.min(partner.span.start), end.max(partner.span.end))
+    });
+    (span.start, span.end) = (start, end);
+}
 
 /// As deep as an expression nests, which the loader bounds.
 fn lay(ast: &Ast, expr: &Expr, found: &mut Found) {

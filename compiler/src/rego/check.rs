@@ -242,7 +242,7 @@ impl<'t> Check<'t> {
         let Some(Step::Member(root)) = steps.first() else { return };
         if !ROOTS.contains(&root.as_str()) {
             let error = RegoError::new(Fault::Reference, bytes, format!("`input` has no member `{root}`"));
-            let near = crate::schema_check::nearest(root, ROOTS.into_iter());
+            let near = crate::schema_check::nearest(root, ROOTS);
             return self.push(match near {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => {

@@ -126,11 +126,15 @@ impl Scan<'_> {
     /// A number that the parser would write out in full.
     fn number(&self) -> Result<(), RegoError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let of_number = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+');
+        let of_number = |byte: u8, before: u8| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'_' | b'+')
+                || byte == b'-' && matches!(before, b'e' | b'E')
+        };
         let end = rest
             .iter()
             .zip(std::iter::once(&b' ').chain(rest))
-            .position(|(byte, before)| !of_number(byte) && !(*byte == b'-' && matches!(before, b'e' | b'E')));
+            .position(|(byte, before)| !of_number(*byte, *before));
         let text = rest.get(..end.unwrap_or(rest.len())).and_then(|bytes| str::from_utf8(bytes).ok());
         match text.is_some_and(is_modest) {
             true => Ok(()),

@@ -17,11 +17,14 @@ const MAX_JSON_BYTES: usize = 256 * 1024;
 /// Why a text is not read.
 const NOT_A_NUMBER: &str = "the text is too long or too large for a number";
 
+/// A built-in of one argument; the error is its message.
+type Guarded = fn(&Value) -> Result<Value, String>;
+
 /// Puts the guarded built-ins in front of regorus' own.
 pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     let place =
         Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
-    let functions: [(&str, fn(&Value) -> Result<Value, String>); 5] = [
+    let functions: [(&str, Guarded); 5] = [
         ("to_number", to_number),
         ("json.unmarshal", json),
         ("json.is_valid", is_json),
