@@ -100,12 +100,12 @@ impl Engine {
         Self { client, mirror, fence, metrics, owner, forms: Forms::default() }
     }
 
-    /// Brings the cluster one pass closer to what is wanted. `seen`: an object as it was when what is wanted of it was decided; if it is another one by
-    /// now, it is not written.
+    /// Brings the cluster one pass closer to what is wanted. `seen`: objects as they were when what is wanted of them was decided; one that is another by
+    /// now, or gone, is not written.
     pub async fn pass(
         &mut self,
         wanted: &BTreeMap<Key, Wanted>,
-        seen: Option<&Arc<Live>>,
+        seen: &[Arc<Live>],
         keep: impl Fn(&Live) -> bool,
     ) -> Pass {
         let mut pass = Pass::default();
@@ -115,7 +115,7 @@ impl Engine {
             plan(wanted, &owned, &self.forms, &keep).unknown.into_iter().cloned().collect();
         self.learn(&unknown, &mut pass).await;
         let mut owned = self.owned(wanted);
-        owned.extend(seen.map(|live| (live.key.clone(), Arc::clone(live))));
+        owned.extend(seen.iter().map(|live| (live.key.clone(), Arc::clone(live))));
         let Plan { writes, ending, .. } = plan(wanted, &owned, &self.forms, &keep);
         pass.again |= !ending.is_empty();
         let mut learned = Vec::new();

@@ -224,9 +224,11 @@ impl Operator {
         let held = derivation.derived.held.clone();
         let before = stance == Stance::Before;
         let keep = move |live: &Live| kept(live, before, &held);
-        // What is asked for there between that look and the write is not to be written over.
-        let record = view.get(&self.record_key()).cloned();
-        let pass = self.engine.pass(&wanted, record.as_ref(), keep).await;
+        // What is asked for in the record between that look and the write is not to be written over. Nor is a configuration to be made anew that somebody
+        // deletes meanwhile: the way out of a webhook that refuses everything would go unnoticed.
+        let looked_at = std::iter::once(self.record_key()).chain(derivation.derived.hooks.keys().cloned());
+        let seen: Vec<Arc<Live>> = looked_at.filter_map(|key| view.get(&key).cloned()).collect();
+        let pass = self.engine.pass(&wanted, &seen, keep).await;
         self.after_pass(&derivation.derived, stance, &pass);
         let mut news = self.happened(&pass, recorded, now.as_second());
         let failed: BTreeMap<Key, String> =
