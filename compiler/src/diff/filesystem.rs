@@ -8,6 +8,7 @@ use bailiwick_policy::policy::sandboxes::Filesystem;
 use super::sandboxes::Pair;
 use super::sides::{Sides, blank};
 use super::{Diff, Direction, Layer};
+use crate::check;
 use crate::policy_test::{FileAccess, FilesystemCase, TestCase};
 
 /// A name that no pack gives: what lies below a path and is named nowhere.
@@ -27,7 +28,7 @@ pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<
                     sides.compare_as(Layer::Filesystem, &case(&pair.old.name), &case(&pair.new.name))?;
                 let Some(found) = found else { continue };
                 let direction = found.direction;
-                if told.iter().any(|(above, other)| *other == direction && lies_below(path, above)) {
+                if told.iter().any(|(above, other)| *other == direction && check::below(path, above)) {
                     continue;
                 }
                 // What is true of a fresh name below a path is true of all that lies below it and is not named itself.
@@ -38,11 +39,6 @@ pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<
         }
     }
     Ok(())
-}
-
-fn lies_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above.trim_end_matches('/'))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Every path that a sandbox says something of.

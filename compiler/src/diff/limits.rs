@@ -119,7 +119,9 @@ fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
 /// Budgets and the windows of counters, by pack and name.
 pub(super) fn state(sides: &Sides, out: &mut Diff) {
     let (old, new) = sides.policies();
-    let (budgets, counters) = (named(old, new, budgets), named(old, new, counters));
+    // One pack alone may be called otherwise than it was.
+    let alone = old.tools.len() == 1 && new.tools.len() == 1;
+    let (budgets, counters) = (named(old, new, alone, budgets), named(old, new, alone, counters));
     for (name, old, new) in budgets {
         let of = |what: &str| format!("tools.state.budgets.{name}.{what}");
         let limit = |budget: Option<&Budget>| budget.map(|budget| budget.limit_milli);
@@ -132,7 +134,10 @@ pub(super) fn state(sides: &Sides, out: &mut Diff) {
         }
     }
     for (name, old, new) in counters {
-        let (Some(old), Some(new)) = (old, new) else { continue };
+        let (Some(old), Some(new)) = (old, new) else {
+            out.notes.push(format!("counter `{name}` is only in one of the two, which is not judged"));
+            continue;
+        };
         let of = |what: &str| format!("tools.state.counters.{name}.{what}");
         out.changes.extend(window(&of("window"), old.window_ms, new.window_ms));
         out.changes.extend(scope(&of("scope"), old.scope, new.scope));
@@ -142,23 +147,22 @@ pub(super) fn state(sides: &Sides, out: &mut Diff) {
 /// Something of one pack, by the pack's name and its own.
 type Of<'p, T> = (&'p str, &'p str, &'p T);
 
-fn budgets(policy: &Policy) -> Vec<Of<'_, Budget>> {
-    let layers = policy.tools.iter().map(|layer| (pack(policy, layer.pack), layer));
+fn budgets(policy: &Policy, alone: bool) -> Vec<Of<'_, Budget>> {
+    let layers = policy.tools.iter().map(|layer| (pack(policy, layer.pack, alone), layer));
     layers
         .flat_map(|(pack, layer)| layer.budgets.iter().map(move |one| (pack, one.name.as_str(), one)))
         .collect()
 }
 
-fn counters(policy: &Policy) -> Vec<Of<'_, Counter>> {
-    let layers = policy.tools.iter().map(|layer| (pack(policy, layer.pack), layer));
+fn counters(policy: &Policy, alone: bool) -> Vec<Of<'_, Counter>> {
+    let layers = policy.tools.iter().map(|layer| (pack(policy, layer.pack, alone), layer));
     layers
         .flat_map(|(pack, layer)| layer.counters.iter().map(move |one| (pack, one.name.as_str(), one)))
         .collect()
 }
 
-fn pack(policy: &Policy, index: u16) -> &str {
-    // One pack alone may be called otherwise than it was.
-    if policy.tools.len() == 1 {
+fn pack(policy: &Policy, index: u16, alone: bool) -> &str {
+    if alone {
         return "";
     }
     policy.packs.get(usize::from(index)).map_or("", |pack| pack.name.as_str())
@@ -168,9 +172,10 @@ fn pack(policy: &Policy, index: u16) -> &str {
 fn named<'p, T>(
     old: &'p Policy,
     new: &'p Policy,
-    of: fn(&'p Policy) -> Vec<Of<'p, T>>,
+    alone: bool,
+    of: fn(&'p Policy, bool) -> Vec<Of<'p, T>>,
 ) -> Vec<(&'p str, Option<&'p T>, Option<&'p T>)> {
-    let (old, new) = (of(old), of(new));
+    let (old, new) = (of(old, alone), of(new, alone));
     let same = |a: &Of<'p, T>, b: &Of<'p, T>| (a.0, a.1) == (b.0, b.1);
     let mut out: Vec<_> = old
         .iter()

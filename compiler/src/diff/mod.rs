@@ -24,6 +24,8 @@ mod syscalls;
 mod tools;
 mod wishes;
 
+use std::collections::BTreeSet;
+
 use bailiwick_policy::policy::Policy;
 use serde::Serialize;
 
@@ -184,6 +186,35 @@ impl Diff {
     }
 }
 
+/// Differences that no input shows, or that say nothing of which way.
+fn unjudged(old: &Policy, new: &Policy, out: &mut Diff) {
+    let mut note = |differs: bool, what: &str| {
+        if differs {
+            out.notes.push(format!("{what}, which is not judged"));
+        }
+    };
+    let audit = |policy: &Policy| policy.audit.as_ref().map(|stated| stated.value);
+    note(audit(old) != audit(new), "audit: what is kept of calls, or how long, differs");
+    let exclusive = |policy: &Policy| policy.subject.as_ref().map(|one| one.exclusive);
+    note(exclusive(old) != exclusive(new), "subjects: `exclusive` differs");
+    let governs =
+        |policy: &Policy| policy.subject.as_ref().map(|one| (one.namespaces.clone(), one.pods.clone()));
+    note(
+        governs(old) != governs(new),
+        "subjects: whom the policies govern differs; network, images and sandboxes are compared for what both govern, and what only one of them governs",
+    );
+    let exceptable = |policy: &Policy| -> BTreeSet<String> {
+        let rules = policy.admission.rules.iter().filter(|rule| rule.exceptable);
+        rules.map(|rule| rule.name.clone()).collect()
+    };
+    note(exceptable(old) != exceptable(new), "admission: which rules an exception may relax differs");
+    let pools =
+        |policy: &Policy| -> BTreeSet<String> { policy.pools.iter().map(|pool| pool.name.clone()).collect() };
+    for name in pools(old).symmetric_difference(&pools(new)) {
+        note(true, &format!("pool `{name}` is only in one of the two"));
+    }
+}
+
 /// Compares two policies. `seeds`: inputs that are worth trying as well, as the cases of the packs' tests; their objects are written out.
 /// Where neither policy names a subject, both are held against every pod, as their own tests hold them.
 ///
@@ -199,6 +230,7 @@ pub fn diff(old: &Policy, new: &Policy, seeds: &[TestCase]) -> Result<Diff, Stri
     limits::state(&sides, &mut out);
     tools::compare(&sides, seeds, &mut out)?;
     tools::unexplained(&sides, &mut out)?;
+    unjudged(old, new, &mut out);
     out.changes.sort_by(|a, b| (a.layer, a.direction, &a.what).cmp(&(b.layer, b.direction, &b.what)));
     out.notes.sort();
     out.notes.dedup();

@@ -7,12 +7,12 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use bailiwick_compiler::cases::manifest;
 use bailiwick_compiler::diff::{self, Bound, Change, Diff, Direction, Witness};
 use bailiwick_compiler::policy_test::{self, TestCase};
 use bailiwick_policy::bundle;
 use bailiwick_policy::policy::Policy;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::args::{DiffFormat, DiffOptions, FailOn};
 use crate::files;
@@ -128,12 +128,7 @@ fn seeds(path: &Path) -> Vec<TestCase> {
 fn written_out(mut case: TestCase, folder: &Path) -> Option<TestCase> {
     if let Some(admission) = &mut case.admission {
         for object in [&mut admission.object, &mut admission.old_object].into_iter().flatten() {
-            let named = object.as_object().filter(|members| members.len() == 1);
-            let name =
-                named.and_then(|members| members.get("file")).and_then(Value::as_str).map(str::to_owned);
-            if let Some(name) = name {
-                *object = manifest_of(folder, &name).ok()?;
-            }
+            *object = manifest(object, &|name| manifest_of(folder, name)).ok()?;
         }
     }
     Some(case)

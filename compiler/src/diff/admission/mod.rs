@@ -171,6 +171,8 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
     };
     let variables: Vec<_> = rule.variables.iter().map(shared).collect();
     let validations: Vec<&str> = rule.validations.iter().map(|one| one.expression.source.as_str()).collect();
+    // One that cannot be evaluated is a finding.
+    let annotations: Vec<_> = rule.audit_annotations.iter().map(|(key, cel)| (key, &cel.source)).collect();
     let mutations = rule.mutations.iter().map(|mutation| match mutation {
         Mutation::Field { path, when, value, .. } => json!([path, when, value]),
         Mutation::JsonPatch { expression, .. } => json!(["patch", expression.source]),
@@ -179,7 +181,7 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
     let pack = policy.packs.get(usize::from(rule.origin.pack));
     // A module may read parameters and version anywhere.
     let reads = rule.rego.is_some() || reads_pack(policy, rule);
-    let parameters = pack.filter(|_| reads).map(|pack| (&pack.parameters, &pack.version));
+    let parameters = pack.filter(|_| reads).map(|pack| (&pack.name, &pack.version, &pack.parameters));
     let rego = rule.rego.as_ref().map(|one| {
         let module = usize::try_from(one.module).ok().and_then(|at| policy.admission.rego.get(at));
         (module, &one.rule)
@@ -193,9 +195,11 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
         rule.pod_templates,
         variables,
         validations,
+        annotations,
         rego,
         mutations.collect::<Vec<_>>(),
         rule.action,
+        rule.exceptable,
         parameters,
     ])
     .to_string()
@@ -214,12 +218,14 @@ fn expressions<'p>(policy: &'p Policy, rule: &'p AdmissionRule) -> impl Iterator
     });
     let conditions = rule.matches.conditions.iter().map(|(_, cel)| cel);
     let validations = rule.validations.iter().map(|one| &one.expression);
+    let annotations = rule.audit_annotations.iter().map(|(_, cel)| cel);
     rule.variables
         .iter()
         .filter_map(variable)
         .chain(mutated)
         .chain(conditions)
         .chain(validations)
+        .chain(annotations)
         .map(|cel| &cel.expr)
 }
 
@@ -239,7 +245,8 @@ pub(super) fn ways(policy: &Policy, rule: &AdmissionRule) -> (Vec<Way>, bool) {
     let parameters = pack.map_or(&none, |pack| &pack.parameters);
     let reader = Reader::new(&policy.admission.shared, &policy.admission.regexes, parameters);
     let conditions = rule.matches.conditions.iter().map(|(_, cel)| cel);
-    let parts = conditions.chain(rule.validations.iter().map(|one| &one.expression));
+    let annotations = rule.audit_annotations.iter().map(|(_, cel)| cel);
+    let parts = conditions.chain(rule.validations.iter().map(|one| &one.expression)).chain(annotations);
     let mut ways = Vec::new();
     for cel in parts {
         ways.extend(reader.ways(&cel.expr, false));

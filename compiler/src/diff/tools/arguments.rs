@@ -7,6 +7,8 @@ use super::super::wishes::FRESH;
 
 /// How deep a schema is followed. Deeper arguments are left at their smallest.
 const MAX_DEPTH: usize = 6;
+/// Most elements of a list that is made for its `minItems`.
+const MAX_ITEMS: usize = 16;
 /// Longest text that is made to reach a limit, in characters: longer limits are told apart by no rule but the schema's own.
 const MAX_TEXT: u64 = 100_000;
 
@@ -35,8 +37,14 @@ fn of(schema: &Value, depth: usize) -> Value {
         }
         "array" => {
             let least = number("minItems").and_then(|least| usize::try_from(least).ok()).unwrap_or_default();
-            let item = schema.get("items").map_or_else(|| json!(0), |items| of(items, depth + 1));
-            Value::Array(vec![item; least.min(16)])
+            // Lists in lists multiply.
+            let most = if depth < 2 { MAX_ITEMS } else { 1 };
+            let most = if depth < MAX_DEPTH { most } else { 0 };
+            let item = schema
+                .get("items")
+                .filter(|_| most > 0)
+                .map_or_else(|| json!(0), |items| of(items, depth + 1));
+            Value::Array(vec![item; least.min(most)])
         }
         "integer" | "number" => {
             json!(number("minimum").unwrap_or_else(|| number("maximum").unwrap_or(1).min(1)))

@@ -1,7 +1,6 @@
 //! The calls of one tool that both policies are asked about: made of what their rules wish, of the edges of the schemas, of throttles, and of
 //! the tests' own calls.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use bailiwick_policy::ir::{Const, Root};
@@ -128,12 +127,8 @@ impl<'p> Calls<'p> {
     fn wishing(&mut self, side: &Side<'_>, layer: &ToolLayer, rule: &ToolRule, is_new: bool) -> Wishing {
         let none = Const::Null;
         let pack = side.policy.packs.get(usize::from(layer.pack));
-        let reader = Reader {
-            shared: &[],
-            regexes: &layer.regexes,
-            parameters: pack.map_or(&none, |pack| &pack.parameters),
-            cut: Cell::new(false),
-        };
+        let parameters = pack.map_or(&none, |pack| &pack.parameters);
+        let reader = Reader::new(&[], &layer.regexes, parameters);
         let ways = |wanted: bool| match &rule.when {
             Some(when) => reader.ways(&when.expr, wanted),
             None if wanted => vec![Way::new()],

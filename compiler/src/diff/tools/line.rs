@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::super::wishes::{Place, Want, Wish};
 
+/// Most words of a command that is made.
+const MAX_ARGS: usize = 64;
+
 /// What was wished of the facts of one call, before it is a text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
@@ -11,8 +14,6 @@ pub(super) struct Facts {
     url: Url,
     path: Option<String>,
     git: Git,
-    /// A text that no parser understands.
-    pub(super) opaque: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,9 +65,6 @@ impl Facts {
     }
 
     pub(super) fn shell(&self, fallback: &str) -> String {
-        if self.opaque {
-            return "eval \"$x\"".to_owned();
-        }
         let Command { name, args, redirect, assignment } = &self.commands;
         let mut words = Vec::new();
         words.extend(assignment.iter().map(|(name, value)| format!("{name}={}", quoted(value))));
@@ -77,9 +75,6 @@ impl Facts {
     }
 
     pub(super) fn url(&self) -> String {
-        if self.opaque {
-            return "https://a\\@b/".to_owned();
-        }
         let Url { scheme, host, port, path, query, userinfo, private } = &self.url;
         let host = host.as_deref().unwrap_or(if *private { "10.0.0.1" } else { "example.com" });
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -115,7 +110,7 @@ impl Command {
             (["args"], Want::Is(Value::Array(words))) => {
                 self.args = words.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             }
-            (["args"], Want::Size(size)) => self.args.resize(*size, "a".to_owned()),
+            (["args"], Want::Size(size)) => self.args.resize((*size).min(MAX_ARGS), "a".to_owned()),
             (["args"], Want::Absent) => self.args.clear(),
             (["args"], Want::Lacks(value)) => self.args.retain(|word| Some(word.as_str()) != value.as_str()),
             (["args"], want) => {

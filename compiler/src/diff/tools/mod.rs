@@ -60,20 +60,23 @@ impl<'p> Side<'p> {
 
     /// Everything that a decision over the tool depends on but names, places and amounts of budgets, which are compared as amounts.
     fn identity(&self) -> Value {
-        let rules = self.rules.iter().map(|(layer, rule)| identity(self.policy, layer, rule));
-        let mut rules: Vec<Value> = rules.collect();
-        rules.sort_by_key(Value::to_string);
-        let definitions = self.definitions.iter().map(|tool| {
+        let definition = |tool: &&Tool| {
             let sandbox = self.policy.sandboxes.iter().find(|one| one.name == tool.run.sandbox);
             let workspace = sandbox.and_then(|one| one.filesystem.workspace.as_ref()).map(|one| &one.path);
             json!([tool.input, tool.run, tool.derive, tool.otherwise, tool.stdin, workspace])
-        });
-        // A pack that names the tool, or does not, by what it has of it.
+        };
+        // Layer by layer: each that names the tool must grant the call, so a rule means another thing in another layer.
         let layers = self.policy.tools.iter().map(|layer| {
-            let of = |rule: &&(&ToolLayer, &ToolRule)| std::ptr::eq(rule.0, layer);
-            (self.rules.iter().filter(of).count(), layer.approvers.clone())
+            let of = self.rules.iter().filter(|(other, _)| std::ptr::eq(*other, layer));
+            let mut rules: Vec<Value> = of.map(|(layer, rule)| identity(self.policy, layer, rule)).collect();
+            rules.sort_by_key(Value::to_string);
+            let defines = self
+                .definitions
+                .iter()
+                .filter(|tool| layer.definitions.iter().any(|one| std::ptr::eq(one, **tool)));
+            json!([rules, defines.map(definition).collect::<Vec<_>>(), layer.approvers])
         });
-        json!([rules, definitions.collect::<Vec<_>>(), layers.collect::<Vec<_>>()])
+        layers.collect()
     }
 }
 

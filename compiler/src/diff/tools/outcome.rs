@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use bailiwick_policy::policy::tools::ApproverKey;
 use bailiwick_policy::tool::{ApprovalRequest, Effect, Plan, PlannedProgram, Requirement, ToolDecision};
 
 use super::super::sandboxes;
@@ -104,8 +105,11 @@ fn asked(old: &ApprovalRequest, new: &ApprovalRequest) -> Option<Direction> {
 
 /// Whether whoever meets the one requirement meets the other.
 fn holds(given: &Requirement, wanted: &Requirement) -> bool {
-    let among = |key: &String| wanted.keys.iter().any(|other| other.ed25519 == *key);
-    given.quorum >= wanted.quorum && given.keys.iter().all(|key| among(&key.ed25519))
+    // A quorum counts persons, so whose a key is decides as well.
+    let among = |key: &ApproverKey| {
+        wanted.keys.iter().any(|other| other.ed25519 == key.ed25519 && other.principal == key.principal)
+    };
+    given.quorum >= wanted.quorum && given.keys.iter().all(among)
 }
 
 /// What differs between two plans. Another sandbox is another one only if it confines otherwise.
