@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::args::{ExplainOptions, Format};
 use crate::load::{self, Choices, Loaded};
 use crate::outcome::Outcome;
-use crate::places::Places;
+use crate::places::{Places, dedented, shown};
 use crate::print::{out, plain};
 use crate::render::JSON_VERSION;
 
@@ -191,7 +191,7 @@ fn show(said: &Said, at_length: bool) {
     out!("  {}", plain(&said.says));
     for origin in &said.from {
         let place = match (&origin.file, origin.line, origin.column) {
-            (Some(file), Some(line), Some(column)) => format!(" ({file}:{line}:{column})"),
+            (Some(file), Some(line), Some(column)) => format!(" ({})", plain(&shown(file, line, column))),
             _ => String::new(),
         };
         out!("  from {} {}{place}", plain(&origin.pack), plain(&origin.at));
@@ -211,10 +211,8 @@ fn show(said: &Said, at_length: bool) {
     for origin in &said.from {
         let Some(text) = &origin.text else { continue };
         out!("");
-        // As deep as it begins, and no deeper.
-        let indent = " ".repeat(origin.column.unwrap_or(1).saturating_sub(1));
-        for line in text.lines().take(MAX_LINES) {
-            out!("    {}", plain(line.strip_prefix(&indent).unwrap_or(line)));
+        for line in dedented(text, origin.column.unwrap_or(1)).take(MAX_LINES) {
+            out!("    {}", plain(line));
         }
     }
 }

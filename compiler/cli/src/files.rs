@@ -98,14 +98,21 @@ pub(crate) fn read_folder(folder: &Path, extensions: &[&str], prefix: &str) -> R
         .collect()
 }
 
-/// Writes a file whole or not at all: beside its place first, then renamed.
+/// Writes a file whole or not at all: beside its place first, then renamed. A link stays one, and a file keeps its permissions; what is no file, as
+/// `/dev/stdout`, is written to.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let there = fs::metadata(path).ok();
+    if there.as_ref().is_some_and(|about| !about.is_file()) {
+        return fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()));
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let mut beside = path.as_os_str().to_owned();
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut beside = place.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(beside);
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let keep = |_| there.map_or(Ok(()), |about| fs::set_permissions(&beside, about.permissions()));
+    let written = fs::write(&beside, bytes).and_then(keep).and_then(|()| fs::rename(&beside, &place));
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }

@@ -49,3 +49,9 @@ impl Places {
 pub(crate) fn shown(file: &str, line: usize, column: usize) -> String {
     format!("{file}:{line}:{column}")
 }
+
+/// The lines of a text that begins in this column, as deep as it begins and no deeper.
+pub(crate) fn dedented(text: &str, column: usize) -> impl Iterator<Item = &str> {
+    let indent = " ".repeat(column.saturating_sub(1));
+    text.lines().map(move |line| line.strip_prefix(&indent).unwrap_or(line))
+}

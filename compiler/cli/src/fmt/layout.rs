@@ -310,9 +310,12 @@ fn tidy(text: &str) -> Result<String, Refused> {
         out.push_str(line);
         out.push('\n');
     }
-    let kept = out.trim_end_matches('\n').len();
-    out.truncate(kept);
-    out.push('\n');
+    // The lines at the end of a text that keeps them are a part of it.
+    if !held.get(text.lines().count().saturating_sub(1)).copied().unwrap_or(false) {
+        let kept = out.trim_end_matches('\n').len();
+        out.truncate(kept);
+        out.push('\n');
+    }
     Ok(out)
 }
 

@@ -47,7 +47,8 @@ struct Missing {
     file: String,
     line: usize,
     column: usize,
-    /// `never evaluated`, `never true`, `never false`, or, of a rule without a condition, `makes no difference`.
+    /// `never evaluated`, `never true`, `never false`, `never true or false` of what only failed, or, of a rule without a boolean expression, `makes no
+    /// difference`.
     what: &'static str,
     text: String,
 }
@@ -73,6 +74,7 @@ struct Known {
 struct Rule {
     name: String,
     is_reached: bool,
+    has_parts: bool,
 }
 
 #[derive(Debug, Default)]
@@ -138,7 +140,7 @@ impl Measured {
                     };
                     let field = format!("{}.match.conditions[{at}].expression", rule.origin.at);
                     if let Some((_, cel)) = rule.matches.conditions.get(at) {
-                        self.reach(rule, parts);
+                        self.reach(&rule.name, &rule.origin.at, parts);
                         self.add(&rule.name, &field, cel, parts);
                     }
                 }
@@ -149,7 +151,7 @@ impl Measured {
                     };
                     let field = format!("{}.validations[{at}].expression", rule.origin.at);
                     if let Some(validation) = rule.validations.get(at) {
-                        self.reach(rule, parts);
+                        self.reach(&rule.name, &rule.origin.at, parts);
                         self.add(&rule.name, &field, &validation.expression, parts);
                     }
                 }
@@ -163,8 +165,7 @@ impl Measured {
             let Some(layer) = policy.tools.get(layer).filter(|layer| layer.pack == own) else { continue };
             let Some(rule) = layer.rules.get(rule) else { continue };
             let Some(when) = &rule.when else { continue };
-            let is_reached = parts.iter().any(|part| part.outcomes().was_reached());
-            self.rule(&rule.name, &rule.at, is_reached);
+            self.reach(&rule.name, &rule.at, parts);
             self.add(&rule.name, &format!("{}.when", rule.at), when, parts);
         }
     }
@@ -177,40 +178,43 @@ impl Measured {
         is_noticed: &mut dyn FnMut(Policy) -> bool,
     ) {
         for (index, rule) in policy.admission.rules.iter().enumerate() {
-            if rule.origin.pack != own || !rule.validations.is_empty() || !rule.matches.conditions.is_empty()
-            {
+            if rule.origin.pack != own || self.has_parts(&rule.origin.at) {
                 continue;
             }
             let mut other = policy.clone();
             other.admission.rules.remove(index);
             let known = self.rules.get(&rule.origin.at).is_some_and(|rule| rule.is_reached);
-            let is_reached = known || is_noticed(other);
-            self.rule(&rule.name, &rule.origin.at, is_reached);
+            self.rule(&rule.name, &rule.origin.at).is_reached |= known || is_noticed(other);
         }
         for (at, layer) in policy.tools.iter().enumerate().filter(|(_, layer)| layer.pack == own) {
-            for (index, rule) in layer.rules.iter().enumerate().filter(|(_, rule)| rule.when.is_none()) {
+            for (index, rule) in layer.rules.iter().enumerate() {
+                if self.has_parts(&rule.at) {
+                    continue;
+                }
                 let mut other = policy.clone();
                 if let Some(layer) = other.tools.get_mut(at) {
                     layer.rules.remove(index);
                 }
                 let known = self.rules.get(&rule.at).is_some_and(|rule| rule.is_reached);
-                let is_reached = known || is_noticed(other);
-                self.rule(&rule.name, &rule.at, is_reached);
+                self.rule(&rule.name, &rule.at).is_reached |= known || is_noticed(other);
             }
         }
     }
 
-    fn reach(&mut self, rule: &AdmissionRule, parts: &[Part]) {
-        let is_reached = parts.iter().any(|part| part.outcomes().was_reached());
-        self.rule(&rule.name, &rule.origin.at, is_reached);
+    fn reach(&mut self, name: &str, field: &str, parts: &[Part]) {
+        let rule = self.rule(name, field);
+        rule.is_reached |= parts.iter().any(|part| part.outcomes().was_reached());
+        rule.has_parts |= !parts.is_empty();
     }
 
-    fn rule(&mut self, name: &str, field: &str, is_reached: bool) {
-        let rule = self
-            .rules
-            .entry(field.to_owned())
-            .or_insert_with(|| Rule { name: name.to_owned(), is_reached: false });
-        rule.is_reached |= is_reached;
+    fn rule(&mut self, name: &str, field: &str) -> &mut Rule {
+        let unknown = || Rule { name: name.to_owned(), is_reached: false, has_parts: false };
+        self.rules.entry(field.to_owned()).or_insert_with(unknown)
+    }
+
+    /// Whether a rule has a boolean expression of its own. One that is a constant or a variable has none.
+    fn has_parts(&self, field: &str) -> bool {
+        self.rules.get(field).is_some_and(|rule| rule.has_parts)
     }
 
     fn add(&mut self, rule: &str, field: &str, cel: &Cel, parts: &[Part]) {
@@ -244,8 +248,7 @@ impl Measured {
         let mut missing = Vec::new();
         for (field, rule) in self.rules.iter().filter(|(_, rule)| !rule.is_reached) {
             let (file, line, column) = place(field, None);
-            let has_parts = self.spots.keys().any(|spot| spot.field.starts_with(field.as_str()));
-            let what = if has_parts { "never evaluated" } else { "makes no difference" };
+            let what = if rule.has_parts { "never evaluated" } else { "makes no difference" };
             missing.push(Missing { rule: rule.name.clone(), file, line, column, what, text: String::new() });
         }
         let is_covered = |rule: &str| self.rules.values().any(|known| known.name == rule && known.is_reached);

@@ -38,6 +38,7 @@ const DROPPED: &[&str] = &[
     "admission.rules.*",
     "admission.rules.*.match.conditions.*",
     "admission.rules.*.validations.*",
+    "admission.rules.*.rego",
     "admission.rules.*.mutations.*",
 ];
 
@@ -126,7 +127,8 @@ fn weaker_admission_rules(document: &Json) -> Vec<Edit> {
     let mut found = Vec::new();
     for at in matching(document, "admission.rules.*") {
         let Some(rule) = get(document, &at).and_then(Json::as_object) else { continue };
-        if rule.contains_key("validations") && !rule.contains_key("action") {
+        let judges = ["validations", "rego"].iter().any(|one| rule.contains_key(*one));
+        if judges && !rule.contains_key("action") {
             let mut edited = document.clone();
             if let Some(rule) = get_mut(&mut edited, &at).and_then(Json::as_object_mut) {
                 rule.insert("action".to_owned(), Json::from("Warn"));

@@ -27,7 +27,7 @@ use self::edits::Edit;
 use self::survivors::Accepted;
 use super::report::failing;
 use super::suite::{Ran, Suite, carry_out, disappointments};
-use crate::places::{Places, shown};
+use crate::places::{Places, dedented, shown};
 use crate::print::plain;
 use crate::report::{self, Case};
 
@@ -191,12 +191,10 @@ fn survivor(edit: &Edit, places: &Places) -> Survivor {
     let at = places.find(&edit.at, None);
     let written = places.written(&edit.at).unwrap_or_default();
     let written = written.trim_end();
-    // As deep as it begins, and no deeper.
-    let indent = " ".repeat(at.as_ref().map_or(0, |at| at.column - 1));
-    let dedented = |line: &'_ str| line.strip_prefix(&indent).unwrap_or(line).to_owned();
-    let mut lines: Vec<String> = written.lines().take(MAX_SHOWN_LINES).map(dedented).collect();
+    let column = at.as_ref().map_or(1, |at| at.column);
+    let mut lines: Vec<&str> = dedented(written, column).take(MAX_SHOWN_LINES).collect();
     if written.lines().count() > lines.len() {
-        lines.push("…".to_owned());
+        lines.push("…");
     }
     Survivor {
         edit: edit.name.clone(),
