@@ -37,15 +37,7 @@ fn evaluate<T>(cel: &Cel, interner: &Interner, look: impl FnOnce(Result<Value<'_
     let admission = Admission { shared, regexes, ..Admission::default() };
     let loaded = Loaded::new(&admission).unwrap();
     let (object, request) = (Json::parse(POD).unwrap(), Json::parse(REQUEST).unwrap());
-    let env = Env {
-        object: &object,
-        old_object: None,
-        request: &request,
-        namespace_object: None,
-        params: Value::Null,
-        pack: Value::Null,
-        pod: Some(&object),
-    };
+    let env = Env { pod: Some(&object), ..Env::of(&object, &request) };
     let prepared = loaded.prepare(cel);
     look(eval(&prepared, &mut Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT))))
 }

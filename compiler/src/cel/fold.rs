@@ -77,15 +77,7 @@ fn computed(cel: &Cel) -> Option<Const> {
     let admission = Admission::default();
     let loaded = Loaded::new(&admission).ok()?;
     let nothing = Json::Null;
-    let env = Env {
-        object: &nothing,
-        old_object: None,
-        request: &nothing,
-        namespace_object: None,
-        params: Value::Null,
-        pack: Value::Null,
-        pod: None,
-    };
+    let env = Env::of(&nothing, &nothing);
     let prepared = loaded.prepare(cel);
     let mut scope = Scope::new(&loaded, env, Fuel::new(FUEL));
     to_constant(&eval(&prepared, &mut scope).ok()?)

@@ -58,15 +58,7 @@ impl Environment {
         let (shared, regexes) = interner.into_parts();
         let loaded = Loaded::new(&Admission { shared, regexes, ..Admission::default() }).unwrap();
         let nothing = Json::Null;
-        let env = Env {
-            object: &nothing,
-            old_object: None,
-            request: &nothing,
-            namespace_object: None,
-            params: Value::Null,
-            pack: Value::Null,
-            pod: None,
-        };
+        let env = Env::of(&nothing, &nothing);
         let prepared = loaded.prepare(&cel);
         let mut scope = Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT));
         eval(&prepared, &mut scope).map(look).map_err(Failure::Error)

@@ -25,8 +25,14 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
         (Value::Quantity(left), Value::Quantity(right)) => left.compare(right) == Ordering::Equal,
         (Value::Ip(left), Value::Ip(right)) => left == right,
         (Value::Cidr(left), Value::Cidr(right)) => left == right,
-        (Value::Url(left), Value::Url(right)) => left == right,
-        (Value::Semver(left), Value::Semver(right)) => left.compare(right) == Ordering::Equal,
+        (Value::Url(left), Value::Url(right)) => {
+            fuel.spend_bytes(left.bytes().min(right.bytes()))?;
+            left == right
+        }
+        (Value::Semver(left), Value::Semver(right)) => {
+            fuel.spend_bytes(left.bytes().min(right.bytes()))?;
+            left.compare(right) == Ordering::Equal
+        }
         (Value::NamedFormat(left), Value::NamedFormat(right)) => left == right,
         (Value::Opaque, _) | (_, Value::Opaque) => return Err(EvalError::Opaque),
         _ => {

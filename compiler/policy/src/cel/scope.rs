@@ -26,6 +26,22 @@ pub struct Env<'a> {
     pub pod: Option<&'a Json<'a>>,
 }
 
+impl<'a> Env<'a> {
+    /// An object and a request, and nothing besides.
+    #[must_use]
+    pub const fn of(object: &'a Json<'a>, request: &'a Json<'a>) -> Self {
+        Self {
+            object,
+            old_object: None,
+            request,
+            namespace_object: None,
+            params: Value::Null,
+            pack: Value::Null,
+            pod: None,
+        }
+    }
+}
+
 /// The root variables of a tool call.
 #[derive(Clone, Debug)]
 pub struct CallEnv<'a> {

@@ -49,15 +49,7 @@ impl World {
         let object = Json::parse(self.object.as_bytes()).unwrap();
         let request = Json::Null;
         let loaded = Loaded::watching(&self.admission, self.watching).unwrap();
-        let env = Env {
-            object: &object,
-            old_object: None,
-            request: &request,
-            namespace_object: None,
-            params: Value::Null,
-            pack: Value::Null,
-            pod: Some(&object),
-        };
+        let env = Env { pod: Some(&object), ..Env::of(&object, &request) };
         let mut scope = Scope::new(&loaded, env, Fuel::new(self.fuel));
         scope.takes_the_long_way = self.takes_the_long_way;
         let prepared = loaded.prepare(&Cel { source: String::new(), expr, slots: 8 });

@@ -240,7 +240,8 @@ fn label_value(text: &str) -> Vec<String> {
 /// A prefix may end with a dash, which is masked together with what stands before it, as Kubernetes does.
 fn without_dash(text: &str) -> String {
     match text.strip_suffix('-') {
-        Some(before) if !before.is_empty() => {
+        // A byte is masked, and half of a longer character would be no name.
+        Some(before) if before.ends_with(|last: char| last.is_ascii()) => {
             let mut masked = before.to_owned();
             masked.pop();
             masked.push('a');

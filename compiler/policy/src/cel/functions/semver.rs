@@ -32,6 +32,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
         (_, [Value::Semver(version)]) => return of_one(function, version),
         (_, [Value::Semver(left), Value::Semver(right)]) => {
             fuel.spend_elements(left.prerelease.len().min(right.prerelease.len()))?;
+            fuel.spend_bytes(left.bytes().min(right.bytes()))?;
             return of_two(function, left.compare(right));
         }
         _ => return no_overload(function),
@@ -94,6 +95,15 @@ fn without_leading_zeros(part: &str) -> Cow<'_, str> {
 }
 
 impl Semver {
+    /// How many bytes a comparison may look at.
+    pub(in crate::cel) fn bytes(&self) -> usize {
+        let texts = self.prerelease.iter().map(|one| match one {
+            Identifier::Number(_) => 0,
+            Identifier::Text(text) => text.len(),
+        });
+        texts.sum()
+    }
+
     /// Reads `MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]`.
     fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {

@@ -30,6 +30,15 @@ pub struct Url {
     fragment: String,
 }
 
+impl Url {
+    /// How many bytes a comparison may look at.
+    pub(in crate::cel) fn bytes(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, String::len);
+        let parts = [&self.scheme, &self.opaque, &self.host, &self.path, &self.query, &self.fragment];
+        parts.into_iter().map(String::len).sum::<usize>() + user
+    }
+}
+
 /// Where a text stands in a URL: what may stand there unescaped, and what an escape may hide.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {

@@ -2,7 +2,7 @@
 
 use super::build::*;
 use super::{Expr, MacroKind};
-use crate::cel::{Env, Fuel, Loaded, Scope, Value, Watching, eval};
+use crate::cel::{Env, Fuel, Loaded, Scope, Watching, eval};
 use crate::ir::Cel;
 use crate::json::Json;
 use crate::policy::Admission;
@@ -14,15 +14,7 @@ fn watched(expr: Expr, objects: &[&str]) -> Vec<String> {
     for object in objects {
         let object = Json::parse(object.as_bytes()).unwrap();
         let request = Json::Null;
-        let env = Env {
-            object: &object,
-            old_object: None,
-            request: &request,
-            namespace_object: None,
-            params: Value::Null,
-            pack: Value::Null,
-            pod: None,
-        };
+        let env = Env::of(&object, &request);
         let _value = eval(&prepared, &mut Scope::new(&loaded, env, Fuel::new(10_000)));
     }
     let shown = prepared.parts().iter().map(|part| {
