@@ -27,6 +27,11 @@ const WITHOUT_BOUND: Refused = Refused {
     help: "compare the ends of the range instead",
 };
 
+const WITHOUT_BOUND_TEXT: Refused = Refused {
+    why: "makes text of any length in one step, which no limit interrupts",
+    help: "call `json.marshal`, or `replace` for each text",
+};
+
 /// Refused families: a name up to its last dot.
 const FAMILIES: &[(&str, Refused)] = &[
     ("http", OUTSIDE),
@@ -41,13 +46,15 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("numbers", WITHOUT_BOUND),
     ("bits.lsh", WITHOUT_BOUND),
     ("net.cidr_expand", WITHOUT_BOUND),
+    ("json.marshal_with_options", WITHOUT_BOUND_TEXT),
+    ("strings.replace_n", WITHOUT_BOUND_TEXT),
     ("print", OUTPUT),
     ("trace", OUTPUT),
 ];
 
 /// Arguments that must be written out, by position: a value of the object there would make text of any length in one step.
 const WRITTEN_OUT: &[(&str, usize)] =
-    &[("sprintf", 0), ("replace", 2), ("regex.replace", 2), ("regex.replace", 1), ("strings.replace_n", 0)];
+    &[("sprintf", 0), ("concat", 0), ("replace", 2), ("regex.replace", 2), ("regex.replace", 1)];
 
 /// Why this built-in is refused; `None`: it is not.
 pub(super) fn refused(name: &str) -> Option<&'static Refused> {

@@ -153,7 +153,15 @@ impl<'t> Check<'t> {
     }
 
     fn imports(&mut self) {
+        let mut names = BTreeSet::new();
         for import in &self.tree.imports {
+            // Of two of one name the interpreter takes the last one, whatever is read off the text here.
+            let is_of_values = import.path.first().is_some_and(|root| root == "input" || root == "data");
+            if is_of_values && !names.insert(import.name.as_str()) {
+                let message = format!("two imports have the name `{}`", import.name);
+                let error = RegoError::new(Fault::Reference, import.bytes.clone(), message);
+                self.push(error.with_help("give one of them another name by `as`"));
+            }
             let known = match import.path.first().map(String::as_str) {
                 Some("rego" | "future") => true,
                 Some("input") => {
@@ -206,7 +214,9 @@ impl<'t> Check<'t> {
 
     fn call(&mut self, name: &str, arguments: &[Option<String>], bytes: std::ops::Range<usize>) {
         let known = self.names;
-        if let Meaning::Rule(_) = known.called(name) {
+        // A rule that is named as the family of a built-in does not take the built-in's place: `numbers := 1` leaves `numbers.range` what it is.
+        let is_own = matches!(known.called(name), Meaning::Rule(_));
+        if is_own && !builtins::exists(name) && builtins::refused(name).is_none() {
             return;
         }
         if let Some(refused) = builtins::refused(name) {
@@ -215,10 +225,8 @@ impl<'t> Check<'t> {
         }
         if !builtins::exists(name) {
             let error = RegoError::new(Fault::Reference, bytes, format!("there is no function `{name}`"));
-            let mut names: Vec<&str> = known.rules.keys().copied().collect();
-            for name in builtins::names() {
-                names.push(name);
-            }
+            let built_in = builtins::names().map(|name| -> &str { name });
+            let names = known.rules.keys().copied().chain(built_in);
             return self.push(match crate::schema_check::nearest(name, names) {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => error,

@@ -61,6 +61,9 @@ pub(super) fn says_if(text: &str) -> bool {
     code.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "if")
 }
 
+/// Words behind which a bracket begins a value.
+const KEYWORDS: [&[u8]; 9] = [b"as", b"contains", b"else", b"every", b"if", b"in", b"not", b"some", b"with"];
+
 /// What a bracket opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bracket {
@@ -110,8 +113,16 @@ impl Scan<'_> {
         Ok(())
     }
 
+    /// Whether a keyword stands right before: `not[` begins a list, and `names[` does not.
+    fn behind_keyword(&self) -> bool {
+        let before = self.bytes.get(..self.at).unwrap_or_default();
+        let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let start = before.iter().rposition(|byte| !of_word(byte)).map_or(0, |at| at + 1);
+        KEYWORDS.contains(&before.get(start..).unwrap_or_default())
+    }
+
     fn opens(&mut self, byte: u8) -> Result<(), RegoError> {
-        let literal = byte == b'{' || (byte == b'[' && !self.adjacent);
+        let literal = byte == b'{' || (byte == b'[' && (!self.adjacent || self.behind_keyword()));
         self.open.push(if literal { Bracket::Literal } else { Bracket::Other });
         if self.open.len() > MAX_NESTING {
             return Err(self.limit(format!("brackets are nested deeper than {MAX_NESTING}")));

@@ -182,6 +182,11 @@ fn refused_built_ins() {
         ("input.object.spec with input as {}", "in place of the true one"),
         ("sprintf(input.object.metadata.name, [1]) != \"\"", "argument 1 of `sprintf` must be written out"),
         ("sprintf(\"%999999999d\", [1]) != \"\"", "99 places"),
+        ("concat(input.object.metadata.name, [\"a\"]) != \"\"", "argument 1 of `concat` must be written out"),
+        ("strings.replace_n({\"a\": \"b\"}, \"a\") != \"\"", "text of any length"),
+        // A rule with the name of a family does not take its place.
+        ("count(numbers.range(0, 9)) > 0\nnumbers := 1", "any length"),
+        ("print(\"x\")\nprint := 1", "the program's output"),
         (
             "replace(\"aa\", \"a\", input.object.metadata.name) != \"\"",
             "argument 3 of `replace` must be written out",
@@ -191,6 +196,14 @@ fn refused_built_ins() {
         let first = said.first().unwrap_or_else(|| panic!("{call} is accepted"));
         assert!(first.starts_with("Builtin at `") && first.contains(why), "{first}");
     }
+}
+
+/// The interpreter takes the last of two imports of one name; what a rule reads would be read off another one.
+#[test]
+fn two_imports_of_one_name_are_refused() {
+    let text = "import input.namespaceObject as spec\nimport input.object.spec\ndeny contains \"x\" if spec.hostNetwork";
+    let said = said(&module(text), "data.images.deny");
+    assert!(said.iter().any(|one| one.contains("two imports have the name `spec`")), "{said:?}");
 }
 
 /// Rules that would run for ever, or that a parser or an interpreter would not survive.
@@ -270,6 +283,7 @@ fn hostile_text_is_refused() {
         deep("-", "", 800),
         deep("- \n", "", 10_000),
         deep("[x | x := ", "]", 60),
+        format!("deny contains \"x\" if {{ {}x{} }}", "not[x|".repeat(28), "]".repeat(28)),
         chain("+\n1", 10_000),
         chain(" *\n1", 10_000),
         format!("deny contains \"x\" if input.object{}", ".a".repeat(450)),
