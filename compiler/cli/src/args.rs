@@ -256,7 +256,7 @@ pub(crate) struct TestOptions {
     #[arg(long)]
     pub(crate) mutate: bool,
     /// How long edits are tried at most; if some are left, the command ends with 6
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub(crate) mutate_seconds: u64,
     /// Runs again whenever a file of the packs changes
     #[arg(long)]
