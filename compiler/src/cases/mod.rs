@@ -188,6 +188,7 @@ impl Bench {
             let made = match self.watching {
                 Watching::Off => LoadedPolicy::new(policy, digest),
                 Watching::On => LoadedPolicy::watching(policy, digest),
+                Watching::Values => LoadedPolicy::tracing(policy, digest),
             };
             made.map_err(|error| error.to_string())
         };
@@ -224,6 +225,7 @@ impl Bench {
         let made = match self.watching {
             Watching::Off => Reviewer::with_rego([bundle], namespaces, &Regorus),
             Watching::On => Reviewer::watching(bundle, namespaces, &Regorus),
+            Watching::Values => Reviewer::tracing(bundle, namespaces, &Regorus),
         };
         let reviewer = Rc::new(made.map_err(|error| error.to_string())?);
         // What was watched must stay.

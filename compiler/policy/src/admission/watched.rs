@@ -1,7 +1,8 @@
-//! Reviewers whose expressions are watched, so that tests of a pack can say which parts of its rules they never reached.
+//! Reviewers whose expressions are watched, so that tests of a pack can say which parts of its rules they never reached, or traced,
+//! so that a decision can be explained.
 
 use crate::bundle::Bundle;
-use crate::cel::{Loaded, Part, Watching};
+use crate::cel::{Loaded, Part, Prepared, Traced, Watching};
 
 use super::namespaces::Namespaces;
 use super::rego::RegoEngine;
@@ -38,24 +39,57 @@ impl Reviewer {
         namespaces: Namespaces,
         rego: &dyn RegoEngine,
     ) -> Result<Self, LoadError> {
+        Self::watching_as(bundle, namespaces, rego, Watching::On)
+    }
+
+    /// As [`Reviewer::with_rego`], over one policy, and writes down what each part of its expressions comes to, those in Rego aside. For one
+    /// decision: values of several add up.
+    ///
+    /// # Errors
+    /// As [`Reviewer::with_rego`].
+    pub fn tracing(
+        bundle: Bundle,
+        namespaces: Namespaces,
+        rego: &dyn RegoEngine,
+    ) -> Result<Self, LoadError> {
+        Self::watching_as(bundle, namespaces, rego, Watching::Values)
+    }
+
+    fn watching_as(
+        bundle: Bundle,
+        namespaces: Namespaces,
+        rego: &dyn RegoEngine,
+        watching: Watching,
+    ) -> Result<Self, LoadError> {
         let mut reviewer = Self::with_rego([bundle], namespaces, rego)?;
-        reviewer.policies.iter_mut().try_for_each(|bound| bound.watch(rego))?;
+        reviewer.policies.iter_mut().try_for_each(|bound| bound.watch(rego, watching))?;
         Ok(reviewer)
     }
 
     /// The watched parts of what decides, expression by expression.
     #[must_use]
     pub fn watched(&self) -> Vec<(WatchedAt, &[Part])> {
+        self.deciding().into_iter().map(|(at, one)| (at, one.parts())).collect()
+    }
+
+    /// What was written down of what decides, expression by expression.
+    #[must_use]
+    pub fn traced(&self) -> Vec<(WatchedAt, &[Traced])> {
+        self.deciding().into_iter().map(|(at, one)| (at, one.traced())).collect()
+    }
+
+    /// The expressions that decide.
+    fn deciding(&self) -> Vec<(WatchedAt, &Prepared)> {
         let mut all = Vec::new();
         for bound in &self.policies {
             let shared = bound.loaded.shared().iter().enumerate();
-            all.extend(shared.map(|(index, one)| (WatchedAt::Shared(index), one.parts())));
+            all.extend(shared.map(|(index, one)| (WatchedAt::Shared(index), one)));
             for (rule, ready) in bound.ready.iter().enumerate() {
                 let conditions = ready.expressions.conditions.iter().enumerate();
-                all.extend(conditions.map(|(at, one)| (WatchedAt::Condition { rule, at }, one.parts())));
+                all.extend(conditions.map(|(at, one)| (WatchedAt::Condition { rule, at }, one)));
                 let validations = ready.expressions.validations.iter().enumerate();
                 all.extend(
-                    validations.map(|(at, (one, _))| (WatchedAt::Validation { rule, at }, one.parts())),
+                    validations.map(|(at, (one, _))| (WatchedAt::Validation { rule, at }, one)),
                 );
             }
         }
@@ -64,8 +98,8 @@ impl Reviewer {
 }
 
 impl Bound {
-    fn watch(&mut self, rego: &dyn RegoEngine) -> Result<(), LoadError> {
-        self.loaded = Loaded::watching(&self.policy.admission, Watching::On)
+    fn watch(&mut self, rego: &dyn RegoEngine, watching: Watching) -> Result<(), LoadError> {
+        self.loaded = Loaded::watching(&self.policy.admission, watching)
             .map_err(|error| LoadError::Expressions { cell: self.policy.cell.clone(), error })?;
         self.ready = ready(&self.policy, &self.loaded, rego)?;
         Ok(())

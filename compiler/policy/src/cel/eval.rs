@@ -35,6 +35,12 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
             };
         }
         Node::Chain(chain) => return chain::follow(chain, scope).map(Reached::into_value),
+        Node::Traced(traced) => {
+            let (values, traced) = &**traced;
+            let came_to = node(traced, scope);
+            values.note(&came_to);
+            return came_to;
+        }
         Node::Test(_) | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Has(_) | Node::InConst(..) => {
             return boolean(of, scope).map(Value::Bool);
         }
@@ -107,6 +113,12 @@ pub(super) fn boolean<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<bool> {
             let (seen, watched) = &**watched;
             let came_to = boolean(watched, scope);
             seen.note(&came_to);
+            came_to
+        }
+        Node::Traced(traced) => {
+            let (values, traced) = &**traced;
+            let came_to = boolean(traced, scope);
+            values.note(&came_to.clone().map(Value::Bool));
             came_to
         }
         Node::NotEqual(both) => equal(both, scope).map(|same| !same),

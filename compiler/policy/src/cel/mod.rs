@@ -29,6 +29,7 @@ mod prepared;
 mod quick;
 mod scope;
 mod text;
+mod trace;
 mod value;
 mod watch;
 
@@ -49,5 +50,6 @@ pub use functions::urls::Url;
 pub use loaded::{LoadError, Loaded};
 pub use prepared::Prepared;
 pub use scope::{CallEnv, Env, Scope};
+pub use trace::{Came, MAX_VALUE_CHARS, MAX_VALUES, Traced};
 pub use value::{List, Map, Value};
 pub use watch::{Outcomes, Part, Watching};

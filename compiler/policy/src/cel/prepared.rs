@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::quick::{Reading, Test};
+use super::trace::{Traced, Values};
 use super::watch::{Part, Seen, Watch, Watching, gives_boolean};
 use crate::ir::{self, Cel, Const, Expr, Func, MacroKind, PodContainers, Root};
 use crate::json::Name;
@@ -22,6 +23,8 @@ pub struct Prepared {
     pub(super) depth: u32,
     /// Its watched parts; none unless it was made to be watched.
     parts: Vec<Part>,
+    /// Its traced nodes, likewise.
+    traced: Vec<Traced>,
 }
 
 /// A node; see [`Expr`] for what each means.
@@ -58,6 +61,8 @@ pub(super) enum Node {
     Read(Box<(Reading, Node)>),
     /// A condition that is watched.
     Watched(Box<(Arc<Seen>, Node)>),
+    /// A node whose values are written down.
+    Traced(Box<(Arc<Values>, Node)>),
 }
 
 /// Accesses in a row.
@@ -101,15 +106,22 @@ impl Prepared {
             Expr::Shared(index) => shared.get(*index as usize).map_or(u32::MAX, |shared| shared.depth),
             _ => 0,
         });
-        let watch = (watching == Watching::On).then(|| Watch::over(&cel.expr));
+        let watch = Watch::over(&cel.expr, watching);
         let root = value(&cel.expr, watch.as_ref());
-        Self { root, slots: cel.slots, depth, parts: watch.map(Watch::finish).unwrap_or_default() }
+        let (parts, traced) = watch.map(Watch::finish).unwrap_or_default();
+        Self { root, slots: cel.slots, depth, parts, traced }
     }
 
     /// The watched parts, in the order of their positions.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// The traced nodes, in the order of their positions.
+    #[must_use]
+    pub fn traced(&self) -> &[Traced] {
+        &self.traced
     }
 }
 
@@ -126,8 +138,9 @@ fn condition(expr: &Expr, watch: Option<&Watch>) -> Node {
 
 /// A node where any value is wanted: that of a condition is a boolean all the same.
 fn value(expr: &Expr, watch: Option<&Watch>) -> Node {
-    if watch.is_some() {
-        return if gives_boolean(expr) { condition(expr, watch) } else { plain(expr, watch) };
+    if let Some(watch) = watch {
+        let made = plain(expr, Some(watch));
+        return if gives_boolean(expr) { watch.condition(expr, made) } else { watch.value(expr, made) };
     }
     match expr {
         Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Call(Func::Equal | Func::NotEqual, _) => {
@@ -153,7 +166,10 @@ fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
         Expr::Shared(index) => Node::Shared(*index),
         Expr::PodContainers(which) => Node::PodContainers(*which),
         Expr::Select(..) | Expr::OptSelect(..) => {
-            let (base, steps) = accesses(expr);
+            let (base, steps) = match watch {
+                Some(watch) if watch.is_tracing() => one_access(expr),
+                _ => accesses(expr),
+            };
             Node::Chain(Box::new(Chain { base: value(base), steps: steps.into() }))
         }
         Expr::Has(operand, field) => Node::Has(Box::new((value(operand), Name::new(field)))),
@@ -202,6 +218,15 @@ fn over(of: &ir::Macro, watch: Option<&Watch>) -> Node {
         body: if tests { condition(&of.body) } else { value(&of.body) },
     });
     if decides { Node::Quantifier(made) } else { Node::Macro(made) }
+}
+
+/// The last access of a chain alone, so that what the others came to is seen too.
+fn one_access(chain: &Expr) -> (&Expr, Vec<Access>) {
+    match chain {
+        Expr::Select(operand, field) => (operand, vec![Access { name: Name::new(field), optional: false }]),
+        Expr::OptSelect(operand, field) => (operand, vec![Access { name: Name::new(field), optional: true }]),
+        _ => (chain, Vec::new()),
+    }
 }
 
 /// Takes a chain apart: what it starts at, and its accesses in the order in which they are made.

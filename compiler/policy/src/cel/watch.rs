@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::EvalError;
 use super::prepared::Node;
+use super::trace::{Traced, Values};
 use crate::ir::{Expr, Func, MacroKind};
 
 /// Whether expressions are watched.
@@ -22,6 +23,8 @@ pub enum Watching {
     Off,
     /// Each boolean part is.
     On,
+    /// The value of each node is written down, see [`super::Traced`]: for one decision.
+    Values,
 }
 
 /// What a part came to.
@@ -100,20 +103,45 @@ pub(super) struct Watch {
     /// The position of each node, by its address: the expression stays where it is meanwhile.
     positions: BTreeMap<*const Expr, u32>,
     parts: RefCell<Vec<Part>>,
+    /// `None`: only boolean parts are of interest.
+    traced: Option<RefCell<Vec<Traced>>>,
 }
 
 impl Watch {
-    pub(super) fn over(expr: &Expr) -> Self {
+    /// `None` where nothing is watched.
+    pub(super) fn over(expr: &Expr, watching: Watching) -> Option<Self> {
+        let traced = match watching {
+            Watching::Off => return None,
+            Watching::On => None,
+            Watching::Values => Some(RefCell::default()),
+        };
         let mut positions = BTreeMap::new();
         expr.walk(&mut |node| {
             let at = u32::try_from(positions.len()).unwrap_or(u32::MAX);
             positions.insert(std::ptr::from_ref(node), at);
         });
-        Self { positions, parts: RefCell::default() }
+        Some(Self { positions, parts: RefCell::default(), traced })
+    }
+
+    /// Whether every node is written down, so that none may stand for several.
+    pub(super) const fn is_tracing(&self) -> bool {
+        self.traced.is_some()
+    }
+
+    /// A node that is made of `expr`, traced if all are.
+    pub(super) fn value(&self, expr: &Expr, made: Node) -> Node {
+        let at = self.positions.get(&std::ptr::from_ref(expr));
+        let (Some(traced), Some(at)) = (&self.traced, at) else { return made };
+        let values = Arc::new(Values::default());
+        traced.borrow_mut().push(Traced { at: *at, values: Arc::clone(&values) });
+        Node::Traced(Box::new((values, made)))
     }
 
     /// A node that is made of `expr`, which must give a boolean; watched if it is a part.
     pub(super) fn condition(&self, expr: &Expr, made: Node) -> Node {
+        if self.is_tracing() {
+            return self.value(expr, made);
+        }
         let at = self.positions.get(&std::ptr::from_ref(expr));
         let Some(at) = at.filter(|_| !matches!(expr, Expr::Const(_) | Expr::Not(_))) else { return made };
         let seen = Arc::new(Seen::default());
@@ -121,11 +149,13 @@ impl Watch {
         Node::Watched(Box::new((seen, made)))
     }
 
-    /// All parts, in the order of their positions.
-    pub(super) fn finish(self) -> Vec<Part> {
+    /// All parts and all traced nodes, in the order of their positions.
+    pub(super) fn finish(self) -> (Vec<Part>, Vec<Traced>) {
         let mut parts = self.parts.into_inner();
         parts.sort_by_key(|part| part.at);
-        parts
+        let mut traced = self.traced.map(RefCell::into_inner).unwrap_or_default();
+        traced.sort_by_key(|node| node.at);
+        (parts, traced)
     }
 }
 

@@ -270,8 +270,10 @@ proptest! {
         let quick = World { fuel, ..World::of(OBJECT) };
         let long = World { fuel, takes_the_long_way: true, ..World::of(OBJECT) };
         prop_assert_eq!(quick.show_and_spend(expr.clone()), long.show_and_spend(expr.clone()));
-        let watched = World { fuel, watching: Watching::On, ..World::of(OBJECT) };
-        prop_assert_eq!(quick.show_and_spend(expr.clone()), watched.show_and_spend(expr));
+        for watching in [Watching::On, Watching::Values] {
+            let watched = World { fuel, watching, ..World::of(OBJECT) };
+            prop_assert_eq!(quick.show_and_spend(expr.clone()), watched.show_and_spend(expr.clone()));
+        }
     }
 
     /// Reading the request in place gives what reading a map of the policy gives, which takes the long way.
