@@ -80,10 +80,13 @@ pub(crate) enum Command {
                       bailiwick diff --fail-on widened --format comment old/bundle.json policy-packs/code-interpreter"
     )]
     Diff(DiffOptions),
-    /// Says what a diagnostic code means, or what a rule comes from and who enforces it
+    /// Says what a diagnostic code means, what a rule comes from and who enforces it, or why a decision comes out as it does
     #[command(after_help = "Example:\n  bailiwick explain BW0104\n  \
                       bailiwick explain memory-limits policy-packs/code-interpreter\n  \
-                      bailiwick explain --effective policy-packs/code-interpreter")]
+                      bailiwick explain --effective policy-packs/code-interpreter\n  \
+                      bailiwick explain --call '{tool: shell.exec, args: {command: git push -f}}' policy-packs/code-interpreter\n  \
+                      bailiwick explain --review pod.yaml --namespaces namespaces.yaml policy-packs/code-interpreter\n  \
+                      bailiwick explain --log state --record 17 policy-packs/code-interpreter")]
     Explain(ExplainOptions),
     /// Judges manifests as the webhook would
     #[command(
@@ -345,8 +348,33 @@ pub(crate) struct ExplainOptions {
     #[arg(required = true, value_name = "CODE|RULE|PACK")]
     pub(crate) words: Vec<String>,
     /// Prints every statement of the packs' effective policy, with the pack and the place that it comes from
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["call", "review", "log"])]
     pub(crate) effective: bool,
+    /// Decides this call of a tool and shows what each part of each condition came to: `toolCall` of a PolicyTest, written out or in a file. Ends with 4
+    /// unless it is allowed
+    #[arg(long, value_name = "CALL|FILE", conflicts_with_all = ["review", "log"])]
+    pub(crate) call: Option<String>,
+    /// The same of a manifest or an AdmissionReview
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    pub(crate) review: Option<PathBuf>,
+    /// The same of a decision that stands in this audit log, by what was recorded of it
+    #[arg(long, value_name = "DIR", requires = "record")]
+    pub(crate) log: Option<PathBuf>,
+    /// The number of its record
+    #[arg(long, value_name = "SEQ", requires = "log")]
+    pub(crate) record: Option<u64>,
+    /// The arguments of a recorded call whose record no longer shows them, written out or in a file
+    #[arg(long, value_name = "ARGS|FILE", requires = "log")]
+    pub(crate) args: Option<String>,
+    /// The salt of the commitment to them, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", requires = "args")]
+    pub(crate) salt: Option<bailiwick_audit::Hash>,
+    /// With `--review`: namespaces with their labels; an unknown namespace is denied
+    #[arg(long, value_name = "FILE", requires = "review")]
+    pub(crate) namespaces: Option<PathBuf>,
+    /// With `--review`: the namespace of an object that names none
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub(crate) namespace: String,
     /// Where `extends` finds packs; by default the folder that holds the pack's folder
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,

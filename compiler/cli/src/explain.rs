@@ -1,7 +1,13 @@
 //! `bailiwick explain`: the page of a diagnostic code, a rule of some packs, or with `--effective` every statement of their effective policy; each
-//! statement with where it comes from and who enforces it.
+//! statement with where it comes from and who enforces it. With `--call`, `--review` or `--log`: a decision, taken apart.
 //!
 //! Statements are those of the enforcement report, so that nothing is explained otherwise than it is reported.
+
+mod call;
+mod decision;
+mod parts;
+mod recorded;
+mod review;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +21,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{ExplainOptions, Format};
+use crate::effective::Effective;
 use crate::load::{self, Choices, Loaded};
 use crate::outcome::Outcome;
 use crate::places::{Places, dedented, shown};
@@ -67,6 +74,9 @@ struct Origin {
 }
 
 pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
+    if options.call.is_some() || options.review.is_some() || options.log.is_some() {
+        return decision(options);
+    }
     if options.effective {
         return policy(None, &options.words, options);
     }
@@ -74,6 +84,20 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<Outcome> {
         Some((word, [])) => code(word, options.format),
         Some((rule, packs)) => policy(Some(rule), packs, options),
         None => bail!("name a diagnostic code, or a rule and a pack, or `--effective` and a pack"),
+    }
+}
+
+/// Takes a decision of packs apart.
+fn decision(options: &ExplainOptions) -> Result<Outcome> {
+    let packs: Vec<PathBuf> = options.words.iter().map(PathBuf::from).collect();
+    let Some(effective) = Effective::read(&packs, options.library.as_deref())? else {
+        return Ok(Outcome::Findings);
+    };
+    match (&options.call, &options.review, &options.log, options.record) {
+        (Some(call), ..) => call::run(call, &effective, options.format),
+        (None, Some(file), ..) => review::run(file, &effective, options),
+        (None, None, Some(log), Some(seq)) => recorded::run(log, seq, &effective, options),
+        _ => bail!("name the record that is to be explained: `--record SEQ`"),
     }
 }
 

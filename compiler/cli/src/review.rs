@@ -87,7 +87,7 @@ pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
     Ok(artifacts::load_listed(&bytes, name, listed.as_deref())?)
 }
 
-fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
+pub(crate) fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
     let Some(path) = path else { return Ok(Namespaces::default()) };
     namespaces::read(&String::from_utf8_lossy(&files::read(path)?))
         .with_context(|| format!("cannot use the namespaces in {}", path.display()))
@@ -131,7 +131,7 @@ fn judge(
 }
 
 /// A review is answered as the webhook answers it. A manifest goes through both webhooks, as on its way into the cluster.
-fn decide(
+pub(crate) fn decide(
     reviewer: &Reviewer,
     request: &AdmissionRequest<'_>,
     phase: ReviewPhase,
@@ -148,7 +148,7 @@ fn decide(
 }
 
 /// `Kind/name` of a manifest, or of what a review is about.
-fn name_of(manifest: &Json<'_>) -> String {
+pub(crate) fn name_of(manifest: &Json<'_>) -> String {
     let object = manifest.at(&["request", "object"]).unwrap_or(manifest);
     let text = |path: &[&str]| plain(object.at(path).and_then(Json::as_str).unwrap_or("?"));
     format!("{}/{}", text(&["kind"]), text(&["metadata", "name"]))

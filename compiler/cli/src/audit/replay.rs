@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::iter::Peekable;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bailiwick_audit::record::{Kind, Record};
-use bailiwick_audit::{FoldError, Held, Opening, blob, fold, openings};
+use bailiwick_audit::{FoldError, fold};
 use bailiwick_policy::bundle;
-use bailiwick_policy::tool::{DecisionInputs, DecisionRecord, EffectRecord, LoadedPolicy, RuleOutcome};
+use bailiwick_policy::tool::{DecisionRecord, EffectRecord, LoadedPolicy, RuleOutcome};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,6 +17,7 @@ use super::shown;
 use crate::args::{AuditReplayOptions, Format};
 use crate::outcome::Outcome;
 use crate::print::out;
+use crate::recorded::Values;
 
 /// Largest bundle file that is read; a bundle has the same bound.
 const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
@@ -50,9 +50,8 @@ struct Difference {
 pub(crate) fn run(options: &AuditReplayOptions) -> Result<Outcome> {
     let policies = options.bundles.iter().map(|path| policy(path)).collect::<Result<BTreeMap<_, _>>>()?;
     let mut replay = Replay {
-        dir: &options.dir,
+        values: Values::of(&options.dir),
         policies,
-        openings: None,
         report: Report { version: 1, ..Report::default() },
     };
     let folded = fold::<Infallible>(&options.dir, None, |record, behind| {
@@ -90,14 +89,10 @@ fn policy(path: &Path) -> Result<(String, LoadedPolicy)> {
     Ok((bundle.digest.clone(), LoadedPolicy::of_bundle(bundle)?))
 }
 
-/// The openings of a segment, read beside its records.
-type Beside = Peekable<Box<dyn Iterator<Item = Opening>>>;
-
 /// A walk over the log, its openings beside it.
 struct Replay<'o> {
-    dir: &'o Path,
+    values: Values<'o>,
     policies: BTreeMap<String, LoadedPolicy>,
-    openings: Option<(u32, Beside)>,
     report: Report,
 }
 
@@ -107,12 +102,12 @@ impl Replay<'_> {
             return;
         }
         let digest = record.policy_digest.clone().unwrap_or_default();
-        let inputs = self.inputs(record, segment);
+        let inputs = self.values.inputs(record, segment);
         let Some(policy) = self.policies.get(&digest) else {
             *self.report.other_policies.entry(digest).or_default() += 1;
             return;
         };
-        let Some(inputs) = inputs else {
+        let Ok(inputs) = inputs else {
             self.report.without_inputs += 1;
             return;
         };
@@ -125,36 +120,6 @@ impl Replay<'_> {
             let call = record.call.clone().unwrap_or_default();
             self.report.different.push(Difference { seq: record.seq, call, recorded, replayed });
         }
-    }
-
-    /// The inputs of a decision, if they can still be shown and are the ones that the record is committed to.
-    fn inputs(&mut self, record: &Record, segment: u32) -> Option<DecisionInputs> {
-        let facts = match record.facts.as_ref()? {
-            Held::Plain(value) => value.clone(),
-            Held::Commitment(commitment) => {
-                let opening = self.opening(record.seq, segment)?;
-                (opening.commitment() == *commitment).then(|| opening.value().ok()).flatten()?
-            }
-            Held::Blob(name) => serde_json::from_slice(&blob(self.dir, name)?).ok()?,
-            Held::Dropped => return None,
-        };
-        let inputs: Value = serde_json::from_str(facts.get("inputs")?.as_str()?).ok()?;
-        DecisionInputs::from_record(&inputs).ok()
-    }
-
-    fn opening(&mut self, seq: u64, segment: u32) -> Option<Opening> {
-        if self.openings.as_ref().is_none_or(|(known, _)| *known != segment) {
-            let all: Box<dyn Iterator<Item = Opening>> = Box::new(openings(self.dir, segment));
-            self.openings = Some((segment, all.peekable()));
-        }
-        let (_, openings) = self.openings.as_mut()?;
-        while openings.next_if(|opening| opening.seq < seq).is_some() {}
-        while let Some(opening) = openings.next_if(|opening| opening.seq == seq) {
-            if opening.field == "facts" {
-                return Some(opening);
-            }
-        }
-        None
     }
 }
 

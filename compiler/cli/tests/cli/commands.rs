@@ -182,7 +182,7 @@ fn explain_prints_the_page_of_each_code() {
 }
 
 /// The members of a document, at any depth.
-fn members(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+pub(crate) fn members(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
     match value {
         serde_json::Value::Object(all) => {
             for (name, value) in all {

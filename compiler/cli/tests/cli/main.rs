@@ -1,11 +1,13 @@
 //! The command line, run as a person runs it: the program itself, real files, what it prints and how it ends.
 
 mod audit;
+mod book;
 mod case_fields;
 mod ci;
 mod commands;
 mod diff;
 mod docs;
+mod explain;
 mod hostile;
 mod images;
 mod init;

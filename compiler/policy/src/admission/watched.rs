@@ -47,11 +47,7 @@ impl Reviewer {
     ///
     /// # Errors
     /// As [`Reviewer::with_rego`].
-    pub fn tracing(
-        bundle: Bundle,
-        namespaces: Namespaces,
-        rego: &dyn RegoEngine,
-    ) -> Result<Self, LoadError> {
+    pub fn tracing(bundle: Bundle, namespaces: Namespaces, rego: &dyn RegoEngine) -> Result<Self, LoadError> {
         Self::watching_as(bundle, namespaces, rego, Watching::Values)
     }
 
@@ -88,9 +84,7 @@ impl Reviewer {
                 let conditions = ready.expressions.conditions.iter().enumerate();
                 all.extend(conditions.map(|(at, one)| (WatchedAt::Condition { rule, at }, one)));
                 let validations = ready.expressions.validations.iter().enumerate();
-                all.extend(
-                    validations.map(|(at, (one, _))| (WatchedAt::Validation { rule, at }, one)),
-                );
+                all.extend(validations.map(|(at, (one, _))| (WatchedAt::Validation { rule, at }, one)));
             }
         }
         all

@@ -119,12 +119,15 @@ impl Text {
                 self.add(&format!("b\"…\" ({length} bytes)"))
             }
             Value::Type(name) => self.add(name),
-            Value::List(_) | Value::Map(_) | Value::Optional(Some(_)) if depth >= MAX_SHOWN_DEPTH => self.add("…"),
+            Value::List(_) | Value::Map(_) | Value::Optional(Some(_)) if depth >= MAX_SHOWN_DEPTH => {
+                self.add("…")
+            }
             Value::List(list) => {
                 self.add("[")
-                    && list.iter().enumerate().all(|(index, item)| {
-                        (index == 0 || self.add(", ")) && self.value(&item, depth + 1)
-                    })
+                    && list
+                        .iter()
+                        .enumerate()
+                        .all(|(index, item)| (index == 0 || self.add(", ")) && self.value(&item, depth + 1))
                     && self.add("]")
             }
             Value::Map(map) => {

@@ -1,0 +1,157 @@
+//! `bailiwick explain --call`: a call of a tool, decided by the code that decides it in the executor.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bailiwick_compiler::cases::Bench;
+use bailiwick_compiler::policy_test::ToolCallCase;
+use bailiwick_compiler::yaml::{Limits, SourceMap};
+use bailiwick_policy::cel::Watching;
+use bailiwick_policy::tool::{
+    DecisionInputs, DecisionRecord, Denial, EffectRecord, LoadedPolicy, RuleKind, RuleOutcome, RuleReport,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::decision::{Because, Explanation, Rule, Verdict};
+use super::parts::Expression;
+use crate::args::Format;
+use crate::effective::Effective;
+use crate::files;
+use crate::outcome::Outcome;
+
+pub(super) fn run(call: &str, effective: &Effective, format: Format) -> Result<Outcome> {
+    let case: ToolCallCase = serde_json::from_value(read(call)?).context(
+        "the call is not what `toolCall` of a PolicyTest is: `tool`, `args`, `subject`, `session`, `now`",
+    )?;
+    let bench = Bench::new(effective.policy().clone(), Watching::Off);
+    let inputs = bench.decide(&case).map_err(|error| anyhow!(error))?.inputs;
+    explanation(effective, &inputs)?.0.print(format)
+}
+
+/// A YAML or JSON document, written out or in a file.
+pub(super) fn read(word: &str) -> Result<Value> {
+    let (name, bytes) = if word.trim_start().starts_with('{') {
+        ("the command line", word.as_bytes().to_vec())
+    } else {
+        (word, files::read(Path::new(word))?)
+    };
+    let (mut documents, diagnostics) = SourceMap::read(name, &bytes, &Limits::MANIFESTS);
+    if let Some(wrong) = diagnostics.first() {
+        bail!("cannot read {name}: {}", wrong.message);
+    }
+    match (documents.pop(), documents.is_empty()) {
+        (Some(one), true) => Ok(one.root().to_json()),
+        _ => bail!("{name} does not hold one document"),
+    }
+}
+
+/// Decides from these inputs, and takes the decision apart.
+pub(super) fn explanation(
+    effective: &Effective,
+    inputs: &DecisionInputs,
+) -> Result<(Explanation, DecisionRecord)> {
+    let (policy, digest) = (effective.policy().clone(), effective.bundle.digest.clone());
+    let traced = LoadedPolicy::tracing(policy, digest)?;
+    let record = inputs.decide(&traced);
+    let (verdict, because) = match &record.effect {
+        EffectRecord::Allow => (Verdict::Allow, Vec::new()),
+        EffectRecord::Deny(denial) => (Verdict::Deny, vec![denied(denial)]),
+        EffectRecord::Ask(request) => {
+            let asked = request.requirements.iter().map(|one| Because {
+                reason: "approval".to_owned(),
+                message: format!("{} of {}", one.quorum, one.group),
+                ..Because::default()
+            });
+            (Verdict::Ask, asked.collect())
+        }
+    };
+    let explanation = Explanation::new(effective, inputs.call.tool().to_owned(), verdict)
+        .because(because)
+        .with_facts(record.facts.clone())
+        .with_rules(rules(effective, &traced, &record));
+    Ok((explanation, record))
+}
+
+fn denied(denial: &Denial) -> Because {
+    Because {
+        reason: word(&denial.reason),
+        pack: denial.pack.clone(),
+        rule: denial.rule.clone(),
+        message: denial.message.clone(),
+        remedy: denial.remedy.clone(),
+        ..Because::default()
+    }
+}
+
+/// Every rule that was asked: those that took part, and those whose condition is false.
+fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) -> Vec<Rule> {
+    let conditions: BTreeMap<_, _> =
+        traced.traced().map(|(layer, rule, nodes)| ((layer, rule), nodes)).collect();
+    let mut all = Vec::new();
+    for (at_layer, layer) in effective.policy().tools.iter().enumerate() {
+        let pack = effective.label(layer.pack);
+        for (at_rule, rule) in layer.rules.iter().enumerate() {
+            let report = record.rules.iter().find(|report| report.pack == pack && report.rule == rule.name);
+            let mut said = Rule::at(effective, &pack, &rule.name, &rule.at);
+            if let (Some(when), Some(nodes)) = (&rule.when, conditions.get(&(at_layer, at_rule))) {
+                let field = format!("{}.when", rule.at);
+                let expression = Expression::of(effective, &pack, &field, when, nodes);
+                if expression.was_reached() {
+                    said.expressions.push(expression);
+                }
+            }
+            if report.is_none() && said.expressions.is_empty() {
+                continue;
+            }
+            said.kind = word(&rule.effect);
+            said.outcome = report.map_or_else(|| "its condition is false".to_owned(), outcome);
+            said.decides = report.is_some_and(|report| decides(record, report));
+            all.push(said);
+        }
+    }
+    all
+}
+
+fn outcome(report: &RuleReport) -> String {
+    match &report.outcome {
+        RuleOutcome::Applied => "applied".to_owned(),
+        RuleOutcome::WithinLimit => "within its limit".to_owned(),
+        RuleOutcome::Failed(why) => format!("cannot be evaluated: {why}"),
+    }
+}
+
+/// Whether the effect follows from a rule: the one that denies; those that ask; those that grant.
+fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
+    let applied = report.outcome == RuleOutcome::Applied;
+    match &record.effect {
+        EffectRecord::Deny(denial) => {
+            denial.pack.as_deref() == Some(&report.pack) && denial.rule.as_deref() == Some(&report.rule)
+        }
+        EffectRecord::Allow => applied && report.kind.is_grant(),
+        EffectRecord::Ask(_) => {
+            // An `allow` of the same pack beats its `ask`.
+            let allows = |other: &RuleReport| {
+                other.pack == report.pack
+                    && other.kind == RuleKind::Allow
+                    && other.outcome == RuleOutcome::Applied
+            };
+            applied
+                && match report.kind {
+                    RuleKind::Confirm => true,
+                    RuleKind::Ask => !record.rules.iter().any(allows),
+                    _ => false,
+                }
+        }
+    }
+}
+
+/// The word that stands for a value in packs and bundles; of what has members, the name of the first.
+pub(super) fn word(of: &impl Serialize) -> String {
+    match serde_json::to_value(of) {
+        Ok(Value::String(word)) => word,
+        Ok(Value::Object(members)) => members.keys().next().cloned().unwrap_or_default(),
+        _ => String::new(),
+    }
+}

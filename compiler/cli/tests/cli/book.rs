@@ -1,0 +1,131 @@
+//! Audit logs of calls, written as the executor writes them (`executor/src/docket/entries.rs`), without running anything.
+
+use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
+use bailiwick_policy::bundle;
+use bailiwick_policy::json::Json;
+use bailiwick_policy::tool::{
+    Effect, LoadedPolicy, RuleOutcome, State, StateDelta, Subject, ToolCall, Usage, decide_tool_call,
+};
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, printed};
+
+/// When the first record is made: 2026-01-01T00:00:00Z.
+const START_MS: u64 = 1_767_225_600_000;
+/// How long every step takes.
+const STEP_MS: u64 = 1_500;
+
+/// A log that is being written.
+pub(crate) struct Book {
+    writer: Writer,
+    policy: LoadedPolicy,
+    state: State,
+    now_ms: u64,
+    values: Mode,
+}
+
+/// Compiles packs of the stage, and the bundle's path in it.
+pub(crate) fn compiled(stage: &Stage, packs: &[&str], out: &str) -> String {
+    let args = [&["compile", "--format", "json", "--out", out], packs].concat();
+    let output = stage.run(&args);
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+    format!("{}/bundle.json", report["folder"].as_str().expect("a folder"))
+}
+
+impl Book {
+    /// A new log in the folder `log` of the stage, of decisions by this bundle.
+    pub(crate) fn new(stage: &Stage, bundle: &str, values: Mode) -> Self {
+        let bytes = std::fs::read(stage.path(bundle)).expect("the bundle");
+        let policy = LoadedPolicy::of_bundle(bundle::load(&bytes).expect("a bundle")).expect("a policy");
+        let options = Options { segment_bytes: 256 * 1024, ..Options::default() };
+        let writer = Writer::open(&stage.path("log"), &options).expect("a log").0;
+        Self { writer, policy, state: State::default(), now_ms: START_MS, values }
+    }
+
+    fn apply(&mut self, delta: &StateDelta) -> Value {
+        self.state.apply(delta).expect("the delta follows");
+        self.now_ms += STEP_MS;
+        serde_json::to_value(delta).expect("JSON")
+    }
+
+    pub(crate) fn open(&mut self, session: &str) {
+        let delta = State::open(session, &Subject::default(), self.now_ms);
+        let entry = Entry {
+            time_ms: Some(delta.at_ms),
+            session: Some(session.to_owned()),
+            state_delta: Some(self.apply(&delta)),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            outcome: Some(json!("opened")),
+            ..Entry::default()
+        };
+        self.writer.append(Event::Session, entry).expect("a session");
+    }
+
+    /// Decides and records a call, with its end if it may run; the number of the decision's record.
+    pub(crate) fn call(&mut self, session: &str, id: &str, tool: &str, args: &Value) -> u64 {
+        let call = ToolCall::new(id, session, Subject::default(), tool, Json::from(args).into_owned());
+        let call = call.expect("a call");
+        let decision = decide_tool_call(&self.policy, &call, &self.state, self.now_ms, None);
+        let record = decision.record();
+        let (effect, asked) = match &decision.effect {
+            Effect::Allow(_) => ("Allow", None),
+            Effect::Deny(_) => ("Deny", None),
+            Effect::Ask(request) => ("Ask", Some(serde_json::to_value(request).expect("JSON"))),
+        };
+        let rules = record.rules.iter().map(|rule| {
+            let outcome = match rule.outcome {
+                RuleOutcome::Applied => "applied",
+                RuleOutcome::WithinLimit => "withinLimit",
+                RuleOutcome::Failed(_) => "failed",
+            };
+            json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
+        });
+        let inputs = serde_json::to_string(&decision.inputs).expect("JSON");
+        let entry = Entry {
+            time_ms: Some(record.delta.at_ms),
+            subject: Some(serde_json::to_value(call.subject()).expect("JSON")),
+            session: Some(session.to_owned()),
+            call: Some(id.to_owned()),
+            tool: Some(tool.to_owned()),
+            arguments: Some(args.clone()),
+            facts: Some(json!({ "facts": record.facts, "inputs": inputs, "idempotencyKey": null })),
+            rules: Some(rules.collect()),
+            state_delta: Some(self.apply(&record.delta)),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            effect: Some(effect.to_owned()),
+            approval: asked,
+            values: self.values,
+            ..Entry::default()
+        };
+        if effect != "Allow" {
+            return self.writer.append(Event::Decision, entry).expect("a decision").seq;
+        }
+        let recorded = self.writer.append_intent((), Intent::from(entry)).expect("an intent");
+        let at = recorded.at();
+        let delta = State::settle(session, id, Some(Usage { cpu_ms: 20, output_bytes: 5 }), self.now_ms);
+        let end = Entry {
+            time_ms: Some(delta.at_ms),
+            session: Some(session.to_owned()),
+            call: Some(id.to_owned()),
+            tool: Some(tool.to_owned()),
+            state_delta: Some(self.apply(&delta)),
+            outcome: Some(json!({"exited": 0})),
+            ..Entry::default()
+        };
+        self.writer.append_result(at, end, Wait::Durable).expect("a result");
+        at.seq
+    }
+
+    /// Ends the log; its first public key.
+    pub(crate) fn seal(self) -> String {
+        let key = self.writer.log_key();
+        self.writer.seal("drain").expect("a seal");
+        key
+    }
+}
+
+/// A line of shell.
+pub(crate) fn shell(command: &str) -> Value {
+    json!({ "command": command })
+}
