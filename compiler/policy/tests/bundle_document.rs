@@ -9,7 +9,7 @@ use serde_json::Value;
 fn every_member_of_a_bundle_is_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let document = std::fs::read_to_string(root.join("docs/formats/bundle.md")).expect("the document");
-    for pack in ["code-interpreter", "restricted-agent", "pod-security-restricted"] {
+    for pack in ["build-runner", "code-interpreter", "restricted-agent", "pod-security-restricted"] {
         let path = root.join("policy-packs").join(pack).join("expected/bundle.json");
         let bundle: Value =
             serde_json::from_str(&std::fs::read_to_string(path).expect("a bundle")).expect("JSON");

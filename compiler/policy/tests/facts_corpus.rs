@@ -5,6 +5,8 @@
 
 #[path = "facts/oracle.rs"]
 mod oracle;
+#[path = "facts/readers.rs"]
+mod readers;
 #[path = "facts/render.rs"]
 mod render;
 
@@ -13,6 +15,11 @@ use std::path::PathBuf;
 use bailiwick_policy::facts::shell::{self, Args, Shell};
 use bailiwick_policy::facts::{Fact, git, path, url};
 use oracle::{Oracle, STUBS, assert_explained};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use readers::{assert_realpath_agrees, assert_whatwg_agrees};
 use render::render;
 
 /// What a read-only rule allows; the shipped packs have such a rule.
@@ -130,4 +137,90 @@ fn bash_agrees_about_the_corpora() {
         ran += usize::from(runs.iter().any(|run| STUBS.contains(&run.name.as_str())));
     }
     assert!(ran >= 200, "bash ran programs of only {ran} lines");
+}
+
+/// The texts of one kind in the evasions, and as many again made of pieces.
+fn texts(kind: &str, made: impl Strategy<Value = String>) -> Vec<String> {
+    const MADE: usize = 6_000;
+    let mut texts: Vec<String> =
+        corpus("evasions.txt").into_iter().filter(|case| case.kind == kind).map(|case| case.text).collect();
+    let mut runner = TestRunner::deterministic();
+    texts.extend((0..MADE).map(|_| made.new_tree(&mut runner).expect("a text").current()));
+    texts
+}
+
+/// What is known of a URL is what the URL Standard says: two readers never differ about a host that a rule may rely on.
+#[test]
+fn the_url_standard_agrees_about_urls() {
+    let scheme = prop::sample::select(vec!["http", "https", "HTTP", "ws", "ftp"]);
+    let before = prop::sample::select(vec!["", "", "", "u@", "u:p@", "a%40b@", "x;@", "@"]);
+    let number = prop::sample::select(vec![
+        "1",
+        "10",
+        "127",
+        "169",
+        "254",
+        "0",
+        "0x7f",
+        "0xA9",
+        "0177",
+        "0251",
+        "00",
+        "0x",
+        "256",
+        "65535",
+        "2852039166",
+        "\u{ff11}",
+        "\u{2460}",
+        "%31",
+        "09",
+        "1e1",
+        "%2e",
+        "\u{3002}",
+        "\u{ad}",
+        "a",
+        "xn--a",
+        "localhost",
+        "example",
+        "-",
+    ]);
+    let joined = (vec(number, 1..5), prop::sample::select(vec![".", ".", ".", "", ".."]))
+        .prop_map(|(parts, dot)| parts.join(dot));
+    let six = prop::sample::select(vec![
+        "[::1]",
+        "[::]",
+        "[::ffff:1.2.3.4]",
+        "[::FFFF:a9fe:a9fe]",
+        "[64:ff9b::7f00:1]",
+        "[2002:a00:1::]",
+        "[fe80::1%251]",
+        "[1::2::3]",
+        "[::ffff:0177.0.0.1]",
+        "[2606:4700::1111]",
+        "[fd00::1]",
+    ]);
+    let host = prop_oneof![4 => joined, 1 => six.prop_map(str::to_owned)];
+    let port = prop::sample::select(vec!["", "", "", ":", ":80", ":0443", ":65535", ":65536", ":8 0", ":x"]);
+    let piece = prop::sample::select(vec![
+        "/", "/", "..", ".", "%2e", "%2E", "%2f", "%5c", "a", "%61", "%7E", ";", "%", "%zz", "\u{e9}", "?q",
+        "#f", "@", "\\", "//", "\t",
+    ]);
+    let after = vec(piece, 0..7).prop_map(|pieces| pieces.concat());
+    let made = (scheme, before, host, port, after).prop_map(|(scheme, before, host, port, after)| {
+        let slash = if after.is_empty() || after.starts_with(['/', '?', '#']) { "" } else { "/" };
+        format!("{scheme}://{before}{host}{port}{slash}{after}")
+    });
+    let compared = assert_whatwg_agrees(&texts("url", made));
+    assert!(compared >= 1_000, "only {compared} URLs were compared");
+}
+
+/// What is known of a path is what the kernel would open, as long as no part is a link.
+#[test]
+fn coreutils_agree_about_paths() {
+    let piece = prop::sample::select(vec![
+        "/", "/", "/", "..", ".", "work", "a", "etc", "...", "..;", " ", "~", "\u{e9}", "%2e",
+    ]);
+    let made = vec(piece, 1..10).prop_map(|pieces| pieces.concat());
+    let compared = assert_realpath_agrees(&texts("path", made));
+    assert!(compared >= 1_000, "only {compared} paths were compared");
 }

@@ -1,81 +1,190 @@
-//! The corpora of command lines under the shipped pack `code-interpreter`, as its golden bundle decides: no evasion is allowed, and no line that people write ends in
-//! an error of evaluation.
+//! The corpora under every shipped pack that decides calls, as its golden bundle decides: no evasion is allowed by any tool whose facts are derived
+//! from it, and no line that people write ends in an error of evaluation.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bailiwick_policy::bundle;
 use bailiwick_policy::tool::{
     DenyReason, Effect, LoadedPolicy, State, Subject, ToolCall, ToolDecision, decide_tool_call,
 };
+use serde_json::{Value, json};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
+/// A tool, and the argument that a kind of facts is derived from.
+struct Derived {
+    tool: String,
+    kind: String,
+    argument: String,
+}
+
 struct Pack {
+    name: String,
     policy: LoadedPolicy,
+    derived: Vec<Derived>,
     state: State,
     subject: Subject,
 }
 
 impl Pack {
-    fn new() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../policy-packs/code-interpreter/expected/bundle.json");
-        let bundle = bundle::load(&std::fs::read(path).expect("the golden bundle")).expect("a bundle");
-        let policy = LoadedPolicy::of_bundle(bundle).expect("a policy");
+    fn of(name: &str, bundle: &Value) -> Self {
+        let bytes = bailiwick_policy::canonical::to_vec(bundle).expect("canonical JSON");
+        let loaded = bundle::load(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let subject = Subject { agent: "agent".to_owned(), ..Subject::default() };
         let mut state = State::default();
         state.apply(&State::open("session", &subject, NOW_MS)).expect("a session");
-        Self { policy, state, subject }
+        Self {
+            name: name.to_owned(),
+            policy: LoadedPolicy::of_bundle(loaded).expect("a policy"),
+            derived: derived(bundle),
+            state,
+            subject,
+        }
     }
 
-    fn decide(&self, line: &str) -> ToolDecision {
-        let args = serde_json::json!({ "command": line }).to_string();
-        let call = ToolCall::parse("call", "session", self.subject.clone(), "shell.exec", args.as_bytes());
+    fn decide(&self, tool: &str, argument: &str, text: &str) -> ToolDecision {
+        let args = json!({ argument: text }).to_string();
+        let call = ToolCall::parse("call", "session", self.subject.clone(), tool, args.as_bytes());
         decide_tool_call(&self.policy, &call.expect("a call"), &self.state, NOW_MS, None)
+    }
+
+    /// The lines of a kind that a tool of this pack allows, each with the tool.
+    fn allowed<'l>(&self, lines: &'l [(String, String)]) -> Vec<(&str, &'l str)> {
+        let pairs = self.derived.iter().flat_map(|derived| {
+            lines
+                .iter()
+                .filter(|(kind, _)| *kind == derived.kind)
+                .map(move |(_, text)| (derived, text.as_str()))
+        });
+        pairs
+            .filter(|(derived, text)| {
+                matches!(self.decide(&derived.tool, &derived.argument, text).effect, Effect::Allow(_))
+            })
+            .map(|(derived, text)| (derived.tool.as_str(), text))
+            .collect()
     }
 }
 
-/// Kind and text of every line of a corpus.
+/// The facts that the tools of a bundle are decided by.
+fn derived(bundle: &Value) -> Vec<Derived> {
+    let layers = bundle["tools"].as_array().expect("layers");
+    let tools = layers.iter().flat_map(|layer| layer["definitions"].as_array().expect("tools"));
+    tools
+        .flat_map(|tool| {
+            let name = tool["name"].as_str().expect("a name").to_owned();
+            let entries = tool["derive"].as_array().expect("facts");
+            entries.iter().flat_map(|entry| entry.as_object().expect("a fact")).map(
+                move |(kind, argument)| {
+                    let argument = argument.as_str().expect("an argument").to_owned();
+                    Derived { tool: name.clone(), kind: kind.clone(), argument }
+                },
+            )
+        })
+        .collect()
+}
+
+fn packs_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy-packs")
+}
+
+/// The golden bundle of a shipped pack.
+fn golden(name: &str) -> Value {
+    let path = packs_folder().join(name).join("expected/bundle.json");
+    serde_json::from_slice(&std::fs::read(path).expect("the golden bundle")).expect("JSON")
+}
+
+/// Every shipped pack whose tools have facts.
+fn packs() -> Vec<Pack> {
+    let folders = std::fs::read_dir(packs_folder()).expect("the packs");
+    let mut names: Vec<String> = folders
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .filter(|name| packs_folder().join(name).join("pack.yaml").is_file())
+        .collect();
+    names.sort();
+    let packs = names.iter().map(|name| Pack::of(name, &golden(name)));
+    packs.filter(|pack| !pack.derived.is_empty()).collect()
+}
+
+/// Kind and text of every line of a corpus; a line of expansions is one of the shell too.
 fn corpus(name: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/facts").join(name);
     let content = std::fs::read_to_string(path).expect("the corpus");
     let line = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
-        (fields[0].to_owned(), serde_json::from_str(fields[2]).expect("a JSON string"))
+        let kind = if fields[0] == "names" { "shell" } else { fields[0] };
+        (kind.to_owned(), serde_json::from_str(fields[2]).expect("a JSON string"))
     };
     content.lines().map(line).collect()
 }
 
 #[test]
-fn no_evasion_is_allowed_by_the_shipped_pack() {
-    let pack = Pack::new();
+fn no_evasion_is_allowed_by_a_shipped_pack() {
     let lines = corpus("evasions.txt");
-    let shell: Vec<&String> =
-        lines.iter().filter(|(kind, _)| kind == "shell").map(|(_, text)| text).collect();
-    assert!(shell.len() >= 300, "{} evasions", shell.len());
-    for line in shell {
-        let decision = pack.decide(line);
-        assert!(!matches!(decision.effect, Effect::Allow(_)), "allowed: {line:?}");
+    let shell = lines.iter().filter(|(kind, _)| kind == "shell").count();
+    assert!(shell >= 300, "{shell} evasions");
+    let packs = packs();
+    let names: Vec<&str> = packs.iter().map(|pack| pack.name.as_str()).collect();
+    assert_eq!(names, ["build-runner", "code-interpreter"]);
+    for pack in &packs {
+        assert_eq!(pack.allowed(&lines), [], "{}", pack.name);
     }
-    // The rule that they try to slip past lets its own lines through, or this would prove nothing.
-    assert!(matches!(pack.decide("ls -la | wc -l").effect, Effect::Allow(_)));
+}
+
+/// Without the condition of the rule that they try to slip past, they are allowed: the test above can fail.
+#[test]
+fn the_evasions_slip_through_a_pack_without_its_condition() {
+    let mut bundle = golden("code-interpreter");
+    let rules = bundle["tools"][0]["rules"].as_array_mut().expect("rules");
+    let rule = rules.iter_mut().find(|rule| rule["name"] == "read-only-shell").expect("the rule");
+    rule["when"] = Value::Null;
+    let lines = corpus("evasions.txt");
+    let allowed = Pack::of("code-interpreter", &bundle).allowed(&lines).len();
+    assert!(allowed >= 500, "only {allowed} evasions are allowed by a pack that allows nearly everything");
 }
 
 #[test]
 fn no_benign_line_ends_in_an_error() {
-    let pack = Pack::new();
     let lines = corpus("benign.txt");
-    assert!(lines.len() >= 100, "{} lines", lines.len());
+    assert!(lines.len() >= 200, "{} lines", lines.len());
+    let pack = Pack::of("code-interpreter", &golden("code-interpreter"));
     let mut allowed = 0;
-    for (_, line) in lines.iter().filter(|(kind, _)| kind == "shell") {
-        match pack.decide(line).effect {
+    for (_, line) in &lines {
+        match pack.decide("shell.exec", "command", line).effect {
             Effect::Deny(denial) => {
-                assert_ne!(denial.reason, DenyReason::EvaluationError, "{line:?}: {denial:?}")
+                // An expansion may hide an option that a rule looks for: opaque, and so denied.
+                let opaque =
+                    denial.reason == DenyReason::EvaluationError && line.contains(['$', '*', '{', '~', '`']);
+                assert!(opaque || denial.reason != DenyReason::EvaluationError, "{line:?}: {denial:?}");
             }
             Effect::Allow(_) => allowed += 1,
             Effect::Ask(_) => {}
         }
     }
     assert!(allowed >= 30, "{allowed} benign lines are allowed");
+}
+
+/// What a build needs is not stopped: reading by a shell, and git that stays at home.
+#[test]
+fn the_build_runner_allows_what_its_rules_are_for() {
+    let pack = Pack::of("build-runner", &golden("build-runner"));
+    let lines: Vec<(String, String)> =
+        corpus("benign.txt").into_iter().map(|(_, text)| ("shell".to_owned(), text)).collect();
+    let allowed = pack.allowed(&lines);
+    for (tool, line) in [
+        ("shell.exec", "ls -la src"),
+        ("shell.exec", "cat f | grep x | head -1"),
+        ("shell.exec", "ls 2>/dev/null"),
+        ("shell.exec", "diff -u a b"),
+        ("git.run", "git status --short"),
+        ("git.run", "git log --oneline -5"),
+        ("git.run", "git diff -- src/main.rs"),
+        ("git.run", "git checkout -b topic"),
+        ("git.run", "git add -A"),
+        ("git.run", "git commit -am \"x; y | z > w\""),
+    ] {
+        assert!(allowed.contains(&(tool, line)), "{tool} does not allow {line:?}");
+    }
+    assert!(allowed.len() >= 60, "only {} of {} benign lines are allowed", allowed.len(), lines.len());
+    assert!(!allowed.iter().any(|(_, line)| line.starts_with("git push")), "a push is a remote's");
 }

@@ -21,7 +21,7 @@ fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
     let (good, bad) = (Stage::new(), Stage::new());
     for stage in [&good, &bad] {
         // One pack shows it; the others take their time.
-        for other in ["code-interpreter", "pod-security-restricted"] {
+        for other in ["build-runner", "code-interpreter", "pod-security-restricted"] {
             std::fs::remove_dir_all(stage.path("policy-packs").join(other)).expect("a shipped pack");
         }
     }

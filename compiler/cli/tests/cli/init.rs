@@ -53,7 +53,7 @@ fn nothing_that_is_there_is_overwritten() {
         (
             &["init", "packs/new", "--extends", "nobody", "--library", "policy-packs"],
             1,
-            "the library has no pack `nobody`; it has code-interpreter",
+            "the library has no pack `nobody`; it has build-runner, code-interpreter",
         ),
         // It governs others, so there is no room for what the new pack governs.
         (&["init", "packs/new", "--extends", "code-interpreter", "--library", "policy-packs"], 3, "error[BW"),

@@ -179,19 +179,26 @@ impl Git {
         let pushes = self.subcommand == "push";
         self.force |=
             pushes && matches!(name, "--force" | "--force-with-lease" | "--mirror" | "--prune" | "--delete");
-        self.runs_program |= matches!(
-            name,
+        self.runs_program |= match name {
             "--upload-pack"
-                | "--receive-pack"
-                | "--exec"
-                | "--template"
-                | "--ext-diff"
-                | "--textconv"
-                | "--recurse-submodules"
-                | "--edit"
-                | "--gpg-sign"
-                | "--sign"
-        );
+            | "--receive-pack"
+            | "--exec"
+            | "--ext-diff"
+            | "--textconv"
+            | "--edit"
+            | "--recurse-submodules"
+            | "--recursive"
+            | "--gpg-sign"
+            | "--signed" => true,
+            // The hooks in it run; the template of a message is text.
+            "--template" => self.subcommand != "commit",
+            // git-merge-NAME.
+            "--strategy" => value.is_none_or(|name| !STRATEGIES.contains(&name)),
+            // An editor has the list of what is done.
+            "--interactive" => self.subcommand == "rebase",
+            "--rebase" => value.is_some_and(|value| value.starts_with('i')),
+            _ => false,
+        };
         match (name, value) {
             ("--config", Some(value)) => self.config.push(value.to_owned()),
             ("--repo", Some(value)) => self.remote = Some(value.to_owned()),
@@ -222,10 +229,20 @@ impl Git {
             }
             _ => self.operands = operands,
         }
-        // `ext::program` and other helpers are programs that the address names.
-        self.runs_program |= self.remote.as_ref().is_some_and(|remote| remote.contains("::"));
+        self.runs_program |= self.remote.as_ref().is_some_and(|remote| names_program(remote));
         Some(())
     }
+}
+
+/// The strategies of merging that git has built in; any other is a program.
+const STRATEGIES: &[&str] = &["ort", "recursive", "resolve", "octopus", "ours", "subtree"];
+
+/// The schemes of addresses that git has built in or brings along; for any other it runs `git-remote-SCHEME` (gitremote-helpers(7)).
+const SCHEMES: &[&str] = &["https", "http", "ssh", "git", "file", "ftp", "ftps", "git+ssh", "ssh+git"];
+
+/// Whether a remote is an address that names a program: `ext::sh -c …`, `helper://…`.
+fn names_program(remote: &str) -> bool {
+    remote.contains("::") || remote.split_once("://").is_some_and(|(scheme, _)| !SCHEMES.contains(&scheme))
 }
 
 fn ref_spec(text: &str, subcommand: &str) -> Option<(RefSpec, bool)> {

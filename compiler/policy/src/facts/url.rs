@@ -27,7 +27,8 @@ pub struct Url {
     pub host: String,
     /// The port, of the scheme if none is written; `None` for a scheme without one.
     pub port: Option<u16>,
-    /// From the first slash, as written but for dot segments and the case of escapes; `/` if there is none.
+    /// From the first slash, without dot segments; of ASCII letters, digits and `-._~` none is escaped, of other letters every byte is, in upper case.
+    /// `/` if there is none.
     pub path: String,
     /// The query after `?`, as written.
     pub query: Option<String>,
@@ -83,6 +84,10 @@ fn read(text: &str) -> Option<Url> {
     let rest = rest.strip_prefix("//")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, after) = rest.split_at_checked(end)?;
+    // Without a path before them, `?` and `#` do not end the authority for old readers (CVE-2016-8624).
+    if after.starts_with(['?', '#']) && after.contains('@') {
+        return None;
+    }
     let (has_userinfo, host_port) = match authority.rsplit_once('@') {
         // With a second `@`, or what looks like a host before the first, readers disagree.
         Some((userinfo, _)) if userinfo.contains(['@', '[', ']']) => return None,
@@ -125,16 +130,15 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Dot segments are taken out, as every client does (RFC 3986, 5.2.4; WHATWG, with `%2e` as a dot); escapes are upper case. A path
-/// with an escaped slash, backslash or NUL is read in different ways, and so is one that goes above its root.
+/// Dot segments are taken out, as every client does (RFC 3986, 5.2.4; WHATWG, with `%2e` as a dot); unreserved characters are not escaped
+/// (RFC 3986, 6.2.2.2: servers take `/%61` for `/a`), those outside ASCII are (3.3), and escapes are upper case. A path with an escaped slash, backslash or NUL is read in different ways, and so is one that goes above its root.
 fn canonical_path(path: &str) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         let segment = canonical_escapes(segment)?;
-        let dotted = segment.replace("%2E", ".");
-        match dotted.as_str() {
+        match segment.as_str() {
             "." if last => parts.push(String::new()),
             "." => {}
             ".." => {
@@ -154,14 +158,22 @@ fn canonical_escapes(text: &str) -> Option<String> {
     let mut chars = text.chars();
     while let Some(char) = chars.next() {
         if char != '%' {
-            out.push(char);
+            let escapes = |byte: &u8| format!("%{byte:02X}");
+            match char.is_ascii() {
+                true => out.push(char),
+                false => out.extend(char.encode_utf8(&mut [0; 4]).as_bytes().iter().map(escapes)),
+            }
             continue;
         }
         let code = host::escaped_byte(&mut chars)?;
         if matches!(code, b'/' | b'\\' | 0) {
             return None;
         }
-        out.push_str(&format!("%{code:02X}"));
+        if code.is_ascii_alphanumeric() || matches!(code, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(code));
+        } else {
+            out.push_str(&format!("%{code:02X}"));
+        }
     }
     Some(out)
 }

@@ -8,6 +8,8 @@ use bailiwick_policy::facts::shell::{self, Args, Line};
 
 /// The shell that the packs run.
 const BASH: &str = "/bin/bash";
+/// Ends what bash does not.
+const TIMEOUT: &str = "/usr/bin/timeout";
 
 /// Programs that the stubs stand for.
 pub(crate) const STUBS: &[&str] =
@@ -59,12 +61,15 @@ impl Oracle {
         std::fs::create_dir(&folder).expect("the folder can be written");
         std::fs::write(folder.join("in"), "a[$(evil file)]\n").expect("the folder can be written");
         // Both outputs are pipes, read to their ends: every process that bash left behind has ended then.
-        let output = Command::new("timeout")
-            .args(["-s", "KILL", "5", "env", "-i"])
-            .arg(format!("PATH={}", self.folder.path().join("stubs").display()))
-            .arg(format!("STUB_LOG={}", log.display()))
-            .arg("BASH_FUNC_command_not_found_handle%%=() { printf '%s\\0' \"$(($# - 1))\" \"$@\" >>\"$STUB_LOG\"; }")
-            .args([BASH, "--noprofile", "--norc", "-c", "--", line])
+        let output = Command::new(TIMEOUT)
+            .args(["-s", "KILL", "5", BASH, "--noprofile", "--norc", "-c", "--", line])
+            .env_clear()
+            .env("PATH", self.folder.path().join("stubs"))
+            .env("STUB_LOG", &log)
+            .env(
+                "BASH_FUNC_command_not_found_handle%%",
+                "() { printf '%s\\0' \"$(($# - 1))\" \"$@\" >>\"$STUB_LOG\"; }",
+            )
             .current_dir(&folder)
             .stdin(Stdio::null())
             .output()

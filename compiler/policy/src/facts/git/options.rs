@@ -1,5 +1,6 @@
 //! Options of the subcommands that are understood. After the manual of git 2.47; an option that is missing here makes a line opaque, so
-//! a table may be short but not wrong.
+//! a table may be short but not wrong. A letter means one thing to one subcommand and takes a value with another (`-x`, `-m`, `-s`, `-e`): each
+//! subcommand has its own table, and a test asks git itself about every row.
 
 /// How many values an option takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,8 +103,8 @@ const PUSH: Options = Options {
         "--verify",
         "--no-force",
     ],
-    one: &["--receive-pack", "--exec", "--repo", "o--push-option"],
-    optional: &["--force-with-lease", "--signed", "--recurse-submodules"],
+    one: &["--receive-pack", "--exec", "--repo", "o--push-option", "--recurse-submodules"],
+    optional: &["--force-with-lease", "--signed"],
     numbered: false,
 };
 
@@ -170,8 +171,8 @@ const PULL: Options = Options {
         "6--ipv6",
         "--no-recurse-submodules",
     ],
-    one: &["--depth", "--upload-pack", "s--strategy", "X--strategy-option", "j--jobs"],
-    optional: &["r--rebase", "S--gpg-sign", "--recurse-submodules"],
+    one: &["--depth", "--upload-pack", "s--strategy", "X--strategy-option"],
+    optional: &["r--rebase", "S--gpg-sign", "--recurse-submodules", "j--jobs"],
     numbered: false,
 };
 
@@ -249,7 +250,7 @@ const COMMIT: Options = Options {
     numbered: false,
 };
 
-const BRANCHES: Options = Options {
+const BRANCH: Options = Options {
     none: &[
         "f--force",
         "q--quiet",
@@ -261,73 +262,165 @@ const BRANCHES: Options = Options {
         "D--force-delete",
         "m--move",
         "M--force-move",
-        "c--create",
-        "C--force-create",
-        "--detach",
-        "--no-track",
+        "c--copy",
+        "C--force-copy",
         "--show-current",
+        "--no-track",
+        "--unset-upstream",
+    ],
+    one: &["u--set-upstream-to", "--contains", "--merged", "--no-merged", "--sort", "--format"],
+    optional: &["t--track", "--color", "--abbrev"],
+    numbered: false,
+};
+
+const CHECKOUT: Options = Options {
+    none: &[
+        "f--force",
+        "q--quiet",
+        "m--merge",
+        "d--detach",
+        "--no-track",
         "--guess",
         "--no-guess",
         "--ours",
         "--theirs",
-        "--merge",
-        "--discard-changes",
         "p--patch",
-        "--unset-upstream",
-        "S--staged",
-        "W--worktree",
-        "--staged",
-        "--worktree",
+        "--progress",
     ],
-    one: &[
-        "b--new-branch",
-        "B--force-new-branch",
-        "u--set-upstream-to",
-        "--orphan",
-        "s--source",
-        "--sort",
-        "--format",
-    ],
-    optional: &["t--track", "--contains", "--merged", "--no-merged", "--color", "--abbrev"],
+    one: &["b--new-branch", "B--force-new-branch", "--orphan"],
+    optional: &["t--track"],
     numbered: false,
 };
 
-const HISTORY: Options = Options {
+const SWITCH: Options = Options {
+    none: &[
+        "f--force",
+        "q--quiet",
+        "m--merge",
+        "d--detach",
+        "--no-track",
+        "--guess",
+        "--no-guess",
+        "--discard-changes",
+        "--progress",
+    ],
+    one: &["c--create", "C--force-create", "--orphan"],
+    optional: &["t--track"],
+    numbered: false,
+};
+
+const RESTORE: Options = Options {
+    none: &[
+        "q--quiet",
+        "m--merge",
+        "S--staged",
+        "W--worktree",
+        "--ours",
+        "--theirs",
+        "p--patch",
+        "--progress",
+    ],
+    one: &["s--source"],
+    optional: &[],
+    numbered: false,
+};
+
+const MERGE: Options = Options {
     none: &[
         "q--quiet",
         "v--verbose",
-        "--abort",
-        "--continue",
-        "--skip",
-        "--quit",
-        "--no-ff",
-        "--ff",
-        "--ff-only",
+        "n--no-stat",
+        "--stat",
         "--squash",
+        "--commit",
         "--no-commit",
-        "--no-edit",
         "e--edit",
-        "i--interactive",
+        "--no-edit",
+        "--ff",
+        "--no-ff",
+        "--ff-only",
         "--autostash",
         "--no-autostash",
-        "--hard",
-        "--soft",
-        "--mixed",
-        "--keep",
-        "--autosquash",
-        "f--force",
-        "n--no-stat",
+        "--abort",
+        "--continue",
+        "--quit",
         "--no-verify",
-        "--root",
+        "--signoff",
         "--allow-unrelated-histories",
-        "--stat",
     ],
-    one: &["m--message", "x--exec", "--onto", "s--strategy", "X--strategy-option"],
+    one: &["m--message", "F--file", "s--strategy", "X--strategy-option"],
     optional: &["S--gpg-sign"],
     numbered: false,
 };
 
-const TREE: Options = Options {
+const REBASE: Options = Options {
+    none: &[
+        "q--quiet",
+        "v--verbose",
+        "n--no-stat",
+        "m--merge",
+        "i--interactive",
+        "f--force-rebase",
+        "--no-ff",
+        "--autosquash",
+        "--autostash",
+        "--no-autostash",
+        "--abort",
+        "--continue",
+        "--skip",
+        "--quit",
+        "--root",
+        "--no-verify",
+        "--signoff",
+        "--keep-base",
+    ],
+    one: &["x--exec", "--onto", "s--strategy", "X--strategy-option"],
+    optional: &["S--gpg-sign"],
+    numbered: false,
+};
+
+const RESET: Options = Options {
+    none: &["q--quiet", "--hard", "--soft", "--mixed", "--merge", "--keep", "p--patch", "N--intent-to-add"],
+    one: &[],
+    optional: &[],
+    numbered: false,
+};
+
+const CHERRY_PICK: Options = Options {
+    none: &[
+        "n--no-commit",
+        "e--edit",
+        "s--signoff",
+        "x--append-name",
+        "--ff",
+        "--allow-empty",
+        "--abort",
+        "--continue",
+        "--skip",
+        "--quit",
+    ],
+    one: &["m--mainline", "--strategy", "X--strategy-option"],
+    optional: &["S--gpg-sign"],
+    numbered: false,
+};
+
+const REVERT: Options = Options {
+    none: &[
+        "n--no-commit",
+        "e--edit",
+        "--no-edit",
+        "s--signoff",
+        "--abort",
+        "--continue",
+        "--skip",
+        "--quit",
+    ],
+    one: &["m--mainline", "--strategy", "X--strategy-option"],
+    optional: &["S--gpg-sign"],
+    numbered: false,
+};
+
+const ADD: Options = Options {
     none: &[
         "A--all",
         "u--update",
@@ -335,52 +428,88 @@ const TREE: Options = Options {
         "n--dry-run",
         "v--verbose",
         "p--patch",
+        "e--edit",
         "N--intent-to-add",
         "i--interactive",
-        "r--recursive",
-        "--cached",
-        "q--quiet",
-        "s--short",
-        "b--branch",
-        "--porcelain",
-        "d--directories",
-        "x--ignored-too",
-        "X--only-ignored",
-        "k--skip-errors",
-        "--show-stash",
-        "z--null",
-        "l--list",
-        "a--annotate",
-        "--ignored",
-        "--long",
     ],
-    one: &["e--exclude", "--chmod", "--pathspec-from-file", "m--message"],
-    optional: &["--untracked-files", "--column"],
+    one: &["--chmod", "--pathspec-from-file"],
+    optional: &[],
     numbered: false,
 };
 
-const QUERY: Options = Options {
+const RM: Options = Options {
+    none: &["r--recursive", "f--force", "n--dry-run", "q--quiet", "--cached", "--ignore-unmatch"],
+    one: &["--pathspec-from-file"],
+    optional: &[],
+    numbered: false,
+};
+
+const MV: Options = Options {
+    none: &["f--force", "n--dry-run", "v--verbose", "k--skip-errors"],
+    one: &[],
+    optional: &[],
+    numbered: false,
+};
+
+const CLEAN: Options = Options {
+    none: &[
+        "f--force",
+        "n--dry-run",
+        "q--quiet",
+        "d--directories",
+        "i--interactive",
+        "x--ignored-too",
+        "X--only-ignored",
+    ],
+    one: &["e--exclude"],
+    optional: &[],
+    numbered: false,
+};
+
+const STATUS: Options = Options {
+    none: &["s--short", "b--branch", "v--verbose", "z--null", "--show-stash", "--long"],
+    one: &[],
+    optional: &["u--untracked-files", "--ignored", "--porcelain", "--column"],
+    numbered: false,
+};
+
+const LS_REMOTE: Options = Options {
     none: &[
         "q--quiet",
-        "--heads",
+        "h--heads",
         "--branches",
-        "--tags",
         "t--tags",
         "--refs",
         "--symref",
         "--get-url",
+        "--exit-code",
+    ],
+    one: &["--upload-pack", "--sort", "o--server-option"],
+    optional: &[],
+    numbered: false,
+};
+
+const REV_PARSE: Options = Options {
+    none: &[
+        "q--quiet",
         "--verify",
         "--show-toplevel",
         "--git-dir",
         "--is-inside-work-tree",
         "--show-prefix",
-        "h--heads",
-        "--exit-code",
-        "--bare",
         "--symbolic-full-name",
+        "--branches",
+        "--tags",
     ],
-    one: &["--upload-pack", "--sort", "--initial-branch", "o--server-option"],
+    one: &[],
     optional: &["--short", "--abbrev-ref"],
+    numbered: false,
+};
+
+const INIT: Options = Options {
+    none: &["q--quiet", "--bare"],
+    one: &["b--initial-branch", "--template", "--separate-git-dir"],
+    optional: &[],
     numbered: false,
 };
 
@@ -393,14 +522,54 @@ pub(super) fn of(subcommand: &str) -> Option<&'static Options> {
         "clone" => &CLONE,
         "commit" => &COMMIT,
         "log" | "diff" | "show" => &LOG,
-        "branch" | "checkout" | "switch" | "restore" => &BRANCHES,
-        "merge" | "rebase" | "reset" | "cherry-pick" | "revert" => &HISTORY,
-        "add" | "rm" | "mv" | "clean" | "status" => &TREE,
-        "ls-remote" | "rev-parse" | "init" => &QUERY,
+        "branch" => &BRANCH,
+        "checkout" => &CHECKOUT,
+        "switch" => &SWITCH,
+        "restore" => &RESTORE,
+        "merge" => &MERGE,
+        "rebase" => &REBASE,
+        "reset" => &RESET,
+        "cherry-pick" => &CHERRY_PICK,
+        "revert" => &REVERT,
+        "add" => &ADD,
+        "rm" => &RM,
+        "mv" => &MV,
+        "clean" => &CLEAN,
+        "status" => &STATUS,
+        "ls-remote" => &LS_REMOTE,
+        "rev-parse" => &REV_PARSE,
+        "init" => &INIT,
         "ls-files" | "blame" | "version" | "help" => &PLAIN,
         _ => return None,
     })
 }
+
+/// Every subcommand of which the options are known.
+#[cfg(test)]
+pub(super) const SUBCOMMANDS: &[&str] = &[
+    "push",
+    "fetch",
+    "pull",
+    "clone",
+    "commit",
+    "log",
+    "branch",
+    "checkout",
+    "switch",
+    "restore",
+    "merge",
+    "rebase",
+    "reset",
+    "cherry-pick",
+    "revert",
+    "add",
+    "rm",
+    "mv",
+    "clean",
+    "status",
+    "ls-remote",
+    "init",
+];
 
 impl Options {
     fn all(&self) -> impl Iterator<Item = (&'static str, Arity)> {

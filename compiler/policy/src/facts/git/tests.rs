@@ -1,5 +1,6 @@
 //! git command lines and what is known of them.
 
+use super::options::Arity;
 use super::*;
 
 fn git(text: &str) -> Git {
@@ -66,6 +67,20 @@ fn what_makes_git_run_a_program_is_told() {
         "git fetch 'ext::sh -c evil'",
         "git clone ext::evil x",
         "git rebase -x evil main",
+        "git rebase -m -x evil main",
+        "git rebase -i HEAD~2",
+        "git merge -s evil topic",
+        "git cherry-pick --strategy=evil topic",
+        "git pull --rebase=interactive",
+        "git pull -ri",
+        "git add -e a",
+        "git cherry-pick -s -e topic",
+        "git cherry-pick -x -e topic",
+        "git init --template=/work/t x",
+        "git clone evil://example.org/x",
+        "git pull -j ext::evil",
+        "git clone --recursive https://example.org/x",
+        "git push --signed origin",
         "git log -p --ext-diff",
     ] {
         assert!(git(text).runs_program, "{text}");
@@ -85,6 +100,81 @@ fn other_subcommands_have_operands_and_options() {
     );
     assert_eq!(git("git checkout -b topic").options, ["--new-branch"]);
     assert_eq!(git("git -C sub status --short").folder.as_deref(), Some("sub"));
+}
+
+/// What a letter means, and whether it takes a value, differs between subcommands.
+#[test]
+fn a_letter_is_read_as_its_subcommand_reads_it() {
+    assert_eq!(git("git pull -j 4 main").remote.as_deref(), Some("4"));
+    assert_eq!(git("git push --recurse-submodules no origin").remote.as_deref(), Some("origin"));
+    assert_eq!(git("git cherry-pick -x -s abc").operands, ["abc"]);
+    assert_eq!(git("git cherry-pick -m 1 abc").operands, ["abc"]);
+    assert_eq!(git("git rebase -m main").operands, ["main"]);
+    assert_eq!(git("git merge -s ours topic").options, ["--strategy"]);
+    assert!(!git("git merge -s ours topic").runs_program);
+    assert_eq!(git("git switch -ctopic").options, ["--create"]);
+    assert_eq!(git("git branch -c a b").operands, ["a", "b"]);
+    assert_eq!(git("git branch --contains abc").operands, [] as [&str; 0]);
+    assert_eq!(git("git clean -e '*.o' -f").options, ["--exclude", "--force"]);
+    assert_eq!(git("git status -uno").options, ["--untracked-files"]);
+    assert_eq!(git("git status --porcelain=v2").options, ["--porcelain"]);
+    assert!(!git("git commit -t message.txt").runs_program);
+    assert!(!git("git clone git+ssh://example.org/x").runs_program);
+}
+
+/// One line of `git SUBCOMMAND -h`: letter, long name, values.
+fn listed(line: &str) -> Option<(Option<char>, Option<String>, Arity)> {
+    let text = line.strip_prefix("    -")?;
+    let (letter, rest) = match text.strip_prefix('-') {
+        Some(_) => (None, format!("-{text}")),
+        None => (text.chars().next(), text.chars().skip(1).collect()),
+    };
+    let rest = rest.strip_prefix(", ").unwrap_or(&rest);
+    let long = rest.strip_prefix("--").map(|long| long.strip_prefix("[no-]").unwrap_or(long));
+    let name: Option<String> = long
+        .map(|long| long.chars().take_while(|char| char.is_ascii_alphanumeric() || *char == '-').collect());
+    let after = match (&name, long) {
+        (Some(name), Some(long)) => &long[name.len()..],
+        _ => rest,
+    };
+    let arity = match after.as_bytes() {
+        [b'[', ..] => Arity::Optional,
+        [b'=', ..] => Arity::One,
+        [b' ', next, ..] if *next != b' ' => Arity::One,
+        _ => Arity::None,
+    };
+    Some((letter, name.map(|name| format!("--{name}")), arity))
+}
+
+/// git itself says which options take values. A table that says otherwise takes an option for a value, or a value for an operand.
+#[test]
+fn git_agrees_about_its_options() {
+    let Ok(version) = std::process::Command::new("git").arg("--version").output() else {
+        assert!(std::env::var_os("CI").is_none(), "git is missing; install the package git");
+        eprintln!("SKIPPED: git is missing; install the package git");
+        return;
+    };
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let mut compared = 0;
+    for subcommand in options::SUBCOMMANDS {
+        let output = std::process::Command::new("git").args([*subcommand, "-h"]).output().expect("git runs");
+        let text = [output.stdout, output.stderr].concat();
+        let known = options::of(subcommand).expect("a table");
+        for (letter, long, arity) in String::from_utf8_lossy(&text).lines().filter_map(listed) {
+            // An option that takes a value only when it is attached may be known without: with one it is opaque then.
+            let agrees = |found: Arity| found == arity || (found == Arity::None && arity == Arity::Optional);
+            if let Some((name, found)) = letter.and_then(|letter| known.short(letter)) {
+                assert!(agrees(found), "{version}: git {subcommand} {letter:?}");
+                assert!(long.as_ref().is_none_or(|long| long == name), "{version}: git {subcommand} {name}");
+                compared += 1;
+            }
+            if let Some((name, found)) = long.as_ref().and_then(|long| known.long(long)) {
+                assert!(agrees(found), "{version}: git {subcommand} {name}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 200, "{version}: only {compared} options were compared");
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl State {
 
     fn one_builtin(&mut self, name: &str, operands: &[Draft]) -> Parsed<()> {
         match name {
+            "set" if ends_on_errors(operands) => {}
             "eval" | "source" | "." | "trap" | "alias" | "unalias" | "set" | "shopt" | "enable" | "bind"
             | "complete" | "compgen" | "compopt" | "fc" | "history" => self.change(),
             "hash" if !operands.is_empty() => self.change(),
@@ -223,6 +224,26 @@ impl State {
         }
         self.assign_unknown(b"MAPFILE")
     }
+}
+
+/// Whether operands of `set` do no more than end a line early, as in `set -euo pipefail`: names mean what they meant.
+fn ends_on_errors(operands: &[Draft]) -> bool {
+    let mut operands = operands.iter();
+    let mut any = false;
+    while let Some(flags) = operands.next() {
+        let Some(letters) = flags.known().and_then(|flags| flags.strip_prefix(['-', '+'])) else {
+            return false;
+        };
+        let (letters, named) = letters.strip_suffix('o').map_or((letters, false), |letters| (letters, true));
+        let option = if named { operands.next().and_then(Draft::known) } else { None };
+        any = !letters.is_empty() || named;
+        if !letters.bytes().all(|letter| matches!(letter, b'e' | b'u'))
+            || named && !option.is_some_and(|option| matches!(option, "errexit" | "nounset" | "pipefail"))
+        {
+            return false;
+        }
+    }
+    any
 }
 
 /// Whether an operand of `wait` is an option that may name a variable.

@@ -147,6 +147,10 @@ impl Parser<'_> {
             return self.here_delimiter(descriptor).map(Some);
         }
         self.blanks();
+        // bash reads the `-` that closes a descriptor as a word of its own: in `>&-f` the rest is an argument.
+        if kind == RedirectKind::Duplicate && self.eat("-") {
+            return Ok(Some(Redirect { descriptor, kind, target: Fact::Known("-".to_owned()) }));
+        }
         let word = self.word(Place::Argument)?;
         if word.array {
             return self.wrong();

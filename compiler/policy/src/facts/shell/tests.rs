@@ -44,6 +44,38 @@ fn a_command_has_a_name_arguments_redirections_and_assignments() {
     assert_eq!(line("git a $x b").commands[0].args, Args::Open(vec![known("a"), Fact::Opaque, known("b")]));
 }
 
+/// bash takes the `-` for itself: what follows it is an argument, and a rule that looks for it must find it.
+#[test]
+fn what_follows_a_closed_descriptor_is_an_argument() {
+    for text in ["git push >&---force", "git push 2>&---force", "git push <&---force", "git push >& ---force"]
+    {
+        assert_eq!(line(text).commands[0].args, Args::Exact(vec![known("push"), known("--force")]), "{text}");
+    }
+    let moved = line("ls 3>&1- 4<&- f");
+    assert_eq!(moved.commands[0].args, Args::Exact(vec![known("f")]));
+    assert_eq!(moved.commands[0].redirects.len(), 2);
+}
+
+#[test]
+fn a_line_that_ends_on_errors_still_has_names() {
+    for text in ["set -e; ls", "set -euo pipefail; ls", "set -e -u -o pipefail\nls", "set +e; ls"] {
+        assert_eq!(line(text).commands[1].name, known("ls"), "{text}");
+    }
+    for text in [
+        "set; ls",
+        "set -; ls",
+        "set -x; ls",
+        "set -o posix; ls",
+        "set -eo xtrace; ls",
+        "set -e $x; ls",
+        "set -o; ls",
+        "set ls; ls",
+        "set -- -e; ls",
+    ] {
+        assert_eq!(line(text).commands[1].name, Fact::Opaque, "{text}");
+    }
+}
+
 #[test]
 fn only_runs_has_three_answers() {
     let names = ["ls", "cat"];

@@ -27,7 +27,9 @@ impl fmt::Display for Host {
 
 impl Host {
     /// Whether the host is not of the public Internet. Of names: those without a dot, and those under top-level names that are
-    /// never given out (RFC 6761, RFC 6762, RFC 8375, RFC 9476, ICANN's `internal`). A public name may still resolve to a private address.
+    /// never given out (RFC 6761, RFC 6762 with its appendix G, RFC 8375, RFC 9476, ICANN's `internal`, the `localdomain` of hosts(5)), and of a
+    /// cluster's Services those that end in `svc` or in a namespace that every cluster has (a pod's resolver tries its search domains first). A public
+    /// name may still resolve to a private address.
     #[must_use]
     pub fn is_private(&self) -> bool {
         const PRIVATE: &[&str] = &[
@@ -43,6 +45,12 @@ impl Host {
             "lan",
             "home",
             "corp",
+            "intranet",
+            "private",
+            "localdomain",
+            "svc",
+            "default",
+            "kube-system",
         ];
         match self {
             Host::Address(address) => super::is_private(*address),

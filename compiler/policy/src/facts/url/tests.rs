@@ -19,7 +19,7 @@ fn parts_are_told_apart() {
             scheme: "https".to_owned(),
             host: "example.com".to_owned(),
             port: Some(8443),
-            path: "/a/c%2E".to_owned(),
+            path: "/a/c.".to_owned(),
             query: Some("q=1/../2".to_owned()),
             has_userinfo: true,
             is_private: false,
@@ -31,6 +31,8 @@ fn parts_are_told_apart() {
     assert_eq!(url("http://example.org:/").port, Some(80));
     assert_eq!(url("http://example.org/a/..").path, "/");
     assert_eq!(url("http://example.org/a/%2e%2E/b").path, "/b");
+    assert_eq!(url("http://example.org/%61dmin/%7e%2d%3b%2561").path, "/admin/~-%3B%2561");
+    assert_eq!(url("http://example.org/é%c3%a9").path, "/%C3%A9%C3%A9");
 }
 
 /// The metadata service in every spelling: payload 59 of the reference.
@@ -91,6 +93,10 @@ fn every_spelling_of_an_address_is_one() {
         ("kubernetes", "kubernetes"),
         ("metadata.google.internal", "metadata.google.internal"),
         ("printer.local", "printer.local"),
+        ("localhost.localdomain", "localhost.localdomain"),
+        ("wiki.intranet", "wiki.intranet"),
+        ("kubernetes.default", "kubernetes.default"),
+        ("kubernetes.default.svc", "kubernetes.default.svc"),
         ("224.0.0.1", "224.0.0.1"),
         ("[ff02::1]", "ff02::1"),
         ("kubernetes.default.svc.cluster.local", "kubernetes.default.svc.cluster.local"),
@@ -176,6 +182,8 @@ fn what_readers_disagree_about_is_opaque() {
         "http://ⓔxample。0/",
         "http://a\u{202e}b/",
         "http://user[::1]@example.org/",
+        "http://example.org#@169.254.169.254/",
+        "http://example.org?@169.254.169.254/",
         "http://example.org%/",
     ] {
         assert_eq!(parse(text), Fact::Opaque, "{text:?}");
