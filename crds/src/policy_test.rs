@@ -375,6 +375,9 @@ pub struct Expectation {
     /// Of a tool call: the effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
+    /// Of a tool call: whether its subject is told of the tool, in this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<bool>,
     /// Of a system call: what the kernel does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<SyscallAction>,

@@ -414,7 +414,7 @@ closed! {
         Call = "Call",
         /// When its result is there.
         Result = "Result",
-        /// When tools are listed.
+        /// When tools are listed: `deny` hides the tool, and denies no call.
         List = "List",
     }
     default Call

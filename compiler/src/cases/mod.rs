@@ -47,6 +47,8 @@ pub struct Happened {
     pub object: Option<Value>,
     /// Of a tool call: the effect.
     pub effect: Option<policy_test::Effect>,
+    /// Of a tool call: whether the tool is listed, and by what it is hidden.
+    pub listed: Option<Result<(), String>>,
     /// Of a system call: what the kernel does.
     pub action: Option<SyscallAction>,
 }
@@ -68,6 +70,7 @@ impl Happened {
             warnings: Vec::new(),
             object: None,
             effect: None,
+            listed: None,
             action: None,
         }
     }
@@ -144,6 +147,7 @@ impl Bench {
     /// # Errors
     /// Why it cannot be carried out.
     pub fn carry_out(&self, case: &TestCase, manifests: Manifests<'_>) -> Result<Happened, String> {
+        let expected_listed = case.expect.listed;
         if let Some(case) = &case.admission {
             self.admit(case, None, manifests)
         } else if let Some(case) = &case.connection {
@@ -151,7 +155,8 @@ impl Bench {
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
-            self.decide(case).map(|decision| Happened::of_call(&decision))
+            let listed = expected_listed.map(|_| tool_call::listed(self.tool_policy()?, case)).transpose()?;
+            self.decide(case).map(|decision| Happened { listed, ..Happened::of_call(&decision) })
         } else if let Some(case) = &case.syscall {
             sandbox::system_call(&self.policy, case)
         } else if let Some(case) = &case.filesystem {

@@ -4,8 +4,8 @@ use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::tools::Scope;
 use bailiwick_policy::tool::{
-    Change, Effect, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta, Subject,
-    TallyKey, ToolCall, ToolDecision, Usage, decide_tool_call,
+    Change, Effect, Listing, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta,
+    Subject, TallyKey, ToolCall, ToolDecision, Usage, decide_tool_call,
 };
 use serde_json::Value;
 
@@ -21,6 +21,24 @@ const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
 pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolDecision, String> {
+    staged(policy, case)?.decide("call", &case.tool, case.args.as_ref())
+}
+
+/// Whether the subject of a case is told of its tool; `Err` within: what hides it.
+pub(super) fn listed(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Result<(), String>, String> {
+    let stage = staged(policy, case)?;
+    let listing = Listing::of(policy, &stage.subject, Some(SESSION), &stage.state, stage.now_ms);
+    let listing = listing.map_err(|error| error.to_string())?;
+    let found = listing.tools(policy).into_iter().find(|tool| tool.name == case.tool);
+    let Some(found) = found else { return Ok(Err("no pack defines it".to_owned())) };
+    Ok(found.hidden.map_or(Ok(()), |hidden| {
+        let rule = hidden.rule.map(|rule| format!("/{rule}")).unwrap_or_default();
+        Err(format!("{}{rule}: {:?}", hidden.pack.unwrap_or_default(), hidden.reason))
+    }))
+}
+
+/// The session that a case describes, in which its call comes next.
+fn staged<'p>(policy: &'p LoadedPolicy, case: &ToolCallCase) -> Result<Stage<'p>, String> {
     let now_ms = match &case.now {
         None => DEFAULT_NOW_MS,
         Some(text) => {
@@ -42,7 +60,7 @@ pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolD
         }
         stage.make(call, index)?;
     }
-    stage.decide("call", &case.tool, case.args.as_ref())
+    Ok(stage)
 }
 
 fn subject(case: &CaseSubject) -> Subject {

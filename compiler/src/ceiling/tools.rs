@@ -5,7 +5,7 @@
 //! that define a tool must grant it to leave the question to the other. Two different conditions are met, and nobody is told.
 
 use bailiwick_policy::policy::tools::{
-    Budget, Otherwise, RuleEffect, Stdin, ToolLayer, ToolPattern, ToolRule,
+    Budget, Otherwise, Phase, RuleEffect, Stdin, ToolLayer, ToolPattern, ToolRule,
 };
 
 use super::Pair;
@@ -122,7 +122,8 @@ fn grants_some(rule: &ToolRule, tool: &str) -> bool {
 }
 
 fn denies_all(rule: &ToolRule, inner: &ToolPattern) -> bool {
-    matches!(rule.effect, RuleEffect::Deny(_))
+    rule.phase == Phase::Call
+        && matches!(rule.effect, RuleEffect::Deny(_))
         && constant(rule) == Some(true)
         && rule.tools.iter().any(|outer| within(inner, outer))
 }

@@ -1,4 +1,4 @@
-//! Rules over results and lists of tools. It is read and checked, but not enforced yet, and what is accepted is
+//! Rules over results. It is read and checked, but not enforced yet, and what is accepted is
 //! enforced: so it is refused until then.
 //!
 //! ```yaml fails
@@ -51,12 +51,12 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;
 use super::View;
 
-/// Phases Result and List are not enforced yet.
-pub const CODE: Code = Code::new("BW0515", "phases Result and List are not enforced yet", Severity::Error, include_str!("bw0515_phase.rs"));
+/// Phase Result is not enforced yet.
+pub const CODE: Code = Code::new("BW0515", "phase Result is not enforced yet", Severity::Error, include_str!("bw0515_phase.rs"));
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, rule) in view.tool_rules() {
-        if rule.phase != Phase::Call {
+        if rule.phase == Phase::Result {
             let message = format!("`phase: {}` is not enforced yet", rule.phase.as_str());
             out.push(Diagnostic::new(CODE, at.member("phase"), message));
         }

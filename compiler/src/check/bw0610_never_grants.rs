@@ -75,7 +75,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
                 continue;
             }
             let stronger = layer.rules.iter().find(|other| {
-                let always = other.name != rule.name && constant(other) == Some(true) && covers(other, rule);
+                let always = other.phase == rule.phase && other.name != rule.name && constant(other) == Some(true) && covers(other, rule);
                 match other.effect {
                     RuleEffect::Deny(_) => always,
                     // Of two grants that are both unconditional the first one stands.

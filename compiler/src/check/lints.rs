@@ -9,6 +9,7 @@ type Check = fn(&View<'_>, &mut Findings<'_>);
 
 const CHECKS: &[Check] = &[
     bw0228_reference::check,
+    bw0238_effect_of_phase::check,
     bw0401_egress_without_sockets::check,
     bw0402_sockets_without_egress::check,
     bw0403_hosts_without_proxy::check,

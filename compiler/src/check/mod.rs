@@ -75,6 +75,7 @@ codes! { COMPOSITION:
     bw0234_approver_key,
     bw0235_base_value,
     bw0236_image_signer,
+    bw0238_effect_of_phase,
 }
 
 // CEL and Rego.

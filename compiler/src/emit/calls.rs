@@ -3,7 +3,7 @@
 
 use bailiwick_policy::policy::sandboxes::{AtLeast, Enforcement as Way, Pool, Proc, Sandbox};
 use bailiwick_policy::policy::tools::{
-    Keep, Program, Resource, RuleEffect, Tool, ToolLayer, ToolPattern, ToolRule, Word,
+    Keep, Phase, Program, Resource, RuleEffect, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 use bailiwick_policy::policy::{Origin, Policy};
 
@@ -217,6 +217,13 @@ fn rule_words(rule: &ToolRule) -> String {
     };
     let tools: Vec<String> = rule.tools.iter().map(pattern).collect();
     let when = rule.when.as_ref().map(|when| format!(" when {}", when.source.trim())).unwrap_or_default();
+    if rule.phase == Phase::List {
+        return format!(
+            "Rule {} hides {} from listings{when}; it denies no call.",
+            rule.name,
+            tools.join(", ")
+        );
+    }
     format!("Rule {} {does} calls of {}{when}.", rule.name, tools.join(", "))
 }
 

@@ -9,12 +9,12 @@ use bailiwick_crds::pack::{AuditAdmission as WireAuditAdmission, Keep as WireKee
 use bailiwick_crds::scalar::Duration;
 use bailiwick_crds::tools::{
     Argument, Ask as WireAsk, Deny as WireDeny, Derive as WireDerive, Otherwise as WireOtherwise,
-    Resource as WireResource, Run as WireRun, Scope as WireScope, State as WireState, Stdin as WireStdin,
-    Tool as WireTool, ToolRule as WireRule, Tools as WireTools,
+    Phase as WirePhase, Resource as WireResource, Run as WireRun, Scope as WireScope, State as WireState,
+    Stdin as WireStdin, Tool as WireTool, ToolRule as WireRule, Tools as WireTools,
 };
 use bailiwick_policy::policy::Stated;
 use bailiwick_policy::policy::tools::{
-    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Otherwise, Program, Resource,
+    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Otherwise, Phase, Program, Resource,
     RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 
@@ -205,7 +205,23 @@ fn lower_rule(
         }
     };
     let effect = effect(wire, at, out)?;
-    Some(ToolRule { name: wire.name.clone(), at: at.to_string(), tools, when, effect })
+    Some(ToolRule {
+        name: wire.name.clone(),
+        at: at.to_string(),
+        phase: phase(wire.phase)?,
+        tools,
+        when,
+        effect,
+    })
+}
+
+/// `None`: a phase that is not built.
+const fn phase(wire: WirePhase) -> Option<Phase> {
+    match wire {
+        WirePhase::Call => Some(Phase::Call),
+        WirePhase::List => Some(Phase::List),
+        WirePhase::Result => None,
+    }
 }
 
 /// `None`: an effect that is not built.

@@ -116,6 +116,10 @@ fields! {
     sandboxes_have_names: ["spec.sandboxes[].name", "spec.tools.definitions[].run.sandbox"], C,
         tool(RUN, ALLOW) => "sandbox: \"shell\"",
         tool(RUN, ALLOW).replace("shell", "other") => "sandbox: \"other\"";
+    tools_are_hidden: ["spec.tools.rules[].phase"], C,
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: Call, deny: {}}") => "\"deny\"",
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: List, deny: {}}") => "\"allow\"";
+
     sandboxes_are_placed_in_pools: ["spec.sandboxes[].pool"], Probe::Findings,
         tool(RUN, ALLOW).replace("pool: warm, ", "") => "BW0430",
         tool(RUN, ALLOW) => "";

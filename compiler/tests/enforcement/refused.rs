@@ -179,7 +179,7 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.tools.rules[].mode BW0514
         spec.tools.rules[].narrow BW0512
         spec.tools.rules[].narrow.sandbox BW0512
-        spec.tools.rules[].phase BW0515
+        spec.tools.rules[].phase: Result BW0515
         spec.tools.rules[].transform BW0513
         spec.tools.rules[].transform.args BW0513
         spec.tools.rules[].transform.result BW0513

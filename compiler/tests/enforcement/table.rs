@@ -26,7 +26,6 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("spec.tools.rules[].label", "BW0511"),
     ("spec.tools.rules[].mode", "BW0514"),
     ("spec.tools.rules[].narrow", "BW0512"),
-    ("spec.tools.rules[].phase", "BW0515"),
     ("spec.tools.rules[].transform", "BW0513"),
     ("spec.tools.state.labels", "BW0511"),
 ];
@@ -36,6 +35,7 @@ pub(super) const REFUSED_WORDS: &[(&str, &str, &str)] = &[
     ("spec.audit.admission", "Required", "BW0524"),
     ("spec.pools[].backend", "Pod", "BW0525"),
     ("spec.sandboxes[].filesystem.workspace.lifetime", "Call", "BW0522"),
+    ("spec.tools.rules[].phase", "Result", "BW0515"),
 ];
 
 /// Every field below `spec`; whether it has members of its own.

@@ -12,8 +12,8 @@ use bailiwick_policy::policy::sandboxes::{
     Workspace,
 };
 use bailiwick_policy::policy::tools::{
-    Audit, AuditAdmission, Counter, Deny, Keep, Otherwise, Program, RuleEffect, Run, Scope, Stdin, Tool,
-    ToolLayer, ToolPattern, ToolRule, Word,
+    Audit, AuditAdmission, Counter, Deny, Keep, Otherwise, Phase, Program, RuleEffect, Run, Scope, Stdin,
+    Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 use bailiwick_policy::policy::{Origin, PackSource, PodSecurity, PodSecurityLevel, Policy, Stated};
 use bailiwick_policy::tool::{Effect, LoadedPolicy, State, Subject, ToolCall, decide_tool_call};
@@ -216,6 +216,7 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
         let rule = |(at, (effect, pattern)): (usize, (RuleEffect, ToolPattern))| ToolRule {
             name: format!("rule-{at}"),
             at: format!("spec.tools.rules[{at}]"),
+            phase: Phase::Call,
             tools: vec![pattern],
             when: None,
             effect,
@@ -429,6 +430,7 @@ proptest! {
                             layer.rules.push(ToolRule {
                                 name: "asked".to_owned(),
                                 at: "spec.tools.rules[9]".to_owned(),
+                                phase: Phase::Call,
                                 tools: vec![ToolPattern::Exact((*tool_name).to_owned())],
                                 when: None,
                                 effect: RuleEffect::Allow,

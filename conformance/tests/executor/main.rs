@@ -6,6 +6,7 @@ mod bounds;
 mod calls;
 mod guide;
 mod nsjail;
+mod phases;
 mod privileges;
 mod questions;
 mod records;

@@ -2,10 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde::Deserialize;
 
-use super::App;
+use super::problem::Refusal;
 use super::wire::Tool;
+use super::{App, Params, blocking};
 
-pub(super) async fn list(State(app): State<App>) -> Json<Vec<Tool>> {
-    Json(app.tools())
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// A session, for rules that ask about it; without one they hide nothing.
+    #[serde(default)]
+    session: Option<String>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<Vec<Tool>>, Refusal> {
+    // It is closed by nobody.
+    let _turn = app.listings().acquire().await;
+    blocking(&app, move |app| app.tools(query.session.as_deref())).await.map(Json)
 }

@@ -14,6 +14,7 @@ mod entries;
 mod questions;
 mod sessions;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,8 +24,8 @@ use bailiwick_audit::{
 };
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
-    DecisionRecord, Effect, LoadedPolicy, Permit, PlannedCall, State, StateDelta, StateError, ToolCall,
-    Usage, VerifiedApproval, decide_tool_call,
+    DecisionRecord, Effect, Listing, LoadedPolicy, Permit, PlannedCall, State, StateDelta, StateError,
+    Subject, ToolCall, Usage, VerifiedApproval, decide_tool_call,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -261,6 +262,21 @@ impl Docket {
             result.wait()?;
         }
         Ok(())
+    }
+
+    /// The names of the tools that the subject is told of. With a session, what conditions ask of it is known.
+    ///
+    /// # Errors
+    /// The state or the time is not known.
+    pub fn listed(&self, subject: &Subject, session: Option<&str>) -> Result<BTreeSet<String>, DocketError> {
+        let book = self.book()?;
+        let now_ms = self.clock.now_ms(book.state().now_ms())?;
+        let listing = Listing::of(&self.policy, subject, session, book.state(), now_ms)
+            .map_err(|error| DocketError::Form(error.to_string()))?;
+        // Nobody waits for what is evaluated now.
+        drop(book);
+        let listed = listing.tools(&self.policy).into_iter().filter(|tool| tool.hidden.is_none());
+        Ok(listed.map(|tool| tool.name.to_owned()).collect())
     }
 
     /// The time of the next decision.

@@ -69,7 +69,9 @@ pub struct Executor {
     metrics: Metrics,
     /// A place for each call that runs or waits; closed once there are to be no more.
     seats: Arc<Semaphore>,
+    /// Every tool of the policy.
     tools: Vec<wire::Tool>,
+    listings: Semaphore,
 }
 
 impl Executor {
@@ -113,6 +115,7 @@ impl Executor {
             metrics: Metrics::new(),
             seats: Arc::new(Semaphore::new(settings.limits.max_calls)),
             tools,
+            listings: Semaphore::new(1),
         })
     }
 
@@ -128,10 +131,21 @@ impl Executor {
         &self.metrics
     }
 
-    /// The tools, as an agent sees them.
+    /// The tools that the subject is told of: all but those of which it is certain that no call is let through. Takes some hundred milliseconds at most.
+    ///
+    /// # Errors
+    /// There is no such session, or the state is not known.
+    pub fn tools(&self, session: Option<&str>) -> Result<Vec<wire::Tool>, Refusal> {
+        let session = session.map(|id| self.sessions.get(id)).transpose()?;
+        let session = session.as_ref().map(|session| session.id.as_str());
+        let listed = self.docket.listed(&self.subject, session).map_err(|error| self.unrecorded(&error))?;
+        Ok(self.tools.iter().filter(|tool| listed.contains(&tool.name)).cloned().collect())
+    }
+
+    /// Whose turn it is to list the tools: one at a time, since evaluating conditions for many at once would slow down calls.
     #[must_use]
-    pub fn tools(&self) -> Vec<wire::Tool> {
-        self.tools.clone()
+    pub const fn listings(&self) -> &Semaphore {
+        &self.listings
     }
 
     /// Where calls are recorded.

@@ -28,6 +28,7 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
         "the effect",
         &happened.messages,
     ));
+    found.extend(listed(expected.listed, happened));
     found.extend(other_than(expected.action, happened.action, SyscallAction::as_str, "the action", &[]));
     if let Some(rule) = &expected.rule
         && !happened.rules.iter().any(|one| one == rule || one.rsplit('/').next() == Some(rule))
@@ -61,6 +62,16 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
         }
     }
     found
+}
+
+/// What is wrong when a tool is listed and should not be, or the other way round.
+fn listed(expected: Option<bool>, happened: &Happened) -> Option<String> {
+    match (expected?, &happened.listed) {
+        (_, None) => Some("expected to be listed or not, which a case of this kind does not have".to_owned()),
+        (true, Some(Err(by))) => Some(format!("expected to be listed, was hidden by {by}")),
+        (false, Some(Ok(()))) => Some("expected to be hidden, was listed".to_owned()),
+        (true, Some(Ok(()))) | (false, Some(Err(_))) => None,
+    }
 }
 
 /// What is wrong when something else came about than was expected, or nothing of the kind.
@@ -100,6 +111,7 @@ mod tests {
             messages: vec!["no memory limit: main".to_owned()],
             warnings: Vec::new(),
             effect: None,
+            listed: None,
             action: None,
             object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
         }

@@ -290,6 +290,8 @@ fields! {
         created("", "allowed: true"), created("", "allowed: false") => "expected to be denied, was allowed";
     cases_expect_an_effect: ["spec.cases[].expect.effect"], CALLS,
         call("", "effect: Allow"), call("", "effect: Ask") => "expected the effect Ask, was Allow";
+    cases_expect_to_be_listed: ["spec.cases[].expect.listed"], CALLS,
+        call(", subject: {agent: mallory}", "listed: false"), call("", "listed: false") => "expected to be hidden, was listed";
     cases_expect_an_action: ["spec.cases[].expect.action"], CALLS,
         syscall("sandbox: shell, name: mount", "Errno"), syscall("sandbox: shell, name: mount", "Kill") => "expected the action Kill, was Errno";
     cases_expect_a_rule: ["spec.cases[].expect.rule"], CALLS,

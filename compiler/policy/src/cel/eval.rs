@@ -64,10 +64,7 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
             let (operand, index) = pair(both, scope)?;
             access::opt_index(&operand, &index, &mut scope.fuel)
         }
-        Node::Cond(branches) => {
-            let [condition, then, otherwise] = &**branches;
-            node(if boolean(condition, scope)? { then } else { otherwise }, scope)
-        }
+        Node::Cond(branches) => conditional(branches, scope),
         Node::List(items) => list(items, scope),
         Node::Map(entries) => map(entries, scope),
         Node::Macro(of) => comprehension::eval(of, scope),
@@ -152,6 +149,26 @@ fn among<'a>(operand: &'a Node, constants: &'a [Const], scope: &mut Scope<'a>) -
         return Ok(constants.iter().any(|constant| matches!(constant, Const::Str(known) if known == text)));
     }
     aggregate::list_contains(&List::Const(constants), &opaque::known(operand)?, &mut scope.fuel)
+}
+
+/// `condition ? then : otherwise`.
+fn conditional<'a>(branches: &'a [Node; 3], scope: &mut Scope<'a>) -> Result<Value<'a>> {
+    let [condition, then, otherwise] = branches;
+    match boolean(condition, scope) {
+        Ok(holds) => node(if holds { then } else { otherwise }, scope),
+        // Whichever it will be, it is the same boolean.
+        Err(EvalError::Opaque) if scope.has_unknowns() => {
+            scope.note(&EvalError::Opaque);
+            match (node(then, scope), node(otherwise, scope)) {
+                (Ok(Value::Bool(then)), Ok(Value::Bool(otherwise))) if then == otherwise => {
+                    Ok(Value::Bool(then))
+                }
+                (Err(error), _) | (_, Err(error)) if error.is_limit() => Err(error),
+                _ => Err(EvalError::Opaque),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// At which operand `&&` and `||` know their value.
@@ -260,6 +277,11 @@ fn call<'a>(function: Func, args: &'a [Node], scope: &mut Scope<'a>) -> Result<V
             None => opaque::known(node(alternative, scope)?),
         },
         (Func::HasValue, [optional]) => chain::held(optional, scope).map(|held| Value::Bool(held.is_some())),
+        // What is not known yet may be opaque or not.
+        (Func::IsOpaque, [only]) if scope.has_unknowns() => match node(only, scope)? {
+            Value::Opaque => Err(EvalError::Opaque),
+            only => functions::call(function, &[only], scope),
+        },
         (_, []) => functions::call(function, &[], scope),
         (_, [only]) => {
             let only = node(only, scope)?;

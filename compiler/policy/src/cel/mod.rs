@@ -49,7 +49,7 @@ pub use functions::time::{Timestamp, parse_duration, parse_timestamp};
 pub use functions::urls::Url;
 pub use loaded::{LoadError, Loaded};
 pub use prepared::Prepared;
-pub use scope::{CallEnv, Env, Scope};
+pub use scope::{Arguments, CallEnv, Env, Scope};
 pub use trace::{Came, MAX_VALUE_CHARS, MAX_VALUES, Traced};
 pub use value::{List, Map, Value};
 pub use watch::{Outcomes, Part, Watching};

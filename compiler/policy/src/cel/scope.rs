@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::value::{List, Value};
+use super::value::{List, Map, Value};
 use super::{EvalError, Fuel, Loaded};
 use crate::ir::{PodContainers, Root};
 use crate::json::Json;
@@ -47,6 +47,8 @@ impl<'a> Env<'a> {
 pub struct CallEnv<'a> {
     /// `call`: an object of `tool` and `args`.
     pub call: &'a Json<'a>,
+    /// Whether `call.args` are what `call` says.
+    pub arguments: Arguments,
     /// `subject`.
     pub subject: Value<'a>,
     /// `session`.
@@ -59,6 +61,17 @@ pub struct CallEnv<'a> {
     pub params: Value<'a>,
     /// `pack`: name and version of that pack.
     pub pack: Value<'a>,
+}
+
+/// Whether the arguments of a call are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// They are.
+    Known,
+    /// No call is made, a tool is looked at: `call.args` is opaque, as whatever else of the environment is unknown should be. Opaque is then not
+    /// what no parser understood but what may be anything, so nothing says of it whether it is opaque; and a condition may be left open
+    /// where both branches come to the same.
+    Unknown,
 }
 
 /// The variables of what is decided.
@@ -142,6 +155,11 @@ impl<'a> Scope<'a> {
         matches!(self.roots, Roots::Call(_))
     }
 
+    /// Whether opaque values stand for what is not known yet, see [`Arguments::Unknown`].
+    pub(super) fn has_unknowns(&self) -> bool {
+        matches!(&self.roots, Roots::Call(env) if env.arguments == Arguments::Unknown)
+    }
+
     /// Names the pack whose expressions come next. Shared expressions that read `params` or `pack` are forgotten, because
     /// another pack's parameters may differ.
     pub fn set_pack(&mut self, params: Value<'a>, pack: Value<'a>) {
@@ -168,6 +186,11 @@ impl<'a> Scope<'a> {
             (Roots::Admission(env), Root::NamespaceObject) => or_null(env.namespace_object),
             (Roots::Admission(env), Root::Params) => env.params.clone(),
             (Roots::Admission(env), Root::Pack) => env.pack.clone(),
+            (Roots::Call(env), Root::Call) if env.arguments == Arguments::Unknown => {
+                let tool = env.call.get("tool").map_or(Value::Null, Value::from);
+                let members = [("tool", tool), ("args", Value::Opaque)];
+                Value::Map(Map::Owned(members.map(|(key, value)| (Value::Str(key), value)).into()))
+            }
             (Roots::Call(env), Root::Call) => env.call.into(),
             (Roots::Call(env), Root::Subject) => env.subject.clone(),
             (Roots::Call(env), Root::Session) => env.session.clone(),
@@ -183,7 +206,7 @@ impl<'a> Scope<'a> {
     pub(super) fn json(&self, root: Root) -> Option<&'a Json<'a>> {
         match (&self.roots, root) {
             (Roots::Admission(env), Root::Object) => Some(env.object),
-            (Roots::Call(env), Root::Call) => Some(env.call),
+            (Roots::Call(env), Root::Call) if env.arguments == Arguments::Known => Some(env.call),
             _ => None,
         }
     }

@@ -215,12 +215,34 @@ pub struct ToolRule {
     pub name: String,
     /// Field path in the pack.
     pub at: String,
+    /// When it is asked.
+    #[serde(default, skip_serializing_if = "Phase::is_call")]
+    pub phase: Phase,
     /// Any of these; at least one.
     pub tools: Vec<ToolPattern>,
     /// A boolean condition; `None`: always.
     pub when: Option<Cel>,
     /// What it does.
     pub effect: RuleEffect,
+}
+
+/// When a rule is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Phase {
+    /// When a call is decided.
+    #[default]
+    Call,
+    /// When tools are listed: only [`RuleEffect::Deny`], which hides the tool and denies no call.
+    List,
+}
+
+impl Phase {
+    /// Whether it is [`Phase::Call`].
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub const fn is_call(&self) -> bool {
+        matches!(self, Phase::Call)
+    }
 }
 
 /// Which tools a rule is about.

@@ -156,10 +156,7 @@ fn eligible<'p>(
     if !entry.layers.iter().any(|layer| layer.names) {
         return refuse(DenyReason::NoRule, "no rule is about this tool".to_owned());
     }
-    let mut definitions = policy.definitions(entry).map(|(_, tool)| tool);
-    if let Some(first) = definitions.next()
-        && definitions.any(|other| other.run != first.run)
-    {
+    if policy.differs(entry) {
         let message = "two packs define this tool, and what it runs is not the same".to_owned();
         return refuse(DenyReason::DefinitionConflict, message);
     }

@@ -8,7 +8,7 @@ use super::call::Subject;
 use super::facts::Members;
 use super::loaded::Layer;
 use super::record::{DecisionInputs, SessionView};
-use crate::cel::{CallEnv, Map, Timestamp, Value};
+use crate::cel::{Arguments, CallEnv, Map, Timestamp, Value};
 use crate::policy::tools::{Derive, ToolLayer};
 use crate::policy::{PackSource, Policy};
 
@@ -31,6 +31,7 @@ impl<'a> Shared<'a> {
         let params: Option<&'a PackSource> = self.policy.packs.get(usize::from(layer.pack));
         CallEnv {
             call: self.inputs.call.root(),
+            arguments: Arguments::Known,
             subject: if self.reads_subject { subject(self.inputs.call.subject()) } else { Value::Null },
             session: if self.reads_session { self.session(layer, loaded) } else { Value::Null },
             facts: if self.reads_facts { self.facts.values(derives) } else { Value::Null },
@@ -38,6 +39,13 @@ impl<'a> Shared<'a> {
             params: params.map_or(Value::Null, |pack| Value::from(&pack.parameters)),
             pack: Value::from(&loaded.names),
         }
+    }
+
+    /// The variables of one layer for somebody who looks at a tool without calling it: what only a call brings is opaque.
+    pub(super) fn looked_at(&self, layer: &'a ToolLayer, loaded: &'a Layer, of_session: bool) -> CallEnv<'a> {
+        let env = self.of(layer, loaded, &[]);
+        let session = if of_session { env.session } else { Value::Opaque };
+        CallEnv { arguments: Arguments::Unknown, facts: Value::Opaque, session, ..env }
     }
 
     fn session(&self, layer: &'a ToolLayer, loaded: &'a Layer) -> Value<'a> {

@@ -13,7 +13,7 @@ use crate::cel::{Fuel, Scope, Value, eval};
 use crate::policy::tools::{Ask, Deny, Otherwise, RuleEffect, ToolLayer, ToolRule};
 
 /// All rules of one call together may spend as much as this many rules at their limit: some hundred milliseconds.
-const RULES_AT_LIMIT: u64 = 10;
+pub(super) const RULES_AT_LIMIT: u64 = 10;
 
 /// What the layers said.
 #[derive(Debug, Default)]

@@ -13,8 +13,8 @@ use crate::ir::{Const, Expr, Root};
 use crate::policy::Policy;
 use crate::policy::sandboxes::Limits;
 use crate::policy::tools::{
-    ApproverGroup, Ask, Derive, Otherwise, Program, Resource, RuleEffect, Run, Tool, ToolLayer, ToolPattern,
-    ToolRule, Word,
+    ApproverGroup, Ask, Derive, Otherwise, Phase, Program, Resource, RuleEffect, Run, Tool, ToolLayer,
+    ToolPattern, ToolRule, Word,
 };
 
 /// A policy that is ready.
@@ -76,8 +76,10 @@ pub(super) struct LayerEntry {
     pub(super) names: bool,
     /// Index of its definition.
     pub(super) defines: Option<usize>,
-    /// Indices of the rules that are about the tool, in the order of the text.
+    /// Indices of the rules that are about calls of the tool, in the order of the text.
     pub(super) rules: Vec<usize>,
+    /// Indices of those that are about listing it.
+    pub(super) listing: Vec<usize>,
 }
 
 /// Why a policy cannot decide tool calls.
@@ -177,6 +179,12 @@ impl LoadedPolicy {
             .filter_map(|(at, (entry, layer))| Some((at, layer.definitions.get(entry.defines?)?)))
     }
 
+    /// Whether two layers define the tool and say otherwise what it runs.
+    pub(super) fn differs(&self, entry: &Entry) -> bool {
+        let mut definitions = self.definitions(entry).map(|(_, tool)| tool);
+        definitions.next().is_some_and(|first| definitions.any(|other| other.run != first.run))
+    }
+
     /// The schemas that the arguments of a tool must match.
     pub(super) fn schemas<'p>(&'p self, entry: &'p Entry) -> impl Iterator<Item = &'p ArgumentsSchema> {
         let defined = entry
@@ -243,13 +251,21 @@ impl LayerEntry {
     fn of(layer: &ToolLayer, name: &str) -> Self {
         let defines = layer.definitions.iter().position(|tool| tool.name == name);
         let about = |rule: &ToolRule| rule.tools.iter().any(|pattern| matches(pattern, name));
-        let rules: Vec<usize> =
-            layer.rules.iter().enumerate().filter(|(_, rule)| about(rule)).map(|(at, _)| at).collect();
+        let of = |phase: Phase| -> Vec<usize> {
+            let rules = layer.rules.iter().enumerate();
+            rules.filter(|(_, rule)| rule.phase == phase && about(rule)).map(|(at, _)| at).collect()
+        };
+        let rules = of(Phase::Call);
         let grants = |at: &usize| {
             let effect = layer.rules.get(*at).map(|rule| &rule.effect);
             matches!(effect, Some(RuleEffect::Allow | RuleEffect::Ask(_)))
         };
-        Self { names: defines.is_some() || rules.iter().any(grants), defines, rules }
+        Self {
+            names: defines.is_some() || rules.iter().any(grants),
+            defines,
+            rules,
+            listing: of(Phase::List),
+        }
     }
 }
 
@@ -364,6 +380,10 @@ impl Checking<'_> {
         if rule.tools.is_empty() || rule.tools.iter().any(open) {
             let expected = "at least one, and a prefix ends in a dot";
             return Err(self.refuse(place, Problem::Bound { what: "the patterns of tools", expected }));
+        }
+        if rule.phase == Phase::List && !matches!(rule.effect, RuleEffect::Deny(_)) {
+            let expected = "one that denies";
+            return Err(self.refuse(place, Problem::Bound { what: "a rule of phase `List`", expected }));
         }
         match &rule.effect {
             RuleEffect::Ask(ask) | RuleEffect::Confirm(ask) => self.ask(&place, ask),

@@ -28,6 +28,7 @@ mod environment;
 mod facts;
 mod fuzz;
 mod layer;
+mod list;
 mod loaded;
 mod plan;
 mod record;
@@ -46,6 +47,7 @@ pub use decision::{
     Denial, DenyReason, Effect, EffectRecord, RuleKind, RuleOutcome, RuleReport, ToolDecision,
 };
 pub use fuzz::fuzz;
+pub use list::{Hidden, Listed, Listing};
 pub(crate) use loaded::Tools;
 pub use loaded::{LoadError, LoadedPolicy, Problem};
 pub use plan::{

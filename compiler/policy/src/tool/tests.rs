@@ -4,6 +4,7 @@ mod approvals;
 mod build;
 mod grants;
 mod laws;
+mod listing;
 mod loading;
 mod plans;
 mod state;

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::ir::{Cel, Expr, Root};
 use bailiwick_policy::policy::Policy;
-use bailiwick_policy::policy::tools::{Derive, Tool, ToolLayer, ToolRule};
+use bailiwick_policy::policy::tools::{Derive, Phase, Tool, ToolLayer, ToolRule};
 use serde_json::{Value, json};
 
 use super::sides::{Sides, blank};
@@ -58,6 +58,15 @@ impl<'p> Side<'p> {
         self.definitions.iter().flat_map(|tool| &tool.derive)
     }
 
+    /// The rules about listing the tool, which no call depends on.
+    fn listing(&self) -> Vec<Value> {
+        let listing = self.rules.iter().filter(|(_, rule)| rule.phase == Phase::List);
+        let mut listing: Vec<Value> =
+            listing.map(|(layer, rule)| identity(self.policy, layer, rule)).collect();
+        listing.sort_by_key(Value::to_string);
+        listing
+    }
+
     /// Everything that a decision over the tool depends on but names, places and amounts of budgets, which are compared as amounts.
     fn identity(&self) -> Value {
         let definition = |tool: &&Tool| {
@@ -92,7 +101,7 @@ fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
     let parameters = pack.filter(|_| reads(Root::Params)).map(|pack| &pack.parameters);
     let version = pack.filter(|_| reads(Root::Pack)).map(|pack| (&pack.name, &pack.version));
     let source = rule.when.as_ref().map(|when: &Cel| &when.source);
-    json!([source, rule.effect, parameters, version])
+    json!([source, rule.phase, rule.effect, parameters, version])
 }
 
 pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {
@@ -105,6 +114,11 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         let (before, after) = (Side::of(old, name), Side::of(new, name));
         if before.identity() == after.identity() && same_layers(old, new) {
             continue;
+        }
+        if before.listing() != after.listing() {
+            out.notes.push(format!(
+                "rules of phase `List` about `{name}` differ: what is listed was not compared"
+            ));
         }
         let mut calls = Calls::new(name, schemas, [&before, &after], MAX_CALLS);
         calls.add_seeds(seeds);

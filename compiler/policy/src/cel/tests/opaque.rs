@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::build::*;
 use super::{Const, Expr, Func, MacroKind, Root};
-use crate::cel::{CallEnv, EvalError, Fuel, Loaded, Map, Scope, Value, eval};
+use crate::cel::{Arguments, CallEnv, EvalError, Fuel, Loaded, Map, Scope, Value, eval};
 use crate::facts::shell;
 use crate::ir::{Bind, Cel};
 use crate::json::Json;
@@ -32,6 +32,7 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
     ]);
     let env = CallEnv {
         call: &call,
+        arguments: Arguments::Known,
         subject: Value::Null,
         session: Value::Null,
         facts,

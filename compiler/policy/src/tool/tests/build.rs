@@ -6,8 +6,8 @@ use crate::ir::{Cel, Const, Expr, Func, Root};
 use crate::json::Json;
 use crate::policy::sandboxes::Sandbox;
 use crate::policy::tools::{
-    ApproverGroup, ApproverKey, Ask, Budget, Counter, Deny, Otherwise, Program, Resource, RuleEffect, Run,
-    Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
+    ApproverGroup, ApproverKey, Ask, Budget, Counter, Deny, Otherwise, Phase, Program, Resource, RuleEffect,
+    Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 use crate::policy::{PackSource, Policy};
 use crate::tool::{
@@ -70,6 +70,7 @@ pub(super) fn rule(name: &str, effect: RuleEffect) -> ToolRule {
     ToolRule {
         name: name.to_owned(),
         at: "spec.tools.rules[0]".to_owned(),
+        phase: Phase::Call,
         tools: vec![ToolPattern::Exact("shell.exec".to_owned())],
         when: None,
         effect,
