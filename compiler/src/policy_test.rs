@@ -11,7 +11,7 @@ pub use bailiwick_crds::policy_test::{
 
 use serde_json::Value as Json;
 
-use crate::check::{bw0107_wrong_type, bw0114_wrong_document, bw0507_image_evidence, bw0511_state_labels};
+use crate::check::{bw0107_wrong_type, bw0114_wrong_document, bw0507_image_evidence};
 use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::schema_check;
 use crate::source::SourceFile;
@@ -83,13 +83,6 @@ fn refuse_unbuilt(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) 
         let help = "take the case out until then; a case that cannot run would look like one that passed";
         found.push(Diagnostic::new(bw0507_image_evidence::CODE, at, message).with_help(help));
     }
-    let session = case.tool_call.as_ref().and_then(|call| call.session.as_ref());
-    if session.is_some_and(|session| !session.labels.is_empty()) {
-        let at = at.member("toolCall").member("session").member("labels");
-        let message = "labels of sessions cannot be tested yet";
-        let help = "take the labels out until then; a case that cannot run would look like one that passed";
-        found.push(Diagnostic::new(bw0511_state_labels::CODE, at, message).with_help(help));
-    }
 }
 
 #[cfg(test)]
@@ -116,13 +109,6 @@ mod tests {
             "  - {name: a, image: {reference: x, evidence: {attestations: [{predicateType: x}]}}, expect: {allowed: false}}\n",
         );
         assert!(said.iter().any(|line| line.contains("BW0507")), "{said:?}");
-        let said = found(
-            "  - {name: a, toolCall: {tool: a, session: {labels: [tainted]}}, expect: {effect: Allow}}\n",
-        );
-        assert!(
-            said.iter().any(|line| line.contains("BW0511") && line.contains("session.labels")),
-            "{said:?}"
-        );
     }
 
     #[test]

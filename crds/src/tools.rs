@@ -53,7 +53,7 @@ pub struct Tool {
     /// Whether a call may read from its caller while it runs.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub stdin: Stdin,
-    /// Labels that a call may add to its session.
+    /// Labels that a call may add to its session; its session has them as soon as the call is admitted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_add: Vec<String>,
 }
@@ -218,7 +218,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub budgets: Vec<Budget>,
-    /// Labels of sessions.
+    /// Labels of sessions, which expressions read as `session.labels`. They end with the session and its workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub labels: Vec<StateLabel>,
@@ -398,11 +398,12 @@ pub struct Transform {
 /// Changes the labels of the session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-bailiwick-some-of" = ["add", "remove"]))]
 pub struct ChangeLabels {
     /// Labels added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<String>,
-    /// Labels taken away, once approved.
+    /// Labels taken away when this pack had people asked about the call and they approved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
 }

@@ -155,6 +155,7 @@ impl Bench {
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
+            tool_call::refuse_unknown_labels(self.tool_policy()?, case)?;
             let listed = expected_listed.map(|_| tool_call::listed(self.tool_policy()?, case)).transpose()?;
             self.decide(case).map(|decision| Happened { listed, ..Happened::of_call(&decision) })
         } else if let Some(case) = &case.syscall {

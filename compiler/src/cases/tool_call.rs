@@ -1,8 +1,10 @@
 //! Calls of tools, decided by the code that decides them in the executor, after a session that the case describes.
 
+use std::collections::BTreeSet;
+
 use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::tools::Scope;
+use bailiwick_policy::policy::tools::{Scope, ToolLayer};
 use bailiwick_policy::tool::{
     Change, Effect, Listing, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta,
     Subject, TallyKey, ToolCall, ToolDecision, Usage, decide_tool_call,
@@ -22,6 +24,15 @@ const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
 pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolDecision, String> {
     staged(policy, case)?.decide("call", &case.tool, case.args.as_ref())
+}
+
+/// Refuses a session with a label that no pack has: what a case says of it would be about nothing. Of two policies that are compared, one may have it alone.
+pub(super) fn refuse_unknown_labels(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<(), String> {
+    let known = |name: &String| {
+        policy.policy().tools.iter().any(|layer| layer.labels.iter().any(|label| label.name == *name))
+    };
+    let mut labels = case.session.iter().flat_map(|session| &session.labels);
+    labels.find(|name| !known(name)).map_or(Ok(()), |name| Err(format!("no pack has a label `{name}`")))
 }
 
 /// Whether the subject of a case is told of its tool; `Err` within: what hides it.
@@ -123,6 +134,11 @@ impl Stage<'_> {
         for (name, count) in &session.counters {
             changes.extend(self.counted(name, *count)?);
         }
+        changes.push(Change::Labelled {
+            session: SESSION.to_owned(),
+            add: session.labels.iter().flat_map(|name| self.labelled(name)).collect(),
+            remove: BTreeSet::new(),
+        });
         let mut reserved = Vec::new();
         for (name, used) in &session.budgets {
             reserved.extend(self.used(name, *used)?);
@@ -165,6 +181,15 @@ impl Stage<'_> {
             return Err(format!("no pack has a counter `{name}`"));
         }
         Ok(changes)
+    }
+
+    /// Each layer's label of this name.
+    fn labelled(&self, name: &str) -> Vec<String> {
+        let policy = self.policy.policy();
+        let has = |layer: &&ToolLayer| layer.labels.iter().any(|label| label.name == name);
+        let packs =
+            policy.tools.iter().filter(has).filter_map(|layer| policy.packs.get(usize::from(layer.pack)));
+        packs.map(|pack| format!("{}/{name}", pack.name)).collect()
     }
 
     /// Each layer's budget of this name, used.

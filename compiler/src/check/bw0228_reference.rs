@@ -1,5 +1,5 @@
-//! A rule or question names a group of approvers, or a throttle a counter, that the pack does not define. Packs are decided separately:
-//! each asks its own approvers and counts for itself, also when it extends another one.
+//! A rule or question names a group of approvers, a throttle a counter, a tool or rule a label, that the pack does not define. Packs are decided
+//! separately: each asks its own approvers, counts for itself and has labels of its own, also when it extends another one.
 //!
 //! ```yaml fails
 //! pools:
@@ -21,7 +21,7 @@
 //!
 //! ```text
 //! error[BW0228] at spec.tools.definitions[0].otherwise.ask.approvers: group of approvers `oncall` is not defined in this pack
-//!   help: define it in this pack, under `tools.approvers` or `tools.state.counters`
+//!   help: define it in this pack, under `tools.approvers` or `tools.state`
 //! ```
 //!
 //! ```yaml passes
@@ -42,7 +42,7 @@
 //!     otherwise: {deny: {remedy: ask the owner}}
 //! ```
 //!
-//! Remedy: define it in this pack, under `tools.approvers` or `tools.state.counters`
+//! Remedy: define it in this pack, under `tools.approvers` or `tools.state`
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;
@@ -57,6 +57,8 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     let groups: Vec<&str> = tools.approvers.iter().map(|group| group.name.as_str()).collect();
     let counters = tools.state.iter().flat_map(|state| &state.counters).map(|counter| counter.name.as_str());
     let counters: Vec<&str> = counters.collect();
+    let labels = tools.state.iter().flat_map(|state| &state.labels).map(|label| label.name.as_str());
+    let labels: Vec<&str> = labels.collect();
     let mut unknown = |what: &str, name: &str, known: &[&str], at: FieldPath| {
         if !known.contains(&name) {
             let diagnostic = Diagnostic::new(CODE, at, format!("{what} `{name}` is not defined in this pack"));
@@ -68,6 +70,10 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
             let at = at.member("definitions").index(index).member("otherwise").member("ask").member("approvers");
             unknown("group of approvers", &ask.approvers, &groups, at);
         }
+        for (position, name) in tool.may_add.iter().enumerate() {
+            let at = at.member("definitions").index(index).member("mayAdd").index(position);
+            unknown("label", name, &labels, at);
+        }
     }
     for (index, rule) in tools.rules.iter().enumerate() {
         let at = at.member("rules").index(index);
@@ -78,6 +84,12 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
         }
         if let Some(throttle) = &rule.throttle {
             unknown("counter", &throttle.counter, &counters, at.member("throttle").member("counter"));
+        }
+        let changed = rule.label.iter().flat_map(|labels| [("add", &labels.add), ("remove", &labels.remove)]);
+        for (member, names) in changed {
+            for (position, name) in names.iter().enumerate() {
+                unknown("label", name, &labels, at.member("label").member(member).index(position));
+            }
         }
     }
 }

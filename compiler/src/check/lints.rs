@@ -46,7 +46,6 @@ const CHECKS: &[Check] = &[
     bw0507_image_evidence::check,
     bw0509_preload::check,
     bw0510_session_runtime::check,
-    bw0511_state_labels::check,
     bw0512_narrow::check,
     bw0513_transform::check,
     bw0514_shadow::check,

@@ -138,7 +138,6 @@ codes! { TARGETS:
     bw0507_image_evidence,
     bw0509_preload,
     bw0510_session_runtime,
-    bw0511_state_labels,
     bw0512_narrow,
     bw0513_transform,
     bw0514_shadow,

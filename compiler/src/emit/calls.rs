@@ -167,10 +167,14 @@ fn tools(policy: &Policy, layer: &ToolLayer) -> Vec<Said> {
     let mut out = Vec::new();
     for tool in &layer.definitions {
         let says = format!(
-            "Tool {} runs {} in sandbox {}; other arguments than its schema has are refused.",
+            "Tool {} runs {} in sandbox {}; other arguments than its schema has are refused.{}",
             tool.name,
             command(tool),
-            tool.run.sandbox
+            tool.run.sandbox,
+            match tool.may_add.as_slice() {
+                [] => String::new(),
+                labels => format!(" A call adds label {} to its session.", labels.join(", ")),
+            }
         );
         out.push(say(tool.name.clone(), &tool.at, says));
     }
@@ -183,6 +187,12 @@ fn tools(policy: &Policy, layer: &ToolLayer) -> Vec<Said> {
         let window = budget.window_ms.map(|ms| format!(" within {}", time(ms))).unwrap_or_default();
         let says = format!("All calls together use at most {} {of}{window}.", budget.limit_milli / 1_000);
         out.push(say(format!("budgets/{}", budget.name), "spec.tools.state.budgets", says));
+    }
+    for label in &layer.labels {
+        let means =
+            if label.description.is_empty() { String::new() } else { format!(": {}", label.description) };
+        let says = format!("Sessions can carry label {}{means}.", label.name);
+        out.push(say(format!("labels/{}", label.name), "spec.tools.state.labels", says));
     }
     out.extend(
         layer.rules.iter().map(|rule| say(format!("rules/{}", rule.name), &rule.at, rule_words(rule))),
@@ -210,6 +220,17 @@ fn rule_words(rule: &ToolRule) -> String {
         RuleEffect::Deny(_) => "denies".to_owned(),
         RuleEffect::Throttle { counter, max } => format!("admits at most {max} by counter {counter} of"),
         RuleEffect::Confirm(ask) => format!("has {} of {} confirm", ask.quorum, ask.approvers),
+        RuleEffect::Label { add, remove } => {
+            let of = |does: &str, labels: &[String]| format!("{does} {}", labels.join(", "));
+            let parts = [of("adds label", add), of("takes away, once approved, label", remove)];
+            let parts: Vec<String> = parts
+                .into_iter()
+                .zip([add, remove])
+                .filter(|(_, names)| !names.is_empty())
+                .map(|(text, _)| text)
+                .collect();
+            format!("{} at", parts.join(" and "))
+        }
     };
     let pattern = |pattern: &ToolPattern| match pattern {
         ToolPattern::Exact(name) => name.clone(),

@@ -5,17 +5,19 @@
 mod approvers;
 mod arguments;
 
+use std::collections::BTreeSet;
+
 use bailiwick_crds::pack::{AuditAdmission as WireAuditAdmission, Keep as WireKeep};
 use bailiwick_crds::scalar::Duration;
 use bailiwick_crds::tools::{
     Argument, Ask as WireAsk, Deny as WireDeny, Derive as WireDerive, Otherwise as WireOtherwise,
     Phase as WirePhase, Resource as WireResource, Run as WireRun, Scope as WireScope, State as WireState,
-    Stdin as WireStdin, Tool as WireTool, ToolRule as WireRule, Tools as WireTools,
+    StateLabel as WireLabel, Stdin as WireStdin, Tool as WireTool, ToolRule as WireRule, Tools as WireTools,
 };
 use bailiwick_policy::policy::Stated;
 use bailiwick_policy::policy::tools::{
-    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Otherwise, Phase, Program, Resource,
-    RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
+    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Label, Otherwise, Phase, Program,
+    Resource, RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 
 use bailiwick_policy::tool::{LONGEST_WINDOW_MS, RESERVED_PREFIX};
@@ -42,6 +44,8 @@ pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Option<ToolLayer> {
     let state = wire.state.clone().unwrap_or_default();
     let counters = counters(&state, &at.member("state").member("counters"), out);
     let budgets = budgets(&state, &at.member("state").member("budgets"), out);
+    let mut labels: Vec<Label> = state.labels.iter().map(label).collect();
+    labels.sort_by(|a, b| a.name.cmp(&b.name));
     let mut interner = Interner::default();
     let mut rules = Vec::with_capacity(wire.rules.len());
     for (index, rule) in wire.rules.iter().enumerate() {
@@ -57,6 +61,7 @@ pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Option<ToolLayer> {
         approvers: approvers::lower(&wire.approvers, &at.member("approvers"), out),
         counters,
         budgets,
+        labels,
         rules,
         regexes,
     })
@@ -80,8 +85,19 @@ fn definition(wire: &WireTool, at: &FieldPath, out: &mut Findings<'_>) -> Option
             WireStdin::Forbidden => Stdin::Forbidden,
             WireStdin::Stream => Stdin::Stream,
         },
+        may_add: sorted(&wire.may_add),
         at: at.to_string(),
     })
+}
+
+fn label(wire: &WireLabel) -> Label {
+    Label { name: wire.name.clone(), description: wire.description.clone().unwrap_or_default() }
+}
+
+/// Names in order, each once.
+fn sorted(names: &[String]) -> Vec<String> {
+    let names: BTreeSet<&String> = names.iter().collect();
+    names.into_iter().cloned().collect()
 }
 
 /// `None`: it runs nothing, or elsewhere; both are reported by checks.
@@ -236,6 +252,8 @@ fn effect(wire: &WireRule, at: &FieldPath, out: &mut Findings<'_>) -> Option<Rul
         // None at all is a number too: it closes the tool without denying it by name.
         let max = u64::try_from(throttle.max).unwrap_or(0);
         RuleEffect::Throttle { counter: throttle.counter.clone(), max }
+    } else if let Some(labels) = &wire.label {
+        RuleEffect::Label { add: sorted(&labels.add), remove: sorted(&labels.remove) }
     } else {
         RuleEffect::Confirm(ask_of(wire.confirm.as_ref()?, &at.member("confirm"), out))
     })

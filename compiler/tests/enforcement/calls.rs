@@ -52,6 +52,17 @@ fn rules(list: &str) -> String {
     tool(RUN, &format!("{KEYS}\nstate: {{counters: [{{name: reads}}, {{name: others}}]}}\nrules: [{list}]"))
 }
 
+/// Calls are let through until their session is tainted.
+fn labelled(definition: &str, more: &str) -> String {
+    tool(
+        &format!("{RUN}, {definition}"),
+        &format!(
+            "state: {{labels: [{{name: tainted}}, {{name: other}}]}}\nrules: [{{name: readable, tools: [files.read], allow: {{}}}}, \
+             {{name: outward, tools: [files.read], when: \"'tainted' in session.labels\", deny: {{}}}}{more}]"
+        ),
+    )
+}
+
 fn state(list: &str) -> String {
     tool(
         RUN,
@@ -116,9 +127,21 @@ fields! {
     sandboxes_have_names: ["spec.sandboxes[].name", "spec.tools.definitions[].run.sandbox"], C,
         tool(RUN, ALLOW) => "sandbox: \"shell\"",
         tool(RUN, ALLOW).replace("shell", "other") => "sandbox: \"other\"";
+    calls_add_labels: ["spec.tools.definitions[].mayAdd"], AGAIN,
+        labelled("mayAdd: [tainted]", "") => "effect\":{\"deny\"",
+        labelled("mayAdd: [other]", "") => "effect\":\"allow\"";
+    tool_rules_add_labels: ["spec.tools.rules[].label.add", "spec.tools.state.labels[].name"], AGAIN,
+        labelled("stdin: Forbidden", ", {name: taints, tools: [files.read], label: {add: [tainted]}}") => "effect\":{\"deny\"",
+        labelled("stdin: Forbidden", ", {name: taints, tools: [files.read], label: {add: [other]}}") => "effect\":\"allow\"";
+    tool_rules_take_labels_away: ["spec.tools.rules[].label.remove"], POLICY,
+        labelled("mayAdd: [other]", ", {name: clears, tools: [files.read], label: {remove: [tainted]}}") => "\"remove\":[\"tainted\"]",
+        labelled("mayAdd: [other]", ", {name: clears, tools: [files.read], label: {remove: [other]}}") => "\"remove\":[\"other\"]";
+    labels_are_described: ["spec.tools.state.labels[].description"], POLICY,
+        labelled("mayAdd: [tainted]", "").replace("{name: tainted}", "{name: tainted, description: it has read secrets}") => "it has read secrets",
+        labelled("mayAdd: [tainted]", "").replace("{name: tainted}", "{name: tainted, description: it has read mail}") => "it has read mail";
     tools_are_hidden: ["spec.tools.rules[].phase"], C,
-        rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: Call, deny: {}}") => "\"deny\"",
-        rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: List, deny: {}}") => "\"allow\"";
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: Call, deny: {}}") => "effect\":{\"deny\"",
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: List, deny: {}}") => "effect\":\"allow\"";
 
     sandboxes_are_placed_in_pools: ["spec.sandboxes[].pool"], Probe::Findings,
         tool(RUN, ALLOW).replace("pool: warm, ", "") => "BW0430",

@@ -78,10 +78,6 @@ fn samples() -> Vec<(&'static str, String)> {
 fn tool_samples() -> Vec<(&'static str, String)> {
     vec![
         (
-            "spec.tools.definitions[].mayAdd",
-            tools(&format!("mayAdd: [tainted]\n    {RUN}"), "  state: {labels: [{name: tainted}]}"),
-        ),
-        (
             "spec.tools.definitions[].run.http",
             tools("run: {http: {method: GET, url: 'https://api.example.org/'}}", ""),
         ),
@@ -89,18 +85,10 @@ fn tool_samples() -> Vec<(&'static str, String)> {
             "spec.tools.definitions[].run.mcp",
             tools(&format!("run: {{mcp: {{server: one, tool: two, sha256: '{}'}}}}", "0".repeat(64)), ""),
         ),
-        (
-            "spec.tools.rules[].label",
-            tools(
-                RUN,
-                "  state: {labels: [{name: tainted}]}\n  rules: [{name: example, tools: [files.read], phase: Result, label: {add: [tainted]}}]",
-            ),
-        ),
         ("spec.tools.rules[].mode", tool_rule("mode: Shadow, deny: {}")),
         ("spec.tools.rules[].narrow", tool_rule("narrow: {sandbox: shell}")),
         ("spec.tools.rules[].phase", tool_rule("phase: Result, deny: {}")),
         ("spec.tools.rules[].transform", tool_rule("allow: {}, transform: {args: call.args}")),
-        ("spec.tools.state.labels", tools(RUN, "  state: {labels: [{name: tainted}]}")),
     ]
 }
 
@@ -162,7 +150,6 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.sandboxes[].network.egress BW0521
         spec.sandboxes[].runtime.lifetime BW0510
         spec.sandboxes[].runtime.preload BW0509
-        spec.tools.definitions[].mayAdd BW0511
         spec.tools.definitions[].run.http BW0516
         spec.tools.definitions[].run.http.body BW0516
         spec.tools.definitions[].run.http.body.arg BW0516
@@ -173,9 +160,6 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.tools.definitions[].run.mcp.server BW0516
         spec.tools.definitions[].run.mcp.sha256 BW0516
         spec.tools.definitions[].run.mcp.tool BW0516
-        spec.tools.rules[].label BW0511
-        spec.tools.rules[].label.add BW0511
-        spec.tools.rules[].label.remove BW0511
         spec.tools.rules[].mode BW0514
         spec.tools.rules[].narrow BW0512
         spec.tools.rules[].narrow.sandbox BW0512
@@ -183,9 +167,6 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.tools.rules[].transform BW0513
         spec.tools.rules[].transform.args BW0513
         spec.tools.rules[].transform.result BW0513
-        spec.tools.state.labels BW0511
-        spec.tools.state.labels[].description BW0511
-        spec.tools.state.labels[].name BW0511
     "#]]
     .assert_eq(&(found.join("\n") + "\n"));
 }

@@ -193,6 +193,7 @@ fn tool(name: &str) -> Tool {
         derive: Vec::new(),
         otherwise: Otherwise::Deny(Deny::default()),
         stdin: Stdin::Forbidden,
+        may_add: Vec::new(),
         at: "spec.tools.definitions[0]".to_owned(),
     }
 }
@@ -222,6 +223,7 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
             effect,
         };
         ToolLayer {
+            labels: Vec::new(),
             pack: 0,
             definitions,
             approvers: Vec::new(),
@@ -496,6 +498,7 @@ fn what_is_something_else_in_two_packs_is_a_conflict() {
             let mut one = tool("shell.exec");
             one.run.sandbox = if other { "shell" } else { "python" }.to_owned();
             policy.tools = vec![ToolLayer {
+                labels: Vec::new(),
                 pack: 0,
                 definitions: vec![one],
                 approvers: Vec::new(),

@@ -62,6 +62,14 @@ pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
                 }
             });
         }
+        for (index, tool) in layer.definitions.iter().enumerate() {
+            without(format!("{}.mayAdd", tool.name), &|policy| {
+                let layer = policy.tools.get_mut(at);
+                if let Some(tool) = layer.and_then(|layer| layer.definitions.get_mut(index)) {
+                    tool.may_add.clear();
+                }
+            });
+        }
         for (index, budget) in layer.budgets.iter().enumerate() {
             without(budget.name.clone(), &|policy| {
                 if let Some(layer) = policy.tools.get_mut(at) {

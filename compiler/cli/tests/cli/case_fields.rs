@@ -18,10 +18,7 @@ macro_rules! fields {
 }
 
 /// Fields that are read and refused, with the code that refuses them; with all that lies below them.
-const REFUSED: &[(&str, &str)] = &[
-    ("spec.cases[].image.evidence.attestations", "BW0507"),
-    ("spec.cases[].toolCall.session.labels", "BW0511"),
-];
+const REFUSED: &[(&str, &str)] = &[("spec.cases[].image.evidence.attestations", "BW0507")];
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=-----END PUBLIC KEY-----";
 const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -69,7 +66,7 @@ tools:
   definitions:
   - {name: files.read, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/cat}, {value: '--'}, {arg: file}]}}
   - {name: files.list, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/ls}, {value: '--'}, {arg: file}]}}
-  state: {counters: [{name: reads}], budgets: [{name: few, resource: Calls, limit: 5}]}
+  state: {labels: [{name: tainted}, {name: other}], counters: [{name: reads}], budgets: [{name: few, resource: Calls, limit: 5}]}
   rules:
   - {name: readable, tools: [files.read, files.list], allow: {}}
   - {name: secrets, tools: [files.read], when: "call.args.?file.orValue('') == 'secret'", deny: {}}
@@ -82,6 +79,7 @@ tools:
   - {name: chains, tools: ['*'], when: "'mallory' in subject.chain", deny: {}}
   - {name: aged, tools: ['*'], when: "session.age > duration('1h')", deny: {}}
   - {name: long, tools: ['*'], when: "session.calls > 3", deny: {}}
+  - {name: tainted, tools: ['*'], when: "'tainted' in session.labels", deny: {}}
   - {name: late, tools: ['*'], when: "now > timestamp('2030-01-01T00:00:00Z')", deny: {}}"#;
 
 /// Images of one registry with a signature by a key or by a subject.
@@ -228,6 +226,8 @@ fields! {
         after("long", "calls: 4"), after("long", "calls: 3") => "was Allow";
     sessions_have_counters: ["spec.cases[].toolCall.session.counters"], CALLS,
         after("rate", "counters: {reads: 2}"), after("rate", "counters: {reads: 1}") => "was Allow";
+    sessions_have_labels: ["spec.cases[].toolCall.session.labels"], CALLS,
+        after("tainted", "labels: [tainted]"), after("tainted", "labels: [other]") => "was Allow";
     sessions_have_used_budgets: ["spec.cases[].toolCall.session.budgets"], CALLS,
         after("few", "budgets: {few: 5}"), after("few", "budgets: {few: 4}") => "was Allow";
     calls_before_are_of_a_tool: ["spec.cases[].toolCall.session.before[].tool"], CALLS,
@@ -353,13 +353,10 @@ fn cases_are_reported_by_name() {
 #[test]
 fn what_cannot_be_carried_out_is_refused_with_its_code() {
     let attested = "attestations: [{predicateType: 'https://slsa.dev/provenance/v1'}]";
-    let samples = BTreeMap::from([
-        ("spec.cases[].image.evidence.attestations", (by_key(), image("registry.example.org/a:1", attested))),
-        (
-            "spec.cases[].toolCall.session.labels",
-            (CALLS.to_owned(), call(", session: {labels: [tainted]}", "")),
-        ),
-    ]);
+    let samples = BTreeMap::from([(
+        "spec.cases[].image.evidence.attestations",
+        (by_key(), image("registry.example.org/a:1", attested)),
+    )]);
     for (field, code) in REFUSED {
         let (pack, tests) = &samples[field];
         let output = staged(pack, tests).run(&["test", "example"]);

@@ -22,6 +22,9 @@ pub struct ToolLayer {
     pub counters: Vec<Counter>,
     /// Budgets, sorted by name. Each applies to every tool.
     pub budgets: Vec<Budget>,
+    /// Labels of sessions, sorted by name. Names are the pack's own: two packs' labels never mix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
     /// Rules in the order of the text.
     pub rules: Vec<ToolRule>,
     /// Patterns of [`crate::ir::Expr::Matches`] in the rules' conditions.
@@ -46,6 +49,9 @@ pub struct Tool {
     pub otherwise: Otherwise,
     /// Whether a call may read from its caller while it runs.
     pub stdin: Stdin,
+    /// Labels of the layer that every call of it adds to its session, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_add: Vec<String>,
     /// Field path in the pack.
     pub at: String,
 }
@@ -187,6 +193,17 @@ pub struct Budget {
     pub scope: Scope,
 }
 
+/// A label that sessions carry once a call added it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Label {
+    /// Name.
+    pub name: String,
+    /// What it says of a session.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
 /// Whose calls are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Scope {
@@ -274,6 +291,15 @@ pub enum RuleEffect {
     },
     /// Asks for approval of a call that is granted otherwise.
     Confirm(Ask),
+    /// Changes the labels of the session of a call that is admitted.
+    Label {
+        /// Labels of the layer that it adds, sorted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        add: Vec<String>,
+        /// Labels of the layer that it takes away if people whom the layer asked approved the call, sorted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remove: Vec<String>,
+    },
 }
 
 /// What is kept of calls and admissions.

@@ -141,6 +141,11 @@ impl Asks {
         self.expires_after_ms = Some(shortest);
     }
 
+    /// Whether a pack, as `name@version`, is among those who ask.
+    pub(super) fn are_of(&self, pack: &str) -> bool {
+        self.groups.keys().any(|(asking, _)| asking == pack)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
@@ -171,11 +176,14 @@ pub(super) struct Binding<'b> {
     pub(super) facts: &'b serde_json::Value,
     pub(super) policy_digest: &'b str,
     pub(super) generation: u64,
+    /// Labels that the session loses.
+    pub(super) removes: &'b BTreeSet<String>,
 }
 
-/// Everything that an approval binds: `{arguments, facts, generation, policyDigest, sandbox, session, subject, tool}`.
+/// Everything that an approval binds: `{arguments, facts, generation, policyDigest, sandbox, session, subject, tool}`, and `removesLabels` if the call takes labels
+/// away from its session.
 pub(super) fn bound(call: &ToolCall, binding: &Binding<'_>) -> serde_json::Value {
-    json!({
+    let mut bound = json!({
         "arguments": call.arguments(),
         "facts": binding.facts,
         "generation": binding.generation,
@@ -184,7 +192,11 @@ pub(super) fn bound(call: &ToolCall, binding: &Binding<'_>) -> serde_json::Value
         "session": call.session(),
         "subject": call.subject(),
         "tool": call.tool(),
-    })
+    });
+    if let (false, Some(members)) = (binding.removes.is_empty(), bound.as_object_mut()) {
+        members.insert("removesLabels".to_owned(), json!(binding.removes));
+    }
+    bound
 }
 
 /// The hash of what an approval binds ([`super::ToolDecision::binds`]): SHA-256 over `bailiwick/call/v1`, a line feed, and the canonical JSON

@@ -3,6 +3,8 @@
 //! Steps, each of which can only deny: the session is the caller's; some layer defines the tool; the arguments match every schema; all
 //! definitions run the same; facts are derived; every layer is asked; the command can be planned; open questions are answered.
 
+use std::collections::BTreeSet;
+
 use super::VerifiedApproval;
 use super::approval::{ApprovalRequest, Binding, bound, bound_call_hash};
 use super::call::ToolCall;
@@ -188,9 +190,10 @@ impl Step<'_> {
             Ok(plan) => plan,
             Err(denial) => return Verdict::Deny(denial),
         };
+        let (added, removed) = self.labels(&findings);
         if !findings.asks.is_empty() {
             let facts = self.facts.to_json();
-            let bound = bound(&self.inputs.call, &self.binding(&plan, &facts));
+            let bound = bound(&self.inputs.call, &self.binding(&plan, &facts, &removed));
             let answer = self.question(&findings, &bound);
             *binds = Some(bound);
             match answer {
@@ -217,7 +220,21 @@ impl Step<'_> {
             call: self.inputs.call.id().to_owned(),
             reserved: findings.reserved,
         });
+        if !(added.is_empty() && removed.is_empty()) {
+            let session = self.inputs.call.session().to_owned();
+            changes.push(Change::Labelled { session, add: added, remove: removed });
+        }
         Verdict::Allow(plan)
+    }
+
+    /// The labels that the session does not have and gets, and those that it has and loses, if the call is admitted. Only a pack that asks people itself
+    /// takes labels away, its own; one that anybody adds stays.
+    fn labels(&self, findings: &Findings) -> (BTreeSet<String>, BTreeSet<String>) {
+        let has = &self.inputs.labels;
+        let asked =
+            findings.removed.iter().filter(|(_, pack)| findings.asks.are_of(pack)).map(|(label, _)| label);
+        let removed = asked.filter(|label| has.contains(*label) && !findings.added.contains(*label));
+        (findings.added.difference(has).cloned().collect(), removed.cloned().collect())
     }
 
     fn plan(&self) -> Result<Plan, Denial> {
@@ -232,8 +249,14 @@ impl Step<'_> {
         planned.map_err(|error| refusal(DenyReason::Plan, error.to_string()))
     }
 
-    fn binding<'b>(&'b self, plan: &'b Plan, facts: &'b serde_json::Value) -> Binding<'b> {
+    fn binding<'b>(
+        &'b self,
+        plan: &'b Plan,
+        facts: &'b serde_json::Value,
+        removes: &'b BTreeSet<String>,
+    ) -> Binding<'b> {
         Binding {
+            removes,
             sandbox: plan.sandbox(),
             facts,
             policy_digest: &self.policy.digest,

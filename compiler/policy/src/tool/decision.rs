@@ -145,6 +145,7 @@ pub enum RuleKind {
     Deny,
     Throttle,
     Confirm,
+    Label,
 }
 
 impl RuleKind {

@@ -63,14 +63,15 @@ impl<'a> Shared<'a> {
             let members = [("limit", unit(budget.limit_milli)), ("used", unit(used)), ("left", unit(left))];
             (budget.name.as_str(), map(members))
         });
+        let own = |label: &'a String| label.strip_prefix(loaded.pack.as_str())?.strip_prefix('/');
+        let labels = self.inputs.labels.iter().filter_map(own).map(Value::Str);
         map([
             ("id", Value::Str(self.inputs.call.session())),
             ("age", Value::Duration(age_ns(view, self.inputs.now_ms))),
             ("calls", Value::Int(i64::try_from(view.calls).unwrap_or(i64::MAX))),
             ("counters", map(counters)),
             ("budgets", map(budgets)),
-            // Labels come with a later version of the language; there are none.
-            ("labels", Value::list(Vec::new())),
+            ("labels", Value::list(labels.collect())),
         ])
     }
 }

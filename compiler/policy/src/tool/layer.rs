@@ -1,12 +1,12 @@
 //! Asking the rules of one layer. What every layer says adds up: a denial of any denies, grants are needed of all that name the tool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::approval::Asks;
 use super::decision::{Denial, DenyReason, RuleKind, RuleOutcome, RuleReport};
 use super::environment::Shared;
 use super::loaded::{Entry, Layer, LayerEntry, LoadedPolicy, reserved_milli};
-use super::record::{DecisionInputs, budget_key, counter_key};
+use super::record::{DecisionInputs, budget_key, counter_key, label_name};
 use super::state::Reservation;
 use super::tally::TallyKey;
 use crate::cel::{Fuel, Scope, Value, eval};
@@ -25,6 +25,10 @@ pub(super) struct Findings {
     pub(super) counted: BTreeMap<TallyKey, Option<u64>>,
     /// Budgets that are charged if the call is admitted.
     pub(super) reserved: Vec<Reservation>,
+    /// Labels that the session has from then on.
+    pub(super) added: BTreeSet<String>,
+    /// Labels that it has no longer, each with the pack that must have asked.
+    pub(super) removed: BTreeMap<String, String>,
 }
 
 /// Layers that are being asked.
@@ -101,6 +105,8 @@ impl<'a> Asking<'a> {
         if entry.names {
             self.grant(layer, loaded, definition.map(|tool| &tool.otherwise), grants);
         }
+        let adds = definition.into_iter().flat_map(|tool| &tool.may_add);
+        self.findings.added.extend(adds.map(|name| label_name(&loaded.pack, name)));
         self.budgets(layer, loaded);
     }
 
@@ -142,6 +148,12 @@ impl<'a> Asking<'a> {
                 let message = format!("rule `{}` denies this call", rule.name);
                 let denial = denial(DenyReason::Rule, loaded, Some(&rule.name), deny, message);
                 self.findings.denials.push(denial);
+            }
+            RuleEffect::Label { add, remove } => {
+                let named = |name: &String| label_name(&loaded.pack, name);
+                self.findings.added.extend(add.iter().map(named));
+                let asked = |name: &String| (named(name), loaded.label.clone());
+                self.findings.removed.extend(remove.iter().map(asked));
             }
             RuleEffect::Throttle { counter, max } => {
                 if self.throttle(layer, loaded, rule, counter, *max) {
@@ -286,5 +298,6 @@ pub(super) const fn kind(effect: &RuleEffect) -> RuleKind {
         RuleEffect::Deny(_) => RuleKind::Deny,
         RuleEffect::Throttle { .. } => RuleKind::Throttle,
         RuleEffect::Confirm(_) => RuleKind::Confirm,
+        RuleEffect::Label { .. } => RuleKind::Label,
     }
 }

@@ -300,6 +300,7 @@ impl Checking<'_> {
         self.sorted("definitions", layer.definitions.iter().map(|tool| tool.name.as_str()))?;
         self.sorted("approvers", layer.approvers.iter().map(|group| group.name.as_str()))?;
         self.sorted("counters", layer.counters.iter().map(|counter| counter.name.as_str()))?;
+        self.sorted("labels", layer.labels.iter().map(|label| label.name.as_str()))?;
         self.sorted("budgets", layer.budgets.iter().map(|budget| budget.name.as_str()))?;
         let mut rules = BTreeSet::new();
         if let Some(rule) = layer.rules.iter().find(|rule| !rules.insert(&rule.name)) {
@@ -393,7 +394,16 @@ impl Checking<'_> {
                 let problem = Problem::Unknown { what: "counter", name: counter.clone() };
                 Err(self.refuse(place, problem))
             }
+            RuleEffect::Label { add, remove } => self.labels(&place, add.iter().chain(remove)),
             RuleEffect::Allow | RuleEffect::Deny(_) | RuleEffect::Throttle { .. } => Ok(()),
+        }
+    }
+
+    fn labels<'n>(&self, place: &str, mut names: impl Iterator<Item = &'n String>) -> Result<(), LoadError> {
+        let unknown = |name: &&String| self.layer.labels.iter().all(|label| label.name != **name);
+        match names.find(unknown) {
+            None => Ok(()),
+            Some(name) => Err(self.refuse(place, Problem::Unknown { what: "label", name: name.clone() })),
         }
     }
 
@@ -411,6 +421,7 @@ impl Checking<'_> {
             self.refuse(&place, Problem::Schema(texts.join("; ")))
         })?;
         self.run(&place, &tool.run)?;
+        self.labels(&place, tool.may_add.iter())?;
         let derived = tool.derive.iter().map(|derive| match derive {
             Derive::Shell(name) | Derive::Path(name) | Derive::Url(name) | Derive::Git(name) => name,
         });

@@ -1,6 +1,6 @@
 //! What a decision was made from, in full: with it and the policy, it can be made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -24,6 +24,9 @@ pub struct DecisionInputs {
     pub now_ms: u64,
     /// The session; `None`: there is none of this name, or it is another subject's.
     pub session: Option<SessionView>,
+    /// The labels of the session, each as `PACK/NAME`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
     /// What the policy counts, by [`TallyKey::name`].
     pub tallies: BTreeMap<String, TallyView>,
     /// The question that is open about this call.
@@ -108,6 +111,7 @@ impl DecisionInputs {
                 running: session.open.len(),
                 pending: session.pending.len(),
             }),
+            labels: session.map(|session| session.labels.clone()).unwrap_or_default(),
             tallies,
             pending: session.and_then(|session| session.pending.get(call.id())).cloned(),
             approval: approval.cloned(),
@@ -157,6 +161,11 @@ pub(super) fn counter_key(pack: &str, name: &str, scope: Scope, call: &ToolCall)
 
 pub(super) fn budget_key(pack: &str, name: &str, scope: Scope, call: &ToolCall) -> TallyKey {
     TallyKey { owner: owner(scope, call), name: format!("budget/{pack}/{name}") }
+}
+
+/// A label of a pack, as sessions carry it; without the pack's version, as tallies have it.
+pub(super) fn label_name(pack: &str, name: &str) -> String {
+    format!("{pack}/{name}")
 }
 
 fn owner(scope: Scope, call: &ToolCall) -> Owner {

@@ -3,7 +3,7 @@
 //! Whoever applies all deltas of a log to an empty state, or those after a snapshot to the snapshot, has the same state. No clock: every
 //! delta carries its time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -48,6 +48,10 @@ pub(super) struct Session {
     pub(super) open: BTreeMap<String, Vec<Reservation>>,
     /// Questions without an answer, by call.
     pub(super) pending: BTreeMap<String, ApprovalRequest>,
+    /// `PACK/NAME` of what was added and not taken away. What the session's workspace holds is labelled by it too: the two live and end together. As
+    /// many at most as packs declare.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) labels: BTreeSet<String>,
 }
 
 /// What a call took of a budget before it ran.
@@ -116,6 +120,17 @@ pub enum Change {
         call: String,
         /// What it used; `None`: nobody knows, and its reservations are charged in full.
         used: Option<Usage>,
+    },
+    /// Labels of a session change.
+    Labelled {
+        /// The session.
+        session: String,
+        /// `PACK/NAME` of those that it has from now on.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        add: BTreeSet<String>,
+        /// `PACK/NAME` of those that it has no longer.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        remove: BTreeSet<String>,
     },
     /// People are asked.
     Asked {
@@ -222,6 +237,11 @@ impl State {
             .flat_map(|(name, session)| session.open.keys().map(move |call| (name.as_str(), call.as_str())))
     }
 
+    /// The labels of a session, each as `PACK/NAME`.
+    pub fn labels(&self, session: &str) -> impl Iterator<Item = &str> {
+        self.sessions.get(session).into_iter().flat_map(|session| &session.labels).map(String::as_str)
+    }
+
     /// The names of the sessions.
     pub fn sessions(&self) -> impl Iterator<Item = &str> {
         self.sessions.keys().map(String::as_str)
@@ -258,6 +278,12 @@ impl State {
                 tally.add(1, at_ms, *window_ms);
             }),
             Change::Settled { session, call, used } => self.settled(session, call, *used),
+            Change::Labelled { session, add, remove } => {
+                let labels = &mut self.session(session)?.labels;
+                labels.retain(|label| !remove.contains(label));
+                labels.extend(add.iter().cloned());
+                Ok(())
+            }
             Change::Asked { session, call, request } => {
                 let pending = &mut self.session(session)?.pending;
                 if pending.len() >= MAX_PENDING {
@@ -293,6 +319,7 @@ impl State {
             generation: 0,
             open: BTreeMap::new(),
             pending: BTreeMap::new(),
+            labels: BTreeSet::new(),
         };
         self.sessions.insert(name.to_owned(), session);
         Ok(())

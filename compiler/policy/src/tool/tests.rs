@@ -3,6 +3,7 @@
 mod approvals;
 mod build;
 mod grants;
+mod labels;
 mod laws;
 mod listing;
 mod loading;

@@ -335,6 +335,7 @@ fn session(session: &mut CaseSession, place: &Place, want: &Want) {
         (["counters", name], _, Some(number)) => {
             session.counters.extend([((*name).to_owned(), number.max(0))])
         }
+        (["labels"], Want::Holds(Value::String(name)), _) => session.labels.push(name.clone()),
         (["budgets", name, _], _, Some(number)) => {
             session.budgets.extend([((*name).to_owned(), number.max(0))])
         }

@@ -72,7 +72,7 @@ impl<'p> Side<'p> {
         let definition = |tool: &&Tool| {
             let sandbox = self.policy.sandboxes.iter().find(|one| one.name == tool.run.sandbox);
             let workspace = sandbox.and_then(|one| one.filesystem.workspace.as_ref()).map(|one| &one.path);
-            json!([tool.input, tool.run, tool.derive, tool.otherwise, tool.stdin, workspace])
+            json!([tool.input, tool.run, tool.derive, tool.otherwise, tool.stdin, tool.may_add, workspace])
         };
         // Layer by layer: each that names the tool must grant the call, so a rule means another thing in another layer.
         let layers = self.policy.tools.iter().map(|layer| {

@@ -1,9 +1,12 @@
 //! What both policies say of one call, and which of them is the stricter.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use bailiwick_policy::policy::tools::ApproverKey;
-use bailiwick_policy::tool::{ApprovalRequest, Effect, Plan, PlannedProgram, Requirement, ToolDecision};
+use bailiwick_policy::tool::{
+    ApprovalRequest, Change as Delta, Effect, Plan, PlannedProgram, Requirement, ToolDecision,
+};
 
 use super::super::sandboxes;
 use super::super::sides::{Sides, expectation};
@@ -24,7 +27,10 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
     let Some(call) = &case.tool_call else { return Ok(None) };
     let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
     let differs = match (&old.effect, &new.effect) {
-        (Effect::Allow(old), Effect::Allow(new)) => planned(sides, old.get().plan(), new.get().plan())?,
+        (Effect::Allow(before), Effect::Allow(after)) => {
+            let runs = planned(sides, before.get().plan(), after.get().plan())?;
+            runs.or_else(|| labels(&old, &new))
+        }
         (old, new) => differs(old, new),
     };
     let Some((direction, what)) = differs else { return Ok(None) };
@@ -43,6 +49,27 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
         new: verdict(&after, &new),
     };
     Ok(Some(Outcome { key, change }))
+}
+
+/// Labels that the session of a call has from then on: later calls are judged by them.
+fn labels(old: &ToolDecision, new: &ToolDecision) -> Option<(Direction, &'static str)> {
+    let (before, after) = (added(old), added(new));
+    if before == after {
+        None
+    } else if before.is_subset(&after) {
+        Some((Direction::Narrowed, "calls add more labels to their session"))
+    } else {
+        Some((Direction::Widened, "calls add fewer labels to their session"))
+    }
+}
+
+fn added(decision: &ToolDecision) -> BTreeSet<&String> {
+    let changes = decision.delta.changes.iter();
+    let added = changes.filter_map(|change| match change {
+        Delta::Labelled { add, .. } => Some(add),
+        _ => None,
+    });
+    added.flatten().collect()
 }
 
 fn verdict(happened: &Happened, decision: &ToolDecision) -> Verdict {

@@ -33,6 +33,7 @@ const DROPPED: &[&str] = &[
     "images.*.require.*",
     "sandboxes.*.syscalls.remove.*",
     "tools.definitions.*.otherwise",
+    "tools.definitions.*.mayAdd.*",
     "tools.state.budgets.*",
     "tools.rules.*",
     "admission.rules.*",

@@ -6,8 +6,8 @@ use crate::ir::{Cel, Const, Expr, Func, Root};
 use crate::json::Json;
 use crate::policy::sandboxes::Sandbox;
 use crate::policy::tools::{
-    ApproverGroup, ApproverKey, Ask, Budget, Counter, Deny, Otherwise, Phase, Program, Resource, RuleEffect,
-    Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
+    ApproverGroup, ApproverKey, Ask, Budget, Counter, Deny, Label, Otherwise, Phase, Program, Resource,
+    RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 use crate::policy::{PackSource, Policy};
 use crate::tool::{
@@ -62,6 +62,7 @@ pub(super) fn tool(name: &str) -> Tool {
         derive: vec![crate::policy::tools::Derive::Shell("command".to_owned())],
         otherwise: Otherwise::Deny(Deny::default()),
         stdin: Stdin::Forbidden,
+        may_add: Vec::new(),
         at: "spec.tools.definitions[0]".to_owned(),
     }
 }
@@ -121,9 +122,14 @@ pub(super) fn layer(pack: u16) -> ToolLayer {
             Counter { name: "minute".to_owned(), window_ms: Some(MINUTE_MS), scope: Scope::Subject },
         ],
         budgets: Vec::new(),
+        labels: ["secret", "tainted"].map(label).into(),
         rules: Vec::new(),
         regexes: vec!["^git ".to_owned()],
     }
+}
+
+fn label(name: &str) -> Label {
+    Label { name: name.to_owned(), description: String::new() }
 }
 
 /// A layer that defines `shell.exec`, with rules.

@@ -119,7 +119,10 @@ fn layers_are_asked_each_by_itself_and_tools_that_nothing_names_are_hidden() {
     let mut other = defining([allow()]);
     other.definitions[0].run.sandbox = "other".to_owned();
     assert_eq!(hidden(vec![defining([allow()]), other]), Some(DenyReason::DefinitionConflict));
-    let any = ToolRule { tools: vec![ToolPattern::Exact("workspace.read".to_owned())], ..allow() };
+    let any = ToolRule {
+        tools: vec![ToolPattern::Exact("workspace.read".to_owned())],
+        ..rule("files", RuleEffect::Allow)
+    };
     let policy = loaded(vec![defining([allow(), any])]);
     let listing = Listing::of(&policy, &subject(), None, &opened(), START_MS).unwrap();
     let listed = listing.tools(&policy).into_iter().filter(|tool| tool.hidden.is_none());
@@ -203,7 +206,7 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     /// What is hidden is denied, whatever the call; a session makes more known and so hides no less.
     #[test]
