@@ -256,7 +256,6 @@ pub enum Phase {
 impl Phase {
     /// Whether it is [`Phase::Call`].
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     pub const fn is_call(&self) -> bool {
         matches!(self, Phase::Call)
     }
