@@ -54,6 +54,12 @@ pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
             }
         });
     }
+    tools(policy, &mut without);
+    all
+}
+
+/// The same of the statements over tools.
+fn tools(policy: &Policy, without: &mut dyn FnMut(String, &dyn Fn(&mut Policy))) {
     for (at, layer) in policy.tools.iter().enumerate() {
         for (index, rule) in layer.rules.iter().enumerate() {
             without(rule.name.clone(), &|policy| {
@@ -78,7 +84,6 @@ pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
             });
         }
     }
-    all
 }
 
 /// Every system call, whatever its arguments.
