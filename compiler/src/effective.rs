@@ -6,17 +6,18 @@
 use std::collections::BTreeSet;
 
 use bailiwick_policy::bundle;
-use bailiwick_policy::ir::{Expr, Func, Root};
+use bailiwick_policy::ir::{Cel, Expr, Func, Root};
 use bailiwick_policy::policy::sandboxes::Sandbox;
 use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolPattern, ToolRule, Word};
 use bailiwick_policy::policy::{Origin, Policy};
+use bailiwick_policy::tool::not_narrower;
 
 use crate::check::{
-    below, bw0306_underived_fact, bw0409_program_outside, bw0428_clashing_workspaces,
+    below, bw0306_underived_fact, bw0409_program_outside, bw0414_not_narrower, bw0428_clashing_workspaces,
     bw0430_unplaced_sandbox, bw0523_bundle_size,
 };
 use crate::compile::Placed;
-use crate::diagnostic::{Diagnostic, FieldPath};
+use crate::diagnostic::{Code, Diagnostic, FieldPath};
 use crate::lower::tools::BUILT_IN;
 
 /// Everything that is wrong with the policy as a whole, each with the pack where it stands.
@@ -28,6 +29,7 @@ pub(crate) fn check(policy: &Policy) -> Vec<Placed> {
         }
         for rule in &layer.rules {
             facts(policy, layer, rule, &mut out);
+            narrowed(policy, layer, rule, &mut out);
         }
     }
     workspaces(policy, &mut out);
@@ -82,6 +84,50 @@ fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>)
     }
 }
 
+/// A call is narrowed to a sandbox that provably allows no more than the tool's own, and that has a pool and the tool's program.
+fn narrowed(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Placed>) {
+    let Some(name) = rule.narrows_to() else { return };
+    // One that is not there at all is named by the pack's own check.
+    let find = |name: &str| policy.sandboxes.iter().find(|sandbox| sandbox.name == name);
+    let Some(inner) = find(name) else { return };
+    let at = path(&rule.at).member("narrow").member("sandbox");
+    let mut report = |code: Code, message: String, help: &str| {
+        let diagnostic = Diagnostic::new(code, at.clone(), message).with_help(help);
+        out.push(Placed { pack: layer.pack, diagnostic });
+    };
+    if inner.pool.is_none() {
+        let message = format!("sandbox `{name}` is only a ceiling: no pack here gives it a pool");
+        let help = "define the sandbox in this pack, with the pool that it runs in";
+        report(bw0430_unplaced_sandbox::CODE, message, help);
+    }
+    let is_about = |tool: &str| rule.tools.iter().any(|pattern| matches(pattern, tool));
+    if let Some(tool) = BUILT_IN.iter().find(|name| is_about(name)) {
+        let message = format!("`{tool}` runs in no sandbox of a pack, so no sandbox is narrower");
+        report(bw0414_not_narrower::CODE, message, "name the tools that are to run in the narrower sandbox");
+    }
+    let mut told = BTreeSet::new();
+    let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
+    for tool in definitions.filter(|tool| is_about(&tool.name)) {
+        let Some(outer) = find(&tool.run.sandbox) else { continue };
+        if let Some(what) = not_narrower(inner, outer, &tool.derive) {
+            let message = format!("sandbox `{name}` is not narrower than `{}`: {what}", outer.name);
+            let help = "make the named sandbox allow no more than the tool's own, or name another one";
+            if told.insert(message.clone()) {
+                report(bw0414_not_narrower::CODE, message, help);
+            }
+            continue;
+        }
+        let Program::Argv(words) = &tool.run.program else { continue };
+        let Some(Word::Value(program)) = words.first() else { continue };
+        if !inner.filesystem.read_only.iter().any(|root| below(program, root)) {
+            let message =
+                format!("`{program}` of tool `{}` is not among the files of sandbox `{name}`", tool.name);
+            let help = "add a path that has the program to the sandbox's `readOnly` paths, or deny the call";
+            report(bw0409_program_outside::CODE, message, help);
+        }
+    }
+}
+
 /// The facts that a tool's definition derives.
 fn derived(tool: &Tool) -> impl Iterator<Item = &'static str> {
     tool.derive
@@ -97,10 +143,9 @@ fn derived(tool: &Tool) -> impl Iterator<Item = &'static str> {
         .copied()
 }
 
-/// The facts that a condition reads; not those that it only asks `isOpaque` of, which is how a rule over many tools guards itself.
-fn read(rule: &ToolRule) -> BTreeSet<&str> {
+/// The facts that an expression reads; not those that it only asks `isOpaque` of, which is how a rule over many tools guards itself.
+fn read(cel: &Cel) -> BTreeSet<&str> {
     let (mut read, mut guarded) = (BTreeSet::new(), BTreeSet::new());
-    let Some(when) = &rule.when else { return read };
     let name = |expr: &'_ Expr| -> Option<String> {
         match expr {
             Expr::Select(of, name) | Expr::OptSelect(of, name) | Expr::Has(of, name)
@@ -111,7 +156,7 @@ fn read(rule: &ToolRule) -> BTreeSet<&str> {
             _ => None,
         }
     };
-    when.expr.walk(&mut |node| match node {
+    cel.expr.walk(&mut |node| match node {
         Expr::Select(of, fact) | Expr::OptSelect(of, fact) | Expr::Has(of, fact)
             if **of == Expr::Root(Root::Facts) =>
         {
@@ -124,24 +169,39 @@ fn read(rule: &ToolRule) -> BTreeSet<&str> {
     read
 }
 
-/// A rule reads only facts that each tool which it matches derives: of another one its condition would always be an error.
+/// A rule reads only facts that each tool which it matches derives: of another one its expression would always be an error.
 fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Placed>) {
+    let at = path(&rule.at);
+    let when = rule.when.iter().map(|cel| (cel, at.member("when"), "the condition"));
+    let transform =
+        rule.transform.iter().map(|cel| (cel, at.member("transform").member("args"), "the transform"));
+    for (cel, at, what) in when.chain(transform) {
+        facts_of(policy, layer, rule, (cel, &at, what), out);
+    }
+}
+
+fn facts_of(
+    policy: &Policy,
+    layer: &ToolLayer,
+    rule: &ToolRule,
+    (cel, at, what): (&Cel, &FieldPath, &str),
+    out: &mut Vec<Placed>,
+) {
     let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
     let matched: Vec<&Tool> =
         definitions.filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name))).collect();
     // The executor's own tools derive nothing.
     let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| matches(pattern, name)));
-    for fact in read(rule) {
+    for fact in read(cel) {
         let without = matched.iter().find(|tool| derived(tool).all(|derived| derived != fact));
         let Some(tool) = without.map(|tool| tool.name.as_str()).or(built_in.copied()) else { continue };
-        let source = rule.when.as_ref().map(|when| when.source.as_str()).unwrap_or_default();
+        let source = cel.source.as_str();
         let written = format!("facts.{fact}");
-        let message = format!("tool `{tool}` derives no `{written}`, so the condition is an error for it");
+        let message = format!("tool `{tool}` derives no `{written}`, so {what} is an error for it");
         let kind = if fact == "commands" { "shell" } else { fact };
         let help = format!("add `derive: [{{{kind}: ARGUMENT}}]` to the tool, or name other tools");
         let mut diagnostic =
-            Diagnostic::new(bw0306_underived_fact::CODE, path(&rule.at).member("when"), message)
-                .with_help(help);
+            Diagnostic::new(bw0306_underived_fact::CODE, at.clone(), message).with_help(help);
         if let Some(start) = source.find(&written) {
             diagnostic = diagnostic.with_range(start..start + written.len());
         }

@@ -25,7 +25,6 @@ use std::collections::BTreeSet;
 use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched, cell_name};
 
 pub use crate::reach::rules::Narrowed;
-pub(crate) use syscalls::implies;
 
 /// What a meet gives.
 #[derive(Clone, Debug, PartialEq)]

@@ -378,6 +378,14 @@ pub struct Expectation {
     /// Of a tool call: whether its subject is told of the tool, in this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<bool>,
+    /// Of a tool call that runs or is asked about: all its arguments, as transformed by rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::any_object")]
+    pub args: Option<serde_json::Value>,
+    /// Of a tool call that runs or is asked about: the sandbox, as narrowed by rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
+    pub sandbox: Option<String>,
     /// Of a system call: what the kernel does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<SyscallAction>,

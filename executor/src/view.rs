@@ -1,6 +1,6 @@
 //! From what the policy and the kernel say to what clients see.
 
-use bailiwick_policy::policy::tools::Stdin;
+use bailiwick_policy::policy::tools::{Mode, Stdin};
 use bailiwick_policy::tool::{
     ApprovalRequest, DecisionRecord, DenyReason, EffectRecord, Plan, PlannedProgram,
 };
@@ -17,7 +17,9 @@ use crate::output::Part;
 /// A decision.
 #[must_use]
 pub(crate) fn decision(record: &DecisionRecord, policy_digest: &str) -> wire::Decision {
-    let rules = record.rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
+    // What a rule in shadow would have done is for the log: whoever calls is told what holds.
+    let rules = record.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
+    let rules = rules.map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
     let plain = wire::Decision {
         effect: "Allow",
         rules,

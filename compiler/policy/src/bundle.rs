@@ -240,8 +240,8 @@ pub(crate) fn check_tools(policy: &Policy) -> Result<Tools, BundleError> {
         let knows = Root::of_calls;
         let bounds = Bounds { shared_depths: Vec::new(), regexes: layer.regexes.len(), knows };
         for rule in &layer.rules {
-            if let Some(when) = &rule.when {
-                bounds.check(when, &|| format!("tools[{index}].rules.{}", rule.name))?;
+            for cel in rule.expressions() {
+                bounds.check(cel, &|| format!("tools[{index}].rules.{}", rule.name))?;
             }
         }
     }

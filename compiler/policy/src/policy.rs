@@ -8,17 +8,18 @@
 //! *Subject*: the pods that the policy governs. *Cell*: the packs and versions in force together, by the hash of their names and of what
 //! bindings add to them.
 
+pub mod narrower;
 pub mod sandboxes;
 pub mod tools;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::ir::{Cel, Const};
 use sandboxes::{Pool, Sandbox};
-use tools::{Audit, ToolLayer};
+use tools::{Audit, ToolLayer, ToolRule};
 
 /// Version of the bundle format; a reader refuses every other one.
 pub const FORMAT_VERSION: u32 = 2;
@@ -79,6 +80,17 @@ impl Policy {
             tools: Vec::new(),
             audit: None,
         }
+    }
+
+    /// The sandboxes that calls can run in: those of the tools, and those that rules narrow calls to.
+    pub fn used_sandboxes(&self) -> impl Iterator<Item = &Sandbox> {
+        let tools = self.tools.iter().flat_map(|layer| &layer.definitions);
+        let rules = self.tools.iter().flat_map(|layer| &layer.rules).filter(|rule| rule.is_enforced());
+        let used: BTreeSet<&str> = tools
+            .map(|tool| tool.run.sandbox.as_str())
+            .chain(rules.filter_map(ToolRule::narrows_to))
+            .collect();
+        self.sandboxes.iter().filter(move |sandbox| used.contains(sandbox.name.as_str()))
     }
 }
 

@@ -49,6 +49,10 @@ pub struct Happened {
     pub effect: Option<policy_test::Effect>,
     /// Of a tool call: whether the tool is listed, and by what it is hidden.
     pub listed: Option<Result<(), String>>,
+    /// Of a tool call that runs or is asked about: the sandbox.
+    pub sandbox: Option<String>,
+    /// Of such a call: its arguments, as transformed by rules.
+    pub args: Option<Value>,
     /// Of a system call: what the kernel does.
     pub action: Option<SyscallAction>,
 }
@@ -71,6 +75,8 @@ impl Happened {
             object: None,
             effect: None,
             listed: None,
+            sandbox: None,
+            args: None,
             action: None,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::tools::{Scope, ToolLayer};
+use bailiwick_policy::policy::tools::{Mode, Scope, ToolLayer};
 use bailiwick_policy::tool::{
     Change, Effect, Listing, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta,
     Subject, TallyKey, ToolCall, ToolDecision, Usage, decide_tool_call,
@@ -227,7 +227,10 @@ fn small(count: i64, name: &str) -> Result<usize, String> {
 /// What it came to.
 pub(super) fn happened(decision: &ToolDecision) -> Happened {
     let (effect, rules, messages) = match &decision.effect {
-        Effect::Allow(_) => (Expected::Allow, applied(decision, RuleKind::is_grant), Vec::new()),
+        Effect::Allow(_) => {
+            let decides = |kind: RuleKind| kind.is_grant() || kind == RuleKind::Narrow;
+            (Expected::Allow, applied(decision, decides), Vec::new())
+        }
         Effect::Ask(request) => {
             let asks = |kind| matches!(kind, RuleKind::Ask | RuleKind::Confirm);
             let asked = request.requirements.iter().map(|one| format!("{} of {}", one.quorum, one.group));
@@ -245,13 +248,29 @@ pub(super) fn happened(decision: &ToolDecision) -> Happened {
             (Expected::Deny, rules, messages)
         }
     };
-    Happened { effect: Some(effect), rules, messages, ..Happened::new(effect == Expected::Allow) }
+    let sandbox = place(decision);
+    let runs = effect != Expected::Deny;
+    let args = runs.then(|| serde_json::to_value(decision.call().arguments()).unwrap_or_default());
+    let plain = Happened::new(effect == Expected::Allow);
+    Happened { effect: Some(effect), rules, messages, sandbox, args, ..plain }
+}
+
+/// Where the call runs, or would once people approve.
+fn place(decision: &ToolDecision) -> Option<String> {
+    let bound = || decision.binds.as_ref()?.get("sandbox")?.as_str();
+    match &decision.effect {
+        Effect::Allow(permit) => permit.get().plan().sandbox().map(str::to_owned),
+        Effect::Ask(_) => bound().map(str::to_owned),
+        Effect::Deny(_) => None,
+    }
 }
 
 /// The rules of some kinds that did what they are for, or that could not be evaluated.
 fn applied(decision: &ToolDecision, of: impl Fn(RuleKind) -> bool) -> Vec<String> {
     let took_part = decision.rules.iter().filter(|report| {
-        of(report.kind) && matches!(report.outcome, RuleOutcome::Applied | RuleOutcome::Failed(_))
+        of(report.kind)
+            && report.mode == Mode::Enforce
+            && matches!(report.outcome, RuleOutcome::Applied | RuleOutcome::Failed(_))
     });
     took_part.map(|report| format!("{}/{}", report.pack, report.rule)).collect()
 }

@@ -1,5 +1,6 @@
 //! Sandboxes and pools under the ceilings of the same name, and what is kept in the audit log.
 
+use bailiwick_policy::policy::narrower::implies;
 use bailiwick_policy::policy::sandboxes::{
     AllowedSyscall, AtLeast, Enforcement, Filesystem, Limits, Pool, Sandbox, Workspace,
 };
@@ -9,7 +10,6 @@ use bailiwick_policy::policy::{Origin, Stated};
 use super::Pair;
 use crate::check::below;
 use crate::diagnostic::Diagnostic;
-use crate::meet::implies;
 
 /// Something in which the child goes beyond the parent: the member below the sandbox, and what is to be said.
 type Excess = (String, String);

@@ -93,7 +93,7 @@ impl Pair<'_> {
 /// Everything by which a layer lets calls through, one tool pattern at a time.
 fn grants(layer: &ToolLayer) -> Vec<Grant<'_>> {
     let by_rule =
-        layer.rules.iter().filter(|rule| is_grant(rule) && constant(rule) != Some(false)).flat_map(|rule| {
+        layer.rules.iter().filter(|rule| rule.grants() && constant(rule) != Some(false)).flat_map(|rule| {
             rule.tools.iter().map(move |pattern| Grant {
                 what: format!("rule `{}`", rule.name),
                 at: &rule.at,
@@ -113,16 +113,13 @@ fn grants(layer: &ToolLayer) -> Vec<Grant<'_>> {
     by_rule.chain(asked).collect()
 }
 
-const fn is_grant(rule: &ToolRule) -> bool {
-    matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_))
-}
-
 fn grants_some(rule: &ToolRule, tool: &str) -> bool {
-    is_grant(rule) && constant(rule) != Some(false) && rule.tools.iter().any(|pattern| matches(pattern, tool))
+    rule.grants() && constant(rule) != Some(false) && rule.tools.iter().any(|pattern| matches(pattern, tool))
 }
 
 fn denies_all(rule: &ToolRule, inner: &ToolPattern) -> bool {
-    rule.phase == Phase::Call
+    rule.is_enforced()
+        && rule.phase == Phase::Call
         && matches!(rule.effect, RuleEffect::Deny(_))
         && constant(rule) == Some(true)
         && rule.tools.iter().any(|outer| within(inner, outer))

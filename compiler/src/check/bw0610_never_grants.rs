@@ -71,15 +71,18 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
                 out.push(Diagnostic::new(CODE, at, format!("the condition of rule `{}` is never true", rule.name)));
                 continue;
             }
-            if !matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_)) {
+            if !rule.grants() {
                 continue;
             }
             let stronger = layer.rules.iter().find(|other| {
-                let always = other.phase == rule.phase && other.name != rule.name && constant(other) == Some(true) && covers(other, rule);
+                let always = other.is_enforced() && other.phase == rule.phase && other.name != rule.name && constant(other) == Some(true) && covers(other, rule);
                 match other.effect {
                     RuleEffect::Deny(_) => always,
                     // Of two grants that are both unconditional the first one stands.
-                    RuleEffect::Allow => always && (constant(rule) != Some(true) || rule.effect != RuleEffect::Allow),
+                    // One that gives other arguments decides what the call is.
+                    RuleEffect::Allow => {
+                        always && rule.transform.is_none() && (constant(rule) != Some(true) || rule.effect != RuleEffect::Allow)
+                    }
                     _ => false,
                 }
             });

@@ -45,7 +45,7 @@
 //!
 //! Remedy: write a rule with `allow` or `ask`, or `otherwise`
 
-use bailiwick_policy::policy::tools::{Otherwise, RuleEffect};
+use bailiwick_policy::policy::tools::Otherwise;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
@@ -60,7 +60,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for layer in &view.policy.tools {
         for tool in &layer.definitions {
             let granted = layer.rules.iter().any(|rule| {
-                matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_))
+                rule.grants()
                     && rule.tools.iter().any(|pattern| effective::matches(pattern, &tool.name))
             });
             if !granted && matches!(tool.otherwise, Otherwise::Deny(_)) {

@@ -255,3 +255,32 @@ fn a_sandbox_stays_within_the_ceiling_of_its_name() {
         assert!(found.contains(&expected), "{to}: {found}");
     }
 }
+
+/// A pack by itself has a sandbox that is narrower than its tool's; another pack makes the tool's own the narrower one.
+#[test]
+fn a_sandbox_is_narrower_once_all_packs_are_met() {
+    let code = super::bw0414_not_narrower::CODE;
+    let own = blocks(code).remove("yaml passes").unwrap();
+    let other = |processes: &str| {
+        let text = own.split_once("tools:").unwrap().0.split_once("- name: quiet").unwrap().0;
+        let ceiling = text.replace("  pool: warm\n", "").replace("processes: 64", processes);
+        BTreeMap::from([("yaml with".to_owned(), ceiling)])
+    };
+    assert_eq!(rendered(&compiled(&own, &other("processes: 64")), code), "");
+    let found = rendered(&compiled(&own, &other("processes: 8")), code);
+    assert!(found.contains("sandbox `quiet` is not narrower than `shell`: its limits are higher"), "{found}");
+    // Its own program, the executor's own tools, and a sandbox without a pool.
+    let said = |from: &str, to: &str, code: Code| {
+        assert!(own.contains(from), "`{from}` is not there");
+        rendered(&compiled(&own.replace(from, to), &BTreeMap::new()), code)
+    };
+    let found = said("[/usr/bin, /bin]", "[/usr/bin]", super::bw0409_program_outside::CODE);
+    assert!(
+        found.contains("narrow.sandbox: `/bin/cat` of tool `files.read` is not among the files of"),
+        "{found}"
+    );
+    let found = said("tools: [files.read]", "tools: ['*']", code);
+    assert!(found.contains("`workspace.list` runs in no sandbox of a pack"), "{found}");
+    let found = said("- name: quiet\n  pool: warm", "- name: quiet", super::bw0430_unplaced_sandbox::CODE);
+    assert!(found.contains("narrow.sandbox: sandbox `quiet` is only a ceiling"), "{found}");
+}

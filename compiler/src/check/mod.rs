@@ -129,6 +129,7 @@ codes! { LAYERS:
     bw0431_quorum,
     bw0432_shared_key,
     bw0433_code_with_stdin,
+    bw0434_transform_without_grant,
 }
 
 // A target cannot express it, or it is not built yet.
@@ -138,9 +139,7 @@ codes! { TARGETS:
     bw0507_image_evidence,
     bw0509_preload,
     bw0510_session_runtime,
-    bw0512_narrow,
     bw0513_transform,
-    bw0514_shadow,
     bw0515_phase,
     bw0516_remote_run,
     bw0519_too_many_network_rules,

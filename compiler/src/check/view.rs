@@ -8,6 +8,7 @@ use bailiwick_crds::scalar::{Duration, Quantity};
 use bailiwick_crds::tools::{Tool, ToolRule};
 use bailiwick_policy::cel::{Quantity as Amount, parse_duration};
 use bailiwick_policy::policy::Policy;
+pub(crate) use bailiwick_policy::policy::narrower::below;
 
 use crate::diagnostic::{Diagnostic, FieldPath};
 
@@ -130,14 +131,6 @@ pub(super) fn suggest(diagnostic: Diagnostic, wanted: &str, known: &[&str]) -> D
         Some(_) if known.len() <= 5 => diagnostic.with_help(format!("there is `{}`", known.join("`, `"))),
         _ => diagnostic,
     }
-}
-
-/// Whether a path is this folder or lies below it. `..` never does.
-pub(crate) fn below(path: &str, folder: &str) -> bool {
-    let rest = path.strip_prefix(folder.trim_end_matches('/'));
-    path.starts_with('/')
-        && !path.split('/').any(|part| part == "..")
-        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether the first quantity is the larger one; texts that are none compare as not.

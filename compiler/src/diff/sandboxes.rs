@@ -43,7 +43,16 @@ pub(super) fn compare(sides: &Sides, out: &mut Diff) -> Result<(), String> {
         for sandbox in policy.sandboxes.iter().filter(|one| find(other, &one.name).is_none()) {
             let name = &sandbox.name;
             let is_used = runs(policy).any(|(_, of)| of == name);
-            let why = if is_used { "its tools are compared" } else { "no tool runs in it" };
+            let is_narrower = policy
+                .tools
+                .iter()
+                .flat_map(|layer| &layer.rules)
+                .any(|rule| rule.narrows_to() == Some(name));
+            let why = match (is_used, is_narrower) {
+                (true, _) => "its tools are compared",
+                (false, true) => "the calls that are narrowed to it are compared",
+                (false, false) => "no tool runs in it",
+            };
             out.notes.push(format!("sandbox `{name}` is only in {which}: {why}"));
         }
     }

@@ -219,6 +219,7 @@ fn rule_words(rule: &ToolRule) -> String {
         RuleEffect::Ask(ask) => format!("asks {} of {} about", ask.quorum, ask.approvers),
         RuleEffect::Deny(_) => "denies".to_owned(),
         RuleEffect::Throttle { counter, max } => format!("admits at most {max} by counter {counter} of"),
+        RuleEffect::Narrow { sandbox } => format!("narrows to sandbox {sandbox}"),
         RuleEffect::Confirm(ask) => format!("has {} of {} confirm", ask.quorum, ask.approvers),
         RuleEffect::Label { add, remove } => {
             let of = |does: &str, labels: &[String]| format!("{does} {}", labels.join(", "));
@@ -238,14 +239,17 @@ fn rule_words(rule: &ToolRule) -> String {
     };
     let tools: Vec<String> = rule.tools.iter().map(pattern).collect();
     let when = rule.when.as_ref().map(|when| format!(" when {}", when.source.trim())).unwrap_or_default();
+    let arguments = rule.transform.as_ref().map(|cel| format!(", with arguments {}", cel.source.trim()));
+    let arguments = arguments.unwrap_or_default();
+    let shadow = if rule.is_enforced() { "" } else { ", in shadow and so without effect," };
     if rule.phase == Phase::List {
         return format!(
-            "Rule {} hides {} from listings{when}; it denies no call.",
+            "Rule {}{shadow} hides {} from listings{when}; it denies no call.",
             rule.name,
             tools.join(", ")
         );
     }
-    format!("Rule {} {does} calls of {}{when}.", rule.name, tools.join(", "))
+    format!("Rule {}{shadow} {does} calls of {}{when}{arguments}.", rule.name, tools.join(", "))
 }
 
 /// What the executor does for a statement.

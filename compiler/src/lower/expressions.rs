@@ -36,6 +36,24 @@ impl Expressions<'_, '_> {
         }
     }
 
+    /// The arguments that a grant gives: a map by their names.
+    pub(super) fn arguments(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
+        match cel::compile(source, &self.context.expecting(Type::Dyn), self.interner) {
+            Ok((cel, of)) => match of {
+                Type::Map(ref key, _) if !matches!(**key, Type::String | Type::Dyn) => self.no_map(&of, at),
+                Type::Map(..) | Type::Object(_) | Type::Dyn => Some(cel),
+                other => self.no_map(&other, at),
+            },
+            Err(errors) => self.report(errors, at),
+        }
+    }
+
+    fn no_map<T>(&mut self, of: &Type, at: &FieldPath) -> Option<T> {
+        let message = format!("the arguments of a call are a map by their names, but this is {of}");
+        self.out.push(Diagnostic::new(bw0304_cel_type::CODE, at.clone(), message));
+        None
+    }
+
     /// The value of an audit annotation: a string or null.
     pub(super) fn annotation(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
         match cel::compile(source, &self.context.expecting(Type::Dyn), self.interner) {

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use bailiwick_crds::pack::{AuditAdmission as WireAuditAdmission, Keep as WireKeep};
 use bailiwick_crds::scalar::Duration;
 use bailiwick_crds::tools::{
-    Argument, Ask as WireAsk, Deny as WireDeny, Derive as WireDerive, Otherwise as WireOtherwise,
-    Phase as WirePhase, Resource as WireResource, Run as WireRun, Scope as WireScope, State as WireState,
-    StateLabel as WireLabel, Stdin as WireStdin, Tool as WireTool, ToolRule as WireRule, Tools as WireTools,
+    Argument, Ask as WireAsk, Deny as WireDeny, Derive as WireDerive, Mode as WireMode,
+    Otherwise as WireOtherwise, Phase as WirePhase, Resource as WireResource, Run as WireRun,
+    Scope as WireScope, State as WireState, StateLabel as WireLabel, Stdin as WireStdin, Tool as WireTool,
+    ToolRule as WireRule, Tools as WireTools,
 };
 use bailiwick_policy::policy::Stated;
 use bailiwick_policy::policy::tools::{
-    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Label, Otherwise, Phase, Program,
+    Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Label, Mode, Otherwise, Phase, Program,
     Resource, RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 
@@ -212,15 +213,21 @@ fn lower_rule(
     let tools = wire.tools.iter().enumerate();
     let tools = tools.filter_map(|(index, text)| pattern(text, &at.member("tools").index(index), out));
     let tools = tools.collect();
+    let mut cel = Expressions { context, interner, out };
+    // A rule whose condition is wrong must not become one without condition.
     let when = match &wire.when {
         None => None,
-        // A rule whose condition is wrong must not become one without condition.
-        Some(source) => {
-            let mut cel = Expressions { context, interner, out };
-            Some(cel.compile(source, Type::Bool, &at.member("when"))?)
-        }
+        Some(source) => Some(cel.compile(source, Type::Bool, &at.member("when"))?),
+    };
+    let transform = match wire.transform.as_ref().and_then(|transform| transform.args.as_ref()) {
+        None => None,
+        Some(source) => Some(cel.arguments(source, &at.member("transform").member("args"))?),
     };
     let effect = effect(wire, at, out)?;
+    let mode = match wire.mode {
+        WireMode::Enforce => Mode::Enforce,
+        WireMode::Shadow => Mode::Shadow,
+    };
     Some(ToolRule {
         name: wire.name.clone(),
         at: at.to_string(),
@@ -228,6 +235,8 @@ fn lower_rule(
         tools,
         when,
         effect,
+        transform,
+        mode,
     })
 }
 
@@ -254,6 +263,8 @@ fn effect(wire: &WireRule, at: &FieldPath, out: &mut Findings<'_>) -> Option<Rul
         RuleEffect::Throttle { counter: throttle.counter.clone(), max }
     } else if let Some(labels) = &wire.label {
         RuleEffect::Label { add: sorted(&labels.add), remove: sorted(&labels.remove) }
+    } else if let Some(narrow) = &wire.narrow {
+        RuleEffect::Narrow { sandbox: narrow.sandbox.clone() }
     } else {
         RuleEffect::Confirm(ask_of(wire.confirm.as_ref()?, &at.member("confirm"), out))
     })

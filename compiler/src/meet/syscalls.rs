@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_policy::policy::narrower::implies;
 use bailiwick_policy::policy::sandboxes::{AllowedSyscall, ArgumentTest, RefusedSyscall, Syscalls};
 
 type Alternative = Vec<ArgumentTest>;
@@ -45,18 +46,6 @@ fn conjunction(a: &[ArgumentTest], b: &[ArgumentTest]) -> Option<Alternative> {
         tests.insert(test.index, met);
     }
     Some(tests.into_values().collect())
-}
-
-/// Whether every argument list that the first lets through, the second does too.
-pub(crate) fn implies(first: &[ArgumentTest], second: &[ArgumentTest]) -> bool {
-    second.iter().all(|test| {
-        let narrower = |one: &ArgumentTest| {
-            one.index == test.index
-                && one.mask & test.mask == test.mask
-                && one.value & test.mask == test.value & test.mask
-        };
-        test.mask == 0 || first.iter().any(narrower)
-    })
 }
 
 /// Sorted; each name once, and what is refused not allowed; no alternative that another one covers.

@@ -63,6 +63,14 @@ fn labelled(definition: &str, more: &str) -> String {
     )
 }
 
+/// Rules where there is another sandbox, `quiet`, with fewer processes.
+fn narrowing(list: &str) -> String {
+    let shell = rules(list);
+    let one = shell.lines().find(|line| line.starts_with("- {name: shell")).expect("the sandbox");
+    let quiet = one.replace("name: shell", "name: quiet").replace("processes: 64", "processes: 8");
+    shell.replace("sandboxes:\n", &format!("sandboxes:\n{quiet}\n"))
+}
+
 fn state(list: &str) -> String {
     tool(
         RUN,
@@ -316,6 +324,15 @@ fields! {
     throttles_name_a_counter: ["spec.tools.rules[].throttle.counter"], C,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: rate, tools: [files.read], throttle: {counter: reads, max: 1}}") => "counter/example/reads",
         rules("{name: readable, tools: [files.read], allow: {}}, {name: rate, tools: [files.read], throttle: {counter: others, max: 1}}") => "counter/example/others";
+    tool_rules_give_other_arguments: ["spec.tools.rules[].transform.args"], C,
+        rules("{name: readable, tools: [files.read], allow: {}, transform: {args: \"{'file': 'other.txt'}\"}}") => r#""arguments":{"file":"other.txt"}}"#,
+        rules("{name: readable, tools: [files.read], allow: {}, transform: {args: \"{'file': call.args.file + '.bak'}\"}}") => "transform-unstable";
+    tool_rules_narrow: ["spec.tools.rules[].narrow.sandbox"], C,
+        narrowing("{name: readable, tools: [files.read], allow: {}}, {name: quieter, tools: [files.read], narrow: {sandbox: quiet}}") => "sandbox: \"quiet\"",
+        narrowing("{name: readable, tools: [files.read], allow: {}}, {name: quieter, tools: [files.read], narrow: {sandbox: shell}}") => "sandbox: \"shell\"";
+    tool_rules_in_shadow_have_no_effect: ["spec.tools.rules[].mode"], C,
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: closed, tools: [files.read], mode: Shadow, deny: {}}") => r#""effect":"allow","rules":[{"pack":"example@1.0.0","rule":"readable","kind":"allow","outcome":"applied"},{"pack":"example@1.0.0","rule":"closed","kind":"deny","outcome":"applied","mode":"Shadow"}]"#,
+        rules("{name: readable, tools: [files.read], allow: {}}, {name: closed, tools: [files.read], mode: Enforce, deny: {}}") => "rule `closed` denies";
     tool_rules_confirm: ["spec.tools.rules[].confirm.approvers", "spec.tools.rules[].confirm.quorum", "spec.tools.rules[].confirm.expires"], C,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall, quorum: 2, expires: 1m}}") => r#""expiresMs":1060000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":2"#,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: sure, tools: [files.read], confirm: {approvers: oncall}}") => r#""expiresMs":1600000,"requirements":[{"pack":"example@1.0.0","group":"oncall","quorum":1"#;

@@ -85,10 +85,8 @@ fn tool_samples() -> Vec<(&'static str, String)> {
             "spec.tools.definitions[].run.mcp",
             tools(&format!("run: {{mcp: {{server: one, tool: two, sha256: '{}'}}}}", "0".repeat(64)), ""),
         ),
-        ("spec.tools.rules[].mode", tool_rule("mode: Shadow, deny: {}")),
-        ("spec.tools.rules[].narrow", tool_rule("narrow: {sandbox: shell}")),
         ("spec.tools.rules[].phase", tool_rule("phase: Result, deny: {}")),
-        ("spec.tools.rules[].transform", tool_rule("allow: {}, transform: {args: call.args}")),
+        ("spec.tools.rules[].transform.result", tool_rule("allow: {}, transform: {result: result}")),
     ]
 }
 
@@ -160,12 +158,7 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.tools.definitions[].run.mcp.server BW0516
         spec.tools.definitions[].run.mcp.sha256 BW0516
         spec.tools.definitions[].run.mcp.tool BW0516
-        spec.tools.rules[].mode BW0514
-        spec.tools.rules[].narrow BW0512
-        spec.tools.rules[].narrow.sandbox BW0512
         spec.tools.rules[].phase: Result BW0515
-        spec.tools.rules[].transform BW0513
-        spec.tools.rules[].transform.args BW0513
         spec.tools.rules[].transform.result BW0513
     "#]]
     .assert_eq(&(found.join("\n") + "\n"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_compiler::meet::{Conflict, meet};
-use bailiwick_policy::ir::Const;
+use bailiwick_policy::ir::{Cel, Const, Expr};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::sandboxes::{
     AllowedSyscall, ArgumentTest, AtLeast, Backend, CgroupAccess, Enforcement, Filesystem, Language,
@@ -12,8 +12,8 @@ use bailiwick_policy::policy::sandboxes::{
     Workspace,
 };
 use bailiwick_policy::policy::tools::{
-    Audit, AuditAdmission, Counter, Deny, Keep, Otherwise, Phase, Program, RuleEffect, Run, Scope, Stdin,
-    Tool, ToolLayer, ToolPattern, ToolRule, Word,
+    Audit, AuditAdmission, Counter, Deny, Keep, Mode, Otherwise, Phase, Program, RuleEffect, Run, Scope,
+    Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 use bailiwick_policy::policy::{Origin, PackSource, PodSecurity, PodSecurityLevel, Policy, Stated};
 use bailiwick_policy::tool::{Effect, LoadedPolicy, State, Subject, ToolCall, decide_tool_call};
@@ -205,34 +205,47 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
         RuleEffect::Deny(Deny::default()),
         RuleEffect::Throttle { counter: "calls".to_owned(), max: 0 },
         RuleEffect::Throttle { counter: "calls".to_owned(), max: 9 },
+        RuleEffect::Narrow { sandbox: "shell".to_owned() },
+        RuleEffect::Narrow { sandbox: "quiet".to_owned() },
     ]);
     let pattern = select(vec![
         ToolPattern::Exact("shell.exec".to_owned()),
         ToolPattern::Prefix("python.".to_owned()),
         ToolPattern::Prefix(String::new()),
     ]);
-    (subsequence(TOOLS.to_vec(), 0..=2), vec((effect, pattern), 0..4)).prop_map(|(defined, rules)| {
-        let mut definitions: Vec<Tool> = defined.into_iter().map(tool).collect();
-        definitions.sort_by(|a, b| a.name.cmp(&b.name));
-        let rule = |(at, (effect, pattern)): (usize, (RuleEffect, ToolPattern))| ToolRule {
-            name: format!("rule-{at}"),
-            at: format!("spec.tools.rules[{at}]"),
-            phase: Phase::Call,
-            tools: vec![pattern],
-            when: None,
-            effect,
-        };
-        ToolLayer {
-            labels: Vec::new(),
-            pack: 0,
-            definitions,
-            approvers: Vec::new(),
-            counters: vec![Counter { name: "calls".to_owned(), window_ms: None, scope: Scope::Subject }],
-            budgets: Vec::new(),
-            rules: rules.into_iter().enumerate().map(rule).collect(),
-            regexes: Vec::new(),
-        }
-    })
+    let entry = (Expr::Const(Const::Str("x".to_owned())), Expr::Const(Const::Int(1)), false);
+    let given = |entries| Some(Cel { source: "given".to_owned(), expr: Expr::Map(entries), slots: 0 });
+    let transform = select(vec![None, None, None, given(Vec::new()), given(vec![entry])]);
+    let mode = select(vec![Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::Shadow]);
+    (subsequence(TOOLS.to_vec(), 0..=2), vec((effect, pattern, mode, transform), 0..4)).prop_map(
+        |(defined, rules)| {
+            let mut definitions: Vec<Tool> = defined.into_iter().map(tool).collect();
+            definitions.sort_by(|a, b| a.name.cmp(&b.name));
+            let rule = |(at, (effect, pattern, mode, transform)): (
+                usize,
+                (RuleEffect, ToolPattern, Mode, Option<Cel>),
+            )| ToolRule {
+                name: format!("rule-{at}"),
+                at: format!("spec.tools.rules[{at}]"),
+                phase: Phase::Call,
+                tools: vec![pattern],
+                when: None,
+                transform: transform.filter(|_| effect == RuleEffect::Allow),
+                effect,
+                mode,
+            };
+            ToolLayer {
+                labels: Vec::new(),
+                pack: 0,
+                definitions,
+                approvers: Vec::new(),
+                counters: vec![Counter { name: "calls".to_owned(), window_ms: None, scope: Scope::Subject }],
+                budgets: Vec::new(),
+                rules: rules.into_iter().enumerate().map(rule).collect(),
+                regexes: Vec::new(),
+            }
+        },
+    )
 }
 
 fn audit() -> impl Strategy<Value = Stated<Audit>> {
@@ -345,9 +358,10 @@ fn runnable(mut policy: Policy) -> Policy {
     policy.sandboxes.retain(|sandbox| sandbox.name == "python");
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let shell = sandbox("shell").new_tree(&mut runner).unwrap().current();
-    policy
-        .sandboxes
-        .push(Sandbox { from: vec![Origin { pack: 0, at: "spec.sandboxes[0]".to_owned() }], ..shell });
+    let shell = Sandbox { from: vec![Origin { pack: 0, at: "spec.sandboxes[0]".to_owned() }], ..shell };
+    let limits = Limits { processes: shell.limits.processes.min(1), ..shell.limits };
+    policy.sandboxes.push(Sandbox { name: "quiet".to_owned(), limits, ..shell.clone() });
+    policy.sandboxes.push(shell);
     policy
 }
 
@@ -419,7 +433,7 @@ proptest! {
                 let mut asked = one.clone();
                 let layers = asked.tools.iter_mut();
                 for layer in layers {
-                    let grants = |rule: &ToolRule| rule.effect == RuleEffect::Allow
+                    let grants = |rule: &ToolRule| rule.grants()
                         && rule.tools.iter().any(|pattern| match pattern {
                             ToolPattern::Exact(name) => name == tool_name,
                             ToolPattern::Prefix(prefix) => tool_name.starts_with(prefix.as_str()),
@@ -436,6 +450,8 @@ proptest! {
                                 tools: vec![ToolPattern::Exact((*tool_name).to_owned())],
                                 when: None,
                                 effect: RuleEffect::Allow,
+                                transform: None,
+                                mode: Mode::Enforce,
                             });
                         }
                     }

@@ -94,12 +94,11 @@ fn answer(host: &Host, tried: &[Tried]) -> Value {
     })
 }
 
-/// Builds each sandbox that a tool runs in, once: a probe that only reads settings would promise what the kernel then refuses.
+/// Builds each sandbox that calls run in, once: a probe that only reads settings would promise what the kernel then refuses.
 fn try_all(bundle: &bundle::Bundle, host: &Host) -> Vec<Tried> {
-    let definitions = bundle.policy.tools.iter().flat_map(|layer| &layer.definitions);
-    let used: Vec<&str> = definitions.map(|tool| tool.run.sandbox.as_str()).collect();
-    let sandboxes = bundle.policy.sandboxes.iter().filter(|sandbox| used.contains(&sandbox.name.as_str()));
-    sandboxes
+    bundle
+        .policy
+        .used_sandboxes()
         .map(|sandbox| Tried { name: sandbox.name.clone(), refused: try_one(sandbox, host).err() })
         .collect()
 }

@@ -74,13 +74,14 @@ impl Docket {
             session: Some(call.session().to_owned()),
             call: Some(call.id().to_owned()),
             tool: Some(call.tool().to_owned()),
-            arguments: Some(form(call.arguments())?),
+            // Those that run; the ones that were asked for stand in the inputs.
+            arguments: Some(form(decision.call().arguments())?),
             facts: Some(
                 json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
             ),
             state_delta: Some(form(&record.delta)?),
             policy_digest: Some(self.policy.digest().to_owned()),
-            rules: Some(json!(record.rules.iter().map(bare).collect::<Vec<_>>())),
+            rules: Some(json!(record.rules.iter().map(RuleReport::bare).collect::<Vec<_>>())),
             effect: Some(effect.to_owned()),
             reason: Some(said.to_string()),
             approval: asked.or(used),
@@ -98,16 +99,6 @@ impl Docket {
 fn sandbox(decision: &ToolDecision) -> Option<Value> {
     let Effect::Allow(permit) = &decision.effect else { return None };
     Some(json!({ "name": permit.get().plan().sandbox().unwrap_or("workspace clerk") }))
-}
-
-/// A rule's report without texts that may repeat values.
-fn bare(rule: &RuleReport) -> Value {
-    let outcome = match rule.outcome {
-        RuleOutcome::Applied => "applied",
-        RuleOutcome::WithinLimit => "withinLimit",
-        RuleOutcome::Failed(_) => "failed",
-    };
-    json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
 }
 
 /// As text: what is committed to is canonical JSON, which would write `1.0` as `1`, and to a condition those are two types.

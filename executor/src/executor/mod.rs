@@ -10,7 +10,6 @@
 mod asking;
 mod starting;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,15 +89,7 @@ impl Executor {
             input,
         });
         let tools = tools.collect();
-        let definitions = policy.policy().tools.iter().flat_map(|layer| &layer.definitions);
-        let used: BTreeSet<&str> = definitions.map(|tool| tool.run.sandbox.as_str()).collect();
-        let sandboxes: Vec<_> = policy
-            .policy()
-            .sandboxes
-            .iter()
-            .filter(|one| used.contains(one.name.as_str()))
-            .cloned()
-            .collect();
+        let sandboxes: Vec<_> = policy.policy().used_sandboxes().cloned().collect();
         // Before the log: a machine that cannot confine leaves no trace of an executor that never decided anything.
         let host = Host::find()?;
         let sandboxes = Sandboxes::start(host, &sandboxes, settings.warm, settings.limits.workspace_budget)?;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use bailiwick_audit::record::{Kind, Record};
 use bailiwick_audit::{FoldError, fold};
 use bailiwick_policy::bundle;
-use bailiwick_policy::tool::{DecisionRecord, EffectRecord, LoadedPolicy, RuleOutcome};
+use bailiwick_policy::tool::{DecisionRecord, EffectRecord, LoadedPolicy, RuleReport};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -130,14 +130,7 @@ fn said(decision: &DecisionRecord) -> Value {
         EffectRecord::Deny(_) => "Deny",
         EffectRecord::Ask(_) => "Ask",
     };
-    let rules = decision.rules.iter().map(|rule| {
-        let outcome = match rule.outcome {
-            RuleOutcome::Applied => "applied",
-            RuleOutcome::WithinLimit => "withinLimit",
-            RuleOutcome::Failed(_) => "failed",
-        };
-        json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
-    });
+    let rules = decision.rules.iter().map(RuleReport::bare);
     json!({ "effect": effect, "rules": rules.collect::<Vec<_>>(), "stateDelta": decision.delta })
 }
 

@@ -8,8 +8,10 @@ use bailiwick_compiler::cases::Bench;
 use bailiwick_compiler::policy_test::ToolCallCase;
 use bailiwick_compiler::yaml::{Limits, SourceMap};
 use bailiwick_policy::cel::Watching;
+use bailiwick_policy::policy::tools::Mode;
 use bailiwick_policy::tool::{
-    DecisionInputs, DecisionRecord, Denial, EffectRecord, LoadedPolicy, RuleKind, RuleOutcome, RuleReport,
+    DecisionInputs, DecisionRecord, Denial, EffectRecord, LoadedPolicy, RuleExpression, RuleKind,
+    RuleOutcome, RuleReport, WatchedRule,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -87,17 +89,21 @@ fn denied(denial: &Denial) -> Because {
 
 /// Every rule that was asked: those that took part, and those whose condition is false.
 fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) -> Vec<Rule> {
-    let conditions: BTreeMap<_, _> =
-        traced.traced().map(|(layer, rule, nodes)| ((layer, rule), nodes)).collect();
+    let expressions: BTreeMap<_, _> = traced.traced().collect();
     let mut all = Vec::new();
     for (at_layer, layer) in effective.policy().tools.iter().enumerate() {
         let pack = effective.label(layer.pack);
         for (at_rule, rule) in layer.rules.iter().enumerate() {
             let report = record.rules.iter().find(|report| report.pack == pack && report.rule == rule.name);
             let mut said = Rule::at(effective, &pack, &rule.name, &rule.at);
-            if let (Some(when), Some(nodes)) = (&rule.when, conditions.get(&(at_layer, at_rule))) {
-                let field = format!("{}.when", rule.at);
-                let expression = Expression::of(effective, &pack, &field, when, nodes);
+            for (expression, cel, field) in [
+                (RuleExpression::When, &rule.when, "when"),
+                (RuleExpression::Transform, &rule.transform, "transform.args"),
+            ] {
+                let at = WatchedRule { layer: at_layer, rule: at_rule, expression };
+                let (Some(cel), Some(nodes)) = (cel, expressions.get(&at)) else { continue };
+                let field = format!("{}.{field}", rule.at);
+                let expression = Expression::of(effective, &pack, &field, cel, nodes);
                 if expression.was_reached() {
                     said.expressions.push(expression);
                 }
@@ -115,16 +121,20 @@ fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) 
 }
 
 fn outcome(report: &RuleReport) -> String {
-    match &report.outcome {
+    let outcome = match &report.outcome {
         RuleOutcome::Applied => "applied".to_owned(),
         RuleOutcome::WithinLimit => "within its limit".to_owned(),
         RuleOutcome::Failed(why) => format!("cannot be evaluated: {why}"),
+    };
+    match report.mode {
+        Mode::Enforce => outcome,
+        Mode::Shadow => format!("{outcome}, in shadow and so without effect"),
     }
 }
 
 /// Whether the effect follows from a rule: the one that denies; those that ask; those that grant.
 fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
-    let applied = report.outcome == RuleOutcome::Applied;
+    let applied = report.outcome == RuleOutcome::Applied && report.mode == Mode::Enforce;
     match &record.effect {
         EffectRecord::Deny(denial) => {
             denial.pack.as_deref() == Some(&report.pack) && denial.rule.as_deref() == Some(&report.rule)
@@ -136,6 +146,7 @@ fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
                 other.pack == report.pack
                     && other.kind == RuleKind::Allow
                     && other.outcome == RuleOutcome::Applied
+                    && other.mode == Mode::Enforce
             };
             applied
                 && match report.kind {

@@ -131,7 +131,11 @@ impl Expression {
                 _ => String::new(),
             };
             let indent = "  ".repeat(part.depth);
-            out!("    {place:<8} {indent}{} = {}", plain(&cut(&part.text, MAX_SHOWN)), plain(&part.shown_values()));
+            out!(
+                "    {place:<8} {indent}{} = {}",
+                plain(&cut(&part.text, MAX_SHOWN)),
+                plain(&part.shown_values())
+            );
         }
     }
 }

@@ -17,6 +17,7 @@ use bailiwick_policy::admission::WatchedAt;
 use bailiwick_policy::cel::{Outcomes, Part};
 use bailiwick_policy::ir::Cel;
 use bailiwick_policy::policy::{AdmissionRule, Policy};
+use bailiwick_policy::tool::RuleExpression;
 use serde::Serialize;
 
 use super::suite::{Ran, Suite};
@@ -161,12 +162,16 @@ impl Measured {
 
     fn tools(&mut self, policy: &Policy, own: u16, ran: &Ran) {
         let Ok(loaded) = ran.bench.tool_policy() else { return };
-        for (layer, rule, parts) in loaded.watched() {
-            let Some(layer) = policy.tools.get(layer).filter(|layer| layer.pack == own) else { continue };
-            let Some(rule) = layer.rules.get(rule) else { continue };
-            let Some(when) = &rule.when else { continue };
+        for (at, parts) in loaded.watched() {
+            let Some(layer) = policy.tools.get(at.layer).filter(|layer| layer.pack == own) else { continue };
+            let Some(rule) = layer.rules.get(at.rule) else { continue };
+            let (cel, field) = match at.expression {
+                RuleExpression::When => (&rule.when, "when"),
+                RuleExpression::Transform => (&rule.transform, "transform.args"),
+            };
+            let Some(cel) = cel else { continue };
             self.reach(&rule.name, &rule.at, parts);
-            self.add(&rule.name, &format!("{}.when", rule.at), when, parts);
+            self.add(&rule.name, &format!("{}.{field}", rule.at), cel, parts);
         }
     }
 
@@ -188,7 +193,8 @@ impl Measured {
         }
         for (at, layer) in policy.tools.iter().enumerate().filter(|(_, layer)| layer.pack == own) {
             for (index, rule) in layer.rules.iter().enumerate() {
-                if self.has_parts(&rule.at) {
+                // To one in shadow no case can come to anything else.
+                if self.has_parts(&rule.at) || !rule.is_enforced() {
                     continue;
                 }
                 let mut other = policy.clone();

@@ -29,6 +29,19 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
         &happened.messages,
     ));
     found.extend(listed(expected.listed, happened));
+    if let Some(wanted) = expected.sandbox.as_deref()
+        && happened.sandbox.as_deref() != Some(wanted)
+    {
+        let place =
+            happened.sandbox.as_ref().map_or_else(|| "nowhere".to_owned(), |name| format!("in `{name}`"));
+        found.push(format!("expected to run in sandbox `{wanted}`, runs {place}"));
+    }
+    if let Some(wanted) = &expected.args
+        && happened.args.as_ref() != Some(wanted)
+    {
+        let args = happened.args.as_ref().map_or_else(|| "none".to_owned(), Value::to_string);
+        found.push(format!("expected the arguments {wanted}, are {args}"));
+    }
     found.extend(other_than(expected.action, happened.action, SyscallAction::as_str, "the action", &[]));
     if let Some(rule) = &expected.rule
         && !happened.rules.iter().any(|one| one == rule || one.rsplit('/').next() == Some(rule))
@@ -112,6 +125,8 @@ mod tests {
             warnings: Vec::new(),
             effect: None,
             listed: None,
+            sandbox: None,
+            args: None,
             action: None,
             object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
         }

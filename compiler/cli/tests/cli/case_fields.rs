@@ -62,6 +62,7 @@ pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: B
 sandboxes:
 - {name: shell, pool: warm, filesystem: {readOnly: [/usr, /bin], writable: [{path: /tmp, size: 1Mi}]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}
 - {name: python, pool: warm, runtime: {language: Python}, filesystem: {readOnly: [/usr, /bin, /opt]}, syscalls: {profile: Python, add: [sched_setscheduler]}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}
+- {name: quiet, pool: warm, filesystem: {readOnly: [/usr, /bin], writable: [{path: /tmp, size: 1Mi}]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 8, output: 1Mi}}
 tools:
   definitions:
   - {name: files.read, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/cat}, {value: '--'}, {arg: file}]}}
@@ -70,6 +71,8 @@ tools:
   rules:
   - {name: readable, tools: [files.read, files.list], allow: {}}
   - {name: secrets, tools: [files.read], when: "call.args.?file.orValue('') == 'secret'", deny: {}}
+  - {name: renamed, tools: [files.list], when: "call.args.?file.orValue('') in ['old', 'new']", allow: {}, transform: {args: "{'file': 'new'}"}}
+  - {name: quieter, tools: [files.read], when: "call.args.?file.orValue('') == 'quiet'", narrow: {sandbox: quiet}}
   - {name: rate, tools: [files.read], throttle: {counter: reads, max: 2}}
   - {name: agents, tools: ['*'], when: "subject.agent == 'mallory'", deny: {}}
   - {name: users, tools: ['*'], when: "subject.user == 'mallory'", deny: {}}
@@ -292,6 +295,12 @@ fields! {
         call("", "effect: Allow"), call("", "effect: Ask") => "expected the effect Ask, was Allow";
     cases_expect_to_be_listed: ["spec.cases[].expect.listed"], CALLS,
         call(", subject: {agent: mallory}", "listed: false"), call("", "listed: false") => "expected to be hidden, was listed";
+    cases_expect_arguments: ["spec.cases[].expect.args"], CALLS,
+        cases("toolCall: {tool: files.list, args: {file: old}}", "effect: Allow, rule: renamed, args: {file: new}"),
+        cases("toolCall: {tool: files.list, args: {file: old}}", "effect: Allow, args: {file: old}") => "expected the arguments {\"file\":\"old\"}, are {\"file\":\"new\"}";
+    cases_expect_a_sandbox: ["spec.cases[].expect.sandbox"], CALLS,
+        call("", "effect: Allow, sandbox: shell"),
+        cases("toolCall: {tool: files.read, args: {file: quiet}}", "effect: Allow, rule: quieter, sandbox: shell") => "expected to run in sandbox `shell`, runs in `quiet`";
     cases_expect_an_action: ["spec.cases[].expect.action"], CALLS,
         syscall("sandbox: shell, name: mount", "Errno"), syscall("sandbox: shell, name: mount", "Kill") => "expected the action Kill, was Errno";
     cases_expect_a_rule: ["spec.cases[].expect.rule"], CALLS,

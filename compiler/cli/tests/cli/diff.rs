@@ -58,6 +58,61 @@ fn only_what_is_wider_fails_on_widened() {
     assert_eq!(diff(&stage, &["--fail-on", "narrowed"]).status.code(), Some(3));
 }
 
+/// What only records changes no call; the day it holds, it does.
+#[test]
+fn a_rule_in_shadow_is_no_difference_until_it_has_an_effect() {
+    let rule = |mode: &str| {
+        let cat = "facts.commands.exists(c, c.name == 'cat')";
+        format!(
+            "    rules:\n    - {{name: no-cat, tools: [shell.exec], mode: {mode}, when: \"{cat}\", deny: {{}}}}\n"
+        )
+    };
+    let (shadow, enforced) = (rule("Shadow"), rule("Enforce"));
+    let with_shadow = stage(&[("    rules:\n", &shadow)]);
+    let said = printed(&diff(&with_shadow, &["--fail-on", "any"]));
+    assert!(said.ends_with(": 0 widened, 0 changed, 0 narrowed\n"), "{said}");
+    let with_effect = stage(&[("    rules:\n", &enforced)]);
+    let output = diff(&with_effect, &["--fail-on", "narrowed"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        printed(&output).contains("  - tool `shell.exec`: calls that ran are denied"),
+        "{}",
+        printed(&output)
+    );
+    // From the one to the other, as the day comes.
+    with_effect.write(
+        "shadowed/code-interpreter/pack.yaml",
+        &std::fs::read_to_string(with_shadow.path(&format!("{NEW}/pack.yaml"))).expect("the pack"),
+    );
+    let output = with_effect.run(&[
+        "diff",
+        "--library",
+        "policy-packs",
+        "shadowed/code-interpreter",
+        NEW,
+        "--fail-on",
+        "narrowed",
+    ]);
+    assert_eq!(output.status.code(), Some(3), "{}", printed(&output));
+}
+
+#[test]
+fn calls_that_rules_narrow_or_give_other_arguments_are_told() {
+    let quiet = "  sandboxes:\n  - {name: quiet, pool: warm, filesystem: {readOnly: [/usr, /lib, /lib64, /bin], proc: Own}, network: {egress: []}, syscalls: {profile: Shell}, \
+        limits: {wallClock: 5s, cpuTime: 5s, cpus: \"1\", memory: 128Mi, processes: 16, openFiles: 64, fileSize: 1Mi, output: 64Ki}, environment: [{name: LANG, value: C.UTF-8}]}\n";
+    let rules = "    rules:\n    - {name: quieter, tools: [shell.exec], narrow: {sandbox: quiet}}\n    \
+        - {name: whole, tools: [shell.exec], when: \"call.args.command == 'make'\", ask: {approvers: oncall}, transform: {args: \"{'command': 'make all'}\"}}\n";
+    let stage = stage(&[("  sandboxes:\n", quiet), ("    rules:\n", rules)]);
+    let said = printed(&diff(&stage, &[]));
+    for line in [
+        "  - tool `shell.exec`: calls run in another sandbox",
+        "  - tool `shell.exec`: people approve calls in another sandbox",
+        "  ~ tool `shell.exec`: people approve other arguments",
+    ] {
+        assert!(said.lines().any(|one| one == line), "no line `{line}`:\n{said}");
+    }
+}
+
 #[test]
 fn the_text_names_the_witness_and_both_verdicts_the_same_each_time() {
     let stage = stage(MIXED);

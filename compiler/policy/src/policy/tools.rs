@@ -241,6 +241,59 @@ pub struct ToolRule {
     pub when: Option<Cel>,
     /// What it does.
     pub effect: RuleEffect,
+    /// Of a grant: the arguments that calls then have, a map; `None`: as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Cel>,
+    /// Whether it has that effect, or is only recorded.
+    #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+    pub mode: Mode,
+}
+
+impl ToolRule {
+    /// Whether it has an effect.
+    #[must_use]
+    pub const fn is_enforced(&self) -> bool {
+        self.mode.is_enforce()
+    }
+
+    /// Whether calls can run by it: an `allow` or `ask` that has an effect.
+    #[must_use]
+    pub const fn grants(&self) -> bool {
+        self.is_enforced() && matches!(self.effect, RuleEffect::Allow | RuleEffect::Ask(_))
+    }
+
+    /// Its expressions.
+    pub fn expressions(&self) -> impl Iterator<Item = &Cel> {
+        self.when.iter().chain(&self.transform)
+    }
+
+    /// The sandbox that it narrows calls to.
+    #[must_use]
+    pub fn narrows_to(&self) -> Option<&str> {
+        match &self.effect {
+            RuleEffect::Narrow { sandbox } => Some(sandbox),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a rule has an effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mode {
+    /// It has.
+    #[default]
+    Enforce,
+    /// It is asked, and what it would have done is recorded. It has no effect, whatever becomes of it.
+    Shadow,
+}
+
+impl Mode {
+    /// Whether a rule of this mode has an effect. What is written about it needs no word then.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub const fn is_enforce(&self) -> bool {
+        matches!(self, Mode::Enforce)
+    }
 }
 
 /// When a rule is asked.
@@ -298,6 +351,11 @@ pub enum RuleEffect {
         /// Labels of the layer that it takes away if people whom the layer asked approved the call, sorted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<String>,
+    },
+    /// Runs the call in another sandbox, which provably allows no more than the tool's own.
+    Narrow {
+        /// Name of the sandbox.
+        sandbox: String,
     },
 }
 

@@ -118,7 +118,7 @@ fn persons<'k>(keys: impl Iterator<Item = &'k ApproverKey>) -> usize {
 }
 
 /// What a decision asks for: each group once, with the highest quorum and the shortest time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Asks {
     groups: BTreeMap<(String, String), Requirement>,
     expires_after_ms: Option<u64>,

@@ -14,7 +14,7 @@ pub const MAX_ARGUMENTS_BYTES: usize = 4 << 20;
 /// Longest identifier of a call or a session, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// A call: an allegation of whoever asks, until it is decided. Never changed, and shared by decision, plan and record.
+/// A call: an allegation of whoever asks, until it is decided. Never changed (a transform makes another one), and shared by decision, plan and record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall(Arc<Alleged>);
 
@@ -113,6 +113,16 @@ impl ToolCall {
         Ok(Self(Arc::new(Alleged { id, session, subject, call: Json::Map(call) })))
     }
 
+    /// The same call with other arguments, an object.
+    pub(super) fn with_arguments(&self, arguments: Json<'static>) -> Self {
+        let mut call = Map::new();
+        call.insert(Cow::Borrowed("tool"), Json::Str(Cow::Owned(self.tool().to_owned())));
+        call.insert(Cow::Borrowed("args"), arguments);
+        let Alleged { id, session, subject, call: _ } = &*self.0;
+        let (id, session, subject) = (id.clone(), session.clone(), subject.clone());
+        Self(Arc::new(Alleged { id, session, subject, call: Json::Map(call) }))
+    }
+
     /// Name of this attempt.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -141,6 +151,12 @@ impl ToolCall {
     #[must_use]
     pub fn arguments(&self) -> &Json<'static> {
         self.0.call.get("args").unwrap_or(&Json::Null)
+    }
+
+    /// The arguments, for a record.
+    pub(super) fn arguments_value(&self) -> serde_json::Value {
+        // Numbers were finite when they were read or made.
+        serde_json::to_value(self.arguments()).unwrap_or_default()
     }
 
     /// `call` of expressions.

@@ -1,7 +1,8 @@
 //! The decision over one tool call: total, deterministic, the only place where a permit is made.
 //!
 //! Steps, each of which can only deny: the session is the caller's; some layer defines the tool; the arguments match every schema; all
-//! definitions run the same; facts are derived; every layer is asked; the command can be planned; open questions are answered.
+//! definitions run the same; facts are derived; every layer is asked; where grants give the call other arguments, the same once more with those;
+//! the command can be planned; open questions are answered.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use super::approval::{ApprovalRequest, Binding, bound, bound_call_hash};
 use super::call::ToolCall;
 use super::decision::{Denial, DenyReason, Effect, EffectRecord, RuleReport, ToolDecision};
 use super::environment::Shared;
-use super::facts::{Facts, Members};
-use super::layer::{Asking, Findings};
+use super::facts::Facts;
+use super::layer::{Asking, Findings, refusal};
 use super::loaded::{Entry, LoadedPolicy};
 use super::plan::{self, Plan, PlannedCall};
 use super::record::{DecisionInputs, DecisionRecord, SessionView};
@@ -48,18 +49,21 @@ pub fn decide_tool_call(
     approval: Option<&VerifiedApproval>,
 ) -> ToolDecision {
     let inputs = DecisionInputs::of(policy, call, state, now_ms, approval);
-    let Decided { verdict, rules, delta, facts, binds } = decide(policy, &inputs);
+    let Decided { verdict, rules, delta, transformed, facts, binds } = decide(policy, &inputs);
     let effect = match verdict {
-        Verdict::Allow(plan) => Effect::Allow(Permit(PlannedCall::new(call.clone(), plan))),
+        Verdict::Allow(plan) => {
+            let call = transformed.as_ref().unwrap_or(call);
+            Effect::Allow(Permit(PlannedCall::new(call.clone(), plan)))
+        }
         Verdict::Deny(denial) => Effect::Deny(denial),
         Verdict::Ask(request) => Effect::Ask(request),
     };
-    ToolDecision { effect, rules, delta, facts, binds, inputs }
+    ToolDecision { effect, rules, delta, transformed, facts, binds, inputs }
 }
 
 /// Decides from recorded inputs.
 pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> DecisionRecord {
-    let Decided { verdict, rules, delta, facts, binds: _ } = decide(policy, inputs);
+    let Decided { verdict, rules, delta, transformed, facts, binds: _ } = decide(policy, inputs);
     let effect = match verdict {
         Verdict::Allow(_) => EffectRecord::Allow,
         Verdict::Deny(denial) => EffectRecord::Deny(denial),
@@ -70,6 +74,7 @@ pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decision
         rules,
         delta,
         facts: facts.map_or(serde_json::Value::Null, |facts| facts.to_json()),
+        arguments: transformed.as_ref().map(ToolCall::arguments_value),
     }
 }
 
@@ -83,6 +88,8 @@ struct Decided {
     verdict: Verdict,
     rules: Vec<RuleReport>,
     delta: StateDelta,
+    /// The call with the arguments that grants gave it.
+    transformed: Option<ToolCall>,
     /// `None`: it was refused before facts were derived.
     facts: Option<Facts>,
     binds: Option<serde_json::Value>,
@@ -93,28 +100,22 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
         verdict: Verdict::Deny(refusal(DenyReason::UnknownTool, "this tool is not defined".to_owned())),
         rules: Vec::new(),
         delta: StateDelta { at_ms: inputs.now_ms, changes: Vec::new() },
+        transformed: None,
         facts: None,
         binds: None,
     };
     let verdict = match eligible(policy, inputs) {
         Err(denial) => Verdict::Deny(denial),
         Ok((session, entry)) => {
-            let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
-            let members = facts.members();
-            let shared = Shared {
-                inputs,
-                facts: &members,
-                policy: &policy.policy,
-                reads_subject: policy.tools.reads_subject,
-                reads_session: policy.tools.reads_session,
-                reads_facts: policy.tools.reads_facts,
-            };
-            let mut findings = Asking::new(policy, inputs, entry, shared).all();
+            let first = pass(policy, inputs, entry, Findings::default());
+            let (last, finals) = transformed(policy, inputs, entry, first);
+            let Pass { facts, mut findings } = last;
             decided.rules = std::mem::take(&mut findings.reports);
-            let step = Step { policy, inputs, session, entry, facts: &members };
+            let step =
+                Step { policy, inputs: finals.as_ref().unwrap_or(inputs), session, entry, facts: &facts };
             let verdict = step.verdict(findings, &mut decided.delta.changes, &mut decided.binds);
-            drop(members);
             decided.facts = Some(facts);
+            decided.transformed = finals.map(|finals| finals.call);
             verdict
         }
     };
@@ -126,8 +127,61 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
     decided
 }
 
-fn refusal(reason: DenyReason, message: String) -> Denial {
-    Denial { reason, pack: None, rule: None, message, remedy: None, retry_after_ms: None }
+/// What was made of a call's arguments, and what every layer says of it.
+struct Pass {
+    facts: Facts,
+    findings: Findings,
+}
+
+fn pass(policy: &LoadedPolicy, inputs: &DecisionInputs, entry: &Entry, carried: Findings) -> Pass {
+    let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
+    let members = facts.members();
+    let shared = Shared {
+        inputs,
+        facts: &members,
+        policy: &policy.policy,
+        reads_subject: policy.tools.reads_subject,
+        reads_session: policy.tools.reads_session,
+        reads_facts: policy.tools.reads_facts,
+    };
+    let findings = Asking::new(policy, inputs, entry, shared, carried).all();
+    drop(members);
+    Pass { facts, findings }
+}
+
+/// The second pass, where grants give the call other arguments and nothing denies it: it is decided with those, and they must be what
+/// the same grants would give once more.
+fn transformed(
+    policy: &LoadedPolicy,
+    inputs: &DecisionInputs,
+    entry: &Entry,
+    first: Pass,
+) -> (Pass, Option<DecisionInputs>) {
+    let other = first.findings.transforms.other_than(inputs.call.arguments());
+    let Some(arguments) = other.filter(|_| first.findings.denials.is_empty()).cloned() else {
+        return (first, None);
+    };
+    let finals = DecisionInputs { call: inputs.call.with_arguments(arguments), ..inputs.clone() };
+    if let Err(denial) = fitting(policy, entry, &finals.call) {
+        let Pass { facts, mut findings } = first;
+        findings.denials.push(denial);
+        return (Pass { facts, findings }, None);
+    }
+    let mut second = pass(policy, &finals, entry, first.findings.carried());
+    if second.findings.transforms.other_than(finals.call.arguments()).is_some() {
+        let message = "the arguments that grants give this call are not those that they would give it then";
+        second.findings.denials.push(refusal(DenyReason::TransformUnstable, message.to_owned()));
+    }
+    second.findings.recall(first.findings);
+    (second, Some(finals))
+}
+
+/// Whether the arguments match the schemas of all definitions.
+fn fitting(policy: &LoadedPolicy, entry: &Entry, call: &ToolCall) -> Result<(), Denial> {
+    policy.schemas(entry).try_for_each(|schema| {
+        crate::arguments::matches(schema, call.arguments())
+            .map_err(|mismatch| refusal(DenyReason::Arguments, mismatch.to_string()))
+    })
 }
 
 /// What can be said before any rule is asked.
@@ -145,15 +199,10 @@ fn eligible<'p>(
     if session.running >= MAX_OPEN {
         return refuse(DenyReason::Busy, format!("{MAX_OPEN} calls of this session run already"));
     }
-    let mut schemas = policy.schemas(entry).peekable();
-    if schemas.peek().is_none() {
+    if policy.schemas(entry).next().is_none() {
         return refuse(DenyReason::UnknownTool, "this tool is not defined".to_owned());
     }
-    for schema in schemas {
-        if let Err(mismatch) = crate::arguments::matches(schema, inputs.call.arguments()) {
-            return refuse(DenyReason::Arguments, mismatch.to_string());
-        }
-    }
+    fitting(policy, entry, &inputs.call)?;
     // A layer names what it defines, so this is about the built-in tools.
     if !entry.layers.iter().any(|layer| layer.names) {
         return refuse(DenyReason::NoRule, "no rule is about this tool".to_owned());
@@ -171,7 +220,7 @@ struct Step<'s> {
     inputs: &'s DecisionInputs,
     session: SessionView,
     entry: &'s Entry,
-    facts: &'s Members<'s>,
+    facts: &'s Facts,
 }
 
 impl Step<'_> {
@@ -186,7 +235,7 @@ impl Step<'_> {
         if let Some(denial) = worst {
             return Verdict::Deny(denial.clone());
         }
-        let plan = match self.plan() {
+        let plan = match self.plan(findings.sandbox.as_deref()) {
             Ok(plan) => plan,
             Err(denial) => return Verdict::Deny(denial),
         };
@@ -237,10 +286,11 @@ impl Step<'_> {
         (findings.added.difference(has).cloned().collect(), removed.cloned().collect())
     }
 
-    fn plan(&self) -> Result<Plan, Denial> {
+    /// What runs, in the tool's own sandbox or the one that the call is narrowed to.
+    fn plan(&self, narrowed: Option<&str>) -> Result<Plan, Denial> {
         let call = &self.inputs.call;
         let planned = match (self.policy.definitions(self.entry).next(), self.entry.builtin) {
-            (Some((_, tool)), _) => plan::of_run(&tool.run, self.stdin(), call),
+            (Some((_, tool)), _) => plan::of_run(&tool.run, narrowed, self.stdin(), call),
             (None, Some(builtin)) => plan::of_builtin(builtin, call),
             (None, None) => {
                 return Err(refusal(DenyReason::UnknownTool, "this tool is not defined".to_owned()));

@@ -1,13 +1,16 @@
 //! What a decision says: whether the call runs, which rules took part, what it changes.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::approval::ApprovalRequest;
+use super::call::ToolCall;
 use super::decide::Permit;
 use super::facts::Facts;
 use super::plan::PlannedCall;
 use super::record::{DecisionInputs, DecisionRecord};
 use super::state::StateDelta;
+use crate::policy::tools::Mode;
 
 /// A decision. It is nothing until its delta is applied and its record durable.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub struct ToolDecision {
     pub rules: Vec<RuleReport>,
     /// What it changes.
     pub delta: StateDelta,
+    /// The call with the arguments that transforms gave it. It is the one that is decided, approved, recorded and run.
+    pub(super) transformed: Option<ToolCall>,
     /// What was derived from the arguments, unless the call was refused before. It is written out for the record alone.
     pub(super) facts: Option<Facts>,
     /// Of a call that people are asked about: everything that their approval binds, for them to see; see [`super::bound_call_hash`].
@@ -27,6 +32,12 @@ pub struct ToolDecision {
 }
 
 impl ToolDecision {
+    /// The call that was decided: with the arguments that transforms gave it, if they gave it others.
+    #[must_use]
+    pub fn call(&self) -> &ToolCall {
+        self.transformed.as_ref().unwrap_or(&self.inputs.call)
+    }
+
     /// The decision without the permit, for the log.
     #[must_use]
     pub fn record(&self) -> DecisionRecord {
@@ -40,6 +51,7 @@ impl ToolDecision {
             rules: self.rules.clone(),
             delta: self.delta.clone(),
             facts: self.facts.as_ref().map_or(serde_json::Value::Null, Facts::to_json),
+            arguments: self.transformed.as_ref().map(ToolCall::arguments_value),
         }
     }
 }
@@ -107,6 +119,12 @@ pub enum DenyReason {
     NoRule,
     /// A counter is at its limit.
     Throttled,
+    /// Two grants give the call different arguments.
+    TransformConflict,
+    /// The arguments that the grants give are not what they would give of those.
+    TransformUnstable,
+    /// The sandboxes that the call is narrowed to cannot be compared, or one is not provably narrower than the tool's own.
+    NarrowConflict,
     /// A budget does not hold what the call may use.
     BudgetExhausted,
     /// The command cannot be executed with these arguments.
@@ -131,8 +149,28 @@ pub struct RuleReport {
     pub rule: String,
     /// What it is for.
     pub kind: RuleKind,
-    /// What it did.
+    /// What it did; of a rule in shadow, what it would have done.
     pub outcome: RuleOutcome,
+    /// Whether that had an effect.
+    #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+    pub mode: Mode,
+}
+
+impl RuleReport {
+    /// The report as a record of the log has it: without the texts that may repeat values of the arguments.
+    #[must_use]
+    pub fn bare(&self) -> serde_json::Value {
+        let outcome = match self.outcome {
+            RuleOutcome::Applied => "applied",
+            RuleOutcome::WithinLimit => "withinLimit",
+            RuleOutcome::Failed(_) => "failed",
+        };
+        let mut bare = json!({ "pack": self.pack, "rule": self.rule, "kind": self.kind, "outcome": outcome });
+        if let (Mode::Shadow, Some(members)) = (self.mode, bare.as_object_mut()) {
+            members.insert("mode".to_owned(), json!(self.mode));
+        }
+        bare
+    }
 }
 
 /// What a rule is for.
@@ -146,6 +184,7 @@ pub enum RuleKind {
     Throttle,
     Confirm,
     Label,
+    Narrow,
 }
 
 impl RuleKind {

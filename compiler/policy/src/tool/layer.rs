@@ -1,18 +1,25 @@
 //! Asking the rules of one layer. What every layer says adds up: a denial of any denies, grants are needed of all that name the tool.
+//!
+//! A rule in shadow is asked like the others and reported, and changes nothing: not what is found, and not what the others may spend.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::approval::Asks;
 use super::decision::{Denial, DenyReason, RuleKind, RuleOutcome, RuleReport};
 use super::environment::Shared;
-use super::loaded::{Entry, Layer, LayerEntry, LoadedPolicy, reserved_milli};
-use super::record::{DecisionInputs, budget_key, counter_key, label_name};
+use super::loaded::{Entry, Layer, LayerEntry, LoadedPolicy, PreparedRule, reserved_milli};
+use super::narrowing::narrowest;
+use super::record::{DecisionInputs, TallyView, budget_key, counter_key, label_name};
 use super::state::Reservation;
 use super::tally::TallyKey;
-use crate::cel::{Fuel, Scope, Value, eval};
-use crate::policy::tools::{Ask, Deny, Otherwise, RuleEffect, ToolLayer, ToolRule};
+use super::transform::{self, Transforms};
+use crate::cel::{EvalError, Fuel, Prepared, Scope, Value, eval};
+use crate::json::Json;
+use crate::policy::sandboxes::Limits;
+use crate::policy::tools::{Ask, Deny, Derive, Mode, Otherwise, RuleEffect, ToolLayer, ToolRule};
 
-/// All rules of one call together may spend as much as this many rules at their limit: some hundred milliseconds.
+/// All rules of one call together may spend as much as this many rules at their limit: some hundred milliseconds. Those in shadow have
+/// as much again, so that they take nothing from the others.
 pub(super) const RULES_AT_LIMIT: u64 = 10;
 
 /// What the layers said.
@@ -29,6 +36,12 @@ pub(super) struct Findings {
     pub(super) added: BTreeSet<String>,
     /// Labels that it has no longer, each with the pack that must have asked.
     pub(super) removed: BTreeMap<String, String>,
+    /// The sandboxes that rules narrow the call to.
+    pub(super) narrows: BTreeSet<String>,
+    /// The narrowest of them.
+    pub(super) sandbox: Option<String>,
+    /// The arguments that grants give the call.
+    pub(super) transforms: Transforms,
 }
 
 /// Layers that are being asked.
@@ -38,11 +51,34 @@ pub(super) struct Asking<'a> {
     pub(super) entry: &'a Entry,
     pub(super) shared: Shared<'a>,
     pub(super) findings: Findings,
-    /// What the call may still spend.
+    /// What rules with an effect may still spend.
     fuel: u64,
+    /// What rules in shadow may still spend.
+    shadow_fuel: u64,
 }
 
-/// Why a condition has no truth value.
+/// A layer while its rules are asked.
+struct Asked<'a> {
+    layer: &'a ToolLayer,
+    loaded: &'a Layer,
+    /// The facts that its rules may read.
+    derives: &'a [Derive],
+    /// Made for the first expression.
+    scope: Option<Scope<'a>>,
+    grants: Grants<'a>,
+}
+
+/// Whether a rule takes part.
+enum Matched {
+    /// Its condition does not hold.
+    No,
+    /// It holds.
+    Yes,
+    /// It holds, and the rule gives the call these arguments.
+    Giving(Json<'static>),
+}
+
+/// Why an expression comes to nothing.
 struct Failure {
     message: String,
     fuel: bool,
@@ -56,69 +92,140 @@ struct Grants<'a> {
 }
 
 impl<'a> Asking<'a> {
+    /// `findings`: what an earlier pass over the call leaves to hold.
     pub(super) fn new(
         policy: &'a LoadedPolicy,
         inputs: &'a DecisionInputs,
         entry: &'a Entry,
         shared: Shared<'a>,
+        findings: Findings,
     ) -> Self {
         let fuel = RULES_AT_LIMIT * Fuel::DEFAULT;
-        Self { policy, inputs, entry, shared, findings: Findings::default(), fuel }
+        Self { policy, inputs, entry, shared, findings, fuel, shadow_fuel: fuel }
     }
 
     /// Asks every layer.
     pub(super) fn all(mut self) -> Findings {
-        let layers = self.policy.policy.tools.iter().zip(&self.policy.tools.layers);
-        for ((layer, loaded), entry) in layers.zip(&self.entry.layers) {
+        let layers = || self.policy.policy.tools.iter().zip(&self.policy.tools.layers);
+        for ((layer, loaded), entry) in layers().zip(&self.entry.layers) {
             self.layer(layer, loaded, entry);
         }
+        if self.findings.transforms == Transforms::Conflict {
+            let message = "two grants give this call different arguments".to_owned();
+            self.findings.denials.push(refusal(DenyReason::TransformConflict, message));
+        }
+        let limits = self.place();
+        for (layer, loaded) in layers() {
+            self.budgets(layer, loaded, limits);
+        }
         self.findings
+    }
+
+    /// Finds where the call is to run, and what it may use there at most.
+    fn place(&mut self) -> Option<Limits> {
+        if self.findings.narrows.is_empty() {
+            return self.entry.limits;
+        }
+        let sandboxes = &self.policy.policy.sandboxes;
+        let named =
+            self.findings.narrows.iter().filter_map(|name| sandboxes.iter().find(|one| one.name == *name));
+        let Some(sandbox) = narrowest(&named.collect::<Vec<_>>()) else {
+            let names: Vec<String> = self.findings.narrows.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!("none of the sandboxes {} is narrower than the others", names.join(", "));
+            self.findings.denials.push(refusal(DenyReason::NarrowConflict, message));
+            return self.entry.limits;
+        };
+        self.findings.sandbox = Some(sandbox.name.clone());
+        Some(sandbox.limits)
     }
 
     fn layer(&mut self, layer: &'a ToolLayer, loaded: &'a Layer, entry: &'a LayerEntry) {
         let definition = entry.defines.and_then(|at| layer.definitions.get(at));
         let derives = definition.map_or(&self.entry.common, |tool| &tool.derive);
-        let mut grants = Grants::default();
-        let mut scope = None;
-        let rules = entry.rules.iter().filter_map(|at| Some((layer.rules.get(*at)?, loaded.whens.get(*at)?)));
-        for (rule, when) in rules {
-            let holds = match when {
-                None => Ok(true),
-                Some(when) => {
-                    let scope = scope.get_or_insert_with(|| {
-                        let env = self.shared.of(layer, loaded, derives);
-                        Scope::of_call(&loaded.expressions, env, Fuel::new(0))
-                    });
-                    let granted = self.fuel.min(Fuel::DEFAULT);
-                    scope.set_fuel(Fuel::new(granted));
-                    let value = eval(when, scope);
-                    self.fuel = self.fuel.saturating_sub(granted.saturating_sub(scope.fuel().left()));
-                    truth(value, scope, kind(&rule.effect))
+        let mut asked = Asked { layer, loaded, derives, scope: None, grants: Grants::default() };
+        let rules = entry.rules.iter().filter_map(|at| Some((layer.rules.get(*at)?, loaded.rules.get(*at)?)));
+        for (rule, ready) in rules {
+            match (self.matches(&mut asked, rule, ready), rule.mode) {
+                (Ok(Matched::No), _) => {}
+                (Ok(_), Mode::Shadow) => self.would_apply(layer, loaded, rule),
+                (Ok(Matched::Yes), Mode::Enforce) => self.applies(&mut asked, rule),
+                (Ok(Matched::Giving(arguments)), Mode::Enforce) => {
+                    self.findings.transforms.add(arguments);
+                    self.applies(&mut asked, rule);
                 }
-            };
-            match holds {
-                Ok(false) => {}
-                Ok(true) => self.applies(layer, loaded, rule, &mut grants),
-                Err(failure) => self.failed(loaded, rule, failure),
+                (Err(failure), _) => self.failed(loaded, rule, failure),
             }
         }
         if entry.names {
-            self.grant(layer, loaded, definition.map(|tool| &tool.otherwise), grants);
+            self.grant(layer, loaded, definition.map(|tool| &tool.otherwise), asked.grants);
         }
         let adds = definition.into_iter().flat_map(|tool| &tool.may_add);
         self.findings.added.extend(adds.map(|name| label_name(&loaded.pack, name)));
-        self.budgets(layer, loaded);
+    }
+
+    /// Whether a rule takes part.
+    fn matches(
+        &mut self,
+        asked: &mut Asked<'a>,
+        rule: &ToolRule,
+        ready: &'a PreparedRule,
+    ) -> Result<Matched, Failure> {
+        if let Some(when) = &ready.when
+            && !self
+                .evaluated(asked, rule.mode, when, |value, scope| truth(value, scope, kind(&rule.effect)))?
+        {
+            return Ok(Matched::No);
+        }
+        match &ready.transform {
+            None => Ok(Matched::Yes),
+            Some(transform) => self.evaluated(asked, rule.mode, transform, given).map(Matched::Giving),
+        }
+    }
+
+    /// What an expression of a rule comes to, paid from what rules of this mode may spend.
+    fn evaluated<T>(
+        &mut self,
+        asked: &mut Asked<'a>,
+        mode: Mode,
+        expression: &'a Prepared,
+        read: impl FnOnce(Result<Value<'_>, EvalError>, &Scope<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let scope = asked.scope.get_or_insert_with(|| {
+            let env = self.shared.of(asked.layer, asked.loaded, asked.derives);
+            Scope::of_call(&asked.loaded.expressions, env, Fuel::new(0))
+        });
+        let left = match mode {
+            Mode::Enforce => &mut self.fuel,
+            Mode::Shadow => &mut self.shadow_fuel,
+        };
+        let granted = (*left).min(Fuel::DEFAULT);
+        scope.set_fuel(Fuel::new(granted));
+        let value = eval(expression, scope);
+        *left = left.saturating_sub(granted.saturating_sub(scope.fuel().left()));
+        read(value, scope)
     }
 
     fn report(&mut self, loaded: &Layer, rule: &ToolRule, outcome: RuleOutcome) {
         let (pack, kind) = (loaded.label.clone(), kind(&rule.effect));
-        self.findings.reports.push(RuleReport { pack, rule: rule.name.clone(), kind, outcome });
+        let report = RuleReport { pack, rule: rule.name.clone(), kind, outcome, mode: rule.mode };
+        self.findings.reports.push(report);
+    }
+
+    /// What a rule in shadow would have done.
+    fn would_apply(&mut self, layer: &ToolLayer, loaded: &Layer, rule: &ToolRule) {
+        let outcome = match &rule.effect {
+            RuleEffect::Throttle { counter, max } if self.counter(layer, loaded, counter).sum < *max => {
+                RuleOutcome::WithinLimit
+            }
+            _ => RuleOutcome::Applied,
+        };
+        self.report(loaded, rule, outcome);
     }
 
     /// A condition that cannot be evaluated: a restriction denies, a grant does not grant, and a limit denies whatever the rule is for.
     fn failed(&mut self, loaded: &Layer, rule: &ToolRule, failure: Failure) {
         let grant = kind(&rule.effect).is_grant();
-        if failure.fuel || !grant {
+        if rule.is_enforced() && (failure.fuel || !grant) {
             let reason = if failure.fuel { DenyReason::FuelExhausted } else { DenyReason::EvaluationError };
             self.findings.denials.push(Denial {
                 reason,
@@ -132,17 +239,12 @@ impl<'a> Asking<'a> {
         self.report(loaded, rule, RuleOutcome::Failed(failure.message));
     }
 
-    fn applies(
-        &mut self,
-        layer: &'a ToolLayer,
-        loaded: &'a Layer,
-        rule: &'a ToolRule,
-        grants: &mut Grants<'a>,
-    ) {
+    fn applies(&mut self, asked: &mut Asked<'a>, rule: &'a ToolRule) {
+        let (layer, loaded) = (asked.layer, asked.loaded);
         let mut outcome = RuleOutcome::Applied;
         match &rule.effect {
-            RuleEffect::Allow => grants.allow = true,
-            RuleEffect::Ask(ask) => grants.asks.push(ask),
+            RuleEffect::Allow => asked.grants.allow = true,
+            RuleEffect::Ask(ask) => asked.grants.asks.push(ask),
             RuleEffect::Confirm(ask) => self.ask(layer, loaded, ask),
             RuleEffect::Deny(deny) => {
                 let message = format!("rule `{}` denies this call", rule.name);
@@ -160,8 +262,33 @@ impl<'a> Asking<'a> {
                     outcome = RuleOutcome::WithinLimit;
                 }
             }
+            RuleEffect::Narrow { sandbox } => self.narrow(loaded, rule, sandbox),
         }
         self.report(loaded, rule, outcome);
+    }
+
+    /// The call is to run in a sandbox that was proven to allow no more than the tool's own; any other one denies.
+    fn narrow(&mut self, loaded: &Layer, rule: &ToolRule, sandbox: &str) {
+        if self.entry.narrower.contains(sandbox) {
+            self.findings.narrows.insert(sandbox.to_owned());
+            return;
+        }
+        let message = format!("sandbox `{sandbox}` is not provably narrower than the tool's own");
+        let deny = Deny::default();
+        self.findings.denials.push(denial(
+            DenyReason::NarrowConflict,
+            loaded,
+            Some(&rule.name),
+            &deny,
+            message,
+        ));
+    }
+
+    /// Where a counter of the layer stands.
+    fn counter(&self, layer: &ToolLayer, loaded: &Layer, counter: &str) -> TallyView {
+        let known = layer.counters.iter().find(|known| known.name == counter);
+        let key = known.map(|known| counter_key(&loaded.pack, counter, known.scope, &self.inputs.call));
+        key.map(|key| self.inputs.tally(&key.name)).unwrap_or_default()
     }
 
     /// Whether the counter is below the limit.
@@ -232,9 +359,10 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn budgets(&mut self, layer: &ToolLayer, loaded: &Layer) {
+    /// What the call may use of the layer's budgets, by the limits of the sandbox that it would run in.
+    fn budgets(&mut self, layer: &ToolLayer, loaded: &Layer, limits: Option<Limits>) {
         for budget in &layer.budgets {
-            let amount_milli = reserved_milli(self.entry.limits, budget.resource);
+            let amount_milli = reserved_milli(limits, budget.resource);
             let key = budget_key(&loaded.pack, &budget.name, budget.scope, &self.inputs.call);
             let tally = self.inputs.tally(&key.name);
             if tally.sum.saturating_add(amount_milli) > budget.limit_milli {
@@ -259,6 +387,11 @@ impl<'a> Asking<'a> {
     }
 }
 
+/// A denial that is no single rule's.
+pub(super) const fn refusal(reason: DenyReason, message: String) -> Denial {
+    Denial { reason, pack: None, rule: None, message, remedy: None, retry_after_ms: None }
+}
+
 fn denial(reason: DenyReason, loaded: &Layer, rule: Option<&String>, deny: &Deny, message: String) -> Denial {
     Denial {
         reason,
@@ -272,11 +405,7 @@ fn denial(reason: DenyReason, loaded: &Layer, rule: Option<&String>, deny: &Deny
 
 /// Whether a condition holds. In a grant, an opaque read that `||` or `&&` absorbed is an error as well: the value came about without
 /// knowing what the call does.
-fn truth(
-    value: Result<Value<'_>, crate::cel::EvalError>,
-    scope: &Scope<'_>,
-    kind: RuleKind,
-) -> Result<bool, Failure> {
+fn truth(value: Result<Value<'_>, EvalError>, scope: &Scope<'_>, kind: RuleKind) -> Result<bool, Failure> {
     let failure = |message: &str, fuel: bool| Err(Failure { message: message.to_owned(), fuel });
     if scope.fuel().exhausted() {
         return failure("it costs more than its budget", true);
@@ -291,6 +420,20 @@ fn truth(
     }
 }
 
+/// The arguments that a grant gives. An opaque read that was absorbed is an error here too.
+fn given(value: Result<Value<'_>, EvalError>, scope: &Scope<'_>) -> Result<Json<'static>, Failure> {
+    let failure =
+        |message: String, fuel: bool| Err(Failure { message: format!("its transform: {message}"), fuel });
+    if scope.fuel().exhausted() {
+        return failure("it costs more than its budget".to_owned(), true);
+    }
+    match value {
+        Err(error) => failure(error.to_string(), error.is_limit()),
+        Ok(_) if scope.read_opaque() => failure("it reads an opaque value".to_owned(), false),
+        Ok(value) => transform::arguments(&value).or_else(|message| failure(message, false)),
+    }
+}
+
 pub(super) const fn kind(effect: &RuleEffect) -> RuleKind {
     match effect {
         RuleEffect::Allow => RuleKind::Allow,
@@ -299,5 +442,6 @@ pub(super) const fn kind(effect: &RuleEffect) -> RuleKind {
         RuleEffect::Throttle { .. } => RuleKind::Throttle,
         RuleEffect::Confirm(_) => RuleKind::Confirm,
         RuleEffect::Label { .. } => RuleKind::Label,
+        RuleEffect::Narrow { .. } => RuleKind::Narrow,
     }
 }

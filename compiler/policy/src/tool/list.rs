@@ -190,8 +190,10 @@ impl<'a> Look<'a, '_> {
     }
 
     fn rule(&mut self, at: usize, scope: &mut Scope<'a>) -> Option<(&'a ToolRule, Truth)> {
-        let (rule, when) = (self.layer.rules.get(at)?, self.loaded.whens.get(at)?);
-        Some((rule, when.as_ref().map_or(Truth::True, |when| self.truth(when, scope))))
+        let (rule, ready) = (self.layer.rules.get(at)?, self.loaded.rules.get(at)?);
+        // One in shadow hides nothing and shows nothing.
+        rule.is_enforced().then_some(())?;
+        Some((rule, ready.when.as_ref().map_or(Truth::True, |when| self.truth(when, scope))))
     }
 
     fn truth(&mut self, when: &'a Prepared, scope: &mut Scope<'a>) -> Truth {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::builtin::{Builtin, RESERVED_PREFIX};
+use super::narrowing::{MAX_TARGETS, Proofs};
 use super::tally::LONGEST_WINDOW_MS;
 use crate::arguments::ArgumentsSchema;
 use crate::bundle::{self, Bundle, BundleError};
@@ -47,10 +48,26 @@ pub(super) struct Layer {
     /// CEL's `pack`.
     pub(super) names: Const,
     pub(super) expressions: cel::Loaded,
-    /// Of each rule, its condition.
-    pub(super) whens: Vec<Option<cel::Prepared>>,
+    /// Of each rule.
+    pub(super) rules: Vec<PreparedRule>,
     /// Of each definition.
     schemas: Vec<ArgumentsSchema>,
+}
+
+/// A rule's prepared expressions.
+#[derive(Debug)]
+pub(super) struct PreparedRule {
+    /// Its condition.
+    pub(super) when: Option<cel::Prepared>,
+    /// The arguments that it gives.
+    pub(super) transform: Option<cel::Prepared>,
+}
+
+impl PreparedRule {
+    pub(super) fn new(rule: &ToolRule, expressions: &cel::Loaded) -> Self {
+        let prepare = |cel: &Option<_>| cel.as_ref().map(|cel| expressions.prepare(cel));
+        Self { when: prepare(&rule.when), transform: prepare(&rule.transform) }
+    }
 }
 
 /// A tool, in all layers.
@@ -65,6 +82,8 @@ pub(super) struct Entry {
     pub(super) common: Vec<Derive>,
     /// What a call may use at most; `None` for the built-in ones.
     pub(super) limits: Option<Limits>,
+    /// The sandboxes that rules narrow its calls to and that provably allow no more than its own; of the built-in ones no sandbox does.
+    pub(super) narrower: BTreeSet<String>,
     /// Where relative paths start.
     pub(super) workspace: Option<String>,
 }
@@ -72,7 +91,7 @@ pub(super) struct Entry {
 /// A tool, in one layer.
 #[derive(Debug)]
 pub(super) struct LayerEntry {
-    /// Whether the layer defines the tool or a grant of it matches.
+    /// Whether the layer defines the tool or a grant of it matches; one in shadow does not count.
     pub(super) names: bool,
     /// Index of its definition.
     pub(super) defines: Option<usize>,
@@ -204,8 +223,9 @@ impl Tools {
             let checked = Checking { policy, layer, at }.layer()?;
             tools.layers.push(checked);
         }
-        let whens = policy.tools.iter().flat_map(|layer| &layer.rules).filter_map(|rule| rule.when.as_ref());
-        for cel in whens {
+        narrowings(policy)?;
+        let rules = policy.tools.iter().flat_map(|layer| &layer.rules);
+        for cel in rules.flat_map(ToolRule::expressions) {
             cel.expr.walk(&mut |node| match node {
                 Expr::Root(Root::Subject) => tools.reads_subject = true,
                 Expr::Root(Root::Session) => tools.reads_session = true,
@@ -215,19 +235,38 @@ impl Tools {
         }
         let defined = policy.tools.iter().flat_map(|layer| &layer.definitions).map(|tool| tool.name.as_str());
         let names: BTreeSet<&str> = defined.chain(Builtin::ALL.map(Builtin::name)).collect();
-        tools.index = names.into_iter().map(|name| (name.to_owned(), Entry::of(policy, name))).collect();
+        let mut proofs = Proofs::new(policy);
+        let entries = names.into_iter().map(|name| (name.to_owned(), Entry::of(policy, name, &mut proofs)));
+        tools.index = entries.collect();
         Ok(tools)
     }
 }
 
+/// Whether the rules narrow calls to no more sandboxes than can be compared.
+fn narrowings(policy: &Policy) -> Result<(), LoadError> {
+    let mut targets = BTreeSet::new();
+    for (layer, of) in policy.tools.iter().enumerate() {
+        for rule in &of.rules {
+            targets.extend(rule.narrows_to());
+            if targets.len() > MAX_TARGETS {
+                let (what, expected) = ("the number of sandboxes that rules narrow calls to", "at most 64");
+                let place = format!("rules.{}", rule.name);
+                return Err(LoadError { layer, place, problem: Problem::Bound { what, expected } });
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Entry {
-    fn of(policy: &Policy, name: &str) -> Self {
+    fn of<'p>(policy: &'p Policy, name: &str, proofs: &mut Proofs<'p>) -> Self {
         let layers: Vec<LayerEntry> = policy.tools.iter().map(|layer| LayerEntry::of(layer, name)).collect();
         let builtin = Builtin::ALL.into_iter().find(|builtin| builtin.name() == name);
         if builtin.is_some() {
             // The clerk sees the workspace as the root.
             let (derives, workspace) = (vec![Derive::Path("path".to_owned())], Some("/".to_owned()));
-            return Self { builtin, layers, common: derives.clone(), derives, limits: None, workspace };
+            let (common, narrower) = (derives.clone(), BTreeSet::new());
+            return Self { builtin, layers, common, derives, limits: None, narrower, workspace };
         }
         let defined = layers.iter().zip(&policy.tools);
         let definitions: Vec<&Tool> =
@@ -241,9 +280,14 @@ impl Entry {
             .first()
             .and_then(|tool| policy.sandboxes.iter().find(|sandbox| sandbox.name == tool.run.sandbox));
         let limits = sandbox.map(|sandbox| sandbox.limits);
+        let rules = layers
+            .iter()
+            .zip(&policy.tools)
+            .flat_map(|(entry, layer)| entry.rules.iter().filter_map(|at| layer.rules.get(*at)));
+        let narrower = sandbox.map(|own| proofs.narrower(rules, &own.name, &derives)).unwrap_or_default();
         let workspace = sandbox.and_then(|sandbox| sandbox.filesystem.workspace.as_ref());
         let workspace = workspace.map(|workspace| workspace.path.clone());
-        Self { builtin: None, layers, derives, common, limits, workspace }
+        Self { builtin: None, layers, derives, common, limits, narrower, workspace }
     }
 }
 
@@ -256,10 +300,7 @@ impl LayerEntry {
             rules.filter(|(_, rule)| rule.phase == phase && about(rule)).map(|(at, _)| at).collect()
         };
         let rules = of(Phase::Call);
-        let grants = |at: &usize| {
-            let effect = layer.rules.get(*at).map(|rule| &rule.effect);
-            matches!(effect, Some(RuleEffect::Allow | RuleEffect::Ask(_)))
-        };
+        let grants = |at: &usize| layer.rules.get(*at).is_some_and(ToolRule::grants);
         Self {
             names: defines.is_some() || rules.iter().any(grants),
             defines,
@@ -312,15 +353,14 @@ impl Checking<'_> {
         let schemas = layer.definitions.iter().map(|tool| self.tool(tool)).collect::<Result<_, _>>()?;
         let expressions = cel::Loaded::of_patterns(&layer.regexes)
             .map_err(|error| self.refuse("regexes", Problem::Pattern(error)))?;
-        let when = |rule: &ToolRule| rule.when.as_ref().map(|when| expressions.prepare(when));
-        let whens = layer.rules.iter().map(when).collect();
+        let rules = layer.rules.iter().map(|rule| PreparedRule::new(rule, &expressions)).collect();
         let text = |text: &str| Const::Str(text.to_owned());
         Ok(Layer {
             label: format!("{}@{}", pack.name, pack.version),
             pack: pack.name.clone(),
             names: Const::Map(vec![(text("name"), text(&pack.name)), (text("version"), text(&pack.version))]),
             expressions,
-            whens,
+            rules,
             schemas,
         })
     }
@@ -386,6 +426,10 @@ impl Checking<'_> {
             let expected = "one that denies";
             return Err(self.refuse(place, Problem::Bound { what: "a rule of phase `List`", expected }));
         }
+        if rule.transform.is_some() && !matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_)) {
+            let what = "a rule that transforms arguments";
+            return Err(self.refuse(place, Problem::Bound { what, expected: "a grant" }));
+        }
         match &rule.effect {
             RuleEffect::Ask(ask) | RuleEffect::Confirm(ask) => self.ask(&place, ask),
             RuleEffect::Throttle { counter, .. }
@@ -395,7 +439,16 @@ impl Checking<'_> {
                 Err(self.refuse(place, problem))
             }
             RuleEffect::Label { add, remove } => self.labels(&place, add.iter().chain(remove)),
-            RuleEffect::Allow | RuleEffect::Deny(_) | RuleEffect::Throttle { .. } => Ok(()),
+            RuleEffect::Narrow { sandbox }
+                if !self.policy.sandboxes.iter().any(|known| &known.name == sandbox) =>
+            {
+                let problem = Problem::Unknown { what: "sandbox", name: sandbox.clone() };
+                Err(self.refuse(place, problem))
+            }
+            RuleEffect::Allow
+            | RuleEffect::Deny(_)
+            | RuleEffect::Throttle { .. }
+            | RuleEffect::Narrow { .. } => Ok(()),
         }
     }
 

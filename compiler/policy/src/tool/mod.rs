@@ -10,7 +10,7 @@
 //!                                                   the executor runs it        State::apply ◄────┘  replay ┘
 //! ```
 //!
-//! Terms. *Grant*: `allow` or `ask`. *Restriction*: `deny`, `throttle`, `confirm`. *Layer*: the tools of one pack. *Owner*: the subject or
+//! Terms. *Grant*: `allow` or `ask`. *Restriction*: `deny`, `throttle`, `narrow`, `confirm`. *Layer*: the tools of one pack. *Owner*: the subject or
 //! the session whose calls are counted together. *Tally*: what was counted for one owner under one name. *Generation*: a
 //! number of the session that changes with every call that runs. *Plan*: what runs.
 //!
@@ -30,10 +30,12 @@ mod fuzz;
 mod layer;
 mod list;
 mod loaded;
+mod narrowing;
 mod plan;
 mod record;
 mod state;
 mod tally;
+mod transform;
 mod watched;
 
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub use fuzz::fuzz;
 pub use list::{Hidden, Listed, Listing};
 pub(crate) use loaded::Tools;
 pub use loaded::{LoadError, LoadedPolicy, Problem};
+pub use narrowing::not_narrower;
 pub use plan::{
     MAX_ARGUMENT_BYTES, MAX_ARGV_BYTES, MAX_CODE_BYTES, Plan, PlannedCall, PlannedProgram, WorkspaceOperation,
 };
@@ -59,3 +62,4 @@ pub use state::{
     Usage,
 };
 pub use tally::{LONGEST_WINDOW_MS, Owner, TallyKey};
+pub use watched::{RuleExpression, WatchedRule};

@@ -134,7 +134,12 @@ pub(super) enum PlanError {
 }
 
 /// The plan of a call of a defined tool.
-pub(super) fn of_run(run: &Run, stdin: Stdin, call: &ToolCall) -> Result<Plan, PlanError> {
+pub(super) fn of_run(
+    run: &Run,
+    narrowed: Option<&str>,
+    stdin: Stdin,
+    call: &ToolCall,
+) -> Result<Plan, PlanError> {
     let program = match &run.program {
         Program::Argv(words) => PlannedProgram::Argv(argv(words, call)?),
         Program::Code(word) => match text(word, call, MAX_CODE_BYTES)? {
@@ -142,7 +147,8 @@ pub(super) fn of_run(run: &Run, stdin: Stdin, call: &ToolCall) -> Result<Plan, P
             None => return Err(PlanError::Missing(word_name(word).to_owned())),
         },
     };
-    Ok(Plan::Sandbox { sandbox: run.sandbox.clone(), program, stdin })
+    let sandbox = narrowed.unwrap_or(&run.sandbox).to_owned();
+    Ok(Plan::Sandbox { sandbox, program, stdin })
 }
 
 fn argv(words: &[Word], call: &ToolCall) -> Result<Vec<String>, PlanError> {

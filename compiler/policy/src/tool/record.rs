@@ -73,6 +73,9 @@ pub struct DecisionRecord {
     pub delta: StateDelta,
     /// What was derived from the arguments.
     pub facts: serde_json::Value,
+    /// The arguments that transforms gave the call in the place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<serde_json::Value>,
 }
 
 /// A record that cannot be decided again.

@@ -7,5 +7,8 @@ mod labels;
 mod laws;
 mod listing;
 mod loading;
+mod narrowing;
 mod plans;
+mod shadow;
 mod state;
+mod transforms;

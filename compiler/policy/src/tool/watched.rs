@@ -1,10 +1,30 @@
 //! Policies whose conditions over tool calls are watched, so that tests of a pack can say which parts of its rules they never reached, or traced, so that
 //! a decision can be explained.
 
-use super::loaded::LoadedPolicy;
+use super::loaded::{LoadedPolicy, PreparedRule};
 use crate::bundle::BundleError;
 use crate::cel::{Part, Prepared, Traced, Watching};
 use crate::policy::Policy;
+
+/// Where a watched expression stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WatchedRule {
+    /// Index of the layer.
+    pub layer: usize,
+    /// Index of the rule in it.
+    pub rule: usize,
+    /// Which of its expressions.
+    pub expression: RuleExpression,
+}
+
+/// The expressions of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RuleExpression {
+    /// Its condition.
+    When,
+    /// The arguments that it gives.
+    Transform,
+}
 
 impl LoadedPolicy {
     /// As [`LoadedPolicy::new`], and watches the rules' conditions. Decisions are the same; they take longer.
@@ -27,26 +47,30 @@ impl LoadedPolicy {
         let mut loaded = Self::new(policy, digest)?;
         for (layer, ready) in loaded.policy.tools.iter().zip(&mut loaded.tools.layers) {
             ready.expressions.watch(watching);
-            let whens = layer.rules.iter().map(|rule| rule.when.as_ref());
-            ready.whens = whens.map(|when| Some(ready.expressions.prepare(when?))).collect();
+            let rules = layer.rules.iter();
+            ready.rules = rules.map(|rule| PreparedRule::new(rule, &ready.expressions)).collect();
         }
         Ok(loaded)
     }
 
-    /// The watched parts of the rules that have a condition: index of the layer, index of the rule in it, parts.
-    pub fn watched(&self) -> impl Iterator<Item = (usize, usize, &[Part])> {
-        self.conditions().map(|(layer, rule, when)| (layer, rule, when.parts()))
+    /// The watched parts of the rules' expressions.
+    pub fn watched(&self) -> impl Iterator<Item = (WatchedRule, &[Part])> {
+        self.expressions().map(|(at, ready)| (at, ready.parts()))
     }
 
-    /// What was written down of the rules that have a condition: index of the layer, index of the rule in it, nodes.
-    pub fn traced(&self) -> impl Iterator<Item = (usize, usize, &[Traced])> {
-        self.conditions().map(|(layer, rule, when)| (layer, rule, when.traced()))
+    /// What was written down of the rules' expressions.
+    pub fn traced(&self) -> impl Iterator<Item = (WatchedRule, &[Traced])> {
+        self.expressions().map(|(at, ready)| (at, ready.traced()))
     }
 
-    fn conditions(&self) -> impl Iterator<Item = (usize, usize, &Prepared)> {
+    fn expressions(&self) -> impl Iterator<Item = (WatchedRule, &Prepared)> {
         self.tools.layers.iter().enumerate().flat_map(|(layer, ready)| {
-            let whens = ready.whens.iter().enumerate();
-            whens.filter_map(move |(rule, when)| Some((layer, rule, when.as_ref()?)))
+            ready.rules.iter().enumerate().flat_map(move |(rule, ready)| {
+                let at = move |expression| WatchedRule { layer, rule, expression };
+                let when = ready.when.iter().map(move |when| (at(RuleExpression::When), when));
+                let transform = ready.transform.iter();
+                when.chain(transform.map(move |one| (at(RuleExpression::Transform), one)))
+            })
         })
     }
 }

@@ -136,13 +136,7 @@ impl<'p> Calls<'p> {
         };
         let (holds, fails) = (ways(true), ways(false));
         self.is_cut |= reader.cut.get();
-        Wishing {
-            name: rule.name.clone(),
-            is_grant: matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_)),
-            is_new,
-            holds,
-            fails,
-        }
+        Wishing { name: rule.name.clone(), is_grant: rule.grants(), is_new, holds, fails }
     }
 
     /// Arguments at the edges of the schemas, beside what grants wish.

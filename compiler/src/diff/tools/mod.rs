@@ -34,14 +34,15 @@ const MAX_OUTCOMES: usize = 16;
 /// One tool in one policy.
 pub(super) struct Side<'p> {
     policy: &'p Policy,
-    /// The layers' rules about it, each with its layer.
+    /// The layers' rules about it that have an effect, each with its layer.
     rules: Vec<(&'p ToolLayer, &'p ToolRule)>,
     definitions: Vec<&'p Tool>,
 }
 
 impl<'p> Side<'p> {
     fn of(policy: &'p Policy, name: &str) -> Self {
-        let about = |rule: &&ToolRule| rule.tools.iter().any(|pattern| matches(pattern, name));
+        let about =
+            |rule: &&ToolRule| rule.is_enforced() && rule.tools.iter().any(|pattern| matches(pattern, name));
         let rules = policy
             .tools
             .iter()
@@ -93,15 +94,20 @@ impl<'p> Side<'p> {
 fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
     let reads = |root: Root| {
         let mut found = false;
-        let expr = rule.when.as_ref().map(|when| &when.expr);
-        expr.into_iter().for_each(|expr| expr.walk(&mut |node| found |= *node == Expr::Root(root)));
+        let expressions = rule.expressions().map(|cel| &cel.expr);
+        expressions.for_each(|expr| expr.walk(&mut |node| found |= *node == Expr::Root(root)));
         found
     };
     let pack = policy.packs.get(usize::from(layer.pack));
     let parameters = pack.filter(|_| reads(Root::Params)).map(|pack| &pack.parameters);
     let version = pack.filter(|_| reads(Root::Pack)).map(|pack| (&pack.name, &pack.version));
     let source = rule.when.as_ref().map(|when: &Cel| &when.source);
-    json!([source, rule.phase, rule.effect, parameters, version])
+    // A sandbox may be changed under its name, and another one be the narrowest then.
+    let confined = policy.sandboxes.iter().find(|one| rule.narrows_to() == Some(&one.name)).map(|one| {
+        json!([one.pool, one.filesystem, one.egress, one.syscalls, one.limits, one.at_least, one.environment])
+    });
+    let arguments = rule.transform.as_ref().map(|cel| &cel.source);
+    json!([source, rule.phase, rule.effect, arguments, confined, parameters, version])
 }
 
 pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {

@@ -31,6 +31,9 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
             let runs = planned(sides, before.get().plan(), after.get().plan())?;
             runs.or_else(|| labels(&old, &new))
         }
+        (Effect::Ask(_), Effect::Ask(_)) if differs(&old.effect, &new.effect).is_none() => {
+            bound(sides, &old, &new)?
+        }
         (old, new) => differs(old, new),
     };
     let Some((direction, what)) = differs else { return Ok(None) };
@@ -110,6 +113,21 @@ fn differs(old: &Effect, new: &Effect) -> Option<(Direction, &'static str)> {
             asked(old, new).map(|way| (way, "other people have to approve"))
         }
     }
+}
+
+/// What differs about what people are asked to approve: the arguments, or the sandbox.
+fn bound(
+    sides: &Sides,
+    old: &ToolDecision,
+    new: &ToolDecision,
+) -> Result<Option<(Direction, &'static str)>, String> {
+    if old.call().arguments() != new.call().arguments() {
+        return Ok(Some((Direction::Changed, "people approve other arguments")));
+    }
+    let place = |decision: &'_ ToolDecision| Happened::of_call(decision).sandbox;
+    let (Some(old), Some(new)) = (place(old), place(new)) else { return Ok(None) };
+    let direction = if old == new { None } else { sandboxes::direction(sides, &old, &new)? };
+    Ok(direction.map(|direction| (direction, "people approve calls in another sandbox")))
 }
 
 /// Which of two questions is the easier to answer.

@@ -36,6 +36,7 @@ const DROPPED: &[&str] = &[
     "tools.definitions.*.mayAdd.*",
     "tools.state.budgets.*",
     "tools.rules.*",
+    "tools.rules.*.transform",
     "admission.rules.*",
     "admission.rules.*.match.conditions.*",
     "admission.rules.*.validations.*",
@@ -86,7 +87,17 @@ pub(super) fn of(document: &Json) -> Vec<Edit> {
     }
     found.extend(weaker_tool_rules(document));
     found.extend(weaker_admission_rules(document));
+    // What a rule without effect says no test can notice.
+    let shadow = shadow_rules(document);
+    found.retain(|edit| !shadow.iter().any(|rule| edit.at.segments().starts_with(rule.segments())));
     found
+}
+
+fn shadow_rules(document: &Json) -> Vec<FieldPath> {
+    let mode = |rule: &FieldPath| get(document, &rule.member("mode")).and_then(Json::as_str);
+    let mut rules = matching(document, "tools.rules.*");
+    rules.retain(|rule| mode(rule) == Some("Shadow"));
+    rules
 }
 
 /// A number that allows more, if there is one.
@@ -248,8 +259,9 @@ mod tests {
         let document = serde_json::json!({"spec": {
             "isolation": {"podSecurity": {"level": "Restricted"}},
             "tools": {"rules": [
-                {"name": "a", "when": "x", "ask": {"quorum": 2}},
+                {"name": "a", "when": "x", "ask": {"quorum": 2}, "transform": {"args": "y"}},
                 {"name": "b", "throttle": {"counter": "c", "max": 20}},
+                {"name": "c", "mode": "Shadow", "when": "y", "ask": {"quorum": 2}},
             ]},
             "admission": {"rules": [{"name": "r", "podTemplates": true, "validations": [{"expression": "true"}]}]},
         }});
@@ -261,6 +273,7 @@ mod tests {
                 "isolation.podSecurity drop > ",
                 "tools.rules[a] drop > ",
                 "tools.rules[b] drop > ",
+                "tools.rules[a].transform drop > ",
                 "admission.rules[r] drop > ",
                 "admission.rules[r].validations[0] drop > ",
                 "tools.rules[a].when invert > !(x)",

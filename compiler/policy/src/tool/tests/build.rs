@@ -6,7 +6,7 @@ use crate::ir::{Cel, Const, Expr, Func, Root};
 use crate::json::Json;
 use crate::policy::sandboxes::Sandbox;
 use crate::policy::tools::{
-    ApproverGroup, ApproverKey, Ask, Budget, Counter, Deny, Label, Otherwise, Phase, Program, Resource,
+    ApproverGroup, ApproverKey, Ask, Budget, Counter, Deny, Label, Mode, Otherwise, Phase, Program, Resource,
     RuleEffect, Run, Scope, Stdin, Tool, ToolLayer, ToolPattern, ToolRule, Word,
 };
 use crate::policy::{PackSource, Policy};
@@ -18,14 +18,21 @@ use crate::tool::{
 pub(super) const START_MS: u64 = 1_800_000_000_000;
 pub(super) const MINUTE_MS: u64 = 60_000;
 
+/// `shell`, that of the tools. `quiet` has less time and `small` less output, `quietest` less of both, `other` more time.
 pub(super) fn sandbox(name: &str) -> Sandbox {
+    let cpu_ms = match name {
+        "quiet" | "quietest" => 4_000,
+        "other" => 9_000,
+        _ => 8_000,
+    };
+    let output = if matches!(name, "small" | "quietest") { 500 } else { 1_000 };
     serde_json::from_value(json!({
         "name": name, "pool": "warm", "runtime": "Python", "egress": [], "environment": [], "from": [],
         "filesystem": {"readOnly": ["/usr"], "writable": [], "proc": "Own", "devices": [],
             "workspace": {"path": "/work", "sizeBytes": 1, "inodes": 1, "lifetime": "Session", "durable": false}},
         "syscalls": {"allowed": [], "refused": []},
-        "limits": {"wallClockMs": 10_000, "cpuTimeMs": 8_000, "cpusMilli": 1_000, "memoryBytes": 1, "processes": 1,
-            "openFiles": 1, "fileSizeBytes": 1, "outputBytes": 1_000},
+        "limits": {"wallClockMs": 10_000, "cpuTimeMs": cpu_ms, "cpusMilli": 1_000, "memoryBytes": 1, "processes": 1,
+            "openFiles": 1, "fileSizeBytes": 1, "outputBytes": output},
         "atLeast": {"memory": "Exact", "processes": "Exact", "cpus": "Exact", "cpuTime": "Exact", "proc": "Exact"},
     }))
     .unwrap()
@@ -75,7 +82,13 @@ pub(super) fn rule(name: &str, effect: RuleEffect) -> ToolRule {
         tools: vec![ToolPattern::Exact("shell.exec".to_owned())],
         when: None,
         effect,
+        transform: None,
+        mode: Mode::Enforce,
     }
+}
+
+pub(super) fn shadow(rule: ToolRule) -> ToolRule {
+    ToolRule { mode: Mode::Shadow, ..rule }
 }
 
 pub(super) fn when(mut rule: ToolRule, expr: Expr) -> ToolRule {
@@ -93,6 +106,10 @@ pub(super) fn deny() -> RuleEffect {
 
 pub(super) fn throttle(counter: &str, max: u64) -> RuleEffect {
     RuleEffect::Throttle { counter: counter.to_owned(), max }
+}
+
+pub(super) fn narrow(sandbox: &str) -> RuleEffect {
+    RuleEffect::Narrow { sandbox: sandbox.to_owned() }
 }
 
 /// A key's hex: this digit 64 times.
@@ -150,7 +167,7 @@ pub(super) fn budget(name: &str, resource: Resource, limit_milli: u64, window_ms
 pub(super) fn policy(layers: Vec<ToolLayer>) -> Policy {
     let packs = (0..layers.len()).map(|at| pack(&format!("pack{at}"))).collect();
     let mut policy = Policy::top(packs);
-    policy.sandboxes = vec![sandbox("other"), sandbox("shell")];
+    policy.sandboxes = ["other", "quiet", "quietest", "shell", "small"].map(sandbox).into();
     policy.tools = layers;
     for (at, layer) in policy.tools.iter_mut().enumerate() {
         layer.pack = u16::try_from(at).unwrap();

@@ -5,8 +5,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::build::*;
-use crate::ir::Expr;
-use crate::policy::tools::{Otherwise, Resource, RuleEffect, ToolLayer, ToolPattern, ToolRule};
+use crate::ir::{Cel, Const, Expr};
+use crate::policy::narrower::wider;
+use crate::policy::tools::{Mode, Otherwise, Resource, RuleEffect, ToolLayer, ToolPattern, ToolRule};
 use crate::tool::{Change, Effect, LoadedPolicy, ToolDecision, decide_tool_call};
 
 fn effect() -> impl Strategy<Value = RuleEffect> {
@@ -16,7 +17,13 @@ fn effect() -> impl Strategy<Value = RuleEffect> {
         1 => Just(deny()),
         1 => (0_u64..2).prop_map(|max| throttle("all", max)),
         1 => (1_u32..3).prop_map(|quorum| RuleEffect::Confirm(ask(quorum))),
+        2 => narrowing(),
     ]
+}
+
+/// To any sandbox, also to one that is no narrower.
+fn narrowing() -> impl Strategy<Value = RuleEffect> {
+    prop_oneof![Just("quiet"), Just("small"), Just("quietest"), Just("other")].prop_map(narrow)
 }
 
 fn restriction() -> impl Strategy<Value = RuleEffect> {
@@ -24,6 +31,7 @@ fn restriction() -> impl Strategy<Value = RuleEffect> {
         Just(deny()),
         (0_u64..2).prop_map(|max| throttle("all", max)),
         (1_u32..3).prop_map(|quorum| RuleEffect::Confirm(ask(quorum))),
+        narrowing(),
     ]
 }
 
@@ -47,9 +55,26 @@ fn pattern() -> impl Strategy<Value = ToolPattern> {
     ]
 }
 
+/// Other arguments, for grants; also ones that fit no schema, and none.
+fn transform() -> impl Strategy<Value = Option<Expr>> {
+    let command = |value: Expr| {
+        let key = Expr::Const(Const::Str("command".to_owned()));
+        Just(Some(Expr::Map(vec![(key, value, false)])))
+    };
+    let text = |text: &str| Expr::Const(Const::Str(text.to_owned()));
+    prop_oneof![
+        8 => Just(None),
+        2 => command(text("ls")),
+        2 => command(text("rm")),
+        1 => command(Expr::Const(Const::Int(1))),
+        1 => Just(Some(fails())),
+    ]
+}
+
 /// A layer with any rules; it defines the tool, or does not.
 fn any_layer() -> impl Strategy<Value = ToolLayer> {
-    let rules = vec((effect(), condition(), pattern()), 0..5);
+    let mode = prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::Shadow)];
+    let rules = vec((effect(), condition(), pattern(), mode, transform()), 0..5);
     let otherwise = prop_oneof![Just(None), Just(Some(1_u32)), Just(Some(2))];
     (any::<bool>(), rules, otherwise, prop_oneof![Just(None), (0_u64..2_000).prop_map(Some)]).prop_map(
         |(defines, rules, otherwise, limit)| {
@@ -62,8 +87,13 @@ fn any_layer() -> impl Strategy<Value = ToolLayer> {
             layer.rules = rules
                 .into_iter()
                 .enumerate()
-                .map(|(at, (effect, condition, pattern))| {
-                    let plain = ToolRule { tools: vec![pattern], ..rule(&format!("r{at}"), effect) };
+                .map(|(at, (effect, condition, pattern, mode, transform))| {
+                    let mut plain =
+                        ToolRule { tools: vec![pattern], mode, ..rule(&format!("r{at}"), effect) };
+                    if matches!(plain.effect, RuleEffect::Allow | RuleEffect::Ask(_)) {
+                        let of = |expr| Cel { source: "given".to_owned(), expr, slots: 4 };
+                        plain.transform = transform.map(of);
+                    }
                     match condition {
                         Some(condition) => when(plain, condition),
                         None => plain,
@@ -86,21 +116,35 @@ struct Width {
     rank: u8,
     /// The highest quorum that is asked for.
     quorum: u32,
+    /// Where it runs.
+    sandbox: Option<String>,
+    /// With which arguments.
+    arguments: Option<String>,
 }
 
 fn width(decision: &ToolDecision) -> Width {
+    let arguments = Some(format!("{:?}", decision.call().arguments()));
     match &decision.effect {
-        Effect::Deny(_) => Width { rank: 0, quorum: 0 },
+        Effect::Deny(_) => Width { rank: 0, quorum: 0, sandbox: None, arguments: None },
         Effect::Ask(request) => {
-            Width { rank: 1, quorum: request.requirements.iter().map(|one| one.quorum).max().unwrap() }
+            let quorum = request.requirements.iter().map(|one| one.quorum).max().unwrap();
+            let bound = decision.binds.as_ref().unwrap();
+            Width { rank: 1, quorum, sandbox: bound["sandbox"].as_str().map(str::to_owned), arguments }
         }
-        Effect::Allow(_) => Width { rank: 2, quorum: 0 },
+        Effect::Allow(permit) => {
+            let sandbox = permit.get().plan().sandbox().map(str::to_owned);
+            Width { rank: 2, quorum: 0, sandbox, arguments }
+        }
     }
 }
 
 impl Width {
     fn no_wider_than(&self, other: &Self) -> bool {
-        self.rank < other.rank || (self.rank == other.rank && self.quorum >= other.quorum)
+        let confined = match (&self.sandbox, &other.sandbox) {
+            (Some(inner), Some(outer)) => wider(&sandbox(inner), &sandbox(outer)).is_none(),
+            _ => true,
+        };
+        (self.rank < other.rank || (self.rank == other.rank && self.quorum >= other.quorum)) && confined
     }
 }
 
@@ -125,9 +169,12 @@ proptest! {
                 prop_assert!(met.no_wider_than(&width(&decide(&[layer], &command))), "{met:?}");
             }
         }
-        // And no narrower than the two together: what both allow is allowed.
-        let both_allow = [&left, &right].iter().all(|layer| width(&alone(layer, &command)).rank == 2);
-        if both_allow && (names_it(&left) || names_it(&right)) {
+        // And no narrower than the two together: what both allow is allowed, unless they name sandboxes of which neither is the
+        // narrower, or give other arguments.
+        let widths = [&left, &right].map(|layer| width(&alone(layer, &command)));
+        let comparable = widths[0].no_wider_than(&widths[1]) || widths[1].no_wider_than(&widths[0]);
+        let comparable = comparable && widths[0].arguments == widths[1].arguments;
+        if widths.iter().all(|width| width.rank == 2) && comparable && (names_it(&left) || names_it(&right)) {
             prop_assert_eq!(met.rank, 2);
         }
     }
@@ -153,6 +200,22 @@ proptest! {
         let takes = |change: &Change| matches!(change, Change::Counted { .. } | Change::Admitted { .. });
         let admitted = decision.delta.changes.iter().any(takes);
         prop_assert_eq!(admitted, matches!(decision.effect, Effect::Allow(_)));
+    }
+
+    /// Rules in shadow change no decision, no state and no report of another rule.
+    #[test]
+    fn a_rule_in_shadow_changes_nothing(left in any_layer(), right in any_layer(), command in prop_oneof!["ls", "rm"]) {
+        let without = |layer: &ToolLayer| {
+            let mut layer = layer.clone();
+            layer.rules.retain(ToolRule::is_enforced);
+            layer
+        };
+        let with = decide(&[&left, &right], &command);
+        let bare = decide(&[&without(&left), &without(&right)], &command);
+        let (mut with, bare) = (with.record(), bare.record());
+        with.rules.retain(|report| report.mode == Mode::Enforce);
+        // The question's name is of the policy's digest, which both share here.
+        prop_assert_eq!(with, bare);
     }
 
     /// Whatever the arguments are, there is a decision, twice the same one, and it replays.

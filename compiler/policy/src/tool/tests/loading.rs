@@ -23,6 +23,16 @@ fn names_and_indices_must_refer_to_something() {
     refused("no pack 7", |policy| policy.tools[0].pack = 7);
     refused("no sandbox `gone`", |policy| policy.tools[0].definitions[0].run.sandbox = "gone".into());
     refused("no counter `gone`", |policy| policy.tools[0].rules[1].effect = throttle("gone", 1));
+    refused("there is no sandbox `nowhere`", |policy| {
+        policy.tools[0].rules[0].effect = narrow("nowhere");
+    });
+    refused("at most 64", |policy| {
+        for at in 0..65 {
+            let name = format!("s{at}");
+            policy.sandboxes.push(sandbox(&name));
+            policy.tools[0].rules.push(rule(&name, narrow(&name)));
+        }
+    });
     for effect in [RuleEffect::Ask(nobody()), RuleEffect::Confirm(nobody())] {
         refused("no group of approvers `nobody`", |policy| policy.tools[0].rules[0].effect = effect);
     }
@@ -72,7 +82,7 @@ fn values_are_within_their_bounds() {
         policy.tools[0].definitions[0].run.program = Program::Argv(vec![Word::Value("ls".into())]);
     });
     refused("one with a runtime", |policy| {
-        policy.sandboxes[1].runtime = None;
+        policy.sandboxes.iter_mut().for_each(|sandbox| sandbox.runtime = None);
         policy.tools[0].definitions[0].run.program = Program::Code(Word::Arg("command".into()));
     });
 }

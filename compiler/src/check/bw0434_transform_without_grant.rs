@@ -1,5 +1,5 @@
-//! Running a call in a narrower sandbox. It is read and checked, but not enforced yet, and what is accepted is
-//! enforced: so it is refused until then.
+//! `transform.args` gives a call that the same rule grants other arguments: it stands beside `allow` or `ask`. A rule that
+//! restricts has no arguments to give.
 //!
 //! ```yaml fails
 //! pools:
@@ -11,23 +11,17 @@
 //!   filesystem: {readOnly: [/usr, /bin], proc: Own}
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
-//! - name: quiet
-//!   pool: warm
-//!   filesystem: {readOnly: [/usr, /bin], proc: Own}
-//!   syscalls: {profile: Shell}
-//!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! tools:
 //!   definitions:
 //!   - name: files.read
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //!   rules:
-//!   - {name: example, tools: [files.read], narrow: {sandbox: quiet}}
+//!   - {name: plain, tools: [files.read], confirm: {approvers: oncall}, transform: {args: "{'file': 'notes.txt'}"}}
+//!   approvers: [{name: oncall, keys: [{id: alice, principal: alice@example.org, ed25519: "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="}]}]
 //! ```
 //!
 //! ```text
-//! error[BW0512] at spec.tools.rules[0].narrow: `narrow` is not enforced yet
-//!   help: take `narrow` out, and define a tool of its own that runs in the narrower sandbox
 //! ```
 //!
 //! ```yaml passes
@@ -46,22 +40,30 @@
 //!     input: {type: object, additionalProperties: false, properties: {file: {type: string}}}
 //!     run: {sandbox: shell, argv: [{value: /bin/cat}, {value: "--"}, {arg: file}]}
 //!   rules:
-//!   - {name: example, tools: [files.read], allow: {}}
+//!   - {name: plain, tools: [files.read], allow: {}, transform: {args: "{'file': 'notes.txt'}"}}
+//!   approvers: [{name: oncall, keys: [{id: alice, principal: alice@example.org, ed25519: "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="}]}]
 //! ```
 //!
-//! Remedy: take `narrow` out, and define a tool of its own that runs in the narrower sandbox
+//! Remedy: write `allow` or `ask` beside `transform`, or take it out
 
+use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Findings;
-use super::View;
 
-/// Narrowing is not enforced yet.
-pub const CODE: Code = Code::new("BW0512", "narrowing is not enforced yet", Severity::Error, include_str!("bw0512_narrow.rs"));
+/// A transform without a grant.
+pub const CODE: Code = Code::new(
+    "BW0434",
+    "transform without a grant",
+    Severity::Error,
+    include_str!("bw0434_transform_without_grant.rs"),
+);
 
 pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, rule) in view.tool_rules() {
-        if rule.narrow.is_some() {
-            out.push(Diagnostic::new(CODE, at.member("narrow"), "`narrow` is not enforced yet"));
+        let gives = rule.transform.as_ref().is_some_and(|transform| transform.args.is_some());
+        if gives && rule.allow.is_none() && rule.ask.is_none() {
+            let message = format!("rule `{}` grants no call, so there is none whose arguments it could change", rule.name);
+            out.push(Diagnostic::new(CODE, at.member("transform"), message).about_key());
         }
     }
 }

@@ -1,0 +1,75 @@
+//! Which sandboxes calls of a tool may be narrowed to, and which of several it is.
+//!
+//! That a sandbox allows no more than the tool's own is proven when the policy is loaded; what is not proven denies when a rule asks for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::policy::Policy;
+use crate::policy::narrower::wider;
+use crate::policy::sandboxes::Sandbox;
+use crate::policy::tools::{Derive, ToolRule};
+
+/// Most sandboxes that the rules of a policy narrow calls to: each is compared with every sandbox of a tool when the policy is loaded.
+pub(super) const MAX_TARGETS: usize = 64;
+
+/// Why calls of a tool that runs in `outer` and derives these facts cannot be narrowed to `inner`; `None`: they can.
+#[must_use]
+pub fn not_narrower(inner: &Sandbox, outer: &Sandbox, derives: &[Derive]) -> Option<&'static str> {
+    starts_elsewhere(inner, outer, derives).or_else(|| wider(inner, outer))
+}
+
+/// Rules have judged a relative path as one below the tool's own workspace.
+fn starts_elsewhere(inner: &Sandbox, outer: &Sandbox, derives: &[Derive]) -> Option<&'static str> {
+    let start = |sandbox: &'_ Sandbox| sandbox.filesystem.workspace.as_ref().map(|one| one.path.clone());
+    let reads_paths = derives.iter().any(|derive| matches!(derive, Derive::Path(_)));
+    (reads_paths && start(inner) != start(outer))
+        .then_some("relative paths start elsewhere, and the tool derives `facts.path`")
+}
+
+/// The comparisons that were made, by the names of the outer and the inner sandbox.
+pub(super) struct Proofs<'p> {
+    sandboxes: BTreeMap<&'p str, &'p Sandbox>,
+    known: BTreeMap<(&'p str, &'p str), bool>,
+}
+
+impl<'p> Proofs<'p> {
+    pub(super) fn new(policy: &'p Policy) -> Self {
+        let sandboxes = policy.sandboxes.iter().map(|sandbox| (sandbox.name.as_str(), sandbox)).collect();
+        Self { sandboxes, known: BTreeMap::new() }
+    }
+
+    /// Of the sandboxes that these rules about a tool name, those that its calls may be narrowed to.
+    pub(super) fn narrower(
+        &mut self,
+        rules: impl Iterator<Item = &'p ToolRule>,
+        own: &'p str,
+        derives: &[Derive],
+    ) -> BTreeSet<String> {
+        let named: BTreeSet<&str> = rules.filter_map(ToolRule::narrows_to).collect();
+        let mut proven = BTreeSet::new();
+        for name in named {
+            let (Some(inner), Some(outer)) = (self.sandboxes.get(name), self.sandboxes.get(own)) else {
+                continue;
+            };
+            let narrower = *self.known.entry((own, name)).or_insert_with(|| wider(inner, outer).is_none());
+            if narrower && starts_elsewhere(inner, outer, derives).is_none() {
+                proven.insert(name.to_owned());
+            }
+        }
+        proven
+    }
+}
+
+/// The narrowest of these sandboxes, of equal ones the first by name. `None`: no one of them is narrower than all others.
+///
+/// They come sorted by name, so that the order in which rules asked for them decides nothing.
+pub(super) fn narrowest<'p>(sandboxes: &[&'p Sandbox]) -> Option<&'p Sandbox> {
+    let (first, rest) = sandboxes.split_first()?;
+    // Whichever is narrower than all others is narrower than the one it meets here.
+    let narrower = |known: &'p Sandbox, other: &'p Sandbox| match (wider(other, known), wider(known, other)) {
+        (None, Some(_)) => other,
+        _ => known,
+    };
+    let narrowest = rest.iter().fold(*first, |known, other| narrower(known, other));
+    sandboxes.iter().all(|other| wider(narrowest, other).is_none()).then_some(narrowest)
+}

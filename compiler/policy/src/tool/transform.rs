@@ -1,0 +1,103 @@
+//! `transform`: grants that give a call other arguments.
+//!
+//! ```text
+//! arguments as they came ► first pass ► the arguments that all transforms agree on ► schema, facts ► second pass ► decision
+//! ```
+//! What restricts holds in both passes: what is denied, asked, counted or narrowed for the arguments as they came is so for the final ones too.
+
+use std::collections::BTreeSet;
+
+use super::call::MAX_ARGUMENTS_BYTES;
+use super::layer::Findings;
+use crate::cel::{List, Map, Value};
+use crate::json::Json;
+
+/// What the transforms of the grants that matched give.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Transforms {
+    /// There are none.
+    #[default]
+    None,
+    /// All give these arguments.
+    Agreed(Json<'static>),
+    /// Two give different ones.
+    Conflict,
+}
+
+impl Transforms {
+    pub(super) fn add(&mut self, arguments: Json<'static>) {
+        *self = match std::mem::take(self) {
+            Transforms::None => Transforms::Agreed(arguments),
+            Transforms::Agreed(known) if known == arguments => Transforms::Agreed(known),
+            Transforms::Agreed(_) | Transforms::Conflict => Transforms::Conflict,
+        };
+    }
+
+    /// The arguments that are to take the place of these.
+    pub(super) fn other_than(&self, arguments: &Json<'_>) -> Option<&Json<'static>> {
+        match self {
+            Transforms::Agreed(other) if other != arguments => Some(other),
+            _ => None,
+        }
+    }
+}
+
+/// The arguments that an expression gives.
+///
+/// # Errors
+/// It gives no object, an opaque value, one without a JSON form, or more than arguments may hold.
+pub(super) fn arguments(value: &Value<'_>) -> Result<Json<'static>, String> {
+    if !matches!(value, Value::Map(_)) {
+        return Err(format!("it gives a value of type `{}`, not a map", value.type_name()));
+    }
+    // Before it is copied: one text can stand in it a million times.
+    let mut left = MAX_ARGUMENTS_BYTES;
+    if !fits(value, &mut left) {
+        return Err(format!("it gives more than {MAX_ARGUMENTS_BYTES} bytes"));
+    }
+    value.to_json().map_err(|error| error.to_string())
+}
+
+/// Whether a value has no more bytes than these, each part counted as one byte at least.
+fn fits(value: &Value<'_>, left: &mut usize) -> bool {
+    let own = 1 + value.as_str().map_or(0, str::len);
+    let Some(rest) = left.checked_sub(own) else { return false };
+    *left = rest;
+    match value {
+        Value::List(list) => items_fit(list, left),
+        Value::Map(map) => members_fit(map, left),
+        _ => true,
+    }
+}
+
+fn items_fit(list: &List<'_>, left: &mut usize) -> bool {
+    list.iter().all(|item| fits(&item, left))
+}
+
+fn members_fit(map: &Map<'_>, left: &mut usize) -> bool {
+    map.iter().all(|(key, value)| fits(&key, left) && fits(&value, left))
+}
+
+impl Findings {
+    /// What holds in the second pass of what the first one found: everything that restricts.
+    pub(super) fn carried(&self) -> Self {
+        Self {
+            asks: self.asks.clone(),
+            counted: self.counted.clone(),
+            narrows: self.narrows.clone(),
+            added: self.added.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the reports of rules that took part before their call was transformed, and not after.
+    pub(super) fn recall(&mut self, first: Self) {
+        let known: BTreeSet<(String, String)> =
+            self.reports.iter().map(|report| (report.pack.clone(), report.rule.clone())).collect();
+        let before = first
+            .reports
+            .into_iter()
+            .filter(|report| !known.contains(&(report.pack.clone(), report.rule.clone())));
+        self.reports.extend(before);
+    }
+}
