@@ -333,6 +333,7 @@ mod tests {
                 "pool.spec.parameters.additionalProperties",
                 "test.spec.cases.items.admission.object",
                 "test.spec.cases.items.admission.oldObject",
+                "test.spec.cases.items.expect.args",
                 "test.spec.cases.items.expect.fields.items.value",
                 "test.spec.cases.items.image.evidence.attestations.items.predicate",
                 "test.spec.cases.items.toolCall.args",

@@ -22,6 +22,8 @@
 //! ```
 //!
 //! ```text
+//! error[BW0434] at spec.tools.rules[0].transform: rule `plain` grants no call, so there is none whose arguments it could change
+//!   help: write `allow` or `ask` beside `transform`, or take it out
 //! ```
 //!
 //! ```yaml passes

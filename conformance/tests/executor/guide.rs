@@ -90,7 +90,9 @@ fn the_rules_of_the_guide_do_what_it_says() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let guide = std::fs::read_to_string(root.join("docs/guide/tool-calls.md")).expect("the guide");
-    let stage = with_the_guides_rules(&guide);
+    let (_, guide) = guide.split_once("\n## Rules that change a call\n").expect("the section");
+    let (guide, _) = guide.split_once("\n## ").expect("what follows");
+    let stage = with_the_guides_rules(guide);
     let executor = stage.start(&[]);
     let mut caller = Caller::new(&executor);
     let mut run = |command: &str| caller.call("shell.exec", json!({ "command": command }));
@@ -116,7 +118,7 @@ fn the_rules_of_the_guide_do_what_it_says() {
         json!({"sandbox": of(&listed)["sandbox"]}),
         json!({ "rules": rules }),
     ];
-    let written = blocks(&guide, "json").into_iter().map(|block| {
+    let written = blocks(guide, "json").into_iter().map(|block| {
         let whole = if block.starts_with('{') { block.to_owned() } else { format!("{{{block}}}") };
         serde_json::from_str::<Value>(&whole).expect("JSON")
     });
