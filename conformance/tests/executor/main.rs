@@ -5,7 +5,6 @@ mod approvals;
 mod bounds;
 mod calls;
 mod guide;
-mod narrowing;
 mod nsjail;
 mod phases;
 mod privileges;
