@@ -290,7 +290,6 @@ pub enum Mode {
 impl Mode {
     /// Whether a rule of this mode has an effect. What is written about it needs no word then.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     pub const fn is_enforce(&self) -> bool {
         matches!(self, Mode::Enforce)
     }
