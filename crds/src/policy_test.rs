@@ -149,6 +149,34 @@ pub struct ToolCallCase {
     /// The time, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<String>,
+    /// What it gives, if it is let through: rules of phase `Result` are asked then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<CaseResult>,
+}
+
+/// What a call gives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseResult {
+    /// How it ends; absent: `Exited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Its exit code; absent: 0 if it is `Exited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::int")]
+    pub exit_code: Option<i64>,
+    /// What it writes to standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// What it writes to standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+    /// What stands in the file that it reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// The paths that it lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 /// Who calls.
@@ -372,7 +400,7 @@ pub struct Expectation {
     /// Of admission, connection, filesystem and image: whether it is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<bool>,
-    /// Of a tool call: the effect.
+    /// Of a tool call: the effect; `Deny` also where its result is withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
     /// Of a tool call: whether its subject is told of the tool, in this session.
@@ -386,6 +414,9 @@ pub struct Expectation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub sandbox: Option<String>,
+    /// Of a tool call with a result: what is delivered of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Delivered>,
     /// Of a system call: what the kernel does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<SyscallAction>,
@@ -401,6 +432,21 @@ pub struct Expectation {
     /// Of admission: fields of the object after mutation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<ExpectedField>,
+}
+
+/// What is delivered of a result; what is not named is not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delivered {
+    /// Standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// Standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+    /// The file that it read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 closed! {

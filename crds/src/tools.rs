@@ -389,7 +389,7 @@ pub struct Transform {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub args: Option<String>,
-    /// CEL: the new result.
+    /// CEL: a map with any of `stdout`, `stderr` and `content`, the texts that are delivered in their place. What all redactions leave must not change by any of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub result: Option<String>,
@@ -413,7 +413,7 @@ closed! {
     pub enum Phase {
         /// Before the call.
         Call = "Call",
-        /// When its result is there.
+        /// When its result is there: `deny` withholds it, `transform.result` redacts it, `label.add` adds labels; conditions read it as `result`.
         Result = "Result",
         /// When tools are listed: `deny` hides the tool, and denies no call.
         List = "List",

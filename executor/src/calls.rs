@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::api::problem::Refusal;
-use crate::api::wire::{Decision, Outcome};
+use crate::api::wire::{Decision, Outcome, ResultDecision};
 use crate::limits::STDIN_BACKLOG;
 use crate::output::Output;
 
@@ -52,6 +52,8 @@ pub struct Ended {
     pub outcome: Option<Outcome>,
     /// What a workspace tool gave.
     pub result: Option<Value>,
+    /// What was decided over what it gave, if anything was to be.
+    pub result_decision: Option<ResultDecision>,
 }
 
 /// What a client asks of a running command.
@@ -147,7 +149,7 @@ impl CallState {
             recording: watch::Sender::new(Recording::Open),
         };
         if !call.runs {
-            state.end(Ended { outcome: None, result: None });
+            state.end(Ended { outcome: None, result: None, result_decision: None });
             state.set_recording(Recording::Durable);
         }
         state

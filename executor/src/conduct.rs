@@ -20,7 +20,7 @@ use bytes::{Buf as _, Bytes};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::calls::{CallState, InputEnd, Order, Reins};
-use crate::output::Stream;
+use crate::output::{Output, Stream};
 
 /// How often the CPU time of a running command is looked at: a command may use this much of every CPU more than its limit.
 const CPU_CHECK: Duration = Duration::from_millis(25);
@@ -59,6 +59,8 @@ impl Rope {
 struct Conductor<'c> {
     running: Running,
     call: &'c CallState,
+    /// Where what it prints goes.
+    output: &'c Output,
     stdin: Option<File>,
     stdout: Option<File>,
     stderr: Option<File>,
@@ -94,6 +96,7 @@ impl Leash {
 pub(crate) fn conduct(
     mut running: Running,
     call: &CallState,
+    output: &Output,
     limits: &Limits,
     Leash { wake, pull }: Leash,
 ) -> (Exit, Remains) {
@@ -103,6 +106,7 @@ pub(crate) fn conduct(
         stdout: running.take_stdout().map(Into::into),
         stderr: running.take_stderr().map(Into::into),
         call,
+        output,
         pending: None,
         wake,
         orders: Arc::clone(&orders),
@@ -188,7 +192,7 @@ impl Conductor<'_> {
             Ok(0) => *pipe = None,
             Ok(count) => {
                 let bytes = buffer.get(..count).unwrap_or_default();
-                if self.call.output().push(stream, bytes) < count {
+                if self.output.push(stream, bytes) < count {
                     self.kill(Cause::OutputExceeded);
                 }
             }
@@ -275,7 +279,7 @@ impl Conductor<'_> {
                 Ok(0) => break,
                 Ok(count) => {
                     taken += count;
-                    self.call.output().push(stream, buffer.get(..count).unwrap_or_default());
+                    self.output.push(stream, buffer.get(..count).unwrap_or_default());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,

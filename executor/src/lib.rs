@@ -28,6 +28,7 @@ pub mod executor;
 mod filter;
 pub mod host;
 mod ids;
+mod judge;
 pub mod limits;
 mod logging;
 pub mod metrics;

@@ -80,6 +80,12 @@ impl Output {
         taken
     }
 
+    /// How many bytes it keeps at most.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Says that bytes were thrown away unread.
     pub fn dropped(&self, bytes: u64) {
         self.lock().dropped += bytes;

@@ -17,7 +17,9 @@ use crate::clerk;
 use crate::conduct::{Leash, conduct};
 use crate::docket::End;
 use crate::executor::Executor;
+use crate::judge;
 use crate::metrics::OutcomeLabel;
+use crate::output::Output;
 use crate::sessions::{SessionState, Turn};
 use crate::view;
 use crate::warm::{Lease, LeaseError};
@@ -58,7 +60,7 @@ impl Job {
             // The job is gone with its permit; the log shows an intent without a result, which the next start charges in full.
             session.lose();
             let outcome = view::setup_failed(format!("no thread could be started: {error}"));
-            call.end(Ended { outcome: Some(outcome), result: None });
+            call.end(Ended { outcome: Some(outcome), result: None, result_decision: None });
             call.set_recording(Recording::Failed);
             executor.calls().ended(&call);
         }
@@ -69,21 +71,42 @@ impl Job {
         let Self { executor, call, session, cleared, mut turn, seat } = self;
         let metrics = executor.metrics();
         metrics.calls.inc();
-        let (ran, remains) = perform(&executor, &call, &cleared, &mut turn, &session);
+        let planned = cleared.permit().get();
+        // What is judged first is held back here, where nobody who asks about the call can come to it.
+        let is_judged = executor.docket().policy().judges_results(planned.call().tool());
+        let held_back = is_judged.then(|| Output::new(call.output().limit()));
+        let output = held_back.as_ref().unwrap_or(call.output());
+        let (mut ran, remains) = perform(&executor, &call, output, &cleared, &mut turn, &session);
+        let judged = held_back.map(|held_back| {
+            let gave = judge::Gave { output: held_back.all(), result: ran.result.take() };
+            let judgement = judge::judge(&executor, planned.call(), &ran.outcome, &gave);
+            ran.result = judge::deliver(&call, &judgement, &gave);
+            (judgement, gave)
+        });
+        let judgement = judged.as_ref().map(|(judgement, _)| judgement);
+        let labels = judgement.is_some_and(judge::Judgement::labels);
+        if judgement.is_some_and(judge::Judgement::is_missing) {
+            session.lose();
+        }
         let end = End {
             outcome: json!(ran.outcome),
             usage: ran.outcome.usage.clone(),
-            result: Some(recorded_result(&call, ran.result.as_ref())),
+            result: Some(judge::recorded(&call, ran.result.as_ref(), judged.as_ref())),
             used: Some(ran.used),
+            decision: judgement.and_then(judge::Judgement::decision).cloned(),
         };
         metrics.outcomes.get_or_create(&OutcomeLabel { outcome: ran.outcome.kind.clone() }).inc();
-        call.end(Ended { outcome: Some(ran.outcome), result: ran.result });
-        let planned = cleared.permit().get();
+        let result_decision = judgement.map(judge::Judgement::view);
+        call.end(Ended { outcome: Some(ran.outcome), result: ran.result, result_decision });
         call.set_recording(
             match executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {
                 Ok(()) => Recording::Durable,
                 Err(error) => {
                     tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
+                    if labels {
+                        // What it read is in the workspace, and the label that says so is nowhere.
+                        session.lose();
+                    }
                     Recording::Failed
                 }
             },
@@ -100,17 +123,10 @@ impl Job {
     }
 }
 
-/// What the log keeps of a result: the output that was kept, and what a workspace tool gave.
-fn recorded_result(call: &CallState, result: Option<&Value>) -> Value {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    let all = call.output().all();
-    json!({ "stdout": STANDARD.encode(&all.stdout), "stderr": STANDARD.encode(&all.stderr), "result": result })
-}
-
 fn perform(
     executor: &Executor,
     call: &CallState,
+    output: &Output,
     cleared: &Recorded<Permit<PlannedCall>>,
     turn: &mut Turn,
     session: &SessionState,
@@ -128,7 +144,7 @@ fn perform(
             let Some(rules) = executor.sandboxes().sandbox(sandbox) else {
                 return failed(LeaseError::Unknown(sandbox.clone()).to_string());
             };
-            match command(call, lease, rules, program) {
+            match command(call, output, lease, rules, program) {
                 Ok((ran, remains)) => (ran, Some(remains)),
                 Err(error) => failed(error.to_string()),
             }
@@ -160,6 +176,7 @@ enum CommandError {
 
 fn command(
     call: &CallState,
+    output: &Output,
     lease: Lease,
     sandbox: &Sandbox,
     program: &PlannedProgram,
@@ -167,8 +184,8 @@ fn command(
     // Whatever can fail comes before the command is started: from then on the call has run, and is told and charged so.
     let leash = Leash::new()?;
     let running = lease.parked.run(&request(sandbox, program))?;
-    let (exit, remains) = conduct(running, call, &sandbox.limits, leash);
-    let kept = call.output().all();
+    let (exit, remains) = conduct(running, call, output, &sandbox.limits, leash);
+    let kept = output.all();
     let outcome = view::outcome(&exit, kept.dropped);
     let output_bytes = (kept.stdout.len() + kept.stderr.len()) as u64;
     Ok((Ran { outcome, used: used(&exit, output_bytes), result: None }, remains))

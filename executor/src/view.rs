@@ -2,7 +2,7 @@
 
 use bailiwick_policy::policy::tools::{Mode, Stdin};
 use bailiwick_policy::tool::{
-    ApprovalRequest, DecisionRecord, DenyReason, EffectRecord, Plan, PlannedProgram,
+    ApprovalRequest, DecisionRecord, Denial, DenyReason, EffectRecord, Plan, PlannedProgram,
 };
 use bailiwick_sys::outcome::{Exit, Outcome, Source, Usage};
 use base64::Engine as _;
@@ -33,7 +33,7 @@ pub(crate) fn decision(record: &DecisionRecord, policy_digest: &str) -> wire::De
         EffectRecord::Allow => plain,
         EffectRecord::Deny(denial) => wire::Decision {
             effect: "Deny",
-            reason: Some(format!("{}: {}", word(denial.reason), denial.message)),
+            reason: Some(why(denial)),
             remedy: denial.remedy.clone(),
             retry_after_ms: denial.retry_after_ms,
             ..plain
@@ -49,6 +49,12 @@ pub(crate) fn decision(record: &DecisionRecord, policy_digest: &str) -> wire::De
             ..plain
         },
     }
+}
+
+/// A denial, in a line.
+#[must_use]
+pub(crate) fn why(denial: &Denial) -> String {
+    format!("{}: {}", word(denial.reason), denial.message)
 }
 
 /// The reason's word, as the log has it.
@@ -91,6 +97,7 @@ pub(crate) fn call(call: &CallState, part: &Part, checkpoint: Option<&str>) -> w
             (true, false) => "intent",
         },
         result: ended.as_ref().and_then(|ended| ended.result.clone()),
+        result_decision: ended.as_ref().and_then(|ended| ended.result_decision.clone()),
         outcome: ended.and_then(|ended| ended.outcome),
         checkpoint: checkpoint.map(str::to_owned),
     }

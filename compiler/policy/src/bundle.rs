@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::canonical;
 use crate::cel::{LoadError, Loaded};
 use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH, Root};
+use crate::policy::tools::Phase;
 use crate::policy::{Admission, FORMAT_VERSION, ImageSigner, MAX_MODULE_BYTES, Mutation, Origin, Policy};
 use crate::tool::{self, Tools};
 
@@ -237,9 +238,9 @@ pub fn validate(policy: &Policy) -> Result<(), BundleError> {
 /// As [`validate`].
 pub(crate) fn check_tools(policy: &Policy) -> Result<Tools, BundleError> {
     for (index, layer) in policy.tools.iter().enumerate() {
-        let knows = Root::of_calls;
-        let bounds = Bounds { shared_depths: Vec::new(), regexes: layer.regexes.len(), knows };
         for rule in &layer.rules {
+            let knows = if rule.phase == Phase::Result { Root::of_results } else { Root::of_calls };
+            let bounds = Bounds { shared_depths: Vec::new(), regexes: layer.regexes.len(), knows };
             for cel in rule.expressions() {
                 bounds.check(cel, &|| format!("tools[{index}].rules.{}", rule.name))?;
             }

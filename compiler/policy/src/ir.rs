@@ -56,6 +56,9 @@ pub enum Root {
     Facts,
     /// When the call is decided.
     Now,
+    /// What the call gave: `outcome`, `exitCode`, `signal`, `stdout`, `stderr`, `content`, `paths`, their sizes and what was dropped. Known to rules of phase
+    /// `Result` alone.
+    Result,
 }
 
 impl Root {
@@ -65,8 +68,14 @@ impl Root {
         match self {
             Root::Params | Root::Pack => true,
             Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now => true,
-            Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject => false,
+            Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject | Root::Result => false,
         }
+    }
+
+    /// Whether expressions over results of tool calls know this variable.
+    #[must_use]
+    pub const fn of_results(self) -> bool {
+        self.of_calls() || matches!(self, Root::Result)
     }
 
     /// Whether expressions over admission requests know this variable.
@@ -75,7 +84,7 @@ impl Root {
         match self {
             Root::Params | Root::Pack => true,
             Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject => true,
-            Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now => false,
+            Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now | Root::Result => false,
         }
     }
 }

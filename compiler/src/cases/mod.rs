@@ -53,6 +53,8 @@ pub struct Happened {
     pub sandbox: Option<String>,
     /// Of such a call: its arguments, as transformed by rules.
     pub args: Option<Value>,
+    /// Of a tool call with a result: what is delivered of it; nothing if it is withheld.
+    pub delivered: Option<policy_test::Delivered>,
     /// Of a system call: what the kernel does.
     pub action: Option<SyscallAction>,
 }
@@ -77,6 +79,7 @@ impl Happened {
             listed: None,
             sandbox: None,
             args: None,
+            delivered: None,
             action: None,
         }
     }
@@ -163,7 +166,9 @@ impl Bench {
         } else if let Some(case) = &case.tool_call {
             tool_call::refuse_unknown_labels(self.tool_policy()?, case)?;
             let listed = expected_listed.map(|_| tool_call::listed(self.tool_policy()?, case)).transpose()?;
-            self.decide(case).map(|decision| Happened { listed, ..Happened::of_call(&decision) })
+            let decision = self.decide(case)?;
+            let happened = Happened { listed, ..Happened::of_call(&decision) };
+            tool_call::judged(self.tool_policy()?, case, &decision, happened)
         } else if let Some(case) = &case.syscall {
             sandbox::system_call(&self.policy, case)
         } else if let Some(case) = &case.filesystem {

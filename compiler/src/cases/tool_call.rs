@@ -6,13 +6,16 @@ use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::tools::{Mode, Scope, ToolLayer};
 use bailiwick_policy::tool::{
-    Change, Effect, Listing, LoadedPolicy, Owner, Reservation, RuleKind, RuleOutcome, State, StateDelta,
-    Subject, TallyKey, ToolCall, ToolDecision, Usage, decide_tool_call,
+    CallResult, Change, Effect, Listing, LoadedPolicy, Owner, Redactions, Reservation, ResultEffect,
+    ResultInputs, RuleKind, RuleOutcome, RuleReport, State, StateDelta, Subject, TallyKey, ToolCall,
+    ToolDecision, Usage, decide_tool_call,
 };
 use serde_json::Value;
 
 use super::Happened;
-use crate::policy_test::{CaseSession, CaseSubject, Effect as Expected, PriorCall, ToolCallCase};
+use crate::policy_test::{
+    CaseResult, CaseSession, CaseSubject, Delivered, Effect as Expected, PriorCall, ToolCallCase,
+};
 
 /// The session of every case.
 const SESSION: &str = "case";
@@ -24,6 +27,64 @@ const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
 pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolDecision, String> {
     staged(policy, case)?.decide("call", &case.tool, case.args.as_ref())
+}
+
+/// What becomes of a call once its result is judged. A call that is not let through gives none.
+pub(super) fn judged(
+    policy: &LoadedPolicy,
+    case: &ToolCallCase,
+    decision: &ToolDecision,
+    happened: Happened,
+) -> Result<Happened, String> {
+    let (Some(result), Effect::Allow(permit)) = (&case.result, &decision.effect) else { return Ok(happened) };
+    let mut stage = staged(policy, case)?;
+    stage.apply(&decision.delta)?;
+    let result = call_result(result)?;
+    let inputs = ResultInputs::of(policy, permit.get().call(), &stage.state, stage.now_ms);
+    let judged = inputs.map(|inputs| inputs.decide(policy, &result));
+    let mut rules = happened.rules.clone();
+    let took_part = |report: &RuleReport| format!("{}/{}", report.pack, report.rule);
+    rules.extend(judged.iter().flat_map(|judged| &judged.rules).map(took_part));
+    let redactions = match judged.map(|judged| judged.effect) {
+        Some(ResultEffect::Withhold(denial)) => {
+            let by = denial.rule.map(|rule| format!("{}/{rule}", denial.pack.unwrap_or_default()));
+            let messages = [Some(denial.message), denial.remedy].into_iter().flatten().collect();
+            let rules = by.into_iter().collect();
+            return Ok(Happened {
+                effect: Some(Expected::Deny),
+                rules,
+                messages,
+                listed: happened.listed,
+                ..Happened::new(false)
+            });
+        }
+        Some(ResultEffect::Deliver(redactions)) => redactions,
+        None => Redactions::default(),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let delivered = Delivered {
+        stdout: Some(redactions.stdout.unwrap_or_else(|| text(&result.stdout))),
+        stderr: Some(redactions.stderr.unwrap_or_else(|| text(&result.stderr))),
+        content: redactions.content.or_else(|| result.content.as_deref().map(text)),
+    };
+    Ok(Happened { rules, delivered: Some(delivered), ..happened })
+}
+
+fn call_result(case: &CaseResult) -> Result<CallResult, String> {
+    let outcome = case.outcome.clone().unwrap_or_else(|| "Exited".to_owned());
+    let code = case.exit_code.or((outcome == "Exited").then_some(0));
+    let code = code.map(i32::try_from).transpose().map_err(|_| "no program has this exit code".to_owned())?;
+    let bytes = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
+    Ok(CallResult {
+        outcome,
+        exit_code: code,
+        signal: None,
+        stdout: bytes(&case.stdout),
+        stderr: bytes(&case.stderr),
+        dropped: 0,
+        content: case.content.clone().map(String::into_bytes),
+        paths: case.paths.clone(),
+    })
 }
 
 /// Refuses a session with a label that no pack has: what a case says of it would be about nothing. Of two policies that are compared, one may have it alone.

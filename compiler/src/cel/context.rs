@@ -57,6 +57,8 @@ pub struct ToolCall {
     pub session: Type,
     /// `facts`.
     pub facts: Type,
+    /// `result`, for rules over results.
+    pub result: Option<Type>,
 }
 
 /// What an expression may name. Cheap to clone.
@@ -137,8 +139,24 @@ impl Context {
             subject,
             session,
             facts: super::facts::facts(),
+            result: None,
         };
         Self { subject: Subject::ToolCall(Arc::new(call)), ..Self::admission(Type::Dyn) }
+    }
+
+    /// The same for a rule over results of tool calls.
+    #[must_use]
+    pub fn with_result(mut self) -> Self {
+        if let Subject::ToolCall(types) = &mut self.subject {
+            let texts = ["outcome", "stdout", "stderr", "content"].map(|name| (name, Type::String));
+            let sizes = ["stdoutSize", "stderrSize", "contentSize", "dropped"].map(|name| (name, Type::Int));
+            // Null where there is none.
+            let numbers = ["exitCode", "signal"].map(|name| (name, Type::Dyn));
+            let paths = [("paths", Type::list(Type::String))];
+            let fields = texts.into_iter().chain(sizes).chain(numbers).chain(paths);
+            Arc::make_mut(types).result = Some(Type::record("Result", fields));
+        }
+        self
     }
 
     /// The same for an expression that must have this type.

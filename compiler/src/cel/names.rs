@@ -15,6 +15,9 @@ const ADMISSION_ROOTS: &[&str] =
 /// The variables of a tool rule.
 const TOOL_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "params", "pack"];
 
+/// The variables of a tool rule over results.
+const RESULT_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "result", "params", "pack"];
+
 /// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
 const TYPE_NAMES: &[&str] = &[
     "bool",
@@ -63,8 +66,11 @@ impl Checker<'_> {
         if let Some(given) = given(absolute.unwrap_or(name), &context.subject) {
             return given;
         }
-        let admission = context.subject == Subject::Admission;
-        let roots = if admission { ADMISSION_ROOTS } else { TOOL_ROOTS };
+        let roots = match &context.subject {
+            Subject::Admission => ADMISSION_ROOTS,
+            Subject::ToolCall(types) if types.result.is_some() => RESULT_ROOTS,
+            Subject::ToolCall(_) => TOOL_ROOTS,
+        };
         match absolute.unwrap_or(name) {
             plain if TYPE_NAMES.contains(&plain) => {
                 Typed::new(Expr::Const(Const::Type(plain.to_owned())), Type::Type)
@@ -286,6 +292,7 @@ fn given(name: &str, subject: &Subject) -> Option<Typed> {
         "session" => (Root::Session, &types.session),
         "facts" => (Root::Facts, &types.facts),
         "now" => (Root::Now, &Type::Timestamp),
+        "result" => (Root::Result, types.result.as_ref()?),
         _ => return None,
     };
     Some(Typed::new(Expr::Root(root), of.clone()))

@@ -1,5 +1,5 @@
-//! A rule has an effect that its phase does not have. A rule of phase `List` can only `deny`, which hides the tool; whether a call is granted, counted or
-//! changed is for rules of phase `Call`.
+//! A rule has an effect that its phase does not have. A rule of phase `List` can only `deny`, which hides the tool; one of phase `Result` can
+//! `deny`, which withholds what a call gave, redact it by `transform.result` and add labels. Whether a call is granted, counted or changed is for rules of phase `Call`.
 //!
 //! ```yaml fails
 //! pools:
@@ -59,13 +59,16 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
     for (at, rule) in view.tool_rules() {
         for effect in effects(rule).into_iter().filter(|effect| !has(rule.phase, effect)) {
             let message = format!("a rule of phase `{}` has no `{effect}`", rule.phase.as_str());
-            out.push(Diagnostic::new(CODE, at.member(effect), message).about_key());
+            let place = effect.split('.').fold(at.clone(), |at, member| at.member(member));
+            out.push(Diagnostic::new(CODE, place, message).about_key());
         }
     }
 }
 
 /// The effects that a rule has.
 fn effects(rule: &ToolRule) -> Vec<&'static str> {
+    let transform = rule.transform.as_ref();
+    let label = rule.label.as_ref();
     let all = [
         ("allow", rule.allow.is_some()),
         ("ask", rule.ask.is_some()),
@@ -73,8 +76,10 @@ fn effects(rule: &ToolRule) -> Vec<&'static str> {
         ("throttle", rule.throttle.is_some()),
         ("narrow", rule.narrow.is_some()),
         ("confirm", rule.confirm.is_some()),
-        ("transform", rule.transform.is_some()),
-        ("label", rule.label.is_some()),
+        ("transform.args", transform.is_some_and(|transform| transform.args.is_some())),
+        ("transform.result", transform.is_some_and(|transform| transform.result.is_some())),
+        ("label.add", label.is_some_and(|label| !label.add.is_empty())),
+        ("label.remove", label.is_some_and(|label| !label.remove.is_empty())),
     ];
     all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
@@ -82,8 +87,8 @@ fn effects(rule: &ToolRule) -> Vec<&'static str> {
 /// Whether rules of a phase can have an effect.
 fn has(phase: Phase, effect: &str) -> bool {
     match phase {
-        Phase::Call => true,
-        Phase::Result => matches!(effect, "deny" | "transform" | "label"),
+        Phase::Call => effect != "transform.result",
+        Phase::Result => matches!(effect, "deny" | "transform.result" | "label.add"),
         Phase::List => effect == "deny",
     }
 }

@@ -46,8 +46,6 @@ const CHECKS: &[Check] = &[
     bw0507_image_evidence::check,
     bw0509_preload::check,
     bw0510_session_runtime::check,
-    bw0513_transform::check,
-    bw0515_phase::check,
     bw0516_remote_run::check,
     bw0521_sandbox_egress::check,
     bw0522_workspace::check,

@@ -139,8 +139,6 @@ codes! { TARGETS:
     bw0507_image_evidence,
     bw0509_preload,
     bw0510_session_runtime,
-    bw0513_transform,
-    bw0515_phase,
     bw0516_remote_run,
     bw0519_too_many_network_rules,
     bw0520_narrower_than_meant,

@@ -221,6 +221,7 @@ fn rule_words(rule: &ToolRule) -> String {
         RuleEffect::Throttle { counter, max } => format!("admits at most {max} by counter {counter} of"),
         RuleEffect::Narrow { sandbox } => format!("narrows to sandbox {sandbox}"),
         RuleEffect::Confirm(ask) => format!("has {} of {} confirm", ask.quorum, ask.approvers),
+        RuleEffect::Redact => "redacts".to_owned(),
         RuleEffect::Label { add, remove } => {
             let of = |does: &str, labels: &[String]| format!("{does} {}", labels.join(", "));
             let parts = [of("adds label", add), of("takes away, once approved, label", remove)];
@@ -242,6 +243,10 @@ fn rule_words(rule: &ToolRule) -> String {
     let arguments = rule.transform.as_ref().map(|cel| format!(", with arguments {}", cel.source.trim()));
     let arguments = arguments.unwrap_or_default();
     let shadow = if rule.is_enforced() { "" } else { ", in shadow and so without effect," };
+    if rule.phase == Phase::Result {
+        let does = if matches!(rule.effect, RuleEffect::Deny(_)) { "withholds" } else { &does };
+        return format!("Rule {} {does} results of {}{when}.", rule.name, tools.join(", "));
+    }
     if rule.phase == Phase::List {
         return format!(
             "Rule {}{shadow} hides {} from listings{when}; it denies no call.",

@@ -15,6 +15,7 @@ use bailiwick_crds::tools::{
     Scope as WireScope, State as WireState, StateLabel as WireLabel, Stdin as WireStdin, Tool as WireTool,
     ToolRule as WireRule, Tools as WireTools,
 };
+use bailiwick_policy::ir::{Cel, Const, Expr};
 use bailiwick_policy::policy::Stated;
 use bailiwick_policy::policy::tools::{
     Ask, Audit, AuditAdmission, Budget, Counter, Deny, Derive, Keep, Label, Mode, Otherwise, Phase, Program,
@@ -26,11 +27,13 @@ use bailiwick_policy::tool::{LONGEST_WINDOW_MS, RESERVED_PREFIX};
 use super::expressions::Expressions;
 use super::{Findings, Pack, base, origin};
 use crate::cel::{Context, Interner, Type};
-use crate::check::{bw0232_tool_name, bw0235_base_value};
+use crate::check::{bw0232_tool_name, bw0235_base_value, bw0304_cel_type};
 use crate::diagnostic::{Diagnostic, FieldPath};
 
 /// `ask.expires` when it is not written.
 const DEFAULT_EXPIRES_MS: u64 = 10 * 60 * 1_000;
+/// What `transform.result` can put other texts in the place of.
+const RESULT_TEXTS: &[&str] = &["content", "stderr", "stdout"];
 /// The executor's own tools.
 pub(crate) const BUILT_IN: &[&str] = &["workspace.list", "workspace.read", "workspace.write"];
 
@@ -51,6 +54,9 @@ pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Option<ToolLayer> {
     let mut rules = Vec::with_capacity(wire.rules.len());
     for (index, rule) in wire.rules.iter().enumerate() {
         let mut context = arguments::context(wire, rule, &counters, &budgets);
+        if rule.phase == WirePhase::Result {
+            context = context.with_result();
+        }
         context.params = pack.parameters.clone();
         context.pack = (pack.source.name.clone(), pack.source.version.clone()).into();
         rules.extend(lower_rule(rule, context, &at.member("rules").index(index), &mut interner, out));
@@ -219,9 +225,15 @@ fn lower_rule(
         None => None,
         Some(source) => Some(cel.compile(source, Type::Bool, &at.member("when"))?),
     };
-    let transform = match wire.transform.as_ref().and_then(|transform| transform.args.as_ref()) {
+    let transform = wire.transform.clone().unwrap_or_default();
+    let place = at.member("transform");
+    let redact = match &transform.result {
         None => None,
-        Some(source) => Some(cel.arguments(source, &at.member("transform").member("args"))?),
+        Some(source) => Some(redact(source, &mut cel, &place.member("result"))?),
+    };
+    let transform = match &transform.args {
+        None => None,
+        Some(source) => Some(cel.arguments(source, &place.member("args"))?),
     };
     let effect = effect(wire, at, out)?;
     let mode = match wire.mode {
@@ -231,22 +243,49 @@ fn lower_rule(
     Some(ToolRule {
         name: wire.name.clone(),
         at: at.to_string(),
-        phase: phase(wire.phase)?,
+        phase: phase(wire.phase),
         tools,
         when,
         effect,
         transform,
+        redact,
         mode,
     })
 }
 
-/// `None`: a phase that is not built.
-const fn phase(wire: WirePhase) -> Option<Phase> {
+const fn phase(wire: WirePhase) -> Phase {
     match wire {
-        WirePhase::Call => Some(Phase::Call),
-        WirePhase::List => Some(Phase::List),
-        WirePhase::Result => None,
+        WirePhase::Call => Phase::Call,
+        WirePhase::Result => Phase::Result,
+        WirePhase::List => Phase::List,
     }
+}
+
+const fn constant(expr: &Expr) -> Option<&Const> {
+    match expr {
+        Expr::Const(constant) => Some(constant),
+        _ => None,
+    }
+}
+
+/// What is delivered instead of a result. Its members are known before any call, where they stand there.
+fn redact(source: &str, cel: &mut Expressions<'_, '_>, at: &FieldPath) -> Option<Cel> {
+    let made = cel.compile(source, Type::map(Type::String, Type::String), at)?;
+    let keys: Vec<&Const> = match &made.expr {
+        Expr::Const(Const::Map(entries)) => entries.iter().map(|(key, _)| key).collect(),
+        Expr::Map(entries) => entries.iter().filter_map(|(key, ..)| constant(key)).collect(),
+        _ => Vec::new(),
+    };
+    let is_text = |key: &str| RESULT_TEXTS.contains(&key);
+    let unknown = keys.into_iter().find_map(|key| match key {
+        Const::Str(key) if !is_text(key) => Some(key.clone()),
+        _ => None,
+    });
+    let Some(unknown) = unknown else { return Some(made) };
+    let message = format!("`{}` is no text of a result", unknown.escape_debug());
+    let diagnostic = Diagnostic::new(bw0304_cel_type::CODE, at.clone(), message);
+    cel.out.push(diagnostic.with_help(format!("there is `{}`", RESULT_TEXTS.join("`, `"))));
+    None
 }
 
 /// `None`: an effect that is not built.
@@ -265,6 +304,8 @@ fn effect(wire: &WireRule, at: &FieldPath, out: &mut Findings<'_>) -> Option<Rul
         RuleEffect::Label { add: sorted(&labels.add), remove: sorted(&labels.remove) }
     } else if let Some(narrow) = &wire.narrow {
         RuleEffect::Narrow { sandbox: narrow.sandbox.clone() }
+    } else if wire.confirm.is_none() && wire.transform.as_ref().is_some_and(|one| one.result.is_some()) {
+        RuleEffect::Redact
     } else {
         RuleEffect::Confirm(ask_of(wire.confirm.as_ref()?, &at.member("confirm"), out))
     })

@@ -147,6 +147,15 @@ fields! {
     labels_are_described: ["spec.tools.state.labels[].description"], POLICY,
         labelled("mayAdd: [tainted]", "").replace("{name: tainted}", "{name: tainted, description: it has read secrets}") => "it has read secrets",
         labelled("mayAdd: [tainted]", "").replace("{name: tainted}", "{name: tainted, description: it has read mail}") => "it has read mail";
+    results_are_redacted: ["spec.tools.rules[].transform.result"], POLICY,
+        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'a'}\"}}") => "\"redact\":{\"source\":\"{'stdout': 'a'}\"",
+        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'b'}\"}}") => "\"redact\":{\"source\":\"{'stdout': 'b'}\"";
+    texts_of_results_have_names: ["spec.tools.rules[].transform.result"], Probe::Findings,
+        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdouts': 'a'}\"}}") => "`stdouts` is no text of a result",
+        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'a'}\"}}") => "";
+    results_are_known_to_rules_over_them: ["spec.tools.rules[].phase"], Probe::Findings,
+        rules("{name: keys, tools: [files.read], when: \"result.stdout == ''\", deny: {}}") => "BW0303",
+        rules("{name: keys, tools: [files.read], phase: Result, when: \"result.stdout == ''\", deny: {}}") => "";
     tools_are_hidden: ["spec.tools.rules[].phase"], C,
         rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: Call, deny: {}}") => "effect\":{\"deny\"",
         rules("{name: readable, tools: [files.read], allow: {}}, {name: shy, tools: [files.read], phase: List, deny: {}}") => "effect\":\"allow\"";

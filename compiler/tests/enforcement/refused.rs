@@ -22,12 +22,6 @@ fn tools(tool: &str, rest: &str) -> String {
     )
 }
 
-const RUN: &str = "run: {sandbox: shell, argv: [{value: /bin/cat}, {value: '--'}, {arg: file}]}";
-
-fn tool_rule(rest: &str) -> String {
-    tools(RUN, &format!("  rules:\n  - {{name: example, tools: [files.read], {rest}}}"))
-}
-
 fn egress(to: &str, rest: &str) -> String {
     format!("network:\n  proxy: Gateway\n  egress: [{{name: web, to: {to}, ports: [{{port: 443}}]{rest}}}]")
 }
@@ -85,8 +79,6 @@ fn tool_samples() -> Vec<(&'static str, String)> {
             "spec.tools.definitions[].run.mcp",
             tools(&format!("run: {{mcp: {{server: one, tool: two, sha256: '{}'}}}}", "0".repeat(64)), ""),
         ),
-        ("spec.tools.rules[].phase", tool_rule("phase: Result, deny: {}")),
-        ("spec.tools.rules[].transform.result", tool_rule("allow: {}, transform: {result: result}")),
     ]
 }
 
@@ -158,8 +150,6 @@ fn exactly_these_fields_and_words_are_refused() {
         spec.tools.definitions[].run.mcp.server BW0516
         spec.tools.definitions[].run.mcp.sha256 BW0516
         spec.tools.definitions[].run.mcp.tool BW0516
-        spec.tools.rules[].phase: Result BW0515
-        spec.tools.rules[].transform.result BW0513
     "#]]
     .assert_eq(&(found.join("\n") + "\n"));
 }

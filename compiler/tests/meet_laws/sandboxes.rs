@@ -231,6 +231,7 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
                 tools: vec![pattern],
                 when: None,
                 transform: transform.filter(|_| effect == RuleEffect::Allow),
+                redact: None,
                 effect,
                 mode,
             };
@@ -452,6 +453,7 @@ proptest! {
                                 effect: RuleEffect::Allow,
                                 transform: None,
                                 mode: Mode::Enforce,
+                                redact: None,
                             });
                         }
                     }

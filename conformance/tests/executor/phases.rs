@@ -1,11 +1,15 @@
-//! What a policy says beside "may this call run": which tools an agent is told of, and what becomes of a session that has read something.
+//! What a policy says beside "may this call run": which tools an agent is told of, what becomes of a session that has read
+//! something, and what reaches the caller of what a call gave.
 
 use std::path::PathBuf;
 
+use bailiwick_conformance::patience::until;
 use bailiwick_conformance::programs::Executor;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::stage::{Caller, Stage, own_pack, said, value};
+use crate::stage::{Caller, Stage, own_pack, said, stdout, value};
 
 /// The tests' own pack with these rules behind its own, and a label.
 fn with_rules(rules: &str) -> Stage {
@@ -110,4 +114,136 @@ fn a_session_that_has_read_something_labelled_calls_nothing_outward() {
     assert!(changes.contains(&added), "{read}");
     let replayed = stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json"]);
     assert_eq!(replayed.status.code(), Some(0), "{}", said(&replayed));
+}
+
+/// Output of a command, of a file and of a listing that holds a secret.
+const PRINTS: &str = "printf 'the key is hunter2\\n'; printf 'hunter2\\n' >&2";
+
+/// Whether the secret stands anywhere in what a client got: in clear, or in base64 at any of its three offsets.
+fn tells(got: &str) -> bool {
+    let encoded: Vec<String> = ["hunter2", "xhunter2", "xxhunter2"]
+        .iter()
+        .map(|text| STANDARD.encode(text).trim_end_matches('=').to_owned())
+        .map(|text| text.get(3..text.len() - 2).expect("long enough").to_owned())
+        .collect();
+    got.contains("hunter2") || encoded.iter().any(|text| got.contains(text.as_str()))
+}
+
+/// Everything by which a caller comes to what a call gave: the streamed call, the poll while it runs and after it, the blocking call, its idempotent repeat; and the files.
+fn everything_told(executor: &Executor) -> Vec<(&'static str, String)> {
+    let mut caller = Caller::new(executor);
+    let mut told = Vec::new();
+    let mut running =
+        caller.start(executor, "shell.exec", json!({ "command": format!("{PRINTS}; sleep 1; {PRINTS}") }));
+    let path = running.path.clone();
+    let get = |path: &str| {
+        let answer = executor.client().expect("a connection").get(path).expect("an answer");
+        String::from_utf8(answer.body).expect("UTF-8")
+    };
+    told.push(("a poll while it runs", get(&format!("{path}?waitMs=400"))));
+    let mut events = String::new();
+    while let Some(event) = running.event().expect("the connection holds") {
+        events += &event.to_string();
+    }
+    told.push(("the stream", events));
+    told.push(("a poll after it", get(&path)));
+    told.push(("a poll with an offset", get(&format!("{path}?stdout=4&stderr=1"))));
+    let body = json!({ "tool": "shell.exec", "args": { "command": PRINTS } }).to_string();
+    let calls = format!("/v1/sessions/{}/calls", caller.session);
+    for what in ["the answer", "its repeat", "its repeat as a stream"] {
+        let query = if what.ends_with("stream") { "?stream=true" } else { "" };
+        let headers = [("content-type", "application/json"), ("idempotency-key", "once")];
+        let answer = executor.client().expect("a connection").request(
+            "POST",
+            &format!("{calls}{query}"),
+            &headers,
+            body.as_bytes(),
+        );
+        told.push((what, String::from_utf8(answer.expect("an answer").body).expect("UTF-8")));
+    }
+    let file = json!({ "path": "hunter2.txt", "content": "hunter2" });
+    assert_eq!(caller.call("workspace.write", file).0, 200);
+    told.push(("a file", caller.call("workspace.read", json!({ "path": "hunter2.txt" })).1.to_string()));
+    told.push(("a listing", caller.call("workspace.list", json!({ "path": "." })).1.to_string()));
+    told
+}
+
+#[test]
+fn a_secret_in_a_result_reaches_the_caller_only_without_the_rule() {
+    let stage = with_rules("");
+    let executor = stage.start(&[]);
+    for (what, got) in everything_told(&executor) {
+        assert!(tells(&got), "without a rule, {what} tells it: {got}");
+    }
+    drop(executor);
+    drop(stage);
+    for (rules, effect) in [
+        (
+            "    - {name: no-keys, tools: [\"*\"], phase: Result, deny: {reason: it holds a key, remedy: ask for the path},\n       \
+             when: \"[result.stdout, result.stderr, result.content].exists(text, text.contains('hunter2')) || result.paths.exists(path, path.contains('hunter2'))\"}\n",
+            "Withhold",
+        ),
+        (
+            "    - {name: no-names, tools: [workspace.list], phase: Result, when: \"result.paths.exists(path, path.contains('hunter2'))\", deny: {}}\n    \
+             - {name: no-keys, tools: [\"*\"], phase: Result, transform: {result: \"{'stdout': result.stdout.replace('hunter2', '***'), \
+             'stderr': result.stderr.replace('hunter2', '***'), 'content': result.content.replace('hunter2', '***')}\"}}\n",
+            "Redact",
+        ),
+    ] {
+        let stage = with_rules(rules);
+        let executor = stage.start(&[]);
+        for (what, got) in everything_told(&executor) {
+            assert!(!tells(&got), "{effect}, {what}: {got}");
+            let judged = what == "a poll while it runs" || what == "a listing" || got.contains(effect);
+            assert!(judged, "{effect}, {what}: {got}");
+        }
+        let mut caller = Caller::new(&executor);
+        let call = caller.shell(PRINTS);
+        assert_eq!(call["outcome"]["code"], 0, "how it ended is told: {call}");
+        assert_eq!(call["resultDecision"]["effect"], effect, "{call}");
+        if effect == "Redact" {
+            assert_eq!(stdout(&call), "the key is ***\n");
+        } else {
+            assert_eq!(call["resultDecision"]["reason"], "rule: it holds a key");
+            assert_eq!(call["resultDecision"]["remedy"], "ask for the path");
+            assert_eq!((&call["stdout"], &call["stderr"]), (&json!(""), &json!("")), "{call}");
+        }
+        let id = call["id"].as_str().expect("an id").to_owned();
+        until("the opening of the result is on disk", || {
+            let inspected = stage.bailiwick(&["audit", "inspect", "state", &id]);
+            said(&inspected).contains("original").then_some(())
+        })
+        .expect("what was given, for whoever may open the log");
+        drop(executor);
+        recorded(&stage, &id, effect);
+    }
+}
+
+/// What the log says of a judged result: the decision in clear, what was delivered and what was given under one commitment.
+fn recorded(stage: &Stage, call: &str, effect: &str) {
+    let records = stage.records();
+    let result = records.iter().find(|record| record["kind"] == "result" && record["call"] == call);
+    let result = result.expect("the result's record");
+    assert_eq!(result["effect"], if effect == "Redact" { "Allow" } else { "Deny" }, "{result}");
+    assert_eq!(result["rules"][0]["rule"], "no-keys", "{result}");
+    assert!(!tells(&result.to_string()), "it is committed to, not written: {result}");
+    assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
+    let replayed = stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json"]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", said(&replayed));
+}
+
+#[test]
+fn a_result_that_is_no_text_is_withheld_where_a_rule_would_have_to_read_it() {
+    let rules = "    - {name: no-keys, tools: [shell.exec], phase: Result, when: \"result.stdout.contains('hunter2')\", deny: {}}\n    \
+         - {name: reads, tools: [shell.exec], phase: Result, when: \"result.stdoutSize > 0\", label: {add: [secret]}}\n";
+    let stage = with_rules(&format!("{NO_WAY_OUT}{rules}"));
+    let executor = stage.start(&[]);
+    let mut caller = Caller::new(&executor);
+    assert_eq!(stdout(&caller.shell("printf caf")), "caf");
+    let call = caller.shell("printf 'hunter2\\377'");
+    assert_eq!(call["resultDecision"]["effect"], "Withhold", "{call}");
+    assert!(!tells(&call.to_string()), "{call}");
+    // And what it gave has labelled the session.
+    assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 403);
+    assert_eq!(Caller::new(&executor).call("brief.exec", json!({ "command": "true" })).0, 200);
 }

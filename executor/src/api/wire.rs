@@ -126,11 +126,30 @@ pub struct Call {
     /// What a workspace tool gave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// What was decided over what it gave; absent: no rule is about results of the tool, or it has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_decision: Option<ResultDecision>,
     /// Which records are on disk: `intent`, `result`, or `decision` for a call that did not run.
     pub durable: &'static str,
     /// The newest signed checkpoint of the audit log, a C2SP note.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
+}
+
+/// A decision over what a call gave, as a client sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultDecision {
+    /// `Deliver`, `Redact` or `Withhold`. Of what is withheld only the outcome is told.
+    pub effect: &'static str,
+    /// The rules that took part, as `pack/rule`.
+    pub rules: Vec<String>,
+    /// Why, for `Withhold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do instead, for `Withhold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// One line of a streamed call.

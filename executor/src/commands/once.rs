@@ -64,6 +64,7 @@ struct Answered {
     stdout: String,
     stderr: String,
     result: Option<Value>,
+    result_decision: Option<Decided>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +83,13 @@ struct Ended {
     signal: Option<i32>,
     step: Option<String>,
     output_dropped: u64,
+}
+
+impl Answered {
+    /// The decision by which what the call gave was withheld.
+    fn withheld(&self) -> Option<&Decided> {
+        self.result_decision.as_ref().filter(|decision| decision.effect == "Withhold")
+    }
 }
 
 pub(super) fn run(run: &Run) -> anyhow::Result<Outcome> {
@@ -163,6 +171,9 @@ fn refused(refusal: crate::api::problem::Refusal) -> anyhow::Error {
 }
 
 fn judge(call: &Answered) -> Outcome {
+    if call.withheld().is_some() {
+        return Outcome::Denied;
+    }
     match &call.outcome {
         None if call.result.is_some() => Outcome::Holds,
         None => Outcome::Denied,
@@ -179,7 +190,7 @@ fn human(call: &Answered) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(result)?);
     }
     match (judge(call), &call.outcome) {
-        (Outcome::Denied, _) => say(&call.decision),
+        (Outcome::Denied, _) => say(call.withheld().unwrap_or(&call.decision)),
         (Outcome::Failed, Some(outcome)) => {
             let about = match (outcome.code, outcome.signal, &outcome.step) {
                 (Some(code), ..) => format!(" with code {code}"),
@@ -201,6 +212,10 @@ fn say(decision: &Decided) {
     match decision.effect.as_str() {
         "Ask" => eprintln!(
             "not before people approve; `run` keeps no session to come back to, so use `serve` for calls that are asked about"
+        ),
+        "Withhold" => eprintln!(
+            "withheld: {}",
+            decision.reason.as_deref().unwrap_or("the policy withholds it").escape_debug()
         ),
         _ => eprintln!(
             "denied: {}",

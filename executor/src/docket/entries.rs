@@ -3,7 +3,8 @@
 use bailiwick_audit::{Entry, Mode, Openings};
 use bailiwick_policy::policy::tools::Keep;
 use bailiwick_policy::tool::{
-    DecisionRecord, Effect, RuleOutcome, RuleReport, StateDelta, ToolCall, ToolDecision, VerifiedApproval,
+    DecisionRecord, Effect, ResultDecision, ResultEffect, RuleOutcome, RuleReport, StateDelta, ToolCall,
+    ToolDecision, VerifiedApproval,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ impl Docket {
         end: End,
         delta: &StateDelta,
     ) -> Result<Entry, DocketError> {
+        let decided = end.decision.as_ref().map(over_result).transpose()?.unwrap_or_default();
         Ok(Entry {
             time_ms: Some(delta.at_ms),
             session: Some(call.session().to_owned()),
@@ -29,7 +31,7 @@ impl Docket {
             result: end.result,
             values: mode(self.audit.arguments),
             results: mode(self.audit.results),
-            ..Entry::default()
+            ..decided
         })
     }
 
@@ -93,6 +95,21 @@ impl Docket {
             ..Entry::default()
         })
     }
+}
+
+/// What a record says of a decision over a result. What a failed condition says may repeat values of the result, and is kept with it.
+fn over_result(decision: &ResultDecision) -> Result<Entry, DocketError> {
+    let (effect, denial) = match &decision.effect {
+        ResultEffect::Deliver(_) => ("Allow", None),
+        ResultEffect::Withhold(denial) => ("Deny", Some(form(denial)?)),
+    };
+    Ok(Entry {
+        facts: Some(json!({ "inputs": text(&decision.inputs)? })),
+        rules: Some(json!(decision.rules.iter().map(RuleReport::bare).collect::<Vec<_>>())),
+        effect: Some(effect.to_owned()),
+        reason: denial.map(|denial| json!({ "denial": denial }).to_string()),
+        ..Entry::default()
+    })
 }
 
 /// Where an allowed call runs.

@@ -24,8 +24,8 @@ use bailiwick_audit::{
 };
 use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
 use bailiwick_policy::tool::{
-    DecisionRecord, Effect, Listing, LoadedPolicy, Permit, PlannedCall, State, StateDelta, StateError,
-    Subject, ToolCall, Usage, VerifiedApproval, decide_tool_call,
+    DecisionRecord, Effect, Listing, LoadedPolicy, Permit, PlannedCall, ResultDecision, ResultInputs, State,
+    StateDelta, StateError, Subject, ToolCall, Usage, VerifiedApproval, decide_tool_call,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -136,6 +136,8 @@ pub struct End {
     pub result: Option<Value>,
     /// What budgets are charged; `None`: what was reserved.
     pub used: Option<Usage>,
+    /// What was decided over what it gave, if anything was to be.
+    pub decision: Option<ResultDecision>,
 }
 
 /// The log, the state and the policy.
@@ -234,6 +236,16 @@ impl Docket {
         Ok(Decided { record, binds, underway })
     }
 
+    /// Takes what the decision over the result of a call is made from; `None`: no rule is about results of its tool.
+    ///
+    /// # Errors
+    /// The state or the time is not known.
+    pub fn result_inputs(&self, call: &ToolCall) -> Result<Option<ResultInputs>, DocketError> {
+        let book = self.book()?;
+        let now_ms = self.clock.now_ms(book.state().now_ms())?;
+        Ok(ResultInputs::of(&self.policy, call, book.state(), now_ms))
+    }
+
     /// Records how a call ended. Without waiting the record joins the next group that is written.
     ///
     /// # Errors
@@ -248,7 +260,8 @@ impl Docket {
         let mut book = self.book()?;
         let logged_ms = book.state().now_ms();
         let now_ms = self.clock.now_ms(logged_ms).unwrap_or(logged_ms);
-        let delta = State::settle(call.session(), call.id(), end.used, now_ms);
+        let mut delta = State::settle(call.session(), call.id(), end.used, now_ms);
+        delta.changes.extend(end.decision.as_ref().and_then(ResultDecision::change));
         let entry = self.result_entry(call, end, &delta)?;
         let begun = match wait {
             Wait::No => self.writer.append_result(intent, entry, wait).map(|_| None),

@@ -1,7 +1,7 @@
 //! Whether what a case came to is what was expected.
 
 use bailiwick_compiler::cases::Happened;
-use bailiwick_compiler::policy_test::{Effect, Expectation, SyscallAction};
+use bailiwick_compiler::policy_test::{Delivered, Effect, Expectation, SyscallAction};
 use regex::Regex;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
         "the effect",
         &happened.messages,
     ));
-    found.extend(listed(expected.listed, happened));
+    found.extend(of_tools(expected, happened));
     if let Some(wanted) = expected.sandbox.as_deref()
         && happened.sandbox.as_deref() != Some(wanted)
     {
@@ -77,6 +77,12 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     found
 }
 
+/// What is wrong with what a caller is told: of a tool, and of a result.
+fn of_tools(expected: &Expectation, happened: &Happened) -> impl Iterator<Item = String> {
+    let undelivered = undelivered(expected.delivered.as_ref(), happened);
+    listed(expected.listed, happened).into_iter().chain(undelivered)
+}
+
 /// What is wrong when a tool is listed and should not be, or the other way round.
 fn listed(expected: Option<bool>, happened: &Happened) -> Option<String> {
     match (expected?, &happened.listed) {
@@ -85,6 +91,29 @@ fn listed(expected: Option<bool>, happened: &Happened) -> Option<String> {
         (false, Some(Ok(()))) => Some("expected to be hidden, was listed".to_owned()),
         (true, Some(Ok(()))) | (false, Some(Err(_))) => None,
     }
+}
+
+/// What is wrong when other texts of a result are delivered than were expected.
+fn undelivered(expected: Option<&Delivered>, happened: &Happened) -> Vec<String> {
+    let Some(expected) = expected else { return Vec::new() };
+    let Some(delivered) = &happened.delivered else {
+        let said = if happened.messages.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", happened.messages.join("; "))
+        };
+        return vec![format!("expected a result to be delivered, and none was{said}")];
+    };
+    let texts = [
+        ("stdout", &expected.stdout, &delivered.stdout),
+        ("stderr", &expected.stderr, &delivered.stderr),
+        ("content", &expected.content, &delivered.content),
+    ];
+    let differ =
+        texts.into_iter().filter(|(_, expected, delivered)| expected.is_some() && expected != delivered);
+    differ
+        .map(|(name, expected, delivered)| format!("expected {name} {expected:?}, was {delivered:?}"))
+        .collect()
 }
 
 /// What is wrong when something else came about than was expected, or nothing of the kind.
@@ -127,6 +156,7 @@ mod tests {
             listed: None,
             sandbox: None,
             args: None,
+            delivered: None,
             action: None,
             object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
         }

@@ -82,6 +82,8 @@ tools:
   - {name: chains, tools: ['*'], when: "'mallory' in subject.chain", deny: {}}
   - {name: aged, tools: ['*'], when: "session.age > duration('1h')", deny: {}}
   - {name: long, tools: ['*'], when: "session.calls > 3", deny: {}}
+  - {name: keys, tools: [files.read], phase: Result, transform: {result: "{'stdout': result.stdout.replace('key', '***'), 'stderr': result.stderr.replace('key', '***'), 'content': result.content.replace('key', '***')}"}}
+  - {name: odd, tools: [files.read], phase: Result, when: "result.outcome == 'TimedOut' || result.exitCode == 7 || result.content == 'odd' || 'odd' in result.paths", deny: {}}
   - {name: tainted, tools: ['*'], when: "'tainted' in session.labels", deny: {}}
   - {name: late, tools: ['*'], when: "now > timestamp('2030-01-01T00:00:00Z')", deny: {}}"#;
 
@@ -134,6 +136,11 @@ fn updated(rest: &str) -> String {
 }
 
 /// A call of `files.read`, and what else the case says.
+/// A call that gives a result.
+fn gave(result: &str, expect: &str) -> String {
+    call(&format!(", result: {{{result}}}"), expect)
+}
+
 fn call(rest: &str, expect: &str) -> String {
     cases(&format!("toolCall: {{tool: files.read, args: {{file: notes.txt}}{rest}}}"), expect)
 }
@@ -293,6 +300,18 @@ fields! {
         created("", "allowed: true"), created("", "allowed: false") => "expected to be denied, was allowed";
     cases_expect_an_effect: ["spec.cases[].expect.effect"], CALLS,
         call("", "effect: Allow"), call("", "effect: Ask") => "expected the effect Ask, was Allow";
+    calls_end_somehow: ["spec.cases[].toolCall.result.outcome"], CALLS,
+        gave("outcome: TimedOut", "effect: Deny, rule: odd"), gave("outcome: Exited", "effect: Deny, rule: odd") => "was Allow";
+    calls_end_with_a_code: ["spec.cases[].toolCall.result.exitCode"], CALLS,
+        gave("exitCode: 7", "effect: Deny, rule: odd"), gave("exitCode: 8", "effect: Deny, rule: odd") => "was Allow";
+    calls_print: ["spec.cases[].toolCall.result.stdout", "spec.cases[].expect.delivered.stdout"], CALLS,
+        gave("stdout: the key", "delivered: {stdout: the ***}"), gave("stdout: the kez", "delivered: {stdout: the ***}") => "the kez";
+    calls_complain: ["spec.cases[].toolCall.result.stderr", "spec.cases[].expect.delivered.stderr"], CALLS,
+        gave("stderr: the key", "delivered: {stderr: the ***}"), gave("stderr: the key", "delivered: {stderr: the key}") => "the ***";
+    calls_read_files: ["spec.cases[].toolCall.result.content", "spec.cases[].expect.delivered.content"], CALLS,
+        gave("content: the key", "delivered: {content: the ***}"), gave("content: odd", "delivered: {content: odd}") => "expected a result to be delivered, and none was";
+    calls_list_files: ["spec.cases[].toolCall.result.paths"], CALLS,
+        gave("paths: [a, odd]", "effect: Deny, rule: odd"), gave("paths: [a, b]", "effect: Deny, rule: odd") => "was Allow";
     cases_expect_to_be_listed: ["spec.cases[].expect.listed"], CALLS,
         call(", subject: {agent: mallory}", "listed: false"), call("", "listed: false") => "expected to be hidden, was listed";
     cases_expect_arguments: ["spec.cases[].expect.args"], CALLS,

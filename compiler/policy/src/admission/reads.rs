@@ -217,7 +217,8 @@ impl Walk<'_> {
             | Root::Subject
             | Root::Session
             | Root::Facts
-            | Root::Now => {
+            | Root::Now
+            | Root::Result => {
                 self.reads.foreign = true;
                 Vec::new()
             }

@@ -57,6 +57,8 @@ pub struct CallEnv<'a> {
     pub facts: Value<'a>,
     /// `now`.
     pub now: Value<'a>,
+    /// `result`; null where there is none yet. May hold opaque values.
+    pub result: Value<'a>,
     /// `params`: the parameters of the pack whose expression is evaluated; see [`Scope::set_pack`].
     pub params: Value<'a>,
     /// `pack`: name and version of that pack.
@@ -196,6 +198,7 @@ impl<'a> Scope<'a> {
             (Roots::Call(env), Root::Session) => env.session.clone(),
             (Roots::Call(env), Root::Facts) => env.facts.clone(),
             (Roots::Call(env), Root::Now) => env.now.clone(),
+            (Roots::Call(env), Root::Result) => env.result.clone(),
             (Roots::Call(env), Root::Params) => env.params.clone(),
             (Roots::Call(env), Root::Pack) => env.pack.clone(),
             _ => return Err(EvalError::invalid(format!("there is no variable {root:?} here"))),

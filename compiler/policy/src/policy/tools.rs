@@ -244,6 +244,9 @@ pub struct ToolRule {
     /// Of a grant: the arguments that calls then have, a map; `None`: as they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Cel>,
+    /// In phase `Result`: a map with any of `stdout`, `stderr` and `content`, the texts that are delivered in their place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redact: Option<Cel>,
     /// Whether it has that effect, or is only recorded.
     #[serde(default, skip_serializing_if = "Mode::is_enforce")]
     pub mode: Mode,
@@ -264,7 +267,7 @@ impl ToolRule {
 
     /// Its expressions.
     pub fn expressions(&self) -> impl Iterator<Item = &Cel> {
-        self.when.iter().chain(&self.transform)
+        self.when.iter().chain(&self.transform).chain(&self.redact)
     }
 
     /// The sandbox that it narrows calls to.
@@ -301,6 +304,8 @@ pub enum Phase {
     /// When a call is decided.
     #[default]
     Call,
+    /// When a call has given a result: only [`RuleEffect::Deny`], which withholds it, [`RuleEffect::Redact`], and labels that are added.
+    Result,
     /// When tools are listed: only [`RuleEffect::Deny`], which hides the tool and denies no call.
     List,
 }
@@ -342,7 +347,9 @@ pub enum RuleEffect {
     },
     /// Asks for approval of a call that is granted otherwise.
     Confirm(Ask),
-    /// Changes the labels of the session of a call that is admitted.
+    /// Nothing but [`ToolRule::redact`].
+    Redact,
+    /// Changes the labels of the session of a call that is admitted, or that has given a result.
     Label {
         /// Labels of the layer that it adds, sorted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

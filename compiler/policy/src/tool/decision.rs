@@ -121,7 +121,7 @@ pub enum DenyReason {
     Throttled,
     /// Two grants give the call different arguments.
     TransformConflict,
-    /// The arguments that the grants give are not what they would give of those.
+    /// The arguments that the grants give are not what they would give of those; what redactions leave of a result would be redacted again.
     TransformUnstable,
     /// The sandboxes that the call is narrowed to cannot be compared, or one is not provably narrower than the tool's own.
     NarrowConflict,
@@ -185,6 +185,7 @@ pub enum RuleKind {
     Confirm,
     Label,
     Narrow,
+    Redact,
 }
 
 impl RuleKind {

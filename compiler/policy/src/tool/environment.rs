@@ -36,6 +36,7 @@ impl<'a> Shared<'a> {
             session: if self.reads_session { self.session(layer, loaded) } else { Value::Null },
             facts: if self.reads_facts { self.facts.values(derives) } else { Value::Null },
             now: now(self.inputs.now_ms),
+            result: Value::Null,
             params: params.map_or(Value::Null, |pack| Value::from(&pack.parameters)),
             pack: Value::from(&loaded.names),
         }

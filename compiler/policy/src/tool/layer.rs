@@ -79,9 +79,23 @@ enum Matched {
 }
 
 /// Why an expression comes to nothing.
-struct Failure {
-    message: String,
-    fuel: bool,
+pub(super) struct Failure {
+    pub(super) message: String,
+    pub(super) fuel: bool,
+}
+
+impl Failure {
+    /// The denial that it is of a rule that restricts.
+    pub(super) fn denies(&self, pack: &str, rule: &str) -> Denial {
+        Denial {
+            reason: if self.fuel { DenyReason::FuelExhausted } else { DenyReason::EvaluationError },
+            pack: Some(pack.to_owned()),
+            rule: Some(rule.to_owned()),
+            message: format!("rule `{rule}` cannot be evaluated"),
+            remedy: None,
+            retry_after_ms: None,
+        }
+    }
 }
 
 /// The grants of a layer that matched.
@@ -226,15 +240,7 @@ impl<'a> Asking<'a> {
     fn failed(&mut self, loaded: &Layer, rule: &ToolRule, failure: Failure) {
         let grant = kind(&rule.effect).is_grant();
         if rule.is_enforced() && (failure.fuel || !grant) {
-            let reason = if failure.fuel { DenyReason::FuelExhausted } else { DenyReason::EvaluationError };
-            self.findings.denials.push(Denial {
-                reason,
-                pack: Some(loaded.label.clone()),
-                rule: Some(rule.name.clone()),
-                message: format!("rule `{}` cannot be evaluated", rule.name),
-                remedy: None,
-                retry_after_ms: None,
-            });
+            self.findings.denials.push(failure.denies(&loaded.label, &rule.name));
         }
         self.report(loaded, rule, RuleOutcome::Failed(failure.message));
     }
@@ -251,6 +257,8 @@ impl<'a> Asking<'a> {
                 let denial = denial(DenyReason::Rule, loaded, Some(&rule.name), deny, message);
                 self.findings.denials.push(denial);
             }
+            // Of results only.
+            RuleEffect::Redact => {}
             RuleEffect::Label { add, remove } => {
                 let named = |name: &String| label_name(&loaded.pack, name);
                 self.findings.added.extend(add.iter().map(named));
@@ -392,7 +400,13 @@ pub(super) const fn refusal(reason: DenyReason, message: String) -> Denial {
     Denial { reason, pack: None, rule: None, message, remedy: None, retry_after_ms: None }
 }
 
-fn denial(reason: DenyReason, loaded: &Layer, rule: Option<&String>, deny: &Deny, message: String) -> Denial {
+pub(super) fn denial(
+    reason: DenyReason,
+    loaded: &Layer,
+    rule: Option<&String>,
+    deny: &Deny,
+    message: String,
+) -> Denial {
     Denial {
         reason,
         pack: Some(loaded.label.clone()),
@@ -405,7 +419,11 @@ fn denial(reason: DenyReason, loaded: &Layer, rule: Option<&String>, deny: &Deny
 
 /// Whether a condition holds. In a grant, an opaque read that `||` or `&&` absorbed is an error as well: the value came about without
 /// knowing what the call does.
-fn truth(value: Result<Value<'_>, EvalError>, scope: &Scope<'_>, kind: RuleKind) -> Result<bool, Failure> {
+pub(super) fn truth(
+    value: Result<Value<'_>, EvalError>,
+    scope: &Scope<'_>,
+    kind: RuleKind,
+) -> Result<bool, Failure> {
     let failure = |message: &str, fuel: bool| Err(Failure { message: message.to_owned(), fuel });
     if scope.fuel().exhausted() {
         return failure("it costs more than its budget", true);
@@ -443,5 +461,6 @@ pub(super) const fn kind(effect: &RuleEffect) -> RuleKind {
         RuleEffect::Confirm(_) => RuleKind::Confirm,
         RuleEffect::Label { .. } => RuleKind::Label,
         RuleEffect::Narrow { .. } => RuleKind::Narrow,
+        RuleEffect::Redact => RuleKind::Redact,
     }
 }

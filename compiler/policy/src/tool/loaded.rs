@@ -61,12 +61,14 @@ pub(super) struct PreparedRule {
     pub(super) when: Option<cel::Prepared>,
     /// The arguments that it gives.
     pub(super) transform: Option<cel::Prepared>,
+    /// What it puts in the place of a result.
+    pub(super) redact: Option<cel::Prepared>,
 }
 
 impl PreparedRule {
     pub(super) fn new(rule: &ToolRule, expressions: &cel::Loaded) -> Self {
         let prepare = |cel: &Option<_>| cel.as_ref().map(|cel| expressions.prepare(cel));
-        Self { when: prepare(&rule.when), transform: prepare(&rule.transform) }
+        Self { when: prepare(&rule.when), transform: prepare(&rule.transform), redact: prepare(&rule.redact) }
     }
 }
 
@@ -97,6 +99,8 @@ pub(super) struct LayerEntry {
     pub(super) defines: Option<usize>,
     /// Indices of the rules that are about calls of the tool, in the order of the text.
     pub(super) rules: Vec<usize>,
+    /// Indices of those that are about results of it.
+    pub(super) results: Vec<usize>,
     /// Indices of those that are about listing it.
     pub(super) listing: Vec<usize>,
 }
@@ -291,6 +295,13 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Whether a rule of some layer is about results of the tool.
+    pub(super) fn judges_results(&self) -> bool {
+        self.layers.iter().any(|layer| !layer.results.is_empty())
+    }
+}
+
 impl LayerEntry {
     fn of(layer: &ToolLayer, name: &str) -> Self {
         let defines = layer.definitions.iter().position(|tool| tool.name == name);
@@ -305,6 +316,7 @@ impl LayerEntry {
             names: defines.is_some() || rules.iter().any(grants),
             defines,
             rules,
+            results: of(Phase::Result),
             listing: of(Phase::List),
         }
     }
@@ -422,14 +434,7 @@ impl Checking<'_> {
             let expected = "at least one, and a prefix ends in a dot";
             return Err(self.refuse(place, Problem::Bound { what: "the patterns of tools", expected }));
         }
-        if rule.phase == Phase::List && !matches!(rule.effect, RuleEffect::Deny(_)) {
-            let expected = "one that denies";
-            return Err(self.refuse(place, Problem::Bound { what: "a rule of phase `List`", expected }));
-        }
-        if rule.transform.is_some() && !matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_)) {
-            let what = "a rule that transforms arguments";
-            return Err(self.refuse(place, Problem::Bound { what, expected: "a grant" }));
-        }
+        self.phase(&place, rule)?;
         match &rule.effect {
             RuleEffect::Ask(ask) | RuleEffect::Confirm(ask) => self.ask(&place, ask),
             RuleEffect::Throttle { counter, .. }
@@ -447,9 +452,42 @@ impl Checking<'_> {
             }
             RuleEffect::Allow
             | RuleEffect::Deny(_)
+            | RuleEffect::Redact
             | RuleEffect::Throttle { .. }
             | RuleEffect::Narrow { .. } => Ok(()),
         }
+    }
+
+    /// A rule has an effect of its phase.
+    fn phase(&self, place: &str, rule: &ToolRule) -> Result<(), LoadError> {
+        let (what, expected, holds) = match rule.phase {
+            Phase::Call => {
+                if rule.transform.is_some() && !matches!(rule.effect, RuleEffect::Allow | RuleEffect::Ask(_))
+                {
+                    let what = "a rule that transforms arguments";
+                    return Err(self.refuse(place, Problem::Bound { what, expected: "a grant" }));
+                }
+                let of_results = matches!(rule.effect, RuleEffect::Redact) || rule.redact.is_some();
+                ("a rule of phase `Call`", "one that redacts nothing", !of_results)
+            }
+            Phase::Result => {
+                let holds = match &rule.effect {
+                    _ if rule.transform.is_some() => false,
+                    RuleEffect::Deny(_) => true,
+                    RuleEffect::Label { remove, .. } => remove.is_empty(),
+                    RuleEffect::Redact => rule.redact.is_some(),
+                    _ => false,
+                };
+                ("a rule of phase `Result`", "one that denies, redacts or adds labels", holds)
+            }
+            Phase::List => {
+                let holds = matches!(rule.effect, RuleEffect::Deny(_))
+                    && rule.transform.is_none()
+                    && rule.redact.is_none();
+                ("a rule of phase `List`", "one that denies", holds)
+            }
+        };
+        if holds { Ok(()) } else { Err(self.refuse(place, Problem::Bound { what, expected })) }
     }
 
     fn labels<'n>(&self, place: &str, mut names: impl Iterator<Item = &'n String>) -> Result<(), LoadError> {

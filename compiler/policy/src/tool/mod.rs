@@ -17,7 +17,8 @@
 //! What expressions see: `call` {tool: string, args: map}; `subject` {agent, user, namespace: string, groups: list(string), labels:
 //! map(string, string), chain: list(string)}; `session` {id: string, age: duration, calls: int, counters: map(string, int), budgets: map(string,
 //! {limit, used, left: double}), labels: list(string)} with the names of the rule's own pack; `facts` {commands, shell, path, url, git}, opaque
-//! where the tool's definition derives nothing, see the module `facts`; `now`: timestamp.
+//! where the tool's definition derives nothing, see the module `facts`; `now`: timestamp. Rules over results also see `result` {outcome: string, exitCode,
+//! signal: int or null, stdout, stderr, content: string, paths: list(string), stdoutSize, stderrSize, contentSize, dropped: int}; bytes that are no text are opaque.
 
 mod approval;
 mod builtin;
@@ -33,6 +34,7 @@ mod loaded;
 mod narrowing;
 mod plan;
 mod record;
+mod result;
 mod state;
 mod tally;
 mod transform;
@@ -57,6 +59,7 @@ pub use plan::{
     MAX_ARGUMENT_BYTES, MAX_ARGV_BYTES, MAX_CODE_BYTES, Plan, PlannedCall, PlannedProgram, WorkspaceOperation,
 };
 pub use record::{DecisionInputs, DecisionRecord, RecordError, SessionView, TallyView};
+pub use result::{CallResult, Redactions, ResultDecision, ResultEffect, ResultInputs};
 pub use state::{
     Change, MAX_OPEN, MAX_PENDING, MAX_SESSIONS, MAX_TALLIES, Reservation, State, StateDelta, StateError,
     Usage,

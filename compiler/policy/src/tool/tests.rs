@@ -9,6 +9,7 @@ mod listing;
 mod loading;
 mod narrowing;
 mod plans;
+mod results;
 mod shadow;
 mod state;
 mod transforms;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_policy::ir::{Const, Root};
-use bailiwick_policy::policy::tools::{Derive, RuleEffect, ToolLayer, ToolRule};
+use bailiwick_policy::policy::tools::{Derive, Phase, RuleEffect, ToolLayer, ToolRule};
 use serde_json::{Map, Value};
 
 use super::super::shape;
@@ -112,7 +112,7 @@ impl<'p> Calls<'p> {
         let mut rules = Vec::new();
         let mut told = BTreeSet::new();
         for (side, others) in self.sides.into_iter().zip(known.iter().rev()) {
-            for (layer, rule) in &side.rules {
+            for (layer, rule) in side.rules.iter().filter(|(_, rule)| rule.phase == Phase::Call) {
                 let identity = identity(side.policy, layer, rule).to_string();
                 if !told.insert(identity.clone()) {
                     continue;
@@ -226,8 +226,14 @@ impl<'p> Calls<'p> {
             all.extend(value.as_object().cloned().unwrap_or_default());
             all
         });
-        let mut call =
-            ToolCallCase { tool: self.tool.to_owned(), args: None, subject: None, session: None, now: None };
+        let mut call = ToolCallCase {
+            tool: self.tool.to_owned(),
+            args: None,
+            subject: None,
+            session: None,
+            now: None,
+            result: None,
+        };
         let mut facts = Facts::default();
         let wishes_facts = way.iter().any(|(place, _)| is_fact(place));
         for wish in way {

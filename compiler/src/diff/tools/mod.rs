@@ -59,13 +59,12 @@ impl<'p> Side<'p> {
         self.definitions.iter().flat_map(|tool| &tool.derive)
     }
 
-    /// The rules about listing the tool, which no call depends on.
-    fn listing(&self) -> Vec<Value> {
-        let listing = self.rules.iter().filter(|(_, rule)| rule.phase == Phase::List);
-        let mut listing: Vec<Value> =
-            listing.map(|(layer, rule)| identity(self.policy, layer, rule)).collect();
-        listing.sort_by_key(Value::to_string);
-        listing
+    /// The rules of a phase, which no decision over a call depends on.
+    fn of_phase(&self, phase: Phase) -> Vec<Value> {
+        let rules = self.rules.iter().filter(|(_, rule)| rule.phase == phase);
+        let mut rules: Vec<Value> = rules.map(|(layer, rule)| identity(self.policy, layer, rule)).collect();
+        rules.sort_by_key(Value::to_string);
+        rules
     }
 
     /// Everything that a decision over the tool depends on but names, places and amounts of budgets, which are compared as amounts.
@@ -101,13 +100,13 @@ fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
     let pack = policy.packs.get(usize::from(layer.pack));
     let parameters = pack.filter(|_| reads(Root::Params)).map(|pack| &pack.parameters);
     let version = pack.filter(|_| reads(Root::Pack)).map(|pack| (&pack.name, &pack.version));
-    let source = rule.when.as_ref().map(|when: &Cel| &when.source);
     // A sandbox may be changed under its name, and another one be the narrowest then.
     let confined = policy.sandboxes.iter().find(|one| rule.narrows_to() == Some(&one.name)).map(|one| {
         json!([one.pool, one.filesystem, one.egress, one.syscalls, one.limits, one.at_least, one.environment])
     });
-    let arguments = rule.transform.as_ref().map(|cel| &cel.source);
-    json!([source, rule.phase, rule.effect, arguments, confined, parameters, version])
+    let sources =
+        [&rule.when, &rule.transform, &rule.redact].map(|cel| cel.as_ref().map(|cel: &Cel| &cel.source));
+    json!([sources, rule.phase, rule.effect, confined, parameters, version])
 }
 
 pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {
@@ -121,10 +120,14 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         if before.identity() == after.identity() && same_layers(old, new) {
             continue;
         }
-        if before.listing() != after.listing() {
-            out.notes.push(format!(
-                "rules of phase `List` about `{name}` differ: what is listed was not compared"
-            ));
+        for (phase, what) in
+            [(Phase::List, "what is listed"), (Phase::Result, "what is delivered of results")]
+        {
+            if before.of_phase(phase) != after.of_phase(phase) {
+                out.notes.push(format!(
+                    "rules of phase `{phase:?}` about `{name}` differ: {what} was not compared"
+                ));
+            }
         }
         let mut calls = Calls::new(name, schemas, [&before, &after], MAX_CALLS);
         calls.add_seeds(seeds);

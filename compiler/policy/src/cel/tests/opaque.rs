@@ -37,6 +37,7 @@ fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
         session: Value::Null,
         facts,
         now: Value::Null,
+        result: Value::Null,
         params: Value::Null,
         pack: Value::Null,
     };

@@ -84,6 +84,7 @@ pub(super) fn rule(name: &str, effect: RuleEffect) -> ToolRule {
         effect,
         transform: None,
         mode: Mode::Enforce,
+        redact: None,
     }
 }
 
