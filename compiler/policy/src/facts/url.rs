@@ -159,9 +159,10 @@ fn canonical_escapes(text: &str) -> Option<String> {
     while let Some(char) = chars.next() {
         if char != '%' {
             let escapes = |byte: &u8| format!("%{byte:02X}");
-            match char.is_ascii() {
-                true => out.push(char),
-                false => out.extend(char.encode_utf8(&mut [0; 4]).as_bytes().iter().map(escapes)),
+            if char.is_ascii() {
+                out.push(char);
+            } else {
+                out.extend(char.encode_utf8(&mut [0; 4]).as_bytes().iter().map(escapes));
             }
             continue;
         }
