@@ -28,6 +28,7 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("image_bundle", bailiwick_images::fuzz::bundle::fuzz, bundles(root)),
         entry("image_headers", bailiwick_images::fuzz::headers::fuzz, texts(HEADERS)),
         entry("image_listing", bailiwick_images::fuzz::listing::fuzz, listings(root)),
+        entry("outline", bailiwick_lsp::fuzz::fuzz, packs(root)),
         entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
         entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
         entry("path", bailiwick_policy::facts::path::fuzz, facts(root, "path")),

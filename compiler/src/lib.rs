@@ -6,6 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod authoring;
 pub mod cases;
 mod ceiling;
 pub mod cel;

@@ -124,7 +124,7 @@ fn pack(resolved: &ResolvedPack, extended: Option<String>) -> Pack {
 }
 
 /// The type that CEL sees: quantities, durations and enumerations are text there.
-fn type_of(declared: &str) -> Type {
+pub(crate) fn type_of(declared: &str) -> Type {
     match declared {
         "int" => Type::Int,
         "bool" => Type::Bool,
@@ -134,7 +134,7 @@ fn type_of(declared: &str) -> Type {
     }
 }
 
-fn constant(value: &Json) -> Const {
+pub(crate) fn constant(value: &Json) -> Const {
     match value {
         Json::Null => Const::Null,
         Json::Bool(value) => Const::Bool(*value),

@@ -134,7 +134,7 @@ impl Checker<'_> {
 }
 
 /// What only rules over tool calls may ask.
-const fn of_tool_calls(func: Func) -> bool {
+pub(super) const fn of_tool_calls(func: Func) -> bool {
     matches!(func, Func::IsOpaque | Func::OnlyRuns)
 }
 

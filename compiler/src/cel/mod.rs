@@ -22,12 +22,14 @@ mod guard;
 mod intern;
 mod macros;
 mod names;
+pub mod offer;
 mod overloads;
 mod parse;
 mod rewrite;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod types;
 
 use bailiwick_policy::ir::Cel;
@@ -38,6 +40,7 @@ pub use guard::{MAX_NESTING, MAX_SELECTORS, MAX_SOURCE_BYTES};
 pub use intern::Interner;
 pub use rewrite::{ApiServer, ServerNames, literal};
 pub use spans::spans;
+pub use tools::tool_context;
 pub use types::{Object, Record, Type};
 
 /// Compiles one expression: reads it, checks its types and lowers it.

@@ -41,6 +41,15 @@ const TYPE_NAMES: &[&str] = &[
     "kubernetes.NamedFormat",
 ];
 
+/// The variables that an environment may have.
+pub(super) fn roots(subject: &Subject) -> &'static [&'static str] {
+    match subject {
+        Subject::Admission => ADMISSION_ROOTS,
+        Subject::ToolCall(types) if types.result.is_some() => RESULT_ROOTS,
+        Subject::ToolCall(_) => TOOL_ROOTS,
+    }
+}
+
 impl Checker<'_> {
     /// Whether a macro binds this name here.
     pub(super) fn is_local(&self, name: &str) -> bool {
@@ -66,11 +75,7 @@ impl Checker<'_> {
         if let Some(given) = given(absolute.unwrap_or(name), &context.subject) {
             return given;
         }
-        let roots = match &context.subject {
-            Subject::Admission => ADMISSION_ROOTS,
-            Subject::ToolCall(types) if types.result.is_some() => RESULT_ROOTS,
-            Subject::ToolCall(_) => TOOL_ROOTS,
-        };
+        let roots = roots(&context.subject);
         match absolute.unwrap_or(name) {
             plain if TYPE_NAMES.contains(&plain) => {
                 Typed::new(Expr::Const(Const::Type(plain.to_owned())), Type::Type)

@@ -285,6 +285,16 @@ impl Signature {
         fits.then(|| substitute(&self.result, &bound))
     }
 
+    /// Whether it is called on a value, and this type may be that value's.
+    pub(super) fn takes_receiver(&self, receiver: &Type) -> bool {
+        self.receiver.as_ref().is_some_and(|formal| unify(formal, receiver, &mut [None, None]))
+    }
+
+    /// With what it gives: `string.startsWith(string): bool`.
+    pub(super) fn show_with_result(&self, name: &str) -> String {
+        format!("{}: {}", self.show(name), self.result)
+    }
+
     /// As authors read it: `string.startsWith(string)`.
     pub(super) fn show(&self, name: &str) -> String {
         let arguments: Vec<String> = self.arguments.iter().map(Type::to_string).collect();

@@ -1,6 +1,6 @@
 //! Admission rules: types for the objects that a rule matches, CEL through [`crate::cel`], mutations.
 
-mod kinds;
+pub(crate) mod kinds;
 mod mutations;
 mod rego;
 

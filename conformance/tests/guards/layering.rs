@@ -46,6 +46,11 @@ pub(crate) const TABLE: &[Row] = &[
         may_use: &["bailiwick-compiler", "bailiwick-policy", "bailiwick-audit"],
         never: &["kube-client", "kube-runtime", "tokio", "hyper", "rustls"],
     },
+    Row {
+        name: "bailiwick-lsp",
+        may_use: &["bailiwick-compiler", "bailiwick-policy"],
+        never: &["kube-client", "kube-runtime", "tokio", "hyper", "rustls", "bailiwick-sys"],
+    },
     Row { name: "bailiwick-sys", may_use: &[], never: &["tokio", "hyper", "rustls", "kube-core"] },
     Row {
         name: "bailiwick-audit",
@@ -98,6 +103,7 @@ pub(crate) const TABLE: &[Row] = &[
             "bailiwick-crds",
             "bailiwick-webhook",
             "bailiwick-images",
+            "bailiwick-lsp",
             "bailiwick-operator",
             "bailiwick-executor",
             "bailiwick-audit",

@@ -7,17 +7,17 @@ use bailiwick_crds::admission::ResourceRule;
 use crate::cel::{PodAccess, Type};
 
 /// What is known of the objects of a rule.
-pub(super) struct Kinds {
+pub(crate) struct Kinds {
     /// Type of `object`.
-    pub(super) object: Type,
+    pub(crate) object: Type,
     /// Whether `pod` can be asked for.
-    pub(super) pod: PodAccess,
+    pub(crate) pod: PodAccess,
     /// Whether nothing but pods is matched.
-    pub(super) only_pods: bool,
+    pub(crate) only_pods: bool,
 }
 
 /// Group, version, plural and kind of the resources that rules are mostly about.
-const RESOURCES: &[(&str, &str, &str, &str)] = &[
+pub(crate) const RESOURCES: &[(&str, &str, &str, &str)] = &[
     ("", "v1", "pods", "Pod"),
     ("", "v1", "podtemplates", "PodTemplate"),
     ("", "v1", "replicationcontrollers", "ReplicationController"),
@@ -60,7 +60,7 @@ fn kind(group: &str, version: &str, resource: &str) -> Option<(&'static str, &'s
         .map(|(group, version, _, kind)| (*group, *version, *kind))
 }
 
-pub(super) fn of(rules: &[ResourceRule]) -> Kinds {
+pub(crate) fn of(rules: &[ResourceRule]) -> Kinds {
     let mut kinds = Vec::new();
     for rule in rules {
         for group in &rule.api_groups {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use bailiwick_conformance::programs;
 use serde_json::Value;
 
+use crate::editor;
 use crate::manifests::{self, Manifests};
 use crate::report::Report;
 use crate::sampling::median;
@@ -72,6 +73,8 @@ fn measure(folder: &Path) -> Result<Report> {
     }
     let (_, peak_kb) = once(&review)?;
     report.set("check_rss_mb", peak_kb as f64 / 1024.0, 1);
+    let (slowest, requests) = editor::completion(folder)?;
+    report.set("completion_2000_lines_ms", slowest, requests);
     Ok(report)
 }
 

@@ -6,6 +6,7 @@
 
 mod audit;
 mod compile;
+mod editor;
 mod engine;
 mod hand_written;
 mod images;

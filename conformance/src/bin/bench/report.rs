@@ -40,6 +40,7 @@ const GOALS: &[(&str, &str, Goal)] = &[
     ("compile", "diff_100_rules_ms", Goal::AtMost(5000.0)),
     ("compile", "check_1000_manifests_ms", Goal::AtMost(300.0)),
     ("compile", "check_rss_mb", Goal::AtMost(60.0)),
+    ("compile", "completion_2000_lines_ms", Goal::AtMost(50.0)),
     ("engine", "tool_decision_100_rules_p50_us", Goal::AtMost(3.0)),
     ("engine", "tool_decision_100_rules_p99_us", Goal::AtMost(15.0)),
     ("engine", "admission_16_rules_p50_us", Goal::AtMost(10.0)),

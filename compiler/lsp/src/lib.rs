@@ -1,0 +1,40 @@
+//! A language server for policy packs (`bailiwick-lsp`, or `bailiwick lsp`): what `bailiwick check` says while a pack is written, what may stand
+//! where the cursor is, what a line compiles to. It speaks the Language Server Protocol 3.17 on standard input and output.
+//!
+//! Not here: any meaning of packs. The compiler says what is wrong and what types things have; the schemas say which fields there are. What is
+//! added is a reader that makes sense of text that is being written ([`outline`]) and the protocol.
+//!
+//! ```text
+//! stdin ► frame ► reader thread ► bounded queue ► server ► stdout
+//!                                      ▲            │ newest text of each pack
+//!                                      └─ analysis ◄┘ (one worker thread: compiles, last version wins)
+//! ```
+//!
+//! Terms. *Home*: the pack that a file belongs to. *Overlay*: the texts of open documents, which stand for the files on the disk. *Spot*: what the
+//! outline has at an offset.
+#![forbid(unsafe_code)]
+
+pub mod analysis;
+pub mod complete;
+pub mod contexts;
+pub mod definition;
+pub mod documents;
+pub mod expression;
+pub mod fixes;
+pub mod frame;
+pub mod fuzz;
+pub mod hover;
+pub mod limits;
+pub mod names;
+pub mod outline;
+pub mod packs;
+pub mod paths;
+pub mod place;
+pub mod position;
+pub mod published;
+pub mod requests;
+pub mod rpc;
+pub mod schema;
+pub mod server;
+pub mod view;
+pub mod worker;

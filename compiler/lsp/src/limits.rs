@@ -1,0 +1,66 @@
+//! How much the server takes, and why no more. Beyond a limit it refuses and says so; it never grows without bound.
+
+use std::time::Duration;
+
+/// Bytes of one message. A document of the largest pack (4 MiB), every character of it escaped in JSON.
+pub const MAX_MESSAGE_BYTES: usize = 32 << 20;
+
+/// Bytes that are thrown away of a message that is too large. A client that announces more is not speaking the protocol.
+pub const MAX_SKIPPED_BYTES: usize = 1 << 30;
+
+/// Bytes of one line of a message's header: `Content-Length` and a number, `Content-Type` and a word.
+pub const MAX_HEADER_LINE: usize = 4096;
+
+/// Lines of a message's header. The protocol knows two.
+pub const MAX_HEADER_LINES: usize = 16;
+
+/// Messages that wait. The reader stops reading beyond, so that the client waits and not the memory grows.
+pub const MAX_WAITING: usize = 64;
+
+/// Requests that a client takes back before they were answered.
+pub const MAX_CANCELLED: usize = 1024;
+
+/// Open documents. Editors hold some dozens.
+pub const MAX_DOCUMENTS: usize = 512;
+
+/// Bytes of all open documents together.
+pub const MAX_OPEN_BYTES: usize = 256 << 20;
+
+/// Bytes of a document that is read for completion and hover: what the compiler takes of a file of a pack.
+pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+
+/// Depth of what an outline is made of, as the compiler reads it.
+pub const MAX_DEPTH: usize = 64;
+
+/// Keys and values of an outline. A pack of 10,000 rules has some hundred thousand.
+pub const MAX_NODES: usize = 400_000;
+
+/// Files of a folder that are read, as the command line does.
+pub const MAX_FOLDER_FILES: usize = 256;
+
+/// Packs of a library folder that are read.
+pub const MAX_LIBRARY_PACKS: usize = 256;
+
+/// Bytes of a file on the disk: one more than the compiler takes is enough to be told.
+pub const MAX_FILE_BYTES: u64 = (16 << 20) + 1;
+
+/// Findings that are published of one file: an editor draws no more.
+pub const MAX_FINDINGS: usize = 1000;
+
+/// Candidates of one completion. The longest list, all system calls, has about four hundred.
+pub const MAX_CANDIDATES: usize = 1000;
+
+/// Places of one name that are listed.
+pub const MAX_REFERENCES: usize = 2000;
+
+/// Statements of the enforcement report in one hover.
+pub const MAX_STATEMENTS: usize = 8;
+
+/// How long the text rests before it is compiled.
+pub const REST: Duration = Duration::from_millis(120);
+
+/// The longest that somebody who keeps typing waits for findings.
+pub const LONGEST_WAIT: Duration = Duration::from_millis(1000);
+
+/// Stack of the thread that compiles: that of a process's first thread, on which the command line compiles.
+pub const WORKER_STACK: usize = 8 << 20;

@@ -1,0 +1,30 @@
+//! `bailiwick-lsp`: reads the protocol from standard input until it is told to exit.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: bailiwick-lsp [--stdio]\n\n\
+    The language server of Bailiwick. It is started by an editor and speaks the Language Server Protocol on\n\
+    standard input and output; docs/guide/editor.md says how to set editors up.";
+
+fn main() -> ExitCode {
+    for word in std::env::args().skip(1) {
+        match word.as_str() {
+            // What editors pass to say that they speak over the standard streams.
+            "--stdio" => {}
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            "--version" | "-V" => {
+                println!("bailiwick-lsp {}", env!("CARGO_PKG_VERSION"));
+                return ExitCode::SUCCESS;
+            }
+            other => {
+                eprintln!("bailiwick-lsp: unknown argument `{other}`\n{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    bailiwick_lsp::server::serve()
+}

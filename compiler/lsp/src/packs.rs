@@ -1,0 +1,205 @@
+//! Which pack a file belongs to, and the files of packs from the disk, open documents in their place.
+//!
+//! As the command line reads them (`compiler/cli/src/files.rs`): a folder with `pack.yaml`, fragments beside it, `pack.lock`, `rego/`, `tests/`; or a
+//! file by itself. The library are the packs that lie in the same folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailiwick_compiler::library::MemoryLibrary;
+use bailiwick_compiler::resolve;
+use bailiwick_compiler::source::{PackSources, SourceFile};
+use semver::Version;
+
+use crate::documents::Overlay;
+use crate::limits::{MAX_FILE_BYTES, MAX_FOLDER_FILES, MAX_LIBRARY_PACKS};
+use crate::schema::Language;
+
+/// A pack, by where it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Home {
+    /// The folder of a pack.
+    Folder(PathBuf),
+    /// A pack of one file.
+    File(PathBuf),
+}
+
+impl Home {
+    /// The folder that holds its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::File(file) => file.parent().unwrap_or(Path::new("")),
+        }
+    }
+
+    /// The file that findings without a place are about.
+    #[must_use]
+    pub fn main_file(&self) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.join(PACK),
+            Self::File(file) => file.clone(),
+        }
+    }
+
+    /// The folder whose packs it may extend: that in which its own lies, as for the command line.
+    #[must_use]
+    pub fn library(&self) -> Option<&Path> {
+        self.folder().parent()
+    }
+}
+
+const PACK: &str = "pack.yaml";
+const LOCK: &str = "pack.lock";
+
+/// The pack that a file belongs to and what the file holds. `text`: its text, which says of a file by itself whether it is a pack.
+#[must_use]
+pub fn home(path: &Path, text: &str, overlay: &Overlay) -> Option<(Home, Option<Language>)> {
+    let folder = path.parent()?;
+    let is_pack = |folder: &Path| overlay.contains_key(&folder.join(PACK)) || folder.join(PACK).is_file();
+    let extension = path.extension().and_then(|extension| extension.to_str())?;
+    let inside = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let above = folder.parent().filter(|above| is_pack(above)).map(|above| Home::Folder(above.to_owned()));
+    match extension {
+        "yaml" | "yml" if is_pack(folder) => Some((Home::Folder(folder.to_owned()), Some(Language::Pack))),
+        "yaml" | "yml" if inside == "tests" => above.map(|home| (home, Some(Language::Test))),
+        "yaml" | "yml" if is_pack_text(text) => Some((Home::File(path.to_owned()), Some(Language::Pack))),
+        "rego" if inside == "rego" => above.map(|home| (home, None)),
+        "lock" if is_pack(folder) => Some((Home::Folder(folder.to_owned()), None)),
+        _ => None,
+    }
+}
+
+/// Whether a text says of itself that it is a pack: manifests of other kinds are nobody's business here.
+fn is_pack_text(text: &str) -> bool {
+    text.contains("kind: PolicyPack") && text.contains("bailiwick.dev/")
+}
+
+/// A pack that was read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// What the compiler reads.
+    pub sources: PackSources,
+    /// `tests/*.yaml`.
+    pub tests: Vec<SourceFile>,
+    /// The packs that it may extend.
+    pub library: MemoryLibrary,
+    /// Where these lie.
+    pub shelves: BTreeMap<(String, Version), PathBuf>,
+    /// What could not be read.
+    pub problems: Vec<String>,
+}
+
+/// Reads a pack with its library.
+#[must_use]
+pub fn load(home: &Home, overlay: &Overlay) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut files = Files { overlay, problems: Vec::new() };
+    match home {
+        Home::Folder(folder) => {
+            loaded.sources = files.pack(folder);
+            loaded.tests = files.folder(&folder.join("tests"), &["yaml", "yml"], "tests/");
+        }
+        Home::File(file) => {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            loaded.sources.files.extend(files.file(file, &name));
+        }
+    }
+    if let Some(folder) = home.library() {
+        for shelf in files.packs(folder) {
+            let sources = files.pack(&shelf);
+            if let Some(identity) = resolve::identity(&sources) {
+                loaded.shelves.insert(identity, shelf);
+            }
+            loaded.library.add(sources);
+        }
+    }
+    loaded.problems = files.problems;
+    loaded
+}
+
+struct Files<'o> {
+    overlay: &'o Overlay,
+    problems: Vec<String>,
+}
+
+impl Files<'_> {
+    fn pack(&mut self, folder: &Path) -> PackSources {
+        let lock = folder.join(LOCK);
+        let has_lock = self.overlay.contains_key(&lock) || lock.is_file();
+        PackSources {
+            files: self.folder(folder, &["yaml", "yml"], ""),
+            lock: has_lock.then(|| self.file(&lock, LOCK)).flatten(),
+            rego: self.folder(&folder.join("rego"), &["rego"], "rego/"),
+        }
+    }
+
+    /// The folders of packs in a folder.
+    fn packs(&mut self, folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        let on_disk = entries.map(|entry| entry.path()).filter(|path| path.join(PACK).is_file());
+        let open = self.overlay.keys().filter(|path| path.ends_with(PACK));
+        let open = open.filter_map(|path| path.parent()).filter(|pack| pack.parent() == Some(folder));
+        let all: BTreeSet<PathBuf> = on_disk.chain(open.map(Path::to_owned)).collect();
+        if all.len() > MAX_LIBRARY_PACKS {
+            self.problems.push(format!(
+                "{} holds {} packs; {MAX_LIBRARY_PACKS} are read",
+                folder.display(),
+                all.len()
+            ));
+        }
+        all.into_iter().take(MAX_LIBRARY_PACKS).collect()
+    }
+
+    /// The files of a folder with one of these extensions, by name.
+    fn folder(&mut self, folder: &Path, extensions: &[&str], prefix: &str) -> Vec<SourceFile> {
+        let fits = |path: &PathBuf| {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            extension.is_some_and(|extension| extensions.contains(&extension))
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        let on_disk = entries.map(|entry| entry.path()).filter(|path| fits(path) && path.is_file());
+        let open = self.overlay.keys().filter(|path| path.parent() == Some(folder) && fits(path)).cloned();
+        let all: BTreeSet<PathBuf> = on_disk.chain(open).collect();
+        if all.len() > MAX_FOLDER_FILES {
+            self.problems.push(format!("{} holds {} files; it is not read", folder.display(), all.len()));
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for path in all {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            found.extend(self.file(&path, &format!("{prefix}{name}")));
+        }
+        found
+    }
+
+    fn file(&mut self, path: &Path, name: &str) -> Option<SourceFile> {
+        if let Some((_, text)) = self.overlay.get(path) {
+            return Some(SourceFile::new(name, text.as_bytes()));
+        }
+        match read(path) {
+            Ok(bytes) => Some(SourceFile::new(name, bytes)),
+            Err(error) => {
+                self.problems.push(format!("cannot read {}: {error}", path.display()));
+                None
+            }
+        }
+    }
+}
+
+/// Reads a file; of one that is too large only so much that the compiler says so.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a file as an editor shows it: what is no UTF-8 with a sign in its place.
+#[must_use]
+pub fn text_of(file: &SourceFile) -> Arc<str> {
+    Arc::from(String::from_utf8_lossy(&file.bytes))
+}

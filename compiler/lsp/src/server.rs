@@ -1,0 +1,394 @@
+//! The life of a server: one thread reads, one compiles, this one knows the documents and answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lsp_types::{
+    CancelParams, CodeActionKind, CodeActionOptions, CodeActionProviderCapability, CompletionOptions,
+    DidChangeTextDocumentParams, DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    DidSaveTextDocumentParams, HoverProviderCapability, InitializeParams, InitializeResult, OneOf, PositionEncodingKind,
+    ServerCapabilities, ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
+    TextDocumentSyncSaveOptions, Uri,
+};
+use serde_json::{Value as Json, json};
+
+use crate::analysis::Analysis;
+use crate::documents::{Documents, Overlay};
+use crate::frame::{self, FrameError};
+use crate::limits::{MAX_CANCELLED, MAX_WAITING};
+use crate::packs::{self, Home};
+use crate::published::Published;
+use crate::requests::{self, Desk, Look};
+use crate::rpc::{self, Id, Incoming, Refusal};
+use crate::schema::Language;
+use crate::view::{Owner, Source};
+use crate::worker::{Haste, Outcome, Worker};
+use crate::paths;
+
+/// What happens to a server.
+enum Event {
+    Message(Incoming),
+    /// A message that cannot be read.
+    Refused(Refusal),
+    Compiled(Outcome),
+    /// Nothing more will come; with what went wrong, if that is why.
+    End(Option<FrameError>),
+}
+
+/// Requests that the client took back.
+type Cancelled = Arc<Mutex<BTreeSet<String>>>;
+
+/// Serves the standard streams until the client says `exit`, or goes away.
+#[must_use]
+pub fn serve() -> ExitCode {
+    let (sender, events) = sync_channel(MAX_WAITING);
+    let cancelled = Cancelled::default();
+    let to_worker = sender.clone();
+    let worker = Worker::start(move |outcome| to_worker.send(Event::Compiled(outcome)).is_ok());
+    let noted = Arc::clone(&cancelled);
+    let reader = std::thread::Builder::new().name("read".to_owned()).spawn(move || listen(&sender, &noted));
+    let (Ok(worker), Ok(_)) = (worker, reader) else {
+        eprintln!("bailiwick-lsp: the system gives no threads");
+        return ExitCode::FAILURE;
+    };
+    let server = Server {
+        output: io::stdout(),
+        worker,
+        cancelled,
+        documents: Documents::default(),
+        analyses: BTreeMap::new(),
+        published: Published::default(),
+        read: BTreeMap::new(),
+        phase: Phase::Fresh,
+        makes_files: false,
+    };
+    server.run(&events)
+}
+
+/// Reads messages until there are none. What a client takes back is noted as soon as it is read, before what waits is answered.
+fn listen(events: &SyncSender<Event>, cancelled: &Cancelled) {
+    let mut input = BufReader::new(io::stdin());
+    loop {
+        let event = match frame::read(&mut input) {
+            Ok(Some(bytes)) => match rpc::parse(&bytes) {
+                Ok(Incoming::Notification { method, params }) if method == "$/cancelRequest" => {
+                    if let Ok(CancelParams { id }) = serde_json::from_value(params) {
+                        let mut noted = cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+                        if noted.len() < MAX_CANCELLED {
+                            noted.insert(key(&id));
+                        }
+                    }
+                    continue;
+                }
+                Ok(message) => Event::Message(message),
+                Err(refusal) => Event::Refused(refusal),
+            },
+            Ok(None) => Event::End(None),
+            Err(error @ FrameError::TooLarge { .. }) => {
+                Event::Refused(Refusal::new(Refusal::INVALID_REQUEST, error.to_string()))
+            }
+            Err(error) => Event::End(Some(error)),
+        };
+        let is_last = matches!(event, Event::End(_));
+        if events.send(event).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn key(id: &Id) -> String {
+    match id {
+        Id::Number(number) => number.to_string(),
+        Id::String(text) => format!("'{text}"),
+    }
+}
+
+/// How far the conversation is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// `initialize` has not come.
+    Fresh,
+    Running,
+    /// `shutdown` has come.
+    Done,
+}
+
+struct Server {
+    output: io::Stdout,
+    worker: Worker,
+    cancelled: Cancelled,
+    documents: Documents,
+    analyses: BTreeMap<Home, Arc<Analysis>>,
+    published: Published,
+    /// Outlines of open documents, by name, for as long as their texts stay.
+    read: BTreeMap<String, Arc<Source>>,
+    phase: Phase,
+    makes_files: bool,
+}
+
+impl Server {
+    fn run(mut self, events: &Receiver<Event>) -> ExitCode {
+        while let Ok(event) = events.recv() {
+            let sent = match event {
+                Event::Message(Incoming::Request { id, method, params }) => {
+                    let outcome = self.request(&id, &method, params);
+                    self.send(&rpc::answer(Some(&id), &outcome))
+                }
+                Event::Message(Incoming::Notification { method, .. }) if method == "exit" => {
+                    return if self.phase == Phase::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+                }
+                Event::Message(Incoming::Notification { method, params }) => {
+                    // As a request that fails, so a notification: it is said, and the server goes on.
+                    let told = catch_unwind(AssertUnwindSafe(|| self.notification(&method, params)));
+                    told.unwrap_or_else(|_| self.log(&format!("`{method}` failed; this is a bug of bailiwick-lsp")))
+                }
+                Event::Message(Incoming::Response) => Ok(()),
+                Event::Refused(refusal) => self.send(&rpc::answer(None, &Err(refusal))),
+                Event::Compiled(outcome) => self.compiled(outcome),
+                Event::End(why) => {
+                    // A client that goes away without a word.
+                    if let Some(error) = why {
+                        eprintln!("bailiwick-lsp: {error}");
+                    }
+                    return ExitCode::FAILURE;
+                }
+            };
+            if sent.is_err() {
+                // Nobody reads any more.
+                return ExitCode::FAILURE;
+            }
+        }
+        ExitCode::FAILURE
+    }
+
+    fn send(&mut self, message: &Json) -> io::Result<()> {
+        let bytes = serde_json::to_vec(message).map_err(io::Error::other)?;
+        let mut output = self.output.lock();
+        frame::write(&mut output, &bytes)?;
+        output.flush()
+    }
+
+    fn log(&mut self, text: &str) -> io::Result<()> {
+        // 1: an error, for the editor's log.
+        self.send(&rpc::notification("window/logMessage", json!({ "type": 1, "message": text })))
+    }
+
+    fn request(&mut self, id: &Id, method: &str, params: Json) -> Result<Json, Refusal> {
+        let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        if cancelled.remove(&key(id)) {
+            return Err(Refusal::new(Refusal::CANCELLED, "the client took it back"));
+        }
+        drop(cancelled);
+        match (self.phase, method) {
+            (Phase::Fresh, "initialize") => {
+                let answer = self.initialize(params)?;
+                self.phase = Phase::Running;
+                Ok(answer)
+            }
+            (Phase::Fresh, _) => Err(Refusal::new(Refusal::NOT_INITIALIZED, "`initialize` comes first")),
+            (Phase::Running, "initialize") => Err(Refusal::new(Refusal::INVALID_REQUEST, "it is initialized already")),
+            (Phase::Running, "shutdown") => {
+                self.phase = Phase::Done;
+                Ok(Json::Null)
+            }
+            (Phase::Running, _) => {
+                let answered = catch_unwind(AssertUnwindSafe(|| requests::answer(method, params, self)));
+                answered.unwrap_or_else(|_| {
+                    Err(Refusal::new(Refusal::INTERNAL, "it failed; this is a bug of bailiwick-lsp"))
+                })
+            }
+            (Phase::Done, _) => Err(Refusal::new(Refusal::INVALID_REQUEST, "the server is shut down")),
+        }
+    }
+
+    fn initialize(&mut self, params: Json) -> Result<Json, Refusal> {
+        let params: InitializeParams = requests::parameters(params)?;
+        let edits = params.capabilities.workspace.and_then(|workspace| workspace.workspace_edit);
+        self.makes_files = edits.is_some_and(|edits| {
+            let makes = edits.resource_operations.unwrap_or_default();
+            edits.document_changes == Some(true) && makes.contains(&lsp_types::ResourceOperationKind::Create)
+        });
+        let result = InitializeResult {
+            capabilities: capabilities(),
+            server_info: Some(ServerInfo {
+                name: "bailiwick-lsp".to_owned(),
+                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            }),
+        };
+        serde_json::to_value(result).map_err(|error| Refusal::new(Refusal::INTERNAL, error.to_string()))
+    }
+
+    fn notification(&mut self, method: &str, params: Json) -> io::Result<()> {
+        if self.phase != Phase::Running {
+            return Ok(());
+        }
+        let said = match method {
+            "textDocument/didOpen" => requests::parameters(params).map(|params| self.opened(params)),
+            "textDocument/didChange" => requests::parameters(params).map(|params| self.changed(params)),
+            "textDocument/didSave" => requests::parameters(params).map(|params: DidSaveTextDocumentParams| {
+                self.compile_again(&params.text_document.uri, Haste::Now);
+                Ok(())
+            }),
+            "textDocument/didClose" => requests::parameters(params).map(|params| self.closed(params)),
+            "workspace/didChangeWatchedFiles" => requests::parameters(params).map(|params| {
+                self.changed_on_disk(&params);
+                Ok(())
+            }),
+            // What a client says besides is nothing to this server, and it may say anything.
+            _ => Ok(Ok(())),
+        };
+        said.unwrap_or_else(|refusal| self.log(&format!("`{method}`: {}", refusal.message)))
+    }
+
+    fn opened(&mut self, params: DidOpenTextDocumentParams) -> io::Result<()> {
+        let document = params.text_document;
+        let uri = document.uri.clone();
+        if !self.documents.open(document.uri, document.version, document.text) {
+            return self.log(&format!("{} is not looked at: too much is open", uri.as_str()));
+        }
+        self.compile_again(&uri, Haste::Now);
+        Ok(())
+    }
+
+    fn changed(&mut self, params: DidChangeTextDocumentParams) -> io::Result<()> {
+        let uri = params.text_document.uri;
+        if !self.documents.change(&uri, params.text_document.version, params.content_changes) {
+            return self.log(&format!("{} is not looked at: it is not open, or has grown too large", uri.as_str()));
+        }
+        self.compile_again(&uri, Haste::Rest);
+        Ok(())
+    }
+
+    fn closed(&mut self, params: DidCloseTextDocumentParams) -> io::Result<()> {
+        let overlay = self.documents.overlay();
+        let Some(document) = self.documents.close(&params.text_document.uri) else { return Ok(()) };
+        self.read.remove(document.uri.as_str());
+        let home = document.path.as_deref().and_then(|path| packs::home(path, &document.text, &overlay));
+        let Some((home, _)) = home else { return Ok(()) };
+        let is_open = self.documents.all().any(|other| self.home(other).is_some_and(|(other, _)| other == home));
+        if is_open {
+            self.worker.submit(&home, &Arc::new(self.documents.overlay()), Haste::Now);
+            return Ok(());
+        }
+        self.worker.withdraw(&home);
+        self.analyses.remove(&home);
+        let empty = self.published.withdraw(&home);
+        empty.iter().try_for_each(|one| self.send(&rpc::notification(PUBLISH, one)))
+    }
+
+    fn changed_on_disk(&mut self, params: &DidChangeWatchedFilesParams) {
+        let paths: Vec<_> = params.changes.iter().filter_map(|change| paths::path(&change.uri)).collect();
+        let overlay = Arc::new(self.documents.overlay());
+        for home in self.analyses.keys() {
+            let library = home.library().unwrap_or(home.folder());
+            if paths.iter().any(|path| path.starts_with(library)) {
+                self.worker.submit(home, &overlay, Haste::Rest);
+            }
+        }
+    }
+
+    /// Has the pack of a document compiled, and every pack that reads it.
+    fn compile_again(&mut self, uri: &Uri, haste: Haste) {
+        let overlay = Arc::new(self.documents.overlay());
+        let Some(document) = self.documents.get(uri) else { return };
+        let own = self.home(document).map(|(home, _)| home);
+        let reads = |path: &Path, analysis: &Analysis| {
+            analysis.view.sources.iter().any(|source| source.path == path && source.of == Owner::Parent)
+        };
+        let path = document.path.clone();
+        let children = self.analyses.iter().filter(|(_, one)| path.as_ref().is_some_and(|path| reads(path, one)));
+        let all: BTreeSet<Home> = children.map(|(home, _)| home.clone()).chain(own).collect();
+        all.iter().for_each(|home| self.worker.submit(home, &overlay, haste));
+    }
+
+    fn home(&self, document: &crate::documents::Document) -> Option<(Home, Option<Language>)> {
+        packs::home(document.path.as_deref()?, &document.text, &self.documents.overlay())
+    }
+
+    fn compiled(&mut self, outcome: Outcome) -> io::Result<()> {
+        let analysis = match outcome {
+            Outcome::Analysed(analysis) => analysis,
+            Outcome::Failed(home) => {
+                let text = format!("compiling {} failed; this is a bug of Bailiwick", home.main_file().display());
+                return self.log(&text);
+            }
+        };
+        let overlay: Overlay = self.documents.overlay();
+        let is_open = self.documents.all().any(|one| self.home(one).is_some_and(|(home, _)| home == analysis.home));
+        if !is_open {
+            return Ok(());
+        }
+        for problem in &analysis.problems {
+            self.log(problem)?;
+        }
+        let said = self.published.next(&analysis, &overlay);
+        self.analyses.insert(analysis.home.clone(), Arc::from(analysis));
+        let said = said.unwrap_or_default();
+        said.iter().try_for_each(|one| self.send(&rpc::notification(PUBLISH, one)))
+    }
+}
+
+const PUBLISH: &str = "textDocument/publishDiagnostics";
+
+impl Desk for Server {
+    fn look(&mut self, uri: &Uri) -> Option<Look> {
+        let document = self.documents.get(uri).filter(|document| document.is_readable())?.clone();
+        let (home, _) = self.home(&document)?;
+        let analysis = self.analyses.get(&home).cloned();
+        let mut view = analysis.as_ref().map(|analysis| analysis.view.clone()).unwrap_or_default();
+        let overlay = self.documents.overlay();
+        let open: Vec<_> = self.documents.all().filter(|one| one.is_readable()).cloned().collect();
+        for one in open {
+            let Some(path) = one.path.clone() else { continue };
+            let known = view.sources.iter().position(|source| source.path == path);
+            let belongs = packs::home(&path, &one.text, &overlay).filter(|(other, _)| *other == home);
+            let (language, of) = match (known.and_then(|at| view.sources.get(at)), &belongs) {
+                (Some(source), _) => (source.language, source.of),
+                (None, Some((_, language))) => (*language, Owner::Own),
+                (None, None) => continue,
+            };
+            let fresh = self.read.get(one.uri.as_str()).filter(|source| Arc::ptr_eq(&source.text, &one.text)).cloned();
+            let fresh = fresh.unwrap_or_else(|| Arc::new(Source::new(path, Arc::clone(&one.text), language, of)));
+            self.read.insert(one.uri.as_str().to_owned(), Arc::clone(&fresh));
+            match known.and_then(|at| view.sources.get_mut(at)) {
+                Some(place) => *place = fresh,
+                None => view.sources.push(fresh),
+            }
+        }
+        let source = view.sources.iter().find(|source| Some(&source.path) == document.path.as_ref()).cloned()?;
+        Some(Look { document, source, view, analysis })
+    }
+
+    fn makes_files(&self) -> bool {
+        self.makes_files
+    }
+}
+
+fn capabilities() -> ServerCapabilities {
+    ServerCapabilities {
+        position_encoding: Some(PositionEncodingKind::UTF16),
+        text_document_sync: Some(TextDocumentSyncCapability::Options(TextDocumentSyncOptions {
+            open_close: Some(true),
+            change: Some(TextDocumentSyncKind::INCREMENTAL),
+            save: Some(TextDocumentSyncSaveOptions::Supported(true)),
+            ..TextDocumentSyncOptions::default()
+        })),
+        completion_provider: Some(CompletionOptions {
+            trigger_characters: Some([".", "$", "{"].map(str::to_owned).to_vec()),
+            ..CompletionOptions::default()
+        }),
+        hover_provider: Some(HoverProviderCapability::Simple(true)),
+        definition_provider: Some(OneOf::Left(true)),
+        references_provider: Some(OneOf::Left(true)),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX]),
+            ..CodeActionOptions::default()
+        })),
+        ..ServerCapabilities::default()
+    }
+}

@@ -1,0 +1,73 @@
+//! The files of one pack as they are to be looked at for one request: open documents as they stand in the editor, the others as they were last read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bailiwick_compiler::diagnostic::Segment;
+
+use crate::outline::{Node, Outline};
+use crate::position::Lines;
+use crate::schema::Language;
+
+/// A file that was read.
+#[derive(Debug)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: Arc<str>,
+    /// Its lines.
+    pub lines: Lines,
+    /// What is in it; nothing if it is not of the language.
+    pub outline: Outline,
+    /// What it holds; `None`: Rego, a lock.
+    pub language: Option<Language>,
+    /// Whose it is.
+    pub of: Owner,
+}
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Of the pack itself.
+    Own,
+    /// Of a pack that it extends.
+    Parent,
+}
+
+impl Source {
+    /// Reads a text.
+    #[must_use]
+    pub fn new(path: PathBuf, text: Arc<str>, language: Option<Language>, of: Owner) -> Self {
+        let outline = if language.is_some() { Outline::read(&text) } else { Outline::default() };
+        Self { lines: Lines::of(&text), path, text, outline, language, of }
+    }
+}
+
+/// All files of a pack, the pack's own first.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The files.
+    pub sources: Vec<Arc<Source>>,
+    /// The packs of the library: names, and where they lie.
+    pub library: Arc<Vec<(String, PathBuf)>>,
+}
+
+impl View {
+    /// The roots of the documents of one language.
+    pub fn roots(&self, language: Language) -> impl Iterator<Item = (&Source, &Node)> {
+        let of = self.sources.iter().filter(move |source| source.language == Some(language));
+        of.flat_map(|source| source.outline.documents.iter().map(move |root| (&**source, root)))
+    }
+
+    /// What stands at a path of the pack, in whichever of its files.
+    pub fn of_pack<'v>(&'v self, path: &'v [Segment]) -> impl Iterator<Item = (&'v Source, &'v Node)> {
+        self.roots(Language::Pack).filter_map(|(source, root)| Some((source, root.at(path)?)))
+    }
+}
+
+/// A path of members: `spec.tools.rules`.
+#[must_use]
+pub fn members(path: &str) -> Vec<Segment> {
+    path.split('.').map(|name| Segment::Member(name.to_owned())).collect()
+}

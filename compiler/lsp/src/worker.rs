@@ -1,0 +1,122 @@
+//! The thread that compiles. For each pack only the newest text waits; it is taken once it has rested.
+//!
+//! ```text
+//! submit ► mailbox (one job for each pack, the newest) ► rests ► analyse ► deliver
+//! ```
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::analysis::{Analysis, analyse};
+use crate::documents::Overlay;
+use crate::limits::{LONGEST_WAIT, REST, WORKER_STACK};
+use crate::packs::Home;
+
+/// How soon a pack is to be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// Somebody is typing.
+    Rest,
+    /// It was opened or saved.
+    Now,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The compiler has spoken.
+    Analysed(Box<Analysis>),
+    /// It failed on this pack.
+    Failed(Home),
+}
+
+#[derive(Default)]
+struct Mailbox {
+    /// At most one for each pack; a pack has an open document, and those are limited.
+    jobs: BTreeMap<Home, Job>,
+}
+
+struct Job {
+    overlay: Arc<Overlay>,
+    asked: Instant,
+    due: Instant,
+}
+
+/// The thread and what waits for it.
+#[derive(Clone, Default)]
+pub struct Worker {
+    shared: Arc<(Mutex<Mailbox>, Condvar)>,
+}
+
+impl Worker {
+    /// Starts the thread. It gives each outcome to `deliver` until that says that nobody listens any more.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(deliver: impl Fn(Outcome) -> bool + Send + 'static) -> std::io::Result<Self> {
+        let worker = Self::default();
+        let own = worker.clone();
+        let thread = std::thread::Builder::new().name("compile".to_owned()).stack_size(WORKER_STACK);
+        thread.spawn(move || {
+            loop {
+                let (home, overlay) = own.next();
+                // A pack that the compiler fails on must not end the server: the next text of it may be all right.
+                let analysed = catch_unwind(AssertUnwindSafe(|| analyse(&home, &overlay)));
+                let outcome = match analysed {
+                    Ok(analysis) => Outcome::Analysed(Box::new(analysis)),
+                    Err(_) => Outcome::Failed(home),
+                };
+                if !deliver(outcome) {
+                    return;
+                }
+            }
+        })?;
+        Ok(worker)
+    }
+
+    /// Has a pack compiled; whatever waits for it is replaced.
+    pub fn submit(&self, home: &Home, overlay: &Arc<Overlay>, haste: Haste) {
+        let now = Instant::now();
+        let mut mailbox = self.mailbox();
+        let asked = mailbox.jobs.get(home).map_or(now, |job| job.asked);
+        let due = match haste {
+            Haste::Now => now,
+            Haste::Rest => (now + REST).min(asked + LONGEST_WAIT),
+        };
+        mailbox.jobs.insert(home.clone(), Job { overlay: Arc::clone(overlay), asked, due });
+        drop(mailbox);
+        self.shared.1.notify_one();
+    }
+
+    /// Forgets what waits for a pack.
+    pub fn withdraw(&self, home: &Home) {
+        self.mailbox().jobs.remove(home);
+    }
+
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The job that is due; waits for it.
+    fn next(&self) -> (Home, Arc<Overlay>) {
+        let mut mailbox = self.mailbox();
+        loop {
+            let first = mailbox.jobs.iter().min_by_key(|(_, job)| job.due).map(|(home, job)| (home.clone(), job.due));
+            let waiter = &self.shared.1;
+            let Some((home, due)) = first else {
+                mailbox = waiter.wait(mailbox).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                if let Some(job) = mailbox.jobs.remove(&home) {
+                    return (home, job.overlay);
+                }
+                continue;
+            }
+            mailbox = waiter.wait_timeout(mailbox, left).map_or_else(|error| error.into_inner().0, |(guard, _)| guard);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The server as an editor has it: the real program, driven over its standard streams.
+
+mod client;
+mod completion;
+mod diagnostics;
+mod fixes;
+mod moving;
+mod protocol;
+mod stage;

@@ -1,0 +1,149 @@
+//! Completion as an editor has it: the language server with a pack of 2,000 lines, a letter typed before each request, while the compiler is at work on what
+//! was typed before. From the request to its answer, through the streams.
+
+use std::fmt::Write as _;
+use std::io::{BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use bailiwick_conformance::programs;
+use bailiwick_lsp::{frame, paths};
+use serde_json::{Value, json};
+
+use crate::sampling::quantile;
+
+/// Lines of the pack.
+const LINES: usize = 2_000;
+
+/// Requests for each kind of place.
+const REQUESTS: usize = 100;
+
+/// The parts of the pack in which the cursor is: the text before it, what is typed there, what must be among the answers.
+const PLACES: [(&str, &str, &str); 4] = [
+    ("      messageExpression: \"'image: ' + string(varia", "b", "variables"),
+    ("      validations: [{expression: \"variables.large.all(c, c.ima", "g", "image"),
+    ("      act", "i", "action"),
+    ("      action: De", "n", "Deny"),
+];
+
+/// Milliseconds of the 99th percentile, and of how many requests.
+pub(super) fn completion(folder: &Path) -> Result<(f64, usize)> {
+    let folder = folder.join("large");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.canonicalize()?.join("pack.yaml");
+    let mut times = Vec::new();
+    for (before, typed, expected) in PLACES {
+        let (text, line) = large_pack(before)?;
+        std::fs::write(&path, &text)?;
+        let mut editor = Editor::start(&path, &text)?;
+        for _ in 0..REQUESTS {
+            times.push(editor.type_and_complete(line, before.len(), typed, expected)?);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((quantile(&times, 0.99), times.len()))
+}
+
+/// A pack of 2,000 lines with a line in its middle that is being written; its text, and which line that is.
+fn large_pack(unfinished: &str) -> Result<(String, usize)> {
+    let mut text = String::from(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: large-1.0.0}\nspec:\n  pack: large\n  version: 1.0.0\n  \
+         subjects: {namespaces: {selector: {}}, pods: {}, unmatched: Allow}\n  admission:\n    rules:\n",
+    );
+    let mut line = None;
+    for number in 0.. {
+        let written = text.lines().count();
+        if written >= LINES {
+            break;
+        }
+        write!(
+            text,
+            "    - name: rule-{number}\n      match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}\n      \
+             variables: [{{name: large, expression: \"pod.mainContainers.filter(c, c.name.size() > {number})\"}}]\n"
+        )?;
+        if line.is_none() && written >= LINES / 2 {
+            line = Some(text.lines().count());
+            writeln!(text, "{unfinished}")?;
+        }
+        writeln!(text, "      validations: [{{expression: \"variables.large.all(c, c.image != 'i{number}')\"}}]")?;
+    }
+    Ok((text, line.context("the pack has no middle")?))
+}
+
+/// The server with one open document.
+struct Editor {
+    server: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    uri: String,
+    version: i64,
+}
+
+impl Editor {
+    fn start(path: &Path, text: &str) -> Result<Self> {
+        let mut server = Command::new(programs::find("bailiwick-lsp")?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run the language server")?;
+        let input = server.stdin.take().context("the server has no input")?;
+        let output = BufReader::new(server.stdout.take().context("the server has no output")?);
+        let uri = paths::uri(path).context("the path is no URI")?.as_str().to_owned();
+        let mut editor = Self { server, input, output, uri, version: 1 };
+        editor.ask("initialize", &json!({ "capabilities": {} }))?;
+        let document = json!({ "uri": editor.uri, "languageId": "yaml", "version": 1, "text": text });
+        editor.tell(&json!({ "method": "textDocument/didOpen", "params": { "textDocument": document } }))?;
+        Ok(editor)
+    }
+
+    fn tell(&mut self, message: &Value) -> Result<()> {
+        frame::write(&mut self.input, message.to_string().as_bytes())?;
+        self.input.flush().context("the server does not read")
+    }
+
+    /// The answer to a request; findings that come before it are passed over.
+    fn ask(&mut self, method: &str, params: &Value) -> Result<Value> {
+        self.version += 1;
+        let id = self.version;
+        self.tell(&json!({ "id": id, "method": method, "params": params }))?;
+        loop {
+            let bytes = frame::read(&mut self.output)?.context("the server ended")?;
+            let message: Value = serde_json::from_slice(&bytes)?;
+            if message.get("id") == Some(&json!(id)) {
+                return Ok(message.get("result").cloned().unwrap_or_default());
+            }
+        }
+    }
+
+    /// Types a letter, asks what may stand there, and takes the letter away again.
+    fn type_and_complete(&mut self, line: usize, column: usize, typed: &str, expected: &str) -> Result<f64> {
+        let at = |character: usize| json!({ "line": line, "character": character });
+        let end = column + typed.len();
+        self.change(&json!({ "range": { "start": at(column), "end": at(column) }, "text": typed }))?;
+        let params = json!({ "textDocument": { "uri": self.uri }, "position": at(end) });
+        let begin = Instant::now();
+        let answer = self.ask("textDocument/completion", &params)?;
+        let took = begin.elapsed().as_secs_f64() * 1000.0;
+        let items = answer.get("items").and_then(Value::as_array);
+        let is_there = items.into_iter().flatten().any(|item| item.get("label") == Some(&json!(expected)));
+        ensure!(is_there, "`{expected}` is not offered in line {line}");
+        self.change(&json!({ "range": { "start": at(column), "end": at(end) }, "text": "" }))?;
+        Ok(took)
+    }
+
+    fn change(&mut self, change: &Value) -> Result<()> {
+        self.version += 1;
+        let document = json!({ "uri": self.uri, "version": self.version });
+        let params = json!({ "textDocument": document, "contentChanges": [change] });
+        self.tell(&json!({ "method": "textDocument/didChange", "params": params }))
+    }
+}
+
+impl Drop for Editor {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
