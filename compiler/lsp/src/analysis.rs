@@ -76,7 +76,8 @@ pub fn analyse(home: &Home, overlay: &Overlay) -> Analysis {
     let loaded = load(home, overlay);
     let compiled = compile(&[(&loaded.sources, Bindings::default())], &loaded.library);
     let view = view(home, &loaded, &compiled);
-    let mut findings = Findings { home, loaded: &loaded, compiled: &compiled, view: &view, by_file: BTreeMap::new() };
+    let mut findings =
+        Findings { home, loaded: &loaded, compiled: &compiled, view: &view, by_file: BTreeMap::new() };
     for diagnostic in compiled.all() {
         findings.add(diagnostic);
     }
@@ -84,12 +85,16 @@ pub fn analyse(home: &Home, overlay: &Overlay) -> Analysis {
         findings.add(diagnostic);
     }
     let findings = findings.by_file;
-    let meant = compiled.policy.as_ref().map(|policy| meant(policy, &loaded, &compiled, home)).unwrap_or_default();
-    let versions = view.sources.iter().filter_map(|source| {
-        overlay.get(&source.path).map(|(version, _)| (source.path.clone(), *version))
-    });
-    let is_about_the_lock = |diagnostic: &Diagnostic| ["BW0209", "BW0210", "BW0211"].contains(&diagnostic.code.id());
-    let lock = compiled.all().any(is_about_the_lock).then(|| resolve::make_lock(&loaded.sources, &loaded.library).0);
+    let meant =
+        compiled.policy.as_ref().map(|policy| meant(policy, &loaded, &compiled, home)).unwrap_or_default();
+    let versions = view
+        .sources
+        .iter()
+        .filter_map(|source| overlay.get(&source.path).map(|(version, _)| (source.path.clone(), *version)));
+    let is_about_the_lock =
+        |diagnostic: &Diagnostic| ["BW0209", "BW0210", "BW0211"].contains(&diagnostic.code.id());
+    let lock =
+        compiled.all().any(is_about_the_lock).then(|| resolve::make_lock(&loaded.sources, &loaded.library).0);
     Analysis {
         home: home.clone(),
         versions: versions.collect(),

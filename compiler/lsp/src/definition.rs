@@ -51,7 +51,8 @@ pub fn definitions(source: &Source, offset: usize, view: &View) -> Vec<Target> {
             found.map(|(_, shelf)| Target::start_of(shelf.join("pack.yaml"))).into_iter().collect()
         }
         Kind::RegoFile => {
-            let is_it = |path: &Path| path.file_name().and_then(|name| name.to_str()) == Some(meaning.name.as_str());
+            let is_it =
+                |path: &Path| path.file_name().and_then(|name| name.to_str()) == Some(meaning.name.as_str());
             let files = view.sources.iter().filter(|one| one.language.is_none() && is_it(&one.path));
             files.map(|one| Target::start_of(one.path.clone())).collect()
         }
@@ -166,7 +167,11 @@ fn mentions(source: &Source, node: &Node, path: &[Segment], name: &str, kinds: &
     let at = |bytes: Range<usize>| Target { path: source.path.clone(), bytes };
     let is_meant = |kind: Kind| kinds.contains(&kind);
     if names::referred(language, path).is_some_and(is_meant) {
-        return if node.text(&source.text).as_deref() == Some(name) { vec![at(node.span.clone())] } else { Vec::new() };
+        return if node.text(&source.text).as_deref() == Some(name) {
+            vec![at(node.span.clone())]
+        } else {
+            Vec::new()
+        };
     }
     let raw = source.text.get(node.span.clone()).unwrap_or_default();
     if !raw.contains(name) {
@@ -197,4 +202,3 @@ fn in_expression(text: &str, name: &str, kinds: &[Kind]) -> Vec<Range<usize>> {
     });
     found.take(MAX_REFERENCES).collect()
 }
-

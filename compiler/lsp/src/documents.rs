@@ -97,7 +97,8 @@ impl Documents {
     /// The open documents that are files.
     #[must_use]
     pub fn overlay(&self) -> Overlay {
-        let files = self.all().filter_map(|one| Some((one.path.clone()?, (one.version, Arc::clone(&one.text)))));
+        let files =
+            self.all().filter_map(|one| Some((one.path.clone()?, (one.version, Arc::clone(&one.text)))));
         files.collect()
     }
 }

@@ -57,7 +57,9 @@ pub fn spot(before: &str) -> Option<Spot> {
             prefix = before.get(span.clone())?.to_owned();
             words.pop();
         }
-        Some(Word { kind: Kind::Text { is_closed: false } | Kind::Number, span }) if span.end == before.len() => {
+        Some(Word { kind: Kind::Text { is_closed: false } | Kind::Number, span })
+            if span.end == before.len() =>
+        {
             return None;
         }
         _ => {}
@@ -84,9 +86,9 @@ pub fn spot(before: &str) -> Option<Spot> {
 #[must_use]
 pub fn name_at(source: &str, offset: usize) -> Option<(Range<usize>, String, bool)> {
     let all = words(source);
-    let at = all.iter().position(|word| {
-        word.kind == Kind::Name && word.span.start <= offset && offset <= word.span.end
-    })?;
+    let at = all
+        .iter()
+        .position(|word| word.kind == Kind::Name && word.span.start <= offset && offset <= word.span.end)?;
     let word = all.get(at)?;
     let is_called = matches!(all.get(at + 1).map(|next| next.kind), Some(Kind::Sign(b'(')));
     let first = chain(&all, at)?;
@@ -222,7 +224,9 @@ fn chain(words: &[Word], last: usize) -> Option<usize> {
                 let before = open.checked_sub(1).and_then(|before| words.get(before)).map(|word| word.kind);
                 let follows = match (sign(words, open), before) {
                     (Some(b'('), Some(Kind::Name)) => true,
-                    (Some(b'['), Some(Kind::Name | Kind::Text { .. } | Kind::Sign(b')' | b']' | b'}'))) => true,
+                    (Some(b'['), Some(Kind::Name | Kind::Text { .. } | Kind::Sign(b')' | b']' | b'}'))) => {
+                        true
+                    }
                     _ => false,
                 };
                 if !follows {
@@ -376,7 +380,10 @@ mod tests {
 
     #[test]
     fn whatever_the_text_is_it_ends() {
-        for text in ["", ".", "..", ")", ").", "(((", "a.(", "'", "\"\"\"", "ä.", "a.ä", "r'\\", "?.", "a.?.", "{}.", "]]]."] {
+        for text in [
+            "", ".", "..", ")", ").", "(((", "a.(", "'", "\"\"\"", "ä.", "a.ä", "r'\\", "?.", "a.?.", "{}.",
+            "]]].",
+        ] {
             let _ = spot(text);
             let _ = name_at(text, 0);
         }

@@ -37,7 +37,8 @@ pub fn fixes(source: &Source, finding: &Finding, code: &str, analysis: &Analysis
         .or_else(|| told(source, finding))
         .or_else(|| missing(source, finding))
         .or_else(|| rewritten(source, finding));
-    let fix = edit.map(|(title, bytes, text)| Fix { title, path: source.path.clone(), bytes: Some(bytes), text });
+    let fix =
+        edit.map(|(title, bytes, text)| Fix { title, path: source.path.clone(), bytes: Some(bytes), text });
     fix.into_iter().collect()
 }
 

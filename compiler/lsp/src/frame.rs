@@ -72,7 +72,8 @@ fn header(input: &mut impl BufRead) -> Result<Option<usize>, FrameError> {
         let line = std::str::from_utf8(line).map_err(|_| FrameError::Header { why: "it is not text" })?;
         let (name, value) = line.split_once(':').ok_or(FrameError::Header { why: "a line has no colon" })?;
         if name.eq_ignore_ascii_case("content-length") {
-            let value = value.trim().parse().map_err(|_| FrameError::Header { why: "a length is no number" })?;
+            let value =
+                value.trim().parse().map_err(|_| FrameError::Header { why: "a length is no number" })?;
             length = Some(value);
         }
     }

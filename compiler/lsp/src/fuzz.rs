@@ -23,7 +23,9 @@ const MAX_BYTES: usize = 16 << 10;
 /// # Panics
 /// If it does not; that is a bug to be found.
 pub fn fuzz(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes.get(..MAX_BYTES.min(bytes.len())).unwrap_or_default()) else { return };
+    let Ok(text) = std::str::from_utf8(bytes.get(..MAX_BYTES.min(bytes.len())).unwrap_or_default()) else {
+        return;
+    };
     let outline = Outline::read(text);
     for root in &outline.documents {
         holds_together(root, text);
@@ -69,7 +71,11 @@ fn holds_together(node: &Node, text: &str) {
         Value::List(items) => items.iter().for_each(|item| holds_together(item, text)),
         Value::Map(map) => {
             for entry in &map.entries {
-                assert!(text.get(entry.key_span.clone()).is_some(), "{:?} is not inside the text", entry.key_span);
+                assert!(
+                    text.get(entry.key_span.clone()).is_some(),
+                    "{:?} is not inside the text",
+                    entry.key_span
+                );
                 holds_together(&entry.value, text);
             }
         }

@@ -17,12 +17,19 @@ use crate::view::{Source, View};
 
 /// What is said at an offset, in Markdown, and of which bytes.
 #[must_use]
-pub fn hover(source: &Source, offset: usize, view: &View, analysis: Option<&Analysis>) -> Option<(String, Range<usize>)> {
+pub fn hover(
+    source: &Source,
+    offset: usize,
+    view: &View,
+    analysis: Option<&Analysis>,
+) -> Option<(String, Range<usize>)> {
     let language = source.language?;
     let spot = source.outline.at(offset)?;
     let (name, span) = match spot.on {
         On::Key(entry) => (entry.key.clone(), entry.key_span.clone()),
-        On::Value(node) if matches!(node.value, Value::Scalar(_)) => (last_name(&spot.path), node.span.clone()),
+        On::Value(node) if matches!(node.value, Value::Scalar(_)) => {
+            (last_name(&spot.path), node.span.clone())
+        }
         On::Value(_) => return None,
     };
     let field = schema::at(language.schema(), &spot.path);
@@ -96,7 +103,8 @@ fn compiled(file: &Path, offset: usize, spot: &Spot<'_>, analysis: &Analysis) ->
         On::Value(_) => 0..0,
     };
     let inside = analysis.meant.iter().filter(of_file);
-    let inside: Vec<&Meant> = inside.filter(|one| held.start <= one.bytes.start && one.bytes.end <= held.end).collect();
+    let inside: Vec<&Meant> =
+        inside.filter(|one| held.start <= one.bytes.start && one.bytes.end <= held.end).collect();
     let chosen: Vec<&Meant> = if inside.is_empty() {
         let all: Vec<&Meant> = around.collect();
         let least = all.iter().map(|one| one.bytes.len()).min()?;
@@ -121,4 +129,3 @@ fn compiled(file: &Path, offset: usize, spot: &Spot<'_>, analysis: &Analysis) ->
     }
     Some(text)
 }
-

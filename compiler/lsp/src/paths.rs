@@ -31,9 +31,12 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|path| !path.contains('\0'))
 }
 
-/// The `file:` URI of a path.
+/// The `file:` URI of a path; `None` for one with `..` in it, which may lead elsewhere than its words say.
 #[must_use]
 pub fn uri(path: &Path) -> Option<Uri> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
     let mut text = "file://".to_owned();
     for part in path.components() {
         if let Component::Normal(name) = part {
@@ -65,7 +68,14 @@ mod tests {
 
     #[test]
     fn what_names_no_file_of_this_machine_has_no_path() {
-        for text in ["untitled:x", "https://example.org/a", "file://host/a", "file:///a/../b", "file:///%00", "file:///%zz"] {
+        for text in [
+            "untitled:x",
+            "https://example.org/a",
+            "file://host/a",
+            "file:///a/../b",
+            "file:///%00",
+            "file:///%zz",
+        ] {
             let Ok(uri) = Uri::from_str(text) else { continue };
             assert_eq!(path(&uri), None, "{text}");
         }

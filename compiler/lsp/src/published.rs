@@ -20,13 +20,15 @@ impl Published {
     /// What an analysis has to say: of each open file, of each with a finding, and of each that had one. `None` if it is about texts that have
     /// changed since: a newer analysis is under way.
     pub fn next(&mut self, analysis: &Analysis, overlay: &Overlay) -> Option<Vec<PublishDiagnosticsParams>> {
-        let is_current = analysis.versions.iter().all(|(path, version)| {
-            overlay.get(path).is_none_or(|(current, _)| current == version)
-        });
+        let is_current = analysis
+            .versions
+            .iter()
+            .all(|(path, version)| overlay.get(path).is_none_or(|(current, _)| current == version));
         if !is_current {
             return None;
         }
-        let mut files: BTreeSet<PathBuf> = analysis.findings.keys().chain(analysis.versions.keys()).cloned().collect();
+        let mut files: BTreeSet<PathBuf> =
+            analysis.findings.keys().chain(analysis.versions.keys()).cloned().collect();
         // Of what was only a parent's file here its own pack speaks.
         files.retain(|file| {
             let source = analysis.view.sources.iter().find(|source| source.path == *file);

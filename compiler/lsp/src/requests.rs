@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lsp_types::{
-    CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, CompletionList, CompletionParams, CreateFile,
-    CreateFileOptions, DocumentChangeOperation, DocumentChanges, GotoDefinitionParams, Hover, HoverContents, HoverParams,
-    Location, MarkupContent, MarkupKind, NumberOrString, OneOf, OptionalVersionedTextDocumentIdentifier, Position, Range,
-    ReferenceParams, ResourceOp, TextDocumentEdit, TextDocumentPositionParams, TextEdit, Uri, WorkspaceEdit,
+    CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, CompletionList, CompletionParams,
+    CreateFile, CreateFileOptions, DocumentChangeOperation, DocumentChanges, GotoDefinitionParams, Hover,
+    HoverContents, HoverParams, Location, MarkupContent, MarkupKind, NumberOrString, OneOf,
+    OptionalVersionedTextDocumentIdentifier, Position, Range, ReferenceParams, ResourceOp, TextDocumentEdit,
+    TextDocumentPositionParams, TextEdit, Uri, WorkspaceEdit,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -66,7 +67,10 @@ pub fn parameters<P: DeserializeOwned>(params: Json) -> Result<P, Refusal> {
     serde_json::from_value(params).map_err(|error| Refusal::new(Refusal::INVALID_PARAMS, error.to_string()))
 }
 
-fn with<P: DeserializeOwned, R: Serialize>(params: Json, answer: impl FnOnce(P) -> R) -> Result<Json, Refusal> {
+fn with<P: DeserializeOwned, R: Serialize>(
+    params: Json,
+    answer: impl FnOnce(P) -> R,
+) -> Result<Json, Refusal> {
     let answered = answer(parameters(params)?);
     serde_json::to_value(answered).map_err(|error| Refusal::new(Refusal::INTERNAL, error.to_string()))
 }
@@ -91,9 +95,10 @@ fn completion(params: &CompletionParams, desk: &mut dyn Desk) -> Option<Completi
 fn hovered(params: &HoverParams, desk: &mut dyn Desk) -> Option<Hover> {
     let (look, offset) = at(&params.text_document_position_params, desk)?;
     // What lines compile to is known of the text that was compiled, and of no other.
-    let current = look.analysis.as_deref().filter(|analysis| {
-        analysis.versions.get(&look.source.path) == Some(&look.document.version)
-    });
+    let current = look
+        .analysis
+        .as_deref()
+        .filter(|analysis| analysis.versions.get(&look.source.path) == Some(&look.document.version));
     let (value, bytes) = hover::hover(&look.source, offset, &look.view, current)?;
     Some(Hover {
         contents: HoverContents::Markup(MarkupContent { kind: MarkupKind::Markdown, value }),
@@ -164,7 +169,10 @@ fn edit(fix: &Fix, view: &View, makes_files: bool) -> Option<WorkspaceEdit> {
     let edit = TextEdit { range, new_text: fix.text.clone() };
     if source.is_some() || !makes_files || is_there(&fix.path) {
         // The keys of the map are what the protocol makes them.
-        #[expect(clippy::mutable_key_type, reason = "the type is the protocol's, and the key is never changed")]
+        #[expect(
+            clippy::mutable_key_type,
+            reason = "the type is the protocol's, and the key is never changed"
+        )]
         let changes = HashMap::from([(uri, vec![edit])]);
         return Some(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() });
     }

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lsp_types::{
     CancelParams, CodeActionKind, CodeActionOptions, CodeActionProviderCapability, CompletionOptions,
-    DidChangeTextDocumentParams, DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, HoverProviderCapability, InitializeParams, InitializeResult, OneOf, PositionEncodingKind,
-    ServerCapabilities, ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
-    TextDocumentSyncSaveOptions, Uri,
+    DidChangeTextDocumentParams, DidChangeWatchedFilesParams, DidCloseTextDocumentParams,
+    DidOpenTextDocumentParams, DidSaveTextDocumentParams, HoverProviderCapability, InitializeParams,
+    InitializeResult, OneOf, PositionEncodingKind, ServerCapabilities, ServerInfo,
+    TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
+    Uri,
 };
 use serde_json::{Value as Json, json};
 
@@ -22,13 +23,13 @@ use crate::documents::{Documents, Overlay};
 use crate::frame::{self, FrameError};
 use crate::limits::{MAX_CANCELLED, MAX_WAITING};
 use crate::packs::{self, Home};
+use crate::paths;
 use crate::published::Published;
 use crate::requests::{self, Desk, Look};
 use crate::rpc::{self, Id, Incoming, Refusal};
 use crate::schema::Language;
 use crate::view::{Owner, Source};
 use crate::worker::{Haste, Outcome, Worker};
-use crate::paths;
 
 /// What happens to a server.
 enum Event {
@@ -145,7 +146,9 @@ impl Server {
                 Event::Message(Incoming::Notification { method, params }) => {
                     // As a request that fails, so a notification: it is said, and the server goes on.
                     let told = catch_unwind(AssertUnwindSafe(|| self.notification(&method, params)));
-                    told.unwrap_or_else(|_| self.log(&format!("`{method}` failed; this is a bug of bailiwick-lsp")))
+                    told.unwrap_or_else(|_| {
+                        self.log(&format!("`{method}` failed; this is a bug of bailiwick-lsp"))
+                    })
                 }
                 Event::Message(Incoming::Response) => Ok(()),
                 Event::Refused(refusal) => self.send(&rpc::answer(None, &Err(refusal))),
@@ -191,7 +194,9 @@ impl Server {
                 Ok(answer)
             }
             (Phase::Fresh, _) => Err(Refusal::new(Refusal::NOT_INITIALIZED, "`initialize` comes first")),
-            (Phase::Running, "initialize") => Err(Refusal::new(Refusal::INVALID_REQUEST, "it is initialized already")),
+            (Phase::Running, "initialize") => {
+                Err(Refusal::new(Refusal::INVALID_REQUEST, "it is initialized already"))
+            }
             (Phase::Running, "shutdown") => {
                 self.phase = Phase::Done;
                 Ok(Json::Null)
@@ -230,10 +235,12 @@ impl Server {
         let said = match method {
             "textDocument/didOpen" => requests::parameters(params).map(|params| self.opened(params)),
             "textDocument/didChange" => requests::parameters(params).map(|params| self.changed(params)),
-            "textDocument/didSave" => requests::parameters(params).map(|params: DidSaveTextDocumentParams| {
-                self.compile_again(&params.text_document.uri, Haste::Now);
-                Ok(())
-            }),
+            "textDocument/didSave" => {
+                requests::parameters(params).map(|params: DidSaveTextDocumentParams| {
+                    self.compile_again(&params.text_document.uri, Haste::Now);
+                    Ok(())
+                })
+            }
             "textDocument/didClose" => requests::parameters(params).map(|params| self.closed(params)),
             "workspace/didChangeWatchedFiles" => requests::parameters(params).map(|params| {
                 self.changed_on_disk(&params);
@@ -258,7 +265,8 @@ impl Server {
     fn changed(&mut self, params: DidChangeTextDocumentParams) -> io::Result<()> {
         let uri = params.text_document.uri;
         if !self.documents.change(&uri, params.text_document.version, params.content_changes) {
-            return self.log(&format!("{} is not looked at: it is not open, or has grown too large", uri.as_str()));
+            return self
+                .log(&format!("{} is not looked at: it is not open, or has grown too large", uri.as_str()));
         }
         self.compile_again(&uri, Haste::Rest);
         Ok(())
@@ -270,7 +278,8 @@ impl Server {
         self.read.remove(document.uri.as_str());
         let home = document.path.as_deref().and_then(|path| packs::home(path, &document.text, &overlay));
         let Some((home, _)) = home else { return Ok(()) };
-        let is_open = self.documents.all().any(|other| self.home(other).is_some_and(|(other, _)| other == home));
+        let is_open =
+            self.documents.all().any(|other| self.home(other).is_some_and(|(other, _)| other == home));
         if is_open {
             self.worker.submit(&home, &Arc::new(self.documents.overlay()), Haste::Now);
             return Ok(());
@@ -301,7 +310,8 @@ impl Server {
             analysis.view.sources.iter().any(|source| source.path == path && source.of == Owner::Parent)
         };
         let path = document.path.clone();
-        let children = self.analyses.iter().filter(|(_, one)| path.as_ref().is_some_and(|path| reads(path, one)));
+        let children =
+            self.analyses.iter().filter(|(_, one)| path.as_ref().is_some_and(|path| reads(path, one)));
         let all: BTreeSet<Home> = children.map(|(home, _)| home.clone()).chain(own).collect();
         all.iter().for_each(|home| self.worker.submit(home, &overlay, haste));
     }
@@ -314,12 +324,14 @@ impl Server {
         let analysis = match outcome {
             Outcome::Analysed(analysis) => analysis,
             Outcome::Failed(home) => {
-                let text = format!("compiling {} failed; this is a bug of Bailiwick", home.main_file().display());
+                let text =
+                    format!("compiling {} failed; this is a bug of Bailiwick", home.main_file().display());
                 return self.log(&text);
             }
         };
         let overlay: Overlay = self.documents.overlay();
-        let is_open = self.documents.all().any(|one| self.home(one).is_some_and(|(home, _)| home == analysis.home));
+        let is_open =
+            self.documents.all().any(|one| self.home(one).is_some_and(|(home, _)| home == analysis.home));
         if !is_open {
             return Ok(());
         }
@@ -352,15 +364,21 @@ impl Desk for Server {
                 (None, Some((_, language))) => (*language, Owner::Own),
                 (None, None) => continue,
             };
-            let fresh = self.read.get(one.uri.as_str()).filter(|source| Arc::ptr_eq(&source.text, &one.text)).cloned();
-            let fresh = fresh.unwrap_or_else(|| Arc::new(Source::new(path, Arc::clone(&one.text), language, of)));
+            let fresh = self
+                .read
+                .get(one.uri.as_str())
+                .filter(|source| Arc::ptr_eq(&source.text, &one.text))
+                .cloned();
+            let fresh =
+                fresh.unwrap_or_else(|| Arc::new(Source::new(path, Arc::clone(&one.text), language, of)));
             self.read.insert(one.uri.as_str().to_owned(), Arc::clone(&fresh));
             match known.and_then(|at| view.sources.get_mut(at)) {
                 Some(place) => *place = fresh,
                 None => view.sources.push(fresh),
             }
         }
-        let source = view.sources.iter().find(|source| Some(&source.path) == document.path.as_ref()).cloned()?;
+        let source =
+            view.sources.iter().find(|source| Some(&source.path) == document.path.as_ref()).cloned()?;
         Some(Look { document, source, view, analysis })
     }
 

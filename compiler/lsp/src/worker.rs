@@ -103,7 +103,8 @@ impl Worker {
     fn next(&self) -> (Home, Arc<Overlay>) {
         let mut mailbox = self.mailbox();
         loop {
-            let first = mailbox.jobs.iter().min_by_key(|(_, job)| job.due).map(|(home, job)| (home.clone(), job.due));
+            let first =
+                mailbox.jobs.iter().min_by_key(|(_, job)| job.due).map(|(home, job)| (home.clone(), job.due));
             let waiter = &self.shared.1;
             let Some((home, due)) = first else {
                 mailbox = waiter.wait(mailbox).unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +117,9 @@ impl Worker {
                 }
                 continue;
             }
-            mailbox = waiter.wait_timeout(mailbox, left).map_or_else(|error| error.into_inner().0, |(guard, _)| guard);
+            mailbox = waiter
+                .wait_timeout(mailbox, left)
+                .map_or_else(|error| error.into_inner().0, |(guard, _)| guard);
         }
     }
 }

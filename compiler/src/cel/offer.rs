@@ -100,9 +100,12 @@ pub fn members(of: &Type, context: &Context) -> Vec<Offer> {
         other => other,
     };
     if let Type::Object(object) = holder {
-        all.extend(object.fields().into_iter().filter_map(|name| {
-            Some(Offer::new(name, OfferKind::Field, object.field(name)?.to_string()))
-        }));
+        all.extend(
+            object
+                .fields()
+                .into_iter()
+                .filter_map(|name| Some(Offer::new(name, OfferKind::Field, object.field(name)?.to_string()))),
+        );
     }
     for (name, signatures) in by_name(context) {
         if name.contains('.') {
@@ -144,8 +147,11 @@ pub fn functions(context: &Context) -> Vec<Offer> {
         Offer::new("cel.bind", OfferKind::Macro, "cel.bind(x, VALUE, EXPRESSION)"),
     ];
     for (name, signatures) in by_name(context) {
-        let shown: Vec<String> =
-            signatures.iter().filter(|one| one.receiver.is_none()).map(|one| one.show_with_result(name)).collect();
+        let shown: Vec<String> = signatures
+            .iter()
+            .filter(|one| one.receiver.is_none())
+            .map(|one| one.show_with_result(name))
+            .collect();
         if !shown.is_empty() {
             all.push(Offer::new(name, OfferKind::Function, shown.join("\n")));
         }
@@ -162,7 +168,8 @@ pub fn signatures(name: &str, context: &Context) -> Option<String> {
         .flat_map(|(known, all)| all.into_iter().map(move |one| one.show_with_result(known)))
         .collect();
     let of_macro = || {
-        let form = COMPREHENSIONS.iter().find(|(known, _)| *known == name).map(|(_, form)| (*form).to_owned());
+        let form =
+            COMPREHENSIONS.iter().find(|(known, _)| *known == name).map(|(_, form)| (*form).to_owned());
         form.or_else(|| macros::NAMES.contains(&name).then(|| format!("{name}(…)")))
     };
     if found.is_empty() { of_macro() } else { Some(found.join("\n")) }
@@ -219,6 +226,9 @@ mod tests {
         assert!(!names(&functions(&admission)).contains(&"isOpaque"));
         assert!(names(&roots(&calls)).contains(&"facts") && !names(&roots(&admission)).contains(&"facts"));
         assert!(!names(&roots(&admission)).contains(&"pod"), "rules over anything");
-        assert!(signatures("startsWith", &admission).is_some_and(|text| text.contains("string.startsWith(string): bool")));
+        assert!(
+            signatures("startsWith", &admission)
+                .is_some_and(|text| text.contains("string.startsWith(string): bool"))
+        );
     }
 }

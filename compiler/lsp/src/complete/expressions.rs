@@ -33,7 +33,8 @@ fn at_the_beginning(around: &[Around], context: &Context) -> Vec<Offer> {
     for (depth, one) in around.iter().enumerate() {
         for variable in &one.variables {
             let inside = around.get(..=depth).unwrap_or_default();
-            let of = expression::type_of(variable, inside, context).map_or_else(String::new, |of| of.to_string());
+            let of =
+                expression::type_of(variable, inside, context).map_or_else(String::new, |of| of.to_string());
             found.push(Offer { name: variable.clone(), kind: OfferKind::Variable, detail: of });
         }
     }
@@ -70,7 +71,11 @@ fn of(offer: Offer, cursor: &Cursor) -> Candidate {
     let (first, rest) = offer.detail.split_once('\n').unwrap_or((&offer.detail, ""));
     Candidate {
         detail: first.to_owned(),
-        documentation: if rest.is_empty() { String::new() } else { format!("```text\n{}\n```", offer.detail) },
+        documentation: if rest.is_empty() {
+            String::new()
+        } else {
+            format!("```text\n{}\n```", offer.detail)
+        },
         rank,
         ..candidate(cursor, &offer.name, kind)
     }

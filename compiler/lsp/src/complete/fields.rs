@@ -70,8 +70,9 @@ fn excluded<'s>(schema: &'s Json, beside: &[String]) -> Vec<&'s str> {
         found.extend(alternatives);
     }
     let groups = schema.get("x-bailiwick-one-of").and_then(Json::as_array).into_iter().flatten();
-    let groups: Vec<Vec<&str>> =
-        groups.map(|group| group.as_array().into_iter().flatten().filter_map(Json::as_str).collect()).collect();
+    let groups: Vec<Vec<&str>> = groups
+        .map(|group| group.as_array().into_iter().flatten().filter_map(Json::as_str).collect())
+        .collect();
     if let Some(chosen) = groups.iter().position(|group| group.iter().any(is_there)) {
         found.extend(groups.iter().enumerate().filter(|(at, _)| *at != chosen).flat_map(|(_, group)| group));
     }

@@ -11,8 +11,8 @@ mod values;
 use std::ops::Range;
 
 use lsp_types::{
-    CompletionItem, CompletionItemKind, CompletionTextEdit, Documentation, InsertTextMode, MarkupContent, MarkupKind,
-    TextEdit,
+    CompletionItem, CompletionItemKind, CompletionTextEdit, Documentation, InsertTextMode, MarkupContent,
+    MarkupKind, TextEdit,
 };
 
 use crate::limits::MAX_CANDIDATES;
@@ -47,14 +47,22 @@ pub fn candidates(text: &str, offset: usize, language: Language, view: &View) ->
     let Some(schema) = schema::at(language.schema(), &cursor.path) else { return Vec::new() };
     match &cursor.writes {
         Writes::Key { .. } => fields::of_object(schema, &cursor),
-        Writes::Value { .. } if schema::is_cel(schema) => expressions::candidates(text, offset, &cursor, view),
+        Writes::Value { .. } if schema::is_cel(schema) => {
+            expressions::candidates(text, offset, &cursor, view)
+        }
         Writes::Value { .. } => values::candidates(schema, language, &cursor, view),
     }
 }
 
 /// The same as the protocol says it, best first.
 #[must_use]
-pub fn items(text: &str, lines: &Lines, offset: usize, language: Language, view: &View) -> Vec<CompletionItem> {
+pub fn items(
+    text: &str,
+    lines: &Lines,
+    offset: usize,
+    language: Language,
+    view: &View,
+) -> Vec<CompletionItem> {
     let mut found = candidates(text, offset, language, view);
     found.sort_by(|a, b| (a.rank, &a.label).cmp(&(b.rank, &b.label)));
     found.dedup_by(|a, b| a.label == b.label && a.kind == b.kind);
@@ -68,9 +76,9 @@ pub fn items(text: &str, lines: &Lines, offset: usize, language: Language, view:
         sort_text: Some(format!("{}{}", candidate.rank, candidate.label)),
         kind: Some(candidate.kind),
         detail: Some(candidate.detail).filter(|text| !text.is_empty()),
-        documentation: Some(candidate.documentation).filter(|text| !text.is_empty()).map(|value| {
-            Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value })
-        }),
+        documentation: Some(candidate.documentation)
+            .filter(|text| !text.is_empty())
+            .map(|value| Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value })),
         // The columns are right already.
         insert_text_mode: Some(InsertTextMode::AS_IS),
         label: candidate.label,

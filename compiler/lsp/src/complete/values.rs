@@ -1,7 +1,7 @@
 //! Values: the words of closed sets, names that the pack declares, parameters, what only the compiler knows.
 
-use bailiwick_compiler::{authoring, syscalls};
 use bailiwick_compiler::diagnostic::Segment;
+use bailiwick_compiler::{authoring, syscalls};
 use lsp_types::CompletionItemKind;
 use serde_json::Value as Json;
 
@@ -53,7 +53,8 @@ fn named(kind: Kind, language: Language, cursor: &Cursor, view: &View) -> Vec<Ca
         }
         Kind::Pack => view.library.iter().map(|(name, _)| one(name, "pack of the library")).collect(),
         Kind::RegoFile => {
-            let files = view.sources.iter().filter(|source| source.path.extension().is_some_and(|ext| ext == "rego"));
+            let files =
+                view.sources.iter().filter(|source| source.path.extension().is_some_and(|ext| ext == "rego"));
             let names = files.filter_map(|source| source.path.file_name()?.to_str());
             names.map(|name| one(name, "module of the pack")).collect()
         }

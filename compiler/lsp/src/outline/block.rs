@@ -115,7 +115,8 @@ impl Reader<'_> {
 
     /// Whether an element of a list begins here.
     pub(super) fn is_dash(&self) -> bool {
-        self.peek() == Some(b'-') && matches!(self.byte(self.at + 1), None | Some(b' ' | b'\t' | b'\r' | b'\n'))
+        self.peek() == Some(b'-')
+            && matches!(self.byte(self.at + 1), None | Some(b' ' | b'\t' | b'\r' | b'\n'))
     }
 
     fn document(&mut self) -> Option<Node> {
@@ -323,7 +324,8 @@ impl Reader<'_> {
                     return None;
                 }
                 let rest = self.bytes.get(self.at..)?;
-                let len = rest.iter().position(|byte| b" \t\r\n[]{},\"'".contains(byte)).unwrap_or(rest.len());
+                let len =
+                    rest.iter().position(|byte| b" \t\r\n[]{},\"'".contains(byte)).unwrap_or(rest.len());
                 let word = self.text.get(self.at..self.at + len)?;
                 // The last colon of the word, if it ends it: a key may have colons in it.
                 let key = word.strip_suffix(':').filter(|key| !key.is_empty())?;

@@ -48,7 +48,9 @@ impl Reader<'_> {
             let before = self.at;
             self.skip_blank();
             let Some(byte) = self.peek() else { return Next::End };
-            if self.line != line && !b"]},".contains(&byte) && (is_outside(self.column(), parent) || self.ended())
+            if self.line != line
+                && !b"]},".contains(&byte)
+                && (is_outside(self.column(), parent) || self.ended())
             {
                 // The end of what was written, not of the blanks after it.
                 (self.at, self.line) = (before, line);
@@ -129,7 +131,10 @@ impl Reader<'_> {
         while let Some(byte) = self.peek() {
             let stops = match byte {
                 b',' | b'[' | b']' | b'{' | b'}' | b'\n' | b'\r' => true,
-                b':' => matches!(self.byte(self.at + 1), None | Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b'}' | b']')),
+                b':' => matches!(
+                    self.byte(self.at + 1),
+                    None | Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b'}' | b']')
+                ),
                 b'#' => self.at > start && self.byte(self.at - 1) == Some(b' '),
                 _ => false,
             };

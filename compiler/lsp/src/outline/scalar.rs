@@ -102,7 +102,9 @@ impl Reader<'_> {
                 b' ' | b'\t' | b'\r' => {}
                 other => {
                     // The first character of a line says how deep it is.
-                    if let Some(start) = line.take() && is_outside(at - start, parent) {
+                    if let Some(start) = line.take()
+                        && is_outside(at - start, parent)
+                    {
                         return None;
                     }
                     if other == b'\\' && quote == b'"' {

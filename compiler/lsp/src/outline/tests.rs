@@ -28,7 +28,10 @@ fn check(text: &str, expected: &str) {
 
 #[test]
 fn good_texts() {
-    check("a: 1\nb:\n  c: x y # no\n  d:\n  - e\n  - f: g\n    h: i\n", "{a: '1', b: {c: 'x y', d: ['e', {f: 'g', h: 'i'}]}}");
+    check(
+        "a: 1\nb:\n  c: x y # no\n  d:\n  - e\n  - f: g\n    h: i\n",
+        "{a: '1', b: {c: 'x y', d: ['e', {f: 'g', h: 'i'}]}}",
+    );
     check("- a\n- - b\n  - c\n-\n  d: e\n", "['a', ['b', 'c'], {d: 'e'}]");
     check("{a: [b, {c: 'd'}], \"e f\": g, h: }", "{a: ['b', {c: 'd'}], e f: 'g', h: -}");
     check("a: {b: c,\n  d: [e,\n  f]}\ng: h", "{a: {b: 'c', d: ['e', 'f']}, g: 'h'}");
@@ -73,7 +76,9 @@ fn each_offset_has_a_path() {
 
 #[test]
 fn a_text_of_nothing_but_brackets_or_quotes_costs_no_more_than_its_length() {
-    for piece in ["[", "{", "- ", "a:\n ", "\"\n", "- \"\n", "[\"\n", "'", "? ", "&a ", "!", "|\n", "a: [", "]", "{a: "] {
+    for piece in [
+        "[", "{", "- ", "a:\n ", "\"\n", "- \"\n", "[\"\n", "'", "? ", "&a ", "!", "|\n", "a: [", "]", "{a: ",
+    ] {
         let text = piece.repeat(100_000);
         let _ = Outline::read(&text);
     }

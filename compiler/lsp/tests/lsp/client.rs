@@ -111,7 +111,9 @@ impl Client {
             match self.messages.recv_timeout(left) {
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => panic!("{what} did not come; said: {:?}", self.said),
-                Err(RecvTimeoutError::Disconnected) => panic!("the server ended before {what}; said: {:?}", self.said),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("the server ended before {what}; said: {:?}", self.said)
+                }
             }
         }
     }

@@ -33,15 +33,40 @@ fn offers(stage: &mut Stage, marked: &str, wanted: &[&str], unwanted: &[&str]) -
 #[test]
 fn fields_by_place_without_those_that_are_there() {
     let mut stage = stage();
-    offers(&mut stage, &format!("{PACK}  isol{CURSOR}\n"), &["isolation", "network"], &["tools", "memory", "spec"]);
-    offers(&mut stage, &format!("{PACK}  network:\n    {CURSOR}\n"), &["egress", "ingress", "proxy"], &["pack"]);
+    offers(
+        &mut stage,
+        &format!("{PACK}  isol{CURSOR}\n"),
+        &["isolation", "network"],
+        &["tools", "memory", "spec"],
+    );
+    offers(
+        &mut stage,
+        &format!("{PACK}  network:\n    {CURSOR}\n"),
+        &["egress", "ingress", "proxy"],
+        &["pack"],
+    );
     offers(&mut stage, &format!("{PACK}{CURSOR}\n"), &[], &["spec", "kind", "network"]);
     offers(&mut stage, &format!("{CURSOR}\n"), &[], &[]);
-    let items = offers(&mut stage, &with("syscalls: {profile: Shell}", "syscalls: {¦}"), &["profile", "add"], &["name"]);
+    let items = offers(
+        &mut stage,
+        &with("syscalls: {profile: Shell}", "syscalls: {¦}"),
+        &["profile", "add"],
+        &["name"],
+    );
     assert_eq!(items[0]["label"], "profile", "what must be there comes first");
     assert!(items[0]["documentation"]["value"].as_str().unwrap().contains("Shell"), "{}", items[0]);
-    offers(&mut stage, &with("pool: warm\n", "¦\n"), &["pool", "runtime", "network"], &["name", "limits", "syscalls"]);
-    offers(&mut stage, &with("    state:\n", "    state:\n      ¦\n"), &["budgets", "labels"], &["approvers"]);
+    offers(
+        &mut stage,
+        &with("pool: warm\n", "¦\n"),
+        &["pool", "runtime", "network"],
+        &["name", "limits", "syscalls"],
+    );
+    offers(
+        &mut stage,
+        &with("    state:\n", "    state:\n      ¦\n"),
+        &["budgets", "labels"],
+        &["approvers"],
+    );
     offers(&mut stage, &with("pool: warm\n", "po¦: warm\n"), &["pool"], &[]);
 }
 
@@ -49,19 +74,32 @@ fn fields_by_place_without_those_that_are_there() {
 fn words_names_and_parameters() {
     let mut stage = stage();
     let items = offers(&mut stage, &with("profile: Shell", "profile: ¦"), &["Shell", "Python"], &["shell"]);
-    assert!(items.iter().all(|item| item["documentation"]["value"].as_str().is_some_and(|text| !text.is_empty())));
+    assert!(
+        items.iter().all(|item| item["documentation"]["value"].as_str().is_some_and(|text| !text.is_empty()))
+    );
     offers(&mut stage, &with("pool: warm", "pool: ¦"), &["warm"], &["shell"]);
     offers(&mut stage, &with("pool: warm", "pool: \"w¦"), &["warm"], &[]);
     offers(&mut stage, &with("sandbox: shell", "sandbox: ¦"), &["shell"], &["warm"]);
     offers(&mut stage, &with("counter: calls", "counter: ¦"), &["calls"], &["shell"]);
-    offers(&mut stage, &with("[shell.exec], when", "[¦], when"), &["shell.exec", "workspace.read"], &["listing"]);
+    offers(
+        &mut stage,
+        &with("[shell.exec], when", "[¦], when"),
+        &["shell.exec", "workspace.read"],
+        &["listing"],
+    );
     offers(&mut stage, &with("{arg: command}]}", "{arg: ¦}]}"), &["command"], &["shell"]);
     offers(&mut stage, &with("[{shell: command}]", "[{shell: ¦}]"), &["command"], &[]);
     offers(&mut stage, &with("memory: \"${memory}\"", "memory: \"$¦\""), &["${memory}"], &[]);
     offers(&mut stage, &with("exclusive: true", "exclusive: ¦"), &["true", "false"], &["${memory}"]);
-    offers(&mut stage, &with("profile: Shell", "profile: Shell, remove: [soc¦]"), &["socket", "connect"], &[]);
+    offers(
+        &mut stage,
+        &with("profile: Shell", "profile: Shell, remove: [soc¦]"),
+        &["socket", "connect"],
+        &[],
+    );
     offers(&mut stage, &with("resources: [pods]", "resources: [¦]"), &["pods", "deployments"], &[]);
-    offers(&mut stage, &with("{throttle", "{throttle").replace("throttle: {counter: calls, max: 20}", "ask: {approvers: ¦}"), &["oncall"], &[]);
+    let asks = with("throttle: {counter: calls, max: 20}", "ask: {approvers: ¦}");
+    offers(&mut stage, &asks, &["oncall"], &[]);
 }
 
 #[test]
@@ -71,7 +109,11 @@ fn expressions_have_variables_fields_functions() {
         let text = with("\"variables.large.size() == 0\"", &format!("\"{expression}"));
         offers(&mut stage, &text, wanted, unwanted)
     };
-    admission("¦", &["object", "request", "params", "pod", "variables", "quantity"], &["call", "facts", "isOpaque"]);
+    admission(
+        "¦",
+        &["object", "request", "params", "pod", "variables", "quantity"],
+        &["call", "facts", "isOpaque"],
+    );
     admission("object.¦", &["spec", "metadata"], &["startsWith", "containers"]);
     admission("object.spec.con¦", &["containers"], &["metadata"]);
     admission("params.¦", &["memory"], &["large"]);
@@ -85,7 +127,12 @@ fn expressions_have_variables_fields_functions() {
     admission("pod.mainContainers.all(c, ¦", &["c", "object"], &[]);
     admission("object.metadata.name == 'te¦", &[], &["object", "spec"]);
     let mut tools = |expression: &str, wanted: &[&str], unwanted: &[&str]| {
-        offers(&mut stage, &with("\"facts.shell.onlyRuns(['ls'])\"", &format!("\"{expression}\"")), wanted, unwanted)
+        offers(
+            &mut stage,
+            &with("\"facts.shell.onlyRuns(['ls'])\"", &format!("\"{expression}\"")),
+            wanted,
+            unwanted,
+        )
     };
     tools("¦", &["call", "subject", "session", "facts", "now"], &["object"]);
     tools("call.args.¦", &["command"], &["tool"]);
@@ -101,7 +148,8 @@ fn what_is_chosen_is_what_was_meant() {
     let mut choose = |marked: &str, label: &str, expected: &str| {
         let text = marked.replace(CURSOR, "");
         let items = stage.completed(marked);
-        let item = items.iter().find(|item| item["label"] == label).unwrap_or_else(|| panic!("{label}: {items:?}"));
+        let item =
+            items.iter().find(|item| item["label"] == label).unwrap_or_else(|| panic!("{label}: {items:?}"));
         let done = applied(&text, std::slice::from_ref(&item["textEdit"]));
         assert!(done.contains(expected), "{done}");
         stage.change("pack.yaml", &done)
@@ -132,11 +180,20 @@ fn it_works_in_other_line_ends_other_alphabets_and_beside_what_is_broken() {
 fn names_come_from_the_other_files_too() {
     let mut stage = Stage::new();
     stage.write("rego/rules.rego", "package x\n");
-    let head = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: sample-1.0.0}\nspec:\n";
+    let head =
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: sample-1.0.0}\nspec:\n";
     stage.write("more.yaml", &format!("{head}  network:\n    egress:\n    - {{name: index, to: {{cidr: 192.0.2.0/24}}, ports: [{{port: 443}}]}}\n"));
     stage.open("pack.yaml", PACK);
-    offers(&mut stage, &with("pool: warm\n", "pool: warm\n    network: {egress: [¦]}\n"), &["index"], &["shell"]);
-    let rego = with("      validations:\n      - {expression: \"variables.large.size() == 0\", message: too large}\n", "      rego: {file: ¦}\n");
+    offers(
+        &mut stage,
+        &with("pool: warm\n", "pool: warm\n    network: {egress: [¦]}\n"),
+        &["index"],
+        &["shell"],
+    );
+    let rego = with(
+        "      validations:\n      - {expression: \"variables.large.size() == 0\", message: too large}\n",
+        "      rego: {file: ¦}\n",
+    );
     offers(&mut stage, &rego, &["rules.rego"], &[]);
     let test = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec:\n  cases:\n  - name: a\n    toolCall: {tool: ¦}\n";
     let text = test.replace(CURSOR, "");

@@ -36,23 +36,28 @@ fn every_shipped_pack_opens_without_a_finding() {
 
 #[test]
 fn the_findings_of_an_unsaved_text_are_those_of_check() {
+    let of_meaning = PACK.replace("pool: warm", "pool: wram").replace("counter: calls", "counter: cals");
+    let of_form = PACK.replace("exclusive", "exclusiv").replace("backend: Native", "backend: 7");
+    let of_nothing = PACK.replace("spec:", "spec: [").to_owned();
     let mut stage = Stage::new();
-    let text = PACK.replace("pool: warm", "pool: wram").replace("isolation", "isolaton").replace("exclusive", "exclusiv");
-    let found = stage.open("pack.yaml", &text);
-    let sources = bailiwick_compiler::source::PackSources::single(text.as_str());
-    let library = bailiwick_compiler::library::MemoryLibrary::default();
-    let compiled = bailiwick_compiler::compile(&[(&sources, Default::default())], &library);
-    let lines = Lines::of(&text);
-    let expected: Vec<Value> = compiled
-        .all()
-        .map(|one| {
-            let range = lines.span(&text, &one.place.as_ref().unwrap().bytes);
-            json!([one.code.id(), format!("{}\nhelp: {}", one.message, one.help), range])
-        })
-        .collect();
-    let got: Vec<Value> = found.iter().map(|one| json!([one["code"], one["message"], one["range"]])).collect();
-    assert!(codes(&found).contains(&"BW0104") && codes(&found).contains(&"BW0407"), "{found:?}");
-    assert_eq!(got, expected);
+    for (text, code) in [(of_meaning, "BW0407"), (of_form, "BW0107"), (of_nothing, "BW0101")] {
+        let found = stage.open("pack.yaml", &text);
+        let sources = bailiwick_compiler::source::PackSources::single(text.as_str());
+        let library = bailiwick_compiler::library::MemoryLibrary::default();
+        let compiled = bailiwick_compiler::compile(&[(&sources, Default::default())], &library);
+        let lines = Lines::of(&text);
+        let expected: Vec<Value> = compiled
+            .all()
+            .map(|one| {
+                let range = lines.span(&text, &one.place.as_ref().unwrap().bytes);
+                json!([one.code.id(), format!("{}\nhelp: {}", one.message, one.help), range])
+            })
+            .collect();
+        let got: Vec<Value> =
+            found.iter().map(|one| json!([one["code"], one["message"], one["range"]])).collect();
+        assert!(codes(&found).contains(&code), "{found:?}");
+        assert_eq!(got, expected);
+    }
 }
 
 #[test]
@@ -73,7 +78,8 @@ fn places_are_counted_in_utf_16_whatever_the_line_ends_and_the_byte_order_mark()
 #[test]
 fn the_whole_folder_counts_and_every_file_has_its_own_findings() {
     let mut stage = Stage::new();
-    let head = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: sample-1.0.0}\nspec:\n";
+    let head =
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: sample-1.0.0}\nspec:\n";
     let fragment = format!("{head}  sandboxes:\n  - name: shell\n    pool: warm\n");
     stage.write("more.yaml", &fragment);
     stage.write("rego/rules.rego", "package x\n");
@@ -90,7 +96,7 @@ fn the_whole_folder_counts_and_every_file_has_its_own_findings() {
     assert_eq!(first["location"]["uri"], stage.uri("pack.yaml"), "where it stands already");
     assert!(codes(&found.1).contains(&"BW0104"), "{found:?}");
     // What stands in the editor counts, and not the file.
-    stage.open("more.yaml", head);
+    stage.open("more.yaml", &head.replace("spec:", "spec: {}"));
     stage.client.until("the clash to be gone", |client| {
         client.published[&fragment_uri]["diagnostics"].as_array().unwrap().is_empty().then_some(())
     });
@@ -113,7 +119,7 @@ fn what_is_wrong_with_a_parent_is_said_where_it_is_extended() {
     let found = stage.change("pack.yaml", child);
     let finding = found.iter().find(|one| one["code"] == "BW0407").unwrap_or_else(|| panic!("{found:?}"));
     assert_eq!(finding["range"]["start"]["line"], 6, "{finding}");
-    assert_eq!(finding["relatedInformation"][0]["location"]["uri"], stage.uri("../base/pack.yaml").replace("sample/../", ""));
+    assert_eq!(finding["relatedInformation"][0]["location"]["uri"], stage.uri("../base/pack.yaml"));
 }
 
 #[test]

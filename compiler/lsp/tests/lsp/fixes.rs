@@ -8,14 +8,16 @@ use crate::stage::{PACK, Stage, applied, codes};
 fn fixed(text: &str, code: &str) -> (String, Vec<Value>) {
     let mut stage = Stage::new();
     let found = stage.open("pack.yaml", text);
-    let finding = found.iter().find(|one| one["code"] == code).unwrap_or_else(|| panic!("no {code}: {found:?}"));
+    let finding =
+        found.iter().find(|one| one["code"] == code).unwrap_or_else(|| panic!("no {code}: {found:?}"));
     let uri = stage.uri("pack.yaml");
     let params = json!({
         "textDocument": { "uri": uri }, "range": finding["range"], "context": { "diagnostics": [finding], "only": ["quickfix"] },
     });
     let actions = stage.client.result("textDocument/codeAction", params);
     let of_code = |action: &&Value| action["diagnostics"][0]["code"] == code;
-    let action = actions.as_array().unwrap().iter().find(of_code).unwrap_or_else(|| panic!("no fix of {finding}"));
+    let action =
+        actions.as_array().unwrap().iter().find(of_code).unwrap_or_else(|| panic!("no fix of {finding}"));
     let edits = action["edit"]["changes"][&uri].as_array().expect("edits").clone();
     let text = applied(text, &edits);
     let found = stage.change("pack.yaml", &text);
@@ -44,7 +46,11 @@ fn each_kind_of_fix_takes_its_finding_away() {
         ("apiVersions: [v1], ", "", "BW0108"),
         ("value: /bin/bash", "value: 7", "BW0107"),
         ("max: 20", "max: \"20\"", "BW0107"),
-        ("argv: [{value: /bin/bash}, {value: -c}, {value: \"--\"}, {arg: command}]", "argv: {arg: command}", "BW0107"),
+        (
+            "argv: [{value: /bin/bash}, {value: -c}, {value: \"--\"}, {arg: command}]",
+            "argv: {arg: command}",
+            "BW0107",
+        ),
     ] {
         assert!(PACK.contains(right), "{right}");
         let text = PACK.replacen(right, wrong, 1);
@@ -75,7 +81,8 @@ fn a_lock_is_written_anew() {
         "textDocument": { "uri": stage.uri("pack.yaml") }, "range": finding["range"], "context": { "diagnostics": [] },
     });
     let actions = stage.client.result("textDocument/codeAction", params);
-    let action = actions.as_array().unwrap().iter().find(|one| one["title"] == "Write pack.lock anew").unwrap();
+    let action =
+        actions.as_array().unwrap().iter().find(|one| one["title"] == "Write pack.lock anew").unwrap();
     let changes = action["edit"]["documentChanges"].as_array().unwrap();
     assert_eq!(changes[0]["kind"], "create");
     assert_eq!(changes[0]["uri"], stage.uri("pack.lock"));

@@ -10,7 +10,11 @@ fn places(stage: &Stage, answer: &Value) -> Vec<String> {
     let one = |location: &Value| {
         let uri = location["uri"].as_str().unwrap();
         let name = uri.rsplit('/').next().unwrap().to_owned();
-        let text = if name == "pack.yaml" { PACK.to_owned() } else { std::fs::read_to_string(stage.path(&format!("tests/{name}"))).unwrap_or_default() };
+        let text = if name == "pack.yaml" {
+            PACK.to_owned()
+        } else {
+            std::fs::read_to_string(stage.path(&format!("tests/{name}"))).unwrap_or_default()
+        };
         let range: lsp_types::Range = serde_json::from_value(location["range"].clone()).unwrap();
         let bytes = Lines::of(&text).bytes(&text, range);
         format!("{name}:{} {}", range.start.line + 1, &text[bytes])
@@ -56,8 +60,9 @@ fn from_a_test_and_to_other_files() {
     stage.write("../base/pack.yaml", &PACK.replace("sample", "base"));
     stage.open("pack.yaml", PACK);
     stage.open("tests/a.yaml", test);
-    let mut to = |stage: &mut Stage, needle: &str| {
-        let answer = stage.at("textDocument/definition", "tests/a.yaml", test, test.find(needle).unwrap() + 1);
+    let to = |stage: &mut Stage, needle: &str| {
+        let answer =
+            stage.at("textDocument/definition", "tests/a.yaml", test, test.find(needle).unwrap() + 1);
         places(stage, &answer)
     };
     assert_eq!(to(&mut stage, "shell.exec"), [format!("pack.yaml:{} shell.exec", line("name: shell.exec"))]);
@@ -78,7 +83,8 @@ fn from_a_declaration_to_everything_that_names_it() {
     let test = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec:\n  cases:\n  - {name: a, toolCall: {tool: shell.exec, args: {command: ls}}, expect: {effect: Allow}}\n";
     stage.write("tests/a.yaml", test);
     stage.open("pack.yaml", PACK);
-    let answer = stage.at("textDocument/references", "pack.yaml", PACK, within("- name: shell.exec", "shell"));
+    let answer =
+        stage.at("textDocument/references", "pack.yaml", PACK, within("- name: shell.exec", "shell"));
     let rules = [line("name: listing"), line("name: rate")].map(|at| format!("pack.yaml:{at} shell.exec"));
     let mut expected = vec![format!("pack.yaml:{} shell.exec", line("name: shell.exec"))];
     expected.extend(rules);
@@ -103,7 +109,10 @@ fn hover_says_what_a_field_is_for_which_type_a_part_has_and_what_a_line_compiles
     assert!(said("backend: Native", "Native").starts_with("`Native`: "));
     assert!(said("c.name.size() > 3", "name").contains("c.name: string"));
     assert!(said("variables.large.size", "large").contains("list(Container)"));
-    assert!(said("large.size() == 0", "size").contains("[A].size(): int") || said("large.size() == 0", "size").contains("size(): int"));
+    assert!(
+        said("large.size() == 0", "size").contains("[A].size(): int")
+            || said("large.size() == 0", "size").contains("size(): int")
+    );
     assert!(said("onlyRuns(['ls'])", "onlyRuns").contains("onlyRuns(list(string)): bool"));
     let compiled = said("- name: memory-limits", "memory-limits");
     assert!(compiled.contains("Compiles to") && compiled.contains("webhook"), "{compiled}");

@@ -53,7 +53,9 @@ fn what_is_no_message_is_answered_and_the_next_one_is_read() {
         let said = client.until("a refusal", |client| client.said.pop());
         assert_eq!((&said["id"], &said["error"]["code"]), (&Value::Null, &json!(code)), "{body}: {said}");
     }
-    client.send_bytes(format!("content-length: {}\r\nContent-Type: x\r\n\r\n", MAX_MESSAGE_BYTES + 1).as_bytes());
+    client.send_bytes(
+        format!("content-length: {}\r\nContent-Type: x\r\n\r\n", MAX_MESSAGE_BYTES + 1).as_bytes(),
+    );
     let piece = vec![b' '; 1 << 20];
     for _ in 0..MAX_MESSAGE_BYTES / piece.len() {
         client.send_bytes(&piece);
@@ -66,7 +68,9 @@ fn what_is_no_message_is_answered_and_the_next_one_is_read() {
 
 #[test]
 fn after_a_header_that_is_none_it_ends() {
-    for header in ["GET / HTTP/1.1\r\n\r\n", "Content-Length: 99999999999999\r\n\r\n", "Content-Length: x\r\n\r\n"] {
+    for header in
+        ["GET / HTTP/1.1\r\n\r\n", "Content-Length: 99999999999999\r\n\r\n", "Content-Length: x\r\n\r\n"]
+    {
         let mut client = Client::ready();
         client.send_bytes(header.as_bytes());
         assert_eq!(client.ended().code(), Some(1), "{header}");
@@ -124,12 +128,15 @@ fn positions_and_ranges_that_are_nowhere_do_no_harm() {
     for (line, character) in [(0, far), (far, 0), (far, far), (7, 40_000)] {
         for method in ["completion", "hover", "definition", "references"] {
             let position = json!({ "line": line, "character": character });
-            let context = json!({ "includeDeclaration": true });
-            let params = json!({ "textDocument": { "uri": uri }, "position": position, "context": context });
+            let mut params = json!({ "textDocument": { "uri": uri }, "position": position });
+            if method == "references" {
+                params["context"] = json!({ "includeDeclaration": true });
+            }
             stage.client.result(&format!("textDocument/{method}"), params);
         }
     }
-    let backwards = json!({ "start": { "line": far, "character": far }, "end": { "line": 0, "character": 0 } });
+    let backwards =
+        json!({ "start": { "line": far, "character": far }, "end": { "line": 0, "character": 0 } });
     let version = stage.edit("pack.yaml", &[json!({ "range": backwards, "text": "# end\n" })]);
     assert_eq!(stage.client.findings(&uri, version), [] as [Value; 0]);
 }

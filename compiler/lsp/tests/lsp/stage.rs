@@ -69,8 +69,13 @@ impl Stage {
         Self { folder: tempfile::tempdir().expect("a folder"), client: Client::ready(), version: 0 }
     }
 
+    /// A file of the pack; with `../` of a pack beside it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().canonicalize().expect("the folder").join("packs/sample").join(name)
+        let packs = self.folder.path().canonicalize().expect("the folder").join("packs");
+        match name.strip_prefix("../") {
+            Some(beside) => packs.join(beside),
+            None => packs.join("sample").join(name),
+        }
     }
 
     pub(crate) fn uri(&self, name: &str) -> String {
@@ -104,16 +109,18 @@ impl Stage {
     pub(crate) fn edit(&mut self, name: &str, changes: &[Value]) -> i64 {
         self.version += 1;
         let document = json!({ "uri": self.uri(name), "version": self.version });
-        self.client.tell("textDocument/didChange", json!({ "textDocument": document, "contentChanges": changes }));
+        self.client
+            .tell("textDocument/didChange", json!({ "textDocument": document, "contentChanges": changes }));
         self.version
     }
 
     /// The result of a request about a place.
     pub(crate) fn at(&mut self, method: &str, name: &str, text: &str, offset: usize) -> Value {
         let position = Lines::of(text).position(text, offset);
-        let params = json!({
-            "textDocument": { "uri": self.uri(name) }, "position": position, "context": { "includeDeclaration": true },
-        });
+        let mut params = json!({ "textDocument": { "uri": self.uri(name) }, "position": position });
+        if method == "textDocument/references" {
+            params["context"] = json!({ "includeDeclaration": true });
+        }
         self.client.result(method, params)
     }
 

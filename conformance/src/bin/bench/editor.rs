@@ -67,7 +67,10 @@ fn large_pack(unfinished: &str) -> Result<(String, usize)> {
             line = Some(text.lines().count());
             writeln!(text, "{unfinished}")?;
         }
-        writeln!(text, "      validations: [{{expression: \"variables.large.all(c, c.image != 'i{number}')\"}}]")?;
+        writeln!(
+            text,
+            "      validations: [{{expression: \"variables.large.all(c, c.image != 'i{number}')\"}}]"
+        )?;
     }
     Ok((text, line.context("the pack has no middle")?))
 }
