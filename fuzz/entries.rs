@@ -28,7 +28,7 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("image_bundle", bailiwick_images::fuzz::bundle::fuzz, bundles(root)),
         entry("image_headers", bailiwick_images::fuzz::headers::fuzz, texts(HEADERS)),
         entry("image_listing", bailiwick_images::fuzz::listing::fuzz, listings(root)),
-        entry("outline", bailiwick_lsp::fuzz::fuzz, packs(root)),
+        entry("outline", bailiwick_lsp::fuzz::fuzz, texts(BEING_WRITTEN)),
         entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
         entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
         entry("path", bailiwick_policy::facts::path::fuzz, facts(root, "path")),
@@ -62,6 +62,16 @@ const HEADERS: &[&str] = &[
 const ARGUMENTS: &[&str] = &[
     r#"[{"type": "object", "required": ["code"], "properties": {"code": {"type": "string", "maxLength": 9, "pattern": "^[a-z]+$"}}}, {"code": "abc"}]"#,
     r#"[{"type": "object", "properties": {"x": {"type": ["array", "null"], "items": {"enum": [1, 2.5, "a"]}, "uniqueItems": true, "maxItems": 3}}}, {"x": [1, "a", 1.0]}]"#,
+];
+
+/// Packs that are being written: short, so that a mutation is likely to hit what matters.
+const BEING_WRITTEN: &[&str] = &[
+    "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nspec:\n  parameters: [{name: a, type: int, default: 3}]\n  admission:\n    rules:\n    - name: x\n      \
+     match: {resources: [{apiGroups: [\"\"], apiVersions: [v1], resources: [pods]}]}\n      variables:\n      - {name: v, expression: object.spec.containers}\n      \
+     validations:\n      - expression: |\n          variables.v.all(c, c.image.startsWith('r/') && params.a > 1)\n      - {expression: \"pod.mainContainers.all(c, c.\n",
+    "spec:\n  pools: [{name: warm}]\n  sandboxes:\n  - name: 's'\n    pool: \"warm\"\n    limits: {memory: \"${a}\",\n      wall\n  tools:\n    definitions:\n    - name: t\n      \
+     input: {type: object, properties: {x: {type: string}}}\n      run: {sandbox: s, argv: [{arg: x}]}\n    rules:\n    - {name: r, tools: [t], when: \"call.args.x == 'ä😀'\", thr\n",
+    "\u{feff}spec:\r\n  audit:\r\n    arg: &a !t\r\n  - x\r\n---\r\nkind: >-\r\n  two\r\n  lines\r\n...\r\n\"q\" : 'it''s'\r\n",
 ];
 
 const EXPRESSIONS: &[&str] = &[

@@ -47,7 +47,9 @@ pub struct Meant {
     pub bytes: Range<usize>,
     /// What it says, in Markdown.
     pub says: Arc<str>,
-    /// The files that are made of it.
+    /// Of a statement, what of its field it is about: the last word of its id, as `limits` of `sandboxes/python/limits`.
+    pub about: String,
+    /// Whether it is a file and no statement.
     pub is_file: bool,
 }
 
@@ -236,23 +238,25 @@ fn meant(policy: &Policy, loaded: &Loaded, compiled: &Compiled, home: &Home) -> 
     let Some(made) = made(policy) else { return Vec::new() };
     let maps = maps(loaded, compiled, home);
     let mut all = Vec::new();
-    let mut place = |from: &[emit::FieldRef], says: String, is_file: bool| {
+    let mut place = |from: &[emit::FieldRef], says: String, about: &str, is_file: bool| {
         let says: Arc<str> = says.into();
         for field in from {
             let (Some((folder, map)), Ok(at)) = (maps.get(&field.pack), field.at.parse::<FieldPath>()) else {
                 continue;
             };
             if let Some(Place { file, bytes }) = map.place(&at, About::Value, None) {
-                all.push(Meant { file: folder.join(file), bytes, says: Arc::clone(&says), is_file });
+                let (file, says, about) = (folder.join(file), Arc::clone(&says), about.to_owned());
+                all.push(Meant { file, bytes, says, about, is_file });
             }
         }
     };
     for statement in &made.report.statements {
-        place(&statement.from, statement_text(statement), false);
+        let about = statement.id.rsplit('/').next().unwrap_or_default();
+        place(&statement.from, statement_text(statement), about, false);
     }
     for (path, artifact) in &made.files {
         if !matches!(artifact.target, emit::Target::Bundle | emit::Target::Report) {
-            place(&artifact.from, format!("`{path}`"), true);
+            place(&artifact.from, format!("`{path}`"), "", true);
         }
     }
     all

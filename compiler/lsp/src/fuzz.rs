@@ -12,7 +12,7 @@ use crate::view::{Owner, Source, View};
 use crate::{definition, hover};
 
 /// Places that are asked about in one text.
-const PLACES: usize = 12;
+const PLACES: usize = 8;
 
 /// Bytes that are read: what is about larger texts is about their size alone.
 const MAX_BYTES: usize = 16 << 10;

@@ -84,14 +84,18 @@ fn of_expression(
     let at = decoded.source(name.start)?..decoded.source(name.end)?;
     let context = contexts::of(&spot.path, spot.root, &source.text, view)?;
     if is_called {
-        let whole = chain.rsplit(' ').next().unwrap_or(&chain);
         let word = decoded.text.get(name)?;
-        let found = offer::signatures(whole, &context).or_else(|| offer::signatures(word, &context))?;
+        let found = offer::signatures(&chain, &context).or_else(|| offer::signatures(word, &context))?;
         return Some((format!("```text\n{found}\n```"), at));
     }
     let around = expression::macros_at(&decoded.text, name.start);
     let of = expression::type_of(&chain, &around, &context)?;
     Some((format!("```text\n{chain}: {of}\n```"), at))
+}
+
+/// The field that a statement of this name is about.
+fn field_of(about: &str) -> String {
+    if about == "files" { "filesystem".to_owned() } else { about.to_owned() }
 }
 
 /// What the line compiles to: the statements of the nearest field around the cursor that has some; on a key, those of what it holds.
@@ -112,8 +116,12 @@ fn compiled(file: &Path, offset: usize, spot: &Spot<'_>, analysis: &Analysis) ->
     } else {
         inside
     };
+    // Of a sandbox there are statements about its limits, its files, its network: on one of these fields only its own.
+    let is_near = |one: &&&Meant| spot.path.iter().any(|step| *step == Segment::Member(field_of(&one.about)));
+    let is_narrow = chosen.iter().any(|one| is_near(&one));
     let said = |is_file: bool| -> BTreeSet<&str> {
-        chosen.iter().filter(|one| one.is_file == is_file).map(|one| &*one.says).collect()
+        let all = chosen.iter().filter(|one| one.is_file == is_file && (is_file || !is_narrow || is_near(one)));
+        all.map(|one| &*one.says).collect()
     };
     let (statements, files) = (said(false), said(true));
     let mut text = String::from("Compiles to");

@@ -23,8 +23,8 @@ pub const MAX_CANCELLED: usize = 1024;
 /// Open documents. Editors hold some dozens.
 pub const MAX_DOCUMENTS: usize = 512;
 
-/// Bytes of all open documents together.
-pub const MAX_OPEN_BYTES: usize = 256 << 20;
+/// Bytes of all open documents together: sixteen of the largest packs.
+pub const MAX_OPEN_BYTES: usize = 64 << 20;
 
 /// Bytes of a document that is read for completion and hover: what the compiler takes of a file of a pack.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;

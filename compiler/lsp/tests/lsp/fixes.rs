@@ -54,7 +54,9 @@ fn each_kind_of_fix_takes_its_finding_away() {
     ] {
         assert!(PACK.contains(right), "{right}");
         let text = PACK.replacen(right, wrong, 1);
-        for text in [text.clone(), text.replace('\n', "\r\n")] {
+        // Line ends matter where lines are put in; one of each other kind is enough.
+        let other_ends = matches!(code, "BW0108" | "BW0407").then(|| text.replace('\n', "\r\n"));
+        for text in [Some(text.clone()), other_ends].into_iter().flatten() {
             let (done, found) = fixed(&text, code);
             assert!(!codes(&found).contains(&code), "{wrong}: {found:?}\n{done}");
         }

@@ -118,7 +118,9 @@ fn hover_says_what_a_field_is_for_which_type_a_part_has_and_what_a_line_compiles
     assert!(compiled.contains("Compiles to") && compiled.contains("webhook"), "{compiled}");
     let tools = said("- {name: listing", "listing");
     assert!(tools.contains("Compiles to") && tools.contains("executor"), "{tools}");
-    assert!(said("syscalls: {profile", "syscalls").contains("seccomp/"));
+    let syscalls = said("syscalls: {profile", "syscalls");
+    assert!(syscalls.contains("seccomp/") && syscalls.contains("system calls"), "{syscalls}");
+    assert!(!syscalls.contains("of memory"), "its limits are another field: {syscalls}");
     // Of a text that does not compile nothing is said that is not so.
     let broken = PACK.replace("pool: warm", "pool: wram");
     stage.change("pack.yaml", &broken);
