@@ -168,13 +168,10 @@ fn edit(fix: &Fix, view: &View, makes_files: bool) -> Option<WorkspaceEdit> {
     let range = range(fix, source.map(|source| &**source));
     let edit = TextEdit { range, new_text: fix.text.clone() };
     if source.is_some() || !makes_files || is_there(&fix.path) {
-        // The keys of the map are what the protocol makes them.
-        #[expect(
-            clippy::mutable_key_type,
-            reason = "the type is the protocol's, and the key is never changed"
-        )]
-        let changes = HashMap::from([(uri, vec![edit])]);
-        return Some(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() });
+        return Some(WorkspaceEdit {
+            changes: Some(HashMap::from([(uri, vec![edit])])),
+            ..WorkspaceEdit::default()
+        });
     }
     let options = CreateFileOptions { overwrite: Some(false), ignore_if_exists: Some(true) };
     let create = CreateFile { uri: uri.clone(), options: Some(options), annotation_id: None };
