@@ -120,7 +120,8 @@ fn compiled(file: &Path, offset: usize, spot: &Spot<'_>, analysis: &Analysis) ->
     let is_near = |one: &&&Meant| spot.path.iter().any(|step| *step == Segment::Member(field_of(&one.about)));
     let is_narrow = chosen.iter().any(|one| is_near(&one));
     let said = |is_file: bool| -> BTreeSet<&str> {
-        let all = chosen.iter().filter(|one| one.is_file == is_file && (is_file || !is_narrow || is_near(one)));
+        let all =
+            chosen.iter().filter(|one| one.is_file == is_file && (is_file || !is_narrow || is_near(one)));
         all.map(|one| &*one.says).collect()
     };
     let (statements, files) = (said(false), said(true));
