@@ -149,7 +149,7 @@ fn variable(source: &Source, node: &Node, path: &[Segment], root: &Node, offset:
     let name = chain.strip_prefix("variables.")?;
     let rule = root.at(path.get(..4)?)?;
     let all = rule.get("variables")?.items().iter().filter_map(|item| item.get("name"));
-    let found = all.filter(|node| node.text(&source.text).as_deref() == Some(name)).last()?;
+    let found = all.filter(|node| node.text(&source.text).as_deref() == Some(name)).next_back()?;
     Some(Target { path: source.path.clone(), bytes: found.span.clone() })
 }
 

@@ -214,6 +214,11 @@ fn sign(words: &[Word], at: usize) -> Option<u8> {
     }
 }
 
+/// Whether a word ends what an index may follow.
+const fn is_operand(kind: Kind) -> bool {
+    matches!(kind, Kind::Name | Kind::Text { .. } | Kind::Sign(b')' | b']' | b'}'))
+}
+
 /// The first word of the chain `a.b(c)[d].e` whose last word is `last`.
 fn chain(words: &[Word], last: usize) -> Option<usize> {
     let mut at = last;
@@ -222,11 +227,9 @@ fn chain(words: &[Word], last: usize) -> Option<usize> {
             Kind::Sign(b')' | b']' | b'}') => {
                 let open = opening(words, at)?;
                 let before = open.checked_sub(1).and_then(|before| words.get(before)).map(|word| word.kind);
-                let follows = match (sign(words, open), before) {
-                    (Some(b'('), Some(Kind::Name)) => true,
-                    (Some(b'['), Some(Kind::Name | Kind::Text { .. } | Kind::Sign(b')' | b']' | b'}'))) => {
-                        true
-                    }
+                let follows = match sign(words, open) {
+                    Some(b'(') => before == Some(Kind::Name),
+                    Some(b'[') => before.is_some_and(is_operand),
                     _ => false,
                 };
                 if !follows {
