@@ -91,6 +91,10 @@ mod tests {
         assert_eq!(lines.offset(text, Position { line: 0, character: 99 }), 2);
         assert_eq!(lines.offset(text, Position { line: 9, character: 0 }), 5);
         assert_eq!(lines.position(text, 99), Position { line: 1, character: 2 });
-        assert_eq!(lines.offset("😀", Position { line: 0, character: 1 }), 4);
+        assert_eq!(
+            Lines::of("😀").offset("😀", Position { line: 0, character: 1 }),
+            4,
+            "never inside a character"
+        );
     }
 }
