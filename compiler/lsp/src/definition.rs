@@ -148,8 +148,8 @@ fn variable(source: &Source, node: &Node, path: &[Segment], root: &Node, offset:
     let (_, chain, _) = expression::name_at(&decoded.text, decoded.offset(offset))?;
     let name = chain.strip_prefix("variables.")?;
     let rule = root.at(path.get(..4)?)?;
-    let all = rule.get("variables")?.items().iter().filter_map(|item| item.get("name"));
-    let found = all.filter(|node| node.text(&source.text).as_deref() == Some(name)).next_back()?;
+    let mut all = rule.get("variables")?.items().iter().filter_map(|item| item.get("name"));
+    let found = all.rfind(|node| node.text(&source.text).as_deref() == Some(name))?;
     Some(Target { path: source.path.clone(), bytes: found.span.clone() })
 }
 
