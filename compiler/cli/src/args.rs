@@ -21,7 +21,7 @@ use crate::report::{Printed, Reports};
     after_help = "`bailiwick NAME …` with another NAME runs `bailiwick-NAME` from its own folder or PATH: \
                   `bailiwick webhook serve`.\n\n\
                   Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied or tampered with, 5 tests failed or an edit \
-                  that none noticed, 6 an audit log that is open, unfinished or unchecked, or edits that were not tried."
+                  that none noticed, 6 an audit log that is open, unfinished or unchecked, calls that cannot be decided again, or edits that were not tried."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -94,6 +94,13 @@ pub(crate) enum Command {
                       kubectl kustomize overlays/prod | bailiwick review dist/*/bundle.json -f -"
     )]
     Review(ReviewOptions),
+    /// Decides the calls of an audit log again under other packs: ends with 0 if no verdict changes, 3 if one does, 4 if the log was tampered with, 6 if
+    /// some calls cannot be decided again
+    #[command(
+        after_help = "Example:\n  bailiwick replay --log state --pack policy-packs/code-interpreter\n  \
+                      bailiwick replay --log state --log-key log.key --pack next/bundle.json --format json"
+    )]
+    Replay(ReplayOptions),
     /// Verifies an audit log, or shows what it says of one call
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -407,6 +414,25 @@ pub(crate) struct ReviewOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
     /// Human, or one AdmissionReview response a line, byte for byte as the webhook sends it
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayOptions {
+    /// The folder of the log
+    #[arg(long, required = true, value_name = "DIR")]
+    pub(crate) log: PathBuf,
+    /// The packs, or a compiled bundle, that decide now; all of them are met
+    #[arg(long = "pack", required = true, num_args = 1.., value_name = "PACK|BUNDLE")]
+    pub(crate) packs: Vec<PathBuf>,
+    /// The log's first public key, or a file with it: `NAME+ID+BASE64` or 64 hexadecimal digits
+    #[arg(long, value_name = "KEY")]
+    pub(crate) log_key: Option<String>,
+    /// Where `extends` finds packs; by default the folder that holds the pack's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+    /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
 }

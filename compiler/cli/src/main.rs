@@ -1,4 +1,4 @@
-//! `bailiwick`: check, compile, test, compare, explain and review policy packs; verify and inspect audit logs. Reads files and prints; talks to nobody.
+//! `bailiwick`: check, compile, test, compare, explain and review policy packs; verify and inspect audit logs, and decide their calls again. Reads files and prints; talks to nobody.
 //!
 //! ```text
 //! arguments ► files (the only I/O) ► bailiwick-compiler, bailiwick-policy ► render ► exit code
@@ -24,6 +24,7 @@ mod places;
 mod print;
 mod recorded;
 mod render;
+mod replay;
 mod report;
 mod review;
 mod test;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Diff(options) => diff::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Review(options) => review::run(&options),
+        Command::Replay(options) => replay::run(&options),
         Command::Fmt(options) => fmt::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Completion(options) => completion::run(&options),

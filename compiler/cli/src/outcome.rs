@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
     TestsFailed,
     /// An audit log is damaged.
     Tampered,
-    /// An audit log is open or unfinished, or was compared with nothing from elsewhere.
+    /// An audit log is open or unfinished, or was compared with nothing from elsewhere; or something of it cannot be decided again.
     Incomplete,
     /// The child of a forwarded command ended with this code.
     Forwarded(u8),

@@ -4,7 +4,7 @@ use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
 use bailiwick_policy::bundle;
 use bailiwick_policy::json::Json;
 use bailiwick_policy::tool::{
-    Effect, LoadedPolicy, RuleOutcome, State, StateDelta, Subject, ToolCall, Usage, decide_tool_call,
+    Effect, LoadedPolicy, RuleReport, State, StateDelta, Subject, ToolCall, Usage, decide_tool_call,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::stage::{Stage, printed};
 /// When the first record is made: 2026-01-01T00:00:00Z.
 const START_MS: u64 = 1_767_225_600_000;
 /// How long every step takes.
-const STEP_MS: u64 = 1_500;
+const STEP_MS: u64 = 500;
 
 /// A log that is being written.
 pub(crate) struct Book {
@@ -73,14 +73,7 @@ impl Book {
             Effect::Deny(_) => ("Deny", None),
             Effect::Ask(request) => ("Ask", Some(serde_json::to_value(request).expect("JSON"))),
         };
-        let rules = record.rules.iter().map(|rule| {
-            let outcome = match rule.outcome {
-                RuleOutcome::Applied => "applied",
-                RuleOutcome::WithinLimit => "withinLimit",
-                RuleOutcome::Failed(_) => "failed",
-            };
-            json!({ "pack": rule.pack, "rule": rule.rule, "kind": rule.kind, "outcome": outcome })
-        });
+        let rules = record.rules.iter().map(RuleReport::bare);
         let inputs = serde_json::to_string(&decision.inputs).expect("JSON");
         let entry = Entry {
             time_ms: Some(record.delta.at_ms),

@@ -13,6 +13,7 @@ mod images;
 mod init;
 mod layout;
 mod rego;
+mod replay;
 mod reports;
 mod stage;
 mod trust;

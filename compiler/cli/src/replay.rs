@@ -1,0 +1,70 @@
+//! `bailiwick replay`: the calls of an audit log decided again under other packs, as they were made then: what would have come out otherwise?
+//!
+//! Not `bailiwick audit replay`, which asks whether the policy of each record says what the record says.
+//!
+//! ```text
+//! LOG ► verify ► fold, record by record ► inputs of the decision, the sum of what was counted ► decide under PACK ► compare ► table
+//! ```
+//! What a decision reads: call, session, question and time are those of the record. What the packs count is counted anew: a call counts if it ran
+//! then and runs now. A question that the same people would be asked again is taken to be answered as it was.
+
+mod history;
+mod report;
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use bailiwick_audit::{FoldError, Known, Status, fold, note, verify};
+use bailiwick_policy::tool::LoadedPolicy;
+
+use self::history::History;
+use self::report::Report;
+use crate::args::{Format, ReplayOptions};
+use crate::effective::Effective;
+use crate::files;
+use crate::outcome::Outcome;
+use crate::print::{out, plain};
+
+pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
+    if !options.log.join("segments").is_dir() {
+        bail!("{} is no audit log: it has no folder `segments`", options.log.display());
+    }
+    let Some(effective) = Effective::read(&options.packs, options.library.as_deref())? else {
+        return Ok(Outcome::Findings);
+    };
+    let verified = verify(&options.log, &known(options.log_key.as_deref())?)?;
+    let mut report = Report::of(&effective, &verified);
+    if verified.status != Status::Tampered {
+        let policy = LoadedPolicy::of_bundle(effective.bundle)?;
+        let mut history = History::new(&options.log, &policy, &mut report);
+        match fold::<Infallible>(&options.log, None, |record, behind| {
+            history.take(record, behind.segment);
+            Ok(())
+        }) {
+            Ok(_) => {}
+            // It grew or was changed since it was verified.
+            Err(FoldError::Read(error)) => report.damaged(error.to_string()),
+            Err(FoldError::Caller(never)) => match never {},
+        }
+    }
+    match options.format {
+        Format::Json => out!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Human => report.print(),
+    }
+    Ok(report.outcome())
+}
+
+/// What is known of the log from elsewhere.
+fn known(key: Option<&str>) -> Result<Known> {
+    let mut known = Known::default();
+    if let Some(key) = key {
+        let path = Path::new(key);
+        let text = if path.is_file() { String::from_utf8(files::read(path)?)? } else { key.to_owned() };
+        match note::parse_verifier_key(&text) {
+            Ok(key) => known.log_key = Some(key),
+            Err(error) => bail!("cannot use the log key `{}`: {error}", plain(key)),
+        }
+    }
+    Ok(known)
+}
