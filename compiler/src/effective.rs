@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use bailiwick_policy::bundle;
 use bailiwick_policy::ir::{Cel, Expr, Func, Root};
+use bailiwick_policy::policy::narrower::wider;
 use bailiwick_policy::policy::sandboxes::Sandbox;
 use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolPattern, ToolRule, Word};
 use bailiwick_policy::policy::{Origin, Policy};
-use bailiwick_policy::tool::not_narrower;
 
 use crate::check::{
     below, bw0306_underived_fact, bw0409_program_outside, bw0414_not_narrower, bw0428_clashing_workspaces,
@@ -109,7 +109,7 @@ fn narrowed(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<P
     let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
     for tool in definitions.filter(|tool| is_about(&tool.name)) {
         let Some(outer) = find(&tool.run.sandbox) else { continue };
-        if let Some(what) = not_narrower(inner, outer, &tool.derive) {
+        if let Some(what) = wider(inner, outer) {
             let message = format!("sandbox `{name}` is not narrower than `{}`: {what}", outer.name);
             let help = "make the named sandbox allow no more than the tool's own, or name another one";
             if told.insert(message.clone()) {

@@ -80,6 +80,8 @@ pub struct Sandboxes {
     host: Host,
     keeper: Mutex<Option<Arc<Keeper>>>,
     kinds: BTreeMap<String, Arc<Kind>>,
+    /// In which files of sessions are read and written.
+    with_workspace: Option<String>,
     workspace_budget: u64,
     workspace_used: Arc<AtomicU64>,
 }
@@ -144,7 +146,8 @@ pub struct Lease {
 }
 
 impl Sandboxes {
-    /// Starts a launcher for each of these sandboxes and begins to fill.
+    /// Starts a launcher for each of these sandboxes and begins to fill. Files of sessions are read and written in the first one that has a workspace, so
+    /// those that calls are only narrowed to come last.
     ///
     /// # Errors
     /// See [`StartError`]: one sandbox that cannot be had is enough.
@@ -170,7 +173,15 @@ impl Sandboxes {
             };
             kinds.insert(sandbox.name.clone(), Arc::new(kind));
         }
-        Ok(Self { host, keeper: Mutex::default(), kinds, workspace_budget, workspace_used: Arc::default() })
+        let with_workspace = sandboxes.iter().find(|sandbox| sandbox.filesystem.workspace.is_some());
+        Ok(Self {
+            host,
+            keeper: Mutex::default(),
+            kinds,
+            with_workspace: with_workspace.map(|sandbox| sandbox.name.clone()),
+            workspace_budget,
+            workspace_used: Arc::default(),
+        })
     }
 
     /// A sandbox for a call of a session.
@@ -211,11 +222,10 @@ impl Sandboxes {
         }
     }
 
-    /// The sandbox in which a session's files are read and written: any that has its workspace.
+    /// The sandbox in which a session's files are read and written: one that has its workspace.
     #[must_use]
     pub fn with_workspace(&self) -> Option<&str> {
-        let kinds = self.kinds.iter();
-        kinds.filter(|(_, kind)| kind.workspace().is_some()).map(|(name, _)| name.as_str()).next()
+        self.with_workspace.as_deref()
     }
 
     /// The policy's sandbox of this name.

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::canonical;
 use crate::cel::{LoadError, Loaded};
 use crate::ir::{Cel, Const, Expr, MAX_DEPTH, MAX_EVAL_DEPTH, Root};
+use crate::policy::sandboxes::AllowedSyscall;
 use crate::policy::tools::Phase;
 use crate::policy::{Admission, FORMAT_VERSION, ImageSigner, MAX_MODULE_BYTES, Mutation, Origin, Policy};
 use crate::tool::{self, Tools};
@@ -101,6 +102,12 @@ pub enum BundleError {
         place: String,
         /// The variable.
         root: Root,
+    },
+    /// A test of an argument whose value has bits that its mask leaves out.
+    #[error("{place}: a test of an argument never holds")]
+    NeverHolds {
+        /// Which system call.
+        place: String,
     },
     /// A Rego module larger than any that is compiled.
     #[error("admission.rego[{index}]: the module has {bytes} bytes, more than {limit}")]
@@ -223,12 +230,25 @@ pub fn validate(policy: &Policy) -> Result<(), BundleError> {
     }
     check_origins(policy)?;
     check_images(policy)?;
+    check_system_calls(policy)?;
     for (index, pack) in policy.packs.iter().enumerate() {
         check_constant(&pack.parameters, &|| format!("packs[{index}].parameters"))?;
     }
     check_expressions(&policy.admission)?;
     Loaded::new(&policy.admission)?;
     check_tools(policy)?;
+    Ok(())
+}
+
+/// Whether every test of an argument can hold: one that cannot would be compared as if it could.
+fn check_system_calls(policy: &Policy) -> Result<(), BundleError> {
+    for sandbox in &policy.sandboxes {
+        let dead = |call: &&AllowedSyscall| call.when.iter().flatten().any(|test| !test.can_hold());
+        if let Some(call) = sandbox.syscalls.allowed.iter().find(dead) {
+            let place = format!("sandboxes.{}.syscalls.{}", sandbox.name, call.name);
+            return Err(BundleError::NeverHolds { place });
+        }
+    }
     Ok(())
 }
 

@@ -82,15 +82,16 @@ impl Policy {
         }
     }
 
-    /// The sandboxes that calls can run in: those of the tools, and those that rules narrow calls to.
-    pub fn used_sandboxes(&self) -> impl Iterator<Item = &Sandbox> {
+    /// The sandboxes that calls can run in: first those of the tools, then the others that rules narrow calls to.
+    #[must_use]
+    pub fn used_sandboxes(&self) -> Vec<&Sandbox> {
         let tools = self.tools.iter().flat_map(|layer| &layer.definitions);
+        let own: BTreeSet<&str> = tools.map(|tool| tool.run.sandbox.as_str()).collect();
         let rules = self.tools.iter().flat_map(|layer| &layer.rules).filter(|rule| rule.is_enforced());
-        let used: BTreeSet<&str> = tools
-            .map(|tool| tool.run.sandbox.as_str())
-            .chain(rules.filter_map(ToolRule::narrows_to))
-            .collect();
-        self.sandboxes.iter().filter(move |sandbox| used.contains(sandbox.name.as_str()))
+        let narrower: BTreeSet<&str> = rules.filter_map(ToolRule::narrows_to).collect();
+        let is_own = |sandbox: &&Sandbox| own.contains(sandbox.name.as_str());
+        let others = self.sandboxes.iter().filter(|one| !is_own(one) && narrower.contains(one.name.as_str()));
+        self.sandboxes.iter().filter(is_own).chain(others).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `narrow` makes a call run in another sandbox, which must provably allow no more than the tool's own: files, areas that
-//! can be written, network, system calls, limits and how they are held, pool, runtime, environment. It is looked at once all packs are met, since
-//! another one may have tightened the tool's own sandbox. The executor's own tools run in no sandbox of a pack, so nothing is narrower.
+//! can be written, network, system calls, limits and how they are held. Pool, runtime, environment and workspace are the same, and paths of `readOnly`
+//! are some of those of the tool's own: one below them can be a link that leads out. It is looked at once all packs are met, since another one may have
+//! tightened the tool's own sandbox. The executor's own tools run in no sandbox of a pack, so nothing is narrower.
 //!
 //! ```yaml fails
 //! pools:
@@ -43,7 +44,7 @@
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! - name: quiet
 //!   pool: warm
-//!   filesystem: {readOnly: [/usr/bin, /bin]}
+//!   filesystem: {readOnly: [/bin]}
 //!   syscalls: {profile: Shell}
 //!   limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}
 //! tools:

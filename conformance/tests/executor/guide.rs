@@ -7,7 +7,7 @@ use bailiwick_conformance::patience::until;
 use bailiwick_conformance::{http, programs};
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, limits_are_exact, said, shipped, value};
+use crate::stage::{Caller, Stage, limits_are_exact, said, shipped, value};
 
 /// RFC 8410, section 10.3: the private half of the pack's approver, known to everybody.
 const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
@@ -41,6 +41,91 @@ fn ran(stage: &Stage, line: &str, codes: &[i32]) -> Output {
         said(&output)
     );
     output
+}
+
+/// The blocks of the guide with this tag.
+fn blocks<'g>(guide: &'g str, tag: &str) -> Vec<&'g str> {
+    let fence = format!("```{tag}\n");
+    let parts = guide.split(fence.as_str()).skip(1);
+    parts.filter_map(|part| part.split("\n```").next()).collect()
+}
+
+/// The rules of the guide in the pack that it speaks of.
+fn with_the_guides_rules(guide: &str) -> Stage {
+    let (sandboxes, rules): (Vec<&str>, Vec<&str>) =
+        blocks(guide, "yaml").into_iter().partition(|block| block.starts_with("- name: "));
+    assert_eq!((sandboxes.len(), rules.len()), (1, 3), "the guide has other blocks");
+    let indented =
+        |block: &str, by: &str| -> String { block.lines().map(|line| format!("{by}{line}\n")).collect() };
+    let small = sandboxes[0].replace("name: quiet", "name: small").replace("processes: 16", "processes: 8");
+    let small = small.replace("output: 64Ki", "output: 128Ki");
+    let more = "    - {name: smaller, tools: [shell.exec], when: \"call.args.command == 'ls both'\", narrow: {sandbox: small}}\n";
+    let rules: String = rules.into_iter().map(|rule| indented(rule, "    ")).collect();
+    let text = std::fs::read_to_string(shipped("code-interpreter").join("pack.yaml")).expect("the pack");
+    let text = text.replacen("    rules:\n", &format!("    rules:\n{rules}{more}"), 1);
+    let sandboxes = indented(sandboxes[0], "  ") + &indented(&small, "  ");
+    let text = text.replacen("  sandboxes:\n", &format!("  sandboxes:\n{sandboxes}"), 1);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("code-interpreter", Some(text)), ("restricted-agent", None)] {
+        let pack = folder.path().join(name);
+        std::fs::create_dir(&pack).expect("a folder");
+        for file in std::fs::read_dir(shipped(name)).expect("the pack") {
+            let file = file.expect("a file").path();
+            if file.is_file() {
+                std::fs::copy(&file, pack.join(file.file_name().expect("a name"))).expect("a copy");
+            }
+        }
+        if let Some(text) = text {
+            std::fs::write(pack.join("pack.yaml"), text).expect("the pack");
+        }
+    }
+    Stage::new(&folder.path().join("code-interpreter"))
+}
+
+/// What the guide says of narrower sandboxes, other arguments and rules in shadow.
+#[test]
+fn the_rules_of_the_guide_do_what_it_says() {
+    if !limits_are_exact("the guide's pack, which asks for them") {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let guide = std::fs::read_to_string(root.join("docs/guide/tool-calls.md")).expect("the guide");
+    let (_, guide) = guide.split_once("\n## Rules that change a call\n").expect("the section");
+    let (guide, _) = guide.split_once("\n## ").expect("what follows");
+    let stage = with_the_guides_rules(guide);
+    let executor = stage.start(&[]);
+    let mut caller = Caller::new(&executor);
+    let mut run = |command: &str| caller.call("shell.exec", json!({ "command": command }));
+    let (_, listed) = run("ls /tmp");
+    assert_ne!(listed["outcome"]["code"], 0, "{listed}");
+    let (status, conflict) = run("ls both");
+    assert_eq!(status, 403, "{conflict}");
+    let (_, renamed) = run("dir");
+    let (_, watched) = run("cat secret");
+    assert!(watched["outcome"].is_object(), "{watched}");
+    assert!(executor.terminate().expect("it ends").success());
+    let records = stage.records();
+    let of = |call: &Value| {
+        let wanted = |record: &&Value| record["call"] == call["id"] && record["kind"] != "result";
+        records.iter().find(wanted).cloned().unwrap_or_default()
+    };
+    let mut rules = of(&watched)["rules"].clone();
+    for rule in rules.as_array_mut().expect("rules") {
+        rule["pack"] = json!("code-interpreter@VERSION");
+    }
+    let shown = [
+        json!({"decision": {"effect": "Deny", "reason": conflict["decision"]["reason"]}}),
+        json!({"sandbox": of(&listed)["sandbox"]}),
+        json!({ "rules": rules }),
+    ];
+    let written = blocks(guide, "json").into_iter().map(|block| {
+        let whole = if block.starts_with('{') { block.to_owned() } else { format!("{{{block}}}") };
+        serde_json::from_str::<Value>(&whole).expect("JSON")
+    });
+    assert_eq!(written.collect::<Vec<_>>(), shown);
+    // The final arguments are recorded and what ran.
+    let output = stage.bailiwick(&["audit", "inspect", "state", renamed["id"].as_str().expect("an id")]);
+    assert!(said(&output).contains(r#"arguments  {"command":"cat /etc/motd"}"#), "{}", said(&output));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod approvals;
 mod bounds;
 mod calls;
 mod guide;
+mod narrowing;
 mod nsjail;
 mod phases;
 mod privileges;

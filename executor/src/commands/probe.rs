@@ -99,6 +99,7 @@ fn try_all(bundle: &bundle::Bundle, host: &Host) -> Vec<Tried> {
     bundle
         .policy
         .used_sandboxes()
+        .into_iter()
         .map(|sandbox| Tried { name: sandbox.name.clone(), refused: try_one(sandbox, host).err() })
         .collect()
 }

@@ -89,7 +89,7 @@ impl Executor {
             input,
         });
         let tools = tools.collect();
-        let sandboxes: Vec<_> = policy.policy().used_sandboxes().cloned().collect();
+        let sandboxes: Vec<_> = policy.policy().used_sandboxes().into_iter().cloned().collect();
         // Before the log: a machine that cannot confine leaves no trace of an executor that never decided anything.
         let host = Host::find()?;
         let sandboxes = Sandboxes::start(host, &sandboxes, settings.warm, settings.limits.workspace_budget)?;

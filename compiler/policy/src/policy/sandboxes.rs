@@ -212,6 +212,14 @@ pub struct ArgumentTest {
     pub value: u32,
 }
 
+impl ArgumentTest {
+    /// Whether any argument passes: what must be set is looked at.
+    #[must_use]
+    pub const fn can_hold(&self) -> bool {
+        self.value & !self.mask == 0
+    }
+}
+
 /// Limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -288,7 +288,7 @@ impl Entry {
             .iter()
             .zip(&policy.tools)
             .flat_map(|(entry, layer)| entry.rules.iter().filter_map(|at| layer.rules.get(*at)));
-        let narrower = sandbox.map(|own| proofs.narrower(rules, &own.name, &derives)).unwrap_or_default();
+        let narrower = sandbox.map(|own| proofs.narrower(rules, &own.name)).unwrap_or_default();
         let workspace = sandbox.and_then(|sandbox| sandbox.filesystem.workspace.as_ref());
         let workspace = workspace.map(|workspace| workspace.path.clone());
         Self { builtin: None, layers, derives, common, limits, narrower, workspace }

@@ -54,7 +54,6 @@ pub use fuzz::fuzz;
 pub use list::{Hidden, Listed, Listing};
 pub(crate) use loaded::Tools;
 pub use loaded::{LoadError, LoadedPolicy, Problem};
-pub use narrowing::not_narrower;
 pub use plan::{
     MAX_ARGUMENT_BYTES, MAX_ARGV_BYTES, MAX_CODE_BYTES, Plan, PlannedCall, PlannedProgram, WorkspaceOperation,
 };

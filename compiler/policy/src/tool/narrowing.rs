@@ -7,24 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::policy::Policy;
 use crate::policy::narrower::wider;
 use crate::policy::sandboxes::Sandbox;
-use crate::policy::tools::{Derive, ToolRule};
+use crate::policy::tools::ToolRule;
 
 /// Most sandboxes that the rules of a policy narrow calls to: each is compared with every sandbox of a tool when the policy is loaded.
 pub(super) const MAX_TARGETS: usize = 64;
-
-/// Why calls of a tool that runs in `outer` and derives these facts cannot be narrowed to `inner`; `None`: they can.
-#[must_use]
-pub fn not_narrower(inner: &Sandbox, outer: &Sandbox, derives: &[Derive]) -> Option<&'static str> {
-    starts_elsewhere(inner, outer, derives).or_else(|| wider(inner, outer))
-}
-
-/// Rules have judged a relative path as one below the tool's own workspace.
-fn starts_elsewhere(inner: &Sandbox, outer: &Sandbox, derives: &[Derive]) -> Option<&'static str> {
-    let start = |sandbox: &'_ Sandbox| sandbox.filesystem.workspace.as_ref().map(|one| one.path.clone());
-    let reads_paths = derives.iter().any(|derive| matches!(derive, Derive::Path(_)));
-    (reads_paths && start(inner) != start(outer))
-        .then_some("relative paths start elsewhere, and the tool derives `facts.path`")
-}
 
 /// The comparisons that were made, by the names of the outer and the inner sandbox.
 pub(super) struct Proofs<'p> {
@@ -43,7 +29,6 @@ impl<'p> Proofs<'p> {
         &mut self,
         rules: impl Iterator<Item = &'p ToolRule>,
         own: &'p str,
-        derives: &[Derive],
     ) -> BTreeSet<String> {
         let named: BTreeSet<&str> = rules.filter_map(ToolRule::narrows_to).collect();
         let mut proven = BTreeSet::new();
@@ -52,7 +37,7 @@ impl<'p> Proofs<'p> {
                 continue;
             };
             let narrower = *self.known.entry((own, name)).or_insert_with(|| wider(inner, outer).is_none());
-            if narrower && starts_elsewhere(inner, outer, derives).is_none() {
+            if narrower {
                 proven.insert(name.to_owned());
             }
         }

@@ -88,6 +88,18 @@ fn values_are_within_their_bounds() {
 }
 
 #[test]
+fn a_test_of_an_argument_can_hold() {
+    let call = |mask: u32, value: u32| serde_json::json!({"name": "socket", "numbers": {"x86_64": 41}, "when": [[{"index": 0, "mask": mask, "value": value}]]});
+    let with = |mask, value| {
+        let mut policy = policy(vec![]);
+        policy.sandboxes[0].syscalls.allowed = vec![serde_json::from_value(call(mask, value)).unwrap()];
+        bundle::validate(&policy)
+    };
+    with(1, 1).unwrap();
+    assert!(with(1, 3).unwrap_err().to_string().contains("never holds"));
+}
+
+#[test]
 fn schemas_patterns_and_expressions_are_sound() {
     refused("not enforced", |policy| {
         policy.tools[0].definitions[0].input["properties"]["command"]["format"] = "uri".into();
