@@ -33,6 +33,10 @@ pub enum Refused {
     #[error("sandbox `{sandbox}`: `{path}` is not on this machine: {source}")]
     Missing { sandbox: String, path: String, source: io::Error },
     #[error(
+        "sandbox `{sandbox}`: `{path}` leads to `{target}` on this machine, which the policy does not name"
+    )]
+    LeadsOut { sandbox: String, path: String, target: String },
+    #[error(
         "sandbox `{sandbox}` needs its limit on {limit} held for the whole sandbox, and this machine cannot: {reason}; give the executor {remedy}, or say `atLeast: {{{key}: {weakest}}}` in the pack"
     )]
     TooWeak {
@@ -62,6 +66,9 @@ impl Refused {
         match self {
             Self::Missing { path, .. } => {
                 format!("`{path}` on this machine or in this image, or no `{path}` in the pack")
+            }
+            Self::LeadsOut { path, target, .. } => {
+                format!("`{target}` beside `{path}` in the pack, or instead of it")
             }
             Self::TooWeak { key, weakest, remedy, .. } => {
                 format!("{remedy}; or `atLeast: {{{key}: {weakest}}}` in the pack")
@@ -130,6 +137,9 @@ fn device(name: &str) -> Option<Device> {
 
 /// What of the machine's files is seen inside. A path that is a link on this machine, as `/bin` is on one with a merged `/usr`, becomes the same
 /// link inside if what it leads to is visible too, else the place that it leads to is bound.
+///
+/// A path below such a one must be what it says: another pack may have let `/usr` be read and this one named `/usr/lib/ssl/private`, which is a link to
+/// `/etc/ssl/private` on many machines. Packs are compared as texts, so a link that leads to what none of them names is refused here.
 fn visible(sandbox: &Sandbox, files: &Filesystem) -> Result<(Vec<Binding>, Vec<Link>), Refused> {
     let missing = |path: &str, source| Refused::Missing {
         sandbox: sandbox.name.clone(),
@@ -141,6 +151,12 @@ fn visible(sandbox: &Sandbox, files: &Filesystem) -> Result<(Vec<Binding>, Vec<L
         let kind = fs::symlink_metadata(path).map_err(|source| missing(path, source))?;
         let source = fs::canonicalize(path).map_err(|source| missing(path, source))?;
         let inside = files.read_only.iter().any(|other| other != path && source.starts_with(other));
+        if !inside
+            && source != fs::canonicalize(top(path)).map_err(|source| missing(path, source))?.join(rest(path))
+        {
+            let target = source.display().to_string();
+            return Err(Refused::LeadsOut { sandbox: sandbox.name.clone(), path: path.clone(), target });
+        }
         if kind.file_type().is_symlink() && inside && Path::new(path).parent() == Some(Path::new("/")) {
             let target = fs::read_link(path).map_err(|source| missing(path, source))?;
             links.push(Link { path: path.into(), target });
@@ -149,6 +165,17 @@ fn visible(sandbox: &Sandbox, files: &Filesystem) -> Result<(Vec<Binding>, Vec<L
         }
     }
     Ok((bindings, links))
+}
+
+/// `/usr` of `/usr/lib/ssl`.
+fn top(path: &str) -> &str {
+    let top = path.strip_suffix(rest(path)).unwrap_or(path).trim_end_matches('/');
+    if top.is_empty() { "/" } else { top }
+}
+
+/// `lib/ssl` of `/usr/lib/ssl`; nothing of `/usr`.
+fn rest(path: &str) -> &str {
+    path.trim_start_matches('/').split_once('/').map_or("", |(_, rest)| rest)
 }
 
 fn limits(sandbox: &Sandbox, host: &Host) -> Result<(CgroupLimits, Rlimits), Refused> {
@@ -198,4 +225,52 @@ fn weaker(
         return Err(Refused::TooWeak { sandbox: sandbox.name.clone(), limit, key, weakest, reason, remedy });
     }
     Ok(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn reading(paths: &[String]) -> Result<Vec<Binding>, Refused> {
+        let files =
+            json!({"readOnly": paths, "writable": [], "workspace": null, "proc": "None", "devices": []});
+        let sandbox: Sandbox = serde_json::from_value(json!({
+            "name": "shell", "pool": "warm", "runtime": null, "egress": [], "environment": [], "from": [], "filesystem": files,
+            "syscalls": {"allowed": [], "refused": []},
+            "limits": {"wallClockMs": 1, "cpuTimeMs": 1, "cpusMilli": 1, "memoryBytes": 1, "processes": 1, "openFiles": 1,
+                "fileSizeBytes": 1, "outputBytes": 1},
+            "atLeast": {"memory": "Exact", "processes": "Exact", "cpus": "Exact", "cpuTime": "Exact", "proc": "Exact"},
+        }))
+        .unwrap();
+        visible(&sandbox, &sandbox.filesystem).map(|(bindings, _)| bindings)
+    }
+
+    #[test]
+    fn a_path_that_leads_to_what_no_pack_names_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| fs::canonicalize(folder.path()).unwrap().join(name).display().to_string();
+        for name in ["open", "closed"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        symlink(at("closed"), at("open/link")).unwrap();
+        assert!(
+            matches!(reading(&[at("open/link")]), Err(Refused::LeadsOut { target, .. }) if target == at("closed"))
+        );
+        // One that leads to what is named is what it leads to, and a folder is itself.
+        assert_eq!(reading(&[at("open/link"), at("closed")]).unwrap().len(), 2);
+        assert_eq!(reading(&[at("open")]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_path_has_a_first_part_and_a_rest() {
+        for (path, first, others) in
+            [("/usr/lib/ssl", "/usr", "lib/ssl"), ("/usr", "/usr", ""), ("/", "/", "")]
+        {
+            assert_eq!((top(path), rest(path)), (first, others));
+        }
+    }
 }
