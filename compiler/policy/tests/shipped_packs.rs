@@ -188,3 +188,61 @@ fn the_build_runner_allows_what_its_rules_are_for() {
     assert!(allowed.len() >= 60, "only {} of {} benign lines are allowed", allowed.len(), lines.len());
     assert!(!allowed.iter().any(|(_, line)| line.starts_with("git push")), "a push is a remote's");
 }
+
+/// Runs a line of bash in a folder, with the environment of a sandbox or without; says whether `ran` was made there.
+fn runs(folder: &Path, environment: &[(String, String)], line: &str) -> bool {
+    let made = folder.join("ran");
+    let _ = std::fs::remove_file(&made);
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", line]).current_dir(folder).env_clear();
+    bash.envs([("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("GIT_CONFIG_NOSYSTEM", "1")]);
+    bash.envs(environment.iter().cloned()).output().expect("bash");
+    made.exists()
+}
+
+/// What the settings of a repository name runs at the most harmless command, and not in the sandbox of `build-runner`.
+#[test]
+fn settings_of_a_repository_run_no_program_in_the_sandbox_of_git() {
+    if std::process::Command::new("git").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "git is missing; install the package git");
+        eprintln!("SKIPPED: git is missing; install the package git");
+        return;
+    }
+    let bundle = golden("build-runner");
+    let sandboxes = bundle["sandboxes"].as_array().expect("sandboxes");
+    let shell = sandboxes.iter().find(|one| one["name"] == "shell").expect("the sandbox");
+    let environment: Vec<(String, String)> =
+        serde_json::from_value(shell["environment"].clone()).expect("names and values");
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::write(folder.join("evil"), "#!/bin/sh\ntouch \"${0%/*}/ran\"\n").expect("a program");
+    runs(
+        folder,
+        &[],
+        "chmod +x evil; git init -q; git config user.name a; git config user.email a@example.org",
+    );
+    // No settings outlast their case but those of the last one: there the workspace is the repository, without a folder `.git`.
+    for (settings, command, reset) in [
+        ("git config core.fsmonitor \"$PWD/evil\"", "git status", "git config --unset core.fsmonitor"),
+        (
+            "git config core.hooksPath \"$PWD\"; cp evil pre-commit",
+            "git commit --allow-empty -m x",
+            "git config --unset core.hooksPath",
+        ),
+        (
+            "git config gpg.program \"$PWD/evil\"; git config commit.gpgSign true",
+            "git commit --allow-empty -m x",
+            "git config --unset commit.gpgSign",
+        ),
+        (
+            "git config core.bare false; git config core.worktree \"$PWD\"; git config core.fsmonitor \"$PWD/evil\"; mv .git/* .; rmdir .git",
+            "git status",
+            "",
+        ),
+    ] {
+        runs(folder, &[], settings);
+        assert!(runs(folder, &[], command), "`{command}` does not run what `{settings}` names");
+        assert!(!runs(folder, &environment, command), "`{command}` runs what `{settings}` names");
+        runs(folder, &[], reset);
+    }
+}
