@@ -58,8 +58,11 @@ pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
     all
 }
 
+/// Takes a statement of this name out of a policy.
+type Without<'w> = &'w mut dyn FnMut(String, &dyn Fn(&mut Policy));
+
 /// The same of the statements over tools.
-fn tools(policy: &Policy, without: &mut dyn FnMut(String, &dyn Fn(&mut Policy))) {
+fn tools(policy: &Policy, without: Without<'_>) {
     for (at, layer) in policy.tools.iter().enumerate() {
         for (index, rule) in layer.rules.iter().enumerate() {
             without(rule.name.clone(), &|policy| {
