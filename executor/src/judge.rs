@@ -6,14 +6,15 @@
 //! ```
 //! The log keeps what was delivered and, where that is something else, what the call gave: as the pack says of results, a commitment unless it says otherwise.
 
-use bailiwick_policy::tool::{CallResult, ResultDecision, ResultEffect, RuleOutcome, RuleReport, ToolCall};
+use bailiwick_policy::tool::{
+    CallResult, Plan, PlannedCall, ResultDecision, ResultEffect, RuleOutcome, RuleReport, WorkspaceOperation,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::wire;
 use crate::calls::CallState;
-use crate::docket::DocketError;
 use crate::executor::Executor;
 use crate::output::{Part, Stream};
 use crate::view;
@@ -55,7 +56,9 @@ impl Judgement {
     /// As clients see it.
     pub(crate) fn view(&self) -> wire::ResultDecision {
         let rules = self.decision().map(|decision| decision.rules.as_slice()).unwrap_or_default();
-        let rules = rules.iter().map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
+        // What a rule in shadow would have done is for the log: whoever calls is told what holds.
+        let rules = rules.iter().filter(|rule| rule.mode.is_enforce());
+        let rules = rules.map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
         let (effect, reason, remedy) = match self {
             Self::Undecided(why) => ("Withhold", Some(format!("it cannot be judged: {why}")), None),
             Self::Decided(decision) => match &decision.effect {
@@ -71,37 +74,91 @@ impl Judgement {
 }
 
 /// Has the policy decide over what a call gave.
-pub(crate) fn judge(executor: &Executor, call: &ToolCall, outcome: &wire::Outcome, gave: &Gave) -> Judgement {
-    let decide = || -> Result<Option<ResultDecision>, DocketError> {
-        let inputs = executor.docket().result_inputs(call)?;
-        Ok(inputs.map(|inputs| inputs.decide(executor.docket().policy(), &call_result(outcome, gave))))
+pub(crate) fn judge(
+    executor: &Executor,
+    planned: &PlannedCall,
+    outcome: &wire::Outcome,
+    gave: &Gave,
+) -> Judgement {
+    let decide = || -> Result<ResultDecision, String> {
+        let inputs = executor.docket().result_inputs(planned.call()).map_err(|error| error.to_string())?;
+        let inputs = inputs.ok_or("no rule is about it")?;
+        Ok(inputs.decide(executor.docket().policy(), &call_result(planned.plan(), outcome, gave)?))
     };
-    match decide() {
-        Ok(Some(decision)) => Judgement::Decided(Box::new(decision)),
-        Ok(None) => Judgement::Undecided("no rule is about it".to_owned()),
-        Err(error) => Judgement::Undecided(error.to_string()),
-    }
+    decide().map_or_else(Judgement::Undecided, |decision| Judgement::Decided(Box::new(decision)))
 }
 
-fn call_result(outcome: &wire::Outcome, gave: &Gave) -> CallResult {
-    let member = |name: &str| gave.result.as_ref().and_then(|result| result.get(name));
-    let content = member("content").and_then(Value::as_str).and_then(|text| STANDARD.decode(text).ok());
-    let entries = member("entries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let path = |entry: &Value| entry.get("path").and_then(Value::as_str).map(str::to_owned);
-    CallResult {
+/// What the rules are asked about. What they could not see must not be delivered either, and so is an error.
+fn call_result(plan: &Plan, outcome: &wire::Outcome, gave: &Gave) -> Result<CallResult, String> {
+    let asked = CallResult {
         outcome: outcome.kind.clone(),
         exit_code: outcome.code,
         signal: outcome.signal,
         stdout: gave.output.stdout.clone(),
         stderr: gave.output.stderr.clone(),
         dropped: gave.output.dropped,
-        content,
-        paths: entries.iter().filter_map(path).collect(),
+        ..CallResult::default()
+    };
+    let (operation, members) = match (plan, &gave.result) {
+        (_, None) => return Ok(asked),
+        (Plan::Workspace(operation), Some(Value::Object(members))) => (operation, members),
+        _ => return Err("what it gave has another form".to_owned()),
+    };
+    match operation {
+        _ if has_failed(members) => Ok(asked),
+        WorkspaceOperation::Write { .. } => Ok(asked),
+        WorkspaceOperation::Read { .. } => {
+            let content = members.get("content").and_then(Value::as_str).ok_or("it has no content")?;
+            let content = STANDARD.decode(content).map_err(|error| format!("its content: {error}"))?;
+            let size = members.get("sizeBytes").and_then(Value::as_u64).ok_or("it has no size")?;
+            // A file that is whole says so; one that does not lacks at least one byte.
+            let lacks =
+                if is_complete(members) { 0 } else { size.saturating_sub(content.len() as u64).max(1) };
+            Ok(CallResult { content: Some(content), dropped: lacks, ..asked })
+        }
+        WorkspaceOperation::List { .. } => {
+            let entries = members.get("entries").and_then(Value::as_array).ok_or("it has no entries")?;
+            let path = |entry: &Value| entry.get("path").and_then(Value::as_str).map(str::to_owned);
+            let paths: Option<Vec<String>> = entries.iter().map(path).collect();
+            let paths = paths.ok_or("an entry has no path")?;
+            Ok(CallResult { paths, dropped: u64::from(!is_complete(members)), ..asked })
+        }
     }
 }
 
+fn is_complete(members: &Map<String, Value>) -> bool {
+    members.get("complete") == Some(&Value::Bool(true))
+}
+
+/// Whether a workspace tool says why it gave nothing, and nothing else.
+fn has_failed(members: &Map<String, Value>) -> bool {
+    members.len() == 1 && members.get("error").is_some_and(Value::is_string)
+}
+
+/// What a workspace tool gives, of members that rules were asked about or that say nothing of what is in files.
+fn shown(plan: &Plan, result: Option<&Value>) -> Option<Map<String, Value>> {
+    let (Plan::Workspace(operation), Some(Value::Object(members))) = (plan, result) else { return None };
+    let only = |members: &Map<String, Value>, names: &[&str]| -> Map<String, Value> {
+        let known = |name: &&str| Some(((*name).to_owned(), members.get(*name)?.clone()));
+        names.iter().filter_map(known).collect()
+    };
+    Some(match operation {
+        _ if has_failed(members) => only(members, &["error"]),
+        WorkspaceOperation::Read { .. } => only(members, &["sizeBytes", "complete", "content", "encoding"]),
+        WorkspaceOperation::Write { .. } => only(members, &["sizeBytes"]),
+        WorkspaceOperation::List { .. } => {
+            let mut listing = only(members, &["complete"]);
+            let entries = members.get("entries").and_then(Value::as_array).map(Vec::as_slice);
+            let entries = entries.unwrap_or_default().iter().filter_map(Value::as_object);
+            let entries = entries.map(|entry| only(entry, &["path", "kind", "sizeBytes"]));
+            listing.insert("entries".to_owned(), entries.map(Value::Object).collect());
+            listing
+        }
+    })
+}
+
 /// Puts into the call's output what its caller may have of it; gives what a workspace tool gives then.
-pub(crate) fn deliver(call: &CallState, judgement: &Judgement, gave: &Gave) -> Option<Value> {
+pub(crate) fn deliver(call: &CallState, plan: &Plan, judgement: &Judgement, gave: &Gave) -> Option<Value> {
     let redactions = match judgement.decision().map(|decision| &decision.effect) {
         Some(ResultEffect::Deliver(redactions)) => redactions,
         Some(ResultEffect::Withhold(_)) | None => return None,
@@ -113,12 +170,12 @@ pub(crate) fn deliver(call: &CallState, judgement: &Judgement, gave: &Gave) -> O
         call.output().push(stream, text.as_ref().map_or(bytes.as_slice(), |text| text.as_bytes()));
     }
     call.output().dropped(gave.output.dropped);
-    let mut result = gave.result.clone();
-    if let (Some(text), Some(Value::Object(members))) = (&redactions.content, &mut result) {
+    let mut members = shown(plan, gave.result.as_ref())?;
+    if let Some(text) = &redactions.content {
         members.insert("content".to_owned(), json!(STANDARD.encode(text)));
         members.insert("sizeBytes".to_owned(), json!(text.len()));
     }
-    result
+    Some(Value::Object(members))
 }
 
 /// What the log keeps of a result: what was delivered, and what the call gave where that is something else.
@@ -144,4 +201,75 @@ pub(crate) fn recorded(
         }
     }
     recorded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read() -> Plan {
+        Plan::Workspace(WorkspaceOperation::Read { path: "a".to_owned() })
+    }
+
+    fn asked(plan: &Plan, result: Value) -> Result<CallResult, String> {
+        let output = Part { stdout: Vec::new(), stderr: Vec::new(), dropped: 0, ended: true };
+        let outcome = view::setup_failed("of no interest".to_owned());
+        call_result(plan, &outcome, &Gave { output, result: Some(result) })
+    }
+
+    #[test]
+    fn a_file_that_rules_could_not_see_is_not_decided_over() {
+        let file = |content: Value| json!({ "sizeBytes": 7, "complete": true, "content": content, "encoding": "base64" });
+        let seen = asked(&read(), file(json!("aHVudGVyMg=="))).unwrap();
+        assert_eq!((seen.content.as_deref(), seen.dropped), (Some(b"hunter2".as_slice()), 0));
+        for (result, why) in [
+            (file(json!("aHVudGVyMg")), "its content"),
+            (file(Value::Null), "it has no content"),
+            (json!({ "sizeBytes": 7, "complete": true }), "it has no content"),
+            (json!({ "content": "aHVudGVyMg==", "complete": true }), "it has no size"),
+            (json!({ "error": "odd", "content": "no base64!" }), "its content"),
+            (json!("hunter2"), "another form"),
+        ] {
+            let said = asked(&read(), result.clone()).expect_err("not seen");
+            assert!(said.contains(why), "{result}: {said}");
+        }
+        // Of what failed there is nothing to see.
+        assert_eq!(asked(&read(), json!({ "error": "no such file" })).unwrap().content, None);
+        let list = Plan::Workspace(WorkspaceOperation::List { path: ".".to_owned() });
+        for odd in [json!({ "complete": true }), json!({ "entries": [{ "name": "a" }], "complete": true })] {
+            asked(&list, odd).expect_err("not seen");
+        }
+    }
+
+    #[test]
+    fn what_a_file_or_listing_lacks_is_told_to_the_rules() {
+        let file = |size: u64, complete: bool| json!({ "sizeBytes": size, "complete": complete, "content": "aHVudGVyMg==", "encoding": "base64" });
+        assert_eq!(asked(&read(), file(10, false)).unwrap().dropped, 3);
+        assert_eq!(asked(&read(), file(7, true)).unwrap().dropped, 0);
+        assert_eq!(asked(&read(), file(0, false)).unwrap().dropped, 1, "it says that it is not whole");
+        let list = Plan::Workspace(WorkspaceOperation::List { path: ".".to_owned() });
+        let listing =
+            |complete: bool| json!({ "entries": [{ "path": "a", "kind": "file" }], "complete": complete });
+        assert_eq!(asked(&list, listing(false)).unwrap().dropped, 1);
+        assert_eq!(asked(&list, listing(true)).unwrap().dropped, 0);
+    }
+
+    #[test]
+    fn only_known_members_are_delivered() {
+        let file =
+            json!({ "sizeBytes": 7, "complete": true, "content": "aHVudGVyMg==", "encoding": "base64" });
+        let with = |mut value: Value| {
+            value["preview"] = json!("hunter2");
+            value
+        };
+        assert_eq!(shown(&read(), Some(&with(file.clone()))).map(Value::Object), Some(file));
+        let list = Plan::Workspace(WorkspaceOperation::List { path: ".".to_owned() });
+        let entry = json!({ "path": "a", "kind": "file", "sizeBytes": 7 });
+        let listing = with(json!({ "entries": [with(entry.clone())], "complete": true }));
+        let expected = json!({ "entries": [entry], "complete": true });
+        assert_eq!(shown(&list, Some(&listing)).map(Value::Object), Some(expected));
+        let failed = json!({ "error": "no such file" });
+        assert_eq!(shown(&read(), Some(&failed)).map(Value::Object), Some(failed.clone()));
+        assert_eq!(shown(&read(), Some(&json!("hunter2"))), None);
+    }
 }

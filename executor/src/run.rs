@@ -73,19 +73,23 @@ impl Job {
         metrics.calls.inc();
         let planned = cleared.permit().get();
         // What is judged first is held back here, where nobody who asks about the call can come to it.
-        let is_judged = executor.docket().policy().judges_results(planned.call().tool());
+        let (policy, tool) = (executor.docket().policy(), planned.call().tool());
+        let (is_judged, is_asked) = (policy.judges_results(tool), policy.asks_of_results(tool));
         let held_back = is_judged.then(|| Output::new(call.output().limit()));
         let output = held_back.as_ref().unwrap_or(call.output());
         let (mut ran, remains) = perform(&executor, &call, output, &cleared, &mut turn, &session);
-        let judged = held_back.map(|held_back| {
-            let gave = judge::Gave { output: held_back.all(), result: ran.result.take() };
-            let judgement = judge::judge(&executor, planned.call(), &ran.outcome, &gave);
-            ran.result = judge::deliver(&call, &judgement, &gave);
+        let judged = is_asked.then(|| {
+            let gave = judge::Gave { output: output.all(), result: ran.result.clone() };
+            let judgement = judge::judge(&executor, planned, &ran.outcome, &gave);
+            // Of rules in shadow alone what they say is for the log.
+            if is_judged {
+                ran.result = judge::deliver(&call, planned.plan(), &judgement, &gave);
+            }
             (judgement, gave)
         });
         let judgement = judged.as_ref().map(|(judgement, _)| judgement);
         let labels = judgement.is_some_and(judge::Judgement::labels);
-        if judgement.is_some_and(judge::Judgement::is_missing) {
+        if is_judged && judgement.is_some_and(judge::Judgement::is_missing) {
             session.lose();
         }
         let end = End {
@@ -96,7 +100,7 @@ impl Job {
             decision: judgement.and_then(judge::Judgement::decision).cloned(),
         };
         metrics.outcomes.get_or_create(&OutcomeLabel { outcome: ran.outcome.kind.clone() }).inc();
-        let result_decision = judgement.map(judge::Judgement::view);
+        let result_decision = judgement.filter(|_| is_judged).map(judge::Judgement::view);
         call.end(Ended { outcome: Some(ran.outcome), result: ran.result, result_decision });
         call.set_recording(
             match executor.docket().settle(planned.call(), cleared.at(), end, Wait::Durable) {

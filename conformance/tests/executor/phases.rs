@@ -224,7 +224,7 @@ fn recorded(stage: &Stage, call: &str, effect: &str) {
     let records = stage.records();
     let result = records.iter().find(|record| record["kind"] == "result" && record["call"] == call);
     let result = result.expect("the result's record");
-    assert_eq!(result["effect"], if effect == "Redact" { "Allow" } else { "Deny" }, "{result}");
+    assert_eq!(result["effect"], if effect == "Redact" { "Redact" } else { "Deny" }, "{result}");
     assert_eq!(result["rules"][0]["rule"], "no-keys", "{result}");
     assert!(!tells(&result.to_string()), "it is committed to, not written: {result}");
     assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
@@ -246,4 +246,55 @@ fn a_result_that_is_no_text_is_withheld_where_a_rule_would_have_to_read_it() {
     // And what it gave has labelled the session.
     assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 403);
     assert_eq!(Caller::new(&executor).call("brief.exec", json!({ "command": "true" })).0, 200);
+}
+
+#[test]
+fn rules_over_results_in_shadow_are_on_record_and_nowhere_else() {
+    let rules = "    - {name: no-keys, tools: [\"*\"], phase: Result, mode: Shadow, when: \"result.stdout.contains('hunter2') || result.content.contains('hunter2')\", deny: {}}\n";
+    let stage = with_rules(rules);
+    let executor = stage.start(&[]);
+    for (what, got) in everything_told(&executor) {
+        assert!(tells(&got) && !got.contains("resultDecision"), "{what}: {got}");
+    }
+    let call = Caller::new(&executor).shell(PRINTS);
+    let id = call["id"].as_str().expect("an id").to_owned();
+    let result = until("the result is on disk", || {
+        stage.records().into_iter().find(|record| record["kind"] == "result" && record["call"] == id)
+    })
+    .expect("the result's record");
+    assert_eq!(result["effect"], "Allow", "{result}");
+    assert_eq!(
+        (&result["rules"][0]["rule"], &result["rules"][0]["mode"]),
+        (&json!("no-keys"), &json!("Shadow")),
+        "{result}"
+    );
+}
+
+#[test]
+fn a_secret_that_the_limit_cuts_is_withheld() {
+    // A file of which a read gives all but the last byte, and that byte is the secret's.
+    let write = "head -c 1048570 /dev/zero | tr '\\0' x > cut.txt; printf hunter2 >> cut.txt";
+    for (rule, effect) in [
+        ("", None),
+        (
+            "    - {name: no-keys, tools: [workspace.read], phase: Result, when: \"result.content.contains('hunter2')\", deny: {}}\n",
+            Some("Withhold"),
+        ),
+    ] {
+        let stage = with_rules(rule);
+        let executor = stage.start(&[]);
+        let mut caller = Caller::new(&executor);
+        let wrote = caller.shell(write);
+        assert_eq!(wrote["outcome"]["code"], 0, "{wrote}");
+        let (_, read) = caller.call("workspace.read", json!({ "path": "cut.txt" }));
+        match effect {
+            None => assert_eq!(read["result"]["complete"], false, "{}", read["outcome"]),
+            Some(effect) => {
+                assert_eq!(read["resultDecision"]["effect"], effect, "{}", read["resultDecision"]);
+                let reason = read["resultDecision"]["reason"].as_str().expect("a reason");
+                assert!(reason.contains("was cut"), "{reason}");
+                assert_eq!(read["result"], json!(null));
+            }
+        }
+    }
 }

@@ -99,15 +99,16 @@ impl Docket {
 
 /// What a record says of a decision over a result. What a failed condition says may repeat values of the result, and is kept with it.
 fn over_result(decision: &ResultDecision) -> Result<Entry, DocketError> {
-    let (effect, denial) = match &decision.effect {
-        ResultEffect::Deliver(_) => ("Allow", None),
-        ResultEffect::Withhold(denial) => ("Deny", Some(form(denial)?)),
+    let (effect, said) = match &decision.effect {
+        ResultEffect::Deliver(redactions) if redactions.is_empty() => ("Allow", None),
+        ResultEffect::Deliver(redactions) => ("Redact", Some(json!({ "redacted": redactions.names() }))),
+        ResultEffect::Withhold(denial) => ("Deny", Some(json!({ "denial": form(denial)? }))),
     };
     Ok(Entry {
         facts: Some(json!({ "inputs": text(&decision.inputs)? })),
         rules: Some(json!(decision.rules.iter().map(RuleReport::bare).collect::<Vec<_>>())),
         effect: Some(effect.to_owned()),
-        reason: denial.map(|denial| json!({ "denial": denial }).to_string()),
+        reason: said.map(|said| said.to_string()),
         ..Entry::default()
     })
 }

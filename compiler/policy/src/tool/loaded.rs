@@ -63,13 +63,43 @@ pub(super) struct PreparedRule {
     pub(super) transform: Option<cel::Prepared>,
     /// What it puts in the place of a result.
     pub(super) redact: Option<cel::Prepared>,
+    /// Whether it decides by the texts of a result without asking whether they are whole.
+    pub(super) trusts_texts: bool,
 }
 
 impl PreparedRule {
     pub(super) fn new(rule: &ToolRule, expressions: &cel::Loaded) -> Self {
         let prepare = |cel: &Option<_>| cel.as_ref().map(|cel| expressions.prepare(cel));
-        Self { when: prepare(&rule.when), transform: prepare(&rule.transform), redact: prepare(&rule.redact) }
+        Self {
+            when: prepare(&rule.when),
+            transform: prepare(&rule.transform),
+            redact: prepare(&rule.redact),
+            trusts_texts: trusts_texts(rule),
+        }
     }
+}
+
+/// Whether a rule that withholds or redacts reads `stdout`, `stderr` or `content` of the result, and not `dropped`. Whoever takes the whole of `result`, as
+/// in `cel.bind(r, result, …)`, reads the texts.
+fn trusts_texts(rule: &ToolRule) -> bool {
+    if rule.phase != Phase::Result || !matches!(rule.effect, RuleEffect::Deny(_) | RuleEffect::Redact) {
+        return false;
+    }
+    let is_result = |operand: &Expr| matches!(operand, Expr::Root(Root::Result));
+    let (mut mentions, mut members, mut texts, mut dropped) = (0_u32, 0_u32, false, false);
+    for cel in rule.expressions() {
+        cel.expr.walk(&mut |node| match node {
+            Expr::Root(Root::Result) => mentions += 1,
+            Expr::Has(operand, _) if is_result(operand) => members += 1,
+            Expr::Select(operand, name) | Expr::OptSelect(operand, name) if is_result(operand) => {
+                members += 1;
+                texts |= matches!(name.as_str(), "stdout" | "stderr" | "content");
+                dropped |= name == "dropped";
+            }
+            _ => {}
+        });
+    }
+    (texts || mentions > members) && !dropped
 }
 
 /// A tool, in all layers.
@@ -99,8 +129,10 @@ pub(super) struct LayerEntry {
     pub(super) defines: Option<usize>,
     /// Indices of the rules that are about calls of the tool, in the order of the text.
     pub(super) rules: Vec<usize>,
-    /// Indices of those that are about results of it.
+    /// Indices of those that are about results of it, those in shadow too.
     pub(super) results: Vec<usize>,
+    /// Whether one of them has an effect.
+    pub(super) judges_results: bool,
     /// Indices of those that are about listing it.
     pub(super) listing: Vec<usize>,
 }
@@ -296,8 +328,13 @@ impl Entry {
 }
 
 impl Entry {
-    /// Whether a rule of some layer is about results of the tool.
+    /// Whether a rule of some layer that has an effect is about results of the tool.
     pub(super) fn judges_results(&self) -> bool {
+        self.layers.iter().any(|layer| layer.judges_results)
+    }
+
+    /// Whether a rule of some layer is about results of the tool, and be it in shadow.
+    pub(super) fn asks_of_results(&self) -> bool {
         self.layers.iter().any(|layer| !layer.results.is_empty())
     }
 }
@@ -310,13 +347,15 @@ impl LayerEntry {
             let rules = layer.rules.iter().enumerate();
             rules.filter(|(_, rule)| rule.phase == phase && about(rule)).map(|(at, _)| at).collect()
         };
-        let rules = of(Phase::Call);
+        let (rules, results) = (of(Phase::Call), of(Phase::Result));
         let grants = |at: &usize| layer.rules.get(*at).is_some_and(ToolRule::grants);
+        let is_enforced = |at: &usize| layer.rules.get(*at).is_some_and(ToolRule::is_enforced);
         Self {
             names: defines.is_some() || rules.iter().any(grants),
             defines,
             rules,
-            results: of(Phase::Result),
+            judges_results: results.iter().any(is_enforced),
+            results,
             listing: of(Phase::List),
         }
     }

@@ -11,6 +11,8 @@
 //! Conditions are about the result as it was, so that no redaction keeps another pack's `deny` from seeing it. Redactions are made in the order of layers and text, each on what
 //! the earlier ones left; that each of them finds nothing to do in the end is what makes the order of packs not matter.
 //!
+//! A text that was cut may lack the end of what a rule looks for. A rule that reads it, and not `dropped`, cannot tell: it withholds, unless it denies anyway.
+//!
 //! Terms. *Content*: the bytes of the file that `workspace.read` read.
 
 use std::collections::BTreeSet;
@@ -42,7 +44,7 @@ pub struct CallResult {
     pub stdout: Vec<u8>,
     /// What was kept of its standard error.
     pub stderr: Vec<u8>,
-    /// Bytes of both that were thrown away.
+    /// Bytes of both, or of the file, that were left off; of a listing that is not complete 1, as how much it lacks is not known.
     pub dropped: u64,
     /// The content of the file that it read.
     pub content: Option<Vec<u8>>,
@@ -93,14 +95,28 @@ impl LoadedPolicy {
     pub fn judges_results(&self, tool: &str) -> bool {
         self.tools.index.get(tool).is_some_and(Entry::judges_results)
     }
+
+    /// Whether any rule is about results of a tool: if all of them are in shadow, what they say is for the log alone, and nothing need be held back.
+    #[must_use]
+    pub fn asks_of_results(&self, tool: &str) -> bool {
+        self.tools.index.get(tool).is_some_and(Entry::asks_of_results)
+    }
+}
+
+impl CallResult {
+    /// Whether it has texts that may lack their end.
+    fn is_cut(&self) -> bool {
+        let content = self.content.as_deref().unwrap_or_default();
+        self.dropped > 0 && [&self.stdout, &self.stderr, content].iter().any(|text| !text.is_empty())
+    }
 }
 
 impl ResultInputs {
     /// Takes from the state what the decision over a call's result reads; `None`: no rule is about results of its tool.
     #[must_use]
     pub fn of(policy: &LoadedPolicy, call: &ToolCall, state: &State, now_ms: u64) -> Option<Self> {
-        let judged = policy.judges_results(call.tool());
-        judged.then(|| Self(DecisionInputs::of(policy, call, state, now_ms, None)))
+        let asked = policy.asks_of_results(call.tool());
+        asked.then(|| Self(DecisionInputs::of(policy, call, state, now_ms, None)))
     }
 
     /// Decides over a result.
@@ -132,12 +148,16 @@ impl ResultInputs {
         };
         let fuel = RULES_AT_LIMIT * Fuel::DEFAULT;
         let mut judge = Judge { policy, entry, shared, fuel, shadow_fuel: fuel };
-        let first = judge.pass(result);
+        let mut first = judge.pass(result);
         let effect = match first.verdict() {
             Some(denial) => ResultEffect::Withhold(denial),
             None if !first.changed => ResultEffect::Deliver(Redactions::default()),
             None => {
                 let second = judge.pass(&first.left);
+                let new = |report: &RuleReport| !first.reports.contains(report);
+                let reports: Vec<RuleReport> =
+                    second.reports.iter().filter(|report| new(report)).cloned().collect();
+                first.reports.extend(reports);
                 match second.verdict() {
                     Some(denial) => ResultEffect::Withhold(denial),
                     None if second.changed => ResultEffect::Withhold(unstable()),
@@ -184,6 +204,13 @@ impl Redactions {
             stderr: text(Some(&before.stderr), Some(&after.stderr)),
             content: text(before.content.as_ref(), after.content.as_ref()),
         }
+    }
+
+    /// The names of the texts that are replaced.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let texts = [("stdout", &self.stdout), ("stderr", &self.stderr), ("content", &self.content)];
+        texts.into_iter().filter(|(_, text)| text.is_some()).map(|(name, _)| name).collect()
     }
 
     /// Whether the result is delivered as it is.
@@ -254,10 +281,10 @@ impl<'a> Judge<'a> {
             outcome,
             mode: rule.mode,
         };
-        let outcome = match self
+        let left = self
             .holds(asked, result)
-            .and_then(|holds| holds.then(|| self.redacted(asked, &pass.left)).transpose())
-        {
+            .and_then(|holds| holds.then(|| self.redacted(asked, &pass.left)).transpose());
+        let outcome = match whole(asked, result, left) {
             Ok(None) => return,
             Ok(Some(left)) => {
                 if rule.is_enforced() {
@@ -268,7 +295,10 @@ impl<'a> Judge<'a> {
             }
             Err(failure) => {
                 if rule.is_enforced() {
-                    pass.denials.push(failure.denies(&loaded.label, &rule.name));
+                    let denial = failure.denies(&loaded.label, &rule.name);
+                    let message = format!("{}: {CUT}", denial.message);
+                    let is_cut = failure.message == CUT;
+                    pass.denials.push(if is_cut { Denial { message, ..denial } } else { denial });
                 }
                 RuleOutcome::Failed(failure.message)
             }
@@ -339,6 +369,22 @@ impl<'a> Judge<'a> {
         *left = left.saturating_sub(granted.saturating_sub(scope.fuel().left()));
         read(value, &scope)
     }
+}
+
+/// Why a rule is not believed that what it looks for is not in a text.
+const CUT: &str = "it reads a text that was cut, and not `result.dropped`";
+
+/// What a rule said, unless it says so of a text that was cut and might have said otherwise of the whole one. That what it denies is there holds for both.
+fn whole(
+    asked: &Asked<'_>,
+    result: &CallResult,
+    left: Result<Option<CallResult>, Failure>,
+) -> Result<Option<CallResult>, Failure> {
+    let denies = matches!(asked.rule.effect, RuleEffect::Deny(_)) && matches!(left, Ok(Some(_)));
+    if left.is_err() || denies || !asked.ready.trusts_texts || !result.is_cut() {
+        return left;
+    }
+    Err(Failure { message: CUT.to_owned(), fuel: false })
 }
 
 /// A rule that is asked about a result.

@@ -203,6 +203,88 @@ fn a_rule_in_shadow_is_reported_and_changes_nothing() {
 }
 
 #[test]
+fn rules_in_shadow_hold_nothing_back_and_take_no_fuel_from_the_others() {
+    let shadow = |rule: ToolRule| ToolRule { mode: Mode::Shadow, ..rule };
+    let mut layer = defining([allow(), shadow(withholds("no", boolean(true)))]);
+    let policy = loaded(vec![layer.clone()]);
+    assert!(!policy.judges_results("shell.exec") && policy.asks_of_results("shell.exec"));
+    let decision = judged(vec![layer.clone()], &printed(b"x")).unwrap();
+    delivers(&decision, None);
+    assert_eq!((decision.rules.len(), decision.change()), (1, None));
+    // More rules without an end than all rules together may spend on: the last one with an effect still has its own.
+    layer.rules.extend((0..12).map(|at| shadow(withholds(&format!("endless{at}"), endless()))));
+    layer.rules.push(withholds("keys", contains("BEGIN")));
+    assert!(loaded(vec![layer.clone()]).judges_results("shell.exec"));
+    delivers(&judged(vec![layer.clone()], &printed(b"x")).unwrap(), None);
+    withheld(&judged(vec![layer.clone()], &printed(b"BEGIN")).unwrap(), DenyReason::Rule);
+    // The same rules with an effect: the last one is not even needed.
+    layer.rules.iter_mut().for_each(|rule| rule.mode = Mode::Enforce);
+    layer.rules.retain(|rule| rule.name != "no");
+    withheld(&judged(vec![layer], &printed(b"x")).unwrap(), DenyReason::FuelExhausted);
+}
+
+#[test]
+fn a_text_that_was_cut_is_withheld_from_rules_that_would_have_to_see_its_end() {
+    // The limit cuts the last character of the secret off: no rule finds it.
+    let cut = CallResult { dropped: 1, ..printed(b"the password is hunter") };
+    let with = |rules: Vec<ToolRule>, result: &CallResult| {
+        let mut layer = defining([allow()]);
+        layer.rules.extend(rules);
+        judged(vec![layer], result).unwrap()
+    };
+    let denies = || withholds("keys", contains("hunter2"));
+    let redacts_it = || replaces("keys", "hunter2", "***");
+    for rule in [denies(), redacts_it(), when(redacts("keys", "stdout", text("***")), contains("hunter2"))] {
+        delivers_or_redacts(&with(vec![rule.clone()], &CallResult { dropped: 0, ..cut.clone() }));
+        let decision = with(vec![rule.clone()], &cut);
+        withheld(&decision, DenyReason::EvaluationError);
+        let ResultEffect::Withhold(denial) = &decision.effect else { unreachable!() };
+        assert!(denial.message.contains("was cut, and not `result.dropped`"), "{denial:?}");
+        // In shadow it is told and does nothing.
+        let decision = with(vec![ToolRule { mode: Mode::Shadow, ..rule }], &cut);
+        delivers(&decision, None);
+        assert!(matches!(decision.rules[0].outcome, RuleOutcome::Failed(_)));
+    }
+    // By another way than a member's name.
+    let index = Expr::Index(Box::new(Expr::Root(Root::Result)), Box::new(text("stdout")));
+    let whole = withholds("keys", Expr::Call(Func::Contains, vec![index, text("hunter2")]));
+    delivers(&with(vec![whole.clone()], &CallResult { dropped: 0, ..cut.clone() }), None);
+    withheld(&with(vec![whole], &cut), DenyReason::EvaluationError);
+    // What is there is there.
+    let found = CallResult { dropped: 1, ..printed(b"hunter2 hunter") };
+    withheld(&with(vec![denies()], &found), DenyReason::Rule);
+    // Who asks how much is lacking decides, and who reads no text needs none.
+    let lacks = Expr::Call(Func::Greater, vec![path(Root::Result, "dropped"), Expr::Const(Const::Int(100))]);
+    delivers(&with(vec![withholds("keys", Expr::Or(vec![contains("hunter2"), lacks]))], &cut), None);
+    let long =
+        Expr::Call(Func::Greater, vec![path(Root::Result, "stdoutSize"), Expr::Const(Const::Int(100))]);
+    delivers(&with(vec![withholds("long", long)], &cut), None);
+    delivers(&with(vec![labels("secret", contains("hunter2"))], &cut), None);
+    // Of what kept nothing there is nothing to see, and the content of a file is a text as well.
+    delivers(&with(vec![denies()], &CallResult { dropped: 1, ..printed(b"") }), None);
+    let file = CallResult { content: Some(b"hunter".to_vec()), dropped: 1, ..printed(b"") };
+    withheld(&with(vec![denies()], &file), DenyReason::EvaluationError);
+}
+
+#[track_caller]
+fn delivers_or_redacts(decision: &ResultDecision) {
+    assert!(matches!(decision.effect, ResultEffect::Deliver(_)), "{decision:?}");
+}
+
+#[test]
+fn a_rule_that_only_what_is_left_concerns_is_reported_too() {
+    let makes = vec![withholds("b", contains("***")), replaces("a", "secret", "***")];
+    let decision = over(makes, b"a secret");
+    withheld(&decision, DenyReason::Rule);
+    let names: Vec<&str> = decision.rules.iter().map(|report| report.rule.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let decision = over(vec![replaces("a", "secret", "***")], b"a secret");
+    assert_eq!(decision.rules.len(), 1, "what both passes say is said once");
+    let ResultEffect::Deliver(redactions) = decision.effect else { panic!("{:?}", decision.effect) };
+    assert_eq!(redactions.names(), ["stdout"]);
+}
+
+#[test]
 fn labels_are_added_whether_it_is_delivered_or_not() {
     for more in [vec![], vec![withholds("no", boolean(true))]] {
         let mut rules = vec![labels("label", contains("secret"))];
