@@ -20,6 +20,7 @@ mod effective;
 pub mod emit;
 pub mod fragments;
 pub mod fuzz;
+pub mod import;
 pub mod library;
 pub mod lock;
 pub mod lower;

@@ -104,6 +104,12 @@ pub(crate) enum Command {
     /// Verifies an audit log, or shows what it says of one call
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Makes a pack of policies of others, and lists what it cannot say; never wider than they are
+    #[command(
+        after_help = "Example:\n  bailiwick import network-policies.yaml --name web --output web/pack.yaml\n  \
+                      bailiwick import --kind claude-settings .claude/settings.json --strict"
+    )]
+    Import(ImportOptions),
     /// Writes a new pack with tests that pass and could fail, and overwrites nothing
     #[command(after_help = "Example:\n  bailiwick init policy-packs/my-agent\n  \
                       bailiwick init policy-packs/my-agent --extends restricted-agent")]
@@ -435,6 +441,58 @@ pub(crate) struct ReplayOptions {
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportOptions {
+    /// YAML or JSON; of one kind, since they become one pack
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What they are; without it they say it themselves
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) kind: Option<ImportKind>,
+    /// The name of the pack
+    #[arg(long, value_name = "NAME", default_value = "imported")]
+    pub(crate) name: String,
+    /// The file of the pack; by default standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Ends with 3 if anything was lost
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Human: the pack, and what was lost on standard error; JSON: both in one document
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// What can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportKind {
+    /// ValidatingAdmissionPolicies and their bindings.
+    AdmissionPolicy,
+    /// Kyverno's ValidatingPolicies.
+    Kyverno,
+    /// Namespaces with labels of Pod Security.
+    PodSecurity,
+    /// NetworkPolicies of one subject.
+    NetworkPolicy,
+    /// A seccomp profile of the OCI.
+    Seccomp,
+    /// Permissions of Claude Code.
+    ClaudeSettings,
+}
+
+impl From<ImportKind> for bailiwick_compiler::import::Kind {
+    fn from(kind: ImportKind) -> Self {
+        match kind {
+            ImportKind::AdmissionPolicy => Self::AdmissionPolicy,
+            ImportKind::Kyverno => Self::Kyverno,
+            ImportKind::PodSecurity => Self::PodSecurity,
+            ImportKind::NetworkPolicy => Self::NetworkPolicy,
+            ImportKind::Seccomp => Self::Seccomp,
+            ImportKind::ClaudeSettings => Self::ClaudeSettings,
+        }
+    }
 }
 
 /// The two questions of admission.

@@ -16,6 +16,7 @@ mod explain;
 mod files;
 mod fmt;
 mod forward;
+mod import;
 mod init;
 mod load;
 mod manifests;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Review(options) => review::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Fmt(options) => fmt::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Completion(options) => completion::run(&options),
         Command::Audit(command) => audit::run(&command),

@@ -10,6 +10,7 @@ mod docs;
 mod explain;
 mod hostile;
 mod images;
+mod import;
 mod init;
 mod layout;
 mod rego;

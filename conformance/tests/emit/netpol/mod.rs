@@ -2,6 +2,7 @@
 //! shares nothing with the emitter, and the evaluator of kube-network-policies.
 
 mod corpus;
+mod imported;
 mod intent;
 mod simulator;
 mod world;

@@ -1,0 +1,348 @@
+//! `bailiwick import`: policies of others, as packs that check and that decide as they did, or stricter.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::commands::members;
+use crate::stage::{Stage, printed, root};
+
+/// Imports a file of this text; exit code, report, and the pack under `out/pack.yaml`.
+fn imported(stage: &Stage, text: &str, more: &[&str]) -> (Option<i32>, Value) {
+    stage.write("source.yaml", text);
+    let args = ["import", "source.yaml", "--output", "out/pack.yaml", "--format", "json"];
+    let output = stage.run(&[&args[..], more].concat());
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+    let check = stage.run(&["check", "out"]);
+    assert_eq!(check.status.code(), Some(0), "{}", printed(&check));
+    (output.status.code(), report)
+}
+
+/// The losses whose reason or field holds this.
+fn losses<'r>(report: &'r Value, word: &str) -> Vec<&'r Value> {
+    let all = report["losses"].as_array().expect("losses");
+    all.iter().filter(|loss| loss.to_string().contains(word)).collect()
+}
+
+/// Runs cases against the imported pack.
+fn holds(stage: &Stage, cases: &str) {
+    let text = format!(
+        "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: imported}}\nspec:\n  cases:\n{cases}"
+    );
+    stage.write("out/tests/imported.yaml", &text);
+    let output = stage.run(&["test", "out"]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+}
+
+const REPLICAS: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: demo-policy.example.com}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}
+  matchConditions:
+  - {name: not-the-operator, expression: "!('system:operators' in request.userInfo.groups)"}
+  variables:
+  - {name: most, expression: "5"}
+  validations:
+  - {expression: object.spec.replicas <= variables.most, messageExpression: "'at most ' + string(variables.most)", reason: Invalid}
+  - {expression: "object.metadata.name == params.name", message: the name of the parameter}
+  auditAnnotations:
+  - {key: high-replica-count, valueExpression: "'replicas ' + string(object.spec.replicas)"}
+  paramKind: {apiVersion: rules.example.com/v1, kind: Name}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: demo-binding-test.example.com}
+spec:
+  policyName: demo-policy.example.com
+  validationActions: [Deny, Audit]
+  paramRef: {name: x, parameterNotFoundAction: Deny}
+  matchResources:
+    namespaceSelector: {matchLabels: {environment: test}}
+"#;
+
+#[test]
+fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() {
+    let stage = Stage::empty();
+    let (code, report) = imported(&stage, REPLICAS, &[]);
+    assert_eq!((code, &report["kind"]), (Some(0), &Value::from("admission-policy")));
+    assert_eq!(report["widens"], 0, "{report:#}");
+    assert!(
+        !losses(&report, "is denied: ").is_empty() && !losses(&report, "paramRef").is_empty(),
+        "{report:#}"
+    );
+    assert_eq!(imported(&stage, REPLICAS, &["--strict"]).0, Some(3));
+
+    // Without the validation over parameters, it decides as its source does.
+    let plain: String =
+        REPLICAS.lines().filter(|line| !line.contains("param")).map(|line| format!("{line}\n")).collect();
+    let (_, report) = imported(&stage, &plain, &["--strict"]);
+    assert_eq!(report["losses"], json!([]), "{report:#}");
+    let rule = &report["pack"]["spec"]["admission"]["rules"][0];
+    assert_eq!(rule["match"]["namespaceSelector"], json!({"matchLabels": {"environment": "test"}}));
+    let case = |name: &str, replicas: u64, labels: &str, groups: &str, expect: &str| {
+        format!(
+            "  - name: {name}\n    admission:\n      operation: CREATE\n      namespace: {{name: shop, labels: {{{labels}}}}}\n      \
+             userInfo: {{username: u, groups: [{groups}]}}\n      \
+             object: {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d, namespace: shop}}, spec: {{replicas: {replicas}, \
+             selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}}}}}\n    \
+             expect: {expect}\n"
+        )
+    };
+    let cases = [
+        case("few", 5, "environment: test", "", "{allowed: true}"),
+        case("many", 6, "environment: test", "", "{allowed: false, messagePattern: at most 5}"),
+        case("elsewhere", 6, "environment: production", "", "{allowed: true}"),
+        case("an operator", 6, "environment: test", "\"system:operators\"", "{allowed: true}"),
+    ];
+    holds(&stage, &cases.concat());
+}
+
+#[test]
+fn a_policy_of_kyverno_is_a_rule_over_pods_and_templates() {
+    let stage = Stage::empty();
+    let (_, report) = imported(
+        &stage,
+        r#"
+apiVersion: policies.kyverno.io/v1alpha1
+kind: ValidatingPolicy
+metadata: {name: disallow-host-path}
+spec:
+  validationActions: [Deny]
+  autogen: {podControllers: {controllers: [deployments]}}
+  evaluation: {background: {enabled: true}}
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods]}]
+  validations:
+  - {expression: "object.spec.?volumes.orValue([]).all(v, !has(v.hostPath))", message: no hostPath}
+  - {expression: "resource.Get('v1', 'configmaps', 'default', 'x').data.a == 'b'", message: needs a look-up}
+"#,
+        &[],
+    );
+    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &0.into()), "{report:#}");
+    assert_eq!(losses(&report, "cannot be said, so what it is about is denied").len(), 1, "{report:#}");
+    assert_eq!(report["pack"]["spec"]["admission"]["rules"][0]["podTemplates"], true);
+}
+
+#[test]
+fn network_policies_of_one_subject_allow_what_they_allowed_together() {
+    let stage = Stage::empty();
+    let text = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - {from: [{namespaceSelector: {matchLabels: {team: front}}, podSelector: {matchLabels: {app: proxy}}}], ports: [{port: 8080}, {port: metrics}]}
+  egress:
+  - {to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.128/25]}}], ports: [{port: 443, endPort: 444}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: dns, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Egress]
+  egress:
+  - {to: [{podSelector: {matchLabels: {app: resolver}}}], ports: [{port: 53, protocol: UDP}]}
+"#;
+    let (_, report) = imported(&stage, text, &[]);
+    assert_eq!((&report["kind"], &report["widens"]), (&"network-policy".into(), &0.into()), "{report:#}");
+    assert_eq!(losses(&report, "metrics").len(), 1, "a named port is denied: {report:#}");
+    let case = |name: &str, connection: &str, allowed: bool| {
+        format!("  - {{name: {name}, connection: {{{connection}}}, expect: {{allowed: {allowed}}}}}\n")
+    };
+    let proxy = "peer: {labels: {app: proxy}, namespaceLabels: {team: front}}";
+    let cases = [
+        case("from the proxy", &format!("from: 10.0.0.9, {proxy}, port: 8080"), true),
+        case("at another port", &format!("from: 10.0.0.9, {proxy}, port: 9090"), false),
+        case(
+            "from another team",
+            "from: 10.0.0.9, peer: {labels: {app: proxy}, namespaceLabels: {team: back}}, port: 8080",
+            false,
+        ),
+        case("out to the network", "to: \"203.0.113.5:444\"", true),
+        case("out beyond the range", "to: \"203.0.113.5:445\"", false),
+        case("out to the exception", "to: \"203.0.113.200:443\"", false),
+        case(
+            "out to the resolver",
+            "to: \"10.0.0.7:53\", protocol: UDP, peer: {labels: {app: resolver}, namespace: Own}",
+            true,
+        ),
+    ];
+    holds(&stage, &cases.concat());
+    stage.write(
+        "source.yaml",
+        &text.replace("{app: web}}\n  policyTypes: [Egress]", "{app: other}}\n  policyTypes: [Egress]"),
+    );
+    let output = stage.run(&["import", "source.yaml"]);
+    assert_eq!(output.status.code(), Some(3), "two subjects: {}", printed(&output));
+}
+
+#[test]
+fn labels_of_pod_security_are_a_level_for_these_namespaces() {
+    let stage = Stage::empty();
+    let namespace = |name: &str, labels: &str| {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n---\n")
+    };
+    let strict =
+        "pod-security.kubernetes.io/enforce: restricted, pod-security.kubernetes.io/enforce-version: v1.30";
+    let weak = "pod-security.kubernetes.io/enforce: baseline, pod-security.kubernetes.io/warn: restricted";
+    let text = [namespace("a", strict), namespace("b", weak), namespace("c", "x: z")].concat();
+    let (_, report) = imported(&stage, &text, &[]);
+    let spec = &report["pack"]["spec"];
+    assert_eq!(spec["isolation"]["podSecurity"], json!({"level": "Restricted", "version": "v1.30"}));
+    assert_eq!(
+        spec["subjects"]["namespaces"]["selector"]["matchExpressions"][0]["values"],
+        json!(["a", "b"])
+    );
+    assert_eq!(
+        (losses(&report, "Namespace/b").len(), losses(&report, "Namespace/c").len()),
+        (3, 1),
+        "{report:#}"
+    );
+    assert_eq!(report["widens"], 0);
+}
+
+#[test]
+fn a_seccomp_profile_is_a_ceiling_that_allows_nothing_more() {
+    let stage = Stage::empty();
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [
+            {"names": ["read", "write", "exit", "exit_group", "mmap", "munmap", "brk", "execve", "fstat", "close"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]},
+            {"names": ["io_uring_setup", "no_such_call"], "action": "SCMP_ACT_ALLOW"},
+        ],
+    });
+    let (_, report) = imported(&stage, &profile.to_string(), &[]);
+    assert_eq!((&report["kind"], &report["widens"]), (&"seccomp".into(), &0.into()), "{report:#}");
+    assert_eq!(losses(&report, "no_such_call").len(), 1, "{report:#}");
+    let case = |name: &str, action: &str| {
+        format!(
+            "  - {{name: {name} {action}, syscall: {{sandbox: imported, name: {name}}}, expect: {{action: {action}}}}}\n"
+        )
+    };
+    let cases = [
+        case("read", "Allow"),
+        case("personality", "Errno"),
+        case("socket", "Errno"),
+        case("ptrace", "Errno"),
+    ];
+    holds(&stage, &cases.concat());
+}
+
+const SETTINGS: &str = r#"{
+  "model": "x",
+  "permissions": {
+    "allow": ["Bash(git status)", "Bash(npm run test:*)", "Read", "Edit(./src/**)", "mcp__github__get_issue", "Bash(git * main)"],
+    "ask": ["Bash(npm publish:*)"],
+    "deny": ["Bash(curl:*)", "Read(./secrets/**)", "Read(~/.ssh/**)", "WebFetch"],
+    "defaultMode": "acceptEdits"
+  }
+}"#;
+
+#[test]
+fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
+    let stage = Stage::new();
+    let (_, report) = imported(&stage, SETTINGS, &[]);
+    assert_eq!(report["kind"], "claude-settings");
+    let widening = losses(&report, "\"widens\":true");
+    assert_eq!(widening.len(), 1, "what a command may read: {report:#}");
+    for field in [
+        "model",
+        "permissions.allow[4]",
+        "permissions.allow[5]",
+        "permissions.ask[0]",
+        "permissions.deny[2]",
+        "permissions.deny[3]",
+        "permissions.defaultMode",
+    ] {
+        assert_eq!(losses(&report, field).len(), 1, "{field}: {report:#}");
+    }
+    // Met with a pack that grants every command and file.
+    let pack =
+        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.yaml")).expect("the pack");
+    let open =
+        pack.replace("      when: \"facts.shell.onlyRuns(['ls', 'cat', 'head', 'wc', 'grep'])\"\n", "");
+    assert_ne!(pack, open);
+    stage.write("open/pack.yaml", &open);
+    let lock =
+        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.lock")).expect("the lock");
+    stage.write("open/pack.lock", &lock);
+    let decide = |call: Value| {
+        let call = call.to_string();
+        let args =
+            ["explain", "--call", &call, "--library", "policy-packs", "--format", "json", "open", "out"];
+        let output = stage.run(&args);
+        let said: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+        said["verdict"].as_str().expect("a verdict").to_owned()
+    };
+    let bash = |command: &str| json!({"tool": "shell.exec", "args": {"command": command}});
+    let file = |tool: &str, path: &str| match tool {
+        "workspace.write" => json!({"tool": tool, "args": {"path": path, "content": ""}}),
+        _ => json!({"tool": tool, "args": {"path": path}}),
+    };
+    for (call, verdict) in [
+        (bash("git status"), "Allow"),
+        (bash("git status --short"), "Deny"),
+        (bash("npm run test unit"), "Allow"),
+        (bash("npm run test && git status"), "Allow"),
+        (bash("npm run test && curl x"), "Deny"),
+        (bash("npm run test > out"), "Deny"),
+        (bash("npm publish"), "Deny"),
+        (bash("curl example.org"), "Deny"),
+        (bash("/usr/bin/curl example.org"), "Deny"),
+        (bash("git merge main"), "Deny"),
+        (bash("git $(echo status)"), "Deny"),
+        (file("workspace.read", "src/a.rs"), "Allow"),
+        (file("workspace.read", "secrets/key"), "Deny"),
+        (file("workspace.read", "./src/../secrets/key"), "Deny"),
+        (file("workspace.write", "src/a.rs"), "Allow"),
+        (file("workspace.write", "other.rs"), "Deny"),
+    ] {
+        assert_eq!(decide(call.clone()), verdict, "{call}");
+    }
+}
+
+#[test]
+fn what_is_nothing_of_the_kind_is_refused_and_unknown_fields_are_said_to_widen() {
+    let stage = Stage::empty();
+    stage.write("x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
+    assert_eq!(stage.run(&["import", "x.yaml"]).status.code(), Some(1));
+    stage
+        .write("y.yaml", &format!("{REPLICAS}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: x}}\n"));
+    assert_eq!(stage.run(&["import", "y.yaml"]).status.code(), Some(1), "two kinds");
+    let odd = REPLICAS.replace("  failurePolicy: Fail\n", "  failurePolicy: Fail\n  quarantine: true\n");
+    let (_, report) = imported(&stage, &odd, &[]);
+    let odd = losses(&report, "quarantine");
+    assert_eq!((odd.len(), &odd[0]["widens"]), (1, &true.into()), "{report:#}");
+    let human = stage.run(&["import", "source.yaml"]);
+    let text = String::from_utf8_lossy(&human.stdout).into_owned();
+    assert!(text.starts_with("apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\n"), "{text}");
+    assert!(
+        String::from_utf8_lossy(&human.stderr)
+            .contains("loss, widens: source.yaml: ValidatingAdmissionPolicy/")
+    );
+}
+
+#[test]
+fn every_member_of_an_import_is_documented() {
+    let stage = Stage::empty();
+    let page = std::fs::read_to_string(root().join("docs/formats/json.md")).expect("docs/formats/json.md");
+    let mut report = imported(&stage, REPLICAS, &[]).1;
+    report.as_object_mut().expect("an object").insert("pack".to_owned(), Value::Null);
+    let mut seen = BTreeSet::new();
+    members(&report, &mut seen);
+    for member in seen {
+        let (alone, within) = (format!("`{member}`"), format!(".{member}`"));
+        assert!(page.contains(&alone) || page.contains(&within), "docs/formats/json.md lacks `{member}`");
+    }
+}

@@ -1,0 +1,298 @@
+//! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies: both are rules in the CEL of Kubernetes.
+//!
+//! One rule for each policy and binding. A policy without a binding is in force nowhere; here it is a rule all the same. Parameters of objects are
+//! not there when a pack decides, so what reads them is denied (`prune`).
+
+use serde_json::{Value, json};
+
+use super::object;
+use super::objects::{Losses, Object, Widens, label};
+
+/// The four operations that `*` stands for.
+const OPERATIONS: [&str; 4] = ["CREATE", "UPDATE", "DELETE", "CONNECT"];
+
+pub(super) fn of_kubernetes(objects: &[Object<'_>], losses: &mut Losses) -> Value {
+    let bindings: Vec<Object<'_>> =
+        objects.iter().copied().filter(|one| one.kind() == "ValidatingAdmissionPolicyBinding").collect();
+    let mut rules = Rules::default();
+    for policy in objects.iter().copied().filter(|one| one.kind() == "ValidatingAdmissionPolicy") {
+        let spec = policy.at("/spec").unwrap_or(&Value::Null);
+        let known = [
+            "matchConstraints",
+            "matchConditions",
+            "variables",
+            "validations",
+            "auditAnnotations",
+            "failurePolicy",
+            "paramKind",
+        ];
+        losses.unknown(policy, spec, "spec", &known);
+        if policy.at("/spec/paramKind").is_some() {
+            let reason = "parameters are not read from objects; a validation that uses them is denied";
+            losses.add(policy, "spec.paramKind", reason, Widens::No);
+        }
+        let of_policy = bindings.iter().copied().filter(|binding| {
+            binding.at("/spec/policyName").and_then(Value::as_str) == Some(policy.own_name())
+        });
+        let of_policy: Vec<Object<'_>> = of_policy.collect();
+        if of_policy.is_empty() {
+            let reason = "no binding was given, so it is in force nowhere; the pack denies by it everywhere";
+            losses.add(policy, "", reason, Widens::No);
+            rules.push(policy, None, "Deny", losses);
+        }
+        for binding in of_policy {
+            let spec = binding.at("/spec").unwrap_or(&Value::Null);
+            losses.unknown(
+                binding,
+                spec,
+                "spec",
+                &["policyName", "validationActions", "matchResources", "paramRef"],
+            );
+            let action = action(binding.at("/spec/validationActions"));
+            rules.push(policy, Some(binding), action, losses);
+        }
+    }
+    for binding in bindings {
+        let name = binding.at("/spec/policyName").and_then(Value::as_str).unwrap_or_default();
+        let is_there =
+            objects.iter().any(|one| one.kind() == "ValidatingAdmissionPolicy" && one.own_name() == name);
+        if !is_there {
+            losses.add(binding, "spec.policyName", format!("the policy `{name}` was not given"), Widens::Yes);
+        }
+    }
+    rules.spec()
+}
+
+pub(super) fn of_kyverno(objects: &[Object<'_>], losses: &mut Losses) -> Value {
+    let mut rules = Rules::default();
+    for policy in objects.iter().copied() {
+        let spec = policy.at("/spec").unwrap_or(&Value::Null);
+        let known = [
+            "matchConstraints",
+            "matchConditions",
+            "variables",
+            "validations",
+            "auditAnnotations",
+            "failurePolicy",
+            "validationActions",
+            "autogen",
+            "evaluation",
+            "webhookConfiguration",
+        ];
+        losses.unknown(policy, spec, "spec", &known);
+        if policy.at("/spec/evaluation/admission/enabled") == Some(&Value::Bool(false)) {
+            let reason = "it only reports on what is there; the pack judges what is sent";
+            losses.add(policy, "spec.evaluation.admission", reason, Widens::No);
+        }
+        if policy.at("/spec/evaluation/mode").is_some_and(|mode| mode != "Kubernetes") {
+            let reason = "it judges documents that are no requests; the pack judges requests";
+            losses.add(policy, "spec.evaluation.mode", reason, Widens::Yes);
+        }
+        if policy.at("/spec/webhookConfiguration").is_some() {
+            losses.add(policy, "spec.webhookConfiguration", "the webhook is set up elsewhere", Widens::No);
+        }
+        // Kyverno's own default is to warn nobody and report.
+        let action = action(policy.at("/spec/validationActions"));
+        rules.push(policy, None, action, losses);
+    }
+    rules.spec()
+}
+
+/// The strictest of some actions.
+fn action(actions: Option<&Value>) -> &'static str {
+    let has =
+        |word: &str| actions.and_then(Value::as_array).is_some_and(|all| all.iter().any(|one| one == word));
+    match (has("Deny"), has("Warn"), has("Audit")) {
+        (true, ..) => "Deny",
+        (_, true, _) => "Warn",
+        (_, _, true) => "Audit",
+        _ => "Deny",
+    }
+}
+
+/// Rules that are being made.
+#[derive(Default)]
+struct Rules {
+    names: Vec<String>,
+    all: Vec<Value>,
+}
+
+impl Rules {
+    fn spec(self) -> Value {
+        json!({"admission": {"rules": self.all}})
+    }
+
+    fn push(&mut self, policy: Object<'_>, binding: Option<Object<'_>>, action: &str, losses: &mut Losses) {
+        let name = match binding {
+            Some(binding) if binding.own_name() != policy.own_name() => binding.own_name(),
+            _ => policy.own_name(),
+        };
+        let name = label(name, &self.names);
+        if policy.at("/spec/failurePolicy") == Some(&json!("Ignore")) {
+            let reason = "an expression that cannot be evaluated is denied";
+            losses.add(policy, "spec.failurePolicy", reason, Widens::No);
+        }
+        let list = |path: &str, members: &[&str]| {
+            let items = policy.at(path).and_then(Value::as_array)?;
+            Some(Value::from(items.iter().map(|item| only(item, members)).collect::<Vec<_>>()))
+        };
+        let controllers = policy.at("/spec/autogen/podControllers/controllers").and_then(Value::as_array);
+        let rule = object([
+            ("name", name.clone().into()),
+            ("match", matching(policy, binding, losses)),
+            (
+                "podTemplates",
+                if controllers.is_some_and(|all| !all.is_empty()) { true.into() } else { Value::Null },
+            ),
+            ("variables", list("/spec/variables", &["name", "expression"]).unwrap_or_default()),
+            (
+                "validations",
+                list("/spec/validations", &["expression", "message", "messageExpression", "reason"])
+                    .unwrap_or_else(|| json!([])),
+            ),
+            (
+                "auditAnnotations",
+                list("/spec/auditAnnotations", &["key", "valueExpression"]).unwrap_or_default(),
+            ),
+            ("action", action.into()),
+        ]);
+        self.names.push(name);
+        self.all.push(rule);
+    }
+}
+
+/// These members of an object.
+fn only(of: &Value, members: &[&str]) -> Value {
+    let there = members.iter().filter_map(|name| Some(((*name).to_owned(), of.get(*name)?.clone())));
+    Value::Object(there.collect())
+}
+
+fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses) -> Value {
+    let known =
+        ["resourceRules", "excludeResourceRules", "namespaceSelector", "objectSelector", "matchPolicy"];
+    let mut conditions: Vec<Value> = Vec::new();
+    if let Some(constraints) = policy.at("/spec/matchConstraints") {
+        losses.unknown(policy, constraints, "spec.matchConstraints", &known);
+    }
+    for item in policy.at("/spec/matchConditions").and_then(Value::as_array).into_iter().flatten() {
+        let mut one = only(item, &["name", "expression"]);
+        let names: Vec<String> =
+            conditions.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect();
+        let name = label(item.get("name").and_then(Value::as_str).unwrap_or("condition"), &names);
+        one["name"] = name.into();
+        conditions.push(one);
+    }
+    let resources = resources(policy, "/spec/matchConstraints/resourceRules", Some(&mut conditions), losses);
+    let excluded = resources_excluded(policy, losses);
+    let mut selectors = Vec::new();
+    for name in ["namespaceSelector", "objectSelector"] {
+        let own = policy.at(&format!("/spec/matchConstraints/{name}"));
+        let of_binding = binding.and_then(|binding| binding.at(&format!("/spec/matchResources/{name}")));
+        selectors.push(both(own, of_binding));
+    }
+    if let Some(binding) = binding {
+        for name in ["resourceRules", "excludeResourceRules"] {
+            if binding.at(&format!("/spec/matchResources/{name}")).is_some() {
+                let reason = "the rule is asked of all that the policy names";
+                losses.add(binding, &format!("spec.matchResources.{name}"), reason, Widens::No);
+            }
+        }
+        if binding.at("/spec/paramRef").is_some() {
+            let reason = "parameters are not read from objects; a validation that uses them is denied";
+            losses.add(binding, "spec.paramRef", reason, Widens::No);
+        }
+    }
+    let mut selectors = selectors.into_iter();
+    object([
+        ("resources", resources),
+        ("excludeResources", excluded),
+        ("namespaceSelector", selectors.next().flatten().unwrap_or_default()),
+        ("objectSelector", selectors.next().flatten().unwrap_or_default()),
+        ("conditions", if conditions.is_empty() { Value::Null } else { conditions.into() }),
+    ])
+}
+
+/// Resource rules as packs have them. Names of objects become a condition where there is one rule alone.
+fn resources(
+    policy: Object<'_>,
+    path: &str,
+    conditions: Option<&mut Vec<Value>>,
+    losses: &mut Losses,
+) -> Value {
+    let rules = policy.at(path).and_then(Value::as_array).cloned().unwrap_or_default();
+    let shown = path.trim_start_matches('/').replace('/', ".");
+    if let (Some(conditions), [only]) = (conditions, rules.as_slice())
+        && let Some(names) = only.get("resourceNames").filter(|names| !names.is_null())
+    {
+        // JSON's text of a list of strings is CEL's too.
+        conditions.push(json!({"name": "resource-names", "expression": format!("request.name in {names}")}));
+    } else if rules.iter().any(|rule| rule.get("resourceNames").is_some()) {
+        let reason = "the rule is asked of objects of any name";
+        losses.add(policy, &format!("{shown}[].resourceNames"), reason, Widens::No);
+    }
+    let made = rules.iter().map(|rule| {
+        if rule.get("scope").is_some_and(|scope| scope != "*") {
+            losses.add(policy, &format!("{shown}[].scope"), "the rule is asked in any scope", Widens::No);
+        }
+        resource(rule)
+    });
+    made.collect()
+}
+
+fn resource(rule: &Value) -> Value {
+    let list = |name: &str| rule.get(name).cloned().unwrap_or_else(|| json!(["*"]));
+    let mut operations = list("operations");
+    if operations.as_array().is_some_and(|all| all.iter().any(|one| one == "*")) {
+        operations = json!(OPERATIONS);
+    }
+    json!({
+        "apiGroups": list("apiGroups"), "apiVersions": list("apiVersions"), "resources": list("resources"),
+        "operations": operations,
+    })
+}
+
+/// What is excluded by name cannot be; it is judged then.
+fn resources_excluded(policy: Object<'_>, losses: &mut Losses) -> Value {
+    let path = "/spec/matchConstraints/excludeResourceRules";
+    let rules = policy.at(path).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut made = Vec::new();
+    for rule in &rules {
+        let narrows = rule.get("resourceNames").is_some_and(|names| !names.is_null())
+            || rule.get("scope").is_some_and(|scope| scope != "*");
+        if narrows {
+            let reason = "an exclusion by name or scope is not made";
+            losses.add(policy, "spec.matchConstraints.excludeResourceRules", reason, Widens::No);
+        } else {
+            made.push(resource(rule));
+        }
+    }
+    if made.is_empty() { Value::Null } else { made.into() }
+}
+
+/// What both selectors select; `None`: everything.
+fn both(one: Option<&Value>, other: Option<&Value>) -> Option<Value> {
+    let empty = |selector: &&Value| {
+        selector.as_object().is_some_and(|members| {
+            members.values().all(|value| value.as_object().is_none_or(serde_json::Map::is_empty))
+                && members.values().all(|value| value.as_array().is_none_or(Vec::is_empty))
+        })
+    };
+    match (one.filter(|one| !empty(one)), other.filter(|other| !empty(other))) {
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+        (Some(one), Some(other)) => {
+            let mut wanted = expressions(one);
+            wanted.extend(expressions(other));
+            Some(json!({"matchExpressions": wanted}))
+        }
+    }
+}
+
+/// A selector as expressions alone.
+fn expressions(selector: &Value) -> Vec<Value> {
+    let labels = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
+    let mut all: Vec<Value> =
+        labels.map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]})).collect();
+    all.extend(selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten().cloned());
+    all
+}

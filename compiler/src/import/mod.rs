@@ -1,0 +1,200 @@
+//! Policies of others as a policy pack: admission policies of Kubernetes and Kyverno, Pod Security labels, NetworkPolicies, seccomp profiles of the OCI,
+//! settings of Claude Code.
+//!
+//! Never wider than the source: what a pack cannot say is denied instead, or left out where it only granted. Every field without an equivalent is a
+//! [`Loss`]; one that took a restriction away says `widens`. The result is compiled before it is handed out, so that a pack comes out which
+//! `bailiwick check` accepts. Opens no file.
+//!
+//! ```text
+//! documents ► objects ► importer of their kind ► spec ► compile ► prune (what does not compile: denied or left out, a loss each) ► PolicyPack
+//! ```
+
+mod admission;
+mod claude;
+mod glob;
+mod network;
+mod objects;
+mod pod_security;
+mod prune;
+mod seccomp;
+
+use bailiwick_crds::pack::PolicyPack;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use self::objects::{Losses, Object};
+
+/// Kinds of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ValidatingAdmissionPolicies and their bindings.
+    AdmissionPolicy,
+    /// Kyverno's ValidatingPolicies, `policies.kyverno.io`.
+    Kyverno,
+    /// Namespaces with labels of Pod Security.
+    PodSecurity,
+    /// NetworkPolicies.
+    NetworkPolicy,
+    /// A seccomp profile in the OCI's form.
+    Seccomp,
+    /// Permissions of Claude Code's `settings.json`.
+    ClaudeSettings,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::AdmissionPolicy,
+        Self::Kyverno,
+        Self::PodSecurity,
+        Self::NetworkPolicy,
+        Self::Seccomp,
+        Self::ClaudeSettings,
+    ];
+
+    /// Its word on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AdmissionPolicy => "admission-policy",
+            Self::Kyverno => "kyverno",
+            Self::PodSecurity => "pod-security",
+            Self::NetworkPolicy => "network-policy",
+            Self::Seccomp => "seccomp",
+            Self::ClaudeSettings => "claude-settings",
+        }
+    }
+
+    /// The kind of an object; `None`: none of them.
+    fn of(object: &Value) -> Option<Self> {
+        let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+        let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+        match (group, text("kind")) {
+            (
+                "admissionregistration.k8s.io",
+                "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding",
+            ) => Some(Self::AdmissionPolicy),
+            ("policies.kyverno.io", "ValidatingPolicy") => Some(Self::Kyverno),
+            ("", "Namespace") => Some(Self::PodSecurity),
+            ("networking.k8s.io", "NetworkPolicy") => Some(Self::NetworkPolicy),
+            ("", "") if object.get("defaultAction").is_some() => Some(Self::Seccomp),
+            ("", "") if object.get("permissions").is_some() => Some(Self::ClaudeSettings),
+            _ => None,
+        }
+    }
+}
+
+/// A file that is imported.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name, for losses.
+    pub name: String,
+    /// What stands in it.
+    pub documents: Vec<Value>,
+}
+
+/// A field of the source that has no equivalent.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Loss {
+    /// The file.
+    pub file: String,
+    /// The field, after the object's kind and name.
+    pub at: String,
+    /// What became of it.
+    pub reason: String,
+    /// Whether the pack lets something through for that which the source did not.
+    pub widens: bool,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// What it was.
+    pub kind: Kind,
+    /// The pack.
+    pub pack: PolicyPack,
+    /// What it lost, in the order of the sources.
+    pub losses: Vec<Loss>,
+}
+
+impl Imported {
+    /// The pack as YAML.
+    ///
+    /// # Errors
+    /// It has no text, which is a fault of this module.
+    pub fn yaml(&self) -> Result<String, ImportError> {
+        let options = serde_saphyr::ser_options! { compact_list_indent: true, prefer_block_scalars: false };
+        let mut text = String::new();
+        serde_saphyr::to_fmt_writer_with_options(&mut text, &self.pack, options)
+            .map_err(|error| ImportError::Pack(error.to_string()))?;
+        Ok(text)
+    }
+}
+
+/// Why nothing came out.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// Nothing in the files is of a known kind.
+    #[error("{0} holds nothing that can be imported; the kinds are {kinds}", kinds = words())]
+    Unknown(String),
+    /// Objects of several kinds.
+    #[error("{first} and {second} are imported one at a time: each is a pack of its own")]
+    Mixed {
+        /// One of them.
+        first: &'static str,
+        /// Another.
+        second: &'static str,
+    },
+    /// Objects over different subjects.
+    #[error("{0}: a pack has one subject, so import them one at a time")]
+    Subjects(String),
+    /// Nothing of it can be said by a pack.
+    #[error("nothing of it can be said by a pack: {0}")]
+    Nothing(String),
+    /// What came out is no pack.
+    #[error("what was imported is no pack: {0}")]
+    Pack(String),
+}
+
+fn words() -> String {
+    Kind::ALL.map(Kind::word).join(", ")
+}
+
+/// Makes a pack of this name of files of one kind. `kind`: `None` where the files say it themselves.
+///
+/// # Errors
+/// See [`ImportError`].
+pub fn import(kind: Option<Kind>, name: &str, sources: &[Source]) -> Result<Imported, ImportError> {
+    let mut losses = Losses::default();
+    let (kind, objects) = objects::sorted(kind, sources, &mut losses)?;
+    let spec = spec(kind, &objects, &mut losses)?;
+    let description = format!("Imported from {} by `bailiwick import`.", kind.word());
+    let mut all = json!({"pack": name, "version": "0.1.0", "description": description});
+    if let (Some(all), Value::Object(spec)) = (all.as_object_mut(), spec) {
+        all.extend(spec);
+    }
+    let mut pack = json!({
+        "apiVersion": bailiwick_crds::API_VERSION, "kind": "PolicyPack",
+        "metadata": {"name": format!("{name}-0.1.0")}, "spec": all,
+    });
+    prune::until_it_compiles(&mut pack, &objects, &mut losses)?;
+    let pack = serde_json::from_value(pack).map_err(|error| ImportError::Pack(error.to_string()))?;
+    Ok(Imported { kind, pack, losses: losses.all })
+}
+
+fn spec(kind: Kind, objects: &[Object<'_>], losses: &mut Losses) -> Result<Value, ImportError> {
+    match kind {
+        Kind::AdmissionPolicy => Ok(admission::of_kubernetes(objects, losses)),
+        Kind::Kyverno => Ok(admission::of_kyverno(objects, losses)),
+        Kind::PodSecurity => pod_security::spec(objects, losses),
+        Kind::NetworkPolicy => network::spec(objects, losses),
+        Kind::Seccomp => seccomp::spec(objects, losses),
+        Kind::ClaudeSettings => Ok(claude::spec(objects, losses)),
+    }
+}
+
+/// An object of these members, those that are null left out.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let there = members.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(there.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+}

@@ -1,0 +1,81 @@
+//! Labels of Pod Security on namespaces: the level that is enforced.
+
+use serde_json::{Value, json};
+
+use super::ImportError;
+use super::objects::{Losses, Object, Widens};
+
+/// What the labels begin with.
+const PREFIX: &str = "pod-security.kubernetes.io/";
+/// What `latest` is pinned to: the newest version of the standards that a pack can name.
+const LATEST: &str = "v1.37";
+
+/// Levels, the weakest first, as labels and as packs have them.
+const LEVELS: [(&str, &str); 3] =
+    [("privileged", "Privileged"), ("baseline", "Baseline"), ("restricted", "Restricted")];
+
+pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value, ImportError> {
+    let mut names = Vec::new();
+    let mut levels = Vec::new();
+    for namespace in objects.iter().copied() {
+        let labels = namespace.at("/metadata/labels").and_then(Value::as_object);
+        let label = |name: &str| labels.and_then(|all| all.get(&format!("{PREFIX}{name}"))?.as_str());
+        let Some(level) = label("enforce") else {
+            let reason = "nothing is enforced there, so it was left out";
+            losses.add(namespace, "metadata.labels", reason, Widens::No);
+            continue;
+        };
+        let Some(at) = LEVELS.iter().position(|(word, _)| *word == level) else {
+            // The API server enforces the strictest where it cannot read the label.
+            let reason = format!("`{level}` is no level; restricted is enforced, as by the API server");
+            losses.add(namespace, &format!("metadata.labels[{PREFIX}enforce]"), reason, Widens::No);
+            levels.push((namespace, LEVELS.len() - 1, LATEST.to_owned()));
+            names.push(namespace.own_name());
+            continue;
+        };
+        let version = match label("enforce-version") {
+            Some(version) if version != "latest" => version.to_owned(),
+            _ => {
+                let reason = format!("`latest` would change under you; it is pinned to {LATEST}");
+                losses.add(
+                    namespace,
+                    &format!("metadata.labels[{PREFIX}enforce-version]"),
+                    reason,
+                    Widens::No,
+                );
+                LATEST.to_owned()
+            }
+        };
+        for way in ["warn", "audit"] {
+            if label(way).is_some() {
+                let reason = "a pack enforces a level, and warns of none; what is only warned of or audited is not said";
+                losses.add(namespace, &format!("metadata.labels[{PREFIX}{way}]"), reason, Widens::No);
+            }
+        }
+        levels.push((namespace, at, version));
+        names.push(namespace.own_name());
+    }
+    let strictest = levels.iter().map(|(_, at, _)| *at).max();
+    let of_level = |at| levels.iter().filter(move |(_, other, _)| *other == at);
+    let Some((strictest, (_, _, version))) = strictest.and_then(|at| Some((at, of_level(at).next()?))) else {
+        return Err(ImportError::Nothing(
+            "no namespace has the label pod-security.kubernetes.io/enforce".to_owned(),
+        ));
+    };
+    for (namespace, at, own) in &levels {
+        if *at != strictest {
+            let reason = "a pack has one level: the strictest of these namespaces is asked of it too";
+            losses.add(*namespace, &format!("metadata.labels[{PREFIX}enforce]"), reason, Widens::No);
+        } else if own != version {
+            return Err(ImportError::Subjects(
+                "these namespaces ask for different versions of one level".to_owned(),
+            ));
+        }
+    }
+    let level = LEVELS.get(strictest).map_or("Restricted", |(_, word)| *word);
+    let wanted = json!([{"key": "kubernetes.io/metadata.name", "operator": "In", "values": names}]);
+    Ok(json!({
+        "subjects": {"namespaces": {"selector": {"matchExpressions": wanted}}},
+        "isolation": {"podSecurity": {"level": level, "version": version}},
+    }))
+}

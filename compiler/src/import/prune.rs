@@ -1,0 +1,163 @@
+//! Makes a pack compile: what the compiler refuses of a rule is denied or left out, a loss each.
+//!
+//! An expression that must hold and cannot be said becomes one that never holds. A condition that narrows a rule is dropped, so that the rule is
+//! asked more often. What only grants is taken out.
+
+use bailiwick_crds::pack::PolicyPack;
+use serde_json::{Value, json};
+
+use super::ImportError;
+use super::objects::{Losses, Object, Widens};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::library::MemoryLibrary;
+use crate::parameters::Bindings;
+use crate::source::{PackSources, SourceFile};
+
+/// How often the pack is compiled at most: what is left after that is no pack. Each round mends every finding that the one before gave.
+const MAX_ROUNDS: usize = 16;
+
+pub(super) fn until_it_compiles(
+    pack: &mut Value,
+    objects: &[Object<'_>],
+    losses: &mut Losses,
+) -> Result<(), ImportError> {
+    for _ in 0..MAX_ROUNDS {
+        // Through the types, as it is written out later.
+        let typed: PolicyPack =
+            serde_json::from_value(pack.clone()).map_err(|error| ImportError::Pack(error.to_string()))?;
+        let bytes = serde_json::to_vec(&typed).map_err(|error| ImportError::Pack(error.to_string()))?;
+        let sources =
+            PackSources { files: vec![SourceFile::new("pack.yaml", bytes)], ..PackSources::default() };
+        let compiled = crate::compile(&[(&sources, Bindings::default())], &MemoryLibrary::default());
+        let errors: Vec<&Diagnostic> = compiled.all().filter(|one| one.severity == Severity::Error).collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let mut places: Vec<(String, String)> =
+            errors.iter().map(|one| (one.at.to_string(), one.message.clone())).collect();
+        // The last ones first: what is taken out moves only what stands behind it.
+        places.sort_by_key(|(at, _)| std::cmp::Reverse(indices(at)));
+        places.dedup_by(|one, other| one.0 == other.0);
+        let mut mended = false;
+        for (at, why) in places {
+            mended |= mend(pack, &at, &why, objects, losses);
+        }
+        if !mended {
+            let first = errors.first().map(|one| format!("{}: {}", one.at, one.message));
+            return Err(ImportError::Nothing(first.unwrap_or_default()));
+        }
+    }
+    Err(ImportError::Nothing("the compiler refuses it whatever is taken out".to_owned()))
+}
+
+/// The numbers in a path, in order.
+fn indices(at: &str) -> Vec<usize> {
+    at.split('[').skip(1).filter_map(|part| part.split(']').next()?.parse().ok()).collect()
+}
+
+/// Mends one finding; whether anything was changed.
+fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &mut Losses) -> bool {
+    let parts: Vec<&str> = at.split('.').map(|part| part.split('[').next().unwrap_or(part)).collect();
+    let numbers = indices(at);
+    let Some(first) = objects.first().copied() else { return false };
+    match (parts.as_slice(), numbers.as_slice()) {
+        (["spec", "admission", "rules", rest @ ..], [rule, inner @ ..]) => {
+            let Some(rules) = pack.pointer_mut("/spec/admission/rules").and_then(Value::as_array_mut) else {
+                return false;
+            };
+            let name = rules.get(*rule).and_then(|rule| rule.get("name")).and_then(Value::as_str);
+            let name = name.unwrap_or_default().to_owned();
+            let Some(found) = rules.get_mut(*rule) else { return false };
+            let path = format!("rule {name}: {}", rest.join("."));
+            match rule_part(found, rest, inner) {
+                Mended::Denies => {
+                    let reason = format!("cannot be said, so what it is about is denied: {why}");
+                    losses.add(first, &path, reason, Widens::No);
+                }
+                Mended::Dropped(reason) => losses.add(first, &path, format!("{reason}: {why}"), Widens::No),
+                Mended::Nothing => {
+                    rules.remove(*rule);
+                    losses.add(first, &path, format!("the rule was left out: {why}"), Widens::Yes);
+                }
+            }
+            true
+        }
+        (["spec", "tools", "rules", ..], [rule, ..]) => {
+            let rules = pack.pointer_mut("/spec/tools/rules").and_then(Value::as_array_mut);
+            let Some(rules) = rules.filter(|rules| *rule < rules.len()) else { return false };
+            let removed = rules.remove(*rule);
+            let widens = if removed.get("deny").is_some() { Widens::Yes } else { Widens::No };
+            let name = removed.get("name").and_then(Value::as_str).unwrap_or_default();
+            losses.add(first, &format!("rule {name}"), format!("it was left out: {why}"), widens);
+            true
+        }
+        (["spec", "sandboxes", "syscalls", list @ ("add" | "remove")], [sandbox, index]) => {
+            let path = format!("/spec/sandboxes/{sandbox}/syscalls/{list}");
+            let names = pack.pointer_mut(&path).and_then(Value::as_array_mut);
+            let Some(names) = names.filter(|names| *index < names.len()) else { return false };
+            let removed = names.remove(*index);
+            let name = removed.as_str().unwrap_or_default();
+            // A call that is not taken out stays.
+            let widens = if *list == "remove" { Widens::Yes } else { Widens::No };
+            losses.add(first, &format!("syscalls: {name}"), format!("not taken over: {why}"), widens);
+            true
+        }
+        (["spec", "network", way @ ("ingress" | "egress"), ..], [rule, ..]) => {
+            let rules = pack.pointer_mut(&format!("/spec/network/{way}")).and_then(Value::as_array_mut);
+            let Some(rules) = rules.filter(|rules| *rule < rules.len()) else { return false };
+            rules.remove(*rule);
+            losses.add(first, &format!("{way} {rule}"), format!("denied instead: {why}"), Widens::No);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What became of a part of a rule.
+enum Mended {
+    /// It never holds now.
+    Denies,
+    /// It is gone, and the rule is as strict as before or stricter.
+    Dropped(&'static str),
+    /// Nothing can be done about it but to take the rule out.
+    Nothing,
+}
+
+fn rule_part(rule: &mut Value, rest: &[&str], inner: &[usize]) -> Mended {
+    let remove = |list: Option<&mut Value>, index: usize| {
+        list.and_then(Value::as_array_mut).filter(|list| index < list.len()).map(|list| list.remove(index))
+    };
+    match (rest, inner) {
+        (["validations", "messageExpression"], [index]) => {
+            let member = rule.pointer_mut(&format!("/validations/{index}")).and_then(Value::as_object_mut);
+            match member.and_then(|validation| validation.remove("messageExpression")) {
+                Some(_) => Mended::Dropped("the message of its own was left out"),
+                None => Mended::Nothing,
+            }
+        }
+        (["validations", ..], [index, ..]) => match rule.pointer_mut(&format!("/validations/{index}")) {
+            // An expression that is refused and is this one already will not get better.
+            Some(validation) if validation.get("expression") != Some(&json!("false")) => {
+                let said = "this was imported from a rule that a pack cannot express, and is denied";
+                *validation = json!({"expression": "false", "message": said});
+                Mended::Denies
+            }
+            _ => Mended::Nothing,
+        },
+        (["match", "conditions", ..], [index, ..]) => {
+            match remove(rule.pointer_mut("/match/conditions"), *index) {
+                Some(_) => Mended::Dropped("the condition was dropped, so the rule is asked more often"),
+                None => Mended::Nothing,
+            }
+        }
+        (["variables", ..], [index, ..]) => match remove(rule.get_mut("variables"), *index) {
+            Some(_) => Mended::Dropped("the variable was dropped, and what uses it is denied"),
+            None => Mended::Nothing,
+        },
+        (["auditAnnotations", ..], [index, ..]) => match remove(rule.get_mut("auditAnnotations"), *index) {
+            Some(_) => Mended::Dropped("the audit annotation was left out"),
+            None => Mended::Nothing,
+        },
+        _ => Mended::Nothing,
+    }
+}
