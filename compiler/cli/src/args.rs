@@ -104,7 +104,7 @@ pub(crate) enum Command {
     /// Verifies an audit log, or shows what it says of one call
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Makes a pack of policies of others, and lists what it cannot say; never wider than they are
+    /// Makes a pack of policies of others, and lists what it cannot say, and where that widens
     #[command(
         after_help = "Example:\n  bailiwick import network-policies.yaml --name web --output web/pack.yaml\n  \
                       bailiwick import --kind claude-settings .claude/settings.json --strict"

@@ -1,7 +1,8 @@
 //! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies: both are rules in the CEL of Kubernetes.
 //!
 //! One rule for each policy and binding. A policy without a binding is in force nowhere; here it is a rule all the same. Parameters of objects are
-//! not there when a pack decides, so what reads them is denied (`prune`).
+//! not there when a pack decides, so what reads them is denied (`prune`). An UPDATE of what broke a rule before only warns here, unless the rule is
+//! asked of UPDATE alone; the sources deny it, so that is a loss that widens.
 
 use serde_json::{Value, json};
 
@@ -136,14 +137,14 @@ impl Rules {
             let items = policy.at(path).and_then(Value::as_array)?;
             Some(Value::from(items.iter().map(|item| only(item, members)).collect::<Vec<_>>()))
         };
-        let controllers = policy.at("/spec/autogen/podControllers/controllers").and_then(Value::as_array);
+        if action == "Deny" && is_relaxed_on_update(policy) {
+            let reason = "an UPDATE that leaves a violation as it was is warned of, not denied";
+            losses.add(policy, "spec.matchConstraints.resourceRules", reason, Widens::Yes);
+        }
         let rule = object([
             ("name", name.clone().into()),
             ("match", matching(policy, binding, losses)),
-            (
-                "podTemplates",
-                if controllers.is_some_and(|all| !all.is_empty()) { true.into() } else { Value::Null },
-            ),
+            ("podTemplates", if governs_templates(policy, losses) { true.into() } else { Value::Null }),
             ("variables", list("/spec/variables", &["name", "expression"]).unwrap_or_default()),
             (
                 "validations",
@@ -159,6 +160,49 @@ impl Rules {
         self.names.push(name);
         self.all.push(rule);
     }
+}
+
+/// The policy's resource rules.
+fn resource_rules(policy: Object<'_>) -> &[Value] {
+    policy.at("/spec/matchConstraints/resourceRules").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Whether it is asked of UPDATE and of CREATE: then a pack's rule only warns of what was there before.
+fn is_relaxed_on_update(policy: Object<'_>) -> bool {
+    let names = |operation: &str| {
+        resource_rules(policy).iter().any(|rule| {
+            let operations = rule.get("operations").and_then(Value::as_array);
+            operations.is_none_or(|all| all.iter().any(|one| one == operation || one == "*"))
+        })
+    };
+    names("CREATE") && names("UPDATE")
+}
+
+/// Whether Kyverno asks a rule of what makes pods too: where it matches pods and nothing else, unless its list of controllers is empty. The pack asks
+/// it of every controller that it knows.
+fn governs_templates(policy: Object<'_>, losses: &mut Losses) -> bool {
+    let controllers = policy.at("/spec/autogen/podControllers/controllers").and_then(Value::as_array);
+    let rules = resource_rules(policy);
+    let is_wanted = policy.kind() == "ValidatingPolicy" && controllers.is_none_or(|all| !all.is_empty());
+    let all = |name: &str, is_one: &dyn Fn(&str) -> bool| {
+        let is_all = |list: &Vec<Value>| list.iter().all(|one| one.as_str().is_some_and(is_one));
+        let holds = |rule: &Value| rule.get(name).and_then(Value::as_array).is_some_and(is_all);
+        !rules.is_empty() && rules.iter().all(holds)
+    };
+    if !is_wanted || !all("resources", &|one| one == "pods" || one.starts_with("pods/")) {
+        return false;
+    }
+    let is_known =
+        |one: &str| matches!(one, "pods" | "pods/ephemeralcontainers" | "pods/resize" | "pods/status");
+    if all("resources", &is_known)
+        && all("apiGroups", &str::is_empty)
+        && all("apiVersions", &|one| one == "v1")
+    {
+        return true;
+    }
+    let reason = "the rule is not asked of what makes pods: it matches more than pods of v1";
+    losses.add(policy, "spec.autogen", reason, Widens::Yes);
+    false
 }
 
 /// These members of an object.
@@ -179,7 +223,9 @@ fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses
         let names: Vec<String> =
             conditions.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect();
         let name = label(item.get("name").and_then(Value::as_str).unwrap_or("condition"), &names);
-        one["name"] = name.into();
+        if let Some(members) = one.as_object_mut() {
+            members.insert("name".to_owned(), name.into());
+        }
         conditions.push(one);
     }
     let resources = resources(policy, "/spec/matchConstraints/resourceRules", Some(&mut conditions), losses);
@@ -222,11 +268,11 @@ fn resources(
     let rules = policy.at(path).and_then(Value::as_array).cloned().unwrap_or_default();
     let shown = path.trim_start_matches('/').replace('/', ".");
     if let (Some(conditions), [only]) = (conditions, rules.as_slice())
-        && let Some(names) = only.get("resourceNames").filter(|names| !names.is_null())
+        && let Some(names) = resource_names(only)
     {
         // JSON's text of a list of strings is CEL's too.
         conditions.push(json!({"name": "resource-names", "expression": format!("request.name in {names}")}));
-    } else if rules.iter().any(|rule| rule.get("resourceNames").is_some()) {
+    } else if rules.iter().any(|rule| resource_names(rule).is_some()) {
         let reason = "the rule is asked of objects of any name";
         losses.add(policy, &format!("{shown}[].resourceNames"), reason, Widens::No);
     }
@@ -237,6 +283,11 @@ fn resources(
         resource(rule)
     });
     made.collect()
+}
+
+/// The names of objects that a rule is about; `None`: every name, which an empty list says too.
+fn resource_names(rule: &Value) -> Option<&Value> {
+    rule.get("resourceNames").filter(|names| names.as_array().is_some_and(|all| !all.is_empty()))
 }
 
 fn resource(rule: &Value) -> Value {
@@ -257,8 +308,7 @@ fn resources_excluded(policy: Object<'_>, losses: &mut Losses) -> Value {
     let rules = policy.at(path).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut made = Vec::new();
     for rule in &rules {
-        let narrows = rule.get("resourceNames").is_some_and(|names| !names.is_null())
-            || rule.get("scope").is_some_and(|scope| scope != "*");
+        let narrows = resource_names(rule).is_some() || rule.get("scope").is_some_and(|scope| scope != "*");
         if narrows {
             let reason = "an exclusion by name or scope is not made";
             losses.add(policy, "spec.matchConstraints.excludeResourceRules", reason, Widens::No);

@@ -2,7 +2,8 @@
 //! `Edit` and `Write`, are the files of the workspace.
 //!
 //! Of a command line every command must be allowed, and none may write by a redirection or set a variable: the settings say nothing of those. Nobody can
-//! be asked, since the settings name no approvers: what they ask about is denied. What no rule allows is denied too.
+//! be asked, since the settings name no approvers: what they ask about is denied. Of these four tools, what no entry allows is denied too. Other tools
+//! of the pack that it is met with are that pack's: the settings have no name for them.
 
 use serde_json::{Value, json};
 
@@ -20,7 +21,11 @@ struct Rules {
     /// Conditions of single commands that are allowed, with the names that they begin with.
     commands: Vec<(String, String)>,
     any_command: bool,
-    reads_are_denied: bool,
+    /// Whether some file is denied, and some command.
+    files_are_denied: bool,
+    commands_are_denied: bool,
+    /// Whether nothing may be changed or run.
+    only_plans: bool,
 }
 
 /// One entry: `Tool` or `Tool(what)`.
@@ -50,24 +55,33 @@ impl<'e> Entry<'e> {
     }
 }
 
+/// Settings that restrict nothing: how it looks, what it costs, what is shown. Every other one may be a restriction.
+const HARMLESS: [&str; 8] = [
+    "model",
+    "theme",
+    "outputStyle",
+    "statusLine",
+    "spinnerTipsEnabled",
+    "cleanupPeriodDays",
+    "includeCoAuthoredBy",
+    "alwaysThinkingEnabled",
+];
+/// Modes that allow more than the entries do, or the same; what they add is not allowed here.
+const OPEN_MODES: [&str; 4] = ["default", "acceptEdits", "dontAsk", "bypassPermissions"];
+/// Commands that run the command behind them, which the settings look through and packs do not.
+const WRAPPERS: [&str; 7] = ["timeout", "nice", "nohup", "xargs", "env", "stdbuf", "time"];
+/// Every tool that entries are about.
+const TOOLS: [&str; 4] = [SHELL, "workspace.read", "workspace.list", "workspace.write"];
+
 pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
     let mut rules = Rules::default();
     for settings in objects.iter().copied() {
-        for name in settings.value.as_object().into_iter().flatten().map(|(name, _)| name) {
-            if !matches!(name.as_str(), "permissions" | "$schema") {
-                losses.add(settings, name, "settings other than permissions are not policy", Widens::No);
-            }
-        }
+        top_level(settings, losses);
         let permissions = settings.at("/permissions").unwrap_or(&Value::Null);
         let known =
             ["allow", "deny", "ask", "defaultMode", "additionalDirectories", "disableBypassPermissionsMode"];
         losses.unknown(settings, permissions, "permissions", &known);
-        for name in ["defaultMode", "additionalDirectories", "disableBypassPermissionsMode"] {
-            if permissions.get(name).is_some() {
-                let reason = "what no rule allows is denied, whatever the mode and the folder";
-                losses.add(settings, &format!("permissions.{name}"), reason, Widens::No);
-            }
-        }
+        rules.mode(settings, losses);
         for list in ["deny", "ask", "allow"] {
             let entries = permissions.get(list).and_then(Value::as_array);
             for (index, entry) in entries.into_iter().flatten().enumerate() {
@@ -87,29 +101,71 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
                 }
             }
         }
-        if rules.reads_are_denied && (rules.any_command || !rules.commands.is_empty()) {
-            let reason = "files that may not be read are kept from `workspace.read`; a command that is allowed may read them in its sandbox";
-            losses.add(settings, "permissions.deny", reason, Widens::Yes);
-        }
+    }
+    let denies =
+        |one: &Object<'_>| one.at("/permissions/deny").or_else(|| one.at("/permissions/ask")).is_some();
+    if let Some(settings) = objects.iter().copied().find(denies).or_else(|| objects.first().copied()) {
+        rules.what_commands_reach(settings, losses);
     }
     rules.finish()
+}
+
+/// The settings beside `permissions`.
+fn top_level(settings: Object<'_>, losses: &mut Losses) {
+    for name in settings.value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()) {
+        match name {
+            "permissions" | "$schema" => {}
+            name if HARMLESS.contains(&name) => {
+                losses.add(settings, name, "it restricts nothing", Widens::No);
+            }
+            _ => losses.add(settings, name, "it is not taken over; it may restrict something", Widens::Yes),
+        }
+    }
 }
 
 impl Rules {
     fn push(&mut self, name: &str, mut rule: Value) {
         let name = label(name, &self.names);
-        rule["name"] = name.clone().into();
+        if let Some(members) = rule.as_object_mut() {
+            members.insert("name".to_owned(), name.clone().into());
+        }
         self.names.push(name);
         self.all.push(rule);
+    }
+
+    /// The members of `permissions` that are no lists of entries over tools.
+    fn mode(&mut self, settings: Object<'_>, losses: &mut Losses) {
+        for name in ["additionalDirectories", "disableBypassPermissionsMode"] {
+            if settings.at(&format!("/permissions/{name}")).is_some() {
+                let reason = "what no entry allows is denied, whatever the mode and the folder";
+                losses.add(settings, &format!("permissions.{name}"), reason, Widens::No);
+            }
+        }
+        let Some(mode) = settings.at("/permissions/defaultMode") else { return };
+        let (reason, widens) = match mode.as_str() {
+            Some("plan") => {
+                self.only_plans = true;
+                ("commands and writing are denied, also those that an entry allows", Widens::No)
+            }
+            Some(mode) if OPEN_MODES.contains(&mode) => {
+                ("what no entry allows is denied, whatever the mode and the folder", Widens::No)
+            }
+            _ => ("the mode is not known; it may restrict what an entry allows", Widens::Yes),
+        };
+        losses.add(settings, "permissions.defaultMode", reason, widens);
     }
 
     fn deny(&mut self, settings: Object<'_>, path: &str, text: &str, losses: &mut Losses) {
         let entry = Entry::parse(text);
         let Some(tools) = entry.tools() else {
-            let reason = "there is no such tool here, and nothing allows it";
-            losses.add(settings, path, reason, Widens::No);
+            let reason = "no tool here is known to be this one; a pack that it is met with may have it under another name";
+            losses.add(settings, path, reason, Widens::Yes);
             return;
         };
+        match tools {
+            [SHELL] => self.commands_are_denied |= entry.what.is_some(),
+            _ => self.files_are_denied = true,
+        }
         let reason = format!("the settings deny {text}");
         let name = format!("deny-{}", entry.tool);
         let when = match (entry.what, tools) {
@@ -122,30 +178,47 @@ impl Rules {
                     format!("facts.commands.exists(c, {condition})").into()
                 }
                 None => {
-                    losses.add(
-                        settings,
-                        path,
-                        "it cannot be said which commands; every one is denied",
-                        Widens::No,
-                    );
+                    let reason = "it cannot be said which commands; every one is denied";
+                    losses.add(settings, path, reason, Widens::No);
                     Value::Null
                 }
             },
             (Some(what), _) => match read(what) {
                 Glob::Inside(regex) => path_may_be(&regex).into(),
                 Glob::Outside => {
-                    let reason = "it lies outside of the workspace, which these tools cannot leave";
-                    losses.add(settings, path, reason, Widens::No);
-                    self.reads_are_denied |= tools.contains(&"workspace.read");
+                    // An absolute pattern may find files of the workspace, and in a sandbox the workspace is the home.
+                    let reason =
+                        "it is not said of the workspace, and may find files there; they are not denied";
+                    losses.add(settings, path, reason, Widens::Yes);
                     return;
                 }
             },
         };
-        self.reads_are_denied |= tools.contains(&"workspace.read");
         self.push(
             &name,
             super::object([("tools", json!(tools)), ("when", when), ("deny", json!({"reason": reason}))]),
         );
+    }
+
+    /// What a command that is allowed may do though the settings do not allow it.
+    fn what_commands_reach(&self, settings: Object<'_>, losses: &mut Losses) {
+        let is_allowed = self.any_command || !self.commands.is_empty();
+        if self.files_are_denied && is_allowed {
+            let reason = "files that are denied are kept from the tools over files; a command that is allowed may reach them in its sandbox";
+            losses.add(settings, "permissions.deny", reason, Widens::Yes);
+        }
+        for (name, _) in &self.commands {
+            if name == "find" || WRAPPERS.contains(&name.as_str()) {
+                let reason = format!("`{name}` may run other commands, which are not looked at");
+                losses.add(settings, "permissions.allow", reason, Widens::Yes);
+            }
+        }
+        let wraps =
+            self.any_command || self.commands.iter().any(|(name, _)| WRAPPERS.contains(&name.as_str()));
+        if self.commands_are_denied && wraps {
+            let reason = format!("a denied command is not seen behind {}", WRAPPERS.join(", "));
+            losses.add(settings, "permissions.deny", reason, Widens::Yes);
+        }
     }
 
     fn allow(&mut self, settings: Object<'_>, path: &str, text: &str, losses: &mut Losses) {
@@ -194,7 +267,30 @@ impl Rules {
             );
             self.push("allow-bash", json!({"tools": [SHELL], "when": when, "allow": {}}));
         }
+        self.close();
         json!({"tools": {"rules": self.all}})
+    }
+
+    /// Denies the tools that no entry allows: a pack that does not grant a tool says nothing of it, and what it is met with would decide alone.
+    fn close(&mut self) {
+        let grants = |tool: &str| {
+            self.all.iter().any(|rule| {
+                let tools = rule["tools"].as_array();
+                rule.get("allow").is_some() && tools.is_some_and(|all| all.iter().any(|one| one == tool))
+            })
+        };
+        let closed: Vec<&str> = TOOLS.into_iter().filter(|tool| !grants(tool)).collect();
+        if !closed.is_empty() {
+            let reason = "no entry of the settings allows it";
+            self.push("deny-ungranted", json!({"tools": closed, "deny": {"reason": reason}}));
+        }
+        if self.only_plans {
+            let reason = "the settings only plan";
+            self.push(
+                "deny-planned",
+                json!({"tools": [SHELL, "workspace.write"], "deny": {"reason": reason}}),
+            );
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Policies of others as a policy pack: admission policies of Kubernetes and Kyverno, Pod Security labels, NetworkPolicies, seccomp profiles of the OCI,
 //! settings of Claude Code.
 //!
-//! Never wider than the source: what a pack cannot say is denied instead, or left out where it only granted. Every field without an equivalent is a
-//! [`Loss`]; one that took a restriction away says `widens`. The result is compiled before it is handed out, so that a pack comes out which
+//! What a pack cannot say is denied instead, or left out where it only granted. Every field without an equivalent is a [`Loss`]; where a restriction is
+//! lost, or may be, it says `widens`. The result is compiled before it is handed out, so that a pack comes out which
 //! `bailiwick check` accepts. Opens no file.
 //!
 //! ```text

@@ -114,7 +114,10 @@ pub(super) fn sorted<'s>(
             (Some(second), Some(first)) if kind.is_none() => {
                 return Err(ImportError::Mixed { first: first.word(), second: second.word() });
             }
-            _ => losses.add(object, "", "an object of another kind was left out", Widens::No),
+            _ => {
+                let widens = if is_inert(object) { Widens::No } else { Widens::Yes };
+                losses.add(object, "", "an object of another kind was left out", widens);
+            }
         }
     }
     match known {
@@ -123,6 +126,19 @@ pub(super) fn sorted<'s>(
             let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
             Err(ImportError::Unknown(names.join(", ")))
         }
+    }
+}
+
+/// Whether an object is known to restrict nothing by itself.
+fn is_inert(object: Object<'_>) -> bool {
+    let is_core = object.value.get("apiVersion").and_then(Value::as_str) == Some("v1");
+    let is_bare =
+        object.at("/metadata/labels").and_then(Value::as_object).is_none_or(serde_json::Map::is_empty);
+    match object.kind() {
+        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" => is_core,
+        // Its labels may ask for a level of Pod Security, or be selected.
+        "Namespace" => is_core && is_bare,
+        _ => false,
     }
 }
 

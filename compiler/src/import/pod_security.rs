@@ -63,13 +63,13 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value,
         ));
     };
     for (namespace, at, own) in &levels {
+        // The weakest level asks nothing in any version.
+        if *at != 0 && own != version {
+            return Err(ImportError::Subjects("these namespaces ask for different versions".to_owned()));
+        }
         if *at != strictest {
             let reason = "a pack has one level: the strictest of these namespaces is asked of it too";
             losses.add(*namespace, &format!("metadata.labels[{PREFIX}enforce]"), reason, Widens::No);
-        } else if own != version {
-            return Err(ImportError::Subjects(
-                "these namespaces ask for different versions of one level".to_owned(),
-            ));
         }
     }
     let level = LEVELS.get(strictest).map_or("Restricted", |(_, word)| *word);

@@ -37,7 +37,7 @@ pub(super) fn until_it_compiles(
             errors.iter().map(|one| (one.at.to_string(), one.message.clone())).collect();
         // The last ones first: what is taken out moves only what stands behind it.
         places.sort_by_key(|(at, _)| std::cmp::Reverse(indices(at)));
-        places.dedup_by(|one, other| one.0 == other.0);
+        places.dedup_by(|one, other| mended_as(&one.0) == mended_as(&other.0));
         let mut mended = false;
         for (at, why) in places {
             mended |= mend(pack, &at, &why, objects, losses);
@@ -85,10 +85,7 @@ fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &
         (["spec", "tools", "rules", ..], [rule, ..]) => {
             let rules = pack.pointer_mut("/spec/tools/rules").and_then(Value::as_array_mut);
             let Some(rules) = rules.filter(|rules| *rule < rules.len()) else { return false };
-            let removed = rules.remove(*rule);
-            let widens = if removed.get("deny").is_some() { Widens::Yes } else { Widens::No };
-            let name = removed.get("name").and_then(Value::as_str).unwrap_or_default();
-            losses.add(first, &format!("rule {name}"), format!("it was left out: {why}"), widens);
+            tool_rule(rules, *rule, why, first, losses);
             true
         }
         (["spec", "sandboxes", "syscalls", list @ ("add" | "remove")], [sandbox, index]) => {
@@ -111,6 +108,29 @@ fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &
         }
         _ => false,
     }
+}
+
+/// Mends a rule over tools: a grant becomes a denial of its tools, anything else is left out.
+fn tool_rule(rules: &mut Vec<Value>, at: usize, why: &str, first: Object<'_>, losses: &mut Losses) {
+    let removed = rules.remove(at);
+    let name = removed.get("name").and_then(Value::as_str).unwrap_or_default();
+    let path = format!("rule {name}");
+    if removed.get("allow").is_some() {
+        // A pack that grants a tool nowhere says nothing of it, so leaving the grant out would open the tool.
+        let said = "this was imported from a grant that a pack cannot express, and is denied";
+        let tools = removed.get("tools").cloned().unwrap_or_default();
+        rules.insert(at, json!({"name": name, "tools": tools, "deny": {"reason": said}}));
+        losses.add(first, &path, format!("cannot be said, so its tools are denied: {why}"), Widens::No);
+        return;
+    }
+    let widens = if removed.get("deny").is_some() { Widens::Yes } else { Widens::No };
+    losses.add(first, &path, format!("it was left out: {why}"), widens);
+}
+
+/// What is mended as one: of rules over tools and of the network the whole rule.
+fn mended_as(at: &str) -> &str {
+    let is_whole = at.starts_with("spec.tools.rules[") || at.starts_with("spec.network.");
+    at.split(']').next().filter(|_| is_whole).unwrap_or(at)
 }
 
 /// What became of a part of a rule.

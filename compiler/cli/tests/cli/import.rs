@@ -1,4 +1,4 @@
-//! `bailiwick import`: policies of others, as packs that check and that decide as they did, or stricter.
+//! `bailiwick import`: policies of others, as packs that check and that decide as they did, or stricter, or say where they widen.
 
 use std::collections::BTreeSet;
 
@@ -70,18 +70,23 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     let stage = Stage::empty();
     let (code, report) = imported(&stage, REPLICAS, &[]);
     assert_eq!((code, &report["kind"]), (Some(0), &Value::from("admission-policy")));
-    assert_eq!(report["widens"], 0, "{report:#}");
+    assert_eq!((&report["widens"], losses(&report, "an UPDATE that").len()), (&1.into(), 1), "{report:#}");
     assert!(
         !losses(&report, "is denied: ").is_empty() && !losses(&report, "paramRef").is_empty(),
         "{report:#}"
     );
     assert_eq!(imported(&stage, REPLICAS, &["--strict"]).0, Some(3));
 
-    // Without the validation over parameters, it decides as its source does.
+    // Without the validation over parameters, it decides as its source does, but for an UPDATE of what broke the rule before.
     let plain: String =
         REPLICAS.lines().filter(|line| !line.contains("param")).map(|line| format!("{line}\n")).collect();
-    let (_, report) = imported(&stage, &plain, &["--strict"]);
-    assert_eq!(report["losses"], json!([]), "{report:#}");
+    for alone in ["[CREATE]", "[UPDATE]"] {
+        let (code, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", alone), &["--strict"]);
+        assert_eq!((code, &report["losses"]), (Some(0), &json!([])), "{report:#}");
+    }
+    let (_, report) = imported(&stage, &plain, &[]);
+    let all = report["losses"].as_array().expect("losses");
+    assert_eq!((all.len(), &all[0]["widens"]), (1, &true.into()), "{report:#}");
     let rule = &report["pack"]["spec"]["admission"]["rules"][0];
     assert_eq!(rule["match"]["namespaceSelector"], json!({"matchLabels": {"environment": "test"}}));
     let case = |name: &str, replicas: u64, labels: &str, groups: &str, expect: &str| {
@@ -99,15 +104,35 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
         case("elsewhere", 6, "environment: production", "", "{allowed: true}"),
         case("an operator", 6, "environment: test", "\"system:operators\"", "{allowed: true}"),
     ];
-    holds(&stage, &cases.concat());
+    let update = |name: &str, replicas: u64, expect: &str| {
+        let new = case(name, replicas, "environment: test", "", expect).replace("CREATE", "UPDATE");
+        let old = case(name, 6, "environment: test", "", expect);
+        let old = old.lines().find(|line| line.trim_start().starts_with("object:")).expect("an object");
+        let old = old.replacen("object:", "oldObject:", 1);
+        new.replacen("      object:", &format!("{old}\n      object:"), 1)
+    };
+    let updates = [
+        update("as it was", 6, "{allowed: true}"),
+        update("worse", 7, "{allowed: false, messagePattern: at most 5}"),
+    ];
+    holds(&stage, &[cases.concat(), updates.concat()].concat());
 }
 
 #[test]
-fn a_policy_of_kyverno_is_a_rule_over_pods_and_templates() {
+fn an_empty_list_of_names_is_every_name() {
     let stage = Stage::empty();
-    let (_, report) = imported(
-        &stage,
-        r#"
+    let with = |names: &str| {
+        let text = REPLICAS.replace(
+            "resources: [deployments]",
+            &format!("resources: [deployments], resourceNames: {names}"),
+        );
+        imported(&stage, &text, &[]).1["pack"]["spec"]["admission"]["rules"][0]["match"]["conditions"].clone()
+    };
+    assert_eq!(with("[]").as_array().map(Vec::len), Some(1));
+    assert_eq!(with("[web]")[1]["name"], "resource-names");
+}
+
+const HOST_PATH: &str = r#"
 apiVersion: policies.kyverno.io/v1alpha1
 kind: ValidatingPolicy
 metadata: {name: disallow-host-path}
@@ -120,12 +145,23 @@ spec:
   validations:
   - {expression: "object.spec.?volumes.orValue([]).all(v, !has(v.hostPath))", message: no hostPath}
   - {expression: "resource.Get('v1', 'configmaps', 'default', 'x').data.a == 'b'", message: needs a look-up}
-"#,
-        &[],
-    );
-    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &0.into()), "{report:#}");
+"#;
+
+#[test]
+fn a_policy_of_kyverno_is_a_rule_over_pods_and_templates() {
+    let stage = Stage::empty();
+    let (_, report) = imported(&stage, HOST_PATH, &[]);
+    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &1.into()), "{report:#}");
     assert_eq!(losses(&report, "cannot be said, so what it is about is denied").len(), 1, "{report:#}");
-    assert_eq!(report["pack"]["spec"]["admission"]["rules"][0]["podTemplates"], true);
+    assert_eq!(losses(&report, "an UPDATE that").len(), 1, "{report:#}");
+    let templates = |from: &str, to: &str| {
+        let (_, report) = imported(&stage, &HOST_PATH.replace(from, to), &[]);
+        report["pack"]["spec"]["admission"]["rules"][0]["podTemplates"] == true
+    };
+    let listed = "  autogen: {podControllers: {controllers: [deployments]}}\n";
+    assert!(templates("", "") && templates(listed, ""), "without a list it is every controller");
+    assert!(!templates("controllers: [deployments]", "controllers: []"), "an empty list is none");
+    assert!(!templates("resources: [pods]", "resources: [pods, services]"), "not pods alone");
 }
 
 #[test]
@@ -193,7 +229,8 @@ fn labels_of_pod_security_are_a_level_for_these_namespaces() {
     };
     let strict =
         "pod-security.kubernetes.io/enforce: restricted, pod-security.kubernetes.io/enforce-version: v1.30";
-    let weak = "pod-security.kubernetes.io/enforce: baseline, pod-security.kubernetes.io/warn: restricted";
+    let weak = "pod-security.kubernetes.io/enforce: baseline, pod-security.kubernetes.io/enforce-version: v1.30, \
+                pod-security.kubernetes.io/warn: restricted";
     let text = [namespace("a", strict), namespace("b", weak), namespace("c", "x: z")].concat();
     let (_, report) = imported(&stage, &text, &[]);
     let spec = &report["pack"]["spec"];
@@ -204,10 +241,12 @@ fn labels_of_pod_security_are_a_level_for_these_namespaces() {
     );
     assert_eq!(
         (losses(&report, "Namespace/b").len(), losses(&report, "Namespace/c").len()),
-        (3, 1),
+        (2, 1),
         "{report:#}"
     );
     assert_eq!(report["widens"], 0);
+    stage.write("two.yaml", &text.replacen("v1.30", "v1.29", 1));
+    assert_eq!(stage.run(&["import", "two.yaml"]).status.code(), Some(3), "two versions");
 }
 
 #[test]
@@ -248,13 +287,42 @@ const SETTINGS: &str = r#"{
   }
 }"#;
 
+/// What the imported pack says of a call, met with a pack that grants every command and file.
+fn met_with_everything(stage: &Stage) -> impl Fn(Value) -> String {
+    let pack =
+        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.yaml")).expect("the pack");
+    let open =
+        pack.replace("      when: \"facts.shell.onlyRuns(['ls', 'cat', 'head', 'wc', 'grep'])\"\n", "");
+    assert_ne!(pack, open);
+    stage.write("open/pack.yaml", &open);
+    let lock =
+        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.lock")).expect("the lock");
+    stage.write("open/pack.lock", &lock);
+    move |call: Value| {
+        let call = call.to_string();
+        let args =
+            ["explain", "--call", &call, "--library", "policy-packs", "--format", "json", "open", "out"];
+        let output = stage.run(&args);
+        let said: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+        said["verdict"].as_str().expect("a verdict").to_owned()
+    }
+}
+
 #[test]
 fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
     let stage = Stage::new();
     let (_, report) = imported(&stage, SETTINGS, &[]);
     assert_eq!(report["kind"], "claude-settings");
     let widening = losses(&report, "\"widens\":true");
-    assert_eq!(widening.len(), 1, "what a command may read: {report:#}");
+    assert_eq!(
+        widening.len(),
+        3,
+        "the home, a tool without a name here, what a command may reach: {report:#}"
+    );
+    for field in ["permissions.deny[2]", "permissions.deny[3]", "may reach them"] {
+        assert_eq!(losses(&report, field)[0]["widens"], true, "{field}: {report:#}");
+    }
     for field in [
         "model",
         "permissions.allow[4]",
@@ -266,25 +334,7 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
     ] {
         assert_eq!(losses(&report, field).len(), 1, "{field}: {report:#}");
     }
-    // Met with a pack that grants every command and file.
-    let pack =
-        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.yaml")).expect("the pack");
-    let open =
-        pack.replace("      when: \"facts.shell.onlyRuns(['ls', 'cat', 'head', 'wc', 'grep'])\"\n", "");
-    assert_ne!(pack, open);
-    stage.write("open/pack.yaml", &open);
-    let lock =
-        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.lock")).expect("the lock");
-    stage.write("open/pack.lock", &lock);
-    let decide = |call: Value| {
-        let call = call.to_string();
-        let args =
-            ["explain", "--call", &call, "--library", "policy-packs", "--format", "json", "open", "out"];
-        let output = stage.run(&args);
-        let said: Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
-        said["verdict"].as_str().expect("a verdict").to_owned()
-    };
+    let decide = met_with_everything(&stage);
     let bash = |command: &str| json!({"tool": "shell.exec", "args": {"command": command}});
     let file = |tool: &str, path: &str| match tool {
         "workspace.write" => json!({"tool": tool, "args": {"path": path, "content": ""}}),
@@ -309,6 +359,51 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
         (file("workspace.write", "other.rs"), "Deny"),
     ] {
         assert_eq!(decide(call.clone()), verdict, "{call}");
+    }
+}
+
+#[test]
+fn what_settings_do_not_allow_is_denied_and_what_they_may_restrict_besides_widens() {
+    let stage = Stage::new();
+    let shell = json!({"tool": "shell.exec", "args": {"command": "ls"}});
+    let read = json!({"tool": "workspace.read", "args": {"path": "a"}});
+    let list = json!({"tool": "workspace.list", "args": {"path": "a"}});
+    let write = json!({"tool": "workspace.write", "args": {"path": "a", "content": ""}});
+    let all = [&shell, &read, &list, &write];
+    for (permissions, verdicts) in [
+        (r#"{"deny": ["Bash(curl:*)"]}"#, ["Deny", "Deny", "Deny", "Deny"]),
+        (r#"{"allow": ["Bash"]}"#, ["Allow", "Deny", "Deny", "Deny"]),
+        (r#"{"allow": ["Bash(git * main)", "Read"]}"#, ["Deny", "Allow", "Allow", "Deny"]),
+        (r#"{"allow": ["Bash", "Read", "Edit"], "defaultMode": "plan"}"#, ["Deny", "Allow", "Allow", "Deny"]),
+    ] {
+        imported(&stage, &format!(r#"{{"permissions": {permissions}}}"#), &[]);
+        let decide = met_with_everything(&stage);
+        assert_eq!(all.map(|call| decide(call.clone())), verdicts, "{permissions}");
+    }
+    let text = r#"{"theme": "dark", "hooks": {}, "sandbox": {"enabled": true}, "fresh": 1, "permissions": {
+        "allow": ["Bash", "Edit"], "deny": ["Bash(curl:*)", "Edit(//**/.env)", "Edit(../x)"], "defaultMode": "fresh"}}"#;
+    let (_, report) = imported(&stage, text, &[]);
+    for word in
+        ["hooks", "sandbox", "fresh", "deny[1]", "deny[2]", "may reach them", "timeout", "defaultMode"]
+    {
+        let found = losses(&report, word);
+        assert!(found.iter().any(|loss| loss["widens"] == true), "{word}: {report:#}");
+    }
+    assert_eq!(losses(&report, "theme")[0]["widens"], false, "{report:#}");
+    let (_, report) = imported(&stage, r#"{"permissions": {"allow": ["Bash(find:*)"]}}"#, &[]);
+    assert_eq!(losses(&report, "`find`")[0]["widens"], true, "{report:#}");
+}
+
+#[test]
+fn objects_of_other_kinds_widen_unless_they_are_inert() {
+    let stage = Stage::empty();
+    let more = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n\
+                ---\napiVersion: v1\nkind: Namespace\nmetadata: {name: c, labels: {x: z}}\n---\napiVersion: example.com/v1\nkind: Guard\nmetadata: {name: d}\n";
+    let (_, report) = imported(&stage, &format!("{REPLICAS}{more}"), &["--kind", "admission-policy"]);
+    for (at, widens) in
+        [("ConfigMap/a", false), ("Namespace/b", false), ("Namespace/c", true), ("Guard/d", true)]
+    {
+        assert_eq!(losses(&report, at)[0]["widens"], widens, "{at}: {report:#}");
     }
 }
 
