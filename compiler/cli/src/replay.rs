@@ -36,8 +36,12 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     let verified = verify(&options.log, &known(options.log_key.as_deref())?)?;
     let mut report = Report::of(&effective, &verified);
     if verified.status != Status::Tampered {
+        let counts =
+            effective.policy().tools.iter().any(|layer| {
+                !(layer.counters.is_empty() && layer.budgets.is_empty() && layer.labels.is_empty())
+            });
         let policy = LoadedPolicy::of_bundle(effective.bundle)?;
-        let mut history = History::new(&options.log, &policy, &mut report);
+        let mut history = History::new(&options.log, &policy, counts, &mut report);
         match fold::<Infallible>(&options.log, None, |record, behind| {
             history.take(record, behind.segment);
             Ok(())

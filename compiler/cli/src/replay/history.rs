@@ -18,12 +18,33 @@ pub(super) struct History<'h> {
     state: Option<State>,
     /// Whether all decisions so far are of these packs, so that the tallies are to the unit those of the record.
     is_uniform: bool,
+    /// Whether the policy counts or labels at all.
+    counts: bool,
+    /// The first call that ran and whose counts under these packs are not known.
+    uncounted: Option<u64>,
     report: &'h mut Report,
 }
 
+/// A decision that was made again.
+struct Again {
+    decided: DecisionRecord,
+    /// The same people would be asked, so that the recorded verdict stands.
+    stands: bool,
+}
+
 impl<'h> History<'h> {
-    pub(super) fn new(log: &'h Path, policy: &'h LoadedPolicy, report: &'h mut Report) -> Self {
-        Self { values: Values::of(log), policy, state: Some(State::default()), is_uniform: true, report }
+    /// `counts`: the policy has counters, budgets or labels.
+    pub(super) fn new(log: &'h Path, policy: &'h LoadedPolicy, counts: bool, report: &'h mut Report) -> Self {
+        let values = Values::of(log);
+        Self {
+            values,
+            policy,
+            state: Some(State::default()),
+            is_uniform: true,
+            counts,
+            uncounted: None,
+            report,
+        }
     }
 
     /// Takes in the next record.
@@ -39,6 +60,11 @@ impl<'h> History<'h> {
         let again = matches!(record.kind, Kind::Intent | Kind::Decision)
             .then(|| self.decide(record, segment))
             .flatten();
+        // A call of the packs themselves counts as it is recorded.
+        let is_counted = self.is_uniform || again.as_ref().is_some_and(|again| !again.stands);
+        if record.kind == Kind::Intent && self.counts && !is_counted {
+            self.uncounted.get_or_insert(record.seq);
+        }
         let Some(recorded) = recorded else { return };
         let counted = match again {
             Some(again) if record.kind == Kind::Intent => recounted(recorded, &again),
@@ -50,7 +76,7 @@ impl<'h> History<'h> {
     }
 
     /// Decides the call of a record again and compares; `None`: it cannot be.
-    fn decide(&mut self, record: &Record, segment: u32) -> Option<DecisionRecord> {
+    fn decide(&mut self, record: &Record, segment: u32) -> Option<Again> {
         let same_policy = record.policy_digest.as_deref() == Some(self.policy.digest());
         self.is_uniform &= same_policy;
         let inputs = match self.values.inputs(record, segment) {
@@ -64,6 +90,13 @@ impl<'h> History<'h> {
             self.report.cannot(record, "the records before it do not add up to a state".to_owned());
             return None;
         };
+        if let Some(seq) = self.uncounted {
+            self.report.cannot(
+                record,
+                format!("it is not known how the call of record {seq} counts under these packs"),
+            );
+            return None;
+        }
         let rebuilt = rebuilt(self.policy, &inputs, state);
         let is_as_recorded = rebuilt.session == inputs.session
             && rebuilt.pending == inputs.pending
@@ -93,7 +126,7 @@ impl<'h> History<'h> {
         };
         let now = if stands { then.clone() } else { Verdict::again(&decided) };
         self.report.compared(Changed::of(record, then, now));
-        Some(decided)
+        Some(Again { decided, stands })
     }
 }
 
@@ -102,20 +135,20 @@ fn rebuilt(policy: &LoadedPolicy, inputs: &DecisionInputs, state: &State) -> Dec
     decide_tool_call(policy, &inputs.call, state, inputs.now_ms, inputs.approval.as_ref()).inputs
 }
 
-/// What the intent of a call changes, counted as the packs count: nothing if they would not have let it run, and as it was where people were asked.
-fn recounted(recorded: StateDelta, again: &DecisionRecord) -> StateDelta {
+/// What the intent of a call changes, counted as the packs count: nothing if they would not have let it run, and as it was where what people said stands.
+fn recounted(recorded: StateDelta, again: &Again) -> StateDelta {
     let is_count = |change: &Change| {
         matches!(change, Change::Counted { .. } | Change::Admitted { .. } | Change::Labelled { .. })
     };
     let StateDelta { at_ms, changes } = recorded;
     let mut kept: Vec<Change> = Vec::new();
-    match &again.effect {
-        EffectRecord::Ask(_) => kept = changes,
+    match &again.decided.effect {
+        EffectRecord::Ask(_) if again.stands => kept = changes,
         EffectRecord::Allow => {
             kept.extend(changes.into_iter().filter(|change| !is_count(change)));
-            kept.extend(again.delta.changes.iter().filter(|change| is_count(change)).cloned());
+            kept.extend(again.decided.delta.changes.iter().filter(|change| is_count(change)).cloned());
         }
-        EffectRecord::Deny(_) => {
+        EffectRecord::Ask(_) | EffectRecord::Deny(_) => {
             for change in changes {
                 match change {
                     Change::Counted { .. } | Change::Labelled { .. } => {}
