@@ -38,7 +38,7 @@ fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
         assert!(wrong.is_empty(), "{file}: {wrong:?}");
         let mut found = Vec::new();
         documents.iter().for_each(|document| under(document.root(), key, &mut found));
-        found.retain(|command| command.contains("bailiwick "));
+        found.retain(|command| command.contains("bailiwick ") && !command.contains("ci/diff.sh"));
         assert!(found.len() >= commands, "{file}: {found:?}");
         for command in found {
             // What edits cost is paid once, by `the_tests_of_the_shipped_packs_notice_every_edit`.
@@ -52,4 +52,44 @@ fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
     for report in ["bailiwick.sarif", "tests.xml", "check.xml"] {
         assert!(good.path(report).is_file(), "{report}");
     }
+}
+
+/// Each example compares a changed pack with what it was; two fail when it lets more through, and one only says so.
+#[test]
+fn the_examples_compare_a_changed_pack_with_what_it_was() {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.path("ci")).expect("a folder");
+    std::fs::copy(root().join("docs/ci/diff.sh"), stage.path("ci/diff.sh")).expect("the script");
+    std::fs::remove_dir_all(stage.path("policy-packs/pod-security-restricted")).expect("a shipped pack");
+    let git = "git -c user.name=a -c user.email=a@example.org -c init.defaultBranch=main";
+    let begun = stage.shell(&format!("{git} init -q && git add policy-packs && {git} commit -qm packs"));
+    assert!(begun.status.success(), "{}", printed(&begun));
+    let commands = |file: &str, key: &str| -> Vec<String> {
+        let bytes = std::fs::read(root().join("docs/ci").join(file)).expect(file);
+        let (documents, _) = SourceMap::read(file, &bytes, &Limits::MANIFESTS);
+        let mut found = Vec::new();
+        documents.iter().for_each(|document| under(document.root(), key, &mut found));
+        found.retain(|command| command.contains("ci/diff.sh"));
+        found
+    };
+    let run = |expected: [i32; 3]| {
+        let examples =
+            [("pre-commit-config.yaml", "entry"), ("github.yaml", "run"), ("gitlab.yaml", "script")];
+        for ((file, key), expected) in examples.into_iter().zip(expected) {
+            let found = commands(file, key);
+            assert_eq!(found.len(), 1, "{file}: {found:?}");
+            let environment =
+                "export BASE=HEAD CI_MERGE_REQUEST_DIFF_BASE_SHA=HEAD GITHUB_STEP_SUMMARY=summary";
+            let output = stage.shell(&format!("{environment}; set -eo pipefail; {}", found.concat()));
+            assert_eq!(output.status.code(), Some(expected), "{file}: {}", printed(&output));
+        }
+    };
+    run([0, 0, 0]);
+    let pack = stage.path("policy-packs/code-interpreter/pack.yaml");
+    let text = std::fs::read_to_string(&pack).expect("the pack");
+    std::fs::write(&pack, text.replacen("'wc', 'grep'", "'wc', 'grep', 'curl'", 1)).expect("written");
+    run([0, 3, 3]);
+    let summary = std::fs::read_to_string(stage.path("summary")).expect("the summary");
+    assert!(summary.contains("curl"), "{summary}");
+    assert_eq!(stage.shell("sh ci/diff.sh nowhere").status.code().is_some_and(|code| code > 0), true);
 }

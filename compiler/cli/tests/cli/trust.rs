@@ -201,7 +201,9 @@ fn a_change_runs_the_tests_again() {
     let stage = Stage::new();
     small(&stage, &[call("other", "ls", "{effect: Allow}")]);
     let mut child = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
-        .args(["test", "--watch", "packs/small"])
+        .args(["test", "--watch", "packs/small", "--format", "human"])
+        // A report among what is watched is no change of it.
+        .args(["--format", "junit", "--output", "packs/small/tests.xml"])
         .current_dir(stage.path("."))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -210,8 +212,10 @@ fn a_change_runs_the_tests_again() {
     let (send, lines) = mpsc::channel();
     let reader = BufReader::new(child.stdout.take().expect("a pipe"));
     std::thread::spawn(move || reader.lines().map_while(Result::ok).for_each(|line| drop(send.send(line))));
+    let runs = std::cell::Cell::new(0);
     let wait_for = |wanted: &str| {
         while let Ok(line) = lines.recv_timeout(PATIENCE) {
+            runs.set(runs.get() + usize::from(line.ends_with(" failed")));
             if line == wanted {
                 return true;
             }
@@ -219,8 +223,11 @@ fn a_change_runs_the_tests_again() {
         false
     };
     let first = wait_for("1 passed, 0 failed");
+    // Time for a second run, which there must not be.
+    std::thread::sleep(Duration::from_secs(1));
     small(&stage, &[call("other", "ls", "{effect: Deny}")]);
     let second = wait_for("0 passed, 1 failed");
+    assert_eq!(runs.get(), 2, "it runs again for its own report");
     // One that is half written ends nothing.
     stage.write("packs/small/tests/t.yaml", "spec: [\n");
     small(&stage, &[call("other", "ls", "{effect: Allow}"), call("more", "ls", "{effect: Allow}")]);

@@ -16,8 +16,30 @@ pub(super) struct Edit {
     pub(super) after: String,
     /// The rule or statement that it is about.
     pub(super) subject: Option<String>,
+    /// What is done, in this order. Not the edited document: a large pack has thousands of edits.
+    steps: Vec<Step>,
+}
+
+/// A part of an edit.
+#[derive(Clone, Debug)]
+enum Step {
+    Remove(FieldPath),
+    /// Puts a value where another stands, or where none does.
+    Put(FieldPath, Json),
+}
+
+impl Edit {
     /// The document with the edit.
-    pub(super) document: Json,
+    pub(super) fn of(&self, document: &Json) -> Json {
+        let mut edited = document.clone();
+        for step in &self.steps {
+            match step {
+                Step::Remove(at) => remove(&mut edited, at),
+                Step::Put(at, value) => put(&mut edited, at, value.clone()),
+            }
+        }
+        edited
+    }
 }
 
 /// Fields and lists whose members are dropped; `*` is every element of a list.
@@ -64,10 +86,8 @@ pub(super) fn of(document: &Json) -> Vec<Edit> {
     let mut found = Vec::new();
     for pattern in DROPPED {
         for at in matching(document, pattern) {
-            let mut edited = document.clone();
-            if remove(&mut edited, &at) {
-                found.push(edit(document, &at, "drop", String::new(), edited));
-            }
+            let steps = vec![Step::Remove(at.clone())];
+            found.push(edit(document, &at, "drop", String::new(), steps));
         }
     }
     for pattern in INVERTED {
@@ -107,13 +127,10 @@ type Weaken = fn(i64) -> Option<i64>;
 fn weaker_tool_rules(document: &Json) -> Vec<Edit> {
     let mut found = Vec::new();
     for at in matching(document, "tools.rules.*.ask") {
-        let mut edited = document.clone();
-        let rule = at.parent().and_then(|rule| get_mut(&mut edited, &rule)).and_then(Json::as_object_mut);
-        if let Some(rule) = rule {
-            rule.remove("ask");
-            rule.insert("allow".to_owned(), Json::Object(Default::default()));
-            found.push(edit(document, &at, "weaken", "allow: {}".to_owned(), edited));
-        }
+        let Some(rule) = at.parent() else { continue };
+        let allow = Step::Put(rule.member("allow"), Json::Object(Default::default()));
+        let steps = vec![Step::Remove(at.clone()), allow];
+        found.push(edit(document, &at, "weaken", "allow: {}".to_owned(), steps));
     }
     let more: Weaken = |number| number.checked_add(1);
     let twice: Weaken = |number| number.checked_mul(2);
@@ -141,11 +158,8 @@ fn weaker_admission_rules(document: &Json) -> Vec<Edit> {
         let Some(rule) = get(document, &at).and_then(Json::as_object) else { continue };
         let judges = ["validations", "rego"].iter().any(|one| rule.contains_key(*one));
         if judges && !rule.contains_key("action") {
-            let mut edited = document.clone();
-            if let Some(rule) = get_mut(&mut edited, &at).and_then(Json::as_object_mut) {
-                rule.insert("action".to_owned(), Json::from("Warn"));
-            }
-            let mut made = edit(document, &at, "weaken", "action: Warn".to_owned(), edited);
+            let steps = vec![Step::Put(at.member("action"), Json::from("Warn"))];
+            let mut made = edit(document, &at, "weaken", "action: Warn".to_owned(), steps);
             made.name = made.name.replace(" weaken", ".action weaken");
             found.push(made);
         }
@@ -158,16 +172,12 @@ fn weaker_admission_rules(document: &Json) -> Vec<Edit> {
 
 fn replaced(document: &Json, at: &FieldPath, how: &str, value: Json) -> Edit {
     let after = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut edited = document.clone();
-    if let Some(place) = get_mut(&mut edited, at) {
-        *place = value;
-    }
-    edit(document, at, how, after, edited)
+    edit(document, at, how, after, vec![Step::Put(at.clone(), value)])
 }
 
-fn edit(document: &Json, at: &FieldPath, how: &str, after: String, edited: Json) -> Edit {
+fn edit(document: &Json, at: &FieldPath, how: &str, after: String, steps: Vec<Step>) -> Edit {
     let (name, subject) = named(document, at);
-    Edit { name: format!("{name} {how}"), at: at.clone(), after, subject, document: edited }
+    Edit { name: format!("{name} {how}"), at: at.clone(), after, subject, steps }
 }
 
 /// The path from `spec` with the names of list elements instead of their numbers, and the first of these names.
@@ -237,16 +247,31 @@ fn get_mut<'j>(document: &'j mut Json, at: &FieldPath) -> Option<&'j mut Json> {
     })
 }
 
-/// Takes a field or an element out; whether it was there.
-fn remove(document: &mut Json, at: &FieldPath) -> bool {
+/// Takes a field or an element out.
+fn remove(document: &mut Json, at: &FieldPath) {
     let holder = at.parent().and_then(|parent| get_mut(document, &parent));
     match (holder, at.segments().last()) {
-        (Some(Json::Object(members)), Some(Segment::Member(member))) => members.remove(member).is_some(),
+        (Some(Json::Object(members)), Some(Segment::Member(member))) => drop(members.remove(member)),
         (Some(Json::Array(items)), Some(Segment::Index(index))) if *index < items.len() => {
-            items.remove(*index);
-            true
+            drop(items.remove(*index));
         }
-        _ => false,
+        _ => {}
+    }
+}
+
+/// Puts a value into a field or an element.
+fn put(document: &mut Json, at: &FieldPath, value: Json) {
+    let holder = at.parent().and_then(|parent| get_mut(document, &parent));
+    match (holder, at.segments().last()) {
+        (Some(Json::Object(members)), Some(Segment::Member(member))) => {
+            members.insert(member.clone(), value);
+        }
+        (Some(Json::Array(items)), Some(Segment::Index(index))) => {
+            if let Some(item) = items.get_mut(*index) {
+                *item = value;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -286,10 +311,10 @@ mod tests {
                 "admission.rules[r].podTemplates weaken > false",
             ]
         );
-        assert!(edits.iter().all(|edit| edit.document != document), "an edit edits nothing");
+        assert!(edits.iter().all(|edit| edit.of(&document) != document), "an edit edits nothing");
         let subjects: Vec<_> = edits.iter().filter_map(|edit| edit.subject.as_deref()).take(2).collect();
         assert_eq!(subjects, ["podSecurity", "a"]);
         let action = edits.iter().find(|edit| edit.after == "action: Warn").unwrap();
-        assert_eq!(action.document["spec"]["admission"]["rules"][0]["action"], "Warn");
+        assert_eq!(action.of(&document)["spec"]["admission"]["rules"][0]["action"], "Warn");
     }
 }

@@ -152,8 +152,13 @@ pub(super) fn run(suite: &Suite, ran: &[Ran], seconds: u64) -> Result<Mutation> 
     edits.truncate(MAX_EDITS);
     let accepted = survivors::read(&suite.folder())?;
     let order = Order::of(suite, ran);
-    let trial =
-        Trial { suite, sources: &pack.sources, order, until: Instant::now() + Duration::from_secs(seconds) };
+    let trial = Trial {
+        suite,
+        sources: &pack.sources,
+        document: &document,
+        order,
+        until: Instant::now() + Duration::from_secs(seconds),
+    };
     let verdicts = trial.all(&edits)?;
     Ok(summary(&edits, &verdicts, beyond, &accepted, &places))
 }
@@ -244,6 +249,8 @@ impl Order {
 struct Trial<'s> {
     suite: &'s Suite,
     sources: &'s PackSources,
+    /// The pack without edits.
+    document: &'s serde_json::Value,
     order: Order,
     until: Instant,
 }
@@ -279,7 +286,7 @@ impl Trial<'_> {
     }
 
     fn one(&self, edit: &Edit, folder: &Path) -> Verdict {
-        let Ok(text) = serde_json::to_vec(&edit.document) else { return Verdict::Refused };
+        let Ok(text) = serde_json::to_vec(&edit.of(self.document)) else { return Verdict::Refused };
         // JSON is YAML. Fragments are merged into the document already.
         let sources = PackSources { files: vec![SourceFile::new("pack.yaml", text)], ..self.sources.clone() };
         let mut benches: BTreeMap<usize, Bench> = BTreeMap::new();
