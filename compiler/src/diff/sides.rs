@@ -40,19 +40,18 @@ impl Sides {
         self.compare_as(layer, case, case)
     }
 
-    /// The same of an admission request, of which it also counts what is written into the object.
-    pub(super) fn compare_objects(&self, layer: Layer, case: &TestCase) -> Result<Option<Found>, String> {
-        // A request that is none, by its form, is none to either.
+    /// The same of an admission request, of which it also counts what is written into the object; `None`: by its form it is no request.
+    pub(super) fn compare_objects(&self, layer: Layer, case: &TestCase) -> Option<Option<Found>> {
         let (Ok(old), Ok(new)) =
             (self.old.carry_out(case, &no_manifests), self.new.carry_out(case, &no_manifests))
         else {
-            return Ok(None);
+            return None;
         };
         let direction = match (old.allowed, new.allowed) {
             (false, true) => Direction::Widened,
             (true, false) => Direction::Narrowed,
             (true, true) if written(&old) != written(&new) => Direction::Changed,
-            _ => return Ok(None),
+            _ => return Some(None),
         };
         let witness = Witness::Case(Box::new(TestCase { expect: expectation(&new), ..case.clone() }));
         let verdict = |happened: &Happened, other: &Happened| {
@@ -63,7 +62,7 @@ impl Sides {
             verdict
         };
         let (old, new) = (verdict(&old, &new), verdict(&new, &old));
-        Ok(Some(Found { layer, direction, witness, old, new }))
+        Some(Some(Found { layer, direction, witness, old, new }))
     }
 
     /// The same, where the two policies call a thing by two names.

@@ -257,3 +257,38 @@ fn a_changed_module_of_rego_is_never_no_difference() {
     );
     assert!(text.contains("rules in Rego differ"), "{text}");
 }
+
+/// A pack that governs fewer pods denies less, whatever it is that it denies: here nothing but an image.
+#[test]
+fn a_narrower_subject_is_wider() {
+    let pack = |labels: &str| {
+        format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: p-1.0.0}}\nspec:\n  pack: p\n  version: 1.0.0\n  \
+             subjects: {{namespaces: {{selector: {{matchLabels: {{zone: a}}}}}}, pods: {{matchLabels: {labels}}}}}\n  \
+             admission:\n    rules:\n    - name: no-nodes\n      match: {{resources: [{{apiGroups: [\"\"], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}\n      \
+             validations: [{{expression: \"!has(object.spec.nodeName)\", message: no node}}]\n"
+        )
+    };
+    let stage = Stage::new();
+    stage.write("old/pack.yaml", &pack("{app: a}"));
+    stage.write("new/pack.yaml", &pack("{app: a, tier: b}"));
+    let output = stage.run(&["diff", "old", "new", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let widened = report["changes"].as_array().expect("changes").iter().find(|change| {
+        change["direction"] == "widened" && change["old"]["rules"].to_string().contains("no-nodes")
+    });
+    let case = &widened.unwrap_or_else(|| panic!("{report:#}"))["witness"]["case"]["admission"];
+    assert!(case["object"]["spec"]["nodeName"].is_string(), "{case:#}");
+    assert!(case["object"]["metadata"]["labels"]["tier"].is_null(), "{case:#}");
+}
+
+/// Files of a workspace are judged by their paths, which no definition of a pack says.
+#[test]
+fn a_rule_about_files_of_the_workspace_is_compared_by_paths() {
+    let stage = stage(&[(
+        "    rules:\n    - name: run-python",
+        "    rules:\n    - {name: no-secrets, tools: [workspace.read], when: \"facts.path.inWorkspace == 'secret'\", deny: {}}\n    - name: run-python",
+    )]);
+    let said = printed(&diff(&stage, &[]));
+    assert!(said.contains("no-secrets") && said.contains("\"path\":\"secret\""), "{said}");
+}

@@ -22,6 +22,8 @@ const MAX_REPAIRS: usize = 4_000;
 const MAX_FURTHER: usize = 8;
 /// Pods that changes begin with.
 const MAX_STARTS: usize = 6;
+/// Pods that are denied where the policies govern and tried in every other place.
+const MAX_DENIED: usize = 16;
 /// An image where no policy cares.
 const ANY_IMAGE: &str =
     "registry.example.org/app@sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -123,6 +125,8 @@ impl<'s> World<'s> {
     pub(super) fn requests(&self, suspects: &[Suspect<'_>], differs: Differs) -> Vec<TestCase> {
         let mut all: Vec<AdmissionCase> = Vec::new();
         all.extend(self.starts.iter().cloned());
+        // Before what is made up, so that none is cut off: somebody thought them worth a test.
+        all.extend(self.seeds.iter().cloned());
         if let Some(start) = self.starts.first() {
             all.extend(self.placed(start).into_iter().filter(|_| differs.subject));
             if differs.sections {
@@ -142,7 +146,6 @@ impl<'s> World<'s> {
             let further = suspects.iter().flat_map(|suspect| suspect.ways.iter().take(MAX_FURTHER));
             all.extend(further.map(|way| apply(start, way)));
         }
-        all.extend(self.seeds.iter().cloned());
         let mut seen = BTreeSet::new();
         all.retain(|case| seen.insert(serde_json::to_string(case).unwrap_or_default()));
         all.into_iter()
@@ -152,8 +155,8 @@ impl<'s> World<'s> {
 
     /// The same pod elsewhere, and with other labels.
     fn placed(&self, start: &AdmissionCase) -> Vec<AdmissionCase> {
-        let place = |(namespace, labels): &(Labels, Labels)| {
-            let mut case = start.clone();
+        let place = |pod: &AdmissionCase, (namespace, labels): &(Labels, Labels)| {
+            let mut case = pod.clone();
             case.namespace =
                 Some(CaseNamespace { name: Some(NAMESPACE.to_owned()), labels: namespace.clone() });
             if let Some(object) = &mut case.object {
@@ -162,24 +165,28 @@ impl<'s> World<'s> {
             }
             case
         };
-        let mut all: Vec<AdmissionCase> = self.places.iter().map(place).collect();
-        // What a policy denies where it governs, elsewhere: a pod that both deny otherwise.
-        let bad: Vec<AdmissionCase> = all
-            .iter()
-            .map(|case| {
-                let mut case = case.clone();
-                if let Some(object) = &mut case.object {
-                    security::change(
-                        object,
-                        &["spec", "containers", "0", "securityContext", "privileged"],
-                        true.into(),
-                    );
-                }
-                case
-            })
-            .collect();
-        all.extend(bad);
+        let mut all: Vec<AdmissionCase> = self.places.iter().map(|at| place(start, at)).collect();
+        for bad in self.denied(start) {
+            all.extend(self.places.iter().map(|at| place(&bad, at)));
+        }
         all
+    }
+
+    /// Pods that something denies where the policies govern, one for each set of rules that do: elsewhere they may be allowed.
+    fn denied(&self, start: &AdmissionCase) -> Vec<AdmissionCase> {
+        let (old, new) = self.sides.policies();
+        let rules = [old, new]
+            .into_iter()
+            .flat_map(|policy| policy.admission.rules.iter().map(move |rule| (policy, rule)));
+        let wished = rules.flat_map(|(policy, rule)| ways(policy, rule).0).map(|way| apply(start, &way));
+        let mut found: Vec<AdmissionCase> = Vec::new();
+        let mut seen = BTreeSet::from([self.objections(start).unwrap_or_default()]);
+        for case in self.pods(start).into_iter().chain(wished).take(MAX_REPAIRS) {
+            if found.len() < MAX_DENIED && self.objections(&case).is_some_and(|all| seen.insert(all)) {
+                found.push(case);
+            }
+        }
+        found
     }
 
     /// A pod with one thing changed, for everything that sections look at.

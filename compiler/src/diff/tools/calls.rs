@@ -200,7 +200,7 @@ impl<'p> Calls<'p> {
         let lines: Vec<ToolCallCase> = if way.iter().any(|(place, _)| is_fact(place)) {
             self.sides
                 .iter()
-                .flat_map(|side| side.derives())
+                .flat_map(|side| &side.derives)
                 .flat_map(|derive| longer(&call, derive))
                 .collect()
         } else {
@@ -246,7 +246,7 @@ impl<'p> Calls<'p> {
                 _ => {}
             }
         }
-        let derives: Vec<&Derive> = self.sides.iter().flat_map(|side| side.derives()).collect();
+        let derives: Vec<&Derive> = self.sides.iter().flat_map(|side| &side.derives).collect();
         for derive in derives {
             let (name, text) = match derive {
                 Derive::Shell(name) => (name, facts.shell(FALLBACK_COMMAND)),

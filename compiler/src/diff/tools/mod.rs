@@ -31,12 +31,16 @@ const MAX_CALLS: usize = 4_096;
 /// Outcomes of one tool that are told. More than these are variants of the same few.
 const MAX_OUTCOMES: usize = 16;
 
+/// What names of tools begin with that no pack defines; each takes a path.
+const BUILT_IN: &str = "workspace.";
+
 /// One tool in one policy.
 pub(super) struct Side<'p> {
     policy: &'p Policy,
     /// The layers' rules about it that have an effect, each with its layer.
     rules: Vec<(&'p ToolLayer, &'p ToolRule)>,
     definitions: Vec<&'p Tool>,
+    derives: Vec<Derive>,
 }
 
 impl<'p> Side<'p> {
@@ -47,16 +51,17 @@ impl<'p> Side<'p> {
             .tools
             .iter()
             .flat_map(|layer| layer.rules.iter().filter(about).map(move |rule| (layer, rule)));
-        let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
-        Self {
-            policy,
-            rules: rules.collect(),
-            definitions: definitions.filter(|tool| tool.name == name).collect(),
-        }
-    }
-
-    fn derives(&self) -> impl Iterator<Item = &'p Derive> {
-        self.definitions.iter().flat_map(|tool| &tool.derive)
+        let definitions: Vec<&Tool> = policy
+            .tools
+            .iter()
+            .flat_map(|layer| &layer.definitions)
+            .filter(|tool| tool.name == name)
+            .collect();
+        let derives = match name.strip_prefix(BUILT_IN) {
+            Some(_) => vec![Derive::Path("path".to_owned())],
+            None => definitions.iter().flat_map(|tool| &tool.derive).cloned().collect(),
+        };
+        Self { policy, rules: rules.collect(), definitions, derives }
     }
 
     /// The rules of a phase, which no decision over a call depends on.
