@@ -149,6 +149,7 @@ impl Checker {
         let kind = schema.get("type").and_then(Json::as_str);
         let (place, help) = match schema.get("x-bailiwick-format").and_then(Json::as_str) {
             Some("cel") => ("in a CEL expression", format!("write `params.{name}` in it")),
+            Some("rego") => ("for a module or its name", format!("read `input.params.{name}` in the module")),
             _ if kind == Some("boolean") => ("for a boolean", "write `true` or `false`".to_owned()),
             _ if kind == Some("array") => ("for a whole list", format!("write `[\"${{{name}}}\"]`")),
             _ if kind == Some("object") => ("for an object", "write the object out".to_owned()),

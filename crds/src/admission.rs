@@ -217,9 +217,11 @@ pub struct Expression {
 #[schemars(extend("x-bailiwick-one-of" = [["file"], ["source"]]))]
 pub struct Rego {
     /// Name of a file in `rego/`.
+    #[schemars(extend("x-bailiwick-format" = "rego"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The text itself, as `bailiwick compile --as-resource` writes it.
+    #[schemars(extend("x-bailiwick-format" = "rego"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The rule, as `data.images.deny`.

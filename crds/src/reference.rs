@@ -141,7 +141,11 @@ fn kind(schema: &Map<String, Value>) -> String {
     }
     let format = text(schema, "x-bailiwick-format");
     if !format.is_empty() {
-        return if format == "cel" { "CEL".to_owned() } else { format.replace('-', " ") };
+        return match format {
+            "cel" => "CEL".to_owned(),
+            "rego" => "Rego".to_owned(),
+            other => other.replace('-', " "),
+        };
     }
     let range = match (schema.get("minimum"), schema.get("maximum")) {
         (Some(least), Some(most)) => format!(" {least} to {most}"),

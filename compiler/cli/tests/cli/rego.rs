@@ -32,6 +32,20 @@ fn a_fault_is_drawn_where_it_stands_in_the_module() {
     assert!(said.contains("error[BW0312]") && said.contains("--> x/pack.yaml:12:20"), "{said}");
 }
 
+/// Which module a pack has is part of the pack: its digest covers it.
+#[test]
+fn no_parameter_says_which_module_it_is() {
+    let stage = Stage::new();
+    pack(&stage, "package images\n\ndeny contains \"x\" if {\n  input.object.spec.hostNetwork\n}\n");
+    let parameter = "  parameters: [{name: module, type: string, default: images.rego}]\n  subjects:";
+    let text = HEAD.replace("  subjects:", parameter).replace("file: images.rego", "file: \"${module}\"");
+    stage.write("x/pack.yaml", &text);
+    let output = stage.run(&["check", "x"]);
+    let said = printed(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("error[BW0213]: parameter `module` stands for a module or its name"), "{said}");
+}
+
 #[test]
 fn hostile_modules_end_with_their_place() {
     let stage = Stage::new();
