@@ -9,6 +9,7 @@
 
 pub(crate) mod admission;
 mod base;
+mod costs;
 mod expressions;
 mod images;
 mod isolation;

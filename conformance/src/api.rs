@@ -90,6 +90,21 @@ impl Api {
     /// # Errors
     /// Nobody answers, which is so while an API server is away.
     pub fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<(u16, Value)> {
+        let answer = self.answer(method, path, kind, body)?;
+        Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
+    }
+
+    /// Sends JSON; the status, and what the API server warns of.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub fn warnings(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<String>)> {
+        let answer = self.answer(method, path, "application/json", body)?;
+        let warnings = answer.headers.into_iter().filter(|(name, _)| name == "warning");
+        Ok((answer.status, warnings.map(|(_, text)| text).collect()))
+    }
+
+    fn answer(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<http::Answer> {
         let mut client = match self.resting().take() {
             Some(client) => client,
             None => {
@@ -101,7 +116,7 @@ impl Api {
         let answer = client.request(method, path, &[("content-type", kind)], body.as_bytes())?;
         let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         *self.resting() = (!closes).then_some(client);
-        Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
+        Ok(answer)
     }
 
     fn resting(&self) -> std::sync::MutexGuard<'_, Option<http::Client<TcpStream>>> {

@@ -2,6 +2,8 @@
 //!
 //! All errors of a text are collected: a node in error counts as `dyn`, so that it causes no others.
 
+use std::collections::HashMap;
+
 use bailiwick_policy::ir::{Const, Expr, Func, MAX_DEPTH};
 
 use super::ast::{Ast, Node, Span};
@@ -33,6 +35,22 @@ pub(super) struct Local {
     pub(super) of: Type,
 }
 
+/// The types of an expression's nodes, by where they lie in memory: of the tree that was checked, while it lives.
+#[derive(Debug, Default)]
+pub(super) struct Types(HashMap<*const Ast, Type>);
+
+impl Types {
+    /// The type of a node; `dyn` of one that was not checked, as the name of a variable that a macro binds.
+    pub(super) fn of(&self, ast: &Ast) -> Type {
+        self.0.get(&std::ptr::from_ref(ast)).cloned().unwrap_or(Type::Dyn)
+    }
+
+    /// Whether a node was checked as a value.
+    pub(super) fn has(&self, ast: &Ast) -> bool {
+        self.0.contains_key(&std::ptr::from_ref(ast))
+    }
+}
+
 /// The state of one walk.
 pub(super) struct Checker<'a> {
     pub(super) context: &'a Context,
@@ -40,15 +58,29 @@ pub(super) struct Checker<'a> {
     pub(super) locals: Vec<Local>,
     pub(super) slots: u16,
     pub(super) errors: Vec<CelError>,
+    /// Written down if somebody asks for it.
+    types: Option<Types>,
 }
 
-/// Checks and lowers a whole expression: its lowered form, how many slots it needs, and its type.
+/// A whole expression that was checked and lowered.
+pub(super) struct Checked {
+    pub(super) expr: Expr,
+    /// How many slots it needs.
+    pub(super) slots: u16,
+    pub(super) of: Type,
+    /// Of its nodes, if they were asked for.
+    pub(super) types: Types,
+}
+
+/// Checks and lowers a whole expression; `types`: writes down the types of its nodes.
 pub(super) fn check(
     ast: &Ast,
     context: &Context,
     interner: &mut Interner,
-) -> Result<(Expr, u16, Type), Vec<CelError>> {
-    let mut checker = Checker { context, interner, locals: Vec::new(), slots: 0, errors: Vec::new() };
+    types: bool,
+) -> Result<Checked, Vec<CelError>> {
+    let types = types.then(Types::default);
+    let mut checker = Checker { context, interner, locals: Vec::new(), slots: 0, errors: Vec::new(), types };
     let Typed { expr, of } = checker.node(ast);
     if checker.errors.is_empty() && !of.fits(&context.expected) {
         checker.type_error(ast.span, format!("must be {}, is {of}", context.expected));
@@ -60,7 +92,7 @@ pub(super) fn check(
         checker.report(CelError::new(CelErrorKind::Limit, span.start, span.end - span.start, message));
     }
     if checker.errors.is_empty() {
-        return Ok((expr, checker.slots, of));
+        return Ok(Checked { expr, slots: checker.slots, of, types: checker.types.unwrap_or_default() });
     }
     checker.errors.sort_by_key(|error| error.offset);
     Err(checker.errors)
@@ -85,6 +117,14 @@ impl Checker<'_> {
     }
 
     pub(super) fn node(&mut self, ast: &Ast) -> Typed {
+        let typed = self.checked(ast);
+        if let Some(types) = &mut self.types {
+            types.0.insert(std::ptr::from_ref(ast), typed.of.clone());
+        }
+        typed
+    }
+
+    fn checked(&mut self, ast: &Ast) -> Typed {
         match &ast.node {
             Node::Literal(value) => Typed::new(Expr::Const(value.clone()), type_of(value)),
             Node::Ident(name) => self.ident(name, ast.span),
@@ -159,7 +199,12 @@ impl Checker<'_> {
     /// The type of a literal's element joined with what came before it.
     fn element(&mut self, so_far: Option<Type>, of: Type, span: Span, what: &str) -> Type {
         let Some(before) = so_far else { return of };
-        before.join(&of).unwrap_or_else(|| {
+        // The API server asks for one type, and what is known only when it is evaluated is another one.
+        let joined = match self.context.dialect {
+            Dialect::ApiServer if !before.is_the_same(&of) => None,
+            _ => before.join(&of),
+        };
+        joined.unwrap_or_else(|| {
             if self.context.dialect != Dialect::ApiServer {
                 return Type::Dyn;
             }
@@ -170,7 +215,7 @@ impl Checker<'_> {
                     span.end - span.start,
                     format!("{what} is {of}, those before it are {before}"),
                 )
-                .help("wrap one of them in `dyn(…)` if that is meant"),
+                .help("wrap each of them in `dyn(…)` if that is meant"),
             );
             Type::Dyn
         })

@@ -31,10 +31,10 @@ pub(super) const NAMES: &[&str] = &[
 
 /// How a comprehension's arguments are laid out after its variables.
 pub(super) struct Shape {
-    kind: MacroKind,
+    pub(super) kind: MacroKind,
     /// How many variables come first.
     pub(super) variables: usize,
-    filtered: usize,
+    pub(super) filtered: usize,
 }
 
 /// The comprehension of this name with this many arguments.

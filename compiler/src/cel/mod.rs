@@ -15,6 +15,7 @@ mod calls;
 mod check;
 mod context;
 mod convert;
+pub mod cost;
 mod error;
 mod facts;
 mod fold;
@@ -56,8 +57,24 @@ pub fn compile(
 ) -> Result<(Cel, Type), Vec<CelError>> {
     let tokens = guard::tokens(source)?;
     let ast = parse::parse(source, &tokens)?;
-    let (expr, slots, of) = check::check(&ast, context, interner)?;
-    Ok((Cel { source: source.to_owned(), expr, slots }, of))
+    let checked = check::check(&ast, context, interner, false)?;
+    Ok((Cel { source: source.to_owned(), expr: checked.expr, slots: checked.slots }, checked.of))
+}
+
+/// The same, and what it costs on the API server.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_and_cost(
+    source: &str,
+    context: &Context,
+    interner: &mut Interner,
+) -> Result<(Cel, cost::Estimator), Vec<CelError>> {
+    let tokens = guard::tokens(source)?;
+    let ast = Box::new(parse::parse(source, &tokens)?);
+    let checked = check::check(&ast, context, interner, true)?;
+    let cel = Cel { source: source.to_owned(), expr: checked.expr, slots: checked.slots };
+    Ok((cel, cost::Estimator::new(ast, checked.types)))
 }
 
 /// Compiles a `variables` entry, interns it and declares it in `context` for the expressions that follow. Its index is

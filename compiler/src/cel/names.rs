@@ -261,6 +261,13 @@ impl Checker<'_> {
             optional @ Type::Optional(_) => optional,
             of => Type::optional(of),
         };
+        // To the API server what it finds in something unknown may still become any type, as an alternative decides.
+        let of = match of {
+            Type::Optional(inner) if self.context.dialect == Dialect::ApiServer && *inner == Type::Dyn => {
+                Type::optional(Type::Free)
+            }
+            of => of,
+        };
         Typed::new(Expr::OptIndex(Box::new(operand.expr), Box::new(index_node.expr)), of)
     }
 

@@ -303,7 +303,7 @@ impl Signature {
     }
 }
 
-/// Whether an argument fits, binding type parameters on the way. A parameter that `dyn` or `null` bound takes what comes later.
+/// Whether an argument fits, binding type parameters on the way: to the most general type of what they stand for, as in cel-go.
 fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
     match (formal, actual) {
         (Type::Var(index), actual) => {
@@ -312,11 +312,9 @@ fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
                 *slot = Some(actual.clone());
                 return true;
             };
-            let fits = before.fits(actual);
-            if fits && matches!(before, Type::Dyn | Type::Free | Type::Null) {
-                *slot = Some(actual.clone());
-            }
-            fits
+            let Some(joined) = before.join(actual) else { return false };
+            *slot = Some(joined);
+            true
         }
         (Type::List(formal), Type::List(actual)) | (Type::Optional(formal), Type::Optional(actual)) => {
             unify(formal, actual, bound)

@@ -157,6 +157,16 @@ impl Type {
         matches!(self, Self::Dyn | Self::Int | Self::Uint | Self::Double)
     }
 
+    /// Whether the two are one type; what an empty list holds is any.
+    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Free, _) | (_, Self::Free) => true,
+            (Self::List(a), Self::List(b)) | (Self::Optional(a), Self::Optional(b)) => a.is_the_same(b),
+            (Self::Map(k, v), Self::Map(l, w)) => k.is_the_same(l) && v.is_the_same(w),
+            (a, b) => a == b,
+        }
+    }
+
     /// What is known of a value that has one of the two types; `None` if they do not fit.
     pub(super) fn join(&self, other: &Self) -> Option<Self> {
         match (self, other) {

@@ -147,6 +147,7 @@ codes! { TARGETS:
     bw0523_bundle_size,
     bw0524_recorded_admission,
     bw0525_pod_backend,
+    bw0526_api_server_cost,
 }
 
 // No effect.

@@ -91,7 +91,7 @@ fn validations(wire: &WireRule, at: &FieldPath, cel: &mut Expressions<'_, '_>) -
     let mut out = Vec::with_capacity(wire.validations.len());
     for (index, validation) in wire.validations.iter().enumerate() {
         let at = at.member("validations").index(index);
-        let expression = cel.compile(&validation.expression, Type::Bool, &at.member("expression"));
+        let expression = cel.condition(&validation.expression, &at.member("expression"));
         let message_expression = validation
             .message_expression
             .as_ref()
@@ -112,7 +112,7 @@ fn matches(wire: &WireMatch, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> M
     let at = at.member("match");
     let conditions = wire.conditions.iter().enumerate().filter_map(|(index, condition)| {
         let at = at.member("conditions").index(index).member("expression");
-        Some((condition.name.clone(), cel.compile(&condition.expression, Type::Bool, &at)?))
+        Some((condition.name.clone(), cel.condition(&condition.expression, &at)?))
     });
     let conditions = conditions.collect();
     let out = &mut *cel.out;

@@ -2,7 +2,7 @@
 
 use bailiwick_policy::ir::Cel;
 
-use super::Findings;
+use super::{Findings, costs};
 use crate::cel::{self, CelError, CelErrorKind, Context, Interner, Type};
 use crate::check::{
     bw0301_cel_syntax, bw0302_cel_limit, bw0303_cel_reference, bw0304_cel_type, bw0305_cel_regex,
@@ -20,6 +20,19 @@ impl Expressions<'_, '_> {
     pub(super) fn compile(&mut self, source: &str, expected: Type, at: &FieldPath) -> Option<Cel> {
         match cel::compile(source, &self.context.expecting(expected), self.interner) {
             Ok((cel, _)) => Some(cel),
+            Err(errors) => self.report(errors, at),
+        }
+    }
+
+    /// The same for an expression that the API server evaluates as well: it says where that would cost too much.
+    pub(super) fn condition(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
+        match cel::compile_and_cost(source, &self.context.expecting(Type::Bool), self.interner) {
+            Ok((cel, estimator)) => {
+                if let Some(note) = costs::note(source, &estimator, at) {
+                    self.out.push(note);
+                }
+                Some(cel)
+            }
             Err(errors) => self.report(errors, at),
         }
     }

@@ -122,7 +122,7 @@ fn compare() -> (Judged, usize) {
     let (peer, environment) = (Peer::new(), Environment::of([].into()));
     let mut judged = Judged::default();
     let mut agreeing = 0;
-    let mut dice = Dice(seed());
+    let mut dice = Dice::of(seed());
     let kinds = [
         Kind::Bool,
         Kind::Int,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bailiwick_compiler::cel::{Context, Dialect, Interner, Parameter, Type, compile};
+use bailiwick_compiler::cel::cost::{Range, Sizes};
+use bailiwick_compiler::cel::{Context, Dialect, Interner, Parameter, Type, compile, compile_and_cost};
 use bailiwick_policy::cel::{Env, EvalError, Fuel, Loaded, Scope, Value, eval};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Admission;
@@ -49,6 +50,12 @@ impl Environment {
     pub(crate) fn type_of(&self, source: &str) -> Result<Type, Failure> {
         let (_, of) = compile(source, &self.0, &mut Interner::default()).map_err(refused)?;
         Ok(of)
+    }
+
+    /// What it costs on the API server.
+    pub(crate) fn cost(&self, source: &str, sizes: &dyn Sizes) -> Result<Range, Failure> {
+        let (_, estimator) = compile_and_cost(source, &self.0, &mut Interner::default()).map_err(refused)?;
+        Ok(estimator.cost(sizes))
     }
 
     /// Lets `look` see the value.

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     List(Box<Kind>),
     /// From texts.
     Map(Box<Kind>),
+    /// One of these literals, which stand for something: a quantity, an address.
+    Word(&'static [&'static str]),
 }
 
 /// An expression: texts with operands between them.
@@ -26,12 +28,26 @@ pub(crate) struct Term {
 }
 
 /// SplitMix64.
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct Dice {
+    state: u64,
+    /// Whether expressions use the API server's own functions, too.
+    kubernetes: bool,
+}
 
 impl Dice {
+    /// Expressions of CEL and its common extensions.
+    pub(crate) const fn of(seed: u64) -> Self {
+        Self { state: seed, kubernetes: false }
+    }
+
+    /// Those, and of the API server's libraries.
+    pub(crate) const fn of_kubernetes(seed: u64) -> Self {
+        Self { state: seed, kubernetes: true }
+    }
+
     fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
@@ -193,27 +209,194 @@ const OF_TEXTS: &[&str] =
     &["$S.split($S)", "$S.split($S, $I)", "$X.sort()", "$X.map(x, x + $S)", "$L.map(x, string(x))"];
 const OF_MAP: &[&str] = &["{'a': $T}", "{'a': $T, 'b': $T}", "($B ? $M : $M)", "{$S: $T, 'ä': $T}"];
 
+/// Forms of the API server's libraries. `$Q` quantity, `$P` address, `$R` network, `$V` version, `$W` URL, `$G` pattern, as texts.
+const KUBERNETES: &[(Kind, &[&str])] = &[
+    (
+        Kind::Bool,
+        &[
+            "isQuantity($Q)",
+            "quantity($Q).isLessThan(quantity($Q))",
+            "quantity($Q).isGreaterThan(quantity($Q))",
+            "(quantity($Q) == quantity($Q))",
+            "quantity($Q).isInteger()",
+            "isIP($P)",
+            "ip.isCanonical($P)",
+            "ip($P).isLoopback()",
+            "ip($P).isUnspecified()",
+            "ip($P).isGlobalUnicast()",
+            "ip($P).isLinkLocalUnicast()",
+            "(ip($P) == ip($P))",
+            "isCIDR($R)",
+            "cidr($R).containsIP($P)",
+            "cidr($R).containsIP(ip($P))",
+            "cidr($R).containsCIDR($R)",
+            "(cidr($R) == cidr($R))",
+            "isURL($W)",
+            "(url($W) == url($W))",
+            "isSemver($V)",
+            "isSemver($V, true)",
+            "semver($V).isGreaterThan(semver($V))",
+            "(semver($V) == semver($V))",
+            "$N.isSorted()",
+            "$L.isSorted()",
+            "sets.contains($L, $L)",
+            "sets.equivalent($N, $N)",
+            "sets.intersects($L, $L)",
+            "format.dns1123Label().validate($S).hasValue()",
+            "format.named('uri').value().validate($W).hasValue()",
+            "$L.all(i, x, i < x)",
+            "$N.exists(i, s, s == $S)",
+            "{'a': $I, 'b': $I}.existsOne(k, v, v == $I)",
+            "$S.matches($G)",
+        ],
+    ),
+    (
+        Kind::Int,
+        &[
+            "quantity($Q).compareTo(quantity($Q))",
+            "quantity($Q).asInteger()",
+            "quantity($Q).sign()",
+            "quantity($Q).add($I).sign()",
+            "quantity($Q).sub(quantity($Q)).sign()",
+            "ip($P).family()",
+            "cidr($R).prefixLength()",
+            "cidr($R).ip().family()",
+            "semver($V).major()",
+            "semver($V, true).minor()",
+            "semver($V).compareTo(semver($V))",
+            "($L + [1]).sum()",
+            "($L + [1]).max()",
+            "($L + [1]).min()",
+            "$L.indexOf($I)",
+            "$N.lastIndexOf($S)",
+        ],
+    ),
+    (
+        Kind::Text,
+        &[
+            "string(ip($P))",
+            "string(cidr($R))",
+            "string(cidr($R).masked())",
+            "url($W).getScheme()",
+            "url($W).getHost()",
+            "url($W).getHostname()",
+            "url($W).getPort()",
+            "url($W).getEscapedPath()",
+            "$S.find($G)",
+            "$N.min()",
+            "string(timestamp('2024-02-29T23:59:59Z') + duration('36h'))",
+            "string(duration('90m') - duration('1s'))",
+        ],
+    ),
+    (Kind::Double, &["quantity($Q).asApproximateFloat()"]),
+];
+/// The same of lists of texts.
+const KUBERNETES_TEXTS: &[&str] = &[
+    "$S.findAll($G)",
+    "$S.findAll($G, $I)",
+    "$N.transformList(i, s, s + $S)",
+    "$N.transformList(i, s, i > 0, $S)",
+    "format.dns1123Label().validate($S).orValue([])",
+];
+
+const QUANTITIES: &[&str] = &[
+    "'0'",
+    "'1'",
+    "'1.5'",
+    "'100m'",
+    "'2Gi'",
+    "'-3k'",
+    "'1e3'",
+    "'1E'",
+    "'0.1u'",
+    "'1.0001'",
+    "'9999999999999999999'",
+    "'x'",
+];
+const ADDRESSES: &[&str] = &[
+    "'127.0.0.1'",
+    "'0.0.0.0'",
+    "'192.168.1.255'",
+    "'169.254.1.1'",
+    "'::1'",
+    "'::'",
+    "'fe80::1'",
+    "'2001:db8::A'",
+    "'::ffff:1.2.3.4'",
+    "'1.2.3'",
+    "'01.2.3.4'",
+    "'224.0.0.1'",
+];
+const NETWORKS: &[&str] = &[
+    "'10.0.0.0/8'",
+    "'192.168.1.255/16'",
+    "'0.0.0.0/0'",
+    "'127.0.0.1/32'",
+    "'::/0'",
+    "'2001:db8::/32'",
+    "'fe80::1/64'",
+    "'10.0.0.0/33'",
+    "'10.0.0.0'",
+];
+const VERSIONS: &[&str] = &[
+    "'1.2.3'",
+    "'0.0.0'",
+    "'1.2.3-rc.1'",
+    "'1.2.3-rc.2+b'",
+    "'1.10.0'",
+    "'v1.2'",
+    "'1'",
+    "'01.2.3'",
+    "'1.2.3-'",
+];
+const URLS: &[&str] = &[
+    "'https://example.com:80/a%20b?x=1&y#f'",
+    "'/path'",
+    "'http://[::1]:8080/'",
+    "'mailto:a@b'",
+    "'https://user:pw@host/'",
+    "''",
+    "'../a'",
+    "'http://a b/'",
+    "'HTTP://EXAMPLE.com'",
+];
+const PATTERNS: &[&str] =
+    &["'a'", "'[a-z]+'", "'^$'", "'(a|B)*'", "'.'", "'[[:alpha:]]'", "'\\\\d{1,2}'", "'(?i)A'"];
+
+/// The forms that a term of a kind may have.
+fn forms(kind: &Kind, dice: &mut Dice) -> &'static [&'static str] {
+    if dice.kubernetes && dice.roll().is_multiple_of(3) {
+        let texts = matches!(kind, Kind::List(of) if **of == Kind::Text);
+        let own = KUBERNETES.iter().find(|(of, _)| of == kind).map(|(_, forms)| *forms);
+        if let Some(forms) = own.or(texts.then_some(KUBERNETES_TEXTS)) {
+            return forms;
+        }
+    }
+    match kind {
+        Kind::Bool => OF_BOOL,
+        Kind::Int => OF_INT,
+        Kind::Uint => OF_UINT,
+        Kind::Double => OF_DOUBLE,
+        Kind::Text => OF_TEXT,
+        Kind::Bytes => OF_BYTES,
+        Kind::List(of) if **of == Kind::Int && dice.roll().is_multiple_of(3) => OF_INTS,
+        Kind::List(of) if **of == Kind::Text && dice.roll().is_multiple_of(3) => OF_TEXTS,
+        Kind::List(_) => OF_LIST,
+        Kind::Map(_) => OF_MAP,
+        Kind::Word(words) => words,
+    }
+}
+
 impl Term {
     /// An expression of this kind that nests this deep at most.
     pub(crate) fn random(kind: &Kind, depth: u32, dice: &mut Dice) -> Self {
         let leaf =
             |text: &str| Self { kind: kind.clone(), texts: vec![text.to_owned()], operands: Vec::new() };
-        if depth == 0 || dice.roll().is_multiple_of(8) {
+        if depth == 0 || matches!(kind, Kind::Word(_)) || dice.roll().is_multiple_of(8) {
             let plain: &&str = dice.pick(leaves(kind));
             return leaf(plain);
         }
-        let forms = match kind {
-            Kind::Bool => OF_BOOL,
-            Kind::Int => OF_INT,
-            Kind::Uint => OF_UINT,
-            Kind::Double => OF_DOUBLE,
-            Kind::Text => OF_TEXT,
-            Kind::Bytes => OF_BYTES,
-            Kind::List(of) if **of == Kind::Int && dice.roll().is_multiple_of(3) => OF_INTS,
-            Kind::List(of) if **of == Kind::Text && dice.roll().is_multiple_of(3) => OF_TEXTS,
-            Kind::List(_) => OF_LIST,
-            Kind::Map(_) => OF_MAP,
-        };
+        let forms = forms(kind, dice);
         let form: &&str = dice.pick(forms);
         let mut parts = form.split('$');
         let mut texts = vec![parts.next().unwrap_or_default().to_owned()];
@@ -282,6 +465,7 @@ fn leaves(kind: &Kind) -> &'static [&'static str] {
         Kind::Bytes => &["b''", "b'a'", "b'\\xff'"],
         Kind::List(_) => &["[]"],
         Kind::Map(_) => &["{}"],
+        Kind::Word(words) => words,
     }
 }
 
@@ -293,6 +477,12 @@ fn operand(sign: &str, of: &Kind) -> Kind {
         ("D", _) => Kind::Double,
         ("S", _) => Kind::Text,
         ("Y", _) => Kind::Bytes,
+        ("Q", _) => Kind::Word(QUANTITIES),
+        ("P", _) => Kind::Word(ADDRESSES),
+        ("R", _) => Kind::Word(NETWORKS),
+        ("V", _) => Kind::Word(VERSIONS),
+        ("W", _) => Kind::Word(URLS),
+        ("G", _) => Kind::Word(PATTERNS),
         ("L", _) => Kind::List(Box::new(Kind::Int)),
         ("N", _) => Kind::List(Box::new(Kind::Text)),
         ("T", Kind::List(inner) | Kind::Map(inner)) => (**inner).clone(),

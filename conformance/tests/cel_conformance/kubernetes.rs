@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::evaluation::{Environment, Failure};
 use super::judgement::{Judged, Verdict};
 
-const MODULE: &str = "k8s.io/apiserver";
+pub(crate) const MODULE: &str = "k8s.io/apiserver";
 pub(crate) const VERSION: &str = "v0.37.2";
 
 /// What every name in the committed list begins with.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use super::celgo::OfCelGo;
 use super::differential::{self, EXPRESSIONS};
 use super::judgement::{Judged, Verdict, reasons};
-use super::{kubernetes, spec};
+use super::{celgo, kubernetes, spec};
 
 const HEAD: &str = "# Conformance of CEL
 
@@ -19,9 +20,9 @@ agreeing and is counted apart: such a rule cannot be in force. Where we decide o
 
 #[test]
 fn the_numbers_of_the_document_are_those_that_are_measured() {
-    let suites = (spec::judged(), spec::newer(), kubernetes::judged());
-    let (Some(spec), Some(newer), Some(kubernetes)) = suites else { return };
-    let page = page(spec, newer, kubernetes);
+    let suites = (spec::judged(), spec::newer(), kubernetes::judged(), celgo::judged());
+    let (Some(spec), Some(newer), Some(kubernetes), Some(celgo)) = suites else { return };
+    let page = page(spec, newer, kubernetes, celgo);
     println!("{page}");
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
@@ -31,7 +32,7 @@ fn the_numbers_of_the_document_are_those_that_are_measured() {
     assert!(found == page, "docs/conformance.md is stale: run with UPDATE_EXPECT=1");
 }
 
-fn page(spec: &Judged, newer: &Judged, kubernetes: &Judged) -> String {
+fn page(spec: &Judged, newer: &Judged, kubernetes: &Judged, celgo: &OfCelGo) -> String {
     let mut page = HEAD.to_owned();
     section(
         &mut page,
@@ -47,6 +48,28 @@ fn page(spec: &Judged, newer: &Judged, kubernetes: &Judged) -> String {
         kubernetes::VERSION
     );
     section(&mut page, "The API server's libraries", &source, kubernetes, kubernetes::SUITE);
+    let source = format!(
+        "What expressions cost at the least and at the most: the tables of `k8s.io/apiserver` {}, `pkg/cel/library/cost_test.go`, and what its estimator says of \
+         random expressions. What an evaluation cost is not compared: ours is charged with our own fuel.",
+        kubernetes::VERSION
+    );
+    section(&mut page, "The API server's estimates of costs", &source, &celgo.costs, celgo::COSTS);
+    writeln!(
+        page,
+        "## cel-go\n\n{} of {} random expressions give the same in ours and in cel-go, with the API server's libraries and cel-go's own: {}.\n",
+        celgo.agreeing,
+        celgo.compared,
+        percent(celgo.agreeing, celgo.compared)
+    )
+    .unwrap();
+    writeln!(
+        page,
+        "{} of them give the same in the crate `kube-cel` 0.8.0: {}. Of the others cel-go gives what we give in all but {}, which are listed below.\n",
+        celgo.as_kube,
+        percent(celgo.as_kube, celgo.compared),
+        celgo.alone.len()
+    )
+    .unwrap();
     let (_, agreeing) = differential::judged();
     writeln!(
         page,

@@ -191,7 +191,7 @@ fn admitted(reviewer: &Reviewer, pod: &Value) -> bool {
 }
 
 /// Applies the files of a policy that name no unreachable webhook.
-fn install(guest: &Guest, policy: &Policy) {
+pub(crate) fn install(guest: &Guest, policy: &Policy) {
     let emitted = artifacts(policy, &digest(policy), &EmitOptions::default()).unwrap();
     for path in ["kubernetes/runtime-classes.yaml", "kubernetes/admission-policies.yaml"] {
         if let Some(file) = emitted.files.get(path) {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod files;
+mod generated;
 mod netpol;
 mod policies;
 mod rules;

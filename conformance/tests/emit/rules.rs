@@ -13,13 +13,24 @@ use serde_json::{Value, json};
 use crate::policies::{bare, digest, expression, labels, origin};
 
 /// Compiles the expressions of one rule.
-struct Author {
+pub(crate) struct Author {
     context: Context,
     interner: Interner,
     variables: Vec<(String, u32)>,
 }
 
 impl Author {
+    /// Of rules over pods, without parameters.
+    pub(crate) fn new() -> Self {
+        let mut context = Context::admission(Type::of_kind("", "v1", "Pod"));
+        context.pod = PodAccess::Available;
+        Self { context, interner: Interner::default(), variables: Vec::new() }
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Cel>, Vec<String>) {
+        self.interner.into_parts()
+    }
+
     fn cel(&mut self, source: &str, of: Type) -> Cel {
         compile(source, &self.context.expecting(of), &mut self.interner).unwrap().0
     }
@@ -29,7 +40,13 @@ impl Author {
         self.variables.push((name.to_owned(), index));
     }
 
-    fn rule(&mut self, name: &str, operations: &[&str], validation: &str, message: &str) -> AdmissionRule {
+    pub(crate) fn rule(
+        &mut self,
+        name: &str,
+        operations: &[&str],
+        validation: &str,
+        message: &str,
+    ) -> AdmissionRule {
         let owned = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
         let resources = vec![ResourceRule {
             api_groups: owned(&[""]),
@@ -70,12 +87,10 @@ pub(crate) fn policy() -> Policy {
     let teams = Const::List(["red", "it's \"blue\""].map(|team| Const::Str(team.to_owned())).into());
     policy.packs[0].parameters = Const::Map(vec![(Const::Str("teams".to_owned()), teams.clone())]);
 
-    let mut context = Context::admission(Type::of_kind("", "v1", "Pod"));
-    context.pod = PodAccess::Available;
-    context.params =
+    let mut author = Author::new();
+    author.context.params =
         Arc::new([("teams".to_owned(), Parameter { of: Type::list(Type::String), value: teams })].into());
-    context.pack = Arc::new(("sample".to_owned(), "1.2.3".to_owned()));
-    let mut author = Author { context, interner: Interner::default(), variables: Vec::new() };
+    author.context.pack = Arc::new(("sample".to_owned(), "1.2.3".to_owned()));
     let written = &["CREATE", "UPDATE"];
 
     let mut memory = author.rule(

@@ -345,7 +345,43 @@ fn stays(byte: u8, part: Part) -> bool {
     }
 }
 
-/// As Go's `%q`.
+/// As Go's `%q`; what is printable is Rust's table.
 fn quoted(text: &str) -> String {
-    format!("{text:?}")
+    let mut out = String::from("\"");
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend(['\\', char]),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            '\'' => out.push(char),
+            _ if char.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(char))),
+            // Beside a letter, so that a mark counts as printable, as in Go.
+            _ if ["a", char.encode_utf8(&mut [0; 4])].concat().escape_debug().count() == 2 => out.push(char),
+            _ if u32::from(char) <= 0xffff => out.push_str(&format!("\\u{:04x}", u32::from(char))),
+            _ => out.push_str(&format!("\\U{:08x}", u32::from(char))),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn quotes_are_gos() {
+        for (text, expected) in [
+            ("a'b\"\\", r#""a'b\"\\""#),
+            ("\u{7}\t\n\u{1}\u{7f}", r#""\a\t\n\x01\x7f""#),
+            ("é\u{301}\u{200b}\u{e0001}", "\"é\u{301}\\u200b\\U000e0001\""),
+        ] {
+            assert_eq!(quoted(text), expected);
+        }
+    }
 }

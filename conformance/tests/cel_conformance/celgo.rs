@@ -1,0 +1,247 @@
+//! cel-go in the API server's environment, the implementation that clusters run: its tables of costs, and what it says of expressions made at random,
+//! both what they cost and what they come to.
+//!
+//! A copy of the package `pkg/cel/library` of `k8s.io/apiserver` is run, with a test that prints instead of comparing (`conformance/cel/costs`).
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use bailiwick_compiler::cel::Type;
+use bailiwick_compiler::cel::cost::{Range, Sizes};
+use bailiwick_conformance::go_module::go_module;
+use bailiwick_policy::cel::Value;
+use serde::Deserialize;
+
+use super::evaluation::Environment;
+use super::expressions::{Dice, Kind, Term};
+use super::judgement::{Judged, Verdict};
+use super::kube;
+use super::kubernetes::{MODULE, VERSION};
+
+/// What names of costs begin with in the committed list.
+pub(crate) const COSTS: &str = "costs/";
+/// What names of values begin with.
+pub(crate) const VALUES: &str = "cel-go/";
+
+/// Expressions made at random.
+pub(crate) const EXPRESSIONS: usize = 12_000;
+/// What is compared of them at the least; the others ask for functions that the other side does not have.
+const LEAST_COSTS: usize = 3_000;
+pub(crate) const LEAST_VALUES: usize = 10_000;
+const DEPTH: u32 = 2;
+const SEED: u64 = 7;
+
+/// An estimate of the API server's.
+#[derive(Debug, Deserialize)]
+struct Estimate {
+    name: String,
+    expr: String,
+    min: u64,
+    max: u64,
+}
+
+/// What cel-go gives for an expression.
+#[derive(Debug, Deserialize)]
+struct Outcome {
+    expr: String,
+    value: String,
+}
+
+/// The sizes that the tables go by: texts and bytes have at most twelve.
+struct OfTheTables;
+
+impl Sizes for OfTheTables {
+    fn of(&self, _: Option<&[String]>, of: &Type) -> Option<Range> {
+        matches!(of, Type::String | Type::Bytes).then_some(Range::new(0, 12))
+    }
+}
+
+/// Costs and values, judged once.
+#[derive(Debug, Default)]
+pub(crate) struct OfCelGo {
+    pub(crate) costs: Judged,
+    /// Only what differs, each by its smallest part.
+    pub(crate) values: Judged,
+    /// How many values were compared, and how many are the same.
+    pub(crate) compared: usize,
+    pub(crate) agreeing: usize,
+    /// How many of the same expressions give the same in `kube-cel`.
+    pub(crate) as_kube: usize,
+    /// Those in which we are alone: cel-go and `kube-cel` give one thing, and we another.
+    pub(crate) alone: Vec<String>,
+}
+
+/// `None` where Go is missing and this is not CI.
+pub(crate) fn judged() -> Option<&'static OfCelGo> {
+    static JUDGED: OnceLock<Option<OfCelGo>> = OnceLock::new();
+    JUDGED
+        .get_or_init(|| {
+            let module = go_module(MODULE, VERSION).unwrap()?;
+            let mut judged = OfCelGo::default();
+            let mut outcomes: Vec<Outcome> = Vec::new();
+            for line in run(&module.join("pkg/cel/library")).lines() {
+                if let Some(row) = line.strip_prefix("COST ") {
+                    judged.cost(&serde_json::from_str(row).unwrap());
+                } else if let Some(row) = line.strip_prefix("VALUE ") {
+                    outcomes.push(serde_json::from_str(row).unwrap());
+                }
+            }
+            judged.values(&outcomes);
+            Some(judged)
+        })
+        .as_ref()
+}
+
+impl OfCelGo {
+    fn cost(&mut self, row: &Estimate) {
+        if row.name.starts_with("TestAuthzLibrary") || row.expr.starts_with("jsonpatch.") {
+            let why = "ask the `authorizer` or `jsonpatch`, which packs do not have";
+            *self.costs.skipped.entry(why).or_default() += 1;
+            return;
+        }
+        let expected = Range::new(row.min, row.max);
+        let verdict = match Environment::of([].into()).cost(&row.expr, &OfTheTables) {
+            Ok(cost) if cost == expected => Verdict::Agrees,
+            other => Verdict::Disagrees(format!("`{}` costs {other:?}, not {expected:?}", row.expr)),
+        };
+        self.costs.add(&format!("{COSTS}{}/{}", row.name, row.expr), verdict);
+    }
+
+    fn values(&mut self, rows: &[Outcome]) {
+        let kubes = kube::outcomes(rows.iter().map(|row| row.expr.clone()).collect());
+        for (row, kube) in rows.iter().zip(&kubes) {
+            self.value(row, kube);
+        }
+    }
+
+    fn value(&mut self, row: &Outcome, kube: &str) {
+        let ours = Environment::of([].into()).evaluate(&row.expr, |value| shown(&value));
+        let ours = ours.unwrap_or_else(|_| "error".to_owned());
+        self.compared += 1;
+        self.as_kube += usize::from(ours == kube);
+        if ours != kube && kube == row.value {
+            self.alone.push(row.expr.clone());
+        }
+        if ours == row.value {
+            self.agreeing += 1;
+        } else {
+            let what = format!("ours {ours}, cel-go's {}", row.value);
+            self.values.add(&format!("{VALUES}{}", row.expr), Verdict::Disagrees(what));
+        }
+    }
+}
+
+/// A value with its kind, as `shown` in `conformance/cel/costs` writes it.
+fn shown(value: &Value<'_>) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Uint(value) => format!("{value}u"),
+        Value::Double(value) if value.is_nan() => "NaN".to_owned(),
+        Value::Double(value) => format!("d{:016x}", value.to_bits()),
+        Value::Bytes(_) | Value::OwnedBytes(_) => format!("b{}", hex(value.as_bytes().unwrap_or_default())),
+        Value::Str(_) | Value::OwnedStr(_) => {
+            format!("s{}", hex(value.as_str().unwrap_or_default().as_bytes()))
+        }
+        Value::List(items) => {
+            format!("[{}]", items.iter().map(|item| shown(&item)).collect::<Vec<_>>().join(", "))
+        }
+        Value::Map(entries) => {
+            let entry = |(key, value): (Value<'_>, Value<'_>)| format!("{}: {}", shown(&key), shown(&value));
+            let mut entries: Vec<String> = entries.iter().map(entry).collect();
+            entries.sort();
+            format!("{{{}}}", entries.join(", "))
+        }
+        other => format!("a {}", other.type_name()),
+    }
+}
+
+fn random() -> Vec<String> {
+    let mut dice = Dice::of_kubernetes(SEED);
+    let kinds = [
+        Kind::Bool,
+        Kind::Int,
+        Kind::Uint,
+        Kind::Double,
+        Kind::Text,
+        Kind::List(Box::new(Kind::Int)),
+        Kind::List(Box::new(Kind::Text)),
+        Kind::Map(Box::new(Kind::Int)),
+    ];
+    kinds.iter().cycle().take(EXPRESSIONS).map(|kind| Term::random(kind, DEPTH, &mut dice).text()).collect()
+}
+
+/// What the copy prints.
+fn run(library: &Path) -> String {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("cel/costs");
+    let stage = tempfile::tempdir().unwrap();
+    let package = stage.path().join("library");
+    fs::create_dir(&package).unwrap();
+    for file in ["go.mod", "go.sum"] {
+        fs::copy(here.join(file), stage.path().join(file)).unwrap();
+    }
+    for entry in fs::read_dir(library).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_file() && !name.ends_with("_test.go") {
+            fs::write(package.join(name), fs::read(&path).unwrap()).unwrap();
+        }
+    }
+    let tables = fs::read_to_string(library.join("cost_test.go")).unwrap();
+    let compares = "expectRuntimeCost uint64) {\n";
+    assert_eq!(tables.matches(compares).count(), 1, "the tables are compared otherwise");
+    let prints = format!(
+        "{compares}\tif true {{\n\t\tprintCost(t.Name(), expr, expectEsimatedCost)\n\t\treturn\n\t}}\n"
+    );
+    let needed =
+        ["encoding/json", "math", "os", "sort", "strings"].map(|name| format!("\t\"{name}\"\n")).concat();
+    let traits = "\t\"github.com/google/cel-go/common/types/traits\"\n";
+    let tables = tables.replace(compares, &prints).replacen(
+        "\t\"context\"\n",
+        &format!("\t\"context\"\n{needed}{traits}"),
+        1,
+    );
+    let added = fs::read_to_string(here.join("estimates.go.txt")).unwrap();
+    fs::write(package.join("cost_test.go"), tables + &added).unwrap();
+    fs::write(package.join("expressions.json"), serde_json::to_vec(&random()).unwrap()).unwrap();
+    let output = Command::new("go")
+        .args(["test", "-vet=off", "-v", "-run", "Cost|Library|Estimates", "./library"])
+        .current_dir(stage.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let wrong = || {
+        text.lines().filter(|line| !line.contains("COST ") && !line.contains("=== RUN")).collect::<Vec<_>>()
+    };
+    assert!(output.status.success(), "conformance/cel/costs failed: {:?}", wrong());
+    text
+}
+
+#[test]
+fn costs_are_what_the_api_server_estimates() {
+    let Some(judged) = judged() else { return };
+    let random = format!("{COSTS}random/");
+    let made = judged.costs.verdicts.keys().filter(|name| name.starts_with(&random)).count();
+    assert!(made >= LEAST_COSTS, "{made} expressions made at random");
+    let of_tables = judged.costs.verdicts.len() - made;
+    assert!(of_tables > 200, "{of_tables} rows of tables");
+    judged.costs.check(COSTS);
+}
+
+#[test]
+fn values_are_what_cel_go_gives() {
+    let Some(judged) = judged() else { return };
+    println!("{} of {} expressions agree", judged.agreeing, judged.compared);
+    assert!(judged.compared >= LEAST_VALUES, "{} expressions made at random", judged.compared);
+    judged.values.check(VALUES);
+    let listed = |expr: &String| judged.values.verdicts.contains_key(&format!("{VALUES}{expr}"));
+    println!("{} of {} as in kube-cel", judged.as_kube, judged.compared);
+    assert!(judged.alone.iter().all(listed), "{:?}", judged.alone);
+    assert!(judged.as_kube > judged.compared / 2, "kube-cel was not asked the same");
+}
