@@ -190,11 +190,15 @@ fn facts_of(
     let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
     let matched: Vec<&Tool> =
         definitions.filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name))).collect();
-    // The executor's own tools derive nothing.
+    // The executor's own tools derive their path, and nothing else.
     let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| matches(pattern, name)));
     for fact in read(cel) {
         let without = matched.iter().find(|tool| derived(tool).all(|derived| derived != fact));
-        let Some(tool) = without.map(|tool| tool.name.as_str()).or(built_in.copied()) else { continue };
+        let Some(tool) =
+            without.map(|tool| tool.name.as_str()).or(built_in.copied().filter(|_| fact != "path"))
+        else {
+            continue;
+        };
         let source = cel.source.as_str();
         let written = format!("facts.{fact}");
         let message = format!("tool `{tool}` derives no `{written}`, so {what} is an error for it");

@@ -32,7 +32,12 @@ pub(super) fn read(pattern: &str) -> Glob {
             '*' => regex.push_str("[^/]*"),
             '?' => regex.push_str("[^/]"),
             char if char.is_ascii_alphanumeric() || matches!(char, '/' | '_' | '-') => regex.push(char),
-            // A class of gitignore, and what a class of regular expressions cannot hold: any character. Wider; see `is_exact`.
+            // A class of gitignore: any one character. Wider; see `is_exact`.
+            '[' if chars.clone().any(|char| char == ']') => {
+                let _class = chars.find(|char| *char == ']');
+                regex.push_str("[^/]");
+            }
+            // What a class of regular expressions cannot hold: any character, which is wider, too.
             '[' | ']' | '^' | '\\' => regex.push('.'),
             // A class of one, since an escape would be read by CEL's strings first.
             char => regex.extend(['[', char, ']']),
@@ -71,7 +76,12 @@ mod tests {
             ("src/*.rs", "src/a/b.rs", false),
             ("/src/**/x", "src/a/b/x", true),
             ("/src/**/x", "src/x", true),
+            // Wider than the class, and never narrower.
+            ("a[b]", "ab", true),
+            ("a[b]", "ac", true),
             ("a[b]", "a.b.", false),
+            ("x[0-9].key", "x7.key", true),
+            ("a[b", "a[b", true),
         ] {
             assert_eq!(finds(pattern, path), expected, "{pattern} {path}");
         }
