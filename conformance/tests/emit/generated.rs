@@ -359,5 +359,5 @@ fn rules_made_at_random_say_the_same_on_the_api_server() {
     );
     assert!(judged.len() >= PODS, "only {} pods were judged", judged.len());
     assert!(cut < PODS / 4, "{cut} answers were cut off");
-    assert!(found > pairs / 10 && found < pairs * 9 / 10, "the rules tell too little apart: {found}");
+    assert!(found > pairs / 50 && found < pairs / 2, "the rules tell too little apart: {found}");
 }
