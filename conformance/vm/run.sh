@@ -39,7 +39,7 @@ place() { # FILE: the file, or what is in the folder, and the libraries that the
     if [ -d "$1" ]; then cp -a "$1" "$root$1"; else cp -L "$1" "$root$1"; fi
     # Extensions of an interpreter name libraries that it does not: ctypes needs libffi.
     find -L "$1" -type f \( -perm -100 -o -name '*.so*' \) | while read -r file; do
-        ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' || true # `ldd` fails on a program without libraries
+        ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' || true # of a program without libraries `ldd` says so by its code
     done | sort -u | while read -r library; do
         [ -e "$root$library" ] || { mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"; }
     done
