@@ -24,6 +24,8 @@ mod intern;
 mod macros;
 mod names;
 pub mod offer;
+#[cfg(test)]
+mod opaque_operands;
 mod overloads;
 mod parse;
 mod rewrite;

@@ -248,6 +248,12 @@ pub(super) fn is_qualified(name: &str) -> bool {
     named(name).next().is_some() || named_format(name).is_some()
 }
 
+/// All functions.
+#[cfg(test)]
+pub(super) fn all() -> &'static [Overloads] {
+    &ALL
+}
+
 /// The names of all functions.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|overloads| called(overloads.func)).filter(|name| !name.contains(['_', '@']))
