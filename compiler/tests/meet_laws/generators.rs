@@ -79,7 +79,7 @@ fn port_range() -> impl Strategy<Value = PortRange> {
         .prop_map(|(protocol, a, b)| PortRange { protocol, first: a.min(b), last: a.max(b) })
 }
 
-fn network_rules() -> impl Strategy<Value = Vec<NetworkRule>> {
+pub(super) fn network_rules() -> impl Strategy<Value = Vec<NetworkRule>> {
     vec((vec(peer(), 0..3), vec(port_range(), 0..3)), 0..4).prop_map(|rules| {
         let name = |at: usize| ["dns", "web", "db", "ldap"].get(at).copied().unwrap_or_default().to_owned();
         rules
@@ -103,7 +103,7 @@ fn stated<T>(value: T) -> Stated<T> {
     Stated { value, from: vec![origin("isolation")] }
 }
 
-fn isolation() -> impl Strategy<Value = Isolation> {
+pub(super) fn isolation() -> impl Strategy<Value = Isolation> {
     use PodSecurityLevel::{Baseline, Privileged, Restricted};
     let level = (select(&[Privileged, Baseline, Restricted][..]), 35_u16..38)
         .prop_map(|(level, minor)| stated(PodSecurity { level, minor }));
@@ -133,7 +133,7 @@ fn isolation() -> impl Strategy<Value = Isolation> {
     )
 }
 
-fn images() -> impl Strategy<Value = Vec<ImageLayer>> {
+pub(super) fn images() -> impl Strategy<Value = Vec<ImageLayer>> {
     let signer = select(vec![
         ImageSigner::Key("one".to_owned()),
         ImageSigner::Key("two".to_owned()),
@@ -163,7 +163,7 @@ fn images() -> impl Strategy<Value = Vec<ImageLayer>> {
 }
 
 /// Small expressions that point into the tables: `shared` has three entries, each using earlier ones only; `regexes` two.
-fn admission() -> impl Strategy<Value = Admission> {
+pub(super) fn admission() -> impl Strategy<Value = Admission> {
     let leaf = |shared: u32| {
         let fixed = select(vec![
             Expr::Root(Root::Object),
@@ -228,7 +228,7 @@ fn rule(at: usize, expression: Cel, action: Action) -> AdmissionRule {
     }
 }
 
-fn subject() -> impl Strategy<Value = Subject> {
+pub(super) fn subject() -> impl Strategy<Value = Subject> {
     (
         vec(selector(), 0..2),
         vec(selector(), 0..2),

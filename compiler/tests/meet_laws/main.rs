@@ -12,4 +12,8 @@ mod laws;
 #[cfg(test)]
 mod meaning;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod sandboxes;
+#[cfg(test)]
+mod tools;

@@ -53,7 +53,7 @@ fn label_maps() -> Vec<LabelMap> {
 
 /// The far end of a connection.
 #[derive(Clone, Debug)]
-struct End {
+pub(super) struct End {
     own_namespace: bool,
     namespace: LabelMap,
     pod: LabelMap,
@@ -95,7 +95,15 @@ fn opens(rule: &NetworkRule, protocol: Protocol, port: u16) -> bool {
     rule.ports.iter().any(|range| range.protocol == protocol && range.first <= port && port <= range.last)
 }
 
-fn ends(kinds: &[Option<Kind>]) -> Vec<End> {
+/// Whether a policy lets a pod connect to an end, or an end to a pod, at a port. One without a section of the network does.
+pub(super) fn connects(policy: &Policy, end: &End, outwards: bool, protocol: Protocol, port: u16) -> bool {
+    policy.network.as_ref().is_none_or(|network| {
+        let rules = if outwards { &network.egress } else { &network.ingress };
+        naming(rules, end).iter().any(|rule| opens(rule, protocol, port))
+    })
+}
+
+pub(super) fn ends(kinds: &[Option<Kind>]) -> Vec<End> {
     let maps = label_maps();
     let mut out = Vec::new();
     for kind in kinds {
@@ -185,6 +193,12 @@ fn inlined(expr: &Expr, policy: &Policy, pack: &str) -> String {
 }
 
 pub(super) fn meaning(policy: &Policy) -> Meaning {
+    let connections = connections(policy, &[Some(Kind::Own), Some(Kind::Pods), Some(Kind::Address)]);
+    Meaning { connections, ..meaning_but_connections(policy) }
+}
+
+/// The same without the connections, of which there are thousands.
+pub(super) fn meaning_but_connections(policy: &Policy) -> Meaning {
     let isolation = &policy.isolation;
     let classes = isolation.runtime_class.as_ref().map(|stated| &stated.value);
     let below = [PodSecurityLevel::Baseline, PodSecurityLevel::Restricted];
@@ -197,7 +211,7 @@ pub(super) fn meaning(policy: &Policy) -> Meaning {
             .collect()
     };
     Meaning {
-        connections: connections(policy, &[Some(Kind::Own), Some(Kind::Pods), Some(Kind::Address)]),
+        connections: None,
         demands: isolation
             .pod_security
             .iter()

@@ -34,13 +34,13 @@ const FILES: &[&str] = &[
     "/etc/shadow",
     "/usr",
 ];
-const TOOLS: &[&str] = &["shell.exec", "python.run"];
+pub(super) const TOOLS: &[&str] = &["shell.exec", "python.run"];
 
 fn origin(at: &str) -> Origin {
     Origin { pack: 0, at: format!("spec.{at}") }
 }
 
-fn pool() -> impl Strategy<Value = Pool> {
+pub(super) fn pool() -> impl Strategy<Value = Pool> {
     (any::<bool>(), any::<bool>(), any::<bool>(), 1_u64..4, 1_u64..4).prop_map(
         |(restricted, namespace, writable, cpus, memory)| Pool {
             name: "warm".to_owned(),
@@ -181,7 +181,7 @@ pub(super) fn sandbox(name: &'static str) -> impl Strategy<Value = Sandbox> {
         })
 }
 
-fn tool(name: &str) -> Tool {
+pub(super) fn tool(name: &str) -> Tool {
     Tool {
         name: name.to_owned(),
         description: String::new(),
@@ -249,7 +249,7 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
     )
 }
 
-fn audit() -> impl Strategy<Value = Stated<Audit>> {
+pub(super) fn audit() -> impl Strategy<Value = Stated<Audit>> {
     let keep = || select(&[Keep::Commit, Keep::Plain, Keep::Drop][..]);
     let admission = select(&[AuditAdmission::Optional, AuditAdmission::Required][..]);
     (keep(), keep(), option::of(1_u64..4), admission).prop_map(
@@ -355,7 +355,7 @@ fn admitted(policy: &Policy) -> BTreeSet<&'static str> {
 }
 
 /// A policy that has what its tools run in, whatever it says of it: the engine refuses others, and they are not the matter here.
-fn runnable(mut policy: Policy) -> Policy {
+pub(super) fn runnable(mut policy: Policy) -> Policy {
     policy.sandboxes.retain(|sandbox| sandbox.name == "python");
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let shell = sandbox("shell").new_tree(&mut runner).unwrap().current();

@@ -1,0 +1,341 @@
+//! The laws of composition over ten thousand pairs of random packs that have every section: commutative, idempotent, never widening; of a tenth of
+//! them associative with a third pack. Of each pair the engine decides random calls, one after the other, as it does alone.
+//!
+//! Packs are made once and paired at random, so that what is costly of one (its meaning, its expressions made ready) is paid once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_compiler::meet::meet;
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::tools::Keep;
+use bailiwick_policy::policy::{Network, Policy, Protocol};
+use bailiwick_policy::tool::{Effect, LoadedPolicy, State, Subject, ToolCall, decide_tool_call};
+use proptest::option::weighted;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+use crate::generators::{PORTS, admission, images, isolation, network_rules, origin, pack, subject};
+use crate::meaning::{End, Kind, Meaning, connects, ends, meaning_but_connections};
+use crate::sandboxes::{TOOLS, audit, pool, powers, runnable, sandbox};
+use crate::tools::{COMMANDS, kind, layer, open};
+
+/// Pairs that are met.
+const PAIRS: usize = 10_000;
+/// Packs that they are made of: as many on the left, on the right and as the third of three.
+const PACKS: usize = 150;
+/// Calls of a session under each pair.
+const CALLS: usize = 2;
+/// One pair of so many is met with a third pack in both orders and has a longer session: that costs more than all the rest.
+const MORE_OF: usize = 10;
+/// Calls of such a session: more than any limit that a layer has.
+const MORE_CALLS: usize = 6;
+
+/// A pack with each section or without.
+fn policy(name: &'static str) -> impl Strategy<Value = Policy> {
+    let network = weighted(0.4, (network_rules(), network_rules()));
+    let sections = (weighted(0.4, subject()), isolation(), network, images(), weighted(0.3, admission()));
+    let confined = (
+        weighted(0.3, pool()),
+        weighted(0.3, sandbox("python")),
+        weighted(0.8, layer()),
+        weighted(0.3, audit()),
+    );
+    (sections, confined).prop_map(
+        move |((subject, isolation, network, images, admission), (pool, python, layer, audit))| {
+            let network =
+                network.map(|(egress, ingress)| Network { egress, ingress, from: vec![origin("network")] });
+            runnable(Policy {
+                subject,
+                isolation,
+                network,
+                images,
+                admission: admission.unwrap_or_default(),
+                pools: pool.into_iter().collect(),
+                sandboxes: python.into_iter().collect(),
+                tools: layer.into_iter().collect(),
+                audit,
+                ..Policy::top(vec![pack(name, "digest")])
+            })
+        },
+    )
+}
+
+/// A pack, and what is asked of it again and again.
+struct Pack {
+    policy: Policy,
+    meaning: Meaning,
+    powers: Option<BTreeSet<String>>,
+    /// Decides calls beside a pack that grants every one.
+    alone: LoadedPolicy,
+}
+
+fn met(policies: &[&Policy]) -> Policy {
+    meet(policies.iter().map(|policy| (*policy).clone()).collect()).unwrap().policy
+}
+
+fn loaded(policy: Policy) -> LoadedPolicy {
+    LoadedPolicy::new(policy, "digest".to_owned()).unwrap()
+}
+
+/// What a pack lets a python sandbox do.
+fn python(policy: &Policy) -> Option<BTreeSet<String>> {
+    policy.sandboxes.iter().find(|one| one.name == "python").map(powers)
+}
+
+/// A pack that defines every tool and grants every call, for a pack that is to have its say alone.
+fn granting() -> Policy {
+    runnable(Policy { tools: vec![open()], ..Policy::top(vec![pack("granting", "digest")]) })
+}
+
+fn packs(name: &'static str, runner: &mut TestRunner) -> Vec<Pack> {
+    let granting = granting();
+    let made = policy(name);
+    let policies = (0..PACKS).map(|_| made.new_tree(runner).unwrap().current());
+    policies
+        .map(|policy| Pack {
+            meaning: meaning_but_connections(&policy),
+            powers: python(&policy),
+            alone: loaded(met(&[&granting, &policy])),
+            policy,
+        })
+        .collect()
+}
+
+/// How wide a decision is: denied, after so many approvals of a group, at once.
+#[derive(Clone, Debug, PartialEq)]
+struct Width {
+    rank: u8,
+    /// The quorum of each group of each pack that is asked.
+    quorums: BTreeMap<(String, String), u32>,
+}
+
+impl Width {
+    fn of(effect: &Effect) -> Self {
+        let (rank, quorums) = match effect {
+            Effect::Deny(_) => (0, BTreeMap::new()),
+            Effect::Ask(request) => {
+                let asked = request.requirements.iter();
+                (1, asked.map(|one| ((one.pack.clone(), one.group.clone()), one.quorum)).collect())
+            }
+            Effect::Allow(_) => (2, BTreeMap::new()),
+        };
+        Self { rank, quorums }
+    }
+
+    /// Everybody whom the other asks is asked here, too.
+    fn is_within(&self, other: &Self) -> bool {
+        let asked = |(group, quorum): (&(String, String), &u32)| {
+            self.quorums.get(group).is_some_and(|own| own >= quorum)
+        };
+        self.rank < other.rank || self.rank == other.rank && other.quorums.iter().all(asked)
+    }
+}
+
+/// What was met, so that a generator that no longer makes something is noticed.
+#[derive(Default)]
+struct Tally(BTreeMap<String, usize>);
+
+impl Tally {
+    fn count(&mut self, what: impl Into<String>) {
+        *self.0.entry(what.into()).or_default() += 1;
+    }
+
+    fn sections(&mut self, a: &Policy, b: &Policy) {
+        let both = |name: &str, has: &dyn Fn(&Policy) -> bool| {
+            (has(a) && has(b)).then(|| format!("both have {name}"))
+        };
+        let found = [
+            both("subjects", &|one| one.subject.is_some()),
+            both("podSecurity", &|one| !one.isolation.pod_security.is_empty()),
+            both("network", &|one| one.network.is_some()),
+            both("images", &|one| !one.images.is_empty()),
+            both("pools", &|one| !one.pools.is_empty()),
+            both("python", &|one| one.sandboxes.iter().any(|sandbox| sandbox.name == "python")),
+            both("audit", &|one| one.audit.is_some()),
+            both("admission rules", &|one| !one.admission.rules.is_empty()),
+            both("budgets", &|one| one.tools.iter().any(|layer| !layer.budgets.is_empty())),
+        ];
+        found.into_iter().flatten().for_each(|what| self.count(what));
+        let rules = [a, b].into_iter().flat_map(|one| &one.tools).flat_map(|layer| &layer.rules);
+        let kinds: BTreeSet<String> = rules.map(|rule| kind(&rule.effect)).collect();
+        kinds.into_iter().for_each(|kind| self.count(kind));
+    }
+}
+
+/// Random numbers from proptest's own source.
+fn below(runner: &mut TestRunner, bound: usize) -> usize {
+    (runner.rng().next_u32() as usize) % bound
+}
+
+/// Some connection: outwards or inwards, protocol, port.
+fn connection(runner: &mut TestRunner) -> (bool, Protocol, u16) {
+    let protocol = [Protocol::Tcp, Protocol::Udp][below(runner, 2)];
+    (below(runner, 2) == 0, protocol, PORTS[below(runner, PORTS.len())])
+}
+
+/// The same policy: everything but the network by its meaning or its bytes, the network at some points.
+fn assert_same(left: &Policy, right: &Policy, points: &[End], runner: &mut TestRunner) {
+    if left == right {
+        return;
+    }
+    assert_eq!(left.pools, right.pools);
+    assert_eq!(left.sandboxes, right.sandboxes);
+    assert_eq!(left.tools, right.tools);
+    assert_eq!(left.audit, right.audit);
+    assert_eq!(left.packs, right.packs);
+    assert_eq!(meaning_but_connections(left), meaning_but_connections(right));
+    for _ in 0..4 {
+        let (end, (outwards, protocol, port)) = (&points[below(runner, points.len())], connection(runner));
+        assert_eq!(
+            connects(left, end, outwards, protocol, port),
+            connects(right, end, outwards, protocol, port),
+            "{end:?}"
+        );
+    }
+}
+
+/// Every section of `both` allows no more than that of `one`.
+fn assert_within(both: &Policy, meaning: &Meaning, one: &Pack, points: &[End], runner: &mut TestRunner) {
+    let alone = &one.meaning;
+    assert!(
+        meaning
+            .classes
+            .as_ref()
+            .is_none_or(|classes| alone.classes.as_ref().is_none_or(|all| classes.is_subset(all)))
+    );
+    assert!(meaning.classes.is_some() || alone.classes.is_none());
+    assert!(alone.demands.is_subset(&meaning.demands) && alone.rules.is_subset(&meaning.rules));
+    assert!(meaning.token_forbidden || !alone.token_forbidden);
+    assert!(meaning.images.is_subset(&alone.images));
+    if let Some((namespaces, pods, _, unmatched)) = &alone.subject {
+        let (met_namespaces, met_pods, _, met_unmatched) = meaning.subject.as_ref().unwrap();
+        assert!(
+            met_namespaces.is_subset(namespaces) && met_pods.is_subset(pods) && met_unmatched >= unmatched
+        );
+    }
+    for _ in 0..4 {
+        let (end, (outwards, protocol, port)) = (&points[below(runner, points.len())], connection(runner));
+        let lets = |policy| connects(policy, end, outwards, protocol, port);
+        assert!(!lets(both) || lets(&one.policy), "{end:?}");
+    }
+    for alone in &one.policy.pools {
+        let met = both.pools.iter().find(|pool| pool.name == alone.name).unwrap();
+        assert!(
+            met.pod_security.level >= alone.pod_security.level && met.user_namespace >= alone.user_namespace
+        );
+        assert!(
+            met.cgroup <= alone.cgroup
+                && met.cpus_milli <= alone.cpus_milli
+                && met.memory_bytes <= alone.memory_bytes
+        );
+    }
+    if let Some(alone) = &one.policy.audit {
+        let (met, alone) = (both.audit.as_ref().unwrap().value, alone.value);
+        let kept = |met: Keep, alone: Keep| met == alone || met == Keep::Commit;
+        assert!(
+            kept(met.arguments, alone.arguments)
+                && kept(met.results, alone.results)
+                && met.admission >= alone.admission
+        );
+        assert!(met.retention_ms.unwrap_or(u64::MAX) >= alone.retention_ms.unwrap_or(u64::MAX));
+    }
+}
+
+/// A session of random calls under the meet: what each comes to is no wider than what either pack says alone of it, in the same state, and nothing
+/// is lost that both allow.
+fn assert_decisions(
+    both: &LoadedPolicy,
+    packs: [&Pack; 2],
+    calls: usize,
+    named: &dyn Fn(&str) -> bool,
+    runner: &mut TestRunner,
+    tally: &mut Tally,
+) {
+    const NOW_MS: u64 = 1_800_000_000_000;
+    let subject = Subject::default();
+    let mut state = State::default();
+    state.apply(&State::open("s", &subject, NOW_MS)).unwrap();
+    for at in 0..calls {
+        let tool = TOOLS[below(runner, TOOLS.len())];
+        let command = COMMANDS[below(runner, COMMANDS.len())];
+        let args = serde_json::json!({"command": command});
+        let call =
+            ToolCall::new(&format!("c{at}"), "s", subject.clone(), tool, Json::from(&args).into_owned())
+                .unwrap();
+        let decision = decide_tool_call(both, &call, &state, NOW_MS, None);
+        let met = Width::of(&decision.effect);
+        let alone =
+            packs.map(|pack| Width::of(&decide_tool_call(&pack.alone, &call, &state, NOW_MS, None).effect));
+        for alone in &alone {
+            assert!(met.is_within(alone), "{tool} {command}: {met:?} is wider than {alone:?}");
+        }
+        let lost = named(tool) && alone.iter().all(|one| one.rank == 2) && met.rank < 2;
+        assert!(!lost, "{tool} {command}: both allow it, and together they do not: {:?}", decision.effect);
+        tally.count(["denied", "asked", "allowed"][usize::from(met.rank)]);
+        state.apply(&decision.delta).unwrap();
+    }
+}
+
+#[test]
+fn the_laws_hold_for_ten_thousand_pairs_of_packs() {
+    let mut runner = TestRunner::deterministic();
+    let [left, right, third] = ["a", "b", "c"].map(|name| packs(name, &mut runner));
+    let exact = ends(&[Some(Kind::Own), Some(Kind::Pods), Some(Kind::Address)]);
+    // As packets are: a pod has an address, too.
+    let real = ends(&[None]);
+    let mut tally = Tally::default();
+    let mut pairs = BTreeSet::new();
+    while pairs.len() < PAIRS {
+        let (at, other) = (below(&mut runner, PACKS), below(&mut runner, PACKS));
+        if !pairs.insert((at, other)) {
+            continue;
+        }
+        let (a, b, c) = (&left[at], &right[other], &third[below(&mut runner, PACKS)]);
+        let ab = met(&[&a.policy, &b.policy]);
+        assert!(ab == met(&[&b.policy, &a.policy]), "the order matters");
+        assert_same(&met(&[&ab, &a.policy]), &ab, &exact, &mut runner);
+        let more = pairs.len() % MORE_OF == 0;
+        if more {
+            let (first, last) = (met(&[&ab, &c.policy]), met(&[&a.policy, &met(&[&b.policy, &c.policy])]));
+            assert_same(&first, &last, &exact, &mut runner);
+            tally.count("met with a third");
+        }
+        let meaning = meaning_but_connections(&ab);
+        let powers = a.powers.as_ref().zip(b.powers.as_ref()).map(|(a, b)| a & b);
+        assert!(
+            powers.is_none() || python(&ab) == powers,
+            "a sandbox can do something else than in both packs"
+        );
+        tally.sections(&a.policy, &b.policy);
+        for one in [a, b] {
+            assert_within(&ab, &meaning, one, &real, &mut runner);
+        }
+        let defined: BTreeSet<String> =
+            ab.tools.iter().flat_map(|layer| &layer.definitions).map(|tool| tool.name.clone()).collect();
+        let calls = if more { MORE_CALLS } else { CALLS };
+        assert_decisions(&loaded(ab), [a, b], calls, &|tool| defined.contains(tool), &mut runner, &mut tally);
+    }
+    eprintln!("{} pairs: {:?}", pairs.len(), tally.0);
+    assert_eq!(pairs.len(), PAIRS);
+    let wanted = [
+        "subjects",
+        "podSecurity",
+        "network",
+        "images",
+        "pools",
+        "python",
+        "audit",
+        "admission rules",
+        "budgets",
+    ];
+    let wanted = wanted.map(|section| format!("both have {section}")).into_iter();
+    let wanted = wanted.chain(
+        ["allow", "ask", "deny", "throttle", "confirm", "narrow", "label", "denied", "asked", "allowed"]
+            .map(str::to_owned),
+    );
+    for what in wanted {
+        let found = tally.0.get(&what).copied().unwrap_or_default();
+        assert!(found >= 200, "only {found} of {what}: {:?}", tally.0);
+    }
+}
