@@ -40,7 +40,8 @@ impl Documents {
         if self.open.len() >= MAX_DOCUMENTS && !self.open.contains_key(uri.as_str()) {
             return false;
         }
-        if self.bytes().saturating_add(text.len()) > MAX_OPEN_BYTES {
+        let before = self.open.get(uri.as_str()).map_or(0, |document| document.text.len());
+        if (self.bytes() - before).saturating_add(text.len()) > MAX_OPEN_BYTES {
             return false;
         }
         let (path, lines) = (paths::path(&uri), Lines::of(&text));

@@ -19,7 +19,7 @@ use lsp_types::{
 use serde_json::{Value as Json, json};
 
 use crate::analysis::Analysis;
-use crate::documents::{Documents, Overlay};
+use crate::documents::{Document, Documents, Overlay};
 use crate::frame::{self, FrameError};
 use crate::limits::{MAX_CANCELLED, MAX_WAITING};
 use crate::packs::{self, Home};
@@ -264,7 +264,12 @@ impl Server {
 
     fn changed(&mut self, params: DidChangeTextDocumentParams) -> io::Result<()> {
         let uri = params.text_document.uri;
+        let (overlay, before) = (self.documents.overlay(), self.documents.get(&uri).cloned());
         if !self.documents.change(&uri, params.text_document.version, params.content_changes) {
+            // What was found in the text that it had is not true of this one.
+            if let Some(document) = before {
+                self.forget(&document, &overlay)?;
+            }
             return self
                 .log(&format!("{} is not looked at: it is not open, or has grown too large", uri.as_str()));
         }
@@ -275,8 +280,13 @@ impl Server {
     fn closed(&mut self, params: DidCloseTextDocumentParams) -> io::Result<()> {
         let overlay = self.documents.overlay();
         let Some(document) = self.documents.close(&params.text_document.uri) else { return Ok(()) };
+        self.forget(&document, &overlay)
+    }
+
+    /// Takes back what was found by a document that is no longer looked at; `overlay`: the texts when it still was.
+    fn forget(&mut self, document: &Document, overlay: &Overlay) -> io::Result<()> {
         self.read.remove(document.uri.as_str());
-        let home = document.path.as_deref().and_then(|path| packs::home(path, &document.text, &overlay));
+        let home = document.path.as_deref().and_then(|path| packs::home(path, &document.text, overlay));
         let Some((home, _)) = home else { return Ok(()) };
         let is_open =
             self.documents.all().any(|other| self.home(other).is_some_and(|(other, _)| other == home));
@@ -316,7 +326,7 @@ impl Server {
         all.iter().for_each(|home| self.worker.submit(home, &overlay, haste));
     }
 
-    fn home(&self, document: &crate::documents::Document) -> Option<(Home, Option<Language>)> {
+    fn home(&self, document: &Document) -> Option<(Home, Option<Language>)> {
         packs::home(document.path.as_deref()?, &document.text, &self.documents.overlay())
     }
 
@@ -326,6 +336,9 @@ impl Server {
             Outcome::Failed(home) => {
                 let text =
                     format!("compiling {} failed; this is a bug of Bailiwick", home.main_file().display());
+                // Nobody knows what is wrong with the text as it is now.
+                let empty = self.published.withdraw(&home);
+                empty.iter().try_for_each(|one| self.send(&rpc::notification(PUBLISH, one)))?;
                 return self.log(&text);
             }
         };

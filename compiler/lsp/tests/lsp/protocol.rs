@@ -116,6 +116,13 @@ fn documents_that_are_no_packs_or_are_too_large_do_no_harm() {
     }
     let said = stage.client.until("a word about too much", |client| client.said.pop());
     assert!(said["params"]["message"].as_str().unwrap().contains("too much is open"), "{said}");
+    // A document that grows beyond it is no longer looked at, and what was found in it before is taken back.
+    let uri = stage.uri("pack.yaml");
+    let found = |client: &Client| client.published[&uri]["diagnostics"].as_array().unwrap().len();
+    assert_eq!(found(&stage.client), 1);
+    let grown = format!("{PACK}#{}", "x".repeat(20 << 20));
+    stage.edit("pack.yaml", &[json!({ "text": grown })]);
+    stage.client.until("the findings to be taken back", |client| (found(client) == 0).then_some(()));
     assert!(stage.client.end().success());
 }
 
