@@ -8,7 +8,9 @@
 //! *Subject*: the pods that the policy governs. *Cell*: the packs and versions in force together, by the hash of their names and of what
 //! bindings add to them.
 
+mod images;
 pub mod narrower;
+mod network;
 pub mod sandboxes;
 pub mod tools;
 
@@ -18,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::ir::{Cel, Const};
+pub use images::{ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigner, SubjectMatch};
+pub use network::{Network, NetworkRule, Peer, PortRange, Protocol};
 use sandboxes::{Pool, Sandbox};
 use tools::{Audit, ToolLayer, ToolRule};
 
@@ -299,152 +303,6 @@ pub enum ServiceAccountToken {
     Allowed,
     /// `automountServiceAccountToken` must be false, and no projected token volume may stand in the pod.
     Forbidden,
-}
-
-/// What governed pods may connect to and be reached from. Both directions are denied unless a rule allows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Network {
-    /// Outgoing, by name; empty: none.
-    pub egress: Vec<NetworkRule>,
-    /// Incoming, by name; empty: none.
-    pub ingress: Vec<NetworkRule>,
-    /// Who states this section.
-    pub from: Vec<Origin>,
-}
-
-/// Connections that are allowed: any peer at any of the ports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkRule {
-    /// Name, unique within its direction.
-    pub name: String,
-    /// The peers; empty: nobody.
-    pub peers: Vec<Peer>,
-    /// The ports; empty: none. "All ports" is written as one range per protocol.
-    pub ports: Vec<PortRange>,
-    /// Who allows it.
-    pub from: Vec<Origin>,
-}
-
-/// The other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Peer {
-    /// Pods: every namespace selector and every pod selector must match. `namespaces` `None`: the pod's own namespace.
-    Pods {
-        /// Selectors over the namespace's labels.
-        namespaces: Option<Vec<LabelSelector>>,
-        /// Selectors over the pod's labels.
-        pods: Vec<LabelSelector>,
-    },
-    /// Addresses: a CIDR in canonical form without the excepted ones (inside it, sorted).
-    Cidr {
-        /// Network and prefix length, host bits zero.
-        cidr: String,
-        /// Networks taken out.
-        except: Vec<String>,
-    },
-}
-
-/// A range of ports.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PortRange {
-    /// Transport protocol.
-    pub protocol: Protocol,
-    /// First port.
-    pub first: u16,
-    /// Last port, inclusive.
-    pub last: u16,
-}
-
-/// Transport protocols of NetworkPolicy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-#[expect(missing_docs, reason = "the names are the protocols'")]
-pub enum Protocol {
-    Tcp,
-    Udp,
-    Sctp,
-}
-
-/// The image entries of one pack. All matching entries apply; a denying one wins; no match is a denial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ImageLayer {
-    /// Entries in the pack's order.
-    pub entries: Vec<ImageEntry>,
-    /// Sigstore trusted roots that [`ImageSigner::Identity`] points to: JSON texts, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub trust_roots: Vec<String>,
-    /// Whose they are.
-    pub from: Origin,
-}
-
-/// One entry of `images`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ImageEntry {
-    /// Patterns over the normalised reference without tag and digest; `*` within a segment, `**` across.
-    pub patterns: Vec<String>,
-    /// Whether matching images are refused.
-    pub effect: ImageEffect,
-    /// What is asked of the digest.
-    pub digest: ImageDigest,
-    /// Who must have signed the image: every one of these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub require: Vec<ImageSigner>,
-    /// Field path.
-    pub at: String,
-}
-
-/// What an image entry does with a matching image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ImageEffect {
-    /// Allowed, if the entry's other demands are met.
-    Allow,
-    /// Refused.
-    Deny,
-}
-
-/// What is asked of an image's digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum ImageDigest {
-    /// Nothing.
-    Any,
-    /// The reference must hold one.
-    Required,
-    /// The reference must hold one, and `/mutate` writes it in where there is a tag.
-    Resolve,
-}
-
-/// Who must have signed an image.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum ImageSigner {
-    /// The holder of a key, Ed25519 or ECDSA P-256: DER of SubjectPublicKeyInfo, base64.
-    Key(String),
-    /// Whoever an issuer of identities attests to be this subject.
-    #[serde(rename_all = "camelCase")]
-    Identity {
-        /// The OIDC issuer, exactly.
-        issuer: String,
-        /// The subject.
-        subject: SubjectMatch,
-        /// Whose certificates count: index into [`ImageLayer::trust_roots`].
-        trust_root: u32,
-    },
-}
-
-/// Which subjects are meant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum SubjectMatch {
-    /// This one.
-    Exact(String),
-    /// Those that this regular expression matches as a whole.
-    Pattern(String),
 }
 
 /// Admission rules of all packs that take part.

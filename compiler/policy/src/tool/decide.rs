@@ -136,14 +136,7 @@ struct Pass {
 fn pass(policy: &LoadedPolicy, inputs: &DecisionInputs, entry: &Entry, carried: Findings) -> Pass {
     let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
     let members = facts.members();
-    let shared = Shared {
-        inputs,
-        facts: &members,
-        policy: &policy.policy,
-        reads_subject: policy.tools.reads_subject,
-        reads_session: policy.tools.reads_session,
-        reads_facts: policy.tools.reads_facts,
-    };
+    let shared = Shared::new(policy, inputs, &members);
     let findings = Asking::new(policy, inputs, entry, shared, carried).all();
     drop(members);
     Pass { facts, findings }

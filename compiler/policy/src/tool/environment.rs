@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::call::Subject;
 use super::facts::Members;
-use super::loaded::Layer;
+use super::loaded::{Layer, LoadedPolicy};
 use super::record::{DecisionInputs, SessionView};
 use crate::cel::{Arguments, CallEnv, Map, Timestamp, Value};
 use crate::policy::tools::{Derive, ToolLayer};
@@ -26,6 +26,18 @@ pub(super) struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
+    /// Of a decision with these inputs and facts.
+    pub(super) const fn new(
+        policy: &'a LoadedPolicy,
+        inputs: &'a DecisionInputs,
+        facts: &'a Members<'a>,
+    ) -> Self {
+        let LoadedPolicy { policy, tools, .. } = policy;
+        let (reads_subject, reads_session, reads_facts) =
+            (tools.reads_subject, tools.reads_session, tools.reads_facts);
+        Self { inputs, facts, policy, reads_subject, reads_session, reads_facts }
+    }
+
     /// The variables of one layer, which may read these facts.
     pub(super) fn of(&self, layer: &'a ToolLayer, loaded: &'a Layer, derives: &[Derive]) -> CallEnv<'a> {
         let params: Option<&'a PackSource> = self.policy.packs.get(usize::from(layer.pack));

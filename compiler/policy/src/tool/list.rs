@@ -113,14 +113,7 @@ impl Listing {
         let inputs = DecisionInputs { call, ..self.inputs.clone() };
         let facts = Facts::of(&[], &inputs.call, None);
         let members = facts.members();
-        let shared = Shared {
-            inputs: &inputs,
-            facts: &members,
-            policy: &policy.policy,
-            reads_subject: policy.tools.reads_subject,
-            reads_session: policy.tools.reads_session,
-            reads_facts: policy.tools.reads_facts,
-        };
+        let shared = Shared::new(policy, &inputs, &members);
         let layers = policy.policy.tools.iter().zip(&policy.tools.layers).zip(&entry.layers);
         for ((layer, loaded), entry) in layers {
             let of_session = self.of_session;

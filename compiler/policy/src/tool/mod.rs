@@ -23,6 +23,7 @@
 mod approval;
 mod builtin;
 mod call;
+mod checking;
 mod decide;
 mod decision;
 mod environment;
@@ -46,14 +47,15 @@ mod tests;
 pub use approval::{ApprovalRequest, Requirement, VerifiedApproval, approval_message, bound_call_hash};
 pub use builtin::{CLERK_CPU_MS, CLERK_OUTPUT_BYTES, MAX_FILE_BYTES, RESERVED_PREFIX};
 pub use call::{CallError, MAX_ARGUMENTS_BYTES, Subject, ToolCall};
+pub use checking::{LoadError, Problem};
 pub use decide::{Permit, decide_tool_call};
 pub use decision::{
     Denial, DenyReason, Effect, EffectRecord, RuleKind, RuleOutcome, RuleReport, ToolDecision,
 };
 pub use fuzz::fuzz;
 pub use list::{Hidden, Listed, Listing};
+pub use loaded::LoadedPolicy;
 pub(crate) use loaded::Tools;
-pub use loaded::{LoadError, LoadedPolicy, Problem};
 pub use plan::{
     MAX_ARGUMENT_BYTES, MAX_ARGV_BYTES, MAX_CODE_BYTES, Plan, PlannedCall, PlannedProgram, WorkspaceOperation,
 };

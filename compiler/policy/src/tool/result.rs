@@ -138,14 +138,7 @@ impl ResultInputs {
         let inputs = &self.0;
         let facts = Facts::of(&entry.derives, &inputs.call, entry.workspace.as_deref());
         let members = facts.members();
-        let shared = Shared {
-            inputs,
-            facts: &members,
-            policy: &policy.policy,
-            reads_subject: policy.tools.reads_subject,
-            reads_session: policy.tools.reads_session,
-            reads_facts: policy.tools.reads_facts,
-        };
+        let shared = Shared::new(policy, inputs, &members);
         let fuel = RULES_AT_LIMIT * Fuel::DEFAULT;
         let mut judge = Judge { policy, entry, shared, fuel, shadow_fuel: fuel };
         let mut first = judge.pass(result);
