@@ -15,7 +15,7 @@ use bailiwick_policy::cel::Value;
 use serde::Deserialize;
 
 use super::evaluation::Environment;
-use super::expressions::{Dice, Kind, Term};
+use super::expressions::{Dice, Term, kinds};
 use super::judgement::{Judged, Verdict};
 use super::kube;
 use super::kubernetes::{MODULE, VERSION};
@@ -162,17 +162,7 @@ fn shown(value: &Value<'_>) -> String {
 
 fn random() -> Vec<String> {
     let mut dice = Dice::of_kubernetes(SEED);
-    let kinds = [
-        Kind::Bool,
-        Kind::Int,
-        Kind::Uint,
-        Kind::Double,
-        Kind::Text,
-        Kind::List(Box::new(Kind::Int)),
-        Kind::List(Box::new(Kind::Text)),
-        Kind::Map(Box::new(Kind::Int)),
-    ];
-    kinds.iter().cycle().take(EXPRESSIONS).map(|kind| Term::random(kind, DEPTH, &mut dice).text()).collect()
+    kinds().iter().cycle().take(EXPRESSIONS).map(|kind| Term::random(kind, DEPTH, &mut dice).text()).collect()
 }
 
 /// What the copy prints.

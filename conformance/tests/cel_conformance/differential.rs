@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use bailiwick_policy::cel::Value;
 
 use super::evaluation::Environment;
-use super::expressions::{Dice, Kind, Term};
+use super::expressions::{Dice, Term, kinds};
 use super::judgement::{Judged, Verdict};
 
 /// What every name in the committed list begins with.
@@ -123,17 +123,7 @@ fn compare() -> (Judged, usize) {
     let mut judged = Judged::default();
     let mut agreeing = 0;
     let mut dice = Dice::of(seed());
-    let kinds = [
-        Kind::Bool,
-        Kind::Int,
-        Kind::Uint,
-        Kind::Double,
-        Kind::Text,
-        Kind::List(Box::new(Kind::Int)),
-        Kind::List(Box::new(Kind::Text)),
-        Kind::Map(Box::new(Kind::Int)),
-    ];
-    for kind in kinds.iter().cycle().take(EXPRESSIONS) {
+    for kind in kinds().iter().cycle().take(EXPRESSIONS) {
         let term = Term::random(kind, DEPTH, &mut dice);
         let differ = |source: &str| ours(&environment, source) != peer.outcome(source);
         if !differ(&term.text()) {

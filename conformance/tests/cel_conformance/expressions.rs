@@ -387,6 +387,20 @@ fn forms(kind: &Kind, dice: &mut Dice) -> &'static [&'static str] {
     }
 }
 
+/// The kinds of whole expressions that engines are compared by.
+pub(crate) fn kinds() -> [Kind; 8] {
+    [
+        Kind::Bool,
+        Kind::Int,
+        Kind::Uint,
+        Kind::Double,
+        Kind::Text,
+        Kind::List(Box::new(Kind::Int)),
+        Kind::List(Box::new(Kind::Text)),
+        Kind::Map(Box::new(Kind::Int)),
+    ]
+}
+
 impl Term {
     /// An expression of this kind that nests this deep at most.
     pub(crate) fn random(kind: &Kind, depth: u32, dice: &mut Dice) -> Self {

@@ -127,6 +127,27 @@ fn every_crate_has_one_paragraph() {
     }
 }
 
+/// Each decision has a number of its own, in its file's name and in its heading, and none is left out.
+#[test]
+fn decisions_are_numbered_in_a_row() {
+    let folder = std::fs::read_dir(root().join("docs/adr")).expect("docs/adr");
+    let mut names: Vec<String> =
+        folder.map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for (number, name) in (1..).zip(&names) {
+        assert!(
+            name.starts_with(&format!("{number:04}-")),
+            "docs/adr/{name} is not the next after {}",
+            number - 1
+        );
+        let heading = format!("# {number}. ");
+        assert!(
+            read(&format!("docs/adr/{name}")).starts_with(&heading),
+            "docs/adr/{name} has another number within"
+        );
+    }
+}
+
 #[test]
 fn ci_does_not_let_a_test_skip_itself() {
     let script = read(".ci/run");
