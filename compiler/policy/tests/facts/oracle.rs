@@ -8,8 +8,13 @@ use bailiwick_policy::facts::shell::{self, Args, Line};
 
 /// The shell that the packs run.
 const BASH: &str = "/bin/bash";
+/// What the stubs are written for.
+const DASH: &str = "/bin/dash";
 /// Ends what bash does not.
 const TIMEOUT: &str = "/usr/bin/timeout";
+
+/// The program that notes what bash did not find.
+const MISSING: &str = "missing";
 
 /// Programs that the stubs stand for.
 pub(crate) const STUBS: &[&str] =
@@ -33,23 +38,29 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// `None`, loudly, where there is no bash; under CI that is a failure.
+    /// `None`, loudly, where one of the shells is missing; under CI that is a failure.
     pub(crate) fn new() -> Option<Self> {
-        if !Path::new(BASH).exists() {
-            assert!(std::env::var_os("CI").is_none(), "{BASH} is missing; install the package bash");
-            eprintln!("SKIPPED: {BASH} is missing; install the package bash");
+        if let Some(shell) = [BASH, DASH].into_iter().find(|shell| !Path::new(shell).exists()) {
+            let missing = format!("{shell} is missing; install the package of this name");
+            assert!(std::env::var_os("CI").is_none(), "{missing}");
+            eprintln!("SKIPPED: {missing}");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder for the stubs");
         let stubs = folder.path().join("stubs");
         std::fs::create_dir(&stubs).expect("the folder can be written");
+        // One write per run, so that runs side by side do not mix: dash writes what a `printf` prints at once, bash
+        // writes at every end of a line.
         for name in STUBS {
-            // One write per run, so that runs side by side do not mix.
             write_program(
                 &stubs.join(name),
-                "#!/bin/sh\nprintf '%s\\0' \"$#\" \"${0##*/}\" \"$@\" >>\"$STUB_LOG\"\n",
+                &format!("#!{DASH}\nprintf '%s\\0' \"$#\" \"${{0##*/}}\" \"$@\" >>\"$STUB_LOG\"\n"),
             );
         }
+        write_program(
+            &folder.path().join(MISSING),
+            &format!("#!{DASH}\nprintf '%s\\0' \"$(($# - 1))\" \"$@\" >>\"$STUB_LOG\"\n"),
+        );
         Some(Self { folder, runs: 0 })
     }
 
@@ -58,6 +69,7 @@ impl Oracle {
         self.runs += 1;
         let folder = self.folder.path().join(format!("run{}", self.runs));
         let log = self.folder.path().join(format!("log{}", self.runs));
+        let missing = self.folder.path().join(MISSING);
         std::fs::create_dir(&folder).expect("the folder can be written");
         std::fs::write(folder.join("in"), "a[$(evil file)]\n").expect("the folder can be written");
         // Both outputs are pipes, read to their ends: every process that bash left behind has ended then.
@@ -66,10 +78,7 @@ impl Oracle {
             .env_clear()
             .env("PATH", self.folder.path().join("stubs"))
             .env("STUB_LOG", &log)
-            .env(
-                "BASH_FUNC_command_not_found_handle%%",
-                "() { printf '%s\\0' \"$(($# - 1))\" \"$@\" >>\"$STUB_LOG\"; }",
-            )
+            .env("BASH_FUNC_command_not_found_handle%%", format!("() {{ {} \"$@\"; }}", missing.display()))
             .current_dir(&folder)
             .stdin(Stdio::null())
             .output()
