@@ -7,6 +7,7 @@ use bailiwick_crds::admission::{Operation, ResourceRule};
 use serde_json::Value as Json;
 
 use crate::cel::{Context, Parameter, Type};
+use crate::custom_kinds::CustomKinds;
 use crate::lower::admission::kinds;
 use crate::packs::{constant, type_of};
 
@@ -14,7 +15,7 @@ use crate::packs::{constant, type_of};
 #[must_use]
 pub fn admission_context(resources: &Json) -> Context {
     let rules: Vec<ResourceRule> = resources.as_array().into_iter().flatten().map(rule).collect();
-    let kinds = kinds::of(&rules);
+    let kinds = kinds::of(&rules, &CustomKinds::default());
     let mut context = Context::admission(kinds.object);
     context.pod = kinds.pod;
     context

@@ -14,6 +14,7 @@ mod chain;
 pub mod check;
 pub mod cluster;
 pub mod compile;
+pub mod custom_kinds;
 pub mod diagnostic;
 pub mod diff;
 mod effective;

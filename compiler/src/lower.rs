@@ -26,6 +26,7 @@ use bailiwick_crds::pack::{LabelSelector, PolicyPackSpec, Unmatched as WireUnmat
 use bailiwick_policy::policy::{self, Origin, PackSource, Policy, Subject, Unmatched};
 
 use crate::cel::Parameter;
+use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{Diagnostic, FieldPath};
 
 pub(crate) use images::signers::known_key as image_key;
@@ -43,6 +44,8 @@ pub struct Pack {
     pub parameters: Arc<BTreeMap<String, Parameter>>,
     /// Name for diagnostics; `None` for the pack under compilation.
     pub extended: Option<String>,
+    /// Custom resources whose schemas are known.
+    pub kinds: Arc<CustomKinds>,
 }
 
 /// Collects what is found in one pack.

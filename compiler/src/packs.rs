@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use crate::cel::{Parameter, Type};
 use crate::compile::{Chain, assemble, by_themselves};
+use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{About, Diagnostic, has_errors};
 use crate::library::Library;
 use crate::lower::Pack;
@@ -51,12 +52,37 @@ pub fn compile(packs: &[(&PackSources, Bindings)], library: &dyn Library) -> Com
     compile_locked(packs, library, Locking::Enforce)
 }
 
+/// The same, with rules over these custom resources checked by their schemas. The policy is that of [`compile`]: where it comes into force nobody gives
+/// schemas.
+#[must_use]
+pub fn compile_with(
+    packs: &[(&PackSources, Bindings)],
+    library: &dyn Library,
+    kinds: &Arc<CustomKinds>,
+) -> Compiled {
+    let mut checked = compile_kinds(packs, library, Locking::Enforce, kinds);
+    if !kinds.is_empty() && checked.policy.is_some() {
+        checked.policy = compile(packs, library).policy;
+    }
+    checked
+}
+
 /// The same, where the newest packs that will do may stand in for a lock.
 pub(crate) fn compile_locked(
     packs: &[(&PackSources, Bindings)],
     library: &dyn Library,
     locking: Locking,
 ) -> Compiled {
+    compile_kinds(packs, library, locking, &Arc::default())
+}
+
+fn compile_kinds(
+    packs: &[(&PackSources, Bindings)],
+    library: &dyn Library,
+    locking: Locking,
+    kinds: &Arc<CustomKinds>,
+) -> Compiled {
+    let chain = |resolved: &Resolved| chain(resolved, kinds);
     let mut compiled = Compiled::default();
     let (mut chains, mut resolutions) = (Vec::new(), Vec::new());
     for (sources, bindings) in packs {
@@ -88,15 +114,15 @@ pub(crate) fn compile_locked(
 }
 
 /// The chain of a resolved pack, whose last member is the pack itself.
-fn chain(resolved: &Resolved) -> Option<Chain> {
+fn chain(resolved: &Resolved, kinds: &Arc<CustomKinds>) -> Option<Chain> {
     let (own, ancestors) = resolved.packs.split_last()?;
     Some(Chain {
-        pack: pack(own, None),
-        ancestors: ancestors.iter().map(|parent| pack(parent, Some(parent.name.clone()))).collect(),
+        pack: pack(own, None, kinds),
+        ancestors: ancestors.iter().map(|parent| pack(parent, Some(parent.name.clone()), kinds)).collect(),
     })
 }
 
-fn pack(resolved: &ResolvedPack, extended: Option<String>) -> Pack {
+fn pack(resolved: &ResolvedPack, extended: Option<String>, kinds: &Arc<CustomKinds>) -> Pack {
     let declared = |name: &str| resolved.spec.parameters.iter().find(|one| one.name == name);
     let parameters = resolved.parameters.iter().map(|(name, value)| {
         let of = declared(name).map_or(Type::Dyn, |parameter| type_of(parameter.type_.as_str()));
@@ -120,6 +146,7 @@ fn pack(resolved: &ResolvedPack, extended: Option<String>) -> Pack {
         },
         parameters: Arc::new(parameters.collect::<BTreeMap<_, _>>()),
         extended,
+        kinds: Arc::clone(kinds),
     }
 }
 

@@ -180,6 +180,9 @@ pub(crate) struct PackOptions {
     /// Where `extends` finds packs; by default the folder that holds the pack's folder
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
+    /// CustomResourceDefinitions; rules over the resources that they define are checked by their schemas. Repeat for several files
+    #[arg(long = "schema", value_name = "FILE")]
+    pub(crate) schemas: Vec<PathBuf>,
     /// Binds a parameter; the value is YAML. `PACK.NAME=VALUE` when several packs are given
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = binding)]
     pub(crate) bindings: Vec<Binding>,

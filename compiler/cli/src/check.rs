@@ -51,7 +51,8 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
     let choices = load::choices(&options.packs.bindings);
     let mut all = Vec::new();
     for path in &options.packs.packs {
-        let loaded = Loaded::read(path, options.packs.library.as_deref())?;
+        let loaded =
+            Loaded::read(path, options.packs.library.as_deref())?.with_schemas(&options.packs.schemas)?;
         let compiled = {
             let _spinner = Spinner::start(format!("checking {}", path.display()));
             loaded.compile(&choices)

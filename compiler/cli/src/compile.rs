@@ -19,7 +19,8 @@ use crate::print::{note, out, plain};
 use crate::render;
 
 pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
-    let loaded = Loaded::read_all(&options.packs.packs, options.packs.library.as_deref())?;
+    let loaded = Loaded::read_all(&options.packs.packs, options.packs.library.as_deref())?
+        .with_schemas(&options.packs.schemas)?;
     if options.lock {
         return write_locks(&loaded, options);
     }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use bailiwick_compiler::custom_kinds::CustomKinds;
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
 use bailiwick_compiler::library::{Library, MemoryLibrary};
+use bailiwick_compiler::packs::compile_with;
 use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::{Bindings, Compiled};
@@ -16,6 +19,7 @@ use semver::Version;
 
 use crate::args::Binding;
 use crate::files::{self, PackFiles};
+use crate::manifests;
 use crate::places::Places;
 use crate::print::note;
 use crate::render::{self, Texts};
@@ -26,6 +30,8 @@ pub(crate) struct Loaded {
     library: MemoryLibrary,
     /// Where the packs of the library lie.
     shelves: BTreeMap<(String, Version), PathBuf>,
+    /// Custom resources that rules may be over.
+    kinds: Arc<CustomKinds>,
 }
 
 impl Loaded {
@@ -53,24 +59,50 @@ impl Loaded {
 
     /// No packs yet, and the packs of a folder as their library.
     pub(crate) fn library_alone(folder: Option<&Path>) -> Result<Self> {
-        let mut loaded =
-            Self { packs: Vec::new(), library: MemoryLibrary::default(), shelves: BTreeMap::new() };
+        let mut loaded = Self {
+            packs: Vec::new(),
+            library: MemoryLibrary::default(),
+            shelves: BTreeMap::new(),
+            kinds: Arc::default(),
+        };
         if let Some(folder) = folder {
             loaded.add_all(folder)?;
         }
         Ok(loaded)
     }
 
+    /// The same, with the CustomResourceDefinitions of these files.
+    pub(crate) fn with_schemas(mut self, files: &[PathBuf]) -> Result<Self> {
+        let mut kinds = CustomKinds::default();
+        for file in files {
+            let objects = manifests::read(file)?;
+            let mut any = false;
+            for object in &objects {
+                any |= kinds
+                    .add(&serde_json::from_slice(object)?)
+                    .with_context(|| file.display().to_string())?;
+            }
+            if !any {
+                bail!(
+                    "{} holds no CustomResourceDefinition; `kubectl get crd NAME -o yaml` prints one",
+                    file.display()
+                );
+            }
+        }
+        self.kinds = Arc::new(kinds);
+        Ok(self)
+    }
+
     /// Compiles the effective policy of all of them.
     pub(crate) fn compile(&self, bindings: &Choices) -> Compiled {
         let packs: Vec<_> =
             self.packs.iter().map(|pack| (&pack.sources, bindings.of(&pack.sources))).collect();
-        bailiwick_compiler::compile(&packs, &self.library)
+        compile_with(&packs, &self.library, &self.kinds)
     }
 
     /// The same of one pack in whose place other sources stand.
     pub(crate) fn compile_instead(&self, sources: &PackSources, bindings: &Choices) -> Compiled {
-        bailiwick_compiler::compile(&[(sources, bindings.of(sources))], &self.library)
+        compile_with(&[(sources, bindings.of(sources))], &self.library, &self.kinds)
     }
 
     /// The texts of the packs and of what they extend, by `name@version`.

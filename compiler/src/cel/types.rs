@@ -110,7 +110,7 @@ impl Type {
     }
 
     /// The type of a named object type of Kubernetes, as `core.v1.Container`.
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         schema::named(name).map_or(Self::Dyn, |id| Self::Object(Object::Kubernetes(id)))
     }
 
@@ -184,7 +184,7 @@ impl Type {
 
 impl Object {
     /// The type of a field.
-    pub(super) fn field(&self, name: &str) -> Option<Type> {
+    pub(crate) fn field(&self, name: &str) -> Option<Type> {
         match self {
             Self::Kubernetes(id) => schema::field(*id, name).map(|field| Type::of_schema(field.ty)),
             Self::Record(record) => record.fields.get(name).cloned(),

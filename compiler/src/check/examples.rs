@@ -33,6 +33,7 @@ fn pack(name: &str, sections: &str, extended: Option<&str>) -> Pack {
         },
         parameters: Arc::default(),
         extended: extended.map(str::to_owned),
+        kinds: Arc::default(),
     }
 }
 

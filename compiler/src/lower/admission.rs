@@ -15,6 +15,7 @@ use super::expressions::Expressions;
 use super::{Findings, Pack, origin, selector};
 use crate::cel::{Context, Interner, Type};
 use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
+use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{Diagnostic, FieldPath};
 pub(crate) use mutations::field_path;
 
@@ -44,7 +45,7 @@ fn lower_rule(
     interner: &mut Interner,
     out: &mut Findings<'_>,
 ) -> AdmissionRule {
-    let kinds = kinds::of(&wire.matches.resources);
+    let kinds = kinds::of(&wire.matches.resources, &pack.kinds);
     if wire.pod_templates && !kinds.only_pods {
         let message = "`podTemplates` is for rules that match pods and nothing else";
         out.push(Diagnostic::new(bw0606_pod_templates::CODE, at.member("podTemplates"), message));
@@ -71,7 +72,7 @@ fn lower_rule(
     AdmissionRule {
         name: wire.name.clone(),
         origin: origin(at),
-        matches: matches(&wire.matches, at, &mut cel),
+        matches: matches(&wire.matches, &pack.kinds, at, &mut cel),
         pod_templates: wire.pod_templates,
         variables,
         validations,
@@ -108,7 +109,7 @@ fn validations(wire: &WireRule, at: &FieldPath, cel: &mut Expressions<'_, '_>) -
     out
 }
 
-fn matches(wire: &WireMatch, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> Match {
+fn matches(wire: &WireMatch, kinds: &CustomKinds, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> Match {
     let at = at.member("match");
     let conditions = wire.conditions.iter().enumerate().filter_map(|(index, condition)| {
         let at = at.member("conditions").index(index).member("expression");
@@ -116,8 +117,9 @@ fn matches(wire: &WireMatch, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> M
     });
     let conditions = conditions.collect();
     let out = &mut *cel.out;
-    let mut resources = lower_resources(&wire.resources, &at.member("resources"), out);
-    let exclude_resources = lower_resources(&wire.exclude_resources, &at.member("excludeResources"), out);
+    let mut resources = lower_resources(&wire.resources, kinds, &at.member("resources"), out);
+    let exclude_resources =
+        lower_resources(&wire.exclude_resources, kinds, &at.member("excludeResources"), out);
     resources.extend(ways_to_change_a_pod(&resources, &exclude_resources));
     Match {
         resources,
@@ -151,10 +153,15 @@ fn ways_to_change_a_pod(named: &[ResourceRule], excluded: &[ResourceRule]) -> Op
     })
 }
 
-fn lower_resources(wire: &[WireResource], at: &FieldPath, out: &mut Findings<'_>) -> Vec<ResourceRule> {
+fn lower_resources(
+    wire: &[WireResource],
+    kinds: &CustomKinds,
+    at: &FieldPath,
+    out: &mut Findings<'_>,
+) -> Vec<ResourceRule> {
     for (index, rule) in wire.iter().enumerate() {
         for (position, resource) in rule.resources.iter().enumerate() {
-            if let Some(plural) = kinds::misspelt(&rule.api_groups, resource) {
+            if let Some(plural) = kinds::misspelt(&rule.api_groups, resource, kinds) {
                 let at = at.index(index).member("resources").index(position);
                 let message =
                     format!("`{resource}` is not a resource; the API server would never ask this rule");

@@ -60,7 +60,7 @@ impl Suite {
         if tests.is_empty() {
             bail!("{} holds no PolicyTest", folder.display());
         }
-        let loaded = Loaded::read(path, options.library.as_deref())?;
+        let loaded = Loaded::read(path, options.library.as_deref())?.with_schemas(&options.schemas)?;
         let given = load::choices(&options.bindings);
         let mut groups: Vec<BTreeMap<String, Value>> = Vec::new();
         let files = tests.into_iter().map(|(name, mut test)| {

@@ -16,5 +16,6 @@ mod layout;
 mod rego;
 mod replay;
 mod reports;
+mod schema;
 mod stage;
 mod trust;

@@ -1,10 +1,11 @@
 //! Which object types a rule's resources have, so that its expressions can be checked.
 //!
-//! Built-in resources only; a rule over several kinds, a wildcard or a custom resource has `dyn`.
+//! Built-in resources, and custom ones whose definition was given; a rule over several kinds or a wildcard has `dyn`.
 
 use bailiwick_crds::admission::ResourceRule;
 
 use crate::cel::{PodAccess, Type};
+use crate::custom_kinds::CustomKinds;
 
 /// What is known of the objects of a rule.
 pub(crate) struct Kinds {
@@ -47,25 +48,47 @@ pub(crate) const RESOURCES: &[(&str, &str, &str, &str)] = &[
 /// Subresources whose object is that of the resource.
 const SAME_OBJECT: &[&str] = &["ephemeralcontainers", "resize", "status"];
 
-/// The kind of one resource; `None` for an unknown one.
-fn kind(group: &str, version: &str, resource: &str) -> Option<(&'static str, &'static str, &'static str)> {
-    let plural = match resource.split_once('/') {
-        Some((plural, sub)) if SAME_OBJECT.contains(&sub) => plural,
-        Some(_) => return None,
-        None => resource,
-    };
-    RESOURCES
-        .iter()
-        .find(|(g, v, r, _)| *g == group && *v == version && *r == plural)
-        .map(|(group, version, _, kind)| (*group, *version, *kind))
+/// A resource whose objects have a known type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Known<'a> {
+    /// Group, version and kind of one of Kubernetes' own.
+    BuiltIn(&'a str, &'a str, &'a str),
+    /// Group, version and plural of one whose definition was given.
+    Custom(&'a str, &'a str, &'a str),
 }
 
-pub(crate) fn of(rules: &[ResourceRule]) -> Kinds {
+impl<'a> Known<'a> {
+    /// `None` for an unknown resource.
+    fn of(group: &'a str, version: &'a str, resource: &'a str, custom: &CustomKinds) -> Option<Self> {
+        let plural = match resource.split_once('/') {
+            Some((plural, sub)) if SAME_OBJECT.contains(&sub) => plural,
+            Some(_) => return None,
+            None => resource,
+        };
+        let built_in = RESOURCES.iter().find(|(g, v, r, _)| *g == group && *v == version && *r == plural);
+        if let Some((.., kind)) = built_in {
+            return Some(Self::BuiltIn(group, version, kind));
+        }
+        custom.get(group, version, plural).map(|_| Self::Custom(group, version, plural))
+    }
+
+    fn object(self, custom: &CustomKinds) -> Type {
+        match self {
+            Self::BuiltIn(group, version, kind) => Type::of_kind(group, version, kind),
+            Self::Custom(group, version, plural) => {
+                custom.get(group, version, plural).map_or(Type::Dyn, |known| known.of.clone())
+            }
+        }
+    }
+}
+
+pub(crate) fn of(rules: &[ResourceRule], custom: &CustomKinds) -> Kinds {
     let mut kinds = Vec::new();
     for rule in rules {
         for group in &rule.api_groups {
             for version in &rule.api_versions {
-                kinds.extend(rule.resources.iter().map(|resource| kind(group, version, resource)));
+                let resources = rule.resources.iter();
+                kinds.extend(resources.map(|resource| Known::of(group, version, resource, custom)));
             }
         }
     }
@@ -75,22 +98,25 @@ pub(crate) fn of(rules: &[ResourceRule]) -> Kinds {
         [Some(only)] => Some(*only),
         _ => None,
     };
-    let only_pods = only == Some(("", "v1", "Pod"));
+    let only_pods = only == Some(Known::BuiltIn("", "v1", "Pod"));
     Kinds {
-        object: only.map_or(Type::Dyn, |(group, version, kind)| Type::of_kind(group, version, kind)),
+        object: only.map_or(Type::Dyn, |known| known.object(custom)),
         pod: if only_pods { PodAccess::Available } else { PodAccess::Absent },
         only_pods,
     }
 }
 
 /// The plural that was meant by a kind or a singular written as resource (`Pod`, `deployment`).
-pub(super) fn misspelt(groups: &[String], resource: &str) -> Option<&'static str> {
+pub(super) fn misspelt(groups: &[String], resource: &str, custom: &CustomKinds) -> Option<String> {
     let lower = resource.to_ascii_lowercase();
-    let known = || RESOURCES.iter().filter(|(group, ..)| groups.iter().any(|known| known == group));
-    if known().any(|(_, _, plural, _)| *plural == resource) {
+    let built_in = RESOURCES.iter().filter(|(group, ..)| groups.iter().any(|known| known == group));
+    let built_in = built_in.map(|(_, _, plural, kind)| (*plural, *kind));
+    let known: Vec<_> = built_in.chain(groups.iter().flat_map(|group| custom.of_group(group))).collect();
+    if known.iter().any(|(plural, _)| *plural == resource) {
         return None;
     }
-    known()
-        .find(|(_, _, plural, kind)| kind.to_ascii_lowercase() == lower || *plural == lower)
-        .map(|(_, _, plural, _)| *plural)
+    known
+        .iter()
+        .find(|(plural, kind)| kind.to_ascii_lowercase() == lower || *plural == lower)
+        .map(|(plural, _)| (*plural).to_owned())
 }
