@@ -1,9 +1,11 @@
 //! The thread that does what nobody waits for: flushes results that found no group to join, writes the checkpoint that is
 //! due, makes the next segment, flushes openings, and tries a log that failed until it works again.
 
+use std::fs::File;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backlog::RETRY;
+use crate::backlog::{Backlog, RETRY};
 use crate::commit::{Demand, Numbers};
 use crate::dir::Dir;
 use crate::options::{Options, Prepare};
@@ -13,7 +15,7 @@ use crate::segment::Segment;
 /// What the attendant needs besides the queue.
 pub(crate) struct Attendant {
     pub(crate) dir: Dir,
-    pub(crate) numbers: std::sync::Arc<Numbers>,
+    pub(crate) numbers: Arc<Numbers>,
     pub(crate) options: Options,
 }
 
@@ -27,17 +29,18 @@ impl Attendant {
             if backlog.stopped {
                 break;
             }
-            let wait = self.wait(backlog.lingering(), backlog.failed_at);
+            let wait = self.wait(&backlog);
             let is_ripe = backlog.is_ripe(self.options.linger) && backlog.failed_at.is_none();
-            let has_work = backlog.dirty.is_some() || is_ripe && backlog.log.is_some();
+            let mut unflushed = backlog.unflushed.take_due(self.options.checkpoint_every);
+            let has_work = !unflushed.is_empty() || is_ripe && backlog.log.is_some();
             if !has_work {
                 let waited = queue.attention.wait_timeout(backlog, wait);
                 backlog = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                unflushed = backlog.unflushed.take_due(self.options.checkpoint_every);
             }
-            if let Some(file) = backlog.dirty.take() {
+            if !unflushed.is_empty() {
                 drop(backlog);
-                // An opening that is lost is told from tampering: its record can no more be shown.
-                drop(file.sync_data());
+                flush(&unflushed);
                 backlog = queue.backlog();
             }
             let may_make = spare_failed.is_none_or(|at| at.elapsed() >= RETRY);
@@ -67,14 +70,17 @@ impl Attendant {
         self.finish(queue);
     }
 
-    fn wait(&self, lingering: Option<Instant>, failed_at: Option<Instant>) -> Duration {
+    /// Until when there is nothing to do, unless something changes.
+    fn wait(&self, backlog: &Backlog) -> Duration {
         let until = |since: Instant, length: Duration| length.saturating_sub(since.elapsed());
-        let wait = match (failed_at, lingering) {
+        let every = self.options.checkpoint_every;
+        let flush = backlog.unflushed.since().map_or(every, |since| until(since, every));
+        let wait = match (backlog.failed_at, backlog.lingering()) {
             (Some(at), _) => until(at, RETRY),
             (None, Some(since)) => until(since, self.options.linger),
-            (None, None) => self.options.checkpoint_every,
+            (None, None) => every,
         };
-        wait.max(Duration::from_millis(1))
+        wait.min(flush).max(Duration::from_millis(1))
     }
 
     /// One group for what is queued: a result that was given before the writer was dropped is not lost.
@@ -85,9 +91,13 @@ impl Attendant {
             queue.lead(log, Demand::WhenDue);
             backlog = queue.backlog();
         }
-        if let Some(file) = backlog.dirty.take() {
-            drop(backlog);
-            drop(file.sync_data());
-        }
+        let unflushed = backlog.unflushed.take_due(Duration::ZERO);
+        drop(backlog);
+        flush(&unflushed);
     }
+}
+
+/// Flushes openings. One that is lost is told from tampering: its record can no more be shown.
+fn flush(files: &[Arc<File>]) {
+    files.iter().for_each(|file| drop(file.sync_data()));
 }

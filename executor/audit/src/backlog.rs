@@ -69,13 +69,46 @@ pub(crate) struct Backlog {
     failures: u64,
     /// What failed was to make a segment: the active one is whole, and takes results.
     lacks_room: bool,
-    /// Openings that nobody has flushed yet.
-    pub(crate) dirty: Option<Arc<File>>,
+    pub(crate) unflushed: Unflushed,
     pub(crate) wants_spare: bool,
     pub(crate) spare: Option<Segment>,
     /// A seal is queued or written.
     sealing: bool,
     pub(crate) stopped: bool,
+}
+
+/// Files of openings that nobody has flushed since something was written to them. Nobody waits for that, and a flush of a file that grows keeps the disk from the
+/// log for longer than the log's own flush takes. So it is done once for all records of a while, and not for each group.
+#[derive(Debug, Default)]
+pub(crate) struct Unflushed {
+    files: Vec<Arc<File>>,
+    since: Option<Instant>,
+}
+
+impl Unflushed {
+    /// Notes that something was written.
+    pub(crate) fn add(&mut self, file: Arc<File>) {
+        self.since.get_or_insert_with(Instant::now);
+        if !self.files.iter().any(|known| Arc::ptr_eq(known, &file)) {
+            self.files.push(file);
+        }
+    }
+
+    /// Whether the openings of a segment that is full are among them: nothing more will be written there.
+    const fn has_whole_segment(&self) -> bool {
+        self.files.len() > 1
+    }
+
+    /// Since when there is something.
+    pub(crate) const fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// The files, if it is time for them. Whoever takes them flushes them.
+    pub(crate) fn take_due(&mut self, every: Duration) -> Vec<Arc<File>> {
+        let is_due = self.has_whole_segment() || self.since.is_some_and(|since| since.elapsed() >= every);
+        if is_due { std::mem::take(self).files } else { Vec::new() }
+    }
 }
 
 /// A group and who waits for it.
@@ -126,7 +159,7 @@ impl Backlog {
             failed_at: None,
             failures: 0,
             lacks_room: false,
-            dirty: None,
+            unflushed: Unflushed::default(),
             wants_spare: false,
             spare: None,
             sealing: false,
@@ -314,7 +347,10 @@ impl Backlog {
 
     /// Whether there is something for the attendant to see to.
     pub(crate) fn needs_attention(&self) -> bool {
-        self.wants_spare || self.lingering.is_some() || self.dirty.is_some() || self.failed_at.is_some()
+        self.wants_spare
+            || self.lingering.is_some()
+            || self.failed_at.is_some()
+            || self.unflushed.has_whole_segment()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -332,5 +368,26 @@ impl Backlog {
 
     pub(crate) fn has_queued(&self) -> bool {
         !self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openings_wait_for_the_next_checkpoint_or_for_the_end_of_their_segment() {
+        let (hour, file) = (Duration::from_secs(3_600), || Arc::new(tempfile::tempfile().unwrap()));
+        let mut unflushed = Unflushed::default();
+        assert!(unflushed.since().is_none() && unflushed.take_due(Duration::ZERO).is_empty());
+        let first = file();
+        unflushed.add(Arc::clone(&first));
+        unflushed.add(Arc::clone(&first));
+        assert_eq!(unflushed.take_due(hour).len(), 0, "it is not time yet");
+        assert_eq!(unflushed.take_due(Duration::ZERO).len(), 1);
+        assert!(unflushed.since().is_none(), "there is nothing left");
+        unflushed.add(first);
+        unflushed.add(file());
+        assert_eq!(unflushed.take_due(hour).len(), 2, "the first one is not written to any more");
     }
 }

@@ -41,7 +41,7 @@ impl From<Event> for Kind {
 /// When the openings of a record's commitments reach the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Openings {
-    /// With the next checkpoint. A crash before that leaves a record that cannot be replayed.
+    /// Together, after as much time as there may be without a checkpoint, twice that at most. A crash of the machine before that leaves a record that cannot be replayed.
     #[default]
     WithCheckpoint,
     /// Before the record is acknowledged: what was asked must be there when the approval arrives, however long that takes.

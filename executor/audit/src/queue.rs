@@ -208,7 +208,7 @@ impl Queue {
         let mut backlog = self.backlog();
         backlog.observe(&log);
         if let Some(file) = log.disclosures.take_dirty() {
-            backlog.dirty = Some(file);
+            backlog.unflushed.add(file);
         }
         backlog.log = Some(log);
         let next = backlog.next_leader();

@@ -155,6 +155,19 @@ fn attended_script() {
     println!("sealed");
 }
 
+/// Records with openings, one after another, before any checkpoint is due.
+#[test]
+fn openings_script() {
+    let Some(dir) = std::env::var_os(FOLDER) else { return };
+    let writer = open(Path::new(&dir), &options());
+    for _ in 0..OPENED {
+        acknowledge(&insist(|| writer.append(Event::Decision, small())));
+    }
+}
+
+/// What [`openings_script`] appends.
+const OPENED: usize = 40;
+
 /// What a run left.
 struct Run {
     dir: tempfile::TempDir,
@@ -267,6 +280,20 @@ fn the_script_makes_every_kind_of_call() {
     assert_eq!((report.epoch, report.lost), (2, 1), "{report:?}");
     assert_eq!(run.printed.lines().filter(|line| line.starts_with("ack ")).count(), 13);
     run.assert_all_acknowledged_are_there("no fault");
+}
+
+#[test]
+fn openings_are_not_flushed_with_each_record() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_script("openings_script", &["fdatasync"], None);
+    assert!(run.succeeded, "{}", run.printed);
+    let flushes = |folder: &str| run.traced.lines().filter(|line| line.contains(folder)).count();
+    assert!(flushes("/log/segments/") >= OPENED, "each record has a flush of its own");
+    assert_eq!(flushes("/log/disclosures/"), 1, "{}", run.traced);
+    let report = run.verify();
+    assert_eq!((report.opened, report.unopened), (OPENED as u64, 0), "{report:?}");
 }
 
 #[test]
