@@ -17,6 +17,7 @@ use bailiwick_policy::policy::sandboxes::Limits;
 use bailiwick_sys::outcome::{Cause, Exit};
 use bailiwick_sys::{Remains, Running};
 use bytes::{Buf as _, Bytes};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::calls::{CallState, InputEnd, Order, Reins};
@@ -69,7 +70,11 @@ struct Conductor<'c> {
     orders: Arc<Mutex<Vec<Order>>>,
     deadline: Instant,
     cpu_time: Duration,
+    /// When the CPU time is to be looked at next.
+    look: Instant,
     killed: bool,
+    /// What is read goes through here.
+    buffer: Vec<u8>,
 }
 
 /// A pipe that wakes the thread of a command; made before the command is started, since a command that runs is never given up for want of it.
@@ -84,11 +89,8 @@ impl Leash {
     /// # Errors
     /// No descriptors are left.
     pub(crate) fn new() -> io::Result<Self> {
-        let (wake, pull) = io::pipe()?;
-        for end in [wake.as_fd(), pull.as_fd()] {
-            nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
-        }
-        Ok(Self { wake, pull })
+        let (wake, pull) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        Ok(Self { wake: wake.into(), pull: pull.into() })
     }
 }
 
@@ -112,7 +114,9 @@ pub(crate) fn conduct(
         orders: Arc::clone(&orders),
         deadline: running.started() + Duration::from_millis(limits.wall_clock_ms),
         cpu_time: Duration::from_millis(limits.cpu_time_ms),
+        look: running.started() + CPU_CHECK,
         killed: false,
+        buffer: vec![0; READ_BYTES],
         running,
     };
     call.harness(Box::new(Rope { wake: pull, orders }));
@@ -161,7 +165,7 @@ impl Conductor<'_> {
         let stderr = place(&mut fds, self.stderr.as_ref(), PollFlags::POLLIN);
         let stdin = self.stdin.as_ref().filter(|_| self.pending.is_some());
         let stdin = place(&mut fds, stdin, PollFlags::POLLOUT);
-        let left = self.deadline.saturating_duration_since(Instant::now()).min(CPU_CHECK);
+        let left = self.deadline.min(self.look).saturating_duration_since(Instant::now());
         let left =
             PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::from(25_u8));
         match poll(&mut fds, left) {
@@ -187,11 +191,10 @@ impl Conductor<'_> {
             Stream::Stderr => &mut self.stderr,
         };
         let Some(file) = pipe else { return };
-        let mut buffer = vec![0; READ_BYTES];
-        match file.read(&mut buffer) {
+        match file.read(&mut self.buffer) {
             Ok(0) => *pipe = None,
             Ok(count) => {
-                let bytes = buffer.get(..count).unwrap_or_default();
+                let bytes = self.buffer.get(..count).unwrap_or_default();
                 if self.output.push(stream, bytes) < count {
                     self.kill(Cause::OutputExceeded);
                 }
@@ -244,9 +247,16 @@ impl Conductor<'_> {
     }
 
     fn keep_limits(&mut self) {
-        if Instant::now() >= self.deadline {
+        let now = Instant::now();
+        if now >= self.deadline {
             self.kill(Cause::TimedOut);
-        } else if self.running.cpu_time().is_some_and(|used| used > self.cpu_time) {
+        }
+        // Not at every turn: it is read from a file of the kernel's, and a command that prints a lot has many turns.
+        if now < self.look {
+            return;
+        }
+        self.look = now + CPU_CHECK;
+        if self.running.cpu_time().is_some_and(|used| used > self.cpu_time) {
             self.kill(Cause::CpuTimeExceeded);
         }
     }
@@ -272,14 +282,13 @@ impl Conductor<'_> {
             Stream::Stderr => self.stderr.take(),
         };
         let Some(mut pipe) = pipe else { return };
-        let mut buffer = vec![0; READ_BYTES];
         let mut taken = 0;
         while taken < LAST_READ_BYTES {
-            match pipe.read(&mut buffer) {
+            match pipe.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(count) => {
                     taken += count;
-                    self.output.push(stream, buffer.get(..count).unwrap_or_default());
+                    self.output.push(stream, self.buffer.get(..count).unwrap_or_default());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,

@@ -51,21 +51,6 @@ struct Ran {
 }
 
 impl Job {
-    /// Runs the call on a thread of its own.
-    pub fn start(self) {
-        let (executor, call, session) =
-            (Arc::clone(&self.executor), Arc::clone(&self.call), Arc::clone(&self.session));
-        let thread = std::thread::Builder::new().name("call".to_owned());
-        if let Err(error) = thread.spawn(move || self.run()) {
-            // The job is gone with its permit; the log shows an intent without a result, which the next start charges in full.
-            session.lose();
-            let outcome = view::setup_failed(format!("no thread could be started: {error}"));
-            call.end(Ended { outcome: Some(outcome), result: None, result_decision: None });
-            call.set_recording(Recording::Failed);
-            executor.calls().ended(&call);
-        }
-    }
-
     /// Runs the call here, to its recorded end.
     pub fn run(self) {
         let Self { executor, call, session, cleared, mut turn, seat } = self;

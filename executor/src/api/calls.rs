@@ -21,8 +21,9 @@ use serde::Deserialize;
 
 use super::problem::Refusal;
 use super::wire::{Call, CallRequest, Event};
-use super::{App, Body, Params, blocking};
+use super::{App, Body, Params};
 use crate::calls::CallState;
+use crate::executor::Started;
 use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
 
 #[derive(Deserialize)]
@@ -43,7 +44,7 @@ pub(super) async fn start(
     let key = idempotency_key(&headers)?;
     let request: CallRequest = body.json()?;
     let durable_result = request.wait_for_result_record;
-    let call = blocking(&app, move |app| app.start_call(&session, &request, key)).await?;
+    let call = started(&app, session, request, key).await?;
     if query.stream && call.runs() {
         return Ok(stream(app, call));
     }
@@ -52,6 +53,28 @@ pub(super) async fn start(
         call.result_recorded().await;
     }
     Ok(answer(&app, &call))
+}
+
+/// Decides a call, and has it run if it may. On one thread: to hand it from the one that decided to another that runs it would cost as much as the decision.
+async fn started(
+    app: &App,
+    session: String,
+    request: CallRequest,
+    key: Option<String>,
+) -> Result<Arc<CallState>, Refusal> {
+    let app = Arc::clone(app);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // Whoever asked may have gone meanwhile; what was allowed runs all the same.
+    tokio::task::spawn_blocking(move || match app.start_call(&session, &request, key) {
+        Ok(Started { call, job }) => {
+            let _ = tell.send(Ok(call));
+            if let Some(job) = job {
+                job.run();
+            }
+        }
+        Err(refusal) => drop(tell.send(Err(refusal))),
+    });
+    told.await.unwrap_or_else(|_| Err(Refusal::NotRecorded("a fault in the executor".to_owned())))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

@@ -17,7 +17,7 @@ use super::Outcome;
 use super::probe::Format;
 use crate::api::wire::CallRequest;
 use crate::client::ask;
-use crate::executor::{Executor, Settings};
+use crate::executor::{Executor, Settings, Started};
 use crate::limits::Limits;
 
 /// Run one tool call: decided by the policy, recorded in the audit log, confined.
@@ -128,11 +128,10 @@ fn here(run: &Run, args: Box<RawValue>, bundle: &Path, state: &Path) -> anyhow::
         wait_for_result_record: true,
     };
     let session = executor.open_session().map_err(refused)?;
-    let call = executor.start_call(&session.id, &request, None).map_err(refused)?;
-    tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-        call.ended().await;
-        call.result_recorded().await;
-    });
+    let Started { call, job } = executor.start_call(&session.id, &request, None).map_err(refused)?;
+    if let Some(job) = job {
+        job.run();
+    }
     let view = serde_json::to_value(executor.view(&call, &call.output().all()))?;
     executor.close().context("cannot close the session on record")?;
     Ok(view)

@@ -10,6 +10,8 @@
 mod asking;
 mod starting;
 
+pub use starting::Started;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

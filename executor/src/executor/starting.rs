@@ -1,8 +1,8 @@
-//! From an allegation to a call that runs: its turn, its decision, its record, its thread.
+//! From an allegation to a call that can run: its turn, its decision, its record.
 //!
 //! ```text
 //! session, key ─► seat ─► turn of the session ─► docket.rule ─► denied, asked: the answer
-//!                                                            └► cleared ─► a thread: run::Job
+//!                                                            └► cleared ─► run::Job, for whoever has a thread
 //! ```
 
 use std::sync::Arc;
@@ -20,8 +20,23 @@ use crate::run::Job;
 use crate::sessions::SessionState;
 use crate::{clock, ids, view};
 
+/// A call that is decided, on record.
+pub struct Started {
+    /// The call, as clients see it.
+    pub call: Arc<CallState>,
+    /// What runs it; `None`: it was denied, people are asked, or it is a repeat of one that was started before. A job that is dropped leaves an intent without a
+    /// result.
+    pub job: Option<Job>,
+}
+
+impl Started {
+    const fn before(call: Arc<CallState>) -> Self {
+        Self { call, job: None }
+    }
+}
+
 impl Executor {
-    /// Decides a call and, if it is allowed, starts it. Only on a thread that may wait: the calls of a session take turns.
+    /// Decides a call. Only on a thread that may wait: the calls of a session take turns.
     ///
     /// # Errors
     /// The request cannot be decided at all. A denial is no error: it is what comes back.
@@ -30,13 +45,13 @@ impl Executor {
         session: &str,
         request: &CallRequest,
         key: Option<String>,
-    ) -> Result<Arc<CallState>, Refusal> {
+    ) -> Result<Started, Refusal> {
         self.admitted()?;
         let session = self.sessions.get(session)?;
         let arguments = request.args.as_ref().map_or("{}", |args| args.get());
         let asked = ids::request(&request.tool, arguments, request.approval.as_deref());
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
-            return Ok(known);
+            return Ok(Started::before(known));
         }
         let seat = self.seat()?;
         // A question is about one call: whoever repeats it with an approval goes on with that one.
@@ -48,7 +63,7 @@ impl Executor {
         let turn = session.wait_turn(clock::unwatched_ms())?;
         // Whoever came first with this key has decided meanwhile.
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
-            return Ok(known);
+            return Ok(Started::before(known));
         }
         let approval = request
             .approval
@@ -74,21 +89,12 @@ impl Executor {
         });
         let state = Arc::new(state);
         self.calls.insert(&state, key);
-        match ruling.cleared {
-            None => self.calls.ended(&state),
-            Some(cleared) => {
-                let job = Job {
-                    executor: Arc::clone(self),
-                    call: Arc::clone(&state),
-                    session,
-                    cleared,
-                    turn,
-                    seat,
-                };
-                job.start();
-            }
-        }
-        Ok(state)
+        let Some(cleared) = ruling.cleared else {
+            self.calls.ended(&state);
+            return Ok(Started::before(state));
+        };
+        let (executor, call) = (Arc::clone(self), Arc::clone(&state));
+        Ok(Started { call: state, job: Some(Job { executor, call, session, cleared, turn, seat }) })
     }
 
     /// The call that was made with this key before.

@@ -1,12 +1,19 @@
 //! A stock of parked sandboxes of one profile: built ahead, used once, refilled by a thread. When it is empty a sandbox is built while the caller waits; the
 //! answer is the same, only later.
 //!
+//! Building one takes a processor for longer than a short program runs, so it keeps out of the way of the calls that the others were taken for:
+//!
+//! | left of the stock | refilled |
+//! | --- | --- |
+//! | less than half, or somebody has found nothing | at once: more calls are coming |
+//! | half or more | when all that were taken are cleared away, or [`MAX_DEFERRAL`] after the last one was taken |
+//!
 //! The thread also clears away what calls have left, so that nobody waits for that.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::call::Errno;
 use crate::host::Host;
@@ -20,6 +27,9 @@ const MAX_DISCARDED: usize = 64;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
+/// How long calls hold up the refilling of a stock that has half or more left. Whoever runs for longer does not notice two milliseconds of somebody else's work.
+const MAX_DEFERRAL: Duration = Duration::from_millis(25);
+
 /// A stock of sandboxes.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -30,6 +40,7 @@ struct Shared {
     host: Arc<Host>,
     launcher: Arc<Launcher>,
     depth: usize,
+    max_deferral: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -38,8 +49,16 @@ struct Shared {
 struct State {
     ready: VecDeque<Parked>,
     discarded: VecDeque<Remains>,
+    /// How many were taken and are not cleared away.
+    taken: usize,
+    last_taken: Option<Instant>,
+    /// Somebody has found nothing, and none was added since.
+    missed: bool,
     closing: bool,
 }
+
+/// What a sandbox that was taken holds until it is cleared away.
+pub(crate) struct Taken(Arc<Shared>);
 
 /// What the thread does next.
 enum Work {
@@ -48,14 +67,36 @@ enum Work {
     Stop,
 }
 
+/// When a stock is refilled.
+enum Refill {
+    Now,
+    /// After this time, unless something changes before.
+    Within(Duration),
+    /// When one is taken: it is full.
+    Later,
+}
+
 impl Pool {
     /// A pool that keeps `depth` sandboxes ready. A depth of zero builds on demand and only clears ahead.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn new(host: Arc<Host>, launcher: Arc<Launcher>, depth: usize) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { host, launcher, depth, state: Mutex::default(), changed: Condvar::new() });
+        Self::deferring(host, launcher, depth, MAX_DEFERRAL)
+    }
+
+    /// The same, with another limit on how long calls hold up the refilling.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn deferring(
+        host: Arc<Host>,
+        launcher: Arc<Launcher>,
+        depth: usize,
+        max_deferral: Duration,
+    ) -> std::io::Result<Self> {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { host, launcher, depth, max_deferral, state, changed });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("bailiwick-pool".to_owned())
@@ -69,14 +110,15 @@ impl Pool {
     /// Those of a build, when the stock is empty.
     pub fn take(&self) -> Result<Parked, SandboxError> {
         loop {
-            let taken = self.shared.lock().ready.pop_front();
-            self.shared.changed.notify_all();
-            match taken {
+            let (parked, taken) = self.shared.take();
+            let mut parked = match parked {
                 // One that was killed while it waited, by the host's own OOM killer for example, is cleared and passed over.
-                Some(parked) if !parked.is_alive() => drop(parked),
-                Some(parked) => return Ok(parked),
-                None => return self.shared.build(),
-            }
+                Some(parked) if !parked.is_alive() => continue,
+                Some(parked) => parked,
+                None => self.shared.build()?,
+            };
+            parked.belongs_to(taken);
+            return Ok(parked);
         }
     }
 
@@ -105,6 +147,38 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next one, if there is any; somebody uses one from here on in either case.
+    fn take(self: &Arc<Self>) -> (Option<Parked>, Taken) {
+        let mut state = self.lock();
+        let was_full = state.ready.len() >= self.depth;
+        let parked = state.ready.pop_front();
+        state.taken += 1;
+        state.last_taken = Some(Instant::now());
+        state.missed |= parked.is_none();
+        // Whoever waits for calls to end is woken by their end; the time until then runs from here.
+        let is_news = was_full || matches!(self.refill(&state), Refill::Now);
+        drop(state);
+        if is_news {
+            self.changed.notify_all();
+        }
+        (parked, Taken(Arc::clone(self)))
+    }
+
+    fn refill(&self, state: &State) -> Refill {
+        if state.ready.len() >= self.depth {
+            return Refill::Later;
+        }
+        let is_pressing = state.missed || state.ready.len() < self.depth / 2;
+        if state.taken == 0 || is_pressing {
+            return Refill::Now;
+        }
+        let held_up = state.last_taken.map_or(Duration::MAX, |at| at.elapsed());
+        match self.max_deferral.saturating_sub(held_up) {
+            Duration::ZERO => Refill::Now,
+            left => Refill::Within(left),
+        }
+    }
+
     fn build(&self) -> Result<Parked, SandboxError> {
         let exhausted = Fault { step: Step::BuildRequest, errno: Errno::EUSERS, about: String::new() };
         let identity = self.host.identity().ok_or(exhausted)?;
@@ -120,7 +194,9 @@ impl Shared {
                 Work::Build => match self.build() {
                     Ok(parked) => {
                         pause = RETRY_FIRST;
-                        self.lock().ready.push_back(parked);
+                        let mut state = self.lock();
+                        state.ready.push_back(parked);
+                        state.missed = false;
                     }
                     Err(_) => {
                         self.rest(pause);
@@ -141,10 +217,14 @@ impl Shared {
             if let Some(remains) = state.discarded.pop_front() {
                 return Work::Clear(remains);
             }
-            if state.ready.len() < self.depth {
-                return Work::Build;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match self.refill(&state) {
+                Refill::Now => return Work::Build,
+                Refill::Within(left) => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                Refill::Later => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 
@@ -152,6 +232,18 @@ impl Shared {
     fn rest(&self, pause: Duration) {
         let calm = |state: &mut State| !state.closing && state.discarded.is_empty();
         let _ = self.changed.wait_timeout_while(self.lock(), pause, calm);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.taken = state.taken.saturating_sub(1);
+        let is_news = state.taken == 0 && state.ready.len() < self.0.depth;
+        drop(state);
+        if is_news {
+            self.0.changed.notify_all();
+        }
     }
 }
 

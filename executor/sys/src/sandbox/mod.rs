@@ -21,6 +21,7 @@ use crate::clerk::{ClerkError, Task};
 use crate::host::{Host, Identity};
 use crate::keeper::{Workspace, WorkspaceError};
 use crate::outpost::{Outpost, Role, readable_within};
+use crate::pool::Taken;
 use crate::profile::{Profile, ProfileError, check_variable};
 use crate::step::{Fault, Step, attempt};
 use crate::strangers;
@@ -240,6 +241,10 @@ fn channels() -> Result<(Ours, [OwnedFd; 5]), Fault> {
         let (their_stdin, stdin) = socket::pipe()?;
         let (stdout, their_stdout) = socket::pipe()?;
         let (stderr, their_stderr) = socket::pipe()?;
+        // Now, and not when somebody waits for the program.
+        for ours in [&stdin, &stdout, &stderr] {
+            file::set_nonblocking(ours.as_fd())?;
+        }
         let (control, their_control) = socket::pair()?;
         let (their_lifeline, lifeline) = socket::pipe()?;
         let theirs = [their_stdin, their_stdout, their_stderr, their_control, their_lifeline];
@@ -278,6 +283,11 @@ impl Parked {
             }
             other => Err(wire::parse_failure(other.unwrap_or_default(), Step::WorkerReady)),
         }
+    }
+
+    /// Says of which pool it was taken: that learns when it has been cleared away.
+    pub(crate) fn belongs_to(&mut self, taken: Taken) {
+        self.remains.taken = Some(taken);
     }
 
     /// Whether the sandbox can still be run: its worker has not been killed since it parked.
@@ -324,13 +334,6 @@ impl Parked {
     }
 
     fn send(self, packed: &[u8]) -> Result<Running, SandboxError> {
-        for fd in [&self.stdin, &self.stdout, &self.stderr] {
-            file::set_nonblocking(fd.as_fd()).map_err(|errno| Fault {
-                step: Step::Request,
-                errno,
-                about: String::new(),
-            })?;
-        }
         let started = Instant::now();
         attempt(Step::Request, c"", || socket::send(self.control.as_fd(), packed)).map_err(Fault::from)?;
         Ok(Running::new(self, started))

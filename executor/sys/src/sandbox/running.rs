@@ -11,6 +11,7 @@ use crate::cgroup::{CgroupError, Facts, Group};
 use crate::host::Identity;
 use crate::launcher::NOT_EXECUTED;
 use crate::outcome::{Cause, Exit, Outcome, Source, Spent, Usage, classify};
+use crate::pool::Taken;
 use crate::step::Step;
 use crate::wire::{self, MAX_MESSAGE};
 
@@ -164,11 +165,13 @@ pub struct Remains {
     lifeline: Option<OwnedFd>,
     group: Option<Group>,
     identity: Arc<Identity>,
+    /// Dropped last, when nothing is left.
+    pub(super) taken: Option<Taken>,
 }
 
 impl Remains {
     pub(super) fn new(lifeline: OwnedFd, group: Option<Group>, identity: Arc<Identity>) -> Self {
-        Self { holder: None, worker: None, lifeline: Some(lifeline), group, identity }
+        Self { holder: None, worker: None, lifeline: Some(lifeline), group, identity, taken: None }
     }
 
     pub(super) fn identity(&self) -> &Identity {

@@ -33,6 +33,45 @@ fn a_pool_is_filled_refilled_and_never_empty() {
     stocked(&pool, 2);
 }
 
+/// Longer than this test may take: what comes within it comes for another reason.
+const NEVER: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_stock_is_refilled_once_calls_have_ended_and_a_burst_does_not_wait_for_that() {
+    let host = Arc::new(host());
+    let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
+    let pool = |depth, most| Pool::deferring(Arc::clone(&host), Arc::clone(&launcher), depth, most).unwrap();
+    let calm = pool(4, NEVER);
+    stocked(&calm, 4);
+    let running = calm.take().unwrap().run(&program("/bin/true", &[])).unwrap();
+    let completed = bailiwick_sys::drain::complete(running, b"", &crate::ground::ample());
+    // Each of these waits for its turn at the launcher, as a refill would.
+    for _ in 0..4 {
+        drop(build(&host, &launcher));
+    }
+    assert_eq!(calm.ready(), 3, "a call is not cleared away, and more than half is left");
+    completed.remains.clear().unwrap();
+    stocked(&calm, 4);
+
+    let taken: Vec<_> = (0..3).map(|_| calm.take().unwrap()).collect();
+    stocked(&calm, 2);
+    drop(taken);
+    stocked(&calm, 4);
+
+    let single = pool(1, NEVER);
+    stocked(&single, 1);
+    let both = [single.take().unwrap(), single.take().unwrap()];
+    stocked(&single, 1);
+    drop(both);
+
+    // However long a call runs.
+    let hasty = pool(4, Duration::ZERO);
+    stocked(&hasty, 4);
+    let taken = hasty.take().unwrap();
+    stocked(&hasty, 4);
+    drop(taken);
+}
+
 /// Leases that follow each other in one pool, as many as the design asks for.
 const LEASES: usize = 1000;
 
