@@ -34,6 +34,11 @@ impl MemoryLibrary {
     /// Sources that state neither are not added.
     pub fn add(&mut self, sources: PackSources) -> Option<PackSources> {
         let (name, version) = crate::resolve::identity(&sources)?;
+        self.put(name, version, sources)
+    }
+
+    /// The same where name and version are known: they are those that [`crate::resolve::identity`] finds.
+    pub fn put(&mut self, name: String, version: Version, sources: PackSources) -> Option<PackSources> {
         self.packs.entry(name).or_default().insert(version, sources)
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bailiwick_compiler::check::{bw0103_limit_exceeded, bw0207_unknown_pack};
 use bailiwick_compiler::diagnostic::{About, Diagnostic, FieldPath, Place, Severity};
 use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, Enforcement};
 use bailiwick_compiler::library::Library;
@@ -16,9 +17,8 @@ use bailiwick_policy::bundle;
 use bailiwick_policy::policy::Policy;
 use lsp_types::{DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString};
 
-use crate::documents::Overlay;
-use crate::limits::MAX_FINDINGS;
-use crate::packs::{Home, Loaded, load, text_of};
+use crate::limits::{MAX_FINDINGS, MAX_KEPT_BYTES};
+use crate::packs::{self, Home, Loaded, Reach, load, text_of};
 use crate::paths;
 use crate::schema::Language;
 use crate::view::{Owner, Source, View};
@@ -74,12 +74,16 @@ pub struct Analysis {
 
 /// Compiles a pack.
 #[must_use]
-pub fn analyse(home: &Home, overlay: &Overlay) -> Analysis {
-    let loaded = load(home, overlay);
+pub fn analyse(home: &Home, reach: &Reach) -> Analysis {
+    let loaded = load(home, reach);
+    if !loaded.too_much.is_empty() {
+        return refused(home, &loaded, reach);
+    }
     let compiled = compile(&[(&loaded.sources, Bindings::default())], &loaded.library);
     let view = view(home, &loaded, &compiled);
+    let own = resolve::identity(&loaded.sources).map(|(name, _)| name);
     let mut findings =
-        Findings { home, loaded: &loaded, compiled: &compiled, view: &view, by_file: BTreeMap::new() };
+        Findings { home, own, loaded: &loaded, compiled: &compiled, view: &view, by_file: BTreeMap::new() };
     for diagnostic in compiled.all() {
         findings.add(diagnostic);
     }
@@ -89,10 +93,9 @@ pub fn analyse(home: &Home, overlay: &Overlay) -> Analysis {
     let findings = findings.by_file;
     let meant =
         compiled.policy.as_ref().map(|policy| meant(policy, &loaded, &compiled, home)).unwrap_or_default();
-    let versions = view
-        .sources
-        .iter()
-        .filter_map(|source| overlay.get(&source.path).map(|(version, _)| (source.path.clone(), *version)));
+    let versions = view.sources.iter().filter_map(|source| {
+        reach.overlay.get(&source.path).map(|(version, _)| (source.path.clone(), *version))
+    });
     let is_about_the_lock =
         |diagnostic: &Diagnostic| ["BW0209", "BW0210", "BW0211"].contains(&diagnostic.code.id());
     let lock =
@@ -108,13 +111,58 @@ pub fn analyse(home: &Home, overlay: &Overlay) -> Analysis {
     }
 }
 
+/// What is said of a pack that is too much to read: that alone.
+fn refused(home: &Home, loaded: &Loaded, reach: &Reach) -> Analysis {
+    let one = |path: &PathBuf| {
+        let diagnostic = Diagnostic::new(bw0103_limit_exceeded::CODE, FieldPath::root(), packs::beyond());
+        let help = diagnostic.help.clone();
+        let finding = Finding {
+            diagnostic: published(&diagnostic, &diagnostic.message, &help),
+            bytes: 0..0,
+            message: diagnostic.message,
+            help,
+            at: diagnostic.at,
+        };
+        (path.clone(), vec![finding])
+    };
+    let versions = loaded.too_much.iter().filter_map(|path| {
+        let (version, _) = reach.overlay.get(path)?;
+        Some((path.clone(), *version))
+    });
+    Analysis {
+        home: home.clone(),
+        versions: versions.collect(),
+        findings: loaded.too_much.iter().map(one).collect(),
+        meant: Vec::new(),
+        view: View::default(),
+        lock: None,
+        problems: loaded.problems.clone(),
+    }
+}
+
+/// A finding as the protocol has it, at the beginning of its file.
+fn published(diagnostic: &Diagnostic, message: &str, help: &str) -> lsp_types::Diagnostic {
+    lsp_types::Diagnostic {
+        severity: Some(severity(diagnostic.severity)),
+        code: Some(NumberOrString::String(diagnostic.code.id().to_owned())),
+        source: Some("bailiwick".to_owned()),
+        message: format!("{message}\nhelp: {help}"),
+        ..lsp_types::Diagnostic::default()
+    }
+}
+
 /// The files of a pack and of those that it extends.
 fn view(home: &Home, loaded: &Loaded, compiled: &Compiled) -> View {
-    let mut sources = Vec::new();
+    let (mut sources, mut weight) = (Vec::new(), 0_usize);
     let mut add = |folder: &Path, files: &mut dyn Iterator<Item = &SourceFile>, language, of| {
         for file in files {
             let path = folder.join(&file.name);
-            sources.push(Arc::new(Source::new(path, text_of(file), language, of)));
+            let source = Source::new(path, text_of(file), language, of);
+            weight = weight.saturating_add(source.weight());
+            // Of what is beyond this the findings are shown, without their places.
+            if weight <= MAX_KEPT_BYTES {
+                sources.push(Arc::new(source));
+            }
         }
     };
     let folder = home.folder();
@@ -137,6 +185,8 @@ fn view(home: &Home, loaded: &Loaded, compiled: &Compiled) -> View {
 
 struct Findings<'a> {
     home: &'a Home,
+    /// Its name.
+    own: Option<String>,
     loaded: &'a Loaded,
     compiled: &'a Compiled,
     view: &'a View,
@@ -147,9 +197,8 @@ impl Findings<'_> {
     /// The file that a place of a pack is in.
     fn source(&self, pack: Option<&str>, place: Option<&Place>) -> Option<&Source> {
         let place = place?;
-        let own = resolve::identity(&self.loaded.sources);
         let folder = match pack {
-            Some(name) if own.as_ref().is_none_or(|(own, _)| own != name) => {
+            Some(name) if self.own.as_deref() != Some(name) => {
                 let version = self.compiled.taken.first()?.get(name)?;
                 self.loaded.shelves.get(&(name.to_owned(), version.clone()))?.as_path()
             }
@@ -179,19 +228,19 @@ impl Findings<'_> {
         };
         let lines = self.view.sources.iter().find(|source| source.path == path);
         let range = lines.map(|source| source.lines.span(&source.text, &bytes)).unwrap_or_default();
+        let help = match &self.loaded.closed {
+            Some(folder) if diagnostic.code == bw0207_unknown_pack::CODE => closed(folder),
+            _ => diagnostic.help.clone(),
+        };
         let finding = Finding {
             diagnostic: lsp_types::Diagnostic {
                 range,
-                severity: Some(severity(diagnostic.severity)),
-                code: Some(NumberOrString::String(diagnostic.code.id().to_owned())),
-                source: Some("bailiwick".to_owned()),
-                message: format!("{message}\nhelp: {}", diagnostic.help),
                 related_information: Some(related.into_iter().flatten().collect()),
-                ..lsp_types::Diagnostic::default()
+                ..published(diagnostic, &message, &help)
             },
             bytes,
             message: diagnostic.message.clone(),
-            help: diagnostic.help.clone(),
+            help,
             at: diagnostic.at.clone(),
         };
         let list = self.by_file.entry(path).or_default();
@@ -218,6 +267,14 @@ impl Findings<'_> {
         let item = list.items().iter().find(|item| name(item).as_deref() == pack);
         item.or(list.items().first()).map(|item| item.span.clone())
     }
+}
+
+/// What to do where the packs beside a pack are not read.
+fn closed(folder: &Path) -> String {
+    format!(
+        "the packs in {} are not read, because that is no folder that is open in the editor: open it, or one that holds it",
+        folder.display()
+    )
 }
 
 fn information(source: &Source, bytes: &Range<usize>, message: &str) -> Option<DiagnosticRelatedInformation> {

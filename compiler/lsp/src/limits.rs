@@ -17,14 +17,29 @@ pub const MAX_HEADER_LINES: usize = 16;
 /// Messages that wait. The reader stops reading beyond, so that the client waits and not the memory grows.
 pub const MAX_WAITING: usize = 64;
 
+/// Bytes of the messages that wait: those of one that is as large as may be.
+pub const MAX_WAITING_BYTES: usize = MAX_MESSAGE_BYTES;
+
 /// Requests that a client takes back before they were answered.
 pub const MAX_CANCELLED: usize = 1024;
 
 /// Open documents. Editors hold some dozens.
 pub const MAX_DOCUMENTS: usize = 512;
 
-/// Bytes of all open documents together: sixteen of the largest packs.
-pub const MAX_OPEN_BYTES: usize = 64 << 20;
+/// Bytes of all open documents together: four of the largest packs, or five hundred of the size of those that are shipped. What is made of a text
+/// takes some times its size.
+pub const MAX_OPEN_BYTES: usize = 16 << 20;
+
+/// Folders that an editor has open.
+pub const MAX_ROOTS: usize = 64;
+
+/// Bytes that are read for one pack, its own and those of the packs beside it: two of the largest packs. What the compiler makes of them while it
+/// compiles takes up to sixty times as much.
+pub const MAX_READ_BYTES: usize = 8 << 20;
+
+/// Bytes of texts, and of what is made of them, that are kept of packs that were compiled. Beyond, what was asked about longest ago is forgotten: it is
+/// compiled again when its text changes, and read again when somebody asks.
+pub const MAX_KEPT_BYTES: usize = 128 << 20;
 
 /// Bytes of a document that is read for completion and hover: what the compiler takes of a file of a pack.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
@@ -32,8 +47,8 @@ pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// Depth of what an outline is made of, as the compiler reads it.
 pub const MAX_DEPTH: usize = 64;
 
-/// Keys and values of an outline. A pack of 10,000 rules has some hundred thousand.
-pub const MAX_NODES: usize = 400_000;
+/// Keys and values of an outline, after which it ends; one in a block counts twice. A pack of 10,000 rules has some hundred thousand.
+pub const MAX_NODES: usize = 600_000;
 
 /// Files of a folder that are read, as the command line does.
 pub const MAX_FOLDER_FILES: usize = 256;

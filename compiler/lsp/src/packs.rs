@@ -1,7 +1,7 @@
 //! Which pack a file belongs to, and the files of packs from the disk, open documents in their place.
 //!
 //! As the command line reads them (`compiler/cli/src/files.rs`): a folder with `pack.yaml`, fragments beside it, `pack.lock`, `rego/`, `tests/`; or a
-//! file by itself. The library are the packs that lie in the same folder.
+//! file by itself. The library are the packs that lie in the same folder, as far as the editor has it open ([`crate::roots`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,8 @@ use bailiwick_compiler::source::{PackSources, SourceFile};
 use semver::Version;
 
 use crate::documents::Overlay;
-use crate::limits::{MAX_FILE_BYTES, MAX_FOLDER_FILES, MAX_LIBRARY_PACKS};
+use crate::limits::{MAX_FILE_BYTES, MAX_FOLDER_FILES, MAX_LIBRARY_PACKS, MAX_READ_BYTES};
+use crate::roots::Roots;
 use crate::schema::Language;
 
 /// A pack, by where it is.
@@ -90,15 +91,29 @@ pub struct Loaded {
     pub library: MemoryLibrary,
     /// Where these lie.
     pub shelves: BTreeMap<(String, Version), PathBuf>,
+    /// The folder of the library, where it is not read because it leads out of what is open.
+    pub closed: Option<PathBuf>,
+    /// Files of the pack itself that are too much to read: what the rest of them means nobody knows.
+    pub too_much: Vec<PathBuf>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
 
+/// What there is to read: the texts of open documents, and the folders of the disk that are open.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// The texts.
+    pub overlay: Overlay,
+    /// The folders.
+    pub roots: Roots,
+}
+
 /// Reads a pack with its library.
 #[must_use]
-pub fn load(home: &Home, overlay: &Overlay) -> Loaded {
+pub fn load(home: &Home, reach: &Reach) -> Loaded {
     let mut loaded = Loaded::default();
-    let mut files = Files { overlay, problems: Vec::new() };
+    let left = MAX_READ_BYTES;
+    let mut files = Files { reach, own: home.folder(), left, too_much: Vec::new(), problems: Vec::new() };
     match home {
         Home::Folder(folder) => {
             loaded.sources = files.pack(folder);
@@ -109,13 +124,16 @@ pub fn load(home: &Home, overlay: &Overlay) -> Loaded {
             loaded.sources.files.extend(files.file(file, &name));
         }
     }
+    loaded.too_much = std::mem::take(&mut files.too_much);
     if let Some(folder) = home.library() {
-        for shelf in files.packs(folder) {
+        loaded.closed = (!files.may_read(folder)).then(|| folder.to_owned());
+        // It extends others, and never itself.
+        for shelf in files.packs(folder).into_iter().filter(|shelf| shelf != home.folder()) {
             let sources = files.pack(&shelf);
-            if let Some(identity) = resolve::identity(&sources) {
-                loaded.shelves.insert(identity, shelf);
+            if let Some((name, version)) = resolve::identity(&sources) {
+                loaded.shelves.insert((name.clone(), version.clone()), shelf);
+                loaded.library.put(name, version, sources);
             }
-            loaded.library.add(sources);
         }
     }
     loaded.problems = files.problems;
@@ -123,14 +141,24 @@ pub fn load(home: &Home, overlay: &Overlay) -> Loaded {
 }
 
 struct Files<'o> {
-    overlay: &'o Overlay,
+    reach: &'o Reach,
+    /// The folder of the pack itself.
+    own: &'o Path,
+    /// Bytes that may still be read.
+    left: usize,
+    too_much: Vec<PathBuf>,
     problems: Vec<String>,
 }
 
 impl Files<'_> {
+    /// Whether the disk may be looked at there. Links are followed first: what counts is where they lead.
+    fn may_read(&self, path: &Path) -> bool {
+        self.reach.roots.hold(path, self.own)
+    }
+
     fn pack(&mut self, folder: &Path) -> PackSources {
         let lock = folder.join(LOCK);
-        let has_lock = self.overlay.contains_key(&lock) || lock.is_file();
+        let has_lock = self.reach.overlay.contains_key(&lock) || lock.is_file();
         PackSources {
             files: self.folder(folder, &["yaml", "yml"], ""),
             lock: has_lock.then(|| self.file(&lock, LOCK)).flatten(),
@@ -140,9 +168,9 @@ impl Files<'_> {
 
     /// The folders of packs in a folder.
     fn packs(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        let on_disk = entries.map(|entry| entry.path()).filter(|path| path.join(PACK).is_file());
-        let open = self.overlay.keys().filter(|path| path.ends_with(PACK));
+        let entries = self.entries(folder);
+        let on_disk = entries.filter(|path| path.join(PACK).is_file());
+        let open = self.reach.overlay.keys().filter(|path| path.ends_with(PACK));
         let open = open.filter_map(|path| path.parent()).filter(|pack| pack.parent() == Some(folder));
         let all: BTreeSet<PathBuf> = on_disk.chain(open.map(Path::to_owned)).collect();
         if all.len() > MAX_LIBRARY_PACKS {
@@ -155,15 +183,21 @@ impl Files<'_> {
         all.into_iter().take(MAX_LIBRARY_PACKS).collect()
     }
 
+    /// What lies in a folder, if that may be looked into.
+    fn entries(&self, folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+        let entries = self.may_read(folder).then(|| fs::read_dir(folder).ok()).flatten();
+        entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path())
+    }
+
     /// The files of a folder with one of these extensions, by name.
     fn folder(&mut self, folder: &Path, extensions: &[&str], prefix: &str) -> Vec<SourceFile> {
         let fits = |path: &PathBuf| {
             let extension = path.extension().and_then(|extension| extension.to_str());
             extension.is_some_and(|extension| extensions.contains(&extension))
         };
-        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        let on_disk = entries.map(|entry| entry.path()).filter(|path| fits(path) && path.is_file());
-        let open = self.overlay.keys().filter(|path| path.parent() == Some(folder) && fits(path)).cloned();
+        let on_disk = self.entries(folder).filter(|path| fits(path) && path.is_file());
+        let open =
+            self.reach.overlay.keys().filter(|path| path.parent() == Some(folder) && fits(path)).cloned();
         let all: BTreeSet<PathBuf> = on_disk.chain(open).collect();
         if all.len() > MAX_FOLDER_FILES {
             self.problems.push(format!("{} holds {} files; it is not read", folder.display(), all.len()));
@@ -178,17 +212,39 @@ impl Files<'_> {
     }
 
     fn file(&mut self, path: &Path, name: &str) -> Option<SourceFile> {
-        if let Some((_, text)) = self.overlay.get(path) {
-            return Some(SourceFile::new(name, text.as_bytes()));
-        }
-        match read(path) {
-            Ok(bytes) => Some(SourceFile::new(name, bytes)),
-            Err(error) => {
-                self.problems.push(format!("cannot read {}: {error}", path.display()));
+        let overlay = &self.reach.overlay;
+        let read = match overlay.get(path) {
+            // Only what may be kept is copied.
+            Some((_, text)) if text.len() > self.left => Err(self.beyond(path)),
+            Some((_, text)) => Ok(text.as_bytes().to_vec()),
+            None if self.may_read(path) => match read(path) {
+                Ok(bytes) if bytes.len() > self.left => Err(self.beyond(path)),
+                Ok(bytes) => Ok(bytes),
+                Err(error) => Err(error.to_string()),
+            },
+            None => Err("it leads out of the folders that are open".to_owned()),
+        };
+        match read {
+            Ok(bytes) => {
+                self.left -= bytes.len();
+                Some(SourceFile::new(name, bytes))
+            }
+            Err(why) => {
+                self.problems.push(format!("{} is not read: {why}", path.display()));
                 None
             }
         }
     }
+
+    fn beyond(&mut self, path: &Path) -> String {
+        self.too_much.push(path.to_owned());
+        beyond()
+    }
+}
+
+/// Said of what is too much to read.
+pub(crate) fn beyond() -> String {
+    format!("the files of a pack and of those beside it have more than {} MiB", MAX_READ_BYTES >> 20)
 }
 
 /// Reads a file; of one that is too large only so much that the compiler says so.

@@ -25,6 +25,12 @@ impl Lines {
         Self { starts: std::iter::once(0).chain(ends).collect() }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.starts.len()
+    }
+
     /// The byte of a position; one beyond a line is the line's end, one beyond the text is the text's.
     #[must_use]
     pub fn offset(&self, text: &str, position: Position) -> usize {

@@ -1,6 +1,6 @@
 //! The life of a server: one thread reads, one compiles, this one knows the documents and answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -14,26 +14,30 @@ use lsp_types::{
     DidOpenTextDocumentParams, DidSaveTextDocumentParams, HoverProviderCapability, InitializeParams,
     InitializeResult, OneOf, PositionEncodingKind, ServerCapabilities, ServerInfo,
     TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
-    Uri,
+    Uri, WorkspaceFoldersServerCapabilities, WorkspaceServerCapabilities,
 };
 use serde_json::{Value as Json, json};
 
 use crate::analysis::Analysis;
 use crate::documents::{Document, Documents, Overlay};
 use crate::frame::{self, FrameError};
+use crate::kept::Kept;
 use crate::limits::{MAX_CANCELLED, MAX_WAITING};
-use crate::packs::{self, Home};
+use crate::packs::{self, Home, Reach};
 use crate::paths;
 use crate::published::Published;
 use crate::requests::{self, Desk, Look};
+use crate::roots::Roots;
 use crate::rpc::{self, Id, Incoming, Refusal};
 use crate::schema::Language;
 use crate::view::{Owner, Source};
+use crate::waiting::Waiting;
 use crate::worker::{Haste, Outcome, Worker};
 
 /// What happens to a server.
 enum Event {
-    Message(Incoming),
+    /// With how many bytes it came.
+    Message(Incoming, usize),
     /// A message that cannot be read.
     Refused(Refusal),
     Compiled(Outcome),
@@ -51,8 +55,10 @@ pub fn serve() -> ExitCode {
     let cancelled = Cancelled::default();
     let to_worker = sender.clone();
     let worker = Worker::start(move |outcome| to_worker.send(Event::Compiled(outcome)).is_ok());
-    let noted = Arc::clone(&cancelled);
-    let reader = std::thread::Builder::new().name("read".to_owned()).spawn(move || listen(&sender, &noted));
+    let waiting = Arc::new(Waiting::default());
+    let (noted, filled) = (Arc::clone(&cancelled), Arc::clone(&waiting));
+    let reader =
+        std::thread::Builder::new().name("read".to_owned()).spawn(move || listen(&sender, &noted, &filled));
     let (Ok(worker), Ok(_)) = (worker, reader) else {
         eprintln!("bailiwick-lsp: the system gives no threads");
         return ExitCode::FAILURE;
@@ -61,10 +67,12 @@ pub fn serve() -> ExitCode {
         output: io::stdout(),
         worker,
         cancelled,
+        waiting,
         documents: Documents::default(),
-        analyses: BTreeMap::new(),
+        roots: Roots::default(),
+        analyses: Kept::default(),
         published: Published::default(),
-        read: BTreeMap::new(),
+        read: Kept::default(),
         phase: Phase::Fresh,
         makes_files: false,
     };
@@ -72,7 +80,7 @@ pub fn serve() -> ExitCode {
 }
 
 /// Reads messages until there are none. What a client takes back is noted as soon as it is read, before what waits is answered.
-fn listen(events: &SyncSender<Event>, cancelled: &Cancelled) {
+fn listen(events: &SyncSender<Event>, cancelled: &Cancelled, waiting: &Waiting) {
     let mut input = BufReader::new(io::stdin());
     loop {
         let event = match frame::read(&mut input) {
@@ -86,7 +94,10 @@ fn listen(events: &SyncSender<Event>, cancelled: &Cancelled) {
                     }
                     continue;
                 }
-                Ok(message) => Event::Message(message),
+                Ok(message) => {
+                    waiting.add(bytes.len());
+                    Event::Message(message, bytes.len())
+                }
                 Err(refusal) => Event::Refused(refusal),
             },
             Ok(None) => Event::End(None),
@@ -123,11 +134,13 @@ struct Server {
     output: io::Stdout,
     worker: Worker,
     cancelled: Cancelled,
+    waiting: Arc<Waiting>,
     documents: Documents,
-    analyses: BTreeMap<Home, Arc<Analysis>>,
+    roots: Roots,
+    analyses: Kept<Home, Analysis>,
     published: Published,
     /// Outlines of open documents, by name, for as long as their texts stay.
-    read: BTreeMap<String, Arc<Source>>,
+    read: Kept<String, Source>,
     phase: Phase,
     makes_files: bool,
 }
@@ -135,22 +148,26 @@ struct Server {
 impl Server {
     fn run(mut self, events: &Receiver<Event>) -> ExitCode {
         while let Ok(event) = events.recv() {
+            let weight = match &event {
+                Event::Message(_, bytes) => *bytes,
+                _ => 0,
+            };
             let sent = match event {
-                Event::Message(Incoming::Request { id, method, params }) => {
+                Event::Message(Incoming::Request { id, method, params }, _) => {
                     let outcome = self.request(&id, &method, params);
                     self.send(&rpc::answer(Some(&id), &outcome))
                 }
-                Event::Message(Incoming::Notification { method, .. }) if method == "exit" => {
+                Event::Message(Incoming::Notification { method, .. }, _) if method == "exit" => {
                     return if self.phase == Phase::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE };
                 }
-                Event::Message(Incoming::Notification { method, params }) => {
+                Event::Message(Incoming::Notification { method, params }, _) => {
                     // As a request that fails, so a notification: it is said, and the server goes on.
                     let told = catch_unwind(AssertUnwindSafe(|| self.notification(&method, params)));
                     told.unwrap_or_else(|_| {
                         self.log(&format!("`{method}` failed; this is a bug of bailiwick-lsp"))
                     })
                 }
-                Event::Message(Incoming::Response) => Ok(()),
+                Event::Message(Incoming::Response, _) => Ok(()),
                 Event::Refused(refusal) => self.send(&rpc::answer(None, &Err(refusal))),
                 Event::Compiled(outcome) => self.compiled(outcome),
                 Event::End(why) => {
@@ -161,6 +178,7 @@ impl Server {
                     return ExitCode::FAILURE;
                 }
             };
+            self.waiting.remove(weight);
             if sent.is_err() {
                 // Nobody reads any more.
                 return ExitCode::FAILURE;
@@ -213,6 +231,7 @@ impl Server {
 
     fn initialize(&mut self, params: Json) -> Result<Json, Refusal> {
         let params: InitializeParams = requests::parameters(params)?;
+        self.roots = Roots::of(&params);
         let edits = params.capabilities.workspace.and_then(|workspace| workspace.workspace_edit);
         self.makes_files = edits.is_some_and(|edits| {
             let makes = edits.resource_operations.unwrap_or_default();
@@ -242,6 +261,11 @@ impl Server {
                 })
             }
             "textDocument/didClose" => requests::parameters(params).map(|params| self.closed(params)),
+            "workspace/didChangeWorkspaceFolders" => requests::parameters(params).map(|params| {
+                self.roots.change(&params);
+                self.compile_all();
+                Ok(())
+            }),
             "workspace/didChangeWatchedFiles" => requests::parameters(params).map(|params| {
                 self.changed_on_disk(&params);
                 Ok(())
@@ -285,13 +309,13 @@ impl Server {
 
     /// Takes back what was found by a document that is no longer looked at; `overlay`: the texts when it still was.
     fn forget(&mut self, document: &Document, overlay: &Overlay) -> io::Result<()> {
-        self.read.remove(document.uri.as_str());
+        self.read.remove(&document.uri.as_str().to_owned());
         let home = document.path.as_deref().and_then(|path| packs::home(path, &document.text, overlay));
         let Some((home, _)) = home else { return Ok(()) };
         let is_open =
             self.documents.all().any(|other| self.home(other).is_some_and(|(other, _)| other == home));
         if is_open {
-            self.worker.submit(&home, &Arc::new(self.documents.overlay()), Haste::Now);
+            self.worker.submit(&home, &self.reach(), Haste::Now);
             return Ok(());
         }
         self.worker.withdraw(&home);
@@ -302,18 +326,29 @@ impl Server {
 
     fn changed_on_disk(&mut self, params: &DidChangeWatchedFilesParams) {
         let paths: Vec<_> = params.changes.iter().filter_map(|change| paths::path(&change.uri)).collect();
-        let overlay = Arc::new(self.documents.overlay());
-        for home in self.analyses.keys() {
+        let reach = self.reach();
+        for (home, _) in self.analyses.iter() {
             let library = home.library().unwrap_or(home.folder());
             if paths.iter().any(|path| path.starts_with(library)) {
-                self.worker.submit(home, &overlay, Haste::Rest);
+                self.worker.submit(home, &reach, Haste::Rest);
             }
         }
     }
 
+    /// What there is to read now.
+    fn reach(&self) -> Arc<Reach> {
+        Arc::new(Reach { overlay: self.documents.overlay(), roots: self.roots.clone() })
+    }
+
+    /// Has every pack compiled of which a document is open.
+    fn compile_all(&self) {
+        let (reach, homes) = (self.reach(), self.documents.all().filter_map(|one| self.home(one)));
+        let homes: BTreeSet<Home> = homes.map(|(home, _)| home).collect();
+        homes.iter().for_each(|home| self.worker.submit(home, &reach, Haste::Now));
+    }
+
     /// Has the pack of a document compiled, and every pack that reads it.
     fn compile_again(&mut self, uri: &Uri, haste: Haste) {
-        let overlay = Arc::new(self.documents.overlay());
         let Some(document) = self.documents.get(uri) else { return };
         let own = self.home(document).map(|(home, _)| home);
         let reads = |path: &Path, analysis: &Analysis| {
@@ -323,7 +358,8 @@ impl Server {
         let children =
             self.analyses.iter().filter(|(_, one)| path.as_ref().is_some_and(|path| reads(path, one)));
         let all: BTreeSet<Home> = children.map(|(home, _)| home.clone()).chain(own).collect();
-        all.iter().for_each(|home| self.worker.submit(home, &overlay, haste));
+        let reach = self.reach();
+        all.iter().for_each(|home| self.worker.submit(home, &reach, haste));
     }
 
     fn home(&self, document: &Document) -> Option<(Home, Option<Language>)> {
@@ -352,7 +388,8 @@ impl Server {
             self.log(problem)?;
         }
         let said = self.published.next(&analysis, &overlay);
-        self.analyses.insert(analysis.home.clone(), Arc::from(analysis));
+        let weight = analysis.view.weight();
+        self.analyses.insert(analysis.home.clone(), Arc::from(analysis), weight);
         let said = said.unwrap_or_default();
         said.iter().try_for_each(|one| self.send(&rpc::notification(PUBLISH, one)))
     }
@@ -364,7 +401,7 @@ impl Desk for Server {
     fn look(&mut self, uri: &Uri) -> Option<Look> {
         let document = self.documents.get(uri).filter(|document| document.is_readable())?.clone();
         let (home, _) = self.home(&document)?;
-        let analysis = self.analyses.get(&home).cloned();
+        let analysis = self.analyses.get(&home);
         let mut view = analysis.as_ref().map(|analysis| analysis.view.clone()).unwrap_or_default();
         let overlay = self.documents.overlay();
         let open: Vec<_> = self.documents.all().filter(|one| one.is_readable()).cloned().collect();
@@ -377,14 +414,13 @@ impl Desk for Server {
                 (None, Some((_, language))) => (*language, Owner::Own),
                 (None, None) => continue,
             };
-            let fresh = self
-                .read
-                .get(one.uri.as_str())
-                .filter(|source| Arc::ptr_eq(&source.text, &one.text))
-                .cloned();
-            let fresh =
-                fresh.unwrap_or_else(|| Arc::new(Source::new(path, Arc::clone(&one.text), language, of)));
-            self.read.insert(one.uri.as_str().to_owned(), Arc::clone(&fresh));
+            let name = one.uri.as_str().to_owned();
+            let known_text = self.read.get(&name).filter(|source| Arc::ptr_eq(&source.text, &one.text));
+            let fresh = known_text.unwrap_or_else(|| {
+                let fresh = Arc::new(Source::new(path, Arc::clone(&one.text), language, of));
+                self.read.insert(name, Arc::clone(&fresh), fresh.weight());
+                fresh
+            });
             match known.and_then(|at| view.sources.get_mut(at)) {
                 Some(place) => *place = fresh,
                 None => view.sources.push(fresh),
@@ -412,6 +448,13 @@ fn capabilities() -> ServerCapabilities {
         completion_provider: Some(CompletionOptions {
             trigger_characters: Some([".", "$", "{"].map(str::to_owned).to_vec()),
             ..CompletionOptions::default()
+        }),
+        workspace: Some(WorkspaceServerCapabilities {
+            workspace_folders: Some(WorkspaceFoldersServerCapabilities {
+                supported: Some(true),
+                change_notifications: Some(OneOf::Left(true)),
+            }),
+            ..WorkspaceServerCapabilities::default()
         }),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         definition_provider: Some(OneOf::Left(true)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_compiler::diagnostic::Segment;
 
-use crate::outline::{Node, Outline};
+use crate::outline::{Entry, Node, Outline};
 use crate::position::Lines;
 use crate::schema::Language;
 
@@ -42,6 +42,14 @@ impl Source {
         let outline = if language.is_some() { Outline::read(&text) } else { Outline::default() };
         Self { lines: Lines::of(&text), path, text, outline, language, of }
     }
+
+    /// Bytes that it takes to keep, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let lines = self.lines.count().saturating_mul(size_of::<usize>());
+        let nodes = self.outline.nodes.saturating_mul(size_of::<Entry>());
+        self.text.len().saturating_add(lines).saturating_add(nodes)
+    }
 }
 
 /// All files of a pack, the pack's own first.
@@ -54,6 +62,12 @@ pub struct View {
 }
 
 impl View {
+    /// Bytes that it takes to keep, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.sources.iter().map(|source| source.weight()).sum()
+    }
+
     /// The roots of the documents of one language.
     pub fn roots(&self, language: Language) -> impl Iterator<Item = (&Source, &Node)> {
         let of = self.sources.iter().filter(move |source| source.language == Some(language));

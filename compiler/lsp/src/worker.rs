@@ -1,7 +1,7 @@
-//! The thread that compiles. For each pack only the newest text waits; it is taken once it has rested.
+//! The thread that compiles. A pack waits until its text has rested; what is compiled then are the newest texts of all.
 //!
 //! ```text
-//! submit ► mailbox (one job for each pack, the newest) ► rests ► analyse ► deliver
+//! submit ► mailbox (one job for each pack, the newest texts) ► rests ► analyse ► deliver
 //! ```
 
 use std::collections::BTreeMap;
@@ -10,9 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::analysis::{Analysis, analyse};
-use crate::documents::Overlay;
 use crate::limits::{LONGEST_WAIT, REST, WORKER_STACK};
-use crate::packs::Home;
+use crate::packs::{Home, Reach};
 
 /// How soon a pack is to be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +35,11 @@ pub enum Outcome {
 struct Mailbox {
     /// At most one for each pack; a pack has an open document, and those are limited.
     jobs: BTreeMap<Home, Job>,
+    /// The newest texts: one copy, however many packs wait.
+    reach: Arc<Reach>,
 }
 
 struct Job {
-    overlay: Arc<Overlay>,
     asked: Instant,
     due: Instant,
 }
@@ -61,9 +61,9 @@ impl Worker {
         let thread = std::thread::Builder::new().name("compile".to_owned()).stack_size(WORKER_STACK);
         thread.spawn(move || {
             loop {
-                let (home, overlay) = own.next();
+                let (home, reach) = own.next();
                 // A pack that the compiler fails on must not end the server: the next text of it may be all right.
-                let analysed = catch_unwind(AssertUnwindSafe(|| analyse(&home, &overlay)));
+                let analysed = catch_unwind(AssertUnwindSafe(|| analyse(&home, &reach)));
                 let outcome = match analysed {
                     Ok(analysis) => Outcome::Analysed(Box::new(analysis)),
                     Err(_) => Outcome::Failed(home),
@@ -77,7 +77,7 @@ impl Worker {
     }
 
     /// Has a pack compiled; whatever waits for it is replaced.
-    pub fn submit(&self, home: &Home, overlay: &Arc<Overlay>, haste: Haste) {
+    pub fn submit(&self, home: &Home, reach: &Arc<Reach>, haste: Haste) {
         let now = Instant::now();
         let mut mailbox = self.mailbox();
         let asked = mailbox.jobs.get(home).map_or(now, |job| job.asked);
@@ -85,7 +85,8 @@ impl Worker {
             Haste::Now => now,
             Haste::Rest => (now + REST).min(asked + LONGEST_WAIT),
         };
-        mailbox.jobs.insert(home.clone(), Job { overlay: Arc::clone(overlay), asked, due });
+        mailbox.jobs.insert(home.clone(), Job { asked, due });
+        mailbox.reach = Arc::clone(reach);
         drop(mailbox);
         self.shared.1.notify_one();
     }
@@ -100,7 +101,7 @@ impl Worker {
     }
 
     /// The job that is due; waits for it.
-    fn next(&self) -> (Home, Arc<Overlay>) {
+    fn next(&self) -> (Home, Arc<Reach>) {
         let mut mailbox = self.mailbox();
         loop {
             let first =
@@ -112,8 +113,8 @@ impl Worker {
             };
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                if let Some(job) = mailbox.jobs.remove(&home) {
-                    return (home, job.overlay);
+                if mailbox.jobs.remove(&home).is_some() {
+                    return (home, Arc::clone(&mailbox.reach));
                 }
                 continue;
             }

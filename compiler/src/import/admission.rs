@@ -1,8 +1,8 @@
 //! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies: both are rules in the CEL of Kubernetes.
 //!
-//! One rule for each policy and binding. A policy without a binding is in force nowhere; here it is a rule all the same. Parameters of objects are
-//! not there when a pack decides, so what reads them is denied (`prune`). An UPDATE of what broke a rule before only warns here, unless the rule is
-//! asked of UPDATE alone; the sources deny it, so that is a loss that widens.
+//! One rule for each policy and binding, two where it denies CREATE and UPDATE: a pack's rule that is asked of both only warns of an UPDATE that leaves
+//! a violation as it was, which the sources deny; one that is asked of UPDATE alone denies it, too. A policy without a binding is in force nowhere;
+//! here it is a rule all the same. Parameters of objects are not there when a pack decides, so what reads them is denied (`prune`).
 
 use serde_json::{Value, json};
 
@@ -137,11 +137,7 @@ impl Rules {
             let items = policy.at(path).and_then(Value::as_array)?;
             Some(Value::from(items.iter().map(|item| only(item, members)).collect::<Vec<_>>()))
         };
-        if action == "Deny" && is_relaxed_on_update(policy) {
-            let reason = "an UPDATE that leaves a violation as it was is warned of, not denied";
-            losses.add(policy, "spec.matchConstraints.resourceRules", reason, Widens::Yes);
-        }
-        let rule = object([
+        let mut rule = object([
             ("name", name.clone().into()),
             ("match", matching(policy, binding, losses)),
             ("podTemplates", if governs_templates(policy, losses) { true.into() } else { Value::Null }),
@@ -157,25 +153,61 @@ impl Rules {
             ),
             ("action", action.into()),
         ]);
-        self.names.push(name);
+        self.names.push(name.clone());
+        let updates = (action == "Deny").then(|| of_updates_alone(&mut rule)).flatten();
         self.all.push(rule);
+        if let Some(mut updates) = updates {
+            let name = label(&format!("{name}-update"), &self.names);
+            updates["name"] = name.clone().into();
+            self.names.push(name);
+            self.all.push(updates);
+        }
+        if action == "Deny" && resource_rules(policy).iter().any(|rule| is_asked_of(rule, "UPDATE")) {
+            what_updates_pass(policy, losses);
+        }
     }
+}
+
+/// Takes UPDATE out of a rule that is asked of CREATE too, as a rule of its own. That is not asked of templates: these are judged as pods that are
+/// created.
+fn of_updates_alone(rule: &mut Value) -> Option<Value> {
+    let mut updates = rule.clone();
+    let of_both = rule.pointer_mut("/match/resources")?.as_array_mut()?;
+    let has = |all: &[Value], operation: &str| all.iter().any(|one| is_asked_of(one, operation));
+    if !has(of_both, "CREATE") || !has(of_both, "UPDATE") {
+        return None;
+    }
+    let keep = |all: &mut Vec<Value>, is_kept: &dyn Fn(&Value) -> bool| {
+        let each = all.iter_mut().filter_map(|one| one.get_mut("operations")?.as_array_mut());
+        each.for_each(|operations| operations.retain(is_kept));
+        all.retain(|one| one["operations"].as_array().is_some_and(|operations| !operations.is_empty()));
+    };
+    keep(of_both, &|operation| operation != "UPDATE");
+    keep(updates.pointer_mut("/match/resources")?.as_array_mut()?, &|operation| operation == "UPDATE");
+    updates.as_object_mut()?.remove("podTemplates");
+    Some(updates)
+}
+
+/// Updates that the source denies and the pack does not.
+fn what_updates_pass(policy: Object<'_>, losses: &mut Losses) {
+    let at = "spec.matchConstraints.resourceRules";
+    let reason = "an UPDATE of an object that is being deleted passes where it changes metadata alone, so that finalizers can be taken off";
+    losses.add(policy, at, reason, Widens::Yes);
+    if governs_templates(policy, &mut Losses::default()) {
+        let reason = "an UPDATE of what makes pods that leaves a violation of its template as it was is warned of, not denied";
+        losses.add(policy, "spec.autogen", reason, Widens::Yes);
+    }
+}
+
+/// Whether a rule over resources is asked of an operation.
+fn is_asked_of(rule: &Value, operation: &str) -> bool {
+    let operations = rule.get("operations").and_then(Value::as_array);
+    operations.is_none_or(|all| all.iter().any(|one| one == operation || one == "*"))
 }
 
 /// The policy's resource rules.
 fn resource_rules(policy: Object<'_>) -> &[Value] {
     policy.at("/spec/matchConstraints/resourceRules").and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// Whether it is asked of UPDATE and of CREATE: then a pack's rule only warns of what was there before.
-fn is_relaxed_on_update(policy: Object<'_>) -> bool {
-    let names = |operation: &str| {
-        resource_rules(policy).iter().any(|rule| {
-            let operations = rule.get("operations").and_then(Value::as_array);
-            operations.is_none_or(|all| all.iter().any(|one| one == operation || one == "*"))
-        })
-    };
-    names("CREATE") && names("UPDATE")
 }
 
 /// Whether Kyverno asks a rule of what makes pods too: where it matches pods and nothing else, unless its list of controllers is empty. The pack asks

@@ -7,7 +7,8 @@
 
 use serde_json::{Value, json};
 
-use super::glob::{Glob, is_exact, read};
+use super::commands;
+use super::glob::{Glob, is_exact, named, read};
 use super::objects::{Losses, Object, Widens, label};
 
 /// What a shell command is called in packs.
@@ -21,6 +22,8 @@ struct Rules {
     /// Conditions of single commands that are allowed, with the names that they begin with.
     commands: Vec<(String, String)>,
     any_command: bool,
+    /// Denied files: the tool of the entry, the entry, and what finds a word of a command that names one.
+    files: Vec<(String, String, String)>,
     /// Whether some file is denied, and some command.
     files_are_denied: bool,
     commands_are_denied: bool,
@@ -170,7 +173,7 @@ impl Rules {
         let name = format!("deny-{}", entry.tool);
         let when = match (entry.what, tools) {
             (None, _) => Value::Null,
-            (Some(what), [SHELL]) => match denied_command(what) {
+            (Some(what), [SHELL]) => match commands::denied(what) {
                 Some((condition, is_exact)) => {
                     if !is_exact {
                         losses.add(settings, path, "more is denied: all that begins alike", Widens::No);
@@ -183,16 +186,20 @@ impl Rules {
                     Value::Null
                 }
             },
-            (Some(what), _) => match read(what) {
-                Glob::Inside(regex) => path_may_be(&regex).into(),
-                Glob::Outside => {
-                    // An absolute pattern may find files of the workspace, and in a sandbox the workspace is the home.
-                    let reason =
-                        "it is not said of the workspace, and may find files there; they are not denied";
-                    losses.add(settings, path, reason, Widens::Yes);
-                    return;
+            (Some(what), _) => {
+                let found = named(what).map(|regex| (entry.tool.to_owned(), text.to_owned(), regex));
+                self.files.extend(found);
+                match read(what) {
+                    Glob::Inside(regex) => path_may_be(&regex).into(),
+                    // The tools over files reach none of it.
+                    Glob::System => return,
+                    Glob::Outside => {
+                        let reason = "it is denied to commands that name it; if it leads into the workspace, tools over files reach it";
+                        losses.add(settings, path, reason, Widens::Yes);
+                        return;
+                    }
                 }
-            },
+            }
         };
         self.push(
             &name,
@@ -204,7 +211,9 @@ impl Rules {
     fn what_commands_reach(&self, settings: Object<'_>, losses: &mut Losses) {
         let is_allowed = self.any_command || !self.commands.is_empty();
         if self.files_are_denied && is_allowed {
-            let reason = "files that are denied are kept from the tools over files; a command that is allowed may reach them in its sandbox";
+            let reason = "a command that names a denied file is denied, whatever it would do with it, and one that cannot be read, too";
+            losses.add(settings, "permissions.deny", reason, Widens::No);
+            let reason = "a command that is allowed may reach denied files in its sandbox without naming them: in a program, by a folder above them";
             losses.add(settings, "permissions.deny", reason, Widens::Yes);
         }
         for (name, _) in &self.commands {
@@ -230,7 +239,7 @@ impl Rules {
         match (entry.what, tools) {
             (None, [SHELL]) => self.any_command = true,
             (None, _) => self.push(&format!("allow-{}", entry.tool), json!({"tools": tools, "allow": {}})),
-            (Some(what), [SHELL]) => match allowed_command(what) {
+            (Some(what), [SHELL]) => match commands::allowed(what) {
                 Some(command) => self.commands.push(command),
                 None => {
                     losses.add(settings, path, "it cannot be said exactly; it is not allowed", Widens::No)
@@ -253,6 +262,13 @@ impl Rules {
     }
 
     fn finish(mut self) -> Value {
+        let is_allowed = self.any_command || !self.commands.is_empty();
+        for (tool, entry, regex) in std::mem::take(&mut self.files).into_iter().filter(|_| is_allowed) {
+            let reason = format!("the settings deny {entry}, which the command names");
+            let rule =
+                json!({"tools": [SHELL], "when": commands::naming(&regex), "deny": {"reason": reason}});
+            self.push(&format!("deny-naming-{tool}"), rule);
+        }
         if self.any_command {
             self.push("allow-bash", json!({"tools": [SHELL], "allow": {}}));
         } else if !self.commands.is_empty() {
@@ -307,69 +323,4 @@ fn path_may_be(regex: &str) -> String {
 /// The path is one that the pattern finds, in its one spelling.
 fn path_is(regex: &str) -> String {
     format!("!call.args.path.matches('{SPELT}') && call.args.path.matches('{regex}')")
-}
-
-/// The words of a pattern over commands, and whether more may follow. `None`: it has more than plain words.
-fn words(pattern: &str) -> Option<(Vec<&str>, bool)> {
-    let (text, open) = match pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *")) {
-        Some(text) => (text, true),
-        None => (pattern, false),
-    };
-    let plain = |char: char| char.is_ascii_alphanumeric() || "_-./=:@+,%".contains(char);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let is_plain = words.iter().all(|word| word.chars().all(plain));
-    (is_plain && !words.is_empty()).then_some((words, open))
-}
-
-/// The name of an allowed command, and the condition over `c`: these words, and more only if the pattern says so. A last word that only begins
-/// alike is not met, which is narrower than the settings.
-fn allowed_command(pattern: &str) -> Option<(String, String)> {
-    let (words, open) = words(pattern)?;
-    let (name, arguments) = words.split_first()?;
-    let condition = if open {
-        let mut all = vec![format!("c.name == '{name}'")];
-        if !arguments.is_empty() {
-            all.push(format!("c.args.size() >= {}", arguments.len()));
-        }
-        all.extend(arguments.iter().enumerate().map(|(at, word)| format!("c.args[{at}] == '{word}'")));
-        all.join(" && ")
-    } else {
-        format!("c.name == '{name}' && c.args == {}", json!(arguments))
-    };
-    Some(((*name).to_owned(), format!("({condition})")))
-}
-
-/// The condition of a denied command over `c`, and whether it says exactly what the pattern says; `None`: it begins with no plain word. Paths to
-/// the program are met too, and words that begin as the last one does.
-fn denied_command(pattern: &str) -> Option<(String, bool)> {
-    let begin: String = match pattern.find([
-        '*', '$', '`', '"', '\'', '\\', '|', '&', ';', '<', '>', '(', ')', '{', '}', '#', '~', '!', '?', '[',
-    ]) {
-        Some(at) if !pattern.ends_with(":*") || at + 1 < pattern.len() => {
-            format!("{}:*", pattern.get(..at).unwrap_or_default().trim_end_matches(':'))
-        }
-        _ => pattern.to_owned(),
-    };
-    let (words, open) = words(&begin)?;
-    let (name, arguments) = words.split_first()?;
-    let name = name.replace('.', "[.]").replace('+', "[+]");
-    if arguments.is_empty() && open {
-        return Some((format!("c.name.matches('(^|/){name}')"), begin == pattern));
-    }
-    let mut all = vec![format!("c.name.matches('(^|/){name}$')")];
-    if !open {
-        // An exact pattern: these words and no others.
-        all.push(format!("c.args == {}", json!(arguments)));
-        return Some((all.join(" && "), true));
-    }
-    all.push(format!("c.args.size() >= {}", arguments.len()));
-    let last = arguments.len().saturating_sub(1);
-    all.extend(arguments.iter().enumerate().map(|(at, word)| {
-        if at == last {
-            format!("c.args[{at}].startsWith('{word}')")
-        } else {
-            format!("c.args[{at}] == '{word}'")
-        }
-    }));
-    Some((all.join(" && "), begin == pattern))
 }

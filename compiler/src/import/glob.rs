@@ -5,18 +5,63 @@
 pub(super) enum Glob {
     /// Paths that this regular expression finds.
     Inside(String),
-    /// It leads out of the workspace.
+    /// It is about folders of the system, in which no workspace lies.
+    System,
+    /// It leads out of the workspace, and may lead into it again.
     Outside,
 }
 
-/// Reads a pattern. `//x` is absolute, `~/x` in the home; `/x` and `./x` begin at the workspace; without a slash but the last it is met at any depth.
+/// Folders of a system in which no workspace lies.
+const SYSTEM: [&str; 5] = ["boot", "dev", "etc", "proc", "sys"];
+
+/// Reads a pattern. `//x` is absolute, `~/x` in the home, which in a sandbox is the workspace; `/x` and `./x` begin at the workspace; without a slash but the
+/// last it is met at any depth.
 pub(super) fn read(pattern: &str) -> Glob {
-    if pattern.starts_with("//") || pattern.starts_with('~') || pattern.split('/').any(|part| part == "..") {
+    if pattern.split('/').any(|part| part == "..") {
         return Glob::Outside;
     }
+    if let Some(absolute) = pattern.strip_prefix("//") {
+        return match absolute.split_once('/') {
+            // At any depth of the machine, and so of the workspace.
+            Some(("**", rest)) if !rest.is_empty() => Glob::Inside(regex(rest, "(^|/)")),
+            Some((first, _)) if SYSTEM.contains(&first) => Glob::System,
+            None if SYSTEM.contains(&absolute) => Glob::System,
+            _ => Glob::Outside,
+        };
+    }
+    if let Some(home) = pattern.strip_prefix('~') {
+        return match home.strip_prefix('/') {
+            Some(rest) => Glob::Inside(regex(rest, "^")),
+            None => Glob::Outside,
+        };
+    }
     let anchored = pattern.trim_end_matches('/').contains('/');
-    let rest = pattern.trim_start_matches("./").trim_start_matches('/').trim_end_matches('/');
-    let mut regex = String::from(if anchored { "^" } else { "(^|/)" });
+    let rest = pattern.trim_start_matches("./").trim_start_matches('/');
+    Glob::Inside(regex(rest, if anchored { "^" } else { "(^|/)" }))
+}
+
+/// A regular expression that finds a word of a command which names a path that the pattern finds, or a folder all of which it finds: alone or behind the
+/// name of an option. `None`: it finds everything.
+pub(super) fn named(pattern: &str) -> Option<String> {
+    let (rest, begin) = match pattern.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
+        Some(absolute) => (absolute, "(^|[=:,@])"),
+        None => (pattern.trim_start_matches('~'), "(^|[/=:,@])"),
+    };
+    let rest =
+        if begin == "(^|[=:,@])" { rest } else { rest.trim_start_matches("./").trim_start_matches('/') };
+    let (rest, begin) = match rest.strip_prefix("/**/") {
+        Some(rest) => (rest, "(^|[/=:,@])"),
+        None => (rest, begin),
+    };
+    let whole = rest.trim_end_matches('/');
+    let whole = whole.strip_suffix("/**").or_else(|| whole.strip_suffix("/*")).unwrap_or(whole);
+    let is_everything = whole.chars().all(|char| matches!(char, '*' | '/' | '.'));
+    (!is_everything).then(|| regex(whole, begin))
+}
+
+fn regex(pattern: &str, begin: &str) -> String {
+    let rest = pattern.trim_end_matches('/');
+    let mut regex = String::from(begin);
     let mut chars = rest.chars().peekable();
     while let Some(char) = chars.next() {
         match char {
@@ -37,31 +82,34 @@ pub(super) fn read(pattern: &str) -> Glob {
                 let _class = chars.find(|char| *char == ']');
                 regex.push_str("[^/]");
             }
-            // What a class of regular expressions cannot hold: any character, which is wider, too.
-            '[' | ']' | '^' | '\\' => regex.push('.'),
+            // What a class of regular expressions or a text of CEL cannot hold: any character, which is wider, too.
+            '[' | ']' | '^' | '\\' | '\'' => regex.push('.'),
+            char if char.is_control() => regex.push('.'),
             // A class of one, since an escape would be read by CEL's strings first.
             char => regex.extend(['[', char, ']']),
         }
     }
     // A folder stands for what lies in it.
     regex.push_str("(/.*)?$");
-    Glob::Inside(regex)
+    regex
 }
 
 /// Whether [`read`] finds nothing that the pattern does not.
 pub(super) fn is_exact(pattern: &str) -> bool {
-    !pattern.contains(['[', ']', '^', '\\', '!', '\''])
+    !pattern.starts_with(['~', '!'])
+        && !pattern.starts_with("//")
+        && !pattern.contains(|char: char| char.is_control() || "[]^\\!'".contains(char))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Glob, read};
+    use super::{Glob, is_exact, named, read};
 
     #[test]
     fn patterns_find_what_gitignore_finds() {
         let finds = |pattern: &str, path: &str| match read(pattern) {
             Glob::Inside(regex) => regex::Regex::new(&regex).expect("a pattern").is_match(path),
-            Glob::Outside => panic!("{pattern} leads outside"),
+            other => panic!("{pattern}: {other:?}"),
         };
         for (pattern, path, expected) in [
             ("./secrets/**", "secrets/a/b", true),
@@ -82,11 +130,53 @@ mod tests {
             ("a[b]", "a.b.", false),
             ("x[0-9].key", "x7.key", true),
             ("a[b", "a[b", true),
+            ("it's", "it's", true),
+            ("//**/.env", "a/.env", true),
+            ("//**/.env", ".envx", false),
+            ("~/.ssh/**", ".ssh/id", true),
+            ("~/.ssh/**", "a/.ssh/id", false),
         ] {
             assert_eq!(finds(pattern, path), expected, "{pattern} {path}");
         }
-        for outside in ["//etc/passwd", "~/.ssh/**", "../x"] {
-            assert_eq!(read(outside), Glob::Outside);
+        for outside in ["//home/a/x", "//**", "//", "../x", "~root/x", "a/../b"] {
+            assert_eq!(read(outside), Glob::Outside, "{outside}");
+        }
+        for system in ["//etc/passwd", "//proc", "//sys/**"] {
+            assert_eq!(read(system), Glob::System, "{system}");
+        }
+        for inexact in ["~/x", "//x", "a[b]", "it's"] {
+            assert!(!is_exact(inexact), "{inexact}");
+        }
+    }
+
+    #[test]
+    fn words_of_commands_name_what_patterns_find() {
+        for (pattern, word, expected) in [
+            ("./secrets/**", "secrets/key", true),
+            ("./secrets/**", "secrets", true),
+            ("./secrets/**", "secrets/", true),
+            ("./secrets/**", "./a/../secrets/key", true),
+            ("./secrets/**", "--file=secrets/key", true),
+            ("./secrets/**", "/work/secrets/key", true),
+            ("./secrets/**", "secretsx", false),
+            ("./secrets/**", "the secrets", false),
+            (".env", "config/.env", true),
+            (".env", "@.env", true),
+            ("*.pem", "a/b.pem", true),
+            ("~/.ssh/**", "/home/a/.ssh/id", true),
+            ("//etc/passwd", "/etc/passwd", true),
+            ("//etc/passwd", "if=/etc/passwd", true),
+            ("//etc/passwd", "etc/passwd", false),
+            ("//etc/passwd", "/srv/etc/passwd", false),
+            ("//**/.env", "a/.env", true),
+            ("../other", "../other/x", true),
+        ] {
+            let regex = named(pattern).expect("a regular expression");
+            let found = regex::Regex::new(&regex).expect("a pattern").is_match(word);
+            assert_eq!(found, expected, "{pattern} {word}: {regex}");
+        }
+        for everything in ["**", "./**", "//**", "*", "~/**"] {
+            assert_eq!(named(everything), None, "{everything}");
         }
     }
 }

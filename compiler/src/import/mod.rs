@@ -11,6 +11,7 @@
 
 mod admission;
 mod claude;
+mod commands;
 mod glob;
 mod network;
 mod objects;

@@ -269,7 +269,7 @@ fn of(pod: &Value, index: usize) -> Value {
 }
 
 /// Pods of the fixtures and of the authored rules, each differing from the others.
-fn pods() -> Option<Vec<Value>> {
+pub(crate) fn pods() -> Option<Vec<Value>> {
     let mut pods = rules::pods();
     pods.extend(fixtures().unwrap()?.into_iter().rev().map(|fixture| fixture.pod));
     let mut seen = BTreeSet::new();

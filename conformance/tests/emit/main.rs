@@ -3,6 +3,7 @@
 mod cluster;
 mod files;
 mod generated;
+mod imported;
 mod netpol;
 mod policies;
 mod rules;

@@ -70,25 +70,36 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     let stage = Stage::empty();
     let (code, report) = imported(&stage, REPLICAS, &[]);
     assert_eq!((code, &report["kind"]), (Some(0), &Value::from("admission-policy")));
-    assert_eq!((&report["widens"], losses(&report, "an UPDATE that").len()), (&1.into(), 1), "{report:#}");
+    assert_eq!((&report["widens"], losses(&report, "an UPDATE of").len()), (&1.into(), 1), "{report:#}");
     assert!(
         !losses(&report, "is denied: ").is_empty() && !losses(&report, "paramRef").is_empty(),
         "{report:#}"
     );
     assert_eq!(imported(&stage, REPLICAS, &["--strict"]).0, Some(3));
 
-    // Without the validation over parameters, it decides as its source does, but for an UPDATE of what broke the rule before.
+    // Without the validation over parameters, it decides as its source does, but for an UPDATE of what is being deleted.
     let plain: String =
         REPLICAS.lines().filter(|line| !line.contains("param")).map(|line| format!("{line}\n")).collect();
-    for alone in ["[CREATE]", "[UPDATE]"] {
-        let (code, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", alone), &["--strict"]);
-        assert_eq!((code, &report["losses"]), (Some(0), &json!([])), "{report:#}");
+    let (code, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", "[CREATE]"), &["--strict"]);
+    assert_eq!((code, &report["losses"]), (Some(0), &json!([])), "{report:#}");
+    for (operations, rules) in [("[UPDATE]", 1), ("[CREATE, UPDATE]", 2), ("[\"*\"]", 2)] {
+        let (_, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", operations), &[]);
+        let all = report["losses"].as_array().expect("losses");
+        assert_eq!((all.len(), &all[0]["widens"]), (1, &true.into()), "{report:#}");
+        assert!(all[0].to_string().contains("being deleted"), "{report:#}");
+        let made = report["pack"]["spec"]["admission"]["rules"].as_array().expect("rules");
+        assert_eq!(made.len(), rules, "{report:#}");
     }
     let (_, report) = imported(&stage, &plain, &[]);
-    let all = report["losses"].as_array().expect("losses");
-    assert_eq!((all.len(), &all[0]["widens"]), (1, &true.into()), "{report:#}");
-    let rule = &report["pack"]["spec"]["admission"]["rules"][0];
-    assert_eq!(rule["match"]["namespaceSelector"], json!({"matchLabels": {"environment": "test"}}));
+    let rules = report["pack"]["spec"]["admission"]["rules"].as_array().expect("rules");
+    for (rule, (name, operation)) in rules.iter().zip([
+        ("demo-binding-test-example-com", "CREATE"),
+        ("demo-binding-test-example-com-update", "UPDATE"),
+    ]) {
+        assert_eq!(rule["name"], name, "{rule:#}");
+        assert_eq!(rule["match"]["resources"][0]["operations"], json!([operation]), "{rule:#}");
+        assert_eq!(rule["match"]["namespaceSelector"], json!({"matchLabels": {"environment": "test"}}));
+    }
     let case = |name: &str, replicas: u64, labels: &str, groups: &str, expect: &str| {
         format!(
             "  - name: {name}\n    admission:\n      operation: CREATE\n      namespace: {{name: shop, labels: {{{labels}}}}}\n      \
@@ -112,7 +123,8 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
         new.replacen("      object:", &format!("{old}\n      object:"), 1)
     };
     let updates = [
-        update("as it was", 6, "{allowed: true}"),
+        update("as it was", 6, "{allowed: false, rule: demo-binding-test-example-com-update}"),
+        update("mended", 5, "{allowed: true}"),
         update("worse", 7, "{allowed: false, messagePattern: at most 5}"),
     ];
     holds(&stage, &[cases.concat(), updates.concat()].concat());
@@ -151,9 +163,11 @@ spec:
 fn a_policy_of_kyverno_is_a_rule_over_pods_and_templates() {
     let stage = Stage::empty();
     let (_, report) = imported(&stage, HOST_PATH, &[]);
-    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &1.into()), "{report:#}");
-    assert_eq!(losses(&report, "cannot be said, so what it is about is denied").len(), 1, "{report:#}");
-    assert_eq!(losses(&report, "an UPDATE that").len(), 1, "{report:#}");
+    assert_eq!((&report["kind"], &report["widens"]), (&"kyverno".into(), &2.into()), "{report:#}");
+    assert_eq!(losses(&report, "cannot be said, so what it is about is denied").len(), 2, "{report:#}");
+    assert_eq!(losses(&report, "violation of its template").len(), 1, "{report:#}");
+    let rules = &report["pack"]["spec"]["admission"]["rules"];
+    assert_eq!((&rules[0]["podTemplates"], &rules[1]["podTemplates"]), (&true.into(), &Value::Null));
     let templates = |from: &str, to: &str| {
         let (_, report) = imported(&stage, &HOST_PATH.replace(from, to), &[]);
         report["pack"]["spec"]["admission"]["rules"][0]["podTemplates"] == true
@@ -315,12 +329,8 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
     let (_, report) = imported(&stage, SETTINGS, &[]);
     assert_eq!(report["kind"], "claude-settings");
     let widening = losses(&report, "\"widens\":true");
-    assert_eq!(
-        widening.len(),
-        3,
-        "the home, a tool without a name here, what a command may reach: {report:#}"
-    );
-    for field in ["permissions.deny[2]", "permissions.deny[3]", "may reach them"] {
+    assert_eq!(widening.len(), 2, "a tool without a name here, what a command may reach: {report:#}");
+    for field in ["permissions.deny[3]", "may reach denied files"] {
         assert_eq!(losses(&report, field)[0]["widens"], true, "{field}: {report:#}");
     }
     for field in [
@@ -328,7 +338,6 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
         "permissions.allow[4]",
         "permissions.allow[5]",
         "permissions.ask[0]",
-        "permissions.deny[2]",
         "permissions.deny[3]",
         "permissions.defaultMode",
     ] {
@@ -357,6 +366,15 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
         (file("workspace.read", "./src/../secrets/key"), "Deny"),
         (file("workspace.write", "src/a.rs"), "Allow"),
         (file("workspace.write", "other.rs"), "Deny"),
+        // In a sandbox the home is the workspace.
+        (file("workspace.read", ".ssh/id_ed25519"), "Deny"),
+        (file("workspace.read", "docs/.ssh"), "Allow"),
+        (bash("npm run test secrets/key"), "Deny"),
+        (bash("npm run test --config=./secrets/key"), "Deny"),
+        (bash("npm run test < secrets/key"), "Deny"),
+        (bash("npm run test /root/.ssh/id"), "Deny"),
+        (bash("npm run test ~/.ssh/id"), "Deny"),
+        (bash("npm run test secretsmanager"), "Allow"),
     ] {
         assert_eq!(decide(call.clone()), verdict, "{call}");
     }
@@ -380,12 +398,29 @@ fn what_settings_do_not_allow_is_denied_and_what_they_may_restrict_besides_widen
         let decide = met_with_everything(&stage);
         assert_eq!(all.map(|call| decide(call.clone())), verdicts, "{permissions}");
     }
+    imported(
+        &stage,
+        r#"{"permissions": {"allow": ["Bash", "Read"], "deny": ["Read(//etc/shadow)", "Read(//**/*.pem)", "Read(../other/**)"]}}"#,
+        &[],
+    );
+    let decide = met_with_everything(&stage);
+    let bash = |command: &str| json!({"tool": "shell.exec", "args": {"command": command}});
+    for (call, verdict) in [
+        (bash("cat /etc/hostname"), "Allow"),
+        (bash("cat /etc/shadow"), "Deny"),
+        (bash("cat < /etc/shadow"), "Deny"),
+        (bash("cat a/x.pem"), "Deny"),
+        (bash("cat ../other/x"), "Deny"),
+        (bash("cat $FILE"), "Deny"),
+        (json!({"tool": "workspace.read", "args": {"path": "a/x.pem"}}), "Deny"),
+        (json!({"tool": "workspace.read", "args": {"path": "etc/shadow"}}), "Allow"),
+    ] {
+        assert_eq!(decide(call.clone()), verdict, "{call}");
+    }
     let text = r#"{"theme": "dark", "hooks": {}, "sandbox": {"enabled": true}, "fresh": 1, "permissions": {
         "allow": ["Bash", "Edit"], "deny": ["Bash(curl:*)", "Edit(//**/.env)", "Edit(../x)"], "defaultMode": "fresh"}}"#;
     let (_, report) = imported(&stage, text, &[]);
-    for word in
-        ["hooks", "sandbox", "fresh", "deny[1]", "deny[2]", "may reach them", "timeout", "defaultMode"]
-    {
+    for word in ["hooks", "sandbox", "fresh", "deny[2]", "may reach denied files", "timeout", "defaultMode"] {
         let found = losses(&report, word);
         assert!(found.iter().any(|loss| loss["widens"] == true), "{word}: {report:#}");
     }

@@ -23,7 +23,7 @@ pub(super) fn read(text: &str) -> Outline {
     while reader.at < reader.bytes.len() {
         documents.extend(reader.document());
     }
-    Outline { documents }
+    Outline { documents, nodes: reader.nodes }
 }
 
 /// The state of one reading.
@@ -137,11 +137,19 @@ impl Reader<'_> {
         root
     }
 
+    /// Counts one more key or value. Beyond the limit the text ends here: what is made of it would be some hundred times as large.
+    pub(super) fn count(&mut self) {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            (self.at, self.line) = (self.bytes.len(), self.bytes.len());
+        }
+    }
+
     /// What begins here, held by what stands in the column `parent` (-1: by nothing).
     pub(super) fn content(&mut self, parent: isize) -> Node {
         let start = self.at;
-        self.nodes += 1;
-        if self.depth >= MAX_DEPTH || self.nodes > MAX_NODES {
+        self.count();
+        if self.depth >= MAX_DEPTH || self.peek().is_none() {
             self.next_line();
             return Node { value: Value::Absent, span: start..self.at };
         }
@@ -202,6 +210,7 @@ impl Reader<'_> {
         let mut items = Vec::new();
         let mut end = start;
         loop {
+            self.count();
             self.skip_blank();
             if self.ended() || self.column() < column {
                 break;
@@ -239,6 +248,7 @@ impl Reader<'_> {
         let start = self.at;
         let mut map = Map { is_flow: false, column, entries: Vec::new() };
         loop {
+            self.count();
             self.skip_blank();
             if self.ended() || self.column() < column {
                 break;

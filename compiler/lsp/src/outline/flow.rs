@@ -43,6 +43,7 @@ impl Reader<'_> {
 
     /// Over commas and blanks to the next part.
     fn next_part(&mut self, close: u8, parent: isize) -> Next {
+        self.count();
         loop {
             let line = self.line;
             let before = self.at;

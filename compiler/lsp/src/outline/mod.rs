@@ -25,6 +25,8 @@ pub use scalar::{Decoded, decode};
 pub struct Outline {
     /// Its documents.
     pub documents: Vec<Node>,
+    /// How many keys and values were read, for what it takes to keep them.
+    pub nodes: usize,
 }
 
 /// What stands at a place.

@@ -50,9 +50,15 @@ impl Client {
 
     /// A server that was greeted by an editor that can do everything.
     pub(crate) fn ready() -> Self {
+        Self::of(&Value::Null)
+    }
+
+    /// One that has folders open, as `workspaceFolders` of the protocol.
+    pub(crate) fn of(folders: &Value) -> Self {
         let mut client = Self::start();
         let edits = json!({ "documentChanges": true, "resourceOperations": ["create"] });
-        let greeting = json!({ "processId": null, "rootUri": null, "capabilities": { "workspace": { "workspaceEdit": edits } } });
+        let mut greeting = json!({ "processId": null, "rootUri": null, "capabilities": { "workspace": { "workspaceEdit": edits } } });
+        greeting["workspaceFolders"] = folders.clone();
         let answer = client.ask("initialize", greeting);
         assert_eq!(answer["result"]["serverInfo"]["name"], "bailiwick-lsp", "{answer}");
         client.tell("initialized", json!({}));

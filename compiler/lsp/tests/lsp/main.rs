@@ -4,6 +4,7 @@ mod client;
 mod completion;
 mod diagnostics;
 mod fixes;
+mod hostile;
 mod moving;
 mod protocol;
 mod stage;

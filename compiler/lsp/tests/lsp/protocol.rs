@@ -110,7 +110,7 @@ fn documents_that_are_no_packs_or_are_too_large_do_no_harm() {
     assert_eq!(found.iter().map(|one| &one["code"]).collect::<Vec<_>>(), ["BW0103"], "{found:?}");
     let answer = stage.at("textDocument/completion", "pack.yaml", &large, 10);
     assert_eq!(answer, Value::Null, "too large to be looked into");
-    let piece = "x".repeat(16 << 20);
+    let piece = "x".repeat(4 << 20);
     for number in 0..=MAX_OPEN_BYTES / piece.len() {
         open(&mut stage, &format!("untitled:{number}"), &piece);
     }

@@ -65,7 +65,15 @@ pub(crate) fn uri(path: &Path) -> String {
 }
 
 impl Stage {
+    /// The folder of all packs is open in the editor.
     pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let client = Client::of(&json!([opened(folder.path())]));
+        Self { folder, client, version: 0 }
+    }
+
+    /// No folder is.
+    pub(crate) fn closed() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), client: Client::ready(), version: 0 }
     }
 
@@ -132,6 +140,21 @@ impl Stage {
         let list = self.at("textDocument/completion", "pack.yaml", &text, offset);
         list["items"].as_array().cloned().unwrap_or_default()
     }
+}
+
+/// The folders of the shipped packs.
+pub(crate) fn shipped() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy-packs").canonicalize();
+    let entries = std::fs::read_dir(folder.expect("the packs")).expect("the packs");
+    let mut packs: Vec<_> = entries.map(|entry| entry.expect("a pack").path()).collect();
+    packs.sort();
+    packs
+}
+
+/// A folder, as the editor says that it is open.
+pub(crate) fn opened(folder: &Path) -> Value {
+    let folder = folder.canonicalize().expect("the folder");
+    json!({ "uri": uri(&folder), "name": "packs" })
 }
 
 /// The text after edits of the protocol; they are applied from the end.

@@ -1,0 +1,279 @@
+//! ValidatingAdmissionPolicies in force on a real API server beside the packs that `bailiwick import` makes of them: of every pod the pack says what the
+//! API server says, or is stricter, where a loss says why; and never lets through what the API server refuses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_compiler::import::{Imported, Source, import};
+use bailiwick_compiler::library::MemoryLibrary;
+use bailiwick_compiler::source::PackSources;
+use bailiwick_compiler::{Bindings, compile};
+use bailiwick_conformance::api::Api;
+use bailiwick_conformance::cluster::Cluster;
+use bailiwick_conformance::guest::Guest;
+use bailiwick_conformance::patience::until;
+use bailiwick_policy::admission::{
+    AdmissionRequest, ManifestContext, Namespaces, Operation, Phase, Reviewer,
+};
+use bailiwick_policy::bundle::Bundle;
+use bailiwick_policy::json::Json;
+use serde_json::{Value, json};
+
+use crate::generated;
+use crate::policies::DIGEST;
+
+/// Pods that are asked about in each namespace.
+const PODS: usize = 210;
+
+/// A policy, in a namespace of its own name.
+struct Case {
+    name: &'static str,
+    /// Members of the policy's `spec` beside what is asked.
+    spec: &'static str,
+    /// Members of the rule over resources beside pods.
+    resources: &'static str,
+    /// Members of the binding's `spec`.
+    binding: &'static str,
+    /// What the loss says because of which the pack refuses more.
+    stricter: Option<&'static str>,
+}
+
+const PLAIN: Case = Case { name: "plain", spec: "", resources: "", binding: "", stricter: None };
+
+const CASES: [Case; 14] = [
+    Case {
+        spec: r#"{validations: [{expression: "object.spec.containers.all(c, has(c.resources) && has(c.resources.limits) && 'memory' in c.resources.limits)",
+            messageExpression: "'no limit in ' + object.metadata.name"}]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "variables",
+        spec: r#"{variables: [{name: all, expression: "object.spec.containers + object.spec.?initContainers.orValue([])"}, {name: names, expression: "variables.all.map(c, c.name)"}],
+            matchConditions: [{name: calm, expression: "object.spec.?priorityClassName.orValue('') == ''"}],
+            validations: [{expression: "variables.names.all(n, n != 'other')"}, {expression: "size(variables.names) < 2", message: one container, reason: Invalid}]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "selectors",
+        spec: r#"{matchConstraints: {objectSelector: {matchLabels: {ruled: "yes"}}}, validations: [{expression: "has(object.spec.activeDeadlineSeconds)"}]}"#,
+        binding: r#"{matchResources: {objectSelector: {matchExpressions: [{key: exempt, operator: DoesNotExist}]}}}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "names",
+        spec: r#"{validations: [{expression: "false", message: these are closed}]}"#,
+        resources: r#"{resourceNames: [p1, p20, p21, p22, p199, p200, p201]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "excluded",
+        spec: r#"{matchConstraints: {excludeResourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [DELETE], resources: [pods]}]},
+            validations: [{expression: "!object.spec.?hostNetwork.orValue(false) && object.spec.containers.all(c, !c.?securityContext.?privileged.orValue(false))"}]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "errors-refuse",
+        spec: r#"{failurePolicy: Fail, validations: [{expression: "object.metadata.annotations['team'] != 'green'"}]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "errors-pass",
+        spec: r#"{failurePolicy: Ignore, validations: [{expression: "object.metadata.annotations['team'] != 'green'"}]}"#,
+        stricter: Some("an expression that cannot be evaluated is denied"),
+        ..PLAIN
+    },
+    Case {
+        name: "parameters",
+        spec: r#"{paramKind: {apiVersion: v1, kind: ConfigMap}, validations: [{expression: "object.metadata.?annotations[?'team'].orValue('') != params.data.team"}]}"#,
+        binding: r#"{paramRef: {name: team, namespace: parameters, parameterNotFoundAction: Deny}}"#,
+        stricter: Some("parameters are not read from objects"),
+        ..PLAIN
+    },
+    Case {
+        name: "authorizer",
+        spec: r#"{validations: [{expression: "authorizer.group('').resource('pods').namespace('default').check('create').allowed()"}]}"#,
+        stricter: Some("cannot be said"),
+        ..PLAIN
+    },
+    Case {
+        name: "warns",
+        spec: r#"{validations: [{expression: "has(object.spec.activeDeadlineSeconds)"}]}"#,
+        binding: r#"{validationActions: [Warn, Audit]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "scope",
+        spec: r#"{validations: [{expression: "has(object.spec.activeDeadlineSeconds)"}]}"#,
+        resources: r#"{scope: Cluster}"#,
+        stricter: Some("the rule is asked in any scope"),
+        ..PLAIN
+    },
+    Case {
+        name: "libraries",
+        spec: r#"{validations: [{expression: "object.spec.containers.all(c, c.image.matches('^[a-z0-9./:-]+$') && quantity(c.?resources.?limits[?'memory'].orValue('1')).isLessThan(quantity('1Gi')))"},
+            {expression: "object.metadata.?labels.orValue({}).transformList(k, v, k + '=' + v).join(',').size() < 24"},
+            {expression: "['%s/%d'.format([object.metadata.name, size(object.spec.containers)])].all(t, t.find('[0-9]+$') == '1')"}]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "around",
+        spec: r#"{matchConditions: [{name: created, expression: "request.operation == 'CREATE' && request.namespace == object.metadata.namespace"}],
+            validations: [{expression: "namespaceObject.metadata.labels['kubernetes.io/metadata.name'] == 'around' && oldObject == null && has(object.spec.initContainers)"}]}"#,
+        ..PLAIN
+    },
+    Case {
+        name: "other-kinds",
+        spec: r#"{matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: ["*"], resources: ["*"]}]}, validations: [{expression: "false"}]}"#,
+        ..PLAIN
+    },
+];
+
+/// The members of one object of YAML put into another, lists and texts in the place of what was there.
+fn join(into: &mut Value, more: &str) {
+    fn put(into: &mut Value, more: Value) {
+        match more {
+            Value::Object(members) if into.is_object() => {
+                members.into_iter().for_each(|(name, value)| put(&mut into[name], value));
+            }
+            other => *into = other,
+        }
+    }
+    if !more.is_empty() {
+        put(into, serde_saphyr::from_str(more).unwrap());
+    }
+}
+
+impl Case {
+    /// The policy and its binding.
+    fn objects(&self) -> Vec<Value> {
+        let mut rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["pods"]});
+        join(&mut rule, self.resources);
+        let mut spec = json!({"matchConstraints": {"resourceRules": [rule]}});
+        join(&mut spec, self.spec);
+        let here = json!({"matchLabels": {"kubernetes.io/metadata.name": self.name}});
+        let mut binding = json!({"policyName": self.name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": here}});
+        join(&mut binding, self.binding);
+        let object = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": self.name}, "spec": spec});
+        vec![object("ValidatingAdmissionPolicy", spec), object("ValidatingAdmissionPolicyBinding", binding)]
+    }
+}
+
+/// The pack, met with one that governs every pod.
+fn reviewer(imported: &Imported, case: &Case) -> Reviewer {
+    let subjects = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: all-1.0.0}\nspec:\n  pack: all\n  version: 1.0.0\n  \
+                    subjects: {namespaces: {selector: {}}, pods: {}, unmatched: Allow}\n";
+    let packs = [PackSources::single(imported.yaml().unwrap()), PackSources::single(subjects)];
+    let packs: Vec<_> = packs.iter().map(|sources| (sources, Bindings::default())).collect();
+    let compiled = compile(&packs, &MemoryLibrary::default());
+    let policy = compiled.policy.unwrap_or_else(|| panic!("{}: {:?}", case.name, compiled.diagnostics));
+    let namespaces = Namespaces::new(BTreeMap::from([(case.name.to_owned(), BTreeMap::new())]));
+    Reviewer::new(vec![Bundle { policy, digest: DIGEST.to_owned() }], namespaces).unwrap()
+}
+
+/// Whether the pack lets an object through: as it is created, or in the place of an old one.
+fn ours(reviewer: &Reviewer, object: &Value, old: Option<&Value>) -> bool {
+    let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+    let context = ManifestContext { operation, old: old.map(Json::from), ..ManifestContext::default() };
+    let request = AdmissionRequest::from_manifest(Json::from(object), context).unwrap();
+    reviewer.review(&request, Phase::Validate).allowed
+}
+
+/// Whether the API server lets it through; `None`: it refuses it for another reason than a policy.
+fn theirs((status, answer): (u16, Value)) -> Option<bool> {
+    let refused = answer["message"].as_str().is_some_and(|said| said.contains("ValidatingAdmissionPolicy"));
+    (refused || (200..300).contains(&status)).then_some(!refused)
+}
+
+/// What came of one policy.
+#[derive(Debug, Default)]
+struct Tally {
+    judged: usize,
+    refused: usize,
+    stricter: usize,
+}
+
+/// Puts a policy and its namespace in force, and in it a pod that was there before.
+fn install(guest: &Guest, cluster: &Cluster, api: &Api, case: &Case, stored: &Value) -> Value {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.name}});
+    guest.bring(&["apply", "--server-side"], &namespace.to_string()).unwrap();
+    cluster.await_namespace(case.name).unwrap();
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team", "namespace": case.name}, "data": {"team": "green"}});
+    guest.bring(&["apply", "--server-side"], &map.to_string()).unwrap();
+    guest.bring(&["create"], &stored.to_string()).unwrap();
+    let objects: Vec<String> = case.objects().iter().map(ToString::to_string).collect();
+    guest.bring(&["apply", "--server-side"], &objects.join("\n")).unwrap();
+    api.get(&format!("/api/v1/namespaces/{}/pods/stored", case.name)).unwrap()
+}
+
+fn agree(cluster: &Cluster, guest: &Guest, api: &Api, case: &Case, pods: &[Value]) -> Tally {
+    let source = Source { name: "source.yaml".to_owned(), documents: case.objects() };
+    let imported = import(None, case.name, &[source]).unwrap();
+    let reviewer = reviewer(&imported, case);
+    let of = |pod: &Value| {
+        let mut pod = pod.clone();
+        pod["metadata"]["namespace"] = json!(case.name);
+        pod
+    };
+    let mut stored = of(&pods[0]);
+    stored["metadata"]["name"] = json!("stored");
+    let stored = install(guest, cluster, api, case, &stored);
+    let path = format!("/api/v1/namespaces/{}/pods", case.name);
+    let ask =
+        |pod: &Value| api.ask("POST", &format!("{path}?dryRun=All"), "application/json", &pod.to_string());
+    let is_wanted = |pod: &&Value| !ours(&reviewer, pod, None) && case.stricter.is_none();
+    let pods: Vec<Value> = pods.iter().map(of).collect();
+    if let Some(probe) = pods.iter().find(is_wanted) {
+        until("the policy is in force", || (theirs(ask(probe).ok()?) == Some(false)).then_some(())).unwrap();
+    }
+    let mut tally = Tally::default();
+    let mut compare = |theirs: bool, ours: bool, what: &str, object: &Value| {
+        assert!(theirs || !ours, "{}: the pack lets through what is refused ({what}): {object}", case.name);
+        tally.judged += 1;
+        tally.refused += usize::from(!theirs);
+        tally.stricter += usize::from(theirs && !ours);
+        let is_said = theirs == ours || case.stricter.is_some();
+        assert!(is_said, "{}: no loss says that the pack is stricter ({what}): {object}", case.name);
+    };
+    for pod in &pods {
+        if let Some(said) = theirs(ask(pod).unwrap()) {
+            compare(said, ours(&reviewer, pod, None), "CREATE", pod);
+        }
+    }
+    // What was there before is judged again: an UPDATE of something else leaves the violation, and is refused all the same.
+    let patch = json!({"metadata": {"labels": {"more": "1"}}});
+    let update = api.ask(
+        "PATCH",
+        &format!("{path}/stored?dryRun=All"),
+        "application/merge-patch+json",
+        &patch.to_string(),
+    );
+    let mut changed = stored.clone();
+    changed["metadata"]["labels"]["more"] = json!("1");
+    let said = theirs(update.unwrap()).expect("a verdict over an UPDATE");
+    compare(said, ours(&reviewer, &changed, Some(&stored)), "UPDATE", &changed);
+    if let Some(reason) = case.stricter {
+        let is_listed = imported.losses.iter().any(|loss| !loss.widens && loss.reason.contains(reason));
+        assert!(is_listed && tally.stricter > 0, "{}: {tally:?} {:?}", case.name, imported.losses);
+    }
+    tally
+}
+
+#[test]
+fn an_imported_policy_refuses_what_the_api_server_refuses() {
+    let Some(pods) = generated::pods() else { return };
+    let step = pods.len() / PODS;
+    let pods: Vec<Value> = pods.into_iter().step_by(step.max(1)).take(PODS).collect();
+    let cluster = Arc::new(Cluster::start().unwrap());
+    let guest = Guest::of(&cluster);
+    let api = cluster.api().unwrap();
+    let mut whole = Tally::default();
+    for case in &CASES {
+        let tally = agree(&cluster, &guest, &api, case, &pods);
+        assert!(tally.judged >= 200, "{}: {tally:?}", case.name);
+        whole.judged += tally.judged;
+        whole.refused += tally.refused;
+        whole.stricter += tally.stricter;
+    }
+    eprintln!("{} policies: {whole:?}", CASES.len());
+    assert!(whole.refused > 500 && whole.judged - whole.refused > 1000, "{whole:?}");
+}
