@@ -192,20 +192,35 @@ struct Tally {
     stricter: usize,
 }
 
-/// Puts a policy and its namespace in force, and in it a pod that was there before.
-fn install(guest: &Guest, cluster: &Cluster, api: &Api, case: &Case, stored: &Value) -> Value {
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.name}});
-    guest.bring(&["apply", "--server-side"], &namespace.to_string()).unwrap();
-    cluster.await_namespace(case.name).unwrap();
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team", "namespace": case.name}, "data": {"team": "green"}});
-    guest.bring(&["apply", "--server-side"], &map.to_string()).unwrap();
-    guest.bring(&["create"], &stored.to_string()).unwrap();
-    let objects: Vec<String> = case.objects().iter().map(ToString::to_string).collect();
-    guest.bring(&["apply", "--server-side"], &objects.join("\n")).unwrap();
-    api.get(&format!("/api/v1/namespaces/{}/pods/stored", case.name)).unwrap()
+/// Puts all policies in force, each in its namespace, in which a pod was there before. Many objects at once: kubectl takes longer than the API server.
+fn install(guest: &Guest, pod: &Value) {
+    let all = |objects: &dyn Fn(&Case) -> Vec<Value>| {
+        let texts: Vec<String> = CASES.iter().flat_map(objects).map(|object| object.to_string()).collect();
+        texts.join("\n")
+    };
+    let namespaces = all(&|case| {
+        let metadata = json!({"name": case.name});
+        let map = json!({"name": "team", "namespace": case.name});
+        // Without one no pod is made, and not every control plane has the controller that makes it.
+        let account = json!({"name": "default", "namespace": case.name});
+        vec![
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": map, "data": {"team": "green"}}),
+        ]
+    });
+    guest.bring(&["apply", "--server-side"], &namespaces).unwrap();
+    let stored = all(&|case| {
+        let mut stored = pod.clone();
+        stored["metadata"]["name"] = json!("stored");
+        stored["metadata"]["namespace"] = json!(case.name);
+        vec![stored]
+    });
+    guest.bring(&["create"], &stored).unwrap();
+    guest.bring(&["apply", "--server-side"], &all(&Case::objects)).unwrap();
 }
 
-fn agree(cluster: &Cluster, guest: &Guest, api: &Api, case: &Case, pods: &[Value]) -> Tally {
+fn agree(api: &Api, case: &Case, pods: &[Value]) -> Tally {
     let source = Source { name: "source.yaml".to_owned(), documents: case.objects() };
     let imported = import(None, case.name, &[source]).unwrap();
     let reviewer = reviewer(&imported, case);
@@ -214,9 +229,6 @@ fn agree(cluster: &Cluster, guest: &Guest, api: &Api, case: &Case, pods: &[Value
         pod["metadata"]["namespace"] = json!(case.name);
         pod
     };
-    let mut stored = of(&pods[0]);
-    stored["metadata"]["name"] = json!("stored");
-    let stored = install(guest, cluster, api, case, &stored);
     let path = format!("/api/v1/namespaces/{}/pods", case.name);
     let ask =
         |pod: &Value| api.ask("POST", &format!("{path}?dryRun=All"), "application/json", &pod.to_string());
@@ -266,9 +278,10 @@ fn an_imported_policy_refuses_what_the_api_server_refuses() {
     let cluster = Arc::new(Cluster::start().unwrap());
     let guest = Guest::of(&cluster);
     let api = cluster.api().unwrap();
+    install(&guest, &pods[0]);
     let mut whole = Tally::default();
     for case in &CASES {
-        let tally = agree(&cluster, &guest, &api, case, &pods);
+        let tally = agree(&api, case, &pods);
         assert!(tally.judged >= 200, "{}: {tally:?}", case.name);
         whole.judged += tally.judged;
         whole.refused += tally.refused;

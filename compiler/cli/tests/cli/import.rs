@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_compiler::Bindings;
+use bailiwick_compiler::cases::{Bench, Happened};
+use bailiwick_compiler::library::MemoryLibrary;
+use bailiwick_compiler::source::{PackSources, SourceFile};
+use bailiwick_policy::cel::Watching;
 use serde_json::{Value, json};
 
 use crate::commands::members;
@@ -303,23 +308,28 @@ const SETTINGS: &str = r#"{
 
 /// What the imported pack says of a call, met with a pack that grants every command and file.
 fn met_with_everything(stage: &Stage) -> impl Fn(Value) -> String {
-    let pack =
-        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.yaml")).expect("the pack");
+    let shipped = stage.path("policy-packs");
+    let read = |path: &str| std::fs::read(stage.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let pack = String::from_utf8(read("policy-packs/code-interpreter/pack.yaml")).expect("text");
     let open =
         pack.replace("      when: \"facts.shell.onlyRuns(['ls', 'cat', 'head', 'wc', 'grep'])\"\n", "");
     assert_ne!(pack, open);
-    stage.write("open/pack.yaml", &open);
-    let lock =
-        std::fs::read_to_string(stage.path("policy-packs/code-interpreter/pack.lock")).expect("the lock");
-    stage.write("open/pack.lock", &lock);
+    let lock = SourceFile::new("pack.lock", read("policy-packs/code-interpreter/pack.lock"));
+    let mut library = MemoryLibrary::default();
+    for pack in std::fs::read_dir(shipped).expect("the packs") {
+        let pack = std::fs::read(pack.expect("a pack").path().join("pack.yaml")).expect("the pack");
+        library.add(PackSources::single(pack));
+    }
+    let open = PackSources { lock: Some(lock), ..PackSources::single(open) };
+    let imported = PackSources::single(read("out/pack.yaml"));
+    let packs = [(&open, Bindings::default()), (&imported, Bindings::default())];
+    let compiled = bailiwick_compiler::compile(&packs, &library);
+    let policy = compiled.policy.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
+    let bench = Bench::new(policy, Watching::Off);
     move |call: Value| {
-        let call = call.to_string();
-        let args =
-            ["explain", "--call", &call, "--library", "policy-packs", "--format", "json", "open", "out"];
-        let output = stage.run(&args);
-        let said: Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
-        said["verdict"].as_str().expect("a verdict").to_owned()
+        let call = serde_json::from_value(call).expect("a call");
+        let happened = Happened::of_call(&bench.decide(&call).expect("a decision"));
+        format!("{:?}", happened.effect.expect("an effect"))
     }
 }
 
