@@ -230,6 +230,7 @@ fn agree(api: &Api, case: &Case, pods: &[Value]) -> Tally {
         pod
     };
     let path = format!("/api/v1/namespaces/{}/pods", case.name);
+    let stored = api.get(&format!("{path}/stored")).unwrap();
     let ask =
         |pod: &Value| api.ask("POST", &format!("{path}?dryRun=All"), "application/json", &pod.to_string());
     let is_wanted = |pod: &&Value| !ours(&reviewer, pod, None) && case.stricter.is_none();

@@ -382,7 +382,7 @@ fn settings_of_claude_code_are_rules_over_the_tools_of_a_pack() {
         (bash("npm run test secrets/key"), "Deny"),
         (bash("npm run test --config=./secrets/key"), "Deny"),
         (bash("npm run test < secrets/key"), "Deny"),
-        (bash("npm run test /root/.ssh/id"), "Deny"),
+        (bash("npm run test /srv/.ssh/id"), "Deny"),
         (bash("npm run test ~/.ssh/id"), "Deny"),
         (bash("npm run test secretsmanager"), "Allow"),
     ] {
