@@ -1,4 +1,5 @@
-//! The reference page of the language, `docs/formats/pack.md`: every field with its type and meaning, made from the schemas.
+//! The reference pages of the language, `docs/formats/pack.md`, and of what puts packs in force, `docs/formats/cluster.md`: every field with its type and
+//! meaning, made from the schemas.
 
 use std::fmt::Write;
 
@@ -7,8 +8,8 @@ use serde_json::{Map, Value, json};
 const HEAD: &str = "# The format of packs and tests\n\n\
 Made from the types in `crds/src` and from `complete.yaml`; `UPDATE_EXPECT=1 cargo test -p bailiwick-crds` writes it anew.\n\n\
 A pack is one object of the kind `PolicyPack`; its tests are objects of the kind `PolicyTest`. `bailiwick check`, the CLI's other \
-commands and a cluster read the same text. What the fields mean together, how packs are met, and what is enforced where, stands in \
-the guide and in `docs/enforcement-table.md`.\n\n\
+commands and a cluster read the same text. What expressions may name stands in `expressions.md`, what puts packs in force in `cluster.md`, what enforces each field \
+in `docs/enforcement-table.md`.\n\n\
 - **Names** are DNS labels. In the lists marked *by name* they are unique.\n\
 - **Parameters**: `\"${name}\"` may stand wherever a text, a number or a word may, never for a boolean, a whole list, an object, CEL, or \
 in `pack`, `version`, `description` and `parameters`. In a list `[\"${name}\"]` splices a list parameter in.\n\
@@ -23,13 +24,33 @@ by name are joined, and stating a thing twice is an error.\n\
 `bailiwick compile --lock` writes it.\n\n\
 A field in **bold** must be there.\n";
 
-/// The page.
+const COMPLETE: &str = "\n# A complete pack\n\n\
+It shows every section, and so also what is read and checked but not built yet, which is refused with its diagnostic: `network.proxy`, peers by `hosts`, \
+`runtime.preload` and egress of a sandbox. `docs/enforcement-table.md` names them all; the packs of `policy-packs/` compile.\n\n";
+
+const CLUSTER_HEAD: &str = "# What puts packs in force in a cluster\n\n\
+Made from the types in `crds/src`; `UPDATE_EXPECT=1 cargo test -p bailiwick-crds` writes it anew.\n\n\
+The operator and the webhook read these objects; `docs/guide/cluster.md` shows them at work, and examples of each stand in `docs/guide/cluster/`. A pack itself is a `PolicyPack` \
+(`pack.md`). What became of an object stands in its status: `kubectl describe`, `kubectl bailiwick status`.\n\n\
+A field in **bold** must be there.\n";
+
+/// The page about a cluster's objects.
+#[must_use]
+pub fn cluster_page() -> String {
+    let mut out = CLUSTER_HEAD.to_owned();
+    sections(&crate::schema::binding(), "PolicyBinding", "", &mut out);
+    sections(&crate::schema::exception(), "PolicyException", "", &mut out);
+    sections(&crate::schema::sandbox_pool(), "SandboxPool", "", &mut out);
+    out
+}
+
+/// The page about packs and tests.
 #[must_use]
 pub fn page(example: &str) -> String {
     let mut out = HEAD.to_owned();
     sections(&crate::schema::pack(), "PolicyPack", example, &mut out);
     sections(&crate::schema::policy_test(), "PolicyTest", "", &mut out);
-    let _ = write!(out, "\n# A complete pack\n\n```yaml\n{example}```\n");
+    let _ = write!(out, "{COMPLETE}```yaml\n{example}```\n");
     out
 }
 
@@ -187,6 +208,17 @@ mod tests {
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(found == page, "docs/formats/pack.md is stale: run with UPDATE_EXPECT=1");
+    }
+
+    #[test]
+    fn the_page_about_a_cluster_is_fresh() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/cluster.md");
+        let page = super::cluster_page();
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, &page).expect("docs/ is writable");
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == page, "docs/formats/cluster.md is stale: run with UPDATE_EXPECT=1");
     }
 
     #[test]

@@ -14,12 +14,12 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum SubjectError {
-    #[error("cannot read the subject file `{}`: {source}", path.display())]
+    #[error("cannot read the subject file `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("the subject file `{}` has more than {MAX_FILE_BYTES} bytes", path.display())]
     TooLarge { path: PathBuf },
     #[error(
-        "the subject file `{}` is not a subject: {source}; it is JSON as {{\"agent\": \"…\", \"user\": \"…\", \"namespace\": \"…\", \"groups\": [], \"labels\": {{}}, \"chain\": []}}",
+        "the subject file `{}` is not a subject; it is JSON as {{\"agent\": \"…\", \"user\": \"…\", \"namespace\": \"…\", \"groups\": [], \"labels\": {{}}, \"chain\": []}}",
         path.display()
     )]
     Malformed { path: PathBuf, source: serde_json::Error },

@@ -225,7 +225,7 @@ pub(crate) struct CheckOptions {
 pub(crate) struct CompileOptions {
     #[command(flatten)]
     pub(crate) packs: PackOptions,
-    /// Folder that the artifacts are written to, in a folder named for their cell
+    /// Folder to write to; the artifacts go into a folder in it that is named for the packs and their versions. Older ones stay
     #[arg(long, value_name = "DIR", default_value = "dist", conflicts_with_all = ["check", "lock"])]
     pub(crate) out: PathBuf,
     /// Writes nothing; compares with the artifacts in DIR and ends with 3 where they differ
@@ -512,24 +512,24 @@ pub(crate) enum ReviewPhase {
 pub(crate) enum AuditCommand {
     /// Verifies a log: ends with 0 if it is intact, 4 if it was tampered with, 6 if it is open, unfinished or unchecked
     #[command(
-        after_help = "Example:\n  bailiwick audit verify state/audit --log-key log.key --pinned checkpoint.txt"
+        after_help = "Example:\n  bailiwick audit verify state --log-key log.key --pinned checkpoint.txt"
     )]
     Verify(AuditVerifyOptions),
     /// Shows one call from its facts to its outcome, or one record
     #[command(
-        after_help = "Example:\n  bailiwick audit inspect state/audit 0192c1e4\n  bailiwick audit inspect state/audit 17"
+        after_help = "Example:\n  bailiwick audit inspect state 0192c1e4\n  bailiwick audit inspect state 17"
     )]
     Inspect(AuditInspectOptions),
     /// Decides every call of a log again, from its own inputs: ends with 0 if all come out equal, 4 if one does not, 6 if some cannot be decided again
     #[command(
-        after_help = "Example:\n  bailiwick audit replay state/audit --bundle dist/150fd6bf10e6e859/bundle.json"
+        after_help = "Example:\n  bailiwick audit replay state --bundle dist/150fd6bf10e6e859/bundle.json"
     )]
     Replay(AuditReplayOptions),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct AuditVerifyOptions {
-    /// The folder of the log
+    /// The folder of the log: what the executor was given as `--state`
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// The log's first public key, or a file with it: `NAME+ID+BASE64` or 64 hexadecimal digits
@@ -545,7 +545,7 @@ pub(crate) struct AuditVerifyOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct AuditReplayOptions {
-    /// The folder of the log
+    /// The folder of the log: what the executor was given as `--state`
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// A bundle that decided calls of the log; repeat for several
@@ -558,7 +558,7 @@ pub(crate) struct AuditReplayOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct AuditInspectOptions {
-    /// The folder of the log
+    /// The folder of the log: what the executor was given as `--state`
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// The name of a call, or the number of a record

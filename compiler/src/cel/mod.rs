@@ -28,6 +28,8 @@ pub mod offer;
 mod opaque_operands;
 mod overloads;
 mod parse;
+#[cfg(test)]
+mod reference;
 mod rewrite;
 mod spans;
 #[cfg(test)]

@@ -176,7 +176,7 @@ pub fn signatures(name: &str, context: &Context) -> Option<String> {
 }
 
 /// Every function that an environment has, with all its signatures.
-fn by_name(context: &Context) -> Vec<(&'static str, Vec<&'static Signature>)> {
+pub(super) fn by_name(context: &Context) -> Vec<(&'static str, Vec<&'static Signature>)> {
     let of_calls = context.subject != Subject::Admission;
     let is_there = |one: &Overloads| {
         (of_calls || !calls::of_tool_calls(one.func))

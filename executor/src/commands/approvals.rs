@@ -21,6 +21,7 @@ use super::Outcome;
 use crate::api::wire::{ApprovalSubmission, OpenQuestion};
 use crate::approvals::binding;
 use crate::client::ask;
+use crate::clock;
 
 /// Largest file that is read here: a question with its arguments.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -101,14 +102,27 @@ fn sign(key: &Path, key_id: &str, question: &Path) -> anyhow::Result<Outcome> {
         );
     };
     // To standard error, escaped: what an agent asks for is hostile text.
-    eprintln!("you approve, until {} ms since 1970:", question.expires_ms);
+    let left = question.expires_ms.saturating_sub(clock::unwatched_ms()) / 1000;
+    eprintln!("you approve this, if you submit it within {left} s:");
     for part in ["tool", "subject", "arguments", "facts", "sandbox", "session", "policyDigest"] {
         let value = question.binds.get(part).unwrap_or(&serde_json::Value::Null);
-        eprintln!("  {part}: {}", value.to_string().escape_debug());
+        eprintln!("  {part}: {}", legible(&value.to_string()));
     }
     let signature = STANDARD.encode(key.sign(&message).to_bytes());
     print(&serde_json::to_value(ApprovalSubmission { key: key_id.to_owned(), signature })?)?;
     Ok(Outcome::Holds)
+}
+
+/// Text of others as it may be shown on a terminal: whatever is no plain character is escaped.
+fn legible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '"' | '\'' | '\\' => shown.push(letter),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
 }
 
 fn submit(socket: &Path, id: &str, signature: &Path) -> anyhow::Result<Outcome> {
@@ -124,7 +138,7 @@ fn asked(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> anyhow::Re
     let (status, answer) = runtime.block_on(ask(socket, method, path, body))?;
     if status != StatusCode::OK {
         let text = String::from_utf8_lossy(&answer);
-        bail!("the executor refused ({status}): {}", text.escape_debug());
+        bail!("the executor refused ({status}): {}", legible(&text));
     }
     Ok(answer)
 }
