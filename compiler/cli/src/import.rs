@@ -79,5 +79,14 @@ fn tell(imported: &Imported) {
         losses.iter().for_each(|loss| note!("{word}: {}", plain(loss)));
     }
     let widens = imported.losses.iter().filter(|loss| loss.widens).count();
-    note!("imported {}: {} losses, {widens} of them widen", imported.kind.word(), imported.losses.len());
+    let losses = match imported.losses.len() {
+        1 => "1 loss".to_owned(),
+        many => format!("{many} losses"),
+    };
+    let widens = match widens {
+        0 => "none widens".to_owned(),
+        1 => "1 widens".to_owned(),
+        many => format!("{many} widen"),
+    };
+    note!("imported {}: {losses}, {widens}", imported.kind.word());
 }
