@@ -13,6 +13,7 @@ use crate::outcome::Outcome;
 use crate::print::{Spinner, plain};
 use crate::render::{self, JsonDiagnostic};
 use crate::report::{self, Case, Failure, Finding, Suite};
+use crate::shelves::Read;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,10 +50,11 @@ impl Checked {
 
 pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
     let choices = load::choices(&options.packs.bindings);
-    let mut all = Vec::new();
+    let (mut all, mut read) = (Vec::new(), Read::default());
     for path in &options.packs.packs {
+        let (path_alone, library) = (std::slice::from_ref(path), options.packs.library.as_deref());
         let loaded =
-            Loaded::read(path, options.packs.library.as_deref())?.with_schemas(&options.packs.schemas)?;
+            Loaded::read_beside(path_alone, library, &mut read)?.with_schemas(&options.packs.schemas)?;
         let compiled = {
             let _spinner = Spinner::start(format!("checking {}", path.display()));
             loaded.compile(&choices)

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::custom_kinds::CustomKinds;
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
-use bailiwick_compiler::library::{Library, MemoryLibrary};
 use bailiwick_compiler::packs::compile_with;
 use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::{PackSources, SourceFile};
@@ -23,13 +22,12 @@ use crate::manifests;
 use crate::places::Places;
 use crate::print::note;
 use crate::render::{self, Texts};
+use crate::shelves::{Read, Shelves};
 
 /// Packs read from the disk, with the library that they extend from.
 pub(crate) struct Loaded {
     pub(crate) packs: Vec<PackFiles>,
-    library: MemoryLibrary,
-    /// Where the packs of the library lie.
-    shelves: BTreeMap<(String, Version), PathBuf>,
+    library: Shelves,
     /// Custom resources that rules may be over.
     kinds: Arc<CustomKinds>,
 }
@@ -42,6 +40,11 @@ impl Loaded {
 
     /// Several packs. The library is the given folder, or the folders that hold the packs.
     pub(crate) fn read_all(packs: &[PathBuf], library: Option<&Path>) -> Result<Self> {
+        Self::read_beside(packs, library, &mut Read::default())
+    }
+
+    /// The same where folders were read before.
+    pub(crate) fn read_beside(packs: &[PathBuf], library: Option<&Path>, known: &mut Read) -> Result<Self> {
         let packs = packs.iter().map(|pack| files::read_pack(pack)).collect::<Result<Vec<_>>>()?;
         let mut folders: Vec<PathBuf> = match library {
             Some(folder) if folder.is_dir() => vec![folder.to_owned()],
@@ -50,25 +53,13 @@ impl Loaded {
         };
         folders.sort();
         folders.dedup();
-        let mut loaded = Self { packs, ..Self::library_alone(None)? };
-        for folder in folders {
-            loaded.add_all(&folder)?;
-        }
-        Ok(loaded)
+        Ok(Self { packs, library: known.shelves(folders)?, kinds: Arc::default() })
     }
 
     /// No packs yet, and the packs of a folder as their library.
     pub(crate) fn library_alone(folder: Option<&Path>) -> Result<Self> {
-        let mut loaded = Self {
-            packs: Vec::new(),
-            library: MemoryLibrary::default(),
-            shelves: BTreeMap::new(),
-            kinds: Arc::default(),
-        };
-        if let Some(folder) = folder {
-            loaded.add_all(folder)?;
-        }
-        Ok(loaded)
+        let folders = folder.map(Path::to_owned).into_iter().collect();
+        Ok(Self { packs: Vec::new(), library: Read::default().shelves(folders)?, kinds: Arc::default() })
     }
 
     /// The same, with the CustomResourceDefinitions of these files.
@@ -109,12 +100,9 @@ impl Loaded {
     pub(crate) fn places(&self, compiled: &Compiled) -> BTreeMap<String, Places> {
         let mut all = BTreeMap::new();
         for (name, version) in compiled.taken.iter().flatten() {
-            let shelf = self.shelves.get(&(name.clone(), version.clone()));
-            if let (Some(folder), Some(sources)) = (shelf, self.library.sources(name, version)) {
-                all.insert(
-                    format!("{name}@{version}"),
-                    Places::of(&PackFiles { folder: folder.clone(), sources }),
-                );
+            if let Some((folder, sources)) = self.library.get(name, version) {
+                let files = PackFiles { folder: folder.clone(), sources: sources.clone() };
+                all.insert(format!("{name}@{version}"), Places::of(&files));
             }
         }
         for pack in &self.packs {
@@ -141,7 +129,8 @@ impl Loaded {
         diagnostics: &'c [Diagnostic],
         taken: &BTreeMap<String, Version>,
     ) -> impl Iterator<Item = (Rc<Texts>, &'c Diagnostic)> + use<'c> {
-        let texts = self.texts_of(pack, taken);
+        // Whoever has nothing to say needs no texts.
+        let texts = if diagnostics.is_empty() { Rc::default() } else { self.texts_of(pack, taken) };
         diagnostics.iter().map(move |diagnostic| (Rc::clone(&texts), diagnostic))
     }
 
@@ -152,11 +141,8 @@ impl Loaded {
             texts.insert(name, folder, real, files);
         };
         for (name, version) in taken {
-            if let Some(sources) = self.library.sources(name, version) {
-                let shown = format!("{name}@{version}");
-                let shelf = self.shelves.get(&(name.clone(), version.clone()));
-                let real = shelf.map_or_else(|| PathBuf::from(&shown), PathBuf::clone);
-                insert(Some(name.clone()), shown, &real, &sources);
+            if let Some((real, sources)) = self.library.get(name, version) {
+                insert(Some(name.clone()), format!("{name}@{version}"), real, sources);
             }
         }
         let own = resolve::identity(&pack.sources).map(|(name, _)| name);
@@ -167,24 +153,8 @@ impl Loaded {
     }
 
     /// The library.
-    pub(crate) const fn library(&self) -> &MemoryLibrary {
+    pub(crate) const fn library(&self) -> &Shelves {
         &self.library
-    }
-
-    fn add_all(&mut self, folder: &Path) -> Result<()> {
-        let entries =
-            std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-            if path.join("pack.yaml").is_file() {
-                let sources = files::read_pack(&path)?.sources;
-                if let Some(identity) = resolve::identity(&sources) {
-                    self.shelves.insert(identity, path);
-                }
-                self.library.add(sources);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -207,6 +177,9 @@ impl Choices {
 
     /// What is chosen for one pack.
     fn of(&self, sources: &PackSources) -> Bindings {
+        if self.0.is_empty() {
+            return Bindings::default();
+        }
         let name = resolve::identity(sources).map(|(name, _)| name);
         let values = self.0.iter().filter_map(|(key, value)| match key.split_once('.') {
             Some((pack, parameter)) => {

@@ -28,6 +28,7 @@ mod render;
 mod replay;
 mod report;
 mod review;
+mod shelves;
 mod test;
 
 use std::process::ExitCode;
@@ -35,6 +36,10 @@ use std::process::ExitCode;
 use crate::args::{Arguments, Command};
 use crate::outcome::Outcome;
 use crate::print::{note, plain};
+
+/// Compiling and judging is making and dropping small trees, in two threads at once: it takes a fifth less with this allocator than with the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::given();

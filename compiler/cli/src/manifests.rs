@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
-use bailiwick_compiler::yaml::{Limits, each_document, line_and_column};
+use bailiwick_compiler::yaml::{Limits, Node, Value as Read, each_document, line_and_column};
 use serde_json::Value;
 
 use crate::files;
@@ -14,19 +14,37 @@ const MAX_OBJECTS: usize = 100_000;
 
 /// Every object of a file as the JSON that kubectl would send, in the file's order. As text, which takes a tenth of the memory of trees.
 pub(crate) fn read(path: &Path) -> Result<Vec<Box<[u8]>>> {
+    let mut objects = Vec::new();
+    each(path, |object| {
+        objects.push(object.into());
+        Ok(())
+    })?;
+    Ok(objects)
+}
+
+/// Takes every object of a file while the next ones are read; how many there were. Of a file that cannot be read to its end some are taken all the same,
+/// so that nothing may be done with them that lasts before this returns.
+pub(crate) fn each(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
     let bytes = files::read(path)?;
     let name = path.display().to_string();
-    let mut objects = Vec::new();
-    let mut taken = Ok(());
+    let (mut taken, mut count, mut text) = (Ok(()), 0, Vec::new());
     let (_, diagnostics) = each_document(0, &name, &bytes, &Limits::MANIFESTS, |document| {
         if taken.is_ok() {
-            taken = take_apart(document.to_json(), &mut objects);
+            taken = take_apart(&document, &mut |object| {
+                count += 1;
+                if count > MAX_OBJECTS {
+                    bail!("more than {MAX_OBJECTS} objects; review them in parts");
+                }
+                text.clear();
+                object.write_json(&mut text);
+                take(&text)
+            });
         }
     });
     if let Some(first) = diagnostics.iter().find(|one| one.severity == Severity::Error) {
         bail!("cannot read {name}{}", explained(first, &String::from_utf8_lossy(&bytes)));
     }
-    taken.map(|()| objects)
+    taken.map(|()| count)
 }
 
 /// The one object of a file.
@@ -46,21 +64,12 @@ fn explained(diagnostic: &Diagnostic, text: &str) -> String {
     format!("{place}: {}; {}", diagnostic.message, diagnostic.help)
 }
 
-fn take_apart(document: Value, objects: &mut Vec<Box<[u8]>>) -> Result<()> {
-    let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
-    match document {
-        Value::Null => {} // an empty document, as between two `---`
-        Value::Object(mut members) if is_list && members.get("items").is_some_and(Value::is_array) => {
-            if let Some(Value::Array(items)) = members.remove("items") {
-                for item in items {
-                    take_apart(item, objects)?;
-                }
-            }
-        }
-        object => objects.push(serde_json::to_vec(&object)?.into()),
+fn take_apart(document: &Node, take: &mut dyn FnMut(&Node) -> Result<()>) -> Result<()> {
+    let is_list = document.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let items = document.get("items").filter(|items| is_list && matches!(items.value, Read::List(_)));
+    match (&document.value, items) {
+        (Read::Null, _) => Ok(()), // an empty document, as between two `---`
+        (_, Some(items)) => items.items().iter().try_for_each(|item| take_apart(item, take)),
+        _ => take(document),
     }
-    if objects.len() > MAX_OBJECTS {
-        bail!("more than {MAX_OBJECTS} objects; review them in parts");
-    }
-    Ok(())
 }

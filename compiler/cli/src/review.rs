@@ -18,7 +18,7 @@ use crate::files;
 use crate::load;
 use crate::manifests;
 use crate::outcome::Outcome;
-use crate::print::{out, plain};
+use crate::print::{out, plain, text};
 
 pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     let Some(bundles) = bundles(options)? else { return Ok(Outcome::Findings) };
@@ -35,17 +35,19 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     };
     let mut tally = Tally::default();
     for path in &options.files {
-        let found = manifests::read(path)?;
-        if found.is_empty() {
+        // It is judged while the rest is read, and said once all of it could be.
+        let mut said = String::new();
+        let count = manifests::each(path, |manifest| {
+            judge(&reviewer, manifest, old.as_deref(), options, &mut tally, &mut said)
+                .with_context(|| format!("in {}", path.display()))
+        })?;
+        if count == 0 {
             bail!("{} holds no object", path.display());
         }
-        if old.is_some() && (found.len() > 1 || options.files.len() > 1) {
+        if old.is_some() && (count > 1 || options.files.len() > 1) {
             bail!("`--old` is the earlier form of one object, but there are several");
         }
-        for manifest in &found {
-            judge(&reviewer, manifest, old.as_deref(), options, &mut tally)
-                .with_context(|| format!("in {}", path.display()))?;
-        }
+        text(&said);
     }
     if options.format == Format::Human {
         out!("{} allowed, {} denied", tally.allowed, tally.denied);
@@ -99,6 +101,7 @@ fn judge(
     old: Option<&[u8]>,
     options: &ReviewOptions,
     tally: &mut Tally,
+    said: &mut String,
 ) -> Result<()> {
     let object = Json::parse(manifest)?;
     let is_review = object.get("kind").and_then(Json::as_str) == Some("AdmissionReview");
@@ -124,8 +127,11 @@ fn judge(
         tally.denied += 1;
     }
     match options.format {
-        Format::Json => out!("{}", String::from_utf8_lossy(&response::write(&request.uid, &decision))),
-        Format::Human => print(&name, &decision),
+        Format::Json => {
+            said.push_str(&String::from_utf8_lossy(&response::write(&request.uid, &decision)));
+            said.push('\n');
+        }
+        Format::Human => say(&name, &decision, said),
     }
     Ok(())
 }
@@ -154,19 +160,19 @@ pub(crate) fn name_of(manifest: &Json<'_>) -> String {
     format!("{}/{}", text(&["kind"]), text(&["metadata", "name"]))
 }
 
-fn print(name: &str, decision: &Decision) {
+fn say(name: &str, decision: &Decision, said: &mut String) {
     let verdict = match (decision.allowed, decision.cells.is_empty()) {
         (true, true) => "not governed",
         (true, false) => "allowed",
         (false, _) => "denied",
     };
-    out!("{name}: {verdict}");
+    said.push_str(&format!("{name}: {verdict}\n"));
     for finding in &decision.findings {
-        print_finding(finding);
+        say_finding(finding, said);
     }
 }
 
-fn print_finding(finding: &Finding) {
+fn say_finding(finding: &Finding, said: &mut String) {
     let word = match finding.effect {
         Effect::Deny => "deny",
         Effect::Warn => "warn",
@@ -175,8 +181,8 @@ fn print_finding(finding: &Finding) {
     let place =
         if finding.field.is_empty() { String::new() } else { format!(" at {}", plain(&finding.field)) };
     let rule = plain(&format!("{}/{}", finding.pack, finding.rule));
-    out!("  {word} {rule}{place}\n    {}", plain(&finding.message));
+    said.push_str(&format!("  {word} {rule}{place}\n    {}\n", plain(&finding.message)));
     if let Some(remedy) = &finding.remedy {
-        out!("    help: {}", plain(remedy));
+        said.push_str(&format!("    help: {}\n", plain(remedy)));
     }
 }

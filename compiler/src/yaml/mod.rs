@@ -137,6 +137,41 @@ impl Node {
         }
     }
 
+    /// The same value as the text of its JSON, at the end of `out`: keys in their order, as [`Node::to_json`] has them, without a tree in between.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match &self.value {
+            Value::Null => out.extend_from_slice(b"null"),
+            Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Value::Int(value) => write_scalar(value, out),
+            Value::Float(value) => write_scalar(value, out),
+            Value::Str(text) => write_scalar(text, out),
+            Value::List(items) => {
+                out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    item.write_json(out);
+                }
+                out.push(b']');
+            }
+            Value::Map(entries) => {
+                let mut sorted: Vec<&Entry> = entries.iter().collect();
+                sorted.sort_by(|one, other| one.key.cmp(&other.key));
+                out.push(b'{');
+                for (index, entry) in sorted.into_iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_scalar(&entry.key, out);
+                    out.push(b':');
+                    entry.value.write_json(out);
+                }
+                out.push(b'}');
+            }
+        }
+    }
+
     /// What kind of value it is, as messages say it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -150,6 +185,12 @@ impl Node {
             Value::Map(_) => "an object",
         }
     }
+}
+
+/// Writes what has no parts. That cannot fail: it is no map with keys of its own, and memory takes whatever is written.
+fn write_scalar(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
+    let written = serde_json::to_writer(&mut *out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
 }
 
 /// A text that spans point into.

@@ -1,4 +1,4 @@
-//! What serde-saphyr gives, in as little memory as it takes.
+//! What serde-saphyr gives, in as little memory as it takes, each document as soon as it is there.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,26 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
 
 use super::Limits;
 
-/// The documents of a text; empty ones are left out.
-pub(super) fn parse<'t>(text: &'t str, limits: &Limits) -> Result<Vec<Placed<Raw<'t>>>, Error> {
-    serde_saphyr::from_multiple_with_options(text, options(limits))
+/// Whoever takes the documents that the parser gives.
+pub(super) trait Taker<'t>: Default {
+    fn take(&mut self, document: Placed<Raw<'t>>);
+}
+
+/// Gives the documents of a text away; empty ones are left out. With an error in a later one the earlier ones were given.
+pub(super) fn parse<'t, T: Taker<'t>>(text: &'t str, limits: &Limits) -> Result<T, Error> {
+    let taken =
+        serde_saphyr::from_str_multiple_with_options::<Placed<Raw<'t>>, Each<T>>(text, options(limits));
+    taken.map(|Each(taker)| taker)
+}
+
+/// A collection that keeps nothing: the parser extends it by each document when it has come to its end.
+#[derive(Default)]
+struct Each<T>(T);
+
+impl<'t, T: Taker<'t>> Extend<Placed<Raw<'t>>> for Each<T> {
+    fn extend<I: IntoIterator<Item = Placed<Raw<'t>>>>(&mut self, documents: I) {
+        documents.into_iter().for_each(|document| self.0.take(document));
+    }
 }
 
 fn options(limits: &Limits) -> serde_saphyr::Options {

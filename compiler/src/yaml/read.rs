@@ -1,8 +1,10 @@
 //! From bytes to trees, within limits.
 
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::raw::{Key, Placed, Raw, parse};
+use super::raw::{Key, Placed, Raw, Taker, parse};
 use super::refused::{explain, whole_file};
 use super::{Entry, Node, Span, Text, Value};
 use crate::check::{bw0101_invalid_yaml, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key};
@@ -28,6 +30,9 @@ impl Limits {
     pub const MANIFESTS: Self = Self { bytes: 16 << 20, depth: 64, nodes: 2_000_000, documents: 10_000 };
 }
 
+/// Documents that are made before they are taken: so many may be held at once.
+const AHEAD: usize = 16;
+
 /// Reads every document of a file; empty ones are left out. `file` is the index that the spans will carry.
 ///
 /// Findings have their places already. Errors mean that no document is given.
@@ -35,17 +40,21 @@ impl Limits {
 pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<Node>, Text, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
     let (text, diagnostics) = each_document(file, name, bytes, limits, |node| nodes.push(node));
+    if diagnostics.iter().any(|found| found.code != bw0106_boolean_key::CODE) {
+        nodes.clear();
+    }
     (nodes, Text { name: name.to_owned(), text: text.to_owned() }, diagnostics)
 }
 
-/// As [`documents`], but each is given away as soon as it is made: a file of a thousand manifests is not held as a thousand trees of nodes
-/// beside what they are made of. Gives the text, empty if the file is refused.
+/// As [`documents`], but each is given away as soon as it is made, while the next ones are read: a file of a thousand manifests is not held as a
+/// thousand trees. With an error the documents before it were given: whoever takes them does nothing with them that lasts before this returns. Gives
+/// the text, empty if the file is refused.
 pub fn each_document<'t>(
     file: u32,
     name: &str,
     bytes: &'t [u8],
     limits: &Limits,
-    take: impl FnMut(Node) + Send,
+    take: impl FnMut(Node),
 ) -> (&'t str, Vec<Diagnostic>) {
     if bytes.len() > limits.bytes {
         let message = format!("`{name}` has {} bytes; {} are read at most", bytes.len(), limits.bytes);
@@ -79,31 +88,56 @@ fn on_its_own_stack(
     file: u32,
     source: &Source<'_>,
     limits: &Limits,
-    take: impl FnMut(Node) + Send,
+    take: impl FnMut(Node),
 ) -> Vec<Diagnostic> {
     let failed = |why: &str| {
         let message = format!("the reader of YAML failed: {why}");
         vec![whole_file(bw0101_invalid_yaml::CODE, source.name, message)]
     };
+    let (sender, made) = sync_channel(AHEAD);
+    let reader = Reader { file, name: source.name.into(), text: source.text.into(), diagnostics: Vec::new() };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).name("yaml".to_owned());
-        match thread.spawn_scoped(scope, || read(file, source, limits, take)) {
-            Ok(reading) => reading.join().unwrap_or_else(|_| failed("it panicked")),
+        match thread.spawn_scoped(scope, move || read(source, limits, reader, sender)) {
+            Ok(reading) => {
+                made.into_iter().for_each(take);
+                reading.join().unwrap_or_else(|_| failed("it panicked"))
+            }
             Err(error) => failed(&error.to_string()),
         }
     })
 }
 
-fn read(file: u32, source: &Source<'_>, limits: &Limits, mut take: impl FnMut(Node)) -> Vec<Diagnostic> {
-    match parse(source.text, limits) {
+fn read(source: &Source<'_>, limits: &Limits, reader: Reader, sender: SyncSender<Node>) -> Vec<Diagnostic> {
+    GIVING.with(|giving| giving.replace(Some((reader, sender))));
+    let read = parse::<Giving>(source.text, limits);
+    // The sender goes with it, so that nobody waits for more.
+    let left = GIVING.with(RefCell::take);
+    match read {
         Err(error) => vec![explain(&error, source, limits)],
-        Ok(raws) => {
-            let mut reader = Reader { file, source, diagnostics: Vec::new() };
-            for raw in raws {
-                take(reader.node(raw, &Here::Root));
+        Ok(_) => left.map(|(reader, _)| reader.diagnostics).unwrap_or_default(),
+    }
+}
+
+thread_local! {
+    /// Of the thread that reads: who makes nodes of documents, and where they go. The parser makes its collection by itself, so that nothing can be put
+    /// into it.
+    static GIVING: RefCell<Option<(Reader, SyncSender<Node>)>> = const { RefCell::new(None) };
+}
+
+/// Makes nodes of documents and gives them away.
+#[derive(Default)]
+struct Giving;
+
+impl<'t> Taker<'t> for Giving {
+    fn take(&mut self, document: Placed<Raw<'t>>) {
+        GIVING.with_borrow_mut(|giving| {
+            if let Some((reader, sender)) = giving {
+                let node = reader.node(document, &Here::Root);
+                // Who takes no more has gone, and what is read after that is read for its errors.
+                let _gone = sender.send(node);
             }
-            reader.diagnostics
-        }
+        });
     }
 }
 
@@ -125,21 +159,22 @@ impl Here<'_> {
 }
 
 /// Turns what serde-saphyr gives into nodes.
-struct Reader<'a> {
+struct Reader {
     file: u32,
-    source: &'a Source<'a>,
+    name: Box<str>,
+    text: Box<str>,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn span<T>(&self, placed: &Placed<T>) -> Span {
-        let end = u32::try_from(self.source.text.len()).unwrap_or(u32::MAX);
+        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
         let start = placed.start.min(end);
         Span { file: self.file, start, end: start.saturating_add(placed.len).min(end) }
     }
 
     fn written(&self, span: Span) -> &str {
-        self.source.text.get(span.range()).unwrap_or_default()
+        self.text.get(span.range()).unwrap_or_default()
     }
 
     /// Makes a container reach to the end of its last child, where that lies after its beginning (an alias does not), and
@@ -148,12 +183,12 @@ impl Reader<'_> {
         if let Some(last) = last.filter(|last| last.start >= span.start) {
             span.end = span.end.max(last.end);
         }
-        let close = match self.source.text.get(span.start as usize..).and_then(|text| text.chars().next()) {
+        let close = match self.text.get(span.start as usize..).and_then(|text| text.chars().next()) {
             Some('[') => ']',
             Some('{') => '}',
             _ => return,
         };
-        let rest = self.source.text.get(span.end as usize..).unwrap_or_default();
+        let rest = self.text.get(span.end as usize..).unwrap_or_default();
         let blank = rest.len() - rest.trim_start_matches([' ', '\n', '\r', ',']).len();
         if rest.get(blank..).is_some_and(|rest| rest.starts_with(close)) {
             span.end = span.end.saturating_add(u32::try_from(blank).unwrap_or(0)).saturating_add(1);
@@ -198,7 +233,7 @@ impl Reader<'_> {
         // A quoted key is written with its quotes, and so never equals a word.
         if is_boolean(self.written(key_span)) && !matches!(&*key, "true" | "false") {
             let means = matches!(key.to_ascii_lowercase().as_str(), "y" | "yes" | "on" | "true");
-            let place = Place { file: self.source.name.to_owned(), bytes: key_span.range() };
+            let place = Place { file: self.name.to_string(), bytes: key_span.range() };
             let message = format!("key `{key}` is a boolean in YAML: kubectl reads it as `\"{means}\"`");
             self.diagnostics.push(
                 Diagnostic::new(bw0106_boolean_key::CODE, here.path(), message)

@@ -1,0 +1,108 @@
+//! The folders beside packs whose packs may be extended, as a library.
+//!
+//! Files are read at once, so that what cannot be read is said whether it is needed or not. Names and versions, for which texts have to be parsed,
+//! are looked for when somebody asks: most packs extend nothing. A folder is read and looked through once, however many packs lie in it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result};
+use bailiwick_compiler::library::Library;
+use bailiwick_compiler::resolve;
+use bailiwick_compiler::source::PackSources;
+use semver::Version;
+
+use crate::files;
+
+/// A folder of packs.
+#[derive(Debug)]
+struct Shelf {
+    packs: Vec<(PathBuf, PackSources)>,
+    /// Indices into `packs`. Of two of one name and version the later one counts.
+    index: OnceLock<BTreeMap<String, BTreeMap<Version, usize>>>,
+}
+
+impl Shelf {
+    fn read(folder: &Path) -> Result<Self> {
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        let mut packs = Vec::new();
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+            if path.join("pack.yaml").is_file() {
+                let sources = files::read_pack(&path)?.sources;
+                packs.push((path, sources));
+            }
+        }
+        Ok(Self { packs, index: OnceLock::new() })
+    }
+
+    fn index(&self) -> &BTreeMap<String, BTreeMap<Version, usize>> {
+        self.index.get_or_init(|| {
+            let mut index: BTreeMap<String, BTreeMap<Version, usize>> = BTreeMap::new();
+            for (at, (_, sources)) in self.packs.iter().enumerate() {
+                if let Some((name, version)) = resolve::identity(sources) {
+                    index.entry(name).or_default().insert(version, at);
+                }
+            }
+            index
+        })
+    }
+
+    fn get(&self, name: &str, version: &Version) -> Option<&(PathBuf, PackSources)> {
+        self.packs.get(*self.index().get(name)?.get(version)?)
+    }
+}
+
+/// Folders that were read so far, by their paths.
+#[derive(Debug, Default)]
+pub(crate) struct Read(BTreeMap<PathBuf, Arc<Shelf>>);
+
+impl Read {
+    /// These folders as one library.
+    pub(crate) fn shelves(&mut self, folders: Vec<PathBuf>) -> Result<Shelves> {
+        let mut shelves = Vec::with_capacity(folders.len());
+        for folder in folders {
+            let shelf = match self.0.get(&folder) {
+                Some(shelf) => Arc::clone(shelf),
+                None => Arc::new(Shelf::read(&folder)?),
+            };
+            shelves.push(Arc::clone(&shelf));
+            self.0.insert(folder, shelf);
+        }
+        Ok(Shelves(shelves))
+    }
+}
+
+/// The library: of a pack that lies in several folders the last one counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shelves(Vec<Arc<Shelf>>);
+
+impl Shelves {
+    /// Where a pack lies, and its files.
+    pub(crate) fn get(&self, name: &str, version: &Version) -> Option<&(PathBuf, PackSources)> {
+        self.0.iter().rev().find_map(|shelf| shelf.get(name, version))
+    }
+}
+
+impl Library for Shelves {
+    fn versions(&self, name: &str) -> Vec<Version> {
+        let of_name = self.0.iter().filter_map(|shelf| shelf.index().get(name));
+        let mut versions: Vec<Version> = of_name.flat_map(|all| all.keys().cloned()).collect();
+        versions.sort();
+        versions.dedup();
+        versions
+    }
+
+    fn sources(&self, name: &str, version: &Version) -> Option<PackSources> {
+        self.get(name, version).map(|(_, sources)| sources.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.iter().flat_map(|shelf| shelf.index().keys().cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
