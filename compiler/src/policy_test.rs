@@ -4,10 +4,10 @@
 //! refused, since a test that cannot run would look like one that passed.
 
 pub use bailiwick_crds::policy_test::{
-    AdmissionCase, CaseNamespace, CaseOperation, CasePeer, CaseResult, CaseSession, CaseSubject, CaseUser,
-    ConnectionCase, Delivered, Effect, Evidence, EvidenceSignature, Expectation, FileAccess, FilesystemCase,
-    ImageCase, PeerNamespace, PolicyTest, PolicyTestSpec, PriorCall, SyscallAction, SyscallCase, TestCase,
-    ToolCallCase,
+    AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, CasePeer, CaseResult, CaseServiceAccount,
+    CaseSession, CaseSubject, CaseUser, ConnectionCase, Delivered, Effect, Evidence, EvidenceSignature,
+    Expectation, FileAccess, FilesystemCase, ImageCase, PeerNamespace, PolicyTest, PolicyTestSpec, PriorCall,
+    SyscallAction, SyscallCase, TestCase, ToolCallCase,
 };
 
 use serde_json::Value as Json;

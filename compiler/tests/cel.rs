@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_compiler::cel::{Context, Interner, Parameter, PodAccess, Type, compile, compile_variable};
+use bailiwick_policy::authorization::{Answer, Answers, Question, Questions, Resource, What, Who};
 use bailiwick_policy::cel::{Env, EvalError, Fuel, Loaded, Scope, Value, eval};
 use bailiwick_policy::ir::{Cel, Const, Func};
 use bailiwick_policy::json::Json;
@@ -17,7 +18,11 @@ const POD: &[u8] = br#"{
         "ephemeralContainers": [{"name": "debug"}]
     }
 }"#;
-const REQUEST: &[u8] = br#"{"operation": "CREATE", "userInfo": {"username": "alice", "groups": ["dev"]}}"#;
+const REQUEST: &[u8] = br#"{
+    "operation": "CREATE", "userInfo": {"username": "alice", "groups": ["dev"]}, "namespace": "agents", "name": "web",
+    "resource": {"group": "apps", "version": "v1beta1", "resource": "elsewhere"}, "subResource": "elsewhere",
+    "requestResource": {"group": "apps", "version": "v1", "resource": "deployments"}, "requestSubResource": "scale"
+}"#;
 
 /// The environment of the tables, with `variables.names`.
 fn environment(interner: &mut Interner) -> Context {
@@ -31,13 +36,51 @@ fn environment(interner: &mut Interner) -> Context {
     context
 }
 
+/// What is known of the authorizer: `create` of pods in namespace `agents` and whatever narrows that is allowed, `get` of `/healthz` is too, a
+/// service account may do nothing, and one question had no answer.
+fn answers() -> Answers {
+    let mut answers = Answers::default();
+    let mut learn = |who: Who, what: What, verb: &str, answer| {
+        answers.learn(Question { who, what, verb: verb.to_owned() }, answer);
+    };
+    let yes = || Ok(Answer { allowed: true, reason: "the role".to_owned(), error: String::new() });
+    let no = || Ok(Answer { error: "no such role".to_owned(), ..Answer::default() });
+    let pods =
+        || Resource { resource: "pods".to_owned(), namespace: "agents".to_owned(), ..Resource::default() };
+    let account = Who::ServiceAccount { namespace: "agents".to_owned(), name: "a.b".to_owned() };
+    learn(Who::Requester, What::Resource(pods()), "create", yes());
+    learn(account, What::Resource(pods()), "create", no());
+    let narrow = Resource {
+        subresource: "exec".to_owned(),
+        name: "p".to_owned(),
+        field_selector: "a=b".to_owned(),
+        label_selector: "c in (".to_owned(),
+        ..pods()
+    };
+    learn(Who::Requester, What::Resource(narrow), "create", yes());
+    learn(Who::Requester, What::Path("/healthz".to_owned()), "get", yes());
+    learn(Who::Requester, What::Path("/busy".to_owned()), "get", Err("too late".to_owned()));
+    let requested = Resource {
+        group: "apps".to_owned(),
+        resource: "deployments".to_owned(),
+        subresource: "scale".to_owned(),
+        namespace: "agents".to_owned(),
+        name: "web".to_owned(),
+        ..Resource::default()
+    };
+    learn(Who::Requester, What::Resource(requested), "use", yes());
+    answers
+}
+
 /// Compiles against the environment and evaluates; `look` sees the outcome.
 fn evaluate<T>(cel: &Cel, interner: &Interner, look: impl FnOnce(Result<Value<'_>, EvalError>) -> T) -> T {
     let (shared, regexes) = interner.clone().into_parts();
     let admission = Admission { shared, regexes, ..Admission::default() };
     let loaded = Loaded::new(&admission).unwrap();
     let (object, request) = (Json::parse(POD).unwrap(), Json::parse(REQUEST).unwrap());
-    let env = Env { pod: Some(&object), ..Env::of(&object, &request) };
+    let answers = answers();
+    let questions = Questions::new(&answers);
+    let env = Env { pod: Some(&object), authorizer: Some(&questions), ..Env::of(&object, &request) };
     let prepared = loaded.prepare(cel);
     look(eval(&prepared, &mut Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT))))
 }
@@ -71,6 +114,10 @@ fn disagreement(source: &str, expected: &str) -> Option<String> {
 }
 
 fn check(table: &str) {
+    check_lines(table, 90);
+}
+
+fn check_lines(table: &str, least: usize) {
     let mut lines = 0;
     let mut wrong = Vec::new();
     // An expression may span lines; a line ends it when it names the expectation.
@@ -88,7 +135,7 @@ fn check(table: &str) {
         lines += 1;
         wrong.extend(disagreement(source.trim(), expected.trim()).map(|what| format!("{source}: {what}")));
     }
-    assert!(lines > 90, "the table was not read: {lines} lines");
+    assert!(lines > least, "the table was not read: {lines} lines");
     assert!(wrong.is_empty(), "{} of {lines} disagree:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -100,6 +147,11 @@ fn standard_functions_and_macros() {
 #[test]
 fn kubernetes_libraries() {
     check(include_str!("cel/kubernetes.txt"));
+}
+
+#[test]
+fn the_authorizer_library() {
+    check_lines(include_str!("cel/authorizer.txt"), 20);
 }
 
 #[test]
@@ -140,7 +192,10 @@ fn ten_thousand_rules_compile() {
 
 #[test]
 fn the_tables_reach_every_function_and_notice_a_wrong_value() {
-    let tables = [include_str!("cel/standard.txt"), include_str!("cel/kubernetes.txt")].concat();
+    let tables = ["standard", "kubernetes", "authorizer"].map(|name| {
+        std::fs::read_to_string(format!("{}/tests/cel/{name}.txt", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    });
+    let tables = tables.concat();
     // What only rules over tool calls may ask has its cases beside the type checker and the evaluator.
     let of_calls = |func: &Func| matches!(func, Func::IsOpaque | Func::OnlyRuns);
     let funcs = Func::ALL.iter().filter(|func| !func.name().contains(['_', '@']) && !of_calls(func));

@@ -87,6 +87,64 @@ pub struct AdmissionCase {
     /// Who asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_info: Option<CaseUser>,
+    /// What the API server's authorizer says to the questions of rules: the first entry that fits a question answers it. A question that none
+    /// fits is an error of the case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorizer: Vec<CaseAnswer>,
+}
+
+/// An answer of the API server's authorizer. What is absent fits every question.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseAnswer {
+    /// The service account that is asked about; absent: whoever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<CaseServiceAccount>,
+    /// The path that is asked about; no question about a resource fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// API group of the resource that is asked about; empty: the core group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The resource; no question about a path fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// The subresource; empty: the resource itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subresource: Option<String>,
+    /// The namespace; empty: the whole cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name; empty: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The field selector, as the rule writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_selector: Option<String>,
+    /// The label selector, as the rule writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<String>,
+    /// The verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What went wrong while it was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A service account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaseServiceAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 closed! {

@@ -16,6 +16,11 @@ in `pack`, `version`, `description` and `parameters`. In a list `[\"${name}\"]` 
 - **Durations** are Go's (`1h30m`), **quantities** Kubernetes' (`64Mi`, `500m`), **versions** semantic versions without build metadata.\n\
 - **Peers** of a network rule are hosts, or one CIDR with exceptions, or pods by the labels of namespaces and pods. `namespaces` \
 alone: all pods of these namespaces; `pods` alone: pods of the pod's own namespace; both: these pods of these namespaces.\n\
+- **CEL**: `expressions.md` says what an expression may name and call. `authorizer` and `authorizer.requestResource` of admission rules ask the API \
+server's authorizer, as in an admission policy, in everything but messages: \
+`authorizer.group('').resource('secrets').namespace(request.namespace).check('list').allowed()`. In a cluster the webhook asks by SubjectAccessReview, \
+at most 16 questions for one request, each 300 ms; without an answer the expression is an error, which denies. `bailiwick review` and a webhook over \
+files ask nobody. A case of a PolicyTest says the answers under `admission.authorizer`.\n\
 - **Rego**: a rule names a file of the folder `rego/` beside the pack and a set in it; what the set holds is a violation each. `input` has \
 `object`, `oldObject`, `request` (also `review`), `params` (also `parameters`) and `namespaceObject`; `docs/guide/rego.md` says the rest.\n\
 - **Fragments**: further `*.yaml` beside `pack.yaml` hold parts of the same object (`apiVersion` and `kind` repeated). Objects are merged, lists \

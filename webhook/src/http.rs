@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use bailiwick_policy::admission::Phase;
-use bailiwick_policy::admission::evidence::ImageFacts;
+use bailiwick_policy::admission::{Facts, Phase, Wanted};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -164,7 +163,7 @@ async fn judged(
     };
     match judged {
         // The last round leaves nothing wanting.
-        None | Some(Judged::Wanting(_)) => {
+        None | Some(Judged::Wanting(..)) => {
             let message = format!(
                 "the review was not finished within the {:?} that the API server gave",
                 deadline.timeout()
@@ -183,15 +182,20 @@ async fn judged(
     }
 }
 
-/// Judges, and fetches between judgements what they want to know of images. The judgement itself opens no connection.
+/// Judges, and fetches between judgements what they want to know of images and of the authorizer. The judgement itself opens no connection.
 async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
-    let mut facts = Arc::new(ImageFacts::default());
+    let mut facts = Arc::new(Facts::default());
     for _ in 0..EVIDENCE_ROUNDS {
         match evaluate(state, body.clone(), phase, deadline, Arc::clone(&facts), Round::More).await {
-            Some(Judged::Wanting(demands)) => {
+            Some(Judged::Wanting(wanted, user)) => {
                 // Room for the last judgement, which says what could not be learnt, and why.
                 let until = deadline.before(EVIDENCE_MARGIN);
-                state.images.answer(demands, until, Arc::make_mut(&mut facts)).await;
+                let Facts { images, answers } = Arc::make_mut(&mut facts);
+                let Wanted { images: demands, questions } = wanted;
+                tokio::join!(
+                    state.images.answer(demands, until, images),
+                    cluster::answer(state.cluster.as_deref(), user, questions, until.into(), answers),
+                );
             }
             judged => return judged,
         }
@@ -209,7 +213,7 @@ async fn evaluate(
     body: Bytes,
     phase: Phase,
     deadline: Deadline,
-    facts: Arc<ImageFacts>,
+    facts: Arc<Facts>,
     round: Round,
 ) -> Option<Judged> {
     if deadline.passed() {
@@ -229,7 +233,7 @@ async fn evaluate(
 }
 
 /// Judges, and tells the snapshot how long that took.
-fn timed(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &ImageFacts, round: Round) -> Judged {
+fn timed(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &Facts, round: Round) -> Judged {
     let began = Instant::now();
     let judged = judge::judge(snapshot, body, phase, facts, round);
     // A large body may be slow by itself and says nothing about the next.

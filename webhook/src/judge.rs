@@ -8,12 +8,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
-use bailiwick_policy::admission::evidence::{Demand, ImageFacts};
-use bailiwick_policy::admission::{AdmissionRequest, Moment, Phase, response};
+use bailiwick_policy::admission::{AdmissionRequest, Facts, Moment, Phase, Wanted, response};
 use bailiwick_policy::decision::{Decision, Effect};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use tracing::{error, info};
 
+use crate::cluster::authorizer::UserInfo;
 use crate::snapshot::Snapshot;
 
 /// How a review ended.
@@ -23,8 +23,8 @@ pub(crate) enum Judged {
     Allowed(Vec<u8>),
     /// The AdmissionReview to answer with: the request is denied.
     Denied(Vec<u8>),
-    /// Not decided: it asks what nobody has fetched yet.
-    Wanting(Vec<Demand>),
+    /// Not decided: it asks what nobody has fetched yet, of whoever made the request.
+    Wanting(Wanted, Result<UserInfo, String>),
     /// Not a review that can be judged.
     Malformed(String),
     /// Judging it ended in a panic: a fault of ours.
@@ -40,26 +40,14 @@ pub(crate) enum Round {
     Last,
 }
 
-/// Judges one review, with what is known of its images.
-pub(crate) fn judge(
-    snapshot: &Snapshot,
-    body: &[u8],
-    phase: Phase,
-    facts: &ImageFacts,
-    round: Round,
-) -> Judged {
+/// Judges one review, with what is known besides it.
+pub(crate) fn judge(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &Facts, round: Round) -> Judged {
     // The snapshot is immutable and the request is dropped: nothing half-changed outlives a panic.
     let judged = catch_unwind(AssertUnwindSafe(|| judge_unguarded(snapshot, body, phase, facts, round)));
     judged.unwrap_or(Judged::Panicked)
 }
 
-fn judge_unguarded(
-    snapshot: &Snapshot,
-    body: &[u8],
-    phase: Phase,
-    facts: &ImageFacts,
-    round: Round,
-) -> Judged {
+fn judge_unguarded(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &Facts, round: Round) -> Judged {
     let read = match phase {
         Phase::Mutate => AdmissionRequest::parse(body),
         Phase::Validate => snapshot.reviewer.read_to_validate(body),
@@ -70,7 +58,7 @@ fn judge_unguarded(
     };
     let reviewed = snapshot.reviewer.review_with(&request, phase, now(), facts);
     if round == Round::More && !reviewed.wanted.is_empty() {
-        return Judged::Wanting(reviewed.wanted);
+        return Judged::Wanting(reviewed.wanted, UserInfo::of(&request));
     }
     decided(&request, &reviewed.decision)
 }

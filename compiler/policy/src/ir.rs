@@ -46,6 +46,10 @@ pub enum Root {
     NamespaceObject,
     /// Name and version of the pack.
     Pack,
+    /// The API server's authorizer, for whoever asks.
+    Authorizer,
+    /// The same, about the resource that the request is for.
+    RequestResource,
     /// A tool call: `tool` and `args`.
     Call,
     /// Who calls: `agent`, `user`, `namespace`, `groups`, `labels`, `chain`.
@@ -69,6 +73,7 @@ impl Root {
             Root::Params | Root::Pack => true,
             Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now => true,
             Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject | Root::Result => false,
+            Root::Authorizer | Root::RequestResource => false,
         }
     }
 
@@ -84,6 +89,7 @@ impl Root {
         match self {
             Root::Params | Root::Pack => true,
             Root::Object | Root::OldObject | Root::Request | Root::NamespaceObject => true,
+            Root::Authorizer | Root::RequestResource => true,
             Root::Call | Root::Subject | Root::Session | Root::Facts | Root::Now | Root::Result => false,
         }
     }
@@ -341,6 +347,9 @@ functions! {
     IsFinite = "math.isFinite", Sqrt = "math.sqrt", BitAnd = "math.bitAnd", BitOr = "math.bitOr", BitXor = "math.bitXor",
     BitNot = "math.bitNot", BitShiftLeft = "math.bitShiftLeft", BitShiftRight = "math.bitShiftRight",
     Base64Encode = "base64.encode", Base64Decode = "base64.decode",
+    Path = "path", Group = "group", ServiceAccount = "serviceAccount", Resource = "resource", Subresource = "subresource",
+    InNamespace = "namespace", Named = "name", FieldSelector = "fieldSelector", LabelSelector = "labelSelector",
+    Check = "check", Allowed = "allowed", Errored = "errored", ErrorOf = "error", Reason = "reason",
     /// Ours: whether a value is one that no parser fully understood; the only function that takes such a value.
     IsOpaque = "isOpaque",
     /// Ours, on `facts.shell`: whether a command line runs nothing but commands of a list, and at least one.

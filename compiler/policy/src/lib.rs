@@ -13,6 +13,7 @@
 #[cfg(feature = "admission")]
 pub mod admission;
 pub mod arguments;
+pub mod authorization;
 pub mod bundle;
 pub mod canonical;
 pub mod cel;

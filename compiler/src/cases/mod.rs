@@ -4,6 +4,7 @@
 //! `bailiwick test` compares what happened with what was expected, [`crate::diff`] what happens under two policies. Not a reader of files:
 //! whoever has cases that name manifests brings their text.
 
+mod answers;
 mod connection;
 mod evidence;
 mod sandbox;
@@ -283,11 +284,21 @@ impl Bench {
         };
         let request = AdmissionRequest::from_manifest(Json::from(&shown), context)
             .map_err(|error| error.to_string())?;
-        let admitted = self.reviewer((namespace.clone(), labels))?.admit_with(&request, |demand, facts| {
+        let mut unanswered = None;
+        let admitted = self.reviewer((namespace.clone(), labels))?.admit_with(&request, |wanted, facts| {
             if let Some(evidence) = evidence {
-                evidence::learn(demand, evidence, facts);
+                wanted.images.iter().for_each(|demand| evidence::learn(demand, evidence, &mut facts.images));
+            }
+            for question in &wanted.questions {
+                match answers::answer(question, &case.authorizer) {
+                    Ok(answer) => facts.answers.learn(question.clone(), Ok(answer)),
+                    Err(why) => drop(unanswered.get_or_insert(why)),
+                }
             }
         });
+        if let Some(why) = unanswered {
+            return Err(why);
+        }
         let object = match &admitted.object {
             Some(object) => serde_json::to_value(object).ok(),
             None => Some(shown.clone()),

@@ -32,8 +32,7 @@ impl Checker<'_> {
         let receiver = target.map(|target| self.node(target));
         let lowered: Vec<Typed> = arguments.iter().map(|argument| self.node(argument)).collect();
         let known: Vec<&Overloads> = overloads::named(text).collect();
-        let of_calls = self.context.subject != Subject::Admission;
-        if known.is_empty() || (!of_calls && known.iter().all(|one| of_tool_calls(one.func))) {
+        if known.iter().all(|one| !is_there(one.func, &self.context.subject)) {
             return self.unknown(text, name.span);
         }
         let types: Vec<Type> = lowered.iter().map(|argument| argument.of.clone()).collect();
@@ -102,7 +101,10 @@ impl Checker<'_> {
             span.end - span.start,
             format!("no function `{name}`"),
         );
-        error.help = did_you_mean(name, overloads::names().chain(macros::NAMES.iter().copied()));
+        let subject = &self.context.subject;
+        let there = |name: &&str| overloads::named(name).any(|one| is_there(one.func, subject));
+        error.help =
+            did_you_mean(name, overloads::names().filter(there).chain(macros::NAMES.iter().copied()));
         self.report(error)
     }
 
@@ -133,9 +135,19 @@ impl Checker<'_> {
     }
 }
 
-/// What only rules over tool calls may ask.
-pub(super) const fn of_tool_calls(func: Func) -> bool {
-    matches!(func, Func::IsOpaque | Func::OnlyRuns)
+/// Whether rules of a kind may call a function: opaque values come with calls of tools alone, and the API server's authorizer with its requests.
+pub(super) fn is_there(func: Func, subject: &Subject) -> bool {
+    match func {
+        Func::IsOpaque | Func::OnlyRuns => *subject != Subject::Admission,
+        Func::Path | Func::Group | Func::ServiceAccount | Func::Resource | Func::Subresource => {
+            *subject == Subject::Admission
+        }
+        Func::InNamespace | Func::Named | Func::FieldSelector | Func::LabelSelector | Func::Check => {
+            *subject == Subject::Admission
+        }
+        Func::Allowed | Func::Errored | Func::ErrorOf | Func::Reason => *subject == Subject::Admission,
+        _ => true,
+    }
 }
 
 /// `math.greatest` and `math.least` take any number of numbers.

@@ -25,6 +25,15 @@ pub enum PodAccess {
     Absent,
 }
 
+/// Whether `authorizer` can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizerAccess {
+    /// It can.
+    Available,
+    /// The expression makes a message: the API server's admission policies do not let one ask.
+    Absent,
+}
+
 /// Which environment an expression is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -40,7 +49,7 @@ pub enum Dialect {
 /// Which variables an expression is given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
-    /// A request to the API server: `object`, `oldObject`, `request`, `namespaceObject`, `pod`.
+    /// A request to the API server: `object`, `oldObject`, `request`, `namespaceObject`, `authorizer`, `pod`.
     Admission,
     /// A call of a tool: `call`, `subject`, `session`, `facts`, `now`.
     ToolCall(Arc<ToolCall>),
@@ -82,6 +91,8 @@ pub struct Context {
     pub pack: Arc<(String, String)>,
     /// Whether `pod` is there.
     pub pod: PodAccess,
+    /// Whether `authorizer` is there.
+    pub authorizer: AuthorizerAccess,
     /// What the expression must be; `dyn`: anything.
     pub expected: Type,
     /// Which environment it is for.
@@ -103,6 +114,7 @@ impl Context {
             constants: Arc::default(),
             pack: Arc::default(),
             pod: PodAccess::Absent,
+            authorizer: AuthorizerAccess::Available,
             expected: Type::Dyn,
             dialect: Dialect::Bailiwick,
             variables: Vec::new(),
@@ -163,6 +175,12 @@ impl Context {
     #[must_use]
     pub fn expecting(&self, expected: Type) -> Self {
         Self { expected, ..self.clone() }
+    }
+
+    /// The same for an expression that makes a message.
+    #[must_use]
+    pub fn for_message(&self) -> Self {
+        Self { authorizer: AuthorizerAccess::Absent, ..self.clone() }
     }
 
     /// Declares `variables.NAME`, the shared expression of this index.

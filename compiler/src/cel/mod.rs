@@ -39,7 +39,7 @@ mod types;
 
 use bailiwick_policy::ir::Cel;
 
-pub use context::{Context, Dialect, Parameter, PodAccess, Subject, ToolCall};
+pub use context::{AuthorizerAccess, Context, Dialect, Parameter, PodAccess, Subject, ToolCall};
 pub use error::{CelError, CelErrorKind};
 pub use guard::{MAX_NESTING, MAX_SELECTORS, MAX_SOURCE_BYTES};
 pub use intern::Interner;

@@ -4,19 +4,30 @@ use bailiwick_policy::ir::{Const, Expr, PodContainers, Root};
 
 use super::ast::{Ast, Name, Node, Span};
 use super::check::{Checker, Typed};
-use super::context::{Dialect, PodAccess, Subject};
+use super::context::{AuthorizerAccess, Dialect, PodAccess, Subject};
 use super::error::{CelError, CelErrorKind, did_you_mean};
 use super::types::Type;
 
 /// The variables of an admission rule.
-const ADMISSION_ROOTS: &[&str] =
-    &["object", "oldObject", "request", "params", "namespaceObject", "variables", "pack", "pod"];
+const ADMISSION_ROOTS: &[&str] = &[
+    "object",
+    "oldObject",
+    "request",
+    "params",
+    "namespaceObject",
+    "authorizer",
+    "variables",
+    "pack",
+    "pod",
+];
 
 /// The variables of a tool rule.
 const TOOL_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "params", "pack"];
 
 /// The variables of a tool rule over results.
 const RESULT_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "result", "params", "pack"];
+
+const AUTHORIZER: &str = "authorizer";
 
 /// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
 const TYPE_NAMES: &[&str] = &[
@@ -39,6 +50,11 @@ const TYPE_NAMES: &[&str] = &[
     "kubernetes.URL",
     "kubernetes.Semver",
     "kubernetes.NamedFormat",
+    "kubernetes.authorization.Authorizer",
+    "kubernetes.authorization.PathCheck",
+    "kubernetes.authorization.GroupCheck",
+    "kubernetes.authorization.ResourceCheck",
+    "kubernetes.authorization.Decision",
 ];
 
 /// The variables that an environment may have.
@@ -90,6 +106,12 @@ impl Checker<'_> {
                         format!("write `{}.{plain}`", if is_variable { "variables" } else { "params" })
                     })
                 });
+                let help = help.or_else(|| {
+                    (plain == AUTHORIZER).then(|| {
+                        "only admission rules may ask the authorizer: a call of a tool is no request to the API server"
+                            .to_owned()
+                    })
+                });
                 self.reference(span, format!("`{plain}` is not declared"), help)
             }
             "object" => Typed::new(Expr::Root(Root::Object), context.object.clone()),
@@ -98,6 +120,7 @@ impl Checker<'_> {
             "namespaceObject" => {
                 Typed::new(Expr::Root(Root::NamespaceObject), context.namespace_object.clone())
             }
+            AUTHORIZER => self.authorizer(Root::Authorizer, Type::Authorizer, span),
             // The API server's `params` are an object of the cluster, which a pack does not use.
             "params" | "pack" | "pod" if context.dialect == Dialect::ApiServer => {
                 self.reference(span, format!("the API server has no `{name}`"), None)
@@ -126,6 +149,20 @@ impl Checker<'_> {
                 self.reference(span, message, Some(help.to_owned()))
             }
         }
+    }
+
+    /// What asks the API server's authorizer.
+    fn authorizer(&mut self, root: Root, of: Type, span: Span) -> Typed {
+        if self.context.authorizer == AuthorizerAccess::Absent {
+            let help =
+                "ask in a validation or a condition: to its messages the API server gives no authorizer";
+            return self.reference(
+                span,
+                "a message cannot ask the authorizer".to_owned(),
+                Some(help.to_owned()),
+            );
+        }
+        Typed::new(Expr::Root(root), of)
     }
 
     /// One of the environment's own constants.
@@ -158,10 +195,14 @@ impl Checker<'_> {
             return Some(Typed::new(Expr::Const(Const::Type(dotted)), Type::Type));
         }
         let Node::Ident(root) = &operand.node else { return None };
+        let admission = context.subject == Subject::Admission;
+        if admission && root.trim_start_matches('.') == AUTHORIZER && name.text == "requestResource" {
+            let span = operand.span.to(name.span);
+            return Some(self.authorizer(Root::RequestResource, Type::ResourceCheck, span));
+        }
         if context.dialect == Dialect::ApiServer && root != "variables" {
             return None;
         }
-        let admission = context.subject == Subject::Admission;
         match root.trim_start_matches('.') {
             "params" => Some(match context.params.get(&name.text) {
                 Some(parameter) => Typed::new(Expr::Const(parameter.value.clone()), parameter.of.clone()),

@@ -1,7 +1,7 @@
 //! What may be written at a place of an expression: the names of an environment, the members and methods of a type, functions with their
 //! signatures. For editors; nothing is checked here.
 
-use super::context::{Context, Dialect, PodAccess, Subject};
+use super::context::{AuthorizerAccess, Context, Dialect, PodAccess, Subject};
 use super::overloads::{self, Overloads, Signature};
 use super::types::Type;
 use super::{calls, macros, names};
@@ -47,6 +47,9 @@ pub fn roots(context: &Context) -> Vec<Offer> {
             (Subject::Admission, "oldObject") => context.old_object.to_string(),
             (Subject::Admission, "request") => context.request.to_string(),
             (Subject::Admission, "namespaceObject") => context.namespace_object.to_string(),
+            (Subject::Admission, "authorizer") if context.authorizer == AuthorizerAccess::Available => {
+                Type::Authorizer.to_string()
+            }
             (Subject::Admission, "variables") => "the variables of the rule that stand before".to_owned(),
             (Subject::Admission, "pod") if context.pod == PodAccess::Available => {
                 "the containers of the pod".to_owned()
@@ -106,6 +109,10 @@ pub fn members(of: &Type, context: &Context) -> Vec<Offer> {
                 .into_iter()
                 .filter_map(|name| Some(Offer::new(name, OfferKind::Field, object.field(name)?.to_string()))),
         );
+    }
+    if *of == Type::Authorizer {
+        let detail = Type::ResourceCheck.to_string();
+        all.push(Offer::new("requestResource", OfferKind::Field, detail));
     }
     for (name, signatures) in by_name(context) {
         if name.contains('.') {
@@ -177,9 +184,8 @@ pub fn signatures(name: &str, context: &Context) -> Option<String> {
 
 /// Every function that an environment has, with all its signatures.
 pub(super) fn by_name(context: &Context) -> Vec<(&'static str, Vec<&'static Signature>)> {
-    let of_calls = context.subject != Subject::Admission;
     let is_there = |one: &Overloads| {
-        (of_calls || !calls::of_tool_calls(one.func))
+        calls::is_there(one.func, &context.subject)
             && (context.dialect != Dialect::ApiServer || overloads::on_api_server(one.func, None))
     };
     let mut names: Vec<&'static str> = overloads::names().collect();

@@ -9,7 +9,7 @@ use bailiwick_policy::json::Json;
 
 use super::overloads::{self, Signature, called};
 use super::types::Type;
-use super::{Context, Interner, compile, macros};
+use super::{Context, Interner, calls, compile, macros};
 
 /// A value that no parser understood, of any type to the checker.
 const OPAQUE: &str = "facts.url.query";
@@ -95,7 +95,8 @@ fn refuses(expression: &str) -> bool {
 #[test]
 fn every_overload_of_every_function_refuses_an_opaque_operand() {
     let mut rows = 0;
-    for overloads in overloads::all() {
+    let of_calls = Context::tool(Type::Dyn, Type::Dyn, Type::Dyn).subject;
+    for overloads in overloads::all().iter().filter(|one| calls::is_there(one.func, &of_calls)) {
         let func = overloads.func;
         assert!(
             func == Func::OptionalNone

@@ -40,6 +40,8 @@ const BITS: &str = "(int,int):int (uint,uint):uint";
 const ADDRESS_TEST: &str = "ip.():bool";
 const OF_URL: &str = "url.():string";
 
+const NARROWED: &str = "resourceCheck.(string):resourceCheck";
+
 const TABLE: &[(Func, &str)] = &[
     (Equal, "(A,A):bool"),
     (NotEqual, "(A,A):bool"),
@@ -201,6 +203,20 @@ const TABLE: &[(Func, &str)] = &[
     (BitShiftRight, "(int,int):int (uint,int):uint"),
     (Base64Encode, "(bytes):string"),
     (Base64Decode, "(string):bytes"),
+    (Path, "authorizer.(string):pathCheck"),
+    (Group, "authorizer.(string):groupCheck"),
+    (ServiceAccount, "authorizer.(string,string):authorizer"),
+    (Resource, "groupCheck.(string):resourceCheck"),
+    (Subresource, NARROWED),
+    (InNamespace, NARROWED),
+    (Named, NARROWED),
+    (FieldSelector, NARROWED),
+    (LabelSelector, NARROWED),
+    (Check, "pathCheck.(string):decision resourceCheck.(string):decision"),
+    (Allowed, "decision.():bool"),
+    (Errored, "decision.():bool"),
+    (ErrorOf, "decision.():string"),
+    (Reason, "decision.():string"),
     (IsOpaque, "(A):bool"),
     (OnlyRuns, "shell.([string]):bool"),
 ];
@@ -412,6 +428,11 @@ impl Text<'_> {
             ("semver", Type::Semver),
             ("format", Type::NamedFormat),
             ("type", Type::Type),
+            ("authorizer", Type::Authorizer),
+            ("pathCheck", Type::PathCheck),
+            ("groupCheck", Type::GroupCheck),
+            ("resourceCheck", Type::ResourceCheck),
+            ("decision", Type::Decision),
             ("dyn", Type::Dyn),
             ("free", Type::Free),
         ];

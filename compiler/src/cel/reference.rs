@@ -48,6 +48,12 @@ const MEANINGS: &[(&str, &str)] = &[
     ("request.dryRun", "Whether nothing will be stored."),
     ("request.options", "The options of the operation."),
     ("namespaceObject", "The namespace of the object; null for what has none."),
+    (
+        "authorizer",
+        "What the API server's authorizer says of whoever asks, but in messages. In a cluster the webhook asks it, at most 16 questions for one request; without an answer the \
+         expression is an error. A case of a PolicyTest says the answers under `admission.authorizer`.",
+    ),
+    ("authorizer.requestResource", "The same, about what the request is for."),
     ("variables", "The variables of the rule that stand before, as `variables.NAME`."),
     ("pod", "In rules that match pods and nothing else."),
     ("pod.allContainers", "Containers, init containers and ephemeral containers."),
@@ -203,6 +209,9 @@ fn section(title: &str, context: &Context, known: &mut BTreeMap<&'static str, &'
             Some(of) => rows.value(&root.name, &of, 0),
             None => rows.row(&root.name, ""),
         }
+        if root.name == "authorizer" {
+            rows.row("authorizer.requestResource", &Type::ResourceCheck.to_string());
+        }
         if root.name == "pod" {
             for member in offer::members_of_root("pod", context) {
                 rows.row(&format!("pod.{}", member.name), &member.detail);
@@ -220,6 +229,7 @@ fn root_type(context: &Context, name: &str) -> Option<Type> {
         (Subject::Admission, "oldObject") => context.old_object.clone(),
         (Subject::Admission, "request") => context.request.clone(),
         (Subject::Admission, "namespaceObject") => context.namespace_object.clone(),
+        (Subject::Admission, "authorizer") => Type::Authorizer,
         (Subject::ToolCall(types), "call") => types.call.clone(),
         (Subject::ToolCall(types), "subject") => types.subject.clone(),
         (Subject::ToolCall(types), "session") => types.session.clone(),

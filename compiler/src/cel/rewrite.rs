@@ -367,6 +367,10 @@ mod tests {
                 "format.dns1123Label().validate(variables.pod.x).hasValue() && url(variables.pod.y).getHost() == 'x'",
             ),
             ("object.x // why", "(variables.pod.x // why\n) == true"),
+            (
+                "authorizer.requestResource.check('use').allowed() && authorizer.path(object.x).check('get').allowed()",
+                "authorizer.requestResource.check('use').allowed() && authorizer.path(variables.pod.x).check('get').allowed()",
+            ),
         ];
         for (source, expected) in cases {
             assert_eq!(rewritten(source).as_deref(), Ok(expected), "{source}");

@@ -204,12 +204,37 @@ fn errors_say_what_where_and_what_instead() {
         ("'a'[0]", "['a'[0]] string cannot be indexed with int"),
         ("[1].all(x, true) && x", "[x] `x` is not declared"),
         ("variables", "[variables] `variables` is no value by itself (write `variables.NAME`)"),
+        (
+            "authorizer.check('get')",
+            "[authorizer.check('get')] no matching overload for `authorizer.check(string)` (there is pathCheck.check(string), resourceCheck.check(string))",
+        ),
+        (
+            "authorizer.group('').resource('pods').check('get') == true",
+            "[authorizer.group('').resource('pods').check('get') == true] `==` does not take decision and bool",
+        ),
+        ("authorizer.requestResourc", "[requestResourc] authorizer has no fields"),
     ];
     for (source, expected) in cases {
         assert_eq!(errors(source, Type::Dyn), expected, "{source}");
     }
     assert_eq!(errors("object.metadata.name", Type::Bool), "[object.metadata.name] must be bool, is string");
     assert_eq!(errors("1 + 1", Type::String), "[1 + 1] must be string, is int");
+}
+
+#[test]
+fn only_what_judges_a_request_may_ask_the_authorizer() {
+    let source = "authorizer.path('/healthz').check('get').allowed()";
+    let said = |context: &Context| {
+        let errors = compile(source, context, &mut Interner::default()).expect_err("nobody answers there");
+        let one = |error: &CelError| format!("{error} {}", error.help.as_deref().unwrap_or_default());
+        errors.iter().map(one).collect::<Vec<_>>().join("; ")
+    };
+    let of_calls = said(&Context::tool(Type::Dyn, Type::Dyn, Type::Dyn));
+    assert!(of_calls.contains("`authorizer` is not declared"), "{of_calls}");
+    assert!(of_calls.contains("only admission rules may ask the authorizer"), "{of_calls}");
+    let message = said(&Context::admission(Type::Dyn).for_message());
+    assert!(message.contains("a message cannot ask the authorizer"), "{message}");
+    assert!(compile(source, &Context::admission(Type::Dyn), &mut Interner::default()).is_ok());
 }
 
 #[test]
@@ -259,6 +284,19 @@ fn types_are_inferred() {
         ("['1.2.3.4'].map(ip, ip.size())", "list(int)"),
         ("{'a': [1]}.a[0]", "int"),
         ("object.metadata.annotations.`a.b/c-d`", "string"),
+        ("authorizer", "authorizer"),
+        ("authorizer.serviceAccount('a', 'b')", "authorizer"),
+        ("authorizer.path('/healthz')", "pathCheck"),
+        ("authorizer.group('apps')", "groupCheck"),
+        ("authorizer.group('') != null", "bool"),
+        (
+            "authorizer.group('').resource('pods').subresource('exec').namespace('n').name('p')",
+            "resourceCheck",
+        ),
+        ("authorizer.requestResource", "resourceCheck"),
+        ("authorizer.requestResource.fieldSelector('a=b').labelSelector('c=d').check('list')", "decision"),
+        ("authorizer.path('/healthz').check('get').reason()", "string"),
+        ("[1].all(authorizer, authorizer == 1)", "bool"),
     ];
     for (source, expected) in cases {
         assert_eq!(type_of(source), expected, "{source}");

@@ -43,6 +43,16 @@ pub enum Type {
     Semver,
     /// `kubernetes.NamedFormat`.
     NamedFormat,
+    /// `kubernetes.authorization.Authorizer`.
+    Authorizer,
+    /// `kubernetes.authorization.PathCheck`.
+    PathCheck,
+    /// `kubernetes.authorization.GroupCheck`.
+    GroupCheck,
+    /// `kubernetes.authorization.ResourceCheck`.
+    ResourceCheck,
+    /// `kubernetes.authorization.Decision`.
+    Decision,
     /// The type of types.
     Type,
     /// A list.
@@ -233,6 +243,11 @@ impl fmt::Display for Type {
             Self::Url => out.write_str("url"),
             Self::Semver => out.write_str("semver"),
             Self::NamedFormat => out.write_str("format"),
+            Self::Authorizer => out.write_str("authorizer"),
+            Self::PathCheck => out.write_str("pathCheck"),
+            Self::GroupCheck => out.write_str("groupCheck"),
+            Self::ResourceCheck => out.write_str("resourceCheck"),
+            Self::Decision => out.write_str("decision"),
             Self::Type => out.write_str("type"),
         }
     }

@@ -13,7 +13,7 @@ use bailiwick_policy::policy::{Action, Admission, AdmissionRule, Match, Resource
 
 use super::expressions::Expressions;
 use super::{Findings, Pack, origin, selector};
-use crate::cel::{Context, Interner, Type};
+use crate::cel::{Context, Interner};
 use crate::check::{bw0226_unknown_resource, bw0606_pod_templates};
 use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{Diagnostic, FieldPath};
@@ -96,7 +96,7 @@ fn validations(wire: &WireRule, at: &FieldPath, cel: &mut Expressions<'_, '_>) -
         let message_expression = validation
             .message_expression
             .as_ref()
-            .and_then(|source| cel.compile(source, Type::String, &at.member("messageExpression")));
+            .and_then(|source| cel.message(source, &at.member("messageExpression")));
         let Some(expression) = expression else { continue };
         out.push(Validation {
             expression,

@@ -24,6 +24,15 @@ impl Expressions<'_, '_> {
         }
     }
 
+    /// The message of a validation.
+    pub(super) fn message(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
+        let context = self.context.for_message().expecting(Type::String);
+        match cel::compile(source, &context, self.interner) {
+            Ok((cel, _)) => Some(cel),
+            Err(errors) => self.report(errors, at),
+        }
+    }
+
     /// The same for an expression that the API server evaluates as well: it says where that would cost too much.
     pub(super) fn condition(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
         match cel::compile_and_cost(source, &self.context.expecting(Type::Bool), self.interner) {

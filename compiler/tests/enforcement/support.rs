@@ -12,8 +12,8 @@ use bailiwick_policy::admission::evidence::{
     Demand, ImageFacts, Signature, Signatures, Signer, TrustRoot, Wants,
 };
 use bailiwick_policy::admission::{
-    AdmissionRequest, Excepted, Exception, InForce, ManifestContext, Moment, Namespaces, Operation, Phase,
-    Reviewer, Stage,
+    AdmissionRequest, Excepted, Exception, Facts, InForce, ManifestContext, Moment, Namespaces, Operation,
+    Phase, Reviewer, Stage,
 };
 use bailiwick_policy::bundle;
 use bailiwick_policy::decision::Decision;
@@ -201,12 +201,12 @@ fn image_decision(compiled: &Compiled, suffix: &str) -> String {
     let pod = pod.replace("agents/x:1", &format!("agents/x{suffix}"));
     let object = Json::parse(pod.as_bytes()).unwrap().into_owned();
     let request = AdmissionRequest::from_manifest(object, ManifestContext::default()).unwrap();
-    let mut facts = ImageFacts::default();
+    let mut facts = Facts::default();
     let mut shown_all = String::new();
     for phase in [Phase::Mutate, Phase::Validate] {
         let mut reviewed = reviewer.review_with(&request, phase, Moment::END, &facts);
         while !reviewed.wanted.is_empty() {
-            reviewed.wanted.iter().for_each(|demand| learn(demand, &mut facts));
+            reviewed.wanted.images.iter().for_each(|demand| learn(demand, &mut facts.images));
             reviewed = reviewer.review_with(&request, phase, Moment::END, &facts);
         }
         shown_all += &format!("{phase:?}: {}", shown(&reviewed.decision));

@@ -44,7 +44,8 @@ fn page(spec: &Judged, newer: &Judged, kubernetes: &Judged, celgo: &OfCelGo) -> 
     let source = "Go module `cel.dev/expr` v0.26.0, of cel-spec v0.26.0: most of the above again, and what came since.";
     section(&mut page, "CEL's own tests, newer", source, newer, spec::NEWER);
     let source = format!(
-        "Go module `k8s.io/apiserver` {}, `pkg/cel/library/*_test.go`. `authorizer` has no tables of values and is not here.",
+        "Go module `k8s.io/apiserver` {}, `pkg/cel/library/*_test.go`. `authorizer` has no tables of values there: what it \
+         answers is held against the API server itself, by `conformance/tests/cluster` (`who_may_not_widen_…`).",
         kubernetes::VERSION
     );
     section(&mut page, "The API server's libraries", &source, kubernetes, kubernetes::SUITE);

@@ -100,6 +100,81 @@ fn registered() -> Vec<Object> {
     vec![of("MutatingWebhookConfiguration"), of("ValidatingWebhookConfiguration")]
 }
 
+/// Users that may make pods and differ in what the pack's rule `urgent` asks of the authorizer.
+struct Urgent(Vec<Asker>);
+
+struct Asker {
+    name: &'static str,
+    /// The argument by which kubectl acts as it.
+    acts: String,
+    service_account: &'static str,
+    /// What the rule says of it; nothing: it lets the pod in.
+    says: Option<&'static str>,
+}
+
+impl Urgent {
+    fn new(stage: &Stage) -> Result<Self> {
+        let of = |group: &str, resource: &str, names: &[&str], verbs: &[&str]| json!({ "apiGroups": [group], "resources": [resource], "resourceNames": names, "verbs": verbs });
+        let pods = || of("", "pods", &[], &["create"]);
+        let use_of = |name: &str| of("example.org", "urgencies/pods", &[name], &["use"]);
+        let get = |path: &str| json!({ "nonResourceURLs": [path], "verbs": ["get"] });
+        let users = [
+            ("all", vec![pods(), use_of("high"), get("/urgent")], "default", None),
+            ("nothing", vec![pods()], "default", Some("the urgency is not for who asks")),
+            (
+                "other-name",
+                vec![pods(), use_of("low"), get("/urgent")],
+                "default",
+                Some("the urgency is not for who asks"),
+            ),
+            ("no-path", vec![pods(), use_of("high")], "default", Some("urgent pods are not for who asks")),
+            (
+                "too-much",
+                vec![pods(), use_of("high"), get("/urgent"), of("", "pods", &[], &["deletecollection"])],
+                "default",
+                Some("who asks may make pods and delete them all"),
+            ),
+            (
+                "reader",
+                vec![pods(), use_of("high"), get("/urgent")],
+                "reads",
+                Some("an urgent pod reads secrets"),
+            ),
+            ("kept-out", vec![pods(), get("/of-the-cluster")], "default", None),
+        ];
+        stage.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: reads, namespace: agents}}")?;
+        stage.apply("{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: reads, namespace: agents}, rules: [{apiGroups: [''], resources: [secrets], verbs: [list]}]}")?;
+        stage.apply("{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: reads, namespace: agents}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reads}, subjects: [{kind: ServiceAccount, name: reads, namespace: agents}]}")?;
+        let asker = |(name, rules, service_account, says)| {
+            let acts = stage.user(&format!("urgent-{name}"), &Value::Array(rules))?;
+            Ok(Asker { name, acts, service_account, says })
+        };
+        Ok(Self(users.into_iter().map(asker).collect::<Result<_>>()?))
+    }
+
+    /// By the webhook, which asks by SubjectAccessReview, or on the floor by the API server's own authorizer: the same, for everybody.
+    fn is_judged_by_who_asks(&self, stage: &Stage, floor: bool) {
+        let urgent = |of: &Asker| {
+            let metadata = json!({ "annotations": { "example.org/urgent": "high" } });
+            pod(
+                "urgent",
+                &json!({ "metadata": metadata, "spec": { "serviceAccountName": of.service_account } }),
+            )
+        };
+        for one in &self.0 {
+            let args = ["create", "--dry-run=server", "-f", "-", &one.acts];
+            let (taken, said) = stage.try_kubectl(&args, &urgent(one).to_string());
+            assert_eq!(taken, one.says.is_none(), "floor {floor}: {}: {said}", one.name);
+            assert!(one.says.is_none_or(|says| said.contains(says)), "floor {floor}: {}: {said}", one.name);
+            let by = if floor { "ValidatingAdmissionPolicy" } else { "fence@1.0.0" };
+            assert!(taken || said.contains(by), "floor {floor}: {}: {said}", one.name);
+            // Who may not ask for urgency may make pods all the same.
+            let (taken, said) = stage.try_kubectl(&args, &pod("plain", &json!({})).to_string());
+            assert!(taken, "floor {floor}: {}: {said}", one.name);
+        }
+    }
+}
+
 #[test]
 fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
@@ -109,6 +184,7 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     let mut widening = every;
     widening.as_array_mut().expect("a list").push(json!("widen"));
     let alice = stage.user("alice", &ours(widening))?;
+    let urgent = Urgent::new(&stage)?;
     let _webhook = bound(&stage)?;
     // With the webhook, and then by the floor alone.
     for floor in [false, true] {
@@ -122,6 +198,7 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
                 Ok(said.contains("ValidatingAdmissionPolicy"))
             })?;
         }
+        urgent.is_judged_by_who_asks(&stage, floor);
         let spec = |spec: Value| json!({ "spec": spec }).to_string();
         for (what, args) in [
             ("deletes", vec!["delete".to_owned(), "policybinding".to_owned(), "fence".to_owned()]),

@@ -1,14 +1,16 @@
 //! Connections to a pod: `exec`, `attach`, `portforward`, `proxy`. The review holds no pod, so it is asked for once; no cache stands between,
 //! since a label that was changed a moment ago must count.
 
-use bailiwick_policy::admission::{AdmissionRequest, Moment};
+use bailiwick_policy::admission::{AdmissionRequest, Facts, Moment};
 use bailiwick_policy::decision::Decision;
 use bailiwick_policy::json::Json;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use tokio::time::{Instant, timeout};
 
+use super::authorizer::{self, UserInfo};
 use super::{Cluster, patience};
+use crate::limits::EVIDENCE_ROUNDS;
 use crate::snapshot::Snapshot;
 
 /// Decides over a connection.
@@ -23,7 +25,7 @@ pub(crate) async fn connect(
     until: Instant,
 ) -> Result<Decision, String> {
     if !snapshot.reviewer.governs_namespace(&request.namespace) {
-        return Ok(snapshot.reviewer.review_connect(request, &Json::Null, now));
+        return judged(cluster, snapshot, request, &Json::Null, now, until).await;
     }
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &request.namespace);
     let name = request.name.as_ref();
@@ -34,9 +36,30 @@ pub(crate) async fn connect(
             return Err(format!("the API server does not say which labels pod `{name}` has: {error}"));
         }
         // There is nothing to connect to, which the API server says better.
-        Ok(Ok(None)) => return Ok(snapshot.reviewer.review_connect(request, &Json::Null, now)),
+        Ok(Ok(None)) => return judged(cluster, snapshot, request, &Json::Null, now, until).await,
         Ok(Ok(Some(pod))) => serde_json::to_vec(&pod).map_err(|error| error.to_string())?,
     };
     let pod = Json::parse(&pod).map_err(|error| error.to_string())?;
-    Ok(snapshot.reviewer.review_connect(request, &pod, now))
+    judged(cluster, snapshot, request, &pod, now, until).await
+}
+
+/// Decides, and asks the authorizer between decisions what rules want to know of it.
+async fn judged(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    request: &AdmissionRequest<'_>,
+    pod: &Json<'_>,
+    now: Moment,
+    until: Instant,
+) -> Result<Decision, String> {
+    let mut facts = Facts::default();
+    for _ in 0..EVIDENCE_ROUNDS {
+        let wanted = snapshot.reviewer.review_connect(request, pod, now, &facts).wanted;
+        if wanted.questions.is_empty() {
+            break;
+        }
+        let user = UserInfo::of(request)?;
+        authorizer::answer(cluster, &user, wanted.questions, until, &mut facts.answers).await;
+    }
+    Ok(snapshot.reviewer.review_connect(request, pod, now, &facts).decision)
 }

@@ -4,12 +4,14 @@
 //! ```text
 //! packs, bindings, exceptions, namespaces ► watch ► world (the newest of each) ► build (compile, keep what works) ► Snapshot
 //! /own/mutate, /own/validate: our own kinds, namespaces that leave ► own ► SubjectAccessReview of `widen`
+//! any review whose rules ask `authorizer` ► a SubjectAccessReview for each question
 //! /connect: exec, attach, portforward, proxy ► connect ► one GET of the pod ► Reviewer
 //! ```
 //!
 //! Not ready until everything was listed once and every bound policy is compiled: until then reviews are refused. Afterwards what is in
 //! force stays in force while the API server is away, and what does not compile changes nothing that works.
 
+pub(crate) mod authorizer;
 pub(crate) mod build;
 mod connect;
 mod own;
@@ -25,10 +27,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bailiwick_compiler::cluster::{ClusterPacks, InForce};
 use bailiwick_policy::admission::{AdmissionRequest, Phase, response};
+use bailiwick_policy::authorization::{Answers, Question};
 use futures_util::FutureExt as _;
 use kube::Client;
 use tokio::time::Instant;
 
+use self::authorizer::UserInfo;
 use crate::judge::{self, Judged};
 use crate::snapshot::Snapshot;
 
@@ -108,6 +112,26 @@ pub(crate) async fn judge(
     };
     // Nothing half-changed outlives a panic: the request is dropped, and what is known is never changed in place.
     AssertUnwindSafe(judging).catch_unwind().await.unwrap_or(Judged::Panicked)
+}
+
+/// Adds the authorizer's answers to these questions, or why there are none.
+pub(crate) async fn answer(
+    cluster: Option<&Cluster>,
+    user: Result<UserInfo, String>,
+    questions: Vec<Question>,
+    until: Instant,
+    answers: &mut Answers,
+) {
+    let refusal = match (cluster, user) {
+        (Some(cluster), Ok(user)) => {
+            return authorizer::answer(cluster, &user, questions, until, answers).await;
+        }
+        (Some(_), Err(why)) => why,
+        (None, _) => "policies come from files here, and nothing asks the API server".to_owned(),
+    };
+    for question in questions {
+        answers.learn(question, Err(refusal.clone()));
+    }
 }
 
 /// HTTP's code for what cannot be judged at this time.

@@ -12,14 +12,12 @@ use bailiwick_crds::binding::{PolicyBindingSpec, PolicyExceptionSpec};
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use bailiwick_policy::admission::{AdmissionRequest, Moment, Operation, Phase};
 use bailiwick_policy::decision::{Decision, Effect, Finding, PatchOp, PatchOperation};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::api::{Api, PostParams};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::{Cluster, Known, patience};
+use super::authorizer::{self, UserInfo};
+use super::{Cluster, Known};
 
 /// Said of findings that are nobody's pack.
 const US: &str = "bailiwick";
@@ -29,16 +27,6 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Codes of what a pack says about other packs, which may yet come.
 const UNRESOLVED: [&str; 5] = ["BW0206", "BW0207", "BW0208", "BW0209", "BW0210"];
-
-/// Who asks, as `AdmissionRequest.userInfo`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct UserInfo {
-    username: String,
-    uid: Option<String>,
-    groups: Vec<String>,
-    extra: BTreeMap<String, Vec<String>>,
-}
 
 /// The request as far as it is read here.
 struct Request<'a> {
@@ -99,7 +87,7 @@ pub(crate) async fn own(
     until: Instant,
 ) -> Result<Decision, String> {
     let json = |json: &bailiwick_policy::json::Json<'_>| serde_json::to_value(json).unwrap_or_default();
-    let user = request.attributes.get("userInfo").map(json).unwrap_or_default();
+    let user = UserInfo::of(request)?;
     let request = Request {
         kind: &request.resource.resource,
         operation: request.operation,
@@ -107,7 +95,7 @@ pub(crate) async fn own(
         namespace: &request.namespace,
         object: request.object.as_ref().map(json),
         old: request.old_object.as_ref().map(json),
-        user: serde_json::from_value(user).map_err(|error| format!("`userInfo` cannot be read: {error}"))?,
+        user,
     };
     let mut found = Found::default();
     if phase == Phase::Mutate {
@@ -399,31 +387,7 @@ impl Judge<'_> {
         found: &mut Found,
     ) -> Result<(), String> {
         let user = &self.request.user;
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(user.username.clone()),
-                uid: user.uid.clone(),
-                groups: Some(user.groups.clone()),
-                extra: (!user.extra.is_empty()).then(|| user.extra.clone()),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some("bailiwick.dev".to_owned()),
-                    resource: Some("policypacks".to_owned()),
-                    verb: Some("widen".to_owned()),
-                    name: Some(pack.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let api: Api<SubjectAccessReview> = Api::all(self.cluster.client.clone());
-        let asked = timeout(patience(self.until), api.create(&PostParams::default(), &review)).await;
-        let status = match asked {
-            Err(_) => return Err("the API server did not say in time who may widen".to_owned()),
-            Ok(Err(error)) => return Err(format!("the API server does not say who may widen: {error}")),
-            Ok(Ok(answer)) => answer.status,
-        };
-        if !status.is_some_and(|status| status.allowed && status.denied != Some(true)) {
+        if !authorizer::may_widen(self.cluster, user, pack, self.until).await? {
             let remedy = format!("ask somebody with the verb `widen` on policypacks.bailiwick.dev/{pack}");
             let message = format!("{why}, and `{}` may not widen it", user.username);
             found.say(Effect::Deny, pack, rule, field, message, &remedy);

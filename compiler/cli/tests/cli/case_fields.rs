@@ -49,6 +49,29 @@ admission:
     action: Warn
     validations: [{expression: "object.metadata.name != 'odd'", message: an odd name}]"#;
 
+/// A rule that asks whether whoever asks may scale a Deployment, and what is said of it.
+const ASKS: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
+admission:
+  rules:
+  - name: scales
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+    variables:
+    - name: said
+      expression: >-
+        authorizer.group('apps').resource('deployments').subresource('scale').namespace('web').name('front')
+        .fieldSelector('a=b').labelSelector('c=d').check('update')
+    validations:
+    - {expression: "variables.said.allowed() && variables.said.reason() != 'guess' && !variables.said.errored()", message: who asks may not}"#;
+
+/// A rule that asks whether a service account may get a path.
+const ASKS_FOR_AN_ACCOUNT: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
+admission:
+  rules:
+  - name: gets
+    match: {resources: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+    validations:
+    - {expression: "authorizer.serviceAccount('agents', 'robot').path('/urgent').check('get').allowed()", message: the robot may not}"#;
+
 /// A network, a sandbox, tools.
 const CALLS: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
 network:
@@ -127,6 +150,16 @@ fn created(rest: &str, expect: &str) -> String {
 fn kept(operation: &str, old: &str, expect: &str) -> String {
     let (object, old) = (pod("p", "p"), pod(old, "p"));
     cases(&format!("admission: {{operation: {operation}, object: {object}, oldObject: {old}}}"), expect)
+}
+
+/// The creation of a good pod, where the authorizer allows what this entry fits and nothing else.
+fn allowed_by(entry: &str) -> String {
+    created(&format!(", authorizer: [{{{entry}, allowed: true}}, {{allowed: false}}]"), "allowed: true")
+}
+
+/// The same where it says this to every question.
+fn said(entry: &str) -> String {
+    created(&format!(", authorizer: [{{{entry}}}]"), "allowed: true")
 }
 
 fn updated(rest: &str) -> String {
@@ -211,6 +244,37 @@ fields! {
     users_have_groups: ["spec.cases[].admission.userInfo.groups"], ADMISSION,
         created(", userInfo: {username: alice, groups: [banned]}", "allowed: false, rule: users"),
         created(", userInfo: {username: alice, groups: [team]}", "allowed: false, rule: users") => "expected to be denied, was allowed";
+
+    the_authorizer_allows: ["spec.cases[].admission.authorizer[].allowed"], ASKS,
+        said("allowed: true"), said("allowed: false") => "who asks may not";
+    the_authorizer_says_why: ["spec.cases[].admission.authorizer[].reason"], ASKS,
+        said("allowed: true, reason: the role"), said("allowed: true, reason: guess") => "who asks may not";
+    the_authorizer_errs: ["spec.cases[].admission.authorizer[].error"], ASKS,
+        said("allowed: true"), said("allowed: true, error: no role") => "who asks may not";
+    questions_have_a_verb: ["spec.cases[].admission.authorizer[].verb"], ASKS,
+        allowed_by("verb: update"), allowed_by("verb: get") => "who asks may not";
+    questions_are_about_a_group: ["spec.cases[].admission.authorizer[].group"], ASKS,
+        allowed_by("group: apps"), allowed_by("group: ''") => "who asks may not";
+    questions_are_about_a_resource: ["spec.cases[].admission.authorizer[].resource"], ASKS,
+        allowed_by("resource: deployments"), allowed_by("resource: pods") => "who asks may not";
+    questions_are_about_a_subresource: ["spec.cases[].admission.authorizer[].subresource"], ASKS,
+        allowed_by("subresource: scale"), allowed_by("subresource: ''") => "who asks may not";
+    questions_are_about_a_namespace: ["spec.cases[].admission.authorizer[].namespace"], ASKS,
+        allowed_by("namespace: web"), allowed_by("namespace: ''") => "who asks may not";
+    questions_are_about_a_name: ["spec.cases[].admission.authorizer[].name"], ASKS,
+        allowed_by("name: front"), allowed_by("name: back") => "who asks may not";
+    questions_are_about_fields: ["spec.cases[].admission.authorizer[].fieldSelector"], ASKS,
+        allowed_by("fieldSelector: a=b"), allowed_by("fieldSelector: a=c") => "who asks may not";
+    questions_are_about_labels: ["spec.cases[].admission.authorizer[].labelSelector"], ASKS,
+        allowed_by("labelSelector: c=d"), allowed_by("labelSelector: c=e") => "who asks may not";
+    questions_are_about_a_path: ["spec.cases[].admission.authorizer[].path"], ASKS_FOR_AN_ACCOUNT,
+        allowed_by("path: /urgent"), allowed_by("path: /other") => "the robot may not";
+    questions_are_about_an_account: ["spec.cases[].admission.authorizer[].serviceAccount.name"], ASKS_FOR_AN_ACCOUNT,
+        allowed_by("serviceAccount: {namespace: agents, name: robot}"),
+        allowed_by("serviceAccount: {namespace: agents, name: person}") => "the robot may not";
+    accounts_have_a_namespace: ["spec.cases[].admission.authorizer[].serviceAccount.namespace"], ASKS_FOR_AN_ACCOUNT,
+        allowed_by("serviceAccount: {namespace: agents, name: robot}"),
+        allowed_by("serviceAccount: {namespace: web, name: robot}") => "the robot may not";
 
     calls_are_of_a_tool: ["spec.cases[].toolCall.tool"], CALLS,
         cases("toolCall: {tool: files.list, args: {file: secret}}", "effect: Allow"),
@@ -370,6 +434,45 @@ fn twins(pack: &str, passes: &str, fails: &str, reason: &str) {
     let (passed, reasons) = outcome(pack, fails);
     let reason = Value::from(reason).to_string();
     assert!(!passed && reasons.contains(reason.trim_matches('"')), "passed: {passed}; {reasons}\n{fails}");
+}
+
+#[test]
+fn a_question_that_a_case_does_not_answer_is_an_error_of_the_case() {
+    let asked = "a rule asks the authorizer whether who asks may `update` `deployments.apps/scale` named `front` in namespace `web`";
+    let entry = r#"{verb: "update", group: "apps", resource: "deployments", subresource: "scale", namespace: "web", name: "front", fieldSelector: "a=b", labelSelector: "c=d", allowed: true}"#;
+    // Nothing is expected to be denied for want of an answer: that would pass for whatever reason.
+    for tests in [
+        created("", "allowed: false"),
+        created("", "allowed: true"),
+        created(
+            ", authorizer: [{path: /urgent, allowed: true}, {verb: get, allowed: true}]",
+            "allowed: false",
+        ),
+    ] {
+        let (passed, reasons) = outcome(ASKS, &tests);
+        let reasons = serde_json::from_str::<Vec<String>>(&reasons).expect("a list of reasons").concat();
+        assert!(!passed && reasons.contains(asked) && reasons.contains("admission.authorizer"), "{reasons}");
+        assert!(reasons.contains(&format!("add `- {entry}`")), "{reasons}");
+    }
+    // What is proposed answers it.
+    let (passed, reasons) = outcome(ASKS, &created(&format!(", authorizer: [{entry}]"), "allowed: true"));
+    assert!(passed, "{reasons}");
+    let (_, reasons) = outcome(ASKS_FOR_AN_ACCOUNT, &created("", "allowed: true"));
+    assert!(reasons.contains("service account `agents/robot` may `get` the path `/urgent`"), "{reasons}");
+}
+
+#[test]
+fn a_review_has_nobody_to_ask_and_denies() {
+    let stage = staged(ASKS, &created("", "allowed: true"));
+    stage.write(
+        "namespaces.yaml",
+        "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {zone: agents}}}\n",
+    );
+    stage.write("pod.yaml", &(pod("p", "p").replace("metadata: {", "metadata: {namespace: agents, ") + "\n"));
+    let output = stage.run(&["review", "example", "--namespaces", "namespaces.yaml", "-f", "pod.yaml"]);
+    let said = printed(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("the authorizer was not asked"), "{said}");
 }
 
 #[test]

@@ -260,6 +260,41 @@ fn a_changed_module_of_rego_is_never_no_difference() {
 
 /// A pack that governs fewer pods denies less, whatever it is that it denies: here nothing but a node.
 #[test]
+fn a_rule_that_asks_the_authorizer_is_compared_by_both_answers() {
+    let stage = Stage::empty();
+    let pack = |rules: &str| {
+        format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: asks-1.0.0}}\nspec:\n  pack: asks\n  version: 1.0.0\n  \
+             subjects: {{namespaces: {{selector: {{matchLabels: {{zone: agents}}}}}}, unmatched: Deny}}\n  admission: {{rules: [{rules}]}}\n"
+        )
+    };
+    let rule = |condition: &str| {
+        format!(
+            "{{name: asks, match: {{resources: [{{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}}]}}, \
+             validations: [{{expression: \"{condition}\"}}]}}"
+        )
+    };
+    let may = "authorizer.group('').resource('secrets').namespace(request.namespace).check('list').allowed()";
+    stage.write("one/asks/pack.yaml", &pack(&rule(may)));
+    // Whoever may not; and nobody is asked.
+    for (name, other, way, allowed) in
+        [("two", rule(&format!("!{may}")), "widened", false), ("three", String::new(), "widened", false)]
+    {
+        stage.write(&format!("{name}/asks/pack.yaml"), &pack(&other));
+        let output =
+            stage.run(&["diff", "one/asks", &format!("{name}/asks"), "--fail-on", way, "--format", "json"]);
+        assert_eq!(output.status.code(), Some(3), "{}", printed(&output));
+        let said = printed(&output);
+        assert!(
+            said.contains(&format!(r#""authorizer":[{{"allowed":{allowed}}}]"#))
+                || said.contains(r#""authorizer": ["#),
+            "{said}"
+        );
+        assert!(said.contains("the authorizer said yes to all or no to all"), "{said}");
+    }
+}
+
+#[test]
 fn a_narrower_subject_is_wider() {
     let pack = |labels: &str| {
         format!(

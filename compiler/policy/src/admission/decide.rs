@@ -3,6 +3,7 @@
 //! Terms. *Governing*: the policies whose subject the request falls under. The order of findings is denials first, then
 //! policies by cell, then subjects, sections and rules as written.
 
+use crate::authorization::{Answers, Question, Questions};
 use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
 use crate::policy::cell_name;
@@ -10,13 +11,14 @@ use crate::policy::cell_name;
 use super::evidence::{Demand, ImageFacts, Inquiry};
 use super::in_force::Moment;
 use super::request::AdmissionRequest;
-use super::review::Review;
+use super::review::{Knows, Review};
 use super::reviewer::{Bound, Reviewer};
 use super::rules::Budget;
 use super::selector::all_select;
 
-/// How often one phase asks for facts about images: what tags stand for, and signatures over that.
-const LEARNING: usize = 2;
+/// How often one phase asks for facts. Images need two rounds: what tags stand for, and signatures over that. Of the authorizer a rule may
+/// ask once more because of an answer, in its conditions and again in what they guard.
+const LEARNING: usize = 4;
 
 /// Audit annotations are cut here, in bytes; as ValidatingAdmissionPolicy.
 const MAX_ANNOTATION: usize = 10 * 1024;
@@ -47,7 +49,49 @@ pub struct Reviewed {
     /// The decision. Open demands count against it as an objection of the policy that asks.
     pub decision: Decision,
     /// What it asked for and nobody had fetched; empty: the decision is final.
-    pub wanted: Vec<Demand>,
+    pub wanted: Wanted,
+}
+
+/// What is known besides the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Of images.
+    pub images: ImageFacts,
+    /// Of who may do what.
+    pub answers: Answers,
+}
+
+/// What a decision would have to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of images, sorted.
+    pub images: Vec<Demand>,
+    /// Of who may do what, sorted; never more than [`crate::authorization::MAX_QUESTIONS`].
+    pub questions: Vec<Question>,
+}
+
+impl Wanted {
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.questions.is_empty()
+    }
+}
+
+/// What is known, and what was asked for in vain during one decision.
+struct Learning<'f> {
+    images: Inquiry<'f>,
+    authorizer: Questions<'f>,
+}
+
+impl<'f> Learning<'f> {
+    const fn new(facts: &'f Facts) -> Self {
+        Self { images: Inquiry::new(&facts.images), authorizer: Questions::new(&facts.answers) }
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { images: self.images.wanted(), questions: self.authorizer.open() }
+    }
 }
 
 impl Admitted {
@@ -59,44 +103,57 @@ impl Admitted {
 }
 
 impl Reviewer {
-    /// Decides over a request with nothing known of images, at a time when every exception has expired.
+    /// Decides over a request with nothing known besides, at a time when every exception has expired.
     #[must_use]
     pub fn review(&self, request: &AdmissionRequest<'_>, phase: Phase) -> Decision {
         self.review_at(request, phase, Moment::END)
     }
 
-    /// Decides over a request with nothing known of images, at a time, by which exceptions may have expired.
+    /// Decides over a request with nothing known besides, at a time, by which exceptions may have expired.
     #[must_use]
     pub fn review_at(&self, request: &AdmissionRequest<'_>, phase: Phase, now: Moment) -> Decision {
-        self.review_with(request, phase, now, &ImageFacts::default()).decision
+        self.review_with(request, phase, now, &Facts::default()).decision
     }
 
-    /// Decides over a request at a time, with what is known of images.
+    /// Decides over a request at a time, with what is known of images and of who may do what.
     #[must_use]
     pub fn review_with(
         &self,
         request: &AdmissionRequest<'_>,
         phase: Phase,
         now: Moment,
-        facts: &ImageFacts,
+        facts: &Facts,
     ) -> Reviewed {
-        let budget = Budget::new();
-        let inquiry = Inquiry::new(facts);
-        let review = Review::new(self, request, &budget, &inquiry, now);
-        let decision = match phase {
+        self.reviewed(request, now, facts, |review| match phase {
             Phase::Mutate => review.mutate().0,
             Phase::Validate => review.validate(),
-        };
-        Reviewed { decision, wanted: inquiry.wanted() }
+        })
     }
 
     /// Decides over a connection to a pod, which the request itself does not hold: by the policies that select the pod as it is. A pod that is
     /// not there (null) is selected by none.
     #[must_use]
-    pub fn review_connect(&self, request: &AdmissionRequest<'_>, pod: &Json<'_>, now: Moment) -> Decision {
-        let budget = Budget::new();
-        let facts = ImageFacts::default();
-        Review::new(self, request, &budget, &Inquiry::new(&facts), now).connect(pod)
+    pub fn review_connect(
+        &self,
+        request: &AdmissionRequest<'_>,
+        pod: &Json<'_>,
+        now: Moment,
+        facts: &Facts,
+    ) -> Reviewed {
+        self.reviewed(request, now, facts, |review| review.connect(pod))
+    }
+
+    fn reviewed(
+        &self,
+        request: &AdmissionRequest<'_>,
+        now: Moment,
+        facts: &Facts,
+        decide: impl FnOnce(&Review<'_>) -> Decision,
+    ) -> Reviewed {
+        let (budget, learning) = (Budget::new(), Learning::new(facts));
+        let knows = Knows { images: &learning.images, authorizer: &learning.authorizer };
+        let decision = decide(&Review::new(self, request, &budget, knows, now));
+        Reviewed { decision, wanted: learning.wanted() }
     }
 
     /// Whether any policy governs pods of a namespace; one that is not known is governed by all.
@@ -114,26 +171,26 @@ impl Reviewer {
         self.admit_with(request, |_, _| {})
     }
 
-    /// The same; `learn` is asked for what is wanted of images, as the webhook asks registries.
+    /// The same; `learn` adds what is wanted to what is known, as the webhook asks registries and the API server.
     #[must_use]
     pub fn admit_with(
         &self,
         request: &AdmissionRequest<'_>,
-        mut learn: impl FnMut(&Demand, &mut ImageFacts),
+        mut learn: impl FnMut(&Wanted, &mut Facts),
     ) -> Admitted {
-        let mut facts = ImageFacts::default();
-        let mutate = |facts: &ImageFacts| {
-            let budget = Budget::new();
-            let inquiry = Inquiry::new(facts);
-            let (mutated, object) = Review::new(self, request, &budget, &inquiry, Moment::END).mutate();
-            (mutated, object, inquiry.wanted())
+        let mut facts = Facts::default();
+        let mutate = |facts: &Facts| {
+            let (budget, learning) = (Budget::new(), Learning::new(facts));
+            let knows = Knows { images: &learning.images, authorizer: &learning.authorizer };
+            let (mutated, object) = Review::new(self, request, &budget, knows, Moment::END).mutate();
+            (mutated, object, learning.wanted())
         };
         let (mut mutated, mut object, mut wanted) = mutate(&facts);
         for _ in 0..LEARNING {
             if wanted.is_empty() {
                 break;
             }
-            wanted.iter().for_each(|demand| learn(demand, &mut facts));
+            learn(&wanted, &mut facts);
             (mutated, object, wanted) = mutate(&facts);
         }
         let validated = mutated.allowed.then(|| {
@@ -144,7 +201,7 @@ impl Reviewer {
                 if reviewed.wanted.is_empty() {
                     break;
                 }
-                reviewed.wanted.iter().for_each(|demand| learn(demand, &mut facts));
+                learn(&reviewed.wanted, &mut facts);
                 reviewed = self.review_with(request, Phase::Validate, Moment::END, &facts);
             }
             reviewed.decision

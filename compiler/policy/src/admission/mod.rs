@@ -60,7 +60,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Admitted, Phase, Reviewed};
+pub use decide::{Admitted, Facts, Phase, Reviewed, Wanted};
 pub use fuzz::fuzz;
 pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::authorization::Questions;
 use crate::cel::Prepared;
 use crate::decision::{Effect, Finding, PatchOp};
 use crate::json::{Json, Map};
@@ -57,6 +58,7 @@ pub(super) struct Surroundings<'m> {
     pub(super) old_object: Option<&'m Json<'m>>,
     pub(super) request: &'m Json<'m>,
     pub(super) namespace_object: Option<&'m Json<'m>>,
+    pub(super) authorizer: &'m Questions<'m>,
     /// All policies in force: no mutation of one may write a label that a selector of another reads.
     pub(super) policies: &'m [Bound],
     pub(super) budget: &'m Budget,
@@ -101,6 +103,7 @@ impl<'m> Draft<'m> {
             old_object: around.old_object,
             request: around.request,
             namespace_object: around.namespace_object,
+            authorizer: around.authorizer,
             pod: (self.place == Some(Place::Pod)).then_some(&self.object),
         }
     }

@@ -213,6 +213,8 @@ impl Walk<'_> {
             // The loader refuses variables of calls here.
             Root::OldObject
             | Root::Request
+            | Root::Authorizer
+            | Root::RequestResource
             | Root::Call
             | Root::Subject
             | Root::Session

@@ -4,6 +4,7 @@
 //! place (pod, template, other) ► who governs ► view (the pod, or the template's after mutation) ► subjects, sections, rules ► ratchet
 //! ```
 
+use crate::authorization::Questions;
 use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
 use crate::policy::Subject;
@@ -32,8 +33,15 @@ pub(super) struct Review<'r> {
     place: Option<Place>,
     namespace: Where<'r>,
     budget: &'r Budget,
-    images: &'r Inquiry<'r>,
+    knows: Knows<'r>,
     now: Moment,
+}
+
+/// Who is asked for facts that the request does not hold.
+#[derive(Clone, Copy)]
+pub(super) struct Knows<'r> {
+    pub(super) images: &'r Inquiry<'r>,
+    pub(super) authorizer: &'r Questions<'r>,
 }
 
 /// Where the object lives.
@@ -96,7 +104,7 @@ impl<'r> Review<'r> {
         reviewer: &'r Reviewer,
         request: &'r AdmissionRequest<'r>,
         budget: &'r Budget,
-        images: &'r Inquiry<'r>,
+        knows: Knows<'r>,
         now: Moment,
     ) -> Self {
         let namespace = if request.resource.group.is_empty() && request.resource.resource == "namespaces" {
@@ -107,7 +115,7 @@ impl<'r> Review<'r> {
         } else {
             reviewer.namespaces.get(&request.namespace).map_or(Where::Unknown, Where::Known)
         };
-        Self { reviewer, request, place: Place::of(request), namespace, budget, images, now }
+        Self { reviewer, request, place: Place::of(request), namespace, budget, knows, now }
     }
 
     /// The policies in whose namespaces the request is.
@@ -218,7 +226,7 @@ impl<'r> Review<'r> {
             draft.stamp(&cell(&found.governing));
         }
         if is_pod {
-            pin(&mut draft, &enforced, self.images, old);
+            pin(&mut draft, &enforced, self.knows.images, old);
         }
         found.findings.append(&mut draft.findings);
         let mut decision = found.decision();
@@ -243,6 +251,7 @@ impl<'r> Review<'r> {
             request: &self.request.attributes,
             namespace_object: self.namespace_object(),
             policies: &self.reviewer.policies,
+            authorizer: self.knows.authorizer,
             budget: self.budget,
         };
         for bound in governing {
@@ -365,7 +374,7 @@ impl<'r> Review<'r> {
         // A violation is old only if the policy governed the old pod.
         let before = view.old.filter(|old| all_select(&subject.pods, &ObjectLabels(old)));
         if self.sections_apply() {
-            let evidence = sections::Evidence { images: self.images, before };
+            let evidence = sections::Evidence { images: self.knows.images, before };
             let mut findings = sections::judge(bound, view.pod, evidence);
             if let Some(old) = before.filter(|_| !findings.is_empty()) {
                 // Every image of the old pod stands in the old pod, so no evidence is asked for it.
@@ -394,7 +403,8 @@ impl<'r> Review<'r> {
         pod: Option<&'r Json<'r>>,
     ) -> Inputs<'r> {
         let namespace_object = self.namespace_object();
-        Inputs { object, old_object, request: &self.request.attributes, namespace_object, pod }
+        let (request, authorizer) = (&self.request.attributes, self.knows.authorizer);
+        Inputs { object, old_object, request, namespace_object, authorizer, pod }
     }
 
     /// Judges the pods that a template makes, after the mutations that they will meet.
@@ -455,7 +465,7 @@ impl<'r> Review<'r> {
             place: self.place,
             namespace,
             budget: self.budget,
-            images: self.images,
+            knows: self.knows,
             now: self.now,
         }
     }
@@ -468,7 +478,7 @@ impl<'r> Review<'r> {
         self.shortened().write(&mut draft, governing, Candidates::Templates, None);
         governing.iter().for_each(|bound| draft.own(bound));
         if let Pins::AllBut(old) = pins {
-            pin(&mut draft, governing, self.images, old);
+            pin(&mut draft, governing, self.knows.images, old);
         }
         (draft.object.into_owned(), draft.findings)
     }

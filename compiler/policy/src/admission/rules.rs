@@ -5,7 +5,8 @@
 
 use std::cell::Cell;
 
-use crate::cel::{Env, Fuel, Prepared, Scope, Value, eval};
+use crate::authorization::Questions;
+use crate::cel::{Env, EvalError, Fuel, Prepared, Scope, Value, eval};
 use crate::decision::{Effect, Finding};
 use crate::ir::Const;
 use crate::json::Json;
@@ -51,6 +52,7 @@ pub(super) struct Inputs<'i> {
     pub(super) old_object: Option<&'i Json<'i>>,
     pub(super) request: &'i Json<'i>,
     pub(super) namespace_object: Option<&'i Json<'i>>,
+    pub(super) authorizer: &'i Questions<'i>,
     /// The pod under review, if there is one.
     pub(super) pod: Option<&'i Json<'i>>,
 }
@@ -67,8 +69,18 @@ pub(super) struct Session<'s> {
 /// Why an expression gave no usable value.
 pub(super) struct Failure {
     pub(super) message: String,
-    /// Whether a limit was met: no ratchet excuses that.
-    pub(super) limit: bool,
+    pub(super) cause: Cause,
+}
+
+/// What kept an expression from giving one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// What it says of these objects is an error.
+    Meaning,
+    /// Nobody knows what the authorizer would have said.
+    Unanswered,
+    /// A limit was met: no ratchet excuses that.
+    Limit,
 }
 
 /// A finding of an authored rule, before the ratchet.
@@ -99,9 +111,17 @@ pub(super) struct Asked {
 /// What helps against a rule that costs too much. Its own remedy is about objects that it refuses, and would mislead.
 const TOO_COSTLY: &str = "make the rule cheaper in its pack: less nesting of macros, or a shorter list to go through; nothing in this object helps";
 
-/// A finding whose remedy is about what failed: the object, or, where a limit was met, the rule.
-fn within_reach(finding: Finding, limit: bool) -> Finding {
-    if limit { Finding { remedy: Some(TOO_COSTLY.to_owned()), ..finding } } else { finding }
+/// The same for a question without an answer.
+const UNANSWERED: &str = "try again; the webhook asks the API server in a cluster and nowhere else, and a test says the answer under `authorizer` of its case";
+
+/// A finding whose remedy is about what failed: the object, or what lies outside it.
+fn within_reach(finding: Finding, cause: Cause) -> Finding {
+    let remedy = match cause {
+        Cause::Meaning => return finding,
+        Cause::Unanswered => UNANSWERED,
+        Cause::Limit => TOO_COSTLY,
+    };
+    Finding { remedy: Some(remedy.to_owned()), ..finding }
 }
 
 /// A message on one line and within its length.
@@ -120,6 +140,7 @@ impl<'s> Session<'s> {
             namespace_object: inputs.namespace_object,
             params: Value::Null,
             pack: Value::Null,
+            authorizer: Some(inputs.authorizer),
             pod: inputs.pod,
         };
         let scope = Scope::new(&bound.loaded, env, budget.rule());
@@ -152,21 +173,20 @@ impl<'s> Session<'s> {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(failure) => {
-                    let limit = failure.limit;
-                    let finding = within_reach(session.finding(rule, failure.message, None), limit);
-                    let findings = vec![RuleFinding { finding, of: Part::Around, limit: failure.limit }];
+                    let findings = vec![session.failed(rule, failure.message, failure.cause)];
                     return Some(Asked { findings, annotations: Vec::new() });
                 }
             }
             let mut asked = Asked::default();
             let validations = rule.validations.iter().zip(&ready.ready.expressions.validations);
             for (at, (validation, (expression, message))) in validations.enumerate() {
-                let (told, limit) = match session.boolean(expression) {
+                let (told, cause) = match session.boolean(expression) {
                     Ok(true) => continue,
-                    Ok(false) => (session.message(validation, message.as_ref()), false),
-                    Err(failure) => (format!("cannot be evaluated: {}", failure.message), failure.limit),
+                    Ok(false) => (session.message(validation, message.as_ref()), Cause::Meaning),
+                    Err(failure) => (format!("cannot be evaluated: {}", failure.message), failure.cause),
                 };
-                let finding = within_reach(session.finding(rule, told, Some(validation)), limit);
+                let finding = within_reach(session.finding(rule, told, Some(validation)), cause);
+                let limit = cause == Cause::Limit;
                 asked.findings.push(RuleFinding { finding, of: Part::Validation(at), limit });
             }
             if let Some(rego) = &ready.ready.rego {
@@ -185,7 +205,7 @@ impl<'s> Session<'s> {
     ) -> Result<Json<'static>, Failure> {
         self.within(rule, |session| {
             let value = session.value(expression)?;
-            value.to_json().map_err(|error| Failure { message: error.to_string(), limit: false })
+            value.to_json().map_err(|error| Failure { message: error.to_string(), cause: Cause::Meaning })
         })
     }
 
@@ -203,7 +223,7 @@ impl<'s> Session<'s> {
                 Ok(false) => return Ok(false),
                 Err(failure) => {
                     let message = format!("condition `{name}` cannot be evaluated: {}", failure.message);
-                    failed.get_or_insert(Failure { message, limit: failure.limit });
+                    failed.get_or_insert(Failure { message, cause: failure.cause });
                 }
             }
         }
@@ -224,7 +244,7 @@ impl<'s> Session<'s> {
     /// Asks what the rule says in Rego: a finding for each message.
     fn messages(&mut self, rule: &AdmissionRule, rego: &dyn RegoRule, asked: &mut Asked) {
         let params = self.bound.pack(rule.origin.pack).map_or(&Const::Null, |pack| &pack.parameters);
-        let Inputs { object, old_object, request, namespace_object, pod: _ } = self.inputs;
+        let Inputs { object, old_object, request, namespace_object, authorizer: _, pod: _ } = self.inputs;
         let told = if self.budget.rule().left() == 0 {
             Err(RegoFailure::Limit("the rules before it have spent the budget of the request".to_owned()))
         } else {
@@ -232,23 +252,26 @@ impl<'s> Session<'s> {
         };
         // Steps are not told; what is asked counts as a share, so that many rules end as one that is too dear does.
         self.budget.spent(Fuel::DEFAULT / REGO_SHARE, 0);
-        let mut push = |message: String, limit: bool| {
-            let finding = within_reach(self.finding(rule, message, None), limit);
-            asked.findings.push(RuleFinding { finding, of: Part::Rego, limit });
+        let mut push = |message: String, cause: Cause| {
+            let one = self.failed(rule, message, cause);
+            asked.findings.push(RuleFinding { of: Part::Rego, ..one });
         };
         match told {
             Ok(messages) => {
                 let more = messages.len().saturating_sub(MAX_MESSAGES);
-                messages.into_iter().take(MAX_MESSAGES).for_each(|message| push(shorten(message), false));
+                messages
+                    .into_iter()
+                    .take(MAX_MESSAGES)
+                    .for_each(|message| push(shorten(message), Cause::Meaning));
                 if more > 0 {
-                    push(format!("and {more} more violations of this rule"), false);
+                    push(format!("and {more} more violations of this rule"), Cause::Meaning);
                 }
             }
-            Err(RegoFailure::Evaluation(why)) => push(format!("cannot be evaluated: {why}"), false),
+            Err(RegoFailure::Evaluation(why)) => push(format!("cannot be evaluated: {why}"), Cause::Meaning),
             Err(RegoFailure::Limit(why)) => {
                 // What it spent before is not known; it counts as a rule at its limit.
                 self.budget.spent(Fuel::DEFAULT, 0);
-                push(format!("cannot be evaluated: {why}"), true);
+                push(format!("cannot be evaluated: {why}"), Cause::Limit);
             }
         }
     }
@@ -263,15 +286,13 @@ impl<'s> Session<'s> {
                     Some(text) => asked.annotations.push((key.clone(), text.to_owned())),
                     None => {
                         let message = format!("audit annotation `{key}` is not a string");
-                        let finding = self.finding(rule, message, None);
-                        asked.findings.push(RuleFinding { finding, of: Part::Around, limit: false });
+                        asked.findings.push(self.failed(rule, message, Cause::Meaning));
                     }
                 },
                 Err(failure) => {
                     let message =
                         format!("audit annotation `{key}` cannot be evaluated: {}", failure.message);
-                    let finding = within_reach(self.finding(rule, message, None), failure.limit);
-                    asked.findings.push(RuleFinding { finding, of: Part::Around, limit: failure.limit });
+                    asked.findings.push(self.failed(rule, message, failure.cause));
                 }
             }
         }
@@ -280,7 +301,7 @@ impl<'s> Session<'s> {
     fn boolean(&mut self, expression: &'s Prepared) -> Result<bool, Failure> {
         match self.value(expression)? {
             Value::Bool(value) => Ok(value),
-            _ => Err(Failure { message: "the result is not a boolean".to_owned(), limit: false }),
+            _ => Err(Failure { message: "the result is not a boolean".to_owned(), cause: Cause::Meaning }),
         }
     }
 
@@ -288,9 +309,22 @@ impl<'s> Session<'s> {
     fn value(&mut self, expression: &'s Prepared) -> Result<Value<'s>, Failure> {
         let result = eval(expression, &mut self.scope);
         if self.scope.fuel().exhausted() {
-            return Err(Failure { message: "it costs more than its budget".to_owned(), limit: true });
+            return Err(Failure { message: "it costs more than its budget".to_owned(), cause: Cause::Limit });
         }
-        result.map_err(|error| Failure { limit: error.is_limit(), message: error.to_string() })
+        result.map_err(|error| Failure {
+            cause: match error {
+                EvalError::Unanswered(_) => Cause::Unanswered,
+                _ if error.is_limit() => Cause::Limit,
+                _ => Cause::Meaning,
+            },
+            message: error.to_string(),
+        })
+    }
+
+    /// A finding about what stands around the validations.
+    fn failed(&self, rule: &AdmissionRule, message: String, cause: Cause) -> RuleFinding {
+        let finding = within_reach(self.finding(rule, message, None), cause);
+        RuleFinding { finding, of: Part::Around, limit: cause == Cause::Limit }
     }
 
     pub(super) fn finding(&self, rule: &AdmissionRule, message: String, of: Option<&Validation>) -> Finding {

@@ -35,6 +35,11 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
         }
         (Value::NamedFormat(left), Value::NamedFormat(right)) => left == right,
         (Value::Opaque, _) | (_, Value::Opaque) => return Err(EvalError::Opaque),
+        // As in the API server: what only has methods is compared with null and with nothing else.
+        (Value::Authorization(_), Value::Null) | (Value::Null, Value::Authorization(_)) => false,
+        (Value::Authorization(_), _) | (_, Value::Authorization(_)) => {
+            return Err(EvalError::NoSuchOverload("_==_"));
+        }
         _ => {
             if let (Some(left), Some(right)) = (left.as_bytes(), right.as_bytes()) {
                 fuel.spend_bytes(left.len().min(right.len()))?;

@@ -28,6 +28,9 @@ pub enum EvalError {
     /// The use of a value that no parser fully understood.
     #[error("the value is opaque")]
     Opaque,
+    /// A question to the authorizer whose answer is not known.
+    #[error("{0}")]
+    Unanswered(Box<str>),
     /// Everything else that an argument's value can do wrong.
     #[error("{0}")]
     Invalid(Box<str>),

@@ -39,6 +39,7 @@ mod tests;
 pub use error::EvalError;
 pub use eval::eval;
 pub use fuel::Fuel;
+pub use functions::authorizer::Authorization;
 pub use functions::named_formats::NamedFormat;
 pub(crate) use functions::network::is_public;
 pub use functions::network::{Cidr, parse_cidr, parse_ip};

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use super::functions::authorizer::Authorization;
 use super::value::{List, Map, Value};
 use super::{EvalError, Fuel, Loaded};
+use crate::authorization::{Questions, Resource, What, Who};
 use crate::ir::{PodContainers, Root};
 use crate::json::Json;
 
@@ -22,6 +24,8 @@ pub struct Env<'a> {
     pub params: Value<'a>,
     /// `pack`: name and version of that pack.
     pub pack: Value<'a>,
+    /// Who answers for the authorizer; `None`: no question can be put.
+    pub authorizer: Option<&'a Questions<'a>>,
     /// The pod under review, for `pod.allContainers` and `pod.mainContainers`; `None` makes those an error.
     pub pod: Option<&'a Json<'a>>,
 }
@@ -37,6 +41,7 @@ impl<'a> Env<'a> {
             namespace_object: None,
             params: Value::Null,
             pack: Value::Null,
+            authorizer: None,
             pod: None,
         }
     }
@@ -188,6 +193,12 @@ impl<'a> Scope<'a> {
             (Roots::Admission(env), Root::NamespaceObject) => or_null(env.namespace_object),
             (Roots::Admission(env), Root::Params) => env.params.clone(),
             (Roots::Admission(env), Root::Pack) => env.pack.clone(),
+            (Roots::Admission(_), Root::Authorizer) => {
+                authorization(Authorization::Authorizer(Who::Requester))
+            }
+            (Roots::Admission(env), Root::RequestResource) => {
+                authorization(Authorization::Check(Who::Requester, What::Resource(requested(env.request))))
+            }
             (Roots::Call(env), Root::Call) if env.arguments == Arguments::Unknown => {
                 let tool = env.call.get("tool").map_or(Value::Null, Value::from);
                 let members = [("tool", tool), ("args", Value::Opaque)];
@@ -203,6 +214,14 @@ impl<'a> Scope<'a> {
             (Roots::Call(env), Root::Pack) => env.pack.clone(),
             _ => return Err(EvalError::invalid(format!("there is no variable {root:?} here"))),
         })
+    }
+
+    /// Who answers for the authorizer.
+    pub(super) const fn authorizer(&self) -> Option<&'a Questions<'a>> {
+        match &self.roots {
+            Roots::Admission(env) => env.authorizer,
+            Roots::Call(_) => None,
+        }
     }
 
     /// The JSON of the root that most chains start at.
@@ -306,6 +325,29 @@ impl<'a> Scope<'a> {
             *place = Some(list.clone());
         }
         Ok(list)
+    }
+}
+
+fn authorization<'a>(of: Authorization) -> Value<'a> {
+    Value::Authorization(Rc::new(of))
+}
+
+/// What a request is for, as whoever sent it put it: not as the API server converted it for a rule that names another version.
+fn requested(request: &Json<'_>) -> Resource {
+    let text = |path: &[&str]| match request.at(path) {
+        Some(Json::Str(text)) => text.to_string(),
+        _ => String::new(),
+    };
+    let sent = request.get("requestResource").is_some_and(|sent| *sent != Json::Null);
+    let (resource, subresource) =
+        if sent { ("requestResource", "requestSubResource") } else { ("resource", "subResource") };
+    Resource {
+        group: text(&[resource, "group"]),
+        resource: text(&[resource, "resource"]),
+        subresource: text(&[subresource]),
+        namespace: text(&["namespace"]),
+        name: text(&["name"]),
+        ..Resource::default()
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::EvalError;
+use super::functions::authorizer::Authorization;
 use super::functions::named_formats::NamedFormat;
 use super::functions::network::Cidr;
 use super::functions::quantity::Quantity;
@@ -61,6 +62,8 @@ pub enum Value<'a> {
     Semver(Rc<Semver>),
     /// A named form of strings.
     NamedFormat(NamedFormat),
+    /// A question to the authorizer that is being put, or its answer.
+    Authorization(Rc<Authorization>),
     /// A shell command line, for `onlyRuns`.
     Shell(&'a Shell),
     /// A value that is there but that no parser fully understood.
@@ -167,7 +170,7 @@ impl<'a> Value<'a> {
 
     /// The name of the type, as `type(x)` gives it.
     #[must_use]
-    pub const fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match self {
             Value::Null => "null_type",
             Value::Bool(_) => "bool",
@@ -188,6 +191,7 @@ impl<'a> Value<'a> {
             Value::Url(_) => "kubernetes.URL",
             Value::Semver(_) => "kubernetes.Semver",
             Value::NamedFormat(_) => "kubernetes.NamedFormat",
+            Value::Authorization(of) => of.type_name(),
             Value::Shell(_) => "facts.Shell",
             Value::Opaque => "opaque",
         }

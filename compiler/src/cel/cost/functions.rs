@@ -101,6 +101,9 @@ fn constant_equality(one: &Costed, other: &Costed) -> Option<Called> {
     }
     match one.of {
         Type::Ip | Type::Cidr | Type::Quantity | Type::Semver => Some(Called::costs(ONE)),
+        Type::Authorizer | Type::PathCheck | Type::GroupCheck | Type::ResourceCheck | Type::Decision => {
+            Some(Called::costs(ONE))
+        }
         Type::NamedFormat => Some(Called::costs(Range::new(1, FORMAT_SIZE).by(PER_CHARACTER))),
         Type::Url => {
             let most = other.size.map_or(1, |size| size.max);

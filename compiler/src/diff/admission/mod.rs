@@ -111,9 +111,14 @@ fn search(sides: &Sides, requests: Vec<TestCase>, is_cut: bool, out: &mut Diff) 
     } else {
         String::new()
     };
+    let asked = if world::asks(sides) {
+        "; to their questions the authorizer said yes to all or no to all"
+    } else {
+        ""
+    };
     out.bound(
         Layer::Admission,
-        format!("{tried} requests made of what the sections and rules that differ test, and of the tests, were tried{cut}{more}"),
+        format!("{tried} requests made of what the sections and rules that differ test, and of the tests, were tried{asked}{cut}{more}"),
     );
     Ok(())
 }

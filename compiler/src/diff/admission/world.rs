@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_policy::ir::Root;
+use bailiwick_policy::ir::{Expr, Root};
 use bailiwick_policy::policy::{LabelSelector, Policy};
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ use super::super::images;
 use super::super::shape;
 use super::super::sides::{Sides, blank};
 use super::super::wishes::{FRESH, Place, Step, Want, Way};
-use super::{Differs, Suspect, objects, security, ways};
+use super::{Differs, Suspect, expressions, objects, security, ways};
 use crate::cases::{Bench, no_manifests, satisfying};
-use crate::policy_test::{AdmissionCase, CaseNamespace, CaseOperation, CaseUser, TestCase};
+use crate::policy_test::{AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, CaseUser, TestCase};
 
 /// The namespace of every request.
 const NAMESPACE: &str = "governed";
@@ -66,7 +66,10 @@ impl<'s> World<'s> {
         let image = image(sides).unwrap_or_else(|| ANY_IMAGE.to_owned());
         let Some((namespace, labels)) = world.places.first().cloned() else { return world };
         let labels: Vec<_> = labels.into_iter().collect();
-        let base = created(objects::pod(&image, &labels), &namespace);
+        let mut base = created(objects::pod(&image, &labels), &namespace);
+        if asks(sides) {
+            base.authorizer = vec![everything(true)];
+        }
         let repaired = world.repaired(base.clone());
         world.starts.push(repaired);
         if !world.starts.contains(&base) {
@@ -146,6 +149,13 @@ impl<'s> World<'s> {
             let further = suspects.iter().flat_map(|suspect| suspect.ways.iter().take(MAX_FURTHER));
             all.extend(further.map(|way| apply(start, way)));
         }
+        // What is allowed to whom the authorizer allows everything may be denied to others, and the other way round.
+        let allows = vec![everything(true)];
+        let turned = |case: &AdmissionCase| {
+            let turned = AdmissionCase { authorizer: vec![everything(false)], ..case.clone() };
+            (case.authorizer == allows).then_some(turned)
+        };
+        all = all.into_iter().flat_map(|case| [turned(&case), Some(case)]).flatten().collect();
         let mut seen = BTreeSet::new();
         all.retain(|case| seen.insert(serde_json::to_string(case).unwrap_or_default()));
         all.into_iter()
@@ -211,6 +221,25 @@ impl<'s> World<'s> {
         all.push(changed(&["spec", "runtimeClassName"], Value::Null));
         all
     }
+}
+
+/// Whether a rule of either policy asks the authorizer.
+pub(super) fn asks(sides: &Sides) -> bool {
+    let (old, new) = sides.policies();
+    [old, new].into_iter().any(|policy| {
+        policy.admission.rules.iter().flat_map(|rule| expressions(policy, rule)).any(|expr| {
+            let mut found = false;
+            expr.walk(&mut |node| {
+                found |= matches!(node, Expr::Root(Root::Authorizer | Root::RequestResource));
+            });
+            found
+        })
+    })
+}
+
+/// An authorizer that allows everything, or nothing.
+fn everything(allowed: bool) -> CaseAnswer {
+    CaseAnswer { allowed, ..CaseAnswer::default() }
 }
 
 fn kind(case: &AdmissionCase) -> Option<&str> {

@@ -20,7 +20,9 @@ impl Uses {
         let mut seen = vec![false; shared.len()];
         while let Some(expr) = pending.pop() {
             match expr {
-                Expr::Root(Root::OldObject | Root::Request) => uses.other_than_object = true,
+                Expr::Root(Root::OldObject | Root::Request | Root::Authorizer | Root::RequestResource) => {
+                    uses.other_than_object = true;
+                }
                 Expr::Root(Root::NamespaceObject) => uses.beyond_conditions = true,
                 Expr::Shared(index) => {
                     uses.beyond_conditions = true;

@@ -143,6 +143,7 @@ impl Expressions {
             namespace_object: None,
             params: Value::Null,
             pack: Value::Null,
+            authorizer: None,
             pod: Some(object),
         };
         Scope::new(&self.loaded, env, Fuel::new(Fuel::DEFAULT))

@@ -15,7 +15,7 @@ use bailiwick_conformance::registry::{Api, REPOSITORY, Registry};
 use bailiwick_images::{Checker, Settings};
 use bailiwick_policy::admission::evidence::{Demand, ImageFacts, Signers, Wants};
 use bailiwick_policy::admission::images::Reference;
-use bailiwick_policy::admission::{AdmissionRequest, Moment, Namespaces, Phase, Reviewer};
+use bailiwick_policy::admission::{AdmissionRequest, Facts, Moment, Namespaces, Phase, Reviewer};
 use bailiwick_policy::bundle;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -111,14 +111,18 @@ fn warm(
             "spec": {"containers": [{"name": "a", "image": image}]}}}});
     let review = serde_json::to_vec(&review)?;
     let decide = || -> anyhow::Result<bool> {
-        let mut facts = ImageFacts::default();
+        let mut facts = Facts::default();
         for _ in 0..3 {
             let request = AdmissionRequest::parse(&review)?;
             let reviewed = reviewer.review_with(&request, Phase::Validate, Moment::END, &facts);
             if reviewed.wanted.is_empty() {
                 return Ok(reviewed.decision.allowed);
             }
-            runtime.block_on(checker.answer(reviewed.wanted, Instant::now() + PATIENCE, &mut facts));
+            runtime.block_on(checker.answer(
+                reviewed.wanted.images,
+                Instant::now() + PATIENCE,
+                &mut facts.images,
+            ));
         }
         bail!("it goes on asking")
     };

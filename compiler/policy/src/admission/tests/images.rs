@@ -1,8 +1,8 @@
 //! Signed images: what is asked for, when, and what is made of the answer.
 
 use super::*;
-use crate::admission::Moment;
 use crate::admission::evidence::{Demand, ImageFacts, Signature, Signatures, Signer, Signers, Wants};
+use crate::admission::{Facts, Moment};
 use crate::policy::{ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigner, Origin};
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -25,13 +25,8 @@ fn signed(layers: Vec<ImageLayer>) -> Reviewer {
 }
 
 /// What is asked for, as text.
-fn wanted(
-    reviewer: &Reviewer,
-    request: &AdmissionRequest<'_>,
-    phase: Phase,
-    facts: &ImageFacts,
-) -> Vec<String> {
-    let wanted = reviewer.review_with(request, phase, Moment::END, facts).wanted;
+fn wanted(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: Phase, facts: &Facts) -> Vec<String> {
+    let wanted = reviewer.review_with(request, phase, Moment::END, facts).wanted.images;
     wanted
         .iter()
         .map(|demand| match &demand.wants {
@@ -59,14 +54,14 @@ fn learn(wanted: &[Demand], keys: &[&str], facts: &mut ImageFacts) {
 
 /// Asks until nothing is wanted any more.
 fn settled(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: Phase, keys: &[&str]) -> Decision {
-    let mut facts = ImageFacts::default();
+    let mut facts = Facts::default();
     for _ in 0..3 {
         let reviewed = reviewer.review_with(request, phase, Moment::END, &facts);
         if reviewed.wanted.is_empty() {
             return reviewed.decision;
         }
         assert!(!reviewed.decision.allowed, "with open demands: {}", shown(&reviewed.decision));
-        learn(&reviewed.wanted, keys, &mut facts);
+        learn(&reviewed.wanted.images, keys, &mut facts.images);
     }
     panic!("it goes on asking");
 }
@@ -75,7 +70,7 @@ fn settled(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: Phase, ke
 fn a_tag_is_looked_up_and_its_digest_written_in() {
     let reviewer = signed(vec![layer(&["K"])]);
     let request = create(pod("{}", TAGGED));
-    let none = ImageFacts::default();
+    let none = Facts::default();
     assert_eq!(
         wanted(&reviewer, &request, Phase::Mutate, &none),
         ["digest of registry.example.org/agents/x:1"]
@@ -115,17 +110,16 @@ fn every_layer_must_find_its_signature() {
 fn what_could_not_be_learnt_is_unknown_and_not_unsigned() {
     let reviewer = signed(vec![layer(&["K"])]);
     let request = create(stored("{}", "{}"));
-    let [demand] =
-        &reviewer.review_with(&request, Phase::Validate, Moment::END, &ImageFacts::default()).wanted[..]
-    else {
+    let wanted = reviewer.review_with(&request, Phase::Validate, Moment::END, &Facts::default()).wanted;
+    let [demand] = &wanted.images[..] else {
         panic!("one demand");
     };
     let Wants::Signatures(asked) = &demand.wants else { panic!("{demand:?}") };
     let busy = || "the registry is too busy".to_owned();
     let incomplete = Signatures { incomplete: Some(busy()), ..Signatures::default() };
     for found in [Err(busy()), Ok(incomplete.clone())] {
-        let mut facts = ImageFacts::default();
-        facts.learn_signatures(&demand.reference, asked.clone(), found);
+        let mut facts = Facts::default();
+        facts.images.learn_signatures(&demand.reference, asked.clone(), found);
         let reviewed = reviewer.review_with(&request, Phase::Validate, Moment::END, &facts);
         let said = shown(&reviewed.decision);
         assert!(
@@ -136,21 +130,21 @@ fn what_could_not_be_learnt_is_unknown_and_not_unsigned() {
     }
     // A signature that was found counts, whatever else could not be read.
     let signature = Signature { signer: Signer::Key("K".to_owned()), times_s: Vec::new() };
-    let mut facts = ImageFacts::default();
+    let mut facts = Facts::default();
     let found = Signatures { verified: vec![signature], ..incomplete };
-    facts.learn_signatures(&demand.reference, asked.clone(), Ok(found));
+    facts.images.learn_signatures(&demand.reference, asked.clone(), Ok(found));
     assert!(reviewer.review_with(&request, Phase::Validate, Moment::END, &facts).decision.allowed);
     // Facts about other signers are none about these.
-    let mut facts = ImageFacts::default();
-    facts.learn_signatures(&demand.reference, Signers::default(), Ok(Signatures::default()));
-    assert_eq!(reviewer.review_with(&request, Phase::Validate, Moment::END, &facts).wanted.len(), 1);
+    let mut facts = Facts::default();
+    facts.images.learn_signatures(&demand.reference, Signers::default(), Ok(Signatures::default()));
+    assert_eq!(reviewer.review_with(&request, Phase::Validate, Moment::END, &facts).wanted.images.len(), 1);
 }
 
 #[test]
 fn an_update_asks_about_what_it_changes() {
     let reviewer = signed(vec![layer(&["K"])]);
     let old = stored("{}", "{}");
-    let none = ImageFacts::default();
+    let none = Facts::default();
     let touched = with(old.clone(), r#"{"metadata": {"annotations": {"touched": "1"}}}"#);
     let request = update(old.clone(), touched);
     assert_eq!(wanted(&reviewer, &request, Phase::Validate, &none), [] as [&str; 0]);
@@ -180,7 +174,7 @@ fn a_template_keeps_its_tags_and_is_judged_by_what_they_stand_for() {
     let reviewer = signed(vec![layer(&["K"])]);
     let tagged = deployment(&pod("{}", TAGGED));
     let request = create(tagged.clone());
-    let none = ImageFacts::default();
+    let none = Facts::default();
     assert_eq!(wanted(&reviewer, &request, Phase::Mutate, &none), [] as [&str; 0]);
     assert!(reviewer.review(&request, Phase::Mutate).patch.is_empty());
     assert!(settled(&reviewer, &request, Phase::Validate, &["K"]).allowed);

@@ -1,5 +1,6 @@
 //! Decisions over whole requests, by a policy with every section (`fuzz_policy.json`).
 
+mod authorizer;
 mod images;
 mod matching;
 mod mutation;

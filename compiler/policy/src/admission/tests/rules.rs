@@ -6,7 +6,7 @@ use super::*;
 use crate::ir::{Cel, Const, Expr, Func, Macro, MacroKind, Root};
 use crate::policy::{Action, AdmissionRule, Validation};
 
-fn cel(expr: Expr) -> Cel {
+pub(super) fn cel(expr: Expr) -> Cel {
     Cel { source: "the expression".into(), expr, slots: 4 }
 }
 
@@ -33,7 +33,7 @@ fn endless() -> Expr {
 }
 
 /// The policy with sections taken out and this validation alone.
-fn with_rule(expression: Expr, change: impl FnOnce(&mut AdmissionRule)) -> Policy {
+pub(super) fn with_rule(expression: Expr, change: impl FnOnce(&mut AdmissionRule)) -> Policy {
     let mut policy = policy();
     policy.isolation = crate::policy::Isolation::default();
     policy.network = None;

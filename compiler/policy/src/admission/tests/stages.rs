@@ -1,7 +1,7 @@
 //! Stages: what a policy that is not enforced yet does to a request, alone and beside one that is.
 
 use super::*;
-use crate::admission::{CELL_LABEL, InForce, Moment, Stage};
+use crate::admission::{CELL_LABEL, Facts, InForce, Moment, Stage};
 
 /// The policy at a stage, once more under another cell if two are given: what differs is only how far each is insisted on.
 fn at(stages: &[Stage]) -> Reviewer {
@@ -100,7 +100,8 @@ fn a_connection_is_judged_by_the_policies_that_select_the_pod() {
     request.operation = Operation::Connect;
     request.sub_resource = "exec".into();
     request.object = Some(json(r#"{"kind": "PodExecOptions", "apiVersion": "v1", "command": ["id"]}"#));
-    let connect = |pod: &Json<'_>| reviewer.review_connect(&request, pod, Moment::END);
+    let connect =
+        |pod: &Json<'_>| reviewer.review_connect(&request, pod, Moment::END, &Facts::default()).decision;
     assert!(!connect(&pod("{}", "{}")).allowed, "a governed pod");
     let other = replaced(pod("{}", "{}"), &["metadata", "labels", "component"], json(r#""web""#));
     assert!(connect(&other).allowed, "a pod that no policy selects");

@@ -122,7 +122,7 @@ pub(in crate::cel) fn display(value: &Value<'_>) -> Option<String> {
         Value::Cidr(network) => network.to_string(),
         Value::Bytes(_) | Value::OwnedBytes(_) | Value::List(_) | Value::Map(_) => return None,
         Value::Optional(_) | Value::Shell(_) | Value::Opaque => return None,
-        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) => return None,
+        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) | Value::Authorization(_) => return None,
     })
 }
 

@@ -228,7 +228,9 @@ fn text(value: &Value<'_>, out: &mut String, fuel: &mut Fuel) -> Result<(), Eval
         Value::Optional(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) | Value::Shell(_) => {
             Err(unprintable(value))
         }
-        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) => Err(unprintable(value)),
+        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) | Value::Authorization(_) => {
+            Err(unprintable(value))
+        }
     }
 }
 

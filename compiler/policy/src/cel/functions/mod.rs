@@ -1,6 +1,7 @@
 //! Functions and operators. Each takes evaluated arguments, charges fuel for what it walks or makes before it does so, and gives a
 //! value or an error; none panics on arguments that the type checker would have refused.
 
+pub(super) mod authorizer;
 pub(super) mod convert;
 mod encoders;
 mod format;
@@ -62,6 +63,12 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>
         }
         F::HasValue | F::Value | F::Or | F::OrValue => optionals::call(function, args, fuel),
         F::Base64Encode | F::Base64Decode => encoders::call(function, args, fuel),
+        F::Path | F::Group | F::ServiceAccount | F::Resource | F::Subresource | F::InNamespace | F::Named => {
+            authorizer::call(function, args, scope)
+        }
+        F::FieldSelector | F::LabelSelector | F::Check | F::Allowed | F::Errored | F::ErrorOf | F::Reason => {
+            authorizer::call(function, args, scope)
+        }
         _ => extension(function, args, fuel),
     }
 }

@@ -61,6 +61,11 @@ impl NamedFormat {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
     }
 
+    /// Whether a text has the form.
+    pub(super) fn has(self, text: &str) -> bool {
+        self.faults(text).is_empty()
+    }
+
     /// What is wrong with a text; nothing if it has the form.
     fn faults(self, text: &str) -> Vec<String> {
         let one = |right: bool, fault: &str| if right { Vec::new() } else { vec![fault.to_owned()] };

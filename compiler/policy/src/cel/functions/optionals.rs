@@ -52,7 +52,7 @@ fn is_zero(value: &Value<'_>) -> bool {
         // Go's zero time is the first second of year 1.
         Value::Timestamp(at) => at.as_second() == super::time::FIRST_SECOND && at.subsec_nanos() == 0,
         Value::Type(_) | Value::Quantity(_) | Value::Ip(_) | Value::Cidr(_) => false,
-        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) => false,
+        Value::Url(_) | Value::Semver(_) | Value::NamedFormat(_) | Value::Authorization(_) => false,
         Value::Shell(_) | Value::Opaque => false,
     }
 }
