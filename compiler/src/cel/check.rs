@@ -58,6 +58,8 @@ pub(super) struct Checker<'a> {
     pub(super) locals: Vec<Local>,
     pub(super) slots: u16,
     pub(super) errors: Vec<CelError>,
+    /// What stands in list and map literals of several types, for the API server.
+    mixed: Vec<Span>,
     /// Written down if somebody asks for it.
     types: Option<Types>,
 }
@@ -80,7 +82,7 @@ pub(super) fn check(
     types: bool,
 ) -> Result<Checked, Vec<CelError>> {
     let types = types.then(Types::default);
-    let mut checker = Checker { context, interner, locals: Vec::new(), slots: 0, errors: Vec::new(), types };
+    let mut checker = Checker::new(context, interner, types);
     let Typed { expr, of } = checker.node(ast);
     if checker.errors.is_empty() && !of.fits(&context.expected) {
         checker.type_error(ast.span, format!("must be {}, is {of}", context.expected));
@@ -96,6 +98,22 @@ pub(super) fn check(
     }
     checker.errors.sort_by_key(|error| error.offset);
     Err(checker.errors)
+}
+
+/// The elements, keys and values of literals that the API server would refuse for the mixture of their types, and would take if each were
+/// wrapped in `dyn(…)`, which changes no value.
+pub(super) fn mixed(ast: &Ast, context: &Context) -> Vec<Span> {
+    let mut interner = Interner::default();
+    let mut checker = Checker::new(context, &mut interner, None);
+    checker.node(ast);
+    checker.mixed
+}
+
+impl<'a> Checker<'a> {
+    fn new(context: &'a Context, interner: &'a mut Interner, types: Option<Types>) -> Self {
+        let (locals, errors, mixed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { context, interner, locals, slots: 0, errors, mixed, types }
+    }
 }
 
 impl Checker<'_> {
@@ -230,20 +248,33 @@ impl Checker<'_> {
         }
     }
 
+    /// Notes the parts of a literal if they are of several types. What is written `?element` must be seen to be an optional, so such a literal
+    /// stays as it is.
+    fn mixes(&mut self, types: &[Type], parts: impl Iterator<Item = (Span, bool)>) {
+        let same = types.windows(2).all(|pair| pair.first().zip(pair.last()).is_none_or(|(a, b)| a.is_the_same(b)));
+        let (spans, optional): (Vec<Span>, Vec<bool>) = parts.unzip();
+        if self.context.dialect == Dialect::ApiServer && !same && !optional.contains(&true) {
+            self.mixed.extend(spans);
+        }
+    }
+
     fn list(&mut self, items: &[(Ast, bool)]) -> Typed {
-        let mut element = None;
+        let (mut element, mut types) = (None, Vec::new());
         let mut lowered = Vec::with_capacity(items.len());
         for (item, optional) in items {
             let Typed { expr, of } = self.node(item);
             let of = self.unwrapped(of, *optional, item.span);
+            types.push(of.clone());
             element = Some(self.element(element, of, item.span, "this element"));
             lowered.push((expr, *optional));
         }
+        self.mixes(&types, items.iter().map(|(item, optional)| (item.span, *optional)));
         Typed::new(super::fold::list(lowered), Type::list(element.unwrap_or(Type::Free)))
     }
 
     fn map(&mut self, entries: &[(Ast, Ast, bool)]) -> Typed {
         let (mut keys, mut values) = (None, None);
+        let (mut of_keys, mut of_values) = (Vec::new(), Vec::new());
         let mut lowered = Vec::with_capacity(entries.len());
         for (key, value, optional) in entries {
             let lowered_key = self.node(key);
@@ -253,12 +284,16 @@ impl Checker<'_> {
                     format!("a map's key is bool, int, uint or string, this is {}", lowered_key.of),
                 );
             }
+            of_keys.push(lowered_key.of.clone());
             keys = Some(self.element(keys, lowered_key.of, key.span, "this key"));
             let lowered_value = self.node(value);
             let of = self.unwrapped(lowered_value.of, *optional, value.span);
+            of_values.push(of.clone());
             values = Some(self.element(values, of, value.span, "this value"));
             lowered.push((lowered_key.expr, lowered_value.expr, *optional));
         }
+        self.mixes(&of_keys, entries.iter().map(|(key, _, _)| (key.span, false)));
+        self.mixes(&of_values, entries.iter().map(|(_, value, optional)| (value.span, *optional)));
         let of = Type::map(keys.unwrap_or(Type::Free), values.unwrap_or(Type::Free));
         Typed::new(super::fold::map(lowered), of)
     }

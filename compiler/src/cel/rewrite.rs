@@ -14,7 +14,7 @@ use super::error::{CelError, CelErrorKind};
 use super::intern::Interner;
 use super::overloads;
 use super::types::Type;
-use super::{compile, guard, macros, parse};
+use super::{check, compile, guard, macros, parse, spans};
 
 /// What stands for our own variables, as CEL text. `None`: the rule cannot use it.
 #[derive(Clone, Debug, Default)]
@@ -94,16 +94,57 @@ impl<'a> ApiServer<'a> {
         }
         let mut edits = walk.edits;
         edits.sort_by_key(|(span, _)| span.start);
-        let text = apply(source, &edits);
-        let checked = compile(&text, &self.server, &mut Interner::default());
-        match checked {
-            Ok((_, of)) => Ok((text, of)),
-            Err(errors) => {
-                Err(errors.into_iter().map(|error| relocate(error, &edits, source.len())).collect())
+        let mut text = apply(source, &edits);
+        for _ in 0..MAX_WRAPPINGS {
+            match compile(&text, &self.server, &mut Interner::default()) {
+                Ok((_, of)) => return Ok((text, of)),
+                Err(errors) => match self.unmixed(&text)? {
+                    Some(wrapped) => text = wrapped,
+                    None => {
+                        return Err(errors
+                            .into_iter()
+                            .map(|error| relocate(error, &edits, source.len()))
+                            .collect());
+                    }
+                },
             }
         }
+        let message = format!("its literals mix types within each other more than {MAX_WRAPPINGS} times");
+        Err(vec![CelError::new(CelErrorKind::Type, 0, source.len(), message)])
+    }
+
+    /// The text with `dyn(…)` around what stands in literals of several types, which the API server refuses otherwise; `None`: there is no
+    /// such literal.
+    fn unmixed(&self, text: &str) -> Result<Option<String>, Vec<CelError>> {
+        let tokens = guard::tokens(text)?;
+        let ast = parse::parse(text, &tokens)?;
+        let mut edits = Vec::new();
+        for span in check::mixed(&ast, &self.server) {
+            let mut bytes = span.start..span.end;
+            spans::close(&mut bytes, &tokens);
+            // What begins at one place is opened from the outside in, what ends there is closed from the inside out.
+            edits.push((bytes.start, bytes.end, "dyn("));
+            edits.push((bytes.end, bytes.start, ")"));
+        }
+        if edits.is_empty() {
+            return Ok(None);
+        }
+        edits.sort_by_key(|(at, other, _)| (*at, std::cmp::Reverse(*other)));
+        let mut wrapped = String::with_capacity(text.len() + edits.len() * 4);
+        let mut done = 0;
+        for (at, _, added) in edits {
+            wrapped.push_str(text.get(done..at).unwrap_or_default());
+            wrapped.push_str(added);
+            done = at;
+        }
+        wrapped.push_str(text.get(done..).unwrap_or_default());
+        Ok(Some(wrapped))
     }
 }
+
+/// How often a text is looked through for literals of several types. Those within each other are wrapped at once; a second round is needed where
+/// a type is known only once something is wrapped.
+const MAX_WRAPPINGS: usize = 4;
 
 /// The source with each span replaced; spans are sorted and do not overlap.
 fn apply(source: &str, edits: &[(Span, String)]) -> String {
@@ -367,6 +408,17 @@ mod tests {
                 "format.dns1123Label().validate(variables.pod.x).hasValue() && url(variables.pod.y).getHost() == 'x'",
             ),
             ("object.x // why", "(variables.pod.x // why\n) == true"),
+            ("[1, 'a'] == object.x", "[dyn(1), dyn('a')] == variables.pod.x"),
+            ("object.x in [1, (2 + 3), object.y.size()]", "variables.pod.x in [1, (2 + 3), variables.pod.y.size()]"),
+            (
+                "object.x in [(1 + 2) * 3, string(object.y), object.z]",
+                "variables.pod.x in [dyn((1 + 2) * 3), dyn(string(variables.pod.y)), dyn(variables.pod.z)]",
+            ),
+            (
+                "[[1], ['a', 2]] == object.x || {'a': 1, 'b': {'c': [true]}}.size() == 2",
+                "[dyn([1]), dyn([dyn('a'), dyn(2)])] == variables.pod.x || {'a': dyn(1), 'b': dyn({'c': [true]})}.size() == 2",
+            ),
+            ("{1: 'a', 'b': 'c'} == object.x", "{dyn(1): 'a', dyn('b'): 'c'} == variables.pod.x"),
             (
                 "authorizer.requestResource.check('use').allowed() && authorizer.path(object.x).check('get').allowed()",
                 "authorizer.requestResource.check('use').allowed() && authorizer.path(variables.pod.x).check('get').allowed()",
@@ -413,7 +465,10 @@ mod tests {
                 "[math.greatest(1, 2)] the API server has no function `math.greatest`",
             ),
             ("'ab'.reverse() == 'ba'", "['ab'.reverse()] the API server has no function `reverse`"),
-            ("[1, 'a'] == object.x", "['a'] this element is string, those before it are int"),
+            (
+                "['a', ?object.?x] == [1]",
+                "[?object.?x] this element is dyn, those before it are string",
+            ),
             (
                 "pod.mainContainers == []",
                 "[pod.mainContainers] `pod.mainContainers` has no form for the API server here",

@@ -30,7 +30,7 @@ pub fn spans(cel: &Cel) -> Vec<Option<Range<usize>>> {
 type Found = BTreeMap<*const Expr, Range<usize>>;
 
 /// Takes in what closes the brackets in the span and what opens them: a node ends where its last operand does, whatever stands around that one.
-fn close(span: &mut Range<usize>, tokens: &[Token]) {
+pub(super) fn close(span: &mut Range<usize>, tokens: &[Token]) {
     let begin = tokens.partition_point(|token| token.span.start < span.start);
     let inside = tokens.iter().skip(begin).take_while(|token| token.span.end <= span.end);
     let partners = inside.filter_map(|token| tokens.get(token.partner?));

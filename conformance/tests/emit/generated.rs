@@ -26,7 +26,7 @@ const RULES: usize = 210;
 const IN_A_NAMESPACE: usize = 42;
 /// Findings that an API server says whole: it stops at 4,096 characters.
 const SAID: usize = 24;
-/// Rules that are made for one; some need literals of one type where ours may mix them.
+/// Rules that are made for one; some have no form for the API server.
 const CANDIDATES: usize = 60;
 /// Pods that are asked about.
 const PODS: usize = 500;
@@ -70,6 +70,14 @@ const FORMS: &[(char, &[&str])] = &[
             "isQuantity($S)",
             "quantity('1Gi').isGreaterThan(quantity(isQuantity($S) ? '2Gi' : '1Mi'))",
             "isIP($S)",
+            // Literals of several types, which the API server takes as `dyn`.
+            "($S in [$S, $I, $B])",
+            "($I in [[$I], $S, $I])",
+            "[$S, $I].exists(x, x == $S)",
+            "({'a': $S, 'b': $I}['a'] == $S)",
+            "({'a': $I, 'b': [$S]} == {'a': $I, 'b': $L})",
+            "(size({1: $S, 'b': $S}) == $I)",
+            "[object.metadata.name, $I].all(x, x != $S)",
             // Errors, where the left side does not decide.
             "($B || object.spec.nodeName == $S)",
             "($B && [1, 2][$I] == 1)",
