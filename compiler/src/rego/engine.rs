@@ -10,7 +10,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError};
 
 use super::check::{read, told_at_run};
-use super::{RegoError, convert, guarded, stack};
+use super::{RegoError, convert, guarded, made, stack};
 
 /// Steps of one rule over one object. A rule that goes through the containers of a pod takes some dozen for each.
 const MAX_STEPS: NonZeroU32 = match NonZeroU32::new(200_000) {
@@ -20,7 +20,7 @@ const MAX_STEPS: NonZeroU32 = match NonZeroU32::new(200_000) {
 
 /// Steps are counted, not timed, so that one rule over one object has one result on every machine: the interpreter looks at its clock after
 /// each interval of steps, and with a limit of zero the first look ends it.
-const LIMIT: ExecutionTimerConfig = ExecutionTimerConfig { limit: Duration::ZERO, check_interval: MAX_STEPS };
+pub(super) const LIMIT: ExecutionTimerConfig = ExecutionTimerConfig { limit: Duration::ZERO, check_interval: MAX_STEPS };
 
 /// The interpreter of Rego.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +34,7 @@ impl RegoEngine for Regorus {
         // An error of a built-in would else be undefined, and the rule over it silent.
         engine.set_strict_builtin_errors(true);
         guarded::install(&mut engine)?;
+        made::install(&mut engine)?;
         Ok(Box::new(Ready { engine: Arc::new(engine), rule: rule.to_owned(), reads: checked.reads }))
     }
 }
@@ -64,9 +65,15 @@ impl RegoRule for Ready {
         let input = convert::input(documents);
         let (engine, rule) = (Arc::clone(&self.engine), self.rule.clone());
         let outcome = stack::run(move || {
+            made::begin();
             let mut engine = Engine::clone(&engine);
             engine.set_input(input);
-            match engine.eval_rule(rule) {
+            let outcome = engine.eval_rule(rule);
+            if made::is_exhausted() {
+                let limit = made::MAX_MADE >> 20;
+                return Err(RegoFailure::Limit(format!("its built-ins make more than {limit} MiB")));
+            }
+            match outcome {
                 Ok(result) => convert::messages(&result).map_err(RegoFailure::Evaluation),
                 Err(error) => Err(failure(error.downcast_ref(), &error.to_string())),
             }

@@ -18,6 +18,7 @@ mod convert;
 mod engine;
 mod guard;
 mod guarded;
+mod made;
 mod reach;
 mod stack;
 mod tree;

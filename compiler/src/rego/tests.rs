@@ -260,6 +260,79 @@ fn hostile_modules_end() {
     assert_eq!(gives(&module(json)), Ok(vec!["x".to_owned()]));
 }
 
+/// Lines of which each makes twice what the one before it made, or more.
+fn doubling(first: &str, line: &str, lines: usize) -> String {
+    let lines: String = (0..lines)
+        .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
+        .collect();
+    module(&format!("deny contains \"x\" if {{\nx0 := {first}\n{lines}}}"))
+}
+
+/// What doubles in one step, by built-in.
+const DOUBLING: &[(&str, &str)] = &[
+    ("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)"),
+    ("input.object.metadata.name", "NEXT := concat(\"\", [LAST, LAST])"),
+    ("input.object.metadata.name", "NEXT := sprintf(\"%s%s\", [LAST, LAST])"),
+    ("input.object.metadata.name", "NEXT := sprintf(\"%v\", [[LAST, LAST]])"),
+    ("\"aaaa\"", "NEXT := replace(LAST, \"a\", \"aa\")"),
+    ("\"aaaa\"", "NEXT := regex.replace(LAST, \"a\", \"aa\")"),
+    ("\"aaaa\"", "NEXT := hex.encode(LAST)"),
+    ("\"\\\\\"", "NEXT := json.marshal(LAST)"),
+    // Each holds the last one twice; what is written out holds the first one as often as there are doublings of two.
+    ("[1, 2, 3, 4]", "NEXT := [LAST, LAST]\ncount(json.marshal(NEXT)) > 0"),
+    ("{\"a\": 1}", "NEXT := {\"a\": LAST, \"b\": LAST}\ncount(object.union(NEXT, NEXT)) > 0"),
+];
+
+#[test]
+fn what_doubles_forty_times_ends_at_the_limit_of_memory() {
+    for (first, line) in DOUBLING {
+        match gives(&doubling(first, line, 40)) {
+            Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{line}: {said}"),
+            other => panic!("{line}: {other:?}"),
+        }
+        // A few times are nothing.
+        assert_eq!(gives(&doubling(first, line, 5)), Ok(vec!["x".to_owned()]), "{line}");
+    }
+    // Many pieces, and much that is made and thrown away again.
+    let loops = "[y | some i in x; some j in x; y := concat(\"\", [t, t, t, t, t, t, t, t])]";
+    let text = format!(
+        "deny contains \"x\" if {{\nt := concat(\"\", [c | some k in split(input.object.metadata.long, \"\"); c := concat(k, [\"xxxx\", \"yyyy\"])])\nx := split(substring(t, 0, 200), \"\")\ncount({loops}) > 0\n}}"
+    );
+    let object = format!(r#"{{"metadata": {{"long": "{}"}}}}"#, "z".repeat(4_000));
+    match gives_over(&module(&text), &object) {
+        Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{said}"),
+        other => panic!("{other:?}"),
+    }
+    // A definition that goes on where another one met the limit changes nothing.
+    let caught = "deny contains \"x\" if f([1, 2, 3, 4]) == 0\nf(x) := count(y) if {\nLINES\ny := x40\n}\nf(x) := 0 if count(x) == 4";
+    let lines: String =
+        (1..40).map(|at| format!("x{} := array.concat(x{at}, x{at})\n", at + 1)).collect();
+    let caught = caught.replace("LINES", &format!("x1 := array.concat(x, x)\n{lines}"));
+    assert!(matches!(gives(&module(&caught)), Err(RegoFailure::Limit(said)) if said.contains("64 MiB")));
+    // What one evaluation made is not charged to the next one.
+    for _ in 0..3 {
+        assert_eq!(gives(&doubling("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)", 12)), Ok(vec!["x".to_owned()]));
+    }
+}
+
+/// The attack without the control: regorus itself makes what is asked for, within the limit of steps.
+#[test]
+fn without_the_limit_twenty_lines_make_four_million_elements() {
+    use regorus::{Engine, Value};
+    let doubled = |line: &str, first: &str| {
+        let mut engine = Engine::new();
+        let lines: String = (0..20)
+            .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
+            .collect();
+        let text = format!("package images\nmade := count(x20) if {{\nx0 := {first}\n{lines}}}\n");
+        engine.add_policy("images".to_owned(), text).expect("it is Rego");
+        engine.set_execution_timer_config(super::engine::LIMIT);
+        super::stack::run(move || engine.eval_rule("data.images.made".to_owned()).expect("it ends")).expect("it ran")
+    };
+    assert_eq!(doubled("NEXT := array.concat(LAST, LAST)", "[1, 2, 3, 4]"), Value::from(4_u64 << 20));
+    assert_eq!(doubled("NEXT := concat(\"\", [LAST, LAST])", "\"abcd\""), Value::from(4_u64 << 20));
+}
+
 #[test]
 fn hostile_text_is_refused() {
     let deep = |open: &str, close: &str, n: usize| {

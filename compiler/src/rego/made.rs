@@ -1,0 +1,193 @@
+//! What built-ins make, counted before they make it. A step is counted whatever it makes, and a built-in makes text, lists and sets of any
+//! length in one: forty lines that each put a list behind itself would make one of a million million elements.
+//!
+//! Each built-in that copies or writes is charged for the most that it can make of its arguments; one evaluation may have [`MAX_MADE`] made
+//! in all, whether or not it keeps it. Not counted: what statements and comprehensions make, which takes a step for each element.
+//!
+//! Terms. *Weight*: bytes of a value with everything in it, as often as it is in it: a list that holds one list twice weighs it twice, as
+//! written out it would be.
+
+use std::cell::Cell;
+
+use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
+use regorus::{Engine, Value};
+
+/// Most bytes that the built-ins of one rule make over one object: what a review may have (7 MiB) written out some times over, and far below
+/// the memory of a webhook.
+pub(super) const MAX_MADE: u64 = 64 << 20;
+/// What a value takes beside its text: a node of a list, a set or an object, and what an allocation costs.
+const NODE: u64 = 64;
+/// A character written as `\u0000`.
+const ESCAPED: u64 = 6;
+/// A number in a format: the widest that is let through, and as many digits as a double has.
+const FORMATTED: u64 = 1_200;
+
+thread_local! {
+    /// Bytes that may still be made by the evaluation on this thread; `None`: more was to be made.
+    static LEFT: Cell<Option<u64>> = const { Cell::new(Some(MAX_MADE)) };
+}
+
+/// Begins an evaluation on this thread.
+pub(super) fn begin() {
+    LEFT.set(Some(MAX_MADE));
+}
+
+/// Whether the evaluation on this thread met the limit. To be asked whatever it gave: a function of several definitions takes an error of one of
+/// them for no result.
+pub(super) fn is_exhausted() -> bool {
+    LEFT.get().is_none()
+}
+
+fn spend(bytes: u64) -> Result<(), String> {
+    LEFT.set(LEFT.get().and_then(|left| left.checked_sub(bytes)));
+    if is_exhausted() { Err("the built-ins of the rule make too much".to_owned()) } else { Ok(()) }
+}
+
+/// What a built-in makes of its arguments at the most, in bytes.
+type Charge = fn(&[Value]) -> u64;
+
+/// The built-ins that copy or write, with the number of their arguments.
+const CHARGED: &[(&str, u8, Charge)] = &[
+    ("array.concat", 2, elements),
+    ("array.slice", 3, elements),
+    ("array.reverse", 1, elements),
+    ("sort", 1, elements),
+    ("union", 1, inner_elements),
+    ("intersection", 1, inner_elements),
+    ("object.union", 2, weight_of_all),
+    ("object.union_n", 1, weight_of_all),
+    ("object.remove", 2, elements),
+    ("object.filter", 2, elements),
+    ("object.keys", 1, elements),
+    ("json.filter", 2, weight_of_all),
+    ("json.remove", 2, weight_of_all),
+    ("json.marshal", 1, written),
+    ("sprintf", 2, formatted),
+    ("concat", 2, joined),
+    ("replace", 3, |given| replaced(given.first(), given.get(2))),
+    ("regex.replace", 3, |given| replaced(given.first(), given.get(2))),
+    ("split", 2, pieces),
+    ("regex.split", 2, pieces),
+    ("regex.find_n", 3, pieces),
+    ("indexof_n", 2, pieces),
+    ("hex.encode", 1, written),
+    ("hex.decode", 1, written),
+    ("base64.encode", 1, written),
+    ("base64.decode", 1, written),
+    ("base64url.encode", 1, written),
+    ("base64url.encode_no_pad", 1, written),
+    ("base64url.decode", 1, written),
+    ("lower", 1, written),
+    ("upper", 1, written),
+    ("strings.reverse", 1, written),
+    ("glob.quote_meta", 1, written),
+    ("substring", 3, written),
+    ("trim", 2, written),
+    ("trim_left", 2, written),
+    ("trim_right", 2, written),
+    ("trim_prefix", 2, written),
+    ("trim_suffix", 2, written),
+    ("trim_space", 1, written),
+];
+
+/// Puts the counting built-ins in front of regorus' own.
+pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
+    let source =
+        Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
+    let span = Span { source: source.clone(), line: 1, col: 1, start: 0, end: 1 };
+    for (name, arity, charge) in CHARGED {
+        let (function, _) = BUILTINS.get(name).ok_or_else(|| format!("there is no function `{name}`"))?;
+        // Only places of errors are read off them.
+        let written: Vec<_> = (0..*arity)
+            .map(|_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 }))
+            .collect();
+        let (source, span) = (source.clone(), span.clone());
+        let counted = move |arguments: Vec<Value>| {
+            spend(charge(&arguments)).map_err(|message| source.error(1, 1, &message))?;
+            function(&span, &written, &arguments, true)
+        };
+        engine.add_extension((*name).to_owned(), *arity, Box::new(counted)).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// The length of a list, set or object; of a text its bytes.
+fn length(value: &Value) -> u64 {
+    let length = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len(),
+        Value::Set(items) => items.len(),
+        Value::Object(members) => members.len(),
+        _ => 1,
+    };
+    length as u64
+}
+
+/// A copy of what the arguments hold, one level deep.
+fn elements(given: &[Value]) -> u64 {
+    given.iter().fold(NODE, |sum, one| sum.saturating_add(length(one).saturating_mul(NODE)))
+}
+
+/// The same for sets within a set.
+fn inner_elements(given: &[Value]) -> u64 {
+    let inner = |value: &Value| match value {
+        Value::Array(items) => items.iter().map(length).fold(0, u64::saturating_add),
+        Value::Set(items) => items.iter().map(length).fold(0, u64::saturating_add),
+        _ => 0,
+    };
+    given.iter().map(inner).fold(NODE, u64::saturating_add).saturating_mul(NODE)
+}
+
+fn weight_of_all(given: &[Value]) -> u64 {
+    given.iter().map(weight).fold(NODE, u64::saturating_add)
+}
+
+/// The arguments as text, every character escaped.
+fn written(given: &[Value]) -> u64 {
+    weight_of_all(given).saturating_mul(ESCAPED)
+}
+
+fn formatted(given: &[Value]) -> u64 {
+    let verbs = given.get(1).map_or(0, length);
+    written(given).saturating_add(verbs.saturating_mul(FORMATTED))
+}
+
+/// Texts with one between each.
+fn joined(given: &[Value]) -> u64 {
+    let between = given.first().map_or(0, length);
+    let count = given.get(1).map_or(0, length);
+    weight_of_all(given).saturating_add(between.saturating_mul(count))
+}
+
+/// A text with another one in place of every character, and at its end.
+fn replaced(text: Option<&Value>, by: Option<&Value>) -> u64 {
+    let length = |value: Option<&Value>| value.map_or(0, length).saturating_add(1);
+    length(text).saturating_mul(length(by))
+}
+
+/// A text cut into its characters.
+fn pieces(given: &[Value]) -> u64 {
+    given.iter().map(length).max().unwrap_or_default().saturating_add(1).saturating_mul(NODE + 1)
+}
+
+/// The weight of a value; of one that is heavier than what may be made, that it is.
+fn weight(value: &Value) -> u64 {
+    let (mut sum, mut pending) = (0_u64, vec![value]);
+    while let Some(value) = pending.pop() {
+        sum = sum.saturating_add(NODE);
+        match value {
+            Value::String(text) => sum = sum.saturating_add(text.len() as u64),
+            Value::Array(items) => pending.extend(items.iter()),
+            Value::Set(items) => pending.extend(items.iter()),
+            Value::Object(members) => {
+                pending.extend(members.iter().flat_map(|(key, value)| [key, value]));
+            }
+            _ => {}
+        }
+        // What is still to be looked at weighs at least a node each.
+        if sum.saturating_add((pending.len() as u64).saturating_mul(NODE)) > MAX_MADE {
+            return MAX_MADE.saturating_add(1);
+        }
+    }
+    sum
+}
