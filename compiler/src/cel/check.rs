@@ -251,7 +251,8 @@ impl Checker<'_> {
     /// Notes the parts of a literal if they are of several types. What is written `?element` must be seen to be an optional, so such a literal
     /// stays as it is.
     fn mixes(&mut self, types: &[Type], parts: impl Iterator<Item = (Span, bool)>) {
-        let same = types.windows(2).all(|pair| pair.first().zip(pair.last()).is_none_or(|(a, b)| a.is_the_same(b)));
+        let same =
+            types.windows(2).all(|pair| pair.first().zip(pair.last()).is_none_or(|(a, b)| a.is_the_same(b)));
         let (spans, optional): (Vec<Span>, Vec<bool>) = parts.unzip();
         if self.context.dialect == Dialect::ApiServer && !same && !optional.contains(&true) {
             self.mixed.extend(spans);

@@ -29,6 +29,10 @@ const RESULT_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "r
 
 const AUTHORIZER: &str = "authorizer";
 
+/// Said of it in rules over tools.
+const NO_REQUEST: &str =
+    "only admission rules may ask the authorizer: a call of a tool is no request to the API server";
+
 /// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
 const TYPE_NAMES: &[&str] = &[
     "bool",
@@ -106,12 +110,7 @@ impl Checker<'_> {
                         format!("write `{}.{plain}`", if is_variable { "variables" } else { "params" })
                     })
                 });
-                let help = help.or_else(|| {
-                    (plain == AUTHORIZER).then(|| {
-                        "only admission rules may ask the authorizer: a call of a tool is no request to the API server"
-                            .to_owned()
-                    })
-                });
+                let help = help.or_else(|| (plain == AUTHORIZER).then(|| NO_REQUEST.to_owned()));
                 self.reference(span, format!("`{plain}` is not declared"), help)
             }
             "object" => Typed::new(Expr::Root(Root::Object), context.object.clone()),

@@ -20,7 +20,8 @@ const MAX_STEPS: NonZeroU32 = match NonZeroU32::new(200_000) {
 
 /// Steps are counted, not timed, so that one rule over one object has one result on every machine: the interpreter looks at its clock after
 /// each interval of steps, and with a limit of zero the first look ends it.
-pub(super) const LIMIT: ExecutionTimerConfig = ExecutionTimerConfig { limit: Duration::ZERO, check_interval: MAX_STEPS };
+pub(super) const LIMIT: ExecutionTimerConfig =
+    ExecutionTimerConfig { limit: Duration::ZERO, check_interval: MAX_STEPS };
 
 /// The interpreter of Rego.
 #[derive(Clone, Copy, Debug, Default)]

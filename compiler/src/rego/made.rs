@@ -106,7 +106,9 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
             spend(charge(&arguments)).map_err(|message| source.error(1, 1, &message))?;
             function(&span, &written, &arguments, true)
         };
-        engine.add_extension((*name).to_owned(), *arity, Box::new(counted)).map_err(|error| error.to_string())?;
+        engine
+            .add_extension((*name).to_owned(), *arity, Box::new(counted))
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }
