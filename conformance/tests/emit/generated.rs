@@ -30,6 +30,8 @@ const SAID: usize = 24;
 const CANDIDATES: usize = 60;
 /// Pods that are asked about.
 const PODS: usize = 500;
+/// Who ask side by side: while one waits for the API server, others evaluate.
+const ASKING: usize = 4;
 const DEPTH: u32 = 3;
 const SEED: u64 = 11;
 
@@ -315,6 +317,42 @@ fn named(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// What comparing came to.
+#[derive(Default)]
+struct Compared {
+    /// Pods of which every finding was compared.
+    judged: BTreeSet<String>,
+    /// Findings of the API server.
+    found: usize,
+    /// Answers that it cut off.
+    cut: usize,
+    wrong: Vec<String>,
+}
+
+impl Compared {
+    fn add(&mut self, policy: &Policy, pod: &Value, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) {
+        self.found += theirs.len();
+        // Beyond this the API server cuts off the last; what it says is true all the same.
+        let is_cut = ours.len() > SAID;
+        self.cut += usize::from(is_cut);
+        if !is_cut {
+            self.judged.insert(pod["metadata"]["name"].to_string());
+        }
+        for rule in ours.symmetric_difference(theirs).filter(|rule| !is_cut || theirs.contains(*rule)) {
+            let rule = policy.admission.rules.iter().find(|one| one.name == *rule);
+            let source = rule.map(|rule| &rule.validations[0].expression.source);
+            self.wrong.push(format!("{source:?}: ours {}: {pod}", ours.len()));
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.judged.extend(other.judged);
+        self.found += other.found;
+        self.cut += other.cut;
+        self.wrong.extend(other.wrong);
+    }
+}
+
 #[test]
 fn rules_made_at_random_say_the_same_on_the_api_server() {
     let Some(pods) = pods() else { return };
@@ -324,7 +362,7 @@ fn rules_made_at_random_say_the_same_on_the_api_server() {
     let cluster = Arc::new(Cluster::start().unwrap());
     let guest = Guest::of(&cluster);
     let api = cluster.api().unwrap();
-    let (mut judged, mut found, mut cut, mut wrong) = (BTreeSet::new(), 0, 0, Vec::new());
+    let mut all = Compared::default();
     for (index, policy) in policies.iter().enumerate() {
         let name = namespace(index);
         let zone = BTreeMap::from([("bailiwick.dev/zone".to_owned(), name.clone())]);
@@ -341,23 +379,22 @@ fn rules_made_at_random_say_the_same_on_the_api_server() {
             (!said.is_empty()).then_some(())
         })
         .unwrap();
-        for pod in &pods {
-            let Some(theirs) = theirs(&api, &name, pod) else { continue };
-            let ours = ours(&reviewer, pod);
-            found += theirs.len();
-            // Beyond this the API server cuts off the last; what it says is true all the same.
-            let is_cut = ours.len() > SAID;
-            cut += usize::from(is_cut);
-            if !is_cut {
-                judged.insert(pod["metadata"]["name"].to_string());
+        let compare = |pods: &[Value]| {
+            let mut compared = Compared::default();
+            for pod in pods {
+                if let Some(theirs) = theirs(&api, &name, pod) {
+                    compared.add(policy, pod, &ours(&reviewer, pod), &theirs);
+                }
             }
-            for rule in ours.symmetric_difference(&theirs).filter(|rule| !is_cut || theirs.contains(*rule)) {
-                let rule = policy.admission.rules.iter().find(|one| one.name == *rule);
-                let source = rule.map(|rule| &rule.validations[0].expression.source);
-                wrong.push(format!("{source:?}: ours {}: {pod}", ours.len()));
-            }
-        }
+            compared
+        };
+        std::thread::scope(|scope| {
+            let parts = pods.chunks(pods.len().div_ceil(ASKING));
+            let asking: Vec<_> = parts.map(|part| scope.spawn(|| compare(part))).collect();
+            asking.into_iter().for_each(|one| all.join(one.join().unwrap()));
+        });
     }
+    let Compared { judged, found, cut, wrong } = all;
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
     let pairs = judged.len() * policies.len() * IN_A_NAMESPACE;
     eprintln!(
