@@ -28,6 +28,7 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("image_bundle", bailiwick_images::fuzz::bundle::fuzz, bundles(root)),
         entry("image_headers", bailiwick_images::fuzz::headers::fuzz, texts(HEADERS)),
         entry("image_listing", bailiwick_images::fuzz::listing::fuzz, listings(root)),
+        entry("import", bailiwick_compiler::import::fuzz, texts(OF_OTHERS)),
         entry("outline", bailiwick_lsp::fuzz::fuzz, texts(BEING_WRITTEN)),
         entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
         entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
@@ -62,6 +63,22 @@ const HEADERS: &[&str] = &[
 const ARGUMENTS: &[&str] = &[
     r#"[{"type": "object", "required": ["code"], "properties": {"code": {"type": "string", "maxLength": 9, "pattern": "^[a-z]+$"}}}, {"code": "abc"}]"#,
     r#"[{"type": "object", "properties": {"x": {"type": ["array", "null"], "items": {"enum": [1, 2.5, "a"]}, "uniqueItems": true, "maxItems": 3}}}, {"x": [1, "a", 1.0]}]"#,
+];
+
+/// Policies of others, one of each kind that is imported.
+const OF_OTHERS: &[&str] = &[
+    "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: a}\nspec:\n  failurePolicy: Ignore\n  matchConstraints:\n    \
+     resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments], resourceNames: [x], scope: '*'}]\n    \
+     objectSelector: {matchLabels: {a: b}}\n  matchConditions: [{name: c, expression: 'true'}]\n  variables: [{name: v, expression: '5'}]\n  \
+     validations: [{expression: object.spec.replicas <= variables.v, messageExpression: \"'m'\"}]\n---\napiVersion: admissionregistration.k8s.io/v1\n\
+     kind: ValidatingAdmissionPolicyBinding\nmetadata: {name: b}\nspec: {policyName: a, validationActions: [Deny], matchResources: {objectSelector: {}}}\n",
+    "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: k}\nspec:\n  autogen: {podControllers: {controllers: []}}\n  evaluation: {mode: JSON}\n  \
+     matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [pods, pods/status]}]}\n  validations: [{expression: 'false'}]\n",
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: {pod-security.kubernetes.io/enforce: restricted, pod-security.kubernetes.io/enforce-version: v1.30}}\n",
+    "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: n, namespace: s}\nspec:\n  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Ingress, Egress]\n  \
+     ingress: [{from: [{namespaceSelector: {}, podSelector: {}}], ports: [{port: 80, endPort: 90}, {port: x}]}]\n  egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]}]\n",
+    r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]}]}"#,
+    r#"{"permissions": {"allow": ["Bash(npm run *)", "Read", "Edit(./a[b]/**)"], "ask": ["Bash(x:*)"], "deny": ["Read(~/.ssh/**)", "Edit(//etc/x)", "Read(**/it's)"], "defaultMode": "plan"}}"#,
 ];
 
 /// Packs that are being written: short, so that a mutation is likely to hit what matters.

@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use self::objects::{Losses, Object};
+use crate::yaml::{Limits, SourceMap};
 
 /// Kinds of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +192,20 @@ fn spec(kind: Kind, objects: &[Object<'_>], losses: &mut Losses) -> Result<Value
         Kind::NetworkPolicy => network::spec(objects, losses),
         Kind::Seccomp => seccomp::spec(objects, losses),
         Kind::ClaudeSettings => Ok(claude::spec(objects, losses)),
+    }
+}
+
+/// Fuzz entry: any bytes as a file of policies of others. It is read for what it says, or refused; what comes of it is not compiled, which the entry of
+/// packs does. Nothing may panic, hang or take more than its limits.
+pub fn fuzz(data: &[u8]) {
+    let (maps, _) = SourceMap::read("fuzz.yaml", data, &Limits::PACK);
+    let documents = maps.iter().map(|map| map.root().to_json()).collect();
+    let sources = [Source { name: "fuzz.yaml".to_owned(), documents }];
+    for kind in Kind::ALL.map(Some).into_iter().chain([None]) {
+        let mut losses = Losses::default();
+        if let Ok((kind, objects)) = objects::sorted(kind, &sources, &mut losses) {
+            let _ = spec(kind, &objects, &mut losses);
+        }
     }
 }
 
