@@ -1,7 +1,7 @@
 //! `docs/guide/cluster.md`, run word by word: what a new owner of a cluster types, each command with what must come of it. `make cluster-demo` shows it;
 //! a test holds it.
 //!
-//! Two commands are not typed: the programs are built already, and the node's directory is one of our own. Everything runs in a folder that goes with the
+//! Some commands are not typed: the programs are built already, the packages are there, and the node's directory is one of our own. Everything runs in a folder that goes with the
 //! run, and the node ends with it.
 
 use std::collections::BTreeSet;
@@ -65,7 +65,11 @@ pub fn run(out: &mut dyn Write) -> Result<()> {
             stage.before = stage.everything()?;
             continue;
         }
-        if line.starts_with("cargo build") {
+        if line.starts_with("cargo build") || line.starts_with("dpkg ") {
+            continue;
+        }
+        if let Some(path) = exported(line) {
+            stage.path = path.replace("$PWD", &stage.folder.path().display().to_string());
             continue;
         }
         let told = stage.follow(line)?;
@@ -76,6 +80,11 @@ pub fn run(out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// What a line puts before PATH for those that follow, each of which has a shell of its own here.
+fn exported(line: &str) -> Option<&str> {
+    line.strip_prefix("export PATH=\"")?.strip_suffix(":$PATH\"")
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -84,6 +93,8 @@ fn root() -> PathBuf {
 struct Stage {
     folder: tempfile::TempDir,
     cluster: Option<Cluster>,
+    /// What was put before PATH.
+    path: String,
     before: BTreeSet<String>,
 }
 
@@ -108,7 +119,7 @@ impl Stage {
         std::os::unix::fs::symlink(built, folder.path().join("target/release"))?;
         std::fs::create_dir(folder.path().join("bin"))?;
         helm::build(&folder.path().join("bin"))?;
-        Ok(Self { folder, cluster: None, before: BTreeSet::new() })
+        Ok(Self { folder, cluster: None, path: String::new(), before: BTreeSet::new() })
     }
 
     /// Runs a command until it does what it should, or for as long as patience lasts.
@@ -138,7 +149,11 @@ impl Stage {
     }
 
     fn bash(&self, line: &str) -> Result<Output> {
-        let mut path = format!("{0}/bin:{0}/target/release", self.folder.path().display());
+        // Helm is there; all else the guide itself must name.
+        let mut path = format!("{}/bin", self.folder.path().display());
+        if !self.path.is_empty() {
+            path = format!("{}:{path}", self.path);
+        }
         let mut command = Command::new("bash");
         if let Some(cluster) = &self.cluster {
             command.env("KUBECONFIG", cluster.kubeconfig());

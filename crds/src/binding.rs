@@ -183,10 +183,26 @@ pub struct PolicyBindingStatus {
     /// The stage that is in force; a hold keeps it behind the one that is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
+    /// What the binding chose for the policy that is in force, which stays while it asks for something that does not compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
     /// The cells that this binding takes part in, each with the digest of its bundle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub cells: Vec<CellStatus>,
+}
+
+/// What a binding adds to its pack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Chosen {
+    /// As in the spec.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "values")]
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// As in the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrow_to: Option<NarrowTo>,
 }
 
 /// A cell in force.

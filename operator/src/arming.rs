@@ -17,7 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_compiler::emit::{BINDINGS, NAMESPACES};
+use bailiwick_compiler::emit::{BINDINGS, EXCEPTIONS, NAMESPACES};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -209,11 +209,11 @@ pub fn record(namespace: &str, recorded: Recorded, leave: &Leave) -> Value {
     })
 }
 
-/// Whether an object is one that is withdrawn while it is disarmed for a time: what judges pods, but not what keeps bindings and namespaces.
+/// Whether an object is one that is withdrawn while it is disarmed for a time: what judges pods, but not what keeps bindings, exceptions and namespaces.
 #[must_use]
 pub fn is_withdrawn(key: &Key) -> bool {
     let kind = matches!(key.kind, Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding);
-    let keeps = [BINDINGS, NAMESPACES].iter().any(|own| key.name.starts_with(own));
+    let keeps = [BINDINGS, EXCEPTIONS, NAMESPACES].iter().any(|own| key.name.starts_with(own));
     kind && !keeps
 }
 
@@ -334,6 +334,7 @@ mod tests {
             (Kind::ValidatingAdmissionPolicy, "bailiwick-cells-0123", true),
             (Kind::ValidatingAdmissionPolicyBinding, "bailiwick-tools-images", true),
             (Kind::ValidatingAdmissionPolicy, "bailiwick-bindings", false),
+            (Kind::ValidatingAdmissionPolicy, "bailiwick-exceptions", false),
             (Kind::ValidatingAdmissionPolicyBinding, "bailiwick-namespaces-0123", false),
             (Kind::NetworkPolicy, "bailiwick-cells-0123", false),
         ] {

@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bailiwick_compiler::cluster::{
     Binding, Cells, ClusterOptions, InForce, Objects, Problem, Verdict, cells, exception, objects, webhooks,
 };
+use bailiwick_compiler::emit::CELLS;
+use bailiwick_crds::binding::Chosen;
 use bailiwick_policy::admission::{Exception, Stage};
 use serde_json::Value;
 
 use crate::certificates::UnixTime;
+use crate::kind::Kind;
 use crate::object::{Key, Wanted};
 use crate::pools::{self, PoolError, UserNamespaces};
 use crate::world::World;
@@ -37,6 +40,19 @@ pub struct PoolVerdict {
     pub digest: Option<String>,
 }
 
+/// What a binding has in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// Name of the pack.
+    pub pack: String,
+    /// What the binding chose.
+    pub chosen: Chosen,
+    /// The stage, as a word.
+    pub stage: &'static str,
+    /// Digest of the policy, by which the webhook decides.
+    pub digest: String,
+}
+
 /// Everything that there is to be.
 #[derive(Clone, Debug, Default)]
 pub struct Derived {
@@ -50,8 +66,8 @@ pub struct Derived {
     pub expected: BTreeSet<String>,
     /// Of each binding, by name.
     pub verdicts: BTreeMap<String, Verdict>,
-    /// The stage that each binding is in force at, as a word.
-    pub stages: BTreeMap<String, &'static str>,
+    /// What each binding has in force.
+    pub bound: BTreeMap<String, Bound>,
     /// Of each pool.
     pub pools: Vec<PoolVerdict>,
     /// The cells.
@@ -64,6 +80,9 @@ pub struct Derived {
     pub next: Option<UnixTime>,
     /// Namespaces whose pools cannot be worked out: what stands there for pools stays.
     pub held: BTreeSet<String>,
+    /// Bindings of which something was in force that cannot be worked out any more, with why. Of no object can it be said then that it was not
+    /// theirs, so all controls stay that stand, and the webhook stays registered as it is.
+    pub lost: BTreeMap<String, String>,
 }
 
 /// Derives, and remembers what worked.
@@ -85,11 +104,18 @@ impl Deriver {
                 Some(Binding { name: &one.live.key.name, spec: &said.spec, status: said.status.as_ref() })
             })
             .collect();
-        let verdicts = self.in_force.update(&bindings, &world.packs);
+        let unreadable = world.bindings.iter().filter(|one| one.said.is_err());
+        let unreadable = unreadable.map(|one| one.live.key.name.as_str()).collect();
+        let verdicts = self.in_force.update_beside(&bindings, &unreadable, &world.packs);
         out.verdicts = verdicts.into_iter().map(|verdict| (verdict.binding.clone(), verdict)).collect();
+        self.lost(world, &mut out);
         out.expected = self.in_force.policies().map(|bound| bound.digest.clone()).collect();
-        out.stages =
-            self.in_force.policies().map(|bound| (bound.binding.clone(), word(bound.stage))).collect();
+        let bound = self.in_force.policies().map(|bound| {
+            let (pack, chosen, digest) =
+                (bound.pack.name.clone(), bound.chosen.clone(), bound.digest.clone());
+            (bound.binding.clone(), Bound { pack, chosen, stage: word(bound.stage), digest })
+        });
+        out.bound = bound.collect();
         let mut cluster = options.cluster.clone();
         cluster.ca_bundle = Some(bundle.as_bytes().to_vec());
         cluster.exceptions = out.exceptions(world, &options.namespace, now);
@@ -103,8 +129,29 @@ impl Deriver {
             Ok(objects) => out.hooks = out.read(objects, &options.namespace),
             Err(error) => out.problems.push(problem("CannotEmit", &error)),
         }
+        if !out.lost.is_empty() {
+            // What speaks for all bindings of a namespace would speak without the lost one.
+            let whole = |key: &Key| key.kind == Kind::Namespace || key.name.starts_with(CELLS);
+            out.wanted.retain(|key, _| !whole(key));
+        }
         self.pools(world, options, &mut out);
         out
+    }
+
+    /// Bindings whose status says that something is in force of which nothing is known.
+    fn lost(&self, world: &World, out: &mut Derived) {
+        for one in &world.bindings {
+            let name = &one.live.key.name;
+            let was = one.live.status.get("version").is_some_and(Value::is_string);
+            if !was || self.in_force.policy(name).is_some() {
+                continue;
+            }
+            let why = match &one.said {
+                Err(why) => why.clone(),
+                Ok(_) => out.verdicts.get(name).map(|verdict| verdict.message.clone()).unwrap_or_default(),
+            };
+            out.lost.insert(name.clone(), why);
+        }
     }
 
     fn pools(&mut self, world: &World, options: &Options, out: &mut Derived) {
@@ -217,4 +264,147 @@ fn typed(mut manifest: Value, api_version: &str, kind: &str) -> Value {
         object.entry("kind").or_insert_with(|| Value::String(kind.to_owned()));
     }
     manifest
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::mirror::Mirror;
+    use crate::object::Live;
+    use crate::report::{Outcome, PackChecks, report};
+
+    fn options() -> Options {
+        let namespace = "bailiwick-system".to_owned();
+        Options { namespace, cluster: ClusterOptions::default(), user_namespaces: UserNamespaces::On }
+    }
+
+    fn live(kind: Kind, name: &str, spec: &Value, status: Value) -> Live {
+        let key = Key { kind, namespace: None, name: name.to_owned() };
+        Live { body: Map::from_iter([("spec".to_owned(), spec.clone())]), status, ..Live::named(key) }
+    }
+
+    fn pack(version: &str, cidr: &str) -> Live {
+        let spec = json!({
+            "pack": "a", "version": version, "parameters": [{ "name": "port", "type": "int", "default": 443, "minimum": 1, "maximum": 1000, "bindable": true }],
+            "subjects": { "namespaces": { "selector": { "matchLabels": { "zone": "a" } } }, "unmatched": "Deny" },
+            "isolation": { "podSecurity": { "level": "Restricted", "version": "v1.36" } },
+            "network": { "egress": [{ "name": "out", "to": { "cidr": cidr }, "ports": [{ "port": "${port}" }] }] },
+        });
+        live(Kind::PolicyPack, &format!("a-{version}"), &spec, Value::Null)
+    }
+
+    fn bound(version: &str, more: &Value, status: &Value) -> Live {
+        let mut spec = json!({ "pack": { "name": "a", "version": version } });
+        spec.as_object_mut().expect("a spec").extend(more.as_object().expect("an object").clone());
+        live(Kind::PolicyBinding, "a", &spec, status.clone())
+    }
+
+    /// A cluster of these objects and one namespace.
+    fn cluster(objects: impl IntoIterator<Item = Live>) -> Mirror {
+        let mirror = Mirror::default();
+        let mut namespace = live(Kind::Namespace, "n", &Value::Null, Value::Null);
+        namespace.labels.insert("zone".to_owned(), "a".to_owned());
+        mirror.applied(namespace);
+        for one in objects {
+            mirror.applied(one);
+        }
+        mirror
+    }
+
+    fn derived(deriver: &mut Deriver, mirror: &Mirror) -> (World, Derived) {
+        let world = World::read(&mirror.view());
+        let derived = deriver.derive(&world, &options(), "", 0);
+        (world, derived)
+    }
+
+    /// The status that the operator would write of the binding.
+    fn status(mirror: &Mirror, world: &World, derived: &Derived) -> Value {
+        let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
+        let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+        let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
+        let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
+        of.expect("a status").status
+    }
+
+    fn condition<'s>(status: &'s Value, aspect: &str) -> &'s Value {
+        let all = status["conditions"].as_array().expect("conditions");
+        all.iter().find(|one| one["type"] == aspect).expect("a condition")
+    }
+
+    const BROKEN: &str = "192.0.2.0/99";
+
+    #[test]
+    fn a_restart_keeps_what_was_in_force_whatever_the_binding_asks_for_by_now() {
+        let good = || pack("1.0.0", "192.0.2.0/24");
+        let mirror =
+            cluster([good(), bound("1.0.0", &json!({ "parameters": { "port": 80 } }), &Value::Null)]);
+        let (world, before) = derived(&mut Deriver::default(), &mirror);
+        assert!(before.wanted.keys().any(|key| key.kind == Kind::NetworkPolicy), "{:?}", before.problems);
+        let status = status(&mirror, &world, &before);
+        for more in [
+            json!({}),
+            json!({ "parameters": { "port": 443 } }),
+            json!({ "parameters": { "unheard": "of" } }),
+            json!({ "narrowTo": { "pods": { "matchLabels": { "x": "y" } } } }),
+        ] {
+            let mirror = cluster([good(), pack("2.0.0", BROKEN), bound("2.0.0", &more, &status)]);
+            let (_, after) = derived(&mut Deriver::default(), &mirror);
+            assert!(after.lost.is_empty() && !after.verdicts["a"].is_current(), "{more}");
+            assert_eq!((after.wanted, after.hooks), (before.wanted.clone(), before.hooks.clone()), "{more}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_worked_out_after_a_restart_is_lost_and_its_status_still_says_what_was_in_force() {
+        let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
+        let (world, before) = derived(&mut Deriver::default(), &mirror);
+        let known = status(&mirror, &world, &before);
+        assert_eq!(known["version"], "1.0.0");
+        let nothing = json!({ "pack": "not an object" });
+        for (what, objects) in [
+            (
+                "another content",
+                vec![
+                    pack("1.0.0", "198.51.100.0/24"),
+                    pack("2.0.0", BROKEN),
+                    bound("2.0.0", &json!({}), &known),
+                ],
+            ),
+            ("no pack", vec![pack("2.0.0", BROKEN), bound("2.0.0", &json!({}), &known)]),
+            (
+                "an unreadable binding",
+                vec![pack("1.0.0", "192.0.2.0/24"), live(Kind::PolicyBinding, "a", &nothing, known.clone())],
+            ),
+        ] {
+            let mirror = cluster(objects);
+            let (world, after) = derived(&mut Deriver::default(), &mirror);
+            assert_eq!(after.lost.keys().collect::<Vec<_>>(), ["a"], "{what}");
+            assert!(!after.wanted.keys().any(|key| key.kind == Kind::Namespace), "{what}");
+            let said = status(&mirror, &world, &after);
+            for member in ["version", "digest", "stage", "cells", "chosen"] {
+                assert_eq!(said[member], known[member], "{what}: {member}");
+            }
+            if what != "an unreadable binding" {
+                let enforced = condition(&said, "Enforced");
+                assert_eq!(
+                    (&enforced["status"], &enforced["reason"]),
+                    (&json!("False"), &json!("Lost")),
+                    "{what}"
+                );
+            }
+        }
+        // Whoever knows it already loses nothing by a binding that cannot be read.
+        let mut deriver = Deriver::default();
+        let (_, first) = derived(&mut deriver, &mirror);
+        let unreadable = Live { version: 2, ..live(Kind::PolicyBinding, "a", &nothing, known) };
+        mirror.applied(unreadable);
+        let (_, second) = derived(&mut deriver, &mirror);
+        assert!(second.lost.is_empty());
+        assert_eq!(second.wanted, first.wanted);
+        // And one that never was in force has nothing to lose.
+        let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
+        assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
+    }
 }

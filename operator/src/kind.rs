@@ -31,6 +31,8 @@ pub enum Kind {
 pub enum Share {
     /// All of it but the status, and what others put beside our labels and annotations.
     Whole,
+    /// All of it where the operator made it; one that somebody else made stays as it is.
+    Made,
     /// The labels and annotations that it wants; the object itself belongs to somebody else.
     Labels,
     /// Nothing but the status.
@@ -140,6 +142,7 @@ impl Kind {
             Self::PolicyPack | Self::PolicyBinding | Self::PolicyException | Self::SandboxPool => {
                 Share::Status
             }
+            Self::RuntimeClass => Share::Made,
             Self::Pod => Share::Nothing,
             _ => Share::Whole,
         }

@@ -23,6 +23,7 @@
 
 pub mod apply;
 pub mod arming;
+pub mod bearers;
 pub mod certificates;
 pub mod clock;
 pub mod derive;

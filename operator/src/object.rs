@@ -1,12 +1,14 @@
 //! Objects as the operator compares them: what it wants, and what there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::kind::{Kind, Share};
+use crate::limits::FIELD_MANAGER;
 
 /// Label of everything that an operator wrote; its value is the namespace that the operator runs in, so that two installations leave each
 /// other's objects alone.
@@ -61,6 +63,8 @@ pub struct Live {
     pub ending: bool,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
+    /// Of a namespace: the labels that somebody else applied, whoever did so besides.
+    pub theirs: BTreeSet<String>,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
     /// `metadata.creationTimestamp`, as written.
@@ -153,6 +157,11 @@ impl Live {
             _ => Map::new(),
         };
         let status = body.remove("status").unwrap_or_default();
+        let theirs = if kind.share() == Share::Labels {
+            theirs(&metadata.managed_fields.unwrap_or_default())
+        } else {
+            BTreeSet::new()
+        };
         Self {
             key: Key {
                 kind,
@@ -164,6 +173,7 @@ impl Live {
             generation: metadata.generation.unwrap_or(0),
             ending: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels.unwrap_or_default(),
+            theirs,
             annotations: metadata.annotations.unwrap_or_default(),
             created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
             body,
@@ -181,6 +191,7 @@ impl Live {
             generation: 1,
             ending: false,
             labels: BTreeMap::new(),
+            theirs: BTreeSet::new(),
             annotations: BTreeMap::new(),
             created: String::new(),
             body: Map::new(),
@@ -199,6 +210,18 @@ impl Live {
     pub fn spec(&self) -> &Value {
         self.body.get("spec").unwrap_or(&Value::Null)
     }
+}
+
+/// The labels of which others than the operator are managers.
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
+fn theirs(fields: &[ManagedFieldsEntry]) -> BTreeSet<String> {
+    let others = fields.iter().filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER));
+    let labels =
+        others.filter_map(|entry| entry.fields_v1.as_ref()?.0.pointer("/f:metadata/f:labels")?.as_object());
+    labels
+        .flat_map(|labels| labels.keys())
+        .filter_map(|key| key.strip_prefix("f:").map(str::to_owned))
+        .collect()
 }
 
 /// SHA-256 of the JSON, whose members are sorted, in hex.

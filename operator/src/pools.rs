@@ -6,7 +6,7 @@
 //!
 //! Not here: images and where their programs stand (the image's contract is below), and the node's copies of seccomp profiles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_compiler::Bindings;
 use bailiwick_compiler::cluster::ClusterPacks;
@@ -18,7 +18,10 @@ use bailiwick_policy::bundle;
 use bailiwick_policy::policy::sandboxes::{Backend, Pool, UserNamespace};
 use serde_json::{Value, json};
 
-use crate::object::Live;
+use crate::derive::PoolVerdict;
+use crate::kind::Kind;
+use crate::mirror::View;
+use crate::object::{Key, Live};
 
 /// Label of everything of a pool; its value is the pool's name.
 pub const POOL_LABEL: &str = "bailiwick.dev/pool";
@@ -162,6 +165,24 @@ pub fn bundle_name(digest: &str) -> String {
 #[must_use]
 pub fn deployment_name(pool: &str) -> String {
     format!("bailiwick-pool-{pool}")
+}
+
+/// Namespaces in which some pods of pools are not yet of the bundle that is wanted: their old bundle is still needed.
+#[must_use]
+pub fn rolling(pools: &[PoolVerdict], view: &View) -> BTreeSet<String> {
+    let done = |pool: &PoolVerdict| {
+        let name = deployment_name(&pool.key.name);
+        let key = Key { kind: Kind::Deployment, namespace: pool.key.namespace.clone(), name };
+        let (Some(digest), Some(live)) = (&pool.digest, view.get(&key)) else { return false };
+        let count = |at: &str| live.status.get(at).and_then(Value::as_u64).unwrap_or(0);
+        let wanted = live.spec().get("replicas").and_then(Value::as_u64).unwrap_or(0);
+        let observed = live.status.get("observedGeneration").and_then(Value::as_i64);
+        live.annotations.get(DIGEST_ANNOTATION) == Some(&format!("sha256:{digest}"))
+            && observed == Some(live.generation)
+            && count("updatedReplicas") >= wanted
+            && count("replicas") == count("updatedReplicas")
+    };
+    pools.iter().filter(|pool| !done(pool)).filter_map(|pool| pool.key.namespace.clone()).collect()
 }
 
 /// Where the kubelet finds the profile, below its folder of profiles.

@@ -20,10 +20,10 @@ use crate::world::{PackFacts, World};
 pub struct Outcome<'a> {
     /// Objects that could not be written, with why.
     pub failed: &'a BTreeMap<Key, String>,
-    /// Whether the webhook's configurations are in force.
-    pub armed: bool,
+    /// Digests of the policies that the API server asks enough replicas of the webhook about.
+    pub armed: &'a BTreeSet<String>,
     /// For how long and why not, if somebody disarmed them.
-    pub disarmed: Option<&'a Leave>,
+    pub disarmed: Option<Leave>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
@@ -31,7 +31,7 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// That the admission policies are away as well, in words.
     fn withdrawn(&self) -> Option<String> {
-        let leave = self.disarmed?;
+        let leave = self.disarmed.as_ref()?;
         let until = jiff::Timestamp::from_second(leave.until?).ok()?;
         Some(format!(
             "webhook and admission policies over pods are withdrawn until {until}: {}",
@@ -40,7 +40,8 @@ impl Outcome<'_> {
     }
 }
 
-const NOT_ARMED: &str = "the webhook is not armed; the API server's own controls are in place";
+const NOT_ARMED: &str =
+    "the webhook is not armed, or not by this yet; the API server's own controls are in place";
 
 /// A status that is to be written.
 pub struct Due {
@@ -117,8 +118,9 @@ pub fn report(
     }
     for binding in &world.bindings {
         let said = match (&binding.said, derived.verdicts.get(&binding.live.key.name)) {
-            (Ok(_), Some(verdict)) => bound(derived, verdict, outcome),
-            (Err(why), _) => (vec![Said::no("Compiled", "Unreadable", why)], Map::new()),
+            (Ok(_), Some(verdict)) => bound(derived, &binding.live, verdict, outcome),
+            // What its status says of what is in force is all that tells it after a restart.
+            (Err(why), _) => (vec![Said::no("Compiled", "Unreadable", why)], in_force(&binding.live)),
             (Ok(_), None) => continue,
         };
         all.push((&binding.live, status(&binding.live, &said.0, said.1, outcome.now)));
@@ -144,10 +146,22 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// What a binding's status says of what is in force, as it stands.
+fn in_force(live: &Live) -> Map<String, Value> {
+    let said = |member: &str| Some((member.to_owned(), live.status.get(member)?.clone()));
+    ["version", "digest", "stage", "chosen", "cells"].into_iter().filter_map(said).collect()
+}
+
 /// Of a binding: whether it compiles, whether everything of it is in place, and whether the webhook stands behind it.
-fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Said>, Map<String, Value>) {
+fn bound(
+    derived: &Derived,
+    live: &Live,
+    verdict: &Verdict,
+    outcome: &Outcome<'_>,
+) -> (Vec<Said>, Map<String, Value>) {
     let name = &verdict.binding;
-    let stage = derived.stages.get(name).copied().unwrap_or_default();
+    let bound = derived.bound.get(name);
+    let stage = bound.map(|bound| bound.stage).unwrap_or_default();
     let compiled = Said {
         aspect: "Compiled",
         holds: verdict.is_current(),
@@ -160,6 +174,13 @@ fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Sa
         .find(|(key, _)| derived.bindings_of.get(*key).is_some_and(|bindings| bindings.contains(name)));
     let problem = derived.problems.iter().find(|one| one.bindings.is_empty() || one.bindings.contains(name));
     let enforced = match (&verdict.in_force, failed, problem) {
+        _ if let Some(why) = derived.lost.get(name) => Said::no(
+            "Enforced",
+            "Lost",
+            format!(
+                "what was in force cannot be worked out any more, so all controls stay as they stand: {why}"
+            ),
+        ),
         (None, _, _) => {
             Said::no("Enforced", "NothingInForce", "no version of the pack that compiles is in force")
         }
@@ -177,22 +198,28 @@ fn bound(derived: &Derived, verdict: &Verdict, outcome: &Outcome<'_>) -> (Vec<Sa
             format!("everything of `{}` {} is in place at stage {stage}", pack.name, pack.version),
         ),
     };
-    let ready = match (enforced.holds, verdict.is_current(), outcome.armed) {
+    let unwritten = outcome.failed.iter().find(|(key, _)| derived.hooks.contains_key(*key));
+    let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.digest));
+    let ready = match (enforced.holds, verdict.is_current(), armed) {
+        (true, true, false) if let Some((key, why)) = unwritten => {
+            Said::no("Ready", "CannotArm", format!("{key}: {why}"))
+        }
         (true, true, true) => {
             Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
         }
-        (true, true, false) => match outcome.disarmed {
+        (true, true, false) => match &outcome.disarmed {
             Some(leave) => Said::no("Ready", "Disarmed", format!("{NOT_ARMED}: {}", leave.reason)),
             None => Said::no("Ready", "NotArmed", NOT_ARMED),
         },
         _ => Said::no("Ready", "NotEnforced", "it is not in force as it is written"),
     };
-    let mut more = Map::new();
+    let mut more = if derived.lost.contains_key(name) { in_force(live) } else { Map::new() };
     if let Some(pack) = &verdict.in_force {
         more = members([
             ("version", json!(pack.version.to_string())),
             ("digest", json!(pack.digest)),
             ("stage", json!(stage)),
+            ("chosen", json!(bound.map(|bound| &bound.chosen))),
         ]);
         let cells = derived.cells.cells.values().filter(|cell| cell.bindings.contains(name));
         let cells: Vec<Value> = cells

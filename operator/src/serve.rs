@@ -1,7 +1,7 @@
 //! The command `serve`: its arguments, and the life of the operator from the first request to the lease given back.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,7 +189,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listen = |source| ServeError::Listen { address: settings.listen, source };
-    let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+    let listener = bind(settings.listen).await.map_err(listen)?;
     let bound = listener.local_addr()?;
     let client = client(settings).await?;
     let (mirror, bell, fence) =
@@ -206,6 +206,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         Arc::new(Election::new(client.clone(), &settings.namespace, identity, terms, Arc::clone(&fence)));
     let shared =
         Arc::new(Shared::new(Arc::new(Metrics::default()), Arc::clone(&mirror), Arc::clone(&election)));
+    let bearers = Arc::clone(&shared.bearers);
     let prober = settings.prober(client.clone());
     let mut operator = Operator::new(
         client.clone(),
@@ -216,7 +217,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         prober,
         teller,
     );
-    let _watches = watches::start(&client, &settings.namespace, &mirror, &bell);
+    let _watches = watches::start(&client, &settings.namespace, &mirror, &bearers, &bell);
     let serving = tokio::spawn(http::serve(listener, shared));
     {
         let mut out = io::stdout();
@@ -248,6 +249,17 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
     election.give_back().await;
     serving.abort();
     Ok(())
+}
+
+/// Every address of a machine without IPv6 is every address of IPv4.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() => {
+            let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            TcpListener::bind(all).await.map_err(|_| error)
+        }
+        result => result,
+    }
 }
 
 /// Something that no other process has, so that an operator never takes another's lease for its own.

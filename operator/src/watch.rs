@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use crate::bearers::Bearers;
 use crate::kind::{Kind, Share};
 use crate::limits::WATCH_BACKOFF;
 use crate::mirror::Mirror;
@@ -21,8 +22,15 @@ use crate::pools::POOL_LABEL;
 
 /// Watches all kinds. Of the kinds that the operator writes only what an operator of `namespace` wrote: a cluster's other ConfigMaps and
 /// Secrets are nothing to read.
-pub fn start(client: &Client, namespace: &str, mirror: &Arc<Mirror>, bell: &Arc<Notify>) -> JoinSet<()> {
+pub fn start(
+    client: &Client,
+    namespace: &str,
+    mirror: &Arc<Mirror>,
+    bearers: &Arc<Bearers>,
+    bell: &Arc<Notify>,
+) -> JoinSet<()> {
     let mut all = JoinSet::new();
+    all.spawn(Arc::clone(bearers).follow(client.clone(), Arc::clone(bell)));
     for kind in Kind::ALL {
         all.spawn(follow(client.clone(), namespace.to_owned(), kind, Arc::clone(mirror), Arc::clone(bell)));
     }
@@ -37,7 +45,7 @@ async fn follow(client: Client, namespace: String, kind: Kind, mirror: Arc<Mirro
     };
     let config = match kind.share() {
         Share::Whole => Config::default().labels(&format!("{OWNER_LABEL}={namespace}")),
-        Share::Labels | Share::Status => Config::default(),
+        Share::Labels | Share::Status | Share::Made => Config::default(),
         // Those of pools.
         Share::Nothing => Config::default().labels(POOL_LABEL),
     };
@@ -68,7 +76,7 @@ async fn follow(client: Client, namespace: String, kind: Kind, mirror: Arc<Mirro
 
 /// Waits between tries, doubled up to a second: an API server that is back must be noticed soon, for drift is mended within two.
 #[derive(Default)]
-struct Waits {
+pub(crate) struct Waits {
     tried: u32,
 }
 

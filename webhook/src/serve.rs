@@ -1,7 +1,7 @@
 //! The command `serve`: its arguments, and the life of the server from the first file read to the last connection closed.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -239,7 +239,17 @@ async fn live(
     Ok(())
 }
 
+/// Every address of a machine without IPv6 is every address of IPv4.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match listening(address) {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() => {
+            listening(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()))).map_err(|_| error)
+        }
+        result => result,
+    }
+}
+
+fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A successor may take the port while connections of its predecessor linger.
     socket.set_reuseaddr(true)?;

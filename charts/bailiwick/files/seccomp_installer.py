@@ -29,12 +29,17 @@ NAME = re.compile(r"bailiwick/([-a-z0-9]{1,180}\.json)")
 SELECTOR = "bailiwick.dev%2Fseccomp%3Dpool"
 
 
+def server():
+    """Where the API server is; an address of IPv6 stands in brackets."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 def published():
     """The profiles for this machine, by file name."""
     with open(f"{ACCOUNT}/token", encoding="ascii") as file:
         token = file.read().strip()
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    url = f"https://{host}:{port}/api/v1/configmaps?labelSelector={SELECTOR}"
+    url = f"{server()}/api/v1/configmaps?labelSelector={SELECTOR}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}", "Accept": "application/json"})
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
     with urllib.request.urlopen(request, timeout=ANSWER_S, context=context) as answer:

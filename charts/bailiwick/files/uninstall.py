@@ -31,11 +31,17 @@ REST = [
 ]
 
 
+def server():
+    """Where the API server is; an address of IPv6 stands in brackets."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 def call(method, path, body=None, kind="application/json"):
     """The answer as JSON; None if there is no such thing."""
     with open(f"{ACCOUNT}/token", encoding="ascii") as file:
         token = file.read().strip()
-    url = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}{path}"
+    url = server() + path
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Content-Type": kind}
     request = urllib.request.Request(url, method=method, headers=headers, data=None if body is None else json.dumps(body).encode())
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")

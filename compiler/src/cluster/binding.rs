@@ -3,10 +3,12 @@
 //! A binding whose new version does not compile keeps the one that did. After a restart nobody remembers that one but the API
 //! server: its status names the version, which is compiled again, since packs do not change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bailiwick_crds::binding::{PackReference, PolicyBindingSpec, PolicyBindingStatus, Stage as WireStage};
+use bailiwick_crds::binding::{
+    Chosen, PackReference, PolicyBindingSpec, PolicyBindingStatus, Rollout, Stage as WireStage,
+};
 use bailiwick_crds::pack::LabelSelector as WireSelector;
 use bailiwick_policy::admission::{self, Exception, Stage};
 use bailiwick_policy::bundle::{self, Bundle};
@@ -52,6 +54,8 @@ pub struct BoundPolicy {
     pub binding: String,
     /// The pack.
     pub pack: PackId,
+    /// What the binding chose.
+    pub chosen: Chosen,
     /// How far it is insisted on.
     pub stage: Stage,
     /// The pack met with what it extends, for the subjects of the binding; shared, since it is large.
@@ -66,6 +70,23 @@ impl BoundPolicy {
     pub fn reaches(&self, namespace: &BTreeMap<String, String>) -> bool {
         let selectors = self.policy.subject.as_ref().map(|subject| &subject.namespaces);
         selectors.and_then(Labels::all_of).is_some_and(|selected| selected.matches(namespace))
+    }
+
+    /// The same version of the same pack with the same values, compiled over these packs.
+    fn again(&self, packs: &ClusterPacks) -> Option<Self> {
+        let spec = PolicyBindingSpec {
+            pack: PackReference {
+                name: self.pack.name.clone(),
+                version: None,
+                digest: Some(self.pack.digest.clone()),
+            },
+            parameters: self.chosen.parameters.clone(),
+            narrow_to: self.chosen.narrow_to.clone(),
+            stage: WireStage::default(),
+            rollout: Rollout::default(),
+            hold: None,
+        };
+        compile(&Binding { name: &self.binding, spec: &spec, status: None }, packs).1
     }
 }
 
@@ -150,8 +171,19 @@ struct Kept {
 impl InForce {
     /// Compiles what is new and keeps what works. Bindings that are not listed are no longer in force.
     pub fn update(&mut self, bindings: &[Binding<'_>], packs: &ClusterPacks) -> Vec<Verdict> {
+        self.update_beside(bindings, &BTreeSet::new(), packs)
+    }
+
+    /// As [`Self::update`], where some bindings are there and cannot be read: what these have in force stays.
+    pub fn update_beside(
+        &mut self,
+        bindings: &[Binding<'_>],
+        unreadable: &BTreeSet<&str>,
+        packs: &ClusterPacks,
+    ) -> Vec<Verdict> {
         let revision = packs.revision();
-        self.bound.retain(|name, _| bindings.iter().any(|binding| binding.name == name));
+        let listed: BTreeSet<&str> = bindings.iter().map(|binding| binding.name).collect();
+        self.bound.retain(|name, _| listed.contains(name.as_str()) || unreadable.contains(name.as_str()));
         let mut verdicts = Vec::with_capacity(bindings.len());
         for binding in bindings {
             let key = digest(&json!([revision, binding.spec]));
@@ -181,6 +213,17 @@ impl InForce {
     #[must_use]
     pub fn policy(&self, binding: &str) -> Option<&BoundPolicy> {
         self.bound.get(binding)?.policy.as_ref()
+    }
+
+    /// Those of which pack `name` is a part and that would be others if the cluster held `packs`.
+    pub fn renewed<'a>(
+        &'a self,
+        name: &'a str,
+        packs: &'a ClusterPacks,
+    ) -> impl Iterator<Item = &'a BoundPolicy> {
+        self.policies()
+            .filter(move |bound| bound.policy.packs.iter().any(|pack| pack.name == name))
+            .filter(move |bound| bound.again(packs).is_some_and(|policy| policy.digest != bound.digest))
     }
 
     /// What `Reviewer::with_rego` takes, with the exceptions that name rules of these packs.
@@ -232,6 +275,10 @@ fn compile(binding: &Binding<'_>, packs: &ClusterPacks) -> (Verdict, Option<Boun
                     let bound = BoundPolicy {
                         binding: binding.name.to_owned(),
                         pack,
+                        chosen: Chosen {
+                            parameters: binding.spec.parameters.clone(),
+                            narrow_to: binding.spec.narrow_to.clone(),
+                        },
                         stage: stage(binding.spec.stage),
                         digest: bundle::digest(&bytes),
                         policy: Arc::new(policy),
@@ -250,9 +297,16 @@ fn remembered(binding: &Binding<'_>, packs: &ClusterPacks) -> Option<BoundPolicy
     let status = binding.status?;
     let version = status.version.clone()?;
     let digest = status.digest.clone()?;
+    // What the binding asks for by now may be what does not compile.
+    let chosen = status.chosen.clone().unwrap_or_else(|| Chosen {
+        parameters: binding.spec.parameters.clone(),
+        narrow_to: binding.spec.narrow_to.clone(),
+    });
     let spec = PolicyBindingSpec {
         pack: PackReference { name: binding.spec.pack.name.clone(), version: Some(version), digest: None },
         stage: status.stage.unwrap_or(binding.spec.stage),
+        parameters: chosen.parameters,
+        narrow_to: chosen.narrow_to,
         ..binding.spec.clone()
     };
     compile(&Binding { spec: &spec, ..*binding }, packs).1.filter(|bound| bound.pack.digest == digest)

@@ -95,8 +95,9 @@ impl<'a> Cell<'a> {
         self.policy.subject.as_ref().map(|subject| selector::conjoin(&subject.namespaces))
     }
 
-    /// The namespace selector for hooks of the API server, with the namespaces left out that no hook may hold up. A namespace that the
-    /// subject itself names stays in: whoever names it means it.
+    /// The namespace selector for hooks of the API server, with the namespaces left out that no hook may hold up. On the command line a namespace
+    /// that the subject itself names stays in: whoever names it means it. In a cluster none does: the pods of the webhook itself could not start
+    /// without the webhook.
     pub(super) fn hooked_namespaces(&self) -> Option<LabelSelector> {
         let governed = self.namespaces()?;
         let named = selector::namespace_names(&governed).unwrap_or_default();
@@ -104,12 +105,12 @@ impl<'a> Cell<'a> {
         if let super::WebhookClient::Service { namespace, .. } = &self.options.webhook {
             exempt.insert(namespace.clone());
         }
-        exempt.retain(|name| !named.contains(name));
-        Some(if exempt.is_empty() || !named.is_empty() {
-            governed
-        } else {
-            selector::without_names(governed, exempt)
-        })
+        match self.options.unmatched {
+            super::UnmatchedFloor::Shared => exempt.retain(|name| named.is_empty() || named.contains(name)),
+            _ if named.is_empty() => {}
+            _ => exempt.clear(),
+        }
+        Some(if exempt.is_empty() { governed } else { selector::without_names(governed, exempt) })
     }
 
     /// Names of the governed namespaces as far as they are known: from the options, else from the subject.

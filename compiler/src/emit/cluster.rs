@@ -35,8 +35,14 @@ use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
 /// The label of a pod's cell.
 const CELL: &str = "bailiwick.dev/cell";
 
-/// Name of the admission policy that keeps bindings and exceptions.
+/// Name of the admission policy that keeps bindings.
 pub const BINDINGS: &str = "bailiwick-bindings";
+
+/// Name of the admission policy that keeps the names of those who make exceptions.
+pub const EXCEPTIONS: &str = "bailiwick-exceptions";
+
+/// How the names of the admission policies begin that say which pods of some namespaces nothing selects.
+pub const CELLS: &str = "bailiwick-cells-";
 
 /// How the names of the admission policies begin that keep the labels of governed namespaces.
 pub const NAMESPACES: &str = "bailiwick-namespaces-";
@@ -261,7 +267,7 @@ fn closed(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), Em
             pods,
             namespaces,
         };
-        let metadata = ours_named(&format!("bailiwick-cells-{}", short(&bindings.join("\n"))));
+        let metadata = ours_named(&format!("{CELLS}{}", short(&bindings.join("\n"))));
         let (policy, binding) = floor::closed(&members, metadata);
         out.push(&policy, Target::AdmissionPolicy, bindings)?;
         out.push(&binding, Target::AdmissionPolicy, bindings)?;
@@ -269,7 +275,7 @@ fn closed(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), Em
     Ok(())
 }
 
-/// Bindings stay bound, and namespaces governed.
+/// Bindings stay bound, namespaces governed, and exceptions signed by who makes them.
 fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(), EmitError> {
     let mut all = Vec::new();
     for bound in in_force.policies() {
@@ -284,9 +290,12 @@ fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(),
         out.push(&binding, Target::AdmissionPolicy, own)?;
     }
     if !all.is_empty() {
-        let (policy, binding) = floor::own::bindings(ours_named(BINDINGS));
-        out.push(&policy, Target::AdmissionPolicy, &all)?;
-        out.push(&binding, Target::AdmissionPolicy, &all)?;
+        let own =
+            [floor::own::bindings(ours_named(BINDINGS)), floor::own::exceptions(ours_named(EXCEPTIONS))];
+        for (policy, binding) in own {
+            out.push(&policy, Target::AdmissionPolicy, &all)?;
+            out.push(&binding, Target::AdmissionPolicy, &all)?;
+        }
     }
     Ok(())
 }
@@ -448,10 +457,9 @@ fn leaving(governed: &LabelSelector, id: &str, options: &EmitOptions) -> Validat
     let labels = |of: &str| format!("{of}.metadata.?labels.orValue({{}})");
     let (old, new) =
         (selector::cel(governed, &labels("oldObject")), selector::cel(governed, &labels("object")));
-    let rules = BTreeSet::from([hooks::rule("", "v1", &["namespaces"], &["UPDATE"])]);
     ValidatingWebhook {
         name: format!("namespaces-{id}.bailiwick.dev"),
-        rules: hooks::with_operations(rules),
+        rules: hooks::with_operations(hooks::namespace_rules().into_iter().collect()),
         match_conditions: Some(vec![MatchCondition {
             name: "leaves".to_owned(),
             expression: format!("({old}) && !({new})"),

@@ -35,7 +35,9 @@ mod statements;
 mod webhooks;
 
 pub use artifact::{Artifact, Artifacts, FieldRef, Target};
-pub use cluster::{BINDINGS, ClusterOptions, NAMESPACES, Object, Objects, objects, webhooks};
+pub use cluster::{
+    BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, NAMESPACES, Object, Objects, objects, webhooks,
+};
 pub use nsjail::NSJAIL_VERSION;
 pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 

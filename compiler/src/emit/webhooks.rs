@@ -55,6 +55,13 @@ pub(super) fn label_rules() -> Vec<ResourceRule> {
     rules
 }
 
+/// Requests by which a namespace's labels change: its subresources take labels too.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/namespace/strategy.go>, `namespaceStatusStrategy`,
+/// `namespaceFinalizeStrategy`
+pub(super) fn namespace_rules() -> Vec<ResourceRule> {
+    vec![rule("", "v1", &["namespaces", "namespaces/status", "namespaces/finalize"], &["UPDATE"])]
+}
+
 fn template_rules() -> Vec<ResourceRule> {
     TEMPLATES
         .iter()

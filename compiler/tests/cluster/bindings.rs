@@ -136,6 +136,29 @@ fn after_a_restart_the_status_says_what_was_in_force() {
         bailiwick_policy::admission::Stage::Warn,
         "the stage is the one that was reached"
     );
+    // With the values that were chosen then, not with those that may be what does not compile.
+    for (asked, chosen) in [
+        (json!({ "parameters": { "cidr": "nonsense" } }), json!({})),
+        (json!({ "narrowTo": { "pods": { "matchLabels": { "app": "y" } } } }), json!({})),
+        (json!({}), json!({ "parameters": { "cidr": "198.51.100.0/24" } })),
+    ] {
+        let mut again = Cluster::with(&[broken.clone(), pack("a", "1.0.0", "x", &[443])]);
+        let mut spec = of("a", "2.0.0");
+        spec.as_object_mut().expect("a spec").extend(asked.as_object().expect("an object").clone());
+        again.bind("a", spec);
+        let mut status = status.clone();
+        status["chosen"] = chosen.clone();
+        again.statuses.insert("a".to_owned(), serde_json::from_value(status).expect("a status"));
+        again.update();
+        let mut first = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+        let mut spec = of("a", "1.0.0");
+        spec.as_object_mut().expect("a spec").extend(chosen.as_object().expect("an object").clone());
+        first.bind("a", spec);
+        first.update();
+        let digest = |cluster: &Cluster| cluster.in_force.policy("a").map(|bound| bound.digest.clone());
+        assert!(digest(&first).is_some());
+        assert_eq!(digest(&again), digest(&first), "{asked} {chosen}");
+    }
     // A status that names another content than the cluster's is not believed; and then nobody knows what governs.
     let mut cluster = Cluster::with(&[broken, pack("a", "1.0.0", "x", &[443])]);
     cluster.bind("a", of("a", "2.0.0"));
@@ -149,6 +172,47 @@ fn after_a_restart_the_status_says_what_was_in_force() {
         status: cluster.statuses.get("a"),
     };
     assert!(verdict.in_force.is_none() && verdict.is_lost(&binding));
+}
+
+#[test]
+fn a_binding_that_cannot_be_read_keeps_what_it_has_in_force() {
+    let mut cluster = Cluster::with(&[pack("a", "1.0.0", "x", &[443])]);
+    cluster.bind("a", of("a", "1.0.0"));
+    cluster.update();
+    let before = cluster.in_force.policy("a").cloned();
+    assert!(before.is_some());
+    cluster.in_force.update_beside(&[], &["a"].into(), &cluster.packs);
+    assert_eq!(cluster.in_force.policy("a").cloned(), before);
+    cluster.in_force.update(&[], &cluster.packs);
+    assert_eq!(cluster.in_force.policy("a"), None, "it is gone");
+}
+
+#[test]
+fn a_new_version_of_an_extended_pack_tells_whose_policies_it_would_change() {
+    let mut child = pack("child", "1.0.0", "x", &[443]);
+    child["spec"]["extends"] = json!([{ "name": "parent", "version": "^1.0" }]);
+    let parent = |version: &str, ports: &[u16]| {
+        let mut parent = pack("parent", version, "x", ports);
+        parent["spec"].as_object_mut().expect("a spec").remove("subjects");
+        parent
+    };
+    let mut cluster = Cluster::with(&[child, parent("1.0.0", &[443]), pack("alone", "1.0.0", "y", &[443])]);
+    cluster.bind("child", of("child", "1.0.0"));
+    cluster.bind("alone", of("alone", "1.0.0"));
+    cluster.update();
+    let renewed = |name: &str, more: serde_json::Value| {
+        let mut packs = cluster.packs.clone();
+        packs.add(&more).expect("a pack");
+        let renewed = cluster.in_force.renewed(name, &packs).map(|bound| bound.binding.clone());
+        renewed.collect::<Vec<_>>()
+    };
+    assert_eq!(renewed("parent", parent("1.1.0", &[443, 80])), ["child"]);
+    assert_eq!(renewed("parent", parent("2.0.0", &[443, 80])), Vec::<String>::new(), "it does not fit");
+    assert_eq!(
+        renewed("alone", pack("alone", "1.1.0", "y", &[80])),
+        Vec::<String>::new(),
+        "it must be bound"
+    );
 }
 
 #[test]

@@ -80,9 +80,10 @@ fn a_stage_short_of_enforcing_refuses_nothing() {
         let objects = emitted(&cluster);
         assert!(policies(&objects).is_empty(), "{stage}: a NetworkPolicy cannot only warn");
         for binding in objects.iter().filter(|one| one.kind == "ValidatingAdmissionPolicyBinding") {
-            let own = ["bailiwick-cells-", "bailiwick-namespaces-", "bailiwick-bindings"]
-                .iter()
-                .any(|start| binding.name.starts_with(start));
+            let own =
+                ["bailiwick-cells-", "bailiwick-namespaces-", "bailiwick-bindings", "bailiwick-exceptions"]
+                    .iter()
+                    .any(|start| binding.name.starts_with(start));
             let expected = if own { "Deny" } else { stage };
             assert_eq!(binding.json["spec"]["validationActions"], json!([expected]), "{}", binding.name);
         }
@@ -125,6 +126,74 @@ fn the_webhook_is_asked_about_governed_namespaces_and_about_what_governs_them() 
             .iter()
             .any(|(name, rules)| name.starts_with("mutate-") && rules.contains("\"pods\""))
     );
+}
+
+/// Whether a selector, as the API server has it, matches a namespace that has every label that it asks for.
+fn may_match(selector: &Value, namespace: &str) -> bool {
+    const NAME: &str = "kubernetes.io/metadata.name";
+    let expressions = selector["matchExpressions"].as_array().cloned().unwrap_or_default();
+    let excluded = expressions.iter().filter(|one| one["key"] == NAME).any(|one| {
+        let named = one["values"].as_array().is_some_and(|values| values.contains(&json!(namespace)));
+        (one["operator"] == "In") != named
+    });
+    !excluded && selector["matchLabels"].get(NAME).is_none_or(|name| name == namespace)
+}
+
+#[test]
+fn a_pack_that_names_an_exempt_namespace_does_not_have_the_api_server_ask_about_it() {
+    let name = |operator: &str, values: &[&str]| json!({ "key": "kubernetes.io/metadata.name", "operator": operator, "values": values });
+    assert!(
+        may_match(&json!({}), "kube-system")
+            && !may_match(&json!({ "matchExpressions": [name("In", &["agents"])] }), "kube-system")
+    );
+    let mut named = crate::stage::pack("a", "1.0.0", "x", &[443]);
+    named["spec"]["admission"] = json!({ "rules": [{
+        "name": "no", "match": { "resources": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }] },
+        "validations": [{ "expression": "false", "message": "no" }],
+    }] });
+    named["spec"]["subjects"]["namespaces"] = json!({ "selector": { "matchExpressions": [name("In", &["kube-system", "bailiwick-system", "spared", "agents"])] } });
+    let mut cluster = Cluster::with(&[named]);
+    cluster.bind("a", crate::stage::of("a", "1.0.0"));
+    assert!(cluster.update()["a"].is_current());
+    let defaults = ClusterOptions::default();
+    let exempt_namespaces = [defaults.exempt_namespaces.clone(), vec!["spared".to_owned()]].concat();
+    let options = ClusterOptions { exempt_namespaces, ..defaults };
+    let out = webhooks(&cluster.in_force, &options).expect("emits");
+    let floor = objects(&cluster.in_force, &cluster.cells(), &options).expect("emits");
+    let hooks = out.objects.iter().flat_map(|one| one.json["webhooks"].as_array().expect("webhooks"));
+    let hooks = hooks.filter_map(|one| one.get("namespaceSelector"));
+    let policies =
+        floor.objects.iter().filter_map(|one| one.json.pointer("/spec/matchConstraints/namespaceSelector"));
+    let all: Vec<&Value> = hooks.chain(policies).collect();
+    assert!(all.iter().filter(|one| may_match(one, "agents")).count() > 2, "{all:?}");
+    for exempt in ["kube-system", "bailiwick-system", "spared"] {
+        let asked: Vec<_> = all.iter().filter(|one| may_match(one, exempt)).collect();
+        assert!(asked.is_empty(), "{exempt}: {asked:?}");
+    }
+}
+
+#[test]
+fn labels_of_namespaces_are_kept_on_every_way_to_write_them_and_exceptions_bear_their_makers_name() {
+    let cluster = two();
+    let hooks = webhooks(&cluster.in_force, &ClusterOptions::default()).expect("emits");
+    let floor = emitted(&cluster);
+    let hook = hooks
+        .objects
+        .iter()
+        .flat_map(|one| rules(&one.json))
+        .find(|(name, _)| name.starts_with("namespaces-"));
+    let policy = |name: &str| {
+        let found =
+            floor.iter().find(|one| one.kind == "ValidatingAdmissionPolicy" && one.name.starts_with(name));
+        found.unwrap_or_else(|| panic!("no policy {name}")).json.to_string()
+    };
+    for rules in [hook.expect("a webhook").1, policy("bailiwick-namespaces-")] {
+        for way in ["\"namespaces\"", "\"namespaces/status\"", "\"namespaces/finalize\""] {
+            assert!(rules.contains(way), "{way}: {rules}");
+        }
+    }
+    let exceptions = policy("bailiwick-exceptions");
+    assert!(exceptions.contains("policyexceptions") && exceptions.contains("request.userInfo.username"));
 }
 
 #[test]

@@ -114,6 +114,42 @@ fn bundles_are_reserved(cluster: &Cluster) {
     cluster
         .kubectl(["create", "-f", "-"], &map("ordinary", json!({})).to_string())
         .expect("an ordinary ConfigMap");
+    let tried = |args: &[&str], object: &Value| {
+        let output = cluster.kubectl_raw(args, &object.to_string()).expect("kubectl runs");
+        (output.status.success(), said(&output))
+    };
+    // What the operator published there is neither replaced nor deleted, not by name and not with all others, by whoever may edit the namespace.
+    let operator = format!("--as=system:serviceaccount:{NAMESPACE}:bailiwick-operator");
+    let bundle = map("bailiwick-0123", json!({}));
+    let (taken, told) = tried(&["create", "-f", "-", &operator], &bundle);
+    assert!(taken, "{told}");
+    cluster
+        .kubectl(
+            ["create", "rolebinding", "editors", "-n", "agents-pool", "--clusterrole=edit", "--user=eve"],
+            "",
+        )
+        .expect("a user who may edit");
+    let mut other = bundle.clone();
+    other["data"] = json!({ "bundle.json": "{}" });
+    let all = "/api/v1/namespaces/agents-pool/configmaps?dryRun=All";
+    for args in [
+        &["replace", "-f", "-", "--dry-run=server", "--as=eve"][..],
+        &["delete", "configmap", "-n", "agents-pool", "bailiwick-0123", "--dry-run=server", "--as=eve"],
+        &["delete", "--raw", all, "--as=eve"],
+    ] {
+        let (taken, told) = tried(args, &other);
+        assert!(!taken && told.contains("operator alone"), "{args:?}: {told}");
+    }
+    // Nor is anything put beside it in the operator's own namespace, from which profiles go to the nodes too.
+    let mut planted = map("bailiwick-seccomp-x", json!({ "bailiwick.dev/seccomp": "pool" }));
+    planted["metadata"]["namespace"] = json!(NAMESPACE);
+    let create = ["create", "-f", "-", "--dry-run=server"];
+    let (taken, told) = tried(&create, &planted);
+    assert!(!taken && told.contains("operator alone"), "{told}");
+    // There everybody who may asks for the webhook to be disarmed.
+    planted["metadata"] = json!({ "name": "bailiwick-arming", "namespace": NAMESPACE });
+    let (taken, told) = tried(&create, &planted);
+    assert!(taken || told.contains("already exists"), "{told}");
 }
 
 /// In a namespace of pools an executor runs only as the operator wants it: whoever could write its arguments could choose its bundle.

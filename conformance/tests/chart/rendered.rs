@@ -58,6 +58,13 @@ fn helm_renders_what_was_meant() {
         of("Namespace", "agents-pool")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
         "baseline"
     );
+    // On nodes with IPv4, with IPv6 and with both.
+    for name in ["bailiwick-webhook", "bailiwick-operator"] {
+        let args = &of("Deployment", name)["spec"]["template"]["spec"]["containers"][0]["args"];
+        let listens: Vec<&str> =
+            args.as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
+        assert!(listens.iter().any(|arg| arg.starts_with("--listen=[::]:")), "{name}: {listens:?}");
+    }
     // What is closed is closed whole.
     let closed = of("NetworkPolicy", "bailiwick-pools");
     assert_eq!(closed["spec"], json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
@@ -84,6 +91,26 @@ fn values_that_are_refused(helm: &Helm, chart: &str) {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let output = helm.run(None, &args);
         assert!(!output.status.success() && said(&output).contains(says), "{set}: {}", said(&output));
+    }
+}
+
+#[test]
+fn scripts_find_an_api_server_by_either_kind_of_address() {
+    for script in ["uninstall", "seccomp_installer"] {
+        for (host, url) in
+            [("192.0.2.1", "https://192.0.2.1:443"), ("2001:db8::1", "https://[2001:db8::1]:443")]
+        {
+            let output = std::process::Command::new("python3")
+                .args(["-B", "-c", &format!("import {script}; print({script}.server())")])
+                .current_dir(Helm::chart().join("files"))
+                .env("PYTHONPATH", ".")
+                .env("KUBERNETES_SERVICE_HOST", host)
+                .env("KUBERNETES_SERVICE_PORT", "443")
+                .env("BAILIWICK_NAMESPACE", "bailiwick-system")
+                .output()
+                .expect("python3 runs");
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), url, "{script}: {}", said(&output));
+        }
     }
 }
 

@@ -179,13 +179,14 @@ impl Urgent {
 fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
     let ours = |verbs: Value| json!([{ "apiGroups": ["bailiwick.dev"], "resources": ["*"], "verbs": verbs }]);
-    let every = json!(["get", "list", "create", "update", "patch", "delete"]);
+    let every = json!(["get", "list", "create", "update", "patch", "delete", "deletecollection"]);
     let mallory = stage.user("mallory", &ours(every.clone()))?;
     let mut widening = every;
     widening.as_array_mut().expect("a list").push(json!("widen"));
     let alice = stage.user("alice", &ours(widening))?;
     let urgent = Urgent::new(&stage)?;
-    let _webhook = bound(&stage)?;
+    let webhook = bound(&stage)?;
+    packs_below_a_binding_stay(&stage, &webhook, &mallory, &alice)?;
     // With the webhook, and then by the floor alone.
     for floor in [false, true] {
         if floor {
@@ -201,14 +202,14 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
         urgent.is_judged_by_who_asks(&stage, floor);
         let spec = |spec: Value| json!({ "spec": spec }).to_string();
         for (what, args) in [
-            ("deletes", vec!["delete".to_owned(), "policybinding".to_owned(), "fence".to_owned()]),
+            ("deletes", words("delete policybinding fence --dry-run=server")),
+            ("deletes all", words(&format!("delete --raw {BINDINGS}?dryRun=All"))),
             ("goes back a stage", patch(&spec(json!({ "stage": "Audit" })))),
             ("chooses another value", patch(&spec(json!({ "parameters": { "memory": "1Gi" } })))),
             ("narrows", patch(&spec(json!({ "narrowTo": { "pods": { "matchLabels": { "a": "b" } } } })))),
             ("takes another version", patch(&spec(json!({ "pack": { "version": "1.0.1" } })))),
         ] {
-            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
-            args.push("--dry-run=server");
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
             let (taken, said) = stage.try_kubectl(&[args.as_slice(), &[&mallory]].concat(), "");
             assert!(!taken && said.contains("widen"), "floor {floor}: {what}: {said}");
             let (taken, said) = stage.try_kubectl(&[args.as_slice(), &[&alice]].concat(), "");
@@ -216,15 +217,98 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
         }
         let tighter = patch(&spec(json!({ "rollout": "Drain" })));
         let mut args: Vec<&str> = tighter.iter().map(String::as_str).collect();
-        args.extend(["--dry-run=server", &mallory]);
+        args.push(&mallory);
         let (taken, said) = stage.try_kubectl(&args, "");
         assert!(taken, "floor {floor}: what widens nothing needs no verb: {said}");
     }
+    nobody_approves_in_anothers_name(&stage, &mallory)
+}
+
+const BINDINGS: &str = "/apis/bailiwick.dev/v1alpha1/policybindings";
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// While the webhook is away, whoever makes an exception signs it.
+fn nobody_approves_in_anothers_name(stage: &Stage, mallory: &str) -> Result<()> {
+    let exception = |approver: Value| {
+        json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyException", "metadata": { "name": "forged", "namespace": "bailiwick-system" },
+            "spec": { "pack": "fence", "rule": "memory-ceiling", "objects": [{ "resource": "pods", "namespace": "agents", "namePrefix": "big-" }],
+                "reason": "a test", "expires": "2999-01-01T00:00:00Z", "approver": approver },
+        })
+    };
+    let made = |approver: Value| {
+        let args = ["create", "--dry-run=server", mallory, "-f", "-"];
+        stage.try_kubectl(&args, &exception(approver).to_string())
+    };
+    for approver in [json!("alice"), Value::Null] {
+        let (taken, said) = made(approver.clone());
+        assert!(!taken && said.contains("the approver is not who asks"), "{approver}: {said}");
+    }
+    let (taken, said) = made(json!("mallory"));
+    assert!(taken, "{said}");
+    Ok(())
+}
+
+/// A binding is met with the newest packs that its pack extends, so whoever changes these changes what it lets through.
+fn packs_below_a_binding_stay(stage: &Stage, webhook: &Webhook, mallory: &str, alice: &str) -> Result<()> {
+    let base = |version: &str, cidr: &str| {
+        let network =
+            json!({ "egress": [{ "name": "web", "to": { "cidr": cidr }, "ports": [{ "port": 443 }] }] });
+        json!({
+            "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack", "metadata": { "name": format!("base-{version}") },
+            "spec": { "pack": "base", "version": version, "network": network },
+        })
+    };
+    let walled = json!({
+        "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack", "metadata": { "name": "walled-1.0.0" },
+        "spec": {
+            "pack": "walled", "version": "1.0.0", "extends": [{ "name": "base", "version": "^1" }],
+            "subjects": { "namespaces": { "selector": { "matchLabels": { "bailiwick.dev/zone": "walled" } } } },
+        },
+    });
+    stage.apply(&base("1.0.0", "192.0.2.0/28").to_string())?;
+    stage.apply(&walled.to_string())?;
+    stage.apply(&BOUND.replace("fence", "walled"))?;
+    stage.until_bound(webhook, &["fence", "walled"])?;
+    let lock = "bailiwick.dev/pack-lock=packs: []";
+    let create = ["create", "--dry-run=server", "-f", "-"];
+    let delete = ["delete", "policypack", "base-1.0.0", "--dry-run=server"];
+    let all = "/apis/bailiwick.dev/v1alpha1/policypacks?dryRun=All";
+    for (what, args, object, says, with_the_verb) in [
+        ("a laxer version", &create[..], base("1.1.0", "192.0.2.0/24"), "may not widen", true),
+        ("a version that does not fit", &create[..], base("2.0.0", "192.0.2.0/24"), "", true),
+        (
+            "a lock",
+            &["annotate", "policypack", "walled-1.0.0", lock, "--dry-run=server"],
+            Value::Null,
+            "the lock says",
+            false,
+        ),
+        ("away with what is extended", &delete[..], Value::Null, "keeps this pack in force", false),
+        ("away with all", &["delete", "--raw", all], Value::Null, "keeps this pack in force", false),
+    ] {
+        for (user, verb) in [(mallory, false), (alice, true)] {
+            let (taken, said) = stage.try_kubectl(&[args, &[user]].concat(), &object.to_string());
+            let may = says.is_empty() || (verb && with_the_verb);
+            assert_eq!(taken, may, "{what} by {user}: {said}");
+            assert!(may || said.contains(says), "{what} by {user}: {said}");
+        }
+    }
+    let (taken, said) = stage.try_kubectl(&["delete", "policybinding", "walled", alice], "");
+    assert!(taken, "{said}");
+    stage.until_bound(webhook, &["fence"])?;
+    let (taken, said) = stage.try_kubectl(&[&delete[..], &[mallory]].concat(), "");
+    assert!(taken, "nothing keeps it any more: {said}");
     Ok(())
 }
 
 fn patch(text: &str) -> Vec<String> {
-    ["patch", "policybinding", "fence", "--type=merge", "-p", text].map(str::to_owned).to_vec()
+    ["patch", "policybinding", "fence", "--type=merge", "--dry-run=server", "-p", text]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 #[test]

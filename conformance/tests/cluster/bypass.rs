@@ -177,6 +177,28 @@ fn updates() -> Vec<Try> {
             says: ["scheduler-binds", "", "let it"],
             floor: Some(""),
         },
+        // The namespace's subresources take labels as well.
+        Try {
+            what: "a namespace that leaves by its status",
+            args: words("patch namespace agents --subresource=status --type=merge --dry-run=server --as=mallory -p")
+                .into_iter()
+                .chain([labels(json!({ "bailiwick.dev/zone": null })).to_string()])
+                .collect(),
+            stdin: String::new(),
+            says: ["subjects", "metadata.labels", "verb `widen`"],
+            floor: Some("subjects"),
+        },
+        Try {
+            what: "a namespace that leaves by its finalizers",
+            args: words("replace --raw /api/v1/namespaces/agents/finalize?dryRun=All --as=mallory -f -"),
+            stdin: json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "agents", "labels": { "kubernetes.io/metadata.name": "agents" } },
+                "spec": { "finalizers": ["kubernetes"] },
+            })
+            .to_string(),
+            says: ["subjects", "metadata.labels", "verb `widen`"],
+            floor: Some("subjects"),
+        },
         namespace("bailiwick.dev/zone-"),
         namespace("bailiwick.dev/zone=free"),
     ]
@@ -230,7 +252,8 @@ fn attempted(stage: &Stage, by: By) -> Vec<String> {
 #[test]
 fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
-    stage.user("mallory", &json!([{ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["*"] }]))?;
+    let resources = ["namespaces", "namespaces/status", "namespaces/finalize"];
+    stage.user("mallory", &json!([{ "apiGroups": [""], "resources": resources, "verbs": ["*"] }]))?;
     stage.apply(FENCE)?;
     stage.apply(BOUND)?;
     let webhook = stage.webhook()?;

@@ -37,6 +37,7 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
         assert!(hook["clientConfig"]["caBundle"].as_str().is_some_and(|bundle| !bundle.is_empty()));
     }
 
+    ready_means_that_enough_replicas_decide_by_it(&stage, &b);
     // A replica that is away changes nothing, and an edit is drift.
     drop(b);
     let name = there[0]["metadata"]["name"].as_str().expect("a name");
@@ -66,6 +67,21 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     assert_eq!((state(&stage).as_deref(), hooks(&stage).len()), (Some("armed"), 2));
     as_the_owner_asks(&stage);
     third.stop();
+}
+
+/// The second replica sleeps: what is bound meanwhile is not ready, although the webhook is armed by what was bound before.
+fn ready_means_that_enough_replicas_decide_by_it(stage: &Stage, second: &Webhook) {
+    second.signal("STOP");
+    stage.apply(&pack("later", "1.0.0", "192.0.2.0/28"));
+    stage.apply(&binding("later", "later", "1.0.0", ""));
+    let object = stage.condition("policybinding", "later", None, "Enforced", "True");
+    let ready = condition(&object, "Ready").expect("a condition");
+    assert_eq!((&ready["status"], &ready["reason"]), (&"False".into(), &"NotArmed".into()), "{ready}");
+    stage.condition("policybinding", "armed", None, "Ready", "True");
+    second.signal("CONT");
+    stage.condition("policybinding", "later", None, "Ready", "True");
+    stage.kubectl(&["delete", "policybinding", "later"]);
+    stage.kubectl(&["delete", "policypack", "later-1.0.0"]);
 }
 
 /// What `kubectl bailiwick` says; it must succeed.
@@ -100,7 +116,8 @@ fn as_the_owner_asks(stage: &Stage) {
     assert!(said.contains("come back by themselves"), "{said}");
     until("the floor is withdrawn", || (floor().len() < whole.len()).then_some(()));
     let kept = floor();
-    let keeps = |one: &String| one.contains("/bailiwick-bindings") || one.contains("/bailiwick-namespaces-");
+    let own = ["/bailiwick-bindings", "/bailiwick-exceptions", "/bailiwick-namespaces-"];
+    let keeps = |one: &String| own.iter().any(|own| one.contains(own));
     assert!(!kept.is_empty() && kept.iter().all(keeps), "{kept:?}");
     let object = enforced("False");
     assert_eq!(condition(&object, "Enforced").expect("a condition")["reason"], "Disarmed");

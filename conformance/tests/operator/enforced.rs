@@ -198,7 +198,9 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
     };
     check();
     assert_eq!(operator.metric("bindings_failing", ""), 1);
-    // Nor does a restart forget what worked.
+    // Nor does a restart forget what worked, with whatever values the binding asks for by now.
+    stage.apply(&binding("good", "good", "2.0.0", ", parameters: {unheard: of}"));
+    check();
     operator.stop();
     let successor = stage.operator(&[]).leads();
     check();
@@ -231,6 +233,161 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
     successor.stop();
 }
 
+#[test]
+fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    bound(&stage, "lost");
+    let stands = || {
+        let all = CONTROLS.split(',').flat_map(|kind| stage.list(kind, None));
+        all.map(|one| format!("{} {}", one["metadata"]["uid"], one["metadata"]["generation"]))
+            .collect::<Vec<_>>()
+    };
+    let level = || {
+        let namespace = stage.get("namespace", "lost-a", None).expect("the namespace");
+        namespace["metadata"]["labels"]["pod-security.kubernetes.io/warn"].clone()
+    };
+    let before = (stands(), level());
+    stage.apply(&broken("lost", "2.0.0"));
+    stage.apply(&binding("lost", "lost", "2.0.0", ""));
+    stage.condition("policybinding", "lost", None, "Compiled", "False");
+    // No webhook is there that would keep the pack.
+    operator.stop();
+    stage.kubectl(&["delete", "policypack", "lost-1.0.0"]);
+    let successor = stage.operator(&[]).leads();
+    let object = stage.condition("policybinding", "lost", None, "Enforced", "False");
+    assert_eq!(condition(&object, "Enforced").expect("a condition")["reason"], "Lost");
+    assert_eq!(
+        (&object["status"]["version"], &object["status"]["stage"]),
+        (&json!("1.0.0"), &json!("Enforce"))
+    );
+    // Also when something else is bound and unbound meanwhile.
+    bound(&stage, "beside");
+    assert!(before.0.iter().all(|one| stands().contains(one)));
+    stage.kubectl(&["delete", "policybinding", "beside"]);
+    successor.passes(2, |round| stage.nudge(&format!("l{round}")));
+    assert!(before.0.iter().all(|one| stands().contains(one)));
+    assert_eq!(level(), before.1);
+    // The pack is back, and so is everything.
+    stage.apply(&pack("lost", "1.0.0", "192.0.2.0/28"));
+    stage.condition("policybinding", "lost", None, "Enforced", "True");
+    until("what is not wanted is pruned", || (stands().len() == before.0.len()).then_some(()));
+    assert_eq!((stands(), level()), before);
+    successor.stop();
+}
+
+/// A pod that the pack of the tests admits, of a cell.
+fn pod(name: &str, namespace: &str, cell: &str) -> String {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "namespace": namespace, "labels": { "app": "agent", "bailiwick.dev/cell": cell } },
+        "spec": {
+            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "c", "image": "registry.example.org/agent:1",
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+            }],
+        },
+    });
+    pod.to_string()
+}
+
+#[test]
+fn pods_of_an_earlier_cell_keep_their_network_until_they_end() {
+    let stage = Stage::new();
+    let operator = stage.operator(&[]).leads();
+    let object = bound(&stage, "running");
+    let cell = object["status"]["cells"][0]["name"].as_str().expect("a cell").to_owned();
+    // Its account may take a moment.
+    until("a pod of the cell", || stage.api().apply(&pod("agent", "running-a", &cell)).ok());
+    let old = name(&allowing(&stage, "running-a")[0]);
+    let spec = || stage.get("networkpolicy", &old, Some("running-a")).map(|one| one["spec"].clone());
+    let wanted = spec().expect("the policy of the pod");
+    // Another pack for the same pods, which only looks on: the pods of now are of another cell, and the label of that pod stays.
+    let beside = pack("looking", "1.0.0", "198.51.100.0/28");
+    stage.apply(&beside.replace("bailiwick.dev/zone: looking", "bailiwick.dev/zone: running"));
+    stage.apply(&binding("looking", "looking", "1.0.0", ", stage: Audit"));
+    until("the policy of the new cell", || (allowing(&stage, "running-a").len() == 2).then_some(()));
+    operator.passes(2, |round| stage.nudge(&format!("p{round}")));
+    assert_eq!(spec().as_ref(), Some(&wanted), "the pod was cut off");
+    // It is kept as everything else is.
+    let open = r#"[{"op": "add", "path": "/spec/egress/-", "value": {}}]"#;
+    stage.kubectl(&["patch", "networkpolicy", &old, "-n", "running-a", "--type=json", "-p", open]);
+    until("the added rule goes", || (spec()? == wanted).then_some(()));
+    // A successor, which never wanted it, keeps it too.
+    operator.stop();
+    let successor = stage.operator(&[]).leads();
+    successor.passes(2, |round| stage.nudge(&format!("q{round}")));
+    assert_eq!(spec().as_ref(), Some(&wanted));
+    stage.kubectl(&["delete", "pod", "agent", "-n", "running-a", "--now"]);
+    until("nobody needs it any more", || spec().is_none().then_some(()));
+    assert_eq!(allowing(&stage, "running-a").len(), 1);
+    successor.stop();
+}
+
+#[test]
+fn what_the_owner_of_the_cluster_made_stays_the_owners() {
+    let stage = Stage::new();
+    stage.namespace("owned-a", "owned");
+    let label = |pair: &str| stage.kubectl(&["label", "namespace", "owned-a", pair]);
+    label("pod-security.kubernetes.io/enforce=restricted");
+    label("pod-security.kubernetes.io/audit=privileged");
+    let class = |name: &str, handler: &str| {
+        format!(
+            "{{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {{name: {name}}}, handler: {handler}}}"
+        )
+    };
+    // Some of these are left of an earlier run that failed.
+    let theirs = ["owned-same", "owned-other"];
+    let clear = || {
+        for name in theirs {
+            stage.kubectl(&["delete", "runtimeclass", name, "--ignore-not-found"]);
+        }
+    };
+    clear();
+    stage.apply(&class("owned-same", "runc"));
+    stage.apply(&class("owned-other", "theirs"));
+    let before = theirs.map(|name| stage.get("runtimeclass", name, None).expect("a class"));
+    let operator = stage.operator(&[]).leads();
+    let classes = "    runtimeClass:\n      classes:\n      - {name: owned-same, handler: runc, kind: Runc}\n      - {name: owned-new, handler: runc, kind: Runc}\n";
+    let of = |version: &str, more: &str| {
+        let pack = pack("owned", version, "192.0.2.0/28").replace("level: Restricted", "level: Baseline");
+        pack.replace("runtimeClass: runc", "runtimeClass: owned-same")
+            .replace("  network:\n", &format!("{classes}{more}  network:\n"))
+    };
+    stage.apply(&of("1.0.0", ""));
+    stage.apply(&binding("owned", "owned", "1.0.0", ""));
+    stage.condition("policybinding", "owned", None, "Enforced", "True");
+    let labels = || stage.get("namespace", "owned-a", None).expect("it stays")["metadata"]["labels"].clone();
+    let level = |mode: &str| labels().get(format!("pod-security.kubernetes.io/{mode}")).cloned();
+    assert_eq!(level("enforce"), Some(json!("restricted")), "a stricter label was loosened");
+    assert_eq!((level("warn"), level("audit")), (Some(json!("baseline")), Some(json!("baseline"))));
+    // What was missing is made, and kept.
+    let made = || Some(stage.get("runtimeclass", "owned-new", None)?["handler"].clone());
+    assert_eq!(made(), Some(json!("runc")));
+    stage.kubectl(&["delete", "runtimeclass", "owned-new"]);
+    until("the class is back", made);
+    let tolerated = r#"{"scheduling": {"nodeSelector": {"a": "b"}}}"#;
+    stage.kubectl(&["patch", "runtimeclass", "owned-new", "--type=merge", "-p", tolerated]);
+    until("the class is as it was", || {
+        stage.get("runtimeclass", "owned-new", None)?.get("scheduling").is_none().then_some(())
+    });
+    // A class that means something else is a fault that is told, not mended.
+    stage.apply(&of("2.0.0", "      - {name: owned-other, handler: runc, kind: Runc}\n"));
+    stage.apply(&binding("owned", "owned", "2.0.0", ""));
+    let object = stage.condition("policybinding", "owned", None, "Enforced", "False");
+    let said = condition(&object, "Enforced").expect("a condition")["message"].to_string();
+    assert!(said.contains("owned-other") && said.contains("somebody else made it"), "{said}");
+    stage.kubectl(&["delete", "policybinding", "owned"]);
+    until("what was made is gone", || made().is_none().then_some(()));
+    until("what was labelled is gone", || level("warn").is_none().then_some(()));
+    assert_eq!(level("enforce"), Some(json!("restricted")));
+    assert_eq!(theirs.map(|name| stage.get("runtimeclass", name, None).expect("it stays")), before);
+    operator.stop();
+    clear();
+}
+
 fn pack_of(name: &str, version: &str) -> String {
     pack(name, version, "198.51.100.0/28")
 }
@@ -246,7 +403,7 @@ fn stages_go_from_audit_over_warn_to_enforce() {
         // Those of the pack's own rules; what keeps labels and bindings in place has no stage.
         let staged = |one: &&Value| {
             let name = name(one);
-            !["bindings", "namespaces", "cells"]
+            !["bindings", "exceptions", "namespaces", "cells"]
                 .iter()
                 .any(|own| name.starts_with(&format!("bailiwick-{own}")))
         };

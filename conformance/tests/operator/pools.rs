@@ -102,6 +102,85 @@ fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
     successor.stop();
 }
 
+/// What the pool of a pack holds, so that the pool has a profile.
+const SANDBOX: &str = "  sandboxes:
+  - name: shell
+    pool: warm
+    filesystem:
+      readOnly: [/usr, /lib, /lib64, /bin]
+      writable: [{path: /tmp, size: 16Mi, inodes: 1024}]
+      workspace: {path: /work, size: 16Mi, inodes: 4096, lifetime: Session}
+      proc: Own
+      devices: [\"null\", zero, urandom]
+    network: {egress: []}
+    syscalls: {profile: Shell}
+    limits: {wallClock: 30s, cpuTime: 30s, cpus: \"1\", memory: 512Mi, processes: 64, openFiles: 256, fileSize: 16Mi, output: 1Mi}
+";
+
+#[test]
+fn old_bundles_stay_while_pods_of_theirs_may_start_and_profiles_come_back() {
+    let stage = stage();
+    let boxed = |version: &str, cidr: &str| {
+        pack("boxed", version, cidr).replace("cgroup: ReadOnly", "cgroup: Writable") + SANDBOX
+    };
+    stage.apply(&boxed("1.0.0", "192.0.2.0/28"));
+    let operator = stage.operator(&[]).leads();
+    stage.apply(&pool("warm", "boxed", "warm"));
+    let digest_of = |version: &str| {
+        let object = until("the digest", || {
+            let object = stage.get("sandboxpool", "warm", Some("pools"))?;
+            let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            (current && object["spec"]["pack"]["version"] == version).then_some(object)
+        });
+        object["status"]["digest"].as_str().expect("a digest").to_owned()
+    };
+    let first = digest_of("1.0.0");
+    let profile = format!("bailiwick-seccomp-warm-{first}");
+    let data = || Some(stage.get("configmap", &profile, Some("pools"))?["data"].clone());
+    let right = until("the profile", data);
+    // A profile that is deleted, or replaced: immutable, so it cannot be edited.
+    stage.kubectl(&["delete", "configmap", &profile, "-n", "pools"]);
+    until("the profile is back", || (data()? == right).then_some(()));
+    let put = |data: &Value| {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": profile, "namespace": "pools" }, "data": data,
+        });
+        stage.api().send("POST", "/api/v1/namespaces/pools/configmaps", &object).map(drop)
+    };
+    operator.signal("STOP");
+    stage.kubectl(&["delete", "configmap", &profile, "-n", "pools"]);
+    put(&json!({ "x86_64.json": "{}" })).expect("another profile");
+    operator.signal("CONT");
+    until("the profile is right again", || (data()? == right).then_some(()));
+    // No node is here, so no pod of the new bundle ever is ready: the Deployment goes on making pods of the old one where they end.
+    stage.apply(&boxed("1.1.0", "198.51.100.0/28"));
+    stage.apply(&pool("warm", "boxed", "warm").replace("1.0.0", "1.1.0"));
+    let second = digest_of("1.1.0");
+    assert_ne!(first, second);
+    until("the new bundle", || bundle_of(&stage, &second));
+    operator.passes(3, |round| stage.nudge(&format!("b{round}")));
+    assert!(bundle_of(&stage, &first).is_some(), "the old bundle was pruned under its pods");
+    assert_eq!(data(), Some(right));
+    // Nothing is left of it once the pool is gone.
+    stage.kubectl(&["delete", "sandboxpool", "warm", "-n", "pools"]);
+    until("both bundles are gone", || {
+        (bundle_of(&stage, &first).is_none() && bundle_of(&stage, &second).is_none()).then_some(())
+    });
+    operator.stop();
+}
+
+#[test]
+fn a_pool_names_its_pack_by_either_version_or_digest() {
+    let stage = stage();
+    for (name, reference) in
+        [("both", format!("version: 1.0.0, digest: \"{}\"", "0".repeat(64))), ("neither", String::new())]
+    {
+        let manifest = pool(name, "pooled", "warm").replace("version: 1.0.0", &reference);
+        let error = stage.api().apply(&manifest).expect_err(name).to_string();
+        assert!(error.contains("name either a version or a digest"), "{name}: {error}");
+    }
+}
+
 #[test]
 fn a_pool_that_names_what_is_not_there_says_so_and_takes_nothing_away() {
     let stage = stage();

@@ -58,6 +58,15 @@ impl Webhook {
     }
 }
 
+impl Webhook {
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let status = std::process::Command::new("kill").args([format!("-{name}"), id]).status();
+        assert!(status.expect("kill runs").success());
+    }
+}
+
 impl Drop for Webhook {
     fn drop(&mut self) {
         let _ = self.0.kill();

@@ -220,7 +220,10 @@ impl Engine {
             Err(error) if error.code() == 422 => {
                 info!(object = %wanted.key, %error, "it cannot be changed and is made anew");
                 // Without our label it is not watched.
-                let there = self.find(&wanted.key).await?.ok_or(error)?;
+                let Some(there) = self.find(&wanted.key).await? else { return Err(error) };
+                if wanted.key.kind.share() == Share::Made && !there.owned_by(&self.owner) {
+                    return Err(error);
+                }
                 self.delete(&there).await?;
                 self.apply(wanted, None).await?
             }
@@ -265,6 +268,9 @@ impl Engine {
     }
 
     async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, WriteError> {
+        if live.is_none() && wanted.key.kind.share() == Share::Made {
+            return self.create(wanted).await;
+        }
         self.fence.check()?;
         let mut manifest = wanted.manifest.clone();
         if let (Some(metadata), Some(live)) =
@@ -277,6 +283,18 @@ impl Engine {
         let api = self.api(&wanted.key);
         let patch = Patch::Apply(&manifest);
         let sent = api.patch(&wanted.key.name, &params, &patch);
+        let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
+        Ok(self.stored(wanted.key.kind, Verb::apply, object))
+    }
+
+    /// Makes an object; one that somebody else made meanwhile is not taken over.
+    async fn create(&self, wanted: &Wanted) -> Result<Live, WriteError> {
+        self.fence.check()?;
+        let object: DynamicObject =
+            serde_json::from_value(wanted.manifest.clone()).map_err(kube::Error::SerdeError)?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let api = self.api(&wanted.key);
+        let sent = api.create(&params, &object);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
         Ok(self.stored(wanted.key.kind, Verb::apply, object))
     }

@@ -107,13 +107,14 @@ pub fn plan<'w>(
                     plan.writes.push(Write::Apply { wanted: one, why, live: Some(Arc::clone(found)) });
                 }
             }
-            (Share::Whole, found) => whole(&mut plan, one, found, forms),
+            (Share::Made, Some(found)) if !found.owned_by(owner(one)) => {}
+            (Share::Whole | Share::Made, found) => whole(&mut plan, one, found, forms),
         }
     }
     let unwanted = live.iter().rev().filter(|(key, found)| !wanted.contains_key(*key) && !found.ending);
     for (key, found) in unwanted {
         match key.kind.share() {
-            Share::Whole if !keep(found) => plan.writes.push(Write::Delete(Arc::clone(found))),
+            Share::Whole | Share::Made if !keep(found) => plan.writes.push(Write::Delete(Arc::clone(found))),
             Share::Labels if !keep(found) => plan.writes.push(Write::Release(Arc::clone(found))),
             _ => {}
         }

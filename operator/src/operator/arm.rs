@@ -23,7 +23,11 @@ impl Operator {
     ) -> Stance {
         let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
         self.recorded = record.recorded;
-        let stance = self.decided(view, derived, bundle, (&record, record.leave.is_over(now))).await;
+        let stance = match self.decided(view, derived, bundle, (&record, record.leave.is_over(now))).await {
+            // The newest would be without a binding that was in force.
+            Stance::Newest if !derived.lost.is_empty() => Stance::Before,
+            stance => stance,
+        };
         self.leave = arming::leave(&record, stance, now);
         stance
     }

@@ -2,7 +2,7 @@
 //!
 //! One task does all of it, one pass after the other, so that no two writes of one operator can contradict each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,23 +16,29 @@ use tracing::{info, warn};
 
 use crate::apply::{Engine, Pass};
 use crate::arming::{self, Leave, Recorded, Stance};
+use crate::bearers::Bearers;
 use crate::certificates::{Certificates, MakeError, Profile};
 use crate::clock::Tick;
 use crate::derive::{Derived, Deriver, Options};
 use crate::events::{self, News, Teller};
 use crate::http::Health;
-use crate::kind::{Kind, Share};
+use crate::kind::Kind;
 use crate::lease::{Election, Fence};
 use crate::limits::{IDLE_PASS, PROBE_EVERY, RETRY, SETTLE as SETTLE_EVENTS, STUCK};
 use crate::metrics::Metrics;
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, View};
 use crate::object::{Key, Live, Wanted};
+use crate::pools;
 use crate::probe::Prober;
-use crate::report::{Outcome, PackChecks, report};
+use crate::report::{Due, Outcome, PackChecks, report};
 use crate::world::World;
 
 mod arm;
 mod certify;
+mod keep;
+mod levels;
+
+use keep::Keep;
 
 /// What an operator is set to.
 pub struct Settings {
@@ -50,6 +56,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The cluster.
     pub mirror: Arc<Mirror>,
+    /// Which cells pods bear.
+    pub bearers: Arc<Bearers>,
     /// The election.
     pub election: Arc<Election>,
     last_pass_ms: AtomicU64,
@@ -59,7 +67,8 @@ impl Shared {
     /// Nothing was done yet.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, mirror: Arc<Mirror>, election: Arc<Election>) -> Self {
-        Self { metrics, mirror, election, last_pass_ms: AtomicU64::new(Tick::now().as_ms()) }
+        let last_pass_ms = AtomicU64::new(Tick::now().as_ms());
+        Self { metrics, mirror, bearers: Arc::default(), election, last_pass_ms }
     }
 
     fn alive(&self) {
@@ -123,6 +132,10 @@ pub struct Operator {
     trusted: Option<(String, Tick)>,
     /// The webhook configurations that were applied last.
     hooks: BTreeMap<Key, Wanted>,
+    /// Digests of the policies that enough replicas decided by when these were applied.
+    armed: BTreeSet<String>,
+    /// The NetworkPolicies that were wanted last.
+    networks: BTreeMap<Key, Wanted>,
     /// What was expected when enough replicas were found to decide by it.
     served: Option<String>,
     /// What the record of the arming says.
@@ -171,6 +184,8 @@ impl Operator {
             certificates: None,
             trusted: None,
             hooks: BTreeMap::new(),
+            armed: BTreeSet::new(),
+            networks: BTreeMap::new(),
             served: None,
             recorded: Recorded::Waiting,
             leave: Leave::default(),
@@ -220,27 +235,42 @@ impl Operator {
         let bundle = self.certificates.as_ref().map(Certificates::bundle).unwrap_or_default();
         let mut derivation = self.derive(&world, &bundle, now);
         let stance = self.stance(&view, &derivation.derived, &bundle, now.as_second()).await;
-        let (wanted, recorded) = self.wanted(&derivation.derived, stance);
-        let held = derivation.derived.held.clone();
-        let before = stance == Stance::Before;
-        let keep = move |live: &Live| kept(live, before, &held);
+        let keep = Keep {
+            derived: &derivation.derived,
+            hooks: stance == Stance::Before,
+            rolling: pools::rolling(&derivation.derived.pools, &view),
+            borne: self.shared.bearers.borne(),
+        };
+        let (mut wanted, recorded) = self.wanted(&derivation.derived, stance);
+        let owner = &self.settings.options.namespace;
+        for one in wanted.values_mut().filter(|one| one.key.kind == Kind::Namespace) {
+            let beside = view.get(&one.key).and_then(|live| levels::beside(one, live, owner));
+            beside.into_iter().for_each(|beside| *one = beside);
+        }
+        let outlive = self.networks.iter().filter(|(key, one)| !wanted.contains_key(key) && keep.wanted(one));
+        let outlive: Vec<_> = outlive.map(|(key, one)| (key.clone(), one.clone())).collect();
+        wanted.extend(outlive);
+        self.networks = keep::networks(&wanted);
         // What is asked for in the record between that look and the write is not to be written over. Nor is a configuration to be made anew that somebody
         // deletes meanwhile: the way out of a webhook that refuses everything would go unnoticed.
         let looked_at = std::iter::once(self.record_key()).chain(derivation.derived.hooks.keys().cloned());
         let seen: Vec<Arc<Live>> = looked_at.filter_map(|key| view.get(&key).cloned()).collect();
-        let pass = self.engine.pass(&wanted, &seen, keep).await;
+        let pass = self.engine.pass(&wanted, &seen, |live: &Live| keep.live(live)).await;
         self.after_pass(&derivation.derived, stance, &pass);
         let mut news = self.happened(&pass, recorded, now.as_second());
-        let failed: BTreeMap<Key, String> =
+        let mut failed: BTreeMap<Key, String> =
             pass.failures.iter().map(|one| (one.key.clone(), one.error.to_string())).collect();
         for (key, why) in &failed {
             warn!(object = %key, why, "cannot be written");
         }
-        let statuses =
-            self.statuses(&world, &derivation.derived, &failed, &whole_seconds(now), &mut news).await;
+        failed.extend(foreign(&wanted, &view, &self.settings.options.namespace));
+        let (armed, now_text) = (&self.armed, whole_seconds(now));
+        let outcome = Outcome { failed: &failed, armed, disarmed: self.disarmed(), now: &now_text };
+        let due = report(&world, &derivation.derived, &self.shared.mirror.view(), &mut self.checks, &outcome);
+        let statuses = self.statuses(due, &mut news).await;
         self.count(&derivation.derived);
         self.teller.tell(news);
-        let failing = !failed.is_empty() || statuses;
+        let failing = !pass.failures.is_empty() || statuses;
         let next = [derivation.derived.next, self.leave.until].into_iter().flatten().min();
         let next = next.map_or(IDLE_PASS, |next| {
             Duration::from_secs(u64::try_from(next - now.as_second()).unwrap_or(0) + 1)
@@ -294,7 +324,10 @@ impl Operator {
         };
         add(arming::record(&owner, recorded, &self.leave));
         match stance {
-            Stance::Away(_) => self.hooks.clear(),
+            Stance::Away(_) => {
+                self.hooks.clear();
+                self.armed.clear();
+            }
             Stance::Newest => wanted.extend(derived.hooks.clone()),
             Stance::Before => {
                 self.hooks = arming::with_bundle(&self.hooks, &derived.hooks, &owner);
@@ -341,26 +374,16 @@ impl Operator {
                 self.bell.notify_one();
             }
             self.hooks.clone_from(&derived.hooks);
+            self.armed.clone_from(&derived.expected);
         }
     }
 
-    fn armed(&self) -> bool {
-        !self.hooks.is_empty()
+    fn disarmed(&self) -> Option<Leave> {
+        (!self.leave.reason.is_empty() || self.is_withdrawn()).then(|| self.leave.clone())
     }
 
-    /// Writes the statuses that say something new. Whether any could not be written.
-    async fn statuses(
-        &mut self,
-        world: &World,
-        derived: &Derived,
-        failed: &BTreeMap<Key, String>,
-        now: &str,
-        news: &mut Vec<News>,
-    ) -> bool {
-        let view = self.shared.mirror.view();
-        let disarmed = (!self.leave.reason.is_empty() || self.is_withdrawn()).then_some(&self.leave);
-        let outcome = Outcome { failed, armed: self.armed(), disarmed, now };
-        let due = report(world, derived, &view, &mut self.checks, &outcome);
+    /// Writes statuses. Whether any could not be written.
+    async fn statuses(&self, due: Vec<Due>, news: &mut Vec<News>) -> bool {
         let mut wrong = false;
         for one in due {
             match self.engine.status(&one.live, &one.status).await {
@@ -376,27 +399,26 @@ impl Operator {
 
     fn count(&self, derived: &Derived) {
         let metrics = &self.shared.metrics;
-        metrics.armed.set(u64::from(self.armed()));
+        metrics.armed.set(u64::from(!self.hooks.is_empty()));
         metrics.cells.set(derived.cells.cells.len() as u64);
         let failing = derived.verdicts.values().filter(|verdict| !verdict.is_current()).count();
         metrics.failing.set(failing as u64);
     }
 }
 
+/// Classes of the cluster that somebody else made and that mean something else.
+fn foreign(wanted: &BTreeMap<Key, Wanted>, view: &View, owner: &str) -> Vec<(Key, String)> {
+    let classes = wanted.values().filter(|one| one.key.kind == Kind::RuntimeClass);
+    let differs = classes.filter_map(|one| {
+        let (live, asked) = (view.get(&one.key)?, one.manifest.get("handler")?);
+        let there = live.body.get("handler").unwrap_or(&Value::Null);
+        let why = format!("somebody else made it, with handler {there}; the pack means {asked}");
+        (!live.owned_by(owner) && there != asked).then(|| (one.key.clone(), why))
+    });
+    differs.collect()
+}
+
 /// As the API server writes times.
 fn whole_seconds(now: Timestamp) -> String {
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
-}
-
-/// What stays although it is not wanted: webhook configurations of which nothing is known but that they were in force, and what stands for
-/// pools that cannot be worked out.
-fn kept(live: &Live, before: bool, held: &std::collections::BTreeSet<String>) -> bool {
-    match live.key.kind {
-        Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => before,
-        Kind::ConfigMap | Kind::Deployment => {
-            live.key.namespace.as_ref().is_some_and(|namespace| held.contains(namespace))
-                && live.key.kind.share() == Share::Whole
-        }
-        _ => false,
-    }
 }

@@ -51,6 +51,10 @@ pub(crate) const IDLE_TIME: Duration = Duration::from_secs(30);
 /// Addresses of one host that are tried.
 pub(crate) const ADDRESSES: usize = 4;
 
+/// Names that are looked up at one time. A lookup takes a thread of the pool that also judges reviews, for as long as the resolver waits for a server
+/// that is away, whoever has given up meanwhile; so few leave most of the pool's sixteen to the reviews.
+pub(crate) const LOOKUPS: usize = 4;
+
 /// Redirects of one blob: a registry sends to its storage, and that is that.
 pub(crate) const REDIRECTS: usize = 2;
 

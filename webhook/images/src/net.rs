@@ -5,7 +5,7 @@
 //! very registry: a reference in a pod must not make the webhook ask the cluster's own network or a cloud's metadata service.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -13,12 +13,14 @@ use std::task::{Context, Poll};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::limits::{ADDRESSES, CONNECT_TIME};
+use crate::limits::{ADDRESSES, CONNECT_TIME, LOOKUPS};
 use crate::settings::Registry;
 
 /// Where requests go.
@@ -77,10 +79,10 @@ pub(crate) async fn connect(
     let host = || origin.host.clone();
     let until = deadline.min(Instant::now() + CONNECT_TIME);
     let late = |_| ConnectError::TimedOut { host: host() };
-    let resolving = lookup_host((origin.host.as_str(), origin.port));
+    let named = (origin.host.clone(), origin.port);
+    let resolving = looked_up(&LOOKING_UP, move || Ok(named.to_socket_addrs()?.take(ADDRESSES).collect()));
     let resolved = timeout_at(until, resolving).await.map_err(late)?;
-    let addresses: Vec<SocketAddr> =
-        resolved.map_err(|source| ConnectError::Resolve { host: host(), source })?.take(ADDRESSES).collect();
+    let addresses = resolved.map_err(|source| ConnectError::Resolve { host: host(), source })?;
     // One that may not be reached spoils all: a name that mixes them is up to something.
     for address in &addresses {
         allowed(origin, registry, address.ip())?;
@@ -97,6 +99,22 @@ pub(crate) async fn connect(
         }
     }
     Err(failure)
+}
+
+/// Lookups in progress, over all registries.
+static LOOKING_UP: Semaphore = Semaphore::const_new(LOOKUPS);
+
+/// Does a lookup, which blocks, in the pool of blocking threads. Its turn lasts until it ends, also when nobody waits for it any more.
+async fn looked_up(
+    turns: &'static Semaphore,
+    lookup: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> io::Result<Vec<SocketAddr>> {
+    let turn = turns.acquire().await.map_err(io::Error::other)?;
+    let looking = spawn_blocking(move || {
+        let _turn = turn;
+        lookup()
+    });
+    looking.await.map_err(io::Error::other)?
 }
 
 async fn secured(
@@ -264,6 +282,32 @@ mod tests {
         {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
+    }
+
+    #[test]
+    fn lookups_that_hang_leave_threads_to_others() {
+        static TURNS: Semaphore = Semaphore::const_new(LOOKUPS);
+        let pool = LOOKUPS + 1;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(pool).build();
+        runtime.unwrap().block_on(async {
+            let (end, ends) = std::sync::mpsc::channel::<()>();
+            let ends = Arc::new(std::sync::Mutex::new(ends));
+            // More than the pool has threads, all of a resolver that does not answer until `end` is dropped; nobody waits for them.
+            for _ in 0..2 * pool {
+                let ends = Arc::clone(&ends);
+                let hanging = looked_up(&TURNS, move || {
+                    let _ = ends.lock().unwrap().recv();
+                    Ok(Vec::new())
+                });
+                assert!(tokio::time::timeout(std::time::Duration::from_millis(5), hanging).await.is_err());
+            }
+            let other = timeout_at(Instant::now() + std::time::Duration::from_secs(20), spawn_blocking(|| 1));
+            assert_eq!(other.await.expect("a thread is left").unwrap(), 1);
+            drop(end);
+            let next = looked_up(&TURNS, || Ok(vec![SocketAddr::from(([127, 0, 0, 1], 1))]));
+            assert_eq!(next.await.unwrap().len(), 1, "their turns come back");
+        });
     }
 
     #[test]

@@ -30,7 +30,9 @@ use bailiwick_policy::admission::{AdmissionRequest, Phase, response};
 use bailiwick_policy::authorization::{Answers, Question};
 use futures_util::FutureExt as _;
 use kube::Client;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
 
 use self::authorizer::UserInfo;
 use crate::judge::{self, Judged};
@@ -39,6 +41,9 @@ use crate::snapshot::Snapshot;
 /// Longest wait for one answer of the API server within a review: whatever asks for a connection or a binding is a person or a controller
 /// that can ask again, and the review's own deadline is seconds.
 pub(crate) const API_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Reviews that compile at one time. A pack can take a second of a core: whoever publishes many waits, and the pods of others do not.
+const COMPILING: usize = 1;
 
 /// What the reviews of this source need beside the snapshot.
 pub(crate) struct Cluster {
@@ -49,6 +54,8 @@ pub(crate) struct Cluster {
     ready: AtomicBool,
     /// What the newest snapshot was built from.
     known: ArcSwap<Known>,
+    /// Of the reviews that compile, one does so at a time.
+    compiling: Arc<Semaphore>,
 }
 
 /// What is bound.
@@ -61,7 +68,28 @@ pub(crate) struct Known {
 impl Cluster {
     /// Nothing is known yet.
     pub(crate) fn new(client: Client, policy_namespace: String) -> Self {
-        Self { client, policy_namespace, ready: AtomicBool::new(false), known: ArcSwap::default() }
+        let (ready, compiling) = (AtomicBool::new(false), Arc::new(Semaphore::new(COMPILING)));
+        Self { client, policy_namespace, ready, known: ArcSwap::default(), compiling }
+    }
+
+    /// Does what compiles off the threads that serve, after whatever else compiles. What is not done in time goes on without us and holds up no more
+    /// than the next of its kind.
+    ///
+    /// # Errors
+    /// It was not done in time, or it panicked.
+    pub(crate) async fn compiled<T: Send + 'static>(
+        &self,
+        until: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let late = |_| "the packs could not be compiled in time; ask again".to_owned();
+        let turn = timeout_at(until, Arc::clone(&self.compiling).acquire_owned()).await.map_err(late)?;
+        let turn = turn.map_err(|closed| closed.to_string())?;
+        let working = spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        timeout_at(until, working).await.map_err(late)?.map_err(|error| format!("compiling failed: {error}"))
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -140,4 +168,44 @@ const UNAVAILABLE: u16 = 503;
 /// What is left until a deadline, and no more than one wait for the API server.
 pub(crate) fn patience(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).min(API_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn cluster() -> Cluster {
+        let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = kube::Config::new("http://127.0.0.1:9".parse().expect("an address"));
+        Cluster::new(Client::try_from(config).expect("a client"), "system".to_owned())
+    }
+
+    /// Far longer than anything here takes.
+    fn until() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    #[tokio::test]
+    async fn what_compiles_keeps_no_serving_thread_and_waits_for_what_compiles_already() {
+        // There is one thread here that serves: were the work done on it, nobody could ever let it end.
+        let cluster = Arc::new(cluster());
+        let (end, ends) = mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let cluster = Arc::clone(&cluster);
+            async move { cluster.compiled(until(), move || ends.recv().is_ok()).await }
+        });
+        while cluster.compiling.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = cluster.compiled(Instant::now(), || true).await;
+        assert!(second.is_err_and(|why| why.contains("in time")), "two compiled at one time");
+        end.send(()).expect("it waits");
+        assert_eq!(first.await.expect("it ends"), Ok(true));
+        assert_eq!(cluster.compiled(until(), || 1).await, Ok(1));
+        let panicked = cluster.compiled(until(), || -> bool { panic!("a fault") }).await;
+        assert!(panicked.is_err_and(|why| why.contains("failed")));
+        assert_eq!(cluster.compiled(until(), || 2).await, Ok(2), "a fault keeps its turn");
+    }
 }

@@ -4,10 +4,13 @@
 //! order; the operator's conditions say the rest. What may let something through that was refused before needs the verb `widen` on the
 //! pack, which the API server is asked for in the name of whoever asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use bailiwick_compiler::cluster::{Binding, BoundPolicy, MAX_EXCEPTION_S, Reason, Widening, opens, widens};
-use bailiwick_compiler::diagnostic::Severity;
+use bailiwick_compiler::cluster::{
+    Binding, BoundPolicy, InForce, LOCK_ANNOTATION, MAX_EXCEPTION_S, Reason, Widening, opens, widens,
+};
+use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
 use bailiwick_crds::binding::{PolicyBindingSpec, PolicyExceptionSpec};
 use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use bailiwick_policy::admission::{AdmissionRequest, Moment, Operation, Phase};
@@ -37,6 +40,15 @@ struct Request<'a> {
     object: Option<Json>,
     old: Option<Json>,
     user: UserInfo,
+}
+
+impl Request<'_> {
+    /// The object's name. Of a collection that is deleted as a whole each object is told, but no name.
+    fn name(&self) -> &str {
+        let told = [&self.old, &self.object].into_iter().flatten();
+        let mut named = told.filter_map(|object| object.pointer("/metadata/name")?.as_str());
+        if self.name.is_empty() { named.next().unwrap_or_default() } else { self.name }
+    }
 }
 
 /// What is found, as it is found.
@@ -105,7 +117,7 @@ pub(crate) async fn own(
     let known = cluster.known();
     let judge = Judge { cluster, known: &known, request: &request, until };
     match request.kind {
-        "policypacks" => judge.pack(&mut found)?,
+        "policypacks" => judge.pack(&mut found).await?,
         "policybindings" => judge.binding(&mut found).await?,
         "policyexceptions" => judge.exception(now, &mut found)?,
         "sandboxpools" => judge.pool(&mut found)?,
@@ -137,47 +149,80 @@ fn text<'a>(object: Option<&'a Json>, member: &str) -> &'a str {
     spec.and_then(|spec| spec.get(member)).and_then(Json::as_str).unwrap_or_default()
 }
 
+/// The lock of a pack, as it stands.
+fn lock(pack: &Json) -> Option<&Json> {
+    pack.pointer("/metadata/annotations")?.get(LOCK_ANNOTATION)
+}
+
+/// What compiling a pack shows that is to be published.
+struct Published {
+    /// What is wrong with it.
+    errors: Vec<Diagnostic>,
+    /// Packs and bindings whose policies would be others with it.
+    renewed: BTreeSet<(String, String)>,
+}
+
+impl Published {
+    /// # Errors
+    /// It could not be bound at all.
+    fn of(known: &Known, object: &Json) -> Result<Self, String> {
+        let mut packs = known.packs.clone();
+        packs.add(object).map_err(|error| error.to_string())?;
+        let (name, version) = (text(Some(object), "pack"), text(Some(object), "version"));
+        let compiled = packs.check(name, version);
+        let found = compiled.iter().flat_map(|compiled| compiled.all());
+        let errors = found.filter(|one| one.severity == Severity::Error).cloned().collect();
+        let renewed = known.in_force.renewed(name, &packs);
+        let renewed = renewed.map(|bound| (bound.pack.name.clone(), bound.binding.clone())).collect();
+        Ok(Self { errors, renewed })
+    }
+}
+
 struct Judge<'a> {
     cluster: &'a Cluster,
-    known: &'a Known,
+    known: &'a Arc<Known>,
     request: &'a Request<'a>,
     until: Instant,
 }
 
 impl Judge<'_> {
     /// A pack that is wrong in itself, or one that changes or goes under a binding.
-    fn pack(&self, found: &mut Found) -> Result<(), String> {
+    async fn pack(&self, found: &mut Found) -> Result<(), String> {
         let request = self.request;
         if request.operation == Operation::Delete {
-            let old = request.old.as_ref();
-            let is = |bound: &&BoundPolicy| {
-                text(old, "pack") == bound.pack.name && text(old, "version") == bound.pack.version.to_string()
-            };
-            if let Some(bound) = self.known.in_force.policies().find(is) {
+            if let Some(bound) = self.bound_to(request.old.as_ref()) {
                 let message = format!("binding `{}` keeps this pack in force", bound.binding);
-                found.deny(
-                    "bound",
-                    "metadata.name",
-                    message,
-                    "bind another version or delete the binding first",
-                );
+                let remedy = "bind another version or delete the binding first";
+                found.deny("bound", "metadata.name", message, remedy);
             }
             return Ok(());
         }
         let Some(object) = &request.object else { return Ok(()) };
-        if request.old.as_ref().is_some_and(|old| old.get("spec") != object.get("spec")) {
-            let message = "the spec of a published version does not change".to_owned();
-            found.deny("immutable", "spec", message, "publish another version");
+        if let Some(old) = &request.old {
+            if old.get("spec") != object.get("spec") {
+                let message = "the spec of a published version does not change".to_owned();
+                found.deny("immutable", "spec", message, "publish another version");
+            } else if lock(old) != lock(object)
+                && let Some(bound) = self.bound_to(Some(old))
+            {
+                let message = format!(
+                    "binding `{}` keeps this pack in force, and the lock says which packs it is met with",
+                    bound.binding
+                );
+                found.deny("immutable", "metadata.annotations", message, "publish another version");
+            }
             return Ok(());
         }
-        let mut packs = self.known.packs.clone();
-        if let Err(error) = packs.add(object) {
-            found.deny("pack", "spec", error.to_string(), "publish another version");
-            return Ok(());
-        }
-        let (name, version) = (text(Some(object), "pack"), text(Some(object), "version"));
-        let Some(compiled) = packs.check(name, version) else { return Ok(()) };
-        for diagnostic in compiled.all().filter(|one| one.severity == Severity::Error) {
+        let (known, published) = (Arc::clone(self.known), object.clone());
+        let published = self.cluster.compiled(self.until, move || Published::of(&known, &published)).await?;
+        let published = match published {
+            Ok(published) => published,
+            Err(error) => {
+                found.deny("pack", "spec", error, "publish another version");
+                return Ok(());
+            }
+        };
+        for diagnostic in published.errors {
             let (rule, at) = (diagnostic.code.id(), diagnostic.at.to_string());
             if UNRESOLVED.contains(&rule) || diagnostic.pack.is_some() {
                 found.warn(rule, &at, diagnostic.message.clone());
@@ -185,7 +230,20 @@ impl Judge<'_> {
                 found.deny(rule, &at, diagnostic.message.clone(), &diagnostic.help);
             }
         }
+        for (pack, binding) in published.renewed {
+            let why = format!("binding `{binding}` would take this version, since `{pack}` extends it");
+            self.may_widen(&pack, "widen", "spec", &why, found).await?;
+        }
         Ok(())
+    }
+
+    /// The policy in force that a pack is a part of.
+    fn bound_to(&self, pack: Option<&Json>) -> Option<&BoundPolicy> {
+        let (name, version) = (text(pack, "pack"), text(pack, "version"));
+        self.known
+            .in_force
+            .policies()
+            .find(|bound| bound.policy.packs.iter().any(|pack| pack.name == name && pack.version == version))
     }
 
     /// A binding that widens, or that names what is not there.
@@ -195,7 +253,7 @@ impl Judge<'_> {
             (spec(request.old.as_ref())?, spec(request.object.as_ref())?);
         let pack = old.as_ref().or(new.as_ref()).map(|spec| spec.pack.name.clone()).unwrap_or_default();
         // What never came in force takes nothing away when it goes.
-        let in_force = self.known.in_force.policy(request.name).is_some();
+        let in_force = self.known.in_force.policy(request.name()).is_some();
         if let Widening::Perhaps(why) = widens(old.as_ref(), new.as_ref())
             && in_force
         {
@@ -209,14 +267,18 @@ impl Judge<'_> {
             .await?;
         }
         let Some(new) = &new else { return Ok(()) };
-        let mut alone = bailiwick_compiler::cluster::InForce::default();
-        let binding = Binding { name: request.name, spec: new, status: None };
-        let verdicts = alone.update(&[binding], &self.known.packs);
+        let (known, name, spec) = (Arc::clone(self.known), request.name().to_owned(), new.clone());
+        let compiling = move || {
+            let mut alone = InForce::default();
+            let verdicts = alone.update(&[Binding { name: &name, spec: &spec, status: None }], &known.packs);
+            let opened = alone.policy(&name).and_then(|new| opens(&known.in_force, new)).map(str::to_owned);
+            (verdicts, opened)
+        };
+        let (verdicts, opened) = self.cluster.compiled(self.until, compiling).await?;
         for verdict in verdicts {
             match verdict.reason {
                 Reason::Compiled => {
-                    let opened = alone.policy(request.name).and_then(|new| opens(&self.known.in_force, new));
-                    if let Some(pack) = opened.filter(|_| !in_force) {
+                    if let Some(pack) = opened.as_deref().filter(|_| !in_force) {
                         let why = format!(
                             "`{pack}` denies pods of its namespaces that nothing selects, and this selects some"
                         );
@@ -249,12 +311,7 @@ impl Judge<'_> {
     }
 
     /// Values that the pack does not take are wrong in themselves; the pack's own faults are told by its status.
-    fn choices(
-        &self,
-        diagnostics: &[bailiwick_compiler::diagnostic::Diagnostic],
-        message: String,
-        found: &mut Found,
-    ) {
+    fn choices(&self, diagnostics: &[Diagnostic], message: String, found: &mut Found) {
         let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error);
         let chosen: Vec<_> = errors.filter(|one| one.at.to_string().starts_with("bindings")).collect();
         if chosen.is_empty() {
@@ -359,7 +416,7 @@ impl Judge<'_> {
             let labels = object.and_then(|object| object.pointer("/metadata/labels")).cloned();
             let mut labels: BTreeMap<String, String> =
                 serde_json::from_value(labels.unwrap_or_default()).unwrap_or_default();
-            labels.insert(NAME_LABEL.to_owned(), self.request.name.to_owned());
+            labels.insert(NAME_LABEL.to_owned(), self.request.name().to_owned());
             labels
         };
         let (old, new) = (labels(self.request.old.as_ref()), labels(self.request.object.as_ref()));

@@ -1,5 +1,5 @@
-//! What keeps a governed namespace governed and a binding bound while the webhook is away: the API server asks its own authorizer whether who
-//! asks has the verb `widen` on the pack.
+//! What keeps a governed namespace governed, a binding bound and an exception signed while the webhook is away: the API server asks its own
+//! authorizer whether who asks has the verb `widen` on the pack.
 
 use bailiwick_policy::policy::LabelSelector;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -34,8 +34,7 @@ pub(in crate::emit) fn namespaces(governed: &LabelSelector, pack: &str, metadata
         message_expression: None,
         reason: Some("Forbidden".to_owned()),
     };
-    let rules = [webhooks::rule("", "v1", &["namespaces"], &["UPDATE"])];
-    policy(metadata, &rules, Some(condition), validation)
+    policy(metadata, &webhooks::namespace_rules(), Some(condition), validation)
 }
 
 /// A binding goes, or changes so that it may let something through, only by who may widen. As `crate::cluster::widens` has it.
@@ -62,6 +61,19 @@ pub(in crate::emit) fn bindings(metadata: ObjectMeta) -> Pair {
         reason: Some("Forbidden".to_owned()),
     };
     let rules = [webhooks::rule("bailiwick.dev", "v1alpha1", &["policybindings"], &["UPDATE", "DELETE"])];
+    policy(metadata, &rules, None, validation)
+}
+
+/// An exception bears the name of who makes it: nobody approves in another's name. While the webhook is there it has written the name already;
+/// without it whoever makes an exception writes it.
+pub(in crate::emit) fn exceptions(metadata: ObjectMeta) -> Pair {
+    let validation = Validation {
+        expression: "object.spec.?approver.orValue('') == request.userInfo.username".to_owned(),
+        message: Some("bailiwick exceptions: the approver is not who asks (field spec.approver); write your own user name, which admission does while the webhook is there".to_owned()),
+        message_expression: None,
+        reason: Some("Forbidden".to_owned()),
+    };
+    let rules = [webhooks::rule("bailiwick.dev", "v1alpha1", &["policyexceptions"], &["CREATE"])];
     policy(metadata, &rules, None, validation)
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn run() -> Result<Report> {
     Ok(report)
 }
 
-/// From the start of an operator to the last of 500 bindings being enforced.
+/// From the start of an operator to the last of 500 bindings being enforced, each with a namespace of its own.
 fn cold(cluster: &Cluster, report: &mut Report) -> Result<()> {
     // What the packs before left is not measured again; a lease that nobody holds is not waited for.
     cluster.kubectl(["delete", "policybindings,policypacks", "--all", "--wait=false"], "")?;
@@ -82,15 +82,21 @@ fn cold(cluster: &Cluster, report: &mut Report) -> Result<()> {
     cluster.kubectl(["apply", "-f", "-"], &lease())?;
     let packs = (0..COLD_PACKS).map(|pack| manifests(&format!("cold-{pack}"))).collect::<Vec<_>>();
     cluster.kubectl(["apply", "--server-side", "-f", "-"], &packs.join("---\n"))?;
-    let mut bindings = String::new();
+    // Each binding has a namespace, and so a cell, of its own.
+    let (mut bindings, mut namespaces) = (String::new(), String::new());
     for (pack, of_pack) in (0..COLD_PACKS).flat_map(|pack| (0..BINDINGS_OF_PACK).map(move |one| (pack, one)))
     {
+        write!(
+            namespaces,
+            "---\n{{apiVersion: v1, kind: Namespace, metadata: {{name: cold-{pack}-{of_pack}, labels: {{bench: cold-{pack}, team: t{of_pack}}}}}}}\n"
+        )?;
         write!(
             bindings,
             "---\n{{apiVersion: bailiwick.dev/v1alpha1, kind: PolicyBinding, metadata: {{name: cold-{pack}-{of_pack}}}, spec: {{pack: {{name: cold-{pack}, \
              version: 1.0.0}}, narrowTo: {{namespaces: {{matchLabels: {{team: t{of_pack}}}}}}}}}}}\n"
         )?;
     }
+    cluster.kubectl(["apply", "--server-side", "-f", "-"], &namespaces)?;
     cluster.kubectl(["apply", "--server-side", "-f", "-"], &bindings)?;
     let begun = Instant::now();
     let operator = start(cluster)?;

@@ -1,0 +1,170 @@
+//! Which cells the pods of each namespace bear: a pod keeps its label while it runs, so the NetworkPolicies that select that label must outlive the cell.
+//!
+//! Of pods only the metadata is watched, and of that only name and label are kept: a cluster may have a hundred thousand.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, Event, watcher};
+use tokio::sync::Notify;
+use tracing::debug;
+
+use crate::watch::Waits;
+
+/// The label of a pod's cell.
+pub const CELL: &str = "bailiwick.dev/cell";
+
+/// A cell in a namespace: the namespace, then the cell.
+pub type Place = (String, String);
+
+/// What pods bear.
+#[derive(Debug, Default)]
+pub struct Bearers {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    pods: Pods,
+    /// A list that is being received.
+    listing: Pods,
+    listed: bool,
+    borne: BTreeMap<Place, usize>,
+}
+
+/// The cell of each pod, by namespace and name.
+type Pods = HashMap<(String, String), String>;
+
+impl Inner {
+    fn add(&mut self, pod: (String, String), cell: String) {
+        *self.borne.entry((pod.0.clone(), cell.clone())).or_default() += 1;
+        self.pods.insert(pod, cell);
+    }
+
+    /// Whether the pod was the last one of its cell.
+    fn remove(&mut self, pod: &(String, String)) -> bool {
+        let Some(cell) = self.pods.remove(pod) else { return false };
+        let place = (pod.0.clone(), cell);
+        let left = self.borne.get(&place).map_or(0, |count| count.saturating_sub(1));
+        if left > 0 {
+            self.borne.insert(place, left);
+        } else {
+            self.borne.remove(&place);
+        }
+        left == 0
+    }
+}
+
+fn read(pod: PartialObjectMeta<Pod>) -> ((String, String), Option<String>) {
+    let metadata = pod.metadata;
+    let cell = metadata.labels.and_then(|mut labels| labels.remove(CELL));
+    ((metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()), cell)
+}
+
+impl Bearers {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cells that are borne; `None` while that is not known.
+    #[must_use]
+    pub fn borne(&self) -> Option<BTreeSet<Place>> {
+        let inner = self.lock();
+        inner.listed.then(|| inner.borne.keys().cloned().collect())
+    }
+
+    /// Takes an event. Whether a cell is borne no more in a namespace: a pod that comes keeps nothing that is not there.
+    pub fn take(&self, event: Event<PartialObjectMeta<Pod>>) -> bool {
+        let mut inner = self.lock();
+        match event {
+            Event::Init => inner.listing = Pods::new(),
+            Event::InitApply(pod) => {
+                if let (pod, Some(cell)) = read(pod) {
+                    inner.listing.insert(pod, cell);
+                }
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut inner.listing);
+                *inner = Inner { listed: true, ..Inner::default() };
+                listed.into_iter().for_each(|(pod, cell)| inner.add(pod, cell));
+                return true;
+            }
+            Event::Apply(pod) => {
+                let (pod, cell) = read(pod);
+                if inner.pods.get(&pod) == cell.as_ref() {
+                    return false;
+                }
+                let last = inner.remove(&pod);
+                if let Some(cell) = cell {
+                    inner.add(pod, cell);
+                }
+                return last;
+            }
+            Event::Delete(pod) => return inner.remove(&read(pod).0),
+        }
+        false
+    }
+
+    /// Watches until the task is dropped.
+    pub async fn follow(self: Arc<Self>, client: Client, bell: Arc<Notify>) {
+        let config = Config::default().labels(CELL);
+        // Of this type the API server is asked for the metadata alone.
+        let events = watcher(Api::<PartialObjectMeta<Pod>>::all(client), config).backoff(Waits::default());
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            let news = match event {
+                Ok(event) => self.take(event),
+                Err(error) => {
+                    debug!(%error, "the watch of cells' pods broke and begins anew");
+                    false
+                }
+            };
+            if news {
+                bell.notify_one();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, cell: &str) -> PartialObjectMeta<Pod> {
+        let labels = if cell.is_empty() { serde_json::json!({}) } else { serde_json::json!({ CELL: cell }) };
+        let json = serde_json::json!({ "metadata": { "name": name, "namespace": "n", "labels": labels } });
+        serde_json::from_value(json).expect("a pod")
+    }
+
+    fn borne(bearers: &Bearers) -> Vec<String> {
+        bearers.borne().expect("listed").into_iter().map(|(_, cell)| cell).collect()
+    }
+
+    #[test]
+    fn a_cell_is_borne_until_its_last_pod_goes() {
+        let bearers = Bearers::default();
+        assert!(!bearers.take(Event::Init) && !bearers.take(Event::InitApply(pod("a", "x"))));
+        assert_eq!(bearers.borne(), None, "half a list says nothing");
+        assert!(bearers.take(Event::InitDone));
+        assert!(!bearers.take(Event::Apply(pod("b", "x"))) && !bearers.take(Event::Apply(pod("c", "y"))));
+        assert_eq!(borne(&bearers), ["x", "y"]);
+        assert!(!bearers.take(Event::Apply(pod("b", "x"))), "its status changed");
+        assert!(!bearers.take(Event::Delete(pod("a", "x"))));
+        assert_eq!(borne(&bearers), ["x", "y"]);
+        assert!(bearers.take(Event::Delete(pod("b", "x"))));
+        assert!(bearers.take(Event::Apply(pod("c", ""))), "the label is gone");
+        assert_eq!(borne(&bearers), Vec::<String>::new());
+        assert!(!bearers.take(Event::Delete(pod("c", ""))));
+        // A list that begins anew takes the place of what was known.
+        bearers.take(Event::Init);
+        bearers.take(Event::InitApply(pod("d", "z")));
+        bearers.take(Event::InitDone);
+        assert_eq!(borne(&bearers), ["z"]);
+    }
+}

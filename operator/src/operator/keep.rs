@@ -1,0 +1,192 @@
+//! What stays although nothing says that it is wanted: what stands for something that cannot be worked out, and what still serves pods that run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::bearers::{CELL, Place};
+use crate::derive::Derived;
+use crate::kind::{Kind, Share};
+use crate::object::{Key, Live, Wanted};
+use crate::pools::DIGEST_ANNOTATION;
+
+/// The annotation of a cell's objects with the packs that they come from, as `name@version`.
+const PACKS: &str = "bailiwick.dev/packs";
+
+/// What keeps something.
+pub(super) struct Keep<'a> {
+    pub(super) derived: &'a Derived,
+    /// Of the webhook's configurations nothing is known but that they were in force.
+    pub(super) hooks: bool,
+    /// Namespaces of pools whose pods are not all of the bundle that is wanted.
+    pub(super) rolling: BTreeSet<String>,
+    /// Cells that pods bear; `None` while that is not known.
+    pub(super) borne: Option<BTreeSet<Place>>,
+}
+
+impl Keep<'_> {
+    /// Whether an object of ours stays.
+    pub(super) fn live(&self, live: &Live) -> bool {
+        let namespace = live.key.namespace.as_deref().unwrap_or_default();
+        match live.key.kind {
+            Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => self.hooks,
+            Kind::ConfigMap | Kind::Deployment if self.derived.held.contains(namespace) => {
+                live.key.kind.share() == Share::Whole
+            }
+            // Bundles and profiles: a pod of the old digest may have to start once more.
+            Kind::ConfigMap => {
+                self.rolling.contains(namespace) && live.annotations.contains_key(DIGEST_ANNOTATION)
+            }
+            Kind::NetworkPolicy => {
+                !self.derived.lost.is_empty()
+                    || self.network(
+                        namespace,
+                        live.labels.get(CELL).map(String::as_str),
+                        live.annotations.get(PACKS).map(String::as_str),
+                        live.spec(),
+                    )
+            }
+            Kind::RuntimeClass
+            | Kind::ValidatingAdmissionPolicy
+            | Kind::ValidatingAdmissionPolicyBinding
+            | Kind::Namespace => !self.derived.lost.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether an object stays that was wanted before: then it is also put back when somebody changes it.
+    pub(super) fn wanted(&self, wanted: &Wanted) -> bool {
+        let text = |at: &str| wanted.manifest.pointer(at).and_then(Value::as_str);
+        let spec = wanted.manifest.get("spec").unwrap_or(&Value::Null);
+        wanted.key.kind == Kind::NetworkPolicy
+            && self.network(
+                wanted.key.namespace.as_deref().unwrap_or_default(),
+                text("/metadata/labels/bailiwick.dev~1cell"),
+                text("/metadata/annotations/bailiwick.dev~1packs"),
+                spec,
+            )
+    }
+
+    /// Whether a NetworkPolicy of a cell that is none any more stays: while pods bear its label, and one of its packs still holds them back. Without it
+    /// they would be cut off from everything.
+    fn network(&self, namespace: &str, cell: Option<&str>, packs: Option<&str>, spec: &Value) -> bool {
+        let (Some(cell), Some(packs)) = (cell, packs) else { return false };
+        let rules = |direction: &str| spec.get(direction).and_then(Value::as_array);
+        let allows = ["egress", "ingress"].into_iter().filter_map(rules).any(|rules| !rules.is_empty());
+        let known = self.derived.cells.cells.get(cell);
+        let is_one = known.is_some_and(|cell| cell.namespaces.iter().any(|one| one == namespace));
+        let place = (namespace.to_owned(), cell.to_owned());
+        let borne = self.borne.as_ref().is_none_or(|borne| borne.contains(&place));
+        allows && !is_one && borne && self.holds(namespace, packs)
+    }
+
+    /// Whether a binding of one of these packs is enforced in a namespace.
+    fn holds(&self, namespace: &str, packs: &str) -> bool {
+        let names = |pack: &str| packs.split(' ').any(|one| one.split('@').next() == Some(pack));
+        let bindings = self.derived.cells.reach.get(namespace).into_iter().flatten();
+        let mut bound = bindings.filter_map(|name| self.derived.bound.get(name));
+        bound.any(|bound| bound.stage == "Enforce" && names(&bound.pack))
+    }
+}
+
+/// What was wanted of networks: objects that may have to outlive the cell that they are of.
+pub(super) fn networks(wanted: &BTreeMap<Key, Wanted>) -> BTreeMap<Key, Wanted> {
+    let of_cells = wanted.iter().filter(|(key, _)| key.kind == Kind::NetworkPolicy);
+    of_cells.map(|(key, one)| (key.clone(), one.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::derive::Bound;
+    use bailiwick_compiler::cluster::Cell;
+
+    fn object(kind: Kind, name: &str, manifest: &Value) -> Live {
+        let key = Key { kind, namespace: kind.namespaced().then(|| "n".to_owned()), name: name.to_owned() };
+        let strings = |at: &str| serde_json::from_value(manifest[at].clone()).unwrap_or_default();
+        let body = manifest["body"].as_object().cloned().unwrap_or_default();
+        Live { labels: strings("labels"), annotations: strings("annotations"), body, ..Live::named(key) }
+    }
+
+    /// A NetworkPolicy that lets pods of a cell of pack `a` out.
+    fn allowing(cell: &str) -> Live {
+        let body = json!({ "spec": { "egress": [{ "to": [] }] } });
+        let manifest =
+            json!({ "labels": { CELL: cell }, "annotations": { PACKS: "a@1.0.0 base@1.0.0" }, "body": body });
+        object(Kind::NetworkPolicy, "out", &manifest)
+    }
+
+    /// A binding of `a` at a stage, which reaches `n`; its cell is `new`.
+    fn derived(stage: &'static str) -> Derived {
+        let mut derived = Derived::default();
+        let bound = Bound { pack: "a".to_owned(), chosen: Default::default(), stage, digest: "d".to_owned() };
+        derived.bound.insert("a".to_owned(), bound);
+        derived.cells.reach.insert("n".to_owned(), vec!["a".to_owned()]);
+        let cell = Cell {
+            name: "new".to_owned(),
+            bindings: vec!["a".to_owned()],
+            namespaces: vec!["n".to_owned()],
+            effective: None,
+        };
+        derived.cells.cells.insert("new".to_owned(), cell);
+        derived
+    }
+
+    fn keep<'d>(derived: &'d Derived, borne: Option<&[&str]>) -> Keep<'d> {
+        let place = |cell: &&str| ("n".to_owned(), (*cell).to_owned());
+        let borne = borne.map(|cells| cells.iter().map(place).collect());
+        Keep { derived, hooks: false, rolling: BTreeSet::new(), borne }
+    }
+
+    #[test]
+    fn the_network_of_a_cell_stays_while_its_pods_run_and_its_packs_hold_them() {
+        let enforced = derived("Enforce");
+        assert!(keep(&enforced, Some(&["old"])).live(&allowing("old")));
+        assert!(keep(&enforced, None).live(&allowing("old")), "nobody knows yet which pods there are");
+        assert!(!keep(&enforced, Some(&[])).live(&allowing("old")), "its last pod is gone");
+        assert!(!keep(&enforced, Some(&["new"])).live(&allowing("new")), "what is one is wanted, or not");
+        assert!(
+            !keep(&derived("Audit"), Some(&["old"])).live(&allowing("old")),
+            "nothing holds the pods back"
+        );
+        assert!(!keep(&Derived::default(), Some(&["old"])).live(&allowing("old")), "the binding is gone");
+        let mut denying = allowing("old");
+        denying.body = json!({ "spec": { "policyTypes": ["Egress"] } }).as_object().expect("a body").clone();
+        assert!(!keep(&enforced, Some(&["old"])).live(&denying), "what only denies is the binding's");
+    }
+
+    #[test]
+    fn no_control_goes_while_a_binding_is_lost() {
+        let controls = [
+            Kind::NetworkPolicy,
+            Kind::ValidatingAdmissionPolicy,
+            Kind::ValidatingAdmissionPolicyBinding,
+            Kind::Namespace,
+            Kind::RuntimeClass,
+        ];
+        let mut derived = Derived::default();
+        for kind in controls {
+            assert!(!keep(&derived, Some(&[])).live(&object(kind, "x", &json!({}))), "{kind:?}");
+        }
+        derived.lost.insert("a".to_owned(), "why".to_owned());
+        for kind in controls {
+            assert!(keep(&derived, Some(&[])).live(&object(kind, "x", &json!({}))), "{kind:?}");
+        }
+        assert!(!keep(&derived, Some(&[])).live(&object(Kind::Secret, "x", &json!({}))));
+    }
+
+    #[test]
+    fn old_bundles_stay_while_pods_of_theirs_may_start() {
+        let derived = Derived::default();
+        let bundle =
+            object(Kind::ConfigMap, "b", &json!({ "annotations": { DIGEST_ANNOTATION: "sha256:d" } }));
+        let mut keep = keep(&derived, Some(&[]));
+        assert!(!keep.live(&bundle));
+        keep.rolling.insert("n".to_owned());
+        assert!(keep.live(&bundle));
+        assert!(!keep.live(&object(Kind::ConfigMap, "other", &json!({}))));
+        assert!(!keep.live(&object(Kind::Deployment, "pool", &json!({}))), "a pool that is gone");
+    }
+}

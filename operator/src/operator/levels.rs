@@ -1,0 +1,99 @@
+//! Pod Security labels that the owner of a namespace set at least as strict as what is bound: they stay the owner's, also when everything bound goes.
+//! <https://kubernetes.io/docs/concepts/security/pod-security-admission/#pod-security-admission-labels-for-namespaces>
+
+use serde_json::Value;
+
+use crate::object::{Live, Wanted};
+
+/// What we want of a namespace beside what its owner wants of it already; `None`: all of it.
+pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted> {
+    let label = |key: &str| {
+        wanted.manifest.pointer("/metadata/labels")?.get(key).and_then(Value::as_str).map(str::to_owned)
+    };
+    let mut manifest = wanted.manifest.clone();
+    let mut left = false;
+    for mode in ["enforce", "warn", "audit"] {
+        let key = format!("pod-security.kubernetes.io/{mode}");
+        let at = format!("{key}-version");
+        let Some(asked) = label(&key) else { continue };
+        let asked = (level(&asked), minor(label(&at).as_deref()));
+        let stands = live.labels.get(&key).map(|level| self::level(level));
+        let there = (stands.flatten(), minor(live.labels.get(&at).map(String::as_str)));
+        let strict = there.0 > asked.0 || (there.0 == asked.0 && there.1 >= asked.1);
+        if there.0.is_none() || !strict || !live.theirs.contains(&key) {
+            continue;
+        }
+        left = true;
+        if let Some(labels) = manifest.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.remove(&key);
+            labels.remove(&at);
+        }
+    }
+    if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("annotations");
+    }
+    left.then(|| Wanted::new(manifest, owner).ok()).flatten()
+}
+
+fn level(word: &str) -> Option<u8> {
+    ["privileged", "baseline", "restricted"]
+        .iter()
+        .position(|one| *one == word)
+        .and_then(|at| at.try_into().ok())
+}
+
+/// The minor version; the latest where none is named.
+fn minor(version: Option<&str>) -> u32 {
+    version.and_then(|version| version.strip_prefix("v1.")?.parse().ok()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::kind::Kind;
+    use crate::object::Key;
+
+    /// The labels that are applied where ours ask for `baseline` of v1.36 and the namespace has these, of which some are its owner's.
+    fn applied(there: &[(&str, &str)], theirs: &[&str]) -> Vec<String> {
+        let name = |short: &str| format!("pod-security.kubernetes.io/{short}");
+        let ours = [
+            ("enforce", "baseline"),
+            ("enforce-version", "v1.36"),
+            ("warn", "baseline"),
+            ("warn-version", "v1.36"),
+        ];
+        let labels: BTreeMap<String, &str> = ours.map(|(key, value)| (name(key), value)).into();
+        let manifest =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "n", "labels": labels } });
+        let wanted = Wanted::new(manifest, "system").expect("a manifest");
+        let key = Key { kind: Kind::Namespace, namespace: None, name: "n".to_owned() };
+        let live = Live {
+            labels: there.iter().map(|(key, value)| (name(key), (*value).to_owned())).collect(),
+            theirs: theirs.iter().map(|key| name(key)).collect(),
+            ..Live::named(key)
+        };
+        let applied = beside(&wanted, &live, "system").unwrap_or(wanted);
+        let labels = applied.manifest["metadata"]["labels"].as_object().expect("labels");
+        let short = labels.keys().filter_map(|key| key.strip_prefix("pod-security.kubernetes.io/"));
+        short.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_the_owner_set_as_strict_or_stricter_is_left_alone_and_nothing_else() {
+        let all = ["enforce", "enforce-version", "warn", "warn-version"];
+        assert_eq!(applied(&[], &[]), all);
+        assert_eq!(applied(&[("enforce", "restricted")], &["enforce"]), all[2..]);
+        assert_eq!(applied(&[("enforce", "restricted")], &[]), all, "we set it ourselves");
+        assert_eq!(applied(&[("enforce", "privileged")], &["enforce"]), all);
+        assert_eq!(applied(&[("enforce", "nonsense")], &["enforce"]), all);
+        assert_eq!(applied(&[("enforce", "baseline")], &["enforce"]), all[2..], "of the latest version");
+        let old = [("enforce", "baseline"), ("enforce-version", "v1.20")];
+        assert_eq!(applied(&old, &["enforce"]), all, "an older version asks for less");
+        let both = [("enforce", "restricted"), ("warn", "restricted")];
+        assert_eq!(applied(&both, &["enforce", "warn"]), Vec::<String>::new());
+    }
+}
