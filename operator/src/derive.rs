@@ -321,8 +321,18 @@ mod tests {
 
     /// The status that the operator would write of the binding.
     fn status(mirror: &Mirror, world: &World, derived: &Derived) -> Value {
-        let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
-        let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+        status_after(mirror, world, derived, &BTreeMap::new(), &BTreeSet::new())
+    }
+
+    /// The same where some objects could not be written, and the webhook is armed by some policies.
+    fn status_after(
+        mirror: &Mirror,
+        world: &World,
+        derived: &Derived,
+        failed: &BTreeMap<Key, String>,
+        armed: &BTreeSet<String>,
+    ) -> Value {
+        let outcome = Outcome { failed, armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
         let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
         let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
         of.expect("a status").status
@@ -331,6 +341,25 @@ mod tests {
     fn condition<'s>(status: &'s Value, aspect: &str) -> &'s Value {
         let all = status["conditions"].as_array().expect("conditions");
         all.iter().find(|one| one["type"] == aspect).expect("a condition")
+    }
+
+    #[test]
+    fn a_binding_is_ready_once_the_api_server_asks_about_it() {
+        let mirror = cluster([pack("1.0.0", "192.0.2.0/24"), bound("1.0.0", &json!({}), &Value::Null)]);
+        let (world, derived) = derived(&mut Deriver::default(), &mirror);
+        let ready = |failed: &BTreeMap<Key, String>, armed: &BTreeSet<String>| {
+            let status = status_after(&mirror, &world, &derived, failed, armed);
+            let ready = condition(&status, "Ready");
+            (ready["reason"].as_str().unwrap_or_default().to_owned(), ready["message"].to_string())
+        };
+        let (nothing, others) = (BTreeMap::new(), BTreeSet::from(["0".repeat(64)]));
+        assert_eq!(ready(&nothing, &derived.expected).0, "Ready");
+        assert_eq!(ready(&nothing, &others).0, "NotArmed", "it is armed by what was bound before");
+        let hook = derived.hooks.keys().next().expect("a configuration").clone();
+        let failed = BTreeMap::from([(hook, "request is too large".to_owned())]);
+        let (reason, message) = ready(&failed, &others);
+        assert!(reason == "CannotArm" && message.contains("too large"), "{reason} {message}");
+        assert_eq!(ready(&failed, &derived.expected).0, "Ready", "what is asked about already still is");
     }
 
     const BROKEN: &str = "192.0.2.0/99";

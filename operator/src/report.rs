@@ -198,21 +198,7 @@ fn bound(
             format!("everything of `{}` {} is in place at stage {stage}", pack.name, pack.version),
         ),
     };
-    let unwritten = outcome.failed.iter().find(|(key, _)| derived.hooks.contains_key(*key));
-    let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.digest));
-    let ready = match (enforced.holds, verdict.is_current(), armed) {
-        (true, true, false) if let Some((key, why)) = unwritten => {
-            Said::no("Ready", "CannotArm", format!("{key}: {why}"))
-        }
-        (true, true, true) => {
-            Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
-        }
-        (true, true, false) => match &outcome.disarmed {
-            Some(leave) => Said::no("Ready", "Disarmed", format!("{NOT_ARMED}: {}", leave.reason)),
-            None => Said::no("Ready", "NotArmed", NOT_ARMED),
-        },
-        _ => Said::no("Ready", "NotEnforced", "it is not in force as it is written"),
-    };
+    let ready = ready(derived, verdict, enforced.holds, outcome);
     let mut more = if derived.lost.contains_key(name) { in_force(live) } else { Map::new() };
     if let Some(pack) = &verdict.in_force {
         more = members([
@@ -231,6 +217,26 @@ fn bound(
         more.insert("cells".to_owned(), Value::Array(cells));
     }
     (vec![compiled, enforced, ready], more)
+}
+
+/// Whether the API server asks enough replicas of the webhook that decide by it.
+fn ready(derived: &Derived, verdict: &Verdict, enforced: bool, outcome: &Outcome<'_>) -> Said {
+    let bound = derived.bound.get(&verdict.binding);
+    let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.digest));
+    let unwritten = outcome.failed.iter().find(|(key, _)| derived.hooks.contains_key(*key));
+    match (enforced, verdict.is_current(), armed) {
+        (true, true, false) if let Some((key, why)) = unwritten => {
+            Said::no("Ready", "CannotArm", format!("{key}: {why}"))
+        }
+        (true, true, true) => {
+            Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
+        }
+        (true, true, false) => match &outcome.disarmed {
+            Some(leave) => Said::no("Ready", "Disarmed", format!("{NOT_ARMED}: {}", leave.reason)),
+            None => Said::no("Ready", "NotArmed", NOT_ARMED),
+        },
+        _ => Said::no("Ready", "NotEnforced", "it is not in force as it is written"),
+    }
 }
 
 /// Tiers of pods, the least first (`docs/executor-tiers.md`).

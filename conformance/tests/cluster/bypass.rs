@@ -34,6 +34,7 @@ fn words(text: &str) -> Vec<String> {
 fn tries() -> Vec<Try> {
     let mut all = creations();
     all.extend(updates());
+    all.extend(leaving());
     all.extend(connections());
     all
 }
@@ -124,13 +125,6 @@ fn updates() -> Vec<Try> {
     let larger = json!({ "spec": { "containers": [{ "name": "c", "resources": { "limits": { "memory": "4Gi" }, "requests": { "memory": "4Gi" } } }] } });
     let image = json!({ "spec": { "containers": [{ "name": "c", "image": "registry.example.org/agents/x:latest" }] } });
     let labels = |labels: Value| json!({ "metadata": { "labels": labels } });
-    let namespace = |labels: &str| Try {
-        what: "a namespace that leaves",
-        args: words(&format!("label namespace agents --dry-run=server --overwrite {labels} --as=mallory")),
-        stdin: String::new(),
-        says: ["subjects", "metadata.labels", "verb `widen`"],
-        floor: Some("subjects"),
-    };
     let node = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": "good" },
         "target": { "apiVersion": "v1", "kind": "Node", "name": "node" } });
     vec![
@@ -177,12 +171,24 @@ fn updates() -> Vec<Try> {
             says: ["scheduler-binds", "", "let it"],
             floor: Some(""),
         },
-        // The namespace's subresources take labels as well.
+    ]
+}
+
+/// Namespaces that leave, by whatever request takes labels.
+fn leaving() -> Vec<Try> {
+    let namespace = |labels: &str| Try {
+        what: "a namespace that leaves",
+        args: words(&format!("label namespace agents --dry-run=server --overwrite {labels} --as=mallory")),
+        stdin: String::new(),
+        says: ["subjects", "metadata.labels", "verb `widen`"],
+        floor: Some("subjects"),
+    };
+    vec![
         Try {
             what: "a namespace that leaves by its status",
             args: words("patch namespace agents --subresource=status --type=merge --dry-run=server --as=mallory -p")
                 .into_iter()
-                .chain([labels(json!({ "bailiwick.dev/zone": null })).to_string()])
+                .chain([json!({ "metadata": { "labels": { "bailiwick.dev/zone": null } } }).to_string()])
                 .collect(),
             stdin: String::new(),
             says: ["subjects", "metadata.labels", "verb `widen`"],
