@@ -21,6 +21,7 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
     vec![
         entry("arguments", bailiwick_policy::arguments::fuzz, texts(ARGUMENTS)),
         entry("audit_log", bailiwick_audit::fuzz, vec![audit_log()]),
+        entry("bundle", bailiwick_policy::bundle::fuzz, of_packs(root, &["expected/bundle.json"])),
         entry("command_line", bailiwick_policy::facts::shell::fuzz, facts(root, "shell")),
         entry("expression", bailiwick_compiler::cel::fuzz, texts(EXPRESSIONS)),
         entry("git", bailiwick_policy::facts::git::fuzz, facts(root, "git")),
@@ -96,6 +97,8 @@ const EXPRESSIONS: &[&str] = &[
     "object.metadata.labels.exists(k, v, k.startsWith('a') && v.matches('^[a-z]+$'))",
     "quantity('1Gi').isGreaterThan(quantity(params.max)) ? [1, 2.0, 3u].map(x, string(x)).join(',') : 'no'",
     "cel.bind(x, {'a': [?object.?spec.?b, b'\\x00']}, x.a.size() + 1 < 10 || !has(object.c))",
+    "lists.range(30).map(i, string(i % 7)).sort().distinct().all(i, v, v != object.metadata.labels.a[i - i])",
+    "object.spec.containers.sortBy(c, c.name).transformMap(i, c, c.name.findAll('[a-z]+')).exists(k, v, k > 0 && v.size() < 9)",
 ];
 
 /// Modules whose rule `data.fuzz.deny` is asked.
@@ -123,12 +126,42 @@ fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
     seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect()
 }
 
+/// Reviews of every shape: pods and what makes them, sub-resources, and the operations that have no object.
 fn reviews() -> Vec<Vec<u8>> {
-    let update = REVIEW.replace("\"CREATE\"", "\"UPDATE\"").replace(
-        "\"object\":",
-        "\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{}},\"object\":",
+    let old =
+        |review: &str, old: &str| review.replace("\"object\":", &format!("\"oldObject\":{old},\"object\":"));
+    let bare = r#"{"apiVersion":"v1","kind":"Pod","metadata":{}}"#;
+    let update = old(&REVIEW.replace("\"CREATE\"", "\"UPDATE\""), bare);
+    let of_sub_resource =
+        |name: &str| update.replace("\"namespace\":", &format!("\"subResource\":\"{name}\",\"namespace\":"));
+    let debugged =
+        of_sub_resource("ephemeralcontainers").replace("\"containers\"", "\"ephemeralContainers\"");
+    let (before, object) = REVIEW.split_once("\"object\":").expect("the object");
+    let object = object.strip_suffix("}}").expect("the end of the review");
+    let delete =
+        format!("{}\"object\":null,\"oldObject\":{object}}}}}", before.replace("\"CREATE\"", "\"DELETE\""));
+    let connect = format!(
+        r#"{}"name":"a","subResource":"exec","object":{{"apiVersion":"v1","kind":"PodExecOptions","stdin":true,"container":"c","command":["sh"]}}}}}}"#,
+        before.replace("\"CREATE\"", "\"CONNECT\"")
     );
-    vec![REVIEW.into(), update.into()]
+    let workload = |group: &str, kind: &str, spec: &str| {
+        let plural = format!("{}s", kind.to_lowercase());
+        let before = before
+            .replace("\"group\":\"\"", &format!("\"group\":\"{group}\""))
+            .replace("\"Pod\"", &format!("\"{kind}\""))
+            .replace("\"pods\"", &format!("\"{plural}\""));
+        format!(
+            r#"{before}"object":{{"apiVersion":"{group}/v1","kind":"{kind}","metadata":{{"name":"w"}},"spec":{spec}}}}}}}"#
+        )
+    };
+    let deployment = workload("apps", "Deployment", &format!("{{\"replicas\":2,\"template\":{object}}}"));
+    let cron =
+        workload("batch", "CronJob", &format!("{{\"jobTemplate\":{{\"spec\":{{\"template\":{object}}}}}}}"));
+    let scaled = old(&deployment.replace("\"CREATE\"", "\"UPDATE\""), bare);
+    let (resized, status) = (of_sub_resource("resize"), of_sub_resource("status"));
+    [REVIEW.to_owned(), update.clone(), debugged, resized, status, delete, connect, deployment, cron, scaled]
+        .map(String::into_bytes)
+        .into()
 }
 
 /// Files of the shipped packs, by their path in the pack.

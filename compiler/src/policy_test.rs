@@ -12,7 +12,7 @@ pub use bailiwick_crds::policy_test::{
 
 use serde_json::Value as Json;
 
-use crate::check::{bw0107_wrong_type, bw0114_wrong_document, bw0507_image_evidence};
+use crate::check::{bw0107_wrong_type, bw0108_missing_field, bw0114_wrong_document, bw0507_image_evidence};
 use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::schema_check;
 use crate::source::SourceFile;
@@ -58,7 +58,9 @@ fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<Po
     match serde_json::from_value::<PolicyTest>(root.to_json()) {
         Ok(test) => {
             for (index, case) in test.spec.cases.iter().enumerate() {
-                refuse_unbuilt(case, &FieldPath::spec().member("cases").index(index), found);
+                let at = FieldPath::spec().member("cases").index(index);
+                refuse_unbuilt(case, &at, found);
+                refuse_empty(case, &at, found);
             }
             Some(test)
         }
@@ -86,6 +88,15 @@ fn refuse_unbuilt(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) 
     }
 }
 
+/// A case that expects nothing passes whatever happens.
+fn refuse_empty(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
+    if case.expect == Expectation::default() {
+        let help = "say what is to come of it, for example `allowed: false` with the `rule` that decides";
+        let message = "the case expects nothing, so it cannot fail";
+        found.push(Diagnostic::new(bw0108_missing_field::CODE, at.member("expect"), message).with_help(help));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +121,12 @@ mod tests {
             "  - {name: a, image: {reference: x, evidence: {attestations: [{predicateType: x}]}}, expect: {allowed: false}}\n",
         );
         assert!(said.iter().any(|line| line.contains("BW0507")), "{said:?}");
+    }
+
+    #[test]
+    fn a_case_that_expects_nothing_is_refused() {
+        let said = found("  - {name: a, admission: {object: {}}, expect: {}}\n");
+        assert!(said.iter().any(|line| line.contains("BW0108") && line.contains("cannot fail")), "{said:?}");
     }
 
     #[test]

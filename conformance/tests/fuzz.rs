@@ -282,3 +282,24 @@ fn what_libfuzzer_drives_has_the_versions_of_the_workspace() {
         "{other:?}: `cargo update --precise` in `fuzz/`, or begin with the workspace's Cargo.lock"
     );
 }
+
+/// A seed that nobody could read would begin every mutation at the first line of the reader.
+#[test]
+fn seeds_of_reviews_and_bundles_are_read() {
+    for Entry { target, seeds, .. } in entries(root()) {
+        for seed in seeds {
+            let shown = || String::from_utf8_lossy(&seed).into_owned();
+            match target {
+                "review" => drop(
+                    bailiwick_policy::admission::AdmissionRequest::parse(&seed)
+                        .unwrap_or_else(|error| panic!("{error}: {}", shown())),
+                ),
+                "bundle" => drop(
+                    bailiwick_policy::bundle::load(&seed)
+                        .unwrap_or_else(|error| panic!("{error}: {}", shown())),
+                ),
+                _ => {}
+            }
+        }
+    }
+}

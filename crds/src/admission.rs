@@ -194,7 +194,8 @@ pub struct Mutation {
     /// CEL: a list of JSON Patch operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json_patch: Option<Expression>,
-    /// CEL: a partial object, merged as server-side apply does.
+    /// CEL: a partial object, merged as server-side apply does: lists with keys, as `containers`, element by element; where another list would lose
+    /// elements, the write is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply_configuration: Option<Expression>,
     /// Rules of this pack that write the same field and yield to this one.

@@ -4,18 +4,26 @@
 #   sh diff.sh COMMIT [options of `bailiwick diff`]
 #
 # Ends with the highest code of the comparisons: 3 with `--fail-on widened` where a pack lets more through. A pack that is new or gone is
-# named and not compared: it changes what is enforced only when something binds it.
+# named and not compared: it changes what is enforced only when something binds it. Before the first commit, and where the commit has no
+# policy-packs, all packs are new.
 set -eu
 commit=$1
 shift
 base=$(mktemp -d)
 trap 'rm -rf "$base"' EXIT
-git archive "$commit" policy-packs >"$base/packs.tar"
-tar -xf "$base/packs.tar" -C "$base"
+if ! git rev-parse --quiet --verify HEAD >"$base/head"; then
+    echo "there is no commit yet"
+elif ! git rev-parse --quiet --verify "$commit^{commit}" >"$base/head"; then
+    echo "there is no commit $commit here" >&2
+    exit 1
+elif git cat-file -e "$commit:policy-packs" 2>"$base/head"; then
+    git archive "$commit" policy-packs >"$base/packs.tar"
+    tar -xf "$base/packs.tar" -C "$base"
+fi
 worst=0
 for old in "$base"/policy-packs/*/; do
     pack=policy-packs/$(basename "$old")
-    [ -d "$pack" ] || echo "$pack is gone"
+    [ -d "$pack" ] || [ ! -d "$old" ] || echo "$pack is gone"
 done
 for pack in policy-packs/*/; do
     pack=${pack%/}

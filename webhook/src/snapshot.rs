@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -57,6 +58,8 @@ pub(crate) struct Loaded {
 pub enum SnapshotError {
     #[error("cannot read `{path}`: {source}")]
     Read { path: String, source: io::Error },
+    #[error("`{0}` is no regular file")]
+    NoFile(String),
     #[error("`{path}` is larger than {limit} bytes")]
     TooLarge { path: String, limit: u64 },
     #[error("no bundle in `{0}`; `bailiwick compile` writes one as `bundle.json`")]
@@ -172,10 +175,14 @@ fn name_of(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// Reads a file, but no more of it than the limit and one byte: a device or a growing file must not fill the memory.
+/// Reads a file, but no more of it than the limit and one byte: a growing file must not fill the memory. What is no file is refused: a pipe
+/// would be waited for, and with it everything else that is to be loaded.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, SnapshotError> {
     let wrong = |source| SnapshotError::Read { path: shown(path), source };
-    let file = fs::File::open(path).map_err(wrong)?;
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(wrong)?;
+    if !file.metadata().map_err(wrong)?.is_file() {
+        return Err(SnapshotError::NoFile(shown(path)));
+    }
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(wrong)?;
     if bytes.len() as u64 > limit {

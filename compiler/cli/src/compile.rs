@@ -9,6 +9,7 @@ use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, WebhookClient};
 use bailiwick_compiler::modules;
 use bailiwick_compiler::resolve;
 use bailiwick_policy::bundle;
+use bailiwick_policy::policy::Policy;
 use serde_json::json;
 
 use crate::args::{CompileOptions, Format, Require};
@@ -17,6 +18,16 @@ use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
 use crate::print::{note, out, plain};
 use crate::render;
+
+/// Folders of `--out` that are looked into for others of the same packs; a guard against the wrong folder.
+const MAX_FOLDERS: usize = 256;
+
+/// Where the NetworkPolicies are written.
+const NETWORK_POLICIES: &str = "kubernetes/network-policies.yaml";
+
+/// Said of NetworkPolicies that would land in whatever namespace kubectl takes for its own.
+const UNPLACED: &str = "the NetworkPolicies carry no namespace: compile with `--namespace NAME` for each that the pack governs, or apply them with \
+                        `kubectl apply -n NAME`";
 
 pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     let loaded = Loaded::read_all(&options.packs.packs, options.packs.library.as_deref())?
@@ -43,6 +54,10 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
             let folder = options.out.join(&policy.cell);
             write(&artifacts, &folder)?;
             say(&artifacts, &folder, (&policy.cell, &digest), options.format)?;
+            if options.namespaces.is_empty() && artifacts.files.contains_key(NETWORK_POLICIES) {
+                note!("note: {UNPLACED}");
+            }
+            tell_of_others(&options.out, &policy);
             Outcome::Holds
         }
     };
@@ -87,6 +102,31 @@ fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
         files::write(&folder.join(path), &artifact.bytes)?;
     }
     Ok(())
+}
+
+/// Names the folders beside this one that hold the same packs under another version, or otherwise bound: what was applied of them is still in
+/// force, and its NetworkPolicies add to what the new ones let through.
+fn tell_of_others(out: &Path, policy: &Policy) {
+    let names = |policy: &Policy| policy.packs.iter().map(|pack| pack.name.clone()).collect::<BTreeSet<_>>();
+    let ours = names(policy);
+    let mut folders: Vec<_> =
+        std::fs::read_dir(out).into_iter().flatten().flatten().map(|one| one.path()).collect();
+    folders.sort();
+    for folder in folders.into_iter().take(MAX_FOLDERS) {
+        let Some(other) =
+            files::read(&folder.join("bundle.json")).ok().and_then(|bytes| bundle::load(&bytes).ok())
+        else {
+            continue;
+        };
+        if other.policy.cell != policy.cell && names(&other.policy) == ours {
+            let cell = plain(&other.policy.cell);
+            note!(
+                "note: {} holds the same packs as another cell; what was applied of it stays in force until it is deleted, by its label \
+                 bailiwick.dev/cell={cell} (docs/guide/first-pack.md)",
+                plain(&folder.display().to_string())
+            );
+        }
+    }
 }
 
 fn say(artifacts: &Artifacts, folder: &Path, (cell, digest): (&str, &str), format: Format) -> Result<()> {

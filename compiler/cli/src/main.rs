@@ -10,6 +10,7 @@ mod audit;
 mod check;
 mod compile;
 mod completion;
+mod custom_kinds;
 mod diff;
 mod effective;
 mod explain;

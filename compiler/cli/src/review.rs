@@ -14,11 +14,12 @@ use bailiwick_policy::decision::{Decision, Effect, Finding};
 use bailiwick_policy::json::Json;
 
 use crate::args::{Format, ReviewOptions, ReviewPhase};
+use crate::custom_kinds::{NamedResources, Way};
 use crate::files;
 use crate::load;
 use crate::manifests;
 use crate::outcome::Outcome;
-use crate::print::{out, plain, text};
+use crate::print::{note, out, plain, text};
 
 pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     let Some(bundles) = bundles(options)? else { return Ok(Outcome::Findings) };
@@ -28,6 +29,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
         );
     }
     let namespaces = read_namespaces(options.namespaces.as_deref())?;
+    let named = NamedResources::of(&bundles);
     let reviewer = Reviewer::with_rego(bundles, namespaces, &Regorus)?;
     let old = match &options.old {
         Some(path) => Some(serde_json::to_vec(&manifests::one(path)?)?),
@@ -38,7 +40,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
         // It is judged while the rest is read, and said once all of it could be.
         let mut said = String::new();
         let count = manifests::each(path, |manifest| {
-            judge(&reviewer, manifest, old.as_deref(), options, &mut tally, &mut said)
+            judge((&reviewer, &named), manifest, old.as_deref(), options, &mut tally, &mut said)
                 .with_context(|| format!("in {}", path.display()))
         })?;
         if count == 0 {
@@ -50,16 +52,29 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
         text(&said);
     }
     if options.format == Format::Human {
-        out!("{} allowed, {} denied", tally.allowed, tally.denied);
+        match tally.unclear {
+            0 => out!("{} allowed, {} denied", tally.allowed, tally.denied),
+            unclear => out!("{} allowed, {} denied, {unclear} unclear", tally.allowed, tally.denied),
+        }
     }
-    Ok(if tally.denied > 0 { Outcome::Denied } else { Outcome::Holds })
+    Ok(match tally {
+        Tally { denied: 1.., .. } => Outcome::Denied,
+        Tally { unclear: 1.., .. } => Outcome::Incomplete,
+        _ => Outcome::Holds,
+    })
 }
+
+/// Said of a manifest whose kind this program does not know.
+const UNCLEAR: &str = "the kind is not one of Kubernetes' own: which resource it is, or whether it lives in a namespace, decides here, and no \
+                       manifest says so. Write `metadata.namespace` if it has one, name its resource in a rule, or review the AdmissionReview itself";
 
 /// How many objects came out how.
 #[derive(Default)]
 struct Tally {
     allowed: usize,
     denied: usize,
+    /// Which request they stand for is not known, and what is decided depends on it.
+    unclear: usize,
 }
 
 /// The bundles that the arguments name; `None` after the findings of a pack that does not compile were printed.
@@ -96,7 +111,7 @@ pub(crate) fn read_namespaces(path: Option<&Path>) -> Result<Namespaces> {
 }
 
 fn judge(
-    reviewer: &Reviewer,
+    (reviewer, named): (&Reviewer, &NamedResources),
     manifest: &[u8],
     old: Option<&[u8]>,
     options: &ReviewOptions,
@@ -109,18 +124,31 @@ fn judge(
         bail!("an AdmissionReview brings its own `oldObject`; `--old` is for manifests");
     }
     let name = name_of(&object);
-    let request = if is_review {
-        AdmissionRequest::parse(manifest)?
-    } else {
-        let context = ManifestContext {
-            operation: if old.is_some() { Operation::Update } else { Operation::Create },
-            old: old.map(Json::parse).transpose()?,
-            namespace: Some(options.namespace.as_str().into()),
-            ..ManifestContext::default()
+    let mut decided = Vec::new();
+    for way in if is_review { vec![Way::default()] } else { named.ways(&object) } {
+        let request = if is_review {
+            AdmissionRequest::parse(manifest)?
+        } else {
+            let context = ManifestContext {
+                operation: if old.is_some() { Operation::Update } else { Operation::Create },
+                old: old.map(Json::parse).transpose()?,
+                namespace: Some(options.namespace.as_str().into()),
+                resource: way.resource.map(Into::into),
+                custom_scope: way.scope,
+                ..ManifestContext::default()
+            };
+            AdmissionRequest::from_manifest(object.clone(), context)?
         };
-        AdmissionRequest::from_manifest(object, context)?
-    };
-    let decision = decide(reviewer, &request, options.phase, is_review);
+        let decision = decide(reviewer, &request, options.phase, is_review);
+        decided.push((request.uid.into_owned(), decision));
+    }
+    let mut decided = decided.into_iter();
+    let (uid, decision) = decided.next().context("the manifest stands for no request")?;
+    if decided.any(|(_, other)| other.allowed != decision.allowed) {
+        tally.unclear += 1;
+        note!("{name}: cannot tell\n    {UNCLEAR}");
+        return Ok(());
+    }
     if decision.allowed {
         tally.allowed += 1;
     } else {
@@ -128,7 +156,7 @@ fn judge(
     }
     match options.format {
         Format::Json => {
-            said.push_str(&String::from_utf8_lossy(&response::write(&request.uid, &decision)));
+            said.push_str(&String::from_utf8_lossy(&response::write(&uid, &decision)));
             said.push('\n');
         }
         Format::Human => say(&name, &decision, said),

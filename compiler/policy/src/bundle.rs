@@ -150,6 +150,13 @@ pub fn digest(bytes: &[u8]) -> String {
     })
 }
 
+/// Takes any bytes as a bundle; for fuzzing. Must return, and what it takes must give the same bytes again.
+pub fn fuzz(data: &[u8]) {
+    if let Ok(bundle) = load(data) {
+        assert_eq!(write(&bundle.policy).ok().as_deref(), Some(data), "a bundle has one form");
+    }
+}
+
 /// Reads a bundle.
 ///
 /// # Errors

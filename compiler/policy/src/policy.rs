@@ -444,7 +444,7 @@ pub enum Mutation {
         /// Field path in the pack.
         at: String,
     },
-    /// A CEL expression that gives a partial object, merged as server-side apply would for maps; lists replace.
+    /// A CEL expression that gives a partial object, merged as server-side apply would; a list without keys that would lose elements is refused.
     ApplyConfiguration {
         /// The expression.
         expression: Cel,

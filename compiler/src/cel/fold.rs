@@ -12,6 +12,9 @@ use bailiwick_policy::policy::Admission;
 const FUEL: u64 = 10_000;
 /// The longest string and list that is folded: a folded value travels in the bundle.
 const MAX_LENGTH: usize = 1024;
+/// How much larger than what it is made of a folded value may be, each value counted as one and its bytes. Else `lists.range(1000)`, a few
+/// bytes of a pack, would be a thousand constants.
+const MAX_GROWTH: usize = 8;
 
 /// A list; constant if all its elements are.
 pub(super) fn list(items: Vec<(Expr, bool)>) -> Expr {
@@ -66,45 +69,61 @@ pub(super) fn constant(expr: Expr) -> Expr {
     if !expr.operands().iter().all(|operand| matches!(operand, Expr::Const(_))) {
         return expr;
     }
+    let operands = expr.operands();
+    let size =
+        operands.iter().map(|operand| if let Expr::Const(value) = operand { size(value) } else { 1 }).sum();
     let cel = Cel { source: String::new(), expr, slots: 0 };
-    match computed(&cel) {
+    match computed(&cel, size) {
         Some(value) => Expr::Const(value),
         None => cel.expr,
     }
 }
 
-fn computed(cel: &Cel) -> Option<Const> {
+/// How large a constant is: each value in it counts as one, and so does each byte.
+fn size(constant: &Const) -> usize {
+    1 + match constant {
+        Const::Str(text) | Const::Type(text) => text.len(),
+        Const::Bytes(bytes) => bytes.len(),
+        Const::List(items) => items.iter().map(size).sum(),
+        Const::Map(entries) => entries.iter().map(|(key, value)| size(key) + size(value)).sum(),
+        Const::Null | Const::Bool(_) | Const::Int(_) | Const::Uint(_) | Const::Double(_) => 0,
+    }
+}
+
+/// `operands`: the size of all of them.
+fn computed(cel: &Cel, operands: usize) -> Option<Const> {
     let admission = Admission::default();
     let loaded = Loaded::new(&admission).ok()?;
     let nothing = Json::Null;
     let env = Env::of(&nothing, &nothing);
     let prepared = loaded.prepare(cel);
     let mut scope = Scope::new(&loaded, env, Fuel::new(FUEL));
-    to_constant(&eval(&prepared, &mut scope).ok()?)
+    to_constant(&eval(&prepared, &mut scope).ok()?, &mut (operands + MAX_GROWTH))
 }
 
-fn to_constant(value: &Value<'_>) -> Option<Const> {
+/// `left`: how large it may be; see [`size`].
+fn to_constant(value: &Value<'_>, left: &mut usize) -> Option<Const> {
+    let bytes = value.as_str().map(str::len).or_else(|| value.as_bytes().map(<[u8]>::len)).unwrap_or(0);
+    if bytes > MAX_LENGTH {
+        return None;
+    }
+    *left = left.checked_sub(1 + bytes)?;
     Some(match value {
         Value::Null => Const::Null,
         Value::Bool(value) => Const::Bool(*value),
         Value::Int(value) => Const::Int(*value),
         Value::Uint(value) => Const::Uint(*value),
         Value::Double(value) if value.is_finite() => Const::Double(*value),
-        Value::Str(_) | Value::OwnedStr(_) => {
-            let text = value.as_str().filter(|text| text.len() <= MAX_LENGTH)?;
-            Const::Str(text.to_owned())
-        }
-        Value::Bytes(_) | Value::OwnedBytes(_) => {
-            let bytes = value.as_bytes().filter(|bytes| bytes.len() <= MAX_LENGTH)?;
-            Const::Bytes(bytes.to_vec())
-        }
+        Value::Str(_) | Value::OwnedStr(_) => Const::Str(value.as_str()?.to_owned()),
+        Value::Bytes(_) | Value::OwnedBytes(_) => Const::Bytes(value.as_bytes()?.to_vec()),
         Value::Type(name) => Const::Type((*name).to_owned()),
         Value::List(list) if list.len() <= MAX_LENGTH => {
-            Const::List(list.iter().map(|item| to_constant(&item)).collect::<Option<_>>()?)
+            Const::List(list.iter().map(|item| to_constant(&item, left)).collect::<Option<_>>()?)
         }
         Value::Map(map) if map.len() <= MAX_LENGTH => {
-            let entry =
-                |(key, value): (Value<'_>, Value<'_>)| Some((to_constant(&key)?, to_constant(&value)?));
+            let entry = |(key, value): (Value<'_>, Value<'_>)| {
+                Some((to_constant(&key, left)?, to_constant(&value, left)?))
+            };
             Const::Map(map.iter().map(entry).collect::<Option<_>>()?)
         }
         _ => return None,

@@ -165,7 +165,7 @@ impl Scan<'_> {
         while self.at < self.bytes.len() {
             let byte = self.peek(0);
             if byte == b'\\' && !raw {
-                self.at += 2;
+                self.escape()?;
             } else if byte == quote && (!triple || (self.peek(1) == quote && self.peek(2) == quote)) {
                 self.at += if triple { 3 } else { 1 };
                 return Ok(());
@@ -178,6 +178,34 @@ impl Scan<'_> {
         let end = self.at.min(self.bytes.len());
         Err(CelError::new(CelErrorKind::Syntax, start, end - start, "string is not closed")
             .help("close it with the quote that opened it; only triple quotes may span lines"))
+    }
+
+    /// An escape in a string. Those that CEL does not know are refused: to its lexer the string is none, and what stands in it are tokens, which
+    /// nobody would have counted.
+    fn escape(&mut self) -> Result<(), CelError> {
+        let (digits, radix): (usize, u32) = match self.peek(1) {
+            b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'\\' | b'?' | b'"' | b'\'' | b'`' => {
+                self.at += 2;
+                return Ok(());
+            }
+            b'x' | b'X' => (2, 16),
+            b'u' => (4, 16),
+            b'U' => (8, 16),
+            b'0'..=b'3' => (2, 8),
+            _ => (usize::MAX, 0),
+        };
+        if radix > 0 && (0..digits).all(|at| char::from(self.peek(2 + at)).is_digit(radix)) {
+            self.at += 2 + digits;
+            return Ok(());
+        }
+        let written = self.source.get(self.at + 1..).and_then(|rest| rest.chars().next());
+        let message = match written {
+            Some(char) => format!("`\\{}` is no escape of CEL", char.escape_debug()),
+            None => "a `\\` escapes nothing".to_owned(),
+        };
+        let length = 1 + written.map_or(0, char::len_utf8);
+        Err(CelError::new(CelErrorKind::Syntax, self.at, length, message)
+            .help("write `\\\\` for a backslash, or a raw string as `r'\\d+'`"))
     }
 
     fn number(&mut self) {

@@ -37,7 +37,10 @@ mod tests;
 mod tools;
 mod types;
 
+use bailiwick_policy::cel::{Env, Fuel, Loaded, Scope, eval};
 use bailiwick_policy::ir::Cel;
+use bailiwick_policy::json::Json;
+use bailiwick_policy::policy::Admission;
 
 pub use context::{AuthorizerAccess, Context, Dialect, Parameter, PodAccess, Subject, ToolCall};
 pub use error::{CelError, CelErrorKind};
@@ -98,9 +101,33 @@ pub fn compile_variable(
     Ok(index)
 }
 
-/// Takes any bytes as CEL text and compiles them; for fuzzing. Must return, whatever the bytes.
+/// Takes any bytes as CEL text, compiles them and evaluates what was compiled, with the fuel of a rule, over a small object; for fuzzing. Must
+/// return, whatever the bytes.
 pub fn fuzz(data: &[u8]) {
     let Ok(source) = std::str::from_utf8(data) else { return };
     let mut interner = Interner::default();
-    let _outcome = compile(source, &Context::admission(Type::Dyn), &mut interner);
+    let Ok((cel, _)) = compile(source, &Context::admission(Type::Dyn), &mut interner) else { return };
+    let admission = Admission {
+        regexes: interner.regexes().to_vec(),
+        shared: interner.shared().to_vec(),
+        ..Admission::default()
+    };
+    let (Ok(loaded), Ok(object), Ok(request)) =
+        (Loaded::new(&admission), Json::parse(FUZZED_OBJECT), Json::parse(FUZZED_REQUEST))
+    else {
+        return;
+    };
+    let env = Env { old_object: Some(&object), pod: Some(&object), ..Env::of(&object, &request) };
+    let mut scope = Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT));
+    let prepared = loaded.prepare(&cel);
+    let outcome = eval(&prepared, &mut scope);
+    // Spent fuel is an error whatever came out; the caller looks at it as well.
+    let _written = outcome.map(|value| value.to_json());
 }
+
+/// What expressions are evaluated over by [`fuzz`].
+const FUZZED_OBJECT: &[u8] = br#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b", "c": "0101"}},
+    "spec": {"hostname": "h", "containers": [{"name": "c", "image": "r.example/i:1", "resources": {"limits": {"memory": "1Gi"}}}, {"name": "d"}]}}"#;
+/// And of the request around it.
+const FUZZED_REQUEST: &[u8] =
+    br#"{"operation": "UPDATE", "userInfo": {"username": "u", "groups": ["g"]}, "namespace": "n"}"#;

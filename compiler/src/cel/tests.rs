@@ -91,6 +91,10 @@ fn deep() -> Vec<String> {
         format!("{}//)\n1{}", "(".repeat(30), ")".repeat(30)),
         format!("a{}{{}}", ".b".repeat(500)),
         format!("{}1", "a{b:".repeat(32)),
+        // To CEL's lexer no strings, since it does not know the escape: what stands in them are tokens.
+        format!("'\\q{}'", ".b".repeat(8000)),
+        format!("'\\q' {}'", "+1".repeat(8000)),
+        format!("\"\\u12{}\"", "+1".repeat(8000)),
     ];
     // Chains inside brackets inside chains: the deepest tree that the guard lets through.
     let chain = "+a".repeat(128);
@@ -150,6 +154,29 @@ fn limits_are_errors_with_their_place() {
     );
     // Within strings and comments nothing counts.
     assert_eq!(type_of(&format!("'{}' // {}", "(".repeat(100), "(".repeat(100))), "string");
+}
+
+#[test]
+fn escapes_are_those_of_cel() {
+    for unknown in ["\\q", "\\x1", "\\u12", "\\U0001", "\\8", "\\09", "\\ü"] {
+        let said = errors(&format!("'{unknown}{}'", ".b".repeat(600)), Type::Dyn);
+        assert!(said.contains("is no escape of CEL (write `\\\\` for a backslash"), "{unknown}: {said}");
+    }
+    for known in [r"\a\b\f\n\r\t\v\\\?\'\`", r"\x41\X41\u0041\U00000041\101"] {
+        assert_eq!(type_of(&format!("'{known}'")), "string", "{known}");
+        assert_eq!(type_of(&format!("\"{known}\"")), "string", "{known}");
+    }
+    assert_eq!(type_of(r"r'\q'"), "string");
+}
+
+#[test]
+fn what_is_folded_is_hardly_larger_than_what_it_is_made_of() {
+    assert!(matches!(lowered("'a,b,c'.split(',')"), Expr::Const(Const::List(items)) if items.len() == 3));
+    assert!(matches!(lowered("lists.range(3)"), Expr::Const(_)));
+    assert!(matches!(lowered("'a'.replace('a', 'bc') + 'd'"), Expr::Const(_)));
+    for large in ["lists.range(1000)", "'ab'.replace('', 'xxxxxxxxxxxxxxxxxxxxxxxx')"] {
+        assert!(!matches!(lowered(large), Expr::Const(_)), "{large}");
+    }
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl<'t> Measure<'_, 't> {
         if self.open.contains(&name) {
             let message = format!("`{name}` depends on itself");
             return Err(RegoError::new(Fault::Reference, bytes, message)
-                .with_help("Rego has no recursion: go through the value with `walk` or a comprehension"));
+                .with_help("Rego has no recursion: go through the value with a comprehension"));
         }
         if self.open.len() >= MAX_LEVELS {
             let message = format!("more than {MAX_LEVELS} rules stand upon each other here");

@@ -417,3 +417,35 @@ fn what_a_rule_reads() {
         ""
     );
 }
+
+/// What a help tells to call is there to be called.
+#[test]
+fn built_ins_that_a_help_names_exist() {
+    let recursive = "package images\nimport rego.v1\ndeny contains msg if { msg := f(input.object) }\nf(x) := y if { y := f(x.a) }";
+    let mut helps = said(recursive, "data.images.deny");
+    assert!(helps.iter().any(|help| help.contains("Rego has no recursion")), "{helps:?}");
+    for call in [
+        "print(1)",
+        "time.now_ns()",
+        "json.marshal_with_options(1, {})",
+        "numbers.range(1, 2)",
+        "rand.intn(\"a\", 1)",
+    ] {
+        let text = format!("package images\nimport rego.v1\ndeny contains msg if {{ msg := {call} }}");
+        let refused = said(&text, "data.images.deny");
+        assert!(!refused.is_empty(), "{call}");
+        helps.extend(refused);
+    }
+    let (mut named, field) = (0, ["metadata.uid"]);
+    for help in &helps {
+        let Some((_, help)) = help.split_once(" (") else { continue };
+        for name in help.split('`').skip(1).step_by(2).filter(|name| !field.contains(name)) {
+            assert!(
+                super::builtins::names().any(|one| one == name),
+                "`{name}` of a help is no built-in: {help}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 0, "no help names a built-in: {helps:?}");
+}

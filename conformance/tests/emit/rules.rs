@@ -201,3 +201,32 @@ fn every_rule_has_a_floor_and_one_that_the_api_server_cannot_express_is_named() 
     let floor = statement.layers.iter().find(|layer| layer.layer == "admissionPolicy").unwrap();
     assert!(floor.note.contains("isPrivate"), "{}", floor.note);
 }
+
+/// A rule whose condition reads the request may not have been asked when the object was made, so what the old object failed as well excuses nothing.
+#[test]
+fn the_floor_excuses_nothing_that_a_condition_over_the_request_may_have_kept_out() {
+    let floor = |condition: &str| {
+        let mut author = Author::new();
+        let mut rule = author.rule("rule", &["CREATE", "UPDATE"], "has(object.spec.hostname)", "name it");
+        rule.matches.conditions = vec![("when".to_owned(), author.cel(condition, Type::Bool))];
+        let (shared, regexes) = author.into_parts();
+        let mut policy = policy();
+        policy.admission = Admission { shared, regexes, rules: vec![rule], ..Admission::default() };
+        let artifacts = artifacts(&policy, &digest(&policy), &EmitOptions::default()).unwrap();
+        let bytes = &artifacts.files["kubernetes/admission-policies.yaml"].bytes;
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let validation = text.split("has(object.spec.hostname)").nth(1).expect("the validation");
+        validation.lines().take(4).collect::<String>()
+    };
+    let excuse = "!(has(oldObject.spec.hostname)";
+    assert!(
+        floor("object.metadata.name != 'x'").contains(excuse),
+        "{}",
+        floor("object.metadata.name != 'x'")
+    );
+    for foreign in ["request.userInfo.username == 'ci'", "oldObject == null || object.spec != oldObject.spec"]
+    {
+        let said = floor(foreign);
+        assert!(!said.contains(excuse) && said.contains("deletionTimestamp"), "{said}");
+    }
+}

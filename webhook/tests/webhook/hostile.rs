@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use bailiwick_compiler::cel::{Context, Interner, Type, compile};
+use bailiwick_policy::ir::{Cel, Expr, Root};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -12,7 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::support::{Client, PATIENCE, Server, bundle_of, command, folder, head, review, trusting, until};
+use crate::support::{
+    Client, PATIENCE, Server, bundle_of, bundle_with, command, folder, head, review, trusting, until,
+};
 
 /// A review that is padded to a length.
 fn padded(length: usize) -> Vec<u8> {
@@ -249,6 +252,34 @@ fn endless() -> Server {
     let mut command = command(dir.path(), &[]);
     command.arg("--self-signed").arg("--write-ca").arg(dir.path().join("ca.pem"));
     Server::spawn(dir, command)
+}
+
+#[test]
+fn a_text_that_drives_a_large_pattern_is_denied_before_it_is_searched() {
+    // Eight thousand states, each of which every byte of the text may advance: without a price on them, minutes on a thread that serves.
+    let spec = || Box::new(Expr::Select(Box::new(Expr::Root(Root::Object)), "spec".into()));
+    let without = |field: &str| Expr::Not(Box::new(Expr::Has(spec(), field.into())));
+    let named = Expr::Select(spec(), "hostname".into());
+    let matches = Expr::Matches(Box::new(named), 0);
+    let expr = Expr::Or(vec![
+        Expr::And(vec![without("hostname"), without("hostPID")]),
+        Expr::And(vec![Expr::Has(spec(), "hostname".into()), matches]),
+    ]);
+    let expression = Cel { source: "a large pattern".into(), expr, slots: 0 };
+    let dir = folder();
+    let bundle = bundle_with("hostPID", expression, vec!["[01]*1([01]{1000}){8}".into()]);
+    std::fs::write(dir.path().join("bundles/bundle.json"), bundle).unwrap();
+    let mut command = command(dir.path(), &[]);
+    command.arg("--self-signed").arg("--write-ca").arg(dir.path().join("ca.pem"));
+    let server = Server::spawn(dir, command);
+    for _ in 0..4 {
+        let text = "01".repeat(100_000);
+        let answer =
+            server.ask("/validate?timeout=20s", &review("heavy", &format!(r#""hostname":"{text}""#)));
+        assert!(answer.text().contains(r#""allowed":false"#), "{}", answer.text());
+        assert!(answer.text().contains("it costs more than its budget"), "{}", answer.text());
+    }
+    server.assert_guards();
 }
 
 #[test]

@@ -175,6 +175,31 @@ fn a_hangup_reloads_at_once() {
     server.assert_guards();
 }
 
+#[test]
+fn a_pipe_among_the_bundles_is_refused_and_waited_for_by_nobody() {
+    let dir = folder();
+    let (first, second) = (certificate(), certificate());
+    let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    fs::write(dir.path().join("ca.pem"), &first.0).unwrap();
+    fs::write(dir.path().join("second.pem"), &second.0).unwrap();
+    fs::write(&cert, &first.0).unwrap();
+    fs::write(&key, &first.1).unwrap();
+    let mut command = command(dir.path(), &[]);
+    command.arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key);
+    let server = Server::spawn(dir, command);
+    let pipe = server.path("bundles/x.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    until("the pipe is refused", || server.get("/readyz").text().contains("x.json` is no regular file"));
+    server.assert_guards();
+    // Loading goes on beside it.
+    replace(&cert, second.0.as_bytes());
+    replace(&key, second.1.as_bytes());
+    let trusts_second = server.path("second.pem");
+    until("the new certificate is served", || {
+        Client::try_connect(server.address, trusting(&trusts_second)).is_ok()
+    });
+}
+
 /// A certificate for localhost that is its own authority, and its key.
 fn certificate() -> (String, String) {
     let key = KeyPair::generate().unwrap();

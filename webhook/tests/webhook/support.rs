@@ -30,6 +30,11 @@ pub(crate) fn bundle(field: &str) -> Vec<u8> {
 
 /// A bundle whose only rule demands that this holds.
 pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
+    bundle_with(field, expression, Vec::new())
+}
+
+/// The same, with the patterns that it matches by.
+pub(crate) fn bundle_with(field: &str, expression: Cel, regexes: Vec<String>) -> Vec<u8> {
     let from = vec![Origin { pack: 0, at: "spec.subjects".into() }];
     let pods = ResourceRule {
         api_groups: vec![String::new()],
@@ -68,7 +73,7 @@ pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
             unmatched: Unmatched::Allow,
             from,
         }),
-        admission: Admission { rules: vec![rule], ..Admission::default() },
+        admission: Admission { rules: vec![rule], regexes, ..Admission::default() },
         ..Policy::top(vec![PackSource {
             name: "test".into(),
             version: "1.0.0".into(),

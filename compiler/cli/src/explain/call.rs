@@ -99,6 +99,7 @@ fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) 
             for (expression, cel, field) in [
                 (RuleExpression::When, &rule.when, "when"),
                 (RuleExpression::Transform, &rule.transform, "transform.args"),
+                (RuleExpression::Redact, &rule.redact, "transform.result"),
             ] {
                 let at = WatchedRule { layer: at_layer, rule: at_rule, expression };
                 let (Some(cel), Some(nodes)) = (cel, expressions.get(&at)) else { continue };

@@ -113,7 +113,7 @@ pub(super) fn measure(suite: &Suite, policies: &[Policy], ran: &[Ran]) -> Covera
         measured.admission(policy, index, ran);
         measured.tools(policy, index, ran);
         measured
-            .rules_without_conditions(policy, index, &mut |other| file.notices(ran, other, &suite.folder()));
+            .rules_without_conditions(policy, index, &mut |other| file.differs(ran, other, &suite.folder()));
     }
     measured.into_coverage(Some(&Places::of(pack)))
 }
@@ -168,6 +168,7 @@ impl Measured {
             let (cel, field) = match at.expression {
                 RuleExpression::When => (&rule.when, "when"),
                 RuleExpression::Transform => (&rule.transform, "transform.args"),
+                RuleExpression::Redact => (&rule.redact, "transform.result"),
             };
             let Some(cel) = cel else { continue };
             self.reach(&rule.name, &rule.at, parts);

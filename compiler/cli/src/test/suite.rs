@@ -124,8 +124,18 @@ impl TestFile {
         FileReport { file: self.name.clone(), vacuous: !noticed, cases }
     }
 
-    /// Whether anything comes to something else under another policy.
-    pub(super) fn notices(&self, before: &Ran, other: Policy, folder: &Path) -> bool {
+    /// Whether a case that passes fails under another policy, or the other way round. What is not expected may change unseen.
+    fn notices(&self, before: &Ran, other: Policy, folder: &Path) -> bool {
+        let bench = Bench::of_edit(other);
+        let passes = |case, happened: &_| disappointments(case, happened).is_empty();
+        self.cases()
+            .iter()
+            .zip(&before.happened)
+            .any(|(case, before)| passes(case, &carry_out(&bench, case, folder)) != passes(case, before))
+    }
+
+    /// Whether anything comes to something else under another policy, expected or not.
+    pub(super) fn differs(&self, before: &Ran, other: Policy, folder: &Path) -> bool {
         let bench = Bench::of_edit(other);
         self.cases()
             .iter()

@@ -93,3 +93,28 @@ fn the_examples_compare_a_changed_pack_with_what_it_was() {
     assert!(summary.contains("curl"), "{summary}");
     assert!(!stage.shell("sh ci/diff.sh nowhere").status.success(), "there is no such commit");
 }
+
+/// The change that brings the first packs has nothing to be compared with: neither a commit that has packs, nor, before the first, any commit.
+#[test]
+fn the_change_that_brings_the_first_packs_is_let_through() {
+    let stage = Stage::new();
+    for other in ["build-runner", "code-interpreter", "pod-security-restricted"] {
+        std::fs::remove_dir_all(stage.path("policy-packs").join(other)).expect("a shipped pack");
+    }
+    std::fs::create_dir_all(stage.path("ci")).expect("a folder");
+    std::fs::copy(root().join("docs/ci/diff.sh"), stage.path("ci/diff.sh")).expect("the script");
+    let git = "git -c user.name=a -c user.email=a@example.org -c init.defaultBranch=main";
+    let begun = stage.shell(&format!("{git} init -q"));
+    assert!(begun.status.success(), "{}", printed(&begun));
+    let compared = |says: &str| {
+        let output = stage.shell("sh ci/diff.sh HEAD --fail-on widened");
+        let said = printed(&output);
+        assert!(output.status.success() && said.contains(says), "{said}");
+        assert!(said.contains("policy-packs/restricted-agent is new") && !said.contains("gone"), "{said}");
+    };
+    compared("there is no commit yet");
+    let committed = stage.shell(&format!("git add ci && {git} commit -qm begun"));
+    assert!(committed.status.success(), "{}", printed(&committed));
+    compared("restricted-agent is new");
+    assert_eq!(stage.shell("sh ci/diff.sh nowhere").status.code(), Some(1));
+}

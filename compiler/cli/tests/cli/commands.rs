@@ -42,6 +42,57 @@ fn exit_codes_are_those_of_the_help() {
     assert_eq!(code(&stage, &["test", PACK]), Some(5));
 }
 
+/// A custom kind's plural and scope stand in no manifest: those that a rule names are taken, and where they decide, it is said that nobody knows.
+#[test]
+fn a_manifest_of_a_custom_kind_is_no_false_pass() {
+    let stage = Stage::new();
+    let pack = |resource: &str| {
+        format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: gates-1.0.0}}\nspec:\n  pack: gates\n  version: 1.0.0\n  \
+             subjects: {{namespaces: {{selector: {{matchLabels: {{zone: agents}}}}}}, unmatched: Allow}}\n  admission:\n    rules:\n    - name: none\n      \
+             match: {{resources: [{{apiGroups: [gateway.networking.k8s.io], apiVersions: [v1], resources: [{resource}], operations: [CREATE]}}]}}\n      \
+             validations: [{{expression: \"!has(object.spec.open)\"}}]\n      action: Deny\n"
+        )
+    };
+    stage.write(
+        "namespaces.yaml",
+        "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {zone: agents}}}\n",
+    );
+    let reviewed = |resource: &str, manifest: &str| {
+        stage.write("gates/pack.yaml", &pack(resource));
+        stage.write("object.yaml", &format!("{{apiVersion: gateway.networking.k8s.io/v1, {manifest}}}\n"));
+        let output = stage.run(&[
+            "review",
+            "gates",
+            "--namespaces",
+            "namespaces.yaml",
+            "-n",
+            "agents",
+            "-f",
+            "object.yaml",
+        ]);
+        (output.status.code(), printed(&output))
+    };
+    let open = "kind: Gateway, metadata: {name: g, namespace: agents}, spec: {open: true}";
+    // `meta.UnsafeGuessKindToResource` would say `gatewaies`, which no rule names.
+    assert_eq!(reviewed("gateways", open).0, Some(4));
+    assert_eq!(reviewed("gateways", &open.replace("open", "shut")).0, Some(0));
+    assert_eq!(reviewed("gatewaies", open).0, Some(4));
+    // A plural of no known form may be this kind's or another's.
+    let (code, said) = reviewed("gatehouses", open);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("Gateway/g: cannot tell") && said.contains("AdmissionReview"), "{said}");
+    assert_eq!(reviewed("httproutes", open).0, Some(0), "of another kind");
+    // Outside of namespaces every policy is asked, in another namespace none.
+    let nowhere = "kind: Gateway, metadata: {name: g}, spec: {open: true}";
+    stage.write(
+        "namespaces.yaml",
+        "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {zone: other}}}\n",
+    );
+    assert_eq!(reviewed("gateways", nowhere).0, Some(6));
+    assert_eq!(reviewed("gateways", open).0, Some(0), "the namespace is written, and not governed");
+}
+
 #[test]
 fn a_vacuous_file_of_tests_fails() {
     let stage = Stage::new();
@@ -79,6 +130,39 @@ fn compiling_twice_gives_the_same_bytes_and_check_finds_drift() {
     let drift = stage.shell(&format!("echo >> one/*/report.md; bailiwick compile {PACK} --check one/*"));
     assert_eq!(drift.status.code(), Some(3));
     assert!(printed(&drift).contains("differs  report.md"), "{}", printed(&drift));
+}
+
+#[test]
+fn compile_says_what_would_land_in_no_namespace_and_what_stays_in_force() {
+    let stage = Stage::new();
+    let compiled = |more: &[&str]| {
+        let output = stage.run(&[&["compile", PACK, "--out", "out"], more].concat());
+        assert!(output.status.success(), "{}", printed(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = compiled(&[]);
+    assert!(
+        said.contains("the NetworkPolicies carry no namespace") && !said.contains("another cell"),
+        "{said}"
+    );
+    assert_eq!(compiled(&["--namespace", "agents-1"]), "", "the same cell, and a namespace");
+    let cells = || std::fs::read_dir(stage.path("out")).expect("the cells").count();
+    assert_eq!(cells(), 1);
+    // The next version is another cell, and nothing takes the old one out of the cluster.
+    let pack = format!("{PACK}/pack.yaml");
+    let text = std::fs::read_to_string(stage.path(&pack)).expect("the pack");
+    let next = text
+        .replace("version: 0.2.0\n", "version: 0.2.1\n")
+        .replace("code-interpreter-0.2.0", "code-interpreter-0.2.1");
+    assert_ne!(text, next);
+    stage.write(&pack, &next);
+    assert_eq!(code(&stage, &["compile", PACK, "--lock"]), Some(0));
+    let old =
+        std::fs::read_dir(stage.path("out")).expect("the cells").next().expect("a cell").expect("a cell");
+    let said = compiled(&["--namespace", "agents-1"]);
+    let label = format!("bailiwick.dev/cell={}", old.file_name().to_str().expect("UTF-8"));
+    assert!(said.contains("holds the same packs as another cell") && said.contains(&label), "{said}");
+    assert_eq!(cells(), 2);
 }
 
 #[test]

@@ -486,3 +486,20 @@ fn every_member_of_an_import_is_documented() {
         assert!(page.contains(&alone) || page.contains(&within), "docs/formats/json.md lacks `{member}`");
     }
 }
+
+/// A program is granted by its name. A path or an assignment in its place would be a grant that nothing meets, and nobody would be told.
+#[test]
+fn what_is_no_name_of_a_program_is_a_loss_and_no_grant() {
+    let stage = Stage::empty();
+    for pattern in ["./build.sh:*", "/usr/bin/git status", "FOO=1 npm test"] {
+        let text = format!(r#"{{"permissions": {{"allow": ["Bash({pattern})", "Read"]}}}}"#);
+        let (_, report) = imported(&stage, &text, &[]);
+        let found = losses(&report, "allow[0]");
+        assert!(found.iter().any(|loss| loss["widens"] == false), "{pattern}: {report:#}");
+        let pack = std::fs::read_to_string(stage.path("out/pack.yaml")).expect("the pack");
+        assert!(
+            !pack.contains("build.sh") && !pack.contains("/usr/bin/git") && !pack.contains("FOO"),
+            "{pack}"
+        );
+    }
+}

@@ -288,3 +288,44 @@ fn a_statement_is_explained_with_its_origin() {
         assert!(printed(&output).contains(says), "{}", printed(&output));
     }
 }
+
+#[test]
+fn parts_of_what_redacts_a_result_are_covered_and_explained() {
+    let stage = Stage::new();
+    let redacts = "    - {name: keys, tools: [shell.exec], phase: Result, transform: {result: \"result.stdout == 'key' ? {'stdout': '***'} : result\"}}\n  admission:\n";
+    stage.write("packs/small/pack.yaml", &PACK.replace("  admission:\n", redacts));
+    let ran = |stdout: &str| {
+        let of = "toolCall: {tool: shell.exec, args: {command: ls}";
+        format!(
+            "  - {{name: r{stdout}, {of}, result: {{exitCode: 0, stdout: {stdout}}}}}, expect: {{delivered: {{stdout: '{}'}}}}}}\n",
+            if stdout == "key" { "***" } else { stdout }
+        )
+    };
+    let missing = |cases: &[String]| {
+        stage.write("packs/small/tests/t.yaml", &tests(&cases.concat()));
+        let said = printed(&stage.run(&["test", "--coverage", "packs/small"]));
+        assert!(said.contains(" 0 failed"), "{said}");
+        said.lines().filter(|line| line.contains(" keys: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let never = missing(&[ran("other")]);
+    assert!(never.len() == 1 && never[0].contains("never true: result.stdout == 'key'"), "{never:?}");
+    assert_eq!(missing(&[ran("other"), ran("key")]), Vec::<String>::new());
+}
+
+#[test]
+fn a_case_whose_expectations_no_edit_breaks_is_vacuous() {
+    let stage = Stage::new();
+    // Other words come of it without the rule, and the case looks at none of them.
+    let twice = "    - {name: no-push, tools: [shell.exec], when: \"facts.commands.exists(c, c.name == 'git' && 'push' in c.args)\", deny: {}}\n  admission:\n";
+    stage.write("packs/small/pack.yaml", &PACK.replace("  admission:\n", twice));
+    stage.write("packs/small/tests/t.yaml", &tests(&call("push", "git push", "{effect: Deny}")));
+    let output = stage.run(&["test", "packs/small"]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(printed(&output).contains("vacuous"), "{}", printed(&output));
+    stage.write(
+        "packs/small/tests/t.yaml",
+        &tests(&call("push", "git push", "{effect: Deny, rule: no-push}")),
+    );
+    let output = stage.run(&["test", "packs/small"]);
+    assert!(output.status.success(), "{}", printed(&output));
+}

@@ -1,10 +1,9 @@
-//! Applying what a mutation's expression gives: a list of JSON Patch operations (RFC 6902), or a partial object.
+//! Applying a list of JSON Patch operations (RFC 6902), which a mutation's expression gives.
 
-use std::borrow::Cow;
+use crate::json::Json;
 
-use crate::json::{Json, Map};
-
-use super::pointer::{add, get, remove, segments, set};
+use super::allowance::Allowance;
+use super::pointer::{MAX_SEGMENTS, PointerError, add, get, remove, segments, set};
 
 /// The most operations of one patch; the API server's own limit.
 const MAX_OPERATIONS: usize = 10_000;
@@ -17,42 +16,56 @@ pub(super) fn apply(object: &mut Json<'_>, operations: &Json<'static>) -> Result
     if operations.len() > MAX_OPERATIONS {
         return Err(format!("the expression gives more than {MAX_OPERATIONS} operations"));
     }
+    let mut allowance = Allowance::new();
     for (at, operation) in operations.iter().enumerate() {
-        one(object, operation).map_err(|error| format!("operation {at}: {error}"))?;
+        one(object, operation, &mut allowance).map_err(|error| format!("operation {at}: {error}"))?;
     }
     Ok(())
 }
 
-fn one(object: &mut Json<'_>, operation: &Json<'static>) -> Result<(), String> {
+fn one(object: &mut Json<'_>, operation: &Json<'static>, allowance: &mut Allowance) -> Result<(), String> {
     let text = |name: &str| {
         operation
             .get(name)
             .and_then(Json::as_str)
             .ok_or_else(|| format!("`{name}` is missing or is not a string"))
     };
-    let path = segments(text("path")?).map_err(|error| error.to_string())?;
-    let value = || operation.get("value").cloned().ok_or_else(|| "`value` is missing".to_owned());
-    let from =
-        || -> Result<Vec<String>, String> { segments(text("from")?).map_err(|error| error.to_string()) };
+    let pointer = |name: &str| within_bounds(text(name)?).map_err(|error| error.to_string());
+    let path = pointer("path")?;
+    let value = || operation.get("value").ok_or_else(|| "`value` is missing".to_owned());
     match text("op")? {
-        "add" => put(object, &path, value()?),
-        "replace" => match get(object, &path) {
-            Some(_) => set(object, &path, value()?).map_err(|error| error.to_string()),
-            None => Err("the target of `replace` does not exist".to_owned()),
-        },
+        "add" => {
+            allowance.take(&path, value()?)?;
+            put(object, &path, value()?.clone())
+        }
+        "replace" if get(object, &path).is_none() => Err("the target of `replace` does not exist".to_owned()),
+        "replace" => {
+            allowance.take(&path, value()?)?;
+            set(object, &path, value()?.clone()).map_err(|error| error.to_string())
+        }
         "remove" => remove(object, &path).map(drop).map_err(|error| error.to_string()),
-        "test" if get(object, &path) == Some(&value()?) => Ok(()),
+        "test" if get(object, &path) == Some(value()?) => Ok(()),
         "test" => Err("`test` does not hold".to_owned()),
         "copy" => {
-            let copied = get(object, &from()?).cloned().ok_or("the source of `copy` does not exist")?;
+            let copied = get(object, &pointer("from")?).ok_or("the source of `copy` does not exist")?;
+            allowance.take(&path, copied)?;
+            let copied = copied.clone();
             put(object, &path, copied)
         }
         "move" => {
-            let moved = remove(object, &from()?).map_err(|error| error.to_string())?;
+            let moved = remove(object, &pointer("from")?).map_err(|error| error.to_string())?;
+            allowance.take(&path, &moved)?;
             put(object, &path, moved)
         }
         other => Err(format!("`{other}` is no operation of JSON Patch")),
     }
+}
+
+/// The segments of a pointer that may be written to.
+fn within_bounds(pointer: &str) -> Result<Vec<String>, PointerError> {
+    // Counted before anything is made of it.
+    let count = pointer.bytes().filter(|byte| *byte == b'/').count();
+    if count > MAX_SEGMENTS { Err(PointerError::TooDeep(count)) } else { segments(pointer) }
 }
 
 fn put<'a>(object: &mut Json<'a>, path: &[String], value: Json<'a>) -> Result<(), String> {
@@ -62,27 +75,6 @@ fn put<'a>(object: &mut Json<'a>, path: &[String], value: Json<'a>) -> Result<()
         Some(_) => add(object, path, value),
     };
     result.map_err(|error| error.to_string())
-}
-
-/// Merges a partial object: objects member by member, everything else replaced.
-pub(super) fn merge<'a>(object: &mut Json<'a>, partial: Json<'a>) {
-    match (object, partial) {
-        (Json::Map(members), Json::Map(partial)) => {
-            // A null says nothing: the partial object leaves a field out by not naming it.
-            for (key, value) in partial.into_iter().filter(|(_, value)| *value != Json::Null) {
-                match members.get_mut(&key) {
-                    Some(member) => merge(member, value),
-                    None => {
-                        let mut fresh =
-                            if value.as_map().is_some() { Json::Map(Map::new()) } else { Json::Null };
-                        merge(&mut fresh, value);
-                        members.insert(Cow::Owned(key.into_owned()), fresh);
-                    }
-                }
-            }
-        }
-        (object, value) => *object = value,
-    }
 }
 
 #[cfg(test)]
@@ -136,12 +128,24 @@ mod tests {
     }
 
     #[test]
-    fn maps_merge_and_lists_replace() {
-        let mut object = Json::parse(br#"{"a": {"b": 1}, "l": [1, 2], "x": 1}"#).unwrap();
-        merge(
-            &mut object,
-            Json::parse(br#"{"a": {"c": 2}, "l": [3], "x": null, "n": {"m": null}}"#).unwrap(),
+    fn no_operation_makes_what_nobody_can_walk() {
+        let deep = format!(r#"[{{"op":"add","path":"{}","value":1}}]"#, "/a".repeat(100_000));
+        assert!(patched("{}", &deep).unwrap_err().contains("100000 segments"));
+        // Each operation is short, all together nest deep.
+        let step = format!(
+            r#"{{"op":"move","from":"/a","path":"/b"}},{{"op":"move","from":"/b","path":"{}"}}"#,
+            "/a".repeat(60)
         );
-        assert_eq!(object, Json::parse(br#"{"a": {"b": 1, "c": 2}, "l": [3], "x": 1, "n": {}}"#).unwrap());
+        let steps = vec![step; 40].join(",");
+        assert!(patched(r#"{"a":1}"#, &format!("[{steps}]")).unwrap_err().contains("127 levels"));
+        let doubled: Vec<String> =
+            (0..40).map(|at| format!(r#"{{"op":"copy","from":"/spec","path":"/spec/x{at}"}}"#)).collect();
+        let grown = patched(r#"{"spec":{"a":"0123456789abcdef"}}"#, &format!("[{}]", doubled.join(",")));
+        assert!(grown.unwrap_err().contains("writes more than"));
+        // A long name above many values: each of them is told with its whole path.
+        let under = format!("/{}", "k".repeat(1 << 20));
+        let wide = format!(r#"[{{"op":"copy","from":"/l","path":"{under}"}}]"#);
+        let numbers = vec!["1"; 100_000].join(",");
+        assert!(patched(&format!(r#"{{"l":[{numbers}]}}"#), &wide).unwrap_err().contains("writes more than"));
     }
 }

@@ -1,8 +1,8 @@
 //! The request that the API server would send for a manifest; for `bailiwick review` and tests.
 //!
 //! Not a client: nothing is asked of a cluster. The resource's name is derived from the kind as the API machinery does
-//! (`meta.UnsafeGuessKindToResource`), which is right for every built-in kind; the namespace is written into the object and
-//! defaults are applied, as the API server does before admission.
+//! (`meta.UnsafeGuessKindToResource`), which is right for every built-in kind; of others the caller says it, and where their objects live. The
+//! namespace is written into the object and defaults are applied, as the API server does before admission.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,32 @@ pub struct ManifestContext<'a> {
     pub sub_resource: Cow<'a, str>,
     /// Echoed in the answer.
     pub uid: Cow<'a, str>,
+    /// The resource in the plural, as `gateways`; guessed from the kind if absent.
+    pub resource: Option<Cow<'a, str>>,
+    /// Where objects of a kind live that is not one of Kubernetes' own.
+    pub custom_scope: Scope,
 }
+
+/// Where the objects of a kind live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// In namespaces.
+    #[default]
+    Namespaced,
+    /// Outside of them.
+    Cluster,
+}
+
+/// Whether a kind is one of Kubernetes' own or of ours, whose resource and scope are known here.
+#[must_use]
+pub fn is_known(group: &str, kind: &str) -> bool {
+    group == OWN_GROUP
+        || schema::roots().any(|(of, _, known, _)| (of, known) == (group, kind))
+        || lives_outside(group, kind)
+}
+
+/// The group of our own kinds.
+const OWN_GROUP: &str = "bailiwick.dev";
 
 impl Default for ManifestContext<'_> {
     fn default() -> Self {
@@ -37,6 +62,8 @@ impl Default for ManifestContext<'_> {
             user_info: None,
             sub_resource: Cow::Borrowed(""),
             uid: Cow::Borrowed("00000000-0000-0000-0000-000000000000"),
+            resource: None,
+            custom_scope: Scope::default(),
         }
     }
 }
@@ -111,15 +138,18 @@ impl<'a> AdmissionRequest<'a> {
         }
         let name = manifest.at(&["metadata", "name"]).and_then(Json::as_str).unwrap_or_default().to_owned();
         let mut object = manifest;
-        let namespace = place(&mut object, &group, &kind, context.namespace.as_ref());
+        let is_outside = lives_outside(&group, &kind)
+            || (context.custom_scope == Scope::Cluster && !is_known(&group, &kind));
+        let home = if is_outside { Home::Cluster } else { Home::Namespace(context.namespace.as_deref()) };
+        let namespace = place(&mut object, &group, &kind, home);
         let mut old = context.old;
         if let Some(old) = &mut old {
-            place(old, &group, &kind, context.namespace.as_ref());
+            place(old, &group, &kind, home);
         }
         for object in std::iter::once(&mut object).chain(&mut old) {
             settle(object, &group, &version, &kind);
         }
-        let resource = plural(&kind);
+        let resource = context.resource.map_or_else(|| plural(&kind), Cow::into_owned);
         let (object, old) = match context.operation {
             Operation::Delete => (None, Some(old.unwrap_or(object))),
             _ => (Some(object), old),
@@ -163,21 +193,31 @@ fn group_version(api_version: Cow<'_, str>) -> Result<(Cow<'_, str>, Cow<'_, str
     Ok((Cow::Owned(group.to_owned()), Cow::Owned(version.to_owned())))
 }
 
+fn lives_outside(group: &str, kind: &str) -> bool {
+    CLUSTER_KINDS.iter().any(|(of, kinds)| *of == group && kinds.contains(&kind))
+}
+
+/// Where an object is to be put.
+#[derive(Clone, Copy)]
+enum Home<'h> {
+    Cluster,
+    /// Into this namespace, if it names none itself.
+    Namespace(Option<&'h str>),
+}
+
 /// Writes the namespace into a namespaced object and returns the request's namespace. A Namespace's request has its own name.
-fn place(object: &mut Json<'_>, group: &str, kind: &str, namespace: Option<&Cow<'_, str>>) -> String {
+fn place(object: &mut Json<'_>, group: &str, kind: &str, home: Home<'_>) -> String {
     let named =
         |member| object.at(&["metadata", member]).and_then(Json::as_str).unwrap_or_default().to_owned();
     if group.is_empty() && kind == "Namespace" {
         return named("name");
     }
-    if CLUSTER_KINDS.iter().any(|(of, kinds)| *of == group && kinds.contains(&kind)) {
-        return String::new();
-    }
+    let Home::Namespace(namespace) = home else { return String::new() };
     let written = named("namespace");
     if !written.is_empty() {
         return written;
     }
-    let namespace = namespace.map_or("default", AsRef::as_ref).to_owned();
+    let namespace = namespace.unwrap_or("default").to_owned();
     if let Json::Map(members) = object {
         if members.get("metadata").is_none_or(|metadata| *metadata == Json::Null) {
             members.insert(Cow::Borrowed("metadata"), Json::Map(Map::new()));
@@ -202,7 +242,8 @@ fn settle(object: &mut Json<'_>, group: &str, version: &str, kind: &str) {
 }
 
 /// `meta.UnsafeGuessKindToResource` of k8s.io/apimachinery.
-fn plural(kind: &str) -> String {
+#[must_use]
+pub fn plural(kind: &str) -> String {
     let lower = kind.to_lowercase();
     if lower == "endpoints" {
         return lower;

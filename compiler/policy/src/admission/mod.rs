@@ -33,6 +33,9 @@ pub mod response;
 pub mod schema;
 pub mod templates;
 
+mod allowance;
+mod annotation;
+mod apply;
 mod decide;
 mod digests;
 mod field;
@@ -60,12 +63,14 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
+pub use annotation::annotation_name;
 pub use decide::{Admitted, Facts, Phase, Reviewed, Wanted};
 pub use fuzz::fuzz;
 pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;
 pub use matching::takes_in_pods;
 pub use namespaces::Namespaces;
+pub use pointer::MAX_SEGMENTS;
 pub use reads::RuleReads;
 pub use request::{AdmissionRequest, Operation};
 pub use reviewer::{LoadError, Reviewer};

@@ -18,6 +18,7 @@ use crate::decision::{Effect, Finding, PatchOp};
 use crate::json::{Json, Map};
 use crate::policy::{Action, AdmissionRule, MutateWhen, Mutation, PodSecurityLevel, ServiceAccountToken};
 
+use super::apply::Refused;
 use super::patch::{between, leaves};
 use super::pointer::{escape, get, segments, set};
 use super::ready::ReadyRule;
@@ -25,7 +26,7 @@ use super::reviewer::Bound;
 use super::rules::{Budget, Inputs, Session};
 use super::sections::{CONTAINER_LISTS, Statement};
 use super::templates::Place;
-use super::{CELL_LABEL, json_patch, targets};
+use super::{CELL_LABEL, apply, json_patch, targets};
 
 /// Where the ServiceAccount plugin mounts a token, and how it names the volume.
 /// <https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/admission/serviceaccount/admission.go>
@@ -149,7 +150,7 @@ impl<'m> Draft<'m> {
             Mutation::ApplyConfiguration { .. } => {
                 let partial = self.evaluated(bound, rule, expression, around)?;
                 let mut after = self.object.clone();
-                json_patch::merge(&mut after, partial);
+                apply::merge(&mut after, partial)?;
                 self.replace(after, &writer, around)
             }
         }
@@ -305,9 +306,6 @@ impl<'m> Draft<'m> {
         let _ = set(&mut self.object, &path, Json::Str(Cow::Owned(cell.to_owned())));
     }
 }
-
-/// Why a write is refused, and at which field.
-type Refused = (String, String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrote {

@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use crate::json::{Json, Map};
 
+/// The most segments of a path that is written to. The deepest field of Kubernetes' own objects has some twenty; every segment may make an object,
+/// and what nests by the thousand overflows the stack of whoever walks it.
+pub const MAX_SEGMENTS: usize = 64;
+
 /// Why a pointer cannot be followed or written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PointerError {
@@ -15,6 +19,8 @@ pub(super) enum PointerError {
     NotAContainer(String),
     #[error("`{0}` is not a position in the list")]
     BadIndex(String),
+    #[error("a path of {0} segments is written to, the limit is {MAX_SEGMENTS}")]
+    TooDeep(usize),
 }
 
 /// Escapes one segment.
@@ -77,6 +83,9 @@ pub(super) fn set<'a>(
     segments: &[String],
     value: Json<'a>,
 ) -> Result<(), PointerError> {
+    if segments.len() > MAX_SEGMENTS {
+        return Err(PointerError::TooDeep(segments.len()));
+    }
     let Some((last, parents)) = segments.split_last() else {
         *object = value;
         return Ok(());

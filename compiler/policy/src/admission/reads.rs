@@ -45,6 +45,11 @@ impl Reads {
         !self.foreign && !self.paths.is_empty()
     }
 
+    /// Whether the expression reads what changes between two requests about the same object.
+    pub(super) const fn foreign(&self) -> bool {
+        self.foreign
+    }
+
     /// Whether anything at this path or below it is read. `*` steps into every element or value; the length of a list and the keys of an
     /// object are read with its parent.
     pub(super) fn touches(&self, path: &[&str]) -> bool {

@@ -21,6 +21,8 @@ const MAX_WARNINGS: usize = 4096;
 const MAX_MESSAGE: usize = 8 * 1024;
 /// Causes of a status; a pod with more faults has been told enough.
 const MAX_CAUSES: usize = 200;
+/// Fields that one line of the message names; the causes name the others.
+const MAX_FIELDS: usize = 5;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,11 +79,12 @@ struct Cause<'a> {
 #[must_use]
 pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
     let denials: Vec<&Finding> = decision.findings.iter().filter(|one| one.effect == Effect::Deny).collect();
+    let (reason, code) = reason(&denials);
     let status = (!decision.allowed).then(|| Status {
         status: "Failure",
         message: message(&denials),
-        reason: "Forbidden",
-        code: 403,
+        reason,
+        code,
         details: Some(Details { causes: denials.iter().take(MAX_CAUSES).map(|one| cause(one)).collect() }),
     });
     let patch = (decision.allowed && !decision.patch.is_empty())
@@ -98,6 +101,17 @@ pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
         warnings: warnings(&decision.findings),
         audit_annotations: annotations.collect(),
     })
+}
+
+/// Reason and code of the first denial, as the API server takes those of the first validation that fails.
+/// <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>
+fn reason(denials: &[&Finding]) -> (&'static str, u16) {
+    match denials.first().map(|first| first.reason.as_str()) {
+        Some("Unauthorized") => ("Unauthorized", 401),
+        Some("Invalid") => ("Invalid", 422),
+        Some("RequestEntityTooLarge") => ("RequestEntityTooLarge", 413),
+        _ => ("Forbidden", 403),
+    }
 }
 
 /// The answer to a request that could not be judged: a refusal with an HTTP status code and a reason for people.
@@ -145,22 +159,35 @@ fn message(denials: &[&Finding]) -> String {
     let mut out = String::new();
     for (at, (finding, fields)) in lines.iter().enumerate() {
         let line = line(finding, fields);
-        if out.len() + line.len() > MAX_MESSAGE {
+        // The first is always told, as far as it fits: without it nobody knows who refuses.
+        if at == 0 {
+            out.push_str(cut(&line));
+        } else if out.len() + line.len() > MAX_MESSAGE {
             out.push_str(&format!("\nand {} more", lines.len() - at));
             break;
-        }
-        if at > 0 {
+        } else {
             out.push('\n');
+            out.push_str(&line);
         }
-        out.push_str(&line);
     }
     out
+}
+
+/// The start of a line, at most as long as a whole message.
+fn cut(line: &str) -> &str {
+    let end = (0..=MAX_MESSAGE.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+    line.get(..end).unwrap_or_default()
 }
 
 /// One finding over the fields that it names.
 fn line(finding: &Finding, fields: &[&str]) -> String {
     let fields: Vec<&str> = fields.iter().copied().filter(|field| !field.is_empty()).collect();
-    let place = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+    let named: Vec<&str> = fields.iter().copied().take(MAX_FIELDS).collect();
+    let place = match fields.len() {
+        0 => String::new(),
+        all if all <= MAX_FIELDS => format!(" ({})", named.join(", ")),
+        all => format!(" ({} and {} more)", named.join(", "), all - MAX_FIELDS),
+    };
     let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
     format!("{}/{}: {}{place}{remedy}", finding.pack, finding.rule, finding.message)
 }

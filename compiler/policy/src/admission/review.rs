@@ -9,6 +9,7 @@ use crate::decision::{Decision, Effect, Finding};
 use crate::json::Json;
 use crate::policy::Subject;
 
+use super::annotation::annotation_name;
 use super::decide::{Found, cell};
 use super::digests::pin;
 use super::evidence::Inquiry;
@@ -546,7 +547,7 @@ impl<'r> Review<'r> {
             let named = asked
                 .annotations
                 .into_iter()
-                .map(|(key, value)| (format!("{}.{key}", rule.rule.name), value));
+                .map(|(key, value)| (annotation_name(&format!("{}.{key}", rule.rule.name)), value));
             found.annotations.extend(named);
         }
     }

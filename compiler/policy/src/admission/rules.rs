@@ -21,6 +21,8 @@ use super::reviewer::Bound;
 const RULES_AT_LIMIT: u64 = 10;
 /// A computed message is cut here, in bytes; as ValidatingAdmissionPolicy.
 const MAX_MESSAGE: usize = 5 * 1024;
+/// The most that a mutation's expression gives, in bytes of names, texts and other values: what etcd takes as one object.
+const MAX_MUTATION: usize = 3 << 19;
 
 /// One over the part of a rule's limit that each rule in Rego counts as; five hundred of them fit into a request.
 const REGO_SHARE: u64 = 50;
@@ -205,6 +207,10 @@ impl<'s> Session<'s> {
     ) -> Result<Json<'static>, Failure> {
         self.within(rule, |session| {
             let value = session.value(expression)?;
+            if !value.fits(MAX_MUTATION) {
+                let message = format!("the expression gives more than {MAX_MUTATION} bytes");
+                return Err(Failure { message, cause: Cause::Meaning });
+            }
             value.to_json().map_err(|error| Failure { message: error.to_string(), cause: Cause::Meaning })
         })
     }

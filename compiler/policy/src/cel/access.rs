@@ -103,12 +103,12 @@ fn find_index<'a>(operand: &Value<'a>, index: &Value<'a>, fuel: &mut Fuel) -> Fo
             fuel.spend_elements(map.lookup_cost())?;
             Ok(map.get(index))
         }
-        (Value::List(list), _) => find_element(list, index),
+        (Value::List(list), _) => find_element(list, index, fuel),
         _ => Ok(None),
     }
 }
 
-fn find_element<'a>(list: &List<'a>, index: &Value<'_>) -> Found<'a> {
+fn find_element<'a>(list: &List<'a>, index: &Value<'_>, fuel: &mut Fuel) -> Found<'a> {
     let position = match index {
         Value::Int(index) => usize::try_from(*index).ok(),
         Value::Uint(index) => usize::try_from(*index).ok(),
@@ -126,6 +126,6 @@ fn find_element<'a>(list: &List<'a>, index: &Value<'_>) -> Found<'a> {
     let Some(position) = position else {
         return Ok(None);
     };
-    opaque::refuse_before(list, position)?;
+    opaque::refuse_before(list, position, fuel)?;
     Ok(list.get(position))
 }

@@ -55,8 +55,8 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
 }
 
 fn lists_equal(left: &List<'_>, right: &List<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
-    opaque::refuse_list(left)?;
-    opaque::refuse_list(right)?;
+    opaque::refuse_list(left, fuel)?;
+    opaque::refuse_list(right, fuel)?;
     if left.len() != right.len() {
         return Ok(false);
     }

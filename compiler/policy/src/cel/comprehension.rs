@@ -3,10 +3,12 @@
 //! Absorption is that of the folds which the CEL definition expands them to: `all` and `exists` go on after an error and let a deciding
 //! element win; every other macro ends at its first error.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::eval::{boolean, insert, node};
 use super::prepared::Macro;
+use super::text::length;
 use super::value::{List, Map, Value};
 use super::{EvalError, Scope, functions, opaque};
 use crate::ir::MacroKind;
@@ -33,16 +35,17 @@ pub(super) fn eval<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<Value<'a>
     }
 }
 
-/// What a comprehension walks.
+/// What a comprehension walks, from its start on.
 enum Range<'a> {
-    List(List<'a>),
+    /// The flag: whether an opaque element was passed, behind which no element's position is known.
+    List(List<'a>, Cell<bool>),
     Map(Map<'a>),
 }
 
 impl<'a> Range<'a> {
     fn new(value: Value<'a>) -> Result<Self> {
         match value {
-            Value::List(list) => Ok(Self::List(list)),
+            Value::List(list) => Ok(Self::List(list, Cell::new(false))),
             Value::Map(map) => Ok(Self::Map(map)),
             value => Err(EvalError::misused(&value, "comprehension")),
         }
@@ -50,7 +53,7 @@ impl<'a> Range<'a> {
 
     fn len(&self) -> usize {
         match self {
-            Range::List(list) => list.len(),
+            Range::List(list, _) => list.len(),
             Range::Map(map) => map.len(),
         }
     }
@@ -60,10 +63,13 @@ impl<'a> Range<'a> {
     fn bind(&self, of: &Macro, step: usize, scope: &mut Scope<'a>) -> Result<()> {
         scope.fuel.spend(1)?;
         match (self, of.slot2) {
-            (Range::List(list), None) => scope.set_slot(of.slot, element(list, step)?),
-            (Range::List(list), Some(second)) => {
-                scope.set_slot(of.slot, opaque::position(list, step))?;
-                scope.set_slot(second, element(list, step)?)
+            (Range::List(list, _), None) => scope.set_slot(of.slot, element(list, step)?),
+            (Range::List(list, passed_opaque), Some(second)) => {
+                let position = if passed_opaque.get() { Value::Opaque } else { Value::Int(length(step)) };
+                let element = element(list, step)?;
+                passed_opaque.set(passed_opaque.get() || matches!(element, Value::Opaque));
+                scope.set_slot(of.slot, position)?;
+                scope.set_slot(second, element)
             }
             (Range::Map(map), second) => {
                 let (key, value) = map.at(step).ok_or(EvalError::IndexOutOfBounds(-1))?;
@@ -135,7 +141,7 @@ fn filter<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result
         if boolean(&of.body, scope)? {
             // Elements of lists, keys of maps, as the macro is defined.
             out.push(match range {
-                Range::List(list) => element(list, step)?,
+                Range::List(list, _) => element(list, step)?,
                 Range::Map(map) => map.at(step).ok_or(EvalError::IndexOutOfBounds(-1))?.0,
             });
         }
@@ -176,10 +182,10 @@ fn transform_map_entry<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'
 }
 
 fn sort_by<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Result<Value<'a>> {
-    let Range::List(list) = range else {
+    let Range::List(list, _) = range else {
         return Err(EvalError::NoSuchOverload("sortBy"));
     };
-    opaque::refuse_list(list)?;
+    opaque::refuse_list(list, &mut scope.fuel)?;
     let mut keys = Vec::new();
     for step in 0..range.len() {
         range.bind(of, step, scope)?;

@@ -256,13 +256,12 @@ fn unwrap_entry(value: Value<'_>, optional: bool) -> Result<Option<Value<'_>>> {
 fn matches<'a>(operand: &'a Node, regex: u32, scope: &mut Scope<'a>) -> Result<Value<'a>> {
     let operand = node(operand, scope)?;
     let text = operand.as_str().ok_or_else(|| EvalError::misused(&operand, "matches"))?;
-    functions::regexes::charge(text, &mut scope.fuel)?;
-    let regex = scope
+    let pattern = scope
         .loaded
         .regexes
         .get(regex as usize)
         .ok_or_else(|| EvalError::invalid(format!("pattern {regex} is not there")))?;
-    Ok(Value::Bool(regex.is_match(text)))
+    pattern.is_match(text, &mut scope.fuel).map(Value::Bool)
 }
 
 fn call<'a>(function: Func, args: &'a [Node], scope: &mut Scope<'a>) -> Result<Value<'a>> {

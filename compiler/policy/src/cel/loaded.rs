@@ -1,9 +1,8 @@
 //! What is prepared once when a policy is loaded: compiled regexes, the shared expressions and which of them depend on the pack.
 
-use regex::Regex;
 use thiserror::Error;
 
-use super::functions::regexes::{PatternError, compile_pattern};
+use super::functions::regexes::{Pattern, PatternError};
 use super::prepared::Prepared;
 use super::watch::Watching;
 use crate::ir::{Cel, Expr, Root};
@@ -12,7 +11,7 @@ use crate::policy::Admission;
 /// The prepared parts of a policy's expressions.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    pub(super) regexes: Vec<Regex>,
+    pub(super) regexes: Vec<Pattern>,
     pub(super) shared: Vec<Prepared>,
     pub(super) shared_reads_pack: Vec<bool>,
     watching: Watching,
@@ -70,7 +69,7 @@ impl Loaded {
     /// As [`Loaded::new`].
     pub fn of_patterns(patterns: &[String]) -> Result<Self, LoadError> {
         let compiled = patterns.iter().enumerate().map(|(index, pattern)| {
-            compile_pattern(pattern).map_err(|error| LoadError::Pattern { index, error })
+            Pattern::new(pattern).map_err(|error| LoadError::Pattern { index, error })
         });
         Ok(Self { regexes: compiled.collect::<Result<_, _>>()?, ..Self::default() })
     }

@@ -11,6 +11,9 @@ use crate::ir::Func;
 
 type Result<T> = std::result::Result<T, EvalError>;
 
+/// Elements that are asked for one unit whether they are opaque: the tag of each is read, and nothing else.
+const LOOKS_PER_UNIT: usize = 8;
+
 /// `isOpaque`, `onlyRuns`.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Result<Value<'a>> {
     match (function, args) {
@@ -31,45 +34,47 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> R
 }
 
 /// Refuses arguments that are opaque or lists with opaque elements. `in` looks at elements by itself.
-pub(super) fn refuse(function: Func, args: &[Value<'_>]) -> Result<()> {
+pub(super) fn refuse(function: Func, args: &[Value<'_>], fuel: &mut Fuel) -> Result<()> {
     match (function, args) {
         (Func::IsOpaque, _) => Ok(()),
         (Func::In, [wanted, within]) => known_ref(wanted).and(known_ref(within)),
-        _ => args.iter().try_for_each(refuse_value),
+        _ => args.iter().try_for_each(|arg| refuse_value(arg, fuel)),
     }
 }
 
-fn refuse_value(value: &Value<'_>) -> Result<()> {
+fn refuse_value(value: &Value<'_>, fuel: &mut Fuel) -> Result<()> {
     match value {
         Value::Opaque => Err(EvalError::Opaque),
-        Value::List(list) => refuse_list(list),
-        Value::Optional(Some(inner)) => refuse_value(inner),
+        Value::List(list) => refuse_list(list, fuel),
+        Value::Optional(Some(inner)) => refuse_value(inner, fuel),
         _ => Ok(()),
     }
 }
 
 /// Refuses a list with an opaque element, in lists within it too. Only lists that were made can have one.
-pub(super) fn refuse_list(list: &List<'_>) -> Result<()> {
-    match list {
-        List::Owned(items) => items.iter().try_for_each(refuse_value),
-        List::Json(_) | List::Const(_) | List::Refs(_) => Ok(()),
+pub(super) fn refuse_list(list: &List<'_>, fuel: &mut Fuel) -> Result<()> {
+    let List::Owned(items) = list else { return Ok(()) };
+    spend_looks(items.len(), fuel)?;
+    for item in items.iter() {
+        // One list may stand in another many times over, and so on inwards: each costs something, however short.
+        if matches!(item, Value::List(List::Owned(_)) | Value::Optional(Some(_))) {
+            fuel.spend(1)?;
+        }
+        refuse_value(item, fuel)?;
     }
+    Ok(())
 }
 
 /// Refuses to say what stands at a position behind an opaque element.
-pub(super) fn refuse_before(list: &List<'_>, position: usize) -> Result<()> {
-    match list {
-        List::Owned(items) => items.iter().take(position).try_for_each(known_ref),
-        List::Json(_) | List::Const(_) | List::Refs(_) => Ok(()),
-    }
+pub(super) fn refuse_before(list: &List<'_>, position: usize, fuel: &mut Fuel) -> Result<()> {
+    let List::Owned(items) = list else { return Ok(()) };
+    spend_looks(position.min(items.len()), fuel)?;
+    items.iter().take(position).try_for_each(known_ref)
 }
 
-/// The position of an element, opaque behind an opaque one.
-pub(super) fn position<'a>(list: &List<'a>, position: usize) -> Value<'a> {
-    match refuse_before(list, position) {
-        Ok(()) => Value::Int(super::text::length(position)),
-        Err(_) => Value::Opaque,
-    }
+/// Charges for asking that many elements whether they are opaque.
+const fn spend_looks(elements: usize, fuel: &mut Fuel) -> Result<()> {
+    fuel.spend_elements(elements / LOOKS_PER_UNIT)
 }
 
 /// A value that is kept in another one.

@@ -197,6 +197,24 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether the value, written out, has no more bytes than these, each part counted as one byte at least. To be asked before it is copied: one
+    /// text can stand in it a million times, and so can what holds that.
+    #[must_use]
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        self.fits_in(&mut { bytes })
+    }
+
+    fn fits_in(&self, left: &mut usize) -> bool {
+        let own = 1 + self.as_str().map_or(0, str::len);
+        let Some(rest) = left.checked_sub(own) else { return false };
+        *left = rest;
+        match self {
+            Value::List(list) => list.iter().all(|item| item.fits_in(left)),
+            Value::Map(map) => map.iter().all(|(key, value)| key.fits_in(left) && value.fits_in(left)),
+            _ => true,
+        }
+    }
+
     /// The value as JSON, owning everything. Durations and timestamps become strings, as in protobuf's JSON mapping.
     ///
     /// # Errors

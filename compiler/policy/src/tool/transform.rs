@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::call::MAX_ARGUMENTS_BYTES;
 use super::layer::Findings;
-use crate::cel::{List, Map, Value};
+use crate::cel::Value;
 use crate::json::Json;
 
 /// What the transforms of the grants that matched give.
@@ -51,31 +51,10 @@ pub(super) fn arguments(value: &Value<'_>) -> Result<Json<'static>, String> {
         return Err(format!("it gives a value of type `{}`, not a map", value.type_name()));
     }
     // Before it is copied: one text can stand in it a million times.
-    let mut left = MAX_ARGUMENTS_BYTES;
-    if !fits(value, &mut left) {
+    if !value.fits(MAX_ARGUMENTS_BYTES) {
         return Err(format!("it gives more than {MAX_ARGUMENTS_BYTES} bytes"));
     }
     value.to_json().map_err(|error| error.to_string())
-}
-
-/// Whether a value has no more bytes than these, each part counted as one byte at least.
-fn fits(value: &Value<'_>, left: &mut usize) -> bool {
-    let own = 1 + value.as_str().map_or(0, str::len);
-    let Some(rest) = left.checked_sub(own) else { return false };
-    *left = rest;
-    match value {
-        Value::List(list) => items_fit(list, left),
-        Value::Map(map) => members_fit(map, left),
-        _ => true,
-    }
-}
-
-fn items_fit(list: &List<'_>, left: &mut usize) -> bool {
-    list.iter().all(|item| fits(&item, left))
-}
-
-fn members_fit(map: &Map<'_>, left: &mut usize) -> bool {
-    map.iter().all(|(key, value)| fits(&key, left) && fits(&value, left))
 }
 
 impl Findings {

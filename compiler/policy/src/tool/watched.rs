@@ -24,6 +24,8 @@ pub enum RuleExpression {
     When,
     /// The arguments that it gives.
     Transform,
+    /// What it leaves of a result.
+    Redact,
 }
 
 impl LoadedPolicy {
@@ -68,8 +70,9 @@ impl LoadedPolicy {
             ready.rules.iter().enumerate().flat_map(move |(rule, ready)| {
                 let at = move |expression| WatchedRule { layer, rule, expression };
                 let when = ready.when.iter().map(move |when| (at(RuleExpression::When), when));
-                let transform = ready.transform.iter();
-                when.chain(transform.map(move |one| (at(RuleExpression::Transform), one)))
+                let transform = ready.transform.iter().map(move |one| (at(RuleExpression::Transform), one));
+                let redact = ready.redact.iter().map(move |one| (at(RuleExpression::Redact), one));
+                when.chain(transform).chain(redact)
             })
         })
     }

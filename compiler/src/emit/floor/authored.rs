@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_policy::admission::{Excepted, Exception};
+use bailiwick_policy::admission::{Excepted, Exception, annotation_name};
 use bailiwick_policy::ir::{Cel, Const};
 use bailiwick_policy::policy::{AdmissionRule, LabelSelector, Validation};
 
 use crate::cel::{ApiServer, CelError, Context, Parameter, ServerNames, Type};
 use crate::emit::EmitError;
-use crate::emit::artifact::sha256;
 use crate::emit::cell::Cell;
 use crate::emit::{selector, statements};
 
@@ -213,7 +212,9 @@ impl<'a> Carried<'a> {
         guards: &[String],
     ) -> Result<Check, Vec<CelError>> {
         let now = server.expression(&validation.expression.source, &Type::Bool)?;
-        let expression = if Uses::of(&validation.expression.expr, self.shared).other_than_object {
+        let conditions = self.rule.matches.conditions.iter().map(|(_, cel)| cel);
+        let mut asked = conditions.chain([&validation.expression]);
+        let expression = if asked.any(|cel| Uses::of(&cel.expr, self.shared).other_than_object) {
             // It compares or depends on the request: what it says of the old object alone means nothing. An object that only
             // waits for its finalizers is let go.
             format!("({now}\n) || (request.operation == 'UPDATE' && has(object.metadata.deletionTimestamp))")
@@ -241,12 +242,7 @@ impl<'a> Carried<'a> {
 
     /// A name that no other rule's condition or annotation has, of at most 63 characters.
     fn qualified(&self, name: &str) -> String {
-        let whole = format!("p{}-{}-{name}", self.rule.origin.pack, self.rule.name);
-        if whole.len() <= 63 {
-            return whole;
-        }
-        let hash: String = sha256(whole.as_bytes()).chars().take(10).collect();
-        format!("{}-{hash}", whole.chars().take(52).collect::<String>())
+        annotation_name(&format!("p{}-{}-{name}", self.rule.origin.pack, self.rule.name))
     }
 
     /// One line, as the API server wants it.

@@ -1,6 +1,7 @@
 //! Mutations of one rule.
 
 use bailiwick_crds::admission::Mutation as Wire;
+use bailiwick_policy::admission::MAX_SEGMENTS;
 use bailiwick_policy::policy::{MutateWhen, Mutation};
 
 use super::super::expressions::Expressions;
@@ -33,6 +34,10 @@ pub(super) fn lower(wire: &[Wire], rule: &FieldPath, cel: &mut Expressions<'_, '
 
 fn set_field(wire: &Wire, field: &str, at: &FieldPath, cel: &mut Expressions<'_, '_>) -> Option<Mutation> {
     let path = field_path(field);
+    if path.as_ref().is_some_and(|path| path.len() > MAX_SEGMENTS) {
+        let message = format!("the path has more than {MAX_SEGMENTS} segments");
+        cel.out.push(Diagnostic::new(bw0225_mutation_field::CODE, at.member("field"), message));
+    }
     if path.is_none() {
         let message = format!("`{field}` is not a path of fields");
         let help = "write `spec.containers[*].imagePullPolicy`, or `metadata.labels['example.org/x']`";

@@ -31,7 +31,7 @@ fn a_denial_lists_findings_with_their_fields() {
     ];
     let audit_annotations = vec![("cell".into(), "0123".into())];
     let decision = Decision { allowed: false, findings, audit_annotations, ..Decision::default() };
-    expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"status":"Failure","message":"p@1.0.0/a: it is wrong (spec.x, spec.y); mend it\np@1.0.0/b: it is wrong; mend it","reason":"Forbidden","code":403,"details":{"causes":[{"reason":"a","message":"p@1.0.0: it is wrong; mend it","field":"spec.x"},{"reason":"a","message":"p@1.0.0: it is wrong; mend it","field":"spec.y"},{"reason":"b","message":"p@1.0.0: it is wrong; mend it"}]}},"warnings":["p@1.0.0/c: it is wrong (spec.z); mend it"],"auditAnnotations":{"cell":"0123"}}}"#]]
+    expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"status":"Failure","message":"p@1.0.0/a: it is wrong (spec.x, spec.y); mend it\np@1.0.0/b: it is wrong; mend it","reason":"Invalid","code":422,"details":{"causes":[{"reason":"a","message":"p@1.0.0: it is wrong; mend it","field":"spec.x"},{"reason":"a","message":"p@1.0.0: it is wrong; mend it","field":"spec.y"},{"reason":"b","message":"p@1.0.0: it is wrong; mend it"}]}},"warnings":["p@1.0.0/c: it is wrong (spec.z); mend it"],"auditAnnotations":{"cell":"0123"}}}"#]]
     .assert_eq(&text(&decision));
 }
 
@@ -68,4 +68,36 @@ fn a_refusal_says_why() {
     let text = String::from_utf8(refuse("u", 400, "`request` is missing")).unwrap();
     expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u","allowed":false,"status":{"status":"Failure","message":"`request` is missing","reason":"BadRequest","code":400}}}"#]]
     .assert_eq(&text);
+}
+
+#[test]
+fn the_first_denial_gives_reason_and_code() {
+    for (reason, code) in [
+        ("Unauthorized", 401),
+        ("Forbidden", 403),
+        ("RequestEntityTooLarge", 413),
+        ("Invalid", 422),
+        ("Other", 403),
+    ] {
+        let mut first = finding(Effect::Deny, "a", "");
+        first.reason = reason.to_owned();
+        let findings = vec![finding(Effect::Warn, "w", ""), first, finding(Effect::Deny, "b", "")];
+        let text = text(&Decision { allowed: false, findings, ..Decision::default() });
+        let said = if reason == "Other" { "Forbidden" } else { reason };
+        assert!(text.contains(&format!(r#""reason":"{said}","code":{code}"#)), "{text}");
+    }
+}
+
+#[test]
+fn whoever_refuses_is_named_however_long_the_message_is() {
+    let fields = (0..2000).map(|at| finding(Effect::Deny, "a", &format!("spec.containers[{at}]")));
+    let text = text(&Decision { allowed: false, findings: fields.collect(), ..Decision::default() });
+    assert!(text.contains("p@1.0.0/a: it is wrong (spec.containers[0], "), "{text:.300}");
+    assert!(text.contains("spec.containers[4] and 1995 more); mend it"), "{text:.600}");
+    let mut long = finding(Effect::Deny, "a", "spec");
+    long.remedy = Some("ü".repeat(MAX_MESSAGE));
+    let other = finding(Effect::Deny, "b", "");
+    let message = message(&[&long, &other]);
+    assert!(message.starts_with("p@1.0.0/a: it is wrong (spec); ü"), "{message:.80}");
+    assert!(message.ends_with("\nand 1 more") && message.len() < MAX_MESSAGE + 20);
 }

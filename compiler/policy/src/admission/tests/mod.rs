@@ -47,12 +47,27 @@ pub(super) fn pod(spec: &str, container: &str) -> Json<'static> {
                 "securityContext": {{"allowPrivilegeEscalation": false, "capabilities": {{"drop": ["ALL"]}}}}}}]}}}}"#
     );
     let mut pod = json(&text);
-    super::json_patch::merge(&mut pod, json(&format!(r#"{{"spec": {spec}}}"#)));
+    overlay(&mut pod, json(&format!(r#"{{"spec": {spec}}}"#)));
     let mut first =
         super::pointer::get(&pod, &["spec".into(), "containers".into(), "0".into()]).unwrap().clone();
-    super::json_patch::merge(&mut first, json(container));
+    overlay(&mut first, json(container));
     super::pointer::set(&mut pod, &["spec".into(), "containers".into(), "0".into()], first).unwrap();
     pod
+}
+
+/// Writes a partial object over another: objects member by member, everything else replaced, and nulls left out.
+fn overlay(object: &mut Json<'static>, partial: Json<'static>) {
+    match (object, partial) {
+        (Json::Map(members), Json::Map(partial)) => {
+            for (key, value) in partial.into_iter().filter(|(_, value)| *value != Json::Null) {
+                if members.get(&key).is_none() {
+                    members.insert(key.clone(), Json::Map(crate::json::Map::new()));
+                }
+                overlay(members.get_mut(&key).unwrap(), value);
+            }
+        }
+        (object, value) => *object = value,
+    }
 }
 
 /// The same pod as `/mutate` leaves it.
@@ -62,7 +77,7 @@ pub(super) fn stored(spec: &str, container: &str) -> Json<'static> {
 }
 
 pub(super) fn with(mut object: Json<'static>, partial: &str) -> Json<'static> {
-    super::json_patch::merge(&mut object, json(partial));
+    overlay(&mut object, json(partial));
     object
 }
 

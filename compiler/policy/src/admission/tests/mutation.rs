@@ -210,3 +210,49 @@ fn pods_governed_together_get_a_cell_of_all_their_packs() {
     assert_eq!(label, "d690c32802e4137c");
     assert_eq!(decision.decision().cells, ["0123456789abcdef", "ffff"]);
 }
+
+#[test]
+fn what_a_mutation_gives_is_bounded_before_it_is_written_out() {
+    let ten = |slot: u16| Expr::List((0..10).map(|_| (Expr::Slot(slot), false)).collect());
+    let spec = Expr::Map(vec![(Expr::Const(text("spec")), Expr::Slot(9), false)]);
+    // Ten lists in each of ten lists, nine times over: sixty values, and a thousand million once they are written out.
+    let expr = (1..=9).rev().fold(spec, |body, at: u16| {
+        Expr::Bind(Box::new(crate::ir::Bind { slot: at, init: ten(at - 1), body }))
+    });
+    let expression = Cel { source: "…".into(), expr, slots: 10 };
+    let mutations = vec![Mutation::ApplyConfiguration { expression, at: "m".into() }];
+    let decision = mutated(vec![with_mutations("a", mutations)], &create(pod("{}", "{}")));
+    assert!(decision.contains("the expression gives more than 1572864 bytes"), "{decision}");
+}
+
+#[test]
+fn a_path_taken_from_the_object_nests_nothing_that_nobody_can_walk() {
+    let annotation = ["metadata", "annotations", "team"]
+        .iter()
+        .fold(Expr::Root(crate::ir::Root::Object), |here, field| {
+            Expr::Select(Box::new(here), (*field).to_owned())
+        });
+    let path = Expr::Call(crate::ir::Func::Add, vec![Expr::Const(text("/metadata/labels/")), annotation]);
+    let operation = Expr::Map(vec![
+        (Expr::Const(text("op")), Expr::Const(text("add")), false),
+        (Expr::Const(text("path")), path, false),
+        (Expr::Const(text("value")), Expr::Const(text("x")), false),
+    ]);
+    let expression = Cel { source: "…".into(), expr: Expr::List(vec![(operation, false)]), slots: 0 };
+    let policies = || {
+        vec![with_mutations(
+            "a",
+            vec![Mutation::JsonPatch { expression: expression.clone(), at: "m".into() }],
+        )]
+    };
+    let request = |team: &str| {
+        let annotated = format!(r#"{{"metadata": {{"annotations": {{"team": "{team}"}}}}}}"#);
+        create(with(pod("{}", "{}"), &annotated))
+    };
+    assert!(mutated(policies(), &request("blue")).contains(r#"/metadata/labels/blue"#));
+    let decision = mutated(policies(), &request(&"a/".repeat(100_000)));
+    assert!(
+        decision.contains("operation 0: a path of 100003 segments is written to, the limit is 64"),
+        "{decision:.300}"
+    );
+}

@@ -206,3 +206,36 @@ fn the_ratchet_never_excuses_what_reads_the_request_or_was_never_asked_before() 
         assert!(decision.starts_with("denied"), "{decision}");
     }
 }
+
+#[test]
+fn a_rule_that_a_condition_over_the_request_may_have_kept_out_excuses_nothing() {
+    let named = |field: &str| Expr::Select(Box::new(Expr::Root(Root::Request)), field.to_owned());
+    let updates = Expr::Call(Func::Equal, vec![named("operation"), text("UPDATE")]);
+    let unlabelled =
+        || with(pod("{}", "{}"), r#"{"metadata": {"labels": {"bailiwick.dev/cell": "0123456789abcdef"}}}"#);
+    let touched = || with(unlabelled(), r#"{"metadata": {"annotations": {"a": "b"}}}"#);
+    let stated = || Expr::Has(Box::new(object(&["spec"])), "priorityClassName".to_owned());
+    let conditioned = |condition: Option<Expr>| {
+        let policy = with_rule(stated(), |rule| {
+            rule.matches.conditions =
+                condition.map(|expr| ("when".to_owned(), cel(expr))).into_iter().collect();
+        });
+        decided_update(policy, unlabelled(), touched())
+    };
+    assert!(conditioned(None).starts_with("allowed\nwarn"), "{}", conditioned(None));
+    let same = Expr::Has(Box::new(object(&["spec"])), "containers".to_owned());
+    assert!(conditioned(Some(same)).starts_with("allowed\nwarn"));
+    // The object may have been made when the condition did not hold, and was never judged.
+    assert!(conditioned(Some(updates.clone())).starts_with("denied"), "{}", conditioned(Some(updates)));
+}
+
+#[test]
+fn names_of_annotations_are_as_long_as_the_api_server_takes_them() {
+    let key = "k".repeat(60);
+    let decision = reviewer(vec![with_rule(constant(true), |rule| {
+        rule.audit_annotations = vec![(key.clone(), cel(text("said")))];
+    })])
+    .review(&create(pod("{}", "{}")), Phase::Validate);
+    let (name, _) = decision.audit_annotations.iter().find(|(_, value)| value == "said").unwrap();
+    assert!(name.len() <= 63 && name.starts_with("memory-limits.kkk"), "{name}");
+}

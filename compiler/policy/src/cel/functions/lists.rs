@@ -187,20 +187,53 @@ pub(in crate::cel) fn sort_by_keys<'a>(list: &List<'a>, keys: &[Value<'a>], fuel
         }
         aggregate::compare(first, first, fuel, "sort")?;
     }
-    let mut order: Vec<(usize, &Value<'a>)> = keys.iter().enumerate().collect();
-    let mut failed = None;
-    order.sort_by(|(_, left), (_, right)| {
-        if failed.is_some() {
-            return Ordering::Equal;
+    let order = sorted(keys.iter().enumerate().collect(), &mut |(_, left), (_, right)| {
+        fuel.spend(1)?;
+        aggregate::compare(left, right, fuel, "sort")
+    })?;
+    Ok(Value::list(order.iter().filter_map(|(at, _)| list.get(*at)).collect()))
+}
+
+/// A stable merge sort whose comparisons may fail, which ends it. The standard library's wants an answer to each of them, and may panic when
+/// those after a failure make no total order. What is in order already costs one comparison for each element.
+fn sorted<T: Copy>(
+    items: Vec<T>,
+    compare: &mut impl FnMut(T, T) -> Result<Ordering, EvalError>,
+) -> Result<Vec<T>, EvalError> {
+    let mut runs: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match runs.last_mut().and_then(|run| run.last().copied().map(|last| (run, last))) {
+            Some((run, last)) if compare(last, item)? != Ordering::Greater => run.push(item),
+            _ => runs.push(vec![item]),
         }
-        let compared = fuel.spend(1).and_then(|()| aggregate::compare(left, right, fuel, "sort"));
-        compared.unwrap_or_else(|error| {
-            failed = Some(error);
-            Ordering::Equal
-        })
-    });
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(Value::list(order.iter().filter_map(|(at, _)| list.get(*at)).collect())),
     }
+    while runs.len() > 1 {
+        let mut halved = Vec::with_capacity(runs.len().div_ceil(2));
+        let mut waiting = runs.into_iter();
+        while let Some(left) = waiting.next() {
+            halved.push(match waiting.next() {
+                Some(right) => merged(left, right, compare)?,
+                None => left,
+            });
+        }
+        runs = halved;
+    }
+    Ok(runs.pop().unwrap_or_default())
+}
+
+/// Two sorted runs as one; of equals those of the left come first.
+fn merged<T: Copy>(
+    left: Vec<T>,
+    right: Vec<T>,
+    compare: &mut impl FnMut(T, T) -> Result<Ordering, EvalError>,
+) -> Result<Vec<T>, EvalError> {
+    let mut out = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(one), Some(other)) = (left.peek(), right.peek()) {
+        let next = if compare(*one, *other)? == Ordering::Greater { right.next() } else { left.next() };
+        out.extend(next);
+    }
+    out.extend(left);
+    out.extend(right);
+    Ok(out)
 }

@@ -35,7 +35,7 @@ pub(super) const fn no_overload<'a>(function: Func) -> Outcome<'a> {
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>) -> Outcome<'a> {
     use Func as F;
     if scope.may_hold_opaque() {
-        opaque::refuse(function, args)?;
+        opaque::refuse(function, args, &mut scope.fuel)?;
     }
     let fuel = &mut scope.fuel;
     match function {

@@ -19,6 +19,11 @@ const MAX_AUTOMATON: usize = 1 << 20;
 /// Largest automaton of a pattern that is made while a rule is evaluated: a short pattern (`\pL{20}`) can take milliseconds to compile, and
 /// this is what bounds them to a fraction of one.
 const MAX_COMPUTED_AUTOMATON: usize = 128 << 10;
+/// The largest automaton whose search costs what [`Pattern::charge`] says without a factor. Most patterns are smaller.
+const LIGHT_AUTOMATON: usize = 4 << 10;
+/// How much larger an automaton each class may be than the one before. A failed attempt costs less than the next one, so that all of them
+/// together cost little more than the last.
+const CLASS_FACTOR: usize = 4;
 /// What compiling costs, whatever the pattern: some hundred in an evaluation are all that [`Fuel::DEFAULT`] gives.
 const COMPILE_UNITS: u64 = 2_000;
 /// And what each byte of a pattern costs beside it.
@@ -44,12 +49,39 @@ pub enum PatternError {
     Syntax(String),
 }
 
+/// A compiled pattern, and what a search with it costs.
+#[derive(Debug)]
+pub(in crate::cel) struct Pattern {
+    regex: Regex,
+    /// How many times the smallest class the automaton's is. A search is linear in the text, but each byte may have to advance every state:
+    /// there are patterns (`[01]*1[01]{1000}`) for which no table of a bearable size spares that.
+    weight: u64,
+}
+
+impl Pattern {
+    /// Compiles a pattern that is known before a rule is evaluated.
+    pub(in crate::cel) fn new(pattern: &str) -> Result<Self, PatternError> {
+        compile_within(pattern, MAX_AUTOMATON)
+    }
+
+    /// Whether it is found in the text.
+    pub(in crate::cel) fn is_match(&self, text: &str, fuel: &mut Fuel) -> Result<bool, EvalError> {
+        self.charge(text, fuel)?;
+        Ok(self.regex.is_match(text))
+    }
+
+    /// Charges a search through a text: linear, some units dearer than a comparison, and by the size of the automaton.
+    fn charge(&self, text: &str, fuel: &mut Fuel) -> Result<(), EvalError> {
+        fuel.spend(1 + (text.len() as u64).saturating_mul(self.weight) / 4)
+    }
+}
+
 /// Compiles a pattern in RE2 syntax.
 ///
 /// # Errors
 /// A pattern that is not valid, too long, or whose automaton would be too large.
 pub fn compile_pattern(pattern: &str) -> Result<Regex, PatternError> {
-    compile_within(pattern, MAX_AUTOMATON)
+    Pattern::new(pattern).map(|compiled| compiled.regex)
 }
 
 /// Compiles a pattern that is made while a rule is evaluated.
@@ -57,34 +89,36 @@ pub fn compile_pattern(pattern: &str) -> Result<Regex, PatternError> {
 /// # Errors
 /// As [`compile_pattern`], with a smaller automaton.
 pub fn compile_computed(pattern: &str) -> Result<Regex, PatternError> {
-    compile_within(pattern, MAX_COMPUTED_AUTOMATON)
+    compile_within(pattern, MAX_COMPUTED_AUTOMATON).map(|compiled| compiled.regex)
 }
 
-fn compile_within(pattern: &str, automaton: usize) -> Result<Regex, PatternError> {
+/// Compiles into the smallest class of automata that holds the pattern.
+fn compile_within(pattern: &str, largest: usize) -> Result<Pattern, PatternError> {
     if pattern.len() > MAX_PATTERN {
         return Err(PatternError::TooLong);
     }
     let translated = translate(pattern)?;
-    RegexBuilder::new(&translated)
-        .size_limit(automaton)
-        .dfa_size_limit(MAX_AUTOMATON)
-        .nest_limit(100)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge(automaton),
-            error => {
+    let mut size = LIGHT_AUTOMATON;
+    loop {
+        let built = RegexBuilder::new(&translated)
+            .size_limit(size)
+            .dfa_size_limit(MAX_AUTOMATON)
+            .nest_limit(100)
+            .build();
+        match built {
+            Ok(regex) => return Ok(Pattern { regex, weight: (size / LIGHT_AUTOMATON) as u64 }),
+            Err(regex::Error::CompiledTooBig(_)) if size < largest => {
+                size = size.saturating_mul(CLASS_FACTOR).min(largest);
+            }
+            Err(regex::Error::CompiledTooBig(_)) => return Err(PatternError::TooLarge(largest)),
+            Err(error) => {
                 let text = error.to_string();
                 // The last line says why; those before draw the pattern.
-                PatternError::Syntax(
-                    text.lines().last().unwrap_or(&text).trim_start_matches("error: ").to_owned(),
-                )
+                let why = text.lines().last().unwrap_or(&text).trim_start_matches("error: ").to_owned();
+                return Err(PatternError::Syntax(why));
             }
-        })
-}
-
-/// Charges a search through a text: linear, some units dearer than a comparison.
-pub(in crate::cel) fn charge(text: &str, fuel: &mut Fuel) -> Result<(), EvalError> {
-    fuel.spend(1 + (text.len() / 4) as u64)
+        }
+    }
 }
 
 /// `matches` with a computed pattern, `find`, `findAll`.
@@ -98,8 +132,10 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
         return no_overload(function);
     };
     fuel.spend(COMPILE_UNITS + COMPILE_UNITS_PER_BYTE.saturating_mul(pattern.len() as u64))?;
-    charge(text, fuel)?;
-    let regex = compile_computed(pattern).map_err(|error| EvalError::invalid(error.to_string()))?;
+    let compiled = compile_within(pattern, MAX_COMPUTED_AUTOMATON)
+        .map_err(|error| EvalError::invalid(error.to_string()))?;
+    compiled.charge(text, fuel)?;
+    let regex = &compiled.regex;
     Ok(match function {
         Func::MatchesDynamic => Value::Bool(regex.is_match(text)),
         Func::Find => Value::string(regex.find(text).map_or("", |found| found.as_str())),
@@ -110,7 +146,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
                 fuel.spend(1)?;
                 fuel.spend_bytes(part.as_str().len())?;
                 // Each search may read to the end of the text before it knows.
-                charge(text.get(part.start()..).unwrap_or_default(), fuel)?;
+                compiled.charge(text.get(part.start()..).unwrap_or_default(), fuel)?;
                 found.push(Value::string(part.as_str()));
             }
             Value::list(found)

@@ -43,6 +43,12 @@ impl IntoExpr for &str {
     }
 }
 
+impl IntoExpr for String {
+    fn expr(self) -> Expr {
+        Expr::Const(Const::Str(self))
+    }
+}
+
 impl<T: IntoExpr, const N: usize> IntoExpr for [T; N] {
     fn expr(self) -> Expr {
         Expr::List(self.into_iter().map(|item| (item.expr(), false)).collect())

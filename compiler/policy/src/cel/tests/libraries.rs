@@ -1,8 +1,8 @@
 //! The function libraries. Cases named "apiserver" are those of `k8s.io/apiserver/pkg/cel/library/*_test.go` v0.37.2 that concern
 //! evaluation; the others are cel-spec's and cel-go's.
 
-use super::build::{IntoExpr, call, fails, map, over, select, slot};
-use super::{Const, Expr, MacroKind, World, show};
+use super::build::{IntoExpr, call, fails, map, object, over, select, slot};
+use super::{Const, Expr, Fuel, Func, MacroKind, World, show};
 
 fn quantity(text: &str) -> Expr {
     call!(Quantity, text)
@@ -602,4 +602,60 @@ fn every_function_is_reached() {
             samples.iter().any(|args| !show(Expr::Call(*function, args.clone())).starts_with("error: "));
         assert!(reached, "{}", function.name());
     }
+}
+
+/// Thirty texts in such an order that the standard library's sort notices comparisons which stop to make sense.
+fn unsorted() -> Vec<Expr> {
+    (0..30_u32).map(|at| format!("{:04}", at * 37 % 101).expr()).collect()
+}
+
+#[test]
+fn fuel_that_ends_while_a_list_is_sorted_is_an_error_and_nothing_else() {
+    let list = Expr::List(unsorted().into_iter().map(|item| (item, false)).collect());
+    let by_itself = || Expr::Call(Func::Sort, vec![list.clone()]);
+    let by_key = || over(MacroKind::SortBy, list.clone(), slot(0));
+    let sorted = show(by_itself());
+    assert!(sorted.starts_with("[0000, 0003, 0006, "), "{sorted}");
+    let mut ended = 0;
+    for fuel in 0..600 {
+        for expr in [by_itself(), by_key()] {
+            let outcome = World { fuel, ..World::default() }.show(expr);
+            if outcome != sorted {
+                assert_eq!(outcome, "error: the expression cost more than its budget");
+                ended += 1;
+            }
+        }
+    }
+    assert!((200..1200).contains(&ended), "{ended} of 1200 ended");
+}
+
+#[test]
+fn equal_keys_keep_their_order_and_what_is_sorted_costs_least() {
+    let tens = over(MacroKind::SortBy, [31_i64, 12, 30, 11, 22, 10], call!(Divide, slot(0), 10_i64));
+    assert_eq!(show(tens), "[12, 11, 10, 22, 31, 30]");
+    let cost = |list: Vec<Expr>| {
+        let list = Expr::List(list.into_iter().map(|item| (item, false)).collect());
+        Fuel::DEFAULT - World::default().show_and_spend(Expr::Call(Func::Sort, vec![list])).1
+    };
+    let in_order = (0..30_u32).map(|at| format!("{at:04}").expr()).collect();
+    assert!(cost(in_order) < cost(unsorted()));
+}
+
+#[test]
+fn a_search_costs_by_the_size_of_the_automaton_too() {
+    let cost = |pattern: &str| {
+        let mut world = World::of(&format!(r#"{{"a": "{}"}}"#, "01".repeat(100_000)));
+        world.admission.regexes = vec![pattern.to_owned()];
+        let (outcome, left) = world.show_and_spend(Expr::Matches(Box::new(select(object(), "a")), 0));
+        (outcome, Fuel::DEFAULT - left)
+    };
+    let (outcome, cheap) = cost("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$");
+    assert_eq!(outcome, "true");
+    assert!((50_000..51_000).contains(&cheap), "{cheap}");
+    // Some thousand states, each of which a byte may advance: a hundred megabytes of work.
+    let (outcome, _) = cost("[01]*1([01]{1000}){8}");
+    assert_eq!(outcome, "error: the expression cost more than its budget");
+    let computed = call!(MatchesDynamic, select(object(), "a"), "[01]*1[01]{1000}");
+    let text = format!(r#"{{"a": "{}"}}"#, "01".repeat(100_000));
+    assert_eq!(World::of(&text).show(computed), "error: the expression cost more than its budget");
 }

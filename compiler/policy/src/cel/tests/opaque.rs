@@ -236,3 +236,28 @@ fn an_absorbed_opaque_read_is_remembered() {
     // Another error that is absorbed is CEL's own business.
     assert_eq!(absorbed(or([fails(), true.expr()])), (Ok("true".into()), false));
 }
+
+#[test]
+fn to_look_for_opaque_elements_costs_fuel() {
+    // Ten lists of ten lists, and so on: few values, and ten million ways through them.
+    let ten = |slot: u16| Expr::List((0..10).map(|_| (Expr::Slot(slot), false)).collect());
+    let innermost = call!(Size, slot(6));
+    let nested = (1..=6)
+        .rev()
+        .fold(innermost, |body, at: u16| Expr::Bind(Box::new(Bind { slot: at, init: ten(at - 1), body })));
+    let nested = Expr::Bind(Box::new(Bind { slot: 0, init: ten(7), body: nested }));
+    assert_eq!(outcome(nested).0, Err(EvalError::FuelExhausted));
+    // Every position is asked for whether something opaque stands before it.
+    let range = call!(Range, 100_000_i64);
+    let last =
+        over(MacroKind::All, call!(Range, 1000_i64), call!(Equal, index(slot(1), 99_999_i64), 99_999_i64));
+    let walk = Expr::Bind(Box::new(Bind { slot: 1, init: range, body: last }));
+    assert_eq!(outcome(walk).0, Err(EvalError::FuelExhausted));
+}
+
+#[test]
+fn to_know_positions_takes_no_walk_from_the_start() {
+    // With one it would be ten thousand million looks, minutes that no fuel would bound.
+    let all = over2(MacroKind::All, call!(Range, 150_000_i64), None, call!(Equal, slot(0), slot(1)));
+    gives(all, "true");
+}
