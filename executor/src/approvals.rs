@@ -21,6 +21,12 @@ const MAX_QUESTIONS: usize = 4096;
 /// Most bytes of what they bind, as JSON: each shows its call's arguments, which may be as large as a request.
 const MAX_QUESTION_BYTES: usize = 64 << 20;
 
+/// Bytes of a question beside what it binds, at most: ids, groups, and who signed.
+const QUESTION_FRAME_BYTES: usize = 8 << 10;
+
+/// Longest list of all open questions: whoever approves must be able to read it, whatever agents ask for.
+pub(crate) const MAX_LIST_BYTES: usize = MAX_QUESTION_BYTES + MAX_QUESTIONS * QUESTION_FRAME_BYTES;
+
 /// A question that waits for people.
 #[derive(Clone, Debug)]
 pub struct Question {

@@ -5,6 +5,9 @@
 //!                                                          └ watched ► durable, in the order of the log
 //! a group failed ► what was not durable is forgotten ► coming = durable
 //! ```
+//! A delta that the state does not take would stand in the log and keep it from ever being read back, so whether there is room is asked before ([`Book::admits`]). If one does
+//! not follow all the same, the book is closed: nothing is decided any more.
+//!
 //! Decisions need not wait for one another's flush that way. A decision may build on a record that fails later; its own fails then too, since all that
 //! stands behind a failed record is refused ([`Writer::begin`](bailiwick_audit::Writer::begin)), and both are forgotten here.
 
@@ -28,12 +31,14 @@ pub(crate) struct Book {
     /// In the order of the log; as many as the writer lets wait.
     underway: VecDeque<Underway>,
     failures: Failures,
+    /// Why state and log have parted.
+    parted: Option<StateError>,
 }
 
 impl Book {
     /// The state that was read back from the log.
     pub(crate) fn new(state: State, failures: Failures) -> Self {
-        Self { coming: state.clone(), durable: state, underway: VecDeque::new(), failures }
+        Self { coming: state.clone(), durable: state, underway: VecDeque::new(), failures, parted: None }
     }
 
     /// What the next decision is made on.
@@ -46,11 +51,31 @@ impl Book {
         self.failures
     }
 
+    /// Why nothing is decided any more, if that is so.
+    pub(crate) fn parted(&self) -> Result<(), StateError> {
+        self.parted.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether there is room for what a delta adds.
+    pub(crate) fn admits(&mut self, delta: &StateDelta) -> Result<(), StateError> {
+        self.coming.admits(delta)
+    }
+
+    /// Notes that a delta did not follow.
+    fn held(&mut self, applied: Result<(), StateError>) -> Result<(), StateError> {
+        if let Err(error) = &applied {
+            self.parted.get_or_insert_with(|| error.clone());
+        }
+        applied
+    }
+
     /// Takes over what has become of records on their way.
     pub(crate) fn catch_up(&mut self, failures: Failures) -> Result<(), StateError> {
+        self.parted()?;
         while self.underway.front().is_some_and(|first| first.watch.is_durable()) {
             let Some(first) = self.underway.pop_front() else { break };
-            self.durable.apply(&first.delta)?;
+            let applied = self.durable.apply(&first.delta);
+            self.held(applied)?;
         }
         if failures != self.failures {
             // Groups are written in their order: behind the first record that failed none is durable.
@@ -63,14 +88,43 @@ impl Book {
 
     /// A record has its place in the log, and this is what it changes.
     pub(crate) fn enter(&mut self, delta: StateDelta, watch: Watch) -> Result<(), StateError> {
-        self.coming.apply(&delta)?;
+        let applied = self.coming.apply(&delta);
+        self.held(applied)?;
         self.underway.push_back(Underway { delta, watch });
         Ok(())
     }
 
     /// A call has ended. Its record is kept until it is durable, whatever fails meanwhile, so what it changes holds at once.
     pub(crate) fn settle(&mut self, delta: &StateDelta) -> Result<(), StateError> {
-        self.durable.apply(delta)?;
-        self.coming.apply(delta)
+        let applied = self.durable.apply(delta).and_then(|()| self.coming.apply(delta));
+        self.held(applied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_policy::tool::{MAX_SESSIONS, Subject};
+
+    use super::*;
+
+    #[test]
+    fn a_book_that_has_parted_from_its_log_decides_nothing_any_more() {
+        let mut book = Book::new(State::default(), Failures::default());
+        let unknown = State::settle("s", "c", None, 1);
+        assert!(book.settle(&unknown).is_err());
+        assert_eq!(book.catch_up(Failures::default()), Err(StateError::UnknownSession("s".to_owned())));
+    }
+
+    #[test]
+    fn a_full_state_says_so_before_a_record_is_written() {
+        let mut state = State::default();
+        for number in 0..MAX_SESSIONS {
+            state.apply(&State::open(&number.to_string(), &Subject::default(), 1)).unwrap();
+        }
+        let mut book = Book::new(state, Failures::default());
+        let late = State::open("late", &Subject::default(), 1);
+        assert!(matches!(book.admits(&late), Err(StateError::Full { .. })));
+        assert_eq!(book.admits(&State::close("1", 1)), Ok(()));
+        assert_eq!(book.catch_up(Failures::default()), Ok(()), "asking changes nothing");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A call that ended stays until newer ones push it out. Its key stays until its session ends, so that what was dropped is not run again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::api::problem::Refusal;
@@ -100,7 +100,7 @@ impl CallTable {
     /// Notes that a call has ended, and drops the oldest ended ones beyond the bounds.
     pub fn ended(&self, call: &CallState) {
         let mut table = self.lock();
-        let held = call.output().held();
+        let held = call.held();
         table.ended.push_back((call.id().to_owned(), held));
         table.ended_bytes += held;
         while table.ended.len() > self.kept_calls || table.ended_bytes > self.kept_bytes {
@@ -126,9 +126,13 @@ impl CallTable {
             .filter(|call| call.session() == session)
             .map(|call| call.id().to_owned())
             .collect();
-        for id in gone {
-            table.by_id.remove(&id);
+        for id in &gone {
+            table.by_id.remove(id);
         }
+        let gone: HashSet<String> = gone.into_iter().collect();
+        let left: VecDeque<_> = table.ended.drain(..).filter(|(id, _)| !gone.contains(id)).collect();
+        table.ended_bytes = left.iter().map(|(_, held)| held).sum();
+        table.ended = left;
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -140,6 +144,32 @@ impl CallTable {
 mod tests {
     use super::*;
     use crate::calls::tests::call;
+    use crate::calls::{CallState, Ended};
+
+    /// A call that ended with a result of this many bytes.
+    fn gave(id: &str, session: &str, bytes: usize) -> Arc<CallState> {
+        let call = call(id, session, false);
+        let result = serde_json::json!({ "content": "x".repeat(bytes) });
+        call.end(Ended { outcome: None, result: Some(result), result_decision: None });
+        call
+    }
+
+    #[test]
+    fn results_of_ended_calls_hold_no_more_than_the_bound() {
+        let table = CallTable::new(1024, 1 << 20);
+        for number in 0..8 {
+            let call = gave(&format!("c{number}"), "s", 300 << 10);
+            table.insert(&call, None);
+            table.ended(&call);
+        }
+        let kept = (0..8).filter(|number| table.get("s", &format!("c{number}")).is_some());
+        assert_eq!(kept.collect::<Vec<_>>(), [5, 6, 7]);
+        assert!(table.lock().ended_bytes <= 1 << 20);
+        // What a closed session held is nobody else's.
+        table.forget("s");
+        let left = table.lock();
+        assert_eq!((left.ended_bytes, left.ended.len()), (0, 0));
+    }
 
     #[test]
     fn a_session_that_uses_up_its_keys_takes_none_from_others() {

@@ -213,9 +213,21 @@ impl CallState {
         let _ = self.recording.subscribe().wait_for(|recording| *recording != Recording::Open).await;
     }
 
+    /// Bytes that it holds for whoever may still ask about it, beside what every call takes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let result = self.ended.borrow().as_ref().and_then(|ended| ended.result.as_ref().map(weight));
+        let stdin = self.lock().stdin.as_ref().map_or(0, |backlog| backlog.bytes);
+        self.output.held().saturating_add(result.unwrap_or_default()).saturating_add(stdin)
+    }
+
     /// Says how it ended. The output is complete by then.
     pub fn end(&self, ended: Ended) {
-        self.lock().reins = None;
+        let mut control = self.lock();
+        control.reins = None;
+        // Nobody reads what was not read by now.
+        control.stdin = None;
+        drop(control);
         self.output.end();
         self.ended.send_replace(Some(ended));
     }
@@ -265,7 +277,7 @@ impl CallState {
     /// Sends a signal to its command.
     ///
     /// # Errors
-    /// A signal that is not one of those that may be sent; a call that has ended or not begun.
+    /// A signal that is not one of those that may be sent; a call that has ended, or whose command has not begun; a tool of the workspace.
     pub fn signal(&self, name: &str) -> Result<(), Refusal> {
         let known = [("HUP", 1), ("INT", 2), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("TERM", 15)];
         let Some((_, number)) = known.iter().find(|(known, _)| *known == name) else {
@@ -277,7 +289,13 @@ impl CallState {
             )));
         };
         let control = self.lock();
-        let reins = control.reins.as_ref().ok_or(Refusal::Ended)?;
+        if !self.runs() {
+            return Err(Refusal::Ended);
+        }
+        if !self.cancellable {
+            return Err(Refusal::NotSignallable);
+        }
+        let reins = control.reins.as_ref().ok_or(Refusal::NotBegun)?;
         reins.order(Order::Signal(*number));
         Ok(())
     }
@@ -285,13 +303,17 @@ impl CallState {
     /// Gives the command input.
     ///
     /// # Errors
-    /// A call that takes none, has ended, or reads too slowly.
+    /// A call that takes none, has ended, or reads too slowly; a part that is too large for one request.
     pub fn feed(&self, bytes: Bytes, close: bool) -> Result<(), Refusal> {
         let mut control = self.lock();
         if !self.runs() {
             return Err(Refusal::Ended);
         }
         let backlog = control.stdin.as_mut().filter(|backlog| !backlog.closed).ok_or(Refusal::NoStdin)?;
+        // However much the command reads, this part never fits.
+        if bytes.len() > STDIN_BACKLOG {
+            return Err(Refusal::TooLarge { limit: STDIN_BACKLOG });
+        }
         if backlog.bytes + bytes.len() > STDIN_BACKLOG {
             return Err(Refusal::Busy(format!(
                 "{STDIN_BACKLOG} bytes of input wait for the command to read them"
@@ -330,6 +352,23 @@ impl CallState {
     }
 }
 
+/// What an object takes for each six members, of which it has room for at least eleven: a node of a B-tree of names and values.
+const NODE_BYTES: usize = 640;
+
+/// About how many bytes a value takes in memory: a listing takes many times the length of its text.
+fn weight(value: &Value) -> usize {
+    let own = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.iter().map(weight).sum(),
+        Value::Object(members) => {
+            let inside: usize = members.iter().map(|(name, value)| name.len() + weight(value)).sum();
+            inside + NODE_BYTES * members.len().div_ceil(6)
+        }
+    };
+    own + size_of::<Value>()
+}
+
 /// The input is at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputEnd;
@@ -342,6 +381,15 @@ pub(crate) mod tests {
 
     /// A call that runs.
     pub(crate) fn call(id: &str, session: &str, cancellable: bool) -> Arc<CallState> {
+        made(id, session, cancellable, Input::Empty)
+    }
+
+    /// A call whose command reads.
+    fn reading(id: &str, input: Input) -> Arc<CallState> {
+        made(id, "s", true, input)
+    }
+
+    fn made(id: &str, session: &str, cancellable: bool, input: Input) -> Arc<CallState> {
         let decision = Decision {
             effect: "Allow",
             rules: Vec::new(),
@@ -357,7 +405,7 @@ pub(crate) mod tests {
             request: "r".to_owned(),
             decision,
             output_limit: 0,
-            input: Input::Empty,
+            input,
             runs: true,
             cancellable,
         }))
@@ -367,5 +415,44 @@ pub(crate) mod tests {
     fn a_call_without_a_command_says_that_it_cannot_be_cancelled() {
         assert_eq!(call("c", "s", false).cancel(), Err(Refusal::NotCancellable));
         assert_eq!(call("c", "s", true).cancel(), Ok(()));
+    }
+
+    /// A command that is told nothing.
+    struct Free;
+
+    impl Reins for Free {
+        fn order(&self, _: Order) {}
+        fn input(&self) {}
+    }
+
+    #[test]
+    fn a_signal_that_cannot_be_sent_is_told_why() {
+        assert_eq!(call("c", "s", false).signal("INT"), Err(Refusal::NotSignallable));
+        let call = call("c", "s", true);
+        assert_eq!(call.signal("INT"), Err(Refusal::NotBegun), "its sandbox is being made");
+        call.harness(Box::new(Free));
+        assert_eq!(call.signal("INT"), Ok(()));
+        call.end(Ended { outcome: None, result: None, result_decision: None });
+        assert_eq!(call.signal("INT"), Err(Refusal::Ended));
+    }
+
+    #[test]
+    fn input_that_never_fits_is_told_from_input_that_does_not_fit_now() {
+        let call = reading("c", Input::Stream);
+        let part = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+        let too_large = Err(Refusal::TooLarge { limit: STDIN_BACKLOG });
+        assert_eq!(call.feed(part(STDIN_BACKLOG + 1), false), too_large);
+        assert_eq!(call.feed(part(STDIN_BACKLOG), false), Ok(()));
+        assert!(matches!(call.feed(part(1), false), Err(Refusal::Busy(_))));
+        assert_eq!(call.feed(part(STDIN_BACKLOG + 1), false), too_large);
+    }
+
+    #[test]
+    fn a_call_that_has_ended_holds_no_input() {
+        let text = Bytes::from(vec![b'x'; 1 << 20]);
+        let call = reading("c", Input::Text(text));
+        assert_eq!(call.held(), 1 << 20);
+        call.end(Ended { outcome: None, result: None, result_decision: None });
+        assert_eq!(call.held(), 0);
     }
 }

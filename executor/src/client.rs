@@ -9,8 +9,10 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-/// Largest answer that is read: a list of questions with their arguments.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+use crate::approvals::MAX_LIST_BYTES;
+
+/// Largest answer that is read: a list of questions with their arguments, or a call with all its output.
+const MAX_ANSWER_BYTES: usize = MAX_LIST_BYTES;
 
 /// Sends one request and gives status and body.
 ///

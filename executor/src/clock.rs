@@ -2,7 +2,8 @@
 //!
 //! `now` never goes back behind the log: it is the later one of the machine's clock and the newest record. A clock that stands far behind the log, or that
 //! has run ahead of the time since the machine was started, refuses calls: who can set it could otherwise lift a throttle or keep an approval from
-//! lapsing. A restart of the executor takes the clock as it then is, and the log shows both.
+//! lapsing. A restart of the executor takes the clock as it then is, and the log shows both. One that is behind the log then, because it was ahead when the newest record was
+//! written, an administrator can have believed ([`BehindLog::Accepted`]).
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -18,13 +19,25 @@ pub const MAX_DIFFERENCE_MS: u64 = 5 * 60 * 1000;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClockError {
     /// It was set back.
-    #[error("the machine's clock is {0} ms behind the newest record of the log; set it right")]
+    #[error(
+        "the machine's clock is {0} ms behind the newest record of the log; set it right, or, if it is right now and was ahead when that was written, start the executor with --accept-clock, which is put on record"
+    )]
     Behind(u64),
     /// It was set forward.
     #[error(
         "the machine's clock has run {0} ms ahead of the time since the executor was started; set it right, or restart the executor if it is right now"
     )]
     Jumped(u64),
+}
+
+/// What a start does about a clock that stands behind the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BehindLog {
+    /// Nothing is decided.
+    #[default]
+    Refused,
+    /// It is believed from now on, on record: an administrator says that it was ahead when the newest records were written.
+    Accepted,
 }
 
 /// A point on both clocks.
@@ -54,6 +67,30 @@ impl Clock {
     pub fn now_ms(&self, newest_record_ms: u64) -> Result<u64, ClockError> {
         let start = *self.start.lock().unwrap_or_else(PoisonError::into_inner);
         judge(start, read(), newest_record_ms)
+    }
+}
+
+/// A moment on the clock that runs since the machine was started, also while it sleeps, and that nobody sets: for waits (clock_gettime(2), `CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(read().boot_ms)
+    }
+
+    /// A moment so many milliseconds after the machine was started.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the machine was started.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.0
     }
 }
 

@@ -16,6 +16,9 @@ const LAUNCHER: &str = "bailiwick-launcher";
 /// Name of this executor's group below its own one.
 const CGROUP: &str = "bailiwick";
 
+/// Name of the group in which a machine is only looked at, beside an executor that serves on it.
+const PROBE_CGROUP: &str = "bailiwick-probe";
+
 /// Why nothing can be confined here.
 #[derive(Debug, Error)]
 pub enum HostError {
@@ -25,7 +28,9 @@ pub enum HostError {
     )]
     NoLauncher,
     /// Another executor works in the same group.
-    #[error(transparent)]
+    #[error(
+        "{0}; if an executor serves on this machine, have it make the call (`run --socket PATH`), or end it first"
+    )]
     Cgroup(CgroupError),
 }
 
@@ -43,6 +48,14 @@ impl Host {
     /// Nothing can be confined here.
     pub fn find() -> Result<Self, HostError> {
         Self::with(launcher().ok_or(HostError::NoLauncher)?, CGROUP)
+    }
+
+    /// The same without disturbing an executor that works here.
+    ///
+    /// # Errors
+    /// Nothing can be confined here, or somebody else looks as well.
+    pub fn look() -> Result<Self, HostError> {
+        Self::with(launcher().ok_or(HostError::NoLauncher)?, PROBE_CGROUP)
     }
 
     /// The same with a launcher program and the name of a group that no other executor on this machine has.

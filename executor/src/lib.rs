@@ -33,6 +33,7 @@ pub mod limits;
 mod logging;
 pub mod metrics;
 pub mod output;
+mod places;
 pub mod run;
 pub mod sessions;
 pub mod subject;

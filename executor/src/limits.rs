@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use bailiwick_policy::tool::MAX_SESSIONS;
 use clap::Args;
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 
 /// Bounds on what callers can make the executor hold or wait for. Units are bytes, counts and seconds.
 #[derive(Args, Clone, Debug)]
@@ -11,11 +13,11 @@ pub struct Limits {
     /// Largest request body: arguments of a call, or a file of the workspace in base64
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub max_body_bytes: usize,
-    /// Open connections of both sockets together; further ones wait in the socket's queue
+    /// Open connections of the call socket; further ones wait in its queue. The admin socket has 16 of its own
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_connections: usize,
-    /// Sessions at one time; a further one is answered with 429
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    /// Sessions at one time; a further one is answered with 429. At most 65536
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = sessions())]
     pub max_sessions: usize,
     /// Calls that run or wait for their session at one time; a further one is answered with 429
     #[arg(long, value_name = "N", default_value_t = 256)]
@@ -23,10 +25,10 @@ pub struct Limits {
     /// Ended calls whose output is kept for `GET …/calls/ID`, the oldest dropped first
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub kept_calls: usize,
-    /// Bytes of output kept of ended calls, over all of them
+    /// Bytes of output and results kept of ended calls, over all of them
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub kept_bytes: usize,
-    /// Sum of the sizes of all workspaces; a session beyond it is answered with 429
+    /// Sum of the sizes of all workspaces; a call that would need a further one ends with `SetupFailed`
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
     pub workspace_budget: u64,
     /// A session without a call for this many seconds is closed
@@ -41,6 +43,11 @@ pub struct Limits {
     /// After SIGTERM: how many seconds to wait for calls that run; those left are cancelled
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub drain_s: u64,
+}
+
+/// As many as the state holds.
+fn sessions() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=MAX_SESSIONS as u64)
 }
 
 impl Limits {

@@ -17,10 +17,12 @@ pub struct Metrics {
     pub outcomes: Family<OutcomeLabel, Counter>,
     /// Sessions that are open.
     pub sessions: Gauge,
-    /// Calls that run or wait for their session.
+    /// Calls that run or wait for their session; set when it is asked for.
     pub calls: Gauge,
     /// Appends to the audit log that failed; each refused a call.
     pub unrecorded: Counter,
+    /// Times that openings of records could not be written or flushed.
+    pub openings: Counter,
 }
 
 /// The effect of a decision.
@@ -51,15 +53,20 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("bailiwick_executor");
-        let metrics =
-            (Family::default(), Family::default(), Gauge::default(), Gauge::default(), Counter::default());
-        let (decisions, outcomes, sessions, calls, unrecorded) = metrics;
+        let (decisions, outcomes) = (Family::default(), Family::default());
+        let (sessions, calls) = (Gauge::default(), Gauge::default());
+        let (unrecorded, openings) = (Counter::default(), Counter::default());
         registry.register("decisions", "Tool calls decided, by effect", decisions.clone());
         registry.register("outcomes", "Tool calls ended, by outcome", outcomes.clone());
         registry.register("sessions", "Open sessions", sessions.clone());
         registry.register("calls", "Calls that run or wait for their session", calls.clone());
         registry.register("unrecorded", "Appends to the audit log that failed", unrecorded.clone());
-        Self { registry, decisions, outcomes, sessions, calls, unrecorded }
+        registry.register(
+            "opening_failures",
+            "Times that values beside the audit log could not be written or flushed",
+            openings.clone(),
+        );
+        Self { registry, decisions, outcomes, sessions, calls, unrecorded, openings }
     }
 
     /// The text form.

@@ -93,7 +93,12 @@ impl Output {
 
     /// Says that no more will come.
     pub fn end(&self) {
-        self.lock().ended = true;
+        let mut kept = self.lock();
+        kept.ended = true;
+        // What was taken ahead for more output is held for as long as the call is.
+        kept.stdout.shrink_to_fit();
+        kept.stderr.shrink_to_fit();
+        drop(kept);
         self.changed.send_modify(|count| *count += 1);
     }
 

@@ -55,7 +55,6 @@ impl Job {
     pub fn run(self) {
         let Self { executor, call, session, cleared, mut turn, seat } = self;
         let metrics = executor.metrics();
-        metrics.calls.inc();
         let planned = cleared.permit().get();
         // What is judged first is held back here, where nobody who asks about the call can come to it.
         let (policy, tool) = (executor.docket().policy(), planned.call().tool());
@@ -107,7 +106,6 @@ impl Job {
         if let Some(name) = planned.plan().sandbox() {
             executor.sandboxes().prepare(name, &mut turn);
         }
-        metrics.calls.dec();
         drop((turn, seat));
     }
 }

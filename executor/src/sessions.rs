@@ -3,17 +3,44 @@
 //! Calls of one session run one at a time, in the order in which they got the [`Turn`]; the decision is made with the turn in hand, so that no
 //! other call of the session comes between a decision and its run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
 use crate::api::problem::Refusal;
+use crate::clock::Moment;
 use crate::warm::Home;
 
-/// The right to decide and run a call of a session, with what the session has of its own.
-pub type Turn = OwnedMutexGuard<Home>;
+/// The right to decide and run a call of a session, with what the session has of its own. While it is held, and at its end, the session is in use.
+#[derive(Debug)]
+pub struct Turn {
+    home: OwnedMutexGuard<Home>,
+    last_used: Arc<AtomicU64>,
+}
+
+impl Deref for Turn {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
+impl DerefMut for Turn {
+    fn deref_mut(&mut self) -> &mut Home {
+        &mut self.home
+    }
+}
+
+impl Drop for Turn {
+    /// Before the turn goes on: whoever finds that nobody has it finds the session just used.
+    fn drop(&mut self) {
+        self.last_used.fetch_max(Moment::now().ms(), Ordering::Relaxed);
+    }
+}
 
 /// One session.
 #[derive(Debug)]
@@ -25,7 +52,8 @@ pub struct SessionState {
     /// How many calls it has made.
     pub calls: AtomicU64,
     turn: Arc<tokio::sync::Mutex<Home>>,
-    last_used_ms: AtomicU64,
+    /// In milliseconds since the machine was started.
+    last_used: Arc<AtomicU64>,
     closed: AtomicBool,
     lost: AtomicBool,
 }
@@ -33,13 +61,13 @@ pub struct SessionState {
 impl SessionState {
     /// A session that was opened now.
     #[must_use]
-    pub fn new(id: String, now_ms: u64) -> Self {
+    pub fn new(id: String, opened_ms: u64, now: Moment) -> Self {
         Self {
             id,
-            opened_ms: now_ms,
+            opened_ms,
             calls: AtomicU64::new(0),
             turn: Arc::default(),
-            last_used_ms: AtomicU64::new(now_ms),
+            last_used: Arc::new(AtomicU64::new(now.ms())),
             closed: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
@@ -49,10 +77,11 @@ impl SessionState {
     ///
     /// # Errors
     /// The session was closed meanwhile, or its workspace is gone.
-    pub fn wait_turn(&self, now_ms: u64) -> Result<Turn, Refusal> {
-        self.used(now_ms);
-        let turn = Arc::clone(&self.turn).blocking_lock_owned();
-        if self.closed.load(Ordering::Acquire) {
+    pub fn wait_turn(&self) -> Result<Turn, Refusal> {
+        self.used(Moment::now());
+        let home = Arc::clone(&self.turn).blocking_lock_owned();
+        let turn = Turn { home, last_used: Arc::clone(&self.last_used) };
+        if self.is_closed() {
             return Err(Refusal::UnknownSession);
         }
         if self.lost.load(Ordering::Acquire) {
@@ -72,6 +101,12 @@ impl SessionState {
         self.turn.try_lock().is_ok()
     }
 
+    /// Whether it was closed: nobody gets its turn any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Says that the workspace is gone: no further call runs.
     pub fn lose(&self) {
         self.lost.store(true, Ordering::Release);
@@ -84,14 +119,14 @@ impl SessionState {
     }
 
     /// Says that it is in use.
-    pub fn used(&self, now_ms: u64) {
-        self.last_used_ms.fetch_max(now_ms, Ordering::Relaxed);
+    pub fn used(&self, now: Moment) {
+        self.last_used.fetch_max(now.ms(), Ordering::Relaxed);
     }
 
     /// Milliseconds since it was last used.
     #[must_use]
-    pub fn idle_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.last_used_ms.load(Ordering::Relaxed))
+    pub fn idle_ms(&self, now: Moment) -> u64 {
+        now.ms().saturating_sub(self.last_used.load(Ordering::Relaxed))
     }
 }
 
@@ -99,6 +134,8 @@ impl SessionState {
 #[derive(Debug)]
 pub struct Sessions {
     by_id: Mutex<HashMap<String, Arc<SessionState>>>,
+    /// Those that were closed, of which the log does not say so yet.
+    unrecorded: Mutex<BTreeSet<String>>,
     most: usize,
 }
 
@@ -106,7 +143,7 @@ impl Sessions {
     /// No sessions yet, and never more than `most`.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { by_id: Mutex::default(), most }
+        Self { by_id: Mutex::default(), unrecorded: Mutex::default(), most }
     }
 
     /// Adds a session. `record` is run with a place taken; if it fails, there is no session.
@@ -120,8 +157,9 @@ impl Sessions {
     ) -> Result<Arc<SessionState>, Refusal> {
         let session = Arc::new(session);
         {
+            let unrecorded = self.unrecorded().len();
             let mut by_id = self.lock();
-            if by_id.len() >= self.most {
+            if by_id.len().saturating_add(unrecorded) >= self.most {
                 return Err(Refusal::Busy(format!("{} sessions are open, which is the most", self.most)));
             }
             by_id.insert(session.id.clone(), Arc::clone(&session));
@@ -151,11 +189,33 @@ impl Sessions {
         Ok(session)
     }
 
+    /// Keeps in mind that the end of a session could not be recorded.
+    pub fn keep_unrecorded(&self, id: &str) {
+        self.unrecorded().insert(id.to_owned());
+    }
+
+    /// Whether the end of this session could not be recorded; whoever is told so records it, or keeps it in mind again.
+    #[must_use]
+    pub fn take_unrecorded(&self, id: &str) -> bool {
+        self.unrecorded().remove(id)
+    }
+
+    /// Sessions whose end could not be recorded.
+    #[must_use]
+    pub fn all_unrecorded(&self) -> Vec<String> {
+        self.unrecorded().iter().cloned().collect()
+    }
+
+    fn unrecorded(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ids of the sessions that nobody has used for this long.
     #[must_use]
-    pub fn idle(&self, now_ms: u64, idle_ms: u64) -> Vec<String> {
+    pub fn idle(&self, now: Moment, idle_ms: u64) -> Vec<String> {
         let by_id = self.lock();
-        let idle = by_id.values().filter(|session| session.idle_ms(now_ms) >= idle_ms && session.is_idle());
+        // In this order: a call that ends in between has used its session by then.
+        let idle = by_id.values().filter(|session| session.is_idle() && session.idle_ms(now) >= idle_ms);
         idle.map(|session| session.id.clone()).collect()
     }
 
@@ -186,11 +246,15 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    fn opened(id: &str, at_ms: u64) -> SessionState {
+        SessionState::new(id.to_owned(), 0, Moment::from_ms(at_ms))
+    }
+
     #[test]
     fn the_number_of_sessions_is_bounded_and_a_failed_record_leaves_none() {
         let sessions = Sessions::new(2);
-        let open = |id: &str| sessions.open(SessionState::new(id.to_owned(), 0), |_| Ok(()));
-        let refused = sessions.open(SessionState::new("x".to_owned(), 0), |_| Err(Refusal::Draining));
+        let open = |id: &str| sessions.open(opened(id, 0), |_| Ok(()));
+        let refused = sessions.open(opened("x", 0), |_| Err(Refusal::Draining));
         assert_eq!(refused.unwrap_err(), Refusal::Draining);
         assert!(sessions.is_empty());
         open("a").unwrap();
@@ -204,12 +268,12 @@ mod tests {
     #[test]
     fn whoever_waits_for_the_turn_of_a_closed_session_is_refused() {
         let sessions = Sessions::new(2);
-        let session = sessions.open(SessionState::new("a".to_owned(), 0), |_| Ok(())).unwrap();
-        let turn = session.wait_turn(0).unwrap();
+        let session = sessions.open(opened("a", 0), |_| Ok(())).unwrap();
+        let turn = session.wait_turn().unwrap();
         assert!(!session.is_idle());
         let waiting = std::thread::spawn({
             let session = Arc::clone(&session);
-            move || session.wait_turn(1).map(drop)
+            move || session.wait_turn().map(drop)
         });
         sessions.close("a").unwrap();
         drop(turn);
@@ -219,13 +283,40 @@ mod tests {
     #[test]
     fn a_session_that_is_used_is_not_idle() {
         let sessions = Sessions::new(2);
-        let session = sessions.open(SessionState::new("a".to_owned(), 100), |_| Ok(())).unwrap();
-        assert_eq!(sessions.idle(150, 100), Vec::<String>::new());
-        session.used(300);
-        assert_eq!(sessions.idle(350, 100), Vec::<String>::new());
-        let turn = session.wait_turn(300).unwrap();
-        assert_eq!(sessions.idle(500, 100), Vec::<String>::new(), "a call runs");
+        let now = Moment::now().ms();
+        let at = |after_ms: u64| Moment::from_ms(now + after_ms);
+        let session = sessions.open(opened("a", now), |_| Ok(())).unwrap();
+        assert_eq!(sessions.idle(at(50), 100), Vec::<String>::new());
+        session.used(at(200));
+        assert_eq!(sessions.idle(at(250), 100), Vec::<String>::new());
+        let far = Moment::from_ms(u64::MAX);
+        let turn = session.wait_turn().unwrap();
+        assert_eq!(sessions.idle(far, 100), Vec::<String>::new(), "a call runs");
         drop(turn);
-        assert_eq!(sessions.idle(500, 100), ["a"]);
+        assert_eq!(sessions.idle(far, 100), ["a"]);
+    }
+
+    #[test]
+    fn a_session_is_in_use_until_its_call_has_ended() {
+        let sessions = Sessions::new(1);
+        let session = sessions.open(opened("a", 0), |_| Ok(())).unwrap();
+        let turn = session.wait_turn().unwrap();
+        // As if the call had begun when the machine was started.
+        session.last_used.store(0, Ordering::Relaxed);
+        let before = Moment::now();
+        drop(turn);
+        assert_eq!(session.idle_ms(before), 0, "its end counts, not its beginning");
+    }
+
+    #[test]
+    fn a_session_whose_end_is_not_recorded_keeps_its_place() {
+        let sessions = Sessions::new(1);
+        sessions.open(opened("a", 0), |_| Ok(())).unwrap();
+        sessions.close("a").unwrap();
+        sessions.keep_unrecorded("a");
+        assert!(matches!(sessions.open(opened("b", 0), |_| Ok(())), Err(Refusal::Busy(_))));
+        assert_eq!(sessions.all_unrecorded(), ["a"]);
+        assert!(sessions.take_unrecorded("a") && !sessions.take_unrecorded("a"));
+        sessions.open(opened("b", 0), |_| Ok(())).unwrap();
     }
 }

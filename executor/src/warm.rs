@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kind without workspace:  refill thread ► ready queue, N deep ► lease     (empty: built on demand)
-//! kind with workspace:     after a call of a session ► one ready in its Home ► lease   (at most N over all sessions)
+//! kind with workspace:     after a call of a session ► one ready in its Home ► lease   (at most N over all sessions, `places`)
 //! ```
 //! A sandbox is leased once and cleared away. A sandbox with a workspace belongs to its session from the start, because its programs run under the
 //! session's own id and see its files; so it can be ready only for a session that is there.
@@ -10,8 +10,9 @@
 //! Terms. *Kind*: one sandbox of the policy, with its launcher. *Home*: what a session has of its own: its identity, its workspace, what is ready for it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bailiwick_policy::policy::sandboxes::{Lifetime, Sandbox, Workspace as WorkspaceRule};
 use bailiwick_sys::keeper::{Keeper, Workspace, WorkspaceError};
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 use crate::confine::{Refused, profile};
 use crate::host::Host;
+use crate::places::{Kept, Places};
 
 /// Why there is no sandbox for a call. Nothing has run.
 #[derive(Debug, Error)]
@@ -91,9 +93,8 @@ struct Kind {
     launcher: Arc<Launcher>,
     /// What is ready of a kind without workspace.
     pool: Pool,
-    warm: usize,
-    /// How many are ready in homes.
-    in_homes: Arc<AtomicUsize>,
+    /// For those that are ready in homes.
+    in_homes: Places<Parked>,
 }
 
 /// What a session has of its own.
@@ -101,7 +102,8 @@ struct Kind {
 pub struct Home {
     identity: Option<Arc<Identity>>,
     workspace: Option<Held>,
-    ready: BTreeMap<String, Ready>,
+    /// What is ready for its next call, unless its place was given away.
+    ready: BTreeMap<String, Kept<Parked>>,
 }
 
 impl std::fmt::Debug for Home {
@@ -120,20 +122,6 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.used.fetch_sub(self.bytes, Ordering::SeqCst);
-    }
-}
-
-/// A sandbox that is ready in a home, with its place among those.
-struct Ready {
-    parked: Parked,
-    _place: Place,
-}
-
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -168,8 +156,7 @@ impl Sandboxes {
                 sandbox: sandbox.clone(),
                 pool: Pool::new(Arc::clone(host.sys()), Arc::clone(&launcher), depth)?,
                 launcher,
-                warm,
-                in_homes: Arc::default(),
+                in_homes: Places::new(warm),
             };
             kinds.insert(sandbox.name.clone(), Arc::new(kind));
         }
@@ -199,26 +186,23 @@ impl Sandboxes {
             let parked = kind.launcher.build(&Build { identity, workspace: Some(&workspace.workspace) })?;
             return Ok(Lease { parked, _workspace: Some(workspace) });
         }
-        if let Some(ready) = home.ready.remove(name).filter(|ready| ready.parked.is_alive()) {
-            return Ok(Lease { parked: ready.parked, _workspace: None });
+        let ready = home.ready.remove(name).and_then(Kept::take);
+        if let Some(parked) = ready.filter(Parked::is_alive) {
+            return Ok(Lease { parked, _workspace: None });
         }
         let parked = self.build_at_home(kind, rule, home)?;
         Ok(Lease { parked, _workspace: None })
     }
 
-    /// Has a sandbox ready for the session's next call, if there is a place. A failure is the next call's to report.
+    /// Has a sandbox ready for the session's next call, if there is a place, or one whose session has not called for a while. A failure is the next call's to report.
     pub fn prepare(&self, name: &str, home: &mut Home) {
         let Ok(kind) = self.kind(name) else { return };
         let Some(rule) = kind.workspace().filter(|rule| rule.lifetime == Lifetime::Session) else { return };
-        if home.ready.contains_key(name) {
+        if home.ready.get(name).is_some_and(|kept| !kept.is_gone()) {
             return;
         }
-        let place = Place(Arc::clone(&kind.in_homes));
-        if kind.in_homes.fetch_add(1, Ordering::SeqCst) >= kind.warm {
-            return;
-        }
-        if let Ok(parked) = self.build_at_home(kind, rule, home) {
-            home.ready.insert(name.to_owned(), Ready { parked, _place: place });
+        if let Some(kept) = kind.in_homes.keep(Instant::now(), || self.build_at_home(kind, rule, home).ok()) {
+            home.ready.insert(name.to_owned(), kept);
         }
     }
 
@@ -332,4 +316,31 @@ fn check_workspaces(sandboxes: &[Sandbox]) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_policy::bundle;
+
+    use super::*;
+
+    /// The compiler refuses such a pack (BW0428); a bundle may come from elsewhere.
+    #[test]
+    fn sandboxes_that_differ_over_the_workspace_of_a_session_are_refused() {
+        let bundle = include_bytes!("../../policy-packs/code-interpreter/expected/bundle.json");
+        let sandboxes = bundle::load(bundle).unwrap().policy.sandboxes;
+        let one = sandboxes.into_iter().find(|sandbox| sandbox.filesystem.workspace.is_some()).unwrap();
+        let other = |change: fn(&mut WorkspaceRule)| {
+            let mut other = Sandbox { name: "other".to_owned(), ..one.clone() };
+            change(other.filesystem.workspace.as_mut().unwrap());
+            check_workspaces(&[one.clone(), other])
+        };
+        assert!(other(|_| ()).is_ok());
+        for change in
+            [|rule: &mut WorkspaceRule| rule.size_bytes += 1, |rule: &mut WorkspaceRule| rule.inodes += 1]
+        {
+            let refused = other(change).unwrap_err().to_string();
+            assert!(refused.contains("a session has one workspace, so give both the same"), "{refused}");
+        }
+    }
 }

@@ -7,11 +7,16 @@ use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use bailiwick_audit::Wait;
-use bailiwick_executor::docket::{Docket, DocketError, End};
+use bailiwick_audit::{AppendError, Entry, Event, Held, Options, Wait, Writer};
+use bailiwick_executor::clock::{self, BehindLog, MAX_DIFFERENCE_MS};
+use bailiwick_executor::docket::{Docket, DocketError, End, OpenDocketError};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Policy;
-use bailiwick_policy::tool::{LoadedPolicy, Subject, ToolCall};
+use bailiwick_policy::policy::tools::{Audit, AuditAdmission, Keep};
+use bailiwick_policy::tool::{
+    Change, LoadedPolicy, MAX_TALLIES, Owner, State, StateDelta, Subject, TallyKey, ToolCall,
+};
+use serde_json::json;
 
 /// A policy that allows `ls` five times a minute.
 const POLICY: &str = include_str!("../../compiler/policy/src/tool/fuzz_policy.json");
@@ -23,9 +28,22 @@ const ALLOWED: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn docket(dir: &Path) -> Docket {
+    opened(dir, None, BehindLog::Refused).expect("a docket")
+}
+
+fn opened(dir: &Path, audit: Option<Audit>, behind: BehindLog) -> Result<Docket, OpenDocketError> {
     let policy = serde_json::from_str::<Policy>(POLICY).expect("a policy");
     let policy = LoadedPolicy::new(policy, "a".repeat(64)).expect("a sound policy");
-    Docket::open(dir, Arc::new(policy), None).expect("a docket")
+    Docket::open(dir, Arc::new(policy), audit, behind)
+}
+
+/// Writes what changes the state into a log, as an executor of an earlier time did.
+fn write(dir: &Path, deltas: impl Iterator<Item = StateDelta>) {
+    let (writer, _) = Writer::open(dir, &Options::default()).expect("a log");
+    for delta in deltas {
+        let state_delta = Some(serde_json::to_value(delta).expect("JSON"));
+        writer.append(Event::Session, Entry { state_delta, ..Entry::default() }).expect("recorded");
+    }
 }
 
 fn subject() -> Subject {
@@ -135,4 +153,108 @@ fn what_was_decided_on_a_record_that_failed_fails_with_it_and_counts_for_nothing
     assert_eq!(allowed, ALLOWED, "calls that were refused for want of a record are not counted");
     drop(docket);
     assert_eq!(groups(dir.path()).len(), 8, "of what failed nothing stands in the log");
+}
+
+/// What is measured of a call and what it printed, plain and together longer than a result's record.
+#[test]
+fn an_end_that_is_too_long_for_its_record_is_recorded_all_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plain = Audit {
+        arguments: Keep::Plain,
+        results: Keep::Plain,
+        retention_ms: None,
+        admission: AuditAdmission::Optional,
+    };
+    let docket = opened(dir.path(), Some(plain), BehindLog::Refused).expect("a docket");
+    let names = sessions(&docket, 2);
+    let end = |outcome: usize, result: usize| End {
+        outcome: json!({ "kind": "Exited", "step": "o".repeat(outcome) }),
+        result: Some(json!("r".repeat(result))),
+        ..End::default()
+    };
+    let settle = |name: &str, end: End| {
+        let ruling = docket.rule(&call(name, "c"), None, None).expect("decided");
+        let cleared = ruling.cleared.expect("allowed");
+        docket.settle(&call(name, "c"), cleared.at(), end, Wait::Durable)
+    };
+    settle(&names[0], end(4_500, 4_000)).expect("its plain value stands beside the record");
+    let refused = settle(&names[1], end(9_000, 10)).expect_err("it cannot be told");
+    assert!(matches!(refused, DocketError::Append(AppendError::TooLong { .. })), "{refused}");
+    // It has ended all the same: the session goes on, and closes.
+    for name in &names {
+        let ruling = docket.rule(&call(name, "d"), None, None).expect("decided");
+        docket
+            .settle(&call(name, "d"), ruling.cleared.expect("allowed").at(), end(1, 1), Wait::Durable)
+            .expect("settled");
+        docket.close_session(name, "closed").expect("closed");
+    }
+    drop(docket);
+    let mut results = Vec::new();
+    bailiwick_audit::fold(dir.path(), None, |record, _| {
+        if record.intent.is_some() {
+            results.push((record.outcome.clone(), record.result.clone()));
+        }
+        Ok::<_, Infallible>(())
+    })
+    .expect("the log can be read");
+    assert_eq!(results.len(), 4);
+    assert!(matches!(results[0].1, Some(Held::Blob(_))), "{:?}", results[0]);
+    assert_eq!(results[1], (Some(json!({ "kind": "Unrecorded" })), None));
+    self::docket(dir.path());
+}
+
+#[test]
+fn what_the_state_has_no_room_for_is_refused_before_it_is_recorded() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at_ms = clock::unwatched_ms();
+    // As many as fit into a record's line.
+    let numbers: Vec<usize> = (0..MAX_TALLIES).collect();
+    let counted = |number: &usize| Change::Counted {
+        tally: TallyKey { owner: Owner::Subject(number.to_string()), name: "c".to_owned() },
+        window_ms: None,
+    };
+    let deltas = numbers.chunks(700);
+    write(
+        dir.path(),
+        deltas.map(|numbers| StateDelta { at_ms, changes: numbers.iter().map(counted).collect() }),
+    );
+    let docket = self::docket(dir.path());
+    docket.open_session("s", &subject()).expect("a session counts nothing");
+    let refused = docket.rule(&call("s", "c"), None, None).expect_err("no room for its counter");
+    assert!(matches!(refused, DocketError::Full(_)), "{refused}");
+    docket.close_session("s", "closed").expect("state and log are one");
+    // Reading all of it once more would take long.
+    for segment in std::fs::read_dir(dir.path().join("segments")).expect("segments") {
+        let bytes = std::fs::read(segment.expect("a segment").path()).expect("a segment");
+        assert!(!String::from_utf8_lossy(&bytes).contains("\"call\":\"c\""), "nothing of it is in the log");
+    }
+}
+
+#[test]
+fn a_record_of_a_wrong_clock_locks_nobody_out_for_good() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let real_ms = clock::unwatched_ms();
+    let ahead_ms = real_ms + 400 * 24 * 60 * 60 * 1000;
+    write(dir.path(), std::iter::once(State::open("old", &subject(), ahead_ms)));
+    let refused = opened(dir.path(), None, BehindLog::Refused).expect_err("the clock is not believed");
+    assert!(refused.to_string().contains("--accept-clock"), "{refused}");
+    let docket = opened(dir.path(), None, BehindLog::Accepted).expect("a docket");
+    let now_ms = docket.now_ms().expect("the clock is believed");
+    assert!(now_ms < real_ms + MAX_DIFFERENCE_MS, "{now_ms}");
+    docket.open_session("s", &subject()).expect("a session");
+    assert!(docket.rule(&call("s", "c"), None, None).expect("decided").cleared.is_some());
+    drop(docket);
+    // It is on record once; from then on the log itself says so.
+    drop(opened(dir.path(), None, BehindLog::Accepted).expect("a docket"));
+    self::docket(dir.path());
+    let mut accepted = Vec::new();
+    bailiwick_audit::fold(dir.path(), None, |record, _| {
+        if format!("{:?}", record.kind) == "Admin" {
+            accepted.push((record.state_delta.clone(), record.outcome.clone()));
+        }
+        Ok::<_, Infallible>(())
+    })
+    .expect("the log can be read");
+    let [(Some(delta), Some(said))] = accepted.as_slice() else { panic!("{accepted:?}") };
+    assert_eq!(delta["changes"], json!(["clockAccepted"]), "{said}");
 }

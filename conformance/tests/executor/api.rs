@@ -9,7 +9,7 @@ use std::process::Command;
 use bailiwick_conformance::programs;
 use serde_json::{Value, json};
 
-use crate::stage::{Caller, Stage, is_root, own_pack, said, value};
+use crate::stage::{Caller, Stage, is_root, kind, limits_are_exact, own_pack, said, value};
 
 /// `nobody`, on every Linux.
 const NOBODY: u32 = 65_534;
@@ -115,6 +115,9 @@ fn run_makes_one_call_and_probe_tries_every_sandbox() {
     assert_eq!(denied.status.code(), Some(4));
     assert!(said(&denied).contains("leave it alone"), "{}", said(&denied));
     assert_eq!(run("shell.exec", "{").status.code(), Some(1));
+    let failed = run("workspace.read", r#"{"path": "nope"}"#);
+    assert_eq!((failed.status.code(), failed.stdout.as_slice()), (Some(5), &b""[..]), "{}", said(&failed));
+    assert!(said(&failed).contains("failed: "), "{}", said(&failed));
     let probe =
         stage.executor(&["probe", "--bundle", "bundle.json", "--format", "json", "--report", "report.json"]);
     let report = std::fs::read_to_string(stage.path().join("report.json")).expect("a report");
@@ -128,6 +131,23 @@ fn run_makes_one_call_and_probe_tries_every_sandbox() {
         .filter(|one| !one["refused"].is_null())
         .collect();
     assert_eq!((probe.status.code(), refused.len()), (Some(0), 0), "{answer}");
+}
+
+#[test]
+fn beside_an_executor_a_machine_can_be_looked_at_and_a_second_one_is_told_what_to_do() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let probe = stage.executor(&["probe", "--bundle", "bundle.json"]);
+    assert_eq!(probe.status.code(), Some(0), "{}", said(&probe));
+    let mut caller = Caller::new(&executor);
+    assert_eq!(kind(&caller.shell("true")), "Exited", "it was not disturbed");
+    if !limits_are_exact("an executor that has the machine's cgroup") {
+        return;
+    }
+    let run = ["run", "--bundle", "bundle.json", "--state", "other", "--tool", "count.calls"];
+    let refused = stage.command("bailiwick-executor", &run).output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("run --socket"), "{}", said(&refused));
 }
 
 /// What an ordinary user without a cgroup is told of a policy whose limits are exact.

@@ -14,7 +14,10 @@ const CALLER: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/
 const SUBJECT: &str = r#"{"agent": "coder", "user": "dana@example.org", "namespace": "agents", "groups": ["dev"], "labels": {}, "chain": ["dana@example.org"]}"#;
 
 fn stage() -> Stage {
-    let stage = Stage::new(&own_pack());
+    with_people(Stage::new(&own_pack()))
+}
+
+fn with_people(stage: Stage) -> Stage {
     fs::write(stage.path().join("subject.json"), SUBJECT).expect("the subject");
     fs::write(stage.path().join("alice.pem"), ALICE).expect("a key");
     fs::write(stage.path().join("caller.pem"), CALLER).expect("a key");
@@ -114,4 +117,31 @@ fn a_question_that_shows_another_call_than_its_hash_is_not_signed() {
         stage.executor(&["approvals", "sign", "--key", "alice.pem", "--key-id", "alice", "question.json"]);
     assert!(!signed.status.success() && signed.stdout.is_empty(), "{}", said(&signed));
     assert!(said(&signed).contains("do not approve"), "{}", said(&signed));
+}
+
+#[test]
+fn questions_however_long_are_listed_and_can_be_approved() {
+    let rule = "    - {name: asked-writes, tools: [workspace.write], confirm: {approvers: oncall, quorum: 1, expires: 4m}}\n";
+    let stage = with_people(crate::phases::with_rules(rule));
+    let executor = stage.start(ARGS);
+    let mut caller = Caller::new(&executor);
+    // Six times as long in JSON, nearly as long as arguments may be.
+    let file = json!({ "path": "file", "content": "\u{1}".repeat(650_000) });
+    let asked: Vec<String> = (0..5)
+        .map(|_| {
+            let (status, call) = caller.call("workspace.write", file.clone());
+            assert_eq!(status, 202, "{}", call["decision"]);
+            call["decision"]["approval"]["id"].as_str().expect("an id").to_owned()
+        })
+        .collect();
+    let listed = stage.executor(&["approvals", "list", "--admin-socket", "admin.sock"]);
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(asked.len()));
+    let last = asked.last().expect("an id");
+    let (taken, _) = approve(&stage, last, "alice.pem", "alice");
+    assert!(taken);
+    let repeat = json!({ "tool": "workspace.write", "args": file, "approval": last });
+    let (status, call) = caller.send(repeat, "");
+    assert_eq!((status, &call["result"]["sizeBytes"]), (200, &json!(650_000)), "{}", call["decision"]);
 }

@@ -17,7 +17,11 @@ fn bad_requests_get_a_reason_and_a_remedy() {
     let calls = format!("/v1/sessions/{session}/calls");
     let big = format!(r#"{{"tool": "shell.exec", "args": {{"command": "{}"}}}}"#, "x".repeat(10 << 20));
     let deep = format!(r#"{{"tool": "shell.exec", "args": {}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
-    let cases: [(&str, &str, &[u8], u16, &str); 16] = [
+    let running = Caller::new(&executor).start(&executor, "cat.stream", json!({}));
+    let stdin = format!("{}/stdin", running.path);
+    let cases: [(&str, &str, &[u8], u16, &str); 17] = [
+        // More than ever waits for a command to read it.
+        ("POST", &stdin, &big.as_bytes()[..(1 << 20) + 1], 413, "too-large"),
         ("POST", &calls, b"", 400, "malformed"),
         ("POST", &calls, b"{", 400, "malformed"),
         ("POST", &calls, b"\xff\xfe", 400, "malformed"),
@@ -234,6 +238,49 @@ fn calls_beyond_the_bound_are_refused_not_queued() {
         (late.call("shell.exec", json!({ "command": "true" })).0 == 200).then_some(())
     })
     .expect("a place");
+}
+
+#[test]
+fn an_executor_whose_connections_are_all_taken_ends_when_it_is_told() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&["--max-connections", "1", "--drain-s", "1"]);
+    let session = Caller::new(&executor).session;
+    // The only connection waits for the end of a command that has a minute.
+    let body = r#"{"tool": "shell.exec", "args": {"command": "sleep 600"}}"#;
+    let mut blocked = UnixStream::connect(stage.path().join("call.sock")).expect("a connection");
+    let head = format!("POST /v1/sessions/{session}/calls HTTP/1.1\r\nhost: x\r\n");
+    let length = body.len();
+    write!(blocked, "{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .expect("it is taken");
+    let of_kind = |wanted: &str| stage.records().into_iter().find(|record| record["kind"] == wanted);
+    until("the call runs", || of_kind("intent")).expect("an intent");
+    assert!(executor.terminate().expect("it ends").success());
+    assert_eq!(of_kind("result").expect("a result")["outcome"]["kind"], "Cancelled");
+}
+
+#[test]
+fn calls_that_wait_for_their_session_are_counted_among_those_that_run() {
+    let stage = Stage::new(&own_pack());
+    let executor = stage.start(&[]);
+    let caller = Caller::new(&executor);
+    let running = caller.start(&executor, "cat.stream", json!({}));
+    let mut waiting = executor.client().expect("a connection");
+    let calls = format!("/v1/sessions/{}/calls", caller.session);
+    let waits = std::thread::spawn(move || waiting.post(&calls, br#"{"tool": "count.calls"}"#));
+    let mut control = executor.client().expect("a connection");
+    let mut counted = |wanted: &str| {
+        until("the gauge shows them", || {
+            let text = control.get("/metrics").expect("an answer").body;
+            String::from_utf8_lossy(&text).lines().any(|line| line == wanted).then_some(())
+        })
+        .expect("the gauge");
+    };
+    counted("bailiwick_executor_calls 2");
+    let closed =
+        executor.client().expect("a connection").post(&format!("{}/stdin?close=true", running.path), b"");
+    assert_eq!(closed.expect("an answer").status, 202);
+    assert_eq!(waits.join().expect("no panic").expect("an answer").status, 200);
+    counted("bailiwick_executor_calls 0");
 }
 
 #[test]

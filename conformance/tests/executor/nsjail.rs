@@ -166,26 +166,29 @@ fn nsjail_and_the_executor_differ_where_the_document_says() {
     let _groups = Groups::make();
     let (listed, mut gone) = (listed(), BTreeSet::new());
     gone.extend(&listed);
-    let stage = Stage::new(&shipped("code-interpreter"));
-    let bytes = std::fs::read(stage.path().join("bundle.json")).expect("the bundle");
-    let policy = bundle::load(&bytes).expect("a bundle").policy;
-    let cell = std::fs::read_dir(stage.path().join("dist")).expect("dist").next().expect("a cell");
-    let cell = cell.expect("a folder").path();
     let (mut compared, mut unlisted) = (0, Vec::new());
-    for sandbox in policy.sandboxes.iter().filter(|sandbox| sandbox.pool.is_some()) {
-        let config = cell.join(format!("nsjail/{}.cfg", sandbox.name));
-        let found = differences(&under_nsjail(&program, &config), &in_the_executors_sandbox(&host, sandbox));
-        let words = words(sandbox);
-        for difference in &found {
-            let rows: Vec<_> = listed.iter().filter(|row| covers(row, difference, &words)).collect();
-            if rows.is_empty() {
-                unlisted.push((sandbox.name.clone(), difference.clone()));
+    for pack in ["code-interpreter", "build-runner"] {
+        let stage = Stage::new(&shipped(pack));
+        let bytes = std::fs::read(stage.path().join("bundle.json")).expect("the bundle");
+        let policy = bundle::load(&bytes).expect("a bundle").policy;
+        let cell = std::fs::read_dir(stage.path().join("dist")).expect("dist").next().expect("a cell");
+        let cell = cell.expect("a folder").path();
+        for sandbox in policy.sandboxes.iter().filter(|sandbox| sandbox.pool.is_some()) {
+            let config = cell.join(format!("nsjail/{}.cfg", sandbox.name));
+            let native = in_the_executors_sandbox(&host, sandbox);
+            let found = differences(&under_nsjail(&program, &config), &native);
+            let words = words(sandbox);
+            for difference in &found {
+                let rows: Vec<_> = listed.iter().filter(|row| covers(row, difference, &words)).collect();
+                if rows.is_empty() {
+                    unlisted.push((pack, sandbox.name.clone(), difference.clone()));
+                }
+                gone.retain(|row| !rows.contains(row));
             }
-            gone.retain(|row| !rows.contains(row));
+            compared += 1;
         }
-        compared += 1;
     }
-    assert!(compared >= 2, "the pack has two sandboxes");
+    assert!(compared >= 4, "each pack has two sandboxes");
     assert!(unlisted.is_empty(), "not in docs/nsjail.md: {unlisted:#?}");
     assert!(gone.is_empty(), "docs/nsjail.md lists what is not so: {gone:#?}");
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::stage::{Caller, Stage, own_pack, said, stdout, value};
 
 /// The tests' own pack with these rules behind its own, and a label.
-fn with_rules(rules: &str) -> Stage {
+pub(crate) fn with_rules(rules: &str) -> Stage {
     let text = std::fs::read_to_string(own_pack()).expect("the pack");
     let text = text.replace("    state:\n", "    state:\n      labels: [{name: secret}]\n");
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -230,6 +230,29 @@ fn recorded(stage: &Stage, call: &str, effect: &str) {
     assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
     let replayed = stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json"]);
     assert_eq!(replayed.status.code(), Some(0), "{}", said(&replayed));
+}
+
+/// The inputs of the decision and the result: each short enough for a record, and both of them not.
+#[test]
+fn a_judged_result_that_is_kept_plain_ends_its_call_however_long_it_is() {
+    let rule = "    - {name: no-keys, tools: [shell.exec], phase: Result, when: \"result.stdout.contains('hunter2')\", deny: {}}\n  \
+         audit: {arguments: Plain, results: Plain, retention: 24h}\n";
+    let stage = with_rules(rule);
+    let executor = stage.start(&[]);
+    let mut caller = Caller::new(&executor);
+    for length in (0..4_000).step_by(400) {
+        let command = format!("printf '%02800d' 7 # {}", "x".repeat(length));
+        let args = json!({ "command": command });
+        let body = json!({ "tool": "shell.exec", "args": args, "waitForResultRecord": true });
+        let (status, call) = caller.send(body, "");
+        assert_eq!((status, &call["durable"]), (200, &json!("result")), "{length}: {}", call["outcome"]);
+    }
+    drop(executor);
+    // By itself it is short enough for a record.
+    let records = stage.records();
+    let aside = records.iter().filter(|record| record["result"]["blob"].is_string()).count();
+    assert!(aside > 0, "every result stood in its record");
+    assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
 }
 
 #[test]

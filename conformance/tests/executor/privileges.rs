@@ -19,7 +19,7 @@ fn status(pid: u32, name: &str) -> String {
 }
 
 /// Launchers and keepers of an executor, with what each is.
-fn outposts(executor: &Executor) -> Vec<(u32, String)> {
+pub(crate) fn outposts(executor: &Executor) -> Vec<(u32, String)> {
     let pids = std::fs::read_dir("/proc")
         .expect("proc")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_conformance::patience::until;
+use bailiwick_executor::clock::BehindLog;
 use bailiwick_executor::docket::Docket;
 use bailiwick_policy::bundle;
 use bailiwick_policy::tool::{EffectRecord, LoadedPolicy, MAX_PENDING, Subject, ToolCall};
@@ -26,7 +27,8 @@ fn a_question_ends_at_its_time_and_its_place_is_free_again() {
     let stage = Stage::new(&own_pack());
     let bundle = std::fs::read(stage.path().join("bundle.json")).expect("the bundle");
     let policy = LoadedPolicy::of_bundle(bundle::load(&bundle).expect("a bundle")).expect("a policy");
-    let docket = Docket::open(&stage.path().join("state"), Arc::new(policy), None).expect("a docket");
+    let docket = Docket::open(&stage.path().join("state"), Arc::new(policy), None, BehindLog::Refused);
+    let docket = docket.expect("a docket");
     docket.open_session("s-1", &subject()).expect("a session");
     let mut expires_ms = 0;
     for number in 0..MAX_PENDING {

@@ -158,13 +158,13 @@ const TRACED: [&str; 9] =
     ["-f", "-qq", "-y", "-s", "65535", "-e", "trace=pwrite64,fdatasync,execve", "-esignal=none", "-o"];
 
 /// Where in a trace a shell is executed.
-fn executions<'l>(lines: &'l [&str]) -> impl Iterator<Item = usize> + 'l {
+pub(crate) fn executions<'l>(lines: &'l [&str]) -> impl Iterator<Item = usize> + 'l {
     let places = lines.iter().enumerate().filter(|(_, line)| line.contains("execve(\"/bin/bash\""));
     places.map(|(at, _)| at)
 }
 
 /// Where in a trace the flush returned that made the intent of this call durable: the next one of the thread that wrote it. `None` if either failed.
-fn intent_flushed(lines: &[&str], call: &str) -> Option<usize> {
+pub(crate) fn intent_flushed(lines: &[&str], call: &str) -> Option<usize> {
     let is_intent = |line: &str| line.contains(r#"\"kind\":\"intent\""#) && line.contains(call);
     let write = lines.iter().position(|line| line.contains("pwrite64(") && is_intent(line))?;
     let thread = lines.get(write)?.split_whitespace().next();
@@ -205,11 +205,21 @@ fn whatever_write_or_flush_fails_no_command_runs_without_its_record() {
     assert!(run(None).0, "without a fault it runs");
     let (_, clean, _) = run(None);
     for call in ["pwrite64", "fdatasync"] {
-        let mut refused = 0;
+        let (mut refused, mut openings) = (0, 0);
         for (when, error) in places(&clean, call).into_iter().zip(["EIO", "ENOSPC"].into_iter().cycle()) {
             let what = format!("{error} from {call} {when}");
             let (succeeded, text, said) = run(Some(&format!("{call}:error={error}:when={when}")));
             let lines: Vec<&str> = text.lines().collect();
+            let is_opening = |line: &&str| line.contains("/disclosures/") && line.contains("(INJECTED)");
+            if let Some(failed) = lines.iter().position(is_opening)
+                && call == "pwrite64"
+            {
+                openings += 1;
+                assert!(
+                    executions(&lines).all(|run| run < failed),
+                    "{what}: it ran without its openings:\n{text}"
+                );
+            }
             let Some(executed) = executions(&lines).next() else {
                 assert!(!succeeded, "{what}: {said}");
                 refused += 1;
@@ -220,6 +230,7 @@ fn whatever_write_or_flush_fails_no_command_runs_without_its_record() {
             assert!(flushed < executed, "{what}: it ran before its record:\n{text}");
         }
         assert!(refused > 0, "no failed {call} refused the call");
+        assert!(call != "pwrite64" || openings > 0, "no opening failed");
     }
     let (succeeded, _, said) = run(None);
     assert!(succeeded && said.contains("ran"), "{said}");
@@ -242,20 +253,31 @@ fn places(traced: &str, call: &str) -> std::collections::BTreeSet<usize> {
 
 #[test]
 fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
+    // The flushes of opening the log and the session go through; some after them fail, later ones succeed again.
+    refuses_and_recovers("fdatasync", "error=EIO:when=12..20", None);
+}
+
+/// The segments are made ahead, so that a full disk shows in the values beside them alone.
+#[test]
+fn without_the_openings_of_its_record_nothing_runs_and_it_recovers_by_itself() {
+    // Of a log that begins this is the first file of openings, and the first that is written to it is of a call.
+    let openings = Some("state/disclosures/00000001.jsonl");
+    for error in ["ENOSPC", "EIO"] {
+        refuses_and_recovers("pwrite64", &format!("error={error}:when=1..6"), openings);
+        refuses_and_recovers("fdatasync", &format!("error={error}:when=1..6"), openings);
+    }
+}
+
+/// Fails some of the executor's calls of this name, to any file or to this one: calls are refused meanwhile, and what was refused did not run.
+fn refuses_and_recovers(call: &str, inject: &str, file: Option<&str>) {
     let Some(strace) = strace() else { return };
     let stage = Stage::new(&own_pack());
     let mut command = Command::new(strace);
-    // The flushes of opening the log and the session go through; some after them fail, later ones succeed again.
-    command.args([
-        "-f",
-        "-qq",
-        "-e",
-        "trace=fdatasync",
-        "-e",
-        "inject=fdatasync:error=EIO:when=12..20",
-        "-o",
-        "/dev/null",
-    ]);
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+    command.args(["-e", &format!("inject={call}:{inject}")]);
+    if let Some(file) = file {
+        command.arg("-P").arg(stage.path().join(file));
+    }
     command.arg(programs::find("bailiwick-executor").expect("built"));
     let executor = Executor::start_by(command, stage.path(), &[]).expect("it comes up");
     let mut caller = Caller::new(&executor);
@@ -282,12 +304,22 @@ fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
     });
     let counted = counted.expect("a count");
     assert_eq!(counted.trim(), ran.to_string(), "what was refused did not run");
+    if file.is_some() {
+        let metric = "bailiwick_executor_opening_failures_total ";
+        until("the failures are counted", || {
+            let text = caller.client.get("/metrics").expect("an answer").body;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let count = text.lines().find_map(|line| line.strip_prefix(metric))?;
+            count.parse::<u64>().is_ok_and(|count| count > 0).then_some(())
+        })
+        .expect("the metric");
+    }
     drop(executor);
     assert!(matches!(stage.verify().0, Some(0 | 6)), "{}", stage.verify().1);
 }
 
 /// The tracer, a Debian package. Under CI it must be there.
-fn strace() -> Option<&'static str> {
+pub(crate) fn strace() -> Option<&'static str> {
     let there = Command::new("strace").arg("-V").output().is_ok();
     assert!(there || std::env::var_os("CI").is_none(), "strace is not there; apt-get install strace");
     if !there {

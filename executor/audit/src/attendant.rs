@@ -1,13 +1,14 @@
 //! The thread that does what nobody waits for: flushes results that found no group to join, writes the checkpoint that is
 //! due, makes the next segment, flushes openings, and tries a log that failed until it works again.
 
-use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backlog::{Backlog, RETRY};
 use crate::commit::{Demand, Numbers};
 use crate::dir::Dir;
+use crate::disclosures::Written;
 use crate::options::{Options, Prepare};
 use crate::queue::Queue;
 use crate::segment::Segment;
@@ -40,8 +41,11 @@ impl Attendant {
             }
             if !unflushed.is_empty() {
                 drop(backlog);
-                flush(&unflushed);
+                let flushed = flush(&unflushed);
                 backlog = queue.backlog();
+                if let Err(error) = flushed {
+                    backlog.fail_openings(error);
+                }
             }
             let may_make = spare_failed.is_none_or(|at| at.elapsed() >= RETRY);
             if backlog.wants_spare
@@ -86,18 +90,23 @@ impl Attendant {
     /// One group for what is queued: a result that was given before the writer was dropped is not lost.
     fn finish(&self, queue: &Queue) {
         let mut backlog = queue.backlog();
-        if let (true, Some(log)) = (backlog.has_queued(), backlog.log.take()) {
+        // Taken only to be given back: whoever needs the log itself waits until it is there.
+        let log = if backlog.has_queued() { backlog.log.take() } else { None };
+        if let Some(log) = log {
             drop(backlog);
             queue.lead(log, Demand::WhenDue);
             backlog = queue.backlog();
         }
         let unflushed = backlog.unflushed.take_due(Duration::ZERO);
         drop(backlog);
-        flush(&unflushed);
+        if flush(&unflushed).is_err() {
+            // Once more; then whoever reads the log finds a value that can no more be shown.
+            drop(queue.with_log(|log| log.disclosures.mend()));
+        }
     }
 }
 
-/// Flushes openings. One that is lost is told from tampering: its record can no more be shown.
-fn flush(files: &[Arc<File>]) {
-    files.iter().for_each(|file| drop(file.sync_data()));
+/// Flushes openings; each file, whatever becomes of the others.
+fn flush(files: &[Written]) -> io::Result<()> {
+    files.iter().fold(Ok(()), |flushed, file| flushed.and(file.flush()))
 }

@@ -2,13 +2,13 @@
 //! or writes.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::commit::{CommitError, Demand, Log};
 use crate::damage::Position;
+use crate::disclosures::Written;
 use crate::draft::{Appended, Draft};
 use crate::hash::Hash;
 use crate::health::{AppendError, Health};
@@ -70,6 +70,10 @@ pub(crate) struct Backlog {
     /// What failed was to make a segment: the active one is whole, and takes results.
     lacks_room: bool,
     pub(crate) unflushed: Unflushed,
+    /// A flush of openings failed, and what it was for is in memory alone: no record is taken before it was made good.
+    openings_failed: bool,
+    /// How often openings could not be written or flushed.
+    pub(crate) opening_failures: u64,
     pub(crate) wants_spare: bool,
     pub(crate) spare: Option<Segment>,
     /// A seal is queued or written.
@@ -81,17 +85,16 @@ pub(crate) struct Backlog {
 /// log for longer than the log's own flush takes. So it is done once for all records of a while, and not for each group.
 #[derive(Debug, Default)]
 pub(crate) struct Unflushed {
-    files: Vec<Arc<File>>,
+    files: Vec<Written>,
     since: Option<Instant>,
 }
 
 impl Unflushed {
     /// Notes that something was written.
-    pub(crate) fn add(&mut self, file: Arc<File>) {
+    pub(crate) fn add(&mut self, written: Written) {
         self.since.get_or_insert_with(Instant::now);
-        if !self.files.iter().any(|known| Arc::ptr_eq(known, &file)) {
-            self.files.push(file);
-        }
+        self.files.retain(|known| !known.is_in_the_file_of(&written));
+        self.files.push(written);
     }
 
     /// Whether the openings of a segment that is full are among them: nothing more will be written there.
@@ -105,7 +108,7 @@ impl Unflushed {
     }
 
     /// The files, if it is time for them. Whoever takes them flushes them.
-    pub(crate) fn take_due(&mut self, every: Duration) -> Vec<Arc<File>> {
+    pub(crate) fn take_due(&mut self, every: Duration) -> Vec<Written> {
         let is_due = self.has_whole_segment() || self.since.is_some_and(|since| since.elapsed() >= every);
         if is_due { std::mem::take(self).files } else { Vec::new() }
     }
@@ -160,6 +163,8 @@ impl Backlog {
             failures: 0,
             lacks_room: false,
             unflushed: Unflushed::default(),
+            openings_failed: false,
+            opening_failures: 0,
             wants_spare: false,
             spare: None,
             sealing: false,
@@ -278,11 +283,22 @@ impl Backlog {
         self.wants_spare = log.wants_spare() && self.spare.is_none();
     }
 
+    /// Notes that a flush of openings failed. Their records are durable, and go on; nothing more is taken until the attendant has made it good.
+    pub(crate) fn fail_openings(&mut self, error: io::Error) {
+        self.openings_failed = true;
+        self.opening_failures += 1;
+        if !matches!(self.health, Health::Fenced | Health::Sealed) {
+            self.health = Health::Unhealthy { error: Arc::new(error) };
+            self.failed_at = Some(Instant::now());
+        }
+    }
+
     /// Notes that a group is durable.
-    pub(crate) fn settle(&mut self, drafts: &[Draft], appended: &[Appended], demand: Demand) {
+    pub(crate) fn settle(&mut self, log: &Log, drafts: &[Draft], appended: &[Appended], demand: Demand) {
+        self.openings_failed = log.disclosures.has_failed();
         // A result that went into the room held for it does not say that there is room for a call.
         let says_so = demand == Demand::Probe || drafts.iter().any(|draft| draft.kind != Kind::Result);
-        if says_so || !self.lacks_room {
+        if (says_so || !self.lacks_room) && !self.openings_failed {
             self.health = Health::Healthy;
             self.failed_at = None;
             self.lacks_room = false;
@@ -303,7 +319,8 @@ impl Backlog {
     pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Vec<(Arc<Waiter>, AppendError)> {
         self.failures += 1;
         let error = match failure {
-            CommitError::Room(error) | CommitError::Write(error) => {
+            CommitError::Room(error) | CommitError::Write(error) | CommitError::Openings(error) => {
+                self.opening_failures += u64::from(matches!(failure, CommitError::Openings(_)));
                 self.health = Health::Unhealthy { error: Arc::clone(error) };
                 self.failed_at = Some(Instant::now());
                 self.lacks_room = matches!(failure, CommitError::Room(_));
@@ -377,12 +394,12 @@ mod tests {
 
     #[test]
     fn openings_wait_for_the_next_checkpoint_or_for_the_end_of_their_segment() {
-        let (hour, file) = (Duration::from_secs(3_600), || Arc::new(tempfile::tempfile().unwrap()));
+        let (hour, file) = (Duration::from_secs(3_600), || Written::to(tempfile::tempfile().unwrap(), 1));
         let mut unflushed = Unflushed::default();
         assert!(unflushed.since().is_none() && unflushed.take_due(Duration::ZERO).is_empty());
         let first = file();
-        unflushed.add(Arc::clone(&first));
-        unflushed.add(Arc::clone(&first));
+        unflushed.add(first.clone());
+        unflushed.add(first.clone());
         assert_eq!(unflushed.take_due(hour).len(), 0, "it is not time yet");
         assert_eq!(unflushed.take_due(Duration::ZERO).len(), 1);
         assert!(unflushed.since().is_none(), "there is nothing left");

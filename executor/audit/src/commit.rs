@@ -35,6 +35,9 @@ pub(crate) enum CommitError {
     /// The write or the flush failed.
     #[error("{0}")]
     Write(Arc<io::Error>),
+    /// Openings cannot be written, or what was written before cannot be flushed. The active segment is whole.
+    #[error("{0}")]
+    Openings(Arc<io::Error>),
     /// Another writer is in charge.
     #[error("another writer is in charge")]
     Fenced,
@@ -114,6 +117,7 @@ impl Lines {
 impl Log {
     /// Writes one group and flushes it. On success all drafts are durable; on failure none of them is acknowledged.
     pub(crate) fn commit(&mut self, drafts: &[Draft], demand: Demand) -> Result<Vec<Appended>, CommitError> {
+        self.disclosures.mend().map_err(|error| openings_failed(&error))?;
         let mut lines =
             Lines { tip: self.tip.clone(), group: self.tip.seq, bytes: Vec::new(), placed: Vec::new() };
         let fresh = self.fresh_segment(drafts, demand)?;
@@ -131,7 +135,16 @@ impl Log {
         if lines.placed.is_empty() {
             return Ok(Vec::new());
         }
+        let opened = match self.disclose(drafts, lines.group + control as u64, fresh.as_ref()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Nothing is in it yet.
+                self.spare = fresh;
+                return Err(openings_failed(&error));
+            }
+        };
         if let Err(error) = self.write(&lines.bytes, fresh.as_ref()) {
+            self.disclosures.take_back(&opened);
             self.failed(fresh, &error);
             return Err(error);
         }
@@ -291,23 +304,38 @@ impl Log {
         Position { segment, offset, seq: self.tip.seq, chain: self.tip.chain }
     }
 
-    /// Writes the openings of a group that is durable. They are flushed when a checkpoint is, or now if one of them must be.
-    pub(crate) fn disclose(&mut self, drafts: &[Draft], appended: &[Appended]) -> io::Result<()> {
+    /// Writes the openings of a group before the group: a record whose openings cannot be written is not written either. They are flushed once it is
+    /// durable, or now if one of them must be. `first`: the number of the first draft's record. Gives what was written.
+    fn disclose(&mut self, drafts: &[Draft], first: u64, fresh: Option<&Segment>) -> io::Result<Vec<u8>> {
+        let segment = match (fresh, &self.active) {
+            (Some(fresh), _) => fresh.number,
+            (None, Active::Live(active)) => active.number,
+            (None, Active::Dead { segment, .. }) => *segment,
+        };
         let mut text = Vec::new();
-        let (mut flush, mut segment) = (false, 0);
-        for (draft, at) in drafts.iter().zip(appended) {
-            segment = at.next.segment;
+        let mut flush = false;
+        for (draft, seq) in drafts.iter().zip(first..) {
             flush |= draft.flush_openings == Openings::WithRecord && !draft.openings.is_empty();
             for opening in &draft.openings {
-                Opening::write_line(&mut text, at.seq, opening);
+                Opening::write_line(&mut text, seq, opening);
             }
         }
         if text.is_empty() {
-            return Ok(());
+            return Ok(text);
         }
         self.disclosures.write(&self.dir, segment, &text)?;
-        if flush { self.disclosures.flush() } else { Ok(()) }
+        if flush && let Err(error) = self.disclosures.flush() {
+            self.disclosures.take_back(&text);
+            return Err(error);
+        }
+        Ok(text)
     }
+}
+
+/// Says what of the log it was that failed: there is room in the segments, made ahead, when there is none left on the disk.
+fn openings_failed(error: &io::Error) -> CommitError {
+    let said = format!("the openings of its values (`disclosures/`): {error}");
+    CommitError::Openings(Arc::new(io::Error::new(error.kind(), said)))
 }
 
 fn write_failed(error: &io::Error) -> CommitError {

@@ -14,7 +14,8 @@ use crate::hash::Hash;
 /// Domain of a commitment.
 const FIELD_DOMAIN: &[u8] = b"bailiwick/field/v1\n";
 
-/// A plain value whose text is longer than this stands in a file of its own, named by its hash, so that a record stays small.
+/// A plain value whose text is longer than this stands in a file of its own, named by its hash, so that a record stays small. A shorter one does as well where its
+/// record would be too long otherwise.
 pub const MAX_INLINE_BYTES: usize = 4 * 1024;
 
 /// Longest value that is kept in any form: twice the largest arguments that the executor takes.
@@ -162,11 +163,7 @@ impl Aside {
         }
         match mode {
             Mode::Plain if text.len() <= MAX_INLINE_BYTES => Ok(Held::Plain(value)),
-            Mode::Plain => {
-                let name = Hash::of(&[&text]);
-                self.blobs.insert(name, text);
-                Ok(Held::Blob(name))
-            }
+            Mode::Plain => Ok(self.keep(text)),
             Mode::Commit | Mode::Drop => {
                 let salt = self.salt()?;
                 let text = String::from_utf8_lossy(&text).into_owned();
@@ -175,6 +172,28 @@ impl Aside {
                 Ok(held)
             }
         }
+    }
+}
+
+impl Aside {
+    /// Puts a text into a file of its own.
+    fn keep(&mut self, text: Vec<u8>) -> Held {
+        let name = Hash::of(&[&text]);
+        self.blobs.insert(name, text);
+        Held::Blob(name)
+    }
+
+    /// Puts a value that stands in the record as it is into a file of its own.
+    pub(crate) fn take_out(
+        &mut self,
+        field: &'static str,
+        held: &mut Option<Held>,
+    ) -> Result<(), FieldError> {
+        let Some(Held::Plain(value)) = &*held else { return Ok(()) };
+        let text =
+            bailiwick_policy::canonical::to_vec(value).map_err(|error| FieldError::Text { field, error })?;
+        *held = Some(self.keep(text));
+        Ok(())
     }
 }
 

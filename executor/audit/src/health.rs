@@ -14,9 +14,6 @@ pub enum AppendError {
     /// A result that is kept and will be written as soon as the log can be.
     #[error("the result is kept, but not durable yet: {0}")]
     NotYet(Arc<io::Error>),
-    /// The record is durable; its opening is not.
-    #[error("the record is durable, but its opening is not: {0}")]
-    Opening(Arc<io::Error>),
     /// Another writer is in charge of the log. This one will never write again.
     #[error("another writer is in charge of the audit log")]
     Fenced,
@@ -54,7 +51,9 @@ pub enum AppendError {
 impl From<CommitError> for AppendError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Room(error) | CommitError::Write(error) => Self::Io(error),
+            CommitError::Room(error) | CommitError::Write(error) | CommitError::Openings(error) => {
+                Self::Io(error)
+            }
             CommitError::Fenced => Self::Fenced,
         }
     }

@@ -226,7 +226,7 @@ fn commit(log: &mut Log, drafts: &[Draft], demand: Demand) -> Result<(), OpenErr
     match log.commit(drafts, demand) {
         Ok(_) => Ok(()),
         Err(CommitError::Fenced) => Err(OpenError::Locked),
-        Err(CommitError::Room(error) | CommitError::Write(error)) => {
+        Err(CommitError::Room(error) | CommitError::Write(error) | CommitError::Openings(error)) => {
             Err(OpenError::Io(io::Error::new(error.kind(), error)))
         }
     }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use crate::backlog::{Backlog, Batch, Failures};
 use crate::commit::{CommitError, Demand, Log};
 use crate::draft::{Appended, Draft};
-use crate::entry::Openings;
 use crate::health::AppendError;
 use crate::options::Limits;
 use crate::record::{Kind, line_bound};
@@ -105,18 +104,21 @@ impl Queue {
         waiter: Option<Arc<Waiter>>,
         since: Option<Failures>,
     ) -> Result<(), AppendError> {
-        let (length, is_result) = (line_bound(draft.body.len()), draft.kind == Kind::Result);
-        let room = usize::try_from(self.limits.result_room).unwrap_or(usize::MAX);
-        let limit = if is_result { room.min(self.limits.max_line) } else { self.limits.max_line };
-        if length > limit {
-            return Err(AppendError::TooLong { bytes: length, limit });
-        }
+        self.fits(&draft)?;
         let mut backlog = self.backlog();
         backlog.admit(&draft, self.limits.max_open, since)?;
         let failing = backlog.keeps_waiting(&draft).filter(|_| waiter.is_some());
         backlog.enqueue(draft, waiter.filter(|_| failing.is_none()));
         self.length.store(backlog.len(), Ordering::Relaxed);
         failing.map_or(Ok(()), |error| Err(AppendError::NotYet(error)))
+    }
+
+    /// Whether a record is as short as one of its kind must be: a result has the room that was held for it.
+    pub(crate) fn fits(&self, draft: &Draft) -> Result<(), AppendError> {
+        let (bytes, is_result) = (line_bound(draft.body.len()), draft.kind == Kind::Result);
+        let room = usize::try_from(self.limits.result_room).unwrap_or(usize::MAX);
+        let limit = if is_result { room.min(self.limits.max_line) } else { self.limits.max_line };
+        if bytes > limit { Err(AppendError::TooLong { bytes, limit }) } else { Ok(()) }
     }
 
     /// Leads one group with the log that was taken, and gives the log back.
@@ -151,17 +153,10 @@ impl Queue {
             }
             Err(error) => return self.refuse(batch, &error, told),
         };
-        let must_open = |draft: &Draft| draft.flush_openings == Openings::WithRecord;
-        // Nobody waits for the others. What is lost with them can still be verified, only no more be shown.
-        let opened = log.disclose(&batch.drafts, &appended).map_err(Arc::new);
         let waiters = std::mem::take(&mut batch.waiters);
-        self.backlog().settle(&batch.drafts, &appended, demand);
-        for ((draft, waiter), at) in batch.drafts.iter().zip(waiters).zip(&appended) {
-            let result = match &opened {
-                Err(error) if must_open(draft) => Err(AppendError::Opening(Arc::clone(error))),
-                _ => Ok(*at),
-            };
-            told.extend(waiter.and_then(|waiter| waiter.tell(Signal::Done(result))));
+        self.backlog().settle(log, &batch.drafts, &appended, demand);
+        for (waiter, at) in waiters.into_iter().zip(&appended) {
+            told.extend(waiter.and_then(|waiter| waiter.tell(Signal::Done(Ok(*at)))));
         }
     }
 
@@ -207,8 +202,8 @@ impl Queue {
     fn give_back(&self, mut log: Box<Log>) {
         let mut backlog = self.backlog();
         backlog.observe(&log);
-        if let Some(file) = log.disclosures.take_dirty() {
-            backlog.unflushed.add(file);
+        if let Some(written) = log.disclosures.take_dirty() {
+            backlog.unflushed.add(written);
         }
         backlog.log = Some(log);
         let next = backlog.next_leader();

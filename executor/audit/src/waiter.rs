@@ -38,7 +38,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Waiter {
     /// Leaves a signal. The thread that waits for it, to be unparked.
     pub(crate) fn tell(&self, signal: Signal) -> Option<Thread> {
-        if matches!(signal, Signal::Done(Ok(_) | Err(AppendError::Opening(_)))) {
+        if matches!(signal, Signal::Done(Ok(_))) {
             self.is_durable.store(true, Ordering::Release);
         }
         let mut slot = lock(&self.slot);

@@ -187,10 +187,24 @@ impl Writer {
     /// The record without its place; its blobs are durable already.
     fn draft(&self, kind: Kind, entry: Entry, intent: Option<u64>) -> Result<Draft, AppendError> {
         let flush_openings = entry.openings;
-        let (record, aside) = entry.into_record(kind).map_err(|error| AppendError::Field(Arc::new(error)))?;
+        let field = |error| AppendError::Field(Arc::new(error));
         let failed = |error: io::Error| AppendError::Io(Arc::new(error));
+        let (record, mut aside) = entry.into_record(kind).map_err(field)?;
+        let mut record = Record { intent, ..record };
+        let mut draft = Draft::of(&record).map_err(|error| failed(error.into()))?;
+        if self.queue.fits(&draft).is_err() {
+            for (name, held) in [
+                ("arguments", &mut record.arguments),
+                ("facts", &mut record.facts),
+                ("reason", &mut record.reason),
+                ("result", &mut record.result),
+            ] {
+                aside.take_out(name, held).map_err(field)?;
+            }
+            draft = Draft::of(&record).map_err(|error| failed(error.into()))?;
+            self.queue.fits(&draft)?;
+        }
         self.write_blobs(&aside).map_err(failed)?;
-        let draft = Draft::of(&Record { intent, ..record }).map_err(|error| failed(error.into()))?;
         let openings =
             aside.openings.iter().map(|opening| opening.tail().map_err(|error| failed(error.into())));
         Ok(Draft { openings: openings.collect::<Result<_, _>>()?, flush_openings, ..draft })
@@ -255,6 +269,12 @@ impl Writer {
     #[must_use]
     pub fn health(&self) -> Health {
         self.queue.backlog().health.clone()
+    }
+
+    /// How often openings could not be written or flushed. Records were refused each time, until they could.
+    #[must_use]
+    pub fn opening_failures(&self) -> u64 {
+        self.queue.backlog().opening_failures
     }
 
     /// The log's id: the leaf of its genesis.

@@ -407,6 +407,7 @@ fn fail_each_attended(call: &str, error: &str) {
         assert!(run.succeeded && run.printed.contains("sealed"), "{what}: {}", run.printed);
         let report = run.verify();
         assert_eq!(report.status, Status::Intact, "{what}: {report:?}");
+        assert_eq!(report.unopened, 0, "{what}: an opening is lost");
         run.assert_all_acknowledged_are_there(&what);
         injected += usize::from(run.traced.contains("(INJECTED)"));
     }
@@ -483,23 +484,29 @@ fn fail_each(calls: &[&str], error: &str, told: Told) {
     }
     let clean = run(None).traced;
     for call in calls {
-        let mut refused = 0;
+        let (mut refused, mut openings) = (0, 0);
         for when in places(&clean, call) {
             let what = format!("{error} from {call} {when}");
             let run = run(Some(&format!("{call}:error={error}:when={when}")));
             assert!(run.succeeded && run.printed.contains("sealed"), "{what}: {}", run.printed);
             let report = run.verify();
             assert_eq!(report.status, Status::Intact, "{what}: {report:?}");
+            assert_eq!(report.unopened, 0, "{what}: an opening is lost");
             run.assert_all_acknowledged_are_there(&what);
             let injected =
                 run.traced.lines().find(|line| line.contains("(INJECTED)")).expect("it was injected");
             let was_refused = run.printed.contains("refused ");
-            if told == Told::IfSegment && injected.contains("/segments/") {
+            // Openings are written before their record: without them it is not written. Nobody waits for their flush; the log takes no more until it has
+            // succeeded.
+            let is_opening = *call == "pwrite64" && injected.contains("/disclosures/");
+            openings += usize::from(is_opening);
+            if told == Told::IfSegment && (injected.contains("/segments/") || is_opening) {
                 assert!(was_refused, "{what} was not told to anybody: {injected}");
             }
             refused += usize::from(was_refused);
         }
         assert_eq!(refused > 0, told != Told::Never, "{refused} failures of {call} were told");
+        assert!(*call != "pwrite64" || openings > 0, "no opening failed");
     }
 }
 

@@ -96,7 +96,12 @@ impl Socket {
     ) {
         let mut open = JoinSet::new();
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
+            // Callers that have every place must not keep the executor from ending.
+            let place = tokio::select! {
+                place = Arc::clone(&connections).acquire_owned() => place,
+                () = told(&mut stop) => break,
+            };
+            let Ok(permit) = place else { break };
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = told(&mut stop) => break,

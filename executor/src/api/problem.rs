@@ -30,6 +30,10 @@ pub enum Refusal {
     NoStdin,
     /// The call has ended.
     Ended,
+    /// The call's command has not begun.
+    NotBegun,
+    /// The call has no command that could take a signal.
+    NotSignallable,
     /// The idempotency key was used for another call.
     KeyReused,
     /// The call of this idempotency key was dropped since; it is not run again.
@@ -69,6 +73,8 @@ impl Refusal {
             Self::BadApproval(_) => (S::FORBIDDEN, "bad-approval"),
             Self::NoStdin => (S::CONFLICT, "no-stdin"),
             Self::Ended => (S::CONFLICT, "ended"),
+            Self::NotBegun => (S::CONFLICT, "not-begun"),
+            Self::NotSignallable => (S::CONFLICT, "not-signallable"),
             Self::KeyReused => (S::CONFLICT, "key-reused"),
             Self::Dropped => (S::GONE, "dropped"),
             Self::KeysUsedUp { .. } => (S::CONFLICT, "keys-used-up"),
@@ -99,6 +105,8 @@ impl Refusal {
             Self::UnknownApproval => "there is no such question, or it was answered, or has lapsed",
             Self::NoStdin => "this call does not read from its caller, or its input was closed",
             Self::Ended => "the call has ended",
+            Self::NotBegun => "the call's command has not begun yet",
+            Self::NotSignallable => "a tool of the workspace takes no signals",
             Self::KeyReused => "the idempotency key was used for another call",
             Self::Dropped => "the call of this idempotency key has ended, and what it gave was dropped since",
             Self::NotCancellable => "a tool of the workspace cannot be cancelled",
@@ -121,6 +129,8 @@ impl Refusal {
             Self::Dropped => "the audit log has its end; a new key runs it again",
             Self::NotCancellable => "it ends by itself within seconds",
             Self::Busy(_) => "try again later",
+            Self::NotBegun => "try again in a moment, or cancel the call",
+            Self::NotSignallable => "it ends by itself within seconds",
             Self::WorkspaceLost | Self::KeysUsedUp { .. } => "close the session and open a new one",
             Self::NotRecorded(_) => "see to the state directory's disk; the executor goes on by itself",
             Self::NoSuchPath => "the paths stand in docs/executor-api.json",

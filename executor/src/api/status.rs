@@ -24,6 +24,7 @@ async fn ready(State(app): State<App>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    app.metrics().calls.set(i64::try_from(app.seated()).unwrap_or(i64::MAX));
     let text = app.metrics().text();
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

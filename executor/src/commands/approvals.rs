@@ -19,12 +19,15 @@ use hyper::{Method, StatusCode};
 
 use super::Outcome;
 use crate::api::wire::{ApprovalSubmission, OpenQuestion};
-use crate::approvals::binding;
+use crate::approvals::{MAX_LIST_BYTES, binding};
 use crate::client::ask;
 use crate::clock;
 
-/// Largest file that is read here: a question with its arguments.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Largest file that is read here: a question with its arguments, as `list ID` prints it.
+const MAX_FILE_BYTES: u64 = MAX_LIST_BYTES as u64;
+
+/// From how many bytes on an answer is printed without line breaks: nobody reads more of it than a program does, and it stays as long as it is.
+const PRETTY_BYTES: usize = 256 << 10;
 
 /// See and answer what waits for people's approval.
 #[derive(Subcommand, Debug)]
@@ -86,6 +89,10 @@ fn list(socket: &Path, id: Option<&str>) -> anyhow::Result<Outcome> {
     let path = id.map_or_else(|| "/v1/approvals".to_owned(), |id| format!("/v1/approvals/{id}"));
     let body = asked(socket, Method::GET, &path, Vec::new())?;
     let value: serde_json::Value = serde_json::from_slice(&body).context("the answer is not JSON")?;
+    if body.len() > PRETTY_BYTES {
+        println!("{value}");
+        return Ok(Outcome::Holds);
+    }
     print(&value)?;
     Ok(Outcome::Holds)
 }

@@ -10,8 +10,10 @@ mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::clock::BehindLog;
 
 /// What the program can be asked to do.
 #[derive(Subcommand, Debug)]
@@ -23,6 +25,20 @@ pub enum Command {
     Ready(ready::Ready),
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+}
+
+/// What a start is told of the machine's clock.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ClockArgs {
+    /// Believe a clock that stands behind the audit log, because it was ahead when the newest records were written and is right now. Put on record
+    #[arg(long)]
+    pub accept_clock: bool,
+}
+
+impl From<ClockArgs> for BehindLog {
+    fn from(args: ClockArgs) -> Self {
+        if args.accept_clock { Self::Accepted } else { Self::Refused }
+    }
 }
 
 /// The end of a command that could run.

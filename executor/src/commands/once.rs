@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Outcome;
 use super::probe::Format;
+use super::{ClockArgs, Outcome};
 use crate::api::wire::CallRequest;
 use crate::client::ask;
 use crate::executor::{Executor, Settings, Started};
@@ -52,6 +52,8 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
     #[command(flatten)]
+    pub clock: ClockArgs,
+    #[command(flatten)]
     pub limits: Limits,
 }
 
@@ -86,6 +88,14 @@ struct Ended {
 }
 
 impl Answered {
+    /// Why a workspace tool gave nothing, if that is all that it says.
+    fn failure(&self) -> Option<&str> {
+        match self.result.as_ref()?.as_object() {
+            Some(members) if members.len() == 1 => members.get("error")?.as_str(),
+            _ => None,
+        }
+    }
+
     /// The decision by which what the call gave was withheld.
     fn withheld(&self) -> Option<&Decided> {
         self.result_decision.as_ref().filter(|decision| decision.effect == "Withhold")
@@ -119,6 +129,7 @@ fn here(run: &Run, args: Box<RawValue>, bundle: &Path, state: &Path) -> anyhow::
         state: state.to_owned(),
         subject: run.subject.clone(),
         warm: 0,
+        clock: run.clock.into(),
         limits: run.limits.clone(),
     })?);
     let request = CallRequest {
@@ -176,6 +187,7 @@ fn judge(call: &Answered) -> Outcome {
     match &call.outcome {
         None if call.result.is_some() => Outcome::Holds,
         None => Outcome::Denied,
+        Some(_) if call.failure().is_some() => Outcome::Failed,
         Some(outcome) if outcome.kind == "Exited" && outcome.code == Some(0) => Outcome::Holds,
         Some(_) => Outcome::Failed,
     }
@@ -185,12 +197,14 @@ fn human(call: &Answered) -> anyhow::Result<()> {
     io::stdout().write_all(&STANDARD.decode(&call.stdout)?)?;
     io::stderr().write_all(&STANDARD.decode(&call.stderr)?)?;
     io::stdout().flush()?;
-    if let Some(result) = &call.result {
+    if let Some(error) = call.failure() {
+        eprintln!("failed: {}", error.escape_debug());
+    } else if let Some(result) = &call.result {
         println!("{}", serde_json::to_string_pretty(result)?);
     }
     match (judge(call), &call.outcome) {
         (Outcome::Denied, _) => say(call.withheld().unwrap_or(&call.decision)),
-        (Outcome::Failed, Some(outcome)) => {
+        (Outcome::Failed, Some(outcome)) if call.failure().is_none() => {
             let about = match (outcome.code, outcome.signal, &outcome.step) {
                 (Some(code), ..) => format!(" with code {code}"),
                 (_, Some(signal), _) => format!(" by signal {signal}"),

@@ -56,7 +56,7 @@ struct Unavailable {
 }
 
 pub(super) fn probe(probe: &Probe) -> anyhow::Result<Outcome> {
-    let host = Host::find()?;
+    let host = Host::look()?;
     let bundle = probe.bundle.as_deref().map(|path| read_bundle(path, None)).transpose()?;
     let tried: Vec<Tried> = bundle.iter().flat_map(|bundle| try_all(bundle, &host)).collect();
     let answer =

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tracing::info;
 
-use super::Outcome;
+use super::{ClockArgs, Outcome};
 use crate::api::listen::{Patience, Socket};
 use crate::api::{admin_router, calls_router};
 use crate::executor::{Executor, Settings};
@@ -55,6 +55,8 @@ pub struct Serve {
     #[arg(long)]
     pub seal: bool,
     #[command(flatten)]
+    pub clock: ClockArgs,
+    #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]
     pub log: Log,
@@ -68,6 +70,7 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
         state: serve.state.clone(),
         subject: serve.subject.clone(),
         warm: serve.warm,
+        clock: serve.clock.into(),
         limits: serve.limits.clone(),
     })?;
     let executor = Arc::new(executor);
@@ -136,7 +139,9 @@ async fn sweep(executor: Arc<Executor>) {
         tick.tick().await;
         let executor = Arc::clone(&executor);
         let sweep = move || {
+            executor.record_closings();
             executor.close_idle_sessions();
+            executor.tell_of_openings();
             executor.withdraw_lapsed_questions();
         };
         let _ = tokio::task::spawn_blocking(sweep).await;

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use super::{Docket, DocketError, End};
 
+/// Most bytes that the rules over a result take in its record, whose length is bounded; where there are more, they stand with the facts, which are kept aside.
+const RULES_BYTES: usize = 3 << 10;
+
 impl Docket {
     /// Of the end of a call.
     pub(super) fn result_entry(
@@ -104,9 +107,16 @@ fn over_result(decision: &ResultDecision) -> Result<Entry, DocketError> {
         ResultEffect::Deliver(redactions) => ("Redact", Some(json!({ "redacted": redactions.names() }))),
         ResultEffect::Withhold(denial) => ("Deny", Some(json!({ "denial": form(denial)? }))),
     };
+    let mut facts = json!({ "inputs": text(&decision.inputs)? });
+    let mut rules = Some(json!(decision.rules.iter().map(RuleReport::bare).collect::<Vec<_>>()));
+    if rules.as_ref().is_some_and(|rules| rules.to_string().len() > RULES_BYTES)
+        && let Some(members) = facts.as_object_mut()
+    {
+        members.insert("rules".to_owned(), rules.take().unwrap_or_default());
+    }
     Ok(Entry {
-        facts: Some(json!({ "inputs": text(&decision.inputs)? })),
-        rules: Some(json!(decision.rules.iter().map(RuleReport::bare).collect::<Vec<_>>())),
+        facts: Some(facts),
+        rules,
         effect: Some(effect.to_owned()),
         reason: said.map(|said| said.to_string()),
         ..Entry::default()

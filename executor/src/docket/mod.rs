@@ -27,11 +27,11 @@ use bailiwick_policy::tool::{
     DecisionRecord, Effect, Listing, LoadedPolicy, Permit, PlannedCall, ResultDecision, ResultInputs, State,
     StateDelta, StateError, Subject, ToolCall, Usage, VerifiedApproval, decide_tool_call,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::book::Book;
-use crate::clock::{Clock, ClockError};
+use crate::clock::{BehindLog, Clock, ClockError};
 
 /// What is kept of values when no pack says.
 const DEFAULT_AUDIT: Audit = Audit {
@@ -50,6 +50,9 @@ pub enum DocketError {
     /// The time is not known.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// There is no room for what the record would add to the state. Nothing was recorded.
+    #[error("{0}")]
+    Full(StateError),
     /// A record did not follow from the state. A fault of ours; nothing is decided any more until the state was read back.
     #[error("the state and the log have parted: {0}")]
     State(#[from] StateError),
@@ -160,6 +163,7 @@ impl Docket {
         dir: &Path,
         policy: Arc<LoadedPolicy>,
         audit: Option<Audit>,
+        behind: BehindLog,
     ) -> Result<Self, OpenDocketError> {
         let options = Options { policy_digest: Some(policy.digest().to_owned()), ..Options::default() };
         let (writer, recovered) = Writer::open(dir, &options)?;
@@ -178,6 +182,9 @@ impl Docket {
             clock: Clock::start(),
             audit: audit.unwrap_or(DEFAULT_AUDIT),
         };
+        if behind == BehindLog::Accepted {
+            docket.accept_clock()?;
+        }
         docket.close_all("the executor was started anew")?;
         Ok(docket)
     }
@@ -222,6 +229,7 @@ impl Docket {
         let decision = decide_tool_call(&self.policy, call, book.state(), now_ms, approval);
         let record = decision.record();
         let entry = self.entry(call, &decision, &record, approval, key)?;
+        book.admits(&record.delta).map_err(DocketError::Full)?;
         let binds = decision.binds.clone();
         let underway = match decision.effect {
             Effect::Allow(permit) => {
@@ -257,24 +265,35 @@ impl Docket {
         end: End,
         wait: Wait,
     ) -> Result<(), DocketError> {
-        let mut book = self.book()?;
+        let book = self.book()?;
         let logged_ms = book.state().now_ms();
         let now_ms = self.clock.now_ms(logged_ms).unwrap_or(logged_ms);
         let mut delta = State::settle(call.session(), call.id(), end.used, now_ms);
+        let used = end.used;
         delta.changes.extend(end.decision.as_ref().and_then(ResultDecision::change));
         let entry = self.result_entry(call, end, &delta)?;
-        let begun = match wait {
+        let begun = self.begin_result(intent, entry, wait);
+        if let Err(error @ AppendError::TooLong { .. }) = begun {
+            // What cannot be told of it must not keep it open for ever, and its session with it.
+            let delta = State::settle(call.session(), call.id(), used, now_ms);
+            let bare = End { outcome: json!({ "kind": "Unrecorded" }), ..End::default() };
+            let begun = self.begin_result(intent, self.result_entry(call, bare, &delta)?, wait);
+            settled(book, &delta, begun)?;
+            return Err(error.into());
+        }
+        settled(book, &delta, begun)
+    }
+
+    fn begin_result(
+        &self,
+        intent: &bailiwick_audit::Appended,
+        entry: Entry,
+        wait: Wait,
+    ) -> Result<Option<Pending>, AppendError> {
+        match wait {
             Wait::No => self.writer.append_result(intent, entry, wait).map(|_| None),
             Wait::Durable => self.writer.begin_result(intent, entry).map(Some),
-        };
-        if matches!(begun, Ok(_) | Err(AppendError::NotYet(_))) {
-            book.settle(&delta)?;
         }
-        drop(book);
-        if let Some(result) = begun? {
-            result.wait()?;
-        }
-        Ok(())
     }
 
     /// The names of the tools that the subject is told of. With a session, what conditions ask of it is known.
@@ -321,11 +340,18 @@ impl Docket {
         Ok(())
     }
 
+    /// How often openings could not be written or flushed; records were refused until they could.
+    #[must_use]
+    pub fn opening_failures(&self) -> u64 {
+        self.writer.opening_failures()
+    }
+
     /// Whether records are taken.
     ///
     /// # Errors
     /// Why not.
     pub fn health(&self) -> Result<(), String> {
+        self.lock().parted().map_err(|error| DocketError::from(error).to_string())?;
         match self.writer.health() {
             Health::Healthy => Ok(()),
             unhealthy => Err(format!("{unhealthy:?}")),
@@ -340,6 +366,7 @@ impl Docket {
         entry: Entry,
         delta: StateDelta,
     ) -> Result<(), DocketError> {
+        book.admits(&delta).map_err(DocketError::Full)?;
         let underway = self.writer.begin(event, entry, book.failures())?;
         book.enter(delta, underway.watch())?;
         drop(book);
@@ -357,6 +384,22 @@ impl Docket {
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes over what a result changes, if it has its place in the log, and waits for it without holding the book.
+fn settled(
+    mut book: MutexGuard<'_, Book>,
+    delta: &StateDelta,
+    begun: Result<Option<Pending>, AppendError>,
+) -> Result<(), DocketError> {
+    if matches!(begun, Ok(_) | Err(AppendError::NotYet(_))) {
+        book.settle(delta)?;
+    }
+    drop(book);
+    if let Some(result) = begun? {
+        result.wait()?;
+    }
+    Ok(())
 }
 
 /// The state after every record of the log.

@@ -1,10 +1,11 @@
 //! The beginning and the end of sessions, on record.
 
 use bailiwick_audit::{Entry, Event};
-use bailiwick_policy::tool::{State, StateDelta, Subject};
+use bailiwick_policy::tool::{Change, State, StateDelta, Subject};
 
 use super::entries::form;
 use super::{Docket, DocketError};
+use crate::clock::{self, ClockError};
 
 /// How many sessions one record closes at a start: their names fit into one line of the log.
 const CLOSED_PER_RECORD: usize = 128;
@@ -23,15 +24,32 @@ impl Docket {
         Ok(now_ms)
     }
 
-    /// Records that a session ends.
+    /// Records that a session ends, unless the log says so already.
     ///
     /// # Errors
     /// See [`DocketError`].
     pub fn close_session(&self, session: &str, why: &str) -> Result<(), DocketError> {
         let book = self.book()?;
+        if !book.state().has_session(session) {
+            return Ok(());
+        }
         let delta = State::close(session, book.state().now_ms());
         let entry = self.session_entry(session, why, &delta)?;
         self.record(book, Event::Session, entry, delta)
+    }
+
+    /// Believes a clock that stands behind the log, on record. One that is believed anyway leaves no record.
+    pub(super) fn accept_clock(&self) -> Result<(), DocketError> {
+        let book = self.book()?;
+        let Err(ClockError::Behind(behind_ms)) = self.clock.now_ms(book.state().now_ms()) else {
+            return Ok(());
+        };
+        let at_ms = clock::unwatched_ms();
+        let delta = StateDelta { at_ms, changes: vec![Change::ClockAccepted] };
+        let why = format!("the clock is accepted, {behind_ms} ms behind the newest record");
+        tracing::warn!(behind_ms, "the clock is accepted, on record");
+        let entry = Entry { session: None, ..self.session_entry("", &why, &delta)? };
+        self.record(book, Event::Admin, entry, delta)
     }
 
     /// Ends what an earlier run has left open.

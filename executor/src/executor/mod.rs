@@ -14,7 +14,7 @@ pub use starting::Started;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_policy::bundle;
@@ -26,6 +26,7 @@ use crate::api::wire;
 use crate::approvals::Questions;
 use crate::call_table::CallTable;
 use crate::calls::CallState;
+use crate::clock::{BehindLog, Moment};
 use crate::docket::{Docket, DocketError};
 use crate::host::Host;
 use crate::ids;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub subject: Option<PathBuf>,
     /// Sandboxes kept ready for each kind.
     pub warm: usize,
+    /// What is done about a clock that stands behind the log.
+    pub clock: BehindLog,
     /// Bounds.
     pub limits: Limits,
 }
@@ -73,6 +76,8 @@ pub struct Executor {
     /// Every tool of the policy.
     tools: Vec<wire::Tool>,
     listings: Semaphore,
+    /// How many failures of openings were told.
+    openings_told: AtomicU64,
 }
 
 impl Executor {
@@ -95,7 +100,7 @@ impl Executor {
         // Before the log: a machine that cannot confine leaves no trace of an executor that never decided anything.
         let host = Host::find()?;
         let sandboxes = Sandboxes::start(host, &sandboxes, settings.warm, settings.limits.workspace_budget)?;
-        let docket = Docket::open(&settings.state, policy, audit)?;
+        let docket = Docket::open(&settings.state, policy, audit, settings.clock)?;
         tracing::info!(log_key = docket.log_key(), digest = docket.policy().digest(), "policy in force");
         Ok(Self {
             limits: settings.limits.clone(),
@@ -109,6 +114,7 @@ impl Executor {
             seats: Arc::new(Semaphore::new(settings.limits.max_calls)),
             tools,
             listings: Semaphore::new(1),
+            openings_told: AtomicU64::new(0),
         })
     }
 
@@ -177,7 +183,7 @@ impl Executor {
     /// Too many sessions, or it could not be recorded.
     pub fn open_session(&self) -> Result<wire::Session, Refusal> {
         self.admitted()?;
-        let session = SessionState::new(ids::fresh("s"), clock::unwatched_ms());
+        let session = SessionState::new(ids::fresh("s"), clock::unwatched_ms(), Moment::now());
         let record = |session: &SessionState| {
             self.docket
                 .open_session(&session.id, &self.subject)
@@ -210,9 +216,16 @@ impl Executor {
     /// Closes a session: its call ends, its workspace goes.
     ///
     /// # Errors
-    /// There is none of this id, or it could not be recorded.
+    /// There is none of this id, or it could not be recorded: then it is closed, and recorded when this is asked again or by itself
+    /// ([`Executor::record_closings`]).
     pub fn close_session(&self, id: &str) -> Result<(), Refusal> {
-        let session = self.sessions.close(id)?;
+        let session = match self.sessions.close(id) {
+            Ok(session) => session,
+            Err(_) if self.sessions.take_unrecorded(id) => {
+                return self.record_closing(id, "closed").map_err(|error| self.unrecorded(&error));
+            }
+            Err(unknown) => return Err(unknown),
+        };
         self.metrics.sessions.dec();
         for call in self.calls.running().iter().filter(|call| call.session() == id) {
             // What ends by itself in this moment needs no cancelling.
@@ -221,13 +234,45 @@ impl Executor {
         session.end();
         self.questions.forget(id);
         self.calls.forget(id);
-        self.docket.close_session(id, "closed").map_err(|error| self.unrecorded(&error))
+        self.record_closing(id, "closed").map_err(|error| self.unrecorded(&error))
+    }
+
+    /// Records the end of a session, or keeps in mind that it is to be recorded.
+    fn record_closing(&self, id: &str, why: &str) -> Result<(), DocketError> {
+        self.docket.close_session(id, why).inspect_err(|_| self.sessions.keep_unrecorded(id))
+    }
+
+    /// Records the ends of sessions that could not be recorded when they were closed.
+    pub fn record_closings(&self) {
+        for id in self.sessions.all_unrecorded() {
+            if !self.sessions.take_unrecorded(&id) {
+                continue;
+            }
+            if let Err(error) = self.record_closing(&id, "closed") {
+                // The others would fail as well; they are tried again at the next look.
+                tracing::warn!(session = id, %error, "the end of a session cannot be recorded yet");
+                return;
+            }
+        }
+    }
+
+    /// Tells, and counts, that openings of records could not be written or flushed since the last look.
+    pub fn tell_of_openings(&self) {
+        let failures = self.docket.opening_failures();
+        let new = failures.saturating_sub(self.openings_told.swap(failures, Ordering::Relaxed));
+        if new > 0 {
+            self.metrics.openings.inc_by(new);
+            tracing::error!(
+                failures = new,
+                "values beside the log (`disclosures/`) could not be written; calls were refused until they could"
+            );
+        }
     }
 
     /// Closes the sessions that nobody has used for long.
     pub fn close_idle_sessions(&self) {
         let idle_ms = self.limits.session_idle_s.saturating_mul(1000);
-        for id in self.sessions.idle(clock::unwatched_ms(), idle_ms) {
+        for id in self.sessions.idle(Moment::now(), idle_ms) {
             match self.close_session(&id) {
                 Ok(()) => tracing::info!(session = id, "closed, since nobody used it"),
                 Err(error) => tracing::warn!(session = id, ?error, "cannot close an idle session"),
@@ -291,14 +336,15 @@ impl Executor {
     /// A session that could not be closed on record; the next start does it.
     pub fn close(&self) -> Result<(), DocketError> {
         self.drain();
-        let all = self.sessions.all();
-        all.iter().try_for_each(|session| match self.sessions.close(&session.id) {
-            Ok(session) => {
+        for session in self.sessions.all() {
+            if let Ok(session) = self.sessions.close(&session.id) {
                 session.end();
-                self.docket.close_session(&session.id, "the executor ended")
+                // One that fails is tried once more below.
+                drop(self.record_closing(&session.id, "the executor ended"));
             }
-            Err(_) => Ok(()),
-        })
+        }
+        let left = self.sessions.all_unrecorded();
+        left.iter().try_for_each(|id| self.docket.close_session(id, "the executor ended"))
     }
 
     fn admitted(&self) -> Result<(), Refusal> {
@@ -306,6 +352,9 @@ impl Executor {
     }
 
     fn unrecorded(&self, error: &DocketError) -> Refusal {
+        if let DocketError::Full(full) = error {
+            return Refusal::Busy(full.to_string());
+        }
         self.metrics.unrecorded.inc();
         tracing::error!(%error, "a record cannot be written; refused");
         Refusal::NotRecorded(error.to_string())

@@ -18,7 +18,7 @@ use crate::calls::{CallState, Input, NewCall};
 use crate::metrics::{EffectLabel, EffectValue};
 use crate::run::Job;
 use crate::sessions::SessionState;
-use crate::{clock, ids, view};
+use crate::{ids, view};
 
 /// A call that is decided, on record.
 pub struct Started {
@@ -60,7 +60,7 @@ impl Executor {
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;
-        let turn = session.wait_turn(clock::unwatched_ms())?;
+        let turn = session.wait_turn()?;
         // Whoever came first with this key has decided meanwhile.
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
             return Ok(Started::before(known));
@@ -89,6 +89,10 @@ impl Executor {
         });
         let state = Arc::new(state);
         self.calls.insert(&state, key);
+        if session.is_closed() {
+            // Whoever closed it may have looked for its calls before this one was there.
+            let _ = state.cancel();
+        }
         let Some(cleared) = ruling.cleared else {
             self.calls.ended(&state);
             return Ok(Started::before(state));

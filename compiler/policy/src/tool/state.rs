@@ -132,6 +132,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         remove: BTreeSet<String>,
     },
+    /// The clock was ahead when earlier deltas were made, and is believed from now on: the time goes back to that of this delta.
+    ClockAccepted,
     /// People are asked.
     Asked {
         /// The session.
@@ -148,6 +150,18 @@ pub enum Change {
         /// The call.
         call: String,
     },
+}
+
+impl Change {
+    /// The tallies that it adds to.
+    fn tallies(&self) -> impl Iterator<Item = &TallyKey> {
+        let (counted, reserved) = match self {
+            Self::Counted { tally, .. } => (Some(tally), &[][..]),
+            Self::Admitted { reserved, .. } => (None, reserved.as_slice()),
+            _ => (None, &[][..]),
+        };
+        counted.into_iter().chain(reserved.iter().map(|one| &one.tally))
+    }
 }
 
 /// What a call used.
@@ -247,6 +261,37 @@ impl State {
         self.sessions.keys().map(String::as_str)
     }
 
+    /// Whether there is a session of this name.
+    #[must_use]
+    pub fn has_session(&self, name: &str) -> bool {
+        self.sessions.contains_key(name)
+    }
+
+    /// Whether there is room for the sessions and tallies that a delta adds: to be asked before it is recorded, since a record cannot be taken back. Tallies that
+    /// count nothing any more make room.
+    ///
+    /// # Errors
+    /// [`StateError::Full`].
+    pub fn admits(&mut self, delta: &StateDelta) -> Result<(), StateError> {
+        let opened = delta.changes.iter().filter(|change| matches!(change, Change::Opened { .. })).count();
+        if opened > 0 && self.sessions.len().saturating_add(opened) > MAX_SESSIONS {
+            return Err(StateError::Full { what: "sessions", bound: MAX_SESSIONS });
+        }
+        let tallies = || delta.changes.iter().flat_map(Change::tallies);
+        let lacks = |known: &BTreeMap<TallyKey, Tally>| {
+            let fresh: BTreeSet<&TallyKey> = tallies().filter(|key| !known.contains_key(key)).collect();
+            !fresh.is_empty() && known.len().saturating_add(fresh.len()) > MAX_TALLIES
+        };
+        if !lacks(&self.tallies) {
+            return Ok(());
+        }
+        self.tallies.retain(|_, tally| tally.counts_anything(delta.at_ms));
+        if lacks(&self.tallies) {
+            return Err(StateError::Full { what: "tallies", bound: MAX_TALLIES });
+        }
+        Ok(())
+    }
+
     /// The latest time that was applied, in milliseconds since 1970.
     #[must_use]
     pub const fn now_ms(&self) -> u64 {
@@ -282,6 +327,14 @@ impl State {
                 let labels = &mut self.session(session)?.labels;
                 labels.retain(|label| !remove.contains(label));
                 labels.extend(add.iter().cloned());
+                Ok(())
+            }
+            Change::ClockAccepted => {
+                self.now_ms = at_ms;
+                self.tallies.values_mut().for_each(|tally| tally.bring_back(at_ms));
+                for session in self.sessions.values_mut() {
+                    session.opened_ms = session.opened_ms.min(at_ms);
+                }
                 Ok(())
             }
             Change::Asked { session, call, request } => {

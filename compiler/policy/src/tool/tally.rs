@@ -102,6 +102,15 @@ impl Tally {
         Some(oldest.0.saturating_add(window_ms).saturating_sub(now_ms))
     }
 
+    /// Counts as of this time what was counted later: the clock was wrong then, and nothing is to count until that time comes.
+    pub(super) fn bring_back(&mut self, now_ms: u64) {
+        let known = self.recent.partition_point(|(end, _)| *end < now_ms);
+        let later = self.recent.drain(known..).map(|(_, amount)| amount).fold(0, u64::saturating_add);
+        if later > 0 {
+            self.recent.push((now_ms, later));
+        }
+    }
+
     /// Whether it may still count. How long its entries count is not known here, so they are kept for [`LONGEST_WINDOW_MS`].
     pub(super) fn counts_anything(&self, now_ms: u64) -> bool {
         self.kept > 0 || self.recent.iter().any(|(end, _)| counts(*end, now_ms, LONGEST_WINDOW_MS))
@@ -111,4 +120,21 @@ impl Tally {
 /// Whether an entry counts: a clock that went back forgets nothing.
 const fn counts(end: u64, now_ms: u64, window_ms: u64) -> bool {
     now_ms.saturating_sub(end) < window_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_by_a_clock_that_was_ahead_counts_for_one_window_from_now() {
+        let (window, now) = (60_000, 1_000_000);
+        let mut tally = Tally::default();
+        tally.add(3, now + 900_000, Some(window));
+        assert_eq!(tally.sum(now + 120_000, Some(window)), 3, "until that time comes");
+        tally.bring_back(now);
+        assert_eq!(tally.sum(now, Some(window)), 3);
+        assert_eq!(tally.sum(now + window - 1, Some(window)), 3);
+        assert_eq!(tally.sum(now + window, Some(window)), 0);
+    }
 }

@@ -1,8 +1,8 @@
 //! What a log goes through without anybody harming it.
 
 use bailiwick_audit::{
-    AppendError, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold, note,
-    verify,
+    AppendError, Entry, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold,
+    note, verify,
 };
 
 use crate::stage::{call, deny, ended, known, open, options, run, segment};
@@ -116,6 +116,37 @@ fn a_result_ends_one_open_intent() {
     // The denial took the result along.
     assert_eq!(verify(dir.path(), &Known::default()).unwrap().open, 0);
     writer.seal("drain").unwrap();
+}
+
+#[test]
+fn plain_values_that_do_not_fit_into_a_record_together_stand_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let known = known(&writer);
+    let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
+    // Each may stand in a record; the room for a result is 2 KiB.
+    let text = |letter: &str| letter.repeat(1_000);
+    let mut entry = ended("c1");
+    (entry.values, entry.results) = (Mode::Plain, Mode::Plain);
+    (entry.facts, entry.reason) = (Some(text("f").into()), Some(text("r")));
+    entry.result = Some(text("x").into());
+    writer.append_result(intent.at(), entry, Wait::Durable).unwrap();
+    writer.seal("drain").unwrap();
+    let report = verify(dir.path(), &known).unwrap();
+    assert_eq!((report.status, report.open), (Status::Intact, 0), "{report:?}");
+    for letter in ["f", "r", "x"] {
+        let value = serde_json::to_string(&text(letter)).unwrap();
+        let name = Hash::of(&[value.as_bytes()]);
+        assert_eq!(std::fs::read_to_string(dir.path().join(format!("blobs/{name}"))).unwrap(), value);
+    }
+    // What cannot stand elsewhere is refused, and the intent stays open.
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
+    let entry = Entry { outcome: Some(text("o").repeat(3).into()), ..ended("c1") };
+    let refused = writer.append_result(intent.at(), entry, Wait::Durable).unwrap_err();
+    assert!(matches!(refused, AppendError::TooLong { .. }), "{refused}");
+    writer.append_result(intent.at(), ended("c1"), Wait::Durable).unwrap();
 }
 
 #[test]

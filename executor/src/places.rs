@@ -1,0 +1,115 @@
+//! Places for what is ready ahead, over all sessions: as many as the depth, and none of them held by a session that rests while another one calls.
+//!
+//! ```text
+//! keep ► Kept, in its session's home ► take: for its next call
+//!                └ another session needs the place, and nobody has called here for a while: given away
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long what is ready is its session's alone. Sessions that call more often than this, in greater number than there are places, would otherwise take them from
+/// one another before any of them was of use.
+const REST: Duration = Duration::from_secs(1);
+
+/// Places, the one that was taken first in front.
+#[derive(Debug)]
+pub(crate) struct Places<T> {
+    taken: Arc<Mutex<VecDeque<Arc<Place<T>>>>>,
+    depth: usize,
+}
+
+/// What lies in a place, until it is used or given away.
+#[derive(Debug)]
+struct Place<T> {
+    since: Instant,
+    ready: Mutex<Option<T>>,
+}
+
+/// A place as its session holds it; it is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept<T> {
+    place: Arc<Place<T>>,
+    taken: Arc<Mutex<VecDeque<Arc<Place<T>>>>>,
+}
+
+/// Whoever panicked did so between whole states.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> Places<T> {
+    /// As many places as this.
+    pub(crate) fn new(depth: usize) -> Self {
+        Self { taken: Arc::default(), depth }
+    }
+
+    /// Takes a place, a free one or the one that has rested longest, and fills it. `None`: there is none, or there is nothing to fill it with.
+    pub(crate) fn keep(&self, now: Instant, make: impl FnOnce() -> Option<T>) -> Option<Kept<T>> {
+        let place = Arc::new(Place { since: now, ready: Mutex::default() });
+        let given_away = {
+            let mut taken = lock(&self.taken);
+            let oldest = if taken.len() < self.depth {
+                None
+            } else {
+                let rests = |oldest: &Arc<Place<T>>| now.saturating_duration_since(oldest.since) >= REST;
+                taken.front().filter(|oldest| rests(oldest))?;
+                taken.pop_front()
+            };
+            taken.push_back(Arc::clone(&place));
+            oldest
+        };
+        // Taking down what is not used takes its time, and nobody is to wait for the places meanwhile.
+        drop(given_away.and_then(|oldest| lock(&oldest.ready).take()));
+        let kept = Kept { place, taken: Arc::clone(&self.taken) };
+        *lock(&kept.place.ready) = Some(make()?);
+        Some(kept)
+    }
+}
+
+impl<T> Kept<T> {
+    /// What lies in the place; `None`: it was given away.
+    pub(crate) fn take(self) -> Option<T> {
+        lock(&self.place.ready).take()
+    }
+
+    /// Whether nothing lies in it any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        lock(&self.place.ready).is_none()
+    }
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        lock(&self.taken).retain(|place| !Arc::ptr_eq(place, &self.place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_of_a_session_that_rests_is_given_to_one_that_calls() {
+        let places = Places::new(2);
+        let begin = Instant::now();
+        let at = |ms: u64| begin + Duration::from_millis(ms);
+        let first = places.keep(at(0), || Some("first")).unwrap();
+        let second = places.keep(at(500), || Some("second")).unwrap();
+        assert!(places.keep(at(900), || Some("third")).is_none(), "both are in use");
+        let third = places.keep(at(1_000), || Some("third")).unwrap();
+        assert!(first.is_gone() && !second.is_gone());
+        assert_eq!((first.take(), second.take(), third.take()), (None, Some("second"), Some("third")));
+        assert!(lock(&places.taken).is_empty());
+    }
+
+    #[test]
+    fn a_place_that_could_not_be_filled_is_free() {
+        let places = Places::<u8>::new(1);
+        let now = Instant::now();
+        assert!(places.keep(now, || None).is_none());
+        assert!(places.keep(now, || Some(1)).is_some_and(|kept| kept.take() == Some(1)));
+        assert!(Places::new(0).keep(now + REST, || Some(1)).is_none(), "no depth, no place");
+    }
+}
