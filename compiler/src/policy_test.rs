@@ -6,8 +6,8 @@
 pub use bailiwick_crds::policy_test::{
     AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, CasePeer, CaseResult, CaseServiceAccount,
     CaseSession, CaseSubject, CaseUser, ConnectionCase, Delivered, Effect, Evidence, EvidenceSignature,
-    Expectation, FileAccess, FilesystemCase, ImageCase, PeerNamespace, PolicyTest, PolicyTestSpec, PriorCall,
-    SyscallAction, SyscallCase, TestCase, ToolCallCase,
+    Expectation, ExpectedLabels, FileAccess, FilesystemCase, ImageCase, PeerNamespace, PolicyTest,
+    PolicyTestSpec, PriorCall, SyscallAction, SyscallCase, TestCase, ToolCallCase,
 };
 
 use serde_json::Value as Json;

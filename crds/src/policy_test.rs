@@ -223,6 +223,10 @@ pub struct CaseResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::int")]
     pub exit_code: Option<i64>,
+    /// The signal that ended it; absent: none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::int")]
+    pub signal: Option<i64>,
     /// What it writes to standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
@@ -235,6 +239,10 @@ pub struct CaseResult {
     /// The paths that it lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// Bytes that a limit cut off of the output or the file; of a listing that is not complete 1. Absent: 0, nothing was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::scalar::count")]
+    pub dropped: Option<i64>,
 }
 
 /// Who calls.
@@ -475,6 +483,9 @@ pub struct Expectation {
     /// Of a tool call with a result: what is delivered of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered: Option<Delivered>,
+    /// Of a tool call: the labels that its session gets and loses, by the call and by its result. If people are asked: once they approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<ExpectedLabels>,
     /// Of a system call: what the kernel does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<SyscallAction>,
@@ -505,6 +516,18 @@ pub struct Delivered {
     /// The file that it read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+}
+
+/// Labels that a session gets and loses, each as its name or as `PACK/NAME`; what is not named is not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedLabels {
+    /// All those that it did not have and gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Vec<String>>,
+    /// All those that it had and loses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Vec<String>>,
 }
 
 closed! {

@@ -11,7 +11,7 @@ mod sandbox;
 mod tool_call;
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Namespaces, Operation, Reviewer};
@@ -56,8 +56,19 @@ pub struct Happened {
     pub args: Option<Value>,
     /// Of a tool call with a result: what is delivered of it; nothing if it is withheld.
     pub delivered: Option<policy_test::Delivered>,
+    /// Of a tool call of which that is expected: the labels that its session gets and loses.
+    pub labels: Option<Relabelled>,
     /// Of a system call: what the kernel does.
     pub action: Option<SyscallAction>,
+}
+
+/// Labels that a session gets and loses, each as `PACK/NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relabelled {
+    /// Those that it did not have.
+    pub added: BTreeSet<String>,
+    /// Those that it had.
+    pub removed: BTreeSet<String>,
 }
 
 impl Happened {
@@ -81,6 +92,7 @@ impl Happened {
             sandbox: None,
             args: None,
             delivered: None,
+            labels: None,
             action: None,
         }
     }
@@ -157,7 +169,7 @@ impl Bench {
     /// # Errors
     /// Why it cannot be carried out.
     pub fn carry_out(&self, case: &TestCase, manifests: Manifests<'_>) -> Result<Happened, String> {
-        let expected_listed = case.expect.listed;
+        let expected = &case.expect;
         if let Some(case) = &case.admission {
             self.admit(case, None, manifests)
         } else if let Some(case) = &case.connection {
@@ -166,10 +178,13 @@ impl Bench {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
             tool_call::refuse_unknown_labels(self.tool_policy()?, case)?;
-            let listed = expected_listed.map(|_| tool_call::listed(self.tool_policy()?, case)).transpose()?;
+            let policy = self.tool_policy()?;
+            let listed = expected.listed.map(|_| tool_call::listed(policy, case)).transpose()?;
             let decision = self.decide(case)?;
-            let happened = Happened { listed, ..Happened::of_call(&decision) };
-            tool_call::judged(self.tool_policy()?, case, &decision, happened)
+            let labels = expected.labels.as_ref().map(|_| tool_call::relabelled(policy, case, &decision));
+            let labels = labels.transpose()?;
+            let happened = Happened { listed, labels, ..Happened::of_call(&decision) };
+            tool_call::judged(policy, case, &decision, happened)
         } else if let Some(case) = &case.syscall {
             sandbox::system_call(&self.policy, case)
         } else if let Some(case) = &case.filesystem {
@@ -186,6 +201,24 @@ impl Bench {
     /// Why it cannot be decided.
     pub fn decide(&self, case: &ToolCallCase) -> Result<ToolDecision, String> {
         tool_call::decide(self.tool_policy()?, case)
+    }
+
+    /// Whether the subject of a case is told of its tool; `Err` within: by what it is hidden.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub fn listed(&self, case: &ToolCallCase) -> Result<Result<(), String>, String> {
+        tool_call::listed(self.tool_policy()?, case)
+    }
+
+    /// What becomes of a call with a result once it was decided, with the labels that its session gets.
+    ///
+    /// # Errors
+    /// Why the result cannot be judged.
+    pub fn judge(&self, case: &ToolCallCase, decision: &ToolDecision) -> Result<Happened, String> {
+        let policy = self.tool_policy()?;
+        let labels = Some(tool_call::relabelled(policy, case, decision)?);
+        tool_call::judged(policy, case, decision, Happened { labels, ..Happened::of_call(decision) })
     }
 
     /// The tools that a caller can name, with the JSON Schemas of their arguments.

@@ -6,19 +6,21 @@ use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::tools::{Mode, Scope, ToolLayer};
 use bailiwick_policy::tool::{
-    CallResult, Change, Effect, Listing, LoadedPolicy, Owner, Redactions, Reservation, ResultEffect,
-    ResultInputs, RuleKind, RuleOutcome, RuleReport, State, StateDelta, Subject, TallyKey, ToolCall,
-    ToolDecision, Usage, decide_tool_call,
+    ApprovalRequest, CallResult, Change, Effect, Listing, LoadedPolicy, Owner, Redactions, Reservation,
+    ResultDecision, ResultEffect, ResultInputs, RuleKind, RuleOutcome, RuleReport, State, StateDelta,
+    Subject, TallyKey, ToolCall, ToolDecision, Usage, VerifiedApproval, decide_tool_call,
 };
 use serde_json::Value;
 
-use super::Happened;
+use super::{Happened, Relabelled};
 use crate::policy_test::{
     CaseResult, CaseSession, CaseSubject, Delivered, Effect as Expected, PriorCall, ToolCallCase,
 };
 
 /// The session of every case.
 const SESSION: &str = "case";
+/// The call of every case.
+const CALL: &str = "call";
 /// Most calls that a case may make before its own, with all their repetitions.
 const MAX_BEFORE: usize = 1_000;
 /// When a case happens that does not say: 2026-01-01T00:00:00Z.
@@ -26,7 +28,7 @@ const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
 pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolDecision, String> {
-    staged(policy, case)?.decide("call", &case.tool, case.args.as_ref())
+    staged(policy, case)?.decide(CALL, &case.tool, case.args.as_ref(), None)
 }
 
 /// What becomes of a call once its result is judged. A call that is not let through gives none.
@@ -34,7 +36,7 @@ pub(super) fn judged(
     policy: &LoadedPolicy,
     case: &ToolCallCase,
     decision: &ToolDecision,
-    happened: Happened,
+    mut happened: Happened,
 ) -> Result<Happened, String> {
     let (Some(result), Effect::Allow(permit)) = (&case.result, &decision.effect) else { return Ok(happened) };
     let mut stage = staged(policy, case)?;
@@ -42,6 +44,9 @@ pub(super) fn judged(
     let result = call_result(result)?;
     let inputs = ResultInputs::of(policy, permit.get().call(), &stage.state, stage.now_ms);
     let judged = inputs.map(|inputs| inputs.decide(policy, &result));
+    if let Some(labels) = &mut happened.labels {
+        labels.take(judged.iter().filter_map(ResultDecision::change));
+    }
     let mut rules = happened.rules.clone();
     let took_part = |report: &RuleReport| format!("{}/{}", report.pack, report.rule);
     rules.extend(judged.iter().flat_map(|judged| &judged.rules).map(took_part));
@@ -55,6 +60,7 @@ pub(super) fn judged(
                 rules,
                 messages,
                 listed: happened.listed,
+                labels: happened.labels,
                 ..Happened::new(false)
             });
         }
@@ -70,18 +76,68 @@ pub(super) fn judged(
     Ok(Happened { rules, delivered: Some(delivered), ..happened })
 }
 
+/// The labels that the session of a case gets and loses by its call; if people are asked about it, once they approve.
+pub(super) fn relabelled(
+    policy: &LoadedPolicy,
+    case: &ToolCallCase,
+    decision: &ToolDecision,
+) -> Result<Relabelled, String> {
+    let mut labels = Relabelled::default();
+    match &decision.effect {
+        Effect::Allow(_) => labels.take(decision.delta.changes.iter().cloned()),
+        Effect::Deny(_) => {}
+        Effect::Ask(request) => {
+            let mut stage = staged(policy, case)?;
+            stage.apply(&decision.delta)?;
+            let approval = everybody(request);
+            let approved = stage.decide(CALL, &case.tool, case.args.as_ref(), Some(&approval))?;
+            if let Effect::Deny(denial) = &approved.effect {
+                return Err(format!("once people approve, the call is denied: {}", denial.message));
+            }
+            labels.take(approved.delta.changes);
+        }
+    }
+    Ok(labels)
+}
+
+/// The answer of everybody who may approve.
+fn everybody(request: &ApprovalRequest) -> VerifiedApproval {
+    let keys = request.requirements.iter().flat_map(|requirement| &requirement.keys);
+    VerifiedApproval {
+        id: request.id.clone(),
+        call_hash: request.call_hash.clone(),
+        policy_digest: request.policy_digest.clone(),
+        expires_ms: request.expires_ms,
+        keys: keys.map(|key| key.ed25519.clone()).collect(),
+    }
+}
+
+impl Relabelled {
+    fn take(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            if let Change::Labelled { add, remove, .. } = change {
+                self.added.extend(add);
+                self.removed.extend(remove);
+            }
+        }
+    }
+}
+
 fn call_result(case: &CaseResult) -> Result<CallResult, String> {
     let outcome = case.outcome.clone().unwrap_or_else(|| "Exited".to_owned());
     let code = case.exit_code.or((outcome == "Exited").then_some(0));
     let code = code.map(i32::try_from).transpose().map_err(|_| "no program has this exit code".to_owned())?;
+    let signal =
+        case.signal.map(i32::try_from).transpose().map_err(|_| "there is no such signal".to_owned())?;
+    let dropped = u64::try_from(case.dropped.unwrap_or(0));
     let bytes = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
     Ok(CallResult {
         outcome,
         exit_code: code,
-        signal: None,
+        signal,
         stdout: bytes(&case.stdout),
         stderr: bytes(&case.stderr),
-        dropped: 0,
+        dropped: dropped.map_err(|_| "less than nothing cannot be dropped".to_owned())?,
         content: case.content.clone().map(String::into_bytes),
         paths: case.paths.clone(),
     })
@@ -159,17 +215,23 @@ impl Stage<'_> {
         self.state.apply(delta).map_err(|error| error.to_string())
     }
 
-    fn decide(&self, id: &str, tool: &str, args: Option<&Value>) -> Result<ToolDecision, String> {
+    fn decide(
+        &self,
+        id: &str,
+        tool: &str,
+        args: Option<&Value>,
+        approval: Option<&VerifiedApproval>,
+    ) -> Result<ToolDecision, String> {
         let args = args.map_or_else(|| Json::Map(Default::default()), |args| Json::from(args).into_owned());
         let call = ToolCall::new(id, SESSION, self.subject.clone(), tool, args)
             .map_err(|error| error.to_string())?;
-        Ok(decide_tool_call(self.policy, &call, &self.state, self.now_ms, None))
+        Ok(decide_tool_call(self.policy, &call, &self.state, self.now_ms, approval))
     }
 
     /// A call that was made before. It counts if it is admitted, and uses nothing but itself of a budget.
     fn make(&mut self, call: &PriorCall, index: usize) -> Result<(), String> {
         let id = format!("before-{index}");
-        let decision = self.decide(&id, &call.tool, call.args.as_ref())?;
+        let decision = self.decide(&id, &call.tool, call.args.as_ref(), None)?;
         self.apply(&decision.delta)?;
         match decision.effect {
             Effect::Allow(_) => {

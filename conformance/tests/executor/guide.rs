@@ -1,4 +1,4 @@
-//! Every command of `docs/guide/tool-calls.md`, in order, as a reader would type it.
+//! Every command of `docs/guide/tool-calls.md` that needs a server or a key, in order, as a reader would type it.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -146,7 +146,9 @@ fn every_command_of_the_guide_runs() {
     let text = std::fs::read_to_string(root.join("docs/guide/tool-calls.md")).expect("the guide");
     let (mut server, mut session, mut question, mut call, mut seen) =
         (None, String::new(), String::new(), String::new(), 0);
-    for line in text.lines().filter_map(|line| line.strip_prefix("    ")) {
+    // What stands between fences is shown, or run by the test of all documents.
+    let unfenced = text.split("\n```").step_by(2).flat_map(str::lines);
+    for line in unfenced.filter_map(|line| line.strip_prefix("    ")) {
         seen += 1;
         if line.contains(" serve ") {
             let log = std::fs::File::create(stage.path().join("server.log")).expect("a file");

@@ -5,6 +5,7 @@ mod approvals;
 mod bounds;
 mod calls;
 mod guards;
+mod cut;
 mod guide;
 mod narrowing;
 mod nsjail;

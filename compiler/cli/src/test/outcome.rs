@@ -1,7 +1,7 @@
 //! Whether what a case came to is what was expected.
 
 use bailiwick_compiler::cases::Happened;
-use bailiwick_compiler::policy_test::{Delivered, Effect, Expectation, SyscallAction};
+use bailiwick_compiler::policy_test::{Delivered, Effect, Expectation, ExpectedLabels, SyscallAction};
 use regex::Regex;
 use serde_json::Value;
 
@@ -80,7 +80,8 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
 /// What is wrong with what a caller is told: of a tool, and of a result.
 fn of_tools(expected: &Expectation, happened: &Happened) -> impl Iterator<Item = String> {
     let undelivered = undelivered(expected.delivered.as_ref(), happened);
-    listed(expected.listed, happened).into_iter().chain(undelivered)
+    let relabelled = relabelled(expected.labels.as_ref(), happened);
+    listed(expected.listed, happened).into_iter().chain(undelivered).chain(relabelled)
 }
 
 /// What is wrong when a tool is listed and should not be, or the other way round.
@@ -114,6 +115,28 @@ fn undelivered(expected: Option<&Delivered>, happened: &Happened) -> Vec<String>
     differ
         .map(|(name, expected, delivered)| format!("expected {name} {expected:?}, was {delivered:?}"))
         .collect()
+}
+
+/// What is wrong when the session gets or loses other labels than were expected.
+fn relabelled(expected: Option<&ExpectedLabels>, happened: &Happened) -> Vec<String> {
+    let Some(expected) = expected else { return Vec::new() };
+    let Some(labels) = &happened.labels else {
+        return vec!["expected labels, which a case of this kind does not have".to_owned()];
+    };
+    let is = |label: &str, wanted: &String| label == wanted || label.rsplit('/').next() == Some(wanted);
+    let named = |names: &mut dyn Iterator<Item = &String>| {
+        let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let parts = [("added", &expected.added, &labels.added), ("removed", &expected.removed, &labels.removed)];
+    let wrong = parts.into_iter().filter_map(|(what, wanted, came)| {
+        let wanted = wanted.as_ref()?;
+        let all = wanted.iter().all(|wanted| came.iter().any(|label| is(label, wanted)))
+            && came.iter().all(|label| wanted.iter().any(|wanted| is(label, wanted)));
+        let (wanted, came) = (named(&mut wanted.iter()), named(&mut came.iter()));
+        (!all).then(|| format!("expected the labels that are {what} to be {wanted}, was {came}"))
+    });
+    wrong.collect()
 }
 
 /// What is wrong when something else came about than was expected, or nothing of the kind.
@@ -157,6 +180,7 @@ mod tests {
             sandbox: None,
             args: None,
             delivered: None,
+            labels: None,
             action: None,
             object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
         }

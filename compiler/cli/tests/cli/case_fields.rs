@@ -90,6 +90,7 @@ tools:
   definitions:
   - {name: files.read, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/cat}, {value: '--'}, {arg: file}]}}
   - {name: files.list, input: {type: object, additionalProperties: false, properties: {file: {type: string}}}, run: {sandbox: shell, argv: [{value: /bin/ls}, {value: '--'}, {arg: file}]}}
+  approvers: [{name: oncall, keys: [{id: alice, principal: alice@example.org, ed25519: MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=}]}]
   state: {labels: [{name: tainted}, {name: other}], counters: [{name: reads}], budgets: [{name: few, resource: Calls, limit: 5}]}
   rules:
   - {name: readable, tools: [files.read, files.list], allow: {}}
@@ -106,7 +107,10 @@ tools:
   - {name: aged, tools: ['*'], when: "session.age > duration('1h')", deny: {}}
   - {name: long, tools: ['*'], when: "session.calls > 3", deny: {}}
   - {name: keys, tools: [files.read], phase: Result, transform: {result: "{'stdout': result.stdout.replace('key', '***'), 'stderr': result.stderr.replace('key', '***'), 'content': result.content.replace('key', '***')}"}}
-  - {name: odd, tools: [files.read], phase: Result, when: "result.outcome == 'TimedOut' || result.exitCode == 7 || result.content == 'odd' || 'odd' in result.paths", deny: {}}
+  - {name: odd, tools: [files.read], phase: Result, when: "result.outcome == 'TimedOut' || result.exitCode == 7 || result.signal == 9 || result.content == 'odd' || 'odd' in result.paths", deny: {}}
+  - {name: marks, tools: [files.read], when: "call.args.?file.orValue('') == 'mark'", label: {add: [other]}}
+  - {name: cleans, tools: [files.list], when: "call.args.?file.orValue('') == 'clean'", confirm: {approvers: oncall, quorum: 1, expires: 10m}}
+  - {name: cleaned, tools: [files.list], when: "call.args.?file.orValue('') == 'clean'", label: {remove: [other]}}
   - {name: tainted, tools: ['*'], when: "'tainted' in session.labels", deny: {}}
   - {name: late, tools: ['*'], when: "now > timestamp('2030-01-01T00:00:00Z')", deny: {}}"#;
 
@@ -368,6 +372,16 @@ fields! {
         gave("outcome: TimedOut", "effect: Deny, rule: odd"), gave("outcome: Exited", "effect: Deny, rule: odd") => "was Allow";
     calls_end_with_a_code: ["spec.cases[].toolCall.result.exitCode"], CALLS,
         gave("exitCode: 7", "effect: Deny, rule: odd"), gave("exitCode: 8", "effect: Deny, rule: odd") => "was Allow";
+    calls_are_ended_by_a_signal: ["spec.cases[].toolCall.result.signal"], CALLS,
+        gave("outcome: Signaled, signal: 9", "effect: Deny, rule: odd"), gave("outcome: Signaled, signal: 15", "effect: Deny, rule: odd") => "was Allow";
+    results_are_cut: ["spec.cases[].toolCall.result.dropped"], CALLS,
+        gave("stdout: notes, dropped: 1", "effect: Deny, rule: keys, messagePattern: was cut"), gave("stdout: notes, dropped: 0", "effect: Deny, rule: keys") => "was Allow";
+    sessions_get_labels: ["spec.cases[].expect.labels.added"], CALLS,
+        cases("toolCall: {tool: files.read, args: {file: mark}}", "labels: {added: [other], removed: []}"),
+        cases("toolCall: {tool: files.read, args: {file: mark}}", "labels: {added: []}") => "expected the labels that are added to be none, was `example/other`";
+    sessions_lose_labels: ["spec.cases[].expect.labels.removed"], CALLS,
+        cases("toolCall: {tool: files.list, args: {file: clean}, session: {labels: [other]}}", "effect: Ask, labels: {removed: [example/other]}"),
+        cases("toolCall: {tool: files.list, args: {file: clean}}", "effect: Ask, labels: {removed: [other]}") => "expected the labels that are removed to be `other`, was none";
     calls_print: ["spec.cases[].toolCall.result.stdout", "spec.cases[].expect.delivered.stdout"], CALLS,
         gave("stdout: the key", "delivered: {stdout: the ***}"), gave("stdout: the kez", "delivered: {stdout: the ***}") => "the kez";
     calls_complain: ["spec.cases[].toolCall.result.stderr", "spec.cases[].expect.delivered.stderr"], CALLS,
