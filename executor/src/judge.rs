@@ -99,35 +99,11 @@ fn call_result(plan: &Plan, outcome: &wire::Outcome, gave: &Gave) -> Result<Call
         dropped: gave.output.dropped,
         ..CallResult::default()
     };
-    let (operation, members) = match (plan, &gave.result) {
-        (_, None) => return Ok(asked),
-        (Plan::Workspace(operation), Some(Value::Object(members))) => (operation, members),
-        _ => return Err("what it gave has another form".to_owned()),
-    };
-    match operation {
-        _ if has_failed(members) => Ok(asked),
-        WorkspaceOperation::Write { .. } => Ok(asked),
-        WorkspaceOperation::Read { .. } => {
-            let content = members.get("content").and_then(Value::as_str).ok_or("it has no content")?;
-            let content = STANDARD.decode(content).map_err(|error| format!("its content: {error}"))?;
-            let size = members.get("sizeBytes").and_then(Value::as_u64).ok_or("it has no size")?;
-            // A file that is whole says so; one that does not lacks at least one byte.
-            let lacks =
-                if is_complete(members) { 0 } else { size.saturating_sub(content.len() as u64).max(1) };
-            Ok(CallResult { content: Some(content), dropped: lacks, ..asked })
-        }
-        WorkspaceOperation::List { .. } => {
-            let entries = members.get("entries").and_then(Value::as_array).ok_or("it has no entries")?;
-            let path = |entry: &Value| entry.get("path").and_then(Value::as_str).map(str::to_owned);
-            let paths: Option<Vec<String>> = entries.iter().map(path).collect();
-            let paths = paths.ok_or("an entry has no path")?;
-            Ok(CallResult { paths, dropped: u64::from(!is_complete(members)), ..asked })
-        }
+    match (plan, &gave.result) {
+        (_, None) => Ok(asked),
+        (Plan::Workspace(operation), Some(answer)) => asked.with_answer(operation.tool(), answer),
+        _ => Err("what it gave has another form".to_owned()),
     }
-}
-
-fn is_complete(members: &Map<String, Value>) -> bool {
-    members.get("complete") == Some(&Value::Bool(true))
 }
 
 /// Whether a workspace tool says why it gave nothing, and nothing else.

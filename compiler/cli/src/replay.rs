@@ -6,10 +6,12 @@
 //! LOG ► verify ► fold, record by record ► inputs of the decision, the sum of what was counted ► decide under PACK ► compare ► table
 //! ```
 //! What a decision reads: call, session, question and time are those of the record. What the packs count is counted anew: a call counts if it ran
-//! then and runs now. A question that the same people would be asked again is taken to be answered as it was.
+//! then and runs now. A question that the same people would be asked again is taken to be answered as it was. A result is decided again where the call runs now as it
+//! ran then, and what it gave can be shown.
 
-mod history;
+pub(crate) mod history;
 mod report;
+mod verdict;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -36,14 +38,11 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     let verified = verify(&options.log, &known(options.log_key.as_deref())?)?;
     let mut report = Report::of(&effective, &verified);
     if verified.status != Status::Tampered {
-        let counts =
-            effective.policy().tools.iter().any(|layer| {
-                !(layer.counters.is_empty() && layer.budgets.is_empty() && layer.labels.is_empty())
-            });
         let policy = LoadedPolicy::of_bundle(effective.bundle)?;
-        let mut history = History::new(&options.log, &policy, counts, &mut report);
+        let mut history = History::new(&options.log, &policy);
         match fold::<Infallible>(&options.log, None, |record, behind| {
-            history.take(record, behind.segment);
+            let taken = history.take(record, behind.segment);
+            report.take(record, taken);
             Ok(())
         }) {
             Ok(_) => {}

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::stage::{Caller, Stage, own_pack, said, stdout, value};
 
 /// RFC 8410, section 10.3: the private half of alice's key.
-const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+pub(crate) const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
 /// RFC 8032, section 7.1, test 1, in the form of RFC 8410: the private half of the key of somebody who takes part in the call.
 const CALLER: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 
-const SUBJECT: &str = r#"{"agent": "coder", "user": "dana@example.org", "namespace": "agents", "groups": ["dev"], "labels": {}, "chain": ["dana@example.org"]}"#;
+pub(crate) const SUBJECT: &str = r#"{"agent": "coder", "user": "dana@example.org", "namespace": "agents", "groups": ["dev"], "labels": {}, "chain": ["dana@example.org"]}"#;
 
 fn stage() -> Stage {
     with_people(Stage::new(&own_pack()))
@@ -24,7 +24,7 @@ fn with_people(stage: Stage) -> Stage {
     stage
 }
 
-const ARGS: &[&str] = &["--subject", "subject.json"];
+pub(crate) const ARGS: &[&str] = &["--subject", "subject.json"];
 
 /// Asks, and gives the question's id.
 fn ask(caller: &mut Caller, word: &str) -> String {
@@ -38,7 +38,7 @@ fn repeat(caller: &mut Caller, word: &str, id: &str) -> (u16, Value) {
 }
 
 /// Signs a question by the command line and hands it in; whether it was taken, and what was said.
-fn approve(stage: &Stage, id: &str, key: &str, key_id: &str) -> (bool, String) {
+pub(crate) fn approve(stage: &Stage, id: &str, key: &str, key_id: &str) -> (bool, String) {
     let listed = stage.executor(&["approvals", "list", "--admin-socket", "admin.sock", id]);
     assert!(listed.status.success(), "{}", said(&listed));
     fs::write(stage.path().join("question.json"), &listed.stdout).expect("the question");

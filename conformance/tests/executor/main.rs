@@ -14,4 +14,5 @@ mod privileges;
 mod questions;
 mod records;
 mod sessions;
+mod replays;
 mod stage;

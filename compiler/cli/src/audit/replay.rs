@@ -1,4 +1,4 @@
-//! `bailiwick audit replay`: every recorded decision made again, by the policy of its record and from its own inputs. A log whose decisions do not follow from its
+//! `bailiwick audit replay`: every recorded decision, over calls and over what they gave, made again, by the policy of its record and from its own inputs. A log whose decisions do not follow from its
 //! inputs was written by something else than the policy that it names.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,10 @@ use anyhow::{Context as _, Result};
 use bailiwick_audit::record::{Kind, Record};
 use bailiwick_audit::{FoldError, fold};
 use bailiwick_policy::bundle;
-use bailiwick_policy::tool::{DecisionRecord, EffectRecord, LoadedPolicy, RuleReport};
+use bailiwick_policy::tool::{
+    CallResult, DecisionInputs, DecisionRecord, EffectRecord, LoadedPolicy, Redactions, ResultEffect,
+    ResultInputs, RuleReport,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -98,7 +101,8 @@ struct Replay<'o> {
 
 impl Replay<'_> {
     fn take(&mut self, record: &Record, segment: u32) {
-        if !matches!(record.kind, Kind::Intent | Kind::Decision) {
+        let is_result = record.kind == Kind::Result && record.effect.is_some();
+        if !is_result && !matches!(record.kind, Kind::Intent | Kind::Decision) {
             return;
         }
         let digest = record.policy_digest.clone().unwrap_or_default();
@@ -111,9 +115,19 @@ impl Replay<'_> {
             self.report.without_inputs += 1;
             return;
         };
-        let replayed = said(&inputs.decide(policy));
-        let recorded =
-            json!({ "effect": record.effect, "rules": record.rules, "stateDelta": record.state_delta });
+        let (recorded, replayed) = if is_result {
+            match self.values.value("result", record.result.as_ref(), record.seq, segment) {
+                Ok(told) => over_result(record, &told, inputs, policy),
+                Err(_) => {
+                    self.report.without_inputs += 1;
+                    return;
+                }
+            }
+        } else {
+            let recorded =
+                json!({ "effect": record.effect, "rules": record.rules, "stateDelta": record.state_delta });
+            (recorded, said(&inputs.decide(policy)))
+        };
         if replayed == recorded {
             self.report.equal += 1;
         } else {
@@ -121,6 +135,50 @@ impl Replay<'_> {
             self.report.different.push(Difference { seq: record.seq, call, recorded, replayed });
         }
     }
+}
+
+/// A decision over what a call gave, as its record has it and as it comes out again. `told`: what the record keeps of the result.
+fn over_result(
+    record: &Record,
+    told: &Value,
+    inputs: DecisionInputs,
+    policy: &LoadedPolicy,
+) -> (Value, Value) {
+    let gave = told.get("original").unwrap_or(told);
+    let outcome = record.outcome.clone().unwrap_or_default();
+    let read = |value| CallResult::recorded(inputs.call.tool(), &outcome, value);
+    let (told_of_it, gave) = match (read(told), read(gave)) {
+        (Ok(told), Ok(gave)) => (told, gave),
+        (Err(why), _) | (_, Err(why)) => {
+            return (json!({ "effect": record.effect }), json!({ "unread": why }));
+        }
+    };
+    let decided = ResultInputs::from(inputs).decide(policy, &gave);
+    let rules = decided.rules.iter().map(RuleReport::bare).collect::<Vec<_>>();
+    let was = match (record.effect.as_deref(), told.get("original")) {
+        // Of records of earlier versions.
+        (Some("Allow"), Some(_)) => Some("Redact"),
+        (effect, _) => effect,
+    };
+    let redacted = Redactions::of(&gave, &told_of_it);
+    let (effect, is_told_so) = match &decided.effect {
+        ResultEffect::Withhold(_) => ("Deny", is_nothing(&told_of_it)),
+        ResultEffect::Deliver(redactions) if redactions.is_empty() => ("Allow", redacted.is_empty()),
+        ResultEffect::Deliver(redactions) => ("Redact", *redactions == redacted),
+    };
+    // The texts may be what was to be kept from whoever reads this.
+    (
+        json!({ "effect": was, "rules": record.rules, "toldSo": true }),
+        json!({ "effect": effect, "rules": rules, "toldSo": is_told_so }),
+    )
+}
+
+/// Whether nothing of what a call gave is there.
+fn is_nothing(result: &CallResult) -> bool {
+    result.stdout.is_empty()
+        && result.stderr.is_empty()
+        && result.content.is_none()
+        && result.paths.is_empty()
 }
 
 /// A decision as a record has it: rules without the texts that may repeat values.

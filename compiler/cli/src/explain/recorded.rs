@@ -3,6 +3,9 @@
 //! Where a pack keeps commitments, the inputs can be shown as long as their opening lies beside the log. After that the record says what was decided and
 //! by which rules, but no value; whoever has the arguments from elsewhere can bring them, and the commitment says whether they are the ones. What the
 //! session was is the sum of the records before.
+//!
+//! Under other packs than those of the record, counters, budgets and labels are counted anew along the log, as `bailiwick replay` counts; where that cannot be done, they are
+//! those of the record, and that is said.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -26,6 +29,7 @@ use crate::outcome::Outcome;
 use crate::print::{out, plain};
 use crate::recorded::{Missing, Values};
 use crate::render::JSON_VERSION;
+use crate::replay::history::{History, Taken, counts};
 
 /// A record and what was before it.
 struct Found {
@@ -47,12 +51,13 @@ pub(super) fn run(log: &Path, seq: u64, effective: &Effective, options: &Explain
     let mut values = Values::of(log);
     let shown = values.inputs(&record, segment);
     let mut notes = Vec::new();
+    let is_other = record.policy_digest.as_deref() != Some(&effective.bundle.digest);
     let inputs = match (shown, &options.args) {
         (Ok(inputs), args) => {
             if args.is_some() {
                 notes.push("the inputs of the record are at hand, so `--args` was not used".to_owned());
             }
-            inputs
+            if is_other { anew(log, seq, inputs, effective, &mut notes)? } else { inputs }
         }
         (Err(missing), None) => return cannot_tell(&record, &missing, options.format),
         (Err(missing), Some(args)) => {
@@ -60,6 +65,9 @@ pub(super) fn run(log: &Path, seq: u64, effective: &Effective, options: &Explain
             let state = state.context("the records before this one do not add up to a state")?;
             let salt = options.salt.or_else(|| values.opening("arguments", seq, segment).map(|one| one.salt));
             notes.extend(proved(&record, args, salt)?);
+            if is_other {
+                notes.extend(not_counted(effective, &missing.to_string())?);
+            }
             rebuilt(&record, args, &state, effective)?
         }
     };
@@ -71,6 +79,56 @@ pub(super) fn run(log: &Path, seq: u64, effective: &Effective, options: &Explain
         return Ok(Outcome::Tampered);
     }
     Ok(outcome)
+}
+
+/// The walk has come to the record.
+struct There;
+
+/// The inputs with what these packs, which are not those of the record, count and label along the log.
+fn anew(
+    log: &Path,
+    seq: u64,
+    inputs: DecisionInputs,
+    effective: &Effective,
+    notes: &mut Vec<String>,
+) -> Result<DecisionInputs> {
+    let policy = LoadedPolicy::new(effective.policy().clone(), effective.bundle.digest.clone())?;
+    let mut history = History::new(log, &policy);
+    let mut found = Taken::Nothing;
+    // A log that is damaged before the record was said to be.
+    let _ = fold::<There>(log, None, |record, behind| {
+        let taken = history.take(record, behind.segment);
+        if record.seq < seq {
+            return Ok(());
+        }
+        found = taken;
+        Err(There)
+    });
+    let why = match found {
+        Taken::Call(again) => {
+            if counts(&policy) {
+                notes.push(
+                    "counters, budgets and labels are counted along the log as these packs count".to_owned(),
+                );
+            }
+            return Ok(again.inputs);
+        }
+        Taken::Cannot(why) => why,
+        Taken::Nothing | Taken::Result(_) => "it cannot be made again".to_owned(),
+    };
+    notes.extend(not_counted(effective, &why)?);
+    Ok(inputs)
+}
+
+/// What is to be said where these packs count and it is not known what.
+fn not_counted(effective: &Effective, why: &str) -> Result<Option<String>> {
+    let policy = LoadedPolicy::new(effective.policy().clone(), effective.bundle.digest.clone())?;
+    let said = || {
+        format!(
+            "counters, budgets and labels are those that the policy of the record kept, and not what these packs would have counted: {why}"
+        )
+    };
+    Ok(counts(&policy).then(said))
 }
 
 /// The record of this number, if it is there and sound, and what is wrong with the log.

@@ -1,14 +1,13 @@
-//! What a replay found: a table of changed verdicts, the calls in it, and what could not be decided again.
+//! What a replay found: a table of what changed, the calls in it, and what could not be decided again.
 
 use std::collections::BTreeMap;
 
 use bailiwick_audit::record::Record;
 use bailiwick_audit::{Report as Verified, Status};
-use bailiwick_policy::policy::tools::Mode;
-use bailiwick_policy::tool::{DecisionRecord, EffectRecord, RuleKind, RuleOutcome};
 use serde::Serialize;
-use serde_json::Value;
 
+use super::history::{Compared, Taken};
+use super::verdict::{Part, Said, Verdict};
 use crate::effective::Effective;
 use crate::outcome::Outcome;
 use crate::print::{out, plain};
@@ -18,6 +17,8 @@ use crate::render::JSON_VERSION;
 const MAX_LISTED: usize = 10_000;
 /// Most of them that a person is shown.
 const MAX_SHOWN: usize = 20;
+/// Widest column of the table, in characters; longer words stand out of it.
+const MAX_WIDTH: usize = 32;
 
 /// What became of the decisions of a log.
 #[derive(Debug, Serialize)]
@@ -29,7 +30,7 @@ pub(super) struct Report {
     log: LogSaid,
     /// Decisions that were made again.
     replayed: u64,
-    /// Of them, those with the same verdict.
+    /// Of them, those of which nothing changed.
     unchanged: u64,
     changed: u64,
     changes: Vec<Row>,
@@ -47,9 +48,10 @@ struct LogSaid {
     remarks: Vec<String>,
 }
 
-/// Verdicts that changed in the same way, by the same rule.
+/// Decisions of which the same part changed in the same way, by the same rule.
 #[derive(Debug, Serialize)]
 struct Row {
+    part: Part,
     was: String,
     now: String,
     tool: String,
@@ -57,25 +59,15 @@ struct Row {
     count: u64,
 }
 
-/// A call whose verdict changed.
+/// A decision of which something changed.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Changed {
+struct Changed {
     seq: u64,
     call: String,
     tool: String,
+    parts: Vec<Part>,
     was: Verdict,
     now: Verdict,
-}
-
-/// What was decided, and by which rules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Verdict {
-    effect: String,
-    rules: Vec<String>,
-    /// Of a denial now, why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
 }
 
 /// A call that cannot be decided again.
@@ -84,85 +76,6 @@ struct Missing {
     seq: u64,
     call: String,
     why: String,
-}
-
-impl Verdict {
-    /// As the record has it. Which rule denied stands in the reason, which may be committed to; so here it is what took part.
-    pub(super) fn recorded(record: &Record) -> Self {
-        let effect = record.effect.clone().unwrap_or_default();
-        let member =
-            |rule: &Value, name: &str| rule.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        // Only what is in shadow says its mode.
-        let rules = record.rules.iter().filter_map(Value::as_array).flatten();
-        let rules = rules.filter(|rule| rule.get("mode").is_none()).map(|rule| {
-            (member(rule, "pack"), member(rule, "rule"), member(rule, "kind"), member(rule, "outcome"))
-        });
-        let of_effect = rules.filter(|(_, _, kind, outcome)| {
-            let kinds: &[&str] = match effect.as_str() {
-                "Allow" => &["allow", "ask"],
-                "Ask" => &["ask", "confirm"],
-                _ => &["deny", "throttle", "confirm"],
-            };
-            outcome != "withinLimit" && kinds.contains(&kind.as_str())
-        });
-        let rules = of_effect.map(|(pack, rule, ..)| format!("{pack}/{rule}")).collect();
-        Self { effect, rules, message: None }
-    }
-
-    /// As it is decided now.
-    pub(super) fn again(decided: &DecisionRecord) -> Self {
-        let (effect, message) = match &decided.effect {
-            EffectRecord::Allow => ("Allow", None),
-            EffectRecord::Deny(denial) => ("Deny", Some(denial.message.clone())),
-            EffectRecord::Ask(_) => ("Ask", None),
-        };
-        let of_effect = decided.rules.iter().filter(|report| {
-            // What is in shadow has no effect.
-            let took_part = report.outcome != RuleOutcome::WithinLimit && report.mode == Mode::Enforce;
-            match &decided.effect {
-                EffectRecord::Allow => took_part && report.kind.is_grant(),
-                EffectRecord::Deny(_) => {
-                    took_part
-                        && matches!(report.kind, RuleKind::Deny | RuleKind::Throttle | RuleKind::Confirm)
-                }
-                EffectRecord::Ask(_) => {
-                    took_part
-                        && report.outcome == RuleOutcome::Applied
-                        && matches!(report.kind, RuleKind::Ask | RuleKind::Confirm)
-                }
-            }
-        });
-        let mut rules: Vec<String> =
-            of_effect.map(|report| format!("{}/{}", report.pack, report.rule)).collect();
-        if let (EffectRecord::Ask(request), true) = (&decided.effect, rules.is_empty()) {
-            // What a tool's definition asks.
-            let asked = request.requirements.iter();
-            rules.extend(asked.map(|one| format!("{}: {} of {}", one.pack, one.quorum, one.group)));
-        }
-        if let EffectRecord::Deny(denial) = &decided.effect
-            && rules.is_empty()
-        {
-            // No rule, but a budget, or that none grants.
-            let pack = denial.pack.as_deref().unwrap_or_default();
-            let name = denial.rule.clone().or_else(|| {
-                serde_json::to_value(denial.reason).ok().and_then(|reason| reason.as_str().map(str::to_owned))
-            });
-            rules.extend(name.map(|name| if pack.is_empty() { name } else { format!("{pack}/{name}") }));
-        }
-        Self { effect: effect.to_owned(), rules, message }
-    }
-}
-
-impl Changed {
-    pub(super) fn of(record: &Record, was: Verdict, now: Verdict) -> Self {
-        Self {
-            seq: record.seq,
-            call: record.call.clone().unwrap_or_default(),
-            tool: record.tool.clone().unwrap_or_default(),
-            was,
-            now,
-        }
-    }
 }
 
 impl Report {
@@ -193,7 +106,17 @@ impl Report {
         self.log.damage = Some(damage);
     }
 
-    pub(super) fn cannot(&mut self, record: &Record, why: String) {
+    /// Takes in what became of a record.
+    pub(super) fn take(&mut self, record: &Record, taken: Taken) {
+        match taken {
+            Taken::Nothing => {}
+            Taken::Cannot(why) => self.cannot(record, why),
+            Taken::Call(again) => self.compared(record, Part::Effect, again.compared),
+            Taken::Result(compared) => self.compared(record, Part::Result, *compared),
+        }
+    }
+
+    fn cannot(&mut self, record: &Record, why: String) {
         self.not_replayed += 1;
         if self.missing.len() < MAX_LISTED {
             self.missing.push(Missing {
@@ -205,34 +128,32 @@ impl Report {
     }
 
     /// Takes in a decision that was made again.
-    pub(super) fn compared(&mut self, call: Changed) {
+    fn compared(&mut self, record: &Record, effect: Part, Compared { was, now }: Compared) {
         self.replayed += 1;
-        if call.was.effect == call.now.effect {
+        let parts = was.differs(&now, effect);
+        if parts.is_empty() {
             self.unchanged += 1;
             return;
         }
         self.changed += 1;
-        // The rules that deny or ask, then or now, say more than those that grant.
-        let told = if call.now.effect == "Allow" { &call.was } else { &call.now };
-        let rule = told.rules.join(", ");
+        let tool = record.tool.clone().unwrap_or_default();
+        for part in &parts {
+            self.tell(row(*part, &tool, &was, &now));
+        }
+        if self.calls.len() < MAX_LISTED {
+            let call = record.call.clone().unwrap_or_default();
+            self.calls.push(Changed { seq: record.seq, call, tool, parts, was, now });
+        }
+    }
+
+    fn tell(&mut self, told: Row) {
         let same = |row: &&mut Row| {
-            row.was == call.was.effect
-                && row.now == call.now.effect
-                && row.tool == call.tool
-                && row.rule == rule
+            (row.part, &row.was, &row.now, &row.tool, &row.rule)
+                == (told.part, &told.was, &told.now, &told.tool, &told.rule)
         };
         match self.changes.iter_mut().find(same) {
             Some(row) => row.count += 1,
-            None => self.changes.push(Row {
-                was: call.was.effect.clone(),
-                now: call.now.effect.clone(),
-                tool: call.tool.clone(),
-                rule,
-                count: 1,
-            }),
-        }
-        if self.calls.len() < MAX_LISTED {
-            self.calls.push(call);
+            None => self.changes.push(told),
         }
     }
 
@@ -246,26 +167,45 @@ impl Report {
         }
     }
 
+    fn print_table(&self) {
+        let width = |name: &str, of: &dyn Fn(&Row) -> usize| {
+            self.changes.iter().map(of).max().unwrap_or(0).max(name.len()).min(MAX_WIDTH)
+        };
+        let [part, was, now] = [
+            width("part", &|row| row.part.name().len()),
+            width("was", &|row| row.was.chars().count()),
+            width("now", &|row| row.now.chars().count()),
+        ];
+        if !self.changes.is_empty() {
+            out!("{:<part$}  {:<was$}  {:<now$}  {:>5}  {:<16} rule", "part", "was", "now", "count", "tool");
+        }
+        for row in &self.changes {
+            let Row { tool, rule, count, .. } = row;
+            let [one, other] = [plain(&row.was), plain(&row.now)];
+            out!(
+                "{:<part$}  {one:<was$}  {other:<now$}  {count:>5}  {:<16} {}",
+                row.part.name(),
+                plain(tool),
+                plain(rule)
+            );
+        }
+    }
+
     pub(super) fn print(&self) {
         if let Some(damage) = &self.log.damage {
             out!("the log is damaged, and nothing of it is replayed: {}", plain(damage));
             return;
         }
-        if !self.changes.is_empty() {
-            out!("{:<6} {:<6} {:>6}  {:<24} rule", "was", "now", "calls", "tool");
-        }
-        for Row { was, now, tool, rule, count } in &self.changes {
-            out!("{:<6} {:<6} {count:>6}  {:<24} {}", plain(was), plain(now), plain(tool), plain(rule));
-        }
-        for Changed { seq, call, was, now, .. } in self.calls.iter().take(MAX_SHOWN) {
-            let why = now.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            out!(
-                "  record {seq}, call {}: {} -> {}{}",
-                plain(call),
-                plain(&was.effect),
-                now.effect,
-                plain(&why)
-            );
+        self.print_table();
+        for Changed { seq, call, parts, was, now, .. } in self.calls.iter().take(MAX_SHOWN) {
+            let changed = parts.iter().map(|part| {
+                let (was, now) = words(*part, was, now);
+                format!("{was} -> {now}")
+            });
+            let why = now.message.as_ref().filter(|_| was.effect != now.effect);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let changed = changed.collect::<Vec<_>>().join(", ");
+            out!("  record {seq}, call {}: {}{}", plain(call), plain(&changed), plain(&why));
         }
         let more = self.changed.saturating_sub(MAX_SHOWN as u64);
         if more > 0 {
@@ -292,4 +232,29 @@ impl Report {
             self.not_replayed
         );
     }
+}
+
+/// What one part was and is, in a word or two each.
+fn words(part: Part, was: &Verdict, now: &Verdict) -> (String, String) {
+    match (was.part(part), now.part(part)) {
+        (Some(was), Some(now)) if was.shown == now.shown => {
+            (was.shown.clone(), format!("{}, others", now.shown))
+        }
+        (Some(was), Some(now)) => (was.shown.clone(), now.shown.clone()),
+        _ => (was.effect.clone(), now.effect.clone()),
+    }
+}
+
+fn row(part: Part, tool: &str, was: &Verdict, now: &Verdict) -> Row {
+    let of = |one: &Verdict| match part {
+        // The rules that deny, ask or withhold, then or now, say more than those that grant.
+        Part::Effect | Part::Result => one.rules.clone(),
+        part => one.part(part).map(|said: &Said| said.rules.clone()).unwrap_or_default(),
+    };
+    let lets_through = matches!(now.effect.as_str(), "Allow" | "Deliver");
+    let [first, second] =
+        if lets_through && matches!(part, Part::Effect | Part::Result) { [was, now] } else { [now, was] };
+    let rules = if of(first).is_empty() { of(second) } else { of(first) };
+    let (was, now) = words(part, was, now);
+    Row { part, was, now, tool: tool.to_owned(), rule: rules.join(", "), count: 1 }
 }

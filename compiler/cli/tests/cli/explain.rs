@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::book::{Book, compiled, shell};
 use crate::commands::members;
+use crate::replay::edited;
 use crate::stage::{Stage, printed, root};
 
 const PACK: &str = "policy-packs/code-interpreter";
@@ -246,4 +247,49 @@ fn what_is_no_decision_is_not_explained() {
     let output = run(&["--log", "log", "--record", &seq, PACK]);
     assert!(printed(&output).contains("the log is damaged"), "{}", printed(&output));
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// The record's policy has no counter of this name, so that the tallies of the record say nothing of it.
+#[test]
+fn under_other_packs_counters_are_counted_along_the_log_or_it_is_said_that_they_are_not() {
+    let stage = Stage::new();
+    let bundle = compiled(&stage, &[PACK], "dist");
+    let mut book = Book::new(&stage, &bundle, Mode::Commit);
+    book.open("s");
+    let mut last = 0;
+    for call in 0..5 {
+        last = book.call("s", &format!("ls-{call}"), "shell.exec", &shell("ls /work"));
+    }
+    book.seal();
+    let other = edited(
+        &stage,
+        &[
+            ("counters: [{name: shellCalls, window: 60s}]", "counters: [{name: fewer, scope: Session}]"),
+            ("throttle: {counter: shellCalls, max: 20}", "throttle: {counter: fewer, max: 3}"),
+        ],
+    );
+    let last = last.to_string();
+    let under = |pack: &str| {
+        explained(&stage, &["--log", "log", "--record", &last, "--library", "policy-packs", pack])
+    };
+    let (code, said) = under(PACK);
+    assert_eq!(
+        (code, &said["verdict"], &said["notes"]),
+        (Some(0), &"Allow".into(), &Value::from(Vec::<Value>::new()))
+    );
+    let (code, said) = under(other);
+    assert_eq!((code, &said["verdict"]), (Some(4), &"Deny".into()), "{said:#}");
+    assert_eq!(said["because"][0]["reason"], "throttled", "{said:#}");
+    assert!(said["notes"][0].as_str().is_some_and(|note| note.contains("counted along the log")), "{said:#}");
+    // Without the inputs of a call before it that cannot be counted.
+    let path = stage.path("log/disclosures/00000001.jsonl");
+    let text = std::fs::read_to_string(&path).expect("the openings");
+    let seq = |line: &str| serde_json::from_str::<Value>(line).expect("an opening")["seq"].as_u64();
+    let first = text.lines().filter(|line| line.contains("\"inputs\\\"")).filter_map(seq).min();
+    let kept = text.lines().filter(|line| seq(line) != first).map(|line| format!("{line}\n"));
+    std::fs::write(&path, kept.collect::<String>()).expect("they are written");
+    let (code, said) = under(other);
+    assert_eq!((code, &said["verdict"]), (Some(0), &"Allow".into()), "{said:#}");
+    let note = said["notes"][0].as_str().expect("a note");
+    assert!(note.contains("not what these packs would have counted"), "{note}");
 }

@@ -36,7 +36,7 @@ fn log(stage: &Stage, values: Mode) -> String {
 }
 
 /// The pack with some texts replaced, under `next`.
-fn edited(stage: &Stage, edits: &[(&str, &str)]) -> &'static str {
+pub(crate) fn edited(stage: &Stage, edits: &[(&str, &str)]) -> &'static str {
     let mut text = std::fs::read_to_string(stage.path(&format!("{PACK}/pack.yaml"))).expect("the pack");
     for (before, after) in edits {
         assert!(text.contains(before), "no `{before}` in the pack");

@@ -15,7 +15,7 @@ use super::facts::Facts;
 use super::layer::{Asking, Findings, refusal};
 use super::loaded::{Entry, LoadedPolicy};
 use super::plan::{self, Plan, PlannedCall};
-use super::record::{DecisionInputs, DecisionRecord, SessionView};
+use super::record::{DecisionInputs, DecisionRecord, Redecided, SessionView};
 use super::state::{Change, MAX_OPEN, MAX_PENDING, State, StateDelta};
 
 /// Leave to run. Only [`decide_tool_call`] makes one, it cannot be copied, and what it holds cannot be changed.
@@ -62,20 +62,22 @@ pub fn decide_tool_call(
 }
 
 /// Decides from recorded inputs.
-pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> DecisionRecord {
-    let Decided { verdict, rules, delta, transformed, facts, binds: _ } = decide(policy, inputs);
-    let effect = match verdict {
-        Verdict::Allow(_) => EffectRecord::Allow,
-        Verdict::Deny(denial) => EffectRecord::Deny(denial),
-        Verdict::Ask(request) => EffectRecord::Ask(request),
+pub(super) fn replay(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Redecided {
+    let Decided { verdict, rules, delta, transformed, facts, binds } = decide(policy, inputs);
+    let asked = || Some(binds.as_ref()?.get("sandbox")?.as_str()?.to_owned());
+    let (effect, sandbox) = match verdict {
+        Verdict::Allow(plan) => (EffectRecord::Allow, plan.sandbox().map(str::to_owned)),
+        Verdict::Deny(denial) => (EffectRecord::Deny(denial), None),
+        Verdict::Ask(request) => (EffectRecord::Ask(request), asked()),
     };
-    DecisionRecord {
+    let record = DecisionRecord {
         effect,
         rules,
         delta,
         facts: facts.map_or(serde_json::Value::Null, |facts| facts.to_json()),
         arguments: transformed.as_ref().map(ToolCall::arguments_value),
-    }
+    };
+    Redecided { record, sandbox }
 }
 
 enum Verdict {

@@ -29,6 +29,7 @@ mod decision;
 mod environment;
 mod facts;
 mod fuzz;
+mod gave;
 mod layer;
 mod list;
 mod loaded;
@@ -59,7 +60,7 @@ pub(crate) use loaded::Tools;
 pub use plan::{
     MAX_ARGUMENT_BYTES, MAX_ARGV_BYTES, MAX_CODE_BYTES, Plan, PlannedCall, PlannedProgram, WorkspaceOperation,
 };
-pub use record::{DecisionInputs, DecisionRecord, RecordError, SessionView, TallyView};
+pub use record::{DecisionInputs, DecisionRecord, RecordError, Redecided, SessionView, TallyView};
 pub use result::{CallResult, Redactions, ResultDecision, ResultEffect, ResultInputs};
 pub use state::{
     Change, MAX_OPEN, MAX_PENDING, MAX_SESSIONS, MAX_TALLIES, Reservation, State, StateDelta, StateError,

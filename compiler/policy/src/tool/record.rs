@@ -78,6 +78,15 @@ pub struct DecisionRecord {
     pub arguments: Option<serde_json::Value>,
 }
 
+/// A decision that was made again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redecided {
+    /// The decision.
+    pub record: DecisionRecord,
+    /// The sandbox in which the call runs, or would once people approve; `None`: it runs in none.
+    pub sandbox: Option<String>,
+}
+
 /// A record that cannot be decided again.
 #[derive(Debug, Error)]
 #[error("the record holds no inputs of a decision: {0}")]
@@ -133,6 +142,12 @@ impl DecisionInputs {
     /// said. Nobody gets a permit.
     #[must_use]
     pub fn decide(&self, policy: &LoadedPolicy) -> DecisionRecord {
+        self.redecide(policy).record
+    }
+
+    /// The same, with where the call would run.
+    #[must_use]
+    pub fn redecide(&self, policy: &LoadedPolicy) -> Redecided {
         decide::replay(policy, self)
     }
 

@@ -96,6 +96,17 @@ impl LoadedPolicy {
         self.tools.index.get(tool).is_some_and(Entry::judges_results)
     }
 
+    /// Whether a rule over results of a tool may label its session.
+    #[must_use]
+    pub fn labels_by_results(&self, tool: &str) -> bool {
+        let Some(entry) = self.tools.index.get(tool) else { return false };
+        let mut layers = self.policy.tools.iter().zip(&entry.layers);
+        layers.any(|(layer, entry)| {
+            let mut rules = entry.results.iter().filter_map(|at| layer.rules.get(*at));
+            rules.any(|rule| rule.is_enforced() && matches!(rule.effect, RuleEffect::Label { .. }))
+        })
+    }
+
     /// Whether any rule is about results of a tool: if all of them are in shadow, what they say is for the log alone, and nothing need be held back.
     #[must_use]
     pub fn asks_of_results(&self, tool: &str) -> bool {
@@ -108,6 +119,13 @@ impl CallResult {
     fn is_cut(&self) -> bool {
         let content = self.content.as_deref().unwrap_or_default();
         self.dropped > 0 && [&self.stdout, &self.stderr, content].iter().any(|text| !text.is_empty())
+    }
+}
+
+/// Inputs that were recorded.
+impl From<DecisionInputs> for ResultInputs {
+    fn from(inputs: DecisionInputs) -> Self {
+        Self(inputs)
     }
 }
 
@@ -187,8 +205,9 @@ impl ResultDecision {
 }
 
 impl Redactions {
-    fn of(before: &CallResult, after: &CallResult) -> Self {
-        // What a redaction gave is text.
+    /// The texts of a result that another one has in their place; what a redaction gives is text.
+    #[must_use]
+    pub fn of(before: &CallResult, after: &CallResult) -> Self {
         let text = |before: Option<&Vec<u8>>, after: Option<&Vec<u8>>| {
             after.filter(|_| before != after).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         };
