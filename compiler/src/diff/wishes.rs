@@ -80,6 +80,11 @@ impl<'p> Reader<'p> {
 }
 
 impl Place {
+    /// A member of a result.
+    pub(super) fn of_result(name: &str) -> Self {
+        Self { root: Root::Result, steps: vec![Step::Member(name.to_owned())] }
+    }
+
     fn member(mut self, name: &str) -> Self {
         self.steps.push(Step::Member(name.to_owned()));
         self

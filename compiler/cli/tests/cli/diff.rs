@@ -113,6 +113,105 @@ fn calls_that_rules_narrow_or_give_other_arguments_are_told() {
     }
 }
 
+/// The guide's pack, and the same with some lines taken out or replaced; what their comparison says, one way and back.
+fn notes(edits: &[(&str, &str)]) -> (Stage, [Value; 2]) {
+    let stage = Stage::new();
+    let mut text = std::fs::read_to_string(stage.path("docs/guide/tool-calls/pack.yaml")).expect("the pack");
+    for (from, to) in edits {
+        assert!(text.contains(from), "the pack has no `{from}`");
+        text = text.replacen(from, to, 1);
+    }
+    stage.write("next/notes/pack.yaml", &text);
+    let compared = |old: &str, new: &str| -> Value {
+        let output = stage.run(&["diff", old, new, "--format", "json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)))
+    };
+    let both =
+        [compared("docs/guide/tool-calls", "next/notes"), compared("next/notes", "docs/guide/tool-calls")];
+    (stage, both)
+}
+
+/// What is told, each with its direction.
+fn told(report: &Value) -> BTreeSet<String> {
+    let changes = report["changes"].as_array().expect("changes").iter();
+    let word = |change: &Value, name: &str| change[name].as_str().expect(name).to_owned();
+    changes.map(|change| format!("{} {}", word(change, "direction"), word(change, "what"))).collect()
+}
+
+fn set(lines: &[&str]) -> BTreeSet<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[test]
+fn who_is_told_of_a_tool_is_compared() {
+    let rule = "    - {name: not-for-crawlers, tools: [mail.send], phase: List, when: \"subject.agent == 'crawler'\", deny: {}}\n";
+    let (_, [without, with]) = notes(&[(rule, "")]);
+    assert_eq!(told(&without), set(&["widened tool `mail.send`: callers are told of it that were not"]));
+    assert_eq!(told(&with), set(&["narrowed tool `mail.send`: callers are not told of it that were"]));
+    let witness = &with["changes"][0]["witness"]["case"];
+    assert_eq!(witness["toolCall"]["subject"]["agent"], "crawler", "{with:#}");
+    assert_eq!(witness["expect"], json!({"listed": false}));
+    let bounds = with["bounds"].to_string();
+    assert!(bounds.contains("listings"), "{bounds}");
+}
+
+#[test]
+fn what_is_delivered_of_results_is_compared() {
+    let deny = "result.stdout.contains('PRIVATE KEY') || result.content.contains('PRIVATE KEY')";
+    let (_, [fewer, more]) = notes(&[(deny, "result.content.contains('PRIVATE KEY')")]);
+    let (widened, narrowed) =
+        ("results that were withheld are delivered", "results that were delivered are withheld");
+    for (report, direction, what) in [(&fewer, "widened", widened), (&more, "narrowed", narrowed)] {
+        let told = told(report);
+        for tool in ["shell.exec", "mail.send"] {
+            assert!(told.contains(&format!("{direction} tool `{tool}`: {what}")), "{tool}: {report:#}");
+        }
+        assert!(told.iter().all(|line| line.starts_with(direction)), "{report:#}");
+    }
+    let token = "    - {name: no-tokens, tools: [shell.exec], phase: Result, transform: {result: \"{'stdout': result.stdout.replace(params.token, '***')}\"}}\n";
+    let (stage, [without, with]) = notes(&[(token, "")]);
+    assert!(
+        told(&without)
+            .contains("widened tool `shell.exec`: results are delivered as they are that were redacted"),
+        "{without:#}"
+    );
+    assert!(
+        told(&with)
+            .contains("narrowed tool `shell.exec`: results are redacted that were delivered as they are"),
+        "{with:#}"
+    );
+    let other = notes(&[("params.token, '***'", "params.token, '###'")]).1;
+    assert_eq!(
+        told(&other[0]),
+        set(&["changed tool `shell.exec`: results are redacted otherwise"]),
+        "{:#}",
+        other[0]
+    );
+    // A witness is a case that the new pack's tests can take over.
+    let changes = with["changes"].as_array().expect("changes");
+    let mut cases: Vec<Value> = changes.iter().map(|change| change["witness"]["case"].clone()).collect();
+    cases.iter_mut().enumerate().for_each(|(at, case)| case["name"] = json!(format!("witness {at}")));
+    let file = json!({
+        "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyTest", "metadata": {"name": "taken"}, "spec": {"cases": cases},
+    });
+    stage.write("docs/guide/tool-calls/tests/taken.yaml", &file.to_string());
+    let tested = stage.run(&["test", "docs/guide/tool-calls"]);
+    assert_eq!(tested.status.code(), Some(0), "{}", printed(&tested));
+}
+
+#[test]
+fn labels_that_results_add_are_compared() {
+    let (_, [fewer, more]) = notes(&[("'CONFIDENTIAL') || result.dropped > 0", "'CONFIDENTIAL')")]);
+    assert!(
+        told(&fewer).contains("widened tool `shell.exec`: results add fewer labels to their session"),
+        "{fewer:#}"
+    );
+    assert!(
+        told(&more).contains("narrowed tool `shell.exec`: results add more labels to their session"),
+        "{more:#}"
+    );
+}
+
 #[test]
 fn the_text_names_the_witness_and_both_verdicts_the_same_each_time() {
     let stage = stage(MIXED);

@@ -24,29 +24,35 @@ const FALLBACK_COMMAND: &str = "true";
 
 /// Calls that were made up.
 pub(super) struct Calls<'p> {
-    tool: &'p str,
+    pub(super) tool: &'p str,
     schemas: &'p [Value],
     sides: [&'p Side<'p>; 2],
     most: usize,
     seen: BTreeSet<String>,
     pub(super) found: Vec<ToolCallCase>,
+    /// The rules that they were made of.
+    pub(super) wishing: Vec<Wishing>,
     /// Whether something was left out.
     pub(super) is_cut: bool,
 }
 
 /// A rule with what it wishes.
-struct Wishing {
+pub(super) struct Wishing {
     name: String,
+    pub(super) phase: Phase,
     is_grant: bool,
     /// Whether the other policy does not have it.
     is_new: bool,
-    holds: Vec<Way>,
-    fails: Vec<Way>,
+    pub(super) holds: Vec<Way>,
+    pub(super) fails: Vec<Way>,
+    /// Texts that its redaction looks for.
+    pub(super) texts: Vec<String>,
 }
 
 impl<'p> Calls<'p> {
     pub(super) fn new(tool: &'p str, schemas: &'p [Value], sides: [&'p Side<'p>; 2], most: usize) -> Self {
-        Self { tool, schemas, sides, most, seen: BTreeSet::new(), found: Vec::new(), is_cut: false }
+        let (seen, found, wishing) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { tool, schemas, sides, most, seen, found, wishing, is_cut: false }
     }
 
     /// The calls of test cases.
@@ -67,6 +73,12 @@ impl<'p> Calls<'p> {
         self.combine(&rules);
         self.edges(&rules);
         self.repeat(&rules);
+        self.wishing = rules;
+    }
+
+    /// Ways in which a grant holds, up to a number.
+    pub(super) fn granted(&self, most: usize) -> Vec<Way> {
+        granted(&self.wishing).into_iter().take(most).collect()
     }
 
     /// What differs, beside what it shows by: a restriction shows only where something grants the call, a grant only where nothing restricts it.
@@ -112,7 +124,7 @@ impl<'p> Calls<'p> {
         let mut rules = Vec::new();
         let mut told = BTreeSet::new();
         for (side, others) in self.sides.into_iter().zip(known.iter().rev()) {
-            for (layer, rule) in side.rules.iter().filter(|(_, rule)| rule.phase == Phase::Call) {
+            for (layer, rule) in &side.rules {
                 let identity = identity(side.policy, layer, rule).to_string();
                 if !told.insert(identity.clone()) {
                     continue;
@@ -135,8 +147,10 @@ impl<'p> Calls<'p> {
             None => Vec::new(),
         };
         let (holds, fails) = (ways(true), ways(false));
+        let texts = rule.redact.as_ref().map(|redact| reader.texts(&redact.expr)).unwrap_or_default();
         self.is_cut |= reader.cut.get();
-        Wishing { name: rule.name.clone(), is_grant: rule.grants(), is_new, holds, fails }
+        let (name, phase) = (rule.name.clone(), rule.phase);
+        Wishing { name, phase, is_grant: rule.grants(), is_new, holds, fails, texts }
     }
 
     /// Arguments at the edges of the schemas, beside what grants wish.
@@ -221,7 +235,7 @@ impl<'p> Calls<'p> {
     }
 
     /// The call that a way wishes.
-    fn call(&self, way: &[Wish]) -> ToolCallCase {
+    pub(super) fn call(&self, way: &[Wish]) -> ToolCallCase {
         let mut args = self.schemas.iter().map(arguments::smallest).fold(Map::new(), |mut all, value| {
             all.extend(value.as_object().cloned().unwrap_or_default());
             all

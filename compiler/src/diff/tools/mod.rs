@@ -3,7 +3,8 @@
 //! ```text
 //! rules that only one policy has ► ways in which they hold or do not ─┐
 //! grants of both                 ► ways in which they hold          ─┴► calls ► both decide ► one witness for each outcome
-//! schemas of both, throttles, the tests' own calls                  ──┘
+//! schemas of both, throttles, the tests' own calls                  ──┘   ├► who is told of the tool ► both decide
+//!                                                                         └► what they may give      ► both decide
 //! ```
 //!
 //! What is identical in both policies decides alike, so only what differs is taken apart: a change in a large pack costs as much as the change.
@@ -11,13 +12,15 @@
 mod arguments;
 mod calls;
 mod line;
+mod listing;
 mod outcome;
+mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::ir::{Cel, Expr, Root};
 use bailiwick_policy::policy::Policy;
-use bailiwick_policy::policy::tools::{Derive, Phase, Tool, ToolLayer, ToolRule};
+use bailiwick_policy::policy::tools::{Derive, Tool, ToolLayer, ToolRule};
 use serde_json::{Value, json};
 
 use super::sides::{Sides, blank};
@@ -64,12 +67,9 @@ impl<'p> Side<'p> {
         Self { policy, rules: rules.collect(), definitions, derives }
     }
 
-    /// The rules of a phase, which no decision over a call depends on.
-    fn of_phase(&self, phase: Phase) -> Vec<Value> {
-        let rules = self.rules.iter().filter(|(_, rule)| rule.phase == phase);
-        let mut rules: Vec<Value> = rules.map(|(layer, rule)| identity(self.policy, layer, rule)).collect();
-        rules.sort_by_key(Value::to_string);
-        rules
+    /// Whether callers can name the tool.
+    fn has(&self, name: &str) -> bool {
+        name.starts_with(BUILT_IN) || !self.definitions.is_empty()
     }
 
     /// Everything that a decision over the tool depends on but names, places and amounts of budgets, which are compared as amounts.
@@ -125,19 +125,22 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         if before.identity() == after.identity() && same_layers(old, new) {
             continue;
         }
-        for (phase, what) in
-            [(Phase::List, "what is listed"), (Phase::Result, "what is delivered of results")]
-        {
-            if before.of_phase(phase) != after.of_phase(phase) {
-                out.notes.push(format!(
-                    "rules of phase `{phase:?}` about `{name}` differ: {what} was not compared"
-                ));
-            }
-        }
         let mut calls = Calls::new(name, schemas, [&before, &after], MAX_CALLS);
         calls.add_seeds(seeds);
         calls.add_all();
-        search(sides, name, calls, out)?;
+        let (calls, more) = search(sides, name, calls, out)?;
+        // Of a tool that only one of the two has, the calls say what there is to say.
+        let listings = match [&before, &after].iter().all(|side| side.has(name)) {
+            true => Some(listing::search(sides, &calls.found, name, out)),
+            false => None,
+        };
+        let results = results::search(sides, name, &calls, seeds, out)?;
+        if results.count > 0 && results.judged == 0 {
+            out.notes.push(format!(
+                "tool `{name}` has rules over results, and no call was found that both let through alike: what is delivered was not compared"
+            ));
+        }
+        tried(name, &calls, listings, &results, &more, out);
     }
     Ok(())
 }
@@ -161,14 +164,17 @@ fn inputs(sides: &Sides) -> Result<BTreeMap<String, Vec<Value>>, String> {
     Ok(inputs)
 }
 
-/// Asks both policies about every call, and tells of each outcome by its shortest call.
-fn search(sides: &Sides, name: &str, calls: Calls<'_>, out: &mut Diff) -> Result<(), String> {
-    let is_cut = calls.is_cut;
-    let tried = calls.found.len();
+/// Asks both policies about every call, and tells of each outcome by its shortest call; gives the calls back, and how many outcomes are not told.
+fn search<'p>(
+    sides: &Sides,
+    name: &str,
+    calls: Calls<'p>,
+    out: &mut Diff,
+) -> Result<(Calls<'p>, String), String> {
     let mut outcomes: BTreeMap<outcome::Key, (usize, Change)> = BTreeMap::new();
-    for call in calls.found {
-        let size = serde_json::to_string(&call).map_or(usize::MAX, |text| text.len());
-        let case = case(name, call);
+    for call in &calls.found {
+        let size = serde_json::to_string(call).map_or(usize::MAX, |text| text.len());
+        let case = case(name, call.clone());
         let Some(found) = outcome::compare(sides, &case)? else { continue };
         let shortest = outcomes.get(&found.key).map(|(size, _)| *size);
         if shortest.is_none_or(|shortest| size < shortest) {
@@ -179,18 +185,38 @@ fn search(sides: &Sides, name: &str, calls: Calls<'_>, out: &mut Diff) -> Result
     out.changes.extend(outcomes.into_values().take(MAX_OUTCOMES).map(|(_, change)| change));
     let more = told.checked_sub(MAX_OUTCOMES).filter(|more| *more > 0);
     let more = more.map(|more| format!("; {more} further outcomes are not told")).unwrap_or_default();
+    Ok((calls, more))
+}
+
+/// Says how much was tried, and by which limit something was left out.
+fn tried(
+    name: &str,
+    calls: &Calls<'_>,
+    listings: Option<listing::Asked>,
+    results: &results::Tried,
+    more: &str,
+    out: &mut Diff,
+) {
+    let is_cut = calls.is_cut || results.is_cut || listings.as_ref().is_some_and(|asked| asked.is_cut);
+    let number =
+        |count: usize, of: &str| if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") };
+    let mut what = vec![number(calls.found.len(), "call")];
+    what.extend(listings.map(|asked| number(asked.count, "listing")));
+    what.extend((results.count > 0).then(|| number(results.count, "result")));
+    let what = match what.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    };
     let cut = if is_cut {
-        format!(", which is the limit of {MAX_CALLS} or of what is read off one rule")
+        format!(", which is the limit of {MAX_CALLS} calls or of what is read off one rule")
     } else {
         String::new()
     };
     out.bound(
         Layer::Tools,
-        format!(
-            "`{name}`: {tried} calls made of what its rules, schemas and tests name were tried{cut}{more}"
-        ),
+        format!("`{name}`: {what} made of what its rules, schemas and tests name were tried{cut}{more}"),
     );
-    Ok(())
 }
 
 pub(super) fn case(name: &str, call: ToolCallCase) -> TestCase {

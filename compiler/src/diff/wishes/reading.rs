@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bailiwick_policy::ir::{Const, Expr, Func, Root};
 
-use super::{Place, Reader, Step};
+use super::super::samples;
+use super::{MAX_STEPS, MAX_WAYS, Place, Reader, Step};
 
 /// Depth in which expressions are read: evaluation nests no deeper.
 const MAX_DEPTH: u32 = 200;
@@ -121,6 +122,26 @@ impl<'p> Reader<'p> {
         }
     }
 
+    /// The texts that an expression names, those that its patterns match and those of parameters too.
+    pub(in crate::diff) fn texts(&self, expr: &Expr) -> Vec<String> {
+        self.left.set(MAX_STEPS);
+        let at = At { scope: Scope::new(), depth: 0 };
+        let mut found = Vec::new();
+        expr.walk(&mut |node| match node {
+            Expr::Matches(_, index) => {
+                let pattern = usize::try_from(*index).ok().and_then(|index| self.regexes.get(index));
+                found.extend(pattern.into_iter().flat_map(|one| samples::matching(one)));
+            }
+            node => match self.constant(node, &at) {
+                Some(Const::Str(text)) => found.push(text),
+                Some(Const::List(items)) => found.extend(items.iter().filter_map(text_of)),
+                _ => {}
+            },
+        });
+        found.truncate(MAX_WAYS);
+        found
+    }
+
     /// The constant that an expression is.
     pub(super) fn constant(&self, expr: &Expr, at: &At<'_>) -> Option<Const> {
         let at = &self.deeper(at)?;
@@ -153,5 +174,12 @@ impl<'p> Reader<'p> {
             ) => self.constant(operands.first()?, at),
             _ => None,
         }
+    }
+}
+
+fn text_of(constant: &Const) -> Option<String> {
+    match constant {
+        Const::Str(text) => Some(text.clone()),
+        _ => None,
     }
 }
