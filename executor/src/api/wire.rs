@@ -91,7 +91,8 @@ pub struct ApprovalGroup {
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// `Exited`, `Signaled`, `TimedOut`, `CpuTimeExceeded`, `MemoryExceeded`, `OutputExceeded`, `ProcessesExceeded`, `SyscallDenied`, `Cancelled`,
-    /// `SetupFailed`.
+    /// `SetupFailed`. What a command does to itself cannot be told from what is done to it: `SyscallDenied` says that SIGSYS ended it, which is how the filter kills, and
+    /// which a command can send itself as it can any signal.
     pub kind: String,
     /// Exit code, for `Exited`.
     #[serde(skip_serializing_if = "Option::is_none")]
