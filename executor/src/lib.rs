@@ -30,6 +30,7 @@ pub mod host;
 mod ids;
 mod judge;
 pub mod limits;
+pub mod links;
 mod logging;
 pub mod metrics;
 pub mod output;

@@ -6,6 +6,7 @@ mod bounds;
 mod calls;
 mod guards;
 mod cut;
+mod delegation;
 mod guide;
 mod narrowing;
 mod nsjail;

@@ -48,6 +48,9 @@ pub struct Run {
     /// Who calls: JSON, as for `serve`
     #[arg(long, value_name = "FILE")]
     pub subject: Option<PathBuf>,
+    /// The packs that bind each principal of its chain: JSON, as for `serve`
+    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
+    pub links: Option<PathBuf>,
     /// Form of the answer: the command's own output, or the call as the API gives it
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
@@ -128,6 +131,7 @@ fn here(run: &Run, args: Box<RawValue>, bundle: &Path, state: &Path) -> anyhow::
         expect_digest: None,
         state: state.to_owned(),
         subject: run.subject.clone(),
+        links: run.links.clone(),
         warm: 0,
         clock: run.clock.into(),
         limits: run.limits.clone(),

@@ -47,6 +47,10 @@ pub struct Serve {
     /// Who calls: JSON with agent, user, namespace, groups, labels, chain; without it the user that runs the executor
     #[arg(long, value_name = "FILE")]
     pub subject: Option<PathBuf>,
+    /// The packs that bind each principal of the subject's chain: JSON as {"PRINCIPAL": ["PACK", …]}. Refuse a bundle that is not of all of them, and a chain
+    /// with a principal that is not there
+    #[arg(long, value_name = "FILE")]
+    pub links: Option<PathBuf>,
     /// Sandboxes kept ready, for each sandbox of the policy
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warm: usize,
@@ -69,6 +73,7 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
         expect_digest: serve.expect_digest.clone(),
         state: serve.state.clone(),
         subject: serve.subject.clone(),
+        links: serve.links.clone(),
         warm: serve.warm,
         clock: serve.clock.into(),
         limits: serve.limits.clone(),

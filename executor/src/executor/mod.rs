@@ -34,7 +34,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::sessions::{SessionState, Sessions};
 use crate::warm::Sandboxes;
-use crate::{clock, subject, view};
+use crate::{clock, links, subject, view};
 
 /// Largest bundle file that is read; a bundle has a bound of its own.
 const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// File of the subject.
     pub subject: Option<PathBuf>,
+    /// File of the packs that bind each principal of its chain.
+    pub links: Option<PathBuf>,
     /// Sandboxes kept ready for each kind.
     pub warm: usize,
     /// What is done about a clock that stands behind the log.
@@ -90,6 +92,9 @@ impl Executor {
         let subject = subject::subject(settings.subject.as_deref())?;
         let audit = bundle.policy.audit.as_ref().map(|stated| stated.value);
         let policy = Arc::new(LoadedPolicy::of_bundle(bundle)?);
+        if let Some(file) = &settings.links {
+            links::check(file, &subject, &policy)?;
+        }
         let tools = policy.tools().map(|(name, description, input)| wire::Tool {
             name: name.to_owned(),
             description,

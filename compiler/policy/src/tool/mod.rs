@@ -26,6 +26,7 @@ mod call;
 mod checking;
 mod decide;
 mod decision;
+mod delegation;
 mod environment;
 mod facts;
 mod fuzz;

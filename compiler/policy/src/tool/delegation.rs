@@ -1,0 +1,31 @@
+//! Whether the packs of everybody in a delegation have a say in every call.
+//!
+//! Packs are met, and a pack that does not name a tool constrains no call of it. That is right for packs that add ceilings to each other; of a call that somebody makes for somebody else
+//! it would mean that what the one is never granted he gets by the other's hands.
+
+use super::loaded::{LayerEntry, LoadedPolicy};
+use crate::policy::tools::{Phase, RuleEffect, ToolLayer, ToolRule};
+
+impl LoadedPolicy {
+    /// The tools of which a call may be let through without a say of these packs, by their index in the policy: none of them defines the tool, grants calls of it, or denies
+    /// every one.
+    #[must_use]
+    pub fn undecided_by(&self, packs: &[u16]) -> Vec<&str> {
+        let layers = &self.policy.tools;
+        let silent = self.tools.index.iter().filter(|(_, entry)| {
+            let mut all = layers.iter().zip(&entry.layers);
+            let mut theirs = all.clone().filter(|(layer, _)| packs.contains(&layer.pack));
+            all.any(|(_, entry)| entry.names) && !theirs.any(|(layer, entry)| decides(layer, entry))
+        });
+        silent.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// Whether a layer grants, or denies whatever the call is.
+fn decides(layer: &ToolLayer, entry: &LayerEntry) -> bool {
+    let denies = |rule: &ToolRule| {
+        let is_every = rule.phase == Phase::Call && rule.when.is_none() && rule.is_enforced();
+        is_every && matches!(rule.effect, RuleEffect::Deny(_))
+    };
+    entry.names || entry.rules.iter().filter_map(|at| layer.rules.get(*at)).any(denies)
+}

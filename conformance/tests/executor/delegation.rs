@@ -1,0 +1,99 @@
+//! An agent that has a stronger one call tools for it: by the meet of both packs it gains nothing.
+
+use std::fs;
+
+use bailiwick_conformance::programs::Executor;
+use serde_json::{Value, json};
+
+use crate::stage::{Caller, Stage, own_pack, said};
+
+/// Who calls: the coder, for the planner.
+const SUBJECT: &str = r#"{"agent": "coder", "user": "dana", "namespace": "agents", "chain": ["planner"]}"#;
+const LINKS: &str = r#"{"planner": ["planner"]}"#;
+
+/// What the planner itself may do: look, twice.
+const LOOKS: &str = r#"apiVersion: bailiwick.dev/v1alpha1
+kind: PolicyPack
+metadata: {name: planner-1.0.0}
+spec:
+  pack: planner
+  version: 1.0.0
+  description: Looks, and has others do what it may.
+  tools:
+    state: {budgets: [{name: looks, resource: Calls, limit: 2}]}
+    rules:
+    - {name: looks, tools: [shell.exec], when: "call.args.command.startsWith('ls')", allow: {}}
+"#;
+/// And nothing else, which it must say: of a tool that a pack does not name it constrains no call.
+const NOTHING_ELSE: &str = "    - {name: nothing-else, tools: [brief.exec, cat.stream, count.calls, missing.program, flood.output, asked.*, never.granted, workspace.*], deny: {}}\n";
+
+/// The coder's executor with the bundle of these packs in force: `planner` is the text of the planner's.
+fn stage(planner: Option<&str>) -> Stage {
+    let stage = Stage::new(&own_pack());
+    fs::write(stage.path().join("subject.json"), SUBJECT).expect("the subject");
+    fs::write(stage.path().join("links.json"), LINKS).expect("the links");
+    if let Some(text) = planner {
+        fs::create_dir(stage.path().join("planner")).expect("a folder");
+        fs::write(stage.path().join("planner/pack.yaml"), text).expect("the pack");
+        // An ordinary user's coder has the limits that there are.
+        let weaker = stage.path().join("pack.yaml");
+        let coder = if weaker.is_file() { weaker } else { own_pack() };
+        let coder = coder.to_str().expect("UTF-8").to_owned();
+        let output = stage.bailiwick(&["compile", &coder, "planner", "--format", "json", "--out", "both"]);
+        assert!(output.status.success(), "{}", said(&output));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let bundle = stage.path().join(report["folder"].as_str().expect("a folder")).join("bundle.json");
+        fs::copy(bundle, stage.path().join("bundle.json")).expect("the bundle");
+    }
+    stage
+}
+
+const ARGS: &[&str] = &["--subject", "subject.json", "--links", "links.json"];
+
+/// The status of a call of the shell, and the pack that denied it.
+fn run(caller: &mut Caller, command: &str) -> (u16, String) {
+    let (status, call) = caller.call("shell.exec", json!({ "command": command }));
+    (status, call["decision"]["reason"].as_str().unwrap_or_default().to_owned())
+}
+
+fn refused(stage: &Stage) -> String {
+    let error = Executor::start(stage.path(), ARGS).expect_err("it must not come up");
+    format!("{error:#}")
+}
+
+#[test]
+fn an_agent_that_delegates_to_a_stronger_one_gains_nothing() {
+    // By the coder's own bundle, without links, the planner has done whatever the coder may.
+    let alone = stage(None);
+    let executor = alone.start(&["--subject", "subject.json"]);
+    let mut caller = Caller::new(&executor);
+    assert_eq!(run(&mut caller, "echo loot > /work/loot").0, 200);
+    assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 200);
+    drop(executor);
+    // With them it is not started: the planner's pack is not met, or says nothing of what the coder's grants.
+    let error = refused(&alone);
+    assert!(error.contains("pack `planner`") && error.contains("not in the bundle"), "{error}");
+    fs::write(alone.path().join("links.json"), "{}").expect("the links");
+    assert!(refused(&alone).contains("chain names `planner`"), "{}", refused(&alone));
+    drop(alone);
+    let silent = stage(Some(LOOKS));
+    let error = refused(&silent);
+    assert!(error.contains("do not say whether") && error.contains("`asked.briefly`"), "{error}");
+    drop(silent);
+    let met = stage(Some(&format!("{LOOKS}{NOTHING_ELSE}")));
+    let executor = met.start(ARGS);
+    let mut caller = Caller::new(&executor);
+    let (status, reason) = run(&mut caller, "echo loot > /work/loot");
+    assert_eq!(status, 403);
+    assert!(reason.contains("no rule of `planner@1.0.0` grants this call"), "{reason}");
+    assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 403);
+    assert_eq!(caller.call("workspace.read", json!({ "path": "loot" })).0, 403);
+    // What both may is done, and what the coder's pack denies is denied.
+    assert_eq!(run(&mut caller, "ls /work").0, 200);
+    assert!(run(&mut caller, "ls tripwire").1.contains("a tripwire"));
+    // The planner's budget is spent by calls that are made for it, and no new session gives it another.
+    assert_eq!(run(&mut caller, "ls /").0, 200);
+    let mut fresh = Caller::new(&executor);
+    let (status, reason) = run(&mut fresh, "ls /work");
+    assert!(status != 200 && reason.contains("the budget `looks`"), "{status}: {reason}");
+}
