@@ -21,7 +21,7 @@ use crate::report::{Printed, Reports};
     after_help = "`bailiwick NAME …` with another NAME runs `bailiwick-NAME` from its own folder or PATH: \
                   `bailiwick webhook serve`.\n\n\
                   Exit codes: 0 holds, 1 could not run, 2 usage, 3 findings or invalid pack, 4 denied or tampered with, 5 tests failed or an edit \
-                  that none noticed, 6 an audit log that is open, unfinished or unchecked, calls that cannot be decided again, or edits that were not tried."
+                  that none noticed, 6 an audit log that is open, unfinished or unchecked, calls or manifests that cannot be decided, or edits that were not tried."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

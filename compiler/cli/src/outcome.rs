@@ -17,7 +17,8 @@ pub(crate) enum Outcome {
     TestsFailed,
     /// An audit log is damaged.
     Tampered,
-    /// An audit log is open or unfinished, or was compared with nothing from elsewhere; or something of it cannot be decided again.
+    /// An audit log is open or unfinished, or was compared with nothing from elsewhere; or something of it cannot be decided
+    /// again, or a manifest cannot be decided.
     Incomplete,
     /// The child of a forwarded command ended with this code.
     Forwarded(u8),

@@ -292,7 +292,7 @@ fn a_statement_is_explained_with_its_origin() {
 #[test]
 fn parts_of_what_redacts_a_result_are_covered_and_explained() {
     let stage = Stage::new();
-    let redacts = "    - {name: keys, tools: [shell.exec], phase: Result, transform: {result: \"result.stdout == 'key' ? {'stdout': '***'} : result\"}}\n  admission:\n";
+    let redacts = "    - {name: keys, tools: [shell.exec], phase: Result, transform: {result: \"result.stdout == 'key' ? {'stdout': '***'} : {'stdout': result.stdout}\"}}\n  admission:\n";
     stage.write("packs/small/pack.yaml", &PACK.replace("  admission:\n", redacts));
     let ran = |stdout: &str| {
         let of = "toolCall: {tool: shell.exec, args: {command: ls}";
