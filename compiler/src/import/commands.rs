@@ -19,6 +19,10 @@ fn words(pattern: &str) -> Option<(Vec<&str>, bool)> {
 pub(super) fn allowed(pattern: &str) -> Option<(String, String)> {
     let (words, open) = words(pattern)?;
     let (name, arguments) = words.split_first()?;
+    // Programs are granted by their name, found in the sandbox; a path is none, and an assignment is no program.
+    if name.contains(['/', '=']) {
+        return None;
+    }
     let condition = if open {
         let mut all = vec![format!("c.name == '{name}'")];
         if !arguments.is_empty() {
