@@ -64,7 +64,7 @@ impl Load {
                 match (asked(api, self.name, bad), bad) {
                     ((201, _), true) => panic!("what the pack refuses was admitted"),
                     ((201, _), false) => _ = self.good.fetch_add(1, Ordering::Relaxed),
-                    ((403, said), true) if said.contains(&format!("{}@1.0.0", self.name)) => {
+                    ((403 | 422, said), true) if said.contains(&format!("{}@1.0.0", self.name)) => {
                         self.refused.fetch_add(1, Ordering::Relaxed);
                     }
                     ((status, said), _) => {
