@@ -196,7 +196,7 @@ fn cause(finding: &Finding) -> Cause<'_> {
     let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
     Cause {
         reason: &finding.rule,
-        message: format!("{}: {}{remedy}", finding.pack, finding.message),
+        message: format!("{}/{}: {}{remedy}", finding.pack, finding.rule, finding.message),
         field: &finding.field,
     }
 }

@@ -31,7 +31,7 @@ fn a_denial_lists_findings_with_their_fields() {
     ];
     let audit_annotations = vec![("cell".into(), "0123".into())];
     let decision = Decision { allowed: false, findings, audit_annotations, ..Decision::default() };
-    expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"status":"Failure","message":"p@1.0.0/a: it is wrong (spec.x, spec.y); mend it\np@1.0.0/b: it is wrong; mend it","reason":"Invalid","code":422,"details":{"causes":[{"reason":"a","message":"p@1.0.0: it is wrong; mend it","field":"spec.x"},{"reason":"a","message":"p@1.0.0: it is wrong; mend it","field":"spec.y"},{"reason":"b","message":"p@1.0.0: it is wrong; mend it"}]}},"warnings":["p@1.0.0/c: it is wrong (spec.z); mend it"],"auditAnnotations":{"cell":"0123"}}}"#]]
+    expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"status":"Failure","message":"p@1.0.0/a: it is wrong (spec.x, spec.y); mend it\np@1.0.0/b: it is wrong; mend it","reason":"Invalid","code":422,"details":{"causes":[{"reason":"a","message":"p@1.0.0/a: it is wrong; mend it","field":"spec.x"},{"reason":"a","message":"p@1.0.0/a: it is wrong; mend it","field":"spec.y"},{"reason":"b","message":"p@1.0.0/b: it is wrong; mend it"}]}},"warnings":["p@1.0.0/c: it is wrong (spec.z); mend it"],"auditAnnotations":{"cell":"0123"}}}"#]]
     .assert_eq(&text(&decision));
 }
 
