@@ -158,7 +158,9 @@ impl Rules {
         self.all.push(rule);
         if let Some(mut updates) = updates {
             let name = label(&format!("{name}-update"), &self.names);
-            updates["name"] = name.clone().into();
+            if let Some(members) = updates.as_object_mut() {
+                members.insert("name".to_owned(), name.clone().into());
+            }
             self.names.push(name);
             self.all.push(updates);
         }

@@ -108,5 +108,9 @@ impl Attendant {
 
 /// Flushes openings; each file, whatever becomes of the others.
 fn flush(files: &[Written]) -> io::Result<()> {
-    files.iter().fold(Ok(()), |flushed, file| flushed.and(file.flush()))
+    let mut flushed = Ok(());
+    for file in files {
+        flushed = flushed.and(file.flush());
+    }
+    flushed
 }
