@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -177,16 +177,7 @@ fn a_hangup_reloads_at_once() {
 
 #[test]
 fn a_pipe_among_the_bundles_is_refused_and_waited_for_by_nobody() {
-    let dir = folder();
-    let (first, second) = (certificate(), certificate());
-    let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
-    fs::write(dir.path().join("ca.pem"), &first.0).unwrap();
-    fs::write(dir.path().join("second.pem"), &second.0).unwrap();
-    fs::write(&cert, &first.0).unwrap();
-    fs::write(&key, &first.1).unwrap();
-    let mut command = command(dir.path(), &[]);
-    command.arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key);
-    let server = Server::spawn(dir, command);
+    let Rotating { server, cert, key, second } = rotating();
     let pipe = server.path("bundles/x.json");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     until("the pipe is refused", || server.get("/readyz").text().contains("x.json` is no regular file"));
@@ -200,15 +191,15 @@ fn a_pipe_among_the_bundles_is_refused_and_waited_for_by_nobody() {
     });
 }
 
-/// A certificate for localhost that is its own authority, and its key.
-fn certificate() -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let cert = CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
-    (cert.pem(), key.serialize_pem())
+/// A server whose certificate and key are files, and what takes their place; `second.pem` in its folder is who signed that.
+struct Rotating {
+    server: Server,
+    cert: PathBuf,
+    key: PathBuf,
+    second: (String, String),
 }
 
-#[test]
-fn a_changed_certificate_is_served_to_new_connections_and_old_ones_go_on() {
+fn rotating() -> Rotating {
     let dir = folder();
     let (first, second) = (certificate(), certificate());
     let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
@@ -219,6 +210,19 @@ fn a_changed_certificate_is_served_to_new_connections_and_old_ones_go_on() {
     let mut command = command(dir.path(), &[]);
     command.arg("--tls-cert").arg(&cert).arg("--tls-key").arg(&key);
     let server = Server::spawn(dir, command);
+    Rotating { server, cert, key, second }
+}
+
+/// A certificate for localhost that is its own authority, and its key.
+fn certificate() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
+    (cert.pem(), key.serialize_pem())
+}
+
+#[test]
+fn a_changed_certificate_is_served_to_new_connections_and_old_ones_go_on() {
+    let Rotating { server, cert, key, second } = rotating();
     let mut old = server.client();
     assert_eq!(old.post("/validate", &review("u", "")).status, 200);
 

@@ -10,6 +10,8 @@ mod core;
 mod laws;
 mod libraries;
 mod opaque;
+mod prices;
+mod quantities;
 mod watch;
 
 /// What is evaluated against: an object, its shared expressions, a budget.

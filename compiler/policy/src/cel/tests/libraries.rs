@@ -1,111 +1,9 @@
 //! The function libraries. Cases named "apiserver" are those of `k8s.io/apiserver/pkg/cel/library/*_test.go` v0.37.2 that concern
 //! evaluation; the others are cel-spec's and cel-go's.
 
-use super::build::{IntoExpr, call, fails, map, object, over, select, slot};
-use super::{Const, Expr, Fuel, Func, MacroKind, World, show};
-
-fn quantity(text: &str) -> Expr {
-    call!(Quantity, text)
-}
-
-#[test]
-fn quantities_of_the_apiserver() {
-    let not_one = |text: &str| show(quantity(text)).contains("is not a quantity");
-    assert_eq!(show(quantity("12Mi")), "12Mi");
-    assert!(not_one("10Mo"));
-    assert!(not_one("10Mm"));
-    for (text, is) in [("20", true), ("20M", true), ("20Mi", true), ("20Mo", false), ("10Mm", false)] {
-        assert_eq!(show(call!(IsQuantity, text)), is.to_string(), "{text}");
-    }
-    assert_eq!(show(call!(IsQuantity, [1_i64, 2, 3])), "error: no such overload: isQuantity");
-    for (left, right, equal) in [
-        ("200M", "200M", true),
-        ("200M", "0.2G", true),
-        ("2M", "0.002G", true),
-        ("2000k", "2M", true),
-        ("0.002G", "2000k", true),
-        ("200M", "0.3G", false),
-    ] {
-        assert_eq!(show(call!(Equal, quantity(left), quantity(right))), equal.to_string(), "{left} {right}");
-    }
-    for (left, right, order) in [
-        ("50M", "50Mi", "-1"),
-        ("50M", "100M", "-1"),
-        ("100M", "50M", "1"),
-        ("50Mi", "50M", "1"),
-        ("150Mi", "100Mi", "1"),
-        ("200M", "0.2G", "0"),
-    ] {
-        assert_eq!(show(call!(CompareTo, quantity(left), quantity(right))), order, "{left} {right}");
-        assert_eq!(show(call!(IsLessThan, quantity(left), quantity(right))), (order == "-1").to_string());
-        assert_eq!(show(call!(IsGreaterThan, quantity(left), quantity(right))), (order == "1").to_string());
-    }
-}
-
-#[test]
-fn quantity_arithmetic_of_the_apiserver() {
-    let same = |left: Expr, right: &str| show(call!(Equal, left, quantity(right)));
-    assert_eq!(same(call!(QuantityAdd, quantity("50k"), quantity("20")), "50.02k"), "true");
-    assert_eq!(same(call!(QuantityAdd, quantity("50k"), 20_i64), "50020"), "true");
-    assert_eq!(same(call!(QuantitySub, quantity("50k"), quantity("20")), "49.98k"), "true");
-    assert_eq!(same(call!(QuantitySub, quantity("50k"), 20_i64), "49980"), "true");
-    let less = || call!(QuantitySub, call!(QuantityAdd, quantity("50k"), 20_i64), quantity("100k"));
-    assert_eq!(show(call!(AsInteger, less())), "-49980");
-    assert_eq!(show(call!(AsInteger, call!(QuantitySub, less(), -50_000_i64))), "20");
-    assert_eq!(show(call!(Sign, less())), "-1");
-    assert_eq!(show(call!(AsInteger, quantity("50k"))), "50000");
-    let huge = "9999999999999999999999999999999999999";
-    assert_eq!(
-        show(call!(AsInteger, quantity(&format!("{huge}G")))),
-        "error: cannot convert value to integer"
-    );
-    assert_eq!(show(call!(IsInteger, quantity(&format!("{huge}G")))), "false");
-    assert_eq!(show(call!(IsInteger, quantity("50"))), "true");
-    assert_eq!(show(call!(AsApproximateFloat, quantity("50.703k"))), "50703");
-    let plus = |by: &str| call!(QuantityAdd, slot(0), quantity(by));
-    let apart = call!(Equal, call!(CompareTo, plus("1"), plus("2")), -1_i64);
-    assert_eq!(show(over(MacroKind::All, [quantity(huge)], apart)), "true");
-}
-
-/// Agreement with `resource.ParseQuantity` where its reading surprises. The first table was run through apimachinery v0.37.1
-/// (canonical text: after adding 0, which makes Go forget the text that it read); the bounds at the end are ours.
-#[test]
-fn quantities_are_read_and_written_as_go_does() {
-    for (text, written, integer) in [
-        ("1500m", "1500m", None),
-        ("0.5", "500m", None),
-        ("1e3", "1e3", Some(1_000)),
-        ("1E3", "1e3", Some(1_000)),
-        ("1E", "1E", Some(1_000_000_000_000_000_000)),
-        ("1.5Gi", "1536Mi", None),
-        ("1Gi", "1Gi", Some(1 << 30)),
-        ("0.1n", "1n", None),
-        ("-0.1n", "-1n", None),
-        ("16Ei", "9223372036854775807", None),
-        ("+5", "5", Some(5)),
-        (".5Gi", "512Mi", None),
-        ("1.", "1", Some(1)),
-        ("0.0", "0", None),
-        ("2000m", "2", None),
-    ] {
-        assert_eq!(show(quantity(text)), written, "{text}");
-        let expected = integer.map_or_else(
-            || "error: cannot convert value to integer".to_owned(),
-            |value: i64| value.to_string(),
-        );
-        assert_eq!(show(call!(AsInteger, quantity(text))), expected, "{text}");
-    }
-    for text in ["", " 1", "1 ", "1KI", "1ki", "0x10", "1e", "--1", "1_000", "١"] {
-        assert_eq!(show(call!(IsQuantity, text)), "false", "{text:?}");
-    }
-    // Far apart, and hostile.
-    let order = |left: &str, right: &str| show(call!(CompareTo, quantity(left), quantity(right)));
-    assert_eq!(order("1e900", "1n"), "1");
-    assert_eq!(order("-1e900", "1n"), "-1");
-    assert_eq!(order("1e900", "2e900"), "-1");
-    assert_eq!(order("1e100", "0"), "1");
-    assert_eq!(show(call!(IsQuantity, "1e2147483647")), "false");
-}
+use super::build::{IntoExpr, call, fails, map, select};
+use super::quantities::quantity;
+use super::{Const, Expr, World, show};
 
 #[test]
 fn addresses_of_the_apiserver() {
@@ -440,34 +338,6 @@ fn patterns_are_re2_s() {
     assert_eq!(show(call!(FindAll, long.as_str(), "a")), "error: the expression cost more than its budget");
 }
 
-/// Whatever reads a text to its end pays for it: a rule that asks the same of a long one again and again ends.
-#[test]
-fn long_texts_are_paid_for() {
-    let long = "1".repeat(100_000);
-    let again = |one: &dyn Fn() -> Expr| show(Expr::Or((0..200).map(|_| one()).collect()));
-    let exhausted = "error: the expression cost more than its budget";
-    assert_eq!(again(&|| call!(IsIp, long.as_str())), exhausted);
-    assert_eq!(again(&|| call!(IsCidr, long.as_str())), exhausted);
-    assert_eq!(again(&|| call!(Ip, long.as_str())), exhausted);
-    assert_eq!(again(&|| call!(ToDuration, long.as_str())), exhausted);
-    assert_eq!(again(&|| call!(ToTimestamp, long.as_str())), exhausted);
-    assert_eq!(again(&|| call!(IsUrl, long.as_str())), exhausted);
-    assert_eq!(again(&|| call!(IsSemver, long.as_str())), exhausted);
-    for (name, _) in crate::cel::NamedFormat::ALL {
-        let format = || call!(Value, call!(FormatNamed, *name));
-        assert_eq!(
-            again(&|| call!(Equal, call!(Validate, format(), long.as_str()), 1_i64)),
-            exhausted,
-            "{name}"
-        );
-    }
-    let query = format!("/?{}", (0..2_000).map(|at| format!("k{at}&")).collect::<String>());
-    assert_eq!(again(&|| call!(In, "x", call!(GetQuery, call!(Url, query.as_str())))), exhausted);
-    let versions = format!("1.0.0-{}", vec!["0"; 5_000].join("."));
-    let version = || call!(Semver, versions.as_str());
-    assert_eq!(again(&|| call!(IsLessThan, version(), version())), exhausted);
-}
-
 #[test]
 fn times_are_those_of_go() {
     let timestamp = |text: &str| call!(ToTimestamp, text);
@@ -602,60 +472,4 @@ fn every_function_is_reached() {
             samples.iter().any(|args| !show(Expr::Call(*function, args.clone())).starts_with("error: "));
         assert!(reached, "{}", function.name());
     }
-}
-
-/// Thirty texts in such an order that the standard library's sort notices comparisons which stop to make sense.
-fn unsorted() -> Vec<Expr> {
-    (0..30_u32).map(|at| format!("{:04}", at * 37 % 101).expr()).collect()
-}
-
-#[test]
-fn fuel_that_ends_while_a_list_is_sorted_is_an_error_and_nothing_else() {
-    let list = Expr::List(unsorted().into_iter().map(|item| (item, false)).collect());
-    let by_itself = || Expr::Call(Func::Sort, vec![list.clone()]);
-    let by_key = || over(MacroKind::SortBy, list.clone(), slot(0));
-    let sorted = show(by_itself());
-    assert!(sorted.starts_with("[0000, 0003, 0006, "), "{sorted}");
-    let mut ended = 0;
-    for fuel in 0..600 {
-        for expr in [by_itself(), by_key()] {
-            let outcome = World { fuel, ..World::default() }.show(expr);
-            if outcome != sorted {
-                assert_eq!(outcome, "error: the expression cost more than its budget");
-                ended += 1;
-            }
-        }
-    }
-    assert!((200..1200).contains(&ended), "{ended} of 1200 ended");
-}
-
-#[test]
-fn equal_keys_keep_their_order_and_what_is_sorted_costs_least() {
-    let tens = over(MacroKind::SortBy, [31_i64, 12, 30, 11, 22, 10], call!(Divide, slot(0), 10_i64));
-    assert_eq!(show(tens), "[12, 11, 10, 22, 31, 30]");
-    let cost = |list: Vec<Expr>| {
-        let list = Expr::List(list.into_iter().map(|item| (item, false)).collect());
-        Fuel::DEFAULT - World::default().show_and_spend(Expr::Call(Func::Sort, vec![list])).1
-    };
-    let in_order = (0..30_u32).map(|at| format!("{at:04}").expr()).collect();
-    assert!(cost(in_order) < cost(unsorted()));
-}
-
-#[test]
-fn a_search_costs_by_the_size_of_the_automaton_too() {
-    let cost = |pattern: &str| {
-        let mut world = World::of(&format!(r#"{{"a": "{}"}}"#, "01".repeat(100_000)));
-        world.admission.regexes = vec![pattern.to_owned()];
-        let (outcome, left) = world.show_and_spend(Expr::Matches(Box::new(select(object(), "a")), 0));
-        (outcome, Fuel::DEFAULT - left)
-    };
-    let (outcome, cheap) = cost("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$");
-    assert_eq!(outcome, "true");
-    assert!((50_000..51_000).contains(&cheap), "{cheap}");
-    // Some thousand states, each of which a byte may advance: a hundred megabytes of work.
-    let (outcome, _) = cost("[01]*1([01]{1000}){8}");
-    assert_eq!(outcome, "error: the expression cost more than its budget");
-    let computed = call!(MatchesDynamic, select(object(), "a"), "[01]*1[01]{1000}");
-    let text = format!(r#"{{"a": "{}"}}"#, "01".repeat(100_000));
-    assert_eq!(World::of(&text).show(computed), "error: the expression cost more than its budget");
 }
