@@ -138,8 +138,8 @@ impl Log {
         let opened = match self.disclose(drafts, lines.group + control as u64, fresh.as_ref()) {
             Ok(opened) => opened,
             Err(error) => {
-                // Nothing is in it yet.
-                self.spare = fresh;
+                // Nothing is in it yet; one that was made ahead and not needed stays.
+                self.spare = fresh.or_else(|| self.spare.take());
                 return Err(openings_failed(&error));
             }
         };

@@ -9,6 +9,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::dir::{Dir, sync_dir};
@@ -39,14 +40,12 @@ struct Current {
 #[derive(Debug)]
 struct Shared {
     file: File,
-    flushed: Mutex<Flushed>,
-}
-
-/// How far a file is flushed. Held while it is: the kernel tells of an error once, and whoever flushed beside would be told that all is well.
-#[derive(Debug)]
-struct Flushed {
-    to: u64,
-    has_failed: bool,
+    /// How far it is flushed. Read without waiting for a flush.
+    flushed: AtomicU64,
+    /// Whether a flush has failed, and nothing has made it good yet.
+    has_failed: AtomicBool,
+    /// Held while it is flushed: the kernel tells of an error once, and whoever flushed beside would be told that all is well.
+    flushing: Mutex<()>,
 }
 
 /// Openings that nobody has flushed yet; whoever takes them flushes them.
@@ -70,32 +69,38 @@ impl Written {
     /// Something in a file, up to an offset.
     #[cfg(test)]
     pub(crate) fn to(file: File, to: u64) -> Self {
-        Self {
-            file: Arc::new(Shared { file, flushed: Mutex::new(Flushed { to: 0, has_failed: false }) }),
-            to,
-        }
+        Self { file: Arc::new(Shared::new(file, 0)), to }
     }
 }
 
 impl Shared {
+    fn new(file: File, flushed: u64) -> Self {
+        let has_failed = AtomicBool::new(false);
+        Self { file, flushed: AtomicU64::new(flushed), has_failed, flushing: Mutex::new(()) }
+    }
+
     fn flush(&self, to: u64) -> io::Result<()> {
-        let mut flushed = lock(&self.flushed);
-        if flushed.has_failed {
+        let _one_at_a_time = lock(&self.flushing);
+        if self.has_failed() {
             return Err(io::Error::other("an earlier flush of this file failed"));
         }
-        if flushed.to >= to {
+        if self.flushed() >= to {
             return Ok(());
         }
         let done = self.file.sync_data();
-        flushed.has_failed = done.is_err();
-        if done.is_ok() {
-            flushed.to = to;
+        match done {
+            Ok(()) => self.flushed.store(to, Ordering::Release),
+            Err(_) => self.has_failed.store(true, Ordering::Release),
         }
         done
     }
 
+    fn flushed(&self) -> u64 {
+        self.flushed.load(Ordering::Acquire)
+    }
+
     fn has_failed(&self) -> bool {
-        lock(&self.flushed).has_failed
+        self.has_failed.load(Ordering::Acquire)
     }
 }
 
@@ -111,18 +116,17 @@ impl Current {
             file.write_all_at(b"\n", offset)?;
             offset += 1;
         }
-        let flushed = Mutex::new(Flushed { to: offset, has_failed: false });
-        let file = Arc::new(Shared { file, flushed });
+        let file = Arc::new(Shared::new(file, offset));
         Ok(Self { segment, file, offset, unflushed: Vec::new(), is_dirty: false })
     }
 
     fn is_flushed(&self) -> bool {
-        lock(&self.file.flushed).to >= self.offset
+        self.file.flushed() >= self.offset
     }
 
     /// Forgets what is flushed.
     fn forget(&mut self) {
-        let left = self.offset.saturating_sub(lock(&self.file.flushed).to);
+        let left = self.offset.saturating_sub(self.file.flushed());
         let flushed = self.unflushed.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
         drop(self.unflushed.drain(..flushed));
     }
@@ -145,15 +149,18 @@ impl Current {
     }
 
     fn mend(&mut self) -> io::Result<()> {
-        self.forget();
-        let mut flushed = lock(&self.file.flushed);
-        if !flushed.has_failed {
+        if !self.file.has_failed() {
             return Ok(());
         }
+        // Nobody flushes beside it, so what is forgotten here is all that is flushed.
+        let shared = Arc::clone(&self.file);
+        let _one_at_a_time = lock(&shared.flushing);
+        self.forget();
         let begin = self.offset.saturating_sub(self.unflushed.len() as u64);
         self.file.file.write_all_at(&self.unflushed, begin)?;
         self.file.file.sync_data()?;
-        *flushed = Flushed { to: self.offset, has_failed: false };
+        self.file.flushed.store(self.offset, Ordering::Release);
+        self.file.has_failed.store(false, Ordering::Release);
         Ok(())
     }
 }
@@ -222,7 +229,7 @@ mod tests {
         disclosures.write(&dir, 1, b"two\n").unwrap();
         let unflushed = disclosures.take_dirty().unwrap();
         // As after an error of the disk: the kernel has dropped the page, and says so once.
-        lock(&unflushed.file.flushed).has_failed = true;
+        unflushed.file.has_failed.store(true, Ordering::Release);
         unflushed.file.file.set_len(4).unwrap();
         assert!(unflushed.flush().is_err() && disclosures.has_failed());
         assert!(disclosures.flush().is_err(), "nothing goes on over what is lost");

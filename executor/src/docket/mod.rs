@@ -273,8 +273,10 @@ impl Docket {
         delta.changes.extend(end.decision.as_ref().and_then(ResultDecision::change));
         let entry = self.result_entry(call, end, &delta)?;
         let begun = self.begin_result(intent, entry, wait);
-        if let Err(error @ AppendError::TooLong { .. }) = begun {
-            // What cannot be told of it must not keep it open for ever, and its session with it.
+        if let Err(error @ (AppendError::TooLong { .. } | AppendError::Field(_) | AppendError::Io(_))) = begun
+        {
+            // What cannot be told of it must not keep it open for ever, and its session with it. These come before the record is queued, and the bare one
+            // needs neither a line that long nor a file beside the log.
             let delta = State::settle(call.session(), call.id(), used, now_ms);
             let bare = End { outcome: json!({ "kind": "Unrecorded" }), ..End::default() };
             let begun = self.begin_result(intent, self.result_entry(call, bare, &delta)?, wait);
