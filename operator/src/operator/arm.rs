@@ -12,6 +12,11 @@ use crate::limits::WRITE_TIMEOUT;
 use crate::mirror::View;
 use crate::object::Key;
 
+/// Whether a configuration of the webhook stands that could be kept.
+fn stands(view: &View, derived: &Derived) -> bool {
+    derived.hooks.keys().any(|key| view.get(key).is_some())
+}
+
 impl Operator {
     /// Whether the webhook's configurations are wanted, and which; and for how long they are away, if somebody disarmed them.
     pub(super) async fn stance(
@@ -24,8 +29,8 @@ impl Operator {
         let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
         self.recorded = record.recorded;
         let stance = match self.decided(view, derived, bundle, (&record, record.leave.is_over(now))).await {
-            // The newest would be without a binding that was in force.
-            Stance::Newest if !derived.lost.is_empty() => Stance::Before,
+            // The newest would be without a binding that was in force. Where none stands, they are better than nothing.
+            Stance::Newest if !derived.lost.is_empty() && stands(view, derived) => Stance::Before,
             stance => stance,
         };
         self.leave = arming::leave(&record, stance, now);

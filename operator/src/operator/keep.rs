@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::arming;
 use crate::bearers::{CELL, Place};
 use crate::derive::Derived;
 use crate::kind::{Kind, Share};
@@ -18,6 +19,8 @@ pub(super) struct Keep<'a> {
     pub(super) derived: &'a Derived,
     /// Of the webhook's configurations nothing is known but that they were in force.
     pub(super) hooks: bool,
+    /// Somebody took the admission policies over pods away for a time.
+    pub(super) withdrawn: bool,
     /// Namespaces of pools whose pods are not all of the bundle that is wanted.
     pub(super) rolling: BTreeSet<String>,
     /// Cells that pods bear; `None` while that is not known.
@@ -46,10 +49,11 @@ impl Keep<'_> {
                         live.spec(),
                     )
             }
-            Kind::RuntimeClass
-            | Kind::ValidatingAdmissionPolicy
-            | Kind::ValidatingAdmissionPolicyBinding
-            | Kind::Namespace => !self.derived.lost.is_empty(),
+            // Somebody who disarmed for a time is to have what they asked for.
+            Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding => {
+                !self.derived.lost.is_empty() && !(self.withdrawn && arming::is_withdrawn(&live.key))
+            }
+            Kind::RuntimeClass | Kind::Namespace => !self.derived.lost.is_empty(),
             _ => false,
         }
     }
@@ -137,7 +141,7 @@ mod tests {
     fn keep<'d>(derived: &'d Derived, borne: Option<&[&str]>) -> Keep<'d> {
         let place = |cell: &&str| ("n".to_owned(), (*cell).to_owned());
         let borne = borne.map(|cells| cells.iter().map(place).collect());
-        Keep { derived, hooks: false, rolling: BTreeSet::new(), borne }
+        Keep { derived, hooks: false, withdrawn: false, rolling: BTreeSet::new(), borne }
     }
 
     #[test]
@@ -175,6 +179,11 @@ mod tests {
             assert!(keep(&derived, Some(&[])).live(&object(kind, "x", &json!({}))), "{kind:?}");
         }
         assert!(!keep(&derived, Some(&[])).live(&object(Kind::Secret, "x", &json!({}))));
+        // Whoever disarms for a time has it: what judges pods goes, what keeps bindings stays.
+        let withdrawn = Keep { withdrawn: true, ..keep(&derived, Some(&[])) };
+        let policy = |name: &str| object(Kind::ValidatingAdmissionPolicy, name, &json!({}));
+        assert!(!withdrawn.live(&policy("bailiwick-0123-rules")));
+        assert!(withdrawn.live(&policy(bailiwick_compiler::emit::BINDINGS)));
     }
 
     #[test]

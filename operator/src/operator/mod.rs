@@ -238,6 +238,7 @@ impl Operator {
         let keep = Keep {
             derived: &derivation.derived,
             hooks: stance == Stance::Before,
+            withdrawn: self.is_withdrawn(),
             rolling: pools::rolling(&derivation.derived.pools, &view),
             borne: self.shared.bearers.borne(),
         };
