@@ -271,14 +271,17 @@ impl Judge<'_> {
         let compiling = move || {
             let mut alone = InForce::default();
             let verdicts = alone.update(&[Binding { name: &name, spec: &spec, status: None }], &known.packs);
-            let opened = alone.policy(&name).and_then(|new| opens(&known.in_force, new)).map(str::to_owned);
+            // Whom it governs already is not opened by it.
+            let before = known.in_force.policy(&name).map(|bound| &bound.policy.subject);
+            let now = alone.policy(&name).filter(|new| before != Some(&new.policy.subject));
+            let opened = now.and_then(|new| opens(&known.in_force, new)).map(str::to_owned);
             (verdicts, opened)
         };
         let (verdicts, opened) = self.cluster.compiled(self.until, compiling).await?;
         for verdict in verdicts {
             match verdict.reason {
                 Reason::Compiled => {
-                    if let Some(pack) = opened.as_deref().filter(|_| !in_force) {
+                    if let Some(pack) = opened.as_deref() {
                         let why = format!(
                             "`{pack}` denies pods of its namespaces that nothing selects, and this selects some"
                         );
