@@ -69,6 +69,15 @@ impl<'d> Values<'d> {
         DecisionInputs::from_record(&inputs).map_err(|error| unread(&error))
     }
 
+    /// The rules of a record; those that are too many for it stand with its facts.
+    pub(crate) fn rules(&mut self, record: &Record, segment: u32) -> Option<Value> {
+        if record.rules.is_some() {
+            return record.rules.clone();
+        }
+        let facts = self.value("facts", record.facts.as_ref(), record.seq, segment).ok()?;
+        facts.get("rules").cloned()
+    }
+
     /// The value of one field of a record.
     pub(crate) fn value(
         &mut self,

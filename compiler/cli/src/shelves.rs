@@ -27,14 +27,13 @@ impl Shelf {
     fn read(folder: &Path) -> Result<Self> {
         let entries =
             std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-        let mut packs = Vec::new();
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-            if path.join("pack.yaml").is_file() {
-                let sources = files::read_pack(&path)?.sources;
-                packs.push((path, sources));
-            }
-        }
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+        let mut paths = paths.with_context(|| format!("cannot list {}", folder.display()))?;
+        // Which of two counts must not depend on a file system's order.
+        paths.sort();
+        paths.retain(|path| path.join("pack.yaml").is_file());
+        let read = |path: PathBuf| files::read_pack(&path).map(|pack| (path, pack.sources));
+        let packs = paths.into_iter().map(read).collect::<Result<Vec<_>>>()?;
         Ok(Self { packs, index: OnceLock::new() })
     }
 

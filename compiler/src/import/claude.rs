@@ -187,8 +187,9 @@ impl Rules {
                 }
             },
             (Some(what), _) => {
-                let found = named(what).map(|regex| (entry.tool.to_owned(), text.to_owned(), regex));
-                self.files.extend(found);
+                // What finds everything is found by every word.
+                let regex = named(what).unwrap_or_else(|| ".".to_owned());
+                self.files.push((entry.tool.to_owned(), text.to_owned(), regex));
                 match read(what) {
                     Glob::Inside(regex) => path_may_be(&regex).into(),
                     // The tools over files reach none of it.

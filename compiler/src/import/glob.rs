@@ -99,6 +99,8 @@ pub(super) fn is_exact(pattern: &str) -> bool {
     !pattern.starts_with(['~', '!'])
         && !pattern.starts_with("//")
         && !pattern.contains(|char: char| char.is_control() || "[]^\\!'".contains(char))
+        // Two stars beside something else are one star to gitignore.
+        && pattern.split('/').all(|part| part == "**" || !part.contains("**"))
 }
 
 #[cfg(test)]
@@ -144,7 +146,7 @@ mod tests {
         for system in ["//etc/passwd", "//proc", "//sys/**"] {
             assert_eq!(read(system), Glob::System, "{system}");
         }
-        for inexact in ["~/x", "//x", "a[b]", "it's"] {
+        for inexact in ["~/x", "//x", "a[b]", "it's", "src/**.ts"] {
             assert!(!is_exact(inexact), "{inexact}");
         }
     }

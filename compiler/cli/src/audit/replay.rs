@@ -117,7 +117,10 @@ impl Replay<'_> {
         };
         let (recorded, replayed) = if is_result {
             match self.values.value("result", record.result.as_ref(), record.seq, segment) {
-                Ok(told) => over_result(record, &told, inputs, policy),
+                Ok(told) => {
+                    let rules = self.values.rules(record, segment);
+                    over_result(record, rules.as_ref(), &told, inputs, policy)
+                }
                 Err(_) => {
                     self.report.without_inputs += 1;
                     return;
@@ -137,9 +140,10 @@ impl Replay<'_> {
     }
 }
 
-/// A decision over what a call gave, as its record has it and as it comes out again. `told`: what the record keeps of the result.
+/// A decision over what a call gave, as its record has it and as it comes out again. `listed`: the rules that it names; `told`: what it keeps of the result.
 fn over_result(
     record: &Record,
+    listed: Option<&Value>,
     told: &Value,
     inputs: DecisionInputs,
     policy: &LoadedPolicy,
@@ -168,7 +172,7 @@ fn over_result(
     };
     // The texts may be what was to be kept from whoever reads this.
     (
-        json!({ "effect": was, "rules": record.rules, "toldSo": true }),
+        json!({ "effect": was, "rules": listed, "toldSo": true }),
         json!({ "effect": effect, "rules": rules, "toldSo": is_told_so }),
     )
 }

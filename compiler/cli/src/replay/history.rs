@@ -287,7 +287,8 @@ impl<'h> History<'h> {
         let delivered = read(&told)?;
         let original = told.get("original").map(read).transpose()?;
         let redactions = original.as_ref().map(|gave| Redactions::of(gave, &delivered));
-        let was = Verdict::of_recorded_result(record, redactions.as_ref(), delta);
+        let listed = self.values.rules(record, segment);
+        let was = Verdict::of_recorded_result(record, listed.as_ref(), redactions.as_ref(), delta);
         let result = original.unwrap_or(delivered);
         let inputs = self.values.inputs(record, segment).ok();
         let inputs = match inputs {

@@ -135,13 +135,14 @@ impl Verdict {
         Self { effect: effect.to_owned(), rules: by, message, parts }
     }
 
-    /// Over a result, as its record has it. `redactions`: how what was delivered differs from what the call gave, where the record has both.
+    /// Over a result, as its record has it. `listed`: the rules that it names; `redactions`: how what was delivered differs from what the call gave, where the record has both.
     pub(super) fn of_recorded_result(
         record: &Record,
+        listed: Option<&Value>,
         redactions: Option<&Redactions>,
         delta: Option<&StateDelta>,
     ) -> Self {
-        let rules: Vec<Value> = record.rules.iter().filter_map(Value::as_array).flatten().cloned().collect();
+        let rules: Vec<Value> = listed.and_then(Value::as_array).cloned().unwrap_or_default();
         // A result that could not be judged is withheld, and its record says nothing but that it is not what the call gave. In records of earlier versions
         // `Allow` stands for redacted ones too.
         let effect = match (record.effect.as_deref(), redactions) {

@@ -109,10 +109,18 @@ fn into<'a>(
 
 /// A value where nothing was: the same, without the nulls in objects.
 fn fresh<'a>(stated: Json<'a>, known: Known, path: &mut Vec<Step>) -> Result<Json<'a>, Refused> {
-    let Json::Map(_) = stated else { return Ok(stated) };
-    let mut object = Json::Map(Map::new());
-    into(&mut object, stated, known, path)?;
-    Ok(object)
+    match stated {
+        Json::Map(_) => {
+            let mut object = Json::Map(Map::new());
+            into(&mut object, stated, known, path)?;
+            Ok(object)
+        }
+        Json::List(items) => {
+            let items = items.into_iter().map(|item| fresh(item, Known::NOTHING, path));
+            items.collect::<Result<Vec<_>, _>>().map(Json::List)
+        }
+        other => Ok(other),
+    }
 }
 
 /// Into a list that has elements.
@@ -192,6 +200,14 @@ mod tests {
             {"name": "sidecar", "image": "s", "imagePullPolicy": "Always", "env": [{"name": "A", "value": "1"}]},
             {"name": "new", "image": "n"}]}}"#;
         assert_eq!(merged(POD, partial).unwrap(), json(want));
+    }
+
+    #[test]
+    fn nulls_are_left_out_of_lists_that_are_new_too() {
+        let partial = r#"{"spec": {"initContainers": [{"name": "x", "securityContext": null}]}}"#;
+        let merged = merged(POD, partial).unwrap();
+        let added = merged.at(&["spec", "initContainers"]);
+        assert_eq!(added, Some(&json(r#"[{"name": "x"}]"#)));
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl<'a> Value<'a> {
     /// Whether the value, written out, has no more bytes than these, each part counted as one byte at least. To be asked before it is copied: one
     /// text can stand in it a million times, and so can what holds that.
     #[must_use]
-    pub(crate) fn fits(&self, bytes: usize) -> bool {
+    pub fn fits(&self, bytes: usize) -> bool {
         self.fits_in(&mut { bytes })
     }
 

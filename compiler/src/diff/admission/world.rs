@@ -61,13 +61,21 @@ pub(super) struct World<'s> {
 impl<'s> World<'s> {
     pub(super) fn new(sides: &'s Sides, seeds: &[TestCase]) -> Self {
         let places = places(sides);
-        let seeds = seeds.iter().filter_map(|seed| seed.admission.clone()).collect();
+        let asked = asks(sides);
+        let seeds = seeds.iter().filter_map(|seed| seed.admission.clone()).map(|mut case| {
+            // A test of a policy that asks nobody says no answers.
+            if asked && case.authorizer.is_empty() {
+                case.authorizer = vec![everything(true)];
+            }
+            case
+        });
+        let seeds = seeds.collect();
         let mut world = Self { sides, places, starts: Vec::new(), seeds };
         let image = image(sides).unwrap_or_else(|| ANY_IMAGE.to_owned());
         let Some((namespace, labels)) = world.places.first().cloned() else { return world };
         let labels: Vec<_> = labels.into_iter().collect();
         let mut base = created(objects::pod(&image, &labels), &namespace);
-        if asks(sides) {
+        if asked {
             base.authorizer = vec![everything(true)];
         }
         let repaired = world.repaired(base.clone());

@@ -208,6 +208,14 @@ fn compared(name: &str, witness: TestCase, [old, new]: [Happened; 2]) -> Option<
 /// Which way two decisions over one result differ, and how, in words.
 fn differs(own: &CaseResult, old: &Happened, new: &Happened) -> Option<(Direction, &'static str)> {
     use Direction::{Changed, Narrowed, Widened};
+    let none = BTreeSet::new();
+    let added =
+        |happened: &'_ Happened| happened.labels.as_ref().map_or(none.clone(), |labels| labels.added.clone());
+    let (before, after) = (added(old), added(new));
+    // First, since it must not hide behind something that is narrower: what a label keeps a session from is open then.
+    if !before.is_subset(&after) {
+        return Some((Widened, "results add fewer labels to their session"));
+    }
     match (&old.delivered, &new.delivered) {
         (None, Some(_)) => return Some((Widened, "results that were withheld are delivered")),
         (Some(_), None) => return Some((Narrowed, "results that were delivered are withheld")),
@@ -220,17 +228,7 @@ fn differs(own: &CaseResult, old: &Happened, new: &Happened) -> Option<(Directio
         }
         _ => {}
     }
-    let none = BTreeSet::new();
-    let added =
-        |happened: &'_ Happened| happened.labels.as_ref().map_or(none.clone(), |labels| labels.added.clone());
-    let (before, after) = (added(old), added(new));
-    if before == after {
-        None
-    } else if before.is_subset(&after) {
-        Some((Narrowed, "results add more labels to their session"))
-    } else {
-        Some((Widened, "results add fewer labels to their session"))
-    }
+    (before != after).then_some((Narrowed, "results add more labels to their session"))
 }
 
 /// Whether the texts are the call's own.

@@ -9,7 +9,7 @@ use super::super::value::Value;
 use super::super::{EvalError, Scope};
 use super::named_formats::NamedFormat;
 use super::{Outcome, no_overload, spend_texts};
-use crate::authorization::{Answer, Question, Resource, What, Who};
+use crate::authorization::{Answer, MAX_QUESTION_BYTES, Question, Resource, What, Who};
 use crate::ir::Func;
 
 /// A question that is being put, or its answer.
@@ -45,6 +45,11 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>
     let texts: Vec<&str> = given.iter().filter_map(Value::as_str).collect();
     if texts.len() != given.len() {
         return no_overload(function);
+    }
+    // Each step copies what was gathered before: no part of a question is longer than a whole one may be.
+    if texts.iter().any(|text| text.len() > MAX_QUESTION_BYTES) {
+        let why = format!("the authorizer is asked nothing longer than {MAX_QUESTION_BYTES} bytes");
+        return Err(EvalError::invalid(why));
     }
     let gathered = match (&**of, function, texts.as_slice()) {
         (Authorization::Decision(answer), _, []) => return read(answer, function),
