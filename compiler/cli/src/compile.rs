@@ -53,11 +53,12 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
         None => {
             let folder = options.out.join(&policy.cell);
             write(&artifacts, &folder)?;
-            say(&artifacts, &folder, (&policy.cell, &digest), options.format)?;
+            // First what may need something to be done: whoever reads only the first lines of the list ends the program.
             if options.namespaces.is_empty() && artifacts.files.contains_key(NETWORK_POLICIES) {
                 note!("note: {UNPLACED}");
             }
             tell_of_others(&options.out, &policy);
+            say(&artifacts, &folder, (&policy.cell, &digest), options.format)?;
             Outcome::Holds
         }
     };
