@@ -51,7 +51,8 @@ impl Keep<'_> {
             }
             // Somebody who disarmed for a time is to have what they asked for.
             Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding => {
-                !self.derived.lost.is_empty() && !(self.withdrawn && arming::is_withdrawn(&live.key))
+                let is_asked_away = self.withdrawn && arming::is_withdrawn(&live.key);
+                !self.derived.lost.is_empty() && !is_asked_away
             }
             Kind::RuntimeClass | Kind::Namespace => !self.derived.lost.is_empty(),
             _ => false,
