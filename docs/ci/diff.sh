@@ -1,11 +1,11 @@
 #!/bin/sh
-# What the packs in policy-packs/ let through more or less than they did at a commit.
+# Shows what the packs in policy-packs/ newly allow or deny, compared with a commit.
 #
 #   sh diff.sh COMMIT [options of `bailiwick diff`]
 #
-# Ends with the highest code of the comparisons: 3 with `--fail-on widened` where a pack lets more through. A pack that is new or gone is
-# named and not compared: it changes what is enforced only when something binds it. Before the first commit, and where the commit has no
-# policy-packs, all packs are new.
+# Exits with the highest exit code of the comparisons: 3 with `--fail-on widened` if a pack lets more through. A pack that was added or
+# removed is named and not compared: it changes what is enforced only when a binding uses it. Before the first commit, and if the
+# commit has no policy-packs, all packs are new.
 set -eu
 commit=$1
 shift
