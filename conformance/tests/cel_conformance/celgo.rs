@@ -97,7 +97,7 @@ pub(crate) fn judged() -> Option<&'static OfCelGo> {
 impl OfCelGo {
     fn cost(&mut self, row: &Estimate) {
         if row.expr.starts_with("jsonpatch.") {
-            let why = "ask for `jsonpatch.escapeKey`, which the API server gives to mutating admission policies alone and packs do not have";
+            let why = "ask for `jsonpatch.escapeKey`, which the API server offers only to mutating admission policies and packs do not have";
             *self.costs.skipped.entry(why).or_default() += 1;
             return;
         }
