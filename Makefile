@@ -1,17 +1,17 @@
-# Everything here does its own set-up on a Debian machine that has cargo, Python 3.11, Go 1.26 and Node 20.
+# Every target does its own setup, on a Debian machine with cargo, Python 3.11, Go 1.26 and Node 20.
 #   make demo    one pack becomes its controls, decides real pods, and every call of an agent
 #   make test    every test, with a real API server
 #   make lint    rustfmt, clippy, licences and bans
 #   make bench   measures into target/bench/*.json; make bench-check compares them with the goals
 #   make fmt     formats the source
-#   make conformance   CEL against the tests of others; prints docs/conformance.md
-#   make cluster-demo   docs/guide/cluster.md on a real control plane and node, word by word; as root
-#   make launcher       the program that makes sandboxes, linked statically, in target/release
-#   make test-images    cosign itself signs and the webhook decides; builds cosign first, some minutes
-#   make test-cluster   the chart and pools of executors on a real node; as root, and the first time with some ten minutes for building the node
+#   make conformance   CEL against other projects' tests; prints docs/conformance.md
+#   make cluster-demo   follows docs/guide/cluster.md word by word on a real control plane and node; as root
+#   make launcher       the program that makes sandboxes, statically linked, in target/release
+#   make test-images    cosign itself signs and the webhook decides; builds cosign first, a few minutes
+#   make test-cluster   the chart and pools of executors on a real node; as root; the first run builds the node, about ten minutes
 #   make fuzz    libFuzzer over everything that reads untrusted bytes; FUZZ_SECONDS for each target (60), FUZZ_TARGETS to name some
-#   make test-user      the executor's tests as an ordinary user: as nobody if root asks
-#   make test-cgroup2   limits of sandboxes on cgroup v2, in a small emulated machine with Debian's kernel; some minutes
+#   make test-user      the executor's tests as an ordinary user: as nobody if root starts them
+#   make test-cgroup2   sandbox limits on cgroup v2, in a small emulated machine with Debian's kernel; a few minutes
 SHELL := /bin/bash
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
