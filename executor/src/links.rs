@@ -1,8 +1,9 @@
 //! Delegation: a call that comes through others may do only what the policies of all of them allow.
 //!
-//! A subject's `chain` names the principals that it acts for. Which packs bind each of them the operator states in a file of links, and the bundle must be of all these packs: what it allows
-//! is then the meet, which the compiler makes (`bailiwick compile PACK …`) and nothing here could make again. A pack constrains only tools that it names, so the packs of each link must
-//! have a say in every tool. A chain of which that does not hold is refused before anything is decided.
+//! A subject's `chain` names the principals that its agent acts for. Which packs bind each of them, and the agent itself, the operator states in a file of links, and the bundle must be of all
+//! these packs: what it allows is then the meet, which the compiler makes (`bailiwick compile PACK …`) and nothing here could make again. A pack constrains only tools that it names, so the
+//! packs of each link must have a say in every tool. A subject of whom that does not hold is refused before anything is decided, and so is a file with a name that is not the subject's: whoever
+//! wrote it meant to bind somebody.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,7 @@ use thiserror::Error;
 /// Largest file of links: some names for each principal of a chain.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
-/// The packs that bind each principal, by their names or as `name@version`.
+/// The packs that bind the agent and each principal, by their names or as `name@version`.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct Links(BTreeMap<String, Vec<String>>);
@@ -32,10 +33,14 @@ pub enum LinksError {
     TooLarge { path: PathBuf },
     #[error("`{}` is no file of links: {source}; it is JSON as {{\"PRINCIPAL\": [\"PACK\", …]}}", path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
-    #[error("the subject's chain names `{0}`, and the file of links does not say which packs bind it")]
-    Unbound(String),
     #[error(
-        "pack `{pack}`, which binds `{principal}` of the subject's chain, is not in the bundle: compile the packs of the whole chain together"
+        "the file of links does not say which packs bind `{0}`, which is the subject's agent or in its chain"
+    )]
+    Unbound(String),
+    #[error("the file of links names `{0}`, which is neither the subject's agent nor in its chain")]
+    Stranger(String),
+    #[error(
+        "pack `{pack}`, which binds `{principal}`, is not in the bundle: compile the packs of the subject's agent and of its whole chain together"
     )]
     NotMet { pack: String, principal: String },
     #[error(
@@ -44,13 +49,17 @@ pub enum LinksError {
     Silent { principal: String, tool: String },
 }
 
-/// Refuses a chain of which a link's packs are not in the policy, or have no say in a tool.
+/// Refuses a subject if the packs of its agent, or of a principal of its chain, are not in the policy or have no say in a tool.
 ///
 /// # Errors
 /// See [`LinksError`].
 pub fn check(file: &Path, subject: &Subject, policy: &LoadedPolicy) -> Result<(), LinksError> {
     let Links(links) = read(file)?;
-    for principal in &subject.chain {
+    let bound = || std::iter::once(&subject.agent).chain(&subject.chain);
+    if let Some(stranger) = links.keys().find(|name| bound().all(|bound| bound != *name)) {
+        return Err(LinksError::Stranger(stranger.clone()));
+    }
+    for principal in bound() {
         let packs = links.get(principal).filter(|packs| !packs.is_empty());
         let packs = packs.ok_or_else(|| LinksError::Unbound(principal.clone()))?;
         let places: Result<Vec<u16>, LinksError> = packs

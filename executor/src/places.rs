@@ -53,9 +53,11 @@ impl<T> Places<T> {
             let oldest = if taken.len() < self.depth {
                 None
             } else {
-                let rests = |oldest: &Arc<Place<T>>| now.saturating_duration_since(oldest.since) >= REST;
-                taken.front().filter(|oldest| rests(oldest))?;
-                taken.pop_front()
+                let rests = |place: &Arc<Place<T>>| now.saturating_duration_since(place.since) >= REST;
+                // One that is still being filled, however long that takes, is not given away: it would be filled all the same, beyond the depth.
+                let is_filled = |place: &Arc<Place<T>>| lock(&place.ready).is_some();
+                let at = taken.iter().position(|place| rests(place) && is_filled(place))?;
+                taken.remove(at)
             };
             taken.push_back(Arc::clone(&place));
             oldest
@@ -102,6 +104,23 @@ mod tests {
         assert!(first.is_gone() && !second.is_gone());
         assert_eq!((first.take(), second.take(), third.take()), (None, Some("second"), Some("third")));
         assert!(lock(&places.taken).is_empty());
+    }
+
+    #[test]
+    fn a_place_that_is_being_filled_is_not_given_away() {
+        let places = Places::new(1);
+        let begin = Instant::now();
+        let much_later = begin + 10 * REST;
+        let slow = places.keep(begin, || {
+            assert!(places.keep(much_later, || Some("thief")).is_none(), "it is taken, and not filled yet");
+            Some("slow")
+        });
+        assert!(slow.is_some_and(|slow| slow.take() == Some("slow")));
+        // Filled and used meanwhile, or given away: nothing is kept beyond the depth.
+        let kept = places.keep(begin, || Some("first")).unwrap();
+        let second = places.keep(much_later, || Some("second")).unwrap();
+        assert_eq!((kept.is_gone(), lock(&places.taken).len()), (true, 1));
+        assert_eq!(second.take(), Some("second"));
     }
 
     #[test]

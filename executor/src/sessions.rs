@@ -189,6 +189,22 @@ impl Sessions {
         Ok(session)
     }
 
+    /// Takes a session out if nobody has used it for this long, as [`Sessions::close`] does. Looked at anew: since it was listed as idle, a call may have come.
+    #[must_use]
+    pub fn close_if_idle(&self, id: &str, now: Moment, idle_ms: u64) -> Option<Arc<SessionState>> {
+        let mut by_id = self.lock();
+        let session = Arc::clone(by_id.get(id)?);
+        // Held until the session says that it is closed: whoever gets the turn afterwards is refused, and no call that has it is cut off.
+        let turn = Arc::clone(&session.turn).try_lock_owned().ok()?;
+        if session.idle_ms(now) < idle_ms {
+            return None;
+        }
+        session.closed.store(true, Ordering::Release);
+        by_id.remove(id);
+        drop(turn);
+        Some(session)
+    }
+
     /// Keeps in mind that the end of a session could not be recorded.
     pub fn keep_unrecorded(&self, id: &str) {
         self.unrecorded().insert(id.to_owned());
@@ -294,6 +310,21 @@ mod tests {
         assert_eq!(sessions.idle(far, 100), Vec::<String>::new(), "a call runs");
         drop(turn);
         assert_eq!(sessions.idle(far, 100), ["a"]);
+    }
+
+    #[test]
+    fn a_session_that_is_used_again_after_it_was_listed_as_idle_stays_open() {
+        let sessions = Sessions::new(1);
+        let session = sessions.open(opened("a", 0), |_| Ok(())).unwrap();
+        let far = Moment::from_ms(u64::MAX);
+        assert_eq!(sessions.idle(far, 100), ["a"]);
+        let turn = session.wait_turn().unwrap();
+        assert!(sessions.close_if_idle("a", far, 100).is_none(), "its call runs");
+        drop(turn);
+        assert!(sessions.close_if_idle("a", Moment::now(), 100_000).is_none(), "its call has just ended");
+        assert!(!session.is_closed() && sessions.close_if_idle("a", far, 100).is_some());
+        assert_eq!(session.wait_turn().unwrap_err(), Refusal::UnknownSession);
+        assert!(sessions.close_if_idle("a", far, 100).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An agent that has a stronger one call tools for it: by the meet of both packs it gains nothing.
+//! An agent that has a stronger one call tools for it, and one that acts for a stronger one: by the meet of both packs neither gains anything.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::stage::{Caller, Stage, own_pack, said};
 
 /// Who calls: the coder, for the planner.
 const SUBJECT: &str = r#"{"agent": "coder", "user": "dana", "namespace": "agents", "chain": ["planner"]}"#;
-const LINKS: &str = r#"{"planner": ["planner"]}"#;
+const LINKS: &str = r#"{"coder": ["executor-tests"], "planner": ["planner"]}"#;
 
 /// What the planner itself may do: look, twice.
 const LOOKS: &str = r#"apiVersion: bailiwick.dev/v1alpha1
@@ -73,8 +73,17 @@ fn an_agent_that_delegates_to_a_stronger_one_gains_nothing() {
     // With them it is not started: the planner's pack is not met, or says nothing of what the coder's grants.
     let error = refused(&alone);
     assert!(error.contains("pack `planner`") && error.contains("not in the bundle"), "{error}");
-    fs::write(alone.path().join("links.json"), "{}").expect("the links");
-    assert!(refused(&alone).contains("chain names `planner`"), "{}", refused(&alone));
+    for (links, why) in [
+        (r#"{"coder": ["executor-tests"]}"#, "does not say which packs bind `planner`"),
+        (
+            r#"{"coder": ["executor-tests"], "planner": ["planner"], "tester": ["planner"]}"#,
+            "names `tester`, which is neither",
+        ),
+    ] {
+        fs::write(alone.path().join("links.json"), links).expect("the links");
+        let error = refused(&alone);
+        assert!(error.contains(why), "{error}");
+    }
     drop(alone);
     let silent = stage(Some(LOOKS));
     let error = refused(&silent);
@@ -96,4 +105,25 @@ fn an_agent_that_delegates_to_a_stronger_one_gains_nothing() {
     let mut fresh = Caller::new(&executor);
     let (status, reason) = run(&mut fresh, "ls /work");
     assert!(status != 200 && reason.contains("the budget `looks`"), "{status}: {reason}");
+}
+
+#[test]
+fn an_agent_that_acts_for_a_stronger_one_gains_nothing() {
+    let stage = stage(Some(LOOKS));
+    let subject = r#"{"agent": "planner", "user": "dana", "namespace": "agents", "chain": ["coder"]}"#;
+    fs::write(stage.path().join("subject.json"), subject).expect("the subject");
+    // Without links the planner runs what the coder's pack grants and its own does not name.
+    let executor = stage.start(&["--subject", "subject.json"]);
+    let mut caller = Caller::new(&executor);
+    assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 200);
+    drop(executor);
+    // To say of the chain alone which packs bind it is not enough, and the agent's own must have their say.
+    for (links, why) in [
+        (r#"{"coder": ["executor-tests"]}"#, "does not say which packs bind `planner`"),
+        (LINKS, "the packs of `planner` do not say whether"),
+    ] {
+        fs::write(stage.path().join("links.json"), links).expect("the links");
+        let error = refused(&stage);
+        assert!(error.contains(why), "{error}");
+    }
 }

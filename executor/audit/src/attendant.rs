@@ -33,7 +33,7 @@ impl Attendant {
             let wait = self.wait(&backlog);
             let is_ripe = backlog.is_ripe(self.options.linger) && backlog.failed_at.is_none();
             let mut unflushed = backlog.unflushed.take_due(self.options.checkpoint_every);
-            let has_work = !unflushed.is_empty() || is_ripe && backlog.log.is_some();
+            let has_work = !unflushed.is_empty() || is_ripe && backlog.log.is_some() && !backlog.is_over();
             if !has_work {
                 let waited = queue.attention.wait_timeout(backlog, wait);
                 backlog = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
@@ -59,6 +59,10 @@ impl Attendant {
                 backlog = queue.backlog();
                 backlog.spare = made.ok();
                 backlog.wants_spare = false;
+            }
+            // What another writer is in charge of, and what has ended, is left alone, even if a checkpoint would be due.
+            if backlog.is_over() {
+                continue;
             }
             let has_failed = backlog.failed_at.is_some_and(|at| at.elapsed() >= RETRY);
             let is_due = backlog.log.as_ref().is_some_and(|log| log.checkpoint_is_due());
@@ -88,7 +92,7 @@ impl Attendant {
     }
 
     /// One group for what is queued: a result that was given before the writer was dropped is not lost.
-    fn finish(&self, queue: &Queue) {
+    pub(crate) fn finish(&self, queue: &Queue) {
         let mut backlog = queue.backlog();
         // Taken only to be given back: whoever needs the log itself waits until it is there.
         let log = if backlog.has_queued() { backlog.log.take() } else { None };
@@ -99,10 +103,9 @@ impl Attendant {
         }
         let unflushed = backlog.unflushed.take_due(Duration::ZERO);
         drop(backlog);
-        if flush(&unflushed).is_err() {
-            // Once more; then whoever reads the log finds a value that can no more be shown.
-            drop(queue.with_log(|log| log.disclosures.mend()));
-        }
+        // What fails now, or has failed before and is in memory alone, is tried once more; then whoever reads the log finds a value that can no more be shown.
+        let _ = flush(&unflushed);
+        drop(queue.with_log(|log| log.disclosures.mend(&log.dir)));
     }
 }
 

@@ -67,11 +67,9 @@ pub(crate) struct Backlog {
     pub(crate) failed_at: Option<Instant>,
     /// How often a group has failed.
     failures: u64,
-    /// What failed was to make a segment: the active one is whole, and takes results.
-    lacks_room: bool,
+    /// What failed was to make a segment, or to write or flush openings: the active one is whole, and takes results.
+    takes_results: bool,
     pub(crate) unflushed: Unflushed,
-    /// A flush of openings failed, and what it was for is in memory alone: no record is taken before it was made good.
-    openings_failed: bool,
     /// How often openings could not be written or flushed.
     pub(crate) opening_failures: u64,
     pub(crate) wants_spare: bool,
@@ -161,9 +159,8 @@ impl Backlog {
             health: Health::Healthy,
             failed_at: None,
             failures: 0,
-            lacks_room: false,
+            takes_results: false,
             unflushed: Unflushed::default(),
-            openings_failed: false,
             opening_failures: 0,
             wants_spare: false,
             spare: None,
@@ -193,7 +190,7 @@ impl Backlog {
             return Err(AppendError::Io(error));
         }
         if is_result {
-            // A result is never refused for want of space: there are at most as many as open intents.
+            // A result that waits is never too much: there are at most as many as open intents.
             for intent in &draft.ends {
                 if !self.open.remove(intent) {
                     return Err(AppendError::NotOpen(*intent));
@@ -225,7 +222,7 @@ impl Backlog {
 
     /// While the disk is known to fail, nobody waits for it on behalf of a result.
     pub(crate) fn keeps_waiting(&self, draft: &Draft) -> Option<Arc<io::Error>> {
-        self.is_failing().filter(|_| draft.kind == Kind::Result && !self.lacks_room)
+        self.is_failing().filter(|_| draft.kind == Kind::Result && !self.takes_results)
     }
 
     /// The error of a failure so recent that trying again is too early.
@@ -279,15 +276,21 @@ impl Backlog {
         self.durable.position = Some(log.position());
         if log.tip.ending == Ending::Sealed {
             self.health = Health::Sealed;
+            self.failed_at = None;
         }
-        self.wants_spare = log.wants_spare() && self.spare.is_none();
+        self.wants_spare = log.wants_spare() && self.spare.is_none() && !self.is_over();
     }
 
-    /// Notes that a flush of openings failed. Their records are durable, and go on; nothing more is taken until the attendant has made it good.
+    /// Whether it was given up for good: nothing that fails or succeeds changes that, and nothing is tried any more.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.health, Health::Fenced | Health::Sealed)
+    }
+
+    /// Notes that a flush of openings failed. Their records are durable, and go on; but for results nothing more is taken until the attendant has made it good.
     pub(crate) fn fail_openings(&mut self, error: io::Error) {
-        self.openings_failed = true;
         self.opening_failures += 1;
-        if !matches!(self.health, Health::Fenced | Health::Sealed) {
+        if !self.is_over() {
+            self.takes_results |= self.failed_at.is_none();
             self.health = Health::Unhealthy { error: Arc::new(error) };
             self.failed_at = Some(Instant::now());
         }
@@ -295,13 +298,20 @@ impl Backlog {
 
     /// Notes that a group is durable.
     pub(crate) fn settle(&mut self, log: &Log, drafts: &[Draft], appended: &[Appended], demand: Demand) {
-        self.openings_failed = log.disclosures.has_failed();
         // A result that went into the room held for it does not say that there is room for a call.
         let says_so = demand == Demand::Probe || drafts.iter().any(|draft| draft.kind != Kind::Result);
-        if (says_so || !self.lacks_room) && !self.openings_failed {
+        if let Some(error) = log.disclosures.failure() {
+            // Whoever flushes tells of what failed there.
+            self.opening_failures += u64::from(log.disclosures.holds() && self.failed_at.is_none());
+            if self.failed_at.is_none() && !self.is_over() {
+                self.takes_results = true;
+                self.health = Health::Unhealthy { error };
+                self.failed_at = Some(Instant::now());
+            }
+        } else if (says_so || !self.takes_results) && !self.is_over() {
             self.health = Health::Healthy;
             self.failed_at = None;
-            self.lacks_room = false;
+            self.takes_results = false;
         }
         for (draft, at) in drafts.iter().zip(appended) {
             match draft.kind {
@@ -323,11 +333,12 @@ impl Backlog {
                 self.opening_failures += u64::from(matches!(failure, CommitError::Openings(_)));
                 self.health = Health::Unhealthy { error: Arc::clone(error) };
                 self.failed_at = Some(Instant::now());
-                self.lacks_room = matches!(failure, CommitError::Room(_));
+                self.takes_results = matches!(failure, CommitError::Room(_) | CommitError::Openings(_));
                 Some(Arc::clone(error))
             }
             CommitError::Fenced => {
                 self.health = Health::Fenced;
+                self.failed_at = None;
                 None
             }
         };

@@ -3,7 +3,10 @@
 //! A group is a transaction. Its lines are made against a copy of the tip; only when the flush has succeeded and this writer
 //! is still in charge does the copy become the tip. When it fails, the segment is dead: the kernel may have dropped the
 //! pages that it could not write and would report the next flush as a success. The next group begins another segment,
-//! whose first record says where the dead one ends.
+//! whose first record says where the dead one ends. Until that is durable a crash may have the failed group read as one of the log,
+//! and so its openings stay until then.
+//!
+//! A group of results alone does not fail with its openings: the calls have run, and there is room for their records.
 
 use std::io;
 use std::sync::Arc;
@@ -117,7 +120,11 @@ impl Lines {
 impl Log {
     /// Writes one group and flushes it. On success all drafts are durable; on failure none of them is acknowledged.
     pub(crate) fn commit(&mut self, drafts: &[Draft], demand: Demand) -> Result<Vec<Appended>, CommitError> {
-        self.disclosures.mend().map_err(|error| openings_failed(&error))?;
+        let goes_without = demand == Demand::WhenDue && has_only_results(drafts);
+        let mended = self.disclosures.mend(&self.dir).map_err(|error| openings_failed(&error));
+        if !goes_without {
+            mended?;
+        }
         let mut lines =
             Lines { tip: self.tip.clone(), group: self.tip.seq, bytes: Vec::new(), placed: Vec::new() };
         let fresh = self.fresh_segment(drafts, demand)?;
@@ -135,7 +142,9 @@ impl Log {
         if lines.placed.is_empty() {
             return Ok(Vec::new());
         }
-        let opened = match self.disclose(drafts, lines.group + control as u64, fresh.as_ref()) {
+        let (first, keep) =
+            (lines.group + control as u64, if goes_without { Keep::InMemory } else { Keep::OnDisk });
+        let opened = match self.disclose(drafts, first, fresh.as_ref(), keep) {
             Ok(opened) => opened,
             Err(error) => {
                 // Nothing is in it yet; one that was made ahead and not needed stays.
@@ -144,7 +153,11 @@ impl Log {
             }
         };
         if let Err(error) = self.write(&lines.bytes, fresh.as_ref()) {
-            self.disclosures.take_back(&opened);
+            match (&error, &fresh) {
+                // No segment holds the group any more.
+                (CommitError::Write(_), Some(_)) => self.disclosures.take_back(&opened),
+                _ => self.disclosures.disown(&opened),
+            }
             self.failed(fresh, &error);
             return Err(error);
         }
@@ -201,7 +214,6 @@ impl Log {
 
     /// A new segment if the active one is dead or would have no room left for the results of all open intents.
     fn fresh_segment(&mut self, drafts: &[Draft], demand: Demand) -> Result<Option<Segment>, CommitError> {
-        let is_result = |draft: &&Draft| draft.kind == Kind::Result;
         let need: usize = drafts.iter().map(|draft| line_bound(draft.body.len()) + 1).sum();
         let intents = drafts.iter().filter(|draft| draft.kind == Kind::Intent).count();
         let open = (self.tip.open.len() + intents) as u64;
@@ -222,7 +234,7 @@ impl Log {
             // What was held for results and checkpoints is for them.
             Err(_)
                 if demand != Demand::Probe
-                    && drafts.iter().all(|draft| is_result(&draft))
+                    && drafts.iter().all(|draft| draft.kind == Kind::Result)
                     && self.fits_in_held(need, room) =>
             {
                 Ok(None)
@@ -254,6 +266,8 @@ impl Log {
 
     fn failed(&mut self, fresh: Option<Segment>, error: &CommitError) {
         match (fresh, &self.active) {
+            // Whoever is in charge may have read it as the log's next segment.
+            (Some(_), _) if matches!(error, CommitError::Fenced) => {}
             // Nothing in it is of the log yet; if it cannot be removed, no course leads to it.
             (Some(fresh), _) => drop(std::fs::remove_file(self.dir.segment(fresh.number))),
             (None, Active::Live(segment)) => {
@@ -265,10 +279,12 @@ impl Log {
     }
 
     fn publish(&mut self, lines: Lines, fresh: Option<Segment>, control: usize) -> Vec<Appended> {
-        if let Some(fresh) = fresh
-            && let Active::Live(old) = std::mem::replace(&mut self.active, Active::Live(fresh))
-        {
-            old.trim();
+        if let Some(fresh) = fresh {
+            // Its first record says where the log leaves the one before.
+            self.disclosures.take_back_disowned();
+            if let Active::Live(old) = std::mem::replace(&mut self.active, Active::Live(fresh)) {
+                old.trim();
+            }
         }
         let mut begin = Position { segment: 0, offset: 0, seq: self.tip.seq, chain: self.tip.chain };
         if let Active::Live(segment) = &mut self.active {
@@ -304,9 +320,15 @@ impl Log {
         Position { segment, offset, seq: self.tip.seq, chain: self.tip.chain }
     }
 
-    /// Writes the openings of a group before the group: a record whose openings cannot be written is not written either. They are flushed once it is
-    /// durable, or now if one of them must be. `first`: the number of the first draft's record. Gives what was written.
-    fn disclose(&mut self, drafts: &[Draft], first: u64, fresh: Option<&Segment>) -> io::Result<Vec<u8>> {
+    /// Writes the openings of a group before the group: a record whose openings cannot be written is not written either, but for results, whose openings are kept in memory then. They
+    /// are flushed once the group is durable, or now if one of them must be. `first`: the number of the first draft's record. Gives what was written or is kept.
+    fn disclose(
+        &mut self,
+        drafts: &[Draft],
+        first: u64,
+        fresh: Option<&Segment>,
+        keep: Keep,
+    ) -> io::Result<Vec<u8>> {
         let segment = match (fresh, &self.active) {
             (Some(fresh), _) => fresh.number,
             (None, Active::Live(active)) => active.number,
@@ -323,13 +345,35 @@ impl Log {
         if text.is_empty() {
             return Ok(text);
         }
-        self.disclosures.write(&self.dir, segment, &text)?;
+        let may_be_held = keep == Keep::InMemory && !flush;
+        // What is held comes first.
+        if may_be_held && self.disclosures.has_failed() && self.disclosures.hold(segment, &text) {
+            return Ok(text);
+        }
+        if let Err(error) = self.disclosures.write(&self.dir, segment, &text) {
+            let is_held = may_be_held && self.disclosures.hold(segment, &text);
+            return if is_held { Ok(text) } else { Err(error) };
+        }
         if flush && let Err(error) = self.disclosures.flush() {
             self.disclosures.take_back(&text);
             return Err(error);
         }
         Ok(text)
     }
+}
+
+/// What becomes of openings that cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    /// Their group is not written either.
+    OnDisk,
+    /// They are held, within a bound, until they can be.
+    InMemory,
+}
+
+/// Whether a group is of results, and of nothing else.
+fn has_only_results(drafts: &[Draft]) -> bool {
+    !drafts.is_empty() && drafts.iter().all(|draft| draft.kind == Kind::Result)
 }
 
 /// Says what of the log it was that failed: there is room in the segments, made ahead, when there is none left on the disk.

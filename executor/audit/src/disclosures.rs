@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! write ► the record's group is written and flushed ► flush, by the attendant        a flush failed ► mend: written again from memory, flushed
-//!  └ failed: the group is refused
+//!  └ failed ► the group is refused           ► mend: as much is written and taken back, before anybody says that all is well
+//!           └ it is of results alone ► hold ► mend: written, flushed
 //! ```
-//! What is written and not flushed yet is kept in memory as well, within a bound: after a flush that failed the kernel may have dropped it.
+//! What is written and not flushed yet is kept in memory as well, within a bound: after a flush that failed the kernel may have dropped it. So is what could not be written of results,
+//! which have run: their records go without, into the room that is held for them.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -18,11 +21,23 @@ use crate::waiter::lock;
 /// Most bytes that are kept in memory of one file; then it is flushed before it is due. Some seconds of calls with small arguments.
 const MAX_UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Most bytes that are held in memory because they could not be written. What the results of some hundred calls give; those beyond stay queued.
+const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
+
+/// Most bytes that are written to see whether there is room again: as much as a group of records may have.
+const MAX_PROBE_BYTES: usize = 1024 * 1024;
+
 /// The files of openings that are written to, or not flushed yet.
 #[derive(Debug, Default)]
 pub(crate) struct Disclosures {
-    /// The active segment's last; before it those that are not known to be flushed.
+    /// The active segment's last; before it those that are not known to be flushed, or of which something may have to be taken back.
     files: Vec<Current>,
+    /// Of records that are durable without them, by segment and in their order.
+    held: VecDeque<(u32, Vec<u8>)>,
+    /// Beside which segment something could not be written last, and how much.
+    refused: Option<(u32, usize)>,
+    /// Why it could not, or why it still cannot.
+    why: Option<Arc<io::Error>>,
 }
 
 #[derive(Debug)]
@@ -34,6 +49,8 @@ struct Current {
     /// What stands between `offset` and what is known to be flushed.
     unflushed: Vec<u8>,
     is_dirty: bool,
+    /// How much of its end is of a group that was refused, and that whoever opens the log after a crash may take.
+    disowned: usize,
 }
 
 /// A file that the attendant flushes while the next group is written.
@@ -56,7 +73,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Flushes them. After an error the log refuses records until [`Disclosures::mend`] has succeeded.
+    /// Flushes them. After an error the log refuses records, but for results, until [`Disclosures::mend`] has succeeded.
     pub(crate) fn flush(&self) -> io::Result<()> {
         self.file.flush(self.to)
     }
@@ -117,7 +134,7 @@ impl Current {
             offset += 1;
         }
         let file = Arc::new(Shared::new(file, offset));
-        Ok(Self { segment, file, offset, unflushed: Vec::new(), is_dirty: false })
+        Ok(Self { segment, file, offset, unflushed: Vec::new(), is_dirty: false, disowned: 0 })
     }
 
     fn is_flushed(&self) -> bool {
@@ -148,6 +165,15 @@ impl Current {
         Ok(())
     }
 
+    /// Takes the last bytes away.
+    fn cut(&mut self, bytes: usize) {
+        self.offset = self.offset.saturating_sub(bytes as u64);
+        self.unflushed.truncate(self.unflushed.len().saturating_sub(bytes));
+        self.file.flushed.fetch_min(self.offset, Ordering::AcqRel);
+        // No record of this segment and number says anything else, so a line that stays opens nothing.
+        drop(self.file.file.set_len(self.offset));
+    }
+
     fn mend(&mut self) -> io::Result<()> {
         if !self.file.has_failed() {
             return Ok(());
@@ -168,24 +194,80 @@ impl Current {
 impl Disclosures {
     /// Writes the lines of a group that has its place in this segment.
     pub(crate) fn write(&mut self, dir: &Dir, segment: u32, text: &[u8]) -> io::Result<()> {
+        self.put(dir, segment, text).map_err(|error| {
+            self.refused = Some((segment, text.len().min(MAX_PROBE_BYTES)));
+            self.note(error)
+        })
+    }
+
+    fn put(&mut self, dir: &Dir, segment: u32, text: &[u8]) -> io::Result<()> {
         if self.files.last().is_none_or(|current| current.segment != segment) {
             // The attendant flushes the one that is whole; one that it has not come to by the next is waited for.
             if let [earlier @ .., _] = self.files.as_slice() {
                 earlier.iter().try_for_each(|file| file.file.flush(file.offset))?;
             }
-            self.files.retain(|file| !file.is_flushed());
+            self.files.retain(|file| !file.is_flushed() || file.disowned > 0);
             self.files.push(Current::open(dir, segment)?);
         }
         self.files.last_mut().map_or(Ok(()), |current| current.write(text))
     }
 
-    /// Takes back what was written last, of a group that is not of the log: it was refused, and nobody is to read it.
+    /// Keeps in mind why openings are not on the disk.
+    fn note(&mut self, error: io::Error) -> io::Error {
+        let error = Arc::new(error);
+        self.why = Some(Arc::clone(&error));
+        io::Error::new(error.kind(), error)
+    }
+
+    /// Keeps in memory what could not be written, of a group that does without; whether there is room.
+    pub(crate) fn hold(&mut self, segment: u32, text: &[u8]) -> bool {
+        let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
+        if held.saturating_add(text.len()) > MAX_HELD_BYTES {
+            return false;
+        }
+        self.held.push_back((segment, text.to_vec()));
+        self.refused = None;
+        true
+    }
+
+    /// Takes back what was written or held last, of a group that is not of the log: it was refused, and nobody is to read it.
     pub(crate) fn take_back(&mut self, text: &[u8]) {
-        let Some(current) = self.files.last_mut().filter(|_| !text.is_empty()) else { return };
-        current.offset = current.offset.saturating_sub(text.len() as u64);
-        current.unflushed.truncate(current.unflushed.len().saturating_sub(text.len()));
-        // No record of this segment and number says anything else, so a line that stays opens nothing.
-        drop(current.file.file.set_len(current.offset));
+        if text.is_empty() || self.is_held_last(text) {
+            return;
+        }
+        if let Some(current) = self.files.last_mut() {
+            current.cut(text.len());
+        }
+    }
+
+    /// Notes that what was written last is of a group that was refused, and that may still come to be of the log: its bytes stand in the segment, and until the next one says where the log
+    /// leaves it, a crash has them read as records.
+    pub(crate) fn disown(&mut self, text: &[u8]) {
+        if text.is_empty() || self.is_held_last(text) {
+            return;
+        }
+        if let Some(current) = self.files.last_mut() {
+            current.disowned = text.len();
+        }
+    }
+
+    /// Takes back what was disowned: a durable record says by now that its group is not of the log.
+    pub(crate) fn take_back_disowned(&mut self) {
+        for current in &mut self.files {
+            let disowned = std::mem::take(&mut current.disowned);
+            if disowned > 0 {
+                current.cut(disowned);
+            }
+        }
+    }
+
+    /// Whether this was held last; then it is not any more.
+    fn is_held_last(&mut self, text: &[u8]) -> bool {
+        let is_last = self.held.back().is_some_and(|(_, held)| held == text);
+        if is_last {
+            drop(self.held.pop_back());
+        }
+        is_last
     }
 
     /// Flushes what was written.
@@ -193,14 +275,48 @@ impl Disclosures {
         self.files.iter().try_for_each(|file| file.file.flush(file.offset))
     }
 
-    /// Whether a flush failed, and what it was for is in memory alone.
+    /// Whether something is in memory alone: a flush of it failed, or it could not be written.
     pub(crate) fn has_failed(&self) -> bool {
-        self.files.iter().any(|file| file.file.has_failed())
+        !self.held.is_empty() || self.files.iter().any(|file| file.file.has_failed())
     }
 
-    /// After a flush that failed: writes again what was not flushed, and flushes it.
-    pub(crate) fn mend(&mut self) -> io::Result<()> {
-        self.files.iter_mut().try_for_each(Current::mend)
+    /// Whether something is held.
+    pub(crate) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Why something is in memory alone, if anything is.
+    pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
+        let said = || io::Error::other("openings of values (`disclosures/`) could not be flushed");
+        self.has_failed().then(|| self.why.clone().unwrap_or_else(|| Arc::new(said())))
+    }
+
+    /// After a failure: writes again what was not flushed, and what was held, and flushes it. Where a group was refused, sees whether as much can be written now.
+    pub(crate) fn mend(&mut self, dir: &Dir) -> io::Result<()> {
+        self.try_to_mend(dir).map_err(|error| self.note(error))?;
+        self.why = None;
+        Ok(())
+    }
+
+    fn try_to_mend(&mut self, dir: &Dir) -> io::Result<()> {
+        self.files.iter_mut().try_for_each(Current::mend)?;
+        if !self.held.is_empty() {
+            while let Some((segment, text)) = self.held.pop_front() {
+                if let Err(error) = self.put(dir, segment, &text) {
+                    self.held.push_front((segment, text));
+                    return Err(error);
+                }
+            }
+            self.flush()?;
+        }
+        if let Some((segment, bytes)) = self.refused {
+            // Empty lines open nothing, should they stay.
+            let room = vec![b'\n'; bytes];
+            self.put(dir, segment, &room)?;
+            self.take_back(&room);
+            self.refused = None;
+        }
+        Ok(())
     }
 
     /// What is not flushed yet, once.
@@ -210,6 +326,36 @@ impl Disclosures {
             return None;
         }
         Some(Written { file: Arc::clone(&current.file), to: current.offset })
+    }
+}
+
+#[cfg(test)]
+impl Disclosures {
+    /// As if the disk were full: what is written last fails from now on.
+    pub(crate) fn fill_the_disk(&mut self, dir: &Dir) {
+        self.reopen(|segment| File::open(dir.disclosure(segment)).unwrap());
+    }
+
+    /// As if there were room again.
+    pub(crate) fn empty_the_disk(&mut self, dir: &Dir) {
+        self.reopen(|segment| File::options().write(true).open(dir.disclosure(segment)).unwrap());
+    }
+
+    fn reopen(&mut self, open: impl Fn(u32) -> File) {
+        for current in &mut self.files {
+            let (flushed, has_failed) = (current.file.flushed(), current.file.has_failed());
+            let fresh = Shared::new(open(current.segment), flushed);
+            fresh.has_failed.store(has_failed, Ordering::Release);
+            current.file = Arc::new(fresh);
+        }
+    }
+
+    /// As after an error of the disk: the kernel has dropped what was not flushed, and says so once.
+    pub(crate) fn lose_what_is_not_flushed(&self) {
+        for current in &self.files {
+            current.file.has_failed.store(true, Ordering::Release);
+            current.file.file.set_len(current.file.flushed()).unwrap();
+        }
     }
 }
 
@@ -228,17 +374,51 @@ mod tests {
         disclosures.take_dirty().unwrap().flush().unwrap();
         disclosures.write(&dir, 1, b"two\n").unwrap();
         let unflushed = disclosures.take_dirty().unwrap();
-        // As after an error of the disk: the kernel has dropped the page, and says so once.
-        unflushed.file.has_failed.store(true, Ordering::Release);
-        unflushed.file.file.set_len(4).unwrap();
+        disclosures.lose_what_is_not_flushed();
         assert!(unflushed.flush().is_err() && disclosures.has_failed());
         assert!(disclosures.flush().is_err(), "nothing goes on over what is lost");
-        disclosures.mend().unwrap();
+        disclosures.mend(&dir).unwrap();
         assert_eq!((read().as_str(), disclosures.has_failed()), ("one\ntwo\n", false));
         disclosures.write(&dir, 1, b"refused\n").unwrap();
         disclosures.take_back(b"refused\n");
         disclosures.write(&dir, 1, b"four\n").unwrap();
         disclosures.flush().unwrap();
         assert_eq!(read(), "one\ntwo\nfour\n");
+    }
+
+    #[test]
+    fn what_is_written_in_the_place_of_what_was_taken_back_is_flushed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::new(folder.path());
+        dir.create().unwrap();
+        let mut disclosures = Disclosures::default();
+        disclosures.write(&dir, 1, b"refused\n").unwrap();
+        disclosures.flush().unwrap();
+        disclosures.take_back(b"refused\n");
+        disclosures.write(&dir, 1, b"one\n").unwrap();
+        assert_eq!(disclosures.files[0].file.flushed(), 0);
+        disclosures.flush().unwrap();
+        assert_eq!(disclosures.files[0].file.flushed(), 4);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_held_within_a_bound_and_written_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::new(folder.path());
+        dir.create().unwrap();
+        let read = || std::fs::read_to_string(dir.disclosure(1)).unwrap();
+        let mut disclosures = Disclosures::default();
+        disclosures.write(&dir, 1, b"one\n").unwrap();
+        disclosures.fill_the_disk(&dir);
+        disclosures.write(&dir, 1, b"refused\n").unwrap_err();
+        assert!(!disclosures.has_failed() && disclosures.mend(&dir).is_err(), "as much does not fit");
+        assert!(disclosures.hold(1, b"two\n") && disclosures.hold(1, b"three\n"));
+        assert!(!disclosures.hold(1, &vec![b'x'; MAX_HELD_BYTES]), "there is a bound");
+        disclosures.take_back(b"three\n");
+        assert!(disclosures.has_failed() && disclosures.mend(&dir).is_err());
+        disclosures.empty_the_disk(&dir);
+        disclosures.mend(&dir).unwrap();
+        assert_eq!((read().as_str(), disclosures.has_failed()), ("one\ntwo\n", false));
+        assert_eq!(disclosures.files[0].file.flushed(), 8);
     }
 }

@@ -5,8 +5,9 @@
 //!                          └ no ► park until woken: done, or lead
 //! ```
 //! Whoever leads flushes in its own thread: a single writer pays for one flush and no switch of threads. Nobody is told before its record is
-//! durable. A result that nobody waits for stays queued until it is, through any number of failed groups; everything else
-//! that fails is refused at once and forgotten, with all that was queued behind it.
+//! durable. A result stays queued until it is, through any number of failed groups; whoever waits for it is told that it is kept. Everything else
+//! that fails is refused at once and forgotten, with all that was queued behind it. Where there was no room for more than results, or none for openings,
+//! the results of the group are written all the same.
 //!
 //! Signals of a group are left before the log is given back: whoever sees that a group failed sees what the groups before it made durable.
 
@@ -143,8 +144,8 @@ impl Queue {
     fn write(&self, log: &mut Log, mut batch: Batch, demand: Demand, told: &mut Vec<Thread>) {
         let appended = match log.commit(&batch.drafts, demand) {
             Ok(appended) => appended,
-            // The room of results is held for them: they do not fail with what wanted more.
-            Err(error @ CommitError::Room(_))
+            // The room of results is held for them, and their openings can wait: they do not fail with what wanted more.
+            Err(error @ (CommitError::Room(_) | CommitError::Openings(_)))
                 if batch.has_results() && (demand == Demand::Probe || !batch.has_only_results()) =>
             {
                 let (results, others) = batch.split();
@@ -217,3 +218,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

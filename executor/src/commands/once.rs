@@ -48,7 +48,7 @@ pub struct Run {
     /// Who calls: JSON, as for `serve`
     #[arg(long, value_name = "FILE")]
     pub subject: Option<PathBuf>,
-    /// The packs that bind each principal of its chain: JSON, as for `serve`
+    /// The packs that bind its agent and each principal of its chain: JSON, as for `serve`
     #[arg(long, value_name = "FILE", conflicts_with = "socket")]
     pub links: Option<PathBuf>,
     /// Form of the answer: the command's own output, or the call as the API gives it

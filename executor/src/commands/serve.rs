@@ -47,8 +47,8 @@ pub struct Serve {
     /// Who calls: JSON with agent, user, namespace, groups, labels, chain; without it the user that runs the executor
     #[arg(long, value_name = "FILE")]
     pub subject: Option<PathBuf>,
-    /// The packs that bind each principal of the subject's chain: JSON as {"PRINCIPAL": ["PACK", …]}. Refuse a bundle that is not of all of them, and a chain
-    /// with a principal that is not there
+    /// The packs that bind the subject's agent and each principal of its chain: JSON as {"PRINCIPAL": ["PACK", …]}. Refuse a bundle that is not of all of them,
+    /// a subject of whom somebody is not there, and a name that is not the subject's
     #[arg(long, value_name = "FILE")]
     pub links: Option<PathBuf>,
     /// Sandboxes kept ready, for each sandbox of the policy
@@ -79,8 +79,7 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
         limits: serve.limits.clone(),
     })?;
     let executor = Arc::new(executor);
-    // One thread for each call that runs or waits, one for each request that appends a record.
-    let blocking = serve.limits.max_calls.saturating_mul(2).saturating_add(serve.limits.max_connections);
+    let blocking = waiting_threads(&serve.limits);
     let runtime = Builder::new_multi_thread().max_blocking_threads(blocking).enable_all().build()?;
     runtime.block_on(live(&executor, serve))?;
     // The runtime's threads end before the last handle of the executor goes, and the log is closed by whoever holds that.
@@ -90,6 +89,12 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
         executor.docket().seal("drain").context("cannot seal the audit log")?;
     }
     Ok(Outcome::Holds)
+}
+
+/// How many threads wait for a turn, a disk or a sandbox at one time at most, so that nobody waits for a thread: one for each call that has its place, whose client may have gone, one for
+/// each connection, which has one request at a time, and one that sweeps. Pools have threads of their own, which are not of the runtime.
+fn waiting_threads(limits: &Limits) -> usize {
+    limits.max_calls.saturating_add(limits.max_connections).saturating_add(ADMIN_CONNECTIONS + 1)
 }
 
 async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {

@@ -231,15 +231,20 @@ impl Executor {
             }
             Err(unknown) => return Err(unknown),
         };
-        self.metrics.sessions.dec();
         for call in self.calls.running().iter().filter(|call| call.session() == id) {
             // What ends by itself in this moment needs no cancelling.
             let _ = call.cancel();
         }
+        self.clear_session(&session)
+    }
+
+    /// Clears away what a session had that is closed, once its last call is over, and records its end.
+    fn clear_session(&self, session: &SessionState) -> Result<(), Refusal> {
+        self.metrics.sessions.dec();
         session.end();
-        self.questions.forget(id);
-        self.calls.forget(id);
-        self.record_closing(id, "closed").map_err(|error| self.unrecorded(&error))
+        self.questions.forget(&session.id);
+        self.calls.forget(&session.id);
+        self.record_closing(&session.id, "closed").map_err(|error| self.unrecorded(&error))
     }
 
     /// Records the end of a session, or keeps in mind that it is to be recorded.
@@ -277,8 +282,11 @@ impl Executor {
     /// Closes the sessions that nobody has used for long.
     pub fn close_idle_sessions(&self) {
         let idle_ms = self.limits.session_idle_s.saturating_mul(1000);
-        for id in self.sessions.idle(Moment::now(), idle_ms) {
-            match self.close_session(&id) {
+        let now = Moment::now();
+        for id in self.sessions.idle(now, idle_ms) {
+            // No call of it runs, so nothing here is cut off or waited for.
+            let Some(session) = self.sessions.close_if_idle(&id, now, idle_ms) else { continue };
+            match self.clear_session(&session) {
                 Ok(()) => tracing::info!(session = id, "closed, since nobody used it"),
                 Err(error) => tracing::warn!(session = id, ?error, "cannot close an idle session"),
             }

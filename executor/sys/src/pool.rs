@@ -5,8 +5,8 @@
 //!
 //! | left of the stock | refilled |
 //! | --- | --- |
-//! | less than half, or somebody has found nothing | at once: more calls are coming |
-//! | half or more | when all that were taken are cleared away, or [`MAX_DEFERRAL`] after the last one was taken |
+//! | less than half of the depth, rounded down, or somebody has found nothing | at once: more calls are coming |
+//! | more | when all that were taken are cleared away, or [`MAX_DEFERRAL`] after the last one was taken |
 //!
 //! The thread also clears away what calls have left, so that nobody waits for that.
 
@@ -27,7 +27,7 @@ const MAX_DISCARDED: usize = 64;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
-/// How long calls hold up the refilling of a stock that has half or more left. Whoever runs for longer does not notice two milliseconds of somebody else's work.
+/// How long calls hold up the refilling of a stock that has half of its depth or more left. Whoever runs for longer does not notice two milliseconds of somebody else's work.
 const MAX_DEFERRAL: Duration = Duration::from_millis(25);
 
 /// A stock of sandboxes.
@@ -155,7 +155,8 @@ impl Shared {
         state.taken += 1;
         state.last_taken = Some(Instant::now());
         state.missed |= parked.is_none();
-        // Whoever waits for calls to end is woken by their end; the time until then runs from here.
+        // News for a thread that sleeps because nothing was missing, or that is to build at once. One that waits for calls to end is woken by the end of the last; the longest that it
+        // waits begins anew here, which it sees when the time from the call before is over.
         let is_news = was_full || matches!(self.refill(&state), Refill::Now);
         drop(state);
         if is_news {

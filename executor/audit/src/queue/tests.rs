@@ -1,0 +1,183 @@
+//! A log without its attendant, so that nothing happens by itself: what becomes of it when its disk fails in parts, and when another writer takes charge.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::attendant::Attendant;
+use crate::dir::Dir;
+use crate::entry::Entry;
+use crate::health::Health;
+use crate::open::open;
+use crate::options::{Options, Prepare};
+use crate::record::Record;
+use crate::verify::{Known, verify};
+
+struct Stage {
+    folder: tempfile::TempDir,
+    dir: Dir,
+    queue: Queue,
+    _lock: std::fs::File,
+}
+
+fn options() -> Options {
+    let hour = Duration::from_secs(3_600);
+    Options {
+        segment_bytes: 64 * 1024,
+        checkpoint_every: hour,
+        linger: hour,
+        prepare: Prepare::OnDemand,
+        ..Options::default()
+    }
+}
+
+fn stage() -> Stage {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, lock, _) = open(folder.path(), &options()).unwrap();
+    Stage { dir: Dir::new(folder.path()), folder, queue: Queue::new(log), _lock: lock }
+}
+
+/// A record with the opening of a value.
+fn draft(kind: Kind, intent: Option<u64>) -> Draft {
+    let value = Some(json!({"word": "secret"}));
+    let entry = match kind {
+        Kind::Result => Entry { result: value, ..Entry::default() },
+        _ => Entry { arguments: value, ..Entry::default() },
+    };
+    let (record, aside) = entry.into_record(kind).unwrap();
+    let draft = Draft::of(&Record { intent, ..record }).unwrap();
+    Draft { openings: aside.openings.iter().map(|opening| opening.tail().unwrap()).collect(), ..draft }
+}
+
+impl Stage {
+    /// What the attendant does after a failure.
+    fn probe(&self) {
+        let log = self.queue.backlog().log.take().unwrap();
+        self.queue.lead(log, Demand::Probe);
+    }
+
+    fn health(&self) -> Health {
+        self.queue.backlog().health.clone()
+    }
+
+    fn is_healthy(&self) -> bool {
+        matches!(self.health(), Health::Healthy)
+    }
+
+    /// Records whose values can be shown, and those whose values cannot.
+    fn opened(&self) -> (u64, u64) {
+        opened(self.folder.path())
+    }
+
+    fn token(&self) -> std::path::PathBuf {
+        self.folder.path().join("writer")
+    }
+}
+
+fn opened(dir: &Path) -> (u64, u64) {
+    let report = verify(dir, &Known::default()).unwrap();
+    assert!(report.damage.is_none(), "{report:?}");
+    (report.opened, report.unopened)
+}
+
+#[test]
+fn a_log_that_another_writer_is_in_charge_of_is_left_alone_whatever_failed_before() {
+    let stage = stage();
+    let token = std::fs::read(stage.token()).unwrap();
+    std::fs::remove_file(stage.token()).unwrap();
+    assert!(matches!(stage.queue.append(draft(Kind::Decision, None)), Err(AppendError::Io(_))));
+    assert!(stage.queue.backlog().failed_at.is_some());
+    stage.dir.take_charge("another writer").unwrap();
+    stage.probe();
+    assert!(matches!(stage.health(), Health::Fenced));
+    let backlog = stage.queue.backlog();
+    assert!(
+        backlog.is_over() && backlog.failed_at.is_none() && !backlog.needs_attention(),
+        "it would be tried again"
+    );
+    drop(backlog);
+    // Nothing that succeeds afterwards puts this writer in charge again.
+    std::fs::write(stage.token(), token).unwrap();
+    stage.probe();
+    stage.queue.backlog().fail_openings(std::io::Error::other("a flush"));
+    assert!(matches!(stage.health(), Health::Fenced) && stage.queue.backlog().failed_at.is_none());
+}
+
+#[test]
+fn while_openings_cannot_be_written_nobody_says_that_all_is_well() {
+    let stage = stage();
+    // Nothing can be written beside the first segment.
+    std::fs::create_dir(stage.dir.disclosure(1)).unwrap();
+    assert!(matches!(stage.queue.append(draft(Kind::Decision, None)), Err(AppendError::Io(_))));
+    for _ in 0..3 {
+        stage.probe();
+        assert!(!stage.is_healthy(), "the next record would be refused");
+    }
+    std::fs::remove_dir(stage.dir.disclosure(1)).unwrap();
+    stage.probe();
+    assert!(stage.is_healthy());
+    stage.queue.append(draft(Kind::Decision, None)).unwrap();
+    assert_eq!(stage.opened(), (1, 0));
+}
+
+#[test]
+fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none() {
+    let stage = stage();
+    let intents = [(); 3].map(|()| stage.queue.append(draft(Kind::Intent, None)).unwrap().seq);
+    let full = |is_full: bool| {
+        stage.queue.with_log(|log| {
+            let Log { disclosures, dir, .. } = log;
+            if is_full { disclosures.fill_the_disk(dir) } else { disclosures.empty_the_disk(dir) }
+        });
+    };
+    full(true);
+    // Whoever waits for it is told that it is durable, and from then on no call begins.
+    stage.queue.append(draft(Kind::Result, Some(intents[0]))).unwrap();
+    assert!(!stage.is_healthy());
+    let refused = stage.queue.append(draft(Kind::Intent, None)).unwrap_err();
+    assert!(matches!(refused, AppendError::Io(_)), "{refused}");
+    stage.queue.append(draft(Kind::Result, Some(intents[1]))).unwrap();
+    // One that nobody waits for is written by whoever tries whether the disk is well.
+    stage.queue.append_later(draft(Kind::Result, Some(intents[2]))).unwrap();
+    stage.probe();
+    assert!(!stage.is_healthy() && stage.queue.with_log(|log| log.tip.open.is_empty()));
+    assert_eq!(stage.opened(), (3, 3), "what was committed to is in memory");
+    full(false);
+    stage.probe();
+    assert!(stage.is_healthy());
+    assert_eq!(stage.opened(), (6, 0));
+    stage.queue.append(draft(Kind::Intent, None)).unwrap();
+}
+
+#[test]
+fn openings_whose_flush_failed_before_the_end_are_written_again_at_the_end() {
+    let stage = stage();
+    stage.queue.append(draft(Kind::Decision, None)).unwrap();
+    // The attendant has taken what is to be flushed, and that has failed; nobody came to make it good.
+    let taken = stage.queue.backlog().unflushed.take_due(Duration::ZERO);
+    stage.queue.with_log(|log| log.disclosures.lose_what_is_not_flushed());
+    stage.queue.backlog().fail_openings(taken[0].flush().unwrap_err());
+    assert_eq!(stage.opened(), (0, 1));
+    let numbers = stage.queue.with_log(|log| Arc::clone(&log.numbers));
+    Attendant { dir: stage.dir.clone(), numbers, options: options() }.finish(&stage.queue);
+    assert_eq!(stage.opened(), (1, 0));
+}
+
+/// A group whose flush succeeded and that was refused all the same stands in its segment until the next one says that it is not of the log.
+#[test]
+fn a_refused_group_keeps_its_openings_for_as_long_as_a_crash_would_have_it_read() {
+    let stage = stage();
+    stage.queue.append(draft(Kind::Decision, None)).unwrap();
+    let token = std::fs::read(stage.token()).unwrap();
+    std::fs::remove_file(stage.token()).unwrap();
+    assert!(matches!(stage.queue.append(draft(Kind::Decision, None)), Err(AppendError::Io(_))));
+    assert_eq!(stage.opened(), (2, 0), "so whoever recovers takes it, and can show what it says");
+    std::fs::write(stage.token(), token).unwrap();
+    stage.probe();
+    let lines = std::fs::read_to_string(stage.dir.disclosure(1)).unwrap();
+    assert_eq!((lines.lines().count(), stage.opened()), (1, (1, 0)), "nobody is to read what was refused");
+    stage.queue.append(draft(Kind::Decision, None)).unwrap();
+    assert_eq!(stage.opened(), (2, 0));
+}
