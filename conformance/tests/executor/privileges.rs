@@ -1,12 +1,15 @@
-//! What the executor and its launchers are on the machine: as root the executor has five capabilities, and nobody else of its own has any id of the host's root.
+//! What the executor and its launchers are on the machine: as root the executor has five capabilities, and nobody else of its own has any id of the host's root; an ordinary user's has what he has.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use bailiwick_conformance::programs::Executor;
+use bailiwick_conformance::programs::{self, Executor};
 use serde_json::json;
 
-use crate::stage::{Caller, Stage, is_root, kind, own_pack, stdout};
+use crate::stage::{Caller, Stage, is_root, kind, own_pack, said, stdout};
 
 /// Generous: a loaded machine takes its time to end a process.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,4 +107,44 @@ fn a_killed_launcher_is_started_anew_and_what_runs_is_confined() {
     executor.terminate().expect("it ends");
     // 6: it holds, and nothing from elsewhere says that it is all.
     assert!(matches!(stage.verify().0, Some(0 | 6)));
+}
+
+/// `nobody`, on every Linux.
+const NOBODY: u32 = 65_534;
+
+/// What `make test-user` runs in full.
+#[test]
+fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_not_enough() {
+    if !is_root() {
+        eprintln!("SKIPPED: an ordinary user runs all of these tests himself");
+        return;
+    }
+    let stage = Stage::new(&own_pack());
+    stage.compile(&stage.weaker(&own_pack()), "weaker", "weaker.json");
+    // Copied, because an ordinary user may not be able to reach the build folder.
+    let (open_to_all, his) = (std::fs::Permissions::from_mode(0o755), stage.path().join("his"));
+    for name in ["bailiwick-executor", "bailiwick-launcher"] {
+        std::fs::copy(programs::find(name).expect("it is built"), stage.path().join(name)).expect("a copy");
+    }
+    std::fs::create_dir(&his).expect("a folder");
+    std::os::unix::fs::chown(&his, Some(NOBODY), Some(NOBODY)).expect("his");
+    std::fs::set_permissions(stage.path(), open_to_all).expect("he can come in");
+    let run = |bundle: &str| -> Output {
+        let args = json!({ "command": "id -u; grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/self/status | tr -s '\t\n' ' '" });
+        let mut command = Command::new(stage.path().join("bailiwick-executor"));
+        command.args(["run", "--bundle", bundle, "--state", "his/state", "--tool", "shell.exec", "--args"]);
+        command.arg(args.to_string()).current_dir(stage.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command.stdin(Stdio::null()).uid(NOBODY).gid(NOBODY).output().expect("it runs")
+    };
+    let refused = run("bundle.json");
+    assert!(!refused.status.success() && said(&refused).contains("cgroup"), "{}", said(&refused));
+    let ran = run("weaker.json");
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert_eq!(told, "1000\nCapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ", "{}", said(&ran));
+    // Who he is on record, by the kernel and not by what he says.
+    let report = stage.bailiwick(&["audit", "verify", "his/state"]);
+    assert_eq!(report.status.code(), Some(6), "{}", said(&report));
+    let log =
+        std::fs::read_to_string(stage.path().join("his/state/segments/00000001.jsonl")).expect("a segment");
+    assert!(log.contains("uid:65534"), "{log}");
 }

@@ -55,20 +55,27 @@ impl Stage {
         let stage = Self { folder: tempfile::tempdir().expect("a temporary folder"), _one: one };
         let mut pack = pack.to_owned();
         if pack.is_file() && !limits_are_exact("limits of sandboxes as a whole") {
-            let text = std::fs::read_to_string(&pack).expect("the pack");
-            pack = stage.path().join("pack.yaml");
-            std::fs::write(&pack, text.replace("    limits: ", &format!("    {AT_LEAST}\n    limits: ")))
-                .expect("the weaker pack");
+            pack = stage.weaker(&pack);
         }
-        let output = stage.bailiwick(&["compile", pack.to_str().expect("UTF-8"), "--out", "dist"]);
-        assert!(output.status.success(), "{}", said(&output));
-        let cell = std::fs::read_dir(stage.path().join("dist"))
-            .expect("dist")
-            .next()
-            .expect("a cell")
-            .expect("a folder");
-        std::fs::copy(cell.path().join("bundle.json"), stage.path().join("bundle.json")).expect("the bundle");
+        stage.compile(&pack, "dist", "bundle.json");
         stage
+    }
+
+    /// A copy of a pack with the limits that an ordinary user can have.
+    pub(crate) fn weaker(&self, pack: &Path) -> PathBuf {
+        let (text, copy) = (std::fs::read_to_string(pack).expect("the pack"), self.path().join("pack.yaml"));
+        let weaker = text.replace("    limits: ", &format!("    {AT_LEAST}\n    limits: "));
+        std::fs::write(&copy, weaker).expect("the weaker pack");
+        copy
+    }
+
+    /// Compiles a pack into a folder of its own, and gives its bundle this name.
+    pub(crate) fn compile(&self, pack: &Path, out: &str, bundle: &str) {
+        let output = self.bailiwick(&["compile", pack.to_str().expect("UTF-8"), "--out", out]);
+        assert!(output.status.success(), "{}", said(&output));
+        let cells = std::fs::read_dir(self.path().join(out)).expect("the folder");
+        let cell = cells.map(|cell| cell.expect("a cell").path()).next().expect("a cell");
+        std::fs::copy(cell.join("bundle.json"), self.path().join(bundle)).expect("the bundle");
     }
 
     pub(crate) fn path(&self) -> &Path {

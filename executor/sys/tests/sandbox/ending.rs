@@ -181,6 +181,28 @@ fn a_shell_runs_into_its_limits() {
 }
 
 #[test]
+fn processors_are_shared_out() {
+    if !root_or_skipped("an ordinary user without a cgroup has no share of processors") {
+        return;
+    }
+    const PERIOD: Duration = Duration::from_millis(100);
+    let (spin, spent) = ("while :; do :; done", Duration::from_millis(200));
+    let until_spent = CallLimits { cpu: Some(spent), ..ample() };
+    let mut slow = profile();
+    slow.cgroup.cpu_milli = Some(100);
+    let done = within(&slow, spin, until_spent);
+    assert_eq!(done.exit.outcome, Outcome::CpuTimeExceeded, "{done:?}");
+    let usage = &done.exit.usage;
+    assert_eq!(usage.cpu_source, Source::Cgroup);
+    // A tenth of one processor, and what one period may have had before the clock began and in its last part.
+    assert!(usage.cpu.saturating_sub(PERIOD) <= usage.wall / 10, "{usage:?}");
+    // Without its share it takes what it can get; how much that is a busy machine decides, but not the group.
+    slow.cgroup.cpu_milli = None;
+    let done = within(&slow, spin, until_spent);
+    assert_eq!(done.exit.outcome, Outcome::CpuTimeExceeded, "{done:?}");
+}
+
+#[test]
 fn a_child_that_was_killed_for_memory_is_counted() {
     if !root_or_skipped("an ordinary user without a cgroup has nobody who counts") {
         return;
