@@ -338,7 +338,7 @@ impl Backlog {
             }
             CommitError::Fenced => {
                 self.health = Health::Fenced;
-                self.failed_at = None;
+                (self.failed_at, self.lingering) = (None, None);
                 None
             }
         };

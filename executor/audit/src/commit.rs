@@ -153,10 +153,10 @@ impl Log {
             }
         };
         if let Err(error) = self.write(&lines.bytes, fresh.as_ref()) {
-            match (&error, &fresh) {
-                // No segment holds the group any more.
-                (CommitError::Write(_), Some(_)) => self.disclosures.take_back(&opened),
-                _ => self.disclosures.disown(&opened),
+            match &fresh {
+                // The segment goes, and the group with it.
+                Some(_) => self.disclosures.take_back(&opened),
+                None => self.disclosures.disown(&opened),
             }
             self.failed(fresh, &error);
             return Err(error);
@@ -266,8 +266,6 @@ impl Log {
 
     fn failed(&mut self, fresh: Option<Segment>, error: &CommitError) {
         match (fresh, &self.active) {
-            // Whoever is in charge may have read it as the log's next segment.
-            (Some(_), _) if matches!(error, CommitError::Fenced) => {}
             // Nothing in it is of the log yet; if it cannot be removed, no course leads to it.
             (Some(fresh), _) => drop(std::fs::remove_file(self.dir.segment(fresh.number))),
             (None, Active::Live(segment)) => {

@@ -85,10 +85,12 @@ fn opened(dir: &Path) -> (u64, u64) {
 #[test]
 fn a_log_that_another_writer_is_in_charge_of_is_left_alone_whatever_failed_before() {
     let stage = stage();
+    let intent = stage.queue.append(draft(Kind::Intent, None)).unwrap().seq;
     let token = std::fs::read(stage.token()).unwrap();
     std::fs::remove_file(stage.token()).unwrap();
     assert!(matches!(stage.queue.append(draft(Kind::Decision, None)), Err(AppendError::Io(_))));
     assert!(stage.queue.backlog().failed_at.is_some());
+    stage.queue.append_later(draft(Kind::Result, Some(intent))).unwrap();
     stage.dir.take_charge("another writer").unwrap();
     stage.probe();
     assert!(matches!(stage.health(), Health::Fenced));
