@@ -99,7 +99,7 @@ test-cgroup2: setup
 	$(CARGO) build --locked -p bailiwick-sys --bins
 	binary=$$($(CARGO) test --locked -p bailiwick-sys --test sandbox --no-run --message-format=json 2>/dev/null | \
 	  python3 -c 'import json,sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "sandbox"][-1])'); \
-	BAILIWICK_TEST_LAUNCHER=$$(dirname $$binary)/../bailiwick-launcher \
+	VM_SECONDS=$${VM_SECONDS:-1800} BAILIWICK_TEST_LAUNCHER=$$(dirname $$binary)/../bailiwick-launcher \
 	  conformance/vm/run.sh --with $$(dirname $$binary)/../bailiwick-launcher --with /usr/bin/python3 --with /usr/lib/python3.11 $$binary --test-threads=1 ending:: owner:: pool:: workspace::
 
 # Instrumentation is a matter of the nightly compiler; RUSTC_BOOTSTRAP asks the pinned one for it. No sanitizer: no crate here has unsafe code that these
