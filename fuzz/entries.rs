@@ -31,7 +31,7 @@ pub(crate) fn entries(root: &Path) -> Vec<Entry> {
         entry("image_listing", bailiwick_images::fuzz::listing::fuzz, listings(root)),
         entry("import", bailiwick_compiler::import::fuzz, texts(OF_OTHERS)),
         entry("outline", bailiwick_lsp::fuzz::fuzz, texts(BEING_WRITTEN)),
-        entry("pack", bailiwick_compiler::packs::fuzz, packs(root)),
+        entry("pack", bailiwick_compiler::compile::fuzz, packs(root)),
         entry("pack_text", bailiwick_compiler::fuzz::fuzz, pack_texts(root)),
         entry("path", bailiwick_policy::facts::path::fuzz, facts(root, "path")),
         entry("rego", bailiwick_compiler::rego::fuzz, texts(MODULES)),

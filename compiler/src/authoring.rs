@@ -7,9 +7,9 @@ use bailiwick_crds::admission::{Operation, ResourceRule};
 use serde_json::Value as Json;
 
 use crate::cel::{Context, Parameter, Type};
+use crate::compile::{constant, type_of};
 use crate::custom_kinds::CustomKinds;
 use crate::lower::admission::kinds;
-use crate::packs::{constant, type_of};
 
 /// What the expressions of an admission rule may name, from the list `match.resources`, before parameters and variables.
 #[must_use]

@@ -1,29 +1,34 @@
-//! From resolved packs to the effective policy and everything that is to be said about them.
+//! Packs in, effective policy out: the one entry of the command line; [`crate::cluster`] is that of webhook and operator.
 //!
-//! Nothing stops at the first error: every pack is lowered and checked, and what is wrong anywhere is reported. A policy comes out
-//! only if nothing is an error.
-//!
-//! ```text
-//! Chain (a pack and those it extends) ► lower each ► check each ► ceilings ► meet ► effective ► Compiled
-//! ```
+//! Resolves each pack with what it extends, hands them to [`crate::assemble`], and gives every finding its place.
 
-use bailiwick_policy::policy::Policy;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::ceiling::Pair;
-use crate::check::{self, View, bw0229_packs_conflict, bw0230_nothing_in_common, bw0520_narrower_than_meant};
-use crate::diagnostic::{Code, Diagnostic, FieldPath, Related, Severity, has_errors};
-use crate::effective;
-use crate::lower::{Findings, Pack, lower};
-use crate::meet::{Conflict, Met, Narrowed, meet};
-use crate::reach::rules::{Rule, covers};
+use bailiwick_policy::ir::Const;
+use bailiwick_policy::policy::{PackSource, Policy};
+use semver::Version;
+use serde_json::Value as Json;
 
-/// What compiling gives.
-#[derive(Clone, Debug, Default, PartialEq)]
+use crate::assemble::{Lineage, assemble, by_themselves};
+use crate::cel::{Parameter, Type};
+use crate::custom_kinds::CustomKinds;
+use crate::diagnostic::{About, Diagnostic, has_errors};
+use crate::library::Library;
+use crate::lower::Pack;
+use crate::parameters::Bindings;
+use crate::resolve::{Locking, Resolved, ResolvedPack, attempt, digest};
+use crate::source::PackSources;
+
+/// What compiling some packs gives.
+#[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    /// The effective policy; `None` if anything is an error.
+    /// The effective policy of all of them; `None` if anything is an error.
     pub policy: Option<Policy>,
-    /// What there is to say, one list for each pack that was given, each in the order of the text.
+    /// What there is to say, one list for each pack that was given, in their order.
     pub diagnostics: Vec<Vec<Diagnostic>>,
+    /// In the same order, the versions that were taken of the packs that each extends, directly or not, as far as they were found.
+    pub taken: Vec<BTreeMap<String, Version>>,
 }
 
 impl Compiled {
@@ -31,176 +36,166 @@ impl Compiled {
     pub fn all(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().flatten()
     }
+
+    /// Whether any of it is an error.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.diagnostics.iter().any(|list| has_errors(list))
+    }
 }
 
-/// A pack and the packs that it extends, directly or not; those have a name in [`Pack::extended`].
-#[derive(Clone, Debug)]
-pub struct Chain {
-    /// The pack under compilation.
-    pub pack: Pack,
-    /// What it extends.
-    pub ancestors: Vec<Pack>,
-}
-
-/// A finding about the effective policy, and the pack where it stands.
-pub(crate) struct Placed {
-    /// Index into [`Policy::packs`].
-    pub(crate) pack: u16,
-    /// What is to be said.
-    pub(crate) diagnostic: Diagnostic,
-}
-
-/// Compiles the one effective policy of several packs.
+/// Compiles the one effective policy of several packs, each with its bindings.
+///
+/// Nothing stops at the first error. Diagnostics have their places; those about an extended pack name it.
 #[must_use]
-pub fn assemble(chains: &[Chain]) -> Compiled {
-    let mut diagnostics = Vec::with_capacity(chains.len());
-    let mut policies = Vec::new();
-    for chain in chains {
-        let (own, found) = chain_policies(chain);
-        policies.extend(own);
-        diagnostics.push(found);
+pub fn compile(packs: &[(&PackSources, Bindings)], library: &dyn Library) -> Compiled {
+    compile_locked(packs, library, Locking::Enforce)
+}
+
+/// The same, with rules over these custom resources checked by their schemas. The policy is that of [`compile`]: where it comes into force nobody gives
+/// schemas.
+#[must_use]
+pub fn compile_with(
+    packs: &[(&PackSources, Bindings)],
+    library: &dyn Library,
+    kinds: &Arc<CustomKinds>,
+) -> Compiled {
+    let mut checked = compile_kinds(packs, library, Locking::Enforce, kinds);
+    if !kinds.is_empty() && checked.policy.is_some() {
+        checked.policy = compile(packs, library).policy;
     }
-    // Met even when something is wrong, so that conflicts are found in the same run.
-    let met = meet(policies);
-    let mut report = |found: Vec<Diagnostic>| match diagnostics.first_mut() {
-        Some(first) => first.extend(found),
-        None => diagnostics.push(found),
-    };
-    let policy = match met {
-        Ok(met) => {
-            report(lost(&met));
-            report(bw0230_nothing_in_common::check(&met.policy));
-            // What only follows from an error elsewhere need not be said.
-            if !diagnostics.iter().any(|list| has_errors(list)) {
-                place(chains, &met.policy, &mut diagnostics);
-            }
-            Some(met.policy)
-        }
-        Err(conflicts) => {
-            report(conflicts.iter().map(conflict).collect());
+    checked
+}
+
+/// The same, where the newest packs that will do may stand in for a lock.
+pub(crate) fn compile_locked(
+    packs: &[(&PackSources, Bindings)],
+    library: &dyn Library,
+    locking: Locking,
+) -> Compiled {
+    compile_kinds(packs, library, locking, &Arc::default())
+}
+
+fn compile_kinds(
+    packs: &[(&PackSources, Bindings)],
+    library: &dyn Library,
+    locking: Locking,
+    kinds: &Arc<CustomKinds>,
+) -> Compiled {
+    let lineage = |resolved: &Resolved| lineage(resolved, kinds);
+    let mut compiled = Compiled::default();
+    let (mut lineages, mut resolutions) = (Vec::new(), Vec::new());
+    for (sources, bindings) in packs {
+        let (resolved, mut diagnostics, taken) = attempt(sources, library, bindings, locking);
+        let resolved = if has_errors(&diagnostics) {
+            let mut found = lineage(&resolved).as_ref().map(by_themselves).unwrap_or_default();
+            found.iter_mut().for_each(|diagnostic| locate(&resolved, diagnostic));
+            diagnostics.extend(found);
             None
-        }
-    };
-    diagnostics.iter_mut().for_each(sort);
-    let failed = diagnostics.iter().any(|list| has_errors(list));
-    Compiled { policy: policy.filter(|_| !failed), diagnostics }
-}
-
-/// Findings that stand on one field alone. Others may follow from what is not there: an unknown name from a declaration that was misspelt.
-const BY_ITSELF: [Code; 8] = [
-    check::bw0224_image_pattern::CODE,
-    check::bw0231_syscall::CODE,
-    check::bw0301_cel_syntax::CODE,
-    check::bw0302_cel_limit::CODE,
-    check::bw0304_cel_type::CODE,
-    check::bw0305_cel_regex::CODE,
-    check::bw0307_rego_syntax::CODE,
-    check::bw0308_rego_limit::CODE,
-];
-
-/// What is to be said of the fields of packs that are not whole, each by itself.
-pub(crate) fn by_themselves(chain: &Chain) -> Vec<Diagnostic> {
-    let (_, mut found) = chain_policies(chain);
-    found.retain(|one| BY_ITSELF.contains(&one.code));
-    sort(&mut found);
-    found
-}
-
-/// The policies of a pack and of those that it extends, each lowered alone, and what is to be said about them.
-fn chain_policies(chain: &Chain) -> (Vec<Policy>, Vec<Diagnostic>) {
-    let (own, mut found) = lower(&chain.pack);
-    let specs: Vec<_> = chain.ancestors.iter().map(|pack| &pack.spec).collect();
-    found.extend(checked(
-        &chain.pack,
-        View { spec: &chain.pack.spec, policy: &own, ancestors: specs.clone() },
-    ));
-    let mut policies = Vec::with_capacity(chain.ancestors.len() + 1);
-    for pack in &chain.ancestors {
-        let (policy, mut said) = lower(pack);
-        said.extend(checked(pack, View { spec: &pack.spec, policy: &policy, ancestors: specs.clone() }));
-        // Advice about a published pack is for its own author.
-        found.extend(said.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error));
-        let parent_name = pack.extended.as_deref().unwrap_or(&pack.source.name);
-        found.extend(Pair { child: &own, parent: &policy, parent_name }.check());
-        policies.push(policy);
+        } else {
+            Some(resolved)
+        };
+        compiled.diagnostics.push(diagnostics);
+        compiled.taken.push(taken);
+        lineages.extend(resolved.as_ref().and_then(lineage));
+        resolutions.push(resolved);
     }
-    policies.push(own);
-    (policies, found)
-}
-
-/// Puts what is to be said of the whole to the pack that it is about.
-fn place(chains: &[Chain], policy: &Policy, diagnostics: &mut [Vec<Diagnostic>]) {
-    for Placed { pack, diagnostic } in effective::check(policy) {
-        let source = policy.packs.get(usize::from(pack));
-        let own = chains.iter().position(|chain| Some(&chain.pack.source) == source);
-        let above =
-            || chains.iter().position(|chain| chain.ancestors.iter().any(|one| Some(&one.source) == source));
-        let name = source.filter(|_| own.is_none()).map(|source| source.name.clone());
-        let index = own.or_else(above).unwrap_or_default();
-        if let Some(list) = diagnostics.get_mut(index) {
-            list.push(diagnostic.in_pack(name));
-        }
+    let complete = resolutions.iter().all(Option::is_some);
+    let assembled = assemble(&lineages);
+    let mut said = assembled.diagnostics.into_iter();
+    for (resolved, list) in resolutions.iter().zip(&mut compiled.diagnostics) {
+        let Some(resolved) = resolved else { continue };
+        let mut found = said.next().unwrap_or_default();
+        found.iter_mut().for_each(|diagnostic| locate(resolved, diagnostic));
+        list.extend(found);
     }
+    compiled.policy = assembled.policy.filter(|_| complete && !compiled.failed());
+    compiled
 }
 
-fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
-    let mut out = Findings::new(pack);
-    check::run(&view, &mut out);
-    out.into_diagnostics()
-}
-
-fn conflict(conflict: &Conflict) -> Diagnostic {
-    let diagnostic = Diagnostic::new(bw0229_packs_conflict::CODE, FieldPath::root(), conflict.to_string());
-    diagnostic.with_help(match conflict {
-        Conflict::Differs { .. } => {
-            "packs in force together mean one thing by a name: give one of the two another"
-        }
-        _ => "give the changed pack a version of its own",
+/// A resolved pack and its ancestors; the last of those that were resolved is the pack itself.
+fn lineage(resolved: &Resolved, kinds: &Arc<CustomKinds>) -> Option<Lineage> {
+    let (own, ancestors) = resolved.packs.split_last()?;
+    Some(Lineage {
+        pack: pack(own, None, kinds),
+        ancestors: ancestors.iter().map(|parent| pack(parent, Some(parent.name.clone()), kinds)).collect(),
     })
 }
 
-/// Rules of which the meet lost something that no target can say.
-fn lost(met: &Met) -> Vec<Diagnostic> {
-    let Some(network) = &met.policy.network else { return Vec::new() };
-    let kept: Vec<Rule> = network.egress.iter().chain(&network.ingress).map(Rule::of).collect();
-    met.narrowed
-        .iter()
-        .filter(|narrowed| !still_there(narrowed, &kept))
-        .map(|narrowed| warning(narrowed, &met.policy))
-        .collect()
-}
-
-/// Whether some rule of the meet still comes from both: then they had more in common than what was lost.
-fn still_there(narrowed: &Narrowed, kept: &[Rule]) -> bool {
-    kept.iter().any(|rule| rule.from.contains(&narrowed.left) && rule.from.contains(&narrowed.right))
-        || [&narrowed.left, &narrowed.right]
-            .into_iter()
-            .all(|origin| kept.iter().any(|rule| rule.from.contains(origin) && covers(kept, rule)))
-}
-
-fn warning(narrowed: &Narrowed, policy: &Policy) -> Diagnostic {
-    let name = |pack: u16| policy.packs.get(usize::from(pack)).map(|pack| pack.name.clone());
-    let path = |at: &str| at.parse::<FieldPath>().unwrap_or_default();
-    let message = "what this rule and another pack's rule have in common cannot be said by a NetworkPolicy, and is denied";
-    let mut diagnostic = Diagnostic::new(bw0520_narrower_than_meant::CODE, path(&narrowed.left.at), message)
-        .with_help("use the same kind of peer in both packs: networks, pods of namespaces, or pods of the own namespace")
-        .in_pack(name(narrowed.left.pack));
-    diagnostic.related.push(Related {
-        pack: name(narrowed.right.pack),
-        at: path(&narrowed.right.at),
-        place: None,
-        message: "the other rule".to_owned(),
+fn pack(resolved: &ResolvedPack, extended: Option<String>, kinds: &Arc<CustomKinds>) -> Pack {
+    let declared = |name: &str| resolved.spec.parameters.iter().find(|one| one.name == name);
+    let parameters = resolved.parameters.iter().map(|(name, value)| {
+        let of = declared(name).map_or(Type::Dyn, |parameter| type_of(parameter.type_.as_str()));
+        (name.clone(), Parameter { of, value: constant(value) })
     });
-    diagnostic
+    let values = resolved.parameters.clone().into_iter().collect();
+    Pack {
+        spec: resolved.spec.clone(),
+        source: PackSource {
+            name: resolved.name.clone(),
+            version: resolved.version.to_string(),
+            digest: resolved.digest.clone(),
+            parameters_digest: digest(&Json::Object(values)),
+            parameters: Const::Map(
+                resolved
+                    .parameters
+                    .iter()
+                    .map(|(name, value)| (Const::Str(name.clone()), constant(value)))
+                    .collect(),
+            ),
+        },
+        parameters: Arc::new(parameters.collect::<BTreeMap<_, _>>()),
+        extended,
+        kinds: Arc::clone(kinds),
+    }
 }
 
-/// In the order of packs, the pack under compilation first, then of places and codes.
-fn sort(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by(|a, b| {
-        let key = |one: &Diagnostic| {
-            (one.pack.clone(), one.at.clone(), one.within.as_ref().map(|range| range.start), one.code.id())
-        };
-        key(a).cmp(&key(b))
-    });
-    diagnostics.dedup();
+/// The type that CEL sees: quantities, durations and enumerations are text there.
+pub(crate) fn type_of(declared: &str) -> Type {
+    match declared {
+        "int" => Type::Int,
+        "bool" => Type::Bool,
+        "list(string)" => Type::List(Arc::new(Type::String)),
+        "list(int)" => Type::List(Arc::new(Type::Int)),
+        _ => Type::String,
+    }
+}
+
+pub(crate) fn constant(value: &Json) -> Const {
+    match value {
+        Json::Null => Const::Null,
+        Json::Bool(value) => Const::Bool(*value),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Const::Double(number.as_f64().unwrap_or_default()), Const::Int)
+        }
+        Json::String(text) => Const::Str(text.clone()),
+        Json::Array(items) => Const::List(items.iter().map(constant).collect()),
+        Json::Object(members) => Const::Map(
+            members.iter().map(|(key, value)| (Const::Str(key.clone()), constant(value))).collect(),
+        ),
+    }
+}
+
+/// Gives a finding and what it is related to their places, each in the file of its own pack.
+fn locate(resolved: &Resolved, diagnostic: &mut Diagnostic) {
+    let Some((own, ancestors)) = resolved.packs.split_last() else { return };
+    let of = |name: &Option<String>| match name {
+        Some(name) => ancestors.iter().chain([own]).find(|pack| pack.name == *name),
+        None => Some(own),
+    };
+    if let Some(pack) = of(&diagnostic.pack) {
+        pack.map.locate(diagnostic);
+    }
+    for related in diagnostic.related.iter_mut().filter(|related| related.place.is_none()) {
+        // Of a pack beside this lineage the text is not known here.
+        let pack = of(&related.pack);
+        related.place = pack.and_then(|pack| pack.map.place(&related.at, About::Value, None));
+    }
+}
+
+/// Fuzz entry: any bytes as the text of a pack. Nothing may panic, hang or take more than its limits.
+pub fn fuzz(data: &[u8]) {
+    let sources = PackSources::single(data);
+    let compiled = compile(&[(&sources, Bindings::default())], &crate::library::MemoryLibrary::default());
+    debug_assert!(compiled.policy.is_none() || !compiled.failed());
 }

@@ -12,11 +12,11 @@ use bailiwick_policy::policy::sandboxes::Sandbox;
 use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolPattern, ToolRule, Word};
 use bailiwick_policy::policy::{Origin, Policy};
 
+use crate::assemble::Placed;
 use crate::check::{
     below, bw0306_underived_fact, bw0409_program_outside, bw0414_not_narrower, bw0428_clashing_workspaces,
     bw0430_unplaced_sandbox, bw0523_bundle_size,
 };
-use crate::compile::Placed;
 use crate::diagnostic::{Code, Diagnostic, FieldPath};
 use crate::lower::tools::BUILT_IN;
 

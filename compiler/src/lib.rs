@@ -6,11 +6,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ancestors;
+pub mod assemble;
 pub mod authoring;
 pub mod cases;
 mod ceiling;
 pub mod cel;
-mod chain;
 pub mod check;
 pub mod cluster;
 pub mod compile;
@@ -23,15 +24,14 @@ pub mod fragments;
 pub mod fuzz;
 pub mod import;
 pub mod library;
-pub mod lock;
+mod lock;
 pub mod lower;
 pub mod meet;
 pub mod modules;
 pub mod namespaces;
-pub mod packs;
 pub mod parameters;
 pub mod policy_test;
-pub mod reach;
+mod reach;
 pub mod rego;
 pub mod resolve;
 mod salvage;
@@ -40,5 +40,5 @@ pub mod source;
 pub mod syscalls;
 pub mod yaml;
 
-pub use packs::{Compiled, compile};
+pub use compile::{Compiled, compile};
 pub use parameters::Bindings;

@@ -19,19 +19,19 @@ use crate::yaml::{Limits, SourceMap};
 
 /// A pack of the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Locked {
+pub(crate) struct Locked {
     /// Its version.
-    pub version: Version,
+    pub(crate) version: Version,
     /// SHA-256 (hex) of the canonical JSON of its spec as authored.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 /// The content of a lock, by name of the pack.
-pub type Lock = BTreeMap<String, Locked>;
+pub(crate) type Lock = BTreeMap<String, Locked>;
 
 /// Reads a lock; problems have their places.
 #[must_use]
-pub fn read(file: &SourceFile) -> (Option<Lock>, Vec<Diagnostic>) {
+pub(crate) fn read(file: &SourceFile) -> (Option<Lock>, Vec<Diagnostic>) {
     let (maps, mut diagnostics) = SourceMap::read(&file.name, &file.bytes, &Limits::PACK);
     let Some(map) = maps.first().filter(|_| maps.len() == 1) else {
         if diagnostics.is_empty() {
@@ -88,7 +88,7 @@ fn schema() -> Json {
 
 /// The text of a lock.
 #[must_use]
-pub fn write(lock: &Lock) -> String {
+pub(crate) fn write(lock: &Lock) -> String {
     let mut text = String::from("# Written by `bailiwick compile --lock`. Do not edit.\n");
     if lock.is_empty() {
         text.push_str("packs: []\n");
@@ -106,7 +106,7 @@ pub fn write(lock: &Lock) -> String {
 
 /// Locked packs that nothing extends.
 #[must_use]
-pub fn surplus<'a>(lock: &'a Lock, used: impl Fn(&str) -> bool) -> Vec<Diagnostic> {
+pub(crate) fn surplus<'a>(lock: &'a Lock, used: impl Fn(&str) -> bool) -> Vec<Diagnostic> {
     let stale = |name: &'a String| {
         let message = format!("`pack.lock` names `{name}`, which no pack of the chain extends");
         Diagnostic::new(bw0210_lock_stale::CODE, FieldPath::spec().member("extends"), message)

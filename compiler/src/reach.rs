@@ -2,7 +2,7 @@
 //! ([`ports`]) and the connections that they span ([`rules`]). Intersection and inclusion only; what is not provably included
 //! is not included. No policy language here and no diagnostics.
 
-pub mod cidr;
-pub mod labels;
-pub mod ports;
-pub mod rules;
+pub(crate) mod cidr;
+pub(crate) mod labels;
+pub(crate) mod ports;
+pub(crate) mod rules;

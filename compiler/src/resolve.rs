@@ -18,7 +18,7 @@ use semver::Version;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use crate::chain::Chain;
+use crate::ancestors::AncestorLoader;
 use crate::check::{bw0107_wrong_type, bw0115_object_name, bw0608_unused_parameter};
 use crate::diagnostic::{Diagnostic, FieldPath, has_errors};
 use crate::fragments::{Merged, merge};
@@ -38,7 +38,7 @@ pub struct Resolved {
     pub packs: Vec<ResolvedPack>,
 }
 
-/// One pack of a chain.
+/// A pack, or one that it extends, read and with its values put in.
 #[derive(Clone, Debug)]
 pub struct ResolvedPack {
     /// Name.
@@ -117,10 +117,10 @@ pub(crate) fn attempt(
     bindings: &Bindings,
     locking: Locking,
 ) -> (Resolved, Vec<Diagnostic>, BTreeMap<String, Version>) {
-    let mut chain = Chain::new(library, locking, sources.lock.as_ref());
+    let mut loader = AncestorLoader::new(library, locking, sources.lock.as_ref());
     let choose = |name: &str| Choice { pack: None, at: FieldPath::root().member("bindings").member(name) };
-    chain.root(sources, &bindings.values, &choose);
-    let (packs, taken, diagnostics) = chain.finish();
+    loader.root(sources, &bindings.values, &choose);
+    let (packs, taken, diagnostics) = loader.finish();
     (Resolved { packs }, diagnostics, taken)
 }
 

@@ -1,4 +1,4 @@
-//! libFuzzer over `bailiwick_compiler::packs::fuzz`.
+//! libFuzzer over `bailiwick_compiler::compile::fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bailiwick_compiler::packs::fuzz(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailiwick_compiler::compile::fuzz(data));

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use bailiwick_compiler::compile::compile_with;
 use bailiwick_compiler::custom_kinds::CustomKinds;
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
-use bailiwick_compiler::packs::compile_with;
 use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::{Bindings, Compiled};

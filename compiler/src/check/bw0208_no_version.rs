@@ -1,4 +1,4 @@
-//! The library holds the pack, but no version that `extends` asks for; or two packs of one chain ask for versions
+//! The library holds the pack, but no version that `extends` asks for; or two packs of one lineage ask for versions
 //! that no single one satisfies.
 //!
 //! ```yaml

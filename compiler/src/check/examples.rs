@@ -14,7 +14,7 @@ use bailiwick_policy::ir::Const;
 use bailiwick_policy::policy::PackSource;
 
 use super::codes;
-use crate::compile::{Chain, Compiled, assemble};
+use crate::assemble::{Lineage, assemble};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::lower::Pack;
 
@@ -51,20 +51,20 @@ fn blocks(code: Code) -> BTreeMap<String, String> {
     out
 }
 
-fn compiled(sections: &str, blocks: &BTreeMap<String, String>) -> Compiled {
+fn compiled(sections: &str, blocks: &BTreeMap<String, String>) -> Vec<Diagnostic> {
     let ancestors: Vec<Pack> =
         blocks.get("yaml parent").map(|text| pack("base", text, Some("base"))).into_iter().collect();
-    let mut chains = vec![Chain { pack: pack("example", sections, None), ancestors }];
+    let mut lineages = vec![Lineage { pack: pack("example", sections, None), ancestors }];
     for (tag, name) in [("yaml with", "other"), ("yaml same", "example")] {
-        chains.extend(
-            blocks.get(tag).map(|text| Chain { pack: pack(name, text, None), ancestors: Vec::new() }),
+        lineages.extend(
+            blocks.get(tag).map(|text| Lineage { pack: pack(name, text, None), ancestors: Vec::new() }),
         );
     }
-    assemble(&chains)
+    assemble(&lineages).diagnostics.concat()
 }
 
-fn rendered(compiled: &Compiled, code: Code) -> String {
-    compiled.all().filter(|found| found.code == code).map(ToString::to_string).collect::<Vec<_>>().join("\n")
+fn rendered(said: &[Diagnostic], code: Code) -> String {
+    said.iter().filter(|found| found.code == code).map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes the message into the file of the code.
@@ -100,7 +100,7 @@ fn examples_fail_and_pass_as_documented() {
             continue;
         };
         let failed = compiled(fails, &blocks);
-        let without = failed.all().filter(|found| no_help(found));
+        let without = failed.iter().filter(|found| no_help(found));
         wrong.extend(without.map(|found| format!("{code}: nothing says what to do: {found}")));
         let found = rendered(&failed, code);
         if std::env::var_os("UPDATE_EXPECT").is_some() {
@@ -113,7 +113,7 @@ fn examples_fail_and_pass_as_documented() {
         }
         let twin = compiled(passes, &blocks);
         // The twin is a sound pack, but for sections that are not enforced yet.
-        let bad = twin.all().filter(|found| {
+        let bad = twin.iter().filter(|found| {
             found.code == code || (found.severity == Severity::Error && !found.code.id().starts_with("BW05"))
         });
         wrong.extend(bad.map(|found| format!("{code}: the passing twin gives {found}")));

@@ -17,10 +17,10 @@ use semver::Version;
 use serde_json::json;
 
 use super::packs::{ClusterPacks, locking};
+use crate::compile::compile_locked;
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
 use crate::lower::plain_selector;
-use crate::packs::compile_locked;
 use crate::parameters::Bindings;
 use crate::reach::labels::Labels;
 use crate::resolve::digest;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use semver::Version;
 use serde_json::{Value as Json, json};
 
+use crate::compile::compile_locked;
 use crate::library::Library;
-use crate::packs::compile_locked;
 use crate::parameters::Bindings;
 use crate::resolve::{Locking, digest};
 use crate::source::{PackSources, SourceFile};

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network: an address whose host bits are zero, and a prefix length. Ordered by family, address, length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cidr {
+pub(crate) struct Cidr {
     family: Family,
     bits: u128,
     length: u8,
@@ -16,7 +16,7 @@ pub struct Cidr {
 
 /// Address families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
+pub(crate) enum Family {
     /// 32-bit addresses.
     V4,
     /// 128-bit addresses.
@@ -34,7 +34,7 @@ impl Family {
 
 /// Why a text is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CidrError {
+pub(crate) enum CidrError {
     /// Not `address/length`.
     #[error("`{0}` is not a network in CIDR notation")]
     Syntax(String),
@@ -56,7 +56,7 @@ impl Cidr {
     ///
     /// # Errors
     /// Other texts, set host bits, IPv4-mapped addresses and prefix lengths with leading zeros.
-    pub fn parse(text: &str) -> Result<Self, CidrError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, CidrError> {
         let syntax = || CidrError::Syntax(text.to_owned());
         let (address, length) = text.split_once('/').ok_or_else(syntax)?;
         let address: IpAddr = address.parse().map_err(|_| syntax())?;
@@ -83,19 +83,19 @@ impl Cidr {
 
     /// The address family.
     #[must_use]
-    pub const fn family(self) -> Family {
+    pub(crate) const fn family(self) -> Family {
         self.family
     }
 
     /// The prefix length in bits.
     #[must_use]
-    pub const fn length(self) -> u8 {
+    pub(crate) const fn length(self) -> u8 {
         self.length
     }
 
     /// Whether every address of `other` is one of this network.
     #[must_use]
-    pub fn contains(self, other: Self) -> bool {
+    pub(crate) fn contains(self, other: Self) -> bool {
         self.family == other.family
             && self.length <= other.length
             && other.bits & mask(self.family, self.length) == self.bits
@@ -103,7 +103,7 @@ impl Cidr {
 
     /// What both hold: the smaller one, if they are nested.
     #[must_use]
-    pub fn intersect(self, other: Self) -> Option<Self> {
+    pub(crate) fn intersect(self, other: Self) -> Option<Self> {
         if self.contains(other) {
             Some(other)
         } else if other.contains(self) {
@@ -115,13 +115,13 @@ impl Cidr {
 
     /// The first and the last address, as numbers.
     #[must_use]
-    pub fn bounds(self) -> (u128, u128) {
+    pub(crate) fn bounds(self) -> (u128, u128) {
         (self.bits, self.bits | (all(self.family) & !mask(self.family, self.length)))
     }
 
     /// The networks that make up a range of addresses, given as numbers.
     #[must_use]
-    pub fn cover(family: Family, first: u128, last: u128) -> Vec<Self> {
+    pub(crate) fn cover(family: Family, first: u128, last: u128) -> Vec<Self> {
         let mut out = Vec::new();
         let mut next = Some(first);
         let last = last.min(all(family));
@@ -165,7 +165,7 @@ const fn mask(family: Family, length: u8) -> u128 {
 
 /// An address of a family, from its number.
 #[must_use]
-pub fn address(family: Family, bits: u128) -> IpAddr {
+pub(crate) fn address(family: Family, bits: u128) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(bits).unwrap_or(u32::MAX))),
         Family::V6 => IpAddr::V6(Ipv6Addr::from(bits)),
@@ -181,7 +181,7 @@ impl fmt::Display for Cidr {
 /// A network without some networks inside it, in canonical form: the excepted ones lie strictly inside, do not overlap, are
 /// merged where two make up their parent, and are sorted. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Block {
+pub(crate) struct Block {
     cidr: Cidr,
     except: Vec<Cidr>,
 }
@@ -189,33 +189,33 @@ pub struct Block {
 impl Block {
     /// The addresses of `cidr` that lie in none of `except`; `None` if there is none.
     #[must_use]
-    pub fn new(cidr: Cidr, except: impl IntoIterator<Item = Cidr>) -> Option<Self> {
+    pub(crate) fn new(cidr: Cidr, except: impl IntoIterator<Item = Cidr>) -> Option<Self> {
         let except = minimised(except.into_iter().filter_map(|taken| cidr.intersect(taken)).collect());
         (except.first() != Some(&cidr)).then_some(Self { cidr, except })
     }
 
     /// The network.
     #[must_use]
-    pub const fn cidr(&self) -> Cidr {
+    pub(crate) const fn cidr(&self) -> Cidr {
         self.cidr
     }
 
     /// What is taken out.
     #[must_use]
-    pub fn except(&self) -> &[Cidr] {
+    pub(crate) fn except(&self) -> &[Cidr] {
         &self.except
     }
 
     /// Addresses of both.
     #[must_use]
-    pub fn intersect(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn intersect(&self, other: &Self) -> Option<Self> {
         let cidr = self.cidr.intersect(other.cidr)?;
         Self::new(cidr, self.except.iter().chain(&other.except).copied())
     }
 
     /// Whether every address of `other` is one of these.
     #[must_use]
-    pub fn includes(&self, other: &Self) -> bool {
+    pub(crate) fn includes(&self, other: &Self) -> bool {
         // `except` is minimised, so a range that its union covers lies in a single one of them.
         self.cidr.contains(other.cidr)
             && self
@@ -227,14 +227,14 @@ impl Block {
 
     /// Whether any address of `range` is one of these.
     #[must_use]
-    pub fn touches(&self, range: Cidr) -> bool {
+    pub(crate) fn touches(&self, range: Cidr) -> bool {
         Self::new(range, []).is_some_and(|range| self.intersect(&range).is_some())
     }
 }
 
 /// The same addresses in as few networks as possible, sorted.
 #[must_use]
-pub fn minimised(mut ranges: Vec<Cidr>) -> Vec<Cidr> {
+pub(crate) fn minimised(mut ranges: Vec<Cidr>) -> Vec<Cidr> {
     loop {
         ranges.sort();
         let mut out: Vec<Cidr> = Vec::with_capacity(ranges.len());

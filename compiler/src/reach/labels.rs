@@ -10,7 +10,7 @@ use bailiwick_policy::policy::{LabelOperator, LabelRequirement, LabelSelector};
 
 /// Objects by their labels; a key that is not listed may be anything. Never empty: see [`Labels::all_of`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Labels(BTreeMap<String, Allowed>);
+pub(crate) struct Labels(BTreeMap<String, Allowed>);
 
 /// What one label may be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ impl Allowed {
 impl Labels {
     /// What all of these selectors select; `None` if nothing can match them all.
     #[must_use]
-    pub fn all_of<'a>(selectors: impl IntoIterator<Item = &'a LabelSelector>) -> Option<Self> {
+    pub(crate) fn all_of<'a>(selectors: impl IntoIterator<Item = &'a LabelSelector>) -> Option<Self> {
         let mut out = Self::default();
         for selector in selectors {
             for (key, value) in &selector.match_labels {
@@ -98,13 +98,13 @@ impl Labels {
 
     /// Whether every label set is selected.
     #[must_use]
-    pub fn is_everything(&self) -> bool {
+    pub(crate) fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
 
     /// What both select; `None` if nothing.
     #[must_use]
-    pub fn intersect(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn intersect(&self, other: &Self) -> Option<Self> {
         let mut out = self.clone();
         for (key, allowed) in &other.0 {
             out.restrict(key, allowed);
@@ -114,13 +114,13 @@ impl Labels {
 
     /// Whether all that `other` selects is selected here.
     #[must_use]
-    pub fn includes(&self, other: &Self) -> bool {
+    pub(crate) fn includes(&self, other: &Self) -> bool {
         other.intersect(self).as_ref() == Some(other)
     }
 
     /// Whether these labels are selected.
     #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|(key, allowed)| match (labels.get(key), &allowed.values) {
             (None, _) => allowed.absent == Absent::Yes,
             (Some(value), Values::In(values)) => values.contains(value),
@@ -130,7 +130,7 @@ impl Labels {
 
     /// One selector that selects exactly this.
     #[must_use]
-    pub fn selector(&self) -> LabelSelector {
+    pub(crate) fn selector(&self) -> LabelSelector {
         let mut out = LabelSelector::default();
         for (key, allowed) in &self.0 {
             let mut require = |operator, values: &BTreeSet<String>| {

@@ -4,12 +4,12 @@ use bailiwick_policy::policy::{PortRange, Protocol};
 
 /// A set of ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ports(Vec<PortRange>);
+pub(crate) struct Ports(Vec<PortRange>);
 
 impl Ports {
     /// The ports of all these ranges.
     #[must_use]
-    pub fn new(ranges: impl IntoIterator<Item = PortRange>) -> Self {
+    pub(crate) fn new(ranges: impl IntoIterator<Item = PortRange>) -> Self {
         let mut ranges: Vec<PortRange> =
             ranges.into_iter().filter(|range| range.first <= range.last).collect();
         ranges.sort();
@@ -29,7 +29,7 @@ impl Ports {
 
     /// Every port of every protocol.
     #[must_use]
-    pub fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self::new([Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| PortRange {
             protocol,
             first: 1,
@@ -39,19 +39,19 @@ impl Ports {
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The ranges.
     #[must_use]
-    pub fn ranges(&self) -> &[PortRange] {
+    pub(crate) fn ranges(&self) -> &[PortRange] {
         &self.0
     }
 
     /// Ports of both.
     #[must_use]
-    pub fn intersect(&self, other: &Self) -> Self {
+    pub(crate) fn intersect(&self, other: &Self) -> Self {
         Self::new(self.0.iter().flat_map(|a| {
             other.0.iter().filter(|b| a.protocol == b.protocol).map(|b| PortRange {
                 protocol: a.protocol,
@@ -63,21 +63,15 @@ impl Ports {
 
     /// Ports of either.
     #[must_use]
-    pub fn unite(&self, other: &Self) -> Self {
+    pub(crate) fn unite(&self, other: &Self) -> Self {
         Self::new(self.0.iter().chain(&other.0).cloned())
     }
 
     /// Whether every port of `other` is one of these.
     #[must_use]
-    pub fn includes(&self, other: &Self) -> bool {
+    pub(crate) fn includes(&self, other: &Self) -> bool {
         other.0.iter().all(|b| {
             self.0.iter().any(|a| a.protocol == b.protocol && a.first <= b.first && b.last <= a.last)
         })
-    }
-
-    /// Whether this port is one of these.
-    #[must_use]
-    pub fn contains(&self, protocol: Protocol, port: u16) -> bool {
-        self.0.iter().any(|range| range.protocol == protocol && range.first <= port && port <= range.last)
     }
 }

@@ -18,20 +18,20 @@ const JOINT: &str = ".and.";
 
 /// One rule: any of the peers at any of the ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// The names of the authored rules that it comes from.
-    pub names: BTreeSet<String>,
+    pub(crate) names: BTreeSet<String>,
     /// None included in another; sorted.
-    pub peers: Vec<PeerSet>,
+    pub(crate) peers: Vec<PeerSet>,
     /// The ports.
-    pub ports: Ports,
+    pub(crate) ports: Ports,
     /// Who allows it.
-    pub from: BTreeSet<Origin>,
+    pub(crate) from: BTreeSet<Origin>,
 }
 
 /// One peer as a set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerSet {
+pub(crate) enum PeerSet {
     /// Pods of the pod's own namespace.
     Own(Labels),
     /// Pods (second) of namespaces (first).
@@ -52,7 +52,7 @@ pub struct Narrowed {
 impl PeerSet {
     /// Reads a compiled peer; `None` for one that selects nothing (also one that is malformed: it can only lose by that).
     #[must_use]
-    pub fn of(peer: &Peer) -> Option<Self> {
+    pub(crate) fn of(peer: &Peer) -> Option<Self> {
         match peer {
             Peer::Pods { namespaces: None, pods } => Some(Self::Own(Labels::all_of(pods)?)),
             Peer::Pods { namespaces: Some(namespaces), pods } => {
@@ -68,7 +68,7 @@ impl PeerSet {
 
     /// The compiled form: at most one selector of each kind.
     #[must_use]
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         let list =
             |labels: &Labels| if labels.is_everything() { Vec::new() } else { vec![labels.selector()] };
         match self {
@@ -103,7 +103,7 @@ impl PeerSet {
 
     /// Whether all of `other` is provably in here.
     #[must_use]
-    pub fn includes(&self, other: &Self) -> bool {
+    pub(crate) fn includes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Own(a), Self::Own(b)) => a.includes(b),
             (Self::Pods(an, ap), Self::Pods(bn, bp)) => an.includes(bn) && ap.includes(bp),
@@ -125,7 +125,7 @@ enum Common {
 impl Rule {
     /// Reads a compiled rule. Its name may be one that [`Rule::name`] made.
     #[must_use]
-    pub fn of(rule: &NetworkRule) -> Self {
+    pub(crate) fn of(rule: &NetworkRule) -> Self {
         Self {
             names: rule.name.split(JOINT).map(str::to_owned).collect(),
             peers: largest(rule.peers.iter().filter_map(PeerSet::of).collect()),
@@ -136,18 +136,18 @@ impl Rule {
 
     /// The names, joined by [`JOINT`].
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.names.iter().map(String::as_str).collect::<Vec<_>>().join(JOINT)
     }
 
     /// Whether nothing is allowed.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.peers.is_empty() || self.ports.is_empty()
     }
 
     /// Connections that both allow; pairs that cannot be said are added to `narrowed`.
-    pub fn intersect(&self, other: &Self, narrowed: &mut BTreeSet<Narrowed>) -> Option<Self> {
+    pub(crate) fn intersect(&self, other: &Self, narrowed: &mut BTreeSet<Narrowed>) -> Option<Self> {
         let ports = self.ports.intersect(&other.ports);
         if ports.is_empty() {
             return None;
@@ -178,14 +178,14 @@ impl Rule {
 
     /// Whether all that `other` allows is provably allowed here.
     #[must_use]
-    pub fn includes(&self, other: &Self) -> bool {
+    pub(crate) fn includes(&self, other: &Self) -> bool {
         self.ports.includes(&other.ports)
             && other.peers.iter().all(|b| self.peers.iter().any(|a| a.includes(b)))
     }
 
     /// The compiled form.
     #[must_use]
-    pub fn rule(&self, name: String) -> NetworkRule {
+    pub(crate) fn rule(&self, name: String) -> NetworkRule {
         NetworkRule {
             name,
             peers: self.peers.iter().map(PeerSet::peer).collect(),
@@ -197,7 +197,7 @@ impl Rule {
 
 /// Whether every connection of `rule` is provably allowed by `ceiling`, its rules taken together.
 #[must_use]
-pub fn covers(ceiling: &[Rule], rule: &Rule) -> bool {
+pub(crate) fn covers(ceiling: &[Rule], rule: &Rule) -> bool {
     rule.peers.iter().all(|peer| {
         let ports = ceiling
             .iter()
@@ -222,7 +222,7 @@ fn largest(mut peers: Vec<PeerSet>) -> Vec<PeerSet> {
 /// The canonical form: empty rules and rules that another one includes are dropped (of equal ones the first by name stays),
 /// sorted by name, content and origin.
 #[must_use]
-pub fn canonical(mut rules: Vec<Rule>) -> Vec<Rule> {
+pub(crate) fn canonical(mut rules: Vec<Rule>) -> Vec<Rule> {
     rules.retain(|rule| !rule.is_empty());
     rules.sort_by(|a, b| {
         (a.names.len(), &a.names, &a.peers, &a.ports, &a.from).cmp(&(

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bailiwick_compiler::Bindings;
+use bailiwick_compiler::compile;
 use bailiwick_compiler::library::MemoryLibrary;
-use bailiwick_compiler::packs::compile;
 use bailiwick_compiler::rego::Regorus;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_conformance::pod_security_fixtures::fixtures;

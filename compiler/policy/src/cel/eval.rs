@@ -1,6 +1,6 @@
 //! One node at a time. Each node of the expression as it was written costs one unit of fuel.
 
-use super::chain::{self, Reached};
+use super::access_path::{self, Reached};
 use super::prepared::{Node, Prepared};
 use super::value::{List, Map, Value, is_key};
 use super::{EvalError, Scope, access, aggregate, comprehension, functions, opaque};
@@ -34,7 +34,7 @@ pub(super) fn node<'a>(of: &'a Node, scope: &mut Scope<'a>) -> Result<Value<'a>>
                 None => node(at_large, scope),
             };
         }
-        Node::Chain(chain) => return chain::follow(chain, scope).map(Reached::into_value),
+        Node::Access(path) => return access_path::follow(path, scope).map(Reached::into_value),
         Node::Traced(traced) => {
             let (values, traced) = &**traced;
             let came_to = node(traced, scope);
@@ -267,15 +267,17 @@ fn matches<'a>(operand: &'a Node, regex: u32, scope: &mut Scope<'a>) -> Result<V
 fn call<'a>(function: Func, args: &'a [Node], scope: &mut Scope<'a>) -> Result<Value<'a>> {
     match (function, args) {
         // The alternative of an optional is evaluated only when it is needed.
-        (Func::OrValue, [optional, alternative]) => match chain::held(optional, scope)? {
+        (Func::OrValue, [optional, alternative]) => match access_path::held(optional, scope)? {
             Some(value) => Ok(value),
             None => opaque::known(node(alternative, scope)?),
         },
-        (Func::Or, [optional, alternative]) => match chain::held(optional, scope)? {
+        (Func::Or, [optional, alternative]) => match access_path::held(optional, scope)? {
             Some(value) => Ok(access::optional(Some(value))),
             None => opaque::known(node(alternative, scope)?),
         },
-        (Func::HasValue, [optional]) => chain::held(optional, scope).map(|held| Value::Bool(held.is_some())),
+        (Func::HasValue, [optional]) => {
+            access_path::held(optional, scope).map(|held| Value::Bool(held.is_some()))
+        }
         // What is not known yet may be opaque or not.
         (Func::IsOpaque, [only]) if scope.has_unknowns() => match node(only, scope)? {
             Value::Opaque => Err(EvalError::Opaque),

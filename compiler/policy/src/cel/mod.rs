@@ -16,8 +16,8 @@
 //! it but `isOpaque(x)` is an error, and an absorbed one is remembered, see [`Scope::read_opaque`].
 
 mod access;
+mod access_path;
 mod aggregate;
-mod chain;
 mod comprehension;
 mod error;
 mod eval;

@@ -1,10 +1,10 @@
 //! Expressions made ready to be evaluated, once, when a policy is loaded.
 //!
 //! Not another language: every node stands for nodes of the [`crate::ir`] expression, means the same and costs the same. What differs is that
-//! accesses in a row are one [`Chain`], that names carry what a lookup needs, and that the commonest conditions and values have a [`Test`] or a
+//! accesses in a row are one [`AccessPath`], that names carry what a lookup needs, and that the commonest conditions and values have a [`Test`] or a
 //! [`Reading`] beside them, which takes them in one step.
 //!
-//! Terms. *Chain*: `base.a.?b.c`. *Condition*: a node that must be a boolean.
+//! Terms. *Access path*: `base.a.?b.c`. *Condition*: a node that must be a boolean.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) enum Node {
     Slot(u16),
     Shared(u32),
     PodContainers(PodContainers),
-    Chain(Box<Chain>),
+    Access(Box<AccessPath>),
     Has(Box<(Node, Name)>),
     Index(Box<[Node; 2]>),
     OptIndex(Box<[Node; 2]>),
@@ -67,7 +67,7 @@ pub(super) enum Node {
 
 /// Accesses in a row.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct AccessPath {
     pub(super) base: Node,
     pub(super) steps: Box<[Access]>,
 }
@@ -146,7 +146,7 @@ fn value(expr: &Expr, watch: Option<&Watch>) -> Node {
         Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Call(Func::Equal | Func::NotEqual, _) => {
             condition(expr, None)
         }
-        _ => match Reading::of_chain(expr) {
+        _ => match Reading::of_path(expr) {
             Some(reading) => Node::Read(Box::new((reading, plain(expr, None)))),
             None => plain(expr, None),
         },
@@ -170,7 +170,7 @@ fn plain(expr: &Expr, watch: Option<&Watch>) -> Node {
                 Some(watch) if watch.is_tracing() => one_access(expr),
                 _ => accesses(expr),
             };
-            Node::Chain(Box::new(Chain { base: value(base), steps: steps.into() }))
+            Node::Access(Box::new(AccessPath { base: value(base), steps: steps.into() }))
         }
         Expr::Has(operand, field) => Node::Has(Box::new((value(operand), Name::new(field)))),
         Expr::Index(operand, index) => Node::Index(pair(operand, index)),
@@ -220,19 +220,19 @@ fn over(of: &ir::Macro, watch: Option<&Watch>) -> Node {
     if decides { Node::Quantifier(made) } else { Node::Macro(made) }
 }
 
-/// The last access of a chain alone, so that what the others came to is seen too.
-fn one_access(chain: &Expr) -> (&Expr, Vec<Access>) {
-    match chain {
+/// The last access of a path alone, so that what the others came to is seen too.
+fn one_access(path: &Expr) -> (&Expr, Vec<Access>) {
+    match path {
         Expr::Select(operand, field) => (operand, vec![Access { name: Name::new(field), optional: false }]),
         Expr::OptSelect(operand, field) => (operand, vec![Access { name: Name::new(field), optional: true }]),
-        _ => (chain, Vec::new()),
+        _ => (path, Vec::new()),
     }
 }
 
-/// Takes a chain apart: what it starts at, and its accesses in the order in which they are made.
-pub(super) fn accesses(chain: &Expr) -> (&Expr, Vec<Access>) {
+/// Takes a path apart: what it starts at, and its accesses in the order in which they are made.
+pub(super) fn accesses(path: &Expr) -> (&Expr, Vec<Access>) {
     let mut steps = Vec::new();
-    let mut here = chain;
+    let mut here = path;
     while let Expr::Select(operand, field) | Expr::OptSelect(operand, field) = here {
         steps.push(Access { name: Name::new(field), optional: matches!(here, Expr::OptSelect(..)) });
         here = operand;

@@ -1,11 +1,11 @@
-//! The commonest values and conditions of all, taken in one step: what stands at the end of a chain of accesses over the request, and its comparison
+//! The commonest values and conditions of all, taken in one step: what stands at the end of an access path over the request, and its comparison
 //! with constants, as in `!c.?securityContext.?privileged.orValue(false)`.
 //!
 //! Only ever gives what the evaluator at large gives, and for the same fuel, to the unit. Whatever else it meets (an error, a value of another
 //! kind, fuel that may not last) it leaves alone: `None`, nothing spent, and the evaluator at large begins afresh. A law in the
 //! tests holds the two against each other.
 //!
-//! Terms. *Reading*: a chain over the request, perhaps with an alternative for where it ends nowhere. *Spot*: what a reading found.
+//! Terms. *Reading*: an access path over the request, perhaps with an alternative for where it ends nowhere. *Spot*: what a reading found.
 
 use super::prepared::accesses;
 use super::value::{Map, Value};
@@ -34,7 +34,7 @@ pub(super) struct Reading {
     cost: u64,
 }
 
-/// Where a chain starts.
+/// Where a path starts.
 #[derive(Debug)]
 enum Start {
     Root(Root),
@@ -86,7 +86,7 @@ impl Test {
                 Some(Self { negated: !test.negated, cost: test.cost + 1, ..test })
             }
             Expr::Has(operand, field) => {
-                let (start, mut steps) = chain(operand)?;
+                let (start, mut steps) = path(operand)?;
                 steps.push(Step { name: Name::new(field), held: true });
                 Some(Self::asking(Reading::new(start, steps, Otherwise::Nothing), Check::Present, 0))
             }
@@ -134,8 +134,8 @@ impl Test {
     }
 }
 
-/// The start and the steps of a chain.
-fn chain(expr: &Expr) -> Option<(Start, Vec<Step>)> {
+/// The start and the steps of an access path.
+fn path(expr: &Expr) -> Option<(Start, Vec<Step>)> {
     let (base, accesses) = accesses(expr);
     let start = match base {
         Expr::Root(root) => Start::Root(*root),
@@ -162,11 +162,11 @@ impl Reading {
     fn of(expr: &Expr) -> Option<Self> {
         let is_held = |steps: &[Step]| steps.last().is_some_and(|last| last.held);
         let Expr::Call(Func::OrValue, args) = expr else {
-            let (start, steps) = chain(expr)?;
+            let (start, steps) = path(expr)?;
             return (!is_held(&steps)).then(|| Self::new(start, steps, Otherwise::Nothing));
         };
         let [optional, alternative] = args.as_slice() else { return None };
-        let (start, steps) = chain(optional)?;
+        let (start, steps) = path(optional)?;
         let otherwise = match alternative {
             Expr::Const(constant) => Otherwise::Const(constant.clone()),
             other => Otherwise::Reading(Box::new(Self::of(other)?)),
@@ -177,7 +177,7 @@ impl Reading {
     }
 
     /// As [`Reading::of`], but of more than a variable.
-    pub(super) fn of_chain(expr: &Expr) -> Option<Self> {
+    pub(super) fn of_path(expr: &Expr) -> Option<Self> {
         Self::of(expr).filter(|reading| !reading.steps.is_empty())
     }
 

@@ -224,7 +224,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The JSON of the root that most chains start at.
+    /// The JSON of the root that most access paths start at.
     pub(super) fn json(&self, root: Root) -> Option<&'a Json<'a>> {
         match (&self.roots, root) {
             (Roots::Admission(env), Root::Object) => Some(env.object),

@@ -21,11 +21,11 @@ use crate::yaml::SourceMap;
 
 /// How deep packs may extend one another.
 const MAX_DEPTH: usize = 32;
-/// How many packs a chain may hold.
+/// How many packs a lineage may hold.
 const MAX_PACKS: usize = 256;
 
-/// A chain in the making.
-pub(crate) struct Chain<'a> {
+/// Finds and reads them, each once.
+pub(crate) struct AncestorLoader<'a> {
     library: &'a dyn Library,
     locking: Locking,
     lock: Option<Lock>,
@@ -54,7 +54,7 @@ impl Child<'_> {
     }
 }
 
-impl<'a> Chain<'a> {
+impl<'a> AncestorLoader<'a> {
     pub(crate) fn new(library: &'a dyn Library, locking: Locking, file: Option<&SourceFile>) -> Self {
         let (lock, diagnostics) = match file.filter(|_| locking == Locking::Enforce) {
             Some(file) => lock::read(file),

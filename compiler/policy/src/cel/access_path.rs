@@ -1,15 +1,15 @@
-//! Chains of accesses over values of any kind. An optional on the way is not made but remembered: making one allocates.
+//! Accesses in a row over values of any kind. An optional on the way is not made but remembered: making one allocates.
 
 use std::rc::Rc;
 
 use super::eval::node;
-use super::prepared::{Chain, Node};
+use super::prepared::{AccessPath, Node};
 use super::value::Value;
 use super::{EvalError, Scope, access};
 
 type Result<T> = std::result::Result<T, EvalError>;
 
-/// Where a chain ended.
+/// Where an access path ended.
 pub(super) enum Reached<'a> {
     /// At a value that is no optional.
     Plain(Value<'a>),
@@ -19,11 +19,11 @@ pub(super) enum Reached<'a> {
     Absent,
 }
 
-/// Follows a chain. Its accesses cost a unit each, whether they are reached or not.
-pub(super) fn follow<'a>(chain: &'a Chain, scope: &mut Scope<'a>) -> Result<Reached<'a>> {
-    scope.fuel.spend(chain.steps.len() as u64)?;
-    let mut here = Reached::of(node(&chain.base, scope)?);
-    for step in &chain.steps {
+/// Follows an access path. Its accesses cost a unit each, whether they are reached or not.
+pub(super) fn follow<'a>(path: &'a AccessPath, scope: &mut Scope<'a>) -> Result<Reached<'a>> {
+    scope.fuel.spend(path.steps.len() as u64)?;
+    let mut here = Reached::of(node(&path.base, scope)?);
+    for step in &path.steps {
         let (name, fuel) = (&step.name, &mut scope.fuel);
         here = match here {
             Reached::Absent => return Ok(Reached::Absent),
@@ -42,7 +42,7 @@ pub(super) fn follow<'a>(chain: &'a Chain, scope: &mut Scope<'a>) -> Result<Reac
 /// What an optional expression holds.
 pub(super) fn held<'a>(optional: &'a Node, scope: &mut Scope<'a>) -> access::Found<'a> {
     let reached = match optional {
-        Node::Chain(chain) => follow(chain, scope)?,
+        Node::Access(path) => follow(path, scope)?,
         other => Reached::of(node(other, scope)?),
     };
     match reached {

@@ -1,0 +1,202 @@
+//! From resolved packs to the effective policy and everything that is to be said about them.
+//!
+//! Nothing stops at the first error: every pack is lowered and checked, and what is wrong anywhere is reported. A policy comes out
+//! only if nothing is an error.
+//!
+//! ```text
+//! Lineage (a pack and those it extends) ► lower each ► check each ► ceilings ► meet ► effective ► Assembled
+//! ```
+
+use bailiwick_policy::policy::Policy;
+
+use crate::ceiling::Pair;
+use crate::check::{self, View, bw0229_packs_conflict, bw0230_nothing_in_common, bw0520_narrower_than_meant};
+use crate::diagnostic::{Code, Diagnostic, FieldPath, Related, Severity, has_errors};
+use crate::effective;
+use crate::lower::{Findings, Pack, lower};
+use crate::meet::{Conflict, Met, Narrowed, meet};
+use crate::reach::rules::{Rule, covers};
+
+/// What some packs mean together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Assembled {
+    /// The effective policy; `None` if anything is an error.
+    pub(crate) policy: Option<Policy>,
+    /// What there is to say, one list for each pack that was given, each in the order of the text.
+    pub(crate) diagnostics: Vec<Vec<Diagnostic>>,
+}
+
+/// A pack and the packs that it extends, directly or not; those have a name in [`Pack::extended`].
+#[derive(Clone, Debug)]
+pub(crate) struct Lineage {
+    /// The pack under compilation.
+    pub(crate) pack: Pack,
+    /// What it extends.
+    pub(crate) ancestors: Vec<Pack>,
+}
+
+/// A finding about the effective policy, and the pack where it stands.
+pub(crate) struct Placed {
+    /// Index into [`Policy::packs`].
+    pub(crate) pack: u16,
+    /// What is to be said.
+    pub(crate) diagnostic: Diagnostic,
+}
+
+/// Makes the one effective policy of several packs.
+#[must_use]
+pub(crate) fn assemble(lineages: &[Lineage]) -> Assembled {
+    let mut diagnostics = Vec::with_capacity(lineages.len());
+    let mut policies = Vec::new();
+    for lineage in lineages {
+        let (own, found) = policies_of(lineage);
+        policies.extend(own);
+        diagnostics.push(found);
+    }
+    // Met even when something is wrong, so that conflicts are found in the same run.
+    let met = meet(policies);
+    let mut report = |found: Vec<Diagnostic>| match diagnostics.first_mut() {
+        Some(first) => first.extend(found),
+        None => diagnostics.push(found),
+    };
+    let policy = match met {
+        Ok(met) => {
+            report(lost(&met));
+            report(bw0230_nothing_in_common::check(&met.policy));
+            // What only follows from an error elsewhere need not be said.
+            if !diagnostics.iter().any(|list| has_errors(list)) {
+                place(lineages, &met.policy, &mut diagnostics);
+            }
+            Some(met.policy)
+        }
+        Err(conflicts) => {
+            report(conflicts.iter().map(conflict).collect());
+            None
+        }
+    };
+    diagnostics.iter_mut().for_each(sort);
+    let failed = diagnostics.iter().any(|list| has_errors(list));
+    Assembled { policy: policy.filter(|_| !failed), diagnostics }
+}
+
+/// Findings that stand on one field alone. Others may follow from what is not there: an unknown name from a declaration that was misspelt.
+const BY_ITSELF: [Code; 8] = [
+    check::bw0224_image_pattern::CODE,
+    check::bw0231_syscall::CODE,
+    check::bw0301_cel_syntax::CODE,
+    check::bw0302_cel_limit::CODE,
+    check::bw0304_cel_type::CODE,
+    check::bw0305_cel_regex::CODE,
+    check::bw0307_rego_syntax::CODE,
+    check::bw0308_rego_limit::CODE,
+];
+
+/// What is to be said of the fields of packs that are not whole, each by itself.
+pub(crate) fn by_themselves(lineage: &Lineage) -> Vec<Diagnostic> {
+    let (_, mut found) = policies_of(lineage);
+    found.retain(|one| BY_ITSELF.contains(&one.code));
+    sort(&mut found);
+    found
+}
+
+/// The policies of a pack and of those that it extends, each lowered alone, and what is to be said about them.
+fn policies_of(lineage: &Lineage) -> (Vec<Policy>, Vec<Diagnostic>) {
+    let (own, mut found) = lower(&lineage.pack);
+    let specs: Vec<_> = lineage.ancestors.iter().map(|pack| &pack.spec).collect();
+    found.extend(checked(
+        &lineage.pack,
+        View { spec: &lineage.pack.spec, policy: &own, ancestors: specs.clone() },
+    ));
+    let mut policies = Vec::with_capacity(lineage.ancestors.len() + 1);
+    for pack in &lineage.ancestors {
+        let (policy, mut said) = lower(pack);
+        said.extend(checked(pack, View { spec: &pack.spec, policy: &policy, ancestors: specs.clone() }));
+        // Advice about a published pack is for its own author.
+        found.extend(said.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error));
+        let parent_name = pack.extended.as_deref().unwrap_or(&pack.source.name);
+        found.extend(Pair { child: &own, parent: &policy, parent_name }.check());
+        policies.push(policy);
+    }
+    policies.push(own);
+    (policies, found)
+}
+
+/// Puts what is to be said of the whole to the pack that it is about.
+fn place(lineages: &[Lineage], policy: &Policy, diagnostics: &mut [Vec<Diagnostic>]) {
+    for Placed { pack, diagnostic } in effective::check(policy) {
+        let source = policy.packs.get(usize::from(pack));
+        let own = lineages.iter().position(|lineage| Some(&lineage.pack.source) == source);
+        let above = || {
+            lineages
+                .iter()
+                .position(|lineage| lineage.ancestors.iter().any(|one| Some(&one.source) == source))
+        };
+        let name = source.filter(|_| own.is_none()).map(|source| source.name.clone());
+        let index = own.or_else(above).unwrap_or_default();
+        if let Some(list) = diagnostics.get_mut(index) {
+            list.push(diagnostic.in_pack(name));
+        }
+    }
+}
+
+fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
+    let mut out = Findings::new(pack);
+    check::run(&view, &mut out);
+    out.into_diagnostics()
+}
+
+fn conflict(conflict: &Conflict) -> Diagnostic {
+    let diagnostic = Diagnostic::new(bw0229_packs_conflict::CODE, FieldPath::root(), conflict.to_string());
+    diagnostic.with_help(match conflict {
+        Conflict::Differs { .. } => {
+            "packs in force together mean one thing by a name: give one of the two another"
+        }
+        _ => "give the changed pack a version of its own",
+    })
+}
+
+/// Rules of which the meet lost something that no target can say.
+fn lost(met: &Met) -> Vec<Diagnostic> {
+    let Some(network) = &met.policy.network else { return Vec::new() };
+    let kept: Vec<Rule> = network.egress.iter().chain(&network.ingress).map(Rule::of).collect();
+    met.narrowed
+        .iter()
+        .filter(|narrowed| !still_there(narrowed, &kept))
+        .map(|narrowed| warning(narrowed, &met.policy))
+        .collect()
+}
+
+/// Whether some rule of the meet still comes from both: then they had more in common than what was lost.
+fn still_there(narrowed: &Narrowed, kept: &[Rule]) -> bool {
+    kept.iter().any(|rule| rule.from.contains(&narrowed.left) && rule.from.contains(&narrowed.right))
+        || [&narrowed.left, &narrowed.right]
+            .into_iter()
+            .all(|origin| kept.iter().any(|rule| rule.from.contains(origin) && covers(kept, rule)))
+}
+
+fn warning(narrowed: &Narrowed, policy: &Policy) -> Diagnostic {
+    let name = |pack: u16| policy.packs.get(usize::from(pack)).map(|pack| pack.name.clone());
+    let path = |at: &str| at.parse::<FieldPath>().unwrap_or_default();
+    let message = "what this rule and another pack's rule have in common cannot be said by a NetworkPolicy, and is denied";
+    let mut diagnostic = Diagnostic::new(bw0520_narrower_than_meant::CODE, path(&narrowed.left.at), message)
+        .with_help("use the same kind of peer in both packs: networks, pods of namespaces, or pods of the own namespace")
+        .in_pack(name(narrowed.left.pack));
+    diagnostic.related.push(Related {
+        pack: name(narrowed.right.pack),
+        at: path(&narrowed.right.at),
+        place: None,
+        message: "the other rule".to_owned(),
+    });
+    diagnostic
+}
+
+/// In the order of packs, the pack under compilation first, then of places and codes.
+fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| {
+        let key = |one: &Diagnostic| {
+            (one.pack.clone(), one.at.clone(), one.within.as_ref().map(|range| range.start), one.code.id())
+        };
+        key(a).cmp(&key(b))
+    });
+    diagnostics.dedup();
+}
