@@ -3,6 +3,9 @@
 //! Written from `policy/check_*.go` of k8s.io/pod-security-admission v0.37; checks bear its IDs. `@pod` is the pod, `@containers` all its
 //! containers. Quirks are kept: a restricted check takes the place of its baseline twin even where it is skipped for Windows.
 
+use bailiwick_policy::admission::pod_security::tables::{
+    BASELINE_CAPABILITIES, RESTRICTED_VOLUMES, allowed_sysctls,
+};
 use bailiwick_policy::policy::{PodSecurity, PodSecurityLevel};
 
 use crate::emit::selector::{cel_list, cel_string};
@@ -56,48 +59,6 @@ fn contexts(expression: &str) -> String {
     format!("{pod} && @containers.all(c, {container})")
 }
 
-const CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
-/// Allowed sysctls by the minor version that added them.
-const SYSCTLS: [(u16, &[&str]); 5] = [
-    (
-        0,
-        &[
-            "kernel.shm_rmid_forced",
-            "net.ipv4.ip_local_port_range",
-            "net.ipv4.tcp_syncookies",
-            "net.ipv4.ping_group_range",
-            "net.ipv4.ip_unprivileged_port_start",
-        ],
-    ),
-    (27, &["net.ipv4.ip_local_reserved_ports"]),
-    (
-        29,
-        &[
-            "net.ipv4.tcp_keepalive_time",
-            "net.ipv4.tcp_fin_timeout",
-            "net.ipv4.tcp_keepalive_intvl",
-            "net.ipv4.tcp_keepalive_probes",
-        ],
-    ),
-    (32, &["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"]),
-    (37, &["net.ipv4.tcp_slow_start_after_idle", "net.ipv4.tcp_notsent_lowat"]),
-];
-
 const DEFAULT_PROC_MOUNT: &str =
     "@containers.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')";
 
@@ -117,7 +78,7 @@ fn baseline(minor: u16) -> Vec<PodSecurityCheck> {
             "adds forbidden capabilities",
             format!(
                 "@containers.all(c, c.?securityContext.?capabilities.?add.orValue([]).all(x, x in {}))",
-                cel_list(CAPABILITIES)
+                cel_list(BASELINE_CAPABILITIES)
             ),
         ),
         check(
@@ -196,9 +157,10 @@ fn seccomp_baseline(minor: u16) -> String {
 }
 
 fn sysctls(minor: u16) -> String {
-    let allowed =
-        SYSCTLS.iter().filter(|(since, _)| *since <= minor).flat_map(|(_, names)| names.iter().copied());
-    format!("@pod.spec.?securityContext.?sysctls.orValue([]).all(s, s.name in {})", cel_list(allowed))
+    format!(
+        "@pod.spec.?securityContext.?sysctls.orValue([]).all(s, s.name in {})",
+        cel_list(allowed_sysctls(minor))
+    )
 }
 
 fn probes() -> String {
@@ -265,17 +227,6 @@ fn restrictions(minor: u16) -> Vec<PodSecurityCheck> {
 }
 
 fn volumes() -> String {
-    let kinds = [
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "image",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    ];
-    let any: Vec<_> = kinds.iter().map(|kind| format!("has(v.{kind})")).collect();
+    let any: Vec<_> = RESTRICTED_VOLUMES.iter().map(|source| format!("has(v.{source})")).collect();
     format!("@pod.spec.?volumes.orValue([]).all(v, {})", any.join(" || "))
 }

@@ -2,25 +2,9 @@
 
 use super::checks::Check;
 use super::security_context::SecurityContext;
+use super::tables::BASELINE_CAPABILITIES;
 use super::walk::{Kind, Place, SECCOMP_FIELD_SINCE, Walk, shown};
 use crate::json::{Json, Map};
-
-/// Capabilities that baseline lets a container add.
-const DEFAULT_CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
 
 impl<'j> Walk<'j> {
     /// Looks at one container, init container or ephemeral container.
@@ -163,7 +147,7 @@ impl<'j> Walk<'j> {
                 if restricted {
                     capability == "NET_BIND_SERVICE"
                 } else {
-                    DEFAULT_CAPABILITIES.contains(&capability)
+                    BASELINE_CAPABILITIES.contains(&capability)
                 }
             });
             if !good {

@@ -16,6 +16,7 @@ mod checks;
 mod container;
 mod message;
 mod security_context;
+pub mod tables;
 mod walk;
 
 use crate::json::Json;

@@ -1,6 +1,7 @@
 //! `securityContext` of a pod and of a container: reading it once, and the checks that both have.
 
 use super::checks::Check;
+use super::tables::allowed_sysctls;
 use super::walk::{Kind, Place, SECCOMP_FIELD_SINCE, Walk, shown};
 use crate::json::{Json, Map};
 
@@ -157,7 +158,7 @@ impl<'j> Walk<'j> {
         }
         for (index, sysctl) in self.list(Place::Pod, "securityContext.sysctls", value).iter().enumerate() {
             let name = sysctl.get("name").and_then(Json::as_str).unwrap_or("");
-            if !SYSCTLS.iter().any(|(allowed, since)| *allowed == name && *since <= self.minor) {
+            if !allowed_sysctls(self.minor).any(|allowed| allowed == name) {
                 let at = format!("securityContext.sysctls[{index}].name");
                 self.hit(Check::Sysctls, Place::Pod, "", &at, name.to_owned(), Kind::Set);
             }
@@ -169,21 +170,3 @@ impl<'j> Walk<'j> {
 pub(super) fn is_good_profile(profile: &Map<'_>) -> bool {
     matches!(profile.get("type").and_then(Json::as_str), Some("RuntimeDefault" | "Localhost"))
 }
-
-/// Sysctls that are namespaced and isolated, and the minor version since which they are allowed.
-const SYSCTLS: [(&str, u16); 14] = [
-    ("kernel.shm_rmid_forced", 0),
-    ("net.ipv4.ip_local_port_range", 0),
-    ("net.ipv4.tcp_syncookies", 0),
-    ("net.ipv4.ping_group_range", 0),
-    ("net.ipv4.ip_unprivileged_port_start", 0),
-    ("net.ipv4.ip_local_reserved_ports", 27),
-    ("net.ipv4.tcp_keepalive_time", 29),
-    ("net.ipv4.tcp_fin_timeout", 29),
-    ("net.ipv4.tcp_keepalive_intvl", 29),
-    ("net.ipv4.tcp_keepalive_probes", 29),
-    ("net.ipv4.tcp_rmem", 32),
-    ("net.ipv4.tcp_wmem", 32),
-    ("net.ipv4.tcp_slow_start_after_idle", 37),
-    ("net.ipv4.tcp_notsent_lowat", 37),
-];

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::checks::{Check, Checks};
 use super::security_context::SecurityContext;
+use super::tables::{FORBIDDEN_VOLUMES, RESTRICTED_VOLUMES};
 use crate::json::{Json, Map};
 
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -244,54 +245,16 @@ fn is_set(object: &Json<'_>, key: &str) -> bool {
     !matches!(object.get(key), None | Some(Json::Null))
 }
 
-/// The volume sources that restricted allows; any of them lets a volume pass, as in Kubernetes, where a volume has one source.
-const ALLOWED_SOURCES: [&str; 9] = [
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "image",
-    "persistentVolumeClaim",
-    "projected",
-    "secret",
-];
-
-/// The ones that it names when it refuses them, in its order.
-const FORBIDDEN_SOURCES: [&str; 21] = [
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "gitRepo",
-    "nfs",
-    "iscsi",
-    "glusterfs",
-    "rbd",
-    "flexVolume",
-    "cinder",
-    "cephfs",
-    "flocker",
-    "fc",
-    "azureFile",
-    "vsphereVolume",
-    "quobyte",
-    "azureDisk",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "scaleIO",
-    "storageos",
-];
-
 /// Why a volume is not allowed by restricted: its source, or `unknown`. One that names no source becomes an emptyDir in the API server.
 fn forbidden_source(volume: &Json<'_>) -> Option<&'static str> {
     let set = |source: &&&str| is_set(volume, source);
     let has_source = volume
         .as_map()
         .is_none_or(|volume| volume.iter().any(|(key, value)| key != "name" && *value != Json::Null));
-    if !has_source || ALLOWED_SOURCES.iter().any(|source| set(&source)) {
+    if !has_source || RESTRICTED_VOLUMES.iter().any(|source| set(&source)) {
         return None;
     }
-    Some(FORBIDDEN_SOURCES.iter().find(set).copied().unwrap_or("unknown"))
+    Some(FORBIDDEN_VOLUMES.iter().find(set).copied().unwrap_or("unknown"))
 }
 
 /// A scalar as messages show it.
