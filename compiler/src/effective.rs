@@ -9,7 +9,7 @@ use bailiwick_policy::bundle;
 use bailiwick_policy::ir::{Cel, Expr, Func, Root};
 use bailiwick_policy::policy::narrower::wider;
 use bailiwick_policy::policy::sandboxes::Sandbox;
-use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolPattern, ToolRule, Word};
+use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolRule, Word};
 use bailiwick_policy::policy::{Origin, Policy};
 
 use crate::assemble::Placed;
@@ -35,23 +35,6 @@ pub(crate) fn check(policy: &Policy) -> Vec<Placed> {
     workspaces(policy, &mut out);
     size(policy, &mut out);
     out
-}
-
-/// Whether a pattern of a rule matches a tool.
-pub(crate) fn matches(pattern: &ToolPattern, tool: &str) -> bool {
-    match pattern {
-        ToolPattern::Exact(name) => name == tool,
-        ToolPattern::Prefix(prefix) => tool.starts_with(prefix.as_str()),
-    }
-}
-
-/// Whether every tool that the one pattern matches, the other does.
-pub(crate) fn within(inner: &ToolPattern, outer: &ToolPattern) -> bool {
-    match (inner, outer) {
-        (ToolPattern::Exact(name), _) => matches(outer, name),
-        (ToolPattern::Prefix(inner), ToolPattern::Prefix(outer)) => inner.starts_with(outer.as_str()),
-        (ToolPattern::Prefix(_), ToolPattern::Exact(_)) => false,
-    }
 }
 
 fn path(text: &str) -> FieldPath {
@@ -100,7 +83,7 @@ fn narrowed(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<P
         let help = "define the sandbox in this pack, with the pool that it runs in";
         report(bw0430_unplaced_sandbox::CODE, message, help);
     }
-    let is_about = |tool: &str| rule.tools.iter().any(|pattern| matches(pattern, tool));
+    let is_about = |tool: &str| rule.tools.iter().any(|pattern| pattern.matches(tool));
     if let Some(tool) = BUILT_IN.iter().find(|name| is_about(name)) {
         let message = format!("`{tool}` runs in no sandbox of a pack, so no sandbox is narrower");
         report(bw0414_not_narrower::CODE, message, "name the tools that are to run in the narrower sandbox");
@@ -189,9 +172,9 @@ fn facts_of(
 ) {
     let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
     let matched: Vec<&Tool> =
-        definitions.filter(|tool| rule.tools.iter().any(|pattern| matches(pattern, &tool.name))).collect();
+        definitions.filter(|tool| rule.tools.iter().any(|pattern| pattern.matches(&tool.name))).collect();
     // The executor's own tools derive their path, and nothing else.
-    let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| matches(pattern, name)));
+    let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| pattern.matches(name)));
     for fact in read(cel) {
         let without = matched.iter().find(|tool| derived(tool).all(|derived| derived != fact));
         let Some(tool) =

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bailiwick_policy::admission::CELL_LABEL;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
@@ -16,9 +17,6 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 use crate::watch::Waits;
-
-/// The label of a pod's cell.
-pub const CELL: &str = "bailiwick.dev/cell";
 
 /// A cell in a namespace: the namespace, then the cell.
 pub type Place = (String, String);
@@ -63,7 +61,7 @@ impl Inner {
 
 fn read(pod: PartialObjectMeta<Pod>) -> ((String, String), Option<String>) {
     let metadata = pod.metadata;
-    let cell = metadata.labels.and_then(|mut labels| labels.remove(CELL));
+    let cell = metadata.labels.and_then(|mut labels| labels.remove(CELL_LABEL));
     ((metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()), cell)
 }
 
@@ -113,7 +111,7 @@ impl Bearers {
 
     /// Watches until the task is dropped.
     pub async fn follow(self: Arc<Self>, client: Client, bell: Arc<Notify>) {
-        let config = Config::default().labels(CELL);
+        let config = Config::default().labels(CELL_LABEL);
         // Of this type the API server is asked for the metadata alone.
         let events = watcher(Api::<PartialObjectMeta<Pod>>::all(client), config).backoff(Waits::default());
         let mut events = std::pin::pin!(events);
@@ -137,7 +135,8 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, cell: &str) -> PartialObjectMeta<Pod> {
-        let labels = if cell.is_empty() { serde_json::json!({}) } else { serde_json::json!({ CELL: cell }) };
+        let labels =
+            if cell.is_empty() { serde_json::json!({}) } else { serde_json::json!({ CELL_LABEL: cell }) };
         let json = serde_json::json!({ "metadata": { "name": name, "namespace": "n", "labels": labels } });
         serde_json::from_value(json).expect("a pod")
     }

@@ -11,7 +11,6 @@ use bailiwick_policy::policy::tools::{
 use super::Pair;
 use crate::check::bw0610_never_grants::constant;
 use crate::diagnostic::Diagnostic;
-use crate::effective::{matches, within};
 
 /// A grant of the child: the calls of these tools, on this condition.
 struct Grant<'a> {
@@ -35,7 +34,7 @@ impl Pair<'_> {
     }
 
     fn grant(&self, grant: &Grant<'_>, theirs: &ToolLayer, out: &mut Vec<Diagnostic>) {
-        let tools = shown(&grant.pattern);
+        let tools = grant.pattern.to_string();
         if let Some(denies) = theirs.rules.iter().find(|rule| denies_all(rule, &grant.pattern)) {
             let message = format!("{} allows calls of `{tools}`, which are denied there", grant.what);
             return self.report(grant.at, &denies.at, message, out);
@@ -114,7 +113,7 @@ fn grants(layer: &ToolLayer) -> Vec<Grant<'_>> {
 }
 
 fn grants_some(rule: &ToolRule, tool: &str) -> bool {
-    rule.grants() && constant(rule) != Some(false) && rule.tools.iter().any(|pattern| matches(pattern, tool))
+    rule.grants() && constant(rule) != Some(false) && rule.tools.iter().any(|pattern| pattern.matches(tool))
 }
 
 fn denies_all(rule: &ToolRule, inner: &ToolPattern) -> bool {
@@ -122,12 +121,5 @@ fn denies_all(rule: &ToolRule, inner: &ToolPattern) -> bool {
         && rule.phase == Phase::Call
         && matches!(rule.effect, RuleEffect::Deny(_))
         && constant(rule) == Some(true)
-        && rule.tools.iter().any(|outer| within(inner, outer))
-}
-
-fn shown(pattern: &ToolPattern) -> String {
-    match pattern {
-        ToolPattern::Exact(name) => name.clone(),
-        ToolPattern::Prefix(prefix) => format!("{prefix}*"),
-    }
+        && rule.tools.iter().any(|outer| outer.covers(inner))
 }

@@ -32,6 +32,8 @@
 //!
 //! Remedy: leave the field to whoever makes the object, and refuse a wrong value by a validation
 
+use bailiwick_policy::admission::CELL_LABEL;
+
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::lower::Findings;
 use crate::lower::admission::field_path;
@@ -66,7 +68,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
 
 /// Every label key that any selector over pods reads, ours included.
 fn read_labels<'a>(view: &View<'a>) -> BTreeSet<&'a str> {
-    let mut keys = BTreeSet::from(["bailiwick.dev/cell"]);
+    let mut keys = BTreeSet::from([CELL_LABEL]);
     for spec in view.family() {
         let subject = spec.subjects.iter().filter_map(|subjects| subjects.pods.as_ref());
         let network = spec.network.iter().flat_map(|network| {

@@ -55,7 +55,6 @@ use bailiwick_policy::policy::tools::{RuleEffect, ToolRule};
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::effective;
 use crate::lower::Findings;
 
 /// Rule that can never decide.
@@ -108,5 +107,5 @@ pub(crate) fn constant(rule: &ToolRule) -> Option<bool> {
 
 /// Whether every tool that the second rule matches, the first one does.
 fn covers(wide: &ToolRule, narrow: &ToolRule) -> bool {
-    narrow.tools.iter().all(|inner| wide.tools.iter().any(|outer| effective::within(inner, outer)))
+    narrow.tools.iter().all(|inner| wide.tools.iter().any(|outer| outer.covers(inner)))
 }

@@ -49,7 +49,6 @@ use bailiwick_policy::policy::tools::Otherwise;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::effective;
 use crate::lower::Findings;
 
 /// Tool that nothing grants.
@@ -61,7 +60,7 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
         for tool in &layer.definitions {
             let granted = layer.rules.iter().any(|rule| {
                 rule.grants()
-                    && rule.tools.iter().any(|pattern| effective::matches(pattern, &tool.name))
+                    && rule.tools.iter().any(|pattern| pattern.matches(&tool.name))
             });
             if !granted && matches!(tool.otherwise, Otherwise::Deny(_)) {
                 let at = tool.at.parse::<FieldPath>().unwrap_or_default().member("name");

@@ -3,7 +3,7 @@
 
 use bailiwick_policy::policy::sandboxes::{AtLeast, Enforcement as Way, Pool, Proc, Sandbox};
 use bailiwick_policy::policy::tools::{
-    Keep, Phase, Program, Resource, RuleEffect, Tool, ToolLayer, ToolPattern, ToolRule, Word,
+    Keep, Phase, Program, Resource, RuleEffect, Tool, ToolLayer, ToolRule, Word,
 };
 use bailiwick_policy::policy::{Origin, Policy};
 
@@ -234,11 +234,7 @@ fn rule_words(rule: &ToolRule) -> String {
             format!("{} at", parts.join(" and "))
         }
     };
-    let pattern = |pattern: &ToolPattern| match pattern {
-        ToolPattern::Exact(name) => name.clone(),
-        ToolPattern::Prefix(prefix) => format!("{prefix}*"),
-    };
-    let tools: Vec<String> = rule.tools.iter().map(pattern).collect();
+    let tools: Vec<String> = rule.tools.iter().map(ToString::to_string).collect();
     let when = rule.when.as_ref().map(|when| format!(" when {}", when.source.trim())).unwrap_or_default();
     let arguments = rule.transform.as_ref().map(|cel| format!(", with arguments {}", cel.source.trim()));
     let arguments = arguments.unwrap_or_default();

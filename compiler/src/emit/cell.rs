@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_policy::admission::CELL_LABEL;
 use bailiwick_policy::policy::{LabelSelector, Origin, Policy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -69,7 +70,7 @@ impl<'a> Cell<'a> {
     pub(super) fn metadata(&self, name: String) -> ObjectMeta {
         let labels = [
             ("app.kubernetes.io/managed-by", "bailiwick".to_owned()),
-            ("bailiwick.dev/cell", self.policy.cell.clone()),
+            (CELL_LABEL, self.policy.cell.clone()),
         ];
         let annotations = [
             // Not a label: a digest has one character more than a label's value may have.

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_policy::admission::{Exception, Stage};
+use bailiwick_policy::admission::{CELL_LABEL, Exception, Stage};
 use bailiwick_policy::policy::{
     Action, LabelOperator, LabelRequirement, LabelSelector, Policy, ResourceRule, Unmatched,
 };
@@ -31,9 +31,6 @@ use super::{
     EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector, webhooks as hooks,
 };
 use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
-
-/// The label of a pod's cell.
-const CELL: &str = "bailiwick.dev/cell";
 
 /// Name of the admission policy that keeps bindings.
 pub const BINDINGS: &str = "bailiwick-bindings";
@@ -207,8 +204,11 @@ const fn staged(action: Action, stage: Stage) -> Action {
 
 /// The pods of a cell: those that its bindings select and that bear its label.
 fn stamped(pods: &LabelSelector, cell: &str) -> LabelSelector {
-    let label =
-        LabelRequirement { key: CELL.to_owned(), operator: LabelOperator::In, values: vec![cell.to_owned()] };
+    let label = LabelRequirement {
+        key: CELL_LABEL.to_owned(),
+        operator: LabelOperator::In,
+        values: vec![cell.to_owned()],
+    };
     selector::conjoin(&[
         pods.clone(),
         LabelSelector { match_expressions: vec![label], ..LabelSelector::default() },

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_policy::admission::CELL_LABEL;
 use serde_json::Value;
 
 use crate::arming;
-use crate::bearers::{CELL, Place};
+use crate::bearers::Place;
 use crate::derive::Derived;
 use crate::kind::{Kind, Share};
 use crate::object::{Key, Live, Wanted};
@@ -44,7 +45,7 @@ impl Keep<'_> {
                 !self.derived.lost.is_empty()
                     || self.network(
                         namespace,
-                        live.labels.get(CELL).map(String::as_str),
+                        live.labels.get(CELL_LABEL).map(String::as_str),
                         live.annotations.get(PACKS).map(String::as_str),
                         live.spec(),
                     )
@@ -118,8 +119,7 @@ mod tests {
     /// A NetworkPolicy that lets pods of a cell of pack `a` out.
     fn allowing(cell: &str) -> Live {
         let body = json!({ "spec": { "egress": [{ "to": [] }] } });
-        let manifest =
-            json!({ "labels": { CELL: cell }, "annotations": { PACKS: "a@1.0.0 base@1.0.0" }, "body": body });
+        let manifest = json!({ "labels": { CELL_LABEL: cell }, "annotations": { PACKS: "a@1.0.0 base@1.0.0" }, "body": body });
         object(Kind::NetworkPolicy, "out", &manifest)
     }
 

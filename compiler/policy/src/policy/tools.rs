@@ -4,6 +4,8 @@
 //! or that one of its grants matches. A call is allowed when some layer defines the tool, every layer that names it grants it, and no layer restricts it;
 //! a layer that does not name it still has a say by its restrictions and budgets.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ir::Cel;
@@ -326,6 +328,37 @@ pub enum ToolPattern {
     Exact(String),
     /// Every tool whose name begins with this text, which ends in a dot; empty: every tool.
     Prefix(String),
+}
+
+impl ToolPattern {
+    /// Whether it matches the tool of this name.
+    #[must_use]
+    pub fn matches(&self, tool: &str) -> bool {
+        match self {
+            Self::Exact(name) => name == tool,
+            Self::Prefix(prefix) => tool.starts_with(prefix.as_str()),
+        }
+    }
+
+    /// Whether it matches every tool that the other matches.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(name)) => self.matches(name),
+            (Self::Prefix(outer), Self::Prefix(inner)) => inner.starts_with(outer.as_str()),
+            (Self::Exact(_), Self::Prefix(_)) => false,
+        }
+    }
+}
+
+/// As packs write it.
+impl fmt::Display for ToolPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
 }
 
 /// What a rule does. Grants: `Allow`, `Ask`. Restrictions: the others.

@@ -11,7 +11,7 @@ use crate::cel;
 use crate::ir::{Const, Expr, Root};
 use crate::policy::Policy;
 use crate::policy::sandboxes::Limits;
-use crate::policy::tools::{Derive, Phase, Resource, RuleEffect, Tool, ToolLayer, ToolPattern, ToolRule};
+use crate::policy::tools::{Derive, Phase, Resource, RuleEffect, Tool, ToolLayer, ToolRule};
 
 /// A policy that is ready.
 #[derive(Debug)]
@@ -276,7 +276,7 @@ impl Entry {
 impl LayerEntry {
     fn of(layer: &ToolLayer, name: &str) -> Self {
         let defines = layer.definitions.iter().position(|tool| tool.name == name);
-        let about = |rule: &ToolRule| rule.tools.iter().any(|pattern| matches(pattern, name));
+        let about = |rule: &ToolRule| rule.tools.iter().any(|pattern| pattern.matches(name));
         let of = |phase: Phase| -> Vec<usize> {
             let rules = layer.rules.iter().enumerate();
             rules.filter(|(_, rule)| rule.phase == phase && about(rule)).map(|(at, _)| at).collect()
@@ -292,13 +292,6 @@ impl LayerEntry {
             results,
             listing: of(Phase::List),
         }
-    }
-}
-
-fn matches(pattern: &ToolPattern, name: &str) -> bool {
-    match pattern {
-        ToolPattern::Exact(exact) => exact == name,
-        ToolPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
     }
 }
 

@@ -25,7 +25,6 @@ use serde_json::{Value, json};
 
 use super::sides::{Sides, blank};
 use super::{Change, Diff, Layer};
-use crate::effective::matches;
 use crate::policy_test::{TestCase, ToolCallCase};
 use calls::Calls;
 
@@ -49,7 +48,7 @@ pub(super) struct Side<'p> {
 impl<'p> Side<'p> {
     fn of(policy: &'p Policy, name: &str) -> Self {
         let about =
-            |rule: &&ToolRule| rule.is_enforced() && rule.tools.iter().any(|pattern| matches(pattern, name));
+            |rule: &&ToolRule| rule.is_enforced() && rule.tools.iter().any(|pattern| pattern.matches(name));
         let rules = policy
             .tools
             .iter()

@@ -4,6 +4,7 @@
 //! The webhook says the same, with the label written first; this holds while it is away. A pod without the label is let in: no NetworkPolicy that
 //! allows anything selects it.
 
+use bailiwick_policy::admission::CELL_LABEL;
 use bailiwick_policy::policy::LabelSelector;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -15,9 +16,6 @@ use crate::emit::selector::{self, NAMESPACE_NAME};
 use crate::emit::webhooks;
 
 use super::{labels_of, named};
-
-/// The label of a pod's cell.
-const CELL: &str = "bailiwick.dev/cell";
 
 /// The bindings that reach some namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub(in crate::emit) fn closed(
     };
     let list = |of: Vec<String>| format!("[{}]", of.join(", "));
     let variable = |name: &str, expression: String| Variable { name: name.to_owned(), expression };
-    let label = |of: &str| format!("{of}.metadata.?labels[?'{CELL}'].orValue('')");
+    let label = |of: &str| format!("{of}.metadata.?labels[?'{CELL_LABEL}'].orValue('')");
     let variables = vec![
         variable("selects", list(selects("object"))),
         variable("cell", label("object")),
@@ -60,7 +58,7 @@ pub(in crate::emit) fn closed(
     validations.push(validation(
         // A label that is there stays; one that comes, with the pod or later, is the pod's own.
         "variables.oldCell != '' ? variables.cell == variables.oldCell : variables.cell == '' || variables.cell == variables.own".to_owned(),
-        format!("subjects: label {CELL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
+        format!("subjects: label {CELL_LABEL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
     ));
     let policy = ValidatingAdmissionPolicy {
         metadata: metadata.clone(),
