@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::{Value, json};
 
-use crate::api::problem::Refusal;
-use crate::api::wire::{ApprovalGroup, ApprovalSubmission, OpenQuestion};
+use crate::refusal::Refusal;
+use crate::wire::{ApprovalGroup, ApprovalSubmission, OpenQuestion};
 
 /// Most questions at one time; the policy bounds those of one session.
 const MAX_QUESTIONS: usize = 4096;
@@ -214,7 +214,7 @@ impl Questions {
 pub mod binding {
     use bailiwick_policy::tool::{approval_message, bound_call_hash};
 
-    use crate::api::wire::OpenQuestion;
+    use crate::wire::OpenQuestion;
 
     /// The bytes to be signed, if the question's hash is that of what it shows.
     #[must_use]

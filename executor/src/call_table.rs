@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::api::problem::Refusal;
 use crate::calls::CallState;
+use crate::refusal::Refusal;
 
 /// Most idempotency keys of all sessions together; at some 300 bytes each they take 80 MiB.
 const MAX_KEYS: usize = 1 << 18;

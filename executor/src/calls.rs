@@ -14,10 +14,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::api::problem::Refusal;
-use crate::api::wire::{Decision, Outcome, ResultDecision};
 use crate::limits::STDIN_BACKLOG;
 use crate::output::Output;
+use crate::refusal::Refusal;
+use crate::wire::{Decision, Outcome, ResultDecision};
 
 /// One call.
 #[derive(Debug)]

@@ -13,11 +13,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::api::wire;
 use crate::calls::CallState;
 use crate::executor::Executor;
 use crate::output::{Part, Stream};
 use crate::view;
+use crate::wire;
 
 /// What a call gave.
 pub(crate) struct Gave {

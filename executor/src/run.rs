@@ -45,7 +45,7 @@ pub struct Job {
 
 /// How a run went.
 struct Ran {
-    outcome: crate::api::wire::Outcome,
+    outcome: crate::wire::Outcome,
     used: Usage,
     result: Option<Value>,
 }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::api::problem::Refusal;
 use crate::clock::Moment;
+use crate::refusal::Refusal;
 use crate::warm::Home;
 
 /// The right to decide and run a call of a session, with what the session has of its own. While it is held, and at its end, the session is in use.

@@ -9,10 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::api::wire;
 use crate::approvals::groups;
 use crate::calls::{CallState, Input};
 use crate::output::Part;
+use crate::wire;
 
 /// A decision.
 #[must_use]

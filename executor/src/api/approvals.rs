@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::{Path, State};
 
-use super::problem::Refusal;
-use super::wire::{ApprovalSubmission, OpenQuestion};
 use super::{App, Body, blocking};
+use crate::refusal::Refusal;
+use crate::wire::{ApprovalSubmission, OpenQuestion};
 
 pub(super) async fn list(State(app): State<App>) -> Json<Vec<OpenQuestion>> {
     Json(app.questions())

@@ -19,12 +19,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::problem::Refusal;
-use super::wire::{Call, CallRequest, Event};
 use super::{App, Body, Params};
 use crate::calls::CallState;
 use crate::executor::Started;
 use crate::limits::{CHUNK_BYTES, MAX_IDEMPOTENCY_KEY, MAX_LONG_POLL};
+use crate::refusal::Refusal;
+use crate::wire::{Call, CallRequest, Event};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::problem::Refusal;
-use super::wire::Drained;
 use super::{App, Params};
 use crate::limits::MAX_LONG_POLL;
+use crate::refusal::Refusal;
+use crate::wire::Drained;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -11,11 +11,10 @@ mod approvals;
 mod calls;
 mod drain;
 pub mod listen;
-pub mod problem;
+mod problem;
 mod sessions;
 mod status;
 mod tools;
-pub mod wire;
 
 use std::sync::Arc;
 
@@ -29,7 +28,7 @@ use serde::de::DeserializeOwned;
 
 use crate::executor::Executor;
 use crate::limits::MAX_UNHEARD_BYTES;
-use problem::Refusal;
+use crate::refusal::Refusal;
 
 /// What handlers work with.
 pub(crate) type App = Arc<Executor>;

@@ -1,155 +1,40 @@
-//! Why a request is not answered with what it asked for: one type, so that every refusal has a status, a word and a remedy.
+//! A refusal as an HTTP answer: its status, and what it says.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::wire::Problem;
+use crate::refusal::Refusal;
+use crate::wire::Problem;
 
-/// A refusal of a request. A denied call is not one: it is an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The body or a parameter cannot be read.
-    Malformed(String),
-    /// The body is larger than the limit.
-    TooLarge {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The body did not come in time.
-    TooSlow,
-    /// No such session, or it was closed.
-    UnknownSession,
-    /// No such call in this session, or it was dropped since.
-    UnknownCall,
-    /// No such question, or it was answered or has lapsed.
-    UnknownApproval,
-    /// The approver's signature or key does not hold.
-    BadApproval(String),
-    /// The call does not read from its caller.
-    NoStdin,
-    /// The call has ended.
-    Ended,
-    /// The call's command has not begun.
-    NotBegun,
-    /// The call has no command that could take a signal.
-    NotSignallable,
-    /// The idempotency key was used for another call.
-    KeyReused,
-    /// The call of this idempotency key was dropped since; it is not run again.
-    Dropped,
-    /// The session has used as many idempotency keys as it may.
-    KeysUsedUp {
-        /// How many.
-        most: usize,
-    },
-    /// The call cannot be cancelled.
-    NotCancellable,
-    /// Too much of something at one time.
-    Busy(String),
-    /// The session's workspace is gone.
-    WorkspaceLost,
-    /// The audit log takes no records now; nothing runs without one.
-    NotRecorded(String),
-    /// The executor is ending.
-    Draining,
-    /// The path is there, the method is not.
-    Method,
-    /// No such path.
-    NoSuchPath,
-}
-
-impl Refusal {
-    /// HTTP status and word.
-    const fn kind(&self) -> (StatusCode, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::Malformed(_) => (S::BAD_REQUEST, "malformed"),
-            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too-large"),
-            Self::TooSlow => (S::REQUEST_TIMEOUT, "too-slow"),
-            Self::UnknownSession => (S::NOT_FOUND, "unknown-session"),
-            Self::UnknownCall => (S::NOT_FOUND, "unknown-call"),
-            Self::UnknownApproval => (S::NOT_FOUND, "unknown-approval"),
-            Self::BadApproval(_) => (S::FORBIDDEN, "bad-approval"),
-            Self::NoStdin => (S::CONFLICT, "no-stdin"),
-            Self::Ended => (S::CONFLICT, "ended"),
-            Self::NotBegun => (S::CONFLICT, "not-begun"),
-            Self::NotSignallable => (S::CONFLICT, "not-signallable"),
-            Self::KeyReused => (S::CONFLICT, "key-reused"),
-            Self::Dropped => (S::GONE, "dropped"),
-            Self::KeysUsedUp { .. } => (S::CONFLICT, "keys-used-up"),
-            Self::NotCancellable => (S::CONFLICT, "not-cancellable"),
-            Self::Busy(_) => (S::TOO_MANY_REQUESTS, "busy"),
-            Self::WorkspaceLost => (S::GONE, "workspace-lost"),
-            Self::NotRecorded(_) => (S::SERVICE_UNAVAILABLE, "not-recorded"),
-            Self::Draining => (S::SERVICE_UNAVAILABLE, "draining"),
-            Self::Method => (S::METHOD_NOT_ALLOWED, "method"),
-            Self::NoSuchPath => (S::NOT_FOUND, "no-such-path"),
-        }
-    }
-
-    /// A sentence for people.
-    fn message(&self) -> String {
-        let text = match self {
-            Self::Malformed(why) | Self::BadApproval(why) | Self::Busy(why) => why,
-            Self::TooLarge { limit } => return format!("the body has more than {limit} bytes"),
-            Self::KeysUsedUp { most } => {
-                return format!("the session has used {most} idempotency keys, which is the most");
-            }
-            Self::NotRecorded(why) => {
-                return format!("the audit log takes no records now, and nothing runs without one: {why}");
-            }
-            Self::TooSlow => "the body did not come in time",
-            Self::UnknownSession => "there is no such session, or it was closed",
-            Self::UnknownCall => "there is no such call in this session, or its output was dropped",
-            Self::UnknownApproval => "there is no such question, or it was answered, or has lapsed",
-            Self::NoStdin => "this call does not read from its caller, or its input was closed",
-            Self::Ended => "the call has ended",
-            Self::NotBegun => "the call's command has not begun yet",
-            Self::NotSignallable => "a tool of the workspace takes no signals",
-            Self::KeyReused => "the idempotency key was used for another call",
-            Self::Dropped => "the call of this idempotency key has ended, and what it gave was dropped since",
-            Self::NotCancellable => "a tool of the workspace cannot be cancelled",
-            Self::WorkspaceLost => "the session's workspace is gone with the process that held it",
-            Self::Draining => "the executor takes no more calls, since it is to end",
-            Self::Method => "this path does not take this method",
-            Self::NoSuchPath => "there is no such path",
-        };
-        text.to_owned()
-    }
-
-    /// What to do about it.
-    const fn help(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::TooLarge { .. } => "send large inputs as files by `workspace.write`, in parts",
-            Self::UnknownSession => "open one by POST /v1/sessions",
-            Self::UnknownApproval => "the agent repeats its call and gets a new question",
-            Self::NoStdin => "the pack allows it by `stdin: Stream`",
-            Self::KeyReused => "a key belongs to one call with its arguments",
-            Self::Dropped => "the audit log has its end; a new key runs it again",
-            Self::NotCancellable => "it ends by itself within seconds",
-            Self::Busy(_) => "try again later",
-            Self::NotBegun => "try again in a moment, or cancel the call",
-            Self::NotSignallable => "it ends by itself within seconds",
-            Self::WorkspaceLost | Self::KeysUsedUp { .. } => "close the session and open a new one",
-            Self::NotRecorded(_) => "see to the state directory's disk; the executor goes on by itself",
-            Self::NoSuchPath => "the paths stand in docs/executor-api.json",
-            _ => return None,
-        })
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message())?;
-        self.help().map_or(Ok(()), |help| write!(f, "; {help}"))
+const fn status(refusal: &Refusal) -> StatusCode {
+    use Refusal as R;
+    use StatusCode as S;
+    match refusal {
+        R::Malformed(_) => S::BAD_REQUEST,
+        R::TooLarge { .. } => S::PAYLOAD_TOO_LARGE,
+        R::TooSlow => S::REQUEST_TIMEOUT,
+        R::UnknownSession | R::UnknownCall | R::UnknownApproval | R::NoSuchPath => S::NOT_FOUND,
+        R::BadApproval(_) => S::FORBIDDEN,
+        R::NoStdin
+        | R::Ended
+        | R::NotBegun
+        | R::NotSignallable
+        | R::KeyReused
+        | R::KeysUsedUp { .. }
+        | R::NotCancellable => S::CONFLICT,
+        R::Dropped | R::WorkspaceLost => S::GONE,
+        R::Busy(_) => S::TOO_MANY_REQUESTS,
+        R::NotRecorded(_) | R::Draining => S::SERVICE_UNAVAILABLE,
+        R::Method => S::METHOD_NOT_ALLOWED,
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, error) = self.kind();
-        let problem = Problem { error, message: self.message(), help: self.help().map(str::to_owned) };
+        let status = status(&self);
+        let problem =
+            Problem { error: self.word(), message: self.message(), help: self.help().map(str::to_owned) };
         let mut response = (status, Json(problem)).into_response();
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

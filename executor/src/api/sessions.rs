@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::problem::Refusal;
-use super::wire::Session;
 use super::{App, Body, blocking};
+use crate::refusal::Refusal;
+use crate::wire::Session;
 
 /// Nothing is chosen when a session is opened: who calls and what holds is fixed by the listener and the bundle.
 #[derive(serde::Deserialize)]

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::problem::Refusal;
-use super::wire::Tool;
 use super::{App, Params, blocking};
+use crate::refusal::Refusal;
+use crate::wire::Tool;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,10 +18,10 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use hyper::{Method, StatusCode};
 
 use super::Outcome;
-use crate::api::wire::{ApprovalSubmission, OpenQuestion};
 use crate::approvals::{MAX_LIST_BYTES, binding};
 use crate::client::ask;
 use crate::clock;
+use crate::wire::{ApprovalSubmission, OpenQuestion};
 
 /// Largest file that is read here: a question with its arguments, as `list ID` prints it.
 const MAX_FILE_BYTES: u64 = MAX_LIST_BYTES as u64;

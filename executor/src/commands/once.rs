@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use super::probe::Format;
 use super::{ClockArgs, Outcome};
-use crate::api::wire::CallRequest;
 use crate::client::ask;
 use crate::executor::{Executor, Settings, Started};
 use crate::limits::Limits;
+use crate::wire::CallRequest;
 
 /// Run one tool call: decided by the policy, recorded in the audit log, confined.
 ///
@@ -180,7 +180,7 @@ fn answer(status: StatusCode, body: &[u8], expected: &[StatusCode]) -> anyhow::R
     }
 }
 
-fn refused(refusal: crate::api::problem::Refusal) -> anyhow::Error {
+fn refused(refusal: crate::refusal::Refusal) -> anyhow::Error {
     anyhow::anyhow!("{refusal}")
 }
 

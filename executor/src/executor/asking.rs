@@ -6,11 +6,11 @@
 use bailiwick_policy::tool::ToolCall;
 
 use super::Executor;
-use crate::api::problem::Refusal;
-use crate::api::wire::{ApprovalSubmission, OpenQuestion};
 use crate::approvals::Question;
 use crate::docket::Ruling;
+use crate::refusal::Refusal;
 use crate::sessions::SessionState;
+use crate::wire::{ApprovalSubmission, OpenQuestion};
 use crate::{clock, view};
 
 impl Executor {

@@ -21,8 +21,6 @@ use bailiwick_policy::bundle;
 use bailiwick_policy::tool::{LoadedPolicy, Subject};
 use tokio::sync::Semaphore;
 
-use crate::api::problem::Refusal;
-use crate::api::wire;
 use crate::approvals::Questions;
 use crate::call_table::CallTable;
 use crate::calls::CallState;
@@ -32,8 +30,10 @@ use crate::host::Host;
 use crate::ids;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::refusal::Refusal;
 use crate::sessions::{SessionState, Sessions};
 use crate::warm::Sandboxes;
+use crate::wire;
 use crate::{clock, links, subject, view};
 
 /// Largest bundle file that is read; a bundle has a bound of its own.

@@ -12,12 +12,12 @@ use bailiwick_policy::tool::{Plan, ToolCall};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use super::Executor;
-use crate::api::problem::Refusal;
-use crate::api::wire::CallRequest;
 use crate::calls::{CallState, Input, NewCall};
 use crate::metrics::{EffectLabel, EffectValue};
+use crate::refusal::Refusal;
 use crate::run::Job;
 use crate::sessions::SessionState;
+use crate::wire::CallRequest;
 use crate::{ids, view};
 
 /// A call that is decided, on record.
