@@ -12,10 +12,10 @@ use crate::check::{
 use crate::diagnostic::{Code, Diagnostic, FieldPath};
 use crate::library::Library;
 use crate::lock::{self, Lock};
+use crate::nearest::nearest;
 use crate::parameters::{Choice, Values};
 use crate::resolve::{Locking, Read, ResolvedPack, read};
 use crate::salvage;
-use crate::schema_check::nearest;
 use crate::source::{PackSources, SourceFile};
 use crate::yaml::SourceMap;
 

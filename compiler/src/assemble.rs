@@ -12,8 +12,9 @@ use bailiwick_policy::policy::Policy;
 use crate::ceiling::Pair;
 use crate::check::{self, View, bw0229_packs_conflict, bw0230_nothing_in_common, bw0520_narrower_than_meant};
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Related, Severity, has_errors};
-use crate::effective;
-use crate::lower::{Findings, Pack, lower};
+use crate::effective::{self, Placed};
+use crate::findings::Findings;
+use crate::lower::{Pack, lower};
 use crate::meet::{Conflict, Met, Narrowed, meet};
 use crate::reach::rules::{Rule, covers};
 
@@ -33,14 +34,6 @@ pub(crate) struct Lineage {
     pub(crate) pack: Pack,
     /// What it extends.
     pub(crate) ancestors: Vec<Pack>,
-}
-
-/// A finding about the effective policy, and the pack where it stands.
-pub(crate) struct Placed {
-    /// Index into [`Policy::packs`].
-    pub(crate) pack: u16,
-    /// What is to be said.
-    pub(crate) diagnostic: Diagnostic,
 }
 
 /// Makes the one effective policy of several packs.
@@ -140,7 +133,7 @@ fn place(lineages: &[Lineage], policy: &Policy, diagnostics: &mut [Vec<Diagnosti
 }
 
 fn checked(pack: &Pack, view: View<'_>) -> Vec<Diagnostic> {
-    let mut out = Findings::new(pack);
+    let mut out = Findings::of(pack.extended.as_deref());
     check::run(&view, &mut out);
     out.into_diagnostics()
 }

@@ -12,13 +12,21 @@ use bailiwick_policy::policy::sandboxes::Sandbox;
 use bailiwick_policy::policy::tools::{Derive, Program, Tool, ToolLayer, ToolRule, Word};
 use bailiwick_policy::policy::{Origin, Policy};
 
-use crate::assemble::Placed;
 use crate::check::{
-    below, bw0306_underived_fact, bw0409_program_outside, bw0414_not_narrower, bw0428_clashing_workspaces,
+    bw0306_underived_fact, bw0409_program_outside, bw0414_not_narrower, bw0428_clashing_workspaces,
     bw0430_unplaced_sandbox, bw0523_bundle_size,
 };
 use crate::diagnostic::{Code, Diagnostic, FieldPath};
 use crate::lower::tools::BUILT_IN;
+use crate::paths::below;
+
+/// A finding about the effective policy, and the pack where it stands.
+pub(crate) struct Placed {
+    /// Index into [`Policy::packs`].
+    pub(crate) pack: u16,
+    /// What is to be said.
+    pub(crate) diagnostic: Diagnostic,
+}
 
 /// Everything that is wrong with the policy as a whole, each with the pack where it stands.
 pub(crate) fn check(policy: &Policy) -> Vec<Placed> {

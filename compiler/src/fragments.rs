@@ -3,6 +3,7 @@
 //! Objects are merged member by member and lists of named things are joined; whatever two files both state is a clash,
 //! reported with both places. The schema says which lists have names.
 
+use semver::Version;
 use serde_json::Value as Json;
 
 use crate::check::{bw0114_wrong_document, bw0201_fragment_clash};
@@ -63,6 +64,14 @@ pub fn merge(sources: &PackSources) -> Merged {
         merged.root = None;
     }
     merged
+}
+
+/// Name and version that the text of a pack states, if it can be read so far.
+#[must_use]
+pub fn identity(sources: &PackSources) -> Option<(String, Version)> {
+    let root = merge(sources).root?;
+    let spec = root.get("spec")?;
+    Some((spec.get("pack")?.as_str()?.to_owned(), Version::parse(spec.get("version")?.as_str()?).ok()?))
 }
 
 fn place(span: Span, texts: &[Text]) -> Option<Place> {

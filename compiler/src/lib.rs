@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ancestors;
-pub mod assemble;
+mod assemble;
 pub mod authoring;
 pub mod cases;
 mod ceiling;
@@ -20,6 +20,7 @@ pub mod diagnostic;
 pub mod diff;
 mod effective;
 pub mod emit;
+mod findings;
 pub mod fragments;
 pub mod fuzz;
 pub mod import;
@@ -29,7 +30,9 @@ pub mod lower;
 pub mod meet;
 pub mod modules;
 pub mod namespaces;
+mod nearest;
 pub mod parameters;
+mod paths;
 pub mod policy_test;
 mod reach;
 pub mod rego;

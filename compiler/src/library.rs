@@ -33,11 +33,11 @@ impl MemoryLibrary {
     /// Adds a pack under the name and version that its text states; whatever was there under them is replaced and returned.
     /// Sources that state neither are not added.
     pub fn add(&mut self, sources: PackSources) -> Option<PackSources> {
-        let (name, version) = crate::resolve::identity(&sources)?;
+        let (name, version) = crate::fragments::identity(&sources)?;
         self.put(name, version, sources)
     }
 
-    /// The same where name and version are known: they are those that [`crate::resolve::identity`] finds.
+    /// The same where name and version are known: they are those that [`crate::fragments::identity`] finds.
     pub fn put(&mut self, name: String, version: Version, sources: PackSources) -> Option<PackSources> {
         self.packs.entry(name).or_default().insert(version, sources)
     }

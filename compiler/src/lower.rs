@@ -15,7 +15,7 @@ mod images;
 mod isolation;
 mod network;
 pub(crate) mod pattern;
-pub(crate) mod sandboxes;
+mod sandboxes;
 mod selector;
 pub(crate) mod tools;
 
@@ -28,9 +28,9 @@ use bailiwick_policy::policy::{self, Origin, PackSource, Policy, Subject, Unmatc
 use crate::cel::Parameter;
 use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{Diagnostic, FieldPath};
+pub(crate) use crate::findings::Findings;
 
 pub(crate) use images::signers::known_key as image_key;
-pub(crate) use isolation::minor;
 pub use network::RESERVED;
 
 /// One pack, ready to be lowered.
@@ -48,30 +48,9 @@ pub struct Pack {
     pub kinds: Arc<CustomKinds>,
 }
 
-/// Collects what is found in one pack.
-pub(crate) struct Findings<'a> {
-    /// `None`: what is read stands in no pack.
-    pack: Option<&'a Pack>,
-    found: Vec<Diagnostic>,
-}
-
-impl<'a> Findings<'a> {
-    pub(crate) fn new(pack: &'a Pack) -> Self {
-        Self { pack: Some(pack), found: Vec::new() }
-    }
-
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic.in_pack(self.pack.and_then(|pack| pack.extended.clone())));
-    }
-
-    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.found
-    }
-}
-
 /// Lowers a selector that stands in no pack.
 pub(crate) fn plain_selector(wire: &LabelSelector) -> (policy::LabelSelector, Vec<Diagnostic>) {
-    let mut out = Findings { pack: None, found: Vec::new() };
+    let mut out = Findings::default();
     let selector = selector::lower(wire, &FieldPath::root(), &mut out);
     (selector, out.into_diagnostics())
 }
@@ -84,7 +63,7 @@ fn origin(at: &FieldPath) -> Origin {
 /// Lowers one pack. The cell is that of the meet and not yet known.
 #[must_use]
 pub fn lower(pack: &Pack) -> (Policy, Vec<Diagnostic>) {
-    let mut out = Findings::new(pack);
+    let mut out = Findings::of(pack.extended.as_deref());
     let spec = &pack.spec;
     let policy = Policy {
         subject: subject(spec, &mut out),

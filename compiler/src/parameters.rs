@@ -15,7 +15,7 @@ use crate::check::{
     bw0206_unset_parameter,
 };
 use crate::diagnostic::{Diagnostic, FieldPath};
-use crate::schema_check::nearest;
+use crate::nearest::nearest;
 use crate::yaml::{Node, Value};
 
 /// Values by parameter name.

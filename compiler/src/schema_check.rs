@@ -16,6 +16,7 @@ use crate::check::{
     bw0111_out_of_range, bw0112_duplicate_name, bw0113_members, bw0213_parameter_place,
 };
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Segment};
+use crate::nearest::nearest;
 use crate::parameters::parameter_name;
 use crate::yaml::{Node, Value};
 
@@ -71,21 +72,6 @@ fn metadata() -> Json {
         properties.insert(added.to_owned(), any.clone());
     }
     serde_json::json!({ "type": "object", "required": ["name"], "properties": properties })
-}
-
-/// The one of `known` that `written` was probably meant to be.
-#[must_use]
-pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Long input is no slip of the fingers, and the distance costs its square.
-    let written: String = written.chars().take(64).collect::<String>().to_lowercase();
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
-        .filter(|(distance, name)| {
-            *distance <= (name.chars().count() / 3).max(2) && *distance < name.chars().count()
-        })
-        .min()
-        .map(|(_, name)| name)
 }
 
 struct Checker {

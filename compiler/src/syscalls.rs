@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bailiwick_crds::sandbox::SyscallProfile;
 use bailiwick_policy::policy::sandboxes::{AllowedSyscall, RefusedSyscall, SyscallNumbers, Syscalls};
 
-use crate::schema_check::nearest;
+use crate::nearest::nearest;
 
 pub use builder::with_builder;
 pub use profiles::START;

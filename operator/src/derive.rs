@@ -4,10 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_compiler::cluster::{
-    Binding, Cells, ClusterOptions, InForce, Objects, Problem, Verdict, cells, exception, objects, webhooks,
-};
-use bailiwick_compiler::emit::CELLS;
+use bailiwick_compiler::cluster::{Binding, Cells, InForce, Problem, Verdict, cells, exception};
+use bailiwick_compiler::emit::{CELLS, ClusterOptions, Objects, objects, webhooks};
 use bailiwick_crds::binding::Chosen;
 use bailiwick_policy::admission::{Exception, Stage};
 use serde_json::Value;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_compiler::cluster::ClusterOptions;
+use bailiwick_compiler::emit::ClusterOptions;
 use bailiwick_compiler::emit::WebhookClient;
 use clap::{Args, ValueEnum};
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::diagnostic::has_errors;
 use bailiwick_compiler::emit::{self, Artifacts, EmitOptions, WebhookClient};
-use bailiwick_compiler::modules;
-use bailiwick_compiler::resolve;
+use bailiwick_compiler::{fragments, modules, resolve};
 use bailiwick_policy::bundle;
 use bailiwick_policy::policy::Policy;
 use serde_json::json;
@@ -84,7 +83,7 @@ fn emit_options(options: &CompileOptions, loaded: &Loaded) -> Result<EmitOptions
     };
     let ca_bundle = options.ca_bundle.as_deref().map(files::read).transpose()?;
     let first = loaded.packs.first();
-    let pack = first.and_then(|pack| resolve::identity(&pack.sources)).map(|(name, _)| name);
+    let pack = first.and_then(|pack| fragments::identity(&pack.sources)).map(|(name, _)| name);
     let namespaces = options.namespaces.clone();
     Ok(EmitOptions { namespaces, pack, webhook, ca_bundle, ..EmitOptions::default() })
 }

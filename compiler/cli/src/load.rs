@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use bailiwick_compiler::compile::compile_with;
 use bailiwick_compiler::custom_kinds::CustomKinds;
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
-use bailiwick_compiler::resolve;
+use bailiwick_compiler::fragments;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use bailiwick_compiler::{Bindings, Compiled};
 use bailiwick_policy::bundle::{self, Bundle};
@@ -106,7 +106,7 @@ impl Loaded {
             }
         }
         for pack in &self.packs {
-            if let Some((name, version)) = resolve::identity(&pack.sources) {
+            if let Some((name, version)) = fragments::identity(&pack.sources) {
                 all.insert(format!("{name}@{version}"), Places::of(pack));
             }
         }
@@ -145,7 +145,7 @@ impl Loaded {
                 insert(Some(name.clone()), format!("{name}@{version}"), real, sources);
             }
         }
-        let own = resolve::identity(&pack.sources).map(|(name, _)| name);
+        let own = fragments::identity(&pack.sources).map(|(name, _)| name);
         for name in [own, None] {
             insert(name, pack.folder.display().to_string(), &pack.folder, &pack.sources);
         }
@@ -180,7 +180,7 @@ impl Choices {
         if self.0.is_empty() {
             return Bindings::default();
         }
-        let name = resolve::identity(sources).map(|(name, _)| name);
+        let name = fragments::identity(sources).map(|(name, _)| name);
         let values = self.0.iter().filter_map(|(key, value)| match key.split_once('.') {
             Some((pack, parameter)) => {
                 (name.as_deref() == Some(pack)).then(|| (parameter.to_owned(), value.clone()))

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
+use bailiwick_compiler::fragments;
 use bailiwick_compiler::library::Library;
-use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::PackSources;
 use semver::Version;
 
@@ -41,7 +41,7 @@ impl Shelf {
         self.index.get_or_init(|| {
             let mut index: BTreeMap<String, BTreeMap<Version, usize>> = BTreeMap::new();
             for (at, (_, sources)) in self.packs.iter().enumerate() {
-                if let Some((name, version)) = resolve::identity(sources) {
+                if let Some((name, version)) = fragments::identity(sources) {
                     index.entry(name).or_default().insert(version, at);
                 }
             }

@@ -81,7 +81,7 @@ pub fn analyse(home: &Home, reach: &Reach) -> Analysis {
     }
     let compiled = compile(&[(&loaded.sources, Bindings::default())], &loaded.library);
     let view = view(home, &loaded, &compiled);
-    let own = resolve::identity(&loaded.sources).map(|(name, _)| name);
+    let own = fragments::identity(&loaded.sources).map(|(name, _)| name);
     let mut findings =
         Findings { home, own, loaded: &loaded, compiled: &compiled, view: &view, by_file: BTreeMap::new() };
     for diagnostic in compiled.all() {
@@ -346,7 +346,7 @@ fn maps(loaded: &Loaded, compiled: &Compiled, home: &Home) -> BTreeMap<String, (
         let merged = fragments::merge(sources);
         merged.root.map(|root| SourceMap::new(merged.texts.into(), root))
     };
-    let own = resolve::identity(&loaded.sources).map(|identity| (identity, home.folder().to_owned()));
+    let own = fragments::identity(&loaded.sources).map(|identity| (identity, home.folder().to_owned()));
     let own = own.and_then(|(identity, folder)| Some((identity, (folder, map(&loaded.sources)?))));
     let parents = compiled.taken.iter().flatten().filter_map(|(name, version)| {
         let identity = (name.clone(), version.clone());

@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bailiwick_compiler::fragments;
 use bailiwick_compiler::library::MemoryLibrary;
-use bailiwick_compiler::resolve;
 use bailiwick_compiler::source::{PackSources, SourceFile};
 use semver::Version;
 
@@ -130,7 +130,7 @@ pub fn load(home: &Home, reach: &Reach) -> Loaded {
         // It extends others, and never itself.
         for shelf in files.packs(folder).into_iter().filter(|shelf| shelf != home.folder()) {
             let sources = files.pack(&shelf);
-            if let Some((name, version)) = resolve::identity(&sources) {
+            if let Some((name, version)) = fragments::identity(&sources) {
                 loaded.shelves.insert((name.clone(), version.clone()), shelf);
                 loaded.library.put(name, version, sources);
             }

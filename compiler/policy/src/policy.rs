@@ -240,6 +240,14 @@ pub struct PodSecurity {
 impl PodSecurity {
     /// The newest version whose checks are built in.
     pub const NEWEST_MINOR: u16 = 37;
+
+    /// N of a version `v1.N`, if its checks are built in.
+    #[must_use]
+    pub fn built_in_minor(version: &str) -> Option<u16> {
+        let digits = version.strip_prefix("v1.")?;
+        let minor: u16 = digits.parse().ok()?;
+        (minor.to_string() == digits && minor <= Self::NEWEST_MINOR).then_some(minor)
+    }
 }
 
 /// Levels, from lax to strict. <https://kubernetes.io/docs/concepts/security/pod-security-standards/>

@@ -8,8 +8,8 @@ use bailiwick_policy::policy::tools::Audit;
 use bailiwick_policy::policy::{Origin, Stated};
 
 use super::Pair;
-use crate::check::below;
 use crate::diagnostic::Diagnostic;
+use crate::paths::below;
 
 /// Something in which the child goes beyond the parent: the member below the sandbox, and what is to be said.
 type Excess = (String, String);

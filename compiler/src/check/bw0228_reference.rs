@@ -45,7 +45,7 @@
 //! Remedy: define it in this pack, under `tools.approvers` or `tools.state`
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Undefined name.

@@ -49,7 +49,7 @@
 
 use bailiwick_crds::tools::{Phase, ToolRule};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Effect of another phase.

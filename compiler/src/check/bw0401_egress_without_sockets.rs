@@ -42,7 +42,7 @@
 //! Remedy: keep the call, or write `egress: []`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Egress that the system calls deny.

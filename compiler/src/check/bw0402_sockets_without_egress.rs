@@ -33,7 +33,7 @@
 //! Remedy: remove the call, or name an egress rule
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// System calls for a network that is not there.

@@ -22,7 +22,7 @@
 //! Remedy: name networks (`cidr`) or pods, since egress by host is not built yet (BW0505); it will need `network.proxy: Gateway`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Hosts without a proxy.

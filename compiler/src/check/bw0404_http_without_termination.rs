@@ -24,7 +24,7 @@
 
 use bailiwick_crds::network::Tls;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// HTTP rules behind TLS.

@@ -36,9 +36,10 @@
 
 use bailiwick_crds::pack::{PodSecurityLevel, RuntimeKind};
 use bailiwick_crds::sandbox::{Backend, Pool, Proc, Sandbox, UserNamespace};
+use bailiwick_policy::policy::PodSecurity;
+
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
-use crate::lower::minor;
+use crate::findings::Findings;
 use super::View;
 
 /// Own /proc where Pod Security or the RuntimeClass refuses it.
@@ -59,10 +60,11 @@ pub(super) fn check(view: &View<'_>, out: &mut Findings<'_>) {
 
 /// Why the pods of a pool cannot have an unmasked `/proc`, and what helps.
 fn refusal(pool: &Pool, kind: Option<RuntimeKind>, sandbox: &Sandbox) -> Option<(String, &'static str)> {
+    let minor = PodSecurity::built_in_minor(&pool.pod_security.version);
     let own_namespace = pool.user_namespace == UserNamespace::Required;
     let allowed = match pool.pod_security.level {
         PodSecurityLevel::Privileged => return None,
-        PodSecurityLevel::Baseline => own_namespace && minor(&pool.pod_security.version).is_some_and(|minor| minor >= 35),
+        PodSecurityLevel::Baseline => own_namespace && minor.is_some_and(|minor| minor >= 35),
         PodSecurityLevel::Restricted => false,
     };
     let (name, level, version) = (&sandbox.name, pool.pod_security.level.as_str(), &pool.pod_security.version);

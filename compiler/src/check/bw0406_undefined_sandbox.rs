@@ -33,7 +33,7 @@
 //! Remedy: define the sandbox under `sandboxes`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Tool in an undefined sandbox.

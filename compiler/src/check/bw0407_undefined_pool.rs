@@ -29,7 +29,7 @@
 //! Remedy: define the pool under `pools`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Sandbox in an undefined pool.

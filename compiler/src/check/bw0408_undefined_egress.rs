@@ -41,7 +41,7 @@
 //! Remedy: define the rule under `network.egress`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Sandbox reaches an undefined egress rule.

@@ -43,7 +43,7 @@
 //! Remedy: name an absolute path below one of the sandbox's `readOnly` paths
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Program outside the sandbox.

@@ -34,7 +34,7 @@
 
 use bailiwick_crds::scalar::Quantity;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// CPU time that cannot be used.

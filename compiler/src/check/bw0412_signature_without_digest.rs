@@ -25,7 +25,7 @@
 
 use bailiwick_crds::network::ImageDigest;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Signature of a moving image.

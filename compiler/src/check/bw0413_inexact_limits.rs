@@ -41,7 +41,7 @@
 
 use bailiwick_crds::sandbox::{Backend, Cgroup};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Limits that the pool cannot hold exactly.

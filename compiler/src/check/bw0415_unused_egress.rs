@@ -41,7 +41,7 @@
 //! Remedy: remove the rule, or name it in a sandbox
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Egress that nothing uses.

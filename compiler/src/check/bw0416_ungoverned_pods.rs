@@ -26,7 +26,7 @@
 
 use bailiwick_crds::pack::{LabelSelector, Unmatched};
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Pods that nothing governs.

@@ -25,7 +25,7 @@
 //! Remedy: add the class to `isolation.runtimeClass.classes`, or name one of them
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Pool in an unknown RuntimeClass.

@@ -39,7 +39,7 @@
 use bailiwick_crds::pack::RuntimeKind;
 use bailiwick_crds::sandbox::Backend;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// System call profile without effect.

@@ -36,7 +36,7 @@
 
 use bailiwick_crds::sandbox::SyscallProfile;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::syscalls::START;
 use super::View;
 

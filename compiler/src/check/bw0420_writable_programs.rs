@@ -33,7 +33,7 @@
 //! Remedy: choose a path apart from `readOnly`, /bin and /usr/bin
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Programs that can be overwritten.

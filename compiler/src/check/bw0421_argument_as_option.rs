@@ -43,7 +43,7 @@
 //! Remedy: put `{value: "--"}` before it
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Argument that may be an option.

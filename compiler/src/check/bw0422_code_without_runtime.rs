@@ -44,7 +44,7 @@
 //! Remedy: give the sandbox `runtime`
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Code without a runtime.

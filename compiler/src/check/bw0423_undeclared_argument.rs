@@ -43,7 +43,7 @@
 //! Remedy: declare the argument in the tool's `input`, or name one that is there
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Argument that the schema does not have.

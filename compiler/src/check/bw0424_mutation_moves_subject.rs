@@ -35,7 +35,7 @@
 use bailiwick_policy::admission::CELL_LABEL;
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::lower::admission::field_path;
 use std::collections::BTreeSet;
 use super::View;

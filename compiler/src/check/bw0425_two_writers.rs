@@ -26,7 +26,7 @@
 //! Remedy: remove one of the two, or let one say with `overrides` which it replaces
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::lower::admission::field_path;
 use std::collections::BTreeMap;
 use super::View;

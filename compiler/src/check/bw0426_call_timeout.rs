@@ -33,7 +33,7 @@
 //! Remedy: lower `wallClock`, and do longer work in several calls
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// `wallClock` above the API's timeout.

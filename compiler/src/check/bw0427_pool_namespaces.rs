@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use bailiwick_policy::policy::LabelSelector;
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::reach::labels::Labels;
 use super::View;
 

@@ -36,7 +36,7 @@
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Programs are looked for where a call can write.
 pub const CODE: Code =

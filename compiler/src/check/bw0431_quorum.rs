@@ -58,7 +58,7 @@ use std::collections::BTreeSet;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Quorum that nobody can reach.
 pub const CODE: Code =

@@ -56,7 +56,7 @@
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// One key twice.
 pub const CODE: Code =

@@ -48,7 +48,7 @@
 use bailiwick_crds::tools::Stdin;
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Code whose input is streamed.

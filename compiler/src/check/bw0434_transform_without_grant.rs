@@ -50,7 +50,7 @@
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// A transform without a grant.
 pub const CODE: Code = Code::new(

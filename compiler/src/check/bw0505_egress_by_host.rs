@@ -22,7 +22,7 @@
 //! Remedy: until it is enforced, name networks (`cidr`) or pods
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Egress by host is not enforced yet.

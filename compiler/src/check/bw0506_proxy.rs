@@ -22,7 +22,7 @@
 //! Remedy: take `proxy` out, and write egress by networks (`cidr`) or pods
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// The proxy is not enforced yet.

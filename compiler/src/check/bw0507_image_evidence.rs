@@ -23,7 +23,7 @@
 //! Remedy: ask for a `signature` by the same identity
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Attestations are not enforced yet.

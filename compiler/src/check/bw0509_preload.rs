@@ -35,7 +35,7 @@
 //! Remedy: take `preload` out; the call loads its modules itself
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Preloaded modules are not enforced yet.

@@ -36,7 +36,7 @@
 
 use bailiwick_crds::sandbox::Lifetime;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Runtimes for a session are not enforced yet.

@@ -34,7 +34,7 @@
 //! Remedy: write `run.argv` or `run.code`, with a program that speaks to the server
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Tools elsewhere are not enforced yet.

@@ -39,7 +39,7 @@
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Egress of sandboxes is not enforced yet.
 pub const CODE: Code =

@@ -36,7 +36,7 @@ use bailiwick_crds::sandbox::Lifetime;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Workspaces that are saved, or live for one call, are not enforced yet.
 pub const CODE: Code =

@@ -20,7 +20,7 @@ use bailiwick_crds::pack::AuditAdmission;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Recording admissions is not enforced yet.
 pub const CODE: Code =

@@ -24,7 +24,7 @@ use bailiwick_crds::sandbox::Backend;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Pools of pods are not enforced yet.
 pub const CODE: Code =

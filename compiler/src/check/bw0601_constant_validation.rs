@@ -26,7 +26,7 @@
 
 use bailiwick_policy::ir::{Const, Expr};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Validation that is always the same.

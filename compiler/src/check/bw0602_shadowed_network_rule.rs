@@ -23,7 +23,7 @@
 //! Remedy: remove one of the two
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::reach::rules::Rule;
 use super::View;
 

@@ -29,7 +29,7 @@
 
 use bailiwick_crds::admission::AdmissionRule;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use std::collections::BTreeMap;
 use super::View;
 

@@ -26,7 +26,7 @@
 //! Remedy: use the variable in an expression of the rule, or take it out
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Variable that nothing uses.

@@ -21,7 +21,7 @@
 //! Remedy: remove the entry, or narrow the one that denies
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::lower::pattern::within;
 use super::View;
 

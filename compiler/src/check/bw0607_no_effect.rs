@@ -18,7 +18,7 @@
 //! Remedy: add a section: isolation, network, images, admission, sandboxes or tools
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Rule without effect.

@@ -49,7 +49,7 @@
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::lower::tools::BUILT_IN;
 
 /// Rule over tools that are not there.

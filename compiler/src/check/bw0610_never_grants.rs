@@ -55,7 +55,7 @@ use bailiwick_policy::policy::tools::{RuleEffect, ToolRule};
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Rule that can never decide.
 pub const CODE: Code =

@@ -49,7 +49,7 @@ use bailiwick_policy::policy::tools::Otherwise;
 
 use super::View;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// Tool that nothing grants.
 pub const CODE: Code =

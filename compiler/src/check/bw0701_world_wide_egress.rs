@@ -21,7 +21,7 @@
 //! Remedy: name the networks that are needed
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::reach::cidr::Cidr;
 use super::View;
 

@@ -21,7 +21,7 @@
 //! Remedy: name the resolvers' addresses or pods
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::reach::cidr::{Cidr, Family};
 use super::View;
 

@@ -23,7 +23,7 @@
 //! Remedy: anchor the pattern with `^` and `$`, and spell out repository, workflow and ref
 
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Loose identity pattern.

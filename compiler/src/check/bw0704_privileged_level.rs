@@ -19,7 +19,7 @@
 
 use bailiwick_crds::pack::PodSecurityLevel;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// No Pod Security.

@@ -18,7 +18,7 @@
 
 use bailiwick_crds::network::ImageDigest;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// Any image at all.

@@ -21,7 +21,7 @@
 //! Remedy: take the address out, and give pods credentials by workload identity
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::reach::cidr::Cidr;
 use super::View;
 

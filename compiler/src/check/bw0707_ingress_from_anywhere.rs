@@ -19,7 +19,7 @@
 
 use bailiwick_crds::pack::LabelSelector;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use crate::reach::cidr::Cidr;
 use super::View;
 

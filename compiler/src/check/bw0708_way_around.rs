@@ -41,7 +41,7 @@
 use bailiwick_policy::admission::{RuleReads, takes_in_pods};
 use bailiwick_policy::policy::AdmissionRule;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
-use crate::lower::Findings;
+use crate::findings::Findings;
 use super::View;
 
 /// A rule that a subresource leads around.

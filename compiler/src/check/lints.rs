@@ -2,7 +2,7 @@
 
 use super::view::View;
 use super::*;
-use crate::lower::Findings;
+use crate::findings::Findings;
 
 /// A check of one code.
 type Check = fn(&View<'_>, &mut Findings<'_>);

@@ -12,8 +12,9 @@ mod lints;
 mod view;
 
 use crate::diagnostic::Code;
+use crate::paths::below;
 pub(crate) use lints::run;
-pub(crate) use view::{View, below};
+pub(crate) use view::View;
 use view::{exceeds, expressions, nanos, suggest};
 
 /// Declares the modules of a hundred and lists their codes.

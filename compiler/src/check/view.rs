@@ -8,7 +8,6 @@ use bailiwick_crds::scalar::{Duration, Quantity};
 use bailiwick_crds::tools::{Tool, ToolRule};
 use bailiwick_policy::cel::{Quantity as Amount, parse_duration};
 use bailiwick_policy::policy::Policy;
-pub(crate) use bailiwick_policy::policy::narrower::below;
 
 use crate::diagnostic::{Diagnostic, FieldPath};
 

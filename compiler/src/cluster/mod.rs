@@ -7,7 +7,7 @@
 //! PolicyPack ► ClusterPacks ┐
 //! PolicyBinding ────────────┴► InForce::update ► BoundPolicy (one of each binding, the last that compiled) ┐
 //! Namespaces ──────────────────────────────────────────────────────────────────────────────────────────────┴► cells ► Cell
-//! BoundPolicy, Cell, PolicyException ► objects ► Object (for server-side apply), webhook configurations (only to be armed)
+//! BoundPolicy, Cell, PolicyException ► emit::objects ► Object (for server-side apply), webhook configurations (only to be armed)
 //! ```
 //!
 //! Terms. *Bound policy*: one pack with what it extends, met, with the binding's values and narrower subjects. *In force*: of each binding the
@@ -20,7 +20,7 @@
 //! 1. Put every `PolicyPack` into [`ClusterPacks`] as JSON. Not as the typed kind: `"${name}"` may stand where the type has a number.
 //! 2. [`InForce::update`] with all bindings; keep the value for the next time. A [`Verdict`] of each binding says what its status should.
 //! 3. [`cells`] with the namespaces; publish [`Effective::bundle`] of each cell by its digest.
-//! 4. [`objects`] for what is to be applied; [`webhooks`] for the webhook configurations.
+//! 4. [`crate::emit::objects`] for what is to be applied; [`crate::emit::webhooks`] for the webhook configurations.
 //! 5. In the webhook: [`InForce::reviewable`] gives what `bailiwick_policy::admission::Reviewer::with_rego` takes.
 
 mod binding;
@@ -29,7 +29,6 @@ mod exception;
 mod packs;
 mod widening;
 
-pub use crate::emit::{ClusterOptions, Object, Objects, objects, webhooks};
 pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Verdict};
 pub use cells::{Cell, Cells, Effective, MAX_CELLS, Problem, cells};
 pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};

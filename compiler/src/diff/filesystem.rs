@@ -8,7 +8,7 @@ use bailiwick_policy::policy::sandboxes::Filesystem;
 use super::sandboxes::Pair;
 use super::sides::{Sides, blank};
 use super::{Diff, Direction, Layer};
-use crate::check;
+use crate::paths;
 use crate::policy_test::{FileAccess, FilesystemCase, TestCase};
 
 /// A name that no pack gives: what lies below a path and is named nowhere.
@@ -28,7 +28,7 @@ pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<
                     sides.compare_as(Layer::Filesystem, &case(&pair.old.name), &case(&pair.new.name))?;
                 let Some(found) = found else { continue };
                 let direction = found.direction;
-                if told.iter().any(|(above, other)| *other == direction && check::below(path, above)) {
+                if told.iter().any(|(above, other)| *other == direction && paths::below(path, above)) {
                     continue;
                 }
                 // What is true of a fresh name below a path is true of all that lies below it and is not named itself.

@@ -82,7 +82,7 @@ pub(super) fn path(wire: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option
         );
         return None;
     }
-    let own = ["/proc", "/sys", "/dev"].into_iter().find(|own| crate::check::below(wire, own));
+    let own = ["/proc", "/sys", "/dev"].into_iter().find(|own| crate::paths::below(wire, own));
     if let Some(own) = own {
         let help = "`filesystem.proc` and `filesystem.devices` say what stands there";
         report(at, format!("`{own}` of a sandbox is its own"), help, out);

@@ -42,7 +42,7 @@ pub(super) fn pod_security(
     at: &FieldPath,
     out: &mut Findings<'_>,
 ) -> Option<PodSecurity> {
-    let minor = minor(&wire.version);
+    let minor = PodSecurity::built_in_minor(&wire.version);
     if minor.is_none() {
         let newest = PodSecurity::NEWEST_MINOR;
         let message =
@@ -54,13 +54,6 @@ pub(super) fn pod_security(
         );
     }
     Some(PodSecurity { level: level(wire.level), minor: minor? })
-}
-
-/// The minor version of `v1.N`, if its checks are built in.
-pub(crate) fn minor(version: &str) -> Option<u16> {
-    let digits = version.strip_prefix("v1.")?;
-    let minor: u16 = digits.parse().ok()?;
-    (minor.to_string() == digits && minor <= PodSecurity::NEWEST_MINOR).then_some(minor)
 }
 
 const fn level(wire: WireLevel) -> PodSecurityLevel {

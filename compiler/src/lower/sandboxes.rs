@@ -12,8 +12,9 @@ use bailiwick_policy::policy::sandboxes::{
 };
 
 use super::{Findings, Pack, base, isolation, origin};
-use crate::check::{below, bw0231_syscall, bw0235_base_value};
+use crate::check::{bw0231_syscall, bw0235_base_value};
 use crate::diagnostic::{Diagnostic, FieldPath};
+use crate::paths::outermost;
 use crate::syscalls;
 
 /// `limits.cpus` when it is not written, in thousandths.
@@ -123,15 +124,6 @@ fn filesystem(wire: &WireFilesystem, at: &FieldPath, out: &mut Findings<'_>) -> 
         },
         devices,
     }
-}
-
-/// The paths that lie within no other one, sorted.
-pub(crate) fn outermost(mut paths: Vec<String>) -> Vec<String> {
-    paths.sort();
-    paths.dedup();
-    let all = paths.clone();
-    paths.retain(|path| !all.iter().any(|other| other != path && below(path, other)));
-    paths
 }
 
 fn workspace(wire: &WireWorkspace, at: &FieldPath, out: &mut Findings<'_>) -> Option<Workspace> {

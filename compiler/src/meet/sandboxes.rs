@@ -10,8 +10,7 @@ use bailiwick_policy::policy::{PodSecurity, Policy};
 
 use super::provenance::united;
 use super::{Conflict, syscalls};
-use crate::check::below;
-use crate::lower::sandboxes::outermost;
+use crate::paths::{below, outermost};
 
 /// Whatever of two policies is something else in each.
 pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {

@@ -227,7 +227,7 @@ impl<'t> Check<'t> {
             let error = RegoError::new(Fault::Reference, bytes, format!("there is no function `{name}`"));
             let built_in = builtins::names().map(|name| -> &str { name });
             let names = known.rules.keys().copied().chain(built_in);
-            return self.push(match crate::schema_check::nearest(name, names) {
+            return self.push(match crate::nearest::nearest(name, names) {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => error,
             });
@@ -250,7 +250,7 @@ impl<'t> Check<'t> {
         let Some(Step::Member(root)) = steps.first() else { return };
         if !ROOTS.contains(&root.as_str()) {
             let error = RegoError::new(Fault::Reference, bytes, format!("`input` has no member `{root}`"));
-            let near = crate::schema_check::nearest(root, ROOTS);
+            let near = crate::nearest::nearest(root, ROOTS);
             return self.push(match near {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => {
@@ -264,8 +264,7 @@ impl<'t> Check<'t> {
         {
             let error =
                 RegoError::new(Fault::Reference, bytes, format!("the pack has no parameter `{name}`"));
-            let near =
-                crate::schema_check::nearest(name, declared.iter().map(String::as_str)).map(str::to_owned);
+            let near = crate::nearest::nearest(name, declared.iter().map(String::as_str)).map(str::to_owned);
             self.push(match near {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => error.with_help("declare it under `spec.parameters`"),
@@ -284,8 +283,7 @@ impl<'t> Check<'t> {
                 RegoError::new(Fault::Convention, end..end, format!("the module has no rule `{rule}`"));
             let names = known.rules.keys().map(|name| format!("{package}.{name}"));
             let names: Vec<String> = names.collect();
-            let near =
-                crate::schema_check::nearest(rule, names.iter().map(String::as_str)).map(str::to_owned);
+            let near = crate::nearest::nearest(rule, names.iter().map(String::as_str)).map(str::to_owned);
             self.push(match near {
                 Some(near) => error.with_help(format!("did you mean `{near}`?")),
                 None => error.with_help(format!("its package is `{package}`")),

@@ -1,6 +1,6 @@
 //! What is to be applied.
 
-use bailiwick_compiler::cluster::{ClusterOptions, Object, objects, webhooks};
+use bailiwick_compiler::emit::{ClusterOptions, Object, objects, webhooks};
 use serde_json::{Value, json};
 
 use crate::stage::{Cluster, of, pack};

@@ -1,7 +1,7 @@
 //! What is bound is in force in the webhook, and stays so: readiness, a pack that does not compile, stages, exceptions, and who may widen.
 
 use anyhow::Result;
-use bailiwick_compiler::cluster::Object;
+use bailiwick_compiler::emit::Object;
 use bailiwick_compiler::emit::Target;
 use bailiwick_conformance::programs::Webhook;
 use serde_json::{Value, json};

@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bailiwick_compiler::cluster::{
-    Binding, Cells, ClusterOptions, ClusterPacks, InForce, NamespaceLabels, Object, cells, objects, webhooks,
-};
-use bailiwick_compiler::emit::WebhookClient;
+use bailiwick_compiler::cluster::{Binding, Cells, ClusterPacks, InForce, NamespaceLabels, cells};
+use bailiwick_compiler::emit::{ClusterOptions, Object, WebhookClient, objects, webhooks};
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::programs::Webhook;

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use bailiwick_compiler::cel::spans;
 use bailiwick_compiler::diagnostic::FieldPath;
-use bailiwick_compiler::resolve;
+use bailiwick_compiler::fragments;
 use bailiwick_policy::admission::WatchedAt;
 use bailiwick_policy::cel::{Outcomes, Part};
 use bailiwick_policy::ir::Cel;
@@ -105,7 +105,7 @@ impl Coverage {
 pub(super) fn measure(suite: &Suite, policies: &[Policy], ran: &[Ran]) -> Coverage {
     let mut measured = Measured::default();
     let Some(pack) = suite.loaded.packs.first() else { return measured.into_coverage(None) };
-    let own = resolve::identity(&pack.sources).map(|(name, _)| name).unwrap_or_default();
+    let own = fragments::identity(&pack.sources).map(|(name, _)| name).unwrap_or_default();
     for (file, ran) in suite.files.iter().zip(ran) {
         let Some(policy) = policies.get(file.group) else { continue };
         let Some(index) = policy.packs.iter().position(|pack| pack.name == own) else { continue };

@@ -8,7 +8,8 @@ use crate::check::{
     bw0312_rego_file,
 };
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Place};
-use crate::lower::{Findings, Pack};
+use crate::findings::Findings;
+use crate::lower::Pack;
 use crate::modules::FOLDER;
 use crate::rego::{self, Fault, RegoError};
 

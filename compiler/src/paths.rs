@@ -1,0 +1,12 @@
+//! Which paths of a sandbox lie within which.
+
+pub(crate) use bailiwick_policy::policy::narrower::below;
+
+/// The paths that lie within no other one, sorted.
+pub(crate) fn outermost(mut paths: Vec<String>) -> Vec<String> {
+    paths.sort();
+    paths.dedup();
+    let all = paths.clone();
+    paths.retain(|path| !all.iter().any(|other| other != path && below(path, other)));
+    paths
+}
