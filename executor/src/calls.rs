@@ -65,8 +65,8 @@ pub enum Order {
     Cancel,
 }
 
-/// The reins of a running command, held by the thread that runs it.
-pub trait Reins: Send {
+/// What a call holds of its running command, to reach the thread that runs it.
+pub trait CommandHandle: Send {
     /// Does as asked; what has ended already does not mind.
     fn order(&self, order: Order);
     /// New input lies in the call's backlog, or its end does.
@@ -75,7 +75,7 @@ pub trait Reins: Send {
 
 #[derive(Default)]
 struct Control {
-    reins: Option<Box<dyn Reins>>,
+    command: Option<Box<dyn CommandHandle>>,
     cancelled: bool,
     stdin: Option<Backlog>,
 }
@@ -224,7 +224,7 @@ impl CallState {
     /// Says how it ended. The output is complete by then.
     pub fn end(&self, ended: Ended) {
         let mut control = self.lock();
-        control.reins = None;
+        control.command = None;
         // Nobody reads what was not read by now.
         control.stdin = None;
         drop(control);
@@ -237,22 +237,16 @@ impl CallState {
         self.recording.send_replace(recording);
     }
 
-    /// Takes the reins of the command that was started. An order that came before is carried out now.
-    pub fn harness(&self, reins: Box<dyn Reins>) {
+    /// Attaches the handle of the command that was started. An order that came before is carried out now.
+    pub fn attach(&self, command: Box<dyn CommandHandle>) {
         let mut control = self.lock();
         if control.cancelled {
-            reins.order(Order::Cancel);
+            command.order(Order::Cancel);
         }
         if control.stdin.is_some() {
-            reins.input();
+            command.input();
         }
-        control.reins = Some(reins);
-    }
-
-    /// Whether the caller cancelled it, perhaps before it began.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.lock().cancelled
+        control.command = Some(command);
     }
 
     /// Ends it.
@@ -268,8 +262,8 @@ impl CallState {
             return Err(Refusal::NotCancellable);
         }
         control.cancelled = true;
-        if let Some(reins) = &control.reins {
-            reins.order(Order::Cancel);
+        if let Some(command) = &control.command {
+            command.order(Order::Cancel);
         }
         Ok(())
     }
@@ -295,8 +289,8 @@ impl CallState {
         if !self.cancellable {
             return Err(Refusal::NotSignallable);
         }
-        let reins = control.reins.as_ref().ok_or(Refusal::NotBegun)?;
-        reins.order(Order::Signal(*number));
+        let command = control.command.as_ref().ok_or(Refusal::NotBegun)?;
+        command.order(Order::Signal(*number));
         Ok(())
     }
 
@@ -324,8 +318,8 @@ impl CallState {
         if !bytes.is_empty() {
             backlog.parts.push_back(bytes);
         }
-        if let Some(reins) = &control.reins {
-            reins.input();
+        if let Some(command) = &control.command {
+            command.input();
         }
         Ok(())
     }
@@ -420,7 +414,7 @@ pub(crate) mod tests {
     /// A command that is told nothing.
     struct Free;
 
-    impl Reins for Free {
+    impl CommandHandle for Free {
         fn order(&self, _: Order) {}
         fn input(&self) {}
     }
@@ -430,7 +424,7 @@ pub(crate) mod tests {
         assert_eq!(call("c", "s", false).signal("INT"), Err(Refusal::NotSignallable));
         let call = call("c", "s", true);
         assert_eq!(call.signal("INT"), Err(Refusal::NotBegun), "its sandbox is being made");
-        call.harness(Box::new(Free));
+        call.attach(Box::new(Free));
         assert_eq!(call.signal("INT"), Ok(()));
         call.end(Ended { outcome: None, result: None, result_decision: None });
         assert_eq!(call.signal("INT"), Err(Refusal::Ended));

@@ -1,7 +1,7 @@
 //! Decides, confines and records every tool call of an agent, by the policy that a bundle holds.
 //!
 //! ```text
-//! call.sock ─► api ─► executor ─► docket: decide, record ─► run ─► warm: a sandbox ─► conduct ─► output, outcome ─► docket: settle
+//! call.sock ─► api ─► executor ─► docket: decide, record ─► run ─► warm: a sandbox ─► supervise ─► output, outcome ─► docket: settle
 //! admin.sock ► api ─► approvals ─► docket: record
 //! ```
 //!
@@ -21,7 +21,6 @@ mod clerk;
 mod client;
 pub mod clock;
 pub mod commands;
-mod conduct;
 pub mod confine;
 pub mod docket;
 pub mod executor;
@@ -39,6 +38,7 @@ pub mod refusal;
 pub mod run;
 pub mod sessions;
 pub mod subject;
+mod supervise;
 mod view;
 pub mod warm;
 pub mod wire;

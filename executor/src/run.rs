@@ -14,13 +14,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::calls::{CallState, Ended, Recording};
 use crate::clerk;
-use crate::conduct::{Leash, conduct};
 use crate::docket::End;
 use crate::executor::Executor;
 use crate::judge;
 use crate::metrics::OutcomeLabel;
 use crate::output::Output;
 use crate::sessions::{SessionState, Turn};
+use crate::supervise::{WakePipe, supervise};
 use crate::view;
 use crate::warm::{Lease, LeaseError};
 
@@ -158,7 +158,7 @@ enum CommandError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("no pipe to wake the thread of the command: {0}")]
-    Leash(#[from] std::io::Error),
+    WakePipe(#[from] std::io::Error),
 }
 
 fn command(
@@ -169,9 +169,9 @@ fn command(
     program: &PlannedProgram,
 ) -> Result<(Ran, Remains), CommandError> {
     // Whatever can fail comes before the command is started: from then on the call has run, and is told and charged so.
-    let leash = Leash::new()?;
+    let wake = WakePipe::new()?;
     let running = lease.parked.run(&request(sandbox, program))?;
-    let (exit, remains) = conduct(running, call, output, &sandbox.limits, leash);
+    let (exit, remains) = supervise(running, call, output, &sandbox.limits, wake);
     let kept = output.all();
     let outcome = view::outcome(&exit, kept.dropped);
     let output_bytes = (kept.stdout.len() + kept.stderr.len()) as u64;

@@ -36,8 +36,8 @@ pub enum Wait {
     Durable,
 }
 
-/// A permit whose intent is durable. Only [`Writer::append_intent`] makes one, so what asks for a `Recorded<Permit<…>>` cannot run
-/// what is not on record.
+/// A permit whose intent is durable. Only [`Writer::append_intent`], and [`Writer::begin_intent`] with [`PendingIntent::wait`], make one, so what
+/// asks for a `Recorded<Permit<…>>` cannot run what is not on record.
 #[derive(Debug)]
 #[must_use = "the intent is on record: run it, or record how it ended"]
 pub struct Recorded<T> {
@@ -275,12 +275,6 @@ impl Writer {
     #[must_use]
     pub fn opening_failures(&self) -> u64 {
         self.queue.backlog().opening_failures
-    }
-
-    /// The log's id: the leaf of its genesis.
-    #[must_use]
-    pub fn log_id(&self) -> Hash {
-        self.queue.signer.identity.log
     }
 
     /// The first public key as C2SP verifier key. Who verifies the log should have it from somewhere else than the log.

@@ -26,6 +26,7 @@ pub mod drain;
 mod host;
 pub mod keeper;
 pub mod launcher;
+mod orphans;
 pub mod outcome;
 mod outpost;
 mod pool;
@@ -35,7 +36,6 @@ pub mod profile;
 pub mod sandbox;
 pub mod seccomp;
 pub mod step;
-mod strangers;
 mod wire;
 
 pub use call::Errno;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::Errno;
 use crate::host::Host;
-use crate::sandbox::{Build, Launcher, Parked, Remains, SandboxError};
+use crate::sandbox::{Build, Launcher, Lender, Parked, Remains, SandboxError, Taken};
 use crate::step::{Fault, Step};
 
 /// Most ended sandboxes that wait to be cleared; each still holds its memory. Over that, callers clear their own.
@@ -56,9 +56,6 @@ struct State {
     missed: bool,
     closing: bool,
 }
-
-/// What a sandbox that was taken holds until it is cleared away.
-pub(crate) struct Taken(Arc<Shared>);
 
 /// What the thread does next.
 enum Work {
@@ -162,7 +159,7 @@ impl Shared {
         if is_news {
             self.changed.notify_all();
         }
-        (parked, Taken(Arc::clone(self)))
+        (parked, Taken::from(Arc::clone(self)))
     }
 
     fn refill(&self, state: &State) -> Refill {
@@ -236,14 +233,14 @@ impl Shared {
     }
 }
 
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
+impl Lender for Shared {
+    fn cleared(&self) {
+        let mut state = self.lock();
         state.taken = state.taken.saturating_sub(1);
-        let is_news = state.taken == 0 && state.ready.len() < self.0.depth;
+        let is_news = state.taken == 0 && state.ready.len() < self.depth;
         drop(state);
         if is_news {
-            self.0.changed.notify_all();
+            self.changed.notify_all();
         }
     }
 }

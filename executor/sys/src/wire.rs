@@ -34,6 +34,9 @@ pub const MAX_REQUEST_BYTES: usize = 192 * 1024;
 /// Most arguments, and most variables of the environment.
 pub const MAX_STRINGS: usize = 4096;
 
+/// Marks a request for the clerk where a program's request has its number of arguments.
+pub(crate) const CLERK_MARK: [u8; 4] = u32::MAX.to_le_bytes();
+
 /// What a launcher needs to know before it can build.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Boot {
@@ -164,7 +167,7 @@ pub(crate) struct ClerkOrder<'a> {
 impl RequestBuffer {
     /// Reads the first `length` bytes as an order for the clerk, if that is what they are.
     pub(crate) fn unpack_order<'a>(&'a self, length: usize, workspace: &'a CStr) -> Option<ClerkOrder<'a>> {
-        let order = self.bytes.get(..length)?.strip_prefix(&crate::clerk::MARK)?;
+        let order = self.bytes.get(..length)?.strip_prefix(&CLERK_MARK)?;
         let ([kind, depth], rest) = order.split_first_chunk::<2>()?;
         let (limit, rest) = rest.split_first_chunk::<8>()?;
         let path = CStr::from_bytes_with_nul(rest).ok()?;

@@ -228,7 +228,8 @@ impl<'a> AdmissionRequest<'a> {
     ///
     /// # Errors
     /// Never for a request that was read: serde_json fails on a map whose keys are not strings only.
-    pub fn to_review(&self) -> Result<Vec<u8>, serde_json::Error> {
+    #[cfg(test)]
+    pub(super) fn to_review(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut request = self.attributes.clone();
         if let Json::Map(members) = &mut request {
             members.insert(Cow::Borrowed("object"), self.object.clone().unwrap_or_default());

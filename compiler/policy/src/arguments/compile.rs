@@ -93,30 +93,6 @@ impl ArgumentsSchema {
         compiler.errors.dedup();
         if compiler.errors.is_empty() { Ok(compiled) } else { Err(compiler.errors) }
     }
-
-    /// Tells whether a schema that was read from a bundle keeps the bounds that the compiler keeps. What it does not tell is
-    /// whether it makes sense: a bundle that was changed can be stricter or laxer, and its digest says so.
-    ///
-    /// # Errors
-    /// The bound that is exceeded.
-    pub fn check_bounds(&self) -> Result<(), Problem> {
-        let (mut schemas, mut patterns) = (0, 0);
-        self.count(1, &mut schemas, &mut patterns)
-    }
-
-    fn count(&self, depth: usize, schemas: &mut usize, patterns: &mut usize) -> Result<(), Problem> {
-        *schemas += 1;
-        *patterns += usize::from(self.pattern.is_some());
-        within(depth, MAX_DEPTH, "levels of nesting")?;
-        within(*schemas, MAX_SCHEMAS, "schemas in one document")?;
-        within(*patterns, MAX_PATTERNS, "patterns in one document")?;
-        within(self.values.as_ref().map_or(0, Vec::len), MAX_ENUM, "values")?;
-        let inner = self.properties.values().chain(self.items.as_deref()).chain(self.additional.as_deref());
-        for schema in inner {
-            schema.count(depth + 1, schemas, patterns)?;
-        }
-        Ok(())
-    }
 }
 
 const fn within(found: usize, bound: usize, what: &'static str) -> Result<(), Problem> {

@@ -18,6 +18,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::call::Errno;
+use crate::wire::CLERK_MARK;
 
 /// Deepest directory that a listing enters.
 pub const MAX_DEPTH: u8 = 32;
@@ -27,9 +28,6 @@ pub const MAX_ENTRIES: u32 = 100_000;
 
 /// Longest path of a request.
 pub const MAX_PATH_BYTES: usize = 4095;
-
-/// Marks a request for the clerk where a program's request has its number of arguments.
-pub(crate) const MARK: [u8; 4] = u32::MAX.to_le_bytes();
 
 /// What the clerk is to do. Paths are relative to the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +117,7 @@ impl Task {
         if !plain || !named || text.contains(&0) || text.ends_with(b"/") || text.len() > MAX_PATH_BYTES {
             return Err(ClerkError::Path(path.clone()));
         }
-        let mut bytes = MARK.to_vec();
+        let mut bytes = CLERK_MARK.to_vec();
         bytes.extend_from_slice(&[kind, depth]);
         bytes.extend_from_slice(&limit.to_le_bytes());
         bytes.extend_from_slice(if text.is_empty() { b"." } else { text });

@@ -22,7 +22,7 @@ const KEEPER: &str = "keeper";
 const LAUNCHER_INSIDE: &CStr = c"launcher-inside";
 const KEEPER_INSIDE: &CStr = c"keeper-inside";
 
-/// The program's name for `ps`, and for `strangers`: the kernel would name it after the descriptor that it was executed from.
+/// The program's name for `ps`, and for `orphans`: the kernel would name it after the descriptor that it was executed from.
 const NAME: &CStr = c"bailiwick-launcher";
 
 /// What a launcher or keeper leaves. It has no network, so the only way out is its channel.

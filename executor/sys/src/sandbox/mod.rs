@@ -9,6 +9,7 @@
 //! here forks.
 
 mod running;
+mod taken;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -20,14 +21,14 @@ use crate::cgroup::Group;
 use crate::clerk::{ClerkError, Task};
 use crate::host::{Host, Identity};
 use crate::keeper::{Workspace, WorkspaceError};
+use crate::orphans;
 use crate::outpost::{Outpost, Role, readable_within};
-use crate::pool::Taken;
 use crate::profile::{Profile, ProfileError, check_variable};
 use crate::step::{Fault, Step, attempt};
-use crate::strangers;
 use crate::wire::{self, BuildMessage, MAX_MESSAGE};
 
 pub use running::{Remains, Running};
+pub(crate) use taken::{Lender, Taken};
 
 /// Longest wait for a worker to park, once the launcher has made it.
 const PARK_DEADLINE: Duration = Duration::from_secs(10);
@@ -150,7 +151,7 @@ impl Launcher {
             Err(Unbuilt::Refused(fault)) => return Err(fault.into()),
             Err(Unbuilt::Lost(fault)) => {
                 remains.let_go();
-                strangers::reap();
+                orphans::reap();
                 return Err(fault.into());
             }
         }

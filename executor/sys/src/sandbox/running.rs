@@ -11,11 +11,10 @@ use crate::cgroup::{CgroupError, Facts, Group};
 use crate::host::Identity;
 use crate::launcher::NOT_EXECUTED;
 use crate::outcome::{Cause, Exit, Outcome, Source, Spent, Usage, classify};
-use crate::pool::Taken;
 use crate::step::Step;
 use crate::wire::{self, MAX_MESSAGE};
 
-use super::{Parked, end};
+use super::{Parked, Taken, end};
 
 /// A program in its sandbox. Dropped, it is killed and cleared away.
 pub struct Running {

@@ -513,63 +513,44 @@ const INIT: Options = Options {
     numbered: false,
 };
 
+/// The subcommands that are understood, those with the same options together.
+const TABLE: &[(&[&str], &Options)] = &[
+    (&["push"], &PUSH),
+    (&["fetch"], &FETCH),
+    (&["pull"], &PULL),
+    (&["clone"], &CLONE),
+    (&["commit"], &COMMIT),
+    (&["log", "diff", "show"], &LOG),
+    (&["branch"], &BRANCH),
+    (&["checkout"], &CHECKOUT),
+    (&["switch"], &SWITCH),
+    (&["restore"], &RESTORE),
+    (&["merge"], &MERGE),
+    (&["rebase"], &REBASE),
+    (&["reset"], &RESET),
+    (&["cherry-pick"], &CHERRY_PICK),
+    (&["revert"], &REVERT),
+    (&["add"], &ADD),
+    (&["rm"], &RM),
+    (&["mv"], &MV),
+    (&["clean"], &CLEAN),
+    (&["status"], &STATUS),
+    (&["ls-remote"], &LS_REMOTE),
+    (&["rev-parse"], &REV_PARSE),
+    (&["init"], &INIT),
+    (&["ls-files", "blame", "version", "help"], &PLAIN),
+];
+
 /// The options of a subcommand; `None`: it is not understood.
 pub(super) fn of(subcommand: &str) -> Option<&'static Options> {
-    Some(match subcommand {
-        "push" => &PUSH,
-        "fetch" => &FETCH,
-        "pull" => &PULL,
-        "clone" => &CLONE,
-        "commit" => &COMMIT,
-        "log" | "diff" | "show" => &LOG,
-        "branch" => &BRANCH,
-        "checkout" => &CHECKOUT,
-        "switch" => &SWITCH,
-        "restore" => &RESTORE,
-        "merge" => &MERGE,
-        "rebase" => &REBASE,
-        "reset" => &RESET,
-        "cherry-pick" => &CHERRY_PICK,
-        "revert" => &REVERT,
-        "add" => &ADD,
-        "rm" => &RM,
-        "mv" => &MV,
-        "clean" => &CLEAN,
-        "status" => &STATUS,
-        "ls-remote" => &LS_REMOTE,
-        "rev-parse" => &REV_PARSE,
-        "init" => &INIT,
-        "ls-files" | "blame" | "version" | "help" => &PLAIN,
-        _ => return None,
-    })
+    TABLE.iter().find(|(names, _)| names.contains(&subcommand)).map(|(_, options)| *options)
 }
 
 /// Every subcommand of which the options are known.
 #[cfg(test)]
-pub(super) const SUBCOMMANDS: &[&str] = &[
-    "push",
-    "fetch",
-    "pull",
-    "clone",
-    "commit",
-    "log",
-    "branch",
-    "checkout",
-    "switch",
-    "restore",
-    "merge",
-    "rebase",
-    "reset",
-    "cherry-pick",
-    "revert",
-    "add",
-    "rm",
-    "mv",
-    "clean",
-    "status",
-    "ls-remote",
-    "init",
-];
+pub(super) fn subcommands() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().flat_map(|(names, _)| names.iter().copied())
+}
 
 impl Options {
     fn all(&self) -> impl Iterator<Item = (&'static str, Arity)> {

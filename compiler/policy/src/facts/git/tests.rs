@@ -156,8 +156,8 @@ fn git_agrees_about_its_options() {
     };
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let mut compared = 0;
-    for subcommand in options::SUBCOMMANDS {
-        let output = std::process::Command::new("git").args([*subcommand, "-h"]).output().expect("git runs");
+    for subcommand in options::subcommands() {
+        let output = std::process::Command::new("git").args([subcommand, "-h"]).output().expect("git runs");
         let text = [output.stdout, output.stderr].concat();
         let known = options::of(subcommand).expect("a table");
         for (letter, long, arity) in String::from_utf8_lossy(&text).lines().filter_map(listed) {

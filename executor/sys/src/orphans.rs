@@ -1,8 +1,8 @@
 //! Children of ours that nobody has told us of. Holders and workers are our children, but their launcher makes them and hands them over; one that is killed
-//! between the two leaves strangers. They end by themselves, because what they hang on is closed. But until somebody waits for the worker its holder
+//! between the two leaves orphans. They end by themselves, because what they hang on is closed. But until somebody waits for the worker its holder
 //! does not end either (`zap_pid_ns_processes` of Linux), and the group of both stays busy.
 //!
-//! A stranger is known by its name and by that no pidfd of ours stands for it. Children that somebody else in this process has started have other names.
+//! An orphan is known by its name and by that no pidfd of ours stands for it. Children that somebody else in this process has started have other names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,19 +14,19 @@ use crate::call::process;
 /// has been handed over.
 const NAMES: [&str; 3] = ["bailiwick-launc", "bailiwick-hold", "bailiwick-work"];
 
-/// Longest wait. What does not end in time is a stranger still when the next launcher is lost.
+/// Longest wait. What does not end in time is an orphan still when the next launcher is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Waits for those that are strangers now, after their launcher has ended. One of another launcher, which is handed over meanwhile, is none any more.
+/// Waits for those that are orphans now, after their launcher has ended. One of another launcher, which is handed over meanwhile, is none any more.
 pub(crate) fn reap() {
     let deadline = Instant::now() + PATIENCE;
-    let mut left = strangers();
+    let mut left = orphans();
     while !left.is_empty() && Instant::now() < deadline {
         left.iter().copied().for_each(process::reap_ended);
-        let still = strangers();
+        let still = orphans();
         left.retain(|pid| still.contains(pid));
         if !left.is_empty() {
             std::thread::sleep(PAUSE);
@@ -34,7 +34,7 @@ pub(crate) fn reap() {
     }
 }
 
-fn strangers() -> BTreeSet<i32> {
+fn orphans() -> BTreeSet<i32> {
     // In this order: who is handed over between the two is known.
     let mut children = children();
     for pid in known() {

@@ -20,7 +20,7 @@ use bytes::{Buf as _, Bytes};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::calls::{CallState, InputEnd, Order, Reins};
+use crate::calls::{CallState, CommandHandle, InputEnd, Order};
 use crate::output::{Output, Stream};
 
 /// How often the CPU time of a running command is looked at: a command may use this much of every CPU more than its limit.
@@ -32,32 +32,32 @@ const READ_BYTES: usize = 64 << 10;
 /// After the end of the command: most that is still taken from its pipes. They hold no more than this, unless something that it left running goes on writing.
 const LAST_READ_BYTES: usize = 1 << 20;
 
-/// The reins: orders, and a pipe that wakes the thread.
-struct Rope {
+/// The call's side: orders, and a pipe that wakes the thread.
+struct PipeHandle {
     wake: io::PipeWriter,
     orders: Arc<Mutex<Vec<Order>>>,
 }
 
-impl Reins for Rope {
+impl CommandHandle for PipeHandle {
     fn order(&self, order: Order) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.pull();
+        self.notify();
     }
 
     fn input(&self) {
-        self.pull();
+        self.notify();
     }
 }
 
-impl Rope {
-    fn pull(&self) {
+impl PipeHandle {
+    fn notify(&self) {
         // A full pipe wakes as well, and one without a reader has nobody to wake.
         let _ = (&self.wake).write(&[0]);
     }
 }
 
 /// The waiting thread's side of a call.
-struct Conductor<'c> {
+struct Supervisor<'c> {
     running: Running,
     call: &'c CallState,
     /// Where what it prints goes.
@@ -78,39 +78,39 @@ struct Conductor<'c> {
 }
 
 /// A pipe that wakes the thread of a command; made before the command is started, since a command that runs is never given up for want of it.
-pub(crate) struct Leash {
-    wake: io::PipeReader,
-    pull: io::PipeWriter,
+pub(crate) struct WakePipe {
+    read: io::PipeReader,
+    write: io::PipeWriter,
 }
 
-impl Leash {
+impl WakePipe {
     /// Makes the pipe.
     ///
     /// # Errors
     /// No descriptors are left.
     pub(crate) fn new() -> io::Result<Self> {
-        let (wake, pull) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        Ok(Self { wake: wake.into(), pull: pull.into() })
+        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        Ok(Self { read: read.into(), write: write.into() })
     }
 }
 
 /// Waits for the end of a command while its output is taken and its limits are kept. What the command left running is killed by then.
-pub(crate) fn conduct(
+pub(crate) fn supervise(
     mut running: Running,
     call: &CallState,
     output: &Output,
     limits: &Limits,
-    Leash { wake, pull }: Leash,
+    WakePipe { read, write }: WakePipe,
 ) -> (Exit, Remains) {
     let orders = Arc::default();
-    let mut conductor = Conductor {
+    let mut supervisor = Supervisor {
         stdin: running.take_stdin().map(Into::into),
         stdout: running.take_stdout().map(Into::into),
         stderr: running.take_stderr().map(Into::into),
         call,
         output,
         pending: None,
-        wake,
+        wake: read,
         orders: Arc::clone(&orders),
         deadline: running.started() + Duration::from_millis(limits.wall_clock_ms),
         cpu_time: Duration::from_millis(limits.cpu_time_ms),
@@ -119,13 +119,13 @@ pub(crate) fn conduct(
         buffer: vec![0; READ_BYTES],
         running,
     };
-    call.harness(Box::new(Rope { wake: pull, orders }));
-    conductor.feed();
-    while !conductor.step() {}
-    conductor.end()
+    call.attach(Box::new(PipeHandle { wake: write, orders }));
+    supervisor.feed();
+    while !supervisor.step() {}
+    supervisor.end()
 }
 
-impl Conductor<'_> {
+impl Supervisor<'_> {
     /// Waits for one thing to happen and deals with it; true once the command has ended.
     fn step(&mut self) -> bool {
         let ready = match self.wait() {

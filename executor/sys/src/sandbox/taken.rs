@@ -1,0 +1,24 @@
+//! What a sandbox holds of the stock that it was taken from, until it is cleared away.
+
+use std::sync::Arc;
+
+/// A stock of sandboxes, as far as a sandbox knows it.
+pub(crate) trait Lender: Send + Sync {
+    /// One that was taken is cleared away.
+    fn cleared(&self);
+}
+
+/// Tells the stock when it is dropped.
+pub(crate) struct Taken(Arc<dyn Lender>);
+
+impl<L: Lender + 'static> From<Arc<L>> for Taken {
+    fn from(lender: Arc<L>) -> Self {
+        Self(lender)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.cleared();
+    }
+}
