@@ -13,8 +13,8 @@ use bailiwick_policy::decision::{Decision, Effect};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use tracing::{error, info};
 
-use crate::cluster::authorizer::UserInfo;
 use crate::snapshot::Snapshot;
+use crate::user::UserInfo;
 
 /// How a review ended.
 #[derive(Debug)]

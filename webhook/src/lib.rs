@@ -10,7 +10,7 @@
 //!  API server ┤ limits, watchdog, drain              ├ http ┤               ├ judge ─ Snapshot (ArcSwap) ─ Reviewer
 //!             └──────────────────────────────────────┘      └ deadline      ┘            ▲
 //!  files: bundles, namespaces, certificate and key ───── reload: fingerprint, load, swap ─┤
-//!  cluster: packs, bindings, exceptions, namespaces ──── cluster: watch, compile, swap ───┘
+//!  cluster: packs, bindings, exceptions, namespaces ──── follow: watch, compile, swap ────┘
 //! ```
 //!
 //! Terms. *Snapshot*: the bundles and namespaces in force, immutable; a reload replaces it as a whole. *Refused*: answered without
@@ -22,6 +22,7 @@ mod activity;
 mod body;
 mod cluster;
 mod deadline;
+mod follow;
 mod http;
 mod judge;
 mod limits;
@@ -32,6 +33,7 @@ mod serve;
 mod snapshot;
 mod state;
 mod tls;
+mod user;
 
 pub use limits::Limits;
 pub use serve::{Serve, ServeError, serve};

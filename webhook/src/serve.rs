@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::cluster::Cluster;
-use crate::cluster::watch::watch as follow;
+use crate::follow::follow;
 use crate::limits::{ACCEPT_BACKLOG, BLOCKING_THREADS, Limits};
 use crate::listen;
 use crate::reload::{self, Baseline, Sources};

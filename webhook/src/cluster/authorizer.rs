@@ -6,9 +6,6 @@
 //! [`MAX_QUESTIONS`]: bailiwick_policy::authorization::MAX_QUESTIONS
 //! [`API_TIMEOUT`]: super::API_TIMEOUT
 
-use std::collections::BTreeMap;
-
-use bailiwick_policy::admission::AdmissionRequest;
 use bailiwick_policy::authorization::{Answer, Answers, Question, Resource, What, Who};
 use futures_util::future::join_all;
 use k8s_openapi::api::authorization::v1::{
@@ -16,45 +13,13 @@ use k8s_openapi::api::authorization::v1::{
     SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
-use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::{Cluster, patience};
+use crate::user::UserInfo;
 
 /// A reason or an error of the authorizer is cut here, in bytes: it comes from whatever webhooks a cluster has, and a rule may repeat it.
 const MAX_WORDS: usize = 4 << 10;
-
-/// Who asks, as `AdmissionRequest.userInfo`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct UserInfo {
-    pub(crate) username: String,
-    uid: Option<String>,
-    groups: Vec<String>,
-    extra: BTreeMap<String, Vec<String>>,
-}
-
-impl UserInfo {
-    /// Of a request.
-    ///
-    /// # Errors
-    /// A `userInfo` of another form.
-    pub(crate) fn of(request: &AdmissionRequest<'_>) -> Result<Self, String> {
-        let Some(user) = request.attributes.get("userInfo") else { return Ok(Self::default()) };
-        let user = serde_json::to_value(user).unwrap_or_default();
-        serde_json::from_value(user).map_err(|error| format!("`userInfo` cannot be read: {error}"))
-    }
-
-    fn spec(&self) -> SubjectAccessReviewSpec {
-        SubjectAccessReviewSpec {
-            user: Some(self.username.clone()),
-            uid: self.uid.clone(),
-            groups: Some(self.groups.clone()),
-            extra: (!self.extra.is_empty()).then(|| self.extra.clone()),
-            ..SubjectAccessReviewSpec::default()
-        }
-    }
-}
 
 /// Asks whether a user may widen a pack.
 ///

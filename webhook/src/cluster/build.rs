@@ -14,7 +14,7 @@ use super::world::{Watched, World};
 use crate::snapshot::{Loaded, Snapshot};
 
 /// The objects that one snapshot is built from.
-pub(super) struct Parts {
+pub(crate) struct Parts {
     packs: Vec<Json>,
     bindings: Vec<Json>,
     exceptions: Vec<Json>,
@@ -22,7 +22,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn of(world: &World) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         Self {
             packs: world.objects(Watched::Packs),
             bindings: world.objects(Watched::Bindings),
@@ -43,7 +43,7 @@ fn labels(namespace: &Json) -> Option<(String, BTreeMap<String, String>)> {
 ///
 /// # Errors
 /// Why nothing of it can be taken into force; what was in force stays.
-pub(super) fn build(
+pub(crate) fn build(
     parts: &Parts,
     before: &InForce,
     policy_namespace: &str,

@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use tokio::time::{Instant, timeout};
 
-use super::authorizer::{self, UserInfo};
+use super::authorizer;
 use super::{Cluster, patience};
 use crate::limits::EVIDENCE_ROUNDS;
 use crate::snapshot::Snapshot;
+use crate::user::UserInfo;
 
 /// Decides over a connection.
 ///

@@ -2,7 +2,7 @@
 //! to be decided, which the compiled policy alone cannot.
 //!
 //! ```text
-//! packs, bindings, exceptions, namespaces ► watch ► world (the newest of each) ► build (compile, keep what works) ► Snapshot
+//! packs, bindings, exceptions, namespaces ► follow ► world (the newest of each) ► build (compile, keep what works) ► Snapshot
 //! /own/mutate, /own/validate: our own kinds, namespaces that leave ► own ► SubjectAccessReview of `widen`
 //! any review whose rules ask `authorizer` ► a SubjectAccessReview for each question
 //! /connect: exec, attach, portforward, proxy ► connect ► one GET of the pod ► Reviewer
@@ -15,8 +15,7 @@ pub(crate) mod authorizer;
 pub(crate) mod build;
 mod connect;
 mod own;
-pub(crate) mod watch;
-mod world;
+pub(crate) mod world;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -34,9 +33,9 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use self::authorizer::UserInfo;
 use crate::judge::{self, Judged};
 use crate::snapshot::Snapshot;
+use crate::user::UserInfo;
 
 /// Longest wait for one answer of the API server within a review: whatever asks for a connection or a binding is a person or a controller
 /// that can ask again, and the review's own deadline is seconds.

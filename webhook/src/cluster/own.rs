@@ -19,8 +19,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use super::authorizer::{self, UserInfo};
+use super::authorizer;
 use super::{Cluster, Known};
+use crate::user::UserInfo;
 
 /// Said of findings that are nobody's pack.
 const US: &str = "bailiwick";

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 /// Objects of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     objects: BTreeMap<String, Json>,
     /// What a list that is not complete yet has reported.
     listing: Option<BTreeMap<String, Json>>,
@@ -20,7 +20,7 @@ pub(super) struct Kind {
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watched {
+pub(crate) enum Watched {
     Packs,
     Bindings,
     Exceptions,
@@ -28,7 +28,7 @@ pub(super) enum Watched {
 }
 
 impl Watched {
-    pub(super) const ALL: [Self; 4] = [Self::Packs, Self::Bindings, Self::Exceptions, Self::Namespaces];
+    pub(crate) const ALL: [Self; 4] = [Self::Packs, Self::Bindings, Self::Exceptions, Self::Namespaces];
 
     const fn index(self) -> usize {
         self as usize
@@ -37,13 +37,13 @@ impl Watched {
 
 /// Everything that counts.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(crate) struct World {
     kinds: [Kind; 4],
 }
 
 impl World {
     /// Takes an event; whether what is known may be another now.
-    pub(super) fn take(&mut self, watched: Watched, event: Event<DynamicObject>) -> bool {
+    pub(crate) fn take(&mut self, watched: Watched, event: Event<DynamicObject>) -> bool {
         let Some(kind) = self.kinds.get_mut(watched.index()) else { return false };
         match event {
             Event::Init => kind.listing = Some(BTreeMap::new()),
@@ -68,12 +68,12 @@ impl World {
     }
 
     /// Whether everything was listed once.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.kinds.iter().all(|kind| kind.listed)
     }
 
     /// Objects of a kind, by name.
-    pub(super) fn objects(&self, watched: Watched) -> Vec<Json> {
+    pub(crate) fn objects(&self, watched: Watched) -> Vec<Json> {
         self.kinds
             .get(watched.index())
             .map(|kind| kind.objects.values().cloned().collect())

@@ -19,9 +19,9 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use tracing::{error, warn};
 
-use super::Cluster;
-use super::build::{Parts, build};
-use super::world::{Watched, World};
+use crate::cluster::Cluster;
+use crate::cluster::build::{Parts, build};
+use crate::cluster::world::{Watched, World};
 use crate::metrics::ReloadLabel;
 use crate::state::{Part, State};
 
@@ -31,7 +31,7 @@ type Events = Pin<Box<dyn Stream<Item = (Watched, watcher::Result<Event<DynamicO
 const MAX_EVENTS: usize = 10_000;
 
 fn watches(cluster: &Cluster) -> SelectAll<Events> {
-    let follow = |watched: Watched| -> Events {
+    let one = |watched: Watched| -> Events {
         let client = cluster.client.clone();
         let api: Api<DynamicObject> = match watched {
             Watched::Packs => Api::all_with(client, &ApiResource::erase::<PolicyPack>(&())),
@@ -46,11 +46,11 @@ fn watches(cluster: &Cluster) -> SelectAll<Events> {
             watcher(api, watcher::Config::default()).default_backoff().map(move |event| (watched, event)),
         )
     };
-    select_all(Watched::ALL.map(follow))
+    select_all(Watched::ALL.map(one))
 }
 
 /// Watches until the task is dropped.
-pub(crate) async fn watch(state: Arc<State>, cluster: Arc<Cluster>) {
+pub(crate) async fn follow(state: Arc<State>, cluster: Arc<Cluster>) {
     let mut events = watches(&cluster);
     let mut world = World::default();
     let mut changed = false;
