@@ -22,7 +22,8 @@ pub(crate) mod tools;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_crds::pack::{LabelSelector, PolicyPackSpec, Unmatched as WireUnmatched};
+use bailiwick_crds::pack::{PolicyPackSpec, Unmatched as WireUnmatched};
+use bailiwick_crds::selector::LabelSelector;
 use bailiwick_policy::policy::{self, Origin, PackSource, Policy, Subject, Unmatched};
 
 use crate::cel::Parameter;

@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pack::LabelSelector;
 use crate::scalar::closed;
+use crate::selector::LabelSelector;
 
 /// Rules over the objects that are sent to the API server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -10,8 +10,8 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::pack::LabelSelector;
 use crate::scalar::{Duration, Version, closed};
+use crate::selector::LabelSelector;
 use crate::status::DIGEST_PATTERN;
 
 /// Puts a pack in force: with values for its parameters, for some of its subjects, at a stage.

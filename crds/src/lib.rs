@@ -10,12 +10,14 @@ pub mod admission;
 pub mod binding;
 pub mod network;
 pub mod pack;
+pub mod pod_security;
 pub mod policy_test;
 pub mod reference;
 pub mod sandbox;
 pub mod sandbox_pool;
 pub mod scalar;
 pub mod schema;
+pub mod selector;
 pub mod status;
 pub mod tools;
 

@@ -5,9 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pack::LabelSelector;
 use crate::scalar::Cidr;
 use crate::scalar::closed;
+use crate::selector::LabelSelector;
 
 /// Connections of governed pods. Both directions are denied unless a rule allows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::admission::Admission;
 use crate::network::{Image, Network};
+use crate::pod_security::PodSecurity;
 use crate::sandbox::{Pool, Sandbox};
 use crate::scalar::closed;
 use crate::scalar::{Duration, ParameterType, Version, VersionRequirement};
+use crate::selector::LabelSelector;
 use crate::status::PolicyPackStatus;
 use crate::tools::Tools;
 
@@ -178,45 +180,6 @@ pub struct NamespaceSubjects {
     pub exclusive: bool,
 }
 
-/// A label selector as in Kubernetes: all of it must match; an empty one selects everything.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelSelector {
-    /// Labels that must be there with this value.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
-    /// Relations that must hold.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub match_expressions: Vec<LabelRequirement>,
-}
-
-/// One relation of a label selector.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelRequirement {
-    /// The label.
-    pub key: String,
-    /// The relation. `NotIn` and `DoesNotExist` also hold for an absent label.
-    pub operator: LabelOperator,
-    /// The values; none for `Exists` and `DoesNotExist`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-closed! {
-    /// Relation of a label to values.
-    pub enum LabelOperator {
-        /// It has one of the values.
-        In = "In",
-        /// It has none of the values.
-        NotIn = "NotIn",
-        /// It is there.
-        Exists = "Exists",
-        /// It is not there.
-        DoesNotExist = "DoesNotExist",
-    }
-}
-
 closed! {
     /// The fate of pods in governed namespaces that no pack selects.
     pub enum Unmatched {
@@ -241,29 +204,6 @@ pub struct Isolation {
     /// Whether a pod may hold a service account token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_token: Option<ServiceAccountToken>,
-}
-
-/// A Pod Security Standard at a pinned version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PodSecurity {
-    /// The level.
-    pub level: PodSecurityLevel,
-    /// The version, `v1.N`.
-    #[schemars(extend("pattern" = r"^v1\.[0-9]{1,3}$"))]
-    pub version: String,
-}
-
-closed! {
-    /// Levels of the Pod Security Standards, from lax to strict.
-    pub enum PodSecurityLevel {
-        /// No restriction.
-        Privileged = "Privileged",
-        /// Prevents known privilege escalations.
-        Baseline = "Baseline",
-        /// Current hardening practice.
-        Restricted = "Restricted",
-    }
 }
 
 /// Allowed RuntimeClasses.

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pack::PodSecurity;
+use crate::pod_security::PodSecurity;
 use crate::scalar::closed;
 use crate::scalar::{Duration, Quantity};
 

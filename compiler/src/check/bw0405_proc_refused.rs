@@ -34,7 +34,8 @@
 //!
 //! Remedy: use `proc: None`, or a pool at Baseline v1.35 or later with `userNamespace: Required`
 
-use bailiwick_crds::pack::{PodSecurityLevel, RuntimeKind};
+use bailiwick_crds::pack::RuntimeKind;
+use bailiwick_crds::pod_security::PodSecurityLevel;
 use bailiwick_crds::sandbox::{Backend, Pool, Proc, Sandbox, UserNamespace};
 use bailiwick_policy::policy::PodSecurity;
 

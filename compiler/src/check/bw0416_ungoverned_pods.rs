@@ -24,7 +24,8 @@
 //!
 //! Remedy: write `unmatched: Deny`
 
-use bailiwick_crds::pack::{LabelSelector, Unmatched};
+use bailiwick_crds::pack::Unmatched;
+use bailiwick_crds::selector::LabelSelector;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::findings::Findings;
 use super::View;

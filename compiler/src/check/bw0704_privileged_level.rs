@@ -17,7 +17,7 @@
 //!
 //! Remedy: use Restricted
 
-use bailiwick_crds::pack::PodSecurityLevel;
+use bailiwick_crds::pod_security::PodSecurityLevel;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::findings::Findings;
 use super::View;

@@ -17,7 +17,7 @@
 //!
 //! Remedy: name the peers that need it
 
-use bailiwick_crds::pack::LabelSelector;
+use bailiwick_crds::selector::LabelSelector;
 use crate::diagnostic::{Code, Diagnostic, FieldPath, Severity};
 use crate::findings::Findings;
 use crate::reach::cidr::Cidr;

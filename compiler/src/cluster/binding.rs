@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bailiwick_crds::binding::{
     Chosen, PackReference, PolicyBindingSpec, PolicyBindingStatus, Rollout, Stage as WireStage,
 };
-use bailiwick_crds::pack::LabelSelector as WireSelector;
+use bailiwick_crds::selector::LabelSelector as WireSelector;
 use bailiwick_policy::admission::{self, Exception, Stage};
 use bailiwick_policy::bundle::{self, Bundle};
 use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};

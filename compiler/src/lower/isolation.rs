@@ -1,9 +1,9 @@
 //! Isolation: Pod Security level, RuntimeClasses, service account tokens.
 
 use bailiwick_crds::pack::{
-    PodSecurity as WirePodSecurity, PodSecurityLevel as WireLevel, PolicyPackSpec, RuntimeClassRules,
-    RuntimeKind as WireKind, ServiceAccountToken as WireToken,
+    PolicyPackSpec, RuntimeClassRules, RuntimeKind as WireKind, ServiceAccountToken as WireToken,
 };
+use bailiwick_crds::pod_security::{PodSecurity as WirePodSecurity, PodSecurityLevel as WireLevel};
 use bailiwick_policy::policy::{
     Isolation, PodSecurity, PodSecurityLevel, RuntimeClass, RuntimeClasses, RuntimeKind, ServiceAccountToken,
     Stated,

@@ -1,8 +1,9 @@
 //! Network rules: peers by selector and CIDR, ports, and the ranges that no wide network brings along.
 
 use bailiwick_crds::network::{EgressPeer, IngressPeer, NetworkPort, Protocol as WireProtocol};
-use bailiwick_crds::pack::{LabelSelector, PolicyPackSpec};
+use bailiwick_crds::pack::PolicyPackSpec;
 use bailiwick_crds::scalar::Cidr as WireCidr;
+use bailiwick_crds::selector::LabelSelector;
 use bailiwick_policy::policy::{Network, NetworkRule, Peer, PortRange, Protocol};
 
 use super::{Findings, origin, selector};

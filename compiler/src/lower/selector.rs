@@ -1,7 +1,7 @@
 //! Label selectors. Rules of keys and values:
 //! <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
 
-use bailiwick_crds::pack::{LabelOperator as WireOperator, LabelSelector as WireSelector};
+use bailiwick_crds::selector::{LabelOperator as WireOperator, LabelSelector as WireSelector};
 use bailiwick_policy::policy::{LabelOperator, LabelRequirement, LabelSelector};
 
 use super::Findings;
