@@ -3,6 +3,7 @@
 
 mod sandboxes;
 mod tools;
+mod written;
 
 use std::collections::BTreeSet;
 
@@ -59,7 +60,10 @@ impl Pair<'_> {
             child.pod_security.iter().flat_map(|mine| parent.pod_security.iter().map(move |one| (mine, one)))
         {
             if mine.value.level < theirs.value.level {
-                let message = format!("level {:?} is laxer than {:?}", mine.value.level, theirs.value.level);
+                let message = format!(
+                    "the level is {:?}; `{}` requires {:?}",
+                    mine.value.level, self.parent_name, theirs.value.level
+                );
                 self.report(
                     "spec.isolation.podSecurity.level",
                     "spec.isolation.podSecurity.level",
@@ -71,8 +75,8 @@ impl Pair<'_> {
         if let (Some(mine), Some(theirs)) = (&child.runtime_class, &parent.runtime_class) {
             for class in mine.value.classes.iter().filter(|class| !theirs.value.classes.contains(class)) {
                 let message = format!(
-                    "RuntimeClass `{}` with handler `{}` is not allowed there",
-                    class.name, class.handler
+                    "`{}` does not allow RuntimeClass `{}` with handler `{}`",
+                    self.parent_name, class.name, class.handler
                 );
                 self.report(
                     "spec.isolation.runtimeClass.classes",
@@ -86,7 +90,7 @@ impl Pair<'_> {
             && mine.value < theirs.value
         {
             let at = "spec.isolation.serviceAccountToken";
-            self.report(at, at, "service account tokens are forbidden there".to_owned(), out);
+            self.report(at, at, format!("`{}` forbids service account tokens", self.parent_name), out);
         }
     }
 
@@ -96,8 +100,10 @@ impl Pair<'_> {
         for (direction, mine, theirs) in directions {
             let ceiling: Vec<Rule> = theirs.iter().map(Rule::of).collect();
             for rule in mine.iter().filter(|rule| !covers(&ceiling, &Rule::of(rule))) {
-                let message =
-                    format!("{direction} rule `{}` allows connections that are not allowed there", rule.name);
+                let message = format!(
+                    "{direction} rule `{}` allows connections that `{}` does not",
+                    rule.name, self.parent_name
+                );
                 self.report(place(rule), &format!("spec.network.{direction}"), message, out);
             }
         }
@@ -115,22 +121,24 @@ impl Pair<'_> {
                     .filter(|(_, outer)| outer.patterns.iter().any(|wide| within(pattern, wide)))
                     .collect();
                 if outer.is_empty() {
-                    let message = format!("images `{pattern}` are not allowed there");
+                    let message = format!("`{}` does not allow images `{pattern}`", self.parent_name);
                     self.report(&entry.at, "spec.images", message, out);
                 }
                 let unpinned = entry.digest == ImageDigest::Any;
                 if let Some((_, strict)) =
                     outer.iter().find(|(_, outer)| unpinned && outer.digest != ImageDigest::Any)
                 {
-                    let message = format!("images `{pattern}` need a digest there");
+                    let message = format!("`{}` requires a digest of images `{pattern}`", self.parent_name);
                     self.report(&entry.at, &strict.at, message, out);
                 }
                 let asked = signers(layer, entry);
                 if let Some((_, strict)) =
                     outer.iter().find(|(layer, outer)| !signers(layer, outer).is_subset(&asked))
                 {
-                    let message =
-                        format!("images `{pattern}` need a signature there that is not asked for here");
+                    let base = self.parent_name;
+                    let message = format!(
+                        "`{base}` requires a signature of images `{pattern}` that this pack does not"
+                    );
                     self.report(&entry.at, &strict.at, message, out);
                 }
             }

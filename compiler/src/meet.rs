@@ -45,7 +45,7 @@ pub enum Conflict {
     #[error("a policy of format version {0} cannot be met with ones of version {FORMAT_VERSION}")]
     FormatVersion(u32),
     /// One published version with two contents.
-    #[error("pack `{name}` is there twice in version `{version}` with different contents")]
+    #[error("pack `{name}` is defined twice in version `{version}` with different contents")]
     TwoContents {
         /// The pack.
         name: String,
@@ -56,7 +56,7 @@ pub enum Conflict {
     #[error("more than 65,535 packs")]
     TooManyPacks,
     /// A pool, a sandbox or a tool that cannot be what both say.
-    #[error("{kind} `{name}` is there twice with different {what}")]
+    #[error("{kind} `{name}` is defined twice with different {what}")]
     Differs {
         /// `pool`, `sandbox` or `tool`.
         kind: &'static str,

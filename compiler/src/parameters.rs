@@ -88,7 +88,7 @@ impl Type {
 
 /// A value that the pack sees, and whether it has this type. A quantity written as a number becomes its text.
 fn typed(value: &Json, kind: &Type, written: &str) -> Result<Json, String> {
-    let wrong = || Err(format!("`{value}` is no `{written}`"));
+    let wrong = || Err(format!("`{value}` is not of type `{written}`"));
     match (kind, value) {
         (Type::String, Json::String(_)) | (Type::Bool, Json::Bool(_)) => Ok(value.clone()),
         (Type::Int, Json::Number(number)) if number.is_i64() => Ok(value.clone()),
@@ -281,7 +281,7 @@ fn declared(parameter: &Parameter, at: &FieldPath, diagnostics: &mut Vec<Diagnos
     if let Some(pattern) = &parameter.pattern
         && let Err(error) = compile_pattern(pattern)
     {
-        wrong("pattern", format!("`{pattern}` is no regular expression: {error}"));
+        wrong("pattern", format!("`{pattern}` is not a regular expression: {error}"));
     }
     if let (Some(least), Some(most)) = (&parameter.minimum, &parameter.maximum)
         && compare(&normal(least, &kind), &normal(most, &kind), &kind) == Some(std::cmp::Ordering::Greater)

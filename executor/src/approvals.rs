@@ -117,11 +117,14 @@ impl Questions {
     pub fn add(&self, question: Question) -> Result<(), Refusal> {
         let mut by_id = self.lock();
         if by_id.len() >= MAX_QUESTIONS {
-            return Err(Refusal::Busy(format!("{MAX_QUESTIONS} questions are open, which is the most")));
+            return Err(Refusal::Busy(format!("limit of {MAX_QUESTIONS} open questions reached")));
         }
         let held: usize = by_id.values().map(|question| question.size).sum();
         if held.saturating_add(question.size) > MAX_QUESTION_BYTES {
-            return Err(Refusal::Busy("the open questions show as much as is kept of them".to_owned()));
+            return Err(Refusal::Busy(
+                "the open questions have reached the memory limit; answer some, or wait until they lapse"
+                    .to_owned(),
+            ));
         }
         by_id.insert(question.request.id.clone(), question);
         Ok(())

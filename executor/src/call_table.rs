@@ -89,7 +89,7 @@ impl CallTable {
                 Err(Refusal::KeysUsedUp { most: MAX_SESSION_KEYS })
             }
             None if table.keys >= MAX_KEYS => {
-                Err(Refusal::Busy(format!("{MAX_KEYS} idempotency keys are remembered, which is the most")))
+                Err(Refusal::Busy(format!("limit of {MAX_KEYS} remembered idempotency keys reached")))
             }
             None => Ok(None),
             Some(keyed) if keyed.request != request => Err(Refusal::KeyReused),

@@ -102,7 +102,7 @@ fn call_result(plan: &Plan, outcome: &wire::Outcome, gave: &Gave) -> Result<Call
     match (plan, &gave.result) {
         (_, None) => Ok(asked),
         (Plan::Workspace(operation), Some(answer)) => asked.with_answer(operation.tool(), answer),
-        _ => Err("what it gave has another form".to_owned()),
+        _ => Err("the tool's result has an unexpected shape".to_owned()),
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
             (json!({ "sizeBytes": 7, "complete": true }), "it has no content"),
             (json!({ "content": "aHVudGVyMg==", "complete": true }), "it has no size"),
             (json!({ "error": "odd", "content": "no base64!" }), "its content"),
-            (json!("hunter2"), "another form"),
+            (json!("hunter2"), "unexpected shape"),
         ] {
             let said = asked(&read(), result.clone()).expect_err("not seen");
             assert!(said.contains(why), "{result}: {said}");

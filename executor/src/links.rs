@@ -31,7 +31,7 @@ pub enum LinksError {
     Read { path: PathBuf, source: io::Error },
     #[error("the file of links `{}` has more than {MAX_FILE_BYTES} bytes", path.display())]
     TooLarge { path: PathBuf },
-    #[error("`{}` is no file of links: {source}; it is JSON as {{\"PRINCIPAL\": [\"PACK\", …]}}", path.display())]
+    #[error("`{}` is not a file of links: {source}; it is JSON as {{\"PRINCIPAL\": [\"PACK\", …]}}", path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error(
         "the file of links does not say which packs bind `{0}`, which is the subject's agent or in its chain"

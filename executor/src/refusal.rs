@@ -90,7 +90,7 @@ impl Refusal {
             Self::Malformed(why) | Self::BadApproval(why) | Self::Busy(why) => why,
             Self::TooLarge { limit } => return format!("the body has more than {limit} bytes"),
             Self::KeysUsedUp { most } => {
-                return format!("the session has used {most} idempotency keys, which is the most");
+                return format!("limit of {most} idempotency keys of this session reached");
             }
             Self::NotRecorded(why) => {
                 return format!("the audit log takes no records now, and nothing runs without one: {why}");
@@ -123,13 +123,15 @@ impl Refusal {
             Self::UnknownApproval => "the agent repeats its call and gets a new question",
             Self::NoStdin => "the pack allows it by `stdin: Stream`",
             Self::KeyReused => "a key belongs to one call with its arguments",
-            Self::Dropped => "the audit log has its end; a new key runs it again",
+            Self::Dropped => "see the audit log for its outcome; send a new key to run it again",
             Self::NotCancellable => "it ends by itself within seconds",
             Self::Busy(_) => "try again later",
             Self::NotBegun => "try again in a moment, or cancel the call",
             Self::NotSignallable => "it ends by itself within seconds",
             Self::WorkspaceLost | Self::KeysUsedUp { .. } => "close the session and open a new one",
-            Self::NotRecorded(_) => "see to the state directory's disk; the executor goes on by itself",
+            Self::NotRecorded(_) => {
+                "free or repair the disk that holds the state directory; the executor then resumes by itself"
+            }
             Self::NoSuchPath => "the paths stand in docs/executor-api.json",
             _ => return None,
         })

@@ -160,7 +160,7 @@ impl Sessions {
             let unrecorded = self.unrecorded().len();
             let mut by_id = self.lock();
             if by_id.len().saturating_add(unrecorded) >= self.most {
-                return Err(Refusal::Busy(format!("{} sessions are open, which is the most", self.most)));
+                return Err(Refusal::Busy(format!("limit of {} open sessions reached", self.most)));
             }
             by_id.insert(session.id.clone(), Arc::clone(&session));
         }

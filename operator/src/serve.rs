@@ -148,7 +148,7 @@ pub enum ServeError {
     Lease(#[from] Stop),
     #[error("another cryptography provider is in use already")]
     Provider,
-    #[error("the machine gives no random bytes")]
+    #[error("cannot read random bytes")]
     Random,
 }
 

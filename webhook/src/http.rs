@@ -138,7 +138,7 @@ async fn judged(
     }
     let _permit = state.in_flight.try_acquire().map_err(|_: TryAcquireError| {
         let message =
-            format!("{} reviews are in progress, which is the most; try again", state.limits.max_in_flight);
+            format!("limit of {} reviews in progress reached; try again", state.limits.max_in_flight);
         Refusal::new(RefusedLabel::in_flight, StatusCode::TOO_MANY_REQUESTS, message)
     })?;
     let deadline = Deadline::from_query(request.uri().query(), received);

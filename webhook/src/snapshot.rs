@@ -58,7 +58,7 @@ pub(crate) struct Loaded {
 pub enum SnapshotError {
     #[error("cannot read `{path}`: {source}")]
     Read { path: String, source: io::Error },
-    #[error("`{0}` is no regular file")]
+    #[error("`{0}` is not a regular file")]
     NoFile(String),
     #[error("`{path}` is larger than {limit} bytes")]
     TooLarge { path: String, limit: u64 },

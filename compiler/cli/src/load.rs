@@ -48,7 +48,7 @@ impl Loaded {
         let packs = packs.iter().map(|pack| files::read_pack(pack)).collect::<Result<Vec<_>>>()?;
         let mut folders: Vec<PathBuf> = match library {
             Some(folder) if folder.is_dir() => vec![folder.to_owned()],
-            Some(folder) => bail!("the library {} is no folder", folder.display()),
+            Some(folder) => bail!("the library {} is not a folder", folder.display()),
             None => packs.iter().filter_map(|pack| shelf(&pack.folder)).collect(),
         };
         folders.sort();

@@ -22,7 +22,7 @@ pub(crate) enum Missing {
         commitment: Hash,
     },
     /// What lies beside the log does not open the commitment.
-    #[error("what lies beside the log is no opening of its {0}")]
+    #[error("what lies beside the log is not an opening of its {0}")]
     Wrong(&'static str),
     /// The file of a long value is gone, or holds something else.
     #[error("the file of its {0} is gone")]

@@ -30,7 +30,7 @@ use crate::print::{out, plain};
 
 pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     if !options.log.join("segments").is_dir() {
-        bail!("{} is no audit log: it has no folder `segments`", options.log.display());
+        bail!("{} is not an audit log: it has no folder `segments`", options.log.display());
     }
     let Some(effective) = Effective::read(&options.packs, options.library.as_deref())? else {
         return Ok(Outcome::Findings);

@@ -73,7 +73,7 @@ fn header(input: &mut impl BufRead) -> Result<Option<usize>, FrameError> {
         let (name, value) = line.split_once(':').ok_or(FrameError::Header { why: "a line has no colon" })?;
         if name.eq_ignore_ascii_case("content-length") {
             let value =
-                value.trim().parse().map_err(|_| FrameError::Header { why: "a length is no number" })?;
+                value.trim().parse().map_err(|_| FrameError::Header { why: "a length is not a number" })?;
             length = Some(value);
         }
     }

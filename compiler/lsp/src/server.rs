@@ -60,7 +60,7 @@ pub fn serve() -> ExitCode {
     let reader =
         std::thread::Builder::new().name("read".to_owned()).spawn(move || listen(&sender, &noted, &filled));
     let (Ok(worker), Ok(_)) = (worker, reader) else {
-        eprintln!("bailiwick-lsp: the system gives no threads");
+        eprintln!("bailiwick-lsp: cannot start a thread");
         return ExitCode::FAILURE;
     };
     let server = Server {

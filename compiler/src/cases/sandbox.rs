@@ -43,7 +43,7 @@ pub(super) fn file(policy: &Policy, case: &FilesystemCase) -> Result<Happened, S
     let path = case.path.as_str();
     let parts = path.strip_prefix('/').map(|rest| rest.split('/'));
     if !parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | ".."))) {
-        return Err(format!("`{path}` is no absolute path in canonical form"));
+        return Err(format!("`{path}` is not an absolute path in canonical form"));
     }
     let below =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -170,7 +170,7 @@ fn staged<'p>(policy: &'p LoadedPolicy, case: &ToolCallCase) -> Result<Stage<'p>
     let now_ms = match &case.now {
         None => DEFAULT_NOW_MS,
         Some(text) => {
-            let at = parse_timestamp(text).map_err(|_| format!("`{text}` is no time as RFC 3339 has it"))?;
+            let at = parse_timestamp(text).map_err(|_| format!("`{text}` is not an RFC 3339 time"))?;
             u64::try_from(at.since_epoch().as_millis()).map_err(|_| format!("`{text}` lies before 1970"))?
         }
     };

@@ -34,9 +34,9 @@ impl Pair<'_> {
     }
 
     fn grant(&self, grant: &Grant<'_>, theirs: &ToolLayer, out: &mut Vec<Diagnostic>) {
-        let tools = grant.pattern.to_string();
+        let (tools, base) = (&grant.pattern, self.parent_name);
         if let Some(denies) = theirs.rules.iter().find(|rule| denies_all(rule, &grant.pattern)) {
-            let message = format!("{} allows calls of `{tools}`, which are denied there", grant.what);
+            let message = format!("{} allows calls of `{tools}`, which `{base}` denies", grant.what);
             return self.report(grant.at, &denies.at, message, out);
         }
         // Of a prefix it cannot be told which of its tools the other pack names.
@@ -48,14 +48,14 @@ impl Pair<'_> {
             return;
         };
         if there.is_empty() && !asks {
-            let message = format!("{} allows calls of `{tools}`, which are not allowed there", grant.what);
+            let message = format!("{} allows calls of `{tools}`, which `{base}` does not", grant.what);
             return self.report(grant.at, place, message, out);
         }
         let unconditional = |rule: &ToolRule| constant(rule) == Some(true);
         let always = asks || there.iter().any(|rule| unconditional(rule));
         if !always && grant.rule.is_some_and(unconditional) {
             let message = format!(
-                "{} allows every call of `{tools}`, which are allowed on a condition there",
+                "{} allows every call of `{tools}`, which `{base}` allows on a condition",
                 grant.what
             );
             self.report(grant.at, place, message, out);
@@ -67,7 +67,10 @@ impl Pair<'_> {
             let other =
                 theirs.definitions.iter().find(|other| other.name == tool.name && other.stdin < tool.stdin);
             if let Some(other) = other {
-                let message = format!("tool `{}` reads from its caller, which it may not there", tool.name);
+                let message = format!(
+                    "tool `{}` reads from its caller; in `{}` it does not",
+                    tool.name, self.parent_name
+                );
                 self.report(&format!("{}.stdin", tool.at), &other.at, message, out);
             }
         }
@@ -81,8 +84,10 @@ impl Pair<'_> {
                 least.min_by_key(|other| other.limit_milli).filter(|one| one.limit_milli < budget.limit_milli)
             {
                 let at = "spec.tools.state.budgets";
-                let message =
-                    format!("budget `{}` is larger than `{}` of the same kind", budget.name, other.name);
+                let message = format!(
+                    "budget `{}` is larger than `{}` of `{}`",
+                    budget.name, other.name, self.parent_name
+                );
                 self.report(at, at, message, out);
             }
         }

@@ -200,7 +200,7 @@ impl Scan<'_> {
         }
         let written = self.source.get(self.at + 1..).and_then(|rest| rest.chars().next());
         let message = match written {
-            Some(char) => format!("`\\{}` is no escape of CEL", char.escape_debug()),
+            Some(char) => format!("`\\{}` is not an escape of CEL", char.escape_debug()),
             None => "a `\\` escapes nothing".to_owned(),
         };
         let length = 1 + written.map_or(0, char::len_utf8);

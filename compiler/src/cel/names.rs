@@ -31,7 +31,7 @@ const AUTHORIZER: &str = "authorizer";
 
 /// Said of it in rules over tools.
 const NO_REQUEST: &str =
-    "only admission rules may ask the authorizer: a call of a tool is no request to the API server";
+    "only admission rules may ask the authorizer: a call of a tool is not a request to the API server";
 
 /// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
 const TYPE_NAMES: &[&str] = &[
@@ -139,7 +139,7 @@ impl Checker<'_> {
             }
             // What is left: `variables` and `pod`.
             _ => {
-                let message = format!("`{name}` is no value by itself");
+                let message = format!("`{name}` is not a value by itself");
                 let help = if name == "pod" {
                     "write `pod.allContainers` or `pod.mainContainers`"
                 } else {
@@ -247,7 +247,7 @@ impl Checker<'_> {
             let help = "match pods only, or set `podTemplates: true`".to_owned();
             return self.reference(
                 name.span,
-                "this rule may be asked about objects that are no pods".to_owned(),
+                "this rule may be asked about objects that are not pods".to_owned(),
                 Some(help),
             );
         }

@@ -146,7 +146,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("result.outcome", "How it ended, as `Exited`."),
     ("result.exitCode", "The exit code, or null."),
     ("result.signal", "The signal that ended it, or null."),
-    ("result.stdout", "What was kept of its standard output. Bytes that are no text are opaque."),
+    ("result.stdout", "What was kept of its standard output. Bytes that are not text are opaque."),
     ("result.stderr", "What was kept of its standard error."),
     ("result.content", "The file that `workspace.read` read."),
     ("result.paths", "The files that `workspace.list` listed."),

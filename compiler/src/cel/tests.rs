@@ -160,7 +160,7 @@ fn limits_are_errors_with_their_place() {
 fn escapes_are_those_of_cel() {
     for unknown in ["\\q", "\\x1", "\\u12", "\\U0001", "\\8", "\\09", "\\ü"] {
         let said = errors(&format!("'{unknown}{}'", ".b".repeat(600)), Type::Dyn);
-        assert!(said.contains("is no escape of CEL (write `\\\\` for a backslash"), "{unknown}: {said}");
+        assert!(said.contains("is not an escape of CEL (write `\\\\` for a backslash"), "{unknown}: {said}");
     }
     for known in [r"\a\b\f\n\r\t\v\\\?\'\`", r"\x41\X41\u0041\U00000041\101"] {
         assert_eq!(type_of(&format!("'{known}'")), "string", "{known}");
@@ -230,7 +230,7 @@ fn errors_say_what_where_and_what_instead() {
         ("1.foo", "[foo] int has no fields"),
         ("'a'[0]", "['a'[0]] string cannot be indexed with int"),
         ("[1].all(x, true) && x", "[x] `x` is not declared"),
-        ("variables", "[variables] `variables` is no value by itself (write `variables.NAME`)"),
+        ("variables", "[variables] `variables` is not a value by itself (write `variables.NAME`)"),
         (
             "authorizer.check('get')",
             "[authorizer.check('get')] no matching overload for `authorizer.check(string)` (there is pathCheck.check(string), resourceCheck.check(string))",

@@ -5,11 +5,11 @@
 //!   network: {egress: [      # the bracket is never closed
 //! ```
 //!
-//! Mend the syntax at the place shown. Indentation with tabs, a missing closing bracket or quote, and a text with
+//! Fix the syntax at the place shown. Indentation with tabs, a missing closing bracket or quote, and a text with
 //! `: ` in it that is not quoted are the usual causes. Tags that Kubernetes does not know, and integers beyond 64
 //! bits, are refused here too.
 //!
-//! Remedy: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+//! Remedy: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
 
 use crate::diagnostic::{Code, Severity};
 

@@ -5,10 +5,10 @@
 //! parameters: [{name: size, type: quantity, default: 1Gi, maximum: 256Mi}]
 //! ```
 //!
-//! Mend the declaration. `enum` and `pattern` fit texts, `minimum` and `maximum` fit `int`, `quantity` and
+//! Fix the declaration. `enum` and `pattern` fit texts, `minimum` and `maximum` fit `int`, `quantity` and
 //! `duration`, `subsetOf` and `maxItems` fit lists.
 //!
-//! Remedy: mend the declaration: the default, the bounds and the domain must fit the type and one another
+//! Remedy: fix the declaration: the default, the bounds and the domain must fit the type and one another
 
 use crate::diagnostic::{Code, Severity};
 

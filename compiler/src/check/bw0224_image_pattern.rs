@@ -7,14 +7,14 @@
 //!
 //! ```text
 //! error[BW0224] at spec.images[0].match[0]: `nginx:1.27` names no registry, but references are normalised to `registry/name` before they are matched
-//!   help: write `registry.example.org/team/**`; tags and digests are no part of a pattern
+//!   help: write `registry.example.org/team/**`; tags and digests are not part of a pattern
 //! ```
 //!
 //! ```yaml passes
 //! images: [{match: [docker.io/library/nginx], digest: Required}]
 //! ```
 //!
-//! Remedy: write `registry.example.org/team/**`; tags and digests are no part of a pattern
+//! Remedy: write `registry.example.org/team/**`; tags and digests are not part of a pattern
 
 use crate::diagnostic::{Code, Severity};
 

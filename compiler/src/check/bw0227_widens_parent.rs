@@ -15,7 +15,7 @@
 //! ```
 //!
 //! ```text
-//! error[BW0227] at spec.network.egress[0]: egress rule `web` allows connections that are not allowed there
+//! error[BW0227] at spec.network.egress[0]: egress rule `web` allows connections that `base` does not
 //!   help: an extended pack is a ceiling: allow no more than `base` does
 //!   spec.network.egress: the ceiling of `base`
 //! ```

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! ```text
-//! error[BW0229]: pack `example` is there twice in version `1.0.0` with different contents
+//! error[BW0229]: pack `example` is defined twice in version `1.0.0` with different contents
 //!   help: give the changed pack a version of its own
 //! ```
 //!

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! ```text
-//! error[BW0235] at spec.sandboxes[0].filesystem.readOnly[1]: `/usr/../etc` is no absolute path in canonical form
+//! error[BW0235] at spec.sandboxes[0].filesystem.readOnly[1]: `/usr/../etc` is not an absolute path in canonical form
 //!   help: write it from `/`, without `.`, `..`, `//` and a last `/`; `/` itself is too wide
 //! ```
 //!

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! error[BW0301] at spec.admission.rules[0].validations[0].expression (23..23): the expression ends too early
-//!   help: mend the expression at this place
+//!   help: fix the expression at this place
 //! ```
 //!
 //! ```yaml passes
@@ -21,7 +21,7 @@
 //!     validations: [{expression: "object.metadata.name == 'a'"}]
 //! ```
 //!
-//! Remedy: mend the expression at this place
+//! Remedy: fix the expression at this place
 
 use crate::diagnostic::{Code, Severity};
 

@@ -39,4 +39,4 @@
 use crate::diagnostic::{Code, Severity};
 
 /// Rule in Rego that is no set of messages.
-pub const CODE: Code = Code::new("BW0311", "rule in Rego that is no set of messages", Severity::Error, include_str!("bw0311_rego_messages.rs"));
+pub const CODE: Code = Code::new("BW0311", "rule in Rego that is not a set of messages", Severity::Error, include_str!("bw0311_rego_messages.rs"));

@@ -13,13 +13,13 @@ pub enum ExceptionError {
     #[error("exceptions hold in namespace `{0}` only")]
     Namespace(String),
     /// Its end is no time.
-    #[error("`{0}` is no time as RFC 3339 writes it")]
+    #[error("`{0}` is not an RFC 3339 time")]
     Expires(String),
     /// It would hold for too long.
     #[error("it ends more than 30 days after it was made")]
     TooLong,
     /// Nobody made it: admission did not see it.
-    #[error("it has no approver, so it was made while admission did not look")]
+    #[error("it has no approver: it was created while the webhook was not in force; delete and recreate it")]
     Unapproved,
     /// It says nothing of when it was made.
     #[error("it has no `metadata.creationTimestamp`")]

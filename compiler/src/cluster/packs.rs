@@ -34,7 +34,7 @@ pub enum PackError {
     #[error("`spec.pack` or `spec.version` is missing or is not a text")]
     Nameless,
     /// Its version is none.
-    #[error("`{version}` is no semantic version: {error}")]
+    #[error("`{version}` is not a semantic version: {error}")]
     Version {
         /// As it stands there.
         version: String,
@@ -42,7 +42,7 @@ pub enum PackError {
         error: semver::Error,
     },
     /// Another object says that it is the same version, with another content.
-    #[error("`{name}` {version} is there twice with different contents")]
+    #[error("`{name}` {version} is defined twice with different contents")]
     Twice {
         /// The pack.
         name: String,

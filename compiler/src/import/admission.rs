@@ -86,7 +86,7 @@ pub(super) fn of_kyverno(objects: &[Object<'_>], losses: &mut Losses) -> Value {
             losses.add(policy, "spec.evaluation.admission", reason, Widens::No);
         }
         if policy.at("/spec/evaluation/mode").is_some_and(|mode| mode != "Kubernetes") {
-            let reason = "it judges documents that are no requests; the pack judges requests";
+            let reason = "it judges documents that are not requests; the pack judges requests";
             losses.add(policy, "spec.evaluation.mode", reason, Widens::Yes);
         }
         if policy.at("/spec/webhookConfiguration").is_some() {

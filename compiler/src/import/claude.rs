@@ -90,7 +90,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
             for (index, entry) in entries.into_iter().flatten().enumerate() {
                 let path = format!("permissions.{list}[{index}]");
                 let Some(text) = entry.as_str() else {
-                    losses.add(settings, &path, "it is no text", Widens::Yes);
+                    losses.add(settings, &path, "it is not text", Widens::Yes);
                     continue;
                 };
                 match list {

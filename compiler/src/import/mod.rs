@@ -154,7 +154,7 @@ pub enum ImportError {
     #[error("nothing of it can be said by a pack: {0}")]
     Nothing(String),
     /// What came out is no pack.
-    #[error("what was imported is no pack: {0}")]
+    #[error("what was imported is not a pack: {0}")]
     Pack(String),
 }
 

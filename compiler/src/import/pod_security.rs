@@ -27,7 +27,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value,
         };
         let Some(at) = LEVELS.iter().position(|(word, _)| *word == level) else {
             // The API server enforces the strictest where it cannot read the label.
-            let reason = format!("`{level}` is no level; restricted is enforced, as by the API server");
+            let reason = format!("`{level}` is not a level; restricted is enforced, as by the API server");
             losses.add(namespace, &format!("metadata.labels[{PREFIX}enforce]"), reason, Widens::No);
             levels.push((namespace, LEVELS.len() - 1, LATEST.to_owned()));
             names.push(namespace.own_name());

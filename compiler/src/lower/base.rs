@@ -22,7 +22,12 @@ pub(super) fn bytes(wire: &Quantity, at: &FieldPath, out: &mut Findings<'_>) -> 
     match whole.filter(|bytes| *bytes > 0) {
         Some(bytes) => bytes,
         None => {
-            report(at, format!("`{wire}` is no positive whole number of bytes"), "write one as `64Mi`", out);
+            report(
+                at,
+                format!("`{wire}` is not a positive whole number of bytes"),
+                "write one as `64Mi`",
+                out,
+            );
             1
         }
     }
@@ -50,7 +55,7 @@ pub(super) fn millis(wire: &Duration, at: &FieldPath, out: &mut Findings<'_>) ->
     match nanos.and_then(|nanos| u64::try_from(nanos / NANOS).ok()).filter(|millis| *millis > 0) {
         Some(millis) => millis,
         None => {
-            let message = format!("`{wire}` is no positive whole number of milliseconds");
+            let message = format!("`{wire}` is not a positive whole number of milliseconds");
             report(at, message, "write it as `10s` or `500ms`", out);
             1
         }
@@ -73,7 +78,7 @@ pub(super) fn path(wire: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option
     let parts = wire.strip_prefix('/').filter(|rest| !rest.is_empty()).map(|rest| rest.split('/'));
     let canonical = parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | "..")));
     if !canonical || wire.len() > MAX_PATH || wire.chars().any(char::is_control) {
-        let message = format!("`{}` is no absolute path in canonical form", wire.escape_debug());
+        let message = format!("`{}` is not an absolute path in canonical form", wire.escape_debug());
         report(
             at,
             message,

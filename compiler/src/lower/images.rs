@@ -29,7 +29,7 @@ pub(super) fn lower(spec: &PolicyPackSpec, out: &mut Findings<'_>) -> Vec<ImageL
                     error.to_string(),
                 );
                 out.push(diagnostic.with_help(
-                    "write `registry.example.org/team/**`; tags and digests are no part of a pattern",
+                    "write `registry.example.org/team/**`; tags and digests are not part of a pattern",
                 ));
             }
         }

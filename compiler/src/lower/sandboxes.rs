@@ -213,7 +213,7 @@ fn environment(
         let mut bytes = variable.name.bytes();
         let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
         if !first || !bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            let message = format!("`{}` is no name of a variable", variable.name.escape_debug());
+            let message = format!("`{}` is not the name of a variable", variable.name.escape_debug());
             let help = "names are letters, digits and `_`, and do not begin with a digit";
             let at = at.index(index).member("name");
             out.push(Diagnostic::new(bw0235_base_value::CODE, at, message).with_help(help));

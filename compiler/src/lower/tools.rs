@@ -282,7 +282,7 @@ fn redact(source: &str, cel: &mut Expressions<'_, '_>, at: &FieldPath) -> Option
         _ => None,
     });
     let Some(unknown) = unknown else { return Some(made) };
-    let message = format!("`{}` is no text of a result", unknown.escape_debug());
+    let message = format!("`{}` is not a text of a result", unknown.escape_debug());
     let diagnostic = Diagnostic::new(bw0304_cel_type::CODE, at.clone(), message);
     cel.out.push(diagnostic.with_help(format!("there is `{}`", RESULT_TEXTS.join("`, `"))));
     None

@@ -187,7 +187,7 @@ impl Node {
     }
 }
 
-/// Writes what has no parts. That cannot fail: it is no map with keys of its own, and memory takes whatever is written.
+/// Writes what has no parts. That cannot fail: it is not a map with keys of its own, and memory takes whatever is written.
 fn write_scalar(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
     let written = serde_json::to_writer(&mut *out, value);
     debug_assert!(written.is_ok(), "{written:?}");

@@ -310,7 +310,7 @@ mod tests {
             b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n---\n---\ne: *x\n",
             &expect![[r#"
                 5:4 "*x" error[BW0101]: not valid YAML: alias references unknown anchor
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
@@ -335,28 +335,28 @@ mod tests {
             b"a: [1, 2\nb: 3\n",
             &expect![[r#"
                 2:2 ": 3" error[BW0101]: not valid YAML: illegal placement of ':' indicator
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"a:\n\t- b\n",
             &expect![[r#"
                 2:2 "- b" error[BW0101]: not valid YAML: tabs disallowed within this context (block indentation)
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"a: b: c\n",
             &expect![[r#"
                 1:5 ": c" error[BW0101]: not valid YAML: mapping values are not allowed in this context
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"a: 9223372036854775808\n",
             &expect![[r#"
                 1:4 "9223372036854775808" error[BW0101]: not valid YAML: integer `9223372036854775808` is beyond 64 bits with sign
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
@@ -382,35 +382,35 @@ mod tests {
             b"a: *nowhere\n",
             &expect![[r#"
                 1:4 "*nowhere" error[BW0101]: not valid YAML: alias references unknown anchor
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"a: !wat 1\n",
             &expect![[r#"
                 1:9 "1" error[BW0101]: not valid YAML: unsupported tag `!wat`
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"a: .inf\n",
             &expect![[r#"
                 1:4 ".inf" error[BW0101]: not valid YAML: non-finite float `.inf` rejected by the configured policy
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"? [a, b]\n: 1\n",
             &expect![[r#"
                 1:3 "[" error[BW0101]: not valid YAML: expected string scalar
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
         check(
             b"a: \"\\ud800\"\n",
             &expect![[r#"
                 1:4 "\"\\ud800\"" error[BW0101]: not valid YAML: while parsing a quoted scalar, found high surrogate without following low surrogate
-                  help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+                  help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
             "#]],
         );
     }

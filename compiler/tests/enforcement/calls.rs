@@ -151,7 +151,7 @@ fields! {
         rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'a'}\"}}") => "\"redact\":{\"source\":\"{'stdout': 'a'}\"",
         rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'b'}\"}}") => "\"redact\":{\"source\":\"{'stdout': 'b'}\"";
     texts_of_results_have_names: ["spec.tools.rules[].transform.result"], Probe::Findings,
-        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdouts': 'a'}\"}}") => "`stdouts` is no text of a result",
+        rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdouts': 'a'}\"}}") => "`stdouts` is not a text of a result",
         rules("{name: keys, tools: [files.read], phase: Result, transform: {result: \"{'stdout': 'a'}\"}}") => "";
     results_are_known_to_rules_over_them: ["spec.tools.rules[].phase"], Probe::Findings,
         rules("{name: keys, tools: [files.read], when: \"result.stdout == ''\", deny: {}}") => "BW0303",

@@ -36,27 +36,27 @@ fn a_grant_beyond_the_ceiling_is_named() {
         (
             "rules: [{name: none, tools: [\"files.*\"], deny: {}}]".to_owned(),
             defined("", allow),
-            "BW0227 spec.tools.rules[0]: rule `mine` allows calls of `files.read`, which are denied there",
+            "BW0227 spec.tools.rules[0]: rule `mine` allows calls of `files.read`, which `base` denies",
         ),
         (
             "rules: [{name: none, tools: [\"files.*\"], deny: {}}]".to_owned(),
             "rules: [{name: mine, tools: [\"files.read.*\"], allow: {}}]".to_owned(),
-            "BW0227 spec.tools.rules[0]: rule `mine` allows calls of `files.read.*`, which are denied there",
+            "BW0227 spec.tools.rules[0]: rule `mine` allows calls of `files.read.*`, which `base` denies",
         ),
         (
             defined("", "rules: []"),
             defined("", allow),
-            "BW0227 spec.tools.rules[0]: rule `mine` allows calls of `files.read`, which are not allowed there",
+            "BW0227 spec.tools.rules[0]: rule `mine` allows calls of `files.read`, which `base` does not",
         ),
         (
             defined("", &conditional("short", short)),
             defined("", allow),
-            "BW0227 spec.tools.rules[0]: rule `mine` allows every call of `files.read`, which are allowed on a condition there",
+            "BW0227 spec.tools.rules[0]: rule `mine` allows every call of `files.read`, which `base` allows on a condition",
         ),
         (
             defined("", allow),
             defined(", stdin: Stream", allow),
-            "BW0227 spec.tools.definitions[0].stdin: tool `files.read` reads from its caller, which it may not there",
+            "BW0227 spec.tools.definitions[0].stdin: tool `files.read` reads from its caller; in `base` it does not",
         ),
         (
             "state: {budgets: [{name: few, resource: Calls, limit: 10, window: 1h}]}".to_owned(),
@@ -64,7 +64,7 @@ fn a_grant_beyond_the_ceiling_is_named() {
                 "state: {{budgets: [{{name: many, resource: Calls, limit: 11, window: 1h}}]}}, {}",
                 defined("", allow)
             ),
-            "BW0227 spec.tools.state.budgets: budget `many` is larger than `few` of the same kind",
+            "BW0227 spec.tools.state.budgets: budget `many` is larger than `few` of `base`",
         ),
     ] {
         let found = said(&parent, &child);

@@ -85,7 +85,7 @@ fn bw0203_parameter_domain() {
         (
             serde_json::json!("a.example"),
             expect![[r#"
-                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `"a.example"` is no `list(string)`
+                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `"a.example"` is not of type `list(string)`
                   help: choose a value inside the domain; only the pack's author can widen it
             "#]],
         ),
@@ -114,7 +114,7 @@ fn bw0204_bad_parameter() {
         &expect![[r#"
             pack.yaml:7:49 `443`
             error[BW0204] at spec.parameters[0].default: the default is outside the domain: `443` is beyond the maximum `100`
-              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+              help: fix the declaration: the default, the bounds and the domain must fit the type and one another
         "#]],
         &size("default: 443, maximum: 1000"),
     );
@@ -124,10 +124,10 @@ fn bw0204_bad_parameter() {
         &expect![[r#"
             pack.yaml:7:63 `x`
             error[BW0204] at spec.parameters[0].pattern: `pattern` does not fit type `int`
-              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+              help: fix the declaration: the default, the bounds and the domain must fit the type and one another
             pack.yaml:7:75 `a`
-            error[BW0204] at spec.parameters[0].minimum: `"a"` is no `int`
-              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+            error[BW0204] at spec.parameters[0].minimum: `"a"` is not of type `int`
+              help: fix the declaration: the default, the bounds and the domain must fit the type and one another
         "#]],
         &size("default: 443"),
     );
@@ -137,7 +137,7 @@ fn bw0204_bad_parameter() {
         &expect![[r#"
             pack.yaml:7:63 `9`
             error[BW0204] at spec.parameters[0].minimum: the minimum `9` is above the maximum `8`
-              help: mend the declaration: the default, the bounds and the domain must fit the type and one another
+              help: fix the declaration: the default, the bounds and the domain must fit the type and one another
         "#]],
         &size("default: 443, enum: [443, 80]"),
     );
@@ -323,7 +323,7 @@ fn bw0210_lock_stale() {
         &with(&surplus),
         &expect![[r#"
         pack.yaml:7:12 `[{name: base, version: '^1.0'}]`
-        error[BW0210] at spec.extends: `pack.lock` names `gone`, which no pack of the chain extends
+        error[BW0210] at spec.extends: `pack.lock` names `gone`, which neither the pack nor one that it extends names
           help: run `bailiwick compile --lock`
     "#]],
         &passing(),

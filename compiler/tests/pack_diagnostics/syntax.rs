@@ -12,7 +12,7 @@ fn bw0101_invalid_yaml() {
         &expect![[r#"
             pack.yaml:7:20 `[a`
             error[BW0101]: not valid YAML: unclosed bracket '['
-              help: mend the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
+              help: fix the syntax at this place: close brackets and quotes, indent with spaces, quote texts with `: ` in them
         "#]],
         &Case::of(pack("  images: [{match: [a]}]\n")),
     );

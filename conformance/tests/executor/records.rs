@@ -60,7 +60,7 @@ fn every_decision_of_a_log_is_made_again_from_its_own_inputs() {
     let output = stage.bailiwick(&["audit", "replay", "state", "--bundle", "bundle.json"]);
     let text = crate::stage::said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("8 decided again as recorded, 0 otherwise"), "{text}");
+    assert!(text.contains("8 decisions reproduced, 0 differ"), "{text}");
     // Without the openings nothing can be decided again, and that is not passed over.
     for entry in std::fs::read_dir(stage.path().join("state/disclosures")).expect("openings") {
         std::fs::remove_file(entry.expect("a file").path()).expect("it goes");

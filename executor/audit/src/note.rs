@@ -72,7 +72,7 @@ impl Checkpoint {
         };
         let digits = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
         if origin.is_empty() || !digits || size.len() > 1 && size.starts_with('0') {
-            return Err(NoteError::Form("the origin is empty or the size is no decimal number"));
+            return Err(NoteError::Form("the origin is empty or the size is not a decimal number"));
         }
         let size = size.parse().map_err(|_| NoteError::Form("the size is too large"))?;
         let root = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok());

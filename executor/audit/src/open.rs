@@ -43,7 +43,7 @@ pub enum OpenError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The log has ended.
-    #[error("the audit log is sealed; begin another one in another folder")]
+    #[error("the audit log is sealed; start a new log in another directory")]
     Sealed,
     /// No private key that is in force.
     #[error("the private key of epoch {epoch} is not in `keys/`; the log can be verified but not written on")]

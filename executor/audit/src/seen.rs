@@ -113,9 +113,9 @@ impl<'l> Seen<'l> {
             return Err(wrong("it does not begin with `seq`, `group`, `prev`, `kind` and end in `sum`"));
         };
         let (Ok(seq), Ok(group)) = (seq.parse(), group.parse()) else {
-            return Err(wrong("`seq` or `group` is no number"));
+            return Err(wrong("`seq` or `group` is not a number"));
         };
-        let prev = hash(prev).ok_or_else(|| wrong("`prev` is no hash"))?;
+        let prev = hash(prev).ok_or_else(|| wrong("`prev` is not a hash"))?;
         let kind = kind_of(kind).ok_or_else(|| wrong("no record is of its kind"))?;
         let is_control =
             matches!(kind, Kind::Genesis | Kind::Key | Kind::Checkpoint | Kind::Recovered | Kind::Seal);

@@ -130,7 +130,7 @@ impl Executor {
         Arc::clone(&self.seats).try_acquire_owned().map_err(|error| match error {
             TryAcquireError::Closed => Refusal::Draining,
             TryAcquireError::NoPermits => {
-                Refusal::Busy(format!("{most} calls run or wait, which is the most"))
+                Refusal::Busy(format!("limit of {most} running or waiting calls reached"))
             }
         })
     }

@@ -36,9 +36,9 @@ struct Token {
 /// Why there is no access.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccessError {
-    #[error("`{host}` asks for a login of a kind that is not known: `{challenge}`")]
+    #[error("`{host}` requires an unsupported authentication scheme: `{challenge}`")]
     Challenge { host: String, challenge: String },
-    #[error("`{host}` wants tokens of `{realm}`, which is not listed for it")]
+    #[error("`{host}` uses token service `{realm}`; add it to `realms` in the registries file")]
     Realm { host: String, realm: String },
     #[error("no token from `{realm}`: {source}")]
     Get { realm: String, source: GetError },

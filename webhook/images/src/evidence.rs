@@ -232,7 +232,7 @@ pub(crate) fn bundles_of(
     for layer in manifest.layers {
         if !layer.media_type.starts_with(BUNDLE_PREFIX) {
             let kind: String = layer.media_type.chars().take(80).collect();
-            passed_over.push(format!("{} is no signature: `{}`", short(referrer), kind.escape_debug()));
+            passed_over.push(format!("{} is not a signature: `{}`", short(referrer), kind.escape_debug()));
         } else if layer.size > BUNDLE_BYTES as u64 {
             passed_over.push(format!("{} is larger than {BUNDLE_BYTES} bytes", short(&layer.digest)));
         } else {

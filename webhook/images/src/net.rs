@@ -60,7 +60,7 @@ pub(crate) enum ConnectError {
     Resolve { host: String, source: io::Error },
     #[error("`{host}` is at {address}, a private address that is not listed for it")]
     Private { host: String, address: IpAddr },
-    #[error("`{host}` is at {address}; without TLS only the own machine is spoken to")]
+    #[error("`{host}` is at {address}; plain HTTP is allowed only to loopback addresses")]
     PlainAbroad { host: String, address: IpAddr },
     #[error("`{host}` cannot be reached: {source}")]
     Connect { host: String, source: io::Error },

@@ -32,13 +32,13 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub enum ReadError {
     #[error("`{what}` is not in registry `{host}`")]
     NotFound { host: String, what: String },
-    #[error("registry `{host}` has too many requests; it was waited for in vain")]
+    #[error("registry `{host}` rate-limited us (429) until the deadline; try again later")]
     Busy { host: String },
     #[error("registry `{host}` refuses access to `{what}`")]
     Refused { host: String, what: String },
     #[error("registry `{host}` answered {status} for `{what}`")]
     Status { host: String, what: String, status: u16 },
-    #[error("registry `{host}` sends elsewhere for `{what}`, which is not followed")]
+    #[error("registry `{host}` redirected `{what}`; only blob redirects are followed")]
     Redirected { host: String, what: String },
     #[error("registry `{host}` gave other bytes than `{digest}` stands for")]
     OtherBytes { host: String, digest: String },

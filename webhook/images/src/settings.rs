@@ -93,7 +93,7 @@ pub enum SettingsError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("`{path}` is larger than {MAX_FILE_BYTES} bytes")]
     TooLarge { path: PathBuf },
-    #[error("`{path}` is not the settings of registries: {source}")]
+    #[error("`{path}` is not a valid registries file: {source}")]
     Json { path: PathBuf, source: serde_json::Error },
     #[error("registry `{host}`: {what}")]
     Registry { host: String, what: String },

@@ -346,7 +346,7 @@ impl Judge<'_> {
         let ends = new.expires.parse::<k8s_openapi::jiff::Timestamp>().map(|time| time.as_second());
         match ends {
             Err(_) => {
-                let message = format!("`{}` is no time", new.expires);
+                let message = format!("`{}` is not an RFC 3339 time", new.expires);
                 found.deny("exceptions", "spec.expires", message, "write it as RFC 3339 does");
             }
             Ok(ends) if ends <= now.0 => {

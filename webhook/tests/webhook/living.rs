@@ -24,7 +24,7 @@ fn what_cannot_be_enforced_does_not_start() {
     not(&|dir| fs::remove_file(dir.join("namespaces.yaml")).unwrap(), &signed, "namespaces.yaml");
     not(&|dir| fs::write(dir.join("namespaces.yaml"), "kind: Pod").unwrap(), &signed, "is not a Namespace");
     not(&|_| (), &["--tls-cert", "/proc/version", "--tls-key", "/proc/version"], "holds no certificate");
-    not(&|_| (), &["--tls-cert", "/dev/null", "--tls-key", "/dev/null"], "`/dev/null` is no regular file");
+    not(&|_| (), &["--tls-cert", "/dev/null", "--tls-key", "/dev/null"], "`/dev/null` is not a regular file");
     not(&|_| (), &["--tls-cert", "/dev/null"], "--tls-key");
     not(&|_| (), &[], "--self-signed");
     not(&|_| (), &["--self-signed", "--listen", "192.0.2.1:1"], "cannot listen on 192.0.2.1:1");

@@ -180,7 +180,7 @@ fn a_pipe_among_the_bundles_is_refused_and_waited_for_by_nobody() {
     let Rotating { server, cert, key, second } = rotating();
     let pipe = server.path("bundles/x.json");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    until("the pipe is refused", || server.get("/readyz").text().contains("x.json` is no regular file"));
+    until("the pipe is refused", || server.get("/readyz").text().contains("x.json` is not a regular file"));
     server.assert_guards();
     // Loading goes on beside it.
     replace(&cert, second.0.as_bytes());

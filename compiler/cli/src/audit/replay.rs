@@ -208,7 +208,7 @@ fn print(report: &Report, damage: Option<&str>) {
     if report.without_inputs > 0 {
         out!("{} decisions whose inputs can not be shown any more", report.without_inputs);
     }
-    out!("{} decided again as recorded, {} otherwise", report.equal, report.different.len());
+    out!("{} decisions reproduced, {} differ", report.equal, report.different.len());
     if let Some(damage) = damage {
         out!("the log is damaged: {}", shown(damage));
     }

@@ -15,7 +15,7 @@ use crate::render::JSON_VERSION;
 
 pub(crate) fn run(options: &AuditVerifyOptions) -> Result<Outcome> {
     if !options.dir.join("segments").is_dir() {
-        bail!("{} is no audit log: it has no folder `segments`", options.dir.display());
+        bail!("{} is not an audit log: it has no folder `segments`", options.dir.display());
     }
     let report = verify(&options.dir, &known(options)?)?;
     match options.format {

@@ -56,7 +56,7 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     ] {
         let Some(pattern) = pattern else { continue };
         match Regex::new(pattern) {
-            Err(error) => found.push(format!("`{pattern}` is no regular expression: {error}")),
+            Err(error) => found.push(format!("`{pattern}` is not a regular expression: {error}")),
             Ok(regex) if texts.iter().any(|text| regex.is_match(text)) => {}
             Ok(_) => found.push(format!("no {what} matches `{pattern}`: {texts:?}")),
         }

@@ -443,7 +443,7 @@ fn odd_arguments_get_a_sentence_and_their_exit_code() {
     for (args, ends, says) in [
         (&["check", "empty"][..], 1, "holds no pack.yaml"),
         (&["check", "/dev/null"], 3, "error[BW01"),
-        (&["check", PACK, "--library", "nowhere"], 1, "is no folder"),
+        (&["check", PACK, "--library", "nowhere"], 1, "is not a folder"),
         (&["check", PACK, "--set", "memoryCeiling"], 2, "write NAME=VALUE"),
         (&["check", PACK, "--set", "memoryCeiling=[", "--format", "json"], 2, "--set"),
         (&["check", PACK, "--set", "memoryCeiling=1Gi", "--set", "memoryCeiling=2Gi"], 2, "twice"),

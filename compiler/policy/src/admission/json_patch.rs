@@ -57,7 +57,7 @@ fn one(object: &mut Json<'_>, operation: &Json<'static>, allowance: &mut Allowan
             allowance.take(&path, &moved)?;
             put(object, &path, moved)
         }
-        other => Err(format!("`{other}` is no operation of JSON Patch")),
+        other => Err(format!("`{other}` is not an operation of JSON Patch")),
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
             (
                 r#"{}"#,
                 r#"[{"op":"jump","path":"/a"}]"#,
-                Err("operation 0: `jump` is no operation of JSON Patch"),
+                Err("operation 0: `jump` is not an operation of JSON Patch"),
             ),
             (r#"{}"#, r#"{"op":"add"}"#, Err("the expression gives no list of operations")),
         ] {

@@ -53,7 +53,7 @@ impl Bound {
     pub(super) fn unreadable(&self, from: &[Origin], field: String, fault: &shape::Fault) -> Finding {
         let (named, expected) = fault;
         let message = format!("`{named}` is not {expected}, so the pod cannot be judged");
-        self.denial(from, Statement { rule: "object", message, field, remedy: "mend the manifest" })
+        self.denial(from, Statement { rule: "object", message, field, remedy: "fix the manifest" })
     }
 }
 
@@ -104,7 +104,7 @@ fn runtime_class(bound: &Bound, pod: &Json<'_>, findings: &mut Vec<Finding>) {
     };
     let names: Vec<String> = stated.value.classes.iter().map(|class| format!("`{}`", class.name)).collect();
     let remedy = if names.is_empty() {
-        "no RuntimeClass is allowed by all packs; mend the packs".to_owned()
+        "no RuntimeClass is allowed by all packs; fix the packs".to_owned()
     } else {
         format!("set it to {}", names.join(" or "))
     };

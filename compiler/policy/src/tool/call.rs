@@ -56,7 +56,7 @@ pub struct Subject {
 #[derive(Debug, Error)]
 pub enum CallError {
     /// An identifier that is empty, too long, or has characters other than letters, digits, `-`, `_` and `.`.
-    #[error("`{0}` is no identifier: up to {MAX_ID_BYTES} letters, digits, `-`, `_` and `.`")]
+    #[error("`{0}` is not an identifier: up to {MAX_ID_BYTES} letters, digits, `-`, `_` and `.`")]
     Identifier(String),
     /// More arguments than are read.
     #[error("the arguments have {0} bytes, more than {MAX_ARGUMENTS_BYTES}")]

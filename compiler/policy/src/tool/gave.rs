@@ -30,7 +30,7 @@ impl CallResult {
     pub fn with_answer(self, tool: &str, answer: &Value) -> Result<Self, String> {
         let builtin = Builtin::ALL.into_iter().find(|builtin| builtin.name() == tool);
         let (Some(builtin), Value::Object(members)) = (builtin, answer) else {
-            return Err("what it gave has another form".to_owned());
+            return Err("the tool's result has an unexpected shape".to_owned());
         };
         match builtin {
             _ if has_failed(members) => Ok(self),

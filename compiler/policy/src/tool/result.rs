@@ -409,7 +409,7 @@ struct Asked<'a> {
     ready: &'a PreparedRule,
 }
 
-/// `result` of expressions. Bytes that are no text are opaque: whatever would need to read them is an error, and so withholds.
+/// `result` of expressions. Bytes that are not text are opaque: whatever would need to read them is an error, and so withholds.
 fn value(result: &CallResult) -> Value<'_> {
     let number = |number: Option<i32>| number.map_or(Value::Null, |number| Value::Int(number.into()));
     let size = |bytes: usize| Value::Int(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -434,7 +434,7 @@ fn text_or_opaque(bytes: &[u8]) -> Value<'_> {
 
 /// The result with the texts that a redaction gives: a map with `stdout`, `stderr`, `content`, each of them or not.
 fn replaced(value: &Value<'_>, left: &CallResult) -> Result<CallResult, String> {
-    let Value::Map(members) = value else { return Err("it is no map".to_owned()) };
+    let Value::Map(members) = value else { return Err("it is not a map".to_owned()) };
     let mut result = left.clone();
     for (key, value) in members.iter() {
         let place = match key.as_str() {
@@ -444,7 +444,7 @@ fn replaced(value: &Value<'_>, left: &CallResult) -> Result<CallResult, String> 
             Some("content") => result.content.as_mut(),
             _ => return Err("it has another member than `stdout`, `stderr` and `content`".to_owned()),
         };
-        let text = value.as_str().ok_or("a member of it is no string")?;
+        let text = value.as_str().ok_or("a member of it is not a string")?;
         if let Some(bytes) = place {
             *bytes = text.as_bytes().to_vec();
         }

@@ -93,7 +93,7 @@ impl Editor {
             .context("cannot run the language server")?;
         let input = server.stdin.take().context("the server has no input")?;
         let output = BufReader::new(server.stdout.take().context("the server has no output")?);
-        let uri = paths::uri(path).context("the path is no URI")?.as_str().to_owned();
+        let uri = paths::uri(path).context("the path is not a URI")?.as_str().to_owned();
         let mut editor = Self { server, input, output, uri, version: 1 };
         editor.ask("initialize", &json!({ "capabilities": {} }))?;
         let document = json!({ "uri": editor.uri, "languageId": "yaml", "version": 1, "text": text });

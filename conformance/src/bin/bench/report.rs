@@ -177,5 +177,5 @@ fn read(path: &Path) -> anyhow::Result<Option<Report>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     let report = serde_json::from_slice(&text);
-    report.map(Some).with_context(|| format!("{} is no report of a bench", path.display()))
+    report.map(Some).with_context(|| format!("{} is not a report of a bench", path.display()))
 }

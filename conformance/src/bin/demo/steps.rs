@@ -75,7 +75,7 @@ fn admit_the_good_pod(stage: &Stage) -> Result<()> {
     let patch = response["patch"].as_str().context("no patch came back")?;
     let patch = base64::engine::general_purpose::STANDARD.decode(patch).context("the patch is not base64")?;
     let patch: Value = serde_json::from_slice(&patch)?;
-    for operation in patch.as_array().context("the patch is no list")? {
+    for operation in patch.as_array().context("the patch is not a list")? {
         println!(
             "  {:7} {} {}",
             operation["op"].as_str().unwrap_or_default(),
@@ -97,7 +97,7 @@ fn admit_the_good_pod(stage: &Stage) -> Result<()> {
 
 /// Applies the `add` and `replace` operations of a JSON Patch; the webhook writes no others into a new pod.
 fn patch_as_the_api_server_does(object: &mut Value, patch: &Value) -> Result<()> {
-    for operation in patch.as_array().context("the patch is no list")? {
+    for operation in patch.as_array().context("the patch is not a list")? {
         let path = operation["path"].as_str().context("an operation has no path")?;
         let (parent, member) = path.rsplit_once('/').context("not a JSON Pointer")?;
         let parent = object.pointer_mut(parent).with_context(|| format!("`{parent}` is not there"))?;

@@ -67,7 +67,7 @@ pub enum CompileError {
         number: u32,
     },
     /// No errno is so large.
-    #[error("{errno} is no errno")]
+    #[error("{errno} is not an errno")]
     Errno {
         /// The number.
         errno: u16,

@@ -10,7 +10,7 @@ pub enum Fault {
     #[error("the program ends without an answer")]
     End,
     /// It has an operation that filters do not need.
-    #[error("instruction {at}: {code:#x} is no operation of a filter")]
+    #[error("instruction {at}: {code:#x} is not an operation of a filter")]
     Operation {
         /// Index of the instruction.
         at: usize,

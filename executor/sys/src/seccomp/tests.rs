@@ -184,7 +184,7 @@ fn what_cannot_be_meant_is_refused() {
         call 7 has no argument 6
         call 7: 0x11 is not within the mask 0xf0
         call 7 has more than 256 alternatives
-        4096 is no errno"#]]
+        4096 is not an errno"#]]
     .assert_eq(&messages.join("\n"));
 }
 

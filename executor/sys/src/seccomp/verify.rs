@@ -16,7 +16,7 @@ pub enum Refusal {
         length: usize,
     },
     /// The operation is not one of a filter.
-    #[error("instruction {at}: {code:#x} is no operation of a filter")]
+    #[error("instruction {at}: {code:#x} is not an operation of a filter")]
     Operation {
         /// Index of the instruction.
         at: usize,

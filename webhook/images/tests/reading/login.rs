@@ -54,7 +54,7 @@ async fn a_password_is_told_to_no_other_host() {
     .await;
     let reason =
         digest(&checker(&[&stub.host, &thief.host], LOGIN), &image(&stub, ":signed")).await.unwrap_err();
-    assert!(reason.contains("which is not listed for it"), "{reason}");
+    assert!(reason.contains("add it to `realms` in the registries file"), "{reason}");
     assert_eq!(thief.targets().len(), 0);
 }
 

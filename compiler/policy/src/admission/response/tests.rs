@@ -11,7 +11,7 @@ fn finding(effect: Effect, rule: &str, field: &str) -> Finding {
         rule: rule.into(),
         message: "it is wrong".into(),
         field: field.into(),
-        remedy: Some("mend it".into()),
+        remedy: Some("fix it".into()),
         reason: "Invalid".into(),
     }
 }
@@ -31,7 +31,7 @@ fn a_denial_lists_findings_with_their_fields() {
     ];
     let audit_annotations = vec![("cell".into(), "0123".into())];
     let decision = Decision { allowed: false, findings, audit_annotations, ..Decision::default() };
-    expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"status":"Failure","message":"p@1.0.0/a: it is wrong (spec.x, spec.y); mend it\np@1.0.0/b: it is wrong; mend it","reason":"Invalid","code":422,"details":{"causes":[{"reason":"a","message":"p@1.0.0/a: it is wrong; mend it","field":"spec.x"},{"reason":"a","message":"p@1.0.0/a: it is wrong; mend it","field":"spec.y"},{"reason":"b","message":"p@1.0.0/b: it is wrong; mend it"}]}},"warnings":["p@1.0.0/c: it is wrong (spec.z); mend it"],"auditAnnotations":{"cell":"0123"}}}"#]]
+    expect![[r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"status":"Failure","message":"p@1.0.0/a: it is wrong (spec.x, spec.y); fix it\np@1.0.0/b: it is wrong; fix it","reason":"Invalid","code":422,"details":{"causes":[{"reason":"a","message":"p@1.0.0/a: it is wrong; fix it","field":"spec.x"},{"reason":"a","message":"p@1.0.0/a: it is wrong; fix it","field":"spec.y"},{"reason":"b","message":"p@1.0.0/b: it is wrong; fix it"}]}},"warnings":["p@1.0.0/c: it is wrong (spec.z); fix it"],"auditAnnotations":{"cell":"0123"}}}"#]]
     .assert_eq(&text(&decision));
 }
 
@@ -93,7 +93,7 @@ fn whoever_refuses_is_named_however_long_the_message_is() {
     let fields = (0..2000).map(|at| finding(Effect::Deny, "a", &format!("spec.containers[{at}]")));
     let text = text(&Decision { allowed: false, findings: fields.collect(), ..Decision::default() });
     assert!(text.contains("p@1.0.0/a: it is wrong (spec.containers[0], "), "{text:.300}");
-    assert!(text.contains("spec.containers[4] and 1995 more); mend it"), "{text:.600}");
+    assert!(text.contains("spec.containers[4] and 1995 more); fix it"), "{text:.600}");
     let mut long = finding(Effect::Deny, "a", "spec");
     long.remedy = Some("ü".repeat(MAX_MESSAGE));
     let other = finding(Effect::Deny, "b", "");
