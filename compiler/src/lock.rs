@@ -108,7 +108,8 @@ pub(crate) fn write(lock: &Lock) -> String {
 #[must_use]
 pub(crate) fn surplus<'a>(lock: &'a Lock, used: impl Fn(&str) -> bool) -> Vec<Diagnostic> {
     let stale = |name: &'a String| {
-        let message = format!("`pack.lock` names `{name}`, which neither the pack nor one that it extends names");
+        let message =
+            format!("`pack.lock` names `{name}`, which neither the pack nor one that it extends names");
         Diagnostic::new(bw0210_lock_stale::CODE, FieldPath::spec().member("extends"), message)
             .with_help("run `bailiwick compile --lock`")
     };

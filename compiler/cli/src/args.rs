@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use crate::print::plain;
+use crate::plain::plain;
 use crate::report::{Printed, Reports};
 
 /// One policy pack, compiled into every control that confines an AI agent on Kubernetes.

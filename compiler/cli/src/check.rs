@@ -8,12 +8,13 @@ use bailiwick_compiler::diagnostic::Severity;
 use serde::Serialize;
 
 use crate::args::{CheckFormat, CheckOptions};
+use crate::library::ReadFolders;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
-use crate::print::{Spinner, plain};
+use crate::plain::plain;
+use crate::print::Spinner;
 use crate::render::{self, JsonDiagnostic};
 use crate::report::{self, Case, Failure, Finding, Suite};
-use crate::shelves::Read;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,7 +51,7 @@ impl Checked {
 
 pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
     let choices = load::choices(&options.packs.bindings);
-    let (mut all, mut read) = (Vec::new(), Read::default());
+    let (mut all, mut read) = (Vec::new(), ReadFolders::default());
     for path in &options.packs.packs {
         let (path_alone, library) = (std::slice::from_ref(path), options.packs.library.as_deref());
         let loaded =

@@ -15,7 +15,8 @@ use crate::args::{CompileOptions, Format, Require};
 use crate::files;
 use crate::load::{self, Loaded};
 use crate::outcome::Outcome;
-use crate::print::{note, out, plain};
+use crate::plain::plain;
+use crate::print::{note, out};
 use crate::render;
 
 /// Folders of `--out` that are looked into for others of the same packs; a guard against the wrong folder.

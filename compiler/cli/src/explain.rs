@@ -25,7 +25,8 @@ use crate::effective::Effective;
 use crate::load::{self, Choices, Loaded};
 use crate::outcome::Outcome;
 use crate::places::{Places, dedented, shown};
-use crate::print::{out, plain};
+use crate::plain::plain;
+use crate::print::out;
 use crate::render::JSON_VERSION;
 
 /// Most lines of a rule's text that are shown.

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::args::{Format, ImportOptions};
 use crate::files;
 use crate::outcome::Outcome;
-use crate::print::{note, plain, text};
+use crate::plain::plain;
+use crate::print::{note, text};
 use crate::render::{JSON_VERSION, error_word};
 
 /// Most files of one import: they become one pack.

@@ -18,16 +18,16 @@ use semver::Version;
 
 use crate::args::Binding;
 use crate::files::{self, PackFiles};
+use crate::library::{LibraryFolders, ReadFolders};
 use crate::manifests;
 use crate::places::Places;
 use crate::print::note;
 use crate::render::{self, Texts};
-use crate::shelves::{Read, Shelves};
 
 /// Packs read from the disk, with the library that they extend from.
 pub(crate) struct Loaded {
     pub(crate) packs: Vec<PackFiles>,
-    library: Shelves,
+    library: LibraryFolders,
     /// Custom resources that rules may be over.
     kinds: Arc<CustomKinds>,
 }
@@ -40,11 +40,15 @@ impl Loaded {
 
     /// Several packs. The library is the given folder, or the folders that hold the packs.
     pub(crate) fn read_all(packs: &[PathBuf], library: Option<&Path>) -> Result<Self> {
-        Self::read_beside(packs, library, &mut Read::default())
+        Self::read_beside(packs, library, &mut ReadFolders::default())
     }
 
     /// The same where folders were read before.
-    pub(crate) fn read_beside(packs: &[PathBuf], library: Option<&Path>, known: &mut Read) -> Result<Self> {
+    pub(crate) fn read_beside(
+        packs: &[PathBuf],
+        library: Option<&Path>,
+        known: &mut ReadFolders,
+    ) -> Result<Self> {
         let packs = packs.iter().map(|pack| files::read_pack(pack)).collect::<Result<Vec<_>>>()?;
         let mut folders: Vec<PathBuf> = match library {
             Some(folder) if folder.is_dir() => vec![folder.to_owned()],
@@ -53,13 +57,17 @@ impl Loaded {
         };
         folders.sort();
         folders.dedup();
-        Ok(Self { packs, library: known.shelves(folders)?, kinds: Arc::default() })
+        Ok(Self { packs, library: known.library(folders)?, kinds: Arc::default() })
     }
 
     /// No packs yet, and the packs of a folder as their library.
     pub(crate) fn library_alone(folder: Option<&Path>) -> Result<Self> {
         let folders = folder.map(Path::to_owned).into_iter().collect();
-        Ok(Self { packs: Vec::new(), library: Read::default().shelves(folders)?, kinds: Arc::default() })
+        Ok(Self {
+            packs: Vec::new(),
+            library: ReadFolders::default().library(folders)?,
+            kinds: Arc::default(),
+        })
     }
 
     /// The same, with the CustomResourceDefinitions of these files.
@@ -153,7 +161,7 @@ impl Loaded {
     }
 
     /// The library.
-    pub(crate) const fn library(&self) -> &Shelves {
+    pub(crate) const fn library(&self) -> &LibraryFolders {
         &self.library
     }
 }

@@ -19,24 +19,26 @@ mod fmt;
 mod forward;
 mod import;
 mod init;
+mod library;
 mod load;
 mod manifests;
 mod outcome;
 mod places;
+mod plain;
 mod print;
 mod recorded;
 mod render;
 mod replay;
 mod report;
 mod review;
-mod shelves;
 mod test;
 
 use std::process::ExitCode;
 
 use crate::args::{Arguments, Command};
 use crate::outcome::Outcome;
-use crate::print::{note, plain};
+use crate::plain::plain;
+use crate::print::note;
 
 /// Compiling and judging is making and dropping small trees, in two threads at once: it takes a fifth less with this allocator than with the system's.
 #[global_allocator]

@@ -44,15 +44,6 @@ pub(crate) fn note_line(words: Arguments<'_>) {
     let _ = writeln!(anstream::stderr().lock(), "{words}");
 }
 
-/// Text from a pack, a test or an object under review without what a terminal obeys: control characters, those of eight bits too, and marks that
-/// turn the direction of writing. All of it may be hostile.
-pub(crate) fn plain(text: &str) -> String {
-    let turns =
-        |char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let obeyed = |char: char| char.is_control() && char != '\n' || turns(char);
-    text.chars().map(|char| if obeyed(char) { char::REPLACEMENT_CHARACTER } else { char }).collect()
-}
-
 /// Turns while something is done; ends with the value.
 #[derive(Debug)]
 pub(crate) struct Spinner(ProgressBar);

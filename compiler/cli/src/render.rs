@@ -11,7 +11,7 @@ use bailiwick_compiler::diagnostic::{Diagnostic, Place, Severity};
 use bailiwick_compiler::source::SourceFile;
 use serde::Serialize;
 
-use crate::print::plain;
+use crate::plain::plain;
 
 /// Version of every JSON document that the commands print. A field may be added within a version; nothing else changes.
 pub(crate) const JSON_VERSION: u32 = 1;

@@ -26,7 +26,8 @@ use crate::args::{Format, ReplayOptions};
 use crate::effective::Effective;
 use crate::files;
 use crate::outcome::Outcome;
-use crate::print::{out, plain};
+use crate::plain::plain;
+use crate::print::out;
 
 pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     if !options.log.join("segments").is_dir() {

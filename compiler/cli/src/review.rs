@@ -19,7 +19,8 @@ use crate::files;
 use crate::load;
 use crate::manifests;
 use crate::outcome::Outcome;
-use crate::print::{note, out, plain, text};
+use crate::plain::plain;
+use crate::print::{note, out, text};
 
 pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     let Some(bundles) = bundles(options)? else { return Ok(Outcome::Findings) };

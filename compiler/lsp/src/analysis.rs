@@ -171,14 +171,14 @@ fn view(home: &Home, loaded: &Loaded, compiled: &Compiled) -> View {
     add(folder, &mut loaded.tests.iter(), Some(Language::Test), Owner::Own);
     add(folder, &mut lock.iter().chain(rego), None, Owner::Own);
     for (name, version) in compiled.taken.iter().flatten() {
-        let shelf = loaded.shelves.get(&(name.clone(), version.clone()));
-        if let (Some(shelf), Some(parent)) = (shelf, loaded.library.sources(name, version)) {
-            add(shelf, &mut parent.files.iter(), Some(Language::Pack), Owner::Parent);
-            add(shelf, &mut parent.rego.iter(), None, Owner::Parent);
+        let folder = loaded.folders.get(&(name.clone(), version.clone()));
+        if let (Some(folder), Some(parent)) = (folder, loaded.library.sources(name, version)) {
+            add(folder, &mut parent.files.iter(), Some(Language::Pack), Owner::Parent);
+            add(folder, &mut parent.rego.iter(), None, Owner::Parent);
         }
     }
     let mut library: Vec<_> =
-        loaded.shelves.iter().map(|((name, _), shelf)| (name.clone(), shelf.clone())).collect();
+        loaded.folders.iter().map(|((name, _), folder)| (name.clone(), folder.clone())).collect();
     library.dedup_by(|a, b| a.0 == b.0);
     View { sources, library: Arc::new(library) }
 }
@@ -200,7 +200,7 @@ impl Findings<'_> {
         let folder = match pack {
             Some(name) if self.own.as_deref() != Some(name) => {
                 let version = self.compiled.taken.first()?.get(name)?;
-                self.loaded.shelves.get(&(name.to_owned(), version.clone()))?.as_path()
+                self.loaded.folders.get(&(name.to_owned(), version.clone()))?.as_path()
             }
             _ => self.home.folder(),
         };
@@ -350,7 +350,7 @@ fn maps(loaded: &Loaded, compiled: &Compiled, home: &Home) -> BTreeMap<String, (
     let own = own.and_then(|(identity, folder)| Some((identity, (folder, map(&loaded.sources)?))));
     let parents = compiled.taken.iter().flatten().filter_map(|(name, version)| {
         let identity = (name.clone(), version.clone());
-        let folder = loaded.shelves.get(&identity)?.clone();
+        let folder = loaded.folders.get(&identity)?.clone();
         let map = map(&loaded.library.sources(name, version)?)?;
         Some((identity, (folder, map)))
     });

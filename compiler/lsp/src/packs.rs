@@ -90,7 +90,7 @@ pub struct Loaded {
     /// The packs that it may extend.
     pub library: MemoryLibrary,
     /// Where these lie.
-    pub shelves: BTreeMap<(String, Version), PathBuf>,
+    pub folders: BTreeMap<(String, Version), PathBuf>,
     /// The folder of the library, where it is not read because it leads out of what is open.
     pub closed: Option<PathBuf>,
     /// Files of the pack itself that are too much to read: what the rest of them means nobody knows.
@@ -128,10 +128,10 @@ pub fn load(home: &Home, reach: &Reach) -> Loaded {
     if let Some(folder) = home.library() {
         loaded.closed = (!files.may_read(folder)).then(|| folder.to_owned());
         // It extends others, and never itself.
-        for shelf in files.packs(folder).into_iter().filter(|shelf| shelf != home.folder()) {
-            let sources = files.pack(&shelf);
+        for folder in files.packs(folder).into_iter().filter(|folder| folder != home.folder()) {
+            let sources = files.pack(&folder);
             if let Some((name, version)) = fragments::identity(&sources) {
-                loaded.shelves.insert((name.clone(), version.clone()), shelf);
+                loaded.folders.insert((name.clone(), version.clone()), folder);
                 loaded.library.put(name, version, sources);
             }
         }

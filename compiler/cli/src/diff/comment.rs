@@ -9,7 +9,7 @@ use bailiwick_compiler::diff::{Change, Diff, Layer};
 
 use super::text::said;
 use super::{Side, line, sign, tally};
-use crate::print::plain;
+use crate::plain::plain;
 
 /// Longest comment, in bytes: GitHub takes 65,536 characters, and what follows the changes needs some.
 const MAX_CHANGES_BYTES: usize = 50_000;

@@ -4,7 +4,8 @@ use bailiwick_compiler::diff::{Change, Diff, Direction, Layer, Verdict};
 use clap::builder::styling::{AnsiColor, Color, Style};
 
 use super::{Side, line, sign, tally};
-use crate::print::{out, plain};
+use crate::plain::plain;
+use crate::print::out;
 
 pub(super) fn print(old: &Side, new: &Side, found: &Diff) {
     for layer in Layer::ALL {

@@ -8,7 +8,8 @@ use crate::args::Format;
 use crate::effective::Effective;
 use crate::outcome::Outcome;
 use crate::places::shown;
-use crate::print::{out, plain};
+use crate::plain::plain;
+use crate::print::out;
 use crate::render::JSON_VERSION;
 
 /// A decision, explained.

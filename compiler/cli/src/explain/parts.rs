@@ -6,7 +6,8 @@ use bailiwick_policy::ir::{Cel, Expr};
 use serde::Serialize;
 
 use crate::effective::Effective;
-use crate::print::{out, plain};
+use crate::plain::plain;
+use crate::print::out;
 
 /// Longest text of a part that a person is shown, in characters.
 const MAX_SHOWN: usize = 72;

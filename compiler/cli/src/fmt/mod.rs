@@ -11,7 +11,8 @@ use self::layout::Refused;
 use crate::args::FormatOptions;
 use crate::files;
 use crate::outcome::Outcome;
-use crate::print::{note, out, plain};
+use crate::plain::plain;
+use crate::print::{note, out};
 use crate::render;
 
 pub(crate) fn run(options: &FormatOptions) -> Result<Outcome> {

@@ -10,7 +10,8 @@ use super::history::{Compared, Taken};
 use super::verdict::{Part, Said, Verdict};
 use crate::effective::Effective;
 use crate::outcome::Outcome;
-use crate::print::{out, plain};
+use crate::plain::plain;
+use crate::print::out;
 use crate::render::JSON_VERSION;
 
 /// Most calls that are listed, changed ones and others each; all are counted.

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use super::suite::{Ran, Suite};
 use crate::places::{Places, shown};
-use crate::print::plain;
+use crate::plain::plain;
 
 /// What the tests of a pack reach.
 #[derive(Debug, Serialize)]

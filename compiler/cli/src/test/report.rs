@@ -7,7 +7,7 @@ use super::coverage::Coverage;
 use super::mutate::Mutation;
 use crate::args::TestFormat;
 use crate::outcome::Outcome;
-use crate::print::plain;
+use crate::plain::plain;
 use crate::render;
 use crate::report::{self, Case, Failure, Suite};
 

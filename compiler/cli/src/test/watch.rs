@@ -11,7 +11,8 @@ use anyhow::Result;
 use super::once;
 use crate::args::TestOptions;
 use crate::outcome::Outcome;
-use crate::print::{note, plain};
+use crate::plain::plain;
+use crate::print::note;
 use crate::{files, render};
 
 /// How often the files are looked at: soon enough for a person.

@@ -28,7 +28,7 @@ use self::survivors::Accepted;
 use super::report::failing;
 use super::suite::{Ran, Suite, carry_out, disappointments};
 use crate::places::{Places, dedented, shown};
-use crate::print::plain;
+use crate::plain::plain;
 use crate::report::{self, Case};
 
 /// Most edits that are tried; a pack of a hundred rules has some hundreds.

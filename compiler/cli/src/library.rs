@@ -17,13 +17,13 @@ use crate::files;
 
 /// A folder of packs.
 #[derive(Debug)]
-struct Shelf {
+struct Folder {
     packs: Vec<(PathBuf, PackSources)>,
     /// Indices into `packs`. Of two of one name and version the later one counts.
     index: OnceLock<BTreeMap<String, BTreeMap<Version, usize>>>,
 }
 
-impl Shelf {
+impl Folder {
     fn read(folder: &Path) -> Result<Self> {
         let entries =
             std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
@@ -56,38 +56,38 @@ impl Shelf {
 
 /// Folders that were read so far, by their paths.
 #[derive(Debug, Default)]
-pub(crate) struct Read(BTreeMap<PathBuf, Arc<Shelf>>);
+pub(crate) struct ReadFolders(BTreeMap<PathBuf, Arc<Folder>>);
 
-impl Read {
+impl ReadFolders {
     /// These folders as one library.
-    pub(crate) fn shelves(&mut self, folders: Vec<PathBuf>) -> Result<Shelves> {
-        let mut shelves = Vec::with_capacity(folders.len());
-        for folder in folders {
-            let shelf = match self.0.get(&folder) {
-                Some(shelf) => Arc::clone(shelf),
-                None => Arc::new(Shelf::read(&folder)?),
+    pub(crate) fn library(&mut self, folders: Vec<PathBuf>) -> Result<LibraryFolders> {
+        let mut all = Vec::with_capacity(folders.len());
+        for path in folders {
+            let folder = match self.0.get(&path) {
+                Some(folder) => Arc::clone(folder),
+                None => Arc::new(Folder::read(&path)?),
             };
-            shelves.push(Arc::clone(&shelf));
-            self.0.insert(folder, shelf);
+            all.push(Arc::clone(&folder));
+            self.0.insert(path, folder);
         }
-        Ok(Shelves(shelves))
+        Ok(LibraryFolders(all))
     }
 }
 
 /// The library: of a pack that lies in several folders the last one counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shelves(Vec<Arc<Shelf>>);
+pub(crate) struct LibraryFolders(Vec<Arc<Folder>>);
 
-impl Shelves {
+impl LibraryFolders {
     /// Where a pack lies, and its files.
     pub(crate) fn get(&self, name: &str, version: &Version) -> Option<&(PathBuf, PackSources)> {
-        self.0.iter().rev().find_map(|shelf| shelf.get(name, version))
+        self.0.iter().rev().find_map(|folder| folder.get(name, version))
     }
 }
 
-impl Library for Shelves {
+impl Library for LibraryFolders {
     fn versions(&self, name: &str) -> Vec<Version> {
-        let of_name = self.0.iter().filter_map(|shelf| shelf.index().get(name));
+        let of_name = self.0.iter().filter_map(|folder| folder.index().get(name));
         let mut versions: Vec<Version> = of_name.flat_map(|all| all.keys().cloned()).collect();
         versions.sort();
         versions.dedup();
@@ -99,7 +99,8 @@ impl Library for Shelves {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.0.iter().flat_map(|shelf| shelf.index().keys().cloned()).collect();
+        let mut names: Vec<String> =
+            self.0.iter().flat_map(|folder| folder.index().keys().cloned()).collect();
         names.sort();
         names.dedup();
         names
