@@ -92,7 +92,7 @@ fn bw0203_parameter_domain() {
         (
             serde_json::json!([1]),
             expect![[r#"
-                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `1` is no `list(string)`
+                error[BW0203] at bindings.indexHosts: parameter `indexHosts`: `1` is not of type `list(string)`
                   help: choose a value inside the domain; only the pack's author can widen it
             "#]],
         ),
