@@ -38,7 +38,9 @@ pub enum ReadError {
     Refused { host: String, what: String },
     #[error("registry `{host}` answered {status} for `{what}`")]
     Status { host: String, what: String, status: u16 },
-    #[error("registry `{host}` redirected `{what}` in vain: only redirects of blobs are followed, {REDIRECTS} at most, and only to HTTPS")]
+    #[error(
+        "registry `{host}` redirected `{what}` in vain: only redirects of blobs are followed, {REDIRECTS} at most, and only to HTTPS"
+    )]
     Redirected { host: String, what: String },
     #[error("registry `{host}` gave other bytes than `{digest}` stands for")]
     OtherBytes { host: String, digest: String },
