@@ -12,7 +12,7 @@ use crate::selector::LabelSelector;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Admission {
-    /// The rules.
+    /// Rules over objects; each is asked about every request that it matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<AdmissionRule>,
@@ -42,7 +42,7 @@ pub struct AdmissionRule {
     /// What must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validations: Vec<Validation>,
-    /// Rego instead of CEL.
+    /// A Rego module that judges in the place of `validations`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rego: Option<Rego>,
     /// Annotations of the API server's audit record.
@@ -61,10 +61,10 @@ pub struct AdmissionRule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
-    /// Any of these.
+    /// Requests that the rule is asked about: those that any of these entries matches.
     #[schemars(extend("minItems" = 1))]
     pub resources: Vec<ResourceRule>,
-    /// None of these.
+    /// Requests that the rule is not asked about, although `resources` matches them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_resources: Vec<ResourceRule>,
     /// Labels of the object's namespace, beside the subject's.
@@ -86,14 +86,14 @@ pub struct ResourceRule {
     /// API groups; `""` is the core group.
     #[schemars(extend("minItems" = 1))]
     pub api_groups: Vec<String>,
-    /// API versions.
+    /// API versions, as `v1`; `*`: all.
     #[schemars(extend("minItems" = 1))]
     pub api_versions: Vec<String>,
     /// Resources, as `pods` or `services/status`. A rule over updates of `pods` is also asked about `pods/ephemeralcontainers` and
     /// `pods/resize`, unless it names or excludes them.
     #[schemars(extend("minItems" = 1))]
     pub resources: Vec<String>,
-    /// Operations.
+    /// Operations on these resources.
     #[schemars(extend("minItems" = 1))]
     pub operations: Vec<Operation>,
 }
@@ -109,7 +109,7 @@ closed! {
         Delete = "DELETE",
         /// A connection is opened (exec, attach, port-forward).
         Connect = "CONNECT",
-        /// Any of them.
+        /// Every operation.
         All = "*",
     }
 }
@@ -121,7 +121,7 @@ pub struct MatchCondition {
     /// Name of the condition.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// CEL; a boolean.
+    /// CEL expression; must evaluate to bool.
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub expression: String,
 }
@@ -130,10 +130,10 @@ pub struct MatchCondition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Variable {
-    /// Name.
+    /// Name, by which expressions read it: `variables.NAME`.
     #[schemars(extend("pattern" = crate::scalar::IDENTIFIER_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// CEL.
+    /// CEL expression.
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub expression: String,
 }
@@ -142,7 +142,7 @@ pub struct Variable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Validation {
-    /// CEL; a boolean.
+    /// CEL expression; must evaluate to bool.
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub expression: String,
     /// What is said when it does not hold.
@@ -187,11 +187,11 @@ pub struct Mutation {
     /// Whether the field is only written where it is absent.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub when_absent: bool,
-    /// The value.
+    /// The value to write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::any")]
     pub value: Option<serde_json::Value>,
-    /// CEL: a list of JSON Patch operations.
+    /// CEL expression; must evaluate to a list of JSON Patch operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json_patch: Option<Expression>,
     /// CEL: a partial object, merged as server-side apply does: lists with keys, as `containers`, element by element; where another list would lose
@@ -207,7 +207,7 @@ pub struct Mutation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expression {
-    /// CEL.
+    /// CEL expression.
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub expression: String,
 }
@@ -233,10 +233,10 @@ pub struct Rego {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuditAnnotation {
-    /// Its key.
+    /// Key of the annotation.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub key: String,
-    /// CEL: a string; null: no annotation.
+    /// CEL expression; must evaluate to a string, or to null for no annotation.
     #[schemars(extend("x-bailiwick-format" = "cel"))]
     pub value_expression: String,
 }

@@ -94,7 +94,7 @@ pub struct PackReference {
     /// Name of the pack, without version.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// The version.
+    /// Version of the pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
     /// The digest of the pack's spec, as its status says.
@@ -117,7 +117,7 @@ pub struct NarrowTo {
     /// Labels of the namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<LabelSelector>,
-    /// Labels of the pods.
+    /// Labels that the pods must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<LabelSelector>,
 }
@@ -138,7 +138,7 @@ closed! {
 closed! {
     /// How pools come to a new bundle.
     pub enum Rollout {
-        /// Calls that run may end.
+        /// Calls that are running may finish under the old bundle.
         Drain = "Drain",
         /// No new call starts under the old bundle.
         Immediate = "Immediate",
@@ -248,7 +248,7 @@ pub struct PolicyExceptionSpec {
     /// Name of the rule in `spec.admission.rules`.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub rule: String,
-    /// The objects.
+    /// The objects that the rule does not hold for.
     #[schemars(extend("minItems" = 1, "maxItems" = 32))]
     pub objects: Vec<ExceptedObject>,
     /// Why, for whoever reads the record.
@@ -277,14 +277,14 @@ pub struct ExceptedObject {
     /// Resource, in the plural: `pods`, `deployments`.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub resource: String,
-    /// Namespace.
+    /// Namespace of the object.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub namespace: String,
-    /// Name.
+    /// Name of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 253, "minLength" = 1))]
     pub name: Option<String>,
-    /// Beginning of the name.
+    /// Text that the name of the object begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 253, "minLength" = 1))]
     pub name_prefix: Option<String>,

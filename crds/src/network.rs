@@ -43,9 +43,9 @@ pub struct EgressRule {
     /// Name of the rule.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// The other end.
+    /// Where governed pods may connect to.
     pub to: EgressPeer,
-    /// The ports.
+    /// Ports on the side that is connected to.
     #[schemars(extend("minItems" = 1))]
     pub ports: Vec<NetworkPort>,
     /// What the proxy does with TLS; only with `hosts`.
@@ -65,7 +65,7 @@ pub struct EgressPeer {
     /// Host names; carried by the proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
-    /// A network.
+    /// Addresses, in CIDR notation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Cidr>,
     /// Networks taken out of `cidr`.
@@ -86,9 +86,9 @@ pub struct IngressRule {
     /// Name of the rule.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// The other end.
+    /// Who may connect to governed pods.
     pub from: IngressPeer,
-    /// The ports.
+    /// Ports on the side that is connected to.
     #[schemars(extend("minItems" = 1))]
     pub ports: Vec<NetworkPort>,
 }
@@ -99,7 +99,7 @@ pub struct IngressRule {
 #[schemars(extend("x-bailiwick-one-of" = [["cidr"], ["namespaces", "pods"]]))]
 #[schemars(extend("x-bailiwick-requires" = { "except": "cidr" }))]
 pub struct IngressPeer {
-    /// A network.
+    /// Addresses, in CIDR notation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Cidr>,
     /// Networks taken out of `cidr`.
@@ -132,11 +132,11 @@ pub struct NetworkPort {
 closed! {
     /// Transport protocols of NetworkPolicy.
     pub enum Protocol {
-        /// TCP.
+        /// Transmission Control Protocol.
         Tcp = "TCP",
-        /// UDP.
+        /// User Datagram Protocol.
         Udp = "UDP",
-        /// SCTP.
+        /// Stream Control Transmission Protocol.
         Sctp = "SCTP",
     }
     default Tcp
@@ -192,7 +192,7 @@ closed! {
         Resolve = "Resolve",
         /// The reference must hold one.
         Required = "Required",
-        /// Nothing.
+        /// A tag or a digest will do.
         Any = "Any",
     }
     default Required
@@ -215,7 +215,7 @@ pub struct ImageRequirement {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Signature {
-    /// Who signed.
+    /// The key or identity that must have signed.
     pub identity: Identity,
 }
 
@@ -225,7 +225,7 @@ pub struct Signature {
 pub struct Attestation {
     /// Type of the predicate, a URI.
     pub predicate_type: String,
-    /// Who signed.
+    /// The key or identity that must have signed.
     pub identity: Identity,
     /// A condition over `predicate`, in CEL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,7 +242,7 @@ pub struct Identity {
     /// The OIDC issuer, exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// The subject, exactly.
+    /// The whole subject of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// A regular expression, anchored, that the whole subject must match.

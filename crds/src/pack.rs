@@ -75,7 +75,7 @@ pub struct PolicyPackSpec {
     /// denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Vec<Image>>,
-    /// Where sandboxes run.
+    /// Pools of executor pods, in which sandboxes run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pools: Option<Vec<Pool>>,
@@ -114,7 +114,7 @@ pub struct Extends {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Parameter {
-    /// Name.
+    /// Name of the parameter; `"${name}"` stands for its value.
     #[schemars(extend("pattern" = crate::scalar::IDENTIFIER_PATTERN, "maxLength" = 63))]
     pub name: String,
     /// `string`, `quantity`, `duration`, `int`, `bool`, `list(string)`, `list(int)` or `enum(a,b)`.
@@ -159,9 +159,9 @@ pub struct Parameter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subjects {
-    /// Their namespaces.
+    /// Namespaces whose pods are governed.
     pub namespaces: NamespaceSubjects,
-    /// Their labels; absent: every pod of these namespaces.
+    /// Labels that governed pods have; absent: every pod of these namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<LabelSelector>,
     /// What becomes of pods of these namespaces that no pack selects.
@@ -173,7 +173,7 @@ pub struct Subjects {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NamespaceSubjects {
-    /// Their labels.
+    /// Labels that these namespaces have.
     pub selector: LabelSelector,
     /// Whether they hold nothing but governed pods, so that namespace-wide controls may be emitted.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
@@ -185,7 +185,7 @@ closed! {
     pub enum Unmatched {
         /// Not this pack's business.
         Allow = "Allow",
-        /// Refused.
+        /// Such pods are refused.
         Deny = "Deny",
     }
     default Allow
@@ -223,10 +223,10 @@ pub struct RuntimeClassRules {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuntimeClass {
-    /// Its `metadata.name`.
+    /// `metadata.name` of the RuntimeClass.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub name: String,
-    /// The CRI handler.
+    /// `handler` of the RuntimeClass, as the container runtime knows it.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub handler: String,
     /// What kind of isolation the handler gives; decides which other controls are inert.
@@ -248,7 +248,7 @@ closed! {
 closed! {
     /// Whether governed pods may hold a service account token.
     pub enum ServiceAccountToken {
-        /// As Kubernetes does.
+        /// Tokens are mounted as Kubernetes does by default.
         Allowed = "Allowed",
         /// `automountServiceAccountToken` must be false and no projected token may be mounted.
         Forbidden = "Forbidden",
@@ -278,9 +278,9 @@ closed! {
     pub enum Keep {
         /// A salted commitment: it can be proved later, not read.
         Commit = "Commit",
-        /// The value itself.
+        /// The value is recorded as it is.
         Plain = "Plain",
-        /// Nothing.
+        /// Nothing of the value is recorded.
         Drop = "Drop",
     }
 }

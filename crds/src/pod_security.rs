@@ -9,9 +9,9 @@ use crate::scalar::closed;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodSecurity {
-    /// The level.
+    /// Level of the Pod Security Standards.
     pub level: PodSecurityLevel,
-    /// The version, `v1.N`.
+    /// Version of the Pod Security Standards, `v1.N`.
     #[schemars(extend("pattern" = r"^v1\.[0-9]{1,3}$"))]
     pub version: String,
 }

@@ -29,7 +29,7 @@ pub struct PolicyTestSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::scalar::any_map")]
     pub parameters: BTreeMap<String, serde_json::Value>,
-    /// The cases.
+    /// The cases of the test, each judged by itself.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub cases: Vec<TestCase>,
 }
@@ -67,7 +67,7 @@ pub struct TestCase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdmissionCase {
-    /// The operation.
+    /// Operation of the request.
     #[serde(default, skip_serializing_if = "crate::scalar::is_default")]
     pub operation: CaseOperation,
     /// The object, or `{file: NAME}`: a manifest in the folder of the test.
@@ -84,7 +84,7 @@ pub struct AdmissionCase {
     /// The subresource, as `ephemeralcontainers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subresource: Option<String>,
-    /// Who asks.
+    /// User that makes the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_info: Option<CaseUser>,
     /// What the API server's authorizer says to the questions of rules: the first entry that fits a question answers it. A question that none
@@ -124,12 +124,12 @@ pub struct CaseAnswer {
     /// The label selector, as the rule writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_selector: Option<String>,
-    /// The verb.
+    /// Verb that is asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
     /// Whether it is allowed.
     pub allowed: bool,
-    /// Why.
+    /// Reason that the authorizer gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What went wrong while it was decided.
@@ -141,9 +141,9 @@ pub struct CaseAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseServiceAccount {
-    /// Its namespace.
+    /// Namespace of the service account.
     pub namespace: String,
-    /// Its name.
+    /// Name of the service account.
     pub name: String,
 }
 
@@ -191,20 +191,20 @@ pub struct CaseUser {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolCallCase {
-    /// The tool.
+    /// Name of the tool.
     #[schemars(extend("pattern" = crate::scalar::TOOL_PATTERN, "maxLength" = 128))]
     pub tool: String,
-    /// The arguments.
+    /// Arguments of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::any_object")]
     pub args: Option<serde_json::Value>,
-    /// Who calls.
+    /// Agent and user on whose behalf the tool is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<CaseSubject>,
-    /// The session so far.
+    /// State of the session before the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<CaseSession>,
-    /// The time, RFC 3339.
+    /// Time of the call, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<String>,
     /// What it gives, if it is let through: rules of phase `Result` are asked then.
@@ -249,19 +249,19 @@ pub struct CaseResult {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseSubject {
-    /// The agent.
+    /// Name of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The user it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Its namespace.
+    /// Namespace of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Groups.
+    /// Groups the caller belongs to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// Labels.
+    /// Labels of the caller, as `subject.labels` has them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Principals that the call was delegated through, the first one first.
@@ -273,20 +273,20 @@ pub struct CaseSubject {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseSession {
-    /// How long it has lived.
+    /// Time since the session was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<Duration>,
-    /// Admitted calls.
+    /// Number of calls that were admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::int")]
     pub calls: Option<i64>,
-    /// Counters.
+    /// Values of the counters, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counters: BTreeMap<String, i64>,
-    /// Use of budgets.
+    /// What was used of the budgets, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budgets: BTreeMap<String, i64>,
-    /// Labels.
+    /// Labels that the session has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Calls that were made before, each decided in turn: what they count and use comes on top of `calls`, `counters` and `budgets`.
@@ -298,10 +298,10 @@ pub struct CaseSession {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PriorCall {
-    /// The tool.
+    /// Name of the tool.
     #[schemars(extend("pattern" = crate::scalar::TOOL_PATTERN, "maxLength" = 128))]
     pub tool: String,
-    /// The arguments.
+    /// Arguments of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::scalar::any_object")]
     pub args: Option<serde_json::Value>,
@@ -393,7 +393,7 @@ pub struct SyscallCase {
     /// The sandbox it is made in.
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub sandbox: String,
-    /// Its name.
+    /// Name of the service account.
     pub name: String,
     /// Its first arguments; absent: a call that goes through for some arguments counts as allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
