@@ -40,8 +40,8 @@ const OURS: &str = "apis/bailiwick.dev/v1alpha1";
 pub struct Api {
     child: Child,
     address: String,
-    /// A connection that rests, if there is one.
-    resting: Mutex<Option<http::Client<TcpStream>>>,
+    /// Connections that nobody uses at the moment: as many as there ever were requests side by side.
+    resting: Mutex<Vec<http::Client<TcpStream>>>,
 }
 
 /// The path of an object or, without a name, of all of a kind; `kind` in the singular or plural, in any case.
@@ -78,7 +78,7 @@ impl Api {
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
         let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-        let api = Self { child, address, resting: Mutex::new(None) };
+        let api = Self { child, address, resting: Mutex::default() };
         if !api.address.contains(':') {
             bail!("kubectl proxy does not serve: {line}");
         }
@@ -105,7 +105,8 @@ impl Api {
     }
 
     fn answer(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<http::Answer> {
-        let mut client = match self.resting().take() {
+        let rested = self.resting().pop();
+        let mut client = match rested {
             Some(client) => client,
             None => {
                 let stream = TcpStream::connect(&self.address)?;
@@ -115,20 +116,27 @@ impl Api {
         };
         let answer = client.request(method, path, &[("content-type", kind)], body.as_bytes())?;
         let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        *self.resting() = (!closes).then_some(client);
+        if !closes {
+            self.resting().push(client);
+        }
         Ok(answer)
     }
 
-    fn resting(&self) -> std::sync::MutexGuard<'_, Option<http::Client<TcpStream>>> {
+    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<http::Client<TcpStream>>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What stands at a path; `None` if nothing does, or nobody answers.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Value> {
-        // A connection that rested may have been closed meanwhile.
         let asked = || self.ask("GET", path, "application/json", "");
-        let (status, answer) = asked().or_else(|_| asked()).ok()?;
+        let (status, answer) = asked()
+            .or_else(|_| {
+                // The connections that rested may have been closed meanwhile.
+                self.resting().clear();
+                asked()
+            })
+            .ok()?;
         (status == 200).then_some(answer)
     }
 
