@@ -97,7 +97,7 @@ pub struct AdmissionCase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseAnswer {
-    /// The service account that is asked about; absent: whoever it is.
+    /// The service account that is asked about; absent: whoever it is; with both names empty: who makes the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<CaseServiceAccount>,
     /// The path that is asked about; no question about a resource fits.

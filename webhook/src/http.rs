@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use bailiwick_policy::admission::{Facts, Phase, Wanted};
+use bailiwick_policy::admission::{Facts, LEARNING_ROUNDS, Phase, Wanted};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use crate::body::{self, BodyError};
 use crate::cluster::{self, Asked};
 use crate::deadline::Deadline;
 use crate::judge::{self, Judged, Round};
-use crate::limits::{EVIDENCE_MARGIN, EVIDENCE_ROUNDS, INLINE_BODY_BYTES};
+use crate::limits::{EVIDENCE_MARGIN, INLINE_BODY_BYTES};
 use crate::metrics::{PathLabel, RefusedLabel, VerdictLabel};
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -185,7 +185,7 @@ async fn judged(
 /// Judges, and fetches between judgements what they want to know of images and of the authorizer. The judgement itself opens no connection.
 async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
     let mut facts = Arc::new(Facts::default());
-    for _ in 0..EVIDENCE_ROUNDS {
+    for _ in 0..LEARNING_ROUNDS {
         match evaluate(state, body.clone(), phase, deadline, Arc::clone(&facts), Round::More).await {
             Some(Judged::Wanting(wanted, user)) => {
                 // Room for the last judgement, which says what could not be learnt, and why.

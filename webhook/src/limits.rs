@@ -49,11 +49,6 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
-/// How often a review may ask for evidence. Images need two rounds: what tags stand for, and signatures over that. Of the authorizer a rule may
-/// ask once more because of an answer, in its conditions and again in what they guard. And once more for a policy that was replaced
-/// meanwhile.
-pub(crate) const EVIDENCE_ROUNDS: usize = 5;
-
 /// Kept back of a review's time for the judgement after the evidence.
 pub(crate) const EVIDENCE_MARGIN: Duration = Duration::from_millis(200);
 

@@ -22,9 +22,9 @@ pub(super) fn answer(question: &Question, entries: &[CaseAnswer]) -> Result<Answ
 
 fn fits(entry: &CaseAnswer, question: &Question) -> bool {
     let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
-    let account = entry.service_account.as_ref().is_none_or(|account| {
-        matches!(&question.who, Who::ServiceAccount { namespace, name }
-            if (namespace, name) == (&account.namespace, &account.name))
+    let account = entry.service_account.as_ref().is_none_or(|account| match &question.who {
+        Who::Requester => account.namespace.is_empty() && account.name.is_empty(),
+        Who::ServiceAccount { namespace, name } => (namespace, name) == (&account.namespace, &account.name),
     });
     let of_resources = [
         &entry.group,
@@ -59,28 +59,88 @@ fn written(question: &Question) -> String {
     match &question.what {
         What::Path(path) => parts.push(format!("path: {}", quoted(path))),
         What::Resource(of) => {
-            let (group, resource) = (quoted(&of.group), quoted(&of.resource));
-            parts.push(format!("group: {group}, resource: {resource}"));
             for (member, text) in [
+                ("group", &of.group),
+                ("resource", &of.resource),
                 ("subresource", &of.subresource),
                 ("namespace", &of.namespace),
                 ("name", &of.name),
                 ("fieldSelector", &of.field_selector),
                 ("labelSelector", &of.label_selector),
             ] {
-                if !text.is_empty() {
-                    parts.push(format!("{member}: {}", quoted(text)));
-                }
+                parts.push(format!("{member}: {}", quoted(text)));
             }
         }
     }
-    if let Who::ServiceAccount { namespace, name } = &question.who {
-        parts.push(format!("serviceAccount: {{namespace: {namespace}, name: {name}}}"));
-    }
+    let (namespace, name) = match &question.who {
+        Who::Requester => ("", ""),
+        Who::ServiceAccount { namespace, name } => (namespace.as_str(), name.as_str()),
+    };
+    parts.push(format!("serviceAccount: {{namespace: {}, name: {}}}", quoted(namespace), quoted(name)));
     format!("- {{{}, allowed: true}}", parts.join(", "))
 }
 
 /// JSON's strings are YAML's too.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_policy::authorization::Resource;
+
+    use super::*;
+    use crate::policy_test;
+    use crate::source::SourceFile;
+
+    /// The entry as a test has it.
+    fn read(entry: &str) -> CaseAnswer {
+        let text = format!(
+            "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  cases:\n  - name: a\n    admission:\n      object: {{}}\n      authorizer:\n      {entry}\n    expect: {{allowed: true}}\n"
+        );
+        let (tests, diagnostics) = policy_test::read(&[SourceFile::new("tests/t.yaml", text)]);
+        assert!(diagnostics.is_empty(), "{entry}: {diagnostics:?}");
+        let case = tests.into_iter().next().unwrap().1.spec.cases.into_iter().next().unwrap();
+        case.admission.unwrap().authorizer.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn the_entry_that_a_test_is_told_to_write_fits_the_question_and_no_other() {
+        let account = |namespace: &str, name: &str| Who::ServiceAccount {
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        let resource = |change: fn(&mut Resource)| {
+            let mut of = Resource { resource: "pods".to_owned(), ..Resource::default() };
+            change(&mut of);
+            What::Resource(of)
+        };
+        let subjects = [Who::Requester, account("agents", "robot"), account("1234", "true")];
+        let objects = [
+            What::Path("/a".to_owned()),
+            resource(|_| {}),
+            resource(|of| of.group = "apps".to_owned()),
+            resource(|of| of.subresource = "log".to_owned()),
+            resource(|of| of.namespace = "1234".to_owned()),
+            resource(|of| of.name = "null # \"a\": \u{7f}\n'".to_owned()),
+            resource(|of| of.field_selector = "a=b,c!=d".to_owned()),
+            resource(|of| of.label_selector = "a in (b, c)".to_owned()),
+        ];
+        let questions: Vec<Question> = subjects
+            .iter()
+            .flat_map(|who| objects.iter().map(move |what| (who.clone(), what.clone())))
+            .flat_map(|(who, what)| {
+                ["get", "no"].map(|verb| Question {
+                    who: who.clone(),
+                    what: what.clone(),
+                    verb: verb.to_owned(),
+                })
+            })
+            .collect();
+        for question in &questions {
+            let entry = read(&written(question));
+            let fitting: Vec<_> = questions.iter().filter(|one| fits(&entry, one)).collect();
+            assert_eq!(fitting, [question]);
+        }
+    }
 }

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::commands;
-use super::glob::{Glob, is_exact, named, read};
+use super::glob::{Glob, is_exact, named, read, spelt_otherwise};
 use super::objects::{Losses, Object, Widens, label};
 
 /// What a shell command is called in packs.
@@ -22,13 +22,22 @@ struct Rules {
     /// Conditions of single commands that are allowed, with the names that they begin with.
     commands: Vec<(String, String)>,
     any_command: bool,
-    /// Denied files: the tool of the entry, the entry, and what finds a word of a command that names one.
-    files: Vec<(String, String, String)>,
+    /// Denied files.
+    files: Vec<DeniedFile>,
     /// Whether some file is denied, and some command.
     files_are_denied: bool,
     commands_are_denied: bool,
     /// Whether nothing may be changed or run.
     only_plans: bool,
+}
+
+/// Files that an entry denies by a pattern.
+struct DeniedFile {
+    tool: String,
+    entry: String,
+    pattern: String,
+    /// Finds a word of a command that names one of them.
+    word: String,
 }
 
 /// One entry: `Tool` or `Tool(what)`.
@@ -188,8 +197,9 @@ impl Rules {
             },
             (Some(what), _) => {
                 // What finds everything is found by every word.
-                let regex = named(what).unwrap_or_else(|| ".".to_owned());
-                self.files.push((entry.tool.to_owned(), text.to_owned(), regex));
+                let word = named(what).unwrap_or_else(|| ".".to_owned());
+                let (tool, entry) = (entry.tool.to_owned(), text.to_owned());
+                self.files.push(DeniedFile { tool, entry, pattern: what.to_owned(), word });
                 match read(what) {
                     Glob::Inside(regex) => path_may_be(&regex).into(),
                     // The tools over files reach none of it.
@@ -212,7 +222,7 @@ impl Rules {
     fn what_commands_reach(&self, settings: Object<'_>, losses: &mut Losses) {
         let is_allowed = self.any_command || !self.commands.is_empty();
         if self.files_are_denied && is_allowed {
-            let reason = "a command that names a denied file is denied, whatever it would do with it, and one that cannot be read, too";
+            let reason = "a command that names a denied file is denied, whatever it would do with it, and one that spells any path with `//`, `/./` or `/../` or that cannot be read, too";
             losses.add(settings, "permissions.deny", reason, Widens::No);
             let reason = "a command that is allowed may reach denied files in its sandbox without naming them: in a program, by a folder above them";
             losses.add(settings, "permissions.deny", reason, Widens::Yes);
@@ -264,11 +274,18 @@ impl Rules {
 
     fn finish(mut self) -> Value {
         let is_allowed = self.any_command || !self.commands.is_empty();
-        for (tool, entry, regex) in std::mem::take(&mut self.files).into_iter().filter(|_| is_allowed) {
+        let files = if is_allowed { std::mem::take(&mut self.files) } else { Vec::new() };
+        for DeniedFile { tool, entry, word, .. } in &files {
             let reason = format!("the settings deny {entry}, which the command names");
-            let rule =
-                json!({"tools": [SHELL], "when": commands::naming(&regex), "deny": {"reason": reason}});
+            let rule = json!({"tools": [SHELL], "when": commands::naming(word), "deny": {"reason": reason}});
             self.push(&format!("deny-naming-{tool}"), rule);
+        }
+        if !files.is_empty() {
+            let word = spelt_otherwise(files.iter().map(|file| file.pattern.as_str()));
+            let reason =
+                "the settings deny files, and the command spells a path in another way than its shortest";
+            let rule = json!({"tools": [SHELL], "when": commands::naming(word), "deny": {"reason": reason}});
+            self.push("deny-spelling", rule);
         }
         if self.any_command {
             self.push("allow-bash", json!({"tools": [SHELL], "allow": {}}));

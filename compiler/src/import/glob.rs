@@ -40,23 +40,41 @@ pub(super) fn read(pattern: &str) -> Glob {
     Glob::Inside(regex(rest, if anchored { "^" } else { "(^|/)" }))
 }
 
-/// A regular expression that finds a word of a command which names a path that the pattern finds, or a folder all of which it finds: alone or behind the
-/// name of an option. `None`: it finds everything.
+/// Where an absolute path begins in a word of a command: the word, what follows the name of an option, what stands right behind letters of one.
+const ABSOLUTE: &str = "(^|[=:,@]|^-[A-Za-z0-9]+)";
+/// The same of a path below any folder.
+const RELATIVE: &str = "(^|[/=:,@]|^-[A-Za-z0-9]+)";
+
+/// A regular expression that finds a word of a command which names a path that the pattern finds, or a folder all of which it finds: alone, behind the
+/// name of an option or attached to one. `None`: it finds everything. Paths in their one spelling; see [`spelt_otherwise`].
 pub(super) fn named(pattern: &str) -> Option<String> {
     let (rest, begin) = match pattern.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
-        Some(absolute) => (absolute, "(^|[=:,@])"),
-        None => (pattern.trim_start_matches('~'), "(^|[/=:,@])"),
-    };
-    let rest =
-        if begin == "(^|[=:,@])" { rest } else { rest.trim_start_matches("./").trim_start_matches('/') };
-    let (rest, begin) = match rest.strip_prefix("/**/") {
-        Some(rest) => (rest, "(^|[/=:,@])"),
-        None => (rest, begin),
+        Some(absolute) => match absolute.strip_prefix("/**/") {
+            Some(rest) => (rest, RELATIVE),
+            None => (absolute, ABSOLUTE),
+        },
+        None => {
+            let rest = pattern.trim_start_matches('~').trim_start_matches("./").trim_start_matches('/');
+            (rest, RELATIVE)
+        }
     };
     let whole = rest.trim_end_matches('/');
     let whole = whole.strip_suffix("/**").or_else(|| whole.strip_suffix("/*")).unwrap_or(whole);
     let is_everything = whole.chars().all(|char| matches!(char, '*' | '/' | '.'));
     (!is_everything).then(|| regex(whole, begin))
+}
+
+/// A regular expression that finds a word of a command which may hold a path in another spelling than its one: with `//`, `/./` or `/../`, in front or
+/// at the end too. A `./` in front is found by [`named`]; `..` alone names a folder above. Behind a colon two slashes are of a URL, unless a folder of
+/// these patterns may end in a colon.
+pub(super) fn spelt_otherwise<'p>(mut patterns: impl Iterator<Item = &'p str>) -> &'static str {
+    let may_end_in_colon = |folder: &str| folder != "**" && folder.ends_with([':', '*', '?', ']']);
+    let in_folder = |pattern: &str| pattern.rsplit('/').skip(1).any(may_end_in_colon);
+    if patterns.any(in_folder) {
+        "//|(^|/)[.][.]/|/[.][.]?(/|$)"
+    } else {
+        "(^|[^:])//|:///|(^|/)[.][.]/|/[.][.]?(/|$)"
+    }
 }
 
 fn regex(pattern: &str, begin: &str) -> String {
@@ -105,7 +123,7 @@ pub(super) fn is_exact(pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Glob, is_exact, named, read};
+    use super::{Glob, is_exact, named, read, spelt_otherwise};
 
     #[test]
     fn patterns_find_what_gitignore_finds() {
@@ -152,6 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn words_of_commands_that_spell_a_path_in_another_way_are_found() {
+        let finds = |patterns: &[&str], word: &str| {
+            regex::Regex::new(spelt_otherwise(patterns.iter().copied())).expect("a pattern").is_match(word)
+        };
+        for word in
+            ["a//b", "a/./b", "a/x/../b", "../a", "a/..", "a/.", "//a", "-fa//b", "file:///a", "--x=a/../b"]
+        {
+            assert!(finds(&["a/b"], word) && finds(&["a*/b"], word), "{word}");
+        }
+        for word in ["a/b", "./a", ".", "..", "main..next", "a/.b", "a/..b", "https://example.org/a", "a/b."]
+        {
+            assert!(!finds(&["a/b", "src/**/x", "**/.env"], word), "{word}");
+        }
+        for pattern in ["a*/b", "a:/b", "a?/b", "[:]/b"] {
+            assert!(finds(&["x", pattern], "a://b"), "{pattern}");
+        }
+    }
+
+    #[test]
     fn words_of_commands_name_what_patterns_find() {
         for (pattern, word, expected) in [
             ("./secrets/**", "secrets/key", true),
@@ -172,6 +209,10 @@ mod tests {
             ("//etc/passwd", "/srv/etc/passwd", false),
             ("//**/.env", "a/.env", true),
             ("../other", "../other/x", true),
+            ("./config/prod.key", "-fconfig/prod.key", true),
+            ("./config/prod.key", "-nf./config/prod.key", true),
+            ("//etc/passwd", "-f/etc/passwd", true),
+            ("./config/prod.key", "x-config/prod.key", false),
         ] {
             let regex = named(pattern).expect("a regular expression");
             let found = regex::Regex::new(&regex).expect("a pattern").is_match(word);

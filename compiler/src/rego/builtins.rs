@@ -26,7 +26,8 @@ const WITHOUT_BOUND: Refused = Refused {
     why: "makes a list or a number of any length in one step, which no limit interrupts",
     help: "compare the ends of the range instead",
 };
-
+const INTERNAL: Refused =
+    Refused { why: "is the interpreter's own", help: "write `|` and `&` between the sets" };
 const WITHOUT_BOUND_TEXT: Refused = Refused {
     why: "makes text of any length in one step, which no limit interrupts",
     help: "call `json.marshal`, or `replace` for each text",
@@ -48,6 +49,7 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("net.cidr_expand", WITHOUT_BOUND),
     ("json.marshal_with_options", WITHOUT_BOUND_TEXT),
     ("strings.replace_n", WITHOUT_BOUND_TEXT),
+    ("__builtin_sets", INTERNAL),
     ("print", OUTPUT),
     ("trace", OUTPUT),
 ];

@@ -10,7 +10,8 @@ use bailiwick_policy::admission::rego::RegoReads;
 use regorus::{Engine, Rc};
 
 use super::builtins;
-use super::guard::{guard, says_if};
+use super::guard::{guard, long_lines, says_if};
+use super::operators;
 use super::reach::{self, Meaning, Names};
 use super::tree::{Key, Kind, RuleOf, Step, Tree, Use};
 use super::{Fault, ROOTS, RegoError, stack};
@@ -72,6 +73,9 @@ fn here(text: &str, rule: &str, parameters: Option<Vec<String>>) -> Result<Check
         return Err(check.errors);
     }
     let reads = reach::reads(&names, &reached);
+    if let Some(calls) = operators::as_calls(text, &tree).map_err(|error| vec![error])? {
+        engine = parse_charged(&calls, text).map_err(|error| vec![error])?;
+    }
     let prepared = engine.compile_with_entrypoint(&Rc::from(rule));
     prepared.map_err(|error| vec![told(&error.to_string(), text, Fault::Reference)])?;
     Ok(Checked { engine, reads })
@@ -94,6 +98,19 @@ fn parse(text: &str) -> Result<Engine, RegoError> {
         return Err(error);
     }
     parsed(true).map_err(|_| error)
+}
+
+/// Parses a module whose operators are calls. `text`: as written.
+fn parse_charged(calls: &str, text: &str) -> Result<Engine, RegoError> {
+    long_lines(calls).map_err(|error| {
+        let before = calls.get(..error.bytes.start).unwrap_or_default();
+        let start = offset(text, before.matches('\n').count() + 1, 1);
+        RegoError::new(Fault::Limit, start..start, "the line is too long, its operators written as calls")
+    })?;
+    let mut engine = parse(calls).map_err(|_| operators::unreadable(0..text.len()))?;
+    let is_charged =
+        engine.get_modules().first().is_some_and(|module| Tree::of(module).operations.is_empty());
+    if is_charged { Ok(engine) } else { Err(operators::unreadable(0..text.len())) }
 }
 
 /// The name of the module in regorus' messages, by which its places are found in them.
@@ -126,16 +143,16 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
     (before + within).min(text.len())
 }
 
-/// Where a runtime error of regorus stands, for a person: `line 3, column 5: …`.
+/// Where a runtime error of regorus stands, for a person: `line 3: …`. Columns are of the text in which operators are calls.
 pub(super) fn told_at_run(message: &str) -> String {
     let what = message.rsplit_once("\nerror: ").map_or(message, |(_, what)| what);
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     let place = message.rsplit_once(FILE).and_then(|(_, rest)| {
         let mut numbers = rest.strip_prefix(':')?.split(|char: char| !char.is_ascii_digit());
-        Some((numbers.next()?.parse::<u32>().ok()?, numbers.next()?.parse::<u32>().ok()?))
+        numbers.next()?.parse::<u32>().ok()
     });
     match place {
-        Some((line, column)) => format!("line {line}, column {column} of its Rego: {what}"),
+        Some(line) => format!("line {line} of its Rego: {what}"),
         None => what,
     }
 }
@@ -152,9 +169,18 @@ impl<'t> Check<'t> {
         self.errors.push(error);
     }
 
+    /// A name that stands for an operator.
+    fn taken(&mut self, name: &str, bytes: std::ops::Range<usize>) {
+        let error = RegoError::new(Fault::Reference, bytes, format!("`{name}` stands for an operator here"));
+        self.push(error.with_help("give it another name"));
+    }
+
     fn imports(&mut self) {
         let mut names = BTreeSet::new();
         for import in &self.tree.imports {
+            if operators::is_taken(&import.name) {
+                self.taken(&import.name, import.bytes.clone());
+            }
             // Of two of one name the interpreter takes the last one, whatever is read off the text here.
             let is_of_values = import.path.first().is_some_and(|root| root == "input" || root == "data");
             if is_of_values && !names.insert(import.name.as_str()) {
@@ -189,6 +215,9 @@ impl<'t> Check<'t> {
     }
 
     fn uses(&mut self, rule: &RuleOf) {
+        if operators::is_taken(&rule.name) {
+            self.taken(&rule.name, rule.bytes.clone());
+        }
         for one in &rule.uses {
             match one {
                 Use::Call { name, arguments, bytes } => self.call(name, arguments, bytes.clone()),

@@ -10,7 +10,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError};
 
 use super::check::{read, told_at_run};
-use super::{RegoError, convert, guarded, made, stack};
+use super::{RegoError, convert, guarded, made, operators, stack};
 
 /// Steps of one rule over one object. A rule that goes through the containers of a pod takes some dozen for each.
 const MAX_STEPS: NonZeroU32 = match NonZeroU32::new(200_000) {
@@ -36,6 +36,7 @@ impl RegoEngine for Regorus {
         engine.set_strict_builtin_errors(true);
         guarded::install(&mut engine)?;
         made::install(&mut engine)?;
+        operators::install(&mut engine)?;
         Ok(Box::new(Ready { engine: Arc::new(engine), rule: rule.to_owned(), reads: checked.reads }))
     }
 }
@@ -72,7 +73,7 @@ impl RegoRule for Ready {
             let outcome = engine.eval_rule(rule);
             if made::is_exhausted() {
                 let limit = made::MAX_MADE >> 20;
-                return Err(RegoFailure::Limit(format!("its built-ins make more than {limit} MiB")));
+                return Err(RegoFailure::Limit(format!("it makes or goes through more than {limit} MiB")));
             }
             match outcome {
                 Ok(result) => convert::messages(&result).map_err(RegoFailure::Evaluation),

@@ -29,6 +29,12 @@ pub(super) fn guard(text: &str) -> Result<(), RegoError> {
         let message = format!("the module has {lines} lines, the limit is {MAX_LINES}");
         return Err(RegoError::new(Fault::Limit, 0..0, message));
     }
+    long_lines(text)?;
+    Scan { bytes: text.as_bytes(), at: 0, open: Vec::new(), signs: 0, adjacent: false }.run()
+}
+
+/// Refuses lines that the parser would count wrongly.
+pub(super) fn long_lines(text: &str) -> Result<(), RegoError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.len() > MAX_LINE_BYTES {
@@ -37,7 +43,7 @@ pub(super) fn guard(text: &str) -> Result<(), RegoError> {
         }
         start += line.len();
     }
-    Scan { bytes: text.as_bytes(), at: 0, open: Vec::new(), signs: 0, adjacent: false }.run()
+    Ok(())
 }
 
 /// Whether the text has the word `if` outside of strings and comments.

@@ -5,7 +5,7 @@ use bailiwick_policy::json::Json;
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{Engine, Value};
 
-use super::convert;
+use super::{convert, made};
 
 /// Longest text that is read as a number, bytes. Quantities of Kubernetes have at most 20 digits and a suffix.
 const MAX_NUMBER_BYTES: usize = 64;
@@ -71,6 +71,7 @@ fn json(value: &Value) -> Result<Value, String> {
     if text.len() > MAX_JSON_BYTES {
         return Err(format!("the text has more than {MAX_JSON_BYTES} bytes"));
     }
+    made::spend_on_json(text.len())?;
     let json = Json::parse(text.as_bytes()).map_err(|error| format!("the text is not JSON: {error}"))?;
     Ok(convert::value(&json))
 }

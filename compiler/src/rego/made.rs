@@ -1,8 +1,10 @@
-//! What built-ins make, counted before they make it. A step is counted whatever it makes, and a built-in makes text, lists and sets of any
-//! length in one: forty lines that each put a list behind itself would make one of a million million elements.
+//! What built-ins make and go through, counted before they do. A step is counted whatever it does, and a built-in makes text, lists and sets of any
+//! length in one: forty lines that each put a list behind itself would make one of a million million elements. And it goes through as much: one
+//! text of a megabyte may be looked for in each of ten thousand.
 //!
-//! Each built-in that copies or writes is charged for the most that it can make of its arguments; one evaluation may have [`MAX_MADE`] made
-//! in all, whether or not it keeps it. Not counted: what statements and comprehensions make, which takes a step for each element.
+//! Each built-in that copies or writes is charged for the most that it can make of its arguments, one that only looks for a part of what it looks
+//! through; one evaluation may have [`MAX_MADE`] in all, whether or not it keeps it. Operators of sets and `*` are charged alike ([`super::operators`]).
+//! Not counted: what statements and comprehensions make, which takes a step for each element, and comparisons and `in`, a step each.
 //!
 //! Terms. *Weight*: bytes of a value with everything in it, as often as it is in it: a list that holds one list twice weighs it twice, as
 //! written out it would be.
@@ -22,6 +24,13 @@ const ESCAPED: u64 = 6;
 /// A number in a format: the widest that is let through, and as many digits as a double has.
 const FORMATTED: u64 = 1_200;
 
+/// A character of JSON as a value: `[1,1,1]` has an element in two.
+const JSON_CHARACTER: u64 = NODE / 2;
+/// One over what is charged for a byte that is looked at: sixteen bytes are looked at in about the time in which one is made.
+const LOOKED_AT: u64 = 16;
+/// Longest number that a multiplication gives, bits: the square of the largest that may be written, and what is worked with in a microsecond.
+const MAX_NUMBER_BITS: u64 = 8_192;
+
 thread_local! {
     /// Bytes that may still be made by the evaluation on this thread; `None`: more was to be made.
     static LEFT: Cell<Option<u64>> = const { Cell::new(Some(MAX_MADE)) };
@@ -38,15 +47,21 @@ pub(super) fn is_exhausted() -> bool {
     LEFT.get().is_none()
 }
 
-fn spend(bytes: u64) -> Result<(), String> {
+/// Pays for a text that is read as JSON.
+pub(super) fn spend_on_json(length: usize) -> Result<(), String> {
+    spend((length as u64).saturating_mul(JSON_CHARACTER))
+}
+
+/// Pays for what is to be made.
+pub(super) fn spend(bytes: u64) -> Result<(), String> {
     LEFT.set(LEFT.get().and_then(|left| left.checked_sub(bytes)));
-    if is_exhausted() { Err("the built-ins of the rule make too much".to_owned()) } else { Ok(()) }
+    if is_exhausted() { Err("the rule makes too much".to_owned()) } else { Ok(()) }
 }
 
 /// What a built-in makes of its arguments at the most, in bytes.
-type Charge = fn(&[Value]) -> u64;
+pub(super) type Charge = fn(&[Value]) -> u64;
 
-/// The built-ins that copy or write, with the number of their arguments.
+/// The built-ins that copy, write or go through what has any length, with the number of their arguments.
 const CHARGED: &[(&str, u8, Charge)] = &[
     ("array.concat", 2, elements),
     ("array.slice", 3, elements),
@@ -88,6 +103,27 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("trim_prefix", 2, written),
     ("trim_suffix", 2, written),
     ("trim_space", 1, written),
+    ("format_int", 2, written),
+    ("contains", 2, looked_through),
+    ("startswith", 2, shorter),
+    ("endswith", 2, shorter),
+    ("indexof", 2, looked_through),
+    ("strings.count", 2, looked_through),
+    ("strings.any_prefix_match", 2, pairs),
+    ("strings.any_suffix_match", 2, pairs),
+    ("object.subset", 2, pairs),
+    ("base64.is_valid", 1, looked_through),
+    ("semver.compare", 2, looked_through),
+    ("semver.is_valid", 1, looked_through),
+    ("sum", 1, looked_through),
+    ("min", 1, looked_through),
+    ("max", 1, looked_through),
+    ("product", 1, product),
+    ("glob.match", 3, weight_of_all),
+    ("regex.match", 2, weight_of_all),
+    ("regex.is_valid", 1, weight_of_all),
+    ("regex.globs_match", 2, weight_of_all),
+    ("regex.template_match", 4, weight_of_all),
 ];
 
 /// Puts the counting built-ins in front of regorus' own.
@@ -140,8 +176,51 @@ fn inner_elements(given: &[Value]) -> u64 {
     given.iter().map(inner).fold(NODE, u64::saturating_add).saturating_mul(NODE)
 }
 
-fn weight_of_all(given: &[Value]) -> u64 {
+pub(super) fn weight_of_all(given: &[Value]) -> u64 {
     given.iter().map(weight).fold(NODE, u64::saturating_add)
+}
+
+/// All arguments, read once.
+fn looked_through(given: &[Value]) -> u64 {
+    weight_of_all(given) / LOOKED_AT
+}
+
+/// The beginnings or ends of two texts.
+fn shorter(given: &[Value]) -> u64 {
+    given.iter().map(length).min().unwrap_or_default() / LOOKED_AT + 1
+}
+
+/// Each element of one argument beside each of the other.
+fn pairs(given: &[Value]) -> u64 {
+    let elements = |value: &Value| weight(value) / NODE;
+    let of_both = given.iter().map(elements).fold(1, u64::saturating_mul);
+    of_both.saturating_add(looked_through(given))
+}
+
+/// Bits of a number without its sign; what is no integer has those of a double.
+fn bits(value: &Value) -> u64 {
+    let Value::Number(number) = value else { return 0 };
+    match number.as_i64() {
+        Some(small) => u64::from(u64::BITS - small.unsigned_abs().leading_zeros()),
+        None => number.as_big().map_or(64, |big| big.bits()),
+    }
+}
+
+/// The product of two numbers; of one that would be too long, that it is.
+pub(super) fn product_of_two(given: &[Value]) -> u64 {
+    let bits = given.iter().map(bits).fold(0, u64::saturating_add);
+    if bits > MAX_NUMBER_BITS { u64::MAX } else { NODE + bits / 8 }
+}
+
+/// The same of all elements.
+fn product(given: &[Value]) -> u64 {
+    let count = given.first().map_or(0, length);
+    let bits = match given.first() {
+        Some(Value::Array(items)) => items.iter().map(bits).fold(0, u64::saturating_add),
+        Some(Value::Set(items)) => items.iter().map(bits).fold(0, u64::saturating_add),
+        _ => 0,
+    };
+    if bits > MAX_NUMBER_BITS { u64::MAX } else { count.saturating_mul(NODE + bits / 8) }
 }
 
 /// The arguments as text, every character escaped.
@@ -179,6 +258,7 @@ fn weight(value: &Value) -> u64 {
         sum = sum.saturating_add(NODE);
         match value {
             Value::String(text) => sum = sum.saturating_add(text.len() as u64),
+            Value::Number(_) => sum = sum.saturating_add(bits(value) / 8),
             Value::Array(items) => pending.extend(items.iter()),
             Value::Set(items) => pending.extend(items.iter()),
             Value::Object(members) => {

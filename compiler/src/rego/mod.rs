@@ -19,6 +19,7 @@ mod engine;
 mod guard;
 mod guarded;
 mod made;
+mod operators;
 mod reach;
 mod stack;
 mod tree;

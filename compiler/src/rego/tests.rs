@@ -336,6 +336,126 @@ fn without_the_limit_twenty_lines_make_four_million_elements() {
     assert_eq!(doubled("NEXT := concat(\"\", [LAST, LAST])", "\"abcd\""), Value::from(4_u64 << 20));
 }
 
+/// What the rule gives as regorus alone evaluates it, within the limit of steps.
+fn alone(text: &str, object: &str) -> Vec<String> {
+    let mut engine = regorus::Engine::new();
+    engine.add_policy("images".to_owned(), text.to_owned()).expect("it is Rego");
+    engine.set_input(regorus::Value::from_json_str(&format!(r#"{{"object": {object}}}"#)).expect("JSON"));
+    engine.set_execution_timer_config(super::engine::LIMIT);
+    let set = super::stack::run(move || engine.eval_rule("data.images.deny".to_owned())).expect("it ran");
+    super::convert::messages(&set.expect("it ends")).expect("messages")
+}
+
+/// Loops over what the object holds. Each step goes through all of it, so that twice the object takes four times as long.
+#[test]
+fn what_a_step_goes_through_is_charged() {
+    let names: Vec<String> = (0..4_000).map(|at| format!("\"n{at}\"")).collect();
+    let object = format!(
+        r#"{{"l": [{}], "long": "{}", "json": "[{}0]"}}"#,
+        names.join(","),
+        "z".repeat(400_000),
+        "0,".repeat(20_000)
+    );
+    let each = "l := input.object.l\ns := {x | some x in l}\ndeny contains \"x\" if count([1 | some x in l;";
+    for condition in [
+        "count(s - {x}) > 0",
+        "count(s | {x}) > 0",
+        "count({x} & s) > 0",
+        "count(union({s, {x}})) > 0",
+        "not contains(input.object.long, x)",
+        "indexof(input.object.long, x) == -1",
+        "not regex.match(x, input.object.long)",
+        "max(l) != x",
+        "object.subset(l, [x])",
+        "strings.any_prefix_match(l, [x])",
+    ] {
+        let text = module(&format!("{each} {condition}]) > 0"));
+        assert_eq!(alone(&text, &object), ["x"], "{condition}");
+        assert!(
+            matches!(gives_over(&text, &object), Err(RegoFailure::Limit(said)) if said.contains("64 MiB")),
+            "{condition}"
+        );
+        // A few elements are nothing.
+        let few = r#"{"l": ["n1", "n2"], "long": "zzz", "json": "[0]"}"#;
+        assert_eq!(gives_over(&text, few), Ok(alone(&text, few)), "{condition}");
+    }
+    for condition in ["count(json.unmarshal(input.object.json)) > 0", "json.is_valid(input.object.json)"] {
+        let text = module(&format!("{each} {condition}]) > 0"));
+        assert!(matches!(gives_over(&text, &object), Err(RegoFailure::Limit(_))), "{condition}");
+        assert_eq!(gives_over(&text, r#"{"l": ["n1", "n2"], "json": "[0]"}"#), Ok(vec!["x".to_owned()]));
+    }
+}
+
+#[test]
+fn no_number_grows_without_bound() {
+    let squared = "NEXT := LAST * LAST";
+    assert!(matches!(gives(&doubling("3", squared, 40)), Err(RegoFailure::Limit(_))));
+    assert_eq!(gives(&doubling("3", squared, 10)), Ok(vec!["x".to_owned()]));
+    let twenty = doubling("3", squared, 20).replace("}\n", "x20 > 1\n}\n");
+    assert_eq!(alone(&twenty, "{}"), ["x"], "a number of 1.6 million bits");
+    let of_list = module("deny contains \"x\" if product(input.object.l) != 1");
+    let many = format!(r#"{{"l": [{}]}}"#, vec!["9223372036854775807"; 1_000].join(","));
+    assert_eq!(alone(&of_list, &many), ["x"]);
+    assert!(matches!(gives_over(&of_list, &many), Err(RegoFailure::Limit(_))));
+    assert_eq!(gives_over(&of_list, r#"{"l": [2, 3]}"#), Ok(vec!["x".to_owned()]));
+}
+
+/// Operators are written as calls before they are evaluated, and mean what they did.
+#[test]
+fn operators_mean_the_same_as_calls() {
+    let object = r#"{"l": [3, 1, 2], "a": 7, "b": 1.5, "s": "t", "n": null}"#;
+    for value in [
+        "input.object.a - 1",
+        "input.object.a -1",
+        "input.object.a - 1 - 2 * 3 - -1",
+        "(input.object.a - 1) * ((2 - 3) * (4))",
+        "( input.object.a # - ) *\n - 1 ) - ( 2 )",
+        "{1, 2} | {3} & {3, 4} - {4} | {5}",
+        "({1, 2} | {3}) & ({3, 4} - {4})",
+        "{x | some x in input.object.l} - {1}",
+        "[x - y | some x in input.object.l; y := x * x; y - x > 0]",
+        "{x - 1: x * 2 | some x in input.object.l}",
+        "input.object.l[2 - 1] * input.object.b",
+        "count({1} | {2}) - count({3} - {3})",
+        "[1 - 1, 2 * 2, {1} | {2}]",
+        "f(input.object.a - 1) * f(2)",
+        "input.object.absent - 1",
+        "input.object.a - input.object.absent",
+        "{\"k - 1\": `a - b * \"c\" | d`, \"q\": \"\\\" - 1\"}",
+        "9223372036854775807 * 9223372036854775807 - 1",
+        "1e300 * 1e300",
+        "-input.object.a - 2",
+        "10 - 3 % 2 * 5 / 2 + 1",
+    ] {
+        let text = module(&format!(
+            "deny contains sprintf(\"%v\", [x]) if x := {value}\nf(x) := x - 1 if x * 2 > 1"
+        ));
+        assert_eq!(gives_over(&text, object), Ok(alone(&text, object)), "{value}");
+        assert!(!value.contains("absent") == !gives_over(&text, object).unwrap().is_empty(), "{value}");
+    }
+    for wrong in ["input.object.s - 1", "{1} - 1", "1 | {2}", "{1} & [1]", "input.object.n * 2", "{1} * 2"] {
+        let text = module(&format!("deny contains \"x\" if {wrong}"));
+        match gives_over(&text, object) {
+            Err(RegoFailure::Evaluation(said)) => assert!(said.starts_with("line 2 of its Rego: "), "{said}"),
+            other => panic!("{wrong}: {other:?}"),
+        }
+    }
+    for (body, name) in [
+        ("__minus(x, y) := 1\ndeny contains \"x\" if 2 - 1 == 1", "__minus"),
+        ("import input.object as __union\ndeny contains \"x\" if {1} | {2}", "__union"),
+        ("deny contains \"x\" if __times(1, 2) == 2", "there is no function `__times`"),
+        ("deny contains \"x\" if count(__builtin_sets.union({1}, {2})) > 1", "is the interpreter's own"),
+    ] {
+        let said = said(&module(body), "data.images.deny");
+        assert!(said.iter().any(|one| one.contains(name)), "{body}: {said:?}");
+    }
+    let long = format!("deny contains \"x\" if 0 < 1{}", " - 1".repeat(60));
+    assert!(said(&module(&long), "data.images.deny").is_empty(), "{long}");
+    let longer = format!("deny contains \"x\" if [{}] != []", vec!["2*1"; 150].join(","));
+    let said = said(&module(&longer), "data.images.deny");
+    assert!(said.iter().any(|one| one.contains("its operators written as calls")), "{said:?}");
+}
+
 #[test]
 fn hostile_text_is_refused() {
     let deep = |open: &str, close: &str, n: usize| {

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead, Span};
+use regorus::unstable::{ArithOp, BinOp, Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead, Span};
+
+use super::operators::{Operation, Operator};
 
 /// Deepest expression, chains of operators and selectors counted in.
 const MAX_DEPTH: usize = 64;
@@ -17,6 +19,8 @@ pub(super) struct Tree {
     pub(super) package: Vec<String>,
     pub(super) imports: Vec<Import>,
     pub(super) rules: Vec<RuleOf>,
+    /// Where bodies and heads have operators that are charged. Defaults are constants and have none.
+    pub(super) operations: Vec<Operation>,
     /// Where an expression is deeper than [`MAX_DEPTH`].
     pub(super) too_deep: Option<Range<usize>>,
 }
@@ -102,11 +106,14 @@ impl Tree {
             })
             .collect();
         for rule in &module.policy {
-            let mut walk = Walk { uses: Vec::new(), too_deep: None };
+            let mut walk = Walk::default();
             let (head, kind) = walk.rule(rule);
             let name = path(head).into_iter().next().unwrap_or_default();
             tree.rules.push(RuleOf { name, kind, bytes: bytes(head.span()), uses: walk.uses });
             tree.too_deep = tree.too_deep.take().or(walk.too_deep);
+            if !matches!(&**rule, Rule::Default { .. }) {
+                tree.operations.append(&mut walk.operations);
+            }
         }
         tree
     }
@@ -163,6 +170,18 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
+/// The operator that an expression is, if it is charged.
+fn operation(expr: &Expr) -> Option<Operation> {
+    let (operator, span, left) = match expr {
+        Expr::BinExpr { op: BinOp::Union, span, lhs, .. } => (Operator::Union, span, lhs),
+        Expr::BinExpr { op: BinOp::Intersection, span, lhs, .. } => (Operator::Intersection, span, lhs),
+        Expr::ArithExpr { op: ArithOp::Sub, span, lhs, .. } => (Operator::Minus, span, lhs),
+        Expr::ArithExpr { op: ArithOp::Mul, span, lhs, .. } => (Operator::Times, span, lhs),
+        _ => return None,
+    };
+    Some(Operation { operator, whole: bytes(span), left_end: bytes(left.span()).end })
+}
+
 fn key(expr: Option<&Ref<Expr>>) -> Key {
     match expr.map(|one| &**one) {
         Some(Expr::Object { fields, .. }) => {
@@ -184,8 +203,10 @@ fn key(expr: Option<&Ref<Expr>>) -> Key {
     }
 }
 
+#[derive(Default)]
 struct Walk {
     uses: Vec<Use>,
+    operations: Vec<Operation>,
     too_deep: Option<Range<usize>>,
 }
 
@@ -254,6 +275,7 @@ impl Walk {
             return;
         }
         let depth = depth + 1;
+        self.operations.extend(operation(expr));
         match expr {
             Expr::String { .. }
             | Expr::RawString { .. }

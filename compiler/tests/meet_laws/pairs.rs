@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_compiler::meet::meet;
 use bailiwick_policy::json::Json;
-use bailiwick_policy::policy::tools::Keep;
+use bailiwick_policy::policy::tools::{Keep, Phase, ToolRule};
 use bailiwick_policy::policy::{Network, Policy, Protocol};
-use bailiwick_policy::tool::{Effect, LoadedPolicy, State, Subject, ToolCall, decide_tool_call};
+use bailiwick_policy::tool::{
+    CallResult, Effect, Listing, LoadedPolicy, ResultDecision, ResultEffect, ResultInputs, State, Subject,
+    ToolCall, ToolDecision, decide_tool_call,
+};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -28,6 +31,8 @@ const PACKS: usize = 150;
 const CALLS: usize = 2;
 /// One pair of so many is met with a third pack in both orders and has a longer session: that costs more than all the rest.
 const MORE_OF: usize = 10;
+/// When they are made, ms since 1970.
+const NOW_MS: u64 = 1_800_000_000_000;
 /// Calls of such a session: more than any limit that a layer has.
 const MORE_CALLS: usize = 6;
 
@@ -102,17 +107,21 @@ fn packs(name: &'static str, runner: &mut TestRunner) -> Vec<Pack> {
         .collect()
 }
 
-/// How wide a decision is: denied, after so many approvals of a group, at once.
+/// How wide a decision is: denied, after so many approvals of a group, at once; and where the call then runs.
 #[derive(Clone, Debug, PartialEq)]
 struct Width {
     rank: u8,
     /// The quorum of each group of each pack that is asked.
     quorums: BTreeMap<(String, String), u32>,
+    /// `None`: it does not run yet.
+    sandbox: Option<String>,
+    /// The arguments that it then has.
+    command: String,
 }
 
 impl Width {
-    fn of(effect: &Effect) -> Self {
-        let (rank, quorums) = match effect {
+    fn of(decision: &ToolDecision) -> Self {
+        let (rank, quorums) = match &decision.effect {
             Effect::Deny(_) => (0, BTreeMap::new()),
             Effect::Ask(request) => {
                 let asked = request.requirements.iter();
@@ -120,16 +129,30 @@ impl Width {
             }
             Effect::Allow(_) => (2, BTreeMap::new()),
         };
-        Self { rank, quorums }
+        let sandbox = match &decision.effect {
+            Effect::Allow(permit) => permit.get().plan().sandbox().map(str::to_owned),
+            Effect::Deny(_) | Effect::Ask(_) => None,
+        };
+        Self { rank, quorums, sandbox, command: command(decision.call()) }
     }
 
-    /// Everybody whom the other asks is asked here, too.
+    /// Everybody whom the other asks is asked here, too, and a call that the other narrows is narrowed.
     fn is_within(&self, other: &Self) -> bool {
         let asked = |(group, quorum): (&(String, String), &u32)| {
             self.quorums.get(group).is_some_and(|own| own >= quorum)
         };
-        self.rank < other.rank || self.rank == other.rank && other.quorums.iter().all(asked)
+        let narrowed = other.sandbox.is_none()
+            || self.sandbox == other.sandbox
+            || self.sandbox.as_deref() == Some(NARROWER);
+        self.rank < other.rank || self.rank == other.rank && other.quorums.iter().all(asked) && narrowed
     }
+}
+
+/// The sandbox that rules narrow calls to.
+const NARROWER: &str = "quiet";
+
+fn command(call: &ToolCall) -> String {
+    call.arguments().get("command").and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
 /// What was met, so that a generator that no longer makes something is noticed.
@@ -158,7 +181,7 @@ impl Tally {
         ];
         found.into_iter().flatten().for_each(|what| self.count(what));
         let rules = [a, b].into_iter().flat_map(|one| &one.tools).flat_map(|layer| &layer.rules);
-        let kinds: BTreeSet<String> = rules.map(|rule| kind(&rule.effect)).collect();
+        let kinds: BTreeSet<String> = rules.map(kind).collect();
         kinds.into_iter().for_each(|kind| self.count(kind));
     }
 }
@@ -252,7 +275,6 @@ fn assert_decisions(
     runner: &mut TestRunner,
     tally: &mut Tally,
 ) {
-    const NOW_MS: u64 = 1_800_000_000_000;
     let subject = Subject::default();
     let mut state = State::default();
     state.apply(&State::open("s", &subject, NOW_MS)).unwrap();
@@ -264,17 +286,97 @@ fn assert_decisions(
             ToolCall::new(&format!("c{at}"), "s", subject.clone(), tool, Json::from(&args).into_owned())
                 .unwrap();
         let decision = decide_tool_call(both, &call, &state, NOW_MS, None);
-        let met = Width::of(&decision.effect);
-        let alone =
-            packs.map(|pack| Width::of(&decide_tool_call(&pack.alone, &call, &state, NOW_MS, None).effect));
-        for alone in &alone {
+        let met = Width::of(&decision);
+        let width = |pack: &Pack, call: &ToolCall| {
+            Width::of(&decide_tool_call(&pack.alone, call, &state, NOW_MS, None))
+        };
+        let alone = packs.map(|pack| width(pack, &call));
+        // Whatever grants made of the arguments: each pack lets the call through as it came, and as it runs.
+        for alone in alone.iter().chain(&packs.map(|pack| width(pack, decision.call()))) {
             assert!(met.is_within(alone), "{tool} {command}: {met:?} is wider than {alone:?}");
         }
-        let lost = named(tool) && alone.iter().all(|one| one.rank == 2) && met.rank < 2;
+        let unchanged = alone.iter().all(|one| one.command == command);
+        let lost = named(tool) && unchanged && alone.iter().all(|one| one.rank == 2) && met.rank < 2;
         assert!(!lost, "{tool} {command}: both allow it, and together they do not: {:?}", decision.effect);
         tally.count(["denied", "asked", "allowed"][usize::from(met.rank)]);
+        if met.rank == 2 {
+            tally.count(if met.command == command { "as it came" } else { "with other arguments" });
+            let narrowed = met.sandbox.as_deref() == Some(NARROWER);
+            tally.count(if narrowed { "narrowed" } else { "in its own sandbox" });
+            assert_result(both, packs, decision.call(), &state, tally);
+        }
+        assert_listing(both, packs, &state, tool, met.rank, tally);
         state.apply(&decision.delta).unwrap();
     }
+}
+
+/// What the caller is told of a result: `None` if nothing; and which labels the session gets.
+fn told(policy: &LoadedPolicy, call: &ToolCall, state: &State) -> (Option<String>, BTreeSet<String>) {
+    let result = CallResult {
+        outcome: "Exited".to_owned(),
+        exit_code: Some(0),
+        stdout: PRINTED.as_bytes().to_vec(),
+        ..CallResult::default()
+    };
+    let Some(inputs) = ResultInputs::of(policy, call, state, NOW_MS) else {
+        return (Some(PRINTED.to_owned()), BTreeSet::new());
+    };
+    let ResultDecision { effect, added, .. } = inputs.decide(policy, &result);
+    let text = match effect {
+        ResultEffect::Withhold(_) => None,
+        ResultEffect::Deliver(texts) => Some(texts.stdout.unwrap_or_else(|| PRINTED.to_owned())),
+    };
+    (text, added)
+}
+
+/// What a call printed.
+const PRINTED: &str = "a secret";
+
+/// What one pack withholds is withheld, what one redacts is not told as it was, and labels of both are there.
+fn assert_result(both: &LoadedPolicy, packs: [&Pack; 2], call: &ToolCall, state: &State, tally: &mut Tally) {
+    let (text, added) = told(both, call, state);
+    for (alone, labels) in packs.map(|pack| told(&pack.alone, call, state)) {
+        match (&text, alone) {
+            (None, _) => {}
+            (Some(text), Some(alone)) if alone == PRINTED || *text == alone => {}
+            // Another pack redacts what this one leaves.
+            (Some(text), Some(_)) if !text.contains("secret") => {}
+            (text, alone) => panic!("{text:?} is told, and alone {alone:?}"),
+        }
+        assert!(labels.is_subset(&added), "{labels:?} are not among {added:?}");
+    }
+    tally.count(match text.as_deref() {
+        None => "withheld",
+        Some(PRINTED) => "delivered",
+        Some(_) => "redacted",
+    });
+}
+
+/// A tool that one pack hides is hidden. One that no call is let through of may be shown; one of which a call was let through is hidden by a rule
+/// of phase `List` alone.
+fn assert_listing(
+    both: &LoadedPolicy,
+    packs: [&Pack; 2],
+    state: &State,
+    tool: &str,
+    rank: u8,
+    tally: &mut Tally,
+) {
+    let hidden = |policy: &LoadedPolicy| {
+        let listing = Listing::of(policy, &Subject::default(), Some("s"), state, NOW_MS).unwrap();
+        let tools = listing.tools(policy);
+        let listed = tools.into_iter().find(|one| one.name == tool);
+        listed.is_none_or(|listed| listed.hidden.is_some())
+    };
+    let hidden_in_both = hidden(both);
+    for pack in packs {
+        assert!(hidden_in_both || !hidden(&pack.alone), "{tool} is shown, and hidden by one pack");
+    }
+    let lists = |rule: &ToolRule| rule.phase == Phase::List && rule.is_enforced();
+    let rules = packs.into_iter().flat_map(|pack| &pack.policy.tools).flat_map(|layer| &layer.rules);
+    let by_rule = rules.into_iter().any(lists);
+    assert!(!hidden_in_both || rank == 0 || by_rule, "{tool} is hidden, and a call of it was let through");
+    tally.count(if hidden_in_both { "hidden" } else { "listed" });
 }
 
 #[test]
@@ -331,11 +433,35 @@ fn the_laws_hold_for_ten_thousand_pairs_of_packs() {
     ];
     let wanted = wanted.map(|section| format!("both have {section}")).into_iter();
     let wanted = wanted.chain(
-        ["allow", "ask", "deny", "throttle", "confirm", "narrow", "label", "denied", "asked", "allowed"]
-            .map(str::to_owned),
+        [
+            "allow",
+            "ask",
+            "deny",
+            "throttle",
+            "confirm",
+            "narrow",
+            "label",
+            "denied",
+            "asked",
+            "allowed",
+            "allow with other arguments",
+            "ask with other arguments",
+            "deny in phase Result",
+            "redact in phase Result",
+            "label in phase Result",
+            "deny in phase List",
+            "as it came",
+            "in its own sandbox",
+            "delivered",
+            "hidden",
+            "listed",
+        ]
+        .map(str::to_owned),
     );
-    for what in wanted {
+    // What follows from several rules at once is rarer.
+    let rare = ["with other arguments", "narrowed", "withheld", "redacted"].map(|what| (what.to_owned(), 20));
+    for (what, least) in wanted.map(|what| (what, 200)).chain(rare) {
         let found = tally.0.get(&what).copied().unwrap_or_default();
-        assert!(found >= 200, "only {found} of {what}: {:?}", tally.0);
+        assert!(found >= least, "only {found} of {what}: {:?}", tally.0);
     }
 }

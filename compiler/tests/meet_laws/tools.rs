@@ -1,9 +1,9 @@
-//! Tool sections as proptest makes them, with every kind of rule, and random calls for them. Rules and layers are written as bundles have them, so that a
+//! Tool sections as proptest makes them, with every kind of rule of every phase, and random calls for them. Rules and layers are written as bundles have them, so that a
 //! member that is added with a default of its own changes nothing here.
 
 use bailiwick_policy::ir::{Cel, Const, Expr, Func, Root};
 use bailiwick_policy::policy::tools::{
-    Ask, Budget, Derive, Otherwise, Resource, RuleEffect, Scope, Tool, ToolLayer, ToolPattern, ToolRule,
+    Ask, Budget, Derive, Otherwise, Phase, Resource, Scope, Tool, ToolLayer, ToolPattern, ToolRule,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -39,11 +39,41 @@ fn effect() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// The name of an effect, so that a test can tell which it met.
-pub(super) fn kind(effect: &RuleEffect) -> String {
-    match serde_json::to_value(effect).unwrap() {
+/// What a rule is for: a call, a call with other arguments, its result, the list of tools. As the members of a rule.
+fn purpose() -> impl Strategy<Value = Value> {
+    let text = |text: &str| Expr::Const(Const::Str(text.to_owned()));
+    let map = |member: &str, value: Expr| {
+        let expr = Expr::Map(vec![(text(member), value, false)]);
+        serde_json::to_value(Cel { source: format!("{expr:?}"), expr, slots: 0 }).unwrap()
+    };
+    let (command, stdout) = (field(Root::Call, &["args", "command"]), field(Root::Result, &["stdout"]));
+    let longer = Expr::Call(Func::Add, vec![command.clone(), text("x")]);
+    let arguments = [text("ls"), text("rm"), command, longer].map(|value| map("command", value));
+    let cleaned = Expr::Call(Func::Replace, vec![stdout, text("secret"), text("-")]);
+    let redactions = [text("nothing"), cleaned].map(|value| map("stdout", value));
+    let grants = prop_oneof![2 => Just(json!("allow")), 1 => ask().prop_map(|ask| json!({"ask": ask}))];
+    let of_results = select(vec![json!({"deny": {}}), json!({"label": {"add": ["touched"]}})]);
+    prop_oneof![
+        12 => effect().prop_map(|effect| json!({"effect": effect})),
+        2 => (grants, select(arguments.to_vec()))
+            .prop_map(|(effect, transform)| json!({"effect": effect, "transform": transform})),
+        1 => of_results.prop_map(|effect| json!({"effect": effect, "phase": "Result"})),
+        1 => select(redactions.to_vec())
+            .prop_map(|redact| json!({"effect": "redact", "redact": redact, "phase": "Result"})),
+        1 => Just(json!({"effect": {"deny": {}}, "phase": "List"})),
+    ]
+}
+
+/// What a rule does and when, so that a test can tell which it met.
+pub(super) fn kind(rule: &ToolRule) -> String {
+    let name = match serde_json::to_value(&rule.effect).unwrap() {
         serde_json::Value::Object(object) => object.keys().next().unwrap().clone(),
         name => name.as_str().unwrap().to_owned(),
+    };
+    match rule.phase {
+        Phase::Call if rule.transform.is_some() => format!("{name} with other arguments"),
+        Phase::Call => name,
+        phase => format!("{name} in phase {phase:?}"),
     }
 }
 
@@ -107,8 +137,8 @@ pub(super) fn layer() -> impl Strategy<Value = ToolLayer> {
         subsequence(TOOLS.to_vec(), 0..=2),
         otherwise,
         vec(
-            (effect(), pattern(), condition(), select(vec!["Enforce", "Enforce", "Enforce", "Shadow"])),
-            0..5,
+            (purpose(), pattern(), condition(), select(vec!["Enforce", "Enforce", "Enforce", "Shadow"])),
+            0..6,
         ),
         budgets(),
     )
@@ -120,21 +150,21 @@ pub(super) fn layer() -> impl Strategy<Value = ToolLayer> {
             }
             let rules = rules.into_iter().enumerate();
             let rules = rules
-                .map(|(at, (effect, pattern, when, mode))| rule(at, &effect, &pattern, when.as_ref(), mode));
+                .map(|(at, (purpose, pattern, when, mode))| rule(at, purpose, &pattern, when.as_ref(), mode));
             ToolLayer { definitions, budgets, rules: rules.collect(), ..empty() }
         })
 }
 
-fn rule(at: usize, effect: &Value, pattern: &ToolPattern, when: Option<&Cel>, mode: &str) -> ToolRule {
-    serde_json::from_value(json!({
+fn rule(at: usize, mut purpose: Value, pattern: &ToolPattern, when: Option<&Cel>, mode: &str) -> ToolRule {
+    let rest = json!({
         "name": format!("rule-{at}"),
         "at": format!("spec.tools.rules[{at}]"),
         "tools": [pattern],
         "when": when,
-        "effect": effect,
         "mode": mode,
-    }))
-    .unwrap()
+    });
+    purpose.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    serde_json::from_value(purpose).unwrap()
 }
 
 /// Approvers, counters and a label, and nothing that uses them.
@@ -160,6 +190,6 @@ fn empty() -> ToolLayer {
 pub(super) fn open() -> ToolLayer {
     let mut definitions: Vec<Tool> = TOOLS.iter().map(|name| defined(name)).collect();
     definitions.sort_by(|a, b| a.name.cmp(&b.name));
-    let all = rule(0, &json!("allow"), &ToolPattern::Prefix(String::new()), None, "Enforce");
+    let all = rule(0, json!({"effect": "allow"}), &ToolPattern::Prefix(String::new()), None, "Enforce");
     ToolLayer { definitions, rules: vec![all], ..empty() }
 }

@@ -1,5 +1,6 @@
 //! ValidatingAdmissionPolicies in force on a real API server beside the packs that `bailiwick import` makes of them: of every pod the pack says what the
-//! API server says, or is stricter, where a loss says why; and never lets through what the API server refuses.
+//! API server says, or is stricter, where a loss says why; and never lets through what the API server refuses. A ValidatingPolicy of Kyverno has the same
+//! members and the same CEL: each policy that can be written as one is imported as that, too, and held against the same answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -161,6 +162,33 @@ impl Case {
     }
 }
 
+impl Case {
+    /// The same as a ValidatingPolicy of Kyverno; `None`: that has no parameters and no bindings with selectors of their own.
+    fn kyverno(&self) -> Option<Value> {
+        let objects = self.objects();
+        let [policy, binding] = objects.as_slice() else { return None };
+        let (mut spec, binding) = (policy["spec"].clone(), &binding["spec"]);
+        let plain = ["policyName", "validationActions", "matchResources"];
+        let is_plain = binding.as_object()?.keys().all(|name| plain.contains(&name.as_str()))
+            && binding["matchResources"].as_object()?.len() == 1
+            && spec.get("paramKind").is_none();
+        if !is_plain {
+            return None;
+        }
+        spec["validationActions"] = binding["validationActions"].clone();
+        spec["matchConstraints"]["namespaceSelector"] =
+            binding["matchResources"]["namespaceSelector"].clone();
+        let metadata = json!({"name": self.name});
+        Some(
+            json!({"apiVersion": "policies.kyverno.io/v1", "kind": "ValidatingPolicy", "metadata": metadata, "spec": spec}),
+        )
+    }
+}
+
+fn imported(case: &Case, documents: Vec<Value>) -> Imported {
+    import(None, case.name, &[Source { name: "source.yaml".to_owned(), documents }]).unwrap()
+}
+
 /// The pack, met with one that governs every pod.
 fn reviewer(imported: &Imported, case: &Case) -> Reviewer {
     let subjects = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: all-1.0.0}\nspec:\n  pack: all\n  version: 1.0.0\n  \
@@ -203,6 +231,8 @@ struct Tally {
     judged: usize,
     refused: usize,
     stricter: usize,
+    /// By how many ways a pack was made of the policy.
+    packs: usize,
 }
 
 impl Tally {
@@ -210,6 +240,7 @@ impl Tally {
         self.judged += other.judged;
         self.refused += other.refused;
         self.stricter += other.stricter;
+        self.packs += other.packs;
     }
 }
 
@@ -242,9 +273,18 @@ fn install(guest: &Guest, pod: &Value) {
 }
 
 fn agree(api: &Api, case: &Case, pods: &[Value]) -> Tally {
-    let source = Source { name: "source.yaml".to_owned(), documents: case.objects() };
-    let imported = import(None, case.name, &[source]).unwrap();
-    let reviewer = reviewer(&imported, case);
+    let kyverno = case.kyverno().map(|policy| vec![policy]);
+    let packs: Vec<(Imported, Reviewer)> = std::iter::once(case.objects())
+        .chain(kyverno)
+        .map(|documents| {
+            let imported = imported(case, documents);
+            let reviewer = reviewer(&imported, case);
+            (imported, reviewer)
+        })
+        .collect();
+    let ours = |object: &Value, old: Option<&Value>| {
+        packs.iter().map(|(_, reviewer)| ours(reviewer, object, old)).collect::<Vec<_>>()
+    };
     let of = |pod: &Value| {
         let mut pod = pod.clone();
         pod["metadata"]["namespace"] = json!(case.name);
@@ -254,23 +294,26 @@ fn agree(api: &Api, case: &Case, pods: &[Value]) -> Tally {
     let stored = api.get(&format!("{path}/stored")).unwrap();
     let ask =
         |pod: &Value| api.ask("POST", &format!("{path}?dryRun=All"), "application/json", &pod.to_string());
-    let is_wanted = |pod: &&Value| !ours(&reviewer, pod, None) && case.stricter.is_none();
+    let is_wanted = |pod: &&Value| ours(pod, None).contains(&false) && case.stricter.is_none();
     let pods: Vec<Value> = pods.iter().map(of).collect();
     if let Some(probe) = pods.iter().find(is_wanted) {
         until("the policy is in force", || (theirs(ask(probe).ok()?) == Some(false)).then_some(())).unwrap();
     }
-    let mut tally = Tally::default();
-    let mut compare = |theirs: bool, ours: bool, what: &str, object: &Value| {
-        assert!(theirs || !ours, "{}: the pack lets through what is refused ({what}): {object}", case.name);
-        tally.judged += 1;
-        tally.refused += usize::from(!theirs);
-        tally.stricter += usize::from(theirs && !ours);
-        let is_said = theirs == ours || case.stricter.is_some();
-        assert!(is_said, "{}: no loss says that the pack is stricter ({what}): {object}", case.name);
+    let mut tally = Tally { packs: packs.len(), ..Tally::default() };
+    let mut compare = |theirs: bool, ours: Vec<bool>, what: &str, object: &Value| {
+        for (at, ours) in ours.into_iter().enumerate() {
+            let whose = format!("{} as {}", case.name, ["it is", "Kyverno's"][at]);
+            assert!(theirs || !ours, "{whose}: the pack lets through what is refused ({what}): {object}");
+            tally.judged += 1;
+            tally.refused += usize::from(!theirs);
+            tally.stricter += usize::from(theirs && !ours);
+            let is_said = theirs == ours || case.stricter.is_some();
+            assert!(is_said, "{whose}: no loss says that the pack is stricter ({what}): {object}");
+        }
     };
     for pod in &pods {
         if let Some(said) = theirs(ask(pod).unwrap()) {
-            compare(said, ours(&reviewer, pod, None), "CREATE", pod);
+            compare(said, ours(pod, None), "CREATE", pod);
         }
     }
     // What was there before is judged again: an UPDATE of something else leaves the violation, and is refused all the same.
@@ -284,10 +327,12 @@ fn agree(api: &Api, case: &Case, pods: &[Value]) -> Tally {
     let mut changed = stored.clone();
     changed["metadata"]["labels"]["more"] = json!("1");
     let said = theirs(update.unwrap()).expect("a verdict over an UPDATE");
-    compare(said, ours(&reviewer, &changed, Some(&stored)), "UPDATE", &changed);
+    compare(said, ours(&changed, Some(&stored)), "UPDATE", &changed);
     if let Some(reason) = case.stricter {
-        let is_listed = imported.losses.iter().any(|loss| !loss.widens && loss.reason.contains(reason));
-        assert!(is_listed && tally.stricter > 0, "{}: {tally:?} {:?}", case.name, imported.losses);
+        for (imported, _) in &packs {
+            let is_listed = imported.losses.iter().any(|loss| !loss.widens && loss.reason.contains(reason));
+            assert!(is_listed && tally.stricter > 0, "{}: {tally:?} {:?}", case.name, imported.losses);
+        }
     }
     tally
 }
@@ -316,6 +361,7 @@ fn an_imported_policy_refuses_what_the_api_server_refuses() {
         let asking: Vec<_> = parts.map(|cases| scope.spawn(|| compared(cases))).collect();
         asking.into_iter().for_each(|one| whole.add(&one.join().unwrap()));
     });
+    assert!(whole.packs >= CASES.len() + 10, "most policies can be written as Kyverno's: {whole:?}");
     eprintln!("{} policies: {whole:?}", CASES.len());
     assert!(whole.refused > 500 && whole.judged - whole.refused > 1000, "{whole:?}");
 }

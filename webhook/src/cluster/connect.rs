@@ -1,7 +1,7 @@
 //! Connections to a pod: `exec`, `attach`, `portforward`, `proxy`. The review holds no pod, so it is asked for once; no cache stands between,
 //! since a label that was changed a moment ago must count.
 
-use bailiwick_policy::admission::{AdmissionRequest, Facts, Moment};
+use bailiwick_policy::admission::{AdmissionRequest, Facts, LEARNING_ROUNDS, Moment};
 use bailiwick_policy::decision::Decision;
 use bailiwick_policy::json::Json;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,7 +10,6 @@ use tokio::time::{Instant, timeout};
 
 use super::authorizer;
 use super::{Cluster, patience};
-use crate::limits::EVIDENCE_ROUNDS;
 use crate::snapshot::Snapshot;
 use crate::user::UserInfo;
 
@@ -54,7 +53,7 @@ async fn judged(
     until: Instant,
 ) -> Result<Decision, String> {
     let mut facts = Facts::default();
-    for _ in 0..EVIDENCE_ROUNDS {
+    for _ in 0..LEARNING_ROUNDS {
         let wanted = snapshot.reviewer.review_connect(request, pod, now, &facts).wanted;
         if wanted.questions.is_empty() {
             break;

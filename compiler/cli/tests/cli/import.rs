@@ -427,6 +427,26 @@ fn what_settings_do_not_allow_is_denied_and_what_they_may_restrict_besides_widen
     ] {
         assert_eq!(decide(call.clone()), verdict, "{call}");
     }
+    imported(&stage, r#"{"permissions": {"allow": ["Bash"], "deny": ["Read(./config/prod.key)"]}}"#, &[]);
+    let decide = met_with_everything(&stage);
+    for command in [
+        "cat config/prod.key",
+        "cat config//prod.key",
+        "cat config/./prod.key",
+        "cat config/x/../prod.key",
+        "cat < config//prod.key",
+        "cat 'config'/./\"prod.key\"",
+        "cat --number config/x/../prod.key",
+        "grep -fconfig/prod.key x",
+        "grep -nfconfig/prod.key x",
+        "config//prod.key",
+        "tar -T config/../config/prod.key",
+    ] {
+        assert_eq!(decide(bash(command)), "Deny", "{command}");
+    }
+    for command in ["cat config/dev.key", "./build.sh", "git log main..next", "curl https://example.org/a"] {
+        assert_eq!(decide(bash(command)), "Allow", "{command}");
+    }
     let text = r#"{"theme": "dark", "hooks": {}, "sandbox": {"enabled": true}, "fresh": 1, "permissions": {
         "allow": ["Bash", "Edit"], "deny": ["Bash(curl:*)", "Edit(//**/.env)", "Edit(../x)"], "defaultMode": "fresh"}}"#;
     let (_, report) = imported(&stage, text, &[]);

@@ -17,8 +17,9 @@ use super::rules::Budget;
 use super::selector::all_select;
 
 /// How often one phase asks for facts. Images need two rounds: what tags stand for, and signatures over that. Of the authorizer a rule may
-/// ask once more because of an answer, in its conditions and again in what they guard.
-const LEARNING: usize = 4;
+/// ask once more because of an answer, in its conditions and again in what they guard. And the webhook once more for a policy that was
+/// replaced meanwhile.
+pub const LEARNING_ROUNDS: usize = 5;
 
 /// Audit annotations are cut here, in bytes; as ValidatingAdmissionPolicy.
 const MAX_ANNOTATION: usize = 10 * 1024;
@@ -165,7 +166,8 @@ impl Reviewer {
     }
 
     /// Mutates and then validates, as the API server does; for judging manifests. An HTTP client that sends the request to
-    /// `/mutate`, applies the patch and sends the result to `/validate` gets the same two decisions.
+    /// `/mutate`, applies the patch and sends the result to `/validate` gets the same two decisions. Each begins with nothing known, as the two
+    /// webhooks do, and has questions of its own.
     #[must_use]
     pub fn admit(&self, request: &AdmissionRequest<'_>) -> Admitted {
         self.admit_with(request, |_, _| {})
@@ -178,36 +180,36 @@ impl Reviewer {
         request: &AdmissionRequest<'_>,
         mut learn: impl FnMut(&Wanted, &mut Facts),
     ) -> Admitted {
-        let mut facts = Facts::default();
-        let mutate = |facts: &Facts| {
+        let (mutated, object) = learned(&mut learn, |facts| {
             let (budget, learning) = (Budget::new(), Learning::new(facts));
             let knows = Knows { images: &learning.images, authorizer: &learning.authorizer };
-            let (mutated, object) = Review::new(self, request, &budget, knows, Moment::END).mutate();
-            (mutated, object, learning.wanted())
-        };
-        let (mut mutated, mut object, mut wanted) = mutate(&facts);
-        for _ in 0..LEARNING {
-            if wanted.is_empty() {
-                break;
-            }
-            learn(&wanted, &mut facts);
-            (mutated, object, wanted) = mutate(&facts);
-        }
+            let decided = Review::new(self, request, &budget, knows, Moment::END).mutate();
+            (decided, learning.wanted())
+        });
         let validated = mutated.allowed.then(|| {
             let written = object.clone().map(|object| request.with_object(object));
             let request = written.as_ref().unwrap_or(request);
-            let mut reviewed = self.review_with(request, Phase::Validate, Moment::END, &facts);
-            for _ in 0..LEARNING {
-                if reviewed.wanted.is_empty() {
-                    break;
-                }
-                learn(&reviewed.wanted, &mut facts);
-                reviewed = self.review_with(request, Phase::Validate, Moment::END, &facts);
-            }
-            reviewed.decision
+            learned(&mut learn, |facts| {
+                let reviewed = self.review_with(request, Phase::Validate, Moment::END, facts);
+                (reviewed.decision, reviewed.wanted)
+            })
         });
         Admitted { mutated, object, validated }
     }
+}
+
+/// Decides, and again with what was learnt, until nothing is wanted or the rounds are over.
+fn learned<T>(learn: &mut impl FnMut(&Wanted, &mut Facts), decide: impl Fn(&Facts) -> (T, Wanted)) -> T {
+    let mut facts = Facts::default();
+    let (mut decided, mut wanted) = decide(&facts);
+    for _ in 0..LEARNING_ROUNDS {
+        if wanted.is_empty() {
+            break;
+        }
+        learn(&wanted, &mut facts);
+        (decided, wanted) = decide(&facts);
+    }
+    decided
 }
 
 /// What a review found so far.

@@ -64,7 +64,7 @@ mod watched;
 mod tests;
 
 pub use annotation::annotation_name;
-pub use decide::{Admitted, Facts, Phase, Reviewed, Wanted};
+pub use decide::{Admitted, Facts, LEARNING_ROUNDS, Phase, Reviewed, Wanted};
 pub use fuzz::fuzz;
 pub use in_force::{Excepted, Exception, InForce, Moment, Stage};
 pub use manifest::ManifestContext;

@@ -18,12 +18,11 @@ use crate::decision::{Effect, Finding, PatchOp};
 use crate::json::{Json, Map};
 use crate::policy::{Action, AdmissionRule, MutateWhen, Mutation, PodSecurityLevel, ServiceAccountToken};
 
-use super::apply::Refused;
 use super::patch::{between, leaves};
 use super::pointer::{escape, get, segments, set};
 use super::ready::ReadyRule;
 use super::reviewer::Bound;
-use super::rules::{Budget, Inputs, Session};
+use super::rules::{Budget, Cause, Failure, Inputs, Session, within_reach};
 use super::sections::{CONTAINER_LISTS, Statement};
 use super::templates::Place;
 use super::{CELL_LABEL, apply, json_patch, targets};
@@ -51,6 +50,27 @@ struct Write {
     value: Option<Json<'static>>,
     /// `pack/rule`.
     writer: String,
+}
+
+/// Why a mutation was not made.
+struct Refusal {
+    message: String,
+    /// As findings write it; empty: the object as a whole.
+    field: String,
+    cause: Cause,
+}
+
+impl Refusal {
+    /// What the mutation says of this object cannot be.
+    const fn at(field: String, message: String) -> Self {
+        Self { message, field, cause: Cause::Meaning }
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { message: failure.message, field: String::new(), cause: failure.cause }
+    }
 }
 
 /// What surrounds the object.
@@ -89,11 +109,11 @@ impl<'m> Draft<'m> {
         match applies {
             Ok(true) => {}
             Ok(false) => return,
-            Err(failure) => return self.fail(bound, rule, failure.message, String::new()),
+            Err(failure) => return self.fail(bound, rule, failure.into()),
         }
         for (mutation, expression) in rule.mutations.iter().zip(&ready.ready.expressions.mutations) {
-            if let Err((message, field)) = self.mutate(bound, rule, (mutation, expression.as_ref()), around) {
-                self.fail(bound, rule, message, field);
+            if let Err(refusal) = self.mutate(bound, rule, (mutation, expression.as_ref()), around) {
+                self.fail(bound, rule, refusal);
             }
         }
     }
@@ -109,23 +129,22 @@ impl<'m> Draft<'m> {
         }
     }
 
-    fn fail(&mut self, bound: &Bound, rule: &AdmissionRule, message: String, field: String) {
-        let effect = match rule.action {
-            Action::Deny => Effect::Deny,
-            Action::Warn => Effect::Warn,
-            Action::Audit => Effect::Audit,
-        };
-        let reason = "Invalid".to_owned();
-        let pack = bound.pack_name(rule.origin.pack);
-        self.findings.push(Finding {
-            effect,
-            pack,
+    fn fail(&mut self, bound: &Bound, rule: &AdmissionRule, refusal: Refusal) {
+        let Refusal { message, field, cause } = refusal;
+        let finding = Finding {
+            effect: match rule.action {
+                Action::Deny => Effect::Deny,
+                Action::Warn => Effect::Warn,
+                Action::Audit => Effect::Audit,
+            },
+            pack: bound.pack_name(rule.origin.pack),
             rule: rule.name.clone(),
             message,
             field,
             remedy: None,
-            reason,
-        });
+            reason: "Invalid".to_owned(),
+        };
+        self.findings.push(within_reach(finding, cause));
     }
 
     fn mutate(
@@ -134,7 +153,7 @@ impl<'m> Draft<'m> {
         rule: &'m AdmissionRule,
         (mutation, expression): (&'m Mutation, Option<&'m Prepared>),
         around: Surroundings<'m>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Refusal> {
         let writer = format!("{}/{}", bound.pack_name(rule.origin.pack), rule.name);
         match mutation {
             Mutation::Field { path, when, value, .. } => {
@@ -144,14 +163,19 @@ impl<'m> Draft<'m> {
             Mutation::JsonPatch { .. } => {
                 let operations = self.evaluated(bound, rule, expression, around)?;
                 let mut after = self.object.clone();
-                json_patch::apply(&mut after, &operations).map_err(|message| (message, String::new()))?;
+                json_patch::apply(&mut after, &operations)
+                    .map_err(|message| Refusal::at(String::new(), message))?;
                 self.replace(after, &writer, around)
             }
             Mutation::ApplyConfiguration { .. } => {
                 let partial = self.evaluated(bound, rule, expression, around)?;
                 let mut after = self.object.clone();
-                apply::merge(&mut after, partial)?;
-                self.replace(after, &writer, around)
+                match apply::merge(&mut after, partial) {
+                    Ok(()) => self.replace(after, &writer, around),
+                    // What cannot be merged there could not be written there either.
+                    Err((_, path)) if self.stored_pod && targets::immutable_in_stored_pod(&path) => Ok(()),
+                    Err((message, path)) => Err(Refusal::at(targets::field(&path), message)),
+                }
             }
         }
     }
@@ -163,11 +187,11 @@ impl<'m> Draft<'m> {
         rule: &'m AdmissionRule,
         expression: Option<&'m Prepared>,
         around: Surroundings<'m>,
-    ) -> Result<Json<'static>, Refused> {
-        let whole = |message: String| (message, String::new());
-        let expression = expression.ok_or_else(|| whole("the mutation has no expression".to_owned()))?;
+    ) -> Result<Json<'static>, Refusal> {
+        let nothing = || Refusal::at(String::new(), "the mutation has no expression".to_owned());
+        let expression = expression.ok_or_else(nothing)?;
         let mut session = Session::new(bound, self.inputs(around), around.budget);
-        session.mutation(rule, expression).map_err(|failure| whole(failure.message))
+        Ok(session.mutation(rule, expression)?)
     }
 
     /// The object with a value at every target of a field path.
@@ -177,7 +201,7 @@ impl<'m> Draft<'m> {
         when: MutateWhen,
         value: &'m serde_json::Value,
         writer: &str,
-    ) -> Result<Json<'m>, Refused> {
+    ) -> Result<Json<'m>, Refusal> {
         let present = |object: &Json<'m>, target: &[String]| {
             get(object, target).is_some_and(|value| *value != Json::Null)
         };
@@ -188,24 +212,24 @@ impl<'m> Draft<'m> {
                 if !present(self.original, &target) && get(&self.object, &target) != Some(&value) {
                     return Err(self.disagreement(&target, writer));
                 }
-            } else if !self.stored_pod || targets::mutable_in_stored_pod(&target) {
+            } else if !(self.stored_pod && targets::immutable_in_stored_pod(&target)) {
                 set(&mut after, &target, value)
-                    .map_err(|error| (error.to_string(), targets::field(&target)))?;
+                    .map_err(|error| Refusal::at(targets::field(&target), error.to_string()))?;
             }
         }
         Ok(after)
     }
 
     /// Takes a mutated object over, if what it changes may be written by whoever wrote it.
-    fn replace(&mut self, after: Json<'m>, writer: &str, around: Surroundings<'m>) -> Result<(), Refused> {
+    fn replace(&mut self, after: Json<'m>, writer: &str, around: Surroundings<'m>) -> Result<(), Refusal> {
         let changes = changes(&self.object, &after);
-        if self.stored_pod && changes.iter().any(|(path, _)| !targets::mutable_in_stored_pod(path)) {
+        if self.stored_pod && changes.iter().any(|(path, _)| targets::immutable_in_stored_pod(path)) {
             return Ok(());
         }
         let selected = |label: &str| around.policies.iter().any(|bound| bound.selects_by(label));
         for (path, _) in &changes {
             if let Some(why) = targets::forbidden(path, self.place, selected) {
-                return Err((format!("no mutation may write {why}"), targets::field(path)));
+                return Err(Refusal::at(targets::field(path), format!("no mutation may write {why}")));
             }
         }
         for (pointer, write) in &self.writes {
@@ -222,12 +246,12 @@ impl<'m> Draft<'m> {
         Ok(())
     }
 
-    fn disagreement(&self, target: &[String], writer: &str) -> Refused {
+    fn disagreement(&self, target: &[String], writer: &str) -> Refusal {
         let pointer: String = target.iter().map(|segment| format!("/{}", escape(segment))).collect();
         let under = format!("{pointer}/");
         let other = self.writes.iter().find(|(path, _)| **path == pointer || path.starts_with(&under));
         let other = other.map_or("another mutation", |(_, write)| write.writer.as_str());
-        (format!("`{writer}` and `{other}` write different values"), targets::field(target))
+        Refusal::at(targets::field(target), format!("`{writer}` and `{other}` write different values"))
     }
 
     /// What `/mutate` writes of itself for one policy.

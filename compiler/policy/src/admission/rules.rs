@@ -117,7 +117,7 @@ const TOO_COSTLY: &str = "make the rule cheaper in its pack: less nesting of mac
 const UNANSWERED: &str = "try again; the webhook asks the API server in a cluster and nowhere else, and a test says the answer under `authorizer` of its case";
 
 /// A finding whose remedy is about what failed: the object, or what lies outside it.
-fn within_reach(finding: Finding, cause: Cause) -> Finding {
+pub(super) fn within_reach(finding: Finding, cause: Cause) -> Finding {
     let remedy = match cause {
         Cause::Meaning => return finding,
         Cause::Unanswered => UNANSWERED,

@@ -67,13 +67,14 @@ pub(super) fn forbidden(
     of_object.or(of_template)
 }
 
-/// Whether a field of a stored pod can be changed at all.
+/// Whether a field of a stored pod cannot be changed.
 /// <https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement>
-pub(super) fn mutable_in_stored_pod(path: &[String]) -> bool {
+pub(super) fn immutable_in_stored_pod(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    matches!(
+    !matches!(
         path.as_slice(),
-        ["metadata", "labels" | "annotations", ..]
+        // Of the object as a whole a part can be.
+        [] | ["metadata", "labels" | "annotations", ..]
             | ["spec", "containers" | "initContainers", _, "image"]
             | ["spec", "activeDeadlineSeconds" | "terminationGracePeriodSeconds"]
     )

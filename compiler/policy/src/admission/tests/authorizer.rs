@@ -102,6 +102,53 @@ fn one_request_asks_a_bounded_number_of_questions_of_a_bounded_length() {
     assert!(open.wanted.is_empty() && !open.decision.allowed, "{}", shown(&open.decision));
 }
 
+/// Both webhooks have the same questions each, and so has who judges a manifest in one go.
+#[test]
+fn what_mutations_asked_leaves_as_many_questions_to_validations() {
+    let all = |of: &str, count: usize| {
+        Expr::And((0..count).map(|at| may(text(&format!("/{of}/{at:02}")))).collect())
+    };
+    let labels = ["metadata", "labels"]
+        .iter()
+        .fold(Expr::Root(Root::Object), |here, field| Expr::Select(Box::new(here), (*field).to_owned()));
+    let stamped = Expr::Has(Box::new(labels), crate::admission::CELL_LABEL.to_owned());
+    let condition = Expr::Or(vec![stamped, all("mutate", MAX_QUESTIONS)]);
+    let policy = with_rule(all("validate", MAX_QUESTIONS), |rule| {
+        rule.matches.conditions = vec![("first".to_owned(), cel(condition))];
+        let path = ["metadata", "annotations", "by"].map(str::to_owned).to_vec();
+        let (when, value) = (crate::policy::MutateWhen::Always, "policy".into());
+        rule.mutations = vec![crate::policy::Mutation::Field { path, when, value, at: "m".into() }];
+    });
+    let mut asked = Vec::new();
+    let admitted = reviewer(vec![policy]).admit_with(&create(pod("{}", "{}")), |wanted, facts| {
+        asked.push(wanted.questions.len());
+        for question in &wanted.questions {
+            facts.answers.learn(question.clone(), Ok(Answer { allowed: true, ..Answer::default() }));
+        }
+    });
+    assert_eq!(asked, [MAX_QUESTIONS, MAX_QUESTIONS]);
+    assert!(admitted.decision().allowed, "{}", shown(admitted.decision()));
+}
+
+#[test]
+fn a_mutation_that_nobody_answered_says_what_helps() {
+    let asks = || {
+        with_rule(Expr::Const(Const::Bool(true)), |rule| {
+            let annotations = Expr::Map(vec![(text("by"), may(text("/a")), false)]);
+            let metadata = Expr::Map(vec![(text("annotations"), annotations, false)]);
+            let partial = Expr::Map(vec![(text("metadata"), metadata, false)]);
+            rule.mutations = vec![crate::policy::Mutation::ApplyConfiguration {
+                expression: cel(partial),
+                at: "m".into(),
+            }];
+        })
+    };
+    let decision = reviewer(vec![asks()]).review(&create(pod("{}", "{}")), Phase::Mutate);
+    assert!(shown(&decision).ends_with(
+        "it is not known whether who asks may `get` the path `/a`: the authorizer was not asked (); try again; the webhook asks the API server in a cluster and nowhere else, and a test says the answer under `authorizer` of its case"
+    ), "{}", shown(&decision));
+}
+
 #[test]
 fn who_updates_is_asked_about_whoever_made_it() {
     // The object says where to ask, and did before: the violation is of whoever asks now, not an old one.

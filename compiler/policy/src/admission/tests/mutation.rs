@@ -192,6 +192,42 @@ fn patches_and_partial_objects_are_applied_in_order() {
     .assert_eq(&mutated(vec![with_mutations("a", wrong)], &create(pod("{}", "{}"))));
 }
 
+/// The API server writes defaults into what it stores, and older pods have what the policy would write otherwise.
+#[test]
+fn what_cannot_be_merged_into_a_stored_pod_is_left_out() {
+    let map = |entries: Vec<(&str, Const)>| {
+        Const::Map(entries.into_iter().map(|(key, value)| (text(key), value)).collect())
+    };
+    let token = map(vec![("serviceAccountToken", map(vec![("path", text("token"))]))]);
+    let sources = map(vec![("sources", Const::List(vec![token]))]);
+    let volume = map(vec![("name", text("t")), ("projected", sources)]);
+    let partial = |more: Vec<(&str, Const)>| {
+        let spec = map(vec![("volumes", Const::List(vec![volume.clone()]))]);
+        let partial = map([more, vec![("spec", spec)]].concat());
+        vec![Mutation::ApplyConfiguration { expression: constant(partial), at: "m".into() }]
+    };
+    let policies = || vec![with_mutations("a", partial(Vec::new()))];
+    let with_source = |source: &str| {
+        pod(&format!(r#"{{"volumes": [{{"name": "t", "projected": {{"sources": [{source}]}}}}]}}"#), "{}")
+    };
+    let labelled = |pod: Json<'static>| with(pod, r#"{"metadata": {"annotations": {"touched": "1"}}}"#);
+    for source in [
+        r#"{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}"#,
+        r#"{"serviceAccountToken": {"path": "other", "expirationSeconds": 600}}"#,
+    ] {
+        let old = with_source(source);
+        let request = update(old.clone(), labelled(old.clone()));
+        expect!["allowed"].assert_eq(&mutated(policies(), &request));
+        let created = mutated(policies(), &create(old));
+        assert_eq!(created.starts_with("allowed"), source.contains("3600"), "{created}");
+    }
+    // What a stored pod can still have is written, or refused.
+    let wrong = partial(vec![("metadata", map(vec![("labels", map(vec![("component", text("x"))]))]))]);
+    let old = with_source(r#"{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}"#);
+    let decision = mutated(vec![with_mutations("a", wrong)], &update(old.clone(), labelled(old)));
+    assert!(decision.contains("label `component`, which a selector reads"), "{decision}");
+}
+
 #[test]
 fn a_windows_pod_gets_no_seccomp_profile() {
     let decision = mutated(vec![policy()], &create(pod(r#"{"os": {"name": "windows"}}"#, "{}")));
