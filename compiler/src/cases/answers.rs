@@ -80,9 +80,15 @@ fn written(question: &Question) -> String {
     format!("- {{{}, allowed: true}}", parts.join(", "))
 }
 
-/// JSON's strings are YAML's too.
+/// JSON's strings are YAML's too, but for characters that YAML wants escaped.
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    let is_plain = |char: char| {
+        !char.is_control() && !matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let escaped =
+        |char: char| if is_plain(char) { char.to_string() } else { format!("\\u{:04x}", u32::from(char)) };
+    json.chars().map(escaped).collect()
 }
 
 #[cfg(test)]
@@ -122,7 +128,7 @@ mod tests {
             resource(|of| of.group = "apps".to_owned()),
             resource(|of| of.subresource = "log".to_owned()),
             resource(|of| of.namespace = "1234".to_owned()),
-            resource(|of| of.name = "null # \"a\": \u{7f}\n'".to_owned()),
+            resource(|of| of.name = "null # \"a\": \u{7f}\u{85}\u{2028}\n'".to_owned()),
             resource(|of| of.field_selector = "a=b,c!=d".to_owned()),
             resource(|of| of.label_selector = "a in (b, c)".to_owned()),
         ];

@@ -122,7 +122,6 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("glob.match", 3, weight_of_all),
     ("regex.match", 2, weight_of_all),
     ("regex.is_valid", 1, weight_of_all),
-    ("regex.globs_match", 2, weight_of_all),
     ("regex.template_match", 4, weight_of_all),
 ];
 

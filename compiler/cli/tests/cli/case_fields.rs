@@ -453,7 +453,7 @@ fn twins(pack: &str, passes: &str, fails: &str, reason: &str) {
 #[test]
 fn a_question_that_a_case_does_not_answer_is_an_error_of_the_case() {
     let asked = "a rule asks the authorizer whether who asks may `update` `deployments.apps/scale` named `front` in namespace `web`";
-    let entry = r#"{verb: "update", group: "apps", resource: "deployments", subresource: "scale", namespace: "web", name: "front", fieldSelector: "a=b", labelSelector: "c=d", allowed: true}"#;
+    let entry = r#"{verb: "update", group: "apps", resource: "deployments", subresource: "scale", namespace: "web", name: "front", fieldSelector: "a=b", labelSelector: "c=d", serviceAccount: {namespace: "", name: ""}, allowed: true}"#;
     // Nothing is expected to be denied for want of an answer: that would pass for whatever reason.
     for tests in [
         created("", "allowed: false"),
