@@ -73,7 +73,7 @@ fn here(text: &str, rule: &str, parameters: Option<Vec<String>>) -> Result<Check
         return Err(check.errors);
     }
     let reads = reach::reads(&names, &reached);
-    if let Some(calls) = operators::as_calls(text, &tree).map_err(|error| vec![error])? {
+    if let Some(calls) = operators::as_calls(text, &tree.operations).map_err(|error| vec![error])? {
         engine = parse_charged(&calls, text).map_err(|error| vec![error])?;
     }
     let prepared = engine.compile_with_entrypoint(&Rc::from(rule));

@@ -11,7 +11,6 @@ use std::ops::Range;
 use regorus::{Engine, Source, Value};
 
 use super::made::{self, Charge};
-use super::tree::Tree;
 use super::{Fault, RegoError};
 
 /// An operator that is charged.
@@ -123,12 +122,12 @@ enum Edit {
 ///
 /// # Errors
 /// An operator that is not where the parser told.
-pub(super) fn as_calls(text: &str, tree: &Tree) -> Result<Option<String>, RegoError> {
-    if tree.operations.is_empty() {
+pub(super) fn as_calls(text: &str, operations: &[Operation]) -> Result<Option<String>, RegoError> {
+    if operations.is_empty() {
         return Ok(None);
     }
-    let mut edits = Vec::with_capacity(3 * tree.operations.len());
-    for Operation { operator, whole, left_end } in &tree.operations {
+    let mut edits = Vec::with_capacity(3 * operations.len());
+    for Operation { operator, whole, left_end } in operations {
         let sign = sign(text, *left_end).filter(|at| text.as_bytes().get(*at) == Some(&operator.sign()));
         let Some(sign) = sign.filter(|at| whole.contains(at)) else { return Err(unreadable(whole.clone())) };
         edits.push((whole.start, Edit::Open(Reverse(whole.end), *operator)));
