@@ -52,7 +52,7 @@ pub(super) fn laid_out(text: &str) -> Result<String, Refused> {
     let mut lines = lines_of(&text.replace("\r\n", "\n"));
     for _ in 0..MAX_STEPS {
         let joined = join(&lines);
-        let documents = read(&joined)?;
+        let documents = reread(&joined)?;
         let mut step = None;
         for document in &documents {
             step = step.or_else(|| next_step(document, &joined, &lines));
@@ -63,7 +63,7 @@ pub(super) fn laid_out(text: &str) -> Result<String, Refused> {
         }
     }
     let laid_out = tidy(&join(&lines))?;
-    let is_sound = meaning(&before) == meaning(&read(&laid_out)?) && words(text) == words(&laid_out);
+    let is_sound = meaning(&before) == meaning(&reread(&laid_out)?) && words(text) == words(&laid_out);
     if is_sound { Ok(laid_out) } else { Err(Refused::Unsound) }
 }
 
@@ -73,6 +73,11 @@ fn read(text: &str) -> Result<Vec<SourceMap>, Refused> {
         Some(first) => Err(Refused::Invalid(first.message.clone())),
         None => Ok(documents),
     }
+}
+
+/// What was laid out, read again: whatever is wrong with it is not the author's (an alias that came to stand before its anchor).
+fn reread(text: &str) -> Result<Vec<SourceMap>, Refused> {
+    read(text).map_err(|_| Refused::Unsound)
 }
 
 fn meaning(documents: &[SourceMap]) -> Vec<serde_json::Value> {
@@ -222,6 +227,23 @@ impl<'t> Page<'t> {
         first
     }
 
+    /// The same of a key behind another one. What is indented deeper than the key belongs to what stands above it, and so does an element of a list
+    /// that is commented out right behind another element.
+    fn lead_of_key(&self, line: usize, limit: usize, column: usize) -> usize {
+        let is_ours = |line: &str| line.trim().is_empty() || is_remark(line) && indent_of(line) <= column;
+        let mut first = line;
+        while first > limit && is_ours(self.get(first - 1)) {
+            first -= 1;
+        }
+        let is_behind = first > limit && indent_of(self.get(first - 1)) >= column;
+        if is_behind && is_element(self.get(first).trim_start().trim_start_matches('#')) {
+            while first < line && !self.get(first).trim().is_empty() {
+                first += 1;
+            }
+        }
+        first
+    }
+
     /// Puts the members of a mapping in an order. `parent`: the line of its key; the remarks above a document's first member are the document's.
     fn reorder(&self, node: &Node, order: &[&str], parent: Option<usize>) -> Option<Step> {
         let keys = self.keys(node)?;
@@ -233,11 +255,10 @@ impl<'t> Page<'t> {
         let column = indent_of(self.get(*keys.first()?));
         let mut starts = Vec::new();
         for (index, line) in keys.iter().enumerate() {
-            let limit = match index.checked_sub(1).and_then(|before| keys.get(before)) {
-                Some(before) => before + 1,
-                None => parent.map_or(*line, |parent| parent + 1),
-            };
-            starts.push(self.lead(*line, limit));
+            starts.push(match index.checked_sub(1).and_then(|before| keys.get(before)) {
+                Some(before) => self.lead_of_key(*line, before + 1, column),
+                None => self.lead(*line, parent.map_or(*line, |parent| parent + 1)),
+            });
         }
         let end = self.end(keys.last()? + 1, column, true);
         let ends = starts.iter().skip(1).copied().chain([end]);
@@ -296,7 +317,7 @@ impl<'t> Page<'t> {
 fn tidy(text: &str) -> Result<String, Refused> {
     let mut held = vec![false; text.lines().count() + 1];
     let page = Page::of(text, &[]);
-    for document in read(text)? {
+    for document in reread(text)? {
         hold(document.root(), &page, &mut held);
     }
     let mut out = String::with_capacity(text.len());
@@ -345,6 +366,28 @@ mod tests {
         assert_eq!(laid_out, expected);
         assert_eq!(super::laid_out(&laid_out).as_deref(), Ok(expected), "it is not idempotent");
         assert_eq!(super::laid_out(&UNTIDY.replace('\n', "\r\n")).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_commented_out_stays_in_its_section() {
+        let text = "kind: PolicyPack\nspec:\n  admission:\n    rules:\n    - name: a\n    # - name: b\n    #   action: Deny\n  # Who.\n  subjects: {a: b}\n";
+        let expected = "kind: PolicyPack\nspec:\n  # Who.\n  subjects: {a: b}\n  admission:\n    rules:\n    - name: a\n    # - name: b\n    #   action: Deny\n";
+        assert_eq!(laid_out(text).as_deref(), Ok(expected));
+        // In the column of the keys, right behind an element.
+        let text = "kind: PolicyPack\nspec:\n  pools:\n  - {name: a}\n  # - {name: b}\n  #   more of it\n\n  # Who.\n  subjects: {a: b}\n";
+        let expected = "kind: PolicyPack\nspec:\n  # Who.\n  subjects: {a: b}\n  pools:\n  - {name: a}\n  # - {name: b}\n  #   more of it\n";
+        assert_eq!(laid_out(text).as_deref(), Ok(expected));
+        // A text whose last line looks like a remark.
+        let text = "kind: PolicyPack\nspec:\n  description: |\n    a\n    # b\n  pack: x\n";
+        let expected = "kind: PolicyPack\nspec:\n  pack: x\n  description: |\n    a\n    # b\n";
+        assert_eq!(laid_out(text).as_deref(), Ok(expected));
+        assert_eq!(laid_out(expected).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn an_alias_that_would_come_before_its_anchor_is_refused_as_unsound() {
+        let text = "kind: PolicyPack\nspec:\n  subjects: &who {a: b}\n  pack: *who\n";
+        assert_eq!(laid_out(text), Err(Refused::Unsound));
     }
 
     #[test]
