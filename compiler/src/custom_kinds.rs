@@ -127,11 +127,11 @@ fn type_of(schema: &Json, name: &str, depth: u32) -> Type {
         Some("string") => scalar(Type::String),
         Some("boolean") => scalar(Type::Bool),
         Some("integer") => scalar(Type::Int),
-        // `2` and `2.0` are of two types.
         Some("array") => {
             Type::list(schema.get("items").map_or(Type::Dyn, |items| type_of(items, name, depth + 1)))
         }
         Some("object") => object(schema, name, depth),
+        // A `number` too: `2` and `2.0` are of two types.
         _ => Type::Dyn,
     }
 }

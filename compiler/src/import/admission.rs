@@ -129,6 +129,7 @@ impl Rules {
             _ => policy.own_name(),
         };
         let name = label(name, &self.names);
+        losses.made([&name], policy);
         if policy.at("/spec/failurePolicy") == Some(&json!("Ignore")) {
             let reason = "an expression that cannot be evaluated is denied";
             losses.add(policy, "spec.failurePolicy", reason, Widens::No);
@@ -161,6 +162,7 @@ impl Rules {
             if let Some(members) = updates.as_object_mut() {
                 members.insert("name".to_owned(), name.clone().into());
             }
+            losses.made([&name], policy);
             self.names.push(name);
             self.all.push(updates);
         }

@@ -102,6 +102,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
                     losses.add(settings, &path, "it is not text", Widens::Yes);
                     continue;
                 };
+                let known = rules.names.len();
                 match list {
                     "allow" => rules.allow(settings, &path, text, losses),
                     "ask" => {
@@ -111,6 +112,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
                     }
                     _ => rules.deny(settings, &path, text, losses),
                 }
+                losses.made(rules.names.iter().skip(known), settings);
             }
         }
     }

@@ -11,6 +11,8 @@ use crate::reach::cidr::Cidr;
 
 /// The label that every namespace has.
 const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+/// Where an object goes that names no namespace, unless whoever applies it says another one.
+const DEFAULT_NAMESPACE: &str = "default";
 /// What a wide network of a pack leaves out.
 const NOT_BROUGHT: &str = "private, link-local and metadata addresses are not reached by a wider network, only by one that names them";
 /// The last port.
@@ -18,6 +20,12 @@ const LAST_PORT: u64 = 65_535;
 
 pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value, ImportError> {
     let subject = one_subject(objects)?;
+    for policy in objects.iter().filter(|one| namespace(**one).is_none()) {
+        let reason = format!(
+            "it names no namespace and goes where it is applied; the pack governs `{DEFAULT_NAMESPACE}` alone, so write the namespace in"
+        );
+        losses.add(*policy, "metadata.namespace", reason, Widens::Yes);
+    }
     let mut network = serde_json::Map::new();
     for way in [Way::Egress, Way::Ingress] {
         let mut rules = Vec::new();
@@ -37,7 +45,9 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value,
         for policy in isolating {
             let listed = policy.at(&format!("/spec/{}", way.word())).and_then(Value::as_array);
             for (index, rule) in listed.into_iter().flatten().enumerate() {
-                rules.extend(way.rules(policy, index, rule, &names(&rules), losses));
+                let made = way.rules(policy, index, rule, &names(&rules), losses);
+                losses.made(&names(&made), policy);
+                rules.extend(made);
             }
         }
         if !rules.is_empty() {
@@ -55,10 +65,15 @@ fn names(rules: &[Value]) -> Vec<String> {
     rules.iter().filter_map(|rule| rule.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
+/// The namespace that a policy names.
+fn namespace(policy: Object<'_>) -> Option<&str> {
+    policy.at("/metadata/namespace").and_then(Value::as_str).filter(|name| !name.is_empty())
+}
+
 /// Whom all of them are about.
 fn one_subject(objects: &[Object<'_>]) -> Result<Value, ImportError> {
     let of = |policy: &Object<'_>| {
-        let namespace = policy.at("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
+        let namespace = namespace(*policy).unwrap_or(DEFAULT_NAMESPACE);
         let pods = policy.at("/spec/podSelector").cloned().unwrap_or_else(|| json!({}));
         (namespace.to_owned(), pods)
     };

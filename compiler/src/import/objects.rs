@@ -1,5 +1,7 @@
 //! Objects of the source, with where they stand, and the losses that are found in them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{ImportError, Kind, Loss, Source};
@@ -43,9 +45,31 @@ impl<'s> Object<'s> {
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     pub(super) all: Vec<Loss>,
+    /// File and object that a rule of the pack was made of, by the rule's name.
+    made: BTreeMap<String, (String, String)>,
 }
 
 impl Losses {
+    /// Notes what rules were made of, so that what becomes of them later is said of it.
+    pub(super) fn made<'n>(&mut self, rules: impl IntoIterator<Item = &'n String>, object: Object<'_>) {
+        let of = (object.file.to_owned(), object.name());
+        self.made.extend(rules.into_iter().map(|rule| (rule.clone(), of.clone())));
+    }
+
+    /// A loss of a rule of the pack. One that was made of several objects is said of the first.
+    pub(super) fn of_rule(
+        &mut self,
+        (rule, first): (&str, Object<'_>),
+        path: &str,
+        reason: impl Into<String>,
+        widens: Widens,
+    ) {
+        let known = self.made.get(rule).cloned();
+        let (file, name) = known.unwrap_or_else(|| (first.file.to_owned(), first.name()));
+        let at = if name.is_empty() { path.to_owned() } else { format!("{name}: {path}") };
+        self.all.push(Loss { file, at, reason: reason.into(), widens: widens == Widens::Yes });
+    }
+
     pub(super) fn add(&mut self, object: Object<'_>, path: &str, reason: impl Into<String>, widens: Widens) {
         let name = object.name();
         let at = match (name.is_empty(), path.is_empty()) {

@@ -72,12 +72,15 @@ fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &
             match rule_part(found, rest, inner) {
                 Mended::Denies => {
                     let reason = format!("cannot be said, so what it is about is denied: {why}");
-                    losses.add(first, &path, reason, Widens::No);
+                    losses.of_rule((&name, first), &path, reason, Widens::No);
                 }
-                Mended::Dropped(reason) => losses.add(first, &path, format!("{reason}: {why}"), Widens::No),
+                Mended::Dropped(reason) => {
+                    losses.of_rule((&name, first), &path, format!("{reason}: {why}"), Widens::No);
+                }
                 Mended::Nothing => {
                     rules.remove(*rule);
-                    losses.add(first, &path, format!("the rule was left out: {why}"), Widens::Yes);
+                    let reason = format!("the rule was left out: {why}");
+                    losses.of_rule((&name, first), &path, reason, Widens::Yes);
                 }
             }
             true
@@ -102,8 +105,10 @@ fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &
         (["spec", "network", way @ ("ingress" | "egress"), ..], [rule, ..]) => {
             let rules = pack.pointer_mut(&format!("/spec/network/{way}")).and_then(Value::as_array_mut);
             let Some(rules) = rules.filter(|rules| *rule < rules.len()) else { return false };
-            rules.remove(*rule);
-            losses.add(first, &format!("{way} {rule}"), format!("denied instead: {why}"), Widens::No);
+            let removed = rules.remove(*rule);
+            let name = removed.get("name").and_then(Value::as_str).unwrap_or_default();
+            let reason = format!("denied instead: {why}");
+            losses.of_rule((name, first), &format!("{way} {rule}"), reason, Widens::No);
             true
         }
         _ => false,
@@ -120,11 +125,12 @@ fn tool_rule(rules: &mut Vec<Value>, at: usize, why: &str, first: Object<'_>, lo
         let said = "this was imported from a grant that a pack cannot express, and is denied";
         let tools = removed.get("tools").cloned().unwrap_or_default();
         rules.insert(at, json!({"name": name, "tools": tools, "deny": {"reason": said}}));
-        losses.add(first, &path, format!("cannot be said, so its tools are denied: {why}"), Widens::No);
+        let reason = format!("cannot be said, so its tools are denied: {why}");
+        losses.of_rule((name, first), &path, reason, Widens::No);
         return;
     }
     let widens = if removed.get("deny").is_some() { Widens::Yes } else { Widens::No };
-    losses.add(first, &path, format!("it was left out: {why}"), widens);
+    losses.of_rule((name, first), &path, format!("it was left out: {why}"), widens);
 }
 
 /// What is mended as one: of rules over tools and of the network the whole rule.

@@ -149,6 +149,32 @@ fn an_empty_list_of_names_is_every_name() {
     assert_eq!(with("[web]")[1]["name"], "resource-names");
 }
 
+/// What is lost of a rule is said of the file and the object that it was made of.
+#[test]
+fn what_does_not_compile_is_blamed_on_its_own_file() {
+    let stage = Stage::empty();
+    stage.write(
+        "other.yaml",
+        &HOST_PATH
+            .replace("resource.Get('v1', 'configmaps', 'default', 'x').data.a == 'b'", "true")
+            .replace("disallow-host-path", "first"),
+    );
+    stage.write("lookup.yaml", HOST_PATH);
+    let output =
+        stage.run(&["import", "other.yaml", "lookup.yaml", "--output", "out/pack.yaml", "--format", "json"]);
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+    let lost = losses(&report, "cannot be said, so what it is about is denied");
+    assert!(!lost.is_empty(), "{report:#}");
+    for loss in lost {
+        assert_eq!(loss["file"], "lookup.yaml", "{loss}");
+        assert!(
+            loss["at"].as_str().expect("a place").starts_with("ValidatingPolicy/disallow-host-path: "),
+            "{loss}"
+        );
+    }
+}
+
 const HOST_PATH: &str = r#"
 apiVersion: policies.kyverno.io/v1alpha1
 kind: ValidatingPolicy
@@ -238,6 +264,11 @@ spec:
     );
     let output = stage.run(&["import", "source.yaml"]);
     assert_eq!(output.status.code(), Some(3), "two subjects: {}", printed(&output));
+    // Where it goes is said by whoever applies it: the pack may govern none of it.
+    let (_, report) = imported(&stage, &text.replace(", namespace: shop", ""), &[]);
+    assert_eq!(report["widens"], 2, "{report:#}");
+    let lost = losses(&report, "metadata.namespace");
+    assert!(lost.len() == 2 && lost.iter().all(|loss| loss["widens"] == true), "{report:#}");
 }
 
 #[test]
