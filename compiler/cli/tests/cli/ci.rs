@@ -94,6 +94,39 @@ fn the_examples_compare_a_changed_pack_with_what_it_was() {
     assert!(!stage.shell("sh ci/diff.sh nowhere").status.success(), "there is no such commit");
 }
 
+/// A pack that moves to another folder is still compared; one that takes another name too cannot be, and is stopped.
+#[test]
+fn a_pack_that_moves_does_not_get_past_the_comparison() {
+    let stage = Stage::new();
+    for other in ["build-runner", "code-interpreter", "pod-security-restricted"] {
+        std::fs::remove_dir_all(stage.path("policy-packs").join(other)).expect("a shipped pack");
+    }
+    std::fs::create_dir_all(stage.path("ci")).expect("a folder");
+    std::fs::copy(root().join("docs/ci/diff.sh"), stage.path("ci/diff.sh")).expect("the script");
+    let git = "git -c user.name=a -c user.email=a@example.org -c init.defaultBranch=main";
+    let begun = stage.shell(&format!("{git} init -q && git add policy-packs && {git} commit -qm packs"));
+    assert!(begun.status.success(), "{}", printed(&begun));
+    let ended = |change: &str, options: &str| {
+        let output = stage.shell(&format!("set -e; {change}; sh ci/diff.sh HEAD {options}"));
+        (output.status.code(), printed(&output))
+    };
+    let (code, said) = ended("mv policy-packs/restricted-agent policy-packs/moved", "--fail-on widened");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("-> policy-packs/moved: 0 widened") && !said.contains("is gone"), "{said}");
+    let wider = "sed -i '/serviceAccountToken: Forbidden/d' policy-packs/moved/pack.yaml";
+    let (code, said) = ended(wider, "--fail-on widened");
+    assert_eq!(code, Some(3), "{said}");
+    let renamed = "sed -i 's/pack: restricted-agent/pack: other-agent/; s/name: restricted-agent-/name: other-agent-/' policy-packs/moved/pack.yaml";
+    let (code, said) = ended(renamed, "--fail-on widened");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("policy-packs/moved is new") && said.contains("restricted-agent is gone"),
+        "{said}"
+    );
+    let (code, said) = ended("true", "");
+    assert_eq!(code, Some(0), "{said}");
+}
+
 /// The change that brings the first packs has nothing to be compared with: neither a commit that has packs, nor, before the first, any commit.
 #[test]
 fn the_change_that_brings_the_first_packs_is_let_through() {
