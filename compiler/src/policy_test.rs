@@ -95,6 +95,23 @@ fn refuse_empty(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
         let message = "the case expects nothing, so it cannot fail";
         found.push(Diagnostic::new(bw0108_missing_field::CODE, at.member("expect"), message).with_help(help));
     }
+    let expected = at.member("expect");
+    if case.expect.labels.as_ref().is_some_and(|labels| labels.added.is_none() && labels.removed.is_none()) {
+        let help = "say which are `added` or `removed`; `[]` if none is to be";
+        let message = "the case expects nothing of labels, so this cannot fail";
+        found.push(
+            Diagnostic::new(bw0108_missing_field::CODE, expected.member("labels"), message).with_help(help),
+        );
+    }
+    // A path that nobody can read leads nowhere, so nothing would ever be there.
+    for (index, field) in case.expect.fields.iter().enumerate() {
+        if let Err(error) = field.field.parse::<FieldPath>() {
+            let at = expected.member("fields").index(index).member("field");
+            let message = error.to_string();
+            let help = "write it as `spec.containers[0].image`";
+            found.push(Diagnostic::new(bw0107_wrong_type::CODE, at, message).with_help(help));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +144,22 @@ mod tests {
     fn a_case_that_expects_nothing_is_refused() {
         let said = found("  - {name: a, admission: {object: {}}, expect: {}}\n");
         assert!(said.iter().any(|line| line.contains("BW0108") && line.contains("cannot fail")), "{said:?}");
+    }
+
+    #[test]
+    fn an_expectation_that_nothing_can_disappoint_is_refused() {
+        let said = found("  - {name: a, toolCall: {tool: x}, expect: {labels: {}}}\n");
+        assert!(
+            said.iter().any(|line| line.contains("BW0108") && line.contains("nothing of labels")),
+            "{said:?}"
+        );
+        let said = found("  - {name: a, toolCall: {tool: x}, expect: {labels: {added: []}}}\n");
+        assert!(said.is_empty(), "{said:?}");
+        let said = found("  - {name: a, admission: {object: {}}, expect: {fields: [{field: 'spec.a[x'}]}}\n");
+        assert!(
+            said.iter().any(|line| line.contains("BW0107") && line.contains("not a field path")),
+            "{said:?}"
+        );
     }
 
     #[test]

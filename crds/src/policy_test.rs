@@ -81,6 +81,9 @@ pub struct AdmissionCase {
     /// The namespace; absent: one that the pack governs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<CaseNamespace>,
+    /// The resource in the plural, where its kind does not suggest it: `gateways` of a Gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     /// The subresource, as `ephemeralcontainers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subresource: Option<String>,
@@ -480,7 +483,7 @@ pub struct Expectation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::scalar::NAME_PATTERN, "maxLength" = 63))]
     pub sandbox: Option<String>,
-    /// Of a tool call with a result: what is delivered of it.
+    /// Of a tool call with a result: what is delivered of it. If people are asked: once they approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered: Option<Delivered>,
     /// Of a tool call: the labels that its session gets and loses, by the call and by its result. If people are asked: once they approve.

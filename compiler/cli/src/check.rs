@@ -62,6 +62,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome> {
         };
         all.push(Checked { path: path.clone(), loaded, compiled });
     }
+    choices.check_names(all.iter().flat_map(|one| &one.loaded.packs))?;
     for (format, file) in options.reports.each() {
         report::deliver(&written(format, &all, options.deny_warnings)?, file)?;
     }

@@ -35,7 +35,9 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     if options.lock {
         return write_locks(&loaded, options);
     }
-    let compiled = loaded.compile(&load::choices(&options.packs.bindings));
+    let choices = load::choices(&options.packs.bindings);
+    choices.check_names(&loaded.packs)?;
+    let compiled = loaded.compile(&choices);
     load::draw_compiled(&loaded, &compiled);
     if compiled.failed() {
         return Ok(Outcome::Findings);

@@ -183,19 +183,44 @@ impl Choices {
         self
     }
 
-    /// What is chosen for one pack.
+    /// Whether nothing is chosen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is chosen for one pack. What is said of that pack by its name wins over what is said of all.
     fn of(&self, sources: &PackSources) -> Bindings {
         if self.0.is_empty() {
             return Bindings::default();
         }
         let name = fragments::identity(sources).map(|(name, _)| name);
-        let values = self.0.iter().filter_map(|(key, value)| match key.split_once('.') {
-            Some((pack, parameter)) => {
-                (name.as_deref() == Some(pack)).then(|| (parameter.to_owned(), value.clone()))
+        let (own, common): (Vec<_>, Vec<_>) = self.0.iter().partition(|(key, _)| key.contains('.'));
+        let mut values: BTreeMap<String, serde_json::Value> =
+            common.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        values.extend(own.into_iter().filter_map(|(key, value)| {
+            let (pack, parameter) = key.split_once('.')?;
+            (name.as_deref() == Some(pack)).then(|| (parameter.to_owned(), value.clone()))
+        }));
+        Bindings { values }
+    }
+
+    /// Refuses a value for a pack that is none of these: nothing would be bound to it.
+    pub(crate) fn check_names<'p>(&self, packs: impl IntoIterator<Item = &'p PackFiles>) -> Result<()> {
+        let packs: Vec<&PackFiles> = packs.into_iter().collect();
+        let known: Vec<Option<String>> =
+            packs.iter().map(|pack| fragments::identity(&pack.sources).map(|(name, _)| name)).collect();
+        // A pack that does not say who it is has findings of its own.
+        if known.iter().any(Option::is_none) {
+            return Ok(());
+        }
+        let known: Vec<String> = known.into_iter().flatten().collect();
+        let prefixed = self.0.keys().filter_map(|key| Some((key, key.split_once('.')?.0)));
+        for (key, pack) in prefixed {
+            if !known.iter().any(|name| name == pack) {
+                bail!("no pack `{pack}` is here to bind `{key}` of: {}", known.join(", "));
             }
-            None => Some((key.clone(), value.clone())),
-        });
-        Bindings { values: values.collect() }
+        }
+        Ok(())
     }
 }
 
@@ -241,4 +266,27 @@ pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Pa
 pub(crate) fn bundle_of(policy: &Policy) -> Result<Bundle> {
     let bytes = bundle::write(policy)?;
     bundle::load(&bytes).context("the compiled policy cannot be read back")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Whichever of the two comes first in the alphabet.
+    #[test]
+    fn what_is_said_of_one_pack_wins_over_what_is_said_of_all() {
+        let text = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: middle-1.0.0}\nspec: {pack: middle, version: 1.0.0}\n";
+        let sources = PackSources::single(text.as_bytes().to_vec());
+        for name in ["a", "z"] {
+            let choices = choices(&[
+                (name.to_owned(), json!("of all")),
+                (format!("middle.{name}"), json!("of one")),
+                (format!("other.{name}"), json!("of another")),
+            ]);
+            let bound = choices.of(&sources).values;
+            assert_eq!(bound.into_iter().collect::<Vec<_>>(), [(name.to_owned(), json!("of one"))]);
+        }
+    }
 }

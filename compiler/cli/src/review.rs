@@ -29,6 +29,11 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
             "none of these policies names a subject, so they govern nobody; review with a pack that has `spec.subjects`"
         );
     }
+    for bundle in bundles.iter().filter(|bundle| bundle.policy.subject.is_none()) {
+        let packs = bundle.policy.packs.iter().map(|pack| format!("{}@{}", pack.name, pack.version));
+        let packs = packs.collect::<Vec<_>>().join(", ");
+        note!("note: {} names no subject, so it governs nobody here", plain(&packs));
+    }
     let namespaces = read_namespaces(options.namespaces.as_deref())?;
     let named = NamedResources::of(&bundles);
     let reviewer = Reviewer::with_rego(bundles, namespaces, &Regorus)?;
@@ -53,10 +58,13 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
         text(&said);
     }
     if options.format == Format::Human {
-        match tally.unclear {
-            0 => out!("{} allowed, {} denied", tally.allowed, tally.denied),
-            unclear => out!("{} allowed, {} denied, {unclear} unclear", tally.allowed, tally.denied),
+        let mut said = format!("{} allowed, {} denied", tally.allowed, tally.denied);
+        for (count, what) in [(tally.ungoverned, "not governed"), (tally.unclear, "unclear")] {
+            if count > 0 {
+                said.push_str(&format!(", {count} {what}"));
+            }
         }
+        out!("{said}");
     }
     Ok(match tally {
         Tally { denied: 1.., .. } => Outcome::Denied,
@@ -74,6 +82,8 @@ const UNCLEAR: &str = "the kind is not one of Kubernetes' own: which resource it
 struct Tally {
     allowed: usize,
     denied: usize,
+    /// None of the policies has a say in them.
+    ungoverned: usize,
     /// Which request they stand for is not known, and what is decided depends on it.
     unclear: usize,
 }
@@ -125,35 +135,25 @@ fn judge(
         bail!("an AdmissionReview brings its own `oldObject`; `--old` is for manifests");
     }
     let name = name_of(&object);
-    let mut decided = Vec::new();
-    for way in if is_review { vec![Way::default()] } else { named.ways(&object) } {
-        let request = if is_review {
-            AdmissionRequest::parse(manifest)?
-        } else {
-            let context = ManifestContext {
-                operation: if old.is_some() { Operation::Update } else { Operation::Create },
-                old: old.map(Json::parse).transpose()?,
-                namespace: Some(options.namespace.as_str().into()),
-                resource: way.resource.map(Into::into),
-                custom_scope: way.scope,
-                ..ManifestContext::default()
-            };
-            AdmissionRequest::from_manifest(object.clone(), context)?
-        };
-        let decision = decide(reviewer, &request, options.phase, is_review);
-        decided.push((request.uid.into_owned(), decision));
-    }
-    let mut decided = decided.into_iter();
+    let requests = if is_review {
+        vec![AdmissionRequest::parse(manifest)?]
+    } else {
+        requests(named, &object, old, &options.namespace)?
+    };
+    let decided = requests.iter().map(|request| {
+        (request.uid.clone().into_owned(), decide(reviewer, request, options.phase, is_review))
+    });
+    let mut decided = decided.collect::<Vec<_>>().into_iter();
     let (uid, decision) = decided.next().context("the manifest stands for no request")?;
     if decided.any(|(_, other)| other.allowed != decision.allowed) {
         tally.unclear += 1;
-        note!("{name}: cannot tell\n    {UNCLEAR}");
+        cannot_tell(&name);
         return Ok(());
     }
-    if decision.allowed {
-        tally.allowed += 1;
-    } else {
-        tally.denied += 1;
+    match (decision.allowed, decision.cells.is_empty()) {
+        (true, true) => tally.ungoverned += 1,
+        (true, false) => tally.allowed += 1,
+        (false, _) => tally.denied += 1,
     }
     match options.format {
         Format::Json => {
@@ -163,6 +163,33 @@ fn judge(
         Format::Human => say(&name, &decision, said),
     }
     Ok(())
+}
+
+/// The requests that a manifest may stand for, the likeliest first: made, or changed from an earlier form. `namespace`: of an object that names none.
+pub(crate) fn requests<'a>(
+    named: &NamedResources,
+    object: &Json<'a>,
+    old: Option<&'a [u8]>,
+    namespace: &'a str,
+) -> Result<Vec<AdmissionRequest<'a>>> {
+    let request = |way: Way| -> Result<AdmissionRequest<'a>> {
+        let context = ManifestContext {
+            operation: if old.is_some() { Operation::Update } else { Operation::Create },
+            old: old.map(Json::parse).transpose()?,
+            namespace: Some(namespace.into()),
+            resource: way.resource.map(Into::into),
+            custom_scope: way.scope,
+            ..ManifestContext::default()
+        };
+        Ok(AdmissionRequest::from_manifest(object.clone(), context)?)
+    };
+    named.ways(object).into_iter().map(request).collect()
+}
+
+/// Says that an object may stand for requests that are decided otherwise.
+pub(crate) fn cannot_tell(name: &str) -> Outcome {
+    note!("{name}: cannot tell\n    {UNCLEAR}");
+    Outcome::Incomplete
 }
 
 /// A review is answered as the webhook answers it. A manifest goes through both webhooks, as on its way into the cluster.

@@ -20,7 +20,7 @@ use bailiwick_policy::cel::Watching;
 use bailiwick_policy::decision::{Decision, Effect};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Policy, Subject, Unmatched};
-use bailiwick_policy::tool::{LoadedPolicy, ToolDecision};
+use bailiwick_policy::tool::{LoadedPolicy, Plan, ToolDecision};
 use serde_json::{Value, json};
 
 use crate::policy_test::{
@@ -60,6 +60,8 @@ pub struct Happened {
     pub labels: Option<Relabelled>,
     /// Of a system call: what the kernel does.
     pub action: Option<SyscallAction>,
+    /// Of an admission request: whether the policy has a say in it at all.
+    pub governed: Option<bool>,
 }
 
 /// Labels that a session gets and loses, each as `PACK/NAME`.
@@ -94,6 +96,7 @@ impl Happened {
             delivered: None,
             labels: None,
             action: None,
+            governed: None,
         }
     }
 }
@@ -177,7 +180,7 @@ impl Bench {
         } else if let Some(case) = &case.image {
             self.run_image(case)
         } else if let Some(case) = &case.tool_call {
-            tool_call::refuse_unknown_labels(self.tool_policy()?, case)?;
+            tool_call::refuse_unknown(self.tool_policy()?, case)?;
             let policy = self.tool_policy()?;
             let listed = expected.listed.map(|_| tool_call::listed(policy, case)).transpose()?;
             let decision = self.decide(case)?;
@@ -193,6 +196,14 @@ impl Bench {
             // The schema asks for one of them.
             Err("the case says nothing that happens".to_owned())
         }
+    }
+
+    /// Refuses a session with a label or an earlier call that no pack knows: what a case says of it would be about nothing.
+    ///
+    /// # Errors
+    /// Which one.
+    pub fn refuse_unknown(&self, case: &ToolCallCase) -> Result<(), String> {
+        tool_call::refuse_unknown(self.tool_policy()?, case)
     }
 
     /// Decides the call of a case, after the session that it describes.
@@ -211,14 +222,25 @@ impl Bench {
         tool_call::listed(self.tool_policy()?, case)
     }
 
-    /// What becomes of a call with a result once it was decided, with the labels that its session gets.
+    /// What a call with a result runs once it was decided, and approved by everybody if people are asked, and what becomes of the result, with the
+    /// labels that the result adds; `None`: it is not let through.
     ///
     /// # Errors
     /// Why the result cannot be judged.
-    pub fn judge(&self, case: &ToolCallCase, decision: &ToolDecision) -> Result<Happened, String> {
-        let policy = self.tool_policy()?;
-        let labels = Some(tool_call::relabelled(policy, case, decision)?);
-        tool_call::judged(policy, case, decision, Happened { labels, ..Happened::of_call(decision) })
+    pub fn judge(
+        &self,
+        case: &ToolCallCase,
+        decision: &ToolDecision,
+    ) -> Result<Option<(Plan, Happened)>, String> {
+        tool_call::judged_once_approved(self.tool_policy()?, case, decision)
+    }
+
+    /// The labels that the session gets and loses by a call, once everybody approves if people are asked.
+    ///
+    /// # Errors
+    /// Why it cannot be decided.
+    pub fn relabelled(&self, case: &ToolCallCase, decision: &ToolDecision) -> Result<Relabelled, String> {
+        tool_call::relabelled(self.tool_policy()?, case, decision)
     }
 
     /// The tools that a caller can name, with the JSON Schemas of their arguments.
@@ -312,6 +334,7 @@ impl Bench {
             old: old.as_ref().map(Json::from),
             namespace: Some(namespace.as_str().into()),
             user_info: user.as_ref().map(Json::from),
+            resource: case.resource.as_deref().map(Into::into),
             sub_resource: case.subresource.as_deref().unwrap_or_default().into(),
             ..ManifestContext::default()
         };
@@ -332,7 +355,8 @@ impl Bench {
         if let Some(why) = unanswered {
             return Err(why);
         }
-        let object = match &admitted.object {
+        // What nothing is written into has the API server's defaults as well.
+        let object = match admitted.object.as_ref().or(request.object.as_ref()) {
             Some(object) => serde_json::to_value(object).ok(),
             None => Some(shown.clone()),
         };
@@ -406,6 +430,7 @@ fn happened(decision: &Decision, object: Option<Value>) -> Happened {
             .collect(),
         warnings: with(Effect::Warn).map(|finding| finding.message.clone()).collect(),
         object,
+        governed: Some(!decision.cells.is_empty()),
         ..Happened::new(decision.allowed)
     }
 }

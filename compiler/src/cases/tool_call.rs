@@ -6,7 +6,7 @@ use bailiwick_policy::cel::{parse_duration, parse_timestamp};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::tools::{Mode, Scope, ToolLayer};
 use bailiwick_policy::tool::{
-    ApprovalRequest, CallResult, Change, Effect, Listing, LoadedPolicy, Owner, Redactions, Reservation,
+    ApprovalRequest, CallResult, Change, Effect, Listing, LoadedPolicy, Owner, Plan, Redactions, Reservation,
     ResultDecision, ResultEffect, ResultInputs, RuleKind, RuleOutcome, RuleReport, State, StateDelta,
     Subject, TallyKey, ToolCall, ToolDecision, Usage, VerifiedApproval, decide_tool_call,
 };
@@ -31,18 +31,44 @@ pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolD
     staged(policy, case)?.decide(CALL, &case.tool, case.args.as_ref(), None)
 }
 
-/// What becomes of a call once its result is judged. A call that is not let through gives none.
+/// What becomes of a call once its result is judged; if people are asked about the call, once they approve. A call that is not let through gives none.
 pub(super) fn judged(
     policy: &LoadedPolicy,
     case: &ToolCallCase,
     decision: &ToolDecision,
+    happened: Happened,
+) -> Result<Happened, String> {
+    let Some(result) = &case.result else { return Ok(happened) };
+    let (stage, approved) = settled(policy, case, decision)?;
+    let Effect::Allow(permit) = &approved.as_ref().unwrap_or(decision).effect else { return Ok(happened) };
+    delivered(&stage, permit.get().call(), result, happened)
+}
+
+/// What the call runs, once everybody approves where people are asked, and what becomes of its result, with the labels that the result alone adds;
+/// `None`: it is not let through.
+pub(super) fn judged_once_approved(
+    policy: &LoadedPolicy,
+    case: &ToolCallCase,
+    decision: &ToolDecision,
+) -> Result<Option<(Plan, Happened)>, String> {
+    let (stage, approved) = settled(policy, case, decision)?;
+    let Effect::Allow(permit) = &approved.as_ref().unwrap_or(decision).effect else { return Ok(None) };
+    let Some(result) = &case.result else { return Ok(None) };
+    let happened = Happened { labels: Some(Relabelled::default()), ..happened(decision) };
+    let happened = delivered(&stage, permit.get().call(), result, happened)?;
+    Ok(Some((permit.get().plan().clone(), happened)))
+}
+
+/// What is delivered of a result in a session in which its call was admitted.
+fn delivered(
+    stage: &Stage<'_>,
+    call: &ToolCall,
+    result: &CaseResult,
     mut happened: Happened,
 ) -> Result<Happened, String> {
-    let (Some(result), Effect::Allow(permit)) = (&case.result, &decision.effect) else { return Ok(happened) };
-    let mut stage = staged(policy, case)?;
-    stage.apply(&decision.delta)?;
+    let policy = stage.policy;
     let result = call_result(result)?;
-    let inputs = ResultInputs::of(policy, permit.get().call(), &stage.state, stage.now_ms);
+    let inputs = ResultInputs::of(policy, call, &stage.state, stage.now_ms);
     let judged = inputs.map(|inputs| inputs.decide(policy, &result));
     if let Some(labels) = &mut happened.labels {
         labels.take(judged.iter().filter_map(ResultDecision::change));
@@ -86,18 +112,29 @@ pub(super) fn relabelled(
     match &decision.effect {
         Effect::Allow(_) => labels.take(decision.delta.changes.iter().cloned()),
         Effect::Deny(_) => {}
-        Effect::Ask(request) => {
-            let mut stage = staged(policy, case)?;
-            stage.apply(&decision.delta)?;
-            let approval = everybody(request);
-            let approved = stage.decide(CALL, &case.tool, case.args.as_ref(), Some(&approval))?;
-            if let Effect::Deny(denial) = &approved.effect {
-                return Err(format!("once people approve, the call is denied: {}", denial.message));
-            }
-            labels.take(approved.delta.changes);
+        Effect::Ask(_) => {
+            let approved = settled(policy, case, decision)?.1;
+            labels.take(approved.into_iter().flat_map(|approved| approved.delta.changes));
         }
     }
     Ok(labels)
+}
+
+/// The session of a case after its call was decided; where people are asked, once everybody approved, with the decision that this made.
+fn settled<'p>(
+    policy: &'p LoadedPolicy,
+    case: &ToolCallCase,
+    decision: &ToolDecision,
+) -> Result<(Stage<'p>, Option<ToolDecision>), String> {
+    let mut stage = staged(policy, case)?;
+    stage.apply(&decision.delta)?;
+    let Effect::Ask(request) = &decision.effect else { return Ok((stage, None)) };
+    let approved = stage.decide(CALL, &case.tool, case.args.as_ref(), Some(&everybody(request)))?;
+    if let Effect::Deny(denial) = &approved.effect {
+        return Err(format!("once people approve, the call is denied: {}", denial.message));
+    }
+    stage.apply(&approved.delta)?;
+    Ok((stage, Some(approved)))
 }
 
 /// The answer of everybody who may approve.
@@ -143,13 +180,21 @@ fn call_result(case: &CaseResult) -> Result<CallResult, String> {
     })
 }
 
-/// Refuses a session with a label that no pack has: what a case says of it would be about nothing. Of two policies that are compared, one may have it alone.
-pub(super) fn refuse_unknown_labels(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<(), String> {
+/// Refuses a session with a label that no pack has, or with an earlier call of a tool that there is not: what a case says of it would be about
+/// nothing. Of two policies that are compared, one may have it alone.
+pub(super) fn refuse_unknown(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<(), String> {
     let known = |name: &String| {
         policy.policy().tools.iter().any(|layer| layer.labels.iter().any(|label| label.name == *name))
     };
-    let mut labels = case.session.iter().flat_map(|session| &session.labels);
-    labels.find(|name| !known(name)).map_or(Ok(()), |name| Err(format!("no pack has a label `{name}`")))
+    let Some(session) = &case.session else { return Ok(()) };
+    if let Some(name) = session.labels.iter().find(|name| !known(name)) {
+        return Err(format!("no pack has a label `{name}`"));
+    }
+    let is_tool = |call: &&PriorCall| policy.tools().any(|(name, ..)| name == call.tool);
+    match session.before.iter().find(|call| !is_tool(call)) {
+        Some(call) => Err(format!("no pack defines `{}`, of which `session.before` has a call", call.tool)),
+        None => Ok(()),
+    }
 }
 
 /// Whether the subject of a case is told of its tool; `Err` within: what hides it.

@@ -3,22 +3,25 @@
 //! ```text
 //! patterns ► references that they match, and some beside them ─┐
 //! signers  ► evidence with all of them, with one, without one ─┴► both decide ► one witness for each kind of reference and direction
+//! trust roots ► by the entry and the signer that name them     ──► as they stand: an identity of a case is attested by whatever root is asked for
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_policy::bundle;
 use bailiwick_policy::policy::{ImageEntry, ImageLayer, ImageSigner, Policy, SubjectMatch};
 use serde_json::{Value, json};
 
 use super::samples;
+use super::settings;
 use super::sides::{Sides, blank};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::{Evidence, EvidenceSignature, ImageCase, TestCase};
 
 /// Cases that both policies are asked about.
 const MAX_CASES: usize = 4_096;
-/// Signers that are told apart one by one; with more, only all and none are tried.
-const MAX_SIGNERS: usize = 8;
+/// Shown evidence that is tried with each reference: some for each sample of each signer.
+const MAX_EVIDENCE: usize = 96;
 /// The digest of every image that is made up.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 /// A repository that no pack names.
@@ -31,10 +34,10 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
     if identity(old) == identity(new) {
         return Ok(());
     }
-    let mut cases = cases(sides);
+    let (mut cases, mut is_cut) = cases(sides);
     let of_seeds = seeds.iter().filter_map(|seed| seed.image.clone());
     cases.extend(of_seeds.map(|case| (repository(&case.reference).to_owned(), case)));
-    let is_cut = cases.len() > MAX_CASES;
+    is_cut |= cases.len() > MAX_CASES;
     cases.truncate(MAX_CASES);
     let tried = cases.len();
     let mut found: BTreeMap<(Direction, String), Change> = BTreeMap::new();
@@ -45,8 +48,19 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         let what = format!("images such as `{repository}`, {shown}");
         found.entry((one.direction, repository)).or_insert_with(|| one.told(what));
     }
-    out.changes.extend(found.into_values());
-    let cut = if is_cut { format!(", which is the limit of {MAX_CASES}") } else { String::new() };
+    let mut changes: Vec<Change> = found.into_values().collect();
+    changes.extend(trust(old, new));
+    if changes.is_empty() {
+        let what = "the entries differ, and no tried image told the two apart".to_owned();
+        let values = (identity(old).to_string(), identity(new).to_string());
+        changes.push(settings::stated(Layer::Images, Direction::Changed, what, "images", values));
+    }
+    out.changes.append(&mut changes);
+    let cut = if is_cut {
+        format!(", which is the limit of {MAX_CASES} or of what is shown of signers")
+    } else {
+        String::new()
+    };
     out.bound(
         Layer::Images,
         format!("{tried} references made of the patterns and signers of both were tried{cut}"),
@@ -57,17 +71,71 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
 /// The image entries without their places.
 fn identity(policy: &Policy) -> Value {
     let entry = |layer: &ImageLayer, entry: &ImageEntry| {
-        let root = |signer: &ImageSigner| match signer {
-            ImageSigner::Identity { trust_root, .. } => {
-                usize::try_from(*trust_root).ok().and_then(|at| layer.trust_roots.get(at)).cloned()
-            }
-            ImageSigner::Key(_) => None,
-        };
-        let signers: Vec<_> = entry.require.iter().map(|signer| (signer.clone(), root(signer))).collect();
+        let signers: Vec<_> =
+            entry.require.iter().map(|signer| (bare(signer), root(layer, signer))).collect();
         json!([entry.patterns, entry.effect, entry.digest, signers])
     };
     let layer = |layer: &ImageLayer| layer.entries.iter().map(|one| entry(layer, one)).collect::<Value>();
     policy.images.iter().map(layer).collect()
+}
+
+/// The trust root that an identity is held against.
+fn root<'p>(layer: &'p ImageLayer, signer: &ImageSigner) -> Option<&'p String> {
+    match signer {
+        ImageSigner::Identity { trust_root, .. } => {
+            usize::try_from(*trust_root).ok().and_then(|at| layer.trust_roots.get(at))
+        }
+        ImageSigner::Key(_) => None,
+    }
+}
+
+/// A signer without the place of its trust root in the pack.
+fn bare(signer: &ImageSigner) -> ImageSigner {
+    match signer {
+        ImageSigner::Identity { issuer, subject, .. } => {
+            ImageSigner::Identity { issuer: issuer.clone(), subject: subject.clone(), trust_root: 0 }
+        }
+        ImageSigner::Key(key) => ImageSigner::Key(key.clone()),
+    }
+}
+
+/// Digests of the trust roots, by the images and the signer that they are for.
+fn roots(policy: &Policy) -> BTreeMap<String, BTreeSet<String>> {
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for layer in &policy.images {
+        for entry in &layer.entries {
+            for signer in &entry.require {
+                let Some(root) = root(layer, signer) else { continue };
+                let of = json!([entry.patterns, bare(signer)]).to_string();
+                all.entry(of).or_default().insert(bundle::digest(root.as_bytes()));
+            }
+        }
+    }
+    all
+}
+
+/// Trust roots that are asked in place of others, or that no signer of the old policy was held against.
+fn trust(old: &Policy, new: &Policy) -> Vec<Change> {
+    let (before, after) = (roots(old), roots(new));
+    let known: BTreeSet<&String> = before.values().flatten().collect();
+    let mut all = Vec::new();
+    for (of, now) in &after {
+        let was = before.get(of);
+        let is_other = match was {
+            Some(was) => was != now,
+            // Another signer, which is compared by its signatures: but by whom they are attested is seen here alone.
+            None => now.iter().any(|root| !known.contains(root)),
+        };
+        if is_other {
+            let what = format!("images and signer {of}: held against another trust root");
+            let shown = |roots: Option<&BTreeSet<String>>| {
+                roots.map_or_else(|| "none".to_owned(), |roots| json!(roots).to_string())
+            };
+            let values = (shown(was), shown(Some(now)));
+            all.push(settings::stated(Layer::Images, Direction::Changed, what, "images.trustRoot", values));
+        }
+    }
+    all
 }
 
 /// Whether both policies take an image of which nothing is known.
@@ -104,9 +172,9 @@ fn repositories(sides: &Sides) -> Vec<String> {
     all
 }
 
-/// Every case with its repository, those with the least evidence first.
-fn cases(sides: &Sides) -> Vec<(String, ImageCase)> {
-    let evidence = evidence(sides);
+/// Every case with its repository, those with the least evidence first; whether some evidence was left out.
+fn cases(sides: &Sides) -> (Vec<(String, ImageCase)>, bool) {
+    let (evidence, is_cut) = evidence(sides);
     let mut all = Vec::new();
     for repository in repositories(sides) {
         for reference in [format!("{repository}:1"), format!("{repository}@{DIGEST}")] {
@@ -118,34 +186,46 @@ fn cases(sides: &Sides) -> Vec<(String, ImageCase)> {
             }
         }
     }
-    all
+    (all, is_cut)
 }
 
-fn evidence(sides: &Sides) -> Vec<Option<Evidence>> {
+/// What may be shown of an image: nothing, everything, each signature alone, everything but one signer's; and of a signer that only one policy
+/// has, each of its signatures beside those that both ask for.
+fn evidence(sides: &Sides) -> (Vec<Option<Evidence>>, bool) {
     let (old, new) = sides.policies();
-    let entries = [old, new].into_iter().flat_map(|policy| &policy.images).flat_map(|layer| &layer.entries);
-    let signers: BTreeSet<&ImageSigner> = entries.flat_map(|entry| &entry.require).collect();
-    let signatures: Vec<EvidenceSignature> = signers.into_iter().flat_map(signed).collect();
-    let shown = |signatures: &[EvidenceSignature]| {
-        let (digest, signatures) = (Some(DIGEST.to_owned()), signatures.to_vec());
-        Some(Evidence { digest, signatures, ..Evidence::default() })
+    let of = |policy: &Policy| -> BTreeSet<ImageSigner> {
+        let entries = policy.images.iter().flat_map(|layer| &layer.entries);
+        entries.flat_map(|entry| &entry.require).map(bare).collect()
     };
-    let mut all = vec![None, shown(&[])];
-    if signatures.len() <= MAX_SIGNERS {
-        all.extend(signatures.iter().map(|one| shown(std::slice::from_ref(one))));
-        for at in 0..signatures.len() {
-            let mut others = signatures.clone();
-            others.remove(at);
-            all.push(shown(&others));
-        }
+    let (before, after) = (of(old), of(new));
+    let signed: Vec<(bool, Vec<EvidenceSignature>)> = before
+        .union(&after)
+        .map(|signer| (before.contains(signer) && after.contains(signer), signed(signer)))
+        .collect();
+    let shown = |signatures: Vec<EvidenceSignature>| {
+        Some(Evidence { digest: Some(DIGEST.to_owned()), signatures, ..Evidence::default() })
+    };
+    let all = || signed.iter().flat_map(|(_, signatures)| signatures);
+    let common: Vec<_> =
+        signed.iter().filter(|(is_common, _)| *is_common).flat_map(|(_, all)| all).cloned().collect();
+    let mut kinds = vec![None, shown(Vec::new()), shown(all().cloned().collect()), shown(common.clone())];
+    for (_, signatures) in signed.iter().filter(|(is_common, _)| !is_common) {
+        let beside = |one: &EvidenceSignature| common.iter().chain([one]).cloned().collect();
+        kinds.extend(signatures.iter().map(|one| shown(beside(one))));
     }
-    all.push(shown(&signatures));
+    kinds.extend(all().map(|one| shown(vec![one.clone()])));
+    for at in 0..signed.len() {
+        let others = signed.iter().enumerate().filter(|(other, _)| *other != at);
+        kinds.push(shown(others.flat_map(|(_, (_, signatures))| signatures).cloned().collect()));
+    }
     let mut seen = BTreeSet::new();
-    all.retain(|one| seen.insert(serde_json::to_string(one).unwrap_or_default()));
-    all
+    kinds.retain(|one| seen.insert(serde_json::to_string(one).unwrap_or_default()));
+    let is_cut = kinds.len() > MAX_EVIDENCE;
+    kinds.truncate(MAX_EVIDENCE);
+    (kinds, is_cut)
 }
 
-/// Signatures that meet a requirement.
+/// Signatures that meet a requirement, one for each alternative of a pattern.
 fn signed(signer: &ImageSigner) -> Vec<EvidenceSignature> {
     match signer {
         ImageSigner::Key(key) => {
@@ -154,9 +234,7 @@ fn signed(signer: &ImageSigner) -> Vec<EvidenceSignature> {
         ImageSigner::Identity { issuer, subject, .. } => {
             let subjects = match subject {
                 SubjectMatch::Exact(subject) => vec![subject.clone()],
-                SubjectMatch::Pattern(pattern) => {
-                    samples::matching(&format!("^(?:{pattern})$")).into_iter().take(1).collect()
-                }
+                SubjectMatch::Pattern(pattern) => samples::matching(&format!("^(?:{pattern})$")),
             };
             let signature = |subject| EvidenceSignature {
                 issuer: Some(issuer.clone()),

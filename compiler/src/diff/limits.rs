@@ -6,8 +6,10 @@ use bailiwick_policy::policy::sandboxes::{
 };
 use bailiwick_policy::policy::tools::{Budget, Counter, Scope};
 use bailiwick_policy::policy::{PodSecurityLevel, Policy};
+use serde_json::json;
 
 use super::sandboxes::Pair;
+use super::settings;
 use super::sides::Sides;
 use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness};
 
@@ -77,10 +79,23 @@ fn held(at_least: &AtLeast) -> [(&'static str, Enforcement); 5] {
 
 /// Pools of both policies, by name.
 pub(super) fn pools(old: &Policy, new: &Policy, out: &mut Diff) {
-    for new in &new.pools {
-        let Some(old) = old.pools.iter().find(|old| old.name == new.name) else { continue };
-        pool(old, new, out);
+    for after in &new.pools {
+        match old.pools.iter().find(|before| before.name == after.name) {
+            Some(before) => pool(before, after, out),
+            None => out.changes.push(alone(&after.name, Direction::Changed, ("not there", "there"))),
+        }
     }
+    for before in old.pools.iter().filter(|before| !new.pools.iter().any(|one| one.name == before.name)) {
+        out.changes.push(alone(&before.name, Direction::Narrowed, ("there", "not there")));
+    }
+}
+
+/// A pool that only one of the policies has: nobody can tell what else its pods could do.
+fn alone(name: &str, direction: Direction, (old, new): (&str, &str)) -> Change {
+    let which = if direction == Direction::Narrowed { "OLD" } else { "NEW" };
+    let what = format!("pool `{name}` is only in {which}");
+    let values = (old.to_owned(), new.to_owned());
+    settings::stated(Layer::Limits, direction, what, &format!("pools.{name}"), values)
 }
 
 fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
@@ -106,13 +121,15 @@ fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
     out.changes.extend(setting(&of("userNamespace"), user(old), user(new), word));
     out.changes
         .extend(setting(&of("cgroup"), old.cgroup, new.cgroup, |value: CgroupAccess| format!("{value:?}")));
-    let differs = [
-        ("backend", old.backend != new.backend),
-        ("runtimeClass", old.runtime_class != new.runtime_class),
-        ("podSecurity.version", old.pod_security.minor != new.pod_security.minor),
-    ];
-    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
-        out.notes.push(format!("pool `{}`: {what} differs, which is not judged", new.name));
+    let version = |pool: &Pool| format!("v1.{}", pool.pod_security.minor);
+    let class = |pool: &Pool| json!(pool.runtime_class).to_string();
+    let backend = |pool: &Pool| format!("{:?}", pool.backend);
+    for (what, old, new) in [
+        ("backend", backend(old), backend(new)),
+        ("runtimeClass", class(old), class(new)),
+        ("podSecurity.version", version(old), version(new)),
+    ] {
+        out.changes.extend(settings::other(Layer::Limits, &of(what), old, new));
     }
 }
 
@@ -130,7 +147,8 @@ pub(super) fn state(sides: &Sides, out: &mut Diff) {
         out.changes.extend(window(&of("window"), old.window_ms, new.window_ms));
         out.changes.extend(scope(&of("scope"), old.scope, new.scope));
         if old.resource != new.resource {
-            out.notes.push(format!("budget `{name}`: its resource differs, which is not judged"));
+            let word = |budget: &Budget| format!("{:?}", budget.resource);
+            out.changes.extend(settings::other(Layer::Limits, &of("resource"), word(old), word(new)));
         }
     }
     for (name, old, new) in counters {
@@ -222,12 +240,9 @@ fn scope(of: &str, old: Scope, new: Scope) -> Option<Change> {
     setting(of, old, new, |scope| format!("{scope:?}"))
 }
 
-/// What differs between two settings, of which the later one in their order is the laxer: the laxer one is refused by the stricter policy.
+/// What differs between two settings, of which the later one in their order is the laxer.
 fn setting<T: Copy + Ord>(of: &str, old: T, new: T, word: impl Fn(T) -> String) -> Option<Change> {
-    let lax = old.max(new);
-    let says = |asked: T| format!("`{}` will do", word(asked));
-    let witness = Witness::Setting { of: of.to_owned(), value: word(lax) };
-    change(of, witness, (lax <= old, says(old)), (lax <= new, says(new)))
+    settings::ordered(Layer::Limits, of, old, new, word)
 }
 
 fn change(of: &str, witness: Witness, old: (bool, String), new: (bool, String)) -> Option<Change> {

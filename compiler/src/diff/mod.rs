@@ -18,13 +18,12 @@ mod limits;
 mod network;
 mod samples;
 mod sandboxes;
+mod settings;
 mod shape;
 mod sides;
 mod syscalls;
 mod tools;
 mod wishes;
-
-use std::collections::BTreeSet;
 
 use bailiwick_policy::policy::Policy;
 use serde::Serialize;
@@ -193,26 +192,17 @@ fn unjudged(old: &Policy, new: &Policy, out: &mut Diff) {
             out.notes.push(format!("{what}, which is not judged"));
         }
     };
-    let audit = |policy: &Policy| policy.audit.as_ref().map(|stated| stated.value);
+    let audit = |policy: &Policy| {
+        let stated = policy.audit.as_ref().map(|stated| stated.value);
+        stated.map(|audit| (audit.arguments, audit.results, audit.retention_ms))
+    };
     note(audit(old) != audit(new), "audit: what is kept of calls, or how long, differs");
-    let exclusive = |policy: &Policy| policy.subject.as_ref().map(|one| one.exclusive);
-    note(exclusive(old) != exclusive(new), "subjects: `exclusive` differs");
     let governs =
         |policy: &Policy| policy.subject.as_ref().map(|one| (one.namespaces.clone(), one.pods.clone()));
     note(
         governs(old) != governs(new),
         "subjects: whom the policies govern differs; network, images and sandboxes are compared for what both govern, and what only one of them governs",
     );
-    let exceptable = |policy: &Policy| -> BTreeSet<String> {
-        let rules = policy.admission.rules.iter().filter(|rule| rule.exceptable);
-        rules.map(|rule| rule.name.clone()).collect()
-    };
-    note(exceptable(old) != exceptable(new), "admission: which rules an exception may relax differs");
-    let pools =
-        |policy: &Policy| -> BTreeSet<String> { policy.pools.iter().map(|pool| pool.name.clone()).collect() };
-    for name in pools(old).symmetric_difference(&pools(new)) {
-        note(true, &format!("pool `{name}` is only in one of the two"));
-    }
 }
 
 /// Compares two policies. `seeds`: inputs that are worth trying as well, as the cases of the packs' tests; their objects are written out.

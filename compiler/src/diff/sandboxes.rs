@@ -1,4 +1,4 @@
-//! Which sandboxes are compared with which, and what of them is only noted.
+//! Which sandboxes are compared with which, and what of them has no order of wider and narrower.
 //!
 //! A sandbox of both policies is compared by its name. Where a tool of both runs in two of different names, these two are compared as well: what counts
 //! is what the tool's command gets.
@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::sandboxes::Sandbox;
+use serde_json::json;
 
 use super::sides::Sides;
-use super::{Diff, Direction, filesystem, limits, syscalls};
+use super::{Diff, Direction, Layer, filesystem, limits, settings, syscalls};
 
 /// Two sandboxes that are compared.
 pub(super) struct Pair<'p> {
@@ -37,7 +38,7 @@ pub(super) fn compare(sides: &Sides, out: &mut Diff) -> Result<(), String> {
         filesystem::compare(sides, &pair, out)?;
         syscalls::compare(sides, &pair, out)?;
         limits::sandbox(&pair, out);
-        note(&pair, out);
+        others(&pair, out);
     }
     for (policy, other, which) in [(old, new, "OLD"), (new, old, "NEW")] {
         for sandbox in policy.sandboxes.iter().filter(|one| find(other, &one.name).is_none()) {
@@ -116,16 +117,19 @@ fn pairs<'p>(old: &'p Policy, new: &'p Policy) -> Vec<Pair<'p>> {
 }
 
 /// What differs and has no order of wider and narrower.
-fn note(pair: &Pair<'_>, out: &mut Diff) {
+fn others(pair: &Pair<'_>, out: &mut Diff) {
     let (old, new) = (pair.old, pair.new);
-    let differs = [
-        ("environment", old.environment != new.environment),
-        ("runtime", old.runtime != new.runtime),
-        ("pool", old.pool != new.pool),
-        ("network.egress", old.egress != new.egress),
-        ("syscalls: which error a refused call gives", old.syscalls.refused != new.syscalls.refused),
-    ];
-    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
-        out.notes.push(format!("{}: {what} differs, which is not judged", pair.name()));
+    for (what, old, new) in [
+        ("environment", json!(old.environment), json!(new.environment)),
+        ("runtime", json!(old.runtime), json!(new.runtime)),
+        ("pool", json!(old.pool), json!(new.pool)),
+        ("network.egress", json!(old.egress), json!(new.egress)),
+    ] {
+        let of = format!("sandboxes.{}.{what}", pair.new.name);
+        out.changes.extend(settings::other(Layer::Limits, &of, old.to_string(), new.to_string()));
+    }
+    if old.syscalls.refused != new.syscalls.refused {
+        let what = "syscalls: which error a refused call gives differs, which is not judged";
+        out.notes.push(format!("{}: {what}", pair.name()));
     }
 }

@@ -41,17 +41,18 @@ impl Sides {
     }
 
     /// The same of an admission request, of which it also counts what is written into the object; `None`: by its form it is no request.
-    pub(super) fn compare_objects(&self, layer: Layer, case: &TestCase) -> Option<Option<Found>> {
+    pub(super) fn compare_objects(&self, layer: Layer, case: &TestCase) -> Option<Compared> {
         let (Ok(old), Ok(new)) =
             (self.old.carry_out(case, &no_manifests), self.new.carry_out(case, &no_manifests))
         else {
             return None;
         };
+        let compared = |found| Compared { found, old: old.rules.clone(), new: new.rules.clone() };
         let direction = match (old.allowed, new.allowed) {
             (false, true) => Direction::Widened,
             (true, false) => Direction::Narrowed,
             (true, true) if written(&old) != written(&new) => Direction::Changed,
-            _ => return Some(None),
+            _ => return Some(compared(None)),
         };
         let witness = Witness::Case(Box::new(TestCase { expect: expectation(&new), ..case.clone() }));
         let verdict = |happened: &Happened, other: &Happened| {
@@ -61,8 +62,8 @@ impl Sides {
             }
             verdict
         };
-        let (old, new) = (verdict(&old, &new), verdict(&new, &old));
-        Some(Some(Found { layer, direction, witness, old, new }))
+        let found = Found { layer, direction, witness, old: verdict(&old, &new), new: verdict(&new, &old) };
+        Some(compared(Some(found)))
     }
 
     /// The same, where the two policies call a thing by two names.
@@ -82,6 +83,15 @@ impl Sides {
         let (old, new) = (Verdict::of(&old), Verdict::of(&new));
         Ok(Some(Found { layer, direction, witness, old, new }))
     }
+}
+
+/// What both policies say of an admission request.
+pub(super) struct Compared {
+    pub(super) found: Option<Found>,
+    /// The rules by which the old policy denies it.
+    pub(super) old: Vec<String>,
+    /// The rules by which the new policy denies it.
+    pub(super) new: Vec<String>,
 }
 
 /// A difference that has no words yet.
@@ -119,7 +129,7 @@ impl Verdict {
 }
 
 /// The object as it is stored, without what only names the policies.
-fn written(happened: &Happened) -> Option<Value> {
+pub(super) fn written(happened: &Happened) -> Option<Value> {
     let mut object = happened.object.clone()?;
     for path in ["/metadata/labels", "/spec/template/metadata/labels"] {
         if let Some(labels) = object.pointer_mut(path).and_then(Value::as_object_mut) {

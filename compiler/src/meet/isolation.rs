@@ -31,7 +31,7 @@ fn runtime_classes(a: RuntimeClasses, b: RuntimeClasses) -> RuntimeClasses {
 
 /// Whether whatever meets `a` also meets `b`. Between versions neither can be told: later ones allow more sysctls and user
 /// namespaces' privileges, and forbid more fields.
-fn as_strict(a: PodSecurity, b: PodSecurity) -> bool {
+pub(crate) fn as_strict(a: PodSecurity, b: PodSecurity) -> bool {
     b.level == PodSecurityLevel::Privileged || (a.minor == b.minor && a.level >= b.level)
 }
 

@@ -10,7 +10,7 @@ use bailiwick_audit::record::{Kind, Record};
 use bailiwick_audit::{FoldError, fold};
 use bailiwick_policy::bundle;
 use bailiwick_policy::tool::{
-    CallResult, DecisionInputs, DecisionRecord, EffectRecord, LoadedPolicy, Redactions, ResultEffect,
+    CallResult, Change, DecisionInputs, DecisionRecord, EffectRecord, LoadedPolicy, Redactions, ResultEffect,
     ResultInputs, RuleReport,
 };
 use serde::Serialize;
@@ -170,11 +170,20 @@ fn over_result(
         ResultEffect::Deliver(redactions) if redactions.is_empty() => ("Allow", redacted.is_empty()),
         ResultEffect::Deliver(redactions) => ("Redact", *redactions == redacted),
     };
+    let labels: Vec<Change> = decided.change().into_iter().collect();
     // The texts may be what was to be kept from whoever reads this.
     (
-        json!({ "effect": was, "rules": listed, "toldSo": true }),
-        json!({ "effect": effect, "rules": rules, "toldSo": is_told_so }),
+        json!({ "effect": was, "rules": listed, "toldSo": true, "labels": labelled(record) }),
+        json!({ "effect": effect, "rules": rules, "toldSo": is_told_so, "labels": labels }),
     )
+}
+
+/// The changes of labels that a record holds: the labels that a result adds are what later calls of its session are decided by.
+fn labelled(record: &Record) -> Vec<Value> {
+    let changes =
+        record.state_delta.as_ref().and_then(|delta| delta.get("changes")).and_then(Value::as_array);
+    let is_of_labels = |change: &&Value| change.get("labelled").is_some();
+    changes.into_iter().flatten().filter(is_of_labels).cloned().collect()
 }
 
 /// Whether nothing of what a call gave is there.

@@ -15,7 +15,7 @@ use bailiwick_policy::policy::Policy;
 use serde::Serialize;
 
 use crate::args::{DiffFormat, DiffOptions, FailOn};
-use crate::files;
+use crate::files::{self, PackFiles};
 use crate::load::{self, Choices, Loaded};
 use crate::outcome::Outcome;
 use crate::print::{Spinner, out};
@@ -54,7 +54,10 @@ struct Side {
 pub(crate) fn run(options: &DiffOptions) -> Result<Outcome> {
     let choices = load::choices(&options.bindings);
     // Both are compiled before either's findings end the command.
-    let (old, new) = (read(&options.old, options, &choices)?, read(&options.new, options, &choices)?);
+    let mut packs = Vec::new();
+    let mut read = |path: &Path| read(path, options, &choices, &mut packs);
+    let (old, new) = (read(&options.old)?, read(&options.new)?);
+    choices.check_names(&packs)?;
     let (Some(old), Some(new)) = (old, new) else { return Ok(Outcome::Findings) };
     let seeds: Vec<TestCase> =
         [&options.old, &options.new].into_iter().flat_map(|path| seeds(path)).collect();
@@ -96,16 +99,25 @@ fn fails(found: &Diff, on: Option<FailOn>) -> bool {
     found.changes.iter().any(|change| counted(change.direction))
 }
 
-/// A pack, compiled, or a bundle; `None` after the findings of a pack that does not compile were drawn.
-fn read(path: &Path, options: &DiffOptions, choices: &Choices) -> Result<Option<Side>> {
+/// A pack, compiled, or a bundle; `None` after the findings of a pack that does not compile were drawn. A pack is put to `packs`.
+fn read(
+    path: &Path,
+    options: &DiffOptions,
+    choices: &Choices,
+    packs: &mut Vec<PackFiles>,
+) -> Result<Option<Side>> {
     let policy = if path.extension().is_some_and(|extension| extension == "json") {
         let bundle = review::read_bundle(path);
         bundle.with_context(|| format!("cannot use the bundle {}", path.display()))?.policy
     } else {
         let loaded = Loaded::read(path, options.library.as_deref())?;
         let compiled = loaded.compile(choices);
-        if compiled.failed() {
+        let failed = compiled.failed();
+        if failed {
             load::draw_compiled(&loaded, &compiled);
+        }
+        packs.extend(loaded.packs);
+        if failed {
             return Ok(None);
         }
         compiled.policy.with_context(|| format!("{} has no policy", path.display()))?

@@ -27,7 +27,13 @@ pub(super) fn run(call: &str, effective: &Effective, format: Format) -> Result<O
     let case: ToolCallCase = serde_json::from_value(read(call)?).context(
         "the call is not what `toolCall` of a PolicyTest is: `tool`, `args`, `subject`, `session`, `now`",
     )?;
+    if case.result.is_some() {
+        bail!(
+            "a `result` is not taken apart; explain the call without it, and let `bailiwick test` judge the result, or `bailiwick replay` a recorded one"
+        );
+    }
     let bench = Bench::new(effective.policy().clone(), Watching::Off);
+    bench.refuse_unknown(&case).map_err(|error| anyhow!(error))?;
     let inputs = bench.decide(&case).map_err(|error| anyhow!(error))?.inputs;
     explanation(effective, &inputs)?.0.print(format)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use bailiwick_compiler::rego::Regorus;
-use bailiwick_policy::admission::{AdmissionRequest, ManifestContext, Reviewer, WatchedAt};
+use bailiwick_policy::admission::{AdmissionRequest, Reviewer, WatchedAt};
 use bailiwick_policy::cel::Traced;
 use bailiwick_policy::decision::{Decision, Effect, Finding};
 use bailiwick_policy::json::Json;
@@ -16,6 +16,7 @@ use super::call::word;
 use super::decision::{Because, Explanation, Rule, Verdict};
 use super::parts::Expression;
 use crate::args::{ExplainOptions, ReviewPhase};
+use crate::custom_kinds::NamedResources;
 use crate::effective::Effective;
 use crate::manifests;
 use crate::outcome::Outcome;
@@ -35,14 +36,24 @@ pub(super) fn run(file: &Path, effective: &Effective, options: &ExplainOptions) 
     let object = Json::parse(manifest)?;
     let about = review::name_of(&object);
     let is_review = object.get("kind").and_then(Json::as_str) == Some("AdmissionReview");
-    let request = if is_review {
-        AdmissionRequest::parse(manifest)?
+    let named = NamedResources::of(std::slice::from_ref(&effective.bundle));
+    let requests = if is_review {
+        vec![AdmissionRequest::parse(manifest)?]
     } else {
-        let namespace = Some(options.namespace.as_str().into());
-        AdmissionRequest::from_manifest(object, ManifestContext { namespace, ..ManifestContext::default() })?
+        review::requests(&named, &object, None, &options.namespace)?
     };
-    let reviewer = Reviewer::tracing(effective.bundle.clone(), namespaces, &Regorus)?;
-    let decision = review::decide(&reviewer, &request, ReviewPhase::Validate, is_review);
+    let Some((request, others)) = requests.split_first() else {
+        bail!("the manifest stands for no request");
+    };
+    let reviewer = Reviewer::tracing(effective.bundle.clone(), namespaces.clone(), &Regorus)?;
+    let decision = review::decide(&reviewer, request, ReviewPhase::Validate, is_review);
+    // What is not known of the manifest decides here as it does in a review.
+    let plainly = Reviewer::with_rego([effective.bundle.clone()], namespaces, &Regorus)?;
+    let other =
+        |request: &AdmissionRequest<'_>| review::decide(&plainly, request, ReviewPhase::Validate, is_review);
+    if others.iter().any(|request| other(request).allowed != decision.allowed) {
+        return Ok(review::cannot_tell(&about));
+    }
     let verdict = if decision.allowed { Verdict::Allow } else { Verdict::Deny };
     Explanation::new(effective, about, verdict)
         .because(decision.findings.iter().map(found_to_be).collect())

@@ -16,12 +16,13 @@ use bailiwick_policy::cel::Watching;
 
 pub(crate) use self::suite::manifest_of;
 
-use self::report::{PackReport, Report};
+use self::report::{Broken, INVALID, PackReport, Report};
 use self::suite::Suite;
 use crate::args::TestOptions;
 use crate::outcome::Outcome;
 use crate::print::Spinner;
 use crate::report::deliver;
+use crate::{files, load};
 
 pub(crate) fn run(options: &TestOptions) -> Result<Outcome> {
     if options.watch { watch::run(options) } else { once(options) }
@@ -29,10 +30,15 @@ pub(crate) fn run(options: &TestOptions) -> Result<Outcome> {
 
 fn once(options: &TestOptions) -> Result<Outcome> {
     let (mut packs, mut broken) = (Vec::new(), Vec::new());
+    let choices = load::choices(&options.packs.bindings);
+    if !choices.is_empty() {
+        let named = options.packs.packs.iter().map(|path| files::read_pack(path));
+        choices.check_names(&named.collect::<Result<Vec<_>>>()?)?;
+    }
     for path in &options.packs.packs {
         match test_pack(path, options)? {
-            Some(pack) => packs.push(pack),
-            None => broken.push(path.display().to_string()),
+            Ok(pack) => packs.push(pack),
+            Err(why) => broken.push(Broken { pack: path.display().to_string(), why }),
         }
     }
     let report = Report::of(packs, broken);
@@ -42,10 +48,14 @@ fn once(options: &TestOptions) -> Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// The tests of one pack; `None` after its findings were drawn, when the pack or a test file is not valid.
-fn test_pack(path: &Path, options: &TestOptions) -> Result<Option<PackReport>> {
-    let Some(suite) = Suite::read(path, &options.packs)? else { return Ok(None) };
-    let Some(policies) = suite.policies()? else { return Ok(None) };
+/// The tests of one pack, or why there are none that could be run: the pack or a test file is not valid, after its findings were drawn, or there is
+/// none.
+fn test_pack(path: &Path, options: &TestOptions) -> Result<Result<PackReport, String>> {
+    let suite = match Suite::read(path, &options.packs)? {
+        Ok(suite) => suite,
+        Err(why) => return Ok(Err(why)),
+    };
+    let Some(policies) = suite.policies()? else { return Ok(Err(INVALID.to_owned())) };
     let folder = suite.folder();
     let watching = if options.coverage { Watching::On } else { Watching::Off };
     let (mut files, mut all_ran) = (Vec::new(), Vec::new());
@@ -64,5 +74,5 @@ fn test_pack(path: &Path, options: &TestOptions) -> Result<Option<PackReport>> {
     if options.mutate && report.passed() {
         report.mutation = Some(mutate::run(&suite, &all_ran, options.mutate_seconds)?);
     }
-    Ok(Some(report))
+    Ok(Ok(report))
 }

@@ -182,6 +182,7 @@ mod tests {
             delivered: None,
             labels: None,
             action: None,
+            governed: None,
             object: Some(serde_json::json!({"spec": {"containers": [{"name": "a"}]}})),
         }
     }

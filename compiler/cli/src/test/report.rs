@@ -19,9 +19,23 @@ pub(super) struct Report {
     pub(super) packs: Vec<PackReport>,
     passed: usize,
     failed: usize,
-    /// Packs that do not compile, or whose tests cannot be read: what is wrong with them is on standard error.
+    /// Packs that do not compile, that have no tests, or whose tests cannot be read: what is wrong with them is on standard error.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    broken: Vec<String>,
+    broken: Vec<Broken>,
+}
+
+/// A pack that could not be tested. A program is told of it by its name.
+#[derive(Clone, Debug, Serialize)]
+#[serde(into = "String")]
+pub(super) struct Broken {
+    pub(super) pack: String,
+    pub(super) why: String,
+}
+
+impl From<Broken> for String {
+    fn from(broken: Broken) -> Self {
+        broken.pack
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -50,12 +64,15 @@ pub(super) struct CaseReport {
     pub(super) name: String,
     pub(super) passed: bool,
     pub(super) reasons: Vec<String>,
+    /// The pack has no say in the request, so that whatever it says of others, this one passes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ungoverned: bool,
 }
 
 /// What is said of a file of tests that no change of the pack makes fail.
 const VACUOUS: &str = "no statement of the pack makes a difference to any case of this file";
 /// What is said of a pack that could not be tested.
-const INVALID: &str = "the pack or a file of its tests is not valid; `bailiwick check` says why";
+pub(super) const INVALID: &str = "the pack or a file of its tests is not valid; `bailiwick check` says why";
 
 impl PackReport {
     /// Whether every case passed and could have failed.
@@ -65,7 +82,7 @@ impl PackReport {
 }
 
 impl Report {
-    pub(super) fn of(packs: Vec<PackReport>, broken: Vec<String>) -> Self {
+    pub(super) fn of(packs: Vec<PackReport>, broken: Vec<Broken>) -> Self {
         let cases = packs.iter().flat_map(|pack| &pack.files).flat_map(|file| &file.cases);
         let passed = cases.clone().filter(|case| case.passed).count();
         let failed = cases.filter(|case| !case.passed).count();
@@ -101,7 +118,8 @@ impl Report {
                 text.push_str(&format!("{}/{}\n", pack.pack, plain(&file.file)));
                 for case in &file.cases {
                     let word = if case.passed { "pass" } else { "FAIL" };
-                    text.push_str(&format!("  {word} {}\n", plain(&case.name)));
+                    let mark = if case.ungoverned { " (not governed)" } else { "" };
+                    text.push_str(&format!("  {word} {}{mark}\n", plain(&case.name)));
                     for reason in &case.reasons {
                         text.push_str(&format!("       {}\n", plain(reason)));
                     }
@@ -110,6 +128,9 @@ impl Report {
                     text.push_str(&format!("  FAIL vacuous: {VACUOUS}\n"));
                 }
             }
+        }
+        for broken in &self.broken {
+            text.push_str(&format!("{}\n  FAIL {}\n", plain(&broken.pack), plain(&broken.why)));
         }
         text.push_str(&format!("{} passed, {} failed\n", self.passed, self.failed));
         for pack in &self.packs {
@@ -130,8 +151,8 @@ impl Report {
             suites.extend(pack.files.iter().map(|file| suite(&pack.pack, file)));
             suites.extend(pack.mutation.as_ref().map(|mutation| mutation.suite(&pack.pack)));
         }
-        suites.extend(self.broken.iter().map(|pack| {
-            let cases = vec![failing("valid", pack, "invalid", INVALID)];
+        suites.extend(self.broken.iter().map(|Broken { pack, why }| {
+            let cases = vec![failing("valid", pack, "invalid", why)];
             Suite { name: pack.clone(), cases }
         }));
         suites
@@ -146,7 +167,8 @@ fn suite(pack: &str, file: &FileReport) -> Suite {
             message: case.reasons.first().cloned().unwrap_or_default(),
             description: case.reasons.join("\n"),
         });
-        Case { name: case.name.clone(), class: name.clone(), failure, said: None }
+        let said = case.ungoverned.then(|| "not governed".to_owned());
+        Case { name: case.name.clone(), class: name.clone(), failure, said }
     };
     let mut cases: Vec<Case> = file.cases.iter().map(case).collect();
     if file.vacuous {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bailiwick_compiler::cases::{Bench, Happened, manifest};
 use bailiwick_compiler::policy_test::{self, PolicyTest, TestCase};
 use bailiwick_policy::cel::Watching;
@@ -11,16 +11,18 @@ use bailiwick_policy::policy::Policy;
 use serde_json::Value;
 
 use super::outcome;
-use super::report::{CaseReport, FileReport};
+use super::report::{CaseReport, FileReport, INVALID};
 use super::vacuity;
 use crate::args::PackOptions;
 use crate::load::{self, Choices, Loaded};
-use crate::print::Spinner;
-use crate::{files, manifests};
+use crate::print::{Spinner, note, plain};
+use crate::{files, manifests, render};
 
 /// A pack with its tests.
 pub(super) struct Suite {
     pub(super) path: PathBuf,
+    /// Where the tests lie.
+    folder: PathBuf,
     pub(super) loaded: Loaded,
     /// In the order of the files' names.
     pub(super) files: Vec<TestFile>,
@@ -43,22 +45,27 @@ pub(super) struct Ran {
 }
 
 impl Suite {
-    /// Reads a pack and its tests; `None` after the findings were drawn, when a file of tests is not valid.
-    pub(super) fn read(path: &Path, options: &PackOptions) -> Result<Option<Self>> {
-        let folder = path.join("tests");
+    /// Reads a pack and its tests, or says why there are none that could be run: after the findings were drawn, when a file of tests is not valid.
+    pub(super) fn read(path: &Path, options: &PackOptions) -> Result<Result<Self, String>> {
+        // Of a pack that is one file they lie beside it.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let beside = if path.is_file() { parent.unwrap_or(Path::new(".")) } else { path };
+        let folder = beside.join("tests");
         if !folder.is_dir() {
-            bail!(
+            // A path that leads nowhere is no pack at all.
+            files::read_pack(path)?;
+            return Ok(Err(untested(format!(
                 "{} has no folder `tests`; a pack without tests is not known to refuse anything",
-                path.display()
-            );
+                beside.display()
+            ))));
         }
         let sources = files::read_folder(&folder, &["yaml", "yml"], "tests/")?;
         let (tests, diagnostics) = policy_test::read(&sources);
-        if load::draw(&diagnostics, &sources, path) {
-            return Ok(None);
+        if load::draw(&diagnostics, &sources, beside) {
+            return Ok(Err(INVALID.to_owned()));
         }
         if tests.is_empty() {
-            bail!("{} holds no PolicyTest", folder.display());
+            return Ok(Err(untested(format!("{} holds no PolicyTest", folder.display()))));
         }
         let loaded = Loaded::read(path, options.library.as_deref())?.with_schemas(&options.schemas)?;
         let given = load::choices(&options.bindings);
@@ -71,13 +78,17 @@ impl Suite {
             });
             TestFile { choices: given.clone().with(&test.spec.parameters), name, test, group }
         });
-        let files = files.collect();
-        Ok(Some(Self { path: path.to_owned(), loaded, files }))
+        let files: Vec<TestFile> = files.collect();
+        for file in &files {
+            let own = Choices::default().with(&file.test.spec.parameters);
+            own.check_names(&loaded.packs).with_context(|| file.name.clone())?;
+        }
+        Ok(Ok(Self { path: path.to_owned(), folder, loaded, files }))
     }
 
     /// The folder of the tests.
     pub(super) fn folder(&self) -> PathBuf {
-        self.path.join("tests")
+        self.folder.clone()
     }
 
     /// The policy of each group; `None` after the findings were drawn, when the pack does not compile.
@@ -100,6 +111,12 @@ impl Suite {
     }
 }
 
+/// Says that a pack cannot be tested, and hands on why.
+fn untested(why: String) -> String {
+    note!("{}: {}", render::error_word(), plain(&why));
+    why
+}
+
 impl TestFile {
     pub(super) fn cases(&self) -> &[TestCase] {
         &self.test.spec.cases
@@ -116,7 +133,8 @@ impl TestFile {
     pub(super) fn report(&self, ran: &Ran, policy: &Policy, folder: &Path) -> FileReport {
         let cases = self.cases().iter().zip(&ran.happened).map(|(case, happened)| {
             let reasons = disappointments(case, happened);
-            CaseReport { name: case.name.clone(), passed: reasons.is_empty(), reasons }
+            let ungoverned = happened.as_ref().is_ok_and(|happened| happened.governed == Some(false));
+            CaseReport { name: case.name.clone(), passed: reasons.is_empty(), reasons, ungoverned }
         });
         let cases = cases.collect();
         let noticed =

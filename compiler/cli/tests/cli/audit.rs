@@ -1,8 +1,10 @@
 //! `bailiwick audit` on logs that the writer of the executor wrote.
 
 use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
+use bailiwick_policy::tool::Change;
 use serde_json::{Value, json};
 
+use crate::book::{Book, compiled, shell};
 use crate::stage::{Stage, printed};
 
 /// A log of one call that ran and one that was denied; its key, and its last checkpoint.
@@ -90,4 +92,28 @@ fn inspect_shows_a_call_from_facts_to_outcome_and_no_control_character() {
     let gone = printed(&stage.run(&["audit", "inspect", "log", "call-1"]));
     assert!(gone.contains("only the commitment") && !gone.contains("git status"), "{gone}");
     assert_eq!(stage.run(&["audit", "inspect", "log", "nobody"]).status.code(), Some(1));
+}
+
+/// A record that keeps a label from its session would keep later calls from being denied by it.
+#[test]
+fn replay_notices_that_a_result_should_have_labelled_its_session() {
+    let confidential = ("CONFIDENTIAL", "Q09ORklERU5USUFM");
+    let ended = |tell: &dyn Fn(Vec<Change>) -> Vec<Change>| {
+        let stage = Stage::new();
+        let bundle = compiled(&stage, &["docs/guide/tool-calls"], "dist");
+        let mut book = Book::new(&stage, &bundle, Mode::Plain);
+        book.open("s");
+        book.gave("s", ("one", "shell.exec", &shell("cat notes.txt")), confidential, tell);
+        book.seal();
+        let output = stage.run(&["audit", "replay", "log", "--bundle", &bundle]);
+        (output.status.code(), printed(&output))
+    };
+    let (code, said) = ended(&|labels| {
+        assert_eq!(labels.len(), 1, "the result adds a label");
+        labels
+    });
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = ended(&|_| Vec::new());
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("decided otherwise") && said.contains("notes/secret"), "{said}");
 }

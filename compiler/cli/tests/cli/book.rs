@@ -4,7 +4,8 @@ use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
 use bailiwick_policy::bundle;
 use bailiwick_policy::json::Json;
 use bailiwick_policy::tool::{
-    Effect, LoadedPolicy, RuleReport, State, StateDelta, Subject, ToolCall, Usage, decide_tool_call,
+    CallResult, Change, Effect, LoadedPolicy, ResultInputs, RuleReport, State, StateDelta, Subject, ToolCall,
+    Usage, decide_tool_call,
 };
 use serde_json::{Value, json};
 
@@ -64,6 +65,34 @@ impl Book {
 
     /// Decides and records a call, with its end if it may run; the number of the decision's record.
     pub(crate) fn call(&mut self, session: &str, id: &str, tool: &str, args: &Value) -> u64 {
+        let (effect, _, entry) = self.decided(session, id, tool, args);
+        if effect != "Allow" {
+            return self.writer.append(Event::Decision, entry).expect("a decision").seq;
+        }
+        let recorded = self.writer.append_intent((), Intent::from(entry)).expect("an intent");
+        let at = recorded.at();
+        let delta = State::settle(session, id, Some(Usage { cpu_ms: 20, output_bytes: 5 }), self.now_ms);
+        let end = Entry {
+            time_ms: Some(delta.at_ms),
+            session: Some(session.to_owned()),
+            call: Some(id.to_owned()),
+            tool: Some(tool.to_owned()),
+            state_delta: Some(self.apply(&delta)),
+            outcome: Some(json!({"exited": 0})),
+            ..Entry::default()
+        };
+        self.writer.append_result(at, end, Wait::Durable).expect("a result");
+        at.seq
+    }
+
+    /// Decides a call: its effect, the call as it was decided, and what its record says.
+    fn decided(
+        &mut self,
+        session: &str,
+        id: &str,
+        tool: &str,
+        args: &Value,
+    ) -> (&'static str, ToolCall, Entry) {
         let call = ToolCall::new(id, session, Subject::default(), tool, Json::from(args).into_owned());
         let call = call.expect("a call");
         let decision = decide_tool_call(&self.policy, &call, &self.state, self.now_ms, None);
@@ -91,23 +120,49 @@ impl Book {
             values: self.values,
             ..Entry::default()
         };
-        if effect != "Allow" {
-            return self.writer.append(Event::Decision, entry).expect("a decision").seq;
-        }
+        (effect, decision.call().clone(), entry)
+    }
+
+    /// Decides and records a call that runs and writes a text, given plainly and in base64. `tell`: what the record says of the labels that the
+    /// result adds.
+    pub(crate) fn gave(
+        &mut self,
+        session: &str,
+        (id, tool, args): (&str, &str, &Value),
+        (stdout, encoded): (&str, &str),
+        tell: impl Fn(Vec<Change>) -> Vec<Change>,
+    ) {
+        let (effect, call, entry) = self.decided(session, id, tool, args);
+        assert_eq!(effect, "Allow");
         let recorded = self.writer.append_intent((), Intent::from(entry)).expect("an intent");
         let at = recorded.at();
-        let delta = State::settle(session, id, Some(Usage { cpu_ms: 20, output_bytes: 5 }), self.now_ms);
+        let outcome = json!({"kind": "Exited", "code": 0, "outputDropped": 0});
+        let result = json!({"stdout": encoded, "stderr": ""});
+        let gave = CallResult::recorded(tool, &outcome, &result).expect("a result");
+        assert_eq!(gave.stdout, stdout.as_bytes());
+        let inputs =
+            ResultInputs::of(&self.policy, &call, &self.state, self.now_ms).expect("rules over results");
+        let decision = inputs.decide(&self.policy, &gave);
+        let inputs = serde_json::to_string(&decision.inputs).expect("JSON");
+        let mut delta = State::settle(session, id, Some(Usage { cpu_ms: 20, output_bytes: 5 }), self.now_ms);
+        delta.changes.extend(tell(decision.change().into_iter().collect()));
         let end = Entry {
             time_ms: Some(delta.at_ms),
             session: Some(session.to_owned()),
             call: Some(id.to_owned()),
             tool: Some(tool.to_owned()),
+            facts: Some(json!({ "inputs": inputs })),
+            rules: Some(decision.rules.iter().map(RuleReport::bare).collect()),
+            effect: Some("Allow".to_owned()),
             state_delta: Some(self.apply(&delta)),
-            outcome: Some(json!({"exited": 0})),
+            policy_digest: Some(self.policy.digest().to_owned()),
+            outcome: Some(outcome),
+            result: Some(result),
+            values: self.values,
+            results: self.values,
             ..Entry::default()
         };
         self.writer.append_result(at, end, Wait::Durable).expect("a result");
-        at.seq
     }
 
     /// Ends the log; its first public key.

@@ -49,6 +49,20 @@ admission:
     action: Warn
     validations: [{expression: "object.metadata.name != 'odd'", message: an odd name}]"#;
 
+/// A rule over a resource that is not called as its kind suggests.
+const GATES: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
+admission:
+  rules:
+  - name: gates
+    match: {resources: [{apiGroups: [gateway.networking.k8s.io], apiVersions: [v1], resources: [gateways], operations: [CREATE]}]}
+    validations: [{expression: "false"}]"#;
+
+/// The creation of a gateway, and what else the case says; it is to be denied.
+fn gate(rest: &str) -> String {
+    let object = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}}";
+    cases(&format!("admission: {{object: {object}{rest}}}"), "allowed: false, rule: gates")
+}
+
 /// A rule that asks whether whoever asks may scale a Deployment, and what is said of it.
 const ASKS: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
 admission:
@@ -242,6 +256,8 @@ fields! {
         created(", namespace: {name: closed, labels: {zone: agents}}", "allowed: true") => "places";
     requests_are_of_a_subresource: ["spec.cases[].admission.subresource"], ADMISSION,
         updated(", subresource: ephemeralcontainers"), updated("") => "expected to be denied, was allowed";
+    requests_are_about_a_resource: ["spec.cases[].admission.resource"], GATES,
+        gate(", resource: gateways"), gate("") => "expected to be denied, was allowed";
     requests_are_by_a_user: ["spec.cases[].admission.userInfo.username"], ADMISSION,
         created(", userInfo: {username: mallory}", "allowed: false, rule: users"),
         created(", userInfo: {username: alice}", "allowed: false, rule: users") => "expected to be denied, was allowed";

@@ -71,6 +71,19 @@ fn a_manifest_of_a_custom_kind_is_no_false_pass() {
             "-f",
             "object.yaml",
         ]);
+        // Taken apart it is the same request.
+        let explained = stage.run(&[
+            "explain",
+            "--review",
+            "object.yaml",
+            "--namespaces",
+            "namespaces.yaml",
+            "-n",
+            "agents",
+            "gates",
+        ]);
+        assert_eq!(explained.status.code(), output.status.code(), "{}", printed(&explained));
+        assert_eq!(printed(&explained).contains("cannot tell"), printed(&output).contains("cannot tell"));
         (output.status.code(), printed(&output))
     };
     let open = "kind: Gateway, metadata: {name: g, namespace: agents}, spec: {open: true}";
@@ -90,7 +103,65 @@ fn a_manifest_of_a_custom_kind_is_no_false_pass() {
         "{apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {zone: other}}}\n",
     );
     assert_eq!(reviewed("gateways", nowhere).0, Some(6));
-    assert_eq!(reviewed("gateways", open).0, Some(0), "the namespace is written, and not governed");
+    let (code, said) = reviewed("gateways", open);
+    assert_eq!(code, Some(0), "the namespace is written, and not governed");
+    assert!(said.ends_with("0 allowed, 0 denied, 1 not governed\n"), "{said}");
+}
+
+/// A pack that names no subject governs nobody beside one that does, and it is named.
+#[test]
+fn a_review_names_the_packs_that_govern_nobody() {
+    let stage = Stage::new();
+    let good = format!("{PACK}/tests/pods/good.yaml");
+    let namespaces = format!("{PACK}/tests/cluster/namespaces.yaml");
+    let base = "policy-packs/restricted-agent";
+    let said = printed(&stage.run(&["review", PACK, base, "--namespaces", &namespaces, "-f", &good]));
+    assert!(said.contains("note: restricted-agent@") && said.contains("governs nobody here"), "{said}");
+}
+
+/// One pack that has no tests does not keep what is said of the others, and counts.
+#[test]
+fn a_pack_without_tests_is_broken_and_the_others_are_told() {
+    let stage = Stage::new();
+    let text = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec: {pack: x, version: 1.0.0, isolation: {serviceAccountToken: Forbidden}}\n";
+    stage.write("untested/pack.yaml", text);
+    let agent = "policy-packs/restricted-agent";
+    let output = stage.run(&["test", "untested", agent]);
+    let said = printed(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("untested has no folder `tests`") && said.contains(&format!("{agent}/tests/")),
+        "{said}"
+    );
+    let junit = printed(&stage.run(&["test", "untested", agent, "--format", "junit"]));
+    assert!(
+        junit.contains("untested has no folder") && junit.contains(&format!("{agent}/tests/")),
+        "{junit}"
+    );
+    // Tests of a pack that is named as a file lie beside it.
+    let output = stage.run(&["test", &format!("{agent}/pack.yaml")]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    // What passes because nothing governs it says so.
+    let case = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec:\n  cases:\n  \
+        - {name: elsewhere, admission: {object: {file: pods/privileged.yaml}, namespace: {name: other}}, expect: {allowed: true}}\n  \
+        - {name: here, admission: {object: {file: pods/privileged.yaml}}, expect: {allowed: false}}\n";
+    stage.write(&format!("{PACK}/tests/elsewhere.yaml"), case);
+    let said = printed(&stage.run(&["test", PACK]));
+    assert!(said.contains("  pass elsewhere (not governed)\n") && said.contains("  pass here\n"), "{said}");
+}
+
+/// A value for a pack that is not there would be bound to nothing.
+#[test]
+fn a_value_for_a_pack_that_is_not_there_is_refused() {
+    let stage = Stage::new();
+    for args in [&["check", PACK][..], &["compile", PACK], &["test", PACK], &["diff", PACK, PACK]] {
+        let output = stage.run(&[args, &["--set", "code-interpretr.workspaceSize=32Mi"]].concat());
+        let said = printed(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("no pack `code-interpretr` is here"), "{said}");
+        let output = stage.run(&[args, &["--set", "code-interpreter.workspaceSize=999Gi"]].concat());
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {}", printed(&output));
+    }
 }
 
 #[test]
@@ -448,11 +519,11 @@ fn odd_arguments_get_a_sentence_and_their_exit_code() {
         (&["check", PACK, "--set", "memoryCeiling=[", "--format", "json"], 2, "--set"),
         (&["check", PACK, "--set", "memoryCeiling=1Gi", "--set", "memoryCeiling=2Gi"], 2, "twice"),
         (&["check", PACK, "--set", "nothing=1"], 3, "error[BW02"),
-        (&["test", "untested"], 1, "no folder `tests`"),
+        (&["test", "untested"], 3, "no folder `tests`"),
         (&["test", "badtest"], 3, "did you mean `admission`?"),
         (&["test", "badtest2"], 5, "leads out of the folder of the tests"),
         (&["test", "broken"], 3, "error[BW0101]"),
-        (&["test", "nowhere"], 1, "no folder `tests`"),
+        (&["test", "nowhere"], 1, "cannot open nowhere"),
         (&["compile", PACK, "--webhook-service", "x"], 2, "write NAMESPACE/NAME"),
         (&["compile", PACK, "--check", "nowhere"], 1, "cannot list nowhere"),
         (&["compile", "--lock", "nothing.yaml"], 1, "is a single file"),

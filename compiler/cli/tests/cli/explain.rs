@@ -235,6 +235,18 @@ fn what_is_no_decision_is_not_explained() {
         (&["--call", "{tol: x}", PACK], "the call is not what"),
         (&["--review", "nowhere.yaml", PACK], "cannot open"),
         (&["--call", "{tool: x}"], "required"),
+        (
+            &["--call", "{tool: shell.exec, args: {command: ls}, result: {stdout: x}}", PACK],
+            "a `result` is not",
+        ),
+        (
+            &["--call", "{tool: shell.exec, args: {command: ls}, session: {labels: [nowhere]}}", PACK],
+            "no pack has a label `nowhere`",
+        ),
+        (
+            &["--call", "{tool: shell.exec, args: {command: ls}, session: {before: [{tool: other}]}}", PACK],
+            "defines `other`",
+        ),
     ] {
         let output = run(args);
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {}", printed(&output));

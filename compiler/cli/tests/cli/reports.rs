@@ -199,6 +199,20 @@ fn junit_fails_where_the_command_does() {
     assert!(suite(&format!("{pack}/tests/zvacuous.yaml")).contains(r#"type="vacuous""#), "{xml}");
     assert!(suite("typo").contains(r#"type="invalid""#), "{xml}");
 
+    // Edits that were not tried end the command with 6, and fail here too.
+    let output = stage.run(&[
+        "test",
+        "--mutate",
+        "--mutate-seconds",
+        "0",
+        "--format",
+        "junit",
+        "policy-packs/pod-security-restricted",
+    ]);
+    let said = printed(&output);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains(r#"type="unfinished""#) && said.contains("edits were not tried"), "{said}");
+
     // A warning fails with `--deny-warnings` alone.
     let world = "spec:\n  pack: x\n  version: 1.0.0\n  network: {egress: [{name: all, to: {cidr: 0.0.0.0/0}, ports: [{port: 443, protocol: TCP}]}]}\n";
     let text = TYPO.split("spec:").next().unwrap_or_default();

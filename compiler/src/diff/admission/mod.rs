@@ -2,15 +2,23 @@
 //!
 //! ```text
 //! a pod that both allow, or one of them ► one change at a time ► both decide ► one witness for each outcome
-//!    ▲                                        └ what the rules that differ wish; each control of Pod Security; classes, tokens, labels
+//!    ▲                                     │  └ each control of Pod Security; classes, tokens, labels                 └► what none reached
+//!    │                                     └ of each rule that differs: its resources, operations and selectors, and what it wishes
 //!    └ made by hand and repaired by what the rules wish; the tests' own objects
 //! ```
+//!
+//! Terms. *Suspect*: a rule that only one of the policies has. *Reached*: some request was made that the rule finds something in, or writes into.
+//! What differs and no request shows is told all the same ([`unshown`]): whoever cannot tell takes it for the worse.
 //!
 //! Images are compared by themselves ([`super::images`]): if no reference passes both policies without evidence, their image entries are left out
 //! of both here.
 
+mod change;
+mod labels;
+mod made;
 mod objects;
 mod security;
+mod unshown;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +31,7 @@ use super::sides::{Found, Sides};
 use super::wishes::{Reader, Way};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::TestCase;
-use world::World;
+use world::{Requests, World};
 
 /// Requests that both policies are asked about. A rule gives some ten ways, on a few pods.
 const MAX_REQUESTS: usize = 6_000;
@@ -39,10 +47,25 @@ pub(super) struct Differs {
     sections: bool,
 }
 
+/// One of the two policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    Old,
+    New,
+}
+
 /// A rule that only one of the policies has, with what it wishes.
 pub(super) struct Suspect<'p> {
+    pub(super) side: Of,
     pub(super) rule: &'p AdmissionRule,
+    /// Names of its pack and of itself, by which it is the same rule in another form.
+    pub(super) name: (String, String),
+    /// As findings name it: `pack@version/rule`.
+    pub(super) label: String,
+    /// Ways in which one part of it comes out one way or the other.
     pub(super) ways: Vec<Way>,
+    /// Ways in which it is asked and finds something, or writes something.
+    pub(super) fails: Vec<Way>,
 }
 
 pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {
@@ -51,21 +74,11 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         subject: subject(old) != subject(new),
         sections: sections(old) != sections(new) || subject(old) != subject(new),
     };
+    unshown::settings(old, new, out);
     if !differs.sections && rules(old) == rules(new) {
         return Ok(());
     }
-    let mut is_cut = false;
-    let mut suspects = Vec::new();
-    for (policy, other) in [(old, new), (new, old)] {
-        let known: BTreeSet<String> =
-            other.admission.rules.iter().map(|rule| rule_identity(other, rule)).collect();
-        for rule in policy.admission.rules.iter().filter(|rule| !known.contains(&rule_identity(policy, rule)))
-        {
-            let (ways, cut) = ways(policy, rule);
-            is_cut |= cut;
-            suspects.push(Suspect { rule, ways });
-        }
-    }
+    let (suspects, is_cut) = suspects(old, new);
     // What a module tests is not read off it: its rules get every change that sections look at, and the tests' own objects.
     let is_rego = suspects.iter().any(|suspect| suspect.rule.rego.is_some());
     if is_rego {
@@ -80,33 +93,62 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
     out.notes.extend(note);
     let world = World::new(sides, seeds);
     let mut requests = world.requests(&suspects, differs);
-    is_cut |= requests.len() > MAX_REQUESTS;
-    requests.truncate(MAX_REQUESTS);
-    search(sides, requests, is_cut, out)
+    requests.is_cut |= is_cut || requests.all.len() > MAX_REQUESTS;
+    requests.all.truncate(MAX_REQUESTS);
+    let reached = search(sides, &requests, out);
+    unshown::tell(sides, &suspects, &requests, &reached, out);
+    Ok(())
 }
+
+/// The rules that only one policy has, with what they wish; whether some of that was left out.
+fn suspects<'p>(old: &'p Policy, new: &'p Policy) -> (Vec<Suspect<'p>>, bool) {
+    let mut is_cut = false;
+    let mut suspects = Vec::new();
+    for (side, policy, other) in [(Of::Old, old, new), (Of::New, new, old)] {
+        let known: BTreeSet<String> =
+            other.admission.rules.iter().map(|rule| rule_identity(other, rule)).collect();
+        for rule in policy.admission.rules.iter().filter(|rule| !known.contains(&rule_identity(policy, rule)))
+        {
+            let Read { ways, fails, is_cut: cut } = read(policy, rule);
+            is_cut |= cut;
+            let pack = policy.packs.get(usize::from(rule.origin.pack));
+            let name = pack.map(|pack| pack.name.clone()).unwrap_or_default();
+            let label = pack.map(|pack| format!("{}@{}/{}", pack.name, pack.version, rule.name));
+            let label = label.unwrap_or_else(|| rule.name.clone());
+            suspects.push(Suspect { side, rule, name: (name, rule.name.clone()), label, ways, fails });
+        }
+    }
+    (suspects, is_cut)
+}
+
+/// Rules that denied a request that was tried, as findings name them.
+pub(super) type Reached = BTreeSet<(Of, String)>;
 
 /// What makes two differences the same for a reader: the way, and the rules of both that decided.
 type Key = (Direction, Vec<String>, Vec<String>);
 
-/// Asks both policies about every request, and tells of each outcome by its shortest one.
-fn search(sides: &Sides, requests: Vec<TestCase>, is_cut: bool, out: &mut Diff) -> Result<(), String> {
+/// Asks both policies about every request, and tells of each outcome by its shortest one; gives the rules back that denied one.
+fn search(sides: &Sides, requests: &Requests, out: &mut Diff) -> Reached {
     let mut tried = 0;
     let mut outcomes: BTreeMap<Key, (usize, Change)> = BTreeMap::new();
-    for case in requests {
-        let Some(compared) = sides.compare_objects(Layer::Admission, &case) else { continue };
+    let mut reached = Reached::new();
+    for case in &requests.all {
+        let Some(compared) = sides.compare_objects(Layer::Admission, case) else { continue };
         tried += 1;
-        let Some(found) = compared else { continue };
+        reached.extend(compared.old.into_iter().map(|rule| (Of::Old, rule)));
+        reached.extend(compared.new.into_iter().map(|rule| (Of::New, rule)));
+        let Some(found) = compared.found else { continue };
         let key = (found.direction, found.old.rules.clone(), found.new.rules.clone());
-        let size = serde_json::to_string(&case).map_or(usize::MAX, |text| text.len());
+        let size = serde_json::to_string(case).map_or(usize::MAX, |text| text.len());
         if outcomes.get(&key).is_none_or(|(shortest, _)| size < *shortest) {
-            outcomes.insert(key, (size, told(found, &case)));
+            outcomes.insert(key, (size, told(found, case)));
         }
     }
     let count = outcomes.len();
     out.changes.extend(outcomes.into_values().take(MAX_OUTCOMES).map(|(_, change)| change));
     let more = count.checked_sub(MAX_OUTCOMES).filter(|more| *more > 0);
     let more = more.map(|more| format!("; {more} further outcomes are not told")).unwrap_or_default();
-    let cut = if is_cut {
+    let cut = if requests.is_cut {
         format!(", which is the limit of {MAX_REQUESTS} or of what is read off one rule")
     } else {
         String::new()
@@ -120,7 +162,7 @@ fn search(sides: &Sides, requests: Vec<TestCase>, is_cut: bool, out: &mut Diff) 
         Layer::Admission,
         format!("{tried} requests made of what the sections and rules that differ test, and of the tests, were tried{asked}{cut}{more}"),
     );
-    Ok(())
+    reached
 }
 
 fn told(found: Found, case: &TestCase) -> Change {
@@ -245,24 +287,60 @@ fn reads_pack(policy: &Policy, rule: &AdmissionRule) -> bool {
     found
 }
 
-/// Ways in which the parts of a rule hold, and in which they do not; whether some were left out.
-pub(super) fn ways(policy: &Policy, rule: &AdmissionRule) -> (Vec<Way>, bool) {
+/// What is read off a rule.
+pub(super) struct Read {
+    /// Ways in which its parts hold, and in which they do not.
+    pub(super) ways: Vec<Way>,
+    /// Ways in which it is asked and finds something, or writes something.
+    pub(super) fails: Vec<Way>,
+    /// Whether some were left out.
+    is_cut: bool,
+}
+
+/// Reads a rule.
+pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
     let none = Const::Null;
     let pack = policy.packs.get(usize::from(rule.origin.pack));
     let parameters = pack.map_or(&none, |pack| &pack.parameters);
     let reader = Reader::new(&policy.admission.shared, &policy.admission.regexes, parameters);
-    let conditions = rule.matches.conditions.iter().map(|(_, cel)| cel);
     let annotations = rule.audit_annotations.iter().map(|(_, cel)| cel);
-    let parts = conditions.chain(rule.validations.iter().map(|one| &one.expression)).chain(annotations);
-    let mut ways = Vec::new();
-    for cel in parts {
+    let judging = rule.validations.iter().map(|one| &one.expression).chain(annotations);
+    let (mut ways, mut failing) = (Vec::new(), Vec::new());
+    // What has to hold for the rule to be asked, all of it.
+    let mut asked = vec![Way::new()];
+    for (_, cel) in &rule.matches.conditions {
+        let holds = reader.ways(&cel.expr, true);
+        // A condition that nothing is known of should not hide the others.
+        if !holds.is_empty() {
+            asked = product(&asked, &holds);
+        }
         ways.extend(reader.ways(&cel.expr, false));
+        ways.extend(holds);
+    }
+    for cel in judging {
+        let fails = reader.ways(&cel.expr, false);
+        ways.extend(fails.iter().cloned());
+        failing.extend(fails);
         ways.extend(reader.ways(&cel.expr, true));
     }
     for mutation in &rule.mutations {
         if let Mutation::Field { path, value, .. } = mutation {
-            ways.extend(world::field_ways(path, value));
+            failing.extend(change::field_ways(path, value));
+            ways.extend(change::field_ways(path, value));
         }
     }
-    (ways, reader.cut.get())
+    if failing.is_empty() {
+        failing.push(Way::new());
+    }
+    let is_cut = reader.cut.get() || asked.len() * failing.len() > MAX_FAILS;
+    Read { ways, fails: product(&asked, &failing), is_cut }
+}
+
+/// Ways in which a rule is asked and finds something. Most rules have no condition and a handful of these.
+const MAX_FAILS: usize = 64;
+
+/// Every way of the one with every way of the other after it, up to a number.
+fn product(one: &[Way], other: &[Way]) -> Vec<Way> {
+    let pairs = one.iter().flat_map(|one| other.iter().map(move |other| [one.as_slice(), other].concat()));
+    pairs.take(MAX_FAILS).collect()
 }

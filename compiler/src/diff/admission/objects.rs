@@ -1,5 +1,6 @@
-//! Objects to begin with: a pod that asks for nothing, a workload around a pod, the smallest object of a kind.
+//! Objects to begin with: a pod that asks for nothing, a workload around a pod, the smallest objects of a resource.
 
+use bailiwick_policy::admission::manifest::plural;
 use serde_json::{Value, json};
 
 /// Name of every object that is made up.
@@ -64,8 +65,81 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("poddisruptionbudgets", "policy/v1", "PodDisruptionBudget"),
 ];
 
-/// The smallest object of a resource; `None` for one that is not known here.
-pub(super) fn smallest(resource: &str) -> Option<Value> {
-    let (_, version, kind) = KINDS.iter().find(|(plural, ..)| *plural == resource)?;
-    Some(json!({"apiVersion": version, "kind": kind, "metadata": {"name": NAME, "labels": {}}, "spec": {}}))
+/// The smallest objects of a resource, one for each group and version that a rule names. Of a resource that is not known here the kind is
+/// guessed from the plural; what a rule makes of the kind's name is then anybody's guess too.
+pub(super) fn smallest(resource: &str, groups: &[String], versions: &[String]) -> Vec<Value> {
+    let known = KINDS.iter().find(|(plural, ..)| *plural == resource);
+    let (home, version, kind) = match known {
+        Some((_, api_version, kind)) => {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+            (group, version, (*kind).to_owned())
+        }
+        None => (ANY_GROUP, ANY_VERSION, kind_of(resource)),
+    };
+    let mut all = Vec::new();
+    for group in groups.iter().map(|group| if group == "*" { home } else { group.as_str() }) {
+        for version in versions.iter().map(|one| if one == "*" { version } else { one.as_str() }) {
+            let api_version =
+                if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+            all.push(json!({
+                "apiVersion": api_version, "kind": kind, "metadata": {"name": NAME, "labels": {}}, "spec": {},
+            }));
+        }
+    }
+    all
+}
+
+/// Group and version of what no rule says more of.
+const ANY_GROUP: &str = "any-other.example.net";
+const ANY_VERSION: &str = "v1";
+
+/// A kind whose plural a resource may be: `Widget` of `widgets`.
+fn kind_of(resource: &str) -> String {
+    let singulars = [
+        resource.strip_suffix("ies").map(|stem| format!("{stem}y")),
+        resource.strip_suffix("es").map(str::to_owned),
+        resource.strip_suffix('s').map(str::to_owned),
+    ];
+    let regular = singulars.iter().flatten().find(|one| plural(one) == resource);
+    let singular = regular.or(singulars.iter().flatten().last());
+    let singular = singular.map_or(resource, String::as_str);
+    let mut letters = singular.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_guessed_from_its_plural() {
+        for (resource, kind) in [
+            ("widgets", "Widget"),
+            ("policies", "Policy"),
+            ("classes", "Class"),
+            ("gateways", "Gateway"),
+            ("endpoints", "Endpoint"),
+        ] {
+            assert_eq!(kind_of(resource), kind);
+        }
+    }
+
+    #[test]
+    fn each_group_and_version_that_a_rule_names_has_an_object() {
+        let of = |resource: &str, groups: &[&str], versions: &[&str]| -> Vec<String> {
+            let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+            let made = smallest(resource, &owned(groups), &owned(versions));
+            made.iter().map(|object| format!("{} {}", object["apiVersion"], object["kind"])).collect()
+        };
+        assert_eq!(of("deployments", &["*"], &["*"]), ["\"apps/v1\" \"Deployment\""]);
+        assert_eq!(
+            of("widgets", &["example.org", "other.org"], &["v1", "v2"]),
+            [
+                "\"example.org/v1\" \"Widget\"",
+                "\"example.org/v2\" \"Widget\"",
+                "\"other.org/v1\" \"Widget\"",
+                "\"other.org/v2\" \"Widget\""
+            ]
+        );
+    }
 }

@@ -2,21 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_policy::admission::manifest::plural;
 use bailiwick_policy::ir::{Expr, Root};
-use bailiwick_policy::policy::{LabelSelector, Policy};
+use bailiwick_policy::policy::{AdmissionRule, LabelSelector, Policy};
 use serde_json::Value;
 
 use super::super::images;
-use super::super::shape;
 use super::super::sides::{Sides, blank};
-use super::super::wishes::{FRESH, Place, Step, Want, Way};
-use super::{Differs, Suspect, expressions, objects, security, ways};
+use super::super::wishes::{FRESH, Way};
+use super::change::{apply, wrapped};
+use super::labels::{Labels, choices};
+use super::{Differs, Suspect, expressions, made, objects, read, security};
 use crate::cases::{Bench, no_manifests, satisfying};
-use crate::policy_test::{AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, CaseUser, TestCase};
+use crate::policy_test::{AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, TestCase};
 
 /// The namespace of every request.
 const NAMESPACE: &str = "governed";
-/// Changes that are tried to repair a pod: some for each rule, and again for each that helped.
+/// Changes that are tried to repair a pod, and as many for all other objects: some for each rule, and again for each that helped.
 const MAX_REPAIRS: usize = 4_000;
 /// Ways of one rule that are tried on each further pod.
 const MAX_FURTHER: usize = 8;
@@ -27,8 +29,6 @@ const MAX_DENIED: usize = 16;
 /// An image where no policy cares.
 const ANY_IMAGE: &str =
     "registry.example.org/app@sha256:0000000000000000000000000000000000000000000000000000000000000000";
-
-type Labels = BTreeMap<String, String>;
 
 /// The policies without their image entries, if no reference passes both without evidence; with what is to be said of it.
 pub(super) fn without_images(sides: &Sides) -> (Option<Sides>, Option<String>) {
@@ -56,21 +56,31 @@ pub(super) struct World<'s> {
     places: Vec<(Labels, Labels)>,
     starts: Vec<AdmissionCase>,
     seeds: Vec<AdmissionCase>,
+    /// Whether some places were left out.
+    is_cut: bool,
+}
+
+/// The requests that were made.
+pub(super) struct Requests {
+    /// Each once.
+    pub(super) all: Vec<TestCase>,
+    /// Those that are about each of the rules that differ.
+    pub(super) own: Vec<Vec<AdmissionCase>>,
+    /// Whether some were left out.
+    pub(super) is_cut: bool,
 }
 
 impl<'s> World<'s> {
     pub(super) fn new(sides: &'s Sides, seeds: &[TestCase]) -> Self {
-        let places = places(sides);
+        let (places, is_cut) = places(sides);
         let asked = asks(sides);
         let seeds = seeds.iter().filter_map(|seed| seed.admission.clone()).map(|mut case| {
-            // A test of a policy that asks nobody says no answers.
-            if asked && case.authorizer.is_empty() {
-                case.authorizer = vec![everything(true)];
-            }
+            // Whatever its test does not answer: the other policy may ask something else.
+            case.authorizer.extend(asked.then(|| everything(true)));
             case
         });
         let seeds = seeds.collect();
-        let mut world = Self { sides, places, starts: Vec::new(), seeds };
+        let mut world = Self { sides, places, starts: Vec::new(), seeds, is_cut };
         let image = image(sides).unwrap_or_else(|| ANY_IMAGE.to_owned());
         let Some((namespace, labels)) = world.places.first().cloned() else { return world };
         let labels: Vec<_> = labels.into_iter().collect();
@@ -78,7 +88,8 @@ impl<'s> World<'s> {
         if asked {
             base.authorizer = vec![everything(true)];
         }
-        let repaired = world.repaired(base.clone());
+        let mut left = MAX_REPAIRS;
+        let repaired = world.repaired(base.clone(), &mut left);
         world.starts.push(repaired);
         if !world.starts.contains(&base) {
             world.starts.push(base);
@@ -104,28 +115,30 @@ impl<'s> World<'s> {
         Some(old.chain(new.rules.into_iter().map(|rule| format!("new {rule}"))).collect())
     }
 
-    /// A request with as few objections as the rules' own wishes lead to.
-    fn repaired(&self, mut case: AdmissionCase) -> AdmissionCase {
+    /// A request with as few objections as the rules' own wishes lead to. `left`: changes that may still be tried.
+    fn repaired(&self, mut case: AdmissionCase, left: &mut usize) -> AdmissionCase {
         let (old, new) = self.sides.policies();
+        let Some(mut now) = self.objections(&case).filter(|now| !now.is_empty()) else { return case };
+        let resource = resource(&case);
+        let names = |rule: &AdmissionRule| {
+            let mut patterns = rule.matches.resources.iter().flat_map(|one| &one.resources);
+            patterns.any(|pattern| {
+                let name = pattern.split('/').next().unwrap_or(pattern);
+                name == "*" || Some(name) == resource.as_deref()
+            })
+        };
         let rules = [old, new].into_iter().flat_map(|policy| {
-            policy
-                .admission
-                .rules
-                .iter()
-                .filter(|rule| {
-                    rule.matches.resources.iter().any(|one| one.resources.iter().any(|name| name == "pods"))
-                })
-                .map(move |rule| (policy, rule))
+            policy.admission.rules.iter().filter(|rule| names(rule)).map(move |rule| (policy, rule))
         });
-        let all: Vec<Way> = rules.flat_map(|(policy, rule)| ways(policy, rule).0).collect();
-        let mut left = MAX_REPAIRS;
-        while let Some(now) = self.objections(&case).filter(|now| !now.is_empty()) {
-            let tried = all.iter().map(|way| apply(&case, way)).take(left);
-            let better = tried.inspect(|_| left -= 1).find(|changed| {
-                self.objections(changed).is_some_and(|then| then.len() < now.len() && then.is_subset(&now))
+        let all: Vec<Way> = rules.flat_map(|(policy, rule)| read(policy, rule).ways).collect();
+        while *left > 0 && !now.is_empty() {
+            let tried = all.iter().map(|way| apply(&case, way)).take(*left);
+            let better = tried.inspect(|_| *left -= 1).find_map(|changed| {
+                let then = self.objections(&changed)?;
+                (then.len() < now.len() && then.is_subset(&now)).then_some((changed, then))
             });
             match better {
-                Some(better) => case = better,
+                Some(better) => (case, now) = better,
                 None => break,
             }
         }
@@ -133,8 +146,10 @@ impl<'s> World<'s> {
     }
 
     /// Every request, each once.
-    pub(super) fn requests(&self, suspects: &[Suspect<'_>], differs: Differs) -> Vec<TestCase> {
+    pub(super) fn requests(&self, suspects: &[Suspect<'_>], differs: Differs) -> Requests {
         let mut all: Vec<AdmissionCase> = Vec::new();
+        let mut own: Vec<Vec<AdmissionCase>> = Vec::new();
+        let mut is_cut = self.is_cut && differs.subject;
         all.extend(self.starts.iter().cloned());
         // Before what is made up, so that none is cut off: somebody thought them worth a test.
         all.extend(self.seeds.iter().cloned());
@@ -145,30 +160,34 @@ impl<'s> World<'s> {
                 all.extend(pods.iter().map(wrapped));
                 all.extend(pods);
             }
+            // What one rule is begun with, others are too.
+            let mut known = BTreeMap::from([(written(start), start.clone())]);
+            let mut left = MAX_REPAIRS;
+            let mut repaired = |case: AdmissionCase| {
+                known.entry(written(&case)).or_insert_with(|| self.repaired(case, &mut left)).clone()
+            };
             for suspect in suspects {
-                all.extend(suspect.ways.iter().map(|way| apply(start, way)));
-                all.extend(other_operations(suspect, start));
-                let templates = suspect.ways.iter().map(|way| wrapped(&apply(start, way)));
-                all.extend(templates.filter(|_| suspect.rule.pod_templates));
-                all.extend(other_kinds(suspect, start));
+                let made = made::requests(suspect, suspects, start, &mut repaired);
+                is_cut |= made.is_cut;
+                own.push(made.requests);
             }
         }
         for start in self.starts.iter().skip(1) {
-            let further = suspects.iter().flat_map(|suspect| suspect.ways.iter().take(MAX_FURTHER));
-            all.extend(further.map(|way| apply(start, way)));
+            let further =
+                |ways: &[Way]| ways.iter().take(MAX_FURTHER).map(|way| apply(start, way)).collect::<Vec<_>>();
+            for (suspect, own) in suspects.iter().zip(&mut own) {
+                own.extend(further(&suspect.fails));
+                own.extend(further(&suspect.ways));
+            }
         }
-        // What is allowed to whom the authorizer allows everything may be denied to others, and the other way round.
-        let allows = vec![everything(true)];
-        let turned = |case: &AdmissionCase| {
-            let turned = AdmissionCase { authorizer: vec![everything(false)], ..case.clone() };
-            (case.authorizer == allows).then_some(turned)
-        };
-        all = all.into_iter().flat_map(|case| [turned(&case), Some(case)]).flatten().collect();
+        own.iter_mut().for_each(|own| *own = asked_both_ways(std::mem::take(own)));
+        let mut all = asked_both_ways(all);
+        // One of each rule in turn, so that of many rules each has its share.
+        let longest = own.iter().map(Vec::len).max().unwrap_or_default();
+        all.extend((0..longest).flat_map(|at| own.iter().filter_map(move |own| own.get(at).cloned())));
         let mut seen = BTreeSet::new();
-        all.retain(|case| seen.insert(serde_json::to_string(case).unwrap_or_default()));
-        all.into_iter()
-            .map(|case| TestCase { admission: Some(case), ..blank("a request".to_owned()) })
-            .collect()
+        all.retain(|case| seen.insert(written(case)));
+        Requests { all: all.into_iter().map(asked).collect(), own, is_cut }
     }
 
     /// The same pod elsewhere, and with other labels.
@@ -196,7 +215,7 @@ impl<'s> World<'s> {
         let rules = [old, new]
             .into_iter()
             .flat_map(|policy| policy.admission.rules.iter().map(move |rule| (policy, rule)));
-        let wished = rules.flat_map(|(policy, rule)| ways(policy, rule).0).map(|way| apply(start, &way));
+        let wished = rules.flat_map(|(policy, rule)| read(policy, rule).ways).map(|way| apply(start, &way));
         let mut found: Vec<AdmissionCase> = Vec::new();
         let mut seen = BTreeSet::from([self.objections(start).unwrap_or_default()]);
         for case in self.pods(start).into_iter().chain(wished).take(MAX_REPAIRS) {
@@ -245,6 +264,31 @@ pub(super) fn asks(sides: &Sides) -> bool {
     })
 }
 
+/// What is allowed to whom the authorizer allows everything may be denied to others, and the other way round.
+fn asked_both_ways(all: Vec<AdmissionCase>) -> Vec<AdmissionCase> {
+    let turned = |case: &AdmissionCase| {
+        let (last, others) = case.authorizer.split_last()?;
+        let authorizer = others.iter().cloned().chain([everything(false)]).collect();
+        (*last == everything(true)).then(|| AdmissionCase { authorizer, ..case.clone() })
+    };
+    all.into_iter().flat_map(|case| [turned(&case), Some(case)]).flatten().collect()
+}
+
+/// A request as a case.
+pub(super) fn asked(case: AdmissionCase) -> TestCase {
+    TestCase { admission: Some(case), ..blank("a request".to_owned()) }
+}
+
+fn written(case: &AdmissionCase) -> String {
+    serde_json::to_string(case).unwrap_or_default()
+}
+
+/// The resource that a request is about.
+fn resource(case: &AdmissionCase) -> Option<String> {
+    let kind = || case.object.as_ref().or(case.old_object.as_ref())?.get("kind")?.as_str().map(plural);
+    case.resource.clone().or_else(kind)
+}
+
 /// An authorizer that allows everything, or nothing.
 fn everything(allowed: bool) -> CaseAnswer {
     CaseAnswer { allowed, ..CaseAnswer::default() }
@@ -259,169 +303,43 @@ fn created(object: Value, namespace: &Labels) -> AdmissionCase {
     AdmissionCase { object: Some(object), namespace: Some(namespace), ..AdmissionCase::default() }
 }
 
-/// The same as a Deployment of the pod.
-fn wrapped(case: &AdmissionCase) -> AdmissionCase {
-    let mut case = case.clone();
-    case.object = case.object.as_ref().map(objects::deployment);
-    case
-}
-
-/// A request with what a way wishes.
-fn apply(case: &AdmissionCase, way: &Way) -> AdmissionCase {
-    let mut case = case.clone();
-    for (place, want) in way {
-        match place.root {
-            Root::Object => {
-                if let Some(object) = &mut case.object {
-                    shape::put(object, &place.steps, want);
-                }
-            }
-            Root::OldObject => {
-                if let Some(object) = &mut case.old_object {
-                    shape::put(object, &place.steps, want);
-                }
-            }
-            Root::Request => request(&mut case, place, want),
-            Root::NamespaceObject => namespace(&mut case, place, want),
-            _ => {}
-        }
-    }
-    case
-}
-
-fn request(case: &mut AdmissionCase, place: &Place, want: &Want) {
-    let text = match want {
-        Want::Is(Value::String(text)) | Want::Holds(Value::String(text)) => text.clone(),
-        _ => return,
-    };
-    match place.names().as_slice() {
-        ["userInfo", "username"] => {
-            case.user_info.get_or_insert_with(CaseUser::default).username = Some(text)
-        }
-        ["userInfo", "groups"] => case.user_info.get_or_insert_with(CaseUser::default).groups.push(text),
-        _ => {}
-    }
-}
-
-fn namespace(case: &mut AdmissionCase, place: &Place, want: &Want) {
-    let Some(namespace) = &mut case.namespace else { return };
-    match (place.names().as_slice(), want) {
-        (["metadata", "labels", key], Want::Is(Value::String(value))) => {
-            namespace.labels.insert((*key).to_owned(), value.clone());
-        }
-        (["metadata", "labels", key], Want::Absent) => drop(namespace.labels.remove(*key)),
-        (["metadata", "labels"], Want::Holds(Value::String(key))) => {
-            namespace.labels.insert(key.clone(), "a".to_owned());
-        }
-        _ => {}
-    }
-}
-
-/// The pod changed instead of made, where the rule is about changes; its sub-resources as well.
-fn other_operations(suspect: &Suspect<'_>, start: &AdmissionCase) -> Vec<AdmissionCase> {
-    let mut all = Vec::new();
-    for matched in &suspect.rule.matches.resources {
-        let about = |operation: &str| matched.operations.iter().any(|one| one == operation || one == "*");
-        for resource in &matched.resources {
-            let Some(rest) = resource.strip_prefix("pods") else { continue };
-            let subresource = rest.strip_prefix('/').map(str::to_owned);
-            if about("UPDATE") && (subresource.is_some() || !about("CREATE")) {
-                let before = AdmissionCase {
-                    operation: CaseOperation::Update,
-                    old_object: start.object.clone(),
-                    subresource: subresource.clone(),
-                    ..start.clone()
-                };
-                all.extend(suspect.ways.iter().map(|way| apply(&before, way)));
-                all.push(debugged(&before));
-            }
-            if about("DELETE") && subresource.is_none() {
-                let gone = AdmissionCase {
-                    operation: CaseOperation::Delete,
-                    old_object: start.object.clone(),
-                    object: None,
-                    ..start.clone()
-                };
-                all.extend(suspect.ways.iter().map(|way| apply(&gone, way)));
-                all.push(gone);
-            }
-        }
-    }
-    all
-}
-
-/// With a debugging container.
-fn debugged(case: &AdmissionCase) -> AdmissionCase {
-    let mut case = case.clone();
-    if let Some(object) = &mut case.object {
-        let mut container = object.pointer("/spec/containers/0").cloned().unwrap_or_default();
-        if let Some(members) = container.as_object_mut() {
-            members.insert("name".to_owned(), "debug".into());
-            members.remove("resources");
-        }
-        security::change(object, &["spec", "ephemeralContainers"], Value::Array(vec![container]));
-    }
-    case
-}
-
-/// Objects of other kinds that the rule is about.
-fn other_kinds(suspect: &Suspect<'_>, start: &AdmissionCase) -> Vec<AdmissionCase> {
-    let matched = suspect.rule.matches.resources.iter();
-    let creates = matched.filter(|one| one.operations.iter().any(|one| one == "CREATE" || one == "*"));
-    let names: BTreeSet<&str> = creates.flat_map(|one| &one.resources).map(String::as_str).collect();
-    let mut all = Vec::new();
-    for name in names {
-        let Some(object) = objects::smallest(name) else { continue };
-        let case = AdmissionCase { object: Some(object), ..start.clone() };
-        all.extend(suspect.ways.iter().map(|way| apply(&case, way)));
-        all.push(case);
-    }
-    all
-}
-
 /// The namespaces and pods that are told apart by either subject: labels of a namespace and of a pod. First what both select, where there is such.
-fn places(sides: &Sides) -> Vec<(Labels, Labels)> {
+/// Whether some were left out.
+fn places(sides: &Sides) -> (Vec<(Labels, Labels)>, bool) {
     let (old, new) = sides.policies();
     let subjects = || [old, new].into_iter().filter_map(|policy| policy.subject.as_ref());
     let mut namespaces = variants(subjects().map(|subject| subject.namespaces.as_slice()));
     let mut pods = variants(subjects().map(|subject| subject.pods.as_slice()));
+    let is_cut = namespaces.len() > MAX_PLACES || pods.len() > MAX_PLACES;
     namespaces.truncate(MAX_PLACES);
     pods.truncate(MAX_PLACES);
-    namespaces.iter().flat_map(|one| pods.iter().map(move |other| (one.clone(), other.clone()))).collect()
+    let places = namespaces.iter().flat_map(|one| pods.iter().map(move |other| (one.clone(), other.clone())));
+    (places.collect(), is_cut)
 }
 
 /// Label sets of each kind that are told apart.
-const MAX_PLACES: usize = 12;
+const MAX_PLACES: usize = 16;
 
-/// Label sets that all selectors accept, that each accepts alone, and that miss one label or have another value.
+/// Label sets that all selectors accept, that each accepts alone, and the first of these with one key changed: to another value that is named, to
+/// one that is not, and taken away.
 fn variants<'p>(selectors: impl Iterator<Item = &'p [LabelSelector]>) -> Vec<Labels> {
-    let each: Vec<Labels> = selectors.map(|all| all.iter().flat_map(satisfying).collect()).collect();
+    let selectors: Vec<&[LabelSelector]> = selectors.collect();
+    let each: Vec<Labels> = selectors.iter().map(|all| all.iter().flat_map(satisfying).collect()).collect();
     let all: Labels = each.iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     let mut out = vec![all.clone()];
     out.extend(each);
-    for key in all.keys() {
-        let mut without = all.clone();
-        without.remove(key);
-        out.push(without);
-        let mut other = all.clone();
-        other.insert(key.clone(), FRESH.to_owned());
-        out.push(other);
+    for (key, values) in choices(selectors.into_iter().flatten()) {
+        for value in values {
+            let mut other = all.clone();
+            match value {
+                Some(value) => drop(other.insert(key.to_owned(), value.to_owned())),
+                None => drop(other.remove(key)),
+            }
+            out.push(other);
+        }
     }
     out.push(Labels::new());
     let mut seen = BTreeSet::new();
     out.retain(|labels| seen.insert(labels.clone()));
     out
-}
-
-/// The field that a mutation writes, with its value, with another one, and without.
-pub(super) fn field_ways(path: &[String], value: &Value) -> Vec<Way> {
-    let step = |name: &String| if name == "*" { Step::Element } else { Step::Member(name.clone()) };
-    let place = Place { root: Root::Object, steps: path.iter().map(step).collect() };
-    let other = match value {
-        Value::Bool(value) => Value::Bool(!value),
-        Value::Number(_) => Value::from(1),
-        _ => Value::from(FRESH),
-    };
-    let wants = [Want::Is(value.clone()), Want::Is(other), Want::Absent];
-    wants.into_iter().map(|want| vec![(place.clone(), want)]).collect()
 }

@@ -76,6 +76,11 @@ impl<'p> Calls<'p> {
         self.wishing = rules;
     }
 
+    /// Whether a rule over results is one that only one policy has.
+    pub(super) fn differs_over_results(&self) -> bool {
+        self.wishing.iter().any(|rule| rule.is_new && rule.phase == Phase::Result)
+    }
+
     /// Ways in which a grant holds, up to a number.
     pub(super) fn granted(&self, most: usize) -> Vec<Way> {
         granted(&self.wishing).into_iter().take(most).collect()
@@ -146,7 +151,14 @@ impl<'p> Calls<'p> {
             None if wanted => vec![Way::new()],
             None => Vec::new(),
         };
-        let (holds, fails) = (ways(true), ways(false));
+        let (mut holds, fails) = (ways(true), ways(false));
+        // What is to be taken off a session must be on it.
+        if let RuleEffect::Label { remove, .. } = &rule.effect {
+            let labels = Place { root: Root::Session, steps: vec![Step::Member("labels".to_owned())] };
+            let on = remove.iter().map(|name| (labels.clone(), Want::Holds(Value::from(name.as_str()))));
+            let on: Way = on.collect();
+            holds.iter_mut().for_each(|way| way.extend(on.iter().cloned()));
+        }
         let texts = rule.redact.as_ref().map(|redact| reader.texts(&redact.expr)).unwrap_or_default();
         self.is_cut |= reader.cut.get();
         let (name, phase) = (rule.name.clone(), rule.phase);

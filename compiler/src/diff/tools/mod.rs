@@ -24,7 +24,7 @@ use bailiwick_policy::policy::tools::{Derive, Tool, ToolLayer, ToolRule};
 use serde_json::{Value, json};
 
 use super::sides::{Sides, blank};
-use super::{Change, Diff, Layer};
+use super::{Change, Diff, Direction, Layer, settings};
 use crate::policy_test::{TestCase, ToolCallCase};
 use calls::Calls;
 
@@ -134,14 +134,26 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
             false => None,
         };
         let results = results::search(sides, name, &calls, seeds, out)?;
-        if results.count > 0 && results.judged == 0 {
-            out.notes.push(format!(
-                "tool `{name}` has rules over results, and no call was found that both let through alike: what is delivered was not compared"
-            ));
+        if results.count > 0 && results.judged == 0 && listings.is_some() {
+            uncompared(name, calls.differs_over_results(), out);
         }
         tried(name, &calls, listings, &results, &more, out);
     }
     Ok(())
+}
+
+/// Says that nothing was found to compare rules over results by. `differ`: whether they do.
+fn uncompared(name: &str, differ: bool, out: &mut Diff) {
+    let what = format!(
+        "tool `{name}` has rules over results, and no call was found that both let through alike: what is delivered was not compared"
+    );
+    if !differ {
+        out.notes.push(what);
+        return;
+    }
+    let values = ("has rules of its own".to_owned(), "has others".to_owned());
+    let of = format!("tools.{name}.results");
+    out.changes.push(settings::stated(Layer::Tools, Direction::Changed, what, &of, values));
 }
 
 /// Whether both policies have the same number of layers: which of them name a tool is part of its identity.
@@ -233,10 +245,17 @@ pub(super) fn unexplained(sides: &Sides, out: &mut Diff) -> Result<(), String> {
             let what = format!("tool `{name}`");
             let is_told =
                 out.changes.iter().any(|change| change.layer == Layer::Tools && change.what.contains(&what));
-            if !is_told {
-                out.notes.push(format!(
-                    "tool `{name}` is only in {which}, and no call of it was found that it lets through"
-                ));
+            let what =
+                format!("tool `{name}` is only in {which}, and no call of it was found that it lets through");
+            match which {
+                _ if is_told => {}
+                // A call of a tool that nobody defines is denied.
+                "OLD" => out.notes.push(what),
+                _ => {
+                    let values = ("not there".to_owned(), "there".to_owned());
+                    let of = format!("tools.{name}");
+                    out.changes.push(settings::stated(Layer::Tools, Direction::Changed, what, &of, values));
+                }
             }
         }
     }

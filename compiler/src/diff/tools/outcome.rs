@@ -4,15 +4,13 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use bailiwick_policy::policy::tools::ApproverKey;
-use bailiwick_policy::tool::{
-    ApprovalRequest, Change as Delta, Effect, Plan, PlannedProgram, Requirement, ToolDecision,
-};
+use bailiwick_policy::tool::{ApprovalRequest, Effect, Plan, PlannedProgram, Requirement, ToolDecision};
 
 use super::super::sandboxes;
 use super::super::sides::{Sides, expectation};
 use super::super::{Change, Direction, Layer, Verdict, Witness};
 use crate::cases::Happened;
-use crate::policy_test::TestCase;
+use crate::policy_test::{Expectation, ExpectedLabels, TestCase, ToolCallCase};
 
 /// What makes two differences the same for a reader.
 pub(super) type Key = (Direction, String, Vec<String>, Vec<String>);
@@ -28,17 +26,25 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
     let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
     let differs = match (&old.effect, &new.effect) {
         (Effect::Allow(before), Effect::Allow(after)) => {
-            let runs = planned(sides, before.get().plan(), after.get().plan())?;
-            runs.or_else(|| labels(&old, &new))
+            planned(sides, before.get().plan(), after.get().plan())?
         }
         (Effect::Ask(_), Effect::Ask(_)) if differs(&old.effect, &new.effect).is_none() => {
             bound(sides, &old, &new)?
         }
         (old, new) => differs(old, new),
     };
-    let Some((direction, what)) = differs else { return Ok(None) };
+    // What a label keeps a session from must not hide behind something that is narrower.
+    let labels = labels(sides, call, &old, &new);
+    let is_lost = labels.as_ref().is_some_and(|(direction, ..)| *direction == Direction::Widened)
+        && differs.is_none_or(|(direction, _)| direction != Direction::Widened);
+    let (direction, what, expected) = match (differs, labels) {
+        (Some((direction, what)), _) if !is_lost => (direction, what, None),
+        (_, Some((direction, what, expected))) => (direction, what, Some(expected)),
+        _ => return Ok(None),
+    };
     let (before, after) = (Happened::of_call(&old), Happened::of_call(&new));
-    let witness = Witness::Case(Box::new(TestCase { expect: expectation(&after), ..case.clone() }));
+    let expect = Expectation { labels: expected, ..expectation(&after) };
+    let witness = Witness::Case(Box::new(TestCase { expect, ..case.clone() }));
     // What runs is the definition's matter; the rules have agreed.
     let by_rules = !(before.allowed && after.allowed);
     let rules = |happened: &Happened| happened.rules.iter().filter(|_| by_rules).cloned().collect();
@@ -54,25 +60,34 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
     Ok(Some(Outcome { key, change }))
 }
 
-/// Labels that the session of a call has from then on: later calls are judged by them.
-fn labels(old: &ToolDecision, new: &ToolDecision) -> Option<(Direction, &'static str)> {
-    let (before, after) = (added(old), added(new));
-    if before == after {
-        None
-    } else if before.is_subset(&after) {
-        Some((Direction::Narrowed, "calls add more labels to their session"))
-    } else {
-        Some((Direction::Widened, "calls add fewer labels to their session"))
+/// Labels that the session of a call has from then on, or loses, if the call runs, once people approve where they are asked: later calls are judged
+/// by them. With what the new policy gives and takes.
+fn labels(
+    sides: &Sides,
+    call: &ToolCallCase,
+    old: &ToolDecision,
+    new: &ToolDecision,
+) -> Option<(Direction, &'static str, ExpectedLabels)> {
+    if [old, new].into_iter().any(|decision| matches!(decision.effect, Effect::Deny(_))) {
+        return None;
     }
-}
-
-fn added(decision: &ToolDecision) -> BTreeSet<&String> {
-    let changes = decision.delta.changes.iter();
-    let added = changes.filter_map(|change| match change {
-        Delta::Labelled { add, .. } => Some(add),
-        _ => None,
-    });
-    added.flatten().collect()
+    // Of a call that is denied once people approve, that is told by itself.
+    let before = sides.old.relabelled(call, old).ok()?;
+    let after = sides.new.relabelled(call, new).ok()?;
+    let (direction, what) = if !before.added.is_subset(&after.added) {
+        (Direction::Widened, "calls add fewer labels to their session")
+    } else if !after.removed.is_subset(&before.removed) {
+        (Direction::Widened, "calls take more labels off their session")
+    } else if before.added != after.added {
+        (Direction::Narrowed, "calls add more labels to their session")
+    } else if before.removed != after.removed {
+        (Direction::Narrowed, "calls take fewer labels off their session")
+    } else {
+        return None;
+    };
+    let named = |labels: &BTreeSet<String>| Some(labels.iter().cloned().collect());
+    let expected = ExpectedLabels { added: named(&after.added), removed: named(&after.removed) };
+    Some((direction, what, expected))
 }
 
 fn verdict(happened: &Happened, decision: &ToolDecision) -> Verdict {

@@ -1,4 +1,4 @@
-//! What is delivered of results: both policies are asked about what a call may give, where both let that call run, and run the same.
+//! What is delivered of results: both policies are asked about what a call may give, where both let that call run, perhaps once people approve, and run the same.
 //!
 //! ```text
 //! rules over results ► what they ask of a result, beside what grants ask of its call ─┐
@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::ir::Root;
 use bailiwick_policy::policy::tools::Phase;
-use bailiwick_policy::tool::Effect;
 use serde_json::Value;
 
 use super::super::sides::{Sides, expectation};
@@ -29,7 +28,7 @@ const MAX_TEXT: usize = 64 << 10;
 /// Characters of a delivered text that are told.
 const MAX_TOLD: usize = 120;
 
-/// How many results were tried and in how many cases both let the call run, and whether that was all.
+/// How many results were tried and in how many cases both let the call run, once people approve if they are asked, and whether that was all.
 #[derive(Default)]
 pub(super) struct Tried {
     pub(super) count: usize,
@@ -164,18 +163,17 @@ fn result(tool: &str, way: &[(Place, Want)]) -> CaseResult {
     result
 }
 
-/// What both policies make of a result, if both let the call run, with the same arguments and in the same sandbox. What cannot be a call is none.
+/// What both policies make of a result, if both let the call run, perhaps once people approve, with the same arguments and in the same sandbox.
+/// What cannot be a call is none.
 fn judged(sides: &Sides, case: &TestCase) -> Result<Option<[Happened; 2]>, String> {
     let Some(call) = &case.tool_call else { return Ok(None) };
     let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
-    let (Effect::Allow(before), Effect::Allow(after)) = (&old.effect, &new.effect) else { return Ok(None) };
-    if before.get().plan() != after.get().plan() {
-        return Ok(None);
-    }
-    let (Ok(old), Ok(new)) = (sides.old.judge(call, &old), sides.new.judge(call, &new)) else {
+    let (Ok(Some((before, old))), Ok(Some((after, new)))) =
+        (sides.old.judge(call, &old), sides.new.judge(call, &new))
+    else {
         return Ok(None);
     };
-    Ok(Some([old, new]))
+    Ok((before == after).then_some([old, new]))
 }
 
 /// What makes two differences the same for a reader.

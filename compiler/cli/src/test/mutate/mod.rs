@@ -116,7 +116,7 @@ impl Mutation {
         text
     }
 
-    /// A case for each survivor and each stale entry; one that holds if there are none.
+    /// A case for each survivor and each stale entry, and one for edits that were not tried; one that holds if there are none.
     pub(super) fn suite(&self, pack: &str) -> report::Suite {
         let name = format!("{pack} mutation");
         let mut cases: Vec<Case> = self
@@ -135,6 +135,12 @@ impl Mutation {
         cases.extend(self.stale.iter().map(|one| {
             failing(one, &name, "stale", "it does not survive; take it out of tests/survivors.txt")
         }));
+        // The command does not end with 0 then.
+        if self.is_unfinished() {
+            let why =
+                format!("{} edits were not tried; give it more time with `--mutate-seconds`", self.untried);
+            cases.push(failing("every edit is tried", &name, "unfinished", &why));
+        }
         if cases.is_empty() {
             cases.push(Case { name: "survivors".to_owned(), class: name.clone(), failure: None, said: None });
         }
