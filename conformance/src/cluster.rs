@@ -34,6 +34,14 @@ impl Cluster {
         Self::borrowed_or(std::env::var_os("KUBECONFIG"), start)
     }
 
+    /// Starts one, whatever `KUBECONFIG` names: for what looks at all that there is in it.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_own() -> Result<Self> {
+        Self::borrowed_or(None, || Self::run("start.sh", "it takes a control plane of its own"))
+    }
+
     /// The cluster that `KUBECONFIG` names, or the first start that succeeds.
     fn borrowed_or(kubeconfig: Option<OsString>, mut start: impl FnMut() -> Result<Self>) -> Result<Self> {
         if let Some(kubeconfig) = chosen(kubeconfig) {

@@ -1,5 +1,5 @@
 //! `docs/guide/cluster.md`, run word by word: what a new owner of a cluster types, each command with what must come of it. `make cluster-demo` shows it;
-//! a test holds it.
+//! a test holds it. Where there is no node, `plane` runs what does not need one.
 //!
 //! Some commands are not typed: the programs are built already, the packages are there, and the node's directory is one of our own. Everything runs in a folder that goes with the
 //! run, and the node ends with it.
@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::Cluster;
 use crate::{helm, programs};
+
+mod plane;
 
 /// For what comes by itself, as a policy that is put back: seconds in a quiet cluster, more where a machine does other things too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +48,15 @@ const EXPECTED: &[Expected] = &[
     Expected { part: "audit verify", codes: &[0, 6], says: &["records"] },
 ];
 
+/// Where the guide is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// On a node that runs pods.
+    Node,
+    /// On a control plane alone: operator and webhooks run beside it as the chart's accounts, and what only pods do is left out.
+    ControlPlane,
+}
+
 /// The commands of a guide: its indented lines.
 fn commands(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| line.strip_prefix("    "))
@@ -55,13 +66,16 @@ fn commands(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// The first command that does not do what it should; what it said is in the message.
-pub fn run(out: &mut dyn Write) -> Result<()> {
+pub fn run(ground: Ground, out: &mut dyn Write) -> Result<()> {
     let mut stage = Stage::set()?;
+    let mut plane = (ground == Ground::ControlPlane).then(plane::Plane::default);
     let guide = std::fs::read_to_string(root().join("docs/guide/cluster.md")).context("the guide")?;
     for line in commands(&guide) {
         writeln!(out, "\n$ {line}")?;
         if line.contains("start-node.sh") {
-            stage.cluster = Some(Cluster::with_node()?);
+            stage.cluster = Some(if plane.is_some() { Cluster::start_own()? } else { Cluster::with_node()? });
+            let tended = stage.cluster.as_ref().map_or(Ok(false), Cluster::is_tended)?;
+            ensure!(tended, "the guide needs a controller manager, which makes accounts and ends namespaces");
             stage.before = stage.everything()?;
             continue;
         }
@@ -72,10 +86,18 @@ pub fn run(out: &mut dyn Write) -> Result<()> {
             stage.path = path.replace("$PWD", &stage.folder.path().display().to_string());
             continue;
         }
-        let told = stage.follow(line)?;
+        let told = match &mut plane {
+            Some(plane) => plane.follow(&stage, line)?,
+            None => stage.follow(line)?,
+        };
         out.write_all(told.as_bytes())?;
     }
     stage.nothing_is_left()?;
+    if let Some(plane) = plane {
+        plane.everything_was_met()?;
+    } else {
+        stage.an_ordinary_pod_starts()?;
+    }
     writeln!(out, "\nNothing of it is left, and pods start.")?;
     Ok(())
 }
@@ -89,6 +111,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A folder of Go's.
+fn go_keeps(name: &str) -> Result<String> {
+    let output = Command::new("go").args(["env", name]).output().context("cannot run go")?;
+    ensure!(output.status.success(), "go env {name}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// The folder in which the commands run.
 struct Stage {
     folder: tempfile::TempDir,
@@ -96,6 +125,8 @@ struct Stage {
     /// What was put before PATH.
     path: String,
     before: BTreeSet<String>,
+    /// Where Go keeps what it fetched and built.
+    go: Vec<(&'static str, String)>,
 }
 
 impl Drop for Stage {
@@ -119,7 +150,9 @@ impl Stage {
         std::os::unix::fs::symlink(built, folder.path().join("target/release"))?;
         std::fs::create_dir(folder.path().join("bin"))?;
         helm::build(&folder.path().join("bin"))?;
-        Ok(Self { folder, cluster: None, path: String::new(), before: BTreeSet::new() })
+        let go = ["GOCACHE", "GOMODCACHE"].into_iter().map(|name| Ok((name, go_keeps(name)?)));
+        let go = go.collect::<Result<_>>()?;
+        Ok(Self { folder, cluster: None, path: String::new(), before: BTreeSet::new(), go })
     }
 
     /// Runs a command until it does what it should, or for as long as patience lasts.
@@ -161,8 +194,8 @@ impl Stage {
             path = format!("{path}:{}", programs.display());
         }
         command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
-        // Helm keeps its caches below HOME.
-        command.env("HOME", self.folder.path());
+        // Helm keeps its caches below HOME; what Go built once it need not build again.
+        command.env("HOME", self.folder.path()).envs(self.go.iter().map(|(name, value)| (name, value)));
         command.args(["-c", &format!("set -o pipefail; {line}")]).current_dir(self.folder.path());
         command.stdin(Stdio::null()).output().context("cannot run bash")
     }
@@ -194,7 +227,7 @@ impl Stage {
         Ok(text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
     }
 
-    /// After the uninstall: no object that was not there before, no label on a namespace, and an ordinary pod starts where agents were.
+    /// After the uninstall: no object that was not there before.
     fn nothing_is_left(&self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -205,6 +238,11 @@ impl Stage {
             ensure!(Instant::now() < end, "left behind: {left:?}");
             std::thread::sleep(Duration::from_millis(500));
         }
+        Ok(())
+    }
+
+    /// Where agents were.
+    fn an_ordinary_pod_starts(&self) -> Result<()> {
         let pod = "kubectl create namespace agents >/dev/null && kubectl label namespace agents bailiwick.dev/zone=agents >/dev/null && \
             kubectl create serviceaccount default -n agents >/dev/null 2>&1; \
             kubectl run ordinary -n agents --image=localhost/pause:test --restart=Never --privileged >/dev/null && \

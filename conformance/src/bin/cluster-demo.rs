@@ -5,8 +5,10 @@
 
 use std::process::ExitCode;
 
+use bailiwick_conformance::cluster_guide::{Ground, run};
+
 fn main() -> ExitCode {
-    match bailiwick_conformance::cluster_guide::run(&mut std::io::stdout()) {
+    match run(Ground::Node, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nThe demo deviated: {error:#}");

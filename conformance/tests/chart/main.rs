@@ -2,5 +2,6 @@
 //! (`tests/node`).
 
 mod api_server;
+mod guide;
 mod helm;
 mod rendered;

@@ -1,7 +1,7 @@
 //! The operator on a real API server: from a pack applied to everything of it in place, what it writes while nothing happens, its memory.
 //!
 //! What is measured is what a person sees: from the start of `kubectl apply` of a pack and its binding to the end of `kubectl wait` for
-//! `Enforced`, which is said after the last artifact was stored. Writes are counted by the API server itself, leases aside. A cold start is that of
+//! `Enforced`, which is said after the last artifact was stored. Drift is timed from the answer to a deletion until the object is there again. Writes are counted by the API server itself, leases aside. A cold start is that of
 //! an operator which finds packs and bindings that nothing was made of yet.
 
 use std::fmt::Write as _;
@@ -11,14 +11,21 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use bailiwick_conformance::api::{Api, path};
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::programs;
 
 use crate::report::Report;
-use crate::sampling::median;
+use crate::sampling::{median, percentile};
 
 /// Packs that are applied one after the other.
 const ROUNDS: usize = 21;
+/// Objects that are deleted one after the other.
+const DRIFTS: usize = 50;
+/// How long one may be away before it counts as not put back.
+const DRIFT_DEADLINE: Duration = Duration::from_secs(60);
+/// How often it is looked for: a hundredth of what it may take.
+const DRIFT_POLL: Duration = Duration::from_millis(5);
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(120);
 const NAMESPACE: &str = "bailiwick-system";
@@ -63,6 +70,7 @@ pub(crate) fn run() -> Result<Report> {
     let mut warm = seconds.split_off(1);
     warm.sort_by(f64::total_cmp);
     report.set("pack_to_enforced_p50_s", median(&warm), warm.len());
+    drift(&cluster.api()?, &mut report)?;
     std::thread::sleep(Duration::from_secs(2));
     let before = writes(&cluster)?;
     std::thread::sleep(IDLE);
@@ -71,7 +79,36 @@ pub(crate) fn run() -> Result<Report> {
     report.set("rss_mb", resident(operator.0.id())?, 1);
     drop(operator);
     cold(&cluster, &mut report)?;
+    report
+        .lacks("node_claim_p50_ms", "pods are claimed by pools of runtime AgentSandbox, which are not built");
     Ok(report)
+}
+
+/// From the deletion of a NetworkPolicy to its being there again.
+fn drift(api: &Api, report: &mut Report) -> Result<()> {
+    let all = path("networkpolicy", Some("bench-1"), "")?;
+    let listed = api.get(&all).context("no NetworkPolicies")?;
+    let first = listed.pointer("/items/0/metadata/name").and_then(serde_json::Value::as_str);
+    let policy = path("networkpolicy", Some("bench-1"), first.context("no NetworkPolicy")?)?;
+    let mut seconds = Vec::with_capacity(DRIFTS);
+    for _ in 0..DRIFTS {
+        let (status, said) = api.ask("DELETE", &policy, "application/json", "")?;
+        if status != 200 {
+            bail!("it cannot be deleted: {status} {said}");
+        }
+        let begun = Instant::now();
+        while api.get(&policy).is_none() {
+            if begun.elapsed() > DRIFT_DEADLINE {
+                bail!("the policy is not back after {DRIFT_DEADLINE:?}");
+            }
+            std::thread::sleep(DRIFT_POLL);
+        }
+        seconds.push(begun.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    report.set("drift_back_p50_s", median(&seconds), DRIFTS);
+    report.set("drift_back_p99_s", percentile(&seconds, 0.99), DRIFTS);
+    Ok(())
 }
 
 /// From the start of an operator to the last of 500 bindings being enforced, each with a namespace of its own.

@@ -85,8 +85,10 @@ impl Files {
                 folder.join("namespaces.yaml"),
                 format!(
                     "{{apiVersion: v1, kind: Namespace, metadata: {{name: default}}}}\n---\n\
+                     {{apiVersion: v1, kind: Namespace, metadata: {{name: {}}}}}\n---\n\
                      {{apiVersion: v1, kind: Namespace, metadata: {{name: {}}}}}\n",
-                    api_server::WEBHOOK
+                    api_server::WEBHOOK,
+                    api_server::BOTH
                 ),
             )?;
         }

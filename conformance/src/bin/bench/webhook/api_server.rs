@@ -1,5 +1,5 @@
 //! CREATE of a pod through a real API server, a dry run, which does everything but the write to etcd: with the webhook registered, with the
-//! webhook that does nothing, with the same rules as admission policies, and with none of them. Each has a namespace of its own, so that all are
+//! webhook in both phases, as a cluster has it, with the webhook that does nothing, with the same rules as admission policies, and with none of them. Each has a namespace of its own, so that all are
 //! measured in turn on one API server whose configuration does not change. Nothing is pinned: all share the machine.
 
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ const NOTHING: &str = "measured-nothing";
 const NULL: &str = "measured-null";
 const POLICIES: &str = "measured-policies";
 pub(super) const WEBHOOK: &str = "measured-webhook";
-const ALL: [&str; 4] = [NOTHING, NULL, POLICIES, WEBHOOK];
+pub(super) const BOTH: &str = "measured-both";
+const ALL: [&str; 5] = [NOTHING, NULL, POLICIES, WEBHOOK, BOTH];
 
 /// How long the API server may take until it enforces what was registered.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,12 +51,13 @@ pub(super) fn measure(
             }
         }
     }
-    let [nothing, null, policies, webhook] = pools.as_slice() else {
+    let [nothing, null, policies, webhook, both] = pools.as_slice() else {
         anyhow::bail!("a configuration was not measured");
     };
     let added = |pool: &Pool| pool.quantile_ms(0.5) - nothing.quantile_ms(0.5);
     report.set("apiserver_alone_p50_ms", nothing.quantile_ms(0.5), nothing.count());
     report.set("apiserver_added_p50_ms", added(webhook), webhook.count());
+    report.set("apiserver_both_added_p50_ms", added(both), both.count());
     report.set("null_added_p50_ms", added(null), null.count());
     report.set("vap_added_p50_ms", added(policies), policies.count());
     Ok(())
@@ -139,7 +141,7 @@ impl Client {
         loop {
             let mut right = true;
             for namespace in ALL {
-                let judged = namespace == POLICIES || namespace == WEBHOOK;
+                let judged = [POLICIES, WEBHOOK, BOTH].contains(&namespace);
                 for (body, allowed) in [
                     (self.good(namespace), true),
                     (self.folder.join(format!("{namespace}-bad.json")), !judged),
@@ -173,14 +175,17 @@ fn create(cluster: &Cluster, objects: Vec<Value>) -> anyhow::Result<()> {
 
 fn register(cluster: &Cluster, folder: &Path, webhook: &Server, null: &Server) -> anyhow::Result<()> {
     let mut objects = policies()?;
-    for (namespace, server, path, certificate) in [
-        (WEBHOOK, webhook, "validate", folder.join("16-rules/ca.pem")),
-        (NULL, null, "", folder.join("null.pem")),
+    let (ours, nobodys) = (folder.join("16-rules/ca.pem"), folder.join("null.pem"));
+    for (kind, namespace, server, path, certificate) in [
+        ("Validating", WEBHOOK, webhook, "validate", &ours),
+        ("Mutating", BOTH, webhook, "mutate", &ours),
+        ("Validating", BOTH, webhook, "validate", &ours),
+        ("Validating", NULL, null, "", &nobodys),
     ] {
         let certificate =
-            std::fs::read(&certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
+            std::fs::read(certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
         objects.push(json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": format!("{kind}WebhookConfiguration"),
             "metadata": {"name": namespace},
             "webhooks": [{
                 "name": format!("{namespace}.bailiwick.dev"),

@@ -1,0 +1,204 @@
+//! The guide where no pod runs, so that CI holds its words, too: against a real API server, with the operator and two webhooks as processes that have the
+//! chart's own accounts and rights.
+//!
+//! A command that no row here names is run as it stands: whoever writes a new one into the guide has it tested, or says here why it cannot be.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{PATIENCE, Stage};
+use crate::programs;
+
+const SYSTEM: &str = "bailiwick-system";
+
+/// What becomes of a command that contains a text.
+#[derive(Clone, Copy)]
+enum Instead {
+    /// It is about pods that run, or about what is on their node.
+    Left,
+    /// These words stand in for those of the guide.
+    Words(&'static [(&'static str, &'static str)]),
+    /// It is run, and then the programs of the chart are started.
+    Started,
+    /// The programs end first.
+    Ended,
+}
+
+/// By the first that fits.
+const TABLE: &[(&str, Instead)] = &[
+    // Three archives of programs that nobody starts: what is said of them is all that is used.
+    (
+        "charts/image/build.py",
+        Instead::Words(&[(
+            "charts/image/build.py --binaries target/release --out images > images.txt",
+            "for name in operator webhook executor; do echo $name localhost/$name@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef; done > images.txt",
+        )]),
+    ),
+    ("ctr images import", Instead::Left),
+    ("helm install", Instead::Started),
+    (
+        "docs/guide/cluster/agent.yaml | kubectl apply",
+        Instead::Words(&[("kubectl apply -f -", "kubectl apply --dry-run=server -f -")]),
+    ),
+    ("wait --for=condition=Ready pod/agent", Instead::Left),
+    // Its pods wait for a node; what is compiled and made for it is there.
+    ("wait --for=condition=Ready sandboxpool", Instead::Words(&[("condition=Ready", "condition=Compiled")])),
+    (
+        "get sandboxpools",
+        Instead::Words(&[(
+            "kubectl get sandboxpools --namespace",
+            "kubectl get deployment/bailiwick-pool-tools --namespace",
+        )]),
+    ),
+    ("kubectl exec", Instead::Left),
+    ("mkdir state", Instead::Left),
+    ("audit verify", Instead::Left),
+    ("helm uninstall", Instead::Ended),
+];
+
+/// Ends with the value.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The programs of the chart, and which rows were met.
+#[derive(Default)]
+pub(super) struct Plane {
+    running: Vec<Program>,
+    met: Vec<&'static str>,
+}
+
+impl Plane {
+    /// Runs a command of the guide, or what stands in for it.
+    pub(super) fn follow(&mut self, stage: &Stage, line: &str) -> Result<String> {
+        let Some((part, instead)) = TABLE.iter().find(|(part, _)| line.contains(part)) else {
+            return stage.follow(line);
+        };
+        self.met.push(part);
+        match instead {
+            Instead::Left => Ok("(left out: no pod runs here)\n".to_owned()),
+            Instead::Words(words) => {
+                let changed = words.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+                ensure!(changed != line, "`{line}` has none of the words that cannot be followed here");
+                stage.follow(&changed)
+            }
+            Instead::Started => {
+                // Its pods have no node, so that nothing would become ready.
+                let told = stage.follow(&line.replace(" --wait --timeout 10m", ""))?;
+                self.start(stage)?;
+                Ok(told)
+            }
+            Instead::Ended => {
+                // The hook is a pod; a test on a node shows what it does. Without it, whoever unbinds everything leaves nothing behind either.
+                stage.follow("kubectl delete policybindings --all")?;
+                until(stage, PRUNED)?;
+                self.running.clear();
+                stage.follow(UNREGISTERED)?;
+                stage.follow(&line.replace(" --wait --timeout 10m", " --no-hooks"))
+            }
+        }
+    }
+
+    /// That no row stands in for a command which the guide has no more.
+    pub(super) fn everything_was_met(&self) -> Result<()> {
+        for (part, _) in TABLE {
+            ensure!(self.met.contains(part), "the guide has no command with `{part}`");
+        }
+        Ok(())
+    }
+
+    /// One operator and two webhooks, with the accounts that the chart gave them.
+    fn start(&mut self, stage: &Stage) -> Result<()> {
+        let folder = stage.folder.path();
+        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0")?.local_addr());
+        let [a, b] = ports;
+        let replicas = [a?.to_string(), b?.to_string()];
+        let kubeconfig = account(stage, "bailiwick-operator")?;
+        let url = format!("https://{}", replicas[0]);
+        let mut operator = Command::new(programs::find("bailiwick-operator")?);
+        operator.args(["serve", "--listen", "127.0.0.1:0", "--namespace", SYSTEM, "--lease-duration", "15"]);
+        operator.args(["--webhook-url", &url, "--webhook-name", "127.0.0.1", "--kubeconfig"]).arg(kubeconfig);
+        operator.args(replicas.iter().flat_map(|replica| ["--webhook-replica", replica]));
+        self.run(operator, folder, "operator")?;
+        for member in ["tls.crt", "tls.key"] {
+            let line = format!(
+                "kubectl get secret bailiwick-webhook-tls -n {SYSTEM} -o 'jsonpath={{.data.{}}}' | base64 -d > {member}.new && [ -s {member}.new ] && mv {member}.new {member}",
+                member.replace('.', "\\.")
+            );
+            until(stage, &line)?;
+        }
+        let kubeconfig = account(stage, "bailiwick-webhook")?;
+        for (index, replica) in replicas.iter().enumerate() {
+            let mut webhook = Command::new(programs::find("bailiwick-webhook")?);
+            webhook.args([
+                "serve",
+                "--cluster",
+                "--policy-namespace",
+                SYSTEM,
+                "--registries",
+                "registry/registries.json",
+            ]);
+            webhook.args(["--tls-cert", "tls.crt", "--tls-key", "tls.key", "--listen", replica]);
+            webhook.env("KUBECONFIG", &kubeconfig);
+            self.run(webhook, folder, &format!("webhook-{index}"))?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, mut command: Command, folder: &Path, name: &str) -> Result<()> {
+        let log = File::create(folder.join(format!("{name}.log")))?;
+        let child = command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot run the {name}"))?;
+        self.running.push(Program(child));
+        Ok(())
+    }
+}
+
+/// Whether the operator took away what it wrote for bindings.
+const PRUNED: &str = "[ -z \"$(kubectl get networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings,runtimeclasses \
+    --all-namespaces -l bailiwick.dev/operator -o name)\" ]";
+
+/// As `docs/operations/emergency.md` has it.
+const UNREGISTERED: &str = "kubectl delete mutatingwebhookconfigurations,validatingwebhookconfigurations --selector bailiwick.dev/operator";
+
+/// A kubeconfig of a ServiceAccount of the chart.
+fn account(stage: &Stage, name: &str) -> Result<PathBuf> {
+    let file = stage.folder.path().join(format!("{name}.kubeconfig"));
+    let line = format!(
+        "token=$(kubectl create token {name} -n {SYSTEM}) && cp \"$KUBECONFIG\" {file} && \
+         kubectl config --kubeconfig {file} set-credentials account --token \"$token\" >/dev/null && \
+         kubectl config --kubeconfig {file} set-context --current --user account >/dev/null",
+        file = file.display()
+    );
+    until(stage, &line)?;
+    Ok(file)
+}
+
+fn until(stage: &Stage, line: &str) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let output = stage.bash(line)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            bail!("`{line}`: {}{}", String::from_utf8_lossy(&output.stderr), stage.state());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
