@@ -224,8 +224,8 @@ impl<'a> AncestorLoader<'a> {
             self.diagnostics.push(child.report(bw0208_no_version::CODE, "version", message));
             return None;
         }
-        let available = self.library.versions(&entry.name);
-        if available.is_empty() {
+        // No more is asked than what the answer depends on: what was compiled stands as long as the answers do.
+        if !self.library.knows(&entry.name) {
             let names = self.library.names();
             let near = nearest(&entry.name, names.iter().map(String::as_str));
             let found = child.report(
@@ -237,10 +237,12 @@ impl<'a> AncestorLoader<'a> {
             self.diagnostics.push(found.with_any_help(help));
             return None;
         }
-        let version = match (&self.lock, self.library.newest(&entry.name, &requirement)) {
-            (Some(lock), newest) => match lock.get(&entry.name) {
+        let newest = || self.library.newest(&entry.name, &requirement);
+        let version = match &self.lock {
+            Some(lock) => match lock.get(&entry.name) {
                 Some(locked)
-                    if requirement.matches(&locked.version) && available.contains(&locked.version) =>
+                    if requirement.matches(&locked.version)
+                        && self.library.holds(&entry.name, &locked.version) =>
                 {
                     locked.version.clone()
                 }
@@ -259,24 +261,32 @@ impl<'a> AncestorLoader<'a> {
                         ),
                     };
                     let found = child.report(bw0210_lock_stale::CODE, "version", said);
-                    self.diagnostics.push(found.with_help(stale_help(newest.as_ref())));
+                    let help = stale_help(newest().as_ref());
+                    self.diagnostics.push(found.with_help(help));
                     return None;
                 }
             },
-            (None, Some(newest)) => newest,
-            (None, None) => {
-                let mut all: Vec<_> = available;
-                all.sort();
-                let all: Vec<_> = all.iter().map(|version| format!("`{version}`")).collect();
-                let message = format!("no version of `{}` is {requirement}", entry.name);
-                let found = child.report(bw0208_no_version::CODE, "version", message);
-                self.diagnostics.push(found.with_help(format!("the library holds {}", all.join(", "))));
-                return None;
+            None => {
+                let Some(newest) = newest() else {
+                    self.no_version(entry, &requirement, child);
+                    return None;
+                };
+                newest
             }
         };
         let by = self.path.last().cloned().unwrap_or_default();
         self.taken.insert(entry.name.clone(), (version.clone(), by));
         Some(version)
+    }
+
+    /// Says that no version of a parent will do, and which there are.
+    fn no_version(&mut self, entry: &Extends, requirement: &VersionReq, child: &Child<'_>) {
+        let mut all = self.library.versions(&entry.name);
+        all.sort();
+        let all: Vec<_> = all.iter().map(|version| format!("`{version}`")).collect();
+        let message = format!("no version of `{}` is {requirement}", entry.name);
+        let found = child.report(bw0208_no_version::CODE, "version", message);
+        self.diagnostics.push(found.with_help(format!("the library holds {}", all.join(", "))));
     }
 }
 

@@ -17,6 +17,16 @@ pub trait Library {
     /// Names of all packs, for help with a misspelt one.
     fn names(&self) -> Vec<String>;
 
+    /// Whether any version of a pack is there.
+    fn knows(&self, name: &str) -> bool {
+        !self.versions(name).is_empty()
+    }
+
+    /// Whether a version is there.
+    fn holds(&self, name: &str, version: &Version) -> bool {
+        self.versions(name).contains(version)
+    }
+
     /// The newest version that a requirement takes.
     fn newest(&self, name: &str, requirement: &VersionReq) -> Option<Version> {
         self.versions(name).into_iter().filter(|version| requirement.matches(version)).max()

@@ -17,12 +17,13 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_compiler::emit::{BINDINGS, EXCEPTIONS, NAMESPACES};
+use bailiwick_compiler::emit::{BINDINGS, EXCEPTIONS, NAMESPACES, PACKS, configuration_name};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::certificates::UnixTime;
 use crate::kind::Kind;
+use crate::mirror::View;
 use crate::object::{Key, Live, Wanted};
 use crate::status::cut;
 
@@ -37,8 +38,16 @@ pub const REASON: &str = "reason";
 
 /// Longest time for which admission policies can be away: an emergency of more than a day is another kind of problem.
 pub const MAX_LEAVE_S: i64 = 24 * 3600;
+/// Most configurations of a kind that the record may speak of: each is asked for.
+const MAX_CONFIGURATIONS: usize = 256;
 /// Longest reason, in bytes; it stands in statuses and events.
 pub const MAX_REASON: usize = 512;
+
+/// Member of its data: how many configurations of each kind are in force, where it is not one.
+const CONFIGURATIONS: &str = "configurations";
+
+/// The kinds of configurations.
+const KINDS: [Kind; 2] = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
 
 /// What is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +103,17 @@ pub struct Record {
     pub request: Option<Request>,
     /// For how long and why, of what is disarmed or asked to be.
     pub leave: Leave,
+    /// How many configurations of each kind were in force, at least one.
+    pub configurations: usize,
+}
+
+impl Record {
+    /// The configurations that stand if nobody deleted one.
+    pub fn configurations(&self) -> impl Iterator<Item = Key> {
+        let numbers = 0..self.configurations.max(1);
+        let of = |at| KINDS.map(|kind| Key { kind, namespace: None, name: configuration_name(at) });
+        numbers.flat_map(of)
+    }
 }
 
 /// What is known.
@@ -187,13 +207,18 @@ pub fn read(record: Option<&Live>, now: UnixTime) -> Record {
         until: until.map(|until| until.min(now.saturating_add(MAX_LEAVE_S))),
         reason: cut(data(REASON).unwrap_or_default(), MAX_REASON),
     };
-    Record { recorded, request, leave }
+    let configurations =
+        data(CONFIGURATIONS).and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, MAX_CONFIGURATIONS);
+    Record { recorded, request, leave, configurations }
 }
 
 /// The manifest of the record.
 #[must_use]
-pub fn record(namespace: &str, recorded: Recorded, leave: &Leave) -> Value {
+pub fn record(namespace: &str, recorded: Recorded, leave: &Leave, configurations: usize) -> Value {
     let mut data = Map::from_iter([("state".to_owned(), json!(recorded.word()))]);
+    if recorded == Recorded::Armed && configurations > 1 {
+        data.insert(CONFIGURATIONS.to_owned(), json!(configurations.to_string()));
+    }
     if recorded == Recorded::Disarmed {
         let until = leave.until.and_then(|until| Timestamp::from_second(until).ok());
         data.extend(until.map(|until| (UNTIL.to_owned(), json!(until.to_string()))));
@@ -213,7 +238,7 @@ pub fn record(namespace: &str, recorded: Recorded, leave: &Leave) -> Value {
 #[must_use]
 pub fn is_withdrawn(key: &Key) -> bool {
     let kind = matches!(key.kind, Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding);
-    let keeps = [BINDINGS, EXCEPTIONS, NAMESPACES].iter().any(|own| key.name.starts_with(own));
+    let keeps = [BINDINGS, EXCEPTIONS, NAMESPACES, PACKS].iter().any(|own| key.name.starts_with(own));
     kind && !keeps
 }
 
@@ -237,6 +262,121 @@ pub fn with_bundle(
         Wanted::new(manifest, owner).ok()
     });
     renewed.map(|one| (one.key.clone(), one)).collect()
+}
+
+/// The configurations that stand in the cluster: all that is known of what was in force before a restart. They fail closed, whatever somebody made of them
+/// while no operator ran.
+#[must_use]
+pub fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTreeMap<Key, Wanted> {
+    let live = KINDS.into_iter().flat_map(|kind| view.of(kind)).filter(|live| live.owned_by(owner));
+    let stand = live.filter_map(|live| {
+        let one = newest.values().find(|one| one.key.kind == live.key.kind)?;
+        let mut webhooks = live.body.get("webhooks")?.clone();
+        for hook in webhooks.as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
+            hook.insert("failurePolicy".to_owned(), json!("Fail"));
+        }
+        let mut manifest = one.manifest.clone();
+        manifest.as_object_mut()?.insert("webhooks".to_owned(), webhooks);
+        manifest.pointer_mut("/metadata")?.as_object_mut()?.insert("name".to_owned(), json!(live.key.name));
+        Wanted::new(manifest, owner).ok()
+    });
+    stand.map(|one| (one.key.clone(), one)).collect()
+}
+
+/// What to write on the way to the newest configurations. One of them is written in one step. Of several that change, each keeps at first what it asks about
+/// now, beside the new: what goes from one of them to another would else be asked about by none for a moment.
+#[must_use]
+pub fn step(
+    before: &BTreeMap<Key, Wanted>,
+    newest: &BTreeMap<Key, Wanted>,
+    owner: &str,
+) -> BTreeMap<Key, Wanted> {
+    let is_there = |key: &Key, hook: &Value| {
+        before.get(key).is_some_and(|one| webhooks(one).any(|old| is_same(old, hook)))
+    };
+    let alone = before.len().max(newest.len()) <= KINDS.len();
+    let all_there = || newest.iter().all(|(key, one)| webhooks(one).all(|hook| is_there(key, hook)));
+    if before.is_empty() || alone || all_there() {
+        return newest.clone();
+    }
+    let mut step = newest.clone();
+    for (key, one) in before {
+        let Some(new) = newest.get(key) else {
+            step.insert(key.clone(), one.clone());
+            continue;
+        };
+        let mut all: Vec<Value> = webhooks(new).cloned().collect();
+        for old in webhooks(one).filter(|old| !webhooks(new).any(|hook| is_same(old, hook))) {
+            let mut old = old.clone();
+            let name = old.get("name").and_then(Value::as_str).unwrap_or_default();
+            let name = format!("before-{}", name.trim_start_matches("before-"));
+            if all.iter().all(|hook| hook.get("name").and_then(Value::as_str) != Some(name.as_str())) {
+                set(&mut old, "name", json!(name));
+                all.push(old);
+            }
+        }
+        let mut manifest = new.manifest.clone();
+        set(&mut manifest, "webhooks", Value::Array(all));
+        if let Ok(both) = Wanted::new(manifest, owner) {
+            step.insert(key.clone(), both);
+        }
+    }
+    step
+}
+
+fn webhooks(of: &Wanted) -> impl Iterator<Item = &Value> {
+    of.manifest.get("webhooks").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn set(of: &mut Value, member: &str, value: Value) {
+    if let Some(members) = of.as_object_mut() {
+        members.insert(member.to_owned(), value);
+    }
+}
+
+/// Whether two webhooks are the same but for whom they trust.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let without = |hook: &Value| {
+        let mut hook = hook.clone();
+        if let Some(client) = hook.get_mut("clientConfig") {
+            set(client, "caBundle", Value::Null);
+        }
+        hook
+    };
+    without(a) == without(b)
+}
+
+/// Whether these configurations ask about everything that the newest ask about.
+#[must_use]
+pub fn covers(standing: &BTreeMap<Key, Wanted>, newest: &BTreeMap<Key, Wanted>) -> bool {
+    let hooks = |of: &BTreeMap<Key, Wanted>, kind: Kind| -> Vec<Value> {
+        let of_kind = of.values().filter(|one| one.key.kind == kind);
+        of_kind.filter_map(|one| one.manifest.get("webhooks")?.as_array().cloned()).flatten().collect()
+    };
+    KINDS.into_iter().all(|kind| {
+        let there = hooks(standing, kind);
+        hooks(newest, kind).iter().all(|asked| there.iter().any(|hook| asks(hook, asked)))
+    })
+}
+
+/// Whether one webhook is asked about at least what another is. What the API server fills in counts as what it stands for.
+fn asks(hook: &Value, asked: &Value) -> bool {
+    let nothing = json!({});
+    let member = |of: &'_ Value, name: &str| of.get(name).cloned().unwrap_or_else(|| nothing.clone());
+    let same = ["name", "namespaceSelector", "matchConditions"].iter();
+    let rules = |of: &Value| -> Vec<Value> {
+        let rules = of.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
+        let without_scope = rules.into_iter().map(|mut rule| {
+            if let Some(members) = rule.as_object_mut() {
+                members.remove("scope");
+            }
+            rule
+        });
+        without_scope.collect()
+    };
+    let there = rules(hook);
+    same.into_iter().all(|name| member(hook, name) == member(asked, name))
+        && rules(asked).iter().all(|rule| there.contains(rule))
 }
 
 #[cfg(test)]
@@ -285,7 +425,7 @@ mod tests {
     }
 
     fn live(data: &Value) -> Live {
-        let mut manifest = record("n", Recorded::Disarmed, &Leave::default());
+        let mut manifest = record("n", Recorded::Disarmed, &Leave::default(), 1);
         manifest["data"] = data.clone();
         Live::new(Kind::ConfigMap, serde_json::from_value(manifest).unwrap())
     }
@@ -297,6 +437,7 @@ mod tests {
             recorded: Recorded::Armed,
             request: Some(Request::Disarm),
             leave: Leave { until, reason: reason.to_owned() },
+            configurations: 1,
         };
         assert_eq!(leave(&asked(Some(900), "why"), away, 800), asked(Some(900), "why").leave);
         // Its time passed while no operator ran, and the configurations were deleted: nothing arms them by itself.
@@ -322,9 +463,15 @@ mod tests {
         }
         // What is written is read back.
         let leave = Leave { until: Some(5_000), reason: "r".repeat(MAX_REASON) };
-        let written = record("n", Recorded::Disarmed, &leave);
+        let written = record("n", Recorded::Disarmed, &leave, 4);
         assert_eq!(read(&written["data"]).leave, leave);
-        assert_eq!(record("n", Recorded::Armed, &leave)["data"], json!({"state": "armed"}));
+        assert_eq!(record("n", Recorded::Armed, &leave, 1)["data"], json!({"state": "armed"}));
+        let several = read(&record("n", Recorded::Armed, &leave, 2)["data"]);
+        let names: Vec<String> = several.configurations().map(|key| key.name).collect();
+        assert_eq!(names, ["bailiwick", "bailiwick", "bailiwick-1", "bailiwick-1"]);
+        for nonsense in ["", "0", "-1", "many"] {
+            assert_eq!(read(&json!({"state": "armed", "configurations": nonsense})).configurations, 1);
+        }
     }
 
     #[test]
@@ -335,11 +482,117 @@ mod tests {
             (Kind::ValidatingAdmissionPolicyBinding, "bailiwick-tools-images", true),
             (Kind::ValidatingAdmissionPolicy, "bailiwick-bindings", false),
             (Kind::ValidatingAdmissionPolicy, "bailiwick-exceptions", false),
+            (Kind::ValidatingAdmissionPolicy, "bailiwick-packs", false),
             (Kind::ValidatingAdmissionPolicyBinding, "bailiwick-namespaces-0123", false),
             (Kind::NetworkPolicy, "bailiwick-cells-0123", false),
         ] {
             assert_eq!(is_withdrawn(&key(kind, name)), withdrawn, "{kind:?} {name}");
         }
+    }
+
+    /// All that some configurations ask about, by configuration.
+    fn asked(of: &BTreeMap<Key, Wanted>) -> Vec<(String, Vec<String>)> {
+        let of_kind = of.values().filter(|one| one.key.kind == Kind::ValidatingWebhookConfiguration);
+        let text = |hook: &Value| {
+            let zone = hook["namespaceSelector"]["matchLabels"]["zone"].as_str().expect("a zone");
+            format!("{} {zone}", hook["name"].as_str().expect("a name").trim_end_matches(".bailiwick.dev"))
+        };
+        of_kind.map(|one| (one.key.name.clone(), webhooks(one).map(text).collect())).collect()
+    }
+
+    /// Several configurations, each of some zones.
+    fn several(parts: &[&[&str]]) -> BTreeMap<Key, Wanted> {
+        let parts = parts.iter().enumerate().flat_map(|(at, zones)| {
+            configurations(zones).into_values().map(move |one| {
+                let mut manifest = one.manifest;
+                manifest["metadata"]["name"] = json!(configuration_name(at));
+                Wanted::new(manifest, "system").expect("a manifest")
+            })
+        });
+        parts.map(|one| (one.key.clone(), one)).collect()
+    }
+
+    #[test]
+    fn what_goes_from_one_configuration_to_another_is_asked_about_all_the_time() {
+        let of = |name: &str, hooks: &[&str]| {
+            (name.to_owned(), hooks.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+        };
+        let (before, newest) = (several(&[&["a", "b"]]), several(&[&["a"], &["b"]]));
+        let first = step(&before, &newest, "system");
+        assert_eq!(asked(&first), [of("bailiwick", &["a a", "before-b b"]), of("bailiwick-1", &["b b"])]);
+        assert_eq!(step(&first, &newest, "system"), newest);
+        // And back again: the second stays until the first has everything.
+        let first = step(&newest, &before, "system");
+        assert_eq!(asked(&first), [of("bailiwick", &["a a", "b b"]), of("bailiwick-1", &["b b"])]);
+        assert_eq!(step(&first, &before, "system"), before);
+        // What is one configuration is written at once, as is what only has another authority.
+        assert_eq!(step(&several(&[&["a"]]), &before, "system"), before);
+        let mut renewed = newest.clone();
+        for one in renewed.values_mut() {
+            one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
+        }
+        assert_eq!(step(&newest, &renewed, "system"), renewed);
+        assert_eq!(step(&BTreeMap::new(), &newest, "system"), newest);
+    }
+
+    /// Configurations of a name, as wanted, of webhooks of these names that ask about pods in some zones.
+    fn configurations(zones: &[&str]) -> BTreeMap<Key, Wanted> {
+        let kinds = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
+        let hook = |zone: &&str| {
+            json!({
+                "name": format!("{zone}.bailiwick.dev"), "clientConfig": { "caBundle": "b2xk" }, "failurePolicy": "Fail",
+                "namespaceSelector": { "matchLabels": { "zone": zone } },
+                "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }],
+            })
+        };
+        let hooks: Vec<Value> = zones.iter().map(hook).collect();
+        let all = kinds.map(|kind| {
+            let manifest = json!({
+                "apiVersion": kind.resource().api_version, "kind": kind.name(),
+                "metadata": { "name": "bailiwick" }, "webhooks": hooks,
+            });
+            Wanted::new(manifest, "system").expect("a manifest")
+        });
+        all.map(|one| (one.key.clone(), one)).into()
+    }
+
+    #[test]
+    fn after_a_restart_what_stands_is_taken_up_and_given_the_new_authorities() {
+        let mirror = crate::mirror::Mirror::default();
+        for (key, one) in configurations(&["a", "b"]) {
+            let mut body = one.manifest.as_object().expect("an object").clone();
+            body.retain(|member, _| member == "webhooks");
+            // As the API server keeps it, and as somebody may have left it.
+            for hook in body["webhooks"].as_array_mut().expect("webhooks") {
+                hook["rules"][0]["scope"] = json!("*");
+                hook["failurePolicy"] = json!("Ignore");
+            }
+            let labels = [(crate::object::OWNER_LABEL.to_owned(), "system".to_owned())].into();
+            mirror.applied(Live { body, labels, ..Live::named(key) });
+        }
+        let mut newest = configurations(&["b"]);
+        for one in newest.values_mut() {
+            one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
+        }
+        let taken = with_bundle(&standing(&mirror.view(), &newest, "system"), &newest, "system");
+        assert_eq!(taken.keys().collect::<Vec<_>>(), newest.keys().collect::<Vec<_>>());
+        for one in taken.values() {
+            let hooks = one.manifest["webhooks"].as_array().expect("webhooks");
+            assert_eq!(hooks.len(), 2, "the lost binding's is there");
+            for hook in hooks {
+                assert_eq!(
+                    (&hook["failurePolicy"], &hook["clientConfig"]["caBundle"]),
+                    (&json!("Fail"), &json!("bmV3"))
+                );
+            }
+        }
+        assert!(covers(&taken, &newest) && covers(&taken, &configurations(&["a"])));
+        assert!(!covers(&taken, &configurations(&["b", "c"])), "nobody asks about what is bound since");
+        let mut more = configurations(&["b"]);
+        for one in more.values_mut() {
+            one.manifest["webhooks"][0]["rules"][0]["resources"] = json!(["pods", "secrets"]);
+        }
+        assert!(!covers(&taken, &more), "nor about what a pack asks for besides");
     }
 
     #[test]

@@ -4,17 +4,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_compiler::cluster::{Binding, Cells, InForce, Problem, Verdict, cells, exception};
-use bailiwick_compiler::emit::{CELLS, ClusterOptions, Objects, objects, webhooks};
+use bailiwick_compiler::cluster::{
+    Answers, Asked, Binding, Cells, InForce, Problem, Verdict, cells, exception,
+};
+use bailiwick_compiler::emit::{ClusterOptions, Left, Objects, objects, webhooks};
 use bailiwick_crds::binding::Chosen;
+use bailiwick_crds::sandbox_pool::SandboxPoolSpec;
 use bailiwick_policy::admission::{Exception, Stage};
 use serde_json::Value;
 
 use crate::certificates::UnixTime;
-use crate::kind::Kind;
 use crate::object::{Key, Wanted};
 use crate::pools::{self, PoolError, UserNamespaces};
+use crate::whole::{self, Standing};
 use crate::world::World;
+
+/// Most names in one message: a cluster may have thousands of namespaces.
+const MAX_NAMED: usize = 10;
 
 /// What the cluster's owner says to the operator itself.
 #[derive(Clone, Debug)]
@@ -78,8 +84,8 @@ pub struct Derived {
     pub next: Option<UnixTime>,
     /// Namespaces whose pools cannot be worked out: what stands there for pools stays.
     pub held: BTreeSet<String>,
-    /// Bindings of which something was in force that cannot be worked out any more, with why. Of no object can it be said then that it was not
-    /// theirs, so all controls stay that stand, and the webhook stays registered as it is.
+    /// Bindings of which something was in force that cannot be worked out any more, with why. Of an object that does not say whose it is it cannot be said
+    /// then that it was not theirs, so all such controls stay that stand, and the webhook stays registered as it is.
     pub lost: BTreeMap<String, String>,
 }
 
@@ -87,12 +93,29 @@ pub struct Derived {
 #[derive(Debug, Default)]
 pub struct Deriver {
     in_force: InForce,
-    pools: BTreeMap<Key, pools::Bound>,
+    pools: BTreeMap<Key, KeptPool>,
+}
+
+/// What a pool asked for when it was compiled last, and what came of it.
+#[derive(Debug)]
+struct KeptPool {
+    spec: SandboxPoolSpec,
+    answers: Answers,
+    /// The last that compiled.
+    bound: Option<pools::Bound>,
+    error: Option<PoolError>,
 }
 
 impl Deriver {
-    /// Works everything out anew. What compiled before is not compiled again.
-    pub fn derive(&mut self, world: &World, options: &Options, bundle: &str, now: UnixTime) -> Derived {
+    /// Works everything out anew. What compiled before is not compiled again. `standing` counts only while something is lost.
+    pub fn derive(
+        &mut self,
+        world: &World,
+        options: &Options,
+        bundle: &str,
+        standing: &Standing,
+        now: UnixTime,
+    ) -> Derived {
         let mut out = Derived::default();
         let bindings: Vec<Binding<'_>> = world
             .bindings
@@ -106,7 +129,7 @@ impl Deriver {
         let unreadable = unreadable.map(|one| one.live.key.name.as_str()).collect();
         let verdicts = self.in_force.update_beside(&bindings, &unreadable, &world.packs);
         out.verdicts = verdicts.into_iter().map(|verdict| (verdict.binding.clone(), verdict)).collect();
-        self.lost(world, &mut out);
+        self.lost(world, standing, &mut out);
         out.expected = self.in_force.policies().map(|bound| bound.digest.clone()).collect();
         let bound = self.in_force.policies().map(|bound| {
             let (pack, chosen, digest) =
@@ -117,6 +140,7 @@ impl Deriver {
         let mut cluster = options.cluster.clone();
         cluster.ca_bundle = Some(bundle.as_bytes().to_vec());
         cluster.exceptions = out.exceptions(world, &options.namespace, now);
+        cluster.left = standing.left(&out.lost);
         out.cells = cells(&self.in_force, &world.namespaces);
         out.problems.clone_from(&out.cells.problems);
         match objects(&self.in_force, &out.cells, &cluster) {
@@ -127,33 +151,34 @@ impl Deriver {
             Ok(objects) => out.hooks = out.read(objects, &options.namespace),
             Err(error) => out.problems.push(problem("CannotEmit", &error)),
         }
-        if !out.lost.is_empty() {
-            // What speaks for all bindings of a namespace would speak without the lost one.
-            let whole = |key: &Key| key.kind == Kind::Namespace || key.name.starts_with(CELLS);
-            out.wanted.retain(|key, _| !whole(key));
-        }
+        out.held_back(&cluster.left);
         self.pools(world, options, &mut out);
         out
     }
 
     /// Bindings whose status says that something is in force of which nothing is known.
-    fn lost(&self, world: &World, out: &mut Derived) {
+    fn lost(&self, world: &World, standing: &Standing, out: &mut Derived) {
         for one in &world.bindings {
             let name = &one.live.key.name;
-            let was = one.live.status.get("version").is_some_and(Value::is_string);
-            if !was || self.in_force.policy(name).is_some() {
+            let version = one.live.status.get("version").and_then(Value::as_str);
+            if version.is_none() || self.in_force.policy(name).is_some() {
                 continue;
             }
-            let why = match &one.said {
+            let mut why = match &one.said {
                 Err(why) => why.clone(),
                 Ok(_) => out.verdicts.get(name).map(|verdict| verdict.message.clone()).unwrap_or_default(),
             };
+            if let (Ok(said), Some(version)) = (&one.said, version) {
+                let pack = format!("{}@{version}", said.spec.pack.name);
+                if !standing.has(&pack) {
+                    why = format!("{why}; and no admission policy of `{pack}` stands any more");
+                }
+            }
             out.lost.insert(name.clone(), why);
         }
     }
 
     fn pools(&mut self, world: &World, options: &Options, out: &mut Derived) {
-        let digests = world.digests();
         let there: BTreeSet<&Key> = world.pools.iter().map(|pool| &pool.live.key).collect();
         self.pools.retain(|key, _| there.contains(key));
         for pool in &world.pools {
@@ -167,22 +192,29 @@ impl Deriver {
                     continue;
                 }
             };
-            let error = match pools::bind(spec, &world.packs, &digests) {
-                Ok(bound) => {
-                    self.pools.insert(key.clone(), bound);
-                    None
+            let before = self.pools.remove(&key);
+            let kept = match before {
+                Some(kept) if kept.spec == *spec && kept.answers.hold(&world.packs) => kept,
+                before => {
+                    let asked = Asked::new(&world.packs);
+                    let (bound, error) = match pools::bind(spec, &asked) {
+                        Ok(bound) => (Some(bound), None),
+                        Err(error) => (before.and_then(|kept| kept.bound), Some(error)),
+                    };
+                    KeptPool { spec: spec.clone(), answers: asked.answers(), bound, error }
                 }
-                Err(error) => Some(error),
             };
-            let Some(bound) = self.pools.get(&key) else {
-                out.held.extend(key.namespace.clone());
-                out.pools.push(PoolVerdict { key, error, digest: None });
-                continue;
-            };
-            for manifest in pools::manifests(&pool.live, spec, bound, options.user_namespaces) {
-                out.want(manifest, &options.namespace);
+            let digest = kept.bound.as_ref().map(|bound| bound.digest.clone());
+            match &kept.bound {
+                Some(bound) => {
+                    for manifest in pools::manifests(&pool.live, spec, bound, options.user_namespaces) {
+                        out.want(manifest, &options.namespace);
+                    }
+                }
+                None => out.held.extend(key.namespace.clone()),
             }
-            out.pools.push(PoolVerdict { key, error, digest: Some(bound.digest.clone()) });
+            out.pools.push(PoolVerdict { key: key.clone(), error: kept.error.clone(), digest });
+            self.pools.insert(key, kept);
         }
     }
 }
@@ -223,6 +255,31 @@ impl Derived {
         holding
     }
 
+    /// Says of bindings beside a lost one what of theirs is not kept meanwhile.
+    fn held_back(&mut self, left: &Left) {
+        let places: BTreeSet<&String> = left.closed.union(&left.labels).collect();
+        let here = |place: &&&String| self.cells.reach.contains_key(**place);
+        let places: Vec<&String> = places.iter().filter(here).copied().collect();
+        let names = |list: &mut dyn Iterator<Item = &String>| -> String {
+            list.take(MAX_NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let bindings: BTreeSet<String> =
+            places.iter().filter_map(|place| self.cells.reach.get(*place)).flatten().cloned().collect();
+        if bindings.is_empty() {
+            return;
+        }
+        let message = format!(
+            "in namespaces {} Pod Security labels and what keeps the labels of cells stay as they stand, since {} had a say there and cannot be worked out",
+            names(&mut places.iter().copied()),
+            names(&mut self.lost.keys()),
+        );
+        self.problems.push(Problem {
+            bindings: bindings.into_iter().collect(),
+            reason: "HeldByLost",
+            message,
+        });
+    }
+
     fn want(&mut self, manifest: Value, owner: &str) {
         match Wanted::new(manifest, owner) {
             Ok(wanted) => drop(self.wanted.insert(wanted.key.clone(), wanted)),
@@ -234,7 +291,11 @@ impl Derived {
         self.problems.extend(objects.problems);
         let mut out = BTreeMap::new();
         for object in objects.objects {
-            match Wanted::new(typed(object.json, &object.api_version, &object.kind), owner) {
+            let mut manifest = typed(object.json, &object.api_version, &object.kind);
+            if whole::is_whole(&object.kind, &object.name) {
+                whole::sign(&mut manifest, &object.bindings);
+            }
+            match Wanted::new(manifest, owner) {
                 Ok(wanted) => {
                     self.bindings_of.insert(wanted.key.clone(), object.bindings);
                     out.insert(wanted.key.clone(), wanted);
@@ -269,12 +330,15 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::kind::Kind;
     use crate::mirror::Mirror;
     use crate::object::Live;
     use crate::report::{Outcome, PackChecks, report};
 
+    const SYSTEM: &str = "bailiwick-system";
+
     fn options() -> Options {
-        let namespace = "bailiwick-system".to_owned();
+        let namespace = SYSTEM.to_owned();
         Options { namespace, cluster: ClusterOptions::default(), user_namespaces: UserNamespaces::On }
     }
 
@@ -313,7 +377,7 @@ mod tests {
 
     fn derived(deriver: &mut Deriver, mirror: &Mirror) -> (World, Derived) {
         let world = World::read(&mirror.view());
-        let derived = deriver.derive(&world, &options(), "", 0);
+        let derived = deriver.derive(&world, &options(), "", &Standing::read(&mirror.view(), SYSTEM), 0);
         (world, derived)
     }
 
@@ -334,6 +398,15 @@ mod tests {
         let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
         let of = due.into_iter().find(|one| one.live.key.kind == Kind::PolicyBinding);
         of.expect("a status").status
+    }
+
+    /// The statuses of all bindings, by name.
+    fn statuses(mirror: &Mirror, world: &World, derived: &Derived) -> BTreeMap<String, Value> {
+        let (failed, armed) = (BTreeMap::new(), BTreeSet::new());
+        let outcome = Outcome { failed: &failed, armed: &armed, disarmed: None, now: "2026-01-01T00:00:00Z" };
+        let due = report(world, derived, &mirror.view(), &mut PackChecks::default(), &outcome);
+        let bindings = due.into_iter().filter(|one| one.live.key.kind == Kind::PolicyBinding);
+        bindings.map(|one| (one.live.key.name.clone(), one.status)).collect()
     }
 
     fn condition<'s>(status: &'s Value, aspect: &str) -> &'s Value {
@@ -433,5 +506,95 @@ mod tests {
         // And one that never was in force has nothing to lose.
         let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
         assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
+    }
+
+    /// As it stands once it was applied.
+    fn stands(wanted: &Wanted) -> Live {
+        let strings = |at: &str| wanted.manifest.pointer(at).cloned().unwrap_or_else(|| json!({}));
+        let mut body = wanted.manifest.as_object().expect("an object").clone();
+        body.retain(|member, _| member == "spec");
+        Live {
+            labels: serde_json::from_value(strings("/metadata/labels")).expect("labels"),
+            annotations: serde_json::from_value(strings("/metadata/annotations")).expect("annotations"),
+            body,
+            version: 2,
+            ..Live::named(wanted.key.clone())
+        }
+    }
+
+    /// The binding and the pack `b`, which governs the zones `a` and `b`.
+    fn beside() -> [Live; 2] {
+        let mut pack = pack("1.0.0", "192.0.2.0/24");
+        pack.key.name = "b-1.0.0".to_owned();
+        let spec = pack.body.get_mut("spec").expect("a spec");
+        spec["pack"] = json!("b");
+        let zones = json!([{ "key": "zone", "operator": "In", "values": ["a", "b"] }]);
+        spec["subjects"]["namespaces"]["selector"] = json!({ "matchExpressions": zones });
+        let spec = json!({ "pack": { "name": "b", "version": "1.0.0" } });
+        [pack, live(Kind::PolicyBinding, "b", &spec, Value::Null)]
+    }
+
+    /// The namespaces for which each policy of cells is wanted, and those whose labels are.
+    fn kept(derived: &Derived) -> (Vec<String>, Vec<&str>) {
+        let policies = derived.wanted.values().filter(|one| {
+            one.key.kind == Kind::ValidatingAdmissionPolicy
+                && one.key.name.starts_with(bailiwick_compiler::emit::CELLS)
+        });
+        let at = "/spec/matchConstraints/namespaceSelector/matchExpressions/0/values";
+        let mut places: Vec<_> =
+            policies.map(|one| one.manifest.pointer(at).expect("names").to_string()).collect();
+        places.sort();
+        let labelled = derived.wanted.keys().filter(|key| key.kind == Kind::Namespace);
+        (places, labelled.map(|key| key.name.as_str()).collect())
+    }
+
+    #[test]
+    fn beside_a_lost_binding_all_others_are_kept_but_for_what_it_has_a_say_in() {
+        let two = |status: &Value, good: bool| {
+            let other = beside().into_iter().chain(good.then(|| pack("1.0.0", "192.0.2.0/24")));
+            let mirror = cluster(other.chain([bound("1.0.0", &json!({}), status)]));
+            let mut namespace = live(Kind::Namespace, "m", &Value::Null, Value::Null);
+            namespace.labels.insert("zone".to_owned(), "b".to_owned());
+            mirror.applied(namespace);
+            mirror
+        };
+        let mirror = two(&Value::Null, true);
+        let (world, before) = derived(&mut Deriver::default(), &mirror);
+        let all = (vec![r#"["m"]"#.to_owned(), r#"["n"]"#.to_owned()], vec!["m", "n"]);
+        assert_eq!(kept(&before), all, "{:?}", before.problems);
+        let known = status(&mirror, &world, &before);
+
+        // Everything stands, and the pack is gone.
+        let mirror = two(&known, false);
+        for one in before.wanted.values().filter(|one| one.key.kind != Kind::NetworkPolicy) {
+            let mut live = stands(one);
+            if one.key.kind == Kind::Namespace {
+                let zone = if one.key.name == "n" { "a" } else { "b" };
+                live.labels.insert("zone".to_owned(), zone.to_owned());
+            }
+            mirror.applied(live);
+        }
+        let (world, after) = derived(&mut Deriver::default(), &mirror);
+        assert_eq!(after.lost.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(kept(&after), (vec![r#"["m"]"#.to_owned()], vec!["m"]));
+        for key in after.wanted.keys().filter(|key| whole::is_whole(key.kind.name(), &key.name)) {
+            assert_eq!(after.wanted[key], before.wanted[key], "{key}");
+        }
+        let said = statuses(&mirror, &world, &after);
+        let enforced = condition(&said["b"], "Enforced");
+        assert_eq!((&enforced["status"], &enforced["reason"]), (&json!("False"), &json!("HeldByLost")));
+        let message = enforced["message"].as_str().expect("a message");
+        assert!(message.contains("namespaces `n` ") && message.contains("since `a` had"), "{message}");
+        let lost = |said: &BTreeMap<String, Value>| condition(&said["a"], "Enforced")["message"].to_string();
+        assert!(!lost(&said).contains("no admission policy"), "{}", lost(&said));
+
+        // Somebody disarmed for a time: what judged pods went, and nothing of it that can be made again is left out.
+        for one in before.wanted.values().filter(|one| crate::arming::is_withdrawn(&one.key)) {
+            mirror.deleted(&Live { version: 3, ..stands(one) });
+        }
+        let (world, after) = derived(&mut Deriver::default(), &mirror);
+        assert_eq!(kept(&after), (vec![r#"["m","n"]"#.to_owned()], vec!["m"]));
+        let said = statuses(&mirror, &world, &after);
+        assert!(lost(&said).contains("no admission policy of `a@1.0.0` stands any more"), "{}", lost(&said));
     }
 }

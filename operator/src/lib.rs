@@ -43,6 +43,7 @@ pub mod report;
 mod serve;
 pub mod status;
 pub mod watch;
+pub mod whole;
 pub mod world;
 
 pub use serve::{Log, LogFormat, Serve, ServeError, Switch, Webhook, serve};

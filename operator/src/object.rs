@@ -15,7 +15,7 @@ use crate::limits::FIELD_MANAGER;
 pub const OWNER_LABEL: &str = "bailiwick.dev/operator";
 
 /// Annotation of objects of which only the labels are ours: the hash of what was applied.
-const APPLIED: &str = "bailiwick.dev/applied";
+pub(crate) const APPLIED: &str = "bailiwick.dev/applied";
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_compiler::Bindings;
-use bailiwick_compiler::cluster::ClusterPacks;
+use bailiwick_compiler::cluster::Asked;
 use bailiwick_compiler::emit::{self, EmitOptions};
 use bailiwick_compiler::library::Library as _;
 use bailiwick_crds::binding::Rollout;
@@ -97,37 +97,29 @@ impl PoolError {
     }
 }
 
-/// What a pool asks for, compiled. `digests`: of each pack's versions.
+/// What a pool asks for, compiled.
 ///
 /// # Errors
 /// See [`PoolError`].
-pub fn bind(
-    spec: &SandboxPoolSpec,
-    packs: &ClusterPacks,
-    digests: &BTreeMap<(String, String), String>,
-) -> Result<Bound, PoolError> {
+pub fn bind(spec: &SandboxPoolSpec, packs: &Asked<'_>) -> Result<Bound, PoolError> {
     if spec.runtime != PoolRuntime::Deployment {
         return Err(PoolError::Runtime);
     }
     let name = &spec.pack.name;
-    let versions = packs.versions(name);
-    if versions.is_empty() {
+    if !packs.knows(name) {
         return Err(PoolError::UnknownPack(name.clone()));
     }
     let asked = spec.pack.version.as_ref().map(|version| version.as_str());
-    let found = versions.into_iter().find(|version| {
-        let written = version.to_string();
-        match (asked, &spec.pack.digest) {
-            (Some(asked), _) => asked == written,
-            (None, digest) => digest.is_some() && digests.get(&(name.clone(), written)) == digest.as_ref(),
-        }
-    });
+    let found = match (asked, &spec.pack.digest) {
+        (Some(asked), _) => packs.version(name, asked),
+        (None, digest) => digest.as_ref().and_then(|digest| packs.with_digest(name, digest)).cloned(),
+    };
     let unknown = || PoolError::UnknownVersion {
         pack: name.clone(),
         asked: asked.map(str::to_owned).or_else(|| spec.pack.digest.clone()).unwrap_or_default(),
     };
     let values = Bindings { values: spec.parameters.clone().into_iter().collect() };
-    let version = found.ok_or_else(unknown)?.to_string();
+    let version = found.ok_or_else(unknown)?;
     let compiled = packs.compile(name, &version, values).ok_or_else(unknown)?;
     let Some(policy) = &compiled.policy else {
         let errors =

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bailiwick_compiler::cluster::{ClusterPacks, Verdict};
+use bailiwick_compiler::cluster::{Answers, Asked, ClusterPacks, Verdict};
 use bailiwick_compiler::diagnostic::Severity;
 use serde_json::{Map, Value, json};
 
@@ -54,19 +54,21 @@ pub struct Due {
 /// Findings of packs by digest: a pack does not change, and compiling is the dearest thing here.
 #[derive(Debug, Default)]
 pub struct PackChecks {
-    known: BTreeMap<String, (String, Said)>,
+    known: BTreeMap<String, (Answers, Said)>,
 }
 
 impl PackChecks {
-    /// What is to be said of a pack; `revision` changes whenever other packs do.
-    fn check(&mut self, pack: &PackFacts, packs: &ClusterPacks, revision: &str) -> Said {
-        if let Some((known, said)) = self.known.get(&pack.digest)
-            && known == revision
+    /// What is to be said of a pack, compiled anew only if something that it takes of other packs is another.
+    fn check(&mut self, pack: &PackFacts, packs: &ClusterPacks) -> Said {
+        let key = format!("{}@{} {}", pack.name, pack.version, pack.digest);
+        if let Some((answers, said)) = self.known.get(&key)
+            && answers.hold(packs)
         {
             return said.clone();
         }
-        let said = compiled(pack, packs);
-        self.known.insert(pack.digest.clone(), (revision.to_owned(), said.clone()));
+        let asked = Asked::new(packs);
+        let said = compiled(pack, &asked);
+        self.known.insert(key, (asked.answers(), said.clone()));
         said
     }
 }
@@ -74,7 +76,7 @@ impl PackChecks {
 /// A parameter without a default that nobody chose.
 const UNCHOSEN: &str = "BW0206";
 
-fn compiled(pack: &PackFacts, packs: &ClusterPacks) -> Said {
+fn compiled(pack: &PackFacts, packs: &Asked<'_>) -> Said {
     let Some(checked) = packs.check(&pack.name, &pack.version) else {
         return Said::no("Compiled", "Unknown", "the pack is not known under its version");
     };
@@ -104,14 +106,9 @@ pub fn report(
     outcome: &Outcome<'_>,
 ) -> Vec<Due> {
     let mut all = Vec::new();
-    let revision =
-        world.pack_objects.iter().filter_map(|one| one.said.as_ref().ok()).map(|one| one.digest.as_str());
-    let revision = crate::object::digest(&json!(revision.collect::<BTreeSet<_>>()));
     for pack in &world.pack_objects {
         let (said, more) = match &pack.said {
-            Ok(facts) => {
-                (checks.check(facts, &world.packs, &revision), members([("digest", json!(facts.digest))]))
-            }
+            Ok(facts) => (checks.check(facts, &world.packs), members([("digest", json!(facts.digest))])),
             Err(why) => (Said::no("Compiled", "Unreadable", why), Map::new()),
         };
         all.push((&pack.live, status(&pack.live, &[said], more, outcome.now)));
@@ -178,7 +175,7 @@ fn bound(
             "Enforced",
             "Lost",
             format!(
-                "what was in force cannot be worked out any more, so all controls stay as they stand: {why}"
+                "what was in force cannot be worked out any more, so its controls stay as they stand: {why}"
             ),
         ),
         (None, _, _) => {

@@ -1,6 +1,5 @@
 //! What people said, read from the mirror: packs, bindings, exceptions, pools, namespaces. Pure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailiwick_compiler::cluster::{ClusterPacks, NamespaceLabels};
@@ -128,12 +127,5 @@ impl World {
         }
         world.fingerprint = digest(&Value::Array(prints));
         world
-    }
-
-    /// The digest of each version of each pack.
-    #[must_use]
-    pub fn digests(&self) -> BTreeMap<(String, String), String> {
-        let known = self.pack_objects.iter().filter_map(|pack| pack.said.as_ref().ok());
-        known.map(|pack| ((pack.name.clone(), pack.version.clone()), pack.digest.clone())).collect()
     }
 }

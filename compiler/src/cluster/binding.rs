@@ -16,8 +16,8 @@ use bailiwick_policy::policy::{LabelSelector, Policy, cell_name};
 use semver::Version;
 use serde_json::json;
 
-use super::packs::{ClusterPacks, locking};
-use crate::compile::compile_locked;
+use super::asked::{Answers, Asked};
+use super::packs::ClusterPacks;
 use crate::diagnostic::Diagnostic;
 use crate::library::Library;
 use crate::lower::plain_selector;
@@ -86,7 +86,7 @@ impl BoundPolicy {
             rollout: Rollout::default(),
             hold: None,
         };
-        compile(&Binding { name: &self.binding, spec: &spec, status: None }, packs).1
+        compile(&Binding { name: &self.binding, spec: &spec, status: None }, &Asked::new(packs)).1
     }
 }
 
@@ -158,12 +158,14 @@ impl Verdict {
 #[derive(Clone, Debug, Default)]
 pub struct InForce {
     bound: BTreeMap<String, Kept>,
+    compilations: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Kept {
-    /// What the policy was compiled from; while it is the same, so is the verdict.
+    /// What the binding asked for, and what the packs answered; while both are the same, so is the verdict.
     key: String,
+    answers: Answers,
     verdict: Verdict,
     policy: Option<BoundPolicy>,
 }
@@ -181,27 +183,34 @@ impl InForce {
         unreadable: &BTreeSet<&str>,
         packs: &ClusterPacks,
     ) -> Vec<Verdict> {
-        let revision = packs.revision();
         let listed: BTreeSet<&str> = bindings.iter().map(|binding| binding.name).collect();
         self.bound.retain(|name, _| listed.contains(name.as_str()) || unreadable.contains(name.as_str()));
         let mut verdicts = Vec::with_capacity(bindings.len());
         for binding in bindings {
-            let key = digest(&json!([revision, binding.spec]));
+            let key = digest(&json!(binding.spec));
             let before = self.bound.remove(binding.name);
             let kept = match before {
-                Some(kept) if kept.key == key => kept,
+                Some(kept) if kept.key == key && kept.answers.hold(packs) => kept,
                 before => {
+                    self.compilations += 1;
+                    let asked = Asked::new(packs);
                     let previous = before.and_then(|kept| kept.policy);
-                    let (mut verdict, policy) = compile(binding, packs);
-                    let policy = policy.or(previous).or_else(|| remembered(binding, packs));
+                    let (mut verdict, policy) = compile(binding, &asked);
+                    let policy = policy.or(previous).or_else(|| remembered(binding, &asked));
                     verdict.in_force = policy.as_ref().map(|policy| policy.pack.clone());
-                    Kept { key, verdict, policy }
+                    Kept { key, answers: asked.answers(), verdict, policy }
                 }
             };
             verdicts.push(kept.verdict.clone());
             self.bound.insert(binding.name.to_owned(), kept);
         }
         verdicts
+    }
+
+    /// How often a binding had to be compiled so far: what a change did not touch is not.
+    #[must_use]
+    pub const fn compilations(&self) -> u64 {
+        self.compilations
     }
 
     /// The policies in force, by name of binding.
@@ -244,7 +253,7 @@ impl InForce {
 }
 
 /// What a binding asks for, as it is.
-fn compile(binding: &Binding<'_>, packs: &ClusterPacks) -> (Verdict, Option<BoundPolicy>) {
+fn compile(binding: &Binding<'_>, packs: &Asked<'_>) -> (Verdict, Option<BoundPolicy>) {
     let verdict = |reason, message: String, diagnostics| Verdict {
         binding: binding.name.to_owned(),
         reason,
@@ -256,11 +265,10 @@ fn compile(binding: &Binding<'_>, packs: &ClusterPacks) -> (Verdict, Option<Boun
         Ok(pack) => pack,
         Err((reason, message)) => return (verdict(reason, message, Vec::new()), None),
     };
-    let Some(sources) = packs.sources(&pack.name, &pack.version) else {
+    let chosen = Bindings { values: binding.spec.parameters.clone().into_iter().collect() };
+    let Some(compiled) = packs.compile(&pack.name, &pack.version, chosen) else {
         return (verdict(Reason::UnknownVersion, format!("`{}` is gone", pack.name), Vec::new()), None);
     };
-    let chosen = Bindings { values: binding.spec.parameters.clone().into_iter().collect() };
-    let compiled = compile_locked(&[(&sources, chosen)], packs, locking(&sources));
     let diagnostics: Vec<Diagnostic> = compiled.all().cloned().collect();
     let Some(policy) = compiled.policy else {
         let first = diagnostics.iter().find(|one| one.severity == crate::diagnostic::Severity::Error);
@@ -293,7 +301,7 @@ fn compile(binding: &Binding<'_>, packs: &ClusterPacks) -> (Verdict, Option<Boun
 }
 
 /// What the status of a binding says was in force, compiled again.
-fn remembered(binding: &Binding<'_>, packs: &ClusterPacks) -> Option<BoundPolicy> {
+fn remembered(binding: &Binding<'_>, packs: &Asked<'_>) -> Option<BoundPolicy> {
     let status = binding.status?;
     let version = status.version.clone()?;
     let digest = status.digest.clone()?;
@@ -313,7 +321,7 @@ fn remembered(binding: &Binding<'_>, packs: &ClusterPacks) -> Option<BoundPolicy
 }
 
 /// The pack that a reference names.
-fn find(reference: &PackReference, packs: &ClusterPacks) -> Result<PackId, (Reason, String)> {
+fn find(reference: &PackReference, packs: &Asked<'_>) -> Result<PackId, (Reason, String)> {
     let name = &reference.name;
     if !packs.knows(name) {
         return Err((Reason::UnknownPack, format!("the cluster has no pack `{name}`")));

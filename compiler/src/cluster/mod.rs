@@ -23,12 +23,14 @@
 //! 4. [`crate::emit::objects`] for what is to be applied; [`crate::emit::webhooks`] for the webhook configurations.
 //! 5. In the webhook: [`InForce::reviewable`] gives what `bailiwick_policy::admission::Reviewer::with_rego` takes.
 
+mod asked;
 mod binding;
 mod cells;
 mod exception;
 mod packs;
 mod widening;
 
+pub use asked::{Answers, Asked};
 pub use binding::{Binding, BoundPolicy, InForce, PackId, Reason, Verdict};
 pub use cells::{Cell, Cells, Effective, MAX_CELLS, Problem, cells};
 pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};

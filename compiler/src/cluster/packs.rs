@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use semver::Version;
 use serde_json::{Value as Json, json};
 
-use crate::compile::compile_locked;
 use crate::library::Library;
-use crate::parameters::Bindings;
 use crate::resolve::{Locking, digest};
 use crate::source::{PackSources, SourceFile};
-use crate::{Compiled, resolve};
 
 /// Annotation of a `PolicyPack` with the text of its `pack.lock`. Without it the newest packs that will do are taken.
 pub const LOCK_ANNOTATION: &str = "bailiwick.dev/pack-lock";
@@ -24,6 +21,8 @@ pub struct ClusterPacks {
 #[derive(Clone, Debug)]
 struct Held {
     digest: String,
+    /// Of all that is compiled of it.
+    content: String,
     sources: PackSources,
 }
 
@@ -69,7 +68,7 @@ impl ClusterPacks {
         let object_name = object.pointer("/metadata/name").cloned().unwrap_or_default();
         let document = json!({
             "apiVersion": bailiwick_crds::API_VERSION, "kind": "PolicyPack",
-            "metadata": { "name": object_name }, "spec": spec,
+            "metadata": { "name": &object_name }, "spec": spec,
         });
         // JSON is YAML, and the compiler's own reader keeps what the API server keeps.
         let mut sources = PackSources::single(document.to_string());
@@ -80,23 +79,9 @@ impl ClusterPacks {
         if versions.get(&version).is_some_and(|held| held.digest != digest) {
             return Err(PackError::Twice { name, version });
         }
-        versions.insert(version, Held { digest: digest.clone(), sources });
+        let content = crate::resolve::digest(&json!([digest, object_name, lock]));
+        versions.insert(version, Held { digest: digest.clone(), content, sources });
         Ok(digest)
-    }
-
-    /// Compiles a pack as its own status should say: with the defaults of its parameters. One whose
-    /// parameters must be chosen has BW0206 among its findings, which is for the binding to answer.
-    #[must_use]
-    pub fn check(&self, name: &str, version: &str) -> Option<Compiled> {
-        let sources = self.sources(name, &Version::parse(version).ok()?)?;
-        Some(compile_locked(&[(&sources, Bindings::default())], self, locking(&sources)))
-    }
-
-    /// Compiles a pack with values for its parameters and nothing else, as a pool of executors runs it.
-    #[must_use]
-    pub fn compile(&self, name: &str, version: &str, chosen: Bindings) -> Option<Compiled> {
-        let sources = self.sources(name, &Version::parse(version).ok()?)?;
-        Some(compile_locked(&[(&sources, chosen)], self, locking(&sources)))
     }
 
     /// The version with a digest.
@@ -114,16 +99,9 @@ impl ClusterPacks {
     pub(super) fn knows(&self, name: &str) -> bool {
         self.packs.contains_key(name)
     }
-
-    /// Changes whenever what a binding could compile to may have changed.
-    pub(super) fn revision(&self) -> String {
-        let all = self.packs.iter().flat_map(|(name, versions)| {
-            versions.iter().map(move |(version, held)| {
-                let lock = held.sources.lock.as_ref().map(|lock| String::from_utf8_lossy(&lock.bytes));
-                json!([name, version.to_string(), held.digest, lock])
-            })
-        });
-        resolve::digest(&Json::Array(all.collect()))
+    /// Equal for equal contents of a version, its lock among them.
+    pub(super) fn content(&self, name: &str, version: &Version) -> Option<&str> {
+        self.packs.get(name)?.get(version).map(|held| held.content.as_str())
     }
 }
 
@@ -143,5 +121,9 @@ impl Library for ClusterPacks {
 
     fn names(&self) -> Vec<String> {
         self.packs.keys().cloned().collect()
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.packs.contains_key(name)
     }
 }

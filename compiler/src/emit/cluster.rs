@@ -5,18 +5,12 @@
 //! Admission policies add up as the meet does, so they are emitted for each binding, at its stage. What only the whole can say, which
 //! pods nothing selects and whether a label is a pod's own, has one policy for the namespaces that the same bindings reach.
 //!
-//! Not here: the compiler's files (`super::artifacts`), of which one policy has all. Objects come as JSON, since they go to an API server.
+//! Not here: the webhook configurations (`super::cluster_hooks`); the compiler's files (`super::artifacts`), of which one policy has all. Objects come as JSON, since they go to an API server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::admission::{CELL_LABEL, Exception, Stage};
-use bailiwick_policy::policy::{
-    Action, LabelOperator, LabelRequirement, LabelSelector, Policy, ResourceRule, Unmatched,
-};
-use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhook,
-    ValidatingWebhookConfiguration,
-};
+use bailiwick_policy::policy::{Action, LabelOperator, LabelRequirement, LabelSelector, Policy, Unmatched};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,9 +21,7 @@ use serde_json::Value as Json;
 use super::artifact::{Target, sha256};
 use super::cell::Cell;
 use super::floor::{self, Members};
-use super::{
-    EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector, webhooks as hooks,
-};
+use super::{EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector};
 use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
 
 /// Name of the admission policy that keeps bindings.
@@ -37,6 +29,9 @@ pub const BINDINGS: &str = "bailiwick-bindings";
 
 /// Name of the admission policy that keeps the names of those who make exceptions.
 pub const EXCEPTIONS: &str = "bailiwick-exceptions";
+
+/// Name of the admission policy that keeps packs in force.
+pub const PACKS: &str = "bailiwick-packs";
 
 /// How the names of the admission policies begin that say which pods of some namespaces nothing selects.
 pub const CELLS: &str = "bailiwick-cells-";
@@ -55,17 +50,28 @@ pub struct ClusterOptions {
     pub exempt_namespaces: Vec<String>,
     /// Exceptions that hold now.
     pub exceptions: Vec<Exception>,
+    /// Where what speaks for all bindings together is not to be emitted.
+    pub left: Left,
+}
+
+/// Namespaces in which a binding has a say that cannot be worked out: what speaks there for all bindings together is left as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Without the policy that says which pods nothing selects and which label is a pod's own.
+    pub closed: BTreeSet<String>,
+    /// Without Pod Security labels.
+    pub labels: BTreeSet<String>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
         let EmitOptions { webhook, ca_bundle, exempt_namespaces, .. } = EmitOptions::default();
-        Self { webhook, ca_bundle, exempt_namespaces, exceptions: Vec::new() }
+        Self { webhook, ca_bundle, exempt_namespaces, exceptions: Vec::new(), left: Left::default() }
     }
 }
 
 impl ClusterOptions {
-    fn emit(&self) -> EmitOptions {
+    pub(super) fn emit(&self) -> EmitOptions {
         EmitOptions {
             webhook: self.webhook.clone(),
             ca_bundle: self.ca_bundle.clone(),
@@ -107,7 +113,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    fn push<T>(&mut self, object: &T, target: Target, bindings: &[String]) -> Result<(), EmitError>
+    pub(super) fn push<T>(&mut self, object: &T, target: Target, bindings: &[String]) -> Result<(), EmitError>
     where
         T: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
@@ -164,9 +170,9 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
             classes(&cell, own, &mut out)?;
         }
     }
-    closed(in_force, cells, &mut out)?;
+    closed(in_force, cells, &options.left.closed, &mut out)?;
     kept(in_force, &emit, &mut out)?;
-    labels(in_force, cells, &mut out)?;
+    labels(in_force, cells, &options.left.labels, &mut out)?;
     for one in cells.cells.values() {
         let Some(effective) = &one.effective else { continue };
         let cell = Cell::new(&effective.policy, &effective.digest, &emit);
@@ -239,9 +245,14 @@ fn classes(cell: &Cell<'_>, own: &[String], out: &mut Objects) -> Result<(), Emi
 }
 
 /// One policy for the namespaces that the same bindings reach.
-fn closed(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), EmitError> {
+fn closed(
+    in_force: &InForce,
+    cells: &Cells,
+    left: &BTreeSet<String>,
+    out: &mut Objects,
+) -> Result<(), EmitError> {
     let mut groups: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
-    for (namespace, bindings) in &cells.reach {
+    for (namespace, bindings) in cells.reach.iter().filter(|(namespace, _)| !left.contains(*namespace)) {
         groups.entry(bindings).or_default().push(namespace.clone());
     }
     for (bindings, namespaces) in groups {
@@ -275,13 +286,15 @@ fn closed(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), Em
     Ok(())
 }
 
-/// Bindings stay bound, namespaces governed, and exceptions signed by who makes them.
+/// Bindings stay bound, their packs there, namespaces governed, and exceptions signed by who makes them.
 fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(), EmitError> {
     let mut all = Vec::new();
+    let mut packs = BTreeSet::new();
     for bound in in_force.policies() {
         let own = std::slice::from_ref(&bound.binding);
         all.extend_from_slice(own);
         let cell = Cell::new(&bound.policy, &bound.digest, emit);
+        packs.extend(cell.packs().iter().cloned());
         let Some(governed) = cell.namespaces() else { continue };
         let id = short(&serde_json::to_string(&(&bound.pack.name, &governed)).unwrap_or_default());
         let metadata = ours_named(&format!("{NAMESPACES}{id}"));
@@ -290,8 +303,12 @@ fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(),
         out.push(&binding, Target::AdmissionPolicy, own)?;
     }
     if !all.is_empty() {
-        let own =
-            [floor::own::bindings(ours_named(BINDINGS)), floor::own::exceptions(ours_named(EXCEPTIONS))];
+        let packs: Vec<String> = packs.into_iter().collect();
+        let own = [
+            floor::own::bindings(ours_named(BINDINGS)),
+            floor::own::exceptions(ours_named(EXCEPTIONS)),
+            floor::own::packs(&packs, ours_named(PACKS)),
+        ];
         for (policy, binding) in own {
             out.push(&policy, Target::AdmissionPolicy, &all)?;
             out.push(&binding, Target::AdmissionPolicy, &all)?;
@@ -301,19 +318,24 @@ fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(),
 }
 
 /// Metadata of an object that belongs to no single cell.
-fn ours_named(name: &str) -> ObjectMeta {
+pub(super) fn ours_named(name: &str) -> ObjectMeta {
     let labels = [("app.kubernetes.io/managed-by".to_owned(), "bailiwick".to_owned())];
     ObjectMeta { name: Some(name.to_owned()), labels: Some(labels.into()), ..ObjectMeta::default() }
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     sha256(text.as_bytes()).chars().take(10).collect()
 }
 
 /// The Pod Security labels of governed namespaces. `enforce` only where all bindings say that nothing else lives there, and then the laxest of
 /// their levels: the stricter ones are for the pods of their own bindings, which webhook and floor hold to them.
-fn labels(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), EmitError> {
-    for (name, bindings) in &cells.reach {
+fn labels(
+    in_force: &InForce,
+    cells: &Cells,
+    left: &BTreeSet<String>,
+    out: &mut Objects,
+) -> Result<(), EmitError> {
+    for (name, bindings) in cells.reach.iter().filter(|(name, _)| !left.contains(*name)) {
         let enforced = bindings.iter().filter_map(|name| in_force.policy(name));
         let policies: Vec<&Policy> = enforced
             .filter(|bound| bound.stage == Stage::Enforce)
@@ -332,138 +354,4 @@ fn labels(in_force: &InForce, cells: &Cells, out: &mut Objects) -> Result<(), Em
         out.push(&Namespace { metadata, ..Namespace::default() }, Target::PodSecurityLabels, bindings)?;
     }
     Ok(())
-}
-
-/// The webhook configurations: one webhook for each set of namespaces that bindings govern, and one for what would change who is governed.
-///
-/// # Errors
-/// As [`objects`].
-pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects, EmitError> {
-    let emit = options.emit();
-    let mut asked: BTreeMap<LabelSelector, (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>)> =
-        BTreeMap::new();
-    for bound in in_force.policies() {
-        let cell = Cell::new(&bound.policy, &bound.digest, &emit);
-        let Some(namespaces) = cell.hooked_namespaces() else { continue };
-        let (mutated, validated) = asked.entry(namespaces).or_default();
-        mutated.extend(hooks::mutated(&cell));
-        // Always, for the label.
-        mutated.insert(hooks::rule("", "v1", &["pods"], &["CREATE"]));
-        validated.extend(hooks::validated(&cell));
-        validated.extend(hooks::pod_rules());
-    }
-    let metadata = || ours_named("bailiwick");
-    // Each asks by a path of its own, so that what needs the API server to be decided is known before it is read.
-    let (mut mutating, mut validating) = (vec![own_mutating(&emit)], vec![own_validating(&emit)]);
-    for (namespaces, (mutated, validated)) in asked {
-        let id = short(&serde_json::to_string(&namespaces).unwrap_or_default());
-        let selector = Some(selector::kubernetes(&namespaces));
-        mutating.push(MutatingWebhook {
-            name: format!("mutate-{id}.bailiwick.dev"),
-            client_config: hooks::client(&emit, "/mutate"),
-            namespace_selector: selector.clone(),
-            rules: hooks::with_operations(mutated),
-            ..own_mutating(&emit)
-        });
-        let (connecting, validated) = parted(validated);
-        for (kind, path, rules) in [("validate", "/validate", validated), ("connect", "/connect", connecting)]
-        {
-            let Some(rules) = hooks::with_operations(rules) else { continue };
-            validating.push(ValidatingWebhook {
-                name: format!("{kind}-{id}.bailiwick.dev"),
-                client_config: hooks::client(&emit, path),
-                namespace_selector: selector.clone(),
-                rules: Some(rules),
-                ..own_validating(&emit)
-            });
-        }
-        validating.push(leaving(&namespaces, &id, &emit));
-    }
-    let mut out = Objects::default();
-    out.push(
-        &MutatingWebhookConfiguration { metadata: metadata(), webhooks: Some(mutating) },
-        Target::Webhook,
-        &[],
-    )?;
-    out.push(
-        &ValidatingWebhookConfiguration { metadata: metadata(), webhooks: Some(validating) },
-        Target::Webhook,
-        &[],
-    )?;
-    Ok(out)
-}
-
-/// Connections, and all else: what a connection is to, the webhook has to ask for.
-fn parted(rules: BTreeSet<ResourceRule>) -> (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>) {
-    const CONNECT: &str = "CONNECT";
-    let (mut connecting, mut others) = (BTreeSet::new(), BTreeSet::new());
-    for rule in rules {
-        let wild = rule.operations.iter().any(|one| one == "*");
-        let (connect, rest): (Vec<_>, Vec<_>) =
-            rule.operations.iter().filter(|&one| one != "*").cloned().partition(|one| one == CONNECT);
-        let all = || ["CREATE", "UPDATE", "DELETE"].map(str::to_owned).to_vec();
-        let rest = if wild { all() } else { rest };
-        if wild || !connect.is_empty() {
-            connecting.insert(ResourceRule { operations: vec![CONNECT.to_owned()], ..rule.clone() });
-        }
-        if !rest.is_empty() {
-            others.insert(ResourceRule { operations: rest, ..rule });
-        }
-    }
-    (connecting, others)
-}
-
-fn ours(resources: &[&str], operations: &[&str]) -> BTreeSet<ResourceRule> {
-    BTreeSet::from([hooks::rule("bailiwick.dev", "v1alpha1", resources, operations)])
-}
-
-/// Who approves an exception is written in.
-fn own_mutating(options: &EmitOptions) -> MutatingWebhook {
-    MutatingWebhook {
-        admission_review_versions: vec!["v1".to_owned()],
-        client_config: hooks::client(options, "/own/mutate"),
-        failure_policy: Some("Fail".to_owned()),
-        match_policy: Some("Equivalent".to_owned()),
-        name: "mutate-own.bailiwick.dev".to_owned(),
-        // A later mutator may add a container; ours is idempotent and is asked once more then.
-        reinvocation_policy: Some("IfNeeded".to_owned()),
-        rules: hooks::with_operations(ours(&["policyexceptions"], &["CREATE", "UPDATE"])),
-        side_effects: "None".to_owned(),
-        timeout_seconds: Some(hooks::TIMEOUT_S),
-        ..MutatingWebhook::default()
-    }
-}
-
-/// Our own kinds: what is bound, and by whom.
-fn own_validating(options: &EmitOptions) -> ValidatingWebhook {
-    let mut rules = ours(&["policypacks", "policybindings"], &["CREATE", "UPDATE", "DELETE"]);
-    rules.extend(ours(&["policyexceptions", "sandboxpools"], &["CREATE", "UPDATE"]));
-    ValidatingWebhook {
-        admission_review_versions: vec!["v1".to_owned()],
-        client_config: hooks::client(options, "/own/validate"),
-        failure_policy: Some("Fail".to_owned()),
-        match_policy: Some("Equivalent".to_owned()),
-        name: "validate-own.bailiwick.dev".to_owned(),
-        rules: hooks::with_operations(rules),
-        side_effects: "None".to_owned(),
-        timeout_seconds: Some(hooks::TIMEOUT_S),
-        ..ValidatingWebhook::default()
-    }
-}
-
-/// Namespaces whose labels change so that they leave. A namespace is matched by its new labels, so no selector can say this; the condition
-/// keeps all other namespaces from waiting for the webhook.
-fn leaving(governed: &LabelSelector, id: &str, options: &EmitOptions) -> ValidatingWebhook {
-    let labels = |of: &str| format!("{of}.metadata.?labels.orValue({{}})");
-    let (old, new) =
-        (selector::cel(governed, &labels("oldObject")), selector::cel(governed, &labels("object")));
-    ValidatingWebhook {
-        name: format!("namespaces-{id}.bailiwick.dev"),
-        rules: hooks::with_operations(hooks::namespace_rules().into_iter().collect()),
-        match_conditions: Some(vec![MatchCondition {
-            name: "leaves".to_owned(),
-            expression: format!("({old}) && !({new})"),
-        }]),
-        ..own_validating(options)
-    }
 }

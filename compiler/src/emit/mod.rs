@@ -21,6 +21,7 @@ mod artifact;
 mod calls;
 mod cell;
 mod cluster;
+mod cluster_hooks;
 mod floor;
 mod manifest;
 mod namespace;
@@ -36,8 +37,9 @@ mod webhooks;
 
 pub use artifact::{Artifact, Artifacts, FieldRef, Target};
 pub use cluster::{
-    BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, NAMESPACES, Object, Objects, objects, webhooks,
+    BINDINGS, CELLS, ClusterOptions, EXCEPTIONS, Left, NAMESPACES, Object, Objects, PACKS, objects,
 };
+pub use cluster_hooks::{MAX_SELECTORS, configuration_name, webhooks};
 pub use nsjail::NSJAIL_VERSION;
 pub use report::{Enforcement, Gap, LayerReport, Remains, Report, Statement};
 

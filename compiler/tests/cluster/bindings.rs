@@ -1,7 +1,7 @@
 //! From a binding to the policy that it puts in force, and what stays when it cannot.
 
 use bailiwick_compiler::cluster::{PackError, Reason};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{Cluster, of, pack};
 
@@ -276,4 +276,86 @@ fn a_new_binding_opens_what_another_denied_only_where_it_selects_other_pods() {
     other.update();
     let new = other.in_force.policy("b").expect("bound");
     assert_eq!(bailiwick_compiler::cluster::opens(&cluster.in_force, new), None);
+}
+
+/// A pack that extends `base`, whatever version of it from 1 on.
+fn child(name: &str) -> Value {
+    let mut pack = pack(name, "1.0.0", name, &[443]);
+    pack["spec"]["extends"] = json!([{ "name": "base", "version": "^1" }]);
+    pack
+}
+
+/// A version of a pack that governs nobody by itself.
+fn base(version: &str, ports: &[u16]) -> Value {
+    let mut base = pack("base", version, "", ports);
+    base["spec"].as_object_mut().expect("a spec").remove("subjects");
+    base
+}
+
+#[test]
+fn a_new_pack_compiles_only_what_takes_it_and_the_result_is_that_of_all_compiled_anew() {
+    let mut cluster =
+        Cluster::with(&[base("1.0.0", &[443]), child("a"), child("b"), pack("plain", "1.0.0", "p", &[443])]);
+    for (name, spec) in [
+        ("a", of("a", "1.0.0")),
+        ("b", of("b", "1.0.0")),
+        ("plain", of("plain", "1.0.0")),
+        (
+            "values",
+            json!({ "pack": { "name": "plain", "version": "1.0.0" }, "parameters": { "cidr": "198.51.100.0/24" } }),
+        ),
+        ("unknown", of("later", "1.0.0")),
+    ] {
+        cluster.bind(name, spec);
+    }
+    // How many of the five are compiled after a change, with the policies that come of it; the same as of one who compiles all.
+    let mut compiled = |change: &dyn Fn(&mut Cluster)| {
+        change(&mut cluster);
+        let before = cluster.in_force.compilations();
+        let verdicts = cluster.update();
+        let count = cluster.in_force.compilations() - before;
+        let mut anew = Cluster {
+            packs: cluster.packs.clone(),
+            bindings: cluster.bindings.clone(),
+            ..Cluster::default()
+        };
+        assert_eq!(anew.update(), verdicts);
+        let policies = |cluster: &Cluster| {
+            cluster
+                .in_force
+                .policies()
+                .map(|one| (one.binding.clone(), one.digest.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(policies(&anew), policies(&cluster));
+        assert!(anew.in_force.policies().eq(cluster.in_force.policies()));
+        count
+    };
+    let add = |packs: Vec<Value>| {
+        move |cluster: &mut Cluster| {
+            packs.iter().for_each(|pack| _ = cluster.packs.add(pack).expect("a pack"))
+        }
+    };
+    assert_eq!(compiled(&|_| ()), 5);
+    assert_eq!(compiled(&|_| ()), 0);
+    assert_eq!(compiled(&add(vec![pack("plain", "2.0.0", "p", &[80])])), 0, "nobody binds it");
+    assert_eq!(compiled(&add(vec![base("2.0.0", &[80])])), 0, "nobody's requirement takes it");
+    assert_eq!(compiled(&add(vec![base("1.1.0", &[80, 443])])), 2, "both that extend it");
+    assert_eq!(compiled(&add(vec![pack("later", "1.0.0", "l", &[443])])), 1, "who waited for it");
+    assert_eq!(
+        compiled(&|cluster| cluster
+            .bind("a", json!({ "pack": { "name": "a", "version": "1.0.0" }, "stage": "Warn" }))),
+        1
+    );
+    // A version that goes is missed by who took it.
+    let all = [
+        base("1.0.0", &[443]),
+        base("2.0.0", &[80]),
+        child("a"),
+        child("b"),
+        pack("plain", "1.0.0", "p", &[443]),
+        pack("later", "1.0.0", "l", &[443]),
+    ];
+    let without = Cluster::with(&all).packs;
+    assert_eq!(compiled(&move |cluster| cluster.packs = without.clone()), 2);
 }

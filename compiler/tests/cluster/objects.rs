@@ -80,10 +80,15 @@ fn a_stage_short_of_enforcing_refuses_nothing() {
         let objects = emitted(&cluster);
         assert!(policies(&objects).is_empty(), "{stage}: a NetworkPolicy cannot only warn");
         for binding in objects.iter().filter(|one| one.kind == "ValidatingAdmissionPolicyBinding") {
-            let own =
-                ["bailiwick-cells-", "bailiwick-namespaces-", "bailiwick-bindings", "bailiwick-exceptions"]
-                    .iter()
-                    .any(|start| binding.name.starts_with(start));
+            let own = [
+                "bailiwick-cells-",
+                "bailiwick-namespaces-",
+                "bailiwick-bindings",
+                "bailiwick-exceptions",
+                "bailiwick-packs",
+            ]
+            .iter()
+            .any(|start| binding.name.starts_with(start));
             let expected = if own { "Deny" } else { stage };
             assert_eq!(binding.json["spec"]["validationActions"], json!([expected]), "{}", binding.name);
         }

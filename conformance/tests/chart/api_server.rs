@@ -140,6 +140,15 @@ fn bundles_are_reserved(cluster: &Cluster) {
         let (taken, told) = tried(args, &other);
         assert!(!taken && told.contains("operator alone"), "{args:?}: {told}");
     }
+    // A controller manager whose controllers have no accounts of their own collects in its own name, and writes nothing.
+    let manager = "--as=system:kube-controller-manager";
+    let delete = ["delete", "configmap", "-n", "agents-pool", "bailiwick-0123", "--dry-run=server", manager];
+    let rights = ["create", "rolebinding", "manager", "-n", "agents-pool", "--clusterrole=edit"];
+    cluster.kubectl([&rights[..], &["--user=system:kube-controller-manager"]].concat(), "").expect("rights");
+    let (taken, told) = tried(&delete, &Value::Null);
+    assert!(taken, "{told}");
+    let (taken, told) = tried(&["replace", "-f", "-", "--dry-run=server", manager], &other);
+    assert!(!taken && told.contains("operator alone"), "{told}");
     // Nor is anything put beside it in the operator's own namespace, from which profiles go to the nodes too.
     let mut planted = map("bailiwick-seccomp-x", json!({ "bailiwick.dev/seccomp": "pool" }));
     planted["metadata"]["namespace"] = json!(NAMESPACE);

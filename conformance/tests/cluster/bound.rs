@@ -190,6 +190,8 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     // With the webhook, and then by the floor alone.
     for floor in [false, true] {
         if floor {
+            // What `packs_below_a_binding_stay` took away.
+            stage.apply(&BOUND.replace("fence", "walled"))?;
             stage.put(&stage.objects()?)?;
             stage.take(&registered())?;
             stage.until("the floor holds", || {
@@ -221,7 +223,40 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
         let (taken, said) = stage.try_kubectl(&args, "");
         assert!(taken, "floor {floor}: what widens nothing needs no verb: {said}");
     }
+    the_floor_keeps_packs(&stage, &mallory, &alice)?;
     nobody_approves_in_anothers_name(&stage, &mallory)
+}
+
+/// While the webhook is away: those that are bound, those that they extend, and nothing else.
+fn the_floor_keeps_packs(stage: &Stage, mallory: &str, alice: &str) -> Result<()> {
+    let delete = |pack: &str, user: &str| {
+        stage.try_kubectl(&["delete", "policypack", pack, "--dry-run=server", user], "")
+    };
+    let all = ["delete", "--raw", "/apis/bailiwick.dev/v1alpha1/policypacks?dryRun=All"];
+    let lock = "bailiwick.dev/pack-lock=packs: []";
+    let annotate = ["annotate", "policypack", "walled-1.0.0", "--dry-run=server"];
+    let unbound = |pack: &str| {
+        json!({ "apiVersion": "bailiwick.dev/v1alpha1", "kind": "PolicyPack", "metadata": { "name": format!("{pack}-9.0.0") },
+            "spec": { "pack": pack, "version": "9.0.0" } })
+    };
+    stage.apply(&unbound("base").to_string())?;
+    let keeps = |what: &str, (taken, said): (bool, String)| {
+        assert!(!taken && said.contains("keeps this pack in force"), "{what}: {said}");
+    };
+    for pack in ["fence-1.0.0", "walled-1.0.0", "base-1.0.0"] {
+        keeps(pack, delete(pack, mallory));
+        let (taken, said) = delete(pack, alice);
+        assert!(taken, "{pack}, with the verb: {said}");
+    }
+    keeps("all", stage.try_kubectl(&[&all[..], &[mallory]].concat(), ""));
+    keeps("the lock", stage.try_kubectl(&[&annotate[..], &[lock, mallory]].concat(), ""));
+    let (taken, said) = stage.try_kubectl(&[&annotate[..], &["a=b", mallory]].concat(), "");
+    assert!(taken, "what changes nothing needs no verb: {said}");
+    let (taken, said) = delete("base-9.0.0", mallory);
+    assert!(taken, "nobody takes it: {said}");
+    let policy = stage.objects()?.into_iter().filter(|one| one.name == "bailiwick-packs");
+    stage.take(&policy.collect::<Vec<_>>())?;
+    stage.until("without the policy it is gone", || Ok(delete("base-1.0.0", mallory).0))
 }
 
 const BINDINGS: &str = "/apis/bailiwick.dev/v1alpha1/policybindings";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::packs::{binding, broken, pack};
-use crate::stage::{SYSTEM, Stage, condition, until};
+use crate::stage::{Operator, SYSTEM, Stage, condition, until};
 
 const CONTROLS: &str = "networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
@@ -240,6 +240,8 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
     bound(&stage, "lost");
     let stands = || {
         let all = CONTROLS.split(',').flat_map(|kind| stage.list(kind, None));
+        // That one lists what is in force.
+        let all = all.filter(|one| name(one) != "bailiwick-packs");
         all.map(|one| format!("{} {}", one["metadata"]["uid"], one["metadata"]["generation"]))
             .collect::<Vec<_>>()
     };
@@ -247,7 +249,7 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
         let namespace = stage.get("namespace", "lost-a", None).expect("the namespace");
         namespace["metadata"]["labels"]["pod-security.kubernetes.io/warn"].clone()
     };
-    let before = (stands(), level());
+    let (before, names) = ((stands(), level()), stage.ours(CONTROLS));
     stage.apply(&broken("lost", "2.0.0"));
     stage.apply(&binding("lost", "lost", "2.0.0", ""));
     stage.condition("policybinding", "lost", None, "Compiled", "False");
@@ -261,19 +263,80 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
         (&object["status"]["version"], &object["status"]["stage"]),
         (&json!("1.0.0"), &json!("Enforce"))
     );
-    // Also when something else is bound and unbound meanwhile.
+    // Also when something else is bound and unbound meanwhile, and that is kept whole.
     bound(&stage, "beside");
     assert!(before.0.iter().all(|one| stands().contains(one)));
+    others_are_kept_beside_it(&stage);
     stage.kubectl(&["delete", "policybinding", "beside"]);
     successor.passes(2, |round| stage.nudge(&format!("l{round}")));
     assert!(before.0.iter().all(|one| stands().contains(one)));
     assert_eq!(level(), before.1);
+    what_is_disarmed_meanwhile_comes_back(&stage, &successor);
     // The pack is back, and so is everything.
     stage.apply(&pack("lost", "1.0.0", "192.0.2.0/28"));
     stage.condition("policybinding", "lost", None, "Enforced", "True");
-    until("what is not wanted is pruned", || (stands().len() == before.0.len()).then_some(()));
-    assert_eq!((stands(), level()), before);
+    until("what is not wanted is pruned", || (stage.ours(CONTROLS) == names).then_some(()));
+    assert_eq!(level(), before.1);
     successor.stop();
+}
+
+/// Disarmed for a time, all admission policies over pods go. Then those come back that can be worked out, and the status says which cannot.
+fn what_is_disarmed_meanwhile_comes_back(stage: &Stage, operator: &Operator) {
+    let floor = || {
+        let all = stage.ours("validatingadmissionpolicies");
+        all.into_iter().filter(|one| {
+            !["-bindings", "-exceptions", "-namespaces-", "-packs"].iter().any(|own| one.contains(own))
+        })
+    };
+    bound(stage, "other");
+    let whole = floor().count();
+    let asked = |request: &str, until: &str| {
+        let patch = json!({ "data": { "request": request, "until": until, "reason": "a test" } }).to_string();
+        stage.kubectl(&[
+            "patch",
+            "configmap",
+            "bailiwick-arming",
+            "-n",
+            SYSTEM,
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
+    };
+    asked("disarm", "2999-01-01T00:00:00Z");
+    until("the floor is withdrawn", || (floor().count() == 0).then_some(()));
+    asked("disarm", "2026-01-01T00:00:00Z");
+    stage.condition("policybinding", "other", None, "Enforced", "True");
+    until("what can be made is back", || {
+        let there: Vec<String> = floor().collect();
+        (there.len() < whole && there.iter().any(|one| one.contains("-cells-"))).then_some(())
+    });
+    let message = || {
+        let object = stage.get("policybinding", "lost", None)?;
+        Some(condition(&object, "Enforced")?["message"].to_string())
+    };
+    until("it says what is away", || {
+        message().filter(|said| said.contains("no admission policy of `lost@1.0.0` stands"))
+    });
+    stage.kubectl(&["delete", "policybinding", "other"]);
+    operator.passes(2, |round| stage.nudge(&format!("d{round}")));
+}
+
+/// What speaks for the namespaces of another binding comes back when it is deleted.
+fn others_are_kept_beside_it(stage: &Stage) {
+    let kind = "validatingadmissionpolicy";
+    let policies = stage.list("validatingadmissionpolicies", None);
+    let of_cells =
+        |one: &&Value| name(one).starts_with("bailiwick-cells-") && one.to_string().contains("\"beside-a\"");
+    let closed = name(policies.iter().find(of_cells).expect("a policy of cells"));
+    stage.kubectl(&["delete", kind, &closed]);
+    until("the policy of cells is back", || stage.get(kind, &closed, None));
+    let level = "pod-security.kubernetes.io/warn";
+    stage.kubectl(&["label", "namespace", "beside-a", &format!("{level}-")]);
+    until("the label is back", || {
+        let namespace = stage.get("namespace", "beside-a", None)?;
+        (namespace["metadata"]["labels"][level] == "restricted").then_some(())
+    });
 }
 
 /// A pod that the pack of the tests admits, of a cell.

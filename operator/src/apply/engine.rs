@@ -73,8 +73,10 @@ pub struct Pass {
     pub mended: Vec<(Key, Drift)>,
     /// Writes that failed.
     pub failures: Vec<Failure>,
-    /// Whether to compare again soon: something changed under way, or is being deleted.
-    pub again: bool,
+    /// What somebody else changed under way: it is to be compared again soon.
+    pub raced: Vec<Key>,
+    /// What is being deleted, by somebody's finalizer not yet; that it is gone an event tells.
+    pub ending: Vec<Key>,
 }
 
 /// Writes, and remembers forms.
@@ -117,7 +119,7 @@ impl Engine {
         let mut owned = self.owned(wanted);
         owned.extend(seen.iter().map(|live| (live.key.clone(), Arc::clone(live))));
         let Plan { writes, ending, .. } = plan(wanted, &owned, &self.forms, &keep);
-        pass.again |= !ending.is_empty();
+        pass.ending = ending;
         let mut learned = Vec::new();
         for group in groups(&writes) {
             let results: Vec<_> = stream::iter(group.iter().map(|write| self.write(write)))
@@ -175,7 +177,7 @@ impl Engine {
                 }
             }
             (Write::Delete(_) | Write::Release(_), Ok(_)) => pass.written += 1,
-            (_, Err(error)) if error.is_race() => pass.again = true,
+            (write, Err(error)) if error.is_race() => pass.raced.push(write.key().clone()),
             (Write::Apply { wanted, .. }, Err(error)) => {
                 pass.failures.push(Failure { key: wanted.key.clone(), error });
             }

@@ -74,6 +74,17 @@ pub enum Write<'w> {
     Release(Arc<Live>),
 }
 
+impl Write<'_> {
+    /// Of which object.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Apply { wanted, .. } => &wanted.key,
+            Self::Delete(live) | Self::Release(live) => &live.key,
+        }
+    }
+}
+
 /// Everything there is to write.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan<'w> {
@@ -81,7 +92,7 @@ pub struct Plan<'w> {
     pub writes: Vec<Write<'w>>,
     /// What cannot be compared before its form is known.
     pub unknown: Vec<&'w Wanted>,
-    /// What is being deleted and cannot be written until it is gone.
+    /// What is being deleted and will have to be made anew.
     pub ending: Vec<Key>,
 }
 
@@ -130,9 +141,9 @@ fn whole<'w>(plan: &mut Plan<'w>, one: &'w Wanted, found: Option<&Arc<Live>>, fo
         plan.writes.push(Write::Apply { wanted: one, why, live: None });
         return;
     };
+    // It is in force as long as a finalizer holds it, so it is kept as wanted even so; made anew once it is gone.
     if found.ending {
         plan.ending.push(one.key.clone());
-        return;
     }
     let Some(form) = form else {
         if forms.knew_another(one) {

@@ -98,7 +98,13 @@ fn an_object_is_not_judged_before_its_form_is_known() {
     );
     let mut ending = live(&wanted, &spec);
     ending.ending = true;
-    assert_eq!(planned(&wanted, Some(ending), &none), " unknown:0 ending:1");
+    assert_eq!(planned(&wanted, Some(ending.clone()), &none), " unknown:1 ending:1");
+    // Held by a finalizer it is in force, and whoever may edit it may not loosen it meanwhile.
+    let known = forms(&wanted, &spec);
+    assert_eq!(planned(&wanted, Some(ending.clone()), &known), " unknown:0 ending:1");
+    ending.body =
+        json!({ "spec": { "podSelector": {}, "egress": [{}] } }).as_object().expect("a body").clone();
+    assert_eq!(planned(&wanted, Some(ending), &known), "Drift(Edited) unknown:0 ending:1");
 }
 
 #[test]

@@ -45,16 +45,16 @@ impl Operator {
         (record, over): (&Record, bool),
     ) -> Stance {
         let (recorded, request) = (record.recorded, record.request);
-        let mut standing = 0;
-        for key in derived.hooks.keys() {
+        let (mut standing, mut wanted) = (0, 0);
+        for key in record.configurations() {
+            wanted += 1;
             // One that lost its label is not watched any more, and stands all the same.
-            if view.get(key).is_some() || (recorded == Recorded::Armed && self.stands(key).await) {
+            if view.get(&key).is_some() || (recorded == Recorded::Armed && self.stands(&key).await) {
                 standing += 1;
             }
         }
         let expected = crate::object::digest(&serde_json::json!([derived.expected, bundle]));
         let enough = self.settings.enough;
-        let wanted = derived.hooks.len();
         let known = |replicas| Known { recorded, request, over, standing, wanted, replicas, enough };
         // What was found out for these digests need not be asked again while it stands.
         if recorded == Recorded::Armed && self.served.as_ref() == Some(&expected) {

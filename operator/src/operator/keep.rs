@@ -11,9 +11,7 @@ use crate::derive::Derived;
 use crate::kind::{Kind, Share};
 use crate::object::{Key, Live, Wanted};
 use crate::pools::DIGEST_ANNOTATION;
-
-/// The annotation of a cell's objects with the packs that they come from, as `name@version`.
-const PACKS: &str = "bailiwick.dev/packs";
+use crate::whole::{PACKS_ANNOTATION, is_of};
 
 /// What keeps something.
 pub(super) struct Keep<'a> {
@@ -46,18 +44,23 @@ impl Keep<'_> {
                     || self.network(
                         namespace,
                         live.labels.get(CELL_LABEL).map(String::as_str),
-                        live.annotations.get(PACKS).map(String::as_str),
+                        live.annotations.get(PACKS_ANNOTATION).map(String::as_str),
                         live.spec(),
                     )
             }
             // Somebody who disarmed for a time is to have what they asked for.
             Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding => {
                 let is_asked_away = self.withdrawn && arming::is_withdrawn(&live.key);
-                !self.derived.lost.is_empty() && !is_asked_away
+                self.may_be_lost(live) && !is_asked_away
             }
-            Kind::RuntimeClass | Kind::Namespace => !self.derived.lost.is_empty(),
+            Kind::RuntimeClass | Kind::Namespace => self.may_be_lost(live),
             _ => false,
         }
+    }
+
+    /// Whether an object may come from a binding of which nobody knows what it has in force.
+    fn may_be_lost(&self, live: &Live) -> bool {
+        !self.derived.lost.is_empty() && is_of(live, &self.derived.lost)
     }
 
     /// Whether an object stays that was wanted before: then it is also put back when somebody changes it.
@@ -107,6 +110,7 @@ mod tests {
 
     use super::*;
     use crate::derive::Bound;
+    use crate::whole::BINDINGS_ANNOTATION;
     use bailiwick_compiler::cluster::Cell;
 
     fn object(kind: Kind, name: &str, manifest: &Value) -> Live {
@@ -119,7 +123,7 @@ mod tests {
     /// A NetworkPolicy that lets pods of a cell of pack `a` out.
     fn allowing(cell: &str) -> Live {
         let body = json!({ "spec": { "egress": [{ "to": [] }] } });
-        let manifest = json!({ "labels": { CELL_LABEL: cell }, "annotations": { PACKS: "a@1.0.0 base@1.0.0" }, "body": body });
+        let manifest = json!({ "labels": { CELL_LABEL: cell }, "annotations": { PACKS_ANNOTATION: "a@1.0.0 base@1.0.0" }, "body": body });
         object(Kind::NetworkPolicy, "out", &manifest)
     }
 
@@ -180,6 +184,11 @@ mod tests {
             assert!(keep(&derived, Some(&[])).live(&object(kind, "x", &json!({}))), "{kind:?}");
         }
         assert!(!keep(&derived, Some(&[])).live(&object(Kind::Secret, "x", &json!({}))));
+        // What says that it is of others only goes when these want it no more.
+        for (bindings, stays) in [("a b", true), ("b", false)] {
+            let of = json!({ "annotations": { BINDINGS_ANNOTATION: bindings } });
+            assert_eq!(keep(&derived, Some(&[])).live(&object(Kind::Namespace, "x", &of)), stays);
+        }
         // Whoever disarms for a time has it: what judges pods goes, what keeps bindings stays.
         let withdrawn = Keep { withdrawn: true, ..keep(&derived, Some(&[])) };
         let policy = |name: &str| object(Kind::ValidatingAdmissionPolicy, name, &json!({}));

@@ -3,9 +3,12 @@
 
 use serde_json::Value;
 
-use crate::object::{Live, Wanted};
+use crate::object::{APPLIED, Live, Wanted};
 
 /// What we want of a namespace beside what its owner wants of it already; `None`: all of it.
+///
+/// Level and version are compared each for itself: `restricted` of an old version lacks checks that `baseline` of a new one has, so the owner keeps the
+/// level and the version is raised beside it. Nothing that either asks for is loosened.
 pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted> {
     let label = |key: &str| {
         wanted.manifest.pointer("/metadata/labels")?.get(key).and_then(Value::as_str).map(str::to_owned)
@@ -16,21 +19,25 @@ pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted
         let key = format!("pod-security.kubernetes.io/{mode}");
         let at = format!("{key}-version");
         let Some(asked) = label(&key) else { continue };
-        let asked = (level(&asked), minor(label(&at).as_deref()));
-        let stands = live.labels.get(&key).map(|level| self::level(level));
-        let there = (stands.flatten(), minor(live.labels.get(&at).map(String::as_str)));
-        let strict = there.0 > asked.0 || (there.0 == asked.0 && there.1 >= asked.1);
-        if there.0.is_none() || !strict || !live.theirs.contains(&key) {
+        let there = live.labels.get(&key).and_then(|level| self::level(level));
+        if there.is_none() || there < level(&asked) || !live.theirs.contains(&key) {
             continue;
         }
         left = true;
+        let stands = live.labels.get(&at);
+        // A version that stands there because we raised it goes on to be ours.
+        let theirs = stands.is_none() || live.theirs.contains(&at);
+        let new_enough = minor(stands.map(String::as_str)) >= minor(label(&at).as_deref());
         if let Some(labels) = manifest.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
             labels.remove(&key);
-            labels.remove(&at);
+            if theirs && new_enough {
+                labels.remove(&at);
+            }
         }
     }
-    if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("annotations");
+    if let Some(annotations) = manifest.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        // Of the manifest as it was.
+        annotations.remove(APPLIED);
     }
     left.then(|| Wanted::new(manifest, owner).ok()).flatten()
 }
@@ -92,7 +99,15 @@ mod tests {
         assert_eq!(applied(&[("enforce", "nonsense")], &["enforce"]), all);
         assert_eq!(applied(&[("enforce", "baseline")], &["enforce"]), all[2..], "of the latest version");
         let old = [("enforce", "baseline"), ("enforce-version", "v1.20")];
-        assert_eq!(applied(&old, &["enforce"]), all, "an older version asks for less");
+        assert_eq!(applied(&old, &["enforce"]), all[1..], "an older version asks for less");
+        for level in ["baseline", "restricted"] {
+            let old = [("enforce", level), ("enforce-version", "v1.20")];
+            let both = ["enforce", "enforce-version"];
+            assert_eq!(applied(&old, &both), all[1..], "{level} of an old version lacks newer checks");
+            let raised = [("enforce", level), ("enforce-version", "v1.36")];
+            assert_eq!(applied(&raised, &["enforce"]), all[1..], "what we raised we keep");
+            assert_eq!(applied(&raised, &both), all[2..], "{level}");
+        }
         let both = [("enforce", "restricted"), ("warn", "restricted")];
         assert_eq!(applied(&both, &["enforce", "warn"]), Vec::<String>::new());
     }

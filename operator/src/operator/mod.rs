@@ -31,6 +31,7 @@ use crate::object::{Key, Live, Wanted};
 use crate::pools;
 use crate::probe::Prober;
 use crate::report::{Due, Outcome, PackChecks, report};
+use crate::whole::Standing;
 use crate::world::World;
 
 mod arm;
@@ -113,6 +114,8 @@ pub enum PassError {
 /// What was derived from a state of the world.
 struct Derivation {
     fingerprint: String,
+    /// What stood then; it counts only where something is lost.
+    standing: Standing,
     derived: Derived,
 }
 
@@ -233,7 +236,7 @@ impl Operator {
         let view = self.shared.mirror.view();
         let world = World::read(&view);
         let bundle = self.certificates.as_ref().map(Certificates::bundle).unwrap_or_default();
-        let mut derivation = self.derive(&world, &bundle, now);
+        let mut derivation = self.derive(&world, &view, &bundle, now);
         let stance = self.stance(&view, &derivation.derived, &bundle, now.as_second()).await;
         let keep = Keep {
             derived: &derivation.derived,
@@ -242,7 +245,7 @@ impl Operator {
             rolling: pools::rolling(&derivation.derived.pools, &view),
             borne: self.shared.bearers.borne(),
         };
-        let (mut wanted, recorded) = self.wanted(&derivation.derived, stance);
+        let (mut wanted, recorded) = self.wanted(&derivation.derived, &view, stance);
         let owner = &self.settings.options.namespace;
         for one in wanted.values_mut().filter(|one| one.key.kind == Kind::Namespace) {
             let beside = view.get(&one.key).and_then(|live| levels::beside(one, live, owner));
@@ -254,7 +257,8 @@ impl Operator {
         self.networks = keep::networks(&wanted);
         // What is asked for in the record between that look and the write is not to be written over. Nor is a configuration to be made anew that somebody
         // deletes meanwhile: the way out of a webhook that refuses everything would go unnoticed.
-        let looked_at = std::iter::once(self.record_key()).chain(derivation.derived.hooks.keys().cloned());
+        let hooks = derivation.derived.hooks.keys().chain(self.hooks.keys()).cloned();
+        let looked_at = std::iter::once(self.record_key()).chain(hooks);
         let seen: Vec<Arc<Live>> = looked_at.filter_map(|key| view.get(&key).cloned()).collect();
         let pass = self.engine.pass(&wanted, &seen, |live: &Live| keep.live(live)).await;
         self.after_pass(&derivation.derived, stance, &pass);
@@ -264,6 +268,9 @@ impl Operator {
         for (key, why) in &failed {
             warn!(object = %key, why, "cannot be written");
         }
+        let ending =
+            pass.ending.iter().filter(|key| self.shared.mirror.get(key).is_some_and(|one| one.ending));
+        failed.extend(ending.map(|key| (key.clone(), ENDING.to_owned())));
         failed.extend(foreign(&wanted, &view, &self.settings.options.namespace));
         let (armed, now_text) = (&self.armed, whole_seconds(now));
         let outcome = Outcome { failed: &failed, armed, disarmed: self.disarmed(), now: &now_text };
@@ -281,7 +288,7 @@ impl Operator {
         if probing || self.certificates.as_ref().is_some_and(|one| one.next.is_some()) {
             wait = wait.min(PROBE_EVERY);
         }
-        if pass.again {
+        if !pass.raced.is_empty() {
             wait = wait.min(RETRY.0);
         }
         derivation.derived.problems.truncate(64);
@@ -290,20 +297,30 @@ impl Operator {
     }
 
     /// What was derived, anew if the world is another.
-    fn derive(&mut self, world: &World, bundle: &str, now: Timestamp) -> Derivation {
+    fn derive(&mut self, world: &World, view: &View, bundle: &str, now: Timestamp) -> Derivation {
         let fingerprint = crate::object::digest(&serde_json::json!([world.fingerprint, bundle]));
+        let options = &self.settings.options;
+        let standing = Standing::read(view, &options.namespace);
         let now = now.as_second();
         let known = self.derivation.take().filter(|known| {
-            known.fingerprint == fingerprint && known.derived.next.is_none_or(|next| now < next)
+            known.fingerprint == fingerprint
+                && known.derived.next.is_none_or(|next| now < next)
+                && (known.derived.lost.is_empty() || known.standing == standing)
         });
         known.unwrap_or_else(|| Derivation {
-            derived: self.deriver.derive(world, &self.settings.options, bundle, now),
+            derived: self.deriver.derive(world, options, bundle, &standing, now),
+            standing,
             fingerprint,
         })
     }
 
     /// Everything that is wanted in this pass, and what the record of the arming says then.
-    fn wanted(&mut self, derived: &Derived, stance: Stance) -> (BTreeMap<Key, Wanted>, Recorded) {
+    fn wanted(
+        &mut self,
+        derived: &Derived,
+        view: &View,
+        stance: Stance,
+    ) -> (BTreeMap<Key, Wanted>, Recorded) {
         let owner = self.settings.options.namespace.clone();
         let mut wanted = derived.wanted.clone();
         if self.is_withdrawn() {
@@ -323,19 +340,32 @@ impl Operator {
             Stance::Newest | Stance::Before if self.recorded == Recorded::Armed => Recorded::Armed,
             Stance::Newest | Stance::Before => Recorded::Waiting,
         };
-        add(arming::record(&owner, recorded, &self.leave));
+        add(arming::record(&owner, recorded, &self.leave, self.configurations(derived, stance)));
         match stance {
             Stance::Away(_) => {
                 self.hooks.clear();
                 self.armed.clear();
             }
-            Stance::Newest => wanted.extend(derived.hooks.clone()),
+            Stance::Newest => wanted.extend(arming::step(&self.hooks, &derived.hooks, &owner)),
             Stance::Before => {
+                // After a restart nobody knows them but the API server.
+                if self.hooks.is_empty() {
+                    self.hooks = arming::standing(view, &derived.hooks, &owner);
+                }
                 self.hooks = arming::with_bundle(&self.hooks, &derived.hooks, &owner);
                 wanted.extend(self.hooks.clone());
             }
         }
         (wanted, recorded)
+    }
+
+    /// How many configurations of each kind stand from before this pass on until after it: one that is missing was deleted by somebody.
+    fn configurations(&self, derived: &Derived, stance: Stance) -> usize {
+        let of_kind = |hooks: &BTreeMap<Key, Wanted>| {
+            hooks.keys().filter(|key| key.kind == Kind::ValidatingWebhookConfiguration).count()
+        };
+        let stand = of_kind(&self.hooks);
+        if stance == Stance::Newest { stand.min(of_kind(&derived.hooks)) } else { stand }
     }
 
     /// Whether the admission policies over pods are away too.
@@ -363,19 +393,30 @@ impl Operator {
 
     /// Remembers what stands now.
     fn after_pass(&mut self, derived: &Derived, stance: Stance, pass: &Pass) {
-        let hook = |key: &Key| derived.hooks.contains_key(key);
-        let failed = pass.failures.iter().any(|one| hook(&one.key));
-        if pass.again || failed {
+        let mut not_yet = pass.failures.iter().map(|one| &one.key).chain(&pass.raced).chain(&pass.ending);
+        let hook =
+            |kind| matches!(kind, Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration);
+        if not_yet.any(|key| hook(key.kind)) {
             return;
         }
-        if stance == Stance::Newest {
-            if self.hooks.is_empty() {
-                info!("the webhook is armed");
-                // The record comes in a pass of its own, right after.
-                self.bell.notify_one();
+        match stance {
+            Stance::Newest => {
+                let stand = arming::step(&self.hooks, &derived.hooks, &self.settings.options.namespace);
+                if self.hooks.is_empty() {
+                    info!("the webhook is armed");
+                }
+                if self.hooks.len() != stand.len() || stand != derived.hooks {
+                    // The record, or the next step, comes in a pass of its own, right after.
+                    self.bell.notify_one();
+                }
+                self.hooks = stand;
+                self.armed.clone_from(&derived.expected);
             }
-            self.hooks.clone_from(&derived.hooks);
-            self.armed.clone_from(&derived.expected);
+            // Those that were in force before a restart ask about all that is in force, and enough replicas decide by it.
+            Stance::Before if self.served.is_some() && arming::covers(&self.hooks, &derived.hooks) => {
+                self.armed.clone_from(&derived.expected);
+            }
+            Stance::Before | Stance::Away(_) => {}
         }
     }
 
@@ -406,6 +447,9 @@ impl Operator {
         metrics.failing.set(failing as u64);
     }
 }
+
+/// What is said of an object that somebody deletes and somebody else's finalizer holds.
+const ENDING: &str = "somebody deleted it, and a finalizer of others keeps it from being made anew";
 
 /// Classes of the cluster that somebody else made and that mean something else.
 fn foreign(wanted: &BTreeMap<Key, Wanted>, view: &View, owner: &str) -> Vec<(Key, String)> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailiwick_compiler::cluster::{
-    Binding, BoundPolicy, InForce, LOCK_ANNOTATION, MAX_EXCEPTION_S, Reason, Widening, opens, widens,
+    Asked, Binding, BoundPolicy, InForce, LOCK_ANNOTATION, MAX_EXCEPTION_S, Reason, Widening, opens, widens,
 };
 use bailiwick_compiler::diagnostic::{Diagnostic, Severity};
 use bailiwick_crds::binding::{PolicyBindingSpec, PolicyExceptionSpec};
@@ -170,7 +170,7 @@ impl Published {
         let mut packs = known.packs.clone();
         packs.add(object).map_err(|error| error.to_string())?;
         let (name, version) = (text(Some(object), "pack"), text(Some(object), "version"));
-        let compiled = packs.check(name, version);
+        let compiled = Asked::new(&packs).check(name, version);
         let found = compiled.iter().flat_map(|compiled| compiled.all());
         let errors = found.filter(|one| one.severity == Severity::Error).cloned().collect();
         let renewed = known.in_force.renewed(name, &packs);

@@ -1,5 +1,5 @@
-//! What keeps a governed namespace governed, a binding bound and an exception signed while the webhook is away: the API server asks its own
-//! authorizer whether who asks has the verb `widen` on the pack.
+//! What keeps a governed namespace governed, a binding bound, its packs there and an exception signed while the webhook is away: the API server asks its
+//! own authorizer whether who asks has the verb `widen` on the pack.
 
 use bailiwick_policy::policy::LabelSelector;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -62,6 +62,29 @@ pub(in crate::emit) fn bindings(metadata: ObjectMeta) -> Pair {
     };
     let rules = [webhooks::rule("bailiwick.dev", "v1alpha1", &["policybindings"], &["UPDATE", "DELETE"])];
     policy(metadata, &rules, None, validation)
+}
+
+/// The annotation of a pack with its lock, which says what it is met with.
+const LOCK: &str = crate::cluster::LOCK_ANNOTATION;
+
+/// A pack that is in force, or that one in force extends, neither goes nor is met with others, but by who may widen. Its spec changes for nobody, which
+/// its definition says. `packs`: as `name@version`, sorted.
+pub(in crate::emit) fn packs(packs: &[String], metadata: ObjectMeta) -> Pair {
+    let list: Vec<String> = packs.iter().map(|pack| selector::cel_string(pack)).collect();
+    let condition = MatchCondition {
+        name: "in-force".to_owned(),
+        expression: format!("oldObject.spec.pack + '@' + oldObject.spec.version in [{}]", list.join(", ")),
+    };
+    let lock = |of: &str| format!("{of}.metadata.?annotations[?'{LOCK}']");
+    let same = format!("{} == {}", lock("object"), lock("oldObject"));
+    let validation = Validation {
+        expression: format!("(request.operation == 'UPDATE' && {same}) || {}", may_widen("oldObject.spec.pack")),
+        message: Some("bailiwick packs: a binding keeps this pack in force, by itself or by a pack that extends it (field metadata); bind another version first, or ask somebody with the verb widen on the pack, a resource of policypacks.bailiwick.dev".to_owned()),
+        message_expression: None,
+        reason: Some("Forbidden".to_owned()),
+    };
+    let rules = [webhooks::rule("bailiwick.dev", "v1alpha1", &["policypacks"], &["UPDATE", "DELETE"])];
+    policy(metadata, &rules, Some(condition), validation)
 }
 
 /// An exception bears the name of who makes it: nobody approves in another's name. While the webhook is there it has written the name already;

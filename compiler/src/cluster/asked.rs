@@ -1,0 +1,149 @@
+//! What a compilation asked of the packs of a cluster, with the answers: while these are the same, so is what was compiled.
+//!
+//! A compilation is a function of what it is given and of these answers, and of nothing else. So a pack that comes makes nothing be compiled anew but what would
+//! take it: a binding that names another version of it does not, a pack that extends it does if its requirement takes the new one.
+
+use std::cell::RefCell;
+
+use semver::{Version, VersionReq};
+
+use super::packs::{ClusterPacks, locking};
+use crate::Compiled;
+use crate::compile::compile_locked;
+use crate::library::Library;
+use crate::parameters::Bindings;
+use crate::source::PackSources;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Question {
+    Names,
+    Knows(String),
+    Versions(String),
+    Newest(String, VersionReq),
+    WithDigest(String, String),
+    /// The content, too.
+    Sources(String, Version),
+}
+
+impl Question {
+    /// The answer of some packs, as a text that is equal for equal answers.
+    fn answer(&self, packs: &ClusterPacks) -> String {
+        let text = |version: Option<&Version>| version.map(ToString::to_string).unwrap_or_default();
+        match self {
+            Self::Names => packs.names().join(" "),
+            Self::Knows(name) => packs.knows(name).to_string(),
+            Self::Versions(name) => {
+                packs.versions(name).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            }
+            Self::Newest(name, requirement) => text(packs.newest(name, requirement).as_ref()),
+            Self::WithDigest(name, digest) => text(packs.with_digest(name, digest)),
+            Self::Sources(name, version) => packs.content(name, version).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// What was asked and answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers(Vec<(Question, String)>);
+
+impl Answers {
+    /// Whether these packs would answer the same.
+    #[must_use]
+    pub fn hold(&self, packs: &ClusterPacks) -> bool {
+        self.0.iter().all(|(question, answer)| question.answer(packs) == *answer)
+    }
+}
+
+/// The packs of a cluster, and what was asked of them.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    packs: &'a ClusterPacks,
+    asked: RefCell<Answers>,
+}
+
+impl<'a> Asked<'a> {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(packs: &'a ClusterPacks) -> Self {
+        Self { packs, asked: RefCell::default() }
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub fn answers(self) -> Answers {
+        self.asked.into_inner()
+    }
+
+    fn note(&self, question: Question) {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.0.iter().any(|(known, _)| *known == question) {
+            let answer = question.answer(self.packs);
+            asked.0.push((question, answer));
+        }
+    }
+
+    /// The version with a digest.
+    #[must_use]
+    pub fn with_digest(&self, name: &str, digest: &str) -> Option<&'a Version> {
+        self.note(Question::WithDigest(name.to_owned(), digest.to_owned()));
+        self.packs.with_digest(name, digest)
+    }
+
+    /// The version that is written so, if it is there.
+    #[must_use]
+    pub fn version(&self, name: &str, written: &str) -> Option<Version> {
+        Version::parse(written).ok().filter(|version| self.holds(name, version))
+    }
+
+    /// The digest of a version.
+    #[must_use]
+    pub fn digest(&self, name: &str, version: &Version) -> Option<&'a str> {
+        self.note(Question::Sources(name.to_owned(), version.clone()));
+        self.packs.digest(name, version)
+    }
+
+    /// Compiles a pack as its own status should say: with the defaults of its parameters. One whose parameters must be chosen has BW0206 among its
+    /// findings, which is for the binding to answer.
+    #[must_use]
+    pub fn check(&self, name: &str, version: &str) -> Option<Compiled> {
+        self.compile(name, &Version::parse(version).ok()?, Bindings::default())
+    }
+
+    /// Compiles a version with values for its parameters and nothing else, as a pool of executors runs it.
+    #[must_use]
+    pub fn compile(&self, name: &str, version: &Version, chosen: Bindings) -> Option<Compiled> {
+        let sources = self.sources(name, version)?;
+        Some(compile_locked(&[(&sources, chosen)], self, locking(&sources)))
+    }
+}
+
+impl Library for Asked<'_> {
+    fn versions(&self, name: &str) -> Vec<Version> {
+        self.note(Question::Versions(name.to_owned()));
+        self.packs.versions(name)
+    }
+
+    fn sources(&self, name: &str, version: &Version) -> Option<PackSources> {
+        self.note(Question::Sources(name.to_owned(), version.clone()));
+        self.packs.sources(name, version)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.note(Question::Names);
+        self.packs.names()
+    }
+
+    fn newest(&self, name: &str, requirement: &VersionReq) -> Option<Version> {
+        self.note(Question::Newest(name.to_owned(), requirement.clone()));
+        self.packs.newest(name, requirement)
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.note(Question::Knows(name.to_owned()));
+        self.packs.knows(name)
+    }
+
+    fn holds(&self, name: &str, version: &Version) -> bool {
+        self.digest(name, version).is_some()
+    }
+}

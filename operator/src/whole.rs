@@ -1,0 +1,151 @@
+//! What speaks for whole namespaces, for all bindings that reach them together: the policies that keep the labels of cells, and Pod Security labels. Pure.
+//!
+//! While a binding is lost nobody can say what it would add, so where it had a say such an object is left as it stands, and everywhere else it is kept as
+//! ever. Each bears the names of its bindings, so that this is known after a restart, too. One without them, of an earlier version, may be anybody's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_compiler::emit::{CELLS, Left};
+use serde_json::{Map, Value};
+
+use crate::kind::Kind;
+use crate::mirror::View;
+use crate::object::Live;
+
+/// The annotation with the names of an object's bindings, parted by blanks.
+pub const BINDINGS_ANNOTATION: &str = "bailiwick.dev/bindings";
+
+/// The annotation of a pack's objects with the packs that they come from, as `name@version`.
+pub const PACKS_ANNOTATION: &str = "bailiwick.dev/packs";
+
+/// Whether an object speaks for whole namespaces.
+#[must_use]
+pub fn is_whole(kind: &str, name: &str) -> bool {
+    kind == Kind::Namespace.name() || name.starts_with(CELLS)
+}
+
+/// Writes the names of the bindings onto a manifest.
+pub fn sign(manifest: &mut Value, bindings: &[String]) {
+    let metadata = manifest.get_mut("metadata").and_then(Value::as_object_mut);
+    let annotations =
+        metadata.map(|metadata| metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new())));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.insert(BINDINGS_ANNOTATION.to_owned(), Value::String(bindings.join(" ")));
+    }
+}
+
+/// Whether one of these bindings had a say in an object, as far as it tells.
+#[must_use]
+pub fn is_of(live: &Live, bindings: &BTreeMap<String, String>) -> bool {
+    live.annotations
+        .get(BINDINGS_ANNOTATION)
+        .is_none_or(|names| names.split(' ').any(|name| bindings.contains_key(name)))
+}
+
+/// What stands of these objects, and of which packs the admission policies are that stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    objects: Vec<Live>,
+    packs: BTreeSet<String>,
+}
+
+impl Standing {
+    /// Looks; `owner` is the namespace of the operator.
+    #[must_use]
+    pub fn read(view: &View, owner: &str) -> Self {
+        let policies = || view.of(Kind::ValidatingAdmissionPolicy).filter(|live| live.owned_by(owner));
+        let labelled = view.of(Kind::Namespace).filter(|live| live.owned_by(owner));
+        let closed = policies().filter(|live| live.key.name.starts_with(CELLS));
+        let packs = policies().filter_map(|live| live.annotations.get(PACKS_ANNOTATION));
+        Self {
+            // Their versions change with every report of somebody's.
+            objects: closed
+                .chain(labelled)
+                .map(|live| Live { version: 0, ..live.as_ref().clone() })
+                .collect(),
+            packs: packs.flat_map(|packs| packs.split(' ')).map(str::to_owned).collect(),
+        }
+    }
+
+    /// Whether any admission policy of a pack stands, `name@version`.
+    #[must_use]
+    pub fn has(&self, pack: &str) -> bool {
+        self.packs.contains(pack)
+    }
+
+    /// Where one of these bindings had a say in what stands.
+    #[must_use]
+    pub fn left(&self, bindings: &BTreeMap<String, String>) -> Left {
+        let mut left = Left::default();
+        if bindings.is_empty() {
+            return left;
+        }
+        for live in self.objects.iter().filter(|live| is_of(live, bindings)) {
+            if live.key.kind == Kind::Namespace {
+                left.labels.insert(live.key.name.clone());
+            } else {
+                left.closed.extend(namespaces(live));
+            }
+        }
+        left
+    }
+}
+
+/// The namespaces that a policy of cells names.
+fn namespaces(live: &Live) -> impl Iterator<Item = String> {
+    let terms = live.spec().pointer("/matchConstraints/namespaceSelector/matchExpressions");
+    let values = terms.and_then(Value::as_array).into_iter().flatten().filter_map(|term| term.get("values"));
+    values.filter_map(Value::as_array).flatten().filter_map(Value::as_str).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mirror::Mirror;
+    use crate::object::{Key, OWNER_LABEL};
+
+    fn ours(kind: Kind, name: &str, bindings: Option<&str>, spec: &Value) -> Live {
+        let key = Key { kind, namespace: None, name: name.to_owned() };
+        let annotations = bindings.map(|names| (BINDINGS_ANNOTATION.to_owned(), names.to_owned()));
+        Live {
+            labels: [(OWNER_LABEL.to_owned(), "system".to_owned())].into(),
+            annotations: annotations.into_iter().collect(),
+            body: Map::from_iter([("spec".to_owned(), spec.clone())]),
+            ..Live::named(key)
+        }
+    }
+
+    fn closed(name: &str, bindings: Option<&str>, namespaces: &[&str]) -> Live {
+        let term = json!({ "key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces });
+        let spec = json!({ "matchConstraints": { "namespaceSelector": { "matchExpressions": [term] } } });
+        ours(Kind::ValidatingAdmissionPolicy, &format!("{CELLS}{name}"), bindings, &spec)
+    }
+
+    #[test]
+    fn what_is_left_is_what_a_lost_binding_had_a_say_in_or_may_have() {
+        let mirror = Mirror::default();
+        let namespace = |name, bindings| ours(Kind::Namespace, name, bindings, &Value::Null);
+        for live in [
+            closed("0", Some("a"), &["n"]),
+            closed("1", Some("a b"), &["m", "l"]),
+            closed("2", None, &["old"]),
+            namespace("n", Some("a")),
+            namespace("m", Some("b")),
+            namespace("old", None),
+            // Somebody else's, whatever it says.
+            Live { labels: BTreeMap::new(), ..namespace("theirs", Some("b")) },
+        ] {
+            mirror.applied(live);
+        }
+        let standing = Standing::read(&mirror.view(), "system");
+        let lost = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(standing.left(&lost(&[])), Left::default());
+        let left = standing.left(&lost(&["b"]));
+        assert_eq!(left, Left { closed: named(&["l", "m", "old"]), labels: named(&["m", "old"]) });
+        let left = standing.left(&lost(&["c"]));
+        assert_eq!(left, Left { closed: named(&["old"]), labels: named(&["old"]) });
+    }
+}
