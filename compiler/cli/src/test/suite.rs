@@ -15,7 +15,8 @@ use super::report::{CaseReport, FileReport, INVALID};
 use super::vacuity;
 use crate::args::PackOptions;
 use crate::load::{self, Choices, Loaded};
-use crate::print::{Spinner, note, plain};
+use crate::plain::plain;
+use crate::print::{Spinner, note};
 use crate::{files, manifests, render};
 
 /// A pack with its tests.
