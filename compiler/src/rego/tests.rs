@@ -419,8 +419,8 @@ fn operators_mean_the_same_as_calls() {
         "{1, 2} | {3} & {3, 4} - {4} | {5}",
         "({1, 2} | {3}) & ({3, 4} - {4})",
         "{x | some x in input.object.l} - {1}",
-        "[x - y | some x in input.object.l; y := x * x; y - x > 0]",
-        "{x - 1: x * 2 | some x in input.object.l}",
+        "[w | some x in input.object.l; y := x * x; y - x > 0; w := x - y]",
+        "{k: w | some x in input.object.l; k := x - 1; w := x * 2}",
         "input.object.l[2 - 1] * input.object.b",
         "count({1} | {2}) - count({3} - {3})",
         "[1 - 1, 2 * 2, {1} | {2}]",
@@ -430,7 +430,6 @@ fn operators_mean_the_same_as_calls() {
         "{\"k - 1\": `a - b * \"c\" | d`, \"q\": \"\\\" - 1\"}",
         "9223372036854775807 * 9223372036854775807 - 1",
         "1e300 * 1e300",
-        "-input.object.a - 2",
         "10 - 3 % 2 * 5 / 2 + 1",
     ] {
         let text = module(&format!(
@@ -439,7 +438,14 @@ fn operators_mean_the_same_as_calls() {
         assert_eq!(gives_over(&text, object), Ok(alone(&text, object)), "{value}");
         assert!(!value.contains("absent") == !gives_over(&text, object).unwrap().is_empty(), "{value}");
     }
-    for wrong in ["input.object.s - 1", "{1} - 1", "1 | {2}", "{1} & [1]", "input.object.n * 2", "{1} * 2"] {
+    for wrong in [
+        "input.object.s - 1",
+        "count({1} - 1) > 0",
+        "1 | {2}",
+        "count({1} & [1]) > 0",
+        "input.object.n * 2",
+        "[{1} * 2] != []",
+    ] {
         let text = module(&format!("deny contains \"x\" if {wrong}"));
         match gives_over(&text, object) {
             Err(RegoFailure::Evaluation(said)) => assert!(said.starts_with("line 2 of its Rego: "), "{said}"),
@@ -448,7 +454,7 @@ fn operators_mean_the_same_as_calls() {
     }
     for (body, name) in [
         ("__minus(x, y) := 1\ndeny contains \"x\" if 2 - 1 == 1", "__minus"),
-        ("import input.object as __union\ndeny contains \"x\" if {1} | {2}", "__union"),
+        ("import input.object as __union\ndeny contains \"x\" if count({1} | {2}) > 1", "__union"),
         ("deny contains \"x\" if __times(1, 2) == 2", "there is no function `__times`"),
         ("deny contains \"x\" if count(__builtin_sets.union({1}, {2})) > 1", "is the interpreter's own"),
     ] {
