@@ -37,7 +37,7 @@ pub const UNTIL: &str = "until";
 pub const REASON: &str = "reason";
 
 /// Longest time for which admission policies can be away: an emergency of more than a day is another kind of problem.
-pub const MAX_LEAVE_S: i64 = 24 * 3600;
+pub const MAX_DISARMAMENT_S: i64 = 24 * 3600;
 /// Most configurations of a kind that the record may speak of: each is asked for.
 const MAX_CONFIGURATIONS: usize = 256;
 /// Longest reason, in bytes; it stands in statuses and events.
@@ -73,14 +73,14 @@ impl Recorded {
 
 /// For how long it is disarmed, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leave {
+pub struct Disarmament {
     /// Until when; `None`: until somebody arms it. Unix time in seconds.
     pub until: Option<UnixTime>,
     /// Why.
     pub reason: String,
 }
 
-impl Leave {
+impl Disarmament {
     /// Somebody deleted a configuration.
     #[must_use]
     pub fn by_hand() -> Self {
@@ -102,7 +102,7 @@ pub struct Record {
     /// What somebody asks for.
     pub request: Option<Request>,
     /// For how long and why, of what is disarmed or asked to be.
-    pub leave: Leave,
+    pub disarmament: Disarmament,
     /// How many configurations of each kind were in force, at least one.
     pub configurations: usize,
 }
@@ -174,17 +174,17 @@ pub const fn decide(known: &Known) -> Stance {
 
 /// For how long and why the webhook is away after this decision; nothing if it is not disarmed.
 #[must_use]
-pub fn leave(record: &Record, stance: Stance, now: UnixTime) -> Leave {
+pub fn disarmament(record: &Record, stance: Stance, now: UnixTime) -> Disarmament {
     let asked = record.recorded == Recorded::Disarmed
         // A request whose time has passed took nothing away: somebody deleted a configuration.
-        || record.request == Some(Request::Disarm) && !record.leave.is_over(now);
+        || record.request == Some(Request::Disarm) && !record.disarmament.is_over(now);
     match stance {
-        Stance::Away(Recorded::Disarmed) if !asked => Leave::by_hand(),
-        Stance::Away(Recorded::Disarmed) if record.leave.reason.is_empty() => {
-            Leave { reason: "nobody said why".to_owned(), ..record.leave.clone() }
+        Stance::Away(Recorded::Disarmed) if !asked => Disarmament::by_hand(),
+        Stance::Away(Recorded::Disarmed) if record.disarmament.reason.is_empty() => {
+            Disarmament { reason: "no reason given".to_owned(), ..record.disarmament.clone() }
         }
-        Stance::Away(Recorded::Disarmed) => record.leave.clone(),
-        _ => Leave::default(),
+        Stance::Away(Recorded::Disarmed) => record.disarmament.clone(),
+        _ => Disarmament::default(),
     }
 }
 
@@ -203,26 +203,31 @@ pub fn read(record: Option<&Live>, now: UnixTime) -> Record {
         _ => None,
     };
     let until = data(UNTIL).and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::as_second);
-    let leave = Leave {
-        until: until.map(|until| until.min(now.saturating_add(MAX_LEAVE_S))),
+    let disarmament = Disarmament {
+        until: until.map(|until| until.min(now.saturating_add(MAX_DISARMAMENT_S))),
         reason: cut(data(REASON).unwrap_or_default(), MAX_REASON),
     };
     let configurations =
         data(CONFIGURATIONS).and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, MAX_CONFIGURATIONS);
-    Record { recorded, request, leave, configurations }
+    Record { recorded, request, disarmament, configurations }
 }
 
 /// The manifest of the record.
 #[must_use]
-pub fn record(namespace: &str, recorded: Recorded, leave: &Leave, configurations: usize) -> Value {
+pub fn record(
+    namespace: &str,
+    recorded: Recorded,
+    disarmament: &Disarmament,
+    configurations: usize,
+) -> Value {
     let mut data = Map::from_iter([("state".to_owned(), json!(recorded.word()))]);
     if recorded == Recorded::Armed && configurations > 1 {
         data.insert(CONFIGURATIONS.to_owned(), json!(configurations.to_string()));
     }
     if recorded == Recorded::Disarmed {
-        let until = leave.until.and_then(|until| Timestamp::from_second(until).ok());
+        let until = disarmament.until.and_then(|until| Timestamp::from_second(until).ok());
         data.extend(until.map(|until| (UNTIL.to_owned(), json!(until.to_string()))));
-        data.insert(REASON.to_owned(), json!(leave.reason));
+        data.insert(REASON.to_owned(), json!(disarmament.reason));
     }
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
@@ -425,7 +430,7 @@ mod tests {
     }
 
     fn live(data: &Value) -> Live {
-        let mut manifest = record("n", Recorded::Disarmed, &Leave::default(), 1);
+        let mut manifest = record("n", Recorded::Disarmed, &Disarmament::default(), 1);
         manifest["data"] = data.clone();
         Live::new(Kind::ConfigMap, serde_json::from_value(manifest).unwrap())
     }
@@ -436,37 +441,40 @@ mod tests {
         let asked = |until, reason: &str| Record {
             recorded: Recorded::Armed,
             request: Some(Request::Disarm),
-            leave: Leave { until, reason: reason.to_owned() },
+            disarmament: Disarmament { until, reason: reason.to_owned() },
             configurations: 1,
         };
-        assert_eq!(leave(&asked(Some(900), "why"), away, 800), asked(Some(900), "why").leave);
+        assert_eq!(disarmament(&asked(Some(900), "why"), away, 800), asked(Some(900), "why").disarmament);
         // Its time passed while no operator ran, and the configurations were deleted: nothing arms them by itself.
-        assert_eq!(leave(&asked(Some(900), "why"), away, 1_000), Leave::by_hand());
-        assert_eq!(leave(&asked(None, ""), away, 800).reason, "nobody said why");
-        assert_eq!(leave(&asked(None, "why"), Stance::Newest, 800), Leave::default());
+        assert_eq!(disarmament(&asked(Some(900), "why"), away, 1_000), Disarmament::by_hand());
+        assert_eq!(disarmament(&asked(None, ""), away, 800).reason, "no reason given");
+        assert_eq!(disarmament(&asked(None, "why"), Stance::Newest, 800), Disarmament::default());
     }
 
     #[test]
     fn times_are_bounded_and_nonsense_is_no_time() {
         let read = |data: &Value| read(Some(&live(data)), 1_000);
         let found = read(&json!({"state": "disarmed", "until": "1970-01-01T01:00:00Z", "reason": "why"}));
-        assert_eq!(found.leave, Leave { until: Some(3_600), reason: "why".to_owned() });
-        assert!(!found.leave.is_over(3_599) && found.leave.is_over(3_600));
+        assert_eq!(found.disarmament, Disarmament { until: Some(3_600), reason: "why".to_owned() });
+        assert!(!found.disarmament.is_over(3_599) && found.disarmament.is_over(3_600));
         let far = read(&json!({"state": "armed", "request": "disarm", "until": "2999-01-01T00:00:00Z"}));
-        assert_eq!((far.request, far.leave.until), (Some(Request::Disarm), Some(1_000 + MAX_LEAVE_S)));
+        assert_eq!(
+            (far.request, far.disarmament.until),
+            (Some(Request::Disarm), Some(1_000 + MAX_DISARMAMENT_S))
+        );
         for nonsense in ["", "tomorrow", "-1", "1970-01-01T01:00:00"] {
             assert_eq!(
-                read(&json!({"state": "disarmed", "until": nonsense})).leave.until,
+                read(&json!({"state": "disarmed", "until": nonsense})).disarmament.until,
                 None,
                 "{nonsense}"
             );
         }
         // What is written is read back.
-        let leave = Leave { until: Some(5_000), reason: "r".repeat(MAX_REASON) };
-        let written = record("n", Recorded::Disarmed, &leave, 4);
-        assert_eq!(read(&written["data"]).leave, leave);
-        assert_eq!(record("n", Recorded::Armed, &leave, 1)["data"], json!({"state": "armed"}));
-        let several = read(&record("n", Recorded::Armed, &leave, 2)["data"]);
+        let disarmament = Disarmament { until: Some(5_000), reason: "r".repeat(MAX_REASON) };
+        let written = record("n", Recorded::Disarmed, &disarmament, 4);
+        assert_eq!(read(&written["data"]).disarmament, disarmament);
+        assert_eq!(record("n", Recorded::Armed, &disarmament, 1)["data"], json!({"state": "armed"}));
+        let several = read(&record("n", Recorded::Armed, &disarmament, 2)["data"]);
         let names: Vec<String> = several.configurations().map(|key| key.name).collect();
         assert_eq!(names, ["bailiwick", "bailiwick", "bailiwick-1", "bailiwick-1"]);
         for nonsense in ["", "0", "-1", "many"] {

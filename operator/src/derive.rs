@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::certificates::UnixTime;
 use crate::object::{Key, Wanted};
-use crate::pools::{self, PoolError, UserNamespaces};
+use crate::pools::{self, BoundPool, PoolError, PoolVerdict, UserNamespaces};
 use crate::whole::{self, Standing};
 use crate::world::World;
 
@@ -33,20 +33,9 @@ pub struct Options {
     pub user_namespaces: UserNamespaces,
 }
 
-/// What is to be said of a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolVerdict {
-    /// Its place and name.
-    pub key: Key,
-    /// Why it does not run as it asks.
-    pub error: Option<PoolError>,
-    /// The digest that its pods have, or will have.
-    pub digest: Option<String>,
-}
-
 /// What a binding has in force.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Bound {
+pub struct BoundPack {
     /// Name of the pack.
     pub pack: String,
     /// What the binding chose.
@@ -71,7 +60,7 @@ pub struct Derived {
     /// Of each binding, by name.
     pub verdicts: BTreeMap<String, Verdict>,
     /// What each binding has in force.
-    pub bound: BTreeMap<String, Bound>,
+    pub bound: BTreeMap<String, BoundPack>,
     /// Of each pool.
     pub pools: Vec<PoolVerdict>,
     /// The cells.
@@ -102,7 +91,7 @@ struct KeptPool {
     spec: SandboxPoolSpec,
     answers: Answers,
     /// The last that compiled.
-    bound: Option<pools::Bound>,
+    bound: Option<BoundPool>,
     error: Option<PoolError>,
 }
 
@@ -134,7 +123,7 @@ impl Deriver {
         let bound = self.in_force.policies().map(|bound| {
             let (pack, chosen, digest) =
                 (bound.pack.name.clone(), bound.chosen.clone(), bound.digest.clone());
-            (bound.binding.clone(), Bound { pack, chosen, stage: word(bound.stage), digest })
+            (bound.binding.clone(), BoundPack { pack, chosen, stage: word(bound.stage), digest })
         });
         out.bound = bound.collect();
         let mut cluster = options.cluster.clone();

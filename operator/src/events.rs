@@ -14,10 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::apply::Drift;
-use crate::arming::{Leave, Recorded};
+use crate::arming::{Disarmament, Recorded};
 use crate::limits::{MAX_EVENTS, MAX_NOTE, WRITE_TIMEOUT, WRITES_AT_ONCE};
-use crate::object::Live;
+use crate::object::{Drift, Live};
 use crate::report::Due;
 use crate::status::cut;
 
@@ -91,31 +90,33 @@ pub fn turned(due: &Due) -> Vec<News> {
 
 /// The webhook was armed or disarmed; `about` is the record.
 #[must_use]
-pub fn armed(about: &Arc<Live>, recorded: Recorded, leave: &Leave, until: Option<&str>) -> News {
+pub fn armed(about: &Arc<Live>, recorded: Recorded, disarmament: &Disarmament, until: Option<&str>) -> News {
     let (warns, reason, note) = match (recorded, until) {
         (Recorded::Armed, _) => (false, "Armed", "the webhook's configurations are in force".to_owned()),
         (Recorded::Waiting, _) => {
             (false, "Arming", "the webhook's configurations come once enough replicas answer".to_owned())
         }
-        (Recorded::Disarmed, None) => {
-            (true, "Disarmed", format!("until somebody arms it; admission policies stay: {}", leave.reason))
-        }
+        (Recorded::Disarmed, None) => (
+            true,
+            "Disarmed",
+            format!("until somebody arms it; admission policies stay: {}", disarmament.reason),
+        ),
         // A word of its own: events of the same word are told as one, with the first one's text.
         (Recorded::Disarmed, Some(until)) => (
             true,
             "Withdrawn",
-            format!("until {until}, with the admission policies over pods: {}", leave.reason),
+            format!("until {until}, with the admission policies over pods: {}", disarmament.reason),
         ),
     };
     News { about: Arc::clone(about), warns, reason: reason.to_owned(), action: "Armed", note }
 }
 
 /// Sends events, beside the passes: the one that mends drift waits for nobody.
-pub struct Teller {
+pub struct EventRecorder {
     passes: mpsc::Sender<Vec<News>>,
 }
 
-impl Teller {
+impl EventRecorder {
     /// Starts to send in the name of this operator.
     #[must_use]
     pub fn start(client: Client, identity: &str) -> Self {
@@ -132,9 +133,9 @@ impl Teller {
     }
 
     /// Has the first [`MAX_EVENTS`] of what a pass brought sent; nothing of it if the API server has not taken that of many passes before.
-    pub fn tell(&self, news: Vec<News>) {
+    pub fn publish(&self, news: Vec<News>) {
         if news.len() > MAX_EVENTS {
-            debug!(left_out = news.len() - MAX_EVENTS, "more happened than events tell");
+            debug!(left_out = news.len() - MAX_EVENTS, "more happened than is published");
         }
         if !news.is_empty() && self.passes.try_send(news).is_err() {
             debug!("events of earlier passes are still being sent; those of this one are left out");

@@ -23,7 +23,8 @@
 
 pub mod apply;
 pub mod arming;
-pub mod bearers;
+mod backoff;
+pub mod cell_usage;
 pub mod certificates;
 pub mod clock;
 pub mod derive;

@@ -37,6 +37,15 @@ impl std::fmt::Display for Key {
     }
 }
 
+/// What somebody else did to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Drift {
+    /// Removed an object.
+    Deleted,
+    /// Changed one.
+    Edited,
+}
+
 /// An object that there is to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {

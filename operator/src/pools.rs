@@ -18,7 +18,6 @@ use bailiwick_policy::bundle;
 use bailiwick_policy::policy::sandboxes::{Backend, Pool, UserNamespace};
 use serde_json::{Value, json};
 
-use crate::derive::PoolVerdict;
 use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::{Key, Live};
@@ -53,7 +52,7 @@ pub enum UserNamespaces {
 
 /// What a pool runs on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Bound {
+pub struct BoundPool {
     /// SHA-256 (hex) of the bundle.
     pub digest: String,
     /// The bundle.
@@ -82,6 +81,17 @@ pub enum PoolError {
     Runtime,
 }
 
+/// What is to be said of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolVerdict {
+    /// Its place and name.
+    pub key: Key,
+    /// Why it does not run as it asks.
+    pub error: Option<PoolError>,
+    /// The digest that its pods have, or will have.
+    pub digest: Option<String>,
+}
+
 impl PoolError {
     /// The condition's reason.
     #[must_use]
@@ -101,7 +111,7 @@ impl PoolError {
 ///
 /// # Errors
 /// See [`PoolError`].
-pub fn bind(spec: &SandboxPoolSpec, packs: &Asked<'_>) -> Result<Bound, PoolError> {
+pub fn bind(spec: &SandboxPoolSpec, packs: &Asked<'_>) -> Result<BoundPool, PoolError> {
     if spec.runtime != PoolRuntime::Deployment {
         return Err(PoolError::Runtime);
     }
@@ -144,7 +154,7 @@ pub fn bind(spec: &SandboxPoolSpec, packs: &Asked<'_>) -> Result<Bound, PoolErro
     });
     let seccomp = seccomp.collect();
     let bundle = String::from_utf8(bytes).map_err(|error| failed(&error))?;
-    Ok(Bound { digest, bundle, pool, seccomp })
+    Ok(BoundPool { digest, bundle, pool, seccomp })
 }
 
 /// Name of the ConfigMap with a bundle.
@@ -178,13 +188,18 @@ pub fn rolling(pools: &[PoolVerdict], view: &View) -> BTreeSet<String> {
 }
 
 /// Where the kubelet finds the profile, below its folder of profiles.
-fn profile_path(bound: &Bound) -> String {
+fn profile_path(bound: &BoundPool) -> String {
     format!("bailiwick/{}-{}.json", bound.pool.name, bound.digest)
 }
 
 /// Everything that a pool needs: its ConfigMaps, then its Deployment.
 #[must_use]
-pub fn manifests(live: &Live, spec: &SandboxPoolSpec, bound: &Bound, users: UserNamespaces) -> Vec<Value> {
+pub fn manifests(
+    live: &Live,
+    spec: &SandboxPoolSpec,
+    bound: &BoundPool,
+    users: UserNamespaces,
+) -> Vec<Value> {
     let namespace = live.key.namespace.as_deref().unwrap_or_default();
     let mut out = vec![config_map(
         namespace,
@@ -209,7 +224,7 @@ pub fn manifests(live: &Live, spec: &SandboxPoolSpec, bound: &Bound, users: User
     out
 }
 
-fn config_map(namespace: &str, name: &str, bound: &Bound, data: Value) -> Value {
+fn config_map(namespace: &str, name: &str, bound: &BoundPool, data: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": data,
         "metadata": {
@@ -224,7 +239,7 @@ fn deployment(
     live: &Live,
     namespace: &str,
     spec: &SandboxPoolSpec,
-    bound: &Bound,
+    bound: &BoundPool,
     users: UserNamespaces,
 ) -> Value {
     let pool = &live.key.name;
@@ -260,7 +275,7 @@ fn deployment(
     })
 }
 
-fn pod(spec: &SandboxPoolSpec, bound: &Bound, users: UserNamespaces) -> Value {
+fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, users: UserNamespaces) -> Value {
     let own_users = bound.pool.user_namespace == UserNamespace::Required || users == UserNamespaces::On;
     let profile = if bound.seccomp.is_empty() {
         json!({ "type": "RuntimeDefault" })
@@ -290,7 +305,7 @@ fn pod(spec: &SandboxPoolSpec, bound: &Bound, users: UserNamespaces) -> Value {
 }
 
 /// What a process of the pod may be (`docs/executor-tiers.md` says what happens without each).
-fn confined(bound: &Bound, own_users: bool) -> Value {
+fn confined(bound: &BoundPool, own_users: bool) -> Value {
     // A sandbox mounts a /proc of its own only where nothing of the pod's is covered, and that is allowed only in a user namespace.
     let unmasked = own_users && bound.pool.backend == Backend::Native;
     json!({
@@ -299,14 +314,14 @@ fn confined(bound: &Bound, own_users: bool) -> Value {
     })
 }
 
-fn resources(bound: &Bound) -> Value {
+fn resources(bound: &BoundPool) -> Value {
     let amount = json!({
         "cpu": format!("{}m", bound.pool.cpus_milli), "memory": bound.pool.memory_bytes.to_string(),
     });
     json!({ "limits": amount, "requests": amount })
 }
 
-fn probe(spec: &SandboxPoolSpec, own_users: bool, bound: &Bound) -> Value {
+fn probe(spec: &SandboxPoolSpec, own_users: bool, bound: &BoundPool) -> Value {
     json!({
         "name": "probe",
         "image": spec.image,
@@ -318,7 +333,7 @@ fn probe(spec: &SandboxPoolSpec, own_users: bool, bound: &Bound) -> Value {
     })
 }
 
-fn container(spec: &SandboxPoolSpec, bound: &Bound, own_users: bool) -> Value {
+fn container(spec: &SandboxPoolSpec, bound: &BoundPool, own_users: bool) -> Value {
     let socket = format!("{CALL_DIR}/call.sock");
     json!({
         "name": "executor",

@@ -7,12 +7,12 @@ use bailiwick_compiler::cluster::{Answers, Asked, ClusterPacks, Verdict};
 use bailiwick_compiler::diagnostic::Severity;
 use serde_json::{Map, Value, json};
 
-use crate::arming::Leave;
-use crate::derive::{Derived, PoolVerdict};
+use crate::arming::Disarmament;
+use crate::derive::Derived;
 use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::{Key, Live};
-use crate::pools::{POOL_LABEL, deployment_name};
+use crate::pools::{POOL_LABEL, PoolVerdict, deployment_name};
 use crate::status::{Said, is_there, status};
 use crate::world::{PackFacts, World};
 
@@ -23,7 +23,7 @@ pub struct Outcome<'a> {
     /// Digests of the policies that the API server asks enough replicas of the webhook about.
     pub armed: &'a BTreeSet<String>,
     /// For how long and why not, if somebody disarmed them.
-    pub disarmed: Option<Leave>,
+    pub disarmed: Option<Disarmament>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
@@ -31,11 +31,11 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// That the admission policies are away as well, in words.
     fn withdrawn(&self) -> Option<String> {
-        let leave = self.disarmed.as_ref()?;
-        let until = jiff::Timestamp::from_second(leave.until?).ok()?;
+        let disarmament = self.disarmed.as_ref()?;
+        let until = jiff::Timestamp::from_second(disarmament.until?).ok()?;
         Some(format!(
             "webhook and admission policies over pods are withdrawn until {until}: {}",
-            leave.reason
+            disarmament.reason
         ))
     }
 }
@@ -229,7 +229,9 @@ fn ready(derived: &Derived, verdict: &Verdict, enforced: bool, outcome: &Outcome
             Said::yes("Ready", "Ready", "the webhook is armed and the API server's own controls are in place")
         }
         (true, true, false) => match &outcome.disarmed {
-            Some(leave) => Said::no("Ready", "Disarmed", format!("{NOT_ARMED}: {}", leave.reason)),
+            Some(disarmament) => {
+                Said::no("Ready", "Disarmed", format!("{NOT_ARMED}: {}", disarmament.reason))
+            }
             None => Said::no("Ready", "NotArmed", NOT_ARMED),
         },
         _ => Said::no("Ready", "NotEnforced", "it is not in force as it is written"),

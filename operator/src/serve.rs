@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::certificates::Profile;
 use crate::derive::Options;
-use crate::events::Teller;
+use crate::events::EventRecorder;
 use crate::http;
 use crate::lease::{Election, Fence, Stop, Terms};
 use crate::limits::{LOOK_EVERY, WRITE_TIMEOUT};
@@ -201,12 +201,12 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
             .min(LOOK_EVERY),
     };
     let identity = format!("{}-{}", settings.identity, nonce()?);
-    let teller = Teller::start(client.clone(), &identity);
+    let recorder = EventRecorder::start(client.clone(), &identity);
     let election =
         Arc::new(Election::new(client.clone(), &settings.namespace, identity, terms, Arc::clone(&fence)));
     let shared =
         Arc::new(Shared::new(Arc::new(Metrics::default()), Arc::clone(&mirror), Arc::clone(&election)));
-    let bearers = Arc::clone(&shared.bearers);
+    let usage = Arc::clone(&shared.usage);
     let prober = settings.prober(client.clone());
     let mut operator = Operator::new(
         client.clone(),
@@ -215,9 +215,9 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         Arc::clone(&bell),
         fence,
         prober,
-        teller,
+        recorder,
     );
-    let _watches = watches::start(&client, &settings.namespace, &mirror, &bearers, &bell);
+    let _watches = watches::start(&client, &settings.namespace, &mirror, &usage, &bell);
     let serving = tokio::spawn(http::serve(listener, shared));
     {
         let mut out = io::stdout();

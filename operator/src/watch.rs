@@ -1,21 +1,19 @@
 //! Watches: from the API server into the [`Mirror`], and a bell for whoever waits for news.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Config, Event, watcher};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::bearers::Bearers;
+use crate::backoff::Waits;
+use crate::cell_usage::CellUsage;
 use crate::kind::{Kind, Share};
-use crate::limits::WATCH_BACKOFF;
 use crate::mirror::Mirror;
 use crate::object::{Live, OWNER_LABEL};
 use crate::pools::POOL_LABEL;
@@ -26,11 +24,11 @@ pub fn start(
     client: &Client,
     namespace: &str,
     mirror: &Arc<Mirror>,
-    bearers: &Arc<Bearers>,
+    usage: &Arc<CellUsage>,
     bell: &Arc<Notify>,
 ) -> JoinSet<()> {
     let mut all = JoinSet::new();
-    all.spawn(Arc::clone(bearers).follow(client.clone(), Arc::clone(bell)));
+    all.spawn(Arc::clone(usage).follow(client.clone(), Arc::clone(bell)));
     for kind in Kind::ALL {
         all.spawn(follow(client.clone(), namespace.to_owned(), kind, Arc::clone(mirror), Arc::clone(bell)));
     }
@@ -71,28 +69,5 @@ async fn follow(client: Client, namespace: String, kind: Kind, mirror: Arc<Mirro
         if news {
             bell.notify_one();
         }
-    }
-}
-
-/// Waits between tries, doubled up to a second: an API server that is back must be noticed soon, for drift is mended within two.
-#[derive(Default)]
-pub(crate) struct Waits {
-    tried: u32,
-}
-
-impl Iterator for Waits {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let (first, longest) = WATCH_BACKOFF;
-        let wait = first.saturating_mul(1 << self.tried.min(16)).min(longest);
-        self.tried += 1;
-        Some(wait)
-    }
-}
-
-impl Backoff for Waits {
-    fn reset(&mut self) {
-        self.tried = 0;
     }
 }

@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::plan::{Drift, Forms, Plan, Why, Write, plan};
+use super::plan::{Forms, Plan, Why, Write, plan};
 use crate::kind::{Kind, Share};
 use crate::lease::{Fence, Shut};
 use crate::limits::{FIELD_MANAGER, WRITE_TIMEOUT, WRITES_AT_ONCE};
 use crate::metrics::{Metrics, Verb};
 use crate::mirror::Mirror;
-use crate::object::{Key, Live, Wanted};
+use crate::object::{Drift, Key, Live, Wanted};
 
 /// Name under which forms are asked for; nothing of that name is ever stored.
 const FORM_NAME: &str = "bailiwick-form-of-an-object";

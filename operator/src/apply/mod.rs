@@ -20,4 +20,4 @@ mod plan;
 mod tests;
 
 pub use engine::{Engine, Failure, Pass};
-pub use plan::{Drift, Forms, Plan, Why, Write, plan};
+pub use plan::{Forms, Plan, Why, Write, plan};

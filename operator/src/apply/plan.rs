@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::kind::Share;
-use crate::object::{Key, Live, Wanted};
+use crate::object::{Drift, Key, Live, Wanted};
 
 /// Forms by key and hash of the manifest.
 #[derive(Debug, Default)]
@@ -36,15 +36,6 @@ impl Forms {
     pub fn keep_only(&mut self, wanted: &BTreeMap<Key, Wanted>) {
         self.known.retain(|key, _| wanted.contains_key(key));
     }
-}
-
-/// What somebody else did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Drift {
-    /// Removed an object.
-    Deleted,
-    /// Changed one.
-    Edited,
 }
 
 /// Why an object is written.

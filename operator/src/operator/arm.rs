@@ -28,12 +28,13 @@ impl Operator {
     ) -> Stance {
         let record = arming::read(view.get(&self.record_key()).map(AsRef::as_ref), now);
         self.recorded = record.recorded;
-        let stance = match self.decided(view, derived, bundle, (&record, record.leave.is_over(now))).await {
-            // The newest would be without a binding that was in force. Where none stands, they are better than nothing.
-            Stance::Newest if !derived.lost.is_empty() && stands(view, derived) => Stance::Before,
-            stance => stance,
-        };
-        self.leave = arming::leave(&record, stance, now);
+        let stance =
+            match self.decided(view, derived, bundle, (&record, record.disarmament.is_over(now))).await {
+                // The newest would be without a binding that was in force. Where none stands, they are better than nothing.
+                Stance::Newest if !derived.lost.is_empty() && stands(view, derived) => Stance::Before,
+                stance => stance,
+            };
+        self.leave = arming::disarmament(&record, stance, now);
         stance
     }
 

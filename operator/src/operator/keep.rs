@@ -6,7 +6,7 @@ use bailiwick_policy::admission::CELL_LABEL;
 use serde_json::Value;
 
 use crate::arming;
-use crate::bearers::Place;
+use crate::cell_usage::Place;
 use crate::derive::Derived;
 use crate::kind::{Kind, Share};
 use crate::object::{Key, Live, Wanted};
@@ -109,7 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::derive::Bound;
+    use crate::derive::BoundPack;
     use crate::whole::BINDINGS_ANNOTATION;
     use bailiwick_compiler::cluster::Cell;
 
@@ -130,7 +130,8 @@ mod tests {
     /// A binding of `a` at a stage, which reaches `n`; its cell is `new`.
     fn derived(stage: &'static str) -> Derived {
         let mut derived = Derived::default();
-        let bound = Bound { pack: "a".to_owned(), chosen: Default::default(), stage, digest: "d".to_owned() };
+        let bound =
+            BoundPack { pack: "a".to_owned(), chosen: Default::default(), stage, digest: "d".to_owned() };
         derived.bound.insert("a".to_owned(), bound);
         derived.cells.reach.insert("n".to_owned(), vec!["a".to_owned()]);
         let cell = Cell {

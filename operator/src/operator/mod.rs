@@ -15,12 +15,12 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::apply::{Engine, Pass};
-use crate::arming::{self, Leave, Recorded, Stance};
-use crate::bearers::Bearers;
+use crate::arming::{self, Disarmament, Recorded, Stance};
+use crate::cell_usage::CellUsage;
 use crate::certificates::{Certificates, MakeError, Profile};
 use crate::clock::Tick;
 use crate::derive::{Derived, Deriver, Options};
-use crate::events::{self, News, Teller};
+use crate::events::{self, EventRecorder, News};
 use crate::http::Health;
 use crate::kind::Kind;
 use crate::lease::{Election, Fence};
@@ -58,7 +58,7 @@ pub struct Shared {
     /// The cluster.
     pub mirror: Arc<Mirror>,
     /// Which cells pods bear.
-    pub bearers: Arc<Bearers>,
+    pub usage: Arc<CellUsage>,
     /// The election.
     pub election: Arc<Election>,
     last_pass_ms: AtomicU64,
@@ -69,7 +69,7 @@ impl Shared {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, mirror: Arc<Mirror>, election: Arc<Election>) -> Self {
         let last_pass_ms = AtomicU64::new(Tick::now().as_ms());
-        Self { metrics, mirror, bearers: Arc::default(), election, last_pass_ms }
+        Self { metrics, mirror, usage: Arc::default(), election, last_pass_ms }
     }
 
     fn alive(&self) {
@@ -144,8 +144,8 @@ pub struct Operator {
     /// What the record of the arming says.
     recorded: Recorded,
     /// For how long and why, if it is disarmed.
-    leave: Leave,
-    teller: Teller,
+    disarmament: Disarmament,
+    recorder: EventRecorder,
 }
 
 /// What a pass leaves to do.
@@ -165,7 +165,7 @@ impl Operator {
         bell: Arc<Notify>,
         fence: Arc<Fence>,
         prober: Prober,
-        teller: Teller,
+        recorder: EventRecorder,
     ) -> Self {
         let engine = Engine::new(
             client.clone(),
@@ -191,8 +191,8 @@ impl Operator {
             networks: BTreeMap::new(),
             served: None,
             recorded: Recorded::Waiting,
-            leave: Leave::default(),
-            teller,
+            disarmament: Disarmament::default(),
+            recorder,
         }
     }
 
@@ -243,7 +243,7 @@ impl Operator {
             hooks: stance == Stance::Before,
             withdrawn: self.is_withdrawn(),
             rolling: pools::rolling(&derivation.derived.pools, &view),
-            borne: self.shared.bearers.borne(),
+            borne: self.shared.usage.borne(),
         };
         let (mut wanted, recorded) = self.wanted(&derivation.derived, &view, stance);
         let owner = &self.settings.options.namespace;
@@ -277,9 +277,9 @@ impl Operator {
         let due = report(&world, &derivation.derived, &self.shared.mirror.view(), &mut self.checks, &outcome);
         let statuses = self.statuses(due, &mut news).await;
         self.count(&derivation.derived);
-        self.teller.tell(news);
+        self.recorder.publish(news);
         let failing = !pass.failures.is_empty() || statuses;
-        let next = [derivation.derived.next, self.leave.until].into_iter().flatten().min();
+        let next = [derivation.derived.next, self.disarmament.until].into_iter().flatten().min();
         let next = next.map_or(IDLE_PASS, |next| {
             Duration::from_secs(u64::try_from(next - now.as_second()).unwrap_or(0) + 1)
         });
@@ -340,7 +340,7 @@ impl Operator {
             Stance::Newest | Stance::Before if self.recorded == Recorded::Armed => Recorded::Armed,
             Stance::Newest | Stance::Before => Recorded::Waiting,
         };
-        add(arming::record(&owner, recorded, &self.leave, self.configurations(derived, stance)));
+        add(arming::record(&owner, recorded, &self.disarmament, self.configurations(derived, stance)));
         match stance {
             Stance::Away(_) => {
                 self.hooks.clear();
@@ -370,7 +370,7 @@ impl Operator {
 
     /// Whether the admission policies over pods are away too.
     fn is_withdrawn(&self) -> bool {
-        self.leave.until.is_some()
+        self.disarmament.until.is_some()
     }
 
     /// What a pass did that people may want to know of.
@@ -384,9 +384,9 @@ impl Operator {
             && let Some(about) = mirror.get(&record)
             && arming::read(Some(&about), now).recorded == recorded
         {
-            let until = self.leave.until.and_then(|until| Timestamp::from_second(until).ok());
+            let until = self.disarmament.until.and_then(|until| Timestamp::from_second(until).ok());
             let until = until.map(|until| until.to_string());
-            news.push(events::armed(&about, recorded, &self.leave, until.as_deref()));
+            news.push(events::armed(&about, recorded, &self.disarmament, until.as_deref()));
         }
         news
     }
@@ -420,8 +420,8 @@ impl Operator {
         }
     }
 
-    fn disarmed(&self) -> Option<Leave> {
-        (!self.leave.reason.is_empty() || self.is_withdrawn()).then(|| self.leave.clone())
+    fn disarmed(&self) -> Option<Disarmament> {
+        (!self.disarmament.reason.is_empty() || self.is_withdrawn()).then(|| self.disarmament.clone())
     }
 
     /// Writes statuses. Whether any could not be written.

@@ -23,7 +23,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::arming::{MAX_LEAVE_S, MAX_REASON, REASON, RECORD, REQUEST, UNTIL};
+use crate::arming::{MAX_DISARMAMENT_S, MAX_REASON, REASON, RECORD, REQUEST, UNTIL};
 use crate::object::OWNER_LABEL;
 
 /// Between two looks at what the operator did.
@@ -121,7 +121,7 @@ fn reason(text: &str) -> Result<String, String> {
 fn leave(text: &str) -> Result<Duration, String> {
     let nanos = parse_duration(text).map_err(|_| "write it as 30m or 1h".to_owned())?;
     let seconds = nanos / 1_000_000_000;
-    if !(1..=MAX_LEAVE_S).contains(&seconds) {
+    if !(1..=MAX_DISARMAMENT_S).contains(&seconds) {
         return Err("from one second to 24 hours".to_owned());
     }
     Ok(Duration::from_secs(seconds.unsigned_abs()))

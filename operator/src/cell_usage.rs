@@ -16,14 +16,14 @@ use kube::runtime::watcher::{Config, Event, watcher};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use crate::watch::Waits;
+use crate::backoff::Waits;
 
 /// A cell in a namespace: the namespace, then the cell.
 pub type Place = (String, String);
 
 /// What pods bear.
 #[derive(Debug, Default)]
-pub struct Bearers {
+pub struct CellUsage {
     inner: Mutex<Inner>,
 }
 
@@ -65,7 +65,7 @@ fn read(pod: PartialObjectMeta<Pod>) -> ((String, String), Option<String>) {
     ((metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()), cell)
 }
 
-impl Bearers {
+impl CellUsage {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,29 +141,29 @@ mod tests {
         serde_json::from_value(json).expect("a pod")
     }
 
-    fn borne(bearers: &Bearers) -> Vec<String> {
-        bearers.borne().expect("listed").into_iter().map(|(_, cell)| cell).collect()
+    fn borne(usage: &CellUsage) -> Vec<String> {
+        usage.borne().expect("listed").into_iter().map(|(_, cell)| cell).collect()
     }
 
     #[test]
     fn a_cell_is_borne_until_its_last_pod_goes() {
-        let bearers = Bearers::default();
-        assert!(!bearers.take(Event::Init) && !bearers.take(Event::InitApply(pod("a", "x"))));
-        assert_eq!(bearers.borne(), None, "half a list says nothing");
-        assert!(bearers.take(Event::InitDone));
-        assert!(!bearers.take(Event::Apply(pod("b", "x"))) && !bearers.take(Event::Apply(pod("c", "y"))));
-        assert_eq!(borne(&bearers), ["x", "y"]);
-        assert!(!bearers.take(Event::Apply(pod("b", "x"))), "its status changed");
-        assert!(!bearers.take(Event::Delete(pod("a", "x"))));
-        assert_eq!(borne(&bearers), ["x", "y"]);
-        assert!(bearers.take(Event::Delete(pod("b", "x"))));
-        assert!(bearers.take(Event::Apply(pod("c", ""))), "the label is gone");
-        assert_eq!(borne(&bearers), Vec::<String>::new());
-        assert!(!bearers.take(Event::Delete(pod("c", ""))));
+        let usage = CellUsage::default();
+        assert!(!usage.take(Event::Init) && !usage.take(Event::InitApply(pod("a", "x"))));
+        assert_eq!(usage.borne(), None, "half a list says nothing");
+        assert!(usage.take(Event::InitDone));
+        assert!(!usage.take(Event::Apply(pod("b", "x"))) && !usage.take(Event::Apply(pod("c", "y"))));
+        assert_eq!(borne(&usage), ["x", "y"]);
+        assert!(!usage.take(Event::Apply(pod("b", "x"))), "its status changed");
+        assert!(!usage.take(Event::Delete(pod("a", "x"))));
+        assert_eq!(borne(&usage), ["x", "y"]);
+        assert!(usage.take(Event::Delete(pod("b", "x"))));
+        assert!(usage.take(Event::Apply(pod("c", ""))), "the label is gone");
+        assert_eq!(borne(&usage), Vec::<String>::new());
+        assert!(!usage.take(Event::Delete(pod("c", ""))));
         // A list that begins anew takes the place of what was known.
-        bearers.take(Event::Init);
-        bearers.take(Event::InitApply(pod("d", "z")));
-        bearers.take(Event::InitDone);
-        assert_eq!(borne(&bearers), ["z"]);
+        usage.take(Event::Init);
+        usage.take(Event::InitApply(pod("d", "z")));
+        usage.take(Event::InitDone);
+        assert_eq!(borne(&usage), ["z"]);
     }
 }
