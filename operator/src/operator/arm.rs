@@ -34,7 +34,7 @@ impl Operator {
                 Stance::Newest if !derived.lost.is_empty() && stands(view, derived) => Stance::Before,
                 stance => stance,
             };
-        self.leave = arming::disarmament(&record, stance, now);
+        self.disarmament = arming::disarmament(&record, stance, now);
         stance
     }
 
