@@ -1,4 +1,4 @@
-//! The packs that a pack extends, found, locked and read, parents first.
+//! Finds, locks and reads the packs that a pack extends, parents first.
 
 use std::collections::BTreeMap;
 
@@ -19,26 +19,26 @@ use crate::salvage;
 use crate::source::{PackSources, SourceFile};
 use crate::yaml::SourceMap;
 
-/// How deep packs may extend one another.
+/// Deepest chain of packs that extend one another.
 const MAX_DEPTH: usize = 32;
-/// How many packs a lineage may hold.
+/// Most packs in a lineage.
 const MAX_PACKS: usize = 256;
 
-/// Finds and reads them, each once.
+/// Finds and reads ancestors, each once.
 pub(crate) struct AncestorLoader<'a> {
     library: &'a dyn Library,
     locking: Locking,
     lock: Option<Lock>,
     lock_is_broken: bool,
     packs: Vec<ResolvedPack>,
-    /// Versions taken so far, by name, with who asked.
+    /// Versions chosen so far, by name, with the pack that asked for each.
     taken: BTreeMap<String, (Version, String)>,
     /// Names from the root to the pack that is being read.
     path: Vec<String>,
     diagnostics: Vec<Diagnostic>,
 }
 
-/// The pack that extends, while its parents are looked for.
+/// The extending pack, while its parents are resolved.
 struct Child<'a> {
     pack: Option<&'a str>,
     map: &'a SourceMap,
@@ -73,7 +73,7 @@ impl<'a> AncestorLoader<'a> {
         }
     }
 
-    /// Reads the pack under compilation and everything above it.
+    /// Reads the pack under compilation and all its ancestors.
     pub(crate) fn root(&mut self, sources: &PackSources, chosen: &Values, place: &dyn Fn(&str) -> Choice) {
         self.pack(sources, None, chosen, place);
         let Some(lock) = self.lock.take() else { return };
@@ -87,13 +87,13 @@ impl<'a> AncestorLoader<'a> {
         }
     }
 
-    /// The packs, the versions that were taken of those above the root, and what there is to say.
+    /// The packs, the versions chosen for the ancestors of the root, and the findings.
     pub(crate) fn finish(self) -> (Vec<ResolvedPack>, BTreeMap<String, Version>, Vec<Diagnostic>) {
         let taken = self.taken.into_iter().map(|(name, (version, _))| (name, version));
         (self.packs, taken.collect(), self.diagnostics)
     }
 
-    /// Reads a pack after its parents; gives its index.
+    /// Reads a pack after its parents and returns its index.
     fn pack(
         &mut self,
         sources: &PackSources,
@@ -185,7 +185,7 @@ impl<'a> AncestorLoader<'a> {
         let place = move |name: &str| Choice { pack: pack.clone(), at: at.member(name) };
         let before = self.diagnostics.len();
         let index = self.pack(&sources, Some(&entry.name), &entry.parameters, &place);
-        // Choices stand in the child, which alone knows their bytes.
+        // Choices are written in the child, and only the child's text has their bytes.
         for found in
             self.diagnostics.iter_mut().skip(before).filter(|found| found.pack.as_deref() == child.pack)
         {
@@ -195,7 +195,7 @@ impl<'a> AncestorLoader<'a> {
         index
     }
 
-    /// Holds a parent to the digest that the lock says.
+    /// Checks a parent against the digest in the lock.
     fn hold_digest(&mut self, index: usize, child: &Child<'_>) {
         let Some(pack) = self.packs.get(index) else { return };
         let Some(locked) = self.lock.as_ref().and_then(|lock| lock.get(&pack.name)) else { return };
@@ -210,7 +210,7 @@ impl<'a> AncestorLoader<'a> {
         }
     }
 
-    /// The version of a parent: the locked one, or the newest that will do.
+    /// The version of a parent: the locked one, or the newest that matches.
     fn version(&mut self, entry: &Extends, child: &Child<'_>) -> Option<Version> {
         let requirement = VersionReq::parse(entry.version.as_str()).ok()?;
         if let Some((version, by)) = self.taken.get(&entry.name) {
@@ -224,7 +224,8 @@ impl<'a> AncestorLoader<'a> {
             self.diagnostics.push(child.report(bw0208_no_version::CODE, "version", message));
             return None;
         }
-        // No more is asked than what the answer depends on: what was compiled stands as long as the answers do.
+        // Asks for no more than the answer depends on, since a compilation stays valid as long as the answers
+        // do.
         if !self.library.knows(&entry.name) {
             let names = self.library.names();
             let near = nearest(&entry.name, names.iter().map(String::as_str));
@@ -279,7 +280,7 @@ impl<'a> AncestorLoader<'a> {
         Some(version)
     }
 
-    /// Says that no version of a parent will do, and which there are.
+    /// Reports that no version of a parent matches, and which versions exist.
     fn no_version(&mut self, entry: &Extends, requirement: &VersionReq, child: &Child<'_>) {
         let mut all = self.library.versions(&entry.name);
         all.sort();
@@ -290,7 +291,7 @@ impl<'a> AncestorLoader<'a> {
     }
 }
 
-/// What to do about a lock that does not fit.
+/// Help for a lock that does not match.
 fn stale_help(newest: Option<&Version>) -> &'static str {
     match newest {
         Some(_) => "run `bailiwick compile --lock`",

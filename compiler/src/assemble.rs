@@ -1,7 +1,7 @@
-//! From resolved packs to the effective policy and everything that is to be said about them.
+//! From resolved packs to the effective policy and all findings about them.
 //!
-//! Nothing stops at the first error: every pack is lowered and checked, and what is wrong anywhere is reported. A policy comes out
-//! only if nothing is an error.
+//! No error stops this: every pack is lowered and checked, and every error is reported. There is a policy
+//! only if there are no errors.
 //!
 //! ```text
 //! Lineage (a pack and those it extends) ► lower each ► check each ► ceilings ► meet ► effective ► Assembled
@@ -18,16 +18,16 @@ use crate::lower::{Pack, lower};
 use crate::meet::{Conflict, Met, Narrowed, meet};
 use crate::reach::rules::{Rule, covers};
 
-/// What some packs mean together.
+/// What several packs mean together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Assembled {
-    /// The effective policy; `None` if anything is an error.
+    /// The effective policy; `None` if there is any error.
     pub(crate) policy: Option<Policy>,
-    /// What there is to say, one list for each pack that was given, each in the order of the text.
+    /// The findings, one list for each given pack, each in the order of the text.
     pub(crate) diagnostics: Vec<Vec<Diagnostic>>,
 }
 
-/// A pack and the packs that it extends, directly or not; those have a name in [`Pack::extended`].
+/// A pack and its ancestors; the ancestors have a name in [`Pack::extended`].
 #[derive(Clone, Debug)]
 pub(crate) struct Lineage {
     /// The pack under compilation.
@@ -46,7 +46,7 @@ pub(crate) fn assemble(lineages: &[Lineage]) -> Assembled {
         policies.extend(own);
         diagnostics.push(found);
     }
-    // Met even when something is wrong, so that conflicts are found in the same run.
+    // Met even if there are errors, so that the same run finds conflicts.
     let met = meet(policies);
     let mut report = |found: Vec<Diagnostic>| match diagnostics.first_mut() {
         Some(first) => first.extend(found),
@@ -56,7 +56,7 @@ pub(crate) fn assemble(lineages: &[Lineage]) -> Assembled {
         Ok(met) => {
             report(lost(&met));
             report(bw0230_nothing_in_common::check(&met.policy));
-            // What only follows from an error elsewhere need not be said.
+            // A mere consequence of an error elsewhere is not reported.
             if !diagnostics.iter().any(|list| has_errors(list)) {
                 place(lineages, &met.policy, &mut diagnostics);
             }
@@ -72,7 +72,8 @@ pub(crate) fn assemble(lineages: &[Lineage]) -> Assembled {
     Assembled { policy: policy.filter(|_| !failed), diagnostics }
 }
 
-/// Findings that stand on one field alone. Others may follow from what is not there: an unknown name from a declaration that was misspelt.
+/// Findings that depend on one field alone. Others may be consequences of something missing, such as an
+/// unknown name because its declaration was misspelt.
 const BY_ITSELF: [Code; 8] = [
     check::bw0224_image_pattern::CODE,
     check::bw0231_syscall::CODE,
@@ -84,7 +85,7 @@ const BY_ITSELF: [Code; 8] = [
     check::bw0308_rego_limit::CODE,
 ];
 
-/// What is to be said of the fields of packs that are not whole, each by itself.
+/// The findings about single fields of packs that are incomplete.
 pub(crate) fn by_themselves(lineage: &Lineage) -> Vec<Diagnostic> {
     let (_, mut found) = policies_of(lineage);
     found.retain(|one| BY_ITSELF.contains(&one.code));
@@ -92,7 +93,7 @@ pub(crate) fn by_themselves(lineage: &Lineage) -> Vec<Diagnostic> {
     found
 }
 
-/// The policies of a pack and of those that it extends, each lowered alone, and what is to be said about them.
+/// The policies of a pack and of its ancestors, each lowered alone, and the findings about them.
 fn policies_of(lineage: &Lineage) -> (Vec<Policy>, Vec<Diagnostic>) {
     let (own, mut found) = lower(&lineage.pack);
     let specs: Vec<_> = lineage.ancestors.iter().map(|pack| &pack.spec).collect();
@@ -104,7 +105,7 @@ fn policies_of(lineage: &Lineage) -> (Vec<Policy>, Vec<Diagnostic>) {
     for pack in &lineage.ancestors {
         let (policy, mut said) = lower(pack);
         said.extend(checked(pack, View { spec: &pack.spec, policy: &policy, ancestors: specs.clone() }));
-        // Advice about a published pack is for its own author.
+        // Warnings about a published pack are for its own author.
         found.extend(said.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error));
         let parent_name = pack.extended.as_deref().unwrap_or(&pack.source.name);
         found.extend(Pair { child: &own, parent: &policy, parent_name }.check());
@@ -114,7 +115,7 @@ fn policies_of(lineage: &Lineage) -> (Vec<Policy>, Vec<Diagnostic>) {
     (policies, found)
 }
 
-/// Puts what is to be said of the whole to the pack that it is about.
+/// Assigns each finding about the whole to the pack that it concerns.
 fn place(lineages: &[Lineage], policy: &Policy, diagnostics: &mut [Vec<Diagnostic>]) {
     for Placed { pack, diagnostic } in effective::check(policy) {
         let source = policy.packs.get(usize::from(pack));
@@ -148,7 +149,7 @@ fn conflict(conflict: &Conflict) -> Diagnostic {
     })
 }
 
-/// Rules of which the meet lost something that no target can say.
+/// Reports rules that lost something in the meet because no target can express it.
 fn lost(met: &Met) -> Vec<Diagnostic> {
     let Some(network) = &met.policy.network else { return Vec::new() };
     let kept: Vec<Rule> = network.egress.iter().chain(&network.ingress).map(Rule::of).collect();
@@ -159,7 +160,7 @@ fn lost(met: &Met) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Whether some rule of the meet still comes from both: then they had more in common than what was lost.
+/// Whether the meet still has a rule from both origins; then they had more in common than what was lost.
 fn still_there(narrowed: &Narrowed, kept: &[Rule]) -> bool {
     kept.iter().any(|rule| rule.from.contains(&narrowed.left) && rule.from.contains(&narrowed.right))
         || [&narrowed.left, &narrowed.right]
@@ -183,7 +184,7 @@ fn warning(narrowed: &Narrowed, policy: &Policy) -> Diagnostic {
     diagnostic
 }
 
-/// In the order of packs, the pack under compilation first, then of places and codes.
+/// Sorted by pack, with the pack under compilation first, then by place and code.
 fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
         let key = |one: &Diagnostic| {

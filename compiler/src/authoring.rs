@@ -1,7 +1,8 @@
-//! What an editor asks of a pack that is being written: the environments of its expressions from parts of its text, and the words that only the
-//! compiler knows.
+//! What an editor needs for a pack that is being written: the environments of its expressions, derived from
+//! parts of its text, and the words that only the compiler knows.
 //!
-//! Nothing here judges. The parts come as JSON that somebody read as well as it could be read; what is missing or ill-typed counts as absent.
+//! Nothing here judges. The parts come as JSON from a lenient reader; missing or ill-typed parts count as
+//! absent.
 
 use bailiwick_crds::admission::{Operation, ResourceRule};
 use serde_json::Value as Json;
@@ -11,7 +12,8 @@ use crate::compile::{constant, type_of};
 use crate::custom_kinds::CustomKinds;
 use crate::lower::admission::kinds;
 
-/// What the expressions of an admission rule may name, from the list `match.resources`, before parameters and variables.
+/// What the expressions of an admission rule may name, from the list `match.resources`, before parameters and
+/// variables.
 #[must_use]
 pub fn admission_context(resources: &Json) -> Context {
     let rules: Vec<ResourceRule> = resources.as_array().into_iter().flatten().map(rule).collect();
@@ -41,12 +43,12 @@ pub fn parameter(declared: &str, default: Option<&Json>) -> Parameter {
     Parameter { of, value: constant(default.unwrap_or(&Json::Null)) }
 }
 
-/// Group, version, plural and kind of the resources that rules are mostly about.
+/// Group, version, plural and kind of the resources that rules most often match.
 pub fn resources() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str)> {
     kinds::RESOURCES.iter().copied()
 }
 
-/// The tools that every executor has of itself.
+/// The built-in tools of every executor.
 #[must_use]
 pub const fn built_in_tools() -> &'static [&'static str] {
     crate::lower::tools::BUILT_IN

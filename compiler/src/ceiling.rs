@@ -1,5 +1,5 @@
-//! Whether a pack stays within the packs that it extends. They are met, so whatever it allows beyond them is denied in any case;
-//! an author who wrote it must hear so.
+//! Whether a pack stays within the packs that it extends. The packs are met, so whatever it allows beyond
+//! them is denied in any case; its author must be told.
 
 mod sandboxes;
 mod tools;
@@ -152,7 +152,8 @@ fn allowing(policy: &Policy) -> Vec<(&ImageLayer, &ImageEntry)> {
     entries.filter(|(_, entry)| entry.effect == ImageEffect::Allow).collect()
 }
 
-/// The signers that an entry asks for, with their trust root as text: the same index means another root in another pack.
+/// The signers that an entry requires, with their trust root as text, since the same index means another root
+/// in another pack.
 fn signers<'p>(layer: &'p ImageLayer, entry: &'p ImageEntry) -> BTreeSet<(&'p ImageSigner, Option<&'p str>)> {
     let root = |signer: &ImageSigner| match signer {
         ImageSigner::Identity { trust_root, .. } => usize::try_from(*trust_root).ok(),

@@ -1,6 +1,8 @@
-//! Packs in, effective policy out: the one entry of the command line; [`crate::cluster`] is that of webhook and operator.
+//! Packs in, effective policy out: the one entry point of the command line. The webhook and the operator use
+//! [`crate::cluster`].
 //!
-//! Resolves each pack with what it extends, hands them to [`crate::assemble`], and gives every finding its place.
+//! Resolves each pack with what it extends, passes them to [`crate::assemble`], and adds its place to every
+//! finding.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,24 +22,24 @@ use crate::parameters::Bindings;
 use crate::resolve::{Locking, Resolved, ResolvedPack, attempt, digest};
 use crate::source::PackSources;
 
-/// What compiling some packs gives.
+/// The result of compiling some packs.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    /// The effective policy of all of them; `None` if anything is an error.
+    /// The effective policy of all of them; `None` if there is any error.
     pub policy: Option<Policy>,
-    /// What there is to say, one list for each pack that was given, in their order.
+    /// The findings, one list for each given pack, in the given order.
     pub diagnostics: Vec<Vec<Diagnostic>>,
-    /// In the same order, the versions that were taken of the packs that each extends, directly or not, as far as they were found.
+    /// In the same order, the versions chosen for the ancestors of each pack, as far as they were found.
     pub taken: Vec<BTreeMap<String, Version>>,
 }
 
 impl Compiled {
-    /// Everything that there is to say.
+    /// All findings.
     pub fn all(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().flatten()
     }
 
-    /// Whether any of it is an error.
+    /// Whether any finding is an error.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.diagnostics.iter().any(|list| has_errors(list))
@@ -46,14 +48,14 @@ impl Compiled {
 
 /// Compiles the one effective policy of several packs, each with its bindings.
 ///
-/// Nothing stops at the first error. Diagnostics have their places; those about an extended pack name it.
+/// No error stops this. Diagnostics have their places; those about an extended pack name it.
 #[must_use]
 pub fn compile(packs: &[(&PackSources, Bindings)], library: &dyn Library) -> Compiled {
     compile_locked(packs, library, Locking::Enforce)
 }
 
-/// The same, with rules over these custom resources checked by their schemas. The policy is that of [`compile`]: where it comes into force nobody gives
-/// schemas.
+/// As [`compile`], and checks rules over these custom resources by their schemas. The policy is the same as
+/// from [`compile`], since no schemas are given where it is put in force.
 #[must_use]
 pub fn compile_with(
     packs: &[(&PackSources, Bindings)],
@@ -67,7 +69,7 @@ pub fn compile_with(
     checked
 }
 
-/// The same, where the newest packs that will do may stand in for a lock.
+/// As above, but the newest matching packs may be used in place of a lock.
 pub(crate) fn compile_locked(
     packs: &[(&PackSources, Bindings)],
     library: &dyn Library,
@@ -113,7 +115,7 @@ fn compile_kinds(
     compiled
 }
 
-/// A resolved pack and its ancestors; the last of those that were resolved is the pack itself.
+/// A resolved pack and its ancestors; the pack itself is the last of the resolved ones.
 fn lineage(resolved: &Resolved, kinds: &Arc<CustomKinds>) -> Option<Lineage> {
     let (own, ancestors) = resolved.packs.split_last()?;
     Some(Lineage {
@@ -150,7 +152,7 @@ fn pack(resolved: &ResolvedPack, extended: Option<String>, kinds: &Arc<CustomKin
     }
 }
 
-/// The type that CEL sees: quantities, durations and enumerations are text there.
+/// The CEL type; quantities, durations and enumerations are strings in CEL.
 pub(crate) fn type_of(declared: &str) -> Type {
     match declared {
         "int" => Type::Int,
@@ -176,7 +178,7 @@ pub(crate) fn constant(value: &Json) -> Const {
     }
 }
 
-/// Gives a finding and what it is related to their places, each in the file of its own pack.
+/// Adds places to a finding and its related positions, each in the file of its own pack.
 fn locate(resolved: &Resolved, diagnostic: &mut Diagnostic) {
     let Some((own, ancestors)) = resolved.packs.split_last() else { return };
     let of = |name: &Option<String>| match name {
@@ -187,13 +189,13 @@ fn locate(resolved: &Resolved, diagnostic: &mut Diagnostic) {
         pack.map.locate(diagnostic);
     }
     for related in diagnostic.related.iter_mut().filter(|related| related.place.is_none()) {
-        // Of a pack beside this lineage the text is not known here.
+        // The text of a pack outside this lineage is not known here.
         let pack = of(&related.pack);
         related.place = pack.and_then(|pack| pack.map.place(&related.at, About::Value, None));
     }
 }
 
-/// Fuzz entry: any bytes as the text of a pack. Nothing may panic, hang or take more than its limits.
+/// Fuzz entry: any bytes as the text of a pack. Nothing may panic, hang or exceed its limits.
 pub fn fuzz(data: &[u8]) {
     let sources = PackSources::single(data);
     let compiled = compile(&[(&sources, Bindings::default())], &crate::library::MemoryLibrary::default());

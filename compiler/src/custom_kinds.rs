@@ -1,8 +1,11 @@
-//! Kinds of custom resources, from the CustomResourceDefinitions that an author gives: what rules over such resources are checked with.
+//! Kinds of custom resources, from the CustomResourceDefinitions that an author supplies, used to check rules
+//! over such resources.
 //!
-//! Only checked with. What is compiled is the same with them and without, since whoever compiles in a cluster is given none.
+//! They only serve to check. The compiled policy is the same with and without them, since a compilation in a
+//! cluster has none.
 //!
-//! A *structural* schema says the type of everything and refers to nothing (`apiextensions.k8s.io/v1`), so the types are as large as the text.
+//! A *structural* schema gives the type of everything and has no references (`apiextensions.k8s.io/v1`), so
+//! the types are as large as the text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,9 +15,9 @@ use thiserror::Error;
 
 use crate::cel::{Object, Record, Type};
 
-/// Deepest schema that is given types; below it everything is `dyn`.
+/// Deepest level of a schema that gets types; everything below is `dyn`.
 const MAX_DEPTH: u32 = 32;
-/// The one version of CustomResourceDefinitions that API servers since 1.22 know.
+/// The only version of CustomResourceDefinitions that API servers since 1.22 accept.
 const API_VERSION: &str = "apiextensions.k8s.io/v1";
 
 /// Custom resources by group, version and plural.
@@ -23,16 +26,16 @@ pub struct CustomKinds {
     known: BTreeMap<(String, String, String), CustomKind>,
 }
 
-/// A version of a custom resource.
+/// One version of a custom resource.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomKind {
     /// `Widget`.
     pub(crate) kind: String,
-    /// What `object` is.
+    /// The type of `object`.
     pub(crate) of: Type,
 }
 
-/// Why the schemas of a CustomResourceDefinition cannot be taken.
+/// Why the schemas of a CustomResourceDefinition cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CustomKindError {
     /// An older form.
@@ -40,19 +43,19 @@ pub enum CustomKindError {
         "the CustomResourceDefinition is of `{0}`; convert it to `{API_VERSION}`, which keeps a schema in each version"
     )]
     Version(String),
-    /// A field that every definition has.
+    /// A required field of a definition is missing.
     #[error("the CustomResourceDefinition has no `{0}`")]
     Missing(&'static str),
-    /// A version of which nothing is known.
+    /// A version without a schema.
     #[error("version `{0}` of the CustomResourceDefinition has no `schema.openAPIV3Schema`")]
     NoSchema(String),
 }
 
 impl CustomKinds {
-    /// Takes in what an object declares; `false` if it is no CustomResourceDefinition.
+    /// Adds what an object declares; `false` if it is not a CustomResourceDefinition.
     ///
     /// # Errors
-    /// It is one whose schemas cannot be read. Nothing of it is taken in then.
+    /// It is one whose schemas cannot be read. Then nothing of it is added.
     pub fn add(&mut self, object: &Json) -> Result<bool, CustomKindError> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str);
         if text("/kind") != Some("CustomResourceDefinition") {
@@ -79,7 +82,7 @@ impl CustomKinds {
         Ok(true)
     }
 
-    /// Whether none is known.
+    /// Whether no custom resources are known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
@@ -97,7 +100,7 @@ impl CustomKinds {
     }
 }
 
-/// The type of a whole object; what every object has need not stand in its schema.
+/// The type of a whole object; fields that every object has may be absent from its schema.
 fn root(schema: &Json, kind: &str) -> Type {
     let Type::Object(Object::Record(own)) = type_of(schema, kind, 0) else { return Type::Dyn };
     let mut fields = own.fields.clone();
@@ -111,7 +114,7 @@ fn record(name: &str, fields: BTreeMap<String, Type>) -> Type {
     Type::Object(Object::Record(Arc::new(Record { name: name.to_owned(), fields })))
 }
 
-/// As expressions see what a schema lets through: an object comes as JSON, in which times and bytes are strings.
+/// The type that expressions see for a schema: an object comes as JSON, in which times and bytes are strings.
 fn type_of(schema: &Json, name: &str, depth: u32) -> Type {
     let marked = |mark: &str| schema.get(mark).and_then(Json::as_bool) == Some(true);
     let open = [
@@ -131,7 +134,7 @@ fn type_of(schema: &Json, name: &str, depth: u32) -> Type {
             Type::list(schema.get("items").map_or(Type::Dyn, |items| type_of(items, name, depth + 1)))
         }
         Some("object") => object(schema, name, depth),
-        // A `number` too: `2` and `2.0` are of two types.
+        // This includes `number`, since `2` and `2.0` have different types.
         _ => Type::Dyn,
     }
 }

@@ -1,19 +1,21 @@
-//! What the compiler has to say about a pack: a code, a place, a message and what to do about it.
+//! The compiler's findings about a pack: a code, a place, a message and what to do about it.
 //!
-//! Not the drawing of it: a diagnostic knows its field path and, once [`crate::yaml::SourceMap`] has been asked, its bytes in
-//! a file; terminals, JSON and SARIF are the command line's. Nothing here stops at the first error: checks collect.
+//! A diagnostic is data: it knows its field path and, once [`crate::yaml::SourceMap`] has located it, its
+//! bytes in a file; the command line renders it for terminals, JSON and SARIF. Checks collect diagnostics and
+//! do not stop at the first error.
 //!
-//! Terms. *Code*: a number that stays for ever, with a page of documentation (`bailiwick explain BW0104`), defined in one
-//! file of [`crate::check`]. *Field path*: `spec.network.egress[0].to`, from the root of the document.
+//! Terms. *Code*: a number that never changes, with a page of documentation (`bailiwick explain BW0104`),
+//! defined in one file of [`crate::check`]. *Field path*: `spec.network.egress[0].to`, from the root of the
+//! document.
 
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// How grave a finding is.
+/// How severe a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing; changes nothing.
+    /// Useful to know; changes nothing.
     Note,
     /// Probably not what the author wants; the pack compiles.
     Warning,
@@ -31,7 +33,8 @@ impl fmt::Display for Severity {
     }
 }
 
-/// A diagnostic code. Defined once, in `check/bwNNNN_name.rs`, as `CODE`; [`crate::check::codes`] lists them all.
+/// A diagnostic code. Defined once, as `CODE` in `check/bwNNNN_name.rs`; [`crate::check::codes`] lists them
+/// all.
 #[derive(Clone, Copy)]
 pub struct Code {
     id: &'static str,
@@ -64,7 +67,7 @@ impl Code {
         self.title
     }
 
-    /// How grave it is unless the diagnostic says otherwise.
+    /// Its severity unless the diagnostic overrides it.
     #[must_use]
     pub const fn severity(self) -> Severity {
         self.severity
@@ -81,14 +84,14 @@ impl Code {
         text
     }
 
-    /// What to do about a finding of this kind that has no better advice of its own: the line `Remedy:` of the documentation.
+    /// The default help for a finding of this kind: the `Remedy:` line of the documentation.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         self.source.lines().find_map(|line| line.strip_prefix(REMEDY)).unwrap_or_default()
     }
 }
 
-/// What begins the line of a documentation that says what to do.
+/// The prefix of the documentation line that says what to do.
 const REMEDY: &str = "//! Remedy: ";
 
 impl PartialEq for Code {
@@ -120,8 +123,8 @@ pub enum Segment {
     Index(usize),
 }
 
-/// A path from the root of a document. Written `spec.rules[0].name`; a member that is not a plain name is quoted:
-/// `metadata.labels['app.kubernetes.io/name']`.
+/// A path from the root of a document. Written `spec.rules[0].name`; a member that is not a plain name is
+/// quoted: `metadata.labels['app.kubernetes.io/name']`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(Vec<Segment>);
 
@@ -138,19 +141,19 @@ impl FieldPath {
         Self::root().member("spec")
     }
 
-    /// This path and a member of what it names.
+    /// This path extended by a member.
     #[must_use]
     pub fn member(&self, name: impl Into<String>) -> Self {
         self.join(Segment::Member(name.into()))
     }
 
-    /// This path and an element of what it names.
+    /// This path extended by an element.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.join(Segment::Index(index))
     }
 
-    /// This path and a further step.
+    /// This path extended by a step.
     #[must_use]
     pub fn join(&self, segment: Segment) -> Self {
         let mut segments = Vec::with_capacity(self.0.len() + 1);
@@ -159,7 +162,7 @@ impl FieldPath {
         Self(segments)
     }
 
-    /// What holds this; `None` for the root.
+    /// The path without its last step; `None` for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let (_, rest) = self.0.split_last()?;
@@ -172,7 +175,7 @@ impl FieldPath {
         &self.0
     }
 
-    /// Whether this is `other` or lies within it.
+    /// Whether this path is `other` or is within it.
     #[must_use]
     pub fn starts_with(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
@@ -210,7 +213,7 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// A text that is no field path.
+/// A text that is not a field path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a field path: `{0}`")]
 pub struct NotAFieldPath(String);
@@ -270,41 +273,41 @@ pub struct Place {
     pub bytes: Range<usize>,
 }
 
-/// Another place that a diagnostic speaks of.
+/// Another place that a diagnostic refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Related {
-    /// The pack, when it is not the one under compilation.
+    /// The pack, if it is not the one under compilation.
     pub pack: Option<String>,
-    /// Where in it.
+    /// The position in it.
     pub at: FieldPath,
     /// Bytes of the file, once known.
     pub place: Option<Place>,
-    /// What is there, as `first declared here`.
+    /// What is there, such as `first declared here`.
     pub message: String,
 }
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
-    /// Which kind of finding.
+    /// The kind of finding.
     pub code: Code,
-    /// How grave.
+    /// Its severity.
     pub severity: Severity,
-    /// The pack it is about, when that is not the one under compilation but one that it extends.
+    /// The pack it concerns, if that is not the one under compilation but one that it extends.
     pub pack: Option<String>,
-    /// The field it is about; the root where the text is not yet a tree.
+    /// The field it concerns; the root if the text is not yet a tree.
     pub at: FieldPath,
-    /// Byte range within the text of the scalar at `at`, as CEL errors have it.
+    /// Byte range within the text of the scalar at `at`, as for CEL errors.
     pub within: Option<Range<usize>>,
     /// Whether the finding is about the key at `at` (an unknown field), not its value.
     pub about: About,
     /// Bytes of the file, once known.
     pub place: Option<Place>,
-    /// What is wrong, in a sentence without full stop, user input in backticks.
+    /// What is wrong, as a sentence without a full stop, user input in backticks.
     pub message: String,
     /// What to do about it.
     pub help: String,
-    /// Other places that matter here.
+    /// Other relevant places.
     pub related: Vec<Related>,
 }
 
@@ -336,14 +339,14 @@ impl Diagnostic {
         }
     }
 
-    /// With what to do about this one, which the code cannot know.
+    /// Sets help for this finding, more specific than the code's remedy.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
     }
 
-    /// With what to do about this one, if that is known; else with the code's remedy.
+    /// Sets help for this finding, if there is any; otherwise the code's remedy stays.
     #[must_use]
     pub fn with_any_help(self, help: Option<impl Into<String>>) -> Self {
         match help {
@@ -352,28 +355,29 @@ impl Diagnostic {
         }
     }
 
-    /// About a byte range of the scalar's text.
+    /// Points to a byte range of the scalar's text.
     #[must_use]
     pub fn with_range(mut self, within: Range<usize>) -> Self {
         self.within = Some(within);
         self
     }
 
-    /// About the key, not the value.
+    /// Points to the key, not the value.
     #[must_use]
     pub const fn about_key(mut self) -> Self {
         self.about = About::Key;
         self
     }
 
-    /// At these bytes of a file.
+    /// Sets the bytes in a file.
     #[must_use]
     pub fn with_place(mut self, place: Place) -> Self {
         self.place = Some(place);
         self
     }
 
-    /// In a pack that is extended; `None` for the pack under compilation. What is related is there too, unless it has said otherwise.
+    /// Sets the extended pack; `None` for the pack under compilation. Related places are in the same pack,
+    /// unless they name another.
     #[must_use]
     pub fn in_pack(mut self, pack: Option<String>) -> Self {
         for related in self.related.iter_mut().filter(|related| related.pack.is_none()) {
@@ -383,7 +387,7 @@ impl Diagnostic {
         self
     }
 
-    /// With another place of the same pack that matters.
+    /// Adds another relevant place of the same pack.
     #[must_use]
     pub fn with_related(mut self, at: FieldPath, message: impl Into<String>) -> Self {
         self.related.push(Related { pack: self.pack.clone(), at, place: None, message: message.into() });
@@ -391,7 +395,7 @@ impl Diagnostic {
     }
 }
 
-/// Plain text without drawing, for tests and logs: `error[BW0104] at spec.sandboxs: unknown field ...`.
+/// Plain text without source lines, for tests and logs: `error[BW0104] at spec.sandboxs: unknown field ...`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         write!(out, "{}[{}]", self.severity, self.code)?;

@@ -1,7 +1,8 @@
-//! What can be told only of the effective policy: whether the packs' tools, sandboxes and pools fit together once they are met, and
-//! whether the bundle can travel.
+//! Checks that need the effective policy: whether the packs' tools, sandboxes and pools fit together once
+//! they are met, and whether the bundle is small enough to ship.
 //!
-//! Each pack was checked by itself before; here it is said where the meet of several leaves a tool nothing to run in.
+//! Each pack was already checked by itself; these checks report where the meet of several leaves a tool
+//! nothing to run in.
 
 use std::collections::BTreeSet;
 
@@ -20,15 +21,15 @@ use crate::diagnostic::{Code, Diagnostic, FieldPath};
 use crate::lower::tools::BUILT_IN;
 use crate::paths::below;
 
-/// A finding about the effective policy, and the pack where it stands.
+/// A finding about the effective policy, and the pack where it is.
 pub(crate) struct Placed {
     /// Index into [`Policy::packs`].
     pub(crate) pack: u16,
-    /// What is to be said.
+    /// The finding.
     pub(crate) diagnostic: Diagnostic,
 }
 
-/// Everything that is wrong with the policy as a whole, each with the pack where it stands.
+/// Every error in the policy as a whole, each with the pack where it is.
 pub(crate) fn check(policy: &Policy) -> Vec<Placed> {
     let mut out = Vec::new();
     for layer in &policy.tools {
@@ -52,7 +53,7 @@ fn path(text: &str) -> FieldPath {
 /// A tool runs in a sandbox that has a pool, and its program is among the sandbox's files.
 fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>) {
     let at = path(&tool.at).member("run");
-    // One that is not there at all is named by the pack's own check.
+    // The pack's own check reports a missing sandbox.
     let Some(sandbox) = policy.sandboxes.iter().find(|sandbox| sandbox.name == tool.run.sandbox) else {
         return;
     };
@@ -64,7 +65,7 @@ fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>)
     }
     let Program::Argv(words) = &tool.run.program else { return };
     let Some(Word::Value(program)) = words.first() else { return };
-    // Where one pack alone says what the sandbox is, its own check has looked.
+    // If one pack alone defines the sandbox, that pack's own check covers this.
     if sandbox.from.len() > 1 && !sandbox.filesystem.read_only.iter().any(|root| below(program, root)) {
         let message =
             format!("`{program}` is not among the files that every pack leaves sandbox `{}`", sandbox.name);
@@ -75,10 +76,11 @@ fn place(policy: &Policy, layer: &ToolLayer, tool: &Tool, out: &mut Vec<Placed>)
     }
 }
 
-/// A call is narrowed to a sandbox that provably allows no more than the tool's own, and that has a pool and the tool's program.
+/// A call is narrowed to a sandbox that provably allows no more than the tool's own, and that has a pool and
+/// the tool's program.
 fn narrowed(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Placed>) {
     let Some(name) = rule.narrows_to() else { return };
-    // One that is not there at all is named by the pack's own check.
+    // The pack's own check reports a missing sandbox.
     let find = |name: &str| policy.sandboxes.iter().find(|sandbox| sandbox.name == name);
     let Some(inner) = find(name) else { return };
     let at = path(&rule.at).member("narrow").member("sandbox");
@@ -134,7 +136,8 @@ fn derived(tool: &Tool) -> impl Iterator<Item = &'static str> {
         .copied()
 }
 
-/// The facts that an expression reads; not those that it only asks `isOpaque` of, which is how a rule over many tools guards itself.
+/// The facts that an expression reads, except those only passed to `isOpaque`, which is how a rule over many
+/// tools guards itself.
 fn read(cel: &Cel) -> BTreeSet<&str> {
     let (mut read, mut guarded) = (BTreeSet::new(), BTreeSet::new());
     let name = |expr: &'_ Expr| -> Option<String> {
@@ -160,7 +163,8 @@ fn read(cel: &Cel) -> BTreeSet<&str> {
     read
 }
 
-/// A rule reads only facts that each tool which it matches derives: of another one its expression would always be an error.
+/// A rule reads only facts that every tool it matches derives; for any other tool its expression would always
+/// be an error.
 fn facts(policy: &Policy, layer: &ToolLayer, rule: &ToolRule, out: &mut Vec<Placed>) {
     let at = path(&rule.at);
     let when = rule.when.iter().map(|cel| (cel, at.member("when"), "the condition"));
@@ -181,7 +185,7 @@ fn facts_of(
     let definitions = policy.tools.iter().flat_map(|layer| &layer.definitions);
     let matched: Vec<&Tool> =
         definitions.filter(|tool| rule.tools.iter().any(|pattern| pattern.matches(&tool.name))).collect();
-    // The executor's own tools derive their path, and nothing else.
+    // The executor's own tools derive their path and nothing else.
     let built_in = BUILT_IN.iter().find(|name| rule.tools.iter().any(|pattern| pattern.matches(name)));
     for fact in read(cel) {
         let without = matched.iter().find(|tool| derived(tool).all(|derived| derived != fact));
@@ -232,12 +236,12 @@ fn workspaces(policy: &Policy, out: &mut Vec<Placed>) {
     }
 }
 
-/// Most bytes of a bundle under gzip. It travels in a ConfigMap, and etcd takes requests of 1.5 MiB at most; the rest of the object and
-/// base64 take their part.
+/// Most bytes of a gzipped bundle. It is shipped in a ConfigMap, and etcd accepts requests of at most 1.5
+/// MiB, which the rest of the object and base64 share.
 const MAX_COMPRESSED: usize = 900 << 10;
-/// `gzip -6`, which is what most tools do.
+/// `gzip -6`, the default of most tools.
 const LEVEL: u8 = 6;
-/// Header and trailer that gzip puts around the stream. RFC 1952
+/// Size of the header and trailer that gzip adds to the stream. RFC 1952
 const GZIP_FRAME: usize = 18;
 
 fn size(policy: &Policy, out: &mut Vec<Placed>) {
@@ -248,7 +252,7 @@ fn size(policy: &Policy, out: &mut Vec<Placed>) {
     };
     match bundle::write(policy) {
         Err(error) => report(format!("the policy cannot be written: {error}")),
-        // What is small enough as it is need not be compressed to know.
+        // A bundle that is small enough uncompressed need not be compressed to know.
         Ok(bytes) if bytes.len() <= MAX_COMPRESSED => {}
         Ok(bytes) => {
             let compressed = miniz_oxide::deflate::compress_to_vec(&bytes, LEVEL).len() + GZIP_FRAME;

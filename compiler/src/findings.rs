@@ -1,11 +1,12 @@
-//! What is found in one pack while it is lowered and checked.
+//! Findings about one pack while it is lowered and checked.
 
 use crate::diagnostic::Diagnostic;
 
-/// Collects it.
+/// Collects findings.
 #[derive(Default)]
 pub(crate) struct Findings<'a> {
-    /// Name of a pack that the one under compilation extends; `None`: it is that one itself, or what is read stands in no pack.
+    /// Name of the extended pack that is read; `None`: the pack under compilation, or something outside any
+    /// pack.
     extended: Option<&'a str>,
     found: Vec<Diagnostic>,
 }

@@ -1,7 +1,7 @@
-//! One pack from several files: `pack.yaml` and fragments of the same object beside it.
+//! Merges the files of one pack: `pack.yaml` and the fragments of the same object next to it.
 //!
-//! Objects are merged member by member and lists of named things are joined; whatever two files both state is a clash,
-//! reported with both places. The schema says which lists have names.
+//! Objects are merged member by member, and lists of named things are joined. Whatever two files both state
+//! is a clash, reported with both places. The schema says which lists have names.
 
 use semver::Version;
 use serde_json::Value as Json;
@@ -14,11 +14,11 @@ use crate::yaml::{Entry, Limits, Node, Span, Text, Value, documents};
 /// The text of a pack, merged.
 #[derive(Debug)]
 pub struct Merged {
-    /// The one object; `None` if there is none or it is not clear which.
+    /// The one object; `None` if there is none, or if it is ambiguous.
     pub root: Option<Node>,
     /// The files.
     pub texts: Vec<Text>,
-    /// What was wrong; every diagnostic has its place.
+    /// The errors; every diagnostic has its place.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -26,7 +26,8 @@ pub struct Merged {
 #[must_use]
 pub fn merge(sources: &PackSources) -> Merged {
     let mut files: Vec<_> = sources.files.iter().collect();
-    // `pack.yaml` first, so that a clash is reported at the fragment; then by name, so that the digest is stable.
+    // `pack.yaml` first, so that a clash is reported at the fragment; then by name, so that the digest is
+    // stable.
     files.sort_by_key(|file| (file.name != "pack.yaml", file.name.as_str()));
     let mut merged = Merged { root: None, texts: Vec::new(), diagnostics: Vec::new() };
     let mut fragments = Vec::new();
@@ -60,13 +61,13 @@ pub fn merge(sources: &PackSources) -> Merged {
         );
     }
     if unreadable && merged.diagnostics.iter().any(|found| found.code.id() != "BW0106") {
-        // A file that could not be read may hold anything: the rest alone is another pack.
+        // A file that could not be read may hold anything, so the rest alone would be another pack.
         merged.root = None;
     }
     merged
 }
 
-/// Name and version that the text of a pack states, if it can be read so far.
+/// Name and version that the text of a pack states, if that much can be read.
 #[must_use]
 pub fn identity(sources: &PackSources) -> Option<(String, Version)> {
     let root = merge(sources).root?;

@@ -4,12 +4,12 @@ use crate::library::MemoryLibrary;
 use crate::parameters::Bindings;
 use crate::source::{PackSources, SourceFile};
 
-/// Reads, checks and resolves arbitrary bytes as a pack, as a lock and as tests. Whatever they are, this returns, in bounded time
-/// and memory, and what it says holds together: a result exactly when there is no error, places inside the files, and the
-/// same answer twice.
+/// Reads, checks and resolves arbitrary bytes as a pack, as a lock and as tests. Whatever they are, this
+/// returns in bounded time and memory, and its answer is consistent: a result exactly if there is no error,
+/// places inside the files, and the same answer twice.
 ///
 /// # Panics
-/// If one of these does not hold; that is a bug to be found.
+/// If one of these does not hold, which is a bug.
 pub fn fuzz(bytes: &[u8]) {
     let mut sources = PackSources::single(bytes);
     sources.lock = Some(SourceFile::new("pack.lock", bytes));
@@ -23,7 +23,7 @@ pub fn fuzz(bytes: &[u8]) {
     for found in &diagnostics {
         let _ = found.to_string();
         let Some(place) = &found.place else { continue };
-        // In a file that could not be read as text a place is of bytes, and need not be of characters.
+        // In a file that is not valid text, a place counts bytes and may split characters.
         let inside = match std::str::from_utf8(bytes) {
             Ok(text) => text.get(place.bytes.clone()).is_some(),
             Err(_) => bytes.get(place.bytes.clone()).is_some(),

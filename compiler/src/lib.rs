@@ -1,5 +1,5 @@
-//! From the text of a policy pack to diagnostics, the compiled policy and every artifact. No I/O: files come in as bytes
-//! and go out as bytes.
+//! From the text of a policy pack to diagnostics, the compiled policy and every artifact. This crate does no
+//! I/O: files come in as bytes and go out as bytes.
 //!
 //! ```text
 //! PackSources ► yaml ► schema_check ► resolve (fragments, parameters, extends) ► lower, meet ► policy::Policy ► emit

@@ -1,5 +1,5 @@
-//! `pack.lock`: which packs exactly a pack is compiled with. Written by `bailiwick compile --lock`, read by every other
-//! compilation; what it says and what the library holds must agree to the last byte.
+//! `pack.lock`: exactly which packs a pack is compiled with. `bailiwick compile --lock` writes it, every
+//! other compilation reads it, and it must match the library's content to the last byte.
 //!
 //! ```yaml
 //! # Written by `bailiwick compile --lock`. Do not edit.
@@ -17,7 +17,7 @@ use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::source::SourceFile;
 use crate::yaml::{Limits, SourceMap};
 
-/// A pack of the lock.
+/// A pack in a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Locked {
     /// Its version.
@@ -29,7 +29,7 @@ pub(crate) struct Locked {
 /// The content of a lock, by name of the pack.
 pub(crate) type Lock = BTreeMap<String, Locked>;
 
-/// Reads a lock; problems have their places.
+/// Reads a lock; diagnostics have their places.
 #[must_use]
 pub(crate) fn read(file: &SourceFile) -> (Option<Lock>, Vec<Diagnostic>) {
     let (maps, mut diagnostics) = SourceMap::read(&file.name, &file.bytes, &Limits::PACK);

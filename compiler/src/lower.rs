@@ -1,7 +1,8 @@
-//! From the wire spec of one pack, parameters substituted, to its part of the compiled policy.
+//! From the wire spec of one pack, with parameters substituted, to its part of the compiled policy.
 //!
-//! Nothing here knows other packs: each is lowered alone, then they are met ([`crate::meet`]). What cannot be lowered is reported
-//! and left out, so that everything that is wrong is found at once; a pack with an error has no policy.
+//! No other pack is known here: each is lowered alone, and then they are met ([`crate::meet`]). What cannot
+//! be lowered is reported and left out, so that one run finds every error; a pack with an error has no
+//! policy.
 //!
 //! ```text
 //! PolicyPackSpec ► subject, isolation, network, images, admission, pools, sandboxes, tools, audit ► policy::Policy (of one pack)
@@ -49,19 +50,19 @@ pub struct Pack {
     pub kinds: Arc<CustomKinds>,
 }
 
-/// Lowers a selector that stands in no pack.
+/// Lowers a selector that is not part of any pack.
 pub(crate) fn plain_selector(wire: &LabelSelector) -> (policy::LabelSelector, Vec<Diagnostic>) {
     let mut out = Findings::default();
     let selector = selector::lower(wire, &FieldPath::root(), &mut out);
     (selector, out.into_diagnostics())
 }
 
-/// The origin of a field of the only pack.
+/// The origin of a field of the pack that is lowered alone.
 fn origin(at: &FieldPath) -> Origin {
     Origin { pack: 0, at: at.to_string() }
 }
 
-/// Lowers one pack. The cell is that of the meet and not yet known.
+/// Lowers one pack. Its cell is left open, since only the meet determines it.
 #[must_use]
 pub fn lower(pack: &Pack) -> (Policy, Vec<Diagnostic>) {
     let mut out = Findings::of(pack.extended.as_deref());

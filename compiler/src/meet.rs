@@ -1,16 +1,16 @@
 //! The meet: the one policy that allows what every one of several policies allows.
 //!
-//! Allow-lists intersect, deny-lists unite, requirements add up, the stricter level stands. A section that a policy
-//! does not have constrains nothing. Laws (property tests in `tests/meet_laws.rs`): commutative, associative, idempotent, and
-//! never widening: what the meet allows, each of its policies allows. The result is in a canonical form, so that the same
-//! policies in another order give the same bytes.
+//! Allow-lists intersect, deny-lists unite, requirements add up, and the stricter level wins. A section that
+//! a policy does not have constrains nothing. Laws (property tests in `tests/meet_laws.rs`): commutative,
+//! associative, idempotent, and never widening: each policy allows what the meet allows. The result is in
+//! canonical form, so the same policies in another order give the same bytes.
 //!
 //! ```text
 //! policies ► provenance (one list of packs) ► section by section ► canonical form ► Met { policy, narrowed }
 //! ```
 //!
-//! Terms. *Conflict*: the policies cannot stand together at all. *Narrowed*: the meet is tighter than the exact intersection,
-//! because the target cannot say that one.
+//! Terms. *Conflict*: the policies cannot hold together at all. *Narrowed*: the meet is tighter than the
+//! exact intersection, because the target cannot express that.
 
 mod admission;
 mod isolation;
@@ -27,12 +27,12 @@ use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched, cell_
 pub use crate::reach::rules::Narrowed;
 pub(crate) use isolation::as_strict;
 
-/// What a meet gives.
+/// The result of a meet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Met {
     /// The effective policy, in canonical form.
     pub policy: Policy,
-    /// Where it is tighter than the exact intersection; origins index `policy.packs`.
+    /// Where the policy is tighter than the exact intersection; origins index `policy.packs`.
     pub narrowed: Vec<Narrowed>,
 }
 
@@ -45,7 +45,7 @@ pub enum Conflict {
     /// Another format.
     #[error("a policy of format version {0} cannot be met with ones of version {FORMAT_VERSION}")]
     FormatVersion(u32),
-    /// One published version with two contents.
+    /// One published version with two different contents.
     #[error("pack `{name}` is defined twice in version `{version}` with different contents")]
     TwoContents {
         /// The pack.
@@ -56,7 +56,7 @@ pub enum Conflict {
     /// More packs than an origin can number.
     #[error("more than 65,535 packs")]
     TooManyPacks,
-    /// A pool, a sandbox or a tool that cannot be what both say.
+    /// A pool, sandbox or tool that two policies define incompatibly.
     #[error("{kind} `{name}` is defined twice with different {what}")]
     Differs {
         /// `pool`, `sandbox` or `tool`.
@@ -71,7 +71,7 @@ pub enum Conflict {
 /// Meets policies.
 ///
 /// # Errors
-/// Every [`Conflict`] that there is, sorted.
+/// Every [`Conflict`], sorted.
 pub fn meet(policies: Vec<Policy>) -> Result<Met, Vec<Conflict>> {
     let (packs, mut policies) = provenance::unite(policies)?;
     policies.sort_by(provenance::by_packs);
@@ -107,7 +107,7 @@ fn pair(a: Policy, b: Policy, narrowed: &mut BTreeSet<Narrowed>) -> Policy {
     }
 }
 
-/// Meets a section that may be absent, which constrains nothing.
+/// Meets a section that may be absent; an absent section constrains nothing.
 fn both<T>(a: Option<T>, b: Option<T>, meet: impl FnOnce(T, T) -> T) -> Option<T> {
     match (a, b) {
         (Some(a), Some(b)) => Some(meet(a, b)),
@@ -115,19 +115,19 @@ fn both<T>(a: Option<T>, b: Option<T>, meet: impl FnOnce(T, T) -> T) -> Option<T
     }
 }
 
-/// Governed by the meet is what both govern.
+/// The meet governs what both policies govern.
 fn subjects(a: Subject, b: Subject) -> Subject {
     Subject {
         namespaces: a.namespaces.into_iter().chain(b.namespaces).collect(),
         pods: a.pods.into_iter().chain(b.pods).collect(),
-        // Namespace-wide controls may be emitted only if each pack says that nothing else lives there.
+        // Namespace-wide controls may be emitted only if each pack says that nothing else runs there.
         exclusive: a.exclusive && b.exclusive,
         unmatched: if a.unmatched == Unmatched::Deny { Unmatched::Deny } else { b.unmatched },
         from: provenance::united(a.from, b.from),
     }
 }
 
-/// Puts a policy into the canonical form: every list sorted and without duplicates, everything unused gone.
+/// Brings the policy into canonical form: lists sorted and without duplicates, unused entries removed.
 fn canonical(mut policy: Policy) -> Policy {
     policy.variants.sort();
     policy.variants.dedup();

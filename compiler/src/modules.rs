@@ -1,6 +1,7 @@
-//! The modules of Rego beside a pack, put into its spec: a rule names a file, the compiled pack and the object on the API server hold the text.
+//! Inlines the Rego modules of a pack into its spec: a rule names a file, while the compiled pack and the
+//! object on the API server hold the text.
 //!
-//! Not here: what the text means ([`crate::rego`]).
+//! What the text means is the business of [`crate::rego`].
 
 use bailiwick_crds::pack::PolicyPackSpec;
 use serde_json::Value as Json;
@@ -8,16 +9,16 @@ use serde_json::Value as Json;
 use crate::fragments::merge;
 use crate::source::{PackSources, SourceFile};
 
-/// The folder of the modules, as it stands before their names.
+/// The folder of the modules, as the prefix of their names.
 pub const FOLDER: &str = "rego/";
 
-/// The text of a file, if it is there and is text.
+/// The text of a file, if it exists and is valid text.
 fn text<'f>(file: &str, rego: &'f [SourceFile]) -> Option<&'f str> {
     let found = rego.iter().find(|one| one.name.strip_prefix(FOLDER) == Some(file))?;
     str::from_utf8(&found.bytes).ok()
 }
 
-/// Puts the text of each file beside its name. Of one that is not there the name alone stays, which lowering reports.
+/// Adds the text of each file next to its name. A missing file keeps only its name, which lowering reports.
 pub(crate) fn inline(spec: &mut PolicyPackSpec, rego: &[SourceFile]) {
     let rules = spec.admission.iter_mut().flat_map(|admission| &mut admission.rules);
     for module in rules.filter_map(|rule| rule.rego.as_mut()) {
@@ -27,7 +28,8 @@ pub(crate) fn inline(spec: &mut PolicyPackSpec, rego: &[SourceFile]) {
     }
 }
 
-/// A pack as the object that the API server takes: fragments merged, modules put in. `None` where its text cannot be read so far.
+/// A pack as the object that the API server accepts: fragments merged, modules inlined. `None` if its text
+/// cannot be read that far.
 #[must_use]
 pub fn as_resource(sources: &PackSources) -> Option<Json> {
     let mut document = merge(sources).root?.to_json();
@@ -36,8 +38,8 @@ pub fn as_resource(sources: &PackSources) -> Option<Json> {
     Some(document)
 }
 
-/// Puts the text of each file in place of its name, as the object on the API server has it. So the digest of a pack is that of its folder and
-/// of its object alike, and changes with its Rego.
+/// Replaces the name of each file by its text, as in the object on the API server. A pack therefore has the
+/// same digest as a folder and as an object, and the digest changes with its Rego.
 #[must_use]
 pub fn inlined(mut spec: Json, rego: &[SourceFile]) -> Json {
     let rules = spec.pointer_mut("/admission/rules").and_then(Json::as_array_mut);

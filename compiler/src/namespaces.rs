@@ -1,18 +1,19 @@
-//! Reads which namespaces a cluster has, with their labels: what `bailiwick review --namespaces` and the webhook are told.
+//! Reads a list of namespaces with their labels, for `bailiwick review --namespaces` and the webhook.
 //!
-//! Taken are the forms in which Kubernetes' tools print them: a `v1` List or `NamespaceList`, Namespace objects as one or
-//! several YAML documents, or a bare list of them; YAML or JSON. An object of another kind is an error: a file that was
-//! meant for something else must not read as "no namespaces".
+//! Accepts the forms that Kubernetes' tools print: a `v1` List or `NamespaceList`, Namespace objects as one
+//! or several YAML documents, or a bare list of them; YAML or JSON. An object of another kind is an error: a
+//! file meant for something else must not read as "no namespaces".
 
 use std::collections::BTreeMap;
 
 use bailiwick_policy::admission::Namespaces;
 use serde_json::{Map, Value};
 
-/// Nodes and events of the YAML text: some 10,000 namespaces as kubectl prints them, with managed fields.
+/// Limit on nodes and events of the YAML text: some 10,000 namespaces as kubectl prints them, with managed
+/// fields.
 const MAX_NODES: usize = 5_000_000;
 
-/// Why a text gives no namespaces.
+/// Why a text cannot be read as namespaces.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespacesError {
     /// Not text.
@@ -21,23 +22,23 @@ pub enum NamespacesError {
     /// Neither YAML nor JSON; the message has line and column.
     #[error("the namespaces are neither YAML nor JSON: {0}")]
     Syntax(String),
-    /// An object that is no namespace.
+    /// An object that is not a namespace.
     #[error("`{at}` is not a Namespace but {found}; write them with `kubectl get namespaces -o yaml`")]
     Kind {
-        /// Where, as `items[3]`.
+        /// Where, such as `items[3]`.
         at: String,
-        /// What stands there.
+        /// What is there.
         found: String,
     },
     /// A namespace without a usable name or labels.
     #[error("`{at}` must be {expected}")]
     Field {
-        /// Where, as `items[3].metadata.name`.
+        /// Where, such as `items[3].metadata.name`.
         at: String,
         /// What it should be.
         expected: &'static str,
     },
-    /// Two objects of one name could have different labels.
+    /// The same name twice; the labels could differ.
     #[error("namespace `{0}` stands twice in the file")]
     Twice(String),
 }
@@ -64,7 +65,7 @@ pub fn read(text: &str) -> Result<Namespaces, NamespacesError> {
 
 type Labels = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Takes the namespaces of a document: one of them, or a list.
+/// Adds the namespaces of a document: one, or a list.
 fn take(value: &Value, at: &str, into: &mut Labels) -> Result<(), NamespacesError> {
     let items = match value {
         Value::Array(items) => Some((items.as_slice(), String::new())),

@@ -1,9 +1,9 @@
-//! What a misspelt name was meant to be.
+//! Suggests what a misspelt name was meant to be.
 
-/// The one of `known` that `written` was probably meant to be.
+/// The one of `known` that `written` was probably meant to be, if any.
 #[must_use]
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Long input is no slip of the fingers, and the distance costs its square.
+    // Long input is not a typing error, and computing the distance is quadratic.
     let written: String = written.chars().take(64).collect::<String>().to_lowercase();
     known
         .into_iter()

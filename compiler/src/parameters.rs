@@ -1,7 +1,8 @@
 //! Parameters of a pack: declarations, the values chosen for them, and `"${name}"` in the text.
 //!
-//! A parameter takes the place of a whole value, with its type; it is never spliced into a text, so no value can change what
-//! a pack says beyond what its author opened. The author sets the domain; a choice outside it is an error.
+//! A parameter replaces a whole value, with its type; it is never spliced into a string, so no value can
+//! change what a pack says beyond what its author left open. The author sets the domain; a choice outside it
+//! is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::yaml::{Node, Value};
 /// Values by parameter name.
 pub type Values = BTreeMap<String, Json>;
 
-/// Values that whoever compiles a pack chooses, by parameter name.
+/// Values chosen for a compilation, by parameter name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bindings {
     /// The values.
@@ -86,7 +87,8 @@ impl Type {
     }
 }
 
-/// A value that the pack sees, and whether it has this type. A quantity written as a number becomes its text.
+/// The value that the pack sees, or an error if it does not have this type. A quantity written as a number
+/// becomes its text.
 fn typed(value: &Json, kind: &Type, written: &str) -> Result<Json, String> {
     let wrong = || Err(format!("`{value}` is not of type `{written}`"));
     match (kind, value) {
@@ -103,7 +105,7 @@ fn typed(value: &Json, kind: &Type, written: &str) -> Result<Json, String> {
     }
 }
 
-/// Order of two values of an ordered type.
+/// Compares two values of an ordered type.
 fn compare(left: &Json, right: &Json, kind: &Type) -> Option<std::cmp::Ordering> {
     match kind {
         Type::Int => Some(left.as_i64()?.cmp(&right.as_i64()?)),
@@ -115,7 +117,7 @@ fn compare(left: &Json, right: &Json, kind: &Type) -> Option<std::cmp::Ordering>
     }
 }
 
-/// Whether the domain holds the value, which has the right type; if not, why.
+/// Whether the domain contains the value, whose type is already right; if not, why.
 fn in_domain(value: &Json, parameter: &Parameter, kind: &Type) -> Result<(), String> {
     let elements: Vec<&Json> = value.as_array().map_or_else(|| vec![value], |items| items.iter().collect());
     for (allowed, name) in [(&parameter.enum_, "enum"), (&parameter.subset_of, "subsetOf")] {
@@ -157,7 +159,7 @@ fn in_domain(value: &Json, parameter: &Parameter, kind: &Type) -> Result<(), Str
     Ok(())
 }
 
-/// A bound as a value of its type, where it is one.
+/// A bound as a value of its type, if it is one.
 fn normal(bound: &Json, kind: &Type) -> Json {
     typed(bound, kind, "").unwrap_or_else(|_| bound.clone())
 }
@@ -166,10 +168,10 @@ fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The values of a pack's parameters: defaults, and what `chosen` says where that may be chosen. `place` gives the field that a
-/// choice stands in (of the document that the diagnostics are about).
+/// The values of a pack's parameters: defaults, replaced by `chosen` where that is permitted. `place` gives
+/// the field that contains a choice (in the document that the diagnostics refer to).
 ///
-/// Everything wrong is pushed to `diagnostics`; parameters that are wrong have no value.
+/// Errors are pushed to `diagnostics`; a faulty parameter has no value.
 pub fn values(
     parameters: &[Parameter],
     chosen: &Values,
@@ -232,10 +234,10 @@ pub fn values(
     values
 }
 
-/// Where a choice stands.
+/// Where a choice is written.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// The pack in which it stands, when that is not the one under compilation.
+    /// The pack in which it is written, if that is not the one under compilation.
     pub pack: Option<String>,
     /// The field.
     pub at: FieldPath,
@@ -247,7 +249,7 @@ impl Choice {
     }
 }
 
-/// The type of a parameter whose declaration is sound.
+/// The type of a parameter whose declaration is valid.
 fn declared(parameter: &Parameter, at: &FieldPath, diagnostics: &mut Vec<Diagnostic>) -> Option<Type> {
     let kind = Type::parse(parameter.type_.as_str())?;
     let before = diagnostics.len();
@@ -304,20 +306,20 @@ fn declared(parameter: &Parameter, at: &FieldPath, diagnostics: &mut Vec<Diagnos
     Some(kind)
 }
 
-/// Puts values in for `"${name}"`, everywhere in `node`; a list parameter in a list is spliced in.
+/// Substitutes values for `"${name}"` everywhere in `node`; a list parameter in a list is spliced in.
 pub struct Substitution<'a> {
     /// The values.
     pub values: &'a Values,
-    /// Names of all declared parameters: one without a value was reported before.
+    /// Names of all declared parameters; one without a value was already reported.
     pub declared: BTreeSet<&'a str>,
-    /// The parameters that were put in somewhere.
+    /// The parameters that were substituted somewhere.
     pub used: BTreeSet<String>,
-    /// What was wrong.
+    /// The errors.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Substitution<'_> {
-    /// Works on `node`, which stands at `at`.
+    /// Substitutes in `node`, which is at `at`.
     pub fn apply(&mut self, node: &mut Node, at: &FieldPath) {
         if let Some(value) = self.value_of(node, at) {
             *node = value;
@@ -364,7 +366,7 @@ impl Substitution<'_> {
     }
 }
 
-/// A value as a node that stands where `written` stands.
+/// A value as a node at the position of `written`.
 fn node_of(value: &Json, written: &Node, parameter: &Arc<str>) -> Node {
     let value = match value {
         Json::Null => Value::Null,
@@ -376,7 +378,7 @@ fn node_of(value: &Json, written: &Node, parameter: &Arc<str>) -> Node {
         Json::Array(items) => {
             Value::List(items.iter().map(|item| node_of(item, written, parameter)).collect())
         }
-        // No parameter has objects for values.
+        // Values of parameters are never objects.
         Json::Object(_) => Value::Map(Vec::new()),
     };
     Node { value, span: written.span, parameter: Some(Arc::clone(parameter)) }

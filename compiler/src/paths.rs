@@ -1,8 +1,8 @@
-//! Which paths of a sandbox lie within which.
+//! Which paths of a sandbox contain which.
 
 pub(crate) use bailiwick_policy::policy::narrower::below;
 
-/// The paths that lie within no other one, sorted.
+/// The paths that are within no other one, sorted.
 pub(crate) fn outermost(mut paths: Vec<String>) -> Vec<String> {
     paths.sort();
     paths.dedup();

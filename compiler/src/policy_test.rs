@@ -1,7 +1,8 @@
-//! The tests that lie beside a pack: read and checked like a pack, with the same messages.
+//! The tests of a pack: read and checked like a pack, with the same messages.
 //!
-//! Not carried out here: whoever runs them has the objects that they name in files. A case that needs what is not built yet is
-//! refused, since a test that cannot run would look like one that passed.
+//! They are not run here: the caller that runs them has the files with the objects that they name. A case
+//! that needs an unimplemented feature is rejected, since a test that cannot run would look like one that
+//! passed.
 
 pub use bailiwick_crds::policy_test::{
     AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, CasePeer, CaseResult, CaseServiceAccount,
@@ -18,7 +19,7 @@ use crate::schema_check;
 use crate::source::SourceFile;
 use crate::yaml::{Limits, SourceMap};
 
-/// Reads the PolicyTests of some files: each with the name of its file, in the order of the files.
+/// Reads the PolicyTests of some files, each with the name of its file, in the order of the files.
 #[must_use]
 pub fn read(files: &[SourceFile]) -> (Vec<(String, PolicyTest)>, Vec<Diagnostic>) {
     let (mut tests, mut diagnostics) = (Vec::new(), Vec::new());
@@ -64,7 +65,7 @@ fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<Po
             }
             Some(test)
         }
-        // The schema is made from these types; whatever it let through is said all the same.
+        // The schema is made from these types; an error that it missed is reported all the same.
         Err(error) => {
             found.push(Diagnostic::new(bw0107_wrong_type::CODE, FieldPath::root(), error.to_string()));
             None
@@ -72,7 +73,7 @@ fn one(map: &SourceMap, schema: &Json, found: &mut Vec<Diagnostic>) -> Option<Po
     }
 }
 
-/// A public key in PEM as facts about images name it; `None` if it is none that can sign images.
+/// A PEM public key in the form that facts about images use; `None` if it cannot sign images.
 #[must_use]
 pub fn signing_key(pem: &str) -> Option<String> {
     crate::lower::image_key(pem)
@@ -88,7 +89,7 @@ fn refuse_unbuilt(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) 
     }
 }
 
-/// A case that expects nothing passes whatever happens.
+/// Rejects a case without an expectation, since it would pass whatever happens.
 fn refuse_empty(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
     if case.expect == Expectation::default() {
         let help = "say what is to come of it, for example `allowed: false` with the `rule` that decides";
@@ -103,7 +104,7 @@ fn refuse_empty(case: &TestCase, at: &FieldPath, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(bw0108_missing_field::CODE, expected.member("labels"), message).with_help(help),
         );
     }
-    // A path that nobody can read leads nowhere, so nothing would ever be there.
+    // A path that cannot be parsed leads nowhere, so the field would always be absent.
     for (index, field) in case.expect.fields.iter().enumerate() {
         if let Err(error) = field.field.parse::<FieldPath>() {
             let at = expected.member("fields").index(index).member("field");

@@ -1,6 +1,7 @@
-//! Sets that network rules and subjects are made of, with exact algebra: addresses ([`cidr`]), label sets ([`labels`]), ports
-//! ([`ports`]) and the connections that they span ([`rules`]). Intersection and inclusion only; what is not provably included
-//! is not included. No policy language here and no diagnostics.
+//! The sets that network rules and subjects are made of, with exact algebra: addresses ([`cidr`]), label sets
+//! ([`labels`]), ports ([`ports`]) and the connections between them ([`rules`]). Intersection and inclusion
+//! only; whatever is not provably included counts as not included. This module knows neither the policy
+//! language nor diagnostics.
 
 pub(crate) mod cidr;
 pub(crate) mod labels;

@@ -1,5 +1,5 @@
-//! From the files of a pack to the packs that are met: the pack itself and all that it extends, each with its parameters
-//! substituted.
+//! From the files of a pack to the resolved packs: the pack itself and all that it extends, each with its
+//! parameters substituted.
 //!
 //! ```text
 //! files ► fragments::merge ► parameters ► schema_check ► PolicyPackSpec ┐
@@ -7,8 +7,8 @@
 //! extends ► pack.lock ► Library ───┴── the same for every parent ───────┘
 //! ```
 //!
-//! Nothing stops at the first error: of a faulty pack what is left goes on ([`crate::salvage`]), to be looked at and never compiled.
-//! Not here: what the packs mean together (the meet), and anything about CEL.
+//! No error stops resolution: a faulty pack continues with its valid part ([`crate::salvage`]), which is
+//! checked but never compiled. This module neither meets the packs nor looks at CEL.
 
 mod pack;
 
@@ -29,12 +29,12 @@ pub(crate) use pack::{Read, read};
 /// A pack and all that it extends.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// Parents before those that extend them; the last one is the pack under compilation.
+    /// Parents come before the packs that extend them; the last one is the pack under compilation.
     pub packs: Vec<ResolvedPack>,
 }
 
-/// Resolves a pack with everything that it extends, as `pack.lock` says. All problems are collected; with any error there is no
-/// result. Diagnostics have their places.
+/// Resolves a pack with everything that it extends, as `pack.lock` says. Collects all problems; with any
+/// error, there is no result. Diagnostics have their places.
 #[must_use]
 pub fn resolve(
     sources: &PackSources,
@@ -45,7 +45,8 @@ pub fn resolve(
     (resolved, diagnostics)
 }
 
-/// Text of the `pack.lock` that a pack should have (empty of packs if it extends none), what there is to say, and the versions that were taken.
+/// The text of the `pack.lock` that a pack should have (listing no packs if it extends none), the findings,
+/// and the versions chosen.
 #[must_use]
 pub fn make_lock(
     sources: &PackSources,
@@ -64,7 +65,7 @@ pub fn make_lock(
     (text, diagnostics, taken)
 }
 
-/// As [`resolve`], and the versions that were taken of extended packs, whether or not all is well.
+/// As [`resolve`], and also returns the versions chosen for extended packs, even if there are errors.
 pub(crate) fn resolve_with(
     sources: &PackSources,
     library: &dyn Library,
@@ -75,7 +76,8 @@ pub(crate) fn resolve_with(
     ((!has_errors(&diagnostics)).then_some(resolved), diagnostics, taken)
 }
 
-/// The same, and with errors what is left of the packs once everything faulty is taken out: to look at, not to compile.
+/// As above; on errors, also what is left of the packs once every faulty part is removed, to be checked but
+/// not compiled.
 pub(crate) fn attempt(
     sources: &PackSources,
     library: &dyn Library,

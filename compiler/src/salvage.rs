@@ -1,7 +1,8 @@
-//! What is left of a document once everything that departs from its schema is taken out, so that the rest is still looked at and a person sees in
-//! one run what is wrong with the text of a field and with its meaning.
+//! What is left of a document once everything that violates its schema is removed. The rest is still checked,
+//! so that one run reports errors both in the text of a field and in its meaning.
 //!
-//! What is left is never compiled: it is a pack that nobody wrote. Only what a single field says by itself may be reported of it.
+//! The remainder is never compiled, since no author wrote such a pack. Only findings about a single field may
+//! be reported for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +11,11 @@ use crate::parameters::parameter_name;
 use crate::schema_check;
 use crate::yaml::{Node, Value};
 
-/// Rounds before it is given up. A round takes out all that is faulty at once; another is needed where something was required, then for what
-/// held it, and so on outwards, of which the language has fewer levels.
+/// Rounds before giving up. A round removes all faults at once. If it removes something required, another
+/// round removes the object that required it, and so on outwards; the language has fewer levels than this.
 const MAX_ROUNDS: usize = 16;
 
-/// What is left of a document; `None` if that is no document any more.
+/// What is left of a document; `None` if it is no longer a document.
 pub(crate) fn what_is_left(root: &Node) -> Option<Node> {
     let mut left = root.clone();
     for _ in 0..MAX_ROUNDS {
@@ -32,7 +33,8 @@ pub(crate) fn what_is_left(root: &Node) -> Option<Node> {
     None
 }
 
-/// Where a parameter stands that has no value: what is said of it was said, and `${x}` is no value.
+/// Finds parameters without a value: the missing value was already reported, and `${x}` itself is not a
+/// value.
 fn parameters(node: &Node, at: &FieldPath, found: &mut Vec<FieldPath>) {
     match &node.value {
         Value::Str(text) if parameter_name(text).is_some() => found.push(at.clone()),
@@ -46,14 +48,15 @@ fn parameters(node: &Node, at: &FieldPath, found: &mut Vec<FieldPath>) {
     }
 }
 
-/// Takes out members; or, of a list, an element and all behind it: those before it stay where their places are looked for. How much it took.
+/// Removes members; in a list, removes an element and all after it, so that the elements before it keep their
+/// positions. Returns how many it removed.
 fn take_out(root: &mut Node, faults: &[FieldPath]) -> usize {
-    // Of each holder all at once: a pack may have more faults than could be gone through for each.
+    // All faults of one holder at once: a pack may have too many faults for one pass each.
     let mut holders: BTreeMap<&[Segment], BTreeSet<&Segment>> = BTreeMap::new();
     for (last, above) in faults.iter().filter_map(|at| at.segments().split_last()) {
         holders.entry(above).or_default().insert(last);
     }
-    // From the end, so that taking one out does not move another.
+    // From the end, so that a removal does not move the others.
     holders.iter().rev().map(|(above, lasts)| take_from(root, above, lasts)).sum()
 }
 
@@ -92,7 +95,8 @@ fn reach<'n>(root: &'n mut Node, at: &[Segment]) -> Option<&'n mut Node> {
     })
 }
 
-/// Whether parents may be looked for although the pack is faulty: not if the fault is in what names them or in what is handed to them.
+/// Whether parents may be resolved although the pack is faulty: not if the fault is in what names them or in
+/// the values passed to them.
 pub(crate) fn parents_are_sound(found: &[Diagnostic]) -> bool {
     let (extends, parameters) = (FieldPath::spec().member("extends"), FieldPath::spec().member("parameters"));
     found.iter().filter(|one| one.severity == Severity::Error).all(|one| {

@@ -1,8 +1,8 @@
-//! Holds a document to its schema: unknown fields, types, required fields, words, forms, ranges, names. Everything wrong is
-//! reported, each with its field path; nothing here knows what the fields mean.
+//! Checks a document against its schema: unknown fields, types, required fields, words, forms, ranges, names.
+//! Every error is reported with its field path; this module does not know what the fields mean.
 //!
-//! The schemas are those of [`bailiwick_crds::schema`], from which the CRDs come too; the marks `x-bailiwick-…` are
-//! explained there.
+//! The schemas are those of [`bailiwick_crds::schema`], from which the CRDs are generated too; that module
+//! explains the markers `x-bailiwick-…`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ use crate::nearest::nearest;
 use crate::parameters::parameter_name;
 use crate::yaml::{Node, Value};
 
-/// Everything in which `node`, which stands at `at`, departs from `schema`.
+/// Every deviation of `node`, which is at `at`, from `schema`.
 #[must_use]
 pub fn check(node: &Node, schema: &Json, at: &FieldPath) -> Vec<Diagnostic> {
     let mut checker =
@@ -93,7 +93,7 @@ impl Checker {
         let at = self.at();
         self.diagnostics.push(Diagnostic::new(code, at, message));
         let last = self.diagnostics.len() - 1;
-        // Just pushed, so there is a last one; its index is the borrow checker's way to reach it.
+        // A diagnostic was just pushed, so there is a last one; its index satisfies the borrow checker.
         #[expect(clippy::indexing_slicing, reason = "the element pushed above")]
         &mut self.diagnostics[last]
     }
@@ -128,7 +128,8 @@ impl Checker {
         }
     }
 
-    /// Whether a parameter stands here: one that must not is reported, an unknown one was reported before.
+    /// Whether this is a parameter; reports one that is not allowed here. An unknown one was already
+    /// reported.
     fn misplaced_parameter(&mut self, node: &Node, schema: &Json) -> bool {
         let unresolved = node.as_str().and_then(parameter_name);
         let Some(name) = node.parameter.as_deref().or(unresolved).map(str::to_owned) else { return false };
@@ -197,7 +198,7 @@ impl Checker {
         self.members(node, schema);
     }
 
-    /// Members that exclude or need one another.
+    /// Checks members that exclude or require each other.
     fn members(&mut self, node: &Node, schema: &Json) {
         let present = |name: &&str| node.get(name).is_some();
         if let Some(groups) = schema.get("x-bailiwick-one-of").and_then(Json::as_array) {
@@ -317,7 +318,7 @@ impl Checker {
     }
 }
 
-/// What is wrong with a text of this form, and how it is written right.
+/// What is wrong with a text of this form, and how to write it correctly.
 fn form_problem(form: &str, text: &str) -> Option<(&'static str, &'static str)> {
     match form {
         "duration" => match parse_duration(text) {
@@ -348,7 +349,7 @@ fn quoted<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The beginning of a text, for messages.
+/// The beginning of a long text, for messages.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

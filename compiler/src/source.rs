@@ -1,11 +1,11 @@
-//! The files of a pack, in memory. The compiler opens no file: whoever calls it reads them.
+//! The files of a pack, in memory. The compiler opens no files; its caller reads them.
 
 /// One file of a pack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFile {
     /// Name as shown in diagnostics, relative to the pack's folder: `pack.yaml`, `rego/images.rego`.
     pub name: String,
-    /// The bytes, not yet known to be text.
+    /// The bytes, not yet known to be valid text.
     pub bytes: Vec<u8>,
 }
 
@@ -17,10 +17,10 @@ impl SourceFile {
     }
 }
 
-/// Everything of a pack that the compiler reads.
+/// All files of a pack that the compiler reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackSources {
-    /// `pack.yaml` and the fragments beside it (`*.yaml` of the same folder), in any order.
+    /// `pack.yaml` and the fragments next to it (`*.yaml` in the same folder), in any order.
     pub files: Vec<SourceFile>,
     /// `pack.lock`, if there is one.
     pub lock: Option<SourceFile>,
@@ -29,7 +29,7 @@ pub struct PackSources {
 }
 
 impl PackSources {
-    /// A pack of one file `pack.yaml` without a lock.
+    /// A pack with a single file `pack.yaml` and no lock.
     #[must_use]
     pub fn single(text: impl Into<Vec<u8>>) -> Self {
         Self { files: vec![SourceFile::new("pack.yaml", text)], ..Self::default() }

@@ -1,9 +1,9 @@
-//! System calls by name: which there are, which a profile has, and with which arguments. The one place of the compiler that knows them; a
-//! compiled policy carries numbers and tests, so whoever enforces one needs no table.
+//! System calls by name: which exist, which a profile has, and with which arguments. Only this part of the
+//! compiler knows them; a compiled policy carries numbers and tests, so an enforcer needs no table.
 //!
-//! Terms. *Profile*: reviewed data, the calls that a kind of program needs (`profiles`). *Test*: what an argument must be for a call to
-//! go through (`arguments`); it belongs to the call, whatever list the call comes from. *Never*: calls that no sandbox may have, since they
-//! lead around the filter or out of the namespaces.
+//! Terms. *Profile*: reviewed data, the calls that a kind of program needs (`profiles`). *Test*: what an
+//! argument must be for a call to be allowed (`arguments`); it belongs to the call, whichever list the call
+//! comes from. *Never*: calls that no sandbox may have, since they bypass the filter or leave the namespaces.
 //!
 //! ```text
 //! profile + add - remove ► names ► numbers (table) + tests (arguments) ► policy::sandboxes::Syscalls
@@ -24,10 +24,10 @@ use crate::nearest::nearest;
 pub use builder::with_builder;
 pub use profiles::START;
 
-/// Most names in one list of a pack: more than there are system calls.
+/// Most names in one list of a pack; more than there are system calls.
 const MAX_NAMES: usize = 512;
 
-/// Which list of a pack a name stands in.
+/// The list of a pack that contains a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum List {
     /// `syscalls.add`.
@@ -47,7 +47,7 @@ impl List {
     }
 }
 
-/// What is wrong with the names of a pack.
+/// Errors in the names of a pack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Error {
     /// No architecture has a call of this name.
@@ -69,7 +69,7 @@ pub enum Error {
         index: usize,
         /// The call.
         name: &'static str,
-        /// What it would open.
+        /// What it would make possible.
         why: &'static str,
     },
     /// The call is in both lists.
@@ -88,10 +88,10 @@ pub enum Error {
     },
 }
 
-/// The system calls of a sandbox: those of the profile, with `add` and without `remove`.
+/// The system calls of a sandbox: those of the profile, plus `add` and minus `remove`.
 ///
 /// # Errors
-/// Every name that is wrong, in the order of the lists.
+/// Every invalid name, in the order of the lists.
 pub fn lower(profile: SyscallProfile, add: &[String], remove: &[String]) -> Result<Syscalls, Vec<Error>> {
     let mut errors = Vec::new();
     let added = names(List::Add, add, &mut errors);
@@ -117,7 +117,7 @@ pub fn lower(profile: SyscallProfile, add: &[String], remove: &[String]) -> Resu
     Ok(assemble(&allowed))
 }
 
-/// The known names of a list with their index; the others become errors.
+/// The known names of a list with their indices; the others become errors.
 fn names(list: List, wire: &[String], errors: &mut Vec<Error>) -> Vec<(usize, &'static str)> {
     if wire.len() > MAX_NAMES {
         errors.push(Error::TooMany { list });
@@ -136,7 +136,7 @@ fn names(list: List, wire: &[String], errors: &mut Vec<Error>) -> Vec<(usize, &'
     known
 }
 
-/// The compiled form of these names, and of what every sandbox is answered otherwise.
+/// The compiled form of these names, and of the errors that every sandbox gets for other calls.
 fn assemble(allowed: &BTreeSet<&'static str>) -> Syscalls {
     Syscalls {
         allowed: allowed.iter().filter_map(|name| allow(name)).collect(),
@@ -165,7 +165,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
     table::TABLE.iter().map(|row| row.name)
 }
 
-/// What any of several sandboxes may do: for a filter around all of them.
+/// What any of several sandboxes may do, for a filter around all of them.
 #[must_use]
 pub fn union(of: &[&Syscalls]) -> Syscalls {
     let mut allowed: BTreeMap<String, AllowedSyscall> = BTreeMap::new();
@@ -174,7 +174,7 @@ pub fn union(of: &[&Syscalls]) -> Syscalls {
         for call in &syscalls.allowed {
             match allowed.get_mut(&call.name) {
                 None => drop(allowed.insert(call.name.clone(), call.clone())),
-                // No test at all is the widest.
+                // A call without tests is the widest.
                 Some(other) if other.when.is_empty() || call.when.is_empty() => other.when.clear(),
                 Some(other) => {
                     other.when.extend(call.when.iter().cloned());

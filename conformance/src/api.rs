@@ -1,5 +1,6 @@
-//! The API server by plain HTTP, through one `kubectl proxy` with whatever credentials the kubeconfig has: a look costs a request, and no process that reads
-//! a kubeconfig and asks for every kind first. For tests that look often.
+//! The API server over plain HTTP, through one `kubectl proxy` with the credentials of the kubeconfig. A look
+//! then costs one request, and not a process that reads a kubeconfig and first discovers every kind. For
+//! tests that look often.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::http;
 
-/// The kinds that are looked at: singular, plural, group and version, and whether they stand in namespaces.
+/// The kinds that tests look at: singular, plural, group and version, and whether they are namespaced.
 const KINDS: &[(&str, &str, &str, bool)] = &[
     ("configmap", "configmaps", "api/v1", true),
     ("secret", "secrets", "api/v1", true),
@@ -35,19 +36,20 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
 const ADMISSION: &str = "apis/admissionregistration.k8s.io/v1";
 const OURS: &str = "apis/bailiwick.dev/v1alpha1";
 
-/// A way to the API server; it ends with the value.
+/// A connection to the API server; it ends when dropped.
 #[derive(Debug)]
 pub struct Api {
     child: Child,
     address: String,
-    /// Connections that nobody uses at the moment: as many as there ever were requests side by side.
+    /// Idle connections: as many as there were concurrent requests at any time.
     resting: Mutex<Vec<http::Client<TcpStream>>>,
 }
 
-/// The path of an object or, without a name, of all of a kind; `kind` in the singular or plural, in any case.
+/// The path of an object or, without a name, of all objects of a kind; `kind` is singular or plural, in any
+/// case.
 ///
 /// # Errors
-/// A kind that nobody looks at.
+/// The kind is not in the list.
 pub fn path(kind: &str, namespace: Option<&str>, name: &str) -> Result<String> {
     let wanted = kind.to_ascii_lowercase();
     let known = KINDS.iter().find(|(one, many, ..)| *one == wanted || *many == wanted);
@@ -58,17 +60,17 @@ pub fn path(kind: &str, namespace: Option<&str>, name: &str) -> Result<String> {
 }
 
 impl Api {
-    /// Opens it with a kubectl and a kubeconfig.
+    /// Opens the proxy with a kubectl and a kubeconfig.
     ///
     /// # Errors
     /// kubectl cannot be run, or does not serve.
     pub fn open(kubectl: &Path, kubeconfig: &Path) -> Result<Self> {
         let mut child = Command::new("bash")
             .env("KUBECONFIG", kubeconfig)
-            // It ends when its input does, so also with a process that is killed.
+            // It ends when its input does, and so also with a process that is killed.
             .args(["-c", r#""$0" "$@" & read -r _; kill $!"#])
             .arg(kubectl)
-            // Nothing is rejected: what a test may ask is decided by its kubeconfig.
+            // Nothing is rejected: the kubeconfig decides what a test may do.
             .args(["proxy", "--port=0", "--reject-methods=^$", "--reject-paths=^$"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,19 +87,19 @@ impl Api {
         Ok(api)
     }
 
-    /// Sends a request; the status and the answer.
+    /// Sends a request; returns the status and the answer.
     ///
     /// # Errors
-    /// Nobody answers, which is so while an API server is away.
+    /// No answer, as when the API server is unreachable.
     pub fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<(u16, Value)> {
         let answer = self.answer(method, path, kind, body)?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
 
-    /// Sends JSON; the status, and what the API server warns of.
+    /// Sends JSON; returns the status and the API server's warnings.
     ///
     /// # Errors
-    /// Nobody answers.
+    /// No answer.
     pub fn warnings(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<String>)> {
         let answer = self.answer(method, path, "application/json", body)?;
         let warnings = answer.headers.into_iter().filter(|(name, _)| name == "warning");
@@ -126,13 +128,13 @@ impl Api {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What stands at a path; `None` if nothing does, or nobody answers.
+    /// The object at a path; `None` if it does not exist, or without an answer.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Value> {
         let asked = || self.ask("GET", path, "application/json", "");
         let (status, answer) = asked()
             .or_else(|_| {
-                // The connections that rested may have been closed meanwhile.
+                // The idle connections may have been closed meanwhile.
                 self.resting().clear();
                 asked()
             })
@@ -140,10 +142,10 @@ impl Api {
         (status == 200).then_some(answer)
     }
 
-    /// Sends an object or a patch that must be taken.
+    /// Sends an object or a patch that must be accepted.
     ///
     /// # Errors
-    /// It is refused, or nobody answers.
+    /// It is rejected, or there is no answer.
     pub fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let (status, answer) = self.ask(method, path, kind, &body.to_string())?;
@@ -156,7 +158,7 @@ impl Api {
     /// Applies an object, written as YAML, by server-side apply.
     ///
     /// # Errors
-    /// It is refused, or nobody answers.
+    /// It is rejected, or there is no answer.
     pub fn apply(&self, manifest: &str) -> Result<Value> {
         let object: Value = serde_saphyr::from_str(manifest).context("YAML")?;
         let text = |at: &str| object.pointer(at).and_then(Value::as_str);
@@ -173,7 +175,7 @@ impl Api {
     /// Deletes all objects of a kind, or those with labels.
     ///
     /// # Errors
-    /// It is refused, or nobody answers.
+    /// It is rejected, or there is no answer.
     pub fn clear(&self, kind: &str, labels: &str) -> Result<()> {
         let all = path(kind, None, "")?;
         let list = self.get(&format!("{all}?labelSelector={labels}")).context("a list")?;
@@ -181,7 +183,7 @@ impl Api {
             let text = |at: &str| item.pointer(at).and_then(Value::as_str);
             let one = path(kind, text("/metadata/namespace"), text("/metadata/name").unwrap_or_default())?;
             let (status, answer) = self.ask("DELETE", &one, "application/json", "")?;
-            // Somebody else may have been faster.
+            // Another client may have deleted it first.
             if !(200..300).contains(&status) && status != 404 {
                 bail!("DELETE {one}: {status} {answer}");
             }

@@ -1,5 +1,6 @@
-//! A real Kubernetes API server for a test: `KUBECONFIG`'s if that is set, else one that `conformance/cluster/start.sh` starts
-//! on loopback and that ends with the value; and one with a node that runs pods.
+//! A real Kubernetes API server for a test: the one in `KUBECONFIG` if that is set, otherwise one that
+//! `conformance/cluster/start.sh` starts on loopback and that ends when dropped. Also starts one with a node
+//! that runs pods.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -11,10 +12,11 @@ use anyhow::{Context, Result, bail};
 use crate::api::Api;
 use crate::patience::until;
 
-/// Starts of a control plane before it is given up: its ports are chosen at random, and another program may take one of them first.
+/// Attempts to start a control plane: its ports are chosen at random, and another program may take one of
+/// them first.
 const STARTS: usize = 3;
 
-/// A running API server and how to reach it.
+/// A running API server and its connection details.
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
@@ -28,16 +30,17 @@ impl Cluster {
     /// Connects to the cluster of `KUBECONFIG`, or starts one.
     ///
     /// # Errors
-    /// Nothing to start it from (no prebuilt control plane, no `KUBEBUILDER_ASSETS`, no Go), or it did not come up; the message says what to do.
+    /// It has nothing to start from (no prebuilt control plane, no `KUBEBUILDER_ASSETS`, no Go), or it did
+    /// not come up; the message says what to do.
     pub fn start() -> Result<Self> {
         let start = || Self::run("start.sh", "set KUBECONFIG to use another cluster");
         Self::borrowed_or(std::env::var_os("KUBECONFIG"), start)
     }
 
-    /// Starts one, whatever `KUBECONFIG` names: for what looks at all that there is in it.
+    /// Starts a cluster, whatever `KUBECONFIG` names: for tests that look at everything in it.
     ///
     /// # Errors
-    /// As [`Cluster::start`].
+    /// As for [`Cluster::start`].
     pub fn start_own() -> Result<Self> {
         Self::borrowed_or(None, || Self::run("start.sh", "it takes a control plane of its own"))
     }
@@ -53,7 +56,8 @@ impl Cluster {
     /// Starts a cluster with one node named `node`. Needs root.
     ///
     /// # Errors
-    /// As [`Cluster::start`]; there is no other cluster to use, since tests put images and files onto the node.
+    /// As for [`Cluster::start`]; no other cluster can be used, since tests put images and files onto the
+    /// node.
     pub fn with_node() -> Result<Self> {
         Self::run("start-node.sh", "it needs root")
     }
@@ -79,16 +83,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Whether it is somebody else's, which `KUBECONFIG` names: it outlives the value.
+    /// Whether the cluster is borrowed, named by `KUBECONFIG`: it outlives the value.
     #[must_use]
     pub const fn is_borrowed(&self) -> bool {
         self.started.is_none() && self.warden.is_none()
     }
 
-    /// Lets it end with this process, in whatever way that ends, instead of with the value: for a value that is never dropped.
+    /// Lets it end with this process, however the process ends, instead of with the value: for a value that
+    /// is never dropped.
     ///
     /// # Errors
-    /// The process that waits for that does not start.
+    /// The process that waits for the end does not start.
     pub fn for_the_process(mut self) -> Result<Self> {
         let Some(dir) = self.started.take() else { return Ok(self) };
         let stop = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/stop.sh");
@@ -103,7 +108,7 @@ impl Cluster {
     /// Puts an image archive onto the node.
     ///
     /// # Errors
-    /// The cluster has no node, or containerd does not take the archive.
+    /// The cluster has no node, or containerd rejects the archive.
     pub fn import(&self, archive: &Path) -> Result<()> {
         let dir = self.started.as_ref().context("this cluster has no node of ours")?;
         let output = Command::new(dir.join("bin/ctr"))
@@ -130,7 +135,7 @@ impl Cluster {
         std::fs::write(&path, profile).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// A way to the API server for whoever looks often.
+    /// A connection to the API server for tests that look often.
     ///
     /// # Errors
     /// kubectl does not serve.
@@ -144,8 +149,8 @@ impl Cluster {
         &self.kubeconfig
     }
 
-    /// Whether a controller manager runs, which makes pods of Deployments and ends namespaces: it publishes its certificate in every namespace.
-    /// envtest has none.
+    /// Whether a controller manager runs, which makes pods of Deployments and ends namespaces: it publishes
+    /// its certificate in every namespace. envtest has none.
     ///
     /// # Errors
     /// kubectl failed.
@@ -155,11 +160,12 @@ impl Cluster {
         Ok(!self.kubectl(args, "")?.trim().is_empty())
     }
 
-    /// Waits until pods can be made in a namespace, which takes its service account: the controller manager makes it a moment after the namespace.
-    /// Where there is none (envtest has no controller manager), this makes it.
+    /// Waits until pods can be created in a namespace, which requires its service account: the controller
+    /// manager creates it a moment after the namespace. Without a controller manager (envtest has none), this
+    /// creates it.
     ///
     /// # Errors
-    /// It did not come to be.
+    /// It was not created in time.
     pub fn await_namespace(&self, name: &str) -> Result<()> {
         until(&format!("the service account of namespace `{name}`"), || {
             let create = self.kubectl_raw(["create", "serviceaccount", "default", "-n", name], "").ok()?;
@@ -168,7 +174,7 @@ impl Cluster {
         })
     }
 
-    /// Runs kubectl and gives back whatever it printed, however it ended.
+    /// Runs kubectl and returns whatever it printed, however it ended.
     ///
     /// # Errors
     /// kubectl could not be run.
@@ -194,7 +200,7 @@ impl Cluster {
         Ok(output)
     }
 
-    /// Runs kubectl, which must succeed, and gives back its standard output.
+    /// Runs kubectl, which must succeed, and returns its standard output.
     ///
     /// # Errors
     /// kubectl could not be run or failed; the message holds what it printed.
@@ -220,7 +226,8 @@ impl Drop for Cluster {
     }
 }
 
-/// The cluster that `KUBECONFIG` names. An empty one names none: kubectl would take it for `~/.kube/config`, the cluster of whoever runs the tests.
+/// The cluster that `KUBECONFIG` names. An empty value names none: kubectl would read it as `~/.kube/config`,
+/// the personal cluster of the user who runs the tests.
 fn chosen(kubeconfig: Option<OsString>) -> Option<PathBuf> {
     kubeconfig.filter(|path| !path.is_empty()).map(PathBuf::from)
 }

@@ -1,8 +1,9 @@
-//! `docs/guide/cluster.md`, run word by word: what a new owner of a cluster types, each command with what must come of it. `make cluster-demo` shows it;
-//! a test holds it. Where there is no node, `plane` runs what does not need one.
+//! `docs/guide/cluster.md`, run word by word: the commands that a new owner of a cluster types, each with its
+//! required outcome. `make cluster-demo` shows it, and a test checks it. Without a node, `plane` runs the
+//! commands that need none.
 //!
-//! Some commands are not typed: the programs are built already, the packages are there, and the node's directory is one of our own. Everything runs in a folder that goes with the
-//! run, and the node ends with it.
+//! Some commands are not run: the programs are already built, the packages are installed, and the node's
+//! directory is one of our own. Everything runs in a temporary folder, and the node ends with the run.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,30 +18,31 @@ use crate::{helm, programs};
 
 mod plane;
 
-/// For what comes by itself, as a policy that is put back: seconds in a quiet cluster, more where a machine does other things too.
+/// For changes that come by themselves, such as a restored policy: seconds in a quiet cluster, longer on a
+/// busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What must come of a command that contains `part`.
+/// The required outcome of a command that contains `part`.
 struct Expected {
     part: &'static str,
     codes: &'static [i32],
     says: &'static [&'static str],
 }
 
-/// Commands that change nothing in the cluster, so that they may be given again until they do what they should.
+/// Commands that change nothing in the cluster, so that they may be repeated until they do what they should.
 const ASKING: &[&str] = &["kubectl get", "tar -C /var/lib/bailiwick"];
 
-/// By the first that fits; a command that none fits must end well.
+/// The first match applies; a command without a match must succeed.
 const EXPECTED: &[Expected] = &[
     Expected { part: "get policybindings,policypacks", codes: &[0], says: &["tools", "1.0.0", "Enforce"] },
     Expected { part: "get networkpolicies", codes: &[0], says: &["bailiwick-"] },
-    // Refused by the rule, with what is wrong and what helps.
+    // Denied by the rule, with the cause and a remedy.
     Expected {
         part: "privileged.yaml",
         codes: &[1],
         says: &["denied", "podSecurity", "meet Pod Security level"],
     },
-    // Not by the floor, which knows no signatures.
+    // Not denied by the floor, which cannot check signatures.
     Expected { part: "app:unsigned", codes: &[1], says: &["tools@1.0.0", "images", "is not signed by"] },
     Expected { part: "app:signed", codes: &[0], says: &["/agents/app:signed@sha256:"] },
     Expected { part: "get sandboxpools", codes: &[0], says: &["tools", "warm", "PodUserNs", "Ready"] },
@@ -53,7 +55,8 @@ const EXPECTED: &[Expected] = &[
 pub enum Ground {
     /// On a node that runs pods.
     Node,
-    /// On a control plane alone: operator and webhooks run beside it as the chart's accounts, and what only pods do is left out.
+    /// On a control plane alone: operator and webhooks run next to it with the chart's accounts, and what
+    /// only pods do is left out.
     ControlPlane,
 }
 
@@ -62,10 +65,10 @@ fn commands(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| line.strip_prefix("    "))
 }
 
-/// Runs the guide and writes what is typed and what comes of it.
+/// Runs the guide, and writes each command and its output.
 ///
 /// # Errors
-/// The first command that does not do what it should; what it said is in the message.
+/// The first command that does not do what it should; its output is in the message.
 pub fn run(ground: Ground, out: &mut dyn Write) -> Result<()> {
     let mut stage = Stage::set()?;
     let mut plane = (ground == Ground::ControlPlane).then(plane::Plane::default);
@@ -102,7 +105,7 @@ pub fn run(ground: Ground, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// What a line puts before PATH for those that follow, each of which has a shell of its own here.
+/// The path that a line adds to PATH for the following lines, each of which has a shell of its own here.
 fn exported(line: &str) -> Option<&str> {
     line.strip_prefix("export PATH=\"")?.strip_suffix(":$PATH\"")
 }
@@ -111,7 +114,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A folder of Go's.
+/// One of Go's folders.
 fn go_keeps(name: &str) -> Result<String> {
     let output = Command::new("go").args(["env", name]).output().context("cannot run go")?;
     ensure!(output.status.success(), "go env {name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -122,15 +125,15 @@ fn go_keeps(name: &str) -> Result<String> {
 struct Stage {
     folder: tempfile::TempDir,
     cluster: Option<Cluster>,
-    /// What was put before PATH.
+    /// The additions to PATH.
     path: String,
     before: BTreeSet<String>,
-    /// Where Go keeps what it fetched and built.
+    /// Where Go keeps its downloads and builds.
     go: Vec<(&'static str, String)>,
 }
 
 impl Drop for Stage {
-    /// The registry of a run that deviated; the node ends by itself.
+    /// Stops the registry of a failed run; the node ends by itself.
     fn drop(&mut self) {
         if self.folder.path().join("registry/pid").is_file() {
             let _ = self.bash("conformance/registry/stop.sh registry");
@@ -155,7 +158,7 @@ impl Stage {
         Ok(Self { folder, cluster: None, path: String::new(), before: BTreeSet::new(), go })
     }
 
-    /// Runs a command until it does what it should, or for as long as patience lasts.
+    /// Runs a command until it does what it should, for at most `PATIENCE`.
     fn follow(&self, line: &str) -> Result<String> {
         let expected = EXPECTED.iter().find(|expected| line.contains(expected.part));
         let (codes, says) = expected.map_or((&[0][..], &[][..]), |expected| (expected.codes, expected.says));
@@ -182,7 +185,7 @@ impl Stage {
     }
 
     fn bash(&self, line: &str) -> Result<Output> {
-        // Helm is there; all else the guide itself must name.
+        // Helm is already installed; the guide itself must name everything else.
         let mut path = format!("{}/bin", self.folder.path().display());
         if !self.path.is_empty() {
             path = format!("{}:{path}", self.path);
@@ -194,13 +197,13 @@ impl Stage {
             path = format!("{path}:{}", programs.display());
         }
         command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
-        // Helm keeps its caches below HOME; what Go built once it need not build again.
+        // Helm keeps its caches below HOME; what Go has built need not be built again.
         command.env("HOME", self.folder.path()).envs(self.go.iter().map(|(name, value)| (name, value)));
         command.args(["-c", &format!("set -o pipefail; {line}")]).current_dir(self.folder.path());
         command.stdin(Stdio::null()).output().context("cannot run bash")
     }
 
-    /// For the message of a failure: pods that do not run, and what was last said about them.
+    /// For the message of a failure: pods that do not run, and the last events about them.
     fn state(&self) -> String {
         let look = "kubectl get pods -A; kubectl get events -A --sort-by=.lastTimestamp | tail -n 15; \
             kubectl logs -n bailiwick-system -l app.kubernetes.io/component=bailiwick-operator --tail=15; \
@@ -217,7 +220,7 @@ impl Stage {
         )
     }
 
-    /// Names of all objects that outlive a moment, of every kind that can be listed.
+    /// Names of all lasting objects, of every kind that can be listed.
     fn everything(&self) -> Result<BTreeSet<String>> {
         let list = "kubectl api-resources --verbs=list -o name | grep -vE '^(events|pods|replicasets|endpoints|endpointslices|componentstatuses|leases)($|[.])' \
             | paste -sd, | xargs -I{} kubectl get {} -A --no-headers --ignore-not-found -o custom-columns=K:.kind,NS:.metadata.namespace,N:.metadata.name";
@@ -227,7 +230,7 @@ impl Stage {
         Ok(text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
     }
 
-    /// After the uninstall: no object that was not there before.
+    /// After the uninstall: no object that did not exist before.
     fn nothing_is_left(&self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -241,7 +244,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Where agents were.
+    /// In the namespace where agents were.
     fn an_ordinary_pod_starts(&self) -> Result<()> {
         let pod = "kubectl create namespace agents >/dev/null && kubectl label namespace agents bailiwick.dev/zone=agents >/dev/null && \
             kubectl create serviceaccount default -n agents >/dev/null 2>&1; \

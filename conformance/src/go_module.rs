@@ -1,4 +1,5 @@
-//! Files of Go modules: the independent corpora that tests read, by exact version, out of Go's own module cache.
+//! Files of Go modules: the independent corpora that tests read, by exact version, from Go's own module
+//! cache.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,19 +7,20 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The directory of a module; Go downloads it if it is not there and checks it against its checksum database.
+/// The directory of a module; Go downloads it if it is missing and checks it against its checksum database.
 ///
-/// `Ok(None)` where Go is missing and this is not CI; it says so on standard error, and the test is to end there.
+/// `Ok(None)` if Go is missing and this is not CI; this is reported on standard error, and the test must then
+/// end.
 ///
 /// # Errors
-/// Go is missing under CI (`CI` is set), or the module could not be had.
+/// Go is missing under CI (`CI` is set), or the module could not be downloaded.
 pub fn go_module(path: &str, version: &str) -> Result<Option<PathBuf>> {
     if !go_is_there()? {
         return Ok(None);
     }
     let output = Command::new("go")
         .args(["mod", "download", "-json", &format!("{path}@{version}")])
-        // Outside of any module, whose go.mod would have a say.
+        // Outside any module, whose go.mod would affect the result.
         .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())
         .output()
@@ -31,7 +33,7 @@ pub fn go_module(path: &str, version: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Whether Go can be run: `Ok(false)`, said on standard error, where it is missing and this is not CI.
+/// Whether Go can be run: `Ok(false)`, reported on standard error, if it is missing and this is not CI.
 ///
 /// # Errors
 /// Go is missing under CI.

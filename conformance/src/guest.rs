@@ -1,7 +1,9 @@
-//! A guest in a cluster: what a test puts into it goes with the value, since the cluster may be somebody else's (`KUBECONFIG`). What was there
-//! before the guest came stays, also where the guest applied it again.
+//! A guest in a cluster: whatever a test puts into the cluster is removed with the value, since the cluster
+//! may be a borrowed one (`KUBECONFIG`). Objects that existed before the guest stay, even if the guest
+//! applied them again.
 //!
-//! Not a way to clear a cluster: only what came through the value is taken away, and what lies in a namespace that it made.
+//! This does not clear a cluster: it removes only what came through the value, and the content of namespaces
+//! that it created.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,35 +14,36 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::patience::until;
 
-/// For one deletion: a namespace goes when the last of its contents has gone.
+/// For one deletion: a namespace is deleted only after the last of its contents.
 const TIMEOUT: &str = "--timeout=60s";
 
-/// An object by its names: API version, kind, namespace (empty for a cluster's own), name.
+/// Identifies an object: API version, kind, namespace (empty for cluster-scoped objects), name.
 type Named = (String, String, String, String);
 
 /// What a test brought into a cluster.
 pub struct Guest {
     cluster: Arc<Cluster>,
-    /// Whether it has to leave the cluster as it was. One that was started for the test ends with it, and looking costs time.
+    /// Whether it must leave the cluster as it was. A cluster that was started for the test ends with it, and
+    /// checking costs time.
     tidies: bool,
-    /// In the order in which it came.
+    /// In order of creation.
     brought: Mutex<Vec<Named>>,
 }
 
 impl Guest {
-    /// One that leaves a borrowed cluster as it was.
+    /// A guest that leaves a borrowed cluster as it was.
     #[must_use]
     pub fn of(cluster: &Arc<Cluster>) -> Self {
         Self { cluster: Arc::clone(cluster), tidies: cluster.is_borrowed(), brought: Mutex::default() }
     }
 
-    /// One that leaves any cluster as it was.
+    /// A guest that leaves any cluster as it was.
     #[must_use]
     pub fn tidy(cluster: &Arc<Cluster>) -> Self {
         Self { cluster: Arc::clone(cluster), tidies: true, brought: Mutex::default() }
     }
 
-    /// Says that a test makes this object by itself, or has it made.
+    /// Registers an object that a test creates by other means.
     pub fn makes(&self, version: &str, kind: &str, namespace: &str, name: &str) {
         self.remember([(version.to_owned(), kind.to_owned(), namespace.to_owned(), name.to_owned())]);
     }
@@ -51,10 +54,10 @@ impl Guest {
         }
     }
 
-    /// `kubectl VERB ARGS -f -`, where the verb is `create` or `apply`, and what it printed.
+    /// `kubectl VERB ARGS -f -`, where the verb is `create` or `apply`; returns its output.
     ///
     /// # Errors
-    /// kubectl failed; what it made before is remembered all the same.
+    /// kubectl failed; what it created before that is remembered all the same.
     pub fn bring(&self, verb: &[&str], manifests: &str) -> Result<String> {
         let make = || self.cluster.kubectl([verb, &["-f", "-"]].concat(), manifests);
         if !self.tidies {
@@ -72,10 +75,10 @@ impl Guest {
         made
     }
 
-    /// Takes everything away again, the last first, and waits until it is gone.
+    /// Removes everything again, the last first, and waits until it is gone.
     ///
     /// # Errors
-    /// Something did not go.
+    /// Something was not deleted.
     pub fn leave(self) -> Result<()> {
         self.take_away()
     }
@@ -93,8 +96,9 @@ impl Guest {
             let pods = ["delete", "pods", "--all", "--force", "--grace-period=0", TIMEOUT, "-n", name];
             self.cluster.kubectl(pods, "").context("pods of a namespace that a test made")?;
         }
-        // A namespace goes by the controller manager. Where none runs (envtest), one that is deleted stands there for ever, and no other test could
-        // use its name: empty it does no harm.
+        // The controller manager completes the deletion of a namespace. Without one (envtest), a deleted
+        // namespace stays for ever, and no other test could use its name; left in place and empty, it does no
+        // harm.
         if !namespaces.is_empty() && self.cluster.is_tended()? {
             let delete = ["delete", "--ignore-not-found", TIMEOUT, "-f", "-"];
             self.cluster.kubectl(delete, &manifests(&namespaces)).context("namespaces of a test")?;
@@ -126,7 +130,7 @@ fn names(listed: &str) -> Vec<Named> {
     objects.iter().filter_map(named).collect()
 }
 
-/// As little of the objects as kubectl needs to find them.
+/// The minimum of the objects that kubectl needs to find them.
 fn manifests(objects: &[Named]) -> String {
     let one = |(version, kind, namespace, name): &Named| {
         let metadata = match namespace.as_str() {
@@ -138,8 +142,8 @@ fn manifests(objects: &[Named]) -> String {
     objects.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// Everything of a cluster that a test of ours may make, one line each: to see that nothing is left. Not what Kubernetes makes by itself some time
-/// after its start.
+/// Everything in a cluster that one of our tests may create, one line each, to check that nothing is left.
+/// Excludes what Kubernetes itself creates some time after its start.
 ///
 /// # Errors
 /// kubectl failed.
@@ -161,7 +165,8 @@ pub fn everything(cluster: &Cluster) -> Result<BTreeSet<String>> {
     Ok(lines.filter(|line| !of_kubernetes(line)).map(|line| line.join(" ")).collect())
 }
 
-/// Waits until everything that a cluster has was there before; but for namespaces where nobody ends them.
+/// Waits until a cluster has nothing that it did not have before, except namespaces if nothing completes
+/// their deletion.
 ///
 /// # Errors
 /// Something is left; the message names it.

@@ -1,4 +1,4 @@
-//! Helm itself, built by Go at the versions that `conformance/helm/go.mod` and its go.sum pin.
+//! Helm itself, built by Go at the versions pinned in `conformance/helm/go.mod` and its go.sum.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 /// The package of the program.
 const PACKAGE: &str = "helm.sh/helm/v4/cmd/helm";
 
-/// Builds Helm, which takes a minute or two the first time and then only a look into Go's build cache, and gives the program's path in a folder.
+/// Builds Helm and returns the path of the program in a folder. This takes a minute or two the first time,
+/// and later only a look into Go's build cache.
 ///
 /// # Errors
 /// Go is missing, or the program does not build; Go's messages are on standard error.

@@ -1,5 +1,6 @@
-//! The least HTTP/1.1 client that asks our own servers: one connection kept alive, one request at a time, blocking. For tests and the demo;
-//! it understands what they answer (a `content-length`, or chunks), not all of HTTP.
+//! A minimal HTTP/1.1 client for our own servers: one connection kept alive, one request at a time, blocking.
+//! It is for tests and the demo, and understands only what those servers answer (a `content-length`, or
+//! chunks), not all of HTTP.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -45,7 +46,7 @@ impl Answer {
 /// Connects to a Unix socket.
 ///
 /// # Errors
-/// Nobody listens.
+/// No process listens on it.
 pub fn unix(path: &Path) -> Result<Client<UnixStream>> {
     let stream =
         UnixStream::connect(path).with_context(|| format!("cannot connect to {}", path.display()))?;
@@ -71,7 +72,7 @@ impl<S: Read + Write> Client<S> {
     /// Gets a path.
     ///
     /// # Errors
-    /// As [`Client::post`].
+    /// As for [`Client::post`].
     pub fn get(&mut self, path: &str) -> Result<Answer> {
         self.request("GET", path, &[], b"")
     }
@@ -79,7 +80,7 @@ impl<S: Read + Write> Client<S> {
     /// Sends any request.
     ///
     /// # Errors
-    /// As [`Client::post`].
+    /// As for [`Client::post`].
     pub fn request(
         &mut self,
         method: &str,
@@ -100,10 +101,10 @@ impl<S: Read + Write> Client<S> {
         Ok(answer)
     }
 
-    /// Sends any request and reads the head of the answer; a body in chunks is then read by [`Client::chunk`].
+    /// Sends any request and reads the head of the answer; [`Client::chunk`] then reads a chunked body.
     ///
     /// # Errors
-    /// As [`Client::post`].
+    /// As for [`Client::post`].
     pub fn begin(
         &mut self,
         method: &str,
@@ -140,7 +141,7 @@ impl<S: Read + Write> Client<S> {
     /// The next chunk of a body, `None` after the last.
     ///
     /// # Errors
-    /// The connection broke, or the body does not come in chunks.
+    /// The connection broke, or the body is not chunked.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let line = self.line()?;
         let size =

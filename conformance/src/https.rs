@@ -1,4 +1,4 @@
-//! [`crate::http`] over TLS on loopback, for asking a webhook.
+//! [`crate::http`] over TLS on loopback, for requests to a webhook.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub use crate::http::Answer;
 /// A connection that is kept for many requests.
 pub type Client = http::Client<StreamOwned<ClientConnection, TcpStream>>;
 
-/// What is trusted: the certificates of a PEM file.
+/// A configuration that trusts the certificates of a PEM file.
 ///
 /// # Errors
 /// The file cannot be read or holds no certificate.
@@ -41,7 +41,7 @@ impl Client {
     /// Connects to `address` (`127.0.0.1:8443`).
     ///
     /// # Errors
-    /// Nobody listens, or the certificate is not trusted (seen at the first request).
+    /// No process listens there, or the certificate is not trusted (noticed at the first request).
     pub fn connect(address: &str, config: Arc<ClientConfig>) -> Result<Self> {
         let socket = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         socket.set_nodelay(true)?;

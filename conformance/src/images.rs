@@ -1,4 +1,5 @@
-//! The chart's images, made from the programs beside the running one by `charts/image/build.py`, as whoever installs the chart makes them.
+//! The chart's images, made by `charts/image/build.py` from the programs next to the running one, just as an
+//! administrator who installs the chart makes them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +20,7 @@ pub struct Image {
 /// Makes the image of this name in a folder.
 ///
 /// # Errors
-/// Its programs are not built, or this machine lacks what goes into it; the message says what.
+/// Its programs are not built, or this machine lacks a file for it; the message says which.
 pub fn build(name: &str, folder: &Path) -> Result<Image> {
     let programs = programs::find("bailiwick")?;
     let programs = programs.parent().context("a program without a folder")?;

@@ -1,5 +1,5 @@
-//! Proof by oracles that we did not write: a real API server, corpora from other projects' packages, and guards over our
-//! own source tree. Nothing depends on this crate.
+//! Conformance by oracles that we did not write: a real API server, corpora from other projects' packages,
+//! and guards over our own source tree. Nothing depends on this crate.
 #![forbid(unsafe_code)]
 
 pub mod api;

@@ -1,4 +1,5 @@
-//! Packages of npm: test data that others publish there, by exact version and checksum, unpacked beside the built tests.
+//! Packages from npm: published test data of other projects, by exact version and checksum, unpacked next to
+//! the built tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-/// A package and the checksum that the registry has published for it.
+/// A package, and the checksum that the registry published for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
     /// Its name, with the scope.
@@ -20,10 +21,12 @@ pub struct Package {
 impl Package {
     /// The folder of the unpacked package; npm downloads it the first time.
     ///
-    /// `Ok(None)` where npm or Node is missing and this is not CI; it says so on standard error, and the test is to end there.
+    /// `Ok(None)` if npm or Node is missing and this is not CI; this is reported on standard error, and the
+    /// test must then end.
     ///
     /// # Errors
-    /// npm is missing under CI (`CI` is set), the package could not be had, or is not the one that was pinned.
+    /// npm is missing under CI (`CI` is set), or the package could not be downloaded or is not the pinned
+    /// one.
     pub fn folder(&self) -> Result<Option<PathBuf>> {
         let own = std::env::current_exe().context("this program has no path")?;
         // Tests are built into `target/PROFILE/deps`.
@@ -39,7 +42,7 @@ impl Package {
         std::fs::create_dir_all(&packages)?;
         let fresh = tempfile::tempdir_in(&packages)?;
         self.download(fresh.path())?;
-        // Whole or not at all; another test may have been as quick.
+        // Renamed as a whole or not at all; another test may have been first.
         match std::fs::rename(fresh.path().join("package"), &folder) {
             Err(error) if !folder.is_dir() => Err(error).context("cannot keep the package"),
             _ => Ok(Some(folder)),
@@ -74,7 +77,7 @@ impl Package {
     }
 }
 
-/// What a script says on standard output.
+/// A script's standard output.
 ///
 /// # Errors
 /// Node cannot be run or the script fails.
@@ -90,7 +93,8 @@ pub fn node(script: &str, arguments: &[&Path]) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Whether npm and Node can be run: `Ok(false)`, said on standard error, where one is missing and this is not CI.
+/// Whether npm and Node can be run: `Ok(false)`, reported on standard error, if one is missing and this is
+/// not CI.
 fn node_is_there() -> Result<bool> {
     let runs = |program: &str| {
         let mut command = Command::new(program);

@@ -1,20 +1,20 @@
-//! Waiting for a state of the world, in tests and in the demo: a look now and then until it is there, for as long as a busy machine may take.
-//! Nothing here measures; what has not come after [`PATIENCE`] will not come.
+//! Waits for a condition, in tests and in the demo: checks now and then until it holds, for as long as a busy
+//! machine may take. Nothing here measures time; what has not happened after [`PATIENCE`] will not happen.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Far longer than anything that is waited for takes on an idle machine.
+/// Far longer than any of these waits takes on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks: short beside what is waited for, long beside a look.
+/// Between two checks: short compared with the wait, long compared with a check.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Looks until there is something to see, and gives it back.
+/// Checks until there is a result, and returns it.
 ///
 /// # Errors
-/// Nothing came; the message says what was waited for.
+/// The time ran out; the message says what was waited for.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
     let end = Instant::now() + PATIENCE;
     loop {

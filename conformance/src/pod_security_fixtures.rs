@@ -1,4 +1,5 @@
-//! Kubernetes' own test pods for the Pod Security Standards: `test/testdata` of the Go module `k8s.io/pod-security-admission`.
+//! Kubernetes' own test pods for the Pod Security Standards: `test/testdata` of the Go module
+//! `k8s.io/pod-security-admission`.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ pub const VERSION: &str = "v0.37.2";
 pub struct Fixture {
     /// The level and version that it was written for.
     pub standard: PodSecurity,
-    /// `None`: the pod passes; else the check that it was made to fail, in lower case.
+    /// `None`: the pod passes; otherwise the check that it was made to fail, in lower case.
     pub fails: Option<String>,
     /// The file.
     pub path: PathBuf,
@@ -25,10 +26,10 @@ pub struct Fixture {
     pub pod: serde_json::Value,
 }
 
-/// Every fixture, sorted by path. `Ok(None)` where Go is missing and this is not CI.
+/// Every fixture, sorted by path. `Ok(None)` if Go is missing and this is not CI.
 ///
 /// # Errors
-/// The module could not be had, or a fixture does not lie where it should or cannot be read.
+/// The module could not be downloaded, or a fixture is not where it should be or cannot be read.
 pub fn fixtures() -> Result<Option<Vec<Fixture>>> {
     let Some(module) = go_module(MODULE, VERSION)? else { return Ok(None) };
     let mut fixtures = Vec::new();

@@ -1,4 +1,5 @@
-//! The project's own programs, run as a person runs them: found beside whatever asks, and ended with the value that holds them.
+//! The project's own programs, run as a user runs them: found next to the running program, and ended when the
+//! value that holds them is dropped.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
@@ -11,10 +12,11 @@ use anyhow::{Context, Result, bail};
 use crate::patience::until;
 use crate::{http, https};
 
-/// The path of one of our programs: in the folder of the running one, or in the one above, where cargo puts tests.
+/// The path of one of our programs: in the folder of the running one, or in the folder above, since cargo
+/// puts tests one folder down.
 ///
 /// # Errors
-/// It is not there; the message says how to build it.
+/// The program is not there; the message says how to build it.
 pub fn find(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program has no path")?;
     own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file()).with_context(
@@ -31,8 +33,9 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Starts the webhook over `folder/bundles` and `folder/namespaces.yaml`, with `folder/registries.json` if there is one, and waits until it says where it listens. Its log
-    /// goes to `folder/webhook.log`, its certificate authority to `folder/ca.pem`.
+    /// Starts the webhook over `folder/bundles` and `folder/namespaces.yaml`, with `folder/registries.json`
+    /// if there is one, and waits until it prints its address. Its log goes to `folder/webhook.log`, its
+    /// certificate authority to `folder/ca.pem`.
     ///
     /// # Errors
     /// The program is not built or did not come up; the message holds its log.
@@ -41,11 +44,11 @@ impl Webhook {
         Self::start_by(program, folder, &["--bundles", "bundles", "--namespaces", "namespaces.yaml"])
     }
 
-    /// Starts the webhook over what is bound in the cluster of a kubeconfig, and waits until it says where it listens. It need not be ready
-    /// then.
+    /// Starts the webhook over the bindings in a kubeconfig's cluster, and waits until it prints its address.
+    /// It need not be ready then.
     ///
     /// # Errors
-    /// As [`Webhook::start`].
+    /// As for [`Webhook::start`].
     pub fn of_cluster(folder: &Path, kubeconfig: &Path, more: &[&str]) -> Result<Self> {
         let mut program = Command::new(find("bailiwick-webhook")?);
         program.env("KUBECONFIG", kubeconfig);
@@ -91,7 +94,7 @@ impl Webhook {
         &self.ca
     }
 
-    /// A new connection to it.
+    /// A new connection to the webhook.
     ///
     /// # Errors
     /// It does not answer.
@@ -107,13 +110,13 @@ impl Drop for Webhook {
     }
 }
 
-/// What an executor says when another one has the machine's cgroup.
+/// The executor's message when another one holds the machine's cgroup.
 const TAKEN: &str = "the cgroup root `";
 
-/// Runs a command of the executor that needs the machine's cgroup, and waits while another executor has it.
+/// Runs a command of the executor that needs the machine's cgroup, and waits while another executor holds it.
 ///
 /// # Errors
-/// The program cannot be run, or the cgroup is never free.
+/// The program cannot be run, or the cgroup never becomes free.
 pub fn with_the_cgroup(command: &mut Command) -> Result<Output> {
     until("the machine's cgroup is free", || match command.output() {
         Ok(output) if String::from_utf8_lossy(&output.stderr).contains(TAKEN) => None,
@@ -129,8 +132,8 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Starts an executor over `folder/bundle.json`, its log in `folder/state`, and waits until it listens on `folder/call.sock`. Its diagnostics
-    /// go to `folder/executor.log`.
+    /// Starts an executor over `folder/bundle.json`, its log in `folder/state`, and waits until it listens on
+    /// `folder/call.sock`. Its diagnostics go to `folder/executor.log`.
     ///
     /// # Errors
     /// The programs are not built or it did not come up; the message holds its log.
@@ -138,22 +141,23 @@ impl Executor {
         Self::start_by(Command::new(find("bailiwick-executor")?), folder, more)
     }
 
-    /// The same by another command that ends in running the executor, as a tracer does.
+    /// Starts an executor through another command that ends by running it, as a tracer does.
     ///
     /// # Errors
-    /// As [`Executor::start`].
+    /// As for [`Executor::start`].
     pub fn start_by(mut command: Command, folder: &Path, more: &[&str]) -> Result<Self> {
-        // The launcher is looked for beside the executor; better to say here how to build it.
+        // The executor looks for the launcher next to itself; the message here says how to build it.
         find("bailiwick-launcher")?;
         command
             .args(["serve", "--bundle", "bundle.json", "--state", "state", "--socket", "call.sock"])
             .args(["--admin-socket", "admin.sock"])
-            // A connection that rests for longer is closed, and on a busy machine a caller may come late with its next request.
+            // An idle connection is closed after this time, and on a busy machine a caller may be late with
+            // its next request.
             .args(if more.contains(&"--read-timeout-s") { &[][..] } else { &["--read-timeout-s", "120"] })
             .args(more)
             .current_dir(folder)
             .stdin(Stdio::null());
-        // One executor at a time has the machine's cgroup.
+        // One executor at a time holds the machine's cgroup.
         until("the machine's cgroup is free", || match Self::spawn(&mut command, folder) {
             Err(error) if error.to_string().contains(TAKEN) => None,
             done => Some(done),
@@ -181,7 +185,7 @@ impl Executor {
     /// A new connection to the call socket.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The executor does not answer.
     pub fn client(&self) -> Result<http::Client<UnixStream>> {
         http::unix(&self.folder.join("call.sock"))
     }
@@ -189,12 +193,12 @@ impl Executor {
     /// A new connection to the admin socket.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The executor does not answer.
     pub fn admin(&self) -> Result<http::Client<UnixStream>> {
         http::unix(&self.folder.join("admin.sock"))
     }
 
-    /// Its process, or that of the command that runs it.
+    /// Its process id, or that of the command that runs it.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -203,7 +207,7 @@ impl Executor {
     /// Ends it as a service manager would, and waits.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// Waiting for it failed.
     pub fn terminate(mut self) -> Result<std::process::ExitStatus> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         Ok(self.child.wait()?)
@@ -212,7 +216,7 @@ impl Executor {
     /// Kills it without warning, and waits.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// Waiting for it failed.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -221,8 +225,9 @@ impl Executor {
 }
 
 impl Executor {
-    /// Kills what a tracer started, and lets the tracer write down the end of it: one that is killed lets it live on, and keeps what it has seen
-    /// last to itself. An executor that was started directly is the child itself; its own children go with it.
+    /// Kills the traced process, and lets the tracer record its end. A tracer that is killed itself lets the
+    /// process live on and does not write out what it saw last. An executor that was started directly is the
+    /// child itself; its own children end with it.
     fn end_traced(&mut self) {
         let id = self.child.id();
         let is_tracer =

@@ -1,4 +1,5 @@
-//! A real registry on loopback (`conformance/registry`, go-containerregistry's) with what a real cosign signed (`conformance/images`).
+//! A real registry on loopback (`conformance/registry`, go-containerregistry's) with images that a real
+//! cosign signed (`conformance/images`).
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -22,11 +23,11 @@ pub const REPOSITORY: &str = "agents/app";
 pub enum Api {
     /// By the referrers API.
     Referrers,
-    /// By a tag, which cosign writes where there is no such API.
+    /// By a tag, which cosign writes if there is no such API.
     Tags,
 }
 
-/// A registry; it ends with the value.
+/// A registry; it ends when dropped.
 #[derive(Debug)]
 pub struct Registry {
     child: Child,
@@ -34,7 +35,8 @@ pub struct Registry {
     content: Value,
 }
 
-/// The folder of what cosign signed: `blobs/`, `repository.json`, keys and the trust root. `BAILIWICK_SIGNED_IMAGES` names a fresh one.
+/// The folder of what cosign signed: `blobs/`, `repository.json`, keys and the trust root.
+/// `BAILIWICK_SIGNED_IMAGES` names a fresh one.
 #[must_use]
 pub fn content() -> PathBuf {
     let fresh = std::env::var_os("BAILIWICK_SIGNED_IMAGES").map(PathBuf::from);
@@ -42,10 +44,11 @@ pub fn content() -> PathBuf {
 }
 
 impl Registry {
-    /// Builds and starts the registry, filled. `Ok(None)`, said on standard error, where Go is missing and this is not CI.
+    /// Builds and starts the registry with its content. `Ok(None)`, reported on standard error, if Go is
+    /// missing and this is not CI.
     ///
     /// # Errors
-    /// Go is missing under CI, the registry did not build or did not come up, or refused what it was given.
+    /// Go is missing under CI, or the registry did not build, did not come up, or rejected its content.
     pub fn start(api: Api) -> Result<Option<Self>> {
         if !go_is_there()? {
             return Ok(None);
@@ -54,7 +57,7 @@ impl Registry {
             .args((api == Api::Referrers).then_some("-referrers"))
             .arg("-content")
             .arg(content())
-            // It ends when this pipe does.
+            // The process ends when this pipe does.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -74,13 +77,13 @@ impl Registry {
         &self.host
     }
 
-    /// The digest of one of the images, by the tag that it had when it was made.
+    /// The digest of one of the images, by its tag when it was made.
     #[must_use]
     pub fn digest(&self, tag: &str) -> &str {
         self.content.pointer(&format!("/tags/{tag}")).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Lets a tag stand for one of the images.
+    /// Points a tag to one of the images.
     ///
     /// # Errors
     /// The registry refuses.
@@ -88,17 +91,17 @@ impl Registry {
         self.put_manifest(tag, digest)
     }
 
-    /// Ends it.
+    /// Ends the registry.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// Waiting for it failed.
     pub fn stop(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Stores a blob; its digest.
+    /// Stores a blob; returns its digest.
     ///
     /// # Errors
     /// The registry refuses.
@@ -113,7 +116,7 @@ impl Registry {
         Ok(digest)
     }
 
-    /// Stores a manifest under a tag or its digest; its digest.
+    /// Stores a manifest under a tag or its digest; returns its digest.
     ///
     /// # Errors
     /// The registry refuses.
@@ -156,7 +159,7 @@ fn bytes(digest: &str) -> Result<Vec<u8>> {
         .with_context(|| format!("conformance/images/content/blobs/{name}"))
 }
 
-/// The program, built once in each process, since tests run side by side; go keeps what it compiled.
+/// The program, built once in each process, since tests run concurrently; go caches what it compiled.
 fn program() -> Result<PathBuf> {
     static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,7 +170,7 @@ fn program() -> Result<PathBuf> {
     let program = folder.join("conformance-registry");
     let fresh = folder.join(format!("conformance-registry-{}", std::process::id()));
     build(&fresh)?;
-    // Over the one of a process that may be running it.
+    // Replaces the file of a process that may be running it.
     fs::rename(&fresh, &program)?;
     *built = Some(program.clone());
     Ok(program)

@@ -1,4 +1,4 @@
-//! `bench check`: every goal is compared, and a missed one is exit code 3.
+//! `bench check`: every goal is compared, and a missed goal means exit code 3.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Map, Value, json};
 
-/// A goal as `bench check` tells it.
+/// A goal as `bench check` prints it.
 struct Goal {
     bench: String,
     key: String,
@@ -33,7 +33,7 @@ fn goal(line: &str) -> Goal {
     }
 }
 
-/// Writes reports in which every goal is just met, but for one that is just missed.
+/// Writes reports in which every goal is just met, except one that is just missed.
 fn write(folder: &Path, goals: &[Goal], missed: Option<usize>) {
     let mut metrics: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for (at, goal) in goals.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Our API defaulting against a real API server: a dry run of each manifest of the corpus gives what we make of it, but for what
-//! registries, admission plugins and controllers write.
+//! Our API defaulting compared with a real API server: a dry run of each manifest in the corpus gives the
+//! same result, except for what registries, admission plugins and controllers write.
 
 use bailiwick_conformance::cluster::Cluster;
 use bailiwick_policy::admission::{defaults, schema};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const CORPUS: &str = include_str!("../corpus/defaults.yaml");
 
-/// What the API server writes that is no default, as path prefixes; `*` is any index.
+/// What the API server writes that is not a default, as path prefixes; `*` is any index.
 const NOT_DEFAULTS: [&str; 19] = [
     "metadata.annotations",
     "metadata.creationTimestamp",

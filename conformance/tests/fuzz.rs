@@ -1,5 +1,6 @@
-//! The fuzz entry points under a mutating driver: seeds that are real packs, expressions and reviews, changed at random from fixed
-//! seeds, so that a failure happens again. Some seconds of it; `make fuzz` drives the same entries for longer with libFuzzer.
+//! The fuzz entry points under a mutating driver. The seeds are real packs, expressions and reviews, mutated
+//! at random from fixed seeds, so that a failure is reproducible. It runs for a few seconds; `make fuzz`
+//! drives the same entries for longer with libFuzzer.
 
 #[path = "../../fuzz/entries.rs"]
 mod entries;
@@ -15,10 +16,11 @@ use entries::{Entry, entries};
 /// Mutants of each seed.
 const MUTANTS: usize = 150;
 
-/// Mutants of an entry, all its seeds together: the corpora have well over a thousand lines, and the tests some seconds.
+/// Mutants of an entry, all its seeds together: the corpora have well over a thousand lines, and the tests a
+/// few seconds.
 const MAX_MUTANTS: usize = 60_000;
 
-/// Mutants of each of so many seeds.
+/// Mutants of each seed, for this many seeds.
 fn mutants(seeds: usize) -> usize {
     (MAX_MUTANTS / seeds.max(1)).clamp(1, MUTANTS)
 }
@@ -39,7 +41,7 @@ impl Random {
     }
 }
 
-/// Pieces that parsers stumble over.
+/// Fragments that parsers often fail on.
 const PIECES: &[&[u8]] = &[
     b"",
     b"\0",
@@ -103,7 +105,7 @@ fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// How many mutants an entry took. A mutant that it fails on is shown.
+/// Returns the number of mutants that an entry processed. A mutant that it fails on is printed.
 fn drive(entry: &Entry) -> usize {
     let Entry { target, run, seeds } = entry;
     assert!(!seeds.is_empty(), "`{target}` has no seeds");
@@ -128,7 +130,7 @@ fn root() -> &'static Path {
 fn every_entry_takes_what_mutation_makes_of_its_seeds() {
     let entries = entries(root());
     let next = AtomicUsize::new(0);
-    // The entries are of very different length: whoever is free takes the next one.
+    // The entries differ widely in length: a thread that is free takes the next one.
     let work = || {
         let mut taken = 0;
         while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -144,7 +146,8 @@ fn every_entry_takes_what_mutation_makes_of_its_seeds() {
     assert_eq!(taken, wanted.sum::<usize>());
 }
 
-/// Where `make fuzz` wants the seeds: one folder for each target. What libFuzzer found in earlier runs stays there.
+/// Where `make fuzz` expects the seeds: one folder for each target. What libFuzzer found in earlier runs
+/// stays there.
 const CORPUS: &str = "BAILIWICK_FUZZ_CORPUS";
 
 #[test]
@@ -192,7 +195,8 @@ fn crates() -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// Modules of the crates of this workspace that have an entry point: `pub fn fuzz(` with the path of its file.
+/// Modules of the crates of this workspace that have an entry point: `pub fn fuzz(` with the path of its
+/// file.
 fn entry_points() -> BTreeSet<Vec<String>> {
     let mut found = BTreeSet::new();
     for (name, folder) in crates() {
@@ -224,7 +228,7 @@ fn every_crate_has_an_entry_or_a_reason() {
     assert_eq!(without, reasons, "crates without an entry, and those for which `WITHOUT` says why");
 }
 
-/// An entry may be shown by a module above its own, and each shows one.
+/// An entry may be re-exported by a module above its own, and each module re-exports one.
 #[test]
 fn every_entry_point_has_a_target_and_seeds() {
     let mut paths = BTreeSet::new();
@@ -269,7 +273,7 @@ fn locked(path: &str) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// `fuzz/` is no member of the workspace, and is to drive what the workspace builds.
+/// `fuzz/` is not a member of the workspace, but must drive what the workspace builds.
 #[test]
 fn what_libfuzzer_drives_has_the_versions_of_the_workspace() {
     let own = ["arbitrary", "bailiwick-fuzz", "libfuzzer-sys"];
@@ -283,7 +287,7 @@ fn what_libfuzzer_drives_has_the_versions_of_the_workspace() {
     );
 }
 
-/// A seed that nobody could read would begin every mutation at the first line of the reader.
+/// A seed that cannot be parsed would start every mutation at the first line of the parser.
 #[test]
 fn seeds_of_reviews_and_bundles_are_read() {
     for Entry { target, seeds, .. } in entries(root()) {

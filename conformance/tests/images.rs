@@ -1,4 +1,4 @@
-//! The images' script: the same bytes for the same files, and nothing that would not start.
+//! The images' script: the same bytes for the same files, and no image that would not start.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -25,7 +25,7 @@ fn the_same_programs_give_the_same_bytes() {
             first.reference
         );
     }
-    // Both programs, outside of what sandboxes see, and what sandboxes see.
+    // Both programs, outside what sandboxes see, and what sandboxes see.
     let listed = layers(&one.path().join("executor.tar"));
     for path in [
         "bailiwick/bailiwick-executor",
@@ -37,11 +37,11 @@ fn the_same_programs_give_the_same_bytes() {
         let there = [format!("-rwxr-xr-x {path}\n"), format!("lrwxrwxrwx {path} -> ")];
         assert!(there.iter().any(|line| listed.contains(line)), "{path}: {listed}");
     }
-    // Nothing that gives a privilege to whoever runs it.
+    // No file gives a privilege to its user.
     assert!(!listed.lines().any(|line| line.starts_with("-rws") || line.starts_with("-rwxr-s")), "{listed}");
 }
 
-/// All files of all layers, a line each: mode and path.
+/// All files of all layers, one line each: mode and path.
 fn layers(archive: &Path) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let unpacked = Command::new("tar")
@@ -75,7 +75,7 @@ fn what_would_not_start_is_refused() {
     let missing = build("executor");
     assert!(!missing.status.success());
     assert!(String::from_utf8_lossy(&missing.stderr).contains("bailiwick-executor` is not there"));
-    // A program that is linked to a library that is nowhere.
+    // A program linked to a library that does not exist.
     let source = programs::find("bailiwick-executor").expect("built");
     let mut bytes = std::fs::read(source).expect("a program");
     let name = b"libgcc_s.so.1\0";

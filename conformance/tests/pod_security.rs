@@ -1,5 +1,5 @@
-//! Our Pod Security evaluation against Kubernetes' fixtures: each gets the verdict that its authors expect, for the check that it is about; and so do the
-//! packs that `bailiwick import` makes of a namespace's labels.
+//! Our Pod Security evaluation against Kubernetes' fixtures: each gets the verdict that its authors expect,
+//! for the check that it tests. So do the packs that `bailiwick import` makes of a namespace's labels.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::{PodSecurity, PodSecurityLevel};
 use serde_json::json;
 
-/// The restricted checks that stand in for baseline ones of the same subject, in lower case.
+/// The restricted checks that replace baseline ones of the same subject, in lower case.
 const STANDS_IN: [(&str, &str); 4] = [
     ("capabilities_baseline", "capabilities_restricted"),
     ("procmount", "procmount_restricted"),
@@ -52,7 +52,7 @@ fn stands_in(fixture: &Fixture, check: &str, found: &str) -> bool {
     fixture.standard.level == PodSecurityLevel::Restricted && STANDS_IN.contains(&(check, found))
 }
 
-/// The pack of a namespace with labels of this standard.
+/// The pack imported from a namespace with labels of this standard.
 fn imported(standard: PodSecurity) -> Reviewer {
     let version = format!("v1.{}", standard.minor);
     let labels = json!({

@@ -1,7 +1,7 @@
 //! Open questions and the signatures collected for them.
 //!
-//! A signature is verified here and recorded before it counts. Whether the signatures are enough, and whether the call is still the one that was asked about,
-//! is the policy's to say when the call is repeated.
+//! A signature is verified here and recorded before it counts. When the call is repeated, the policy decides
+//! whether the signatures suffice, and whether the call is still the one that was asked about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,16 +18,17 @@ use crate::wire::{ApprovalGroup, ApprovalSubmission, OpenQuestion};
 /// Most questions at one time; the policy bounds those of one session.
 const MAX_QUESTIONS: usize = 4096;
 
-/// Most bytes of what they bind, as JSON: each shows its call's arguments, which may be as large as a request.
+/// Most bytes of what all questions bind, as JSON: each shows its call's arguments, which may be as large as
+/// a request.
 const MAX_QUESTION_BYTES: usize = 64 << 20;
 
-/// Bytes of a question beside what it binds, at most: ids, groups, and who signed.
+/// Most bytes of a question besides what it binds: ids, groups, and the keys that signed.
 const QUESTION_FRAME_BYTES: usize = 8 << 10;
 
-/// Longest list of all open questions: whoever approves must be able to read it, whatever agents ask for.
+/// Longest list of all open questions: an approver must be able to read it, whatever agents ask for.
 pub(crate) const MAX_LIST_BYTES: usize = MAX_QUESTION_BYTES + MAX_QUESTIONS * QUESTION_FRAME_BYTES;
 
-/// A question that waits for people.
+/// A question that waits for approvers.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// What is asked.
@@ -45,7 +46,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// A question that nobody has answered.
+    /// A question that has no signature yet.
     #[must_use]
     pub fn new(request: ApprovalRequest, session: String, call: String, binds: Value) -> Self {
         let size = binds.to_string().len();
@@ -65,7 +66,7 @@ impl Question {
         }
     }
 
-    /// Verifies a signature; gives the key in hex.
+    /// Verifies a signature; returns the key in hex.
     fn verify(&self, submission: &ApprovalSubmission) -> Result<String, Refusal> {
         let bad = |why: &str| Refusal::BadApproval(why.to_owned());
         let bytes = STANDARD.decode(&submission.signature).map_err(|_| bad("the signature is not base64"))?;
@@ -140,7 +141,8 @@ impl Questions {
             .collect()
     }
 
-    /// The call that a question of a session is about, also when it is too late for it: the decision says so then.
+    /// The call that a question of a session is about, even when the question has lapsed: the decision
+    /// reports that.
     ///
     /// # Errors
     /// There is no such question.
@@ -160,10 +162,10 @@ impl Questions {
         question.cloned().ok_or(Refusal::UnknownApproval)
     }
 
-    /// Takes a signature: verified, recorded by `record`, and only then counted.
+    /// Accepts a signature: verified, recorded by `record`, and only then counted.
     ///
     /// # Errors
-    /// No such question, a bad signature, or whatever `record` says.
+    /// No such question, a bad signature, or an error of `record`.
     pub fn sign(
         &self,
         id: &str,
@@ -184,7 +186,7 @@ impl Questions {
         Ok(question.view())
     }
 
-    /// What was signed so far for a question of a session; `None`: there is none.
+    /// The signatures so far for a question of a session; `None`: there is no such question.
     #[must_use]
     pub fn approval(&self, session: &str, id: &str) -> Option<VerifiedApproval> {
         let by_id = self.lock();
@@ -198,12 +200,12 @@ impl Questions {
         })
     }
 
-    /// Takes a question away: it was answered, or its session is gone.
+    /// Removes a question: it was answered, or its session is gone.
     pub fn withdraw(&self, id: &str) {
         self.lock().remove(id);
     }
 
-    /// Takes away the questions of a session.
+    /// Removes the questions of a session.
     pub fn forget(&self, session: &str) {
         self.lock().retain(|_, question| question.session != session);
     }
@@ -213,13 +215,13 @@ impl Questions {
     }
 }
 
-/// For who signs: what the question shows must be what its hash binds.
+/// For signers: what the question shows must be what its hash binds.
 pub mod binding {
     use bailiwick_policy::tool::{approval_message, bound_call_hash};
 
     use crate::wire::OpenQuestion;
 
-    /// The bytes to be signed, if the question's hash is that of what it shows.
+    /// The bytes to sign, if the question's hash is that of what it shows.
     #[must_use]
     pub fn message(question: &OpenQuestion) -> Option<Vec<u8>> {
         let hash = bound_call_hash(&question.binds)?;
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn questions_show_no_more_than_the_bound_together() {
         let questions = Questions::default();
-        // With its two quotation marks a quarter of the bound.
+        // Including its two quotation marks, a quarter of the bound.
         let shown = "x".repeat(MAX_QUESTION_BYTES / 4 - 2);
         for number in 0..4 {
             questions.add(question(format!("{number}"), &shown)).unwrap();

@@ -1,22 +1,25 @@
-//! The state, twice: as the durable records give it, and as it will be once those on their way to the disk are durable too.
+//! The state, twice: as the durable records give it, and as it will be once the records on their way to the
+//! disk are durable too.
 //!
 //! ```text
 //! decide on `coming` ► record gets its place in the log ► enter ──► coming
 //!                                                          └ watched ► durable, in the order of the log
 //! a group failed ► what was not durable is forgotten ► coming = durable
 //! ```
-//! A delta that the state does not take would stand in the log and keep it from ever being read back, so whether there is room is asked before ([`Book::admits`]). If one does
-//! not follow all the same, the book is closed: nothing is decided any more.
+//! A delta that does not fit into the state would prevent the log from ever being read back, so
+//! [`Book::admits`] checks for room first. If a delta nevertheless fails to apply, the book is closed and
+//! nothing is decided any more.
 //!
-//! Decisions need not wait for one another's flush that way. A decision may build on a record that fails later; its own fails then too, since all that
-//! stands behind a failed record is refused ([`Writer::begin`](bailiwick_audit::Writer::begin)), and both are forgotten here.
+//! In this way decisions need not wait for each other's flush. A decision may build on a record that fails
+//! later. It then fails too, since everything behind a failed record is refused
+//! ([`Writer::begin`](bailiwick_audit::Writer::begin)), and both are forgotten here.
 
 use std::collections::VecDeque;
 
 use bailiwick_audit::{Failures, Watch};
 use bailiwick_policy::tool::{State, StateDelta, StateError};
 
-/// What a record on its way changes.
+/// The change that a record on its way to the disk makes.
 #[derive(Debug)]
 struct Underway {
     delta: StateDelta,
@@ -28,10 +31,10 @@ struct Underway {
 pub(crate) struct Book {
     durable: State,
     coming: State,
-    /// In the order of the log; as many as the writer lets wait.
+    /// In the order of the log; as many as the writer allows to wait.
     underway: VecDeque<Underway>,
     failures: Failures,
-    /// Why state and log have parted.
+    /// Why state and log have diverged.
     parted: Option<StateError>,
 }
 
@@ -41,17 +44,17 @@ impl Book {
         Self { coming: state.clone(), durable: state, underway: VecDeque::new(), failures, parted: None }
     }
 
-    /// What the next decision is made on.
+    /// The state on which the next decision is made.
     pub(crate) const fn state(&self) -> &State {
         &self.coming
     }
 
-    /// How many groups had failed when the state was as it is.
+    /// How many groups had failed when the state was current.
     pub(crate) const fn failures(&self) -> Failures {
         self.failures
     }
 
-    /// Why nothing is decided any more, if that is so.
+    /// Returns an error if nothing may be decided any more.
     pub(crate) fn parted(&self) -> Result<(), StateError> {
         self.parted.clone().map_or(Ok(()), Err)
     }
@@ -61,7 +64,7 @@ impl Book {
         self.coming.admits(delta)
     }
 
-    /// Notes that a delta did not follow.
+    /// Notes a delta that failed to apply.
     fn held(&mut self, applied: Result<(), StateError>) -> Result<(), StateError> {
         if let Err(error) = &applied {
             self.parted.get_or_insert_with(|| error.clone());
@@ -69,7 +72,7 @@ impl Book {
         applied
     }
 
-    /// Takes over what has become of records on their way.
+    /// Applies the outcome of records that were on their way.
     pub(crate) fn catch_up(&mut self, failures: Failures) -> Result<(), StateError> {
         self.parted()?;
         while self.underway.front().is_some_and(|first| first.watch.is_durable()) {
@@ -78,7 +81,7 @@ impl Book {
             self.held(applied)?;
         }
         if failures != self.failures {
-            // Groups are written in their order: behind the first record that failed none is durable.
+            // Groups are written in order: behind the first record that failed, none is durable.
             self.underway.clear();
             self.coming = self.durable.clone();
             self.failures = failures;
@@ -86,7 +89,7 @@ impl Book {
         Ok(())
     }
 
-    /// A record has its place in the log, and this is what it changes.
+    /// Applies the change of a record that now has its place in the log.
     pub(crate) fn enter(&mut self, delta: StateDelta, watch: Watch) -> Result<(), StateError> {
         let applied = self.coming.apply(&delta);
         self.held(applied)?;
@@ -94,7 +97,8 @@ impl Book {
         Ok(())
     }
 
-    /// A call has ended. Its record is kept until it is durable, whatever fails meanwhile, so what it changes holds at once.
+    /// Applies the end of a call. Its record is kept until it is durable, whatever fails meanwhile, so the
+    /// change takes effect at once.
     pub(crate) fn settle(&mut self, delta: &StateDelta) -> Result<(), StateError> {
         let applied = self.durable.apply(delta).and_then(|()| self.coming.apply(delta));
         self.held(applied)

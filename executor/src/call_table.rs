@@ -1,6 +1,8 @@
-//! Every call that a client may still ask about: those that run, those that ended lately, and what idempotency keys stand for.
+//! Every call that a client may still ask about: running calls, recently ended calls, and the calls that
+//! idempotency keys refer to.
 //!
-//! A call that ended stays until newer ones push it out. Its key stays until its session ends, so that what was dropped is not run again.
+//! A call that ended stays until newer ones push it out. Its key stays until its session ends, so that a call
+//! that was dropped does not run again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,19 +12,21 @@ use crate::refusal::Refusal;
 
 /// Most idempotency keys of all sessions together; at some 300 bytes each they take 80 MiB.
 const MAX_KEYS: usize = 1 << 18;
-/// Most of one session, which keeps them until it ends: sixteen such sessions leave room for no other.
+/// Most idempotency keys of one session, which keeps them until it ends: sixteen such sessions leave room for
+/// no other.
 const MAX_SESSION_KEYS: usize = 1 << 14;
 
-/// What an idempotency key stands for, until its session ends: a call that was dropped is not run again.
+/// What an idempotency key refers to, until its session ends: a call that was dropped does not run again.
 #[derive(Debug)]
 struct Keyed {
     /// Id of the call.
     call: String,
-    /// Hash of what was asked.
+    /// Hash of the request.
     request: String,
 }
 
-/// The calls that clients can ask about, by id. Those that ended are dropped when there are too many or they hold too much.
+/// The calls that clients can ask about, by id. Ended calls are dropped when they are too many or hold too
+/// much.
 #[derive(Debug)]
 pub struct CallTable {
     calls: Mutex<Table>,
@@ -49,11 +53,12 @@ impl CallTable {
         Self { calls: Mutex::default(), kept_calls, kept_bytes }
     }
 
-    /// Adds a call, by its key too if it has one.
+    /// Adds a call, and its key if it has one.
     pub fn insert(&self, call: &Arc<CallState>, key: Option<String>) {
         let mut table = self.lock();
         if table.by_id.insert(call.id().to_owned(), Arc::clone(call)).is_some() {
-            // A call that was asked about and goes on: its first end must not push it out while it runs.
+            // A call that led to a question and then goes on: its first end must not push it out while it
+            // runs.
             let first = table.ended.iter().position(|(id, _)| id == call.id());
             if let Some((_, held)) = first.and_then(|at| table.ended.remove(at)) {
                 table.ended_bytes -= held;
@@ -66,16 +71,17 @@ impl CallTable {
         }
     }
 
-    /// The call of this id in this session.
+    /// The call with this id in this session.
     #[must_use]
     pub fn get(&self, session: &str, id: &str) -> Option<Arc<CallState>> {
         self.lock().by_id.get(id).filter(|call| call.session() == session).cloned()
     }
 
-    /// The call that was made with this idempotency key, and `None` for a new key.
+    /// The call that was made with this idempotency key, or `None` for a new key.
     ///
     /// # Errors
-    /// The key belongs to another call, or to one that was dropped; a new key beyond the most that are remembered.
+    /// The key belongs to another call, or to one that was dropped; or it is new, and the most keys are
+    /// already remembered.
     pub fn repeated(
         &self,
         session: &str,
@@ -165,7 +171,7 @@ mod tests {
         let kept = (0..8).filter(|number| table.get("s", &format!("c{number}")).is_some());
         assert_eq!(kept.collect::<Vec<_>>(), [5, 6, 7]);
         assert!(table.lock().ended_bytes <= 1 << 20);
-        // What a closed session held is nobody else's.
+        // No other session has the keys of a closed one.
         table.forget("s");
         let left = table.lock();
         assert_eq!((left.ended_bytes, left.ended.len()), (0, 0));

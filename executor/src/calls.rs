@@ -1,6 +1,7 @@
-//! Calls in memory: what runs, what has ended lately, and what a client may still do to it.
+//! Calls in memory: those that run, those that ended recently, and what a client may still do to each.
 //!
-//! The log is the truth; this is what clients read. A call that ended stays until newer ones push it out (`call_table`).
+//! The log is the truth; clients read this copy. A call that ended stays until newer ones push it out
+//! (`call_table`).
 //!
 //! ```text
 //! decided ──► runs ──► ended (outcome known) ──► recorded (result durable, or not)
@@ -24,7 +25,7 @@ use crate::wire::{Decision, Outcome, ResultDecision};
 pub struct CallState {
     id: String,
     session: String,
-    /// SHA-256 over tool and arguments, against an idempotency key that is used twice.
+    /// SHA-256 of tool and arguments, to detect an idempotency key that is used for two requests.
     request: String,
     decision: Decision,
     cancellable: bool,
@@ -34,14 +35,15 @@ pub struct CallState {
     recording: watch::Sender<Recording>,
 }
 
-/// What became of the record of a call's result, or of its denial.
+/// What happened to the record of a call's result, or of its denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
     /// It is on its way.
     Open,
     /// It is on disk.
     Durable,
-    /// It could not be made durable. The log may take it along later, or show the call as lost: nobody may be told that it is there.
+    /// It could not be made durable. The log may write it later, or show the call as lost: no client may be
+    /// told that it is there.
     Failed,
 }
 
@@ -50,13 +52,13 @@ pub enum Recording {
 pub struct Ended {
     /// The outcome; `None`: it never ran.
     pub outcome: Option<Outcome>,
-    /// What a workspace tool gave.
+    /// The result of a workspace tool.
     pub result: Option<Value>,
-    /// What was decided over what it gave, if anything was to be.
+    /// The decision about the result, if one was needed.
     pub result_decision: Option<ResultDecision>,
 }
 
-/// What a client asks of a running command.
+/// An order from a client to a running command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Send this signal to the command.
@@ -65,11 +67,11 @@ pub enum Order {
     Cancel,
 }
 
-/// What a call holds of its running command, to reach the thread that runs it.
+/// A call's handle on its running command, to reach the thread that runs it.
 pub trait CommandHandle: Send {
-    /// Does as asked; what has ended already does not mind.
+    /// Carries out an order; has no effect on a command that has ended.
     fn order(&self, order: Order);
-    /// New input lies in the call's backlog, or its end does.
+    /// Signals that new input, or its end, is in the call's backlog.
     fn input(&self);
 }
 
@@ -94,7 +96,7 @@ impl std::fmt::Debug for Control {
     }
 }
 
-/// What a command reads from its standard input.
+/// The source of a command's standard input.
 #[derive(Clone, Debug, Default)]
 pub enum Input {
     /// Nothing.
@@ -106,20 +108,20 @@ pub enum Input {
     Stream,
 }
 
-/// What is to be known of a call before it begins.
+/// What is known of a call before it begins.
 #[derive(Debug)]
 pub struct NewCall {
     /// Its id.
     pub id: String,
     /// Its session.
     pub session: String,
-    /// Hash of what was asked.
+    /// Hash of the request.
     pub request: String,
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
-    /// Bytes of output that are kept.
+    /// Bytes of output to keep.
     pub output_limit: u64,
-    /// What its command reads.
+    /// The input of its command.
     pub input: Input,
     /// Whether it runs now.
     pub runs: bool,
@@ -128,7 +130,7 @@ pub struct NewCall {
 }
 
 impl CallState {
-    /// A call that was decided just now.
+    /// A call that was just decided.
     #[must_use]
     pub fn new(call: NewCall) -> Self {
         let stdin = match call.input {
@@ -167,19 +169,19 @@ impl CallState {
         &self.session
     }
 
-    /// Hash of what was asked.
+    /// Hash of the request.
     #[must_use]
     pub fn request(&self) -> &str {
         &self.request
     }
 
-    /// What was decided.
+    /// The decision.
     #[must_use]
     pub const fn decision(&self) -> &Decision {
         &self.decision
     }
 
-    /// What it printed so far.
+    /// Its output so far.
     #[must_use]
     pub const fn output(&self) -> &Output {
         &self.output
@@ -203,17 +205,17 @@ impl CallState {
         *self.recording.borrow() == Recording::Durable
     }
 
-    /// Waits until it has ended; false if whoever ran it is gone.
+    /// Waits until it has ended; false if the code that ran it is gone.
     pub async fn ended(&self) -> bool {
         self.ended.subscribe().wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Waits until the record of its result is on disk, or could not be brought there.
+    /// Waits until the record of its result is on disk, or could not be written.
     pub async fn result_recorded(&self) {
         let _ = self.recording.subscribe().wait_for(|recording| *recording != Recording::Open).await;
     }
 
-    /// Bytes that it holds for whoever may still ask about it, beside what every call takes.
+    /// Bytes that it holds for clients that may still ask about it, in addition to what every call takes.
     #[must_use]
     pub fn held(&self) -> usize {
         let result = self.ended.borrow().as_ref().and_then(|ended| ended.result.as_ref().map(weight));
@@ -221,23 +223,23 @@ impl CallState {
         self.output.held().saturating_add(result.unwrap_or_default()).saturating_add(stdin)
     }
 
-    /// Says how it ended. The output is complete by then.
+    /// Sets how it ended. The output is complete by then.
     pub fn end(&self, ended: Ended) {
         let mut control = self.lock();
         control.command = None;
-        // Nobody reads what was not read by now.
+        // What was not read by now is never read.
         control.stdin = None;
         drop(control);
         self.output.end();
         self.ended.send_replace(Some(ended));
     }
 
-    /// Says what became of the record of its result.
+    /// Sets what happened to the record of its result.
     pub fn set_recording(&self, recording: Recording) {
         self.recording.send_replace(recording);
     }
 
-    /// Attaches the handle of the command that was started. An order that came before is carried out now.
+    /// Attaches the handle of the command that was started. An earlier order is carried out now.
     pub fn attach(&self, command: Box<dyn CommandHandle>) {
         let mut control = self.lock();
         if control.cancelled {
@@ -252,7 +254,7 @@ impl CallState {
     /// Ends it.
     ///
     /// # Errors
-    /// It has ended, or it is a tool of the workspace, which has no command that could be killed.
+    /// It has ended, or it is a workspace tool, which has no command to kill.
     pub fn cancel(&self) -> Result<(), Refusal> {
         let mut control = self.lock();
         if !self.runs() {
@@ -271,7 +273,8 @@ impl CallState {
     /// Sends a signal to its command.
     ///
     /// # Errors
-    /// A signal that is not one of those that may be sent; a call that has ended, or whose command has not begun; a tool of the workspace.
+    /// A signal that may not be sent; a call that has ended, or whose command has not begun; a workspace
+    /// tool.
     pub fn signal(&self, name: &str) -> Result<(), Refusal> {
         let known = [("HUP", 1), ("INT", 2), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("TERM", 15)];
         let Some((_, number)) = known.iter().find(|(known, _)| *known == name) else {
@@ -324,7 +327,7 @@ impl CallState {
         Ok(())
     }
 
-    /// The next part of the input; `Err` once there will be no more.
+    /// The next part of the input; `Err` once there is no more.
     ///
     /// # Errors
     /// The input is at its end.
@@ -346,10 +349,11 @@ impl CallState {
     }
 }
 
-/// What an object takes for each six members, of which it has room for at least eleven: a node of a B-tree of names and values.
+/// Memory of an object per six members, with room for at least eleven: a node of a B-tree of names and
+/// values.
 const NODE_BYTES: usize = 640;
 
-/// About how many bytes a value takes in memory: a listing takes many times the length of its text.
+/// Approximate bytes that a value takes in memory: a listing takes many times the length of its text.
 fn weight(value: &Value) -> usize {
     let own = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -411,7 +415,7 @@ pub(crate) mod tests {
         assert_eq!(call("c", "s", true).cancel(), Ok(()));
     }
 
-    /// A command that is told nothing.
+    /// A command that receives no orders.
     struct Free;
 
     impl CommandHandle for Free {

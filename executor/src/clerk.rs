@@ -1,5 +1,5 @@
-//! The workspace tools: read, write, list. The clerk of `bailiwick-sys` does them inside a sandbox of the session; what it answers is a hostile program's
-//! word and is read with limits.
+//! The workspace tools: read, write, list. The clerk of `bailiwick-sys` runs them inside a sandbox of the
+//! session. Its answer is untrusted, as if a hostile program had written it, and is read with limits.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,19 +14,20 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-/// Time for an operation: a megabyte of memory is written in a millisecond, a workspace listed in some more.
+/// Time for an operation: writing a megabyte of memory takes a millisecond, listing a workspace somewhat
+/// longer.
 const WALL: Duration = Duration::from_secs(10);
 
-/// CPU time for an operation; what a budget reserves for it.
+/// CPU time for an operation; a budget reserves this much for it.
 const CPU: Duration = Duration::from_millis(bailiwick_policy::tool::CLERK_CPU_MS);
 
-/// Most entries of a listing: at some sixty bytes each, within what an operation may give back.
+/// Most entries of a listing: at some sixty bytes each, within the limit on a result.
 const MAX_ENTRIES: u32 = 10_000;
 
 /// Why there is no result.
 #[derive(Debug, Error)]
 pub(crate) enum ClerkFailed {
-    /// The path is not one, or the sandbox did not start.
+    /// The path is invalid, or the sandbox did not start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
 }
@@ -35,16 +36,16 @@ pub(crate) enum ClerkFailed {
 pub(crate) struct Done {
     /// How its process ended.
     pub exit: Exit,
-    /// What it gave: the result, or `error`.
+    /// What it returned: the result, or `error`.
     pub result: Value,
     /// Bytes of the answer.
     pub bytes: u64,
 }
 
-/// Has the clerk do an operation.
+/// Runs an operation through the clerk.
 ///
 /// # Errors
-/// The clerk was not started. An operation that fails is no error: the result says so.
+/// The clerk was not started. An operation that fails is not an error: the result says so.
 pub(crate) fn perform(
     parked: Parked,
     operation: &WorkspaceOperation,
@@ -73,7 +74,7 @@ fn task(operation: &WorkspaceOperation) -> (Task, &[u8]) {
             (Task::Write { path: path.into(), max_bytes: MAX_FILE_BYTES as u64 }, content)
         }
         WorkspaceOperation::List { path } => {
-            // `.` is how a caller says the workspace itself.
+            // `.` is a caller's name for the workspace itself.
             let path = if path == "." { PathBuf::new() } else { path.into() };
             (Task::List { path, depth: 1, max_entries: MAX_ENTRIES }, &[])
         }
@@ -92,7 +93,8 @@ fn answer(operation: &WorkspaceOperation, bytes: &[u8]) -> Result<Value, ClerkEr
             let (mut entries, complete) = parse_list(bytes)?;
             entries.sort_by(|a, b| a.path.cmp(&b.path));
             let entry = |entry: &bailiwick_sys::clerk::Entry| {
-                // A name that is no text is shown as nearly as text can; such a file cannot be named in a call.
+                // A name that is not valid text is shown as closely as text can; such a file cannot be named
+                // in a call.
                 json!({ "path": entry.path.to_string_lossy(), "kind": entry.kind, "sizeBytes": entry.size_bytes })
             };
             json!({ "entries": entries.iter().map(entry).collect::<Vec<_>>(), "complete": complete })

@@ -14,10 +14,10 @@ use crate::approvals::MAX_LIST_BYTES;
 /// Largest answer that is read: a list of questions with their arguments, or a call with all its output.
 const MAX_ANSWER_BYTES: usize = MAX_LIST_BYTES;
 
-/// Sends one request and gives status and body.
+/// Sends one request and returns status and body.
 ///
 /// # Errors
-/// Nobody listens on the socket, or the answer does not come whole.
+/// No process listens on the socket, or the answer does not arrive whole.
 pub(crate) async fn ask(
     socket: &Path,
     method: Method,

@@ -1,9 +1,12 @@
-//! The time of decisions. Windows, budgets and approvals hang on it, so a clock that was set is not simply believed.
+//! The time of decisions. Windows, budgets and approvals depend on it, so a clock that was set is not simply
+//! trusted.
 //!
-//! `now` never goes back behind the log: it is the later one of the machine's clock and the newest record. A clock that stands far behind the log, or that
-//! has run ahead of the time since the machine was started, refuses calls: who can set it could otherwise lift a throttle or keep an approval from
-//! lapsing. A restart of the executor takes the clock as it then is, and the log shows both. One that is behind the log then, because it was ahead when the newest record was
-//! written, an administrator can have believed ([`BehindLog::Accepted`]).
+//! `now` never falls behind the log: it is the later of the machine's clock and the newest record. A clock
+//! that is far behind the log, or that has run ahead of the time since the machine was started, refuses
+//! calls: otherwise, setting the clock could lift a throttle or keep an approval from lapsing. A restart of
+//! the executor accepts the clock as it then is, and the log shows both. The clock may then be behind the log
+//! because it was ahead when the newest record was written; an administrator can have such a clock accepted
+//! ([`BehindLog::Accepted`]).
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -12,10 +15,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
-/// How far the clock may stand behind the log, or run ahead of the time since start: more than any correction by NTP.
+/// How far the clock may be behind the log, or run ahead of the time since start: more than any correction by
+/// NTP.
 pub const MAX_DIFFERENCE_MS: u64 = 5 * 60 * 1000;
 
-/// A clock that is not believed.
+/// A clock that is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClockError {
     /// It was set back.
@@ -30,13 +34,14 @@ pub enum ClockError {
     Jumped(u64),
 }
 
-/// What a start does about a clock that stands behind the log.
+/// What a start does about a clock that is behind the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BehindLog {
     /// Nothing is decided.
     #[default]
     Refused,
-    /// It is believed from now on, on record: an administrator says that it was ahead when the newest records were written.
+    /// It is trusted from now on, on record: an administrator says that it was ahead when the newest records
+    /// were written.
     Accepted,
 }
 
@@ -54,7 +59,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Believes the clock as it is now.
+    /// Trusts the clock as it is now.
     #[must_use]
     pub fn start() -> Self {
         Self { start: Mutex::new(read()) }
@@ -63,14 +68,15 @@ impl Clock {
     /// The time of a decision, given the time of the newest record.
     ///
     /// # Errors
-    /// The clock is not believed.
+    /// The clock is not trusted.
     pub fn now_ms(&self, newest_record_ms: u64) -> Result<u64, ClockError> {
         let start = *self.start.lock().unwrap_or_else(PoisonError::into_inner);
         judge(start, read(), newest_record_ms)
     }
 }
 
-/// A moment on the clock that runs since the machine was started, also while it sleeps, and that nobody sets: for waits (clock_gettime(2), `CLOCK_BOOTTIME`).
+/// A moment on the clock that has run since the machine was started, including while it sleeps, and that
+/// cannot be set. For waits (clock_gettime(2), `CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -81,7 +87,7 @@ impl Moment {
         Self(read().boot_ms)
     }
 
-    /// A moment so many milliseconds after the machine was started.
+    /// The moment this many milliseconds after the machine was started.
     #[must_use]
     pub const fn from_ms(ms: u64) -> Self {
         Self(ms)
@@ -94,7 +100,7 @@ impl Moment {
     }
 }
 
-/// The machine's clock as it is, for what no decision hangs on.
+/// The machine's clock as it is, for purposes on which no decision depends.
 #[must_use]
 pub fn unwatched_ms() -> u64 {
     read().real_ms
@@ -102,7 +108,7 @@ pub fn unwatched_ms() -> u64 {
 
 fn read() -> Both {
     let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The call has no argument that could be wrong. Where it fails all the same, no jump is seen.
+    // The call has no argument that could be wrong. If it fails all the same, no jump is detected.
     let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(std::time::Duration::from).unwrap_or_default();
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Both { real_ms: ms(real), boot_ms: ms(boot) }
@@ -142,7 +148,7 @@ mod tests {
         let hour = 3_600_000;
         assert_eq!(judge(START, at(10_001_000, 6_000), 10_001_000 + hour), Err(ClockError::Behind(hour)));
         assert_eq!(judge(START, at(10_001_000 + hour, 6_000), 0), Err(ClockError::Jumped(hour)));
-        // An hour that has really passed is no jump.
+        // An hour that has really passed is not a jump.
         assert_eq!(judge(START, at(10_000_000 + hour, 5_000 + hour), 0), Ok(10_000_000 + hour));
     }
 }

@@ -1,7 +1,9 @@
-//! From a sandbox of the policy to what the kernel side enforces: paths of this machine, limits, environment, filter.
+//! Turns a sandbox of the policy into what the kernel side enforces: paths of this machine, limits,
+//! environment, filter.
 //!
-//! The policy says what holds; this adds only what depends on the machine: that `/bin` is a link into `/usr`, and how a limit is held where
-//! there is no cgroup. What the machine cannot hold as exactly as the policy asks is a [`Refused`], never a weaker sandbox.
+//! The policy decides the content; this module adds only what depends on the machine: that `/bin` is a link
+//! into `/usr`, and how a limit is enforced without a cgroup. What the machine cannot enforce as exactly as
+//! the policy asks is a [`Refused`], never a weaker sandbox.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,16 +19,17 @@ use thiserror::Error;
 use crate::filter;
 use crate::host::Host;
 
-/// The path that programs are looked for in. A sandbox in which one of these can be written is refused by the compiler.
+/// The search path for programs. The compiler refuses a sandbox that can write to either folder.
 const PATH: &str = "/usr/bin:/bin";
 
 /// Home of a sandbox without a workspace: nothing can be written there.
 const NOWHERE: &str = "/nonexistent";
 
-/// The process that holds the sandbox's namespaces counts against the cgroup's limit, and is not one of the pack's.
+/// The process that holds the sandbox's namespaces counts against the cgroup's limit, but not against the
+/// pack's.
 const HOLDERS: u64 = 1;
 
-/// Why a sandbox cannot be had here.
+/// Why a sandbox is unavailable here.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Refused {
@@ -85,7 +88,7 @@ impl Refused {
 /// The profile of a sandbox on this machine.
 ///
 /// # Errors
-/// Something that the sandbox needs and this machine has not.
+/// The sandbox needs something that this machine lacks.
 pub fn profile(sandbox: &Sandbox, host: &Host) -> Result<Profile, Refused> {
     if !sandbox.egress.is_empty() {
         return Err(Refused::Egress { sandbox: sandbox.name.clone(), count: sandbox.egress.len() });
@@ -135,11 +138,13 @@ fn device(name: &str) -> Option<Device> {
         .find(|device| device.name() == name)
 }
 
-/// What of the machine's files is seen inside. A path that is a link on this machine, as `/bin` is on one with a merged `/usr`, becomes the same
-/// link inside if what it leads to is visible too, else the place that it leads to is bound.
+/// The machine's files that are visible inside. A path may be a link on this machine, such as `/bin` with a
+/// merged `/usr`. It becomes the same link inside if its target is visible too; otherwise the target is bound
+/// in its place.
 ///
-/// A path below such a one must be what it says: another pack may have let `/usr` be read and this one named `/usr/lib/ssl/private`, which is a link to
-/// `/etc/ssl/private` on many machines. Packs are compared as texts, so a link that leads to what none of them names is refused here.
+/// A deeper path must not lead elsewhere: one pack may have allowed reading `/usr`, and another named
+/// `/usr/lib/ssl/private`, which is a link to `/etc/ssl/private` on many machines. Packs are compared as
+/// texts, so a link whose target none of them names is refused here.
 fn visible(sandbox: &Sandbox, files: &Filesystem) -> Result<(Vec<Binding>, Vec<Link>), Refused> {
     let missing = |path: &str, source| Refused::Missing {
         sandbox: sandbox.name.clone(),
@@ -183,7 +188,7 @@ fn limits(sandbox: &Sandbox, host: &Host) -> Result<(CgroupLimits, Rlimits), Ref
     let mut rlimits = Rlimits {
         open_files: limits.open_files,
         file_size_bytes: limits.file_size_bytes,
-        // A second line: the sandbox's own limit is watched from outside.
+        // A second line of defence: the sandbox's own limit is watched from outside.
         cpu_seconds: Some(limits.cpu_time_ms.div_ceil(1000).saturating_add(1)),
         processes: None,
         address_space_bytes: None,
@@ -209,7 +214,7 @@ fn limits(sandbox: &Sandbox, host: &Host) -> Result<(CgroupLimits, Rlimits), Ref
     Ok((CgroupLimits::default(), rlimits))
 }
 
-/// What the policy allows in place of an exact limit; an exact one is refused.
+/// What the policy allows in place of an exact limit; a limit that must be exact is refused.
 fn weaker(
     sandbox: &Sandbox,
     limit: &'static str,
@@ -260,7 +265,7 @@ mod tests {
         assert!(
             matches!(reading(&[at("open/link")]), Err(Refused::LeadsOut { target, .. }) if target == at("closed"))
         );
-        // One that leads to what is named is what it leads to, and a folder is itself.
+        // A link to a path that is named counts as its target, and a folder as itself.
         assert_eq!(reading(&[at("open/link"), at("closed")]).unwrap().len(), 2);
         assert_eq!(reading(&[at("open")]).unwrap().len(), 1);
     }

@@ -6,7 +6,7 @@ use bailiwick_policy::policy::sandboxes::{SyscallNumbers, Syscalls};
 use bailiwick_sys::seccomp::{Action, Architecture, CompileError, Policy, Program, Rule, Test, compile};
 use thiserror::Error;
 
-/// What the policy says of a call that stands in no list: `EPERM` (errno(3)).
+/// The policy's answer to a call that no list contains: `EPERM` (errno(3)).
 const EPERM: u16 = 1;
 
 /// Why there is no filter.
@@ -15,10 +15,10 @@ pub enum FilterError {
     /// The policy has no system call of this architecture; nothing could run.
     #[error("the policy allows no system call on this machine's architecture")]
     Empty,
-    /// Another machine.
+    /// The machine has another architecture.
     #[error("there are filters for x86_64 and aarch64, not for `{0}`")]
     Architecture(&'static str),
-    /// The policy cannot be said as a filter.
+    /// The policy cannot be expressed as a filter.
     #[error(transparent)]
     Compile(#[from] CompileError),
 }

@@ -1,7 +1,8 @@
-//! What this machine can hold a sandbox to: found once at start by trying (`bailiwick_sys::probe`), and published.
+//! What this machine can enforce on a sandbox: found once at start by trying (`bailiwick_sys::probe`), and
+//! published.
 //!
-//! Nothing here is assumed. A machine without a writable cgroup can still confine, but not limit a sandbox as a whole; whether that will do is the policy's to
-//! say, sandbox by sandbox ([`crate::confine`]).
+//! Nothing here is assumed. A machine without a writable cgroup can still confine, but cannot limit a sandbox
+//! as a whole; the policy decides for each sandbox whether that suffices ([`crate::confine`]).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,21 +14,21 @@ use thiserror::Error;
 /// Name of the launcher program.
 const LAUNCHER: &str = "bailiwick-launcher";
 
-/// Name of this executor's group below its own one.
+/// Name of this executor's group below its own group.
 const CGROUP: &str = "bailiwick";
 
-/// Name of the group in which a machine is only looked at, beside an executor that serves on it.
+/// Name of the group used only to probe a machine, next to an executor that serves on it.
 const PROBE_CGROUP: &str = "bailiwick-probe";
 
 /// Why nothing can be confined here.
 #[derive(Debug, Error)]
 pub enum HostError {
-    /// The program that makes sandboxes is not there.
+    /// The program that makes sandboxes is missing.
     #[error(
         "`{LAUNCHER}` is neither beside this program nor in PATH; it is built with the executor and belongs beside it"
     )]
     NoLauncher,
-    /// Another executor works in the same group.
+    /// Another executor uses the same group.
     #[error(
         "{0}; if an executor serves on this machine, have it make the call (`run --socket PATH`), or end it first"
     )]
@@ -42,7 +43,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Looks at this machine.
+    /// Probes this machine.
     ///
     /// # Errors
     /// Nothing can be confined here.
@@ -50,15 +51,15 @@ impl Host {
         Self::with(launcher().ok_or(HostError::NoLauncher)?, CGROUP)
     }
 
-    /// The same without disturbing an executor that works here.
+    /// The same, without disturbing an executor that runs here.
     ///
     /// # Errors
-    /// Nothing can be confined here, or somebody else looks as well.
+    /// Nothing can be confined here, or another process is probing as well.
     pub fn look() -> Result<Self, HostError> {
         Self::with(launcher().ok_or(HostError::NoLauncher)?, PROBE_CGROUP)
     }
 
-    /// The same with a launcher program and the name of a group that no other executor on this machine has.
+    /// The same with a launcher program and the name of a group that no other executor on this machine uses.
     ///
     /// # Errors
     /// Another executor has the group.
@@ -79,19 +80,21 @@ impl Host {
         &self.sys
     }
 
-    /// All that was found.
+    /// All findings.
     #[must_use]
     pub fn found(&self) -> &Report {
         &self.found
     }
 
-    /// Whether memory, processes and CPUs of a sandbox as a whole are limited and its CPU time counted: a root has all of them or there is none.
+    /// Whether memory, processes and CPUs of a sandbox as a whole are limited and its CPU time counted: a
+    /// root has all of these, or there is no root.
     #[must_use]
     pub fn limits(&self) -> bool {
         self.found.cgroup.is_some()
     }
 
-    /// Why something that this machine has not is missing, and what helps. What makes no sandbox at all is why a proc is missing, too.
+    /// Why something is missing on this machine, and what helps. Whatever prevents all sandboxes is also the
+    /// reason for a missing proc.
     #[must_use]
     pub fn refusal(&self, what: Missing) -> (String, String) {
         let refusal = self.found.refusal(what).or_else(|| self.found.refusal(Missing::Sandboxes));

@@ -1,16 +1,17 @@
-//! Names of sessions and calls, and the hash by which a repeated request is known.
+//! Names of sessions and calls, and the hash that identifies a repeated request.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// A name that nobody can guess, since whoever knows a session's name can call in it: 128 random bits.
+/// A name that cannot be guessed, because knowing a session's name suffices to call in it: 128 random bits.
 #[must_use]
 pub(crate) fn fresh(prefix: &str) -> String {
     let mut bytes = [0_u8; 16];
     let mut text = format!("{prefix}-");
     if getrandom::fill(&mut bytes).is_err() {
-        // The kernel's generator does not fail once it was seeded, which it was before any program ran; a name that could be guessed is not made.
+        // The kernel's generator does not fail once it was seeded, which happened before any program ran; a
+        // guessable name is never made.
         std::process::abort();
     }
     for byte in bytes {
@@ -20,7 +21,7 @@ pub(crate) fn fresh(prefix: &str) -> String {
     text
 }
 
-/// What identifies a request: tool, arguments as they were sent, approval.
+/// Identifies a request: tool, arguments as they were sent, approval.
 #[must_use]
 pub(crate) fn request(tool: &str, arguments: &str, approval: Option<&str>) -> String {
     let mut hash = Sha256::new();

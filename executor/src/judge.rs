@@ -1,10 +1,12 @@
-//! What a call gave, judged before anybody is told: the policy decides, here is carried out what it says.
+//! Judges the result of a call before it is delivered: the policy decides, and this module carries the
+//! decision out.
 //!
 //! ```text
 //! held back ► Docket::result_inputs ► decide ─► Deliver, Redact: the texts go into the call's output
 //!                      └ not to be had ────────► Withhold
 //! ```
-//! The log keeps what was delivered and, where that is something else, what the call gave: as the pack says of results, a commitment unless it says otherwise.
+//! The log keeps what was delivered and, where the two differ, what the call gave: in the form that the pack
+//! sets for results, by default a commitment.
 
 use bailiwick_policy::tool::{
     CallResult, Plan, PlannedCall, ResultDecision, ResultEffect, RuleOutcome, RuleReport, WorkspaceOperation,
@@ -19,19 +21,19 @@ use crate::output::{Part, Stream};
 use crate::view;
 use crate::wire;
 
-/// What a call gave.
+/// The results of a call.
 pub(crate) struct Gave {
-    /// What it printed.
+    /// Its output.
     pub(crate) output: Part,
-    /// What a workspace tool gave.
+    /// The result of a workspace tool.
     pub(crate) result: Option<Value>,
 }
 
-/// What was decided over it.
+/// The decision over the results.
 pub(crate) enum Judgement {
     /// By the policy.
     Decided(Box<ResultDecision>),
-    /// It could not be decided, and so is withheld.
+    /// It could not be decided, so the results are withheld.
     Undecided(String),
 }
 
@@ -43,7 +45,7 @@ impl Judgement {
         }
     }
 
-    /// Whether it says nothing: not even which labels the session should have.
+    /// Whether there is no decision at all: not even which labels the session should have.
     pub(crate) const fn is_missing(&self) -> bool {
         matches!(self, Self::Undecided(_))
     }
@@ -53,10 +55,10 @@ impl Judgement {
         self.decision().is_some_and(|decision| decision.change().is_some())
     }
 
-    /// As clients see it.
+    /// The form that clients see.
     pub(crate) fn view(&self) -> wire::ResultDecision {
         let rules = self.decision().map(|decision| decision.rules.as_slice()).unwrap_or_default();
-        // What a rule in shadow would have done is for the log: whoever calls is told what holds.
+        // The effect of a rule in shadow is only for the log: the caller sees what is enforced.
         let rules = rules.iter().filter(|rule| rule.mode.is_enforce());
         let rules = rules.map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
         let (effect, reason, remedy) = match self {
@@ -73,7 +75,7 @@ impl Judgement {
     }
 }
 
-/// Has the policy decide over what a call gave.
+/// Asks the policy to decide over the results of a call.
 pub(crate) fn judge(
     executor: &Executor,
     planned: &PlannedCall,
@@ -88,7 +90,7 @@ pub(crate) fn judge(
     decide().map_or_else(Judgement::Undecided, |decision| Judgement::Decided(Box::new(decision)))
 }
 
-/// What the rules are asked about. What they could not see must not be delivered either, and so is an error.
+/// The input of the rules. What they could not see must not be delivered either, and so is an error.
 fn call_result(plan: &Plan, outcome: &wire::Outcome, gave: &Gave) -> Result<CallResult, String> {
     let asked = CallResult {
         outcome: outcome.kind.clone(),
@@ -106,12 +108,13 @@ fn call_result(plan: &Plan, outcome: &wire::Outcome, gave: &Gave) -> Result<Call
     }
 }
 
-/// Whether a workspace tool says why it gave nothing, and nothing else.
+/// Whether a workspace tool's result contains only the reason why it failed.
 fn has_failed(members: &Map<String, Value>) -> bool {
     members.len() == 1 && members.get("error").is_some_and(Value::is_string)
 }
 
-/// What a workspace tool gives, of members that rules were asked about or that say nothing of what is in files.
+/// The result of a workspace tool, limited to members that the rules have seen or that reveal nothing of the
+/// files' content.
 fn shown(plan: &Plan, result: Option<&Value>) -> Option<Map<String, Value>> {
     let (Plan::Workspace(operation), Some(Value::Object(members))) = (plan, result) else { return None };
     let only = |members: &Map<String, Value>, names: &[&str]| -> Map<String, Value> {
@@ -133,7 +136,7 @@ fn shown(plan: &Plan, result: Option<&Value>) -> Option<Map<String, Value>> {
     })
 }
 
-/// Puts into the call's output what its caller may have of it; gives what a workspace tool gives then.
+/// Puts into the call's output what its caller may have of it; returns what a workspace tool then gives.
 pub(crate) fn deliver(call: &CallState, plan: &Plan, judgement: &Judgement, gave: &Gave) -> Option<Value> {
     let redactions = match judgement.decision().map(|decision| &decision.effect) {
         Some(ResultEffect::Deliver(redactions)) => redactions,
@@ -154,7 +157,7 @@ pub(crate) fn deliver(call: &CallState, plan: &Plan, judgement: &Judgement, gave
     Some(Value::Object(members))
 }
 
-/// What the log keeps of a result: what was delivered, and what the call gave where that is something else.
+/// What the log keeps of a result: what was delivered, and what the call gave where the two differ.
 pub(crate) fn recorded(
     call: &CallState,
     result: Option<&Value>,
@@ -209,7 +212,7 @@ mod tests {
             let said = asked(&read(), result.clone()).expect_err("not seen");
             assert!(said.contains(why), "{result}: {said}");
         }
-        // Of what failed there is nothing to see.
+        // A failed call has nothing to show.
         assert_eq!(asked(&read(), json!({ "error": "no such file" })).unwrap().content, None);
         let list = Plan::Workspace(WorkspaceOperation::List { path: ".".to_owned() });
         for odd in [json!({ "complete": true }), json!({ "entries": [{ "name": "a" }], "complete": true })] {

@@ -1,15 +1,17 @@
-//! Decides, confines and records every tool call of an agent, by the policy that a bundle holds.
+//! Decides, confines and records every tool call of an agent, by the policy in a bundle.
 //!
 //! ```text
 //! call.sock ─► api ─► executor ─► docket: decide, record ─► run ─► warm: a sandbox ─► supervise ─► output, outcome ─► docket: settle
 //! admin.sock ► api ─► approvals ─► docket: record
 //! ```
 //!
-//! What it does not know: how a policy is written (the compiler's), how a decision is made (`bailiwick-policy`), how a record is kept
-//! (`bailiwick-audit`), how the kernel is asked (`bailiwick-sys`). It links no compiler, no YAML, no Kubernetes.
+//! It does not know how a policy is written (the compiler does), how a decision is made (`bailiwick-policy`),
+//! how a record is kept (`bailiwick-audit`), or how the kernel is called (`bailiwick-sys`). It links no
+//! compiler, no YAML and no Kubernetes client.
 //!
-//! Two proofs stand between an allegation and a process: `Permit`, which only a decision makes, and `Recorded`, which only a durable record makes.
-//! [`run::Job`] takes `Recorded<Permit<PlannedCall>>`, and nothing else starts anything.
+//! Two proofs separate an allegation from a process: `Permit`, which only a decision makes, and `Recorded`,
+//! which only a durable record makes. [`run::Job`] takes `Recorded<Permit<PlannedCall>>`, and nothing else
+//! starts anything.
 #![forbid(unsafe_code)]
 
 pub mod api;

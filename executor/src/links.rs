@@ -1,9 +1,11 @@
-//! Delegation: a call that comes through others may do only what the policies of all of them allow.
+//! Delegation: a call that was delegated through others may do only what the policies of all of them allow.
 //!
-//! A subject's `chain` names the principals that its agent acts for. Which packs bind each of them, and the agent itself, the operator states in a file of links, and the bundle must be of all
-//! these packs: what it allows is then the meet, which the compiler makes (`bailiwick compile PACK …`) and nothing here could make again. A pack constrains only tools that it names, so the
-//! packs of each link must have a say in every tool. A subject of whom that does not hold is refused before anything is decided, and so is a file with a name that is not the subject's: whoever
-//! wrote it meant to bind somebody.
+//! A subject's `chain` names the principals that its agent acts for. In a file of links, the operator states
+//! which packs bind each of them and the agent itself. The bundle must be of all these packs: what it allows
+//! is then their meet, which the compiler makes (`bailiwick compile PACK …`) and nothing here could make
+//! again. A pack constrains only tools that it names, so the packs of each link must cover every tool. A
+//! subject for which that does not hold is refused before anything is decided. So is a file with a name that
+//! is not the subject's: its author meant to bind some principal.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,7 +51,8 @@ pub enum LinksError {
     Silent { principal: String, tool: String },
 }
 
-/// Refuses a subject if the packs of its agent, or of a principal of its chain, are not in the policy or have no say in a tool.
+/// Refuses a subject if the packs of its agent, or of a principal of its chain, are not in the policy or do
+/// not cover a tool.
 ///
 /// # Errors
 /// See [`LinksError`].

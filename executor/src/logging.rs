@@ -1,4 +1,4 @@
-//! Log lines of the executor, to standard error. The audit log is another thing: `bailiwick-audit`.
+//! Log lines of the executor, to standard error. The audit log is separate: `bailiwick-audit`.
 
 use std::io;
 

@@ -17,11 +17,11 @@ pub struct Metrics {
     pub outcomes: Family<OutcomeLabel, Counter>,
     /// Sessions that are open.
     pub sessions: Gauge,
-    /// Calls that run or wait for their session; set when it is asked for.
+    /// Calls that run or wait for their session; set when the metrics are read.
     pub calls: Gauge,
     /// Appends to the audit log that failed; each refused a call.
     pub unrecorded: Counter,
-    /// Times that openings of records could not be written or flushed.
+    /// How often openings of records could not be written or flushed.
     pub openings: Counter,
 }
 

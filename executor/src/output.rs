@@ -1,10 +1,12 @@
-//! What a command printed so far: bounded, with offsets, so that a reader may come late, come back, or never come.
+//! The output of a command so far: bounded, with offsets, so that a reader may come late, come back, or never
+//! come.
 //!
 //! ```text
 //! sandbox thread ── push ──► Output { stdout, stderr, dropped } ◄── since(offset) ── any number of readers
 //! ```
 //!
-//! Both streams share one limit, as the pack says. What comes after it is counted and thrown away: the command is not held up.
+//! Both streams share one limit, which the pack sets. Output beyond it is counted and discarded, so the
+//! command does not block.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,7 +38,7 @@ struct Kept {
     ended: bool,
 }
 
-/// What a reader gets: the bytes from its offsets on.
+/// The bytes from a reader's offsets on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// Standard output from the reader's offset on.
@@ -50,7 +52,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether there is nothing to tell.
+    /// Whether it contains nothing new.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stdout.is_empty() && self.stderr.is_empty() && !self.ended
@@ -64,7 +66,7 @@ impl Output {
         Self { kept: Mutex::default(), limit, changed: watch::Sender::new(0) }
     }
 
-    /// Adds what a stream gave; gives how many of the bytes were kept.
+    /// Adds bytes of a stream; returns how many of them were kept.
     pub fn push(&self, stream: Stream, bytes: &[u8]) -> usize {
         let mut kept = self.lock();
         let room = self.limit.saturating_sub((kept.stdout.len() + kept.stderr.len()) as u64);
@@ -80,22 +82,22 @@ impl Output {
         taken
     }
 
-    /// How many bytes it keeps at most.
+    /// The most bytes that it keeps.
     #[must_use]
     pub const fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Says that bytes were thrown away unread.
+    /// Adds bytes that were discarded unread.
     pub fn dropped(&self, bytes: u64) {
         self.lock().dropped += bytes;
     }
 
-    /// Says that no more will come.
+    /// Marks the end: no more will come.
     pub fn end(&self) {
         let mut kept = self.lock();
         kept.ended = true;
-        // What was taken ahead for more output is held for as long as the call is.
+        // Capacity reserved for more output would otherwise be held as long as the call is.
         kept.stdout.shrink_to_fit();
         kept.stderr.shrink_to_fit();
         drop(kept);
@@ -145,7 +147,7 @@ impl Output {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Nothing panics while it holds the lock; what is there is whole either way.
+        // Nothing panics while it holds the lock; the content is whole either way.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

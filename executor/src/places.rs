@@ -1,51 +1,53 @@
-//! Places for what is ready ahead, over all sessions: as many as the depth, and none of them held by a session that rests while another one calls.
+//! Places for sandboxes that are ready ahead, over all sessions: as many as the depth. An idle session does
+//! not hold one while another session makes calls.
 //!
 //! ```text
 //! keep ► Kept, in its session's home ► take: for its next call
-//!                └ another session needs the place, and nobody has called here for a while: given away
+//!                └ another session needs the place, and this one has not called for a while: given away
 //! ```
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long what is ready is its session's alone. Sessions that call more often than this, in greater number than there are places, would otherwise take them from
-/// one another before any of them was of use.
+/// How long a ready sandbox is reserved for its session. Otherwise, sessions that call more often than this,
+/// and outnumber the places, would take them from one another before any of them was used.
 const REST: Duration = Duration::from_secs(1);
 
-/// Places, the one that was taken first in front.
+/// Places, the earliest taken first.
 #[derive(Debug)]
 pub(crate) struct Places<T> {
     taken: Arc<Mutex<VecDeque<Arc<Place<T>>>>>,
     depth: usize,
 }
 
-/// What lies in a place, until it is used or given away.
+/// The content of a place, until it is used or given away.
 #[derive(Debug)]
 struct Place<T> {
     since: Instant,
     ready: Mutex<Option<T>>,
 }
 
-/// A place as its session holds it; it is free again when this is dropped.
+/// A session's hold on a place; the place is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
     place: Arc<Place<T>>,
     taken: Arc<Mutex<VecDeque<Arc<Place<T>>>>>,
 }
 
-/// Whoever panicked did so between whole states.
+/// A panic cannot have left the content in a partial state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Places<T> {
-    /// As many places as this.
+    /// Makes this many places.
     pub(crate) fn new(depth: usize) -> Self {
         Self { taken: Arc::default(), depth }
     }
 
-    /// Takes a place, a free one or the one that has rested longest, and fills it. `None`: there is none, or there is nothing to fill it with.
+    /// Takes a place, a free one or the one that has been idle longest, and fills it. `None`: no place is
+    /// available, or there is nothing to fill it with.
     pub(crate) fn keep(&self, now: Instant, make: impl FnOnce() -> Option<T>) -> Option<Kept<T>> {
         let place = Arc::new(Place { since: now, ready: Mutex::default() });
         let given_away = {
@@ -54,7 +56,8 @@ impl<T> Places<T> {
                 None
             } else {
                 let rests = |place: &Arc<Place<T>>| now.saturating_duration_since(place.since) >= REST;
-                // One that is still being filled, however long that takes, is not given away: it would be filled all the same, beyond the depth.
+                // A place that is still being filled, however long that takes, is not given away: it would be
+                // filled all the same, beyond the depth.
                 let is_filled = |place: &Arc<Place<T>>| lock(&place.ready).is_some();
                 let at = taken.iter().position(|place| rests(place) && is_filled(place))?;
                 taken.remove(at)
@@ -62,7 +65,7 @@ impl<T> Places<T> {
             taken.push_back(Arc::clone(&place));
             oldest
         };
-        // Taking down what is not used takes its time, and nobody is to wait for the places meanwhile.
+        // Taking down an unused one takes time, and no session may wait for the places meanwhile.
         drop(given_away.and_then(|oldest| lock(&oldest.ready).take()));
         let kept = Kept { place, taken: Arc::clone(&self.taken) };
         *lock(&kept.place.ready) = Some(make()?);
@@ -71,12 +74,12 @@ impl<T> Places<T> {
 }
 
 impl<T> Kept<T> {
-    /// What lies in the place; `None`: it was given away.
+    /// The content of the place; `None`: it was given away.
     pub(crate) fn take(self) -> Option<T> {
         lock(&self.place.ready).take()
     }
 
-    /// Whether nothing lies in it any more.
+    /// Whether it is empty.
     pub(crate) fn is_gone(&self) -> bool {
         lock(&self.place.ready).is_none()
     }

@@ -1,5 +1,5 @@
-//! Why a request is not answered with what it asked for: one type, so that every refusal has a word, a sentence and a remedy. Its HTTP status is the
-//! API's ([`crate::api`]).
+//! Why a request is refused: one type, so that every refusal has a code word, a sentence and a remedy. The
+//! API chooses its HTTP status ([`crate::api`]).
 
 /// A refusal of a request. A denied call is not one: it is an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Refusal {
     UnknownCall,
     /// No such question, or it was answered or has lapsed.
     UnknownApproval,
-    /// The approver's signature or key does not hold.
+    /// The approver's signature or key is not valid.
     BadApproval(String),
     /// The call does not read from its caller.
     NoStdin,
@@ -31,7 +31,7 @@ pub enum Refusal {
     NotSignallable,
     /// The idempotency key was used for another call.
     KeyReused,
-    /// The call of this idempotency key was dropped since; it is not run again.
+    /// The call with this idempotency key has been dropped; it is not run again.
     Dropped,
     /// The session has used as many idempotency keys as it may.
     KeysUsedUp {
@@ -40,15 +40,15 @@ pub enum Refusal {
     },
     /// The call cannot be cancelled.
     NotCancellable,
-    /// Too much of something at one time.
+    /// Too many of something at one time.
     Busy(String),
     /// The session's workspace is gone.
     WorkspaceLost,
-    /// The audit log takes no records now; nothing runs without one.
+    /// The audit log accepts no records now; nothing runs without one.
     NotRecorded(String),
     /// The executor is ending.
     Draining,
-    /// The path is there, the method is not.
+    /// The path exists, but not with this method.
     Method,
     /// No such path.
     NoSuchPath,

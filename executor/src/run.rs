@@ -1,6 +1,8 @@
-//! Running a call that was cleared: the only code that starts anything, and it takes a [`Recorded`] [`Permit`] to do so.
+//! Runs a call that was cleared: the only code that starts anything, and it takes a [`Recorded`] [`Permit`]
+//! to do so.
 //!
-//! Whatever happens, the call gets an end and the log a result; the session's turn goes on only when the sandbox is dead and gone.
+//! Whatever happens, the call gets an end and the log a result; the session's turn passes on only when the
+//! sandbox is dead and gone.
 
 use std::sync::Arc;
 
@@ -24,7 +26,8 @@ use crate::supervise::{WakePipe, supervise};
 use crate::view;
 use crate::warm::{Lease, LeaseError};
 
-/// The interpreter of Python source text, isolated from the environment and the user's packages (python(1), `-I`).
+/// The interpreter of Python source text, isolated from the environment and the user's packages (python(1),
+/// `-I`).
 const PYTHON: &str = "/usr/bin/python3";
 
 /// A cleared call with everything that it holds while it runs.
@@ -43,7 +46,7 @@ pub struct Job {
     pub seat: OwnedSemaphorePermit,
 }
 
-/// How a run went.
+/// The result of a run.
 struct Ran {
     outcome: crate::wire::Outcome,
     used: Usage,
@@ -56,7 +59,8 @@ impl Job {
         let Self { executor, call, session, cleared, mut turn, seat } = self;
         let metrics = executor.metrics();
         let planned = cleared.permit().get();
-        // What is judged first is held back here, where nobody who asks about the call can come to it.
+        // Output that must be judged first is held back here, where no client that asks about the call can
+        // read it.
         let (policy, tool) = (executor.docket().policy(), planned.call().tool());
         let (is_judged, is_asked) = (policy.judges_results(tool), policy.asks_of_results(tool));
         let held_back = is_judged.then(|| Output::new(call.output().limit()));
@@ -65,7 +69,7 @@ impl Job {
         let judged = is_asked.then(|| {
             let gave = judge::Gave { output: output.all(), result: ran.result.clone() };
             let judgement = judge::judge(&executor, planned, &ran.outcome, &gave);
-            // Of rules in shadow alone what they say is for the log.
+            // If only rules in shadow apply, their result is for the log.
             if is_judged {
                 ran.result = judge::deliver(&call, planned.plan(), &judgement, &gave);
             }
@@ -92,7 +96,7 @@ impl Job {
                 Err(error) => {
                     tracing::error!(call = call.id(), %error, "the end of a call cannot be recorded");
                     if labels {
-                        // What it read is in the workspace, and the label that says so is nowhere.
+                        // The workspace holds what it read, and the label that says so was not recorded.
                         session.lose();
                     }
                     Recording::Failed
@@ -144,7 +148,7 @@ fn perform(
     }
 }
 
-/// Says that a session's workspace is gone, if that is why.
+/// Marks the session's workspace as gone, if that is the error.
 fn lost(session: &SessionState, error: &LeaseError) -> String {
     if matches!(error, LeaseError::WorkspaceLost) {
         session.lose();
@@ -168,7 +172,8 @@ fn command(
     sandbox: &Sandbox,
     program: &PlannedProgram,
 ) -> Result<(Ran, Remains), CommandError> {
-    // Whatever can fail comes before the command is started: from then on the call has run, and is told and charged so.
+    // Everything that can fail comes before the command is started: from then on the call has run, and is
+    // reported and charged as such.
     let wake = WakePipe::new()?;
     let running = lease.parked.run(&request(sandbox, program))?;
     let (exit, remains) = supervise(running, call, output, &sandbox.limits, wake);
@@ -191,7 +196,7 @@ fn request(sandbox: &Sandbox, program: &PlannedProgram) -> Request {
             arguments: argv.clone(),
             ..Request::default()
         },
-        // The source text comes on standard input: see `view::input`.
+        // The source text is passed on standard input: see `view::input`.
         PlannedProgram::Code(_) => {
             let Language::Python = sandbox.runtime.unwrap_or(Language::Python);
             let arguments = [PYTHON, "-I", "-"].map(str::to_owned).to_vec();
@@ -200,7 +205,7 @@ fn request(sandbox: &Sandbox, program: &PlannedProgram) -> Request {
     }
 }
 
-/// Why a workspace tool gave nothing.
+/// Why a workspace tool returned nothing.
 #[derive(Debug, thiserror::Error)]
 enum ClerkError {
     #[error("no sandbox of the policy has a workspace, so there are no files")]

@@ -1,7 +1,7 @@
-//! Sessions in memory: whose turn it is, when it was last used, and its workspace.
+//! Sessions in memory: whose turn it is, when each was last used, and its workspace.
 //!
-//! Calls of one session run one at a time, in the order in which they got the [`Turn`]; the decision is made with the turn in hand, so that no
-//! other call of the session comes between a decision and its run.
+//! Calls of one session run one at a time, in the order in which they got the [`Turn`]. The decision is made
+//! while the turn is held, so that no other call of the session comes between a decision and its run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Deref, DerefMut};
@@ -14,7 +14,8 @@ use crate::clock::Moment;
 use crate::refusal::Refusal;
 use crate::warm::Home;
 
-/// The right to decide and run a call of a session, with what the session has of its own. While it is held, and at its end, the session is in use.
+/// The right to decide and run a call of a session, with what the session owns. The session is in use while
+/// it is held, and counts as used when it ends.
 #[derive(Debug)]
 pub struct Turn {
     home: OwnedMutexGuard<Home>,
@@ -36,7 +37,7 @@ impl DerefMut for Turn {
 }
 
 impl Drop for Turn {
-    /// Before the turn goes on: whoever finds that nobody has it finds the session just used.
+    /// Before the turn passes on: a thread that finds the turn free finds the session just used.
     fn drop(&mut self) {
         self.last_used.fetch_max(Moment::now().ms(), Ordering::Relaxed);
     }
@@ -73,7 +74,7 @@ impl SessionState {
         }
     }
 
-    /// Waits for the turn. Only on a thread that may wait.
+    /// Waits for the turn. Only on a thread that may block.
     ///
     /// # Errors
     /// The session was closed meanwhile, or its workspace is gone.
@@ -90,24 +91,24 @@ impl SessionState {
         Ok(turn)
     }
 
-    /// Gives back what the session has of its own, once its last call is over.
+    /// Releases what the session owns, once its last call is over.
     pub fn end(&self) {
         *Arc::clone(&self.turn).blocking_lock_owned() = Home::default();
     }
 
-    /// Whether no call has or waits for the turn.
+    /// Whether no call has the turn or waits for it.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.turn.try_lock().is_ok()
     }
 
-    /// Whether it was closed: nobody gets its turn any more.
+    /// Whether it was closed: no call gets its turn any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Says that the workspace is gone: no further call runs.
+    /// Marks the workspace as gone: no further call runs.
     pub fn lose(&self) {
         self.lost.store(true, Ordering::Release);
     }
@@ -118,7 +119,7 @@ impl SessionState {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Says that it is in use.
+    /// Marks it as in use.
     pub fn used(&self, now: Moment) {
         self.last_used.fetch_max(now.ms(), Ordering::Relaxed);
     }
@@ -134,7 +135,7 @@ impl SessionState {
 #[derive(Debug)]
 pub struct Sessions {
     by_id: Mutex<HashMap<String, Arc<SessionState>>>,
-    /// Those that were closed, of which the log does not say so yet.
+    /// Closed sessions whose end is not in the log yet.
     unrecorded: Mutex<BTreeSet<String>>,
     most: usize,
 }
@@ -146,10 +147,10 @@ impl Sessions {
         Self { by_id: Mutex::default(), unrecorded: Mutex::default(), most }
     }
 
-    /// Adds a session. `record` is run with a place taken; if it fails, there is no session.
+    /// Adds a session. `record` runs with a place taken; if it fails, there is no session.
     ///
     /// # Errors
-    /// Too many sessions, or whatever `record` says.
+    /// Too many sessions, or an error of `record`.
     pub fn open(
         &self,
         session: SessionState,
@@ -171,7 +172,7 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The session of this id.
+    /// The session with this id.
     ///
     /// # Errors
     /// There is none.
@@ -179,7 +180,7 @@ impl Sessions {
         self.lock().get(id).cloned().ok_or(Refusal::UnknownSession)
     }
 
-    /// Takes a session out: calls that wait for its turn are refused.
+    /// Removes a session: calls that wait for its turn are refused.
     ///
     /// # Errors
     /// There is none.
@@ -189,12 +190,14 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Takes a session out if nobody has used it for this long, as [`Sessions::close`] does. Looked at anew: since it was listed as idle, a call may have come.
+    /// Removes a session if it has been idle for this long, like [`Sessions::close`]. Checks again, because a
+    /// call may have come since the session was listed as idle.
     #[must_use]
     pub fn close_if_idle(&self, id: &str, now: Moment, idle_ms: u64) -> Option<Arc<SessionState>> {
         let mut by_id = self.lock();
         let session = Arc::clone(by_id.get(id)?);
-        // Held until the session says that it is closed: whoever gets the turn afterwards is refused, and no call that has it is cut off.
+        // Held until the session is marked as closed: a call that gets the turn afterwards is refused, and a
+        // call that has it is not interrupted.
         let turn = Arc::clone(&session.turn).try_lock_owned().ok()?;
         if session.idle_ms(now) < idle_ms {
             return None;
@@ -205,12 +208,13 @@ impl Sessions {
         Some(session)
     }
 
-    /// Keeps in mind that the end of a session could not be recorded.
+    /// Remembers that the end of a session could not be recorded.
     pub fn keep_unrecorded(&self, id: &str) {
         self.unrecorded().insert(id.to_owned());
     }
 
-    /// Whether the end of this session could not be recorded; whoever is told so records it, or keeps it in mind again.
+    /// Whether the end of this session could not be recorded; the caller then records it, or remembers it
+    /// again.
     #[must_use]
     pub fn take_unrecorded(&self, id: &str) -> bool {
         self.unrecorded().remove(id)
@@ -226,11 +230,11 @@ impl Sessions {
         self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ids of the sessions that nobody has used for this long.
+    /// Ids of the sessions that have been idle for this long.
     #[must_use]
     pub fn idle(&self, now: Moment, idle_ms: u64) -> Vec<String> {
         let by_id = self.lock();
-        // In this order: a call that ends in between has used its session by then.
+        // In this order: a call that ends in between has by then marked its session as used.
         let idle = by_id.values().filter(|session| session.is_idle() && session.idle_ms(now) >= idle_ms);
         idle.map(|session| session.id.clone()).collect()
     }
@@ -332,7 +336,7 @@ mod tests {
         let sessions = Sessions::new(1);
         let session = sessions.open(opened("a", 0), |_| Ok(())).unwrap();
         let turn = session.wait_turn().unwrap();
-        // As if the call had begun when the machine was started.
+        // Acts as if the call had begun when the machine was started.
         session.last_used.store(0, Ordering::Relaxed);
         let before = Moment::now();
         drop(turn);

@@ -25,10 +25,10 @@ pub enum SubjectError {
     Malformed { path: PathBuf, source: serde_json::Error },
 }
 
-/// The subject of a file; without one, the user that runs the executor, as `uid:1000`.
+/// The subject in a file; without a file, the user that runs the executor, such as `uid:1000`.
 ///
 /// # Errors
-/// A file that cannot be read, is too large, or says something else than a subject.
+/// A file that cannot be read, is too large, or is not a subject.
 pub fn subject(file: Option<&Path>) -> Result<Subject, SubjectError> {
     let Some(path) = file else { return Ok(local_user()) };
     let read = |source| SubjectError::Read { path: path.to_owned(), source };

@@ -1,11 +1,13 @@
-//! From a running command to its end: output, input, orders, deadlines, on one thread that waits with poll(2).
+//! Follows a running command to its end: output, input, orders and deadlines, on one thread that waits with
+//! poll(2).
 //!
 //! ```text
 //! stdout, stderr ──► Output           orders (signal, cancel) ──► the command
 //! backlog ──► stdin                   wall clock, CPU time, output beyond the limit ──► everything inside is killed
 //! pidfd readable ──► the call has ended
 //! ```
-//! A call ends when its own process ends; what that left running is killed afterwards and adds nothing.
+//! A call ends when its own process ends; processes that it left running are killed afterwards and add
+//! nothing.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -23,13 +25,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::calls::{CallState, CommandHandle, InputEnd, Order};
 use crate::output::{Output, Stream};
 
-/// How often the CPU time of a running command is looked at: a command may use this much of every CPU more than its limit.
+/// How often the CPU time of a running command is checked: a command may exceed its limit by this much on
+/// every CPU.
 const CPU_CHECK: Duration = Duration::from_millis(25);
 
 /// How much is read at one time: the capacity of a pipe.
 const READ_BYTES: usize = 64 << 10;
 
-/// After the end of the command: most that is still taken from its pipes. They hold no more than this, unless something that it left running goes on writing.
+/// Most that is read from the command's pipes after its end. They hold no more than this, unless a process
+/// that it left running continues to write.
 const LAST_READ_BYTES: usize = 1 << 20;
 
 /// The call's side: orders, and a pipe that wakes the thread.
@@ -51,7 +55,7 @@ impl CommandHandle for PipeHandle {
 
 impl PipeHandle {
     fn notify(&self) {
-        // A full pipe wakes as well, and one without a reader has nobody to wake.
+        // A full pipe wakes as well, and one without a reader has no thread to wake.
         let _ = (&self.wake).write(&[0]);
     }
 }
@@ -60,7 +64,7 @@ impl PipeHandle {
 struct Supervisor<'c> {
     running: Running,
     call: &'c CallState,
-    /// Where what it prints goes.
+    /// Receives its output.
     output: &'c Output,
     stdin: Option<File>,
     stdout: Option<File>,
@@ -70,14 +74,15 @@ struct Supervisor<'c> {
     orders: Arc<Mutex<Vec<Order>>>,
     deadline: Instant,
     cpu_time: Duration,
-    /// When the CPU time is to be looked at next.
+    /// When to check the CPU time next.
     look: Instant,
     killed: bool,
-    /// What is read goes through here.
+    /// Buffer for reading.
     buffer: Vec<u8>,
 }
 
-/// A pipe that wakes the thread of a command; made before the command is started, since a command that runs is never given up for want of it.
+/// A pipe that wakes the thread of a command. It is made before the command is started, so that a running
+/// command is never given up for lack of it.
 pub(crate) struct WakePipe {
     read: io::PipeReader,
     write: io::PipeWriter,
@@ -94,7 +99,8 @@ impl WakePipe {
     }
 }
 
-/// Waits for the end of a command while its output is taken and its limits are kept. What the command left running is killed by then.
+/// Waits for the end of a command, collects its output and enforces its limits. What the command left running
+/// is killed by then.
 pub(crate) fn supervise(
     mut running: Running,
     call: &CallState,
@@ -126,12 +132,13 @@ pub(crate) fn supervise(
 }
 
 impl Supervisor<'_> {
-    /// Waits for one thing to happen and deals with it; true once the command has ended.
+    /// Waits for one event and handles it; true once the command has ended.
     fn step(&mut self) -> bool {
         let ready = match self.wait() {
             Ok(ready) => ready,
             Err(error) => {
-                // The kernel has no memory to wait with: nothing could be kept any more, so it ends here.
+                // The kernel has no memory to wait with: no limit could be enforced any more, so the command
+                // ends here.
                 tracing::error!(%error, "a command is ended because it cannot be waited for");
                 self.kill(Cause::Cancelled);
                 return true;
@@ -211,13 +218,14 @@ impl Supervisor<'_> {
         for order in orders {
             match order {
                 Order::Cancel => self.kill(Cause::Cancelled),
-                // What has ended meanwhile cannot take a signal.
+                // A command that has ended meanwhile cannot take a signal.
                 Order::Signal(number) => drop(self.running.signal(number)),
             }
         }
     }
 
-    /// Writes what the caller sent until the command takes no more. A command that closed its input has its caller's rest thrown away.
+    /// Writes the caller's input until the command takes no more. If the command closed its input, the rest
+    /// is discarded.
     fn feed(&mut self) {
         while self.stdin.is_some() {
             let Some(mut part) = self.pending.take() else {
@@ -251,7 +259,8 @@ impl Supervisor<'_> {
         if now >= self.deadline {
             self.kill(Cause::TimedOut);
         }
-        // Not at every turn: it is read from a file of the kernel's, and a command that prints a lot has many turns.
+        // Not on every turn: the figure is read from a kernel file, and a command that prints a lot causes
+        // many turns.
         if now < self.look {
             return;
         }
@@ -268,7 +277,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Takes in how it ended, and what still lies in its pipes.
+    /// Collects how it ended, and what is still in its pipes.
     fn end(mut self) -> (Exit, Remains) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.drain(stream);
@@ -297,7 +306,7 @@ impl Supervisor<'_> {
     }
 }
 
-/// What happened.
+/// The events that occurred.
 struct Ready {
     process: bool,
     wake: bool,
@@ -306,7 +315,7 @@ struct Ready {
     stdin: bool,
 }
 
-/// Adds a descriptor, if there is one, and gives its place.
+/// Adds a descriptor, if there is one, and returns its place.
 fn place<'f>(fds: &mut Vec<PollFd<'f>>, file: Option<&'f File>, flags: PollFlags) -> Option<usize> {
     fds.push(PollFd::new(file?.as_fd(), flags));
     Some(fds.len() - 1)

@@ -1,4 +1,4 @@
-//! From what the policy and the kernel say to what clients see.
+//! Turns what the policy and the kernel report into what clients see.
 
 use bailiwick_policy::policy::tools::{Mode, Stdin};
 use bailiwick_policy::tool::{
@@ -17,7 +17,7 @@ use crate::wire;
 /// A decision.
 #[must_use]
 pub(crate) fn decision(record: &DecisionRecord, policy_digest: &str) -> wire::Decision {
-    // What a rule in shadow would have done is for the log: whoever calls is told what holds.
+    // The effect of a rule in shadow is only for the log: the caller sees what is enforced.
     let rules = record.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
     let rules = rules.map(|rule| format!("{}/{}", rule.pack, rule.rule)).collect();
     let plain = wire::Decision {
@@ -57,12 +57,12 @@ pub(crate) fn why(denial: &Denial) -> String {
     format!("{}: {}", word(denial.reason), denial.message)
 }
 
-/// The reason's word, as the log has it.
+/// The reason's word, as in the log.
 fn word(reason: DenyReason) -> String {
     serde_json::to_value(reason).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// The question that a decision asks.
+/// The question that a decision raises.
 #[must_use]
 pub(crate) const fn question(record: &DecisionRecord) -> Option<&ApprovalRequest> {
     match &record.effect {
@@ -71,7 +71,8 @@ pub(crate) const fn question(record: &DecisionRecord) -> Option<&ApprovalRequest
     }
 }
 
-/// What the command of a call reads. Source text comes this way, because one argument is limited to 128 KiB (execve(2)); so code reads nothing from its caller.
+/// The input of a call's command. Source text is passed this way, because one argument is limited to 128 KiB
+/// (execve(2)); so code reads nothing from its caller.
 #[must_use]
 pub(crate) fn input(plan: &Plan) -> Input {
     match plan {
@@ -130,7 +131,7 @@ pub(crate) fn outcome(exit: &Exit, output_dropped: u64) -> wire::Outcome {
     }
 }
 
-/// A call for which no sandbox could be had: nothing has run.
+/// A call for which no sandbox was available: nothing has run.
 #[must_use]
 pub(crate) fn setup_failed(why: String) -> wire::Outcome {
     wire::Outcome {
@@ -143,7 +144,7 @@ pub(crate) fn setup_failed(why: String) -> wire::Outcome {
     }
 }
 
-/// What was used, each figure with who counted it.
+/// What was used, each figure with its source.
 fn usage(usage: &Usage) -> Value {
     let source = |source: Source| match source {
         Source::Cgroup => "cgroup",

@@ -1,13 +1,15 @@
-//! Sandboxes that are ready before they are asked for, and the workspaces of sessions.
+//! Sandboxes that are made ready before a call needs them, and the workspaces of sessions.
 //!
 //! ```text
 //! kind without workspace:  refill thread ► ready queue, N deep ► lease     (empty: built on demand)
 //! kind with workspace:     after a call of a session ► one ready in its Home ► lease   (at most N over all sessions, `places`)
 //! ```
-//! A sandbox is leased once and cleared away. A sandbox with a workspace belongs to its session from the start, because its programs run under the
-//! session's own id and see its files; so it can be ready only for a session that is there.
+//! A sandbox is leased once and cleared away. A sandbox with a workspace belongs to its session from the
+//! start, because its programs run under the session's own id and see its files; so it can be made ready only
+//! for a session that exists.
 //!
-//! Terms. *Kind*: one sandbox of the policy, with its launcher. *Home*: what a session has of its own: its identity, its workspace, what is ready for it.
+//! Terms. *Kind*: one sandbox of the policy, with its launcher. *Home*: what a session owns: its identity,
+//! its workspace, and what is ready for it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +28,7 @@ use crate::places::{Kept, Places};
 /// Why there is no sandbox for a call. Nothing has run.
 #[derive(Debug, Error)]
 pub enum LeaseError {
-    /// The policy has no sandbox of this name; the bundle's loader has checked that it has.
+    /// The policy has no sandbox with this name, although the bundle's loader checked that it has.
     #[error("there is no sandbox `{0}`")]
     Unknown(String),
     /// It could not be built.
@@ -35,12 +37,12 @@ pub enum LeaseError {
     /// The session's workspace is gone with the process that held it.
     #[error("the session's workspace is gone with the process that held it")]
     WorkspaceLost,
-    /// No place for another workspace.
+    /// There is no room for another workspace.
     #[error("the workspaces of all sessions have {used} bytes, and {budget} is the most")]
     WorkspaceBudget {
-        /// What is taken.
+        /// Bytes in use.
         used: u64,
-        /// The most.
+        /// The most bytes allowed.
         budget: u64,
     },
     /// All ids for sessions are taken.
@@ -51,7 +53,7 @@ pub enum LeaseError {
 /// Why there are no sandboxes at all.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The machine cannot hold what the policy asks for.
+    /// The machine cannot enforce what the policy requires.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// A launcher could not be started.
@@ -62,7 +64,7 @@ pub enum StartError {
         /// Why.
         source: SandboxError,
     },
-    /// Two sandboxes of a session would share a workspace and say different things of it.
+    /// Two sandboxes of a session would share a workspace but describe it differently.
     #[error(
         "sandboxes `{one}` and `{other}` have workspaces of different size, inodes or lifetime; a session has one workspace, so give both the same"
     )]
@@ -82,7 +84,7 @@ pub struct Sandboxes {
     host: Host,
     keeper: Mutex<Option<Arc<Keeper>>>,
     kinds: BTreeMap<String, Arc<Kind>>,
-    /// In which files of sessions are read and written.
+    /// The sandbox in which files of sessions are read and written.
     with_workspace: Option<String>,
     workspace_budget: u64,
     workspace_used: Arc<AtomicU64>,
@@ -91,18 +93,18 @@ pub struct Sandboxes {
 struct Kind {
     sandbox: Sandbox,
     launcher: Arc<Launcher>,
-    /// What is ready of a kind without workspace.
+    /// Ready sandboxes of a kind without workspace.
     pool: Pool,
-    /// For those that are ready in homes.
+    /// Places for sandboxes that are ready in homes.
     in_homes: Places<Parked>,
 }
 
-/// What a session has of its own.
+/// What a session owns.
 #[derive(Default)]
 pub struct Home {
     identity: Option<Arc<Identity>>,
     workspace: Option<Held>,
-    /// What is ready for its next call, unless its place was given away.
+    /// The sandboxes that are ready for its next call, except those whose place was given away.
     ready: BTreeMap<String, Kept<Parked>>,
 }
 
@@ -125,7 +127,8 @@ impl Drop for Held {
     }
 }
 
-/// A sandbox for one call. Only [`crate::run`], which asks for a permit on record, reaches what runs in it.
+/// A sandbox for one call. Only [`crate::run`], which requires a permit on record, can reach the program in
+/// it.
 pub struct Lease {
     /// The sandbox.
     pub(crate) parked: Parked,
@@ -134,11 +137,11 @@ pub struct Lease {
 }
 
 impl Sandboxes {
-    /// Starts a launcher for each of these sandboxes and begins to fill. Files of sessions are read and written in the first one that has a workspace, so
-    /// those that calls are only narrowed to come last.
+    /// Starts a launcher for each of these sandboxes and begins to fill. Files of sessions are read and
+    /// written in the first one that has a workspace, so sandboxes that calls are only narrowed to come last.
     ///
     /// # Errors
-    /// See [`StartError`]: one sandbox that cannot be had is enough.
+    /// See [`StartError`]: one unavailable sandbox is enough.
     pub fn start(
         host: Host,
         sandboxes: &[Sandbox],
@@ -194,7 +197,8 @@ impl Sandboxes {
         Ok(Lease { parked, _workspace: None })
     }
 
-    /// Has a sandbox ready for the session's next call, if there is a place, or one whose session has not called for a while. A failure is the next call's to report.
+    /// Makes a sandbox ready for the session's next call, if a place is free, or held by a session that has
+    /// not called for a while. The next call reports a failure.
     pub fn prepare(&self, name: &str, home: &mut Home) {
         let Ok(kind) = self.kind(name) else { return };
         let Some(rule) = kind.workspace().filter(|rule| rule.lifetime == Lifetime::Session) else { return };
@@ -212,7 +216,7 @@ impl Sandboxes {
         self.with_workspace.as_deref()
     }
 
-    /// The policy's sandbox of this name.
+    /// The policy's sandbox with this name.
     #[must_use]
     pub fn sandbox(&self, name: &str) -> Option<&Sandbox> {
         self.kinds.get(name).map(|kind| &kind.sandbox)
@@ -248,14 +252,15 @@ impl Sandboxes {
         })
     }
 
-    /// A new workspace. A keeper that has died took the workspaces of its sessions with it; new sessions get a new one.
+    /// A new workspace. A keeper that died took the workspaces of its sessions with it; new sessions get a
+    /// new keeper.
     fn create(&self, rule: &WorkspaceRule, owner: &Identity) -> Result<Held, LeaseError> {
         let used = self.workspace_used.fetch_add(rule.size_bytes, Ordering::SeqCst);
         let share = Share { bytes: rule.size_bytes, used: Arc::clone(&self.workspace_used) };
         if used.saturating_add(rule.size_bytes) > self.workspace_budget {
             return Err(LeaseError::WorkspaceBudget { used, budget: self.workspace_budget });
         }
-        // Whoever panicked did so between whole states.
+        // A panic cannot have left the content in a partial state.
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..2 {
             let current = match &*keeper {
@@ -324,7 +329,7 @@ mod tests {
 
     use super::*;
 
-    /// The compiler refuses such a pack (BW0428); a bundle may come from elsewhere.
+    /// The compiler refuses such a pack (BW0428), but a bundle may come from elsewhere.
     #[test]
     fn sandboxes_that_differ_over_the_workspace_of_a_session_are_refused() {
         let bundle = include_bytes!("../../policy-packs/code-interpreter/expected/bundle.json");

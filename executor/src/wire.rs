@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A call that a client asks for: an allegation until it is decided.
+/// A call that a client requests: an allegation until it is decided.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRequest {
@@ -14,7 +14,7 @@ pub struct CallRequest {
     /// Its arguments, a JSON object.
     #[serde(default)]
     pub args: Option<Box<serde_json::value::RawValue>>,
-    /// The approval that an earlier attempt of the same call was given.
+    /// The approval that an earlier attempt of the same call received.
     #[serde(default)]
     pub approval: Option<String>,
     /// Answer only when the result's record is on disk, not only the intent's.
@@ -62,7 +62,7 @@ pub struct Decision {
     pub policy_digest: String,
 }
 
-/// A question to people.
+/// A question to approvers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingApproval {
@@ -70,7 +70,7 @@ pub struct PendingApproval {
     pub id: String,
     /// SHA-256 of everything that the approval binds.
     pub call_hash: String,
-    /// The groups of approvers, each with the number of people that must agree.
+    /// The groups of approvers, each with the number of its members that must agree.
     pub groups: Vec<ApprovalGroup>,
     /// When the question lapses, milliseconds since 1970.
     pub expires_ms: u64,
@@ -82,7 +82,7 @@ pub struct PendingApproval {
 pub struct ApprovalGroup {
     /// `pack/group`.
     pub name: String,
-    /// How many of its people.
+    /// How many of its members.
     pub quorum: u32,
 }
 
@@ -90,9 +90,10 @@ pub struct ApprovalGroup {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// `Exited`, `Signaled`, `TimedOut`, `CpuTimeExceeded`, `MemoryExceeded`, `OutputExceeded`, `ProcessesExceeded`, `SyscallDenied`, `Cancelled`,
-    /// `SetupFailed`. What a command does to itself cannot be told from what is done to it: `SyscallDenied` says that SIGSYS ended it, which is how the filter kills, and
-    /// which a command can send itself as it can any signal.
+    /// `Exited`, `Signaled`, `TimedOut`, `CpuTimeExceeded`, `MemoryExceeded`, `OutputExceeded`,
+    /// `ProcessesExceeded`, `SyscallDenied`, `Cancelled`, `SetupFailed`. What a command does to itself cannot
+    /// be distinguished from what is done to it: `SyscallDenied` says that SIGSYS ended it. The filter kills
+    /// with SIGSYS, but a command can also send itself that signal, like any other.
     pub kind: String,
     /// Exit code, for `Exited`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +104,7 @@ pub struct Outcome {
     /// The step that failed, for `SetupFailed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// Bytes of output that were thrown away.
+    /// Bytes of output that were discarded.
     pub output_dropped: u64,
     /// What it used, with the source of each figure.
     pub usage: Value,
@@ -120,14 +121,14 @@ pub struct Call {
     /// How it ended; absent: it runs, or was never run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Standard output from the asked offset on, base64.
+    /// Standard output from the requested offset on, base64.
     pub stdout: String,
-    /// Standard error from the asked offset on, base64.
+    /// Standard error from the requested offset on, base64.
     pub stderr: String,
-    /// What a workspace tool gave.
+    /// The result of a workspace tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
-    /// What was decided over what it gave; absent: no rule is about results of the tool, or it has not ended.
+    /// The decision over the result; absent: no rule covers results of the tool, or the call has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_decision: Option<ResultDecision>,
     /// Which records are on disk: `intent`, `result`, or `decision` for a call that did not run.
@@ -137,11 +138,11 @@ pub struct Call {
     pub checkpoint: Option<String>,
 }
 
-/// A decision over what a call gave, as a client sees it.
+/// A decision over the results of a call, as a client sees it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResultDecision {
-    /// `Deliver`, `Redact` or `Withhold`. Of what is withheld only the outcome is told.
+    /// `Deliver`, `Redact` or `Withhold`. Of withheld results, only the outcome is reported.
     pub effect: &'static str,
     /// The rules that took part, as `pack/rule`.
     pub rules: Vec<String>,
@@ -173,7 +174,7 @@ pub enum Event {
         /// Base64.
         data: String,
     },
-    /// Last: the call as `GET` would give it, without the output.
+    /// Last: the call as `GET` would return it, without the output.
     Outcome {
         /// The call.
         call: Box<Call>,
@@ -192,7 +193,7 @@ pub struct Tool {
     pub input: Value,
 }
 
-/// A question that waits for people, with everything that they need to see.
+/// A question that waits for approvers, with everything that they need to see.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OpenQuestion {
@@ -200,13 +201,14 @@ pub struct OpenQuestion {
     pub id: String,
     /// SHA-256 over the canonical JSON of `binds`.
     pub call_hash: String,
-    /// Who must agree.
+    /// The groups that must agree.
     pub groups: Vec<ApprovalGroup>,
     /// Ids of the keys that have approved so far.
     pub approved: Vec<String>,
     /// When it lapses, milliseconds since 1970.
     pub expires_ms: u64,
-    /// Everything that an approval binds: tool, arguments, facts, subject, session, its generation, sandbox, policy digest.
+    /// Everything that an approval binds: tool, arguments, facts, subject, session, its generation, sandbox,
+    /// policy digest.
     pub binds: Value,
 }
 
@@ -220,21 +222,21 @@ pub struct ApprovalSubmission {
     pub signature: String,
 }
 
-/// What is left to end: no calls are taken any more.
+/// What has not ended yet; no calls are accepted any more.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drained {
-    /// Calls that run or are being cleared away. It only becomes less.
+    /// Calls that run or are being cleared away. It only decreases.
     pub running: usize,
 }
 
-/// Why a request was not answered with what it asked for.
+/// Why a request was refused.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// A word for programs, as `unknown-session`.
+    /// A word for programs, such as `unknown-session`.
     pub error: &'static str,
-    /// A sentence for people.
+    /// A sentence for a person.
     pub message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
-//! The docket over a real log: decisions stand in the log in their order, share flushes, and are forgotten together when one fails.
+//! The docket over a real log: decisions are in the log in their order, share flushes, and are forgotten
+//! together when one fails.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ use serde_json::json;
 /// A policy that allows `ls` five times a minute.
 const POLICY: &str = include_str!("../../compiler/policy/src/tool/fuzz_policy.json");
 
-/// How many calls the throttle lets through.
+/// How many calls the throttle allows.
 const ALLOWED: usize = 5;
 
 /// How long a log that failed may take to recover; it tries every tenth of a second.
@@ -37,7 +38,7 @@ fn opened(dir: &Path, audit: Option<Audit>, behind: BehindLog) -> Result<Docket,
     Docket::open(dir, Arc::new(policy), audit, behind)
 }
 
-/// Writes what changes the state into a log, as an executor of an earlier time did.
+/// Writes state changes into a log, as an earlier executor did.
 fn write(dir: &Path, deltas: impl Iterator<Item = StateDelta>) {
     let (writer, _) = Writer::open(dir, &Options::default()).expect("a log");
     for delta in deltas {
@@ -89,7 +90,7 @@ fn calls_that_are_decided_before_a_flush_share_it() {
         names.iter().map(|name| docket.decide(&call(name, "c"), None, None).expect("decided")).collect();
     assert!(groups(dir.path()).is_empty(), "nothing is on disk before somebody waits for it");
     let rulings: Vec<_> = decided.into_iter().map(|one| one.recorded().expect("recorded")).collect();
-    // Each was decided on what the ones before it change, though none of them was durable.
+    // Each was decided on the changes of the ones before it, although none of them was durable.
     let cleared: Vec<bool> = rulings.iter().map(|ruling| ruling.cleared.is_some()).collect();
     assert_eq!(cleared, [true, true, true, true, true, false, false, false]);
     let of_calls = groups(dir.path());
@@ -118,7 +119,7 @@ fn calls_at_once_are_counted_one_by_one() {
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(allowed, ALLOWED);
-    // The log gives the same state: nothing more is allowed after a start anew either.
+    // The log gives the same state: a restart does not allow anything more either.
     drop(docket);
     let docket = self::docket(dir.path());
     docket.open_session("anew", &subject()).expect("a session");
@@ -126,7 +127,7 @@ fn calls_at_once_are_counted_one_by_one() {
     assert!(ruling.cleared.is_none(), "{:?}", ruling.record);
 }
 
-/// Without its token a writer cannot tell whether it is in charge, so that every group fails after it was written.
+/// Without its token a writer cannot tell whether it is in charge, so every group fails after it was written.
 #[test]
 fn what_was_decided_on_a_record_that_failed_fails_with_it_and_counts_for_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -155,7 +156,7 @@ fn what_was_decided_on_a_record_that_failed_fails_with_it_and_counts_for_nothing
     assert_eq!(groups(dir.path()).len(), 8, "of what failed nothing stands in the log");
 }
 
-/// What is measured of a call and what it printed, plain and together longer than a result's record.
+/// A call's measurements and output, in plain text and together longer than a result's record.
 #[test]
 fn an_end_that_is_too_long_for_its_record_is_recorded_all_the_same() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -223,7 +224,7 @@ fn what_the_state_has_no_room_for_is_refused_before_it_is_recorded() {
     let refused = docket.rule(&call("s", "c"), None, None).expect_err("no room for its counter");
     assert!(matches!(refused, DocketError::Full(_)), "{refused}");
     docket.close_session("s", "closed").expect("state and log are one");
-    // Reading all of it once more would take long.
+    // Reading all of it again would take long.
     for segment in std::fs::read_dir(dir.path().join("segments")).expect("segments") {
         let bytes = std::fs::read(segment.expect("a segment").path()).expect("a segment");
         assert!(!String::from_utf8_lossy(&bytes).contains("\"call\":\"c\""), "nothing of it is in the log");

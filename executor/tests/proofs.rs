@@ -1,4 +1,5 @@
-//! Running a call without a decision, or without a record, does not compile. Each file in `proofs/` is a way to try; beside it stands what the compiler says.
+//! Running a call without a decision, or without a record, does not compile. Each file in `proofs/` tries one
+//! way; the compiler's answer is next to it.
 #![forbid(unsafe_code)]
 
 #[test]

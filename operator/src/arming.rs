@@ -1,19 +1,23 @@
-//! Whether the webhook's configurations are in force. Pure.
+//! Decides whether the webhook's configurations are in force. Pure.
 //!
-//! A webhook configuration with `failurePolicy: Fail` that nobody answers stops a cluster, so it is registered only when enough replicas have
-//! shown that they decide by what is expected. Whoever deletes it by hand (the API server asks no webhook about that) means it: it stays away
-//! until somebody arms it again. What was decided stands in a ConfigMap, so that a deletion is noticed even if no operator ran.
+//! A webhook configuration with `failurePolicy: Fail` and no webhook to answer stops a cluster. It is
+//! therefore registered only when enough replicas have shown that they decide by what is expected. A
+//! configuration that is deleted by hand (the API server calls no webhook for that) is taken as a decision:
+//! it stays away until it is armed again. The state is in a ConfigMap, so that a deletion is noticed even if
+//! no operator was running.
 //!
 //! ```text
 //!  Waiting ──enough replicas answer──► Armed ──a configuration is gone──► Disarmed ──request: arm──► Waiting
 //!                                       └──request: disarm──────────────────┘  └──its time is over──► Waiting
 //! ```
 //!
-//! Whoever asks for it to be disarmed may say until when. Until then the admission policies over pods are away as well, and afterwards everything comes
-//! back by itself: the way out of an emergency that nobody has to remember to close. Without a time the admission policies stay.
+//! A request to disarm may have an end time. Until then the admission policies over pods are removed as well,
+//! and afterwards everything comes back by itself: a way out of an emergency that closes without anyone
+//! remembering to close it. Without an end time the admission policies stay.
 //!
-//! Order of writing: first the configurations, then the record. An operator that dies between the two finds configurations
-//! without a record and completes it; nothing is ever taken for deleted that was not there.
+//! Order of writing: first the configurations, then the record. An operator that dies between the two finds
+//! configurations without a record and completes it. A configuration that never existed is never taken for
+//! deleted.
 
 use std::collections::BTreeMap;
 
@@ -27,37 +31,38 @@ use crate::mirror::View;
 use crate::object::{Key, Live, Wanted};
 use crate::status::cut;
 
-/// The ConfigMap that remembers.
+/// The ConfigMap that holds the record.
 pub const RECORD: &str = "bailiwick-arming";
-/// Member of its data by which somebody asks for something: `arm` or `disarm`.
+/// Member of its data that holds a request: `arm` or `disarm`.
 pub const REQUEST: &str = "request";
-/// Member of its data: until when it is disarmed, RFC 3339.
+/// Member of its data: the time until which it is disarmed, RFC 3339.
 pub const UNTIL: &str = "until";
-/// Member of its data: why it is disarmed, for people.
+/// Member of its data: why it is disarmed, for readers.
 pub const REASON: &str = "reason";
 
-/// Longest time for which admission policies can be away: an emergency of more than a day is another kind of problem.
+/// Longest time for which admission policies can be removed: an emergency of more than a day is another kind
+/// of problem.
 pub const MAX_DISARMAMENT_S: i64 = 24 * 3600;
-/// Most configurations of a kind that the record may speak of: each is asked for.
+/// Most configurations of a kind that the record may count: each is looked up.
 const MAX_CONFIGURATIONS: usize = 256;
-/// Longest reason, in bytes; it stands in statuses and events.
+/// Longest reason, in bytes; it appears in statuses and events.
 pub const MAX_REASON: usize = 512;
 
-/// Member of its data: how many configurations of each kind are in force, where it is not one.
+/// Member of its data: how many configurations of each kind are in force, if not one.
 const CONFIGURATIONS: &str = "configurations";
 
 /// The kinds of configurations.
 const KINDS: [Kind; 2] = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
 
-/// What is remembered.
+/// The recorded state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recorded {
-    /// Nothing yet, or it waits for replicas.
+    /// No state yet, or waiting for replicas.
     #[default]
     Waiting,
     /// The configurations were in force.
     Armed,
-    /// Somebody removed them.
+    /// An administrator removed them.
     Disarmed,
 }
 
@@ -74,41 +79,41 @@ impl Recorded {
 /// For how long it is disarmed, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disarmament {
-    /// Until when; `None`: until somebody arms it. Unix time in seconds.
+    /// The end time; `None`: until it is armed again. Unix time in seconds.
     pub until: Option<UnixTime>,
     /// Why.
     pub reason: String,
 }
 
 impl Disarmament {
-    /// Somebody deleted a configuration.
+    /// A configuration was deleted by hand.
     #[must_use]
     pub fn by_hand() -> Self {
         Self { until: None, reason: "somebody deleted a webhook configuration".to_owned() }
     }
 
-    /// Whether its time is over.
+    /// Whether its end time has passed.
     #[must_use]
     pub fn is_over(&self, now: UnixTime) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 }
 
-/// What the ConfigMap says.
+/// The content of the ConfigMap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What is remembered.
+    /// The recorded state.
     pub recorded: Recorded,
-    /// What somebody asks for.
+    /// The request, if there is one.
     pub request: Option<Request>,
-    /// For how long and why, of what is disarmed or asked to be.
+    /// Until when and why it is disarmed, or requested to be.
     pub disarmament: Disarmament,
     /// How many configurations of each kind were in force, at least one.
     pub configurations: usize,
 }
 
 impl Record {
-    /// The configurations that stand if nobody deleted one.
+    /// The configurations that exist if none was deleted.
     pub fn configurations(&self) -> impl Iterator<Item = Key> {
         let numbers = 0..self.configurations.max(1);
         let of = |at| KINDS.map(|kind| Key { kind, namespace: None, name: configuration_name(at) });
@@ -116,42 +121,42 @@ impl Record {
     }
 }
 
-/// What is known.
+/// The input of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// What the record says.
+    /// The recorded state.
     pub recorded: Recorded,
-    /// What somebody asks for.
+    /// The request, if there is one.
     pub request: Option<Request>,
-    /// Whether the time for which it was disarmed is over.
+    /// Whether the end time of the disarmament has passed.
     pub over: bool,
-    /// How many of the configurations stand in the cluster.
+    /// How many of the configurations exist in the cluster.
     pub standing: usize,
-    /// How many there are to be.
+    /// How many should exist.
     pub wanted: usize,
     /// Replicas that answered with everything that is expected.
     pub replicas: usize,
-    /// How many must.
+    /// How many replicas are required.
     pub enough: usize,
 }
 
-/// What somebody asks for.
+/// A request by an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Put them in force again.
     Arm,
-    /// Take them away.
+    /// Remove them.
     Disarm,
 }
 
-/// What to do.
+/// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stance {
     /// No configuration is wanted.
     Away(Recorded),
     /// The newest configurations are wanted.
     Newest,
-    /// Those that were in force stay as they were: not enough replicas decide by the newest policies yet.
+    /// Those that were in force stay unchanged: not enough replicas decide by the newest policies yet.
     Before,
 }
 
@@ -165,18 +170,18 @@ pub const fn decide(known: &Known) -> Stance {
         (Recorded::Armed, _) if known.standing < known.wanted => Stance::Away(Recorded::Disarmed),
         (Recorded::Armed, _) if enough => Stance::Newest,
         (Recorded::Armed, _) => Stance::Before,
-        // Without a record, but standing: written by one that died before it could say so.
+        // Configurations without a record: an operator wrote them and died before it could record them.
         (Recorded::Waiting, _) if known.standing > 0 && !enough => Stance::Before,
         (Recorded::Waiting | Recorded::Disarmed, _) if enough => Stance::Newest,
         (Recorded::Waiting | Recorded::Disarmed, _) => Stance::Away(Recorded::Waiting),
     }
 }
 
-/// For how long and why the webhook is away after this decision; nothing if it is not disarmed.
+/// Until when and why the webhook is disarmed after this decision; empty if it is not disarmed.
 #[must_use]
 pub fn disarmament(record: &Record, stance: Stance, now: UnixTime) -> Disarmament {
     let asked = record.recorded == Recorded::Disarmed
-        // A request whose time has passed took nothing away: somebody deleted a configuration.
+        // A request whose end time has passed removed nothing: a configuration was deleted by hand.
         || record.request == Some(Request::Disarm) && !record.disarmament.is_over(now);
     match stance {
         Stance::Away(Recorded::Disarmed) if !asked => Disarmament::by_hand(),
@@ -188,7 +193,8 @@ pub fn disarmament(record: &Record, stance: Stance, now: UnixTime) -> Disarmamen
     }
 }
 
-/// Reads the record. A time that cannot be read is none: then the admission policies stay, and so does what is disarmed.
+/// Reads the record. An unreadable time counts as no end time: then the admission policies stay, and a
+/// disarmed webhook stays disarmed.
 #[must_use]
 pub fn read(record: Option<&Live>, now: UnixTime) -> Record {
     let data = |member: &str| record.and_then(|live| live.body.get("data")?.get(member)?.as_str());
@@ -239,7 +245,8 @@ pub fn record(
     })
 }
 
-/// Whether an object is one that is withdrawn while it is disarmed for a time: what judges pods, but not what keeps bindings, exceptions and namespaces.
+/// Whether an object is removed while the webhook is disarmed for a time: what judges pods, but not what
+/// protects bindings, exceptions and namespaces.
 #[must_use]
 pub fn is_withdrawn(key: &Key) -> bool {
     let kind = matches!(key.kind, Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding);
@@ -247,7 +254,8 @@ pub fn is_withdrawn(key: &Key) -> bool {
     kind && !keeps
 }
 
-/// The configurations that were in force, with the authorities that are trusted now: these change whatever the replicas decide by.
+/// The configurations that were in force, with the authorities that are trusted now: these change whatever
+/// the replicas decide by.
 #[must_use]
 pub fn with_bundle(
     before: &BTreeMap<Key, Wanted>,
@@ -269,8 +277,8 @@ pub fn with_bundle(
     renewed.map(|one| (one.key.clone(), one)).collect()
 }
 
-/// The configurations that stand in the cluster: all that is known of what was in force before a restart. They fail closed, whatever somebody made of them
-/// while no operator ran.
+/// The configurations that exist in the cluster, which are all that is known about what was in force before a
+/// restart. They are made to fail closed, however they were edited while no operator ran.
 #[must_use]
 pub fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTreeMap<Key, Wanted> {
     let live = KINDS.into_iter().flat_map(|kind| view.of(kind)).filter(|live| live.owned_by(owner));
@@ -288,8 +296,9 @@ pub fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTr
     stand.map(|one| (one.key.clone(), one)).collect()
 }
 
-/// What to write on the way to the newest configurations. One of them is written in one step. Of several that change, each keeps at first what it asks about
-/// now, beside the new: what goes from one of them to another would else be asked about by none for a moment.
+/// The next step towards the newest configurations. A single configuration is written in one step. Of several
+/// that change, each at first keeps its current rules next to the new ones: otherwise, rules that move from
+/// one configuration to another would for a moment be in neither.
 #[must_use]
 pub fn step(
     before: &BTreeMap<Key, Wanted>,
@@ -339,7 +348,7 @@ fn set(of: &mut Value, member: &str, value: Value) {
     }
 }
 
-/// Whether two webhooks are the same but for whom they trust.
+/// Whether two webhooks are the same except for the authorities that they trust.
 fn is_same(a: &Value, b: &Value) -> bool {
     let without = |hook: &Value| {
         let mut hook = hook.clone();
@@ -351,7 +360,7 @@ fn is_same(a: &Value, b: &Value) -> bool {
     without(a) == without(b)
 }
 
-/// Whether these configurations ask about everything that the newest ask about.
+/// Whether these configurations cover all requests that the newest ones cover.
 #[must_use]
 pub fn covers(standing: &BTreeMap<Key, Wanted>, newest: &BTreeMap<Key, Wanted>) -> bool {
     let hooks = |of: &BTreeMap<Key, Wanted>, kind: Kind| -> Vec<Value> {
@@ -364,7 +373,8 @@ pub fn covers(standing: &BTreeMap<Key, Wanted>, newest: &BTreeMap<Key, Wanted>) 
     })
 }
 
-/// Whether one webhook is asked about at least what another is. What the API server fills in counts as what it stands for.
+/// Whether one webhook covers at least the requests of another. A default that the API server fills in counts
+/// as the value it represents.
 fn asks(hook: &Value, asked: &Value) -> bool {
     let nothing = json!({});
     let member = |of: &'_ Value, name: &str| of.get(name).cloned().unwrap_or_else(|| nothing.clone());
@@ -424,7 +434,7 @@ mod tests {
         let over = Known { over: true, ..known(Recorded::Disarmed, 0, 2) };
         assert_eq!(decide(&over), Stance::Newest);
         assert_eq!(decide(&Known { replicas: 0, ..over }), Stance::Away(Recorded::Waiting));
-        // Asked for a time that has passed already: nothing happens.
+        // A request whose end time has already passed has no effect.
         let late = Known { request: Some(Request::Disarm), over: true, ..known(Recorded::Armed, 2, 2) };
         assert_eq!(decide(&late), Stance::Newest);
     }
@@ -445,7 +455,8 @@ mod tests {
             configurations: 1,
         };
         assert_eq!(disarmament(&asked(Some(900), "why"), away, 800), asked(Some(900), "why").disarmament);
-        // Its time passed while no operator ran, and the configurations were deleted: nothing arms them by itself.
+        // Its end time passed while no operator ran, and the configurations were deleted: nothing arms them
+        // by itself.
         assert_eq!(disarmament(&asked(Some(900), "why"), away, 1_000), Disarmament::by_hand());
         assert_eq!(disarmament(&asked(None, ""), away, 800).reason, "no reason given");
         assert_eq!(disarmament(&asked(None, "why"), Stance::Newest, 800), Disarmament::default());
@@ -469,7 +480,7 @@ mod tests {
                 "{nonsense}"
             );
         }
-        // What is written is read back.
+        // A written record is read back unchanged.
         let disarmament = Disarmament { until: Some(5_000), reason: "r".repeat(MAX_REASON) };
         let written = record("n", Recorded::Disarmed, &disarmament, 4);
         assert_eq!(read(&written["data"]).disarmament, disarmament);
@@ -498,7 +509,7 @@ mod tests {
         }
     }
 
-    /// All that some configurations ask about, by configuration.
+    /// All rules of some configurations, by configuration.
     fn asked(of: &BTreeMap<Key, Wanted>) -> Vec<(String, Vec<String>)> {
         let of_kind = of.values().filter(|one| one.key.kind == Kind::ValidatingWebhookConfiguration);
         let text = |hook: &Value| {
@@ -508,7 +519,7 @@ mod tests {
         of_kind.map(|one| (one.key.name.clone(), webhooks(one).map(text).collect())).collect()
     }
 
-    /// Several configurations, each of some zones.
+    /// Several configurations, each for some zones.
     fn several(parts: &[&[&str]]) -> BTreeMap<Key, Wanted> {
         let parts = parts.iter().enumerate().flat_map(|(at, zones)| {
             configurations(zones).into_values().map(move |one| {
@@ -529,11 +540,11 @@ mod tests {
         let first = step(&before, &newest, "system");
         assert_eq!(asked(&first), [of("bailiwick", &["a a", "before-b b"]), of("bailiwick-1", &["b b"])]);
         assert_eq!(step(&first, &newest, "system"), newest);
-        // And back again: the second stays until the first has everything.
+        // And back again: the second stays until the first covers everything.
         let first = step(&newest, &before, "system");
         assert_eq!(asked(&first), [of("bailiwick", &["a a", "b b"]), of("bailiwick-1", &["b b"])]);
         assert_eq!(step(&first, &before, "system"), before);
-        // What is one configuration is written at once, as is what only has another authority.
+        // A single configuration is written at once, and so is one that only changes its authority.
         assert_eq!(step(&several(&[&["a"]]), &before, "system"), before);
         let mut renewed = newest.clone();
         for one in renewed.values_mut() {
@@ -543,7 +554,7 @@ mod tests {
         assert_eq!(step(&BTreeMap::new(), &newest, "system"), newest);
     }
 
-    /// Configurations of a name, as wanted, of webhooks of these names that ask about pods in some zones.
+    /// Wanted configurations of a name, whose webhooks have these names and cover pods in some zones.
     fn configurations(zones: &[&str]) -> BTreeMap<Key, Wanted> {
         let kinds = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
         let hook = |zone: &&str| {
@@ -570,7 +581,7 @@ mod tests {
         for (key, one) in configurations(&["a", "b"]) {
             let mut body = one.manifest.as_object().expect("an object").clone();
             body.retain(|member, _| member == "webhooks");
-            // As the API server keeps it, and as somebody may have left it.
+            // As the API server stores it, and as a user may have edited it.
             for hook in body["webhooks"].as_array_mut().expect("webhooks") {
                 hook["rules"][0]["scope"] = json!("*");
                 hook["failurePolicy"] = json!("Ignore");

@@ -1,4 +1,4 @@
-//! How long a watch that broke waits before it tries again.
+//! The pauses of a broken watch before it tries again.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use kube::runtime::utils::Backoff;
 
 use crate::limits::WATCH_BACKOFF;
 
-/// Waits between tries, doubled up to a second: an API server that is back must be noticed soon, for drift is mended within two.
+/// Pauses between attempts, doubled up to a second: a returning API server must be noticed soon, since drift
+/// is repaired within two seconds.
 #[derive(Default)]
 pub(crate) struct Waits {
     tried: u32,

@@ -1,6 +1,8 @@
-//! Which cells the pods of each namespace bear: a pod keeps its label while it runs, so the NetworkPolicies that select that label must outlive the cell.
+//! Which cells the pods of each namespace carry. A pod keeps its label while it runs, so the NetworkPolicies
+//! that select that label must outlive the cell.
 //!
-//! Of pods only the metadata is watched, and of that only name and label are kept: a cluster may have a hundred thousand.
+//! Only the metadata of pods is watched, and only name and label are kept: a cluster may have a hundred
+//! thousand pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +23,7 @@ use crate::backoff::Waits;
 /// A cell in a namespace: the namespace, then the cell.
 pub type Place = (String, String);
 
-/// What pods bear.
+/// The cells in use by pods.
 #[derive(Debug, Default)]
 pub struct CellUsage {
     inner: Mutex<Inner>,
@@ -45,7 +47,7 @@ impl Inner {
         self.pods.insert(pod, cell);
     }
 
-    /// Whether the pod was the last one of its cell.
+    /// Removes a pod; returns whether it was the last one of its cell.
     fn remove(&mut self, pod: &(String, String)) -> bool {
         let Some(cell) = self.pods.remove(pod) else { return false };
         let place = (pod.0.clone(), cell);
@@ -70,14 +72,15 @@ impl CellUsage {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The cells that are borne; `None` while that is not known.
+    /// The cells in use; `None` while they are not known.
     #[must_use]
     pub fn borne(&self) -> Option<BTreeSet<Place>> {
         let inner = self.lock();
         inner.listed.then(|| inner.borne.keys().cloned().collect())
     }
 
-    /// Takes an event. Whether a cell is borne no more in a namespace: a pod that comes keeps nothing that is not there.
+    /// Applies an event; returns whether a cell is no longer in use in a namespace. A new pod has no such
+    /// effect: it keeps nothing that does not exist.
     pub fn take(&self, event: Event<PartialObjectMeta<Pod>>) -> bool {
         let mut inner = self.lock();
         match event {
@@ -112,7 +115,7 @@ impl CellUsage {
     /// Watches until the task is dropped.
     pub async fn follow(self: Arc<Self>, client: Client, bell: Arc<Notify>) {
         let config = Config::default().labels(CELL_LABEL);
-        // Of this type the API server is asked for the metadata alone.
+        // For this type the client requests only the metadata.
         let events = watcher(Api::<PartialObjectMeta<Pod>>::all(client), config).backoff(Waits::default());
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
@@ -160,7 +163,7 @@ mod tests {
         assert!(usage.take(Event::Apply(pod("c", ""))), "the label is gone");
         assert_eq!(borne(&usage), Vec::<String>::new());
         assert!(!usage.take(Event::Delete(pod("c", ""))));
-        // A list that begins anew takes the place of what was known.
+        // A list that starts again replaces what was known.
         usage.take(Event::Init);
         usage.take(Event::InitApply(pod("d", "z")));
         usage.take(Event::InitDone);

@@ -1,18 +1,19 @@
 //! Time for leases: milliseconds since the machine started, suspension included.
 //!
-//! Not the wall clock, which can be set, and not the monotonic clock of the standard library, which stands still while a machine sleeps: a
-//! lease runs out all the same.
+//! It is not the wall clock, which can be set, nor the monotonic clock of the standard library, which stops
+//! while a machine sleeps: a lease runs out all the same.
 
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// A moment. Only differences mean anything.
+/// A moment. Only differences have a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Tick(u64);
 
 impl Tick {
-    /// This moment. If the kernel had no such clock, `Tick::MAX`: whatever waits for an end then finds it passed.
+    /// The current moment. If the kernel had no such clock, `Tick::MAX`: every deadline then counts as
+    /// passed.
     #[must_use]
     pub fn now() -> Self {
         let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return Self::MAX };
@@ -38,13 +39,13 @@ impl Tick {
         self.0
     }
 
-    /// So much later.
+    /// This much later.
     #[must_use]
     pub fn plus(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long since `earlier`; nothing if that is later.
+    /// The time since `earlier`; zero if that is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

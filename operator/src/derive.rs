@@ -1,4 +1,5 @@
-//! From what people said to everything that there is to be. Pure, but for what it remembers: of each binding and pool the last that compiled.
+//! From the users' objects to everything that should exist. Pure, except that it remembers the last version
+//! of each binding and pool that compiled.
 //!
 //! Not here: whether the webhook is armed (`arming`), certificates, and writing.
 
@@ -22,23 +23,23 @@ use crate::world::World;
 /// Most names in one message: a cluster may have thousands of namespaces.
 const MAX_NAMED: usize = 10;
 
-/// What the cluster's owner says to the operator itself.
+/// The cluster owner's settings for the operator itself.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where the operator, the webhook and exceptions are.
     pub namespace: String,
-    /// Of the emitters; `ca_bundle` and `exceptions` are filled in here.
+    /// Options of the emitters; `ca_bundle` and `exceptions` are filled in here.
     pub cluster: ClusterOptions,
-    /// Of pools.
+    /// Whether pools use user namespaces.
     pub user_namespaces: UserNamespaces,
 }
 
-/// What a binding has in force.
+/// What a binding has put in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoundPack {
     /// Name of the pack.
     pub pack: String,
-    /// What the binding chose.
+    /// The binding's choices.
     pub chosen: Chosen,
     /// The stage, as a word.
     pub stage: &'static str,
@@ -46,7 +47,7 @@ pub struct BoundPack {
     pub digest: String,
 }
 
-/// Everything that there is to be.
+/// Everything that should exist.
 #[derive(Clone, Debug, Default)]
 pub struct Derived {
     /// All objects but the webhook configurations.
@@ -59,33 +60,34 @@ pub struct Derived {
     pub expected: BTreeSet<String>,
     /// Of each binding, by name.
     pub verdicts: BTreeMap<String, Verdict>,
-    /// What each binding has in force.
+    /// What each binding has put in force.
     pub bound: BTreeMap<String, BoundPack>,
     /// Of each pool.
     pub pools: Vec<PoolVerdict>,
     /// The cells.
     pub cells: Cells,
-    /// What does not fit together.
+    /// Objects that do not fit together.
     pub problems: Vec<Problem>,
-    /// Why an exception does not hold, by key; those that hold have `None`.
+    /// Why an exception does not apply, by key; `None` for those that apply.
     pub exceptions: BTreeMap<Key, Option<String>>,
     /// When the next exception expires.
     pub next: Option<UnixTime>,
-    /// Namespaces whose pools cannot be worked out: what stands there for pools stays.
+    /// Namespaces whose pools cannot be computed: existing objects of pools stay there.
     pub held: BTreeSet<String>,
-    /// Bindings of which something was in force that cannot be worked out any more, with why. Of an object that does not say whose it is it cannot be said
-    /// then that it was not theirs, so all such controls stay that stand, and the webhook stays registered as it is.
+    /// Bindings that had a policy in force which can no longer be computed, with the reason. An object that
+    /// does not name its bindings may then be theirs, so all such existing controls stay, and the webhook
+    /// stays registered as it is.
     pub lost: BTreeMap<String, String>,
 }
 
-/// Derives, and remembers what worked.
+/// Derives, and remembers what compiled.
 #[derive(Debug, Default)]
 pub struct Deriver {
     in_force: InForce,
     pools: BTreeMap<Key, KeptPool>,
 }
 
-/// What a pool asked for when it was compiled last, and what came of it.
+/// A pool's spec when it was last compiled, and the result.
 #[derive(Debug)]
 struct KeptPool {
     spec: SandboxPoolSpec,
@@ -96,7 +98,8 @@ struct KeptPool {
 }
 
 impl Deriver {
-    /// Works everything out anew. What compiled before is not compiled again. `standing` counts only while something is lost.
+    /// Computes everything again. What compiled before is not compiled again. `standing` matters only while a
+    /// binding is lost.
     pub fn derive(
         &mut self,
         world: &World,
@@ -145,7 +148,7 @@ impl Deriver {
         out
     }
 
-    /// Bindings whose status says that something is in force of which nothing is known.
+    /// Bindings whose status says that a policy is in force which the operator does not know.
     fn lost(&self, world: &World, standing: &Standing, out: &mut Derived) {
         for one in &world.bindings {
             let name = &one.live.key.name;
@@ -221,7 +224,7 @@ fn problem(reason: &'static str, error: &dyn std::fmt::Display) -> Problem {
 }
 
 impl Derived {
-    /// Which exceptions hold now.
+    /// The exceptions that apply now.
     fn exceptions(&mut self, world: &World, namespace: &str, now: UnixTime) -> Vec<Exception> {
         let mut holding = Vec::new();
         for one in &world.exceptions {
@@ -244,7 +247,8 @@ impl Derived {
         holding
     }
 
-    /// Says of bindings beside a lost one what of theirs is not kept meanwhile.
+    /// Reports, for the bindings that share namespaces with a lost one, which of their objects are not kept
+    /// up to date meanwhile.
     fn held_back(&mut self, left: &Left) {
         let places: BTreeSet<&String> = left.closed.union(&left.labels).collect();
         let here = |place: &&&String| self.cells.reach.contains_key(**place);
@@ -305,7 +309,7 @@ impl Derived {
     }
 }
 
-/// With its type, which some writers leave out.
+/// Adds the type to a manifest, since some writers omit it.
 fn typed(mut manifest: Value, api_version: &str, kind: &str) -> Value {
     if let Some(object) = manifest.as_object_mut() {
         object.entry("apiVersion").or_insert_with(|| Value::String(api_version.to_owned()));
@@ -484,7 +488,7 @@ mod tests {
                 );
             }
         }
-        // Whoever knows it already loses nothing by a binding that cannot be read.
+        // A deriver that knows the policy already loses nothing when the binding becomes unreadable.
         let mut deriver = Deriver::default();
         let (_, first) = derived(&mut deriver, &mirror);
         let unreadable = Live { version: 2, ..live(Kind::PolicyBinding, "a", &nothing, known) };
@@ -492,12 +496,12 @@ mod tests {
         let (_, second) = derived(&mut deriver, &mirror);
         assert!(second.lost.is_empty());
         assert_eq!(second.wanted, first.wanted);
-        // And one that never was in force has nothing to lose.
+        // A binding that was never in force has nothing to lose.
         let mirror = cluster([bound("1.0.0", &json!({}), &Value::Null)]);
         assert!(derived(&mut Deriver::default(), &mirror).1.lost.is_empty());
     }
 
-    /// As it stands once it was applied.
+    /// The object as it exists after it was applied.
     fn stands(wanted: &Wanted) -> Live {
         let strings = |at: &str| wanted.manifest.pointer(at).cloned().unwrap_or_else(|| json!({}));
         let mut body = wanted.manifest.as_object().expect("an object").clone();
@@ -523,7 +527,7 @@ mod tests {
         [pack, live(Kind::PolicyBinding, "b", &spec, Value::Null)]
     }
 
-    /// The namespaces for which each policy of cells is wanted, and those whose labels are.
+    /// The namespaces for which each policy of cells is wanted, and those whose labels are wanted.
     fn kept(derived: &Derived) -> (Vec<String>, Vec<&str>) {
         let policies = derived.wanted.values().filter(|one| {
             one.key.kind == Kind::ValidatingAdmissionPolicy
@@ -553,7 +557,7 @@ mod tests {
         assert_eq!(kept(&before), all, "{:?}", before.problems);
         let known = status(&mirror, &world, &before);
 
-        // Everything stands, and the pack is gone.
+        // All objects exist, and the pack is gone.
         let mirror = two(&known, false);
         for one in before.wanted.values().filter(|one| one.key.kind != Kind::NetworkPolicy) {
             let mut live = stands(one);
@@ -577,7 +581,8 @@ mod tests {
         let lost = |said: &BTreeMap<String, Value>| condition(&said["a"], "Enforced")["message"].to_string();
         assert!(!lost(&said).contains("no admission policy"), "{}", lost(&said));
 
-        // Somebody disarmed for a time: what judged pods went, and nothing of it that can be made again is left out.
+        // The webhook is disarmed for a time: what judged pods is gone, and everything that can be made again
+        // is made again.
         for one in before.wanted.values().filter(|one| crate::arming::is_withdrawn(&one.key)) {
             mirror.deleted(&Live { version: 3, ..stands(one) });
         }

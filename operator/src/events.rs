@@ -1,7 +1,9 @@
-//! What the operator tells people in Kubernetes Events: drift that was mended, conditions that turned, whether the webhook is armed.
+//! The Kubernetes Events that the operator writes for readers: repaired drift, changed conditions, whether
+//! the webhook is armed.
 //!
-//! Events are for people and may get lost: nothing is decided by one, no pass fails for want of one, and none is sent while nothing happens.
-//! They are written beside the objects that they are about; those of the cluster's objects are in namespace `default`, as everybody's.
+//! Events may get lost: no decision depends on one, no pass fails for want of one, and none is sent while
+//! nothing happens. They are written next to the objects that they describe. Those of cluster-scoped objects
+//! are in namespace `default`, as is usual.
 
 use std::sync::Arc;
 
@@ -23,25 +25,26 @@ use crate::status::cut;
 /// Name of the reporter.
 const CONTROLLER: &str = "bailiwick-operator";
 
-/// Passes whose events may wait to be sent: at one pass a second, as long as an API server takes to come back.
+/// Passes whose events may wait to be sent: at one pass a second, the time that an API server takes to come
+/// back.
 const WAITING_PASSES: usize = 16;
 
-/// Something that happened.
+/// An event to report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct News {
-    /// To which object.
+    /// The object.
     pub about: Arc<Live>,
-    /// Whether somebody should look.
+    /// Whether it is a warning.
     pub warns: bool,
-    /// One word for programs.
+    /// The reason, one word for programs.
     pub reason: String,
-    /// What was done or found, in one word.
+    /// What was done or found, one word.
     pub action: &'static str,
-    /// The same for people.
+    /// The same for readers.
     pub note: String,
 }
 
-/// Somebody changed an object, and it is back.
+/// Another client changed an object, and it was restored.
 #[must_use]
 pub fn drifted(about: &Arc<Live>, drift: Drift) -> News {
     let (reason, did) = match drift {
@@ -57,7 +60,8 @@ pub fn drifted(about: &Arc<Live>, drift: Drift) -> News {
     }
 }
 
-/// The conditions that a new status turns. That something is not ready yet warns only once it was.
+/// The conditions that a new status changes. A condition that is not met yet is a warning only if it was met
+/// before.
 #[must_use]
 pub fn turned(due: &Due) -> Vec<News> {
     let conditions = |status: &Value| status.get("conditions").and_then(Value::as_array).cloned();
@@ -101,7 +105,7 @@ pub fn armed(about: &Arc<Live>, recorded: Recorded, disarmament: &Disarmament, u
             "Disarmed",
             format!("until somebody arms it; admission policies stay: {}", disarmament.reason),
         ),
-        // A word of its own: events of the same word are told as one, with the first one's text.
+        // A reason of its own: events with the same reason are aggregated, with the text of the first.
         (Recorded::Disarmed, Some(until)) => (
             true,
             "Withdrawn",
@@ -111,13 +115,13 @@ pub fn armed(about: &Arc<Live>, recorded: Recorded, disarmament: &Disarmament, u
     News { about: Arc::clone(about), warns, reason: reason.to_owned(), action: "Armed", note }
 }
 
-/// Sends events, beside the passes: the one that mends drift waits for nobody.
+/// Sends events outside the passes, so that the pass that repairs drift waits for none of them.
 pub struct EventRecorder {
     passes: mpsc::Sender<Vec<News>>,
 }
 
 impl EventRecorder {
-    /// Starts to send in the name of this operator.
+    /// Starts sending in the name of this operator.
     #[must_use]
     pub fn start(client: Client, identity: &str) -> Self {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
@@ -132,7 +136,8 @@ impl EventRecorder {
         Self { passes }
     }
 
-    /// Has the first [`MAX_EVENTS`] of what a pass brought sent; nothing of it if the API server has not taken that of many passes before.
+    /// Queues the first [`MAX_EVENTS`] events of a pass; none of them if the API server has not accepted
+    /// those of many earlier passes.
     pub fn publish(&self, news: Vec<News>) {
         if news.len() > MAX_EVENTS {
             debug!(left_out = news.len() - MAX_EVENTS, "more happened than is published");

@@ -1,4 +1,5 @@
-//! `/metrics`, `/livez` and `/readyz` over plain HTTP: nothing that they say is secret, and nobody acts on what they are told.
+//! `/metrics`, `/livez` and `/readyz` over plain HTTP: their content is not secret, and they accept no
+//! commands.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,14 +19,14 @@ use tracing::debug;
 
 use crate::limits::{MAX_CONNECTIONS, PROBE_TIMEOUT};
 
-/// What is asked.
+/// The state that is served.
 pub trait Health: Send + Sync + 'static {
     /// The OpenMetrics text.
     fn metrics(&self) -> String;
-    /// Whether the process does its work.
+    /// Whether the process is working.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why it is not.
     fn live(&self) -> Result<(), String>;
     /// Whether it knows the cluster.
     ///
@@ -42,7 +43,7 @@ pub async fn serve<H: Health>(listener: TcpListener, health: Arc<H>) -> io::Resu
     let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let (stream, _) = listener.accept().await?;
-        // One too many is hung up on: whoever scrapes comes again.
+        // A surplus connection is closed: the scraper will try again.
         let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else { continue };
         let health = Arc::clone(&health);
         tokio::spawn(async move {

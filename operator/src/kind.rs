@@ -1,7 +1,8 @@
 //! The kinds that the operator reads and writes, in the order in which they are written.
 //!
-//! What confines comes before what is confined: classes and bundles first, then the API server's own controls, the pods of pools, and
-//! last the webhook, which holds requests up when it is away. Removal goes the other way round.
+//! What confines is written before what it confines: classes and bundles first, then the API server's own
+//! controls and the pods of pools. The webhook comes last, since it blocks requests when it is unreachable.
+//! Removal goes in the reverse order.
 
 use kube::discovery::ApiResource;
 
@@ -26,23 +27,23 @@ pub enum Kind {
     Pod,
 }
 
-/// How much of an object is the operator's.
+/// How much of an object the operator owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// All of it but the status, and what others put beside our labels and annotations.
+    /// All of it but the status and others' labels and annotations.
     Whole,
-    /// All of it where the operator made it; one that somebody else made stays as it is.
+    /// All of it if the operator created it; one that another client created stays as it is.
     Made,
-    /// The labels and annotations that it wants; the object itself belongs to somebody else.
+    /// The labels and annotations that it wants; the object itself belongs to another owner.
     Labels,
-    /// Nothing but the status.
+    /// Only the status.
     Status,
-    /// Nothing: it is only looked at.
+    /// Nothing: it is only read.
     Nothing,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 15] = [
         Self::RuntimeClass,
         Self::ConfigMap,
@@ -61,7 +62,8 @@ impl Kind {
         Self::Pod,
     ];
 
-    /// Those that must have been listed before anything is decided: all that is compared. Pods only tell what they can enforce.
+    /// The kinds that must have been listed before any decision: all that are compared. Pods only report what
+    /// they can enforce.
     pub const COMPARED: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
 
     /// Group, version, kind and plural.
@@ -99,7 +101,7 @@ impl Kind {
         self.names().2
     }
 
-    /// How the API server calls it.
+    /// The kind as an API resource.
     #[must_use]
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = self.names();
@@ -119,7 +121,7 @@ impl Kind {
         Self::ALL.into_iter().find(|one| one.name() == kind && one.resource().api_version == api_version)
     }
 
-    /// Whether its objects stand in namespaces.
+    /// Whether its objects are namespaced.
     #[must_use]
     pub const fn namespaced(self) -> bool {
         matches!(
@@ -134,7 +136,7 @@ impl Kind {
         )
     }
 
-    /// How much of its objects is the operator's.
+    /// How much of its objects the operator owns.
     #[must_use]
     pub const fn share(self) -> Share {
         match self {

@@ -1,8 +1,9 @@
-//! The operator: keeps in a cluster what its policy packs and bindings say.
+//! The operator: keeps a cluster in the state that its policy packs and bindings describe.
 //!
-//! What it is: one loop over the whole cluster. Watches fill a mirror; a pure function makes of it everything that there is to be; what differs is
-//! written. What it is not: it decides no request (the webhook does), it runs nothing on a node, and it keeps nothing of its own: whatever it must
-//! remember stands in the API server.
+//! What it is: one loop over the whole cluster. Watches fill a mirror, a pure function derives from it
+//! everything that should exist, and what differs is written. What it is not: it decides no request (the
+//! webhook does), it runs nothing on a node, and it has no storage of its own: all that it must remember is
+//! in the API server.
 //!
 //! ```text
 //!                    ┌ packs, bindings, exceptions, pools, namespaces ┐
@@ -13,11 +14,11 @@
 //!  lease: who of several acts · certificates: authority, leaf, bundle · arming: when the webhook is registered
 //! ```
 //!
-//! Guarantees: a pack or a binding that does not compile changes nothing that works; one operator writes at a time; nothing is written while the
-//! cluster is as wanted; what somebody else changed is put back.
+//! Guarantees: a pack or a binding that does not compile changes nothing that works. One operator writes at a
+//! time. Nothing is written while the cluster is as wanted. Changes by other clients are undone.
 //!
-//! Terms. *Pass*: one comparison of everything. *Wanted*, *live*: an object as it is to be, and as it is. *Drift*: a difference that the
-//! operator did not make.
+//! Terms. *Pass*: one comparison of everything. *Wanted*, *live*: an object as it should be, and as it is.
+//! *Drift*: a difference that the operator did not make.
 
 #![forbid(unsafe_code)]
 

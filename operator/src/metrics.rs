@@ -1,4 +1,4 @@
-//! What the operator counts, in Prometheus' words. Every label has few values, known in advance.
+//! The operator's metrics, for Prometheus. Every label has few values, known in advance.
 
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
@@ -64,11 +64,11 @@ pub struct Metrics {
     pub leading: Gauge<u64, AtomicU64>,
     /// 1 while the webhook's configurations are in force.
     pub armed: Gauge<u64, AtomicU64>,
-    /// Replicas of the webhook that answer with what is expected.
+    /// Replicas of the webhook that serve what is expected.
     pub replicas: Gauge<u64, AtomicU64>,
     /// Cells in force.
     pub cells: Gauge<u64, AtomicU64>,
-    /// Bindings that are not in force as they are written.
+    /// Bindings whose current spec is not in force.
     pub failing: Gauge<u64, AtomicU64>,
     /// Unix time at which the webhook's certificate expires.
     pub certificate_expires: Gauge,
@@ -125,12 +125,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Something was stored.
+    /// Counts a stored write.
     pub fn wrote(&self, kind: Kind, verb: Verb) {
         self.writes.get_or_create(&Wrote { kind: KindLabel(kind), verb }).inc();
     }
 
-    /// Drift was mended.
+    /// Counts repaired drift.
     pub fn drift(&self, kind: Kind, drift: Drift) {
         let how = match drift {
             Drift::Deleted => How::deleted,
@@ -145,7 +145,7 @@ impl Metrics {
         let mut text = String::new();
         if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
             text.clear();
-            // A comment is all that this format has for errors.
+            // This format has only comments to report errors with.
             let _ = writeln!(text, "# metrics could not be written: {error}");
         }
         text

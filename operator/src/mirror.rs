@@ -1,7 +1,8 @@
-//! What the API server holds, as far as it was told: objects by key, fed by watches and by the answers to one's own writes.
+//! The API server's objects as far as they are known, by key: fed by watches and by the answers to the
+//! operator's own writes.
 //!
-//! Guarantees: after a write was noted, nothing older is seen again, although watches lag behind. Versions decide, never the order of arrival; a
-//! list that began before a write does not undo it.
+//! Guarantees: after a write was noted, no older version is seen again, although watches lag behind. Versions
+//! decide, never the order of arrival; a list that began before a write does not undo it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::kind::Kind;
 use crate::object::{Key, Live};
 
-/// All objects that are watched.
+/// All watched objects.
 #[derive(Debug, Default)]
 pub struct Mirror {
     inner: Mutex<Inner>,
@@ -18,13 +19,13 @@ pub struct Mirror {
 #[derive(Debug, Default)]
 struct Inner {
     objects: BTreeMap<Key, Arc<Live>>,
-    /// Objects that we deleted ourselves, by key, with their uid, until the watch says so too.
+    /// Objects that we deleted ourselves, by key, with their uid, until the watch reports it too.
     gone: HashMap<Key, String>,
     lists: HashMap<Kind, Listing>,
     ready: BTreeSet<Kind>,
-    /// Counts own writes.
+    /// Counts our own writes.
     clock: u64,
-    /// When an object was last noted by an own write.
+    /// When an object was last noted by one of our writes.
     noted: HashMap<Key, u64>,
 }
 
@@ -46,7 +47,7 @@ impl Mirror {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A watch begins to list its kind anew.
+    /// A watch begins to list its kind again.
     pub fn list_begins(&self, kind: Kind) {
         let mut inner = self.lock();
         let began = inner.clock;
@@ -59,7 +60,7 @@ impl Mirror {
         inner.lists.entry(live.key.kind).or_default().objects.insert(live.key.clone(), Arc::new(live));
     }
 
-    /// The list is complete and takes the place of what was known of the kind. Whether anything is different.
+    /// The list is complete and replaces what was known of the kind. Returns whether anything changed.
     pub fn list_ends(&self, kind: Kind) -> bool {
         let mut inner = self.lock();
         let Some(list) = inner.lists.remove(&kind) else { return false };
@@ -70,7 +71,8 @@ impl Mirror {
             .map(|(k, v)| (k.clone(), Arc::clone(v)))
             .collect();
         let mut after = list.objects;
-        // What was deleted while the list was made is in it all the same; what is not in it, no event will speak of again.
+        // An object deleted during the listing is still in the list. No event will mention an object that is
+        // not in it.
         inner.gone.retain(|key, _| key.kind != kind || after.contains_key(key));
         after.retain(|key, live| inner.gone.get(key) != Some(&live.uid));
         for (key, live) in &before {
@@ -86,7 +88,7 @@ impl Mirror {
         changed
     }
 
-    /// A watch says that an object is there, or changed. Whether that is news.
+    /// A watch reports that an object exists or changed. Returns whether that is news.
     pub fn applied(&self, live: Live) -> bool {
         let mut inner = self.lock();
         if inner.gone.get(&live.key) == Some(&live.uid) {
@@ -99,7 +101,7 @@ impl Mirror {
         true
     }
 
-    /// A watch says that an object is gone. Whether that is news.
+    /// A watch reports that an object is gone. Returns whether that is news.
     pub fn deleted(&self, live: &Live) -> bool {
         let mut inner = self.lock();
         if inner.gone.get(&live.key) == Some(&live.uid) {
@@ -112,7 +114,7 @@ impl Mirror {
         inner.objects.remove(&live.key).is_some()
     }
 
-    /// The answer to an own write.
+    /// Notes the answer to one of our writes.
     pub fn note(&self, live: Live) {
         let mut inner = self.lock();
         inner.clock += 1;
@@ -123,7 +125,7 @@ impl Mirror {
         }
     }
 
-    /// An own deletion was answered.
+    /// Notes the answer to one of our deletions.
     pub fn note_deleted(&self, key: &Key, uid: &str) {
         let mut inner = self.lock();
         if inner.objects.get(key).is_some_and(|known| known.uid == uid) {
@@ -133,19 +135,19 @@ impl Mirror {
         inner.noted.remove(key);
     }
 
-    /// Whether all of these kinds were listed once.
+    /// Whether all of these kinds have been listed once.
     pub fn ready(&self, kinds: &[Kind]) -> bool {
         let inner = self.lock();
         kinds.iter().all(|kind| inner.ready.contains(kind))
     }
 
-    /// The kinds of these that were not listed yet.
+    /// Those of these kinds that have not been listed yet.
     pub fn missing(&self, kinds: &[Kind]) -> Vec<Kind> {
         let inner = self.lock();
         kinds.iter().copied().filter(|kind| !inner.ready.contains(kind)).collect()
     }
 
-    /// Everything, as it is now.
+    /// All objects, as they are now.
     pub fn view(&self) -> View {
         View { objects: self.lock().objects.clone() }
     }
@@ -198,7 +200,7 @@ mod tests {
         assert!(!mirror.applied(live("a", "u", 7)), "the watch lags behind");
         assert_eq!(version(&mirror, "a"), Some(9));
         assert!(mirror.applied(live("a", "u", 10)));
-        // The deletion of an earlier object of that name, told late.
+        // The deletion of an earlier object of that name, reported late.
         mirror.note(live("b", "new", 20));
         assert!(!mirror.deleted(&live("b", "old", 15)));
         assert!(mirror.deleted(&live("b", "new", 21)));
@@ -230,7 +232,7 @@ mod tests {
             (version(&mirror, "old"), version(&mirror, "a"), version(&mirror, "b")),
             (None, Some(9), Some(10))
         );
-        // A later list without it: somebody deleted it while the watch was away.
+        // A later list without it: it was deleted while the watch was disconnected.
         mirror.list_begins(Kind::NetworkPolicy);
         mirror.listed(live("a", "u", 9));
         assert!(mirror.list_ends(Kind::NetworkPolicy));

@@ -1,4 +1,4 @@
-//! Objects as the operator compares them: what it wants, and what there is.
+//! Objects in the form in which the operator compares them: wanted and live.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 use crate::kind::{Kind, Share};
 use crate::limits::FIELD_MANAGER;
 
-/// Label of everything that an operator wrote; its value is the namespace that the operator runs in, so that two installations leave each
-/// other's objects alone.
+/// Label of everything that an operator wrote. Its value is the operator's namespace, so that two
+/// installations leave each other's objects alone.
 pub const OWNER_LABEL: &str = "bailiwick.dev/operator";
 
-/// Annotation of objects of which only the labels are ours: the hash of what was applied.
+/// Annotation of objects of which we own only the labels: the hash of what was applied.
 pub(crate) const APPLIED: &str = "bailiwick.dev/applied";
 
-/// Which object.
+/// Identifies an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Its kind; first, so that keys sort in the order of writing.
@@ -37,34 +37,34 @@ impl std::fmt::Display for Key {
     }
 }
 
-/// What somebody else did to an object.
+/// What another client did to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Drift {
     /// Removed an object.
     Deleted,
-    /// Changed one.
+    /// Changed an object.
     Edited,
 }
 
-/// An object that there is to be.
+/// An object as it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// Which.
+    /// Its key.
     pub key: Key,
-    /// The whole manifest, as it is applied.
+    /// The whole manifest, as applied.
     pub manifest: Value,
-    /// Of the manifest: what is equal is applied once.
+    /// Hash of the manifest; an equal one is applied once.
     pub hash: String,
 }
 
-/// An object that there is, without what only the API server cares for.
+/// An object in the cluster, without the fields that matter only to the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Live {
-    /// Which.
+    /// Its key.
     pub key: Key,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion`; those of one resource grow with time (KEP-5504).
+    /// `metadata.resourceVersion`; versions of one resource grow with time (KEP-5504).
     pub version: u64,
     /// `metadata.generation`.
     pub generation: i64,
@@ -72,7 +72,7 @@ pub struct Live {
     pub ending: bool,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
-    /// Of a namespace: the labels that somebody else applied, whoever did so besides.
+    /// For a namespace: the labels that another manager applied, even if others did so too.
     pub theirs: BTreeSet<String>,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
@@ -90,19 +90,19 @@ pub enum ObjectError {
     /// Of a kind that the operator does not write.
     #[error("the operator does not write `{api_version}` `{kind}`")]
     Kind {
-        /// As it stands there.
+        /// As written in the manifest.
         api_version: String,
-        /// As it stands there.
+        /// As written in the manifest.
         kind: String,
     },
-    /// Without a name, or without a namespace where there must be one.
+    /// Without a name, or without a namespace where one is required.
     #[error("a `{0}` without a name or a namespace")]
     Nameless(&'static str),
 }
 
 impl Wanted {
-    /// Reads a manifest, and makes it the operator's by its label. Objects of the kinds of which the operator has the labels alone keep
-    /// nothing else.
+    /// Reads a manifest, and adds the operator's label. For kinds of which the operator owns only the labels,
+    /// nothing else is kept.
     ///
     /// # Errors
     /// See [`ObjectError`].
@@ -127,7 +127,8 @@ impl Wanted {
         {
             object.retain(|member, _| ["apiVersion", "kind", "metadata"].contains(&member.as_str()));
             let applied: String = digest(&Value::Object(object.clone())).chars().take(16).collect();
-            // Of somebody else's object no form is known; this tells that a label is not wanted any more.
+            // Another owner's object has no known form; this annotation reveals that a label is no longer
+            // wanted.
             if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
                 && let Some(annotations) =
                     metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new())).as_object_mut()
@@ -145,7 +146,7 @@ impl Wanted {
         members.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
     }
 
-    /// Whether an object has this one's labels and annotations; others may stand beside them.
+    /// Whether an object has this one's labels and annotations; it may have others too.
     #[must_use]
     pub fn marks(&self, live: &Live) -> bool {
         let has = |map: &BTreeMap<String, String>, (key, value): (&str, &str)| {
@@ -157,7 +158,7 @@ impl Wanted {
 }
 
 impl Live {
-    /// Reads what the API server gave.
+    /// Reads an object from the API server.
     #[must_use]
     pub fn new(kind: Kind, object: DynamicObject) -> Self {
         let DynamicObject { metadata, data, .. } = object;
@@ -190,7 +191,7 @@ impl Live {
         }
     }
 
-    /// An object of tests, with no more than a name.
+    /// An object for tests, with only a name.
     #[cfg(test)]
     pub(crate) fn named(key: Key) -> Self {
         Self {
@@ -221,7 +222,7 @@ impl Live {
     }
 }
 
-/// The labels of which others than the operator are managers.
+/// The labels that managers other than the operator own.
 /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
 fn theirs(fields: &[ManagedFieldsEntry]) -> BTreeSet<String> {
     let others = fields.iter().filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER));
@@ -233,7 +234,7 @@ fn theirs(fields: &[ManagedFieldsEntry]) -> BTreeSet<String> {
         .collect()
 }
 
-/// SHA-256 of the JSON, whose members are sorted, in hex.
+/// SHA-256 (hex) of the JSON, whose members are sorted.
 #[must_use]
 pub fn digest(value: &Value) -> String {
     // A `serde_json::Value` always serialises: its keys are strings.

@@ -1,10 +1,12 @@
 //! Pools of executors: from a `SandboxPool` to its bundle, its seccomp profile and its Deployment. Pure.
 //!
-//! What the pods are is the pack's business, not the pool object's: RuntimeClass, user namespace, CPUs and memory come from the pack's pool.
-//! The pods have no token, no capability and no writable file but their volumes, and start only on the bundle of the digest that stands in
-//! their arguments: another ConfigMap under that name makes them fail, not obey.
+//! The pack determines what the pods are, not the pool object: RuntimeClass, user namespace, CPUs and memory
+//! come from the pack's pool. The pods have no token, no capability and no writable file but their volumes.
+//! They start only with the bundle whose digest is in their arguments: another ConfigMap under that name
+//! makes them fail, not obey.
 //!
-//! Not here: images and where their programs stand (the image's contract is below), and the node's copies of seccomp profiles.
+//! Not here: images and where their programs are (the image's contract is below), and the node's copies of
+//! seccomp profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,25 +24,25 @@ use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::{Key, Live};
 
-/// Label of everything of a pool; its value is the pool's name.
+/// Label of all objects of a pool; its value is the pool's name.
 pub const POOL_LABEL: &str = "bailiwick.dev/pool";
 /// Annotation with the digest of the bundle.
 pub const DIGEST_ANNOTATION: &str = "bailiwick.dev/policy-digest";
 
-/// The program in the image, and what it uses.
+/// The program in the image.
 const PROGRAM: &str = "/bailiwick/bailiwick-executor";
 const BUNDLE_DIR: &str = "/etc/bailiwick/bundle";
 const STATE_DIR: &str = "/var/lib/bailiwick";
 const CALL_DIR: &str = "/run/bailiwick/call";
 const ADMIN_DIR: &str = "/run/bailiwick/admin";
-/// Nobody whom a distribution gives to anything, as the image is built.
+/// A user id that no distribution assigns; the image is built with it.
 const USER: u32 = 65532;
-/// A bundle is stored as text in a ConfigMap, and etcd takes requests of 1.5 MiB.
+/// A bundle is stored as text in a ConfigMap, and etcd limits requests to 1.5 MiB.
 const MAX_BUNDLE: usize = 900 << 10;
-/// Seconds from the end of a pod's work to its end: calls that run may finish.
+/// Seconds from the termination signal to the end of a pod: running calls may finish.
 const DRAIN_S: u32 = 60;
 
-/// Whether pods get user namespaces of their own where a pack leaves it open.
+/// Whether pods get their own user namespaces where a pack leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserNamespaces {
     /// The nodes can.
@@ -50,7 +52,7 @@ pub enum UserNamespaces {
     Off,
 }
 
-/// What a pool runs on.
+/// The compiled input of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoundPool {
     /// SHA-256 (hex) of the bundle.
@@ -59,7 +61,7 @@ pub struct BoundPool {
     pub bundle: String,
     /// The pack's pool.
     pub pool: Pool,
-    /// The pool's seccomp profile, of each architecture; empty where the pool has none.
+    /// The pool's seccomp profile for each architecture; empty if the pool has none.
     pub seccomp: BTreeMap<String, String>,
 }
 
@@ -81,12 +83,12 @@ pub enum PoolError {
     Runtime,
 }
 
-/// What is to be said of a pool.
+/// The result for a pool, for its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolVerdict {
-    /// Its place and name.
+    /// Its key.
     pub key: Key,
-    /// Why it does not run as it asks.
+    /// Why it does not run as specified.
     pub error: Option<PoolError>,
     /// The digest that its pods have, or will have.
     pub digest: Option<String>,
@@ -107,7 +109,7 @@ impl PoolError {
     }
 }
 
-/// What a pool asks for, compiled.
+/// Compiles what a pool asks for.
 ///
 /// # Errors
 /// See [`PoolError`].
@@ -157,7 +159,7 @@ pub fn bind(spec: &SandboxPoolSpec, packs: &Asked<'_>) -> Result<BoundPool, Pool
     Ok(BoundPool { digest, bundle, pool, seccomp })
 }
 
-/// Name of the ConfigMap with a bundle.
+/// Name of a bundle's ConfigMap.
 #[must_use]
 pub fn bundle_name(digest: &str) -> String {
     format!("bailiwick-{digest}")
@@ -169,7 +171,8 @@ pub fn deployment_name(pool: &str) -> String {
     format!("bailiwick-pool-{pool}")
 }
 
-/// Namespaces in which some pods of pools are not yet of the bundle that is wanted: their old bundle is still needed.
+/// Namespaces in which some pods of pools do not have the wanted bundle yet: their old bundle is still
+/// needed.
 #[must_use]
 pub fn rolling(pools: &[PoolVerdict], view: &View) -> BTreeSet<String> {
     let done = |pool: &PoolVerdict| {
@@ -187,12 +190,12 @@ pub fn rolling(pools: &[PoolVerdict], view: &View) -> BTreeSet<String> {
     pools.iter().filter(|pool| !done(pool)).filter_map(|pool| pool.key.namespace.clone()).collect()
 }
 
-/// Where the kubelet finds the profile, below its folder of profiles.
+/// Where the kubelet finds the profile, relative to its folder of profiles.
 fn profile_path(bound: &BoundPool) -> String {
     format!("bailiwick/{}-{}.json", bound.pool.name, bound.digest)
 }
 
-/// Everything that a pool needs: its ConfigMaps, then its Deployment.
+/// All objects of a pool: its ConfigMaps, then its Deployment.
 #[must_use]
 pub fn manifests(
     live: &Live,
@@ -244,7 +247,7 @@ fn deployment(
 ) -> Value {
     let pool = &live.key.name;
     let digest = format!("sha256:{}", bound.digest);
-    // Immediate: no pod of the old bundle takes a call beside one of the new.
+    // Immediate: no pod of the old bundle takes a call alongside one of the new.
     let strategy = match spec.rollout {
         Rollout::Drain => {
             json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": 0 } })
@@ -257,7 +260,7 @@ fn deployment(
         "metadata": {
             "name": deployment_name(pool), "namespace": namespace, "labels": labels,
             "annotations": { DIGEST_ANNOTATION: digest },
-            // Gone with the pool, also while no operator runs.
+            // Removed together with the pool, even while no operator runs.
             "ownerReferences": [{
                 "apiVersion": bailiwick_crds::API_VERSION, "kind": "SandboxPool", "name": pool, "uid": live.uid,
                 "controller": true, "blockOwnerDeletion": false,
@@ -292,7 +295,7 @@ fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, users: UserNamespaces) -> Valu
             "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
             "seccompProfile": profile,
         },
-        // Builds every sandbox once; what it found stands in the pod's status, which needs no port, token or `exec`.
+        // Builds every sandbox once. The pod's status holds the result, which needs no port, token or `exec`.
         "initContainers": [probe(spec, own_users, bound)],
         "containers": [container(spec, bound, own_users)],
         "volumes": [
@@ -304,9 +307,10 @@ fn pod(spec: &SandboxPoolSpec, bound: &BoundPool, users: UserNamespaces) -> Valu
     })
 }
 
-/// What a process of the pod may be (`docs/executor-tiers.md` says what happens without each).
+/// The privileges of a process in the pod (`docs/executor-tiers.md` says what happens without each).
 fn confined(bound: &BoundPool, own_users: bool) -> Value {
-    // A sandbox mounts a /proc of its own only where nothing of the pod's is covered, and that is allowed only in a user namespace.
+    // A sandbox can mount a /proc of its own only if no path in the pod's is masked, and that is allowed only
+    // in a user namespace.
     let unmasked = own_users && bound.pool.backend == Backend::Native;
     json!({
         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,

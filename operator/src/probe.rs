@@ -1,7 +1,8 @@
-//! Asking the webhook's replicas what they decide by, before anybody depends on them.
+//! Probes the webhook's replicas: which policies they decide by, before anything depends on them.
 //!
-//! A replica counts if it judges a review over TLS that the bundle in force verifies, and serves every digest that is expected. It is asked
-//! by its own address, not through the Service, so that two answers are two replicas.
+//! A replica counts if it judges a review over TLS that the bundle in force verifies, and serves every
+//! expected digest. It is contacted at its own address, not through the Service, so that two answers come
+//! from two replicas.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -27,10 +28,10 @@ use tracing::debug;
 
 use crate::limits::{MAX_ANSWER_BYTES, MAX_REPLICAS, PROBE_TIMEOUT};
 
-/// `uid` of the review that is asked about.
+/// `uid` of the probe's review.
 const UID: &str = "bailiwick-operator-probe";
 
-/// Where replicas are found.
+/// Where the replicas are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replicas {
     /// Behind a Service.
@@ -40,7 +41,7 @@ pub enum Replicas {
         /// Its name.
         name: String,
     },
-    /// At these addresses, outside of the cluster.
+    /// At these addresses, outside the cluster.
     At(Vec<SocketAddr>),
 }
 
@@ -64,16 +65,16 @@ pub enum ProbeError {
     Digest(String),
 }
 
-/// Asks replicas.
+/// Probes replicas.
 pub struct Prober {
     client: Client,
     replicas: Replicas,
-    /// The name that the certificate must be for.
+    /// The name that the certificate must have.
     server_name: String,
 }
 
 impl Prober {
-    /// `server_name` is a name of the webhook's certificate.
+    /// `server_name` is a name in the webhook's certificate.
     #[must_use]
     pub const fn new(client: Client, replicas: Replicas, server_name: String) -> Self {
         Self { client, replicas, server_name }
@@ -173,7 +174,7 @@ impl Prober {
         Ok(body.to_bytes().to_vec())
     }
 
-    /// A review of an object that no policy can object to: what counts is that it was judged at all.
+    /// A review of an object that no policy denies: what counts is that it was judged at all.
     async fn review(&self, sender: &mut http1::SendRequest<Full<Bytes>>) -> Result<(), ProbeError> {
         let kind = json!({ "group": "", "version": "v1", "kind": "ConfigMap" });
         let resource = json!({ "group": "", "version": "v1", "resource": "configmaps" });
@@ -211,7 +212,8 @@ impl Prober {
     }
 }
 
-/// The first expected digest that an answer of `/readyz` does not list; its first line is `ok` if it is ready.
+/// The first expected digest that an answer of `/readyz` does not list; its first line is `ok` if the replica
+/// is ready.
 fn missing<'e>(text: &str, expected: &'e BTreeSet<String>) -> Option<&'e str> {
     let ready = text.lines().next() == Some("ok");
     let served: BTreeSet<&str> =

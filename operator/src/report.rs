@@ -1,4 +1,4 @@
-//! What is said in statuses, from what was derived and what a pass could write. Pure.
+//! The statuses, from what was derived and what a pass could write. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::pools::{POOL_LABEL, PoolVerdict, deployment_name};
 use crate::status::{Said, is_there, status};
 use crate::world::{PackFacts, World};
 
-/// What a pass knows besides.
+/// What else a pass knows.
 pub struct Outcome<'a> {
     /// Objects that could not be written, with why.
     pub failed: &'a BTreeMap<Key, String>,
-    /// Digests of the policies that the API server asks enough replicas of the webhook about.
+    /// Digests of the policies for which the webhook is registered and enough replicas decide by them.
     pub armed: &'a BTreeSet<String>,
-    /// For how long and why not, if somebody disarmed them.
+    /// Until when and why not, if it is disarmed.
     pub disarmed: Option<Disarmament>,
     /// The time, RFC 3339.
     pub now: &'a str,
 }
 
 impl Outcome<'_> {
-    /// That the admission policies are away as well, in words.
+    /// Says in words that the admission policies are removed as well.
     fn withdrawn(&self) -> Option<String> {
         let disarmament = self.disarmed.as_ref()?;
         let until = jiff::Timestamp::from_second(disarmament.until?).ok()?;
@@ -43,22 +43,22 @@ impl Outcome<'_> {
 const NOT_ARMED: &str =
     "the webhook is not armed, or not by this yet; the API server's own controls are in place";
 
-/// A status that is to be written.
+/// A status that must be written.
 pub struct Due {
-    /// Of which object.
+    /// The object.
     pub live: Arc<Live>,
     /// The whole status.
     pub status: Value,
 }
 
-/// Findings of packs by digest: a pack does not change, and compiling is the dearest thing here.
+/// Findings of packs by digest: a pack does not change, and compiling is the most expensive step here.
 #[derive(Debug, Default)]
 pub struct PackChecks {
     known: BTreeMap<String, (Answers, Said)>,
 }
 
 impl PackChecks {
-    /// What is to be said of a pack, compiled anew only if something that it takes of other packs is another.
+    /// The findings of a pack, compiled again only if something that it takes from other packs has changed.
     fn check(&mut self, pack: &PackFacts, packs: &ClusterPacks) -> Said {
         let key = format!("{}@{} {}", pack.name, pack.version, pack.digest);
         if let Some((answers, said)) = self.known.get(&key)
@@ -73,7 +73,7 @@ impl PackChecks {
     }
 }
 
-/// A parameter without a default that nobody chose.
+/// A parameter without a default that has no chosen value.
 const UNCHOSEN: &str = "BW0206";
 
 fn compiled(pack: &PackFacts, packs: &Asked<'_>) -> Said {
@@ -81,7 +81,7 @@ fn compiled(pack: &PackFacts, packs: &Asked<'_>) -> Said {
         return Said::no("Compiled", "Unknown", "the pack is not known under its version");
     };
     let errors: Vec<_> = checked.all().filter(|one| one.severity == Severity::Error).collect();
-    // A parameter that must be chosen is the binding's to choose.
+    // A parameter that must be chosen is left to the binding.
     match errors.iter().find(|one| one.code.to_string() != UNCHOSEN) {
         Some(first) => {
             let more =
@@ -116,7 +116,7 @@ pub fn report(
     for binding in &world.bindings {
         let said = match (&binding.said, derived.verdicts.get(&binding.live.key.name)) {
             (Ok(_), Some(verdict)) => bound(derived, &binding.live, verdict, outcome),
-            // What its status says of what is in force is all that tells it after a restart.
+            // After a restart, the status is all that tells what is in force.
             (Err(why), _) => (vec![Said::no("Compiled", "Unreadable", why)], in_force(&binding.live)),
             (Ok(_), None) => continue,
         };
@@ -143,13 +143,14 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What a binding's status says of what is in force, as it stands.
+/// The part of a binding's status that says what is in force, as stored.
 fn in_force(live: &Live) -> Map<String, Value> {
     let said = |member: &str| Some((member.to_owned(), live.status.get(member)?.clone()));
     ["version", "digest", "stage", "chosen", "cells"].into_iter().filter_map(said).collect()
 }
 
-/// Of a binding: whether it compiles, whether everything of it is in place, and whether the webhook stands behind it.
+/// The conditions of a binding: whether it compiles, whether all its objects are in place, and whether the
+/// webhook enforces it.
 fn bound(
     derived: &Derived,
     live: &Live,
@@ -216,7 +217,7 @@ fn bound(
     (vec![compiled, enforced, ready], more)
 }
 
-/// Whether the API server asks enough replicas of the webhook that decide by it.
+/// Whether the API server calls the webhook for it, with enough replicas that decide by it.
 fn ready(derived: &Derived, verdict: &Verdict, enforced: bool, outcome: &Outcome<'_>) -> Said {
     let bound = derived.bound.get(&verdict.binding);
     let armed = bound.is_some_and(|bound| outcome.armed.contains(&bound.digest));
@@ -238,10 +239,10 @@ fn ready(derived: &Derived, verdict: &Verdict, enforced: bool, outcome: &Outcome
     }
 }
 
-/// Tiers of pods, the least first (`docs/executor-tiers.md`).
+/// Tiers of pods, lowest first (`docs/executor-tiers.md`).
 const TIERS: [&str; 7] = ["None", "GVisor", "PodRestricted", "Limited", "PodUserNs", "Delegated", "Root"];
 
-/// The least of what the probes of a pool's pods found.
+/// The lowest tier that the probes of a pool's pods found.
 fn tier(verdict: &PoolVerdict, view: &View) -> Option<&'static str> {
     let of_pool = |live: &&Arc<Live>| {
         live.key.namespace == verdict.key.namespace && live.labels.get(POOL_LABEL) == Some(&verdict.key.name)
@@ -279,7 +280,7 @@ fn pooled(verdict: &PoolVerdict, view: &View, outcome: &Outcome<'_>) -> (Vec<Sai
         }
         (None, Some(_)) => Said::no("Ready", "Waiting", format!("{there} of {wanted} pods are ready")),
     };
-    // Pods of an older bundle do not count.
+    // Pods with an older bundle do not count.
     let serving = if current && updated >= count("replicas") { there } else { there.min(updated) };
     let mut more = members([("replicas", json!(count("replicas"))), ("readyReplicas", json!(serving))]);
     if let Some(digest) = &verdict.digest {

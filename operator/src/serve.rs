@@ -1,4 +1,5 @@
-//! The command `serve`: its arguments, and the life of the operator from the first request to the lease given back.
+//! The command `serve`: its arguments, and the life of the operator from the first request to giving back the
+//! lease.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -196,7 +197,8 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         (Arc::new(Mirror::default()), Arc::new(Notify::new()), Arc::new(Fence::default()));
     let terms = Terms {
         duration: Duration::from_secs(settings.lease_duration),
-        // Several tries fit into what is left when the fence shuts, and one that was given back is noticed soon.
+        // Several attempts fit into the time that is left before the fence shuts, and a lease that was given
+        // back is noticed soon.
         retry: (Duration::from_secs(settings.lease_duration).saturating_sub(WRITE_TIMEOUT) / 6)
             .min(LOOK_EVERY),
     };
@@ -221,7 +223,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
     let serving = tokio::spawn(http::serve(listener, shared));
     {
         let mut out = io::stdout();
-        // Whoever started us may have closed its end; the operator is of use all the same.
+        // The parent process may have closed its end; the operator is useful all the same.
         let _ = writeln!(out, "listening on http://{bound}").and_then(|()| out.flush());
     }
     let (stop, stopped) = watch::channel(false);
@@ -237,7 +239,7 @@ async fn live(settings: &Serve) -> Result<(), ServeError> {
         _ = interrupt.recv() => {}
         () = &mut acting => {}
         lost = electing => {
-            // Fail-stop: the fence is shut, and whatever was begun must not go on.
+            // Fail-stop: the fence is shut, and nothing that has begun may continue.
             let lost = lost.unwrap_or(Stop::RanOut);
             error!(%lost, "ending at once");
             return Err(lost.into());
@@ -278,7 +280,7 @@ async fn client(settings: &Serve) -> Result<Client, ServeError> {
         }
         None => Config::infer().await?,
     };
-    // A write that is repeated behind the fence's back would not be fenced.
+    // A retry inside the client would bypass the fence.
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

@@ -1,4 +1,4 @@
-//! Statuses: conditions as the API's conventions want them, and whether what would be written says anything new.
+//! Statuses: conditions by the API conventions, and whether a status to be written says anything new.
 //! <https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties>
 
 use serde_json::{Map, Value, json};
@@ -6,32 +6,33 @@ use serde_json::{Map, Value, json};
 use crate::limits::MAX_MESSAGE;
 use crate::object::Live;
 
-/// One condition, before it has a time.
+/// One condition, before it gets a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// `Compiled`, `Enforced`, `Ready`.
     pub aspect: &'static str,
-    /// Whether it is so.
+    /// Whether it is true.
     pub holds: bool,
-    /// Why, as one word.
+    /// The reason, one word.
     pub reason: String,
-    /// Why, for people.
+    /// The reason, for readers.
     pub message: String,
 }
 
 impl Said {
-    /// It is so.
+    /// A condition that is true.
     pub fn yes(aspect: &'static str, reason: &str, message: impl Into<String>) -> Self {
         Self { aspect, holds: true, reason: reason.to_owned(), message: message.into() }
     }
 
-    /// It is not.
+    /// A condition that is false.
     pub fn no(aspect: &'static str, reason: &str, message: impl Into<String>) -> Self {
         Self { aspect, holds: false, reason: reason.to_owned(), message: message.into() }
     }
 }
 
-/// The status of an object: these conditions and what else there is to say. A condition whose status did not change keeps its time.
+/// The status of an object: these conditions and further members. A condition whose status did not change
+/// keeps its time.
 pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &str) -> Value {
     let before = live.status.get("conditions").and_then(Value::as_array);
     let conditions: Vec<Value> = said
@@ -55,7 +56,7 @@ pub fn status(live: &Live, said: &[Said], mut more: Map<String, Value>, now: &st
     Value::Object(more)
 }
 
-/// Whether the API server has all of this already.
+/// Whether the API server already has all of this.
 #[must_use]
 pub fn is_there(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
@@ -71,7 +72,7 @@ pub fn is_there(wanted: &Value, live: &Value) -> bool {
     }
 }
 
-/// The beginning of a text, of at most so many bytes before an ellipsis.
+/// The beginning of a text, with at most this many bytes before an ellipsis.
 pub fn cut(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! Watches: from the API server into the [`Mirror`], and a bell for whoever waits for news.
+//! Watches: from the API server into the [`Mirror`], and a bell for tasks that wait for news.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::mirror::Mirror;
 use crate::object::{Live, OWNER_LABEL};
 use crate::pools::POOL_LABEL;
 
-/// Watches all kinds. Of the kinds that the operator writes only what an operator of `namespace` wrote: a cluster's other ConfigMaps and
-/// Secrets are nothing to read.
+/// Watches all kinds. Of the kinds that the operator writes, only objects written by an operator of
+/// `namespace` are watched, so that it does not read a cluster's other ConfigMaps and Secrets.
 pub fn start(
     client: &Client,
     namespace: &str,
@@ -44,7 +44,7 @@ async fn follow(client: Client, namespace: String, kind: Kind, mirror: Arc<Mirro
     let config = match kind.share() {
         Share::Whole => Config::default().labels(&format!("{OWNER_LABEL}={namespace}")),
         Share::Labels | Share::Status | Share::Made => Config::default(),
-        // Those of pools.
+        // Only those of pools.
         Share::Nothing => Config::default().labels(POOL_LABEL),
     };
     let mut events = std::pin::pin!(watcher(api, config).backoff(Waits::default()));

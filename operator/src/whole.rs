@@ -1,7 +1,10 @@
-//! What speaks for whole namespaces, for all bindings that reach them together: the policies that keep the labels of cells, and Pod Security labels. Pure.
+//! Objects that apply to whole namespaces, and so to all bindings that reach them: the policies that protect
+//! the labels of cells, and Pod Security labels. Pure.
 //!
-//! While a binding is lost nobody can say what it would add, so where it had a say such an object is left as it stands, and everywhere else it is kept as
-//! ever. Each bears the names of its bindings, so that this is known after a restart, too. One without them, of an earlier version, may be anybody's.
+//! While a binding is lost, its part in such an object is unknown. The object is left as it is wherever that
+//! binding contributed to it, and kept up to date everywhere else. Each object carries the names of its
+//! bindings, so that this is known after a restart, too. One without them, from an earlier version, may
+//! belong to any binding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,19 +15,19 @@ use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::Live;
 
-/// The annotation with the names of an object's bindings, parted by blanks.
+/// The annotation with the names of an object's bindings, separated by spaces.
 pub const BINDINGS_ANNOTATION: &str = "bailiwick.dev/bindings";
 
 /// The annotation of a pack's objects with the packs that they come from, as `name@version`.
 pub const PACKS_ANNOTATION: &str = "bailiwick.dev/packs";
 
-/// Whether an object speaks for whole namespaces.
+/// Whether an object applies to whole namespaces.
 #[must_use]
 pub fn is_whole(kind: &str, name: &str) -> bool {
     kind == Kind::Namespace.name() || name.starts_with(CELLS)
 }
 
-/// Writes the names of the bindings onto a manifest.
+/// Writes the names of the bindings into a manifest.
 pub fn sign(manifest: &mut Value, bindings: &[String]) {
     let metadata = manifest.get_mut("metadata").and_then(Value::as_object_mut);
     let annotations =
@@ -34,7 +37,7 @@ pub fn sign(manifest: &mut Value, bindings: &[String]) {
     }
 }
 
-/// Whether one of these bindings had a say in an object, as far as it tells.
+/// Whether one of these bindings contributed to an object, according to its annotation.
 #[must_use]
 pub fn is_of(live: &Live, bindings: &BTreeMap<String, String>) -> bool {
     live.annotations
@@ -42,7 +45,7 @@ pub fn is_of(live: &Live, bindings: &BTreeMap<String, String>) -> bool {
         .is_none_or(|names| names.split(' ').any(|name| bindings.contains_key(name)))
 }
 
-/// What stands of these objects, and of which packs the admission policies are that stand.
+/// The existing objects of this kind, and the packs that existing admission policies come from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
     objects: Vec<Live>,
@@ -50,7 +53,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Looks; `owner` is the namespace of the operator.
+    /// Reads them; `owner` is the namespace of the operator.
     #[must_use]
     pub fn read(view: &View, owner: &str) -> Self {
         let policies = || view.of(Kind::ValidatingAdmissionPolicy).filter(|live| live.owned_by(owner));
@@ -58,7 +61,7 @@ impl Standing {
         let closed = policies().filter(|live| live.key.name.starts_with(CELLS));
         let packs = policies().filter_map(|live| live.annotations.get(PACKS_ANNOTATION));
         Self {
-            // Their versions change with every report of somebody's.
+            // Their versions change with every status report of another client.
             objects: closed
                 .chain(labelled)
                 .map(|live| Live { version: 0, ..live.as_ref().clone() })
@@ -67,13 +70,13 @@ impl Standing {
         }
     }
 
-    /// Whether any admission policy of a pack stands, `name@version`.
+    /// Whether any admission policy of a pack exists, `name@version`.
     #[must_use]
     pub fn has(&self, pack: &str) -> bool {
         self.packs.contains(pack)
     }
 
-    /// Where one of these bindings had a say in what stands.
+    /// Where one of these bindings contributed to what exists.
     #[must_use]
     pub fn left(&self, bindings: &BTreeMap<String, String>) -> Left {
         let mut left = Left::default();
@@ -134,7 +137,7 @@ mod tests {
             namespace("n", Some("a")),
             namespace("m", Some("b")),
             namespace("old", None),
-            // Somebody else's, whatever it says.
+            // Another owner's, whatever it says.
             Live { labels: BTreeMap::new(), ..namespace("theirs", Some("b")) },
         ] {
             mirror.applied(live);

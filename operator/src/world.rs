@@ -1,4 +1,4 @@
-//! What people said, read from the mirror: packs, bindings, exceptions, pools, namespaces. Pure.
+//! The users' objects, read from the mirror: packs, bindings, exceptions, pools, namespaces. Pure.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::kind::Kind;
 use crate::mirror::View;
 use crate::object::{Live, digest};
 
-/// An object of ours and what it says; an `Err` is for its status.
+/// An object of one of our kinds and its content; an `Err` is reported in its status.
 #[derive(Clone, Debug)]
 pub struct Read<T> {
     /// The object.
     pub live: Arc<Live>,
-    /// What it says.
+    /// Its content.
     pub said: Result<T, String>,
 }
 
-/// A pack as it stands in the cluster.
+/// A pack in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackFacts {
     /// Name without version.
@@ -32,19 +32,19 @@ pub struct PackFacts {
     pub digest: String,
 }
 
-/// A binding's spec and what its status remembers.
+/// A binding's spec and what its status records.
 #[derive(Clone, Debug)]
 pub struct BindingFacts {
-    /// What it asks for.
+    /// Its spec.
     pub spec: PolicyBindingSpec,
     /// What was in force.
     pub status: Option<PolicyBindingStatus>,
 }
 
-/// Everything that people said.
+/// All of the users' objects.
 #[derive(Debug, Default)]
 pub struct World {
-    /// For the compiler.
+    /// The packs, for the compiler.
     pub packs: ClusterPacks,
     /// Each pack object.
     pub pack_objects: Vec<Read<PackFacts>>,
@@ -54,9 +54,9 @@ pub struct World {
     pub exceptions: Vec<Read<PolicyException>>,
     /// Each pool.
     pub pools: Vec<Read<SandboxPoolSpec>>,
-    /// Labels of all namespaces that are not ending.
+    /// Labels of all namespaces that are not being deleted.
     pub namespaces: NamespaceLabels,
-    /// Equal for equal worlds, statuses aside.
+    /// Equal for equal worlds, not counting statuses.
     pub fingerprint: String,
 }
 
@@ -84,7 +84,7 @@ fn exception(live: &Live) -> Result<PolicyException, String> {
 }
 
 impl World {
-    /// Reads it. Objects that are being deleted do not count any more.
+    /// Reads the world. Objects that are being deleted no longer count.
     #[must_use]
     pub fn read(view: &View) -> Self {
         let mut world = Self::default();

@@ -1,6 +1,7 @@
-//! What a connection is doing, kept in three atomics by those who do it and looked at by the connection's watchdog.
+//! The activity of a connection: atomics that its tasks update and its watchdog reads.
 //!
-//! Arming a timer for each wait would cost every request; a watchdog that looks twice a second costs none.
+//! A timer for each wait would cost every request; a watchdog that looks twice a second costs none of them
+//! anything.
 
 use std::io;
 use std::pin::Pin;
@@ -11,28 +12,28 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a connection is doing. Times are milliseconds since it was opened.
+/// The activity of a connection. Times are in milliseconds since it was opened.
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
-    /// Requests whose headers are read and whose answer is not yet handed over.
+    /// Requests whose headers were read and whose answers are not yet handed over.
     open_requests: AtomicU32,
     /// When a request last began or ended.
     last_request_ms: AtomicU64,
-    /// When the first bytes of the next request came; 0: none have.
+    /// When the first bytes of the next request arrived; 0: none have.
     headers_since_ms: AtomicU64,
 }
 
 /// Why the watchdog closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    /// The headers of a request did not come to an end.
+    /// The headers of a request did not arrive completely in time.
     Headers,
     /// No request for too long.
     Idle,
 }
 
-/// What is spoken over a connection.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// HTTP/1.1.
@@ -42,7 +43,7 @@ pub(crate) enum Protocol {
 }
 
 impl Activity {
-    /// A connection opened now.
+    /// The activity of a connection that is opened now.
     pub(crate) fn new() -> Self {
         Self {
             opened: Instant::now(),
@@ -53,11 +54,11 @@ impl Activity {
     }
 
     fn now_ms(&self) -> u64 {
-        // Never 0, which stands for "none".
+        // Never 0, which means "none".
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// A request's headers were read; it is in progress until the guard is dropped.
+    /// Records that a request's headers were read; it is in progress until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> InRequest {
         self.open_requests.fetch_add(1, Relaxed);
         self.headers_since_ms.store(0, Relaxed);
@@ -70,8 +71,8 @@ impl Activity {
         }
     }
 
-    /// Whether the connection has outlived its leave. Frames of HTTP/2 come outside of requests too (pings, settings), so there only
-    /// the pause between requests counts.
+    /// Whether the connection is past one of its timeouts. HTTP/2 also has frames outside of requests (pings,
+    /// settings), so for it only the pause between requests counts.
     pub(crate) fn expired(&self, protocol: Protocol, headers: Duration, idle: Duration) -> Option<Expired> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
@@ -97,7 +98,7 @@ impl Drop for InRequest {
     }
 }
 
-/// A stream that tells the connection's [`Activity`] when bytes came.
+/// A stream that reports arriving bytes to the connection's [`Activity`].
 pub(crate) struct Watched<S> {
     pub(crate) stream: S,
     pub(crate) activity: Arc<Activity>,

@@ -1,4 +1,4 @@
-//! Reading a request's body within its limits: its own size, the bytes held by all requests together, and time.
+//! Reads a request's body within its limits: its own size, the bytes held by all requests together, and time.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -14,13 +14,13 @@ use crate::limits::{BODY_RESERVE_BYTES, DISCARD_FACTOR, Limits};
 pub(crate) struct HeldBytes(AtomicUsize);
 
 impl HeldBytes {
-    /// How many are held now.
+    /// The number of bytes held now.
     pub(crate) fn now(&self) -> usize {
         self.0.load(Relaxed)
     }
 }
 
-/// A request's share of [`HeldBytes`], given back when dropped.
+/// A request's share of [`HeldBytes`], returned when dropped.
 struct Share<'a> {
     all: &'a HeldBytes,
     bytes: usize,
@@ -44,7 +44,7 @@ impl Drop for Share<'_> {
     }
 }
 
-/// A whole body; its share of the held bytes is given back when it is dropped.
+/// A whole body; its share of the held bytes is returned when it is dropped.
 pub(crate) struct Held<'a> {
     pub(crate) bytes: Bytes,
     _share: Share<'a>,
@@ -53,21 +53,21 @@ pub(crate) struct Held<'a> {
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// Larger than the limit; the beginning is kept, since it says whose request it is.
+    /// Larger than the limit. The beginning is kept, since it holds the request's uid.
     #[error("the body is larger than {limit} bytes")]
     TooLarge { limit: usize, beginning: Bytes },
     /// Too many bytes are held for other requests.
     #[error("too many bytes of other reviews are being held; try again")]
     Busy,
-    /// Not all of it came in time.
+    /// It did not arrive completely in time.
     #[error("the body did not arrive in time")]
     TimedOut,
-    /// The connection broke, or its framing did.
+    /// The connection or its framing broke.
     #[error("the body was cut off: {0}")]
     Broken(hyper::Error),
 }
 
-/// Reads the body until `until`. The common case, a body that came in one piece, is not copied.
+/// Reads the body until `until`. A body that arrives in one piece, the common case, is not copied.
 pub(crate) async fn read<'a>(
     mut body: Incoming,
     limits: &Limits,
@@ -100,7 +100,7 @@ pub(crate) async fn read<'a>(
             return Err(BodyError::TooLarge { limit: limits.max_body_bytes, beginning: whole.into() });
         }
         if let Err(busy) = share.grow(data.len(), limits.max_held_bytes) {
-            // What was held must not stay held while the rest is thrown away.
+            // The held bytes are released before the rest is read and discarded.
             drop((share, std::mem::take(&mut whole)));
             discard(&mut body, 0, limits, until).await;
             return Err(busy);
@@ -110,7 +110,7 @@ pub(crate) async fn read<'a>(
     Ok(Held { bytes: whole.into(), _share: share })
 }
 
-/// The next piece of data; `None` at the end. Trailers mean nothing here.
+/// The next piece of data; `None` at the end. Trailers are ignored.
 async fn next_data(body: &mut Incoming, until: Instant) -> Result<Option<Bytes>, BodyError> {
     loop {
         match timeout_at(until, body.frame()).await {
@@ -126,7 +126,7 @@ async fn next_data(body: &mut Incoming, until: Instant) -> Result<Option<Bytes>,
     }
 }
 
-/// Reads on and throws away, so that a client that is still sending gets to read the answer.
+/// Reads and discards the rest, so that a client that is still sending gets to read the answer.
 async fn discard(body: &mut Incoming, mut seen: usize, limits: &Limits, until: Instant) {
     while seen <= limits.max_body_bytes.saturating_mul(DISCARD_FACTOR) {
         match next_data(body, until).await {

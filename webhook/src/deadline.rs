@@ -1,14 +1,15 @@
-//! When a review must have been answered: the API server says so in `?timeout=`, as a Go duration.
+//! The deadline of a review: the API server sends it in `?timeout=`, as a Go duration.
 
 use std::time::{Duration, Instant};
 
-/// What the API server takes when a webhook configuration names no timeout (admissionregistration.k8s.io/v1).
+/// The API server's default when a webhook configuration sets no timeout (admissionregistration.k8s.io/v1).
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The API server's upper limit for webhook timeouts; a larger one on the wire is cut.
+/// The API server's upper limit for webhook timeouts; a larger one in a request is cut to it.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Kept back for the way home: an answer that arrives after the deadline is no answer. At most a quarter of the timeout.
+/// Reserved for sending the answer, since an answer that arrives after the deadline is lost. At most a
+/// quarter of the timeout.
 const MARGIN: Duration = Duration::from_millis(250);
 
 /// The moment by which the answer to one request must have been written.
@@ -19,7 +20,8 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// From the query of the request's URL. An unreadable timeout counts as the default, as Kubernetes' own servers have it.
+    /// From the query of the request's URL. An unreadable timeout counts as the default, as in Kubernetes'
+    /// own servers.
     pub(crate) fn from_query(query: Option<&str>, received: Instant) -> Self {
         let timeout = query
             .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("timeout=")))
@@ -30,36 +32,37 @@ impl Deadline {
         Self { at, timeout }
     }
 
-    /// The moment, or this long from now, whichever is sooner.
+    /// The deadline, or this long from now, whichever is sooner.
     pub(crate) fn or_in(self, wait: Duration) -> tokio::time::Instant {
         self.at.min(Instant::now() + wait).into()
     }
 
-    /// The moment.
+    /// The deadline.
     pub(crate) fn at(self) -> tokio::time::Instant {
         self.at.into()
     }
 
-    /// The moment this long before it.
+    /// This long before the deadline.
     pub(crate) fn before(self, margin: Duration) -> Instant {
         self.at.checked_sub(margin).unwrap_or(self.at)
     }
 
-    /// Whether it has passed.
+    /// Whether the deadline has passed.
     pub(crate) fn passed(self) -> bool {
         Instant::now() >= self.at
     }
 
-    /// What the client gave us, for messages.
+    /// The client's timeout, for messages.
     pub(crate) const fn timeout(self) -> Duration {
         self.timeout
     }
 }
 
-/// Reads a duration as Go's `time.ParseDuration` does, without signs: decimal numbers, each with a unit of `ns`, `us`, `ms`, `s`, `m`, `h`.
+/// Reads a duration as Go's `time.ParseDuration` does, without signs: decimal numbers, each with a unit of
+/// `ns`, `us`, `ms`, `s`, `m`, `h`.
 ///
 /// # Errors
-/// A text that is not a duration, or one beyond a year.
+/// A text that is not a duration, or a duration beyond a year.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const YEAR_SECONDS: f64 = 366.0 * 86_400.0;
     let wrong = || format!("`{text}` is not a duration such as `10s` or `1m30s`");

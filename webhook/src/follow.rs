@@ -1,10 +1,11 @@
-//! Watches what is bound and puts it in force.
+//! Watches the packs in the cluster and what binds them, and puts the result in force.
 //!
-//! Flow: each watch lists and then follows; one that breaks or is told that it is too far behind lists anew, with a growing pause. Events are
-//! gathered until none is waiting, then one snapshot is built from all.
+//! Flow: each watch lists and then follows. One that breaks or has fallen too far behind lists again, after a
+//! growing pause. Events are gathered until none is pending, then one snapshot is built from all of them.
 //!
-//! Guarantees: a snapshot is never built from half a list; what cannot be built leaves the one before in force, and is said by the log, a
-//! metric and `/readyz`. Caveat: while the API server is away, what was in force stays, however old.
+//! Guarantees: a snapshot is never built from half a list. If building fails, the previous snapshot stays in
+//! force, and the log, a metric and `/readyz` report it. Caveat: while the API server is unreachable, what
+//! was in force stays, however old it is.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use crate::state::{Part, State};
 
 type Events = Pin<Box<dyn Stream<Item = (Watched, watcher::Result<Event<DynamicObject>>)> + Send>>;
 
-/// Most events that are taken before a snapshot is built: a cluster that never rests must not keep what is in force old.
+/// Most events that are taken before a snapshot is built: in a cluster that never rests, the snapshot must
+/// not grow old.
 const MAX_EVENTS: usize = 10_000;
 
 fn watches(cluster: &Cluster) -> SelectAll<Events> {
@@ -56,7 +58,7 @@ pub(crate) async fn follow(state: Arc<State>, cluster: Arc<Cluster>) {
     let mut changed = false;
     while let Some(first) = events.next().await {
         changed |= take(&mut world, first);
-        // What has come already is taken together: a list is thousands of events.
+        // Events that have already arrived are taken together: a list is thousands of events.
         for _ in 0..MAX_EVENTS {
             match events.next().now_or_never() {
                 Some(Some(next)) => changed |= take(&mut world, next),
@@ -90,7 +92,7 @@ async fn put_in_force(state: &Arc<State>, cluster: &Arc<Cluster>, parts: Parts) 
             state.metrics.set_bundles(&snapshot.bundles);
             state.metrics.reloaded(ReloadLabel::policies);
             state.set_refused_reload(Part::Policies, None);
-            // What decides before what says that it does.
+            // The snapshot is replaced before anything reports it as in force.
             state.snapshot.store(Arc::new(snapshot));
             cluster.put(known);
         }

@@ -1,8 +1,8 @@
-//! From an HTTP request to an HTTP response: paths, methods, content types, and which status a refusal has.
+//! From an HTTP request to an HTTP response: paths, methods, content types, and the status of each refusal.
 //!
-//! A review that was judged, or refused with its uid known, is answered with 200 and an AdmissionReview. Without a uid there can be no
-//! AdmissionReview; the answer is then an HTTP error with one line of text, which the API server takes as a failed call: with
-//! `failurePolicy: Fail` a denial.
+//! A review that was judged, or refused with its uid known, is answered with 200 and an AdmissionReview.
+//! Without a uid there can be no AdmissionReview. The answer is then an HTTP error with one line of text,
+//! which the API server treats as a failed call, and with `failurePolicy: Fail` as a denial.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -59,7 +59,7 @@ pub(crate) async fn answer(state: &State, request: Request<Incoming>) -> Answer 
     }
 }
 
-/// By what a review is decided.
+/// How a review is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     /// By policy alone.
@@ -73,7 +73,7 @@ struct Refusal {
     label: RefusedLabel,
     status: StatusCode,
     message: String,
-    /// What is known of the body, for its uid.
+    /// The part of the body that was read, for its uid.
     body: Bytes,
 }
 
@@ -118,7 +118,8 @@ async fn review(state: &State, request: Request<Incoming>, how: How, received: I
     answer
 }
 
-/// Judges a review, or says why it is not judged. The order of the checks is by cost: nothing is read for who will be turned away.
+/// Judges a review, or says why it is not judged. The checks are ordered by cost: nothing is read of a
+/// request that will be rejected.
 async fn judged(
     state: &State,
     request: Request<Incoming>,
@@ -162,7 +163,7 @@ async fn judged(
         (How::Asked(_), None) => None,
     };
     match judged {
-        // The last round leaves nothing wanting.
+        // The last round leaves no demands.
         None | Some(Judged::Wanting(..)) => {
             let message = format!(
                 "the review was not finished within the {:?} that the API server gave",
@@ -182,13 +183,14 @@ async fn judged(
     }
 }
 
-/// Judges, and fetches between judgements what they want to know of images and of the authorizer. The judgement itself opens no connection.
+/// Judges, and between judgements fetches the facts about images and the authorizer's answers that they need.
+/// The judgement itself opens no connection.
 async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Deadline) -> Option<Judged> {
     let mut facts = Arc::new(Facts::default());
     for _ in 0..LEARNING_ROUNDS {
         match evaluate(state, body.clone(), phase, deadline, Arc::clone(&facts), Round::More).await {
             Some(Judged::Wanting(wanted, user)) => {
-                // Room for the last judgement, which says what could not be learnt, and why.
+                // Leaves time for the last judgement, which reports what could not be learned, and why.
                 let until = deadline.before(EVIDENCE_MARGIN);
                 let Facts { images, answers } = Arc::make_mut(&mut facts);
                 let Wanted { images: demands, questions } = wanted;
@@ -203,11 +205,12 @@ async fn with_evidence(state: &State, body: &Bytes, phase: Phase, deadline: Dead
     evaluate(state, body.clone(), phase, deadline, facts, Round::Last).await
 }
 
-/// Judges here, or in the blocking pool what may take long; `None` when the deadline passed first.
+/// Judges a review here, or in the blocking pool if it may take long; `None` if the deadline passed first.
 ///
-/// A review of an ordinary pod takes a fraction of a millisecond; handing it to another thread and back would add to that for nothing. Fuel bounds all
-/// others, but not to a time; so whatever is large, and everything for a while after a small one was slow, is judged elsewhere while the deadline is kept
-/// here. What was begun there runs out of fuel by itself.
+/// A review of an ordinary pod takes a fraction of a millisecond; handing it to another thread and back would
+/// only add to that. Fuel bounds all other reviews, but not in time. So a large review, and for a while every
+/// review after a small one was slow, is judged in the pool while the deadline is kept here. A review that is
+/// abandoned there runs out of fuel by itself.
 async fn evaluate(
     state: &State,
     body: Bytes,
@@ -232,11 +235,11 @@ async fn evaluate(
     }
 }
 
-/// Judges, and tells the snapshot how long that took.
+/// Judges, and reports to the snapshot how long that took.
 fn timed(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &Facts, round: Round) -> Judged {
     let began = Instant::now();
     let judged = judge::judge(snapshot, body, phase, facts, round);
-    // A large body may be slow by itself and says nothing about the next.
+    // A large body may be slow because of its size, and predicts nothing about the next.
     if body.len() <= INLINE_BODY_BYTES {
         snapshot.took(began.elapsed());
     }
@@ -249,7 +252,8 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     text.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// A denied AdmissionReview if the request is known, an HTTP error otherwise. Asking to come again needs the HTTP status.
+/// A denied AdmissionReview if the uid is known, an HTTP error otherwise. A request to retry needs the HTTP
+/// status.
 fn refused(refusal: &Refusal) -> Answer {
     if refusal.status != StatusCode::TOO_MANY_REQUESTS
         && let Some(answer) = judge::refusal(&refusal.body, refusal.status.as_u16(), &refusal.message)
@@ -267,8 +271,8 @@ fn refused(refusal: &Refusal) -> Answer {
     answer
 }
 
-/// Ready while something is in force and the process is not about to end. An older policy that is still in force keeps
-/// it ready, and is said: an unready webhook would deny everything instead.
+/// Ready while something is in force and the process is not about to end. An older policy that is still in
+/// force keeps the webhook ready, and the answer says so: an unready webhook would deny everything instead.
 fn ready(state: &State) -> Answer {
     if state.draining.load(Relaxed) {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());

@@ -1,5 +1,5 @@
-//! From the bytes of a review to the bytes of its answer. The judgement itself is [`Reviewer::review`]'s; here are what surrounds it on a
-//! server: panics, malformed reviews, the log line of a denial.
+//! From the bytes of a review to the bytes of its answer. [`Reviewer::review`] makes the judgement itself;
+//! this module adds what a server needs around it: panics, malformed reviews, the log line of a denial.
 //!
 //! [`Reviewer::review`]: bailiwick_policy::admission::Reviewer::review
 
@@ -19,30 +19,30 @@ use crate::user::UserInfo;
 /// How a review ended.
 #[derive(Debug)]
 pub(crate) enum Judged {
-    /// The AdmissionReview to answer with: the request goes on.
+    /// The AdmissionReview to answer with: the request is allowed.
     Allowed(Vec<u8>),
     /// The AdmissionReview to answer with: the request is denied.
     Denied(Vec<u8>),
-    /// Not decided: it asks what nobody has fetched yet, of whoever made the request.
+    /// Not decided: it needs facts that have not been fetched yet. Also holds the requesting user.
     Wanting(Wanted, Result<UserInfo, String>),
     /// Not a review that can be judged.
     Malformed(String),
-    /// Judging it ended in a panic: a fault of ours.
+    /// The judgement panicked, which is a bug in the webhook.
     Panicked,
 }
 
 /// Whether more can be fetched for a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Round {
-    /// What is wanted will be fetched.
+    /// Missing facts will be fetched.
     More,
-    /// What is not known stays unknown, and denies.
+    /// Missing facts stay unknown, and deny.
     Last,
 }
 
-/// Judges one review, with what is known besides it.
+/// Judges one review, with the facts known so far.
 pub(crate) fn judge(snapshot: &Snapshot, body: &[u8], phase: Phase, facts: &Facts, round: Round) -> Judged {
-    // The snapshot is immutable and the request is dropped: nothing half-changed outlives a panic.
+    // The snapshot is immutable and the request is dropped: a panic leaves nothing half-changed.
     let judged = catch_unwind(AssertUnwindSafe(|| judge_unguarded(snapshot, body, phase, facts, round)));
     judged.unwrap_or(Judged::Panicked)
 }
@@ -74,13 +74,14 @@ pub(crate) fn decided(request: &AdmissionRequest<'_>, decision: &Decision) -> Ju
     }
 }
 
-/// The clock, which only exceptions are held against. Before 1970 it is broken, and no exception holds.
+/// The clock, which only exceptions are compared with. Before 1970 it is broken, and no exception applies.
 pub(crate) fn now() -> Moment {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).map_or(Moment::END, Moment)
 }
 
-/// One line for each denial. Everything that a client chose is escaped, since a log may end on a terminal.
+/// One log line for each denial. All text chosen by a client is escaped, since a log may be shown on a
+/// terminal.
 fn log_denial(request: &AdmissionRequest<'_>, decision: &Decision) {
     let first = decision.findings.iter().find(|finding| finding.effect == Effect::Deny);
     let denials = decision.findings.iter().filter(|finding| finding.effect == Effect::Deny).count();
@@ -99,23 +100,24 @@ fn log_denial(request: &AdmissionRequest<'_>, decision: &Decision) {
     );
 }
 
-/// The answer that refuses a review which was not judged, if it says whose request it is.
+/// The answer that refuses a review without judging it, if its uid is known.
 pub(crate) fn refusal(body: &[u8], code: u16, message: &str) -> Option<Vec<u8>> {
     let uid = uid_of(body)?;
     info!(uid = ?uid, code, reason = ?message, "refused");
     Some(response::refuse(&uid, code, message))
 }
 
-/// Says in the log that judging a review panicked.
+/// Logs that judging a review panicked.
 pub(crate) fn log_panic(body: &[u8]) {
     error!(uid = ?uid_of(body).unwrap_or_default(), "judging a review panicked; it is denied");
 }
 
-/// `request.uid` of a review, even of one that is cut off or breaks after it. Longer ones than the API server's are nobody's.
+/// `request.uid` of a review, even of one that is cut off or breaks after it. One longer than the API
+/// server's does not count.
 fn uid_of(body: &[u8]) -> Option<String> {
     const MAX_UID_BYTES: usize = 128;
     let found = RefCell::new(None);
-    // The error of a broken document comes after what was found before it, and is known already.
+    // A broken document fails after what was found before it, and that failure is known already.
     let _ = serde_json::Deserializer::from_slice(body)
         .deserialize_map(Find { depth: Level::Review, found: &found });
     found.into_inner().filter(|uid: &String| !uid.is_empty() && uid.len() <= MAX_UID_BYTES)
@@ -127,7 +129,7 @@ enum Level {
     Request,
 }
 
-/// Looks for `request.uid` and skips everything else.
+/// Finds `request.uid` and skips everything else.
 struct Find<'f> {
     depth: Level,
     found: &'f RefCell<Option<String>>,

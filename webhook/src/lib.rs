@@ -1,9 +1,10 @@
-//! The admission webhook: AdmissionReviews over TLS, decided by compiled policy.
+//! The admission webhook: decides AdmissionReviews over TLS by compiled policy.
 //!
-//! What it is: a server around [`bailiwick_policy::admission::Reviewer`]. It holds no policy logic: what `bailiwick review`
-//! says about an object is what this says, because both call the same function. What it is not: with policies from files it talks to
-//! no API server; with policies from the cluster it reads what is bound and asks the API server who may widen. It writes nothing but logs. Registries are
-//! asked between judgements, by [`bailiwick_images`].
+//! What it is: a server around [`bailiwick_policy::admission::Reviewer`]. It holds no policy logic: it says
+//! about an object what `bailiwick review` says, because both call the same function. What it is not: with
+//! policies from files it contacts no API server. With policies from the cluster it reads the packs and
+//! bindings, and asks the API server who may widen them. It writes nothing but logs. Between judgements,
+//! [`bailiwick_images`] contacts registries.
 //!
 //! ```text
 //!             ┌ listen: accept ─ TLS ─ HTTP/1.1 or 2 ┐      ┌ body: bounded ┐
@@ -13,8 +14,9 @@
 //!  cluster: packs, bindings, exceptions, namespaces ──── follow: watch, compile, swap ────┘
 //! ```
 //!
-//! Terms. *Snapshot*: the bundles and namespaces in force, immutable; a reload replaces it as a whole. *Refused*: answered without
-//! a judgement, because the request was malformed or a limit was reached; nothing that is refused is ever allowed.
+//! Terms. *Snapshot*: the bundles and namespaces in force, immutable; a reload replaces it as a whole.
+//! *Refused*: answered without a judgement, because the request was malformed or a limit was reached. A
+//! refused request is never allowed.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Accepts connections, speaks TLS and HTTP over them, watches them, and lets them end.
+//! Accepts connections, serves TLS and HTTP on them, watches them, and drains them at the end.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use crate::limits::{HTTP2_STREAMS, WATCHDOG_TICK};
 use crate::metrics::RefusedLabel;
 use crate::state::State;
 
-/// After an accept failed (no file descriptors left), how long to wait for some to come free.
+/// The pause after a failed accept, such as without free file descriptors, to let some become free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` says so; then no new connection is accepted, and those that are open end after their request in progress.
+/// Serves until `stop` is set. Then no new connection is accepted, and open ones end after their request in
+/// progress.
 pub(crate) async fn accept(listener: TcpListener, state: Arc<State>, mut stop: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
@@ -47,7 +48,7 @@ pub(crate) async fn accept(listener: TcpListener, state: Arc<State>, mut stop: w
     }
 }
 
-/// Waits until all connections are closed, at most this long; tells whether they are.
+/// Waits until all connections are closed, at most this long; returns whether they are.
 pub(crate) async fn drained(state: &State, wait: Duration) -> bool {
     let all = u32::try_from(state.limits.max_connections).unwrap_or(u32::MAX);
     matches!(timeout(wait, state.connections.acquire_many(all)).await, Ok(Ok(_)))
@@ -105,7 +106,8 @@ async fn converse(tls: TlsStream<TcpStream>, state: &Arc<State>, stop: watch::Re
     }
 }
 
-/// Drives a connection to its end: by the client, by the watchdog, or after the request in progress when the server stops.
+/// Drives a connection to its end: by the client, by the watchdog, or after the request in progress when the
+/// server stops.
 async fn watch_over<C>(
     served: C,
     state: &State,

@@ -1,4 +1,5 @@
-//! What the server counts, in Prometheus' words. Every label has few values, known in advance, except the digests of the bundles in force.
+//! The server's metrics, for Prometheus. Every label has few values, known in advance, except the digests of
+//! the bundles in force.
 
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
@@ -15,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::snapshot::Loaded;
 
-/// Seconds. Reviews of ordinary pods take some hundred microseconds; 30 s is the most that an API server waits.
+/// In seconds. Reviews of ordinary pods take a few hundred microseconds; an API server waits 30 s at most.
 const BUCKETS: [f64; 12] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0];
 
@@ -38,7 +39,7 @@ pub(crate) enum VerdictLabel {
     refused,
 }
 
-/// Why something was refused without a judgement.
+/// Why a request was refused without a judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
 pub(crate) enum RefusedLabel {
@@ -126,7 +127,8 @@ pub(crate) struct Metrics {
     pub(crate) stale: Gauge<u64, AtomicU64>,
 }
 
-/// A review in progress, counted until this goes. A client that resets its stream has the whole future dropped, wherever it waits.
+/// A review in progress, counted until this is dropped. When a client resets its stream the whole future is
+/// dropped, wherever it waits.
 #[derive(Debug)]
 pub(crate) struct InProgress(Gauge);
 
@@ -191,7 +193,7 @@ impl Metrics {
         metrics
     }
 
-    /// What the image check has counted.
+    /// Sets the figures of the image check.
     pub(crate) fn set_images(&self, figures: Figures) {
         let set = |counter: &Counter, value: u64| counter.inner().store(value, Relaxed);
         set(&self.registry_requests, figures.requests);
@@ -207,28 +209,28 @@ impl Metrics {
         InProgress(self.in_flight.clone())
     }
 
-    /// A review was answered.
+    /// Counts a review that was answered.
     pub(crate) fn answered(&self, path: PathLabel, verdict: VerdictLabel, took: Duration) {
         self.requests.get_or_create(&Requests { path, verdict }).inc();
         self.duration.get_or_create(&Of { path }).observe(took.as_secs_f64());
     }
 
-    /// Something was refused without a judgement.
+    /// Counts a request that was refused without a judgement.
     pub(crate) fn refused(&self, reason: RefusedLabel) {
         self.refused.get_or_create(&Because { reason }).inc();
     }
 
-    /// Changed files were taken into force.
+    /// Counts changed files that took effect.
     pub(crate) fn reloaded(&self, what: ReloadLabel) {
         self.reloads.get_or_create(&What { what }).inc();
     }
 
-    /// Changed files could not be taken into force.
+    /// Counts changed files that could not take effect.
     pub(crate) fn reload_failed(&self, what: ReloadLabel) {
         self.reload_failures.get_or_create(&What { what }).inc();
     }
 
-    /// These bundles, and no others, are in force.
+    /// Sets the bundles in force, and removes all others.
     pub(crate) fn set_bundles(&self, bundles: &[Loaded]) {
         self.bundles.clear();
         for Loaded { file, digest, cell } in bundles {
@@ -242,7 +244,7 @@ impl Metrics {
         let mut text = String::new();
         if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
             text.clear();
-            // A comment is all that this format has for errors.
+            // This format has only comments to report errors with.
             let _ = writeln!(text, "# metrics could not be written: {error}");
         }
         text

@@ -1,14 +1,16 @@
-//! Takes changed files into force while requests run.
+//! Puts changed files in force while requests run.
 //!
-//! Looks at the files twice a second, and at once on SIGHUP. What is compared is not the content but what the kernel says about each
-//! file after following symbolic links (device, inode, size, times): a ConfigMap's swapped link gives another inode, a rewritten file another
-//! change time, and nobody can set that one back. Files are read only when they have stayed as they are between two looks, so that a file
-//! which is being written is not taken for a broken one.
+//! It checks the files four times a second, and at once on SIGHUP. It compares not their content but what the
+//! kernel says about each file after following symbolic links (device, inode, size, times). A ConfigMap's
+//! swapped link leads to another inode, and a rewritten file has another change time, which cannot be set
+//! back. Files are read only when they did not change between two checks, so that a file that is still being
+//! written is not taken for a broken one.
 //!
-//! What could not be read is tried again after some looks, for the files may be as they are while the fault is gone (a disk, a full table of
-//! open files). What was read and cannot be taken into force is refused until it changes.
+//! Files that could not be read are tried again after some checks, since a fault may end without a change to
+//! them (a disk, a full table of open files). Files that were read and are invalid are refused until they
+//! change.
 //!
-//! What cannot be taken into force is refused loudly: a line in the log, a metric, a line of `/readyz`; what was in force stays.
+//! A refusal is reported in the log, a metric and a line of `/readyz`; what was in force stays.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,10 +27,11 @@ use crate::snapshot::{Snapshot, SnapshotError};
 use crate::state::{Part, State};
 use crate::tls::{self, TlsError};
 
-/// Two looks make a change effective, so half a second at most lies between a change and its reading.
+/// A change takes effect after two checks, so at most half a second passes before it is read.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Looks between two attempts to read what could not be read: five seconds, for each failure is a line in the log.
+/// Checks between two attempts to read what could not be read: five seconds, since each failure is a line in
+/// the log.
 const LOOKS_BEFORE_RETRY: u32 = 20;
 
 /// Where everything is read from.
@@ -36,28 +39,28 @@ const LOOKS_BEFORE_RETRY: u32 = 20;
 pub(crate) struct Sources {
     /// Bundles and namespaces; `None`: they come from the cluster.
     pub(crate) policies: Option<(PathBuf, PathBuf)>,
-    /// Certificate and key; `None` when they were made at start.
+    /// Certificate and key; `None` if they were made at start.
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// What the kernel says about a set of files: path, device, inode, size, modification and change time.
 type Fingerprint = Vec<(PathBuf, Option<[i128; 5]>)>;
 
-/// One set of files that is loaded together.
+/// One set of files that are loaded together.
 struct Watched {
     part: Part,
-    /// As of what is in force, or was refused.
+    /// Of the files that are in force, or that were refused.
     settled: Fingerprint,
-    /// As of the last look.
+    /// Of the last check.
     seen: Fingerprint,
-    /// Looks until it is tried again, after it could not be read.
+    /// Checks until the files are tried again, after they could not be read.
     retry_in: Option<u32>,
 }
 
-/// What came of loading.
+/// The result of loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loading {
-    /// It is in force, or will be refused as long as it stays as it is.
+    /// In force, or refused until the files change.
     Settled,
     /// It could not be read.
     Unread,
@@ -68,7 +71,7 @@ impl Watched {
         Self { part, seen: settled.clone(), settled, retry_in: None }
     }
 
-    /// Whether to load, after a look that found this.
+    /// Whether to load, given what a check found.
     fn is_due(&mut self, now: &Fingerprint) -> bool {
         let changed = *now != self.settled && *now == self.seen;
         self.seen.clone_from(now);
@@ -76,21 +79,22 @@ impl Watched {
         changed || self.retry_in == Some(0)
     }
 
-    /// Remembers what came of loading what a look had found.
+    /// Records the result of loading what a check had found.
     fn loaded(&mut self, now: Fingerprint, outcome: Loading) {
         self.settled = now;
         self.retry_in = (outcome == Loading::Unread).then_some(LOOKS_BEFORE_RETRY);
     }
 }
 
-/// What was there when the files were first loaded; taken before they are read, so that no change falls between.
+/// The state of the files when they were first loaded, taken before they are read, so that no change is
+/// missed.
 pub(crate) struct Baseline {
     policies: Fingerprint,
     certificate: Fingerprint,
 }
 
 impl Baseline {
-    /// Looks at the files.
+    /// Records the state of the files.
     pub(crate) fn of(sources: &Sources) -> Self {
         Self {
             policies: fingerprint(sources, Part::Policies),
@@ -99,8 +103,8 @@ impl Baseline {
     }
 }
 
-/// Watches until the task is dropped. `hangup` is SIGHUP, handled since before the server said that it listens: unhandled, it would end
-/// the process.
+/// Watches until the task is dropped. `hangup` is SIGHUP, handled from before the server says that it
+/// listens: unhandled, it would end the process.
 pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baseline, mut hangup: Signal) {
     let sources = Arc::new(sources);
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -120,7 +124,7 @@ pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baselin
             let from_files = watched.part == Part::Certificate || sources.policies.is_some();
             if from_files && (asked || due) {
                 let (state, sources, part) = (Arc::clone(&state), Arc::clone(&sources), watched.part);
-                // Off the threads that serve: a large bundle takes longer to load than a review may wait.
+                // Outside the threads that serve: a large bundle takes longer to load than a review may wait.
                 let loading = tokio::task::spawn_blocking(move || reload(&state, &sources, part)).await;
                 let outcome = loading.unwrap_or_else(|panicked| {
                     error!(%panicked, "loading changed files failed; what was in force stays");
@@ -132,7 +136,7 @@ pub(crate) async fn watch(state: Arc<State>, sources: Sources, baseline: Baselin
     }
 }
 
-/// Loads one part and puts it into force, or says why not.
+/// Loads one part and puts it in force, or reports why not.
 fn reload(state: &State, sources: &Sources, part: Part) -> Loading {
     let (label, result) = match part {
         Part::Policies => (ReloadLabel::policies, reload_policies(state, sources)),
@@ -153,7 +157,7 @@ fn reload(state: &State, sources: &Sources, part: Part) -> Loading {
     }
 }
 
-/// Why files were not taken into force.
+/// Why files were not put in force.
 struct Refused {
     reason: String,
     outcome: Loading,
@@ -219,14 +223,15 @@ fn fingerprint(sources: &Sources, part: Part) -> Fingerprint {
         .collect()
 }
 
-/// Whether folders of a folder are listed too.
+/// Whether subfolders are listed too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Below {
     Yes,
     No,
 }
 
-/// Every file that could be a bundle; a folder that cannot be read is its own entry without facts below it.
+/// Every file that could be a bundle. A folder that cannot be read is an entry of its own, with nothing below
+/// it.
 fn list_json(folder: &Path, into: &mut Vec<PathBuf>, below: Below) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {

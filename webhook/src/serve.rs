@@ -1,4 +1,5 @@
-//! The command `serve`: its arguments, and the life of the server from the first file read to the last connection closed.
+//! The command `serve`: its arguments, and the life of the server from reading the first file to closing the
+//! last connection.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -181,7 +182,7 @@ pub fn serve(settings: &Serve) -> Result<(), ServeError> {
 
 /// A client of the cluster that this runs in, or that KUBECONFIG names.
 async fn connected(policy_namespace: &str) -> Result<Cluster, ServeError> {
-    // What the process as a whole uses; it fails only if it was set before, to the same.
+    // Used by the whole process. It fails only if it was set before, to the same provider.
     let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
     let config = kube::Config::infer().await.map_err(|error| ServeError::Cluster(error.to_string()))?;
     let client = kube::Client::try_from(config).map_err(|error| ServeError::Cluster(error.to_string()))?;
@@ -215,7 +216,7 @@ async fn live(
     let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&state), stopped));
     {
         let mut out = io::stdout();
-        // Whoever started us may have closed its end; the server is of use all the same.
+        // The parent process may have closed its end; the server is useful all the same.
         let _ = writeln!(out, "listening on https://{bound}").and_then(|()| out.flush());
     }
     tokio::select! {

@@ -1,9 +1,11 @@
-//! What is in force: bundles and namespaces, checked and made ready as a whole; here read from files, in [`crate::cluster`] from the cluster.
+//! The snapshot: the bundles and namespaces in force, checked and prepared as a whole. Read here from files,
+//! and in [`crate::cluster`] from the cluster.
 //!
-//! In the bundles' folder every `*.json` is a bundle, except `artifacts.json` and `report.json`, which `bailiwick compile` writes
-//! beside it; a bundle that the `artifacts.json` beside it lists must be that one, to the byte. One folder down, where each ConfigMap of a
-//! projected volume has its own, files named `bundle.json` or `*.bundle.json` are. Names
-//! that begin with a dot are skipped: they are the versions that a ConfigMap's symbolic links point into.
+//! In the bundles' folder every `*.json` is a bundle, except `artifacts.json` and `report.json`, which
+//! `bailiwick compile` writes next to it. A bundle that the `artifacts.json` next to it lists must be
+//! identical to the listed one, to the byte. One folder down, where each ConfigMap of a projected volume has
+//! its own folder, only files named `bundle.json` or `*.bundle.json` are bundles. Names that begin with a dot
+//! are skipped: a ConfigMap's symbolic links point into those versions.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -20,10 +22,11 @@ use bailiwick_policy::bundle::artifacts;
 
 use crate::limits::{SLOW_FOR, SLOW_REVIEW};
 
-/// Written by the compiler beside a bundle, and no bundles themselves.
+/// Files that the compiler writes next to a bundle and that are not bundles themselves.
 const NOT_BUNDLES: [&str; 2] = [artifacts::FILE, "report.json"];
 
-/// A bundle travels in a ConfigMap, which ends at 1 MiB; a directory may hold one that was compiled for files only, so four times this.
+/// A bundle is stored in a ConfigMap, which is limited to 1 MiB. A directory may hold one that was compiled
+/// for files only, so this is four times as much.
 const MAX_BUNDLE_BYTES: u64 = 4 << 20;
 
 /// A cluster of 10,000 namespaces, as kubectl prints them.
@@ -38,14 +41,15 @@ pub(crate) struct Snapshot {
     /// Sorted by file.
     pub(crate) bundles: Vec<Loaded>,
     loaded: Instant,
-    /// When a review was last slow, in milliseconds since `loaded`; 0: never. See [`crate::limits::SLOW_REVIEW`].
+    /// When a review was last slow, in milliseconds since `loaded`; 0: never. See
+    /// [`crate::limits::SLOW_REVIEW`].
     slow_ms: AtomicU64,
 }
 
 /// A bundle in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Loaded {
-    /// Path below the bundles' folder, or name of the binding.
+    /// Path below the bundles' folder, or the binding's name.
     pub(crate) file: String,
     /// SHA-256 of its bytes, hex.
     pub(crate) digest: String,
@@ -53,7 +57,7 @@ pub(crate) struct Loaded {
     pub(crate) cell: String,
 }
 
-/// Why files cannot be taken into force.
+/// Why files cannot be put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     #[error("cannot read `{path}`: {source}")]
@@ -75,7 +79,7 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Reads and checks everything; nothing of it takes effect here.
+    /// Reads and checks everything, without putting it in force.
     pub(crate) fn load(bundles: &Path, namespaces: &Path) -> Result<Self, SnapshotError> {
         let mut loaded = Vec::new();
         let mut all = Vec::new();
@@ -96,23 +100,24 @@ impl Snapshot {
         Ok(Self::of(Reviewer::with_rego(all, namespaces, &Regorus)?, loaded))
     }
 
-    /// What was made ready elsewhere.
+    /// A snapshot of what was prepared elsewhere.
     pub(crate) fn of(reviewer: Reviewer, bundles: Vec<Loaded>) -> Self {
         Self { reviewer, bundles, loaded: Instant::now(), slow_ms: AtomicU64::new(0) }
     }
 
     fn age_ms(&self) -> u64 {
-        // Never 0, which stands for "never slow".
+        // Never 0, which means "never slow".
         u64::try_from(self.loaded.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// Whether its reviews should leave the threads that serve connections alone: one was slow a moment ago.
+    /// Whether reviews should be judged outside the threads that serve connections: one was slow a moment
+    /// ago.
     pub(crate) fn is_slow(&self) -> bool {
         let slow = self.slow_ms.load(Relaxed);
         slow != 0 && u128::from(self.age_ms() - slow.min(self.age_ms())) < SLOW_FOR.as_millis()
     }
 
-    /// A review took this long.
+    /// Records how long a review took.
     pub(crate) fn took(&self, time: Duration) {
         if time > SLOW_REVIEW {
             self.slow_ms.store(self.age_ms(), Relaxed);
@@ -120,7 +125,7 @@ impl Snapshot {
     }
 }
 
-/// The `artifacts.json` beside a bundle, if there is one.
+/// The `artifacts.json` next to a bundle, if there is one.
 fn read_listed(bundle: &Path) -> Result<Option<Vec<u8>>, SnapshotError> {
     let path = bundle.with_file_name(artifacts::FILE);
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
@@ -175,8 +180,8 @@ fn name_of(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// Reads a file, but no more of it than the limit and one byte: a growing file must not fill the memory. What is no file is refused: a pipe
-/// would be waited for, and with it everything else that is to be loaded.
+/// Reads a file, but at most one byte more than the limit: a growing file must not fill the memory. Anything
+/// but a regular file is refused: reading a pipe would wait, and block the loading of everything else.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, SnapshotError> {
     let wrong = |source| SnapshotError::Read { path: shown(path), source };
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(wrong)?;

@@ -27,13 +27,13 @@ pub(crate) struct State {
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) held: HeldBytes,
     pub(crate) draining: AtomicBool,
-    /// `None`: policies come from files, and nothing asks the API server.
+    /// `None`: policies come from files, and nothing contacts the API server.
     pub(crate) cluster: Option<Arc<Cluster>>,
-    /// Why the newest files are not in force, by what was being reloaded; said by `/readyz`.
+    /// Why the newest files are not in force, by part; `/readyz` reports it.
     refused_reloads: Mutex<[Option<String>; 2]>,
 }
 
-/// What was being reloaded.
+/// A part that is reloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Bundles and namespaces.
@@ -43,7 +43,7 @@ pub(crate) enum Part {
 }
 
 impl State {
-    /// Everything at rest.
+    /// The state at start.
     pub(crate) fn new(
         limits: Limits,
         snapshot: Snapshot,
@@ -68,7 +68,7 @@ impl State {
         }
     }
 
-    /// Remembers why a reload was refused, or that the last one was not.
+    /// Records why a reload was refused, or that the last one was not.
     pub(crate) fn set_refused_reload(&self, part: Part, reason: Option<String>) {
         let mut reasons = self.refused_reloads.lock().unwrap_or_else(PoisonError::into_inner);
         let [policies, certificate] = &mut *reasons;

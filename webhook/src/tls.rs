@@ -1,4 +1,5 @@
-//! The serving certificate: read from files, or made at start for demonstrations. One crypto provider, aws-lc-rs; TLS 1.2 and 1.3.
+//! The serving certificate: read from files, or made at start for demonstrations. The one crypto provider is
+//! aws-lc-rs; TLS is 1.2 or 1.3.
 
 use std::fs;
 use std::net::IpAddr;
@@ -16,10 +17,11 @@ use tokio_rustls::rustls::{self, ServerConfig, crypto};
 
 use crate::snapshot::{SnapshotError, read_limited};
 
-/// A chain of a dozen certificates.
+/// Enough for a chain of a dozen certificates.
 const MAX_PEM_BYTES: u64 = 256 << 10;
 
-/// How long a certificate that we made ourselves is good: longer than any demonstration, shorter than forgetting.
+/// The validity of a certificate that we make ourselves: longer than any demonstration, and short enough that
+/// a forgotten one expires.
 const SELF_SIGNED_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 
 /// Clocks differ.
@@ -42,7 +44,7 @@ pub enum TlsError {
     Write { path: PathBuf, source: std::io::Error },
 }
 
-/// Reads a chain and its key; an error if they do not belong together.
+/// Reads a chain and its key; an error if they do not match.
 pub(crate) fn from_files(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let wrong = |path: &Path| {
         let path = path.display().to_string();
@@ -58,8 +60,8 @@ pub(crate) fn from_files(cert: &Path, key: &Path) -> Result<ServerConfig, TlsErr
     config(chain, key)
 }
 
-/// Makes a certificate authority that is thrown away and one certificate of it, for these names and addresses besides loopback; writes the
-/// authority's certificate, for `caBundle`, where asked to.
+/// Makes a certificate authority, used only once, and one certificate signed by it, for these names and
+/// addresses and for loopback. Writes the authority's certificate, for `caBundle`, if a path is given.
 pub(crate) fn self_signed(
     names: &[String],
     address: IpAddr,

@@ -6,7 +6,7 @@ use bailiwick_policy::admission::AdmissionRequest;
 use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
 use serde::Deserialize;
 
-/// Who asks, as `AdmissionRequest.userInfo`.
+/// The user who sent the request, from `AdmissionRequest.userInfo`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct UserInfo {
@@ -17,17 +17,17 @@ pub(crate) struct UserInfo {
 }
 
 impl UserInfo {
-    /// Of a request.
+    /// The user of a request.
     ///
     /// # Errors
-    /// A `userInfo` of another form.
+    /// A malformed `userInfo`.
     pub(crate) fn of(request: &AdmissionRequest<'_>) -> Result<Self, String> {
         let Some(user) = request.attributes.get("userInfo") else { return Ok(Self::default()) };
         let user = serde_json::to_value(user).unwrap_or_default();
         serde_json::from_value(user).map_err(|error| format!("`userInfo` cannot be read: {error}"))
     }
 
-    /// As the API server asks its authorizer about them.
+    /// The user in the form of a SubjectAccessReview.
     pub(crate) fn spec(&self) -> SubjectAccessReviewSpec {
         SubjectAccessReviewSpec {
             user: Some(self.username.clone()),

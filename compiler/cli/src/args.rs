@@ -1,4 +1,4 @@
-//! The command line: one definition from which parsing, help and the reference are made.
+//! The command line: one definition, from which parsing, help and the reference are generated.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

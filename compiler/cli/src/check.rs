@@ -1,4 +1,4 @@
-//! `bailiwick check`: every finding of the packs, in as many formats as there are readers.
+//! `bailiwick check`: every finding of the packs, in each requested format.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ struct PackReport {
     diagnostics: Vec<JsonDiagnostic>,
 }
 
-/// A pack and what was found in it.
+/// A pack and its findings.
 struct Checked {
     path: PathBuf,
     loaded: Loaded,
@@ -114,7 +114,8 @@ fn json(all: &[Checked]) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(&report)?))
 }
 
-/// A case for each finding; it fails if it makes the command end with 3. A pack without findings is one case that holds.
+/// A case for each finding; the case fails if the finding makes the command exit with 3. A pack without
+/// findings is one case that passes.
 fn suite(checked: &Checked, deny_warnings: bool) -> Suite {
     let name = checked.path.display().to_string();
     let mut cases: Vec<Case> =

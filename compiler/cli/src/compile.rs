@@ -1,4 +1,5 @@
-//! `bailiwick compile`: the artifacts of one effective policy, written or compared; or the lock of a pack.
+//! `bailiwick compile`: writes or compares the artifacts of one effective policy, or writes the lock of a
+//! pack.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,13 +20,14 @@ use crate::plain::plain;
 use crate::print::{note, out};
 use crate::render;
 
-/// Folders of `--out` that are looked into for others of the same packs; a guard against the wrong folder.
+/// Folders of `--out` that are searched for other versions of the same packs; a guard against the wrong
+/// folder.
 const MAX_FOLDERS: usize = 256;
 
 /// Where the NetworkPolicies are written.
 const NETWORK_POLICIES: &str = "kubernetes/network-policies.yaml";
 
-/// Said of NetworkPolicies that would land in whatever namespace kubectl takes for its own.
+/// The warning about NetworkPolicies that would land in whatever namespace kubectl uses by default.
 const UNPLACED: &str = "the NetworkPolicies carry no namespace: compile with `--namespace NAME` for each that the pack governs, or apply them with \
                         `kubectl apply -n NAME`";
 
@@ -55,7 +57,8 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
         None => {
             let folder = options.out.join(&policy.cell);
             write(&artifacts, &folder)?;
-            // First what may need something to be done: whoever reads only the first lines of the list ends the program.
+            // First what may need action: a reader that takes only the first lines of the list ends the
+            // program.
             if options.namespaces.is_empty() && artifacts.files.contains_key(NETWORK_POLICIES) {
                 note!("note: {UNPLACED}");
             }
@@ -67,7 +70,7 @@ pub(crate) fn run(options: &CompileOptions) -> Result<Outcome> {
     Ok(if gaps { Outcome::Findings } else { outcome })
 }
 
-/// One JSON document after the other, as `kubectl apply -f -` takes them.
+/// One JSON document after another, as `kubectl apply -f -` reads them.
 fn print_resources(loaded: &Loaded) -> Result<Outcome> {
     for pack in &loaded.packs {
         let object = modules::as_resource(&pack.sources).context("the pack cannot be read")?;
@@ -91,8 +94,8 @@ fn emit_options(options: &CompileOptions, loaded: &Loaded) -> Result<EmitOptions
     Ok(EmitOptions { namespaces, pack, webhook, ca_bundle, ..EmitOptions::default() })
 }
 
-/// Removes what an earlier run left in the folder, so that a withdrawn control does not linger, and writes every artifact. In this
-/// order, because a link that stands where a folder of ours belongs leads somewhere else.
+/// Removes what an earlier run left in the folder, so that a withdrawn control does not linger, then writes
+/// every artifact. In this order, because a link in the place of one of our folders leads somewhere else.
 fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
     let there = if folder.is_dir() { files::list(folder)? } else { Vec::new() };
     for path in there {
@@ -107,8 +110,8 @@ fn write(artifacts: &Artifacts, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Names the folders beside this one that hold the same packs under another version, or otherwise bound: what was applied of them is still in
-/// force, and its NetworkPolicies add to what the new ones let through.
+/// Names the folders next to this one that hold the same packs under another version or with other bindings.
+/// What was applied from them is still in force, and its NetworkPolicies add to what the new ones allow.
 fn tell_of_others(out: &Path, policy: &Policy) {
     let names = |policy: &Policy| policy.packs.iter().map(|pack| pack.name.clone()).collect::<BTreeSet<_>>();
     let ours = names(policy);
@@ -186,7 +189,7 @@ fn compare(artifacts: &Artifacts, folder: &Path, format: Format) -> Result<Outco
     Ok(if drifted { Outcome::Findings } else { Outcome::Holds })
 }
 
-/// Names the statements that no layer enforces fully; whether there are any.
+/// Names the statements that no layer enforces fully; returns whether there are any.
 fn name_gaps(artifacts: &Artifacts) -> bool {
     let gaps = &artifacts.report.gaps;
     for gap in gaps {

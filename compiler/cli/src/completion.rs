@@ -1,4 +1,4 @@
-//! `bailiwick completion`: what a shell completes, made from the one definition of the command line.
+//! `bailiwick completion`: shell completions, generated from the one definition of the command line.
 
 use anyhow::Result;
 use clap::CommandFactory as _;

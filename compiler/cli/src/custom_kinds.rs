@@ -1,8 +1,8 @@
-//! What a manifest of a kind does not say that Kubernetes itself does not have: the resource that its kind is, and whether its objects live in
-//! namespaces. Rules name resources, so they are taken from there; where that is not enough, a manifest stands for several requests, and whoever
-//! decides has to decide all of them alike.
+//! What a manifest of a custom kind does not say: which resource its kind is, and whether its objects are
+//! namespaced. Rules name resources, so the resource is taken from the rules. Where that is not enough, a
+//! manifest stands for several requests, and the caller must decide all of them alike.
 //!
-//! Not a client: a cluster would know (`kubectl api-resources`), and is not asked.
+//! Not a client: a cluster would know (`kubectl api-resources`), but is not queried.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use bailiwick_policy::admission::manifest::{Scope, is_known, plural};
 use bailiwick_policy::bundle::Bundle;
 use bailiwick_policy::json::Json;
 
-/// As many letters of a kind and a plural make it likely that the one is the other's.
+/// A plural that begins with this many letters of a kind is likely that kind's.
 const ALIKE: usize = 3;
 
 /// Groups and resources that rules name.
@@ -19,7 +19,7 @@ pub(crate) struct NamedResources(BTreeSet<(String, String)>);
 /// One of the requests that a manifest may stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Way {
-    /// The resource; guessed from the kind if absent.
+    /// The resource; `None`: guessed from the kind.
     pub(crate) resource: Option<String>,
     pub(crate) scope: Scope,
 }
@@ -41,7 +41,7 @@ impl NamedResources {
         Self(named)
     }
 
-    /// The requests that a manifest may stand for; the likeliest first, and at least one.
+    /// The requests that a manifest may stand for, the likeliest first; at least one.
     pub(crate) fn ways(&self, object: &Json<'_>) -> Vec<Way> {
         let text = |path: &[&str]| object.at(path).and_then(Json::as_str).unwrap_or_default();
         let (group, kind) =
@@ -50,7 +50,7 @@ impl NamedResources {
             return vec![Way::default()];
         }
         let resources = self.resources(group, kind);
-        // A manifest that names a namespace lives in one.
+        // A manifest that names a namespace is namespaced.
         let scopes: &[Scope] = match text(&["metadata", "namespace"]) {
             "" => &[Scope::Namespaced, Scope::Cluster],
             _ => &[Scope::Namespaced],

@@ -1,4 +1,4 @@
-//! The effective policy of packs, or that of a compiled bundle, with the texts that its rules stand in.
+//! The effective policy of some packs, or that of a compiled bundle, with the text of its rules.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,15 +14,16 @@ use crate::places::Places;
 use crate::render::Location;
 use crate::review::read_bundle;
 
-/// A policy, as it would be put in force.
+/// A policy, as it would be in force.
 pub(crate) struct Effective {
     pub(crate) bundle: Bundle,
-    /// By `name@version`; none of a bundle.
+    /// By `name@version`; empty for a bundle.
     texts: BTreeMap<String, Places>,
 }
 
 impl Effective {
-    /// Reads packs and compiles what they are together, or reads one bundle. `None` after the findings of packs that do not compile were drawn.
+    /// Reads packs and compiles them together, or reads one bundle. `None` after the findings of packs that
+    /// do not compile were printed.
     pub(crate) fn read(paths: &[PathBuf], library: Option<&Path>) -> Result<Option<Self>> {
         let is_bundle = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
         match paths {
@@ -52,18 +53,18 @@ impl Effective {
         &self.bundle.policy
     }
 
-    /// `name@version` of each pack that takes part.
+    /// `name@version` of each pack in the policy.
     pub(crate) fn packs(&self) -> Vec<String> {
         self.policy().packs.iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect()
     }
 
-    /// `name@version` of the pack of this index.
+    /// `name@version` of the pack with this index.
     pub(crate) fn label(&self, pack: u16) -> String {
         let pack = self.policy().packs.get(usize::from(pack));
         pack.map(|pack| format!("{}@{}", pack.name, pack.version)).unwrap_or_default()
     }
 
-    /// Where a field of a pack stands, or a part of its text, in bytes; `None`: its text is not at hand.
+    /// The place of a field of a pack, or of a byte range of its text; `None` if the text is not available.
     pub(crate) fn place(&self, pack: &str, field: &str, within: Option<Range<usize>>) -> Option<Location> {
         self.texts.get(pack)?.find(&field.parse::<FieldPath>().ok()?, within)
     }

@@ -1,7 +1,8 @@
-//! `bailiwick explain`: the page of a diagnostic code, a rule of some packs, or with `--effective` every statement of their effective policy; each
-//! statement with where it comes from and who enforces it. With `--call`, `--review` or `--log`: a decision, taken apart.
+//! `bailiwick explain`: the page of a diagnostic code, a rule of some packs, or with `--effective` every
+//! statement of their effective policy. Each statement comes with its origin and the layers that enforce it.
+//! With `--call`, `--review` or `--log`, it takes a decision apart.
 //!
-//! Statements are those of the enforcement report, so that nothing is explained otherwise than it is reported.
+//! The statements are those of the enforcement report, so that explanation and report agree.
 
 mod call;
 mod decision;
@@ -29,7 +30,7 @@ use crate::plain::plain;
 use crate::print::out;
 use crate::render::JSON_VERSION;
 
-/// Most lines of a rule's text that are shown.
+/// Most lines shown of a rule's text.
 const MAX_LINES: usize = 40;
 
 /// The statements that are explained.
@@ -58,7 +59,7 @@ struct Layer {
     note: String,
 }
 
-/// A field of a pack, with its place if the pack's text is at hand.
+/// A field of a pack, with its place if the pack's text is available.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Origin {
@@ -173,7 +174,8 @@ fn policy(rule: Option<&String>, packs: &[String], options: &ExplainOptions) -> 
     Ok(Outcome::Holds)
 }
 
-/// The statements of an id or of what an id begins with (`network`); if there are none, those whose id ends with it (`memory-limits`).
+/// The statements with this id or with an id that begins with it (`network`); if there are none, those whose
+/// id ends with it (`memory-limits`).
 fn meant<'s>(all: &'s [Statement], rule: Option<&String>) -> Vec<&'s Statement> {
     let Some(rule) = rule else { return all.iter().collect() };
     let by = |is_meant: &dyn Fn(&str) -> bool| -> Vec<&'s Statement> {

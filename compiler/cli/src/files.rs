@@ -1,7 +1,7 @@
 //! The only file access of the command line: packs, manifests, tests, output folders.
 //!
-//! Sizes are limited before anything is read into memory, so that a wrong path (a disk image, an endless pipe) gets a message and not the
-//! machine's memory.
+//! Sizes are checked before anything is read into memory, so that a wrong path (a disk image, an endless
+//! pipe) produces a message instead of exhausting the memory.
 
 use std::fs;
 use std::io::Read;
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bailiwick_compiler::source::{PackSources, SourceFile};
 
-/// Largest file that is read, in bytes. A pack is kilobytes; a rendered chart or a List of a whole cluster is megabytes.
+/// Largest file that is read, in bytes. A pack is kilobytes; a rendered chart or a List of a whole cluster is
+/// megabytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// Most YAML files in a pack's folder.
 const MAX_PACK_FILES: usize = 256;
 
-/// A pack's files and where they were.
+/// A pack's files and where they come from.
 #[derive(Debug)]
 pub(crate) struct PackFiles {
     /// As the user named it, for messages.
@@ -98,8 +99,9 @@ pub(crate) fn read_folder(folder: &Path, extensions: &[&str], prefix: &str) -> R
         .collect()
 }
 
-/// Writes a file whole or not at all: beside its place first, then renamed. A link stays one, and a file keeps its permissions; what is no file, as
-/// `/dev/stdout`, is written to.
+/// Writes a file completely or not at all: to a file next to it, which is then renamed. A link stays a link,
+/// and a file keeps its permissions. What is not a regular file, such as `/dev/stdout`, is written to
+/// directly.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let there = fs::metadata(path).ok();
     if there.as_ref().is_some_and(|about| !about.is_file()) {
@@ -119,8 +121,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Every file below a folder, relative to it, sorted. A symbolic link is a file, wherever it leads: what is listed here may be
-/// removed, and what lies behind a link is not ours.
+/// Every file below a folder, relative to it, sorted. A symbolic link counts as a file, wherever it leads:
+/// what is listed here may be removed, and what is behind a link is not ours.
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];

@@ -1,4 +1,5 @@
-//! `bailiwick NAME …` for a NAME that is not ours: `bailiwick-NAME` from our own folder, else from PATH, as cargo and git do.
+//! `bailiwick NAME …` for an unknown NAME: runs `bailiwick-NAME` from our own folder, else from PATH, as
+//! cargo and git do.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::outcome::Outcome;
 
-/// Runs the program of the first word with the other words and ends as it ended.
+/// Runs the program of the first word with the other words, and exits as it did.
 pub(crate) fn run(words: &[OsString]) -> Result<Outcome> {
     let Some((name, rest)) = words.split_first() else {
         bail!("no command was given; `bailiwick --help` lists them")
@@ -24,12 +25,12 @@ pub(crate) fn run(words: &[OsString]) -> Result<Outcome> {
     };
     let status =
         Command::new(&path).args(rest).status().with_context(|| format!("cannot run {}", path.display()))?;
-    // A child that a signal ended is reported as shells do.
+    // A child ended by a signal is reported as shells do.
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(Outcome::Forwarded(u8::try_from(code).unwrap_or(1)))
 }
 
-/// `bailiwick-NAME`. A name with a separator would run a file of another folder.
+/// `bailiwick-NAME`. A name with a separator would run a file from another folder.
 fn program(name: &OsStr) -> Result<OsString> {
     if name.as_encoded_bytes().iter().any(|byte| matches!(byte, b'/' | b'\\')) {
         bail!("no command `{}`; a command's name has no slash", name.display());
@@ -44,7 +45,7 @@ fn find(program: &OsStr) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     own.into_iter()
         .chain(std::env::split_paths(&path))
-        // A relative entry, as an empty PATH has one, would run a file of whatever folder this is called in.
+        // A relative entry, such as that of an empty PATH, would run a file from the current folder.
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())

@@ -1,4 +1,5 @@
-//! `bailiwick import`: policies of others as a policy pack, and what of them it could not say.
+//! `bailiwick import`: turns other tools' policies into a policy pack, and reports what the pack cannot
+//! express.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::plain::plain;
 use crate::print::{note, text};
 use crate::render::{JSON_VERSION, error_word};
 
-/// Most files of one import: they become one pack.
+/// Most files of one import; they become one pack.
 const MAX_FILES: usize = 256;
 
 pub(crate) fn run(options: &ImportOptions) -> Result<Outcome> {
@@ -25,7 +26,7 @@ pub(crate) fn run(options: &ImportOptions) -> Result<Outcome> {
     let sources = options.files.iter().map(|path| source(path)).collect::<Result<Vec<_>>>()?;
     let imported = match import(options.kind.map(Kind::from), &options.name, &sources) {
         Ok(imported) => imported,
-        // It was read, and a pack cannot say it.
+        // The file was read, but a pack cannot express it.
         Err(error @ (ImportError::Nothing(_) | ImportError::Subjects(_))) => {
             note!("{}: {}", error_word(), plain(&error.to_string()));
             return Ok(Outcome::Findings);
@@ -68,7 +69,7 @@ fn report(imported: &Imported) -> Result<Value> {
     }))
 }
 
-/// The losses, those that widen first.
+/// Prints the losses, those that widen first.
 fn tell(imported: &Imported) {
     let mut by_weight: BTreeMap<bool, Vec<String>> = BTreeMap::new();
     for loss in &imported.losses {

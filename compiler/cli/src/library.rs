@@ -1,7 +1,8 @@
-//! The folders beside packs whose packs may be extended, as a library.
+//! The folders next to packs as a library: the packs in them may be extended.
 //!
-//! Files are read at once, so that what cannot be read is said whether it is needed or not. Names and versions, for which texts have to be parsed,
-//! are looked for when somebody asks: most packs extend nothing. A folder is read and looked through once, however many packs lie in it.
+//! Files are read immediately, so that what cannot be read is reported whether it is needed or not. Names and
+//! versions require parsing and are looked up on demand: most packs extend nothing. A folder is read and
+//! searched once, however many packs are in it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::files;
 #[derive(Debug)]
 struct Folder {
     packs: Vec<(PathBuf, PackSources)>,
-    /// Indices into `packs`. Of two of one name and version the later one counts.
+    /// Indices into `packs`. If two have the same name and version, the later one wins.
     index: OnceLock<BTreeMap<String, BTreeMap<Version, usize>>>,
 }
 
@@ -29,7 +30,7 @@ impl Folder {
             std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
         let mut paths = paths.with_context(|| format!("cannot list {}", folder.display()))?;
-        // Which of two counts must not depend on a file system's order.
+        // Which of two wins must not depend on a file system's order.
         paths.sort();
         paths.retain(|path| path.join("pack.yaml").is_file());
         let read = |path: PathBuf| files::read_pack(&path).map(|pack| (path, pack.sources));
@@ -54,7 +55,7 @@ impl Folder {
     }
 }
 
-/// Folders that were read so far, by their paths.
+/// The folders read so far, by path.
 #[derive(Debug, Default)]
 pub(crate) struct ReadFolders(BTreeMap<PathBuf, Arc<Folder>>);
 
@@ -74,12 +75,12 @@ impl ReadFolders {
     }
 }
 
-/// The library: of a pack that lies in several folders the last one counts.
+/// The library: if a pack is in several folders, the last one wins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LibraryFolders(Vec<Arc<Folder>>);
 
 impl LibraryFolders {
-    /// Where a pack lies, and its files.
+    /// The folder of a pack, and its files.
     pub(crate) fn get(&self, name: &str, version: &Version) -> Option<&(PathBuf, PackSources)> {
         self.0.iter().rev().find_map(|folder| folder.get(name, version))
     }

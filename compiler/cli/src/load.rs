@@ -1,4 +1,4 @@
-//! Packs from the disk into the compiler, and its findings back onto the screen.
+//! Packs from disk into the compiler, and its findings back to the terminal.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,11 @@ use crate::places::Places;
 use crate::print::note;
 use crate::render::{self, Texts};
 
-/// Packs read from the disk, with the library that they extend from.
+/// Packs read from disk, with the library that they extend from.
 pub(crate) struct Loaded {
     pub(crate) packs: Vec<PackFiles>,
     library: LibraryFolders,
-    /// Custom resources that rules may be over.
+    /// Custom resources that rules may govern.
     kinds: Arc<CustomKinds>,
 }
 
@@ -43,7 +43,7 @@ impl Loaded {
         Self::read_beside(packs, library, &mut ReadFolders::default())
     }
 
-    /// The same where folders were read before.
+    /// The same, where folders have been read before.
     pub(crate) fn read_beside(
         packs: &[PathBuf],
         library: Option<&Path>,
@@ -60,7 +60,7 @@ impl Loaded {
         Ok(Self { packs, library: known.library(folders)?, kinds: Arc::default() })
     }
 
-    /// No packs yet, and the packs of a folder as their library.
+    /// No packs yet, with the packs of a folder as their library.
     pub(crate) fn library_alone(folder: Option<&Path>) -> Result<Self> {
         let folders = folder.map(Path::to_owned).into_iter().collect();
         Ok(Self {
@@ -99,12 +99,12 @@ impl Loaded {
         compile_with(&packs, &self.library, &self.kinds)
     }
 
-    /// The same of one pack in whose place other sources stand.
+    /// The same for one pack, with other sources in its place.
     pub(crate) fn compile_instead(&self, sources: &PackSources, bindings: &Choices) -> Compiled {
         compile_with(&[(sources, bindings.of(sources))], &self.library, &self.kinds)
     }
 
-    /// The texts of the packs and of what they extend, by `name@version`.
+    /// The texts of the packs and of those that they extend, by `name@version`.
     pub(crate) fn places(&self, compiled: &Compiled) -> BTreeMap<String, Places> {
         let mut all = BTreeMap::new();
         for (name, version) in compiled.taken.iter().flatten() {
@@ -121,7 +121,8 @@ impl Loaded {
         all
     }
 
-    /// Each pack's findings, with the texts that they point into: its own, and those of the versions that it was compiled with.
+    /// Each pack's findings, with the texts that they point into: its own, and those of the versions that it
+    /// was compiled with.
     pub(crate) fn findings<'c>(
         &'c self,
         compiled: &'c Compiled,
@@ -130,14 +131,14 @@ impl Loaded {
         said.flat_map(|((pack, diagnostics), taken)| self.findings_of(pack, diagnostics, taken))
     }
 
-    /// The findings of one pack, likewise.
+    /// The same for one pack.
     pub(crate) fn findings_of<'c>(
         &self,
         pack: &PackFiles,
         diagnostics: &'c [Diagnostic],
         taken: &BTreeMap<String, Version>,
     ) -> impl Iterator<Item = (Rc<Texts>, &'c Diagnostic)> + use<'c> {
-        // Whoever has nothing to say needs no texts.
+        // A pack without findings needs no texts.
         let texts = if diagnostics.is_empty() { Rc::default() } else { self.texts_of(pack, taken) };
         diagnostics.iter().map(move |diagnostic| (Rc::clone(&texts), diagnostic))
     }
@@ -166,7 +167,8 @@ impl Loaded {
     }
 }
 
-/// The folder beside whose other folders a pack lies. Through the full path, so that it is found from within the pack too.
+/// The folder that contains a pack's folder and its siblings. Uses the full path, so that it is found from
+/// within the pack too.
 fn shelf(folder: &Path) -> Option<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.canonicalize().ok()?.parent().map(Path::to_owned)
@@ -177,7 +179,7 @@ fn shelf(folder: &Path) -> Option<PathBuf> {
 pub(crate) struct Choices(BTreeMap<String, serde_json::Value>);
 
 impl Choices {
-    /// These choices and more; the new ones win.
+    /// These choices and more; the new ones override.
     pub(crate) fn with(mut self, more: &BTreeMap<String, serde_json::Value>) -> Self {
         self.0.extend(more.clone());
         self
@@ -188,7 +190,7 @@ impl Choices {
         self.0.is_empty()
     }
 
-    /// What is chosen for one pack. What is said of that pack by its name wins over what is said of all.
+    /// What is chosen for one pack. A choice that names the pack overrides a choice for all packs.
     fn of(&self, sources: &PackSources) -> Bindings {
         if self.0.is_empty() {
             return Bindings::default();
@@ -204,12 +206,12 @@ impl Choices {
         Bindings { values }
     }
 
-    /// Refuses a value for a pack that is none of these: nothing would be bound to it.
+    /// Rejects a value for a pack that is not among these: it would bind nothing.
     pub(crate) fn check_names<'p>(&self, packs: impl IntoIterator<Item = &'p PackFiles>) -> Result<()> {
         let packs: Vec<&PackFiles> = packs.into_iter().collect();
         let known: Vec<Option<String>> =
             packs.iter().map(|pack| fragments::identity(&pack.sources).map(|(name, _)| name)).collect();
-        // A pack that does not say who it is has findings of its own.
+        // A pack without a valid name has findings of its own.
         if known.iter().any(Option::is_none) {
             return Ok(());
         }
@@ -229,7 +231,7 @@ pub(crate) fn choices(bindings: &[Binding]) -> Choices {
     Choices(bindings.iter().cloned().collect())
 }
 
-/// Compiles one pack with its defaults; `None` after its findings were drawn because it does not compile.
+/// Compiles one pack with its defaults; `None` after its findings were printed because it does not compile.
 pub(crate) fn compile_or_draw(pack: &Path, library: Option<&Path>) -> Result<Option<Policy>> {
     let loaded = Loaded::read(pack, library)?;
     let compiled = loaded.compile(&Choices::default());
@@ -240,19 +242,19 @@ pub(crate) fn compile_or_draw(pack: &Path, library: Option<&Path>) -> Result<Opt
     Ok(compiled.policy)
 }
 
-/// Draws the findings of packs on standard error.
+/// Prints the findings of packs on standard error.
 pub(crate) fn draw_compiled(loaded: &Loaded, compiled: &Compiled) {
     draw_findings(loaded.findings(compiled));
 }
 
-/// Draws findings on standard error.
+/// Prints findings on standard error.
 pub(crate) fn draw_findings<'c>(findings: impl Iterator<Item = (Rc<Texts>, &'c Diagnostic)>) {
     for (texts, diagnostic) in findings {
         note!("{}", render::draw(diagnostic, &texts));
     }
 }
 
-/// Draws findings about other files of a pack (its tests); whether there is an error among them.
+/// Prints findings about other files of a pack (its tests); returns whether one of them is an error.
 pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Path) -> bool {
     let mut texts = Texts::default();
     texts.insert(None, folder.display().to_string(), folder, files);
@@ -262,7 +264,7 @@ pub(crate) fn draw(diagnostics: &[Diagnostic], files: &[SourceFile], folder: &Pa
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
-/// The bundle of a policy, through its bytes, so that what is judged with is what would be shipped.
+/// The bundle of a policy, passed through its bytes, so that decisions use exactly what would be shipped.
 pub(crate) fn bundle_of(policy: &Policy) -> Result<Bundle> {
     let bytes = bundle::write(policy)?;
     bundle::load(&bytes).context("the compiled policy cannot be read back")
@@ -274,7 +276,7 @@ mod tests {
 
     use super::*;
 
-    /// Whichever of the two comes first in the alphabet.
+    /// Whichever of the two comes first in alphabetical order.
     #[test]
     fn what_is_said_of_one_pack_wins_over_what_is_said_of_all() {
         let text = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: middle-1.0.0}\nspec: {pack: middle, version: 1.0.0}\n";

@@ -1,4 +1,5 @@
-//! `bailiwick`: check, compile, test, compare, explain and review policy packs; verify and inspect audit logs, and decide their calls again. Reads files and prints; talks to nobody.
+//! `bailiwick`: check, compile, test, compare, explain and review policy packs; verify and inspect audit
+//! logs, and make their decisions again. Reads files and prints; uses no network.
 //!
 //! ```text
 //! arguments ► files (the only I/O) ► bailiwick-compiler, bailiwick-policy ► render ► exit code
@@ -40,7 +41,8 @@ use crate::outcome::Outcome;
 use crate::plain::plain;
 use crate::print::note;
 
-/// Compiling and judging is making and dropping small trees, in two threads at once: it takes a fifth less with this allocator than with the system's.
+/// Compiling and judging create and drop small trees, in two threads at once: a fifth less time with this
+/// allocator than with the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

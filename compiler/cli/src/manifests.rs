@@ -1,4 +1,4 @@
-//! Objects out of files: YAML or JSON, one or many, lists taken apart.
+//! Objects from files: YAML or JSON, one or many, lists taken apart.
 
 use std::path::Path;
 
@@ -12,7 +12,8 @@ use crate::files;
 /// Most objects of one run.
 const MAX_OBJECTS: usize = 100_000;
 
-/// Every object of a file as the JSON that kubectl would send, in the file's order. As text, which takes a tenth of the memory of trees.
+/// Every object of a file as the JSON that kubectl would send, in the file's order. As text, which takes a
+/// tenth of the memory of trees.
 pub(crate) fn read(path: &Path) -> Result<Vec<Box<[u8]>>> {
     let mut objects = Vec::new();
     each(path, |object| {
@@ -22,8 +23,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Box<[u8]>>> {
     Ok(objects)
 }
 
-/// Takes every object of a file while the next ones are read; how many there were. Of a file that cannot be read to its end some are taken all the same,
-/// so that nothing may be done with them that lasts before this returns.
+/// Passes on every object of a file while the next ones are read; returns how many there were. Objects of a
+/// file that cannot be read to its end are passed on too, so `take` must not do anything lasting before this
+/// returns.
 pub(crate) fn each(path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
     let bytes = files::read(path)?;
     let name = path.display().to_string();

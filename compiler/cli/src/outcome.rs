@@ -5,9 +5,9 @@ use std::process::ExitCode;
 /// The end of a command that could run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// What was asked holds.
+    /// The requested property holds.
     Holds,
-    /// It could not run: a file is missing, a program is not there.
+    /// The command could not run: a file or a program is missing.
     CouldNotRun,
     /// The pack is invalid, or there are findings.
     Findings,
@@ -17,20 +17,20 @@ pub(crate) enum Outcome {
     TestsFailed,
     /// An audit log is damaged.
     Tampered,
-    /// An audit log is open or unfinished, or was compared with nothing from elsewhere; or something of it cannot be decided
-    /// again, or a manifest cannot be decided.
+    /// An audit log is open or unfinished, or was not compared with anything from elsewhere; or some of it
+    /// cannot be decided again, or a manifest cannot be decided.
     Incomplete,
     /// The child of a forwarded command ended with this code.
     Forwarded(u8),
 }
 
 impl Outcome {
-    /// What the shell gets.
+    /// The exit code for the shell.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Holds => 0,
             Self::CouldNotRun => 1,
-            // 2 is a wrong use of the command line, which clap answers before anything runs.
+            // 2 means wrong usage, which clap reports before anything runs.
             Self::Findings => 3,
             Self::Denied | Self::Tampered => 4,
             Self::TestsFailed => 5,

@@ -1,4 +1,4 @@
-//! Where a field of the pack under test stands: file, line and column.
+//! Where a field of the pack under test is: file, line and column.
 
 use std::ops::Range;
 
@@ -30,13 +30,13 @@ impl Places {
         self.map.as_ref().map(|map| map.root().to_json())
     }
 
-    /// Where a field is, or a part of its text, in bytes.
+    /// The place of a field, or of a byte range of its text.
     pub(crate) fn find(&self, at: &FieldPath, within: Option<Range<usize>>) -> Option<Location> {
         let place = self.map.as_ref()?.place(at, About::Value, within)?;
         self.texts.location(&None, &place)
     }
 
-    /// The text of a field as it is written.
+    /// The text of a field as written.
     pub(crate) fn written(&self, at: &FieldPath) -> Option<String> {
         let map = self.map.as_ref()?;
         let place = map.place(at, About::Value, None)?;
@@ -50,7 +50,7 @@ pub(crate) fn shown(file: &str, line: usize, column: usize) -> String {
     format!("{file}:{line}:{column}")
 }
 
-/// The lines of a text that begins in this column, as deep as it begins and no deeper.
+/// The lines of a text that begins in this column, with that much indentation removed.
 pub(crate) fn dedented(text: &str, column: usize) -> impl Iterator<Item = &str> {
     let indent = " ".repeat(column.saturating_sub(1));
     text.lines().map(move |line| line.strip_prefix(&indent).unwrap_or(line))

@@ -1,7 +1,7 @@
-//! Text of others, before a terminal gets it.
+//! Untrusted text, made safe for a terminal.
 
-/// Text from a pack, a test or an object under review without what a terminal obeys: control characters, those of eight bits too, and marks that
-/// turn the direction of writing. All of it may be hostile.
+/// Text from a pack, a test or an object under review, without what a terminal obeys: control characters,
+/// 8-bit ones included, and marks that reverse the writing direction. All of it may be hostile.
 pub(crate) fn plain(text: &str) -> String {
     let turns =
         |char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -1,7 +1,9 @@
-//! What the commands print. Colours are written always and taken out where the output is no terminal; a reader that has gone away
-//! (`bailiwick check … | head`) ends the program without a word, as it ends others, and never with 0.
+//! Output of the commands. Colours are always written, and removed where the output is not a terminal. If the
+//! reader goes away (`bailiwick check … | head`), the program ends silently, as other programs do, and never
+//! with 0.
 //!
-//! Also the spinner: it is drawn on a terminal alone, on standard error, and is gone before anything else is printed.
+//! Also the spinner: it is drawn only on a terminal, on standard error, and is removed before anything else
+//! is printed.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -27,32 +29,32 @@ pub(crate) fn line(words: Arguments<'_>) {
     text(&format!("{words}\n"));
 }
 
-/// Text on standard output as it is.
+/// Text on standard output, unchanged.
 pub(crate) fn text(text: &str) {
     let mut stdout = anstream::stdout().lock();
     if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         if error.kind() != ErrorKind::BrokenPipe {
             note_line(format_args!("{}: cannot write: {error}", crate::render::error_word()));
         }
-        // What was asked for could not be said.
+        // The requested output could not be written.
         std::process::exit(Outcome::CouldNotRun.code().into());
     }
 }
 
 pub(crate) fn note_line(words: Arguments<'_>) {
-    // Nobody is left to be told that nobody reads this.
+    // If nothing reads standard error, the failure cannot be reported.
     let _ = writeln!(anstream::stderr().lock(), "{words}");
 }
 
-/// Turns while something is done; ends with the value.
+/// Spins during an operation; stops when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Spinner(ProgressBar);
 
-/// How often it turns.
+/// Time between two frames.
 const TURN: Duration = Duration::from_millis(100);
 
 impl Spinner {
-    /// Says what is being done.
+    /// Shows what is being done.
     pub(crate) fn start(what: String) -> Self {
         let bar = ProgressBar::new_spinner().with_message(what);
         bar.enable_steady_tick(TURN);

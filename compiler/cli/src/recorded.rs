@@ -1,6 +1,8 @@
-//! What a record of the audit log was decided from, as far as it can still be shown: plain, in a file of its own, or opened by what lies beside the log.
+//! The inputs of a record in the audit log, as far as they can still be shown. They are plain, in a file of
+//! their own, or opened by what is kept next to the log.
 //!
-//! Not a judge of the log: whoever reads it here has it folded, which verifies every record, and each opening is held against its record's commitment.
+//! Does not judge the log: callers fold it, which verifies every record. Each opening is checked against its
+//! record's commitment.
 
 use std::iter::Peekable;
 use std::path::Path;
@@ -21,7 +23,7 @@ pub(crate) enum Missing {
         /// The commitment.
         commitment: Hash,
     },
-    /// What lies beside the log does not open the commitment.
+    /// What is kept next to the log does not open the commitment.
     #[error("what lies beside the log is not an opening of its {0}")]
     Wrong(&'static str),
     /// The file of a long value is gone, or holds something else.
@@ -50,7 +52,7 @@ type Beside = Peekable<Box<dyn Iterator<Item = Opening>>>;
 pub(crate) struct Values<'d> {
     dir: &'d Path,
     beside: Option<(u32, Beside)>,
-    /// Those of the record that was asked about last.
+    /// Those of the record that was read last.
     of_record: (u64, Vec<Opening>),
 }
 
@@ -59,7 +61,7 @@ impl<'d> Values<'d> {
         Self { dir, beside: None, of_record: (0, Vec::new()) }
     }
 
-    /// Everything that a decision was made from but the policy.
+    /// Every input of a decision except the policy.
     pub(crate) fn inputs(&mut self, record: &Record, segment: u32) -> Result<DecisionInputs, Missing> {
         let facts = self.value("facts", record.facts.as_ref(), record.seq, segment)?;
         let text = facts.get("inputs").and_then(Value::as_str).ok_or(Missing::Absent("inputs"))?;
@@ -69,7 +71,7 @@ impl<'d> Values<'d> {
         DecisionInputs::from_record(&inputs).map_err(|error| unread(&error))
     }
 
-    /// The rules of a record; those that are too many for it stand with its facts.
+    /// The rules of a record; those too many for the record itself are with its facts.
     pub(crate) fn rules(&mut self, record: &Record, segment: u32) -> Option<Value> {
         if record.rules.is_some() {
             return record.rules.clone();
@@ -107,7 +109,7 @@ impl<'d> Values<'d> {
         }
     }
 
-    /// The opening of a field of a record, whatever it opens.
+    /// The opening of a field of a record, without checking what it opens.
     pub(crate) fn opening(&mut self, field: &str, seq: u64, segment: u32) -> Option<&Opening> {
         if self.beside.as_ref().is_none_or(|(known, _)| *known != segment) {
             let all: Box<dyn Iterator<Item = Opening>> = Box::new(openings(self.dir, segment));

@@ -1,6 +1,6 @@
 //! Diagnostics for a person, with the span drawn under its line, and for a program, as versioned JSON.
 //!
-//! Colours are written always and taken out by `anstream` where the output is no terminal.
+//! Colours are always written, and `anstream` removes them where the output is not a terminal.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,30 +13,34 @@ use serde::Serialize;
 
 use crate::plain::plain;
 
-/// Version of every JSON document that the commands print. A field may be added within a version; nothing else changes.
+/// Version of every JSON document that the commands print. A field may be added within a version; nothing
+/// else changes.
 pub(crate) const JSON_VERSION: u32 = 1;
 
-/// Longest line that is drawn, in bytes. A longer one (a pack written on one line, a hostile one) is named by its place only.
+/// Longest line that is drawn, in bytes. For a longer one (a pack written on one line, a hostile one) only
+/// the place is given.
 const MAX_DRAWN_LINE: usize = 400;
 
-/// The texts that places point into: those of the pack under compilation, and those of the packs that it extends, by their names.
+/// The texts that places point into: those of the pack under compilation, and those of the packs that it
+/// extends, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Texts(BTreeMap<Option<String>, Files>);
 
 /// The files of one pack.
 #[derive(Debug, Default)]
 struct Files {
-    /// What stands before their names: the folder as the user named it.
+    /// The prefix of their names: the folder as the user named it.
     folder: String,
     /// Where the folder is.
     real: PathBuf,
     texts: BTreeMap<String, String>,
 }
 
-/// Where a place is for whoever opens the file. Lines and columns from 1, columns in characters, the end exclusive.
+/// A place, for a reader that opens the file. Lines and columns count from 1, columns in characters; the end
+/// is exclusive.
 #[derive(Clone, Debug)]
 pub(crate) struct Location {
-    /// Relative to the working folder if it lies below it.
+    /// Relative to the working folder if it is below it.
     pub(crate) path: PathBuf,
     pub(crate) line: usize,
     pub(crate) column: usize,
@@ -45,8 +49,8 @@ pub(crate) struct Location {
 }
 
 impl Texts {
-    /// Adds the files of a pack; `None`: of the one under compilation. What is not UTF-8 is drawn with replacement characters, at the
-    /// places that they shift to.
+    /// Adds the files of a pack; `None` for the one under compilation. What is not UTF-8 is drawn with
+    /// replacement characters, at the places that they shift to.
     pub(crate) fn insert<'f>(
         &mut self,
         pack: Option<String>,
@@ -59,13 +63,13 @@ impl Texts {
         self.0.insert(pack, Files { folder: folder.into(), real: real.to_owned(), texts });
     }
 
-    /// The text that a place of a pack points into, and its name for a person.
+    /// The text that a place of a pack points into, and its display name.
     fn get(&self, pack: &Option<String>, place: &Place) -> Option<(&str, String)> {
         let Files { folder, texts, .. } = self.0.get(pack)?;
         Some((texts.get(&place.file)?, shown(folder, &place.file)))
     }
 
-    /// Where a place of a pack is on the disk.
+    /// The location on disk of a place of a pack.
     pub(crate) fn location(&self, pack: &Option<String>, place: &Place) -> Option<Location> {
         let Files { real, texts, .. } = self.0.get(pack)?;
         let text = texts.get(&place.file)?;
@@ -75,7 +79,7 @@ impl Texts {
     }
 }
 
-/// The path from the working folder, if it leads below it.
+/// The path relative to the working folder, if it is below it.
 fn from_here(path: &Path) -> PathBuf {
     let here = std::env::current_dir().ok();
     let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
@@ -157,7 +161,7 @@ fn drawable(text: &str, place: &Place) -> bool {
     text.get(begin..end).is_some_and(|lines| lines.split('\n').all(|line| line.len() <= MAX_DRAWN_LINE))
 }
 
-/// The span within the text and on character boundaries, whatever a reader of broken text said.
+/// The span clamped to the text and to character boundaries, whatever a reader of broken text reported.
 fn clamp(text: &str, place: &Place) -> std::ops::Range<usize> {
     let start = text.floor_char_boundary(place.bytes.start.min(text.len()));
     let end = text.ceil_char_boundary(place.bytes.end.clamp(start, text.len()));

@@ -1,13 +1,15 @@
-//! `bailiwick replay`: the calls of an audit log decided again under other packs, as they were made then: what would have come out otherwise?
+//! `bailiwick replay`: decides the calls of an audit log again under other packs, as they were made then, and
+//! shows what would have come out differently.
 //!
-//! Not `bailiwick audit replay`, which asks whether the policy of each record says what the record says.
+//! Not `bailiwick audit replay`, which checks that the policy of each record decides what the record says.
 //!
 //! ```text
 //! LOG ► verify ► fold, record by record ► inputs of the decision, the sum of what was counted ► decide under PACK ► compare ► table
 //! ```
-//! What a decision reads: call, session, question and time are those of the record. What the packs count is counted anew: a call counts if it ran
-//! then and runs now. A question that the same people would be asked again is taken to be answered as it was. A result is decided again where the call runs now as it
-//! ran then, and what it gave can be shown.
+//! Call, session, question and time are inputs taken from the record. What the packs count is counted again:
+//! a call counts if it ran then and runs now. A question that the same people would be asked again is assumed
+//! to get the same answer. A result is decided again if the call runs now as it ran then and its result can
+//! be shown.
 
 pub(crate) mod history;
 mod report;
@@ -47,7 +49,7 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
             Ok(())
         }) {
             Ok(_) => {}
-            // It grew or was changed since it was verified.
+            // The log grew or changed since it was verified.
             Err(FoldError::Read(error)) => report.damaged(error.to_string()),
             Err(FoldError::Caller(never)) => match never {},
         }
@@ -59,7 +61,7 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// What is known of the log from elsewhere.
+/// What is known about the log from elsewhere.
 fn known(key: Option<&str>) -> Result<Known> {
     let mut known = Known::default();
     if let Some(key) = key {

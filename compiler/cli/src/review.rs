@@ -1,4 +1,4 @@
-//! `bailiwick review`: manifests judged as the webhook would, by the same function.
+//! `bailiwick review`: judges manifests as the webhook would, by the same function.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     };
     let mut tally = Tally::default();
     for path in &options.files {
-        // It is judged while the rest is read, and said once all of it could be.
+        // Judged while the rest is read, and printed once everything could be read.
         let mut said = String::new();
         let count = manifests::each(path, |manifest| {
             judge((&reviewer, &named), manifest, old.as_deref(), options, &mut tally, &mut said)
@@ -73,7 +73,7 @@ pub(crate) fn run(options: &ReviewOptions) -> Result<Outcome> {
     })
 }
 
-/// Said of a manifest whose kind this program does not know.
+/// The message for a manifest whose kind this program does not know.
 const UNCLEAR: &str = "the kind is not one of Kubernetes' own: which resource it is, or whether it lives in a namespace, decides here, and no \
                        manifest says so. Write `metadata.namespace` if it has one, name its resource in a rule, or review the AdmissionReview itself";
 
@@ -82,13 +82,14 @@ const UNCLEAR: &str = "the kind is not one of Kubernetes' own: which resource it
 struct Tally {
     allowed: usize,
     denied: usize,
-    /// None of the policies has a say in them.
+    /// Objects that none of the policies governs.
     ungoverned: usize,
-    /// Which request they stand for is not known, and what is decided depends on it.
+    /// Objects for which the request is unknown and the decision depends on it.
     unclear: usize,
 }
 
-/// The bundles that the arguments name; `None` after the findings of a pack that does not compile were printed.
+/// The bundles that the arguments name; `None` after the findings of a pack that does not compile were
+/// printed.
 fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
     let mut bundles = Vec::new();
     for path in &options.policies {
@@ -104,11 +105,11 @@ fn bundles(options: &ReviewOptions) -> Result<Option<Vec<Bundle>>> {
     Ok(Some(bundles))
 }
 
-/// A bundle; one that the `artifacts.json` beside it lists must be that one.
+/// A bundle. If an `artifacts.json` next to it lists the bundle, the two must match.
 pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
     let bytes = files::read(path)?;
     let beside = path.with_file_name(artifacts::FILE);
-    // Only what is not there is no list: one that cannot be looked at is an error.
+    // Only a missing list counts as no list: one that cannot be accessed is an error.
     let is_missing = beside.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
     let listed = if is_missing { None } else { Some(files::read(&beside)?) };
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -165,7 +166,8 @@ fn judge(
     Ok(())
 }
 
-/// The requests that a manifest may stand for, the likeliest first: made, or changed from an earlier form. `namespace`: of an object that names none.
+/// The requests that a manifest may stand for, the likeliest first: a creation, or an update of an earlier
+/// form. `namespace`: for an object that names none.
 pub(crate) fn requests<'a>(
     named: &NamedResources,
     object: &Json<'a>,
@@ -186,13 +188,14 @@ pub(crate) fn requests<'a>(
     named.ways(object).into_iter().map(request).collect()
 }
 
-/// Says that an object may stand for requests that are decided otherwise.
+/// Reports that an object may stand for requests with different decisions.
 pub(crate) fn cannot_tell(name: &str) -> Outcome {
     note!("{name}: cannot tell\n    {UNCLEAR}");
     Outcome::Incomplete
 }
 
-/// A review is answered as the webhook answers it. A manifest goes through both webhooks, as on its way into the cluster.
+/// An AdmissionReview is answered as the webhook answers it. A manifest goes through both webhooks, as on its
+/// way into the cluster.
 pub(crate) fn decide(
     reviewer: &Reviewer,
     request: &AdmissionRequest<'_>,
@@ -209,7 +212,7 @@ pub(crate) fn decide(
     }
 }
 
-/// `Kind/name` of a manifest, or of what a review is about.
+/// `Kind/name` of a manifest, or of the object of an AdmissionReview.
 pub(crate) fn name_of(manifest: &Json<'_>) -> String {
     let object = manifest.at(&["request", "object"]).unwrap_or(manifest);
     let text = |path: &[&str]| plain(object.at(path).and_then(Json::as_str).unwrap_or("?"));

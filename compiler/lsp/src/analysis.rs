@@ -1,4 +1,5 @@
-//! What the compiler says of one pack: findings by file, what each line compiles to, and the texts that it read.
+//! What the compiler says about one pack: findings by file, what each line compiles to, and the texts that it
+//! read.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,37 +24,38 @@ use crate::paths;
 use crate::schema::Language;
 use crate::view::{Owner, Source, View};
 
-/// One finding, as it is published and as it is worked with.
+/// One finding, in the form that is published and in the form that the server uses.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// For the editor.
     pub diagnostic: lsp_types::Diagnostic,
-    /// Its bytes.
+    /// Its byte range.
     pub bytes: Range<usize>,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
     pub help: String,
-    /// The field that it is about.
+    /// The field in question.
     pub at: FieldPath,
 }
 
-/// A statement of the policy, or a file that is made, with one of the places that it comes from.
+/// A statement of the policy or a generated file, with one of the places that it comes from.
 #[derive(Clone, Debug)]
 pub struct Meant {
     /// The file of the place.
     pub file: PathBuf,
-    /// Its bytes.
+    /// Its byte range.
     pub bytes: Range<usize>,
     /// What it says, in Markdown.
     pub says: Arc<str>,
-    /// Of a statement, what of its field it is about: the last word of its id, as `limits` of `sandboxes/python/limits`.
+    /// For a statement, the aspect of its field: the last word of its id, such as `limits` of
+    /// `sandboxes/python/limits`.
     pub about: String,
-    /// Whether it is a file and no statement.
+    /// Whether it is a file, not a statement.
     pub is_file: bool,
 }
 
-/// What is known of a pack.
+/// What is known about a pack.
 #[derive(Debug)]
 pub struct Analysis {
     /// Which pack.
@@ -66,7 +68,7 @@ pub struct Analysis {
     pub meant: Vec<Meant>,
     /// Its files and those of its parents.
     pub view: View,
-    /// The lock that it should have, where it has another or none.
+    /// The lock that the pack should have, if its own differs or is missing.
     pub lock: Option<String>,
     /// What could not be read.
     pub problems: Vec<String>,
@@ -111,7 +113,7 @@ pub fn analyse(home: &Home, reach: &Reach) -> Analysis {
     }
 }
 
-/// What is said of a pack that is too much to read: that alone.
+/// The only finding about a pack that is too large to read.
 fn refused(home: &Home, loaded: &Loaded, reach: &Reach) -> Analysis {
     let one = |path: &PathBuf| {
         let diagnostic = Diagnostic::new(bw0103_limit_exceeded::CODE, FieldPath::root(), packs::beyond());
@@ -140,7 +142,7 @@ fn refused(home: &Home, loaded: &Loaded, reach: &Reach) -> Analysis {
     }
 }
 
-/// A finding as the protocol has it, at the beginning of its file.
+/// A finding in the protocol's form, at the beginning of its file.
 fn published(diagnostic: &Diagnostic, message: &str, help: &str) -> lsp_types::Diagnostic {
     lsp_types::Diagnostic {
         severity: Some(severity(diagnostic.severity)),
@@ -159,7 +161,7 @@ fn view(home: &Home, loaded: &Loaded, compiled: &Compiled) -> View {
             let path = folder.join(&file.name);
             let source = Source::new(path, text_of(file), language, of);
             weight = weight.saturating_add(source.weight());
-            // Of what is beyond this the findings are shown, without their places.
+            // Beyond this limit, findings are shown without their places.
             if weight <= MAX_KEPT_BYTES {
                 sources.push(Arc::new(source));
             }
@@ -194,7 +196,7 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    /// The file that a place of a pack is in.
+    /// The file that contains a place of a pack.
     fn source(&self, pack: Option<&str>, place: Option<&Place>) -> Option<&Source> {
         let place = place?;
         let folder = match pack {
@@ -217,7 +219,8 @@ impl Findings<'_> {
         if let Some(pack) = &diagnostic.pack {
             message.push_str(&format!(" (in `{pack}`)"));
         }
-        // What is wrong with a parent is said where it is extended: its own file says it by itself.
+        // An error in a parent is reported where the pack extends it: the parent's own file reports it by
+        // itself.
         let (path, bytes) = match (there, &diagnostic.place) {
             (Some(source), Some(place)) if !of_parent => (source.path.clone(), place.bytes.clone()),
             (Some(source), Some(place)) => {
@@ -258,7 +261,7 @@ impl Findings<'_> {
         diagnostic.related.iter().map(one).collect()
     }
 
-    /// Where the pack under compilation extends another: directly, or the first thing that it extends.
+    /// Where the pack under compilation extends another: directly, or through the first pack that it extends.
     fn extended(&self, pack: Option<&str>) -> Option<Range<usize>> {
         let main = self.home.main_file();
         let source = self.view.sources.iter().find(|source| source.path == main)?;
@@ -269,7 +272,7 @@ impl Findings<'_> {
     }
 }
 
-/// What to do where the packs beside a pack are not read.
+/// The help for packs whose neighbours are not read.
 fn closed(folder: &Path) -> String {
     format!(
         "the packs in {} are not read, because that is no folder that is open in the editor: open it, or one that holds it",
@@ -290,7 +293,8 @@ const fn severity(severity: Severity) -> DiagnosticSeverity {
     }
 }
 
-/// What the fields of the pack become: the statements of the enforcement report and the files that are made of them.
+/// What the fields of the pack become: the statements of the enforcement report, and the files made from
+/// them.
 fn meant(policy: &Policy, loaded: &Loaded, compiled: &Compiled, home: &Home) -> Vec<Meant> {
     let Some(made) = made(policy) else { return Vec::new() };
     let maps = maps(loaded, compiled, home);

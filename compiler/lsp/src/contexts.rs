@@ -1,4 +1,4 @@
-//! The environment of an expression that is being written, from whatever of the pack can be read.
+//! The environment of an expression that is being written, from the readable parts of the pack.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 use crate::outline::Node;
 use crate::view::{View, members};
 
-/// What the expression at `path` may name. `root` is the document that it stands in, as it is being written, `text` that document's text; `view` are
-/// the other files of the pack. `None`: no rule is around it.
+/// What the expression at `path` may name. `root` is the document that contains it, as it is being written;
+/// `text` is that document's text, and `view` the other files of the pack. `None` if no rule encloses it.
 #[must_use]
 pub fn of(path: &[Segment], root: &Node, text: &str, view: &View) -> Option<Context> {
     let (rule_path, rest) = path.split_at_checked(4)?;
@@ -35,7 +35,7 @@ pub fn of(path: &[Segment], root: &Node, text: &str, view: &View) -> Option<Cont
         context.pack = (word("pack"), word("version")).into();
     }
     let before = match rest {
-        // A variable sees those that stand before it.
+        // A variable sees those before it.
         [Segment::Member(list), Segment::Index(index), ..] if list == "variables" => *index,
         _ => usize::MAX,
     };
@@ -91,7 +91,7 @@ fn parameters(root: &Node, text: &str, view: &View) -> Arc<BTreeMap<String, Para
     Arc::new(all)
 }
 
-/// Declares the variables of a rule that stand before the one of this index.
+/// Declares the variables of a rule that precede the one of this index.
 fn declare(context: &mut Context, rule: &Node, text: &str, before: usize) {
     let mut interner = Interner::default();
     let variables = rule.get("variables").map(Node::items).unwrap_or_default();

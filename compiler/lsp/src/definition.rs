@@ -1,4 +1,4 @@
-//! From a name to where it is declared, and back.
+//! Go to definition and find references.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::view::{Owner, Source, View, members};
 pub struct Target {
     /// The file.
     pub path: PathBuf,
-    /// Bytes of its text.
+    /// Byte range in its text.
     pub bytes: Range<usize>,
 }
 
@@ -28,14 +28,14 @@ impl Target {
     }
 }
 
-/// A name in a text: what it is of, and, of a variable or an argument, where it is valid.
+/// A name in a text: its kind and, for a variable or an argument, where it is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Meaning {
     name: String,
     kind: Kind,
 }
 
-/// Where what is named at an offset is declared.
+/// Where the name at an offset is declared.
 #[must_use]
 pub fn definitions(source: &Source, offset: usize, view: &View) -> Vec<Target> {
     let Some(spot) = source.outline.at(offset) else { return Vec::new() };
@@ -60,7 +60,7 @@ pub fn definitions(source: &Source, offset: usize, view: &View) -> Vec<Target> {
     }
 }
 
-/// Everything that refers to what is named, or declared, at an offset.
+/// Every reference to the name at an offset, which may be a reference or a declaration.
 #[must_use]
 pub fn references(source: &Source, offset: usize, view: &View, with_declaration: bool) -> Vec<Target> {
     let Some(spot) = source.outline.at(offset) else { return Vec::new() };
@@ -99,7 +99,7 @@ fn declarations(view: &View, kind: Kind, name: &str) -> Vec<Target> {
     targets
 }
 
-/// What the name at an offset of a scalar is of.
+/// What the name at an offset of a scalar refers to.
 fn meaning(source: &Source, node: &Node, path: &[Segment], offset: usize) -> Option<Meaning> {
     let language = source.language?;
     let text = node.text(&source.text)?;
@@ -116,7 +116,7 @@ fn meaning(source: &Source, node: &Node, path: &[Segment], offset: usize) -> Opt
     })
 }
 
-/// What a chain of an expression names of the pack.
+/// What a chain in an expression names from the pack.
 fn of_chain(chain: &str) -> Option<Meaning> {
     let kinds = [
         ("params.", Kind::Parameter),
@@ -138,7 +138,7 @@ fn is_expression(source: &Source, path: &[Segment]) -> bool {
     field.is_some_and(schema::is_cel)
 }
 
-/// The variable of the rule around that an expression names.
+/// The variable of the enclosing rule that an expression names.
 fn variable(source: &Source, node: &Node, path: &[Segment], root: &Node, offset: usize) -> Option<Target> {
     let Value::Scalar(style) = node.value else { return None };
     if !is_expression(source, path) {
@@ -153,7 +153,7 @@ fn variable(source: &Source, node: &Node, path: &[Segment], root: &Node, offset:
     Some(Target { path: source.path.clone(), bytes: found.span.clone() })
 }
 
-/// The argument in the schema of the tool around.
+/// The argument in the schema of the enclosing tool.
 fn argument(source: &Source, path: &[Segment], root: &Node, name: &str) -> Option<Target> {
     let tool = root.at(path.get(..4)?)?;
     let entries = tool.at(&members("input.properties"))?.entries();
@@ -190,7 +190,7 @@ fn mentions(source: &Source, node: &Node, path: &[Segment], name: &str, kinds: &
         .collect()
 }
 
-/// Where an expression names it.
+/// Where an expression mentions the name.
 fn in_expression(text: &str, name: &str, kinds: &[Kind]) -> Vec<Range<usize>> {
     if text.len() > MAX_SOURCE_BYTES {
         return Vec::new();

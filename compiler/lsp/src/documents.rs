@@ -1,4 +1,4 @@
-//! The documents that are open in the editor, as they stand there.
+//! The documents that are open in the editor, with their current texts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::position::Lines;
 pub struct Document {
     /// Its name in the protocol.
     pub uri: Uri,
-    /// Its file; `None` for what was never saved.
+    /// Its file; `None` for a document that was never saved.
     pub path: Option<PathBuf>,
     /// The editor's count of changes.
     pub version: i32,
@@ -25,17 +25,17 @@ pub struct Document {
     pub lines: Lines,
 }
 
-/// All of them.
+/// All open documents.
 #[derive(Debug, Default)]
 pub struct Documents {
     open: BTreeMap<String, Document>,
 }
 
-/// Texts of open documents by path. They stand for what is on the disk.
+/// Texts of open documents by path. They take precedence over the files on disk.
 pub type Overlay = BTreeMap<PathBuf, (i32, Arc<str>)>;
 
 impl Documents {
-    /// Opens a document, or takes its text anew; `false` if there are too many.
+    /// Opens a document, or replaces its text; `false` if there are too many.
     pub fn open(&mut self, uri: Uri, version: i32, text: String) -> bool {
         if self.open.len() >= MAX_DOCUMENTS && !self.open.contains_key(uri.as_str()) {
             return false;
@@ -50,7 +50,7 @@ impl Documents {
         true
     }
 
-    /// Applies changes in their order; `false` if the document is not open, or no longer.
+    /// Applies changes in order; `false` if the document is not open, or no longer.
     pub fn change(&mut self, uri: &Uri, version: i32, changes: Vec<TextDocumentContentChangeEvent>) -> bool {
         let Some(document) = self.open.get_mut(uri.as_str()) else { return false };
         for change in changes {
@@ -67,7 +67,8 @@ impl Documents {
             document.text = text.into();
         }
         document.version = version;
-        // What grows beyond the limit is no longer looked at: a half of it would have other places than the editor's.
+        // A document that grows beyond the limit is no longer read: half of it would have other places than
+        // in the editor.
         if self.bytes() > MAX_OPEN_BYTES {
             self.open.remove(uri.as_str());
             return false;
@@ -79,7 +80,7 @@ impl Documents {
         self.open.values().map(|document| document.text.len()).sum()
     }
 
-    /// Forgets a document.
+    /// Removes a document.
     pub fn close(&mut self, uri: &Uri) -> Option<Document> {
         self.open.remove(uri.as_str())
     }
@@ -105,7 +106,7 @@ impl Documents {
 }
 
 impl Document {
-    /// Whether it is small enough to be looked into between two keystrokes.
+    /// Whether it is small enough to be read between two keystrokes.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.text.len() <= MAX_DOCUMENT_BYTES

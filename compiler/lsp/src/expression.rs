@@ -1,13 +1,14 @@
-//! An expression that is being written: its words, what stands before a dot, which macros are around a place, and what type that gives.
+//! An expression that is being written: its words, the receiver before a dot, the macros around a position,
+//! and the resulting type.
 //!
-//! The types are the compiler's: what is before the dot is compiled inside the macros around it, so that `pod.mainContainers.all(c, c.` asks for the
-//! type of `pod.mainContainers.map(c, c)`.
+//! The types come from the compiler: the receiver is compiled inside the macros around it, so that
+//! `pod.mainContainers.all(c, c.` requests the type of `pod.mainContainers.map(c, c)`.
 
 use std::ops::Range;
 
 use bailiwick_compiler::cel::{self, Context, Interner, MAX_SOURCE_BYTES, Type};
 
-/// Macros around a place. The compiler nests no deeper.
+/// Most macros around a position. The compiler nests no deeper.
 const MAX_MACROS: usize = 16;
 
 /// One word.
@@ -25,29 +26,29 @@ struct Word {
     span: Range<usize>,
 }
 
-/// Where in an expression a cursor is.
+/// Where in an expression the cursor is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Spot {
-    /// What has been typed of a name.
+    /// The typed part of a name.
     pub prefix: String,
-    /// What stands before the dot, if one is there.
+    /// The expression before the dot, if there is a dot.
     pub receiver: Option<String>,
-    /// The macros around, from the outermost.
+    /// The enclosing macros, outermost first.
     pub around: Vec<Around>,
 }
 
-/// A macro around a place, whose variables are bound there.
+/// A macro around a position, which binds its variables there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Around {
     /// Its name: `all`, `bind`.
     pub name: String,
-    /// What it is called on; for `cel.bind` the value that is bound.
+    /// Its receiver; for `cel.bind` the bound value.
     pub on: String,
     /// The variables.
     pub variables: Vec<String>,
 }
 
-/// The spot at the end of a text; `None` inside a quoted text or a number.
+/// The spot at the end of a text; `None` inside a string or a number.
 #[must_use]
 pub fn spot(before: &str) -> Option<Spot> {
     let mut words = words(before);
@@ -102,7 +103,7 @@ pub fn macros_at(source: &str, offset: usize) -> Vec<Around> {
     around(before, &words(before))
 }
 
-/// The type of an expression inside of macros; `None` if it has none.
+/// The type of an expression inside macros; `None` if it has none.
 #[must_use]
 pub fn type_of(expression: &str, around: &[Around], context: &Context) -> Option<Type> {
     let mut text = expression.to_owned();
@@ -128,7 +129,7 @@ pub fn type_of(expression: &str, around: &[Around], context: &Context) -> Option
     Some(of)
 }
 
-/// The words of a text, as CEL has them; comments are left out. None of a text that is longer than any expression.
+/// The words of a text, by CEL's rules, without comments. Empty for a text longer than any expression.
 fn words(source: &str) -> Vec<Word> {
     let bytes = if source.len() > MAX_SOURCE_BYTES { &[] } else { source.as_bytes() };
     let mut found = Vec::new();
@@ -175,7 +176,7 @@ fn end_of(bytes: &[u8], start: usize, goes_on: impl Fn(u8) -> bool) -> usize {
     start + rest.iter().position(|byte| !goes_on(*byte)).unwrap_or(rest.len())
 }
 
-/// Whether the quote at `at` follows an `r`, which makes backslashes plain.
+/// Whether the quote at `at` follows an `r`, which makes backslashes literal.
 fn is_raw(found: &[Word], source: &str, at: usize) -> bool {
     found.last().is_some_and(|word| {
         word.kind == Kind::Name
@@ -184,7 +185,7 @@ fn is_raw(found: &[Word], source: &str, at: usize) -> bool {
     })
 }
 
-/// The end of the quoted text that begins here, and whether it is closed.
+/// The end of the string that begins here, and whether it is closed.
 fn quoted(bytes: &[u8], start: usize, is_raw: bool) -> (usize, bool) {
     let quote = bytes.get(start).copied().unwrap_or_default();
     let is_triple = bytes.get(start..start + 3).is_some_and(|three| three.iter().all(|byte| *byte == quote));
@@ -214,7 +215,7 @@ fn sign(words: &[Word], at: usize) -> Option<u8> {
     }
 }
 
-/// Whether a word ends what an index may follow.
+/// Whether an index may follow this kind of word.
 const fn is_operand(kind: Kind) -> bool {
     matches!(kind, Kind::Name | Kind::Text { .. } | Kind::Sign(b')' | b']' | b'}'))
 }
@@ -251,7 +252,7 @@ fn chain(words: &[Word], last: usize) -> Option<usize> {
     }
 }
 
-/// The bracket that opens what the one at `close` closes.
+/// The bracket that opens the pair closed at `close`.
 fn opening(words: &[Word], close: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for at in (0..=close).rev() {
@@ -269,7 +270,7 @@ fn opening(words: &[Word], close: usize) -> Option<usize> {
     None
 }
 
-/// The macros whose brackets are open at the end of the words, from the outermost.
+/// The macros whose brackets are open at the end of the words, outermost first.
 fn around(source: &str, words: &[Word]) -> Vec<Around> {
     let mut open: Vec<usize> = Vec::new();
     for at in 0..words.len() {
@@ -312,7 +313,7 @@ fn bound_by(source: &str, words: &[Word], open: usize) -> Option<Around> {
     (variables.len() >= least).then(|| Around { name: name.to_owned(), on, variables })
 }
 
-/// The arguments after a bracket, as ranges of words; the last one is not complete.
+/// The arguments after a bracket, as ranges of words; the last one is incomplete.
 fn arguments(words: &[Word], open: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let (mut start, mut depth) = (open + 1, 0_usize);

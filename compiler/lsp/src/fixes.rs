@@ -1,6 +1,6 @@
-//! Quick fixes: what a finding says to do, where that is one thing that an edit does.
+//! Quick fixes: what a finding says to do, if one edit can do it.
 //!
-//! A fix is made of the finding's own help, so that what the editor offers is what `bailiwick check` advises.
+//! A fix is made from the finding's own help, so the editor offers what `bailiwick check` advises.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use crate::outline::{Map, Node, Value};
 use crate::schema;
 use crate::view::Source;
 
-/// An edit that takes a finding away.
+/// An edit that removes a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// What it does, for a menu.
+    /// Its title in a menu.
     pub title: String,
     /// The file.
     pub path: PathBuf,
-    /// The bytes of the file that are replaced; `None`: the whole file, which need not be there.
+    /// The replaced byte range; `None` for the whole file, which may not exist.
     pub bytes: Option<Range<usize>>,
-    /// What stands there then.
+    /// The new text.
     pub text: String,
 }
 
-/// The codes that a fresh lock answers.
+/// The codes that a new lock resolves.
 const OF_LOCKS: [&str; 3] = ["BW0209", "BW0210", "BW0211"];
 
-/// What may be done about a finding of a file.
+/// The fixes for a finding of a file.
 #[must_use]
 pub fn fixes(source: &Source, finding: &Finding, code: &str, analysis: &Analysis) -> Vec<Fix> {
     if OF_LOCKS.contains(&code) {
@@ -55,7 +55,7 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// `did you mean X?`: X in the place of what is no such thing.
+/// `did you mean X?`: puts X in place of the unknown name.
 fn suggested(source: &Source, finding: &Finding) -> Option<Edit> {
     let (_, rest) = finding.help.split_once("did you mean `")?;
     let (meant, _) = rest.split_once('`')?;
@@ -66,7 +66,7 @@ fn suggested(source: &Source, finding: &Finding) -> Option<Edit> {
     Some((format!("Change to `{meant}`"), start + bytes.start..start + bytes.end, meant.to_owned()))
 }
 
-/// Where a word stands in a text by itself, if it does once.
+/// The only occurrence of a word by itself in a text, if it occurs exactly once.
 fn occurrence(raw: &str, word: &str) -> Option<Range<usize>> {
     let is_part = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-');
     let alone = |at: &usize| {
@@ -79,7 +79,7 @@ fn occurrence(raw: &str, word: &str) -> Option<Range<usize>> {
     found.next().is_none().then(|| at..at + word.len())
 }
 
-/// `write X`: X in the place of the value.
+/// `write X`: puts X in place of the value.
 fn told(source: &Source, finding: &Finding) -> Option<Edit> {
     let text = finding.help.strip_prefix("write `")?.strip_suffix('`')?;
     if text.contains(['`', '…']) {
@@ -94,7 +94,7 @@ fn told(source: &Source, finding: &Finding) -> Option<Edit> {
     (!raw.contains('\n')).then(|| (format!("Write `{text}`"), finding.bytes.clone(), written))
 }
 
-/// `add X`: the field X, with the beginning of a value.
+/// `add X`: adds the field X, with the beginning of a value.
 fn missing(source: &Source, finding: &Finding) -> Option<Edit> {
     let name = finding.help.strip_prefix("add `")?.strip_suffix('`').filter(|name| !name.contains('`'))?;
     let language = source.language?;
@@ -105,7 +105,7 @@ fn missing(source: &Source, finding: &Finding) -> Option<Edit> {
         return None;
     }
     let value = match name {
-        // What it must be is known.
+        // The required value is known.
         "name" if finding.at.to_string() == "metadata" => object_name(source),
         _ => schema::seed(field),
     };
@@ -122,14 +122,15 @@ fn missing(source: &Source, finding: &Finding) -> Option<Edit> {
     Some((format!("Add `{name}`"), at..at, text))
 }
 
-/// `PACK-VERSION`, as `metadata.name` must be.
+/// `PACK-VERSION`, as `metadata.name` requires.
 fn object_name(source: &Source) -> Option<String> {
     let spec = source.outline.documents.iter().find_map(|root| root.get("spec"))?;
     let word = |name: &str| spec.get(name).and_then(|node| node.text(&source.text));
     Some(format!("{}-{}", word("pack")?, word("version")?))
 }
 
-/// The object that a finding is about: at its path, and where it says. In a fragment the path of a list's element is that of the whole pack.
+/// The object of a finding: at its path, and where it points. In a fragment, the path of a list element is
+/// that of the whole pack.
 fn object<'o>(root: &'o Node, finding: &Finding) -> Option<&'o Map> {
     let mut node = root;
     let mut here = None;

@@ -1,6 +1,6 @@
-//! Messages on a stream: a header that says how long they are, then that many bytes (the base protocol of LSP 3.17).
+//! Messages on a stream: a header with the length, then that many bytes (the base protocol of LSP 3.17).
 //!
-//! Written here because what is about reads any length that a header names into memory.
+//! Implemented here because existing libraries read whatever length a header names into memory.
 //! <https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#baseProtocol>
 
 use std::io::{self, BufRead, Read, Write};
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::limits::{MAX_HEADER_LINE, MAX_HEADER_LINES, MAX_MESSAGE_BYTES, MAX_SKIPPED_BYTES};
 
-/// Why there is no message.
+/// Why no message was read.
 #[derive(Debug, Error)]
 pub enum FrameError {
     /// The message was skipped; the next one can be read.
@@ -18,7 +18,7 @@ pub enum FrameError {
         /// Its length.
         bytes: usize,
     },
-    /// What follows cannot be found.
+    /// The beginning of the next message cannot be found.
     #[error("not the header of a message: {why}")]
     Header {
         /// What is wrong.
@@ -32,7 +32,7 @@ pub enum FrameError {
 /// The next message; `None` at the end of the stream.
 ///
 /// # Errors
-/// As [`FrameError`] says; only after [`FrameError::TooLarge`] may it be asked again.
+/// See [`FrameError`]; only after [`FrameError::TooLarge`] may this be called again.
 pub fn read(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, FrameError> {
     let Some(length) = header(input)? else { return Ok(None) };
     if length > MAX_SKIPPED_BYTES {
@@ -83,7 +83,7 @@ fn header(input: &mut impl BufRead) -> Result<Option<usize>, FrameError> {
 /// Writes one message and flushes it.
 ///
 /// # Errors
-/// The stream's.
+/// Those of the stream.
 pub fn write(output: &mut impl Write, message: &[u8]) -> io::Result<()> {
     write!(output, "Content-Length: {}\r\n\r\n", message.len())?;
     output.write_all(message)?;

@@ -11,17 +11,17 @@ use crate::schema::Language;
 use crate::view::{Owner, Source, View};
 use crate::{definition, hover};
 
-/// Places that are asked about in one text.
+/// Positions that are tried in one text.
 const PLACES: usize = 8;
 
-/// Bytes that are read: what is about larger texts is about their size alone.
+/// Bytes that are read: for larger texts only their size matters.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Reads arbitrary bytes as a text that is being written and asks about places in it: whatever they are, this returns, and what it says lies within
-/// the text and on the borders of characters.
+/// Reads arbitrary bytes as a text that is being written, and makes requests about positions in it. For any
+/// bytes, this must return, and its results must be within the text and on character boundaries.
 ///
 /// # Panics
-/// If it does not; that is a bug to be found.
+/// If it does not; that is a bug.
 pub fn fuzz(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes.get(..MAX_BYTES.min(bytes.len())).unwrap_or_default()) else {
         return;

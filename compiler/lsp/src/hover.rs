@@ -1,4 +1,5 @@
-//! Hover: what a field is for, what a word means, which type a part of an expression has, what the line compiles to.
+//! Hover: what a field is for, what a word means, the type of a part of an expression, and what the line
+//! compiles to.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::outline::{Node, On, Spot, Value, decode};
 use crate::schema;
 use crate::view::{Source, View};
 
-/// What is said at an offset, in Markdown, and of which bytes.
+/// The hover text at an offset, in Markdown, and its byte range.
 #[must_use]
 pub fn hover(
     source: &Source,
@@ -93,12 +94,13 @@ fn of_expression(
     Some((format!("```text\n{chain}: {of}\n```"), at))
 }
 
-/// The field that a statement of this name is about.
+/// The field for statements with this last word in their id.
 fn field_of(about: &str) -> String {
     if about == "files" { "filesystem".to_owned() } else { about.to_owned() }
 }
 
-/// What the line compiles to: the statements of the nearest field around the cursor that has some; on a key, those of what it holds.
+/// What the line compiles to: the statements of the nearest field around the cursor that has any; on a key,
+/// those of its contents.
 fn compiled(file: &Path, offset: usize, spot: &Spot<'_>, analysis: &Analysis) -> Option<String> {
     let of_file = |one: &&Meant| one.file == file;
     let around = analysis.meant.iter().filter(of_file).filter(|one| one.bytes.contains(&offset));
@@ -116,7 +118,8 @@ fn compiled(file: &Path, offset: usize, spot: &Spot<'_>, analysis: &Analysis) ->
     } else {
         inside
     };
-    // Of a sandbox there are statements about its limits, its files, its network: on one of these fields only its own.
+    // A sandbox has statements about its limits, files and network: on one of these fields, only its own are
+    // shown.
     let is_near = |one: &&&Meant| spot.path.iter().any(|step| *step == Segment::Member(field_of(&one.about)));
     let is_narrow = chosen.iter().any(|one| is_near(&one));
     let said = |is_file: bool| -> BTreeSet<&str> {

@@ -1,15 +1,16 @@
-//! What is kept of packs that were compiled, and of documents that were read: so much, and no more. What was asked about longest ago goes first.
+//! A cache of compiled packs and of documents that were read, limited in bytes. The least recently used entry
+//! goes first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::limits::MAX_KEPT_BYTES;
 
-/// What is kept, by its name.
+/// The cached values, by name.
 #[derive(Debug)]
 pub struct Kept<K, V> {
     all: BTreeMap<K, One<V>>,
-    /// Counts what was asked.
+    /// Counts accesses.
     clock: u64,
 }
 
@@ -27,7 +28,7 @@ impl<K, V> Default for Kept<K, V> {
 }
 
 impl<K: Ord + Clone, V> Kept<K, V> {
-    /// Keeps something of this weight in bytes, and gives up what is too much beside it.
+    /// Keeps a value of this weight in bytes, and drops others to stay within the limit.
     pub fn insert(&mut self, key: K, value: Arc<V>, weight: usize) {
         self.clock += 1;
         self.all.insert(key.clone(), One { value, weight, asked: self.clock });
@@ -40,7 +41,7 @@ impl<K: Ord + Clone, V> Kept<K, V> {
         }
     }
 
-    /// What has this name.
+    /// The value of this name.
     pub fn get(&mut self, key: &K) -> Option<Arc<V>> {
         self.clock += 1;
         let one = self.all.get_mut(key)?;
@@ -48,12 +49,12 @@ impl<K: Ord + Clone, V> Kept<K, V> {
         Some(Arc::clone(&one.value))
     }
 
-    /// Forgets something.
+    /// Removes a value.
     pub fn remove(&mut self, key: &K) {
         self.all.remove(key);
     }
 
-    /// All that is kept.
+    /// All cached values.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.all.iter().map(|(key, one)| (key, &*one.value))
     }
@@ -78,7 +79,7 @@ mod tests {
         kept.insert("d", Arc::new("d"), third);
         let names: Vec<&str> = kept.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["a", "c", "d"]);
-        // One that is too much alone is kept alone: it was just asked for.
+        // A value beyond the limit is kept alone: it was just requested.
         kept.insert("e", Arc::new("e"), MAX_KEPT_BYTES + 1);
         assert_eq!(kept.iter().count(), 1);
         kept.remove(&"e");

@@ -1,8 +1,9 @@
-//! A language server for policy packs (`bailiwick-lsp`, or `bailiwick lsp`): what `bailiwick check` says while a pack is written, what may stand
-//! where the cursor is, what a line compiles to. It speaks the Language Server Protocol 3.17 on standard input and output.
+//! A language server for policy packs (`bailiwick-lsp`, or `bailiwick lsp`). While a pack is written, it
+//! shows the findings of `bailiwick check`, what may be written at the cursor, and what a line compiles to.
+//! It speaks the Language Server Protocol 3.17 on standard input and output.
 //!
-//! Not here: any meaning of packs. The compiler says what is wrong and what types things have; the schemas say which fields there are. What is
-//! added is a reader that makes sense of text that is being written ([`outline`]) and the protocol.
+//! Not here: the meaning of packs. The compiler reports what is wrong and what types things have; the schemas
+//! define the fields. This crate adds the protocol and a reader for text that is being written ([`outline`]).
 //!
 //! ```text
 //! stdin ► frame ► reader thread ► bounded queue ► server ► stdout
@@ -10,8 +11,8 @@
 //!                                      └─ analysis ◄┘ (one worker thread: compiles, last version wins)
 //! ```
 //!
-//! Terms. *Home*: the pack that a file belongs to. *Overlay*: the texts of open documents, which stand for the files on the disk. *Spot*: what the
-//! outline has at an offset.
+//! Terms. *Home*: the pack that a file belongs to. *Overlay*: the texts of open documents, which take
+//! precedence over the files on disk. *Spot*: what the outline has at an offset.
 #![forbid(unsafe_code)]
 
 pub mod analysis;

@@ -1,4 +1,4 @@
-//! `bailiwick-lsp`: reads the protocol from standard input until it is told to exit.
+//! `bailiwick-lsp`: serves the protocol on standard input until the client sends `exit`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ const USAGE: &str = "usage: bailiwick-lsp [--stdio]\n\n\
 fn main() -> ExitCode {
     for word in std::env::args().skip(1) {
         match word.as_str() {
-            // What editors pass to say that they speak over the standard streams.
+            // Editors pass this to select the standard streams.
             "--stdio" => {}
             "--help" | "-h" => {
                 println!("{USAGE}");

@@ -8,7 +8,7 @@ use crate::outline::{Node, Value};
 use crate::schema::Language;
 use crate::view::{Owner, Source, View, members};
 
-/// What a name is of.
+/// The kind of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {
@@ -30,7 +30,7 @@ pub enum Kind {
     Tool,
 }
 
-/// Fields of a pack that refer.
+/// Fields of a pack that refer to a name.
 const IN_PACKS: &[(&str, Kind)] = &[
     ("spec.admission.rules[].match.excludeResources[].resources[]", Kind::Resource),
     ("spec.admission.rules[].match.resources[].resources[]", Kind::Resource),
@@ -62,7 +62,7 @@ const IN_PACKS: &[(&str, Kind)] = &[
     ("spec.tools.rules[].tools[]", Kind::Tool),
 ];
 
-/// Fields of a test that refer.
+/// Fields of a test that refer to a name.
 const IN_TESTS: &[(&str, Kind)] = &[
     ("spec.cases[].connection.sandbox", Kind::Sandbox),
     ("spec.cases[].expect.rule", Kind::Rule),
@@ -81,7 +81,7 @@ const DECLARED: &[(&str, Kind)] = &[
     ("spec.parameters", Kind::Parameter),
     ("spec.pools", Kind::Pool),
     ("spec.sandboxes", Kind::Sandbox),
-    // Tests name the rule that decides, of whichever section.
+    // Tests name the rule that decides, from any section.
     ("spec.network.egress", Kind::Rule),
     ("spec.network.ingress", Kind::Rule),
     ("spec.tools.approvers", Kind::Approvers),
@@ -110,7 +110,7 @@ pub fn shape(path: &[Segment]) -> String {
     text
 }
 
-/// What a field refers to.
+/// The kind that a field refers to.
 #[must_use]
 pub fn referred(language: Language, path: &[Segment]) -> Option<Kind> {
     let table = match language {
@@ -121,7 +121,7 @@ pub fn referred(language: Language, path: &[Segment]) -> Option<Kind> {
     table.iter().find(|(field, _)| *field == shape).map(|(_, kind)| *kind)
 }
 
-/// What a field declares; a rule of the network is a rule, too.
+/// The kind that a field declares; a network rule counts as a rule.
 #[must_use]
 pub fn declared(language: Language, path: &[Segment]) -> Vec<Kind> {
     let shape = shape(path);
@@ -136,9 +136,9 @@ pub struct Named<'v> {
     pub name: String,
     /// The file.
     pub source: &'v Source,
-    /// The bytes of the name.
+    /// The byte range of the name.
     pub span: Range<usize>,
-    /// What bears the name.
+    /// The node that has the name.
     pub node: &'v Node,
 }
 
@@ -162,12 +162,12 @@ pub fn all(view: &View, kind: Kind) -> Vec<Named<'_>> {
     found
 }
 
-/// Whether a pack may name what a pack has that it extends.
+/// Whether a pack may name declarations of the packs that it extends.
 const fn is_inherited(kind: Kind) -> bool {
     matches!(kind, Kind::Egress | Kind::Pool | Kind::Rule | Kind::RuntimeClass | Kind::Sandbox)
 }
 
-/// Visits every scalar of a tree with its path. As deep as an outline is.
+/// Visits every scalar of a tree with its path. The recursion is as deep as an outline.
 pub fn scalars<'n>(node: &'n Node, path: &mut Vec<Segment>, visit: &mut dyn FnMut(&[Segment], &'n Node)) {
     match &node.value {
         Value::Absent => {}

@@ -1,7 +1,8 @@
-//! Which pack a file belongs to, and the files of packs from the disk, open documents in their place.
+//! Which pack a file belongs to, and the files of packs from disk, with open documents in their place.
 //!
-//! As the command line reads them (`compiler/cli/src/files.rs`): a folder with `pack.yaml`, fragments beside it, `pack.lock`, `rego/`, `tests/`; or a
-//! file by itself. The library are the packs that lie in the same folder, as far as the editor has it open ([`crate::roots`]).
+//! Packs are read as on the command line (`compiler/cli/src/files.rs`): a folder with `pack.yaml`, fragments,
+//! `pack.lock`, `rego/` and `tests/`; or a single file. The library is the packs in the same folder, as far
+//! as the editor has that folder open ([`crate::roots`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,12 +20,12 @@ use crate::limits::{MAX_FILE_BYTES, MAX_FOLDER_FILES, MAX_LIBRARY_PACKS, MAX_REA
 use crate::roots::Roots;
 use crate::schema::Language;
 
-/// A pack, by where it is.
+/// A pack, by its location.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Home {
     /// The folder of a pack.
     Folder(PathBuf),
-    /// A pack of one file.
+    /// A pack in a single file.
     File(PathBuf),
 }
 
@@ -38,7 +39,7 @@ impl Home {
         }
     }
 
-    /// The file that findings without a place are about.
+    /// The file for findings without a place.
     #[must_use]
     pub fn main_file(&self) -> PathBuf {
         match self {
@@ -47,7 +48,7 @@ impl Home {
         }
     }
 
-    /// The folder whose packs it may extend: that in which its own lies, as for the command line.
+    /// The folder whose packs it may extend: the one that contains its own, as on the command line.
     #[must_use]
     pub fn library(&self) -> Option<&Path> {
         self.folder().parent()
@@ -57,7 +58,8 @@ impl Home {
 const PACK: &str = "pack.yaml";
 const LOCK: &str = "pack.lock";
 
-/// The pack that a file belongs to and what the file holds. `text`: its text, which says of a file by itself whether it is a pack.
+/// The pack that a file belongs to, and what the file holds. `text`: its text, which shows whether a single
+/// file is a pack.
 #[must_use]
 pub fn home(path: &Path, text: &str, overlay: &Overlay) -> Option<(Home, Option<Language>)> {
     let folder = path.parent()?;
@@ -75,7 +77,7 @@ pub fn home(path: &Path, text: &str, overlay: &Overlay) -> Option<(Home, Option<
     }
 }
 
-/// Whether a text says of itself that it is a pack: manifests of other kinds are nobody's business here.
+/// Whether a text declares itself a pack: manifests of other kinds are ignored here.
 fn is_pack_text(text: &str) -> bool {
     text.contains("kind: PolicyPack") && text.contains("bailiwick.dev/")
 }
@@ -89,17 +91,17 @@ pub struct Loaded {
     pub tests: Vec<SourceFile>,
     /// The packs that it may extend.
     pub library: MemoryLibrary,
-    /// Where these lie.
+    /// The folders of those packs.
     pub folders: BTreeMap<(String, Version), PathBuf>,
-    /// The folder of the library, where it is not read because it leads out of what is open.
+    /// The folder of the library, if it is not read because it is outside the open folders.
     pub closed: Option<PathBuf>,
-    /// Files of the pack itself that are too much to read: what the rest of them means nobody knows.
+    /// Files of the pack itself that are too large to read; the meaning of the rest is then unknown.
     pub too_much: Vec<PathBuf>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
 
-/// What there is to read: the texts of open documents, and the folders of the disk that are open.
+/// What may be read: the texts of open documents, and the open folders on disk.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     /// The texts.
@@ -127,7 +129,7 @@ pub fn load(home: &Home, reach: &Reach) -> Loaded {
     loaded.too_much = std::mem::take(&mut files.too_much);
     if let Some(folder) = home.library() {
         loaded.closed = (!files.may_read(folder)).then(|| folder.to_owned());
-        // It extends others, and never itself.
+        // It may extend others, but never itself.
         for folder in files.packs(folder).into_iter().filter(|folder| folder != home.folder()) {
             let sources = files.pack(&folder);
             if let Some((name, version)) = fragments::identity(&sources) {
@@ -151,7 +153,7 @@ struct Files<'o> {
 }
 
 impl Files<'_> {
-    /// Whether the disk may be looked at there. Links are followed first: what counts is where they lead.
+    /// Whether the path on disk may be read. Links are followed first: their target counts.
     fn may_read(&self, path: &Path) -> bool {
         self.reach.roots.hold(path, self.own)
     }
@@ -183,7 +185,7 @@ impl Files<'_> {
         all.into_iter().take(MAX_LIBRARY_PACKS).collect()
     }
 
-    /// What lies in a folder, if that may be looked into.
+    /// The entries of a folder, if it may be read.
     fn entries(&self, folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
         let entries = self.may_read(folder).then(|| fs::read_dir(folder).ok()).flatten();
         entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path())
@@ -242,19 +244,19 @@ impl Files<'_> {
     }
 }
 
-/// Said of what is too much to read.
+/// The message for what is too large to read.
 pub(crate) fn beyond() -> String {
     format!("the files of a pack and of those beside it have more than {} MiB", MAX_READ_BYTES >> 20)
 }
 
-/// Reads a file; of one that is too large only so much that the compiler says so.
+/// Reads a file; if it is too large, only enough for the compiler to report it.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The text of a file as an editor shows it: what is no UTF-8 with a sign in its place.
+/// The text of a file as an editor shows it: invalid UTF-8 is replaced by a replacement character.
 #[must_use]
 pub fn text_of(file: &SourceFile) -> Arc<str> {
     Arc::from(String::from_utf8_lossy(&file.bytes))

@@ -1,4 +1,4 @@
-//! Between the URIs of the protocol and paths of files.
+//! Conversion between URIs of the protocol and file paths.
 
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
@@ -31,7 +31,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|path| !path.contains('\0'))
 }
 
-/// The `file:` URI of a path; `None` for one with `..` in it, which may lead elsewhere than its words say.
+/// The `file:` URI of a path; `None` for one with `..` in it, which may lead elsewhere than it says.
 #[must_use]
 pub fn uri(path: &Path) -> Option<Uri> {
     if path.components().any(|part| part == Component::ParentDir) {

@@ -1,7 +1,7 @@
 //! Where the cursor is in a text that is being written, and what has been typed there.
 //!
-//! A letter is put in at the cursor and the text is read with it: then something stands there whatever was missing, on an empty line as in an empty
-//! pair of quotes.
+//! A letter is inserted at the cursor, and the text is read with it. So there is always a node at the cursor,
+//! whether on an empty line or between a pair of empty quotes.
 
 use std::ops::Range;
 
@@ -9,47 +9,47 @@ use bailiwick_compiler::diagnostic::Segment;
 
 use crate::outline::{Decoded, Node, On, Outline, Style, Value, decode};
 
-/// The letter at the cursor. Any that has no meaning in YAML and in CEL would do.
+/// The letter at the cursor. Any letter without a meaning in YAML and CEL would do.
 const MARK: &str = "x";
 
 /// The cursor's place.
 #[derive(Debug)]
 pub struct Cursor {
-    /// The text with the mark in it.
+    /// The text with the mark.
     pub marked: String,
-    /// What that text has.
+    /// The outline of that text.
     pub outline: Outline,
-    /// The path: of a key, that of the object that holds it.
+    /// The path; for a key, that of the object that contains it.
     pub path: Vec<Segment>,
     /// What is being written.
     pub writes: Writes,
-    /// What the author has typed of it, before the cursor.
+    /// The part of it that the author has typed before the cursor.
     pub typed: String,
-    /// The bytes of the text (without the mark) that it takes up.
+    /// Its byte range in the text without the mark.
     pub replaces: Range<usize>,
     /// The index of its document.
     pub document: usize,
 }
 
-/// What is being written at a cursor.
+/// What is being written at the cursor.
 #[derive(Debug, PartialEq)]
 pub enum Writes {
     /// A key.
     Key {
         /// The other keys of the object.
         beside: Vec<String>,
-        /// Whether the object stands in braces.
+        /// Whether the object is in braces.
         is_flow: bool,
         /// The column of the keys.
         column: usize,
-        /// Whether the colon is there already.
+        /// Whether the colon is already there.
         has_colon: bool,
     },
     /// A value.
     Value {
         /// How it is written.
         style: Style,
-        /// What it stands for, the mark included, and where the mark is in that.
+        /// Its decoded text, including the mark, with positions.
         decoded: Decoded,
         /// The byte of the mark in it.
         mark: usize,
@@ -70,7 +70,7 @@ pub fn cursor(text: &str, offset: usize) -> Option<Cursor> {
     let document = outline.documents.iter().position(|root| root.span.contains(&offset))?;
     let spot = outline.at(offset)?;
     let (mut path, within) = (spot.path, spot.within);
-    // The mark is no part of the text.
+    // The mark is not part of the text.
     let without = |span: &Range<usize>| span.start..span.end.saturating_sub(MARK.len()).max(span.start);
     let (writes, span) = match spot.on {
         On::Key(entry) => {
@@ -111,7 +111,7 @@ fn value(marked: &str, node: &Node, offset: usize) -> Option<(Writes, Range<usiz
             let is_closed = raw.len() > 1 && raw.ends_with(quote);
             node.span.start + 1..end.saturating_sub(usize::from(is_closed))
         }
-        // Of a block only what is typed is replaced; the rest are other lines.
+        // In a block only the typed text is replaced; the rest is on other lines.
         Style::Literal(_) | Style::Folded(_) => offset..offset,
     };
     let span = span.start.min(offset)..span.end.max(offset);

@@ -1,4 +1,5 @@
-//! Places in a text as the protocol counts them: lines, and in a line UTF-16 code units. Everything else counts bytes.
+//! Positions as the protocol counts them: lines, and within a line UTF-16 code units. Everything else counts
+//! bytes.
 //!
 //! A line ends in a line feed, a carriage return, or both, as the specification says.
 
@@ -25,13 +26,13 @@ impl Lines {
         Self { starts: std::iter::once(0).chain(ends).collect() }
     }
 
-    /// How many there are.
+    /// The number of lines.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.starts.len()
     }
 
-    /// The byte of a position; one beyond a line is the line's end, one beyond the text is the text's.
+    /// The byte of a position; beyond a line it is the line's end, beyond the text the text's end.
     #[must_use]
     pub fn offset(&self, text: &str, position: Position) -> usize {
         let line = position.line as usize;
@@ -48,7 +49,7 @@ impl Lines {
         start + content.len()
     }
 
-    /// The position of a byte; one inside a character is that of the character.
+    /// The position of a byte; within a character it is that of the character.
     #[must_use]
     pub fn position(&self, text: &str, offset: usize) -> Position {
         let offset = text.floor_char_boundary(offset.min(text.len()));
@@ -59,13 +60,13 @@ impl Lines {
         Position { line: count(line), character: count(units) }
     }
 
-    /// The same of a range.
+    /// The same for a range.
     #[must_use]
     pub fn span(&self, text: &str, bytes: &Range<usize>) -> Span {
         Span { start: self.position(text, bytes.start), end: self.position(text, bytes.end.max(bytes.start)) }
     }
 
-    /// The bytes of a range; never backwards.
+    /// The byte range of a range; never backwards.
     #[must_use]
     pub fn bytes(&self, text: &str, span: Span) -> Range<usize> {
         let start = self.offset(text, span.start);

@@ -1,4 +1,4 @@
-//! What the editor was told of each pack, and what is to be told next.
+//! What was published to the editor about each pack, and what to publish next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ pub struct Published {
 }
 
 impl Published {
-    /// What an analysis has to say: of each open file, of each with a finding, and of each that had one. `None` if it is about texts that have
-    /// changed since: a newer analysis is under way.
+    /// What an analysis publishes: for each open file, for each with a finding, and for each that had one.
+    /// `None` if its texts have changed since: a newer analysis is under way.
     pub fn next(&mut self, analysis: &Analysis, overlay: &Overlay) -> Option<Vec<PublishDiagnosticsParams>> {
         let is_current = analysis
             .versions
@@ -29,7 +29,7 @@ impl Published {
         }
         let mut files: BTreeSet<PathBuf> =
             analysis.findings.keys().chain(analysis.versions.keys()).cloned().collect();
-        // Of what was only a parent's file here its own pack speaks.
+        // A file that was only a parent's here is covered by its own pack.
         files.retain(|file| {
             let source = analysis.view.sources.iter().find(|source| source.path == *file);
             source.is_none_or(|source| source.of == crate::view::Owner::Own)
@@ -39,7 +39,7 @@ impl Published {
         Some(all.filter_map(|file| one(file, analysis)).collect())
     }
 
-    /// What takes everything back that was said of a pack.
+    /// Messages that retract everything published about a pack.
     pub fn withdraw(&mut self, home: &Home) -> Vec<PublishDiagnosticsParams> {
         let files = self.files.remove(home).unwrap_or_default();
         let empty = |file: &PathBuf| {

@@ -1,4 +1,4 @@
-//! The requests that are answered, each from the text as it stands now.
+//! The supported requests, each answered from the current text.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,31 +23,31 @@ use crate::rpc::Refusal;
 use crate::view::{Source, View};
 use crate::{complete, hover, paths};
 
-/// What a request looks at.
+/// The input of a request.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The document.
     pub document: Document,
-    /// What it has.
+    /// Its outline and text.
     pub source: Arc<Source>,
-    /// The files of its pack, itself among them.
+    /// The files of its pack, including the document.
     pub view: View,
-    /// What the compiler last said of the pack.
+    /// The compiler's last analysis of the pack.
     pub analysis: Option<Arc<Analysis>>,
 }
 
-/// Whoever knows what there is to look at.
+/// Provides what requests need.
 pub trait Desk {
-    /// What belongs to a document; `None` if it is not open, too large, or no part of a pack.
+    /// The input for a document; `None` if it is not open, too large, or not part of a pack.
     fn look(&mut self, uri: &Uri) -> Option<Look>;
-    /// Whether the editor can make a file.
+    /// Whether the editor can create a file.
     fn makes_files(&self) -> bool;
 }
 
 /// Answers a request.
 ///
 /// # Errors
-/// Nobody knows the method, or its parameters are wrong.
+/// The method is unknown, or its parameters are wrong.
 pub fn answer(method: &str, params: Json, desk: &mut dyn Desk) -> Result<Json, Refusal> {
     match method {
         "textDocument/completion" => with(params, |params| completion(&params, desk)),
@@ -62,7 +62,7 @@ pub fn answer(method: &str, params: Json, desk: &mut dyn Desk) -> Result<Json, R
 /// Reads parameters.
 ///
 /// # Errors
-/// They are not what the method takes.
+/// They do not fit the method.
 pub fn parameters<P: DeserializeOwned>(params: Json) -> Result<P, Refusal> {
     serde_json::from_value(params).map_err(|error| Refusal::new(Refusal::INVALID_PARAMS, error.to_string()))
 }
@@ -84,7 +84,7 @@ fn at(place: &TextDocumentPositionParams, desk: &mut dyn Desk) -> Option<(Look, 
 fn completion(params: &CompletionParams, desk: &mut dyn Desk) -> Option<CompletionList> {
     let (look, offset) = at(&params.text_document_position, desk)?;
     let language = look.source.language?;
-    // The document itself is read with the cursor in it.
+    // The document itself is read with the mark at the cursor.
     let mut others = look.view.clone();
     others.sources.retain(|source| source.path != look.source.path);
     let Document { text, lines, .. } = &look.document;
@@ -94,7 +94,7 @@ fn completion(params: &CompletionParams, desk: &mut dyn Desk) -> Option<Completi
 
 fn hovered(params: &HoverParams, desk: &mut dyn Desk) -> Option<Hover> {
     let (look, offset) = at(&params.text_document_position_params, desk)?;
-    // What lines compile to is known of the text that was compiled, and of no other.
+    // What lines compile to is known only for the text that was compiled.
     let current = look
         .analysis
         .as_deref()
@@ -136,7 +136,7 @@ fn actions(params: &CodeActionParams, desk: &mut dyn Desk) -> Option<Vec<CodeAct
     let look = desk.look(&params.text_document.uri)?;
     let analysis = look.analysis.as_deref()?;
     if analysis.versions.get(&look.source.path) != Some(&look.document.version) {
-        // Its findings are about a text that is gone.
+        // Its findings belong to an older text.
         return Some(Vec::new());
     }
     let touches = |range: &Range| range.start <= params.range.end && params.range.start <= range.end;

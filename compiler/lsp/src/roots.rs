@@ -1,7 +1,9 @@
-//! What may be read from the disk: the folders that the editor has open, and the folder of a pack of which a document is open.
+//! What may be read from disk: the folders that the editor has open, and the folder of a pack of which a
+//! document is open.
 //!
-//! A pack says by `extends` what else is read with it, and a link where a file really lies. Whoever opens somebody's pack to look at it has not
-//! asked for what lies around it; so what leads out of these folders is not read, and the finding says so.
+//! Through `extends`, a pack names what else is read with it; a link decides where a file really is. A user
+//! who opens another author's pack has not asked for what is around it. So nothing outside these folders is
+//! read, and the finding says so.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +12,14 @@ use lsp_types::{DidChangeWorkspaceFoldersParams, InitializeParams, WorkspaceFold
 use crate::limits::MAX_ROOTS;
 use crate::paths;
 
-/// The folders that the editor has open, links in their paths followed.
+/// The folders that the editor has open, with links in their paths followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     open: Vec<PathBuf>,
 }
 
 impl Roots {
-    /// Those that a client names when it greets.
+    /// The folders that a client names in `initialize`.
     #[must_use]
     #[expect(deprecated, reason = "older clients name one folder alone")]
     pub fn of(params: &InitializeParams) -> Self {
@@ -31,7 +33,7 @@ impl Roots {
         roots
     }
 
-    /// Folders that were opened and closed since.
+    /// Adds and removes folders that the client opened and closed.
     pub fn change(&mut self, params: &DidChangeWorkspaceFoldersParams) {
         for folder in &params.event.removed {
             let gone = paths::path(&folder.uri).and_then(|path| path.canonicalize().ok());
@@ -44,7 +46,7 @@ impl Roots {
         self.insert(paths::path(&folder.uri));
     }
 
-    /// A folder that is not there holds nothing.
+    /// A missing folder contains nothing.
     fn insert(&mut self, path: Option<PathBuf>) {
         let real = path.filter(|path| path.is_absolute()).and_then(|path| path.canonicalize().ok());
         if let Some(real) = real.filter(|real| self.open.len() < MAX_ROOTS && !self.open.contains(real)) {
@@ -52,7 +54,8 @@ impl Roots {
         }
     }
 
-    /// Whether a path lies in one of them, or in `own`, wherever links lead. What is not there lies nowhere.
+    /// Whether a path is in one of the folders, or in `own`, after following links. A missing path is in
+    /// none.
     #[must_use]
     pub fn hold(&self, path: &Path, own: &Path) -> bool {
         let Ok(real) = path.canonicalize() else { return false };

@@ -1,50 +1,50 @@
-//! JSON-RPC 2.0 as the protocol uses it: what comes in, and the answers.
+//! JSON-RPC 2.0 as the protocol uses it: incoming messages and answers.
 
 use lsp_types::NumberOrString;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Which request an answer is to.
+/// The id of the request that an answer belongs to.
 pub type Id = NumberOrString;
 
 /// A message of the client.
 #[derive(Debug, PartialEq)]
 pub enum Incoming {
-    /// It wants an answer.
+    /// A message that needs an answer.
     Request {
         /// Its id.
         id: Id,
-        /// What is asked.
+        /// The method.
         method: String,
-        /// About what; `null` if absent.
+        /// Its parameters; `null` if absent.
         params: Value,
     },
-    /// It wants none.
+    /// A message that needs no answer.
     Notification {
-        /// What is said.
+        /// The method.
         method: String,
-        /// About what; `null` if absent.
+        /// Its parameters; `null` if absent.
         params: Value,
     },
-    /// An answer to something that the server asked.
+    /// An answer to a request of the server.
     Response,
 }
 
-/// What went wrong with a request. Codes as in the specification.
+/// The error of a request. The codes are those of the specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The code.
     pub code: i64,
-    /// In words.
+    /// The message.
     pub message: String,
 }
 
 impl Refusal {
-    /// The bytes are no JSON.
+    /// The bytes are not JSON.
     pub const PARSE: i64 = -32700;
-    /// The JSON is no message.
+    /// The JSON is not a message.
     pub const INVALID_REQUEST: i64 = -32600;
-    /// Nobody knows the method.
+    /// The method is unknown.
     pub const UNKNOWN_METHOD: i64 = -32601;
     /// The method's parameters are wrong.
     pub const INVALID_PARAMS: i64 = -32602;
@@ -52,10 +52,10 @@ impl Refusal {
     pub const INTERNAL: i64 = -32603;
     /// `initialize` comes first.
     pub const NOT_INITIALIZED: i64 = -32002;
-    /// The client took the request back.
+    /// The client cancelled the request.
     pub const CANCELLED: i64 = -32800;
 
-    /// A refusal.
+    /// An error response.
     #[must_use]
     pub fn new(code: i64, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
@@ -65,7 +65,7 @@ impl Refusal {
 /// Reads one message.
 ///
 /// # Errors
-/// What to answer to whoever sent it.
+/// The error to return to the sender.
 pub fn parse(bytes: &[u8]) -> Result<Incoming, Refusal> {
     let message: Value = serde_json::from_slice(bytes)
         .map_err(|error| Refusal::new(Refusal::PARSE, format!("not JSON: {error}")))?;
@@ -77,7 +77,7 @@ pub fn parse(bytes: &[u8]) -> Result<Incoming, Refusal> {
         None => None,
         Some(id) => match serde_json::from_value::<Id>(id.clone()) {
             Ok(id) => Some(id),
-            // The answer to what could not be read has `null` for its id.
+            // The answer to an unreadable message has `null` as its id.
             Err(_) if id.is_null() && !members.contains_key("method") => return Ok(Incoming::Response),
             Err(_) => return Err(invalid("an id is an integer or a string")),
         },
@@ -92,7 +92,7 @@ pub fn parse(bytes: &[u8]) -> Result<Incoming, Refusal> {
     }
 }
 
-/// The message that answers a request; `None`: to what could not be read.
+/// The message that answers a request; `None` answers an unreadable message.
 #[must_use]
 pub fn answer(id: Option<&Id>, outcome: &Result<Value, Refusal>) -> Value {
     match outcome {
@@ -103,7 +103,7 @@ pub fn answer(id: Option<&Id>, outcome: &Result<Value, Refusal>) -> Value {
     }
 }
 
-/// A notification of the server.
+/// A notification from the server.
 #[must_use]
 pub fn notification(method: &str, params: impl Serialize) -> Value {
     json!({ "jsonrpc": "2.0", "method": method, "params": serde_json::to_value(params).unwrap_or_default() })

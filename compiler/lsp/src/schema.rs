@@ -1,10 +1,11 @@
-//! The fields of the language as the schemas have them: what may stand at a path, what it is for, which words it takes.
+//! The fields of the language, from the schemas: what is allowed at a path, what it is for, and which words
+//! it accepts.
 
 use bailiwick_compiler::diagnostic::Segment;
 use bailiwick_compiler::schema_check;
 use serde_json::Value as Json;
 
-/// Which documents a file holds.
+/// The kind of documents in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Language {
     /// A PolicyPack, or a fragment of one.
@@ -24,7 +25,7 @@ impl Language {
     }
 }
 
-/// The schema of what stands at a path; `None` where the language has no say.
+/// The schema at a path; `None` where the language defines none.
 #[must_use]
 pub fn at<'s>(schema: &'s Json, path: &[Segment]) -> Option<&'s Json> {
     path.iter().try_fold(schema, |here, step| match step {
@@ -38,7 +39,7 @@ fn member<'s>(schema: &'s Json, name: &str) -> Option<&'s Json> {
     known.or_else(|| schema.get("additionalProperties").filter(|more| more.is_object()))
 }
 
-/// The fields of an object: name, schema, whether it must be there.
+/// The fields of an object: name, schema, and whether it is required.
 pub fn fields(schema: &Json) -> impl Iterator<Item = (&str, &Json, bool)> {
     let required: Vec<&str> = words(schema, "required").collect();
     let fields = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
@@ -72,7 +73,7 @@ fn form(schema: &Json) -> Option<&str> {
     schema.get("x-bailiwick-format").and_then(Json::as_str)
 }
 
-/// The kind of value, as a reader names it.
+/// The type of value, named for a person.
 #[must_use]
 pub fn kind(schema: &Json) -> String {
     let one = schema.get("type").and_then(Json::as_str);
@@ -93,7 +94,7 @@ pub fn kind(schema: &Json) -> String {
     }
 }
 
-/// What a person is told of a field, in Markdown.
+/// The description of a field for a person, in Markdown.
 #[must_use]
 pub fn documentation(name: &str, schema: &Json) -> String {
     let mut text = format!("**{name}**: {}", kind(schema));
@@ -117,7 +118,7 @@ pub fn documentation(name: &str, schema: &Json) -> String {
     text
 }
 
-/// The beginning of a value that a field may take, for one that is put in: nothing where only the author knows.
+/// The beginning of a value for an inserted field; empty if only the author knows it.
 #[must_use]
 pub fn seed(schema: &Json) -> Option<String> {
     let word = words(schema, "x-bailiwick-default").next().or_else(|| {

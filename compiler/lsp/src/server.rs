@@ -1,4 +1,4 @@
-//! The life of a server: one thread reads, one compiles, this one knows the documents and answers.
+//! The server's main loop: one thread reads, one compiles, and this one keeps the documents and answers.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Write};
@@ -34,21 +34,21 @@ use crate::view::{Owner, Source};
 use crate::waiting::Waiting;
 use crate::worker::{Haste, Outcome, Worker};
 
-/// What happens to a server.
+/// An event for the server.
 enum Event {
-    /// With how many bytes it came.
+    /// A message, with its length in bytes.
     Message(Incoming, usize),
     /// A message that cannot be read.
     Refused(Refusal),
     Compiled(Outcome),
-    /// Nothing more will come; with what went wrong, if that is why.
+    /// The end of the input, with the error that caused it, if any.
     End(Option<FrameError>),
 }
 
-/// Requests that the client took back.
+/// Requests that the client cancelled.
 type Cancelled = Arc<Mutex<BTreeSet<String>>>;
 
-/// Serves the standard streams until the client says `exit`, or goes away.
+/// Serves the standard streams until the client sends `exit`, or disconnects.
 #[must_use]
 pub fn serve() -> ExitCode {
     let (sender, events) = sync_channel(MAX_WAITING);
@@ -79,7 +79,8 @@ pub fn serve() -> ExitCode {
     server.run(&events)
 }
 
-/// Reads messages until there are none. What a client takes back is noted as soon as it is read, before what waits is answered.
+/// Reads messages until the end. A cancellation is noted as soon as it is read, before waiting messages are
+/// answered.
 fn listen(events: &SyncSender<Event>, cancelled: &Cancelled, waiting: &Waiting) {
     let mut input = BufReader::new(io::stdin());
     loop {
@@ -120,13 +121,13 @@ fn key(id: &Id) -> String {
     }
 }
 
-/// How far the conversation is.
+/// The state of the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// `initialize` has not come.
+    /// Before `initialize`.
     Fresh,
     Running,
-    /// `shutdown` has come.
+    /// After `shutdown`.
     Done,
 }
 
@@ -139,7 +140,7 @@ struct Server {
     roots: Roots,
     analyses: Kept<Home, Analysis>,
     published: Published,
-    /// Outlines of open documents, by name, for as long as their texts stay.
+    /// Outlines of open documents, by name, until their texts change.
     read: Kept<String, Source>,
     phase: Phase,
     makes_files: bool,
@@ -161,7 +162,8 @@ impl Server {
                     return if self.phase == Phase::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE };
                 }
                 Event::Message(Incoming::Notification { method, params }, _) => {
-                    // As a request that fails, so a notification: it is said, and the server goes on.
+                    // A notification that fails is reported like a request that fails, and the server
+                    // continues.
                     let told = catch_unwind(AssertUnwindSafe(|| self.notification(&method, params)));
                     told.unwrap_or_else(|_| {
                         self.log(&format!("`{method}` failed; this is a bug of bailiwick-lsp"))
@@ -171,7 +173,7 @@ impl Server {
                 Event::Refused(refusal) => self.send(&rpc::answer(None, &Err(refusal))),
                 Event::Compiled(outcome) => self.compiled(outcome),
                 Event::End(why) => {
-                    // A client that goes away without a word.
+                    // A client that disconnects without `exit`.
                     if let Some(error) = why {
                         eprintln!("bailiwick-lsp: {error}");
                     }
@@ -180,7 +182,7 @@ impl Server {
             };
             self.waiting.remove(weight);
             if sent.is_err() {
-                // Nobody reads any more.
+                // Nothing reads the output any more.
                 return ExitCode::FAILURE;
             }
         }
@@ -270,7 +272,7 @@ impl Server {
                 self.changed_on_disk(&params);
                 Ok(())
             }),
-            // What a client says besides is nothing to this server, and it may say anything.
+            // The server ignores other notifications, and a client may send any.
             _ => Ok(Ok(())),
         };
         said.unwrap_or_else(|refusal| self.log(&format!("`{method}`: {}", refusal.message)))
@@ -290,7 +292,7 @@ impl Server {
         let uri = params.text_document.uri;
         let (overlay, before) = (self.documents.overlay(), self.documents.get(&uri).cloned());
         if !self.documents.change(&uri, params.text_document.version, params.content_changes) {
-            // What was found in the text that it had is not true of this one.
+            // Findings in its former text do not hold for this one.
             if let Some(document) = before {
                 self.forget(&document, &overlay)?;
             }
@@ -307,7 +309,8 @@ impl Server {
         self.forget(&document, &overlay)
     }
 
-    /// Takes back what was found by a document that is no longer looked at; `overlay`: the texts when it still was.
+    /// Retracts the findings caused by a document that is no longer read; `overlay`: the texts while it still
+    /// was.
     fn forget(&mut self, document: &Document, overlay: &Overlay) -> io::Result<()> {
         self.read.remove(&document.uri.as_str().to_owned());
         let home = document.path.as_deref().and_then(|path| packs::home(path, &document.text, overlay));
@@ -335,19 +338,19 @@ impl Server {
         }
     }
 
-    /// What there is to read now.
+    /// What may be read now.
     fn reach(&self) -> Arc<Reach> {
         Arc::new(Reach { overlay: self.documents.overlay(), roots: self.roots.clone() })
     }
 
-    /// Has every pack compiled of which a document is open.
+    /// Requests compilation of every pack that has an open document.
     fn compile_all(&self) {
         let (reach, homes) = (self.reach(), self.documents.all().filter_map(|one| self.home(one)));
         let homes: BTreeSet<Home> = homes.map(|(home, _)| home).collect();
         homes.iter().for_each(|home| self.worker.submit(home, &reach, Haste::Now));
     }
 
-    /// Has the pack of a document compiled, and every pack that reads it.
+    /// Requests compilation of the pack of a document, and of every pack that reads it.
     fn compile_again(&mut self, uri: &Uri, haste: Haste) {
         let Some(document) = self.documents.get(uri) else { return };
         let own = self.home(document).map(|(home, _)| home);
@@ -372,7 +375,7 @@ impl Server {
             Outcome::Failed(home) => {
                 let text =
                     format!("compiling {} failed; this is a bug of Bailiwick", home.main_file().display());
-                // Nobody knows what is wrong with the text as it is now.
+                // The findings for the current text are unknown.
                 let empty = self.published.withdraw(&home);
                 empty.iter().try_for_each(|one| self.send(&rpc::notification(PUBLISH, one)))?;
                 return self.log(&text);

@@ -1,4 +1,5 @@
-//! The files of one pack as they are to be looked at for one request: open documents as they stand in the editor, the others as they were last read.
+//! The files of one pack for one request: open documents as they are in the editor, the others as they were
+//! last read.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,20 +19,20 @@ pub struct Source {
     pub text: Arc<str>,
     /// Its lines.
     pub lines: Lines,
-    /// What is in it; nothing if it is not of the language.
+    /// Its outline; empty if it is not of the language.
     pub outline: Outline,
-    /// What it holds; `None`: Rego, a lock.
+    /// What it holds; `None` for Rego and the lock.
     pub language: Option<Language>,
-    /// Whose it is.
+    /// The owner.
     pub of: Owner,
 }
 
-/// Whose file it is.
+/// The pack that a file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Of the pack itself.
+    /// The pack itself.
     Own,
-    /// Of a pack that it extends.
+    /// A pack that it extends.
     Parent,
 }
 
@@ -43,7 +44,7 @@ impl Source {
         Self { lines: Lines::of(&text), path, text, outline, language, of }
     }
 
-    /// Bytes that it takes to keep, about.
+    /// Approximate bytes that it takes in memory.
     #[must_use]
     pub fn weight(&self) -> usize {
         let lines = self.lines.count().saturating_mul(size_of::<usize>());
@@ -57,12 +58,12 @@ impl Source {
 pub struct View {
     /// The files.
     pub sources: Vec<Arc<Source>>,
-    /// The packs of the library: names, and where they lie.
+    /// The packs of the library: names and folders.
     pub library: Arc<Vec<(String, PathBuf)>>,
 }
 
 impl View {
-    /// Bytes that it takes to keep, about.
+    /// Approximate bytes that it takes in memory.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.sources.iter().map(|source| source.weight()).sum()
@@ -74,7 +75,7 @@ impl View {
         of.flat_map(|source| source.outline.documents.iter().map(move |root| (&**source, root)))
     }
 
-    /// What stands at a path of the pack, in whichever of its files.
+    /// The nodes at a path of the pack, in any of its files.
     pub fn of_pack<'v>(&'v self, path: &'v [Segment]) -> impl Iterator<Item = (&'v Source, &'v Node)> {
         self.roots(Language::Pack).filter_map(|(source, root)| Some((source, root.at(path)?)))
     }

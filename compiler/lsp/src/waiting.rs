@@ -1,4 +1,4 @@
-//! How much waits to be answered: whoever reads messages waits in turn while it is too much.
+//! Backpressure: limits how much waits to be answered; beyond it, the reader thread waits.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Counts a message, once there is room for it. One alone always has room.
+    /// Counts a message, once there is room for it. A single message always has room.
     pub fn add(&self, bytes: usize) {
         let is_full = |waiting: &mut usize| *waiting > 0 && waiting.saturating_add(bytes) > MAX_WAITING_BYTES;
         let waited = self.fewer.wait_while(self.bytes(), is_full);
@@ -20,7 +20,7 @@ impl Waiting {
         *waiting = waiting.saturating_add(bytes);
     }
 
-    /// A message was answered.
+    /// Removes an answered message.
     pub fn remove(&self, bytes: usize) {
         let mut waiting = self.bytes();
         *waiting = waiting.saturating_sub(bytes);

@@ -1,4 +1,5 @@
-//! The thread that compiles. A pack waits until its text has rested; what is compiled then are the newest texts of all.
+//! The thread that compiles. A pack waits until its text has been unchanged for a while; then the newest
+//! texts of all are compiled.
 //!
 //! ```text
 //! submit ► mailbox (one job for each pack, the newest texts) ► rests ► analyse ► deliver
@@ -16,18 +17,18 @@ use crate::packs::{Home, Reach};
 /// How soon a pack is to be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Haste {
-    /// Somebody is typing.
+    /// The user is typing.
     Rest,
-    /// It was opened or saved.
+    /// The document was opened or saved.
     Now,
 }
 
-/// What came of a job.
+/// The outcome of a job.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The compiler has spoken.
+    /// The compiler finished.
     Analysed(Box<Analysis>),
-    /// It failed on this pack.
+    /// The compiler failed on this pack.
     Failed(Home),
 }
 
@@ -44,17 +45,18 @@ struct Job {
     due: Instant,
 }
 
-/// The thread and what waits for it.
+/// The thread and its waiting jobs.
 #[derive(Clone, Default)]
 pub struct Worker {
     shared: Arc<(Mutex<Mailbox>, Condvar)>,
 }
 
 impl Worker {
-    /// Starts the thread. It gives each outcome to `deliver` until that says that nobody listens any more.
+    /// Starts the thread. It passes each outcome to `deliver` until that returns that nothing listens any
+    /// more.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system cannot create a thread.
     pub fn start(deliver: impl Fn(Outcome) -> bool + Send + 'static) -> std::io::Result<Self> {
         let worker = Self::default();
         let own = worker.clone();
@@ -62,7 +64,7 @@ impl Worker {
         thread.spawn(move || {
             loop {
                 let (home, reach) = own.next();
-                // A pack that the compiler fails on must not end the server: the next text of it may be all right.
+                // A pack on which the compiler fails must not end the server: its next text may be fine.
                 let analysed = catch_unwind(AssertUnwindSafe(|| analyse(&home, &reach)));
                 let outcome = match analysed {
                     Ok(analysis) => Outcome::Analysed(Box::new(analysis)),
@@ -76,7 +78,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Has a pack compiled; whatever waits for it is replaced.
+    /// Requests compilation of a pack, replacing a waiting job for it.
     pub fn submit(&self, home: &Home, reach: &Arc<Reach>, haste: Haste) {
         let now = Instant::now();
         let mut mailbox = self.mailbox();
@@ -91,7 +93,7 @@ impl Worker {
         self.shared.1.notify_one();
     }
 
-    /// Forgets what waits for a pack.
+    /// Drops the waiting job of a pack.
     pub fn withdraw(&self, home: &Home) {
         self.mailbox().jobs.remove(home);
     }
@@ -100,7 +102,7 @@ impl Worker {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The job that is due; waits for it.
+    /// Waits for the next job that is due.
     fn next(&self) -> (Home, Arc<Reach>) {
         let mut mailbox = self.mailbox();
         loop {

@@ -1,7 +1,9 @@
-//! What the API server's authorizer is asked, and what it said: facts that somebody else fetched, given to a decision as an argument.
+//! Questions to the API server's authorizer and its answers: facts that a caller fetched, passed to a
+//! decision as an argument.
 //!
-//! Not an authorizer and not a client of one. An expression that says `authorizer…check(verb)` makes a [`Question`]; where its answer is
-//! known, that is the value, and where it is not, the evaluation is an error and the question is left with [`Questions`] for whoever may ask it.
+//! Not an authorizer and not a client of one. An expression `authorizer…check(verb)` makes a [`Question`]. If
+//! its answer is known, that is the value; if not, the evaluation is an error and [`Questions`] keeps the
+//! question for the caller to ask.
 //!
 //! ```text
 //! expression ► Questions::ask ─┬ known ► Answer
@@ -12,28 +14,30 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Most different questions of one decision. The API server's cost model lets an expression ask two; this is eight expressions of
-/// that kind over one request, and bounds what a request can make of requests to the API server.
+/// The most distinct questions of one decision. The API server's cost model lets an expression ask two, so
+/// this is eight such expressions over one request. It bounds the requests to the API server that one request
+/// can cause.
 pub const MAX_QUESTIONS: usize = 16;
 
-/// Longest question, in bytes of everything that it says: names of Kubernetes have 253, and a selector some more.
+/// The longest question, in bytes of all its parts: names in Kubernetes have up to 253, and a selector some
+/// more.
 pub const MAX_QUESTION_BYTES: usize = 4 << 10;
 
-/// Whether somebody may do something.
+/// Whether a user may do something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Question {
     /// Who.
     pub who: Who,
-    /// With what.
+    /// On what.
     pub what: What,
-    /// Does what: a verb of the API (`create`), or of HTTP in lower case (`get`) for a path.
+    /// Which action: a verb of the API (`create`), or of HTTP in lower case (`get`) for a path.
     pub verb: String,
 }
 
 /// Who would do it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
-    /// Whoever sent the request under review.
+    /// The sender of the request under review.
     Requester,
     /// A service account.
     ServiceAccount {
@@ -44,16 +48,16 @@ pub enum Who {
     },
 }
 
-/// What it would be done with.
+/// What the action would be on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
-    /// A path that is no resource, as `/healthz`.
+    /// A path that is not a resource, such as `/healthz`.
     Path(String),
     /// A resource.
     Resource(Resource),
 }
 
-/// A resource of the API. What is empty is not said; of the group it is the core one.
+/// A resource of the API. An empty field is unspecified; an empty group is the core one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct Resource {
@@ -85,13 +89,13 @@ pub type Refusal = String;
 pub struct Answers(BTreeMap<Question, Result<Answer, Refusal>>);
 
 impl Answers {
-    /// Takes down an answer, or why there is none.
+    /// Records an answer, or why there is none.
     pub fn learn(&mut self, question: Question, answer: Result<Answer, Refusal>) {
         self.0.insert(question, answer);
     }
 }
 
-/// What is known, and what was asked in vain during one decision.
+/// What is known, and what one decision asked for without getting it.
 #[derive(Debug)]
 pub struct Questions<'f> {
     known: &'f Answers,
@@ -108,7 +112,8 @@ impl<'f> Questions<'f> {
     /// The answer to a question.
     ///
     /// # Errors
-    /// Why it is not known. A question that nobody has asked yet is noted, as long as there are not too many.
+    /// Why it is not known. A question that is asked for the first time is noted, as long as there are not
+    /// too many.
     pub fn ask(&self, question: Question) -> Result<&'f Answer, Refusal> {
         match self.known.0.get(&question) {
             Some(Ok(answer)) => return Ok(answer),

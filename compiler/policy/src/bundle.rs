@@ -1,8 +1,9 @@
 //! A policy as bytes: what the compiler writes and every decider reads.
 //!
-//! Canonical JSON ([`crate::canonical`]); the SHA-256 over the bytes is the *policy digest*, which stands in every decision and artifact.
-//! Reading trusts nothing: a bundle comes from a ConfigMap that somebody may have edited. What was read keeps every promise
-//! that evaluation relies on (indices in range, nesting within bounds, patterns that compile).
+//! Canonical JSON ([`crate::canonical`]); the SHA-256 of the bytes is the *policy digest*, which is in every
+//! decision and artifact. Reading trusts nothing: a bundle comes from a ConfigMap that may have been edited.
+//! A bundle that was read keeps every promise that evaluation relies on (indices in range, nesting within
+//! bounds, patterns that compile).
 
 pub mod artifacts;
 
@@ -20,13 +21,13 @@ use crate::policy::tools::Phase;
 use crate::policy::{Admission, FORMAT_VERSION, ImageSigner, MAX_MODULE_BYTES, Mutation, Origin, Policy};
 use crate::tool::{self, Tools};
 
-/// Largest bundle that is read, in bytes.
+/// The largest bundle that is read, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// Most slots that one expression may ask for.
+/// The most slots that one expression may request.
 pub const MAX_SLOTS: u16 = 256;
 
-/// Nesting of the JSON text: a node of the IR takes three levels at most, and the policy around it some more.
+/// Nesting of the JSON text: a node of the IR takes at most three levels, and the policy around it some more.
 const MAX_JSON_DEPTH: usize = 3 * MAX_DEPTH as usize + 40;
 
 /// A policy and the digest of the bytes that it was read from.
@@ -38,7 +39,7 @@ pub struct Bundle {
     pub digest: String,
 }
 
-/// Why a bundle cannot be written or is refused.
+/// Why a bundle cannot be written or is rejected.
 #[derive(Debug, Error)]
 pub enum BundleError {
     /// Too many bytes.
@@ -47,15 +48,15 @@ pub enum BundleError {
         /// Its size.
         bytes: usize,
     },
-    /// Not the bytes that were asked for.
+    /// Not the expected bytes.
     #[error("the bundle's digest is `{found}`, expected `{expected}`: its bytes were changed")]
     Digest {
-        /// What the bytes give.
+        /// The digest of the bytes.
         found: String,
-        /// What was asked for.
+        /// The expected digest.
         expected: String,
     },
-    /// A format of another version of the program.
+    /// The format of another version of the program.
     #[error(
         "the bundle has format version {found}, this program reads {FORMAT_VERSION}; use a program of the bundle's version or compile the packs anew"
     )]
@@ -66,10 +67,10 @@ pub enum BundleError {
     /// Not JSON, or not a policy.
     #[error("the bundle is not a policy: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// The list of artifacts beside it cannot be read.
+    /// The list of artifacts next to it cannot be read.
     #[error("`artifacts.json` beside the bundle cannot be read: {0}; compile the packs anew")]
     List(serde_json::Error),
-    /// The same policy would be written otherwise.
+    /// The same policy would be written differently.
     #[error(
         "the bundle is not canonical at byte {at}: it was not written by the compiler, or was changed since"
     )]
@@ -85,7 +86,7 @@ pub enum BundleError {
         /// The bound.
         limit: u32,
     },
-    /// An index to what is not there.
+    /// An index that does not resolve.
     #[error("{place}: {what} {index} is not there")]
     OutOfRange {
         /// Which expression or statement.
@@ -103,13 +104,13 @@ pub enum BundleError {
         /// The variable.
         root: Root,
     },
-    /// A test of an argument whose value has bits that its mask leaves out.
+    /// A test of an argument whose value has bits outside its mask.
     #[error("{place}: a test of an argument never holds")]
     NeverHolds {
         /// Which system call.
         place: String,
     },
-    /// A Rego module larger than any that is compiled.
+    /// A Rego module larger than any that the compiler accepts.
     #[error("admission.rego[{index}]: the module has {bytes} bytes, more than {limit}")]
     ModuleTooLarge {
         /// Which one.
@@ -130,7 +131,7 @@ pub enum BundleError {
 /// The bytes of a policy.
 ///
 /// # Errors
-/// A policy that [`load`] would refuse.
+/// A policy that [`load`] would reject.
 pub fn write(policy: &Policy) -> Result<Vec<u8>, BundleError> {
     validate(policy)?;
     let bytes = canonical::to_vec(policy)?;
@@ -150,7 +151,8 @@ pub fn digest(bytes: &[u8]) -> String {
     })
 }
 
-/// Takes any bytes as a bundle; for fuzzing. Must return, and what it takes must give the same bytes again.
+/// Reads any bytes as a bundle; for fuzzing. Must return, and a bundle that it accepts must give the same
+/// bytes again.
 pub fn fuzz(data: &[u8]) {
     if let Ok(bundle) = load(data) {
         assert_eq!(write(&bundle.policy).ok().as_deref(), Some(data), "a bundle has one form");
@@ -189,7 +191,7 @@ pub fn load(bytes: &[u8]) -> Result<Bundle, BundleError> {
 /// Reads a bundle whose digest is known from elsewhere.
 ///
 /// # Errors
-/// As [`load`], and any other digest.
+/// As for [`load`], and any other digest.
 pub fn load_expecting(bytes: &[u8], expected: &str) -> Result<Bundle, BundleError> {
     let found = digest(bytes);
     if found != expected {
@@ -198,7 +200,8 @@ pub fn load_expecting(bytes: &[u8], expected: &str) -> Result<Bundle, BundleErro
     load(bytes)
 }
 
-/// serde_json's own bound (128) is too low for expressions; [`check_json_depth`] has bounded the nesting before.
+/// serde_json's own bound (128) is too low for expressions; [`check_json_depth`] has already bounded the
+/// nesting.
 fn read(bytes: &[u8]) -> Result<Policy, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     deserializer.disable_recursion_limit();
@@ -230,7 +233,8 @@ fn check_json_depth(bytes: &[u8]) -> Result<(), BundleError> {
 /// Checks everything that evaluation relies on.
 ///
 /// # Errors
-/// Another format version, an index to what is not there, nesting beyond a bound, a pattern that does not compile.
+/// Another format version, an index that does not resolve, nesting beyond a bound, a pattern that does not
+/// compile.
 pub fn validate(policy: &Policy) -> Result<(), BundleError> {
     if policy.format_version != FORMAT_VERSION {
         return Err(BundleError::FormatVersion { found: policy.format_version.into() });
@@ -259,10 +263,10 @@ fn check_system_calls(policy: &Policy) -> Result<(), BundleError> {
     Ok(())
 }
 
-/// Checks everything that decisions over tool calls rely on, and prepares it.
+/// Checks everything that decisions on tool calls rely on, and prepares it.
 ///
 /// # Errors
-/// As [`validate`].
+/// As for [`validate`].
 pub(crate) fn check_tools(policy: &Policy) -> Result<Tools, BundleError> {
     for (index, layer) in policy.tools.iter().enumerate() {
         for rule in &layer.rules {
@@ -330,15 +334,15 @@ fn check_expressions(admission: &Admission) -> Result<(), BundleError> {
 
 /// What expressions may refer to.
 struct Bounds {
-    /// Of each shared expression so far, how deep its evaluation nests.
+    /// How deep the evaluation of each shared expression so far nests.
     shared_depths: Vec<u32>,
     regexes: usize,
-    /// Whether there is such a variable.
+    /// Whether such a variable exists.
     knows: fn(Root) -> bool,
 }
 
 impl Bounds {
-    /// Checks one expression; gives how deep its evaluation nests.
+    /// Checks one expression; returns how deep its evaluation nests.
     fn check(&self, cel: &Cel, place: &dyn Fn() -> String) -> Result<u32, BundleError> {
         let out_of_range =
             |what: &'static str, index: u32| BundleError::OutOfRange { place: place(), what, index };
@@ -389,7 +393,7 @@ impl Bounds {
     }
 }
 
-/// Constants are walked recursively when they are compared.
+/// Comparing constants walks them recursively.
 fn check_constant(constant: &Const, place: &dyn Fn() -> String) -> Result<(), BundleError> {
     let mut pending = vec![(constant, 1_u32)];
     while let Some((constant, depth)) = pending.pop() {

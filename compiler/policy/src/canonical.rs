@@ -1,8 +1,10 @@
-//! Canonical JSON (RFC 8785): one text for one value, so that a digest over the text is a digest over the value.
+//! Canonical JSON (RFC 8785): one text for one value, so that a digest over the text is a digest over the
+//! value.
 //!
-//! Members sorted by the UTF-16 code units of their names, no white space, strings and numbers as ECMAScript writes them. One
-//! deviation, on purpose: an integer beyond 2^53 is written exactly, where RFC 8785 would round it to a double; policies
-//! hold CEL's 64-bit integers, and a rounded one would be another policy.
+//! Members are sorted by the UTF-16 code units of their names, without white space; strings and numbers are
+//! written as ECMAScript writes them. One deliberate deviation: an integer beyond 2^53 is written exactly,
+//! where RFC 8785 would round it to a double; policies hold CEL's 64-bit integers, and a rounded one would be
+//! another policy.
 
 use serde::Serialize;
 use serde_json::{Number, Value};

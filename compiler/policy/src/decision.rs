@@ -1,14 +1,14 @@
-//! What a decision says: whether, which rules, why, where in the object, and what to do about it.
+//! What a decision says: its verdict, the rules, the reasons, the positions in the object, and the remedies.
 
 use serde::{Deserialize, Serialize};
 
-/// The verdict over one admission request, by all policies that govern it.
+/// The verdict on one admission request, by all policies that govern it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
-    /// Whether the request may go on.
+    /// Whether the request is allowed.
     pub allowed: bool,
-    /// Cells of the policies that governed it; empty: nothing did.
+    /// Cells of the policies that governed it; empty: none did.
     pub cells: Vec<String>,
     /// What was found, denials first, then in the order of packs and rules.
     pub findings: Vec<Finding>,
@@ -18,7 +18,7 @@ pub struct Decision {
     pub patch: Vec<PatchOperation>,
 }
 
-/// One thing that a rule found.
+/// One result of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
@@ -26,12 +26,13 @@ pub struct Finding {
     pub effect: Effect,
     /// `name@version` of the pack.
     pub pack: String,
-    /// Name of the rule, or of the section that made it: `podSecurity`, `runtimeClass`, `serviceAccountToken`, `network`, `images`,
-    /// `subjects`.
+    /// Name of the rule, or of the section that made it: `podSecurity`, `runtimeClass`,
+    /// `serviceAccountToken`, `network`, `images`, `subjects`.
     pub rule: String,
-    /// Why, for a person.
+    /// Why, for people to read.
     pub message: String,
-    /// Where in the object, as `spec.containers[0].securityContext.privileged`; empty: the object as a whole.
+    /// Where in the object, such as `spec.containers[0].securityContext.privileged`; empty: the object as a
+    /// whole.
     pub field: String,
     /// What to do about it.
     pub remedy: Option<String>,
@@ -42,7 +43,7 @@ pub struct Finding {
 /// What a finding does to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Effect {
-    /// Refuses it.
+    /// Denies it.
     Deny,
     /// Shown to the client.
     Warn,

@@ -1,21 +1,23 @@
-//! The lowered form of a CEL expression: plain data that travels in the bundle and is evaluated without any parser.
+//! The lowered form of a CEL expression: plain data that travels in the bundle and is evaluated without any
+//! parser.
 //!
-//! Made by `bailiwick-compiler` (parse, check, lower), read by [`crate::cel`]. Names are resolved: a variable of a macro is a
-//! slot, a root is an enum, a function is an enum. Macros are nodes of their own and not folds, so that evaluation,
-//! coverage and explanation see what the author wrote.
+//! Made by `bailiwick-compiler` (parse, check, lower), read by [`crate::cel`]. Names are resolved: a variable
+//! of a macro is a slot, a root is an enum, a function is an enum. Macros are nodes of their own and not
+//! folds, so that evaluation, coverage and explanation see what the author wrote.
 //!
-//! Terms. *Root*: a variable that the environment gives (`object`, `params`). *Slot*: a variable that a macro binds, numbered
-//! from 0 within one expression, by depth. *Shared*: a `variables.NAME` expression; the policy keeps each distinct one once and
-//! evaluates it at most once for a request. A node is known by its position in the
-//! pre-order of its expression.
+//! Terms. *Root*: a variable that the environment provides (`object`, `params`). *Slot*: a variable that a
+//! macro binds, numbered from 0 within one expression, by depth. *Shared*: a `variables.NAME` expression; the
+//! policy keeps each distinct one once and evaluates it at most once for a request. A node is identified by
+//! its position in the pre-order of its expression.
 
 use serde::{Deserialize, Serialize};
 
-/// How deep the nodes of one expression may nest. The compiler refuses deeper source, the loader a deeper bundle: reading,
-/// checking, evaluating and dropping an expression are recursive and must fit the smallest stack that runs them (2 MiB).
+/// How deep the nodes of one expression may nest. The compiler rejects deeper source, and the loader a deeper
+/// bundle. Reading, checking, evaluating and dropping an expression are recursive and must fit the smallest
+/// stack that runs them (2 MiB).
 pub const MAX_DEPTH: u32 = 100;
 
-/// How deep an evaluation may nest, the shared expressions that an expression uses included.
+/// How deep an evaluation may nest, including the shared expressions that it uses.
 pub const MAX_EVAL_DEPTH: u32 = 200;
 
 /// One authored expression with everything that evaluation and explanation need.
@@ -30,7 +32,7 @@ pub struct Cel {
     pub slots: u16,
 }
 
-/// A variable that the environment gives.
+/// A variable that the environment provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Root {
@@ -38,7 +40,8 @@ pub enum Root {
     Object,
     /// The object before an UPDATE; `null` otherwise.
     OldObject,
-    /// The admission request: `kind`, `resource`, `operation`, `userInfo`, `namespace`, `name`, `dryRun` and so on.
+    /// The admission request: `kind`, `resource`, `operation`, `userInfo`, `namespace`, `name`, `dryRun` and
+    /// so on.
     Request,
     /// The pack's parameters.
     Params,
@@ -46,27 +49,28 @@ pub enum Root {
     NamespaceObject,
     /// Name and version of the pack.
     Pack,
-    /// The API server's authorizer, for whoever asks.
+    /// The API server's authorizer, for the sender of the request.
     Authorizer,
-    /// The same, about the resource that the request is for.
+    /// The same, for the resource of the request.
     RequestResource,
     /// A tool call: `tool` and `args`.
     Call,
-    /// Who calls: `agent`, `user`, `namespace`, `groups`, `labels`, `chain`.
+    /// The caller: `agent`, `user`, `namespace`, `groups`, `labels`, `chain`.
     Subject,
     /// The session of the call: `id`, `age`, `calls`, `counters`, `budgets`, `labels`.
     Session,
-    /// What was derived from the call's arguments: `commands`, `shell`, `path`, `url`, `git`; opaque where nothing was.
+    /// What was derived from the call's arguments: `commands`, `shell`, `path`, `url`, `git`; opaque where
+    /// nothing was derived.
     Facts,
     /// When the call is decided.
     Now,
-    /// What the call gave: `outcome`, `exitCode`, `signal`, `stdout`, `stderr`, `content`, `paths`, their sizes and what was dropped. Known to rules of phase
-    /// `Result` alone.
+    /// The result of the call: `outcome`, `exitCode`, `signal`, `stdout`, `stderr`, `content`, `paths`, their
+    /// sizes and what was dropped. Available only to rules of phase `Result`.
     Result,
 }
 
 impl Root {
-    /// Whether expressions over tool calls know this variable.
+    /// Whether expressions over tool calls have this variable.
     #[must_use]
     pub const fn of_calls(self) -> bool {
         match self {
@@ -77,13 +81,13 @@ impl Root {
         }
     }
 
-    /// Whether expressions over results of tool calls know this variable.
+    /// Whether expressions over results of tool calls have this variable.
     #[must_use]
     pub const fn of_results(self) -> bool {
         self.of_calls() || matches!(self, Root::Result)
     }
 
-    /// Whether expressions over admission requests know this variable.
+    /// Whether expressions over admission requests have this variable.
     #[must_use]
     pub const fn of_admission(self) -> bool {
         match self {
@@ -137,9 +141,10 @@ pub enum Expr {
     Bind(Box<Bind>),
     /// A function or operator; a receiver is the first argument.
     Call(Func, Vec<Expr>),
-    /// `matches` with a constant pattern: index into the policy's regexes, compiled once when the policy is loaded.
+    /// `matches` with a constant pattern: index into the policy's regexes, compiled once when the policy is
+    /// loaded.
     Matches(Box<Expr>, u32),
-    /// `a in [constants]`, the commonest test of all, kept apart so that it needs no list.
+    /// `a in [constants]`, the commonest test, kept apart so that it needs no list.
     InConst(Box<Expr>, Vec<Const>),
 }
 
@@ -187,7 +192,7 @@ impl Expr {
         self.depth_with(&|_| 0)
     }
 
-    /// How deep the nodes nest if there are as many levels below a node as `below` says.
+    /// How deep the nodes nest if a node has as many levels below it as `below` says.
     pub(crate) fn depth_with(&self, below: &dyn Fn(&Expr) -> u32) -> u32 {
         let mut deepest = 0;
         let mut pending = vec![(self, 1_u32)];
@@ -231,7 +236,7 @@ pub enum Const {
     List(Vec<Const>),
     /// A map of constants.
     Map(Vec<(Const, Const)>),
-    /// A type name, as `int` in `type(x) == int`.
+    /// A type name, such as `int` in `type(x) == int`.
     Type(String),
 }
 
@@ -293,8 +298,8 @@ pub struct Bind {
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
-        /// Every function and operator, by the name that its CEL definition gives it. Overloads are told apart by argument types
-        /// when it is evaluated; arity and types were checked when it was compiled.
+        /// Every function and operator, by the name in its CEL definition. Evaluation selects overloads by
+        /// argument types; arity and types were checked at compile time.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Func { $($(#[$doc])* #[serde(rename = $name)] #[doc = concat!("`", $name, "`.")] $variant),+ }
         impl Func {
@@ -350,7 +355,8 @@ functions! {
     Path = "path", Group = "group", ServiceAccount = "serviceAccount", Resource = "resource", Subresource = "subresource",
     InNamespace = "namespace", Named = "name", FieldSelector = "fieldSelector", LabelSelector = "labelSelector",
     Check = "check", Allowed = "allowed", Errored = "errored", ErrorOf = "error", Reason = "reason",
-    /// Ours: whether a value is one that no parser fully understood; the only function that takes such a value.
+    /// Ours: whether a value is one that no parser fully understood; the only function that takes such a
+    /// value.
     IsOpaque = "isOpaque",
     /// Ours, on `facts.shell`: whether a command line runs nothing but commands of a list, and at least one.
     OnlyRuns = "onlyRuns",

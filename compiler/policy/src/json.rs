@@ -1,10 +1,10 @@
 //! JSON as admission and tool calls see it: a small tree that borrows its strings from the request.
 //!
-//! Not a general JSON library. Differences from `serde_json::Value`, each on purpose:
-//! integers that fit in `i64` are [`Json::Int`], numbers with a fraction or exponent are [`Json::Double`], a larger integer
-//! is an error (Kubernetes and CEL know no such value); a duplicate key is an error, because two readers
-//! of one text could judge two objects; objects keep their order, since nothing below depends on it and keeping it is
-//! what makes building the tree cheap. Depth is limited by serde_json (128).
+//! Not a general JSON library. It deliberately differs from `serde_json::Value`. Integers that fit in `i64`
+//! are [`Json::Int`], numbers with a fraction or exponent are [`Json::Double`], and a larger integer is an
+//! error (Kubernetes and CEL have no such value). A duplicate key is an error, because two readers of one
+//! text could judge two objects. Objects keep their order, since nothing below depends on it and keeping it
+//! makes building the tree cheap. Depth is limited by serde_json (128).
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -26,7 +26,7 @@ mod read;
 /// One JSON value, borrowing what it can from the text it was read from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Json<'a> {
-    /// `null`, and what an absent value reads as where a default is asked for.
+    /// `null`, and the value of an absent member where a default is wanted.
     #[default]
     Null,
     /// `true` or `false`.
@@ -61,7 +61,8 @@ impl<'a> Json<'a> {
         reader.end().map(|()| json)
     }
 
-    /// [`Json::parse`] by `serde_json` alone: for what [`Reader`] is not sure of, and for the wording of errors.
+    /// [`Json::parse`] by `serde_json` alone: for what [`Reader`] is not sure of, and for the wording of
+    /// errors.
     fn parse_generally<'t>(text: &'t [u8]) -> Result<Json<'t>, serde_json::Error> {
         let large = Cell::new(false);
         let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -76,7 +77,7 @@ impl<'a> Json<'a> {
         Ok(json)
     }
 
-    /// The member of an object; `None` for an absent one and for what is not an object.
+    /// The member of an object; `None` for an absent member and for a value that is not an object.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
         match self {
@@ -85,7 +86,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Follows member names from here. `path` holds plain member names, no list indices.
+    /// Follows member names from here. `path` holds plain member names, not list indices.
     #[must_use]
     pub fn at(&self, path: &[&str]) -> Option<&Json<'a>> {
         path.iter().try_fold(self, |here, key| here.get(key))
@@ -152,7 +153,8 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> From<&'a serde_json::Value> for Json<'a> {
-    /// Integers beyond `i64` become doubles here; whoever reads untrusted text uses [`Json::parse`], which refuses them.
+    /// Integers beyond `i64` become doubles here; to read untrusted text use [`Json::parse`], which rejects
+    /// them.
     fn from(value: &'a serde_json::Value) -> Self {
         use serde_json::Value;
         match value {
@@ -199,7 +201,7 @@ impl Serialize for Json<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Without the text, an integer beyond 64 bits cannot be told from a large double: both are refused.
+        // Without the text, an integer beyond 64 bits cannot be told from a large double: both are rejected.
         deserializer.deserialize_any(JsonVisitor(None))
     }
 }
@@ -216,7 +218,7 @@ impl<'de> DeserializeSeed<'de> for JsonSeed<'_> {
     }
 }
 
-/// Where the first integer beyond `i64` stands in a text that is valid JSON.
+/// The first integer beyond `i64` in a text that is valid JSON.
 fn large_integer(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {
@@ -276,7 +278,7 @@ impl<'de> Visitor<'de> for JsonVisitor<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
-        // serde_json reads an integer beyond `u64` as a double, silently.
+        // serde_json silently reads an integer beyond `u64` as a double.
         if value.abs() >= 9_223_372_036_854_775_808.0 {
             match self.0 {
                 Some(seen) => seen.set(true),

@@ -1,7 +1,8 @@
 //! The compiled policy: its data, its CEL evaluator, and the decisions made with it.
 //!
-//! Everything here is a pure function of its arguments. No clock, no file, no network, no parser of CEL or YAML: those live in
-//! `bailiwick-compiler` and in the programs. What cannot be decided is denied with a reason.
+//! Everything here is a pure function of its arguments. There is no clock, file, network, CEL parser or YAML
+//! parser here: those are in `bailiwick-compiler` and in the programs. What cannot be decided is denied with
+//! a reason.
 //!
 //! ```text
 //! bundle.json ► bundle::load ► policy::Policy ┐

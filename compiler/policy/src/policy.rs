@@ -1,12 +1,12 @@
-//! The effective policy: everything that one subject is held to, after packs were resolved and met. This is what a bundle
-//! carries, what is decided with, and what every artifact is emitted from.
+//! The effective policy: everything that applies to one subject after packs were resolved and met. A bundle
+//! carries it, decisions are made with it, and every artifact is emitted from it.
 //!
-//! Total: no "inherit", no default that a reader would have to know, every collection ordered. An absent section (`None`)
-//! constrains nothing; within a section that is there, what is not allowed is denied.
+//! Total: no "inherit", no default that a reader would have to know, every collection ordered. An absent
+//! section (`None`) constrains nothing; within a section that is present, what is not allowed is denied.
 //!
-//! Terms. *Origin*: the pack and field path that a statement comes from; a statement that two packs demand names both.
-//! *Subject*: the pods that the policy governs. *Cell*: the packs and versions in force together, by the hash of their names and of what
-//! bindings add to them.
+//! Terms. *Origin*: the pack and field path that a statement comes from; a statement that two packs make
+//! names both. *Subject*: the pods that the policy governs. *Cell*: the packs and versions in force together,
+//! by the hash of their names and of what bindings add to them.
 
 mod images;
 pub mod narrower;
@@ -25,10 +25,11 @@ pub use network::{Network, NetworkRule, Peer, PortRange, Protocol};
 use sandboxes::{Pool, Sandbox};
 use tools::{Audit, ToolLayer, ToolRule};
 
-/// Version of the bundle format; a reader refuses every other one.
+/// Version of the bundle format; a reader rejects every other one.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// Largest Rego module, in bytes: some two thousand lines, so that reading one is quick and a bundle holds many.
+/// The largest Rego module, in bytes: some two thousand lines, so that reading one is quick and a bundle
+/// holds many.
 pub const MAX_MODULE_BYTES: usize = 64 * 1024;
 
 /// The effective policy of one subject.
@@ -41,15 +42,15 @@ pub struct Policy {
     pub packs: Vec<PackSource>,
     /// Value of label `bailiwick.dev/cell`; see [`cell_name`].
     pub cell: String,
-    /// What bindings add to the packs: SHA-256 (hex) of the values that each chooses and the subjects that it narrows to, sorted. Empty
-    /// where nothing is chosen, as on the command line.
+    /// What bindings add to the packs: SHA-256 (hex) of the values that each chooses and the subjects that it
+    /// narrows to, sorted. Empty where nothing is chosen, as on the command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<String>,
-    /// Whom the policy governs; `None`: the policy is a ceiling for others and governs nobody by itself.
+    /// Which pods the policy governs; `None`: the policy is a ceiling for others and governs no pods itself.
     pub subject: Option<Subject>,
     /// Isolation of the governed pods.
     pub isolation: Isolation,
-    /// Who may talk to whom; `None` constrains nothing.
+    /// Which connections are allowed; `None` constrains nothing.
     pub network: Option<Network>,
     /// Which images may run; every layer (one of each pack that has the section) must allow an image.
     pub images: Vec<ImageLayer>,
@@ -57,16 +58,18 @@ pub struct Policy {
     pub admission: Admission,
     /// Where sandboxes run, by name.
     pub pools: Vec<Pool>,
-    /// What a tool's command runs in, by name.
+    /// Where a tool's command runs, by name.
     pub sandboxes: Vec<Sandbox>,
-    /// Tools and the rules over their calls, one layer of each pack that has the section, in the order of `packs`.
+    /// Tools and the rules over their calls, one layer for each pack that has the section, in the order of
+    /// `packs`.
     pub tools: Vec<ToolLayer>,
-    /// What is kept of calls and admissions; `None`: no pack says, and the defaults of `audit` hold.
+    /// What is kept of calls and admissions; `None`: no pack says, and the defaults of `audit` apply.
     pub audit: Option<Stated<Audit>>,
 }
 
 impl Policy {
-    /// The policy of these packs that constrains nothing and governs nobody: the neutral element of the meet. The cell is not known yet.
+    /// The policy of these packs that constrains and governs nothing: the neutral element of the meet. The
+    /// cell is not known yet.
     #[must_use]
     pub fn top(packs: Vec<PackSource>) -> Self {
         Self {
@@ -86,7 +89,8 @@ impl Policy {
         }
     }
 
-    /// The sandboxes that calls can run in: first those of the tools, then the others that rules narrow calls to.
+    /// The sandboxes that calls can run in: first those of the tools, then others to which rules narrow
+    /// calls.
     #[must_use]
     pub fn used_sandboxes(&self) -> Vec<&Sandbox> {
         let tools = self.tools.iter().flat_map(|layer| &layer.definitions);
@@ -99,8 +103,9 @@ impl Policy {
     }
 }
 
-/// The name of the cell of packs in force together: 16 hex digits of SHA-256 over their sorted `name@version` lines and, after them, over
-/// what bindings add. Two bindings of one pack with other values, or with other subjects, are two cells.
+/// The name of the cell of packs in force together: 16 hex digits of SHA-256 over their sorted `name@version`
+/// lines, followed by what bindings add. Two bindings of one pack with other values, or with other subjects,
+/// are two cells.
 #[must_use]
 pub fn cell_name<'a>(
     packs: impl IntoIterator<Item = &'a PackSource>,
@@ -139,7 +144,7 @@ pub struct PackSource {
 pub struct Origin {
     /// Index into [`Policy::packs`].
     pub pack: u16,
-    /// Field path in the pack, as `spec.network.egress[0]`.
+    /// Field path in the pack, such as `spec.network.egress[0]`.
     pub at: String,
 }
 
@@ -149,7 +154,7 @@ pub struct Origin {
 pub struct Stated<T> {
     /// The value.
     pub value: T,
-    /// Who demands it; at least one, sorted.
+    /// The origins of the statement; at least one, sorted.
     pub from: Vec<Origin>,
 }
 
@@ -161,20 +166,21 @@ pub struct Subject {
     pub namespaces: Vec<LabelSelector>,
     /// Pods: every selector must match the pod's labels.
     pub pods: Vec<LabelSelector>,
-    /// Whether the governed namespaces hold nothing but governed pods, so that namespace-wide controls may be emitted.
+    /// Whether the governed namespaces hold only governed pods, so that namespace-wide controls may be
+    /// emitted.
     pub exclusive: bool,
-    /// What becomes of pods of these namespaces that no pack selects.
+    /// What happens to pods of these namespaces that no pack selects.
     pub unmatched: Unmatched,
-    /// Who says so.
+    /// The origins of this subject.
     pub from: Vec<Origin>,
 }
 
-/// The fate of pods in governed namespaces that no pack selects.
+/// What happens to pods in governed namespaces that no pack selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Unmatched {
-    /// Not this policy's business.
+    /// This policy ignores them.
     Allow,
-    /// Refused.
+    /// They are denied.
     Deny,
 }
 
@@ -182,7 +188,7 @@ pub enum Unmatched {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
-    /// Labels that must be there with this value.
+    /// Labels that must be present with this value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
     /// Expressions, all of which must hold.
@@ -217,9 +223,10 @@ pub enum LabelOperator {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Isolation {
-    /// The Pod Security levels that each pod must meet, **all** of them, strictest level first and newest version first; empty
-    /// constrains nothing. Usually one: a meet keeps two only where neither is at least as strict as the other, since
-    /// a level at one version both allows and denies what it does not at another.
+    /// The Pod Security levels that each pod must meet, **all** of them, strictest level first and newest
+    /// version first; empty constrains nothing. Usually one: a meet keeps two only if neither is at least as
+    /// strict as the other, since a level at one version allows some pods that it denies at another, and the
+    /// reverse.
     pub pod_security: Vec<Stated<PodSecurity>>,
     /// The RuntimeClasses that a pod may name.
     pub runtime_class: Option<Stated<RuntimeClasses>>,
@@ -265,13 +272,13 @@ pub enum PodSecurityLevel {
 pub struct RuntimeClasses {
     /// By name, sorted.
     pub classes: Vec<RuntimeClass>,
-    /// The defaults that the packs ask for, sorted. See [`RuntimeClasses::default_class`].
+    /// The defaults that the packs state, sorted. See [`RuntimeClasses::default_class`].
     pub defaults: Vec<String>,
 }
 
 impl RuntimeClasses {
-    /// The class that is written into a pod which names none. `None`: no pack states one, two packs disagree, or a pack does not
-    /// allow it; such a pod is denied.
+    /// The class that is written into a pod that names none. `None`: no pack states one, two packs disagree,
+    /// or a pack does not allow it; such a pod is denied.
     #[must_use]
     pub fn default_class(&self) -> Option<&RuntimeClass> {
         match self.defaults.as_slice() {
@@ -289,7 +296,7 @@ pub struct RuntimeClass {
     pub name: String,
     /// The CRI handler.
     pub handler: String,
-    /// What kind of isolation the handler gives; decides what becomes inert.
+    /// The kind of isolation that the handler gives; decides which settings are inert.
     pub kind: RuntimeKind,
 }
 
@@ -304,12 +311,12 @@ pub enum RuntimeKind {
     Kata,
 }
 
-/// Whether governed pods may hold a service account token.
+/// Whether governed pods may have a service account token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ServiceAccountToken {
-    /// As Kubernetes does.
+    /// As Kubernetes does by default.
     Allowed,
-    /// `automountServiceAccountToken` must be false, and no projected token volume may stand in the pod.
+    /// `automountServiceAccountToken` must be false, and the pod may not have a projected token volume.
     Forbidden,
 }
 
@@ -317,7 +324,8 @@ pub enum ServiceAccountToken {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Admission {
-    /// `variables.NAME` expressions, each distinct one once; [`crate::ir::Expr::Shared`] points here. Later ones may use earlier ones.
+    /// `variables.NAME` expressions, each distinct one once; [`crate::ir::Expr::Shared`] points here. Later
+    /// ones may use earlier ones.
     pub shared: Vec<Cel>,
     /// Patterns of [`crate::ir::Expr::Matches`].
     pub regexes: Vec<String>,
@@ -334,7 +342,7 @@ pub struct Admission {
 pub struct RegoRule {
     /// Index into [`Admission::rego`].
     pub module: u32,
-    /// Its full name, as `data.images.deny`.
+    /// Its full name, such as `data.images.deny`.
     pub rule: String,
 }
 
@@ -346,18 +354,18 @@ pub struct AdmissionRule {
     pub name: String,
     /// Pack and field path.
     pub origin: Origin,
-    /// When the rule is asked.
+    /// When the rule applies.
     pub matches: Match,
-    /// Whether a rule over pods also judges the pod templates of workload kinds.
+    /// Whether a rule on pods also judges the pod templates of workload kinds.
     pub pod_templates: bool,
     /// `variables`, by name and index into [`Admission::shared`], in the order of the text.
     pub variables: Vec<(String, u32)>,
     /// What must hold.
     pub validations: Vec<Validation>,
-    /// What must give no message.
+    /// The Rego rule that must give no message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rego: Option<RegoRule>,
-    /// What is written in first, in order.
+    /// What is written first, in order.
     pub mutations: Vec<Mutation>,
     /// Key and string expression; written to the API server's audit log.
     pub audit_annotations: Vec<(String, Cel)>,
@@ -369,14 +377,14 @@ pub struct AdmissionRule {
 }
 
 impl AdmissionRule {
-    /// Whether the rule has a say once the object is as it will be stored; one that has none only writes.
+    /// Whether the rule judges the object as it will be stored; a rule that does not only mutates.
     #[must_use]
     pub fn judges(&self) -> bool {
         !self.validations.is_empty() || self.rego.is_some() || !self.audit_annotations.is_empty()
     }
 }
 
-/// When a rule is asked.
+/// When a rule applies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
@@ -392,7 +400,7 @@ pub struct Match {
     pub conditions: Vec<(String, Cel)>,
 }
 
-/// As `RuleWithOperations` in admissionregistration.k8s.io/v1; `*` is a wildcard; `resource/subresource`.
+/// Like `RuleWithOperations` in admissionregistration.k8s.io/v1; `*` is a wildcard; `resource/subresource`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are Kubernetes' own")]
@@ -409,7 +417,7 @@ pub struct ResourceRule {
 pub struct Validation {
     /// Must be true.
     pub expression: Cel,
-    /// What is said when it is not.
+    /// The message if it is not true.
     pub message: Option<String>,
     /// The same, computed; an error or a non-string falls back to `message`.
     pub message_expression: Option<Cel>,
@@ -426,7 +434,7 @@ pub enum Action {
     Audit,
     /// A warning to the client.
     Warn,
-    /// Refusal.
+    /// A denial.
     Deny,
 }
 
@@ -434,7 +442,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Mutation {
-    /// Sets a field; `*` stands for every element of a list (`spec.containers[*].imagePullPolicy`).
+    /// Sets a field; `*` means every element of a list (`spec.containers[*].imagePullPolicy`).
     Field {
         /// Path segments: member names, `*` for all elements.
         path: Vec<String>,
@@ -452,7 +460,8 @@ pub enum Mutation {
         /// Field path in the pack.
         at: String,
     },
-    /// A CEL expression that gives a partial object, merged as server-side apply would; a list without keys that would lose elements is refused.
+    /// A CEL expression that gives a partial object, merged as server-side apply would; a list without keys
+    /// that would lose elements is refused.
     ApplyConfiguration {
         /// The expression.
         expression: Cel,

@@ -1,13 +1,14 @@
-//! What the API server's authorizer would say, as a test case writes it, as the facts that a decision asks for.
+//! The answers of the API server's authorizer, as a test case writes them, turned into the facts that a
+//! decision needs.
 
 use bailiwick_policy::authorization::{Answer, Question, What, Who};
 
 use crate::policy_test::CaseAnswer;
 
-/// The answer of a case: its first entry that fits.
+/// The answer of a case: its first entry that matches.
 ///
 /// # Errors
-/// What is asked, and what to write, if no entry fits.
+/// If no entry matches: what is asked, and what to write.
 pub(super) fn answer(question: &Question, entries: &[CaseAnswer]) -> Result<Answer, String> {
     let entry = entries.iter().find(|entry| fits(entry, question));
     let Some(entry) = entry else {
@@ -53,7 +54,7 @@ fn fits(entry: &CaseAnswer, question: &Question) -> bool {
     account && what && is(&entry.verb, &question.verb)
 }
 
-/// An entry that fits a question and no other, as YAML.
+/// An entry that matches only this question, as YAML.
 fn written(question: &Question) -> String {
     let mut parts = vec![format!("verb: {}", quoted(&question.verb))];
     match &question.what {
@@ -80,7 +81,7 @@ fn written(question: &Question) -> String {
     format!("- {{{}, allowed: true}}", parts.join(", "))
 }
 
-/// JSON's strings are YAML's too, but for characters that YAML wants escaped.
+/// A JSON string is also a YAML string, except for characters that YAML wants escaped.
 fn quoted(text: &str) -> String {
     let is_plain = |char: char| {
         !char.is_control() && !matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
@@ -99,7 +100,7 @@ mod tests {
     use crate::policy_test;
     use crate::source::SourceFile;
 
-    /// The entry as a test has it.
+    /// The entry as a test contains it.
     fn read(entry: &str) -> CaseAnswer {
         let text = format!(
             "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {{name: t}}\nspec:\n  cases:\n  - name: a\n    admission:\n      object: {{}}\n      authorizer:\n      {entry}\n    expect: {{allowed: true}}\n"

@@ -1,7 +1,7 @@
-//! Connections of a governed pod, judged from the policy's own statement of who may talk to whom.
+//! Connections of a governed pod, judged by the policy's own rules about who may talk to whom.
 //!
-//! This is what the pack says, before any NetworkPolicy is made of it; that the NetworkPolicies say the same is proved in
-//! `conformance`.
+//! This is what the pack says, before any NetworkPolicy is made from it; `conformance` proves that the
+//! NetworkPolicies say the same.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ struct End<'a> {
 pub(super) fn judge(policy: &Policy, case: &ConnectionCase) -> Result<Happened, String> {
     if let Some(name) = &case.sandbox {
         let sandbox = super::sandbox::find(policy, name)?;
-        // The policy of a sandbox with egress does not compile yet.
+        // A sandbox with egress does not compile yet.
         if sandbox.egress.is_empty() {
             return Ok(happened(None));
         }
@@ -77,8 +77,8 @@ fn allows(rule: &NetworkRule, end: &End<'_>) -> bool {
 
 fn reaches(peer: &Peer, end: &End<'_>) -> bool {
     match peer {
-        // An address block speaks of what is outside; what it does to a pod's address differs between network plugins, so a
-        // case that names a pod is not allowed by it.
+        // An address block describes addresses outside; network plugins differ in how it applies to a pod's
+        // address, so it does not allow a case that names a pod.
         Peer::Cidr { cidr, except } => {
             end.pod.is_none()
                 && contains(cidr, end.address)

@@ -1,4 +1,4 @@
-//! What a registry would show, as a test case writes it, as the facts that a decision asks for.
+//! The answers of a registry, as a test case writes them, turned into the facts that a decision needs.
 
 use bailiwick_policy::admission::evidence::{
     Demand, ImageFacts, Signature, Signatures, Signer, Signers, Wants,
@@ -6,8 +6,8 @@ use bailiwick_policy::admission::evidence::{
 
 use crate::policy_test::{Evidence, signing_key};
 
-/// Answers a demand. An identity is attested under every trust root that is asked about: which root counts is the pack's affair, and a case
-/// has no certificates.
+/// Answers a demand. An identity is attested under every trust root in the demand: which root counts is for
+/// the pack to decide, and a case has no certificates.
 pub(super) fn learn(demand: &Demand, evidence: &Evidence, facts: &mut ImageFacts) {
     match &demand.wants {
         Wants::Digest => {

@@ -1,8 +1,9 @@
-//! Cases carried out: an admission request, a connection, an image, a call of a tool, a system call, access to a file. Each is judged by the
-//! code that judges the real thing, or from the policy's own statement of it.
+//! Carries out test cases: an admission request, a connection, an image, a tool call, a system call, access
+//! to a file. Each is judged by the code that judges the real thing, or by the policy's own statement about
+//! it.
 //!
-//! `bailiwick test` compares what happened with what was expected, [`crate::diff`] what happens under two policies. Not a reader of files:
-//! whoever has cases that name manifests brings their text.
+//! `bailiwick test` compares the result with the expectation; [`crate::diff`] compares the results under two
+//! policies. This module reads no files: the caller supplies the text of manifests that cases name.
 
 mod answers;
 mod connection;
@@ -28,19 +29,19 @@ use crate::policy_test::{
 };
 use crate::rego::Regorus;
 
-/// Name of the namespace of objects that name none.
+/// Namespace of objects that name none.
 const NAMESPACE: &str = "governed";
-/// Prepared policies that are kept, one for each namespace that cases lie in: cases in a row mostly share theirs.
+/// Prepared policies that are kept, one for each namespace of the cases; consecutive cases mostly share one.
 const MAX_REVIEWERS: usize = 16;
 
-/// What a case came to, in the terms that an expectation speaks of.
+/// The result of a case, in the terms of an expectation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Happened {
     /// Whether it was allowed.
     pub allowed: bool,
     /// The rules that decided: those that denied, or for a connection the one that allowed.
     pub rules: Vec<String>,
-    /// What they said.
+    /// The messages of these rules.
     pub messages: Vec<String>,
     /// Warnings.
     pub warnings: Vec<String>,
@@ -48,39 +49,39 @@ pub struct Happened {
     pub object: Option<Value>,
     /// Of a tool call: the effect.
     pub effect: Option<policy_test::Effect>,
-    /// Of a tool call: whether the tool is listed, and by what it is hidden.
+    /// Of a tool call: whether the tool is listed, and what hides it.
     pub listed: Option<Result<(), String>>,
-    /// Of a tool call that runs or is asked about: the sandbox.
+    /// Of a tool call that runs or needs approval: the sandbox.
     pub sandbox: Option<String>,
     /// Of such a call: its arguments, as transformed by rules.
     pub args: Option<Value>,
     /// Of a tool call with a result: what is delivered of it; nothing if it is withheld.
     pub delivered: Option<policy_test::Delivered>,
-    /// Of a tool call of which that is expected: the labels that its session gets and loses.
+    /// Of a tool call whose case expects them: the labels that its session gains and loses.
     pub labels: Option<Relabelled>,
     /// Of a system call: what the kernel does.
     pub action: Option<SyscallAction>,
-    /// Of an admission request: whether the policy has a say in it at all.
+    /// Of an admission request: whether the policy governs it at all.
     pub governed: Option<bool>,
 }
 
-/// Labels that a session gets and loses, each as `PACK/NAME`.
+/// Labels that a session gains and loses, each as `PACK/NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relabelled {
-    /// Those that it did not have.
+    /// Labels that it did not have before.
     pub added: BTreeSet<String>,
-    /// Those that it had.
+    /// Labels that it had before.
     pub removed: BTreeSet<String>,
 }
 
 impl Happened {
-    /// What a call came to.
+    /// The result of a call.
     #[must_use]
     pub fn of_call(decision: &ToolDecision) -> Self {
         tool_call::happened(decision)
     }
 
-    /// Allowed or not, and nothing more to say.
+    /// Allowed or not, without further details.
     #[must_use]
     pub const fn new(allowed: bool) -> Self {
         Self {
@@ -101,10 +102,10 @@ impl Happened {
     }
 }
 
-/// Where the manifests lie that cases name: their text as JSON, or why there is none.
+/// Finds the manifests that cases name: their text as JSON, or why it is missing.
 pub type Manifests<'m> = &'m dyn Fn(&str) -> Result<Value, String>;
 
-/// Cases that name no file.
+/// For cases that name no file.
 ///
 /// # Errors
 /// Always: there are no files.
@@ -112,7 +113,7 @@ pub fn no_manifests(name: &str) -> Result<Value, String> {
     Err(format!("there is no file `{name}` here"))
 }
 
-/// A policy made ready for cases. What cases share is made when the first one needs it.
+/// A policy prepared for cases. What cases share is built when the first one needs it.
 pub struct Bench {
     policy: Policy,
     watching: Watching,
@@ -127,7 +128,7 @@ pub struct Bench {
 type Placed = (String, BTreeMap<String, String>);
 
 impl Bench {
-    /// A pack that names no subject is a base for others; its own tests hold every pod to it.
+    /// A pack without a subject is a base for others; its own tests apply it to every pod.
     #[must_use]
     pub fn new(mut policy: Policy, watching: Watching) -> Self {
         policy.subject.get_or_insert_with(|| Subject {
@@ -140,7 +141,7 @@ impl Bench {
         Self { watching, ..Self::as_it_is(policy) }
     }
 
-    /// The same of an edited policy, which is never shipped: its bytes are not made.
+    /// As `new`, for an edited policy that is never shipped, so its bytes are not made.
     #[must_use]
     pub fn of_edit(policy: Policy) -> Self {
         let bench = Self::new(policy, Watching::Off);
@@ -148,7 +149,7 @@ impl Bench {
         bench
     }
 
-    /// The policy as it is put in force: without a subject it governs nobody.
+    /// The policy as it is put in force: without a subject it governs no pods.
     #[must_use]
     pub const fn as_it_is(policy: Policy) -> Self {
         Self {
@@ -193,15 +194,16 @@ impl Bench {
         } else if let Some(case) = &case.filesystem {
             sandbox::file(&self.policy, case)
         } else {
-            // The schema asks for one of them.
+            // The schema requires one of them.
             Err("the case says nothing that happens".to_owned())
         }
     }
 
-    /// Refuses a session with a label or an earlier call that no pack knows: what a case says of it would be about nothing.
+    /// Rejects a session with a label or an earlier call that no pack knows, since what the case says of it
+    /// would be meaningless.
     ///
     /// # Errors
-    /// Which one.
+    /// The unknown label or call.
     pub fn refuse_unknown(&self, case: &ToolCallCase) -> Result<(), String> {
         tool_call::refuse_unknown(self.tool_policy()?, case)
     }
@@ -214,16 +216,16 @@ impl Bench {
         tool_call::decide(self.tool_policy()?, case)
     }
 
-    /// Whether the subject of a case is told of its tool; `Err` within: by what it is hidden.
+    /// Whether the tool of a case is listed for its subject; the inner `Err` says what hides it.
     ///
     /// # Errors
-    /// Why that cannot be told.
+    /// Why that cannot be decided.
     pub fn listed(&self, case: &ToolCallCase) -> Result<Result<(), String>, String> {
         tool_call::listed(self.tool_policy()?, case)
     }
 
-    /// What a call with a result runs once it was decided, and approved by everybody if people are asked, and what becomes of the result, with the
-    /// labels that the result adds; `None`: it is not let through.
+    /// The plan of a call with a result, once it is decided and every approver that is needed agreed; and
+    /// what happens to the result, with the labels that it adds. `None`: the call is not allowed.
     ///
     /// # Errors
     /// Why the result cannot be judged.
@@ -235,7 +237,8 @@ impl Bench {
         tool_call::judged_once_approved(self.tool_policy()?, case, decision)
     }
 
-    /// The labels that the session gets and loses by a call, once everybody approves if people are asked.
+    /// The labels that the session gains and loses by a call; if approval is needed, after every approver
+    /// agreed.
     ///
     /// # Errors
     /// Why it cannot be decided.
@@ -268,17 +271,18 @@ impl Bench {
         self.tools.get_or_init(made).as_ref().map_err(Clone::clone)
     }
 
-    /// The reviewers that requests were made to; one at least, so that what they watch is known even if none was.
+    /// The reviewers that judged requests; always at least one, so that what they watch is known even without
+    /// requests.
     #[must_use]
     pub fn reviewers(&self) -> Vec<Rc<Reviewer>> {
         if self.reviewers.borrow().is_empty() {
-            // What cannot be put in force was said by each case.
+            // A policy that cannot be put in force was reported by each case.
             let _ = self.reviewer((NAMESPACE.to_owned(), BTreeMap::new()));
         }
         self.reviewers.borrow().iter().map(|(_, reviewer)| Rc::clone(reviewer)).collect()
     }
 
-    /// Through the bytes, so that what is judged with is what would be shipped.
+    /// Goes through the bytes, so that the cases use exactly what would be shipped.
     fn bundle(&self) -> Result<&Bundle, String> {
         let made = || {
             let bytes = bundle::write(&self.policy).map_err(|error| error.to_string())?;
@@ -301,7 +305,7 @@ impl Bench {
             Watching::Values => Reviewer::tracing(bundle, namespaces, &Regorus),
         };
         let reviewer = Rc::new(made.map_err(|error| error.to_string())?);
-        // What was watched must stay.
+        // Watched reviewers must be kept.
         if matches!(self.watching, Watching::Off) && kept.len() >= MAX_REVIEWERS {
             kept.remove(0);
         }
@@ -323,7 +327,7 @@ impl Bench {
         let user =
             case.user_info.as_ref().map(|user| json!({"username": user.username, "groups": user.groups}));
         let mut shown = shown.clone();
-        // A case that names a namespace means it, whatever the manifest says.
+        // A namespace that the case names takes precedence over the manifest's.
         if case.namespace.as_ref().is_some_and(|one| one.name.is_some()) {
             let metadata = shown.pointer_mut("/metadata").and_then(Value::as_object_mut);
             let metadata = metadata.ok_or("the object has no `metadata` to put the namespace in")?;
@@ -355,7 +359,7 @@ impl Bench {
         if let Some(why) = unanswered {
             return Err(why);
         }
-        // What nothing is written into has the API server's defaults as well.
+        // An object that nothing was written into has the API server's defaults too.
         let object = match admitted.object.as_ref().or(request.object.as_ref()) {
             Some(object) => serde_json::to_value(object).ok(),
             None => Some(shown.clone()),
@@ -363,7 +367,7 @@ impl Bench {
         Ok(happened(admitted.decision(), object))
     }
 
-    /// Name and labels of the namespace: the case's, else one that the pack governs.
+    /// Name and labels of the namespace: the case's, or else one that the pack governs.
     fn place(&self, case: Option<&CaseNamespace>, object: &Value) -> (String, BTreeMap<String, String>) {
         let own = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(NAMESPACE);
         match case {
@@ -375,7 +379,7 @@ impl Bench {
         }
     }
 
-    /// A pod that differs from nothing but in its image: whatever the images section says of it counts, nothing else.
+    /// A pod in which only the image matters: only findings of the images section count.
     fn run_image(&self, case: &ImageCase) -> Result<Happened, String> {
         let bench = self.images.get_or_init(|| {
             let mut images_only = self.policy.clone();
@@ -413,7 +417,7 @@ pub(crate) fn satisfying(selector: &LabelSelector) -> Vec<(String, String)> {
 /// An object of a case: written out, or `{file: NAME}` for a manifest.
 ///
 /// # Errors
-/// A name that is no text, and what `manifests` says.
+/// A name that is not a string, and the errors of `manifests`.
 pub fn manifest(object: &Value, manifests: Manifests<'_>) -> Result<Value, String> {
     let file =
         object.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file"));

@@ -1,6 +1,5 @@
-//! Cases within a sandbox: a system call, access to a file. Judged from what the policy says of the sandbox.
-//!
-//! That the kernel does the same is proved with the executor.
+//! Cases within a sandbox: a system call, access to a file. They are judged by what the policy says of the
+//! sandbox; the tests of the executor prove that the kernel does the same.
 
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::sandboxes::{ArgumentTest, Proc, Sandbox};

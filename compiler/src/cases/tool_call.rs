@@ -1,4 +1,4 @@
-//! Calls of tools, decided by the code that decides them in the executor, after a session that the case describes.
+//! Calls of tools, decided by the executor's own code, after a session that the case describes.
 
 use std::collections::BTreeSet;
 
@@ -21,9 +21,9 @@ use crate::policy_test::{
 const SESSION: &str = "case";
 /// The call of every case.
 const CALL: &str = "call";
-/// Most calls that a case may make before its own, with all their repetitions.
+/// Most calls that a case may make before its own, counting repetitions.
 const MAX_BEFORE: usize = 1_000;
-/// When a case happens that does not say: 2026-01-01T00:00:00Z.
+/// The time of a case that states none: 2026-01-01T00:00:00Z.
 const DEFAULT_NOW_MS: u64 = 1_767_225_600_000;
 
 /// Decides the call of a case. `Err`: why the case itself cannot be judged.
@@ -31,7 +31,8 @@ pub(super) fn decide(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<ToolD
     staged(policy, case)?.decide(CALL, &case.tool, case.args.as_ref(), None)
 }
 
-/// What becomes of a call once its result is judged; if people are asked about the call, once they approve. A call that is not let through gives none.
+/// The outcome of a call once its result is judged; if approval is needed, after the approvers agreed. A call
+/// that is not allowed has none.
 pub(super) fn judged(
     policy: &LoadedPolicy,
     case: &ToolCallCase,
@@ -44,8 +45,8 @@ pub(super) fn judged(
     delivered(&stage, permit.get().call(), result, happened)
 }
 
-/// What the call runs, once everybody approves where people are asked, and what becomes of its result, with the labels that the result alone adds;
-/// `None`: it is not let through.
+/// The plan of a call, once every approver that is needed agreed; and what happens to its result, with the
+/// labels that the result alone adds. `None`: the call is not allowed.
 pub(super) fn judged_once_approved(
     policy: &LoadedPolicy,
     case: &ToolCallCase,
@@ -59,7 +60,7 @@ pub(super) fn judged_once_approved(
     Ok(Some((permit.get().plan().clone(), happened)))
 }
 
-/// What is delivered of a result in a session in which its call was admitted.
+/// What is delivered of a result, in a session that admitted its call.
 fn delivered(
     stage: &Stage<'_>,
     call: &ToolCall,
@@ -102,7 +103,8 @@ fn delivered(
     Ok(Happened { rules, delivered: Some(delivered), ..happened })
 }
 
-/// The labels that the session of a case gets and loses by its call; if people are asked about it, once they approve.
+/// The labels that the session of a case gains and loses by its call; if approval is needed, after the
+/// approvers agreed.
 pub(super) fn relabelled(
     policy: &LoadedPolicy,
     case: &ToolCallCase,
@@ -120,7 +122,8 @@ pub(super) fn relabelled(
     Ok(labels)
 }
 
-/// The session of a case after its call was decided; where people are asked, once everybody approved, with the decision that this made.
+/// The session of a case after its call was decided; if approval is needed, after every approver agreed, with
+/// the decision that followed.
 fn settled<'p>(
     policy: &'p LoadedPolicy,
     case: &ToolCallCase,
@@ -137,7 +140,7 @@ fn settled<'p>(
     Ok((stage, Some(approved)))
 }
 
-/// The answer of everybody who may approve.
+/// The approval of every possible approver.
 fn everybody(request: &ApprovalRequest) -> VerifiedApproval {
     let keys = request.requirements.iter().flat_map(|requirement| &requirement.keys);
     VerifiedApproval {
@@ -180,8 +183,9 @@ fn call_result(case: &CaseResult) -> Result<CallResult, String> {
     })
 }
 
-/// Refuses a session with a label that no pack has, or with an earlier call of a tool that there is not: what a case says of it would be about
-/// nothing. Of two policies that are compared, one may have it alone.
+/// Rejects a session with a label that no pack has, or with an earlier call of an unknown tool, since what
+/// the case says of it would be meaningless. When two policies are compared, it suffices that one of them has
+/// it.
 pub(super) fn refuse_unknown(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<(), String> {
     let known = |name: &String| {
         policy.policy().tools.iter().any(|layer| layer.labels.iter().any(|label| label.name == *name))
@@ -197,7 +201,7 @@ pub(super) fn refuse_unknown(policy: &LoadedPolicy, case: &ToolCallCase) -> Resu
     }
 }
 
-/// Whether the subject of a case is told of its tool; `Err` within: what hides it.
+/// Whether the tool of a case is listed for its subject; the inner `Err` says what hides it.
 pub(super) fn listed(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Result<(), String>, String> {
     let stage = staged(policy, case)?;
     let listing = Listing::of(policy, &stage.subject, Some(SESSION), &stage.state, stage.now_ms);
@@ -210,7 +214,7 @@ pub(super) fn listed(policy: &LoadedPolicy, case: &ToolCallCase) -> Result<Resul
     }))
 }
 
-/// The session that a case describes, in which its call comes next.
+/// The session that a case describes, just before the case's own call.
 fn staged<'p>(policy: &'p LoadedPolicy, case: &ToolCallCase) -> Result<Stage<'p>, String> {
     let now_ms = match &case.now {
         None => DEFAULT_NOW_MS,
@@ -247,7 +251,7 @@ fn subject(case: &CaseSubject) -> Subject {
     }
 }
 
-/// What calls of a case are decided with.
+/// The state in which calls of a case are decided.
 struct Stage<'p> {
     policy: &'p LoadedPolicy,
     subject: Subject,
@@ -273,7 +277,7 @@ impl Stage<'_> {
         Ok(decide_tool_call(self.policy, &call, &self.state, self.now_ms, approval))
     }
 
-    /// A call that was made before. It counts if it is admitted, and uses nothing but itself of a budget.
+    /// A call that was made before. It counts if it is admitted; of a budget it uses only its own share.
     fn make(&mut self, call: &PriorCall, index: usize) -> Result<(), String> {
         let id = format!("before-{index}");
         let decision = self.decide(&id, &call.tool, call.args.as_ref(), None)?;
@@ -291,7 +295,7 @@ impl Stage<'_> {
         }
     }
 
-    /// A session with the age, calls, counters and budgets that the case gives it.
+    /// A session with the age, calls, counters and budgets that the case specifies.
     fn begin(&mut self, session: &CaseSession) -> Result<(), String> {
         let age = session.age.as_ref().map_or(Ok(0), |age| parse_duration(age.as_str()));
         let age_ms = age.map_err(|error| error.to_string())? / 1_000_000;
@@ -315,7 +319,7 @@ impl Stage<'_> {
         let needed = if reserved.is_empty() { calls } else { calls.max(1) };
         for index in 0..needed {
             let call = format!("earlier-{index}");
-            // The first one has used everything.
+            // The first call accounts for everything used.
             let reserved = std::mem::take(&mut reserved);
             changes.push(Change::Admitted { session: SESSION.to_owned(), call: call.clone(), reserved });
             changes.push(Change::Settled { session: SESSION.to_owned(), call, used: None });
@@ -386,13 +390,13 @@ impl Stage<'_> {
     }
 }
 
-/// A number of calls that a case may assume.
+/// A number of calls within what a case may assume.
 fn small(count: i64, name: &str) -> Result<usize, String> {
     let count = usize::try_from(count).ok().filter(|count| *count <= MAX_BEFORE);
     count.ok_or_else(|| format!("`{name}` may stand at 0 to {MAX_BEFORE} in a case"))
 }
 
-/// What it came to.
+/// The result of the call.
 pub(super) fn happened(decision: &ToolDecision) -> Happened {
     let (effect, rules, messages) = match &decision.effect {
         Effect::Allow(_) => {
@@ -423,7 +427,7 @@ pub(super) fn happened(decision: &ToolDecision) -> Happened {
     Happened { effect: Some(effect), rules, messages, sandbox, args, ..plain }
 }
 
-/// Where the call runs, or would once people approve.
+/// The sandbox in which the call runs, or would run once approved.
 fn place(decision: &ToolDecision) -> Option<String> {
     let bound = || decision.binds.as_ref()?.get("sandbox")?.as_str();
     match &decision.effect {
@@ -433,7 +437,7 @@ fn place(decision: &ToolDecision) -> Option<String> {
     }
 }
 
-/// The rules of some kinds that did what they are for, or that could not be evaluated.
+/// The rules of some kinds that took effect, or that could not be evaluated.
 fn applied(decision: &ToolDecision, of: impl Fn(RuleKind) -> bool) -> Vec<String> {
     let took_part = decision.rules.iter().filter(|report| {
         of(report.kind)

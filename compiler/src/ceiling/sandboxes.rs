@@ -1,4 +1,4 @@
-//! Sandboxes and pools under the ceilings of the same name, and what is kept in the audit log.
+//! Sandboxes and pools under the ceilings of the same name, and the audit settings.
 
 use bailiwick_policy::policy::narrower::implies;
 use bailiwick_policy::policy::sandboxes::{
@@ -12,7 +12,7 @@ use super::written::{bytes, cpus, duration};
 use crate::diagnostic::Diagnostic;
 use crate::paths::below;
 
-/// Something in which the child goes beyond the parent: the member below the sandbox, and what is to be said.
+/// Something in which the child exceeds the parent: the member below the sandbox, and the message.
 type Excess = (String, String);
 
 impl Pair<'_> {
@@ -58,7 +58,8 @@ impl Pair<'_> {
     ) {
         let place = |from: &[Origin]| from.first().map(|origin| origin.at.clone()).unwrap_or_default();
         for (member, message) in found {
-            // The parent's own member may be absent, and then its default holds: the list index is the child's alone.
+            // The parent's own member may be absent, and then its default applies; the list index is that of
+            // the child alone.
             let there = member.split('[').next().unwrap_or_default();
             self.report(
                 &format!("{}.{member}", place(mine)),
@@ -101,7 +102,7 @@ fn excess(member: &str, message: impl Into<String>) -> Excess {
     (member.to_owned(), message.into())
 }
 
-/// One value above the most that the parent allows.
+/// A value that exceeds the parent's maximum.
 fn above(member: &str, mine: &str, most: &str, base: &str) -> Excess {
     excess(member, format!("`{member}` is {mine}; `{base}` allows at most {most}"))
 }
@@ -165,7 +166,7 @@ fn system_calls(mine: &Sandbox, theirs: &Sandbox, base: &str) -> Vec<Excess> {
     {
         None => true,
         Some(other) if other.when.is_empty() => false,
-        // Whatever the one lets through, some alternative of the other does.
+        // Every alternative of the child must be contained in one of the parent.
         Some(other) => {
             call.when.is_empty()
                 || !call.when.iter().all(|mine| other.when.iter().any(|theirs| implies(mine, theirs)))
@@ -173,7 +174,7 @@ fn system_calls(mine: &Sandbox, theirs: &Sandbox, base: &str) -> Vec<Excess> {
     };
     let names: Vec<&str> =
         mine.syscalls.allowed.iter().filter(|call| wider(call)).map(|call| call.name.as_str()).collect();
-    /// Names that are shown of many.
+    /// How many of a long list of names are shown.
     const SHOWN: usize = 5;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
     let more = names.len().checked_sub(SHOWN).filter(|more| *more > 0);

@@ -1,8 +1,11 @@
-//! Grants of tool calls under the grants of an extended pack, where that can be told without a call: conditions are compared as text, never as meaning.
+//! Grants of tool calls under the grants of an extended pack, as far as this can be decided without a call:
+//! conditions are compared as text, never by meaning.
 //!
-//! The extended pack is a ceiling for the tools that it names: those that it defines or that a grant of it matches. Told apart are a grant that is denied there
-//! whatever the call, one of a tool that nothing grants there, and one without a condition where every grant there has one. A grant and one that asks are not: packs
-//! that define a tool must grant it to leave the question to the other. Two different conditions are met, and nobody is told.
+//! The extended pack is a ceiling for the tools that it names: those that it defines or that one of its
+//! grants matches. Three excesses are reported: a grant that the ceiling denies for every call; a grant of a
+//! tool that the ceiling grants nothing of; and an unconditional grant where every grant of the ceiling has a
+//! condition. A plain grant under one that asks is not reported, because packs that define a tool must grant
+//! it to leave the asking to the other pack. Two different conditions are met without a report.
 
 use bailiwick_policy::policy::tools::{
     Budget, Otherwise, Phase, RuleEffect, Stdin, ToolLayer, ToolPattern, ToolRule,
@@ -39,7 +42,7 @@ impl Pair<'_> {
             let message = format!("{} allows calls of `{tools}`, which `{base}` denies", grant.what);
             return self.report(grant.at, &denies.at, message, out);
         }
-        // Of a prefix it cannot be told which of its tools the other pack names.
+        // For a prefix, it is unknown which of its tools the other pack names.
         let ToolPattern::Exact(tool) = &grant.pattern else { return };
         let definition = theirs.definitions.iter().find(|one| one.name == *tool);
         let there: Vec<&ToolRule> = theirs.rules.iter().filter(|rule| grants_some(rule, tool)).collect();
@@ -94,7 +97,7 @@ impl Pair<'_> {
     }
 }
 
-/// Everything by which a layer lets calls through, one tool pattern at a time.
+/// Everything by which a layer allows calls, one tool pattern at a time.
 fn grants(layer: &ToolLayer) -> Vec<Grant<'_>> {
     let by_rule =
         layer.rules.iter().filter(|rule| rule.grants() && constant(rule) != Some(false)).flat_map(|rule| {

@@ -1,4 +1,4 @@
-//! Amounts as a pack writes them.
+//! Amounts in the notation of packs.
 
 /// `512Mi`.
 pub(super) fn bytes(count: u64) -> String {
@@ -14,7 +14,7 @@ pub(super) fn duration(ms: u64) -> String {
     fits.map_or_else(|| format!("{ms}ms"), |(unit, length)| format!("{}{unit}", ms / length))
 }
 
-/// `1500m`, or whole ones.
+/// `1500m`, or whole CPUs.
 pub(super) fn cpus(milli: u64) -> String {
     if milli.is_multiple_of(1_000) { (milli / 1_000).to_string() } else { format!("{milli}m") }
 }

@@ -1,10 +1,12 @@
-//! The syntax tree of one expression, owned by us: what the author wrote, macros not expanded, with spans.
+//! The syntax tree of one expression, in types of our own: as the author wrote it, macros not expanded, with
+//! spans.
 //!
-//! Not the parser's tree (that one is dropped on the parser's thread) and not yet resolved: names are strings here.
+//! Not the parser's tree (that one is dropped on the parser's thread), and not yet resolved: names are
+//! strings here.
 
 use bailiwick_policy::ir::{Const, Func};
 
-/// A part of the source, in bytes.
+/// A byte range of the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: usize,
@@ -18,7 +20,7 @@ impl Span {
     }
 }
 
-/// A name and where it stands.
+/// A name and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Name {
     pub(super) text: String,
@@ -32,7 +34,7 @@ pub(super) struct Ast {
     pub(super) node: Node,
 }
 
-/// What a node is.
+/// The kinds of nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     /// A scalar literal.
@@ -55,11 +57,11 @@ pub(super) enum Node {
     Not(Box<Ast>),
     /// `a ? b : c`.
     Cond(Box<Ast>, Box<Ast>, Box<Ast>),
-    /// A list; whether an element is optional.
+    /// A list; each element with whether it is optional.
     List(Vec<(Ast, bool)>),
-    /// A map; whether an entry is optional.
+    /// A map; each entry with whether it is optional.
     Map(Vec<(Ast, Ast, bool)>),
-    /// `name{…}`, which no environment of ours knows.
+    /// `name{…}`, which none of our environments supports.
     Message(String),
     /// An operator.
     Operator(Func, Vec<Ast>),
@@ -68,7 +70,7 @@ pub(super) enum Node {
 }
 
 impl Ast {
-    /// `a.b.c` as a dotted name, if the node is nothing but names.
+    /// `a.b.c` as a dotted name, if the node consists only of names.
     pub(super) fn dotted(&self) -> Option<String> {
         match &self.node {
             Node::Ident(name) => Some(name.trim_start_matches('.').to_owned()),

@@ -1,4 +1,5 @@
-//! Calls by name: macros, functions in a namespace, methods, and what is known better when an argument is constant.
+//! Calls by name: macros, functions in a namespace, methods, and calls that are checked more closely if an
+//! argument is constant.
 
 use bailiwick_policy::cel::{compile_computed, compile_pattern};
 use bailiwick_policy::ir::{Const, Expr, Func};
@@ -16,7 +17,7 @@ impl Checker<'_> {
         if let Some(expanded) = self.expand(target, name, arguments, span) {
             return expanded;
         }
-        // `math.greatest(…)` is a function's name, unless a macro binds `math`.
+        // `math.greatest(…)` is the name of a function, unless a macro binds `math`.
         let qualified = target
             .filter(|target| target.root().is_some_and(|root| !self.is_local(root)))
             .and_then(Ast::dotted)
@@ -66,7 +67,7 @@ impl Checker<'_> {
         Typed::new(Expr::Call(Func::Value, vec![named]), Type::NamedFormat)
     }
 
-    /// `matches` with a constant pattern refers to the policy's patterns; everything else is a call.
+    /// `matches` with a constant pattern refers to the policy's patterns; everything else stays a call.
     fn lowered(&mut self, func: Func, mut parts: Vec<Expr>) -> Expr {
         if func == Func::MatchesDynamic
             && let [_, Expr::Const(Const::Str(pattern))] = parts.as_slice()
@@ -78,7 +79,7 @@ impl Checker<'_> {
         fold::call(func, parts)
     }
 
-    /// Compiles a constant pattern now, so that a wrong one is an error of the pack and not of a request.
+    /// Compiles a constant pattern now, so that an invalid one is an error of the pack, not of a request.
     fn pattern(&mut self, func: Func, parts: &[Expr], arguments: &[Ast], span: Span) {
         if !matches!(func, Func::MatchesDynamic | Func::Find | Func::FindAll) {
             return;
@@ -135,7 +136,8 @@ impl Checker<'_> {
     }
 }
 
-/// Whether rules of a kind may call a function: opaque values come with calls of tools alone, and the API server's authorizer with its requests.
+/// Whether rules of a kind may call a function: only tool calls have opaque values, and only requests have
+/// the API server's authorizer.
 pub(super) fn is_there(func: Func, subject: &Subject) -> bool {
     match func {
         Func::IsOpaque | Func::OnlyRuns => *subject != Subject::Admission,

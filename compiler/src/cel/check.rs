@@ -1,6 +1,7 @@
 //! Resolves names, checks types and lowers, in one walk: each node gives its lowered form and its type.
 //!
-//! All errors of a text are collected: a node in error counts as `dyn`, so that it causes no others.
+//! All errors of a text are collected: a node with an error counts as `dyn`, so that it causes no further
+//! errors.
 
 use std::collections::HashMap;
 
@@ -23,24 +24,26 @@ impl Typed {
         Self { expr, of: if of == Type::Free { Type::Dyn } else { of } }
     }
 
-    /// What stands for a node in error: a call that no overload takes. Evaluated only where nothing is checked.
+    /// Stands for a node with an error: a call that no overload accepts. Evaluated only where nothing is
+    /// checked.
     pub(super) fn error() -> Self {
         Self { expr: Expr::Call(Func::TypeOf, Vec::new()), of: Type::Dyn }
     }
 }
 
-/// A variable that a macro binds; its slot is its place in [`Checker::locals`].
+/// A variable that a macro binds; its slot is its index in [`Checker::locals`].
 pub(super) struct Local {
     pub(super) name: String,
     pub(super) of: Type,
 }
 
-/// The types of an expression's nodes, by where they lie in memory: of the tree that was checked, while it lives.
+/// The types of an expression's nodes, by their address in the checked tree, as long as that lives.
 #[derive(Debug, Default)]
 pub(super) struct Types(HashMap<*const Ast, Type>);
 
 impl Types {
-    /// The type of a node; `dyn` of one that was not checked, as the name of a variable that a macro binds.
+    /// The type of a node; `dyn` for a node that was not checked, such as the name of a variable that a macro
+    /// binds.
     pub(super) fn of(&self, ast: &Ast) -> Type {
         self.0.get(&std::ptr::from_ref(ast)).cloned().unwrap_or(Type::Dyn)
     }
@@ -58,23 +61,23 @@ pub(super) struct Checker<'a> {
     pub(super) locals: Vec<Local>,
     pub(super) slots: u16,
     pub(super) errors: Vec<CelError>,
-    /// What stands in list and map literals of several types, for the API server.
+    /// The contents of list and map literals with several types, for the API server.
     mixed: Vec<Span>,
-    /// Written down if somebody asks for it.
+    /// Recorded on request.
     types: Option<Types>,
 }
 
 /// A whole expression that was checked and lowered.
 pub(super) struct Checked {
     pub(super) expr: Expr,
-    /// How many slots it needs.
+    /// The number of slots that it needs.
     pub(super) slots: u16,
     pub(super) of: Type,
-    /// Of its nodes, if they were asked for.
+    /// Those of its nodes, if requested.
     pub(super) types: Types,
 }
 
-/// Checks and lowers a whole expression; `types`: writes down the types of its nodes.
+/// Checks and lowers a whole expression; `types`: records the types of its nodes.
 pub(super) fn check(
     ast: &Ast,
     context: &Context,
@@ -87,7 +90,8 @@ pub(super) fn check(
     if checker.errors.is_empty() && !of.fits(&context.expected) {
         checker.type_error(ast.span, format!("must be {}, is {of}", context.expected));
     }
-    // Folding and flattening only make it shallower than the text, which was measured when it was parsed.
+    // Folding and flattening only make it shallower than the text, whose depth was measured when it was
+    // parsed.
     if expr.depth() > MAX_DEPTH {
         let span = ast.span;
         let message = format!("the expression is deeper than {MAX_DEPTH}");
@@ -100,8 +104,8 @@ pub(super) fn check(
     Err(checker.errors)
 }
 
-/// The elements, keys and values of literals that the API server would refuse for the mixture of their types, and would take if each were
-/// wrapped in `dyn(…)`, which changes no value.
+/// The elements, keys and values of literals that the API server would reject because their types are mixed.
+/// It would accept them if each were wrapped in `dyn(…)`, which changes no value.
 pub(super) fn mixed(ast: &Ast, context: &Context) -> Vec<Span> {
     let mut interner = Interner::default();
     let mut checker = Checker::new(context, &mut interner, None);
@@ -125,7 +129,7 @@ impl Checker<'_> {
         Typed::error()
     }
 
-    /// Whether types are left to the evaluation.
+    /// Whether types are checked only at evaluation.
     pub(super) fn is_unchecked(&self) -> bool {
         self.context.dialect == Dialect::Unchecked
     }
@@ -214,10 +218,10 @@ impl Checker<'_> {
         }
     }
 
-    /// The type of a literal's element joined with what came before it.
+    /// The type of a literal's element joined with that of the elements before it.
     fn element(&mut self, so_far: Option<Type>, of: Type, span: Span, what: &str) -> Type {
         let Some(before) = so_far else { return of };
-        // The API server asks for one type, and what is known only when it is evaluated is another one.
+        // The API server requires one type, and a type known only at evaluation counts as a different one.
         let joined = match self.context.dialect {
             Dialect::ApiServer if !before.is_the_same(&of) => None,
             _ => before.join(&of),
@@ -248,8 +252,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Notes the parts of a literal if they are of several types. What is written `?element` must be seen to be an optional, so such a literal
-    /// stays as it is.
+    /// Records the parts of a literal if they have several types. `?element` must be visibly optional, so a
+    /// literal with one stays as it is.
     fn mixes(&mut self, types: &[Type], parts: impl Iterator<Item = (Span, bool)>) {
         let same =
             types.windows(2).all(|pair| pair.first().zip(pair.last()).is_none_or(|(a, b)| a.is_the_same(b)));

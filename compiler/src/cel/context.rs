@@ -1,4 +1,5 @@
-//! What an expression may name: roots with their types, parameters, the pack, `variables`, and the type it must have.
+//! What an expression may name: roots with their types, parameters, the pack, `variables`; and its required
+//! type.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,37 +17,37 @@ pub struct Parameter {
     pub value: Const,
 }
 
-/// Whether `pod.allContainers` and `pod.mainContainers` can be asked for.
+/// Whether `pod.allContainers` and `pod.mainContainers` are available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodAccess {
-    /// The rule matches pods or pod templates only.
+    /// The rule matches only pods or pod templates.
     Available,
-    /// The rule may be asked about other objects.
+    /// The rule may apply to other objects.
     Absent,
 }
 
-/// Whether `authorizer` can be asked.
+/// Whether `authorizer` is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthorizerAccess {
-    /// It can.
+    /// It is available.
     Available,
-    /// The expression makes a message: the API server's admission policies do not let one ask.
+    /// The expression makes a message: the API server's admission policies do not allow queries there.
     Absent,
 }
 
-/// Which environment an expression is for.
+/// The environment that an expression is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Our evaluator.
     Bailiwick,
     /// The API server's, Kubernetes 1.37: fewer functions, and no list or map literal of mixed types.
     ApiServer,
-    /// Ours without the type checker, as CEL's own test data asks for: what the checker would refuse is an error when it is evaluated. No pack is
-    /// compiled so.
+    /// Ours without the type checker, as CEL's own test data requires: type errors surface at evaluation. No
+    /// pack is compiled this way.
     Unchecked,
 }
 
-/// Which variables an expression is given.
+/// The variables of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
     /// A request to the API server: `object`, `oldObject`, `request`, `namespaceObject`, `authorizer`, `pod`.
@@ -73,9 +74,9 @@ pub struct ToolCall {
 /// What an expression may name. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// What it is asked about.
+    /// The kind of request.
     pub subject: Subject,
-    /// Type of `object`; for rules over pod templates that of a pod.
+    /// Type of `object`; for rules over pod templates, that of a pod.
     pub object: Type,
     /// Type of `oldObject`.
     pub old_object: Type,
@@ -85,23 +86,25 @@ pub struct Context {
     pub namespace_object: Type,
     /// `params`, by name.
     pub params: Arc<BTreeMap<String, Parameter>>,
-    /// Constants that an expression names directly, by their whole names (`a.b`). A pack has none; CEL's own test data does.
+    /// Constants that an expression names directly, by their whole names (`a.b`). Packs have none; CEL's own
+    /// test data does.
     pub constants: Arc<BTreeMap<String, Parameter>>,
     /// Name and version of the pack, for `pack.name` and `pack.version`.
     pub pack: Arc<(String, String)>,
-    /// Whether `pod` is there.
+    /// Whether `pod` is available.
     pub pod: PodAccess,
-    /// Whether `authorizer` is there.
+    /// Whether `authorizer` is available.
     pub authorizer: AuthorizerAccess,
-    /// What the expression must be; `dyn`: anything.
+    /// The required type of the expression; `dyn` accepts anything.
     pub expected: Type,
-    /// Which environment it is for.
+    /// The environment.
     pub dialect: Dialect,
     variables: Vec<(String, Type, u32)>,
 }
 
 impl Context {
-    /// The environment of an admission rule over objects of this type (`dyn` when rules match several kinds).
+    /// The environment of an admission rule over objects of this type (`dyn` for rules that match several
+    /// kinds).
     #[must_use]
     pub fn admission(object: Type) -> Self {
         Self {
@@ -121,7 +124,8 @@ impl Context {
         }
     }
 
-    /// The environment of a rule over tool calls: the types of `call.args`, `session.counters` and `session.budgets`.
+    /// The environment of a rule over tool calls: the types of `call.args`, `session.counters` and
+    /// `session.budgets`.
     #[must_use]
     pub fn tool(arguments: Type, counters: Type, budgets: Type) -> Self {
         let subject = Type::record(
@@ -162,7 +166,7 @@ impl Context {
         if let Subject::ToolCall(types) = &mut self.subject {
             let texts = ["outcome", "stdout", "stderr", "content"].map(|name| (name, Type::String));
             let sizes = ["stdoutSize", "stderrSize", "contentSize", "dropped"].map(|name| (name, Type::Int));
-            // Null where there is none.
+            // Null if missing.
             let numbers = ["exitCode", "signal"].map(|name| (name, Type::Dyn));
             let paths = [("paths", Type::list(Type::String))];
             let fields = texts.into_iter().chain(sizes).chain(numbers).chain(paths);
@@ -188,7 +192,7 @@ impl Context {
         self.variables.push((name.to_owned(), of, index));
     }
 
-    /// The variable of this name; the last one declared.
+    /// The last declared variable of this name.
     pub(super) fn variable(&self, name: &str) -> Option<(&Type, u32)> {
         self.variables.iter().rev().find(|(known, ..)| known == name).map(|(_, of, index)| (of, *index))
     }
@@ -199,8 +203,8 @@ impl Context {
     }
 }
 
-/// `admission.k8s.io/v1 AdmissionRequest` as expressions see it: without `object`, `oldObject` (roots of their own).
-/// <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>
+/// `admission.k8s.io/v1 AdmissionRequest` as expressions see it: without `object` and `oldObject`, which are
+/// roots of their own. <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>
 fn request() -> Type {
     let kind = || {
         Type::record(

@@ -1,5 +1,5 @@
-//! The parser's tree to ours: operators become functions, chains of `&&` and `||` become flat, spans are rebuilt from
-//! operator positions and tokens. Runs on the parser's thread.
+//! Converts the parser's tree to ours: operators become functions, chains of `&&` and `||` become flat, and
+//! spans are rebuilt from operator positions and tokens. Runs on the parser's thread.
 
 use bailiwick_policy::ir::{Const, Func, MAX_DEPTH};
 use cel::common::ast::{
@@ -27,7 +27,7 @@ struct Converter<'a> {
 }
 
 impl Converter<'_> {
-    /// The index of the token that a node was made at.
+    /// The index of the token at which a node was made.
     fn token(&self, id: u64) -> Option<usize> {
         let (start, _) = self.positions.offset_for(id)?;
         let start = usize::try_from(start).ok()?;
@@ -38,14 +38,14 @@ impl Converter<'_> {
         index.and_then(|index| self.tokens.get(index)).map(|token| token.span)
     }
 
-    /// From a bracket to its partner.
+    /// The span from a bracket to its partner.
     fn bracket(&self, index: Option<usize>) -> Span {
         let partner = index.and_then(|index| self.tokens.get(index)).and_then(|token| token.partner);
         let open = self.span_of(index).unwrap_or_default();
         self.span_of(partner).map_or(open, |close| open.to(close))
     }
 
-    /// The span with the parentheses that directly enclose it, if they are not those of a call.
+    /// The span with the parentheses that directly enclose it, unless they belong to a call.
     fn with_parentheses(&self, span: Span) -> Span {
         let mut first = self.tokens.partition_point(|token| token.span.start < span.start);
         let mut grown = span;
@@ -208,7 +208,7 @@ impl Converter<'_> {
         Ok(Ast { span: around, node })
     }
 
-    /// Flattens the balanced tree that the parser makes of a chain.
+    /// Flattens the balanced tree that the parser makes from a chain.
     fn chain(&self, call: &CallExpr, depth: u32) -> Result<Ast, CelError> {
         let mut parts = Vec::new();
         self.terms(call, &mut parts, depth)?;

@@ -1,8 +1,8 @@
-//! What can be wrong with a CEL text. Not a diagnostic: the caller adds the file, the code and the way to draw it.
+//! Errors in a CEL text. Not diagnostics: the caller adds the file, the code and the drawing.
 
 use thiserror::Error;
 
-/// One thing that is wrong with an expression.
+/// One error of an expression.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct CelError {
@@ -14,7 +14,7 @@ pub struct CelError {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// Of which kind.
+    /// The kind of error.
     pub kind: CelErrorKind,
 }
 
@@ -23,15 +23,15 @@ pub struct CelError {
 pub enum CelErrorKind {
     /// The text is not CEL.
     Syntax,
-    /// The text is larger or deeper than what is accepted.
+    /// The text is larger or deeper than accepted.
     Limit,
     /// A name that nothing declares.
     Reference,
-    /// Types do not fit.
+    /// Types do not match.
     Type,
     /// A regular expression that does not compile or is too large.
     Regex,
-    /// The API server's cost budget would not suffice.
+    /// The cost exceeds the API server's budget.
     Cost,
     /// The parser itself failed.
     Internal,
@@ -52,7 +52,7 @@ impl CelError {
     }
 }
 
-/// The known name that is nearest to a misspelt one, if one is near enough to be meant.
+/// The known name nearest to a misspelt one, if one is near enough to be meant.
 pub(super) fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

@@ -1,10 +1,12 @@
-//! The types of `facts`: what the built-in parsers find in a call's arguments. Any part of it may be *opaque* when it is evaluated.
+//! The types of `facts`: what the built-in parsers derive from a call's arguments. At evaluation, any part
+//! may be *opaque*.
 //!
-//! What may be null (a query that was not written, a port that nobody named) is `dyn`: no other type takes a comparison with null and one with a text.
+//! A part that may be null (a missing query, a port that is not given) is `dyn`: no other type can be
+//! compared both with null and with a text.
 
 use super::types::Type;
 
-/// `facts`. Which of it is there depends on what the tool derives.
+/// `facts`. Which parts are present depends on what the tool derives.
 pub(super) fn facts() -> Type {
     Type::record(
         "Facts",

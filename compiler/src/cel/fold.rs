@@ -1,19 +1,19 @@
 //! Constant subtrees become constants, computed by the evaluator itself.
 //!
-//! What gives an error stays as it is, because `||` and `&&` may absorb the error when the rule is evaluated; so do values that no
-//! constant can hold (times, quantities, addresses) and large ones.
+//! A subtree that gives an error stays as it is, because `||` and `&&` may absorb the error when the rule is
+//! evaluated. So do large values, and values that no constant can hold (times, quantities, addresses).
 
 use bailiwick_policy::cel::{Env, Fuel, Loaded, Scope, Value, eval};
 use bailiwick_policy::ir::{Cel, Const, Expr, Func};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Admission;
 
-/// What computing one constant may cost.
+/// Fuel for computing one constant.
 const FUEL: u64 = 10_000;
-/// The longest string and list that is folded: a folded value travels in the bundle.
+/// The longest string and list that is folded: folded values are part of the bundle.
 const MAX_LENGTH: usize = 1024;
-/// How much larger than what it is made of a folded value may be, each value counted as one and its bytes. Else `lists.range(1000)`, a few
-/// bytes of a pack, would be a thousand constants.
+/// How much larger than its operands a folded value may be, where each value counts as one plus its bytes.
+/// Otherwise `lists.range(1000)`, a few bytes of a pack, would be a thousand constants.
 const MAX_GROWTH: usize = 8;
 
 /// A list; constant if all its elements are.
@@ -28,8 +28,8 @@ pub(super) fn list(items: Vec<(Expr, bool)>) -> Expr {
     }
 }
 
-/// A map; constant if all its keys and values are. Equal keys are an error when evaluated, and so are keys of a kind that is none, so such a map
-/// stays as it is.
+/// A map; constant if all its keys and values are. Equal keys are an error at evaluation, and so are keys of
+/// an invalid type, so such a map stays as it is.
 pub(super) fn map(entries: Vec<(Expr, Expr, bool)>) -> Expr {
     let mut constants: Vec<(Const, Const)> = Vec::with_capacity(entries.len());
     for (key, value, optional) in &entries {
@@ -48,12 +48,12 @@ const fn is_key(key: &Const) -> bool {
     matches!(key, Const::Bool(_) | Const::Int(_) | Const::Uint(_) | Const::Str(_))
 }
 
-/// Keys of different number types may be equal; that is the evaluator's to say.
+/// Keys of different number types may be equal; only the evaluator decides that.
 fn may_be_equal(a: &Const, b: &Const) -> bool {
     matches!((a, b), (Const::Int(_), Const::Uint(_)) | (Const::Uint(_), Const::Int(_))) || a == b
 }
 
-/// A function or operator; `in` a constant list has a form of its own.
+/// A function or operator; `in` with a constant list has its own form.
 pub(super) fn call(func: Func, mut arguments: Vec<Expr>) -> Expr {
     if func == Func::In && matches!(arguments.as_slice(), [_, Expr::Const(Const::List(_))]) {
         let list = arguments.pop();
@@ -64,7 +64,7 @@ pub(super) fn call(func: Func, mut arguments: Vec<Expr>) -> Expr {
     constant(Expr::Call(func, arguments))
 }
 
-/// The constant that the expression always gives, if its operands are constants; else the expression.
+/// The constant value of the expression, if its operands are constants; else the expression.
 pub(super) fn constant(expr: Expr) -> Expr {
     if !expr.operands().iter().all(|operand| matches!(operand, Expr::Const(_))) {
         return expr;
@@ -79,7 +79,7 @@ pub(super) fn constant(expr: Expr) -> Expr {
     }
 }
 
-/// How large a constant is: each value in it counts as one, and so does each byte.
+/// The size of a constant: each value in it counts as one, and so does each byte.
 fn size(constant: &Const) -> usize {
     1 + match constant {
         Const::Str(text) | Const::Type(text) => text.len(),
@@ -90,7 +90,7 @@ fn size(constant: &Const) -> usize {
     }
 }
 
-/// `operands`: the size of all of them.
+/// `operands`: their total size.
 fn computed(cel: &Cel, operands: usize) -> Option<Const> {
     let admission = Admission::default();
     let loaded = Loaded::new(&admission).ok()?;
@@ -101,7 +101,7 @@ fn computed(cel: &Cel, operands: usize) -> Option<Const> {
     to_constant(&eval(&prepared, &mut scope).ok()?, &mut (operands + MAX_GROWTH))
 }
 
-/// `left`: how large it may be; see [`size`].
+/// `left`: the remaining size; see [`size`].
 fn to_constant(value: &Value<'_>, left: &mut usize) -> Option<Const> {
     let bytes = value.as_str().map(str::len).or_else(|| value.as_bytes().map(<[u8]>::len)).unwrap_or(0);
     if bytes > MAX_LENGTH {

@@ -1,13 +1,14 @@
-//! A linear scan of CEL text before any parser sees it: tokens, and refusal of what the parser could not survive.
+//! A linear scan of CEL text before any parser sees it: makes tokens, and rejects what the parser could not
+//! survive.
 //!
-//! The parser behind this recurses, and a stack overflow kills the process: no handler can catch it. So everything that
-//! makes its recursion deep is counted here first, outside strings and comments. The tokens also serve to rebuild spans
-//! (the parser gives only operator positions) and to rewrite text without touching strings.
+//! The parser recurses, and a stack overflow kills the process: no handler can catch it. So everything that
+//! deepens its recursion is counted here first, outside strings and comments. The tokens also serve to
+//! rebuild spans (the parser gives only operator positions) and to rewrite text without touching strings.
 
 use super::ast::Span;
 use super::error::{CelError, CelErrorKind};
 
-/// The longest accepted text. Positions of the parser are 16 bits wide, too.
+/// The longest accepted text. The parser's positions are 16 bits wide, too.
 pub const MAX_SOURCE_BYTES: usize = 16 * 1024;
 /// The deepest nesting of brackets of all kinds.
 pub const MAX_NESTING: usize = 32;
@@ -15,9 +16,10 @@ pub const MAX_NESTING: usize = 32;
 pub const MAX_SELECTORS: usize = 512;
 /// How many operators may follow each other without a bracket, comma, `&&`, `||`, `?` or `:` between them.
 const MAX_CHAIN: usize = 128;
-/// How many `? :` may be open at one place, brackets counted in. The parser gives up at 96 nested expressions.
+/// How many `? :` may be open at one place, including those outside the enclosing brackets. The parser gives
+/// up at 96 nested expressions.
 const MAX_CONDITIONS: usize = 64;
-/// How many `!` or `-` may stand in a row.
+/// How many `!` or `-` may follow each other directly.
 const MAX_UNARY: usize = 32;
 
 /// Kinds of tokens.
@@ -40,7 +42,7 @@ pub(super) enum TokenKind {
 pub(super) struct Token {
     pub(super) kind: TokenKind,
     pub(super) span: Span,
-    /// Of a bracket: the index of its partner.
+    /// For a bracket: the index of its partner.
     pub(super) partner: Option<usize>,
 }
 
@@ -62,7 +64,7 @@ const SYMBOLS: &[&str] = &[
     "+", "*", "/", "%",
 ];
 
-/// Splits the text into tokens and refuses what is too large, too deep, or not made of CEL's tokens.
+/// Splits the text into tokens, and rejects text that is too large, too deep, or not made of CEL's tokens.
 pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Vec<CelError>> {
     if source.len() > MAX_SOURCE_BYTES {
         let message = format!("the expression has {} bytes, the limit is {MAX_SOURCE_BYTES}", source.len());
@@ -156,7 +158,7 @@ impl Scan<'_> {
         matches!(self.peek(bytes + raw), b'"' | b'\'').then_some((bytes + raw, raw == 1))
     }
 
-    /// A string whose opening quote is next.
+    /// Reads a string whose opening quote is next.
     fn text(&mut self, raw: bool) -> Result<(), CelError> {
         let start = self.at;
         let quote = self.peek(0);
@@ -180,8 +182,8 @@ impl Scan<'_> {
             .help("close it with the quote that opened it; only triple quotes may span lines"))
     }
 
-    /// An escape in a string. Those that CEL does not know are refused: to its lexer the string is none, and what stands in it are tokens, which
-    /// nobody would have counted.
+    /// An escape in a string. Escapes that CEL does not know are rejected: its lexer would not see a string
+    /// there, but tokens that were never counted.
     fn escape(&mut self) -> Result<(), CelError> {
         let (digits, radix): (usize, u32) = match self.peek(1) {
             b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'\\' | b'?' | b'"' | b'\'' | b'`' => {
@@ -302,7 +304,7 @@ fn count(source: &str, tokens: &[Token]) -> Result<(), CelError> {
     let mut selectors = 0_usize;
     let mut unary = 0_usize;
     let mut before = "(";
-    // Of each open bracket: operators in the current chain, and conditions.
+    // For each open bracket: operators in the current chain, and conditions.
     let mut levels = vec![(0_usize, 0_usize)];
     for token in tokens {
         let symbol = match token.kind {

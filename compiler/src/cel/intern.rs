@@ -1,4 +1,4 @@
-//! What the expressions of one policy have in common: shared expressions and patterns, each kept once.
+//! What the expressions of one policy have in common: shared expressions and patterns, each stored once.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ pub struct Interner {
 }
 
 impl Interner {
-    /// The index of a shared expression; equal ones have the same, whatever their spelling.
+    /// The index of a shared expression; equal expressions have the same index, whatever their spelling.
     pub fn share(&mut self, cel: Cel) -> u32 {
-        // Serialised, because doubles have no order; what cannot be serialised is not shared with anything.
+        // Serialised, because doubles have no order. An expression that cannot be serialised is not shared.
         let key = serde_json::to_string(&cel.expr).ok();
         if let Some(known) = key.as_ref().and_then(|key| self.by_expr.get(key)) {
             return *known;
@@ -52,7 +52,7 @@ impl Interner {
         &self.regexes
     }
 
-    /// What goes into `Admission::shared` and `Admission::regexes`.
+    /// The values for `Admission::shared` and `Admission::regexes`.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Cel>, Vec<String>) {
         (self.shared, self.regexes)

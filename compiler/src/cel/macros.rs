@@ -1,7 +1,7 @@
-//! Macros: what looks like a call and binds variables, or looks at the form of its argument.
+//! Macros: they look like calls, but bind variables or examine the form of their argument.
 //!
-//! <https://github.com/google/cel-spec/blob/master/doc/langdef.md#macros>, cel-go's two-variable comprehensions, bindings,
-//! optionals and `sortBy`.
+//! <https://github.com/google/cel-spec/blob/master/doc/langdef.md#macros>, cel-go's two-variable
+//! comprehensions, bindings, optionals and `sortBy`.
 
 use bailiwick_policy::ir::{Bind, Expr, Macro, MacroKind};
 
@@ -67,7 +67,7 @@ pub(super) fn shape(name: &str, arguments: usize) -> Option<Shape> {
 }
 
 impl Checker<'_> {
-    /// Expands a macro; `None` if the call is none.
+    /// Expands a macro; `None` if the call is not one.
     pub(super) fn expand(
         &mut self,
         target: Option<&Ast>,
@@ -130,7 +130,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Makes a variable visible; its slot.
+    /// Makes a variable visible; returns its slot.
     fn enter(&mut self, name: String, of: Type) -> u16 {
         let slot = u16::try_from(self.locals.len()).unwrap_or(u16::MAX);
         self.locals.push(Local { name, of: Typed::new(Expr::Slot(slot), of).of });
@@ -177,7 +177,7 @@ impl Checker<'_> {
             (_, true, _) => return None,
             (Type::List(element), _, 2) => (Type::Int, (**element).clone()),
             (Type::List(element), ..) => ((**element).clone(), Type::Dyn),
-            // `sortBy` is of lists only.
+            // `sortBy` is for lists only.
             _ if shape.kind == MacroKind::SortBy => return None,
             (Type::Map(key, value), ..) => ((**key).clone(), (**value).clone()),
             (Type::Object(_), ..) => (Type::String, Type::Dyn),

@@ -1,14 +1,16 @@
-//! CEL at compile time: from the author's text to a typed, lowered expression, and to the text that the API server is given.
+//! CEL at compile time: from the author's text to a typed, lowered expression, and to the text for the API
+//! server.
 //!
-//! Nothing here evaluates rules; that is `bailiwick_policy::cel`, which also serves for folding constants.
+//! Nothing here evaluates rules; `bailiwick_policy::cel` does, and also folds constants.
 //!
 //! ```text
 //! text ► guard (tokens, limits) ► parse (cel crate, own thread) ► ast ► check + lower ► ir::Cel
 //!                └────────────────────────────────────────────────► rewrite ► text for ValidatingAdmissionPolicy
 //! ```
 //!
-//! Terms. *Root*: a variable that the environment gives (`object`). *Local*: a variable that a macro binds. *Shared*: a
-//! `variables.NAME`, compiled once for the pack and used by index. *Fold*: computing a constant subtree when compiling.
+//! Terms. *Root*: a variable of the environment (`object`). *Local*: a variable that a macro binds. *Shared*:
+//! a `variables.NAME`, compiled once for the pack and used by index. *Fold*: to compute a constant subtree at
+//! compile time.
 
 mod ast;
 mod calls;
@@ -51,12 +53,12 @@ pub use spans::spans;
 pub use tools::tool_context;
 pub use types::{Object, Record, Type};
 
-/// Compiles one expression: reads it, checks its types and lowers it.
+/// Compiles one expression: parses it, checks its types and lowers it.
 ///
 /// Patterns go into `interner`; `variables.NAME` are those that `context` declares.
 ///
 /// # Errors
-/// Everything that is wrong with the text, in the order of the text; never empty.
+/// All errors of the text, in its order; never empty.
 pub fn compile(
     source: &str,
     context: &Context,
@@ -68,7 +70,7 @@ pub fn compile(
     Ok((Cel { source: source.to_owned(), expr: checked.expr, slots: checked.slots }, checked.of))
 }
 
-/// The same, and what it costs on the API server.
+/// The same, with its cost on the API server.
 ///
 /// # Errors
 /// As [`compile`].
@@ -84,8 +86,8 @@ pub fn compile_and_cost(
     Ok((cel, cost::Estimator::new(ast, checked.types)))
 }
 
-/// Compiles a `variables` entry, interns it and declares it in `context` for the expressions that follow. Its index is
-/// that of `Admission::shared`.
+/// Compiles a `variables` entry, interns it, and declares it in `context` for the expressions that follow.
+/// Its index is that of `Admission::shared`.
 ///
 /// # Errors
 /// As [`compile`].
@@ -101,8 +103,8 @@ pub fn compile_variable(
     Ok(index)
 }
 
-/// Takes any bytes as CEL text, compiles them and evaluates what was compiled, with the fuel of a rule, over a small object; for fuzzing. Must
-/// return, whatever the bytes.
+/// For fuzzing: takes any bytes as CEL text, compiles them, and evaluates the result over a small object,
+/// with the fuel of a rule. Must return, whatever the bytes.
 pub fn fuzz(data: &[u8]) {
     let Ok(source) = std::str::from_utf8(data) else { return };
     let mut interner = Interner::default();
@@ -121,16 +123,16 @@ pub fn fuzz(data: &[u8]) {
     let mut scope = Scope::new(&loaded, env, Fuel::new(Fuel::DEFAULT));
     let prepared = loaded.prepare(&cel);
     let outcome = eval(&prepared, &mut scope);
-    // Spent fuel is an error whatever came out; the caller looks at it as well.
+    // Exhausted fuel is an error whatever the outcome; callers check it as well.
     let _written = outcome.ok().filter(|value| value.fits(FUZZED_BYTES)).map(|value| value.to_json());
 }
 
-/// What is written out of a value, as callers bound it: a text can stand in it a million times.
+/// Longest JSON output of a value, limited as callers do: a text can occur in it a million times.
 const FUZZED_BYTES: usize = 1 << 20;
 
-/// What expressions are evaluated over by [`fuzz`].
+/// The object over which [`fuzz`] evaluates expressions.
 const FUZZED_OBJECT: &[u8] = br#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b", "c": "0101"}},
     "spec": {"hostname": "h", "containers": [{"name": "c", "image": "r.example/i:1", "resources": {"limits": {"memory": "1Gi"}}}, {"name": "d"}]}}"#;
-/// And of the request around it.
+/// The request around it.
 const FUZZED_REQUEST: &[u8] =
     br#"{"operation": "UPDATE", "userInfo": {"username": "u", "groups": ["g"]}, "namespace": "n"}"#;

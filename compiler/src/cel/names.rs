@@ -29,11 +29,12 @@ const RESULT_ROOTS: &[&str] = &["call", "subject", "session", "facts", "now", "r
 
 const AUTHORIZER: &str = "authorizer";
 
-/// Said of it in rules over tools.
+/// The message for it in rules over tools.
 const NO_REQUEST: &str =
     "only admission rules may ask the authorizer: a call of a tool is not a request to the API server";
 
-/// Names of types, as `type(x)` gives them. <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
+/// Names of types, as `type(x)` returns them.
+/// <https://github.com/google/cel-spec/blob/master/doc/langdef.md#types>
 const TYPE_NAMES: &[&str] = &[
     "bool",
     "int",
@@ -120,7 +121,7 @@ impl Checker<'_> {
                 Typed::new(Expr::Root(Root::NamespaceObject), context.namespace_object.clone())
             }
             AUTHORIZER => self.authorizer(Root::Authorizer, Type::Authorizer, span),
-            // The API server's `params` are an object of the cluster, which a pack does not use.
+            // The API server's `params` is an object of the cluster, which packs do not use.
             "params" | "pack" | "pod" if context.dialect == Dialect::ApiServer => {
                 self.reference(span, format!("the API server has no `{name}`"), None)
             }
@@ -137,7 +138,7 @@ impl Checker<'_> {
                     .map(|(key, value)| (Const::Str(key.to_owned()), Const::Str(value)));
                 Typed::new(Expr::Const(Const::Map(value.into())), Type::map(Type::String, Type::String))
             }
-            // What is left: `variables` and `pod`.
+            // The remaining roots: `variables` and `pod`.
             _ => {
                 let message = format!("`{name}` is not a value by itself");
                 let help = if name == "pod" {
@@ -150,7 +151,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What asks the API server's authorizer.
+    /// Queries to the API server's authorizer.
     fn authorizer(&mut self, root: Root, of: Type, span: Span) -> Typed {
         if self.context.authorizer == AuthorizerAccess::Absent {
             let help =
@@ -164,7 +165,7 @@ impl Checker<'_> {
         Typed::new(Expr::Root(root), of)
     }
 
-    /// One of the environment's own constants.
+    /// A constant of the environment.
     fn constant(&self, name: &str) -> Option<Typed> {
         let constant = self.context.constants.get(name)?;
         Some(Typed::new(Expr::Const(constant.value.clone()), constant.of.clone()))
@@ -179,7 +180,7 @@ impl Checker<'_> {
         Typed::new(super::fold::constant(Expr::Select(Box::new(expr), name.text.clone())), of)
     }
 
-    /// What is not a field although it is written like one: `params.x`, `variables.x`, `pod.x`, names of types.
+    /// What is written like a field but is not one: `params.x`, `variables.x`, `pod.x`, names of types.
     fn special(&mut self, operand: &Ast, name: &Name) -> Option<Typed> {
         let root = operand.root()?;
         if self.is_local(root) {
@@ -301,7 +302,8 @@ impl Checker<'_> {
             optional @ Type::Optional(_) => optional,
             of => Type::optional(of),
         };
-        // To the API server what it finds in something unknown may still become any type, as an alternative decides.
+        // For the API server, a value found in something unknown may still become any type, depending on the
+        // alternative.
         let of = match of {
             Type::Optional(inner) if self.context.dialect == Dialect::ApiServer && *inner == Type::Dyn => {
                 Type::optional(Type::Free)
@@ -314,7 +316,7 @@ impl Checker<'_> {
     fn element_type(&mut self, operand: &Type, index: &Typed, at: Span, span: Span) -> Type {
         match (operand, &index.of) {
             (Type::Dyn | Type::Free, _) => Type::Dyn,
-            // Kubernetes' environments take any number whose value is an integer.
+            // Kubernetes' environments accept any number whose value is an integer.
             (Type::List(element), of) if of.may_be_number() => (**element).clone(),
             (Type::Map(key, value), of) if key.fits(of) || (key.may_be_number() && of.may_be_number()) => {
                 (**value).clone()

@@ -1,12 +1,12 @@
-//! What may be written at a place of an expression: the names of an environment, the members and methods of a type, functions with their
-//! signatures. For editors; nothing is checked here.
+//! What may be written at a place of an expression: the names of an environment, the members and methods of a
+//! type, and functions with their signatures. For editors; nothing is checked here.
 
 use super::context::{AuthorizerAccess, Context, Dialect, PodAccess, Subject};
 use super::overloads::{self, Overloads, Signature};
 use super::types::Type;
 use super::{calls, macros, names};
 
-/// What kind of thing is offered.
+/// The kind of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OfferKind {
     /// A variable of the environment.
@@ -17,7 +17,7 @@ pub enum OfferKind {
     Method,
     /// A function.
     Function,
-    /// What looks like a call and binds variables.
+    /// A macro: looks like a call, but binds variables.
     Macro,
 }
 
@@ -26,9 +26,9 @@ pub enum OfferKind {
 pub struct Offer {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// The kind.
     pub kind: OfferKind,
-    /// Its type, or its signatures, one a line.
+    /// Its type, or its signatures, one per line.
     pub detail: String,
 }
 
@@ -70,7 +70,8 @@ pub fn roots(context: &Context) -> Vec<Offer> {
     all.iter().filter_map(|name| Some(Offer::new(name, OfferKind::Variable, of(name)?))).collect()
 }
 
-/// What may follow `NAME.` where that is no value but a name of the environment: `params`, `variables`, `pod`, `pack`.
+/// What may follow `NAME.` if that is not a value but a name of the environment: `params`, `variables`,
+/// `pod`, `pack`.
 #[must_use]
 pub fn members_of_root(root: &str, context: &Context) -> Vec<Offer> {
     let field = |name: &str, of: &Type| Offer::new(name, OfferKind::Field, of.to_string());
@@ -146,7 +147,7 @@ const COMPREHENSIONS: &[(&str, &str)] = &[
     ("transformMap", "transformMap(k, v, EXPRESSION)"),
 ];
 
-/// Functions that need no receiver, and macros; those of a namespace by their whole names.
+/// Functions without a receiver, and macros; those of a namespace by their whole names.
 #[must_use]
 pub fn functions(context: &Context) -> Vec<Offer> {
     let mut all = vec![
@@ -166,7 +167,7 @@ pub fn functions(context: &Context) -> Vec<Offer> {
     all
 }
 
-/// The signatures of whatever is called by this name, one a line.
+/// The signatures of everything with this name, one per line.
 #[must_use]
 pub fn signatures(name: &str, context: &Context) -> Option<String> {
     let found: Vec<String> = by_name(context)

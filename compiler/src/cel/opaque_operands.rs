@@ -1,5 +1,6 @@
-//! An opaque operand of everything that an author can write: of every function and operator in every overload, as the checker's own table
-//! has them, and of every macro. Each is an error; only `isOpaque` may ask.
+//! Uses an opaque operand in everything that an author can write: in every function and operator with every
+//! overload of the checker's own table, and in every macro. Each use is an error; only `isOpaque` may read an
+//! opaque value.
 
 use std::rc::Rc;
 
@@ -11,7 +12,7 @@ use super::overloads::{self, Signature, called};
 use super::types::Type;
 use super::{Context, Interner, calls, compile, macros};
 
-/// A value that no parser understood, of any type to the checker.
+/// A value that no parser understood; to the checker it may have any type.
 const OPAQUE: &str = "facts.url.query";
 
 fn record<'a>(fields: &[(&'static str, Value<'a>)]) -> Value<'a> {
@@ -19,7 +20,8 @@ fn record<'a>(fields: &[(&'static str, Value<'a>)]) -> Value<'a> {
     Value::Map(Map::Owned(entries))
 }
 
-/// What an expression gives in a call of which only `facts.url.query` is opaque, and whether an opaque read was absorbed.
+/// The outcome of an expression in a call where only `facts.url.query` is opaque, and whether an opaque read
+/// was absorbed.
 fn outcome(source: &str) -> (Result<bool, EvalError>, bool) {
     let context = Context::tool(Type::Dyn, Type::Dyn, Type::Dyn);
     let mut interner = Interner::default();
@@ -47,7 +49,7 @@ fn outcome(source: &str) -> (Result<bool, EvalError>, bool) {
     (value, scope.read_opaque())
 }
 
-/// An operand of a type. An optional is empty: the alternative of one that is not is not read.
+/// An operand of a type. Optionals are empty, because the alternative of a non-empty one is not read.
 fn operand(of: &Type) -> String {
     match of {
         Type::Bool => "true".to_owned(),
@@ -86,9 +88,9 @@ fn written(func: Func, signature: &Signature, operands: &[String]) -> String {
     }
 }
 
-/// Whether an expression is an error because of what is opaque.
+/// Whether an expression fails because of an opaque value.
 fn refuses(expression: &str) -> bool {
-    // A list is no place for an opaque value either, so that one that is handed on is seen.
+    // A list must not contain an opaque value either, so this shows one that is passed on.
     outcome(&format!("[dyn({expression})].size() == 1")).0 == Err(EvalError::Opaque)
 }
 
@@ -121,7 +123,7 @@ fn every_overload_of_every_function_refuses_an_opaque_operand() {
     assert_eq!(outcome("isOpaque(facts.url.host)"), (Ok(false), false));
 }
 
-/// What is written with macros: range, condition and result of each, with `Q` for what is opaque.
+/// Expressions with macros: range, condition and result of each, with `Q` for the opaque value.
 const MACROS: &[(&str, &[&str])] = &[
     ("has", &["has(Q.a)", "has(facts.url.query)"]),
     ("all", &["Q.all(x, true)", "[1].all(x, Q)", "[1].all(i, x, Q)", "[1].all(x, x == Q)"]),
@@ -152,7 +154,7 @@ const MACROS: &[(&str, &[&str])] = &[
     ("cel.bind", &["cel.bind(x, Q, x == 1)", "cel.bind(x, 1, Q == x)"]),
 ];
 
-/// What is written with neither functions nor macros.
+/// Expressions with neither functions nor macros.
 const SYNTAX: &[&str] = &[
     "Q || false",
     "false || Q",
@@ -203,7 +205,8 @@ fn every_macro_and_every_operator_refuses_an_opaque_operand() {
     let rows = MACROS.iter().flat_map(|(_, rows)| *rows).chain(SYNTAX);
     for row in rows.map(|row| row.replace('Q', OPAQUE)) {
         assert!(refuses(&row), "{row} gives {:?}", outcome(&row));
-        // Absorbed, the expression is true, and that an opaque value was read is known: a grant does not hold.
+        // When the error is absorbed, the expression is true, but the opaque read is recorded: a grant does
+        // not hold.
         let absorbed = format!("[dyn({row})].size() == 1 || true");
         assert_eq!(outcome(&absorbed), (Ok(true), true), "{row}");
     }

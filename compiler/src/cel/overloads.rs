@@ -1,10 +1,11 @@
-//! Which argument types each function takes and what it gives: the standard definitions of CEL, cel-go's extension libraries
-//! and the Kubernetes ones, written as signatures.
+//! The argument and result types of each function: the standard definitions of CEL, cel-go's extension
+//! libraries and the Kubernetes ones, written as signatures.
 //!
 //! <https://github.com/google/cel-spec/blob/master/doc/langdef.md#list-of-standard-definitions>,
 //! <https://kubernetes.io/docs/reference/using-api/cel/>
 //!
-//! Notation: `RECEIVER.(ARGUMENTS):RESULT` or `(ARGUMENTS):RESULT`; `A`, `B` type parameters, `[T]` list, `{K:V}` map, `?T` optional.
+//! Notation: `RECEIVER.(ARGUMENTS):RESULT` or `(ARGUMENTS):RESULT`; `A`, `B` type parameters, `[T]` list,
+//! `{K:V}` map, `?T` optional.
 
 use std::sync::LazyLock;
 
@@ -134,7 +135,7 @@ const TABLE: &[(Func, &str)] = &[
     (Range, "(int):[int]"),
     (First, "[A].():?A"),
     (Last, "[A].():?A"),
-    // Of anything, since a policy may ask it of a field that is a value or a list of them.
+    // On any type, since a policy may call it on a field that is a value or a list of values.
     (Includes, "dyn.(dyn):bool"),
     (SetsContains, "([A],[A]):bool"),
     (SetsEquivalent, "([A],[A]):bool"),
@@ -248,12 +249,12 @@ pub(super) fn on_api_server(func: Func, receiver: Option<&Type>) -> bool {
     }
 }
 
-/// All functions that are called by this name.
+/// All functions called by this name.
 pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Overloads> {
     ALL.iter().filter(move |overloads| called(overloads.func) == name)
 }
 
-/// The form of strings that `format.NAME()` gives, by the whole name.
+/// The string format that `format.NAME()` returns, by the whole name.
 pub(super) fn named_format(name: &str) -> Option<&'static str> {
     let name = name.strip_prefix("format.")?;
     NamedFormat::ALL.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
@@ -275,13 +276,14 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|overloads| called(overloads.func)).filter(|name| !name.contains(['_', '@']))
 }
 
-/// What an operator gives for operands of these types.
+/// The result of an operator for operands of these types.
 pub(super) fn operator(func: Func, types: &[Type]) -> Option<Type> {
     let signatures = &ALL.iter().find(|overloads| overloads.func == func)?.signatures;
     result(signatures, None, types)
 }
 
-/// What a call gives: the result of the signature that fits; `dyn` if several fit and differ; `None` if none does.
+/// The result of a call: that of the matching signature; `dyn` if several match and differ; `None` if none
+/// does.
 pub(super) fn result(signatures: &[Signature], receiver: Option<&Type>, arguments: &[Type]) -> Option<Type> {
     let mut found: Option<Type> = None;
     for signature in signatures {
@@ -307,12 +309,12 @@ impl Signature {
         fits.then(|| substitute(&self.result, &bound))
     }
 
-    /// Whether it is called on a value, and this type may be that value's.
+    /// Whether it is called on a value that may have this type.
     pub(super) fn takes_receiver(&self, receiver: &Type) -> bool {
         self.receiver.as_ref().is_some_and(|formal| unify(formal, receiver, &mut [None, None]))
     }
 
-    /// With what it gives: `string.startsWith(string): bool`.
+    /// With its result: `string.startsWith(string): bool`.
     pub(super) fn show_with_result(&self, name: &str) -> String {
         format!("{}: {}", self.show(name), self.result)
     }
@@ -325,7 +327,8 @@ impl Signature {
     }
 }
 
-/// Whether an argument fits, binding type parameters on the way: to the most general type of what they stand for, as in cel-go.
+/// Whether an argument matches. Binds type parameters on the way, to the most general type of what they stand
+/// for, as in cel-go.
 fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
     match (formal, actual) {
         (Type::Var(index), actual) => {
@@ -344,7 +347,7 @@ fn unify(formal: &Type, actual: &Type, bound: &mut [Option<Type>; 2]) -> bool {
         (Type::Map(key, value), Type::Map(actual_key, actual_value)) => {
             unify(key, actual_key, bound) && unify(value, actual_value, bound)
         }
-        // An object is a map from names when it is evaluated.
+        // At evaluation, an object is a map from names.
         (Type::Map(key, value), Type::Object(_)) => {
             unify(key, &Type::String, bound) && unify(value, &Type::Dyn, bound)
         }
@@ -364,7 +367,7 @@ fn substitute(of: &Type, bound: &[Option<Type>; 2]) -> Type {
     }
 }
 
-/// What is left to read of a signature.
+/// The rest of a signature.
 struct Text<'a>(&'a str);
 
 impl Text<'_> {

@@ -1,8 +1,8 @@
-//! Text and tokens to [`Ast`], with the `cel` crate's parser.
+//! Parses text and tokens to [`Ast`], with the `cel` crate's parser.
 //!
-//! The parser recurses deeply, so it runs on one thread of its own with a large stack, which also drops the parser's tree;
-//! the tokens' limits ([`super::guard`]) are such that this stack suffices. The thread lives as long as the process and
-//! takes one text after the other.
+//! The parser recurses deeply, so it runs on one thread of its own with a large stack, which also drops the
+//! parser's tree. The limits on tokens ([`super::guard`]) ensure that this stack suffices. The thread lives
+//! as long as the process and takes one text after the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -13,7 +13,7 @@ use super::convert;
 use super::error::{CelError, CelErrorKind};
 use super::guard::Token;
 
-/// Stack of the parser's thread, bytes.
+/// Stack size of the parser's thread, in bytes.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 type Answer = Result<Ast, Vec<CelError>>;
@@ -34,7 +34,7 @@ pub(super) fn parse(source: &str, tokens: &[Token]) -> Answer {
     result.recv().unwrap_or_else(|_| Err(failed("the CEL parser gave no answer")))
 }
 
-/// The sending end of the parser's thread, which is started at the first use.
+/// The sending end of the parser's thread, which starts on first use.
 fn worker() -> Result<std::sync::mpsc::Sender<Job>, String> {
     static WORKER: OnceLock<Result<Mutex<std::sync::mpsc::Sender<Job>>, String>> = OnceLock::new();
     let started = WORKER.get_or_init(|| {
@@ -55,7 +55,7 @@ fn worker() -> Result<std::sync::mpsc::Sender<Job>, String> {
 fn work(jobs: &Receiver<Job>) {
     let env = cel::Env::default();
     for job in jobs {
-        // A panic of the parser is this text's failure, not that of the texts to come.
+        // A panic of the parser fails this text, not later ones.
         let outcome = catch_unwind(AssertUnwindSafe(|| parse_here(&env, &job.source, &job.tokens)));
         let answer = outcome.unwrap_or_else(|_| {
             Err(vec![CelError::new(
@@ -65,7 +65,7 @@ fn work(jobs: &Receiver<Job>) {
                 "the CEL parser failed on this text",
             )])
         });
-        // Who no longer waits for the answer needs none.
+        // If the receiver is gone, the answer is not needed.
         let _gone = job.answer.send(answer);
     }
 }
@@ -93,7 +93,7 @@ fn syntax_errors(errors: &cel::ParseErrors, source: &str, tokens: &[Token]) -> V
             None if text.is_empty() => error.msg.clone(),
             None => format!("{}: `{text}`", error.msg.to_lowercase()),
         };
-        // The parser goes on after an error and stumbles again at the same place.
+        // The parser continues after an error and fails again at the same place.
         if !found.iter().any(|other| other.offset == span.start) {
             found.push(CelError::new(CelErrorKind::Syntax, span.start, span.end - span.start, message));
         }

@@ -1,6 +1,8 @@
-//! The reference page of expressions, `docs/formats/expressions.md`: what they may name and call, made from what the checker knows.
+//! The reference page of expressions, `docs/formats/expressions.md`: what expressions may name and call,
+//! generated from what the checker knows.
 //!
-//! Types and signatures are the checker's own; only meanings are written here, one for each name, and a name without one fails the test.
+//! Types and signatures are the checker's own. Only meanings are written here, one for each name, and a name
+//! without one fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +11,7 @@ use super::context::{Context, PodAccess, Subject};
 use super::offer::{self, OfferKind};
 use super::types::{Object, Type};
 
-/// Deepest that the parts of a variable are listed.
+/// How deep the parts of a variable are listed.
 const MAX_DEPTH: usize = 5;
 
 const INTRODUCTION: &str = "\
@@ -26,7 +28,7 @@ an expression is evaluated.
 - **A part of a call may be opaque**: a variable in a command line, say, whose value nobody knows before it runs. Reading an opaque value is an error; `isOpaque(x)` asks first.
 ";
 
-/// What each name means. Types stand beside it.
+/// The meaning of each name. Types are added next to it.
 const MEANINGS: &[(&str, &str)] = &[
     (
         "object",
@@ -169,7 +171,7 @@ impl Rows {
         writeln!(self.text, "| `{path}` | {of} | {meaning} |").unwrap();
     }
 
-    /// A value and, of a record declared for expressions, its parts.
+    /// A value and, for a record declared for expressions, its parts.
     fn value(&mut self, path: &str, of: &Type, depth: usize) {
         self.row(path, &shown(of));
         let (inner, path) = match of {
@@ -177,7 +179,7 @@ impl Rows {
             other => (other, path.to_owned()),
         };
         let Type::Object(Object::Record(record)) = inner else { return };
-        // Kubernetes' own, which its documentation tells.
+        // Kubernetes' own, which its documentation describes.
         let whole = matches!(record.name.as_str(), "UserInfo" | "GroupVersionKind" | "GroupVersionResource");
         if depth < MAX_DEPTH && !whole {
             for (name, of) in &record.fields {
@@ -187,7 +189,7 @@ impl Rows {
     }
 }
 
-/// A type as it is told: of a record the parts follow.
+/// A type as it is shown: a record is followed by its parts.
 fn shown(of: &Type) -> String {
     match of {
         Type::Object(_) => "object".to_owned(),

@@ -1,8 +1,9 @@
 //! The same expression as text for the API server's ValidatingAdmissionPolicy.
 //!
-//! What only we have is replaced in place (`pod.allContainers` by a variable, `params.x` by its value, `object` of a pod
-//! template rule by a variable); everything else stays as the author wrote it. The result is checked again in the API server's environment, where
-//! `object` has no static type, so that nothing is emitted that the API server would refuse.
+//! Only what the API server lacks is replaced, in place: `pod.allContainers` by a variable, `params.x` by its
+//! value, `object` of a pod template rule by a variable. Everything else stays as the author wrote it. The
+//! result is checked again in the API server's environment, where `object` has no static type, so that
+//! nothing is emitted that the API server would reject.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use super::overloads;
 use super::types::Type;
 use super::{check, compile, guard, macros, parse, spans};
 
-/// What stands for our own variables, as CEL text. `None`: the rule cannot use it.
+/// Replacements for our own variables, as CEL text. `None` means that the rule cannot use it.
 #[derive(Clone, Debug, Default)]
 pub struct ServerNames {
     /// For `object`; `None` leaves it as it is.
@@ -27,7 +28,8 @@ pub struct ServerNames {
     pub all_containers: Option<String>,
     /// For `pod.mainContainers`.
     pub main_containers: Option<String>,
-    /// New names of authored variables: one server policy may hold rules whose authors chose the same name. Others keep theirs.
+    /// New names of authored variables: one server policy may hold rules whose authors chose the same name.
+    /// Other variables keep their names.
     pub variables: BTreeMap<String, String>,
 }
 
@@ -40,7 +42,7 @@ pub struct ApiServer<'a> {
 }
 
 impl<'a> ApiServer<'a> {
-    /// The environment of a rule whose authored expressions were compiled in `authored`.
+    /// The API server's environment for a rule whose authored expressions were compiled in `authored`.
     #[must_use]
     pub fn new(authored: &'a Context, names: ServerNames) -> Self {
         let mut server = Context::admission(Type::Dyn);
@@ -49,10 +51,10 @@ impl<'a> ApiServer<'a> {
         Self { authored, names, server }
     }
 
-    /// Declares a variable by the API server's own text, as the ones that [`ServerNames`] refers to.
+    /// Declares a variable by its text for the API server, such as those that [`ServerNames`] refers to.
     ///
     /// # Errors
-    /// Text that the API server would refuse.
+    /// Text that the API server would reject.
     pub fn declare(&mut self, name: &str, text: &str) -> Result<(), Vec<CelError>> {
         let (_, of) = compile(text, &self.server, &mut Interner::default())?;
         self.server.declare(name, of, 0);
@@ -70,8 +72,8 @@ impl<'a> ApiServer<'a> {
         Ok(text)
     }
 
-    /// The text of an authored expression that must give this type. The API server wants the type to be certain, so one
-    /// that is known only when evaluated is made so.
+    /// The text of an authored expression that must have this type. The API server requires a static type, so
+    /// a type that is known only at evaluation is made certain.
     ///
     /// # Errors
     /// What the API server cannot express, at places of `source`.
@@ -113,8 +115,8 @@ impl<'a> ApiServer<'a> {
         Err(vec![CelError::new(CelErrorKind::Type, 0, source.len(), message)])
     }
 
-    /// The text with `dyn(…)` around what stands in literals of several types, which the API server refuses otherwise; `None`: there is no
-    /// such literal.
+    /// The text with `dyn(…)` around the contents of literals with several types, which the API server
+    /// otherwise rejects; `None` if there is no such literal.
     fn unmixed(&self, text: &str) -> Result<Option<String>, Vec<CelError>> {
         let tokens = guard::tokens(text)?;
         let ast = parse::parse(text, &tokens)?;
@@ -122,7 +124,8 @@ impl<'a> ApiServer<'a> {
         for span in check::mixed(&ast, &self.server) {
             let mut bytes = span.start..span.end;
             spans::close(&mut bytes, &tokens);
-            // What begins at one place is opened from the outside in, what ends there is closed from the inside out.
+            // Edits that begin at one place open from the outside in; those that end there close from the
+            // inside out.
             edits.push((bytes.start, bytes.end, "dyn("));
             edits.push((bytes.end, bytes.start, ")"));
         }
@@ -142,8 +145,8 @@ impl<'a> ApiServer<'a> {
     }
 }
 
-/// How often a text is looked through for literals of several types. Those within each other are wrapped at once; a second round is needed where
-/// a type is known only once something is wrapped.
+/// How often a text is searched for literals of several types. Nested ones are wrapped at once; a second
+/// round is needed if a type is known only after something was wrapped.
 const MAX_WRAPPINGS: usize = 4;
 
 /// The source with each span replaced; spans are sorted and do not overlap.
@@ -159,9 +162,9 @@ fn apply(source: &str, edits: &[(Span, String)]) -> String {
     text
 }
 
-/// An error in the replaced text, moved to the place of the source that it comes from.
+/// Moves an error in the replaced text to the place of the source that it comes from.
 fn relocate(error: CelError, edits: &[(Span, String)], source_len: usize) -> CelError {
-    // How far the replaced text is ahead of the source before the error's place.
+    // The offset between replaced text and source before the error's place.
     let mut ahead = 0_isize;
     for (span, replacement) in edits {
         let start = span.start.saturating_add_signed(ahead);
@@ -177,7 +180,7 @@ fn relocate(error: CelError, edits: &[(Span, String)], source_len: usize) -> Cel
     CelError { offset, len: error.len.min(source_len - offset), ..error }
 }
 
-/// Walks the authored tree and notes what is to be replaced.
+/// Walks the authored tree and collects the replacements.
 struct Walk<'a> {
     rule: &'a ApiServer<'a>,
     locals: Vec<String>,
@@ -220,7 +223,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A call: names that a macro binds are not ours, and a namespace is no variable.
+    /// A call: names that a macro binds are not ours, and a namespace is not a variable.
     fn call(&mut self, target: Option<&Ast>, name: &str, arguments: &[Ast]) {
         let Some(target) = target else {
             arguments.iter().for_each(|argument| self.node(argument));
@@ -263,7 +266,7 @@ impl Walk<'_> {
         self.edits.extend(replacement.map(|text| (span, text)));
     }
 
-    /// What is ours and written like a field; whether it was.
+    /// Handles our own names that are written like a field; returns whether it was one.
     fn special(&mut self, operand: &Ast, field: &str, span: Span) -> bool {
         let Node::Ident(root) = &operand.node else { return false };
         if self.is_local(root) {
@@ -296,7 +299,7 @@ impl Walk<'_> {
     }
 }
 
-/// A constant as CEL text that may stand wherever a name may.
+/// A constant as CEL text, valid wherever a name is.
 #[must_use]
 pub fn literal(value: &Const) -> String {
     let negative = |text: String| if text.starts_with('-') { format!("({text})") } else { text };

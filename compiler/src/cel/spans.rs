@@ -1,7 +1,7 @@
-//! Where the nodes of a lowered expression stand in the author's text.
+//! Where the nodes of a lowered expression are in the author's text.
 //!
-//! The lowered form has no spans: it travels in bundles. Here the text is parsed again and laid beside it. Folding and flattening have changed some
-//! nodes; what has no counterpart in the text has no span.
+//! The lowered form is part of bundles and has no spans. Here the text is parsed again and matched with it.
+//! Folding and flattening have changed some nodes; a node without a counterpart in the text has no span.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,8 @@ use super::ast::{Ast, Node};
 use super::guard::{self, Token};
 use super::parse;
 
-/// The bytes of each node in the expression's source, by its position in the pre-order; `None` where the text has no such node.
+/// The bytes of each node in the expression's source, by its position in the pre-order; `None` if the text
+/// has no such node.
 #[must_use]
 pub fn spans(cel: &Cel) -> Vec<Option<Range<usize>>> {
     let tokens = guard::tokens(&cel.source).unwrap_or_default();
@@ -26,10 +27,11 @@ pub fn spans(cel: &Cel) -> Vec<Option<Range<usize>>> {
     spans
 }
 
-/// Nodes by their address: the expression stays where it is meanwhile.
+/// Nodes by their address: the expression does not move in the meantime.
 type Found = BTreeMap<*const Expr, Range<usize>>;
 
-/// Takes in what closes the brackets in the span and what opens them: a node ends where its last operand does, whatever stands around that one.
+/// Extends the span to the partners of its brackets: a node ends with its last operand, whatever encloses
+/// that operand.
 pub(super) fn close(span: &mut Range<usize>, tokens: &[Token]) {
     let begin = tokens.partition_point(|token| token.span.start < span.start);
     let inside = tokens.iter().skip(begin).take_while(|token| token.span.end <= span.end);
@@ -40,7 +42,7 @@ pub(super) fn close(span: &mut Range<usize>, tokens: &[Token]) {
     (span.start, span.end) = (start, end);
 }
 
-/// As deep as an expression nests, which the loader bounds.
+/// Recurses as deep as the expression nests, which the loader limits.
 fn lay(ast: &Ast, expr: &Expr, found: &mut Found) {
     found.insert(std::ptr::from_ref(expr), ast.span.start..ast.span.end);
     let operands = expr.operands();
@@ -52,7 +54,7 @@ fn lay(ast: &Ast, expr: &Expr, found: &mut Found) {
     }
 }
 
-/// What in the text stands for the operands, in their order; of another number where it cannot be told.
+/// The nodes of the text for the operands, in order; of a different number if that cannot be determined.
 fn counterparts<'a>(ast: &'a Ast, expr: &Expr) -> Vec<&'a Ast> {
     match (&ast.node, expr) {
         (Node::And(_), Expr::And(_)) | (Node::Or(_), Expr::Or(_)) => flat(ast),
@@ -69,7 +71,7 @@ fn counterparts<'a>(ast: &'a Ast, expr: &Expr) -> Vec<&'a Ast> {
             entries.iter().flat_map(|(key, value, _)| [key, value]).collect()
         }
         (Node::Operator(_, parts), Expr::Call(..)) => parts.iter().collect(),
-        // `x in [constants]`: the list is no operand of its own.
+        // `x in [constants]`: the list is not an operand of its own.
         (Node::Operator(_, parts), Expr::InConst(..)) => parts.iter().take(1).collect(),
         (Node::Call(target, _, arguments), _) => of_call(target.as_deref(), arguments, expr),
         _ => Vec::new(),
@@ -100,7 +102,7 @@ fn of_call<'a>(target: Option<&'a Ast>, arguments: &'a [Ast], expr: &Expr) -> Ve
         Expr::Bind(_) => arguments.iter().skip(1).collect(),
         // `text.matches('constant')`, `matches(text, 'constant')`.
         Expr::Matches(..) => target.or(arguments.first()).into_iter().collect(),
-        // `target.name(arguments)`; of `math.least(arguments)` the target is a part of the name.
+        // `target.name(arguments)`; in `math.least(arguments)` the target is part of the name.
         Expr::Call(_, operands) if operands.len() == arguments.len() + 1 => {
             target.into_iter().chain(arguments).collect()
         }
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
     use crate::cel::{Context, Interner, PodAccess, Type, compile};
 
-    /// Expressions as packs have them, and what folding and flattening change.
+    /// Expressions as packs have them, and those that folding and flattening change.
     const SOURCES: &[&str] = &[
         "object.spec.replicas < 3 && (object.kind == 'a' || !(object.kind in ['b', 'c']) && has(object.spec.x))",
         "object.a && (object.b && (object.c && object.d))",
@@ -125,7 +127,8 @@ mod tests {
         "1 + 1 == 2 && object.a == 'b'",
     ];
 
-    /// What a span holds is the node: compiled by itself it gives the same. Nodes that use a variable of a macro do not stand by themselves.
+    /// The text of a span is the node: compiled by itself, it gives the same. Nodes that use a variable of a
+    /// macro cannot be compiled by themselves.
     #[test]
     fn a_span_holds_the_text_of_its_node() {
         let mut with_spans = 0;

@@ -1,4 +1,5 @@
-//! The front end as a whole: what crashes parsers, what is wrong and how that is said, and how expressions are lowered.
+//! The front end as a whole: texts that crash parsers, errors and their messages, and the lowering of
+//! expressions.
 
 use super::*;
 use bailiwick_policy::ir::{Const, Expr, PodContainers, Root};
@@ -91,12 +92,12 @@ fn deep() -> Vec<String> {
         format!("{}//)\n1{}", "(".repeat(30), ")".repeat(30)),
         format!("a{}{{}}", ".b".repeat(500)),
         format!("{}1", "a{b:".repeat(32)),
-        // To CEL's lexer no strings, since it does not know the escape: what stands in them are tokens.
+        // To CEL's lexer these are not strings, since it does not know the escape: their contents are tokens.
         format!("'\\q{}'", ".b".repeat(8000)),
         format!("'\\q' {}'", "+1".repeat(8000)),
         format!("\"\\u12{}\"", "+1".repeat(8000)),
     ];
-    // Chains inside brackets inside chains: the deepest tree that the guard lets through.
+    // Chains inside brackets inside chains: the deepest tree that the guard allows.
     let chain = "+a".repeat(128);
     corpus.push(format!("{}a{}", "(".repeat(31), format!("){chain}").repeat(31)));
     corpus.push(format!("{}a{}", format!("a{chain}+(").repeat(31), ")".repeat(31)));
@@ -152,7 +153,7 @@ fn limits_are_errors_with_their_place() {
     assert!(
         errors(&format!("object{}", ".b".repeat(600)), Type::Dyn).contains("more than 512 field selections")
     );
-    // Within strings and comments nothing counts.
+    // Strings and comments do not count.
     assert_eq!(type_of(&format!("'{}' // {}", "(".repeat(100), "(".repeat(100))), "string");
 }
 
@@ -395,7 +396,7 @@ fn the_api_servers_literals_are_uniform() {
     let mut context = pods();
     context.dialect = Dialect::ApiServer;
     assert!(compile("[1, 'a']", &context, &mut Interner::default()).is_err());
-    // What is known only when it is evaluated is a type of its own.
+    // A type that is known only at evaluation is a type of its own.
     for (source, holds) in [
         ("[dyn(1), 'a']", false),
         ("['a', object.metadata.name]", true),

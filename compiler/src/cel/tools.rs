@@ -1,4 +1,5 @@
-//! The environment of rules over tool calls, from what a pack declares: the types of arguments, counters and budgets.
+//! The environment of rules over tool calls, from what a pack declares: the types of arguments, counters and
+//! budgets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +9,11 @@ use serde_json::Value as Json;
 use super::context::Context;
 use super::types::{Object, Record, Type};
 
-/// Deepest schema that is given a type; below it everything is `dyn`.
+/// How deep schemas are typed; everything below is `dyn`.
 const MAX_DEPTH: u32 = 16;
 
-/// What the condition of a rule may name. `inputs`: the schemas of all tools that it matches, none if one of them is unknown; arguments are typed
-/// when all agree.
+/// What the condition of a rule may name. `inputs`: the schemas of all tools that it matches, or none if one
+/// of them is unknown. Arguments are typed if all agree.
 #[must_use]
 pub fn tool_context<'a>(
     inputs: impl IntoIterator<Item = &'a Json>,
@@ -33,7 +34,8 @@ fn record(name: &str, fields: BTreeMap<String, Type>) -> Type {
     Type::Object(Object::Record(Arc::new(Record { name: name.to_owned(), fields })))
 }
 
-/// The type of what a schema lets through. `number` lets integers and fractions through, which are of two types.
+/// The type of the values that a schema accepts. `number` accepts integers and fractions, which have two
+/// types.
 fn of_schema(schema: &Json, depth: u32) -> Type {
     let inner = |schema: &Json| of_schema(schema, depth + 1);
     match schema.get("type").and_then(Json::as_str) {

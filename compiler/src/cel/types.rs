@@ -1,6 +1,6 @@
-//! The types that expressions have, and when one may stand for another.
+//! The types of expressions, and when one may stand for another.
 //!
-//! Gradual, as in CEL: `dyn` fits everything and is checked when it is evaluated.
+//! Gradual, as in CEL: `dyn` matches everything and is checked at evaluation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use bailiwick_policy::admission::schema;
 /// The type of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Type {
-    /// Known only when it is evaluated.
+    /// Known only at evaluation.
     Dyn,
     /// The type of `null`.
     Null,
@@ -63,7 +63,8 @@ pub enum Type {
     Optional(Arc<Type>),
     /// An object with known fields.
     Object(Object),
-    /// What an empty list, map or optional holds: any type at all. Only ever inside of another type; by itself it is `dyn`.
+    /// The content of an empty list, map or optional: any type. Only inside another type; by itself it is
+    /// `dyn`.
     Free,
     /// A type parameter of a function's signature.
     Var(u8),
@@ -100,7 +101,7 @@ impl Type {
         Self::Map(Arc::new(key), Arc::new(value))
     }
 
-    /// An optional of this type; an optional of an optional is left as it is.
+    /// An optional of this type; an optional of an optional stays nested.
     #[must_use]
     pub fn optional(inner: Type) -> Self {
         Self::Optional(Arc::new(inner))
@@ -113,18 +114,19 @@ impl Type {
         Self::Object(Object::Record(Arc::new(Record { name: name.to_owned(), fields })))
     }
 
-    /// The type of a built-in kind; `dyn` for every other one. The core group is the empty string.
+    /// The type of a built-in kind; `dyn` for every other kind. The core group is the empty string.
     #[must_use]
     pub fn of_kind(group: &str, version: &str, kind: &str) -> Self {
         schema::root(group, version, kind).map_or(Self::Dyn, |id| Self::Object(Object::Kubernetes(id)))
     }
 
-    /// The type of a named object type of Kubernetes, as `core.v1.Container`.
+    /// The type of a named object type of Kubernetes, such as `core.v1.Container`.
     pub(crate) fn named(name: &str) -> Self {
         schema::named(name).map_or(Self::Dyn, |id| Self::Object(Object::Kubernetes(id)))
     }
 
-    /// As expressions see a field: an object comes as JSON, in which times and bytes are strings.
+    /// The type of a field as expressions see it: an object comes as JSON, in which times and bytes are
+    /// strings.
     fn of_schema(of: schema::Type) -> Self {
         match of {
             schema::Type::String | schema::Type::Quantity | schema::Type::Timestamp | schema::Type::Bytes => {
@@ -140,7 +142,7 @@ impl Type {
         }
     }
 
-    /// Whether values of the one type may be compared with, or stand where, the other is asked for.
+    /// Whether values of the two types may be compared, or one may stand where the other is required.
     #[must_use]
     pub fn fits(&self, other: &Self) -> bool {
         match (self, other) {
@@ -167,7 +169,7 @@ impl Type {
         matches!(self, Self::Dyn | Self::Int | Self::Uint | Self::Double)
     }
 
-    /// Whether the two are one type; what an empty list holds is any.
+    /// Whether the two are one type; the content of an empty list matches any.
     pub(super) fn is_the_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Free, _) | (_, Self::Free) => true,
@@ -177,7 +179,7 @@ impl Type {
         }
     }
 
-    /// What is known of a value that has one of the two types; `None` if they do not fit.
+    /// The type of a value that has one of the two types; `None` if they do not match.
     pub(super) fn join(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (a, b) if a == b => Some(a.clone()),

@@ -1,7 +1,9 @@
-//! What a compilation asked of the packs of a cluster, with the answers: while these are the same, so is what was compiled.
+//! Records what a compilation asked of the packs of a cluster, with the answers: while the answers are the
+//! same, so is the result.
 //!
-//! A compilation is a function of what it is given and of these answers, and of nothing else. So a pack that comes makes nothing be compiled anew but what would
-//! take it: a binding that names another version of it does not, a pack that extends it does if its requirement takes the new one.
+//! A compilation is a function of its inputs and of these answers, and of nothing else. A new pack therefore
+//! causes only those compilations to run again that would use it: not a binding that names another version,
+//! but a pack that extends it and whose requirement now selects the new version.
 
 use std::cell::RefCell;
 
@@ -21,12 +23,12 @@ enum Question {
     Versions(String),
     Newest(String, VersionReq),
     WithDigest(String, String),
-    /// The content, too.
+    /// Its content as well.
     Sources(String, Version),
 }
 
 impl Question {
-    /// The answer of some packs, as a text that is equal for equal answers.
+    /// The answer of these packs, as a text that is equal for equal answers.
     fn answer(&self, packs: &ClusterPacks) -> String {
         let text = |version: Option<&Version>| version.map(ToString::to_string).unwrap_or_default();
         match self {
@@ -42,7 +44,7 @@ impl Question {
     }
 }
 
-/// What was asked and answered.
+/// The questions and their answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers(Vec<(Question, String)>);
 
@@ -54,7 +56,7 @@ impl Answers {
     }
 }
 
-/// The packs of a cluster, and what was asked of them.
+/// The packs of a cluster, with a record of what was asked of them.
 #[derive(Debug)]
 pub struct Asked<'a> {
     packs: &'a ClusterPacks,
@@ -62,13 +64,13 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Nothing yet.
+    /// With an empty record.
     #[must_use]
     pub fn new(packs: &'a ClusterPacks) -> Self {
         Self { packs, asked: RefCell::default() }
     }
 
-    /// What was asked.
+    /// The record.
     #[must_use]
     pub fn answers(self) -> Answers {
         self.asked.into_inner()
@@ -89,7 +91,7 @@ impl<'a> Asked<'a> {
         self.packs.with_digest(name, digest)
     }
 
-    /// The version that is written so, if it is there.
+    /// The version with this text, if it exists.
     #[must_use]
     pub fn version(&self, name: &str, written: &str) -> Option<Version> {
         Version::parse(written).ok().filter(|version| self.holds(name, version))
@@ -102,8 +104,8 @@ impl<'a> Asked<'a> {
         self.packs.digest(name, version)
     }
 
-    /// Compiles a pack as its own status should say: with the defaults of its parameters. One whose parameters must be chosen has BW0206 among its
-    /// findings, which is for the binding to answer.
+    /// Compiles a pack for its own status, with the defaults of its parameters. A pack whose parameters must
+    /// be chosen gets a BW0206 finding, which the binding resolves.
     #[must_use]
     pub fn check(&self, name: &str, version: &str) -> Option<Compiled> {
         self.compile(name, &Version::parse(version).ok()?, Bindings::default())

@@ -1,7 +1,8 @@
-//! Bindings: from one of them to the policy that it puts in force, and what stays in force where that fails.
+//! Bindings: from each one to the policy that it puts in force, and what stays in force if that fails.
 //!
-//! A binding whose new version does not compile keeps the one that did. After a restart nobody remembers that one but the API
-//! server: its status names the version, which is compiled again, since packs do not change.
+//! A binding whose new version does not compile keeps the last one that did. After a restart, only the API
+//! server remembers that version: the binding's status names it, and it is compiled again, since packs do not
+//! change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use crate::resolve::digest;
 pub struct Binding<'a> {
     /// `metadata.name`.
     pub name: &'a str,
-    /// What it asks for.
+    /// The binding's spec.
     pub spec: &'a PolicyBindingSpec,
     /// What was in force when its status was written; `None`: nothing yet.
     pub status: Option<&'a PolicyBindingStatus>,
@@ -56,16 +57,16 @@ pub struct BoundPolicy {
     pub pack: PackId,
     /// What the binding chose.
     pub chosen: Chosen,
-    /// How far it is insisted on.
+    /// How strictly it is enforced.
     pub stage: Stage,
-    /// The pack met with what it extends, for the subjects of the binding; shared, since it is large.
+    /// The pack, met with what it extends, for the subjects of the binding; shared, since it is large.
     pub policy: Arc<Policy>,
     /// SHA-256 (hex) of the policy's bundle.
     pub digest: String,
 }
 
 impl BoundPolicy {
-    /// Whether a namespace with these labels, its name among them, is one that the policy governs pods in.
+    /// Whether the policy governs pods in a namespace with these labels, which include its name.
     #[must_use]
     pub fn reaches(&self, namespace: &BTreeMap<String, String>) -> bool {
         let selectors = self.policy.subject.as_ref().map(|subject| &subject.namespaces);
@@ -101,16 +102,16 @@ pub enum Reason {
     UnknownVersion,
     /// It has the pack, with other digests.
     UnknownDigest,
-    /// The pack does not compile, or not with these values.
+    /// The pack does not compile, or does not with these values.
     DoesNotCompile,
-    /// `narrowTo` can select nothing, or is no selector.
+    /// `narrowTo` can select nothing, or is not a selector.
     BadSelector,
-    /// The pack has no `subjects`: it is a ceiling for others and governs nobody by itself.
+    /// The pack has no `subjects`: it is a ceiling for others and governs no pods by itself.
     GovernsNobody,
 }
 
 impl Reason {
-    /// The word.
+    /// The reason as a word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,16 +126,16 @@ impl Reason {
     }
 }
 
-/// What is to be said of a binding.
+/// The result for one binding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// Name of the binding.
     pub binding: String,
-    /// Why it is in force as it asks, or not.
+    /// Why it is in force as requested, or not.
     pub reason: Reason,
-    /// The same for people.
+    /// The same for human readers.
     pub message: String,
-    /// What the compiler found, warnings too.
+    /// The findings of the compiler, including warnings.
     pub diagnostics: Vec<Diagnostic>,
     /// What is in force: what the binding asks for, or the last that compiled, or nothing.
     pub in_force: Option<PackId>,
@@ -147,14 +148,15 @@ impl Verdict {
         self.reason == Reason::Compiled
     }
 
-    /// Whether something was in force that is not any more: nobody can say what governs its pods. A webhook is not ready then.
+    /// Whether something was in force and no longer is, so that it is unknown what governs its pods. A
+    /// webhook is then not ready.
     #[must_use]
     pub fn is_lost(&self, binding: &Binding<'_>) -> bool {
         self.in_force.is_none() && binding.status.is_some_and(|status| status.version.is_some())
     }
 }
 
-/// The bindings in force: of each the last policy that compiled.
+/// The bindings in force: for each, the last policy that compiled.
 #[derive(Clone, Debug, Default)]
 pub struct InForce {
     bound: BTreeMap<String, Kept>,
@@ -163,7 +165,7 @@ pub struct InForce {
 
 #[derive(Clone, Debug)]
 struct Kept {
-    /// What the binding asked for, and what the packs answered; while both are the same, so is the verdict.
+    /// What the binding asked for. While this and the answers of the packs are the same, so is the verdict.
     key: String,
     answers: Answers,
     verdict: Verdict,
@@ -176,7 +178,7 @@ impl InForce {
         self.update_beside(bindings, &BTreeSet::new(), packs)
     }
 
-    /// As [`Self::update`], where some bindings are there and cannot be read: what these have in force stays.
+    /// As [`Self::update`], if some bindings exist but cannot be read: what those have in force stays.
     pub fn update_beside(
         &mut self,
         bindings: &[Binding<'_>],
@@ -207,13 +209,13 @@ impl InForce {
         verdicts
     }
 
-    /// How often a binding had to be compiled so far: what a change did not touch is not.
+    /// How many times bindings were compiled so far; a change recompiles only what it affects.
     #[must_use]
     pub const fn compilations(&self) -> u64 {
         self.compilations
     }
 
-    /// The policies in force, by name of binding.
+    /// The policies in force, by binding name.
     pub fn policies(&self) -> impl Iterator<Item = &BoundPolicy> {
         self.bound.values().filter_map(|kept| kept.policy.as_ref())
     }
@@ -224,7 +226,7 @@ impl InForce {
         self.bound.get(binding)?.policy.as_ref()
     }
 
-    /// Those of which pack `name` is a part and that would be others if the cluster held `packs`.
+    /// The policies that contain pack `name` and would change if the cluster held `packs`.
     pub fn renewed<'a>(
         &'a self,
         name: &'a str,
@@ -235,7 +237,7 @@ impl InForce {
             .filter(move |bound| bound.again(packs).is_some_and(|policy| policy.digest != bound.digest))
     }
 
-    /// What `Reviewer::with_rego` takes, with the exceptions that name rules of these packs.
+    /// The argument of `Reviewer::with_rego`, with the exceptions that name rules of these packs.
     #[must_use]
     pub fn reviewable(&self, exceptions: &[Exception]) -> Vec<admission::InForce> {
         self.policies()
@@ -252,7 +254,7 @@ impl InForce {
     }
 }
 
-/// What a binding asks for, as it is.
+/// Compiles what a binding asks for now.
 fn compile(binding: &Binding<'_>, packs: &Asked<'_>) -> (Verdict, Option<BoundPolicy>) {
     let verdict = |reason, message: String, diagnostics| Verdict {
         binding: binding.name.to_owned(),
@@ -300,12 +302,12 @@ fn compile(binding: &Binding<'_>, packs: &Asked<'_>) -> (Verdict, Option<BoundPo
     }
 }
 
-/// What the status of a binding says was in force, compiled again.
+/// Compiles again what the binding's status says was in force.
 fn remembered(binding: &Binding<'_>, packs: &Asked<'_>) -> Option<BoundPolicy> {
     let status = binding.status?;
     let version = status.version.clone()?;
     let digest = status.digest.clone()?;
-    // What the binding asks for by now may be what does not compile.
+    // What the binding asks for now may be what does not compile.
     let chosen = status.chosen.clone().unwrap_or_else(|| Chosen {
         parameters: binding.spec.parameters.clone(),
         narrow_to: binding.spec.narrow_to.clone(),
@@ -352,7 +354,8 @@ fn find(reference: &PackReference, packs: &Asked<'_>) -> Result<PackId, (Reason,
     }
 }
 
-/// The policy for the subjects that the binding leaves, with what the binding adds in its name.
+/// The policy for the subjects that the binding leaves; what the binding adds becomes part of its cell's
+/// name.
 fn narrowed(mut policy: Policy, spec: &PolicyBindingSpec) -> Result<Policy, (Reason, String)> {
     let Some(subject) = &mut policy.subject else {
         let message = "the pack has no `subjects`; bind a pack that extends it".to_owned();
@@ -374,7 +377,7 @@ fn narrowed(mut policy: Policy, spec: &PolicyBindingSpec) -> Result<Policy, (Rea
                 return Err((Reason::BadSelector, message));
             }
         }
-        // Other pods of the namespaces are not governed any more by this pack.
+        // This pack no longer governs the other pods of the namespaces.
         subject.exclusive &= narrow.pods.is_none();
     }
     if !spec.parameters.is_empty() || spec.narrow_to.is_some() {

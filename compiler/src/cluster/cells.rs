@@ -1,8 +1,9 @@
-//! Cells: which bindings govern pods together, and the one policy that holds for these pods.
+//! Cells: which bindings govern pods together, and the one policy that applies to these pods.
 //!
-//! NetworkPolicies unite where packs should be met, so each cell has policies of its own, which select its label. The label is stamped by the
-//! webhook, which computes the same name from the bindings that select a pod. Only cells that can be are listed: bindings that reach one
-//! namespace, with pods that all of them select and none of the others must.
+//! NetworkPolicies unite, but packs must be met, so each cell has policies of its own, which select its
+//! label. The webhook stamps the label; it computes the same name from the bindings that select a pod. Only
+//! possible cells are listed: sets of bindings that reach one namespace, where some pods can be selected by
+//! all of them and by no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,8 @@ use crate::reach::labels::Labels;
 /// The label that the API server keeps equal to a namespace's name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Most cells of a cluster. Each has its own NetworkPolicies in each of its namespaces; whoever has more has bindings whose pod selectors
-/// overlap in every combination, which no person could follow.
+/// Most cells of a cluster. Each has its own NetworkPolicies in each of its namespaces. A cluster with more
+/// has bindings whose pod selectors overlap in every combination, which no reader could follow.
 pub const MAX_CELLS: usize = 512;
 
 /// What governs the pods of a cluster.
@@ -28,7 +29,7 @@ pub struct Cells {
     pub cells: BTreeMap<String, Cell>,
     /// The bindings that reach each governed namespace, sorted.
     pub reach: BTreeMap<String, Vec<String>>,
-    /// What could not be worked out. The cells that are listed stand all the same.
+    /// What could not be computed. The listed cells are valid all the same.
     pub problems: Vec<Problem>,
 }
 
@@ -37,11 +38,12 @@ pub struct Cells {
 pub struct Cell {
     /// Value of label `bailiwick.dev/cell`.
     pub name: String,
-    /// The bindings, at whatever stage, sorted.
+    /// The bindings at any stage, sorted.
     pub bindings: Vec<String>,
-    /// Where it can be, sorted.
+    /// The namespaces where it is possible, sorted.
     pub namespaces: Vec<String>,
-    /// What its pods are held to: the meet of the bindings that are enforced. `None`: none of them is, or they cannot be met.
+    /// What applies to its pods: the meet of the enforced bindings. `None`: none of them is enforced, or they
+    /// cannot be met.
     pub effective: Option<Effective>,
 }
 
@@ -56,18 +58,18 @@ pub struct Effective {
     pub digest: String,
 }
 
-/// What could not be worked out.
+/// Something that could not be computed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The bindings that it is about, sorted.
+    /// The bindings that it concerns, sorted.
     pub bindings: Vec<String>,
-    /// A word for a condition's reason.
+    /// A word, for a condition's reason.
     pub reason: &'static str,
-    /// The same for people.
+    /// The same for human readers.
     pub message: String,
 }
 
-/// Works out the cells of the policies in force over these namespaces.
+/// Computes the cells of the policies in force over these namespaces.
 #[must_use]
 pub fn cells(in_force: &InForce, namespaces: &NamespaceLabels) -> Cells {
     let mut out = Cells::default();
@@ -104,12 +106,13 @@ pub fn cells(in_force: &InForce, namespaces: &NamespaceLabels) -> Cells {
     out
 }
 
-/// Every set of bindings that can be those that select a pod.
+/// Every set of bindings that can be exactly those that select a pod.
 fn combinations<'a>(reaching: &[&'a BoundPolicy]) -> Result<Vec<Vec<&'a BoundPolicy>>, Problem> {
     let pods = |bound: &BoundPolicy| -> Vec<LabelSelector> {
         bound.policy.subject.as_ref().map(|subject| subject.pods.clone()).unwrap_or_default()
     };
-    // Pods that are selected by what was chosen so far; each binding is then taken or left.
+    // Starts with the pods that the bindings chosen so far select; each further binding is then taken or
+    // left.
     let mut partial: Vec<(Vec<&BoundPolicy>, Labels)> = vec![(Vec::new(), Labels::default())];
     for bound in reaching {
         let Some(own) = Labels::all_of(&pods(bound)) else { continue };
@@ -128,7 +131,7 @@ fn combinations<'a>(reaching: &[&'a BoundPolicy]) -> Result<Vec<Vec<&'a BoundPol
         }
         partial = next;
     }
-    // What was left early may turn out to be in every pod of what was taken later.
+    // A binding left out early may turn out to select every pod of those taken later.
     let feasible = |set: &[&BoundPolicy], labels: &Labels| {
         reaching.iter().all(|bound| {
             set.iter().any(|one| one.binding == bound.binding)
@@ -175,7 +178,7 @@ fn cell(members: &[&BoundPolicy], namespaces: Vec<String>, problems: &mut Vec<Pr
                 problem("PacksConflict", all.join("; "))
             }
             Ok(mut met) => {
-                // The label of the pods, also while some of the bindings are not enforced yet.
+                // The label of the pods, even while some of the bindings are not enforced yet.
                 met.policy.cell.clone_from(&name);
                 match bundle::write(&met.policy) {
                     Err(error) => problem("BundleTooLarge", error.to_string()),

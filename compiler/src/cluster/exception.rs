@@ -1,35 +1,36 @@
-//! Exceptions: from the object to what a review asks, with the bound on how long one may hold.
+//! Exceptions: from the object to the form that a review uses, with the limit on how long one may last.
 
 use bailiwick_crds::binding::{PolicyException, PolicyExceptionSpec};
 use bailiwick_policy::admission::{Excepted, Exception, Moment};
 
-/// Most seconds from the making of an exception to its end: 30 days. What lasts longer belongs into the pack.
+/// Most seconds from the creation of an exception to its end: 30 days. A longer one belongs in the pack.
 pub const MAX_EXCEPTION_S: i64 = 30 * 24 * 3600;
 
-/// Why an exception does not hold.
+/// Why an exception does not apply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExceptionError {
-    /// It stands where anybody might have written it.
+    /// It is in a namespace where any user might have written it.
     #[error("exceptions hold in namespace `{0}` only")]
     Namespace(String),
-    /// Its end is no time.
+    /// Its end is not a valid time.
     #[error("`{0}` is not an RFC 3339 time")]
     Expires(String),
-    /// It would hold for too long.
+    /// It would last too long.
     #[error("it ends more than 30 days after it was made")]
     TooLong,
-    /// Nobody made it: admission did not see it.
+    /// It names no user who made it, so admission did not see it.
     #[error("it has no approver: it was created while the webhook was not in force; delete and recreate it")]
     Unapproved,
-    /// It says nothing of when it was made.
+    /// It does not say when it was created.
     #[error("it has no `metadata.creationTimestamp`")]
     Undated,
 }
 
-/// What a review asks of an exception. Whether it has expired is the review's to say, since only its caller has a clock.
+/// The form of an exception that a review uses. The review decides whether it has expired, since only its
+/// caller has a clock.
 ///
 /// # Errors
-/// An exception that must not hold.
+/// An exception that must not apply.
 pub fn exception(object: &PolicyException, policy_namespace: &str) -> Result<Exception, ExceptionError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     if namespace != policy_namespace {

@@ -1,7 +1,9 @@
-//! What is in force in a cluster: from packs, bindings, exceptions and namespaces to what governs each pod, and to the objects that hold
-//! it there. The operator applies them, the webhook decides by them; both call the same functions, so that neither can know another policy.
+//! What is in force in a cluster: from packs, bindings, exceptions and namespaces to what governs each pod,
+//! and to the objects that enforce it. The operator applies the objects and the webhook decides by the
+//! policies; both call the same functions, so they cannot disagree.
 //!
-//! Pure: nothing is watched, read or applied here, and no clock is read. Whoever calls this has the objects as the API server gave them.
+//! Pure: this module watches, reads and applies nothing, and reads no clock. The caller supplies the objects
+//! as the API server returned them.
 //!
 //! ```text
 //! PolicyPack ► ClusterPacks ┐
@@ -10,18 +12,23 @@
 //! BoundPolicy, Cell, PolicyException ► emit::objects ► Object (for server-side apply), webhook configurations (only to be armed)
 //! ```
 //!
-//! Terms. *Bound policy*: one pack with what it extends, met, with the binding's values and narrower subjects. *In force*: of each binding the
-//! last bound policy that compiled; a pack or a value that does not compile changes nothing that works. *Cell*: bindings that
-//! govern some pods together; its name is what admission stamps on these pods. The stage of a binding is not part of the name, so
-//! that a pod need not be made anew when a stage changes. *Effective policy of a cell*: the meet of its bindings that are enforced.
+//! Terms. *Bound policy*: one pack met with what it extends, with the binding's values and narrower subjects.
+//! *In force*: for each binding, the last bound policy that compiled; a pack or value that does not compile
+//! changes nothing that works. *Cell*: bindings that govern some pods together; admission stamps its name on
+//! these pods. The stage of a binding is not part of the name, so that a new stage does not require new pods.
+//! *Effective policy of a cell*: the meet of its enforced bindings.
 //!
 //! How a caller uses it:
 //!
-//! 1. Put every `PolicyPack` into [`ClusterPacks`] as JSON. Not as the typed kind: `"${name}"` may stand where the type has a number.
-//! 2. [`InForce::update`] with all bindings; keep the value for the next time. A [`Verdict`] of each binding says what its status should.
+//! 1. Put every `PolicyPack` into [`ClusterPacks`] as JSON. Not as the typed kind: `"${name}"` may be where
+//!    the type has a number.
+//! 2. [`InForce::update`] with all bindings; keep the value for the next time. A [`Verdict`] for each binding
+//!    says what its status should be.
 //! 3. [`cells`] with the namespaces; publish [`Effective::bundle`] of each cell by its digest.
-//! 4. [`crate::emit::objects`] for what is to be applied; [`crate::emit::webhooks`] for the webhook configurations.
-//! 5. In the webhook: [`InForce::reviewable`] gives what `bailiwick_policy::admission::Reviewer::with_rego` takes.
+//! 4. [`crate::emit::objects`] gives the objects to apply; [`crate::emit::webhooks`] the webhook
+//!    configurations.
+//! 5. In the webhook: [`InForce::reviewable`] gives the argument of
+//!    `bailiwick_policy::admission::Reviewer::with_rego`.
 
 mod asked;
 mod binding;
@@ -37,5 +44,5 @@ pub use exception::{ExceptionError, MAX_EXCEPTION_S, exception};
 pub use packs::{ClusterPacks, LOCK_ANNOTATION, PackError};
 pub use widening::{Widening, opens, widens};
 
-/// Labels of namespaces, by name, as the API server has them.
+/// Labels of namespaces, by name, as in the API server.
 pub type NamespaceLabels = std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>;

@@ -1,4 +1,4 @@
-//! The packs of a cluster as the compiler's library: each from the JSON of its `PolicyPack` object.
+//! The packs of a cluster as the compiler's library, each read from the JSON of its `PolicyPack` object.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use crate::library::Library;
 use crate::resolve::{Locking, digest};
 use crate::source::{PackSources, SourceFile};
 
-/// Annotation of a `PolicyPack` with the text of its `pack.lock`. Without it the newest packs that will do are taken.
+/// Annotation of a `PolicyPack` with the text of its `pack.lock`. Without it, the newest matching packs are
+/// chosen.
 pub const LOCK_ANNOTATION: &str = "bailiwick.dev/pack-lock";
 
 /// The packs that the cluster holds.
@@ -21,26 +22,26 @@ pub struct ClusterPacks {
 #[derive(Clone, Debug)]
 struct Held {
     digest: String,
-    /// Of all that is compiled of it.
+    /// A digest of everything that its compilation reads of it.
     content: String,
     sources: PackSources,
 }
 
-/// Why an object is no pack that could be bound.
+/// Why an object is not a pack that could be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// It does not say which pack it is.
+    /// It does not name its pack.
     #[error("`spec.pack` or `spec.version` is missing or is not a text")]
     Nameless,
-    /// Its version is none.
+    /// Its version is invalid.
     #[error("`{version}` is not a semantic version: {error}")]
     Version {
-        /// As it stands there.
+        /// As written.
         version: String,
         /// Why.
         error: semver::Error,
     },
-    /// Another object says that it is the same version, with another content.
+    /// Another object claims to be the same version, with other content.
     #[error("`{name}` {version} is defined twice with different contents")]
     Twice {
         /// The pack.
@@ -51,8 +52,8 @@ pub enum PackError {
 }
 
 impl ClusterPacks {
-    /// Adds the object of a pack; all that counts of it are the name, the lock's annotation and the spec. Gives the digest that its status
-    /// and bindings name.
+    /// Adds the object of a pack; only the name, the lock's annotation and the spec matter. Returns the
+    /// digest that its status and bindings name.
     ///
     /// # Errors
     /// An object that no binding could name; it is not added.
@@ -99,13 +100,13 @@ impl ClusterPacks {
     pub(super) fn knows(&self, name: &str) -> bool {
         self.packs.contains_key(name)
     }
-    /// Equal for equal contents of a version, its lock among them.
+    /// Equal for equal contents of a version, including its lock.
     pub(super) fn content(&self, name: &str, version: &Version) -> Option<&str> {
         self.packs.get(name)?.get(version).map(|held| held.content.as_str())
     }
 }
 
-/// A lock that is there is obeyed.
+/// A lock is enforced if there is one.
 pub(super) const fn locking(sources: &PackSources) -> Locking {
     if sources.lock.is_some() { Locking::Enforce } else { Locking::Ignore }
 }

@@ -1,6 +1,7 @@
-//! Whether a change of a binding may let something through that was refused before.
+//! Whether a change of a binding may allow something that was denied before.
 //!
-//! Only what is certain counts as tightening; all else is taken for widening, and whoever asks for it needs the verb `widen`.
+//! Only what is certain counts as tightening; every other change counts as widening and requires the verb
+//! `widen`.
 
 use bailiwick_crds::binding::PolicyBindingSpec;
 use bailiwick_policy::admission::Stage;
@@ -12,17 +13,18 @@ use crate::reach::labels::Labels;
 /// What a change of a binding does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Widening {
-    /// Nothing is let through that was not before.
+    /// It allows nothing that was denied before.
     No,
-    /// Something may be; the word says what changed.
+    /// It may allow something; the word says what changed.
     Perhaps(&'static str),
 }
 
-/// What a change from `old` to `new` does; `None`: the binding is not there.
+/// What a change from `old` to `new` does; `None`: the binding does not exist.
 #[must_use]
 pub fn widens(old: Option<&PolicyBindingSpec>, new: Option<&PolicyBindingSpec>) -> Widening {
     match (old, new) {
-        // One more pack is met with what is in force; whether it lets in pods that nothing selected is for `opens` to say.
+        // One more pack is met with what is in force; `opens` decides whether it admits pods that nothing
+        // selected.
         (None, _) => Widening::No,
         (Some(_), None) => Widening::Perhaps("the binding goes"),
         (Some(old), Some(new)) => changed(old, new),
@@ -45,7 +47,7 @@ fn changed(old: &PolicyBindingSpec, new: &PolicyBindingSpec) -> Widening {
         (old, new) if old == new => {}
         _ => return Widening::Perhaps("`narrowTo` changes"),
     }
-    // A longer window or fewer denials end a stage sooner, and a stage that ends is a step back.
+    // A longer window or fewer denials end a stage sooner, and then the stage before is in force again.
     if old.hold != new.hold {
         return Widening::Perhaps("`hold` changes");
     }
@@ -64,7 +66,7 @@ pub fn opens<'a>(in_force: &'a InForce, new: &BoundPolicy) -> Option<&'a str> {
     in_force.policies().find(closed).map(|bound| bound.pack.name.as_str())
 }
 
-/// Whether one subject denies pods that the other would select beside it.
+/// Whether one subject denies pods that the other would select.
 fn denies(own: &Subject, new: &Subject) -> bool {
     let both: Vec<&LabelSelector> = own.namespaces.iter().chain(&new.namespaces).collect();
     let included = || match (Labels::all_of(&own.pods), Labels::all_of(&new.pods)) {

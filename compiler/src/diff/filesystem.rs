@@ -1,5 +1,5 @@
-//! Files of sandboxes: exact. What a path may be used for depends on the named paths that it is or lies below, so each of these and one fresh
-//! name below it stand for all.
+//! Files of sandboxes: exact. The permitted uses of a path depend on the named paths that it is or is below,
+//! so each of these and one fresh name below it represent all.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{Diff, Direction, Layer};
 use crate::paths;
 use crate::policy_test::{FileAccess, FilesystemCase, TestCase};
 
-/// A name that no pack gives: what lies below a path and is named nowhere.
+/// A name that no pack contains, for what is below a path and named nowhere.
 const FRESH: &str = "any-other-name";
 
 pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<(), String> {
@@ -19,7 +19,7 @@ pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<
     roots.extend(named(&pair.new.filesystem));
     for access in [FileAccess::Read, FileAccess::Write] {
         let mut told: Vec<(String, Direction)> = Vec::new();
-        // A path comes before what lies below it.
+        // A path comes before those below it.
         for root in &roots {
             let below = format!("{}/{FRESH}", root.trim_end_matches('/'));
             for (path, within) in [(&below, " and below"), (root, "")] {
@@ -31,7 +31,7 @@ pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<
                 if told.iter().any(|(above, other)| *other == direction && paths::below(path, above)) {
                     continue;
                 }
-                // What is true of a fresh name below a path is true of all that lies below it and is not named itself.
+                // A fresh name below a path represents everything below it that is not named itself.
                 told.push((root.clone(), direction));
                 let verb = if access == FileAccess::Read { "read" } else { "write" };
                 out.changes.push(found.told(format!("{}: {verb} `{root}`{within}", pair.name())));
@@ -41,7 +41,7 @@ pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<
     Ok(())
 }
 
-/// Every path that a sandbox says something of.
+/// Every path that a sandbox mentions.
 fn named(files: &Filesystem) -> impl Iterator<Item = String> {
     let writable = files.writable.iter().map(|area| area.path.clone());
     let workspace = files.workspace.iter().map(|workspace| workspace.path.clone());

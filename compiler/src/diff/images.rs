@@ -1,9 +1,10 @@
 //! Images of pods: searched by the patterns of both policies, exact where the entries are the same.
 //!
 //! ```text
-//! patterns ► references that they match, and some beside them ─┐
+//! patterns ► references that they match, and some near misses ─┐
 //! signers  ► evidence with all of them, with one, without one ─┴► both decide ► one witness for each kind of reference and direction
-//! trust roots ► by the entry and the signer that name them     ──► as they stand: an identity of a case is attested by whatever root is asked for
+//! trust roots ► by the entry and the signer that name them     ──► compared directly; a case's identity
+//!                                                                  is attested by whatever root is required
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +19,11 @@ use super::sides::{Sides, blank};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::{Evidence, EvidenceSignature, ImageCase, TestCase};
 
-/// Cases that both policies are asked about.
+/// Cases that both policies decide.
 const MAX_CASES: usize = 4_096;
-/// Shown evidence that is tried with each reference: some for each sample of each signer.
+/// Evidence that is tried with each reference: some for each sample of each signer.
 const MAX_EVIDENCE: usize = 96;
-/// The digest of every image that is made up.
+/// The digest of every made-up image.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 /// A repository that no pack names.
 const FRESH: &str = "any-other.example.net/any-other";
@@ -79,7 +80,7 @@ fn identity(policy: &Policy) -> Value {
     policy.images.iter().map(layer).collect()
 }
 
-/// The trust root that an identity is held against.
+/// The trust root that an identity is verified against.
 fn root<'p>(layer: &'p ImageLayer, signer: &ImageSigner) -> Option<&'p String> {
     match signer {
         ImageSigner::Identity { trust_root, .. } => {
@@ -99,7 +100,7 @@ fn bare(signer: &ImageSigner) -> ImageSigner {
     }
 }
 
-/// Digests of the trust roots, by the images and the signer that they are for.
+/// Digests of the trust roots, by the images and the signer that they apply to.
 fn roots(policy: &Policy) -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for layer in &policy.images {
@@ -114,7 +115,7 @@ fn roots(policy: &Policy) -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// Trust roots that are asked in place of others, or that no signer of the old policy was held against.
+/// Trust roots that replace others, or that no signer of the old policy used.
 fn trust(old: &Policy, new: &Policy) -> Vec<Change> {
     let (before, after) = (roots(old), roots(new));
     let known: BTreeSet<&String> = before.values().flatten().collect();
@@ -123,7 +124,8 @@ fn trust(old: &Policy, new: &Policy) -> Vec<Change> {
         let was = before.get(of);
         let is_other = match was {
             Some(was) => was != now,
-            // Another signer, which is compared by its signatures: but by whom they are attested is seen here alone.
+            // Another signer, which is compared by its signatures; but which root attests them shows only
+            // here.
             None => now.iter().any(|root| !known.contains(root)),
         };
         if is_other {
@@ -138,7 +140,7 @@ fn trust(old: &Policy, new: &Policy) -> Vec<Change> {
     all
 }
 
-/// Whether both policies take an image of which nothing is known.
+/// Whether both policies allow an image without any evidence.
 pub(super) fn passes_both(sides: &Sides, reference: &str) -> bool {
     let image = ImageCase { reference: reference.to_owned(), evidence: None };
     let case = TestCase { image: Some(image), ..blank(String::new()) };
@@ -152,7 +154,7 @@ pub(super) fn references(sides: &Sides) -> Vec<String> {
     repositories(sides).into_iter().map(|repository| format!("{repository}@{DIGEST}")).collect()
 }
 
-/// Repositories that the patterns of both policies match, and some that lie beside them.
+/// Repositories that the patterns of both policies match, and some near misses.
 fn repositories(sides: &Sides) -> Vec<String> {
     let (old, new) = sides.policies();
     let entries = [old, new].into_iter().flat_map(|policy| &policy.images).flat_map(|layer| &layer.entries);
@@ -189,8 +191,8 @@ fn cases(sides: &Sides) -> (Vec<(String, ImageCase)>, bool) {
     (all, is_cut)
 }
 
-/// What may be shown of an image: nothing, everything, each signature alone, everything but one signer's; and of a signer that only one policy
-/// has, each of its signatures beside those that both ask for.
+/// The possible evidence for an image: none, all, each signature alone, all but one signer's. For a signer
+/// that only one policy has, also each of its signatures together with those that both require.
 fn evidence(sides: &Sides) -> (Vec<Option<Evidence>>, bool) {
     let (old, new) = sides.policies();
     let of = |policy: &Policy| -> BTreeSet<ImageSigner> {

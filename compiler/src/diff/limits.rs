@@ -1,5 +1,5 @@
-//! Amounts: exact, one number against the other. The witness is an amount that the one policy lets through and the other does not, or a
-//! setting that only one of them takes.
+//! Amounts: exact, a comparison of numbers. The witness is an amount that one policy allows and the other
+//! does not, or a setting that only one of them allows.
 
 use bailiwick_policy::policy::sandboxes::{
     AtLeast, CgroupAccess, Enforcement, Lifetime, Limits, Pool, Tmpfs, UserNamespace,
@@ -13,7 +13,7 @@ use super::settings;
 use super::sides::Sides;
 use super::{Amount, Change, Diff, Direction, Layer, Verdict, Witness};
 
-/// An upper bound; `None`: there is none.
+/// An upper bound; `None` if unlimited.
 type Bound = Option<u64>;
 
 pub(super) fn sandbox(pair: &Pair<'_>, out: &mut Diff) {
@@ -40,7 +40,7 @@ pub(super) fn sandbox(pair: &Pair<'_>, out: &mut Diff) {
         out.changes.extend(setting(&of("lifetime"), old.lifetime, new.lifetime, |value: Lifetime| {
             format!("{value:?}")
         }));
-        // Saved before a result is sent, or perhaps lost: the later one in this order is the laxer.
+        // Saved before a result is sent, or possibly lost: the later value in this order is the laxer.
         let lax = |durable: bool| !durable;
         let word = |lax: bool| if lax { "lost by a crash" } else { "kept over a crash" }.to_owned();
         out.changes.extend(setting(&of("durable"), lax(old.durable), lax(new.durable), word));
@@ -90,7 +90,7 @@ pub(super) fn pools(old: &Policy, new: &Policy, out: &mut Diff) {
     }
 }
 
-/// A pool that only one of the policies has: nobody can tell what else its pods could do.
+/// A pool that only one of the policies has: what else its pods could do is unknown.
 fn alone(name: &str, direction: Direction, (old, new): (&str, &str)) -> Change {
     let which = if direction == Direction::Narrowed { "OLD" } else { "NEW" };
     let what = format!("pool `{name}` is only in {which}");
@@ -112,7 +112,7 @@ fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
         Some(old.memory_bytes),
         Some(new.memory_bytes),
     ));
-    // Of these two the earlier one is the laxer.
+    // Of these two the earlier is the laxer.
     let level = |pool: &Pool| std::cmp::Reverse(pool.pod_security.level);
     let word = |level: std::cmp::Reverse<PodSecurityLevel>| format!("{:?}", level.0);
     out.changes.extend(setting(&of("podSecurity.level"), level(old), level(new), word));
@@ -136,7 +136,7 @@ fn pool(old: &Pool, new: &Pool, out: &mut Diff) {
 /// Budgets and the windows of counters, by pack and name.
 pub(super) fn state(sides: &Sides, out: &mut Diff) {
     let (old, new) = sides.policies();
-    // One pack alone may be called otherwise than it was.
+    // A single pack may have been renamed.
     let alone = old.tools.len() == 1 && new.tools.len() == 1;
     let (budgets, counters) = (named(old, new, alone, budgets), named(old, new, alone, counters));
     for (name, old, new) in budgets {
@@ -162,7 +162,7 @@ pub(super) fn state(sides: &Sides, out: &mut Diff) {
     }
 }
 
-/// Something of one pack, by the pack's name and its own.
+/// An item of one pack, with the pack's name and its own.
 type Of<'p, T> = (&'p str, &'p str, &'p T);
 
 fn budgets(policy: &Policy, alone: bool) -> Vec<Of<'_, Budget>> {
@@ -186,7 +186,7 @@ fn pack(policy: &Policy, index: u16, alone: bool) -> &str {
     policy.packs.get(usize::from(index)).map_or("", |pack| pack.name.as_str())
 }
 
-/// Those of both policies side by side.
+/// The items of both policies side by side.
 fn named<'p, T>(
     old: &'p Policy,
     new: &'p Policy,
@@ -204,7 +204,7 @@ fn named<'p, T>(
     out
 }
 
-/// What differs between two upper bounds.
+/// The difference between two upper bounds.
 fn amount(of: &str, unit: &'static str, old: Bound, new: Bound) -> Option<Change> {
     // The larger bound, or just above the only one.
     let value = match (old, new) {
@@ -220,9 +220,9 @@ fn amount(of: &str, unit: &'static str, old: Bound, new: Bound) -> Option<Change
     change(of, witness, (lets(old), says(old)), (lets(new), says(new)))
 }
 
-/// What differs between two windows: use that is older no longer counts.
+/// The difference between two windows: older use no longer counts.
 fn window(of: &str, old: Bound, new: Bound) -> Option<Change> {
-    // An age that the one window still holds and the other does not.
+    // An age that one window still covers and the other does not.
     let value = match (old, new) {
         (Some(old), Some(new)) => old.max(new),
         (one, other) => one.or(other)?.checked_add(1)?,
@@ -240,7 +240,7 @@ fn scope(of: &str, old: Scope, new: Scope) -> Option<Change> {
     setting(of, old, new, |scope| format!("{scope:?}"))
 }
 
-/// What differs between two settings, of which the later one in their order is the laxer.
+/// The difference between two settings, of which the later in their order is the laxer.
 fn setting<T: Copy + Ord>(of: &str, old: T, new: T, word: impl Fn(T) -> String) -> Option<Change> {
     settings::ordered(Layer::Limits, of, old, new, word)
 }

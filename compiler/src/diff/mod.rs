@@ -1,15 +1,18 @@
-//! What a changed policy lets through that it refused before, and the reverse: semantic, by layer, each with a witness.
+//! What a changed policy newly allows, and what it no longer allows: a semantic comparison, by layer, each
+//! difference with a witness.
 //!
-//! A *witness* is a concrete input (a connection, a call, a pod) that both policies were asked about, by the functions that decide the real
-//! thing ([`crate::cases`]); nothing is claimed without one. Not a proof of equality where an input has no end of values: such layers are
-//! searched within named limits, and [`Diff::bounds`] says which limits cut off what.
+//! A *witness* is a concrete input (a connection, a call, a pod) on which both policies were evaluated, by
+//! the functions that decide the real thing ([`crate::cases`]). Without one, nothing is claimed. The
+//! comparison is not a proof of equality where inputs are unlimited: such layers are searched within named
+//! limits, and [`Diff::bounds`] lists what each limit cut off.
 //!
 //! ```text
 //! old, new ► what they test (prefixes, ports, names, constants) ► one input for each class ► both decide ► Change
 //! ```
 //!
-//! Terms. *Widened*: the new policy lets it through and the old one does not, or with fewer conditions. *Narrowed*: the reverse. *Changed*: both
-//! let it through, and neither is the stricter. *Atom*: something that a policy compares an input with.
+//! Terms. *Widened*: the new policy allows what the old one denies, or on fewer conditions. *Narrowed*: the
+//! reverse. *Changed*: both allow it, and neither is stricter. *Atom*: something that a policy compares an
+//! input with.
 
 mod admission;
 mod filesystem;
@@ -31,15 +34,15 @@ use serde::Serialize;
 use crate::policy_test::TestCase;
 use sides::Sides;
 
-/// What differs between two policies.
+/// The differences between two policies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diff {
-    /// What differs, by layer; within one, what is wider first.
+    /// The differences, by layer; within a layer, wider ones first.
     pub changes: Vec<Change>,
-    /// What the search left out, if anything; a layer that has no entry was compared exactly.
+    /// What the search left out, if anything; a layer without an entry was compared exactly.
     pub bounds: Vec<Bound>,
-    /// What differs and is not judged.
+    /// Differences that are not judged.
     pub notes: Vec<String>,
 }
 
@@ -47,21 +50,21 @@ pub struct Diff {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// Where.
+    /// The layer.
     pub layer: Layer,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// The class of inputs that it is about, in words.
+    /// The class of inputs that differ, in words.
     pub what: String,
     /// One of them.
     pub witness: Witness,
-    /// What the old policy says of the witness.
+    /// The old policy's verdict on the witness.
     pub old: Verdict,
-    /// What the new policy says of the witness.
+    /// The new policy's verdict on the witness.
     pub new: Verdict,
 }
 
-/// What is compared.
+/// The layers of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Layer {
@@ -82,7 +85,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// The layers in the order in which they are told.
+    /// The layers in reporting order.
     pub const ALL: [Self; 7] = [
         Self::Admission,
         Self::Images,
@@ -108,31 +111,31 @@ impl Layer {
     }
 }
 
-/// Which way something differs.
+/// The direction of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Direction {
-    /// More is let through.
+    /// The new policy allows more.
     Widened,
-    /// Something else is let through.
+    /// The new policy allows something else.
     Changed,
-    /// Less is let through.
+    /// The new policy allows less.
     Narrowed,
 }
 
-/// An input that the two policies were asked about.
+/// An input on which the two policies were evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Witness {
     /// A case as a PolicyTest writes it; `expect` is what the new policy does.
     Case(Box<TestCase>),
-    /// What a command or a session uses.
+    /// An amount that a command or a session uses.
     Amount(Amount),
-    /// How something is set up.
+    /// The value of a setting.
     Setting {
-        /// What: `pools.warm.cgroup`.
+        /// Its name: `pools.warm.cgroup`.
         of: String,
-        /// How.
+        /// Its value.
         value: String,
     },
 }
@@ -141,15 +144,15 @@ pub enum Witness {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Amount {
-    /// Of what: `sandboxes.shell.limits.memory`.
+    /// What is counted: `sandboxes.shell.limits.memory`.
     pub of: String,
     /// How much.
     pub value: u64,
-    /// In which unit; empty for a number of things.
+    /// The unit; empty for a count.
     pub unit: &'static str,
 }
 
-/// What a policy says of an input.
+/// A policy's verdict on an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
@@ -158,23 +161,23 @@ pub struct Verdict {
     /// The rules that decided.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
-    /// What they said.
+    /// Their messages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<String>,
 }
 
-/// Something that was not searched to its end.
+/// A layer that was not searched completely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
-    /// Where.
+    /// The layer.
     pub layer: Layer,
     /// What was left out, and by which limit.
     pub what: String,
 }
 
 impl Diff {
-    /// How many differences go one way.
+    /// The number of differences in one direction.
     #[must_use]
     pub fn count(&self, direction: Direction) -> usize {
         self.changes.iter().filter(|change| change.direction == direction).count()
@@ -185,7 +188,7 @@ impl Diff {
     }
 }
 
-/// Differences that no input shows, or that say nothing of which way.
+/// Differences that no input shows, or that have no direction.
 fn unjudged(old: &Policy, new: &Policy, out: &mut Diff) {
     let mut note = |differs: bool, what: &str| {
         if differs {
@@ -205,8 +208,9 @@ fn unjudged(old: &Policy, new: &Policy, out: &mut Diff) {
     );
 }
 
-/// Compares two policies. `seeds`: inputs that are worth trying as well, as the cases of the packs' tests; their objects are written out.
-/// Where neither policy names a subject, both are held against every pod, as their own tests hold them.
+/// Compares two policies. `seeds`: further inputs that are worth trying, such as the cases of the packs'
+/// tests, with their objects read in. If neither policy names a subject, both apply to every pod, as in their
+/// own tests.
 ///
 /// # Errors
 /// A policy that cannot be put in force.

@@ -1,4 +1,5 @@
-//! Connections of governed pods: exact for addresses and ports, and for pods unless very many labels are told apart.
+//! Connections of governed pods: exact for addresses and ports, and for pods unless very many labels are
+//! distinguished.
 //!
 //! ```text
 //! rules of both ► boundaries of ports  ► classes of ports ─┐
@@ -6,8 +7,8 @@
 //!               ► keys and values of labels ┘
 //! ```
 //!
-//! A *class* is everything that the same rules of both policies take: one member of it stands for all. An *end* is the other end of a
-//! connection: an address, or a pod.
+//! A *class* is everything that the same rules of both policies match: one member represents all. An *end* is
+//! the other end of a connection: an address, or a pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,26 +21,27 @@ use crate::reach::cidr::{Block, Cidr, Family, address, minimised};
 use crate::reach::ports::Ports;
 use crate::reach::rules::PeerSet;
 
-/// Label sets that are told apart for each direction. Packs select by two or three keys of a few values; each further key multiplies.
+/// Label sets that are distinguished for each direction. Packs select by two or three keys with a few values;
+/// each further key multiplies the sets.
 const MAX_LABEL_SETS: usize = 20_000;
-/// A value that no pack gives a label.
+/// A label value that no pack contains.
 const FRESH: &str = "any-other-value";
-/// The address of a pod at the other end. Whatever it is, address blocks do not speak of pods.
+/// The address of a pod at the other end. Any would do: address blocks do not apply to pods.
 const POD_ADDRESS: &str = "192.0.2.1";
-/// Networks and port ranges that are told of many.
+/// Networks and port ranges that are listed if there are many.
 const SHOWN: usize = 6;
 
-/// The way of a connection.
+/// The direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Egress,
     Ingress,
 }
 
-/// Which rules of both policies take something, the old ones first.
+/// Which rules of both policies match, the old ones first.
 type Taken = Vec<bool>;
 
-/// The other end of connections, as a class.
+/// A class of other ends.
 #[derive(Clone, Debug)]
 enum Ends {
     Addresses { one: std::net::IpAddr, all: Vec<Cidr> },
@@ -57,7 +59,7 @@ pub(super) fn compare(sides: &Sides, out: &mut Diff) -> Result<(), String> {
             .flatten()
             .flat_map(|network| way.rules(network))
             .collect();
-        // Where one policy has no section, it allows what no rule takes.
+        // If one policy has no section, it allows what no rule matches.
         let open = old.network.is_none() || new.network.is_none();
         let mut regions = Regions::default();
         let ends: Vec<(Taken, Ends)> =
@@ -83,11 +85,12 @@ impl Way {
     }
 }
 
-/// Whether some rule takes both the ports and one of the ends. `ends` has a place for each peer of each rule.
+/// Whether some rule matches both the ports and one of the ends. `ends` has an entry for each peer of each
+/// rule.
 fn meet(rules: &[&NetworkRule], ports: &Taken, ends: &Taken) -> bool {
     let mut ends = ends.iter();
     rules.iter().zip(ports).any(|(rule, port)| {
-        // All places of the rule are to be taken, also when its ports do not match.
+        // All entries of the rule must be consumed, even if its ports do not match.
         let any = rule.peers.iter().filter(|_| ends.next() == Some(&true)).count() > 0;
         any && *port
     })
@@ -147,7 +150,7 @@ fn address_classes(rules: &[&NetworkRule]) -> Vec<(Taken, Ends)> {
     classes.into_iter().map(|(taken, (one, all))| (taken, Ends::Addresses { one, all })).collect()
 }
 
-/// What a label may be: absent, or one of these.
+/// The possible values of a label: absent, or one of these.
 struct Choice<'r> {
     of_namespace: bool,
     key: &'r str,
@@ -217,7 +220,7 @@ fn advance(at: &mut [usize], choices: &[Choice<'_>]) -> bool {
 fn pod(choices: &[Choice<'_>], at: &[usize], namespace: PeerNamespace) -> CasePeer {
     let mut pod = CasePeer { namespace: Some(namespace), ..CasePeer::default() };
     for (choice, at) in choices.iter().zip(at) {
-        // The first choice is that the label is absent.
+        // In the first choice, the label is absent.
         let value = at.checked_sub(1).and_then(|at| choice.values.get(at));
         let labels = if choice.of_namespace { &mut pod.namespace_labels } else { &mut pod.labels };
         labels.extend(value.map(|value| (choice.key.to_owned(), (*value).to_owned())));
@@ -235,7 +238,7 @@ fn takes(set: &PeerSet, pod: &CasePeer) -> bool {
     }
 }
 
-/// What makes connections alike in what is told of them.
+/// What makes connections the same in a report.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Outcome {
     direction: Direction,
@@ -246,7 +249,7 @@ struct Outcome {
 /// Networks that differ in one way, and a connection to one of them.
 type Region = (Vec<Cidr>, Option<Found>);
 
-/// Where the two policies differ, gathered into as few statements as possible.
+/// Where the two policies differ, combined into as few statements as possible.
 #[derive(Default)]
 struct Regions {
     /// For each outcome and set of addresses, the ports.
@@ -273,7 +276,7 @@ impl Regions {
         Ok(())
     }
 
-    /// Regions of the same addresses are told as one.
+    /// Regions with the same addresses are reported as one.
     fn told(self, way: Way) -> Vec<super::Change> {
         let mut merged: BTreeMap<(Outcome, Vec<Cidr>), (Vec<PortRange>, Found)> = BTreeMap::new();
         for ((outcome, ports), (networks, found)) in self.addresses {

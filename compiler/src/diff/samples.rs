@@ -4,14 +4,15 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use bailiwick_policy::cel::compile_pattern;
 
-/// Texts that are taken from one pattern.
+/// Most texts for one pattern.
 const MAX_SAMPLES: usize = 8;
-/// Longest sample, in bytes: a pattern may want a thousand characters, and a command line shows no more for it.
+/// Longest sample, in bytes: even if a pattern requires a thousand characters, a longer command line shows
+/// nothing more.
 const MAX_SAMPLE_BYTES: usize = 512;
 
 /// Some texts that a pattern of a pack matches, one for each of its alternatives.
 pub(super) fn matching(pattern: &str) -> Vec<String> {
-    // What RE2 means, in the words of this parser.
+    // RE2's meaning in this parser's syntax.
     let Ok(regex) = compile_pattern(pattern) else { return Vec::new() };
     let Ok(hir) = regex_syntax::parse(regex.as_str()) else { return Vec::new() };
     let mut texts: Vec<String> = of(&hir).into_iter().filter(|text| regex.is_match(text)).collect();
@@ -55,7 +56,7 @@ fn joined(begun: &[String], part: &[String]) -> Vec<String> {
     pairs.filter(|text| text.len() <= MAX_SAMPLE_BYTES).take(MAX_SAMPLES).collect()
 }
 
-/// A member of a class: a letter or a digit where there is one.
+/// A member of a class: a letter or a digit if it contains one.
 fn member(class: &Class) -> Option<char> {
     let ranges: Vec<(char, char)> = match class {
         Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),

@@ -1,7 +1,7 @@
-//! Which sandboxes are compared with which, and what of them has no order of wider and narrower.
+//! Which sandboxes are compared with which, and their differences that are neither wider nor narrower.
 //!
-//! A sandbox of both policies is compared by its name. Where a tool of both runs in two of different names, these two are compared as well: what counts
-//! is what the tool's command gets.
+//! Sandboxes are compared by name. If a tool of both policies runs in two of different names, these two are
+//! compared as well: what matters is the sandbox that the tool's command gets.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use super::{Diff, Direction, Layer, filesystem, limits, settings, syscalls};
 pub(super) struct Pair<'p> {
     pub(super) old: &'p Sandbox,
     pub(super) new: &'p Sandbox,
-    /// The tool that runs in both, where they have two names.
+    /// The tool that runs in both, if their names differ.
     tool: Option<&'p str>,
 }
 
@@ -61,7 +61,8 @@ pub(super) fn compare(sides: &Sides, out: &mut Diff) -> Result<(), String> {
     Ok(())
 }
 
-/// Which way a command is confined otherwise that runs in one sandbox of the old policy and another one of the new; `None`: no way.
+/// The direction in which the confinement of a command changes that runs in one sandbox of the old policy and
+/// another of the new; `None` if it does not.
 pub(super) fn direction(sides: &Sides, old: &str, new: &str) -> Result<Option<Direction>, String> {
     let key = (old.to_owned(), new.to_owned());
     if let Some(known) = sides.sandboxes.borrow().get(&key) {
@@ -116,7 +117,7 @@ fn pairs<'p>(old: &'p Policy, new: &'p Policy) -> Vec<Pair<'p>> {
     pairs
 }
 
-/// What differs and has no order of wider and narrower.
+/// The differences that are neither wider nor narrower.
 fn others(pair: &Pair<'_>, out: &mut Diff) {
     let (old, new) = (pair.old, pair.new);
     for (what, old, new) in [

@@ -1,8 +1,9 @@
-//! Settings: compared as they stand, one value against the other. The witness is a value.
+//! Settings: compared directly, one value with the other. The witness is a value.
 
 use super::{Change, Direction, Layer, Verdict, Witness};
 
-/// What differs between two settings, of which the later one in their order is the laxer: the laxer one is refused by the stricter policy.
+/// The difference between two settings, of which the later in their order is the laxer: the stricter policy
+/// rejects the laxer one.
 pub(super) fn ordered<T: Copy + Ord>(
     layer: Layer,
     of: &str,
@@ -24,7 +25,7 @@ pub(super) fn ordered<T: Copy + Ord>(
     Some(Change { layer, direction, what: of.to_owned(), witness, old: verdict(old), new: verdict(new) })
 }
 
-/// Two values of a setting that is `of` something, of which nobody can tell which is the laxer; nothing if they are the same.
+/// Two values of the setting `of`, neither of which is known to be the laxer; nothing if they are the same.
 pub(super) fn other(layer: Layer, of: &str, old: String, new: String) -> Option<Change> {
     (old != new).then(|| {
         let what = format!("{of} differs, and neither is known to be the stricter");
@@ -32,7 +33,7 @@ pub(super) fn other(layer: Layer, of: &str, old: String, new: String) -> Option<
     })
 }
 
-/// A difference that is known from the texts of the policies, in words: what each of them has.
+/// A difference that is evident from the texts of the policies, in words: the value of each.
 pub(super) fn stated(
     layer: Layer,
     direction: Direction,

@@ -1,15 +1,16 @@
-//! Wishes carried out on JSON: what is on the way is made, what is there stays.
+//! Applies wishes to JSON: creates what is missing on the way, and keeps what is there.
 
 use serde_json::{Map, Value, json};
 
 use super::wishes::{FRESH, Step, Want};
 
-/// Longest text that is made, in characters: a rule that looks at a longer one is told by no other rule.
+/// Longest text that is made, in characters: a rule that checks a longer one is not distinguished by any
+/// other rule.
 const MAX_TEXT: usize = 100_000;
-/// Members of Kubernetes objects that are maps of texts: what a list would hold is a key there.
+/// Members of Kubernetes objects that are maps of strings: what a list would contain is a key there.
 const MAPS: &[&str] =
     &["labels", "annotations", "limits", "requests", "nodeSelector", "matchLabels", "data", "stringData"];
-/// Members of Kubernetes objects that are lists of objects; other lists are filled with texts.
+/// Members of Kubernetes objects that are lists of objects; other lists are filled with strings.
 const OBJECTS: &[&str] = &[
     "containers",
     "initContainers",
@@ -24,10 +25,10 @@ const OBJECTS: &[&str] = &[
     "imagePullSecrets",
     "ownerReferences",
 ];
-/// Elements that a list is filled up to at most.
+/// Most elements that a list is filled up to.
 const MAX_ELEMENTS: usize = 64;
 
-/// Puts what is wished at a place of a value.
+/// Puts the wish at a place of a value.
 pub(super) fn put(value: &mut Value, steps: &[Step], want: &Want) {
     let mut here = value;
     let mut name = "";
@@ -60,7 +61,7 @@ pub(super) fn put(value: &mut Value, steps: &[Step], want: &Want) {
     last(here, name, want);
 }
 
-/// What is wished of one element stands beside what is there.
+/// A wish for one element is added next to the existing ones.
 fn element(items: &mut Vec<Value>, want: &Want) {
     match want {
         Want::Is(value) | Want::Holds(value) if !items.contains(value) => items.push(value.clone()),
@@ -78,7 +79,7 @@ fn last(here: &mut Value, name: &str, want: &Want) {
         Want::Present => {}
         Want::Holds(value) => match (MAPS.contains(&name) || here.is_object(), value.as_str()) {
             (true, Some(key)) => {
-                // A quantity and a text alike.
+                // Both a quantity and a string.
                 if let Some(members) = object(here) {
                     members.entry(key).or_insert_with(|| Value::from("1"));
                 }
@@ -119,7 +120,7 @@ fn resize(here: &mut Value, name: &str, size: usize) {
     }
 }
 
-/// Elements that were copied get names of their own.
+/// Gives copied elements names of their own.
 fn rename(items: &mut [Value]) {
     for (index, item) in items.iter_mut().enumerate().skip(1) {
         if let Some(name) = item.get_mut("name") {

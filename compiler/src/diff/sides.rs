@@ -1,4 +1,4 @@
-//! The two policies made ready, and the only way to a [`Change`]: both are asked.
+//! The two policies, ready to evaluate, and the only way to a [`Change`]: both decide.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +16,13 @@ use crate::policy_test::{Effect, Expectation, SyscallAction, TestCase};
 pub(super) struct Sides {
     pub(super) old: Bench,
     pub(super) new: Bench,
-    /// Which way sandboxes of two names differ, each pair compared once.
+    /// The direction between sandboxes of two names, each pair compared once.
     pub(super) sandboxes: RefCell<BTreeMap<(String, String), Option<Direction>>>,
 }
 
 impl Sides {
     pub(super) fn new(old: &Policy, new: &Policy) -> Self {
-        // Two bases are held against every pod; beside a policy that governs somebody, a base governs nobody.
+        // Two bases apply to every pod; next to a policy that governs pods, a base governs none.
         let bases = old.subject.is_none() && new.subject.is_none();
         let ready = |policy: &Policy| match bases {
             true => Bench::new(policy.clone(), Watching::Off),
@@ -35,12 +35,13 @@ impl Sides {
         (self.old.policy(), self.new.policy())
     }
 
-    /// What differs about a case, if anything does.
+    /// The difference for a case, if any.
     pub(super) fn compare(&self, layer: Layer, case: &TestCase) -> Result<Option<Found>, String> {
         self.compare_as(layer, case, case)
     }
 
-    /// The same of an admission request, of which it also counts what is written into the object; `None`: by its form it is no request.
+    /// The same for an admission request, including what is written into the object; `None` if it is not a
+    /// valid request.
     pub(super) fn compare_objects(&self, layer: Layer, case: &TestCase) -> Option<Compared> {
         let (Ok(old), Ok(new)) =
             (self.old.carry_out(case, &no_manifests), self.new.carry_out(case, &no_manifests))
@@ -66,7 +67,7 @@ impl Sides {
         Some(compared(Some(found)))
     }
 
-    /// The same, where the two policies call a thing by two names.
+    /// The same, if the two policies use two names for a thing.
     pub(super) fn compare_as(
         &self,
         layer: Layer,
@@ -85,7 +86,7 @@ impl Sides {
     }
 }
 
-/// What both policies say of an admission request.
+/// Both policies' decisions on an admission request.
 pub(super) struct Compared {
     pub(super) found: Option<Found>,
     /// The rules by which the old policy denies it.
@@ -94,7 +95,7 @@ pub(super) struct Compared {
     pub(super) new: Vec<String>,
 }
 
-/// A difference that has no words yet.
+/// A difference without a description yet.
 pub(super) struct Found {
     layer: Layer,
     pub(super) direction: Direction,
@@ -111,12 +112,12 @@ impl Found {
 }
 
 impl Verdict {
-    /// A word, and nothing more to say.
+    /// A single word, without rules or messages.
     pub(super) fn word(verdict: impl Into<String>) -> Self {
         Self { verdict: verdict.into(), rules: Vec::new(), messages: Vec::new() }
     }
 
-    /// What happened, in a word, with the rules and what they said.
+    /// The outcome in a word, with the rules and their messages.
     pub(super) fn of(happened: &Happened) -> Self {
         let word = match (happened.effect, happened.action) {
             (Some(Effect::Ask), _) => "asks",
@@ -128,7 +129,7 @@ impl Verdict {
     }
 }
 
-/// The object as it is stored, without what only names the policies.
+/// The object as stored, without what only names the policies.
 pub(super) fn written(happened: &Happened) -> Option<Value> {
     let mut object = happened.object.clone()?;
     for path in ["/metadata/labels", "/spec/template/metadata/labels"] {
@@ -139,10 +140,10 @@ pub(super) fn written(happened: &Happened) -> Option<Value> {
     Some(object)
 }
 
-/// Members of an object that are told of what was written.
+/// Members of an object that are listed in a report of what was written.
 const SHOWN: usize = 4;
 
-/// What one object has otherwise than another, by path.
+/// Where one object differs from another, by path.
 fn differences(one: Option<&Value>, other: Option<&Value>) -> Vec<String> {
     let mut all = Vec::new();
     let null = Value::Null;
@@ -152,7 +153,7 @@ fn differences(one: Option<&Value>, other: Option<&Value>) -> Vec<String> {
             _ if one == other => {}
             (Value::Object(mine), Value::Object(theirs)) => {
                 let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
-                // The first one is taken from the end.
+                // Entries are popped from the end, so the first is pushed last.
                 for name in names.into_iter().rev() {
                     let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
                     pending.push((path, mine.get(name).unwrap_or(&null), theirs.get(name).unwrap_or(&null)));
@@ -164,13 +165,13 @@ fn differences(one: Option<&Value>, other: Option<&Value>) -> Vec<String> {
     all
 }
 
-/// What happened, as the expectation of a case that would notice another outcome.
+/// The outcome, as the expectation of a case that would notice any other outcome.
 pub(super) fn expectation(happened: &Happened) -> Expectation {
     let allowed = (happened.effect.is_none() && happened.action.is_none()).then_some(happened.allowed);
     Expectation { allowed, effect: happened.effect, action: happened.action, ..Expectation::default() }
 }
 
-/// A case without anything that happens.
+/// A case without any input.
 pub(super) fn blank(name: String) -> TestCase {
     TestCase {
         name,

@@ -1,8 +1,8 @@
 //! System calls of sandboxes: exact, arguments included.
 //!
-//! A call goes through where one of its alternatives holds, and an alternative tests bits of arguments. That one sandbox lets through what the
-//! other does not is a search for bits: those that an alternative of the one wants, and for each alternative of the other one bit that it does not
-//! want.
+//! A call is allowed if one of its alternatives holds, and an alternative tests bits of arguments. Finding
+//! what only one sandbox allows is a search for bits: those that an alternative of this sandbox requires,
+//! plus one bit that violates each alternative of the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,16 @@ use super::{Diff, Layer};
 use crate::policy_test::{SyscallCase, TestCase};
 use crate::syscalls;
 
-/// Steps of the search for the arguments of one call: alternatives are few, and each is left by one of some 32 bits.
+/// Steps of the search for the arguments of one call: alternatives are few, and each can be violated by one
+/// of some 32 bits.
 const MAX_STEPS: usize = 1_000_000;
 /// Registers of a system call.
 const REGISTERS: usize = 6;
-/// Names that are told of many that differ for one reason.
+/// Names that are listed if many differ for one reason.
 const SHOWN: usize = 8;
 
 pub(super) fn compare(sides: &Sides, pair: &Pair<'_>, out: &mut Diff) -> Result<(), String> {
-    // Calls that differ as a whole are told together, with one of them as the witness.
+    // Calls that differ as a whole are reported together, with one of them as the witness.
     let mut whole: BTreeMap<super::Direction, (Vec<&str>, super::sides::Found)> = BTreeMap::new();
     for name in names(pair) {
         for args in candidates(pair, name, out) {
@@ -52,7 +53,7 @@ fn names<'p>(pair: &Pair<'p>) -> BTreeSet<&'p str> {
     of(pair.old).chain(of(pair.new)).collect()
 }
 
-/// The arguments that the two sandboxes are asked about; none at all for a call that only one of them knows.
+/// The arguments that are tried on the two sandboxes; none for a call that only one of them knows.
 fn candidates(pair: &Pair<'_>, name: &str, out: &mut Diff) -> Vec<Vec<i64>> {
     let find = |sandbox: &'_ Sandbox| sandbox.syscalls.allowed.iter().find(|call| call.name == name).cloned();
     let (Some(old), Some(new)) = (find(pair.old), find(pair.new)) else { return vec![Vec::new()] };
@@ -70,7 +71,7 @@ fn candidates(pair: &Pair<'_>, name: &str, out: &mut Diff) -> Vec<Vec<i64>> {
     found
 }
 
-/// Whether there are arguments that one call takes and the other does not.
+/// Whether one sandbox allows arguments that the other does not.
 enum Escape {
     Found(Vec<i64>),
     Never,
@@ -102,7 +103,7 @@ fn leave(bits: &mut Bits, alternatives: &[&[ArgumentTest]], steps: &mut usize) -
     let open: Vec<&[ArgumentTest]> =
         alternatives.iter().copied().filter(|tests| !tests.iter().any(|test| bits.fails(test))).collect();
     let Some(first) = open.first() else { return true };
-    // One that holds whatever else is fixed is found before anything is tried.
+    // An alternative that holds regardless is found before anything is tried.
     if *steps > MAX_STEPS || open.iter().any(|tests| tests.iter().all(|test| bits.settles(test))) {
         return false;
     }
@@ -129,7 +130,7 @@ struct Bits {
 }
 
 impl Bits {
-    /// Whether a test cannot hold any more.
+    /// Whether a test can no longer hold.
     fn fails(&self, test: &ArgumentTest) -> bool {
         let at = usize::from(test.index);
         match (self.fixed.get(at), self.values.get(at)) {
@@ -139,18 +140,18 @@ impl Bits {
         }
     }
 
-    /// Whether all that a test looks at is fixed.
+    /// Whether every bit that a test reads is fixed.
     fn settles(&self, test: &ArgumentTest) -> bool {
         self.fixed.get(usize::from(test.index)).is_some_and(|fixed| test.mask & !fixed == 0)
     }
 
-    /// Fixes what a test wants; `false`: it contradicts what is fixed.
+    /// Fixes the bits that a test requires; `false` if it contradicts the fixed bits.
     fn hold(&mut self, test: &ArgumentTest) -> bool {
         let at = usize::from(test.index);
         let (Some(fixed), Some(value)) = (self.fixed.get_mut(at), self.values.get_mut(at)) else {
             return false;
         };
-        // A value with bits outside of its mask is one that no register has.
+        // A value with bits outside its mask is one that no register can match.
         let is_free = test.value & !test.mask == 0 && (*value ^ test.value) & *fixed & test.mask == 0;
         if is_free {
             *fixed |= test.mask;

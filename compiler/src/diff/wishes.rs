@@ -1,12 +1,13 @@
-//! What an input must look like for a condition to come out one way: read off the condition's expression.
+//! What an input must look like for a condition to be true or false, read from the condition's expression.
 //!
 //! ```text
 //! a.x == 'p' && (b > 5 || c.exists(i, i.k == 'q'))   ► [x is p, b is 6], [x is p, c holds {k: q}], …
 //! ```
 //!
-//! A *wish* is a value at a *place* of the input; a *way* is a list of wishes that should do together. Ways are guesses by the meaning of the
-//! commonest functions: they need not be right and they are not all, since whoever uses one asks the policy itself afterwards. A
-//! function that is not known here still gives its constants to its places.
+//! A *wish* is a value at a *place* of the input; a *way* is a list of wishes that should suffice together.
+//! Ways are guesses based on the commonest functions. They may be wrong and are not complete, since their
+//! users evaluate the policy itself afterwards. A function that is unknown here still assigns its constants
+//! to its places.
 
 mod reading;
 mod ways;
@@ -16,12 +17,12 @@ use std::cell::Cell;
 use bailiwick_policy::ir::{Cel, Const, Root};
 use serde_json::{Number, Value};
 
-/// Ways that are kept of one expression. Lists of commands that a pack allows have some dozens.
+/// Ways that are kept for one expression. Lists of allowed commands have some dozens.
 const MAX_WAYS: usize = 64;
-/// Steps in which one expression is read. A shared expression is read again wherever it is named, so without a bound some dozens that name each other
-/// twice would take for ever.
+/// Steps for reading one expression. A shared expression is read again wherever it is named, so without a
+/// limit some dozens that name each other twice would take forever.
 const MAX_STEPS: u32 = 100_000;
-/// A text that no pack names.
+/// A text that no pack contains.
 pub(super) const FRESH: &str = "any-other";
 
 /// One step into a value.
@@ -40,16 +41,16 @@ pub(super) struct Place {
     pub(super) steps: Vec<Step>,
 }
 
-/// What is to be at a place.
+/// The wished content of a place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Want {
-    /// This value; as an element of a list, beside what is there.
+    /// This value; for an element of a list, next to the existing ones.
     Is(Value),
     /// Nothing.
     Absent,
-    /// Something, whatever it is.
+    /// Anything.
     Present,
-    /// A list or map that holds this.
+    /// A list or map that contains this.
     Holds(Value),
     /// A list or map that does not.
     Lacks(Value),
@@ -59,7 +60,7 @@ pub(super) enum Want {
 
 /// A value at a place.
 pub(super) type Wish = (Place, Want);
-/// Wishes that should do together, the later ones over the earlier ones.
+/// Wishes that should suffice together, the later ones over the earlier ones.
 pub(super) type Way = Vec<Wish>;
 
 /// What expressions of one policy may refer to.
@@ -67,9 +68,9 @@ pub(super) struct Reader<'p> {
     shared: &'p [Cel],
     regexes: &'p [String],
     parameters: &'p Const,
-    /// Something was left out.
+    /// Whether something was left out.
     pub(super) cut: Cell<bool>,
-    /// Steps that are left for the expression that is being read.
+    /// Steps left for the current expression.
     left: Cell<u32>,
 }
 

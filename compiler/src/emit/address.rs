@@ -1,15 +1,17 @@
-//! Networks: containment, and the address ranges that a wide allow must not reach.
+//! Networks: containment, and the address ranges that a wide allow rule must not reach.
 //!
-//! A *special* range is one where an agent finds credentials or the inside of the cluster: metadata services, link-local and private
-//! networks. A block reaches a special range only if it equals it or lies inside it: then its author named it. A larger
-//! block, as `0.0.0.0/0`, has the special ranges in it taken out.
+//! A *special* range is one where an agent finds credentials or the inside of the cluster: metadata services,
+//! link-local and private networks. A block reaches a special range only if it equals that range or is inside
+//! it, since then its author named it. From a larger block, such as `0.0.0.0/0`, the special ranges are
+//! excepted.
 
 use std::net::IpAddr;
 
 use super::EmitError;
 
-/// Metadata services of cloud providers, link-local, private and NAT64 ranges, in the order in which they are taken out.
-/// Sources: RFC 1918, 3927, 4193, 4291, 6052, 6598; AWS IMDS, ECS and EKS Pod Identity, Azure WireServer, Alibaba metadata.
+/// Metadata services of cloud providers, link-local, private and NAT64 ranges, in the order in which they are
+/// excepted. Sources: RFC 1918, 3927, 4193, 4291, 6052, 6598; AWS IMDS, ECS and EKS Pod Identity, Azure
+/// WireServer, Alibaba metadata.
 pub(super) const SPECIAL: [(&str, &str); 16] = [
     ("10.0.0.0/8", "private"),
     ("100.64.0.0/10", "shared address space"),
@@ -56,7 +58,7 @@ impl Network {
     }
 
     fn mask(self) -> u128 {
-        // Shifting by the whole width is not defined; a prefix of 0 keeps no bit.
+        // Shifting by the full width is undefined; a prefix of 0 keeps no bits.
         u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0)
     }
 
@@ -66,16 +68,16 @@ impl Network {
     }
 }
 
-/// A block as it may be emitted.
+/// A block in the form in which it may be emitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     /// The excepted networks: each strictly inside the block, none inside another, sorted.
     pub(super) except: Vec<String>,
-    /// The special ranges among them that the policy did not except itself, as "range (kind)".
+    /// The special ranges among them that the policy did not itself except, as "range (kind)".
     pub(super) added: Vec<String>,
 }
 
-/// Works out what to except from `cidr`. `None`: nothing of it is left.
+/// Computes what to except from `cidr`. `None`: nothing of it is left.
 pub(super) fn block(
     cidr: &str,
     except: &[String],

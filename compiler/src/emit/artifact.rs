@@ -1,4 +1,5 @@
-//! What emission gives: files by path, each with its target and the pack fields it comes from, and `artifacts.json`, which lists them.
+//! The output of emission: files by path, each with its target and the pack fields it comes from, and
+//! `artifacts.json`, which lists them.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +43,7 @@ pub enum Target {
 pub struct FieldRef {
     /// `name@version`.
     pub pack: String,
-    /// Field path, as `spec.network.egress[0]`.
+    /// Field path, such as `spec.network.egress[0]`.
     pub at: String,
 }
 
@@ -60,9 +61,9 @@ pub struct Artifact {
 /// Everything that one policy becomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Artifacts {
-    /// By path below the output folder; `artifacts.json` is among them and lists all others.
+    /// By path relative to the output folder; includes `artifacts.json`, which lists all others.
     pub files: BTreeMap<String, Artifact>,
-    /// What `report.json` and `report.md` say.
+    /// The content of `report.json` and `report.md`.
     pub report: Report,
 }
 
@@ -91,8 +92,8 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Adds `artifacts.json`. Only this file carries the compiler's version, so that a new compiler which emits the same
-/// controls changes nothing else.
+/// Adds `artifacts.json`. Only this file carries the compiler's version, so a new compiler that emits the
+/// same controls changes nothing else.
 pub(super) fn list(cell: &Cell<'_>, files: &mut BTreeMap<String, Artifact>) -> Result<(), EmitError> {
     let list = List {
         format_version: 1,

@@ -1,5 +1,5 @@
-//! The statements about tools, sandboxes, pools and the audit log, in words; and who enforces them: the executor, wherever it runs the call.
-//! Nothing of the cluster does, and the report says so.
+//! The statements about tools, sandboxes, pools and the audit log, in words. The executor enforces them,
+//! wherever it runs the call; nothing in the cluster does, and the report says so.
 
 use bailiwick_policy::policy::sandboxes::{AtLeast, Enforcement as Way, Pool, Proc, Sandbox};
 use bailiwick_policy::policy::tools::{
@@ -10,18 +10,18 @@ use bailiwick_policy::policy::{Origin, Policy};
 use super::report::{Enforcement, LayerReport};
 use super::statements::{Kind, Said};
 
-/// What of the executor a statement rests on.
+/// The part of the executor that enforces a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rests {
-    /// On its decision.
+    /// Its decision.
     Decision,
-    /// On the namespaces, mounts and filters that it builds; the same on every tier.
+    /// The namespaces, mounts and filters that it builds; the same on every tier.
     Isolation,
-    /// On cgroups; what will do without them, in words.
+    /// Cgroups; the limits that may be weaker without them, in words.
     Limits(Vec<String>),
-    /// On its log.
+    /// Its log.
     Log,
-    /// On whoever makes the pool's pods.
+    /// The deployment that creates the pool's pods.
     Deployment,
 }
 
@@ -143,7 +143,7 @@ fn sandbox(sandbox: &Sandbox) -> Vec<Said> {
     ]
 }
 
-/// The limits that need not be held exactly.
+/// The limits that need not be exact.
 fn weaker(at_least: &AtLeast) -> Vec<String> {
     let all = [
         ("memory", at_least.memory),

@@ -1,4 +1,5 @@
-//! What every emitter needs to know of the cell: the policy, its digest, and the names, labels and annotations of its objects.
+//! What every emitter needs to know about the cell: the policy, its digest, and the names, labels and
+//! annotations of its objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::artifact::{FieldRef, sha256};
 use super::{EmitError, EmitOptions, selector};
 
-/// Objects are named by DNS labels, the strictest of Kubernetes' name rules.
+/// Object names are DNS labels, the strictest of Kubernetes' name rules.
 const NAME_MAX: usize = 63;
 
-/// One effective policy under emission.
+/// One effective policy that is being emitted.
 pub(super) struct Cell<'a> {
     pub(super) policy: &'a Policy,
     pub(super) digest: &'a str,
@@ -36,7 +37,7 @@ impl<'a> Cell<'a> {
         self.packs.get(usize::from(index)).map(String::as_str).ok_or(EmitError::Origin { pack: index })
     }
 
-    /// Origins in readable form, sorted, each once.
+    /// Origins in readable form, sorted, without duplicates.
     pub(super) fn fields<'o>(
         &self,
         origins: impl IntoIterator<Item = &'o Origin>,
@@ -48,8 +49,8 @@ impl<'a> Cell<'a> {
         Ok(refs?.into_iter().collect())
     }
 
-    /// `bailiwick-CELL-SUFFIX` as a DNS label. What does not fit or is no DNS label is replaced by a hash of the suffix, so that names stay
-    /// distinct and stable.
+    /// `bailiwick-CELL-SUFFIX` as a DNS label. A suffix that is too long or is not a DNS label is replaced by
+    /// its hash, so that names stay distinct and stable.
     pub(super) fn name(&self, suffix: &str) -> String {
         let name = format!("bailiwick-{}-{suffix}", self.policy.cell);
         let plain = suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -66,14 +67,14 @@ impl<'a> Cell<'a> {
         format!("bailiwick-{}-{}-{hash}", self.policy.cell, kept.trim_end_matches('-'))
     }
 
-    /// Metadata of an object: its name, whose it is, and what it was compiled from.
+    /// Metadata of an object: its name, its labels, and what it was compiled from.
     pub(super) fn metadata(&self, name: String) -> ObjectMeta {
         let labels = [
             ("app.kubernetes.io/managed-by", "bailiwick".to_owned()),
             (CELL_LABEL, self.policy.cell.clone()),
         ];
         let annotations = [
-            // Not a label: a digest has one character more than a label's value may have.
+            // Not a label: a digest is one character too long for a label value.
             ("bailiwick.dev/policy-digest", format!("sha256:{}", self.digest)),
             ("bailiwick.dev/packs", self.packs.join(" ")),
         ];
@@ -86,19 +87,19 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// One selector for the governed pods; `None` if the policy governs nobody.
+    /// One selector for the governed pods; `None` if the policy governs no pods.
     pub(super) fn pods(&self) -> Option<LabelSelector> {
         self.policy.subject.as_ref().map(|subject| selector::conjoin(&subject.pods))
     }
 
-    /// One selector for the governed namespaces; `None` if the policy governs nobody.
+    /// One selector for the governed namespaces; `None` if the policy governs no pods.
     pub(super) fn namespaces(&self) -> Option<LabelSelector> {
         self.policy.subject.as_ref().map(|subject| selector::conjoin(&subject.namespaces))
     }
 
-    /// The namespace selector for hooks of the API server, with the namespaces left out that no hook may hold up. On the command line a namespace
-    /// that the subject itself names stays in: whoever names it means it. In a cluster none does: the pods of the webhook itself could not start
-    /// without the webhook.
+    /// The namespace selector for hooks of the API server, without the namespaces that no hook may block. On
+    /// the command line, a namespace that the subject itself names stays in, since that is intended. In a
+    /// cluster it is left out: the pods of the webhook could not start without the webhook.
     pub(super) fn hooked_namespaces(&self) -> Option<LabelSelector> {
         let governed = self.namespaces()?;
         let named = selector::namespace_names(&governed).unwrap_or_default();
@@ -114,7 +115,7 @@ impl<'a> Cell<'a> {
         Some(if exempt.is_empty() { governed } else { selector::without_names(governed, exempt) })
     }
 
-    /// Names of the governed namespaces as far as they are known: from the options, else from the subject.
+    /// Names of the governed namespaces, as far as known: from the options, or else from the subject.
     pub(super) fn known_namespaces(&self) -> Vec<String> {
         if !self.options.namespaces.is_empty() {
             return self.options.namespaces.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
@@ -126,7 +127,7 @@ impl<'a> Cell<'a> {
             .collect()
     }
 
-    /// Labels that put a namespace or a pod under `governed`; `None` if none can.
+    /// Labels with which a namespace or a pod matches `governed`; `None` if nothing can match.
     pub(super) fn labels_under(governed: &LabelSelector) -> Option<BTreeMap<String, String>> {
         selector::labels_satisfying(governed)
     }

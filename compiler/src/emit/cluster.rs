@@ -1,11 +1,14 @@
-//! The objects that hold a cluster's pods to what is bound: what the operator applies.
+//! The objects that enforce the bindings of a cluster, as the operator applies them.
 //!
-//! Policies of the network unite, so what allows is emitted for each cell and selects its label, while what denies by default is emitted for each
-//! binding and selects its subject: a pod that bears no label, or one of a cell that cannot be worked out, has no network at all.
-//! Admission policies add up as the meet does, so they are emitted for each binding, at its stage. What only the whole can say, which
-//! pods nothing selects and whether a label is a pod's own, has one policy for the namespaces that the same bindings reach.
+//! NetworkPolicies unite. So a policy that allows is emitted for each cell and selects its label, while the
+//! default deny is emitted for each binding and selects its subject: a pod without a label, or of a cell that
+//! cannot be computed, has no network at all. Admission policies add up as the meet does, so they are emitted
+//! for each binding, at its stage. Two statements need all bindings together: which pods nothing selects, and
+//! whether a pod's label is its own. They have one policy for the namespaces that the same bindings reach.
 //!
-//! Not here: the webhook configurations (`super::cluster_hooks`); the compiler's files (`super::artifacts`), of which one policy has all. Objects come as JSON, since they go to an API server.
+//! Not here: the webhook configurations (`super::cluster_hooks`), and the files of the compiler
+//! (`super::artifacts`), which emit all controls of one policy. Objects are JSON, since they go to an API
+//! server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,42 +27,43 @@ use super::floor::{self, Members};
 use super::{EmitError, EmitOptions, UnmatchedFloor, WebhookClient, namespace, network, selector};
 use crate::cluster::{BoundPolicy, Cells, InForce, Problem};
 
-/// Name of the admission policy that keeps bindings.
+/// Name of the admission policy that protects bindings.
 pub const BINDINGS: &str = "bailiwick-bindings";
 
-/// Name of the admission policy that keeps the names of those who make exceptions.
+/// Name of the admission policy that protects the names of those who make exceptions.
 pub const EXCEPTIONS: &str = "bailiwick-exceptions";
 
-/// Name of the admission policy that keeps packs in force.
+/// Name of the admission policy that protects packs in force.
 pub const PACKS: &str = "bailiwick-packs";
 
-/// How the names of the admission policies begin that say which pods of some namespaces nothing selects.
+/// Name prefix of the admission policies for pods that nothing selects; each covers some namespaces.
 pub const CELLS: &str = "bailiwick-cells-";
 
-/// How the names of the admission policies begin that keep the labels of governed namespaces.
+/// Name prefix of the admission policies that protect the labels of governed namespaces.
 pub const NAMESPACES: &str = "bailiwick-namespaces-";
 
-/// What the bindings themselves do not say.
+/// Options that do not come from the bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterOptions {
-    /// Where the API server finds the webhook.
+    /// How the API server reaches the webhook.
     pub webhook: WebhookClient,
-    /// PEM of the certificate authorities of the webhook's certificate.
+    /// PEM of the certificate authorities that signed the webhook's certificate.
     pub ca_bundle: Option<Vec<u8>>,
-    /// Namespaces that neither webhook nor floor may ever hold up.
+    /// Namespaces that neither the webhook nor the floor may ever block.
     pub exempt_namespaces: Vec<String>,
-    /// Exceptions that hold now.
+    /// Exceptions that apply now.
     pub exceptions: Vec<Exception>,
-    /// Where what speaks for all bindings together is not to be emitted.
+    /// Namespaces for which no object over all bindings together is emitted.
     pub left: Left,
 }
 
-/// Namespaces in which a binding has a say that cannot be worked out: what speaks there for all bindings together is left as it stands.
+/// Namespaces reached by a binding whose effect cannot be computed: the objects there that speak for all
+/// bindings together are left unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Without the policy that says which pods nothing selects and which label is a pod's own.
+    /// Namespaces without the policy on pods that nothing selects and on whether a label is a pod's own.
     pub closed: BTreeSet<String>,
-    /// Without Pod Security labels.
+    /// Namespaces without Pod Security labels.
     pub labels: BTreeSet<String>,
 }
 
@@ -90,23 +94,23 @@ pub struct Object {
     pub api_version: String,
     /// `kind`.
     pub kind: String,
-    /// Absent for objects of the cluster.
+    /// Absent for cluster-scoped objects.
     pub namespace: Option<String>,
     /// `metadata.name`.
     pub name: String,
-    /// What it is for. A `PodSecurityLabels` object is a namespace of which only the labels are ours: never delete it, apply it without
-    /// labels instead.
+    /// Its purpose. Of a `PodSecurityLabels` object, a namespace, only the labels are ours: never delete it,
+    /// but apply it without labels instead.
     pub target: Target,
     /// The bindings that it comes from.
     pub bindings: Vec<String>,
-    /// The whole.
+    /// The whole object.
     pub json: Json,
 }
 
-/// Everything that is to be applied.
+/// Everything that the operator applies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
-    /// In the order to apply them: what denies stands before what allows. No object stands there twice.
+    /// In the order of application: objects that deny come before objects that allow. No object occurs twice.
     pub objects: Vec<Object>,
     /// What could not be emitted, and why.
     pub problems: Vec<Problem>,
@@ -123,7 +127,7 @@ impl Objects {
         let json = serde_json::to_value(object).map_err(error)?;
         let same = |one: &&mut Object| one.kind == T::KIND && one.name == name && one.namespace == namespace;
         match self.objects.iter_mut().find(same) {
-            // Two bindings of one pack say the same.
+            // Two bindings of one pack give the same object.
             Some(known) if known.json == json => {
                 known.bindings.extend_from_slice(bindings);
                 known.bindings.sort();
@@ -150,7 +154,7 @@ impl Objects {
     }
 }
 
-/// Emits all objects but the webhook configurations, which are applied only once something answers.
+/// Emits all objects except the webhook configurations, which are applied only once a webhook answers.
 ///
 /// # Errors
 /// A policy that the compiler cannot have made, or a writer's failure.
@@ -189,7 +193,7 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
     Ok(out)
 }
 
-/// The cells without namespaces in which nothing of ours may stand in the way: the cluster itself lives there.
+/// The cells without exempt namespaces, where the cluster itself runs and nothing of ours may interfere.
 fn without(cells: &Cells, exempt: &[String]) -> Cells {
     let mut cells = cells.clone();
     cells.reach.retain(|namespace, _| !exempt.contains(namespace));
@@ -199,7 +203,7 @@ fn without(cells: &Cells, exempt: &[String]) -> Cells {
     cells
 }
 
-/// What an action is where the policy is not enforced yet.
+/// The action at a stage that does not enforce the policy yet.
 const fn staged(action: Action, stage: Stage) -> Action {
     match (action, stage) {
         (_, Stage::Audit) => Action::Audit,
@@ -208,7 +212,7 @@ const fn staged(action: Action, stage: Stage) -> Action {
     }
 }
 
-/// The pods of a cell: those that its bindings select and that bear its label.
+/// The pods of a cell: those that its bindings select and that have its label.
 fn stamped(pods: &LabelSelector, cell: &str) -> LabelSelector {
     let label = LabelRequirement {
         key: CELL_LABEL.to_owned(),
@@ -221,7 +225,7 @@ fn stamped(pods: &LabelSelector, cell: &str) -> LabelSelector {
     ])
 }
 
-/// Nothing goes in or out of the pods of a binding, but for what a cell allows.
+/// Denies all traffic of the pods of a binding, except what a cell allows.
 fn denied(cell: &Cell<'_>, bound: &BoundPolicy, cells: &Cells, out: &mut Objects) -> Result<(), EmitError> {
     let (Some(_), Some(pods)) = (&bound.policy.network, cell.pods()) else { return Ok(()) };
     let own = std::slice::from_ref(&bound.binding);
@@ -236,7 +240,8 @@ fn denied(cell: &Cell<'_>, bound: &BoundPolicy, cells: &Cells, out: &mut Objects
 fn classes(cell: &Cell<'_>, own: &[String], out: &mut Objects) -> Result<(), EmitError> {
     let Some(stated) = &cell.policy.isolation.runtime_class else { return Ok(()) };
     for class in &stated.value.classes {
-        // The cluster's, not a cell's: two packs that name a class mean the same one.
+        // A RuntimeClass belongs to the cluster, not to a cell: two packs that name a class mean the same
+        // one.
         let metadata = ours_named(&class.name);
         let class = RuntimeClass { handler: class.handler.clone(), metadata, ..RuntimeClass::default() };
         out.push(&class, Target::RuntimeClass, own)?;
@@ -286,7 +291,7 @@ fn closed(
     Ok(())
 }
 
-/// Bindings stay bound, their packs there, namespaces governed, and exceptions signed by who makes them.
+/// Protects bindings, their packs, governed namespaces, and the names on exceptions.
 fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(), EmitError> {
     let mut all = Vec::new();
     let mut packs = BTreeSet::new();
@@ -327,8 +332,9 @@ pub(super) fn short(text: &str) -> String {
     sha256(text.as_bytes()).chars().take(10).collect()
 }
 
-/// The Pod Security labels of governed namespaces. `enforce` only where all bindings say that nothing else lives there, and then the laxest of
-/// their levels: the stricter ones are for the pods of their own bindings, which webhook and floor hold to them.
+/// The Pod Security labels of governed namespaces. `enforce` is written only where all bindings say that
+/// nothing else runs there, and then with the laxest of their levels. The stricter levels are for the pods of
+/// their own bindings, where the webhook and the floor enforce them.
 fn labels(
     in_force: &InForce,
     cells: &Cells,

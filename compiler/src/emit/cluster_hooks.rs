@@ -1,8 +1,10 @@
-//! The webhook configurations of a cluster: one webhook for each set of namespaces that bindings govern, and one for what would change who is governed.
+//! The webhook configurations of a cluster: one webhook for each set of governed namespaces, and one for
+//! changes to what is governed.
 //!
-//! What the API server stores of one configuration has a limit, etcd's, so they stay small in two ways. Selectors that differ in the values of one label alone
-//! are one selector of all these values, which selects exactly the same; and beyond [`MAX_SELECTORS`] there are several configurations.
-//! Which one a webhook stands in is told by the hash of what it is for, so that a binding more or less moves few of them.
+//! etcd limits the size of one configuration, so they stay small in two ways. Selectors that differ only in
+//! the values of one label become one selector of all these values, which selects exactly the same. Beyond
+//! [`MAX_SELECTORS`] there are several configurations. A hash of a webhook's purpose chooses its
+//! configuration, so that one binding more or less moves few webhooks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,36 +20,38 @@ use super::cluster::{ClusterOptions, Objects, ours_named, short};
 use super::{EmitError, EmitOptions, selector, webhooks as hooks};
 use crate::cluster::InForce;
 
-/// Most selectors of one configuration. Each makes up to four webhooks of some kilobyte, with two authorities while one follows the other, and the API server
-/// notes who wrote which field: together less than a third of the 1.5 MiB that etcd takes, so that also what was and what will be fit beside each other.
+/// Most selectors in one configuration. Each makes up to four webhooks of about a kilobyte, with two
+/// authorities during a rotation, and the API server records the manager of each field. Together that is less
+/// than a third of the 1.5 MiB that etcd accepts, so the old and the new state fit next to each other.
 pub const MAX_SELECTORS: usize = 32;
 
-/// Most configurations of a kind, a power of two; beyond that they grow.
+/// Most configurations of a kind, a power of two; beyond that, each configuration grows.
 const MAX_CONFIGURATIONS: usize = 256;
 
-/// Name of a configuration, of either kind: the first has no number.
+/// Name of a configuration of either kind; the first has no number.
 #[must_use]
 pub fn configuration_name(at: usize) -> String {
     if at == 0 { "bailiwick".to_owned() } else { format!("bailiwick-{at}") }
 }
 
-/// What the API server asks about objects of the namespaces that a selector selects: in `/mutate`, and in `/validate` and `/connect`.
+/// The requests that the API server sends for the namespaces of a selector: to `/mutate`, and to `/validate`
+/// and `/connect`.
 type Asked = (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>);
 
-/// A webhook to be.
+/// A webhook that is to be emitted.
 struct Hook {
     namespaces: LabelSelector,
-    /// What it is known by: of the selectors that are one in it the first.
+    /// Its identity: the first of the selectors that it combines.
     id: String,
-    /// How many they are.
+    /// How many selectors it combines.
     of: usize,
     asked: Asked,
 }
 
-/// Emits them.
+/// Emits the webhook configurations.
 ///
 /// # Errors
-/// As [`super::objects`].
+/// As for [`super::objects`].
 pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects, EmitError> {
     let emit = options.emit();
     let mut asked: BTreeMap<LabelSelector, Asked> = BTreeMap::new();
@@ -56,7 +60,7 @@ pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects,
         let Some(namespaces) = cell.hooked_namespaces() else { continue };
         let (mutated, validated) = asked.entry(namespaces).or_default();
         mutated.extend(hooks::mutated(&cell));
-        // Always, for the label.
+        // Always, to write the label.
         mutated.insert(hooks::rule("", "v1", &["pods"], &["CREATE"]));
         validated.extend(hooks::validated(&cell));
         validated.extend(hooks::pod_rules());
@@ -64,11 +68,12 @@ pub fn webhooks(in_force: &InForce, options: &ClusterOptions) -> Result<Objects,
     configurations(asked, &emit)
 }
 
-/// What the API server is asked to ask about these namespaces.
+/// The configurations that make the API server send these requests.
 fn configurations(asked: BTreeMap<LabelSelector, Asked>, emit: &EmitOptions) -> Result<Objects, EmitError> {
     let mut out = Objects::default();
     for (at, hooks) in parts(united(asked)).into_iter().enumerate() {
-        // Each asks by a path of its own, so that what needs the API server to be decided is known before it is read.
+        // Each kind has a path of its own, so that requests whose decision needs the API server are known
+        // before they are read.
         let (mut mutating, mut validating) = match at {
             0 => (vec![own_mutating(emit)], vec![own_validating(emit)]),
             _ => (Vec::new(), Vec::new()),
@@ -87,7 +92,7 @@ fn configurations(asked: BTreeMap<LabelSelector, Asked>, emit: &EmitOptions) -> 
     Ok(out)
 }
 
-/// Selectors of which the same is asked and that differ in the values of one label become one.
+/// Combines selectors with the same requests that differ only in the values of one label.
 fn united(asked: BTreeMap<LabelSelector, Asked>) -> Vec<Hook> {
     let mut alike: BTreeMap<Asked, Vec<LabelSelector>> = BTreeMap::new();
     for (namespaces, asked) in asked {
@@ -106,16 +111,16 @@ fn united(asked: BTreeMap<LabelSelector, Asked>) -> Vec<Hook> {
     all
 }
 
-/// What must all hold of labels.
+/// Requirements on labels that must all hold.
 type Terms = BTreeSet<LabelRequirement>;
 
-/// By terms, which selectors are one in them, sorted.
+/// By terms, the selectors that they combine, sorted.
 fn unite(selectors: Vec<LabelSelector>) -> BTreeMap<Terms, BTreeSet<LabelSelector>> {
     let mut all: BTreeMap<Terms, BTreeSet<LabelSelector>> = BTreeMap::new();
     for selector in selectors {
         all.entry(terms(&selector)).or_default().insert(selector);
     }
-    // Each round leaves fewer, or is the last.
+    // Each round leaves fewer selectors, or is the last.
     loop {
         let before = all.len();
         let keys: BTreeSet<String> = all.keys().flatten().map(|term| term.key.clone()).collect();
@@ -128,7 +133,7 @@ fn unite(selectors: Vec<LabelSelector>) -> BTreeMap<Terms, BTreeSet<LabelSelecto
     }
 }
 
-/// `(rest and key in A) or (rest and key in B)` is `rest and key in A and B together`.
+/// `(rest and key in A) or (rest and key in B)` is `rest and key in A ∪ B`.
 fn unite_by(
     key: &str,
     all: BTreeMap<Terms, BTreeSet<LabelSelector>>,
@@ -168,7 +173,8 @@ fn selecting(terms: Terms) -> LabelSelector {
     LabelSelector { match_expressions: terms.into_iter().collect(), ..LabelSelector::default() }
 }
 
-/// Parts of which none has more than it may: as many as the power of two that it takes, so that a part that grows is halved and no other is touched.
+/// Splits hooks into parts within the limit. Their number is the smallest sufficient power of two, so a part
+/// that grows is halved and no other part changes.
 fn parts(hooks: Vec<Hook>) -> Vec<Vec<Hook>> {
     let place = |hook: &Hook, parts: usize| {
         let hash = sha256(hook.id.as_bytes());
@@ -225,7 +231,8 @@ fn validate(hook: &Hook, emit: &EmitOptions) -> Vec<ValidatingWebhook> {
     all
 }
 
-/// Connections, and all else: what a connection is to, the webhook has to ask for.
+/// Separates connections from the rest: for a connection, the webhook has to fetch the object that it goes
+/// to.
 fn parted(rules: BTreeSet<ResourceRule>) -> (BTreeSet<ResourceRule>, BTreeSet<ResourceRule>) {
     const CONNECT: &str = "CONNECT";
     let (mut connecting, mut others) = (BTreeSet::new(), BTreeSet::new());
@@ -249,7 +256,7 @@ fn ours(resources: &[&str], operations: &[&str]) -> BTreeSet<ResourceRule> {
     BTreeSet::from([hooks::rule("bailiwick.dev", "v1alpha1", resources, operations)])
 }
 
-/// Who approves an exception is written in.
+/// Writes who approved an exception.
 fn own_mutating(options: &EmitOptions) -> MutatingWebhook {
     MutatingWebhook {
         admission_review_versions: vec!["v1".to_owned()],
@@ -257,7 +264,7 @@ fn own_mutating(options: &EmitOptions) -> MutatingWebhook {
         failure_policy: Some("Fail".to_owned()),
         match_policy: Some("Equivalent".to_owned()),
         name: "mutate-own.bailiwick.dev".to_owned(),
-        // A later mutator may add a container; ours is idempotent and is asked once more then.
+        // A later mutator may add a container; our webhook is idempotent and is called once more then.
         reinvocation_policy: Some("IfNeeded".to_owned()),
         rules: hooks::with_operations(ours(&["policyexceptions"], &["CREATE", "UPDATE"])),
         side_effects: "None".to_owned(),
@@ -266,7 +273,7 @@ fn own_mutating(options: &EmitOptions) -> MutatingWebhook {
     }
 }
 
-/// Our own kinds: what is bound, and by whom.
+/// Judges our own kinds: what is bound, and by whom.
 fn own_validating(options: &EmitOptions) -> ValidatingWebhook {
     let mut rules = ours(&["policypacks", "policybindings"], &["CREATE", "UPDATE", "DELETE"]);
     rules.extend(ours(&["policyexceptions", "sandboxpools"], &["CREATE", "UPDATE"]));
@@ -283,9 +290,10 @@ fn own_validating(options: &EmitOptions) -> ValidatingWebhook {
     }
 }
 
-/// Namespaces whose labels change so that they leave. A namespace is matched by its new labels, so no selector can say this; the condition
-/// keeps all other namespaces from waiting for the webhook. Where several selectors are one, a namespace may leave one of them and be selected by another: there
-/// every change of a label that they go by is asked about.
+/// Judges label changes by which a namespace leaves. A namespace is matched by its new labels, so a selector
+/// cannot express this; the match condition keeps all other namespaces from waiting for the webhook. Where a
+/// hook combines several selectors, a namespace may leave one of them and be selected by another, so there
+/// the webhook judges every change to a label that they use.
 fn leaving(hook: &Hook, options: &EmitOptions) -> ValidatingWebhook {
     let labels = |of: &str| format!("{of}.metadata.?labels.orValue({{}})");
     let selects = |of: &str| selector::cel(&hook.namespaces, &labels(of));
@@ -320,7 +328,7 @@ mod tests {
         }
     }
 
-    /// All labels over two keys, each absent or with one of some values.
+    /// All labels over two keys, each absent or with one of a few values.
     fn everything() -> Vec<BTreeMap<String, String>> {
         let values = [None, Some("1"), Some("2"), Some("3")];
         let both = values.iter().flat_map(|a| values.iter().map(move |b| [("a", *a), ("b", *b)]));
@@ -354,7 +362,7 @@ mod tests {
         let matches = |selector: &LabelSelector, labels: &BTreeMap<String, String>| {
             Labels::all_of([selector]).is_some_and(|selected| selected.matches(labels))
         };
-        // Windows over the list are sets of selectors of all kinds.
+        // Windows over the list give sets of selectors of all kinds.
         let mut fewer = 0;
         for of in [2, 5, 9, all.len()] {
             for some in all.windows(of) {
@@ -378,9 +386,10 @@ mod tests {
         assert_eq!(unite(teams.collect()).len(), 1);
     }
 
-    /// A certificate authority's PEM is some seven hundred bytes, and while one follows another there are two.
+    /// A certificate authority's PEM has some seven hundred bytes, and there are two during a rotation.
     const AUTHORITIES: usize = 1_500;
-    /// etcd takes 1.5 MiB, what was is stored beside what will be for a moment, and the API server notes who wrote what.
+    /// etcd accepts 1.5 MiB, the old state is briefly stored next to the new one, and the API server records
+    /// field managers.
     const MOST_BYTES: usize = 512 << 10;
 
     #[test]
@@ -390,7 +399,7 @@ mod tests {
             match_expressions: vec![term("zone", LabelOperator::In, &["agents"])],
         };
         let teams = (0..500).map(|one| own([("team".to_owned(), format!("t{one}"))]));
-        // These have nothing in common.
+        // These have no label in common.
         let others = (0..500).map(|one| own([(format!("own-{one}"), "yes".to_owned())]));
         let connect = hooks::rule("", "v1", &["pods/exec"], &["CONNECT"]);
         let mutated = BTreeSet::from([hooks::rule("", "v1", &["pods"], &["CREATE"])]);
@@ -409,7 +418,7 @@ mod tests {
                 of_teams += usize::from(hook["namespaceSelector"].to_string().contains("\"t499\""));
             }
         }
-        // Once each: 500 and the one of all teams, and two for our own kinds.
+        // Once each: 500 and the one for all teams, and two for our own kinds.
         for (start, count) in [("mutate-", 502), ("validate-", 502), ("connect-", 501), ("namespaces-", 501)]
         {
             let of: BTreeSet<&String> = names.iter().filter(|name| name.starts_with(start)).collect();

@@ -1,7 +1,7 @@
-//! Typed values to bytes: YAML for Kubernetes, JSON for the rest. The only place where artifacts are written.
+//! Typed values to bytes: YAML for Kubernetes, JSON for the rest. Artifacts are written only here.
 //!
-//! The YAML writer quotes what a YAML 1.1 reader (kubectl) would take for a boolean, a number or a date. Members stand in the order
-//! of the Kubernetes types, which does not depend on a map.
+//! The YAML writer quotes what a YAML 1.1 reader (kubectl) would read as a boolean, a number or a date.
+//! Members are in the order of the Kubernetes types, which does not depend on a map.
 
 use k8s_openapi::Resource;
 use serde::Serialize;
@@ -29,7 +29,7 @@ impl Documents {
             .map_err(|error| EmitError::Yaml { path: self.path.to_owned(), error: error.to_string() })
     }
 
-    /// The file; `None` if nothing is in it.
+    /// The file; `None` if it is empty.
     pub(super) fn bytes(self) -> Option<Vec<u8>> {
         (!self.text.is_empty()).then(|| self.text.into_bytes())
     }

@@ -1,12 +1,13 @@
-//! From the effective policy to every artifact: Kubernetes manifests, the bundle, the list of files and the enforcement report.
+//! From the effective policy to every artifact: Kubernetes manifests, the bundle, the list of files and the
+//! enforcement report.
 //!
-//! Pure: no file is written, no clock is read, the same policy and options give the same bytes. Every manifest is a typed
-//! `k8s-openapi` value that a serializer wrote; nothing is pasted together. Not here: checks that refuse a policy (they run
-//! before), and applying anything to a cluster.
+//! Emission is pure: it writes no file and reads no clock, and the same policy and options give the same
+//! bytes. Every manifest is a typed `k8s-openapi` value written by a serializer; no text is concatenated. Not
+//! here: checks that reject a policy (they run before), and applying anything to a cluster.
 //!
-//! Terms. *Cell*: the packs in force together, by their hash; it stands in the name of every object. *Floor*: the
-//! admission policies that the API server itself evaluates, which hold while the webhook is away. *Target*: the kind of control
-//! that a file is for.
+//! Terms. *Cell*: the packs in force together, identified by a hash that is part of every object's name.
+//! *Floor*: the admission policies that the API server evaluates itself, which hold while the webhook is
+//! down. *Target*: the kind of control that a file is for.
 //!
 //! ```text
 //!            ┌► namespace · network · runtime · webhooks ─► kubernetes/*.yaml ┐
@@ -51,29 +52,30 @@ use bailiwick_policy::policy::Policy;
 
 use self::cell::Cell;
 
-/// What the policy itself does not say.
+/// Options that are not part of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmitOptions {
     /// Namespaces that the NetworkPolicies and the labels are for. Empty: those that the subject names by
-    /// `kubernetes.io/metadata.name`; if it names none, NetworkPolicies carry no namespace (`kubectl apply -n` gives it)
-    /// and `namespace.yaml` describes one namespace named as `pack`.
+    /// `kubernetes.io/metadata.name`. If it names none, NetworkPolicies carry no namespace
+    /// (`kubectl apply -n` sets it), and `namespace.yaml` describes one namespace named after `pack`.
     pub namespaces: Vec<String>,
-    /// Name of the pack under compilation, the first of several. The policy lists it among the packs that it extends, in the order of
-    /// their names, and does not say which it is. `None`: the first of that list.
+    /// Name of the pack under compilation, the first of several. The policy lists it together with the packs
+    /// that it extends, ordered by name, and does not say which it is. `None`: the first in that list.
     pub pack: Option<String>,
-    /// Where the API server finds the webhook.
+    /// How the API server reaches the webhook.
     pub webhook: WebhookClient,
-    /// PEM of the certificate authorities of the webhook's certificate; `None`: the operator or cert-manager writes it in later.
+    /// PEM of the certificate authorities that signed the webhook's certificate; `None`: the operator or
+    /// cert-manager adds it later.
     pub ca_bundle: Option<Vec<u8>>,
-    /// Namespaces that neither webhook nor floor may ever hold up: `kube-system` and the webhook's own.
+    /// Namespaces that neither the webhook nor the floor may ever block: `kube-system` and the webhook's own.
     pub exempt_namespaces: Vec<String>,
-    /// Exceptions that hold now, for the floor. The caller has looked at the clock.
+    /// Exceptions that apply now, for the floor. The caller has checked the clock.
     pub exceptions: Vec<Exception>,
-    /// Who denies pods that nothing selects.
+    /// Which policy denies pods that nothing selects.
     pub unmatched: UnmatchedFloor,
 }
 
-/// Who denies pods of governed namespaces that nothing selects.
+/// Which policy denies pods of governed namespaces that nothing selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnmatchedFloor {
     /// The policy's own floor: nothing else governs its namespaces.
@@ -116,7 +118,7 @@ pub enum WebhookClient {
     },
 }
 
-/// Why artifacts could not be emitted. Nothing of a failed emission is usable.
+/// Why artifacts could not be emitted. No part of a failed emission is usable.
 #[derive(Debug, thiserror::Error)]
 pub enum EmitError {
     /// The YAML writer failed.
@@ -141,7 +143,7 @@ pub enum EmitError {
         /// The text.
         cidr: String,
     },
-    /// Two controls would be one file: a sandbox `pool-x` beside a pool `x`.
+    /// Two controls would have the same path: a sandbox `pool-x` and a pool `x`.
     #[error("two controls would be written to `{path}`; rename the sandbox")]
     SamePath {
         /// The file.
@@ -158,7 +160,7 @@ pub enum EmitError {
     /// The bundle cannot be written.
     #[error("cannot write the bundle: {0}")]
     Bundle(#[from] BundleError),
-    /// The digest is another bundle's.
+    /// The digest belongs to another bundle.
     #[error("`{digest}` is not the digest of this policy's bundle")]
     Digest {
         /// The digest that was given.
@@ -172,10 +174,12 @@ pub enum EmitError {
     },
 }
 
-/// Emits all artifacts of `policy`, whose bundle has the digest `digest` (SHA-256, hex), which stands in every other file.
+/// Emits all artifacts of `policy`. `digest` (SHA-256, hex) is that of its bundle; every other file contains
+/// it.
 ///
 /// # Errors
-/// A policy that the compiler cannot have made ([`EmitError::Cidr`], [`EmitError::Origin`]), or a writer's failure.
+/// A policy that the compiler cannot have made ([`EmitError::Cidr`], [`EmitError::Origin`]), or a writer's
+/// failure.
 pub fn artifacts(policy: &Policy, digest: &str, options: &EmitOptions) -> Result<Artifacts, EmitError> {
     let bundle = bundle::write(policy)?;
     if bundle::digest(&bundle) != digest {

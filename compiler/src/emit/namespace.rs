@@ -1,9 +1,10 @@
-//! The labels of governed namespaces: those that the subject selects by, and the Pod Security levels. And those of the pools' own namespaces,
-//! which nobody else's pods belong in.
+//! The labels of governed namespaces: those that the subject selects by, and the Pod Security levels. Also
+//! the labels of the pools' own namespaces, where no other pods belong.
 //!
-//! `enforce` holds for every pod of a namespace, so it is written only where the namespace is exclusive to governed pods;
-//! elsewhere `warn` and `audit` say what the webhook and the floor refuse for the governed pods alone. One label holds one level:
-//! of several levels at different versions the first, the strictest, is written and the others stay with webhook and floor.
+//! `enforce` holds for every pod of a namespace, so it is written only where the namespace is exclusive to
+//! governed pods. Elsewhere, `warn` and `audit` report what the webhook and the floor deny for the governed
+//! pods alone. One label holds one level: of several levels at different versions, the first and strictest is
+//! written, and the webhook and the floor enforce the others.
 //! <https://kubernetes.io/docs/concepts/security/pod-security-admission/>
 
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     Ok(documents.bytes().map(|bytes| Artifact { bytes, target: Target::PodSecurityLabels, from }))
 }
 
-/// One namespace for each pool, named as the pool: the level holds for every pod there, whoever makes it.
+/// One namespace for each pool, with the same name: the level holds for every pod there, whatever creates it.
 pub(super) fn pools(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     let mut documents = Documents::new("kubernetes/pool-namespaces.yaml");
     for pool in &cell.policy.pools {

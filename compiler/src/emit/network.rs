@@ -1,9 +1,9 @@
 //! NetworkPolicies: one that denies both directions to the governed pods, and one for each rule that allows.
 //!
-//! Policies unite, so each rule stands alone and nothing a rule says can be taken back by another. Traps of the API that this module
-//! writes around: an absent `policyTypes` isolates ingress only; an empty `to`, `from` or `ports` means everything, so a
-//! rule without peers or ports is not written at all; a rule for IPv4 says nothing about IPv6.
-//! Semantics: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>.
+//! Policies unite, so each rule is independent, and no rule can revoke what another allows. This module
+//! avoids three traps of the API: an absent `policyTypes` isolates ingress only; an empty `to`, `from` or
+//! `ports` means everything, so a rule without peers or ports is not written at all; and a rule for IPv4 does
+//! not affect IPv6. Semantics: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>.
 
 use bailiwick_policy::policy::{LabelSelector, Network, NetworkRule, Origin, Peer, PortRange, Protocol};
 use k8s_openapi::api::networking::v1::{
@@ -20,17 +20,17 @@ use super::{EmitError, address, selector};
 const EGRESS: &str = "Egress";
 const INGRESS: &str = "Ingress";
 
-/// The file, and what of the policy it does not let through although a rule says so.
+/// The file, and the connections that it does not allow although a rule of the policy does.
 pub(super) struct Emitted {
     pub(super) artifact: Option<Artifact>,
     pub(super) narrowed: Vec<Narrowed>,
 }
 
-/// A peer of a rule that was emitted narrower than written.
+/// A peer that was emitted narrower than written.
 pub(super) struct Narrowed {
     /// Direction and name: `egress/package-index`.
     pub(super) rule: String,
-    /// What was taken out and of what.
+    /// What was excepted, and from what.
     pub(super) what: String,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn allowed(
     Ok(policies)
 }
 
-/// The policy under which nothing goes in or out.
+/// The policy that denies all traffic.
 pub(super) fn default_deny(cell: &Cell<'_>, pods: &LabelSelector) -> NetworkPolicy {
     NetworkPolicy {
         metadata: cell.metadata(cell.name("default-deny")),
@@ -95,7 +95,7 @@ pub(super) fn default_deny(cell: &Cell<'_>, pods: &LabelSelector) -> NetworkPoli
     }
 }
 
-/// The policy of one rule; `None` if the rule lets nothing through.
+/// The policy of one rule; `None` if the rule allows nothing.
 fn allow(
     cell: &Cell<'_>,
     pods: &LabelSelector,
@@ -133,7 +133,7 @@ fn allow(
     Ok(Some(NetworkPolicy { metadata: cell.metadata(name), spec: Some(spec) }))
 }
 
-/// `None` if the peer is nobody.
+/// `None` if the peer selects nothing.
 fn peer(
     peer: &Peer,
     direction: Direction,
@@ -156,7 +156,8 @@ fn peer(
             }))
         }
         Peer::Cidr { cidr, except } => {
-            // Only what goes out can reach a metadata service; what comes in from a private network is a load balancer as a rule.
+            // Only egress can reach a metadata service; ingress from a private network is usually a load
+            // balancer.
             let special = if direction == Direction::Egress { address::SPECIAL.as_slice() } else { &[] };
             let Some(block) = address::block(cidr, except, special)? else { return Ok(None) };
             if !block.added.is_empty() {
@@ -170,7 +171,7 @@ fn peer(
     }
 }
 
-/// `None` for a range without ports: port 0 is none.
+/// `None` for a range without ports, since port 0 is not a port.
 fn port(range: &PortRange) -> Option<NetworkPolicyPort> {
     let first = range.first.max(1);
     if range.last < first {

@@ -1,11 +1,12 @@
-//! A configuration of nsjail for each sandbox, as text proto by field name: field numbers move between versions of nsjail.
+//! A configuration of nsjail for each sandbox, as text proto by field name, since field numbers differ
+//! between versions of nsjail.
 //!
-//! Says what the native sandbox does, as far as nsjail can; what it cannot is in `docs/nsjail.md`. Every field that protects something is
-//! written out, also where it has nsjail's default, so that another default does not change the meaning. One trap no configuration can close: a
-//! read-only bind leaves file systems mounted below it writable, unless nsjail is started with `--experimental_mnt new`. The head of the file
-//! says so.
+//! It says what the native sandbox does, as far as nsjail can; `docs/nsjail.md` lists the rest. Every field
+//! that protects something is written, even with nsjail's default, so that a changed default does not change
+//! the meaning. One trap no configuration can close: a read-only bind leaves file systems mounted below it
+//! writable, unless nsjail is started with `--experimental_mnt new`. The head of the file says so.
 //!
-//! Terms. *Outer id*: the user and group of the host that the sandbox's are; an id of no account.
+//! Terms. *Outer id*: the user and group of the sandbox on the host; no account has this id.
 
 mod kafel;
 mod text_proto;
@@ -17,16 +18,17 @@ use super::EmitError;
 use super::artifact::{Artifact, Target};
 use super::cell::Cell;
 
-/// The version whose field names and behaviour these are.
+/// The version that has these field names and this behaviour.
 pub const NSJAIL_VERSION: &str = "3.6";
 
 /// User and group inside.
 const INNER_ID: &str = "1000";
 
-/// User and group outside: no account has it (`systemd.io/UIDS-GIDS` leaves 65520 to 65533 unused), and it is there in a pod with 65536 ids.
+/// User and group outside: no account has this id (`systemd.io/UIDS-GIDS` leaves 65520 to 65533 unused), and
+/// it exists in a pod with 65536 ids.
 const OUTER_ID: &str = "65533";
 
-/// As the executor has them.
+/// As in the executor.
 const PATH: &str = "/usr/bin:/bin";
 const NOWHERE: &str = "/nonexistent";
 
@@ -111,7 +113,7 @@ fn isolation(out: &mut Message) {
     out.flag("skip_setsid", false);
     out.flag("no_pivotroot", false);
     out.flag("iface_no_lo", false);
-    // Niceness is the scheduler's to share, not the sandbox's to lose.
+    // The scheduler divides the CPU; the sandbox gives up none of its priority.
     out.number("nice_level", 0);
 }
 
@@ -127,14 +129,14 @@ fn environment(out: &mut Message, sandbox: &Sandbox, home: &str) {
     }
 }
 
-/// Each limit of nsjail is set: its defaults are 600 s, 32 files, 1 MiB files, 4 GiB of addresses. Whole units only: time is rounded up, since 0
-/// is no limit; file sizes are rounded down.
+/// Sets every limit of nsjail, whose defaults are 600 s, 32 files, 1 MiB files and 4 GiB of addresses. Only
+/// whole units: time is rounded up, since 0 means no limit; file sizes are rounded down.
 fn limits(out: &mut Message, limits: &Limits) {
     out.number("time_limit", limits.wall_clock_ms.div_ceil(1_000));
     out.word("rlimit_as_type", "INF");
     for (name, value) in [
         ("core", 0),
-        // One more, as the executor has it: the second line.
+        // One more, as in the executor: the second line of defence.
         ("cpu", limits.cpu_time_ms.div_ceil(1_000).saturating_add(1)),
         ("fsize", limits.file_size_bytes / MEBIBYTE),
         ("nofile", limits.open_files),
@@ -150,13 +152,14 @@ fn limits(out: &mut Message, limits: &Limits) {
     out.flag("disable_rl", false);
     out.flag("detect_cgroupv2", true);
     out.number("cgroup_mem_max", limits.memory_bytes);
-    // No swap: what is written out is memory all the same.
+    // No swap: memory that is swapped out still counts.
     out.number("cgroup_mem_swap_max", 0);
     out.number("cgroup_pids_max", limits.processes);
     out.number("cgroup_cpu_ms_per_sec", limits.cpus_milli);
 }
 
-/// The root is nsjail's own, an empty read-only tmpfs. Device nodes alone are mounted without `nodev`, or they could not be opened.
+/// The root is nsjail's own, an empty read-only tmpfs. Only device nodes are mounted without `nodev`,
+/// otherwise they could not be opened.
 fn mounts(out: &mut Message, files: &Filesystem) {
     out.flag("mount_proc", false);
     for path in &files.read_only {
@@ -170,7 +173,7 @@ fn mounts(out: &mut Message, files: &Filesystem) {
     let workspace = files.workspace.iter().map(|area| (&area.path, area.size_bytes, area.inodes));
     let writable = files.writable.iter().map(|area| (&area.path, area.size_bytes, area.inodes));
     let mut areas: Vec<_> = writable.chain(workspace).collect();
-    // A folder before what lies within it.
+    // A folder comes before what is inside it.
     areas.sort_unstable();
     for (path, size, inodes) in areas {
         out.message("mount", |mount| {

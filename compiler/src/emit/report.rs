@@ -1,9 +1,11 @@
-//! The enforcement report: for every statement of the policy who enforces it, how much of it, and what remains when a layer is away.
+//! The enforcement report: for every statement of the policy, which layer enforces it, how much of it, and
+//! what remains when a layer is down.
 //!
-//! Honest by construction: a statement is `Full` only if a layer that was emitted enforces all of it. What the report
-//! cannot know is whether the cluster runs that layer; [`Remains`] says what is left if it does not.
+//! Honest by construction: a statement is `Full` only if a layer that was emitted enforces all of it. The
+//! report cannot know whether the cluster runs that layer; [`Remains`] says what is left if it does not.
 //!
-//! Terms. *Layer*: whoever acts (webhook, floor, Pod Security plugin, network policy engine). *Gap*: a statement that no layer enforces fully.
+//! Terms. *Layer*: what enforces (webhook, floor, Pod Security plugin, network policy engine). *Gap*: a
+//! statement that no layer enforces fully.
 
 use std::collections::BTreeMap;
 
@@ -31,15 +33,16 @@ pub enum Enforcement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerReport {
-    /// `webhook`, `admissionPolicy`, `podSecurityAdmission`, `runtimeClassAdmission`, `networkPolicy`, `executor`.
+    /// `webhook`, `admissionPolicy`, `podSecurityAdmission`, `runtimeClassAdmission`, `networkPolicy`,
+    /// `executor`.
     pub layer: String,
     /// How much.
     pub enforcement: Enforcement,
-    /// What part, or why not; may be empty for `Full`.
+    /// Which part, or why not; may be empty for `Full`.
     pub note: String,
 }
 
-/// What is left of a statement when something is away.
+/// What is left of a statement when something is down or different.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Remains {
@@ -57,7 +60,7 @@ pub struct Remains {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Statement {
-    /// Stable name, as `network/egress/package-index`.
+    /// Stable name, such as `network/egress/package-index`.
     pub id: String,
     /// What it says.
     pub says: String,
@@ -65,11 +68,11 @@ pub struct Statement {
     pub from: Vec<FieldRef>,
     /// The most that any layer enforces.
     pub enforced: Enforcement,
-    /// What the API server's own admission policies hold of it.
+    /// How much of it the API server's own admission policies enforce.
     pub floor: Enforcement,
-    /// Every layer that has to do with it.
+    /// Every layer involved in it.
     pub layers: Vec<LayerReport>,
-    /// What is left when something is away.
+    /// What is left when something is down or different.
     pub remains: Remains,
 }
 
@@ -95,13 +98,13 @@ pub struct Report {
     pub packs: Vec<String>,
     /// SHA-256 of the bundle, hex.
     pub policy_digest: String,
-    /// Whom the policy governs, in words.
+    /// The governed pods, in words.
     pub subject: String,
     /// Statements in the order of the policy's sections.
     pub statements: Vec<Statement>,
-    /// Statements that no layer enforces fully; `compile --require no-gaps` refuses when there is one.
+    /// Statements that no layer enforces fully; `compile --require no-gaps` fails if there are any.
     pub gaps: Vec<Gap>,
-    /// What holds for the policy as a whole and a reader should know.
+    /// Notes about the policy as a whole.
     pub notes: Vec<String>,
 }
 
@@ -172,7 +175,7 @@ fn statement(
 ) -> Result<Statement, EmitError> {
     let from = cell.fields(&said.from)?;
     let standing = floor.get(&said.id);
-    // The executor asks for no subject: whoever gives it the bundle is held to it.
+    // The executor has no subject: it is bound by the bundle that it is given.
     let governs = governs || matches!(said.kind, Kind::Executor(_));
     let mut layers = if governs { layers(cell, &said, standing) } else { Vec::new() };
     for narrowed in narrowed.iter().filter(|narrowed| said.id == format!("network/{}", narrowed.rule)) {
@@ -280,7 +283,8 @@ fn remains(cell: &Cell<'_>, said: &Said, floor: Enforcement) -> Remains {
     }
 }
 
-/// gVisor ignores a pod's seccomp profile by default and Kata does not apply it in the guest: what Pod Security demands of it is checked and inert.
+/// gVisor ignores a pod's seccomp profile by default, and Kata does not apply it in the guest. What Pod
+/// Security requires of it is checked, but has no effect.
 fn under_virtual_kernel(cell: &Cell<'_>, kind: &Kind) -> String {
     let kinds = cell.policy.isolation.runtime_class.iter().flat_map(|stated| &stated.value.classes);
     let reachable = cell.policy.isolation.runtime_class.is_none()

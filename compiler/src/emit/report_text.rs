@@ -1,9 +1,10 @@
-//! `report.md`: the enforcement report for people.
+//! `report.md`: the enforcement report for human readers.
 
 use super::artifact::{Artifact, Target};
 use super::report::{Report, Statement};
 
-/// One line of Markdown text: pipes, angle brackets and line ends of a statement must not change the document's shape.
+/// One line of Markdown text: pipes, angle brackets and line ends of a statement must not break the
+/// document's structure.
 fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in raw.chars() {

@@ -1,7 +1,9 @@
-//! RuntimeClasses that the packs define, and a template that shows authors of workloads what a governed pod looks like.
+//! RuntimeClasses that the packs define, and a template that shows authors of workloads what a governed pod
+//! looks like.
 //!
-//! `overhead` and `scheduling` are left to the cluster's owner: the RuntimeClass admission plugin adds the overhead to each pod
-//! and refuses pods that set it themselves. <https://kubernetes.io/docs/concepts/containers/runtime-class/>
+//! `overhead` and `scheduling` are left to the cluster's owner: the RuntimeClass admission plugin adds the
+//! overhead to each pod and rejects pods that set it themselves.
+//! <https://kubernetes.io/docs/concepts/containers/runtime-class/>
 
 use bailiwick_policy::policy::{PodSecurityLevel, ServiceAccountToken};
 use k8s_openapi::api::core::v1::{
@@ -16,11 +18,12 @@ use super::artifact::{Artifact, Target};
 use super::cell::Cell;
 use super::manifest::Documents;
 
-/// What stands for the author's image, since the API server wants one: a name that no registry can have (RFC 2606).
+/// Placeholder for the author's image, since the API server requires one: a name that no registry can have
+/// (RFC 2606).
 const IMAGE: &str = "registry.invalid/replace-me";
 
-/// One RuntimeClass per class; `None` if the policy names none. These objects belong to the cluster, not to the cell: they bear the
-/// names that pods use.
+/// One RuntimeClass per class; `None` if the policy names none. These objects belong to the cluster, not to
+/// the cell, and have the names that pods use.
 pub(super) fn classes(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     let Some(stated) = &cell.policy.isolation.runtime_class else { return Ok(None) };
     let mut documents = Documents::new("kubernetes/runtime-classes.yaml");

@@ -1,11 +1,13 @@
-//! Seccomp profiles in the form of the OCI runtime specification, one file for each architecture: of each sandbox, for whoever runs it without the
-//! executor, and of each Native pool's pod, around its sandboxes and what builds them.
+//! Seccomp profiles in the form of the OCI runtime specification, one file for each architecture. Each
+//! sandbox has one, for running it without the executor. The pod of each Native pool has one too, around its
+//! sandboxes and the processes that build them.
 //! <https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp>
 //!
-//! Flattened: no `includes`, `archMap` or `minKernel` of the Docker dialect, which containerd drops in silence, so that a call meant for some
-//! capability goes through for all. Arguments only by `SCMP_CMP_MASKED_EQ` within 32 bits: runtimes compare 64, of which the kernel uses 32. No
-//! rule names one argument twice: runc makes alternatives of such conditions. A file names one architecture: calls of the others, of x32 and of
-//! `int 0x80` are killed by libseccomp.
+//! Profiles are flattened, without `includes`, `archMap` or `minKernel` of the Docker dialect. containerd
+//! silently drops those, so that a call meant for a capability would be allowed for all. Arguments are
+//! compared only by `SCMP_CMP_MASKED_EQ` within 32 bits: runtimes compare 64, of which the kernel uses 32. No
+//! rule names one argument twice, since runc turns such conditions into alternatives. A file names one
+//! architecture: libseccomp kills calls of the others, of x32 and of `int 0x80`.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,7 @@ const ALLOW: &str = "SCMP_ACT_ALLOW";
 const ERRNO: &str = "SCMP_ACT_ERRNO";
 const EPERM: u16 = 1;
 
-/// An architecture as files, runtimes and policies name it.
+/// An architecture, by its names in files, runtimes and policies.
 struct Architecture {
     suffix: &'static str,
     oci: &'static str,
@@ -34,7 +36,7 @@ const ARCHITECTURES: [Architecture; 2] = [
     Architecture { suffix: "aarch64", oci: "SCMP_ARCH_AARCH64", number: |numbers| numbers.aarch64 },
 ];
 
-/// `LinuxSeccomp` of the specification.
+/// `LinuxSeccomp` in the specification.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Profile<'a> {
@@ -95,7 +97,8 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Vec<(String, Artifact)>, EmitError
     Ok(files)
 }
 
-/// The profile on one architecture; calls that it does not have are left out, since not every runtime ignores them.
+/// The profile on one architecture, without calls that it does not have, since not every runtime ignores
+/// those.
 fn profile<'a>(calls: &'a Syscalls, architecture: &Architecture) -> Profile<'a> {
     let here = |numbers: &SyscallNumbers| (architecture.number)(numbers).is_some();
     let allowed = || calls.allowed.iter().filter(|call| here(&call.numbers));
@@ -119,7 +122,7 @@ fn profile<'a>(calls: &'a Syscalls, architecture: &Architecture) -> Profile<'a> 
         errno_ret: Some(errno),
         args: Vec::new(),
     }));
-    // A rule for no call is an error of some runtimes.
+    // Some runtimes reject a rule without calls.
     rules.retain(|rule| !rule.names.is_empty());
     Profile {
         default_action: ERRNO,

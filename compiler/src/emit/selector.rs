@@ -1,8 +1,8 @@
-//! Label selectors: several into one, what labels meet one, and the same as CEL.
+//! Label selectors: several combined into one, labels that satisfy one, and the same as CEL.
 //!
-//! A Kubernetes object takes one selector where a policy has one of each pack; the conjunction of selectors is again a selector, since
-//! a requirement may be stated twice. Two unequal values asked of one label become a requirement that nothing meets, and
-//! nothing is what the policy selects then.
+//! A Kubernetes object takes one selector, while a policy has one from each pack. The conjunction of
+//! selectors is again a selector, since a requirement may occur twice. If two unequal values are required of
+//! one label, the result is a requirement that nothing meets, and then the policy selects nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use bailiwick_policy::policy::{LabelOperator, LabelRequirement, LabelSelector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
-/// The label that the API server keeps equal to a namespace's name; nobody can forge it.
+/// The label that the API server keeps equal to a namespace's name, so that it cannot be forged.
 pub(super) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The selector that matches exactly what all of `selectors` match. No selectors: everything.
@@ -52,7 +52,7 @@ pub(super) fn without_names(mut selector: LabelSelector, names: BTreeSet<String>
     conjoin(&[selector])
 }
 
-/// What a selector asks of one label.
+/// What a selector requires of one label.
 #[derive(Default)]
 struct Demand<'a> {
     one_of: Option<BTreeSet<&'a str>>,
@@ -104,14 +104,14 @@ pub(super) fn can_match(selector: &LabelSelector) -> bool {
     demands(selector).values().all(Demand::can_be_met)
 }
 
-/// The namespaces that a selector over namespaces names; `None` if it does not go by name.
+/// The namespaces that a selector names; `None` if it does not select by name.
 pub(super) fn namespace_names(selector: &LabelSelector) -> Option<BTreeSet<String>> {
     let choices = demands(selector).get(NAMESPACE_NAME)?.choices()?;
     Some(choices.into_iter().map(str::to_owned).collect())
 }
 
-/// Labels that meet the selector, as few as possible; `None` if nothing can. The name label of namespaces is left out, since the
-/// API server writes it.
+/// As few labels as possible that satisfy the selector; `None` if nothing can. The name label of namespaces
+/// is left out, since the API server writes it.
 pub(super) fn labels_satisfying(selector: &LabelSelector) -> Option<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     for (key, demand) in demands(selector) {
@@ -123,7 +123,7 @@ pub(super) fn labels_satisfying(selector: &LabelSelector) -> Option<BTreeMap<Str
         }
         let value = match demand.choices() {
             Some(choices) => (*choices.first()?).to_owned(),
-            // A label that must only be there: the first value of a row that is not ruled out.
+            // A label that must only exist: the first value of a sequence that is not excluded.
             None => {
                 (0_u32..).map(|n| format!("v{n}")).find(|value| !demand.none_of.contains(value.as_str()))?
             }
@@ -133,7 +133,7 @@ pub(super) fn labels_satisfying(selector: &LabelSelector) -> Option<BTreeMap<Str
     Some(labels)
 }
 
-/// The same as Kubernetes' own type. An empty selector stays `{}`, which selects everything.
+/// As Kubernetes' own type. An empty selector stays `{}`, which selects everything.
 pub(super) fn kubernetes(selector: &LabelSelector) -> meta::LabelSelector {
     let expressions: Vec<_> = selector
         .match_expressions
@@ -159,7 +159,7 @@ const fn operator(operator: LabelOperator) -> &'static str {
     }
 }
 
-/// The same as a boolean CEL expression over a map of labels, itself a CEL expression.
+/// The same as a boolean CEL expression; `labels` is a CEL expression for a map of labels.
 pub(super) fn cel(selector: &LabelSelector, labels: &str) -> String {
     let mut terms = Vec::new();
     for (key, value) in &selector.match_labels {

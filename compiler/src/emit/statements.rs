@@ -1,4 +1,5 @@
-//! The statements of a policy, as the report lists them: an id that floor and report share, and what it says in words.
+//! The statements of a policy, as listed in the report: an id that the floor and the report share, and the
+//! statement in words.
 
 use bailiwick_policy::policy::{
     Action, AdmissionRule, ImageDigest, ImageEffect, ImageLayer, LabelSelector, NetworkRule, Origin, Peer,
@@ -33,7 +34,7 @@ pub(super) fn mutations(pack: &str, name: &str) -> String {
     format!("admission/{pack}/{name}/mutations")
 }
 
-/// What kind of layers can enforce a statement.
+/// Which kind of layer can enforce a statement, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// By judging pods.
@@ -49,13 +50,13 @@ pub(super) enum Kind {
     Packets,
     /// By judging whatever an authored rule matches.
     Authored,
-    /// By changing objects.
+    /// By mutating objects.
     Mutation,
     /// By deciding, confining and recording tool calls.
     Executor(Rests),
 }
 
-/// One statement, before layers are told.
+/// One statement, before layers are assigned.
 pub(super) struct Said {
     pub(super) id: String,
     pub(super) kind: Kind,

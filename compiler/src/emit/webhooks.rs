@@ -1,8 +1,9 @@
-//! Webhook configurations: what the API server asks the webhook about, and nothing else.
+//! Webhook configurations: exactly the requests that the API server sends to the webhook.
 //!
-//! Rules are listed one by one: `*` in a rule leaves out subresources, and `pods/ephemeralcontainers` and `pods/resize` change a
-//! running pod. The namespace selector bounds what a dead webhook holds up; there is no object selector, since whoever writes the object
-//! writes its labels. <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
+//! Rules are listed one by one, because `*` leaves out subresources, and `pods/ephemeralcontainers` and
+//! `pods/resize` change a running pod. The namespace selector bounds what a dead webhook blocks. There is no
+//! object selector, since the author of the object writes its labels.
+//! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
 use std::collections::BTreeSet;
 
@@ -18,10 +19,11 @@ use super::cell::Cell;
 use super::manifest::Documents;
 use super::{EmitError, EmitOptions, WebhookClient, selector};
 
-/// Seconds that the API server waits; every request that is matched may wait this long when the webhook hangs.
+/// Seconds that the API server waits; every matched request may take this long when the webhook hangs.
 pub(super) const TIMEOUT_S: i32 = 5;
 
-/// The kinds that embed a pod template: group, version, resources. <https://kubernetes.io/docs/concepts/workloads/>
+/// The kinds that embed a pod template: group, version, resources.
+/// <https://kubernetes.io/docs/concepts/workloads/>
 const TEMPLATES: [(&str, &str, &[&str]); 3] = [
     ("", "v1", &["podtemplates", "replicationcontrollers"]),
     ("apps", "v1", &["daemonsets", "deployments", "replicasets", "statefulsets"]),
@@ -38,7 +40,7 @@ pub(super) fn rule(group: &str, version: &str, resources: &[&str], operations: &
     }
 }
 
-/// Requests by which a pod comes to be or changes.
+/// Requests that create or change a pod.
 pub(super) fn pod_rules() -> Vec<ResourceRule> {
     vec![
         rule("", "v1", &["pods"], &["CREATE", "UPDATE"]),
@@ -46,18 +48,20 @@ pub(super) fn pod_rules() -> Vec<ResourceRule> {
     ]
 }
 
-/// Requests by which a pod's labels change: of a pod's status, too, which whoever may write it can write labels with. Asked of the floor
-/// alone: every node reports every pod's status all the time, and must not wait for a webhook that is away.
-/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/pod/strategy.go>, `podStatusStrategy`
+/// Requests that change a pod's labels; these include the pod's status, since a user who may write it can
+/// write labels with it. Only the floor judges them: every node reports every pod's status all the time, and
+/// must not wait for a webhook that is down.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/pod/strategy.go>,
+/// `podStatusStrategy`
 pub(super) fn label_rules() -> Vec<ResourceRule> {
     let mut rules = pod_rules();
     rules.push(rule("", "v1", &["pods/status"], &["UPDATE"]));
     rules
 }
 
-/// Requests by which a namespace's labels change: its subresources take labels too.
-/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/namespace/strategy.go>, `namespaceStatusStrategy`,
-/// `namespaceFinalizeStrategy`
+/// Requests that change a namespace's labels; its subresources accept labels too.
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/namespace/strategy.go>,
+/// `namespaceStatusStrategy`, `namespaceFinalizeStrategy`
 pub(super) fn namespace_rules() -> Vec<ResourceRule> {
     vec![rule("", "v1", &["namespaces", "namespaces/status", "namespaces/finalize"], &["UPDATE"])]
 }
@@ -82,7 +86,7 @@ fn sections_judge(cell: &Cell<'_>) -> bool {
         || !policy.images.is_empty()
 }
 
-/// What `/validate` must see.
+/// The requests that `/validate` must see.
 pub(super) fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     let mut rules = BTreeSet::new();
     if sections_judge(cell) {
@@ -90,7 +94,7 @@ pub(super) fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
         rules.extend(template_rules());
     }
     for authored in &cell.policy.admission.rules {
-        // A rule that only mutates is not asked again.
+        // A rule that only mutates is not evaluated again.
         if !authored.judges() {
             continue;
         }
@@ -102,7 +106,8 @@ pub(super) fn validated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     rules
 }
 
-/// What `/mutate` must see: pods that are made, where a section writes what is absent, and what the authored mutations match.
+/// The requests that `/mutate` must see: the creation of pods, where a section writes absent fields, and what
+/// the authored mutations match.
 pub(super) fn mutated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     let mut rules = BTreeSet::new();
     let isolation = &cell.policy.isolation;
@@ -115,7 +120,7 @@ pub(super) fn mutated(cell: &Cell<'_>) -> BTreeSet<ResourceRule> {
     let resolves =
         |layer: &ImageLayer| layer.entries.iter().any(|entry| entry.digest == ImageDigest::Resolve);
     if cell.policy.images.iter().any(resolves) {
-        // Images can be changed in a running pod, and ephemeral containers come with their own.
+        // Images of a running pod can be changed, and ephemeral containers have their own.
         rules.insert(rule("", "v1", &["pods"], &["CREATE", "UPDATE"]));
         rules.insert(rule("", "v1", &["pods/ephemeralcontainers"], &["UPDATE"]));
     }
@@ -176,7 +181,8 @@ pub(super) fn emit(cell: &Cell<'_>) -> Result<Option<Artifact>, EmitError> {
     Ok(documents.bytes().map(|bytes| Artifact { bytes, target: Target::Webhook, from }))
 }
 
-/// Webhook names are domain names of at least three parts; the cell keeps those of two cells apart in audit annotations.
+/// Webhook names are domain names of at least three parts; the cell distinguishes those of two cells in audit
+/// annotations.
 fn mutating(cell: &Cell<'_>, namespaces: &LabelSelector, rules: Vec<RuleWithOperations>) -> MutatingWebhook {
     MutatingWebhook {
         admission_review_versions: vec!["v1".to_owned()],
@@ -185,7 +191,7 @@ fn mutating(cell: &Cell<'_>, namespaces: &LabelSelector, rules: Vec<RuleWithOper
         match_policy: Some("Equivalent".to_owned()),
         name: format!("mutate.{}.bailiwick.dev", cell.policy.cell),
         namespace_selector: Some(selector::kubernetes(namespaces)),
-        // A later mutator may add a container; ours is idempotent and is asked once more then.
+        // A later mutator may add a container; our webhook is idempotent and is called once more then.
         reinvocation_policy: Some("IfNeeded".to_owned()),
         rules: Some(rules),
         side_effects: "None".to_owned(),
@@ -213,7 +219,7 @@ fn validating(
     }
 }
 
-/// Where every statement that the webhook enforces comes from.
+/// The origins of every statement that the webhook enforces.
 pub(super) fn origins(cell: &Cell<'_>) -> Vec<Origin> {
     let policy = cell.policy;
     let isolation = &policy.isolation;

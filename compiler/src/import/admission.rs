@@ -1,8 +1,11 @@
-//! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies: both are rules in the CEL of Kubernetes.
+//! ValidatingAdmissionPolicies with their bindings, and Kyverno's ValidatingPolicies: both are rules in
+//! Kubernetes' CEL.
 //!
-//! One rule for each policy and binding, two where it denies CREATE and UPDATE: a pack's rule that is asked of both only warns of an UPDATE that leaves
-//! a violation as it was, which the sources deny; one that is asked of UPDATE alone denies it, too. A policy without a binding is in force nowhere;
-//! here it is a rule all the same. Parameters of objects are not there when a pack decides, so what reads them is denied (`prune`).
+//! Each policy and binding makes one rule, or two where it denies CREATE and UPDATE. A pack's rule for both
+//! only warns about an UPDATE that leaves a violation as it was, which the sources deny; a rule for UPDATE
+//! alone denies it too. A policy without a binding is in force nowhere, but becomes a rule all the same.
+//! Parameter objects are not available when a pack decides, so expressions that read them are denied
+//! (`prune`).
 
 use serde_json::{Value, json};
 
@@ -92,7 +95,7 @@ pub(super) fn of_kyverno(objects: &[Object<'_>], losses: &mut Losses) -> Value {
         if policy.at("/spec/webhookConfiguration").is_some() {
             losses.add(policy, "spec.webhookConfiguration", "the webhook is set up elsewhere", Widens::No);
         }
-        // Kyverno's own default is to warn nobody and report.
+        // Kyverno's default is to report without warning.
         let action = action(policy.at("/spec/validationActions"));
         rules.push(policy, None, action, losses);
     }
@@ -111,7 +114,7 @@ fn action(actions: Option<&Value>) -> &'static str {
     }
 }
 
-/// Rules that are being made.
+/// Rules under construction.
 #[derive(Default)]
 struct Rules {
     names: Vec<String>,
@@ -172,8 +175,8 @@ impl Rules {
     }
 }
 
-/// Takes UPDATE out of a rule that is asked of CREATE too, as a rule of its own. That is not asked of templates: these are judged as pods that are
-/// created.
+/// Moves UPDATE out of a rule that also applies to CREATE, into a rule of its own. That rule does not apply
+/// to templates: these are judged as pods that are created.
 fn of_updates_alone(rule: &mut Value) -> Option<Value> {
     let mut updates = rule.clone();
     let of_both = rule.pointer_mut("/match/resources")?.as_array_mut()?;
@@ -203,7 +206,7 @@ fn what_updates_pass(policy: Object<'_>, losses: &mut Losses) {
     }
 }
 
-/// Whether a rule over resources is asked of an operation.
+/// Whether a rule over resources applies to an operation.
 fn is_asked_of(rule: &Value, operation: &str) -> bool {
     let operations = rule.get("operations").and_then(Value::as_array);
     operations.is_none_or(|all| all.iter().any(|one| one == operation || one == "*"))
@@ -214,8 +217,8 @@ fn resource_rules(policy: Object<'_>) -> &[Value] {
     policy.at("/spec/matchConstraints/resourceRules").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Whether Kyverno asks a rule of what makes pods too: where it matches pods and nothing else, unless its list of controllers is empty. The pack asks
-/// it of every controller that it knows.
+/// Whether Kyverno applies a rule to pod controllers too: where it matches only pods, unless its list of
+/// controllers is empty. The pack applies it to every controller that it knows.
 fn governs_templates(policy: Object<'_>, losses: &mut Losses) -> bool {
     let controllers = policy.at("/spec/autogen/podControllers/controllers").and_then(Value::as_array);
     let rules = resource_rules(policy);
@@ -241,7 +244,7 @@ fn governs_templates(policy: Object<'_>, losses: &mut Losses) -> bool {
     false
 }
 
-/// These members of an object.
+/// An object with only these members.
 fn only(of: &Value, members: &[&str]) -> Value {
     let there = members.iter().filter_map(|name| Some(((*name).to_owned(), of.get(*name)?.clone())));
     Value::Object(there.collect())
@@ -294,7 +297,7 @@ fn matching(policy: Object<'_>, binding: Option<Object<'_>>, losses: &mut Losses
     ])
 }
 
-/// Resource rules as packs have them. Names of objects become a condition where there is one rule alone.
+/// Resource rules in a pack's form. Object names become a condition if there is only one rule.
 fn resources(
     policy: Object<'_>,
     path: &str,
@@ -306,7 +309,7 @@ fn resources(
     if let (Some(conditions), [only]) = (conditions, rules.as_slice())
         && let Some(names) = resource_names(only)
     {
-        // JSON's text of a list of strings is CEL's too.
+        // A JSON list of strings is also valid CEL.
         conditions.push(json!({"name": "resource-names", "expression": format!("request.name in {names}")}));
     } else if rules.iter().any(|rule| resource_names(rule).is_some()) {
         let reason = "the rule is asked of objects of any name";
@@ -321,7 +324,7 @@ fn resources(
     made.collect()
 }
 
-/// The names of objects that a rule is about; `None`: every name, which an empty list says too.
+/// The object names that a rule applies to; `None` for every name, which an empty list means too.
 fn resource_names(rule: &Value) -> Option<&Value> {
     rule.get("resourceNames").filter(|names| names.as_array().is_some_and(|all| !all.is_empty()))
 }
@@ -338,7 +341,7 @@ fn resource(rule: &Value) -> Value {
     })
 }
 
-/// What is excluded by name cannot be; it is judged then.
+/// A pack cannot exclude objects by name, so they are judged.
 fn resources_excluded(policy: Object<'_>, losses: &mut Losses) -> Value {
     let path = "/spec/matchConstraints/excludeResourceRules";
     let rules = policy.at(path).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -355,7 +358,7 @@ fn resources_excluded(policy: Object<'_>, losses: &mut Losses) -> Value {
     if made.is_empty() { Value::Null } else { made.into() }
 }
 
-/// What both selectors select; `None`: everything.
+/// What both selectors select; `None` for everything.
 fn both(one: Option<&Value>, other: Option<&Value>) -> Option<Value> {
     let empty = |selector: &&Value| {
         selector.as_object().is_some_and(|members| {
@@ -374,7 +377,7 @@ fn both(one: Option<&Value>, other: Option<&Value>) -> Option<Value> {
     }
 }
 
-/// A selector as expressions alone.
+/// A selector as expressions only.
 fn expressions(selector: &Value) -> Vec<Value> {
     let labels = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
     let mut all: Vec<Value> =

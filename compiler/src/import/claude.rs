@@ -1,9 +1,10 @@
-//! Permissions of Claude Code's settings, as rules over a pack's tools: `Bash` is `shell.exec`, which the pack that it is met with defines; `Read`, and
-//! `Edit` and `Write`, are the files of the workspace.
+//! Permissions in Claude Code's settings, as rules over a pack's tools. `Bash` is `shell.exec`, which is
+//! defined by the pack that the result is met with. `Read`, `Edit` and `Write` are files of the workspace.
 //!
-//! Of a command line every command must be allowed, and none may write by a redirection or set a variable: the settings say nothing of those. Nobody can
-//! be asked, since the settings name no approvers: what they ask about is denied. Of these four tools, what no entry allows is denied too. Other tools
-//! of the pack that it is met with are that pack's: the settings have no name for them.
+//! Every command of a command line must be allowed, and none may write by a redirection or set a variable:
+//! the settings do not cover those. The settings name no approvers, so what they ask about is denied. Of
+//! these four tools, what no entry allows is denied too. Other tools belong to the pack that the result is
+//! met with: the settings have no name for them.
 
 use serde_json::{Value, json};
 
@@ -11,20 +12,20 @@ use super::commands;
 use super::glob::{Glob, is_exact, named, read, spelt_otherwise};
 use super::objects::{Losses, Object, Widens, label};
 
-/// What a shell command is called in packs.
+/// The name of shell commands in packs.
 const SHELL: &str = "shell.exec";
 
-/// Rules that are being made.
+/// Rules under construction.
 #[derive(Default)]
 struct Rules {
     all: Vec<Value>,
     names: Vec<String>,
-    /// Conditions of single commands that are allowed, with the names that they begin with.
+    /// Conditions for single allowed commands, with the names that they begin with.
     commands: Vec<(String, String)>,
     any_command: bool,
     /// Denied files.
     files: Vec<DeniedFile>,
-    /// Whether some file is denied, and some command.
+    /// Whether any file is denied, and any command.
     files_are_denied: bool,
     commands_are_denied: bool,
     /// Whether nothing may be changed or run.
@@ -36,7 +37,7 @@ struct DeniedFile {
     tool: String,
     entry: String,
     pattern: String,
-    /// Finds a word of a command that names one of them.
+    /// A regular expression for a word of a command that names one of them.
     word: String,
 }
 
@@ -56,7 +57,7 @@ impl<'e> Entry<'e> {
         }
     }
 
-    /// The tools of a pack that it is about.
+    /// The pack's tools that it applies to.
     fn tools(&self) -> Option<&'static [&'static str]> {
         match self.tool {
             "Bash" => Some(&[SHELL]),
@@ -67,7 +68,7 @@ impl<'e> Entry<'e> {
     }
 }
 
-/// Settings that restrict nothing: how it looks, what it costs, what is shown. Every other one may be a restriction.
+/// Settings that restrict nothing: appearance, cost, display. Every other setting may be a restriction.
 const HARMLESS: [&str; 8] = [
     "model",
     "theme",
@@ -78,11 +79,11 @@ const HARMLESS: [&str; 8] = [
     "includeCoAuthoredBy",
     "alwaysThinkingEnabled",
 ];
-/// Modes that allow more than the entries do, or the same; what they add is not allowed here.
+/// Modes that allow as much as the entries do, or more; the additions are not allowed here.
 const OPEN_MODES: [&str; 4] = ["default", "acceptEdits", "dontAsk", "bypassPermissions"];
-/// Commands that run the command behind them, which the settings look through and packs do not.
+/// Commands that run the command after them, which the settings look through and packs do not.
 const WRAPPERS: [&str; 7] = ["timeout", "nice", "nohup", "xargs", "env", "stdbuf", "time"];
-/// Every tool that entries are about.
+/// Every tool that entries apply to.
 const TOOLS: [&str; 4] = [SHELL, "workspace.read", "workspace.list", "workspace.write"];
 
 pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
@@ -124,7 +125,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Value {
     rules.finish()
 }
 
-/// The settings beside `permissions`.
+/// The settings next to `permissions`.
 fn top_level(settings: Object<'_>, losses: &mut Losses) {
     for name in settings.value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()) {
         match name {
@@ -147,7 +148,7 @@ impl Rules {
         self.all.push(rule);
     }
 
-    /// The members of `permissions` that are no lists of entries over tools.
+    /// The members of `permissions` that are not lists of entries over tools.
     fn mode(&mut self, settings: Object<'_>, losses: &mut Losses) {
         for name in ["additionalDirectories", "disableBypassPermissionsMode"] {
             if settings.at(&format!("/permissions/{name}")).is_some() {
@@ -198,7 +199,7 @@ impl Rules {
                 }
             },
             (Some(what), _) => {
-                // What finds everything is found by every word.
+                // If the pattern matches everything, every word names it.
                 let word = named(what).unwrap_or_else(|| ".".to_owned());
                 let (tool, entry) = (entry.tool.to_owned(), text.to_owned());
                 self.files.push(DeniedFile { tool, entry, pattern: what.to_owned(), word });
@@ -220,7 +221,7 @@ impl Rules {
         );
     }
 
-    /// What a command that is allowed may do though the settings do not allow it.
+    /// What an allowed command may do although the settings do not allow it.
     fn what_commands_reach(&self, settings: Object<'_>, losses: &mut Losses) {
         let is_allowed = self.any_command || !self.commands.is_empty();
         if self.files_are_denied && is_allowed {
@@ -307,7 +308,8 @@ impl Rules {
         json!({"tools": {"rules": self.all}})
     }
 
-    /// Denies the tools that no entry allows: a pack that does not grant a tool says nothing of it, and what it is met with would decide alone.
+    /// Denies the tools that no entry allows. A pack that does not grant a tool does not restrict it either,
+    /// so the pack that it is met with would decide alone.
     fn close(&mut self) {
         let grants = |tool: &str| {
             self.all.iter().any(|rule| {
@@ -330,17 +332,17 @@ impl Rules {
     }
 }
 
-/// What a path in its one spelling does not hold: `..`, `.` before a slash or behind one, a doubled slash.
+/// What a path in canonical spelling does not contain: `..`, `.` before or after a slash, a doubled slash.
 const SPELT: &str = "(^|/)[.][.](/|$)|/[.](/|$)|//|^[.]/";
 
-/// The path is one that the pattern finds, or may be one under another spelling.
+/// The path matches the pattern, or may match it under another spelling.
 fn path_may_be(regex: &str) -> String {
-    // A slash in front is read as the workspace's own.
+    // A leading slash means the workspace.
     let regex = regex.strip_prefix('^').map_or_else(|| regex.to_owned(), |rest| format!("^/?{rest}"));
     format!("call.args.path.matches('{SPELT}') || call.args.path.matches('{regex}')")
 }
 
-/// The path is one that the pattern finds, in its one spelling.
+/// The path matches the pattern, in canonical spelling.
 fn path_is(regex: &str) -> String {
     format!("!call.args.path.matches('{SPELT}') && call.args.path.matches('{regex}')")
 }

@@ -1,8 +1,8 @@
-//! Patterns over commands as Claude Code has them, as conditions over a command `c` of `facts.commands`.
+//! Claude Code's command patterns, as conditions over a command `c` of `facts.commands`.
 
 use serde_json::json;
 
-/// The words of a pattern over commands, and whether more may follow. `None`: it has more than plain words.
+/// The words of a command pattern, and whether more may follow. `None` if it has anything but plain words.
 fn words(pattern: &str) -> Option<(Vec<&str>, bool)> {
     let (text, open) = match pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *")) {
         Some(text) => (text, true),
@@ -14,12 +14,13 @@ fn words(pattern: &str) -> Option<(Vec<&str>, bool)> {
     (is_plain && !words.is_empty()).then_some((words, open))
 }
 
-/// The name of an allowed command, and the condition over `c`: these words, and more only if the pattern says so. A last word that only begins
-/// alike is not met, which is narrower than the settings.
+/// The name of an allowed command, and the condition over `c`: these words, and more only if the pattern says
+/// so. A last word with only the same beginning does not match, which is narrower than the settings.
 pub(super) fn allowed(pattern: &str) -> Option<(String, String)> {
     let (words, open) = words(pattern)?;
     let (name, arguments) = words.split_first()?;
-    // Programs are granted by their name, found in the sandbox; a path is none, and an assignment is no program.
+    // Programs are granted by the name under which the sandbox finds them. A path is not such a name, and an
+    // assignment is not a program.
     if name.contains(['/', '=']) {
         return None;
     }
@@ -36,8 +37,8 @@ pub(super) fn allowed(pattern: &str) -> Option<(String, String)> {
     Some(((*name).to_owned(), format!("({condition})")))
 }
 
-/// The condition of a denied command over `c`, and whether it says exactly what the pattern says; `None`: it begins with no plain word. Paths to
-/// the program are met too, and words that begin as the last one does.
+/// The condition for a denied command over `c`, and whether it is exactly the pattern; `None` if the pattern
+/// begins with no plain word. It also matches paths to the program, and words that begin like the last one.
 pub(super) fn denied(pattern: &str) -> Option<(String, bool)> {
     let begin: String = match pattern.find([
         '*', '$', '`', '"', '\'', '\\', '|', '&', ';', '<', '>', '(', ')', '{', '}', '#', '~', '!', '?', '[',
@@ -71,7 +72,8 @@ pub(super) fn denied(pattern: &str) -> Option<(String, bool)> {
     Some((all.join(" && "), begin == pattern))
 }
 
-/// The condition of a command line one of whose commands names a path that this regular expression finds: as the program, in an argument or in a redirection.
+/// The condition for a command line in which some command names a path that this regular expression matches:
+/// as the program, in an argument or in a redirection.
 pub(super) fn naming(regex: &str) -> String {
     let parts = [
         format!("c.name.contains('/') && c.name.matches('{regex}')"),

@@ -1,21 +1,22 @@
-//! Path patterns as gitignore has them, which Claude Code takes over, as regular expressions over a path below the workspace.
+//! Path patterns of gitignore, which Claude Code uses too, as regular expressions over a path below the
+//! workspace.
 
 /// A path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Glob {
-    /// Paths that this regular expression finds.
+    /// Paths that match this regular expression.
     Inside(String),
-    /// It is about folders of the system, in which no workspace lies.
+    /// It names folders of the system, which contain no workspace.
     System,
     /// It leads out of the workspace, and may lead into it again.
     Outside,
 }
 
-/// Folders of a system in which no workspace lies.
+/// Folders of a system that contain no workspace.
 const SYSTEM: [&str; 5] = ["boot", "dev", "etc", "proc", "sys"];
 
-/// Reads a pattern. `//x` is absolute, `~/x` in the home, which in a sandbox is the workspace; `/x` and `./x` begin at the workspace; without a slash but the
-/// last it is met at any depth.
+/// Reads a pattern. `//x` is absolute, `~/x` is in the home, which in a sandbox is the workspace; `/x` and
+/// `./x` begin at the workspace. A pattern without a slash, except at its end, matches at any depth.
 pub(super) fn read(pattern: &str) -> Glob {
     if pattern.split('/').any(|part| part == "..") {
         return Glob::Outside;
@@ -40,13 +41,15 @@ pub(super) fn read(pattern: &str) -> Glob {
     Glob::Inside(regex(rest, if anchored { "^" } else { "(^|/)" }))
 }
 
-/// Where an absolute path begins in a word of a command: the word, what follows the name of an option, what stands right behind letters of one.
+/// Where an absolute path begins in a word of a command: at its start, after the name of an option, or
+/// directly after the letters of one.
 const ABSOLUTE: &str = "(^|[=:,@]|^-[A-Za-z0-9]+)";
-/// The same of a path below any folder.
+/// The same for a path below any folder.
 const RELATIVE: &str = "(^|[/=:,@]|^-[A-Za-z0-9]+)";
 
-/// A regular expression that finds a word of a command which names a path that the pattern finds, or a folder all of which it finds: alone, behind the
-/// name of an option or attached to one. `None`: it finds everything. Paths in their one spelling; see [`spelt_otherwise`].
+/// A regular expression for a word of a command that names a path matching the pattern, or a folder that
+/// matches as a whole. The path may be alone, after the name of an option, or attached to one. `None` if it
+/// matches everything. Paths are in canonical spelling; see [`spelt_otherwise`].
 pub(super) fn named(pattern: &str) -> Option<String> {
     let (rest, begin) = match pattern.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
         Some(absolute) => match absolute.strip_prefix("/**/") {
@@ -64,9 +67,10 @@ pub(super) fn named(pattern: &str) -> Option<String> {
     (!is_everything).then(|| regex(whole, begin))
 }
 
-/// A regular expression that finds a word of a command which may hold a path in another spelling than its one: with `//`, `/./` or `/../`, in front or
-/// at the end too. A `./` in front is found by [`named`]; `..` alone names a folder above. Behind a colon two slashes are of a URL, unless a folder of
-/// these patterns may end in a colon.
+/// A regular expression for a word of a command that may hold a path in a spelling other than the canonical
+/// one. Such spellings have `//`, `/./` or `/../`, also at the beginning or end. [`named`] matches a leading
+/// `./`; `..` alone names a folder above. Two slashes after a colon belong to a URL, unless a folder of these
+/// patterns may end in a colon.
 pub(super) fn spelt_otherwise<'p>(mut patterns: impl Iterator<Item = &'p str>) -> &'static str {
     let may_end_in_colon = |folder: &str| folder != "**" && folder.ends_with([':', '*', '?', ']']);
     let in_folder = |pattern: &str| pattern.rsplit('/').skip(1).any(may_end_in_colon);
@@ -100,24 +104,25 @@ fn regex(pattern: &str, begin: &str) -> String {
                 let _class = chars.find(|char| *char == ']');
                 regex.push_str("[^/]");
             }
-            // What a class of regular expressions or a text of CEL cannot hold: any character, which is wider, too.
+            // Characters that a regular expression class or a CEL string cannot hold: any character, which is
+            // wider too.
             '[' | ']' | '^' | '\\' | '\'' => regex.push('.'),
             char if char.is_control() => regex.push('.'),
-            // A class of one, since an escape would be read by CEL's strings first.
+            // A class of one character, since CEL strings would consume an escape first.
             char => regex.extend(['[', char, ']']),
         }
     }
-    // A folder stands for what lies in it.
+    // A folder stands for its contents.
     regex.push_str("(/.*)?$");
     regex
 }
 
-/// Whether [`read`] finds nothing that the pattern does not.
+/// Whether [`read`] matches nothing that the pattern does not.
 pub(super) fn is_exact(pattern: &str) -> bool {
     !pattern.starts_with(['~', '!'])
         && !pattern.starts_with("//")
         && !pattern.contains(|char: char| char.is_control() || "[]^\\!'".contains(char))
-        // Two stars beside something else are one star to gitignore.
+        // Two stars next to other characters are one star in gitignore.
         && pattern.split('/').all(|part| part == "**" || !part.contains("**"))
 }
 

@@ -1,9 +1,9 @@
-//! Policies of others as a policy pack: admission policies of Kubernetes and Kyverno, Pod Security labels, NetworkPolicies, seccomp profiles of the OCI,
-//! settings of Claude Code.
+//! Imports other tools' policies into a policy pack: admission policies of Kubernetes and Kyverno, Pod
+//! Security labels, NetworkPolicies, OCI seccomp profiles, and settings of Claude Code.
 //!
-//! What a pack cannot say is denied instead, or left out where it only granted. Every field without an equivalent is a [`Loss`]; where a restriction is
-//! lost, or may be, it says `widens`. The result is compiled before it is handed out, so that a pack comes out which
-//! `bailiwick check` accepts. Opens no file.
+//! What a pack cannot express is denied instead, or left out if it only granted something. Every field
+//! without an equivalent is a [`Loss`]; if a restriction is lost, or may be, the loss says `widens`. The
+//! result is compiled before it is returned, so `bailiwick check` accepts it. Opens no file.
 //!
 //! ```text
 //! documents ► objects ► importer of their kind ► spec ► compile ► prune (what does not compile: denied or left out, a loss each) ► PolicyPack
@@ -33,13 +33,13 @@ pub enum Kind {
     AdmissionPolicy,
     /// Kyverno's ValidatingPolicies, `policies.kyverno.io`.
     Kyverno,
-    /// Namespaces with labels of Pod Security.
+    /// Namespaces with Pod Security labels.
     PodSecurity,
     /// NetworkPolicies.
     NetworkPolicy,
-    /// A seccomp profile in the OCI's form.
+    /// A seccomp profile in OCI format.
     Seccomp,
-    /// Permissions of Claude Code's `settings.json`.
+    /// Permissions in Claude Code's `settings.json`.
     ClaudeSettings,
 }
 
@@ -54,7 +54,7 @@ impl Kind {
         Self::ClaudeSettings,
     ];
 
-    /// Its word on the command line.
+    /// Its name on the command line.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// The kind of an object; `None`: none of them.
+    /// The kind of an object; `None` if it is none of them.
     fn of(object: &Value) -> Option<Self> {
         let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
         let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
@@ -91,31 +91,31 @@ impl Kind {
 pub struct Source {
     /// Its name, for losses.
     pub name: String,
-    /// What stands in it.
+    /// Its documents.
     pub documents: Vec<Value>,
 }
 
-/// A field of the source that has no equivalent.
+/// A field of the source without an equivalent.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Loss {
     /// The file.
     pub file: String,
     /// The field, after the object's kind and name.
     pub at: String,
-    /// What became of it.
+    /// What happened to it.
     pub reason: String,
-    /// Whether the pack lets something through for that which the source did not.
+    /// Whether the pack therefore allows something that the source did not.
     pub widens: bool,
 }
 
-/// What came out.
+/// The result.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// What it was.
+    /// The kind of the source.
     pub kind: Kind,
     /// The pack.
     pub pack: PolicyPack,
-    /// What it lost, in the order of the sources.
+    /// The losses, in the order of the sources.
     pub losses: Vec<Loss>,
 }
 
@@ -123,7 +123,7 @@ impl Imported {
     /// The pack as YAML.
     ///
     /// # Errors
-    /// It has no text, which is a fault of this module.
+    /// The pack cannot be written as text, which is a bug of this module.
     pub fn yaml(&self) -> Result<String, ImportError> {
         let options = serde_saphyr::ser_options! { compact_list_indent: true, prefer_block_scalars: false };
         let mut text = String::new();
@@ -133,10 +133,10 @@ impl Imported {
     }
 }
 
-/// Why nothing came out.
+/// Why there is no result.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// Nothing in the files is of a known kind.
+    /// The files contain nothing of a known kind.
     #[error("{0} holds nothing that can be imported; the kinds are {kinds}", kinds = words())]
     Unknown(String),
     /// Objects of several kinds.
@@ -150,10 +150,10 @@ pub enum ImportError {
     /// Objects over different subjects.
     #[error("{0}: a pack has one subject, so import them one at a time")]
     Subjects(String),
-    /// Nothing of it can be said by a pack.
+    /// A pack can express none of it.
     #[error("nothing of it can be said by a pack: {0}")]
     Nothing(String),
-    /// What came out is no pack.
+    /// The result is not a valid pack.
     #[error("what was imported is not a pack: {0}")]
     Pack(String),
 }
@@ -162,7 +162,7 @@ fn words() -> String {
     Kind::ALL.map(Kind::word).join(", ")
 }
 
-/// Makes a pack of this name of files of one kind. `kind`: `None` where the files say it themselves.
+/// Makes a pack of this name from files of one kind. `kind`: `None` if the files show it themselves.
 ///
 /// # Errors
 /// See [`ImportError`].
@@ -195,8 +195,8 @@ fn spec(kind: Kind, objects: &[Object<'_>], losses: &mut Losses) -> Result<Value
     }
 }
 
-/// Fuzz entry: any bytes as a file of policies of others. It is read for what it says, or refused; what comes of it is not compiled, which the entry of
-/// packs does. Nothing may panic, hang or take more than its limits.
+/// Fuzz entry: reads any bytes as a file of other tools' policies, or rejects it. The result is not compiled,
+/// which the fuzz entry of packs does. Must not panic, hang or exceed its limits.
 pub fn fuzz(data: &[u8]) {
     let (maps, _) = SourceMap::read("fuzz.yaml", data, &Limits::PACK);
     let documents = maps.iter().map(|map| map.root().to_json()).collect();
@@ -209,7 +209,7 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
-/// An object of these members, those that are null left out.
+/// An object with these members, except null ones.
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     let there = members.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(there.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())

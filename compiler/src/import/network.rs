@@ -1,6 +1,7 @@
-//! NetworkPolicies of one subject: what several of them allow together, since the API adds them up.
+//! NetworkPolicies with one subject: what several of them allow together, since the API adds them up.
 //!
-//! A direction that none of them isolates is open in the source; a pack denies what it does not allow, so it is opened by rules over all peers.
+//! A direction that no policy isolates is open in the source. A pack denies what it does not allow, so rules
+//! over all peers open that direction.
 
 use serde_json::{Value, json};
 
@@ -11,11 +12,11 @@ use crate::reach::cidr::Cidr;
 
 /// The label that every namespace has.
 const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
-/// Where an object goes that names no namespace, unless whoever applies it says another one.
+/// The namespace of an object that names none, unless the user applies it to another.
 const DEFAULT_NAMESPACE: &str = "default";
-/// What a wide network of a pack leaves out.
+/// What a wide network of a pack excludes.
 const NOT_BROUGHT: &str = "private, link-local and metadata addresses are not reached by a wider network, only by one that names them";
-/// The last port.
+/// The highest port.
 const LAST_PORT: u64 = 65_535;
 
 pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value, ImportError> {
@@ -70,7 +71,7 @@ fn namespace(policy: Object<'_>) -> Option<&str> {
     policy.at("/metadata/namespace").and_then(Value::as_str).filter(|name| !name.is_empty())
 }
 
-/// Whom all of them are about.
+/// The common subject of all policies.
 fn one_subject(objects: &[Object<'_>]) -> Result<Value, ImportError> {
     let of = |policy: &Object<'_>| {
         let namespace = namespace(*policy).unwrap_or(DEFAULT_NAMESPACE);
@@ -104,7 +105,7 @@ impl Way {
         }
     }
 
-    /// The member that holds peers, in the API and in packs.
+    /// The field of peers, in the API and in packs.
     const fn peer(self) -> &'static str {
         match self {
             Self::Ingress => "from",
@@ -112,7 +113,7 @@ impl Way {
         }
     }
 
-    /// Without `policyTypes`, ingress always, and egress where there are rules over it.
+    /// Without `policyTypes`: ingress always, and egress if there are egress rules.
     fn is_isolated_by(self, policy: Object<'_>) -> bool {
         match policy.at("/spec/policyTypes").and_then(Value::as_array).filter(|types| !types.is_empty()) {
             Some(types) => types.iter().any(|one| match self {
@@ -192,7 +193,7 @@ impl Way {
     }
 }
 
-/// Whether a network holds a range that a pack does not bring along with a wider one.
+/// Whether a network contains a range that a pack excludes from a wider network.
 fn brings_reserved(peer: &Value) -> bool {
     let whole = peer.get("cidr").and_then(Value::as_str).and_then(|cidr| Cidr::parse(cidr).ok());
     whole.is_some_and(|whole| {
@@ -207,7 +208,7 @@ fn all_ports() -> Value {
     json!([all("TCP"), all("UDP"), all("SCTP")])
 }
 
-/// The ports of a rule; `None`: none of them can be said, so the rule allows nothing.
+/// The ports of a rule; `None` if none of them can be expressed, so the rule allows nothing.
 fn ports(policy: Object<'_>, rule: &Value, path: &str, losses: &mut Losses) -> Option<Value> {
     let listed = rule.get("ports").and_then(Value::as_array).filter(|ports| !ports.is_empty());
     let Some(listed) = listed else { return Some(all_ports()) };

@@ -1,4 +1,4 @@
-//! Objects of the source, with where they stand, and the losses that are found in them.
+//! Objects of the source with their places, and the losses found in them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct Object<'s> {
 }
 
 impl<'s> Object<'s> {
-    /// `Kind/name`; of what has none the empty text.
+    /// `Kind/name`; empty for an object without a kind or name.
     pub(super) fn name(self) -> String {
         let text = |path: &str| self.value.pointer(path).and_then(Value::as_str);
         match (text("/kind"), text("/metadata/name")) {
@@ -41,22 +41,22 @@ impl<'s> Object<'s> {
     }
 }
 
-/// What was lost so far.
+/// The losses so far.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     pub(super) all: Vec<Loss>,
-    /// File and object that a rule of the pack was made of, by the rule's name.
+    /// The file and object that a rule of the pack was made from, by the rule's name.
     made: BTreeMap<String, (String, String)>,
 }
 
 impl Losses {
-    /// Notes what rules were made of, so that what becomes of them later is said of it.
+    /// Notes what rules were made from, so that their later losses are reported for it.
     pub(super) fn made<'n>(&mut self, rules: impl IntoIterator<Item = &'n String>, object: Object<'_>) {
         let of = (object.file.to_owned(), object.name());
         self.made.extend(rules.into_iter().map(|rule| (rule.clone(), of.clone())));
     }
 
-    /// A loss of a rule of the pack. One that was made of several objects is said of the first.
+    /// A loss of a rule of the pack. For a rule made from several objects, it is reported for the first.
     pub(super) fn of_rule(
         &mut self,
         (rule, first): (&str, Object<'_>),
@@ -82,7 +82,8 @@ impl Losses {
         self.all.push(loss);
     }
 
-    /// A loss for each member of a part of an object that nobody here knows. What it restricts is not known either, so it may widen.
+    /// A loss for each unknown member of a part of an object. What it restricts is unknown too, so it may
+    /// widen.
     pub(super) fn unknown(&mut self, object: Object<'_>, part: &Value, path: &str, known: &[&str]) {
         for (name, value) in part.as_object().into_iter().flatten() {
             if !known.contains(&name.as_str()) && !value.is_null() {
@@ -98,16 +99,16 @@ impl Losses {
     }
 }
 
-/// Whether a loss lets something through.
+/// Whether a loss widens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Widens {
-    /// The pack lets something through that the source does not.
+    /// The pack allows something that the source does not.
     Yes,
-    /// It is as strict or stricter.
+    /// The pack is as strict or stricter.
     No,
 }
 
-/// The objects of all files, lists taken apart, which are of one kind; others are losses.
+/// The objects of all files, with lists taken apart, which are of one kind; others are losses.
 pub(super) fn sorted<'s>(
     kind: Option<Kind>,
     sources: &'s [Source],
@@ -153,20 +154,20 @@ pub(super) fn sorted<'s>(
     }
 }
 
-/// Whether an object is known to restrict nothing by itself.
+/// Whether an object by itself is known to restrict nothing.
 fn is_inert(object: Object<'_>) -> bool {
     let is_core = object.value.get("apiVersion").and_then(Value::as_str) == Some("v1");
     let is_bare =
         object.at("/metadata/labels").and_then(Value::as_object).is_none_or(serde_json::Map::is_empty);
     match object.kind() {
         "ConfigMap" | "Secret" | "Service" | "ServiceAccount" => is_core,
-        // Its labels may ask for a level of Pod Security, or be selected.
+        // Its labels may require a Pod Security level, or be selected.
         "Namespace" => is_core && is_bare,
         _ => false,
     }
 }
 
-/// A name as packs have them: a DNS label, told from those that are taken.
+/// A name in the form that packs use: a DNS label, distinct from those that are taken.
 pub(super) fn label(text: &str, taken: &[String]) -> String {
     let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' };
     let mut name: String = text.chars().map(plain).take(MAX_NAME).collect();

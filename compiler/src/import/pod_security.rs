@@ -1,16 +1,16 @@
-//! Labels of Pod Security on namespaces: the level that is enforced.
+//! Pod Security labels on namespaces: the enforced level.
 
 use serde_json::{Value, json};
 
 use super::ImportError;
 use super::objects::{Losses, Object, Widens};
 
-/// What the labels begin with.
+/// The prefix of the labels.
 const PREFIX: &str = "pod-security.kubernetes.io/";
-/// What `latest` is pinned to: the newest version of the standards that a pack can name.
+/// The version for `latest`: the newest version of the standards that a pack can name.
 const LATEST: &str = "v1.37";
 
-/// Levels, the weakest first, as labels and as packs have them.
+/// Levels, weakest first, as labels and as packs name them.
 const LEVELS: [(&str, &str); 3] =
     [("privileged", "Privileged"), ("baseline", "Baseline"), ("restricted", "Restricted")];
 
@@ -26,7 +26,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value,
             continue;
         };
         let Some(at) = LEVELS.iter().position(|(word, _)| *word == level) else {
-            // The API server enforces the strictest where it cannot read the label.
+            // If the API server cannot read the label, it enforces the strictest level.
             let reason = format!("`{level}` is not a level; restricted is enforced, as by the API server");
             losses.add(namespace, &format!("metadata.labels[{PREFIX}enforce]"), reason, Widens::No);
             levels.push((namespace, LEVELS.len() - 1, LATEST.to_owned()));
@@ -63,7 +63,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value,
         ));
     };
     for (namespace, at, own) in &levels {
-        // The weakest level asks nothing in any version.
+        // The weakest level requires nothing in any version.
         if *at != 0 && own != version {
             return Err(ImportError::Subjects("these namespaces ask for different versions".to_owned()));
         }

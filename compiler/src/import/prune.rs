@@ -1,7 +1,8 @@
-//! Makes a pack compile: what the compiler refuses of a rule is denied or left out, a loss each.
+//! Makes a pack compile: the parts of a rule that the compiler rejects are denied or left out, with a loss
+//! for each.
 //!
-//! An expression that must hold and cannot be said becomes one that never holds. A condition that narrows a rule is dropped, so that the rule is
-//! asked more often. What only grants is taken out.
+//! An expression that must hold and cannot be expressed becomes one that never holds. A condition that
+//! narrows a rule is dropped, so the rule applies more often. A part that only grants is removed.
 
 use bailiwick_crds::pack::PolicyPack;
 use serde_json::{Value, json};
@@ -13,7 +14,8 @@ use crate::library::MemoryLibrary;
 use crate::parameters::Bindings;
 use crate::source::{PackSources, SourceFile};
 
-/// How often the pack is compiled at most: what is left after that is no pack. Each round mends every finding that the one before gave.
+/// Most compilations of the pack: a pack that still does not compile is rejected. Each round repairs every
+/// finding of the one before.
 const MAX_ROUNDS: usize = 16;
 
 pub(super) fn until_it_compiles(
@@ -35,7 +37,7 @@ pub(super) fn until_it_compiles(
         }
         let mut places: Vec<(String, String)> =
             errors.iter().map(|one| (one.at.to_string(), one.message.clone())).collect();
-        // The last ones first: what is taken out moves only what stands behind it.
+        // Last places first: a removal only moves what is after it.
         places.sort_by_key(|(at, _)| std::cmp::Reverse(indices(at)));
         places.dedup_by(|one, other| mended_as(&one.0) == mended_as(&other.0));
         let mut mended = false;
@@ -50,12 +52,12 @@ pub(super) fn until_it_compiles(
     Err(ImportError::Nothing("the compiler refuses it whatever is taken out".to_owned()))
 }
 
-/// The numbers in a path, in order.
+/// The indices in a path, in order.
 fn indices(at: &str) -> Vec<usize> {
     at.split('[').skip(1).filter_map(|part| part.split(']').next()?.parse().ok()).collect()
 }
 
-/// Mends one finding; whether anything was changed.
+/// Repairs one finding; returns whether anything changed.
 fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &mut Losses) -> bool {
     let parts: Vec<&str> = at.split('.').map(|part| part.split('[').next().unwrap_or(part)).collect();
     let numbers = indices(at);
@@ -97,7 +99,7 @@ fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &
             let Some(names) = names.filter(|names| *index < names.len()) else { return false };
             let removed = names.remove(*index);
             let name = removed.as_str().unwrap_or_default();
-            // A call that is not taken out stays.
+            // A call that is not removed stays.
             let widens = if *list == "remove" { Widens::Yes } else { Widens::No };
             losses.add(first, &format!("syscalls: {name}"), format!("not taken over: {why}"), widens);
             true
@@ -115,13 +117,14 @@ fn mend(pack: &mut Value, at: &str, why: &str, objects: &[Object<'_>], losses: &
     }
 }
 
-/// Mends a rule over tools: a grant becomes a denial of its tools, anything else is left out.
+/// Repairs a rule over tools: a grant becomes a denial of its tools, anything else is left out.
 fn tool_rule(rules: &mut Vec<Value>, at: usize, why: &str, first: Object<'_>, losses: &mut Losses) {
     let removed = rules.remove(at);
     let name = removed.get("name").and_then(Value::as_str).unwrap_or_default();
     let path = format!("rule {name}");
     if removed.get("allow").is_some() {
-        // A pack that grants a tool nowhere says nothing of it, so leaving the grant out would open the tool.
+        // A pack that grants a tool nowhere does not restrict it, so leaving the grant out would open the
+        // tool.
         let said = "this was imported from a grant that a pack cannot express, and is denied";
         let tools = removed.get("tools").cloned().unwrap_or_default();
         rules.insert(at, json!({"name": name, "tools": tools, "deny": {"reason": said}}));
@@ -133,19 +136,19 @@ fn tool_rule(rules: &mut Vec<Value>, at: usize, why: &str, first: Object<'_>, lo
     losses.of_rule((name, first), &path, format!("it was left out: {why}"), widens);
 }
 
-/// What is mended as one: of rules over tools and of the network the whole rule.
+/// The unit of repair: for rules over tools and the network, the whole rule.
 fn mended_as(at: &str) -> &str {
     let is_whole = at.starts_with("spec.tools.rules[") || at.starts_with("spec.network.");
     at.split(']').next().filter(|_| is_whole).unwrap_or(at)
 }
 
-/// What became of a part of a rule.
+/// The outcome for a part of a rule.
 enum Mended {
     /// It never holds now.
     Denies,
-    /// It is gone, and the rule is as strict as before or stricter.
+    /// It was removed, and the rule is as strict as before or stricter.
     Dropped(&'static str),
-    /// Nothing can be done about it but to take the rule out.
+    /// The only repair is to remove the rule.
     Nothing,
 }
 
@@ -162,7 +165,7 @@ fn rule_part(rule: &mut Value, rest: &[&str], inner: &[usize]) -> Mended {
             }
         }
         (["validations", ..], [index, ..]) => match rule.pointer_mut(&format!("/validations/{index}")) {
-            // An expression that is refused and is this one already will not get better.
+            // A rejected expression that already is this one cannot be repaired.
             Some(validation) if validation.get("expression") != Some(&json!("false")) => {
                 let said = "this was imported from a rule that a pack cannot express, and is denied";
                 *validation = json!({"expression": "false", "message": said});

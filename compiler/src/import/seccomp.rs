@@ -1,7 +1,9 @@
-//! A seccomp profile of the OCI: what a sandbox may call, as a ceiling for the sandbox of that name in packs that extend this one.
+//! An OCI seccomp profile: the system calls of a sandbox, as a ceiling for the sandbox of that name in packs
+//! that extend this one.
 //!
-//! A sandbox has a profile of its own to begin with: what both allow is kept, what the source allows besides is added, and what it does not allow is
-//! removed. Calls that the source allows for some arguments only are removed.
+//! A sandbox already has a profile of its own: what both allow is kept, what only the source allows is added,
+//! and what the source does not allow is removed. Calls that the source allows only for some arguments are
+//! removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +14,7 @@ use super::ImportError;
 use super::objects::{Losses, Object, Widens};
 use crate::syscalls;
 
-/// What a call needs of a filter to be let through.
+/// The action with which a filter allows a call.
 const ALLOW: &str = "SCMP_ACT_ALLOW";
 
 pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value, ImportError> {
@@ -56,7 +58,7 @@ pub(super) fn spec(objects: &[Object<'_>], losses: &mut Losses) -> Result<Value,
     }]}))
 }
 
-/// Each call that is named, and whether it is let through whatever its arguments.
+/// Each named call, and whether it is allowed whatever its arguments.
 fn listed(profile: Object<'_>, losses: &mut Losses) -> BTreeMap<String, bool> {
     let mut all: BTreeMap<String, bool> = BTreeMap::new();
     let mut refused = BTreeSet::new();
@@ -80,7 +82,7 @@ fn listed(profile: Object<'_>, losses: &mut Losses) -> BTreeMap<String, bool> {
             }
         }
     }
-    // What any entry refuses, and be it for some arguments, is refused.
+    // A call that any entry denies, even for some arguments only, is denied.
     for (name, allowed) in &mut all {
         *allowed &= !refused.contains(name);
     }

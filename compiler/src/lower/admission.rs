@@ -1,4 +1,5 @@
-//! Admission rules: types for the objects that a rule matches, CEL through [`crate::cel`], mutations.
+//! Lowers admission rules: types of the objects that a rule matches, CEL through [`crate::cel`], and
+//! mutations.
 
 pub(crate) mod kinds;
 mod mutations;
@@ -19,8 +20,8 @@ use crate::custom_kinds::CustomKinds;
 use crate::diagnostic::{Diagnostic, FieldPath};
 pub(crate) use mutations::field_path;
 
-/// Subresources that change the spec of a pod that exists. To the API server they are resources of their own; to whoever writes a rule over
-/// updates of pods they are ways around it.
+/// Subresources that change the spec of an existing pod. To the API server they are resources of their own;
+/// to the author of a rule over pod updates they are ways around it.
 pub(crate) const WAYS_TO_CHANGE_A_POD: [&str; 2] = ["ephemeralcontainers", "resize"];
 
 pub(super) fn lower(pack: &Pack, out: &mut Findings<'_>) -> Admission {
@@ -136,7 +137,7 @@ fn matches(wire: &WireMatch, kinds: &CustomKinds, at: &FieldPath, cel: &mut Expr
     }
 }
 
-/// What a rule over updates of pods is asked about besides, unless the pack names or excludes it.
+/// The subresources that a rule over pod updates also matches, unless the pack names or excludes them.
 fn ways_to_change_a_pod(named: &[ResourceRule], excluded: &[ResourceRule]) -> Option<ResourceRule> {
     let update = Operation::Update.as_str();
     if !takes_in_pods(named, "", update) {

@@ -1,5 +1,5 @@
-//! Base units: bytes, milliseconds and thousandths out of quantities, durations and counts; and paths in canonical form. What has none is
-//! reported, and something takes its place so that the rest is still looked at.
+//! Base units: quantities, durations and counts become bytes, milliseconds and thousandths; paths become
+//! canonical. An invalid value is reported and replaced by a placeholder, so that the rest is still checked.
 
 use bailiwick_crds::scalar::{Duration, Quantity};
 use bailiwick_policy::cel::{Quantity as Amount, parse_duration};
@@ -8,7 +8,7 @@ use super::Findings;
 use crate::check::bw0235_base_value;
 use crate::diagnostic::{Diagnostic, FieldPath};
 
-/// Longest path, as `PATH_MAX` of Linux with its final zero byte.
+/// Longest path: `PATH_MAX` of Linux, minus its final zero byte.
 const MAX_PATH: usize = 4095;
 
 fn report(at: &FieldPath, message: String, help: &str, out: &mut Findings<'_>) {
@@ -73,7 +73,7 @@ pub(super) fn count(wire: i64, at: &FieldPath, out: &mut Findings<'_>) -> u64 {
     }
 }
 
-/// A path that can be mounted: absolute, in canonical form, and not where the sandbox has a file system of its own.
+/// A path that can be mounted: absolute, canonical, and not where the sandbox has a file system of its own.
 pub(super) fn path(wire: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option<String> {
     let parts = wire.strip_prefix('/').filter(|rest| !rest.is_empty()).map(|rest| rest.split('/'));
     let canonical = parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | "..")));

@@ -1,16 +1,18 @@
-//! Where an expression would cost the API server too much: the smallest lists from which on it may not be evaluated any more.
+//! Finds expressions that would cost the API server too much, and the smallest list size at which it would
+//! stop evaluating them.
 
 use crate::cel::Type;
 use crate::cel::cost::{Estimator, MAX_OF_ONE, Range, Sizes};
 use crate::check::bw0526_api_server_cost;
 use crate::diagnostic::{Diagnostic, FieldPath};
 
-/// Elements of a list up to which it is worth knowing. Objects with more are refused by the API server for their size, or are nobody's pods.
+/// Largest list size worth a note. Objects with longer lists are rejected by the API server for their size,
+/// or are not real pods.
 const MAX_ELEMENTS: u64 = 1_000;
-/// Characters of a text in the object: names and images are shorter.
+/// Assumed characters of a string in the object; names and images are shorter.
 const CHARACTERS: u64 = 64;
 
-/// Every list and map has this many elements.
+/// Assumes that every list and map has this many elements.
 struct Elements(u64);
 
 impl Sizes for Elements {
@@ -23,7 +25,7 @@ impl Sizes for Elements {
     }
 }
 
-/// A note, if lists that an object may have cost too much.
+/// A note, if lists of a size that objects may have would cost too much.
 pub(super) fn note(source: &str, estimator: &Estimator, at: &FieldPath) -> Option<Diagnostic> {
     let exceeds = |elements: u64| estimator.cost(&Elements(elements)).max > MAX_OF_ONE;
     if !exceeds(MAX_ELEMENTS) {
@@ -55,7 +57,7 @@ pub(super) fn note(source: &str, estimator: &Estimator, at: &FieldPath) -> Optio
     Some(note.with_range(dominant.bytes).with_help(help))
 }
 
-/// Characters of an expression that a help shows.
+/// Characters of an expression that the help text shows.
 const SHOWN: usize = 60;
 
 fn shortened(text: &str) -> String {

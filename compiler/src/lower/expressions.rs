@@ -1,4 +1,4 @@
-//! CEL of one rule, of admission or of tools: compiled with the rule's context, errors turned into diagnostics.
+//! Compiles the CEL of one admission or tool rule in that rule's context, and turns errors into diagnostics.
 
 use bailiwick_policy::ir::Cel;
 
@@ -33,7 +33,8 @@ impl Expressions<'_, '_> {
         }
     }
 
-    /// The same for an expression that the API server evaluates as well: it says where that would cost too much.
+    /// As `compile`, for an expression that the API server evaluates too: also notes where it would cost too
+    /// much.
     pub(super) fn condition(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
         match cel::compile_and_cost(source, &self.context.expecting(Type::Bool), self.interner) {
             Ok((cel, estimator)) => {
@@ -46,19 +47,19 @@ impl Expressions<'_, '_> {
         }
     }
 
-    /// A `variables` entry; gives its index and declares it for what follows, with any type if it is wrong.
+    /// A `variables` entry: returns its index and declares it for later expressions, as `dyn` if it is wrong.
     pub(super) fn variable(&mut self, name: &str, source: &str, at: &FieldPath) -> Option<u32> {
         match cel::compile_variable(name, source, &mut self.context, self.interner) {
             Ok(index) => Some(index),
             Err(errors) => {
-                // Declared all the same, lest every use of it be reported too.
+                // Declared all the same, so that its uses are not reported too.
                 self.context.declare(name, Type::Dyn, u32::MAX);
                 self.report(errors, at)
             }
         }
     }
 
-    /// The arguments that a grant gives: a map by their names.
+    /// The arguments that a grant gives, as a map by name.
     pub(super) fn arguments(&mut self, source: &str, at: &FieldPath) -> Option<Cel> {
         match cel::compile(source, &self.context.expecting(Type::Dyn), self.interner) {
             Ok((cel, of)) => match of {

@@ -1,7 +1,8 @@
-//! Image entries: patterns, digests, and who must have signed.
+//! Lowers image entries: patterns, digests, and required signers.
 //!
-//! Trust roots are taken into the policy as they are, Sigstore's public one too where a pack names none: what a bundle trusts is then fixed by its digest,
-//! and no later version of anything changes it.
+//! Trust roots are copied into the policy unchanged, including Sigstore's public root where a pack names
+//! none. The bundle's digest therefore fixes what the bundle trusts, and no later version of anything changes
+//! it.
 
 pub(crate) mod signers;
 

@@ -1,4 +1,4 @@
-//! Isolation: Pod Security level, RuntimeClasses, service account tokens.
+//! Lowers isolation: Pod Security level, RuntimeClasses, service account tokens.
 
 use bailiwick_crds::pack::{
     PolicyPackSpec, RuntimeClassRules, RuntimeKind as WireKind, ServiceAccountToken as WireToken,

@@ -1,4 +1,5 @@
-//! Network rules: peers by selector and CIDR, ports, and the ranges that no wide network brings along.
+//! Lowers network rules: peers by selector and CIDR, ports, and the ranges that a wide network never
+//! includes.
 
 use bailiwick_crds::network::{EgressPeer, IngressPeer, NetworkPort, Protocol as WireProtocol};
 use bailiwick_crds::pack::PolicyPackSpec;
@@ -11,13 +12,15 @@ use crate::check::{bw0223_network, bw0519_too_many_network_rules};
 use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::reach::cidr::{Block, Cidr};
 
-/// Most rules of one direction. Each becomes a NetworkPolicy, and two packs with as many are met pair by pair.
+/// Maximum number of rules per direction. Each becomes a NetworkPolicy, and the meet of two packs pairs all
+/// their rules.
 const MAX_RULES: usize = 1_000;
 
-/// Ranges that an egress network does not bring along when they lie strictly inside it: cloud metadata services, private,
-/// shared, link-local, loopback and multicast addresses, and prefixes that translate to IPv4. Who wants one of them names it.
-/// Sources: RFC 6890 and successors (<https://www.iana.org/assignments/iana-ipv4-special-registry>), RFC 6052 (64:ff9b::/96), the
-/// clouds' documentation of their metadata addresses.
+/// Ranges that an egress network does not include when they are strictly inside it: cloud metadata services,
+/// private, shared, link-local, loopback and multicast addresses, and prefixes that translate to IPv4. An
+/// author who wants one of them must name it. Sources: RFC 6890 and successors
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>), RFC 6052 (64:ff9b::/96), the clouds'
+/// documentation of their metadata addresses.
 pub const RESERVED: &[&str] = &[
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -100,7 +103,7 @@ fn port_range(wire: &NetworkPort, at: &FieldPath, out: &mut Findings<'_>) -> Opt
     range.map(|(first, last)| PortRange { protocol, first, last })
 }
 
-/// The other end, by direction.
+/// The peers, by direction.
 enum Ends<'a> {
     Out(&'a EgressPeer),
     In(&'a IngressPeer),
@@ -109,7 +112,7 @@ enum Ends<'a> {
 impl Ends<'_> {
     fn lower(&self, at: &FieldPath, out: &mut Findings<'_>) -> Option<Peer> {
         match self {
-            // Refused elsewhere (BW0505): no NetworkPolicy holds a host name.
+            // Rejected elsewhere (BW0505): a NetworkPolicy cannot hold a host name.
             Ends::Out(wire) if wire.hosts.is_some() => None,
             Ends::Out(wire) => match &wire.cidr {
                 Some(cidr) => addresses(cidr, &wire.except, reserved_within, at, out),
@@ -134,7 +137,7 @@ fn pods(
     Peer::Pods { namespaces, pods: pods.into_iter().collect() }
 }
 
-/// The reserved ranges that lie strictly inside a network.
+/// The reserved ranges that are strictly inside a network.
 pub(crate) fn reserved_within(network: Cidr) -> Vec<Cidr> {
     let ranges = RESERVED.iter().filter_map(|text| Cidr::parse(text).ok());
     ranges.filter(|range| network.contains(*range) && network != *range).collect()

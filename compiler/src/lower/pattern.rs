@@ -1,18 +1,18 @@
-//! Patterns over image references: what may be written, and whether one lies within another.
+//! Patterns over image references: which are valid, and whether one is contained in another.
 //!
-//! `*` stands for any characters but `/`, `**` for any characters. A reference is normalised before it is matched, so a
-//! pattern without registry matches nothing.
+//! `*` matches any characters except `/`, and `**` any characters. A reference is normalised before it is
+//! matched, so a pattern without a registry matches nothing.
 
-/// Longest pattern in bytes; a reference is at most 255 characters of name.
+/// Longest pattern in bytes; the name in a reference has at most 255 characters.
 const MAX_BYTES: usize = 512;
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PatternError {
     /// Nothing, or more than 512 bytes.
     #[error("an image pattern has 1 to 512 bytes")]
     Length,
-    /// A character that references do not have.
+    /// A character that cannot occur in a reference.
     #[error("`{0}` has a character that no image name has")]
     Character(String),
     /// A tag or digest.
@@ -71,11 +71,11 @@ fn pieces(text: &str) -> Vec<Piece> {
     out
 }
 
-/// Whether everything that `inner` matches is provably matched by `outer`.
+/// Whether `outer` provably matches everything that `inner` matches.
 #[must_use]
 pub(crate) fn within(inner: &str, outer: &str) -> bool {
     let inner = pieces(inner);
-    // `reached[i]`: the pieces of `outer` so far can stand for the first `i` pieces of `inner`.
+    // `reached[i]`: the pieces of `outer` so far can match the first `i` pieces of `inner`.
     let mut reached = vec![false; inner.len() + 1];
     if let Some(start) = reached.first_mut() {
         *start = true;

@@ -1,4 +1,5 @@
-//! Pools and sandboxes in base units, every default written out. The defaults stand in the documentation of the wire fields.
+//! Lowers pools and sandboxes to base units, with every default made explicit. The defaults are documented at
+//! the wire fields.
 
 use bailiwick_crds::sandbox::{
     AtLeast as WireAtLeast, Backend as WireBackend, Cgroup as WireCgroup, Enforcement as WireEnforcement,
@@ -17,14 +18,14 @@ use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::paths::outermost;
 use crate::syscalls;
 
-/// `limits.cpus` when it is not written, in thousandths.
+/// `limits.cpus` when absent, in thousandths.
 const DEFAULT_CPUS_MILLI: u64 = 1_000;
-/// `limits.openFiles` when it is not written.
+/// `limits.openFiles` when absent.
 const DEFAULT_OPEN_FILES: u64 = 256;
-/// Bytes for each file of an area that says nothing of inodes, and how few there may be.
+/// Bytes per inode for an area without an inode limit, and the fewest inodes allowed.
 const BYTES_PER_INODE: u64 = 4 << 10;
 const FEWEST_INODES: u64 = 16;
-/// What a sandbox may have in `/dev`.
+/// Devices that a sandbox may have in `/dev`.
 const DEVICES: &[&str] = &["full", "null", "random", "urandom", "zero"];
 
 pub(super) fn pools(pack: &Pack, out: &mut Findings<'_>) -> Vec<Pool> {

@@ -1,4 +1,4 @@
-//! Label selectors. Rules of keys and values:
+//! Lowers label selectors. Rules of keys and values:
 //! <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
 
 use bailiwick_crds::selector::{LabelOperator as WireOperator, LabelSelector as WireSelector};

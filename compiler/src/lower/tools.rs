@@ -1,6 +1,8 @@
-//! Tools, the rules over their calls, and what is kept of them: one layer of the policy, in base units.
+//! Lowers tools, the rules over their calls and their audit settings to one layer of the policy, in base
+//! units.
 //!
-//! What is refused elsewhere (`BW05xx`) is left out here: a rule whose only effect is not built has none.
+//! Features that are rejected elsewhere (`BW05xx`) are left out here: a rule whose only effect is not
+//! implemented has no effect.
 
 mod approvers;
 mod arguments;
@@ -30,9 +32,9 @@ use crate::cel::{Context, Interner, Type};
 use crate::check::{bw0232_tool_name, bw0235_base_value, bw0304_cel_type};
 use crate::diagnostic::{Diagnostic, FieldPath};
 
-/// `ask.expires` when it is not written.
+/// `ask.expires` when absent.
 const DEFAULT_EXPIRES_MS: u64 = 10 * 60 * 1_000;
-/// What `transform.result` can put other texts in the place of.
+/// The texts of a result that `transform.result` can replace.
 const RESULT_TEXTS: &[&str] = &["content", "stderr", "stdout"];
 /// The executor's own tools.
 pub(crate) const BUILT_IN: &[&str] = &["workspace.list", "workspace.read", "workspace.write"];
@@ -101,13 +103,13 @@ fn label(wire: &WireLabel) -> Label {
     Label { name: wire.name.clone(), description: wire.description.clone().unwrap_or_default() }
 }
 
-/// Names in order, each once.
+/// Names in order, without duplicates.
 fn sorted(names: &[String]) -> Vec<String> {
     let names: BTreeSet<&String> = names.iter().collect();
     names.into_iter().cloned().collect()
 }
 
-/// `None`: it runs nothing, or elsewhere; both are reported by checks.
+/// `None`: the tool runs nothing, or runs elsewhere; checks report both.
 fn run(wire: &WireRun) -> Option<Run> {
     let sandbox = wire.sandbox.clone()?;
     let program = match &wire.code {
@@ -220,7 +222,7 @@ fn lower_rule(
     let tools = tools.filter_map(|(index, text)| pattern(text, &at.member("tools").index(index), out));
     let tools = tools.collect();
     let mut cel = Expressions { context, interner, out };
-    // A rule whose condition is wrong must not become one without condition.
+    // A rule with an invalid condition must not become one without a condition.
     let when = match &wire.when {
         None => None,
         Some(source) => Some(cel.compile(source, Type::Bool, &at.member("when"))?),
@@ -268,7 +270,7 @@ const fn constant(expr: &Expr) -> Option<&Const> {
     }
 }
 
-/// What is delivered instead of a result. Its members are known before any call, where they stand there.
+/// What is delivered instead of a result. Its members are known before any call if they are written out.
 fn redact(source: &str, cel: &mut Expressions<'_, '_>, at: &FieldPath) -> Option<Cel> {
     let made = cel.compile(source, Type::map(Type::String, Type::String), at)?;
     let keys: Vec<&Const> = match &made.expr {
@@ -288,7 +290,7 @@ fn redact(source: &str, cel: &mut Expressions<'_, '_>, at: &FieldPath) -> Option
     None
 }
 
-/// `None`: an effect that is not built.
+/// `None`: an effect that is not implemented.
 fn effect(wire: &WireRule, at: &FieldPath, out: &mut Findings<'_>) -> Option<RuleEffect> {
     Some(if wire.allow.is_some() {
         RuleEffect::Allow
@@ -297,7 +299,7 @@ fn effect(wire: &WireRule, at: &FieldPath, out: &mut Findings<'_>) -> Option<Rul
     } else if let Some(wire) = &wire.deny {
         RuleEffect::Deny(deny(wire))
     } else if let Some(throttle) = &wire.throttle {
-        // None at all is a number too: it closes the tool without denying it by name.
+        // Zero is a valid limit: it closes the tool without denying it by name.
         let max = u64::try_from(throttle.max).unwrap_or(0);
         RuleEffect::Throttle { counter: throttle.counter.clone(), max }
     } else if let Some(labels) = &wire.label {
@@ -334,7 +336,7 @@ fn pattern(text: &str, at: &FieldPath, out: &mut Findings<'_>) -> Option<ToolPat
     })
 }
 
-/// What is kept of calls and admissions.
+/// What the audit log keeps of calls and admissions.
 pub(super) fn audit(pack: &Pack, out: &mut Findings<'_>) -> Option<Stated<Audit>> {
     let wire = pack.spec.audit.as_ref()?;
     let at = FieldPath::spec().member("audit");
@@ -358,7 +360,8 @@ pub(super) fn audit(pack: &Pack, out: &mut Findings<'_>) -> Option<Stated<Audit>
     Some(Stated { value, from: vec![origin(&at)] })
 }
 
-/// The definitions of the pack that a rule's patterns match; `None` if they may also match tools that others define.
+/// The pack's definitions that a rule's patterns match; `None` if the patterns may also match tools that
+/// other packs define.
 fn matched<'a>(wire: &'a WireTools, rule: &WireRule) -> Option<Vec<&'a WireTool>> {
     let of = |name: &String| wire.definitions.iter().find(|tool| tool.name == *name);
     rule.tools.iter().map(of).collect()

@@ -1,10 +1,11 @@
 //! The union of admission rules, with the tables that they share.
 //!
-//! Rules are requirements: all of them stand. What they point into (`shared` expressions, `regexes`, modules of `rego`) is laid together, then
-//! written anew in the order of first use, which makes the tables independent of how the union came about.
+//! Rules are requirements, so all of them apply. The tables that they index (`shared` expressions, `regexes`,
+//! modules of `rego`) are concatenated and then rewritten in the order of first use, which makes them
+//! independent of the order of the union.
 //!
-//! A shared expression that reads `params` or `pack` is another one in another pack, although its text be the same: such
-//! expressions are shared within one pack only.
+//! A shared expression that reads `params` or `pack` means something else in another pack, even if its text
+//! is the same; such expressions are shared within one pack only.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use bailiwick_policy::policy::{Admission, AdmissionRule, Mutation};
 
 use super::provenance::order;
 
-/// Lays two sections together.
+/// Joins two sections.
 pub(super) fn unite(mut a: Admission, b: Admission) -> Admission {
     let shared = u32::try_from(a.shared.len()).unwrap_or(u32::MAX);
     let regexes = u32::try_from(a.regexes.len()).unwrap_or(u32::MAX);
@@ -39,7 +40,7 @@ pub(super) fn unite(mut a: Admission, b: Admission) -> Admission {
     a
 }
 
-/// Rules by pack and place, equal ones once; tables in the order of first use, each entry once.
+/// Rules by pack and place, without duplicates; tables in the order of first use, without duplicates.
 pub(super) fn canonical(admission: Admission) -> Admission {
     let Admission { shared, regexes, rego, mut rules } = admission;
     rules.sort_by(|a, b| order(&a.origin, &b.origin));
@@ -64,7 +65,7 @@ pub(super) fn canonical(admission: Admission) -> Admission {
     Admission { shared: tables.shared, regexes: tables.regexes.new, rego: tables.modules.new, rules: out }
 }
 
-/// The tables as they were and as they become.
+/// The old tables and the new ones.
 #[derive(Default)]
 struct Tables {
     old_shared: Vec<Cel>,
@@ -79,7 +80,7 @@ struct Tables {
     by_source: BTreeMap<String, Vec<(u32, u16)>>,
 }
 
-/// A table of texts as it was and as it becomes: in the order of first use, each once.
+/// A table of texts, old and new; the new one is in the order of first use, without duplicates.
 #[derive(Default)]
 struct Texts {
     old: Vec<String>,
@@ -90,7 +91,7 @@ struct Texts {
 impl Texts {
     /// The new index of an old one.
     fn take(&mut self, old: u32) -> u32 {
-        // A dangling index stays one; whoever loads the policy refuses it.
+        // A dangling index stays dangling; loading the policy rejects it.
         let text = usize::try_from(old).ok().and_then(|at| self.old.get(at)).cloned();
         let Some(text) = text else { return u32::MAX };
         if let Some(index) = self.known.get(&text) {
@@ -103,7 +104,7 @@ impl Texts {
     }
 }
 
-/// Whose an expression is.
+/// Which packs an expression belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     /// Reads the pack's own parameters, name or version.
@@ -127,7 +128,8 @@ impl Tables {
         }
         let cel = usize::try_from(old).ok().and_then(|at| self.old_shared.get(at)).cloned();
         let Some(mut cel) = cel else { return u32::MAX };
-        // Variables use earlier ones only, so this ends; a cycle in a malformed table would find itself here as dangling.
+        // Variables use only earlier ones, so this ends; a cycle in a malformed table would find itself
+        // marked as dangling here.
         self.known.insert((old, pack), u32::MAX);
         self.renumber(&mut cel, pack);
         let scope = self.scope(&mut cel);
@@ -187,7 +189,7 @@ pub(crate) fn each_expression(rule: &mut AdmissionRule, visit: &mut impl FnMut(&
     rule.audit_annotations.iter_mut().for_each(|(_, cel)| visit(cel));
 }
 
-/// Calls `visit` with every node of an expression, outer ones first. Depth is bounded by the compiler's guard.
+/// Calls `visit` with every node of an expression, outer nodes first. The compiler's guard bounds the depth.
 pub(crate) fn each_node(expr: &mut Expr, visit: &mut impl FnMut(&mut Expr)) {
     visit(expr);
     match expr {

@@ -18,8 +18,9 @@ fn stated<T>(a: Stated<T>, b: Stated<T>, meet: impl FnOnce(T, T) -> T) -> Stated
     Stated { value: meet(a.value, b.value), from: united(a.from, b.from) }
 }
 
-/// A class is one that both allow only if both mean the same handler by it. Defaults unite: which one is written in, if any, is
-/// [`RuntimeClasses::default_class`]'s to say; were a disputed default forgotten here, a third pack could bring it back.
+/// A class is allowed by the meet if both policies allow it and mean the same handler. Defaults unite;
+/// [`RuntimeClasses::default_class`] decides which one, if any, is written. If a disputed default were
+/// dropped here, a third pack could bring it back.
 fn runtime_classes(a: RuntimeClasses, b: RuntimeClasses) -> RuntimeClasses {
     let RuntimeClasses { classes, mut defaults } = a;
     defaults.extend(b.defaults);
@@ -29,8 +30,8 @@ fn runtime_classes(a: RuntimeClasses, b: RuntimeClasses) -> RuntimeClasses {
     }
 }
 
-/// Whether whatever meets `a` also meets `b`. Between versions neither can be told: later ones allow more sysctls and user
-/// namespaces' privileges, and forbid more fields.
+/// Whether every pod that meets `a` also meets `b`. Levels of different versions are not comparable: later
+/// versions allow more sysctls and privileges in user namespaces, and forbid more fields.
 pub(crate) fn as_strict(a: PodSecurity, b: PodSecurity) -> bool {
     b.level == PodSecurityLevel::Privileged || (a.minor == b.minor && a.level >= b.level)
 }
@@ -50,7 +51,7 @@ pub(super) fn canonical(mut isolation: Isolation) -> Isolation {
     isolation
 }
 
-/// The levels that no other one implies.
+/// The levels that no other level implies.
 fn strictest(mut levels: Vec<Stated<PodSecurity>>) -> Vec<Stated<PodSecurity>> {
     levels.sort_by_key(|stated| std::cmp::Reverse((stated.value.level, stated.value.minor)));
     let mut kept: Vec<Stated<PodSecurity>> = Vec::with_capacity(levels.len());

@@ -1,4 +1,4 @@
-//! The meet of network sections: every pair of rules intersected.
+//! The meet of network sections: the intersection of every pair of rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub(super) fn canonical(network: Network) -> Network {
     }
 }
 
-/// Gives each rule a name of its own: two packs with rules `x` and `y` each have two pairs that are called `x.and.y`.
+/// Gives each rule a unique name: if two packs each have rules `x` and `y`, two pairs are called `x.and.y`.
 fn named(rules: Vec<Rule>) -> Vec<NetworkRule> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut out = Vec::with_capacity(rules.len());

@@ -1,4 +1,4 @@
-//! Packs and origins under a meet: one sorted list of packs, every origin renumbered into it.
+//! Packs and origins under a meet: one sorted list of packs, with every origin renumbered to it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use bailiwick_policy::policy::{FORMAT_VERSION, Origin, PackSource, Policy};
 
 use super::Conflict;
 
-/// What orders packs; `parameters_digest` stands for the parameters.
+/// The sort key of packs; `parameters_digest` represents the parameters.
 type PackKey = (String, String, String, String);
 
 fn key(pack: &PackSource) -> PackKey {
@@ -70,13 +70,14 @@ fn each_origin(policy: &mut Policy, visit: &mut impl FnMut(&mut Origin)) {
     policy.audit.iter_mut().flat_map(|stated| &mut stated.from).for_each(visit);
 }
 
-/// Orders policies by what they are made of, so that a fold over them does not depend on the order they came in.
+/// Orders policies by the packs they are made of, so that a fold over them does not depend on the input
+/// order.
 pub(super) fn by_packs(a: &Policy, b: &Policy) -> Ordering {
     let keys = |policy: &Policy| policy.packs.iter().map(key).collect::<Vec<_>>();
     keys(a).cmp(&keys(b))
 }
 
-/// Origins of both, sorted, each once.
+/// Origins of both, sorted, without duplicates.
 pub(super) fn united(a: Vec<Origin>, b: Vec<Origin>) -> Vec<Origin> {
     let mut all: Vec<Origin> = a.into_iter().chain(b).collect();
     all.sort_by(order);
@@ -84,7 +85,7 @@ pub(super) fn united(a: Vec<Origin>, b: Vec<Origin>) -> Vec<Origin> {
     all
 }
 
-/// By pack, then by place, list positions as numbers: `rules[2]` before `rules[10]`.
+/// By pack, then by place, with list positions compared as numbers: `rules[2]` before `rules[10]`.
 pub(super) fn order(a: &Origin, b: &Origin) -> Ordering {
     a.pack.cmp(&b.pack).then_with(|| pieces(&a.at).cmp(&pieces(&b.at)))
 }

@@ -1,7 +1,9 @@
-//! The meet of pools and sandboxes, by name. A name that one policy alone has is as that one says: a ceiling is stated by name.
+//! The meet of pools and sandboxes, by name. One that only a single policy has is kept as that policy says,
+//! since a ceiling applies by name.
 //!
-//! Permissions intersect: files, writable areas, devices, system calls, egress. Limits take the minimum, demands add up. What is not
-//! more or less but something else (backend, RuntimeClass, pool, language, the value of a variable) must be equal.
+//! Permissions intersect: files, writable areas, devices, system calls, egress. Limits take the minimum, and
+//! requirements add up. Properties without an order (backend, RuntimeClass, pool, language, the value of a
+//! variable) must be equal.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,7 @@ use super::provenance::united;
 use super::{Conflict, syscalls};
 use crate::paths::{below, outermost};
 
-/// Whatever of two policies is something else in each.
+/// Every property that must be equal and differs between two policies.
 pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     let mut out = Vec::new();
     let pools = policies.iter().flat_map(|policy| &policy.pools);
@@ -59,7 +61,7 @@ fn differing<'a>(
     }
 }
 
-/// What both have is met, what one has stays.
+/// Meets what both have and keeps what only one has.
 fn by_name<T>(a: Vec<T>, b: Vec<T>, name: fn(&T) -> &str, meet: impl Fn(T, T) -> T) -> Vec<T> {
     let mut out: BTreeMap<String, T> = BTreeMap::new();
     for one in a.into_iter().chain(b) {
@@ -122,7 +124,7 @@ fn filesystem(a: Filesystem, b: &Filesystem) -> Filesystem {
     }
 }
 
-/// What lies within a path of either.
+/// The paths that are within a path of each list.
 fn common(a: &[String], b: &[String]) -> Vec<String> {
     let within = |inner: &[String], outer: &[String]| -> Vec<String> {
         inner.iter().filter(|path| outer.iter().any(|root| below(path, root))).cloned().collect()
@@ -130,7 +132,8 @@ fn common(a: &[String], b: &[String]) -> Vec<String> {
     outermost([within(a, b), within(b, a)].concat())
 }
 
-/// An area is one that both may write only at the same place: a part of one is not an area of the other.
+/// Both policies must make the area writable at the same place: a part of one area is not an area of the
+/// other.
 fn area(one: &Tmpfs, others: &[Tmpfs]) -> Option<Tmpfs> {
     let other = others.iter().find(|other| other.path == one.path)?;
     Some(Tmpfs {

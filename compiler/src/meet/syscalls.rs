@@ -1,7 +1,8 @@
-//! The meet of system calls: what both let through, and what either refuses with an error of its own.
+//! The meet of system calls: those that both allow, and those that either rejects with an error of its own.
 //!
-//! `when` is a disjunction of conjunctions; the meet of two is their product, without what contradicts itself and without what another
-//! alternative implies. It stays small: the tables' longest list has a few alternatives.
+//! `when` is a disjunction of conjunctions. The meet of two is their product, without contradictions and
+//! without alternatives that another one implies. It stays small: the longest list in the tables has a few
+//! alternatives.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub(super) fn meet(a: &Syscalls, b: &Syscalls) -> Syscalls {
     canonical(&Syscalls { allowed: allowed.collect(), refused })
 }
 
-/// Both alternatives at once; `None`: no argument can be what both say.
+/// Both alternatives at once; `None`: no argument can satisfy both.
 fn conjunction(a: &[ArgumentTest], b: &[ArgumentTest]) -> Option<Alternative> {
     let mut tests: BTreeMap<u8, ArgumentTest> = BTreeMap::new();
     for test in a.iter().chain(b) {
@@ -48,7 +49,7 @@ fn conjunction(a: &[ArgumentTest], b: &[ArgumentTest]) -> Option<Alternative> {
     Some(tests.into_values().collect())
 }
 
-/// Sorted; each name once, and what is refused not allowed; no alternative that another one covers.
+/// Sorted, each name once; no rejected call is also allowed, and no alternative is covered by another.
 pub(super) fn canonical(syscalls: &Syscalls) -> Syscalls {
     let mut refused: BTreeMap<&str, RefusedSyscall> = BTreeMap::new();
     for one in &syscalls.refused {
@@ -68,14 +69,14 @@ fn outermost(mut alternatives: Vec<Alternative>) -> Vec<Alternative> {
     alternatives.iter_mut().for_each(|alternative| alternative.sort());
     alternatives.sort();
     alternatives.dedup();
-    // One that asks nothing: whatever the arguments.
+    // An empty alternative allows any arguments.
     if alternatives.iter().any(Vec::is_empty) {
         return Vec::new();
     }
     let mut kept: Vec<Alternative> = Vec::with_capacity(alternatives.len());
     for (index, one) in alternatives.iter().enumerate() {
         let covered = alternatives.iter().enumerate().any(|(other, wide)| {
-            // Of two that say the same in other words the first stays.
+            // Of two equivalent alternatives, the first is kept.
             other != index && implies(one, wide) && (!implies(wide, one) || other < index)
         });
         if !covered {

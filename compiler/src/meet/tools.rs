@@ -1,4 +1,4 @@
-//! The meet of tools: every pack's layer stands, and is decided by itself. And of what is kept in the audit log.
+//! The meet of tools, where every pack's layer is kept and decided by itself; and of the audit settings.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use bailiwick_policy::policy::{Policy, Stated};
 use super::Conflict;
 use super::provenance::united;
 
-/// A tool is one thing: what it runs and the facts taken from its arguments are the same in all layers that define it.
+/// A tool is one thing: all layers that define it agree on what it runs and on the facts taken from its
+/// arguments.
 pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     let mut out = Vec::new();
     let mut seen: BTreeMap<&str, &Tool> = BTreeMap::new();
@@ -25,7 +26,7 @@ pub(super) fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
     out
 }
 
-/// Layers by pack, equal ones once.
+/// Layers by pack, without duplicates.
 pub(super) fn canonical(policy: &mut Policy) {
     policy.tools.sort_by_key(|layer| layer.pack);
     policy.tools.dedup();
@@ -40,7 +41,7 @@ pub(super) fn audit(a: Stated<Audit>, b: Stated<Audit>) -> Stated<Audit> {
         value: Audit {
             arguments: keep(one.arguments, other.arguments),
             results: keep(one.results, other.results),
-            // Kept at least as long as either asks; `None` is for ever.
+            // The longer of the two retentions; `None` means for ever.
             retention_ms: one.retention_ms.zip(other.retention_ms).map(|(a, b)| a.max(b)),
             admission: one.admission.max(other.admission),
         },
@@ -48,7 +49,7 @@ pub(super) fn audit(a: Stated<Audit>, b: Stated<Audit>) -> Stated<Audit> {
     }
 }
 
-/// A commitment discloses nothing, as who drops demands, and can be proved later, as who keeps demands.
+/// Of `drop` and `keep`, a commitment satisfies both: it discloses nothing, and it can be proved later.
 fn keep(a: Keep, b: Keep) -> Keep {
     if a == b { a } else { Keep::Commit }
 }

@@ -1,7 +1,7 @@
-//! Address ranges in CIDR notation and sets of the form "a range without some ranges inside it".
+//! Address ranges in CIDR notation, and sets of the form "a range without some ranges inside it".
 //!
-//! Two ranges are nested or disjoint, which makes intersection and inclusion exact. IPv4 and IPv6 never meet: a NetworkPolicy's
-//! `ipBlock` holds for its own family only.
+//! Two ranges are nested or disjoint, which makes intersection and inclusion exact. IPv4 and IPv6 ranges are
+//! always disjoint: a NetworkPolicy's `ipBlock` applies to its own family only.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,15 +38,15 @@ pub(crate) enum CidrError {
     /// Not `address/length`.
     #[error("`{0}` is not a network in CIDR notation")]
     Syntax(String),
-    /// Host bits are set, so that readers differ about what is meant.
+    /// Host bits are set, so readers may disagree about the meaning.
     #[error("`{text}` has bits set behind its prefix; the network is `{network}`")]
     HostBits {
         /// As written.
         text: String,
-        /// The network that it lies in.
+        /// The network that contains it.
         network: Cidr,
     },
-    /// An IPv4 address in IPv6 clothes: data planes differ about which family it belongs to.
+    /// An IPv4-mapped IPv6 address: data planes disagree about the family it belongs to.
     #[error("`{0}` is an IPv4-mapped IPv6 network; write it as IPv4")]
     Mapped(String),
 }
@@ -93,7 +93,7 @@ impl Cidr {
         self.length
     }
 
-    /// Whether every address of `other` is one of this network.
+    /// Whether every address of `other` is in this network.
     #[must_use]
     pub(crate) fn contains(self, other: Self) -> bool {
         self.family == other.family
@@ -101,7 +101,7 @@ impl Cidr {
             && other.bits & mask(self.family, self.length) == self.bits
     }
 
-    /// What both hold: the smaller one, if they are nested.
+    /// The intersection: the smaller network, if they are nested.
     #[must_use]
     pub(crate) fn intersect(self, other: Self) -> Option<Self> {
         if self.contains(other) {
@@ -119,14 +119,14 @@ impl Cidr {
         (self.bits, self.bits | (all(self.family) & !mask(self.family, self.length)))
     }
 
-    /// The networks that make up a range of addresses, given as numbers.
+    /// The networks that together cover a range of addresses, given as numbers.
     #[must_use]
     pub(crate) fn cover(family: Family, first: u128, last: u128) -> Vec<Self> {
         let mut out = Vec::new();
         let mut next = Some(first);
         let last = last.min(all(family));
         while let Some(from) = next.filter(|from| *from <= last) {
-            // The shortest prefix that begins here and does not end behind the range.
+            // The shortest prefix that begins here and does not end beyond the range.
             let fits = |length: &u8| {
                 let network = Self { family, bits: from, length: *length };
                 from & mask(family, *length) == from && network.bounds().1 <= last
@@ -139,7 +139,7 @@ impl Cidr {
         out
     }
 
-    /// The network of one bit less that this one is half of.
+    /// The network with a prefix one bit shorter, of which this one is half.
     fn parent(self) -> Option<Self> {
         let length = self.length.checked_sub(1)?;
         Some(Self { family: self.family, bits: self.bits & mask(self.family, length), length })
@@ -178,8 +178,8 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// A network without some networks inside it, in canonical form: the excepted ones lie strictly inside, do not overlap, are
-/// merged where two make up their parent, and are sorted. Never empty.
+/// A network without some networks inside it, in canonical form: the excepted ones are strictly inside, do
+/// not overlap, are merged where two make up their parent, and are sorted. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Block {
     cidr: Cidr,
@@ -187,7 +187,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The addresses of `cidr` that lie in none of `except`; `None` if there is none.
+    /// The addresses of `cidr` that are in none of `except`; `None` if there are none.
     #[must_use]
     pub(crate) fn new(cidr: Cidr, except: impl IntoIterator<Item = Cidr>) -> Option<Self> {
         let except = minimised(except.into_iter().filter_map(|taken| cidr.intersect(taken)).collect());
@@ -200,23 +200,23 @@ impl Block {
         self.cidr
     }
 
-    /// What is taken out.
+    /// The excepted networks.
     #[must_use]
     pub(crate) fn except(&self) -> &[Cidr] {
         &self.except
     }
 
-    /// Addresses of both.
+    /// The addresses in both.
     #[must_use]
     pub(crate) fn intersect(&self, other: &Self) -> Option<Self> {
         let cidr = self.cidr.intersect(other.cidr)?;
         Self::new(cidr, self.except.iter().chain(&other.except).copied())
     }
 
-    /// Whether every address of `other` is one of these.
+    /// Whether every address of `other` is in this block.
     #[must_use]
     pub(crate) fn includes(&self, other: &Self) -> bool {
-        // `except` is minimised, so a range that its union covers lies in a single one of them.
+        // `except` is minimised, so a range covered by its union is within a single one of them.
         self.cidr.contains(other.cidr)
             && self
                 .except
@@ -225,7 +225,7 @@ impl Block {
                 .all(|hole| other.except.iter().any(|taken| taken.contains(hole)))
     }
 
-    /// Whether any address of `range` is one of these.
+    /// Whether any address of `range` is in this block.
     #[must_use]
     pub(crate) fn touches(&self, range: Cidr) -> bool {
         Self::new(range, []).is_some_and(|range| self.intersect(&range).is_some())

@@ -1,32 +1,34 @@
-//! Label sets: what a conjunction of Kubernetes label selectors selects, as one set of allowed values for each key.
+//! Label sets: what a conjunction of Kubernetes label selectors selects, as one set of allowed values for
+//! each key.
 //!
-//! For one key every selector expression is of the form "may be absent or not, and the value is in, or not in, a set", and that
-//! form is closed under conjunction: intersection and inclusion are exact.
-//! Rules of the selectors: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>
+//! For one key, every selector expression has the form "may or may not be absent, and the value is in, or not
+//! in, a set". That form is closed under conjunction, so intersection and inclusion are exact. Rules of the
+//! selectors:
+//! <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_policy::policy::{LabelOperator, LabelRequirement, LabelSelector};
 
-/// Objects by their labels; a key that is not listed may be anything. Never empty: see [`Labels::all_of`].
+/// Objects by their labels; a key that is not listed may have any value. Never empty: see [`Labels::all_of`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Labels(BTreeMap<String, Allowed>);
 
-/// What one label may be.
+/// The allowed states of one label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Allowed {
     absent: Absent,
     values: Values,
 }
 
-/// Whether the label may be missing.
+/// Whether the label may be absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Absent {
     No,
     Yes,
 }
 
-/// The values that a label may have when it is there.
+/// The allowed values of a label that is present.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Values {
     In(BTreeSet<String>),
@@ -96,7 +98,7 @@ impl Labels {
         (!self.0.values().any(Allowed::is_empty)).then_some(self)
     }
 
-    /// Whether every label set is selected.
+    /// Whether this selects every label set.
     #[must_use]
     pub(crate) fn is_everything(&self) -> bool {
         self.0.is_empty()
@@ -112,13 +114,13 @@ impl Labels {
         out.satisfiable()
     }
 
-    /// Whether all that `other` selects is selected here.
+    /// Whether this selects everything that `other` selects.
     #[must_use]
     pub(crate) fn includes(&self, other: &Self) -> bool {
         other.intersect(self).as_ref() == Some(other)
     }
 
-    /// Whether these labels are selected.
+    /// Whether this selects these labels.
     #[must_use]
     pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|(key, allowed)| match (labels.get(key), &allowed.values) {
@@ -144,7 +146,7 @@ impl Labels {
                     }
                     _ => require(LabelOperator::In, values),
                 },
-                // A conjunction of selectors gives `In` with absence only for `DoesNotExist`.
+                // A conjunction of selectors yields `In` with absence only for `DoesNotExist`.
                 (Absent::Yes, Values::In(_)) => require(LabelOperator::DoesNotExist, &BTreeSet::new()),
                 (Absent::Yes, Values::NotIn(values)) => require(LabelOperator::NotIn, values),
                 (Absent::No, Values::NotIn(values)) => {

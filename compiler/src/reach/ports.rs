@@ -37,7 +37,7 @@ impl Ports {
         }))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -49,7 +49,7 @@ impl Ports {
         &self.0
     }
 
-    /// Ports of both.
+    /// The ports in both.
     #[must_use]
     pub(crate) fn intersect(&self, other: &Self) -> Self {
         Self::new(self.0.iter().flat_map(|a| {
@@ -61,13 +61,13 @@ impl Ports {
         }))
     }
 
-    /// Ports of either.
+    /// The ports in either.
     #[must_use]
     pub(crate) fn unite(&self, other: &Self) -> Self {
         Self::new(self.0.iter().chain(&other.0).cloned())
     }
 
-    /// Whether every port of `other` is one of these.
+    /// Whether every port of `other` is in this set.
     #[must_use]
     pub(crate) fn includes(&self, other: &Self) -> bool {
         other.0.iter().all(|b| {

@@ -1,9 +1,9 @@
 //! Connections that network rules allow: peers × ports, with exact intersection and a canonical form.
 //!
-//! Three kinds of peer never intersect, although packets could match two of them: pods of the own namespace, pods of selected
-//! namespaces, address ranges. NetworkPolicy cannot say "an address that is also a pod", so the intersection of two
-//! kinds is taken as empty, which is tighter, and [`Narrowed`] names it. The one exception is exact: pods of *all* namespaces include
-//! those of the own one.
+//! Three kinds of peer never intersect, although packets could match two of them: pods of the own namespace,
+//! pods of selected namespaces, and address ranges. NetworkPolicy cannot express "an address that is also a
+//! pod", so the intersection of two kinds is treated as empty, which is tighter, and [`Narrowed`] records it.
+//! One case is exact: pods of *all* namespaces include those of the own namespace.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::cidr::{Block, Cidr};
 use super::labels::Labels;
 use super::ports::Ports;
 
-/// What joins the names of rules that were intersected; the whole is still a DNS subdomain, as object names must be.
+/// Joins the names of intersected rules; the whole is still a DNS subdomain, as object names must be.
 const JOINT: &str = ".and.";
 
 /// One rule: any of the peers at any of the ports.
@@ -21,11 +21,11 @@ const JOINT: &str = ".and.";
 pub(crate) struct Rule {
     /// The names of the authored rules that it comes from.
     pub(crate) names: BTreeSet<String>,
-    /// None included in another; sorted.
+    /// Sorted; none is included in another.
     pub(crate) peers: Vec<PeerSet>,
     /// The ports.
     pub(crate) ports: Ports,
-    /// Who allows it.
+    /// The origins that allow it.
     pub(crate) from: BTreeSet<Origin>,
 }
 
@@ -34,13 +34,14 @@ pub(crate) struct Rule {
 pub(crate) enum PeerSet {
     /// Pods of the pod's own namespace.
     Own(Labels),
-    /// Pods (second) of namespaces (first).
+    /// Pods (second) in namespaces (first).
     Pods(Labels, Labels),
     /// Addresses.
     Addresses(Block),
 }
 
-/// Two rules that could have a connection in common which no rule of the target can say; the result lacks it.
+/// Two rules that may have a connection in common that no rule of the target can express; the result lacks
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Narrowed {
     /// One rule's origin.
@@ -50,7 +51,7 @@ pub struct Narrowed {
 }
 
 impl PeerSet {
-    /// Reads a compiled peer; `None` for one that selects nothing (also one that is malformed: it can only lose by that).
+    /// Reads a compiled peer; `None` if it selects nothing or is malformed, which can only narrow the rule.
     #[must_use]
     pub(crate) fn of(peer: &Peer) -> Option<Self> {
         match peer {
@@ -66,7 +67,7 @@ impl PeerSet {
         }
     }
 
-    /// The compiled form: at most one selector of each kind.
+    /// The compiled form, with at most one selector of each kind.
     #[must_use]
     pub(crate) fn peer(&self) -> Peer {
         let list =
@@ -101,7 +102,7 @@ impl PeerSet {
         }
     }
 
-    /// Whether all of `other` is provably in here.
+    /// Whether this peer provably includes all of `other`.
     #[must_use]
     pub(crate) fn includes(&self, other: &Self) -> bool {
         match (self, other) {
@@ -114,11 +115,11 @@ impl PeerSet {
     }
 }
 
-/// What two peers have in common.
+/// The intersection of two peers.
 enum Common {
     Nothing,
     Exactly(PeerSet),
-    /// Something perhaps, but no peer of a NetworkPolicy says it.
+    /// Perhaps not empty, but no peer of a NetworkPolicy can express it.
     Unsayable,
 }
 
@@ -146,7 +147,7 @@ impl Rule {
         self.peers.is_empty() || self.ports.is_empty()
     }
 
-    /// Connections that both allow; pairs that cannot be said are added to `narrowed`.
+    /// Connections that both allow; pairs that cannot be expressed are added to `narrowed`.
     pub(crate) fn intersect(&self, other: &Self, narrowed: &mut BTreeSet<Narrowed>) -> Option<Self> {
         let ports = self.ports.intersect(&other.ports);
         if ports.is_empty() {
@@ -176,7 +177,7 @@ impl Rule {
         (!out.is_empty()).then_some(out)
     }
 
-    /// Whether all that `other` allows is provably allowed here.
+    /// Whether this rule provably allows all that `other` allows.
     #[must_use]
     pub(crate) fn includes(&self, other: &Self) -> bool {
         self.ports.includes(&other.ports)
@@ -195,7 +196,7 @@ impl Rule {
     }
 }
 
-/// Whether every connection of `rule` is provably allowed by `ceiling`, its rules taken together.
+/// Whether the rules of `ceiling` together provably allow every connection of `rule`.
 #[must_use]
 pub(crate) fn covers(ceiling: &[Rule], rule: &Rule) -> bool {
     rule.peers.iter().all(|peer| {
@@ -207,7 +208,7 @@ pub(crate) fn covers(ceiling: &[Rule], rule: &Rule) -> bool {
     })
 }
 
-/// Without the peers that another one includes.
+/// Drops the peers that another one includes.
 fn largest(mut peers: Vec<PeerSet>) -> Vec<PeerSet> {
     peers.sort();
     peers.dedup();
@@ -219,8 +220,8 @@ fn largest(mut peers: Vec<PeerSet>) -> Vec<PeerSet> {
     kept
 }
 
-/// The canonical form: empty rules and rules that another one includes are dropped (of equal ones the first by name stays),
-/// sorted by name, content and origin.
+/// The canonical form, sorted by name, content and origin, without empty rules and rules that another one
+/// includes. Of equal rules the first by name is kept.
 #[must_use]
 pub(crate) fn canonical(mut rules: Vec<Rule>) -> Vec<Rule> {
     rules.retain(|rule| !rule.is_empty());

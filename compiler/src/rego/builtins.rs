@@ -1,8 +1,9 @@
-//! Built-in functions that a rule may not call, each with what to do instead; all others that regorus has it may.
+//! Built-in functions that a rule may not call, each with an alternative; a rule may call all others that
+//! regorus has.
 
 use regorus::unstable::BUILTINS;
 
-/// Why a built-in is refused.
+/// Why a built-in is forbidden.
 pub(super) struct Refused {
     pub(super) why: &'static str,
     pub(super) help: &'static str,
@@ -33,7 +34,7 @@ const WITHOUT_BOUND_TEXT: Refused = Refused {
     help: "call `json.marshal`, or `replace` for each text",
 };
 
-/// Refused families: a name up to its last dot.
+/// Forbidden families: a name up to its last dot.
 const FAMILIES: &[(&str, Refused)] = &[
     ("http", OUTSIDE),
     ("net.lookup_ip_addr", OUTSIDE),
@@ -54,11 +55,12 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("trace", OUTPUT),
 ];
 
-/// Arguments that must be written out, by position: a value of the object there would make text of any length in one step.
+/// Arguments that must be literals, by position: a value from the object there could make text of any length
+/// in one step.
 const WRITTEN_OUT: &[(&str, usize)] =
     &[("sprintf", 0), ("concat", 0), ("replace", 2), ("regex.replace", 2), ("regex.replace", 1)];
 
-/// Why this built-in is refused; `None`: it is not.
+/// Why this built-in is forbidden; `None`: it is allowed.
 pub(super) fn refused(name: &str) -> Option<&'static Refused> {
     let of = |family: &&(&str, Refused)| {
         name.strip_prefix(family.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -66,17 +68,17 @@ pub(super) fn refused(name: &str) -> Option<&'static Refused> {
     FAMILIES.iter().find(of).map(|(_, refused)| refused)
 }
 
-/// Whether there is such a built-in.
+/// Whether a built-in of this name exists.
 pub(super) fn exists(name: &str) -> bool {
     BUILTINS.contains_key(name)
 }
 
-/// The built-ins that may be called.
+/// The built-ins that a rule may call.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     BUILTINS.keys().copied().filter(|name| refused(name).is_none())
 }
 
-/// Positions of the arguments that must be written out.
+/// Positions of the arguments that must be literals.
 pub(super) fn written_out(name: &str) -> impl Iterator<Item = usize> {
     WRITTEN_OUT.iter().filter(move |(one, _)| *one == name).map(|(_, at)| *at)
 }

@@ -1,8 +1,8 @@
-//! What a module must hold beyond being Rego: it calls what there is and may be called, it reads what there is to read, and its entry is a
-//! set of messages.
+//! What a module must satisfy beyond being valid Rego: it calls only functions that exist and are allowed, it
+//! reads only documents that exist, and its entry is a set of messages.
 //!
-//! In Rego a name that stands for nothing is undefined, and a rule over it gives no message: it would admit everything, silently. So every
-//! reference whose root is known is looked up here.
+//! In Rego a name that refers to nothing is undefined, and a rule over it gives no message, so it would
+//! silently admit everything. Every reference whose root is known is therefore resolved here.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use super::reach::{self, Meaning, Names};
 use super::tree::{Key, Kind, RuleOf, Step, Tree, Use};
 use super::{Fault, ROOTS, RegoError, stack};
 
-/// Most things that are said of one module.
+/// Most errors that are reported for one module.
 const MAX_ERRORS: usize = 32;
 
-/// A module that can be asked.
+/// A module that can be evaluated.
 pub(super) struct Checked {
     pub(super) engine: Engine,
     pub(super) reads: RegoReads,
@@ -31,7 +31,7 @@ pub(crate) fn check(text: &str, rule: &str, parameters: &[&str]) -> Result<(), V
     read(text, rule, Some(parameters)).map(|_| ())
 }
 
-/// Reads a module for one of its rules. Without `parameters` they are not looked up.
+/// Reads a module for one of its rules. Without `parameters`, references to them are not resolved.
 pub(super) fn read(
     text: &str,
     rule: &str,
@@ -81,7 +81,7 @@ fn here(text: &str, rule: &str, parameters: Option<Vec<String>>) -> Result<Check
     Ok(Checked { engine, reads })
 }
 
-/// Parses Rego v1, or, where it is not that, v0, as Gatekeeper's templates are.
+/// Parses Rego v1, or else v0, which Gatekeeper's templates use.
 fn parse(text: &str) -> Result<Engine, RegoError> {
     let parsed = |v0: bool| {
         let mut engine = Engine::new();
@@ -93,14 +93,15 @@ fn parse(text: &str) -> Result<Engine, RegoError> {
         Err(error) => error,
     };
     let error = told(&error.to_string(), text, Fault::Syntax);
-    // A text with `if` is v1 with a fault. As v0 it could not be read either, and regorus would warn of it on standard error.
+    // A text with `if` is v1 with an error. It would not parse as v0 either, and regorus would warn about it
+    // on standard error.
     if says_if(text) && !text.contains("import future.keywords") {
         return Err(error);
     }
     parsed(true).map_err(|_| error)
 }
 
-/// Parses a module whose operators are calls. `text`: as written.
+/// Parses a module whose operators are written as calls. `text`: as the author wrote it.
 fn parse_charged(calls: &str, text: &str) -> Result<Engine, RegoError> {
     long_lines(calls).map_err(|error| {
         let before = calls.get(..error.bytes.start).unwrap_or_default();
@@ -113,7 +114,7 @@ fn parse_charged(calls: &str, text: &str) -> Result<Engine, RegoError> {
     if is_charged { Ok(engine) } else { Err(operators::unreadable(0..text.len())) }
 }
 
-/// The name of the module in regorus' messages, by which its places are found in them.
+/// The name of the module in regorus' messages, by which positions are found in them.
 const FILE: &str = "module.rego";
 
 /// An error of regorus: `\n--> module.rego:3:5\n … \nerror: expected …`.
@@ -143,7 +144,8 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
     (before + within).min(text.len())
 }
 
-/// Where a runtime error of regorus stands, for a person: `line 3: …`. Columns are of the text in which operators are calls.
+/// The position of a runtime error of regorus, for human readers: `line 3: …`. The column is left out: it
+/// refers to the text in which operators are calls.
 pub(super) fn told_at_run(message: &str) -> String {
     let what = message.rsplit_once("\nerror: ").map_or(message, |(_, what)| what);
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -169,7 +171,7 @@ impl<'t> Check<'t> {
         self.errors.push(error);
     }
 
-    /// A name that stands for an operator.
+    /// A name that is reserved for an operator.
     fn taken(&mut self, name: &str, bytes: std::ops::Range<usize>) {
         let error = RegoError::new(Fault::Reference, bytes, format!("`{name}` stands for an operator here"));
         self.push(error.with_help("give it another name"));
@@ -181,7 +183,7 @@ impl<'t> Check<'t> {
             if operators::is_taken(&import.name) {
                 self.taken(&import.name, import.bytes.clone());
             }
-            // Of two of one name the interpreter takes the last one, whatever is read off the text here.
+            // Of two imports with one name the interpreter uses the last, whichever one these checks read.
             let is_of_values = import.path.first().is_some_and(|root| root == "input" || root == "data");
             if is_of_values && !names.insert(import.name.as_str()) {
                 let message = format!("two imports have the name `{}`", import.name);
@@ -243,7 +245,8 @@ impl<'t> Check<'t> {
 
     fn call(&mut self, name: &str, arguments: &[Option<String>], bytes: std::ops::Range<usize>) {
         let known = self.names;
-        // A rule that is named as the family of a built-in does not take the built-in's place: `numbers := 1` leaves `numbers.range` what it is.
+        // A rule named like a family of built-ins does not replace it: `numbers := 1` leaves `numbers.range`
+        // unchanged.
         let is_own = matches!(known.called(name), Meaning::Rule(_));
         if is_own && !builtins::exists(name) && builtins::refused(name).is_none() {
             return;

@@ -1,4 +1,4 @@
-//! Documents of a review as regorus sees them, and what it gives as messages.
+//! Converts documents of a review to regorus' values, and its results to messages.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use bailiwick_policy::ir::Const;
 use bailiwick_policy::json::Json;
 use regorus::Value;
 
-/// The input of a rule. What is the same under two names (`request` and `review`, as Gatekeeper calls it) is shared, not copied.
+/// The input of a rule. A document with two names (`request`, and `review` as in Gatekeeper) is shared, not
+/// copied.
 pub(super) fn input(documents: Documents<'_>) -> Value {
     let object = value(documents.object);
     let old_object = documents.old_object.map_or(Value::Null, value);
@@ -49,7 +50,7 @@ pub(super) fn value(json: &Json<'_>) -> Value {
     }
 }
 
-/// The value of a parameter. They come from JSON: nothing else is a constant there.
+/// The value of a parameter. Parameters come from JSON, so other constants do not occur.
 fn constant(of: &Const) -> Value {
     match of {
         Const::Null | Const::Bytes(_) | Const::Type(_) => Value::Null,
@@ -68,7 +69,7 @@ fn constant(of: &Const) -> Value {
 /// The messages of a rule's set: strings, and objects with a string `msg`.
 ///
 /// # Errors
-/// Anything else.
+/// The set contains anything else.
 pub(super) fn messages(result: &Value) -> Result<Vec<String>, String> {
     let set = match result {
         Value::Undefined => return Ok(Vec::new()),

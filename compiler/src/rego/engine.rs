@@ -1,4 +1,4 @@
-//! Rules made ready, and asked.
+//! Prepares rules and evaluates them.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,14 +12,16 @@ use regorus::{Engine, LimitError};
 use super::check::{read, told_at_run};
 use super::{RegoError, convert, guarded, made, operators, stack};
 
-/// Steps of one rule over one object. A rule that goes through the containers of a pod takes some dozen for each.
+/// Step limit of one rule over one object. A rule that loops over the containers of a pod takes about a dozen
+/// for each.
 const MAX_STEPS: NonZeroU32 = match NonZeroU32::new(200_000) {
     Some(steps) => steps,
     None => NonZeroU32::MIN,
 };
 
-/// Steps are counted, not timed, so that one rule over one object has one result on every machine: the interpreter looks at its clock after
-/// each interval of steps, and with a limit of zero the first look ends it.
+/// Steps are counted, not timed, so that one rule over one object has one result on every machine: the
+/// interpreter checks its clock after each interval of steps, and with a limit of zero the first check ends
+/// it.
 pub(super) const LIMIT: ExecutionTimerConfig =
     ExecutionTimerConfig { limit: Duration::ZERO, check_interval: MAX_STEPS };
 
@@ -32,7 +34,7 @@ impl RegoEngine for Regorus {
         let checked = read(module, rule, None).map_err(|errors| sentence(&errors))?;
         let mut engine = checked.engine;
         engine.set_execution_timer_config(LIMIT);
-        // An error of a built-in would else be undefined, and the rule over it silent.
+        // Otherwise an error of a built-in would be undefined, and the rule over it silent.
         engine.set_strict_builtin_errors(true);
         guarded::install(&mut engine)?;
         made::install(&mut engine)?;
@@ -46,7 +48,7 @@ fn sentence(errors: &[RegoError]) -> String {
     format!("its Rego is not accepted: {}", all.join("; "))
 }
 
-/// A rule, ready. The engine is never changed: each evaluation has a copy, which shares the module.
+/// A prepared rule. The engine never changes: each evaluation uses a copy, which shares the module.
 struct Ready {
     engine: Arc<Engine>,
     rule: String,
@@ -88,7 +90,7 @@ impl RegoRule for Ready {
     }
 }
 
-/// A limit that was met within a function comes as text alone.
+/// Classifies a failure; a limit reached inside a function is reported only as text.
 fn failure(limit: Option<&LimitError>, text: &str) -> RegoFailure {
     if matches!(limit, Some(LimitError::TimeLimitExceeded { .. })) || text.contains("exceeded time limit") {
         return RegoFailure::Limit(format!("it takes more than {MAX_STEPS} steps"));

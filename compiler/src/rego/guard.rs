@@ -1,24 +1,25 @@
-//! A linear scan of the text before the parser sees it. The parser behind this recurses at every bracket and sign, and tries a literal in
-//! brackets first as a comprehension and then again as a list, at every depth: what stands `n` deep is read up to `4^n` times.
+//! A linear scan of the text before the parser sees it. The parser recurses at every bracket and sign. It
+//! tries a bracketed literal first as a comprehension and then again as a list, at every depth, so what is
+//! nested `n` deep is read up to `4^n` times.
 
 use bailiwick_policy::policy::MAX_MODULE_BYTES;
 
 use super::guarded::is_modest;
 use super::{Fault, RegoError};
 
-/// Most brackets of all kinds within each other.
+/// Deepest nesting of brackets of all kinds.
 const MAX_NESTING: usize = 32;
-/// Most lists, sets, objects and comprehensions within each other, the rule's body counted in: what stands deeper is better read as a rule
-/// of its own.
+/// Deepest nesting of lists, sets, objects and comprehensions, including the rule's body; deeper ones read
+/// better as rules of their own.
 const MAX_LITERALS: usize = 8;
 /// Most `-` in a row.
 const MAX_SIGNS: usize = 8;
-/// Most lines; the parser has a bound of its own at 20,000.
+/// Most lines; the parser's own limit is 20,000.
 const MAX_LINES: usize = 10_000;
-/// Longest line, bytes. The parser's own bound is 1,024 columns, after which it counts wrongly.
+/// Longest line, bytes. The parser's own limit is 1,024 columns, beyond which it miscounts.
 const MAX_LINE_BYTES: usize = 1_000;
 
-/// Refuses what the parser could not survive.
+/// Rejects what the parser could not survive.
 pub(super) fn guard(text: &str) -> Result<(), RegoError> {
     if text.len() > MAX_MODULE_BYTES {
         let message = format!("the module has {} bytes, the limit is {MAX_MODULE_BYTES}", text.len());
@@ -33,7 +34,7 @@ pub(super) fn guard(text: &str) -> Result<(), RegoError> {
     Scan { bytes: text.as_bytes(), at: 0, open: Vec::new(), signs: 0, adjacent: false }.run()
 }
 
-/// Refuses lines that the parser would count wrongly.
+/// Rejects lines that the parser would miscount.
 pub(super) fn long_lines(text: &str) -> Result<(), RegoError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -46,7 +47,7 @@ pub(super) fn long_lines(text: &str) -> Result<(), RegoError> {
     Ok(())
 }
 
-/// Whether the text has the word `if` outside of strings and comments.
+/// Whether the text contains the word `if` outside strings and comments.
 pub(super) fn says_if(text: &str) -> bool {
     let mut within = None;
     let mut is_escaped = false;
@@ -67,13 +68,13 @@ pub(super) fn says_if(text: &str) -> bool {
     code.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "if")
 }
 
-/// Words behind which a bracket begins a value.
+/// Words after which a bracket begins a value.
 const KEYWORDS: [&[u8]; 9] = [b"as", b"contains", b"else", b"every", b"if", b"in", b"not", b"some", b"with"];
 
 /// What a bracket opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bracket {
-    /// `(`, and `[` behind a name: `x[0]`.
+    /// `(`, and `[` after a name: `x[0]`.
     Other,
     Literal,
 }
@@ -83,7 +84,7 @@ struct Scan<'t> {
     at: usize,
     open: Vec<Bracket>,
     signs: usize,
-    /// Whether a name or a closing bracket stands right before.
+    /// Whether a name or a closing bracket comes directly before.
     adjacent: bool,
 }
 
@@ -119,7 +120,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Whether a keyword stands right before: `not[` begins a list, and `names[` does not.
+    /// Whether a keyword comes directly before: `not[` begins a list, and `names[` does not.
     fn behind_keyword(&self) -> bool {
         let before = self.bytes.get(..self.at).unwrap_or_default();
         let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -164,7 +165,7 @@ impl Scan<'_> {
             .with_help("move a part of it into a rule or function of its own")
     }
 
-    /// To the byte before `end`'s successor: the loop goes past `end`.
+    /// Moves to `end`; the loop then moves past it.
     fn skip_until(&mut self, end: u8) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         self.at += rest.iter().position(|byte| *byte == end).unwrap_or(rest.len());

@@ -1,5 +1,6 @@
-//! Built-ins that read text of the object as numbers or JSON, in place of regorus' own: those take `1e999999999` for an integer of a thousand
-//! million digits, written so or as the object `{"$serde_json::private::Number": "1e999999999"}`, and no limit interrupts that.
+//! Built-ins that read text of the object as numbers or JSON, instead of regorus' own. Those read
+//! `1e999999999` as an integer of a thousand million digits, whether written so or as the object
+//! `{"$serde_json::private::Number": "1e999999999"}`, and no limit interrupts that.
 
 use bailiwick_policy::json::Json;
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
@@ -7,20 +8,21 @@ use regorus::{Engine, Value};
 
 use super::{convert, made};
 
-/// Longest text that is read as a number, bytes. Quantities of Kubernetes have at most 20 digits and a suffix.
+/// Longest text that is read as a number, bytes. Quantities of Kubernetes have at most 20 digits and a
+/// suffix.
 const MAX_NUMBER_BYTES: usize = 64;
 /// Most digits of an exponent.
 const MAX_EXPONENT_DIGITS: usize = 3;
-/// Longest text that is read as JSON, bytes: as much as annotations may hold.
+/// Longest text that is read as JSON, bytes; annotations may hold as much.
 const MAX_JSON_BYTES: usize = 256 * 1024;
 
-/// Why a text is not read.
+/// Why a text is not read as a number.
 const NOT_A_NUMBER: &str = "the text is too long or too large for a number";
 
 /// A built-in of one argument; the error is its message.
 type Guarded = fn(&Value) -> Result<Value, String>;
 
-/// Puts the guarded built-ins in front of regorus' own.
+/// Registers the guarded built-ins in place of regorus' own.
 pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     let place =
         Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;

@@ -1,67 +1,72 @@
-//! What built-ins make and go through, counted before they do. A step is counted whatever it does, and a built-in makes text, lists and sets of any
-//! length in one: forty lines that each put a list behind itself would make one of a million million elements. And it goes through as much: one
-//! text of a megabyte may be looked for in each of ten thousand.
+//! Charges built-ins for what they make and traverse, before they do so. A step is one step whatever it does,
+//! and in one step a built-in can make text, lists and sets of any length: forty lines that each append a
+//! list to itself would make one of a million million elements. It can traverse as much: one text of a
+//! megabyte may be searched for in each of ten thousand.
 //!
-//! Each built-in that copies or writes is charged for the most that it can make of its arguments, one that only looks for a part of what it looks
-//! through; one evaluation may have [`MAX_MADE`] in all, whether or not it keeps it. Operators of sets and `*` are charged alike ([`super::operators`]).
-//! Not counted: what statements and comprehensions make, which takes a step for each element, and comparisons and `in`, a step each.
+//! A built-in that copies or writes is charged for the most that it can make of its arguments; one that only
+//! reads is charged a fraction of what it reads. One evaluation may make [`MAX_MADE`] in all, whether or not
+//! it keeps it. Set operators and `*` are charged in the same way ([`super::operators`]). Not charged:
+//! statements and comprehensions, which take a step for each element, and comparisons and `in`, which take
+//! one step each.
 //!
-//! Terms. *Weight*: bytes of a value with everything in it, as often as it is in it: a list that holds one list twice weighs it twice, as
-//! written out it would be.
+//! Terms. *Weight*: bytes of a value with everything in it, counted as often as it occurs: a list that
+//! contains one list twice weighs twice as much, as it would when written out.
 
 use std::cell::Cell;
 
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{Engine, Value};
 
-/// Most bytes that the built-ins of one rule make over one object: what a review may have (7 MiB) written out some times over, and far below
-/// the memory of a webhook.
+/// Most bytes that the built-ins of one rule make over one object: several times the largest review (7 MiB)
+/// written out, and far below the memory of a webhook.
 pub(super) const MAX_MADE: u64 = 64 << 20;
-/// What a value takes beside its text: a node of a list, a set or an object, and what an allocation costs.
+/// What a value takes besides its text: a node of a list, a set or an object, and the cost of an allocation.
 const NODE: u64 = 64;
 /// A character written as `\u0000`.
 const ESCAPED: u64 = 6;
-/// A number in a format: the widest that is let through, and as many digits as a double has.
+/// A number in a format: the widest that is allowed, and as many digits as a double has.
 const FORMATTED: u64 = 1_200;
 
-/// A character of JSON as a value: `[1,1,1]` has an element in two.
+/// A character of JSON as a value: `[1,1,1]` has an element for every two characters.
 const JSON_CHARACTER: u64 = NODE / 2;
-/// One over what is charged for a byte that is looked at: sixteen bytes are looked at in about the time in which one is made.
+/// The inverse of the charge for a byte that is read: reading sixteen bytes takes about as long as making
+/// one.
 const LOOKED_AT: u64 = 16;
-/// Longest number that a multiplication gives, bits: the square of the largest that may be written, and what is worked with in a microsecond.
+/// Longest result of a multiplication, bits: the square of the largest number that may be written, and about
+/// a microsecond of work.
 const MAX_NUMBER_BITS: u64 = 8_192;
 
 thread_local! {
-    /// Bytes that may still be made by the evaluation on this thread; `None`: more was to be made.
+    /// Bytes that the evaluation on this thread may still make; `None`: it exceeded them.
     static LEFT: Cell<Option<u64>> = const { Cell::new(Some(MAX_MADE)) };
 }
 
-/// Begins an evaluation on this thread.
+/// Starts an evaluation on this thread.
 pub(super) fn begin() {
     LEFT.set(Some(MAX_MADE));
 }
 
-/// Whether the evaluation on this thread met the limit. To be asked whatever it gave: a function of several definitions takes an error of one of
-/// them for no result.
+/// Whether the evaluation on this thread reached the limit. Check this whatever the result: a function with
+/// several definitions treats an error in one of them as no result.
 pub(super) fn is_exhausted() -> bool {
     LEFT.get().is_none()
 }
 
-/// Pays for a text that is read as JSON.
+/// Charges for a text that is read as JSON.
 pub(super) fn spend_on_json(length: usize) -> Result<(), String> {
     spend((length as u64).saturating_mul(JSON_CHARACTER))
 }
 
-/// Pays for what is to be made.
+/// Charges for bytes that are about to be made.
 pub(super) fn spend(bytes: u64) -> Result<(), String> {
     LEFT.set(LEFT.get().and_then(|left| left.checked_sub(bytes)));
     if is_exhausted() { Err("the rule makes too much".to_owned()) } else { Ok(()) }
 }
 
-/// What a built-in makes of its arguments at the most, in bytes.
+/// The most bytes that a built-in makes of its arguments.
 pub(super) type Charge = fn(&[Value]) -> u64;
 
-/// The built-ins that copy, write or go through what has any length, with the number of their arguments.
+/// The built-ins that copy, write or traverse data of any length, with the number of their arguments.
 const CHARGED: &[(&str, u8, Charge)] = &[
     ("array.concat", 2, elements),
     ("array.slice", 3, elements),
@@ -125,14 +130,14 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("regex.template_match", 4, weight_of_all),
 ];
 
-/// Puts the counting built-ins in front of regorus' own.
+/// Registers the charging built-ins in place of regorus' own.
 pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     let source =
         Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
     let span = Span { source: source.clone(), line: 1, col: 1, start: 0, end: 1 };
     for (name, arity, charge) in CHARGED {
         let (function, _) = BUILTINS.get(name).ok_or_else(|| format!("there is no function `{name}`"))?;
-        // Only places of errors are read off them.
+        // Only positions of errors are read from them.
         let written: Vec<_> = (0..*arity)
             .map(|_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 }))
             .collect();
@@ -148,7 +153,7 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// The length of a list, set or object; of a text its bytes.
+/// The number of elements of a list, set or object, or of bytes of a text.
 fn length(value: &Value) -> u64 {
     let length = match value {
         Value::String(text) => text.len(),
@@ -160,12 +165,12 @@ fn length(value: &Value) -> u64 {
     length as u64
 }
 
-/// A copy of what the arguments hold, one level deep.
+/// A copy of the arguments' contents, one level deep.
 fn elements(given: &[Value]) -> u64 {
     given.iter().fold(NODE, |sum, one| sum.saturating_add(length(one).saturating_mul(NODE)))
 }
 
-/// The same for sets within a set.
+/// The same for the sets within a set.
 fn inner_elements(given: &[Value]) -> u64 {
     let inner = |value: &Value| match value {
         Value::Array(items) => items.iter().map(length).fold(0, u64::saturating_add),
@@ -189,14 +194,14 @@ fn shorter(given: &[Value]) -> u64 {
     given.iter().map(length).min().unwrap_or_default() / LOOKED_AT + 1
 }
 
-/// Each element of one argument beside each of the other.
+/// Each element of one argument paired with each of the other.
 fn pairs(given: &[Value]) -> u64 {
     let elements = |value: &Value| weight(value) / NODE;
     let of_both = given.iter().map(elements).fold(1, u64::saturating_mul);
     of_both.saturating_add(looked_through(given))
 }
 
-/// Bits of a number without its sign; what is no integer has those of a double.
+/// Bits of a number without its sign; a number that is not an integer has those of a double.
 fn bits(value: &Value) -> u64 {
     let Value::Number(number) = value else { return 0 };
     match number.as_i64() {
@@ -205,13 +210,13 @@ fn bits(value: &Value) -> u64 {
     }
 }
 
-/// The product of two numbers; of one that would be too long, that it is.
+/// The size of the product of two numbers, or that it is too long.
 pub(super) fn product_of_two(given: &[Value]) -> u64 {
     let bits = given.iter().map(bits).fold(0, u64::saturating_add);
     if bits > MAX_NUMBER_BITS { u64::MAX } else { NODE + bits / 8 }
 }
 
-/// The same of all elements.
+/// The product of all elements.
 fn product(given: &[Value]) -> u64 {
     let count = given.first().map_or(0, length);
     let bits = match given.first() {
@@ -232,25 +237,25 @@ fn formatted(given: &[Value]) -> u64 {
     written(given).saturating_add(verbs.saturating_mul(FORMATTED))
 }
 
-/// Texts with one between each.
+/// Texts with a separator between each two.
 fn joined(given: &[Value]) -> u64 {
     let between = given.first().map_or(0, length);
     let count = given.get(1).map_or(0, length);
     weight_of_all(given).saturating_add(between.saturating_mul(count))
 }
 
-/// A text with another one in place of every character, and at its end.
+/// A text with every character replaced by another text, and that text at its end.
 fn replaced(text: Option<&Value>, by: Option<&Value>) -> u64 {
     let length = |value: Option<&Value>| value.map_or(0, length).saturating_add(1);
     length(text).saturating_mul(length(by))
 }
 
-/// A text cut into its characters.
+/// A text split into its characters.
 fn pieces(given: &[Value]) -> u64 {
     given.iter().map(length).max().unwrap_or_default().saturating_add(1).saturating_mul(NODE + 1)
 }
 
-/// The weight of a value; of one that is heavier than what may be made, that it is.
+/// The weight of a value, or that it is heavier than the limit.
 fn weight(value: &Value) -> u64 {
     let (mut sum, mut pending) = (0_u64, vec![value]);
     while let Some(value) = pending.pop() {
@@ -265,7 +270,7 @@ fn weight(value: &Value) -> u64 {
             }
             _ => {}
         }
-        // What is still to be looked at weighs at least a node each.
+        // Each pending value weighs at least one node.
         if sum.saturating_add((pending.len() as u64).saturating_mul(NODE)) > MAX_MADE {
             return MAX_MADE.saturating_add(1);
         }

@@ -1,16 +1,18 @@
-//! Rego: from the text of a module to a rule that can be asked. The interpreter is the `regorus` crate's, behind this module alone.
+//! Rego: from the text of a module to a rule that can be evaluated. The interpreter is the `regorus` crate's;
+//! only this module uses it.
 //!
 //! ```text
 //! text ► guard (size, nesting) ► regorus' parser ► tree ► check (what is used, what the rule is) ┬► diagnostics of the pack
 //!                                                                                                └► prepared ► Vec<message>
 //! ```
 //!
-//! The same [`read`] stands before both: what the compiler accepts can be asked, and a bundle that somebody edited is held to what the
-//! compiler accepts. Evaluation is regorus' interpreter, not its register machine, which gives other results
-//! (`docs/adr/0022-rego-by-the-interpreter.md`). Parsing and evaluation recurse, so both run on threads with a large stack ([`stack`]).
+//! Both paths begin with the same [`read`]: what the compiler accepts can be evaluated, and a bundle that was
+//! edited by hand must pass the compiler's checks. Evaluation uses regorus' interpreter, not its register
+//! machine, which gives other results (`docs/adr/0022-rego-by-the-interpreter.md`). Parsing and evaluation
+//! recurse, so both run on threads with a large stack ([`stack`]).
 //!
-//! Terms. *Module*: the text of a file. *Entry*: the rule that the pack names, a set of messages. *Step*: what the interpreter counts, a
-//! statement, an element of a loop, an expression.
+//! Terms. *Module*: the text of a file. *Entry*: the rule that the pack names, a set of messages. *Step*: the
+//! interpreter's unit of counting, which is a statement, an element of a loop or an expression.
 
 mod builtins;
 mod check;
@@ -32,32 +34,32 @@ use std::ops::Range;
 pub(crate) use check::check;
 pub use engine::Regorus;
 
-/// What a rule may be written in, for the messages about it.
+/// The documents that a rule may read, for messages about it.
 pub(crate) const ROOTS: [&str; 7] =
     ["object", "oldObject", "request", "params", "namespaceObject", "review", "parameters"];
 
-/// What is wrong with a module.
+/// The kind of an error in a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Not Rego.
     Syntax,
-    /// Too large, too deep, too much to go through.
+    /// Too large, too deep, or too costly to evaluate.
     Limit,
-    /// A built-in that is refused.
+    /// A forbidden built-in.
     Builtin,
-    /// A name that stands for nothing.
+    /// A name that refers to nothing.
     Reference,
-    /// The entry is no set of messages.
+    /// The entry is not a set of messages.
     Convention,
 }
 
-/// One thing that is wrong with a module.
+/// One error in a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegoError {
     pub(crate) fault: Fault,
-    /// Bytes of the text; empty at its end for what is not there.
+    /// Bytes of the text; for something missing, an empty range at the end.
     pub(crate) bytes: Range<usize>,
-    /// A sentence without full stop, user input in backticks.
+    /// A sentence without a full stop, user input in backticks.
     pub(crate) message: String,
     pub(crate) help: Option<String>,
 }
@@ -73,8 +75,8 @@ impl RegoError {
     }
 }
 
-/// Fuzz entry: any bytes as a module whose rule `data.fuzz.deny` is asked over a small pod. Nothing may panic, hang or take more than its
-/// limits.
+/// Fuzz entry: any bytes as a module whose rule `data.fuzz.deny` is evaluated over a small pod. Nothing may
+/// panic, hang or exceed its limits.
 pub fn fuzz(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     engine::fuzz(text);

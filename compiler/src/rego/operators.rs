@@ -1,9 +1,11 @@
-//! Operators that make or go through any amount in one step, written as calls, which are charged: `a | b`, `a & b`, `a - b` and `a * b` become
-//! `__union(a, b)` and so on, before the interpreter sees them. A set may be an object's, and a loop that takes one element from it each time would
-//! copy it as often; a number doubles its length with each `*`.
+//! Operators that make or traverse any amount of data in one step are rewritten as calls, which are charged:
+//! `a | b`, `a & b`, `a - b` and `a * b` become `__union(a, b)` and so on, before the interpreter sees them.
+//! The size of a set may come from an object, and a loop that removes one element each time would copy it as
+//! often; each `*` can double the length of a number.
 //!
-//! Written into the text, at the places that the parser told: regorus takes no other tree than its own parser's. What it reads back must have none
-//! of these operators left, or the module is refused. Lines stay what they are, so an error says its line and no column.
+//! The calls are written into the text, at the positions that the parser reported, because regorus accepts no
+//! tree but its own parser's. If any of these operators is left after parsing that text, the module is
+//! rejected. Line numbers stay the same, so an error reports its line but no column.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -13,7 +15,7 @@ use regorus::{Engine, Source, Value};
 use super::made::{self, Charge};
 use super::{Fault, RegoError};
 
-/// An operator that is charged.
+/// A charged operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operator {
     Union,
@@ -22,13 +24,13 @@ pub(super) enum Operator {
     Times,
 }
 
-/// Where an operator and its operands stand.
+/// The positions of an operator and its operands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Operation {
     pub(super) operator: Operator,
     /// From the first bracket around the left operand to the last one around the right operand.
     pub(super) whole: Range<usize>,
-    /// The end of the left operand, brackets around it not counted in.
+    /// The end of the left operand, without brackets around it.
     pub(super) left_end: usize,
 }
 
@@ -60,7 +62,7 @@ impl Operator {
         }
     }
 
-    /// What it gives; the error is its message.
+    /// The result; an error is its message.
     fn apply(self, left: &Value, right: &Value) -> Result<Value, String> {
         match (self, left, right) {
             (Self::Union, Value::Set(left), Value::Set(right)) => Ok(Value::from(left.union(right))),
@@ -83,12 +85,12 @@ impl Operator {
     }
 }
 
-/// Whether a name is one of those that stand for operators, which a module may not have.
+/// Whether a name is reserved for an operator; a module may not use it.
 pub(super) fn is_taken(name: &str) -> bool {
     ALL.iter().any(|operator| operator.name() == name)
 }
 
-/// Puts the charged operators into the interpreter.
+/// Registers the charged operators in the interpreter.
 pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     let source =
         Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
@@ -108,20 +110,20 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// What is written into the text at one place.
+/// An edit at one position of the text.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Edit {
     Close,
-    /// In place of the sign.
+    /// In place of the operator.
     Comma,
-    /// Of several calls that begin at one place the one that ends last is the outermost.
+    /// Of several calls that begin at one position, the one that ends last is the outermost.
     Open(Reverse<usize>, Operator),
 }
 
 /// The text with calls in place of operators; `None`: it has none.
 ///
 /// # Errors
-/// An operator that is not where the parser told.
+/// An operator that is not where the parser reported it.
 pub(super) fn as_calls(text: &str, operations: &[Operation]) -> Result<Option<String>, RegoError> {
     if operations.is_empty() {
         return Ok(None);
@@ -163,7 +165,7 @@ pub(super) fn unreadable(bytes: Range<usize>) -> RegoError {
         .with_help("put brackets around each, or write them one by one")
 }
 
-/// The first byte behind white space, comments and closing brackets.
+/// The first byte after white space, comments and closing brackets.
 fn sign(text: &str, from: usize) -> Option<usize> {
     let mut in_comment = false;
     let found = text.as_bytes().get(from..)?.iter().position(|byte| match byte {

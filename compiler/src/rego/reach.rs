@@ -1,8 +1,10 @@
-//! Which rules of a module an entry reaches, how deep, how often the interpreter may begin anew, and what of the input is read on the way.
+//! Which rules of a module an entry reaches, how deep, how often the interpreter may restart its count, and
+//! which parts of the input they read.
 //!
-//! The interpreter ends a rule that has used up its steps with an error. A function catches the error of one of its definitions and goes on
-//! with the next one, whose steps are counted from the start: so the steps of an entry are its limit times the number of *turns*, and turns
-//! are bounded here. Within one definition the first error ends it, whatever loops there are.
+//! The interpreter ends a rule that has used up its steps with an error. A function catches the error of one
+//! of its definitions and continues with the next one, whose steps are counted from zero. The steps of an
+//! entry are therefore its limit times the number of *turns*, which is bounded here. Within one definition,
+//! the first error ends it, whatever loops it has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +13,21 @@ use bailiwick_policy::admission::rego::RegoReads;
 use super::tree::{Kind, RuleOf, Step, Tree, Use};
 use super::{Fault, ROOTS, RegoError};
 
-/// Most rules that stand upon each other. Each level of calls takes some kilobytes of stack.
+/// Deepest chain of rules that use each other. Each level of calls takes some kilobytes of stack.
 pub(super) const MAX_LEVELS: usize = 64;
 /// Most turns of an entry.
 pub(super) const MAX_TURNS: u64 = 64;
 
-/// What a name of the module stands for in a use.
+/// What a name in the module refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// A rule of the module.
     Rule(String),
-    /// The input, or what is selected of it.
+    /// The input, or a selection from it.
     Input(Vec<Step>),
-    /// Of `data`, but not of this module.
+    /// Something in `data`, but not in this module.
     Elsewhere,
-    /// The package itself, or what cannot be told from it.
+    /// The package itself, or something in it that cannot be determined.
     Package,
     /// A variable, or a built-in.
     Other,
@@ -42,7 +44,7 @@ impl<'t> Names<'t> {
         Self { rules: tree.by_name(), tree }
     }
 
-    /// What a reference stands for.
+    /// What a reference refers to.
     pub(super) fn meaning(&self, root: &str, steps: &[Step]) -> Meaning {
         match root {
             "input" => Meaning::Input(steps.to_vec()),
@@ -77,7 +79,7 @@ impl<'t> Names<'t> {
         }
     }
 
-    /// What a called name stands for.
+    /// What the name in a call refers to.
     pub(super) fn called(&self, name: &str) -> Meaning {
         let mut parts = name.split('.').map(str::to_owned);
         let root = parts.next().unwrap_or_default();
@@ -109,14 +111,14 @@ impl<'t> Names<'t> {
     }
 }
 
-/// What is known of a rule once everything that it uses is.
+/// What is known about a rule once everything that it uses is known.
 #[derive(Clone, Copy)]
 struct Measured {
     levels: usize,
     turns: u64,
 }
 
-/// The rules that an entry reaches, itself included.
+/// The rules that an entry reaches, including itself.
 pub(super) fn reached<'t>(names: &Names<'t>, entry: &'t str) -> Result<BTreeSet<&'t str>, RegoError> {
     let mut measure = Measure { names, done: BTreeMap::new(), open: Vec::new() };
     let Some(definitions) = names.rules.get(entry) else { return Ok(BTreeSet::new()) };
@@ -184,7 +186,7 @@ impl<'t> Measure<'_, 't> {
     }
 }
 
-/// What these rules read of the input.
+/// The parts of the input that these rules read.
 pub(super) fn reads(names: &Names<'_>, reached: &BTreeSet<&str>) -> RegoReads {
     let mut reads = RegoReads { object: Vec::new(), foreign: false };
     let rules = reached.iter().filter_map(|name| names.rules.get(name)).flatten();
@@ -211,7 +213,7 @@ fn read(steps: &[Step], reads: &mut RegoReads) {
         Some("request" | "review") => match members.next().as_deref() {
             Some("object") => reads.object.push(members.collect()),
             Some(_) => reads.foreign = true,
-            // The request as a whole has both objects in it.
+            // The request as a whole contains both objects.
             None => {
                 reads.object.push(Vec::new());
                 reads.foreign = true;

@@ -1,13 +1,15 @@
-//! Work on a thread with a large stack: the parser and the interpreter recurse, and a stack overflow ends the process.
+//! Runs work on a thread with a large stack: the parser and the interpreter recurse, and a stack overflow
+//! ends the process.
 //!
-//! Each thread that asks gets one companion, which lives as long as it does and takes one piece of work after the other. What is done there
-//! is bounded by the limits of [`super::guard`] and [`super::reach`], for which this stack suffices.
+//! Each calling thread gets one companion, which lives as long as its caller and runs one piece of work after
+//! another. The limits of [`super::guard`] and [`super::reach`] bound what runs there, and this stack
+//! suffices for them.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel, sync_channel};
 
-/// Stack of a companion, bytes. Only what is touched takes memory.
+/// Stack of a companion, bytes. Only touched pages take memory.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -19,13 +21,13 @@ thread_local! {
 /// Does the work on this thread's companion.
 ///
 /// # Errors
-/// A thread that cannot be started, and a panic of the work.
+/// The thread cannot be started, or the work panics.
 pub(super) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (answer, result) = sync_channel(1);
     let work: Work = Box::new(move || {
-        // A panic is the failure of this work, not of what comes after it. Nothing of it is used again.
+        // A panic is the failure of this work, not of later work. None of its data is used again.
         let outcome = catch_unwind(AssertUnwindSafe(work));
-        // Who no longer waits for the answer needs none.
+        // The caller may no longer be waiting; then the answer is dropped.
         let _gone = answer.send(outcome.map_err(|_| "the interpreter of Rego failed on it".to_owned()));
     });
     COMPANION.with_borrow_mut(|companion| {

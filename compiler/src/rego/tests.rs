@@ -1,4 +1,4 @@
-//! What is said of modules, what they give, and that hostile ones end.
+//! What checks report about modules, what modules evaluate to, and that hostile ones end.
 
 use bailiwick_policy::admission::rego::{Documents, RegoEngine, RegoFailure};
 use bailiwick_policy::ir::Const;
@@ -184,7 +184,7 @@ fn refused_built_ins() {
         ("sprintf(\"%999999999d\", [1]) != \"\"", "99 places"),
         ("concat(input.object.metadata.name, [\"a\"]) != \"\"", "argument 1 of `concat` must be written out"),
         ("strings.replace_n({\"a\": \"b\"}, \"a\") != \"\"", "text of any length"),
-        // A rule with the name of a family does not take its place.
+        // A rule with the name of a family does not replace it.
         ("count(numbers.range(0, 9)) > 0\nnumbers := 1", "any length"),
         ("print(\"x\")\nprint := 1", "the program's output"),
         (
@@ -198,7 +198,7 @@ fn refused_built_ins() {
     }
 }
 
-/// The interpreter takes the last of two imports of one name; what a rule reads would be read off another one.
+/// The interpreter uses the last of two imports of one name; the checks might read the other one.
 #[test]
 fn two_imports_of_one_name_are_refused() {
     let text = "import input.namespaceObject as spec\nimport input.object.spec\ndeny contains \"x\" if spec.hostNetwork";
@@ -206,7 +206,7 @@ fn two_imports_of_one_name_are_refused() {
     assert!(said.iter().any(|one| one.contains("two imports have the name `spec`")), "{said:?}");
 }
 
-/// Rules that would run for ever, or that a parser or an interpreter would not survive.
+/// Rules that would run for ever, or that would crash a parser or an interpreter.
 #[test]
 fn hostile_modules_end() {
     let numbers = (0..200).map(|n| n.to_string()).collect::<Vec<_>>().join(",\n");
@@ -260,7 +260,7 @@ fn hostile_modules_end() {
     assert_eq!(gives(&module(json)), Ok(vec!["x".to_owned()]));
 }
 
-/// Lines of which each makes twice what the one before it made, or more.
+/// Lines that each make twice as much as the line before, or more.
 fn doubling(first: &str, line: &str, lines: usize) -> String {
     let lines: String = (0..lines)
         .map(|at| line.replace("NEXT", &format!("x{}", at + 1)).replace("LAST", &format!("x{at}")) + "\n")
@@ -278,7 +278,8 @@ const DOUBLING: &[(&str, &str)] = &[
     ("\"aaaa\"", "NEXT := regex.replace(LAST, \"a\", \"aa\")"),
     ("\"aaaa\"", "NEXT := hex.encode(LAST)"),
     ("\"\\\\\"", "NEXT := json.marshal(LAST)"),
-    // Each holds the last one twice; what is written out holds the first one as often as there are doublings of two.
+    // Each value contains the previous one twice, so the first one occurs as often as there are paths to it
+    // when written out.
     ("[1, 2, 3, 4]", "NEXT := [LAST, LAST]\ncount(json.marshal(NEXT)) > 0"),
     ("{\"a\": 1}", "NEXT := {\"a\": LAST, \"b\": LAST}\ncount(object.union(NEXT, NEXT)) > 0"),
 ];
@@ -290,10 +291,10 @@ fn what_doubles_forty_times_ends_at_the_limit_of_memory() {
             Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{line}: {said}"),
             other => panic!("{line}: {other:?}"),
         }
-        // A few times are nothing.
+        // A few doublings are harmless.
         assert_eq!(gives(&doubling(first, line, 5)), Ok(vec!["x".to_owned()]), "{line}");
     }
-    // Many pieces, and much that is made and thrown away again.
+    // Many pieces, and much that is made and then discarded.
     let text = "deny contains \"x\" if {\n\
         t := concat(\"\", [c | some k in split(input.object.metadata.long, \"\"); c := sprintf(\"%sxxxxyyyy\", [k])])\n\
         x := split(substring(t, 0, 60), \"\")\n\
@@ -303,12 +304,12 @@ fn what_doubles_forty_times_ends_at_the_limit_of_memory() {
         Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{said}"),
         other => panic!("{other:?}"),
     }
-    // A definition that goes on where another one met the limit changes nothing.
+    // A definition that continues where another one reached the limit does not evade it.
     let caught = "deny contains \"x\" if f([1, 2, 3, 4]) == 0\nf(x) := count(y) if {\nLINES\ny := x40\n}\nf(x) := 0 if count(x) == 4";
     let lines: String = (1..40).map(|at| format!("x{} := array.concat(x{at}, x{at})\n", at + 1)).collect();
     let caught = caught.replace("LINES", &format!("x1 := array.concat(x, x)\n{lines}"));
     assert!(matches!(gives(&module(&caught)), Err(RegoFailure::Limit(said)) if said.contains("64 MiB")));
-    // What one evaluation made is not charged to the next one.
+    // What one evaluation makes is not charged to the next.
     for _ in 0..3 {
         assert_eq!(
             gives(&doubling("[1, 2, 3, 4]", "NEXT := array.concat(LAST, LAST)", 12)),
@@ -317,7 +318,7 @@ fn what_doubles_forty_times_ends_at_the_limit_of_memory() {
     }
 }
 
-/// The attack without the control: regorus itself makes what is asked for, within the limit of steps.
+/// The attack without the control: regorus by itself makes the whole result, within the limit of steps.
 #[test]
 fn without_the_limit_twenty_lines_make_four_million_elements() {
     use regorus::{Engine, Value};
@@ -336,7 +337,7 @@ fn without_the_limit_twenty_lines_make_four_million_elements() {
     assert_eq!(doubled("NEXT := concat(\"\", [LAST, LAST])", "\"abcd\""), Value::from(4_u64 << 20));
 }
 
-/// What the rule gives as regorus alone evaluates it, within the limit of steps.
+/// The result of the rule as regorus by itself evaluates it, within the limit of steps.
 fn alone(text: &str, object: &str) -> Vec<String> {
     let mut engine = regorus::Engine::new();
     engine.add_policy("images".to_owned(), text.to_owned()).expect("it is Rego");
@@ -346,7 +347,8 @@ fn alone(text: &str, object: &str) -> Vec<String> {
     super::convert::messages(&set.expect("it ends")).expect("messages")
 }
 
-/// Loops over what the object holds. Each step goes through all of it, so that twice the object takes four times as long.
+/// Loops over the contents of the object. Each step traverses all of it, so an object twice as large takes
+/// four times as long.
 #[test]
 fn what_a_step_goes_through_is_charged() {
     let names: Vec<String> = (0..4_000).map(|at| format!("\"n{at}\"")).collect();
@@ -381,10 +383,10 @@ fn what_a_step_goes_through_is_charged() {
             Err(RegoFailure::Limit(said)) => assert!(said.contains("64 MiB"), "{condition}: {said}"),
             other => panic!("{condition}: {other:?}"),
         }
-        // A few elements are nothing.
+        // A few elements are harmless.
         assert_eq!(gives_over(&text, few), Ok(vec!["x".to_owned()]), "{condition}");
     }
-    // The attack without the control: within the limit of steps each goes on to its end.
+    // The attack without the control: within the limit of steps, each runs to its end.
     for (all, condition) in
         [("s", "count(s - {x}) > 0"), ("s", "not contains(input.object.long, x)"), ("l", "max(l) != \"x\"")]
     {
@@ -406,7 +408,7 @@ fn no_number_grows_without_bound() {
     assert_eq!(gives_over(&of_list, r#"{"l": [2, 3]}"#), Ok(vec!["x".to_owned()]));
 }
 
-/// Operators are written as calls before they are evaluated, and mean what they did.
+/// Operators are rewritten as calls before evaluation, and mean the same.
 #[test]
 fn operators_mean_the_same_as_calls() {
     let object = r#"{"l": [3, 1, 2], "a": 7, "b": 1.5, "s": "t", "n": null}"#;
@@ -506,7 +508,8 @@ fn hostile_text_is_refused() {
     }
 }
 
-/// At the bounds of what is accepted, and with every bracket in vain: the parser reads what is nested again at each depth.
+/// At the limits of what is accepted, and with every bracket useless: the parser reads nested text again at
+/// each depth.
 #[test]
 fn the_deepest_text_that_passes_the_guard_is_read_in_bounded_time() {
     for (open, close) in
@@ -550,7 +553,7 @@ fn what_a_rule_reads() {
     );
 }
 
-/// What a help tells to call is there to be called.
+/// Alternatives that a help text suggests are built-ins that exist.
 #[test]
 fn built_ins_that_a_help_names_exist() {
     let recursive = "package images\nimport rego.v1\ndeny contains msg if { msg := f(input.object) }\nf(x) := y if { y := f(x.a) }";

@@ -1,6 +1,7 @@
-//! regorus' syntax tree, walked once: which functions are called and which documents and rules are read, by rule.
+//! regorus' syntax tree, traversed once: which functions each rule calls, and which documents and rules it
+//! reads.
 //!
-//! The tree is regorus' own and not meant to last (`unstable`): nothing outside this file knows its shape.
+//! The tree's types are regorus' own and unstable (`unstable`): only this file knows their shape.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use regorus::unstable::{ArithOp, BinOp, Expr, Literal, Module, Query, Ref, Rule,
 
 use super::operators::{Operation, Operator};
 
-/// Deepest expression, chains of operators and selectors counted in.
+/// Deepest expression, including chains of operators and selectors.
 const MAX_DEPTH: usize = 64;
 
 /// A module as the checks see it.
@@ -19,7 +20,7 @@ pub(super) struct Tree {
     pub(super) package: Vec<String>,
     pub(super) imports: Vec<Import>,
     pub(super) rules: Vec<RuleOf>,
-    /// Where bodies and heads have operators that are charged. Defaults are constants and have none.
+    /// Where bodies and heads have charged operators. Defaults are constants and have none.
     pub(super) operations: Vec<Operation>,
     /// Where an expression is deeper than [`MAX_DEPTH`].
     pub(super) too_deep: Option<Range<usize>>,
@@ -29,7 +30,7 @@ pub(super) struct Tree {
 #[derive(Debug)]
 pub(super) struct Import {
     pub(super) path: Vec<String>,
-    /// The name that it has in the module.
+    /// Its name in the module.
     pub(super) name: String,
     pub(super) bytes: Range<usize>,
 }
@@ -40,12 +41,12 @@ pub(super) struct RuleOf {
     /// First component of its name: `deny`.
     pub(super) name: String,
     pub(super) kind: Kind,
-    /// Of its head.
+    /// The bytes of its head.
     pub(super) bytes: Range<usize>,
     pub(super) uses: Vec<Use>,
 }
 
-/// What a definition adds to.
+/// What a definition contributes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A set: `deny contains msg`, `deny[msg]`.
@@ -56,7 +57,7 @@ pub(super) enum Kind {
     Function,
 }
 
-/// What an element of a set is written as.
+/// How an element of a set is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     /// `{"msg": …}`, with the names of its members.
@@ -70,9 +71,9 @@ pub(super) enum Key {
 /// What a definition uses.
 #[derive(Debug)]
 pub(super) enum Use {
-    /// A call; of each argument, the text if it is written out.
+    /// A call; for each argument, its text if it is a literal.
     Call { name: String, arguments: Vec<Option<String>>, bytes: Range<usize> },
-    /// A name and what is selected of it.
+    /// A name and the selections on it.
     Reference { root: String, steps: Vec<Step>, bytes: Range<usize> },
     /// `with …`.
     With { bytes: Range<usize> },
@@ -128,7 +129,7 @@ impl Tree {
     }
 }
 
-/// The written-out components of a reference, from its root on, up to the first that is computed.
+/// The literal components of a reference, from its root to the first computed one.
 fn path(expr: &Expr) -> Vec<String> {
     let (root, steps) = chain(expr);
     let Expr::Var { span, .. } = root else { return Vec::new() };
@@ -139,7 +140,7 @@ fn path(expr: &Expr) -> Vec<String> {
     std::iter::once(span.text().to_owned()).chain(members).collect()
 }
 
-/// The root of a reference and its selections, with the expression of each that is in brackets.
+/// The root of a reference and its selections, with the expression of each one in brackets.
 fn chain(expr: &Expr) -> (&Expr, Vec<(Step, Option<&Expr>)>) {
     let (mut root, mut steps) = (expr, Vec::new());
     loop {
@@ -160,7 +161,7 @@ fn chain(expr: &Expr) -> (&Expr, Vec<(Step, Option<&Expr>)>) {
     (root, steps)
 }
 
-/// The text of a string that is written out.
+/// The text of a string literal.
 fn text(expr: &Expr) -> Option<String> {
     match expr {
         Expr::String { value, .. } | Expr::RawString { value, .. } => {
@@ -170,7 +171,7 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
-/// The operator that an expression is, if it is charged.
+/// The operator of an expression, if it is charged.
 fn operation(expr: &Expr) -> Option<Operation> {
     let (operator, span, left) = match expr {
         Expr::BinExpr { op: BinOp::Union, span, lhs, .. } => (Operator::Union, span, lhs),
@@ -245,7 +246,7 @@ impl Walk {
         }
     }
 
-    /// What stands in the brackets of a head: `labels[key]`.
+    /// The contents of the brackets in a head: `labels[key]`.
     fn selections(&mut self, head: &Expr) {
         chain(head).1.into_iter().filter_map(|(_, index)| index).for_each(|index| self.expr(index, 0));
     }

@@ -1,4 +1,5 @@
-//! One pack: its files merged, its parameters put in, its document held to the schema. What it extends is only named here.
+//! One pack: merges its files, substitutes its parameters and checks its document against the schema. The
+//! packs that it extends are only named here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::schema_check;
 use crate::source::{PackSources, SourceFile};
 use crate::yaml::{Node, SourceMap, Value};
 
-/// A pack, or one that it extends, read and with its values put in.
+/// A pack, or one that it extends, read and with its parameters substituted.
 #[derive(Clone, Debug)]
 pub struct ResolvedPack {
     /// Name.
@@ -29,26 +30,28 @@ pub struct ResolvedPack {
     pub digest: String,
     /// The values of its parameters.
     pub parameters: Values,
-    /// The spec with the values put in.
+    /// The spec with parameters substituted.
     pub spec: PolicyPackSpec,
-    /// Where each field stands. Paths are those of the substituted spec: elements of a spliced list all stand at its `"${name}"`.
+    /// Where each field is. Paths are those of the substituted spec: all elements of a spliced list are
+    /// located at its `"${name}"`.
     pub map: Arc<SourceMap>,
     /// Its `rego/*.rego`.
     pub rego: Vec<SourceFile>,
-    /// Indices in [`super::Resolved::packs`] of what it extends directly.
+    /// Indices in [`super::Resolved::packs`] of the packs that it extends directly.
     pub extends: Vec<usize>,
 }
 
-/// Whether `pack.lock` is obeyed or made.
+/// Whether `pack.lock` is enforced or generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locking {
-    /// It must be there, and hold.
+    /// It must exist and match.
     Enforce,
-    /// The newest packs that will do are taken, whatever it says.
+    /// The newest matching packs are chosen, whatever it says.
     Ignore,
 }
 
-/// A pack that was read, before its parents are known; with errors among the diagnostics, what is left of it.
+/// A pack that was read, before its parents are known; if there are errors among the diagnostics, its valid
+/// part.
 pub(crate) struct Read {
     pub(crate) digest: String,
     pub(crate) parameters: Values,
@@ -58,8 +61,8 @@ pub(crate) struct Read {
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads one pack, with the values chosen for its parameters. `pack` names it in diagnostics, where it is not the one under
-/// compilation.
+/// Reads one pack, with the values chosen for its parameters. `pack` names it in diagnostics if it is not the
+/// pack under compilation.
 pub(crate) fn read(
     sources: &PackSources,
     pack: Option<&str>,
@@ -79,7 +82,7 @@ pub(crate) fn read(
     let (declared, mut problems) = declarations(&root);
     let mut own = Vec::new();
     let values = crate::parameters::values(&declared, chosen, place, &mut own);
-    // What is about a choice stands where the choice was made, not in this pack.
+    // A finding about a chosen value belongs where the value was chosen, not in this pack.
     let (elsewhere, here): (Vec<_>, Vec<_>) =
         own.into_iter().partition(|found| !found.at.starts_with(&FieldPath::spec().member("parameters")));
     problems.extend(here);
@@ -90,14 +93,16 @@ pub(crate) fn read(
     for problem in &mut problems {
         map.locate(problem);
     }
-    // A declaration is checked by itself first, so that its parameters can be used, and then with the rest.
+    // Declarations are checked by themselves first, so that the parameters can be used, and then again with
+    // the rest.
     let mut seen = BTreeSet::new();
     problems.retain(|found| seen.insert((found.code.id(), found.at.to_string(), found.message.clone())));
     diagnostics.extend(problems);
     let mut diagnostics = owner(diagnostics);
     diagnostics.extend(elsewhere);
     if has_errors(&diagnostics) {
-        // What follows from a fault is not said: where nothing is left, the faults are all.
+        // Consequences of a fault are not reported: if nothing valid is left, the faults are the whole
+        // result.
         return match what_is_left(map.root()).and_then(|left| typed(&left, &sources.rego).ok()) {
             Some((spec, version)) => Ok(Read { digest, parameters: values, spec, version, map, diagnostics }),
             None => Err(diagnostics),
@@ -115,12 +120,12 @@ pub(crate) fn read(
 /// SHA-256 (hex) of the canonical JSON of a value.
 #[must_use]
 pub fn digest(value: &Json) -> String {
-    // A JSON value has string keys and finite numbers, so that it can always be written.
+    // A JSON value has string keys and finite numbers, so it can always be written.
     let hash = Sha256::digest(bailiwick_policy::canonical::to_vec(value).unwrap_or_default());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The wire types of a document that its schema holds.
+/// The wire types of a document that passed the schema check.
 fn typed(root: &Node, rego: &[SourceFile]) -> Result<(PolicyPackSpec, Version), Box<Diagnostic>> {
     let spec = root.get("spec").map(Node::to_json).unwrap_or_default();
     let wrong =
@@ -131,7 +136,7 @@ fn typed(root: &Node, rego: &[SourceFile]) -> Result<(PolicyPackSpec, Version), 
     Ok((spec, version))
 }
 
-/// The parameters that a pack declares, and what is wrong with their text.
+/// The parameters that a pack declares, and the errors in their declarations.
 fn declarations(root: &Node) -> (Vec<Parameter>, Vec<Diagnostic>) {
     let Some(node) = root.get("spec").and_then(|spec| spec.get("parameters")) else {
         return (Vec::new(), Vec::new());
@@ -141,13 +146,15 @@ fn declarations(root: &Node) -> (Vec<Parameter>, Vec<Diagnostic>) {
     };
     let at = FieldPath::spec().member("parameters");
     let diagnostics = schema_check::check(node, schema, &at);
-    // Those that can be read count, so that one faulty declaration does not make every use of the others unknown.
+    // Readable declarations count, so that one faulty declaration does not make every use of the others
+    // unknown.
     let declared =
         node.items().iter().filter_map(|item| serde_json::from_value(item.to_json()).ok()).collect();
     (declared, diagnostics)
 }
 
-/// Puts the values in wherever the pack may have them: not in what identifies it, nor in the declarations themselves.
+/// Substitutes values wherever a pack may use parameters: not in its identity, nor in the declarations
+/// themselves.
 fn substitute(
     root: &mut Node,
     declared: &[Parameter],
@@ -173,7 +180,7 @@ fn substitute(
     substitution.used
 }
 
-/// Of an `extends` entry only the chosen values take parameters.
+/// In an `extends` entry, only the chosen values may use parameters.
 fn extended(node: &mut Node, at: &FieldPath, substitution: &mut Substitution<'_>) {
     let Value::List(items) = &mut node.value else { return };
     for (index, item) in items.iter_mut().enumerate() {
@@ -184,7 +191,7 @@ fn extended(node: &mut Node, at: &FieldPath, substitution: &mut Substitution<'_>
     }
 }
 
-/// Parameters that nothing uses: neither `"${name}"` nor `params.name`.
+/// Parameters that are used neither as `"${name}"` nor as `params.name`.
 fn unused(
     root: &Node,
     declared: &[Parameter],
@@ -227,7 +234,7 @@ fn texts(node: &Node, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Names after `params.`, `params.?`, and in `params["…"]`; in Rego after `parameters` too.
+/// Names after `params.`, `params.?`, and in `params["…"]`; in Rego also after `parameters`.
 fn params_in(text: &str, found: &mut BTreeSet<String>) {
     for (at, word) in text.match_indices("params").chain(text.match_indices("parameters")) {
         let rest = text.get(at + word.len()..).unwrap_or_default();
@@ -240,7 +247,7 @@ fn params_in(text: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Everything in which a document departs from the schema, and its name from what it says of itself.
+/// Every deviation of a document from the schema, and of its name from its metadata.
 fn check_document(root: &Node) -> Vec<Diagnostic> {
     let mut diagnostics = schema_check::check(root, &schema_check::PACK, &FieldPath::root());
     let text = |path: [&str; 2]| root.get(path[0]).and_then(|node| node.get(path[1])).and_then(Node::as_str);

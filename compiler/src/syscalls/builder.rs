@@ -1,11 +1,13 @@
-//! What the launcher and the executor themselves need in a pool's pod, beside the calls of its sandboxes: building namespaces and mounts,
-//! and serving requests. The pod's profile lies around all of it, and each sandbox has its own filter within.
+//! The calls that the launcher and the executor themselves need in a pool's pod, in addition to those of its
+//! sandboxes: building namespaces and mounts, and serving requests. The pod's profile surrounds all of it,
+//! and each sandbox has its own filter inside.
 
 use bailiwick_policy::policy::sandboxes::{AllowedSyscall, Syscalls};
 
 use super::{numbers, union};
 
-/// Whatever the arguments: none of these is harmful to a pod that has no capability outside its own user namespaces.
+/// With any arguments: none of these is harmful in a pod that has no capability outside its own user
+/// namespaces.
 const BUILDER: &[&str] = &[
     // Namespaces and processes.
     "capget",
@@ -34,7 +36,7 @@ const BUILDER: &[&str] = &[
     "open_tree",
     "pivot_root",
     "umount2",
-    // The names and limits of a sandbox, and what confines it.
+    // The names and limits of a sandbox, and its confinement.
     "landlock_add_rule",
     "landlock_create_ruleset",
     "landlock_restrict_self",
@@ -43,7 +45,8 @@ const BUILDER: &[&str] = &[
     "setdomainname",
     "sethostname",
     "setrlimit",
-    // Serving: sockets with passed descriptors, `ioctl` and netlink for the loopback interface, watching files.
+    // Serving: sockets with passed descriptors, `ioctl` and netlink for the loopback interface, watching
+    // files.
     "accept4",
     "bind",
     "fcntl",
@@ -62,7 +65,7 @@ const BUILDER: &[&str] = &[
     "socketpair",
 ];
 
-/// The calls of these sandboxes and of whoever builds them.
+/// The calls of these sandboxes and of the processes that build them.
 #[must_use]
 pub fn with_builder(sandboxes: &[&Syscalls]) -> Syscalls {
     let mut allowed: Vec<AllowedSyscall> = BUILDER

@@ -1,15 +1,17 @@
-//! The profiles, as reviewed data: what CPython with its standard library, and a shell with the usual command line programs, really use.
-//! Names only; which arguments go through is in `arguments`.
+//! The profiles, as reviewed data: what CPython with its standard library, and a shell with the usual command
+//! line programs, really use. Names only; `arguments` says which arguments are allowed.
 //!
-//! Left out on purpose, though some default profiles have them: whatever makes namespaces or mounts, io_uring (its operations pass no
-//! filter), keys, tracing, kernel modules, clocks that can be set, `tee` and `vmsplice`, SysV IPC and message queues, memory policies,
-//! `mknod`, `mincore`. `splice` is there because `grep` drains its input with it and takes no refusal.
+//! Left out on purpose, though some default profiles have them: anything that makes namespaces or mounts,
+//! io_uring (its operations bypass the filter), keys, tracing, kernel modules, setting clocks, `tee` and
+//! `vmsplice`, SysV IPC and message queues, memory policies, `mknod`, `mincore`. `splice` is included because
+//! `grep` drains its input with it and does not tolerate a rejection.
 
 use bailiwick_crds::sandbox::SyscallProfile;
 
 const ENOSYS: u16 = 38;
 
-/// Files and directories, by path and by descriptor. Older forms are there for programs that were built long ago.
+/// Files and directories, by path and by descriptor. Older forms are included for programs that were built
+/// long ago.
 const FILES: &[&str] = &[
     "access",
     "chdir",
@@ -118,8 +120,8 @@ const MEMORY: &[&str] = &[
     "munmap",
 ];
 
-/// Processes, threads, signals, and what a process may ask about itself. Other processes are those of the sandbox: it has a pid namespace.
-/// Without capabilities, ids can only be set to what they are.
+/// Processes, threads, signals, and what a process may query about itself. Other processes can only be those
+/// of the sandbox, since it has a pid namespace. Without capabilities, ids can only be set to what they are.
 const PROCESSES: &[&str] = &[
     "alarm",
     "arch_prctl",
@@ -233,7 +235,8 @@ const WAITING: &[&str] = &[
     "timerfd_settime",
 ];
 
-/// Sockets of the families that `arguments` names. A sandbox without egress is in an empty network namespace besides.
+/// Sockets of the families that `arguments` names. A sandbox without egress is also in an empty network
+/// namespace.
 const SOCKETS: &[&str] = &[
     "accept",
     "accept4",
@@ -255,10 +258,10 @@ const SOCKETS: &[&str] = &[
     "socketpair",
 ];
 
-/// Only CPython: what `os.sched_*` and `mmap` offer.
+/// Only for CPython: what `os.sched_*` and `mmap` offer.
 const PYTHON: &[&str] = &["sched_rr_get_interval", "sched_setparam", "sched_setscheduler"];
 
-/// Only command line programs: `tail -f`, and programs such as `file` that confine themselves further.
+/// Only for command line programs: `tail -f`, and programs such as `file` that confine themselves further.
 const SHELL: &[&str] = &[
     "capget",
     "inotify_add_watch",
@@ -271,8 +274,9 @@ const SHELL: &[&str] = &[
     "seccomp",
 ];
 
-/// Calls whose absence libraries know how to live with, but whose refusal (`EPERM`) breaks them: glibc and musl fall back from `clone3` to
-/// `clone`, whose flags a filter can see; event loops fall back from io_uring to epoll. Sorted by name.
+/// Calls whose absence libraries can handle, but whose rejection (`EPERM`) breaks them: glibc and musl fall
+/// back from `clone3` to `clone`, whose flags a filter can see; event loops fall back from io_uring to epoll.
+/// Sorted by name.
 pub(super) const REFUSED: &[(&str, u16)] = &[
     ("clone3", ENOSYS),
     ("io_uring_enter", ENOSYS),
@@ -280,7 +284,8 @@ pub(super) const REFUSED: &[(&str, u16)] = &[
     ("io_uring_setup", ENOSYS),
 ];
 
-/// Calls that CPython makes before it runs its first line and after its last, on every architecture and with every C library.
+/// Calls that CPython makes before it runs its first line and after its last, on every architecture and with
+/// every C library.
 pub const START: &[&str] = &[
     "brk",
     "close",
@@ -303,7 +308,7 @@ pub const START: &[&str] = &[
     "write",
 ];
 
-/// What no sandbox may have, with what it would open. A pack cannot add it.
+/// Calls that no sandbox may have, with what they would make possible. A pack cannot add them.
 const NEVER: &[(&[&str], &str)] = &[
     (
         &["clone3", "io_uring_enter", "io_uring_register", "io_uring_setup"],
@@ -361,7 +366,7 @@ const NEVER: &[(&[&str], &str)] = &[
     (&["mknod", "mknodat", "quotactl", "quotactl_fd"], "it makes or administers devices"),
 ];
 
-/// The calls of a profile; a name can come twice.
+/// The calls of a profile; a name may occur twice.
 pub(super) fn calls(profile: SyscallProfile) -> impl Iterator<Item = &'static str> {
     let own = match profile {
         SyscallProfile::Python => PYTHON,

@@ -1,8 +1,10 @@
-//! The one reader of YAML: packs, tests and manifests, read as `kubectl` reads them, every key and value with its bytes.
+//! The one reader of YAML, for packs, tests and manifests. It reads as `kubectl` does and keeps the bytes of
+//! every key and value.
 //!
-//! Not a schema: a [`Node`] says what is written, [`crate::schema_check`] whether it may be. What kubectl would read otherwise
-//! than this reader is a diagnostic, never a silent difference: duplicate keys, keys such as `y` (kubectl makes `"true"` of
-//! them), integers beyond 64 bits.
+//! It knows no schema: a [`Node`] holds what the text says, and [`crate::schema_check`] decides whether that
+//! is valid. Where kubectl would read something differently, this reader reports a diagnostic, so no
+//! difference is silent: duplicate keys, keys such as `y` (which kubectl turns into `"true"`), integers
+//! beyond 64 bits.
 //!
 //! ```text
 //! bytes ► UTF-8, size ► serde-saphyr (depth, nodes, aliases) ► Node ► SourceMap (field path → bytes) · serde_json::Value
@@ -20,7 +22,7 @@ pub use read::{Limits, documents, each_document};
 
 use crate::diagnostic::{About, Diagnostic, FieldPath, Place, Segment};
 
-/// Bytes of one of the [`Texts`].
+/// A byte range in one of the [`Texts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Index of the text.
@@ -39,18 +41,18 @@ impl Span {
     }
 }
 
-/// What is written at a place.
+/// A value as written at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The value.
     pub value: Value,
     /// Its bytes.
     pub span: Span,
-    /// The parameter that this value was put in for.
+    /// The parameter that this value was substituted for.
     pub parameter: Option<Arc<str>>,
 }
 
-/// A value of YAML, as far as JSON has it.
+/// A YAML value, limited to what JSON can express.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, `~`, or nothing.
@@ -59,7 +61,7 @@ pub enum Value {
     Bool(bool),
     /// An integer.
     Int(i64),
-    /// A number with a fraction, or too large for an integer.
+    /// A number with a fraction, or an integer that is too large.
     Float(f64),
     /// A text.
     Str(String),
@@ -93,7 +95,7 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    /// The members; none for what is not an object.
+    /// The members; empty if this is not an object.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         match &self.value {
@@ -102,7 +104,7 @@ impl Node {
         }
     }
 
-    /// The elements; none for what is not a list.
+    /// The elements; empty if this is not a list.
     #[must_use]
     pub fn items(&self) -> &[Node] {
         match &self.value {
@@ -111,7 +113,7 @@ impl Node {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if this is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
@@ -137,7 +139,8 @@ impl Node {
         }
     }
 
-    /// The same value as the text of its JSON, at the end of `out`: keys in their order, as [`Node::to_json`] has them, without a tree in between.
+    /// The same value as JSON text, appended to `out`: keys in the same order as [`Node::to_json`], but
+    /// without building a tree in between.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match &self.value {
             Value::Null => out.extend_from_slice(b"null"),
@@ -172,7 +175,7 @@ impl Node {
         }
     }
 
-    /// What kind of value it is, as messages say it.
+    /// The kind of value, as named in messages.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match &self.value {
@@ -187,13 +190,14 @@ impl Node {
     }
 }
 
-/// Writes what has no parts. That cannot fail: it is not a map with keys of its own, and memory takes whatever is written.
+/// Writes a scalar. This cannot fail: the value has no keys that could be invalid, and a vector accepts every
+/// write.
 fn write_scalar(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
     let written = serde_json::to_writer(&mut *out, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// A text that spans point into.
+/// A text that spans refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     /// Name of the file.
@@ -202,7 +206,7 @@ pub struct Text {
     pub text: String,
 }
 
-/// From field paths to the bytes of files.
+/// Maps field paths to the bytes of files.
 #[derive(Clone, Debug)]
 pub struct SourceMap {
     texts: Arc<[Text]>,
@@ -210,7 +214,7 @@ pub struct SourceMap {
 }
 
 impl SourceMap {
-    /// The map of this tree, whose spans point into `texts`.
+    /// The map of this tree, whose spans refer to `texts`.
     #[must_use]
     pub const fn new(texts: Arc<[Text]>, root: Node) -> Self {
         Self { texts, root }
@@ -228,8 +232,8 @@ impl SourceMap {
         &self.texts
     }
 
-    /// Bytes of what is at `at`: of its key or its value, or of `within`, a byte range inside the scalar's text. A path that
-    /// is not in the document gives the nearest thing that holds it.
+    /// Bytes of the key or the value at `at`, or of `within`, a byte range inside the scalar's text. For a
+    /// path that is not in the document, gives the innermost node that contains it.
     #[must_use]
     pub fn place(&self, at: &FieldPath, about: About, within: Option<Range<usize>>) -> Option<Place> {
         let mut node = &self.root;
@@ -259,7 +263,7 @@ impl SourceMap {
         Some(Place { file: text.name.clone(), bytes })
     }
 
-    /// Gives a diagnostic of this document, and what it is related to, their places, unless they have them.
+    /// Adds places to a diagnostic of this document, and to its related positions, where they are missing.
     pub fn locate(&self, diagnostic: &mut Diagnostic) {
         if diagnostic.place.is_none() {
             diagnostic.place = self.place(&diagnostic.at, diagnostic.about, diagnostic.within.clone());

@@ -1,10 +1,10 @@
-//! From offsets in the text that a YAML scalar stands for to offsets in how it is written, so that an error inside a CEL
-//! expression is drawn where the author wrote it, also in quotes and block scalars.
+//! Maps offsets in the decoded text of a YAML scalar to offsets in its source. An error inside a CEL
+//! expression is thus shown where the author wrote it, even in quotes and block scalars.
 
 use std::ops::Range;
 
-/// Bytes of `raw`, the scalar as written, that stand for the bytes `within` of `decoded`. Exact for plain, quoted and literal
-/// scalars; in folded ones a line break of the source stands for the blank that it became.
+/// The bytes of `raw`, the scalar as written, that produced the bytes `within` of `decoded`. Exact for plain,
+/// quoted and literal scalars; in folded ones, a line break of the source maps to the space that it became.
 pub(super) fn source_range(raw: &str, decoded: &str, within: Range<usize>) -> Range<usize> {
     let map = align(raw, decoded);
     let at = |offset: usize| map.get(offset).copied().unwrap_or(raw.len());
@@ -15,14 +15,14 @@ pub(super) fn source_range(raw: &str, decoded: &str, within: Range<usize>) -> Ra
     start..end.max(start)
 }
 
-/// For each byte of `decoded`, and one past its end, the byte of `raw` where it is written.
+/// For each byte of `decoded`, and for its end, the byte of `raw` where it is written.
 fn align(raw: &str, decoded: &str) -> Vec<usize> {
     let quote = quote(raw, decoded);
     let mut rest = Rest { raw, at: quote.map_or(0, char::len_utf8), quote };
     let mut map = Vec::with_capacity(decoded.len() + 1);
     for wanted in decoded.chars() {
         let here = rest.find(wanted);
-        // A character of several bytes: each byte has its own place, unless an escape wrote it.
+        // In a character of several bytes, each byte has its own place, unless an escape produced it.
         let verbatim = raw.get(here..).is_some_and(|text| text.starts_with(wanted));
         map.extend((0..wanted.len_utf8()).map(|byte| if verbatim { here + byte } else { here }));
     }
@@ -30,8 +30,8 @@ fn align(raw: &str, decoded: &str) -> Vec<usize> {
     map
 }
 
-/// The quote that a scalar is written in. The content of a block scalar, which `raw` is without its header, may begin with a
-/// quote too: then the text itself begins with it, unescaped.
+/// The quote that a scalar is written in. The content of a block scalar (`raw` excludes its header) may also
+/// begin with a quote; then the text itself begins with it, unescaped.
 fn quote(raw: &str, decoded: &str) -> Option<char> {
     let quote = raw.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
     let escaped = if quote == '"' { raw.starts_with("\"\\") } else { raw.starts_with("'''") };
@@ -49,7 +49,7 @@ impl Rest<'_> {
         self.raw.get(self.at..)?.chars().next()
     }
 
-    /// The place of the next decoded character; goes past it.
+    /// The place of the next decoded character; advances past it.
     fn find(&mut self, wanted: char) -> usize {
         while let Some(next) = self.peek() {
             let here = self.at;
@@ -60,12 +60,12 @@ impl Rest<'_> {
                 return here;
             }
             if next == wanted {
-                // In single quotes a quote is written twice.
+                // Single-quoted scalars double their quotes.
                 self.at += next.len_utf8() + usize::from(next == '\'' && self.quote == Some('\''));
                 return here;
             }
             if wanted.is_whitespace() && next.is_whitespace() {
-                // Folding: a run of white space became one blank or fewer line breaks.
+                // Folding: a run of white space became one space or fewer line breaks.
                 self.skip_whitespace();
                 return here;
             }
@@ -108,7 +108,7 @@ enum Escape {
 mod tests {
     use super::*;
 
-    /// The part of `raw` that stands for the first `needle` of `decoded`.
+    /// The part of `raw` that produced the first `needle` of `decoded`.
     fn written<'a>(raw: &'a str, decoded: &str, needle: &str) -> &'a str {
         let start = decoded.find(needle).expect("in the text");
         raw.get(source_range(raw, decoded, start..start + needle.len())).expect("inside")

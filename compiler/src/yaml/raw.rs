@@ -1,4 +1,5 @@
-//! What serde-saphyr gives, in as little memory as it takes, each document as soon as it is there.
+//! The values that serde-saphyr parses, in as little memory as possible, each document as soon as it is
+//! complete.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,19 +9,20 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
 
 use super::Limits;
 
-/// Whoever takes the documents that the parser gives.
+/// Receives the documents of the parser.
 pub(super) trait Taker<'t>: Default {
     fn take(&mut self, document: Placed<Raw<'t>>);
 }
 
-/// Gives the documents of a text away; empty ones are left out. With an error in a later one the earlier ones were given.
+/// Passes on the documents of a text, without the empty ones. On an error, the documents before it have
+/// already been passed on.
 pub(super) fn parse<'t, T: Taker<'t>>(text: &'t str, limits: &Limits) -> Result<T, Error> {
     let taken =
         serde_saphyr::from_str_multiple_with_options::<Placed<Raw<'t>>, Each<T>>(text, options(limits));
     taken.map(|Each(taker)| taker)
 }
 
-/// A collection that keeps nothing: the parser extends it by each document when it has come to its end.
+/// A collection that keeps nothing: the parser extends it with each document once that document is complete.
 #[derive(Default)]
 struct Each<T>(T);
 
@@ -54,7 +56,7 @@ fn options(limits: &Limits) -> serde_saphyr::Options {
     options
 }
 
-/// A value as serde-saphyr gives it; texts that are written as they are meant are those of the source.
+/// A value as serde-saphyr parses it; strings without escapes are borrowed from the source.
 pub(super) enum Raw<'t> {
     Null,
     Bool(bool),
@@ -68,12 +70,13 @@ pub(super) enum Raw<'t> {
 /// A key.
 pub(super) struct Key<'t>(pub(super) Cow<'t, str>);
 
-/// A value and its bytes. serde-saphyr's own [`Spanned`] holds two places with lines and columns, which would be most of a tree.
+/// A value and its bytes. serde-saphyr's own [`Spanned`] holds two places with lines and columns, which would
+/// make up most of a tree's size.
 pub(super) struct Placed<T> {
     pub(super) value: T,
     /// First byte.
     pub(super) start: u32,
-    /// Bytes.
+    /// Number of bytes.
     pub(super) len: u32,
 }
 
@@ -161,7 +164,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Raw<'de>, E> {
-        // kubectl sends JSON, and Go writes a float without fraction as an integer.
+        // kubectl sends JSON, and Go writes a float without a fraction as an integer.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         #[expect(clippy::cast_possible_truncation, reason = "integral and within 2^53")]
         Ok(if value.fract() == 0.0 && value.abs() <= EXACT {

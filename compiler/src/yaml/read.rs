@@ -1,4 +1,4 @@
-//! From bytes to trees, within limits.
+//! Reads bytes into trees, within limits.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use super::{Entry, Node, Span, Text, Value};
 use crate::check::{bw0101_invalid_yaml, bw0103_limit_exceeded, bw0105_not_utf8, bw0106_boolean_key};
 use crate::diagnostic::{Diagnostic, FieldPath, Place, Segment};
 
-/// What a file may cost to read. Beyond it the file is refused, in bounded time and memory.
+/// What reading one file may cost. A file beyond it is rejected, in bounded time and memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of the file.
     pub bytes: usize,
     /// Depth of nesting.
     pub depth: usize,
-    /// Keys and values, aliases followed.
+    /// Keys and values, counted with aliases expanded.
     pub nodes: usize,
     /// Documents in one file.
     pub documents: usize,
@@ -30,12 +30,12 @@ impl Limits {
     pub const MANIFESTS: Self = Self { bytes: 16 << 20, depth: 64, nodes: 2_000_000, documents: 10_000 };
 }
 
-/// Documents that are made before they are taken: so many may be held at once.
+/// How many documents may wait for their consumer at once.
 const AHEAD: usize = 16;
 
 /// Reads every document of a file; empty ones are left out. `file` is the index that the spans will carry.
 ///
-/// Findings have their places already. Errors mean that no document is given.
+/// Findings already have their places. On an error, no document is returned.
 #[must_use]
 pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<Node>, Text, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
@@ -46,9 +46,10 @@ pub fn documents(file: u32, name: &str, bytes: &[u8], limits: &Limits) -> (Vec<N
     (nodes, Text { name: name.to_owned(), text: text.to_owned() }, diagnostics)
 }
 
-/// As [`documents`], but each is given away as soon as it is made, while the next ones are read: a file of a thousand manifests is not held as a
-/// thousand trees. With an error the documents before it were given: whoever takes them does nothing with them that lasts before this returns. Gives
-/// the text, empty if the file is refused.
+/// As [`documents`], but passes on each document as soon as it is read, while the next ones are being read. A
+/// file of a thousand manifests is thus never held as a thousand trees. On an error, the documents before it
+/// have already been passed on, so the receiver must not do anything lasting with them until this returns.
+/// Returns the text, which is empty if the file is rejected.
 pub fn each_document<'t>(
     file: u32,
     name: &str,
@@ -74,14 +75,14 @@ pub fn each_document<'t>(
     (text, on_its_own_stack(file, &Source { name, text }, limits, take))
 }
 
-/// What is read.
+/// The file that is being read.
 pub(super) struct Source<'t> {
     pub(super) name: &'t str,
     pub(super) text: &'t str,
 }
 
-/// Stack of the thread that reads. serde-saphyr recurses, and a level of an unoptimised build takes some 40 KiB: 64 of them
-/// overflow the 2 MiB of an ordinary thread, which would end the process.
+/// Stack of the thread that reads. serde-saphyr recurses, and one level of an unoptimised build takes some 40
+/// KiB: 64 of them overflow the 2 MiB of an ordinary thread, which would end the process.
 const STACK: usize = 64 << 20;
 
 fn on_its_own_stack(
@@ -111,7 +112,7 @@ fn on_its_own_stack(
 fn read(source: &Source<'_>, limits: &Limits, reader: Reader, sender: SyncSender<Node>) -> Vec<Diagnostic> {
     GIVING.with(|giving| giving.replace(Some((reader, sender))));
     let read = parse::<Giving>(source.text, limits);
-    // The sender goes with it, so that nobody waits for more.
+    // The sender is dropped with it, so that the receiver does not wait for more.
     let left = GIVING.with(RefCell::take);
     match read {
         Err(error) => vec![explain(&error, source, limits)],
@@ -120,12 +121,12 @@ fn read(source: &Source<'_>, limits: &Limits, reader: Reader, sender: SyncSender
 }
 
 thread_local! {
-    /// Of the thread that reads: who makes nodes of documents, and where they go. The parser makes its collection by itself, so that nothing can be put
-    /// into it.
+    /// State of the reading thread: the reader that turns documents into nodes, and the channel that they go
+    /// to. The parser constructs its collection itself, so neither can be passed in.
     static GIVING: RefCell<Option<(Reader, SyncSender<Node>)>> = const { RefCell::new(None) };
 }
 
-/// Makes nodes of documents and gives them away.
+/// Turns documents into nodes and sends them on.
 #[derive(Default)]
 struct Giving;
 
@@ -134,14 +135,14 @@ impl<'t> Taker<'t> for Giving {
         GIVING.with_borrow_mut(|giving| {
             if let Some((reader, sender)) = giving {
                 let node = reader.node(document, &Here::Root);
-                // Who takes no more has gone, and what is read after that is read for its errors.
+                // The receiver may be gone; then the rest is read only for its errors.
                 let _gone = sender.send(node);
             }
         });
     }
 }
 
-/// Where the reader is. A [`FieldPath`] is made of it only when there is something to say.
+/// The reader's current position. It becomes a [`FieldPath`] only when there is something to report.
 enum Here<'a> {
     Root,
     Member(&'a Here<'a>, &'a str),
@@ -158,7 +159,7 @@ impl Here<'_> {
     }
 }
 
-/// Turns what serde-saphyr gives into nodes.
+/// Turns serde-saphyr's values into nodes.
 struct Reader {
     file: u32,
     name: Box<str>,
@@ -177,8 +178,8 @@ impl Reader {
         self.text.get(span.range()).unwrap_or_default()
     }
 
-    /// Makes a container reach to the end of its last child, where that lies after its beginning (an alias does not), and
-    /// to its closing bracket.
+    /// Extends a container to the end of its last child, if that comes after its beginning (an alias's end
+    /// does not), and to its closing bracket.
     fn cover(&self, span: &mut Span, last: Option<Span>) {
         if let Some(last) = last.filter(|last| last.start >= span.start) {
             span.end = span.end.max(last.end);
@@ -199,7 +200,7 @@ impl Reader {
         let mut span = self.span(&raw);
         let value = match raw.value {
             Raw::Null => Value::Null,
-            // serde-saphyr takes any mixture of cases; kubectl reads those as texts.
+            // serde-saphyr accepts any mixture of cases; kubectl reads the mixed ones as strings.
             Raw::Bool(value) => match self.written(span) {
                 written if is_boolean(written) || written.starts_with('!') => Value::Bool(value),
                 written => Value::Str(written.to_owned()),
@@ -230,7 +231,7 @@ impl Reader {
         let key_span = self.span(&key);
         let Key(key) = key.value;
         let here = Here::Member(at, &key);
-        // A quoted key is written with its quotes, and so never equals a word.
+        // The source of a quoted key includes its quotes, so it never equals a bare word.
         if is_boolean(self.written(key_span)) && !matches!(&*key, "true" | "false") {
             let means = matches!(key.to_ascii_lowercase().as_str(), "y" | "yes" | "on" | "true");
             let place = Place { file: self.name.to_string(), bytes: key_span.range() };
@@ -247,7 +248,7 @@ impl Reader {
     }
 }
 
-/// The words that YAML 1.1 as kubectl reads it takes for booleans.
+/// The words that kubectl's YAML 1.1 reads as booleans.
 fn is_boolean(word: &str) -> bool {
     const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
     WORDS.iter().any(|known| {
@@ -261,7 +262,7 @@ fn is_boolean(word: &str) -> bool {
     })
 }
 
-/// Reads a file whose documents stand for themselves, each with a map of its own.
+/// Reads a file of independent documents, each with a map of its own.
 impl super::SourceMap {
     /// Every document of a file.
     #[must_use]

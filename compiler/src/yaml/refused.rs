@@ -1,4 +1,4 @@
-//! Diagnostics for files that are not read: what is wrong, where, and what to do.
+//! Diagnostics for files that cannot be read: what is wrong, where, and what to do.
 
 use serde_saphyr::Error;
 
@@ -18,7 +18,7 @@ fn bytes(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize>
     start..start.saturating_add(len).min(text.len())
 }
 
-/// A diagnostic for what serde-saphyr refused.
+/// A diagnostic for an error of serde-saphyr.
 pub(super) fn explain(error: &Error, source: &Source<'_>, limits: &Limits) -> Diagnostic {
     let error = error.without_snippet();
     let (code, message, help) = match error {
@@ -39,7 +39,7 @@ pub(super) fn explain(error: &Error, source: &Source<'_>, limits: &Limits) -> Di
             )),
         ),
         Error::AliasError { error, .. } => return explain(error, source, limits),
-        // The scanner has a limit of its own, which it reports as bad syntax.
+        // The scanner has a limit of its own, which it reports as a syntax error.
         other if bare(other).contains("recursion limit") => {
             let help = Some(format!("at most {} levels", limits.depth));
             (bw0103_limit_exceeded::CODE, "the document is nested too deeply".to_owned(), help)
@@ -52,7 +52,7 @@ pub(super) fn explain(error: &Error, source: &Source<'_>, limits: &Limits) -> Di
         .with_any_help(help)
 }
 
-/// Bytes of an error: where a syntax error has no length, the rest of its line.
+/// Bytes of an error; a syntax error without a length covers the rest of its line.
 fn place(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize> {
     let known = location.span().byte_offset().is_some();
     let mut range = bytes(location, text);
@@ -72,7 +72,7 @@ fn place(location: serde_saphyr::Location, text: &str) -> std::ops::Range<usize>
     range
 }
 
-/// The message without its position, which the diagnostic carries itself.
+/// The message without its position, since the diagnostic has its own.
 fn bare(error: &Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text);

@@ -1,6 +1,7 @@
-//! `make cluster-demo`: a control plane and a node come up, and `docs/guide/cluster.md` is followed word by word: images, chart, a pack in force, a
-//! pod that runs and one that is refused, a policy that comes back, a pool that runs tool calls, a log that verifies, and all of it away again.
-//! Ends with 1 at the first command that does not do what it should.
+//! `make cluster-demo`: starts a control plane and a node, and follows `docs/guide/cluster.md` word by word:
+//! images, chart, a pack in force, a pod that runs and one that is denied, a policy that is restored, a pool
+//! that runs tool calls, a log that verifies, and the removal of everything. Exits with 1 at the first
+//! command that does not do what it should.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
-//! The guide where no pod runs, so that CI holds its words, too: against a real API server, with the operator and two webhooks as processes that have the
-//! chart's own accounts and rights.
+//! The guide without running pods, so that CI checks its text, too: against a real API server, with the
+//! operator and two webhooks as processes that have the chart's own accounts and rights.
 //!
-//! A command that no row here names is run as it stands: whoever writes a new one into the guide has it tested, or says here why it cannot be.
+//! A command without a row here is run unchanged: a command that is added to the guide is therefore tested,
+//! or a row here says why it cannot be.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -16,22 +17,22 @@ use crate::programs;
 
 const SYSTEM: &str = "bailiwick-system";
 
-/// What becomes of a command that contains a text.
+/// What replaces a command that contains a text.
 #[derive(Clone, Copy)]
 enum Instead {
-    /// It is about pods that run, or about what is on their node.
+    /// Not run: it needs running pods, or files on their node.
     Left,
-    /// These words stand in for those of the guide.
+    /// Run with these words in place of the guide's.
     Words(&'static [(&'static str, &'static str)]),
-    /// It is run, and then the programs of the chart are started.
+    /// Run, and then the chart's programs are started.
     Started,
-    /// The programs end first.
+    /// The programs are ended first.
     Ended,
 }
 
-/// By the first that fits.
+/// The first match applies.
 const TABLE: &[(&str, Instead)] = &[
-    // Three archives of programs that nobody starts: what is said of them is all that is used.
+    // Three archives of programs that are never started: only their names are used.
     (
         "charts/image/build.py",
         Instead::Words(&[(
@@ -46,7 +47,7 @@ const TABLE: &[(&str, Instead)] = &[
         Instead::Words(&[("kubectl apply -f -", "kubectl apply --dry-run=server -f -")]),
     ),
     ("wait --for=condition=Ready pod/agent", Instead::Left),
-    // Its pods wait for a node; what is compiled and made for it is there.
+    // Its pods wait for a node, but everything is compiled and created for it.
     ("wait --for=condition=Ready sandboxpool", Instead::Words(&[("condition=Ready", "condition=Compiled")])),
     (
         "get sandboxpools",
@@ -61,7 +62,7 @@ const TABLE: &[(&str, Instead)] = &[
     ("helm uninstall", Instead::Ended),
 ];
 
-/// Ends with the value.
+/// Ends when dropped.
 struct Program(Child);
 
 impl Drop for Program {
@@ -71,7 +72,7 @@ impl Drop for Program {
     }
 }
 
-/// The programs of the chart, and which rows were met.
+/// The programs of the chart, and the rows that were used.
 #[derive(Default)]
 pub(super) struct Plane {
     running: Vec<Program>,
@@ -79,7 +80,7 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    /// Runs a command of the guide, or what stands in for it.
+    /// Runs a command of the guide, or its replacement.
     pub(super) fn follow(&mut self, stage: &Stage, line: &str) -> Result<String> {
         let Some((part, instead)) = TABLE.iter().find(|(part, _)| line.contains(part)) else {
             return stage.follow(line);
@@ -93,13 +94,14 @@ impl Plane {
                 stage.follow(&changed)
             }
             Instead::Started => {
-                // Its pods have no node, so that nothing would become ready.
+                // Its pods have no node, so nothing would become ready.
                 let told = stage.follow(&line.replace(" --wait --timeout 10m", ""))?;
                 self.start(stage)?;
                 Ok(told)
             }
             Instead::Ended => {
-                // The hook is a pod; a test on a node shows what it does. Without it, whoever unbinds everything leaves nothing behind either.
+                // The hook is a pod; a test on a node shows what it does. Without it, deleting all bindings
+                // also leaves nothing behind.
                 stage.follow("kubectl delete policybindings --all")?;
                 until(stage, PRUNED)?;
                 self.running.clear();
@@ -109,7 +111,7 @@ impl Plane {
         }
     }
 
-    /// That no row stands in for a command which the guide has no more.
+    /// Fails if a row replaces a command that the guide no longer has.
     pub(super) fn everything_was_met(&self) -> Result<()> {
         for (part, _) in TABLE {
             ensure!(self.met.contains(part), "the guide has no command with `{part}`");
@@ -169,14 +171,14 @@ impl Plane {
     }
 }
 
-/// Whether the operator took away what it wrote for bindings.
+/// Whether the operator removed what it wrote for bindings.
 const PRUNED: &str = "[ -z \"$(kubectl get networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings,runtimeclasses \
     --all-namespaces -l bailiwick.dev/operator -o name)\" ]";
 
-/// As `docs/operations/emergency.md` has it.
+/// As in `docs/operations/emergency.md`.
 const UNREGISTERED: &str = "kubectl delete mutatingwebhookconfigurations,validatingwebhookconfigurations --selector bailiwick.dev/operator";
 
-/// A kubeconfig of a ServiceAccount of the chart.
+/// A kubeconfig for one of the chart's ServiceAccounts.
 fn account(stage: &Stage, name: &str) -> Result<PathBuf> {
     let file = stage.folder.path().join(format!("{name}.kubeconfig"));
     let line = format!(

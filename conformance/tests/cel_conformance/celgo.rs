@@ -1,7 +1,8 @@
-//! cel-go in the API server's environment, the implementation that clusters run: its tables of costs, and what it says of expressions made at random,
-//! both what they cost and what they come to.
+//! cel-go in the API server's environment, the implementation that clusters run: its cost tables, and what it
+//! says about random expressions, both their cost and their value.
 //!
-//! A copy of the package `pkg/cel/library` of `k8s.io/apiserver` is run, with a test that prints instead of comparing (`conformance/cel/costs`).
+//! The test runs a copy of the package `pkg/cel/library` of `k8s.io/apiserver`, with a Go test that prints
+//! instead of comparing (`conformance/cel/costs`).
 
 use std::fs;
 use std::path::Path;
@@ -20,20 +21,20 @@ use super::judgement::{Judged, Verdict};
 use super::kube;
 use super::kubernetes::{MODULE, VERSION};
 
-/// What names of costs begin with in the committed list.
+/// The prefix of cost names in the committed list.
 pub(crate) const COSTS: &str = "costs/";
-/// What names of values begin with.
+/// The prefix of value names.
 pub(crate) const VALUES: &str = "cel-go/";
 
-/// Expressions made at random.
+/// Random expressions.
 pub(crate) const EXPRESSIONS: usize = 12_000;
-/// What is compared of them at the least; the others ask for functions that the other side does not have.
+/// How many costs must be compared at least; the other expressions need functions that the other side lacks.
 const LEAST_COSTS: usize = 3_000;
 pub(crate) const LEAST_VALUES: usize = 10_000;
 const DEPTH: u32 = 2;
 const SEED: u64 = 7;
 
-/// An estimate of the API server's.
+/// An estimate by the API server.
 #[derive(Debug, Deserialize)]
 struct Estimate {
     name: String,
@@ -42,14 +43,14 @@ struct Estimate {
     max: u64,
 }
 
-/// What cel-go gives for an expression.
+/// cel-go's results for an expression.
 #[derive(Debug, Deserialize)]
 struct Outcome {
     expr: String,
     value: String,
 }
 
-/// The sizes that the tables go by: texts and bytes have at most twelve.
+/// The sizes that the tables assume: strings and bytes have at most twelve.
 struct OfTheTables;
 
 impl Sizes for OfTheTables {
@@ -62,14 +63,14 @@ impl Sizes for OfTheTables {
 #[derive(Debug, Default)]
 pub(crate) struct OfCelGo {
     pub(crate) costs: Judged,
-    /// Only what differs, each by its smallest part.
+    /// Only the differences, each by its smallest part.
     pub(crate) values: Judged,
     /// How many values were compared, and how many are the same.
     pub(crate) compared: usize,
     pub(crate) agreeing: usize,
     /// How many of the same expressions give the same in `kube-cel`.
     pub(crate) as_kube: usize,
-    /// Those in which we are alone: cel-go and `kube-cel` give one thing, and we another.
+    /// Expressions in which we are alone: cel-go and `kube-cel` agree, and we differ.
     pub(crate) alone: Vec<String>,
 }
 
@@ -165,7 +166,7 @@ fn random() -> Vec<String> {
     kinds().iter().cycle().take(EXPRESSIONS).map(|kind| Term::random(kind, DEPTH, &mut dice).text()).collect()
 }
 
-/// What the copy prints.
+/// The output of the copied package's test.
 fn run(library: &Path) -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("cel/costs");
     let stage = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
-//! The same expressions in our evaluator and in that of the `cel` crate, which shares nothing with it but the parser.
+//! The same expressions in our evaluator and in that of the `cel` crate, which share only the parser.
 //!
-//! A disagreement is made as small as it gets; what is left names it in the committed list. `BAILIWICK_SEED` gives other expressions.
+//! A disagreement is minimized; the result names it in the committed list. `BAILIWICK_SEED` gives other
+//! expressions.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +12,7 @@ use super::evaluation::Environment;
 use super::expressions::{Dice, Term, kinds};
 use super::judgement::{Judged, Verdict};
 
-/// What every name in the committed list begins with.
+/// The prefix of all names in the committed list.
 pub(crate) const SUITE: &str = "cel-0.15/";
 
 /// How many expressions are compared.
@@ -23,7 +24,8 @@ const SEED: u64 = 6;
 /// How deep an expression nests. Deeper ones take longer and find nothing else.
 const DEPTH: u32 = 2;
 
-/// The stack of the thread that runs the other engine, bytes: unoptimised, it takes some kilobytes for each level.
+/// The stack of the thread that runs the other engine, bytes: unoptimised, it takes some kilobytes for each
+/// level.
 const STACK: usize = 64 << 20;
 
 /// The other engine with the extensions that both have.
@@ -38,7 +40,7 @@ impl Peer {
         Self(Arc::new(env))
     }
 
-    /// What an expression gives: a text of the value and its kind, or `error`.
+    /// The result of an expression: a text of the value and its kind, or `error`.
     fn outcome(&self, source: &str) -> String {
         let Ok(program) = self.0.compile(source) else { return "error".to_owned() };
         match program.execute(&cel::Context::with_env(self.0.clone())) {
@@ -56,7 +58,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-/// In the order of the keys: a map has none of its own.
+/// Sorted by key: a map has no order of its own.
 fn map(entries: impl Iterator<Item = (String, String)>) -> String {
     let mut entries: Vec<_> = entries.collect();
     entries.sort();
@@ -105,7 +107,8 @@ fn theirs(value: &cel::Value) -> String {
     }
 }
 
-/// All expressions, compared once. A verdict stands for every expression that holds its name; those that agree have none, but for their number.
+/// All expressions, compared once. A verdict covers every expression that contains its name; expressions that
+/// agree have no verdict and are only counted.
 pub(crate) fn judged() -> &'static (Judged, usize) {
     static JUDGED: OnceLock<(Judged, usize)> = OnceLock::new();
     JUDGED.get_or_init(|| {
@@ -130,7 +133,8 @@ fn compare() -> (Judged, usize) {
             agreeing += 1;
             continue;
         }
-        // What holds something known is not made smaller again: that takes as long as some hundred comparisons.
+        // An expression that contains a known disagreement is not minimized again: that takes as long as a
+        // few hundred comparisons.
         let whole = term.text();
         if judged
             .verdicts

@@ -1,4 +1,5 @@
-//! An expression on the whole way that a rule takes: guard, parser, checker, lowering, evaluation with the default fuel.
+//! An expression on the same path as a rule: guard, parser, checker, lowering, evaluation with the default
+//! fuel.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,14 +11,14 @@ use bailiwick_policy::cel::{Env, EvalError, Fuel, Loaded, Scope, Value, eval};
 use bailiwick_policy::json::Json;
 use bailiwick_policy::policy::Admission;
 
-/// What an expression stands in.
+/// The environment of an expression.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment(Context);
 
-/// Where an expression ended that has no value.
+/// Where an expression without a value failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The compiler refuses it.
+    /// The compiler rejects it.
     Refused(String),
     /// Its evaluation is an error.
     Error(EvalError),
@@ -33,14 +34,14 @@ impl fmt::Display for Failure {
 }
 
 impl Environment {
-    /// Nothing but these constants.
+    /// Only these constants.
     pub(crate) fn of(constants: BTreeMap<String, Parameter>) -> Self {
         let mut context = Context::admission(Type::Dyn);
         context.constants = Arc::new(constants);
         Self(context)
     }
 
-    /// The same without a type checker.
+    /// The same environment without a type checker.
     pub(crate) fn unchecked(mut self) -> Self {
         self.0.dialect = Dialect::Unchecked;
         self
@@ -52,13 +53,13 @@ impl Environment {
         Ok(of)
     }
 
-    /// What it costs on the API server.
+    /// Its cost on the API server.
     pub(crate) fn cost(&self, source: &str, sizes: &dyn Sizes) -> Result<Range, Failure> {
         let (_, estimator) = compile_and_cost(source, &self.0, &mut Interner::default()).map_err(refused)?;
         Ok(estimator.cost(sizes))
     }
 
-    /// Lets `look` see the value.
+    /// Passes the value to `look`.
     pub(crate) fn evaluate<T>(&self, source: &str, look: impl FnOnce(Value<'_>) -> T) -> Result<T, Failure> {
         let mut interner = Interner::default();
         let (cel, _) = compile(source, &self.0, &mut interner).map_err(refused)?;

@@ -1,4 +1,5 @@
-//! Values and types as the specification's data writes them: the JSON form of `cel.expr.Value` and `cel.expr.Type`.
+//! Values and types as the specification's data writes them: the JSON form of `cel.expr.Value` and
+//! `cel.expr.Type`.
 
 use bailiwick_compiler::cel::{Parameter, Type};
 use bailiwick_policy::cel::{Value, parse_duration, parse_timestamp};
@@ -7,20 +8,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 
-/// The one member of an object; `nothing` of what has none.
+/// The one member of an object; `nothing` if it has none.
 fn only(json: &Json) -> (&str, &Json) {
     static NOTHING: Json = Json::Null;
     let member = json.as_object().and_then(|members| members.iter().next());
     member.map_or(("nothing", &NOTHING), |(name, value)| (name.as_str(), value))
 }
 
-/// Integers of 64 bits are texts in protobuf's JSON.
+/// 64-bit integers are strings in protobuf's JSON.
 fn number<T: std::str::FromStr>(json: &Json) -> T {
     let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
     text.parse().ok().unwrap_or_else(|| panic!("not a number: {json}"))
 }
 
-/// Numbers, and the texts `NaN`, `Infinity`, `-Infinity`.
+/// Numbers, and the strings `NaN`, `Infinity`, `-Infinity`.
 fn double(json: &Json) -> f64 {
     json.as_f64().unwrap_or_else(|| number(json))
 }
@@ -29,7 +30,7 @@ fn items(json: &Json, name: &str) -> Vec<Json> {
     json.get(name).and_then(Json::as_array).cloned().unwrap_or_default()
 }
 
-/// Whether a value is the expected one, in kind too: `1` is not `1u`, though CEL calls them equal.
+/// Whether a value is the expected one, of the same kind too: `1` is not `1u`, although CEL calls them equal.
 pub(crate) fn is(value: &Value<'_>, expected: &Json) -> bool {
     let (kind, expected) = only(expected);
     match (kind, value) {
@@ -69,7 +70,7 @@ fn bytes(json: &Json) -> Vec<u8> {
     STANDARD.decode(json.as_str().unwrap_or_default()).unwrap()
 }
 
-/// A value that an expression is given, as a constant of this type; `None` of what no constant holds.
+/// The value of a variable as a constant of this type; `None` if no constant can hold it.
 pub(crate) fn constant(value: &Json, of: Type) -> Option<Parameter> {
     Some(Parameter { of, value: value_of(value)? })
 }
@@ -97,7 +98,7 @@ fn value_of(json: &Json) -> Option<Const> {
     })
 }
 
-/// A type; `None` of one that we have not.
+/// A type; `None` for one that we do not have.
 pub(crate) fn type_of(json: &Json) -> Option<Type> {
     let (kind, json) = only(json);
     Some(match (kind, json.as_str()) {

@@ -1,8 +1,10 @@
-//! Expressions made at random, of the kinds that two engines have in common, and made smaller again while something holds of them.
+//! Random expressions of the kinds that two engines have in common, and their reduction while a property
+//! holds.
 //!
-//! Every expression is well typed; its evaluation may be an error (a division by zero, an index beyond a list). Equal seeds give equal expressions.
+//! Every expression is well typed; its evaluation may be an error (a division by zero, an index beyond a
+//! list). Equal seeds give equal expressions.
 
-/// What an expression gives.
+/// The kind of an expression's value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     Bool,
@@ -12,9 +14,9 @@ pub(crate) enum Kind {
     Text,
     Bytes,
     List(Box<Kind>),
-    /// From texts.
+    /// With string keys.
     Map(Box<Kind>),
-    /// One of these literals, which stand for something: a quantity, an address.
+    /// One of these literals with a meaning, such as a quantity or an address.
     Word(&'static [&'static str]),
 }
 
@@ -30,7 +32,7 @@ pub(crate) struct Term {
 /// SplitMix64.
 pub(crate) struct Dice {
     state: u64,
-    /// Whether expressions use the API server's own functions, too.
+    /// Whether expressions also use the API server's own functions.
     kubernetes: bool,
 }
 
@@ -40,7 +42,7 @@ impl Dice {
         Self { state: seed, kubernetes: false }
     }
 
-    /// Those, and of the API server's libraries.
+    /// Expressions of CEL, its common extensions and the API server's libraries.
     pub(crate) const fn of_kubernetes(seed: u64) -> Self {
         Self { state: seed, kubernetes: true }
     }
@@ -57,8 +59,9 @@ impl Dice {
     }
 }
 
-/// Forms of each kind: `$I`, `$U`, `$D`, `$B`, `$S`, `$Y` are operands (int, uint, double, bool, string, bytes), `$T` one of the kind itself or of a list's
-/// elements, `$L` and `$N` lists of ints and of strings, `$X` the list itself, `$M` the map itself.
+/// Forms of each kind: `$I`, `$U`, `$D`, `$B`, `$S`, `$Y` are operands (int, uint, double, bool, string,
+/// bytes), `$T` one of the kind itself or of a list's elements, `$L` and `$N` lists of ints and of strings,
+/// `$X` the list itself, `$M` the map itself.
 const OF_BOOL: &[&str] = &[
     "($B && $B)",
     "($B || $B)",
@@ -209,7 +212,8 @@ const OF_TEXTS: &[&str] =
     &["$S.split($S)", "$S.split($S, $I)", "$X.sort()", "$X.map(x, x + $S)", "$L.map(x, string(x))"];
 const OF_MAP: &[&str] = &["{'a': $T}", "{'a': $T, 'b': $T}", "($B ? $M : $M)", "{$S: $T, 'ä': $T}"];
 
-/// Forms of the API server's libraries. `$Q` quantity, `$P` address, `$R` network, `$V` version, `$W` URL, `$G` pattern, as texts.
+/// Forms of the API server's libraries. `$Q` quantity, `$P` address, `$R` network, `$V` version, `$W` URL,
+/// `$G` pattern, as texts.
 const KUBERNETES: &[(Kind, &[&str])] = &[
     (
         Kind::Bool,
@@ -290,7 +294,7 @@ const KUBERNETES: &[(Kind, &[&str])] = &[
     ),
     (Kind::Double, &["quantity($Q).asApproximateFloat()"]),
 ];
-/// The same of lists of texts.
+/// The same for lists of strings.
 const KUBERNETES_TEXTS: &[&str] = &[
     "$S.findAll($G)",
     "$S.findAll($G, $I)",
@@ -387,7 +391,7 @@ fn forms(kind: &Kind, dice: &mut Dice) -> &'static [&'static str] {
     }
 }
 
-/// The kinds of whole expressions that engines are compared by.
+/// The kinds of whole expressions by which engines are compared.
 pub(crate) fn kinds() -> [Kind; 8] {
     [
         Kind::Bool,
@@ -433,10 +437,12 @@ impl Term {
         text + self.texts.last().map_or("", String::as_str)
     }
 
-    /// The smallest expression found of which the same holds: operands in place of what they are operands of, plain values in place of anything.
+    /// The smallest expression found for which the property still holds: operands replace the expressions
+    /// around them, and plain values replace anything.
     pub(crate) fn smallest(mut self, holds: &dyn Fn(&str) -> bool) -> Self {
         loop {
-            // What is wrong with an operand, of whatever kind, is wrong without what stands around it: operands name no variables of macros.
+            // A wrong operand of any kind is wrong without its surroundings, too: operands name no variables
+            // of macros.
             let parts = self.operands.clone().into_iter();
             let smaller = parts.chain(self.smaller()).find(|one| holds(&one.text()));
             match smaller {

@@ -1,24 +1,24 @@
-//! What became of the cases of a suite, and the committed list of those that we decide otherwise.
+//! The outcomes of a suite's cases, and the committed list of cases that we decide differently.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// How many causes of disagreement there may be.
+/// The largest number of causes of disagreement.
 const MAX_CAUSES: usize = 10;
 
-/// How many cases the list may name. It is to become shorter; whoever makes it longer says so here.
+/// The largest number of listed cases. It should shrink; a change that raises it does so here.
 const MAX_LISTED: usize = 146;
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// As its authors say.
+    /// The result that its authors expect.
     Agrees,
-    /// An error, as its authors say, but already when it is compiled: what a policy cannot hold at all.
+    /// An error, as its authors expect, but already at compile time: a policy cannot contain it at all.
     RefusedEarly,
-    /// Otherwise: what came out.
+    /// Another result, in words.
     Disagrees(String),
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     pub(crate) verdicts: BTreeMap<String, Verdict>,
-    /// Of cases that are not run: why, and how many.
+    /// Of cases that are not run: the reason and their number.
     pub(crate) skipped: BTreeMap<&'static str, usize>,
 }
 
@@ -39,7 +39,7 @@ struct Cause {
 }
 
 impl Judged {
-    /// Adds a verdict; of a name that is there, the next one has a number.
+    /// Adds a verdict; a repeated name gets a number.
     pub(crate) fn add(&mut self, name: &str, verdict: Verdict) {
         let again = (2..).map(|count| format!("{name}#{count}"));
         let mut names = std::iter::once(name.to_owned()).chain(again);
@@ -52,7 +52,7 @@ impl Judged {
         self.verdicts.values().filter(|verdict| !matches!(verdict, Verdict::Disagrees(_))).count()
     }
 
-    /// Holds the part that agrees, in tenths of a percent, to the least that was promised.
+    /// Asserts that at least this share agrees, in tenths of a percent.
     pub(crate) fn at_least(&self, per_mille: usize) {
         let (agreeing, all) = (self.agreeing(), self.verdicts.len());
         assert!(
@@ -61,7 +61,8 @@ impl Judged {
         );
     }
 
-    /// Holds the disagreements against the list: those of this suite, which all begin with `suite`, and no others.
+    /// Compares the disagreements with the list: with the entries of this suite, which all begin with
+    /// `suite`, and no others.
     pub(crate) fn check(&self, suite: &str) {
         let listed: BTreeSet<String> = causes()
             .iter()

@@ -1,7 +1,8 @@
-//! The crate `kube-cel`, another implementation of the API server's libraries in Rust: the same expressions as cel-go was asked for.
+//! The crate `kube-cel`, another Rust implementation of the API server's libraries, with the same expressions
+//! as cel-go.
 //!
-//! Where it differs from us and cel-go does not, it is not ours to mend; nobody lists its own faults here. What is held: of all differences, none
-//! is ours alone.
+//! A difference from us on which cel-go agrees with us is not ours to fix, and kube-cel's own bugs are not
+//! listed here. The test checks that in no difference we are alone.
 
 use std::panic::catch_unwind;
 
@@ -10,7 +11,8 @@ use kube_cel::{KubeCelExt, cel};
 /// The stack of the thread that runs it, bytes: unoptimised, its parser takes some kilobytes for each level.
 const STACK: usize = 64 << 20;
 
-/// What each of the expressions comes to, as `shown` in `conformance/cel/costs` writes it; `error` where that is an error or no such function.
+/// The result of each expression, as `shown` in `conformance/cel/costs` writes it; `error` if it is an error
+/// or there is no such function.
 pub(crate) fn outcomes(sources: Vec<String>) -> Vec<String> {
     let all = move || {
         let context = cel::Context::default().with_all();

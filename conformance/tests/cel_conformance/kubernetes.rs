@@ -1,4 +1,5 @@
-//! The test tables of the API server's CEL libraries, out of the Go module `k8s.io/apiserver`; `conformance/cel/tables` reads them.
+//! The test tables of the API server's CEL libraries, from the Go module `k8s.io/apiserver`;
+//! `conformance/cel/tables` reads them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,7 +15,7 @@ use super::judgement::{Judged, Verdict};
 pub(crate) const MODULE: &str = "k8s.io/apiserver";
 pub(crate) const VERSION: &str = "v0.37.2";
 
-/// What every name in the committed list begins with.
+/// The prefix of all names in the committed list.
 pub(crate) const SUITE: &str = "kubernetes/";
 
 /// A row of a table. At least one of the three is expected.

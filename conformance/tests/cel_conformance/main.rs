@@ -1,6 +1,6 @@
-//! CEL against data and engines that are not ours: the specification's own tests, and
-//! those of the API server's libraries. Where we decide otherwise, and why,
-//! stands in `conformance/cel/disagreements.json`, and the numbers in `docs/conformance.md`.
+//! CEL against data and engines that are not ours: the specification's own tests, and those of the API
+//! server's libraries. `conformance/cel/disagreements.json` lists where we decide differently, and why;
+//! `docs/conformance.md` has the numbers.
 
 mod celgo;
 mod differential;

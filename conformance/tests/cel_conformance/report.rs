@@ -1,4 +1,4 @@
-//! `docs/conformance.md`: the numbers, written by what has just been measured. `UPDATE_EXPECT=1` writes it anew.
+//! `docs/conformance.md`: the numbers, from the current run. `UPDATE_EXPECT=1` rewrites it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -86,7 +86,7 @@ fn page(spec: &Judged, newer: &Judged, kubernetes: &Judged, celgo: &OfCelGo) -> 
     page
 }
 
-/// A table of one suite: a row for each part, which is what stands before the second `/` of a name.
+/// A table of one suite, with a row for each part: the text before the second `/` of a name.
 fn section(page: &mut String, title: &str, source: &str, judged: &Judged, suite: &str) {
     let mut parts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for (name, verdict) in &judged.verdicts {
@@ -111,7 +111,7 @@ fn section(page: &mut String, title: &str, source: &str, judged: &Judged, suite:
     page.push('\n');
 }
 
-/// Rounded down: no part of a case that disagrees is called agreeing.
+/// Rounded down: no case that disagrees is counted as agreeing.
 fn percent(part: usize, whole: usize) -> String {
     let tenths = part * 1000 / whole.max(1);
     format!("{}.{} %", tenths / 10, tenths % 10)

@@ -1,7 +1,9 @@
-//! The tests of the CEL specification (<https://github.com/google/cel-spec>): those of v0.25.1, as the npm package `@bufbuild/cel-spec` carries them, and
-//! those of v0.26.0, which is newer and has some hundred more, out of the Go module `cel.dev/expr`.
+//! The tests of the CEL specification (<https://github.com/google/cel-spec>): those of v0.25.1 from the npm
+//! package `@bufbuild/cel-spec`, and those of v0.26.0, which is newer and has about a hundred more, from the
+//! Go module `cel.dev/expr`.
 //!
-//! What needs protobuf messages has no meaning for policies over JSON and is not run: that is decided by what a test names.
+//! Tests that need protobuf messages have no meaning for policies over JSON and are not run; the names in a
+//! test decide that.
 
 use std::sync::OnceLock;
 
@@ -30,12 +32,13 @@ process.stdout.write(JSON.stringify(tests, (_, value) => (Object.is(value, -0) ?
 const MODULE: &str = "cel.dev/expr";
 const VERSION: &str = "v0.26.0";
 
-/// What every name in the committed list begins with.
+/// The prefix of all names in the committed list.
 pub(crate) const SUITE: &str = "cel-spec/";
-/// And those of the newer tests.
+/// The same for the newer tests.
 pub(crate) const NEWER: &str = "cel-spec-0.26/";
 
-/// Names that only protobuf gives a meaning to. Durations and timestamps are messages, too, but every engine has those.
+/// Names that only protobuf gives a meaning to. Durations and timestamps are messages, too, but every engine
+/// has them.
 const MESSAGES: &[&str] =
     &["TestAllTypes", "google.protobuf", "proto2", "proto3", "NestedEnum", "enumValue", "messageType"];
 
@@ -147,7 +150,7 @@ fn judge(test: &Json) -> Verdict {
     if test["disableCheck"] == true {
         environment = environment.unchecked();
     }
-    // A test that says nothing else asks for `true`.
+    // A test without an expectation expects `true`.
     let truth = serde_json::json!({ "boolValue": true });
     let told = [test.get("value"), typed.get("result")].into_iter().flatten().next();
     let wanted = told.or_else(|| test.get("evalError").is_none().then_some(&truth));
@@ -164,7 +167,7 @@ fn judge(test: &Json) -> Verdict {
     }
 }
 
-/// The variables that a test declares, as constants of its values.
+/// The variables that a test declares, as constants with its values.
 fn environment(test: &Json) -> Option<Environment> {
     let declared = |name: &str| {
         let mut declarations = test["typeEnv"].as_array().into_iter().flatten();

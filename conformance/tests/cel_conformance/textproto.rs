@@ -1,5 +1,7 @@
-//! The text form of protobuf messages, read as the JSON form: <https://protobuf.dev/reference/protobuf/textformat-spec/>. As much of it as the specification's
-//! tests use, without their schema: which fields are lists and which are bytes is known by name. What cannot be read panics: the files are pinned.
+//! The text form of protobuf messages, read as the JSON form:
+//! <https://protobuf.dev/reference/protobuf/textformat-spec/>. It supports only what the specification's
+//! tests use, and no schema: which fields are lists and which are bytes is known by name. What cannot be read
+//! panics: the files are pinned.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,7 +38,7 @@ impl Reader<'_> {
         self.rest.chars().take(60).collect()
     }
 
-    /// Passes over spaces, comments and separators.
+    /// Skips spaces, comments and separators.
     fn skip(&mut self) {
         loop {
             self.rest =
@@ -55,7 +57,7 @@ impl Reader<'_> {
         rest.is_some()
     }
 
-    /// What matches, at least one character.
+    /// The longest match, at least one character.
     fn word(&mut self, matches: impl Fn(char) -> bool) -> String {
         self.skip();
         let end = self.rest.find(|char: char| !matches(char)).unwrap_or(self.rest.len());
@@ -133,12 +135,12 @@ impl Reader<'_> {
             "inf" | "infinity" => "Infinity".into(),
             "-inf" | "-infinity" => "-Infinity".into(),
             "nan" => "NaN".into(),
-            // Numbers as texts keep all of their digits.
+            // Numbers as strings keep all of their digits.
             _ => Json::String(word),
         }
     }
 
-    /// String literals side by side are one.
+    /// Adjacent string literals are one.
     fn strings(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Some(quote) = self.rest.chars().next().filter(|char| matches!(char, '"' | '\'')) {
@@ -186,7 +188,7 @@ impl Reader<'_> {
     }
 }
 
-/// `int64_value` is `int64Value`.
+/// `int64_value` becomes `int64Value`.
 fn camel(name: &str) -> String {
     let mut parts = name.split('_');
     let mut camel = parts.next().unwrap_or_default().to_owned();
@@ -198,7 +200,7 @@ fn camel(name: &str) -> String {
     camel
 }
 
-/// A packed message, which JSON marks by its type; of a duration JSON has a text.
+/// A packed message, which JSON marks by its type; a duration is a string in JSON.
 fn any(mut fields: Map<String, Json>) -> Json {
     let Some((name, inner)) = fields.iter().find(|(name, _)| name.contains('/')) else {
         return Json::Object(fields);

@@ -1,5 +1,5 @@
-//! The chart on a real API server, without a node: every object is taken, the pods pass the Pod Security level of their namespaces, strangers do
-//! not get into ours, and nothing is left.
+//! The chart on a real API server, without a node: every object is accepted, the pods pass the Pod Security
+//! level of their namespaces, foreign pods do not get into ours, and nothing is left after the uninstall.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
 
-/// The controllers make pods within a second; a machine that builds at the same time takes longer.
+/// The controllers create pods within a second; a machine that builds at the same time takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const NAMESPACE: &str = "bailiwick-system";
@@ -45,8 +45,8 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     strangers_are_refused(&cluster);
     bundles_are_reserved(&cluster);
     pools_are_the_operators(&cluster);
-    // Without a node the clean-up cannot run; that it does its work is tried on one. Helm is not asked to wait: it watches kinds that go meanwhile, and
-    // then may wait for ever.
+    // Without a node the clean-up cannot run; a test on a node shows that it works. Helm is not told to wait:
+    // it watches kinds that are deleted meanwhile, and then may wait for ever.
     let output =
         helm.run(Some(cluster.kubeconfig()), &["uninstall", "bailiwick", "-n", NAMESPACE, "--no-hooks"]);
     assert!(output.status.success(), "{}", said(&output));
@@ -54,7 +54,7 @@ fn the_api_server_takes_the_chart_and_nothing_is_left_of_it() {
     nothing_is_left(&cluster, &before).expect("nothing is left");
 }
 
-/// Pods of both Deployments are made in a namespace of level Restricted; they wait for a node.
+/// Pods of both Deployments are created in a namespace of level Restricted, and wait for a node.
 fn pods_are_admitted(cluster: &Cluster) {
     let made = until(|| {
         let listed = cluster
@@ -67,7 +67,7 @@ fn pods_are_admitted(cluster: &Cluster) {
     assert_eq!(made, Ok(()), "{events}");
 }
 
-/// An administrator who may make pods makes none beside ours, by whatever image.
+/// An administrator who may create pods cannot create any next to ours, whatever the image.
 fn strangers_are_refused(cluster: &Cluster) {
     let ours = images()
         .into_iter()
@@ -93,7 +93,8 @@ fn strangers_are_refused(cluster: &Cluster) {
     }
 }
 
-/// Not even an administrator puts a bundle or a profile of a pool in place of the operator's, by name or by label; other ConfigMaps are nobody's business.
+/// Not even an administrator can replace the operator's bundle or profile of a pool, by name or by label;
+/// other ConfigMaps are unaffected.
 fn bundles_are_reserved(cluster: &Cluster) {
     let map = |name: &str, labels: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "agents-pool", "labels": labels } });
     for refused in
@@ -118,7 +119,8 @@ fn bundles_are_reserved(cluster: &Cluster) {
         let output = cluster.kubectl_raw(args, &object.to_string()).expect("kubectl runs");
         (output.status.success(), said(&output))
     };
-    // What the operator published there is neither replaced nor deleted, not by name and not with all others, by whoever may edit the namespace.
+    // What the operator published there is neither replaced nor deleted, not by name and not with all others,
+    // by any user who may edit the namespace.
     let operator = format!("--as=system:serviceaccount:{NAMESPACE}:bailiwick-operator");
     let bundle = map("bailiwick-0123", json!({}));
     let (taken, told) = tried(&["create", "-f", "-", &operator], &bundle);
@@ -140,7 +142,8 @@ fn bundles_are_reserved(cluster: &Cluster) {
         let (taken, told) = tried(args, &other);
         assert!(!taken && told.contains("operator alone"), "{args:?}: {told}");
     }
-    // A controller manager whose controllers have no accounts of their own collects in its own name, and writes nothing.
+    // A controller manager whose controllers have no accounts of their own collects garbage in its own name,
+    // and writes nothing.
     let manager = "--as=system:kube-controller-manager";
     let delete = ["delete", "configmap", "-n", "agents-pool", "bailiwick-0123", "--dry-run=server", manager];
     let rights = ["create", "rolebinding", "manager", "-n", "agents-pool", "--clusterrole=edit"];
@@ -149,19 +152,20 @@ fn bundles_are_reserved(cluster: &Cluster) {
     assert!(taken, "{told}");
     let (taken, told) = tried(&["replace", "-f", "-", "--dry-run=server", manager], &other);
     assert!(!taken && told.contains("operator alone"), "{told}");
-    // Nor is anything put beside it in the operator's own namespace, from which profiles go to the nodes too.
+    // Nor can anything be added in the operator's own namespace, from which profiles go to the nodes too.
     let mut planted = map("bailiwick-seccomp-x", json!({ "bailiwick.dev/seccomp": "pool" }));
     planted["metadata"]["namespace"] = json!(NAMESPACE);
     let create = ["create", "-f", "-", "--dry-run=server"];
     let (taken, told) = tried(&create, &planted);
     assert!(!taken && told.contains("operator alone"), "{told}");
-    // There everybody who may asks for the webhook to be disarmed.
+    // There, every user with permission can request that the webhook be disarmed.
     planted["metadata"] = json!({ "name": "bailiwick-arming", "namespace": NAMESPACE });
     let (taken, told) = tried(&create, &planted);
     assert!(taken || told.contains("already exists"), "{told}");
 }
 
-/// In a namespace of pools an executor runs only as the operator wants it: whoever could write its arguments could choose its bundle.
+/// In a namespace of pools, an executor runs only as the operator specifies: control of its arguments would
+/// be control of its bundle.
 fn pools_are_the_operators(cluster: &Cluster) {
     const OPERATOR: &str = "--as=system:serviceaccount:bailiwick-system:bailiwick-operator";
     let tried = |args: &[&str], object: &Value| {
@@ -189,7 +193,8 @@ fn pools_are_the_operators(cluster: &Cluster) {
         });
         assert_eq!(refused, Ok(()), "{object}");
     }
-    // The operator's own comes as far as a pod; nobody scales it, joins it, or changes what it runs.
+    // The operator's own Deployment gets as far as a pod; no other user can scale it, attach to it, or change
+    // what it runs.
     let (taken, told) = tried(&[&create[..], &[OPERATOR]].concat(), &deployment);
     assert!(taken, "{told}");
     let of_pool = ["get", "pods", "-n", "agents-pool", "-l", "bailiwick.dev/pool=x", "-o", "name"];
@@ -210,7 +215,7 @@ fn pools_are_the_operators(cluster: &Cluster) {
         let (taken, told) = tried(&args, &Value::Null);
         assert!(!taken && told.contains("bailiwick-pools"), "{args:?}: {told}");
     }
-    // Without the policy all of it is open.
+    // Without the policy all of this is allowed.
     let binding = ["validatingadmissionpolicybinding", "bailiwick-pools"];
     cluster.kubectl([&["delete"], &binding[..]].concat(), "").expect("deleted");
     let open = until(|| match tried(&dry, &alone) {
@@ -234,7 +239,7 @@ fn pod(image: &str) -> Value {
     })
 }
 
-/// Asks until it holds, or for as long as patience lasts; then why it does not.
+/// Repeats until the check passes, or until patience ends; then returns why it does not.
 fn until(holds: impl Fn() -> Result<(), String>) -> Result<(), String> {
     let end = Instant::now() + PATIENCE;
     loop {

@@ -1,5 +1,5 @@
-//! `docs/guide/cluster.md` without a node: its commands, with the chart's own accounts behind operator and webhooks. On a node the whole of it runs in
-//! `conformance/tests/node`.
+//! `docs/guide/cluster.md` without a node: its commands, with operator and webhooks running under the chart's
+//! own accounts. `conformance/tests/node` runs all of it on a node.
 
 use bailiwick_conformance::cluster_guide::{Ground, run};
 use bailiwick_conformance::go_module::go_is_there;

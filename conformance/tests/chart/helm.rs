@@ -1,4 +1,4 @@
-//! Helm over the chart.
+//! Runs Helm on the chart.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use bailiwick_conformance::go_module::go_is_there;
 use serde_json::Value;
 
-/// Images that nobody has.
+/// Images that do not exist.
 pub(crate) const IMAGES: [&str; 3] = ["operator", "webhook", "executor"];
 
 /// Helm in a folder of its own; its settings and caches are there too.
@@ -16,7 +16,7 @@ pub(crate) struct Helm {
 }
 
 impl Helm {
-    /// `None`, said on standard error, where Go is missing and this is not CI.
+    /// `None`, reported on standard error, if Go is missing and this is not CI.
     pub(crate) fn new() -> Option<Self> {
         if !go_is_there().expect("Go") {
             return None;
@@ -43,7 +43,7 @@ impl Helm {
         command.output().expect("Helm runs")
     }
 
-    /// Renders the chart with these settings besides the images; the objects.
+    /// Renders the chart with these settings in addition to the images; returns the objects.
     pub(crate) fn render(&self, more: &[&str]) -> Vec<Value> {
         let chart = Self::chart();
         let fixed =

@@ -1,5 +1,5 @@
-//! The chart `charts/bailiwick`: rendered by Helm, taken by a real API server, and gone without a trace. What its pods do is tried on a node
-//! (`tests/node`).
+//! The chart `charts/bailiwick`: rendered by Helm, accepted by a real API server, and uninstalled without a
+//! trace. `tests/node` tests its pods on a node.
 
 mod api_server;
 mod guide;

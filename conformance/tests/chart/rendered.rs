@@ -1,4 +1,4 @@
-//! What stands in the chart, without a cluster.
+//! The content of the rendered chart, without a cluster.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::helm::{Helm, images, said};
 
-/// Kinds of the cluster; a `PolicyTest` is a file beside a pack.
+/// Kinds served by the cluster; a `PolicyTest` is a file next to a pack.
 const KINDS: [&str; 4] =
     ["policypacks.yaml", "policybindings.yaml", "policyexceptions.yaml", "sandboxpools.yaml"];
 
@@ -65,7 +65,7 @@ fn helm_renders_what_was_meant() {
             args.as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
         assert!(listens.iter().any(|arg| arg.starts_with("--listen=[::]:")), "{name}: {listens:?}");
     }
-    // What is closed is closed whole.
+    // A closed namespace is closed completely.
     let closed = of("NetworkPolicy", "bailiwick-pools");
     assert_eq!(closed["spec"], json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
 
@@ -114,7 +114,7 @@ fn scripts_find_an_api_server_by_either_kind_of_address() {
     }
 }
 
-/// Not one byte of a kind is lost on the way through Helm.
+/// Not one byte of a kind is lost on its way through Helm.
 fn kinds_are_whole(objects: &[Value]) {
     for (file, text) in bailiwick_crds::schema::crds().expect("kinds") {
         if KINDS.contains(&file.as_str()) {
@@ -124,8 +124,8 @@ fn kinds_are_whole(objects: &[Value]) {
     }
 }
 
-/// No role can do anything that it does not name, nor give itself more; and what the operator writes outside of admission it writes only where a
-/// RoleBinding says so.
+/// No role can do anything that it does not name, nor give itself more rights. What the operator writes
+/// outside of admission, it writes only where a RoleBinding allows it.
 fn roles_are_narrow(objects: &[Value]) {
     let roles = objects.iter().filter(|one| one["kind"] == "ClusterRole" || one["kind"] == "Role");
     let mut seen = 0;
@@ -168,7 +168,8 @@ fn roles_are_narrow(objects: &[Value]) {
     }
 }
 
-/// Nobody may get one by one what no program asks for so: the webhook gets the pod of a connection, and nothing else of these.
+/// No role may get objects one by one that its program does not read so: the webhook gets the pod of a
+/// connection, and no other of these.
 fn what_is_only_watched_is_not_asked_for(objects: &[Value]) {
     let watched = ["namespaces", "pods", "policypacks", "policybindings", "policyexceptions", "sandboxpools"];
     for role in objects.iter().filter(|one| one["kind"] == "ClusterRole" || one["kind"] == "Role") {

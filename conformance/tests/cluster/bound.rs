@@ -1,4 +1,5 @@
-//! What is bound is in force in the webhook, and stays so: readiness, a pack that does not compile, stages, exceptions, and who may widen.
+//! What is bound is in force in the webhook, and stays so: readiness, a pack that does not compile, stages,
+//! exceptions, and who may widen.
 
 use anyhow::Result;
 use bailiwick_compiler::emit::Object;
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::stage::{BOUND, FENCE, Stage, pod};
 
-/// A pod with more memory than the pack gives.
+/// A pod with more memory than the pack allows.
 fn large(name: &str) -> Value {
     pod(name, &json!({ "spec": { "containers": [{ "resources": { "limits": { "memory": "4Gi" } } }] } }))
 }
 
-/// A stage with the pack bound and the webhook asked.
+/// A stage with the pack bound and the webhook registered.
 fn bound(stage: &Stage) -> Result<Webhook> {
     stage.apply(FENCE)?;
     stage.apply(BOUND)?;
@@ -36,7 +37,7 @@ fn dry(stage: &Stage, object: &Value) -> (bool, String) {
 fn a_webhook_of_a_cluster_is_ready_once_every_bound_policy_is_compiled_and_keeps_what_works() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
     let webhook = bound(&stage)?;
-    // A new version that does not compile changes nothing; the binding names it all the same.
+    // A new version that does not compile changes nothing, even while the binding names it.
     let broken = FENCE.replace("1.0.0", "2.0.0").replace("192.0.2.0/24", "192.0.2.0/99");
     let (taken, said) = stage.try_kubectl(&["apply", "-f", "-"], &broken);
     assert!(!taken && said.contains("BW"), "a pack that is wrong in itself is refused: {said}");
@@ -54,11 +55,11 @@ fn a_webhook_of_a_cluster_is_ready_once_every_bound_policy_is_compiled_and_keeps
     assert_eq!(stage.ready(&webhook)?.0, 200);
     let (taken, said) = dry(&stage, &large("x"));
     assert!(!taken && said.contains("fence@1.0.0"), "{said}");
-    // Once the version is there, it is in force, without anything else being touched.
+    // Once the version exists, it is in force, without any other change.
     let next = FENCE.replace("1.0.0", "2.0.0").replace("512Mi", "1Gi");
     stage.apply(&next)?;
     stage.until("the new version is in force", || Ok(dry(&stage, &large("x")).1.contains("fence@2.0.0")))?;
-    // A namespace that is made is known at once.
+    // A new namespace is known at once.
     stage.apply(
         "{apiVersion: v1, kind: Namespace, metadata: {name: more, labels: {bailiwick.dev/zone: agents}}}",
     )?;
@@ -69,7 +70,7 @@ fn a_webhook_of_a_cluster_is_ready_once_every_bound_policy_is_compiled_and_keeps
         assert!(!taken, "a pod of a governed namespace was let in");
         Ok(said.contains("memory-ceiling"))
     })?;
-    // A second webhook over the same cluster: what was in force and cannot be compiled any more is not guessed at.
+    // A second webhook on the same cluster: what was in force and can no longer be compiled is not guessed.
     let status = json!({ "status": { "version": "9.9.9", "digest": "0".repeat(64), "stage": "Enforce" } });
     stage.apply(&BOUND.replace("1.0.0", "3.0.0"))?;
     let patch = status.to_string();
@@ -100,15 +101,15 @@ fn registered() -> Vec<Object> {
     vec![of("MutatingWebhookConfiguration"), of("ValidatingWebhookConfiguration")]
 }
 
-/// Users that may make pods and differ in what the pack's rule `urgent` asks of the authorizer.
+/// Users that may create pods and get different answers from the authorizer for the pack's rule `urgent`.
 struct Urgent(Vec<Asker>);
 
 struct Asker {
     name: &'static str,
-    /// The argument by which kubectl acts as it.
+    /// The argument with which kubectl impersonates the user.
     acts: String,
     service_account: &'static str,
-    /// What the rule says of it; nothing: it lets the pod in.
+    /// The rule's message for the user; `None`: it allows the pod.
     says: Option<&'static str>,
 }
 
@@ -152,7 +153,8 @@ impl Urgent {
         Ok(Self(users.into_iter().map(asker).collect::<Result<_>>()?))
     }
 
-    /// By the webhook, which asks by SubjectAccessReview, or on the floor by the API server's own authorizer: the same, for everybody.
+    /// By the webhook, which sends a SubjectAccessReview, or on the floor by the API server's own authorizer:
+    /// the same result, for every user.
     fn is_judged_by_who_asks(&self, stage: &Stage, floor: bool) {
         let urgent = |of: &Asker| {
             let metadata = json!({ "annotations": { "example.org/urgent": "high" } });
@@ -168,7 +170,7 @@ impl Urgent {
             assert!(one.says.is_none_or(|says| said.contains(says)), "floor {floor}: {}: {said}", one.name);
             let by = if floor { "ValidatingAdmissionPolicy" } else { "fence@1.0.0" };
             assert!(taken || said.contains(by), "floor {floor}: {}: {said}", one.name);
-            // Who may not ask for urgency may make pods all the same.
+            // Users who may not request urgency may still create pods.
             let (taken, said) = stage.try_kubectl(&args, &pod("plain", &json!({})).to_string());
             assert!(taken, "floor {floor}: {}: {said}", one.name);
         }
@@ -190,7 +192,7 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     // With the webhook, and then by the floor alone.
     for floor in [false, true] {
         if floor {
-            // What `packs_below_a_binding_stay` took away.
+            // Restores what `packs_below_a_binding_stay` removed.
             stage.apply(&BOUND.replace("fence", "walled"))?;
             stage.put(&stage.objects()?)?;
             stage.take(&registered())?;
@@ -227,7 +229,7 @@ fn who_may_not_widen_neither_deletes_a_binding_nor_loosens_it() -> Result<()> {
     nobody_approves_in_anothers_name(&stage, &mallory)
 }
 
-/// While the webhook is away: those that are bound, those that they extend, and nothing else.
+/// While the webhook is down: bound packs and the packs that they extend are protected, and nothing else.
 fn the_floor_keeps_packs(stage: &Stage, mallory: &str, alice: &str) -> Result<()> {
     let delete = |pack: &str, user: &str| {
         stage.try_kubectl(&["delete", "policypack", pack, "--dry-run=server", user], "")
@@ -265,7 +267,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// While the webhook is away, whoever makes an exception signs it.
+/// While the webhook is down, an exception carries the name of the user who makes it.
 fn nobody_approves_in_anothers_name(stage: &Stage, mallory: &str) -> Result<()> {
     let exception = |approver: Value| {
         json!({
@@ -287,7 +289,7 @@ fn nobody_approves_in_anothers_name(stage: &Stage, mallory: &str) -> Result<()> 
     Ok(())
 }
 
-/// A binding is met with the newest packs that its pack extends, so whoever changes these changes what it lets through.
+/// A binding is met with the newest packs that its pack extends, so changing these changes what it allows.
 fn packs_below_a_binding_stay(stage: &Stage, webhook: &Webhook, mallory: &str, alice: &str) -> Result<()> {
     let base = |version: &str, cidr: &str| {
         let network =

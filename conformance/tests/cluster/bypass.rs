@@ -1,29 +1,31 @@
-//! Every known way around a webhook that looks at the creation of pods alone, tried on a real API server: refused with pack, rule, field and
-//! remedy; and refused again by the admission policies once the webhook configurations are gone.
+//! Every known way around a webhook that checks only the creation of pods, tried on a real API server. Each
+//! is denied with pack, rule, field and remedy, and denied again by the admission policies once the webhook
+//! configurations are gone.
 //!
-//! The rows are those of the admission machinery that admission can answer. Not here, because no admission sees them: `nodes/proxy` (RBAC),
-//! static pods (the node), and pods that were there before (the background scan).
+//! The rows are the bypasses that admission can prevent. Not here, because they never reach admission:
+//! `nodes/proxy` (RBAC), static pods (the node), and pods that existed before (the background scan).
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::stage::{BOUND, FENCE, Stage, pod};
 
-/// Who answers.
+/// Which layer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Webhook,
     Floor,
 }
 
-/// One try.
+/// One attempt.
 struct Try {
     what: &'static str,
     args: Vec<String>,
     stdin: String,
-    /// Rule, field and remedy, parts of which the webhook's refusal must say; the floor's says the rule.
+    /// Rule, field and remedy, parts of which must be in the webhook's denial; the floor's denial names the
+    /// rule.
     says: [&'static str; 3],
-    /// What the floor says in place of the rule; empty: the same. `None`: it does not judge this.
+    /// The floor's text instead of the rule; empty: the same. `None`: the floor does not judge this.
     floor: Option<&'static str>,
 }
 
@@ -80,7 +82,7 @@ fn creations() -> Vec<Try> {
             ["subjects", "metadata.labels", "give the pod the labels"],
             Some(""),
         ),
-        // The floor judges the pods that such a template makes.
+        // The floor judges the pods that such a template creates.
         created(
             "a Deployment's template",
             &deployment,
@@ -174,7 +176,7 @@ fn updates() -> Vec<Try> {
     ]
 }
 
-/// Namespaces that leave, by whatever request takes labels.
+/// Namespaces whose labels leave the pack's reach, by every request that removes labels.
 fn leaving() -> Vec<Try> {
     let namespace = |labels: &str| Try {
         what: "a namespace that leaves",
@@ -226,12 +228,13 @@ fn connections() -> Vec<Try> {
     ]
 }
 
-/// The label of a cell that is not the pod's.
+/// The label of a cell other than the pod's own.
 fn foreign() -> Value {
     json!({ "metadata": { "labels": { "bailiwick.dev/cell": "0123456789abcdef" } } })
 }
 
-/// Tries everything; what was let through, and what was refused without saying enough.
+/// Makes every attempt; returns those that were allowed, and those that were denied with too little
+/// information.
 fn attempted(stage: &Stage, by: By) -> Vec<String> {
     let mut wrong = Vec::new();
     for one in tries() {
@@ -287,13 +290,13 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
         .cluster
         .kubectl(["create", "--dry-run=server", "-o", path, "-f", "-"], &claiming.to_string())?;
     assert_eq!(stored, cell, "a label that was claimed stayed");
-    // What is allowed still is.
+    // What is allowed is still allowed.
     let (taken, said) = stage.try_kubectl(&["label", "pod", "good", "-n", "agents", "note=x"], "");
     assert!(taken, "{said}");
     let wrong = attempted(&stage, By::Webhook);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // Without the webhook and without the floor, everything is open: the tries are attacks.
+    // Without the webhook and without the floor, everything is allowed: the attempts are real attacks.
     stage.take(&configurations)?;
     stage.until("the API server no longer asks the webhook", || {
         Ok(stage.try_kubectl(&["create", "--dry-run=server", "-f", "-"], &probe).0)
@@ -306,7 +309,7 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
         Ok(!taken && said.contains("ValidatingAdmissionPolicy"))
     })?;
     let mut wrong = Vec::new();
-    // The policies come in force one after another; nothing that is tried changes anything.
+    // The policies take effect one after another; no attempt changes anything.
     let held = stage.until("the whole floor holds", || {
         wrong = attempted(&stage, By::Floor);
         Ok(wrong.is_empty())
@@ -321,7 +324,7 @@ fn no_known_way_around_is_open_with_the_webhook_and_without_it() -> Result<()> {
     joins_no_other_cell(&stage, &cell)
 }
 
-/// While the webhook is away a pod comes without the label. It may get its own later, and no other.
+/// While the webhook is down, a pod is created without the label. It may get its own later, and no other.
 fn joins_no_other_cell(stage: &Stage, own: &str) -> Result<()> {
     stage.cluster.kubectl(["create", "-f", "-"], &pod("unlabelled", &json!({})).to_string())?;
     let patch = |labels: &Value| {

@@ -1,6 +1,7 @@
-//! Which control plane `conformance/cluster/start.sh` starts, with programs that only note that they were started: what `KUBEBUILDER_ASSETS` names
-//! before the prebuilt one beside the checkout, and that one before a build. That `KUBECONFIG` comes before all of them is
-//! `a_cluster_that_is_named_is_borrowed_and_none_is_started`, beside the code that reads it.
+//! Which control plane `conformance/cluster/start.sh` starts, tested with programs that only record that they
+//! were started: `KUBEBUILDER_ASSETS` comes before the prebuilt one next to the checkout, and that one before
+//! a build. That `KUBECONFIG` comes before all of them is tested by
+//! `a_cluster_that_is_named_is_borrowed_and_none_is_started`, next to the code that reads it.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,11 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Notes itself and stays, as a server does; `stop.sh` ends it.
+/// Records its start and stays, as a server does; `stop.sh` ends it.
 const SERVER: &str = "#!/bin/sh\necho \"$0 $*\" >>\"$NOTES\"\nexec sleep 600\n";
 const CLIENT: &str = "#!/bin/sh\necho \"$0 $*\" >>\"$NOTES\"\n";
 
-/// A checkout with our scripts alone, and the folders that a choice may fall on.
+/// A checkout with only our scripts, and the folders that may be chosen.
 struct Checkout(TempDir);
 
 impl Checkout {
@@ -31,7 +32,7 @@ impl Checkout {
             "checkout/conformance/cluster/build.sh",
             &format!("#!/bin/sh\necho build >>\"$NOTES\"\necho {}\n", kube.display()),
         );
-        // What asks the API server whether it is ready.
+        // The client that checks whether the API server is ready.
         checkout.write("bin/curl", CLIENT);
         checkout
     }
@@ -59,7 +60,7 @@ impl Checkout {
         self
     }
 
-    /// Runs a script; whatever it started ends with [`Checkout::drop`].
+    /// Runs a script; everything that it started ends with [`Checkout::drop`].
     fn run(&self, script: &str, assets: Option<PathBuf>) -> Output {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path =
@@ -77,7 +78,7 @@ impl Checkout {
         command.output().expect("bash runs")
     }
 
-    /// Starts, and what was noted: the programs by the folder that they are of, and their commands.
+    /// Starts, and returns what was recorded: the programs by their folder, and their commands.
     fn started(&self, assets: Option<PathBuf>) -> String {
         let output = self.run("start.sh", assets);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -85,7 +86,7 @@ impl Checkout {
         std::fs::read_to_string(self.path("notes")).expect("notes")
     }
 
-    /// What a program of the state folder is a link to.
+    /// The link target of a program in the state folder.
     fn program(&self, name: &str) -> Option<PathBuf> {
         std::fs::read_link(self.path("state/bin").join(name)).ok()
     }
@@ -128,7 +129,8 @@ fn without_either_it_is_built() {
     }
 }
 
-/// The usual set of envtest: the service account that pods of `default` need is made by the script, those of other namespaces by whoever makes them.
+/// The usual envtest set: the script creates the service account that pods of `default` need; other
+/// namespaces' accounts are created with the namespace.
 #[test]
 fn assets_without_a_controller_manager_get_a_service_account() {
     let checkout = Checkout::new().with_assets(&["etcd", "kube-apiserver", "kubectl"]);

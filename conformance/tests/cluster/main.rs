@@ -1,5 +1,5 @@
-//! What is bound in a real cluster, held to there: the webhook takes its policies from it, the objects of the operator are applied to it, and every
-//! known way around a webhook is tried.
+//! Bindings in a real cluster, as far as the webhook: it takes its policies from the cluster, the operator's
+//! objects are applied to it, and every known way around a webhook is tried.
 #![forbid(unsafe_code)]
 
 mod bound;

@@ -1,5 +1,6 @@
-//! Two packs bound to one pod give the meet, in the NetworkPolicies that are installed too: read back from the API server with the pods as admission
-//! stamped them, and judged by the evaluator of sigs.k8s.io/kube-network-policies.
+//! Two packs bound to one pod give the meet, also in the installed NetworkPolicies: read back from the API
+//! server with the pods as admission labelled them, and judged by the evaluator of
+//! sigs.k8s.io/kube-network-policies.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -27,7 +28,8 @@ spec:
     - {name: out, to: {cidr: 192.0.0.0/16}, ports: [{port: 443}, {port: 22}]}
 "#;
 
-/// Address, port, and whether it is let through: for pods of `fence` alone, of both, of `tier` alone, and for one without the label.
+/// Address, port, and whether it is allowed: for pods of `fence` alone, of both, of `tier` alone, and for one
+/// without the label.
 const EXPECTED: [(&str, u16, [bool; 4]); 6] = [
     ("192.0.2.9", 443, [true, true, true, false]),
     ("192.0.2.9", 80, [true, false, false, false]),
@@ -43,7 +45,7 @@ fn two_packs_on_one_pod_give_the_meet_in_the_installed_network_policies() -> Res
         return Ok(());
     }
     let Some(stage) = Stage::new()? else { return Ok(()) };
-    // A pod from before anything was bound: it never gets a label.
+    // A pod from before the first binding: it never gets a label.
     stage.apply(&pod("old", &json!({ "spec": { "automountServiceAccountToken": false } })).to_string())?;
     stage.apply(FENCE)?;
     stage.apply(TIER)?;
@@ -91,7 +93,7 @@ fn judged(stage: &Stage) -> Result<()> {
     let address = |at: usize| format!("10.244.0.{}", at + 1);
     for pod in &mut pods {
         let at = names.iter().position(|name| pod["metadata"]["name"] == *name).context("a pod")?;
-        // No node runs here: the addresses are all that is not the API server's.
+        // No node runs here: only the addresses do not come from the API server.
         pod["spec"]["nodeName"] = json!("node");
         pod["status"] = json!({ "podIPs": [{ "ip": address(at) }] });
     }

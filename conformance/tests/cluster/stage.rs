@@ -1,5 +1,5 @@
-//! A cluster with our kinds, a governed namespace, and what the operator would have applied: computed by the functions that the operator calls, from
-//! the objects as the API server gives them back.
+//! A cluster with our kinds, a governed namespace, and the objects that the operator would have applied:
+//! computed by the operator's own functions, from the objects as the API server returns them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,17 +28,18 @@ pub(crate) const BOUND: &str = "{apiVersion: bailiwick.dev/v1alpha1, kind: Polic
 /// A control plane takes half a gigabyte, and a machine of two cores is slow enough with one.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A cluster and the folder of what runs beside it.
+/// A cluster and the folder of the programs next to it.
 pub(crate) struct Stage {
     guest: Guest,
     pub(crate) cluster: Arc<Cluster>,
     folder: TempDir,
-    /// Given back last.
+    /// Released last.
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Stage {
-    /// With our kinds and the namespaces `agents` (governed) and `web`. `None`, said loudly, where there is nothing to start it from.
+    /// With our kinds and the namespaces `agents` (governed) and `web`. `None`, reported loudly, if there is
+    /// nothing to start it from.
     pub(crate) fn new() -> Result<Option<Self>> {
         // A test that failed held it, and its cluster is gone.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +75,7 @@ impl Stage {
         self.guest.bring(&["apply", "--server-side", "--force-conflicts"], text)
     }
 
-    /// Whether it went well, and all that kubectl said.
+    /// Whether it succeeded, and all of kubectl's output.
     pub(crate) fn try_kubectl(&self, args: &[&str], stdin: &str) -> (bool, String) {
         let output = self.cluster.kubectl_raw(args, stdin).expect("kubectl runs");
         let said = [output.stdout, output.stderr].concat();
@@ -94,7 +95,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The webhook over what is bound here.
+    /// The webhook on the bindings of this cluster.
     pub(crate) fn webhook(&self) -> Result<Webhook> {
         Webhook::of_cluster(self.path(), self.cluster.kubeconfig(), &[])
     }
@@ -105,7 +106,7 @@ impl Stage {
         Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
-    /// Waits until the webhook says that these bindings are in force.
+    /// Waits until the webhook reports these bindings as in force.
     pub(crate) fn until_bound(&self, webhook: &Webhook, bindings: &[&str]) -> Result<()> {
         self.until(&format!("{bindings:?} are in force"), || {
             let (status, text) = self.ready(webhook)?;
@@ -120,7 +121,7 @@ impl Stage {
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
-    /// What is in force, as the operator works it out.
+    /// What is in force, as the operator computes it.
     pub(crate) fn in_force(&self) -> Result<(InForce, Cells)> {
         let mut packs = ClusterPacks::default();
         for pack in self.list("policypacks")? {
@@ -190,7 +191,7 @@ impl Stage {
         if !output.status.success() {
             bail!("{said}");
         }
-        // A type check of an admission policy is only warned about, and is a fault of ours.
+        // A failed type check of an admission policy is only a warning, but it is a bug of ours.
         assert!(!said.contains("Warning"), "{said}");
         Ok(())
     }
@@ -211,7 +212,7 @@ impl Stage {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// A user with a role of these rules, and the argument by which kubectl acts as it.
+    /// A user with a role of these rules, and the argument with which kubectl impersonates that user.
     pub(crate) fn user(&self, name: &str, rules: &Value) -> Result<String> {
         let role = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": name }, "rules": rules,
@@ -233,7 +234,7 @@ pub(crate) fn pod(name: &str, change: &Value) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "namespace": "agents", "labels": { "app": "agent" } },
         "spec": {
-            // What the webhook would write, so that the floor alone lets it in too.
+            // What the webhook would write, so that the floor alone allows it too.
             "automountServiceAccountToken": false,
             "containers": [{ "name": "c", "image": image, "resources": { "limits": { "memory": "64Mi", "cpu": "1" } } }],
         },

@@ -1,5 +1,5 @@
-//! The kinds that put packs in force: what is written comes back whole, what cannot be meant is refused with a reason, and `kubectl`
-//! explains and lists them so that a reader knows what is in force.
+//! The kinds that put packs in force: what is written is read back whole, an invalid value is rejected with a
+//! reason, and `kubectl` explains and lists the kinds so that a reader knows what is in force.
 
 use anyhow::{Context, Result};
 use bailiwick_conformance::cluster::Cluster;
@@ -55,7 +55,7 @@ fn pool() -> Value {
     })
 }
 
-/// The object with `value` at a place, or without that place.
+/// The object with `value` at a path, or without that path.
 fn with(object: &Value, pointer: &str, value: Option<Value>) -> Value {
     let mut object = object.clone();
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
@@ -67,14 +67,14 @@ fn with(object: &Value, pointer: &str, value: Option<Value>) -> Value {
     object
 }
 
-/// What `kubectl` says to an object.
+/// The result of `kubectl` for an object.
 fn tried(cluster: &Cluster, verb: &[&str], object: &Value) -> Result<(bool, String)> {
     let args: Vec<&str> = verb.iter().copied().chain(["--validate=strict", "-f", "-"]).collect();
     let output = cluster.kubectl_raw(args, &object.to_string())?;
     Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// Object, what is changed in it, and a part of the refusal.
+/// Object, what is changed in it, and a part of the rejection.
 fn refusals() -> Vec<(Value, &'static str, Option<Value>, &'static str)> {
     let selector = json!({ "matchLabels": { "a": "b" } });
     vec![
@@ -107,7 +107,7 @@ fn refusals() -> Vec<(Value, &'static str, Option<Value>, &'static str)> {
     ]
 }
 
-/// Stored object, what is changed in it, and a part of the refusal.
+/// Stored object, what is changed in it, and a part of the rejection.
 fn frozen() -> Vec<(Value, &'static str, Option<Value>, &'static str)> {
     vec![
         (binding(), "/spec/pack/name", Some(json!("another")), "a binding stays with its pack"),
@@ -136,14 +136,14 @@ fn the_kinds_of_a_cluster_keep_what_is_written_and_refuse_what_cannot_be_meant()
         let (taken, said) = tried(&cluster, &["replace"], &with(&object, pointer, value))?;
         assert!(!taken && said.contains(expected), "{} with another {pointer}: {said}", object["kind"]);
     }
-    // What may change, does: a stage is how a binding comes in force.
+    // What may change, changes: a new stage is how a binding comes into force.
     let (taken, said) = tried(&cluster, &["replace"], &with(&binding(), "/spec/stage", None))?;
     assert!(taken, "{said}");
     statuses(&cluster)?;
     explained(&cluster)
 }
 
-/// Statuses are taken whole, and their columns say what is in force.
+/// Statuses are stored completely, and their columns show what is in force.
 fn statuses(cluster: &Cluster) -> Result<()> {
     let condition = |kind: &str| {
         json!({
@@ -188,7 +188,7 @@ fn statuses(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// `kubectl explain` tells every field in a sentence.
+/// `kubectl explain` describes every field in a sentence.
 fn explained(cluster: &Cluster) -> Result<()> {
     for (field, expected) in [
         ("policypack.spec", "Name of the pack; with `version` it makes the object's name."),

@@ -1,5 +1,6 @@
-//! The CRDs on a real API server: taken without a warning, no field of any example pruned, and kubectl reads the same object
-//! from a pack's text as the compiler does. `kinds`: what the kinds of a cluster refuse, and how they read.
+//! The CRDs on a real API server: accepted without a warning, no field of any example is pruned, and kubectl
+//! reads the same object from a pack's text as the compiler does. `kinds`: what the kinds of a cluster
+//! reject, and how they are displayed.
 #![forbid(unsafe_code)]
 
 mod kinds;
@@ -15,7 +16,7 @@ use bailiwick_conformance::guest::Guest;
 use bailiwick_conformance::patience::until;
 use serde_json::Value;
 
-/// A parameter wherever one may stand: for a number, a word, a text with a pattern, an element of a list.
+/// A parameter wherever one is allowed: for a number, a word, a text with a pattern, an element of a list.
 const WITH_PARAMETERS: &str = r#"
 apiVersion: bailiwick.dev/v1alpha1
 kind: PolicyPack
@@ -46,7 +47,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every file of packs and tests in the repository, and what the guide applies, with something in place of what its reader fills in.
+/// Every file of packs and tests in the repository, and what the guide applies, with its placeholders filled
+/// in.
 fn examples() -> Result<Vec<(String, String)>> {
     let mut found = vec![("parameters".to_owned(), WITH_PARAMETERS.to_owned())];
     let mut folders = vec![root().join("policy-packs"), root().join("docs/guide/cluster")];
@@ -75,7 +77,7 @@ fn examples() -> Result<Vec<(String, String)>> {
 /// The plurals of our kinds.
 const KINDS: [&str; 5] = ["policypacks", "policytests", "policybindings", "policyexceptions", "sandboxpools"];
 
-/// An API server that serves our kinds; `None`, said loudly, where there is nothing to start one from.
+/// An API server that serves our kinds; `None`, reported loudly, if there is nothing to start one from.
 fn cluster_with_kinds() -> Result<Option<(Arc<Cluster>, Guest)>> {
     let cluster = match Cluster::start() {
         Ok(cluster) => Arc::new(cluster),
@@ -88,7 +90,7 @@ fn cluster_with_kinds() -> Result<Option<(Arc<Cluster>, Guest)>> {
     let guest = Guest::of(&cluster);
     for (file, text) in bailiwick_crds::schema::crds()? {
         guest.bring(&["apply", "--validate=strict"], &text).with_context(|| file.clone())?;
-        // Again, to see what it warns of.
+        // Again, to see its warnings.
         let output = cluster.kubectl_raw(["apply", "--validate=strict", "-f", "-"], &text)?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && !said.contains("Warning"), "{file}: {said}");
@@ -127,7 +129,7 @@ fn the_api_server_takes_the_crds_and_prunes_no_field_of_any_example() -> Result<
         assert!(diagnostics.is_empty(), "{file}: {diagnostics:?}");
         packs += kinds.iter().filter(|kind| **kind == "PolicyPack").count();
         tests += kinds.iter().filter(|kind| **kind == "PolicyTest").count();
-        // Strict validation refuses unknown and duplicate fields, where the schema would only prune them.
+        // Strict validation rejects unknown and duplicate fields, where the schema would only prune them.
         let stored = cluster
             .kubectl(["create", "--validate=strict", "-o", "json", "-f", "-"], &text)
             .with_context(|| file.clone())?;

@@ -1,4 +1,5 @@
-//! A real API server takes every emitted manifest, and its admission policies give the webhook's verdict on pods.
+//! A real API server accepts every emitted manifest, and its admission policies give the webhook's verdict on
+//! pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ fn label_of(standard: PodSecurity) -> String {
     format!("{:?}-{}", standard.level, standard.minor).to_lowercase()
 }
 
-/// A policy of every section but the closed namespace, which would refuse the pods of the other policies.
+/// A policy with every section except the closed namespace, which would deny the pods of the other policies.
 fn of_sections() -> Policy {
     let mut policy = full();
     let subject = policy.subject.as_mut().unwrap();
@@ -48,7 +49,7 @@ fn of_sections() -> Policy {
     policy
 }
 
-/// A pod that `of_sections` lets pass.
+/// A pod that `of_sections` allows.
 fn good() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -69,7 +70,7 @@ fn container(name: &str) -> Value {
     })
 }
 
-/// Sets the value at a JSON pointer whose parent is there.
+/// Sets the value at a JSON pointer whose parent exists.
 fn with(mut pod: Value, at: &str, value: Value) -> Value {
     let (parent, key) = at.rsplit_once('/').unwrap();
     match pod.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent}")) {
@@ -148,7 +149,7 @@ fn of_every_section() -> Vec<Value> {
     pods
 }
 
-/// Pods with names of their own, in the namespace, and whether the policies are expected to admit them.
+/// Pods with names of their own, in the namespace, and whether the policies are expected to allow them.
 fn corpus(reviewer: &Reviewer) -> Option<BTreeMap<String, (Value, bool)>> {
     let mut pods = of_every_section();
     pods.extend(rules::pods());
@@ -162,7 +163,7 @@ fn corpus(reviewer: &Reviewer) -> Option<BTreeMap<String, (Value, bool)>> {
             ));
         }
         if fixture.standard == (PodSecurity { level: PodSecurityLevel::Restricted, minor: 36 }) {
-            // The same faults in a pod that the other sections have nothing against.
+            // The same faults in a pod to which the other sections do not object.
             let mut pod = with(fixture.pod.clone(), "/metadata/labels", json!({"app": "agent", "tier": "b"}));
             pod["spec"]["runtimeClassName"] = json!("runc");
             pod["spec"]["automountServiceAccountToken"] = json!(false);
@@ -190,7 +191,7 @@ fn admitted(reviewer: &Reviewer, pod: &Value) -> bool {
     reviewer.review(&request, Phase::Validate).allowed
 }
 
-/// Applies the files of a policy that name no unreachable webhook.
+/// Applies the files of a policy, except those that name an unreachable webhook.
 pub(crate) fn install(guest: &Guest, policy: &Policy) {
     let emitted = artifacts(policy, &digest(policy), &EmitOptions::default()).unwrap();
     for path in ["kubernetes/runtime-classes.yaml", "kubernetes/admission-policies.yaml"] {
@@ -201,8 +202,8 @@ pub(crate) fn install(guest: &Guest, policy: &Policy) {
     }
 }
 
-/// What the API server says of pods: the names of those it would store, and of those that an admission policy refused. Others it refuses
-/// for reasons of its own (validation).
+/// The API server's verdicts on pods: the names of those it would store, and of those that an admission
+/// policy denied. It rejects others for its own reasons (validation).
 fn verdicts(cluster: &Cluster, pods: &[&Value]) -> (BTreeSet<String>, BTreeSet<String>) {
     let text: Vec<String> = pods.iter().map(ToString::to_string).collect();
     let output = cluster
@@ -225,7 +226,7 @@ fn verdicts(cluster: &Cluster, pods: &[&Value]) -> (BTreeSet<String>, BTreeSet<S
     (stored, refused)
 }
 
-/// Waits until the API server has taken every policy into use: one pod for each is refused.
+/// Waits until the API server has put every policy into use: one pod for each is denied.
 fn wait_until_in_force(cluster: &Cluster, standards: &[PodSecurity]) {
     let mut probes: Vec<Value> = standards
         .iter()
@@ -297,7 +298,8 @@ fn admission_policies_give_the_webhooks_verdict_on_pods() {
     updates(&cluster, &guest);
 }
 
-/// An authored rule is not asked again about what was there before, and one that compares is asked at every update.
+/// An authored rule does not judge again what existed before, and one that compares is evaluated at every
+/// update.
 fn updates(cluster: &Cluster, guest: &Guest) {
     let annotate = |change: &str| {
         let args = ["annotate", "pod", "ruled", "-n", NAMESPACE, "--overwrite", change];
@@ -317,7 +319,7 @@ fn updates(cluster: &Cluster, guest: &Guest) {
     assert!(!changed && errors.contains("team is green"), "{errors}");
 }
 
-/// A pod that is there may not be taken out of the policy's reach, and other changes to it pass.
+/// An existing pod may not be taken out of the policy's reach, and other changes to it are allowed.
 fn frozen_labels(cluster: &Cluster, guest: &Guest) {
     let mut pod = good();
     pod["metadata"]["name"] = json!("kept");
@@ -370,7 +372,7 @@ fn the_api_server_takes_every_manifest() {
         // Another zone than the other test's pods, which may run in the same cluster.
         policy.subject.as_mut().unwrap().namespaces = vec![labels(&[("bailiwick.dev/zone", "closed")])];
         let emitted = artifacts(&policy, &digest(&policy), &options).unwrap();
-        // The namespace is first, and the webhooks, which nobody answers, are last.
+        // The namespace is first, and the webhooks, which do not run, are last.
         let paths = [
             "kubernetes/namespace.yaml",
             "kubernetes/runtime-classes.yaml",
@@ -389,14 +391,16 @@ fn the_api_server_takes_every_manifest() {
         }
         closed_namespace(&cluster, &emitted.files["kubernetes/webhooks.yaml"].bytes);
     }
-    // The cluster may be somebody else's: whatever was brought, the pods in it too, goes again, and nothing else.
+    // The cluster may be borrowed: everything that was brought, including its pods, is removed again, and
+    // nothing else.
     assert!(everything(&cluster).unwrap().len() > before.len() + 10, "nothing was brought");
     guest.leave().unwrap();
     nothing_is_left(&cluster, &before).unwrap();
     assert!(everything(&cluster).unwrap().is_superset(&before), "what was there before is gone");
 }
 
-/// The emitted namespace refuses a pod that nothing selects and one that Pod Security refuses, and takes one made after the template.
+/// The emitted namespace denies a pod that nothing selects and one that Pod Security denies, and accepts one
+/// made from the template.
 fn closed_namespace(cluster: &Cluster, webhooks: &[u8]) {
     let webhooks = std::str::from_utf8(webhooks).unwrap();
     cluster.await_namespace("sample").unwrap();
@@ -405,7 +409,7 @@ fn closed_namespace(cluster: &Cluster, webhooks: &[u8]) {
             cluster.kubectl_raw(["create", "--dry-run=server", "-n", "sample", "-f", "-"], pod).unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    // What was stored is in force a moment later, and so is what was taken away.
+    // A stored change is in force a moment later, and so is a removal.
     until("the webhook is asked", || {
         let (_, errors) = create(&good_named("x"));
         errors.contains("failed calling webhook").then_some(())

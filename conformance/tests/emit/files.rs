@@ -1,4 +1,4 @@
-//! The emitted files as files: stable, listed, read back, with names that Kubernetes takes.
+//! The emitted files as files: stable, listed, read back, with names that Kubernetes accepts.
 
 use bailiwick_compiler::emit::{Artifacts, EmitOptions, Enforcement, WebhookClient, artifacts};
 use bailiwick_policy::bundle;

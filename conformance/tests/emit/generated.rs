@@ -1,6 +1,8 @@
-//! Rules made at random, as admission policies of a real API server: it finds against the pods that our own evaluator finds against.
+//! Random rules as admission policies of a real API server, which must find against the same pods as our own
+//! evaluator.
 //!
-//! Every rule warns, so that one request tells what all rules of its namespace say; its name stands in what is said. `BAILIWICK_SEED` gives other rules.
+//! Every rule only warns, so that one request reports all rules of its namespace; each message contains the
+//! rule's name. `BAILIWICK_SEED` gives other rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,18 +26,19 @@ use crate::rules::{self, Author};
 /// Rules, in namespaces: one request is answered by all rules of its namespace.
 const RULES: usize = 210;
 const IN_A_NAMESPACE: usize = 42;
-/// Findings that an API server says whole: it stops at 4,096 characters.
+/// Findings that an API server reports completely: it stops at 4,096 characters.
 const SAID: usize = 24;
-/// Rules that are made for one; some have no form for the API server.
+/// Candidates that are made for one namespace; some have no form for the API server.
 const CANDIDATES: usize = 60;
-/// Pods that are asked about.
+/// Pods that are judged.
 const PODS: usize = 500;
-/// Who ask side by side: while one waits for the API server, others evaluate.
+/// Threads that send requests: while one waits for the API server, others evaluate.
 const ASKING: usize = 4;
 const DEPTH: u32 = 3;
 const SEED: u64 = 11;
 
-/// Forms of each kind: `$B` bool, `$S` string, `$I` int, `$L` list of strings, `$C` list of containers, `$O` bool over the container `c`.
+/// Forms of each kind: `$B` bool, `$S` string, `$I` int, `$L` list of strings, `$C` list of containers, `$O`
+/// bool over the container `c`.
 const FORMS: &[(char, &[&str])] = &[
     (
         'B',
@@ -72,7 +75,7 @@ const FORMS: &[(char, &[&str])] = &[
             "isQuantity($S)",
             "quantity('1Gi').isGreaterThan(quantity(isQuantity($S) ? '2Gi' : '1Mi'))",
             "isIP($S)",
-            // Literals of several types, which the API server takes as `dyn`.
+            // Literals of several types, which the API server accepts as `dyn`.
             "($S in [$S, $I, $B])",
             "($I in [[$I], $S, $I])",
             "[$S, $I].exists(x, x == $S)",
@@ -80,7 +83,7 @@ const FORMS: &[(char, &[&str])] = &[
             "({'a': $I, 'b': [$S]} == {'a': $I, 'b': $L})",
             "(size({1: $S, 'b': $S}) == $I)",
             "[object.metadata.name, $I].all(x, x != $S)",
-            // Errors, where the left side does not decide.
+            // Errors, if the left side does not decide.
             "($B || object.spec.nodeName == $S)",
             "($B && [1, 2][$I] == 1)",
             "(10 / $I > 2)",
@@ -203,7 +206,8 @@ fn namespace(index: usize) -> String {
     format!("generated-{index}")
 }
 
-/// Expressions with their rules' names; one that is always true or false is refused of a pack, and shows nothing.
+/// Expressions with their rules' names. One that is always true or false is rejected in a pack, and shows
+/// nothing.
 fn expressions(index: usize, dice: &mut Dice) -> Vec<(String, String)> {
     let mut made = Vec::new();
     while made.len() < CANDIDATES {
@@ -215,7 +219,7 @@ fn expressions(index: usize, dice: &mut Dice) -> Vec<(String, String)> {
     made
 }
 
-/// The policy of one namespace with these expressions, as far as they can be said to the API server.
+/// The policy of one namespace with those of these expressions that the API server's CEL can express.
 fn policy(index: usize, expressions: &[(String, String)]) -> Policy {
     let mut policy = bare();
     policy.cell = format!("eeee{index:012x}");
@@ -234,7 +238,7 @@ fn policy(index: usize, expressions: &[(String, String)]) -> Policy {
     let rules = expressions.iter().map(rule).collect();
     let (shared, regexes) = author.into_parts();
     policy.admission = Admission { shared, regexes, rules, ..Admission::default() };
-    // What the API server's CEL cannot say is in the report, and in no admission policy.
+    // What the API server's CEL cannot express is in the report, and in no admission policy.
     let report = artifacts(&policy, &digest(&policy), &EmitOptions::default()).unwrap().report;
     let carried = |name: &str| {
         let end = format!("/{name}");
@@ -254,7 +258,8 @@ fn reviewer(index: usize, policy: &Policy) -> Reviewer {
     Reviewer::new(vec![bundle], namespaces).unwrap()
 }
 
-/// Random rules of which none finds something against most pods: what finds too much is turned around, since an API server says only so much.
+/// Random rules that each object to a minority of the pods: a rule that objects to too many is negated, since
+/// an API server reports only so much.
 fn balanced(index: usize, dice: &mut Dice, pods: &[Value]) -> Policy {
     let mut expressions = expressions(index, dice);
     let first = policy(index, &expressions);
@@ -283,7 +288,7 @@ pub(crate) fn pods() -> Option<Vec<Value>> {
     let mut pods = rules::pods();
     pods.extend(fixtures().unwrap()?.into_iter().rev().map(|fixture| fixture.pod));
     let mut seen = BTreeSet::new();
-    // Of AppArmor's old annotation the API server makes a field before anybody is asked.
+    // The API server turns AppArmor's old annotation into a field before any policy sees it.
     pods.retain(|pod| !pod.to_string().contains("container.apparmor.security.beta.kubernetes.io"));
     pods.retain(|pod| seen.insert(pod.to_string()));
     pods.truncate(PODS + PODS / 10);
@@ -294,15 +299,16 @@ pub(crate) fn pods() -> Option<Vec<Value>> {
     Some(pods)
 }
 
-/// The names of the rules that are false of a pod. One whose evaluation is an error is none of them: of a rule that only warns the API server
-/// says nothing then (`failurePolicy: Ignore`), and what ours says is no message of the rule's.
+/// The names of the rules that are false for a pod. A rule whose evaluation is an error is not among them:
+/// for a rule that only warns the API server then says nothing (`failurePolicy: Ignore`), and our message is
+/// not the rule's.
 fn ours(reviewer: &Reviewer, pod: &Value) -> BTreeSet<String> {
     let request = AdmissionRequest::from_manifest(Json::from(pod), ManifestContext::default()).unwrap();
     let findings = reviewer.review(&request, Phase::Validate).findings.into_iter();
     findings.filter(|finding| finding.message == finding.rule).map(|finding| finding.rule).collect()
 }
 
-/// What the API server says of a pod; `None`: it is no valid one.
+/// The API server's findings on a pod; `None`: the pod is invalid.
 fn theirs(api: &Api, namespace: &str, pod: &Value) -> Option<BTreeSet<String>> {
     let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
     let (status, warnings) = api.warnings("POST", &path, &pod.to_string()).unwrap();
@@ -317,7 +323,7 @@ fn named(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// What comparing came to.
+/// The results of comparing.
 #[derive(Default)]
 struct Compared {
     /// Pods of which every finding was compared.
@@ -332,7 +338,8 @@ struct Compared {
 impl Compared {
     fn add(&mut self, policy: &Policy, pod: &Value, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) {
         self.found += theirs.len();
-        // Beyond this the API server cuts off the last; what it says is true all the same.
+        // Beyond this number the API server cuts off the last finding; what it does report is correct all the
+        // same.
         let is_cut = ours.len() > SAID;
         self.cut += usize::from(is_cut);
         if !is_cut {

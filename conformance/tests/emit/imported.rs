@@ -1,6 +1,8 @@
-//! ValidatingAdmissionPolicies in force on a real API server beside the packs that `bailiwick import` makes of them: of every pod the pack says what the
-//! API server says, or is stricter, where a loss says why; and never lets through what the API server refuses. A ValidatingPolicy of Kyverno has the same
-//! members and the same CEL: each policy that can be written as one is imported as that, too, and held against the same answers.
+//! ValidatingAdmissionPolicies in force on a real API server, compared with the packs that `bailiwick import`
+//! makes of them. For every pod the pack gives the API server's verdict, or a stricter one where a reported
+//! loss says why. It never allows what the API server denies. A Kyverno ValidatingPolicy has the same members
+//! and the same CEL: each policy that can be written as one is imported in that form, too, and compared with
+//! the same answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,21 +26,21 @@ use serde_json::{Value, json};
 use crate::generated;
 use crate::policies::DIGEST;
 
-/// Pods that are asked about in each namespace.
+/// Pods that are judged in each namespace.
 const PODS: usize = 210;
-/// Policies that are compared side by side: while one waits for the API server, others evaluate.
+/// Policies that are compared concurrently: while one waits for the API server, others evaluate.
 const ASKING: usize = 5;
 
 /// A policy, in a namespace of its own name.
 struct Case {
     name: &'static str,
-    /// Members of the policy's `spec` beside what is asked.
+    /// Further members of the policy's `spec`.
     spec: &'static str,
-    /// Members of the rule over resources beside pods.
+    /// Members of the rule on resources, in addition to pods.
     resources: &'static str,
     /// Members of the binding's `spec`.
     binding: &'static str,
-    /// What the loss says because of which the pack refuses more.
+    /// What the loss says that makes the pack stricter.
     stricter: Option<&'static str>,
 }
 
@@ -132,7 +134,7 @@ const CASES: [Case; 14] = [
     },
 ];
 
-/// The members of one object of YAML put into another, lists and texts in the place of what was there.
+/// Merges the members of one YAML object into another; lists and strings replace what was there.
 fn join(into: &mut Value, more: &str) {
     fn put(into: &mut Value, more: Value) {
         match more {
@@ -163,7 +165,8 @@ impl Case {
 }
 
 impl Case {
-    /// The same as a ValidatingPolicy of Kyverno; `None`: that has no parameters and no bindings with selectors of their own.
+    /// The same as a Kyverno ValidatingPolicy; `None`: that has no parameters and no bindings with selectors
+    /// of their own.
     fn kyverno(&self) -> Option<Value> {
         let objects = self.objects();
         let [policy, binding] = objects.as_slice() else { return None };
@@ -201,7 +204,7 @@ fn reviewer(imported: &Imported, case: &Case) -> Reviewer {
     Reviewer::new(vec![Bundle { policy, digest: DIGEST.to_owned() }], namespaces).unwrap()
 }
 
-/// Whether the pack lets an object through: as it is created, or in the place of an old one.
+/// Whether the pack allows an object: on creation, or as an update of an old one.
 fn ours(reviewer: &Reviewer, object: &Value, old: Option<&Value>) -> bool {
     let operation = if old.is_some() { Operation::Update } else { Operation::Create };
     let context = ManifestContext { operation, old: old.map(Json::from), ..ManifestContext::default() };
@@ -212,26 +215,26 @@ fn ours(reviewer: &Reviewer, object: &Value, old: Option<&Value>) -> bool {
         if reviewed.wanted.questions.is_empty() {
             return reviewed.decision.allowed;
         }
-        // Who asks the API server here may do everything.
+        // The user of the API server here may do everything.
         for question in reviewed.wanted.questions {
             facts.answers.learn(question, Ok(Answer { allowed: true, ..Answer::default() }));
         }
     }
 }
 
-/// Whether the API server lets it through; `None`: it refuses it for another reason than a policy.
+/// Whether the API server allows it; `None`: it rejects it for another reason than a policy.
 fn theirs((status, answer): (u16, Value)) -> Option<bool> {
     let refused = answer["message"].as_str().is_some_and(|said| said.contains("ValidatingAdmissionPolicy"));
     (refused || (200..300).contains(&status)).then_some(!refused)
 }
 
-/// What came of one policy.
+/// The results for one policy.
 #[derive(Debug, Default)]
 struct Tally {
     judged: usize,
     refused: usize,
     stricter: usize,
-    /// By how many ways a pack was made of the policy.
+    /// In how many ways a pack was made from the policy.
     packs: usize,
 }
 
@@ -244,7 +247,8 @@ impl Tally {
     }
 }
 
-/// Puts all policies in force, each in its namespace, in which a pod was there before. Many objects at once: kubectl takes longer than the API server.
+/// Puts all policies in force, each in its own namespace with an existing pod. Many objects at once: kubectl
+/// takes longer than the API server.
 fn install(guest: &Guest, pod: &Value) {
     let all = |objects: &dyn Fn(&Case) -> Vec<Value>| {
         let texts: Vec<String> = CASES.iter().flat_map(objects).map(|object| object.to_string()).collect();
@@ -253,7 +257,7 @@ fn install(guest: &Guest, pod: &Value) {
     let namespaces = all(&|case| {
         let metadata = json!({"name": case.name});
         let map = json!({"name": "team", "namespace": case.name});
-        // Without one no pod is made, and not every control plane has the controller that makes it.
+        // Without it no pod is created, and not every control plane has the controller that creates it.
         let account = json!({"name": "default", "namespace": case.name});
         vec![
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
@@ -316,7 +320,8 @@ fn agree(api: &Api, case: &Case, pods: &[Value]) -> Tally {
             compare(said, ours(pod, None), "CREATE", pod);
         }
     }
-    // What was there before is judged again: an UPDATE of something else leaves the violation, and is refused all the same.
+    // What existed before is judged again: an UPDATE of something else keeps the violation, and is denied all
+    // the same.
     let patch = json!({"metadata": {"labels": {"more": "1"}}});
     let update = api.ask(
         "PATCH",

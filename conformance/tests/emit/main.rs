@@ -1,4 +1,4 @@
-//! Holds the emitted artifacts to oracles that do not share a line with the emitters.
+//! Compares the emitted artifacts with oracles that share no code with the emitters.
 
 mod cluster;
 mod files;

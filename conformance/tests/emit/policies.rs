@@ -1,4 +1,4 @@
-//! Policies that the tests emit from, built by hand so that no other part of the compiler stands between a test and an emitter.
+//! Policies for the tests of the emitters, built by hand so that no other part of the compiler is involved.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) fn expression(key: &str, operator: LabelOperator, values: &[&str]) ->
     LabelSelector { match_labels: BTreeMap::new(), match_expressions: vec![requirement] }
 }
 
-/// A policy that says nothing but whom it governs.
+/// A policy with nothing but its subject.
 pub(crate) fn bare() -> Policy {
     Policy {
         format_version: FORMAT_VERSION,

@@ -1,4 +1,5 @@
-//! A policy of authored rules that use what the API server words otherwise: parameters, variables, containers, conditions.
+//! A policy of authored rules that use what the API server expresses differently: parameters, variables,
+//! containers, conditions.
 
 use std::sync::Arc;
 
@@ -137,7 +138,7 @@ pub(crate) fn policy() -> Policy {
     policy
 }
 
-/// A pod that every rule lets pass, but for its annotations.
+/// A pod that every rule allows, except for its annotations.
 pub(crate) fn pod(annotations: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -146,7 +147,7 @@ pub(crate) fn pod(annotations: Value) -> Value {
     })
 }
 
-/// Pods that the rules tell apart.
+/// Pods that the rules distinguish.
 pub(crate) fn pods() -> Vec<Value> {
     let mut pods = Vec::new();
     for team in ["red", "it's \"blue\"", "green", "none", ""] {
@@ -202,7 +203,8 @@ fn every_rule_has_a_floor_and_one_that_the_api_server_cannot_express_is_named() 
     assert!(floor.note.contains("isPrivate"), "{}", floor.note);
 }
 
-/// A rule whose condition reads the request may not have been asked when the object was made, so what the old object failed as well excuses nothing.
+/// A rule whose condition reads the request may not have been evaluated when the object was created, so a
+/// violation in the old object excuses nothing.
 #[test]
 fn the_floor_excuses_nothing_that_a_condition_over_the_request_may_have_kept_out() {
     let floor = |condition: &str| {

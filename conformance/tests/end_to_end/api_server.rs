@@ -1,4 +1,5 @@
-//! The emitted webhook configuration registered on a real API server: real `kubectl apply`s are mutated and denied.
+//! The emitted webhook configuration registered on a real API server: objects from real `kubectl apply`
+//! commands are mutated and denied.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ fn pod(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy-packs/code-interpreter/tests/pods").join(name)
 }
 
-/// Applies a shipped pod; what kubectl said and whether it went well.
+/// Applies a shipped pod; returns kubectl's output and whether it succeeded.
 fn apply(cluster: &Cluster, name: &str) -> (bool, String) {
     let text = std::fs::read_to_string(pod(name)).expect("the pod");
     let output = cluster.kubectl_raw(["apply", "-f", "-"], &text).expect("kubectl runs");
@@ -49,7 +50,8 @@ fn a_real_api_server_is_told_what_to_refuse() {
     cluster.await_namespace("agents").expect("pods can be made");
     guest.bring(&["apply"], &manifests(&stage, "runtime-classes.yaml")).expect("the RuntimeClasses");
 
-    // A class of the cluster that the pack does not list: the API server itself refuses only those that do not exist.
+    // A class that exists in the cluster and is not in the pack: the API server itself rejects only classes
+    // that do not exist.
     let kata = "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: kata}, handler: kata}";
     guest.bring(&["apply"], kata).expect("another RuntimeClass");
 

@@ -1,5 +1,6 @@
-//! Some hundred objects to be judged: Kubernetes' own Pod Security fixtures moved into the governed namespace, the shipped pack's pods,
-//! templates made of both, UPDATEs, and mutants of a good pod with one field changed.
+//! About a hundred objects to judge: Kubernetes' own Pod Security fixtures moved into the governed namespace,
+//! the shipped pack's pods, templates made of both, UPDATEs, and mutants of a good pod with one field
+//! changed.
 
 use bailiwick_conformance::pod_security_fixtures;
 use bailiwick_policy::policy::PodSecurity;
@@ -12,7 +13,7 @@ pub(crate) struct Request {
     pub(crate) subresource: Option<&'static str>,
 }
 
-/// The shipped pack's pod that is in order.
+/// The shipped pack's valid pod.
 fn good() -> Value {
     let image = "registry.example.org/agents/python@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     json!({
@@ -29,7 +30,7 @@ fn good() -> Value {
     })
 }
 
-/// Field (JSON Pointer) and value: the good pod with just this changed.
+/// Field (JSON Pointer) and value: the good pod with only this change.
 fn mutants() -> Vec<(&'static str, Value)> {
     vec![
         ("/spec/hostNetwork", json!(true)),
@@ -92,7 +93,7 @@ fn with(pointer: &str, value: &Value) -> Value {
     pod
 }
 
-/// A workload of this kind that would make such pods.
+/// A workload of this kind that would create such pods.
 fn workload(kind: &str, pod: &Value) -> Value {
     let template = json!({"metadata": {"labels": pod["metadata"]["labels"]}, "spec": pod["spec"]});
     let metadata = json!({"name": "workload", "namespace": pod["metadata"]["namespace"]});

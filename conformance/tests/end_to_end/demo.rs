@@ -1,5 +1,5 @@
-//! `make demo`, run as the Makefile runs it: it ends well and leaves nothing behind, and a program that does not do what it
-//! should makes it end badly, which leaves nothing behind either.
+//! `make demo`, run as the Makefile runs it: it succeeds and leaves nothing behind. A program that misbehaves
+//! makes it fail, which leaves nothing behind either.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -20,7 +20,7 @@ fn run(demo: &Path, temporary: &Path, home: &Path) -> Output {
         .expect("the demo runs")
 }
 
-/// No file, and no process that works there.
+/// No file is left, and no process works there.
 fn nothing_is_left(folder: &Path) {
     let left: Vec<_> =
         std::fs::read_dir(folder).expect("the folder").flatten().map(|entry| entry.path()).collect();
@@ -38,7 +38,7 @@ fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
     let said = String::from_utf8_lossy(&output.stdout);
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root && !output.status.success() {
-        // An ordinary user without a cgroup of its own is told what helps.
+        // An ordinary user without a cgroup is told what helps.
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1));
         assert!(errors.contains("remedy: a cgroup that it may write"), "{said}{errors}");
@@ -129,9 +129,9 @@ fn a_deviation_ends_the_demo_badly() {
     program("bailiwick-executor", "echo 'cgroup: none'; echo '  remedy: run it as root'; exit 4");
     for (wrong, says) in [
         (format!("exec {real} \"$@\""), "remedy: run it as root"),
-        // A check that finds nothing wrong with a typo.
+        // A `check` that accepts a typo.
         (format!("[ \"$1\" = check ] && exit 0; exec {real} \"$@\""), "`bailiwick check` ended with"),
-        // A compiler that cannot.
+        // A compiler that fails.
         ("echo no >&2; exit 3".to_owned(), "`bailiwick compile` failed"),
         // A bundle with a changed byte.
         (

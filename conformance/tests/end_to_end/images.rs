@@ -1,4 +1,5 @@
-//! Signed images, with the programs themselves: a real registry, what a real cosign signed, the webhook, and the API server.
+//! Signed images, with the real programs: a real registry, images that a real cosign signed, the webhook, and
+//! the API server.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ fn settings(registry: &Registry) -> String {
         .to_string()
 }
 
-/// The webhook over a pack, allowed to talk to the registry.
+/// The webhook with a pack, configured to talk to the registry.
 fn serve(pack: &str, registry: &Registry) -> (Stage, Webhook) {
     let stage = Stage::of_pack(pack);
     std::fs::write(stage.path().join("registries.json"), settings(registry)).expect("the settings");
@@ -64,7 +65,7 @@ fn running(images: &[&str]) -> Value {
     pod(&json!({"containers": containers.collect::<Vec<_>>()}))
 }
 
-/// What one of the endpoints answers about the creation of an object.
+/// The answer of one of the endpoints for the creation of an object.
 fn ask(webhook: &Webhook, path: &str, object: &Value) -> Value {
     let (group, resource) = match object["kind"].as_str() {
         Some("Deployment") => ("apps", "deployments"),
@@ -175,17 +176,17 @@ fn a_moved_tag_changes_nothing_that_was_judged_and_everything_that_was_not() {
     registry.tag("release", registry.digest("signed")).expect("a tag");
     let (_stage, webhook) = serve(&by_key(registry.host()), &registry);
     let before = mutated(&webhook, &running(&[&image])).expect("mutated");
-    // Between the two webhooks, somebody moves the tag to an image of theirs.
+    // Between the two webhooks, an attacker moves the tag to another image.
     registry.tag("release", registry.digest("unsigned")).expect("a tag");
     assert_eq!(first_image(&before), format!("{image}@{}", registry.digest("signed")));
     assert_eq!(ask(&webhook, "/validate", &before)["allowed"], true, "the digest was judged, not the tag");
-    // Whoever comes with the tag after it was moved gets what it was moved to, and is refused.
+    // A pod that is created after the tag was moved gets the new image, and is denied.
     let said = admit(&webhook, &running(&[&image])).unwrap_err();
     assert!(said.contains(registry.digest("unsigned")) && said.contains("is not signed"), "{said}");
-    // Around /mutate the tag does not come in.
+    // Without /mutate, an image by tag is not admitted.
     let said = message(&ask(&webhook, "/validate", &running(&[&image])));
     assert!(said.contains("is not pinned by a digest"), "{said}");
-    // Without the control the attack succeeds: the same pods under a pack that asks for nothing.
+    // Without the control the attack succeeds: the same pods under a pack that requires nothing.
     let (_stage, lax) = serve(&pack(registry.host(), "digest: Any"), &registry);
     assert_eq!(first_image(&admit(&lax, &running(&[&image])).expect("admitted")), image);
     let (_stage, pinned) = serve(&pack(registry.host(), "digest: Resolve"), &registry);
@@ -230,7 +231,7 @@ fn eight_containers_with_one_image_are_one_verification() {
     let (_stage, webhook) = serve(&by_key(registry.host()), &registry);
     admit(&webhook, &running(&[image.as_str(); 8])).expect("admitted");
     assert_eq!(metric(&webhook, "bailiwick_webhook_image_evidence_total{source=\"registry\"}"), 1);
-    // The tag's manifest, the list, the referrer, the bundle.
+    // Four requests: the tag's manifest, the list, the referrer, the bundle.
     assert_eq!(metric(&webhook, "bailiwick_webhook_registry_requests_total"), 4);
 }
 
@@ -243,7 +244,7 @@ fn without_its_registry_an_image_is_refused_unless_its_digest_is_known() {
     let (_stage, webhook) = serve(&by_key(registry.host()), &registry);
     let stored = admit(&webhook, &running(&[&signed])).expect("admitted");
     registry.stop().expect("stopped");
-    // What was verified stays so; a tag, and what nobody has looked at, cannot be told.
+    // What was verified stays verified; a tag, and an image that was never checked, are unknown.
     assert_eq!(ask(&webhook, "/validate", &stored)["allowed"], true);
     let said = admit(&webhook, &running(&[&signed])).unwrap_err();
     assert!(said.contains("the digest of image") && said.contains("cannot be reached"), "{said}");

@@ -1,5 +1,5 @@
-//! The whole path with the programs themselves: a pack compiled by `bailiwick`, served by `bailiwick-webhook`, asked over TLS by us and
-//! by a real API server.
+//! The whole path with the real programs: a pack compiled by `bailiwick` and served by `bailiwick-webhook`,
+//! with requests over TLS from the tests and from a real API server.
 
 mod api_server;
 mod corpus;

@@ -1,4 +1,5 @@
-//! The command line and the webhook give the same answer, byte for byte, over the whole corpus and for both questions.
+//! The command line and the webhook give the same answer, byte for byte, over the whole corpus and for both
+//! phases.
 
 use crate::corpus;
 use crate::stage::Stage;
@@ -6,7 +7,7 @@ use crate::stage::Stage;
 #[test]
 fn review_and_webhook_answer_the_same_bytes() {
     let (allowed, denied) = answers(&Stage::new());
-    // A corpus that is all of one kind would prove little.
+    // A corpus with only one verdict would prove little.
     assert!(allowed >= 30 && denied >= 100, "{allowed} allowed, {denied} denied");
 }
 
@@ -17,7 +18,7 @@ fn rules_in_rego_too() {
     assert!(allowed >= 30 && denied >= 100, "{allowed} allowed, {denied} denied");
 }
 
-/// How many answers allow and how many deny, after both have given the same.
+/// How many answers allow and how many deny, after both programs have given the same ones.
 fn answers(stage: &Stage) -> (usize, usize) {
     let webhook = stage.webhook();
     let requests = corpus::requests();
@@ -46,7 +47,7 @@ fn answers(stage: &Stage) -> (usize, usize) {
         let printed = String::from_utf8(output.stdout).expect("UTF-8");
         let lines: Vec<&str> = printed.lines().collect();
         assert_eq!(lines.len(), requests.len());
-        // Made here: one that had waited for the command line might have been closed as idle.
+        // Opened here: a connection that had waited for the command line might have been closed as idle.
         let mut client = webhook.client().expect("a connection");
         for (request, line) in requests.iter().zip(lines) {
             let answer = client.post(&format!("/{phase}"), &corpus::review(request)).expect("an answer");

@@ -1,4 +1,4 @@
-//! A folder with a compiled `code-interpreter` and the webhook over it.
+//! A folder with a compiled `code-interpreter` and a webhook that serves it.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -14,7 +14,7 @@ items:
 - {apiVersion: v1, kind: Namespace, metadata: {name: default}}
 ";
 
-/// The folder goes with the value.
+/// The folder is removed when dropped.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
 }
@@ -26,7 +26,7 @@ impl Stage {
         Self::of(pack.to_str().expect("a UTF-8 path"))
     }
 
-    /// The same of a pack of this text.
+    /// The same for a pack with this text.
     pub(crate) fn of_pack(text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("pack")).expect("a folder");
@@ -34,7 +34,7 @@ impl Stage {
         Self::of(folder.path().join("pack").to_str().expect("a UTF-8 path"))
     }
 
-    /// The same of the pack in a folder.
+    /// The same for the pack in a folder.
     pub(crate) fn of(pack: &str) -> Self {
         let stage = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         stage.compile_pack(pack, &[]);

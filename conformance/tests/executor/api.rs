@@ -1,4 +1,5 @@
-//! `docs/executor-api.json` against the running server: every path and method answers, and bodies have the documented members.
+//! `docs/executor-api.json` compared with the running server: every path and method answers, and bodies have
+//! the documented members.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -19,7 +20,7 @@ fn document() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).expect("the document")).expect("JSON")
 }
 
-/// Checks a body against a schema of the document: required members there, no other ones.
+/// Checks a body against a schema of the document: all required members, and no unknown ones.
 fn fits(document: &Value, name: &str, body: &Value) {
     let schema = &document["components"]["schemas"][name];
     let known: BTreeSet<&str> =
@@ -150,14 +151,14 @@ fn beside_an_executor_a_machine_can_be_looked_at_and_a_second_one_is_told_what_t
     assert!(said(&refused).contains("run --socket"), "{}", said(&refused));
 }
 
-/// What an ordinary user without a cgroup is told of a policy whose limits are exact.
+/// The error for an ordinary user without a cgroup and a policy with exact limits.
 #[test]
 fn probe_tells_an_ordinary_user_what_is_refused_and_what_helps() {
     let stage = Stage::new(&own_pack());
     let compiled = stage.bailiwick(&["compile", own_pack().to_str().expect("UTF-8"), "--out", "exact"]);
     assert!(compiled.status.success(), "{}", said(&compiled));
     let cell = std::fs::read_dir(stage.path().join("exact")).expect("exact").next().expect("a cell");
-    // A place that an ordinary user can reach: the build folder may be none.
+    // A folder that an ordinary user can reach, which the build folder may not be.
     let place = tempfile::tempdir_in("/tmp").expect("a temporary folder");
     std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).expect("it is ours");
     for program in ["bailiwick-executor", "bailiwick-launcher"] {

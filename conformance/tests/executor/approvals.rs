@@ -1,4 +1,4 @@
-//! People who are asked: the way of a question from an agent's call to a signed answer and back.
+//! Approvals: the way of a question from an agent's call to a signed answer and back.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use crate::stage::{Caller, Stage, own_pack, said, stdout, value};
 
 /// RFC 8410, section 10.3: the private half of alice's key.
 pub(crate) const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
-/// RFC 8032, section 7.1, test 1, in the form of RFC 8410: the private half of the key of somebody who takes part in the call.
+/// RFC 8032, section 7.1, test 1, in the form of RFC 8410: the private half of the key of a party to the
+/// call.
 const CALLER: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 
 pub(crate) const SUBJECT: &str = r#"{"agent": "coder", "user": "dana@example.org", "namespace": "agents", "groups": ["dev"], "labels": {}, "chain": ["dana@example.org"]}"#;
@@ -26,7 +27,7 @@ fn with_people(stage: Stage) -> Stage {
 
 pub(crate) const ARGS: &[&str] = &["--subject", "subject.json"];
 
-/// Asks, and gives the question's id.
+/// Makes a call that asks, and returns the question's id.
 fn ask(caller: &mut Caller, word: &str) -> String {
     let (status, call) = caller.call("asked.run", json!({ "word": word }));
     assert_eq!(status, 202, "{call}");
@@ -37,7 +38,7 @@ fn repeat(caller: &mut Caller, word: &str, id: &str) -> (u16, Value) {
     caller.send(json!({ "tool": "asked.run", "args": { "word": word }, "approval": id }), "")
 }
 
-/// Signs a question by the command line and hands it in; whether it was taken, and what was said.
+/// Signs a question by the command line and submits it; returns whether it was accepted, and the answer.
 pub(crate) fn approve(stage: &Stage, id: &str, key: &str, key_id: &str) -> (bool, String) {
     let listed = stage.executor(&["approvals", "list", "--admin-socket", "admin.sock", id]);
     assert!(listed.status.success(), "{}", said(&listed));
@@ -82,7 +83,7 @@ fn whoever_takes_part_or_holds_another_key_cannot_approve() {
     let (taken, text) = approve(&stage, &id, "caller.pem", "alice");
     assert!(!taken && text.contains("signature"), "{text}");
     assert_eq!(repeat(&mut caller, "hello", &id).0, 202, "still asked");
-    // The call socket knows no approvals.
+    // The call socket has no approvals.
     let answer = caller.client.post(&format!("/v1/approvals/{id}"), b"{}").expect("an answer");
     assert_eq!(answer.status, 404);
 }
@@ -125,7 +126,7 @@ fn questions_however_long_are_listed_and_can_be_approved() {
     let stage = with_people(crate::phases::with_rules(rule));
     let executor = stage.start(ARGS);
     let mut caller = Caller::new(&executor);
-    // Six times as long in JSON, nearly as long as arguments may be.
+    // Six times as long in JSON, which is nearly the limit for arguments.
     let file = json!({ "path": "file", "content": "\u{1}".repeat(650_000) });
     let asked: Vec<String> = (0..5)
         .map(|_| {

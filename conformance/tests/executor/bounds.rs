@@ -1,4 +1,4 @@
-//! Bad requests and too many of them: clear answers, bounded memory, and the executor lives on.
+//! Bad requests and too many of them: the answers are clear, memory is bounded, and the executor survives.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,7 @@ fn bad_requests_get_a_reason_and_a_remedy() {
     let running = Caller::new(&executor).start(&executor, "cat.stream", json!({}));
     let stdin = format!("{}/stdin", running.path);
     let cases: [(&str, &str, &[u8], u16, &str); 17] = [
-        // More than ever waits for a command to read it.
+        // More than is ever buffered for a command's input.
         ("POST", &stdin, &big.as_bytes()[..(1 << 20) + 1], 413, "too-large"),
         ("POST", &calls, b"", 400, "malformed"),
         ("POST", &calls, b"{", 400, "malformed"),
@@ -101,7 +101,7 @@ fn slow_clients_are_cut_off_and_hold_nobody_up() {
     }
 }
 
-/// Clients that ask for a stream and never read it, each of a command that prints without end.
+/// Clients that request a stream and never read it, each of a command that prints endlessly.
 const NOT_READING: u64 = 12;
 
 #[test]
@@ -134,7 +134,7 @@ fn clients_that_do_not_read_cost_no_more_than_the_output_limit() {
     })
     .expect("all of them");
     assert_eq!(stdout(&caller.shell("echo meanwhile")), "meanwhile\n");
-    // Output is kept once, and a record of it in base64 is made once; the limit of each is 1 MiB.
+    // Output is kept once, and one record of it is made in base64; the limit of each is 1 MiB.
     let grown = resident_kib(executor.id()).saturating_sub(before);
     assert!(grown < NOT_READING * 6 * 1024, "{NOT_READING} clients took {grown} KiB");
     drop(unread);
@@ -145,7 +145,7 @@ fn clients_that_never_read_give_their_places_back() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&["--max-connections", "2", "--write-timeout-s", "2"]);
     let sessions = [(); 2].map(|()| Caller::new(&executor).session);
-    // Every place is taken by somebody who asks for more than a socket holds, and reads none of it.
+    // Every place is taken by a client that requests more than a socket holds, and reads none of it.
     let unread = sessions.map(|session| {
         let body = r#"{"tool": "flood.output"}"#;
         let mut stream = UnixStream::connect(stage.path().join("call.sock")).expect("a connection");
@@ -183,7 +183,7 @@ fn what_ran_is_gone_with_the_executor() {
     drop(hanging);
     until("every process is gone", || (named(&name) == 0).then_some(())).expect("none of that name");
     assert_eq!(mounts, self::mounts(), "mounts are left");
-    // Another executor of this machine may have made the group meanwhile, and ends too.
+    // Another executor of this machine may have created the group meanwhile, and ends too.
     until("every control group is gone", || (self::groups() <= groups).then_some(())).expect("none of ours");
     assert!(!stage.path().join("call.sock").exists() && !stage.path().join("admin.sock").exists());
 }
@@ -202,7 +202,8 @@ fn mounts() -> usize {
     std::fs::read_to_string("/proc/self/mountinfo").expect("/proc").lines().count()
 }
 
-/// The executor's control groups, which lie below this process' own ones: one root in each tree, and a group in it for each sandbox.
+/// The executor's control groups, which are below this process' own: one root in each tree, and in it a group
+/// for each sandbox.
 fn groups() -> usize {
     let own = std::fs::read_to_string("/proc/self/cgroup").expect("/proc");
     let folders = own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).flat_map(|below| {
@@ -222,7 +223,7 @@ fn groups() -> usize {
 fn calls_beyond_the_bound_are_refused_not_queued() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&["--max-calls", "2"]);
-    // Both wait for their caller's input, which does not come.
+    // Both wait for their caller's input, which does not arrive.
     let running = [(); 2].map(|()| Caller::new(&executor).start(&executor, "cat.stream", json!({})));
     let mut late = Caller::new(&executor);
     let (status, refused) = late.call("shell.exec", json!({ "command": "true" }));
@@ -233,7 +234,7 @@ fn calls_beyond_the_bound_are_refused_not_queued() {
         let events = one.rest();
         assert_eq!(kind(&events.last().expect("the outcome")["call"]), "Exited", "{events:?}");
     }
-    // A place is free again once the sandbox of its call is gone, which is a moment after its answer.
+    // A place is free again once the sandbox of its call is gone, a moment after its answer.
     until("a place is free again", || {
         (late.call("shell.exec", json!({ "command": "true" })).0 == 200).then_some(())
     })
@@ -245,7 +246,7 @@ fn an_executor_whose_connections_are_all_taken_ends_when_it_is_told() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&["--max-connections", "1", "--drain-s", "1"]);
     let session = Caller::new(&executor).session;
-    // The only connection waits for the end of a command that has a minute.
+    // The only connection waits for the end of a command that may run for a minute.
     let body = r#"{"tool": "shell.exec", "args": {"command": "sleep 600"}}"#;
     let mut blocked = UnixStream::connect(stage.path().join("call.sock")).expect("a connection");
     let head = format!("POST /v1/sessions/{session}/calls HTTP/1.1\r\nhost: x\r\n");
@@ -287,7 +288,7 @@ fn calls_that_wait_for_their_session_are_counted_among_those_that_run() {
 fn a_drained_executor_takes_no_calls_and_lets_those_that_run_end() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&[]);
-    // It waits for its caller's input, which does not come yet.
+    // It waits for its caller's input, which has not arrived yet.
     let running = Caller::new(&executor).start(&executor, "cat.stream", json!({}));
     let mut late = Caller::new(&executor);
     let mut admin = executor.admin().expect("a connection");
@@ -311,6 +312,6 @@ fn a_drained_executor_takes_no_calls_and_lets_those_that_run_end() {
         (value(&answer) == json!({ "running": 0 })).then_some(())
     })
     .expect("the call is cleared away");
-    // It has not ended by itself: whoever drained it says when.
+    // It has not ended by itself: the one who drained it decides when.
     assert_eq!(late.client.get("/healthz").expect("an answer").status, 200);
 }

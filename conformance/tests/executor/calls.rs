@@ -95,7 +95,8 @@ fn every_way_in_which_a_call_ends_has_its_word() {
         ("while :; do :; done", "CpuTimeExceeded"),
         ("kill -9 $$", "Signaled"),
         ("exit 7", "Exited"),
-        // As the API says: the kernel keeps of an end by a signal only its number, so this one looks as if the filter had killed it.
+        // As the API documents: of an end by a signal the kernel reports only the number, so this one looks
+        // as if the filter had killed it.
         ("kill -SYS $$", "SyscallDenied"),
     ];
     if cfg!(target_arch = "x86_64") {
@@ -192,7 +193,7 @@ fn a_caller_feeds_signals_and_cancels() {
     assert_eq!(data, "hello world");
     let waiting = "trap 'echo caught; exit 9' USR1; echo ready; while :; do sleep 0.05; done";
     let mut stream = caller.start(&executor, "shell.exec", json!({ "command": waiting }));
-    // The command has set its trap once it says so.
+    // The command prints once it has set its trap.
     let said = stream.event().expect("the connection holds").expect("a chunk");
     assert_eq!(printed(&said), "ready\n", "{said}");
     let path = stream.path.clone();

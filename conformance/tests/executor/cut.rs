@@ -1,4 +1,5 @@
-//! A secret that stands astride the limit of a sandbox's output: its first bytes are kept, and the text that a rule looks for is not there.
+//! A secret that crosses the limit of a sandbox's output: its first bytes are kept, without the text that a
+//! rule looks for.
 
 use bailiwick_conformance::programs::Executor;
 use base64::Engine as _;
@@ -8,19 +9,21 @@ use serde_json::{Value, json};
 use crate::phases::with_rules;
 use crate::stage::Caller;
 
-/// Three bytes fewer than the sandbox of `shell.exec` keeps, and then a secret on one of the two streams.
+/// Three bytes fewer than the limit for the output of `shell.exec`, followed by a secret on one of the two
+/// streams.
 fn astride(stream: u8) -> String {
     format!("head -c 65533 /dev/zero | tr '\\0' x; printf hunter2 >&{stream}")
 }
 
-/// What a client got of both streams, one after the other: of the events of a stream, or of a call.
+/// What a client received of both streams, one after the other: from the events of a stream, or from a call.
 fn decoded<'v>(got: impl IntoIterator<Item = &'v Value>) -> Vec<u8> {
     let texts = got.into_iter().flat_map(|one| [&one["data"], &one["stdout"], &one["stderr"]]);
     let texts = texts.filter_map(Value::as_str);
     texts.flat_map(|text| STANDARD.decode(text).expect("base64")).collect()
 }
 
-/// Every way to what a call printed: the stream, polls from the beginning and from an offset, the answer, its repeat, and the repeat as a stream.
+/// Every way to read a call's output: the stream, polls from the beginning and from an offset, the answer,
+/// its repeat, and the repeat as a stream.
 fn every_way(executor: &Executor, command: &str) -> Vec<(&'static str, Vec<u8>)> {
     let caller = Caller::new(executor);
     let running = caller.start(executor, "shell.exec", json!({ "command": command }));

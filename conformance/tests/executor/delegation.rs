@@ -1,4 +1,5 @@
-//! An agent that has a stronger one call tools for it, and one that acts for a stronger one: by the meet of both packs neither gains anything.
+//! An agent that has a stronger one call tools for it, and one that acts for a stronger one: by the meet of
+//! both packs, neither gains anything.
 
 use std::fs;
 
@@ -7,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::stage::{Caller, Stage, own_pack, said};
 
-/// Who calls: the coder, for the planner.
+/// The caller: the coder, for the planner.
 const SUBJECT: &str = r#"{"agent": "coder", "user": "dana", "namespace": "agents", "chain": ["planner"]}"#;
 const LINKS: &str = r#"{"coder": ["executor-tests"], "planner": ["planner"]}"#;
 
-/// What the planner itself may do: look, twice.
+/// What the planner itself may do: list files, twice.
 const LOOKS: &str = r#"apiVersion: bailiwick.dev/v1alpha1
 kind: PolicyPack
 metadata: {name: planner-1.0.0}
@@ -24,10 +25,10 @@ spec:
     rules:
     - {name: looks, tools: [shell.exec], when: "call.args.command.startsWith('ls')", allow: {}}
 "#;
-/// And nothing else, which it must say: of a tool that a pack does not name it constrains no call.
+/// And nothing else, which must be stated: a pack does not restrict calls of a tool that it does not name.
 const NOTHING_ELSE: &str = "    - {name: nothing-else, tools: [brief.exec, cat.stream, count.calls, missing.program, flood.output, asked.*, never.granted, workspace.*], deny: {}}\n";
 
-/// The coder's executor with the bundle of these packs in force: `planner` is the text of the planner's.
+/// The coder's executor with the bundle of these packs; `planner` is the text of the planner's pack.
 fn stage(planner: Option<&str>) -> Stage {
     let stage = Stage::new(&own_pack());
     fs::write(stage.path().join("subject.json"), SUBJECT).expect("the subject");
@@ -35,7 +36,7 @@ fn stage(planner: Option<&str>) -> Stage {
     if let Some(text) = planner {
         fs::create_dir(stage.path().join("planner")).expect("a folder");
         fs::write(stage.path().join("planner/pack.yaml"), text).expect("the pack");
-        // An ordinary user's coder has the limits that there are.
+        // For an ordinary user, the coder's limits are those that are available.
         let weaker = stage.path().join("pack.yaml");
         let coder = if weaker.is_file() { weaker } else { own_pack() };
         let coder = coder.to_str().expect("UTF-8").to_owned();
@@ -50,7 +51,7 @@ fn stage(planner: Option<&str>) -> Stage {
 
 const ARGS: &[&str] = &["--subject", "subject.json", "--links", "links.json"];
 
-/// The status of a call of the shell, and the pack that denied it.
+/// The status of a shell call, and the pack that denied it.
 fn run(caller: &mut Caller, command: &str) -> (u16, String) {
     let (status, call) = caller.call("shell.exec", json!({ "command": command }));
     (status, call["decision"]["reason"].as_str().unwrap_or_default().to_owned())
@@ -63,14 +64,15 @@ fn refused(stage: &Stage) -> String {
 
 #[test]
 fn an_agent_that_delegates_to_a_stronger_one_gains_nothing() {
-    // By the coder's own bundle, without links, the planner has done whatever the coder may.
+    // With only the coder's bundle, and without links, the planner can do whatever the coder may.
     let alone = stage(None);
     let executor = alone.start(&["--subject", "subject.json"]);
     let mut caller = Caller::new(&executor);
     assert_eq!(run(&mut caller, "echo loot > /work/loot").0, 200);
     assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 200);
     drop(executor);
-    // With them it is not started: the planner's pack is not met, or says nothing of what the coder's grants.
+    // With links the executor does not start: the planner's pack is not met, or says nothing about a tool
+    // that the coder's grants.
     let error = refused(&alone);
     assert!(error.contains("pack `planner`") && error.contains("not in the bundle"), "{error}");
     for (links, why) in [
@@ -97,10 +99,10 @@ fn an_agent_that_delegates_to_a_stronger_one_gains_nothing() {
     assert!(reason.contains("no rule of `planner@1.0.0` grants this call"), "{reason}");
     assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 403);
     assert_eq!(caller.call("workspace.read", json!({ "path": "loot" })).0, 403);
-    // What both may is done, and what the coder's pack denies is denied.
+    // What both may do is done, and what the coder's pack denies is denied.
     assert_eq!(run(&mut caller, "ls /work").0, 200);
     assert!(run(&mut caller, "ls tripwire").1.contains("a tripwire"));
-    // The planner's budget is spent by calls that are made for it, and no new session gives it another.
+    // Calls for the planner spend the planner's budget, and a new session does not give it another.
     assert_eq!(run(&mut caller, "ls /").0, 200);
     let mut fresh = Caller::new(&executor);
     let (status, reason) = run(&mut fresh, "ls /work");
@@ -117,7 +119,7 @@ fn an_agent_that_acts_for_a_stronger_one_gains_nothing() {
     let mut caller = Caller::new(&executor);
     assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 200);
     drop(executor);
-    // To say of the chain alone which packs bind it is not enough, and the agent's own must have their say.
+    // It is not enough to state which packs bind the chain: the agent's own pack must apply as well.
     for (links, why) in [
         (r#"{"coder": ["executor-tests"]}"#, "does not say which packs bind `planner`"),
         (LINKS, "the packs of `planner` do not say whether"),

@@ -1,5 +1,6 @@
-//! What a request costs, as the kernel sees it: with a sandbox ready, the executor makes no process and touches no control group between the record of a call and its
-//! command, and the worker that becomes the command makes two system calls at most.
+//! The cost of a request, as the kernel sees it: with a sandbox ready, the executor makes no process and
+//! touches no control group between the record of a call and its command. The worker that becomes the command
+//! makes two system calls at most.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,7 +15,7 @@ const FORKS: [&str; 4] = [" fork(", " vfork(", " clone(", " clone3("];
 
 /// What happened between the flush of a call's intent and the execution of its command.
 struct Way<'t> {
-    /// Lines of the executor's threads that had to do with the call.
+    /// Lines of the executor's threads that concern the call.
     executor: Vec<&'t str>,
     /// Lines of the process that became the command, without the end of its waiting.
     worker: Vec<&'t str>,
@@ -24,7 +25,7 @@ fn process(line: &str) -> &str {
     line.split_whitespace().next().unwrap_or_default()
 }
 
-/// The threads that this one has started, and itself.
+/// The threads that this thread has started, and itself.
 fn with_its_threads<'l>(lines: &[&'l str], thread: &'l str) -> BTreeSet<&'l str> {
     let mut threads = BTreeSet::from([thread]);
     for line in lines.iter().filter(|line| line.contains("clone") && line.contains(" = ")) {
@@ -36,7 +37,7 @@ fn with_its_threads<'l>(lines: &[&'l str], thread: &'l str) -> BTreeSet<&'l str>
     threads
 }
 
-/// Makes calls of a session, one after the other, and looks at the way of the last one.
+/// Makes calls of a session, one after the other, and passes the trace of the last one to `look`.
 fn traced(warm: &str, look: impl FnOnce(&Way<'_>, &str)) {
     let Some(strace) = strace() else { return };
     let stage = Stage::new(&own_pack());
@@ -46,7 +47,8 @@ fn traced(warm: &str, look: impl FnOnce(&Way<'_>, &str)) {
     command.arg(programs::find("bailiwick-executor").expect("built"));
     let executor = Executor::start_by(command, stage.path(), &["--warm", warm]).expect("it comes up");
     let mut caller = Caller::new(&executor);
-    // The first ones bring the keeper and the session's workspace. What is ready for the next call is ready before it has its turn.
+    // The first calls create the keeper and the session's workspace. The sandbox for the next call is ready
+    // before its turn.
     let calls = [(); 3].map(|()| caller.shell("true"));
     assert!(calls.iter().all(|call| kind(call) == "Exited"), "{calls:?}");
     drop(executor);
@@ -61,7 +63,7 @@ fn traced(warm: &str, look: impl FnOnce(&Way<'_>, &str)) {
         |whose: &dyn Fn(&str) -> bool| between.iter().copied().filter(|line| whose(process(line))).collect();
     let executor: Vec<&str> = of(&|pid| threads.contains(pid));
     let mut worker: Vec<&str> = of(&|pid| pid == process(lines[executed]));
-    // It waited for its request all the while.
+    // It was waiting for its request all the time.
     worker.retain(|line| !line.contains(" resumed>"));
     look(&Way { executor, worker }, &between.join("\n"));
 }
@@ -82,7 +84,7 @@ fn a_request_forks_nothing_and_moves_nothing_between_groups() {
     });
 }
 
-/// Without a sandbox that is ready one is built on the way, and the guard above sees it.
+/// Without a ready sandbox, one is built during the call, and the guard above notices it.
 #[test]
 fn a_sandbox_that_is_built_on_demand_is_seen_by_the_guard() {
     if !limits_are_exact("groups of sandboxes") {

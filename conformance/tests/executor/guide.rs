@@ -1,4 +1,5 @@
-//! Every command of `docs/guide/tool-calls.md` that needs a server or a key, in order, as a reader would type it.
+//! Every command of `docs/guide/tool-calls.md` that needs a server or a key, in order, as a reader would type
+//! it.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::stage::{Caller, Stage, limits_are_exact, said, shipped, value};
 
-/// RFC 8410, section 10.3: the private half of the pack's approver, known to everybody.
+/// RFC 8410, section 10.3: the private half of the pack's approver, which is public.
 const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
 
-/// Ended with the value.
+/// Ended when dropped.
 struct Server(Child);
 
 impl Drop for Server {
@@ -27,7 +28,7 @@ fn shell(stage: &Stage, line: &str) -> Command {
     let folder = programs.parent().expect("a folder").display().to_string();
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
-    // `exec`, so that whoever ends the server ends the server and not a shell.
+    // `exec`, so that a signal to the child ends the server and not a shell.
     command.args(["-c", line]).current_dir(stage.path()).env("PATH", path).stdin(Stdio::null());
     command
 }
@@ -50,7 +51,7 @@ fn blocks<'g>(guide: &'g str, tag: &str) -> Vec<&'g str> {
     parts.filter_map(|part| part.split("\n```").next()).collect()
 }
 
-/// The rules of the guide in the pack that it speaks of.
+/// The guide's rules in the pack that it refers to.
 fn with_the_guides_rules(guide: &str) -> Stage {
     let (sandboxes, rules): (Vec<&str>, Vec<&str>) =
         blocks(guide, "yaml").into_iter().partition(|block| block.starts_with("- name: "));
@@ -82,7 +83,7 @@ fn with_the_guides_rules(guide: &str) -> Stage {
     Stage::new(&folder.path().join("code-interpreter"))
 }
 
-/// What the guide says of narrower sandboxes, other arguments and rules in shadow.
+/// The guide's text about narrower sandboxes, other arguments and rules in shadow.
 #[test]
 fn the_rules_of_the_guide_do_what_it_says() {
     if !limits_are_exact("the guide's pack, which asks for them") {
@@ -123,7 +124,7 @@ fn the_rules_of_the_guide_do_what_it_says() {
         serde_json::from_str::<Value>(&whole).expect("JSON")
     });
     assert_eq!(written.collect::<Vec<_>>(), shown);
-    // The final arguments are recorded and what ran.
+    // The final arguments are recorded, and what ran.
     let output = stage.bailiwick(&["audit", "inspect", "state", renamed["id"].as_str().expect("an id")]);
     assert!(said(&output).contains(r#"arguments  {"command":"cat /etc/motd"}"#), "{}", said(&output));
 }
@@ -146,7 +147,7 @@ fn every_command_of_the_guide_runs() {
     let text = std::fs::read_to_string(root.join("docs/guide/tool-calls.md")).expect("the guide");
     let (mut server, mut session, mut question, mut call, mut seen) =
         (None, String::new(), String::new(), String::new(), 0);
-    // What stands between fences is shown, or run by the test of all documents.
+    // Fenced text is shown, or run by the test of all documents.
     let unfenced = text.split("\n```").step_by(2).flat_map(str::lines);
     for line in unfenced.filter_map(|line| line.strip_prefix("    ")) {
         seen += 1;

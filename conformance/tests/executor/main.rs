@@ -1,4 +1,4 @@
-//! The executor as its users meet it: a compiled pack, two sockets, a log. Every test starts its own.
+//! The executor as its users see it: a compiled pack, two sockets, a log. Every test starts its own.
 
 mod api;
 mod approvals;

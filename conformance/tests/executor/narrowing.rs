@@ -1,10 +1,11 @@
-//! Rules that change where and how a call runs, each tried with calls that the tool's own sandbox lets through; and rules in shadow, which change nothing.
+//! Rules that change where and how a call runs, each tried with calls that the tool's own sandbox allows; and
+//! rules in shadow, which change nothing.
 
 use serde_json::{Value, json};
 
 use crate::stage::{Caller, Stage, kind, own_pack, said, stdout};
 
-/// As `shell`, with less of everything that is tried here.
+/// Like `shell`, with less of everything that is tried here.
 const QUIET: &str = r#"  - name: quiet
     pool: warm
     filesystem: {readOnly: [/usr, /lib, /lib64, /bin], workspace: {path: /work, size: 32Mi, inodes: 4096, lifetime: Session}, proc: Own, devices: ["null"]}
@@ -12,7 +13,7 @@ const QUIET: &str = r#"  - name: quiet
     limits: {wallClock: 60s, cpuTime: 1s, cpus: "1", memory: 64Mi, processes: 16, openFiles: 32, fileSize: 1Mi, output: 1Ki}
 "#;
 
-/// Every call of `shell.exec` that says so runs in `quiet`.
+/// Every call of `shell.exec` that contains the word runs in `quiet`.
 const NARROW: &str = "    - {name: quieter, tools: [shell.exec], when: \"call.args.command.startsWith(': quietly;')\", narrow: {sandbox: quiet}}\n";
 
 /// The pack of these tests with the sandbox `quiet` and more rules.
@@ -30,7 +31,7 @@ fn code(call: &Value) -> Option<i64> {
     (kind(call) == "Exited").then(|| call["outcome"]["code"].as_i64()).flatten()
 }
 
-/// What the wider sandbox lets through, each with what it then prints.
+/// What the wider sandbox allows, each with its output.
 const ATTEMPTS: &[(&str, &str)] = &[
     ("echo loot > /tmp/loot && cat /tmp/loot", "loot\n"),
     ("test -c /dev/zero && echo there", "there\n"),
@@ -42,18 +43,18 @@ fn a_narrowed_call_cannot_do_what_the_tools_own_sandbox_lets_it() {
     let with = stage(NARROW);
     let executor = with.start(&[]);
     let mut caller = Caller::new(&executor);
-    // The session's files are the same, whatever a call runs in.
+    // The session's files are the same, whichever sandbox a call runs in.
     caller.shell("echo kept > kept");
     assert_eq!(stdout(&caller.shell(": quietly; cat kept")), "kept\n");
     for (attempt, printed) in ATTEMPTS {
-        // First, so that it finds nothing done already.
+        // First, so that its effect does not exist yet.
         let narrowed = caller.shell(&format!(": quietly; {attempt}"));
         assert!(code(&narrowed).is_some_and(|code| code != 0), "{attempt}: {narrowed}");
         assert_ne!(stdout(&narrowed), *printed, "{attempt}");
         let wide = caller.shell(attempt);
         assert_eq!((code(&wide), stdout(&wide).as_str()), (Some(0), *printed), "{wide}");
     }
-    // Its limits are those of the narrower sandbox too.
+    // The narrower sandbox's limits apply, too.
     let flood = caller.shell("head -c 4096 /dev/zero | tr '\\0' x");
     assert_eq!((code(&flood), stdout(&flood).len()), (Some(0), 4_096), "{flood}");
     let flood = caller.shell(": quietly; while echo xxxxxxxxxxxxxxxx; do :; done");
@@ -69,7 +70,7 @@ fn a_narrowed_call_cannot_do_what_the_tools_own_sandbox_lets_it() {
     assert_eq!(places, [&["shell", "quiet"][..], &attempts, &["shell", "quiet"]].concat());
     drop(with);
 
-    // Without the rule the same calls do it.
+    // Without the rule the same calls succeed.
     let without = stage("");
     let executor = without.start(&[]);
     let mut caller = Caller::new(&executor);

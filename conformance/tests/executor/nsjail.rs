@@ -1,5 +1,6 @@
-//! One policy, two ways to run it: the probe inside reports under nsjail, with the compiled configuration, and in the executor's own sandbox. Where the two
-//! differ stands in `docs/nsjail.md`, each difference with its reason; one that is not listed fails the test, and so does a listed one that is gone.
+//! One policy run in two ways: a probe reports from inside nsjail, with the compiled configuration, and from
+//! inside the executor's own sandbox. `docs/nsjail.md` lists where the two differ, each difference with its
+//! reason. A difference that is not listed fails the test, and so does a listed one that no longer exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -57,7 +58,8 @@ fn differences(nsjail: &Value, native: &Value) -> BTreeSet<Difference> {
         .collect()
 }
 
-/// What words in the document's cells stand for: limits of a sandbox, and one of this process, which sandboxes inherit.
+/// The words in the document's cells and their values: limits of a sandbox, and one of this process, which
+/// sandboxes inherit.
 fn words(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
     let seconds = sandbox.limits.cpu_time_ms.div_ceil(1000);
     let own = std::fs::read_to_string("/proc/self/limits").expect("limits");
@@ -71,7 +73,8 @@ fn words(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The rows of the document's table of fields, with words for what differs from sandbox to sandbox. A cell `any` stands for what depends on the machine.
+/// The rows of the document's table of fields, with words for what differs between sandboxes. A cell `any`
+/// covers what depends on the machine.
 fn listed() -> Vec<Difference> {
     let text = std::fs::read_to_string(LIST).expect("the document");
     let (_, table) = text.split_once("| Field | nsjail | Executor | Why |\n").expect("the table of fields");
@@ -145,7 +148,7 @@ impl Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         for group in &self.0 {
-            // One that still holds something stays.
+            // One that is not empty stays.
             let _ = std::fs::remove_dir(group);
         }
     }

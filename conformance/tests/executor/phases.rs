@@ -1,5 +1,5 @@
-//! What a policy says beside "may this call run": which tools an agent is told of, what becomes of a session that has read
-//! something, and what reaches the caller of what a call gave.
+//! What a policy decides beyond whether a call may run: which tools are listed for an agent, what happens to
+//! a session that has read something, and how much of a call's result reaches the caller.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::stage::{Caller, Stage, own_pack, said, stdout, value};
 
-/// The tests' own pack with these rules behind its own, and a label.
+/// The tests' own pack with these rules after its own, and a label.
 pub(crate) fn with_rules(rules: &str) -> Stage {
     let text = std::fs::read_to_string(own_pack()).expect("the pack");
     let text = text.replace("    state:\n", "    state:\n      labels: [{name: secret}]\n");
@@ -21,7 +21,7 @@ pub(crate) fn with_rules(rules: &str) -> Stage {
     Stage::new(&pack)
 }
 
-/// The names that an agent is told, outside of a session or in one.
+/// The names that are listed for an agent, outside a session or in one.
 fn listed(executor: &Executor, session: Option<&str>) -> Vec<String> {
     let query = session.map(|id| format!("?session={id}")).unwrap_or_default();
     let answer = executor.client().expect("a connection").get(&format!("/v1/tools{query}"));
@@ -44,16 +44,16 @@ fn tools_that_no_call_is_let_through_of_are_not_listed() {
     for (name, expected) in [
         ("shell.exec", true),
         ("workspace.read", true),
-        // People may approve it.
+        // An approver may allow it.
         ("asked.run", true),
-        // Nothing grants it, and it does not ask.
+        // No rule grants it, and it does not ask.
         ("never.granted", false),
         ("flood.output", false),
         ("brief.exec", false),
     ] {
         assert_eq!(has(&shown, name), expected, "{name}: {shown:?}");
     }
-    // Hidden by a deny: denied. Hidden by a rule of phase List: information, and the call is let through.
+    // Hidden by a deny: denied. Hidden by a rule of phase List: only information, and the call is allowed.
     assert_eq!(caller.call("never.granted", json!({})).0, 403);
     assert_eq!(caller.call("flood.output", json!({})).0, 403);
     assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 200);
@@ -67,11 +67,12 @@ fn tools_that_no_call_is_let_through_of_are_not_listed() {
     assert_eq!(answer.expect("an answer").status, 404);
 }
 
-/// Nothing goes out of a session once it is labelled.
+/// Nothing leaves a session once it is labelled.
 const NO_WAY_OUT: &str = "    - {name: no-way-out, tools: [brief.exec], when: \"'secret' in session.labels\", \
     deny: {reason: the session has read something secret, remedy: open a new session}}\n";
 
-/// Reads a file, whose name begins a label's rule, and then sends; the status of the sending in this session and in a fresh one.
+/// Reads a file whose name starts a label's rule, and then sends; the status of sending in this session and
+/// in a fresh one.
 fn read_and_send(executor: &Executor) -> (Caller, u16, u16) {
     let mut caller = Caller::new(executor);
     let sends = || json!({ "command": "true" });
@@ -104,7 +105,7 @@ fn a_session_that_has_read_something_labelled_calls_nothing_outward() {
     assert!(!listed(&executor, Some(&session)).contains(&"brief.exec".to_owned()));
     assert!(listed(&executor, None).contains(&"brief.exec".to_owned()));
     drop(executor);
-    // On record with the intent, before anything ran.
+    // Recorded with the intent, before anything ran.
     let records = stage.records();
     let is_read =
         |record: &&serde_json::Value| record["kind"] == "intent" && record["tool"] == "workspace.read";
@@ -119,7 +120,8 @@ fn a_session_that_has_read_something_labelled_calls_nothing_outward() {
 /// Output of a command, of a file and of a listing that holds a secret.
 const PRINTS: &str = "printf 'the key is hunter2\\n'; printf 'hunter2\\n' >&2";
 
-/// Whether the secret stands anywhere in what a client got: in clear, or in base64 at any of its three offsets.
+/// Whether the secret is anywhere in what a client received: in clear, or in base64 at any of its three
+/// offsets.
 fn tells(got: &str) -> bool {
     let encoded: Vec<String> = ["hunter2", "xhunter2", "xxhunter2"]
         .iter()
@@ -129,7 +131,8 @@ fn tells(got: &str) -> bool {
     got.contains("hunter2") || encoded.iter().any(|text| got.contains(text.as_str()))
 }
 
-/// Everything by which a caller comes to what a call gave: the streamed call, the poll while it runs and after it, the blocking call, its idempotent repeat; and the files.
+/// Every way in which a caller gets a call's result: the streamed call, the poll while it runs and
+/// afterwards, the blocking call, its idempotent repeat; and the files.
 fn everything_told(executor: &Executor) -> Vec<(&'static str, String)> {
     let mut caller = Caller::new(executor);
     let mut told = Vec::new();
@@ -219,7 +222,8 @@ fn a_secret_in_a_result_reaches_the_caller_only_without_the_rule() {
     }
 }
 
-/// What the log says of a judged result: the decision in clear, what was delivered and what was given under one commitment.
+/// What the log says about a judged result: the decision in clear; what was delivered and what the call
+/// returned under one commitment.
 fn recorded(stage: &Stage, call: &str, effect: &str) {
     let records = stage.records();
     let result = records.iter().find(|record| record["kind"] == "result" && record["call"] == call);
@@ -232,7 +236,7 @@ fn recorded(stage: &Stage, call: &str, effect: &str) {
     assert_eq!(replayed.status.code(), Some(0), "{}", said(&replayed));
 }
 
-/// The inputs of the decision and the result: each short enough for a record, and both of them not.
+/// The inputs of the decision and the result: each alone fits into a record, and both together do not.
 #[test]
 fn a_judged_result_that_is_kept_plain_ends_its_call_however_long_it_is() {
     let rule = "    - {name: no-keys, tools: [shell.exec], phase: Result, when: \"result.stdout.contains('hunter2')\", deny: {}}\n  \
@@ -248,7 +252,7 @@ fn a_judged_result_that_is_kept_plain_ends_its_call_however_long_it_is() {
         assert_eq!((status, &call["durable"]), (200, &json!("result")), "{length}: {}", call["outcome"]);
     }
     drop(executor);
-    // By itself it is short enough for a record.
+    // Alone it fits into a record.
     let records = stage.records();
     let aside = records.iter().filter(|record| record["result"]["blob"].is_string()).count();
     assert!(aside > 0, "every result stood in its record");
@@ -266,7 +270,7 @@ fn a_result_that_is_no_text_is_withheld_where_a_rule_would_have_to_read_it() {
     let call = caller.shell("printf 'hunter2\\377'");
     assert_eq!(call["resultDecision"]["effect"], "Withhold", "{call}");
     assert!(!tells(&call.to_string()), "{call}");
-    // And what it gave has labelled the session.
+    // And its result has labelled the session.
     assert_eq!(caller.call("brief.exec", json!({ "command": "true" })).0, 403);
     assert_eq!(Caller::new(&executor).call("brief.exec", json!({ "command": "true" })).0, 200);
 }
@@ -295,7 +299,7 @@ fn rules_over_results_in_shadow_are_on_record_and_nowhere_else() {
 
 #[test]
 fn a_secret_that_the_limit_cuts_is_withheld() {
-    // A file of which a read gives all but the last byte, and that byte is the secret's.
+    // A read returns all but the last byte of this file, and that byte belongs to the secret.
     let write = "head -c 1048570 /dev/zero | tr '\\0' x > cut.txt; printf hunter2 >> cut.txt";
     for (rule, effect) in [
         ("", None),

@@ -1,4 +1,5 @@
-//! What the executor and its launchers are on the machine: as root the executor has five capabilities, and nobody else of its own has any id of the host's root; an ordinary user's has what he has.
+//! The privileges of the executor and its launchers: as root the executor has five capabilities, and none of
+//! its other processes has any id of the host's root; an ordinary user's executor has that user's privileges.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -34,7 +35,7 @@ pub(crate) fn outposts(executor: &Executor) -> Vec<(u32, String)> {
         if rest.split(' ').nth(1)? != parent {
             return None;
         }
-        // Holders and workers are copies of their launcher, and have names of their own.
+        // Holders and workers are copies of their launcher, with names of their own.
         let (_, name) = stat.split_once('(')?;
         if name.starts_with("bailiwick-hold") || name.starts_with("bailiwick-work") {
             return None;
@@ -92,7 +93,8 @@ fn a_killed_launcher_is_started_anew_and_what_runs_is_confined() {
             let killed = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
             assert!(killed.expect("kill runs").success());
         }
-        // Calls that come while they die are refused as a set-up that failed, or run; later ones run. In no case is anything else said.
+        // Calls that arrive while the launchers die fail with a set-up error, or run; later ones run. No
+        // other answer occurs.
         let deadline = Instant::now() + PATIENCE;
         loop {
             let (status, call) = caller.call("shell.exec", json!({ "command": confined }));
@@ -105,14 +107,14 @@ fn a_killed_launcher_is_started_anew_and_what_runs_is_confined() {
         }
     }
     executor.terminate().expect("it ends");
-    // 6: it holds, and nothing from elsewhere says that it is all.
+    // 6: it verifies, but no outside evidence says that it is complete.
     assert!(matches!(stage.verify().0, Some(0 | 6)));
 }
 
 /// `nobody`, on every Linux.
 const NOBODY: u32 = 65_534;
 
-/// What `make test-user` runs in full.
+/// `make test-user` runs all of this.
 #[test]
 fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_not_enough() {
     if !is_root() {
@@ -141,7 +143,7 @@ fn an_ordinary_user_has_calls_confined_by_what_he_has_and_refused_where_that_is_
     let ran = run("weaker.json");
     let told = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert_eq!(told, "1000\nCapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ", "{}", said(&ran));
-    // Who he is on record, by the kernel and not by what he says.
+    // The user on record, by the kernel's word and not by his own.
     let report = stage.bailiwick(&["audit", "verify", "his/state"]);
     assert_eq!(report.status.code(), Some(6), "{}", said(&report));
     let log =

@@ -1,4 +1,4 @@
-//! Questions that nobody answers: they end on record when their time is over, and give their places back.
+//! Unanswered questions: they end on record when their time is over, and release their places.
 
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ fn a_question_ends_at_its_time_and_its_place_is_free_again() {
     }
     let ruling = docket.rule(&asking(MAX_PENDING), None, None).expect("a ruling");
     assert!(matches!(ruling.record.effect, EffectRecord::Deny(_)), "every place is taken");
-    // The first were asked before the last one, so that some of them may lapse sooner; none does a minute before.
+    // The first questions were asked before the last one, so some may lapse earlier; none does a minute
+    // before.
     assert_eq!(docket.withdraw_lapsed(expires_ms - 60_000).expect("recorded"), Vec::<String>::new());
     let mut withdrawn = docket.withdraw_lapsed(expires_ms).expect("recorded");
     withdrawn.dedup();

@@ -1,4 +1,5 @@
-//! The log of an executor: every call in it before it runs, nothing run without it, and what a crash leaves.
+//! The log of an executor: every call is in it before it runs, nothing runs without it, and what a crash
+//! leaves.
 
 use std::process::Command;
 
@@ -61,7 +62,7 @@ fn every_decision_of_a_log_is_made_again_from_its_own_inputs() {
     let text = crate::stage::said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("8 decisions reproduced, 0 differ"), "{text}");
-    // Without the openings nothing can be decided again, and that is not passed over.
+    // Without the openings no decision can be reproduced, and that is reported.
     for entry in std::fs::read_dir(stage.path().join("state/disclosures")).expect("openings") {
         std::fs::remove_file(entry.expect("a file").path()).expect("it goes");
     }
@@ -74,7 +75,7 @@ fn a_killed_executor_leaves_nothing_running_and_its_calls_are_lost_on_record() {
     let stage = Stage::new(&own_pack());
     let executor = stage.start(&[]);
     let caller = Caller::new(&executor);
-    // A name of its own: another run of this test may have one too.
+    // A unique name: another run of this test may have one too.
     let name = format!("bailiwick-orphan-{}", std::process::id());
     let command = json!({ "command": format!("exec -a {name} sleep 600") });
     let mut hanging = caller.start(&executor, "shell.exec", command);
@@ -118,12 +119,12 @@ fn a_result_that_is_not_on_disk_is_never_called_so() {
     let mut caller = Caller::new(&executor);
     let running = caller.start(&executor, "cat.stream", json!({}));
     let path = running.path.clone();
-    // Another writer takes charge of the log while the command runs: its result is not acknowledged any more.
+    // Another writer takes over the log while the command runs: its result is no longer acknowledged.
     std::fs::write(stage.path().join("state/writer"), "another").expect("the writer in charge");
     let closed = caller.client.post(&format!("{path}/stdin?close=true"), b"").expect("an answer");
     assert_eq!(closed.status, 202);
     assert_eq!(kind(&running.rest().last().expect("the outcome")["call"]), "Exited");
-    // The session's next call has its turn once the record of the one before has succeeded or failed.
+    // The session's next call has its turn once the record of the previous one has succeeded or failed.
     let (status, refused) = caller.call("shell.exec", json!({ "command": "true" }));
     assert_eq!((status, &refused["error"]), (503, &json!("not-recorded")), "{refused}");
     let call = crate::stage::value(&caller.client.get(&path).expect("an answer"));
@@ -157,13 +158,14 @@ fn the_intent_is_on_disk_before_the_command_is_executed() {
 const TRACED: [&str; 9] =
     ["-f", "-qq", "-y", "-s", "65535", "-e", "trace=pwrite64,fdatasync,execve", "-esignal=none", "-o"];
 
-/// Where in a trace a shell is executed.
+/// The positions in a trace at which a shell is executed.
 pub(crate) fn executions<'l>(lines: &'l [&str]) -> impl Iterator<Item = usize> + 'l {
     let places = lines.iter().enumerate().filter(|(_, line)| line.contains("execve(\"/bin/bash\""));
     places.map(|(at, _)| at)
 }
 
-/// Where in a trace the flush returned that made the intent of this call durable: the next one of the thread that wrote it. `None` if either failed.
+/// The position in a trace at which the flush returned that made the intent of this call durable: the next
+/// flush of the thread that wrote it. `None` if either failed.
 pub(crate) fn intent_flushed(lines: &[&str], call: &str) -> Option<usize> {
     let is_intent = |line: &str| line.contains(r#"\"kind\":\"intent\""#) && line.contains(call);
     let write = lines.iter().position(|line| line.contains("pwrite64(") && is_intent(line))?;
@@ -171,7 +173,7 @@ pub(crate) fn intent_flushed(lines: &[&str], call: &str) -> Option<usize> {
     let own = |name: &'static str, from: usize| {
         let behind = lines.iter().enumerate().skip(from);
         let of_thread = behind.filter(move |(_, line)| line.split_whitespace().next() == thread);
-        // A call that others got in between of has a second line with its result.
+        // A call that was interrupted in the trace has a second line with its result.
         of_thread
             .filter(|(_, line)| !line.ends_with("<unfinished ...>"))
             .find(move |(_, line)| line.contains(name))
@@ -189,7 +191,7 @@ fn whatever_write_or_flush_fails_no_command_runs_without_its_record() {
     let Some(strace) = strace() else { return };
     let stage = Stage::new(&own_pack());
     let trace = stage.path().join("trace");
-    // Each run finds the log as the one before left it, and so has to recover by itself.
+    // Each run finds the log as the previous one left it, and so must recover by itself.
     let run = |inject: Option<&str>| {
         let mut command = Command::new(strace);
         if let Some(inject) = inject {
@@ -253,14 +255,15 @@ fn places(traced: &str, call: &str) -> std::collections::BTreeSet<usize> {
 
 #[test]
 fn without_a_record_nothing_runs_and_it_recovers_by_itself() {
-    // The flushes of opening the log and the session go through; some after them fail, later ones succeed again.
+    // The flushes that open the log and the session succeed; some later ones fail, and after those they
+    // succeed again.
     refuses_and_recovers("fdatasync", "error=EIO:when=12..20", None);
 }
 
-/// The segments are made ahead, so that a full disk shows in the values beside them alone.
+/// The segments are allocated in advance, so a full disk affects only the values next to them.
 #[test]
 fn without_the_openings_of_its_record_nothing_runs_and_it_recovers_by_itself() {
-    // Of a log that begins this is the first file of openings, and the first that is written to it is of a call.
+    // In a new log this is the first file of openings, and its first content is that of a call.
     let openings = Some("state/disclosures/00000001.jsonl");
     for error in ["ENOSPC", "EIO"] {
         refuses_and_recovers("pwrite64", &format!("error={error}:when=1..6"), openings);
@@ -268,7 +271,8 @@ fn without_the_openings_of_its_record_nothing_runs_and_it_recovers_by_itself() {
     }
 }
 
-/// Fails some of the executor's calls of this name, to any file or to this one: calls are refused meanwhile, and what was refused did not run.
+/// Fails some of the executor's calls of this name, on any file or on this one: calls are refused meanwhile,
+/// and refused calls did not run.
 fn refuses_and_recovers(call: &str, inject: &str, file: Option<&str>) {
     let Some(strace) = strace() else { return };
     let stage = Stage::new(&own_pack());
@@ -282,7 +286,7 @@ fn refuses_and_recovers(call: &str, inject: &str, file: Option<&str>) {
     let executor = Executor::start_by(command, stage.path(), &[]).expect("it comes up");
     let mut caller = Caller::new(&executor);
     let (mut refused, mut ran, mut ran_after) = (0, 0, 0);
-    // The tracer counts for each thread, and the log tries again 100 ms after a failure; so both are waited for.
+    // The tracer counts per thread, and the log retries 100 ms after a failure; so both are waited for.
     until("calls are refused, and later ones run", || {
         let (status, call) =
             caller.call("shell.exec", json!({ "command": format!("echo {refused} {ran} >> /work/ran") }));
@@ -297,7 +301,7 @@ fn refuses_and_recovers(call: &str, inject: &str, file: Option<&str>) {
         (ran_after > 2).then_some(())
     })
     .expect("both");
-    // Another thread may yet come to its failures.
+    // Another thread may yet reach its failures.
     let counted = until("the log takes records again", || {
         let (status, call) = caller.call("shell.exec", json!({ "command": "wc -l < /work/ran" }));
         (status == 200).then(|| stdout(&call))

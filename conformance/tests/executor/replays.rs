@@ -1,4 +1,5 @@
-//! `bailiwick replay` over logs that an executor has written: what of a decision changed under another pack, over calls and over what they gave.
+//! `bailiwick replay` over logs that an executor has written: what would change in a decision under another
+//! pack, for calls and for their results.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::approvals::{ALICE, ARGS, SUBJECT, approve};
 use crate::stage::{Caller, Stage, own_pack, said, stdout};
 
-/// As `shell`, with less.
+/// Like `shell`, with less.
 const QUIET: &str = r#"  - name: quiet
     pool: warm
     filesystem: {readOnly: [/usr, /lib, /lib64, /bin], workspace: {path: /work, size: 32Mi, inodes: 4096, lifetime: Session}, proc: Own, devices: ["null"]}
@@ -22,7 +23,7 @@ const THEN: &str = "    - {name: marks, tools: [shell.exec], when: \"call.args.c
     - {name: no-way-out, tools: [brief.exec], when: \"'secret' in session.labels\", deny: {}}\n    \
     - {name: no-keys, tools: [shell.exec], phase: Result, when: \"result.stdout.contains('hunter2')\", deny: {}}\n    \
     - {name: no-names, tools: [shell.exec], phase: Result, transform: {result: \"{'stdout': result.stdout.replace('dana', '***')}\"}}\n";
-/// One more of them.
+/// One more of these rules.
 const TELLS: &str = "    - {name: tells, tools: [shell.exec], phase: Result, when: \"result.stdout.contains('leaked')\", label: {add: [secret]}}\n";
 
 /// The pack of these tests with a label, a narrower sandbox and these rules.
@@ -51,7 +52,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// Makes the calls of the log, each printed word its own command.
+/// Makes the calls of the log, with a separate command for each printed word.
 fn record(stage: &Stage, executor: &Executor) {
     let mut caller = Caller::new(executor);
     assert_eq!(stdout(&caller.shell("echo plain")), "plain\n");
@@ -79,7 +80,7 @@ fn written() -> Stage {
     stage
 }
 
-/// Replays the log under these rules; the exit code and the report.
+/// Replays the log under these rules; returns the exit code and the report.
 fn replayed(stage: &Stage, pack: &str) -> (Option<i32>, Value) {
     fs::write(stage.path().join("next.yaml"), pack).expect("the pack");
     let output = stage.bailiwick(&["replay", "--log", "state", "--pack", "next.yaml", "--format", "json"]);
@@ -109,10 +110,10 @@ fn same(report: &Value, expected: &[&str]) {
 #[test]
 fn a_replay_says_which_part_of_each_decision_changed() {
     let stage = written();
-    // Under the bundle itself all comes out as it was: 9 decisions over calls, 5 over results.
+    // Under the bundle itself every decision is the same: 9 on calls, 5 on results.
     let own = stage.bailiwick(&["replay", "--log", "state", "--pack", "bundle.json"]);
     assert!(said(&own).contains("14 replayed, 14 unchanged, 0 changed, 0 not replayed"), "{}", said(&own));
-    // So do they under the same rules in another pack, whose digest is another one, and what people approved stands.
+    // So it is under the same rules in another pack, with another digest, and approvals remain valid.
     let (code, report) = replayed(&stage, &later(&format!("{THEN}{TELLS}")));
     same(&report, &[]);
     assert_eq!((code, &report["replayed"]), (Some(0), &json!(14)), "{report:#}");
@@ -127,9 +128,9 @@ fn a_replay_says_which_part_of_each_decision_changed() {
         &[
             "sandbox | shell | quiet | shell.exec | quieter x1",
             "arguments | as asked for | given by rules | shell.exec | anything, renamed x1",
-            // Once people have approved it, as they did.
+            // Once it is approved, as it was.
             "labels | none | +executor-tests/secret | asked.run | marked x1",
-            // The session has the label then.
+            // The session then has the label.
             "labels | +executor-tests/secret | none | shell.exec | marks x1",
             // Nothing labels the other session any more.
             "labels | +executor-tests/secret | none | shell.exec | tells x1",
@@ -156,16 +157,16 @@ fn results_are_decided_again_and_label_what_comes_after_them() {
             "result | Deliver | Withhold | shell.exec | no-keys x1",
             "result | Withhold | Deliver | shell.exec | no-keys x1",
             "texts | stdout | stdout, others | shell.exec | no-names x1",
-            // Over the call, and over what it gave; and so the sessions may send.
+            // On the call, and on its result; and so the sessions may send.
             "labels | +executor-tests/secret | none | shell.exec | marks x1",
             "labels | +executor-tests/secret | none | shell.exec | tells x1",
             "effect | Deny | Allow | brief.exec | no-way-out x2",
         ],
     );
     assert_eq!((code, &report["notReplayed"]), (Some(3), &json!(0)), "{report:#}");
-    // Nobody is told what was redacted.
+    // The report does not contain what was redacted.
     assert!(!report.to_string().contains("hunter2") && !report.to_string().contains("ZGFuYQ"), "{report:#}");
-    // Others must approve, so the call is one to ask about.
+    // Other approvers are required, so the call becomes one to ask about.
     let others = later(&format!("{THEN}{TELLS}")).replace("alice@example.org", "bob@example.org");
     let (_, report) = replayed(&stage, &others);
     same(
@@ -192,7 +193,8 @@ fn what_cannot_be_opened_is_counted_and_never_guessed() {
     }
     assert!(kept > 0, "the openings of calls are there");
     let (code, report) = replayed(&stage, &later(&format!("{THEN}{TELLS}")));
-    // The first result is not known, and with it what it labels: so no later call of the session is, nor what those count, and so nothing of the other one.
+    // The first result is unknown, and with it the label that it sets. So every later call of the session is
+    // unknown, and what those calls count, and with that everything in the other session.
     assert_eq!(
         (code, &report["replayed"], &report["changed"]),
         (Some(6), &json!(1), &json!(0)),
@@ -202,7 +204,7 @@ fn what_cannot_be_opened_is_counted_and_never_guessed() {
     assert!(first.contains("commitment to its result"), "{report:#}");
     let second = report["missing"][1]["why"].as_str().expect("why");
     assert!(second.contains("labels the session under these packs"), "{report:#}");
-    // Of the packs themselves the labels are on record, and the calls are known.
+    // Under the original packs the labels are on record, and the calls are known.
     let own = stage.bailiwick(&["replay", "--log", "state", "--pack", "bundle.json"]);
     assert!(said(&own).contains("9 replayed, 9 unchanged, 0 changed, 5 not replayed"), "{}", said(&own));
     assert_eq!(own.status.code(), Some(6));

@@ -1,4 +1,5 @@
-//! Sessions from their beginning to their recorded end: their workspaces and what they may hold together, and how they are closed.
+//! Sessions from their beginning to their recorded end: their workspaces, what these may hold together, and
+//! how they are closed.
 
 use std::convert::Infallible;
 
@@ -20,7 +21,8 @@ fn delete(executor: &Executor, id: &str) -> u16 {
     client.request("DELETE", &format!("/v1/sessions/{id}"), &[], b"").expect("an answer").status
 }
 
-/// What the log says of the end of a session. Read along its course: a group that failed may stand in a segment that the log has left.
+/// What the log says about the end of a session. It is read along its course, since a failed group may be in
+/// a segment that the log has left.
 fn endings(stage: &Stage, id: &str) -> Vec<Value> {
     let closed = json!({ "closed": { "session": id } });
     let mut endings = Vec::new();
@@ -46,7 +48,7 @@ fn a_workspace_that_is_gone_is_told_and_never_replaced_unseen() {
         let killed = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
         assert!(killed.expect("kill runs").success());
     }
-    // The call that finds it so does not run; from then on none is decided.
+    // The call that notices it does not run; from then on none is decided.
     let gone = until("the workspace is found gone", || {
         let (status, call) = caller.call("shell.exec", json!({ "command": "cat /work/file" }));
         assert!(status == 410 || kind(&call) == "SetupFailed", "it ran in another workspace: {call}");
@@ -75,7 +77,7 @@ fn workspaces_have_no_more_than_their_budget_together() {
     assert_eq!(kind(&call), "SetupFailed", "{call}");
     let step = call["outcome"]["step"].as_str().unwrap_or_default();
     assert!(step.contains("67108864 is the most"), "{step}");
-    // Its share is free again with the session.
+    // Its share is free again when the session ends.
     let first = callers[0].session.clone();
     assert_eq!(delete(&executor, &first), 204);
     assert_eq!(kind(&callers[2].shell("true")), "Exited");
@@ -101,7 +103,7 @@ fn a_session_that_nobody_uses_is_closed_and_one_whose_call_runs_is_not() {
     .expect("on record");
 }
 
-/// Without its token a writer cannot tell whether it is in charge, so that no record is durable.
+/// Without its token a writer cannot tell whether it still owns the log, so no record is durable.
 #[test]
 fn a_session_whose_end_cannot_be_recorded_is_closed_on_record_later() {
     let stage = Stage::new(&own_pack());
@@ -114,7 +116,7 @@ fn a_session_whose_end_cannot_be_recorded_is_closed_on_record_later() {
         assert_eq!(get(&executor, session), 404, "and closed all the same");
     }
     std::fs::rename(&aside, &token).expect("the token is there");
-    // Both ways come to the record: whoever asks again may find it there already.
+    // Both ways lead to the record: a client that asks again may already find it there.
     until("whoever asks again is not told that it was never there", || {
         [204, 404].contains(&delete(&executor, &asked_again)).then_some(())
     })
@@ -129,8 +131,8 @@ fn a_session_whose_end_cannot_be_recorded_is_closed_on_record_later() {
     }
 }
 
-/// Every flush takes half a second, so that there is time to close the session of a call whose intent is written and not durable yet. A close that comes late meets a call that
-/// runs, and cancels it as well.
+/// Every flush takes half a second, which leaves time to close the session of a call whose intent is written
+/// and not durable yet. A late close finds the call running, and cancels it as well.
 #[test]
 fn a_session_that_is_closed_while_its_call_is_decided_ends_that_call() {
     let Some(strace) = strace() else { return };

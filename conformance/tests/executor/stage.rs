@@ -1,4 +1,4 @@
-//! A folder with a compiled pack and an executor over it.
+//! A folder with a compiled pack and an executor that serves it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -12,11 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// One executor at a time has the machine's cgroup.
+/// One executor at a time holds the machine's cgroup.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Whether sandboxes are limited as a whole here, as the packs' exact limits ask. Said aloud where not: an ordinary user has no cgroup as a rule, and is tried
-/// with the limits that there are.
+/// Whether sandboxes are limited as a whole here, as the packs' exact limits require. Reported if not: an
+/// ordinary user usually has no cgroup, and the tests then use the limits that are available.
 pub(crate) fn limits_are_exact(what: &str) -> bool {
     if !is_root() {
         eprintln!("SKIPPED: {what}: an ordinary user has no cgroup; run the test as root");
@@ -39,10 +39,10 @@ pub(crate) fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-packs").join(name)
 }
 
-/// What an ordinary user without a cgroup can hold a sandbox to.
+/// Limits that an ordinary user without a cgroup can enforce.
 const AT_LEAST: &str = "atLeast: {memory: Rlimit, processes: Rlimit, cpus: BestEffort, cpuTime: Rlimit}";
 
-/// The folder goes with the value.
+/// The folder is removed when dropped.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
     _one: MutexGuard<'static, ()>,
@@ -92,7 +92,7 @@ impl Stage {
         self.command("bailiwick", args).output().expect("it runs")
     }
 
-    /// Runs `bailiwick-executor` in the folder, once no other executor has the machine's cgroup.
+    /// Runs `bailiwick-executor` in the folder, once no other executor holds the machine's cgroup.
     pub(crate) fn executor(&self, args: &[&str]) -> Output {
         programs::with_the_cgroup(&mut self.command("bailiwick-executor", args)).expect("it runs")
     }
@@ -120,7 +120,7 @@ impl Stage {
         records
     }
 
-    /// What `bailiwick audit verify` ends with, and says.
+    /// The exit code and the output of `bailiwick audit verify`.
     pub(crate) fn verify(&self) -> (Option<i32>, String) {
         let output = self.bailiwick(&["audit", "verify", "state"]);
         (output.status.code(), said(&output))
@@ -147,12 +147,13 @@ impl Caller {
         Self { client, session }
     }
 
-    /// Calls a tool; status and body.
+    /// Calls a tool; returns status and body.
     pub(crate) fn call(&mut self, tool: &str, args: Value) -> (u16, Value) {
         self.send(json!({ "tool": tool, "args": args }), "")
     }
 
-    /// Starts a call and reads its events while it runs; gives it back once it is recorded and the server knows it.
+    /// Starts a call and reads its events while it runs; returns it once it is recorded and the server knows
+    /// it.
     pub(crate) fn start(&self, executor: &Executor, tool: &str, args: Value) -> Running {
         let calls = format!("/v1/sessions/{}/calls", self.session);
         let body = json!({ "tool": tool, "args": args }).to_string();
@@ -173,7 +174,7 @@ impl Caller {
         (answer.status, value(&answer))
     }
 
-    /// Runs a command line; the call.
+    /// Runs a command line; returns the call.
     pub(crate) fn shell(&mut self, command: &str) -> Value {
         let (status, call) = self.call("shell.exec", json!({ "command": command }));
         assert_eq!(status, 200, "{call}");
@@ -181,10 +182,10 @@ impl Caller {
     }
 }
 
-/// A call that runs, and the stream of its events.
+/// A running call, and the stream of its events.
 pub(crate) struct Running {
     client: Client<UnixStream>,
-    /// Where it is asked about.
+    /// The path at which it is polled.
     pub(crate) path: String,
     unread: Vec<u8>,
 }

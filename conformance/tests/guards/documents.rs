@@ -1,4 +1,5 @@
-//! What the documents promise about the repository: the invariants have tests of the names they give, and files that are named are there.
+//! What the documents promise about the repository: the named tests of the invariants exist, and named files
+//! exist.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +7,20 @@ use syn::visit::Visit;
 
 use crate::{root, source_files};
 
-/// Longest ARCHITECTURE.md, in lines: it is read whole or not at all.
+/// Longest ARCHITECTURE.md, in lines: it must be short enough to be read as a whole.
 const MAX_ARCHITECTURE_LINES: usize = 300;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What stands between backticks, outside fenced blocks.
+/// Text in backticks, outside fenced blocks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split("```").step_by(2).flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
 }
 
-/// Names of the functions that a test harness runs: those marked `#[test]`, and those that a macro of the property tests makes tests of.
+/// Names of the functions that a test harness runs: those marked `#[test]`, and those that a macro of the
+/// property tests turns into tests.
 #[derive(Default)]
 struct Tests(BTreeSet<String>);
 

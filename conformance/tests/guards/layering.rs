@@ -1,5 +1,5 @@
-//! The table of `ARCHITECTURE.md` against what cargo resolves: direct edges between our crates, and what a crate must never
-//! see, however indirectly.
+//! The table in `ARCHITECTURE.md` compared with what cargo resolves: direct edges between our crates, and
+//! what a crate must never see, however indirectly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::root;
 
-/// What one of our crates may use of ours, and which outside crates must not stand in its resolved tree.
+/// Which of our crates one of them may use, and which outside crates must not be in its resolved tree.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     may_use: &'static [&'static str],
@@ -113,7 +113,8 @@ pub(crate) const TABLE: &[Row] = &[
     },
 ];
 
-/// The resolved tree: for each package its direct normal and build dependencies. Test-only dependencies do not count.
+/// The resolved tree: the direct normal and build dependencies of each package. Test-only dependencies do not
+/// count.
 struct Resolved {
     names: BTreeMap<String, String>,
     edges: BTreeMap<String, Vec<String>>,
@@ -157,7 +158,8 @@ impl Resolved {
     }
 }
 
-/// Names of everything that is linked into a package or runs in its build, as cargo resolves its features when it is built alone.
+/// Names of everything that is linked into a package or runs in its build, with the features that cargo
+/// resolves when the package is built alone.
 fn linked(name: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -184,7 +186,7 @@ fn every_member_stands_in_the_table() {
     assert_eq!(members, rows);
 }
 
-/// Our crates by the words that the table of `ARCHITECTURE.md` has for them.
+/// Our crates by their names in the table of `ARCHITECTURE.md`.
 fn documented(cell: &str) -> BTreeSet<String> {
     let ours = || TABLE.iter().map(|row| row.name);
     match cell {
@@ -223,8 +225,8 @@ fn the_documented_table_is_the_one_that_is_checked() {
     assert_eq!(rows, TABLE.len());
 }
 
-/// What the words of the column "Must never see" stand for, where crates can bring it. Clock, files and network are the standard library's:
-/// `what_has_no_clock_and_no_files_asks_the_standard_library_for_none` (`tidy.rs`).
+/// The crates behind the words in the column "Must never see". Clock, files and network come from the
+/// standard library: `what_has_no_clock_and_no_files_asks_the_standard_library_for_none` (`tidy.rs`).
 const NEVER: &[(&str, &[&str])] = &[
     ("async", &["tokio"]),
     ("YAML", &["serde-saphyr"]),
@@ -266,7 +268,7 @@ fn nothing_forbidden_stands_in_a_resolved_tree() {
 
 #[test]
 fn the_list_of_what_is_linked_is_not_empty() {
-    // The guard itself bites: the webhook is async and the compiler parses CEL, and the lists must say so.
+    // The guard itself works: the webhook is async and the compiler parses CEL, and the lists must show it.
     assert!(linked("bailiwick-webhook").contains("tokio"));
     assert!(linked("bailiwick-compiler").contains("cel"));
 }

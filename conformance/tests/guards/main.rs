@@ -1,5 +1,5 @@
-//! Guards over the source tree, as ordinary tests: who may depend on whom, where `unsafe` may stand, how a file must read.
-//! Not a linter for style: rustfmt and clippy do that.
+//! Guards over the source tree, as ordinary tests: who may depend on whom, where `unsafe` is allowed, how a
+//! file must read. They are not a style linter: rustfmt and clippy are.
 
 mod documents;
 mod layering;
@@ -13,7 +13,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
 }
 
-/// Paths, relative to the root, of the files that git tracks or would track (so a new file is judged before it is committed).
+/// Paths, relative to the root, of the files that git tracks or would track (so a new file is judged before
+/// it is committed).
 fn source_files() -> Vec<String> {
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])

@@ -1,5 +1,5 @@
-//! How every file must read: a header that says what a module is, no `unsafe` outside its crate, functions that fit a screen, no
-//! drawer names, no path of one machine.
+//! How every file must read: a header that says what a module is, no `unsafe` outside its crate, functions
+//! that fit a screen, no catch-all module names, no path of one machine.
 
 use syn::spanned::Spanned;
 use syn::visit::Visit;
@@ -9,10 +9,10 @@ use crate::{root, source_files};
 /// Longest function, in lines from its signature to its closing brace.
 const MAX_FUNCTION_LINES: usize = 70;
 
-/// Longest Rust file. The aim is 400; what is longer than this has a seam that somebody has overlooked.
+/// Longest Rust file. The aim is 400; a file longer than this has a seam that was overlooked.
 const MAX_FILE_LINES: usize = 700;
 
-/// Names that say nothing about what is inside.
+/// Names that say nothing about their content.
 const DRAWERS: &[&str] = &["common", "util", "utils", "helper", "helpers", "misc", "manager"];
 
 fn rust_files() -> Vec<(String, String)> {
@@ -34,7 +34,7 @@ fn every_module_starts_with_its_header() {
     }
 }
 
-/// The one crate that may hold `unsafe` code: everything the kernel is asked directly.
+/// The one crate that may contain `unsafe` code: it makes all direct system calls.
 const UNSAFE_CRATE: &str = "executor/sys/";
 
 #[test]
@@ -57,7 +57,7 @@ fn every_crate_root_but_one_forbids_unsafe_code() {
     assert!(seen >= 8, "only {seen} crate roots were found");
 }
 
-/// Whether the crate's own attributes do; a comment that says so does not.
+/// Whether the crate's own attributes forbid it; a comment that says so does not count.
 fn forbids_unsafe_code(root: &str) -> bool {
     let file = syn::parse_file(root).expect("a crate root parses");
     file.attrs.iter().any(|attribute| {
@@ -157,7 +157,7 @@ fn no_name_is_a_drawer() {
 
 #[test]
 fn no_file_names_a_path_of_one_machine() {
-    // Spelled in two halves so that this file does not find itself.
+    // Split in two so that this file does not match itself.
     let marks = [["/ho", "me/"].concat(), ["/wo", "rk/main"].concat(), ["/ro", "ot/"].concat()];
     for path in source_files() {
         let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
@@ -167,10 +167,12 @@ fn no_file_names_a_path_of_one_machine() {
     }
 }
 
-/// What of the standard library these folders may not name: `ARCHITECTURE.md` says what their crates must never see.
+/// Which parts of the standard library these folders may not name: `ARCHITECTURE.md` says what their crates
+/// must never see.
 const NEVER_ASKED: &[(&str, &[&str])] = &[("compiler/policy/src/", OUTSIDE), ("compiler/src/", OUTSIDE)];
 
-/// Modules, and types of modules that hold harmless ones too: an address is no connection, a duration no clock.
+/// Modules, and types of modules that also contain harmless ones: an address is not a connection, a duration
+/// is not a clock.
 const OUTSIDE: &[&str] = &[
     "fs",
     "process",
@@ -221,7 +223,7 @@ impl Asked<'_> {
     }
 }
 
-/// Whether it is compiled for tests alone.
+/// Whether it is compiled only for tests.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|one| {
         one.path().is_ident("test")

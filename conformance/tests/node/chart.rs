@@ -1,6 +1,8 @@
-//! The chart's own programs on a node: profiles come onto it and go again, and the uninstall takes away what an operator wrote.
+//! The chart's own programs on a node: profiles are installed on it and removed again, and the uninstall
+//! removes what an operator wrote.
 //!
-//! The operator itself is another test's: what it writes is written here in its name, which its role must allow.
+//! Another test runs the operator itself: here, what it writes is written in its name, which its role must
+//! allow.
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -54,7 +56,7 @@ impl Stage {
         command.env("HOME", self.folder.path()).stdin(Stdio::null()).output().expect("Helm runs")
     }
 
-    /// What kubectl prints, without what it says beside it.
+    /// kubectl's standard output, without its messages.
     fn listed(&self, args: &[&str]) -> String {
         String::from_utf8_lossy(&self.kubectl(args).stdout).into_owned()
     }
@@ -63,7 +65,7 @@ impl Stage {
         self.cluster.kubectl_raw(args, "").expect("kubectl runs")
     }
 
-    /// The files of profiles on the node, as the installer's pod sees them.
+    /// The profile files on the node, as the installer's pod sees them.
     fn profiles(&self) -> String {
         said(&self.kubectl(&[
             "exec",
@@ -104,7 +106,7 @@ fn profiles_come_onto_nodes_and_the_uninstall_leaves_nothing() {
     let others = "clusterroles,clusterrolebindings,roles,rolebindings,configmaps,serviceaccounts,leases";
     let others = stage.listed(&["get", others, "-A", "-o", "name"]);
     assert!(others.contains("cluster-admin") && !others.contains("bailiwick"), "{others}");
-    // The label that the operator gave is gone, the one that somebody else gave is not; and a pod that was refused starts.
+    // The operator's label is gone, the other owner's label is not; and a pod that was denied starts.
     let namespace = stage.listed(&["get", "namespace", "agents", "--show-labels"]);
     assert!(
         !namespace.contains("pod-security") && namespace.contains("bailiwick.dev/zone=agents"),
@@ -116,7 +118,7 @@ fn profiles_come_onto_nodes_and_the_uninstall_leaves_nothing() {
     assert!(waited.status.success(), "{}", said(&waited));
 }
 
-/// Nothing in namespaces that are not pools', no secret of others, no pod, no role.
+/// Nothing in namespaces that have no pools, no secret of others, no pod, no role.
 fn outside_of_its_role(stage: &Stage) {
     for args in [
         ["create", "configmap", "mine", "-n", "agents", OPERATOR].as_slice(),

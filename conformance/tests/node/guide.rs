@@ -1,4 +1,4 @@
-//! `docs/guide/cluster.md`, word by word, and with it `make cluster-demo`, which is the same run shown.
+//! `docs/guide/cluster.md`, word by word, and with it `make cluster-demo`, which shows the same run.
 
 use bailiwick_conformance::cluster_guide::{self, Ground};
 

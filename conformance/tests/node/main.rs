@@ -1,6 +1,8 @@
-//! What needs a real node: `make test-cluster` runs these, as root; `cargo test` alone leaves them out, since a node is not everywhere.
+//! Tests that need a real node: `make test-cluster` runs these, as root. `cargo test` alone leaves them out,
+//! since not every machine can start a node.
 //!
-//! Pods of executors are that of `docs/executor-tiers.md`, word by word but for the three digests; the chart is `charts/bailiwick`.
+//! Pods of executors are the one in `docs/executor-tiers.md`, word by word except for the three digests; the
+//! chart is `charts/bailiwick`.
 
 mod chart;
 mod guide;

@@ -1,10 +1,10 @@
-//! What a pool's pod does, and what it refuses where a setting of the documentation is missing.
+//! What a pool's pod does, and what it rejects if a documented setting is missing.
 
 use serde_json::{Value, json};
 
 use crate::stage::{NAMESPACE, Stage, probed, ready, said};
 
-/// Both in one: a node is started once.
+/// Both in one test: a node is started once.
 #[test]
 #[ignore = "needs a node: make test-cluster"]
 fn a_pool_pod_runs_calls_decided_and_recorded() {
@@ -35,7 +35,7 @@ fn serves(stage: &Stage) {
     assert_eq!(listed.status.code(), Some(0), "{}", said(&listed));
     let text = said(&listed);
     assert!(text.contains("uid=1000") && text.contains("work"), "{text}");
-    // Neither the program nor its state and sockets are inside.
+    // Neither the program nor its state and sockets are visible inside.
     assert!(!text.contains("bailiwick") && !text.contains("var"), "{text}");
 
     let code = "import os, socket\nprint(len([p for p in os.listdir('/proc') if p.isdigit()]))\n\
@@ -69,7 +69,7 @@ fn serves(stage: &Stage) {
     assert!(outside >= 65_536, "{map}");
 }
 
-/// The log that the pod wrote, out of the pod.
+/// The log that the pod wrote, copied out of the pod.
 fn recorded(stage: &Stage) {
     let state = stage.copy_state("good");
     // 6: the executor still writes, so the log has no seal.
@@ -133,7 +133,7 @@ fn refuses(stage: &Stage) {
     };
     waits("default-filter", "process-start");
     waits("masked-proc", "parts of /proc are covered");
-    // Its probe finds nothing wrong; the executor itself refuses the bundle.
+    // Its probe finds nothing wrong; the executor itself rejects the bundle.
     let ended = |pod: &Value| {
         let status = &pod["status"]["containerStatuses"][0];
         ["state", "lastState"].iter().any(|at| status[*at]["terminated"]["exitCode"] == json!(1))

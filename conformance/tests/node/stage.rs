@@ -1,4 +1,5 @@
-//! One node for all tests, and on it what a pool needs: the executor's image, the profile, the bundle, the namespace.
+//! One node for all tests, with what a pool needs: the executor's image, the profile, the bundle, the
+//! namespace.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Where the tests' pods run.
 pub(crate) const NAMESPACE: &str = "agents-pool";
 
-/// The node ends with the value.
+/// The node ends when dropped.
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
     pub(crate) folder: tempfile::TempDir,
@@ -70,7 +71,7 @@ impl Stage {
         self.cluster.kubectl(["apply", "-f", "-"], &pod.to_string()).expect("applied");
     }
 
-    /// Waits until the pod is as asked for; the pod.
+    /// Waits until the check holds for the pod; returns the pod.
     pub(crate) fn wait(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -127,7 +128,7 @@ impl Stage {
     }
 }
 
-/// What the first container found, as it stands in the pod's status.
+/// The first container's findings, from the pod's status.
 pub(crate) fn probed(pod: &Value) -> Option<Value> {
     let state = &pod["status"]["initContainerStatuses"][0];
     let message =

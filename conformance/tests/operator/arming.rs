@@ -1,4 +1,5 @@
-//! When the webhook's configurations are registered, and when not: with two real webhooks, and as the cluster's owner asks.
+//! When the webhook's configurations are registered, and when not: with two real webhooks, and on requests
+//! from the cluster's owner.
 
 use std::process::Command;
 
@@ -44,7 +45,7 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     }
 
     ready_means_that_enough_replicas_decide_by_it(&stage, &b);
-    // A replica that is away changes nothing, and an edit is drift.
+    // A replica that is down changes nothing, and an edit is drift.
     drop(b);
     let name = there[0]["metadata"]["name"].as_str().expect("a name");
     let kind = there[0]["kind"].as_str().expect("a kind");
@@ -54,7 +55,7 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
         let hook = stage.get(kind, name, None)?;
         (hook["webhooks"][0]["failurePolicy"] == "Fail").then_some(())
     });
-    // Nor does a successor that cannot see two replicas take them away.
+    // A successor that cannot see two replicas does not remove them either.
     first.stop();
     let trusted = distrust(&stage);
     let second = operator(&stage, ports, &[]).leads();
@@ -66,7 +67,7 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     second.stop();
     let second = a_lost_binding_holds_nothing_up(&stage, ports);
 
-    // Deleted by hand: the way out. It stays away, under this operator and the next.
+    // Deleted by hand: the way out. It stays deleted, under this operator and the next.
     stage.kubectl(&["delete", kind, name]);
     until("it is disarmed", || (state(&stage)? == "disarmed" && hooks(&stage).is_empty()).then_some(()));
     second.passes(2, nudge);
@@ -80,11 +81,12 @@ fn it_is_armed_by_two_replicas_and_disarmed_by_whoever_deletes_it() {
     third.stop();
 }
 
-/// The second replica sleeps: what is bound meanwhile is not ready, although the webhook is armed by what was bound before.
+/// The second replica is suspended: what is bound meanwhile is not ready, although the webhook is armed by
+/// what was bound before.
 fn ready_means_that_enough_replicas_decide_by_it(stage: &Stage, second: &Webhook) {
     second.signal("STOP");
     stage.apply(&pack("later", "1.0.0", "192.0.2.0/28"));
-    // Two whose selectors are one.
+    // Two with the same selectors.
     let team = |team: &str| format!(", narrowTo: {{namespaces: {{matchLabels: {{team: {team}}}}}}}");
     stage.apply(&binding("later", "later", "1.0.0", &team("a")));
     stage.apply(&binding("beside", "later", "1.0.0", &team("b")));
@@ -96,7 +98,7 @@ fn ready_means_that_enough_replicas_decide_by_it(stage: &Stage, second: &Webhook
     stage.condition("policybinding", "later", None, "Ready", "True");
 }
 
-/// Deletes a NetworkPolicy of the binding that a finalizer of somebody else's holds; its name.
+/// Deletes a NetworkPolicy of the binding that another client's finalizer holds; returns its name.
 fn held_by_a_finalizer(stage: &Stage) -> String {
     let policies = stage.list("networkpolicies", Some("armed-a"));
     let opens = |one: &&Value| one["spec"]["egress"].as_array().is_some_and(|rules| !rules.is_empty());
@@ -107,7 +109,7 @@ fn held_by_a_finalizer(stage: &Stage) -> String {
     policy.to_owned()
 }
 
-/// Until then it is in force and kept, and the binding says what is the matter.
+/// Until then it is in force and kept, and the binding's status reports it.
 fn comes_back_once_it_is_gone(stage: &Stage, policy: &str) {
     let there = || stage.get("networkpolicy", policy, Some("armed-a"));
     let object = stage.condition("policybinding", "armed", None, "Enforced", "False");
@@ -129,7 +131,7 @@ fn authorities(stage: &Stage) -> Vec<Value> {
     hooks.map(|hook| hook["clientConfig"]["caBundle"].clone()).collect()
 }
 
-/// Lets the configurations trust somebody else; whom they trusted.
+/// Makes the configurations trust another authority; returns those that they trusted.
 fn distrust(stage: &Stage) -> Vec<Value> {
     let trusted = authorities(stage);
     let leaf = std::fs::read(stage.folder.path().join("tls.crt")).expect("a certificate");
@@ -146,8 +148,9 @@ fn distrust(stage: &Stage) -> Vec<Value> {
     trusted
 }
 
-/// A restart after which one binding cannot be worked out any more: the configurations of before are kept and renewed, and what is bound beside it is
-/// ready. Once the binding is mended everything is as it was; the operator goes on.
+/// A restart after which one binding can no longer be computed: the earlier configurations are kept and
+/// renewed, and other bindings are ready. Once the binding is repaired everything is as before. Returns the
+/// operator, still running.
 fn a_lost_binding_holds_nothing_up(stage: &Stage, ports: [u16; 2]) -> Operator {
     let bound = |version: &str| {
         let patch = format!(r#"{{"spec": {{"pack": {{"version": "{version}"}}}}}}"#);
@@ -176,7 +179,7 @@ fn a_lost_binding_holds_nothing_up(stage: &Stage, ports: [u16; 2]) -> Operator {
     operator
 }
 
-/// What `kubectl bailiwick` says; it must succeed.
+/// The output of `kubectl bailiwick`, which must succeed.
 fn asked(stage: &Stage, args: &[&str]) -> String {
     let mut command = Command::new(programs::find("kubectl-bailiwick").expect("the program is built"));
     let output = command.args(args).env("KUBECONFIG", stage.kubeconfig()).output().expect("it runs");
@@ -192,7 +195,7 @@ fn as_the_owner_asks(stage: &Stage) {
     assert!(asked(stage, &["status"]).contains("webhook: armed"));
     let enforced = |status: &str| stage.condition("policybinding", "armed", None, "Enforced", status);
 
-    // Without a time the floor stays.
+    // Without an end time the floor stays.
     let said = asked(stage, &["disarm", "--reason", "a test"]);
     assert!(said.contains("until `kubectl bailiwick arm`"), "{said}");
     assert_eq!((hooks(stage).len(), floor()), (0, whole.clone()));
@@ -203,7 +206,8 @@ fn as_the_owner_asks(stage: &Stage) {
     assert!(asked(stage, &["arm"]).contains("armed"));
     assert_eq!(hooks(stage).len(), 2);
 
-    // With a time it goes as well, but for what keeps bindings and namespaces; what judged the pods says that it does not.
+    // With an end time it is removed as well, except what protects bindings and namespaces; the status of
+    // what judged the pods says so.
     let said = asked(stage, &["disarm", "--reason", "an emergency", "--for", "1h"]);
     assert!(said.contains("come back by themselves"), "{said}");
     until("the floor is withdrawn", || (floor().len() < whole.len()).then_some(()));
@@ -224,13 +228,13 @@ fn as_the_owner_asks(stage: &Stage) {
     };
     until("an event tells of it", told);
 
-    // Its time is over: everything is back, and nobody had to remember.
+    // Its time is over: everything is back, without anyone having to remember.
     let past = r#"{"data": {"until": "2026-01-01T00:00:00Z"}}"#;
     stage.kubectl(&["patch", "configmap", "bailiwick-arming", "-n", SYSTEM, "-p", past]);
     until("it is armed again", || (state(stage)? == "armed" && hooks(stage).len() == 2).then_some(()));
     until("the floor is back", || (floor() == whole).then_some(()));
     enforced("True");
-    // Somebody who has no program.
+    // An administrator without the program.
     let disarm = r#"{"data": {"request": "disarm"}}"#;
     stage.kubectl(&["patch", "configmap", "bailiwick-arming", "-n", SYSTEM, "-p", disarm]);
     until("it is disarmed", || (state(stage)? == "disarmed" && hooks(stage).is_empty()).then_some(()));

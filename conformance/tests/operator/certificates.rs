@@ -21,7 +21,7 @@ fn text(data: &Value, member: &str) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
-/// Whether openssl finds that the leaf is good for the webhook's name under these authorities.
+/// Whether openssl accepts the leaf for the webhook's name under these authorities.
 fn verifies(stage: &Stage, leaf: &str, authorities: &str) -> bool {
     let path = |name: &str| stage.folder.path().join(name);
     std::fs::write(path("leaf.pem"), leaf).expect("written");
@@ -44,7 +44,7 @@ fn the_operator_makes_certificates_keeps_them_and_puts_them_back() {
     assert!(verifies(&stage, &text(&leaf, "tls.crt"), &text(&authority, "ca.crt")));
     assert!(text(&leaf, "tls.key").contains("PRIVATE KEY"));
     assert!(leaf.get("ca.key").is_none(), "the webhook mounts no key of an authority");
-    // Deleted, or something else put into it: as before.
+    // Deleted, or its content replaced: restored as before.
     stage.kubectl(&["delete", "secrets", AUTHORITY, LEAF, "-n", SYSTEM]);
     until("both are back", || {
         (secret(&stage, LEAF)? == leaf && secret(&stage, AUTHORITY)? == authority).then_some(())

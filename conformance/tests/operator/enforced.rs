@@ -1,4 +1,4 @@
-//! From packs and bindings to what stands in the cluster, and that it stays there.
+//! From packs and bindings to the objects in the cluster, and that these stay there.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::stage::{Operator, SYSTEM, Stage, condition, until};
 
 const CONTROLS: &str = "networkpolicies,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
-/// A stage with a bound pack that is in place.
+/// A stage with a bound pack whose objects are in place.
 fn bound(stage: &Stage, name: &str) -> Value {
     stage.namespace(&format!("{name}-a"), name);
     stage.apply(&pack(name, "1.0.0", "192.0.2.0/28"));
@@ -63,7 +63,7 @@ fn a_pack_and_its_binding_become_controls_and_a_status() {
     assert_eq!(operator.ask("/readyz").expect("an answer").0, 200);
     assert_eq!(operator.ask("/livez").expect("an answer").0, 200);
 
-    // A namespace that comes later is governed as well.
+    // A namespace that is created later is governed as well.
     stage.namespace("plain-b", "plain");
     until("policies in the new namespace", || {
         (stage.ours("networkpolicies").iter().filter(|one| one.contains("plain-b/")).count() == 2)
@@ -83,7 +83,7 @@ fn what_somebody_deletes_or_edits_comes_back_and_is_counted() {
     let wanted = spec().expect("the policy");
     assert_eq!(operator.metric("drift_repaired_total", ""), 0);
 
-    // A rule that is added widens; an apply alone would leave it there, since somebody else owns it.
+    // An added rule widens; an apply alone would leave it there, since another manager owns it.
     let rule = r#"[{"op": "add", "path": "/spec/egress/-", "value": {}}]"#;
     let args = ["patch", "networkpolicy", &policy, "-n", "drift-a", "--type=json", "-p", rule];
     stage.kubectl(&args);
@@ -101,7 +101,7 @@ fn what_somebody_deletes_or_edits_comes_back_and_is_counted() {
     });
     assert_eq!(spec().as_ref(), Some(&wanted));
 
-    // Taking our label off does not take it out of our hands.
+    // Without our label it is still ours.
     stage.kubectl(&["label", "networkpolicy", &policy, "-n", "drift-a", "bailiwick.dev/operator-"]);
     until("the label is back", || {
         let object = stage.get("networkpolicy", &policy, Some("drift-a"))?;
@@ -136,7 +136,7 @@ fn what_somebody_deletes_or_edits_comes_back_and_is_counted() {
     operator.stop();
 }
 
-/// Beside the objects: a NetworkPolicy of `drift-a`, and a binding of the cluster's.
+/// Events next to the objects: for a NetworkPolicy of `drift-a`, and for a cluster-scoped binding.
 fn people_are_told(stage: &Stage, policy: &str, admission: &str) {
     let told = |namespace: &str, name: &str, word: &str| {
         let found = stage.list("events", Some(namespace)).iter().any(|one| {
@@ -159,13 +159,13 @@ fn nothing_is_written_while_everything_is_as_wanted() {
     let nudge = |round: u64| {
         stage.nudge(&format!("a{round}"));
     };
-    // What the first passes still have to say is said.
+    // The first passes have reported everything.
     operator.passes(3, nudge);
     let writes = operator.metric("writes_total", "");
     assert!(writes > 5, "it does count");
     operator.passes(8, nudge);
     assert_eq!(operator.metric("writes_total", ""), writes);
-    // A successor finds everything as it should be, and writes nothing either.
+    // A successor finds everything as it should be, and also writes nothing.
     operator.stop();
     let successor = stage.operator(&[]).leads();
     successor.passes(3, nudge);
@@ -198,7 +198,7 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
     };
     check();
     assert_eq!(operator.metric("bindings_failing", ""), 1);
-    // Nor does a restart forget what worked, with whatever values the binding asks for by now.
+    // A restart does not lose what worked either, whatever values the binding has by now.
     stage.apply(&binding("good", "good", "2.0.0", ", parameters: {unheard: of}"));
     check();
     operator.stop();
@@ -206,7 +206,7 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
     check();
     stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "good-a"]);
     until("the policies are back", || (allowing(&stage, "good-a").len() == 1).then_some(()));
-    // Mended, the new version takes over, and what the old one had alone is gone.
+    // Repaired, the new version takes over, and what only the old one had is gone.
     stage.apply(&pack_of("good", "3.0.0"));
     stage.apply(&binding("good", "good", "3.0.0", ""));
     stage.condition("policybinding", "good", None, "Compiled", "True");
@@ -215,7 +215,7 @@ fn a_pack_that_does_not_compile_changes_nothing_that_works() {
         let there = allowing.len() == 1 && allowing[0].to_string().contains("198.51.100.0/28");
         there.then_some(())
     });
-    // Back to what was, by its digest.
+    // Back to the first version, by its digest.
     let first = stage.get("policypack", "good-1.0.0", None).expect("the first version");
     let digest = first["status"]["digest"].as_str().expect("a digest");
     stage.apply(&format!(
@@ -253,7 +253,7 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
     stage.apply(&broken("lost", "2.0.0"));
     stage.apply(&binding("lost", "lost", "2.0.0", ""));
     stage.condition("policybinding", "lost", None, "Compiled", "False");
-    // No webhook is there that would keep the pack.
+    // No webhook is there to protect the pack.
     operator.stop();
     stage.kubectl(&["delete", "policypack", "lost-1.0.0"]);
     let successor = stage.operator(&[]).leads();
@@ -263,7 +263,7 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
         (&object["status"]["version"], &object["status"]["stage"]),
         (&json!("1.0.0"), &json!("Enforce"))
     );
-    // Also when something else is bound and unbound meanwhile, and that is kept whole.
+    // Also when another pack is bound and unbound meanwhile, which is kept up to date completely.
     bound(&stage, "beside");
     assert!(before.0.iter().all(|one| stands().contains(one)));
     others_are_kept_beside_it(&stage);
@@ -280,7 +280,8 @@ fn what_cannot_be_compiled_again_after_a_restart_stays_as_it_stands() {
     successor.stop();
 }
 
-/// Disarmed for a time, all admission policies over pods go. Then those come back that can be worked out, and the status says which cannot.
+/// When disarmed for a time, all admission policies over pods are removed. Afterwards those return that can
+/// be computed, and the status says which cannot.
 fn what_is_disarmed_meanwhile_comes_back(stage: &Stage, operator: &Operator) {
     let floor = || {
         let all = stage.ours("validatingadmissionpolicies");
@@ -322,7 +323,7 @@ fn what_is_disarmed_meanwhile_comes_back(stage: &Stage, operator: &Operator) {
     operator.passes(2, |round| stage.nudge(&format!("d{round}")));
 }
 
-/// What speaks for the namespaces of another binding comes back when it is deleted.
+/// The objects that apply to the namespaces of another binding are restored when deleted.
 fn others_are_kept_beside_it(stage: &Stage) {
     let kind = "validatingadmissionpolicy";
     let policies = stage.list("validatingadmissionpolicies", None);
@@ -339,7 +340,7 @@ fn others_are_kept_beside_it(stage: &Stage) {
     });
 }
 
-/// A pod that the pack of the tests admits, of a cell.
+/// A pod that the pack of the tests allows, in a cell.
 fn pod(name: &str, namespace: &str, cell: &str) -> String {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -367,14 +368,15 @@ fn pods_of_an_earlier_cell_keep_their_network_until_they_end() {
     let old = name(&allowing(&stage, "running-a")[0]);
     let spec = || stage.get("networkpolicy", &old, Some("running-a")).map(|one| one["spec"].clone());
     let wanted = spec().expect("the policy of the pod");
-    // Another pack for the same pods, which only looks on: the pods of now are of another cell, and the label of that pod stays.
+    // Another pack for the same pods, which only observes: new pods are in another cell, and the label of
+    // that pod stays.
     let beside = pack("looking", "1.0.0", "198.51.100.0/28");
     stage.apply(&beside.replace("bailiwick.dev/zone: looking", "bailiwick.dev/zone: running"));
     stage.apply(&binding("looking", "looking", "1.0.0", ", stage: Audit"));
     until("the policy of the new cell", || (allowing(&stage, "running-a").len() == 2).then_some(()));
     operator.passes(2, |round| stage.nudge(&format!("p{round}")));
     assert_eq!(spec().as_ref(), Some(&wanted), "the pod was cut off");
-    // It is kept as everything else is.
+    // It is kept like everything else.
     let open = r#"[{"op": "add", "path": "/spec/egress/-", "value": {}}]"#;
     stage.kubectl(&["patch", "networkpolicy", &old, "-n", "running-a", "--type=json", "-p", open]);
     until("the added rule goes", || (spec()? == wanted).then_some(()));
@@ -401,7 +403,7 @@ fn what_the_owner_of_the_cluster_made_stays_the_owners() {
             "{{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {{name: {name}}}, handler: {handler}}}"
         )
     };
-    // Some of these are left of an earlier run that failed.
+    // Some of these may be left from an earlier run that failed.
     let theirs = ["owned-same", "owned-other"];
     let clear = || {
         for name in theirs {
@@ -426,7 +428,7 @@ fn what_the_owner_of_the_cluster_made_stays_the_owners() {
     let level = |mode: &str| labels().get(format!("pod-security.kubernetes.io/{mode}")).cloned();
     assert_eq!(level("enforce"), Some(json!("restricted")), "a stricter label was loosened");
     assert_eq!((level("warn"), level("audit")), (Some(json!("baseline")), Some(json!("baseline"))));
-    // What was missing is made, and kept.
+    // The missing class is created, and kept.
     let made = || Some(stage.get("runtimeclass", "owned-new", None)?["handler"].clone());
     assert_eq!(made(), Some(json!("runc")));
     stage.kubectl(&["delete", "runtimeclass", "owned-new"]);
@@ -436,7 +438,7 @@ fn what_the_owner_of_the_cluster_made_stays_the_owners() {
     until("the class is as it was", || {
         stage.get("runtimeclass", "owned-new", None)?.get("scheduling").is_none().then_some(())
     });
-    // A class that means something else is a fault that is told, not mended.
+    // A class that means something else is reported as a fault, not repaired.
     stage.apply(&of("2.0.0", "      - {name: owned-other, handler: runc, kind: Runc}\n"));
     stage.apply(&binding("owned", "owned", "2.0.0", ""));
     let object = stage.condition("policybinding", "owned", None, "Enforced", "False");
@@ -463,7 +465,7 @@ fn stages_go_from_audit_over_warn_to_enforce() {
     stage.apply(&pack("staged", "1.0.0", "192.0.2.0/28"));
     let actions = || {
         let all = stage.list("validatingadmissionpolicybindings", None);
-        // Those of the pack's own rules; what keeps labels and bindings in place has no stage.
+        // Those of the pack's own rules; what protects labels and bindings has no stage.
         let staged = |one: &&Value| {
             let name = name(one);
             !["bindings", "exceptions", "namespaces", "cells"]

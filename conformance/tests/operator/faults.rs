@@ -1,4 +1,4 @@
-//! What becomes of it when something dies under way.
+//! What happens when a process dies halfway.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -22,7 +22,8 @@ fn apply(stage: &Stage, name: &str, namespaces: usize) {
 #[test]
 fn killed_between_two_writes_its_successor_ends_the_work() {
     let stage = Stage::new();
-    // As soon as something stands it is killed. Where everything stood by then nothing was tried, and another pack is.
+    // It is killed as soon as something exists. If everything existed by then, nothing was tested, and
+    // another pack is tried.
     let killed = (0..ROUNDS).map(|round| format!("killed-{round}")).find(|name| {
         let policies = || {
             let all = stage.ours("networkpolicies");
@@ -44,7 +45,7 @@ fn killed_between_two_writes_its_successor_ends_the_work() {
     until("what earlier rounds bound is gone", || (stage.ours("networkpolicies").len() <= 24).then_some(()));
     let there = stage.ours(CONTROLS);
     assert_eq!(there.iter().filter(|one| one.starts_with("NetworkPolicy")).count(), 24, "{there:?}");
-    // Half of it gone, and nobody there to see it: the same again.
+    // Half of it deleted while no operator runs: the same again.
     successor.stop();
     stage.kubectl(&["delete", "networkpolicies", "--all", "-n", &format!("{killed}-3")]);
     stage.kubectl(&[
@@ -58,7 +59,8 @@ fn killed_between_two_writes_its_successor_ends_the_work() {
     last.stop();
 }
 
-/// The API server's process, stopped and started again with the same arguments; `None` where the cluster is not ours to stop.
+/// The API server's process, stopped and started again with the same arguments; `None` if the cluster is not
+/// ours to stop.
 pub(crate) fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Option<()> {
     let folder = stage.kubeconfig().parent()?;
     let id = std::fs::read_to_string(folder.join("pids/kube-apiserver")).ok()?;
@@ -83,21 +85,21 @@ pub(crate) fn restart_api_server(stage: &Stage, between: impl FnOnce()) -> Optio
     let start = || {
         let stderr = File::options().append(true).create(true).open(&log).expect("its log");
         let mut command = Command::new(&program);
-        // The multi-call binary goes by its first argument's name.
+        // The multi-call binary looks at the name in its first argument.
         std::os::unix::process::CommandExt::arg0(&mut command, &arguments[0]);
         command.args(&arguments[1..]).current_dir(&directory);
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("it starts");
         let state = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("its state");
         let since = state.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
-        // As the scripts note it, so that they end it.
+        // In the scripts' notation, so that they end it.
         let noted = format!("{} {}\n", child.id(), since.expect("a start time"));
         std::fs::write(folder.join("pids/kube-apiserver"), noted).expect("its id");
         child
     };
     let mut child = start();
     let answers = until_or(|| {
-        // Threads of the killed one may outlive its first, and keep the port.
+        // Threads of the killed process may outlive its first one, and keep the port.
         if child.try_wait().expect("its status").is_some() {
             child = start();
         }
@@ -124,7 +126,7 @@ fn an_api_server_that_is_restarted_is_reconciled_as_before() {
     stage.condition("policybinding", "restarted", None, "Enforced", "True");
     let there = stage.ours(CONTROLS);
     assert_eq!(there.iter().filter(|one| one.starts_with("NetworkPolicy")).count(), 16, "{there:?}");
-    // What is changed afterwards is seen again: no watch is dead.
+    // Later changes are seen again: no watch is dead.
     stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "restarted-3"]);
     until("they are back", || (stage.ours(CONTROLS) == there).then_some(()));
     stage.kubectl(&["delete", "policybinding", "restarted"]);

@@ -1,4 +1,4 @@
-//! One operator acts, whoever else runs.
+//! One operator acts, however many run.
 
 use crate::packs::{binding, pack};
 use crate::stage::{SYSTEM, Stage, until};
@@ -22,14 +22,14 @@ fn of_two_operators_one_writes_and_the_other_takes_over() {
     assert_eq!(second.metric("writes_total", ""), 0);
     assert_eq!(second.ask("/readyz").expect("an answer").0, 200, "it knows the cluster all the same");
 
-    // Killed: the lease has to run out.
+    // Killed: the lease must run out.
     drop(first);
     let second = second.leads();
     assert!(holder(&stage).starts_with("second-"));
     stage.kubectl(&["delete", "networkpolicies", "--all", "-n", "two-a"]);
     until("the second mends", || (stage.ours("networkpolicies").len() == 2).then_some(()));
 
-    // Ended in order: the lease is given back, and nobody has to wait.
+    // Ended in an orderly way: the lease is given back, and no operator has to wait.
     let third = stage.operator(&["--identity", "third", "--lease-duration", "60"]);
     second.stop();
     let third = third.leads();
@@ -48,7 +48,7 @@ fn one_that_slept_past_its_lease_ends_and_writes_nothing() {
     stage.condition("policybinding", "slept", None, "Enforced", "True");
     sleeper.signal("STOP");
     let successor = stage.operator(&["--identity", "successor"]).leads();
-    // While it sleeps the world moves on; what it remembers is wrong by now.
+    // While it is suspended the cluster changes; what it remembers is outdated by then.
     stage.apply(&pack("slept", "2.0.0", "198.51.100.0/28"));
     stage.apply(&binding("slept", "slept", "2.0.0", ""));
     let moved = || {

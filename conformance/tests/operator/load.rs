@@ -1,4 +1,4 @@
-//! What becomes of requests while something is renewed, dies or comes back: two real webhooks are asked all the time.
+//! Requests while something is renewed, dies or comes back: two real webhooks receive reviews all the time.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,8 +15,8 @@ use crate::packs::{binding, pack};
 use crate::stage::{SYSTEM, Stage, until, until_or};
 use crate::webhooks::{Webhook, hooks, operator, ports, state, take_certificate};
 
-/// A Deployment whose template the pack allows, or one that shares the host's processes. Of templates the admission policies know nothing, so the webhook alone
-/// refuses it.
+/// A Deployment whose template the pack allows, or one that shares the host's processes. The admission
+/// policies do not judge templates, so only the webhook denies it.
 fn deployment(bad: bool) -> String {
     let confined = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }, "runAsNonRoot": true,
         "seccompProfile": { "type": "RuntimeDefault" } });
@@ -31,7 +31,7 @@ fn deployment(bad: bool) -> String {
     .to_string()
 }
 
-/// Asks for it in a namespace, where it is not stored; the answer's status, or 0 if nobody answers.
+/// Requests it in a namespace, as a dry run; the answer's status, or 0 without an answer.
 fn asked(api: &Api, namespace: &str, bad: bool) -> (u16, String) {
     let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
     match api.ask("POST", &path, "application/json", &deployment(bad)) {
@@ -40,7 +40,7 @@ fn asked(api: &Api, namespace: &str, bad: bool) -> (u16, String) {
     }
 }
 
-/// What came of a load.
+/// The results of a load.
 struct Load {
     name: &'static str,
     stop: AtomicBool,
@@ -50,13 +50,14 @@ struct Load {
 }
 
 impl Load {
-    /// On the namespace and the pack of this name.
+    /// For the namespace and the pack of this name.
     fn on(name: &'static str) -> Self {
         let [good, refused, away] = [const { AtomicUsize::new(0) }; 3];
         Self { name, stop: AtomicBool::new(false), good, refused, away }
     }
 
-    /// Asks by turns for what is allowed and what is not, until it is stopped. What is not allowed is never admitted.
+    /// Requests in turn what is allowed and what is not, until it is stopped. What is not allowed is never
+    /// admitted.
     fn run(&self, api: &Api) -> Vec<String> {
         let mut failed = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
@@ -77,7 +78,7 @@ impl Load {
         failed
     }
 
-    /// Waits until so many more of both were answered.
+    /// Waits until this many more of both were answered.
     fn more(&self, count: usize) {
         let (good, refused) = (self.good.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed));
         until("requests are answered", || {
@@ -99,7 +100,7 @@ fn armed(stage: &Stage, name: &str, ports: [u16; 2]) -> [Webhook; 2] {
     webhooks
 }
 
-/// Waits until the webhooks judge, as somebody sees it who asks the API server.
+/// Waits until the webhooks judge, as observed through the API server.
 fn judges(stage: &Stage, name: &str) {
     let mut last = Vec::new();
     let judged = until_or(|| {
@@ -109,7 +110,8 @@ fn judges(stage: &Stage, name: &str) {
     assert!(judged.is_some(), "nothing is judged as it should be: {last:?}");
 }
 
-/// PEM of a certificate that has ten minutes left of five years, and of its key. `by`: who signs it; nobody: itself, as an authority.
+/// PEM of a certificate with ten minutes left of five years, and of its key. `by`: who signs it; `None`: it
+/// signs itself, as an authority.
 fn old(by: Option<&Issuer<'_, KeyPair>>) -> (String, String) {
     let names = if by.is_some() {
         let service = "bailiwick-webhook.bailiwick-system.svc";
@@ -140,7 +142,7 @@ fn secret(name: &str, kind: &str, data: &[(&str, &str)]) -> String {
         .to_string()
 }
 
-/// The serial number of what a webhook serves with.
+/// The serial number of a webhook's serving certificate.
 fn served(folder: &Path, port: u16) -> Option<String> {
     let connect = format!(
         "openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null | openssl x509 -noout -serial"
@@ -155,8 +157,8 @@ fn serial(folder: &Path, command: &str) -> Option<String> {
     (output.status.success() && text.starts_with("serial=")).then_some(text)
 }
 
-/// Puts an authority and a certificate that soon expire in place of those in force: in the Secrets, the webhooks' files, and the configurations. The serial number
-/// of the certificate.
+/// Replaces those in force by an authority and a certificate that soon expire: in the Secrets, the webhooks'
+/// files and the configurations. Returns the serial number of the certificate.
 fn grow_old(stage: &Stage) -> String {
     let folder = stage.folder.path();
     let (authority, authority_key) = old(None);
@@ -197,7 +199,7 @@ fn authority_and_certificate_are_replaced_before_they_expire_and_no_request_fail
     let (operator, failed) = std::thread::scope(|scope| {
         let running = scope.spawn(|| load.run(stage.api()));
         let operator = operator(&stage, ports, &[]).leads();
-        // As the kubelet does, the files follow the Secret.
+        // The files follow the Secret, as with the kubelet.
         until("both webhooks serve a certificate of the new authority", || {
             take_certificate(&stage, folder);
             let serials = ports.map(|port| served(folder, port));
@@ -232,7 +234,7 @@ fn while_the_api_server_is_restarted_nothing_is_admitted_that_should_not_be() {
         };
         let restarted = restart_api_server(&stage, away);
         if restarted.is_some() {
-            // Both verdicts again, by the webhooks, with nobody doing anything.
+            // Both verdicts again, by the webhooks, without any intervention.
             load.more(5);
         }
         load.stop.store(true, Ordering::Relaxed);
@@ -242,7 +244,7 @@ fn while_the_api_server_is_restarted_nothing_is_admitted_that_should_not_be() {
     if restarted.is_none() {
         eprintln!("skipped: the cluster of KUBECONFIG is not restarted");
     }
-    // The webhooks hear of what changes: no watch is dead.
+    // The webhooks receive changes: no watch is dead.
     stage.kubectl(&["delete", "policybinding", "loaded"]);
     until("nothing is judged any more", || (asked(stage.api(), "loaded", true).0 == 201).then_some(()));
     operator.stop();

@@ -1,4 +1,5 @@
-//! The operator on a real API server: what it applies, keeps and prunes, what it says, and what becomes of it when things break.
+//! The operator on a real API server: what it applies, keeps and prunes, what it reports, and what happens
+//! when things break.
 
 mod arming;
 mod certificates;

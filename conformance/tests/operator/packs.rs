@@ -1,4 +1,4 @@
-//! Packs and bindings of the tests.
+//! Packs and bindings for the tests.
 
 /// A pack whose pods may talk to one network, at a version.
 pub(crate) fn pack(name: &str, version: &str, cidr: &str) -> String {

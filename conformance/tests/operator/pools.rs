@@ -1,4 +1,4 @@
-//! Pools of executors: Deployment, bundle, profile, and what is said when a pool cannot be.
+//! Pools of executors: Deployment, bundle, profile, and what is reported when a pool cannot run.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn a_pool_becomes_a_deployment_of_its_bundle() {
     let operator = stage.operator(&[]).leads();
     stage.apply(&pool("warm", "pooled", "warm"));
     let object = stage.condition("sandboxpool", "warm", Some("pools"), "Compiled", "True");
-    // No node here: the pods never come up, and that is said.
+    // No node here: the pods never start, and the status says so.
     let ready = condition(&object, "Ready").expect("a condition");
     assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("Waiting")), "{ready}");
     let digest = object["status"]["digest"].as_str().expect("a digest").to_owned();
@@ -55,7 +55,7 @@ fn a_pool_becomes_a_deployment_of_its_bundle() {
         container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
     assert!(arguments.windows(2).any(|pair| pair == ["--expect-digest", digest.as_str()]), "{arguments:?}");
 
-    // Scaled by hand: the object says how many.
+    // Scaled by hand: the pool object determines the number.
     stage.kubectl(&["scale", "deployment", "bailiwick-pool-warm", "-n", "pools", "--replicas=0"]);
     until("the replicas are back", || {
         (stage.get("deployment", "bailiwick-pool-warm", Some("pools"))?["spec"]["replicas"] == 2)
@@ -77,7 +77,8 @@ fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
     let digest = object["status"]["digest"].as_str().expect("a digest").to_owned();
     let right = bundle_of(&stage, &digest).expect("the bundle")["data"].clone();
     let name = format!("bailiwick-{digest}");
-    // Immutable, so it cannot be edited; but whoever may `edit` a namespace can put another one in its place, labels and all.
+    // Immutable, so it cannot be edited; but a user who may `edit` a namespace can replace it, labels and
+    // all.
     let mut other = bundle_of(&stage, &digest).expect("the bundle");
     other["data"] = json!({ "bundle.json": "{}" });
     for member in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
@@ -85,14 +86,14 @@ fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
     }
     let file = stage.folder.path().join("other.json");
     std::fs::write(&file, other.to_string()).expect("written");
-    // It would be back before the other one could be made, so the operator sleeps meanwhile.
+    // The operator would restore it before the other one could be created, so it is suspended meanwhile.
     operator.signal("STOP");
     stage.kubectl(&["replace", "--force", "-f", file.to_str().expect("UTF-8")]);
     assert_ne!(bundle_of(&stage, &digest).expect("a bundle")["data"], right);
     operator.signal("CONT");
     until("the bundle is back", || (bundle_of(&stage, &digest)?["data"] == right).then_some(()));
     assert_eq!(bundle_of(&stage, &digest).expect("the bundle")["immutable"], true);
-    // Also where nobody labelled it, and while no operator looked.
+    // Also if it has no label, and while no operator runs.
     operator.stop();
     stage.kubectl(&["delete", "configmap", &name, "-n", "pools"]);
     stage.kubectl(&["create", "configmap", &name, "-n", "pools", "--from-literal=bundle.json={}"]);
@@ -102,7 +103,7 @@ fn a_bundle_that_a_user_put_something_else_in_place_of_comes_back() {
     successor.stop();
 }
 
-/// What the pool of a pack holds, so that the pool has a profile.
+/// The sandboxes of a pack's pool, so that the pool has a profile.
 const SANDBOX: &str = "  sandboxes:
   - name: shell
     pool: warm
@@ -152,7 +153,8 @@ fn old_bundles_stay_while_pods_of_theirs_may_start_and_profiles_come_back() {
     put(&json!({ "x86_64.json": "{}" })).expect("another profile");
     operator.signal("CONT");
     until("the profile is right again", || (data()? == right).then_some(()));
-    // No node is here, so no pod of the new bundle ever is ready: the Deployment goes on making pods of the old one where they end.
+    // No node is here, so no pod of the new bundle ever becomes ready: the Deployment goes on replacing pods
+    // of the old one where they end.
     stage.apply(&boxed("1.1.0", "198.51.100.0/28"));
     stage.apply(&pool("warm", "boxed", "warm").replace("1.0.0", "1.1.0"));
     let second = digest_of("1.1.0");
@@ -199,7 +201,7 @@ fn a_pool_that_names_what_is_not_there_says_so_and_takes_nothing_away() {
     }
     let now = stage.get("deployment", "bailiwick-pool-warm", Some("pools")).expect("it stays");
     assert_eq!(now["metadata"]["uid"], before["metadata"]["uid"]);
-    // The pack comes later: GitOps may apply in any order.
+    // The pack comes later: GitOps may apply objects in any order.
     stage.apply(&pack("nobody", "1.0.0", "192.0.2.0/28"));
     stage.condition("sandboxpool", "other", Some("pools"), "Compiled", "True");
     operator.stop();

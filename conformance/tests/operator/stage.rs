@@ -1,5 +1,6 @@
-//! Real API servers with our kinds, and operators over them. Two servers for all tests of the binary, one test at a time on each, since most tests wait most of
-//! the time, for a lease to run out or an authority to be trusted; they end with the process.
+//! Real API servers with our kinds, and operators on them. All tests of the binary share two servers, one
+//! test at a time on each. Most tests spend their time waiting, for a lease to run out or an authority to be
+//! trusted. The servers end with the process.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -14,10 +15,10 @@ use bailiwick_conformance::cluster::Cluster;
 use bailiwick_conformance::{http, programs};
 use serde_json::{Value, json};
 
-/// Where the operators of the tests are.
+/// The namespace of the tests' operators.
 pub(crate) const SYSTEM: &str = "bailiwick-system";
 
-/// Far longer than anything that is waited for takes on an idle machine.
+/// Far longer than any of these waits takes on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A server takes half a gigabyte.
@@ -25,7 +26,7 @@ const SERVERS: usize = 2;
 static RUNNING: [Mutex<Option<Arc<Server>>>; SERVERS] = [const { Mutex::new(None) }; SERVERS];
 static TURNS: [Mutex<()>; SERVERS] = [const { Mutex::new(()) }; SERVERS];
 
-/// Between two looks: some milliseconds each.
+/// Between two checks: a few milliseconds each.
 const PAUSE: Duration = Duration::from_millis(25);
 
 struct Server {
@@ -40,7 +41,7 @@ pub(crate) struct Stage {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Looks until there is something to see.
+/// Checks until there is a result.
 pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     until_or(look).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain: {what}"))
 }
@@ -51,14 +52,14 @@ fn root() -> PathBuf {
 
 /// The first turn that is free, and on which server.
 fn turn() -> (usize, MutexGuard<'static, ()>) {
-    // Another test may take longer than anything else that is waited for.
-    // A cluster that is given is one.
+    // Another test may take longer than anything else that is waited for. A cluster that is given counts as
+    // one.
     let servers = if std::env::var_os("KUBECONFIG").is_some() { 1 } else { SERVERS };
     loop {
         for (at, turn) in TURNS.iter().take(servers).enumerate() {
             match turn.try_lock() {
                 Ok(turn) => return (at, turn),
-                // A test that failed had it; what it left is cleared.
+                // A test that failed held it; what it left is cleared.
                 Err(TryLockError::Poisoned(turn)) => return (at, turn.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -105,7 +106,7 @@ impl Stage {
     /// Removes whatever an earlier test left, and gives the lease back.
     fn clear(&self) {
         let ours = format!("bailiwick.dev/operator={SYSTEM}");
-        // First what would ask a webhook that is no more.
+        // First the objects that would call a webhook that is gone.
         let labelled = [
             "mutatingwebhookconfigurations",
             "validatingwebhookconfigurations",
@@ -119,12 +120,12 @@ impl Stage {
         let all = all.chain(kinds.iter().map(|kind| (*kind, "")));
         let all = all.chain(rest.iter().map(|kind| (*kind, ours.as_str())));
         for (kind, labels) in all.chain([("namespaces", "bailiwick.dev/zone")]) {
-            // A kind of ours may be established and not yet served.
+            // One of our kinds may be established but not served yet.
             until(&format!("no {kind} are left"), || self.api().clear(kind, labels).ok());
         }
         let lease = path("lease", Some(SYSTEM), "bailiwick-operator").expect("a kind");
         self.api().ask("DELETE", &lease, "application/json", "").expect("the lease goes");
-        // An empty lease was given back: nobody needs to wait for its end.
+        // An empty lease was given back: no operator needs to wait for its end.
         self.apply(&format!(
             "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: bailiwick-operator, namespace: {SYSTEM}}}, spec: {{}}}}"
         ));
@@ -147,7 +148,7 @@ impl Stage {
         self.api().apply(manifest).unwrap_or_else(|error| panic!("{manifest}: {error:#}"));
     }
 
-    /// Changes something that every operator hears of and that nothing depends on.
+    /// Changes something that every operator sees and that nothing depends on.
     pub(crate) fn nudge(&self, word: &str) {
         let path = path("namespace", None, "default").expect("a kind");
         let patch = json!({ "metadata": { "annotations": { "nudge": word } } });
@@ -182,7 +183,7 @@ impl Stage {
         items
     }
 
-    /// Everything of the operator of these kinds, as `KIND NAMESPACE/NAME`, sorted.
+    /// All objects of the operator of these kinds, as `KIND NAMESPACE/NAME`, sorted.
     pub(crate) fn ours(&self, kinds: &str) -> Vec<String> {
         let ours = format!("bailiwick.dev/operator={SYSTEM}");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -202,7 +203,7 @@ impl Stage {
         names
     }
 
-    /// Waits until a condition of an object has a status, and gives the object.
+    /// Waits until a condition of an object has a status, and returns the object.
     pub(crate) fn condition(
         &self,
         kind: &str,
@@ -227,7 +228,7 @@ impl Stage {
     }
 }
 
-/// Looks until there is something to see, or patience ends.
+/// Checks until there is a result, or patience ends.
 pub(crate) fn until_or<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -244,7 +245,7 @@ pub(crate) fn condition<'o>(object: &'o Value, aspect: &str) -> Option<&'o Value
     object["status"]["conditions"].as_array()?.iter().find(|one| one["type"] == aspect)
 }
 
-/// An operator of its own process; it is killed with the value.
+/// An operator as a process of its own; it is killed when dropped.
 pub(crate) struct Operator {
     child: Child,
     address: String,
@@ -259,7 +260,7 @@ impl Operator {
         let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--namespace", SYSTEM, "--kubeconfig"])
             .arg(kubeconfig)
-            // Short, for whoever has to wait for the end of a killed one's.
+            // Short, for tests that wait until the lease of a killed operator runs out.
             .args(if more.contains(&"--lease-duration") { &[][..] } else { &["--lease-duration", "8"] })
             .args(more)
             .stdin(Stdio::null())
@@ -279,7 +280,7 @@ impl Operator {
         Self { child, address: address.to_owned(), log }
     }
 
-    /// What a path answers.
+    /// The answer at a path.
     pub(crate) fn ask(&self, path: &str) -> Option<(u16, String)> {
         let stream = TcpStream::connect(&self.address).ok()?;
         let answer = http::Client::over(stream, &self.address).get(path).ok()?;
@@ -301,7 +302,7 @@ impl Operator {
         self
     }
 
-    /// Waits until so many more passes were made; something must give it reason to.
+    /// Waits until this many more passes were made; `nudge` must give it a reason to make them.
     pub(crate) fn passes(&self, more: u64, mut nudge: impl FnMut(u64)) {
         for round in 0..more {
             let before = self.metric("passes_total", "");
@@ -314,7 +315,7 @@ impl Operator {
         self.child.id()
     }
 
-    /// What it logged, with all others of the test.
+    /// Its log, together with all others of the test.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

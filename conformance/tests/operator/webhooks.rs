@@ -1,4 +1,4 @@
-//! Real webhooks beside the operator, and what registers them.
+//! Real webhooks next to the operator, and what registers them.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ pub(crate) fn state(stage: &Stage) -> Option<String> {
     Some(record["data"]["state"].as_str()?.to_owned())
 }
 
-/// Two ports that nobody listens on now.
+/// Two ports that nothing listens on now.
 pub(crate) fn ports() -> [u16; 2] {
     let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 
-/// Writes the leaf of the Secret where a webhook reads it.
+/// Writes the leaf of the Secret to where a webhook reads it.
 pub(crate) fn take_certificate(stage: &Stage, folder: &Path) {
     let leaf = until("the leaf", || stage.get("secret", "bailiwick-webhook-tls", Some(SYSTEM)));
     for member in ["tls.crt", "tls.key"] {
@@ -34,7 +34,7 @@ pub(crate) fn take_certificate(stage: &Stage, folder: &Path) {
 pub(crate) struct Webhook(std::process::Child);
 
 impl Webhook {
-    /// Over the cluster's own packs and bindings.
+    /// Started on the cluster's own packs and bindings.
     pub(crate) fn start(stage: &Stage, port: u16) -> Self {
         let folder = stage.folder.path();
         let program =

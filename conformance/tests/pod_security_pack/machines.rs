@@ -1,6 +1,7 @@
-//! regorus has two ways to evaluate: an interpreter, and a register machine (RVM) that is faster. Here both run one corpus of bodies over one
-//! set of inputs. They disagree, in the classes that are listed; that is why rules are asked by the interpreter
-//! (`docs/adr/0022-rego-by-the-interpreter.md`). A release of regorus that mends a class fails here.
+//! regorus has two ways to evaluate: an interpreter, and a register machine (RVM) that is faster. This test
+//! runs one corpus of bodies over one set of inputs in both. They disagree in the listed classes, which is
+//! why the interpreter evaluates rules (`docs/adr/0022-rego-by-the-interpreter.md`). A release of regorus
+//! that fixes a class fails here.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use regorus::{Engine, Value};
 
 const ENTRY: &str = "data.corpus.deny";
 
-/// Name of a class and the rules after `package corpus` that stand for it.
+/// Name of a class, and the rules after `package corpus` that represent it.
 const CORPUS: &[(&str, &str)] = &[
     ("literal", "deny contains \"x\" if true"),
     ("equal", "deny contains \"x\" if input.a == 1"),
@@ -88,8 +89,8 @@ const INPUTS: &[&str] = &[
     r#"{"a":[1],"s":7,"l":{"0":2},"o":["v"],"b":[]}"#,
 ];
 
-/// Classes in which the register machine gives another set than the interpreter over some input, and the interpreter is right. Where only one
-/// of them ends in an error is not counted.
+/// Classes in which the register machine gives another set than the interpreter for some input, and the
+/// interpreter is right. Cases in which only one of them ends in an error are not counted.
 const DISAGREE: &[&str] = &[
     "assigned and unused",
     "assigned from a call",
@@ -99,7 +100,7 @@ const DISAGREE: &[&str] = &[
     "default of a function",
 ];
 
-/// What a machine gives; errors are not told apart.
+/// The result of a machine; errors are not distinguished.
 type Outcome = Result<Value, ()>;
 
 fn outcomes(rules: &str, input: &str) -> (Outcome, Outcome) {

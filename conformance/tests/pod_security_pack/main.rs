@@ -1,5 +1,6 @@
-//! The pack `pod-security-restricted` against the built-in evaluation: over Kubernetes' fixtures, each judged as restricted v1.37, both give
-//! the same verdict, and of each check the same one. So does its twin in Rego. And what regorus' two machines make of Rego.
+//! The pack `pod-security-restricted` against the built-in evaluation: over Kubernetes' fixtures, each judged
+//! as restricted v1.37, both give the same verdict, and the same for each check. So does its twin in Rego.
+//! `machines` compares regorus' two ways to evaluate Rego.
 
 mod machines;
 
@@ -21,7 +22,7 @@ use bailiwick_policy::policy::{PodSecurity, PodSecurityLevel};
 
 const RESTRICTED: PodSecurity = PodSecurity { level: PodSecurityLevel::Restricted, minor: 37 };
 
-/// Each rule of the pack and the check that it is.
+/// Each rule of the pack, and its check.
 const RULES: [(&str, &str); 15] = [
     ("app-armor-profile", "appArmorProfile"),
     ("host-namespaces", "hostNamespaces"),
@@ -40,7 +41,7 @@ const RULES: [(&str, &str); 15] = [
     ("seccomp-profile", "seccompProfile_restricted"),
 ];
 
-/// The pack in a folder, with the modules of Rego that are named.
+/// The pack in a folder, with the named Rego modules.
 fn reviewer(folder: &str, modules: &[&str]) -> Reviewer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut sources = PackSources::single(std::fs::read(folder.join("pack.yaml")).unwrap());
@@ -71,7 +72,7 @@ fn agrees(reviewer: &Reviewer) {
     assert_eq!(RULES.map(|(_, check)| check).into_iter().collect::<BTreeSet<_>>(), checks);
     let Some(fixtures) = fixtures().unwrap() else { return };
     let mut failed_somewhere = BTreeSet::new();
-    // Most fixtures stand in every version as they are.
+    // Most fixtures are the same in every version.
     let mut seen = BTreeSet::new();
     for fixture in fixtures.iter().filter(|one| seen.insert(one.pod.to_string())) {
         let mut pod = Json::from(&fixture.pod);
@@ -86,7 +87,7 @@ fn agrees(reviewer: &Reviewer) {
     assert!(seen.len() > 100, "only {} fixtures differ", seen.len());
 }
 
-/// The checks of the rules that refuse a pod.
+/// The checks of the rules that deny a pod.
 fn refused(reviewer: &Reviewer, pod: Json<'_>) -> BTreeSet<&'static str> {
     let request = AdmissionRequest::from_manifest(pod, ManifestContext::default()).unwrap();
     let admitted = reviewer.admit(&request);

@@ -1,5 +1,6 @@
-//! The thread that does what nobody waits for: flushes results that found no group to join, writes the checkpoint that is
-//! due, makes the next segment, flushes openings, and tries a log that failed until it works again.
+//! The attendant thread, which does the work that no append waits for: it flushes results that joined no
+//! group, writes the checkpoint that is due, makes the next segment and flushes openings. After a failure it
+//! retries until the log works again.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::options::{Options, Prepare};
 use crate::queue::Queue;
 use crate::segment::Segment;
 
-/// What the attendant needs besides the queue.
+/// What the attendant needs in addition to the queue.
 pub(crate) struct Attendant {
     pub(crate) dir: Dir,
     pub(crate) numbers: Arc<Numbers>,
@@ -23,7 +24,7 @@ pub(crate) struct Attendant {
 impl Attendant {
     /// Runs until the queue is stopped; then writes what is queued.
     pub(crate) fn run(&self, queue: &Queue) {
-        // The time of the last attempt to make a segment: a full disk is not asked all the time.
+        // The time of the last attempt to make a segment, so that a full disk is not tried all the time.
         let mut spare_failed: Option<Instant> = None;
         loop {
             let mut backlog = queue.backlog();
@@ -60,7 +61,8 @@ impl Attendant {
                 backlog.spare = made.ok();
                 backlog.wants_spare = false;
             }
-            // What another writer is in charge of, and what has ended, is left alone, even if a checkpoint would be due.
+            // A log of which another writer is in charge, or that has ended, is left alone, even if a
+            // checkpoint would be due.
             if backlog.is_over() {
                 continue;
             }
@@ -78,7 +80,7 @@ impl Attendant {
         self.finish(queue);
     }
 
-    /// Until when there is nothing to do, unless something changes.
+    /// How long there is nothing to do, unless something changes.
     fn wait(&self, backlog: &Backlog) -> Duration {
         let until = |since: Instant, length: Duration| length.saturating_sub(since.elapsed());
         let every = self.options.checkpoint_every;
@@ -91,10 +93,11 @@ impl Attendant {
         wait.min(flush).max(Duration::from_millis(1))
     }
 
-    /// One group for what is queued: a result that was given before the writer was dropped is not lost.
+    /// Writes one group for what is queued: a result that was given before the writer was dropped is not
+    /// lost.
     pub(crate) fn finish(&self, queue: &Queue) {
         let mut backlog = queue.backlog();
-        // Taken only to be given back: whoever needs the log itself waits until it is there.
+        // Taken only to be given back: a thread that needs the log itself waits until it is there.
         let log = if backlog.has_queued() { backlog.log.take() } else { None };
         if let Some(log) = log {
             drop(backlog);
@@ -103,13 +106,14 @@ impl Attendant {
         }
         let unflushed = backlog.unflushed.take_due(Duration::ZERO);
         drop(backlog);
-        // What fails now, or has failed before and is in memory alone, is tried once more; then whoever reads the log finds a value that can no more be shown.
+        // Openings whose flush fails now, or failed before so that they are only in memory, are tried once
+        // more. If that fails too, a reader of the log finds a value that can no longer be shown.
         let _ = flush(&unflushed);
         drop(queue.with_log(|log| log.disclosures.mend(&log.dir)));
     }
 }
 
-/// Flushes openings; each file, whatever becomes of the others.
+/// Flushes openings; tries each file, whether or not the others fail.
 fn flush(files: &[Written]) -> io::Result<()> {
     let mut flushed = Ok(());
     for file in files {

@@ -1,5 +1,5 @@
-//! What waits to be written, what is durable, and whether the log takes more: all that is guarded by the queue's lock. Nothing here waits
-//! or writes.
+//! The state that the queue's lock guards: the records that wait, what is durable, and whether the log
+//! accepts more. Nothing here waits or writes.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -17,21 +17,23 @@ use crate::segment::Segment;
 use crate::tip::{Ending, MAX_GROUP_RECORDS};
 use crate::waiter::Waiter;
 
-/// Most records that wait at one time: some seconds of work. More is refused, so that memory stays bounded.
+/// Most records that wait at one time: some seconds of work. More are refused, so that memory stays bounded.
 pub(crate) const MAX_QUEUED: usize = 4_096;
 
 /// Most bytes that wait at one time, values and their openings together.
 pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
-/// How long after a failure appends are refused without trying the disk again: making a segment costs it a lot.
+/// After a failure, appends are refused for this long without trying the disk again: making a segment is
+/// expensive.
 pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
-/// How often groups of a writer have failed. Who decides on a state that records give reads it before, and gives it with the record: then no
-/// record is taken that was decided on one that failed.
+/// How many groups of a writer have failed. A caller that decides on a state derived from records reads it
+/// before, and passes it with the record: then no record is accepted whose decision relied on one that
+/// failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures(u64);
 
-/// A record and who waits for it.
+/// A record and the thread that waits for it.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) draft: Draft,
@@ -39,7 +41,7 @@ pub(crate) struct Queued {
     bytes: usize,
 }
 
-/// What is durable, and its signed note once somebody asked.
+/// What is durable, and its signed note once a caller has asked for it.
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
     pub(crate) size: u64,
@@ -48,26 +50,27 @@ pub(crate) struct Durable {
     pub(crate) position: Option<Position>,
 }
 
-/// What waits, and what is known of the log.
+/// The waiting records, and what is known of the log.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    /// There while nobody leads.
+    /// Present while no thread leads.
     pub(crate) log: Option<Box<Log>>,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
-    /// When the oldest result that nobody waits for was queued.
+    /// When the oldest result without a waiting thread was queued.
     lingering: Option<Instant>,
-    /// Durable intents without a result, queued results already taken off.
+    /// Durable intents without a result; those whose result is queued are already left out.
     open: BTreeSet<u64>,
-    /// Intents that are queued, and results that are.
+    /// Queued intents, and queued results.
     intents: usize,
     results: usize,
     pub(crate) durable: Durable,
     pub(crate) health: Health,
     pub(crate) failed_at: Option<Instant>,
-    /// How often a group has failed.
+    /// How many groups have failed.
     failures: u64,
-    /// What failed was to make a segment, or to write or flush openings: the active one is whole, and takes results.
+    /// The failure was to make a segment, or to write or flush openings: the active segment is whole, and
+    /// takes results.
     takes_results: bool,
     pub(crate) unflushed: Unflushed,
     /// How often openings could not be written or flushed.
@@ -79,8 +82,9 @@ pub(crate) struct Backlog {
     pub(crate) stopped: bool,
 }
 
-/// Files of openings that nobody has flushed since something was written to them. Nobody waits for that, and a flush of a file that grows keeps the disk from the
-/// log for longer than the log's own flush takes. So it is done once for all records of a while, and not for each group.
+/// Files of openings that have been written to and not flushed since. No thread waits for them, and flushing
+/// a growing file keeps the disk from the log for longer than the log's own flush takes. So they are flushed
+/// once for all records of a while, and not for each group.
 #[derive(Debug, Default)]
 pub(crate) struct Unflushed {
     files: Vec<Written>,
@@ -88,31 +92,31 @@ pub(crate) struct Unflushed {
 }
 
 impl Unflushed {
-    /// Notes that something was written.
+    /// Notes a write.
     pub(crate) fn add(&mut self, written: Written) {
         self.since.get_or_insert_with(Instant::now);
         self.files.retain(|known| !known.is_in_the_file_of(&written));
         self.files.push(written);
     }
 
-    /// Whether the openings of a segment that is full are among them: nothing more will be written there.
+    /// Whether it includes the openings of a full segment: nothing more will be written there.
     const fn has_whole_segment(&self) -> bool {
         self.files.len() > 1
     }
 
-    /// Since when there is something.
+    /// When the oldest unflushed write happened.
     pub(crate) const fn since(&self) -> Option<Instant> {
         self.since
     }
 
-    /// The files, if it is time for them. Whoever takes them flushes them.
+    /// The files, if they are due. The caller flushes them.
     pub(crate) fn take_due(&mut self, every: Duration) -> Vec<Written> {
         let is_due = self.has_whole_segment() || self.since.is_some_and(|since| since.elapsed() >= every);
         if is_due { std::mem::take(self).files } else { Vec::new() }
     }
 }
 
-/// A group and who waits for it.
+/// A group and the threads that wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) drafts: Vec<Draft>,
@@ -133,7 +137,7 @@ impl Batch {
         self.waiters.push(waiter);
     }
 
-    /// The results, and the others.
+    /// Splits off the results: the results, and the rest.
     pub(crate) fn split(self) -> (Self, Self) {
         let (mut results, mut others) = (Self::default(), Self::default());
         for (draft, waiter) in self.drafts.into_iter().zip(self.waiters) {
@@ -145,7 +149,7 @@ impl Batch {
 }
 
 impl Backlog {
-    /// Of a log that nobody has appended to yet.
+    /// For a log that has had no appends yet.
     pub(crate) fn new(log: Log) -> Self {
         let mut backlog = Self {
             open: log.tip.open.clone(),
@@ -172,7 +176,7 @@ impl Backlog {
         backlog
     }
 
-    /// Whether a record is taken at all; `since`: how many groups had failed when it was decided.
+    /// Checks whether a record is accepted; `since`: how many groups had failed when it was decided.
     pub(crate) fn admit(
         &mut self,
         draft: &Draft,
@@ -190,7 +194,7 @@ impl Backlog {
             return Err(AppendError::Io(error));
         }
         if is_result {
-            // A result that waits is never too much: there are at most as many as open intents.
+            // A waiting result never exceeds the bound: there are at most as many results as open intents.
             for intent in &draft.ends {
                 if !self.open.remove(intent) {
                     return Err(AppendError::NotOpen(*intent));
@@ -215,17 +219,17 @@ impl Backlog {
         Ok(())
     }
 
-    /// How often a group has failed so far.
+    /// How many groups have failed so far.
     pub(crate) const fn failures(&self) -> Failures {
         Failures(self.failures)
     }
 
-    /// While the disk is known to fail, nobody waits for it on behalf of a result.
+    /// While the disk is known to fail, no thread waits for it on behalf of a result.
     pub(crate) fn keeps_waiting(&self, draft: &Draft) -> Option<Arc<io::Error>> {
         self.is_failing().filter(|_| draft.kind == Kind::Result && !self.takes_results)
     }
 
-    /// The error of a failure so recent that trying again is too early.
+    /// The error of a failure so recent that it is too early to try again.
     fn is_failing(&self) -> Option<Arc<io::Error>> {
         match (&self.health, self.failed_at) {
             (Health::Unhealthy { error }, Some(at)) if at.elapsed() < RETRY => Some(Arc::clone(error)),
@@ -250,7 +254,7 @@ impl Backlog {
     pub(crate) fn take_group(&mut self, max_bytes: usize) -> Batch {
         let mut group = Batch::default();
         let mut bytes = 0;
-        // One place is left for the record that may begin the group.
+        // One place is kept free for the record that may begin the group.
         while group.drafts.len() + 1 < MAX_GROUP_RECORDS as usize {
             let Some(queued) = self.queue.front() else { break };
             bytes += line_bound(queued.draft.body.len()) + 1;
@@ -267,7 +271,7 @@ impl Backlog {
         group
     }
 
-    /// Takes over what the log says is durable now.
+    /// Takes over what the log now reports as durable.
     pub(crate) fn observe(&mut self, log: &Log) {
         if self.durable.size != log.tip.seq || self.durable.root.is_none() {
             let root = log.tip.tree.as_ref().map(crate::merkle::Tree::root);
@@ -281,12 +285,14 @@ impl Backlog {
         self.wants_spare = log.wants_spare() && self.spare.is_none() && !self.is_over();
     }
 
-    /// Whether it was given up for good: nothing that fails or succeeds changes that, and nothing is tried any more.
+    /// Whether the log was given up for good: no failure or success changes that, and nothing is tried any
+    /// more.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.health, Health::Fenced | Health::Sealed)
     }
 
-    /// Notes that a flush of openings failed. Their records are durable, and go on; but for results nothing more is taken until the attendant has made it good.
+    /// Notes that a flush of openings failed. Their records are durable and remain valid; but until the
+    /// attendant has repaired it, only results are accepted.
     pub(crate) fn fail_openings(&mut self, error: io::Error) {
         self.opening_failures += 1;
         if !self.is_over() {
@@ -298,10 +304,10 @@ impl Backlog {
 
     /// Notes that a group is durable.
     pub(crate) fn settle(&mut self, log: &Log, drafts: &[Draft], appended: &[Appended], demand: Demand) {
-        // A result that went into the room held for it does not say that there is room for a call.
+        // A result that went into the room reserved for it does not show that there is room for a call.
         let says_so = demand == Demand::Probe || drafts.iter().any(|draft| draft.kind != Kind::Result);
         if let Some(error) = log.disclosures.failure() {
-            // Whoever flushes tells of what failed there.
+            // The thread that flushes reports what failed there.
             self.opening_failures += u64::from(log.disclosures.holds() && self.failed_at.is_none());
             if self.failed_at.is_none() && !self.is_over() {
                 self.takes_results = true;
@@ -325,7 +331,8 @@ impl Backlog {
         }
     }
 
-    /// Takes all that waits, of this group and behind it, off the queue, but for results, which stay. Who is to be told what.
+    /// Removes everything that waits from the queue, in this group and behind it, except results. Returns the
+    /// waiters, each with its error.
     pub(crate) fn refuse(&mut self, batch: Batch, failure: &CommitError) -> Vec<(Arc<Waiter>, AppendError)> {
         self.failures += 1;
         let error = match failure {
@@ -367,13 +374,13 @@ impl Backlog {
         told
     }
 
-    /// Who should lead next: the first who waits already, or else the first.
+    /// Who should lead next: the first that already waits, or else the first.
     pub(crate) fn next_leader(&self) -> Option<Arc<Waiter>> {
         let waiters = || self.queue.iter().filter_map(|queued| queued.waiter.as_ref());
         waiters().find(|waiter| waiter.is_waited_for()).or_else(|| waiters().next()).cloned()
     }
 
-    /// Whether there is something for the attendant to see to.
+    /// Whether the attendant has something to do.
     pub(crate) fn needs_attention(&self) -> bool {
         self.wants_spare
             || self.lingering.is_some()
@@ -385,7 +392,7 @@ impl Backlog {
         self.queue.len()
     }
 
-    /// Results that nobody waits for have waited long enough, or there are too many to wait.
+    /// Whether results without a waiting thread have waited long enough, or are too many to wait longer.
     pub(crate) fn is_ripe(&self, linger: Duration) -> bool {
         self.lingering.is_some_and(|since| since.elapsed() >= linger) || self.queue.len() >= 128
     }

@@ -1,4 +1,5 @@
-//! Plain values that are too large for a record: files in `blobs/`, each named by the SHA-256 of its text, so that its name proves it.
+//! Plain values that are too large for a record: files in `blobs/`, each named by the SHA-256 of its text, so
+//! that the name proves the content.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,7 +9,7 @@ use crate::dir::{Dir, sync_dir, write_whole};
 use crate::field::MAX_VALUE_BYTES;
 use crate::hash::Hash;
 
-/// The text of this name; `None` if the file is missing or holds anything else.
+/// The text with this name; `None` if the file is missing or holds anything else.
 #[must_use]
 pub fn blob(dir: &Path, name: &Hash) -> Option<Vec<u8>> {
     read(&Dir::new(dir), name)
@@ -20,13 +21,15 @@ pub(crate) fn read(dir: &Dir, name: &Hash) -> Option<Vec<u8>> {
     (Hash::of(&[&text]) == *name).then_some(text)
 }
 
-/// Has a text durable under its name. A file that is there counts only if it holds the text: whoever wrote it may not have been us.
+/// Makes a text durable under its name. An existing file counts only if it holds the text: another program
+/// may have written it.
 pub(crate) fn keep(dir: &Dir, name: &Hash, text: &[u8]) -> io::Result<()> {
     let path = dir.blob(name);
     if read(dir, name).is_none() {
         return write_whole(&path, text);
     }
-    // Nor need it be on disk: an earlier try may have failed at the flush of the file or of its name.
+    // Nor is it certain to be on disk: an earlier try may have failed at the flush of the file or of its
+    // name.
     File::open(&path)?.sync_all()?;
     path.parent().map_or(Ok(()), sync_dir)
 }

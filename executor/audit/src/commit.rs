@@ -1,12 +1,15 @@
-//! One group: its lines, one write, one flush. Nothing here waits for anybody or knows who waits.
+//! Commits one group: its lines, one write, one flush. Nothing here waits for another thread or knows which
+//! threads wait.
 //!
-//! A group is a transaction. Its lines are made against a copy of the tip; only when the flush has succeeded and this writer
-//! is still in charge does the copy become the tip. When it fails, the segment is dead: the kernel may have dropped the
-//! pages that it could not write and would report the next flush as a success. The next group begins another segment,
-//! whose first record says where the dead one ends. Until that is durable a crash may have the failed group read as one of the log,
-//! and so its openings stay until then.
+//! A group is a transaction. Its lines are made against a copy of the tip; the copy becomes the tip only when
+//! the flush has succeeded and this writer is still in charge. When the flush fails, the segment is dead: the
+//! kernel may have dropped the pages that it could not write, and would report the next flush as a success.
+//! The next group then begins another segment, whose first record says where the dead one ends. Until that
+//! record is durable, a crash may cause the failed group to be read as part of the log, so its openings are
+//! kept until then.
 //!
-//! A group of results alone does not fail with its openings: the calls have run, and there is room for their records.
+//! A group that consists only of results does not fail with its openings: the calls have run, and there is
+//! room for their records.
 
 use std::io;
 use std::sync::Arc;
@@ -38,7 +41,7 @@ pub(crate) enum CommitError {
     /// The write or the flush failed.
     #[error("{0}")]
     Write(Arc<io::Error>),
-    /// Openings cannot be written, or what was written before cannot be flushed. The active segment is whole.
+    /// Openings cannot be written, or earlier ones cannot be flushed. The active segment is whole.
     #[error("{0}")]
     Openings(Arc<io::Error>),
     /// Another writer is in charge.
@@ -51,15 +54,16 @@ pub(crate) enum CommitError {
 pub(crate) enum Demand {
     WhenDue,
     Checkpoint,
-    /// None, and the group fails unless there is room for a new intent: whoever asks wants to know whether the log is healthy.
+    /// No checkpoint, and the group fails unless there is room for a new intent: the caller tests whether the
+    /// log is healthy.
     Probe,
 }
 
-/// The segment that is written to.
+/// The segment that is being written.
 #[derive(Debug)]
 pub(crate) enum Active {
     Live(Segment),
-    /// Its log ends at this offset; a new segment says so in its first record.
+    /// The log ends in it at this offset; a new segment says so in its first record.
     Dead {
         segment: u32,
         offset: u64,
@@ -67,7 +71,7 @@ pub(crate) enum Active {
     },
 }
 
-/// Numbers of segments that are not taken.
+/// Numbers of unused segments.
 #[derive(Debug)]
 pub(crate) struct Numbers(AtomicU32);
 
@@ -81,7 +85,7 @@ impl Numbers {
     }
 }
 
-/// A log that is written to. Whoever holds it leads.
+/// A log that is being written. The thread that holds it leads.
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) dir: Dir,
@@ -118,7 +122,8 @@ impl Lines {
 }
 
 impl Log {
-    /// Writes one group and flushes it. On success all drafts are durable; on failure none of them is acknowledged.
+    /// Writes one group and flushes it. On success all drafts are durable; on failure none of them is
+    /// acknowledged.
     pub(crate) fn commit(&mut self, drafts: &[Draft], demand: Demand) -> Result<Vec<Appended>, CommitError> {
         let goes_without = demand == Demand::WhenDue && has_only_results(drafts);
         let mended = self.disclosures.mend(&self.dir).map_err(|error| openings_failed(&error));
@@ -147,14 +152,14 @@ impl Log {
         let opened = match self.disclose(drafts, first, fresh.as_ref(), keep) {
             Ok(opened) => opened,
             Err(error) => {
-                // Nothing is in it yet; one that was made ahead and not needed stays.
+                // It holds nothing yet; a segment that was made ahead and not needed is kept.
                 self.spare = fresh.or_else(|| self.spare.take());
                 return Err(openings_failed(&error));
             }
         };
         if let Err(error) = self.write(&lines.bytes, fresh.as_ref()) {
             match &fresh {
-                // The segment goes, and the group with it.
+                // The segment is dropped, and the group with it.
                 Some(_) => self.disclosures.take_back(&opened),
                 None => self.disclosures.disown(&opened),
             }
@@ -179,13 +184,13 @@ impl Log {
                 || uncovered > 1 && self.checkpointed.elapsed() >= self.checkpoint_every)
     }
 
-    /// The record that the group begins with, if there must be one.
+    /// Adds the record that the group must begin with, if any.
     fn begin(&self, lines: &mut Lines, is_fresh: bool, is_due: bool) -> Result<(), serde_json::Error> {
         let (segment, offset) = match &self.active {
             Active::Live(segment) => (segment.number, segment.offset),
             Active::Dead { segment, offset, .. } => (*segment, *offset),
         };
-        // A log that has no record yet begins with its genesis and continues nothing.
+        // A log without records begins with its genesis and continues nothing.
         let is_fresh = is_fresh && self.tip.seq > 0;
         let continues = is_fresh.then_some(Continues { segment, offset, hash: self.tip.chain });
         let record = match &self.active {
@@ -212,7 +217,8 @@ impl Log {
         }
     }
 
-    /// A new segment if the active one is dead or would have no room left for the results of all open intents.
+    /// A new segment, if the active one is dead or would have no room left for the results of all open
+    /// intents.
     fn fresh_segment(&mut self, drafts: &[Draft], demand: Demand) -> Result<Option<Segment>, CommitError> {
         let need: usize = drafts.iter().map(|draft| line_bound(draft.body.len()) + 1).sum();
         let intents = drafts.iter().filter(|draft| draft.kind == Kind::Intent).count();
@@ -231,7 +237,7 @@ impl Log {
         };
         match fresh {
             Ok(segment) => Ok(Some(segment)),
-            // What was held for results and checkpoints is for them.
+            // The room reserved for results and checkpoints is available to them.
             Err(_)
                 if demand != Demand::Probe
                     && drafts.iter().all(|draft| draft.kind == Kind::Result)
@@ -256,7 +262,8 @@ impl Log {
             }
         };
         segment.write(bytes).map_err(|error| write_failed(&error))?;
-        // Only now: whoever took charge before this flush reads what it wrote, whoever takes it after this check reads it too.
+        // Checked only now: a writer that took charge before this flush reads what it wrote, and so does one
+        // that takes charge after this check.
         match self.dir.is_in_charge(&self.token) {
             Ok(true) => Ok(()),
             Ok(false) => Err(CommitError::Fenced),
@@ -266,7 +273,7 @@ impl Log {
 
     fn failed(&mut self, fresh: Option<Segment>, error: &CommitError) {
         match (fresh, &self.active) {
-            // Nothing in it is of the log yet; if it cannot be removed, no course leads to it.
+            // It holds nothing of the log yet; if it cannot be removed, no course leads to it.
             (Some(fresh), _) => drop(std::fs::remove_file(self.dir.segment(fresh.number))),
             (None, Active::Live(segment)) => {
                 let recovery = Recovery { cause: error.to_string(), ..Recovery::default() };
@@ -278,7 +285,7 @@ impl Log {
 
     fn publish(&mut self, lines: Lines, fresh: Option<Segment>, control: usize) -> Vec<Appended> {
         if let Some(fresh) = fresh {
-            // Its first record says where the log leaves the one before.
+            // Its first record says where the log leaves the previous segment.
             self.disclosures.take_back_disowned();
             if let Active::Live(old) = std::mem::replace(&mut self.active, Active::Live(fresh)) {
                 old.trim();
@@ -302,14 +309,14 @@ impl Log {
         appended.collect()
     }
 
-    /// Gives the room behind the records of a sealed log back.
+    /// Frees the room behind the records of a sealed log.
     pub(crate) fn trim(&self) {
         if let (Active::Live(segment), Ending::Sealed) = (&self.active, self.tip.ending) {
             segment.trim();
         }
     }
 
-    /// Behind the last durable record.
+    /// The position behind the last durable record.
     pub(crate) const fn position(&self) -> Position {
         let (segment, offset) = match &self.active {
             Active::Live(segment) => (segment.number, segment.offset),
@@ -318,8 +325,10 @@ impl Log {
         Position { segment, offset, seq: self.tip.seq, chain: self.tip.chain }
     }
 
-    /// Writes the openings of a group before the group: a record whose openings cannot be written is not written either, but for results, whose openings are kept in memory then. They
-    /// are flushed once the group is durable, or now if one of them must be. `first`: the number of the first draft's record. Gives what was written or is kept.
+    /// Writes the openings of a group before the group: a record whose openings cannot be written is not
+    /// written either. The exception is results, whose openings are then kept in memory. Openings are flushed
+    /// once the group is durable, or now if one of them must be. `first`: the number of the first draft's
+    /// record. Returns what was written or is kept.
     fn disclose(
         &mut self,
         drafts: &[Draft],
@@ -344,7 +353,7 @@ impl Log {
             return Ok(text);
         }
         let may_be_held = keep == Keep::InMemory && !flush;
-        // What is held comes first.
+        // Held openings come first.
         if may_be_held && self.disclosures.has_failed() && self.disclosures.hold(segment, &text) {
             return Ok(text);
         }
@@ -360,21 +369,22 @@ impl Log {
     }
 }
 
-/// What becomes of openings that cannot be written.
+/// What happens to openings that cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {
     /// Their group is not written either.
     OnDisk,
-    /// They are held, within a bound, until they can be.
+    /// They are held in memory, within a bound, until they can be written.
     InMemory,
 }
 
-/// Whether a group is of results, and of nothing else.
+/// Whether a group consists only of results.
 fn has_only_results(drafts: &[Draft]) -> bool {
     !drafts.is_empty() && drafts.iter().all(|draft| draft.kind == Kind::Result)
 }
 
-/// Says what of the log it was that failed: there is room in the segments, made ahead, when there is none left on the disk.
+/// Names the part of the log that failed: the segments have room, made ahead, even when the disk has none
+/// left.
 fn openings_failed(error: &io::Error) -> CommitError {
     let said = format!("the openings of its values (`disclosures/`): {error}");
     CommitError::Openings(Arc::new(io::Error::new(error.kind(), said)))

@@ -1,7 +1,9 @@
-//! The course of a log through its segments: which follow each other, and where in each the log leaves it.
+//! The course of a log through its segments: the order of the segments, and the offset at which the log
+//! leaves each.
 //!
-//! Read from the end: a segment's first record names the segment that it continues and the offset there. So a segment that
-//! died is left where its last durable group ends, and one that never held a durable record is on no course.
+//! The course is read from the end: a segment's first record names the segment that it continues and the
+//! offset there. So the log leaves a dead segment where its last durable group ends, and a segment that never
+//! held a durable record is not on the course.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +18,7 @@ use crate::seen::Seen;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) segment: u32,
-    /// Where the log leaves it; `None` for the last.
+    /// The offset at which the log leaves it; `None` for the last.
     pub(crate) end: Option<u64>,
 }
 
@@ -25,16 +27,18 @@ pub(crate) struct Span {
 pub(crate) struct Course {
     /// In the order of the records.
     pub(crate) spans: Vec<Span>,
-    /// Numbers of later segments, none of which begins with a record: made ahead, or dead before their first group was durable.
+    /// Numbers of later segments, none of which begins with a record: they were made ahead, or died before
+    /// their first group was durable.
     pub(crate) beyond: Vec<u32>,
-    /// Numbers of segments between those of the course that no segment continues: they died before their first group was durable.
+    /// Numbers of segments between those of the course that no segment continues: they died before their
+    /// first group was durable.
     pub(crate) aside: Vec<u32>,
 }
 
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system refuses.
+    /// The operating system refuses.
     #[error("cannot read {}: {error}", path.display())]
     Io {
         /// Which file.
@@ -45,7 +49,7 @@ pub enum ReadError {
     /// The log is damaged.
     #[error("{0}")]
     Damaged(Damage),
-    /// No record stands at the position that reading should begin at.
+    /// There is no record at the position that reading should begin at.
     #[error("the log has no such position")]
     NoSuchPosition,
 }
@@ -60,7 +64,7 @@ impl From<Damage> for ReadError {
 enum Beginning {
     Genesis,
     Continues(Continues, u64),
-    /// Not with a whole record.
+    /// Without a whole record.
     Nothing,
 }
 

@@ -1,6 +1,8 @@
-//! CRC-32 (IEEE 802.3, reflected; zlib's `crc32`) of a line: it tells a torn or rotten line from a whole one.
+//! CRC-32 (IEEE 802.3, reflected; zlib's `crc32`) of a line: it distinguishes a torn or corrupted line from a
+//! whole one.
 //!
-//! Not a defence: whoever edits a line can compute it anew. The chain and the signatures are the defence.
+//! It is not a defence, because anyone who edits a line can recompute it. The chain and the signatures are
+//! the defence.
 
 /// Bytes taken in one step.
 const STEP: usize = 16;
@@ -68,7 +70,7 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
         assert_eq!(crc32(b"The quick brown fox jumps over the lazy dog"), 0x414F_A339);
-        // Every length of a rest behind whole steps, against the definition, bit by bit.
+        // Every length of the remainder behind whole steps, against the definition, bit by bit.
         let bytes: Vec<u8> = (0..70_u32).map(|n| (n * 37 + 11) as u8).collect();
         for length in 0..bytes.len() {
             let by_bits = |crc: u32, byte: &u8| {

@@ -1,4 +1,4 @@
-//! What can be wrong with a log, each with its name. A name is for programs and for tests; the text is for a person.
+//! Every kind of damage to a log, by name. The name is for programs and tests; the text is for a person.
 
 use std::fmt;
 
@@ -7,40 +7,41 @@ use crate::hash::Hash;
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DamageKind {
-    /// Bytes that are no whole line: no line feed, too long, or the sum does not hold.
+    /// The bytes are not a whole line: the line feed is missing, the line is too long, or the sum does not
+    /// match.
     #[error("the line is torn or its bytes were changed: {0}")]
     Line(&'static str),
-    /// A line whose sum holds but that no writer writes.
+    /// A line whose sum matches but that no writer writes.
     #[error("the line is not a record: {0}")]
     Record(String),
-    /// A record is missing, or stands twice, or stands elsewhere.
+    /// A record is missing, duplicated or in another place.
     #[error("record {found} stands here")]
     Sequence {
         /// The number that was found.
         found: u64,
     },
-    /// The record follows another one than the one before it.
+    /// The record follows a different record from the one before it.
     #[error("it does not follow the record before it: one of the two was changed, removed or put here")]
     Chain,
-    /// The group is neither that of the record before nor begins here.
+    /// The group is not that of the record before, and does not begin here.
     #[error("it says group {found}, which no writer would")]
     Group {
         /// The group that was found.
         found: u64,
     },
-    /// The first record does not begin a log, or another one pretends to.
+    /// The first record does not begin a log, or a later record claims to.
     #[error("{0}")]
     Genesis(&'static str),
-    /// Something stands behind the seal.
+    /// Something follows the seal.
     #[error("the log was sealed before this record")]
     AfterSeal,
-    /// A checkpoint states another tree than that of the records before it.
+    /// A checkpoint states a different tree from that of the records before it.
     #[error("the checkpoint does not state the records before it: {0}")]
     Checkpoint(&'static str),
     /// A checkpoint is not signed by the key in force.
     #[error("the checkpoint is not signed by the log's key")]
     Signature,
-    /// A key record that the key before it did not sign.
+    /// The previous key did not sign a key record.
     #[error("the new key is not handed over by the key before it: {0}")]
     Key(&'static str),
     /// A result, or a loss, of an intent that is not open.
@@ -58,16 +59,16 @@ pub enum DamageKind {
     /// A segment that the next one names is not there.
     #[error("the segment {0} is missing")]
     SegmentMissing(u32),
-    /// Behind the damaged place stands a record whose writer knew the lost ones to be durable.
+    /// Behind the damaged place is a record whose writer knew the lost ones to be durable.
     #[error("records that were acknowledged are damaged or missing here")]
     Acknowledged,
-    /// More stands behind the last good record than one group.
+    /// More bytes are behind the last good record than one group can have.
     #[error("{0} bytes stand behind the last good record, more than one group")]
     TailTooLong(u64),
-    /// Bytes stand where nothing was ever written.
+    /// There are bytes where nothing was ever written.
     #[error("bytes stand behind the end of the segment")]
     BehindEnd,
-    /// The log is shorter than a checkpoint that is held elsewhere.
+    /// The log is shorter than a checkpoint held elsewhere.
     #[error("the log holds {found} records, and a checkpoint of {pinned} is known")]
     RolledBack {
         /// Records in the log.
@@ -75,10 +76,10 @@ pub enum DamageKind {
         /// Records of the checkpoint.
         pinned: u64,
     },
-    /// A checkpoint that is held elsewhere states another tree.
+    /// A checkpoint held elsewhere states another tree.
     #[error("the first {0} records are not those of the checkpoint that is known")]
     Forked(u64),
-    /// The log is a whole one, but another.
+    /// The log is whole, but it is another log.
     #[error("this is another log: {0}")]
     OtherLog(String),
     /// An opening does not open its commitment.
@@ -125,7 +126,7 @@ impl DamageKind {
 pub struct Damage {
     /// What is wrong.
     pub kind: DamageKind,
-    /// Number that the record at this place has or should have.
+    /// Number that the record in this place has or should have.
     pub seq: u64,
     /// Number of its segment.
     pub segment: u32,
@@ -142,14 +143,14 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// A place between two records, with all that is needed to read on from there.
+/// A position between two records, with all that is needed to read on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Position {
     /// Number of the segment.
     pub segment: u32,
     /// Offset in it.
     pub offset: u64,
-    /// Number of the record that stands or will stand here.
+    /// Number of the record that is or will be here.
     pub seq: u64,
     /// The chain after the record before.
     pub chain: Hash,

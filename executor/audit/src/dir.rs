@@ -1,4 +1,5 @@
-//! The folder of a log: names in it, the lock, the token that fences a second writer, and files that are written whole.
+//! The folder of a log: its file names, the lock, the token that fences off a second writer, and atomic
+//! writes of small files.
 //!
 //! ```text
 //! DIR/segments/00000001.jsonl   the log itself
@@ -9,7 +10,8 @@
 //!     writer                      token of the writer in charge
 //!     lock                        held by it
 //! ```
-//! Everything is written with `pwrite`, `fdatasync`, `fsync` and `rename`, so that a test can fail each of them.
+//! Everything is written with `pwrite`, `fdatasync`, `fsync` and `rename`, so that a test can fail each of
+//! them.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Longest file that is read whole: tokens and keys are some hundred bytes.
 const MAX_SMALL_FILE_BYTES: u64 = 4 * 1024;
 
-/// Most segments that are looked at. At 64 KiB, the smallest, that is 64 GiB.
+/// Most segments that are listed. At 64 KiB, the smallest size, that is 64 GiB.
 const MAX_SEGMENTS: usize = 1_000_000;
 
 /// The folder of a log.
@@ -33,7 +35,7 @@ impl Dir {
         Self { root: root.to_owned() }
     }
 
-    /// Makes the folder and those in it, readable by their owner alone.
+    /// Makes the folder and its subfolders, readable by their owner alone.
     pub(crate) fn create(&self) -> io::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -72,7 +74,7 @@ impl Dir {
         self.root.join("writer")
     }
 
-    /// Numbers of the segments, in order. Files of other names are not the log's.
+    /// Numbers of the segments, in order. Files with other names are not part of the log.
     pub(crate) fn list(&self) -> io::Result<Vec<u32>> {
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir(self.segments())?.take(MAX_SEGMENTS) {
@@ -86,7 +88,7 @@ impl Dir {
         Ok(numbers)
     }
 
-    /// Takes the lock; `None` if another process holds it. It goes with the file's descriptor.
+    /// Takes the lock; `None` if another process holds it. The lock is released with the file's descriptor.
     pub(crate) fn lock(&self) -> io::Result<Option<File>> {
         let file = OpenOptions::new()
             .create(true)
@@ -101,7 +103,8 @@ impl Dir {
         }
     }
 
-    /// Puts this writer in charge. From then on an older one that a lock did not stop (it is on another machine) acknowledges nothing.
+    /// Puts this writer in charge. From then on, an older writer that the lock did not stop, because it is on
+    /// another machine, acknowledges nothing.
     pub(crate) fn take_charge(&self, token: &str) -> io::Result<()> {
         write_whole(&self.token(), token.as_bytes())
     }
@@ -119,7 +122,7 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file whole or not at all, and durably; readable by its owner alone.
+/// Writes a file atomically and durably; readable by its owner alone.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_added_extension("new");
     let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;

@@ -1,12 +1,14 @@
-//! The files of openings, one beside each segment. Deletable: the log verifies without them.
+//! The files of openings, one next to each segment. They may be deleted: the log verifies without them.
 //!
 //! ```text
-//! write ► the record's group is written and flushed ► flush, by the attendant        a flush failed ► mend: written again from memory, flushed
-//!  └ failed ► the group is refused           ► mend: as much is written and taken back, before anybody says that all is well
-//!           └ it is of results alone ► hold ► mend: written, flushed
+//! write ► the record's group is written and flushed ► flush, by the attendant
+//!  │                                                   └ failed ► mend: written again from memory, flushed
+//!  └ failed ► the group is refused ► mend: as much is written and taken back, before all is reported well
+//!           └ it has only results ► hold ► mend: written, flushed
 //! ```
-//! What is written and not flushed yet is kept in memory as well, within a bound: after a flush that failed the kernel may have dropped it. So is what could not be written of results,
-//! which have run: their records go without, into the room that is held for them.
+//! What is written but not yet flushed is also kept in memory, within a bound, because the kernel may drop it
+//! after a failed flush. Openings of results that could not be written are kept as well: their calls have
+//! run, so their records are written without them, into the room that is reserved for results.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -18,25 +20,28 @@ use std::sync::{Arc, Mutex};
 use crate::dir::{Dir, sync_dir};
 use crate::waiter::lock;
 
-/// Most bytes that are kept in memory of one file; then it is flushed before it is due. Some seconds of calls with small arguments.
+/// Most unflushed bytes of one file that are kept in memory: some seconds of calls with small arguments.
+/// Beyond that the file is flushed before it is due.
 const MAX_UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Most bytes that are held in memory because they could not be written. What the results of some hundred calls give; those beyond stay queued.
+/// Most bytes that are held in memory because they could not be written: the results of some hundred calls.
+/// Results beyond that stay queued.
 const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 
-/// Most bytes that are written to see whether there is room again: as much as a group of records may have.
+/// Most bytes that are written to test whether there is room again: as many as a group of records may have.
 const MAX_PROBE_BYTES: usize = 1024 * 1024;
 
-/// The files of openings that are written to, or not flushed yet.
+/// The files of openings that are being written, or are not flushed yet.
 #[derive(Debug, Default)]
 pub(crate) struct Disclosures {
-    /// The active segment's last; before it those that are not known to be flushed, or of which something may have to be taken back.
+    /// The active segment's file last; before it, files that are not known to be flushed, or whose end may
+    /// have to be taken back.
     files: Vec<Current>,
-    /// Of records that are durable without them, by segment and in their order.
+    /// Openings of records that are durable without them, by segment and in order.
     held: VecDeque<(u32, Vec<u8>)>,
-    /// Beside which segment something could not be written last, and how much.
+    /// The segment whose openings last failed to be written, and how many bytes they had.
     refused: Option<(u32, usize)>,
-    /// Why it could not, or why it still cannot.
+    /// Why the write failed, or why it still fails.
     why: Option<Arc<io::Error>>,
 }
 
@@ -44,12 +49,13 @@ pub(crate) struct Disclosures {
 struct Current {
     segment: u32,
     file: Arc<Shared>,
-    /// Behind what was written.
+    /// Where the written bytes end.
     offset: u64,
-    /// What stands between `offset` and what is known to be flushed.
+    /// The bytes before `offset` that are not known to be flushed.
     unflushed: Vec<u8>,
     is_dirty: bool,
-    /// How much of its end is of a group that was refused, and that whoever opens the log after a crash may take.
+    /// How many bytes at its end belong to a group that was refused, and that a recovery after a crash may
+    /// accept.
     disowned: usize,
 }
 
@@ -59,13 +65,13 @@ struct Shared {
     file: File,
     /// How far it is flushed. Read without waiting for a flush.
     flushed: AtomicU64,
-    /// Whether a flush has failed, and nothing has made it good yet.
+    /// Whether a flush has failed and has not been repaired yet.
     has_failed: AtomicBool,
-    /// Held while it is flushed: the kernel tells of an error once, and whoever flushed beside would be told that all is well.
+    /// Held during a flush: the kernel reports an error once, so a concurrent flush would report success.
     flushing: Mutex<()>,
 }
 
-/// Openings that nobody has flushed yet; whoever takes them flushes them.
+/// Openings that are not flushed yet; the thread that takes them flushes them.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     file: Arc<Shared>,
@@ -73,17 +79,17 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Flushes them. After an error the log refuses records, but for results, until [`Disclosures::mend`] has succeeded.
+    /// Flushes them. After an error the log accepts only results until [`Disclosures::mend`] has succeeded.
     pub(crate) fn flush(&self) -> io::Result<()> {
         self.file.flush(self.to)
     }
 
-    /// Whether both are in one file.
+    /// Whether both are in the same file.
     pub(crate) fn is_in_the_file_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.file, &other.file)
     }
 
-    /// Something in a file, up to an offset.
+    /// Bytes of a file, up to an offset.
     #[cfg(test)]
     pub(crate) fn to(file: File, to: u64) -> Self {
         Self { file: Arc::new(Shared::new(file, 0)), to }
@@ -129,7 +135,7 @@ impl Current {
         if offset == 0 {
             path.parent().map_or(Ok(()), sync_dir)?;
         } else {
-            // A line that a crash cut off ends here; it opens nothing.
+            // Ends a line that a crash cut off; that line opens nothing.
             file.write_all_at(b"\n", offset)?;
             offset += 1;
         }
@@ -141,7 +147,7 @@ impl Current {
         self.file.flushed() >= self.offset
     }
 
-    /// Forgets what is flushed.
+    /// Drops from memory what is flushed.
     fn forget(&mut self) {
         let left = self.offset.saturating_sub(self.file.flushed());
         let flushed = self.unflushed.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
@@ -155,7 +161,7 @@ impl Current {
             self.forget();
         }
         if let Err(error) = self.file.file.write_all_at(text, self.offset) {
-            // If this fails as well, the next lines are written over it, and what is left behind them opens nothing.
+            // If this fails as well, the next lines overwrite it, and what remains behind them opens nothing.
             drop(self.file.file.set_len(self.offset));
             return Err(error);
         }
@@ -165,12 +171,12 @@ impl Current {
         Ok(())
     }
 
-    /// Takes the last bytes away.
+    /// Removes the last bytes.
     fn cut(&mut self, bytes: usize) {
         self.offset = self.offset.saturating_sub(bytes as u64);
         self.unflushed.truncate(self.unflushed.len().saturating_sub(bytes));
         self.file.flushed.fetch_min(self.offset, Ordering::AcqRel);
-        // No record of this segment and number says anything else, so a line that stays opens nothing.
+        // No other opening has this segment and record number, so a line that stays opens nothing.
         drop(self.file.file.set_len(self.offset));
     }
 
@@ -178,7 +184,7 @@ impl Current {
         if !self.file.has_failed() {
             return Ok(());
         }
-        // Nobody flushes beside it, so what is forgotten here is all that is flushed.
+        // Nothing flushes it concurrently, so exactly what is flushed is dropped here.
         let shared = Arc::clone(&self.file);
         let _one_at_a_time = lock(&shared.flushing);
         self.forget();
@@ -192,7 +198,7 @@ impl Current {
 }
 
 impl Disclosures {
-    /// Writes the lines of a group that has its place in this segment.
+    /// Writes the lines of a group that goes into this segment.
     pub(crate) fn write(&mut self, dir: &Dir, segment: u32, text: &[u8]) -> io::Result<()> {
         self.put(dir, segment, text).map_err(|error| {
             self.refused = Some((segment, text.len().min(MAX_PROBE_BYTES)));
@@ -202,7 +208,8 @@ impl Disclosures {
 
     fn put(&mut self, dir: &Dir, segment: u32, text: &[u8]) -> io::Result<()> {
         if self.files.last().is_none_or(|current| current.segment != segment) {
-            // The attendant flushes the one that is whole; one that it has not come to by the next is waited for.
+            // The attendant flushes the file of a full segment; if it has not done so by the next one, this
+            // waits for it.
             if let [earlier @ .., _] = self.files.as_slice() {
                 earlier.iter().try_for_each(|file| file.file.flush(file.offset))?;
             }
@@ -212,14 +219,15 @@ impl Disclosures {
         self.files.last_mut().map_or(Ok(()), |current| current.write(text))
     }
 
-    /// Keeps in mind why openings are not on the disk.
+    /// Remembers why openings are not on the disk.
     fn note(&mut self, error: io::Error) -> io::Error {
         let error = Arc::new(error);
         self.why = Some(Arc::clone(&error));
         io::Error::new(error.kind(), error)
     }
 
-    /// Keeps in memory what could not be written, of a group that does without; whether there is room.
+    /// Keeps in memory the openings that could not be written, of a group that is written without them;
+    /// returns whether there is room.
     pub(crate) fn hold(&mut self, segment: u32, text: &[u8]) -> bool {
         let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
         if held.saturating_add(text.len()) > MAX_HELD_BYTES {
@@ -230,7 +238,8 @@ impl Disclosures {
         true
     }
 
-    /// Takes back what was written or held last, of a group that is not of the log: it was refused, and nobody is to read it.
+    /// Takes back what was written or held last: its group was refused, is not part of the log, and must not
+    /// be read.
     pub(crate) fn take_back(&mut self, text: &[u8]) {
         if text.is_empty() || self.is_held_last(text) {
             return;
@@ -240,8 +249,9 @@ impl Disclosures {
         }
     }
 
-    /// Notes that what was written last is of a group that was refused, and that may still come to be of the log: its bytes stand in the segment, and until the next one says where the log
-    /// leaves it, a crash has them read as records.
+    /// Notes that what was written last belongs to a group that was refused but may still become part of the
+    /// log. The group's bytes are in the segment, and a crash causes them to be read as records, until the
+    /// next segment says where the log leaves it.
     pub(crate) fn disown(&mut self, text: &[u8]) {
         if text.is_empty() || self.is_held_last(text) {
             return;
@@ -251,7 +261,7 @@ impl Disclosures {
         }
     }
 
-    /// Takes back what was disowned: a durable record says by now that its group is not of the log.
+    /// Takes back what was disowned: a durable record now says that its group is not part of the log.
     pub(crate) fn take_back_disowned(&mut self) {
         for current in &mut self.files {
             let disowned = std::mem::take(&mut current.disowned);
@@ -261,7 +271,7 @@ impl Disclosures {
         }
     }
 
-    /// Whether this was held last; then it is not any more.
+    /// Whether this was held last; if so, it is held no longer.
     fn is_held_last(&mut self, text: &[u8]) -> bool {
         let is_last = self.held.back().is_some_and(|(_, held)| held == text);
         if is_last {
@@ -275,7 +285,7 @@ impl Disclosures {
         self.files.iter().try_for_each(|file| file.file.flush(file.offset))
     }
 
-    /// Whether something is in memory alone: a flush of it failed, or it could not be written.
+    /// Whether anything is only in memory, because its flush or its write failed.
     pub(crate) fn has_failed(&self) -> bool {
         !self.held.is_empty() || self.files.iter().any(|file| file.file.has_failed())
     }
@@ -285,13 +295,14 @@ impl Disclosures {
         !self.held.is_empty()
     }
 
-    /// Why something is in memory alone, if anything is.
+    /// Why something is only in memory, if anything is.
     pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
         let said = || io::Error::other("openings of values (`disclosures/`) could not be flushed");
         self.has_failed().then(|| self.why.clone().unwrap_or_else(|| Arc::new(said())))
     }
 
-    /// After a failure: writes again what was not flushed, and what was held, and flushes it. Where a group was refused, sees whether as much can be written now.
+    /// After a failure: writes again what was not flushed and what was held, and flushes it. Where a group
+    /// was refused, tests whether as much can be written now.
     pub(crate) fn mend(&mut self, dir: &Dir) -> io::Result<()> {
         self.try_to_mend(dir).map_err(|error| self.note(error))?;
         self.why = None;
@@ -310,7 +321,7 @@ impl Disclosures {
             self.flush()?;
         }
         if let Some((segment, bytes)) = self.refused {
-            // Empty lines open nothing, should they stay.
+            // Empty lines open nothing if they stay.
             let room = vec![b'\n'; bytes];
             self.put(dir, segment, &room)?;
             self.take_back(&room);
@@ -319,7 +330,7 @@ impl Disclosures {
         Ok(())
     }
 
-    /// What is not flushed yet, once.
+    /// Takes what is not flushed yet, each part once.
     pub(crate) fn take_dirty(&mut self) -> Option<Written> {
         let current = self.files.last_mut()?;
         if !std::mem::take(&mut current.is_dirty) {
@@ -331,12 +342,12 @@ impl Disclosures {
 
 #[cfg(test)]
 impl Disclosures {
-    /// As if the disk were full: what is written last fails from now on.
+    /// Acts as if the disk were full: writes fail from now on.
     pub(crate) fn fill_the_disk(&mut self, dir: &Dir) {
         self.reopen(|segment| File::open(dir.disclosure(segment)).unwrap());
     }
 
-    /// As if there were room again.
+    /// Acts as if there were room again.
     pub(crate) fn empty_the_disk(&mut self, dir: &Dir) {
         self.reopen(|segment| File::options().write(true).open(dir.disclosure(segment)).unwrap());
     }
@@ -350,7 +361,7 @@ impl Disclosures {
         }
     }
 
-    /// As after an error of the disk: the kernel has dropped what was not flushed, and says so once.
+    /// Acts as after a disk error: the kernel has dropped what was not flushed, and reports it once.
     pub(crate) fn lose_what_is_not_flushed(&self) {
         for current in &self.files {
             current.file.has_failed.store(true, Ordering::Release);

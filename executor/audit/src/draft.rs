@@ -1,4 +1,4 @@
-//! A record before it has its place, and the place that it gets.
+//! A record before it has a position in the log, and the position that it gets.
 
 use ed25519_dalek::VerifyingKey;
 
@@ -17,10 +17,11 @@ pub(crate) struct Draft {
     pub(crate) body: Vec<u8>,
     /// Numbers of the intents that it ends.
     pub(crate) ends: Vec<u64>,
-    /// Of each opening of its commitments, what follows on its record's number.
+    /// For each opening of its commitments, the text that follows the record's number.
     pub(crate) openings: Vec<Vec<u8>>,
     pub(crate) flush_openings: Openings,
-    /// Of a key record: the key that takes over. Its body is made when its place is known, for the place is signed too.
+    /// Of a key record: the key that takes over. The body is made when the record's position is known,
+    /// because the position is signed too.
     pub(crate) next_key: Option<VerifyingKey>,
 }
 
@@ -29,7 +30,7 @@ impl Draft {
     pub(crate) fn key(next: VerifyingKey) -> Self {
         Self {
             kind: Kind::Key,
-            // As long as the body will be, for whoever counts the room.
+            // As long as the body will be, so that the room can be counted.
             body: vec![0; KEY_BODY_BYTES],
             ends: Vec::new(),
             openings: Vec::new(),
@@ -57,13 +58,13 @@ impl Draft {
     }
 }
 
-/// Where a record stands. It is durable.
+/// The position of a durable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// Its number.
     pub seq: u64,
     /// Its leaf.
     pub leaf: Hash,
-    /// Behind it: where a fold that took it in goes on.
+    /// The position behind it, where a fold that included it goes on.
     pub next: Position,
 }

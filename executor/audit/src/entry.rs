@@ -1,11 +1,13 @@
-//! What a caller gives to be recorded. The writer adds the place in the log, the commitments and the sum.
+//! What a caller passes in to be recorded. The writer adds the position in the log, the commitments and the
+//! checksum.
 
 use serde_json::Value;
 
 use crate::field::{Aside, FieldError, Mode};
 use crate::record::{Kind, Record};
 
-/// Kinds that a caller appends by [`crate::Writer::append`]. Intents and results have calls of their own, the rest is the writer's.
+/// Kinds that a caller appends with [`crate::Writer::append`]. Intents and results have methods of their own;
+/// the writer makes the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A session began, changed or ended.
@@ -41,17 +43,20 @@ impl From<Event> for Kind {
 /// When the openings of a record's commitments reach the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Openings {
-    /// Together, after as much time as there may be without a checkpoint, twice that at most. A crash of the machine before that leaves a record that cannot be replayed.
+    /// Together, after as long as records may go without a checkpoint, at most twice that. A crash of the
+    /// machine before that leaves a record that cannot be replayed.
     #[default]
     WithCheckpoint,
-    /// Before the record is acknowledged: what was asked must be there when the approval arrives, however long that takes.
+    /// Before the record is acknowledged: the question must still be there when the approval arrives, however
+    /// long that takes.
     WithRecord,
 }
 
 /// What is recorded. Absent fields are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
-    /// The time that the decision was made with, in milliseconds since 1970-01-01T00:00:00Z; without it the clock of the machine.
+    /// The time that the decision used, in milliseconds since 1970-01-01T00:00:00Z; without it, the machine's
+    /// clock.
     pub time_ms: Option<u64>,
     /// On whose behalf.
     pub subject: Option<Value>,
@@ -63,13 +68,13 @@ pub struct Entry {
     pub tool: Option<String>,
     /// The arguments, kept as `values` says.
     pub arguments: Option<Value>,
-    /// What was found out about them, kept as `values` says.
+    /// The facts derived from them, kept as `values` says.
     pub facts: Option<Value>,
     /// What the record does to the executor's state. Never secret: state is a fold over it.
     pub state_delta: Option<Value>,
     /// SHA-256 of the bundle that decided.
     pub policy_digest: Option<String>,
-    /// The rules that spoke.
+    /// The rules that applied.
     pub rules: Option<Value>,
     /// What was decided.
     pub effect: Option<String>,
@@ -77,7 +82,7 @@ pub struct Entry {
     pub reason: Option<String>,
     /// The approval that was asked for, given or used.
     pub approval: Option<Value>,
-    /// The sandbox that confined it.
+    /// The sandbox that the call ran in.
     pub sandbox: Option<Value>,
     /// How it ended.
     pub outcome: Option<Value>,
@@ -93,7 +98,7 @@ pub struct Entry {
     pub openings: Openings,
 }
 
-/// An entry that says: this call was decided and will run as soon as this is durable.
+/// The entry of a call that was decided and will run as soon as the entry is durable.
 #[derive(Clone, Debug, Default)]
 pub struct Intent(Entry);
 
@@ -110,7 +115,7 @@ impl From<Intent> for Entry {
 }
 
 impl Entry {
-    /// The record without its place in the log, and what must stand beside it.
+    /// The record without its position in the log, and what must be stored next to it.
     pub(crate) fn into_record(self, kind: Kind) -> Result<(Record, Aside), FieldError> {
         let mut aside = Aside::default();
         let mut hold =

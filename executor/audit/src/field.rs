@@ -1,8 +1,8 @@
-//! Values of a record that may be secret: kept as a salted commitment, in the plain, or not at all.
+//! Values of a record that may be secret: kept as a salted commitment, in plain text, or not at all.
 //!
-//! A commitment is `SHA-256("bailiwick/field/v1\n" ‖ salt ‖ length ‖ text)` with a salt of 32 random bytes, because the hash of a short
-//! argument alone can be guessed. Its opening (salt and text) lies in another file, which may be deleted: the log still
-//! verifies, and what was committed to can no longer be shown.
+//! A commitment is `SHA-256("bailiwick/field/v1\n" ‖ salt ‖ length ‖ text)` with a salt of 32 random bytes,
+//! because the hash of a short argument alone can be guessed. Its opening (salt and text) is in another file,
+//! which may be deleted: the log still verifies, and the committed value can no longer be shown.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use crate::hash::Hash;
 /// Domain of a commitment.
 const FIELD_DOMAIN: &[u8] = b"bailiwick/field/v1\n";
 
-/// A plain value whose text is longer than this stands in a file of its own, named by its hash, so that a record stays small. A shorter one does as well where its
-/// record would be too long otherwise.
+/// A plain value whose text is longer than this is in a file of its own, named by its hash, so that a record
+/// stays small. A shorter one is too, where its record would otherwise be too long.
 pub const MAX_INLINE_BYTES: usize = 4 * 1024;
 
-/// Longest value that is kept in any form: twice the largest arguments that the executor takes.
+/// Longest value that is kept in any form: twice the largest arguments that the executor accepts.
 pub const MAX_VALUE_BYTES: usize = 20 * 1024 * 1024;
 
 /// How a value is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// As a salted commitment, with its opening beside the log.
+    /// As a salted commitment, with its opening next to the log.
     #[default]
     Commit,
     /// As it is.
@@ -33,7 +33,7 @@ pub enum Mode {
     Drop,
 }
 
-/// A value as it stands in a record.
+/// A value as it is in a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Held {
@@ -41,7 +41,7 @@ pub enum Held {
     Commitment(Hash),
     /// The value itself.
     Plain(Value),
-    /// The SHA-256 of its canonical text, which is a file of this name in `blobs/`.
+    /// The SHA-256 of its canonical text, which is a file with this name in `blobs/`.
     Blob(Hash),
     /// There was a value, and it was not kept.
     Dropped,
@@ -57,7 +57,7 @@ pub struct Opening {
     pub field: String,
     /// 64 hexadecimal digits.
     pub salt: Hash,
-    /// The text that is committed to: the value's canonical JSON.
+    /// The committed text: the value's canonical JSON.
     pub text: String,
 }
 
@@ -68,7 +68,7 @@ impl Opening {
         commitment(&self.salt, &self.text)
     }
 
-    /// Its line in a file of openings but for what stands before: the number of its record is not known when it is made.
+    /// The part of its line in a file of openings that follows the record's number, which is not known yet.
     pub(crate) fn tail(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut text = b",\"field\":".to_vec();
         serde_json::to_writer(&mut text, &self.field)?;
@@ -125,10 +125,10 @@ pub enum FieldError {
     Random(getrandom::Error),
 }
 
-/// What the values of one record leave beside it.
+/// What the values of one record store next to it.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
-    /// Openings; their record's number is set when it is known.
+    /// Openings; their record's number is set once it is known.
     pub(crate) openings: Vec<Opening>,
     /// Texts that become files, by their hash.
     pub(crate) blobs: BTreeMap<Hash, Vec<u8>>,
@@ -136,7 +136,8 @@ pub(crate) struct Aside {
     salts: Vec<Hash>,
 }
 
-/// How many salts are asked of the kernel at once: one for each value that a record may hold, since asking costs more than the bytes do.
+/// How many salts are requested from the kernel at once: one for each value that a record may hold, because
+/// the call costs more than the bytes.
 const SALTS: usize = 4;
 
 impl Aside {
@@ -151,7 +152,7 @@ impl Aside {
         Ok(first)
     }
 
-    /// The form in which the value stands in the record; what must stand beside it is added here.
+    /// The form of the value in the record; what must be stored next to it is added here.
     pub(crate) fn hold(&mut self, field: &'static str, value: Value, mode: Mode) -> Result<Held, FieldError> {
         if mode == Mode::Drop {
             return Ok(Held::Dropped);
@@ -183,7 +184,7 @@ impl Aside {
         Held::Blob(name)
     }
 
-    /// Puts a value that stands in the record as it is into a file of its own.
+    /// Moves a value that is in the record itself into a file of its own.
     pub(crate) fn take_out(
         &mut self,
         field: &'static str,

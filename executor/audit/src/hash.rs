@@ -1,7 +1,7 @@
 //! A SHA-256 value, and the three ways in which the log hashes.
 //!
-//! Each way has its own prefix, so that no value of one can be mistaken for a value of another: a leaf (RFC 6962, 0x00), an inner
-//! node of the tree (RFC 6962, 0x01), and a link of the chain.
+//! Each way has its own prefix, so that a value of one cannot be mistaken for a value of another: a leaf (RFC
+//! 6962, 0x00), an inner node of the tree (RFC 6962, 0x01), and a link of the chain.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ const CHAIN_DOMAIN: &[u8] = b"bailiwick/chain/v1\n";
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// What the first record says it follows.
+    /// The predecessor that the first record names.
     pub const ZERO: Self = Self([0; 32]);
 
     /// A value that was computed elsewhere.
@@ -119,17 +119,18 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
-/// The two digits of a byte. Without a branch, as is [`value_of`]: digits of a hash follow no pattern that a processor could guess.
+/// The two digits of a byte. Like [`value_of`], it has no branch, because a processor cannot predict the
+/// digits of a hash.
 const fn digits_of(byte: u8) -> [u8; 2] {
     [digit_of(byte >> 4), digit_of(byte & 15)]
 }
 
 const fn digit_of(nibble: u8) -> u8 {
-    // 39 is what lies between the digits and the letters, less 10.
+    // 39 is the distance from the digits to the letters, less 10.
     b'0' + nibble + (nibble > 9) as u8 * 39
 }
 
-/// What is no digit.
+/// Marks a character that is not a digit.
 const NO_DIGIT: u8 = 0xF0;
 
 /// The value of each character as a digit.

@@ -1,17 +1,17 @@
-//! Whether a log takes records, and why one was not taken.
+//! Whether a log accepts records, and why it refused one.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::commit::CommitError;
 
-/// Why an entry was not recorded. What it would have allowed must not happen.
+/// Why an entry was not recorded. The action that it would have allowed must not happen.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// The log cannot be written at the moment.
     #[error("the audit log cannot be written: {0}")]
     Io(Arc<io::Error>),
-    /// A result that is kept and will be written as soon as the log can be.
+    /// The result is kept, and will be written as soon as the log can be.
     #[error("the result is kept, but not durable yet: {0}")]
     NotYet(Arc<io::Error>),
     /// Another writer is in charge of the log. This one will never write again.
@@ -31,13 +31,13 @@ pub enum AppendError {
     /// Too many intents have no result yet.
     #[error("{0} calls run already, as many as the log has room for")]
     TooManyOpen(usize),
-    /// A group failed after the state was read that this record was decided on.
+    /// A group failed after the caller read the state on which this record was decided.
     #[error("a record before this one could not be written")]
     Overtaken,
     /// Too much waits to be written.
     #[error("too much waits to be written to the audit log")]
     Busy,
-    /// The intent has a result already, or is none.
+    /// The record already has a result, or is not an intent.
     #[error("record {0} is not an intent without a result")]
     NotOpen(u64),
     /// A log with open intents cannot end.
@@ -59,13 +59,13 @@ impl From<CommitError> for AppendError {
     }
 }
 
-/// Whether appends are taken.
+/// Whether appends are accepted.
 #[derive(Clone, Debug, Default)]
 pub enum Health {
     /// They are.
     #[default]
     Healthy,
-    /// They are refused until the log can be written again, which is tried by itself.
+    /// They are refused until the log can be written again; the log retries by itself.
     Unhealthy {
         /// What failed last.
         error: Arc<io::Error>,

@@ -1,10 +1,11 @@
-//! The private key on disk, and its change each time the log is opened.
+//! The private key on disk, and its rotation each time the log is opened.
 //!
 //! ```text
 //! keys/next written ► `key` record, signed by keys/current, durable ► keys/next renamed over keys/current
 //! ```
-//! After a crash at any point one of the two files holds the key that the log says is in force. The rename deletes the old
-//! key: who copies the disk later cannot sign what was before. Who runs with the writer's uid holds the key in force.
+//! After a crash at any point, one of the two files holds the key that the log says is in force. The rename
+//! deletes the old key, so an attacker who copies the disk later cannot sign earlier records. A process that
+//! runs with the writer's uid holds the key in force.
 
 use std::io;
 

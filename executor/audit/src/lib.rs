@@ -1,16 +1,19 @@
-//! The audit log: a chain of records that cannot be changed unnoticed, and the only truth about what was decided and run.
+//! The audit log: a chain of records that cannot be changed unnoticed, and the only truth about what was
+//! decided and run.
 //!
-//! Not a policy and not a judge: it records what it is given, in an order that cannot be disputed later. The format is
-//! `docs/formats/audit-log.md`. No async: whoever appends waits in its own thread until the record is on disk.
+//! It is neither a policy nor a judge: it records what it is given, in an order that cannot be disputed
+//! later. The format is `docs/formats/audit-log.md`. No async: a caller that appends waits in its own thread
+//! until the record is on disk.
 //!
 //! ```text
 //! Entry ► entry (commitments) ► draft (body) ► backlog (what waits) ► queue (who leads) ► commit (chain, tree, checkpoint) ► segment (write, flush)
 //! DIR ► course (which segments) ► stream (record by record) ► tip (judges each) ► verify, fold, open
 //! ```
 //!
-//! Terms. A *line* is a record as it stands in the file. Its *leaf* is the line's hash, the *chain* links all leaves so far, the *tree* is the
-//! Merkle tree over them. A *group* is what one flush makes durable. A *checkpoint* is the signed size and root of all records
-//! before it. An *intent* is *open* until it has a result.
+//! Terms. A *line* is a record as written in the file. Its *leaf* is the line's hash, the *chain* links all
+//! leaves so far, and the *tree* is the Merkle tree over them. A *group* is what one flush makes durable. A
+//! *checkpoint* is the signed size and root of all records before it. An *intent* is *open* until it has a
+//! result.
 #![forbid(unsafe_code)]
 
 mod attendant;

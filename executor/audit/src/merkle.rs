@@ -1,11 +1,13 @@
-//! The Merkle tree of RFC 6962 over the leaves of the log: its root after each record in memory O(log n), and proofs.
+//! The Merkle tree of RFC 6962 over the leaves of the log: its root after each record, in O(log n) memory,
+//! and proofs.
 //!
-//! Not a store of the tree: it keeps the roots of the perfect subtrees that cover the leaves so far, which is all that appending
-//! needs. Proofs are made from a list of leaves.
+//! It does not store the tree: it keeps the roots of the perfect subtrees that cover the leaves so far, which
+//! is all that appending needs. Proofs are made from a list of leaves.
 
 use crate::hash::Hash;
 
-/// A tree that grows: how many leaves it has, and the roots of the perfect subtrees that cover them, the largest first.
+/// A growing tree: how many leaves it has, and the roots of the perfect subtrees that cover them, the largest
+/// first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     size: u64,
@@ -33,7 +35,8 @@ impl Tree {
 
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        // Each trailing one bit of the old size is a perfect subtree that the new leaf completes to one twice as large.
+        // Each trailing one bit of the old size is a perfect subtree that the new leaf completes to one twice
+        // as large.
         let mut node = leaf;
         for _ in 0..self.size.trailing_ones() {
             let Some(left) = self.peaks.pop() else { break };
@@ -83,19 +86,19 @@ fn decompose(index: u64, size: u64) -> (u32, u32) {
     (inner, border)
 }
 
-/// Climbs the inner part of a proof: at level n the sibling stands left if bit n of the index is set.
+/// Climbs the inner part of a proof: at level n the sibling is on the left if bit n of the index is set.
 fn climb(seed: Hash, proof: &[Hash], index: u64) -> Hash {
     proof.iter().enumerate().fold(seed, |node, (level, sibling)| {
         if index >> level & 1 == 1 { Hash::node(sibling, &node) } else { Hash::node(&node, sibling) }
     })
 }
 
-/// Climbs with siblings that all stand left.
+/// Climbs with siblings that are all on the left.
 fn climb_left(seed: Hash, proof: &[Hash]) -> Hash {
     proof.iter().fold(seed, |node, left| Hash::node(left, &node))
 }
 
-/// Whether the leaf stands at this index of the tree with this root (RFC 9162, 2.1.3.2).
+/// Checks that the leaf is at this index of the tree with this root (RFC 9162, 2.1.3.2).
 ///
 /// # Errors
 /// See [`ProofError`].
@@ -119,10 +122,11 @@ pub fn verify_inclusion(
     if reached == *root { Ok(()) } else { Err(ProofError::Root) }
 }
 
-/// Whether the tree of `size` leaves only adds to that of `earlier` leaves (RFC 9162, 2.1.4.2).
+/// Checks that the tree of `size` leaves only adds to that of `earlier` leaves (RFC 9162, 2.1.4.2).
 ///
 /// # Errors
-/// See [`ProofError`]. Every tree adds to the empty one, so a proof of that would prove nothing, and is refused.
+/// See [`ProofError`]. Every tree adds to the empty one, so a proof of that would prove nothing, and is
+/// refused.
 pub fn verify_consistency(
     earlier: u64,
     size: u64,
@@ -195,7 +199,8 @@ pub fn inclusion_proof(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
     Some(proof)
 }
 
-/// The proof that the tree of these leaves only adds to that of the first `earlier`; `None` unless 0 < earlier ≤ all.
+/// The proof that the tree of these leaves only adds to that of the first `earlier`; `None` unless 0 <
+/// earlier ≤ all.
 #[must_use]
 pub fn consistency_proof(leaves: &[Hash], earlier: usize) -> Option<Vec<Hash>> {
     if earlier == 0 || earlier > leaves.len() {

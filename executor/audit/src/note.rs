@@ -1,7 +1,9 @@
-//! Checkpoints as C2SP signed notes: the text that states a tree's size and root, and Ed25519 signatures over it.
+//! Checkpoints as C2SP signed notes: the text that states a tree's size and root, and Ed25519 signatures over
+//! it.
 //!
-//! Formats: <https://c2sp.org/signed-note> and <https://c2sp.org/tlog-checkpoint>. Other signatures than the log's own (a
-//! witness's, one of another algorithm) may stand below the text; they are kept out of the log and ignored here.
+//! Formats: <https://c2sp.org/signed-note> and <https://c2sp.org/tlog-checkpoint>. Other signatures may
+//! follow the log's own below the text (a witness's, or one of another algorithm); they are kept out of the
+//! log and ignored here.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,19 +28,19 @@ pub struct Checkpoint {
     pub root: Hash,
 }
 
-/// Why a text is no note, or not the one expected.
+/// Why a text is not a note, or not the expected one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// The text does not have the form of a signed checkpoint.
     #[error("not a signed checkpoint: {0}")]
     Form(&'static str),
-    /// No signature of this key stands below the text.
+    /// There is no signature by this key below the text.
     #[error("no signature by the key `{0}`")]
     Unsigned(String),
     /// The signature by this key is wrong.
     #[error("the signature by the key `{0}` is wrong")]
     Signature(String),
-    /// The text is no verifier key.
+    /// The text is not a verifier key.
     #[error("not a verifier key `NAME+HASH+BASE64` or 64 hexadecimal digits")]
     Key,
 }
@@ -60,7 +62,7 @@ impl Checkpoint {
         format!("{text}\n\u{2014} {} {signed}\n", self.origin)
     }
 
-    /// Reads a note without judging its signatures: what it states.
+    /// Reads what a note states, without judging its signatures.
     ///
     /// # Errors
     /// [`NoteError::Form`].

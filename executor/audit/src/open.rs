@@ -1,11 +1,11 @@
-//! Opening a log: taking charge, finding its end, keeping what a crash left, changing the key.
+//! Opens a log: takes charge, finds the end, keeps what a crash left, and rotates the key.
 //!
 //! ```text
 //! lock ► token ► course ► last checkpoint ► read on to the end ► keep the tail ► `recovered` + `key` ► delete the old key ► checkpoint
 //! ```
-//! Reading begins at the last checkpoint: it is signed, and holds the tree's peaks and the open intents. If that fails, all
-//! is read from the genesis, and what is wrong there is the answer. Nothing is cut below a checkpoint, for a record behind
-//! the cut would say that what is cut was durable (`stream`).
+//! Reading begins at the last checkpoint, which is signed and holds the tree's peaks and the open intents. If
+//! that fails, the whole log is read from the genesis, and the damage found there is the answer. Nothing is
+//! cut below a checkpoint, because a record behind the cut would say that what is cut was durable (`stream`).
 
 use std::fs::File;
 use std::io;
@@ -33,25 +33,25 @@ use crate::tip::{Ending, Identity, Tip, is_origin};
 /// Why a log cannot be opened for writing.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process of this machine holds it.
+    /// Another process on this machine holds it.
     #[error("another process writes this audit log")]
     Locked,
-    /// The system refuses.
+    /// The operating system refuses.
     #[error("the audit log cannot be opened: {0}")]
     Io(#[from] io::Error),
-    /// What is there cannot be read.
+    /// The existing log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The log has ended.
     #[error("the audit log is sealed; start a new log in another directory")]
     Sealed,
-    /// No private key that is in force.
+    /// The private key in force is missing.
     #[error("the private key of epoch {epoch} is not in `keys/`; the log can be verified but not written on")]
     KeyLost {
         /// The epoch of the key.
         epoch: u64,
     },
-    /// The origin cannot stand in a note.
+    /// The origin is not valid in a note.
     #[error("`{0}` cannot be the origin of a log: it is empty, long, or has white space or a plus")]
     Origin(String),
 }
@@ -69,11 +69,11 @@ pub struct Recovered {
     pub lost: Vec<u64>,
     /// What a crash left behind the last good record; kept in `recovered/`.
     pub cuts: Vec<Cut>,
-    /// Behind the last record: where the caller's first one will stand.
+    /// Behind the last record: the position of the caller's first one.
     pub position: Position,
 }
 
-/// Where a log was found to end.
+/// The end that was found.
 struct Found {
     tip: Tip,
     finish: Finish,
@@ -116,7 +116,7 @@ fn find_end(dir: &Dir, course: &Course) -> Result<Found, ReadError> {
         let finish = stream(dir, course, from, &mut tip, &mut |_, _| ControlFlow::Continue(()))?;
         Ok::<_, ReadError>(Found { tip, finish })
     };
-    // Whatever fails on the short way is found again, and told, on the long one.
+    // Any failure on the short path occurs again on the long one, which reports it.
     if let Ok(Some((from, tip))) = crate::resume::last_checkpoint(dir, course)
         && let Ok(found) = to_end(Some(from), tip)
     {
@@ -125,7 +125,7 @@ fn find_end(dir: &Dir, course: &Course) -> Result<Found, ReadError> {
     to_end(None, Tip::start())
 }
 
-/// Keeps the bytes of a tail, so that nothing is ever lost by recovering.
+/// Keeps the bytes of a tail, so that recovery never loses anything.
 fn keep(dir: &Dir, tail: &Cut) -> io::Result<()> {
     let file = File::open(dir.segment(tail.segment))?;
     let mut bytes = vec![0; usize::try_from(tail.bytes).unwrap_or_default()];
@@ -180,7 +180,7 @@ fn begin(
         ..Record::new(Kind::Genesis)
     };
     let draft = Draft::of(&record).map_err(io::Error::from)?;
-    // The line is known before it is written: it is the first.
+    // The line is known before it is written, because it is the first.
     let mut line = Vec::new();
     write_line(&mut line, 0, 0, &Hash::ZERO, &draft.body);
     line.pop();
@@ -268,7 +268,8 @@ fn go_on(
     let key = key_in_force(&dir, &found.tip)?;
     let next = Key::generate(key.epoch.saturating_add(1), Some(key.public()))?;
     let Position { segment, offset, .. } = found.finish.position;
-    // Always another segment: a writer that a lock did not stop may still write to this one, behind where the log leaves it.
+    // Always in another segment: a writer that a lock did not stop may still write to this one, behind the
+    // place where the log leaves it.
     let active = Active::Dead { segment, offset, recovery: recovery(&found) };
     let signer = Signer { key, identity: Arc::clone(&identity) };
     let mut log = new_log(dir, token, options, found.tip.clone(), active, numbers, signer);
@@ -289,8 +290,8 @@ fn go_on(
     Ok((log, recovered))
 }
 
-/// Gives back the room behind where the log leaves its old segment, and what was cut: it is kept elsewhere, and no course leads to it.
-/// A failure costs only disk space.
+/// Frees the room behind the place where the log leaves its old segment, including what was cut: it is kept
+/// elsewhere, and no course leads to it. A failure costs only disk space.
 fn trim(log: &Log, segment: u32, offset: u64, tails: &[Cut]) {
     let cuts = tails.iter().map(|tail| (tail.segment, tail.offset));
     for (segment, offset) in cuts.chain([(segment, offset)]) {

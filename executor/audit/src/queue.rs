@@ -1,15 +1,17 @@
-//! Group commit: many threads append, one of them leads a group, all return when its flush has returned.
+//! Group commit: many threads append, one of them leads a group, and all return when its flush has returned.
 //!
 //! ```text
 //! append ► backlog ► is the log free? ─ yes ► lead: take a group, write, flush ► leave signals ► give the log back, hint the next ► wake
 //!                          └ no ► park until woken: done, or lead
 //! ```
-//! Whoever leads flushes in its own thread: a single writer pays for one flush and no switch of threads. Nobody is told before its record is
-//! durable. A result stays queued until it is, through any number of failed groups; whoever waits for it is told that it is kept. Everything else
-//! that fails is refused at once and forgotten, with all that was queued behind it. Where there was no room for more than results, or none for openings,
-//! the results of the group are written all the same.
+//! The leader flushes in its own thread, so a single writer pays for one flush and no thread switch. No
+//! thread is woken before its record is durable. A result stays queued until it is durable, through any
+//! number of failed groups; a thread that waits for it learns that it is kept. Everything else that fails is
+//! refused at once and forgotten, with all that was queued behind it. Where there was room only for results,
+//! or none for openings, the results of the group are written all the same.
 //!
-//! Signals of a group are left before the log is given back: whoever sees that a group failed sees what the groups before it made durable.
+//! A group leaves its signals before the log is given back, so a thread that sees a group fail also sees what
+//! the groups before it made durable.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -25,13 +27,15 @@ use crate::record::{Kind, line_bound};
 use crate::signer::Signer;
 use crate::waiter::{Signal, Waiter, lock};
 
-/// How long a leader waits at most for those whom the last group woke; only when the last group was a crowd.
+/// How long a leader waits at most for the threads that the last group woke; only when the last group was a
+/// crowd.
 const GATHER: Duration = Duration::from_micros(60);
 
-/// How long a caller that needs the log itself sleeps while somebody leads; a group takes about as long.
+/// How long a caller that needs the log itself sleeps while another thread leads; a group takes about as
+/// long.
 const LEADER_WAIT: Duration = Duration::from_micros(200);
 
-/// From how many records on a group was a crowd.
+/// A group with at least this many records is a crowd.
 const CROWD: usize = 4;
 
 /// What the writer, its callers and its attendant share.
@@ -70,7 +74,7 @@ impl Queue {
         self.see_to(&waiter)
     }
 
-    /// Gives a record its place among those that wait. `since`: how many groups had failed when it was decided.
+    /// Queues a record. `since`: how many groups had failed when it was decided.
     pub(crate) fn begin(&self, draft: Draft, since: Option<Failures>) -> Result<Arc<Waiter>, AppendError> {
         let waiter = Arc::new(Waiter::default());
         self.enqueue(draft, Some(Arc::clone(&waiter)), since)?;
@@ -92,7 +96,7 @@ impl Queue {
         }
     }
 
-    /// Queues a record that the next group takes along; nobody waits for it.
+    /// Queues a record that the next group includes; no thread waits for it.
     pub(crate) fn append_later(&self, draft: Draft) -> Result<(), AppendError> {
         self.enqueue(draft, None, None)?;
         self.attention.notify_all();
@@ -114,7 +118,7 @@ impl Queue {
         failing.map_or(Ok(()), |error| Err(AppendError::NotYet(error)))
     }
 
-    /// Whether a record is as short as one of its kind must be: a result has the room that was held for it.
+    /// Whether a record fits the limit of its kind: a result has the room that was reserved for it.
     pub(crate) fn fits(&self, draft: &Draft) -> Result<(), AppendError> {
         let (bytes, is_result) = (line_bound(draft.body.len()), draft.kind == Kind::Result);
         let room = usize::try_from(self.limits.result_room).unwrap_or(usize::MAX);
@@ -136,7 +140,7 @@ impl Queue {
         let mut told = Vec::with_capacity(batch.drafts.len());
         self.write(&mut log, batch, demand, &mut told);
         self.give_back(log);
-        // Waking costs a call for each of them: meanwhile the next group is on its way.
+        // Waking costs a system call per thread, during which the next group is already on its way.
         told.iter().for_each(Thread::unpark);
     }
 
@@ -144,7 +148,8 @@ impl Queue {
     fn write(&self, log: &mut Log, mut batch: Batch, demand: Demand, told: &mut Vec<Thread>) {
         let appended = match log.commit(&batch.drafts, demand) {
             Ok(appended) => appended,
-            // The room of results is held for them, and their openings can wait: they do not fail with what wanted more.
+            // Results have reserved room, and their openings can wait, so they do not fail with the records
+            // that needed more.
             Err(error @ (CommitError::Room(_) | CommitError::Openings(_)))
                 if batch.has_results() && (demand == Demand::Probe || !batch.has_only_results()) =>
             {
@@ -161,8 +166,8 @@ impl Queue {
         }
     }
 
-    /// After a crowd, its members come back within microseconds: a leader that flushed at once would flush for itself alone, and they
-    /// would wait for the flush after.
+    /// After a crowd, its members come back within microseconds. A leader that flushed at once would flush
+    /// for itself alone, and they would wait for the next flush.
     fn gather(&self) {
         let crowd = self.crowd.load(Ordering::Relaxed);
         if crowd < CROWD {
@@ -174,7 +179,7 @@ impl Queue {
         }
     }
 
-    /// Refuses all that waits, but for results, which stay.
+    /// Refuses everything that waits, except results, which stay.
     fn refuse(&self, batch: Batch, failure: &CommitError, told: &mut Vec<Thread>) {
         let refused = {
             let mut backlog = self.backlog();
@@ -187,7 +192,7 @@ impl Queue {
         }
     }
 
-    /// Does something with the log itself, once nobody leads.
+    /// Runs `act` on the log itself, once no thread leads.
     pub(crate) fn with_log<T>(&self, act: impl FnOnce(&mut Log) -> T) -> T {
         let mut log = loop {
             if let Some(log) = self.backlog().log.take() {

@@ -4,8 +4,8 @@
 //! {"seq":7,"group":6,"prev":"…","kind":"intent", … body … ,"sum":"0123abcd"}
 //!  └──────────── envelope ────┘ └─ made by the caller ─┘ └─ CRC-32 of all before it
 //! ```
-//! The body is made outside of every lock; the envelope is put around it by whoever writes the group. What is hashed is the
-//! line as it stands in the file, never a text made again from the values.
+//! The body is made outside every lock; the thread that writes the group puts the envelope around it. The
+//! hash covers the line as written in the file, never a text made again from the values.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub const FORMAT: &str = "bailiwick.dev/audit/v1";
 /// How many bytes `,"sum":"0123abcd"}` takes.
 const SUM_BYTES: usize = 18;
 
-/// What a record records.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
@@ -43,11 +43,11 @@ pub enum Kind {
     Admission,
     /// A connection out of a sandbox was decided.
     Connection,
-    /// From here on another key signs.
+    /// A new key signs from here on.
     Key,
     /// The signed size and root of all records before it.
     Checkpoint,
-    /// The writer began anew: what was cut, and which intents are lost.
+    /// The writer began again: what was cut, and which intents are lost.
     Recovered,
     /// Openings were deleted.
     Redaction,
@@ -64,7 +64,7 @@ pub struct Record {
     /// Its number; the genesis is 0.
     #[serde(skip_serializing)]
     pub seq: u64,
-    /// Number of the first record of its group: all before that were on disk when this was written.
+    /// Number of the first record of its group: all records before that were on disk when this was written.
     #[serde(skip_serializing)]
     pub group: u64,
     /// The chain after the record before it.
@@ -93,7 +93,7 @@ pub struct Record {
     /// The arguments that were decided on and run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Held>,
-    /// What was found out about the arguments.
+    /// The facts derived from the arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Held>,
     /// What the record does to the executor's state.
@@ -102,7 +102,7 @@ pub struct Record {
     /// SHA-256 of the bundle that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_digest: Option<String>,
-    /// The rules that spoke.
+    /// The rules that applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Value>,
     /// What was decided.
@@ -126,7 +126,7 @@ pub struct Record {
     /// What it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Held>,
-    /// Of the first record of a segment, unless it is the genesis: where the log goes on from.
+    /// Of the first record of a segment, unless it is the genesis: where the log continues from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
     /// Of a genesis.
@@ -155,13 +155,13 @@ pub struct Record {
     pub sum: String,
 }
 
-/// Where the log goes on from: the end of the good records of an earlier segment.
+/// Where the log continues from: the end of the good records of an earlier segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Continues {
     /// Number of that segment.
     pub segment: u32,
-    /// In it, the offset of the first byte that is not of the log.
+    /// The offset in it of the first byte that is not part of the log.
     pub offset: u64,
     /// The chain there; equals the record's `prev`.
     pub hash: Hash,
@@ -173,7 +173,7 @@ pub struct Continues {
 pub struct Genesis {
     /// [`FORMAT`].
     pub format: String,
-    /// 32 random bytes: two logs that begin alike are two logs.
+    /// 32 random bytes, which distinguish two logs that begin alike.
     pub nonce: Hash,
     /// The first public key, 64 hexadecimal digits.
     pub public: Hash,
@@ -182,7 +182,7 @@ pub struct Genesis {
     pub origin: Option<String>,
 }
 
-/// Another key signs from here on. Signed by the one before it.
+/// Another key signs from here on. Signed by the key before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyChange {
@@ -190,14 +190,15 @@ pub struct KeyChange {
     pub epoch: u64,
     /// The public key from here on.
     pub public: Hash,
-    /// The public key until here.
+    /// The public key up to here.
     pub previous: Hash,
     /// Ed25519 by the previous key, Base64: see [`KeyChange::message`].
     pub signature: String,
 }
 
 impl KeyChange {
-    /// What the previous key signs: "bailiwick/key/v1\n" ‖ log id ‖ seq ‖ prev ‖ epoch ‖ public, numbers as 8 bytes, big-endian.
+    /// What the previous key signs: "bailiwick/key/v1\n" ‖ log id ‖ seq ‖ prev ‖ epoch ‖ public, numbers as 8
+    /// bytes, big-endian.
     #[must_use]
     pub fn message(log: &Hash, seq: u64, prev: &Hash, epoch: u64, public: &Hash) -> Vec<u8> {
         let mut message = b"bailiwick/key/v1\n".to_vec();
@@ -210,27 +211,28 @@ impl KeyChange {
     }
 }
 
-/// What a writer found when it began anew.
+/// What a writer found when it began again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
-    /// Why: `open` (another process wrote before), or the error that ended the segment before.
+    /// Why: `open` (another process wrote before), or the error that ended the previous segment.
     pub cause: String,
-    /// Bytes that are not of the log any more.
+    /// Bytes that are no longer part of the log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<Cut>,
-    /// Numbers of the intents that will never have a result: their calls ran or not, nobody knows, and nothing runs again by itself.
+    /// Numbers of the intents that will never have a result: whether their calls ran is unknown, and nothing
+    /// runs again by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<u64>,
 }
 
-/// Bytes behind the last good record that belong to a group that nobody was told is durable.
+/// Bytes behind the last good record that belong to a group that was never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
     /// Number of the segment.
     pub segment: u32,
-    /// Where they begin in it.
+    /// The offset in it at which they begin.
     pub offset: u64,
     /// How many, up to the last that is not zero.
     pub bytes: u64,
@@ -239,7 +241,7 @@ pub struct Cut {
 }
 
 impl Record {
-    /// A record of this kind that says nothing yet.
+    /// A record of this kind with no other fields.
     pub(crate) const fn new(kind: Kind) -> Self {
         Self {
             seq: 0,
@@ -298,7 +300,8 @@ impl Record {
     }
 }
 
-/// Adds a line to `out`, with its line feed: the envelope around a body. Gives the line's length without the line feed.
+/// Adds a line to `out`, with its line feed: the envelope around a body. Returns the line's length without
+/// the line feed.
 pub(crate) fn write_line(out: &mut Vec<u8>, seq: u64, group: u64, prev: &Hash, body: &[u8]) -> usize {
     let begin = out.len();
     out.reserve(line_bound(body.len()) + 1);
@@ -334,13 +337,13 @@ pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
 }
 
-/// How long a line with this body can become.
+/// Upper bound on the length of a line with this body.
 pub(crate) const fn line_bound(body: usize) -> usize {
     // {"seq":,"group":,"prev":"", with two numbers of at most 20 digits and 64 digits of hash, then the sum.
     27 + 40 + 64 + body + SUM_BYTES
 }
 
-/// Whether the line ends in the sum of what stands before it.
+/// Whether the line ends in the sum of the bytes before it.
 pub(crate) fn sum_holds(line: &[u8]) -> bool {
     let Some((said, sum)) = line.split_last_chunk::<SUM_BYTES>() else { return false };
     let digits = sum.strip_prefix(b",\"sum\":\"").and_then(|rest| rest.strip_suffix(b"\"}"));

@@ -1,6 +1,6 @@
-//! Finding the last checkpoint of a log without reading all of it.
+//! Finds the last checkpoint of a log without reading all of it.
 //!
-//! What a checkpoint says of itself is enough to read on from it: its peaks must lead to the root that it is signed for,
+//! A checkpoint contains enough to read on from it: its peaks must lead to the root that it is signed for,
 //! and the signature must be by a key on disk or by the key that handed over to one.
 
 use std::fs::File;
@@ -19,18 +19,18 @@ use crate::note;
 use crate::record::{Kind, MAX_LINE_BYTES, Record, sum_holds};
 use crate::tip::{Ending, Identity, Tip};
 
-/// How much is looked through at a time, from the end.
+/// How much is searched at a time, from the end.
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
-/// No line holds a zero, so a page of zeros stands behind all lines.
+/// No line holds a zero byte, so a page of zeros is behind all lines.
 const PAGE_BYTES: usize = 4096;
 
-/// How far into a line its kind stands at the latest.
+/// The kind begins within this many bytes of a line.
 const KIND_WITHIN: usize = 170;
 
 const MARK: &[u8] = b"\"kind\":\"checkpoint\"";
 
-/// The last checkpoint that a key on disk vouches for, and the log before it.
+/// The last checkpoint that a key on disk verifies, and the log before it.
 pub(crate) fn last_checkpoint(dir: &Dir, course: &Course) -> Result<Option<(Position, Tip)>, ReadError> {
     let (Some(identity), keys) = (identity(dir, course)?, known_keys(dir)) else { return Ok(None) };
     let identity = Arc::new(identity);
@@ -61,7 +61,7 @@ fn line_before(dir: &Dir, segment: u32, end: u64) -> io::Result<Record> {
     Ok(Record::parse(line.unwrap_or_default())?)
 }
 
-/// Which log it is, from its first line.
+/// The identity of the log, from its first line.
 fn identity(dir: &Dir, course: &Course) -> Result<Option<Identity>, ReadError> {
     let Some(first) = course.spans.first() else { return Ok(None) };
     let read = || -> io::Result<Vec<u8>> {
@@ -76,7 +76,7 @@ fn identity(dir: &Dir, course: &Course) -> Result<Option<Identity>, ReadError> {
     Ok(genesis.and_then(|genesis| Identity::of(&genesis, line).ok()))
 }
 
-/// Public keys that a private key on disk vouches for, with their epochs.
+/// Public keys that a private key on disk confirms, with their epochs.
 fn known_keys(dir: &Dir) -> Vec<(u64, VerifyingKey)> {
     let mut keys = Vec::new();
     for name in [CURRENT, NEXT] {
@@ -88,7 +88,7 @@ fn known_keys(dir: &Dir) -> Vec<(u64, VerifyingKey)> {
     keys
 }
 
-/// The log before a checkpoint, if the checkpoint holds.
+/// The log before a checkpoint, if the checkpoint is valid.
 fn tip_at(record: &Record, identity: &Arc<Identity>, keys: &[(u64, VerifyingKey)]) -> Option<Tip> {
     let note = record.note.as_ref()?;
     let tree = Tree::from_parts(record.seq, record.peaks.clone()?)?;
@@ -128,8 +128,9 @@ fn last_in(dir: &Dir, span: &Span) -> io::Result<Option<(u64, Record)>> {
     Ok(None)
 }
 
-/// About where the records of the last segment end and its zeros begin, at most a window beyond. Whoever reads on looks at every byte; where to
-/// begin is found by halving, for a large segment may be mostly room.
+/// Approximately where the records of the last segment end and its zeros begin, at most a window beyond.
+/// Reading on covers every byte; the start is found by bisection, because a large segment may be mostly empty
+/// room.
 fn used(file: &File) -> io::Result<u64> {
     let (mut low, mut high) = (0, file.metadata()?.len());
     let mut page = [0; PAGE_BYTES];

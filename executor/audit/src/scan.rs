@@ -1,14 +1,16 @@
-//! A line's members, found without building a tree: strict JSON (RFC 8259) in which no name stands twice in one object.
+//! Finds a line's members without building a tree: strict JSON (RFC 8259) in which no name occurs twice in
+//! one object.
 //!
-//! Two readers that disagree about a repeated name would read two logs. Verifying is bound by how fast lines are read, so
-//! nothing is decoded that need not be.
+//! Two readers that disagree about a repeated name would read two logs. The speed of reading lines limits the
+//! speed of verifying, so nothing is decoded that need not be.
 
 use std::borrow::Cow;
 
-/// Deepest nesting that is read; a writer nests a handful of levels, and values that are given to it are limited to the same.
+/// Deepest nesting that is read; a writer nests a handful of levels, and values passed to it have the same
+/// limit.
 const MAX_DEPTH: usize = 128;
 
-/// From how many members of one object on sorting them is quicker than comparing each with each.
+/// With at least this many members in one object, sorting them is faster than comparing each with each.
 const MANY: usize = 24;
 
 /// The members of the object on this line: names without quotes, and the texts of their values.
@@ -112,8 +114,8 @@ impl<'l> Scan<'l> {
         Ok(())
     }
 
-    /// Notes a name of the object whose names begin at `outer`. `known` has a bit for each name so far, by its length and two of its
-    /// letters: what has a bit of its own needs no comparison.
+    /// Notes a name of the object whose names begin at `outer`. `known` has a bit for each name so far,
+    /// chosen by its length and two of its letters: a name whose bit is not set yet needs no comparison.
     fn name(&mut self, raw: &'l str, outer: usize, known: &mut u64) -> Scanned<()> {
         let name = if raw.contains('\\') {
             let quoted = format!("\"{raw}\"");
@@ -154,7 +156,7 @@ impl<'l> Scan<'l> {
         }
     }
 
-    /// A string; what stands between its quotes.
+    /// A string, without its quotes.
     fn string(&mut self) -> Scanned<&'l str> {
         self.expect(b'"')?;
         let begin = self.at;
@@ -235,11 +237,11 @@ impl<'l> Scan<'l> {
     }
 }
 
-/// How many bytes stand before the first quote, backslash or control character; eight are looked at together.
+/// How many bytes precede the first quote, backslash or control character; eight are examined together.
 fn plain(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The high bit of each byte that is zero, and perhaps of some behind the first such byte.
+    // The high bit of each zero byte, and perhaps of some bytes behind the first one.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let (words, _) = bytes.as_chunks::<8>();
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! A line that is read to be judged: its envelope and the texts of its members. Nothing else of a plain record is decoded; control
-//! records, which are few, are decoded whole.
+//! A line that is read in order to be judged: its envelope and the texts of its members. Nothing else of a
+//! plain record is decoded; control records are few and are decoded whole.
 
 use std::borrow::Cow;
 
@@ -56,9 +56,9 @@ impl Form {
     }
 }
 
-/// How a value is held, and the text of what holds it; `None` if it is no such form.
+/// How a value is held, and the text of its holder; `None` if it has no such form.
 fn held(text: &str) -> Option<(&str, &str)> {
-    // As writers write it, which is all but always.
+    // The form that writers produce, almost always.
     let written = text.strip_prefix("{\"commitment\":").and_then(|rest| rest.strip_suffix('}'));
     if let Some(hash) = written.filter(|hash| hash.len() == 66) {
         return is_hash(hash).then_some(("commitment", hash));
@@ -162,7 +162,7 @@ impl<'l> Seen<'l> {
         }
     }
 
-    /// What of it moves the tip.
+    /// The part of it that moves the tip.
     pub(crate) fn step(&self) -> Step<'_> {
         let ends = match &self.control {
             Some(record) if record.recovered.is_some() => {

@@ -1,7 +1,8 @@
-//! A segment that is written to: a file whose room is filled with zeros before it is used.
+//! A segment that is being written: a file whose room is filled with zeros before it is used.
 //!
-//! Zeros are written and flushed ahead, so that appending changes no size and allocates no block: a flush then costs what the
-//! device needs, and a full disk is met before a call is accepted, not after it ran.
+//! Zeros are written and flushed ahead, so that appending changes no size and allocates no block. A flush
+//! then costs only what the device needs, and a full disk is noticed before a call is accepted, not after it
+//! ran.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -9,10 +10,10 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
 use crate::dir::{self, Dir};
 
-/// How much is zeroed with one write.
+/// How many bytes one write zeroes.
 const ZEROS_BYTES: usize = 1024 * 1024;
 
-/// A segment and where its next byte goes.
+/// A segment and the offset of its next byte.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u32,
@@ -22,7 +23,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes a segment of zeros, durably, under a number that no file has. What is left of a failed attempt is removed.
+    /// Makes a segment of zeros, durably, under a number that no file has. The remains of a failed attempt
+    /// are removed.
     pub(crate) fn create(dir: &Dir, number: u32, capacity: u64) -> io::Result<Self> {
         let path = dir.segment(number);
         let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
@@ -50,13 +52,14 @@ impl Segment {
         self.capacity.saturating_sub(self.offset)
     }
 
-    /// Writes at the end and flushes. The offset stays: what is not acknowledged is not of the log.
+    /// Writes at the end and flushes. The offset stays: what is not acknowledged is not part of the log.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.offset)?;
         self.file.sync_data()
     }
 
-    /// Gives the room behind the records back. A failure costs only disk space, for zeros behind the end are no damage.
+    /// Frees the room behind the records. A failure costs only disk space, because zeros behind the end are
+    /// not damage.
     pub(crate) fn trim(&self) {
         drop(self.file.set_len(self.offset));
     }

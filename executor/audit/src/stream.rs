@@ -1,7 +1,9 @@
-//! Reading a log record by record along its course, each judged against the tip, in memory that does not grow with the log.
+//! Reads a log record by record along its course and judges each against the tip, in memory that does not
+//! grow with the log.
 //!
-//! What a crash can leave is told from damage here. A *tail* is the bytes behind the last good record of a segment. A crash
-//! leaves at most one group there, which nobody was told is durable; whatever says otherwise is damage:
+//! This module distinguishes what a crash can leave from damage. A *tail* is the bytes behind the last good
+//! record of a segment. A crash leaves at most one group there, which was never acknowledged; any evidence to
+//! the contrary is damage:
 //!
 //! | behind the last good record | means |
 //! | --- | --- |
@@ -26,10 +28,10 @@ use crate::tip::{MAX_GROUP_RECORDS, Tip};
 /// Most bytes of one group, and so of a tail.
 pub(crate) const MAX_GROUP_BYTES: u64 = 1024 * 1024;
 
-/// What a segment lacks that holds acknowledged records behind its first line.
+/// Why a segment that holds acknowledged records behind its first line is damaged.
 const NO_BEGINNING: &str = "the segment does not begin with a record";
 
-/// Why no line stands where a segment's room begins.
+/// Why there is no line where a segment's unused room begins.
 const ZEROS: &str = "nothing was written here";
 
 /// How every line begins.
@@ -47,7 +49,7 @@ pub(crate) struct Finish {
     pub(crate) tails: Vec<Cut>,
 }
 
-/// A good record, where it stands, and its line.
+/// A good record, its position, and its line.
 pub(crate) struct Good<'r> {
     pub(crate) seen: &'r Seen<'r>,
     pub(crate) line: &'r [u8],
@@ -63,12 +65,12 @@ struct Segment {
     end: Option<u64>,
 }
 
-/// What stands next in a segment.
+/// What comes next in a segment.
 enum Next {
     Line,
     /// The span ends here.
     End,
-    /// Bytes that are no whole line; zeros too.
+    /// Bytes that are not a whole line, including zeros.
     NoLine(&'static str),
 }
 
@@ -111,7 +113,7 @@ impl Segment {
     }
 }
 
-/// Reads on from a position, gives each good record to `each` until it breaks, and moves the tip along.
+/// Reads on from a position, passes each good record to `each` until it breaks, and advances the tip.
 pub(crate) fn stream(
     dir: &Dir,
     course: &Course,
@@ -164,7 +166,8 @@ pub(crate) fn stream(
         finish.tails.extend(leave(dir, &segment, tip, failed)?);
     }
     for number in course.aside.iter().chain(&course.beyond) {
-        // What stands aside died when the log was shorter: its own first group is the one that was lost.
+        // A segment that the course passes by died when the log was shorter: its own first group is the lost
+        // one.
         let is_beyond = course.beyond.contains(number);
         let lost = is_beyond.then_some(tip.seq);
         let segment = Segment::open(dir, *number, 0, None)?;
@@ -189,7 +192,7 @@ fn accept<'l>(tip: &mut Tip, line: &'l [u8], segment: &Segment) -> Result<Seen<'
     }
 }
 
-/// Judges what stands behind the place where the log leaves a segment.
+/// Judges the bytes behind the place where the log leaves a segment.
 fn leave(
     dir: &Dir,
     segment: &Segment,
@@ -197,7 +200,7 @@ fn leave(
     failed: Option<DamageKind>,
 ) -> Result<Option<Cut>, ReadError> {
     match &failed {
-        // A line that no crash makes: its sum holds.
+        // A crash cannot produce this line: its sum matches.
         Some(kind) if !matches!(kind, DamageKind::Line(_)) => {
             return Err(segment.damage(kind.clone(), tip.seq));
         }
@@ -206,15 +209,15 @@ fn leave(
     }
     let found = tail(dir, segment.number, segment.offset, Some(tip.seq));
     let found = found.map_err(|error| segment.failed(error))?.map_err(|behind| match &failed {
-        // The line that was changed says more than what stands behind it.
+        // The changed line is more informative than the bytes behind it.
         Some(kind @ DamageKind::Line(why)) if *why != ZEROS => segment.damage(kind.clone(), tip.seq),
         _ => segment.damage(behind, tip.seq),
     })?;
     Ok(found.filter(|_| segment.end.is_none()))
 }
 
-/// Looks at all bytes of a segment from an offset on; `None` if they are zeros. `lost` is the first record that is missing; if it
-/// is not known, it is the first of the first group that stands here.
+/// Examines all bytes of a segment from an offset on; `None` if they are zeros. `lost` is the first missing
+/// record; if it is not known, it is the first of the first group found here.
 pub(crate) fn tail(
     dir: &Dir,
     segment: u32,
@@ -268,12 +271,13 @@ pub(crate) fn tail(
     Ok(Ok(Some(Cut { segment, offset, bytes: used, sha256: Hash::of(&[&kept]) })))
 }
 
-/// The whole record that a line of a tail is, or ends in: where a line feed was changed, two lines stand as one.
+/// The whole record that a line of a tail is, or ends in: if a line feed was changed, two lines appear as
+/// one.
 fn whole(line: &[u8]) -> Option<&[u8]> {
     if sum_holds(line) {
         return Some(line);
     }
     let begins = line.windows(BEGINNING.len()).enumerate().rev().filter(|(_, bytes)| *bytes == BEGINNING);
-    // A value may hold the same text; that it does so more often behind the record's own is not worth the search.
+    // A value may hold the same text; more occurrences behind the record's own are not worth the search.
     begins.take(4).filter_map(|(at, _)| line.get(at..)).find(|line| sum_holds(line))
 }

@@ -1,5 +1,5 @@
-//! What a log is after some record: the state that one more line is judged against. Verifier and recovery share it; the
-//! writer moves it along with each line that it writes.
+//! The state of a log after some record, against which the next line is judged. Verifier and recovery share
+//! it; the writer advances it with each line that it writes.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,13 +16,14 @@ use crate::note;
 use crate::record::{FORMAT, Genesis, KeyChange, Kind, Record, write_line};
 use crate::seen::Seen;
 
-/// Most intents without a result at one time. Each holds room in the segment for its result, and a checkpoint lists them all.
+/// Most intents without a result at one time. Each reserves room in the segment for its result, and a
+/// checkpoint lists them all.
 pub const MAX_OPEN: usize = 512;
 
-/// Most records in one group, so that what a crash can cut is bounded.
+/// Most records in one group, which bounds what a crash can cut.
 pub const MAX_GROUP_RECORDS: u64 = 256;
 
-/// Which log it is, as its genesis says.
+/// The identity of a log, from its genesis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Leaf of the genesis.
@@ -33,12 +34,12 @@ pub(crate) struct Identity {
     pub(crate) first: VerifyingKey,
 }
 
-/// Whether more may follow.
+/// What may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Anything may follow.
     Open,
-    /// The seal stands; only the checkpoint that covers it may follow.
+    /// The seal is written; only the checkpoint that covers it may follow.
     Sealing,
     /// Nothing may follow.
     Sealed,
@@ -91,7 +92,7 @@ impl Tip {
         Self { seq, group: seq, chain, tree: None, ..Self::start() }
     }
 
-    /// Judges the next line (without its line feed) and moves behind it.
+    /// Judges the next line (without its line feed) and advances past it.
     pub(crate) fn accept<'l>(&mut self, line: &'l [u8]) -> Result<Seen<'l>, DamageKind> {
         let seen = Seen::read(line)?;
         if seen.seq != self.seq {
@@ -124,7 +125,7 @@ impl Tip {
         Ok(seen)
     }
 
-    /// What its kind asks of a control record.
+    /// Checks what its kind requires of a control record.
     fn judge(&mut self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
         let own = |kind: Kind, is_there: bool| is_there == (kind == record.kind);
         let fits = own(Kind::Genesis, record.genesis.is_some())
@@ -155,7 +156,8 @@ impl Tip {
         Ok(())
     }
 
-    /// A checkpoint's line has no freedom: given the records before it and the signature, there is one text.
+    /// A checkpoint's line is fully determined: the records before it and the signature allow exactly one
+    /// text.
     fn judge_checkpoint(&self, record: &Record, line: &[u8]) -> Result<(), DamageKind> {
         if record.group != record.seq {
             return Err(DamageKind::Checkpoint("it does not begin its group"));
@@ -207,7 +209,7 @@ impl Tip {
     }
 
     fn judge_closed(&self, intents: &[u64]) -> Result<(), DamageKind> {
-        // In the middle of a log the open intents are not known.
+        // In the middle of a log, the open intents are not known.
         if self.identity.is_none() {
             return Ok(());
         }
@@ -221,7 +223,8 @@ impl Tip {
         Ok(())
     }
 
-    /// Moves behind a record that is known to be good, and gives its leaf. The writer calls it for what it writes.
+    /// Advances past a record that is known to be good, and returns its leaf. The writer calls it for what it
+    /// writes.
     pub(crate) fn advance(&mut self, step: &Step<'_>, line: &[u8]) -> Hash {
         let leaf = Hash::leaf(line);
         self.chain = self.chain.link(&leaf);
@@ -248,7 +251,7 @@ impl Tip {
     }
 }
 
-/// What of a record moves the tip.
+/// The part of a record that moves the tip.
 #[derive(Clone, Debug)]
 pub(crate) struct Step<'r> {
     pub(crate) kind: Kind,
@@ -259,7 +262,7 @@ pub(crate) struct Step<'r> {
 }
 
 impl Identity {
-    /// What a genesis says, from its line.
+    /// The identity that a genesis states, from its line.
     pub(crate) fn of(genesis: &Genesis, line: &[u8]) -> Result<Self, DamageKind> {
         if genesis.format != FORMAT {
             return Err(DamageKind::Genesis("another format or another version of it"));

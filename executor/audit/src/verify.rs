@@ -1,8 +1,8 @@
-//! Verifying a log as it lies in its folder, with nothing but a public key or a checkpoint that is held elsewhere; and folding it.
+//! Verifies a log in its folder with nothing but a public key or a checkpoint held elsewhere, and folds it.
 //!
-//! Whoever can write to the folder can cut off what stands behind the last checkpoint that is held elsewhere, and nothing in
-//! the folder tells. That is why a log without a seal is *incomplete*, never *intact*, and why a log that is compared with
-//! nothing from outside is so too.
+//! Anyone who can write to the folder can cut off what follows the last checkpoint held elsewhere, and
+//! nothing in the folder shows it. That is why a log without a seal is *incomplete*, never *intact*, and so
+//! is a log that is compared with nothing from outside.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -26,14 +26,14 @@ use crate::tip::{Ending, Tip};
 /// Longest line of openings that is read: a value with every byte escaped once.
 const MAX_OPENING_BYTES: u64 = 2 * MAX_VALUE_BYTES as u64;
 
-/// What is known of a log from elsewhere.
+/// What the caller knows of a log from elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The first public key.
     pub log_key: Option<VerifyingKey>,
     /// The log's id.
     pub log: Option<Hash>,
-    /// Signed notes of this log, in any order: it must still begin with what they state.
+    /// Signed notes of this log, in any order: the log must still begin with what they state.
     pub checkpoints: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// Sealed, whole, and the log that was meant.
+    /// Sealed, whole, and the expected log.
     Intact,
     /// Nothing is wrong, but something is missing: see [`Report::remarks`].
     Incomplete,
@@ -54,7 +54,7 @@ pub enum Status {
 pub struct Report {
     /// The verdict.
     pub status: Status,
-    /// The first that is wrong.
+    /// The first damage.
     pub damage: Option<Damage>,
     /// Why it is not intact, each for a person.
     pub remarks: Vec<String>,
@@ -70,7 +70,7 @@ pub struct Report {
     pub root: Hash,
     /// Number of the last writer.
     pub epoch: u64,
-    /// Whether a seal and the checkpoint over it stand at the end.
+    /// Whether the log ends with a seal and the checkpoint over it.
     pub is_sealed: bool,
     /// Intents without a result.
     pub open: u64,
@@ -80,14 +80,14 @@ pub struct Report {
     pub tails: Vec<Cut>,
     /// Openings that open their commitment.
     pub opened: u64,
-    /// Commitments without a readable opening: what they hold can not be shown any more.
+    /// Commitments without a readable opening: their values can no longer be shown.
     pub unopened: u64,
 }
 
 /// Verifies the log in this folder.
 ///
 /// # Errors
-/// [`ReadError::Io`] only: whatever is wrong with the log is in the report.
+/// [`ReadError::Io`] only: all damage to the log is in the report.
 pub fn verify(dir: &Path, known: &Known) -> Result<Report, ReadError> {
     let dir = Dir::new(dir);
     let mut walk = Walk::new(&dir, known);
@@ -99,7 +99,7 @@ pub fn verify(dir: &Path, known: &Known) -> Result<Report, ReadError> {
     Ok(walk.report(damage))
 }
 
-/// One verification on its way.
+/// One verification in progress.
 struct Walk<'w> {
     dir: &'w Dir,
     known: &'w Known,
@@ -134,7 +134,7 @@ impl<'w> Walk<'w> {
                 .map_err(|error| nowhere(DamageKind::OtherLog(format!("the known checkpoint is {error}"))))?;
             self.pins.push((pin, text));
         }
-        // The smallest is looked at first.
+        // The smallest is checked first.
         self.pins.sort_by_key(|(pin, _)| std::cmp::Reverse(pin.size));
         let course = Course::read(self.dir)?;
         let mut tip = std::mem::replace(&mut self.tip, Tip::start());
@@ -162,7 +162,7 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// What verification asks beyond the rules of the format.
+    /// What verification requires beyond the rules of the format.
     fn look_at(&mut self, good: &Good<'_>, tip: &Tip) -> Result<(), DamageKind> {
         if good.seen.kind == Kind::Genesis {
             self.identify(tip)?;
@@ -170,7 +170,7 @@ impl<'w> Walk<'w> {
         let recovery = good.seen.control.as_ref().and_then(|record| record.recovered.as_ref());
         self.lost += recovery.map_or(0, |found| found.lost.len() as u64);
         while let Some((pin, text)) = self.pins.last().filter(|(pin, _)| pin.size <= tip.seq) {
-            // A pin of nothing says nothing.
+            // A pin of zero records states nothing.
             if pin.size == tip.seq {
                 check_pin(pin, text, tip)?;
             }
@@ -191,7 +191,8 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// What stands beside the record: files of large values, which must be there, and openings, which may be deleted.
+    /// Checks what is stored next to the record: files of large values, which must exist, and openings, which
+    /// may be deleted.
     fn check_values(&mut self, good: &Good<'_>) -> Result<(), DamageKind> {
         for field in ["arguments", "facts", "reason", "result"] {
             if good.seen.blob(field).is_some_and(|name| blobs::read(self.dir, &name).is_none()) {
@@ -275,7 +276,7 @@ fn check_pin(pin: &note::Checkpoint, text: &str, tip: &Tip) -> Result<(), Damage
         .map_err(|error| DamageKind::OtherLog(format!("the known checkpoint: {error}")))
 }
 
-/// The openings of one segment, read beside it: both are in the order of the records.
+/// The openings of one segment, read in parallel with it: both are in the order of the records.
 #[derive(Debug)]
 struct Openings {
     segment: u32,
@@ -284,7 +285,7 @@ struct Openings {
 }
 
 impl Openings {
-    /// A file that is not there opens nothing.
+    /// A missing file opens nothing.
     fn of(dir: &Dir, segment: u32) -> Self {
         let reader = File::open(dir.disclosure(segment)).ok().map(BufReader::new);
         let mut openings = Self { segment, reader, next: None };
@@ -307,7 +308,7 @@ impl Openings {
         }
     }
 
-    /// The opening of a field. Those of earlier records are passed over.
+    /// The opening of a field. Those of earlier records are skipped.
     fn find(&mut self, seq: u64, field: &str) -> Option<Opening> {
         while self.next.as_ref().is_some_and(|next| next.seq < seq) {
             self.advance();
@@ -327,7 +328,8 @@ pub fn disclosed(dir: &Path, segment: u32, seq: u64) -> Vec<Opening> {
     openings(dir, segment).filter(|opening| opening.seq == seq).collect()
 }
 
-/// The openings of a segment that are still there, in the order of its records. Whoever uses one compares its commitment with the record's.
+/// The openings of a segment that are still there, in the order of its records. The caller must compare the
+/// commitment of each one it uses with the record's.
 pub fn openings(dir: &Path, segment: u32) -> impl Iterator<Item = Opening> + use<> {
     let mut openings = Openings::of(&Dir::new(dir), segment);
     std::iter::from_fn(move || {
@@ -337,15 +339,17 @@ pub fn openings(dir: &Path, segment: u32) -> impl Iterator<Item = Opening> + use
     })
 }
 
-/// The verifier on any bytes, as the only segment of a log: the entry for fuzzing. Twice: as they are, and with the sum of each
-/// line put right, so that what is behind the sum is reached too.
+/// Runs the verifier on any bytes, as the only segment of a log: the entry for fuzzing. It runs twice, on the
+/// bytes as they are and with the sum of each line corrected, so that the code behind the sum check is
+/// reached too.
 pub fn fuzz(bytes: &[u8]) {
     let mut tips = [Tip::start(), Tip::start()];
     for line in bytes.split(|byte| *byte == b'\n') {
         let summed = crate::record::with_sum(line);
         for (tip, line) in tips.iter_mut().zip([line, &summed]) {
             if let Ok(seen) = tip.accept(line) {
-                // What is judged good can be folded, but for numbers beyond all doubles.
+                // A record that was judged good can be folded, except one with numbers beyond the range of a
+                // double.
                 drop(Record::parse(line));
                 let _ = seen.commitment("arguments");
             }
@@ -368,9 +372,9 @@ pub enum FoldError<E> {
     Caller(E),
 }
 
-/// Gives each record, judged, to `each`, in order, with the position behind it. From a position on, which a caller kept with a snapshot of
-/// what it folded, the chain is checked and all before it is trusted; from `None`, everything is verified.
-/// Gives the position behind the last record.
+/// Passes each record, once judged, to `each`, in order, with the position behind it. From a position that a
+/// caller kept with a snapshot of its fold, the chain is checked and everything before it is trusted; from
+/// `None`, everything is verified. Returns the position behind the last record.
 ///
 /// # Errors
 /// See [`FoldError`].
@@ -386,7 +390,8 @@ pub fn fold<E>(
     let finish = stream(&dir, &course, from, &mut tip, &mut |good, tip| {
         let offset = good.at.offset + good.line.len() as u64 + 1;
         let behind = Position { segment: good.at.segment, offset, seq: tip.seq, chain: tip.chain };
-        // Only a number beyond all doubles can stand in a line that was judged good and still be no value.
+        // A line that was judged good can fail to be a value only through a number beyond the range of a
+        // double.
         let record = Record::parse(good.line).map_err(|error| {
             let Position { seq, segment, offset, .. } = good.at;
             let kind = DamageKind::Record(error.to_string());

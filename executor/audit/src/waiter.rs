@@ -1,4 +1,4 @@
-//! A record on its way: whoever queued it waits until it is durable, or goes on and looks later.
+//! A record on its way: the thread that queued it waits until it is durable, or goes on and looks later.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use crate::draft::Appended;
 use crate::health::AppendError;
 use crate::queue::Queue;
 
-/// What a waiting thread is woken with.
+/// The signal that wakes a waiting thread.
 #[derive(Debug)]
 pub(crate) enum Signal {
     Done(Result<Appended, AppendError>),
-    /// The log is free and its record waits: it should lead.
+    /// The log is free and the thread's record waits: it should lead.
     Lead,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Waiter {
 #[derive(Debug, Default)]
 struct Slot {
     signal: Option<Signal>,
-    /// There once somebody waits.
+    /// Set once a thread waits.
     thread: Option<Thread>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Waiter {
-    /// Leaves a signal. The thread that waits for it, to be unparked.
+    /// Leaves a signal. Returns the thread that waits for it, to be unparked.
     pub(crate) fn tell(&self, signal: Signal) -> Option<Thread> {
         if matches!(signal, Signal::Done(Ok(_))) {
             self.is_durable.store(true, Ordering::Release);
@@ -71,13 +71,13 @@ impl Waiter {
     }
 }
 
-/// A record that has its place among the others and is not known to be durable yet. Dropping it waits: a record is never left without
-/// anybody who sees to it.
+/// A record that is queued and not known to be durable yet. Dropping it waits, so that a record always has a
+/// thread that attends to it.
 #[derive(Debug)]
 #[must_use = "nothing is durable before it was waited for"]
 pub struct Pending {
     queue: Arc<Queue>,
-    /// Taken when it was waited for.
+    /// Taken once it has been waited for.
     waiter: Option<Arc<Waiter>>,
 }
 
@@ -86,10 +86,10 @@ impl Pending {
         Self { queue: Arc::clone(queue), waiter: Some(waiter) }
     }
 
-    /// Waits until the record is durable; whoever finds the log free leads a group meanwhile.
+    /// Waits until the record is durable; leads a group meanwhile if the log is free.
     ///
     /// # Errors
-    /// See [`AppendError`]. What the record would have allowed must not happen then.
+    /// See [`AppendError`]. The action that the record would have allowed must then not happen.
     pub fn wait(mut self) -> Result<Appended, AppendError> {
         match self.waiter.take() {
             Some(waiter) => self.queue.see_to(&waiter),
@@ -97,7 +97,7 @@ impl Pending {
         }
     }
 
-    /// What tells later whether the record has become durable.
+    /// A watch that reports later whether the record has become durable.
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(self.waiter.clone().unwrap_or_default())
@@ -112,7 +112,8 @@ impl Drop for Pending {
     }
 }
 
-/// Tells whether a record has become durable. Once a group has failed, what is not durable by then never will be, but for results.
+/// Reports whether a record has become durable. Once a group has failed, a record that is not durable by then
+/// never will be, unless it is a result.
 #[derive(Clone, Debug)]
 pub struct Watch(Arc<Waiter>);
 

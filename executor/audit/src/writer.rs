@@ -1,4 +1,4 @@
-//! The writer: the one way in which anything gets into a log.
+//! The writer: the only way to add anything to a log.
 
 use std::fs::File;
 use std::io;
@@ -36,8 +36,9 @@ pub enum Wait {
     Durable,
 }
 
-/// A permit whose intent is durable. Only [`Writer::append_intent`], and [`Writer::begin_intent`] with [`PendingIntent::wait`], make one, so what
-/// asks for a `Recorded<Permit<…>>` cannot run what is not on record.
+/// A permit whose intent is durable. Only [`Writer::append_intent`], and [`Writer::begin_intent`] with
+/// [`PendingIntent::wait`], make one, so code that takes a `Recorded<Permit<…>>` cannot run what is not on
+/// record.
 #[derive(Debug)]
 #[must_use = "the intent is on record: run it, or record how it ended"]
 pub struct Recorded<T> {
@@ -51,12 +52,12 @@ impl<T> Recorded<T> {
         &self.permit
     }
 
-    /// Where the intent stands; [`Writer::append_result`] asks for it.
+    /// The position of the intent; [`Writer::append_result`] takes it.
     pub const fn at(&self) -> &Appended {
         &self.at
     }
 
-    /// The permit and where its intent stands. A permit alone runs nothing.
+    /// The permit and the position of its intent. A permit alone runs nothing.
     pub fn into_parts(self) -> (T, Appended) {
         (self.permit, self.at)
     }
@@ -71,15 +72,15 @@ pub struct PendingIntent<T> {
 }
 
 impl<T> PendingIntent<T> {
-    /// Waits until the intent is durable. What comes back proves that it is.
+    /// Waits until the intent is durable. The returned value proves that it is.
     ///
     /// # Errors
-    /// See [`AppendError`]. The permit is gone then.
+    /// See [`AppendError`]. The permit is then lost.
     pub fn wait(self) -> Result<Recorded<T>, AppendError> {
         Ok(Recorded { at: self.pending.wait()?, permit: self.permit })
     }
 
-    /// What tells later whether the intent has become durable.
+    /// A watch that reports later whether the intent has become durable.
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.pending.watch()
@@ -96,10 +97,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the log in this folder, or begins one, and recovers what a crash left. All that is found is durable when this returns.
+    /// Opens the log in this folder, or begins one, and recovers what a crash left. Everything found is
+    /// durable when this returns.
     ///
     /// # Errors
-    /// See [`OpenError`]. A damaged log is not opened; [`crate::verify`] says what is wrong with it.
+    /// See [`OpenError`]. A damaged log is not opened; [`crate::verify`] reports the damage.
     pub fn open(dir: &Path, options: &Options) -> Result<(Self, Recovered), OpenError> {
         let (log, lock, recovered) = open(dir, options)?;
         let numbers = Arc::clone(&log.numbers);
@@ -114,24 +116,26 @@ impl Writer {
     /// Appends an event. It is durable when this returns.
     ///
     /// # Errors
-    /// See [`AppendError`]. Nothing that the record would have allowed may happen then.
+    /// See [`AppendError`]. The action that the record would have allowed must then not happen.
     pub fn append(&self, event: Event, entry: Entry) -> Result<Appended, AppendError> {
         self.queue.append(self.draft(event.into(), entry, None)?)
     }
 
-    /// Appends the intent of a permit. What comes back proves that it is durable.
+    /// Appends the intent of a permit. The returned value proves that it is durable.
     ///
     /// # Errors
-    /// See [`AppendError`]. The permit is gone then.
+    /// See [`AppendError`]. The permit is then lost.
     pub fn append_intent<T>(&self, permit: T, intent: Intent) -> Result<Recorded<T>, AppendError> {
         let at = self.queue.append(self.draft(Kind::Intent, intent.into(), None)?)?;
         Ok(Recorded { permit, at })
     }
 
-    /// Appends how the call of an intent ended. `None` without waiting: the record joins the next group.
+    /// Appends how the call of an intent ended. Returns `None` without waiting: the record joins the next
+    /// group.
     ///
     /// # Errors
-    /// See [`AppendError`]; after [`AppendError::NotYet`] the result is kept and written when the log can be.
+    /// See [`AppendError`]; after [`AppendError::NotYet`] the result is kept, and written when the log can
+    /// be.
     pub fn append_result(
         &self,
         intent: &Appended,
@@ -145,14 +149,16 @@ impl Writer {
         }
     }
 
-    /// How often a group has failed so far. To be read before the state that a record is decided on, and given to [`Writer::begin`].
+    /// How many groups have failed so far. Read it before the state on which a record is decided, and pass it
+    /// to [`Writer::begin`].
     #[must_use]
     pub fn failures(&self) -> Failures {
         self.queue.backlog().failures()
     }
 
-    /// Gives an event its place among the records, without waiting: records stand in the log in the order of these calls. What is decided
-    /// next may build on it, for if it fails, so does all that was begun after it; that is why `since` is asked for.
+    /// Queues an event without waiting: records are in the log in the order of these calls. The next decision
+    /// may build on it, because if it fails, so does everything that was begun after it; that is what `since`
+    /// is for.
     ///
     /// # Errors
     /// See [`AppendError`]; [`AppendError::Overtaken`] if a group has failed after `since`.
@@ -161,10 +167,10 @@ impl Writer {
         Ok(Pending::new(&self.queue, waiter))
     }
 
-    /// As [`Writer::begin`], the intent of a permit.
+    /// Like [`Writer::begin`], for the intent of a permit.
     ///
     /// # Errors
-    /// As [`Writer::begin`]. The permit is gone then.
+    /// As for [`Writer::begin`]. The permit is then lost.
     pub fn begin_intent<T>(
         &self,
         permit: T,
@@ -175,16 +181,16 @@ impl Writer {
         Ok(PendingIntent { permit, pending: Pending::new(&self.queue, waiter) })
     }
 
-    /// As [`Writer::append_result`] that waits, without waiting yet.
+    /// Like a waiting [`Writer::append_result`], but does not wait yet.
     ///
     /// # Errors
-    /// As [`Writer::append_result`].
+    /// As for [`Writer::append_result`].
     pub fn begin_result(&self, intent: &Appended, entry: Entry) -> Result<Pending, AppendError> {
         let waiter = self.queue.begin(self.draft(Kind::Result, entry, Some(intent.seq))?, None)?;
         Ok(Pending::new(&self.queue, waiter))
     }
 
-    /// The record without its place; its blobs are durable already.
+    /// The record without its position; its blobs are already durable.
     fn draft(&self, kind: Kind, entry: Entry, intent: Option<u64>) -> Result<Draft, AppendError> {
         let flush_openings = entry.openings;
         let field = |error| AppendError::Field(Arc::new(error));
@@ -220,7 +226,7 @@ impl Writer {
     /// The signed note of all records that are durable now. Nothing is written for it.
     ///
     /// # Errors
-    /// [`AppendError::Fenced`]: what another writer makes durable is not known here.
+    /// [`AppendError::Fenced`]: this writer does not know what another makes durable.
     pub fn checkpoint(&self) -> Result<Arc<str>, AppendError> {
         let (size, root) = {
             let backlog = self.queue.backlog();
@@ -240,10 +246,11 @@ impl Writer {
         Ok(note)
     }
 
-    /// Ends the log: nothing can be appended any more, a checkpoint covers all, the private key is deleted.
+    /// Ends the log: nothing more can be appended, a checkpoint covers everything, and the private key is
+    /// deleted.
     ///
     /// # Errors
-    /// [`AppendError::StillOpen`] while a call has no result; on a failure of the disk it can be called again.
+    /// [`AppendError::StillOpen`] while a call has no result; after a disk failure it can be called again.
     pub fn seal(&self, reason: &str) -> Result<Arc<str>, AppendError> {
         if self.queue.with_log(|log| log.tip.ending) == Ending::Open {
             let record = Record {
@@ -265,26 +272,28 @@ impl Writer {
         self.checkpoint()
     }
 
-    /// Whether appends are taken.
+    /// Whether appends are accepted.
     #[must_use]
     pub fn health(&self) -> Health {
         self.queue.backlog().health.clone()
     }
 
-    /// How often openings could not be written or flushed. Records were refused each time, until they could.
+    /// How often openings could not be written or flushed. Each time, records were refused until they could
+    /// be.
     #[must_use]
     pub fn opening_failures(&self) -> u64 {
         self.queue.backlog().opening_failures
     }
 
-    /// The first public key as C2SP verifier key. Who verifies the log should have it from somewhere else than the log.
+    /// The first public key as C2SP verifier key. A verifier should obtain it from a source other than the
+    /// log.
     #[must_use]
     pub fn log_key(&self) -> String {
         let identity = &self.queue.signer.identity;
         note::verifier_key(&identity.origin, &identity.first)
     }
 
-    /// Behind the last durable record.
+    /// The position behind the last durable record.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.queue.backlog().durable.position

@@ -1,8 +1,8 @@
-//! Every call by which a scripted run changes its folder, and every one by which it opens a file there, failed once, or the process killed in it,
-//! by strace; and a disk that fails for a while.
+//! Injects faults with strace: each call by which a scripted run changes its folder or opens a file there
+//! fails once, or the process is killed in it. Also covers a disk that fails for a while.
 //!
-//! The run is this test program again, with `script` as its only test. What it prints is what it was told: `ack SEQ CHAIN` stands for a
-//! tool call that ran.
+//! The run is this test program again, with `script` as its only test. It prints what was acknowledged to it:
+//! `ack SEQ CHAIN` represents a tool call that ran.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,10 +18,10 @@ use serde_json::json;
 /// Where the script finds its folder.
 const FOLDER: &str = "BAILIWICK_AUDIT_SCRIPT";
 
-/// How long the script tries to get on with a log that fails.
+/// How long the script keeps trying with a log that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the log does to the disk.
+/// The system calls by which the log changes the disk.
 const CALLS: [&str; 8] =
     ["pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "openat", "mkdir", "unlink"];
 
@@ -36,7 +36,8 @@ fn options() -> Options {
     }
 }
 
-/// As the executor writes: the attendant makes segments ahead, flushes results and openings, writes the checkpoints that are due.
+/// The executor's configuration: the attendant makes segments ahead, flushes results and openings, and writes
+/// the checkpoints that are due.
 fn attended() -> Options {
     Options {
         checkpoint_every: Duration::from_millis(20),
@@ -63,7 +64,7 @@ fn small() -> Entry {
     Entry { call: Some("c".to_owned()), arguments: Some(json!({"a": 1})), ..Entry::default() }
 }
 
-/// Tries until it is told something else than that the disk fails.
+/// Retries until the outcome is something other than a disk failure.
 fn insist<T>(mut act: impl FnMut() -> Result<T, AppendError>) -> T {
     let begun = Instant::now();
     loop {
@@ -103,7 +104,7 @@ fn call(writer: &Writer) {
     acknowledge(recorded.at());
     match writer.append_result(recorded.at(), small(), Wait::Durable) {
         Ok(at) => at.iter().for_each(acknowledge),
-        // It is kept; an append that succeeds takes it along.
+        // It is kept; the next append that succeeds writes it too.
         Err(AppendError::NotYet(error)) => println!("refused {error}"),
         Err(error) => panic!("{error}"),
     }
@@ -134,7 +135,7 @@ const RESULTS_OF_SCRIPT: usize = 2;
 fn attended_script() {
     let Some(dir) = std::env::var_os(FOLDER) else { return };
     let dir = Path::new(&dir);
-    // The test's name stands before, on the same line.
+    // The test's name comes before it, on the same line.
     println!();
     let writer = open(dir, &attended());
     let recorded = insist(|| writer.append_intent((), Intent::from(small())));
@@ -146,7 +147,8 @@ fn attended_script() {
     for _ in 0..5 {
         acknowledge(&insist(|| writer.append(Event::Decision, large())));
     }
-    // Beyond half a segment the next one is made; two records without a checkpoint are too many after a while.
+    // Beyond half a segment the next one is made; two records without a checkpoint are too many after a
+    // while.
     let begun = Instant::now();
     let segments = || std::fs::read_dir(dir.join("segments")).map_or(0, Iterator::count);
     let checkpoints = || all_lines(dir).matches("\"kind\":\"checkpoint\"").count();
@@ -171,7 +173,7 @@ fn openings_script() {
 /// What [`openings_script`] appends.
 const OPENED: usize = 40;
 
-/// What a run left.
+/// The result of a run.
 struct Run {
     dir: tempfile::TempDir,
     printed: String,
@@ -184,7 +186,7 @@ fn folder() -> tempfile::TempDir {
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
 }
 
-/// Runs the script under strace, which traces the calls and does `inject` to them.
+/// Runs the script under strace, which traces the calls and applies `inject` to them.
 fn run(inject: Option<&str>) -> Run {
     run_script("script", &CALLS, inject)
 }
@@ -207,7 +209,7 @@ fn run_script(script: &str, calls: &[&str], inject: Option<&str>) -> Run {
     Run { dir, printed, traced, succeeded }
 }
 
-/// Whether strace is there and may trace.
+/// Whether strace is installed and permitted to trace.
 fn can_trace() -> bool {
     let tries = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
     if tries.is_ok_and(|output| output.status.success()) {
@@ -219,8 +221,9 @@ fn can_trace() -> bool {
     false
 }
 
-/// Which calls of this name, counted from 1 in each thread as strace does, concern the log in a run without faults; those of the thread that has most of
-/// them. Others are the dynamic linker's and the test program's.
+/// Which calls with this name, counted from 1 in each thread as strace does, concern the log in a run without
+/// faults: those of the thread that has most of them. The others belong to the dynamic linker and the test
+/// program.
 fn places(traced: &str, call: &str) -> Vec<usize> {
     places_of_threads(traced, call).into_values().max_by_key(Vec::len).unwrap_or_default()
 }
@@ -253,7 +256,7 @@ impl Run {
         verify(&self.log(), &self.known()).expect("the log can be read")
     }
 
-    /// That each record that was acknowledged stands in the log, with all before it as they were.
+    /// Asserts that each acknowledged record is in the log, with all records before it unchanged.
     fn assert_all_acknowledged_are_there(&self, what: &str) {
         let mut chains = BTreeMap::new();
         fold(&self.log(), None, |record, behind| {
@@ -337,7 +340,7 @@ fn killed_in_any_call_it_verifies_and_goes_on() {
     left.assert_that_the_other_verifier_agrees();
 }
 
-/// Copies of the logs that runs left when they were killed.
+/// Copies of the logs of runs that were killed.
 #[derive(Default)]
 struct Left(Vec<(String, tempfile::TempDir)>);
 
@@ -347,7 +350,7 @@ impl Left {
         for part in ["segments", "disclosures", "blobs"] {
             let (from, to) = (log.join(part), copy.path().join(part));
             std::fs::create_dir(&to).expect("a folder");
-            // Killed before it was made.
+            // The run was killed before it was made.
             let Ok(entries) = std::fs::read_dir(from) else { continue };
             for entry in entries.map(|entry| entry.expect("a name")) {
                 std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
@@ -356,7 +359,8 @@ impl Left {
         self.0.push((what.to_owned(), copy));
     }
 
-    /// The verifier that was written from the document alone says the same of each, without any knowledge from elsewhere.
+    /// The verifier that was written from the document alone agrees about each, without any knowledge from
+    /// elsewhere.
     fn assert_that_the_other_verifier_agrees(&self) {
         let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/audit-log/verify.py");
         let dirs = self.0.iter().map(|(_, dir)| dir.path());
@@ -381,10 +385,10 @@ impl Left {
     }
 }
 
-/// What the script with an attendant writes with; reading the folder is of no interest.
+/// The calls by which the script with an attendant writes; reading the folder does not matter here.
 const WRITES: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "rename"];
 
-/// Every place of any thread in a run without faults, and that more than one thread writes.
+/// Every place in any thread in a run without faults; also asserts that more than one thread writes.
 fn attended_places(call: &str) -> Vec<usize> {
     let clean = run_script("attended_script", &WRITES, None);
     assert!(clean.succeeded && clean.printed.contains("sealed"), "{}", clean.printed);
@@ -398,7 +402,8 @@ fn attended_places(call: &str) -> Vec<usize> {
     all.into_iter().collect()
 }
 
-/// Fails each write of the executor's kind once, whichever thread makes it. What the attendant does has no caller to be told.
+/// Fails each write in the executor's configuration once, whichever thread makes it. The attendant's work has
+/// no caller to report a failure to.
 fn fail_each_attended(call: &str, error: &str) {
     if !can_trace() {
         return;
@@ -469,14 +474,14 @@ fn all_lines(dir: &Path) -> String {
     files.map(|entry| String::from_utf8_lossy(&read(entry).expect("a segment")).into_owned()).collect()
 }
 
-/// Whether somebody must be told that a call failed.
+/// Whether a failed call must be reported to a caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Told {
     /// If it concerns a segment: what it was for is not acknowledged.
     IfSegment,
-    /// At least once: the others cost nothing that was acknowledged.
+    /// At least once: the other failures cost nothing that was acknowledged.
     Sometimes,
-    /// Never: it gives room back, and only that is lost.
+    /// Never: the call frees room, and only that is lost.
     Never,
 }
 
@@ -499,8 +504,9 @@ fn fail_each(calls: &[&str], error: &str, told: Told) {
             let injected =
                 run.traced.lines().find(|line| line.contains("(INJECTED)")).expect("it was injected");
             let was_refused = run.printed.contains("refused ");
-            // Openings are written before their record: without them it is not written, unless it is a result's, which is and whose openings follow. Nobody waits for
-            // their flush; the log takes no more until it has succeeded.
+            // Openings are written before their record: without them it is not written. A result is the
+            // exception: it is written, and its openings follow. No thread waits for their flush; the log
+            // accepts no more until it has succeeded.
             let is_opening = *call == "pwrite64" && injected.contains("/disclosures/");
             openings += usize::from(is_opening);
             told_openings += usize::from(is_opening && was_refused);
@@ -533,7 +539,7 @@ fn a_write_that_fails_with_an_io_error_refuses_too() {
     fail_each(&["pwrite64"], "EIO", Told::IfSegment);
 }
 
-/// Where blocks are allocated late, a full disk shows in the flush.
+/// Where blocks are allocated late, a full disk appears only in the flush.
 #[test]
 fn a_flush_that_finds_the_disk_full_refuses_too() {
     fail_each(&["fdatasync", "fsync"], "ENOSPC", Told::IfSegment);
@@ -572,7 +578,8 @@ fn a_disk_that_fails_for_a_while_refuses_all_that_time_and_then_takes_records_ag
         let report = run.verify();
         assert_eq!(report.status, Status::Intact, "{what}: {report:?}");
         run.assert_all_acknowledged_are_there(&what);
-        // Two of the thirteen are results, which are kept and written later if the disk fails, without anybody being told.
+        // Two of the thirteen are results; if the disk fails, they are kept and written later, and nothing is
+        // reported.
         let acknowledged = run.printed.lines().filter(|line| line.starts_with("ack ")).count();
         assert!(acknowledged >= 11, "{what}: {acknowledged}");
     }

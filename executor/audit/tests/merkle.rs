@@ -1,4 +1,5 @@
-//! The tree's mathematics against the vectors of transparency-dev/merkle, which lie beside the checkout, and against itself.
+//! The tree's mathematics against the vectors of transparency-dev/merkle, which are next to the checkout, and
+//! against itself.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// How many vectors there are; fewer means that the folder is not the one meant.
+/// How many vectors there are; fewer means that this is the wrong folder.
 const VECTORS: usize = 196;
 
-/// The vectors; `None`, said loudly, where they are not and need not be.
+/// The vectors; `None`, with a message, where they are absent and not required.
 fn vectors() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/merkle");
     if folder.is_dir() {
@@ -32,7 +33,7 @@ fn files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// A hash of a vector; `None` if it has not 32 bytes, so that nothing can be proven with it.
+/// A hash of a vector; `None` if it does not have 32 bytes, so that nothing can be proven with it.
 fn hash(value: &Value) -> Option<Hash> {
     let bytes = STANDARD.decode(value.as_str().unwrap_or_default()).unwrap();
     Some(Hash::new(bytes.try_into().ok()?))
@@ -49,7 +50,8 @@ fn holds(vector: &Value) -> Option<bool> {
         let (leaf, root) = (hash(&vector["leafHash"])?, hash(&vector["root"])?);
         return Some(verify_inclusion(index, number("treeSize")?, &leaf, &proof, &root).is_ok());
     }
-    // Some of these roots are other texts, only to be compared: any two hashes that are equal when they are.
+    // Some of these roots are other texts, only to be compared: any two hashes will do that are equal when
+    // the texts are.
     let root =
         |key: &str| hash(&vector[key]).unwrap_or_else(|| Hash::of(&[vector[key].to_string().as_bytes()]));
     let (one, two) = (root("root1"), root("root2"));

@@ -1,4 +1,4 @@
-//! `/v1/approvals`, on the admin socket: the open questions, and people's signed answers to them.
+//! `/v1/approvals`, on the admin socket: the open questions, and approvers' signed answers to them.
 
 use axum::Json;
 use axum::extract::{Path, State};

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{id}/calls`: one call, answered when it has ended or streamed while it runs.
+//! `/v1/sessions/{id}/calls`: one call, answered when it has ended, or streamed while it runs.
 //!
 //! ```text
 //! POST ──► decided, recorded ──► denied 403, throttled 429, asked 202: the answer is the decision
@@ -55,7 +55,8 @@ pub(super) async fn start(
     Ok(answer(&app, &call))
 }
 
-/// Decides a call, and has it run if it may. On one thread: to hand it from the one that decided to another that runs it would cost as much as the decision.
+/// Decides a call, and runs it if it is allowed. This stays on one thread: handing the call to another thread
+/// to run it would cost as much as the decision.
 async fn started(
     app: &App,
     session: String,
@@ -64,7 +65,7 @@ async fn started(
 ) -> Result<Arc<CallState>, Refusal> {
     let app = Arc::clone(app);
     let (tell, told) = tokio::sync::oneshot::channel();
-    // Whoever asked may have gone meanwhile; what was allowed runs all the same.
+    // The client may have gone meanwhile; an allowed call runs all the same.
     tokio::task::spawn_blocking(move || match app.start_call(&session, &request, key) {
         Ok(Started { call, job }) => {
             let _ = tell.send(Ok(call));
@@ -110,8 +111,8 @@ fn status(view: &Call) -> StatusCode {
     }
 }
 
-/// NDJSON: the decision, chunks as they come, the outcome. A client that reads slowly slows down only itself: what waits for it is the call's
-/// kept output, which is bounded.
+/// NDJSON: the decision, chunks as they come, the outcome. A client that reads slowly slows down only itself:
+/// it reads from the call's kept output, which is bounded.
 fn stream(app: App, call: Arc<CallState>) -> Response {
     let (send, receive) = tokio::sync::mpsc::channel::<Result<Bytes, Infallible>>(1);
     tokio::spawn(async move {
@@ -148,7 +149,7 @@ fn stream(app: App, call: Arc<CallState>) -> Response {
 }
 
 fn line(event: &Event) -> Bytes {
-    // An event has no map with keys that are not strings; it always has a JSON form.
+    // An event has no map with keys that are not strings, so it always has a JSON form.
     let mut text = serde_json::to_vec(event).unwrap_or_default();
     text.push(b'\n');
     text.into()

@@ -1,4 +1,5 @@
-//! `/v1/drain`, on the admin socket: no more calls, and how many still run. Whoever ends the executor afterwards cuts nothing off.
+//! `/v1/drain`, on the admin socket: stops accepting calls, and reports how many still run. Ending the
+//! executor once none runs interrupts no call.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) async fn drain(
 ) -> Result<Json<Drained>, Refusal> {
     app.drain();
     let wait = Duration::from_millis(query.wait_ms).min(MAX_LONG_POLL);
-    // Whether it was in time stands in the answer.
+    // The answer says whether it was in time.
     let _ = tokio::time::timeout(wait, app.all_ended()).await;
     Ok(Json(Drained { running: app.seated() }))
 }

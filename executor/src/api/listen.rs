@@ -1,7 +1,9 @@
-//! Unix sockets and the connections on them: who may connect is the file system's decision, how long and how much is ours.
+//! Unix sockets and the connections on them: the file system decides who may connect; this module limits how
+//! long and how much.
 //!
-//! A socket lies in a directory that only its group may enter; the admin socket belongs into another one than the call socket. What
-//! lies at the path before is removed only if it is a socket that nobody listens on.
+//! A socket is in a directory that only its group may enter; the admin socket belongs in a different
+//! directory from the call socket. An existing file at the path is removed only if it is a socket that no
+//! process listens on.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -24,10 +26,10 @@ use tokio::time::Sleep;
 
 use crate::limits::MAX_HEADER_BYTES;
 
-/// After an `accept` that failed for want of descriptors or memory: long enough for others to give some back.
+/// After an `accept` that failed for lack of descriptors or memory: long enough for others to be released.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why nothing listens.
+/// Why the socket cannot be listened on.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ListenError {
@@ -44,11 +46,11 @@ pub enum ListenError {
 pub struct Patience {
     /// For the headers of a request.
     pub headers: Duration,
-    /// Until there is room for more of an answer that waits for it: a socket has it once most of what it holds was read.
+    /// Until there is room for more of a pending answer: a socket has room once most of its content was read.
     pub writes: Duration,
 }
 
-/// A socket with its file, which goes with it.
+/// A socket with its file, which is removed with it.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -57,7 +59,7 @@ pub struct Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Whoever finds the file after us finds that nobody listens; it does no harm.
+        // If the file is found later, no process listens on it; it does no harm.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -66,7 +68,7 @@ impl Socket {
     /// Listens on a path; only owner and group may connect.
     ///
     /// # Errors
-    /// A path that is in use, is no socket, or cannot be bound.
+    /// A path that is in use, is not a socket, or cannot be bound.
     pub fn bind(path: &Path) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Bind { path: path.to_owned(), source };
         match std::fs::symlink_metadata(path) {
@@ -85,7 +87,7 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Serves a router until told to stop; then lets requests in progress end for `drain`.
+    /// Serves a router until `stop` is signalled; then allows requests in progress to end for `drain`.
     pub async fn serve(
         self,
         router: Router,
@@ -96,7 +98,7 @@ impl Socket {
     ) {
         let mut open = JoinSet::new();
         loop {
-            // Callers that have every place must not keep the executor from ending.
+            // Callers that occupy every place must not keep the executor from ending.
             let place = tokio::select! {
                 place = Arc::clone(&connections).acquire_owned() => place,
                 () = told(&mut stop) => break,
@@ -145,8 +147,9 @@ async fn connection(stream: UnixStream, router: Router, patience: Patience, mut 
     said(connection.await);
 }
 
-/// A stream whose client must make room for more of what is written within some time. Otherwise whoever asks and never reads would hold its place among the
-/// connections, and what waits for it, for ever.
+/// A stream whose client must make room for more of what is written within a time limit. Otherwise a client
+/// that sends requests and never reads would hold its place among the connections, and the answers pending
+/// for it, for ever.
 struct Impatient {
     stream: UnixStream,
     patience: Duration,
@@ -155,7 +158,7 @@ struct Impatient {
 }
 
 impl Impatient {
-    /// Lets a write be done, waits with it, or gives up.
+    /// Completes a write, waits with it, or gives up.
     fn within<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -203,7 +206,7 @@ impl AsyncWrite for Impatient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nothing waits in the stream itself, so this tells nothing of the client.
+        // Nothing is buffered in the stream itself, so a flush says nothing about the client.
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -212,7 +215,7 @@ impl AsyncWrite for Impatient {
     }
 }
 
-/// Waits until it is said to stop, or nobody is left who could say it.
+/// Waits until a stop is signalled, or until no sender is left.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

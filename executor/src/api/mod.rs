@@ -1,11 +1,12 @@
-//! The HTTP API: two routers, one for callers and one for administrators, over Unix sockets that no sandbox can see.
+//! The HTTP API: two routers, one for callers and one for administrators, over Unix sockets that no sandbox
+//! can see.
 //!
 //! ```text
 //! call socket    /v1/sessions, /v1/sessions/{id}/calls, …, /v1/tools, /healthz, /readyz, /metrics
 //! admin socket   /v1/approvals, /v1/drain, /healthz, /readyz, /metrics
 //! ```
-//! Handlers read a request, ask [`crate::executor::Executor`] and write the answer. Whoever asks is fixed for the call socket; subject
-//! fields in requests are refused as unknown fields.
+//! Handlers read a request, call [`crate::executor::Executor`] and write the answer. The subject is fixed for
+//! the call socket; subject fields in requests are refused as unknown fields.
 
 mod approvals;
 mod calls;
@@ -45,7 +46,7 @@ pub fn calls_router(app: App) -> Router {
         .route("/v1/sessions/{session}/calls/{call}/cancel", post(calls::cancel))
         .route("/v1/tools", get(tools::list))
         .merge(status::router())
-        // With the body: a client that still writes when the connection is closed never sees the answer.
+        // Reads the body: a client that still writes when the connection is closed never sees the answer.
         .fallback(async |_: Body| Refusal::NoSuchPath)
         .method_not_allowed_fallback(async |_: Body| Refusal::Method)
         .with_state(app)
@@ -58,13 +59,13 @@ pub fn admin_router(app: App) -> Router {
         .route("/v1/approvals/{approval}", get(approvals::get).post(approvals::submit))
         .route("/v1/drain", post(drain::drain))
         .merge(status::router())
-        // With the body: a client that still writes when the connection is closed never sees the answer.
+        // Reads the body: a client that still writes when the connection is closed never sees the answer.
         .fallback(async |_: Body| Refusal::NoSuchPath)
         .method_not_allowed_fallback(async |_: Body| Refusal::Method)
         .with_state(app)
 }
 
-/// A body that came whole, in time and within the limit.
+/// A body that arrived whole, in time and within the limit.
 pub(crate) struct Body(pub(crate) Bytes);
 
 impl FromRequest<App> for Body {
@@ -77,7 +78,7 @@ impl FromRequest<App> for Body {
     }
 }
 
-/// The parameters of a path's query.
+/// The parameters of a URL's query.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
@@ -89,8 +90,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     }
 }
 
-/// Reads a body. One that is too large is heard out, within a bound, and thrown away: a client that still writes when the connection is closed sees a broken pipe
-/// and never the answer.
+/// Reads a body. One that is too large is read within a bound and discarded: a client that still writes when
+/// the connection is closed sees a broken pipe and never the answer.
 async fn whole(request: Request, limit: usize) -> Result<Bytes, Refusal> {
     let mut body = request.into_body();
     let (mut kept, mut length) = (Vec::new(), 0_usize);
@@ -117,7 +118,7 @@ impl Body {
     }
 }
 
-/// Runs what waits for a disk or a kernel on a thread that may wait.
+/// Runs blocking work, on a disk or the kernel, on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&App) -> Result<T, Refusal> + Send + 'static,
@@ -125,7 +126,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let app = Arc::clone(app);
     match tokio::task::spawn_blocking(move || work(&app)).await {
         Ok(done) => done,
-        // A fault of ours; what was being done is not known to be done.
+        // A fault of ours; the work is not known to be done.
         Err(error) => Err(Refusal::NotRecorded(format!("a fault in the executor: {error}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! A refusal as an HTTP answer: its status, and what it says.
+//! A refusal as an HTTP answer: its status and its body.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,4 +1,5 @@
-//! `/v1/sessions`: a session is one conversation of an agent: its workspace, its counters, the order of its calls.
+//! `/v1/sessions`: a session is one conversation of an agent, with its workspace, its counters and the order
+//! of its calls.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -8,7 +9,8 @@ use super::{App, Body, blocking};
 use crate::refusal::Refusal;
 use crate::wire::Session;
 
-/// Nothing is chosen when a session is opened: who calls and what holds is fixed by the listener and the bundle.
+/// A caller chooses nothing when it opens a session: the listener and the bundle fix the subject and the
+/// policy.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Open {}

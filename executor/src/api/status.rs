@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics`: for whoever keeps the executor running.
+//! `/healthz`, `/readyz`, `/metrics`: for those who operate the executor.
 
 use axum::Router;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! `/v1/tools`: what an agent may be told that it can call.
+//! `/v1/tools`: the tools that an agent may learn it can call.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use crate::wire::Tool;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// A session, for rules that ask about it; without one they hide nothing.
+    /// A session, for rules that read session state; without one they hide nothing.
     #[serde(default)]
     session: Option<String>,
 }
@@ -20,7 +20,7 @@ pub(super) async fn list(
     State(app): State<App>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Vec<Tool>>, Refusal> {
-    // It is closed by nobody.
+    // The semaphore is never closed.
     let _turn = app.listings().acquire().await;
     blocking(&app, move |app| app.tools(query.session.as_deref())).await.map(Json)
 }

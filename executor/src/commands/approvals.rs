@@ -1,9 +1,10 @@
-//! `approvals list | sign | submit`: what waits for people, and their answers.
+//! `approvals list | sign | submit`: the questions that wait for approvers, and their answers.
 //!
 //! ```text
 //! list (admin socket) ► QUESTION.json ► sign, with the approver's own key, anywhere ► SIGNATURE.json ► submit (admin socket)
 //! ```
-//! Signing needs no executor. It shows what is approved, and signs only what it has shown: the hash is computed anew from the question.
+//! Signing needs no executor. It shows what is approved, and signs only what it has shown: it computes the
+//! hash again from the question.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -108,7 +109,7 @@ fn sign(key: &Path, key_id: &str, question: &Path) -> anyhow::Result<Outcome> {
             "the question does not hold together: its call hash is not that of the call it shows; do not approve it, and tell the executor's administrators"
         );
     };
-    // To standard error, escaped: what an agent asks for is hostile text.
+    // To standard error, escaped: an agent's request is hostile text.
     let left = question.expires_ms.saturating_sub(clock::unwatched_ms()) / 1000;
     eprintln!("you approve this, if you submit it within {left} s:");
     for part in ["tool", "subject", "arguments", "facts", "sandbox", "session", "policyDigest"] {

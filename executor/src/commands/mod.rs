@@ -1,5 +1,5 @@
-//! The commands of the program. Exit codes are those of every Bailiwick program: 0 holds, 1 could not run, 2 usage, 4 denied, and here 5: the tool's
-//! command did not end well.
+//! The commands of the program. Exit codes are those of every Bailiwick program: 0 holds, 1 could not run, 2
+//! usage, 4 denied; here also 5, the tool's command did not end well.
 
 mod approvals;
 mod once;

@@ -1,4 +1,5 @@
-//! `run`: one call, decided, recorded and run like any other: by an executor that serves a socket, or without one.
+//! `run`: one call, decided, recorded and run like any other, through an executor that serves a socket or
+//! without one.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `probe`: what this machine can hold a policy's sandboxes to, and what would be refused here.
+//! `probe`: which of a policy's sandboxes this machine can enforce, and what would be refused here.
 
 use std::fs;
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ fn try_all(bundle: &bundle::Bundle, host: &Host) -> Vec<Tried> {
 fn try_one(sandbox: &Sandbox, host: &Host) -> Result<(), Unavailable> {
     profile(sandbox, host)
         .map_err(|refused| Unavailable { why: refused.to_string(), remedy: refused.remedy() })?;
-    // The policy asks for nothing that is not here; that it cannot be built is the machine's.
+    // The policy requires nothing that is missing here, so a failure to build it is the machine's.
     let unbuilt = |why: String| {
         let (_, remedy) = host.refusal(Missing::Sandboxes);
         let known = !remedy.is_empty();

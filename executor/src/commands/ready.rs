@@ -1,4 +1,4 @@
-//! `ready`: whether an executor takes calls, for whoever starts and stops it.
+//! `ready`: whether an executor accepts calls, for the system that starts and stops it.
 
 use std::path::PathBuf;
 

@@ -82,7 +82,8 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
     let blocking = waiting_threads(&serve.limits);
     let runtime = Builder::new_multi_thread().max_blocking_threads(blocking).enable_all().build()?;
     runtime.block_on(live(&executor, serve))?;
-    // The runtime's threads end before the last handle of the executor goes, and the log is closed by whoever holds that.
+    // The runtime's threads end before the last handle of the executor is dropped, and the holder of that
+    // handle closes the log.
     runtime.shutdown_timeout(Duration::from_secs(1));
     executor.close().context("cannot close the audit log")?;
     if serve.seal {
@@ -105,7 +106,7 @@ async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let drain = Duration::from_secs(serve.limits.drain_s);
     let patience = Patience { headers: serve.limits.read_timeout(), writes: serve.limits.write_timeout() };
-    // Administrators are not shut out by callers that hold all their connections.
+    // Callers that hold all their connections do not shut out administrators.
     let seats = Arc::new(Semaphore::new(serve.limits.max_connections));
     let admin_seats = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
     let serving = tokio::spawn(calls.serve(
@@ -120,7 +121,7 @@ async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {
     let sweeping = tokio::spawn(sweep(Arc::clone(executor)));
     {
         let mut out = io::stdout();
-        // Whoever started us may have closed its end; the executor is of use all the same.
+        // The parent process may have closed its end; the executor is useful all the same.
         let _ = writeln!(out, "listening on {}", serve.socket.display()).and_then(|()| out.flush());
     }
     tokio::select! {

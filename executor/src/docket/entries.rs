@@ -1,4 +1,4 @@
-//! What a record says: of a decision, of the end of a call, of a session. Nothing here decides or writes.
+//! The content of records: of a decision, of the end of a call, of a session. Nothing here decides or writes.
 
 use bailiwick_audit::{Entry, Mode, Openings};
 use bailiwick_policy::policy::tools::Keep;
@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use super::{Docket, DocketError, End};
 
-/// Most bytes that the rules over a result take in its record, whose length is bounded; where there are more, they stand with the facts, which are kept aside.
+/// Most bytes that the rules over a result take in its record, whose length is bounded; larger ones are kept
+/// with the facts, which are stored separately.
 const RULES_BYTES: usize = 3 << 10;
 
 impl Docket {
-    /// Of the end of a call.
+    /// The entry for the end of a call.
     pub(super) fn result_entry(
         &self,
         call: &ToolCall,
@@ -38,7 +39,7 @@ impl Docket {
         })
     }
 
-    /// Of what becomes of a session.
+    /// The entry for a change of a session.
     pub(super) fn session_entry(
         &self,
         session: &str,
@@ -55,7 +56,7 @@ impl Docket {
         })
     }
 
-    /// Of a decision.
+    /// The entry for a decision.
     pub(super) fn entry(
         &self,
         call: &ToolCall,
@@ -79,7 +80,7 @@ impl Docket {
             session: Some(call.session().to_owned()),
             call: Some(call.id().to_owned()),
             tool: Some(call.tool().to_owned()),
-            // Those that run; the ones that were asked for stand in the inputs.
+            // The arguments that run; the ones that were sent are in the inputs.
             arguments: Some(form(decision.call().arguments())?),
             facts: Some(
                 json!({ "facts": record.facts, "inputs": text(&decision.inputs)?, "idempotencyKey": key }),
@@ -93,14 +94,15 @@ impl Docket {
             sandbox: sandbox(decision),
             values: mode(self.audit.arguments),
             results: mode(self.audit.results),
-            // Whoever approves must be able to read what was asked, however long that takes.
+            // An approver must be able to read the question, however long the answer takes.
             openings: if effect == "Ask" { Openings::WithRecord } else { Openings::default() },
             ..Entry::default()
         })
     }
 }
 
-/// What a record says of a decision over a result. What a failed condition says may repeat values of the result, and is kept with it.
+/// The part of a record about a decision over a result. The message of a failed condition may repeat values
+/// of the result, and is kept with it.
 fn over_result(decision: &ResultDecision) -> Result<Entry, DocketError> {
     let (effect, said) = match &decision.effect {
         ResultEffect::Deliver(redactions) if redactions.is_empty() => ("Allow", None),
@@ -129,7 +131,8 @@ fn sandbox(decision: &ToolDecision) -> Option<Value> {
     Some(json!({ "name": permit.get().plan().sandbox().unwrap_or("workspace clerk") }))
 }
 
-/// As text: what is committed to is canonical JSON, which would write `1.0` as `1`, and to a condition those are two types.
+/// As text: a commitment is over canonical JSON, which would write `1.0` as `1`, and to a condition those are
+/// two types.
 fn text(value: &impl serde::Serialize) -> Result<String, DocketError> {
     serde_json::to_string(value).map_err(|error| DocketError::Form(error.to_string()))
 }

@@ -1,14 +1,15 @@
-//! Where a call is decided and recorded, and the only place that knows the state.
+//! Decides and records calls; the only module that knows the state.
 //!
 //! ```text
 //! call ──► decide (policy, state, now, approval) ──► append: intent, or decision ──► apply the delta ──► Recorded<Permit<PlannedCall>>
 //! end  ──► settle ──► append: result ──► apply
 //! ```
-//! State is a fold over the log: at start it is read back from there. If a record cannot be written, nothing has happened: the call is refused and the
-//! state is as it was ([`crate::book`]).
+//! State is a fold over the log, and is read back from it at start. If a record cannot be written, nothing
+//! has happened: the call is refused and the state is as it was ([`crate::book`]).
 //!
-//! Decisions are made one at a time and stand in the log in that order; two calls never see a state in which the other is half decided. They wait for
-//! the disk together: records of calls that are decided while another flush is on its way share the next one.
+//! Decisions are made one at a time and appear in the log in that order; no call sees a state in which
+//! another is half decided. They wait for the disk together: records of calls that are decided while another
+//! flush is on its way share the next one.
 
 mod entries;
 mod questions;
@@ -33,7 +34,7 @@ use thiserror::Error;
 use crate::book::Book;
 use crate::clock::{BehindLog, Clock, ClockError};
 
-/// What is kept of values when no pack says.
+/// What is kept of values when no pack says otherwise.
 const DEFAULT_AUDIT: Audit = Audit {
     arguments: Keep::Commit,
     results: Keep::Commit,
@@ -47,13 +48,13 @@ pub enum DocketError {
     /// No record, no run.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The time is not known.
+    /// The time is unknown.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// There is no room for what the record would add to the state. Nothing was recorded.
+    /// The state has no room for what the record would add. Nothing was recorded.
     #[error("{0}")]
     Full(StateError),
-    /// A record did not follow from the state. A fault of ours; nothing is decided any more until the state was read back.
+    /// A record did not apply to the state. A fault of ours; nothing is decided until the state is read back.
     #[error("the state and the log have parted: {0}")]
     State(#[from] StateError),
     /// A value has no JSON form. A fault of ours.
@@ -75,18 +76,19 @@ pub enum OpenDocketError {
     Docket(#[from] DocketError),
 }
 
-/// A decision with its record on disk.
+/// A decision whose record is on disk.
 #[derive(Debug)]
 pub struct Ruling {
-    /// What was decided.
+    /// The decision.
     pub record: DecisionRecord,
     /// The right to run it, for a call that was allowed.
     pub cleared: Option<Recorded<Permit<PlannedCall>>>,
-    /// What an approval of it would bind, for a call that people are asked about.
+    /// What an approval of it would bind, for a call that needs approval.
     pub binds: Option<Value>,
 }
 
-/// A decision whose record has its place in the log and is not known to be durable yet. Nothing runs by it.
+/// A decision whose record has its place in the log and is not known to be durable yet. It does not permit a
+/// run.
 #[derive(Debug)]
 #[must_use = "a decision holds once its record is durable"]
 pub struct Decided {
@@ -115,7 +117,7 @@ impl Decided {
     /// Waits until the record is durable.
     ///
     /// # Errors
-    /// See [`DocketError`]; nothing was decided then.
+    /// See [`DocketError`]; then nothing was decided.
     pub fn recorded(self) -> Result<Ruling, DocketError> {
         let cleared = match self.underway {
             Underway::Intent(intent) => Some(intent.wait()?),
@@ -131,15 +133,15 @@ impl Decided {
 /// What is known of a call that has ended.
 #[derive(Debug, Default)]
 pub struct End {
-    /// How, as the record has it.
+    /// How it ended, in the record's form.
     pub outcome: Value,
-    /// What it used, as the record has it.
+    /// What it used, in the record's form.
     pub usage: Value,
-    /// What it gave, kept as the policy says.
+    /// Its result, kept as the policy says.
     pub result: Option<Value>,
-    /// What budgets are charged; `None`: what was reserved.
+    /// What budgets are charged; `None`: the amount that was reserved.
     pub used: Option<Usage>,
-    /// What was decided over what it gave, if anything was to be.
+    /// The decision about its result, if one was needed.
     pub decision: Option<ResultDecision>,
 }
 
@@ -154,8 +156,8 @@ pub struct Docket {
 }
 
 impl Docket {
-    /// Opens the log of a state directory and reads the state back. Sessions of an earlier run are closed: what they had in memory is gone, and calls of
-    /// theirs without a result are charged in full.
+    /// Opens the log of a state directory and reads the state back. Sessions of an earlier run are closed:
+    /// what they had in memory is gone, and their calls without a result are charged in full.
     ///
     /// # Errors
     /// See [`OpenDocketError`].
@@ -201,10 +203,10 @@ impl Docket {
         &self.audit
     }
 
-    /// Decides a call and records what was decided. What comes back in `cleared` may run.
+    /// Decides a call and records the decision. A permit in `cleared` may run.
     ///
     /// # Errors
-    /// See [`DocketError`]; nothing was decided then.
+    /// See [`DocketError`]; then nothing was decided.
     pub fn rule(
         &self,
         call: &ToolCall,
@@ -217,7 +219,7 @@ impl Docket {
     /// Decides a call and gives its record a place in the log, without waiting for the disk.
     ///
     /// # Errors
-    /// See [`DocketError`]; nothing was decided then.
+    /// See [`DocketError`]; then nothing was decided.
     pub fn decide(
         &self,
         call: &ToolCall,
@@ -244,17 +246,17 @@ impl Docket {
         Ok(Decided { record, binds, underway })
     }
 
-    /// Takes what the decision over the result of a call is made from; `None`: no rule is about results of its tool.
+    /// The inputs of the decision over the result of a call; `None`: no rule covers results of its tool.
     ///
     /// # Errors
-    /// The state or the time is not known.
+    /// The state or the time is unknown.
     pub fn result_inputs(&self, call: &ToolCall) -> Result<Option<ResultInputs>, DocketError> {
         let book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
         Ok(ResultInputs::of(&self.policy, call, book.state(), now_ms))
     }
 
-    /// Records how a call ended. Without waiting the record joins the next group that is written.
+    /// Records how a call ended. Without waiting, the record joins the next group that is written.
     ///
     /// # Errors
     /// See [`DocketError`]. The call stays open in the log, which says so.
@@ -275,8 +277,9 @@ impl Docket {
         let begun = self.begin_result(intent, entry, wait);
         if let Err(error @ (AppendError::TooLong { .. } | AppendError::Field(_) | AppendError::Io(_))) = begun
         {
-            // What cannot be told of it must not keep it open for ever, and its session with it. These come before the record is queued, and the bare one
-            // needs neither a line that long nor a file beside the log.
+            // An error in the full record must not keep the call, and with it its session, open for ever.
+            // Such errors occur before the record is queued, and the bare record needs neither a line that
+            // long nor a file next to the log.
             let delta = State::settle(call.session(), call.id(), used, now_ms);
             let bare = End { outcome: json!({ "kind": "Unrecorded" }), ..End::default() };
             let begun = self.begin_result(intent, self.result_entry(call, bare, &delta)?, wait);
@@ -298,16 +301,16 @@ impl Docket {
         }
     }
 
-    /// The names of the tools that the subject is told of. With a session, what conditions ask of it is known.
+    /// The names of the tools that are listed for the subject. With a session, conditions can read its state.
     ///
     /// # Errors
-    /// The state or the time is not known.
+    /// The state or the time is unknown.
     pub fn listed(&self, subject: &Subject, session: Option<&str>) -> Result<BTreeSet<String>, DocketError> {
         let book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
         let listing = Listing::of(&self.policy, subject, session, book.state(), now_ms)
             .map_err(|error| DocketError::Form(error.to_string()))?;
-        // Nobody waits for what is evaluated now.
+        // Released, so that no call waits for the evaluation.
         drop(book);
         let listed = listing.tools(&self.policy).into_iter().filter(|tool| tool.hidden.is_none());
         Ok(listed.map(|tool| tool.name.to_owned()).collect())
@@ -316,7 +319,7 @@ impl Docket {
     /// The time of the next decision.
     ///
     /// # Errors
-    /// The clock is not believed.
+    /// The clock is not trusted.
     pub fn now_ms(&self) -> Result<u64, ClockError> {
         self.clock.now_ms(self.lock().state().now_ms())
     }
@@ -327,7 +330,7 @@ impl Docket {
         self.writer.checkpoint().ok()
     }
 
-    /// The key that verifies the log, for whoever keeps it elsewhere.
+    /// The key that verifies the log, for a verifier to keep elsewhere.
     #[must_use]
     pub fn log_key(&self) -> String {
         self.writer.log_key()
@@ -342,16 +345,16 @@ impl Docket {
         Ok(())
     }
 
-    /// How often openings could not be written or flushed; records were refused until they could.
+    /// How often openings could not be written or flushed; records were refused until they could be.
     #[must_use]
     pub fn opening_failures(&self) -> u64 {
         self.writer.opening_failures()
     }
 
-    /// Whether records are taken.
+    /// Whether records are accepted.
     ///
     /// # Errors
-    /// Why not.
+    /// Why they are not.
     pub fn health(&self) -> Result<(), String> {
         self.lock().parted().map_err(|error| DocketError::from(error).to_string())?;
         match self.writer.health() {
@@ -360,7 +363,7 @@ impl Docket {
         }
     }
 
-    /// Records what changes the state, and waits for the disk without holding the book.
+    /// Records a change of the state, and waits for the disk without holding the book.
     fn record(
         &self,
         mut book: MutexGuard<'_, Book>,
@@ -376,7 +379,7 @@ impl Docket {
         Ok(())
     }
 
-    /// The book as the records stand now.
+    /// The book, brought up to date with the records.
     fn book(&self) -> Result<MutexGuard<'_, Book>, DocketError> {
         let mut book = self.lock();
         book.catch_up(self.writer.failures())?;
@@ -388,7 +391,8 @@ impl Docket {
     }
 }
 
-/// Takes over what a result changes, if it has its place in the log, and waits for it without holding the book.
+/// Applies a result's change, if the result has its place in the log, and waits for it without holding the
+/// book.
 fn settled(
     mut book: MutexGuard<'_, Book>,
     delta: &StateDelta,

@@ -1,4 +1,4 @@
-//! What people say, and questions that nobody answers, on record.
+//! Records approvers' answers, and questions that lapse unanswered.
 
 use bailiwick_audit::{Entry, Event};
 use bailiwick_policy::tool::{ApprovalRequest, State};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Docket, DocketError};
 
-/// Questions withdrawn at one look; each has a record of its own, and whoever looks waits for its flush.
+/// Questions withdrawn per pass; each has a record of its own, and the caller waits for its flush.
 const LAPSED_PER_LOOK: usize = 64;
 
 impl Docket {
-    /// Records something that an approver said.
+    /// Records an approver's answer.
     ///
     /// # Errors
     /// See [`DocketError`].
@@ -31,11 +31,12 @@ impl Docket {
         Ok(now_ms)
     }
 
-    /// Withdraws the questions that nobody has answered in time, at most [`LAPSED_PER_LOOK`] of them, each on record; gives their ids. A question that stayed
-    /// open would hold one of its session's few places for good.
+    /// Withdraws the questions that no approver has answered in time, at most [`LAPSED_PER_LOOK`] of them,
+    /// each on record; returns their ids. A question that stayed open would hold one of its session's few
+    /// places for good.
     ///
     /// # Errors
-    /// See [`DocketError`]; those that are left stay open, and cannot be approved.
+    /// See [`DocketError`]; the remaining questions stay open, and cannot be approved.
     pub fn withdraw_lapsed(&self, now_ms: u64) -> Result<Vec<String>, DocketError> {
         let lapsed: Vec<(String, String, ApprovalRequest)> = {
             let book = self.book()?;
@@ -54,7 +55,8 @@ impl Docket {
         Ok(withdrawn)
     }
 
-    /// Withdraws one question, unless it was answered or withdrawn meanwhile. The record has effect `Deny`, since that is what becomes of its call.
+    /// Withdraws one question, unless it was answered or withdrawn meanwhile. The record has effect `Deny`,
+    /// because that is the outcome for its call.
     ///
     /// # Errors
     /// See [`DocketError`]; the question stays open.

@@ -1,4 +1,4 @@
-//! The beginning and the end of sessions, on record.
+//! Records the beginning and the end of sessions.
 
 use bailiwick_audit::{Entry, Event};
 use bailiwick_policy::tool::{Change, State, StateDelta, Subject};
@@ -7,14 +7,14 @@ use super::entries::form;
 use super::{Docket, DocketError};
 use crate::clock::{self, ClockError};
 
-/// How many sessions one record closes at a start: their names fit into one line of the log.
+/// How many sessions one record closes at start: their names fit into one line of the log.
 const CLOSED_PER_RECORD: usize = 128;
 
 impl Docket {
     /// Records that a session begins.
     ///
     /// # Errors
-    /// See [`DocketError`]; there is no session then.
+    /// See [`DocketError`]; then there is no session.
     pub fn open_session(&self, session: &str, subject: &Subject) -> Result<u64, DocketError> {
         let book = self.book()?;
         let now_ms = self.clock.now_ms(book.state().now_ms())?;
@@ -24,7 +24,7 @@ impl Docket {
         Ok(now_ms)
     }
 
-    /// Records that a session ends, unless the log says so already.
+    /// Records that a session ends, unless the log already says so.
     ///
     /// # Errors
     /// See [`DocketError`].
@@ -38,7 +38,7 @@ impl Docket {
         self.record(book, Event::Session, entry, delta)
     }
 
-    /// Believes a clock that stands behind the log, on record. One that is believed anyway leaves no record.
+    /// Accepts a clock that is behind the log, on record. A clock that is trusted anyway leaves no record.
     pub(super) fn accept_clock(&self) -> Result<(), DocketError> {
         let book = self.book()?;
         let Err(ClockError::Behind(behind_ms)) = self.clock.now_ms(book.state().now_ms()) else {
@@ -52,7 +52,7 @@ impl Docket {
         self.record(book, Event::Admin, entry, delta)
     }
 
-    /// Ends what an earlier run has left open.
+    /// Ends the sessions that an earlier run left open.
     pub(super) fn close_all(&self, why: &str) -> Result<(), DocketError> {
         let book = self.book()?;
         let state = book.state();

@@ -1,7 +1,7 @@
-//! People who are asked: open questions, what they sign, and questions that nobody answers.
+//! Approvals: open questions, what approvers sign, and questions that lapse unanswered.
 //!
-//! A question is open in the state, which the log holds, and shown here to approvers. Both end together: when its call is allowed or denied, when its session
-//! ends, or when it lapses.
+//! A question is open in the state, which the log holds, and is shown here to approvers. Both end together:
+//! when its call is allowed or denied, when its session ends, or when it lapses.
 
 use bailiwick_policy::tool::ToolCall;
 
@@ -28,10 +28,10 @@ impl Executor {
         self.questions.get(id, clock::unwatched_ms()).map(|question| question.view())
     }
 
-    /// Takes an approver's signature.
+    /// Accepts an approver's signature.
     ///
     /// # Errors
-    /// The question is not open, the signature does not hold, or it could not be recorded.
+    /// The question is not open, the signature is not valid, or it could not be recorded.
     pub fn approve(&self, id: &str, submission: &ApprovalSubmission) -> Result<OpenQuestion, Refusal> {
         let now_ms = self.docket.now_ms().map_err(|error| Refusal::NotRecorded(error.to_string()))?;
         self.questions.sign(id, submission, now_ms, |question, said| {
@@ -40,7 +40,7 @@ impl Executor {
         })
     }
 
-    /// Keeps the question that a decision asks, or lets go of the one that it has ended.
+    /// Keeps the question that a decision raises, or removes the one that it has ended.
     pub(super) fn note_question(
         &self,
         session: &SessionState,
@@ -49,7 +49,7 @@ impl Executor {
         answered: Option<&str>,
     ) -> Result<(), Refusal> {
         let (Some(request), Some(binds)) = (view::question(&ruling.record), &ruling.binds) else {
-            // Allowed or denied: either way there is nothing left to ask.
+            // Allowed or denied: either way the question is settled.
             if let Some(id) = answered {
                 self.questions.withdraw(id);
             }
@@ -70,7 +70,7 @@ impl Executor {
         full
     }
 
-    /// Ends the questions that nobody has answered in time.
+    /// Ends the questions that no approver has answered in time.
     pub fn withdraw_lapsed_questions(&self) {
         let withdrawn =
             self.docket.now_ms().map_err(Into::into).and_then(|now_ms| self.docket.withdraw_lapsed(now_ms));

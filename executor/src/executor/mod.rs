@@ -1,4 +1,4 @@
-//! The executor: decides, records and runs calls; everything that the API and the commands ask for.
+//! The executor: decides, records and runs calls; everything that the API and the commands call.
 //!
 //! ```text
 //! open_session ─► start_call (starting) ─► allowed: runs, settles, clears away
@@ -39,7 +39,8 @@ use crate::{clock, links, subject, view};
 /// Largest bundle file that is read; a bundle has a bound of its own.
 const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
 
-/// How often is looked whether calls have ended, by whoever waits for all of them: a few times in the time that one takes to be cleared away, at a cost of one read.
+/// How often a wait for all calls checks whether they have ended: a few times while one call is cleared away,
+/// at the cost of one read.
 const SEATS_LOOK: Duration = Duration::from_millis(20);
 
 /// How an executor is started.
@@ -57,7 +58,7 @@ pub struct Settings {
     pub links: Option<PathBuf>,
     /// Sandboxes kept ready for each kind.
     pub warm: usize,
-    /// What is done about a clock that stands behind the log.
+    /// What to do about a clock that is behind the log.
     pub clock: BehindLog,
     /// Bounds.
     pub limits: Limits,
@@ -73,12 +74,12 @@ pub struct Executor {
     calls: CallTable,
     questions: Questions,
     metrics: Metrics,
-    /// A place for each call that runs or waits; closed once there are to be no more.
+    /// A place for each call that runs or waits; closed once no more may start.
     seats: Arc<Semaphore>,
     /// Every tool of the policy.
     tools: Vec<wire::Tool>,
     listings: Semaphore,
-    /// How many failures of openings were told.
+    /// How many failures of openings were reported.
     openings_told: AtomicU64,
 }
 
@@ -86,7 +87,7 @@ impl Executor {
     /// Reads the bundle, opens the log, starts the launchers.
     ///
     /// # Errors
-    /// Whatever keeps it from deciding, recording or confining as the policy says.
+    /// Anything that keeps it from deciding, recording or confining as the policy says.
     pub fn start(settings: &Settings) -> anyhow::Result<Self> {
         let bundle = read_bundle(&settings.bundle, settings.expect_digest.as_deref())?;
         let subject = subject::subject(settings.subject.as_deref())?;
@@ -102,7 +103,8 @@ impl Executor {
         });
         let tools = tools.collect();
         let sandboxes: Vec<_> = policy.policy().used_sandboxes().into_iter().cloned().collect();
-        // Before the log: a machine that cannot confine leaves no trace of an executor that never decided anything.
+        // Before the log: on a machine that cannot confine, an executor that never decided anything leaves no
+        // trace.
         let host = Host::find()?;
         let sandboxes = Sandboxes::start(host, &sandboxes, settings.warm, settings.limits.workspace_budget)?;
         let docket = Docket::open(&settings.state, policy, audit, settings.clock)?;
@@ -135,10 +137,11 @@ impl Executor {
         &self.metrics
     }
 
-    /// The tools that the subject is told of: all but those of which it is certain that no call is let through. Takes some hundred milliseconds at most.
+    /// The tools that the subject may see: all except those for which every call is certain to be denied.
+    /// Takes some hundred milliseconds at most.
     ///
     /// # Errors
-    /// There is no such session, or the state is not known.
+    /// There is no such session, or the state is unknown.
     pub fn tools(&self, session: Option<&str>) -> Result<Vec<wire::Tool>, Refusal> {
         let session = session.map(|id| self.sessions.get(id)).transpose()?;
         let session = session.as_ref().map(|session| session.id.as_str());
@@ -146,7 +149,8 @@ impl Executor {
         Ok(self.tools.iter().filter(|tool| listed.contains(&tool.name)).cloned().collect())
     }
 
-    /// Whose turn it is to list the tools: one at a time, since evaluating conditions for many at once would slow down calls.
+    /// The turn to list the tools: one listing at a time, because evaluating conditions for many at once
+    /// would slow down calls.
     #[must_use]
     pub const fn listings(&self) -> &Semaphore {
         &self.listings
@@ -173,7 +177,7 @@ impl Executor {
     /// Whether calls can be decided, recorded and run.
     ///
     /// # Errors
-    /// Why not.
+    /// Why they cannot.
     pub fn readiness(&self) -> Result<(), String> {
         if self.seats.is_closed() {
             return Err("draining".to_owned());
@@ -203,7 +207,7 @@ impl Executor {
     /// A session.
     ///
     /// # Errors
-    /// There is none of this id.
+    /// There is none with this id.
     pub fn session(&self, id: &str) -> Result<wire::Session, Refusal> {
         self.sessions.get(id).map(|session| self.session_view(&session))
     }
@@ -218,11 +222,11 @@ impl Executor {
         }
     }
 
-    /// Closes a session: its call ends, its workspace goes.
+    /// Closes a session: its call ends, its workspace is removed.
     ///
     /// # Errors
-    /// There is none of this id, or it could not be recorded: then it is closed, and recorded when this is asked again or by itself
-    /// ([`Executor::record_closings`]).
+    /// There is none with this id, or the end could not be recorded: then the session is closed, and recorded
+    /// when this is called again or by itself ([`Executor::record_closings`]).
     pub fn close_session(&self, id: &str) -> Result<(), Refusal> {
         let session = match self.sessions.close(id) {
             Ok(session) => session,
@@ -232,13 +236,13 @@ impl Executor {
             Err(unknown) => return Err(unknown),
         };
         for call in self.calls.running().iter().filter(|call| call.session() == id) {
-            // What ends by itself in this moment needs no cancelling.
+            // A call that ends by itself at this moment needs no cancelling.
             let _ = call.cancel();
         }
         self.clear_session(&session)
     }
 
-    /// Clears away what a session had that is closed, once its last call is over, and records its end.
+    /// Clears away what a closed session owned, once its last call is over, and records its end.
     fn clear_session(&self, session: &SessionState) -> Result<(), Refusal> {
         self.metrics.sessions.dec();
         session.end();
@@ -247,7 +251,7 @@ impl Executor {
         self.record_closing(&session.id, "closed").map_err(|error| self.unrecorded(&error))
     }
 
-    /// Records the end of a session, or keeps in mind that it is to be recorded.
+    /// Records the end of a session, or remembers to record it.
     fn record_closing(&self, id: &str, why: &str) -> Result<(), DocketError> {
         self.docket.close_session(id, why).inspect_err(|_| self.sessions.keep_unrecorded(id))
     }
@@ -259,14 +263,14 @@ impl Executor {
                 continue;
             }
             if let Err(error) = self.record_closing(&id, "closed") {
-                // The others would fail as well; they are tried again at the next look.
+                // The others would fail as well; they are tried again in the next pass.
                 tracing::warn!(session = id, %error, "the end of a session cannot be recorded yet");
                 return;
             }
         }
     }
 
-    /// Tells, and counts, that openings of records could not be written or flushed since the last look.
+    /// Reports and counts openings of records that could not be written or flushed since the last pass.
     pub fn tell_of_openings(&self) {
         let failures = self.docket.opening_failures();
         let new = failures.saturating_sub(self.openings_told.swap(failures, Ordering::Relaxed));
@@ -279,12 +283,12 @@ impl Executor {
         }
     }
 
-    /// Closes the sessions that nobody has used for long.
+    /// Closes the sessions that have been idle for too long.
     pub fn close_idle_sessions(&self) {
         let idle_ms = self.limits.session_idle_s.saturating_mul(1000);
         let now = Moment::now();
         for id in self.sessions.idle(now, idle_ms) {
-            // No call of it runs, so nothing here is cut off or waited for.
+            // None of its calls runs, so nothing is interrupted or waited for.
             let Some(session) = self.sessions.close_if_idle(&id, now, idle_ms) else { continue };
             match self.clear_session(&session) {
                 Ok(()) => tracing::info!(session = id, "closed, since nobody used it"),
@@ -296,7 +300,7 @@ impl Executor {
     /// A call of a session.
     ///
     /// # Errors
-    /// There is none of this id, or not in this session.
+    /// There is none with this id, or not in this session.
     pub fn call(&self, session: &str, id: &str) -> Result<Arc<CallState>, Refusal> {
         self.sessions.get(session)?;
         self.calls.get(session, id).ok_or(Refusal::UnknownCall)
@@ -308,12 +312,12 @@ impl Executor {
         view::call(call, part, self.docket.checkpoint().as_deref())
     }
 
-    /// Takes no more calls. Those that have their place go on to their end.
+    /// Accepts no more calls. Those that have a place go on to their end.
     pub fn drain(&self) {
         self.seats.close();
     }
 
-    /// Calls that have their place: decided, running, or being cleared away. Once drained, none is added.
+    /// Calls that have a place: decided, running, or being cleared away. Once drained, none is added.
     #[must_use]
     pub fn seated(&self) -> usize {
         self.limits.max_calls.saturating_sub(self.seats.available_permits())
@@ -326,7 +330,8 @@ impl Executor {
         }
     }
 
-    /// Cancels what still runs, and what waited for its session's turn and comes to run meanwhile, until every call has ended on record.
+    /// Cancels the calls that still run, and those that waited for their session's turn and start meanwhile,
+    /// until every call has ended on record.
     pub async fn cancel_all(&self, most: Duration) {
         let ended = async {
             while self.seated() > 0 {
@@ -352,7 +357,7 @@ impl Executor {
         for session in self.sessions.all() {
             if let Ok(session) = self.sessions.close(&session.id) {
                 session.end();
-                // One that fails is tried once more below.
+                // A failed one is tried once more below.
                 drop(self.record_closing(&session.id, "the executor ended"));
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! session, key ─► seat ─► turn of the session ─► docket.rule ─► denied, asked: the answer
-//!                                                            └► cleared ─► run::Job, for whoever has a thread
+//!                                                            └► cleared ─► run::Job, for a caller that has a thread
 //! ```
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::{ids, view};
 pub struct Started {
     /// The call, as clients see it.
     pub call: Arc<CallState>,
-    /// What runs it; `None`: it was denied, people are asked, or it is a repeat of one that was started before. A job that is dropped leaves an intent without a
-    /// result.
+    /// The job that runs it. `None`: it was denied, it needs approval, or it repeats a call that was started
+    /// before. A dropped job leaves an intent without a result.
     pub job: Option<Job>,
 }
 
@@ -36,10 +36,10 @@ impl Started {
 }
 
 impl Executor {
-    /// Decides a call. Only on a thread that may wait: the calls of a session take turns.
+    /// Decides a call. Only on a thread that may block: the calls of a session take turns.
     ///
     /// # Errors
-    /// The request cannot be decided at all. A denial is no error: it is what comes back.
+    /// The request cannot be decided at all. A denial is not an error: it is returned.
     pub fn start_call(
         self: &Arc<Self>,
         session: &str,
@@ -54,14 +54,14 @@ impl Executor {
             return Ok(Started::before(known));
         }
         let seat = self.seat()?;
-        // A question is about one call: whoever repeats it with an approval goes on with that one.
+        // A question is about one call: a repeated request with an approval continues that call.
         let answered = request.approval.as_deref().map(|id| self.questions.call_of(&session.id, id));
         let id = answered.transpose()?.unwrap_or_else(|| ids::fresh("c"));
         let call =
             ToolCall::parse(&id, &session.id, self.subject.clone(), &request.tool, arguments.as_bytes())
                 .map_err(|error| Refusal::Malformed(error.to_string()))?;
         let turn = session.wait_turn()?;
-        // Whoever came first with this key has decided meanwhile.
+        // The first request with this key has been decided meanwhile.
         if let Some(known) = self.repeated(&session, key.as_deref(), &asked)? {
             return Ok(Started::before(known));
         }
@@ -90,7 +90,7 @@ impl Executor {
         let state = Arc::new(state);
         self.calls.insert(&state, key);
         if session.is_closed() {
-            // Whoever closed it may have looked for its calls before this one was there.
+            // Closing the session may have searched for its calls before this one existed.
             let _ = state.cancel();
         }
         let Some(cleared) = ruling.cleared else {

@@ -1,8 +1,9 @@
-//! Following a call to its end: feeding its input, keeping its output up to a limit, killing it when a limit is passed. The blocking way; an event
-//! loop does the same with the descriptors of `Running` and with `Output`.
+//! Follows a call to its end: feeds its input, keeps its output up to a limit, and kills it when a limit is
+//! exceeded. This is the blocking way; an event loop does the same with the descriptors of `Running` and with
+//! `Output`.
 //!
-//! A program that writes more than is kept must not wait for us, or it would hang for ever: what is over the limit is read and thrown away, and
-//! counted.
+//! A program that writes more than is kept must not block, or it would hang for ever: output over the limit
+//! is read, counted and discarded.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::LazyLock;
@@ -15,21 +16,21 @@ use crate::sandbox::{Remains, Running};
 /// Bytes of one read.
 const CHUNK: usize = 64 * 1024;
 
-/// Most reads of one stream before the others, and the clock, have their turn.
+/// Most reads of one stream before the other streams and the clock get a turn.
 const READS_PER_TURN: usize = 16;
 
-/// What a pipe holds unless it is changed (`pipe(7)`). What a program wrote before it ended is no more than that, so no more is read once it
-/// has: its orphans may go on writing.
+/// The default capacity of a pipe (`pipe(7)`). A program that has ended left no more than that in it, so no
+/// more is read then: its orphans may continue to write.
 const PIPE_CAPACITY: usize = 64 * 1024;
 
-/// Shortest and longest time between two looks at the processor time used.
+/// Shortest and longest time between two checks of the processor time used.
 const CPU_LOOK_MIN: Duration = Duration::from_millis(5);
 const CPU_LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// Output of one stream: the first bytes, and how many followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// What is kept.
+    /// The bytes kept.
     pub bytes: Vec<u8>,
     /// How many bytes came after that.
     pub dropped: u64,
@@ -60,15 +61,15 @@ impl Output {
         self.dropped += (bytes.len() - kept.len()) as u64;
     }
 
-    /// Reads what is there, for one turn, from a descriptor that does not block.
+    /// Reads the available bytes, for one turn, from a descriptor that does not block.
     ///
     /// # Errors
-    /// What `read(2)` gives beside EAGAIN and EINTR.
+    /// Errors of `read(2)` other than EAGAIN and EINTR.
     pub fn read_ready(&mut self, fd: &impl AsFd) -> std::io::Result<Stream> {
         self.read_at_most(fd, READS_PER_TURN * CHUNK)
     }
 
-    /// Reads what a program that has ended has left in its pipe.
+    /// Reads the bytes that an ended program has left in its pipe.
     ///
     /// # Errors
     /// As for `read_ready`.
@@ -98,13 +99,13 @@ impl Output {
 /// What to do with output over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
-    /// Throw it away and count it.
+    /// Discard it and count it.
     Drop,
     /// Kill the call.
     Kill,
 }
 
-/// Limits of a call that are kept from outside.
+/// Limits of a call that are enforced from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// From the request on.
@@ -113,13 +114,13 @@ pub struct CallLimits {
     pub cpu: Option<Duration>,
     /// Bytes kept of each stream.
     pub output_bytes: usize,
-    /// What happens to more.
+    /// What to do with more.
     pub excess: Excess,
 }
 
 /// A call that has ended.
 pub struct Completed {
-    /// How, and what it used.
+    /// How it ended, and what it used.
     pub exit: Exit,
     /// Its standard output.
     pub stdout: Output,
@@ -171,7 +172,8 @@ pub fn complete(mut running: Running, input: &[u8], limits: &CallLimits) -> Comp
     Completed { exit, stdout, stderr, remains }
 }
 
-/// Looks at the processor time, kills when it is used up, and says when to look again: not before it could be.
+/// Checks the processor time, kills when it is used up, and returns when to check again: not before it could
+/// be used up.
 fn next_look(running: &Running, limits: &CallLimits) -> Instant {
     let now = Instant::now();
     let (Some(limit), Some(used)) = (limits.cpu, running.cpu_time()) else { return now + CPU_LOOK_MAX };
@@ -182,15 +184,17 @@ fn next_look(running: &Running, limits: &CallLimits) -> Instant {
     now + time_to_use(limit - used)
 }
 
-/// How soon that much processor time can be used up, by programs that use every processor; within what is looked at at all.
+/// How soon that much processor time can be used up by programs that use every processor, between the
+/// shortest and the longest check interval.
 fn time_to_use(left: Duration) -> Duration {
-    // Asked once: the answer is found in files of procfs and cgroupfs, which takes as long as a tenth of a short program.
+    // Computed once: it is read from files of procfs and cgroupfs, which takes a tenth of the time of a short
+    // program.
     static PROCESSORS: LazyLock<u32> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(1, |count| count.get() as u32));
     (left / *PROCESSORS).clamp(CPU_LOOK_MIN, CPU_LOOK_MAX)
 }
 
-/// Input that is still to be written.
+/// Input that has not been written yet.
 struct Input<'a> {
     fd: Option<OwnedFd>,
     rest: &'a [u8],
@@ -213,7 +217,7 @@ impl Input<'_> {
     }
 }
 
-/// Waits until something happens or a time comes; whether the program has ended.
+/// Waits for an event or a time; returns whether the program has ended.
 fn wait(
     running: &Running,
     streams: &[(Option<OwnedFd>, Output); 2],
@@ -221,7 +225,7 @@ fn wait(
     until: Instant,
 ) -> bool {
     let entry = |fd: Option<&OwnedFd>, events| libc::pollfd {
-        // A negative descriptor is passed over.
+        // `poll` ignores a negative descriptor.
         fd: fd.map_or(-1, AsRawFd::as_raw_fd),
         events,
         revents: 0,
@@ -235,7 +239,7 @@ fn wait(
     ];
     let left = until.saturating_duration_since(Instant::now());
     let timeout = i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-    // An interrupted or failed wait is a short one: everything is looked at again.
+    // An interrupted or failed wait is a short one: everything is checked again.
     let _ = process::poll(&mut entries, timeout);
     let [program, ..] = &entries;
     program.revents != 0

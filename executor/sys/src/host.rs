@@ -1,4 +1,5 @@
-//! What the executor's host gives to sandboxes: the launcher program, ids to run under, and a cgroup to limit them in.
+//! What the executor's host provides for sandboxes: the launcher program, ids to run under, and a cgroup to
+//! limit them in.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::call::identity;
 use crate::cgroup::CgroupRoot;
 
-/// First of the unprivileged ids outside, unless the operator says otherwise: above what distributions give to people and services (up to 65533),
-/// and above the first ranges of `/etc/subuid` (100000 and 165536).
+/// First of the unprivileged ids outside, unless the operator says otherwise: above what distributions assign
+/// to users and services (up to 65533), and above the first ranges of `/etc/subuid` (100000 and 165536).
 pub const DEFAULT_ID_BASE: u32 = 200_000;
 
 /// Ids in the range: one for the launcher, one for holders, the rest for sessions.
@@ -17,20 +18,20 @@ pub const ID_COUNT: u32 = 65_536;
 /// Ids below this belong to the launcher and to holders.
 const FIRST_SESSION_ID: u32 = 2;
 
-/// Ids outside that programs run under.
+/// The ids that programs have outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// A range that is ours: each session has one of its own. Needs a privileged executor.
+    /// A range that is ours: each session has its own id. Needs a privileged executor.
     Range {
         /// First id of the range.
         base: u32,
     },
-    /// Only the executor's own id, which every sandbox then has outside. What keeps them apart is their namespaces.
+    /// Only the executor's own id, which every sandbox then has outside. Only their namespaces separate them.
     Single,
 }
 
 impl Ids {
-    /// A range for root, the one id for everybody else.
+    /// A range for root, the single id for every other user.
     #[must_use]
     pub fn of_this_process() -> Self {
         match identity::effective() {
@@ -64,7 +65,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Names what sandboxes are made with. Without cgroups a profile that has cgroup limits is refused.
+    /// Defines what sandboxes are made with. Without cgroups, a profile that has cgroup limits is refused.
     #[must_use]
     pub fn new(launcher: PathBuf, ids: Ids, cgroups: Option<CgroupRoot>) -> Self {
         let cgroups = cgroups.map(|mut root| {
@@ -94,7 +95,7 @@ impl Host {
     }
 }
 
-/// Whom the programs of one session are outside. Dropping the last copy frees it for another session.
+/// The identity outside of one session's programs. Dropping the last copy frees it for another session.
 pub struct Identity {
     inner: u32,
     outer: u32,

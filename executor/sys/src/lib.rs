@@ -1,5 +1,6 @@
-//! The kernel side of a sandbox: namespaces, mounts, cgroups, filters. Sees nothing of ours: what is to be enforced comes in as plain data of its own
-//! types (`profile`), and nothing here decides whether a call may run. Blocking, without async; the only crate with `unsafe` code.
+//! The kernel side of a sandbox: namespaces, mounts, cgroups, filters. It uses no other crate of Bailiwick:
+//! what it enforces comes in as plain data of its own types (`profile`), and nothing here decides whether a
+//! call may run. Blocking, without async; the only crate with `unsafe` code.
 //!
 //! ```text
 //!  this library, in the executor          bailiwick-launcher, one for each profile          one sandbox, single use
@@ -12,9 +13,9 @@
 //! ```
 //!
 //! What must stay true:
-//! 1. If any step of a set-up fails, nothing runs. There is no sandbox with a step left out.
+//! 1. If any step of a set-up fails, nothing runs. No sandbox is built with a step left out.
 //! 2. A sandbox runs one program, once. What is left of it is killed and removed, whatever happened.
-//! 3. Nothing survives the executor: every holder hangs on a pipe whose other end the executor holds.
+//! 3. Nothing survives the executor: every holder ends when a pipe closes whose other end the executor holds.
 //! 4. The executor does not fork. Launchers and keepers are started as ordinary programs, and they fork.
 //!
 //! Start reading at `sandbox`, then `launcher`.

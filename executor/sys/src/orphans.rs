@@ -1,8 +1,10 @@
-//! Children of ours that nobody has told us of. Holders and workers are our children, but their launcher makes them and hands them over; one that is killed
-//! between the two leaves orphans. They end by themselves, because what they hang on is closed. But until somebody waits for the worker its holder
-//! does not end either (`zap_pid_ns_processes` of Linux), and the group of both stays busy.
+//! Children of this process that it never learned of. Holders and workers are its children, but their
+//! launcher makes them and hands them over; a launcher that is killed between the two leaves orphans. They
+//! end by themselves, because their lifelines are closed. But until this process waits for the worker, its
+//! holder does not end either (`zap_pid_ns_processes` of Linux), and the group of both stays busy.
 //!
-//! An orphan is known by its name and by that no pidfd of ours stands for it. Children that somebody else in this process has started have other names.
+//! An orphan is recognized by its name and by the absence of a pidfd for it. Children that other code in this
+//! process has started have other names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,17 +12,18 @@ use std::time::{Duration, Instant};
 
 use crate::call::process;
 
-/// What a launcher, and with it what it has just made, a holder and a worker are named. The kernel keeps 15 bytes of a name. A worker that has become a program
-/// has been handed over.
+/// The names of a launcher (and of what it has just made), a holder and a worker. The kernel keeps 15 bytes
+/// of a name. A worker that has become a program has been handed over.
 const NAMES: [&str; 3] = ["bailiwick-launc", "bailiwick-hold", "bailiwick-work"];
 
-/// Longest wait. What does not end in time is an orphan still when the next launcher is lost.
+/// Longest wait. A process that does not end in time is still an orphan when the next launcher is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Pause between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Waits for those that are orphans now, after their launcher has ended. One of another launcher, which is handed over meanwhile, is none any more.
+/// Waits for the current orphans, after their launcher has ended. A child of another launcher that is handed
+/// over meanwhile is not an orphan any more.
 pub(crate) fn reap() {
     let deadline = Instant::now() + PATIENCE;
     let mut left = orphans();
@@ -35,7 +38,7 @@ pub(crate) fn reap() {
 }
 
 fn orphans() -> BTreeSet<i32> {
-    // In this order: who is handed over between the two is known.
+    // In this order: a child that is handed over between the two is known.
     let mut children = children();
     for pid in known() {
         children.remove(&pid);
@@ -61,7 +64,7 @@ fn parse(stat: &str) -> Option<(&str, u32)> {
     Some((before.split_once('(')?.1, after.split(' ').nth(1)?.parse().ok()?))
 }
 
-/// Processes that a pidfd of ours stands for (`proc_pid_fdinfo(5)`).
+/// Processes for which this process holds a pidfd (`proc_pid_fdinfo(5)`).
 fn known() -> BTreeSet<i32> {
     let entries = fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten();
     let texts = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());

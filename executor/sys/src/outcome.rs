@@ -1,5 +1,5 @@
-//! How a call ended: one word, made from what the kernel says of the worker, from what its cgroup says, and from why it was killed, if it was. Pure: no file is read
-//! here.
+//! How a call ended: one word, derived from the worker's exit status, from its cgroup's counters, and from
+//! the reason why it was killed, if it was. Pure: no file is read here.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ pub enum Outcome {
         /// Its exit code, 0 to 255.
         code: i32,
     },
-    /// A signal ended it that was not ours.
+    /// A signal that we did not send ended it.
     Signaled {
         /// The signal's number.
         signal: i32,
     },
     /// The deadline passed.
     TimedOut,
-    /// It used more processor time than it may.
+    /// It used more processor time than its limit.
     CpuTimeExceeded,
-    /// The kernel killed it for want of memory.
+    /// The kernel killed it for lack of memory.
     MemoryExceeded,
     /// It failed after forks were refused.
     ProcessesExceeded,
-    /// It wrote more than it may.
+    /// It wrote more than its limit.
     OutputExceeded,
-    /// It made a system call that the filter answers with death, or has sent itself the same signal: nothing tells the two apart, for the kernel keeps of the end
-    /// of a process only the signal's number.
+    /// It made a system call that the filter answers with death, or sent itself the same signal. The two
+    /// cannot be distinguished, because the kernel keeps only the signal's number of the end of a process.
     SyscallDenied,
-    /// Whoever asked for the call called it off.
+    /// The caller cancelled it.
     Cancelled,
     /// It never ran.
     SetupFailed {
@@ -71,7 +71,7 @@ impl Cause {
     }
 }
 
-/// Who counted a usage.
+/// The source of a usage figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
@@ -88,13 +88,13 @@ pub struct Usage {
     pub wall: Duration,
     /// Processor time.
     pub cpu: Duration,
-    /// Who counted it.
+    /// Its source.
     pub cpu_source: Source,
     /// Most memory at one time, in bytes: of the sandbox, or of its largest process.
     pub peak_memory_bytes: u64,
-    /// Who counted it.
+    /// Its source.
     pub memory_source: Source,
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the kernel killed for lack of memory.
     pub oom_kills: u64,
     /// Forks that were refused by the limit on processes.
     pub refused_forks: u64,
@@ -103,13 +103,14 @@ pub struct Usage {
 /// How a call ended and what it used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// How.
+    /// How it ended.
     pub outcome: Outcome,
-    /// How much.
+    /// What it used.
     pub usage: Usage,
 }
 
-/// Processor time that a call has used, by the highest of all counts, and what each of its processes may use (`RLIMIT_CPU`).
+/// Processor time that a call has used, by the highest of all counts, and the limit of each of its processes
+/// (`RLIMIT_CPU`).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) cpu: Duration,
@@ -117,15 +118,18 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// Whether the limit can be what ended the program. The kernel holds the limit against a count of its ticks, and what is measured may be much less where many programs share a
-    /// processor and this one happens to have it when the clock ticks: half is let pass. Whoever sends himself the signal with as much used changes a word.
+    /// Whether the limit can be what ended the program. The kernel compares the limit with a count of its
+    /// ticks. The measured time may be much less where many programs share a processor and this one happens
+    /// to run when the clock ticks, so half of the limit suffices. A program that sends itself the signal
+    /// after using that much only changes a word.
     fn all(self) -> bool {
         self.limit.is_some_and(|limit| self.cpu >= limit / 2)
     }
 }
 
-/// Finds the word. A death by SIGKILL is ours when we killed, else the kernel's when its group counts a kill for memory; one by SIGXCPU is the kernel's when the
-/// time has been used. Everything else is the program's own, even when we were about to kill it.
+/// Chooses the word. A death by SIGKILL is ours when we killed, otherwise the kernel's when its group counts
+/// a kill for memory; one by SIGXCPU is the kernel's when the time has been used. Everything else is the
+/// program's own, even when we were about to kill it.
 pub(crate) fn classify(death: Death, cause: Option<Cause>, facts: &Facts, spent: Spent) -> Outcome {
     match (death, cause) {
         (Death::Signaled(libc::SIGKILL), Some(cause)) => cause.outcome(),
@@ -160,7 +164,7 @@ mod tests {
             (killed, Some(Cause::OutputExceeded), calm, Outcome::OutputExceeded),
             (killed, Some(Cause::Cancelled), calm, Outcome::Cancelled),
             (killed, None, hungry, Outcome::MemoryExceeded),
-            // A child was killed for memory and the program dealt with it.
+            // A child was killed for memory and the program handled it.
             (Death::Exited(0), None, hungry, Outcome::Exited { code: 0 }),
             (Death::Signaled(libc::SIGSYS), None, calm, Outcome::SyscallDenied),
             (Death::Exited(254), None, crowded, Outcome::ProcessesExceeded),

@@ -1,5 +1,5 @@
-//! An outpost: a process of ours that lives in its own user namespace, launcher or keeper, and the channel to it. Here is how it is started and how it is
-//! waited for; what it is asked is in `sandbox` and `keeper`.
+//! An outpost: a launcher or keeper, a process of ours in its own user namespace, and the channel to it. This
+//! module starts it and waits for it; the requests to it are in `sandbox` and `keeper`.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -11,11 +11,11 @@ use crate::profile::Profile;
 use crate::step::{Fault, Step, attempt};
 use crate::wire::{self, Boot, MAX_MESSAGE};
 
-/// Longest wait for one answer. Building takes about a millisecond, and a loaded machine may need seconds. After that something is stuck and the outpost
-/// is given up.
+/// Longest wait for one answer. Building takes about a millisecond, and a loaded machine may need seconds.
+/// After that, something is stuck and the outpost is given up.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
-/// What an outpost is.
+/// The role of an outpost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Launcher,
@@ -36,7 +36,8 @@ pub(crate) struct Outpost {
     channel: OwnedFd,
     process: OwnedFd,
     child: Child,
-    /// It did not answer in time and was killed; a late answer would be taken for that to another question.
+    /// It did not answer in time and was killed; a late answer would be taken for the answer to another
+    /// request.
     given_up: bool,
 }
 
@@ -74,7 +75,7 @@ impl Outpost {
         Ok(outpost)
     }
 
-    /// The conversation of a start; see `launcher::start` for the other side.
+    /// The conversation at start; see `launcher::start` for the other side.
     fn boot(&mut self, host: &Host, profile: Option<&Profile>, pid: i32) -> Result<(), Fault> {
         self.expect(wire::LEFT_HOST, Step::ProcessStart)?;
         attempt(Step::ProcessMaps, c"", || {
@@ -92,7 +93,7 @@ impl Outpost {
         self.expect(wire::READY, Step::ProcessProfile)
     }
 
-    /// Waits for a word of the outpost.
+    /// Waits for a one-byte message of the outpost.
     fn expect(&mut self, word: u8, step: Step) -> Result<(), Fault> {
         let mut message = [0; MAX_MESSAGE];
         let (length, _) = self.receive(&mut message, step)?;
@@ -113,12 +114,12 @@ impl Outpost {
         socket::receive_with(self.channel.as_fd(), buffer).map_err(fault)
     }
 
-    /// Whether nothing more can be asked of it.
+    /// Whether it can take no more requests.
     pub(crate) fn has_ended(&self) -> bool {
         self.given_up || !matches!(readable_within(self.process.as_fd(), Duration::ZERO), Ok(false))
     }
 
-    /// Ends it for good, and waits for it: it makes nothing any more.
+    /// Ends it for good, and waits for its end: it makes nothing any more.
     pub(crate) fn bury(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -139,12 +140,12 @@ impl Outpost {
 
 impl Drop for Outpost {
     fn drop(&mut self) {
-        // Killed rather than asked: it holds nothing that would need an orderly end.
+        // Killed without a request to end: it holds nothing that would need an orderly end.
         self.bury();
     }
 }
 
-/// Tells a launcher or keeper of a test what is to fail and which layers are left out.
+/// In tests, names the step to a launcher or keeper that must fail, and the layers that are left out.
 #[cfg(feature = "fault-injection")]
 fn inject(command: &mut Command, profile: Option<&Profile>) {
     use crate::step::injection::{FAIL_STEP, SHARED, failing};
@@ -173,7 +174,8 @@ pub(crate) fn readable_within(fd: BorrowedFd<'_>, limit: Duration) -> Result<boo
     }
 }
 
-/// Maps the ids of a process that has left the host. With one id the kernel wants `setgroups` denied first.
+/// Maps the ids of a process that has left the host. With a single id the kernel requires that `setgroups` is
+/// denied first.
 fn write_maps(host: &Host, pid: i32) -> Result<(), Errno> {
     let (users, groups) = host.ids.maps();
     let mut entries = vec![("uid_map", users), ("gid_map", groups)];

@@ -1,14 +1,15 @@
-//! A stock of parked sandboxes of one profile: built ahead, used once, refilled by a thread. When it is empty a sandbox is built while the caller waits; the
-//! answer is the same, only later.
+//! A stock of parked sandboxes of one profile: built ahead, used once, refilled by a thread. When it is
+//! empty, a sandbox is built while the caller waits; the answer is the same, only later.
 //!
-//! Building one takes a processor for longer than a short program runs, so it keeps out of the way of the calls that the others were taken for:
+//! Building one occupies a processor for longer than a short program runs, so refilling keeps out of the way
+//! of the calls that took the others:
 //!
 //! | left of the stock | refilled |
 //! | --- | --- |
-//! | less than half of the depth, rounded down, or somebody has found nothing | at once: more calls are coming |
+//! | less than half of the depth, rounded down, or a caller has found it empty | at once: more calls are coming |
 //! | more | when all that were taken are cleared away, or [`MAX_DEFERRAL`] after the last one was taken |
 //!
-//! The thread also clears away what calls have left, so that nobody waits for that.
+//! The thread also clears away what calls have left, so that no caller waits for that.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,14 +21,17 @@ use crate::host::Host;
 use crate::sandbox::{Build, Launcher, Lender, Parked, Remains, SandboxError, Taken};
 use crate::step::{Fault, Step};
 
-/// Most ended sandboxes that wait to be cleared; each still holds its memory. Over that, callers clear their own.
+/// Most ended sandboxes that wait to be cleared; each still holds its memory. Beyond that, callers clear
+/// their own.
 const MAX_DISCARDED: usize = 64;
 
-/// Pause after a failed build, doubled for every one that follows. Callers get the failure from their own build meanwhile.
+/// Pause after a failed build, doubled for each further one. Meanwhile, callers get the failure from their
+/// own build.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
-/// How long calls hold up the refilling of a stock that has half of its depth or more left. Whoever runs for longer does not notice two milliseconds of somebody else's work.
+/// How long calls delay the refilling of a stock that has half of its depth or more left. A call that runs
+/// for longer does not notice two milliseconds of other work.
 const MAX_DEFERRAL: Duration = Duration::from_millis(25);
 
 /// A stock of sandboxes.
@@ -49,10 +53,10 @@ struct Shared {
 struct State {
     ready: VecDeque<Parked>,
     discarded: VecDeque<Remains>,
-    /// How many were taken and are not cleared away.
+    /// How many were taken and are not cleared away yet.
     taken: usize,
     last_taken: Option<Instant>,
-    /// Somebody has found nothing, and none was added since.
+    /// A caller has found the stock empty, and none was added since.
     missed: bool,
     closing: bool,
 }
@@ -69,7 +73,7 @@ enum Refill {
     Now,
     /// After this time, unless something changes before.
     Within(Duration),
-    /// When one is taken: it is full.
+    /// When one is taken: the stock is full.
     Later,
 }
 
@@ -82,10 +86,10 @@ impl Pool {
         Self::deferring(host, launcher, depth, MAX_DEFERRAL)
     }
 
-    /// The same, with another limit on how long calls hold up the refilling.
+    /// The same, with another limit on how long calls delay the refilling.
     ///
     /// # Errors
-    /// As [`Pool::new`].
+    /// As for [`Pool::new`].
     pub fn deferring(
         host: Arc<Host>,
         launcher: Arc<Launcher>,
@@ -109,7 +113,8 @@ impl Pool {
         loop {
             let (parked, taken) = self.shared.take();
             let mut parked = match parked {
-                // One that was killed while it waited, by the host's own OOM killer for example, is cleared and passed over.
+                // A sandbox that was killed while it waited, for example by the host's OOM killer, is cleared
+                // and skipped.
                 Some(parked) if !parked.is_alive() => continue,
                 Some(parked) => parked,
                 None => self.shared.build()?,
@@ -119,7 +124,7 @@ impl Pool {
         }
     }
 
-    /// Hands over what a call has left, to be cleared soon.
+    /// Hands over what is left of a call, to be cleared soon.
     pub fn discard(&self, remains: Remains) {
         let mut state = self.shared.lock();
         if state.discarded.len() < MAX_DISCARDED {
@@ -144,7 +149,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next one, if there is any; somebody uses one from here on in either case.
+    /// The next one, if there is any; in either case the caller uses a sandbox from here on.
     fn take(self: &Arc<Self>) -> (Option<Parked>, Taken) {
         let mut state = self.lock();
         let was_full = state.ready.len() >= self.depth;
@@ -152,8 +157,9 @@ impl Shared {
         state.taken += 1;
         state.last_taken = Some(Instant::now());
         state.missed |= parked.is_none();
-        // News for a thread that sleeps because nothing was missing, or that is to build at once. One that waits for calls to end is woken by the end of the last; the longest that it
-        // waits begins anew here, which it sees when the time from the call before is over.
+        // News for a thread that sleeps because the stock was full, or that must build at once. A thread that
+        // waits for calls to end is woken by the end of the last one. The maximum wait of that thread begins
+        // again here, which it notices when the time since the call before is over.
         let is_news = was_full || matches!(self.refill(&state), Refill::Now);
         drop(state);
         if is_news {

@@ -1,7 +1,9 @@
-//! What this host can do for sandboxes: found out by trying, told as plain data, and for everything that is missing the setting that would give it.
+//! What this host can do for sandboxes: found by trying, reported as plain data, with the setting that would
+//! provide each missing part.
 //!
-//! Tried rather than looked up: whether namespaces, mounts and a proc can be had depends on sysctls, security modules, the container's filter and
-//! mounts together, and only an attempt asks all of them. The attempt is a real sandbox in which nothing is run.
+//! Trying is better than reading settings: whether namespaces, mounts and a proc are available depends on
+//! sysctls, security modules, the container's filter and mounts together, and only an attempt tests all of
+//! them. The attempt is a real sandbox in which nothing is run.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -17,16 +19,16 @@ use crate::sandbox::{Build, Launcher, SandboxError};
 use crate::seccomp::{Action, Instruction, Program};
 use crate::step::{Fault, Step};
 
-/// What kind of place this is. What each can enforce is in `docs/executor-tiers.md`.
+/// The kind of environment. `docs/executor-tiers.md` says what each can enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tier {
-    /// Root, of the machine or of a user namespace with a range of ids: one of its own for every session.
+    /// Root, of the machine or of a user namespace with a range of ids: a separate id for every session.
     Root,
-    /// An ordinary user with a cgroup to write to.
+    /// An ordinary user with a writable cgroup.
     Delegated,
     /// An ordinary user without one.
     Limited,
-    /// A pod of the Restricted level: no proc of the sandbox's own.
+    /// A pod of the Restricted level: sandboxes have no proc of their own.
     PodRestricted,
     /// A pod with a user namespace and an unmasked proc.
     PodUserNs,
@@ -43,23 +45,23 @@ pub enum Missing {
     Cgroup,
     /// Sandboxes at all.
     Sandboxes,
-    /// A proc of a sandbox's own.
+    /// A proc that belongs to the sandbox.
     OwnProc,
-    /// A number of further namespaces that is zero inside.
+    /// A limit of zero on further namespaces inside.
     NamespaceLimits,
-    /// Rules on files beside the mounts.
+    /// Rules on files in addition to the mounts.
     Landlock,
 }
 
-/// Something that is missing.
+/// A missing part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
-    /// What.
+    /// The part.
     pub what: Missing,
-    /// What was said when it was tried.
+    /// The error when it was tried.
     pub why: String,
-    /// The setting that gives it.
+    /// The setting that provides it.
     pub remedy: String,
 }
 
@@ -67,7 +69,7 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// What kind of place this is.
+    /// The kind of environment.
     pub tier: Tier,
     /// Kernel release.
     pub kernel: String,
@@ -79,7 +81,7 @@ pub struct Report {
     pub clone_into_cgroup: bool,
     /// Version of Landlock's interface, if any.
     pub landlock: Option<u32>,
-    /// Whether the kernel takes filters that kill the process.
+    /// Whether the kernel accepts filters that kill the process.
     pub filters: bool,
     /// Whether paths can be resolved without leaving a directory (`openat2`), which the clerk needs.
     pub openat2: bool,
@@ -103,7 +105,7 @@ impl Report {
     }
 }
 
-/// Finds out what a host can do, as the user that asks. If it has no cgroups: why not.
+/// Finds out what a host can do for the current user. `no_cgroups` is the reason, if the host has none.
 #[must_use]
 pub fn probe(host: &Host, no_cgroups: Option<&CgroupError>) -> Report {
     let mut refusals = Vec::new();
@@ -158,7 +160,7 @@ pub fn probe(host: &Host, no_cgroups: Option<&CgroupError>) -> Report {
     }
 }
 
-/// Builds a sandbox with nothing to see in it, and lets it go.
+/// Builds a sandbox with nothing visible in it, and drops it.
 fn trial(host: &Host, proc: Proc) -> Result<(), SandboxError> {
     let allow = Instruction { code: 0x06, jt: 0, jf: 0, k: Action::Allow.to_return() };
     let profile = Profile {
@@ -190,7 +192,7 @@ fn trial(host: &Host, proc: Proc) -> Result<(), SandboxError> {
     launcher.build(&Build { identity, workspace: None }).map(drop)
 }
 
-/// Why a trial failed, and what would help: by the step, and for namespaces by the sysctl that stands in the way.
+/// Why a trial failed, and what would help: by the step, and for namespaces by the sysctl that prevents them.
 fn explain(error: &SandboxError, without_proc: bool) -> Refusal {
     let what = if without_proc { Missing::OwnProc } else { Missing::Sandboxes };
     let step = match error {
@@ -223,7 +225,7 @@ fn namespaces_remedy() -> String {
     }
 }
 
-/// What is known of the surroundings.
+/// What is known of the environment.
 struct Place {
     pod: bool,
     gvisor: bool,
@@ -241,7 +243,7 @@ struct Found {
 impl Place {
     fn of_this_process() -> Self {
         Self {
-            // Set by the kubelet in every container. It can only make the name another; what is enforced is tried.
+            // The kubelet sets it in every container. It can only change the name; what is enforced is tried.
             pod: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
             gvisor: read("/proc/version").contains("gVisor"),
         }
@@ -260,14 +262,14 @@ fn tier(place: &Place, found: Found) -> Tier {
     }
 }
 
-/// A call with a size of zero is refused as such where it exists.
+/// A call with a size of zero is refused with a specific error where the call exists.
 fn has_mount_setattr() -> bool {
     mount::set_attributes(file::CWD, c"", 0, mount::Reach::One) != Err(Errno::ENOSYS)
 }
 
 fn writable(path: &str) -> bool {
     let Ok(text) = std::ffi::CString::new(path) else { return false };
-    // Opening for writing as an ordinary user is refused for another reason than a read-only mount.
+    // An ordinary user is refused write access for a different reason than on a read-only mount.
     match file::open(file::CWD, &text, libc::O_WRONLY, 0) {
         Ok(opened) => file::status(opened.as_fd()).is_ok(),
         Err(errno) => errno == Errno::EACCES,

@@ -1,7 +1,9 @@
-//! What one kind of sandbox is, as plain data: what it sees of the file system, what it may write, its limits, its filter. Whoever uses
-//! this crate makes one from its own policy; the launcher enforces it. Not which session or user it is for: see `sandbox::Build`.
+//! One kind of sandbox, as plain data: what it sees of the file system, what it may write, its limits, its
+//! filter. A user of this crate makes a profile from its own policy; the launcher enforces it. The session
+//! and user that a sandbox is for are not part of it: see `sandbox::Build`.
 //!
-//! A profile is judged by `Profile::check` before anything is started. What is wrong there never reaches the kernel.
+//! `Profile::check` judges a profile before anything is started. A profile with a mistake never reaches the
+//! kernel.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::seccomp::{self, Program};
 
-/// Most paths of each kind. Every one is a mount that is copied for every sandbox.
+/// Most paths of each kind. Each is a mount that is copied for every sandbox.
 pub const MAX_PATHS: usize = 64;
 
-/// Longest path, as the kernel has it (`PATH_MAX`, with its NUL).
+/// Longest path that the kernel accepts (`PATH_MAX`, with its NUL).
 pub const MAX_PATH_BYTES: usize = 4095;
 
 /// Longest host name (`HOST_NAME_MAX` of Linux).
@@ -49,13 +51,15 @@ pub struct Profile {
     pub filter: Program,
     /// Whether Landlock repeats the rules on files.
     pub landlock: Landlock,
-    /// Layers left out to show what they stop. Not written when there are none, so that a launcher without the feature reads it.
+    /// Layers left out to show what they stop. Omitted from the text when there are none, so that a launcher
+    /// without the feature can read it.
     #[cfg(feature = "fault-injection")]
     #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
     pub without: std::collections::BTreeSet<Layer>,
 }
 
-/// A profile in which nothing is visible and nothing is allowed: [`Profile::check`] refuses it as it is.
+/// A profile in which nothing is visible and nothing is allowed: [`Profile::check`] refuses it unless it is
+/// changed.
 impl Default for Profile {
     fn default() -> Self {
         Self {
@@ -84,7 +88,7 @@ impl Default for Profile {
     }
 }
 
-/// A path of the host and where it is seen inside.
+/// A path of the host, and its path inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
@@ -100,7 +104,7 @@ pub struct Binding {
 pub struct Link {
     /// Where it is.
     pub path: PathBuf,
-    /// What it says.
+    /// Its target.
     pub target: PathBuf,
 }
 
@@ -129,7 +133,8 @@ impl Device {
         }
     }
 
-    /// Major and minor number (`Documentation/admin-guide/devices.txt`). A node of the host that has others is refused.
+    /// Major and minor number (`Documentation/admin-guide/devices.txt`). A host node with other numbers is
+    /// refused.
     #[must_use]
     pub fn numbers(self) -> (u32, u32) {
         let minor = match self {
@@ -155,7 +160,7 @@ pub struct Tmpfs {
     pub inodes: u64,
 }
 
-/// What `/proc` is.
+/// The kind of `/proc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Proc {
@@ -165,7 +170,7 @@ pub enum Proc {
     None,
 }
 
-/// Whether Landlock is put on as a second line.
+/// Whether Landlock is applied as a second layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Landlock {
@@ -185,9 +190,10 @@ pub struct Rlimits {
     pub file_size_bytes: u64,
     /// Seconds of processor time of one process; the sandbox's own limit is watched from outside.
     pub cpu_seconds: Option<u64>,
-    /// Processes and threads in the sandbox's user namespace: the limit where there is no cgroup (exact from Linux 5.14).
+    /// Processes and threads in the sandbox's user namespace: the limit where there is no cgroup (exact from
+    /// Linux 5.14).
     pub processes: Option<u64>,
-    /// Bytes of address space of one process: what can be had of a memory limit where there is no cgroup.
+    /// Bytes of address space of one process: the closest to a memory limit without a cgroup.
     pub address_space_bytes: Option<u64>,
 }
 
@@ -197,7 +203,7 @@ pub struct Rlimits {
 pub struct CgroupLimits {
     /// Bytes of memory, tmpfs included.
     pub memory_bytes: Option<u64>,
-    /// Processes and threads, the two that hold the sandbox included.
+    /// Processes and threads, including the two that hold the sandbox.
     pub processes: Option<u64>,
     /// Thousandths of a processor.
     pub cpu_milli: Option<u64>,
@@ -211,7 +217,7 @@ impl CgroupLimits {
     }
 }
 
-/// A layer of the sandbox, for tests that show what each of them stops.
+/// A layer of the sandbox, for tests that show what each one stops.
 #[cfg(feature = "fault-injection")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -265,7 +271,7 @@ impl Profile {
     /// Judges the whole profile.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first mistake in it.
     pub fn check(&self) -> Result<(), ProfileError> {
         self.check_paths()?;
         for tmpfs in &self.writable {
@@ -325,8 +331,9 @@ impl Profile {
     }
 }
 
-/// An absolute path below the root, of plain names: nothing that a later resolution could read otherwise. `Path::components` is not asked,
-/// because it drops `.` and doubled slashes silently, and what is written must be what is meant.
+/// Checks for an absolute path below the root, of plain names: nothing that a later resolution could read
+/// differently. `Path::components` is not used, because it drops `.` and doubled slashes silently, and the
+/// path must mean what it says.
 fn check_path(path: &Path) -> Result<(), ProfileError> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let names = bytes.strip_prefix(b"/").ok_or_else(|| ProfileError::Path(path.to_owned()))?;
@@ -338,7 +345,7 @@ fn check_path(path: &Path) -> Result<(), ProfileError> {
     }
 }
 
-/// A variable that `execve` takes as it is meant.
+/// Checks for a variable that `execve` accepts with its intended meaning.
 pub(crate) fn check_variable(name: &str, value: &str) -> Result<(), ProfileError> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
         return Err(ProfileError::Environment(name.to_owned()));

@@ -1,7 +1,8 @@
-//! The steps of setting up a sandbox, each with a name, so that a failure says where it happened and a test can fail every one of them.
-//! A step that fails ends the set-up: nothing runs, and there is no way around it.
+//! The steps of setting up a sandbox, each with a name, so that a failure says where it happened and a test
+//! can fail every one of them. A step that fails ends the set-up: nothing runs, and no step can be bypassed.
 //!
-//! Not here: what a step does (`launcher`, `keeper`, `sandbox`), and how a call that ran has ended (`outcome`).
+//! Not here: what a step does (`launcher`, `keeper`, `sandbox`), and how a call that ran has ended
+//! (`outcome`).
 
 use std::ffi::CStr;
 
@@ -40,13 +41,13 @@ steps! {
     ProcessIdentity = "process-identity",
     /// The profile is handed over and read.
     ProcessProfile = "process-profile",
-    /// Mounts of the launcher no longer travel to or from the host.
+    /// Mounts of the launcher no longer propagate to or from the host.
     TemplatePrivate = "template-private",
     /// The read-only paths are taken as detached copies.
     TemplateSources = "template-sources",
     /// The copies are made read-only, without set-user-id programs and device nodes.
     TemplateReadOnly = "template-read-only",
-    /// The devices are taken, and are the ones that their names say.
+    /// The devices are taken, and verified to be those that their names say.
     TemplateDevices = "template-devices",
     /// The template root is mounted.
     TemplateRoot = "template-root",
@@ -118,13 +119,13 @@ steps! {
     WorkerCapabilities = "worker-capabilities",
     /// No program that the worker executes can gain privileges.
     WorkerNoNewPrivileges = "worker-no-new-privileges",
-    /// Nobody may look into the worker's memory.
+    /// No process may look into the worker's memory.
     WorkerUndumpable = "worker-undumpable",
-    /// Landlock rules are put on the worker.
+    /// Landlock rules are applied to the worker.
     WorkerLandlock = "worker-landlock",
-    /// The seccomp filter is put on the worker.
+    /// The seccomp filter is installed in the worker.
     WorkerFilter = "worker-filter",
-    /// The worker tells that it is parked.
+    /// The worker reports that it is parked.
     WorkerReady = "worker-ready",
     /// The request reaches the worker and is well formed.
     Request = "request",
@@ -151,11 +152,11 @@ impl std::fmt::Display for Step {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("set-up step `{step}` failed{}: {errno}", if about.is_empty() { String::new() } else { format!(" for `{about}`") })]
 pub struct Fault {
-    /// Where.
+    /// The step.
     pub step: Step,
-    /// Why, as the kernel put it.
+    /// The kernel's error.
     pub errno: Errno,
-    /// What the step was about, such as a path; may be empty.
+    /// What the step acted on, such as a path; may be empty.
     pub about: String,
 }
 
@@ -173,7 +174,8 @@ impl From<Failure<'_>> for Fault {
     }
 }
 
-/// Takes one step. Every system call of a set-up goes through here, so that a test can make each of them fail.
+/// Takes one step. Every system call of a set-up goes through here, so that a test can make each of them
+/// fail.
 pub(crate) fn attempt<T>(
     step: Step,
     about: &CStr,
@@ -191,7 +193,7 @@ fn injected(_: Step) -> Result<(), Errno> {
 #[cfg(feature = "fault-injection")]
 use injection::injected;
 
-/// Failing a step on purpose. Only in test builds: a release build with it does not compile.
+/// Fails a step on purpose. Only in test builds: a release build with it does not compile.
 #[cfg(feature = "fault-injection")]
 pub mod injection {
     use std::sync::atomic::{AtomicU8, Ordering};
@@ -201,7 +203,8 @@ pub mod injection {
     #[cfg(not(debug_assertions))]
     compile_error!("the feature `fault-injection` is for test builds only");
 
-    /// Variables by which a started launcher or keeper learns what is to fail, and which namespaces it is to share with the host.
+    /// Variables that tell a started launcher or keeper which step must fail, and which namespaces it shares
+    /// with the host.
     pub(crate) const FAIL_STEP: &str = "BAILIWICK_FAIL_STEP";
     pub(crate) const SHARED: &str = "BAILIWICK_SHARED_NAMESPACES";
 
@@ -210,7 +213,8 @@ pub mod injection {
 
     static FAILING: AtomicU8 = AtomicU8::new(NONE);
 
-    /// Makes a step of this process, and of launchers and keepers that it starts from now on, fail with EIO; none with `None`.
+    /// Makes a step of this process, and of launchers and keepers that it starts from now on, fail with EIO;
+    /// `None` clears it.
     pub fn fail_at(step: Option<Step>) {
         FAILING.store(step.map_or(NONE, |step| step as u8), Ordering::SeqCst);
     }

@@ -1,6 +1,7 @@
-//! What the processes of a sandbox say to each other, as bytes: the executor with its launcher and keeper, a holder with its launcher, a worker with
-//! the executor. All of it between programs of one build, so there is no version; but every reader checks lengths, because a worker's
-//! channel is held by a process that may be hostile by the time it is read.
+//! The messages between the processes of a sandbox, as bytes: executor to launcher and keeper, holder to
+//! launcher, worker to executor. All of these are programs of one build, so there is no version. Every reader
+//! still checks lengths, because a worker's channel is held by a process that may be hostile by the time it
+//! is read.
 
 use std::ffi::{CStr, c_char};
 use std::path::Path;
@@ -28,7 +29,8 @@ pub(crate) const MAX_MESSAGE: usize = 512;
 /// Longest text of a failure.
 const MAX_ABOUT: usize = 400;
 
-/// Longest request to a worker. It travels as one message, and a socket's send buffer of Linux's default size (212,992) must hold it.
+/// Longest request to a worker. It travels as one message, and a socket's send buffer of Linux's default size
+/// (212,992) must hold it.
 pub const MAX_REQUEST_BYTES: usize = 192 * 1024;
 
 /// Most arguments, and most variables of the environment.
@@ -42,9 +44,10 @@ pub(crate) const CLERK_MARK: [u8; 4] = u32::MAX.to_le_bytes();
 pub(crate) struct Boot {
     /// A launcher's profile; a keeper has none.
     pub(crate) profile: Option<Profile>,
-    /// Ids are a range in which the launcher is 0, holders 1, workers what the build says; otherwise one id is all there is.
+    /// The ids are a range in which the launcher is 0, holders are 1, and workers have the id that the build
+    /// names; otherwise there is a single id.
     pub(crate) many_ids: bool,
-    /// The step that is to fail; written only when there is one.
+    /// The step that must fail; written only if there is one.
     #[cfg(feature = "fault-injection")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failing: Option<Step>,
@@ -80,7 +83,7 @@ impl BuildMessage {
     }
 }
 
-/// A failure as a message, without allocating.
+/// Writes a failure as a message, without allocating.
 pub(crate) fn failure_bytes(failure: &Failure<'_>, buffer: &mut [u8; MAX_MESSAGE]) -> usize {
     let mut length = 0;
     let head = [FAILED, failure.step as u8];
@@ -96,7 +99,7 @@ pub(crate) fn failure_bytes(failure: &Failure<'_>, buffer: &mut [u8; MAX_MESSAGE
     length
 }
 
-/// Reads a failure; anything else that came instead of one is itself a failure of `expected`.
+/// Reads a failure; any other message is itself a failure of `expected`.
 pub(crate) fn parse_failure(bytes: &[u8], expected: Step) -> Fault {
     if let [FAILED, step, a, b, c, d, about @ ..] = bytes
         && let Some(step) = Step::from_number(*step)
@@ -108,8 +111,9 @@ pub(crate) fn parse_failure(bytes: &[u8], expected: Step) -> Fault {
     Fault { step: expected, errno, about: String::new() }
 }
 
-/// A request as one message: counts, then the working directory (empty for the profile's own), the program, arguments, variables, each
-/// with its NUL. `None` when it is too long, has too many strings, or a string with a NUL inside.
+/// A request as one message: counts, then the working directory (empty for the profile's own), the program,
+/// arguments, variables, each with its NUL. `None` when it is too long, has too many strings, or a string
+/// contains a NUL.
 pub(crate) fn pack_request(
     directory: &Path,
     program: &Path,
@@ -137,14 +141,15 @@ pub(crate) fn pack_request(
     Some(bytes)
 }
 
-/// Where a worker keeps a request and the tables for `execve`; made before the worker is cloned, because a worker may not allocate.
+/// A worker's buffer for a request and the tables for `execve`; made before the worker is cloned, because a
+/// worker may not allocate.
 pub(crate) struct RequestBuffer {
     pub(crate) bytes: Vec<u8>,
     arguments: Vec<*const c_char>,
     variables: Vec<*const c_char>,
 }
 
-/// A request that has been read: what `execve` takes.
+/// A request that has been read: the arguments of `execve`.
 pub(crate) struct Execution<'a> {
     /// Directory to enter first; empty for none.
     pub(crate) directory: &'a CStr,
@@ -165,7 +170,7 @@ pub(crate) struct ClerkOrder<'a> {
 }
 
 impl RequestBuffer {
-    /// Reads the first `length` bytes as an order for the clerk, if that is what they are.
+    /// Reads the first `length` bytes as an order for the clerk, if they are one.
     pub(crate) fn unpack_order<'a>(&'a self, length: usize, workspace: &'a CStr) -> Option<ClerkOrder<'a>> {
         let order = self.bytes.get(..length)?.strip_prefix(&CLERK_MARK)?;
         let ([kind, depth], rest) = order.split_first_chunk::<2>()?;

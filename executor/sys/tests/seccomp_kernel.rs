@@ -1,5 +1,6 @@
-//! Compiled filters in the kernel: each denied call is tried in a child process under the filter, and bare beside it, where it gets another answer.
-//! Needs no privileges; x86_64 only for the forms of calls that no other architecture has.
+//! Compiled filters in the kernel: each denied call is tried in a child process under the filter, and bare
+//! next to it, where it gets another answer. The tests need no privileges; they are x86_64 only, for forms of
+//! calls that no other architecture has.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +28,9 @@ fn in_child(filter: Option<&Program>, action: impl FnOnce() -> i32) -> Ended {
         len: instructions.len() as u16,
         filter: instructions.as_ptr().cast_mut().cast::<libc::sock_filter>(),
     };
-    // SAFETY: between fork and _exit the child makes only system calls, so it does not matter which locks other threads held. `Instruction` is laid
-    // out as `sock_filter` (`repr(C)`, same fields), and the kernel copies the program, which outlives the call.
+    // SAFETY: between fork and _exit the child makes only system calls, so it does not matter which locks
+    // other threads held. `Instruction` is laid out as `sock_filter` (`repr(C)`, same fields), and the kernel
+    // copies the program, which outlives the call.
     unsafe {
         let child = libc::fork();
         assert!(child >= 0, "fork");
@@ -56,11 +58,12 @@ fn in_child(filter: Option<&Program>, action: impl FnOnce() -> i32) -> Ended {
     }
 }
 
-/// Whatever a test asks for points nowhere: the kernel copies no more than it finds.
+/// Pointers in a test's arguments are invalid: the kernel copies no more than it finds.
 fn raw(filter: Option<&Program>, number: i64, arguments: [u64; 4]) -> Ended {
     in_child(filter, || {
         let [a, b, c, d] = arguments;
-        // SAFETY: pointers among the arguments are null or point nowhere, for which the kernel answers EFAULT; the child ends right after.
+        // SAFETY: pointers among the arguments are null or invalid, for which the kernel answers EFAULT; the
+        // child ends right after.
         let result = unsafe { libc::syscall(number, a, b, c, d, 0u64, 0u64) };
         // SAFETY: errno of this thread.
         if result < 0 { unsafe { *libc::__errno_location() } } else { 0 }
@@ -78,7 +81,7 @@ const fn is(index: u8, mask: u32, value: u32) -> Test {
 const NATIVE: Architecture =
     if cfg!(target_arch = "x86_64") { Architecture::X86_64 } else { Architecture::Aarch64 };
 
-/// What a child needs to answer, and calls with tests.
+/// The calls that a child needs to answer, and calls with tests.
 fn filter() -> Program {
     let number = |number: i64| u32::try_from(number).expect("a number");
     let mut rules = BTreeMap::new();
@@ -125,7 +128,7 @@ fn denied_calls_are_denied_by_the_filter_alone() {
         ("socket AF_VSOCK, high bits", libc::SYS_socket, [HIGH | 40, 1, 0, 0]),
         ("socket AF_UNIX of type SEQPACKET", libc::SYS_socket, [1, 5, 0, 0]),
         ("socket AF_INET for SCTP", libc::SYS_socket, [2, 1, 132, 0]),
-        // CLONE_NEWNS and CLONE_FS exclude each other, so that the bare call ends there.
+        // CLONE_NEWNS and CLONE_FS exclude each other, so that the bare call fails there.
         ("clone with a namespace", libc::SYS_clone, [0x2_0200, 0, 0, 0]),
         ("clone with a namespace, high bits", libc::SYS_clone, [HIGH | 0x2_0200, 0, 0, 0]),
     ] {
@@ -145,7 +148,7 @@ fn allowed_arguments_go_through_with_whatever_high_bits() {
         (libc::SYS_getpid, [0; 4], Ended::Ok),
         (libc::SYS_personality, [0xffff_ffff, 0, 0, 0], Ended::Ok),
         (libc::SYS_socket, [1, 1, 0, 0], Ended::Ok),
-        // The kernel cuts `int` to 32 bits as the filter does.
+        // The kernel truncates `int` to 32 bits, as the filter does.
         (libc::SYS_socket, [HIGH | 1, HIGH | 1, 0, 0], Ended::Ok),
         (libc::SYS_socket, [1, 1 | 0x8_0000, 0, 0], Ended::Ok),
         (libc::SYS_ioctl, [99, 0x5401, 0, 0], Ended::Errno(libc::EBADF)),
@@ -158,7 +161,8 @@ fn allowed_arguments_go_through_with_whatever_high_bits() {
 #[cfg(target_arch = "x86_64")]
 fn other_forms_of_calls_kill() {
     let filter = filter();
-    // getpid of x32, allowed getpid among its numbers or not; a kernel without x32 answers ENOSYS to the bare call.
+    // getpid of x32, allowed getpid among its numbers or not; a kernel without x32 answers ENOSYS to the bare
+    // call.
     for number in [0x4000_0000 | 39, 0x4000_0000 | 101] {
         assert_eq!(raw(Some(&filter), number, [0; 4]), SIGSYS);
         assert_ne!(raw(None, number, [0; 4]), SIGSYS);

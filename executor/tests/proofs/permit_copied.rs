@@ -1,4 +1,4 @@
-//! A permit is leave to run once: it cannot be copied.
+//! A permit allows one run: it cannot be copied.
 
 use bailiwick_policy::tool::{Permit, PlannedCall};
 

@@ -1,4 +1,4 @@
-//! A permit is made by a decision and by nothing else.
+//! Only a decision makes a permit.
 
 use bailiwick_policy::tool::{Permit, PlannedCall};
 

@@ -1,4 +1,4 @@
-//! That something is on record is said by the log's writer and by nobody else.
+//! Only the log's writer can state that something is on record.
 
 use bailiwick_audit::{Appended, Recorded};
 use bailiwick_policy::tool::{Permit, PlannedCall};

@@ -1,4 +1,4 @@
-//! A leased sandbox is of no use to whoever has neither a permit nor a record.
+//! A leased sandbox is useless without a permit and a record.
 
 use bailiwick_executor::warm::{Home, Sandboxes};
 

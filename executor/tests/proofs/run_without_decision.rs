@@ -1,4 +1,4 @@
-//! A record of something else than a permit runs nothing.
+//! A record of something other than a permit runs nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The shell around [`plan`]: asks for forms, writes, and tells the mirror what was answered.
+//! The shell around [`plan`]: fetches forms, writes, and gives the answers to the mirror.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::metrics::{Metrics, Verb};
 use crate::mirror::Mirror;
 use crate::object::{Drift, Key, Live, Wanted};
 
-/// Name under which forms are asked for; nothing of that name is ever stored.
+/// The name under which forms are fetched; no object of that name is ever stored.
 const FORM_NAME: &str = "bailiwick-form-of-an-object";
 
 /// Why a write did not happen.
@@ -49,7 +49,7 @@ impl WriteError {
         }
     }
 
-    /// Somebody else was faster: comparing anew will do, and nothing is wrong.
+    /// Another client wrote first: comparing again is enough, and nothing is wrong.
     fn is_race(&self) -> bool {
         matches!(self.code(), 409 | 404)
     }
@@ -58,9 +58,9 @@ impl WriteError {
 /// A write that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Of which object.
+    /// The object.
     pub key: Key,
-    /// What was said.
+    /// Why it failed.
     pub error: WriteError,
 }
 
@@ -69,13 +69,14 @@ pub struct Failure {
 pub struct Pass {
     /// Writes that were stored.
     pub written: usize,
-    /// Drift that was mended, with the object.
+    /// Drift that was repaired, with the object.
     pub mended: Vec<(Key, Drift)>,
     /// Writes that failed.
     pub failures: Vec<Failure>,
-    /// What somebody else changed under way: it is to be compared again soon.
+    /// Objects that another client changed during the pass, to be compared again soon.
     pub raced: Vec<Key>,
-    /// What is being deleted, by somebody's finalizer not yet; that it is gone an event tells.
+    /// Objects that are being deleted and that a finalizer still holds; a watch event reports when they are
+    /// gone.
     pub ending: Vec<Key>,
 }
 
@@ -102,8 +103,8 @@ impl Engine {
         Self { client, mirror, fence, metrics, owner, forms: Forms::default() }
     }
 
-    /// Brings the cluster one pass closer to what is wanted. `seen`: objects as they were when what is wanted of them was decided; one that is another by
-    /// now, or gone, is not written.
+    /// Brings the cluster one pass closer to the desired state. `seen`: objects as they were when their
+    /// desired state was decided. One that has changed or gone since is not written.
     pub async fn pass(
         &mut self,
         wanted: &BTreeMap<Key, Wanted>,
@@ -136,7 +137,7 @@ impl Engine {
         pass
     }
 
-    /// What is ours, and whatever else stands under a name that we want.
+    /// The operator's objects, and any object that has the name of a wanted one.
     fn owned(&self, wanted: &BTreeMap<Key, Wanted>) -> BTreeMap<Key, Arc<Live>> {
         let view = self.mirror.view();
         view.all()
@@ -187,7 +188,7 @@ impl Engine {
         }
     }
 
-    /// Does one write. Of an applied object its form, if it was learned in doing so.
+    /// Performs one write. Returns an applied object's form, if the write revealed it.
     async fn write<'p, 'w>(
         &self,
         write: &'p Write<'w>,
@@ -200,8 +201,8 @@ impl Engine {
         (write, result)
     }
 
-    /// Applies; if the object is then not in its form, because somebody else owns fields of it, replaces it; if it cannot be changed,
-    /// makes it anew.
+    /// Applies the object. If it is then not in its form, because another manager owns fields of it, replaces
+    /// it; if it cannot be changed, deletes and creates it again.
     async fn bring(
         &self,
         wanted: &Wanted,
@@ -218,10 +219,10 @@ impl Engine {
         let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
         let applied = match self.apply(wanted, live).await {
             Ok(applied) => applied,
-            // Immutable, and not as it should be: somebody made another object of that name.
+            // Immutable and not as wanted: another client created a different object of that name.
             Err(error) if error.code() == 422 => {
                 info!(object = %wanted.key, %error, "it cannot be changed and is made anew");
-                // Without our label it is not watched.
+                // Without our label it is not in the watch.
                 let Some(there) = self.find(&wanted.key).await? else { return Err(error) };
                 if wanted.key.kind.share() == Share::Made && !there.owned_by(&self.owner) {
                     return Err(error);
@@ -255,7 +256,7 @@ impl Engine {
         Ok(found.map(|object| Live::new(key.kind, object)))
     }
 
-    /// How the API server would keep a manifest that nobody else touches.
+    /// How the API server stores a manifest that no other client modifies.
     async fn form(&self, wanted: &Wanted) -> Result<Map<String, Value>, WriteError> {
         let mut manifest = wanted.manifest.clone();
         if let Some(metadata) = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut) {
@@ -289,7 +290,7 @@ impl Engine {
         Ok(self.stored(wanted.key.kind, Verb::apply, object))
     }
 
-    /// Makes an object; one that somebody else made meanwhile is not taken over.
+    /// Creates an object; one that another client has created meanwhile is not taken over.
     async fn create(&self, wanted: &Wanted) -> Result<Live, WriteError> {
         self.fence.check()?;
         let object: DynamicObject =
@@ -331,7 +332,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Applies nothing, which takes away what we had applied.
+    /// Applies an empty configuration, which removes everything that we had applied.
     async fn release(&self, live: &Live) -> Result<(), WriteError> {
         self.fence.check()?;
         let resource = live.key.kind.resource();
@@ -355,8 +356,8 @@ impl Engine {
         live
     }
 
-    /// Writes a status, if it says anything new. The object's own version is no condition: its spec may have moved on meanwhile, and the status
-    /// names the generation that it is about.
+    /// Writes a status, if it says anything new. The write does not require the object's version: its spec
+    /// may have changed meanwhile, and the status names the generation that it describes.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -381,7 +382,7 @@ impl Engine {
     }
 }
 
-/// Writes of one kind after those of the kind before.
+/// Writes grouped by kind, in the order of the kinds.
 fn groups<'p, 'w>(writes: &'p [Write<'w>]) -> Vec<&'p [Write<'w>]> {
     let kind = |write: &Write<'_>| match write {
         Write::Apply { wanted, .. } => (false, wanted.key.kind),

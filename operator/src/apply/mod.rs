@@ -1,18 +1,20 @@
-//! Keeping objects as they are wanted: compare, write what differs, remove what is not wanted any more.
+//! Keeps objects in their desired state: compares, writes what differs, removes what is no longer wanted.
 //!
 //! ```text
 //!  wanted ─┐
 //!  live ───┼► plan (pure) ─► writes ─► engine: fence ─ server-side apply ─► answer ─► mirror
-//!  forms ──┘                              └ not as wanted even so: replace ─ not possible: delete and make anew
+//!  forms ──┘                              └ still not as wanted: replace ─ not possible: delete and create again
 //! ```
 //!
-//! Terms. *Form*: how an object looks when the API server took our manifest and nobody else touched it, with all its defaults. The API
-//! server itself tells, by a dry run under another name, so no table of defaults can be wrong or old. An object is as wanted exactly if its
-//! body equals its form: a field that somebody *added* is drift as well, which server-side apply alone would leave in place (an added
-//! egress rule widens a policy). *Drift*: a difference that did not come from the operator.
+//! Terms. *Form*: how the API server stores our manifest when no other client modifies it, with all its
+//! defaults. A dry run under another name fetches it, so there is no table of defaults that could be wrong or
+//! outdated. An object is as wanted exactly if its body equals its form. A field that another client *added*
+//! is therefore drift as well, which server-side apply alone would leave in place (an added egress rule
+//! widens a policy). *Drift*: a difference that the operator did not make.
 //!
-//! Guarantees: nothing is written while live equals wanted. A write carries the version that was compared; if the object changed since, it
-//! is compared again. Nothing that is not labelled as this operator's is ever deleted.
+//! Guarantees: nothing is written while live equals wanted. A write carries the version that was compared; if
+//! the object changed since, it is compared again. Nothing that is not labelled as this operator's is ever
+//! deleted.
 
 mod engine;
 mod plan;

@@ -1,4 +1,4 @@
-//! What there is to write, as a function of what is wanted, what there is, and the forms that are known.
+//! What to write, as a function of what is wanted, what is live, and the forms that are known.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl Forms {
         self.known.get(&wanted.key).filter(|(hash, _)| *hash == wanted.hash).map(|(_, form)| form)
     }
 
-    /// Whether an earlier manifest of that object has a form: then this operator applied that one.
+    /// Whether an earlier manifest of that object has a form: then this operator applied it.
     #[must_use]
     fn knew_another(&self, wanted: &Wanted) -> bool {
         self.known.get(&wanted.key).is_some_and(|(hash, _)| *hash != wanted.hash)
@@ -32,7 +32,7 @@ impl Forms {
         self.known.insert(wanted.key.clone(), (wanted.hash.clone(), form));
     }
 
-    /// Forgets the forms of what is not wanted.
+    /// Forgets the forms of objects that are no longer wanted.
     pub fn keep_only(&mut self, wanted: &BTreeMap<Key, Wanted>) {
         self.known.retain(|key, _| wanted.contains_key(key));
     }
@@ -41,13 +41,13 @@ impl Forms {
 /// Why an object is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
-    /// It was not there, or another manifest was in force.
+    /// It was missing, or another manifest was in force.
     Wanted,
-    /// Somebody else changed it.
+    /// Another client changed it.
     Drift(Drift),
 }
 
-/// One thing to write.
+/// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write<'w> {
     /// Bring an object into its form.
@@ -56,17 +56,17 @@ pub enum Write<'w> {
         wanted: &'w Wanted,
         /// Why.
         why: Why,
-        /// What is there.
+        /// The object in the cluster.
         live: Option<Arc<Live>>,
     },
     /// Remove an object of ours.
     Delete(Arc<Live>),
-    /// Take our labels off an object of somebody else.
+    /// Remove our labels from another owner's object.
     Release(Arc<Live>),
 }
 
 impl Write<'_> {
-    /// Of which object.
+    /// The object that it writes.
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
@@ -76,20 +76,20 @@ impl Write<'_> {
     }
 }
 
-/// Everything there is to write.
+/// All writes of a pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan<'w> {
-    /// In the order of writing; objects of the same kind in any order.
+    /// In the order of writing; objects of the same kind are in any order.
     pub writes: Vec<Write<'w>>,
-    /// What cannot be compared before its form is known.
+    /// Objects that cannot be compared before their form is known.
     pub unknown: Vec<&'w Wanted>,
-    /// What is being deleted and will have to be made anew.
+    /// Objects that are being deleted and will have to be created again.
     pub ending: Vec<Key>,
 }
 
 /// Compares.
 ///
-/// `keep` says of an object of ours that is not wanted whether it stays all the same.
+/// `keep` says whether an object of ours that is not wanted stays all the same.
 pub fn plan<'w>(
     wanted: &'w BTreeMap<Key, Wanted>,
     live: &BTreeMap<Key, Arc<Live>>,
@@ -100,7 +100,7 @@ pub fn plan<'w>(
     for (key, one) in wanted {
         match (one.key.kind.share(), live.get(key)) {
             (Share::Status | Share::Nothing, _) => {}
-            // The object is somebody else's: it is not made, and only the labels count.
+            // The object belongs to another owner: it is not created, and only the labels count.
             (Share::Labels, None) => {}
             (Share::Labels, Some(found)) => {
                 if !one.marks(found) && !found.ending {
@@ -127,12 +127,13 @@ pub fn plan<'w>(
 fn whole<'w>(plan: &mut Plan<'w>, one: &'w Wanted, found: Option<&Arc<Live>>, forms: &Forms) {
     let form = forms.get(one);
     let Some(found) = found else {
-        // Whoever knows the form has seen the object in place.
+        // A known form means that the object was in place before.
         let why = if form.is_some() { Why::Drift(Drift::Deleted) } else { Why::Wanted };
         plan.writes.push(Write::Apply { wanted: one, why, live: None });
         return;
     };
-    // It is in force as long as a finalizer holds it, so it is kept as wanted even so; made anew once it is gone.
+    // It is in force as long as a finalizer holds it, so it is kept as wanted until then, and created again
+    // once it is gone.
     if found.ending {
         plan.ending.push(one.key.clone());
     }

@@ -1,4 +1,4 @@
-//! Plans, as a table over what is wanted, what there is and what is known.
+//! Plans, as a table over what is wanted, what is live and which forms are known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn nothing_is_written_while_live_equals_its_form_and_every_difference_is_drift()
     let known = forms(&wanted, &form);
     assert_eq!(planned(&wanted, Some(live(&wanted, &form)), &known), " unknown:0 ending:0");
     let edited = "Drift(Edited) unknown:0 ending:0";
-    // Changed, added and taken away; an added rule widens, and an apply alone would not take it back.
+    // Changed, added and removed. An added rule widens, and an apply alone would not remove it.
     for other in [
         json!({ "podSelector": { "matchLabels": { "x": "y" } }, "policyTypes": ["Ingress"] }),
         json!({ "podSelector": {}, "policyTypes": ["Ingress"], "egress": [{}] }),
@@ -90,7 +90,7 @@ fn an_object_is_not_judged_before_its_form_is_known() {
     let none = Forms::default();
     assert_eq!(planned(&wanted, None, &none), "Wanted unknown:0 ending:0");
     assert_eq!(planned(&wanted, Some(live(&wanted, &spec)), &none), " unknown:1 ending:0");
-    // Another manifest than the one whose form is known: a change of ours, not drift.
+    // The known form is of another manifest: our own change, not drift.
     let before = policy("p", &json!({ "podSelector": {}, "policyTypes": [] }));
     assert_eq!(
         planned(&wanted, Some(live(&wanted, &spec)), &forms(&before, &spec)),
@@ -99,7 +99,7 @@ fn an_object_is_not_judged_before_its_form_is_known() {
     let mut ending = live(&wanted, &spec);
     ending.ending = true;
     assert_eq!(planned(&wanted, Some(ending.clone()), &none), " unknown:1 ending:1");
-    // Held by a finalizer it is in force, and whoever may edit it may not loosen it meanwhile.
+    // It is in force while a finalizer holds it, so a user who may edit it must not loosen it meanwhile.
     let known = forms(&wanted, &spec);
     assert_eq!(planned(&wanted, Some(ending.clone()), &known), " unknown:0 ending:1");
     ending.body =

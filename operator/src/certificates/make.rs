@@ -9,7 +9,7 @@ use rcgen::{
 
 use super::{MakeError, Pair, Profile, UnixTime};
 
-/// Seconds that a certificate is good before it was made: clocks of a cluster differ.
+/// Seconds by which a certificate's validity starts before it was made, since clocks in a cluster differ.
 pub(super) const SKEW_S: i64 = 300;
 
 fn moment(seconds: i64) -> SystemTime {
@@ -24,7 +24,7 @@ fn lifetime(params: &mut CertificateParams, life: Duration, now: UnixTime) {
 /// An authority that can sign leaves and no other authority.
 pub(super) fn authority(life: Duration, now: UnixTime) -> Result<Pair, MakeError> {
     let mut params = CertificateParams::new(Vec::new())?;
-    // A verifier looks authorities up by their name: two in one bundle must differ.
+    // A verifier finds authorities by name: two in one bundle must differ.
     params.distinguished_name.push(DnType::CommonName, format!("bailiwick-webhook-ca-{now}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -34,7 +34,7 @@ pub(super) fn authority(life: Duration, now: UnixTime) -> Result<Pair, MakeError
     Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
-/// A leaf of this authority, which does not outlive it.
+/// A leaf signed by this authority, which does not outlive it.
 pub(super) fn leaf(authority: &Pair, profile: &Profile, now: UnixTime) -> Result<Pair, MakeError> {
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     let mut params = CertificateParams::new(profile.names.clone())?;

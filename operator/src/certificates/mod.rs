@@ -1,5 +1,5 @@
-//! The webhook's certificates: one authority, one leaf, and the bundle of authorities that the API server trusts. The operator alone makes
-//! them.
+//! The webhook's certificates: one authority, one leaf, and the bundle of authorities that the API server
+//! trusts. Only the operator makes them.
 //!
 //! ```text
 //!  authority at two thirds of its life ─► next authority: bundle = current + next
@@ -7,10 +7,11 @@
 //!      previous expires ─► bundle = current
 //! ```
 //!
-//! Guarantees: at no moment does a leaf stand in the Secret that a bundle in force does not cover, because the leaf changes its authority only
-//! when the new one has been trusted everywhere for a while, and the old one is trusted until it expires. Private keys of authorities stand in a
-//! Secret of their own that no webhook mounts. What is lost or damaged in the cluster is written again from memory; what is damaged at a start is
-//! made anew.
+//! Guarantees: the leaf in the Secret is at all times covered by the bundle in force. It changes its
+//! authority only when the new one has been trusted everywhere for a while, and the old one is trusted until
+//! it expires. Private keys of authorities are in a Secret of their own that no webhook mounts. A Secret that
+//! is lost or damaged is written again from memory; one that is damaged when the operator starts is replaced
+//! by new certificates.
 //!
 //! Terms. *Bundle*: PEM of all authorities that are trusted now; `caBundle` of the webhook configurations.
 
@@ -30,7 +31,7 @@ pub use read::{Facts, ReadError};
 
 /// Secret with the authorities and their keys.
 pub const AUTHORITY_SECRET: &str = "bailiwick-ca";
-/// Secret that the webhook serves from: `tls.crt`, `tls.key`, and `ca.crt` for whoever probes it.
+/// Secret that the webhook serves from: `tls.crt`, `tls.key`, and `ca.crt` for clients that probe it.
 pub const LEAF_SECRET: &str = "bailiwick-webhook-tls";
 
 /// Seconds since 1970.
@@ -69,15 +70,15 @@ pub struct Profile {
 pub struct Certificates {
     /// Signs leaves.
     pub current: Pair,
-    /// Is trusted already, and will sign next.
+    /// Already trusted, and the next to sign.
     pub next: Option<Pair>,
-    /// Certificates of authorities that signed before, still trusted.
+    /// Certificates of earlier authorities that are still trusted.
     pub previous: Vec<String>,
-    /// What the webhook serves with.
+    /// The certificate that the webhook serves.
     pub leaf: Pair,
 }
 
-/// What was changed, for the log.
+/// A change, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A new authority is trusted from now on.
@@ -86,7 +87,7 @@ pub enum Step {
     Promoted,
     /// A new leaf.
     Renewed,
-    /// An expired authority is trusted no more.
+    /// An expired authority is no longer trusted.
     Dropped,
 }
 
@@ -96,7 +97,7 @@ pub enum Step {
 pub struct MakeError(#[from] rcgen::Error);
 
 impl Certificates {
-    /// The first ones.
+    /// Makes the first certificates.
     ///
     /// # Errors
     /// A name that no certificate can have, or a failing source of randomness.
@@ -106,10 +107,11 @@ impl Certificates {
         Ok(Self { current, next: None, previous: Vec::new(), leaf })
     }
 
-    /// Does the next thing that is due; `None` if nothing is. `trusted`: the bundle has been in force everywhere for [`Profile::settle`].
+    /// Takes the next step that is due; `None` if none is. `trusted`: the bundle has been in force everywhere
+    /// for [`Profile::settle`].
     ///
     /// # Errors
-    /// As [`Certificates::new`].
+    /// As for [`Certificates::new`].
     pub fn advance(
         &mut self,
         profile: &Profile,
@@ -151,7 +153,7 @@ impl Certificates {
         Ok(None)
     }
 
-    /// PEM of everything that is trusted, the one that signs first.
+    /// PEM of all trusted authorities, beginning with the one that signs.
     #[must_use]
     pub fn bundle(&self) -> String {
         let mut all = vec![self.current.certificate.as_str()];
@@ -166,7 +168,8 @@ impl Certificates {
         Facts::of(&self.leaf.certificate).ok().map(|facts| facts.not_after)
     }
 
-    /// Reads back what [`Certificates::secrets`] wrote; `None` if anything of it is missing, damaged, expired or does not belong together.
+    /// Reads back what [`Certificates::secrets`] wrote; `None` if anything is missing, damaged, expired or
+    /// mismatched.
     #[must_use]
     pub fn read(authority: &Value, leaf: &Value, now: UnixTime) -> Option<Self> {
         let text = |secret: &Value, member: &str| {
@@ -181,7 +184,7 @@ impl Certificates {
         let current = pair(authority, "ca.crt", "ca.key")?;
         let next = pair(authority, "next.crt", "next.key");
         let previous = text(authority, "previous.crt").map(|pem| read::split(&pem)).unwrap_or_default();
-        // A leaf that is of no use is made anew by the next step.
+        // The next step replaces an unusable leaf.
         let leaf = pair(leaf, "tls.crt", "tls.key")
             .unwrap_or_else(|| Pair { certificate: String::new(), key: String::new() });
         Some(Self { current, next, previous, leaf })

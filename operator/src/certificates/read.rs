@@ -1,4 +1,4 @@
-//! Reading certificates: when they end, for whom they are, who signed them.
+//! Reads certificates: when they expire, which names they are for, who signed them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,17 +11,17 @@ use x509_parser::prelude::X509Certificate;
 
 use super::{Pair, UnixTime};
 
-/// Why a text is no certificate.
+/// Why a text is not a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a certificate in PEM: {0}")]
 pub struct ReadError(String);
 
-/// What is decided by.
+/// The facts that decisions use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// From when it is good.
+    /// Start of its validity.
     pub not_before: UnixTime,
-    /// Until when.
+    /// End of its validity.
     pub not_after: UnixTime,
     /// DNS names and addresses.
     pub names: BTreeSet<String>,
@@ -40,10 +40,10 @@ fn parse(pem: &Pem) -> Result<X509Certificate<'_>, ReadError> {
 }
 
 impl Facts {
-    /// Of the first certificate of a text.
+    /// The facts of the first certificate in a text.
     ///
     /// # Errors
-    /// None is there.
+    /// The text has none.
     pub fn of(text: &str) -> Result<Self, ReadError> {
         let pem = pem(text)?;
         let certificate = parse(&pem)?;
@@ -56,7 +56,8 @@ impl Facts {
         })
     }
 
-    /// Whether two thirds of its own life, or of a life as it would be given now if that is shorter, are over.
+    /// Whether two thirds of its life are over: of its own, or of the life that a new one would get, if that
+    /// is shorter.
     #[must_use]
     pub fn is_old(&self, now: UnixTime, life: Duration) -> bool {
         let own = self.not_after - self.not_before;
@@ -77,7 +78,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Whether the key is the certificate's.
+/// Whether the key belongs to the certificate.
 pub(super) fn belongs(pair: &Pair) -> bool {
     let Ok(key) = KeyPair::from_pem(&pair.key) else { return false };
     let Ok(pem) = pem(&pair.certificate) else { return false };
@@ -85,7 +86,7 @@ pub(super) fn belongs(pair: &Pair) -> bool {
     certificate.public_key().raw == key.subject_public_key_info()
 }
 
-/// Whether a leaf belongs to its key, is signed by this authority and is for exactly these names.
+/// Whether a leaf matches its key, is signed by this authority and is for exactly these names.
 pub(super) fn fits(leaf: &Pair, authority: &Pair, names: &[String]) -> bool {
     let wanted: BTreeSet<String> = names.iter().cloned().collect();
     let (Ok(leaf_pem), Ok(authority_pem)) = (pem(&leaf.certificate), pem(&authority.certificate)) else {
@@ -97,7 +98,7 @@ pub(super) fn fits(leaf: &Pair, authority: &Pair, names: &[String]) -> bool {
         && Facts::of(&leaf.certificate).is_ok_and(|facts| facts.names == wanted)
 }
 
-/// The certificates of a text, each by itself.
+/// The certificates of a text, one by one.
 pub(super) fn split(text: &str) -> Vec<String> {
     const END: &str = "-----END CERTIFICATE-----";
     let whole = text.split_inclusive(END).filter(|part| part.ends_with(END));

@@ -1,4 +1,4 @@
-//! The life of certificates, by a clock that is set.
+//! The life of certificates, with a simulated clock.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn data(secret: &Value) -> Value {
     secret["data"].clone()
 }
 
-/// What covers the leaf, of a bundle.
+/// The authorities in a bundle that cover the leaf.
 fn covered(leaf: &Pair, bundle: &str) -> bool {
     read::split(bundle).iter().any(|authority| {
         let authority = Pair { certificate: authority.clone(), key: String::new() };
@@ -112,7 +112,7 @@ fn what_is_stored_is_read_back_and_damage_is_noticed() {
     assert_eq!(Certificates::read(&authority, &leaf, NOW + 5000 * DAY), None);
     assert_eq!(read(&Value::Null, &leaf), None);
 
-    // A leaf that somebody else made is replaced by the next step.
+    // A leaf that another tool made is replaced by the next step.
     let foreign = certificates().secrets("bailiwick-system")[1].clone();
     let mut back = read(&authority, &data(&foreign)).expect("the authority is good");
     assert_eq!(back.advance(&profile(), at, true).expect("a step"), Some(Step::Renewed));

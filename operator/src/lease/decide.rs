@@ -1,53 +1,54 @@
 //! What an operator does about the lease, as a function of what it sees and remembers. No I/O, no clock.
 //!
-//! Terms. *Sighting*: a state of the stored lease and when it was first seen. A lease runs out a whole duration after its last change was
-//! *seen*, by the clock of whoever waits, so clocks of different machines are never compared. *Until*: the end of one's own lease, counted
-//! from before the renewal was *sent*, so it comes before anybody else can find the lease run out.
+//! Terms. *Sighting*: a state of the stored lease, and when it was first seen. A lease runs out one full
+//! duration after its last change was *seen*, by the clock of the waiting operator, so clocks of different
+//! machines are never compared. *Until*: the end of the operator's own lease, counted from before the renewal
+//! was *sent*, so it comes before any other operator can find the lease run out.
 //!
 //! ```text
 //!              free, run out: claim            sent + duration passed, or another holder: stop
 //!  follower ───────────────────────► leader ────────────────────────────────────────────────────► stopped (the process ends)
 //!      ▲  sighting: wait                │ half of the retry time left: renew
-//!      └────────────────────────────────┘ never: who led does not follow again
+//!      └────────────────────────────────┘ never: a leader does not follow again
 //! ```
 
 use std::time::Duration;
 
 use crate::clock::Tick;
 
-/// The times of an election.
+/// The timing of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How long a lease holds after it was renewed.
+    /// How long a lease is valid after its renewal.
     pub duration: Duration,
-    /// How often the holder renews, and everybody looks.
+    /// How often the holder renews, and every operator looks.
     pub retry: Duration,
 }
 
 /// The lease as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Who holds it; empty: nobody, it was given back.
+    /// Its holder; empty: it has none, it was given back.
     pub holder: String,
-    /// How long it holds, as its holder wrote it.
+    /// Its duration, as its holder wrote it.
     pub duration: Duration,
     /// When it was renewed, as its holder wrote it: compared with itself, never with a clock.
     pub renewed: String,
-    /// How often it changed hands.
+    /// How often the holder changed.
     pub transitions: i32,
-    /// `metadata.resourceVersion`, without which it is not written.
+    /// `metadata.resourceVersion`; every write requires it.
     pub version: String,
 }
 
-/// What is remembered from one look to the next.
+/// What an operator remembers from one look to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     sighting: Option<(Sighting, Tick)>,
-    /// The end of the own lease, while it is held.
+    /// The end of its own lease, while it is held.
     until: Option<Tick>,
 }
 
-/// What changes whenever a lease is renewed.
+/// The fields that change whenever a lease is renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sighting {
     Missing,
@@ -57,13 +58,13 @@ enum Sighting {
 /// What to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
-    /// Make the lease: it is missing.
+    /// Create the lease: it is missing.
     Create,
-    /// Write the lease over the record of this version.
+    /// Write the lease over the record with this version.
     Claim {
         /// The version that must still be there.
         version: String,
-        /// How often it changed hands then.
+        /// How often the holder will have changed then.
         transitions: i32,
     },
     /// Look again in a while.
@@ -78,30 +79,31 @@ pub enum Stop {
     /// It could not be renewed in time.
     #[error("the lease could not be renewed before it ran out")]
     RanOut,
-    /// Somebody else has it.
+    /// Another operator holds it.
     #[error("the lease is held by `{0}`")]
     Taken(String),
-    /// It was removed under its holder.
+    /// It was deleted while held.
     #[error("the lease was deleted")]
     Deleted,
 }
 
 impl Memory {
-    /// The end of the own lease; `None` for one who does not hold it.
+    /// The end of its own lease; `None` if it does not hold the lease.
     #[must_use]
     pub const fn until(&self) -> Option<Tick> {
         self.until
     }
 
-    /// A claim, sent at `sent`, was stored.
+    /// Records that a claim, sent at `sent`, was stored.
     pub fn claimed(&mut self, sent: Tick, terms: &Terms) {
         self.until = Some(sent.plus(terms.duration));
     }
 }
 
-/// Decides over what was found in the store at `now`.
+/// Decides by what was found in the store at `now`.
 ///
-/// A missing lease is waited for as one that somebody holds: it may have been deleted under a holder who does not know yet.
+/// A missing lease is waited for like a held one: it may have been deleted while its holder does not know
+/// yet.
 pub fn decide(memory: &mut Memory, me: &str, terms: &Terms, now: Tick, found: Option<&Record>) -> Move {
     if let Some(until) = memory.until {
         return lead(me, now, until, found);

@@ -1,29 +1,29 @@
-//! The gate before every write: it is open while the own lease is sure to outlast the write.
+//! The gate before every write: it is open while the operator's own lease is certain to outlast the write.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Tick;
 use crate::limits::WRITE_TIMEOUT;
 
-/// Shared between who keeps the lease and who writes.
+/// Shared between the task that keeps the lease and those that write.
 #[derive(Debug, Default)]
 pub struct Fence {
-    /// Milliseconds of the end of the lease; 0: shut.
+    /// End of the lease in milliseconds; 0: shut.
     until_ms: AtomicU64,
 }
 
-/// The lease is not, or not for long enough, held.
+/// The lease is not held, or not for long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lease is not held for long enough to write")]
 pub struct Shut;
 
 impl Fence {
-    /// Opens it until the end of a lease.
+    /// Opens the fence until the end of a lease.
     pub fn open_until(&self, until: Tick) {
         self.until_ms.store(until.as_ms(), Ordering::SeqCst);
     }
 
-    /// Shuts it.
+    /// Shuts the fence.
     pub fn shut(&self) {
         self.until_ms.store(0, Ordering::SeqCst);
     }
@@ -37,7 +37,7 @@ impl Fence {
         if now.plus(WRITE_TIMEOUT) <= until { Ok(()) } else { Err(Shut) }
     }
 
-    /// [`Fence::check_at`] this moment.
+    /// [`Fence::check_at`] for the current moment.
     ///
     /// # Errors
     /// As there.

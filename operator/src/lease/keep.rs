@@ -37,12 +37,13 @@ pub struct Election {
     terms: Terms,
     fence: Arc<Fence>,
     leading: watch::Sender<bool>,
-    /// When the election last did anything, for `/livez`: a process whose election is dead must not look alive.
+    /// When the election last did anything, for `/livez`: a process whose election is stuck must not appear
+    /// live.
     last_look_ms: AtomicU64,
 }
 
 impl Election {
-    /// Nobody is elected before [`Election::run`] runs.
+    /// An election that starts with [`Election::run`].
     #[must_use]
     pub fn new(client: kube::Client, namespace: &str, me: String, terms: Terms, fence: Arc<Fence>) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl Election {
         }
     }
 
-    /// Tells when this operator leads.
+    /// Reports whether this operator leads.
     pub fn leading(&self) -> watch::Receiver<bool> {
         self.leading.subscribe()
     }
@@ -80,7 +81,7 @@ impl Election {
         }
     }
 
-    /// Looks once, and does what is decided.
+    /// Looks once, and acts on the decision.
     async fn look(&self, memory: &mut Memory) -> Result<(), Stop> {
         let found = match self.read().await {
             Ok(found) => found,
@@ -107,13 +108,14 @@ impl Election {
                     info!(identity = self.me, "leading");
                 }
             }
-            // Somebody else was faster, or it is not known whether it was stored: the next look tells.
+            // Another operator was faster, or it is unknown whether the write was stored: the next look
+            // reveals it.
             Err(error) => debug!(%error, "the lease was not written"),
         }
         Ok(())
     }
 
-    /// Gives the lease back, so that a successor need not wait. Only after the last write.
+    /// Gives the lease back, so that a successor does not have to wait. Only after the last write.
     pub async fn give_back(&self) {
         self.fence.shut();
         let Ok(Some(record)) = self.read().await else { return };

@@ -1,5 +1,6 @@
-//! The decisions as a table, and a simulation: operators whose clocks differ in rate and origin, requests that are delayed, lost or
-//! answered late, processes that sleep anywhere. At no moment are two fences open.
+//! The decisions as a table, and a simulation: operators whose clocks differ in rate and origin, requests
+//! that are delayed, lost or answered late, processes that may sleep at any point. At no moment are two
+//! fences open.
 
 use std::time::Duration;
 
@@ -83,23 +84,23 @@ enum Event {
     Pass(u64),
     /// An operator reads the lease.
     Read(usize),
-    /// It decides over what it read, and sends.
+    /// It decides by what it read, and sends a request.
     Decide(usize),
     /// Its request reaches the store.
     Deliver(usize),
-    /// The answer reaches it.
+    /// The answer reaches the operator.
     Answer(usize),
     /// It gives the lease back and ends; another process takes its place.
     GiveBack(usize),
 }
 
-/// Who is simulated: an operator, its clock, and its request on the way.
+/// A simulated operator: its state, its clock, and its pending request.
 struct Operator {
     name: String,
     lives: u32,
     memory: Memory,
     fence: Fence,
-    /// Milliseconds of its clock for a thousand real ones, and what it started at.
+    /// Milliseconds of its clock per thousand real ones, and its start value.
     rate: u64,
     origin: u64,
     read: Option<Option<Record>>,
@@ -133,7 +134,7 @@ fn operator(base: &str, lives: u32, rate: u64, origin: u64) -> Operator {
     }
 }
 
-/// The API server: one record, written only over the version that the writer knows.
+/// The API server: one record, which is written only if the writer knows its version.
 #[derive(Default)]
 struct Store {
     record: Option<Record>,
@@ -169,7 +170,7 @@ fn step(event: &Event, real: &mut u64, store: &mut Store, operators: &mut [Opera
             let (Some((sent, _, _)), Some(stored)) = (operator.sent.take(), operator.stored.take()) else {
                 return;
             };
-            // A later answer is not waited for.
+            // No later answer is waited for.
             if stored && now.since(sent) <= crate::limits::WRITE_TIMEOUT {
                 operator.memory.claimed(sent, &TERMS);
                 operator.fence.open_until(sent.plus(TERMS.duration));

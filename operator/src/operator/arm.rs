@@ -1,4 +1,5 @@
-//! A pass's part about the webhook's configurations: what is known, and what follows from it (`arming` decides).
+//! The part of a pass about the webhook's configurations: what is known, and what follows from it (`arming`
+//! decides).
 
 use kube::api::{Api, DynamicObject};
 use tokio::time::timeout;
@@ -12,13 +13,14 @@ use crate::limits::WRITE_TIMEOUT;
 use crate::mirror::View;
 use crate::object::Key;
 
-/// Whether a configuration of the webhook stands that could be kept.
+/// Whether a webhook configuration exists that could be kept.
 fn stands(view: &View, derived: &Derived) -> bool {
     derived.hooks.keys().any(|key| view.get(key).is_some())
 }
 
 impl Operator {
-    /// Whether the webhook's configurations are wanted, and which; and for how long they are away, if somebody disarmed them.
+    /// Whether the webhook's configurations are wanted, and which; and how long they are removed, if they are
+    /// disarmed.
     pub(super) async fn stance(
         &mut self,
         view: &View,
@@ -30,7 +32,8 @@ impl Operator {
         self.recorded = record.recorded;
         let stance =
             match self.decided(view, derived, bundle, (&record, record.disarmament.is_over(now))).await {
-                // The newest would be without a binding that was in force. Where none stands, they are better than nothing.
+                // The newest ones would lack a binding that was in force. If none exist, they are better than
+                // none.
                 Stance::Newest if !derived.lost.is_empty() && stands(view, derived) => Stance::Before,
                 stance => stance,
             };
@@ -49,7 +52,7 @@ impl Operator {
         let (mut standing, mut wanted) = (0, 0);
         for key in record.configurations() {
             wanted += 1;
-            // One that lost its label is not watched any more, and stands all the same.
+            // One that lost its label is no longer watched, but still exists.
             if view.get(&key).is_some() || (recorded == Recorded::Armed && self.stands(&key).await) {
                 standing += 1;
             }
@@ -57,7 +60,8 @@ impl Operator {
         let expected = crate::object::digest(&serde_json::json!([derived.expected, bundle]));
         let enough = self.settings.enough;
         let known = |replicas| Known { recorded, request, over, standing, wanted, replicas, enough };
-        // What was found out for these digests need not be asked again while it stands.
+        // Replicas that were found to serve these digests need not be probed again while the webhook is
+        // armed.
         if recorded == Recorded::Armed && self.served.as_ref() == Some(&expected) {
             return arming::decide(&known(enough));
         }
@@ -73,7 +77,7 @@ impl Operator {
 
     async fn stands(&self, key: &Key) -> bool {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &key.kind.resource());
-        // Without an answer nothing is taken for deleted.
+        // Without an answer, nothing is taken for deleted.
         !matches!(timeout(WRITE_TIMEOUT, api.get_opt(&key.name)).await, Ok(Ok(None)))
     }
 

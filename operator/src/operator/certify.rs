@@ -1,4 +1,5 @@
-//! A pass's part about certificates: read at first, made where they are missing, moved on when it is time (`certificates` says when).
+//! The part of a pass about certificates: read at start, made where missing, rotated when due (`certificates`
+//! says when).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ use crate::kind::Kind;
 use crate::limits::WRITE_TIMEOUT;
 
 impl Operator {
-    /// Reads the certificates at first, makes what is missing, and does what is due.
+    /// Reads the certificates at start, makes what is missing, and takes the step that is due.
     pub(super) async fn certify(&mut self, now: Timestamp) -> Result<(), PassError> {
         let now = now.as_second();
         let mut certificates = match self.certificates.take() {
@@ -33,7 +34,7 @@ impl Operator {
         let trusted = self.trusts(&certificates.bundle());
         while let Some(step) = certificates.advance(&self.settings.profile, now, trusted)? {
             info!(?step, "the webhook's certificates moved on");
-            // Whatever comes next must be trusted first.
+            // The next authority must be trusted first.
             if step == Step::Introduced {
                 break;
             }
@@ -45,7 +46,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Whether every webhook configuration that stands has had this bundle for a while.
+    /// Whether every existing webhook configuration has had this bundle for a while.
     fn trusts(&mut self, bundle: &str) -> bool {
         let view = self.shared.mirror.view();
         let kinds = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
@@ -73,7 +74,7 @@ impl Operator {
         }
     }
 
-    /// The certificates as the cluster has them, whatever their labels.
+    /// The certificates in the cluster, whatever their labels.
     async fn stored(&self, now: i64) -> Result<Option<Certificates>, PassError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.settings.options.namespace);
         let mut data = Vec::new();

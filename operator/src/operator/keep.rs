@@ -1,4 +1,5 @@
-//! What stays although nothing says that it is wanted: what stands for something that cannot be worked out, and what still serves pods that run.
+//! What stays although it is no longer wanted: existing objects whose desired state cannot be computed, and
+//! objects that still serve running pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +14,16 @@ use crate::object::{Key, Live, Wanted};
 use crate::pools::DIGEST_ANNOTATION;
 use crate::whole::{PACKS_ANNOTATION, is_of};
 
-/// What keeps something.
+/// The reasons to keep objects.
 pub(super) struct Keep<'a> {
     pub(super) derived: &'a Derived,
-    /// Of the webhook's configurations nothing is known but that they were in force.
+    /// Nothing is known of the webhook's configurations except that they were in force.
     pub(super) hooks: bool,
-    /// Somebody took the admission policies over pods away for a time.
+    /// An administrator removed the admission policies over pods for a time.
     pub(super) withdrawn: bool,
-    /// Namespaces of pools whose pods are not all of the bundle that is wanted.
+    /// Namespaces with pools that have pods of another bundle than the wanted one.
     pub(super) rolling: BTreeSet<String>,
-    /// Cells that pods bear; `None` while that is not known.
+    /// Cells in use by pods; `None` while that is not known.
     pub(super) borne: Option<BTreeSet<Place>>,
 }
 
@@ -48,7 +49,7 @@ impl Keep<'_> {
                         live.spec(),
                     )
             }
-            // Somebody who disarmed for a time is to have what they asked for.
+            // A disarmament for a time must take effect.
             Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding => {
                 let is_asked_away = self.withdrawn && arming::is_withdrawn(&live.key);
                 self.may_be_lost(live) && !is_asked_away
@@ -58,12 +59,12 @@ impl Keep<'_> {
         }
     }
 
-    /// Whether an object may come from a binding of which nobody knows what it has in force.
+    /// Whether an object may belong to a binding whose policy in force is unknown.
     fn may_be_lost(&self, live: &Live) -> bool {
         !self.derived.lost.is_empty() && is_of(live, &self.derived.lost)
     }
 
-    /// Whether an object stays that was wanted before: then it is also put back when somebody changes it.
+    /// Whether an object that was wanted before stays: then it is also restored when it is changed.
     pub(super) fn wanted(&self, wanted: &Wanted) -> bool {
         let text = |at: &str| wanted.manifest.pointer(at).and_then(Value::as_str);
         let spec = wanted.manifest.get("spec").unwrap_or(&Value::Null);
@@ -76,8 +77,8 @@ impl Keep<'_> {
             )
     }
 
-    /// Whether a NetworkPolicy of a cell that is none any more stays: while pods bear its label, and one of its packs still holds them back. Without it
-    /// they would be cut off from everything.
+    /// Whether a NetworkPolicy of a former cell stays: as long as pods carry its label and one of its packs
+    /// still restricts them. Without it those pods would be cut off from everything.
     fn network(&self, namespace: &str, cell: Option<&str>, packs: Option<&str>, spec: &Value) -> bool {
         let (Some(cell), Some(packs)) = (cell, packs) else { return false };
         let rules = |direction: &str| spec.get(direction).and_then(Value::as_array);
@@ -98,7 +99,7 @@ impl Keep<'_> {
     }
 }
 
-/// What was wanted of networks: objects that may have to outlive the cell that they are of.
+/// The wanted network objects, which may have to outlive their cell.
 pub(super) fn networks(wanted: &BTreeMap<Key, Wanted>) -> BTreeMap<Key, Wanted> {
     let of_cells = wanted.iter().filter(|(key, _)| key.kind == Kind::NetworkPolicy);
     of_cells.map(|(key, one)| (key.clone(), one.clone())).collect()
@@ -185,12 +186,12 @@ mod tests {
             assert!(keep(&derived, Some(&[])).live(&object(kind, "x", &json!({}))), "{kind:?}");
         }
         assert!(!keep(&derived, Some(&[])).live(&object(Kind::Secret, "x", &json!({}))));
-        // What says that it is of others only goes when these want it no more.
+        // An object that names other bindings goes only when those no longer want it.
         for (bindings, stays) in [("a b", true), ("b", false)] {
             let of = json!({ "annotations": { BINDINGS_ANNOTATION: bindings } });
             assert_eq!(keep(&derived, Some(&[])).live(&object(Kind::Namespace, "x", &of)), stays);
         }
-        // Whoever disarms for a time has it: what judges pods goes, what keeps bindings stays.
+        // A disarmament for a time takes effect: what judges pods goes, what protects bindings stays.
         let withdrawn = Keep { withdrawn: true, ..keep(&derived, Some(&[])) };
         let policy = |name: &str| object(Kind::ValidatingAdmissionPolicy, name, &json!({}));
         assert!(!withdrawn.live(&policy("bailiwick-0123-rules")));

@@ -1,14 +1,16 @@
-//! Pod Security labels that the owner of a namespace set at least as strict as what is bound: they stay the owner's, also when everything bound goes.
+//! Pod Security labels that the owner of a namespace set at least as strict as the bound packs: they stay the
+//! owner's, even when every binding goes.
 //! <https://kubernetes.io/docs/concepts/security/pod-security-admission/#pod-security-admission-labels-for-namespaces>
 
 use serde_json::Value;
 
 use crate::object::{APPLIED, Live, Wanted};
 
-/// What we want of a namespace beside what its owner wants of it already; `None`: all of it.
+/// What we want of a namespace beyond what its owner already wants; `None`: all of it.
 ///
-/// Level and version are compared each for itself: `restricted` of an old version lacks checks that `baseline` of a new one has, so the owner keeps the
-/// level and the version is raised beside it. Nothing that either asks for is loosened.
+/// Level and version are compared separately. `restricted` of an old version lacks checks that `baseline` of
+/// a new one has, so the owner keeps the level and the version is raised next to it. Nothing that either side
+/// requires is loosened.
 pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted> {
     let label = |key: &str| {
         wanted.manifest.pointer("/metadata/labels")?.get(key).and_then(Value::as_str).map(str::to_owned)
@@ -25,7 +27,7 @@ pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted
         }
         left = true;
         let stands = live.labels.get(&at);
-        // A version that stands there because we raised it goes on to be ours.
+        // A version that we raised stays ours.
         let theirs = stands.is_none() || live.theirs.contains(&at);
         let new_enough = minor(stands.map(String::as_str)) >= minor(label(&at).as_deref());
         if let Some(labels) = manifest.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
@@ -36,7 +38,7 @@ pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted
         }
     }
     if let Some(annotations) = manifest.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        // Of the manifest as it was.
+        // The hash of the original manifest.
         annotations.remove(APPLIED);
     }
     left.then(|| Wanted::new(manifest, owner).ok()).flatten()
@@ -49,7 +51,7 @@ fn level(word: &str) -> Option<u8> {
         .and_then(|at| at.try_into().ok())
 }
 
-/// The minor version; the latest where none is named.
+/// The minor version; the latest if none is given.
 fn minor(version: Option<&str>) -> u32 {
     version.and_then(|version| version.strip_prefix("v1.")?.parse().ok()).unwrap_or(u32::MAX)
 }
@@ -64,7 +66,8 @@ mod tests {
     use crate::kind::Kind;
     use crate::object::Key;
 
-    /// The labels that are applied where ours ask for `baseline` of v1.36 and the namespace has these, of which some are its owner's.
+    /// The labels that are applied when ours require `baseline` of v1.36 and the namespace has these, some of
+    /// them its owner's.
     fn applied(there: &[(&str, &str)], theirs: &[&str]) -> Vec<String> {
         let name = |short: &str| format!("pod-security.kubernetes.io/{short}");
         let ours = [

@@ -1,6 +1,7 @@
-//! The passes: when there is news, everything is compared and what differs is written.
+//! The passes: on news, everything is compared and what differs is written.
 //!
-//! One task does all of it, one pass after the other, so that no two writes of one operator can contradict each other.
+//! One task does all of it, one pass after the other, so that no two writes of one operator can contradict
+//! each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,9 +42,9 @@ mod levels;
 
 use keep::Keep;
 
-/// What an operator is set to.
+/// The settings of an operator.
 pub struct Settings {
-    /// For what is derived.
+    /// For deriving.
     pub options: Options,
     /// For certificates.
     pub profile: Profile,
@@ -51,13 +52,13 @@ pub struct Settings {
     pub enough: usize,
 }
 
-/// What others may ask of a running operator.
+/// The parts of a running operator that others may use.
 pub struct Shared {
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The cluster.
     pub mirror: Arc<Mirror>,
-    /// Which cells pods bear.
+    /// Which cells pods carry.
     pub usage: Arc<CellUsage>,
     /// The election.
     pub election: Arc<Election>,
@@ -65,7 +66,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Nothing was done yet.
+    /// The state before the first pass.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, mirror: Arc<Mirror>, election: Arc<Election>) -> Self {
         let last_pass_ms = AtomicU64::new(Tick::now().as_ms());
@@ -111,10 +112,10 @@ pub enum PassError {
     Secrets(String),
 }
 
-/// What was derived from a state of the world.
+/// The result of deriving from a state of the world.
 struct Derivation {
     fingerprint: String,
-    /// What stood then; it counts only where something is lost.
+    /// The objects that existed then; they matter only while a binding is lost.
     standing: Standing,
     derived: Derived,
 }
@@ -131,24 +132,24 @@ pub struct Operator {
     derivation: Option<Derivation>,
     checks: PackChecks,
     certificates: Option<Certificates>,
-    /// The bundle that stands in the webhook configurations, and since when.
+    /// The bundle in the webhook configurations, and since when.
     trusted: Option<(String, Tick)>,
-    /// The webhook configurations that were applied last.
+    /// The webhook configurations that were last applied.
     hooks: BTreeMap<Key, Wanted>,
-    /// Digests of the policies that enough replicas decided by when these were applied.
+    /// Digests of the policies that enough replicas decided by when those were applied.
     armed: BTreeSet<String>,
-    /// The NetworkPolicies that were wanted last.
+    /// The NetworkPolicies that were last wanted.
     networks: BTreeMap<Key, Wanted>,
     /// What was expected when enough replicas were found to decide by it.
     served: Option<String>,
-    /// What the record of the arming says.
+    /// The state in the arming record.
     recorded: Recorded,
-    /// For how long and why, if it is disarmed.
+    /// Until when and why, if it is disarmed.
     disarmament: Disarmament,
     recorder: EventRecorder,
 }
 
-/// What a pass leaves to do.
+/// What is left to do after a pass.
 struct After {
     /// When to compare again without news.
     wait: Duration,
@@ -156,7 +157,7 @@ struct After {
 }
 
 impl Operator {
-    /// At rest.
+    /// An operator before its first pass.
     #[must_use]
     pub fn new(
         client: Client,
@@ -196,7 +197,7 @@ impl Operator {
         }
     }
 
-    /// Makes passes while this operator leads, until `stop` says otherwise. A pass that was begun is ended.
+    /// Makes passes while this operator leads, until `stop` is set. A pass in progress is completed.
     pub async fn run(&mut self, mut leading: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let (first, longest) = RETRY;
         let mut backoff = first;
@@ -255,8 +256,9 @@ impl Operator {
         let outlive: Vec<_> = outlive.map(|(key, one)| (key.clone(), one.clone())).collect();
         wanted.extend(outlive);
         self.networks = keep::networks(&wanted);
-        // What is asked for in the record between that look and the write is not to be written over. Nor is a configuration to be made anew that somebody
-        // deletes meanwhile: the way out of a webhook that refuses everything would go unnoticed.
+        // A request that arrives in the record between that look and the write must not be overwritten. Nor
+        // may a configuration that is deleted meanwhile be created again: the way out of a webhook that
+        // denies everything would go unnoticed.
         let hooks = derivation.derived.hooks.keys().chain(self.hooks.keys()).cloned();
         let looked_at = std::iter::once(self.record_key()).chain(hooks);
         let seen: Vec<Arc<Live>> = looked_at.filter_map(|key| view.get(&key).cloned()).collect();
@@ -296,7 +298,7 @@ impl Operator {
         Ok(After { wait, failed: failing })
     }
 
-    /// What was derived, anew if the world is another.
+    /// The derived state, derived again if the world has changed.
     fn derive(&mut self, world: &World, view: &View, bundle: &str, now: Timestamp) -> Derivation {
         let fingerprint = crate::object::digest(&serde_json::json!([world.fingerprint, bundle]));
         let options = &self.settings.options;
@@ -314,7 +316,7 @@ impl Operator {
         })
     }
 
-    /// Everything that is wanted in this pass, and what the record of the arming says then.
+    /// Everything that is wanted in this pass, and the state that the arming record gets with it.
     fn wanted(
         &mut self,
         derived: &Derived,
@@ -335,7 +337,7 @@ impl Operator {
         }
         let recorded = match stance {
             Stance::Away(recorded) => recorded,
-            // Armed only once they stand; see `arming`.
+            // Armed only once they exist; see `arming`.
             Stance::Newest | Stance::Before if !self.hooks.is_empty() => Recorded::Armed,
             Stance::Newest | Stance::Before if self.recorded == Recorded::Armed => Recorded::Armed,
             Stance::Newest | Stance::Before => Recorded::Waiting,
@@ -348,7 +350,7 @@ impl Operator {
             }
             Stance::Newest => wanted.extend(arming::step(&self.hooks, &derived.hooks, &owner)),
             Stance::Before => {
-                // After a restart nobody knows them but the API server.
+                // After a restart only the API server knows them.
                 if self.hooks.is_empty() {
                     self.hooks = arming::standing(view, &derived.hooks, &owner);
                 }
@@ -359,7 +361,8 @@ impl Operator {
         (wanted, recorded)
     }
 
-    /// How many configurations of each kind stand from before this pass on until after it: one that is missing was deleted by somebody.
+    /// How many configurations of each kind exist from before this pass until after it: one that is missing
+    /// was deleted by hand.
     fn configurations(&self, derived: &Derived, stance: Stance) -> usize {
         let of_kind = |hooks: &BTreeMap<Key, Wanted>| {
             hooks.keys().filter(|key| key.kind == Kind::ValidatingWebhookConfiguration).count()
@@ -368,12 +371,12 @@ impl Operator {
         if stance == Stance::Newest { stand.min(of_kind(&derived.hooks)) } else { stand }
     }
 
-    /// Whether the admission policies over pods are away too.
+    /// Whether the admission policies over pods are removed too.
     fn is_withdrawn(&self) -> bool {
         self.disarmament.until.is_some()
     }
 
-    /// What a pass did that people may want to know of.
+    /// The events of a pass for readers.
     fn happened(&self, pass: &Pass, recorded: Recorded, now: i64) -> Vec<News> {
         let mirror = &self.shared.mirror;
         let record = self.record_key();
@@ -391,7 +394,7 @@ impl Operator {
         news
     }
 
-    /// Remembers what stands now.
+    /// Remembers what exists now.
     fn after_pass(&mut self, derived: &Derived, stance: Stance, pass: &Pass) {
         let mut not_yet = pass.failures.iter().map(|one| &one.key).chain(&pass.raced).chain(&pass.ending);
         let hook =
@@ -406,13 +409,14 @@ impl Operator {
                     info!("the webhook is armed");
                 }
                 if self.hooks.len() != stand.len() || stand != derived.hooks {
-                    // The record, or the next step, comes in a pass of its own, right after.
+                    // The record, or the next step, is written in a pass of its own, right after this one.
                     self.bell.notify_one();
                 }
                 self.hooks = stand;
                 self.armed.clone_from(&derived.expected);
             }
-            // Those that were in force before a restart ask about all that is in force, and enough replicas decide by it.
+            // Those that were in force before a restart cover all that is in force, and enough replicas
+            // decide by it.
             Stance::Before if self.served.is_some() && arming::covers(&self.hooks, &derived.hooks) => {
                 self.armed.clone_from(&derived.expected);
             }
@@ -424,7 +428,7 @@ impl Operator {
         (!self.disarmament.reason.is_empty() || self.is_withdrawn()).then(|| self.disarmament.clone())
     }
 
-    /// Writes statuses. Whether any could not be written.
+    /// Writes statuses; returns whether any could not be written.
     async fn statuses(&self, due: Vec<Due>, news: &mut Vec<News>) -> bool {
         let mut wrong = false;
         for one in due {
@@ -448,10 +452,10 @@ impl Operator {
     }
 }
 
-/// What is said of an object that somebody deletes and somebody else's finalizer holds.
+/// The message for an object that was deleted and that another client's finalizer holds.
 const ENDING: &str = "somebody deleted it, and a finalizer of others keeps it from being made anew";
 
-/// Classes of the cluster that somebody else made and that mean something else.
+/// Cluster-wide classes that another client created and that mean something else.
 fn foreign(wanted: &BTreeMap<Key, Wanted>, view: &View, owner: &str) -> Vec<(Key, String)> {
     let classes = wanted.values().filter(|one| one.key.kind == Kind::RuntimeClass);
     let differs = classes.filter_map(|one| {
@@ -463,7 +467,7 @@ fn foreign(wanted: &BTreeMap<Key, Wanted>, view: &View, owner: &str) -> Vec<(Key
     differs.collect()
 }
 
-/// As the API server writes times.
+/// A time in the API server's format.
 fn whole_seconds(now: Timestamp) -> String {
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }

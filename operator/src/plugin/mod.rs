@@ -1,7 +1,8 @@
-//! `kubectl bailiwick`: what the owner of a cluster asks of a running operator.
+//! `kubectl bailiwick`: requests from the owner of a cluster to a running operator.
 //!
-//! It writes no control itself. Requests stand in the ConfigMap of the record (`arming`); the operator takes them, and this waits until it has. Whoever
-//! may patch that ConfigMap may ask, and the API server's own audit log says who did.
+//! It writes no control itself. A request goes into the record's ConfigMap (`arming`); the operator takes it,
+//! and the command waits until it has. Permission to patch that ConfigMap is permission to request, and the
+//! API server's own audit log records who did.
 //!
 //! Not here: the way out of an emergency in which no operator runs (`docs/operations/emergency.md`).
 
@@ -112,7 +113,7 @@ pub enum PluginError {
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why".to_owned()),
-        // The rest is for the name of who asks.
+        // The rest is reserved for the requester's name.
         text if text.len() > MAX_REASON / 2 => Err(format!("more than {} bytes", MAX_REASON / 2)),
         text => Ok(text.to_owned()),
     }
@@ -174,7 +175,7 @@ impl Owner {
     }
 
     async fn ask(&self, data: Value) -> Result<(), PluginError> {
-        // There must be one: an operator that never ran would not hear it.
+        // The record must exist: without it, no operator ever ran, and none would read the request.
         drop(self.record().await?);
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         self.maps().patch(RECORD, &params, &Patch::Merge(json!({ "data": data }))).await?;

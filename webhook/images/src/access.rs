@@ -1,8 +1,9 @@
-//! Access to a repository: the challenge of a registry, tokens, and to whom a secret may be told.
+//! Access to a repository: a registry's challenge, tokens, and which hosts may receive a secret.
 //!
-//! Credentials belong to one host. They go to that host, over TLS or on the own machine, and to the token service that it names if that stands on the
-//! same host or on one that the settings list (`realms`); to nobody else, and never along with a redirect. Which access is asked for is not taken from the
-//! challenge: reading of the one repository. <https://distribution.github.io/distribution/spec/auth/token/>
+//! Credentials belong to one host. They go to that host, over TLS or on the local machine. They also go to
+//! the token service that it names, if that is on the same host or listed in the settings (`realms`). They go
+//! nowhere else, and are never sent along with a redirect. The scope is not taken from the challenge: it is
+//! always read access to the one repository. <https://distribution.github.io/distribution/spec/auth/token/>
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,10 +21,10 @@ use crate::net::Origin;
 use crate::pool::{Get, GetError, Pool};
 use crate::settings::{Credentials, Registry};
 
-/// Token services of registries that everybody uses and that stand on another host.
+/// Token services of widely used registries that are on another host.
 const KNOWN_REALMS: [(&str, &str); 1] = [("registry-1.docker.io", "auth.docker.io")];
 
-/// What is sent along with requests, by host and repository.
+/// The authorization that is sent with requests, by host and repository.
 #[derive(Default)]
 pub(crate) struct Tokens(Mutex<BTreeMap<(String, String), Token>>);
 
@@ -51,13 +52,13 @@ pub(crate) enum AccessError {
 }
 
 impl AccessError {
-    /// Whether the same may succeed a moment later.
+    /// Whether the same request may succeed a moment later.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error())
     }
 }
 
-/// For whom access is sought.
+/// Where access is needed, and with which settings.
 #[derive(Clone, Copy)]
 pub(crate) struct Applicant<'a> {
     pub(crate) origin: &'a Origin,
@@ -67,7 +68,7 @@ pub(crate) struct Applicant<'a> {
 }
 
 impl Tokens {
-    /// What is known to be good for a repository.
+    /// The authorization that is known to be valid for a repository.
     pub(crate) fn of(&self, origin: &Origin, repository: &str) -> Option<HeaderValue> {
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let token = tokens.get(&(origin.authority(), repository.to_owned()))?;
@@ -86,7 +87,7 @@ impl Tokens {
         tokens.insert((applicant.origin.authority(), applicant.repository.to_owned()), token);
     }
 
-    /// Answers a challenge (`WWW-Authenticate`), and keeps what came of it.
+    /// Answers a challenge (`WWW-Authenticate`), and keeps the result.
     pub(crate) async fn obtain(
         &self,
         pool: &Pool,
@@ -115,7 +116,7 @@ impl Tokens {
     }
 }
 
-/// Asks a token service.
+/// Requests a token from a token service.
 async fn token(
     pool: &Pool,
     applicant: Applicant<'_>,
@@ -150,7 +151,7 @@ async fn token(
     Ok(Token { header, until: Instant::now() + lasts })
 }
 
-/// What a token service issued, and for how long it is good.
+/// The token that a token service issued, and how long it is valid.
 pub(crate) fn issued(body: &[u8]) -> Option<(HeaderValue, Duration)> {
     let wire: WireToken = serde_json::from_slice(body).ok()?;
     let text = wire.token.or(wire.access_token)?;
@@ -167,7 +168,8 @@ struct WireToken {
     expires_in: Option<u64>,
 }
 
-/// Where a realm is, if it may be asked: on the registry's own host and by the same means, or listed.
+/// The origin of a realm, if it may be contacted: on the registry's own host and by the same scheme, or
+/// listed.
 pub(crate) fn realm_origin(realm: &str, applicant: Applicant<'_>) -> Option<(Origin, String)> {
     let (scheme, rest) = realm.split_once("://")?;
     let (authority, path) = match rest.find('/') {
@@ -176,11 +178,11 @@ pub(crate) fn realm_origin(realm: &str, applicant: Applicant<'_>) -> Option<(Ori
     };
     let plain = match scheme {
         "https" => false,
-        // Only ever on the own machine, which `net` makes sure of.
+        // Only ever on the local machine, which `net` enforces.
         "http" => true,
         _ => return None,
     };
-    // Names before an `@` would be taken for the host by some and for a user by others.
+    // Some parsers take what precedes an `@` for the host, others for a user name.
     if authority.contains('@') || path.contains(['#', ' ']) {
         return None;
     }
@@ -210,14 +212,14 @@ pub(crate) fn parameters_of(text: &str) -> BTreeMap<String, String> {
 
 fn basic(credentials: &Credentials) -> HeaderValue {
     let pair = STANDARD.encode(format!("{}:{}", credentials.username, credentials.password));
-    // Base64 has no character that a header may not have.
+    // Every character of Base64 is valid in a header.
     let mut header =
         HeaderValue::try_from(format!("Basic {pair}")).unwrap_or_else(|_| HeaderValue::from_static("Basic"));
     header.set_sensitive(true);
     header
 }
 
-/// Percent-encodes what stands in a query.
+/// Percent-encodes a value in a query.
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,16 +1,16 @@
-//! Bounded memory of what was found out: two generations, of which the older is dropped as a whole when the younger is full.
+//! A bounded cache in two generations. When the younger is full, the older is dropped as a whole.
 //!
-//! Not in the order of use to the entry, which would cost a list for every hit: what is asked for again moves to the younger generation, and that
-//! is enough to keep what is used.
+//! It is not least-recently-used to the entry, which would cost a list operation on every hit. An entry that
+//! is read again moves to the younger generation, which is enough to keep the entries in use.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Entries with the time at which each ends.
+/// Entries, each with its expiry time.
 pub(crate) struct Cache<K, V> {
     young: BTreeMap<K, (V, Instant)>,
     old: BTreeMap<K, (V, Instant)>,
-    /// Of one generation.
+    /// Of one generation, in entries.
     capacity: usize,
 }
 
@@ -20,7 +20,7 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
         Self { young: BTreeMap::new(), old: BTreeMap::new(), capacity: (entries / 2).max(1) }
     }
 
-    /// What is kept under a key and has not ended.
+    /// The value under a key, unless it has expired.
     pub(crate) fn get(&mut self, key: &K, now: Instant) -> Option<V> {
         if let Some((value, until)) = self.young.get(key) {
             return (now < *until).then(|| value.clone());
@@ -33,7 +33,7 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
         Some(value)
     }
 
-    /// Keeps a value until then.
+    /// Keeps a value until the given time.
     pub(crate) fn put(&mut self, key: K, value: V, until: Instant) {
         if self.young.len() >= self.capacity && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -41,7 +41,7 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
         self.young.insert(key, (value, until));
     }
 
-    /// How many are kept.
+    /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }

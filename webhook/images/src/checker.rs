@@ -1,8 +1,9 @@
-//! Answers demands: from the cache, from a flight that is under way, or from the registry.
+//! Answers demands: from the cache, from a flight in progress, or from the registry.
 //!
-//! What is kept are verified signatures, never verdicts and never what a tag stands for: each decision looks its tags up anew and judges
-//! the facts anew. The key is the repository, the digest, and whose signatures were looked for (keys and trust roots, which are what of a policy bears on the
-//! evidence); a changed policy asks under another key. Terms. *Flight*: one fetch that all wait for who ask the same while it lasts.
+//! The cache holds verified signatures, never verdicts and never what a tag points to: each decision resolves
+//! its tags again and judges the facts again. The key is the repository, the digest and the signers that were
+//! looked for: keys and trust roots, the parts of a policy that affect the evidence. A changed policy uses
+//! another key. Terms. *Flight*: one fetch, shared by all callers that need the same answer while it runs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,16 +34,16 @@ pub struct Checker {
     fetched: AtomicU64,
 }
 
-/// What a checker did so far.
+/// What a checker has done so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
-    /// Requests to registries, tokens aside.
+    /// Requests to registries, not counting those for tokens.
     pub requests: u64,
     /// Images whose signatures were fetched and verified.
     pub fetched: u64,
-    /// Images whose signatures were known.
+    /// Images whose signatures were in the cache.
     pub hits: u64,
-    /// Images whose signatures are kept.
+    /// Images whose signatures are in the cache.
     pub kept: usize,
 }
 
@@ -56,16 +57,16 @@ struct Key {
 
 type Flight = Arc<OnceCell<Result<Arc<Signatures>, Failed>>>;
 
-/// Why a flight ended without an answer, for all who wait for it.
+/// Why a flight ended without an answer, for all that wait for it.
 #[derive(Clone)]
 struct Failed {
     reason: String,
-    /// Its leader's time ran out: who has more may try again.
+    /// The leader ran out of time; a caller with more time may try again.
     late: bool,
 }
 
 impl Checker {
-    /// A checker that knows nothing yet.
+    /// A checker with an empty cache.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -78,7 +79,7 @@ impl Checker {
         }
     }
 
-    /// What was done so far.
+    /// What the checker has done so far.
     #[must_use]
     pub fn figures(&self) -> Figures {
         Figures {
@@ -89,7 +90,7 @@ impl Checker {
         }
     }
 
-    /// Adds to `facts` what the demands ask for, or why it cannot be had; returns before the deadline.
+    /// Adds to `facts` what the demands need, or why it could not be obtained. Returns before the deadline.
     pub async fn answer(
         self: &Arc<Self>,
         demands: Vec<Demand>,
@@ -104,7 +105,7 @@ impl Checker {
                 refuse(demand, reason, facts);
                 continue;
             }
-            // What is known needs no task.
+            // A cached answer needs no task.
             if let Wants::Signatures(signers) = &demand.wants
                 && let Some(known) = Key::of(&demand.reference, signers).and_then(|key| self.known(&key))
             {
@@ -144,7 +145,7 @@ impl Checker {
         }
     }
 
-    /// The digest of what a tag names at this moment: of the bytes that came, whatever the registry says about them.
+    /// The digest that a tag points to now, computed from the received bytes, whatever the registry claims.
     async fn digest(&self, reference: &Reference, deadline: Instant) -> Result<String, String> {
         let at = self.reader.repository(reference).map_err(|error| error.to_string())?;
         let tag = reference.tag.as_deref().unwrap_or("latest");
@@ -243,7 +244,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Key {
-    /// `None` for a reference without a digest, about which nothing can be kept.
+    /// `None` for a reference without a digest, for which nothing can be cached.
     fn of(reference: &Reference, signers: &Signers) -> Option<Self> {
         let mut hash = Sha256::new();
         for key in &signers.keys {
@@ -261,8 +262,8 @@ impl Key {
     }
 }
 
-/// A place on a flight. Whoever leaves last, or after it has landed, takes it off the list: a flight whose waiters all gave up must not
-/// stay, and one that failed must not be joined.
+/// A place on a flight. The last to leave, or the first to leave after it has landed, takes it off the list:
+/// a flight whose waiters all gave up must not stay, and a failed one must not be joined.
 struct Boarding<'c> {
     checker: &'c Checker,
     key: &'c Key,
@@ -280,7 +281,7 @@ impl Drop for Boarding<'_> {
     fn drop(&mut self) {
         let mut flights = locked(&self.checker.flights);
         let listed = flights.get(self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight));
-        // Two: the list and this one.
+        // Two references: the list's and this one.
         if listed && (self.flight.initialized() || Arc::strong_count(&self.flight) <= 2) {
             flights.remove(self.key);
         }

@@ -1,4 +1,4 @@
-//! From an image's digest to the bundles that are attached to it: bytes, each hashed, nothing verified yet.
+//! From an image's digest to the bundles that are attached to it: bytes, each hashed, none verified yet.
 //!
 //! ```text
 //! digest ► referrers API ─ 404 ► tag `sha256-<hex>` ─ 404 ► nothing attached
@@ -6,8 +6,8 @@
 //!         descriptors ► manifest (subject is the digest?) ► layers of a bundle's media type ► bytes
 //! ```
 //!
-//! What a descriptor says about the type of what it points to is not believed: cosign 3.1.1 writes the type of an empty config into the tag's index. The
-//! referrer's own layers decide. Terms: *attached*, listed as a referrer of the digest.
+//! The media type in a descriptor is not trusted: cosign 3.1.1 writes the type of an empty config into the
+//! tag's index. The referrer's own layers decide. Terms. *Attached*: listed as a referrer of the digest.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::limits::{
 };
 use crate::reader::{Allowance, ReadError, Reader, Repository};
 
-/// Media types of bundles; only version 0.3 is read further.
+/// Media types of bundles; only version 0.3 is read any further.
 const BUNDLE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
 
 /// What is attached to an image.
@@ -30,7 +30,7 @@ const BUNDLE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
 pub(crate) struct Attached {
     /// Bundles, by the digest of their bytes.
     pub(crate) bundles: Vec<(String, Bytes)>,
-    /// What else there is, in words.
+    /// What else is attached, in words.
     pub(crate) passed_over: Vec<String>,
     /// Why not all of it could be read.
     pub(crate) incomplete: Option<String>,
@@ -61,14 +61,14 @@ pub(crate) struct Manifest {
     layers: Vec<Descriptor>,
 }
 
-/// What one referrer holds.
+/// The content of one referrer.
 #[derive(Default)]
 struct Held {
     bundles: Vec<(String, Bytes)>,
     passed_over: Vec<String>,
 }
 
-/// Fetches what is attached to `reference`, which has a digest.
+/// Fetches everything that is attached to `reference`, which has a digest.
 pub(crate) async fn attached(
     reader: &Arc<Reader>,
     reference: &Reference,
@@ -111,7 +111,7 @@ pub(crate) async fn attached(
         attached.passed_over.extend(held.passed_over);
         attached.passed_over.truncate(PASSED_OVER);
     }
-    // In whatever order they arrived.
+    // They arrive in any order.
     attached.bundles.sort();
     attached.passed_over.sort();
     Ok(attached)
@@ -130,7 +130,7 @@ async fn referrers(
     for _ in 0..REFERRER_PAGES {
         let read = match reader.referrers(&at, digest, page.as_deref(), allowance).await {
             Ok(read) => read,
-            // No such API, or nothing of the kind: then the list may stand behind a tag.
+            // The API is missing, or lists nothing for this digest: the list may be behind a tag.
             Err(error) if error.is_absence() && page.is_none() => {
                 return tagged_referrers(reader, &at, reference, digest, allowance).await;
             }
@@ -185,7 +185,7 @@ pub(crate) fn collect(
     Ok(())
 }
 
-/// What one referrer holds. One that is listed and not there holds nothing; one that cannot be read is an error.
+/// The content of one referrer. One that is listed but missing has none; one that cannot be read is an error.
 async fn held(
     reader: &Reader,
     reference: &Reference,
@@ -209,7 +209,7 @@ async fn held(
     Ok(held)
 }
 
-/// The layers of a referrer's manifest that may be bundles; what else there is, in words.
+/// The layers of a referrer's manifest that may be bundles, and in words what else it has.
 pub(crate) fn bundles_of(
     bytes: &[u8],
     reference: &Reference,
@@ -242,7 +242,7 @@ pub(crate) fn bundles_of(
     bundles
 }
 
-/// Enough of a digest to find it by. What a registry wrote is escaped, since it ends in answers and logs.
+/// Enough of a digest to find it by. A registry's text is escaped, since it ends up in answers and logs.
 pub(crate) fn short(digest: &str) -> String {
     let cut: String = digest.chars().take("sha256:".len() + 12).collect();
     format!("`{}`", cut.escape_debug())

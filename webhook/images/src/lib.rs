@@ -1,20 +1,21 @@
-//! Evidence about container images: what a tag stands for, and who signed a digest.
+//! Evidence about container images: which digest a tag points to, and who signed a digest.
 //!
-//! What it is: a thin reader of registries and a verifier of cosign's bundles, both made for the few seconds and the little trust that admission has.
-//! Bytes are fetched once, hashed here, and become facts; the pack's `images` rules decide over facts
-//! ([`bailiwick_policy::admission::evidence`]). What it is not: it pushes nothing, reads no layers, follows no policy, and never takes a failure
-//! for an answer: what could not be learnt is said to be unknown.
+//! What it is: a thin reader of registries and a verifier of cosign's bundles, both made for the few seconds
+//! and the little trust that admission has. Bytes are fetched once, hashed here, and become facts; the pack's
+//! `images` rules decide by those facts ([`bailiwick_policy::admission::evidence`]). What it is not: it
+//! pushes nothing, reads no layers and evaluates no policy. It never treats a failure as an answer: what
+//! could not be learned is reported as unknown.
 //!
 //! ```text
-//!  demands ─► Checker ─┬ cache, by digest and signers; one flight for all who ask the same
+//!  demands ─► Checker ─┬ cache, by digest and signers; one flight for equal demands
 //!                      ├ reader ─ access (credentials, tokens) ─ pool ─ net (addresses, TLS) ─► registry
 //!                      ├ evidence: referrers, manifests, bundles; each hashed
 //!                      └ verify: key ┐
 //!                                keyless ┴ statement ─► facts
 //! ```
 //!
-//! Terms. *Demand*, *facts*: as in the policy crate. *Bundle*: a Sigstore bundle, version 0.3. *Referrer*: a manifest whose `subject` is the
-//! image. *Allowance*: the time and bytes that one image may cost.
+//! Terms. *Demand*, *facts*: see the policy crate. *Bundle*: a Sigstore bundle, version 0.3. *Referrer*: a
+//! manifest whose `subject` is the image. *Allowance*: the time and bytes that one image may cost.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! The program `bailiwick-image`: asks about one image what the webhook would ask. Exit codes are those of `bailiwick`: 0 signed, 1 could not
-//! run, 2 usage, 4 not signed, 6 cannot tell.
+//! The program `bailiwick-image`: checks one image by hand, as the webhook would. Its exit codes are those of
+//! `bailiwick`: 0 signed, 1 could not run, 2 usage, 4 not signed, 6 cannot tell.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Connections: which addresses may be reached, and TLS.
 //!
-//! The address that is checked is the address that is connected to: the name is resolved once, here, so a name that resolves to something else a
-//! moment later gains nothing. Private, loopback, link-local and other special ranges are refused unless the settings list them for this
-//! very registry: a reference in a pod must not make the webhook ask the cluster's own network or a cloud's metadata service.
+//! The address that is checked is the address that is connected to. The name is resolved once, here, so a
+//! name that resolves to something else a moment later gains nothing. Private, loopback, link-local and other
+//! special ranges are refused unless the settings list them for this very registry: a reference in a pod must
+//! not make the webhook send requests to the cluster's own network or to a cloud's metadata service.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -23,13 +24,13 @@ use tokio_rustls::client::TlsStream;
 use crate::limits::{ADDRESSES, CONNECT_TIME, LOOKUPS};
 use crate::settings::Registry;
 
-/// Where requests go.
+/// The destination of requests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Origin {
     /// A name, or an address without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Without TLS; only ever to the own machine.
+    /// Without TLS; only ever on the local machine.
     pub(crate) plain: bool,
 }
 
@@ -45,7 +46,7 @@ impl Origin {
         (!bare.is_empty()).then(|| Self { host: bare.to_ascii_lowercase(), port, plain })
     }
 
-    /// `host:port`, without the port that is meant anyway.
+    /// `host:port`, without a default port.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let default = if self.plain { 80 } else { 443 };
@@ -70,7 +71,7 @@ pub(crate) enum ConnectError {
     Tls { host: String, reason: String },
 }
 
-/// Connects, or says why not. `registry`: what the settings say about it.
+/// Connects, or says why not. `registry`: its settings.
 pub(crate) async fn connect(
     origin: &Origin,
     registry: Option<&Registry>,
@@ -83,7 +84,7 @@ pub(crate) async fn connect(
     let resolving = looked_up(&LOOKING_UP, move || Ok(named.to_socket_addrs()?.take(ADDRESSES).collect()));
     let resolved = timeout_at(until, resolving).await.map_err(late)?;
     let addresses = resolved.map_err(|source| ConnectError::Resolve { host: host(), source })?;
-    // One that may not be reached spoils all: a name that mixes them is up to something.
+    // One forbidden address rules out all: a name that mixes them is suspicious.
     for address in &addresses {
         allowed(origin, registry, address.ip())?;
     }
@@ -104,7 +105,8 @@ pub(crate) async fn connect(
 /// Lookups in progress, over all registries.
 static LOOKING_UP: Semaphore = Semaphore::const_new(LOOKUPS);
 
-/// Does a lookup, which blocks, in the pool of blocking threads. Its turn lasts until it ends, also when nobody waits for it any more.
+/// Runs a lookup, which blocks, in the pool of blocking threads. Its permit lasts until the lookup ends, even
+/// when no caller waits for it any more.
 async fn looked_up(
     turns: &'static Semaphore,
     lookup: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
@@ -138,7 +140,7 @@ async fn secured(
     }
 }
 
-/// The system's authorities, and those of the settings. Without any the handshake fails.
+/// The system's authorities and those of the settings. Without any, the handshake fails.
 fn client_config(more: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, String> {
     static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
@@ -175,8 +177,9 @@ fn allowed(origin: &Origin, registry: Option<&Registry>, address: IpAddr) -> Res
     if listed || is_public(address) { Ok(()) } else { Err(ConnectError::Private { host: host(), address }) }
 }
 
-/// Whether an address can be anybody's on the Internet. By the special-purpose registries of IANA
-/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>, `iana-ipv6-special-registry`); what embeds another address counts as private.
+/// Whether an address is public, by the special-purpose registries of IANA
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>, `iana-ipv6-special-registry`). An address
+/// that embeds another one counts as private.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -204,7 +207,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    // Only 2000::/3 is given out; of it, Teredo and the rest of 2001::/23, documentation, and 6to4 are not plain addresses.
+    // Only 2000::/3 is allocated. In it, Teredo and the rest of 2001::/23, documentation and 6to4 are not
+    // plain addresses.
     let given_out = a & 0xe000 == 0x2000;
     let special = matches!((a, b), (0x2001, 0..0x0200 | 0x0db8) | (0x2002 | 0x3fff, _));
     given_out && !special
@@ -293,7 +297,8 @@ mod tests {
         runtime.unwrap().block_on(async {
             let (end, ends) = std::sync::mpsc::channel::<()>();
             let ends = Arc::new(std::sync::Mutex::new(ends));
-            // More than the pool has threads, all of a resolver that does not answer until `end` is dropped; nobody waits for them.
+            // More lookups than the pool has threads, all of a resolver that does not answer until `end` is
+            // dropped; no caller waits for them.
             for _ in 0..2 * pool {
                 let ends = Arc::clone(&ends);
                 let hanging = looked_up(&TURNS, move || {

@@ -1,7 +1,8 @@
 //! Requests over kept connections: one at a time on each, HTTP/1.1.
 //!
-//! Not a general client: only GET, never a redirect, no body sent. A connection goes back to the pool when its answer has been read to the end,
-//! and is closed otherwise, so that nobody reads what another was sent.
+//! This is not a general client: it only sends GET, never follows a redirect and never sends a body. A
+//! connection returns to the pool once its answer has been read to the end, and is closed otherwise, so that
+//! no request reads the answer to another.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,13 +23,13 @@ use crate::settings::Registry;
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// Idle connections, and how many requests may be in progress.
+/// Idle connections, and the number of requests that may be in progress.
 pub(crate) struct Pool {
     idle: Mutex<BTreeMap<Origin, Vec<(Sender, Instant)>>>,
     permits: Semaphore,
 }
 
-/// What is asked.
+/// A request.
 pub(crate) struct Get<'g> {
     pub(crate) origin: &'g Origin,
     pub(crate) registry: Option<&'g Registry>,
@@ -36,17 +37,17 @@ pub(crate) struct Get<'g> {
     pub(crate) target: &'g str,
     pub(crate) accept: &'g str,
     pub(crate) authorization: Option<&'g HeaderValue>,
-    /// More of a body is an error.
+    /// The largest body; a larger one is an error.
     pub(crate) cap: usize,
     pub(crate) deadline: Instant,
 }
 
-/// An answer, read to its end if it was a good one.
+/// An answer; its body is read to the end if the status is 200.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Of a status other than 200 it is not read.
+    /// Not read for a status other than 200.
     pub(crate) body: Bytes,
 }
 
@@ -70,7 +71,7 @@ impl Pool {
         Self { idle: Mutex::default(), permits: Semaphore::new(REQUESTS) }
     }
 
-    /// Asks, and reads the answer.
+    /// Sends a request and reads the answer.
     pub(crate) async fn get(&self, get: &Get<'_>) -> Result<Answer, GetError> {
         let late = || GetError::TimedOut { host: get.origin.host.clone() };
         let permit = timeout_at(get.deadline, self.permits.acquire()).await.map_err(|_| late())?;
@@ -81,20 +82,22 @@ impl Pool {
 
     async fn ask(&self, get: &Get<'_>) -> Result<Answer, GetError> {
         let broken = |source| GetError::Broken { host: get.origin.host.clone(), source };
-        // A kept connection may have been closed by the other side; what was not sent over it can be sent over a new one.
+        // The other side may have closed a kept connection; a request that was not sent over it can be sent
+        // over a new one.
         while let Some(mut sender) = self.take(get.origin) {
             if sender.ready().await.is_err() {
                 continue;
             }
             match sender.try_send_request(request(get)?).await {
                 Ok(response) => return self.read(get, sender, response).await,
-                // The request came back unsent, or the connection ended before any answer: GET may be sent again.
+                // The request came back unsent, or the connection ended before any answer: GET may be sent
+                // again.
                 Err(_) => continue,
             }
         }
         let stream = connect(get.origin, get.registry, get.deadline).await?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // Ends when the sender is dropped; an error of it is an error of the request too.
+        // Ends when the sender is dropped; its errors are also errors of the request.
         tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -119,7 +122,7 @@ impl Pool {
             let frame = frame.map_err(|source| GetError::Broken { host: get.origin.host.clone(), source })?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > get.cap {
-                // What goes with an error is of no use; the connection is given up for it.
+                // The body of an error is of no use; the connection is given up instead of reading it.
                 if head.status == StatusCode::OK {
                     return Err(too_large());
                 }

@@ -1,8 +1,9 @@
 //! The reader of registries: manifests, lists of referrers and blobs, as far as signatures need them.
 //!
-//! Four rules. What is asked for by a digest is hashed and must have it; what a registry says about digests in headers is never read. A redirect
-//! is followed for blobs alone, without credentials. "Too many requests" is waited out as long as the allowance lasts and is then an error of
-//! its own; only 404 means that something is not there. Every answer has a cap.
+//! Four rules. Content that is requested by digest is hashed and must match it; digests in a registry's
+//! headers are never read. Redirects are followed for blobs only, without credentials. "Too many requests" is
+//! waited out as long as the allowance lasts and is then an error of its own; only 404 means that something
+//! is missing. Every answer has a size limit.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,9 +22,9 @@ use crate::net::Origin;
 use crate::pool::{Answer, Get, GetError, Pool};
 use crate::settings::{Registry, Settings};
 
-/// Manifests that an image can have.
+/// Media types of manifests that an image can have.
 const IMAGE_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
-/// Lists of referrers.
+/// Media type of lists of referrers.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Why something could not be read.
@@ -59,7 +60,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the thing is not there, as opposed to: nobody knows.
+    /// Whether the content is known to be missing, as opposed to unknown.
     #[must_use]
     pub const fn is_absence(&self) -> bool {
         matches!(self, Self::NotFound { .. })
@@ -72,7 +73,7 @@ pub(crate) struct Allowance {
     pub(crate) deadline: Instant,
 }
 
-/// What was read, and what the registry says comes next.
+/// What was read, and the next page according to the registry.
 pub(crate) struct Page {
     pub(crate) bytes: Bytes,
     pub(crate) next: Option<String>,
@@ -86,7 +87,7 @@ pub(crate) struct Reader {
     requests: AtomicU64,
 }
 
-/// One repository, and where it is.
+/// A repository and its location.
 pub(crate) struct Repository<'r> {
     origin: Origin,
     registry: Option<&'r Registry>,
@@ -100,7 +101,7 @@ enum Redirects {
     Refuse,
 }
 
-/// One thing to be read.
+/// One item to read.
 #[derive(Clone, Copy)]
 struct Want<'w> {
     target: &'w str,
@@ -114,16 +115,16 @@ impl Reader {
         Self { settings, pool: Pool::new(), tokens: Tokens::default(), requests: AtomicU64::new(0) }
     }
 
-    /// How many requests were sent, tokens aside.
+    /// The number of requests that were sent, not counting those for tokens.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
-    /// Where a reference's repository is.
+    /// The location of a reference's repository.
     pub(crate) fn repository(&self, reference: &Reference) -> Result<Repository<'_>, ReadError> {
         let host = reference.registry();
         let registry = self.settings.of(host);
-        // Docker Hub's name in references is not the name of its registry.
+        // Docker Hub's name in references differs from the host name of its registry.
         let authority = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let plain = registry.is_some_and(|one| one.plain_http);
         let origin = Origin::parse(authority, plain).ok_or_else(|| ReadError::Malformed {
@@ -133,7 +134,7 @@ impl Reader {
         Ok(Repository { origin, registry, name: reference.repository().to_owned() })
     }
 
-    /// The bytes of the manifest that a tag names.
+    /// The bytes of the manifest that a tag points to.
     pub(crate) async fn tagged(
         &self,
         at: &Repository<'_>,
@@ -178,7 +179,7 @@ impl Reader {
         hashed(at, digest, bytes)
     }
 
-    /// One page of the list of referrers. `page`: what the page before said comes next.
+    /// One page of the list of referrers. `page`: the next page, as the previous one gave it.
     pub(crate) async fn referrers(
         &self,
         at: &Repository<'_>,
@@ -288,7 +289,8 @@ impl Reader {
         }
     }
 
-    /// Follows a blob to where the registry keeps it: by TLS, without credentials, and by the rules for addresses of any host.
+    /// Follows a blob to the registry's storage: over TLS, without credentials, and by the address rules of
+    /// any host.
     async fn follow(
         &self,
         at: &Repository<'_>,
@@ -301,7 +303,7 @@ impl Reader {
         let mut location = location(headers).ok_or_else(elsewhere)?;
         for _ in 0..REDIRECTS {
             let (origin, target) = split(&location, &at.origin).ok_or_else(elsewhere)?;
-            // What is listed for the registry is listed for nobody else.
+            // The registry's allowed addresses apply to no other host.
             let registry = if origin == at.origin { at.registry } else { None };
             if origin.plain && origin != at.origin {
                 return Err(elsewhere());
@@ -343,7 +345,8 @@ struct Waits {
 }
 
 impl Waits {
-    /// Waits as long as the registry says, or a little longer each time; `None` when that would end after the deadline.
+    /// Waits as long as the registry says, or a little longer each time; `None` if that would end after the
+    /// deadline.
     async fn before_next(&mut self, headers: &HeaderMap, deadline: Instant) -> Option<()> {
         let said = headers
             .get(RETRY_AFTER)
@@ -368,7 +371,7 @@ fn get_error(error: GetError) -> ReadError {
     }
 }
 
-/// SHA-256 as registries write it.
+/// SHA-256 in the notation of registries.
 pub(crate) fn digest_of(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -404,7 +407,7 @@ pub(crate) fn location(headers: &HeaderMap) -> Option<String> {
     headers.get(LOCATION).and_then(|text| text.to_str().ok()).map(str::to_owned)
 }
 
-/// Origin and target of a location.
+/// Origin and target of a `Location`.
 pub(crate) fn split(location: &str, own: &Origin) -> Option<(Origin, String)> {
     if location.starts_with('/') && !location.starts_with("//") {
         return Some((own.clone(), location.to_owned()));
@@ -436,7 +439,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// A next page is always of the same list; a location is an origin and a path, or nothing.
+        /// A next page always belongs to the same list; a location is an origin and a path, or nothing.
         #[test]
         fn no_header_leads_elsewhere_or_breaks_it(link in "(</v2/a/referrers/x)?[ -~]{0,80}(; rel=\"next\")?", location in "(https?://|/)?[ -~]{0,80}") {
             let first = "/v2/a/referrers/x";

@@ -1,7 +1,8 @@
 //! Which registries need more than a name: credentials, a private authority, private addresses.
 //!
-//! A file of JSON. A registry that is not in it is read anonymously, by TLS, at public addresses. Terms: *host*, as it stands in references
-//! (`registry.example.org:5000`); credentials are sent to exactly this host and to no other.
+//! The settings are a JSON file. A registry that is not in it is read anonymously, over TLS, at public
+//! addresses. Terms. *Host*: the name in references (`registry.example.org:5000`). Credentials are sent to
+//! exactly this host and to no other.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-/// The largest settings, password and authority file, in bytes; a bundle of all public authorities has some 200 kB.
+/// The largest settings, password or authority file, in bytes; a bundle of all public authorities is about
+/// 200 kB.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Registries and how they are reached.
@@ -26,13 +28,13 @@ pub struct Settings {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) credentials: Option<Credentials>,
-    /// Authorities besides the system's.
+    /// Authorities in addition to the system's.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
-    /// Addresses that are reached though they are private.
+    /// Private addresses that may be reached.
     pub(crate) addresses: Vec<Range>,
-    /// Hosts whose token services may be asked for this registry, besides its own.
+    /// Hosts of token services that may be used for this registry, in addition to its own.
     pub(crate) realms: Vec<String>,
-    /// Without TLS, on the own machine.
+    /// Without TLS, on the local machine.
     pub(crate) plain_http: bool,
 }
 
@@ -49,7 +51,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// A range of addresses: an address and how many leading bits count.
+/// A range of addresses: an address, and the number of leading bits that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
     network: IpAddr,
@@ -124,7 +126,7 @@ impl Settings {
     /// Reads a settings file and the files that it names, relative to its own folder.
     ///
     /// # Errors
-    /// Whatever keeps a part of it from being used: nothing is left out silently.
+    /// Anything that makes a part of it unusable: nothing is ignored silently.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
         let text = read(path)?;
         let wire: WireSettings = serde_json::from_slice(&text)
@@ -141,7 +143,7 @@ impl Settings {
         Ok(Self { registries })
     }
 
-    /// How a host is reached.
+    /// The settings of a host.
     pub(crate) fn of(&self, host: &str) -> Option<&Registry> {
         self.registries.get(host)
     }

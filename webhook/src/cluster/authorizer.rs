@@ -1,7 +1,9 @@
-//! The API server's authorizer, asked by SubjectAccessReview: who may widen a pack, and what rules say with `authorizer`.
+//! The API server's authorizer, queried by SubjectAccessReview: who may widen a pack, and what rules ask
+//! through `authorizer`.
 //!
-//! Nothing is kept between reviews: a permission that was taken away a moment ago is gone. How many questions one review asks is bounded
-//! where they are made ([`MAX_QUESTIONS`]); they are asked side by side, each within [`API_TIMEOUT`].
+//! Nothing is cached between reviews, so a permission that was revoked a moment ago no longer counts. The
+//! number of questions in one review is bounded where they are made ([`MAX_QUESTIONS`]). They are asked
+//! concurrently, each within [`API_TIMEOUT`].
 //!
 //! [`MAX_QUESTIONS`]: bailiwick_policy::authorization::MAX_QUESTIONS
 //! [`API_TIMEOUT`]: super::API_TIMEOUT
@@ -18,13 +20,14 @@ use tokio::time::{Instant, timeout};
 use super::{Cluster, patience};
 use crate::user::UserInfo;
 
-/// A reason or an error of the authorizer is cut here, in bytes: it comes from whatever webhooks a cluster has, and a rule may repeat it.
+/// The longest reason or error of the authorizer, in bytes; the rest is cut. It comes from whatever webhooks
+/// a cluster has, and a rule may repeat it.
 const MAX_WORDS: usize = 4 << 10;
 
 /// Asks whether a user may widen a pack.
 ///
 /// # Errors
-/// Why nobody knows.
+/// Why the answer is unknown.
 pub(crate) async fn may_widen(
     cluster: &Cluster,
     user: &UserInfo,
@@ -43,7 +46,7 @@ pub(crate) async fn may_widen(
     said.map(|answer| answer.allowed).map_err(|why| format!("it is not known who may widen: {why}"))
 }
 
-/// Adds the answers to these questions, or why they cannot be had.
+/// Adds the answers to these questions, or why they could not be obtained.
 pub(crate) async fn answer(
     cluster: &Cluster,
     user: &UserInfo,
@@ -60,8 +63,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// A question as the API server takes it: what an expression of its own would ask its authorizer, `pkg/cel/library/authz.go`. It parses the
-/// selectors itself, and leaves out one that is none.
+/// A question in the API server's form: what one of its own expressions would ask its authorizer,
+/// `pkg/cel/library/authz.go`. The API server parses the selectors itself, and omits one that is invalid.
 fn review(user: &UserInfo, question: &Question) -> SubjectAccessReviewSpec {
     let spec = match &question.who {
         Who::Requester => user.spec(),
@@ -158,7 +161,7 @@ mod tests {
                 "user": "dave", "uid": "7", "groups": ["dev"], "extra": {"k": ["v"]}, "resourceAttributes": attributes
             })
         );
-        // Nothing of who asks goes into a question about somebody else.
+        // Nothing about the requesting user enters a question about another subject.
         let account = Who::ServiceAccount { namespace: "n".to_owned(), name: "a".to_owned() };
         assert_eq!(
             asked(account, What::Path("/healthz".to_owned())),

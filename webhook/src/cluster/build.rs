@@ -1,4 +1,5 @@
-//! From the objects of the cluster to a snapshot. Blocking: compiling takes longer than a review may wait, so it runs off the threads that serve.
+//! From the objects of the cluster to a snapshot. This blocks: compiling takes longer than a review may wait,
+//! so it runs outside the threads that serve.
 
 use std::collections::BTreeMap;
 
@@ -32,17 +33,17 @@ impl Parts {
     }
 }
 
-/// Name and labels of a namespace.
+/// The name and labels of a namespace.
 fn labels(namespace: &Json) -> Option<(String, BTreeMap<String, String>)> {
     let metadata = namespace.get("metadata")?;
     let labels = metadata.get("labels").cloned().unwrap_or_default();
     Some((metadata.get("name")?.as_str()?.to_owned(), serde_json::from_value(labels).unwrap_or_default()))
 }
 
-/// Builds what is to be in force, with what was.
+/// Builds the next snapshot from the objects and from what was in force.
 ///
 /// # Errors
-/// Why nothing of it can be taken into force; what was in force stays.
+/// Why nothing of it can take effect; what was in force stays.
 pub(crate) fn build(
     parts: &Parts,
     before: &InForce,
@@ -100,7 +101,8 @@ fn say(verdict: &Verdict) {
     }
 }
 
-/// Objects as their kind. One that cannot be read is not left out: nobody could say what it binds.
+/// Objects as their kind. One that cannot be read is an error and is not skipped, since what it binds is
+/// unknown.
 fn typed<T: serde::de::DeserializeOwned>(objects: &[Json]) -> Result<Vec<T>, String> {
     let read = |object: &Json| {
         serde_json::from_value(object.clone()).map_err(|error| format!("`{}`: {error}", name_of(object)))
@@ -108,7 +110,7 @@ fn typed<T: serde::de::DeserializeOwned>(objects: &[Json]) -> Result<Vec<T>, Str
     objects.iter().map(read).collect()
 }
 
-/// The exceptions that may hold. One that must not, or cannot be read, excepts nothing.
+/// The exceptions that may apply. One that is not allowed, or cannot be read, excepts nothing.
 fn exceptions(objects: &[Json], policy_namespace: &str) -> Vec<Exception> {
     let read = |object: &Json| {
         let typed: PolicyException =

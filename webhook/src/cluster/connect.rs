@@ -1,5 +1,5 @@
-//! Connections to a pod: `exec`, `attach`, `portforward`, `proxy`. The review holds no pod, so it is asked for once; no cache stands between,
-//! since a label that was changed a moment ago must count.
+//! Connections to a pod: `exec`, `attach`, `portforward`, `proxy`. The review does not contain the pod, so it
+//! is fetched once. There is no cache, since a label that was changed a moment ago must count.
 
 use bailiwick_policy::admission::{AdmissionRequest, Facts, LEARNING_ROUNDS, Moment};
 use bailiwick_policy::decision::Decision;
@@ -13,10 +13,10 @@ use super::{Cluster, patience};
 use crate::snapshot::Snapshot;
 use crate::user::UserInfo;
 
-/// Decides over a connection.
+/// Decides on a connection.
 ///
 /// # Errors
-/// Why it cannot be judged; it is refused then.
+/// Why it cannot be judged; it is then refused.
 pub(crate) async fn connect(
     cluster: &Cluster,
     snapshot: &Snapshot,
@@ -35,7 +35,7 @@ pub(crate) async fn connect(
         Ok(Err(error)) => {
             return Err(format!("the API server does not say which labels pod `{name}` has: {error}"));
         }
-        // There is nothing to connect to, which the API server says better.
+        // The pod does not exist, which the API server reports better.
         Ok(Ok(None)) => return judged(cluster, snapshot, request, &Json::Null, now, until).await,
         Ok(Ok(Some(pod))) => serde_json::to_vec(&pod).map_err(|error| error.to_string())?,
     };
@@ -43,7 +43,7 @@ pub(crate) async fn connect(
     judged(cluster, snapshot, request, &pod, now, until).await
 }
 
-/// Decides, and asks the authorizer between decisions what rules want to know of it.
+/// Decides, and between decisions asks the authorizer what the rules need to know.
 async fn judged(
     cluster: &Cluster,
     snapshot: &Snapshot,

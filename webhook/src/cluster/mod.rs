@@ -1,15 +1,16 @@
-//! Policies from the cluster: what is bound is watched, compiled and put in force while requests run; and the reviews that need the API server
-//! to be decided, which the compiled policy alone cannot.
+//! Policies from the cluster: bound packs are watched, compiled and put in force while requests run. Also
+//! decides the reviews that need the API server, which the compiled policy alone cannot decide.
 //!
 //! ```text
 //! packs, bindings, exceptions, namespaces ► follow ► world (the newest of each) ► build (compile, keep what works) ► Snapshot
-//! /own/mutate, /own/validate: our own kinds, namespaces that leave ► own ► SubjectAccessReview of `widen`
-//! any review whose rules ask `authorizer` ► a SubjectAccessReview for each question
+//! /own/mutate, /own/validate: our own kinds, namespaces whose labels change ► own ► SubjectAccessReview of `widen`
+//! any review whose rules use `authorizer` ► a SubjectAccessReview for each question
 //! /connect: exec, attach, portforward, proxy ► connect ► one GET of the pod ► Reviewer
 //! ```
 //!
-//! Not ready until everything was listed once and every bound policy is compiled: until then reviews are refused. Afterwards what is in
-//! force stays in force while the API server is away, and what does not compile changes nothing that works.
+//! The webhook is not ready until everything was listed once and every bound policy is compiled; until then
+//! reviews are refused. Afterwards, what is in force stays in force while the API server is unreachable, and
+//! a pack that does not compile changes nothing that works.
 
 pub(crate) mod authorizer;
 pub(crate) mod build;
@@ -37,23 +38,24 @@ use crate::judge::{self, Judged};
 use crate::snapshot::Snapshot;
 use crate::user::UserInfo;
 
-/// Longest wait for one answer of the API server within a review: whatever asks for a connection or a binding is a person or a controller
-/// that can ask again, and the review's own deadline is seconds.
+/// Longest wait for one answer of the API server within a review. A connection or a binding comes from a
+/// person or a controller, which can try again, and the review's own deadline is a matter of seconds.
 pub(crate) const API_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Reviews that compile at one time. A pack can take a second of a core: whoever publishes many waits, and the pods of others do not.
+/// Reviews that compile concurrently. A pack can take a second of a core: publishing many packs makes their
+/// author wait, and not other users' pods.
 const COMPILING: usize = 1;
 
-/// What the reviews of this source need beside the snapshot.
+/// What the reviews of this source need in addition to the snapshot.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
-    /// Where exceptions hold.
+    /// The namespace in which exceptions are valid.
     pub(crate) policy_namespace: String,
-    /// Whether something is in force that reviews can be decided by.
+    /// Whether something is in force by which reviews can be decided.
     ready: AtomicBool,
     /// What the newest snapshot was built from.
     known: ArcSwap<Known>,
-    /// Of the reviews that compile, one does so at a time.
+    /// Lets one review compile at a time.
     compiling: Arc<Semaphore>,
 }
 
@@ -71,8 +73,8 @@ impl Cluster {
         Self { client, policy_namespace, ready, known: ArcSwap::default(), compiling }
     }
 
-    /// Does what compiles off the threads that serve, after whatever else compiles. What is not done in time goes on without us and holds up no more
-    /// than the next of its kind.
+    /// Runs work that compiles, outside the threads that serve and after any other such work. If it is not
+    /// done in time it continues unattended, and delays only the next such work.
     ///
     /// # Errors
     /// It was not done in time, or it panicked.
@@ -105,10 +107,10 @@ impl Cluster {
     }
 }
 
-/// Which of the paths that need the API server a review came by.
+/// The path of a review that needs the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// Our own kinds, and namespaces that leave.
+    /// Our own kinds, and namespaces whose labels change.
     Own(Phase),
     /// A connection to a pod.
     Connect,
@@ -137,11 +139,12 @@ pub(crate) async fn judge(
             Err(reason) => Judged::Denied(response::refuse(&request.uid, UNAVAILABLE, &reason)),
         }
     };
-    // Nothing half-changed outlives a panic: the request is dropped, and what is known is never changed in place.
+    // A panic leaves nothing half-changed: the request is dropped, and the known state is never modified in
+    // place.
     AssertUnwindSafe(judging).catch_unwind().await.unwrap_or(Judged::Panicked)
 }
 
-/// Adds the authorizer's answers to these questions, or why there are none.
+/// Adds the authorizer's answers to these questions, or why they could not be obtained.
 pub(crate) async fn answer(
     cluster: Option<&Cluster>,
     user: Result<UserInfo, String>,
@@ -161,10 +164,10 @@ pub(crate) async fn answer(
     }
 }
 
-/// HTTP's code for what cannot be judged at this time.
+/// The HTTP status for a request that cannot be judged now.
 const UNAVAILABLE: u16 = 503;
 
-/// What is left until a deadline, and no more than one wait for the API server.
+/// The time left until a deadline, and at most one wait for the API server.
 pub(crate) fn patience(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).min(API_TIMEOUT)
 }
@@ -188,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_compiles_keeps_no_serving_thread_and_waits_for_what_compiles_already() {
-        // There is one thread here that serves: were the work done on it, nobody could ever let it end.
+        // Only one thread serves here: if it did the work itself, nothing could end it.
         let cluster = Arc::new(cluster());
         let (end, ends) = mpsc::channel::<()>();
         let first = tokio::spawn({

@@ -1,8 +1,10 @@
-//! Reviews of what decides who is governed: packs, bindings, exceptions, pools, and namespaces that leave.
+//! Reviews of the objects that decide who is governed: packs, bindings, exceptions, pools, and namespaces
+//! that leave a pack's reach.
 //!
-//! What is wrong in itself is denied. What only names something that is not there yet is a warning, so that objects may be applied in any
-//! order; the operator's conditions say the rest. What may let something through that was refused before needs the verb `widen` on the
-//! pack, which the API server is asked for in the name of whoever asks.
+//! An object that is invalid in itself is denied. A reference to something that does not exist yet is only a
+//! warning, so that objects may be applied in any order; the operator's conditions report it later. A change
+//! that may allow what was denied before needs the verb `widen` on the pack, which the webhook checks with
+//! the API server for the requesting user.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,16 +25,16 @@ use super::authorizer;
 use super::{Cluster, Known};
 use crate::user::UserInfo;
 
-/// Said of findings that are nobody's pack.
+/// The source of findings that belong to no pack.
 const US: &str = "bailiwick";
 
 /// The label that the API server keeps equal to a namespace's name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Codes of what a pack says about other packs, which may yet come.
+/// Codes of findings about other packs, which may be added later.
 const UNRESOLVED: [&str; 5] = ["BW0206", "BW0207", "BW0208", "BW0209", "BW0210"];
 
-/// The request as far as it is read here.
+/// The fields of the request that are read here.
 struct Request<'a> {
     kind: &'a str,
     operation: Operation,
@@ -44,7 +46,8 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The object's name. Of a collection that is deleted as a whole each object is told, but no name.
+    /// The object's name. When a collection is deleted as a whole, the API server sends each object, but no
+    /// name.
     fn name(&self) -> &str {
         let told = [&self.old, &self.object].into_iter().flatten();
         let mut named = told.filter_map(|object| object.pointer("/metadata/name")?.as_str());
@@ -52,7 +55,7 @@ impl Request<'_> {
     }
 }
 
-/// What is found, as it is found.
+/// The findings so far.
 #[derive(Default)]
 struct Found {
     findings: Vec<Finding>,
@@ -88,10 +91,10 @@ impl Found {
     }
 }
 
-/// Decides over a request about our own kinds or a namespace.
+/// Decides on a request about our own kinds or a namespace.
 ///
 /// # Errors
-/// Why it cannot be judged; it is refused then.
+/// Why it cannot be judged; it is then refused.
 pub(crate) async fn own(
     cluster: &Cluster,
     request: &AdmissionRequest<'_>,
@@ -128,7 +131,7 @@ pub(crate) async fn own(
     Ok(found.decision())
 }
 
-/// Writes in who makes an exception.
+/// Writes the requesting user's name into an exception.
 fn stamped(request: &Request<'_>, found: &mut Found) {
     if request.kind == "policyexceptions" && request.operation == Operation::Create {
         let value = Some(json!(request.user.username));
@@ -144,22 +147,22 @@ fn spec<T: DeserializeOwned>(object: Option<&Json>) -> Result<Option<T>, String>
         .map_err(|error| format!("the spec cannot be read: {error}"))
 }
 
-/// A text of an object's spec; empty if it is none.
+/// A string in an object's spec; empty if it is not a string.
 fn text<'a>(object: Option<&'a Json>, member: &str) -> &'a str {
     let spec = object.and_then(|object| object.get("spec"));
     spec.and_then(|spec| spec.get(member)).and_then(Json::as_str).unwrap_or_default()
 }
 
-/// The lock of a pack, as it stands.
+/// The lock of a pack, as stored.
 fn lock(pack: &Json) -> Option<&Json> {
     pack.pointer("/metadata/annotations")?.get(LOCK_ANNOTATION)
 }
 
-/// What compiling a pack shows that is to be published.
+/// The result of compiling a pack that is to be published.
 struct Published {
-    /// What is wrong with it.
+    /// Its errors.
     errors: Vec<Diagnostic>,
-    /// Packs and bindings whose policies would be others with it.
+    /// Packs and bindings whose policies would change with it.
     renewed: BTreeSet<(String, String)>,
 }
 
@@ -187,7 +190,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// A pack that is wrong in itself, or one that changes or goes under a binding.
+    /// A pack that is invalid in itself, or that changes or is deleted while bound.
     async fn pack(&self, found: &mut Found) -> Result<(), String> {
         let request = self.request;
         if request.operation == Operation::Delete {
@@ -247,13 +250,13 @@ impl Judge<'_> {
             .find(|bound| bound.policy.packs.iter().any(|pack| pack.name == name && pack.version == version))
     }
 
-    /// A binding that widens, or that names what is not there.
+    /// A binding that widens, or that names what does not exist.
     async fn binding(&self, found: &mut Found) -> Result<(), String> {
         let request = self.request;
         let (old, new): (Option<PolicyBindingSpec>, Option<PolicyBindingSpec>) =
             (spec(request.old.as_ref())?, spec(request.object.as_ref())?);
         let pack = old.as_ref().or(new.as_ref()).map(|spec| spec.pack.name.clone()).unwrap_or_default();
-        // What never came in force takes nothing away when it goes.
+        // Deleting a binding that was never in force removes nothing.
         let in_force = self.known.in_force.policy(request.name()).is_some();
         if let Widening::Perhaps(why) = widens(old.as_ref(), new.as_ref())
             && in_force
@@ -272,7 +275,7 @@ impl Judge<'_> {
         let compiling = move || {
             let mut alone = InForce::default();
             let verdicts = alone.update(&[Binding { name: &name, spec: &spec, status: None }], &known.packs);
-            // Whom it governs already is not opened by it.
+            // A policy that already governs the same subjects opens nothing for them.
             let before = known.in_force.policy(&name).map(|bound| &bound.policy.subject);
             let now = alone.policy(&name).filter(|new| before != Some(&new.policy.subject));
             let opened = now.and_then(|new| opens(&known.in_force, new)).map(str::to_owned);
@@ -314,7 +317,8 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Values that the pack does not take are wrong in themselves; the pack's own faults are told by its status.
+    /// Values that the pack does not accept are errors of the binding; the pack's own errors are reported in
+    /// its status.
     fn choices(&self, diagnostics: &[Diagnostic], message: String, found: &mut Found) {
         let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error);
         let chosen: Vec<_> = errors.filter(|one| one.at.to_string().starts_with("bindings")).collect();
@@ -327,7 +331,8 @@ impl Judge<'_> {
         }
     }
 
-    /// An exception stands in its namespace, ends within its time, and bears the name of who made it.
+    /// An exception must be in its namespace, end within its allowed time, and carry the name of the user who
+    /// made it.
     fn exception(&self, now: Moment, found: &mut Found) -> Result<(), String> {
         let request = self.request;
         let Some(new) = spec::<PolicyExceptionSpec>(request.object.as_ref())? else { return Ok(()) };
@@ -395,7 +400,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A pool that names what is not there.
+    /// A pool that names what does not exist.
     fn pool(&self, found: &mut Found) -> Result<(), String> {
         let Some(new) = spec::<SandboxPoolSpec>(self.request.object.as_ref())? else { return Ok(()) };
         let bound = self.known.in_force.policies().find(|bound| bound.pack.name == new.pack.name);
@@ -414,7 +419,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// A namespace whose labels change so that a pack governs it no more.
+    /// A namespace whose labels change so that a pack no longer governs it.
     async fn namespace(&self, found: &mut Found) -> Result<(), String> {
         let labels = |object: Option<&Json>| -> BTreeMap<String, String> {
             let labels = object.and_then(|object| object.pointer("/metadata/labels")).cloned();
@@ -438,7 +443,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Denies unless who asks has the verb `widen` on the pack.
+    /// Denies unless the requesting user has the verb `widen` on the pack.
     async fn may_widen(
         &self,
         pack: &str,

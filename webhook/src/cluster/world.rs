@@ -1,6 +1,7 @@
-//! The newest of every object that counts, as the watches report them.
+//! The newest version of every relevant object, as the watches report them.
 //!
-//! A watch that starts anew lists everything again; what it does not list is gone. Until its list is complete the old one stands.
+//! A watch that restarts lists everything again; what it does not list is gone. Until its list is complete,
+//! the old one counts.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,12 @@ use serde_json::Value as Json;
 #[derive(Debug, Default)]
 pub(crate) struct Kind {
     objects: BTreeMap<String, Json>,
-    /// What a list that is not complete yet has reported.
+    /// The objects that an incomplete list has reported so far.
     listing: Option<BTreeMap<String, Json>>,
     listed: bool,
 }
 
-/// What is watched.
+/// The kinds that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
     Packs,
@@ -35,14 +36,14 @@ impl Watched {
     }
 }
 
-/// Everything that counts.
+/// All watched objects.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     kinds: [Kind; 4],
 }
 
 impl World {
-    /// Takes an event; whether what is known may be another now.
+    /// Applies an event; returns whether it may have changed anything.
     pub(crate) fn take(&mut self, watched: Watched, event: Event<DynamicObject>) -> bool {
         let Some(kind) = self.kinds.get_mut(watched.index()) else { return false };
         match event {
@@ -81,7 +82,7 @@ impl World {
     }
 }
 
-/// An object by its namespace and name, without what changes and says nothing.
+/// An object by its namespace and name, without fields that change and carry no information.
 fn named(mut object: DynamicObject) -> (String, Json) {
     object.metadata.managed_fields = None;
     object.metadata.resource_version = None;

@@ -1,4 +1,4 @@
-//! What clients that are broken, slow or hostile get, and that the webhook lives on and guards after each.
+//! How the webhook treats broken, slow and hostile clients, and that it survives each and still denies.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -74,7 +74,7 @@ fn a_review_of_8_mib_is_refused_and_one_of_7_mib_is_judged() {
     assert_eq!(review["response"]["uid"], "big-1");
     assert_eq!(review["response"]["allowed"], false);
     assert_eq!(review["response"]["status"]["code"], 413);
-    // Without a uid there is nobody to answer as a review.
+    // Without a uid the answer cannot be an AdmissionReview.
     let answer = server.ask("/validate", &vec![b' '; 8 << 20]);
     assert_eq!(answer.status, 413);
     assert!(answer.text().contains("larger than 7340032 bytes"));
@@ -88,7 +88,7 @@ fn a_review_of_8_mib_is_refused_and_one_of_7_mib_is_judged() {
     }
     client.0.write_all(b"0\r\n\r\n").unwrap();
     assert!(client.read().expect("an answer").text().contains(r#""code":413"#));
-    // The largest is judged.
+    // The largest body is judged.
     let answer = server.ask("/validate", &padded(7 << 20));
     assert!(answer.text().contains("hostPID is forbidden"), "{}", answer.text());
     server.assert_guards();
@@ -134,9 +134,9 @@ fn truncated_bodies_and_broken_tls_harm_nobody() {
 
 #[test]
 fn slow_clients_are_let_go() {
-    // Short beside the client's patience, long beside what an honest client takes for a handshake on a busy machine.
+    // Shorter than the client's patience, and longer than an honest client's handshake on a busy machine.
     let limits = ["--header-timeout", "--body-timeout", "--handshake-timeout"].map(|limit| [limit, "3s"]);
-    // Longer than the headers' time, so that it is not idleness that ends what began a request.
+    // Longer than the header timeout, so that it is not the idle timeout that ends an unfinished request.
     let server = Server::start(&[limits.concat(), vec!["--idle-timeout", "9s"]].concat());
     // The body stops coming.
     let mut bodiless = server.client();
@@ -157,7 +157,7 @@ fn slow_clients_are_let_go() {
     assert_eq!(std::io::Read::read(&mut silent, &mut [0; 1]).unwrap(), 0);
     until("they are counted", || {
         let metrics = server.get("/metrics").text();
-        // At least once: on a busy machine one of this client's own connections may be too slow as well.
+        // At least once: on a busy machine, one of this client's own connections may be too slow as well.
         ["headers_timeout", "body_timeout", "handshake"].iter().all(|reason| {
             let count = format!("refused_total{{reason=\"{reason}\"}} ");
             metrics.lines().any(|line| line.contains(&count) && !line.ends_with(" 0"))
@@ -185,7 +185,7 @@ fn headers_have_a_limit() {
     server.assert_guards();
 }
 
-/// Leaves a review in progress: its headers are there, its body is not.
+/// Leaves a review in progress: its headers have arrived, its body has not.
 fn hold(server: &Server, body: &[u8], sent: usize) -> Client {
     let mut client = server.client();
     client.0.write_all(head("/validate", body.len()).as_bytes()).unwrap();
@@ -238,7 +238,7 @@ fn connections_have_a_limit() {
     });
 }
 
-/// A server whose rule never ends for a pod with a hostname, and refuses hostPID otherwise.
+/// A server whose rule never ends for a pod with a hostname, and denies hostPID otherwise.
 fn endless() -> Server {
     let list = "[0,1,2,3,4,5,6,7,8,9]";
     let endless =
@@ -256,7 +256,8 @@ fn endless() -> Server {
 
 #[test]
 fn a_text_that_drives_a_large_pattern_is_denied_before_it_is_searched() {
-    // Eight thousand states, each of which every byte of the text may advance: without a price on them, minutes on a thread that serves.
+    // Eight thousand states, each of which every byte of the text may advance: without a cost, that would be
+    // minutes on a thread that serves.
     let spec = || Box::new(Expr::Select(Box::new(Expr::Root(Root::Object)), "spec".into()));
     let without = |field: &str| Expr::Not(Box::new(Expr::Has(spec(), field.into())));
     let named = Expr::Select(spec(), "hostname".into());
@@ -285,13 +286,13 @@ fn a_text_that_drives_a_large_pattern_is_denied_before_it_is_searched() {
 #[test]
 fn a_rule_that_never_ends_is_denied_and_others_are_served() {
     let server = endless();
-    // The first is judged where it was read, those after it in the pool.
+    // The first is judged where it was read, the later ones in the pool.
     for _ in 0..3 {
         let answer = server.ask("/validate?timeout=20s", &review("endless", r#""hostname":"x""#)).text();
         assert!(answer.contains(r#""allowed":false"#) && answer.contains(r#""uid":"endless""#), "{answer}");
         server.assert_guards();
     }
-    // When the fuel is over first, the refusal says which rule is at fault and what helps.
+    // When the fuel runs out first, the denial says which rule caused it and what helps.
     until("the fuel is over before the time", || {
         let answer = server.ask("/validate?timeout=30s", &review("endless", r#""hostname":"x""#));
         let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -305,8 +306,8 @@ fn a_rule_that_never_ends_is_denied_and_others_are_served() {
         );
         true
     });
-    // Whatever ends first, its fuel or its time, it is denied. On a busy machine the time may be over before the review is read, and then
-    // nobody knows whom to answer.
+    // Whichever runs out first, fuel or time, the review is denied. On a busy machine the time may run out
+    // before the review is read, and then there is no uid to answer to.
     until("a late review is denied", || {
         let answer = server.ask("/validate?timeout=80ms", &review("late", r#""hostname":"x""#));
         assert!(!answer.text().contains(r#""allowed":true"#), "{}", answer.text());
@@ -316,7 +317,7 @@ fn a_rule_that_never_ends_is_denied_and_others_are_served() {
     server.assert_guards();
 }
 
-/// A connection of HTTP/2, served beside the test.
+/// An HTTP/2 connection, driven by a task of its own.
 async fn http_2(server: &Server) -> SendRequest<Full<Bytes>> {
     let mut config = trusting(&server.path("ca.pem"));
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -333,7 +334,8 @@ fn a_review_whose_stream_was_reset_is_in_progress_no_more() {
     let server = endless();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let sender = runtime.block_on(http_2(&server));
-    // Large, so that it is judged in the pool, and the server can hear of the reset while it waits for the verdict.
+    // Large, so that it is judged in the pool, and the server can see the reset while it waits for the
+    // verdict.
     let body = padded(512 << 10);
     let body = String::from_utf8(body).unwrap().replace(r#""hostPID":true"#, r#""hostname":"x""#);
     let asks: Vec<_> = (0..4)
@@ -352,7 +354,7 @@ fn a_review_whose_stream_was_reset_is_in_progress_no_more() {
         line.unwrap().parse::<i64>().unwrap()
     };
     until("they are in progress", || in_flight() > 0);
-    // Gone without an answer: the client resets each stream.
+    // Dropped without an answer: the client resets each stream.
     asks.iter().for_each(tokio::task::JoinHandle::abort);
     until("none is in progress", || in_flight() == 0);
     server.assert_guards();

@@ -1,4 +1,4 @@
-//! Starting with what cannot be served, and ending.
+//! Starting with files that cannot be served, and shutting down.
 
 use std::fs;
 use std::io::Write as _;
@@ -57,7 +57,8 @@ fn what_lies_beside_a_bundle_is_no_bundle() {
 
 #[test]
 fn ending_finishes_what_is_in_progress() {
-    // Long enough for a busy machine to look at it while it drains, and for the rest of the review to come after that.
+    // Long enough for a busy machine to observe it while it drains, and for the rest of the review to arrive
+    // after that.
     let mut server =
         Server::start(&["--drain-delay", "4s", "--drain-timeout", "60s", "--body-timeout", "60s"]);
     let body = review("last", r#""hostPID":true"#);

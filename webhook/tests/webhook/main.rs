@@ -1,4 +1,5 @@
-//! The real program, started on loopback: what clients get from it, good ones and bad ones, while files change and when it ends.
+//! The real program, started on loopback: what good and bad clients get from it, while files change and when
+//! it ends.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

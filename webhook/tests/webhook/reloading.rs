@@ -1,4 +1,5 @@
-//! Files change while requests run: the new is in force, no request failed, and what cannot be in force is refused loudly.
+//! Files change while requests run: the new ones take effect, no request fails, and files that cannot take
+//! effect are reported.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,14 +14,14 @@ fn denied(server: &Server, spec: &str) -> bool {
     server.ask("/validate", &review("u", spec)).text().contains(r#""allowed":false"#)
 }
 
-/// Replaces a file as careful writers do.
+/// Replaces a file atomically.
 fn replace(path: &Path, content: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, content).unwrap();
     fs::rename(&new, path).unwrap();
 }
 
-/// Lets the clients end, also when the test fails while they run.
+/// Lets the clients end, even if the test fails while they run.
 struct OnDrop<'a>(&'a AtomicBool);
 
 impl Drop for OnDrop<'_> {
@@ -38,7 +39,7 @@ fn a_changed_bundle_is_in_force_and_no_request_fails() {
         for number in 0..4 {
             let (server, done, asked) = (&server, &done, &asked);
             scope.spawn(move || {
-                // Both fields: denied by whichever bundle is in force; a moment without one would allow it.
+                // Both fields: denied by either bundle; a moment without one in force would allow it.
                 let body = review("u", r#""hostPID":true,"hostNetwork":true"#);
                 let mut client = server.client();
                 while !done.load(Relaxed) {
@@ -121,12 +122,12 @@ fn a_changed_byte_that_gives_another_policy_is_refused_at_start_and_on_reload() 
     });
     assert!(server.get("/readyz").text().contains("its bytes were changed"));
     server.assert_guards();
-    // Nobody starts with it either.
+    // A new server does not start with it either.
     let mut again = command(server.dir.path(), &["--self-signed"]);
     let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("its bytes were changed"), "{said}");
-    // The list that comes after its bundle is noticed by itself.
+    // A list that arrives after its bundle is noticed without a signal.
     replace(&server.path("bundles/bundle.json"), &bundle("hostNetwork"));
     replace(&server.path("bundles/artifacts.json"), listed(&bundle("hostNetwork")).as_bytes());
     until("the new bundle is in force", || denied(&server, r#""hostNetwork":true"#));
@@ -182,7 +183,7 @@ fn a_pipe_among_the_bundles_is_refused_and_waited_for_by_nobody() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     until("the pipe is refused", || server.get("/readyz").text().contains("x.json` is not a regular file"));
     server.assert_guards();
-    // Loading goes on beside it.
+    // Requests go on during the reload.
     replace(&cert, second.0.as_bytes());
     replace(&key, second.1.as_bytes());
     let trusts_second = server.path("second.pem");
@@ -191,7 +192,8 @@ fn a_pipe_among_the_bundles_is_refused_and_waited_for_by_nobody() {
     });
 }
 
-/// A server whose certificate and key are files, and what takes their place; `second.pem` in its folder is who signed that.
+/// A server whose certificate and key are files, and the pair that replaces them; `second.pem` in its folder
+/// is that pair's authority.
 struct Rotating {
     server: Server,
     cert: PathBuf,
@@ -226,7 +228,7 @@ fn a_changed_certificate_is_served_to_new_connections_and_old_ones_go_on() {
     let mut old = server.client();
     assert_eq!(old.post("/validate", &review("u", "")).status, 200);
 
-    // Half of a rotation: certificate and key do not belong together, the old pair stays.
+    // Half of a rotation: certificate and key do not match, so the old pair stays.
     replace(&cert, second.0.as_bytes());
     until("the mismatch is refused", || {
         let mut client = server.client();
@@ -252,7 +254,7 @@ fn a_changed_certificate_is_served_to_new_connections_and_old_ones_go_on() {
 fn bundles_and_certificates_change_while_requests_run_and_none_fails() {
     let dir = folder();
     let pairs = [certificate(), certificate(), certificate()];
-    // Clients trust every one of them, as a caBundle does during a rotation.
+    // Clients trust all of them, as a caBundle does during a rotation.
     fs::write(dir.path().join("ca.pem"), pairs.iter().map(|(cert, _)| cert.as_str()).collect::<String>())
         .unwrap();
     let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
@@ -275,7 +277,7 @@ fn bundles_and_certificates_change_while_requests_run_and_none_fails() {
                 let body = review("u", r#""hostPID":true,"hostNetwork":true"#);
                 let mut client = server.client();
                 while !done.load(Relaxed) {
-                    // Half of them shake hands anew for each request, the others stay on one connection.
+                    // Half of them make a new handshake for each request, the others stay on one connection.
                     if number % 2 == 0 {
                         client = server.client();
                     }

@@ -1,4 +1,4 @@
-//! What a well-behaved client sees: endpoints, verdicts, both versions of HTTP, metrics.
+//! What a well-behaved client sees: endpoints, verdicts, HTTP/1.1 and HTTP/2, metrics.
 
 use std::sync::Arc;
 

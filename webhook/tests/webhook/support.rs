@@ -1,4 +1,5 @@
-//! Starts the real program on loopback with a folder of its own, and talks to it over TLS whose certificate is verified.
+//! Starts the real program on loopback with a folder of its own, and talks to it over TLS with a verified
+//! certificate.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -28,12 +29,12 @@ pub(crate) fn bundle(field: &str) -> Vec<u8> {
     bundle_of(field, Cel { source: format!("!has(object.spec.{field})"), expr, slots: 0 })
 }
 
-/// A bundle whose only rule demands that this holds.
+/// A bundle whose only rule requires that this holds.
 pub(crate) fn bundle_of(field: &str, expression: Cel) -> Vec<u8> {
     bundle_with(field, expression, Vec::new())
 }
 
-/// The same, with the patterns that it matches by.
+/// The same, with the patterns that the expression matches against.
 pub(crate) fn bundle_with(field: &str, expression: Cel, regexes: Vec<String>) -> Vec<u8> {
     let from = vec![Origin { pack: 0, at: "spec.subjects".into() }];
     let pods = ResourceRule {
@@ -89,7 +90,7 @@ pub(crate) const NAMESPACES: &str = "apiVersion: v1\nkind: List\nitems:\n\
     - {apiVersion: v1, kind: Namespace, metadata: {name: agents, labels: {zone: agents}}}\n\
     - {apiVersion: v1, kind: Namespace, metadata: {name: default}}\n";
 
-/// A review of the creation of a pod in namespace `agents` whose spec is this JSON with two containers.
+/// A review of the creation of a pod in namespace `agents`, with two containers and this JSON in its spec.
 pub(crate) fn review(uid: &str, spec: &str) -> Vec<u8> {
     let more = if spec.is_empty() { String::new() } else { format!("{spec},") };
     format!(
@@ -128,7 +129,8 @@ pub(crate) fn folder() -> TempDir {
     dir
 }
 
-/// The command that serves a folder with these further arguments, on a free port and without waiting at its end unless they say otherwise.
+/// The command that serves a folder with these further arguments, on a free port and without a drain wait
+/// unless they say otherwise.
 pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick-webhook"));
     command
@@ -194,7 +196,7 @@ impl Server {
         self.client().send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
     }
 
-    /// Allows a good pod and denies a bad one, on a new connection: it lives and guards.
+    /// Allows a good pod and denies a bad one, on a new connection: the server is alive and enforces.
     pub(crate) fn assert_guards(&self) {
         let mut client = self.client();
         assert!(client.post("/validate", &review("good", "")).text().contains(r#""allowed":true"#));
@@ -230,7 +232,7 @@ impl Answer {
     }
 }
 
-/// The client's side of TLS, trusting one authority.
+/// A TLS client configuration that trusts one authority.
 pub(crate) fn trusting(ca: &Path) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_file_iter(ca).unwrap() {
@@ -255,7 +257,7 @@ impl Client {
         Self::try_connect_as("localhost", address, config)
     }
 
-    /// Connects to whoever has a certificate of this name.
+    /// Connects, and expects a certificate for this name.
     pub(crate) fn try_connect_as(
         name: &'static str,
         address: SocketAddr,

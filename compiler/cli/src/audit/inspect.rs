@@ -1,4 +1,4 @@
-//! `bailiwick audit inspect`: one call, from what was found out about it to how it ended.
+//! `bailiwick audit inspect`: one call, from the facts derived about it to how it ended.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -14,10 +14,10 @@ use crate::args::{AuditInspectOptions, Format};
 use crate::outcome::Outcome;
 use crate::print::out;
 
-/// Most records that one call may have; a session's name is no call.
+/// Most records that one call may have. A session's name is not a call.
 const MAX_RECORDS: usize = 1_000;
 
-/// A record and the segment it stands in.
+/// A record and the segment that holds it.
 struct Found {
     record: Record,
     segment: u32,
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
             Format::Human => print(&options.dir, found, &values),
         }
     }
-    // What is shown is no better than the log that it comes from.
+    // The output is only as sound as the log that it comes from.
     if let Some(damage) = damage {
         out!("the log is damaged: {}", shown(&damage.to_string()));
         return Ok(Outcome::Tampered);
@@ -51,7 +51,8 @@ pub(crate) fn run(options: &AuditInspectOptions) -> Result<Outcome> {
 
 type Damaged = Option<bailiwick_audit::Damage>;
 
-/// The records of a call, with those that say that its result is lost; or the one of a number.
+/// The records of a call, including those that say that its result is lost; or the one record with a given
+/// number.
 fn find(dir: &Path, what: &str) -> Result<(Vec<Found>, Damaged)> {
     let number = what.parse::<u64>().ok();
     let mut found: Vec<Found> = Vec::new();
@@ -131,7 +132,7 @@ fn print(dir: &Path, found: &Found, openings: &BTreeMap<String, bailiwick_audit:
     }
 }
 
-/// A value as far as it can be shown.
+/// A value, as far as it can be shown.
 fn text_of(dir: &Path, held: &Held, opening: Option<&bailiwick_audit::Opening>) -> String {
     match (held, opening) {
         (Held::Plain(value), _) => shown(&value.to_string()),

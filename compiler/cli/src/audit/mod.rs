@@ -17,7 +17,8 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome> {
     }
 }
 
-/// A text from the log for a terminal: what could move the cursor, change colours or reorder letters is escaped.
+/// Text from the log, for a terminal: characters that could move the cursor, change colours or reorder
+/// letters are escaped.
 fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,6 @@
-//! `bailiwick audit replay`: every recorded decision, over calls and over what they gave, made again, by the policy of its record and from its own inputs. A log whose decisions do not follow from its
-//! inputs was written by something else than the policy that it names.
+//! `bailiwick audit replay`: makes every recorded decision again, over calls and over their results, by the
+//! policy of its record and from its own inputs. If the decisions of a log do not follow from its inputs,
+//! something other than the named policy wrote it.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,21 +23,21 @@ use crate::outcome::Outcome;
 use crate::print::out;
 use crate::recorded::Values;
 
-/// Largest bundle file that is read; a bundle has the same bound.
+/// Largest bundle file that is read; bundles have the same limit.
 const MAX_BUNDLE_BYTES: u64 = bundle::MAX_BYTES as u64;
 
-/// What became of the decisions.
+/// The outcome for the decisions of a log.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     version: u32,
-    /// Came out as recorded.
+    /// Decisions that came out as recorded.
     equal: u64,
-    /// Did not.
+    /// Decisions that came out differently.
     different: Vec<Difference>,
-    /// Whose inputs are no longer there, or were never kept.
+    /// Decisions whose inputs are gone, or were never kept.
     without_inputs: u64,
-    /// Decided by a bundle that was not given.
+    /// Decisions by a bundle that was not given.
     other_policies: BTreeMap<String, u64>,
 }
 
@@ -92,7 +93,7 @@ fn policy(path: &Path) -> Result<(String, LoadedPolicy)> {
     Ok((bundle.digest.clone(), LoadedPolicy::of_bundle(bundle)?))
 }
 
-/// A walk over the log, its openings beside it.
+/// A walk over the log and the openings kept next to it.
 struct Replay<'o> {
     values: Values<'o>,
     policies: BTreeMap<String, LoadedPolicy>,
@@ -140,7 +141,8 @@ impl Replay<'_> {
     }
 }
 
-/// A decision over what a call gave, as its record has it and as it comes out again. `listed`: the rules that it names; `told`: what it keeps of the result.
+/// A decision over the result of a call, as its record has it and as it comes out again. `listed`: the rules
+/// that the record names; `told`: what the record keeps of the result.
 fn over_result(
     record: &Record,
     listed: Option<&Value>,
@@ -160,7 +162,7 @@ fn over_result(
     let decided = ResultInputs::from(inputs).decide(policy, &gave);
     let rules = decided.rules.iter().map(RuleReport::bare).collect::<Vec<_>>();
     let was = match (record.effect.as_deref(), told.get("original")) {
-        // Of records of earlier versions.
+        // In records of earlier versions.
         (Some("Allow"), Some(_)) => Some("Redact"),
         (effect, _) => effect,
     };
@@ -171,14 +173,14 @@ fn over_result(
         ResultEffect::Deliver(redactions) => ("Redact", *redactions == redacted),
     };
     let labels: Vec<Change> = decided.change().into_iter().collect();
-    // The texts may be what was to be kept from whoever reads this.
+    // The texts may be what the reader of this output must not see.
     (
         json!({ "effect": was, "rules": listed, "toldSo": true, "labels": labelled(record) }),
         json!({ "effect": effect, "rules": rules, "toldSo": is_told_so, "labels": labels }),
     )
 }
 
-/// The changes of labels that a record holds: the labels that a result adds are what later calls of its session are decided by.
+/// The label changes that a record holds: the labels that a result adds decide later calls of its session.
 fn labelled(record: &Record) -> Vec<Value> {
     let changes =
         record.state_delta.as_ref().and_then(|delta| delta.get("changes")).and_then(Value::as_array);
@@ -186,7 +188,7 @@ fn labelled(record: &Record) -> Vec<Value> {
     changes.into_iter().flatten().filter(is_of_labels).cloned().collect()
 }
 
-/// Whether nothing of what a call gave is there.
+/// Whether nothing of the call's result is available.
 fn is_nothing(result: &CallResult) -> bool {
     result.stdout.is_empty()
         && result.stderr.is_empty()

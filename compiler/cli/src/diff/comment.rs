@@ -1,7 +1,7 @@
 //! A comparison as Markdown, for a comment in a code review.
 //!
-//! Everything that comes from a pack stands in code spans and blocks, fenced by more backticks than it holds: nobody's pack mentions people,
-//! closes the block or writes markup.
+//! All text that comes from a pack is in code spans and blocks, fenced by more backticks than it holds. So a
+//! pack cannot mention people, close the block or write markup.
 
 use std::fmt::Write as _;
 
@@ -11,9 +11,10 @@ use super::text::said;
 use super::{Side, line, sign, tally};
 use crate::plain::plain;
 
-/// Longest comment, in bytes: GitHub takes 65,536 characters, and what follows the changes needs some.
+/// Longest comment, in bytes. GitHub accepts 65,536 characters, and the text after the changes needs some of
+/// them.
 const MAX_CHANGES_BYTES: usize = 50_000;
-/// Longest witness that is shown, in bytes. A longer one is in `--format json`.
+/// Longest witness that is shown, in bytes. Longer ones are in `--format json`.
 const MAX_WITNESS_BYTES: usize = 4_000;
 
 pub(super) fn write(old: &Side, new: &Side, found: &Diff) -> String {
@@ -70,15 +71,15 @@ fn block(change: &Change) -> String {
     format!("- **{}** {}\n\n  {fence}\n{indented}  {fence}\n", sign(change.direction), code(&change.what))
 }
 
-/// Text as an inline span of code.
+/// Text as an inline code span.
 fn code(text: &str) -> String {
     let text = plain(text).replace(['\n', '\r'], " ");
     let fence = fence(&text, 1);
-    // A space is taken off both ends of a span.
+    // Markdown strips one space from both ends of a span.
     if text.contains('`') { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
 }
 
-/// More backticks in a row than the text has.
+/// More backticks in a row than the text contains.
 fn fence(text: &str, least: usize) -> String {
     let longest = text.split(|char| char != '`').map(str::len).max().unwrap_or_default();
     "`".repeat(least.max(longest + 1))

@@ -1,5 +1,5 @@
-//! `bailiwick diff`: what a changed pack lets through, and what it no longer does. Reads the two and prints; the comparison is
-//! [`bailiwick_compiler::diff`].
+//! `bailiwick diff`: what a changed pack newly allows, and what it no longer allows. Reads the two packs and
+//! prints; the comparison is [`bailiwick_compiler::diff`].
 
 mod comment;
 mod text;
@@ -42,7 +42,7 @@ struct Report<'r> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Side {
-    /// As it was named.
+    /// The path as the user named it.
     path: String,
     /// `name@version` of its packs.
     packs: Vec<String>,
@@ -53,7 +53,7 @@ struct Side {
 
 pub(crate) fn run(options: &DiffOptions) -> Result<Outcome> {
     let choices = load::choices(&options.bindings);
-    // Both are compiled before either's findings end the command.
+    // Both are compiled before the findings of either end the command.
     let mut packs = Vec::new();
     let mut read = |path: &Path| read(path, options, &choices, &mut packs);
     let (old, new) = (read(&options.old)?, read(&options.new)?);
@@ -92,14 +92,15 @@ fn fails(found: &Diff, on: Option<FailOn>) -> bool {
     let counted = |direction: Direction| match on {
         None => false,
         Some(FailOn::Any) => true,
-        // Whoever cannot tell takes it for the worse.
+        // An undecided direction counts as the worse one.
         Some(FailOn::Widened) => direction != Direction::Narrowed,
         Some(FailOn::Narrowed) => direction != Direction::Widened,
     };
     found.changes.iter().any(|change| counted(change.direction))
 }
 
-/// A pack, compiled, or a bundle; `None` after the findings of a pack that does not compile were drawn. A pack is put to `packs`.
+/// A compiled pack, or a bundle; `None` after the findings of a pack that does not compile were printed. A
+/// pack is added to `packs`.
 fn read(
     path: &Path,
     options: &DiffOptions,
@@ -127,7 +128,8 @@ fn read(
     Ok(Some(Side { path: shown(path), packs, digest, policy }))
 }
 
-/// What the tests beside a pack make happen: inputs that somebody thought of. A test that cannot be read is one input less.
+/// Test cases from next to the pack: inputs that its author thought of. A test that cannot be read is one
+/// input less.
 fn seeds(path: &Path) -> Vec<TestCase> {
     let folder = path.join("tests");
     let Ok(sources) = files::read_folder(&folder, &["yaml", "yml"], "tests/") else { return Vec::new() };
@@ -136,7 +138,7 @@ fn seeds(path: &Path) -> Vec<TestCase> {
     cases.filter_map(|case| written_out(case, &folder)).collect()
 }
 
-/// A case with the manifests that it names.
+/// A case with the manifests that it names read in.
 fn written_out(mut case: TestCase, folder: &Path) -> Option<TestCase> {
     if let Some(admission) = &mut case.admission {
         for object in [&mut admission.object, &mut admission.old_object].into_iter().flatten() {

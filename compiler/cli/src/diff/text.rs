@@ -1,4 +1,4 @@
-//! A comparison for a person.
+//! A comparison as text for a terminal.
 
 use bailiwick_compiler::diff::{Change, Diff, Direction, Layer, Verdict};
 use clap::builder::styling::{AnsiColor, Color, Style};
@@ -32,7 +32,7 @@ fn print_change(change: &Change) {
     out!("      new: {}", said(&change.new));
 }
 
-/// The worse, the louder.
+/// The worse the direction, the louder the style.
 fn style(direction: Direction) -> Style {
     let colour = match direction {
         Direction::Widened => AnsiColor::BrightRed,
@@ -42,7 +42,7 @@ fn style(direction: Direction) -> Style {
     Style::new().bold().fg_color(Some(Color::Ansi(colour)))
 }
 
-/// A verdict on one line, with its rules and what they said.
+/// A verdict on one line, with its rules and their messages.
 pub(super) fn said(verdict: &Verdict) -> String {
     let rules =
         if verdict.rules.is_empty() { String::new() } else { format!(" by {}", verdict.rules.join(", ")) };

@@ -1,4 +1,4 @@
-//! `bailiwick explain --call`: a call of a tool, decided by the code that decides it in the executor.
+//! `bailiwick explain --call`: a tool call, decided by the code that decides it in the executor.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(super) fn run(call: &str, effective: &Effective, format: Format) -> Result<O
     explanation(effective, &inputs)?.0.print(format)
 }
 
-/// A YAML or JSON document, written out or in a file.
+/// A YAML or JSON document, inline or in a file.
 pub(super) fn read(word: &str) -> Result<Value> {
     let (name, bytes) = if word.trim_start().starts_with('{') {
         ("the command line", word.as_bytes().to_vec())
@@ -55,7 +55,7 @@ pub(super) fn read(word: &str) -> Result<Value> {
     }
 }
 
-/// Decides from these inputs, and takes the decision apart.
+/// Decides from these inputs and takes the decision apart.
 pub(super) fn explanation(
     effective: &Effective,
     inputs: &DecisionInputs,
@@ -93,7 +93,7 @@ fn denied(denial: &Denial) -> Because {
     }
 }
 
-/// Every rule that was asked: those that took part, and those whose condition is false.
+/// Every rule that was evaluated: those that took part, and those whose condition is false.
 fn rules(effective: &Effective, traced: &LoadedPolicy, record: &DecisionRecord) -> Vec<Rule> {
     let expressions: BTreeMap<_, _> = traced.traced().collect();
     let mut all = Vec::new();
@@ -139,7 +139,7 @@ fn outcome(report: &RuleReport) -> String {
     }
 }
 
-/// Whether the effect follows from a rule: the one that denies; those that ask; those that grant.
+/// Whether the effect follows from a rule: the one that denies, those that ask, or those that grant.
 fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
     let applied = report.outcome == RuleOutcome::Applied && report.mode == Mode::Enforce;
     match &record.effect {
@@ -165,7 +165,7 @@ fn decides(record: &DecisionRecord, report: &RuleReport) -> bool {
     }
 }
 
-/// The word that stands for a value in packs and bundles; of what has members, the name of the first.
+/// The word for a value in packs and bundles; for a value with members, the name of the first.
 pub(super) fn word(of: &impl Serialize) -> String {
     match serde_json::to_value(of) {
         Ok(Value::String(word)) => word,

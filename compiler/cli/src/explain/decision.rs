@@ -1,4 +1,5 @@
-//! A decision taken apart: the verdict, and of each rule that was asked what it did and what its expressions came to.
+//! A decision taken apart: the verdict, and for each rule that was evaluated what it did and the values of
+//! its expressions.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,19 +20,19 @@ pub(super) struct Explanation {
     version: u32,
     packs: Vec<String>,
     policy_digest: String,
-    /// The tool, or kind and name of the object.
+    /// The tool, or the kind and name of the object.
     about: String,
     verdict: Verdict,
-    /// Why, one for each thing that decided.
+    /// The reasons, one for each rule or limit that decided.
     because: Vec<Because>,
-    /// What was derived from the arguments of a call.
+    /// The facts derived from the arguments of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<Value>,
     rules: Vec<Rule>,
-    /// Of a recorded decision.
+    /// For a recorded decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<Recorded>,
-    /// What is to be known besides.
+    /// Further remarks for the reader.
     notes: Vec<String>,
 }
 
@@ -57,13 +58,13 @@ impl Verdict {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Because {
-    /// The kind of reason of a denied call; the effect of a finding.
+    /// The kind of reason for a denied call; the effect of a finding.
     pub(super) reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pack: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rule: Option<String>,
-    /// Of a finding: where in the object.
+    /// For a finding: the position in the object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) field: String,
     pub(super) message: String,
@@ -71,17 +72,17 @@ pub(super) struct Because {
     pub(super) remedy: Option<String>,
 }
 
-/// A rule that was asked.
+/// A rule that was evaluated.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Rule {
     pub(super) pack: String,
     pub(super) rule: String,
-    /// What it is for, as its field is named: `allow`, `deny`, …; of a rule of admission its action.
+    /// What the rule is for, named as its field: `allow`, `deny`, …; for an admission rule, its action.
     pub(super) kind: String,
-    /// What it did.
+    /// What the rule did.
     pub(super) outcome: String,
-    /// Whether the verdict follows from it.
+    /// Whether the verdict follows from the rule.
     pub(super) decides: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) file: Option<String>,
@@ -92,7 +93,7 @@ pub(super) struct Rule {
     pub(super) expressions: Vec<Expression>,
 }
 
-/// What the log says of the decision.
+/// What the log says about the decision.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Recorded {
@@ -102,12 +103,12 @@ pub(super) struct Recorded {
     pub(super) effect: String,
     /// Whether the packs are the policy that decided then.
     pub(super) same_policy: bool,
-    /// Whether they decide as was recorded.
+    /// Whether the packs decide as recorded.
     pub(super) same_effect: bool,
 }
 
 impl Rule {
-    /// A rule at a field of a pack, of which nothing is known yet.
+    /// A rule at a field of a pack, with nothing known about it yet.
     pub(super) fn at(effective: &Effective, pack: &str, name: &str, field: &str) -> Self {
         let place = effective.place(pack, field, None);
         Self {
@@ -171,7 +172,7 @@ impl Explanation {
         self
     }
 
-    /// Prints it. What is not allowed never ends with 0.
+    /// Prints the decision. What is not allowed never exits with 0.
     pub(super) fn print(&self, format: Format) -> anyhow::Result<Outcome> {
         match format {
             Format::Json => out!("{}", serde_json::to_string_pretty(self)?),

@@ -1,4 +1,5 @@
-//! The parts of an expression with what each came to: from the traced nodes of the evaluator to places in the pack's text.
+//! The parts of an expression with the values of each: maps the evaluator's traced nodes to places in the
+//! pack's text.
 
 use bailiwick_compiler::cel::spans;
 use bailiwick_policy::cel::{Came, Traced};
@@ -9,11 +10,11 @@ use crate::effective::Effective;
 use crate::plain::plain;
 use crate::print::out;
 
-/// Longest text of a part that a person is shown, in characters.
+/// Longest text of a part that is shown to a person, in characters.
 const MAX_SHOWN: usize = 72;
-/// Most values of a part that a person is shown.
+/// Most values of a part that are shown to a person.
 const MAX_SHOWN_VALUES: usize = 6;
-/// Longest text of all of them, in characters.
+/// Longest text of all values together, in characters.
 const MAX_SHOWN_CHARS: usize = 120;
 
 /// An expression that was evaluated.
@@ -22,7 +23,7 @@ const MAX_SHOWN_CHARS: usize = 120;
 pub(super) struct Expression {
     /// The field of the pack that holds it.
     field: String,
-    /// Name of the variable that it is, of those that rules share.
+    /// For a variable that rules share: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     variable: Option<String>,
     source: String,
@@ -31,27 +32,27 @@ pub(super) struct Expression {
     parts: Vec<Part>,
 }
 
-/// A part of an expression, constants aside, in the order of the text: a whole before what it is made of.
+/// A part of an expression, except constants, in the order of the text: a whole before its parts.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Part {
-    /// How many parts it is within.
+    /// How many parts enclose it.
     depth: usize,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
-    /// In the order in which it came to them, up to a bound; none: it was not evaluated.
+    /// In the order of evaluation, up to a limit; empty if the part was not evaluated.
     values: Vec<Said>,
     /// How often it was evaluated.
     times: u64,
-    /// A variable that the environment gives: what is read of it is a part of its own.
+    /// A variable of the environment: what is read from it is a part of its own.
     #[serde(skip)]
     is_root: bool,
 }
 
-/// What a part came to.
+/// The value of a part.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Said {
@@ -71,13 +72,13 @@ impl From<Came> for Said {
 }
 
 impl Expression {
-    /// The expression of a field of a pack, and what its nodes came to.
+    /// The expression of a field of a pack, with the values of its nodes.
     pub(super) fn of(effective: &Effective, pack: &str, field: &str, cel: &Cel, traced: &[Traced]) -> Self {
         let spans = spans(cel);
         let mut parts = Vec::new();
         for (at, (node, depth)) in nodes(&cel.expr).into_iter().enumerate() {
             let Some(traced) = traced.iter().find(|traced| traced.at() as usize == at) else { continue };
-            // What folding made has no place in the text.
+            // Nodes that folding made have no place in the text.
             let Some(Some(span)) = spans.get(at).cloned() else { continue };
             if matches!(node, Expr::Const(_)) {
                 continue;
@@ -107,12 +108,12 @@ impl Expression {
         self.variable.is_some()
     }
 
-    /// Whether any of it was evaluated.
+    /// Whether any part was evaluated.
     pub(super) fn was_reached(&self) -> bool {
         self.parts.first().is_some_and(|part| part.times > 0)
     }
 
-    /// For a person: what was not reached once, as a whole; what says nothing new not at all.
+    /// For a person: shows a part that was never reached as a whole, and omits a part that adds nothing.
     pub(super) fn show(&self) {
         if let Some(variable) = &self.variable {
             out!("  variables.{}", plain(variable));

@@ -1,11 +1,14 @@
-//! `bailiwick explain --log DIR --record SEQ`: a recorded decision, made again from what was recorded and taken apart.
+//! `bailiwick explain --log DIR --record SEQ`: makes a recorded decision again from what was recorded, and
+//! takes it apart.
 //!
-//! Where a pack keeps commitments, the inputs can be shown as long as their opening lies beside the log. After that the record says what was decided and
-//! by which rules, but no value; whoever has the arguments from elsewhere can bring them, and the commitment says whether they are the ones. What the
-//! session was is the sum of the records before.
+//! Where a pack keeps commitments, the inputs can be shown as long as their opening is next to the log. After
+//! that, the record says what was decided and by which rules, but shows no value. A user who has the
+//! arguments from elsewhere can supply them, and the commitment proves whether they are the same. The state
+//! of the session is the sum of the records before.
 //!
-//! Under other packs than those of the record, counters, budgets and labels are counted anew along the log, as `bailiwick replay` counts; where that cannot be done, they are
-//! those of the record, and that is said.
+//! Under other packs than those of the record, counters, budgets and labels are counted again along the log,
+//! as `bailiwick replay` does. Where that is not possible, those of the record are used, and the output says
+//! so.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -32,11 +35,11 @@ use crate::recorded::{Missing, Values};
 use crate::render::JSON_VERSION;
 use crate::replay::history::{History, Taken, counts};
 
-/// A record and what was before it.
+/// A record and the state before it.
 struct Found {
     record: Record,
     segment: u32,
-    /// The sum of the records before; `None`: they do not add up.
+    /// The sum of the records before; `None` if they do not add up.
     state: Option<State>,
 }
 
@@ -82,10 +85,10 @@ pub(super) fn run(log: &Path, seq: u64, effective: &Effective, options: &Explain
     Ok(outcome)
 }
 
-/// The walk has come to the record.
+/// The walk has reached the record.
 struct There;
 
-/// The inputs with what these packs, which are not those of the record, count and label along the log.
+/// The inputs, with what other packs than those of the record count and label along the log.
 fn anew(
     log: &Path,
     seq: u64,
@@ -96,7 +99,7 @@ fn anew(
     let policy = LoadedPolicy::new(effective.policy().clone(), effective.bundle.digest.clone())?;
     let mut history = History::new(log, &policy);
     let mut found = Taken::Nothing;
-    // A log that is damaged before the record was said to be.
+    // Damage before the record has already been reported.
     let _ = fold::<There>(log, None, |record, behind| {
         let taken = history.take(record, behind.segment);
         if record.seq < seq {
@@ -121,7 +124,7 @@ fn anew(
     Ok(inputs)
 }
 
-/// What is to be said where these packs count and it is not known what.
+/// The note for packs that count, where the counts are not known.
 fn not_counted(effective: &Effective, why: &str) -> Result<Option<String>> {
     let policy = LoadedPolicy::new(effective.policy().clone(), effective.bundle.digest.clone())?;
     let said = || {
@@ -132,7 +135,7 @@ fn not_counted(effective: &Effective, why: &str) -> Result<Option<String>> {
     Ok(counts(&policy).then(said))
 }
 
-/// The record of this number, if it is there and sound, and what is wrong with the log.
+/// The record with this number, if it is present and sound, and what is wrong with the log.
 fn find(log: &Path, seq: u64) -> Result<(Option<Found>, Option<String>)> {
     let mut state = Some(State::default());
     let mut found = None;
@@ -175,7 +178,8 @@ fn recorded(record: &Record, effective: &Effective, decided: &DecisionRecord) ->
     }
 }
 
-/// Whether the given arguments are those of the record: an error if not, a note if that cannot be told.
+/// Checks that the given arguments are those of the record: an error if they are not, a note if that cannot
+/// be proved.
 fn proved(record: &Record, args: &str, salt: Option<Hash>) -> Result<Option<String>> {
     let text = String::from_utf8(canonical::to_vec(&read(args)?)?)?;
     let is_the_one = match (&record.arguments, salt) {
@@ -203,7 +207,7 @@ fn proved(record: &Record, args: &str, salt: Option<Hash>) -> Result<Option<Stri
     Ok(None)
 }
 
-/// The inputs from what the record keeps in the plain, the state before it and the given arguments.
+/// The inputs from the plain values of the record, the state before it and the given arguments.
 fn rebuilt(record: &Record, args: &str, state: &State, effective: &Effective) -> Result<DecisionInputs> {
     let text = |of: &Option<String>, what| of.clone().with_context(|| format!("the record has no {what}"));
     let (id, session, tool) =
@@ -214,7 +218,7 @@ fn rebuilt(record: &Record, args: &str, state: &State, effective: &Effective) ->
         .context("the record has no state delta, which holds the time of the decision")?;
     let args = read(args)?;
     let call = ToolCall::new(&id, &session, subject, &tool, Json::from(&args).into_owned())?;
-    // Of a question, the record has what was asked and not an answer.
+    // The record of a question has what was asked, not an answer.
     let answered = record.approval.clone().filter(|_| record.effect.as_deref() != Some("Ask"));
     let approval = answered.map(serde_json::from_value).transpose().context("the record's approval")?;
     let policy = LoadedPolicy::new(effective.policy().clone(), effective.bundle.digest.clone())?;

@@ -1,6 +1,7 @@
-//! `bailiwick explain --review`: a manifest or an AdmissionReview, judged by the code that judges it in the webhook.
+//! `bailiwick explain --review`: a manifest or an AdmissionReview, judged by the code that judges it in the
+//! webhook.
 //!
-//! Of an update the object before it is judged too, so that values of both come up.
+//! For an update the object before it is judged as well, so that values of both appear.
 
 use std::path::Path;
 
@@ -47,7 +48,7 @@ pub(super) fn run(file: &Path, effective: &Effective, options: &ExplainOptions) 
     };
     let reviewer = Reviewer::tracing(effective.bundle.clone(), namespaces.clone(), &Regorus)?;
     let decision = review::decide(&reviewer, request, ReviewPhase::Validate, is_review);
-    // What is not known of the manifest decides here as it does in a review.
+    // What is not known about the manifest decides here as it does in `bailiwick review`.
     let plainly = Reviewer::with_rego([effective.bundle.clone()], namespaces, &Regorus)?;
     let other =
         |request: &AdmissionRequest<'_>| review::decide(&plainly, request, ReviewPhase::Validate, is_review);
@@ -72,7 +73,7 @@ fn found_to_be(finding: &Finding) -> Because {
     }
 }
 
-/// Every authored rule of which something was evaluated, or that found something.
+/// Every authored rule of which some part was evaluated, or that made a finding.
 fn rules(effective: &Effective, reviewer: &Reviewer, decision: &Decision) -> Vec<Rule> {
     let traced = reviewer.traced();
     let mut all = Vec::new();
@@ -84,7 +85,7 @@ fn rules(effective: &Effective, reviewer: &Reviewer, decision: &Decision) -> Vec
             let expression = expression(effective, &pack, (index, rule), *at, nodes);
             said.expressions.extend(expression.filter(Expression::was_reached));
         }
-        // Shared expressions are asked for by any rule; alone they say nothing of this one.
+        // Any rule may evaluate shared expressions; alone, they say nothing about this one.
         let is_asked = said.expressions.iter().any(|one| !one.is_variable());
         if finding.is_none() && !is_asked {
             continue;
@@ -98,7 +99,7 @@ fn rules(effective: &Effective, reviewer: &Reviewer, decision: &Decision) -> Vec
     all
 }
 
-/// The expression at this place, if it is one of the rule's.
+/// The expression at this place, if it belongs to the rule.
 fn expression(
     effective: &Effective,
     pack: &str,

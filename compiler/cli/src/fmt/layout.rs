@@ -1,16 +1,18 @@
-//! The canonical layout of a file: sections in the order of the language, each level two columns in, lists under their key, no blank at the end of a
-//! line, at most one blank line at a time.
+//! The canonical layout of a file: sections in the order of the language, two columns for each level, and
+//! lists under their key. No trailing blanks, and at most one blank line in a row.
 //!
-//! Lines are moved, never written anew: comments, quotes and what stands on one line stay as the author has them. The reader of packs says where
-//! things are; after each step it reads the text again. Whatever a step may get wrong about YAML is caught at the end: a text whose meaning
-//! is another one, or that lost a line, is refused and the file left alone.
+//! Lines are moved, never rewritten: comments, quotes and what shares a line stay as the author wrote them.
+//! The pack reader says where things are; after each step it reads the text again. Mistakes of a step are
+//! caught at the end: a text that means something else, or that lost a line, is refused, and the file is left
+//! alone.
 
 use bailiwick_compiler::yaml::{Entry, Limits, Node, SourceMap, Value};
 use thiserror::Error;
 
-/// Most steps for one file; each puts one node with all that is in it in place, and reads the text again. What is left then stays as it is.
+/// Most steps for one file; each step moves one node with its contents into place and reads the text again.
+/// What remains after that stays as it is.
 const MAX_STEPS: usize = 2_000;
-/// How far a level is indented.
+/// Indentation of one level.
 const STEP: usize = 2;
 
 /// Why a file is left as it is.
@@ -26,7 +28,7 @@ pub(super) enum Refused {
 
 /// Members of the document.
 const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
-/// Members of a pack's `spec`; others follow.
+/// Members of a pack's `spec`; others follow them.
 const PACK: &[&str] = &[
     "pack",
     "version",
@@ -46,7 +48,7 @@ const PACK: &[&str] = &[
 /// Members of a test's `spec`.
 const TEST: &[&str] = &["parameters", "cases"];
 
-/// The file in its layout.
+/// The file in its canonical layout.
 pub(super) fn laid_out(text: &str) -> Result<String, Refused> {
     let before = read(text)?;
     let mut lines = lines_of(&text.replace("\r\n", "\n"));
@@ -75,7 +77,8 @@ fn read(text: &str) -> Result<Vec<SourceMap>, Refused> {
     }
 }
 
-/// What was laid out, read again: whatever is wrong with it is not the author's (an alias that came to stand before its anchor).
+/// Reads the laid out text again. Errors in it are not the author's, such as an alias that now comes before
+/// its anchor.
 fn reread(text: &str) -> Result<Vec<SourceMap>, Refused> {
     read(text).map_err(|_| Refused::Unsound)
 }
@@ -84,7 +87,7 @@ fn meaning(documents: &[SourceMap]) -> Vec<serde_json::Value> {
     documents.iter().map(|document| document.root().to_json()).collect()
 }
 
-/// Every line that says something, without its indentation, sorted: none may be lost, comments included.
+/// Every non-blank line without its indentation, sorted: none may be lost, comments included.
 fn words(text: &str) -> Vec<&str> {
     let mut words: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     words.sort_unstable();
@@ -99,7 +102,7 @@ fn join(lines: &[String]) -> String {
     lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
 }
 
-/// Something that is not in its place, and how it gets there.
+/// Something out of place, and how to move it into place.
 enum Step {
     /// Lines that move to the right or, if negative, to the left.
     Shift { first: usize, end: usize, by: isize },
@@ -144,13 +147,13 @@ fn is_remark(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-/// Not the `---` between documents.
+/// Excludes the `---` between documents.
 fn is_element(line: &str) -> bool {
     let line = line.trim();
     line == "-" || line.starts_with("- ")
 }
 
-/// A text and its lines, both as the reader saw them.
+/// A text and its lines, as the reader saw them.
 struct Page<'t> {
     text: &'t str,
     lines: &'t [String],
@@ -169,7 +172,7 @@ impl<'t> Page<'t> {
         self.starts.partition_point(|start| *start <= byte).saturating_sub(1)
     }
 
-    /// What stands before a byte on its line.
+    /// The text before a byte on its line.
     fn before(&self, byte: usize) -> &str {
         let start = self.starts.get(self.line(byte)).copied().unwrap_or_default();
         self.text.get(start..byte).unwrap_or_default()
@@ -179,7 +182,8 @@ impl<'t> Page<'t> {
         self.lines.get(line).map_or("", String::as_str)
     }
 
-    /// The lines of the keys of a mapping in block style, none of them behind the dash of a list; `None` for another node.
+    /// The lines of the keys of a mapping in block style, none of them after a list dash; `None` for another
+    /// node.
     fn keys(&self, node: &Node) -> Option<Vec<usize>> {
         let is_first =
             |entry: &Entry| self.before(entry.key_span.start as usize).bytes().all(|byte| byte == b' ');
@@ -187,7 +191,7 @@ impl<'t> Page<'t> {
             .then(|| node.entries().iter().map(|entry| self.line(entry.key_span.start as usize)).collect())
     }
 
-    /// Whether each key of a mapping begins its line, the first one perhaps behind dashes, all in one column.
+    /// Whether each key of a mapping begins its line in the same column; the first may follow dashes.
     fn is_block(&self, node: &Node) -> bool {
         let mut known: Option<(usize, usize)> = None;
         node.entries().iter().all(|entry| {
@@ -200,7 +204,8 @@ impl<'t> Page<'t> {
         })
     }
 
-    /// The line after everything that is indented below `column` from `first` on, without the remarks that lead to what follows.
+    /// The line after everything that is indented below `column` from `first` on, without the comments that
+    /// lead to what follows.
     fn end(&self, first: usize, column: usize, is_list: bool) -> usize {
         let belongs = |line: &str| {
             is_remark(line)
@@ -218,7 +223,7 @@ impl<'t> Page<'t> {
         end
     }
 
-    /// The first line of the remarks that lead to a line, not above `limit`.
+    /// The first line of the comments that lead to a line, not above `limit`.
     fn lead(&self, line: usize, limit: usize) -> usize {
         let mut first = line;
         while first > limit && is_remark(self.get(first - 1)) {
@@ -227,8 +232,8 @@ impl<'t> Page<'t> {
         first
     }
 
-    /// The same of a key behind another one. What is indented deeper than the key belongs to what stands above it, and so does an element of a list
-    /// that is commented out right behind another element.
+    /// The same for a key after another key. What is indented deeper than the key belongs to what is above
+    /// it, and so does a commented-out list element directly after another element.
     fn lead_of_key(&self, line: usize, limit: usize, column: usize) -> usize {
         let is_ours = |line: &str| line.trim().is_empty() || is_remark(line) && indent_of(line) <= column;
         let mut first = line;
@@ -244,7 +249,8 @@ impl<'t> Page<'t> {
         first
     }
 
-    /// Puts the members of a mapping in an order. `parent`: the line of its key; the remarks above a document's first member are the document's.
+    /// Puts the members of a mapping in order. `parent`: the line of its key. Comments above a document's
+    /// first member belong to the document.
     fn reorder(&self, node: &Node, order: &[&str], parent: Option<usize>) -> Option<Step> {
         let keys = self.keys(node)?;
         let rank = |key: &str| order.iter().position(|known| *known == key).unwrap_or(order.len());
@@ -276,7 +282,7 @@ impl<'t> Page<'t> {
         Some(Step::Replace { first: *starts.first()?, end, with })
     }
 
-    /// The first node, from the outside in, that is not where its key says.
+    /// The first node, from the outside in, that is not where its key requires.
     fn indent(&self, node: &Node) -> Option<Step> {
         match &node.value {
             Value::Map(entries) => {
@@ -313,7 +319,8 @@ impl<'t> Page<'t> {
     }
 }
 
-/// Blanks at the ends of lines, blank lines beyond one and at both ends of the file. What lies in a text of several lines is not touched.
+/// Removes trailing blanks, repeated blank lines, and blank lines at both ends of the file. Multi-line
+/// scalars are left untouched.
 fn tidy(text: &str) -> Result<String, Refused> {
     let mut held = vec![false; text.lines().count() + 1];
     let page = Page::of(text, &[]);
@@ -331,7 +338,7 @@ fn tidy(text: &str) -> Result<String, Refused> {
         out.push_str(line);
         out.push('\n');
     }
-    // The lines at the end of a text that keeps them are a part of it.
+    // Blank lines at the end of a scalar that keeps them are part of it.
     if !held.get(text.lines().count().saturating_sub(1)).copied().unwrap_or(false) {
         let kept = out.trim_end_matches('\n').len();
         out.truncate(kept);
@@ -340,7 +347,7 @@ fn tidy(text: &str) -> Result<String, Refused> {
     Ok(out)
 }
 
-/// Marks the lines of texts that go over several.
+/// Marks the lines of multi-line scalars.
 fn hold(node: &Node, page: &Page<'_>, held: &mut [bool]) {
     match &node.value {
         Value::Map(entries) => entries.iter().for_each(|entry| hold(&entry.value, page, held)),
@@ -373,11 +380,11 @@ mod tests {
         let text = "kind: PolicyPack\nspec:\n  admission:\n    rules:\n    - name: a\n    # - name: b\n    #   action: Deny\n  # Who.\n  subjects: {a: b}\n";
         let expected = "kind: PolicyPack\nspec:\n  # Who.\n  subjects: {a: b}\n  admission:\n    rules:\n    - name: a\n    # - name: b\n    #   action: Deny\n";
         assert_eq!(laid_out(text).as_deref(), Ok(expected));
-        // In the column of the keys, right behind an element.
+        // In the column of the keys, directly after an element.
         let text = "kind: PolicyPack\nspec:\n  pools:\n  - {name: a}\n  # - {name: b}\n  #   more of it\n\n  # Who.\n  subjects: {a: b}\n";
         let expected = "kind: PolicyPack\nspec:\n  # Who.\n  subjects: {a: b}\n  pools:\n  - {name: a}\n  # - {name: b}\n  #   more of it\n";
         assert_eq!(laid_out(text).as_deref(), Ok(expected));
-        // A text whose last line looks like a remark.
+        // A scalar whose last line looks like a comment.
         let text = "kind: PolicyPack\nspec:\n  description: |\n    a\n    # b\n  pack: x\n";
         let expected = "kind: PolicyPack\nspec:\n  pack: x\n  description: |\n    a\n    # b\n";
         assert_eq!(laid_out(text).as_deref(), Ok(expected));
@@ -393,7 +400,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_left_alone() {
         assert!(matches!(laid_out("a: ["), Err(Refused::Invalid(_))));
-        // A text whose blanks at the end of a line are a part of it.
+        // A scalar whose trailing blanks are part of it.
         let text = "a: |\n  x  \n\n\n  y\n";
         assert_eq!(laid_out(text).as_deref(), Ok(text));
     }

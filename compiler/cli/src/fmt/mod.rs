@@ -1,4 +1,4 @@
-//! `bailiwick fmt`: the files of a pack and its tests in their canonical layout, comments kept.
+//! `bailiwick fmt`: puts the files of a pack and its tests into their canonical layout, and keeps comments.
 
 mod layout;
 

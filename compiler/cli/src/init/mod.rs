@@ -1,7 +1,8 @@
 //! `bailiwick init`: a new pack with tests that pass and that could fail.
 //!
-//! The files are texts with the pack's name put in, not configuration made of data: comments are half of their worth. The name is a DNS label,
-//! so that nothing can be put in but a name, and what comes out is compiled before any of it is written.
+//! The files are texts with the pack's name inserted, not configuration generated from data: comments are
+//! half of their worth. The name is a DNS label, so nothing but a name can be inserted. The result is
+//! compiled before any of it is written.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -20,10 +21,10 @@ use crate::load::{self, Choices, Loaded};
 use crate::outcome::Outcome;
 use crate::print::out;
 
-/// A label of DNS, which a pack's name is.
+/// Longest DNS label; a pack's name is one.
 const MAX_NAME: usize = 63;
 
-/// A file of the new pack: its path in the folder, and its text.
+/// A file of the new pack: its path in the folder and its text.
 type NewFile = (&'static str, String);
 
 pub(crate) fn run(options: &InitOptions) -> Result<Outcome> {
@@ -64,7 +65,7 @@ pub(crate) fn run(options: &InitOptions) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// The pack is named as its folder.
+/// The pack takes the name of its folder.
 fn name_of(folder: &Path) -> Result<String> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -81,7 +82,7 @@ fn name_of(folder: &Path) -> Result<String> {
     Ok(name)
 }
 
-/// A folder that is there must be empty.
+/// An existing folder must be empty.
 fn refuse_what_is_there(folder: &Path) -> Result<()> {
     match fs::read_dir(folder).map(|mut entries| entries.next()) {
         Ok(None) => Ok(()),
@@ -91,7 +92,7 @@ fn refuse_what_is_there(folder: &Path) -> Result<()> {
     }
 }
 
-/// Name of the parent and the versions that do: those compatible with the newest one.
+/// The name of the parent and a version requirement: the versions compatible with the newest one.
 fn requirement(loaded: &Loaded, parent: &str) -> Result<(String, String)> {
     let Some(newest) = loaded.library().newest(parent, &VersionReq::STAR) else {
         bail!("the library has no pack `{parent}`; it has {}", loaded.library().names().join(", "));
@@ -100,7 +101,7 @@ fn requirement(loaded: &Loaded, parent: &str) -> Result<(String, String)> {
     Ok((parent.to_owned(), versions))
 }
 
-/// All files but the lock, `pack.yaml` first.
+/// All files except the lock, `pack.yaml` first.
 fn texts(name: &str, folder: &str, parent: Option<&(String, String)>) -> Vec<NewFile> {
     let isolation = include_str!("isolation.yaml");
     let (extends, isolation, cases) = match parent {
@@ -134,7 +135,7 @@ fn texts(name: &str, folder: &str, parent: Option<&(String, String)>) -> Vec<New
     files
 }
 
-/// Writes a file that is not there yet; one that came meanwhile stays as it is.
+/// Writes a file that does not exist yet; one created in the meantime is left as it is.
 fn create(path: &PathBuf, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;

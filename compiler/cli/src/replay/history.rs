@@ -1,4 +1,4 @@
-//! The walk over a log: each decision made again, and what is counted between them.
+//! The walk over a log: makes each decision again, and counts between them.
 //!
 //! ```text
 //! intent, decision ► inputs ► what the packs count and label, from the sum so far ► decide ► the sum, as they count
@@ -20,31 +20,33 @@ use serde_json::Value;
 use super::verdict::{Verdict, people};
 use crate::recorded::Values;
 
-/// A log on the way through it.
+/// A log during the walk.
 pub(crate) struct History<'h> {
     values: Values<'h>,
     policy: &'h LoadedPolicy,
-    /// Sessions, questions and calls as they were; tallies and labels as the packs would have kept them. `None`: the records do not add up.
+    /// Sessions, questions and calls as they were; tallies and labels as the packs would have kept them.
+    /// `None` if the records do not add up.
     state: Option<State>,
-    /// Whether all decisions so far are of these packs, so that the tallies are to the unit those of the record.
+    /// Whether all decisions so far are by these packs, so that the tallies are exactly those of the record.
     is_uniform: bool,
-    /// The first record of which it is not known how it counts under these packs.
+    /// The first record whose counts under these packs are unknown.
     uncounted: Option<u64>,
-    /// The sessions that have a record of which it is not known how it labels them, with the first of these.
+    /// The sessions with a record whose labels under these packs are unknown, each with the first such
+    /// record.
     unlabelled: BTreeMap<String, u64>,
-    /// The calls that run, by their intents: at most those that are open in the log.
+    /// The calls that run, by their intents; at most those that are open in the log.
     running: BTreeMap<u64, Running>,
 }
 
-/// What became of a record.
+/// The outcome for one record.
 pub(crate) enum Taken {
-    /// Nothing was decided in it.
+    /// The record holds no decision.
     Nothing,
     /// It cannot be decided again, and why.
     Cannot(String),
     /// The decision over a call.
     Call(Box<Again>),
-    /// The decision over what a call gave.
+    /// The decision over the result of a call.
     Result(Box<Compared>),
 }
 
@@ -54,15 +56,15 @@ pub(crate) struct Compared {
     pub(super) now: Verdict,
 }
 
-/// A decision over a call that was made again.
+/// A decision over a call, made again.
 pub(crate) struct Again {
-    /// What it is made from now.
+    /// Its inputs now.
     pub(crate) inputs: DecisionInputs,
     decided: Redecided,
-    /// The same people would be asked, and what came of it then stands.
+    /// The same people would be asked, and their answer from then holds.
     stands: bool,
     pub(super) compared: Compared,
-    /// What becomes of its result.
+    /// What happens to the result of the call.
     running: Running,
 }
 
@@ -72,7 +74,7 @@ enum Running {
     Same(ToolCall),
     /// It does not run now, so there is no result.
     Not,
-    /// What it would give now is not known, and why.
+    /// Its result now is unknown, and why.
     Unknown(String),
 }
 
@@ -103,7 +105,7 @@ impl<'h> History<'h> {
         }
     }
 
-    /// Takes in the next record.
+    /// Processes the next record.
     pub(crate) fn take(&mut self, record: &Record, segment: u32) -> Taken {
         let recorded = record.state_delta.clone().map(serde_json::from_value::<StateDelta>);
         let recorded = match recorded.transpose() {
@@ -136,7 +138,7 @@ impl<'h> History<'h> {
         taken
     }
 
-    /// A decision over a call, and what it changes as the packs count.
+    /// A decision over a call, and how it changes the state as the packs count.
     fn call(
         &mut self,
         record: &Record,
@@ -145,7 +147,7 @@ impl<'h> History<'h> {
     ) -> (Taken, Option<StateDelta>) {
         let again = self.decide(record, segment, recorded.as_ref());
         let is_intent = record.kind == Kind::Intent;
-        // A call of the packs themselves counts as it is recorded.
+        // A call decided by the packs themselves counts as recorded.
         if is_intent && !self.is_uniform && again.is_err() {
             if has_tallies(self.policy) {
                 self.uncounted.get_or_insert(record.seq);
@@ -198,7 +200,7 @@ impl<'h> History<'h> {
         let mut decided = again.redecide(self.policy);
         let asked = serde_json::to_value(again.call.arguments()).unwrap_or_default();
         let was = Verdict::recorded(record, ran.as_ref().ok().map(|ran| (&asked, ran)), delta);
-        // The same people would be asked the same: what they said then stands.
+        // The same people would be asked the same question, so their answer from then holds.
         let mut stands = match (&decided.record.effect, &question) {
             (EffectRecord::Ask(request), Some(question)) if !same_policy => {
                 people(request) == people(question)
@@ -219,7 +221,7 @@ impl<'h> History<'h> {
         Ok(Again { inputs: again, decided, stands, compared: Compared { was, now }, running })
     }
 
-    /// Later calls of the session may be judged by labels that are not known.
+    /// Notes that later calls of the session may be decided by unknown labels.
     fn lose_labels(&mut self, record: &Record) {
         let session = record.session.clone().unwrap_or_default();
         self.unlabelled.entry(session).or_insert(record.seq);
@@ -236,7 +238,7 @@ impl<'h> History<'h> {
         self.state.as_ref().ok_or_else(|| "the records before it do not add up to a state".to_owned())
     }
 
-    /// A decision over a result, and what it changes as the packs label.
+    /// A decision over a result, and how it changes the state as the packs label.
     fn result(
         &mut self,
         record: &Record,
@@ -255,7 +257,7 @@ impl<'h> History<'h> {
             None => Err("its call is not in the log".to_owned()),
         };
         match judged {
-            // Its labels are those of the packs themselves.
+            // Labels that the packs themselves assigned hold as recorded.
             Ok((compared, _)) if self.is_uniform => (Taken::Result(Box::new(compared)), recorded),
             Ok((compared, change)) => {
                 let mut counted = recorded.map(unlabelled);
@@ -272,7 +274,7 @@ impl<'h> History<'h> {
         }
     }
 
-    /// Decides over what a call gave, as it is recorded.
+    /// Decides over the result of a call, as it is recorded.
     fn judge(
         &mut self,
         record: &Record,
@@ -294,7 +296,7 @@ impl<'h> History<'h> {
         let inputs = match inputs {
             Some(inputs) if self.is_uniform => Some(ResultInputs::from(inputs)),
             inputs => {
-                // The time at which rules were asked; where none were, that of the record.
+                // The time at which rules were evaluated; if none were, that of the record.
                 let at_ms = inputs.map(|inputs| inputs.now_ms).or(delta.map(|delta| delta.at_ms));
                 ResultInputs::of(
                     self.policy,
@@ -310,7 +312,7 @@ impl<'h> History<'h> {
     }
 }
 
-/// What people said then, as an answer to the question of now.
+/// The answer from then, applied to the question of now.
 fn answered(request: &ApprovalRequest, then: VerifiedApproval) -> VerifiedApproval {
     VerifiedApproval {
         id: request.id.clone(),
@@ -321,7 +323,8 @@ fn answered(request: &ApprovalRequest, then: VerifiedApproval) -> VerifiedApprov
     }
 }
 
-/// Whether a call that ran then runs now with the same arguments and in a sandbox of the same name; `ran`: the arguments then.
+/// Whether a call that ran then runs now with the same arguments and in a sandbox of the same name. `ran`:
+/// the arguments then.
 fn runs_as_then(
     record: &Record,
     inputs: &DecisionInputs,
@@ -353,7 +356,7 @@ fn runs_as_then(
     }
 }
 
-/// The same inputs with what the policy counts and labels, from the sum of the records before.
+/// The same inputs, with what the policy counts and labels taken from the sum of the records before.
 fn rebuilt(policy: &LoadedPolicy, inputs: &DecisionInputs, state: &State) -> DecisionInputs {
     decide_tool_call(policy, &inputs.call, state, inputs.now_ms, inputs.approval.as_ref()).inputs
 }
@@ -363,7 +366,8 @@ fn unlabelled(delta: StateDelta) -> StateDelta {
     StateDelta { changes: delta.changes.into_iter().filter(is_kept).collect(), ..delta }
 }
 
-/// What the intent of a call changes, counted as the packs count: nothing if they would not have let it run.
+/// The changes that the intent of a call makes, counted as the packs count: none if the packs would not have
+/// allowed it to run.
 fn recounted(recorded: StateDelta, again: &Again) -> StateDelta {
     let is_count = |change: &Change| {
         matches!(change, Change::Counted { .. } | Change::Admitted { .. } | Change::Labelled { .. })
@@ -380,7 +384,7 @@ fn recounted(recorded: StateDelta, again: &Again) -> StateDelta {
             for change in changes {
                 match change {
                     Change::Counted { .. } | Change::Labelled { .. } => {}
-                    // It ran, whatever is thought of it now.
+                    // The call ran, whatever the packs decide now.
                     Change::Admitted { session, call, .. } => {
                         kept.push(Change::Admitted { session, call, reserved: Vec::new() });
                     }

@@ -1,4 +1,4 @@
-//! What a replay found: a table of what changed, the calls in it, and what could not be decided again.
+//! The findings of a replay: a table of what changed, the calls in it, and what could not be decided again.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::plain::plain;
 use crate::print::out;
 use crate::render::JSON_VERSION;
 
-/// Most calls that are listed, changed ones and others each; all are counted.
+/// Most calls that are listed, for changed and for other calls each; all are counted.
 const MAX_LISTED: usize = 10_000;
-/// Most of them that a person is shown.
+/// Most of them that are shown to a person.
 const MAX_SHOWN: usize = 20;
-/// Widest column of the table, in characters; longer words stand out of it.
+/// Widest column of the table, in characters; longer words overflow it.
 const MAX_WIDTH: usize = 32;
 
-/// What became of the decisions of a log.
+/// The outcome for the decisions of a log.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
@@ -31,7 +31,7 @@ pub(super) struct Report {
     log: LogSaid,
     /// Decisions that were made again.
     replayed: u64,
-    /// Of them, those of which nothing changed.
+    /// Those of them with no change.
     unchanged: u64,
     changed: u64,
     changes: Vec<Row>,
@@ -40,7 +40,7 @@ pub(super) struct Report {
     missing: Vec<Missing>,
 }
 
-/// What the verifier says of the log.
+/// The verifier's result for the log.
 #[derive(Debug, Serialize)]
 struct LogSaid {
     status: &'static str,
@@ -49,7 +49,7 @@ struct LogSaid {
     remarks: Vec<String>,
 }
 
-/// Decisions of which the same part changed in the same way, by the same rule.
+/// Decisions whose same part changed in the same way, by the same rule.
 #[derive(Debug, Serialize)]
 struct Row {
     part: Part,
@@ -60,7 +60,7 @@ struct Row {
     count: u64,
 }
 
-/// A decision of which something changed.
+/// A decision with a change.
 #[derive(Debug, Serialize)]
 struct Changed {
     seq: u64,
@@ -107,7 +107,7 @@ impl Report {
         self.log.damage = Some(damage);
     }
 
-    /// Takes in what became of a record.
+    /// Adds the outcome for a record.
     pub(super) fn take(&mut self, record: &Record, taken: Taken) {
         match taken {
             Taken::Nothing => {}
@@ -128,7 +128,7 @@ impl Report {
         }
     }
 
-    /// Takes in a decision that was made again.
+    /// Adds a decision that was made again.
     fn compared(&mut self, record: &Record, effect: Part, Compared { was, now }: Compared) {
         self.replayed += 1;
         let parts = was.differs(&now, effect);
@@ -158,7 +158,7 @@ impl Report {
         }
     }
 
-    /// A changed verdict is a finding; what could not be decided again leaves it open whether there are more.
+    /// A changed verdict is a finding; if some records could not be decided again, there may be more.
     pub(super) fn outcome(&self) -> Outcome {
         match (self.log.status, self.changed, self.not_replayed) {
             ("tampered", ..) => Outcome::Tampered,
@@ -235,7 +235,7 @@ impl Report {
     }
 }
 
-/// What one part was and is, in a word or two each.
+/// One part before and after, in a word or two each.
 fn words(part: Part, was: &Verdict, now: &Verdict) -> (String, String) {
     match (was.part(part), now.part(part)) {
         (Some(was), Some(now)) if was.shown == now.shown => {

@@ -1,6 +1,8 @@
-//! What of a decision is compared: its effect, and what else came with it: the sandbox, the arguments, labels, who must approve, the texts that are delivered.
+//! The parts of a decision that are compared: its effect, sandbox, arguments, labels and approvers, and the
+//! texts that are delivered.
 //!
-//! What only one of the two sides tells is not compared: a record of a question does not name a sandbox, and what was not kept cannot be shown.
+//! A part that only one side states is not compared: a record of a question does not name a sandbox, and
+//! values that were not kept cannot be shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +15,10 @@ use bailiwick_policy::tool::{
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-/// Where a call of a built-in tool runs, as records have it.
+/// Where a call of a built-in tool runs, as records name it.
 const CLERK: &str = "workspace clerk";
 
-/// What is compared, in the order in which it is told.
+/// The parts that are compared, in reporting order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// Whether a call runs.
@@ -28,7 +30,7 @@ pub(super) enum Part {
     /// Labels that the session gets and loses.
     Labels,
     Approvers,
-    /// The texts that stand in the place of a result's own.
+    /// The texts that replace a result's own.
     Texts,
 }
 
@@ -71,7 +73,7 @@ impl Serialize for Said {
 pub(crate) struct Verdict {
     pub(super) effect: String,
     pub(super) rules: Vec<String>,
-    /// Of what is denied or withheld now, why.
+    /// For what is denied or withheld now: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message: Option<String>,
     #[serde(flatten)]
@@ -79,8 +81,8 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Over a call, as its record has it. Which rule denied stands in the reason, which may be committed to; so here it is what took part. `arguments`: those
-    /// that were asked for and those that ran.
+    /// Over a call, from its record. The denying rule is named in the reason, which may be committed to, so
+    /// the rules here are those that took part. `arguments`: those requested and those that ran.
     pub(super) fn recorded(
         record: &Record,
         arguments: Option<(&Value, &Value)>,
@@ -135,7 +137,8 @@ impl Verdict {
         Self { effect: effect.to_owned(), rules: by, message, parts }
     }
 
-    /// Over a result, as its record has it. `listed`: the rules that it names; `redactions`: how what was delivered differs from what the call gave, where the record has both.
+    /// Over a result, from its record. `listed`: the rules that the record names; `redactions`: how what was
+    /// delivered differs from the call's own result, if the record has both.
     pub(super) fn of_recorded_result(
         record: &Record,
         listed: Option<&Value>,
@@ -143,8 +146,8 @@ impl Verdict {
         delta: Option<&StateDelta>,
     ) -> Self {
         let rules: Vec<Value> = listed.and_then(Value::as_array).cloned().unwrap_or_default();
-        // A result that could not be judged is withheld, and its record says nothing but that it is not what the call gave. In records of earlier versions
-        // `Allow` stands for redacted ones too.
+        // A result that could not be judged is withheld, and its record says only that it is not the call's
+        // own. In records of earlier versions `Allow` also covers redacted results.
         let effect = match (record.effect.as_deref(), redactions) {
             (Some("Deny"), _) | (None, Some(_)) => "Withhold",
             (Some(_), Some(_)) => "Redact",
@@ -158,7 +161,7 @@ impl Verdict {
         Self { effect: effect.to_owned(), rules: deciding(effect, &rules), message: None, parts }
     }
 
-    /// Over a result, as it is decided now; `None`: no rule is about it.
+    /// Over a result, as it is decided now; `None` if no rule applies to it.
     pub(super) fn of_result(decided: Option<&ResultDecision>) -> Self {
         let reports = decided.map(|decided| decided.rules.as_slice()).unwrap_or_default();
         let rules: Vec<Value> = reports.iter().map(RuleReport::bare).collect();
@@ -182,7 +185,7 @@ impl Verdict {
         Self { effect: effect.to_owned(), rules: by, message, parts }
     }
 
-    /// The parts that differ; of two effects that differ nothing else is told.
+    /// The parts that differ. If the effects differ, nothing else is reported.
     pub(super) fn differs(&self, other: &Self, effect: Part) -> Vec<Part> {
         if self.effect != other.effect {
             return vec![effect];
@@ -200,14 +203,15 @@ fn member<'r>(rule: &'r Value, name: &str) -> &'r str {
     rule.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The rules of some kinds that did what they are for, or with an outcome of this name. What is in shadow says its mode, and has no effect.
+/// The rules of some kinds that took effect, or that have an outcome of this name. A rule in shadow shows its
+/// mode, and has no effect.
 fn named(rules: &[Value], is_meant: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let with_effect = rules.iter().filter(|rule| rule.get("mode").is_none());
     let meant = with_effect.filter(|rule| is_meant(member(rule, "kind"), member(rule, "outcome")));
     meant.map(|rule| format!("{}/{}", member(rule, "pack"), member(rule, "rule"))).collect()
 }
 
-/// The rules that stand for an effect.
+/// The rules behind an effect.
 fn deciding(effect: &str, rules: &[Value]) -> Vec<String> {
     named(rules, |kind, outcome| match (effect, kind) {
         ("Allow", "allow" | "ask") | ("Ask", "ask" | "confirm") | ("Redact", "redact") => {
@@ -220,7 +224,7 @@ fn deciding(effect: &str, rules: &[Value]) -> Vec<String> {
     })
 }
 
-/// What decided where no rule did: what a tool's definition asks, a budget, or that nothing grants.
+/// What decided if no rule did: a question from the tool's definition, a budget, or the absence of a grant.
 fn of_no_rule(effect: &EffectRecord) -> Vec<String> {
     match effect {
         EffectRecord::Allow => Vec::new(),
@@ -243,7 +247,7 @@ fn sandbox(name: &str, rules: &[Value]) -> Said {
     Said { compared: json!(name), shown: name.to_owned(), rules }
 }
 
-/// The arguments that a call ran with, beside those that were asked for. Both as canonical JSON, in which records have them.
+/// The arguments that a call ran with, next to those requested. Both as canonical JSON, as in records.
 fn given(asked: &Value, ran: &Value, rules: &[Value]) -> Said {
     let text = |value: &Value| {
         canonical::to_vec(value).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
@@ -269,7 +273,7 @@ fn labels(changes: &[Change], rules: &[Value]) -> Said {
     Said { compared: json!([added, removed]), shown, rules }
 }
 
-/// Who must approve: persons and keys, whatever their pack and group are called.
+/// Who must approve: persons and keys, regardless of the names of pack and group.
 pub(super) fn people(request: &ApprovalRequest) -> BTreeSet<(u32, BTreeSet<(String, &str)>)> {
     let requirements = request.requirements.iter().map(|requirement| {
         let keys = requirement.keys.iter();
@@ -285,7 +289,8 @@ fn approvers(request: &ApprovalRequest, rules: &[Value]) -> Said {
     Said { compared: json!(people(request)), shown: of.collect::<Vec<_>>().join(", "), rules }
 }
 
-/// The texts that are delivered in the place of a result's own, by their names; what they say may be a secret to one of the two.
+/// The texts that are delivered in place of a result's own, by name; what they say may be a secret on one of
+/// the two sides.
 fn texts(redactions: &Redactions, rules: &[Value]) -> Said {
     let compared = json!([redactions.stdout, redactions.stderr, redactions.content]);
     let rules = named(rules, |kind, outcome| kind == "redact" && outcome == "applied");

@@ -1,6 +1,7 @@
-//! `--format F [--output FILE]`, repeated: which reports are wanted and where each goes.
+//! `--format F [--output FILE]`, repeated: which reports are requested, and where each goes.
 //!
-//! Written out and not derived: which file belongs to which format is a matter of their order on the command line.
+//! Written by hand, not derived: which file belongs to which format depends on their order on the command
+//! line.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,25 +10,25 @@ use clap::builder::EnumValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum, value_parser};
 
-/// The reports that are wanted, in their order.
+/// The requested reports, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports<F>(Vec<(F, Option<PathBuf>)>);
 
 impl<F: Copy> Reports<F> {
-    /// Each format with its file; `None`: it is printed.
+    /// Each format with its file; `None` if it is printed.
     pub(crate) fn each(&self) -> impl Iterator<Item = (F, Option<&Path>)> {
         self.0.iter().map(|(format, file)| (*format, file.as_deref()))
     }
 }
 
-/// A format that is printed when no other one is.
+/// A format that is printed when no other is.
 pub(crate) trait Printed {
-    /// For a person.
+    /// The format for a person.
     const HUMAN: Self;
 }
 
 impl<F: Copy + Printed> Reports<F> {
-    /// Pairs formats and files by where they stand among the arguments.
+    /// Pairs formats and files by their position among the arguments.
     fn pair(formats: Vec<(usize, F)>, files: Vec<(usize, PathBuf)>) -> Result<Self, String> {
         let mut names = BTreeSet::new();
         for (_, file) in &files {
@@ -51,7 +52,7 @@ impl<F: Copy + Printed> Reports<F> {
         }
         let mut reports: Vec<_> = reports.into_iter().map(|(_, format, file)| (format, file)).collect();
         match reports.iter().filter(|(_, file)| file.is_none()).count() {
-            // Whoever looks at the run sees something.
+            // So that a person who watches the run sees something.
             0 => reports.push((F::HUMAN, None)),
             1 => {}
             _ => {

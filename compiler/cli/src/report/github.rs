@@ -1,8 +1,9 @@
-//! Workflow commands of GitHub Actions: a line for each finding, from which GitHub makes an annotation in the changed file.
+//! Workflow commands of GitHub Actions: a line for each finding, which GitHub turns into an annotation of the
+//! changed file.
 //!
-//! Source: <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>; what is escaped, and how, is `command.ts` of the
-//! `@actions/core` toolkit. A finding's text comes from a pack under review, so an escape that is missing would let whoever writes the pack
-//! give the runner commands.
+//! Source: <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>; what is escaped,
+//! and how, is `command.ts` of the `@actions/core` toolkit. A finding's text comes from a pack under review,
+//! so a missing escape would let the pack's author give commands to the runner.
 
 use bailiwick_compiler::diagnostic::Severity;
 
@@ -31,7 +32,7 @@ fn annotation((texts, diagnostic): &Finding<'_>) -> String {
     format!("::{command} {}::{}\n", properties.join(","), data(&message))
 }
 
-/// File and place. GitHub takes columns only where the place is on one line.
+/// File and place. GitHub accepts columns only if the place is on one line.
 fn place(location: &Location) -> Vec<(&'static str, String)> {
     let mut properties = vec![
         ("file", location.path.display().to_string()),
@@ -45,12 +46,12 @@ fn place(location: &Location) -> Vec<(&'static str, String)> {
     properties
 }
 
-/// What stands after the second `::`.
+/// The text after the second `::`.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// The value of a property, which also ends at a comma and, with the properties, at a colon.
+/// The value of a property: a comma ends it too, and a colon ends it and the list of properties.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
@@ -63,7 +64,7 @@ mod tests {
     fn escapes_are_those_of_the_toolkit() {
         assert_eq!(data("50% of\r\na: b, c"), "50%25 of%0D%0Aa: b, c");
         assert_eq!(property("50% of\r\na: b, c"), "50%25 of%0D%0Aa%3A b%2C c");
-        // Escaped once: what looks like an escape is a text like any other.
+        // Escaped once: text that looks like an escape is ordinary text.
         assert_eq!(data("%0A"), "%250A");
         assert_eq!(property("%3A"), "%253A");
     }

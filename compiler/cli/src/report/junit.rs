@@ -1,30 +1,30 @@
-//! JUnit's XML, which every CI system reads. There is no standard; what is written is what the readers have in common.
+//! JUnit's XML, which every CI system reads. It has no standard; this is what its readers have in common.
 //!
-//! Neither times nor identifiers: the same findings give the same bytes.
+//! Contains neither times nor identifiers: the same findings give the same bytes.
 
 use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-/// Cases that belong together: those of a file.
+/// The cases of one file.
 #[derive(Clone, Debug)]
 pub(crate) struct Suite {
     pub(crate) name: String,
     pub(crate) cases: Vec<Case>,
 }
 
-/// One thing that holds or does not.
+/// One check that passes or fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// Where it stands, for readers that group by it.
+    /// Its place, for readers that group by it.
     pub(crate) class: String,
-    /// `None`: it holds.
+    /// `None` if it passes.
     pub(crate) failure: Option<Failure>,
-    /// What there is to say of one that holds.
+    /// Further output of a case that passes.
     pub(crate) said: Option<String>,
 }
 
-/// Why a case does not hold.
+/// Why a case fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// A word that failures of one kind share.

@@ -1,7 +1,8 @@
-//! The formats in which results leave the program, and where they go: `--format F`, alone or followed by `--output FILE`, as often as there are
-//! readers. One run, one evaluation, several reports.
+//! The formats in which results leave the program, and where they go: `--format F`, alone or followed by
+//! `--output FILE`, as often as needed. One run, one evaluation, several reports.
 //!
-//! Not the findings themselves: `check` and `test` make those, and each format is a pure function of them, so that all reports of a run agree.
+//! Not the findings themselves: `check` and `test` make those. Each format is a pure function of them, so all
+//! reports of a run agree.
 
 mod choice;
 mod github;
@@ -26,7 +27,7 @@ use crate::render::Texts;
 /// A finding with the texts that its places point into.
 pub(crate) type Finding<'c> = (Rc<Texts>, &'c Diagnostic);
 
-/// Prints a report, or writes it to its file. Colours go where somebody sees them.
+/// Prints a report, or writes it to its file. Colours appear only where a person sees them.
 pub(crate) fn deliver(report: &str, to: Option<&Path>) -> Result<()> {
     match to {
         None => {

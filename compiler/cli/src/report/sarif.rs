@@ -1,7 +1,8 @@
-//! SARIF 2.1.0, the format of code scanning services (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>).
+//! SARIF 2.1.0, the format of code scanning services
+//! (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>).
 //!
-//! Only what a reader of findings needs: the tool, a rule for each code that was found, and the findings with their places.
-//! Columns count characters, which the log says.
+//! Writes only what a reader of findings needs: the tool, a rule for each code found, and the findings with
+//! their places. Columns count characters, which the log states.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -118,7 +119,7 @@ struct Region {
     end_column: usize,
 }
 
-/// The field path: what the place is called in the pack.
+/// The field path: the name of the place in the pack.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Logical {
@@ -207,7 +208,8 @@ fn physical(location: &Location) -> Physical {
     }
 }
 
-/// A path as a URI reference (RFC 3986): relative ones stay relative, so that a log can be read on another machine.
+/// A path as a URI reference (RFC 3986): relative ones stay relative, so that a log can be read on another
+/// machine.
 fn uri(path: &Path) -> String {
     let mut uri = if path.is_absolute() { "file://".to_owned() } else { String::new() };
     let parts = path.components().filter_map(|part| match part {

@@ -1,8 +1,9 @@
-//! `bailiwick test --coverage`: which rules of the pack the tests reach, and to which outcomes its boolean expressions came.
+//! `bailiwick test --coverage`: which rules of the pack the tests reach, and which outcomes of its boolean
+//! expressions.
 //!
-//! Of the pack's own admission and tool rules: what it extends has tests of its own. A part of an expression counts twice, for true and for
-//! false; what messages are made of decides nothing and does not count. Parts are told apart by their place in the text, so that runs with
-//! other parameters add up.
+//! Covers the pack's own admission and tool rules: the packs that it extends have tests of their own. A part
+//! of an expression counts twice, for true and for false. The parts of messages decide nothing and do not
+//! count. Parts are identified by their place in the text, so runs with other parameters add up.
 //!
 //! Terms. *Spot*: a boolean part of an expression in the text.
 
@@ -48,13 +49,13 @@ struct Missing {
     file: String,
     line: usize,
     column: usize,
-    /// `never evaluated`, `never true`, `never false`, `never true or false` of what only failed, or, of a rule without a boolean expression, `makes no
-    /// difference`.
+    /// `never evaluated`, `never true`, `never false`, `never true or false` if it only failed, or `makes no
+    /// difference` for a rule without a boolean expression.
     what: &'static str,
     text: String,
 }
 
-/// A part in the text: the field of its expression, and its bytes in it.
+/// A part in the text: the field of its expression, and its byte range in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Spot {
     field: String,
@@ -62,7 +63,7 @@ struct Spot {
     end: usize,
 }
 
-/// What is known of a spot.
+/// What is known about a spot.
 #[derive(Debug)]
 struct Known {
     rule: String,
@@ -70,7 +71,7 @@ struct Known {
     outcomes: Outcomes,
 }
 
-/// A rule of the pack: its field, and whether a case makes a difference to it.
+/// A rule of the pack, and whether a case reaches it.
 #[derive(Debug)]
 struct Rule {
     name: String,
@@ -81,7 +82,7 @@ struct Rule {
 #[derive(Debug, Default)]
 struct Measured {
     spots: BTreeMap<Spot, Known>,
-    /// By their field.
+    /// By field.
     rules: BTreeMap<String, Rule>,
 }
 
@@ -122,7 +123,7 @@ impl Measured {
     fn admission(&mut self, policy: &Policy, own: u16, ran: &Ran) {
         let rules = || policy.admission.rules.iter().filter(|rule| rule.origin.pack == own);
         let reviewers = ran.bench.reviewers();
-        // Even where no request was made, the parts are there to be covered.
+        // The parts need covering even if no request was made.
         for (at, parts) in reviewers.iter().flat_map(|reviewer| reviewer.watched()) {
             match at {
                 WatchedAt::Shared(index) => {
@@ -176,7 +177,7 @@ impl Measured {
         }
     }
 
-    /// Rules that have no boolean expression are reached where a case comes to something else without them.
+    /// Rules without a boolean expression are reached if a case comes out differently without them.
     fn rules_without_conditions(
         &mut self,
         policy: &Policy,
@@ -194,7 +195,7 @@ impl Measured {
         }
         for (at, layer) in policy.tools.iter().enumerate().filter(|(_, layer)| layer.pack == own) {
             for (index, rule) in layer.rules.iter().enumerate() {
-                // To one in shadow no case can come to anything else.
+                // A rule in shadow cannot change the outcome of a case.
                 if self.has_parts(&rule.at) || !rule.is_enforced() {
                     continue;
                 }
@@ -219,7 +220,7 @@ impl Measured {
         self.rules.entry(field.to_owned()).or_insert_with(unknown)
     }
 
-    /// Whether a rule has a boolean expression of its own. One that is a constant or a variable has none.
+    /// Whether a rule has a boolean expression of its own. A constant or a variable is not one.
     fn has_parts(&self, field: &str) -> bool {
         self.rules.get(field).is_some_and(|rule| rule.has_parts)
     }
@@ -227,7 +228,7 @@ impl Measured {
     fn add(&mut self, rule: &str, field: &str, cel: &Cel, parts: &[Part]) {
         let spans = spans(cel);
         for part in parts {
-            // What folding made has no place in the text, and nothing that could be tested.
+            // What folding made has no place in the text, and nothing to test.
             let Some(Some(Range { start, end })) = spans.get(part.at() as usize).cloned() else { continue };
             let text = cel
                 .source
@@ -269,7 +270,7 @@ impl Measured {
             let is_within_unreached =
                 self.spots.iter().any(|(other, known)| enclosing(other) && !known.outcomes.was_reached());
             let Some(what) = lacks(known.outcomes) else { continue };
-            // The outermost thing that was not reached says it for what is in it.
+            // The outermost unreached part stands for everything inside it.
             if is_within_unreached || !is_covered(&known.rule) {
                 continue;
             }
@@ -283,7 +284,7 @@ impl Measured {
                 text: known.text.clone(),
             });
         }
-        // Of what begins at one place, the outermost first.
+        // Of the parts that begin at one place, the outermost first.
         let order = |one: &Missing| (one.file.clone(), one.line, one.column, Reverse(one.text.len()));
         missing.sort_by_key(order);
         let outcomes = self.spots.values().map(|known| known.outcomes);
@@ -297,7 +298,7 @@ impl Measured {
     }
 }
 
-/// What is not covered of a part; `None`: nothing.
+/// What is not covered of a part; `None` if nothing is missing.
 const fn lacks(outcomes: Outcomes) -> Option<&'static str> {
     match (outcomes.was_true(), outcomes.was_false()) {
         (true, true) => None,
@@ -308,7 +309,7 @@ const fn lacks(outcomes: Outcomes) -> Option<&'static str> {
     }
 }
 
-/// Where a rule has the shared expression of this index, among its variables.
+/// The fields in which a rule has the shared expression of this index, among its variables.
 fn variables(rule: &AdmissionRule, index: usize) -> impl Iterator<Item = (usize, &String)> {
     let all = rule.variables.iter().enumerate();
     all.filter(move |(_, (_, shared))| *shared as usize == index)

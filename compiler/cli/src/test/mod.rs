@@ -1,5 +1,6 @@
-//! `bailiwick test`: the cases beside a pack, run against the pack; a look at whether they could have failed; and on request what they did not
-//! reach (`coverage`) and which edits of the pack they would not notice (`mutate`).
+//! `bailiwick test`: runs the cases next to a pack against the pack, and checks whether they could have
+//! failed. On request it reports what they did not reach (`coverage`) and which edits of the pack they would
+//! not notice (`mutate`).
 
 mod coverage;
 mod mutate;
@@ -48,8 +49,8 @@ fn once(options: &TestOptions) -> Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// The tests of one pack, or why there are none that could be run: the pack or a test file is not valid, after its findings were drawn, or there is
-/// none.
+/// The tests of one pack, or why none could be run: the pack or a test file is invalid, after its findings
+/// were printed, or there is no test.
 fn test_pack(path: &Path, options: &TestOptions) -> Result<Result<PackReport, String>> {
     let suite = match Suite::read(path, &options.packs)? {
         Ok(suite) => suite,
@@ -70,7 +71,7 @@ fn test_pack(path: &Path, options: &TestOptions) -> Result<Result<PackReport, St
     if options.coverage {
         report.coverage = Some(coverage::measure(&suite, &policies, &all_ran));
     }
-    // A test that fails already notices nothing more.
+    // Tests that already fail cannot notice an edit.
     if options.mutate && report.passed() {
         report.mutation = Some(mutate::run(&suite, &all_ran, options.mutate_seconds)?);
     }

@@ -1,11 +1,11 @@
-//! Whether what a case came to is what was expected.
+//! Whether the outcome of a case is the expected one.
 
 use bailiwick_compiler::cases::Happened;
 use bailiwick_compiler::policy_test::{Delivered, Effect, Expectation, ExpectedLabels, SyscallAction};
 use regex::Regex;
 use serde_json::Value;
 
-/// What of an expectation did not come true, each in a sentence; empty: the case passed.
+/// The expectations that were not met, each as a sentence; empty if the case passed.
 pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(allowed) = expected.allowed
@@ -77,14 +77,14 @@ pub(super) fn disappointments(expected: &Expectation, happened: &Happened) -> Ve
     found
 }
 
-/// What is wrong with what a caller is told: of a tool, and of a result.
+/// What is wrong with what a caller sees: of a tool, and of a result.
 fn of_tools(expected: &Expectation, happened: &Happened) -> impl Iterator<Item = String> {
     let undelivered = undelivered(expected.delivered.as_ref(), happened);
     let relabelled = relabelled(expected.labels.as_ref(), happened);
     listed(expected.listed, happened).into_iter().chain(undelivered).chain(relabelled)
 }
 
-/// What is wrong when a tool is listed and should not be, or the other way round.
+/// The failure if a tool is listed and should not be, or the reverse.
 fn listed(expected: Option<bool>, happened: &Happened) -> Option<String> {
     match (expected?, &happened.listed) {
         (_, None) => Some("expected to be listed or not, which a case of this kind does not have".to_owned()),
@@ -94,7 +94,7 @@ fn listed(expected: Option<bool>, happened: &Happened) -> Option<String> {
     }
 }
 
-/// What is wrong when other texts of a result are delivered than were expected.
+/// The failure if other texts of a result are delivered than expected.
 fn undelivered(expected: Option<&Delivered>, happened: &Happened) -> Vec<String> {
     let Some(expected) = expected else { return Vec::new() };
     let Some(delivered) = &happened.delivered else {
@@ -117,7 +117,7 @@ fn undelivered(expected: Option<&Delivered>, happened: &Happened) -> Vec<String>
         .collect()
 }
 
-/// What is wrong when the session gets or loses other labels than were expected.
+/// The failure if the session gets or loses other labels than expected.
 fn relabelled(expected: Option<&ExpectedLabels>, happened: &Happened) -> Vec<String> {
     let Some(expected) = expected else { return Vec::new() };
     let Some(labels) = &happened.labels else {
@@ -139,7 +139,7 @@ fn relabelled(expected: Option<&ExpectedLabels>, happened: &Happened) -> Vec<Str
     wrong.collect()
 }
 
-/// What is wrong when something else came about than was expected, or nothing of the kind.
+/// The failure if something else happened than expected, or nothing of the kind.
 fn other_than<T: Copy + PartialEq>(
     expected: Option<T>,
     happened: Option<T>,

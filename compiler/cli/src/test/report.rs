@@ -1,4 +1,5 @@
-//! What `bailiwick test` says: for a person, for a program, and as JUnit. A failure in one of them is one in all.
+//! The output of `bailiwick test`: for a person, for a program, and as JUnit. A failure in one format is a
+//! failure in all.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -19,12 +20,13 @@ pub(super) struct Report {
     pub(super) packs: Vec<PackReport>,
     passed: usize,
     failed: usize,
-    /// Packs that do not compile, that have no tests, or whose tests cannot be read: what is wrong with them is on standard error.
+    /// Packs that do not compile, that have no tests, or whose tests cannot be read. The causes are on
+    /// standard error.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     broken: Vec<Broken>,
 }
 
-/// A pack that could not be tested. A program is told of it by its name.
+/// A pack that could not be tested. Programs see it by its name.
 #[derive(Clone, Debug, Serialize)]
 #[serde(into = "String")]
 pub(super) struct Broken {
@@ -64,14 +66,14 @@ pub(super) struct CaseReport {
     pub(super) name: String,
     pub(super) passed: bool,
     pub(super) reasons: Vec<String>,
-    /// The pack has no say in the request, so that whatever it says of others, this one passes.
+    /// The pack does not govern the request, so this case passes whatever the pack says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) ungoverned: bool,
 }
 
-/// What is said of a file of tests that no change of the pack makes fail.
+/// The message for a test file that no change of the pack makes fail.
 const VACUOUS: &str = "no statement of the pack makes a difference to any case of this file";
-/// What is said of a pack that could not be tested.
+/// The message for a pack that could not be tested.
 pub(super) const INVALID: &str = "the pack or a file of its tests is not valid; `bailiwick check` says why";
 
 impl PackReport {
@@ -144,7 +146,8 @@ impl Report {
         text
     }
 
-    /// A suite for each file. What makes the command end otherwise than with 0 is a failure there too.
+    /// A suite for each file. Everything that makes the command exit with other than 0 is a failure there
+    /// too.
     fn suites(&self) -> Vec<Suite> {
         let mut suites = Vec::new();
         for pack in &self.packs {

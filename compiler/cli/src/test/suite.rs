@@ -22,10 +22,10 @@ use crate::{files, manifests, render};
 /// A pack with its tests.
 pub(super) struct Suite {
     pub(super) path: PathBuf,
-    /// Where the tests lie.
+    /// The folder of the tests.
     folder: PathBuf,
     pub(super) loaded: Loaded,
-    /// In the order of the files' names.
+    /// In the order of the file names.
     pub(super) files: Vec<TestFile>,
 }
 
@@ -33,27 +33,28 @@ pub(super) struct Suite {
 pub(super) struct TestFile {
     pub(super) name: String,
     pub(super) test: PolicyTest,
-    /// What its parameters are bound to, those of the command line included.
+    /// The values of its parameters, including those of the command line.
     pub(super) choices: Choices,
-    /// Files with the same parameters have the same number: they are run against one policy.
+    /// Files with the same parameters have the same number: they run against one policy.
     pub(super) group: usize,
 }
 
-/// A file that was run: what its cases came to, and the bench that they were carried out on.
+/// A test file that was run: the outcomes of its cases, and the bench that ran them.
 pub(super) struct Ran {
     pub(super) happened: Vec<Result<Happened, String>>,
     pub(super) bench: Bench,
 }
 
 impl Suite {
-    /// Reads a pack and its tests, or says why there are none that could be run: after the findings were drawn, when a file of tests is not valid.
+    /// Reads a pack and its tests, or says why none could be run. If a test file is invalid, its findings
+    /// have been printed.
     pub(super) fn read(path: &Path, options: &PackOptions) -> Result<Result<Self, String>> {
-        // Of a pack that is one file they lie beside it.
+        // For a pack that is one file, they are next to it.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let beside = if path.is_file() { parent.unwrap_or(Path::new(".")) } else { path };
         let folder = beside.join("tests");
         if !folder.is_dir() {
-            // A path that leads nowhere is no pack at all.
+            // A path that leads nowhere is not a pack at all.
             files::read_pack(path)?;
             return Ok(Err(untested(format!(
                 "{} has no folder `tests`; a pack without tests is not known to refuse anything",
@@ -92,7 +93,7 @@ impl Suite {
         self.folder.clone()
     }
 
-    /// The policy of each group; `None` after the findings were drawn, when the pack does not compile.
+    /// The policy of each group; `None` after the findings were printed, if the pack does not compile.
     pub(super) fn policies(&self) -> Result<Option<Vec<Policy>>> {
         let mut policies = Vec::new();
         for file in &self.files {
@@ -112,7 +113,7 @@ impl Suite {
     }
 }
 
-/// Says that a pack cannot be tested, and hands on why.
+/// Reports that a pack cannot be tested, and returns why.
 fn untested(why: String) -> String {
     note!("{}: {}", render::error_word(), plain(&why));
     why
@@ -123,14 +124,14 @@ impl TestFile {
         &self.test.spec.cases
     }
 
-    /// Carries out every case.
+    /// Runs every case.
     pub(super) fn run(&self, policy: &Policy, folder: &Path, watching: Watching) -> Ran {
         let bench = Bench::new(policy.clone(), watching);
         let happened = self.cases().iter().map(|case| carry_out(&bench, case, folder)).collect();
         Ran { happened, bench }
     }
 
-    /// What is said of the cases, and whether any of them could have come out otherwise.
+    /// The report on the cases, and whether any of them could have come out differently.
     pub(super) fn report(&self, ran: &Ran, policy: &Policy, folder: &Path) -> FileReport {
         let cases = self.cases().iter().zip(&ran.happened).map(|(case, happened)| {
             let reasons = disappointments(case, happened);
@@ -143,7 +144,8 @@ impl TestFile {
         FileReport { file: self.name.clone(), vacuous: !noticed, cases }
     }
 
-    /// Whether a case that passes fails under another policy, or the other way round. What is not expected may change unseen.
+    /// Whether a case that passes fails under another policy, or the reverse. What is not expected may change
+    /// unnoticed.
     fn notices(&self, before: &Ran, other: Policy, folder: &Path) -> bool {
         let bench = Bench::of_edit(other);
         let passes = |case, happened: &_| disappointments(case, happened).is_empty();
@@ -153,7 +155,7 @@ impl TestFile {
             .any(|(case, before)| passes(case, &carry_out(&bench, case, folder)) != passes(case, before))
     }
 
-    /// Whether anything comes to something else under another policy, expected or not.
+    /// Whether any case comes out differently under another policy, expected or not.
     pub(super) fn differs(&self, before: &Ran, other: Policy, folder: &Path) -> bool {
         let bench = Bench::of_edit(other);
         self.cases()
@@ -163,12 +165,12 @@ impl TestFile {
     }
 }
 
-/// Carries out a case whose manifests lie in this folder.
+/// Runs a case whose manifests are in this folder.
 pub(super) fn carry_out(bench: &Bench, case: &TestCase, folder: &Path) -> Result<Happened, String> {
     bench.carry_out(case, &|name| manifest_of(folder, name))
 }
 
-/// What of a case's expectations did not come true; empty: it passed.
+/// The expectations of a case that were not met; empty if it passed.
 pub(super) fn disappointments(case: &TestCase, happened: &Result<Happened, String>) -> Vec<String> {
     match happened {
         Ok(happened) => outcome::disappointments(&case.expect, happened),
@@ -176,7 +178,8 @@ pub(super) fn disappointments(case: &TestCase, happened: &Result<Happened, Strin
     }
 }
 
-/// Puts in the manifests that a case names, so that they are read once. One that cannot be read is said when the case is carried out.
+/// Inserts the manifests that a case names, so that they are read once. A manifest that cannot be read is
+/// reported when the case runs.
 fn read_manifests(case: &mut TestCase, folder: &Path) {
     let Some(admission) = &mut case.admission else { return };
     for object in [&mut admission.object, &mut admission.old_object].into_iter().flatten() {

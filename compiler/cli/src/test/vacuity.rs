@@ -1,11 +1,11 @@
-//! Whether a file of tests could fail at all: every statement of the policy is taken out in turn, and if no case notices any
-//! of it, the file proves nothing.
+//! Whether a test file could fail at all: every statement of the policy is removed in turn, and if no case
+//! notices any removal, the file proves nothing.
 
 use bailiwick_compiler::syscalls;
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::sandboxes::AllowedSyscall;
 
-/// The policy without one of its statements, for each statement; with the statement's name.
+/// For each statement, its name and the policy without it.
 pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
     let mut all = Vec::new();
     let mut without = |name: String, take: &dyn Fn(&mut Policy)| {
@@ -58,10 +58,10 @@ pub(super) fn weakened(policy: &Policy) -> Vec<(String, Policy)> {
     all
 }
 
-/// Takes a statement of this name out of a policy.
+/// Removes a statement of this name from a policy.
 type Without<'w> = &'w mut dyn FnMut(String, &dyn Fn(&mut Policy));
 
-/// The same of the statements over tools.
+/// The same for the statements over tools.
 fn tools(policy: &Policy, without: Without<'_>) {
     for (at, layer) in policy.tools.iter().enumerate() {
         for (index, rule) in layer.rules.iter().enumerate() {

@@ -1,6 +1,7 @@
-//! `bailiwick test --watch`: runs again whenever a file of the packs changes, until it is stopped.
+//! `bailiwick test --watch`: runs the tests again whenever a file of the packs changes, until it is stopped.
 //!
-//! Files are looked at, not waited for: a pack is some dozens of small ones, and looking works on every file system.
+//! Polls files instead of subscribing to events: a pack is some dozens of small files, and polling works on
+//! every file system.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,17 +16,17 @@ use crate::plain::plain;
 use crate::print::note;
 use crate::{files, render};
 
-/// How often the files are looked at: soon enough for a person.
+/// Polling interval: fast enough for a person.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// When each file was changed, and its size.
+/// The time of the last change of each file, and its size.
 type Seen = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
 pub(super) fn run(options: &TestOptions) -> Result<Outcome> {
     loop {
-        // Before the run: a change during it is one.
+        // Before the run: a change during the run counts.
         let before = look(options);
-        // A pack that is half written is no reason to stop.
+        // A half-written pack is not a reason to stop.
         if let Err(error) = once(options) {
             note!("{}: {}", render::error_word(), plain(&format!("{error:#}")));
         }
@@ -36,14 +37,15 @@ pub(super) fn run(options: &TestOptions) -> Result<Outcome> {
     }
 }
 
-/// What the run itself writes is no change of the packs, and where it lies its folder's time says nothing: names alone tell of files that come and go.
+/// What the run itself writes does not count as a change of the packs. Where its output is, the folder's time
+/// says nothing, so only names show files that appear and disappear.
 fn look(options: &TestOptions) -> Seen {
     let ours: Vec<PathBuf> =
         options.reports.each().filter_map(|(_, file)| file?.canonicalize().ok()).collect();
     let folders = options.packs.packs.iter().chain(&options.packs.library);
     let mut seen = Seen::new();
     for folder in folders {
-        // One that has gone, or is a single file, is looked at itself.
+        // A path that is gone, or is a single file, is checked itself.
         let below = files::list(folder).unwrap_or_default();
         for path in below.into_iter().map(|path| folder.join(path)).chain([folder.clone()]) {
             if let Ok(about) = std::fs::metadata(&path) {

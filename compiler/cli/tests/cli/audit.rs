@@ -1,4 +1,4 @@
-//! `bailiwick audit` on logs that the writer of the executor wrote.
+//! `bailiwick audit` on logs that the executor's writer wrote.
 
 use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
 use bailiwick_policy::tool::Change;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::book::{Book, compiled, shell};
 use crate::stage::{Stage, printed};
 
-/// A log of one call that ran and one that was denied; its key, and its last checkpoint.
+/// A log with one call that ran and one that was denied, its key, and its last checkpoint.
 fn log(stage: &Stage, seal: bool) -> (String, String) {
     let options = Options { segment_bytes: 64 * 1024, ..Options::default() };
     let writer = Writer::open(&stage.path("log"), &options).expect("a log").0;
@@ -94,7 +94,7 @@ fn inspect_shows_a_call_from_facts_to_outcome_and_no_control_character() {
     assert_eq!(stage.run(&["audit", "inspect", "log", "nobody"]).status.code(), Some(1));
 }
 
-/// A record that keeps a label from its session would keep later calls from being denied by it.
+/// A record that withholds a label from its session would keep later calls from being denied by that label.
 #[test]
 fn replay_notices_that_a_result_should_have_labelled_its_session() {
     let confidential = ("CONFIDENTIAL", "Q09ORklERU5USUFM");

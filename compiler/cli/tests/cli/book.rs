@@ -1,4 +1,5 @@
-//! Audit logs of calls, written as the executor writes them (`executor/src/docket/entries.rs`), without running anything.
+//! Audit logs of calls, written as the executor writes them (`executor/src/docket/entries.rs`), without
+//! running anything.
 
 use bailiwick_audit::{Entry, Event, Intent, Mode, Options, Wait, Writer};
 use bailiwick_policy::bundle;
@@ -13,7 +14,7 @@ use crate::stage::{Stage, printed};
 
 /// When the first record is made: 2026-01-01T00:00:00Z.
 const START_MS: u64 = 1_767_225_600_000;
-/// How long every step takes.
+/// Duration of every step.
 const STEP_MS: u64 = 500;
 
 /// A log that is being written.
@@ -25,7 +26,7 @@ pub(crate) struct Book {
     values: Mode,
 }
 
-/// Compiles packs of the stage, and the bundle's path in it.
+/// Compiles packs of the stage; returns the bundle's path in it.
 pub(crate) fn compiled(stage: &Stage, packs: &[&str], out: &str) -> String {
     let args = [&["compile", "--format", "json", "--out", out], packs].concat();
     let output = stage.run(&args);
@@ -35,7 +36,7 @@ pub(crate) fn compiled(stage: &Stage, packs: &[&str], out: &str) -> String {
 }
 
 impl Book {
-    /// A new log in the folder `log` of the stage, of decisions by this bundle.
+    /// A new log in the folder `log` of the stage, for decisions by this bundle.
     pub(crate) fn new(stage: &Stage, bundle: &str, values: Mode) -> Self {
         let bytes = std::fs::read(stage.path(bundle)).expect("the bundle");
         let policy = LoadedPolicy::of_bundle(bundle::load(&bytes).expect("a bundle")).expect("a policy");
@@ -63,7 +64,7 @@ impl Book {
         self.writer.append(Event::Session, entry).expect("a session");
     }
 
-    /// Decides and records a call, with its end if it may run; the number of the decision's record.
+    /// Decides and records a call, and its end if it may run; returns the number of the decision's record.
     pub(crate) fn call(&mut self, session: &str, id: &str, tool: &str, args: &Value) -> u64 {
         let (effect, _, entry) = self.decided(session, id, tool, args);
         if effect != "Allow" {
@@ -85,7 +86,7 @@ impl Book {
         at.seq
     }
 
-    /// Decides a call: its effect, the call as it was decided, and what its record says.
+    /// Decides a call: its effect, the call as decided, and the text of its record.
     fn decided(
         &mut self,
         session: &str,
@@ -123,8 +124,8 @@ impl Book {
         (effect, decision.call().clone(), entry)
     }
 
-    /// Decides and records a call that runs and writes a text, given plainly and in base64. `tell`: what the record says of the labels that the
-    /// result adds.
+    /// Decides and records a call that runs and writes a text, given plainly and in base64. `tell`: what the
+    /// record says about the labels that the result adds.
     pub(crate) fn gave(
         &mut self,
         session: &str,
@@ -165,7 +166,7 @@ impl Book {
         self.writer.append_result(at, end, Wait::Durable).expect("a result");
     }
 
-    /// Ends the log; its first public key.
+    /// Seals the log; returns its first public key.
     pub(crate) fn seal(self) -> String {
         let key = self.writer.log_key();
         self.writer.seal("drain").expect("a seal");

@@ -1,5 +1,6 @@
-//! Every field of a `PolicyTest` does something or is refused: for each, two cases that differ in it, of which one passes and the other one fails
-//! for the reason that the field is there for. The second section of `docs/enforcement-table.md` is made from these tests.
+//! Every field of a `PolicyTest` has an effect or is rejected. Each is shown by two cases that differ in it:
+//! one passes, and the other fails for the reason that the field exists for. The second section of
+//! `docs/enforcement-table.md` is made from these tests.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +8,17 @@ use serde_json::Value;
 
 use crate::stage::{Stage, printed, root};
 
-/// Declares tests and lists, for each, the fields that it shows. Each has a pack, a file of tests that passes, one that fails, and what is
-/// said of the failure.
+/// Declares tests and lists, for each, the fields that it shows. Each has a pack, a test file that passes,
+/// one that fails, and the message of the failure.
 macro_rules! fields {
     ($($name:ident: [$($field:literal),+], $pack:expr, $passes:expr, $fails:expr => $reason:literal;)+) => {
         $(#[test] fn $name() { twins(&$pack, &$passes, &$fails, $reason); })+
-        /// Name of the test, fields.
+        /// Names of tests, with their fields.
         const FIELDS: &[(&str, &[&str])] = &[$((stringify!($name), &[$($field),+])),+];
     };
 }
 
-/// Fields that are read and refused, with the code that refuses them; with all that lies below them.
+/// Fields that are read and rejected, with the diagnostic code; each includes everything below it.
 const REFUSED: &[(&str, &str)] = &[("spec.cases[].image.evidence.attestations", "BW0507")];
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=-----END PUBLIC KEY-----";
@@ -49,7 +50,7 @@ admission:
     action: Warn
     validations: [{expression: "object.metadata.name != 'odd'", message: an odd name}]"#;
 
-/// A rule over a resource that is not called as its kind suggests.
+/// A rule over a resource whose name does not follow from its kind.
 const GATES: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
 admission:
   rules:
@@ -57,13 +58,13 @@ admission:
     match: {resources: [{apiGroups: [gateway.networking.k8s.io], apiVersions: [v1], resources: [gateways], operations: [CREATE]}]}
     validations: [{expression: "false"}]"#;
 
-/// The creation of a gateway, and what else the case says; it is to be denied.
+/// The creation of a gateway that is to be denied, plus further fields of the case.
 fn gate(rest: &str) -> String {
     let object = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}}";
     cases(&format!("admission: {{object: {object}{rest}}}"), "allowed: false, rule: gates")
 }
 
-/// A rule that asks whether whoever asks may scale a Deployment, and what is said of it.
+/// A rule that checks whether the requester may scale a Deployment, and its message.
 const ASKS: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
 admission:
   rules:
@@ -77,7 +78,7 @@ admission:
     validations:
     - {expression: "variables.said.allowed() && variables.said.reason() != 'guess' && !variables.said.errored()", message: who asks may not}"#;
 
-/// A rule that asks whether a service account may get a path.
+/// A rule that checks whether a service account may get a path.
 const ASKS_FOR_AN_ACCOUNT: &str = r#"subjects: {namespaces: {selector: {matchLabels: {zone: agents}}}, unmatched: Deny}
 admission:
   rules:
@@ -128,7 +129,7 @@ tools:
   - {name: tainted, tools: ['*'], when: "'tainted' in session.labels", deny: {}}
   - {name: late, tools: ['*'], when: "now > timestamp('2030-01-01T00:00:00Z')", deny: {}}"#;
 
-/// Images of one registry with a signature by a key or by a subject.
+/// Images of one registry, signed by a key or by a subject.
 fn images(identity: &str) -> String {
     format!(
         "subjects: {{namespaces: {{selector: {{matchLabels: {{zone: agents}}}}}}, unmatched: Deny}}\n\
@@ -159,23 +160,23 @@ fn pod(name: &str, hostname: &str) -> String {
     )
 }
 
-/// The creation of a good pod, and what else the case says.
+/// The creation of a valid pod, plus further fields of the case.
 fn created(rest: &str, expect: &str) -> String {
     cases(&format!("admission: {{object: {}{rest}}}", pod("p", "p")), expect)
 }
 
-/// What happens to the pod `kept`, as it was and is to be.
+/// An operation on the pod `kept`, as it was and as it is to be.
 fn kept(operation: &str, old: &str, expect: &str) -> String {
     let (object, old) = (pod("p", "p"), pod(old, "p"));
     cases(&format!("admission: {{operation: {operation}, object: {object}, oldObject: {old}}}"), expect)
 }
 
-/// The creation of a good pod, where the authorizer allows what this entry fits and nothing else.
+/// The creation of a valid pod, where the authorizer allows only what matches this entry.
 fn allowed_by(entry: &str) -> String {
     created(&format!(", authorizer: [{{{entry}, allowed: true}}, {{allowed: false}}]"), "allowed: true")
 }
 
-/// The same where it says this to every question.
+/// The same, where the authorizer gives this answer to every question.
 fn said(entry: &str) -> String {
     created(&format!(", authorizer: [{{{entry}}}]"), "allowed: true")
 }
@@ -186,8 +187,7 @@ fn updated(rest: &str) -> String {
     cases(&admission, "allowed: false, rule: debugging")
 }
 
-/// A call of `files.read`, and what else the case says.
-/// A call that gives a result.
+/// A call of `files.read` that returns this result, plus what is expected.
 fn gave(result: &str, expect: &str) -> String {
     call(&format!(", result: {{{result}}}"), expect)
 }
@@ -432,7 +432,7 @@ fields! {
         created("", "fields: [{field: spec.subdomain, value: dom}]") => r#"spec.subdomain: expected "dom", is "sub""#;
 }
 
-/// The stage with a pack and one file of tests.
+/// A stage with a pack and one test file.
 fn staged(pack: &str, tests: &str) -> Stage {
     let stage = Stage::empty();
     let sections: String = pack.lines().map(|line| format!("  {line}\n")).collect();
@@ -446,7 +446,7 @@ fn staged(pack: &str, tests: &str) -> Stage {
     stage
 }
 
-/// Whether the file's one case passes, and what is said of it.
+/// Whether the file's one case passes, and the messages.
 fn outcome(pack: &str, tests: &str) -> (bool, String) {
     let output = staged(pack, tests).run(&["test", "example", "--format", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout)
@@ -456,7 +456,7 @@ fn outcome(pack: &str, tests: &str) -> (bool, String) {
     (passed, case["reasons"].to_string())
 }
 
-/// One file passes and its twin fails, for this reason.
+/// One file passes, and its twin fails for this reason.
 fn twins(pack: &str, passes: &str, fails: &str, reason: &str) {
     assert_ne!(passes, fails, "the twins are the same");
     let (passed, reasons) = outcome(pack, passes);
@@ -470,7 +470,7 @@ fn twins(pack: &str, passes: &str, fails: &str, reason: &str) {
 fn a_question_that_a_case_does_not_answer_is_an_error_of_the_case() {
     let asked = "a rule asks the authorizer whether who asks may `update` `deployments.apps/scale` named `front` in namespace `web`";
     let entry = r#"{verb: "update", group: "apps", resource: "deployments", subresource: "scale", namespace: "web", name: "front", fieldSelector: "a=b", labelSelector: "c=d", serviceAccount: {namespace: "", name: ""}, allowed: true}"#;
-    // Nothing is expected to be denied for want of an answer: that would pass for whatever reason.
+    // None of these expects a denial for lack of an answer: that would pass for any reason.
     for tests in [
         created("", "allowed: false"),
         created("", "allowed: true"),
@@ -484,7 +484,7 @@ fn a_question_that_a_case_does_not_answer_is_an_error_of_the_case() {
         assert!(!passed && reasons.contains(asked) && reasons.contains("admission.authorizer"), "{reasons}");
         assert!(reasons.contains(&format!("add `- {entry}`")), "{reasons}");
     }
-    // What is proposed answers it.
+    // The proposed entry answers the question.
     let (passed, reasons) = outcome(ASKS, &created(&format!(", authorizer: [{entry}]"), "allowed: true"));
     assert!(passed, "{reasons}");
     let (_, reasons) = outcome(ASKS_FOR_AN_ACCOUNT, &created("", "allowed: true"));
@@ -530,7 +530,7 @@ fn what_cannot_be_carried_out_is_refused_with_its_code() {
     }
 }
 
-/// Every field below `spec`; whether it has members of its own.
+/// Every field below `spec`, and whether it has members of its own.
 fn walk(node: &Value, at: &str, out: &mut BTreeMap<String, bool>) {
     for (name, member) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let place = format!("{at}.{name}");

@@ -1,10 +1,10 @@
-//! The examples for CI in `docs/ci`: their commands are run, on packs that are in order and on one that is not.
+//! The CI examples in `docs/ci`: their commands run on packs that are valid and on one that is not.
 
 use bailiwick_compiler::yaml::{Limits, Node, SourceMap};
 
 use crate::stage::{Stage, printed, root};
 
-/// Every text under a key, however deep.
+/// Every text under a key, at any depth.
 fn under(node: &Node, key: &str, found: &mut Vec<String>) {
     for entry in node.entries() {
         if entry.key == key {
@@ -20,7 +20,7 @@ fn under(node: &Node, key: &str, found: &mut Vec<String>) {
 fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
     let (good, bad) = (Stage::new(), Stage::new());
     for stage in [&good, &bad] {
-        // One pack shows it; the others take their time.
+        // One pack shows it; the others take too long.
         for other in ["build-runner", "code-interpreter", "pod-security-restricted"] {
             std::fs::remove_dir_all(stage.path("policy-packs").join(other)).expect("a shipped pack");
         }
@@ -41,7 +41,7 @@ fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
         found.retain(|command| command.contains("bailiwick ") && !command.contains("ci/diff.sh"));
         assert!(found.len() >= commands, "{file}: {found:?}");
         for command in found {
-            // What edits cost is paid once, by `the_tests_of_the_shipped_packs_notice_every_edit`.
+            // `the_tests_of_the_shipped_packs_notice_every_edit` already pays for the edits.
             let command = command.replace(" --mutate", "");
             let output = good.shell(&format!("set -eo pipefail; {command}"));
             assert!(output.status.success(), "{file}: {command}: {}", printed(&output));
@@ -54,7 +54,8 @@ fn the_commands_of_the_examples_hold_and_stop_what_does_not() {
     }
 }
 
-/// Each example compares a changed pack with what it was; two fail when it lets more through, and one only says so.
+/// Each example compares a changed pack with its former version. Two fail when the pack allows more, and one
+/// only reports it.
 #[test]
 fn the_examples_compare_a_changed_pack_with_what_it_was() {
     let stage = Stage::new();
@@ -94,7 +95,8 @@ fn the_examples_compare_a_changed_pack_with_what_it_was() {
     assert!(!stage.shell("sh ci/diff.sh nowhere").status.success(), "there is no such commit");
 }
 
-/// A pack that moves to another folder is still compared; one that takes another name too cannot be, and is stopped.
+/// A pack that moves to another folder is still compared. One that also changes its name cannot be, and is
+/// rejected.
 #[test]
 fn a_pack_that_moves_does_not_get_past_the_comparison() {
     let stage = Stage::new();
@@ -127,7 +129,8 @@ fn a_pack_that_moves_does_not_get_past_the_comparison() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// The change that brings the first packs has nothing to be compared with: neither a commit that has packs, nor, before the first, any commit.
+/// The change that adds the first packs has nothing to compare with: no commit with packs, and before the
+/// first commit, no commit at all.
 #[test]
 fn the_change_that_brings_the_first_packs_is_let_through() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! What the commands promise: exit codes, help with an example, forwarding, artifacts that are the same each time.
+//! What the commands promise: exit codes, help with an example, forwarding, and reproducible artifacts.
 
 use crate::stage::{Stage, printed, root};
 
@@ -42,7 +42,8 @@ fn exit_codes_are_those_of_the_help() {
     assert_eq!(code(&stage, &["test", PACK]), Some(5));
 }
 
-/// A custom kind's plural and scope stand in no manifest: those that a rule names are taken, and where they decide, it is said that nobody knows.
+/// No manifest holds the plural and the scope of a custom kind. Those that a rule names are assumed, and
+/// where the decision depends on them, the output says that they are unknown.
 #[test]
 fn a_manifest_of_a_custom_kind_is_no_false_pass() {
     let stage = Stage::new();
@@ -71,7 +72,7 @@ fn a_manifest_of_a_custom_kind_is_no_false_pass() {
             "-f",
             "object.yaml",
         ]);
-        // Taken apart it is the same request.
+        // `explain` takes apart the same request.
         let explained = stage.run(&[
             "explain",
             "--review",
@@ -87,16 +88,16 @@ fn a_manifest_of_a_custom_kind_is_no_false_pass() {
         (output.status.code(), printed(&output))
     };
     let open = "kind: Gateway, metadata: {name: g, namespace: agents}, spec: {open: true}";
-    // `meta.UnsafeGuessKindToResource` would say `gatewaies`, which no rule names.
+    // `meta.UnsafeGuessKindToResource` would return `gatewaies`, which no rule names.
     assert_eq!(reviewed("gateways", open).0, Some(4));
     assert_eq!(reviewed("gateways", &open.replace("open", "shut")).0, Some(0));
     assert_eq!(reviewed("gatewaies", open).0, Some(4));
-    // A plural of no known form may be this kind's or another's.
+    // A plural of unknown form may belong to this kind or to another.
     let (code, said) = reviewed("gatehouses", open);
     assert_eq!(code, Some(6), "{said}");
     assert!(said.contains("Gateway/g: cannot tell") && said.contains("AdmissionReview"), "{said}");
     assert_eq!(reviewed("httproutes", open).0, Some(0), "of another kind");
-    // Outside of namespaces every policy is asked, in another namespace none.
+    // Without a namespace every policy applies, in another namespace none.
     let nowhere = "kind: Gateway, metadata: {name: g}, spec: {open: true}";
     stage.write(
         "namespaces.yaml",
@@ -108,7 +109,7 @@ fn a_manifest_of_a_custom_kind_is_no_false_pass() {
     assert!(said.ends_with("0 allowed, 0 denied, 1 not governed\n"), "{said}");
 }
 
-/// A pack that names no subject governs nobody beside one that does, and it is named.
+/// A pack that names no subject governs nothing next to one that does, and the output names it.
 #[test]
 fn a_review_names_the_packs_that_govern_nobody() {
     let stage = Stage::new();
@@ -119,7 +120,7 @@ fn a_review_names_the_packs_that_govern_nobody() {
     assert!(said.contains("note: restricted-agent@") && said.contains("governs nobody here"), "{said}");
 }
 
-/// One pack that has no tests does not keep what is said of the others, and counts.
+/// One pack without tests does not suppress the results of the others, and counts.
 #[test]
 fn a_pack_without_tests_is_broken_and_the_others_are_told() {
     let stage = Stage::new();
@@ -138,10 +139,10 @@ fn a_pack_without_tests_is_broken_and_the_others_are_told() {
         junit.contains("untested has no folder") && junit.contains(&format!("{agent}/tests/")),
         "{junit}"
     );
-    // Tests of a pack that is named as a file lie beside it.
+    // The tests of a pack named as a file are next to it.
     let output = stage.run(&["test", &format!("{agent}/pack.yaml")]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    // What passes because nothing governs it says so.
+    // A case that passes because nothing governs it says so.
     let case = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: t}\nspec:\n  cases:\n  \
         - {name: elsewhere, admission: {object: {file: pods/privileged.yaml}, namespace: {name: other}}, expect: {allowed: true}}\n  \
         - {name: here, admission: {object: {file: pods/privileged.yaml}}, expect: {allowed: false}}\n";
@@ -150,7 +151,7 @@ fn a_pack_without_tests_is_broken_and_the_others_are_told() {
     assert!(said.contains("  pass elsewhere (not governed)\n") && said.contains("  pass here\n"), "{said}");
 }
 
-/// A value for a pack that is not there would be bound to nothing.
+/// A value for a pack that is not present would bind nothing.
 #[test]
 fn a_value_for_a_pack_that_is_not_there_is_refused() {
     let stage = Stage::new();
@@ -219,7 +220,7 @@ fn compile_says_what_would_land_in_no_namespace_and_what_stays_in_force() {
     assert_eq!(compiled(&["--namespace", "agents-1"]), "", "the same cell, and a namespace");
     let cells = || std::fs::read_dir(stage.path("out")).expect("the cells").count();
     assert_eq!(cells(), 1);
-    // The next version is another cell, and nothing takes the old one out of the cluster.
+    // The next version is another cell, and nothing removes the old one from the cluster.
     let pack = format!("{PACK}/pack.yaml");
     let text = std::fs::read_to_string(stage.path(&pack)).expect("the pack");
     let next = text
@@ -288,7 +289,8 @@ fn json_has_a_version_and_a_place() {
     assert_eq!((&typo["place"]["line"], &typo["place"]["column"]), (&5.into(), &3.into()));
 }
 
-/// Findings with words of their own, and some whose code alone has words: for people and programs the same.
+/// Findings with messages of their own, and some for which only the code has a message: the same for people
+/// and programs.
 #[test]
 fn findings_say_what_to_do_to_people_and_programs() {
     let stage = Stage::new();
@@ -398,7 +400,7 @@ fn the_emitted_namespace_is_named_for_the_pack_under_compilation() {
             "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {{name: {name}-1.0.0}}\nspec:\n  pack: {name}\n  version: 1.0.0\n{rest}"
         )
     };
-    // The parent is the first by its name.
+    // The parent is the first by name.
     stage.write(
         "packs/aaa-base/pack.yaml",
         &pack("aaa-base", "  isolation: {serviceAccountToken: Forbidden}\n"),
@@ -415,7 +417,8 @@ fn the_emitted_namespace_is_named_for_the_pack_under_compilation() {
     );
 }
 
-/// A pack that extends a locked one, of which the library has a newer version: what is said about the locked one is drawn in its own text.
+/// A pack that extends a locked one, of which the library has a newer version: findings about the locked one
+/// are drawn in its own text.
 #[test]
 fn findings_about_an_extended_pack_are_drawn_in_the_version_that_was_compiled() {
     let stage = Stage::new();
@@ -441,7 +444,7 @@ fn findings_about_an_extended_pack_are_drawn_in_the_version_that_was_compiled() 
     let place = |file: &str, line: &str| said.contains(file) && said.lines().any(|one| one.ends_with(line));
     assert!(place("base@1.0.0/pack.yaml:11", &format!("match: {{{wrong}}}")), "{said}");
     assert!(!said.contains("another one"), "{said}");
-    // The ceiling stands in the parent's text, and the level that widens it in the child's.
+    // The ceiling is in the parent's text, and the level that widens it in the child's.
     assert!(place("packs/mine/pack.yaml:8", mine.lines().last().unwrap_or_default()), "{said}");
     assert!(place("base@1.0.0/pack.yaml:7", old.lines().next().unwrap_or_default()), "{said}");
 
@@ -456,7 +459,7 @@ fn findings_about_an_extended_pack_are_drawn_in_the_version_that_was_compiled() 
     assert_eq!(of("BW0227")["related"][0]["place"]["file"], "base@1.0.0/pack.yaml");
 }
 
-/// Runs a line on a terminal of its own; what it showed.
+/// Runs a line on a terminal of its own; returns what it showed.
 fn on_a_terminal(stage: &Stage, line: &str) -> String {
     let output = stage.shell(&format!("TERM=xterm script -qec '{line}' /dev/null"));
     assert!(output.status.code().is_some_and(|code| code != 127), "`script` is in the package bsdutils");
@@ -556,7 +559,8 @@ fn a_hostile_name_does_not_reach_the_terminal() {
     let said = printed(&stage.run(&["review", PACK, "-f", "pod.json"]));
     assert!(said.contains("owned") && !said.contains(['\u{1b}', '\u{7}']), "{said:?}");
 
-    // As on a terminal, where colours are not taken out: none but our own come through. `\x9B` is what `ESC [` is in one character.
+    // As on a terminal, where colours are kept: no escape sequences but our own appear. `\x9B` is `ESC [` as
+    // one character.
     let hostile = r"\e]0;owned\a\x9B31m\u202E";
     let long = "x".repeat(500);
     let spec = format!(r#"spec: {{pack: x, version: 1.0.0, "{hostile}": 1, description: {long}}}"#);

@@ -1,4 +1,5 @@
-//! `bailiwick diff`: how it ends, what it prints in each format, and that its witnesses are cases that `bailiwick test` carries out.
+//! `bailiwick diff`: its exit codes, its output in each format, and that its witnesses are cases that
+//! `bailiwick test` runs.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use crate::stage::{Stage, printed, root};
 const OLD: &str = "policy-packs/code-interpreter";
 const NEW: &str = "next/code-interpreter";
 
-/// The shipped pack, and one beside it with some edits of its text.
+/// The shipped pack, and next to it a copy with some edits.
 fn stage(edits: &[(&str, &str)]) -> Stage {
     let stage = Stage::new();
     let copied = stage.shell(&format!("mkdir next && cp -r {OLD} next/ && ls next"));
@@ -58,7 +59,7 @@ fn only_what_is_wider_fails_on_widened() {
     assert_eq!(diff(&stage, &["--fail-on", "narrowed"]).status.code(), Some(3));
 }
 
-/// What only records changes no call; the day it holds, it does.
+/// A rule that only records changes no call; from the day it takes effect, it does.
 #[test]
 fn a_rule_in_shadow_is_no_difference_until_it_has_an_effect() {
     let rule = |mode: &str| {
@@ -79,7 +80,7 @@ fn a_rule_in_shadow_is_no_difference_until_it_has_an_effect() {
         "{}",
         printed(&output)
     );
-    // From the one to the other, as the day comes.
+    // From one to the other, as that day comes.
     with_effect.write(
         "shadowed/code-interpreter/pack.yaml",
         &std::fs::read_to_string(with_shadow.path(&format!("{NEW}/pack.yaml"))).expect("the pack"),
@@ -113,7 +114,8 @@ fn calls_that_rules_narrow_or_give_other_arguments_are_told() {
     }
 }
 
-/// The guide's pack, and the same with some lines taken out or replaced; what their comparison says, one way and back.
+/// The guide's pack and the same with some lines removed or replaced; returns their comparison in both
+/// directions.
 fn notes(edits: &[(&str, &str)]) -> (Stage, [Value; 2]) {
     let stage = Stage::new();
     let mut text = std::fs::read_to_string(stage.path("docs/guide/tool-calls/pack.yaml")).expect("the pack");
@@ -131,7 +133,7 @@ fn notes(edits: &[(&str, &str)]) -> (Stage, [Value; 2]) {
     (stage, both)
 }
 
-/// What is told, each with its direction.
+/// What is reported, each with its direction.
 fn told(report: &Value) -> BTreeSet<String> {
     let changes = report["changes"].as_array().expect("changes").iter();
     let word = |change: &Value, name: &str| change[name].as_str().expect(name).to_owned();
@@ -187,7 +189,7 @@ fn what_is_delivered_of_results_is_compared() {
         "{:#}",
         other[0]
     );
-    // A witness is a case that the new pack's tests can take over.
+    // A witness is a case that the new pack's tests can adopt.
     let changes = with["changes"].as_array().expect("changes");
     let mut cases: Vec<Value> = changes.iter().map(|change| change["witness"]["case"].clone()).collect();
     cases.iter_mut().enumerate().for_each(|(at, case)| case["name"] = json!(format!("witness {at}")));
@@ -235,7 +237,7 @@ fn the_text_names_the_witness_and_both_verdicts_the_same_each_time() {
     assert!(!said.contains('\u{1b}'), "{said:?}");
 }
 
-/// The members of a report, but for those of cases, which are a PolicyTest's.
+/// The members of a report, except those of cases, which belong to PolicyTest.
 fn members(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(all) => {
@@ -306,7 +308,7 @@ fn a_comment_holds_nothing_of_a_pack_outside_of_code() {
     let output = diff(&stage, &["--format", "comment"]);
     let comment = printed(&output);
     assert!(comment.starts_with("### What this change of the policy permits\n"), "{comment}");
-    // What is in no code span or block.
+    // Everything outside code spans and blocks.
     let mut outside = String::new();
     let mut fence: Option<String> = None;
     for line in comment.lines() {
@@ -331,7 +333,8 @@ fn a_bundle_is_compared_as_its_pack_is() {
     assert_eq!(said.status.code(), Some(0), "{}", printed(&said));
 }
 
-/// What a module tests cannot be read off it, so a change of it is found by the objects of the tests, and said to be bounded where those do not show it.
+/// The conditions of a Rego module cannot be read from it. A change is found by the objects of the tests, and
+/// reported as bounded where those do not show it.
 #[test]
 fn a_changed_module_of_rego_is_never_no_difference() {
     const PACK: &str = "docs/guide/rego";
@@ -357,7 +360,7 @@ fn a_changed_module_of_rego_is_never_no_difference() {
     assert!(text.contains("rules in Rego differ"), "{text}");
 }
 
-/// A pack that governs fewer pods denies less, whatever it is that it denies: here nothing but a node.
+/// A pack that governs fewer pods denies less, whatever it denies: here only a node.
 #[test]
 fn a_rule_that_asks_the_authorizer_is_compared_by_both_answers() {
     let stage = Stage::empty();
@@ -375,7 +378,7 @@ fn a_rule_that_asks_the_authorizer_is_compared_by_both_answers() {
     };
     let may = "authorizer.group('').resource('secrets').namespace(request.namespace).check('list').allowed()";
     stage.write("one/asks/pack.yaml", &pack(&rule(may)));
-    // Whoever may not; and nobody is asked.
+    // Only callers without the permission; then no question to the authorizer at all.
     for (name, other, way, allowed) in
         [("two", rule(&format!("!{may}")), "widened", false), ("three", String::new(), "widened", false)]
     {
@@ -416,7 +419,7 @@ fn a_narrower_subject_is_wider() {
     assert!(case["object"]["metadata"]["labels"]["tier"].is_null(), "{case:#}");
 }
 
-/// Files of a workspace are judged by their paths, which no definition of a pack says.
+/// Files of a workspace are judged by their paths, which no definition of a pack declares.
 #[test]
 fn a_rule_about_files_of_the_workspace_is_compared_by_paths() {
     let stage = stage(&[(

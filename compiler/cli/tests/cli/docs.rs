@@ -1,7 +1,7 @@
 //! Every command that a document shows is run, and prints what the document shows.
 //!
-//! A fenced block marked `console` holds commands after `$ ` and what they print. A line `…` stands for any lines. With
-//! `UPDATE_EXPECT=1` blocks without `…` are written anew.
+//! A fenced block marked `console` holds commands after `$ ` and their output. A line `…` matches any lines.
+//! With `UPDATE_EXPECT=1`, blocks without `…` are rewritten.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Whether the printed lines are those shown, where `…` stands for any.
+/// Whether the printed lines match those shown, where `…` matches any.
 fn agrees(shown: &[String], printed: &[&str]) -> bool {
     match shown.split_first() {
         None => printed.is_empty(),
@@ -75,10 +75,10 @@ fn agrees(shown: &[String], printed: &[&str]) -> bool {
     }
 }
 
-/// How long another executor may have the machine's cgroup.
+/// How long another executor may hold the machine's cgroup.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a command prints; one of the executor waits until no other executor has the machine's cgroup.
+/// The output of a command; an executor command waits until no other executor holds the machine's cgroup.
 fn run(stage: &Stage, command: &str) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -91,7 +91,8 @@ fn run(stage: &Stage, command: &str) -> String {
     }
 }
 
-/// Whether an ordinary user has no cgroup here, so that the executor refuses the packs' exact limits. Root has one.
+/// Whether an ordinary user has no cgroup here, so that the executor refuses the packs' exact limits. Root
+/// has one.
 fn cannot_confine(output: &str) -> bool {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     output.contains("a cgroup that it may write") && !is_root

@@ -1,4 +1,4 @@
-//! `bailiwick explain` of decisions: of calls, of manifests, and of what stands in an audit log.
+//! `bailiwick explain` on decisions: about calls, about manifests, and about records of an audit log.
 
 use std::collections::BTreeSet;
 
@@ -53,11 +53,11 @@ fn a_call_shows_every_part_with_its_value_and_the_rule_that_decides() {
     assert_eq!(ranged.as_array().map(Vec::len), Some(2), "one for each argument: {ranged}");
     assert_eq!(rule(&said, "read-only-shell")["outcome"], "its condition is false");
     assert_eq!(rule(&said, "shell-rate")["outcome"], "within its limit");
-    // Rules over other tools have no say.
+    // Rules over other tools do not apply.
     assert!(said["rules"].as_array().expect("rules").iter().all(|rule| rule["rule"] != "run-python"));
 }
 
-/// Each part stands where it is said to stand.
+/// Each part is where the output says it is.
 #[test]
 fn the_place_of_a_part_is_where_its_text_is() {
     let stage = Stage::new();
@@ -141,10 +141,10 @@ fn a_recorded_decision_is_made_again_from_its_record() {
     assert_eq!((&said["record"]["samePolicy"], &said["record"]["sameEffect"]), (&true.into(), &true.into()));
     assert_eq!(values(rule(&said, "no-forced-push"), "'push' in c.args")[0]["value"]["text"], "true");
     assert_eq!(recorded(&bundle, &[]).1["record"]["samePolicy"], true);
-    // What no text is at hand for has no place, and its parts all the same.
+    // If the text is missing, there is no place, but the parts are still shown.
     assert!(values(rule(&recorded(&bundle, &[]).1, "no-forced-push"), "c.name").is_array());
 
-    // Without its opening the record shows no value, and says what is missing.
+    // Without its opening the record shows no value, and the output says what is missing.
     let kept = std::fs::read_to_string(stage.path("log/disclosures/00000001.jsonl")).expect("openings");
     std::fs::remove_dir_all(stage.path("log/disclosures")).expect("openings");
     let (code, said) = recorded(PACK, &[]);
@@ -152,7 +152,7 @@ fn a_recorded_decision_is_made_again_from_its_record() {
     assert!(said["argumentsCommitment"].is_string() && said["record"]["effect"] == "Deny", "{said:#}");
     assert!(!said.to_string().contains("push --force"), "{said:#}");
 
-    // Whoever has the arguments can bring them; the salt proves that they are the ones.
+    // A user who has the arguments can supply them; the salt proves that they are the same.
     let openings = kept.lines().filter_map(|line| serde_json::from_str::<Opening>(line).ok());
     let mut openings = openings.filter(|one| one.seq.to_string() == denied && one.field == "arguments");
     let salt = openings.next().expect("an opening of the arguments").salt.to_string();
@@ -252,7 +252,7 @@ fn what_is_no_decision_is_not_explained() {
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {}", printed(&output));
         assert!(printed(&output).contains(said), "{args:?}: {}", printed(&output));
     }
-    // A record that was changed is not explained away.
+    // A record that was changed is not explained.
     let path = stage.path("log/segments/00000001.jsonl");
     let text = std::fs::read_to_string(&path).expect("the segment");
     std::fs::write(&path, text.replacen("\"Allow\"", "\"Allou\"", 1)).expect("it is written");
@@ -261,7 +261,7 @@ fn what_is_no_decision_is_not_explained() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// The record's policy has no counter of this name, so that the tallies of the record say nothing of it.
+/// The record's policy has no counter of this name, so its tallies do not help.
 #[test]
 fn under_other_packs_counters_are_counted_along_the_log_or_it_is_said_that_they_are_not() {
     let stage = Stage::new();
@@ -293,7 +293,7 @@ fn under_other_packs_counters_are_counted_along_the_log_or_it_is_said_that_they_
     assert_eq!((code, &said["verdict"]), (Some(4), &"Deny".into()), "{said:#}");
     assert_eq!(said["because"][0]["reason"], "throttled", "{said:#}");
     assert!(said["notes"][0].as_str().is_some_and(|note| note.contains("counted along the log")), "{said:#}");
-    // Without the inputs of a call before it that cannot be counted.
+    // Without the inputs of an earlier call that cannot be counted.
     let path = stage.path("log/disclosures/00000001.jsonl");
     let text = std::fs::read_to_string(&path).expect("the openings");
     let seq = |line: &str| serde_json::from_str::<Value>(line).expect("an opening")["seq"].as_u64();

@@ -1,11 +1,12 @@
-//! Bad packs: each gets an error with its place and a way out, in bounded time, and never ends the program by a signal.
+//! Invalid packs: each gets an error with its place and a remedy, in bounded time, and never ends the program
+//! by a signal.
 
 use crate::stage::{Stage, printed};
 
-/// Runs `check` on this text; what it printed.
+/// Runs `check` on this text; returns the output.
 fn refused(stage: &Stage, text: &[u8], expected: &str) {
     std::fs::write(stage.path("pack.yaml"), text).expect("the pack");
-    // Seconds of the processor and bytes, not of the clock: a busy machine is not the pack's fault.
+    // Limits processor seconds and bytes, not wall time: a busy machine is not the pack's fault.
     let output = stage.shell("ulimit -v 4000000 -t 60; timeout 600 bailiwick check pack.yaml");
     let said = printed(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
@@ -91,7 +92,7 @@ fn a_bundle_with_a_changed_byte_or_a_newer_format_is_refused() {
     assert_eq!(code, Some(1), "{said}");
     let (code, said) = review("head -c 500");
     assert_eq!(code, Some(1), "{said}");
-    // One digit of a number, so that another valid policy comes out: the list beside it tells.
+    // One digit of a number, so that another valid policy results: the list next to it shows the change.
     let weaken = r#"sed -i 's/"minor":36/"minor":16/' dist/*/bundle.json"#;
     let output = stage.shell(&format!(
         "{weaken}; bailiwick review dist/*/bundle.json -f policy-packs/code-interpreter/tests/pods/good.yaml; echo \"exit $?\"; \

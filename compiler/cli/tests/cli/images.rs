@@ -1,4 +1,4 @@
-//! Signed images on the command line: cases with evidence, and a review that has none.
+//! Signed images on the command line: cases with evidence, and a review without evidence.
 
 use crate::stage::{Stage, printed};
 

@@ -1,4 +1,5 @@
-//! `bailiwick import`: policies of others, as packs that check and that decide as they did, or stricter, or say where they widen.
+//! `bailiwick import`: other tools' policies as packs that pass `check` and that decide as the sources did,
+//! or stricter, or report where they widen.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::commands::members;
 use crate::stage::{Stage, printed, root};
 
-/// Imports a file of this text; exit code, report, and the pack under `out/pack.yaml`.
+/// Imports a file with this text; returns exit code and report, with the pack under `out/pack.yaml`.
 fn imported(stage: &Stage, text: &str, more: &[&str]) -> (Option<i32>, Value) {
     stage.write("source.yaml", text);
     let args = ["import", "source.yaml", "--output", "out/pack.yaml", "--format", "json"];
@@ -23,7 +24,7 @@ fn imported(stage: &Stage, text: &str, more: &[&str]) -> (Option<i32>, Value) {
     (output.status.code(), report)
 }
 
-/// The losses whose reason or field holds this.
+/// The losses whose reason or field contains this word.
 fn losses<'r>(report: &'r Value, word: &str) -> Vec<&'r Value> {
     let all = report["losses"].as_array().expect("losses");
     all.iter().filter(|loss| loss.to_string().contains(word)).collect()
@@ -82,7 +83,8 @@ fn an_admission_policy_decides_as_its_source_and_what_it_cannot_say_is_denied() 
     );
     assert_eq!(imported(&stage, REPLICAS, &["--strict"]).0, Some(3));
 
-    // Without the validation over parameters, it decides as its source does, but for an UPDATE of what is being deleted.
+    // Without the validation over parameters, it decides as its source does, except for an UPDATE of an
+    // object under deletion.
     let plain: String =
         REPLICAS.lines().filter(|line| !line.contains("param")).map(|line| format!("{line}\n")).collect();
     let (code, report) = imported(&stage, &plain.replace("[CREATE, UPDATE]", "[CREATE]"), &["--strict"]);
@@ -149,7 +151,7 @@ fn an_empty_list_of_names_is_every_name() {
     assert_eq!(with("[web]")[1]["name"], "resource-names");
 }
 
-/// What is lost of a rule is said of the file and the object that it was made of.
+/// A loss of a rule names the file and the object that the rule was made from.
 #[test]
 fn what_does_not_compile_is_blamed_on_its_own_file() {
     let stage = Stage::empty();
@@ -264,7 +266,7 @@ spec:
     );
     let output = stage.run(&["import", "source.yaml"]);
     assert_eq!(output.status.code(), Some(3), "two subjects: {}", printed(&output));
-    // Where it goes is said by whoever applies it: the pack may govern none of it.
+    // The namespace depends on how the pack is applied: the pack may govern none of it.
     let (_, report) = imported(&stage, &text.replace(", namespace: shop", ""), &[]);
     assert_eq!(report["widens"], 2, "{report:#}");
     let lost = losses(&report, "metadata.namespace");
@@ -337,7 +339,7 @@ const SETTINGS: &str = r#"{
   }
 }"#;
 
-/// What the imported pack says of a call, met with a pack that grants every command and file.
+/// The decision of the imported pack on a call, met with a pack that grants every command and file.
 fn met_with_everything(stage: &Stage) -> impl Fn(Value) -> String {
     let shipped = stage.path("policy-packs");
     let read = |path: &str| std::fs::read(stage.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -538,7 +540,8 @@ fn every_member_of_an_import_is_documented() {
     }
 }
 
-/// A program is granted by its name. A path or an assignment in its place would be a grant that nothing meets, and nobody would be told.
+/// A program is granted by its name. A path or an assignment in its place would be a grant that nothing
+/// matches, without any report.
 #[test]
 fn what_is_no_name_of_a_program_is_a_loss_and_no_grant() {
     let stage = Stage::empty();

@@ -1,4 +1,4 @@
-//! A new pack: in order at once, its tests bite, and nothing that was there is touched.
+//! A new pack: valid at once, with tests that can fail, and without touching existing files.
 
 use crate::stage::{Stage, printed};
 
@@ -16,7 +16,7 @@ fn a_new_pack_is_in_order_and_its_tests_bite() {
         let passed = printed(&tested).matches("  pass ").count();
         assert!(passed >= 13, "{}", printed(&tested));
 
-        // Each statement of the pack is one that a test would miss.
+        // The tests notice a change of each of these statements.
         for (statement, instead) in [
             ("'cpu' in", "'memory' in"),
             ("'grep'", "'grep', 'make'"),
@@ -55,7 +55,7 @@ fn nothing_that_is_there_is_overwritten() {
             1,
             "the library has no pack `nobody`; it has build-runner, code-interpreter",
         ),
-        // It governs others, so there is no room for what the new pack governs.
+        // It governs other pods, so it has no room for what the new pack governs.
         (&["init", "packs/new", "--extends", "code-interpreter", "--library", "policy-packs"], 3, "error[BW"),
         (&["init", "packs/new", "--library", "policy-packs"], 2, "--extends"),
     ] {

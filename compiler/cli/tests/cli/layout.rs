@@ -1,4 +1,4 @@
-//! `bailiwick fmt`: files in their layout, with every comment and the same meaning.
+//! `bailiwick fmt`: files in their canonical layout, with every comment and the same meaning.
 
 use crate::stage::{Stage, printed};
 
@@ -33,7 +33,7 @@ fn a_pack_in_disorder_is_put_in_order_and_means_the_same() {
         printed(&output).lines().next().unwrap_or_default().to_owned()
     };
     let (tidy, before) = (read(&stage, &format!("{PACK}/pack.yaml")), digest());
-    // Deeper levels, sections turned round.
+    // Deeper levels, sections in reverse order.
     let (head, spec) = tidy.split_once("spec:\n").expect("a spec");
     let mut sections: Vec<String> = Vec::new();
     for line in spec.lines() {

@@ -1,4 +1,4 @@
-//! The command line, run as a person runs it: the program itself, real files, what it prints and how it ends.
+//! The command line as users run it: the real program, real files, its output and its exit codes.
 
 mod audit;
 mod book;

@@ -1,4 +1,5 @@
-//! Packs with rules in Rego: what is drawn of a faulty module, what proves nothing, what a rule that does not end refuses.
+//! Packs with rules in Rego: how a faulty module is reported, which tests prove nothing, and that a rule that
+//! does not terminate denies.
 
 use crate::stage::{Stage, printed};
 
@@ -32,7 +33,7 @@ fn a_fault_is_drawn_where_it_stands_in_the_module() {
     assert!(said.contains("error[BW0312]") && said.contains("--> x/pack.yaml:12:20"), "{said}");
 }
 
-/// Which module a pack has is part of the pack: its digest covers it.
+/// The module is part of the pack: the pack's digest covers it.
 #[test]
 fn no_parameter_says_which_module_it_is() {
     let stage = Stage::new();
@@ -117,7 +118,7 @@ fn the_object_and_the_folder_are_one_pack() {
     let line = "bailiwick compile x --out folder && mkdir y && bailiwick compile --as-resource x > y/pack.yaml && bailiwick compile y --out object && cmp folder/*/bundle.json object/*/bundle.json";
     let output = stage.shell(line);
     assert!(output.status.success(), "{}", printed(&output));
-    // The module counts: another one is another pack.
+    // The module counts: a pack with another module is another pack.
     pack(&stage, "package images\ndeny contains \"x\" if input.object.spec.hostPID\n");
     let output = stage.shell("bailiwick compile x --out other && ! cmp -s folder/*/bundle.json other/*/bundle.json && grep -o '\"digest\":\"[0-9a-f]*\"' folder/*/bundle.json other/*/bundle.json | sed 's/.*digest/digest/' | sort -u | wc -l");
     assert!(printed(&output).contains('2'), "{}", printed(&output));

@@ -1,4 +1,4 @@
-//! `bailiwick replay`: what is on record, decided under other packs.
+//! `bailiwick replay`: recorded calls, decided under other packs.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,8 @@ fn replayed(stage: &Stage, pack: &str) -> (Option<i32>, Value) {
     (output.status.code(), report)
 }
 
-/// A log of 30 calls in two sessions: throttled ones, denied ones, ones that people are asked about, budgets that are used.
+/// A log of 30 calls in two sessions: throttled and denied calls, calls that need approval, and budgets that
+/// are used.
 fn log(stage: &Stage, values: Mode) -> String {
     let bundle = compiled(stage, &[PACK], "dist");
     let mut book = Book::new(stage, &bundle, values);
@@ -56,7 +57,7 @@ fn under_the_same_pack_nothing_changes_whatever_was_counted() {
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!((&report["replayed"], &report["unchanged"]), (&30.into(), &30.into()));
     assert_eq!((&report["changed"], &report["notReplayed"]), (&0.into(), &0.into()));
-    // The log has throttled calls, else this would prove little.
+    // The log has throttled calls; otherwise this would prove little.
     let text = std::fs::read_to_string(stage.path("log/segments/00000001.jsonl")).expect("the segment");
     assert!(
         text.contains(r#""rule":"shell-rate","kind":"throttle","outcome":"applied""#) || throttles(&text),
@@ -88,7 +89,8 @@ fn another_pack_changes_exactly_the_verdicts_that_it_decides_otherwise() {
     assert!(human.contains("28 unchanged, 2 changed, 0 not replayed"), "{human}");
 }
 
-/// The recorded policy lets 20 calls of a minute through, the other one 3 of a session, by a counter that the record does not know.
+/// The recorded policy allows 20 calls per minute, the other one 3 per session, by a counter that the record
+/// does not know.
 #[test]
 fn what_only_the_other_pack_counts_is_counted_along_the_log() {
     let stage = Stage::new();
@@ -108,7 +110,7 @@ fn what_only_the_other_pack_counts_is_counted_along_the_log() {
         assert!(!changed.contains(format!("{session}-ls-2").as_str()), "{changed:?}");
         assert!(changed.contains(format!("{session}-ls-3").as_str()), "{changed:?}");
     }
-    // A budget that holds less is used up along the log as well.
+    // A smaller budget is used up along the log as well.
     let pack = edited(&stage, &[("limit: 600, window: 1h", "limit: 31, window: 1h")]);
     let (code, report) = replayed(&stage, pack);
     assert_eq!(code, Some(0), "reservations are given back: {report:#}");
@@ -132,7 +134,8 @@ fn what_cannot_be_shown_is_listed_and_ends_with_6_unless_something_changed() {
     assert_eq!(replayed(&stage, PACK).0, Some(6));
 }
 
-/// What ran and cannot be counted leaves every later tally open, unless the packs are those of the record.
+/// A call that ran and cannot be counted leaves every later tally unknown, unless the packs are those of the
+/// record.
 #[test]
 fn nothing_is_said_of_calls_after_one_that_cannot_be_counted() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! What other programs read: SARIF, JUnit, workflow commands, several of them from one run, and completions.
+//! Output for other programs: SARIF, JUnit, workflow commands, several of them from one run, and completions.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::stage::{Stage, printed, root};
 
 const TYPO: &str = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: x-1.0.0}\nspec:\n  pack: x\n  version: 1.0.0\n  isolaton: {serviceAccountToken: Forbidden}\n";
 
-/// A pack with two errors that it is to blame for, one of them in an extended pack's rule, and a warning.
+/// A pack with a warning and two errors of its own, one of them in a rule of the pack that it extends.
 fn faulty(stage: &Stage) {
     stage.write("packs/typo, 100%/pack.yaml", TYPO);
     let pack = |name: &str, rest: &str| {
@@ -103,13 +103,13 @@ fn sarif_points_at_the_text_and_at_what_it_contradicts() {
     assert!(
         results[0]["message"]["text"].as_str().is_some_and(|text| text.contains("did you mean `isolation`?"))
     );
-    // A ceiling of the extended pack, in its own file, where it lies.
+    // A ceiling of the extended pack, in its own file and at its own place.
     let related = &results[1]["relatedLocations"][0]["physicalLocation"];
     assert_eq!(related["artifactLocation"]["uri"], "packs/base/pack.yaml");
     assert_eq!(related["region"]["startLine"], 7);
 }
 
-/// Against the schema of the standard, which an npm package carries and Python's `jsonschema` checks.
+/// Validated against the schema of the standard, from an npm package, with Python's `jsonschema`.
 #[test]
 fn sarif_is_valid_by_its_schema() {
     let (schema, python) = (root().join("target/sarif/schema.json"), root().join("target/sarif/bin/python"));
@@ -147,7 +147,7 @@ fn sarif_is_valid_by_its_schema() {
 #[test]
 fn no_text_of_a_pack_gives_the_runner_a_command() {
     let stage = Stage::new();
-    // As a double-quoted scalar: line feeds and what ends a property.
+    // As a double-quoted scalar: line feeds, and what ends a property.
     let hostile = r"a\n::set-output name=x::owned\r\n::error file=f,line=1::b%0Ac";
     stage.write("hostile/pack.yaml", &TYPO.replace("isolaton:", &format!("\"{hostile}\":")));
     let output = stage.run(&["check", "hostile", "--format", "github"]);
@@ -199,7 +199,7 @@ fn junit_fails_where_the_command_does() {
     assert!(suite(&format!("{pack}/tests/zvacuous.yaml")).contains(r#"type="vacuous""#), "{xml}");
     assert!(suite("typo").contains(r#"type="invalid""#), "{xml}");
 
-    // Edits that were not tried end the command with 6, and fail here too.
+    // Untried edits make the command exit with 6, and fail here too.
     let output = stage.run(&[
         "test",
         "--mutate",
@@ -213,7 +213,7 @@ fn junit_fails_where_the_command_does() {
     assert_eq!(output.status.code(), Some(6), "{said}");
     assert!(said.contains(r#"type="unfinished""#) && said.contains("edits were not tried"), "{said}");
 
-    // A warning fails with `--deny-warnings` alone.
+    // A warning fails only with `--deny-warnings`.
     let world = "spec:\n  pack: x\n  version: 1.0.0\n  network: {egress: [{name: all, to: {cidr: 0.0.0.0/0}, ports: [{port: 443, protocol: TCP}]}]}\n";
     let text = TYPO.split("spec:").next().unwrap_or_default();
     stage.write("risky/pack.yaml", &format!("{text}{world}"));

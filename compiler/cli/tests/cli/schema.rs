@@ -1,4 +1,4 @@
-//! `--schema`: rules over custom resources, checked by what their definitions say.
+//! `--schema`: rules over custom resources, checked against their definitions.
 
 use crate::stage::{Stage, printed};
 

@@ -1,9 +1,9 @@
-//! A temporary folder with the shipped packs in it, and the program.
+//! A temporary folder with the shipped packs and the program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The folder; it goes with the value.
+/// The folder; dropped with the value.
 pub(crate) struct Stage(tempfile::TempDir);
 
 /// The root of the repository.
@@ -25,7 +25,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Stage {
-    /// A folder with nothing in it.
+    /// An empty folder.
     pub(crate) fn empty() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }

@@ -1,5 +1,5 @@
-//! Whether tests can be trusted: what they do not reach, which edits they do not notice, and running them again as files change. And what a
-//! policy says, with where it comes from.
+//! Whether tests can be trusted: what they do not reach, which edits they do not notice, and running them
+//! again as files change. Also what a policy says, and where it comes from.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -84,7 +84,7 @@ fn what_no_test_reaches_is_named_with_its_place() {
     small(&stage, &[first.clone(), git.clone()]);
     let said = printed(&stage.run(&["test", "--coverage", "packs/small"]));
     let (_, coverage) = said.split_once("coverage of ").unwrap_or_else(|| panic!("no coverage: {said}"));
-    // Beginning of each line, and a continuation line of the folded text.
+    // The beginning of each line, and a continuation line of the folded text.
     let shown = "packs/small: 3 of 3 rules, 6 of 16 outcomes of boolean expressions\n  \
         packs/small/pack.yaml:24:50 no-git: never true: facts.commands.exists(c, c.name == 'git' && 'push' in c.args)\n  \
         packs/small/pack.yaml:24:75 no-git: never true: c.name == 'git' && 'push' in c.args\n  \
@@ -95,7 +95,7 @@ fn what_no_test_reaches_is_named_with_its_place() {
         packs/small/pack.yaml:33:14 limits: never evaluated: pod.mainContainers.all(c, has(c.workingDir))\n";
     assert_eq!(coverage, shown);
 
-    // With both outcomes of everything, nothing is missing, and the numbers say so.
+    // With both outcomes of everything, nothing is missing, and the numbers show it.
     let more = [
         first,
         git,
@@ -130,7 +130,7 @@ fn an_edit_that_no_test_notices_is_shown_and_fails() {
         printed(&output)
     );
 
-    // Without the case that is denied, nobody notices that the rule does nothing.
+    // Without the denied case, no test notices that the rule does nothing.
     small(&stage, &[&good[..2], &good[3..]].concat());
     let run = || stage.run(&["test", "--mutate", "packs/small"]);
     let output = run();
@@ -141,7 +141,7 @@ fn an_edit_that_no_test_notices_is_shown_and_fails() {
     assert!(printed(&output).ends_with(shown), "{}", printed(&output));
     assert_eq!(run().stdout, output.stdout, "another run says something else");
 
-    // A reason is enough; one that is not needed is too much.
+    // A reason is enough; a reason that is not needed is an error.
     stage.write("packs/small/tests/survivors.txt", "# why\ntools.rules[no-git] drop: it is a test\n");
     assert_eq!(run().status.code(), Some(0), "{}", printed(&run()));
     stage.write(
@@ -160,7 +160,7 @@ fn an_edit_that_no_test_notices_is_shown_and_fails() {
     stage.write("packs/small/tests/survivors.txt", "tools.rules[all] drop\n");
     assert_eq!(run().status.code(), Some(1), "a reason is missing");
 
-    // No time is no success.
+    // Running out of time is not success.
     stage.write("packs/small/tests/survivors.txt", "");
     small(&stage, &good);
     let output = stage.run(&["test", "--mutate", "--mutate-seconds", "0", "packs/small"]);
@@ -168,7 +168,7 @@ fn an_edit_that_no_test_notices_is_shown_and_fails() {
     assert!(printed(&output).contains("7 not tried"), "{}", printed(&output));
 }
 
-/// Every edit of every shipped pack is noticed by its tests, or has a reason beside them.
+/// The tests of every shipped pack notice every edit of it, or give a reason.
 #[test]
 fn the_tests_of_the_shipped_packs_notice_every_edit() {
     let stage = Stage::new();
@@ -202,7 +202,7 @@ fn a_change_runs_the_tests_again() {
     small(&stage, &[call("other", "ls", "{effect: Allow}")]);
     let mut child = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
         .args(["test", "--watch", "packs/small", "--format", "human"])
-        // A report among what is watched is no change of it.
+        // A report among the watched files does not count as a change.
         .args(["--format", "junit", "--output", "packs/small/tests.xml"])
         .current_dir(stage.path("."))
         .stdout(Stdio::piped())
@@ -223,12 +223,12 @@ fn a_change_runs_the_tests_again() {
         false
     };
     let first = wait_for("1 passed, 0 failed");
-    // Time for a second run, which there must not be.
+    // Time for a second run, which must not happen.
     std::thread::sleep(Duration::from_secs(1));
     small(&stage, &[call("other", "ls", "{effect: Deny}")]);
     let second = wait_for("0 passed, 1 failed");
     assert_eq!(runs.get(), 2, "it runs again for its own report");
-    // One that is half written ends nothing.
+    // A half-written file ends nothing.
     stage.write("packs/small/tests/t.yaml", "spec: [\n");
     small(&stage, &[call("other", "ls", "{effect: Allow}"), call("more", "ls", "{effect: Allow}")]);
     let third = wait_for("2 passed, 0 failed");
@@ -315,7 +315,7 @@ fn parts_of_what_redacts_a_result_are_covered_and_explained() {
 #[test]
 fn a_case_whose_expectations_no_edit_breaks_is_vacuous() {
     let stage = Stage::new();
-    // Other words come of it without the rule, and the case looks at none of them.
+    // Without the rule the messages differ, but the case checks none of them.
     let twice = "    - {name: no-push, tools: [shell.exec], when: \"facts.commands.exists(c, c.name == 'git' && 'push' in c.args)\", deny: {}}\n  admission:\n";
     stage.write("packs/small/pack.yaml", &PACK.replace("  admission:\n", twice));
     stage.write("packs/small/tests/t.yaml", &tests(&call("push", "git push", "{effect: Deny}")));

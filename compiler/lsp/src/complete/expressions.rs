@@ -1,4 +1,4 @@
-//! Parts of expressions.
+//! Completion within expressions.
 
 use bailiwick_compiler::cel::Context;
 use bailiwick_compiler::cel::offer::{self, Offer, OfferKind};
@@ -19,7 +19,8 @@ pub(super) fn candidates(text: &str, offset: usize, cursor: &Cursor, view: &View
         None => at_the_beginning(&spot.around, &context),
         Some(receiver) => after_a_dot(receiver, &spot.around, &context),
     };
-    // A name has no character that is written otherwise in quotes, and what follows the cursor of it is replaced, too.
+    // No character of a name is escaped in quotes, so the rest of the name after the cursor can be replaced
+    // too.
     let after = text.get(offset..).unwrap_or_default();
     let rest = after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
     let replaces = offset.saturating_sub(spot.prefix.len())..offset + rest;

@@ -1,4 +1,4 @@
-//! Fields of objects.
+//! Completion of an object's fields.
 
 use lsp_types::CompletionItemKind;
 use serde_json::Value as Json;
@@ -15,7 +15,8 @@ pub(super) fn of_object(schema: &Json, cursor: &Cursor) -> Vec<Candidate> {
     fields(schema, cursor, beside, &layout)
 }
 
-/// The fields of an object that begins at the cursor, where a line is begun below its key; of the elements of a list with their dash.
+/// The fields of an object that begins at the cursor, on a new line below its key; for list elements, with
+/// their dash.
 pub(super) fn of_new(schema: &Json, cursor: &Cursor) -> Vec<Candidate> {
     let Writes::Value { style: Style::Plain, begins_line: true, column, .. } = &cursor.writes else {
         return Vec::new();
@@ -35,7 +36,7 @@ pub(super) fn of_new(schema: &Json, cursor: &Cursor) -> Vec<Candidate> {
     }
 }
 
-/// How the keys of an object are written.
+/// How the keys of an object are laid out.
 struct Layout {
     is_flow: bool,
     column: usize,
@@ -61,7 +62,7 @@ fn fields(schema: &Json, cursor: &Cursor, beside: &[String], layout: &Layout) ->
     offered.collect()
 }
 
-/// Fields that exclude one that is there.
+/// Fields that a present field excludes.
 fn excluded<'s>(schema: &'s Json, beside: &[String]) -> Vec<&'s str> {
     let is_there = |name: &&str| beside.iter().any(|other| other == name);
     let mut found = Vec::new();
@@ -79,7 +80,7 @@ fn excluded<'s>(schema: &'s Json, beside: &[String]) -> Vec<&'s str> {
     found
 }
 
-/// What follows a key: its colon, and where its value begins.
+/// The text after a key: its colon, and the beginning of its value.
 fn after(field: &Json, layout: &Layout) -> String {
     if layout.has_colon {
         return String::new();
@@ -92,7 +93,7 @@ fn after(field: &Json, layout: &Layout) -> String {
     let of_objects = field.pointer("/items/type").and_then(Json::as_str) == Some("object");
     match kind {
         Some("object") if has_fields => format!(":\n{}", " ".repeat(layout.column + 2)),
-        // The dashes of a list stand below its key, as in the shipped packs.
+        // The dashes of a list are directly below its key, as in the shipped packs.
         Some("array") if of_objects => format!(":\n{}- ", " ".repeat(layout.column)),
         _ => ": ".to_owned(),
     }

@@ -1,4 +1,4 @@
-//! Completion: what may stand at the cursor.
+//! Completion: what may be written at the cursor.
 //!
 //! ```text
 //! text, offset ► place::cursor ► key: fields of the schema · value: words, names, parameters · expression: what the compiler offers of a type
@@ -21,26 +21,26 @@ use crate::position::Lines;
 use crate::schema::{self, Language};
 use crate::view::View;
 
-/// One thing that may stand there.
+/// One candidate.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// What is shown, and what is typed to find it.
+    /// What is shown, and what the user types to find it.
     pub label: String,
-    /// What is put in.
+    /// The inserted text.
     pub text: String,
-    /// What kind of thing.
+    /// Its kind.
     pub kind: CompletionItemKind,
-    /// A few words.
+    /// A short description.
     pub detail: String,
-    /// Markdown.
+    /// Documentation in Markdown.
     pub documentation: String,
-    /// Those of a lower rank come first.
+    /// Lower ranks come first.
     pub rank: u8,
-    /// Bytes of the text that it replaces.
+    /// The byte range of the text that it replaces.
     pub replaces: Range<usize>,
 }
 
-/// What may stand at an offset of a text. `view`: the other files of the pack.
+/// The candidates at an offset of a text. `view`: the other files of the pack.
 #[must_use]
 pub fn candidates(text: &str, offset: usize, language: Language, view: &View) -> Vec<Candidate> {
     let Some(cursor) = place::cursor(text, offset) else { return Vec::new() };
@@ -54,7 +54,7 @@ pub fn candidates(text: &str, offset: usize, language: Language, view: &View) ->
     }
 }
 
-/// The same as the protocol says it, best first.
+/// The same in the protocol's form, best first.
 #[must_use]
 pub fn items(
     text: &str,
@@ -79,7 +79,7 @@ pub fn items(
         documentation: Some(candidate.documentation)
             .filter(|text| !text.is_empty())
             .map(|value| Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value })),
-        // The columns are right already.
+        // The inserted text already has the right columns.
         insert_text_mode: Some(InsertTextMode::AS_IS),
         label: candidate.label,
         ..CompletionItem::default()

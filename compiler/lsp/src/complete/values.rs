@@ -1,4 +1,5 @@
-//! Values: the words of closed sets, names that the pack declares, parameters, what only the compiler knows.
+//! Completion of values: the words of closed sets, names that the pack declares, parameters, and what only
+//! the compiler knows.
 
 use bailiwick_compiler::diagnostic::Segment;
 use bailiwick_compiler::{authoring, syscalls};
@@ -82,7 +83,8 @@ fn detail(kind: Kind) -> String {
     }
 }
 
-/// What the document under the cursor declares. It is not among the files of the view: it is being written.
+/// The declarations of the document under the cursor. It is not among the files of the view, because it is
+/// being written.
 fn declared_here(kind: Kind, language: Language, cursor: &Cursor) -> Vec<String> {
     let Some(root) = cursor.root().filter(|_| language == Language::Pack) else { return Vec::new() };
     let mut found = Vec::new();
@@ -94,14 +96,14 @@ fn declared_here(kind: Kind, language: Language, cursor: &Cursor) -> Vec<String>
     found
 }
 
-/// The arguments of the tool that the cursor is in.
+/// The arguments of the tool that contains the cursor.
 fn arguments(cursor: &Cursor) -> Vec<String> {
     let tool = cursor.path.get(..4).and_then(|path| cursor.root()?.at(path));
     let properties = tool.and_then(|tool| tool.get("input")?.get("properties"));
     properties.map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.clone()).collect()
 }
 
-/// `"${name}"` for each parameter, wherever one may stand.
+/// `"${name}"` for each parameter, where a parameter is allowed.
 fn parameters(schema: &Json, cursor: &Cursor, view: &View) -> Vec<Candidate> {
     let Writes::Value { style, .. } = &cursor.writes else { return Vec::new() };
     let section = match cursor.path.get(1) {

@@ -1,4 +1,4 @@
-//! Blocks: lines whose columns say what holds what.
+//! Block collections: lines whose columns determine the nesting.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(super) fn read(text: &str) -> Outline {
         ahead: text.len().saturating_mul(4).saturating_add(4096),
     };
     if text.starts_with('\u{feff}') {
-        // A mark of the byte order takes no column.
+        // A byte order mark takes no column.
         (reader.at, reader.line) = ('\u{feff}'.len_utf8(), '\u{feff}'.len_utf8());
     }
     let mut documents = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn read(text: &str) -> Outline {
     Outline { documents, nodes: reader.nodes }
 }
 
-/// The state of one reading.
+/// The state of the reader.
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
     pub(super) bytes: &'t [u8],
@@ -36,8 +36,8 @@ pub(super) struct Reader<'t> {
     pub(super) line: usize,
     pub(super) depth: usize,
     nodes: usize,
-    /// Bytes that may still be looked at in advance, for the end of a quote: without a bound a text of quotes that nobody closes would cost its
-    /// square.
+    /// Bytes that may still be read ahead to find the end of a quote: without a limit, a text of unclosed
+    /// quotes would take quadratic time.
     pub(super) ahead: usize,
 }
 
@@ -68,7 +68,7 @@ impl Reader<'_> {
         }
     }
 
-    /// To the beginning of the next line.
+    /// Moves to the beginning of the next line.
     pub(super) fn next_line(&mut self) {
         while let Some(byte) = self.peek() {
             self.at += 1;
@@ -88,7 +88,7 @@ impl Reader<'_> {
         matches!(self.peek(), None | Some(b'\n' | b'\r')) || self.is_comment()
     }
 
-    /// Over blanks, line ends and comments.
+    /// Skips blanks, line ends and comments.
     pub(super) fn skip_blank(&mut self) {
         loop {
             self.skip_spaces();
@@ -101,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a line begins here that ends a document.
+    /// Whether a line that ends a document begins here.
     fn at_marker(&self) -> bool {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         self.at == self.line
@@ -113,7 +113,7 @@ impl Reader<'_> {
         self.peek().is_none() || self.at_marker()
     }
 
-    /// Whether an element of a list begins here.
+    /// Whether a list element begins here.
     pub(super) fn is_dash(&self) -> bool {
         self.peek() == Some(b'-')
             && matches!(self.byte(self.at + 1), None | Some(b' ' | b'\t' | b'\r' | b'\n'))
@@ -137,7 +137,8 @@ impl Reader<'_> {
         root
     }
 
-    /// Counts one more key or value. Beyond the limit the text ends here: what is made of it would be some hundred times as large.
+    /// Counts one more key or value. Beyond the limit the text ends here: its outline would be some hundred
+    /// times as large.
     pub(super) fn count(&mut self) {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
@@ -145,7 +146,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What begins here, held by what stands in the column `parent` (-1: by nothing).
+    /// The node that begins here, within a parent in the column `parent` (-1: none).
     pub(super) fn content(&mut self, parent: isize) -> Node {
         let start = self.at;
         self.count();
@@ -157,7 +158,7 @@ impl Reader<'_> {
         let node = self.some(parent);
         self.depth -= 1;
         if self.at == start {
-            // Whatever it is, it is gone past.
+            // Whatever it is, it is skipped.
             self.next_line();
         }
         node
@@ -181,7 +182,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Over an anchor or a tag, to what it is on.
+    /// Skips an anchor or a tag, up to its node.
     fn after_property(&mut self, parent: isize) -> Node {
         while !matches!(self.peek(), None | Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -197,7 +198,7 @@ impl Reader<'_> {
         self.content(parent)
     }
 
-    /// What is left of a line after a value that is complete: nothing, if all is well.
+    /// The rest of a line after a complete value: empty in valid text.
     fn rest_of_line(&mut self) {
         self.skip_spaces();
         if !self.at_line_end() {
@@ -275,7 +276,8 @@ impl Reader<'_> {
         Node { value: Value::Map(map), span: start..end }
     }
 
-    /// What is deeper than the keys and belongs to no value: to the value above it, if that is an object or has begun below its key.
+    /// Assigns content that is deeper than the keys and belongs to no value: to the value above it, if that
+    /// is an object or begins below its key.
     fn take_stray(&self, map: &mut Map, stray: Node) {
         let Some(last) = map.entries.last_mut() else { return };
         let between = self.text.get(last.key_span.end..last.value.span.start).unwrap_or_default();
@@ -290,7 +292,7 @@ impl Reader<'_> {
         map.entries.extend(entries_of(stray, self.text));
     }
 
-    /// A line that has no key: one that is being written.
+    /// A line without a key: one that is being written.
     fn unfinished(&mut self) -> Entry {
         let start = self.at;
         let end = self.plain_end();
@@ -321,7 +323,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The key that begins here, if one does.
+    /// The key that begins here, if any.
     pub(super) fn key(&self) -> Option<Key> {
         let (text, end) = match self.peek()? {
             quote @ (b'"' | b'\'') => {
@@ -337,7 +339,7 @@ impl Reader<'_> {
                 let len =
                     rest.iter().position(|byte| b" \t\r\n[]{},\"'".contains(byte)).unwrap_or(rest.len());
                 let word = self.text.get(self.at..self.at + len)?;
-                // The last colon of the word, if it ends it: a key may have colons in it.
+                // The last colon of the word, if it ends the word: a key may contain colons.
                 let key = word.strip_suffix(':').filter(|key| !key.is_empty())?;
                 (key.to_owned(), self.at + key.len())
             }
@@ -376,7 +378,7 @@ fn entries_of(node: Node, text: &str) -> Vec<Entry> {
     }
 }
 
-/// One thing of two that stand after each other where one is to stand.
+/// Merges two nodes that follow each other where only one is allowed.
 fn joined(first: Node, second: Node, text: &str) -> Node {
     let span = first.span.start.min(second.span.start)..first.span.end.max(second.span.end);
     let value = match (first.value, second.value) {

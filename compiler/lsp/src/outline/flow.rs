@@ -1,19 +1,19 @@
-//! Collections in brackets and braces.
+//! Flow collections: lists in brackets and objects in braces.
 
 use super::block::{Reader, is_outside};
 use super::{Entry, Map, Node, Style, Value};
 use crate::limits::MAX_DEPTH;
 
-/// What a flow collection may do next.
+/// What follows in a flow collection.
 enum Next {
-    /// Here is something of it.
+    /// Another part of it.
     Part,
-    /// It is closed, or never will be.
+    /// Its end, closed or not.
     End,
 }
 
 impl Reader<'_> {
-    /// The collection that begins here. One that nobody closes ends before a line that is no deeper than `parent`.
+    /// The collection that begins here. An unclosed one ends before a line that is no deeper than `parent`.
     pub(super) fn flow(&mut self, parent: isize) -> Node {
         let start = self.at;
         let is_map = self.peek() == Some(b'{');
@@ -41,7 +41,7 @@ impl Reader<'_> {
         Node { value, span: start..self.at }
     }
 
-    /// Over commas and blanks to the next part.
+    /// Skips commas and blanks up to the next part.
     fn next_part(&mut self, close: u8, parent: isize) -> Next {
         self.count();
         loop {
@@ -53,7 +53,7 @@ impl Reader<'_> {
                 && !b"]},".contains(&byte)
                 && (is_outside(self.column(), parent) || self.ended())
             {
-                // The end of what was written, not of the blanks after it.
+                // The end of the content, not of the blanks after it.
                 (self.at, self.line) = (before, line);
                 return Next::End;
             }
@@ -63,7 +63,7 @@ impl Reader<'_> {
                     self.at += 1;
                     return Next::End;
                 }
-                // That of something further out.
+                // It closes an outer collection.
                 b']' | b'}' => return Next::End,
                 _ => return Next::Part,
             }
@@ -82,7 +82,7 @@ impl Reader<'_> {
         Entry { key: text, key_span, has_colon, value }
     }
 
-    /// Over a colon, if one is here.
+    /// Skips a colon, if there is one.
     fn colon(&mut self) -> bool {
         let mut at = self.at;
         while matches!(self.byte(at), Some(b' ' | b'\t')) {
@@ -109,7 +109,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An element or a value. A pair in a list (`[a: b]`) is the pair's value alone.
+    /// An element or a value. A pair in a list (`[a: b]`) is read as the pair's value alone.
     fn flow_item(&mut self, parent: isize) -> Node {
         let start = self.at;
         let node = match self.peek() {
@@ -117,7 +117,7 @@ impl Reader<'_> {
             _ => self.flow_scalar(parent),
         };
         if self.at == start {
-            // A sign that begins nothing.
+            // A character that begins nothing.
             self.at += self.text.get(start..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
         }
         node

@@ -1,8 +1,9 @@
-//! A reader of YAML that never fails: what a text that is being written most likely has, and where.
+//! A YAML reader that never fails: it reports what an unfinished text most likely contains, and where.
 //!
-//! Indentation decides. A line without a colon is a key that is being written, a bracket or quote that nobody closed ends where the text goes
-//! back to the column of what holds it. Of what is good YAML it gives the same tree as the compiler's reader, aliases and merges excepted; whether
-//! a text is good is not its business (`bailiwick_compiler::yaml` says that).
+//! Indentation decides. A line without a colon is a key that is being written; an unclosed bracket or quote
+//! ends where the text returns to the column of its parent. For valid YAML it gives the same tree as the
+//! compiler's reader, except for aliases and merges. It does not judge whether a text is valid
+//! (`bailiwick_compiler::yaml` does).
 //!
 //! ```text
 //! text ► block (lines, columns) ◄► flow ({…}, […]) ◄► scalar (quotes, | and >) ► Outline ► at(offset) ► Spot
@@ -20,28 +21,28 @@ use bailiwick_compiler::diagnostic::Segment;
 
 pub use scalar::{Decoded, decode};
 
-/// What a text has.
+/// The contents of a text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outline {
     /// Its documents.
     pub documents: Vec<Node>,
-    /// How many keys and values were read, for what it takes to keep them.
+    /// How many keys and values were read, to estimate the memory that they take.
     pub nodes: usize,
 }
 
-/// What stands at a place.
+/// A node of the tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What it is.
+    /// Its value.
     pub value: Value,
-    /// Its bytes.
+    /// Its byte range.
     pub span: Range<usize>,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Nothing is written.
+    /// Missing.
     Absent,
     /// A text, written in this style.
     Scalar(Style),
@@ -60,7 +61,7 @@ pub enum Style {
     Single,
     /// In double quotes.
     Double,
-    /// A block in which lines are lines, indented by so many columns.
+    /// A block that keeps line breaks, indented by this many columns.
     Literal(usize),
     /// A block in which line breaks are blanks.
     Folded(usize),
@@ -71,9 +72,9 @@ pub enum Style {
 pub struct Map {
     /// Whether it is written in braces.
     pub is_flow: bool,
-    /// The column of its keys; of one in braces that of the line's first key.
+    /// The column of its keys; for an object in braces, that of the line's first key.
     pub column: usize,
-    /// Its members, in the order of the text. A key may stand there twice.
+    /// Its members, in the order of the text. A key may occur twice.
     pub entries: Vec<Entry>,
 }
 
@@ -82,22 +83,22 @@ pub struct Map {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Its bytes, quotes included.
+    /// Its byte range, including quotes.
     pub key_span: Range<usize>,
-    /// Whether a colon follows: without one it is being written.
+    /// Whether a colon follows; without one the key is being written.
     pub has_colon: bool,
     /// The value.
     pub value: Node,
 }
 
 impl Node {
-    /// The member of this name; the first.
+    /// The first member of this name.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// The members; none for what is no object.
+    /// The members; empty if it is not an object.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         match &self.value {
@@ -106,7 +107,7 @@ impl Node {
         }
     }
 
-    /// The elements; none for what is no list.
+    /// The elements; empty if it is not a list.
     #[must_use]
     pub fn items(&self) -> &[Node] {
         match &self.value {
@@ -124,7 +125,7 @@ impl Node {
         }
     }
 
-    /// What is at a path.
+    /// The node at a path.
     #[must_use]
     pub fn at(&self, path: &[Segment]) -> Option<&Node> {
         path.iter().try_fold(self, |node, step| match step {
@@ -133,7 +134,8 @@ impl Node {
         })
     }
 
-    /// As JSON, as far as scalars tell what they are. For reading schemas out of a text, not for judging one.
+    /// The node as JSON, as far as scalars show their types. For reading schemas from a text, not for judging
+    /// a text.
     #[must_use]
     pub fn to_json(&self, source: &str) -> serde_json::Value {
         use serde_json::Value as Json;
@@ -157,25 +159,25 @@ impl Node {
     }
 }
 
-/// What an offset is on.
+/// What is at an offset.
 #[derive(Clone, Debug)]
 pub struct Spot<'o> {
     /// The root of the document.
     pub root: &'o Node,
-    /// Where it is: of a key, the path of its value.
+    /// Its path; for a key, the path of its value.
     pub path: Vec<Segment>,
     /// What is there.
     pub on: On<'o>,
-    /// The object that holds it directly, if one does.
+    /// The object that directly contains it, if any.
     pub within: Option<&'o Map>,
 }
 
-/// What stands at a spot.
+/// What is at a spot.
 #[derive(Clone, Copy, Debug)]
 pub enum On<'o> {
     /// A key.
     Key(&'o Entry),
-    /// A value, no part of which is nearer.
+    /// A value without a nearer part.
     Value(&'o Node),
 }
 
@@ -186,7 +188,7 @@ impl Outline {
         block::read(text)
     }
 
-    /// What is at an offset, the end of a word included; `None` between documents and beside everything.
+    /// What is at an offset, including the end of a word; `None` between documents and outside everything.
     #[must_use]
     pub fn at(&self, offset: usize) -> Option<Spot<'_>> {
         let root = self.documents.iter().find(|root| touches(&root.span, offset))?;
@@ -220,7 +222,7 @@ impl Outline {
 }
 
 impl Entry {
-    /// From the beginning of its key to the end of its value.
+    /// From the beginning of the key to the end of its value.
     fn reach(&self) -> Range<usize> {
         self.key_span.start..self.value.span.end.max(self.key_span.end)
     }
@@ -234,7 +236,7 @@ fn touches(span: &Range<usize>, offset: usize) -> bool {
     (span.start..=span.end).contains(&offset)
 }
 
-/// The one that an offset is inside of, else one whose end it touches.
+/// The element that contains an offset, else one whose end it touches.
 fn nearest<T>(all: &[T], offset: usize, span: impl Fn(&T) -> Range<usize>) -> Option<&T> {
     let within = all.iter().find(|one| inside(&span(one), offset));
     within.or_else(|| all.iter().find(|one| touches(&span(one), offset)))

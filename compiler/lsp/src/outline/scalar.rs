@@ -1,4 +1,4 @@
-//! Scalars: where they end, and which text they stand for, byte by byte.
+//! Scalars: where they end, and their decoded text, byte by byte.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use super::block::{Reader, is_outside};
 use super::{Node, Style, Value};
 
 impl Reader<'_> {
-    /// The scalar that begins here, quoted or plain, over as many lines as belong to it.
+    /// The scalar that begins here, quoted or plain, with all its lines.
     pub(super) fn scalar(&mut self, parent: isize) -> Node {
         if let Some(quote @ (b'"' | b'\'')) = self.peek() {
             let node = self.quoted(quote, parent);
-            // Behind a quote there is nothing but a comment; whatever else stands there is not part of the tree.
+            // After a quoted scalar only a comment may follow; anything else is not part of the tree.
             if !matches!(self.peek(), None | Some(b'\n')) {
                 self.next_line();
             }
@@ -38,7 +38,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Where a plain text ends on this line: before a comment, without the blanks.
+    /// Where a plain scalar ends on this line: before a comment, without trailing blanks.
     pub(super) fn plain_end(&self) -> usize {
         let mut end = self.at;
         let mut at = self.at;
@@ -54,7 +54,7 @@ impl Reader<'_> {
         end
     }
 
-    /// The byte after the quote that closes on the same line.
+    /// The byte after the closing quote on the same line.
     pub(super) fn quote_end_on_line(&self, quote: u8) -> Option<usize> {
         let mut at = self.at + 1;
         loop {
@@ -73,7 +73,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A quoted scalar. One that nobody closes before the text goes back to `parent` ends with its line.
+    /// A quoted scalar. If it is not closed before the text returns to `parent`, it ends with its line.
     pub(super) fn quoted(&mut self, quote: u8, parent: isize) -> Node {
         let style = if quote == b'"' { Style::Double } else { Style::Single };
         let start = self.at;
@@ -83,7 +83,7 @@ impl Reader<'_> {
             let len = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
             start + len
         });
-        // The lines that it goes over are gone past.
+        // Moves past the lines that it spans.
         let passed = self.bytes.get(start..end).unwrap_or_default();
         if let Some(last) = passed.iter().rposition(|byte| *byte == b'\n') {
             self.line = start + last + 1;
@@ -101,7 +101,7 @@ impl Reader<'_> {
                 b'\n' => line = Some(at + 1),
                 b' ' | b'\t' | b'\r' => {}
                 other => {
-                    // The first character of a line says how deep it is.
+                    // The first character of a line shows its depth.
                     if let Some(start) = line.take()
                         && is_outside(at - start, parent)
                     {
@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 }
 
-/// The text that a scalar stands for.
+/// The decoded text of a scalar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
     /// The text.
@@ -165,7 +165,7 @@ impl Decoded {
         self.at.extend((0..char.len_utf8()).map(|_| at));
     }
 
-    /// Where a byte of the text is written.
+    /// Where in the source a byte of the text is written.
     #[must_use]
     pub fn source(&self, offset: usize) -> Option<usize> {
         self.at.get(offset).copied()
@@ -178,7 +178,7 @@ impl Decoded {
     }
 }
 
-/// Reads a scalar that is written in these bytes.
+/// Reads the scalar in this byte range.
 #[must_use]
 pub fn decode(source: &str, span: &Range<usize>, style: Style) -> Decoded {
     let raw = source.get(span.clone()).unwrap_or_default();
@@ -199,7 +199,7 @@ pub fn decode(source: &str, span: &Range<usize>, style: Style) -> Decoded {
     decoded
 }
 
-/// A text in which a line break with the blanks around it is one blank.
+/// A text in which each line break with the blanks around it is one blank.
 fn folded(raw: &str, start: usize, out: &mut Decoded, quote: Option<char>) {
     let mut rest = raw.char_indices().peekable();
     while let Some((at, char)) = rest.next() {

@@ -1,8 +1,8 @@
-//! What is read of good texts and of texts that are being written.
+//! Outlines of valid texts and of texts that are being written.
 
 use super::*;
 
-/// A tree in one line: `{key: 'text', list: [..], half~}`.
+/// A tree on one line: `{key: 'text', list: [..], half~}`.
 fn shown(node: &Node, text: &str) -> String {
     match &node.value {
         Value::Absent => "-".to_owned(),
@@ -115,7 +115,7 @@ fn same(strict: &bailiwick_compiler::yaml::Node, lenient: &Node, text: &str) {
             assert_eq!(items.len(), lenient.items().len());
             items.iter().zip(lenient.items()).for_each(|(a, b)| same(a, b, text));
         }
-        // How a block ends (`>-`, `|+`) is nothing that an editor asks for.
+        // Editors do not ask how a block ends (`>-`, `|+`).
         Strict::Str(expected) => {
             assert_eq!(
                 lenient.text(text).map(|text| text.trim_end().to_owned()).as_deref(),

@@ -1,4 +1,5 @@
-//! A client: it sends messages, waits for answers with a generous deadline, and keeps what the server says by itself.
+//! A client: it sends messages, waits for answers with a generous deadline, and keeps the notifications of
+//! the server.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use bailiwick_lsp::frame;
 use serde_json::{Value, json};
 
-/// How long anything may take on a busy machine.
+/// Longest wait for anything on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
@@ -19,13 +20,13 @@ pub(crate) struct Client {
     next: i64,
     /// The findings last published, by URI.
     pub(crate) published: BTreeMap<String, Value>,
-    /// Everything that the server said by itself.
+    /// All notifications of the server.
     pub(crate) said: Vec<Value>,
     answers: BTreeMap<i64, Value>,
 }
 
 impl Client {
-    /// A server that was not greeted yet.
+    /// A server before `initialize`.
     pub(crate) fn start() -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bailiwick-lsp"))
             .stdin(Stdio::piped())
@@ -48,12 +49,12 @@ impl Client {
         Self { child, input, messages, next: 0, published, said, answers }
     }
 
-    /// A server that was greeted by an editor that can do everything.
+    /// A server initialized by an editor with every capability.
     pub(crate) fn ready() -> Self {
         Self::of(&Value::Null)
     }
 
-    /// One that has folders open, as `workspaceFolders` of the protocol.
+    /// One with open folders, as `workspaceFolders` of the protocol.
     pub(crate) fn of(folders: &Value) -> Self {
         let mut client = Self::start();
         let edits = json!({ "documentChanges": true, "resourceOperations": ["create"] });
@@ -81,7 +82,7 @@ impl Client {
         self.send(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
     }
 
-    /// Sends a request and does not wait.
+    /// Sends a request without waiting.
     pub(crate) fn request(&mut self, method: &str, params: Value) -> i64 {
         self.next += 1;
         let id = self.next;
@@ -106,7 +107,7 @@ impl Client {
         answer["result"].clone()
     }
 
-    /// Takes messages until there is something.
+    /// Takes messages until the wanted value is there.
     pub(crate) fn until<T>(&mut self, what: &str, mut there: impl FnMut(&mut Self) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -135,7 +136,7 @@ impl Client {
         }
     }
 
-    /// The findings of a version of a document, once they are there.
+    /// The findings for a version of a document, once they arrive.
     pub(crate) fn findings(&mut self, uri: &str, version: i64) -> Vec<Value> {
         self.until("findings", |client| {
             let published = client.published.get(uri).filter(|one| one["version"] == version)?;
@@ -143,7 +144,7 @@ impl Client {
         })
     }
 
-    /// Says goodbye and waits for the end.
+    /// Shuts the server down and waits for its end.
     pub(crate) fn end(mut self) -> ExitStatus {
         assert_eq!(self.ask("shutdown", Value::Null)["result"], Value::Null);
         self.tell("exit", Value::Null);

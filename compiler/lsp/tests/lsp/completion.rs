@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use crate::stage::{CURSOR, PACK, Stage, applied, codes, labels};
 
-/// A stage on which the pack is known and open.
+/// A stage with a known and open pack.
 fn stage() -> Stage {
     let mut stage = Stage::new();
     assert_eq!(stage.open("pack.yaml", PACK), [] as [Value; 0]);
     stage
 }
 
-/// The sample with something in the place of a part of it.
+/// The sample with a part of it replaced.
 fn with(old: &str, new: &str) -> String {
     assert_eq!(PACK.matches(old).count(), 1, "{old}");
     PACK.replace(old, new)

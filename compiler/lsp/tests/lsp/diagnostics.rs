@@ -1,4 +1,5 @@
-//! Findings: those of `bailiwick check`, of what stands in the editor, where the editor draws them.
+//! Findings: those of `bailiwick check`, for the text in the editor, at the places where the editor draws
+//! them.
 
 use bailiwick_lsp::position::Lines;
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ fn the_whole_folder_counts_and_every_file_has_its_own_findings() {
     let first = &found.0[0]["relatedInformation"][0];
     assert_eq!(first["location"]["uri"], stage.uri("pack.yaml"), "where it stands already");
     assert!(codes(&found.1).contains(&"BW0104"), "{found:?}");
-    // What stands in the editor counts, and not the file.
+    // The text in the editor counts, not the file.
     stage.open("more.yaml", &head.replace("spec:", "spec: {}"));
     stage.client.until("the clash to be gone", |client| {
         client.published[&fragment_uri]["diagnostics"].as_array().unwrap().is_empty().then_some(())
@@ -102,7 +103,8 @@ fn what_is_wrong_with_a_parent_is_said_where_it_is_extended() {
     let child = "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: sample-1.0.0}\nspec:\n  pack: sample\n  version: 1.0.0\n  extends: [{name: base, version: \"^1\"}]\n";
     let found = stage.open("pack.yaml", child);
     assert!(codes(&found).contains(&"BW0209"), "{found:?}");
-    // Once it is locked, what the parent has wrong is seen; and gone when the parent's unsaved text is right.
+    // Once the pack is locked, the parent's errors are visible; they disappear when the parent's unsaved text
+    // is right.
     let sources = bailiwick_compiler::source::PackSources::single(child);
     let mut library = bailiwick_compiler::library::MemoryLibrary::default();
     library.add(bailiwick_compiler::source::PackSources::single(base.as_str()));
@@ -143,7 +145,8 @@ fn a_document_that_is_closed_is_as_on_the_disk_and_a_pack_that_is_closed_says_no
 fn changes_are_applied_in_their_order_and_places() {
     let mut stage = Stage::new();
     stage.open("pack.yaml", &PACK.replace("description: What", "description: 😀 What"));
-    // The first line is longer by a word, then the word is taken out again; behind the face something else is put in.
+    // The first line becomes longer by a word, which is then removed; after the emoji, something else is
+    // inserted.
     let at = |line: u32, from: u32, to: u32, text: &str| {
         let place = |character: u32| json!({ "line": line, "character": character });
         json!({ "range": { "start": place(from), "end": place(to) }, "text": text })

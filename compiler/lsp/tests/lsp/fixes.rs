@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{PACK, Stage, applied, codes};
 
-/// Opens a text, applies the one fix that is offered for a code, and gives the text and its findings.
+/// Opens a text, applies the only fix offered for a code, and returns the text and its findings.
 fn fixed(text: &str, code: &str) -> (String, Vec<Value>) {
     let mut stage = Stage::new();
     let found = stage.open("pack.yaml", text);
@@ -54,7 +54,7 @@ fn each_kind_of_fix_takes_its_finding_away() {
     ] {
         assert!(PACK.contains(right), "{right}");
         let text = PACK.replacen(right, wrong, 1);
-        // Line ends matter where lines are put in; one of each other kind is enough.
+        // Line ends matter where lines are inserted; one of each other kind is enough.
         let other_ends = matches!(code, "BW0108" | "BW0407").then(|| text.replace('\n', "\r\n"));
         for text in [Some(text.clone()), other_ends].into_iter().flatten() {
             let (done, found) = fixed(&text, code);

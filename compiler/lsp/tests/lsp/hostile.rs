@@ -1,4 +1,4 @@
-//! Documents of whoever wants the server to fail, to stop answering, or to read what nobody opened.
+//! Documents that try to make the server fail, stop answering, or read what is not open.
 
 use bailiwick_lsp::limits::{MAX_NODES, MAX_READ_BYTES};
 use bailiwick_lsp::outline::Outline;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::stage::{PACK, Stage, codes, opened, shipped, uri};
 
-/// Places of a text that is cut off and changed.
+/// Positions at which a text is cut off and changed.
 const PLACES: usize = 12;
 
-/// What is put into a text.
+/// Pieces that are inserted into a text.
 const PIECES: [&str; 12] = [
     "\"",
     "'",
@@ -27,7 +27,7 @@ const PIECES: [&str; 12] = [
     "(((((((((((((((((((((((((((((((((((",
 ];
 
-/// What is asked about a place.
+/// Requests about a position.
 const METHODS: [&str; 4] = ["completion", "hover", "definition", "references"];
 
 /// xorshift64*: the same numbers every time.
@@ -42,7 +42,7 @@ impl Random {
     }
 }
 
-/// The text cut off, and the text with something else in it, at every place of so many.
+/// The text cut off, and the text with another piece inserted, at each of some positions.
 fn mutants(text: &str, random: &mut Random) -> Vec<String> {
     let mut made = Vec::new();
     let step = (text.len() / PLACES).max(1);
@@ -57,7 +57,7 @@ fn mutants(text: &str, random: &mut Random) -> Vec<String> {
     made
 }
 
-/// Nothing that was said is about a failure of the server's own.
+/// No message reports a failure of the server itself.
 fn assert_sound(client: &Client) {
     for said in &client.said {
         let text = said["params"]["message"].as_str().unwrap_or_default();
@@ -124,7 +124,7 @@ fn packs_beside_a_pack_are_read_only_where_the_editor_has_them_open() {
     let found = stage.open("pack.yaml", CHILD);
     let said = unknown(&found).unwrap_or_else(|| panic!("{found:?}"));
     assert!(said.contains("no folder that is open in the editor"), "{said}");
-    // The pack's own folder alone is not the one that holds the others.
+    // The pack's own folder is open, but not the one that contains the others.
     let own = stage.path("pack.yaml").parent().unwrap().to_owned();
     std::fs::create_dir_all(&own).unwrap();
     let change = |stage: &mut Stage, added: Value| {
@@ -167,7 +167,7 @@ fn of_a_folder_full_of_packs_only_so_much_is_read() {
     assert_eq!(stage.open("pack.yaml", PACK), [] as [Value; 0], "the pack itself comes first");
     let said = stage.client.until("a word about it", |client| client.said.pop());
     assert!(said["params"]["message"].as_str().unwrap().contains("have more than"), "{said}");
-    // A pack that is too much by itself gets that as its only finding.
+    // A pack that is too large by itself gets that as its only finding.
     for number in 0..3 {
         stage.write(&format!("part-{number}.yaml"), &format!("#{}\n", "x".repeat(3 << 20)));
     }

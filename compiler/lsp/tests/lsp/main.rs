@@ -1,4 +1,4 @@
-//! The server as an editor has it: the real program, driven over its standard streams.
+//! The server as an editor uses it: the real program, driven over its standard streams.
 
 mod client;
 mod completion;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{PACK, Stage};
 
-/// The text of each place that an answer names, with the file's name and its line.
+/// The text of each place in an answer, with the file's name and the line.
 fn places(stage: &Stage, answer: &Value) -> Vec<String> {
     let one = |location: &Value| {
         let uri = location["uri"].as_str().unwrap();
@@ -121,7 +121,7 @@ fn hover_says_what_a_field_is_for_which_type_a_part_has_and_what_a_line_compiles
     let syscalls = said("syscalls: {profile", "syscalls");
     assert!(syscalls.contains("seccomp/") && syscalls.contains("system calls"), "{syscalls}");
     assert!(!syscalls.contains("of memory"), "its limits are another field: {syscalls}");
-    // Of a text that does not compile nothing is said that is not so.
+    // For a text that does not compile, nothing outdated is shown.
     let broken = PACK.replace("pool: warm", "pool: wram");
     stage.change("pack.yaml", &broken);
     let answer = stage.at("textDocument/hover", "pack.yaml", &broken, broken.find("memory-limits").unwrap());

@@ -1,4 +1,5 @@
-//! What a client may do wrong, and what it may ask: the server answers, and lives or ends as it should.
+//! What clients may do wrong and what they may request: the server answers, and continues or exits as it
+//! should.
 
 use bailiwick_lsp::limits::{MAX_MESSAGE_BYTES, MAX_OPEN_BYTES};
 use serde_json::{Value, json};
@@ -80,11 +81,12 @@ fn after_a_header_that_is_none_it_ends() {
 #[test]
 fn a_request_that_is_taken_back_is_answered_so() {
     let mut client = Client::ready();
-    // The cancellation is read before the request: it stands behind something that takes a moment, or before it.
+    // The cancellation is read before the request is answered: because the request waits behind a slow one
+    // or, as here, because the cancellation is sent first.
     client.tell("$/cancelRequest", json!({ "id": 1000 }));
     client.send(&json!({ "id": 1000, "method": "textDocument/hover", "params": {} }));
     assert_eq!(client.answer(1000)["error"]["code"], -32800);
-    // What was answered already may be taken back, too.
+    // A request that was already answered may be cancelled too.
     let id = client.request("bailiwick/nothing", json!({}));
     client.answer(id);
     client.tell("$/cancelRequest", json!({ "id": id }));
@@ -116,7 +118,7 @@ fn documents_that_are_no_packs_or_are_too_large_do_no_harm() {
     }
     let said = stage.client.until("a word about too much", |client| client.said.pop());
     assert!(said["params"]["message"].as_str().unwrap().contains("too much is open"), "{said}");
-    // A document that grows beyond it is no longer looked at, and what was found in it before is taken back.
+    // A document that grows beyond the limit is no longer read, and its earlier findings are retracted.
     let uri = stage.uri("pack.yaml");
     let found = |client: &Client| client.published[&uri]["diagnostics"].as_array().unwrap().len();
     assert_eq!(found(&stage.client), 1);
@@ -150,7 +152,7 @@ fn positions_and_ranges_that_are_nowhere_do_no_harm() {
 
 #[test]
 fn the_command_line_forwards_to_it() {
-    // `bailiwick lsp` runs the program beside it, whose usage it then is.
+    // `bailiwick lsp` runs the program next to it, so the usage is that program's.
     let own = std::path::Path::new(env!("CARGO_BIN_EXE_bailiwick-lsp"));
     let output = std::process::Command::new(own).arg("--help").output().unwrap();
     assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains("language server"));

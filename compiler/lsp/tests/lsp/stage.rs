@@ -1,4 +1,4 @@
-//! Packs in a folder of their own, and documents of them that are open.
+//! Packs in a folder of their own, and open documents of them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 
-/// What marks the cursor in a text.
+/// Marks the cursor in a text.
 pub(crate) const CURSOR: char = '¦';
 
-/// The parts of a pack with which every name is declared.
+/// Parts of a pack that declare every name.
 pub(crate) const PACK: &str = r#"apiVersion: bailiwick.dev/v1alpha1
 kind: PolicyPack
 metadata: {name: sample-1.0.0}
@@ -65,19 +65,19 @@ pub(crate) fn uri(path: &Path) -> String {
 }
 
 impl Stage {
-    /// The folder of all packs is open in the editor.
+    /// With the folder of all packs open in the editor.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let client = Client::of(&json!([opened(folder.path())]));
         Self { folder, client, version: 0 }
     }
 
-    /// No folder is.
+    /// With no folder open.
     pub(crate) fn closed() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), client: Client::ready(), version: 0 }
     }
 
-    /// A file of the pack; with `../` of a pack beside it.
+    /// A file of the pack; `../` leads to a pack next to it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let packs = self.folder.path().canonicalize().expect("the folder").join("packs");
         match name.strip_prefix("../") {
@@ -90,14 +90,14 @@ impl Stage {
         uri(&self.path(name))
     }
 
-    /// Writes a file of the pack to the disk.
+    /// Writes a file of the pack to disk.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("a file");
     }
 
-    /// Opens a document that need not be on the disk; its findings.
+    /// Opens a document that may be missing on disk; returns its findings.
     pub(crate) fn open(&mut self, name: &str, text: &str) -> Vec<Value> {
         self.version += 1;
         let (uri, version) = (self.uri(name), self.version);
@@ -106,14 +106,14 @@ impl Stage {
         self.client.findings(&uri, version)
     }
 
-    /// Puts a text in the place of a document's; its findings.
+    /// Replaces the text of a document; returns its findings.
     pub(crate) fn change(&mut self, name: &str, text: &str) -> Vec<Value> {
         self.edit(name, &[json!({ "text": text })]);
         let (uri, version) = (self.uri(name), self.version);
         self.client.findings(&uri, version)
     }
 
-    /// Changes a document and does not wait.
+    /// Changes a document without waiting.
     pub(crate) fn edit(&mut self, name: &str, changes: &[Value]) -> i64 {
         self.version += 1;
         let document = json!({ "uri": self.uri(name), "version": self.version });
@@ -122,7 +122,7 @@ impl Stage {
         self.version
     }
 
-    /// The result of a request about a place.
+    /// The result of a request about a position.
     pub(crate) fn at(&mut self, method: &str, name: &str, text: &str, offset: usize) -> Value {
         let position = Lines::of(text).position(text, offset);
         let mut params = json!({ "textDocument": { "uri": self.uri(name) }, "position": position });
@@ -132,7 +132,7 @@ impl Stage {
         self.client.result(method, params)
     }
 
-    /// The labels that are offered at the mark of a text, which is opened as the pack.
+    /// The labels offered at the mark of a text, which is opened as the pack.
     pub(crate) fn completed(&mut self, marked: &str) -> Vec<Value> {
         let offset = marked.find(CURSOR).expect("a mark");
         let text = marked.replace(CURSOR, "");
@@ -151,13 +151,13 @@ pub(crate) fn shipped() -> Vec<PathBuf> {
     packs
 }
 
-/// A folder, as the editor says that it is open.
+/// A folder, in the form in which the editor reports it open.
 pub(crate) fn opened(folder: &Path) -> Value {
     let folder = folder.canonicalize().expect("the folder");
     json!({ "uri": uri(&folder), "name": "packs" })
 }
 
-/// The text after edits of the protocol; they are applied from the end.
+/// The text after edits of the protocol, applied from the end.
 pub(crate) fn applied(text: &str, edits: &[Value]) -> String {
     let lines = Lines::of(text);
     let mut all: Vec<_> = edits

@@ -1,18 +1,19 @@
 //! What one mutation may write: how deep, and how much.
 //!
-//! A pack's author writes the expression, whoever sends the object what it reads. Without a bound, operations that copy or move what they made
-//! before grow exponentially, and paths taken from a text nest objects deeper than a stack holds.
+//! The pack's author writes the expression, but the sender of the object chooses the data that it reads.
+//! Without a bound, operations that copy or move their own results grow exponentially, and paths computed
+//! from text nest objects deeper than a stack can hold.
 
 use crate::json::Json;
 
-/// How deep an object may nest once it is written to. The reader of requests takes a hundred levels.
+/// How deep an object may nest after a write. The reader of requests accepts a hundred levels.
 const MAX_LEVELS: usize = 127;
-/// How many bytes one mutation may write, each value counted with its whole path, as the comparison with the object before spells it out. Some
-/// times what the API server takes as one request.
+/// How many bytes one mutation may write. Each value counts with its whole path, because the comparison with
+/// the original object spells the path out. A few times what the API server accepts as one request.
 const MAX_WRITTEN: usize = 16 << 20;
-/// What a value counts as beside its text.
+/// What a value counts in addition to its text.
 const VALUE_BYTES: usize = 8;
-/// What a position in a list counts as in a path.
+/// What a list position counts as in a path.
 const POSITION_BYTES: usize = 4;
 
 /// What is left of it.
@@ -25,7 +26,7 @@ impl Allowance {
         Self { left: MAX_WRITTEN }
     }
 
-    /// Takes what a value costs that is to be written at a path.
+    /// Takes the cost of a value that will be written at a path.
     pub(super) fn take(&mut self, path: &[String], value: &Json<'_>) -> Result<(), String> {
         let pointer = path.iter().map(|segment| segment.len() + 1).sum();
         self.below(pointer, path.len(), value)

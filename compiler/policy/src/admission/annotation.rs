@@ -1,14 +1,15 @@
-//! Names of audit annotations: what the API server takes as one, whatever names a pack gives.
+//! Names of audit annotations: names that the API server accepts, whatever names a pack gives.
 
 use crate::bundle::digest;
 
 /// The most characters of a name. The API server drops an annotation whose name is longer.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set>
 const MAX_NAME: usize = 63;
-/// How much of a hash takes the place of what is cut off.
+/// How much of a hash replaces what is cut off.
 const HASH: usize = 10;
 
-/// A name made of others, of at most 63 characters: what is longer ends in a hash of the whole, so that no two become one.
+/// A name made of others, of at most 63 characters: a longer name ends in a hash of the whole, so that
+/// different names stay different.
 #[must_use]
 pub fn annotation_name(whole: &str) -> String {
     if whole.len() <= MAX_NAME {

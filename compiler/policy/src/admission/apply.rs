@@ -1,14 +1,16 @@
-//! Merging a partial object into an object, as server-side apply merges what an applier states.
+//! Merging a partial object into an object, as server-side apply merges an applied configuration.
 //!
-//! Objects merge member by member. A list that is a map (`containers` by `name`, `ports` by `containerPort` and `protocol`) merges element by
-//! element, as the API server's schema says; what is stated of an element that is not there adds it. One element is stated once; where the
-//! object has it several times, what is stated takes the place of all of them, since a container's last variable of a name is the one in force.
-//! Any other list stands for itself as a whole: it may be there already, with the defaults that the API server wrote into it. Where elements
-//! are there that the partial object does not have, writing it would lose them, so that is refused: so are all lists
-//! of custom resources, whose keys nobody knows here. The API server refuses in `MutatingAdmissionPolicy` what is atomic for the same reason.
+//! Objects merge member by member. A list that is a map (`containers` by `name`, `ports` by `containerPort`
+//! and `protocol`) merges element by element, as the API server's schema says; a stated element that the
+//! object lacks is added. The partial object may state an element only once. Where the object has that
+//! element several times, the stated one replaces all of them, because a container uses the last variable of
+//! a name. Any other list is atomic: it may equal the object's list, with the defaults that the API server
+//! wrote into it. Otherwise elements that the partial object lacks would be lost, so that is refused. The
+//! same applies to all lists of custom resources, because their keys are not known here. The API server
+//! rejects atomic lists in `MutatingAdmissionPolicy` for the same reason.
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
 //!
-//! Bounded: since no element is stated twice, each element of the object is looked at once for each partial object.
+//! Bounded: since no element is stated twice, each partial object visits each element of the object once.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -29,7 +31,7 @@ pub(super) fn merge<'a>(object: &mut Json<'a>, partial: Json<'a>) -> Result<(), 
     into(object, partial, Known { ty, keys: "" }, &mut Vec::new())
 }
 
-/// What is known of a place: its type, and the keys of the list that it is.
+/// What is known about a place: its type, and the keys if it is a list.
 #[derive(Clone, Copy)]
 struct Known {
     ty: Type,
@@ -48,7 +50,7 @@ impl Known {
         }
     }
 
-    /// Of an element of a list.
+    /// The same for an element of a list.
     fn element(self) -> Self {
         match self.ty {
             Type::List(element) => Self { ty: *element, keys: "" },
@@ -65,7 +67,7 @@ impl Known {
     }
 }
 
-/// The type of an object by its own words; of a custom kind nothing is known.
+/// The type of an object by its own `apiVersion` and `kind`; nothing is known about a custom kind.
 fn type_of(object: &Json<'_>) -> Type {
     let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
     let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
@@ -80,7 +82,7 @@ fn into<'a>(
 ) -> Result<(), Refused> {
     match (here, stated) {
         (Json::Map(members), Json::Map(stated)) => {
-            // A null says nothing: the partial object leaves a field out by not naming it.
+            // Null has no effect: the partial object leaves a field out by not naming it.
             for (key, value) in stated.into_iter().filter(|(_, value)| *value != Json::Null) {
                 path.push(key.clone().into_owned());
                 let known = known.member(&key);
@@ -102,7 +104,7 @@ fn into<'a>(
     }
 }
 
-/// A value where nothing was: the same, without the nulls in objects.
+/// A value for an empty place: the same, without the nulls in objects.
 fn fresh<'a>(stated: Json<'a>, known: Known, path: &mut Vec<String>) -> Result<Json<'a>, Refused> {
     match stated {
         Json::Map(_) => {
@@ -149,7 +151,7 @@ fn list<'a>(
     Err((message.to_owned(), path.clone()))
 }
 
-/// Where the elements of one identity stand.
+/// Where the elements of one identity are.
 struct Place {
     first: usize,
     others: Vec<usize>,
@@ -203,8 +205,8 @@ fn by_keys<'a>(
     Ok(())
 }
 
-/// The values of an element's keys; one that is not there counts as its default, `TCP` of a protocol. An empty text, which the schema calls the
-/// default of many names, is none.
+/// The values of an element's keys; a missing key counts as its default, `TCP` for a protocol. An empty
+/// string, which the schema gives as the default of many names, does not count as one.
 fn identity(item: &Json<'_>, element: TypeId, keys: &str) -> Vec<Option<String>> {
     let default = |key: &str| schema::field(element, key)?.default.filter(|text| *text != r#""""#);
     let value = |key: &str| match item.get(key) {
@@ -280,7 +282,8 @@ mod tests {
         )
     }
 
-    /// The container gets the last variable of a name, so one that is merged into the first would not be in force.
+    /// The container gets the last variable of a name, so a value merged into the first would not be in
+    /// force.
     #[test]
     fn what_is_stated_takes_the_place_of_every_element_of_its_keys() {
         let evasive = env(
@@ -317,7 +320,8 @@ mod tests {
         }
     }
 
-    /// Each stated element would else go through all variables of the first container again: 10,000 times 9,000.
+    /// Otherwise each stated element would scan all variables of the first container again: 10,000 times
+    /// 9,000.
     #[test]
     fn one_container_stated_ten_thousand_times_is_not_gone_through_as_often() {
         let variables: Vec<String> = (0..9_000).map(|at| format!(r#"{{"name": "V{at}"}}"#)).collect();

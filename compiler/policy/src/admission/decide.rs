@@ -1,7 +1,7 @@
-//! The decision over one request: total, deterministic, and made of findings that name their field.
+//! The decision on one request: total, deterministic, and made of findings that name their field.
 //!
-//! Terms. *Governing*: the policies whose subject the request falls under. The order of findings is denials first, then
-//! policies by cell, then subjects, sections and rules as written.
+//! Terms. *Governing*: the policies whose subject includes the request. Findings are ordered with denials
+//! first, then by policy (by cell), and within a policy subjects, sections and rules as written.
 
 use crate::authorization::{Answers, Question, Questions};
 use crate::decision::{Decision, Effect, Finding};
@@ -16,24 +16,24 @@ use super::reviewer::{Bound, Reviewer};
 use super::rules::Budget;
 use super::selector::all_select;
 
-/// How often one phase asks for facts. Images need two rounds: what tags stand for, and signatures over that. Of the authorizer a rule may
-/// ask once more because of an answer, in its conditions and again in what they guard. And the webhook once more for a policy that was
-/// replaced meanwhile.
+/// How often one phase may ask for facts. Images need two rounds: the digests of tags, and the signatures
+/// over those digests. A rule may query the authorizer once more because of an answer, both in its conditions
+/// and in what they guard. The webhook may ask once more for a policy that was replaced meanwhile.
 pub const LEARNING_ROUNDS: usize = 5;
 
-/// Audit annotations are cut here, in bytes; as ValidatingAdmissionPolicy.
+/// Audit annotations are cut here, in bytes, as in ValidatingAdmissionPolicy.
 const MAX_ANNOTATION: usize = 10 * 1024;
 
-/// Which of the two webhooks asks.
+/// Which of the two webhooks is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// `/mutate`: what is to be written. Denies only what cannot be mutated.
+    /// `/mutate`: what to write. Denies only what cannot be mutated.
     Mutate,
     /// `/validate`: whether the object may be stored as it is.
     Validate,
 }
 
-/// What the API server does with both webhooks in turn.
+/// The results of both webhooks in turn, as the API server calls them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admitted {
     /// The answer of `/mutate`.
@@ -44,30 +44,30 @@ pub struct Admitted {
     pub validated: Option<Decision>,
 }
 
-/// A decision, and what it would have to know for another one.
+/// A decision, and the facts that it lacked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reviewed {
-    /// The decision. Open demands count against it as an objection of the policy that asks.
+    /// The decision. Open demands count as denials by the policy that needs the fact.
     pub decision: Decision,
-    /// What it asked for and nobody had fetched; empty: the decision is final.
+    /// What it asked for and had not been fetched; empty: the decision is final.
     pub wanted: Wanted,
 }
 
-/// What is known besides the request.
+/// What is known in addition to the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Of images.
+    /// About images.
     pub images: ImageFacts,
-    /// Of who may do what.
+    /// About who may do what.
     pub answers: Answers,
 }
 
-/// What a decision would have to know.
+/// The facts that a decision lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Of images, sorted.
+    /// About images, sorted.
     pub images: Vec<Demand>,
-    /// Of who may do what, sorted; never more than [`crate::authorization::MAX_QUESTIONS`].
+    /// About who may do what, sorted; never more than [`crate::authorization::MAX_QUESTIONS`].
     pub questions: Vec<Question>,
 }
 
@@ -79,7 +79,7 @@ impl Wanted {
     }
 }
 
-/// What is known, and what was asked for in vain during one decision.
+/// What is known, and what one decision asked for without getting it.
 struct Learning<'f> {
     images: Inquiry<'f>,
     authorizer: Questions<'f>,
@@ -104,19 +104,19 @@ impl Admitted {
 }
 
 impl Reviewer {
-    /// Decides over a request with nothing known besides, at a time when every exception has expired.
+    /// Decides on a request with no further facts, at a time when every exception has expired.
     #[must_use]
     pub fn review(&self, request: &AdmissionRequest<'_>, phase: Phase) -> Decision {
         self.review_at(request, phase, Moment::END)
     }
 
-    /// Decides over a request with nothing known besides, at a time, by which exceptions may have expired.
+    /// Decides on a request with no further facts, at a given time, by which exceptions may have expired.
     #[must_use]
     pub fn review_at(&self, request: &AdmissionRequest<'_>, phase: Phase, now: Moment) -> Decision {
         self.review_with(request, phase, now, &Facts::default()).decision
     }
 
-    /// Decides over a request at a time, with what is known of images and of who may do what.
+    /// Decides on a request at a given time, with what is known about images and about who may do what.
     #[must_use]
     pub fn review_with(
         &self,
@@ -131,8 +131,8 @@ impl Reviewer {
         })
     }
 
-    /// Decides over a connection to a pod, which the request itself does not hold: by the policies that select the pod as it is. A pod that is
-    /// not there (null) is selected by none.
+    /// Decides on a connection to a pod, which is not part of the request, by the policies that select the
+    /// pod as it is. No policy selects a pod that does not exist (null).
     #[must_use]
     pub fn review_connect(
         &self,
@@ -157,7 +157,7 @@ impl Reviewer {
         Reviewed { decision, wanted: learning.wanted() }
     }
 
-    /// Whether any policy governs pods of a namespace; one that is not known is governed by all.
+    /// Whether any policy governs pods of a namespace; every policy governs an unknown one.
     #[must_use]
     pub fn governs_namespace(&self, name: &str) -> bool {
         let Some(namespace) = self.namespaces.get(name) else { return !self.policies.is_empty() };
@@ -165,15 +165,16 @@ impl Reviewer {
         subjects.into_iter().any(|subject| all_select(&subject.namespaces, &namespace.labels))
     }
 
-    /// Mutates and then validates, as the API server does; for judging manifests. An HTTP client that sends the request to
-    /// `/mutate`, applies the patch and sends the result to `/validate` gets the same two decisions. Each begins with nothing known, as the two
-    /// webhooks do, and has questions of its own.
+    /// Mutates and then validates, as the API server does; for judging manifests. An HTTP client that sends
+    /// the request to `/mutate`, applies the patch and sends the result to `/validate` gets the same two
+    /// decisions. Each starts with nothing known, as the two webhooks do, and has its own questions.
     #[must_use]
     pub fn admit(&self, request: &AdmissionRequest<'_>) -> Admitted {
         self.admit_with(request, |_, _| {})
     }
 
-    /// The same; `learn` adds what is wanted to what is known, as the webhook asks registries and the API server.
+    /// The same; `learn` adds the wanted facts to the known ones, as the webhook does by querying registries
+    /// and the API server.
     #[must_use]
     pub fn admit_with(
         &self,
@@ -198,7 +199,7 @@ impl Reviewer {
     }
 }
 
-/// Decides, and again with what was learnt, until nothing is wanted or the rounds are over.
+/// Decides, and decides again with what was learned, until nothing is wanted or the rounds are used up.
 fn learned<T>(learn: &mut impl FnMut(&Wanted, &mut Facts), decide: impl Fn(&Facts) -> (T, Wanted)) -> T {
     let mut facts = Facts::default();
     let (mut decided, mut wanted) = decide(&facts);
@@ -212,7 +213,7 @@ fn learned<T>(learn: &mut impl FnMut(&Wanted, &mut Facts), decide: impl Fn(&Fact
     decided
 }
 
-/// What a review found so far.
+/// What a review has found so far.
 #[derive(Default)]
 pub(super) struct Found<'r> {
     pub(super) findings: Vec<Finding>,
@@ -221,7 +222,7 @@ pub(super) struct Found<'r> {
 }
 
 impl<'r> Found<'r> {
-    /// Notes that a policy had a say.
+    /// Notes that a policy governs the request.
     pub(super) fn govern(&mut self, bound: &'r Bound) {
         if !self.governing.iter().any(|one| std::ptr::eq(*one, bound)) {
             self.governing.push(bound);
@@ -230,7 +231,7 @@ impl<'r> Found<'r> {
 
     pub(super) fn decision(self) -> Decision {
         let Self { mut findings, annotations: authored, governing } = self;
-        // Stable: within an effect the order of policies and rules stays.
+        // Stable: among findings of the same effect, the order of policies and rules stays.
         findings.sort_by_key(|finding| finding.effect);
         let cells: Vec<String> = governing.iter().map(|bound| bound.policy.cell.clone()).collect();
         let mut annotations = Vec::new();
@@ -266,7 +267,8 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// The cell of the policies that govern a pod together, at whatever stage: one policy's own, or that of all their packs.
+/// The cell of the policies that govern a pod together, at whatever stage: one policy's own, or that of all
+/// their packs.
 pub(super) fn cell(governing: &[&Bound]) -> String {
     if let [only] = governing {
         return only.policy.cell.clone();

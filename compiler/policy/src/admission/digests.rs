@@ -1,8 +1,9 @@
-//! What `/mutate` writes for `digest: Resolve`: the digest that a tag stands for, behind the tag.
+//! What `/mutate` writes for `digest: Resolve`: the digest that a tag points to, after the tag.
 //!
-//! `registry/app:1.2` becomes `registry/app:1.2@sha256:…`: the tag stays for people, runtimes take the digest. Whoever fetched the digest hashed the
-//! bytes; `/validate` judges the digest that is written here and never looks at the tag again. An image that stands where it stood before an update is
-//! left alone. Terms: see [`super::evidence`].
+//! `registry/app:1.2` becomes `registry/app:1.2@sha256:…`: the tag stays for readers, runtimes use the
+//! digest. The fetcher of the digest hashed the bytes itself; `/validate` judges the digest that is written
+//! here and never looks at the tag again. An image that an update leaves in its place is not changed. Terms:
+//! see [`super::evidence`].
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ use super::pointer::set;
 use super::reviewer::Bound;
 use super::sections::{Statement, image_references};
 
-/// Writes digests in where a governing policy wants them; says where one cannot be had.
+/// Writes digests where a governing policy wants them; reports where no digest can be had.
 pub(super) fn pin(draft: &mut Draft<'_>, governing: &[&Bound], images: &Inquiry<'_>, old: Option<&Json<'_>>) {
     let before = old.map(image_references).unwrap_or_default();
     let mut writes = Vec::new();

@@ -1,8 +1,9 @@
-//! What is known of images: facts that somebody else fetched and verified, given to the decision as an argument.
+//! What is known about images: facts that a caller fetched and verified, passed to the decision as an
+//! argument.
 //!
-//! Not a registry client and no cryptography: a decision reads no clock and opens no connection. It is asked with what is known, and says
-//! besides its answer what it would have to know ([`Demand`]). Whoever may do so fetches that, and asks again; an answer with open demands is
-//! never a permission.
+//! Not a registry client, and it does no cryptography: a decision reads no clock and opens no connection.
+//! Along with its answer, a decision returns the facts that it lacks ([`Demand`]). The caller fetches them
+//! and asks for the decision again; an answer with open demands is never a permission.
 //!
 //! ```text
 //! review(request, facts) ► Decision + demands ─┐
@@ -10,8 +11,9 @@
 //!          └── facts ◄── registry, signatures (bailiwick-images)
 //! ```
 //!
-//! Terms. *Digest*: of the bytes of an image's manifest or index, hashed by whoever fetched them. *Signature*: verified over such a digest, and by
-//! whom; one that does not verify is no fact. *Refusal*: why something could not be learnt, in words for the author of the manifest.
+//! Terms. *Digest*: of the bytes of an image's manifest or index, hashed by the fetcher. *Signature*:
+//! verified over such a digest, with its signer; a signature that does not verify is not a fact. *Refusal*:
+//! why something could not be learned, in words for the author of the manifest.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,25 +23,25 @@ use sha2::{Digest as _, Sha256};
 
 use super::images::Reference;
 
-/// What a decision would have to know.
+/// A fact that a decision lacks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Demand {
     /// The image.
     pub reference: Reference,
-    /// What of it.
+    /// What about it.
     pub wants: Wants,
 }
 
-/// What must be known of an image.
+/// What must be known about an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wants {
-    /// The digest of what its tag names at this moment.
+    /// The digest that its tag points to at this moment.
     Digest,
-    /// The signatures over its digest, as far as these can have made them.
+    /// The signatures over its digest, as far as these signers can have made them.
     Signatures(Signers),
 }
 
-/// Whose signatures are asked about.
+/// Whose signatures are requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signers {
     /// Public keys: DER of SubjectPublicKeyInfo, base64.
@@ -65,7 +67,7 @@ pub struct TrustRoot {
 }
 
 impl TrustRoot {
-    /// Of its text.
+    /// From its text.
     #[must_use]
     pub fn new(json: &str) -> Self {
         let digest = Sha256::digest(json.as_bytes());
@@ -78,7 +80,8 @@ impl TrustRoot {
 pub struct Signature {
     /// Who made it.
     pub signer: Signer,
-    /// When, in seconds since 1970, by every clock that was verified (timestamp authorities, logs). None for a bare key.
+    /// When, in seconds since 1970, by every clock that was verified (timestamp authorities, logs). Empty for
+    /// a bare key.
     pub times_s: Vec<i64>,
 }
 
@@ -87,7 +90,7 @@ pub struct Signature {
 pub enum Signer {
     /// The holder of this key: one of the demanded [`Signers::keys`].
     Key(String),
-    /// Somebody to whom the issuer attested this subject, by a certificate under the trust root of this digest.
+    /// A holder of this subject, attested by the issuer in a certificate under the trust root of this digest.
     Identity {
         /// [`TrustRoot::digest`].
         trust_root: String,
@@ -103,16 +106,16 @@ pub enum Signer {
 pub struct Signatures {
     /// Verified.
     pub verified: Vec<Signature>,
-    /// What else was there, and why it does not count; for the answer, never for the decision.
+    /// What else was attached, and why it does not count; for the answer, never for the decision.
     pub passed_over: Vec<String>,
-    /// Why there may be more than was found; what is missing is then unknown, not absent.
+    /// Why there may be more than was found; missing signatures are then unknown, not absent.
     pub incomplete: Option<Refusal>,
 }
 
-/// Why something could not be learnt.
+/// Why something could not be learned.
 pub type Refusal = String;
 
-/// What is known of images.
+/// What is known about images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageFacts {
     /// By `name:tag`.
@@ -129,14 +132,14 @@ struct Known {
 }
 
 impl ImageFacts {
-    /// Takes down which digest a tag stands for, or why that is not known.
+    /// Records which digest a tag points to, or why that is not known.
     pub fn learn_digest(&mut self, reference: &Reference, digest: Result<String, Refusal>) {
         if let Some(key) = tagged(reference) {
             self.digests.insert(key, digest);
         }
     }
 
-    /// The digest that a tag stands for, if it was looked up.
+    /// The digest that a tag points to, if it was looked up.
     #[must_use]
     pub fn digest(&self, reference: &Reference) -> Option<Result<&str, &str>> {
         let known = self.digests.get(&tagged(reference)?)?;
@@ -150,7 +153,7 @@ impl ImageFacts {
         Some(known.found.as_ref().map_err(String::as_str))
     }
 
-    /// Takes down the signatures over a digest, or why they are not known.
+    /// Records the signatures over a digest, or why they are not known.
     pub fn learn_signatures(
         &mut self,
         reference: &Reference,
@@ -171,16 +174,17 @@ fn pinned(reference: &Reference) -> Option<String> {
     Some(format!("{}@{}", reference.name, reference.digest.as_deref()?))
 }
 
-/// Said of what nobody has looked up.
+/// The reason given for what was never looked up.
 const NOT_FETCHED: &str = "nothing was fetched about it";
 
-/// What is known, and what was asked for in vain during one decision.
+/// What is known, and what one decision asked for without getting it.
 #[derive(Debug)]
 pub(super) struct Inquiry<'f> {
     facts: &'f ImageFacts,
     /// Tags whose digest is wanted.
     digests: RefCell<BTreeSet<Reference>>,
-    /// Whose signatures are wanted, by image: all layers ask about one image together, so that it is fetched once.
+    /// Whose signatures are wanted, by image: the requests of all layers for one image are joined, so that it
+    /// is fetched once.
     signatures: RefCell<BTreeMap<Reference, Signers>>,
 }
 
@@ -202,7 +206,7 @@ impl<'f> Inquiry<'f> {
         digests.chain(signatures).collect()
     }
 
-    /// The digest that a tag stands for.
+    /// The digest that a tag points to.
     pub(super) fn digest(&self, reference: &Reference) -> Result<&'f str, Refusal> {
         match tagged(reference).and_then(|key| self.facts.digests.get(&key)) {
             Some(known) => known.as_deref().map_err(Clone::clone),

@@ -1,10 +1,12 @@
-//! Field paths as findings write them: `spec.containers[0].securityContext.privileged`, `metadata.labels[a.b/c]`.
+//! Field paths as findings write them: `spec.containers[0].securityContext.privileged`,
+//! `metadata.labels[a.b/c]`.
 //!
-//! Not JSON Pointers (see `pointer`): these are for people and for comparing what stands at one path in two objects.
+//! Not JSON Pointers (see `pointer`): these are for readers, and for comparing the values at one path in two
+//! objects.
 
 use crate::json::Json;
 
-/// What stands at a path; `None` where nothing does or the path is not understood.
+/// The value at a path; `None` where there is none or the path is not understood.
 pub(super) fn lookup<'j>(object: &'j Json<'j>, path: &str) -> Option<&'j Json<'j>> {
     let mut here = object;
     let mut rest = path;
@@ -31,7 +33,7 @@ pub(super) fn lookup<'j>(object: &'j Json<'j>, path: &str) -> Option<&'j Json<'j
     Some(here)
 }
 
-/// Whether the same stands at a path in both objects; nothing in both is the same too.
+/// Whether both objects have the same value at a path; absent in both counts as the same.
 pub(super) fn unchanged(path: &str, one: &Json<'_>, other: &Json<'_>) -> bool {
     lookup(one, path) == lookup(other, path)
 }

@@ -1,6 +1,8 @@
-//! The entry point of fuzzing over reviews: reads, decides in both phases and writes, with a small policy of every section.
+//! The fuzzing entry point for reviews: reads, decides in both phases and writes, with a small policy of
+//! every section.
 //!
-//! Nothing may panic, run long or answer a request that it could not read; both ways of reading a review must end in one decision.
+//! Nothing may panic, run long or answer a request that could not be read; both ways of reading a review must
+//! end in the same decision.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -13,7 +15,7 @@ use super::{AdmissionRequest, Namespaces, Phase, Reviewer, response};
 /// A policy with every section, as a bundle would carry it.
 const POLICY: &str = include_str!("fuzz_policy.json");
 
-/// Reads a review from any bytes and decides over it.
+/// Reads a review from any bytes and decides on it.
 pub fn fuzz(data: &[u8]) {
     static REVIEWER: OnceLock<Option<Reviewer>> = OnceLock::new();
     let Some(reviewer) = REVIEWER.get_or_init(reviewer) else {

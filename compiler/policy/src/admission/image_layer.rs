@@ -1,8 +1,9 @@
-//! The `images` section: what a pack says about an image, given what is known of it.
+//! The `images` section: what a pack says about an image, given what is known about it.
 //!
-//! Terms. *Layer*: the entries of one pack; every layer must allow an image. All entries whose patterns match a reference's name apply: a
-//! denying one wins, no match is a denial, demands add up. *Evidence*: see [`super::evidence`]; it is asked for by digest only, never by a tag,
-//! since a tag stands for another image a moment later.
+//! Terms. *Layer*: the entries of one pack; every layer must allow an image. All entries whose patterns match
+//! a reference's name apply: a denying entry wins, no match is a denial, and requirements add up. *Evidence*:
+//! see [`super::evidence`]; it is requested by digest only, never by tag, since a tag may point to another
+//! image a moment later.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::policy::{ImageDigest, ImageEffect, ImageEntry, ImageLayer, ImageSigne
 use super::evidence::{Inquiry, Signatures, Signer, Signers, TrustRoot};
 use super::images::{Reference, without_default_port};
 
-/// The memory that one compiled pattern may take, in bytes. A pattern has no more states than characters.
+/// The memory that one compiled pattern may use, in bytes. A pattern has no more states than characters.
 const PATTERN_SIZE: usize = 1 << 20;
 
-/// How much of what was passed over is told in a denial, in entries: the answer is read by people.
+/// How many passed-over items a denial mentions, since people read it.
 const TOLD: usize = 3;
 
 /// The image entries of one pack, ready to match.
@@ -37,7 +38,7 @@ struct Entry {
     at: String,
 }
 
-/// A signature that an entry asks for.
+/// A signature that an entry requires.
 #[derive(Debug)]
 enum Required {
     Key(String),
@@ -50,7 +51,7 @@ enum Subject {
     Pattern(Regex),
 }
 
-/// What a layer says against an image.
+/// A layer's objection to an image.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Objection {
     pub(super) message: String,
@@ -60,9 +61,9 @@ pub(super) struct Objection {
 /// How much of an image is judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Judge<'i> {
-    /// What the reference says, and the evidence.
+    /// The reference itself, and the evidence.
     Evidence(&'i Inquiry<'i>),
-    /// What the reference says: the image stood there before.
+    /// The reference alone: the image was in the same place before.
     Words,
 }
 
@@ -90,7 +91,7 @@ impl Layer {
         self.entries.iter().filter(move |entry| entry.patterns.iter().any(|pattern| pattern.is_match(name)))
     }
 
-    /// Whether the digest is to be written in where there is none.
+    /// Whether to write in a digest where there is none.
     pub(super) fn resolves(&self, reference: &Reference) -> bool {
         let denied = self.matching(reference).any(|entry| entry.effect == ImageEffect::Deny);
         !denied && self.matching(reference).any(|entry| entry.digest == ImageDigest::Resolve)
@@ -117,7 +118,7 @@ impl Layer {
         }
         if reference.digest.is_none() {
             let demands = |digest| matching.clone().any(move |entry| entry.digest == digest);
-            // A template keeps its tags; each of its pods gets the digest, and is judged, when it is made.
+            // A template keeps its tags; each of its pods gets the digest, and is judged, when it is created.
             let resolved_later = matches!(judge, Judge::Words) && demands(ImageDigest::Resolve);
             if demands(ImageDigest::Required) || (demands(ImageDigest::Resolve) && !resolved_later) {
                 return Some(self.unpinned(image, &reference, judge));
@@ -173,7 +174,7 @@ impl Required {
                     issuer: issuer.clone(),
                     subject: match subject {
                         SubjectMatch::Exact(subject) => Subject::Exact(subject.clone()),
-                        // Anchored whatever the author wrote: a pattern must match the whole subject.
+                        // Anchored, whatever the author wrote: a pattern must match the whole subject.
                         SubjectMatch::Pattern(pattern) => Subject::Pattern(
                             RegexBuilder::new(&format!("^(?:{pattern})$"))
                                 .size_limit(PATTERN_SIZE)
@@ -218,13 +219,13 @@ impl Required {
     }
 }
 
-/// Enough of a key to tell it from others: the SHA-256 of its base64, as the first eight hex digits.
+/// Enough of a key to tell it from others: the first eight hex digits of the SHA-256 of its base64.
 fn key_words(key: &str) -> String {
     let digest = Sha256::digest(key.as_bytes());
     digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is missing of the signatures that matching entries ask for, all of them.
+/// What is missing of the signatures that the matching entries together require.
 fn unsigned(
     image: &str,
     reference: &Reference,
@@ -270,7 +271,7 @@ fn unknown(image: &str, refusal: &str) -> Objection {
     }
 }
 
-/// What was found in place of the signature, for the author of the manifest.
+/// What was found instead of the signature, for the author of the manifest.
 fn found(known: &Signatures) -> String {
     let mut others: Vec<String> =
         known.verified.iter().map(|one| format!("it is signed by {}", signer_words(&one.signer))).collect();
@@ -290,7 +291,7 @@ fn signer_words(signer: &Signer) -> String {
     }
 }
 
-/// `*` stays within a path segment, `**` crosses segments; everything else stands for itself.
+/// `*` stays within a path segment, `**` crosses segments; every other character matches itself.
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     let (registry, path) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
     let pattern = format!("{}{path}", without_default_port(registry));
@@ -361,7 +362,7 @@ mod tests {
         assert_eq!(layer.objection(&format!("r.example.org/agents/x@{DIGEST}"), Judge::Words), None);
         let unpinned = layer.objection("r.example.org/agents/x:1", Judge::Words).unwrap();
         assert_eq!(unpinned.message, "image `r.example.org/agents/x:1` is not pinned by a digest");
-        // Whatever the spelling of the host.
+        // For every spelling of the host.
         for denied in ["R.Example.Org/old/x", "r.example.org:443/old/x"] {
             assert!(
                 layer.objection(denied, Judge::Words).unwrap().message.contains("denied by spec.images[2]"),

@@ -1,21 +1,22 @@
 //! Image references.
 //!
-//! Not a registry client: what a reference says is read, nothing is fetched.
+//! Not a registry client: it parses references and fetches nothing.
 //!
 //! Terms. *Reference*: `[domain/]path[:tag][@digest]`, normalised as docker and containerd do (`nginx` is
-//! `docker.io/library/nginx`); <https://github.com/distribution/reference>. *Name*: domain and path, which is what patterns are
-//! matched with, in the one spelling of its host: lower case, without the port that is meant anyway. Else a denied registry could be
-//! reached as `EVIL.example.org` or `evil.example.org:443`.
+//! `docker.io/library/nginx`); <https://github.com/distribution/reference>. *Name*: domain and path, which
+//! patterns are matched with. The host has one spelling: lower case, without the default port. Otherwise a
+//! denied registry could be reached as `EVIL.example.org` or `evil.example.org:443`.
 
 use std::fmt;
 
-/// The longest reference that is read; longer ones cannot be pulled either (255 for the name, 128 for the tag, a digest).
+/// The longest reference that is read; longer ones cannot be pulled either (255 for the name, 128 for the
+/// tag, a digest).
 const MAX_REFERENCE: usize = 600;
 
 /// A normalised image reference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    /// Domain and path, as `docker.io/library/nginx`.
+    /// Domain and path, such as `docker.io/library/nginx`.
     pub name: String,
     /// `latest` where neither tag nor digest is written.
     pub tag: Option<String>,
@@ -24,7 +25,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads a reference; `None` for what a container runtime would not accept.
+    /// Reads a reference; `None` for text that a container runtime would reject.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bare_digest =
@@ -37,7 +38,7 @@ impl Reference {
             None => (text, None),
         };
         let (name, tag) = match rest.rsplit_once(':') {
-            // `host:5000/path`: that colon is the domain's.
+            // `host:5000/path`: that colon belongs to the domain.
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
             _ => (rest, None),
         };
@@ -51,7 +52,7 @@ impl Reference {
 }
 
 impl Reference {
-    /// The registry's host, with the port where it is not the one that is meant anyway.
+    /// The registry's host, with the port unless it is the default.
     #[must_use]
     pub fn registry(&self) -> &str {
         self.name.split_once('/').map_or("", |(registry, _)| registry)
@@ -63,7 +64,7 @@ impl Reference {
         self.name.split_once('/').map_or("", |(_, repository)| repository)
     }
 
-    /// The same image by this digest.
+    /// The same image with this digest.
     #[must_use]
     pub fn at(&self, digest: &str) -> Self {
         Self { digest: Some(digest.to_owned()), ..self.clone() }
@@ -92,7 +93,8 @@ fn normalised_name(name: &str) -> Option<String> {
         return None;
     }
     let domain = domain.to_ascii_lowercase();
-    // A host that only its capitals tell from a path: in the one spelling it would be a path on docker.io.
+    // Only capital letters make this a host instead of a path: in the one spelling it would be a path on
+    // docker.io.
     if !is_domain_like(&domain) {
         return None;
     }
@@ -105,8 +107,9 @@ fn normalised_name(name: &str) -> Option<String> {
     (name.len() <= 255).then_some(name)
 }
 
-/// A domain without `:443`, which every registry has that is spoken to by TLS. One on the own machine may be spoken to without, and a host of one
-/// word would read as a path on docker.io without its port.
+/// A domain without `:443`, the default port of every registry reached by TLS. A registry on the local
+/// machine may be reached without TLS, and without its port a single-word host would read as a path on
+/// docker.io.
 pub(super) fn without_default_port(domain: &str) -> &str {
     let host = domain.strip_suffix(":443").unwrap_or(domain);
     let own = host == "localhost" || host.starts_with("127.") || host == "[::1]";
@@ -166,7 +169,7 @@ fn is_tag(tag: &str) -> bool {
         && bytes.all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// `sha256` or `sha512` with as many lower case hex digits as the algorithm gives.
+/// `sha256` or `sha512` with as many lower-case hex digits as the algorithm gives.
 pub(super) fn is_digest(digest: &str) -> bool {
     let Some((algorithm, hex)) = digest.split_once(':') else {
         return false;
@@ -209,7 +212,7 @@ mod tests {
         ] {
             let reference = Reference::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((reference.name.as_str(), reference.tag.as_deref()), (name, tag), "{text}");
-            // What is written into a pod is read again, by the runtime too.
+            // What is written into a pod is parsed again, also by the runtime.
             assert_eq!(Reference::parse(&reference.to_string()), Some(reference), "{text}");
         }
         let pinned = Reference::parse(&format!("a/b:v1@{DIGEST}")).unwrap();

@@ -1,7 +1,8 @@
-//! How a policy is in force: at which stage, and what is excepted from it for a time.
+//! How a policy is in force: at which stage, and with which temporary exceptions.
 //!
-//! Neither is part of a policy: a bundle says what is allowed, a binding how far that is insisted on. A stage changes what a finding does and
-//! never what is found; an exception takes part only while the caller's clock says so.
+//! Neither is part of a policy: a bundle says what is allowed, a binding how strictly it is enforced. A stage
+//! changes the effect of a finding and never what is found. An exception applies only until it expires, by
+//! the caller's clock.
 
 use crate::bundle::Bundle;
 use crate::decision::{Effect, Finding};
@@ -11,14 +12,14 @@ use crate::policy::AdmissionRule;
 use super::request::AdmissionRequest;
 use super::reviewer::Bound;
 
-/// A bundle with how it is in force.
+/// A bundle and how it is in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InForce {
     /// The policy.
     pub bundle: Bundle,
-    /// How far it is insisted on.
+    /// How strictly it is enforced.
     pub stage: Stage,
-    /// What is excepted from its rules.
+    /// Exceptions from its rules.
     pub exceptions: Vec<Exception>,
 }
 
@@ -28,14 +29,14 @@ impl From<Bundle> for InForce {
     }
 }
 
-/// How far a policy is insisted on.
+/// How strictly a policy is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// What it would deny is recorded.
+    /// Would-be denials are recorded.
     Audit,
-    /// Who asks is warned as well.
+    /// The client is warned as well.
     Warn,
-    /// What it denies is refused.
+    /// Denials take effect.
     Enforce,
 }
 
@@ -44,14 +45,14 @@ pub enum Stage {
 pub struct Moment(pub i64);
 
 impl Moment {
-    /// After everything: no exception holds any more.
+    /// After everything: every exception has expired.
     pub const END: Self = Self(i64::MAX);
 }
 
-/// Named objects that one rule of a pack does not hold for, until a time.
+/// Named objects to which one rule of a pack does not apply, until a given time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
-    /// Namespace and name of the object that says so, for the record.
+    /// Namespace and name of the object that defines it, for the record.
     pub name: String,
     /// Name of the pack, without version.
     pub pack: String,
@@ -72,9 +73,9 @@ pub struct Excepted {
     pub resource: String,
     /// Their namespace.
     pub namespace: String,
-    /// A name, or how names begin.
+    /// A name, or a prefix of names.
     pub name: String,
-    /// Whether `name` is only how names begin.
+    /// Whether `name` is a prefix.
     pub prefix: bool,
 }
 
@@ -89,7 +90,7 @@ impl Exception {
 }
 
 impl Bound {
-    /// Turns what would be a denial into what the stage makes of it.
+    /// Reduces a denial to what the stage makes of it.
     pub(super) fn temper(&self, finding: &mut Finding) {
         finding.effect = match (finding.effect, self.stage) {
             (Effect::Deny | Effect::Warn, Stage::Audit) => Effect::Audit,
@@ -98,7 +99,7 @@ impl Bound {
         };
     }
 
-    /// Relaxes the denial of a rule that an exception holds for.
+    /// Relaxes the denial of a rule that an exception covers.
     pub(super) fn except(
         &self,
         rule: &AdmissionRule,
@@ -111,7 +112,7 @@ impl Bound {
             return;
         }
         let pack = self.policy.packs.get(usize::from(rule.origin.pack)).map(|pack| pack.name.as_str());
-        // A name that is to be generated stands in the object by the time that it is validated, and in the request never.
+        // A generated name is in the object by the time of validation, and never in the request.
         let named = object.at(&["metadata", "name"]).and_then(Json::as_str).filter(|name| !name.is_empty());
         let name = if request.name.is_empty() { named.unwrap_or_default() } else { &request.name };
         let holds = |one: &&Exception| {

@@ -1,4 +1,4 @@
-//! Applying a list of JSON Patch operations (RFC 6902), which a mutation's expression gives.
+//! Applying a list of JSON Patch operations (RFC 6902), which a mutation's expression returns.
 
 use crate::json::Json;
 
@@ -8,7 +8,8 @@ use super::pointer::{MAX_SEGMENTS, PointerError, add, get, remove, segments, set
 /// The most operations of one patch; the API server's own limit.
 const MAX_OPERATIONS: usize = 10_000;
 
-/// Applies a list of operations in order. Objects on the way of an `add` are made, which RFC 6902 would have the author do.
+/// Applies a list of operations in order. `add` creates missing objects on the way, which RFC 6902 leaves to
+/// the author.
 pub(super) fn apply(object: &mut Json<'_>, operations: &Json<'static>) -> Result<(), String> {
     let Json::List(operations) = operations else {
         return Err("the expression gives no list of operations".to_owned());
@@ -61,9 +62,9 @@ fn one(object: &mut Json<'_>, operation: &Json<'static>, allowance: &mut Allowan
     }
 }
 
-/// The segments of a pointer that may be written to.
+/// The segments of a pointer that is short enough to be written to.
 fn within_bounds(pointer: &str) -> Result<Vec<String>, PointerError> {
-    // Counted before anything is made of it.
+    // Counted before anything is allocated for it.
     let count = pointer.bytes().filter(|byte| *byte == b'/').count();
     if count > MAX_SEGMENTS { Err(PointerError::TooDeep(count)) } else { segments(pointer) }
 }
@@ -131,7 +132,7 @@ mod tests {
     fn no_operation_makes_what_nobody_can_walk() {
         let deep = format!(r#"[{{"op":"add","path":"{}","value":1}}]"#, "/a".repeat(100_000));
         assert!(patched("{}", &deep).unwrap_err().contains("100000 segments"));
-        // Each operation is short, all together nest deep.
+        // Each operation is short, but together they nest deep.
         let step = format!(
             r#"{{"op":"move","from":"/a","path":"/b"}},{{"op":"move","from":"/b","path":"{}"}}"#,
             "/a".repeat(60)
@@ -142,7 +143,7 @@ mod tests {
             (0..40).map(|at| format!(r#"{{"op":"copy","from":"/spec","path":"/spec/x{at}"}}"#)).collect();
         let grown = patched(r#"{"spec":{"a":"0123456789abcdef"}}"#, &format!("[{}]", doubled.join(",")));
         assert!(grown.unwrap_err().contains("writes more than"));
-        // A long name above many values: each of them is told with its whole path.
+        // A long name above many values: each of them counts with its whole path.
         let under = format!("/{}", "k".repeat(1 << 20));
         let wide = format!(r#"[{{"op":"copy","from":"/l","path":"{under}"}}]"#);
         let numbers = vec!["1"; 100_000].join(",");

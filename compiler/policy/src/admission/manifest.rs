@@ -1,8 +1,9 @@
 //! The request that the API server would send for a manifest; for `bailiwick review` and tests.
 //!
-//! Not a client: nothing is asked of a cluster. The resource's name is derived from the kind as the API machinery does
-//! (`meta.UnsafeGuessKindToResource`), which is right for every built-in kind; of others the caller says it, and where their objects live. The
-//! namespace is written into the object and defaults are applied, as the API server does before admission.
+//! Not a client: it queries no cluster. The resource's name is derived from the kind as the API machinery
+//! does (`meta.UnsafeGuessKindToResource`), which is right for every built-in kind. For other kinds the
+//! caller gives the name and the scope. The namespace is written into the object and defaults are applied, as
+//! the API server does before admission.
 
 use std::borrow::Cow;
 
@@ -11,34 +12,34 @@ use crate::json::{Json, Map};
 use super::request::{AdmissionRequest, Operation, ParseError};
 use super::{defaults, schema};
 
-/// What a manifest does not say about the request it stands for.
+/// What a manifest does not say about its request.
 #[derive(Clone, Debug)]
 pub struct ManifestContext<'a> {
     /// CREATE unless the caller says otherwise.
     pub operation: Operation,
-    /// The object before; for UPDATE and DELETE (where it defaults to the manifest itself).
+    /// The object before the operation; for UPDATE and DELETE (where it defaults to the manifest itself).
     pub old: Option<Json<'a>>,
     /// The namespace of a namespaced manifest that names none; `default` if absent.
     pub namespace: Option<Cow<'a, str>>,
-    /// `username`, `groups` and so on of whoever sends the request.
+    /// `username`, `groups` and so on of the sender of the request.
     pub user_info: Option<Json<'a>>,
     /// `ephemeralcontainers` and so on; empty for the resource itself.
     pub sub_resource: Cow<'a, str>,
     /// Echoed in the answer.
     pub uid: Cow<'a, str>,
-    /// The resource in the plural, as `gateways`; guessed from the kind if absent.
+    /// The plural of the resource, such as `gateways`; guessed from the kind if absent.
     pub resource: Option<Cow<'a, str>>,
-    /// Where objects of a kind live that is not one of Kubernetes' own.
+    /// The scope of objects of a kind that is not one of Kubernetes' own.
     pub custom_scope: Scope,
 }
 
-/// Where the objects of a kind live.
+/// The scope of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// In namespaces.
     #[default]
     Namespaced,
-    /// Outside of them.
+    /// Outside namespaces.
     Cluster,
 }
 
@@ -68,19 +69,19 @@ impl Default for ManifestContext<'_> {
     }
 }
 
-/// Why a manifest stands for no request.
+/// Why a manifest does not make a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not an object.
     #[error("a manifest is an object with `apiVersion` and `kind`")]
     NotAnObject,
-    /// `apiVersion` or `kind` is absent or no string.
+    /// `apiVersion` or `kind` is absent or not a string.
     #[error("`{0}` is missing or is not a string")]
     NoType(&'static str),
     /// `a/b/c`.
     #[error("apiVersion `{0}` is not `VERSION` or `GROUP/VERSION`")]
     ApiVersion(String),
-    /// A `…List`, which the caller has to expand.
+    /// A `…List`, which the caller must expand.
     #[error("`{0}` is a list; its items are reviewed one by one")]
     List(String),
     /// The request is not complete.
@@ -197,15 +198,16 @@ fn lives_outside(group: &str, kind: &str) -> bool {
     CLUSTER_KINDS.iter().any(|(of, kinds)| *of == group && kinds.contains(&kind))
 }
 
-/// Where an object is to be put.
+/// Where to put an object.
 #[derive(Clone, Copy)]
 enum Home<'h> {
     Cluster,
-    /// Into this namespace, if it names none itself.
+    /// Into this namespace, unless it names one itself.
     Namespace(Option<&'h str>),
 }
 
-/// Writes the namespace into a namespaced object and returns the request's namespace. A Namespace's request has its own name.
+/// Writes the namespace into a namespaced object and returns the request's namespace. For a Namespace, that
+/// is its own name.
 fn place(object: &mut Json<'_>, group: &str, kind: &str, home: Home<'_>) -> String {
     let named =
         |member| object.at(&["metadata", member]).and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -229,7 +231,7 @@ fn place(object: &mut Json<'_>, group: &str, kind: &str, home: Home<'_>) -> Stri
     namespace
 }
 
-/// Brings an object to the form that admission sees: managed fields left out, defaults written into kinds that are known.
+/// Brings an object to the form that admission sees: without managed fields, with defaults for known kinds.
 fn settle(object: &mut Json<'_>, group: &str, version: &str, kind: &str) {
     if let Json::Map(members) = object
         && let Some(Json::Map(metadata)) = members.get_mut("metadata")

@@ -1,4 +1,5 @@
-//! Which rules are asked: resource rules, selectors, and the index that keeps the others free of cost.
+//! Which rules apply: resource rules, selectors, and the index that keeps rules that do not match free of
+//! cost.
 //!
 //! Conditions are not here: they are expressions (see `rules`).
 
@@ -19,7 +20,8 @@ pub(super) struct Coordinates<'c> {
     pub(super) operation: &'c str,
 }
 
-/// What a template's pods will be: created. A rule over pods judges a template if it judges that.
+/// The operation on a template's pods: they will be created. A rule that covers this operation on pods also
+/// judges templates.
 pub(super) const POD_CREATION: Coordinates<'static> =
     Coordinates { group: "", version: "v1", resource: "pods", sub_resource: "", operation: "CREATE" };
 
@@ -34,8 +36,8 @@ impl<'c> Coordinates<'c> {
         }
     }
 
-    /// As `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules`: `*` alone matches no sub-resource, `pods/*` matches
-    /// the resource and all its sub-resources.
+    /// As in `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules`: `*` alone matches no
+    /// sub-resource, `pods/*` matches the resource and all its sub-resources.
     fn within(self, rule: &ResourceRule) -> bool {
         let one_of = |list: &[String], value: &str| list.iter().any(|one| one == "*" || one == value);
         one_of(&rule.operations, self.operation)
@@ -55,15 +57,16 @@ impl<'c> Coordinates<'c> {
     }
 }
 
-/// Whether a list of resource rules takes in an operation on pods, through a subresource (empty: on the pods themselves).
+/// Whether a list of resource rules covers an operation on pods, through a sub-resource (empty: on the pods
+/// themselves).
 #[must_use]
 pub fn takes_in_pods(rules: &[ResourceRule], sub_resource: &str, operation: &str) -> bool {
     let coordinates = Coordinates { sub_resource, operation, ..POD_CREATION };
     rules.iter().any(|rule| coordinates.within(rule))
 }
 
-/// Whether a rule's own selectors hold. `namespace` is `None` for objects of the cluster, which every namespace selector
-/// passes over; the object selector holds if it selects the new or the old labels.
+/// Whether a rule's own selectors hold. `namespace` is `None` for cluster-scoped objects, to which namespace
+/// selectors do not apply; the object selector holds if it selects the new or the old labels.
 pub(super) fn selectors_hold(
     rule: &AdmissionRule,
     namespace: Option<&dyn Labels>,
@@ -81,13 +84,13 @@ pub(super) fn selectors_hold(
             .is_none_or(|selector| objects.iter().any(|labels| selects(selector, *labels)))
 }
 
-/// Rules by the resource that they name, so that a thousand rules over config maps cost a pod nothing.
+/// Rules by the resource that they name, so that a thousand rules on config maps cost a pod nothing.
 #[derive(Debug, Default)]
 pub(super) struct RuleIndex {
     by_resource: HashMap<String, Vec<usize>>,
     /// Rules with a wildcard for the resource.
     any: Vec<usize>,
-    /// Rules over pods that judge templates too.
+    /// Rules on pods that also judge templates.
     templates: Vec<usize>,
 }
 

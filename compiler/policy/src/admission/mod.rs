@@ -1,7 +1,8 @@
-//! Judging Kubernetes objects: one path for the webhook's `/mutate` and `/validate` and for `bailiwick review`.
+//! Judging Kubernetes objects: one path for the webhook's `/mutate` and `/validate` and for `bailiwick
+//! review`.
 //!
-//! Not a server and not a reader of files: bytes of an AdmissionReview come in, a [`Decision`](crate::decision::Decision)
-//! or the bytes of the answer go out.
+//! Not a server and not a reader of files: it takes the bytes of an AdmissionReview and returns a
+//! [`Decision`](crate::decision::Decision) or the bytes of the answer.
 //!
 //! ```text
 //! bytes ► request::parse ┐                       ┌ Phase::Mutate   ► mutate ► patch
@@ -10,15 +11,15 @@
 //!                                                                  └ rules (CEL, Rego)
 //! ```
 //!
-//! Terms. *View*: the pod that is judged, either the object itself or the one that a workload's template makes.
-//! *Governed*: in a namespace and with labels that a policy's subject selects, before or after the change.
-//! *Stage*: how far a policy is in force, from `Audit`, where what it would deny is recorded, to `Enforce`.
-//! *Section finding*: made by a section of the pack (`isolation`, `network`, `images`, `subjects`), as opposed to an authored
-//! rule. *Ratchet*: an UPDATE is judged on what it changes.
+//! Terms. *View*: the pod that is judged, either the object itself or the one that a workload's template
+//! makes. *Governed*: in a namespace and with labels that a policy's subject selects, before or after the
+//! change. *Stage*: how far a policy is in force, from `Audit`, where what it would deny is recorded, to
+//! `Enforce`. *Section finding*: made by a section of the pack (`isolation`, `network`, `images`,
+//! `subjects`), as opposed to an authored rule. *Ratchet*: an UPDATE is judged on what it changes.
 //!
-//! `/validate` judges the pod that will be stored, exactly as it came: what `/mutate` should have written must be there.
-//! Templates are judged after the mutations that their pods will meet. [`Reviewer::admit`] does what the API server does
-//! with both in turn.
+//! `/validate` judges the pod that will be stored, exactly as it came: what `/mutate` should have written
+//! must be there. Templates are judged after the mutations that their pods will get. [`Reviewer::admit`]
+//! calls both in turn, as the API server does.
 
 pub mod defaults;
 pub mod evidence;

@@ -1,13 +1,13 @@
-//! What is written into objects: authored mutations, in order, and then what `/mutate` writes of itself.
+//! What is written into objects: authored mutations, in order, and then what `/mutate` adds itself.
 //!
-//! Of itself it writes, into governed pods at CREATE: an absent `runtimeClassName` (the policy's default), an absent pod-level
-//! `seccompProfile` (RuntimeDefault), an absent `automountServiceAccountToken` (false) and, always, the cell label. Setting
-//! `automountServiceAccountToken` takes out the token volume that the ServiceAccount plugin put in, because it runs before webhooks and would
-//! otherwise have decided already.
+//! It adds to governed pods at CREATE: an absent `runtimeClassName` (the policy's default), an absent
+//! pod-level `seccompProfile` (RuntimeDefault), an absent `automountServiceAccountToken` (false) and, always,
+//! the cell label. Setting `automountServiceAccountToken` also removes the token volume that the
+//! ServiceAccount plugin added: the plugin runs before webhooks and would otherwise already have decided.
 //!
-//! Refused: two writers of one field that disagree, whichever came first, and writing what identifies or places the pod. An
-//! existing pod's spec is immutable but for a few fields; a mutation of others is left out on UPDATE, as the API server
-//! would refuse the whole request.
+//! Refused: two writers of one field that disagree, whichever came first, and writing fields that identify or
+//! place the pod. An existing pod's spec is immutable except for a few fields; on UPDATE a mutation of the
+//! other fields is left out, because the API server would reject the whole request.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ use super::{CELL_LABEL, apply, json_patch, targets};
 const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
-/// An object that is being written to.
+/// An object that is being mutated.
 pub(super) struct Draft<'m> {
     original: &'m Json<'m>,
     pub(super) object: Json<'m>,
@@ -52,7 +52,7 @@ struct Write {
     writer: String,
 }
 
-/// Why a mutation was not made.
+/// Why a mutation was refused.
 struct Refusal {
     message: String,
     /// As findings write it; empty: the object as a whole.
@@ -61,7 +61,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// What the mutation says of this object cannot be.
+    /// The mutation cannot apply to this object.
     const fn at(field: String, message: String) -> Self {
         Self { message, field, cause: Cause::Meaning }
     }
@@ -73,20 +73,20 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// What surrounds the object.
+/// The context of the object.
 #[derive(Clone, Copy)]
 pub(super) struct Surroundings<'m> {
     pub(super) old_object: Option<&'m Json<'m>>,
     pub(super) request: &'m Json<'m>,
     pub(super) namespace_object: Option<&'m Json<'m>>,
     pub(super) authorizer: &'m Questions<'m>,
-    /// All policies in force: no mutation of one may write a label that a selector of another reads.
+    /// All policies in force: no policy's mutation may write a label that another policy's selector reads.
     pub(super) policies: &'m [Bound],
     pub(super) budget: &'m Budget,
 }
 
 impl<'m> Draft<'m> {
-    /// A draft of an object. `place`: where its pod stands; `stored_pod`: whether the pod exists already.
+    /// A draft of an object. `place`: where its pod is; `stored_pod`: whether the pod already exists.
     pub(super) fn new(original: &'m Json<'m>, place: Option<Place>, stored_pod: StoredPod) -> Self {
         Self {
             original,
@@ -180,7 +180,7 @@ impl<'m> Draft<'m> {
         }
     }
 
-    /// What the expression of a mutation gives.
+    /// The value of a mutation's expression.
     fn evaluated(
         &self,
         bound: &'m Bound,
@@ -220,7 +220,7 @@ impl<'m> Draft<'m> {
         Ok(after)
     }
 
-    /// Takes a mutated object over, if what it changes may be written by whoever wrote it.
+    /// Accepts a mutated object if its writer may write what it changes.
     fn replace(&mut self, after: Json<'m>, writer: &str, around: Surroundings<'m>) -> Result<(), Refusal> {
         let changes = changes(&self.object, &after);
         if self.stored_pod && changes.iter().any(|(path, _)| targets::immutable_in_stored_pod(path)) {
@@ -254,7 +254,7 @@ impl<'m> Draft<'m> {
         Refusal::at(targets::field(target), format!("`{writer}` and `{other}` write different values"))
     }
 
-    /// What `/mutate` writes of itself for one policy.
+    /// What `/mutate` adds itself for one policy.
     pub(super) fn own(&mut self, bound: &Bound) {
         let isolation = &bound.policy.isolation;
         if let Some(stated) = &isolation.runtime_class
@@ -268,7 +268,7 @@ impl<'m> Draft<'m> {
         }
         let confined =
             isolation.pod_security.iter().any(|one| one.value.level != PodSecurityLevel::Privileged);
-        // The API server refuses Linux' security fields in a Windows pod.
+        // The API server rejects Linux security fields in a Windows pod.
         if confined && self.text_at(&["spec", "os", "name"]) != Some("windows") {
             let kind = (Cow::Borrowed("type"), Json::Str(Cow::Borrowed("RuntimeDefault")));
             let profile = Json::Map(std::iter::once(kind).collect());
@@ -287,7 +287,8 @@ impl<'m> Draft<'m> {
         self.object.at(path).and_then(Json::as_str)
     }
 
-    /// Writes a value of our own where nothing stands. What another policy wrote there must be the same.
+    /// Writes a default of our own into an absent field. A value that another policy wrote there must be the
+    /// same.
     fn own_default(
         &mut self,
         bound: &Bound,
@@ -323,7 +324,7 @@ impl<'m> Draft<'m> {
         }
     }
 
-    /// Stamps the cell. A pod cannot choose another: what it brings is replaced.
+    /// Stamps the cell. A pod cannot choose another: a label that it brings is replaced.
     pub(super) fn stamp(&mut self, cell: &str) {
         let path = owned(&["metadata", "labels", CELL_LABEL]);
         // Cannot fail for a pod whose shape was checked: metadata and labels are objects or absent.
@@ -337,7 +338,7 @@ enum Wrote {
     No,
 }
 
-/// Whether a draft is of a pod that exists already.
+/// Whether a draft is of a pod that already exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoredPod {
     /// UPDATE of a pod.
@@ -354,7 +355,7 @@ fn shown(value: &Json<'_>) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// The leaves that differ, with their new value; `None` for what is gone.
+/// The leaves that differ, with their new value; `None` for removed ones.
 fn changes(before: &Json<'_>, after: &Json<'_>) -> Vec<(Vec<String>, Option<Json<'static>>)> {
     let mut found = BTreeMap::new();
     for operation in between(before, after) {
@@ -385,7 +386,7 @@ fn changes(before: &Json<'_>, after: &Json<'_>) -> Vec<(Vec<String>, Option<Json
     found.into_iter().collect()
 }
 
-/// Takes out the volumes of the ServiceAccount plugin and what mounts them.
+/// Removes the volumes of the ServiceAccount plugin and their mounts.
 fn remove_token_volumes(pod: &mut Json<'_>) {
     let Some(Json::Map(spec)) = pod_spec(pod) else {
         return;
@@ -425,7 +426,7 @@ fn pod_spec<'j, 'a>(pod: &'j mut Json<'a>) -> Option<&'j mut Json<'a>> {
     }
 }
 
-/// Keeps the elements of a member list; a list that is emptied is taken out, as the API server would not have stored one.
+/// Filters a member list; a list that becomes empty is removed, as the API server would not have stored one.
 fn retain(map: &mut Map<'_>, member: &str, keep: impl FnMut(&Json<'_>) -> bool) {
     let Some(Json::List(items)) = map.get_mut(member) else {
         return;

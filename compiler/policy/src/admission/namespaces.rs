@@ -1,7 +1,7 @@
 //! The labels of the cluster's namespaces, as far as they are known.
 //!
-//! A snapshot. A namespace that is not in it is *unknown*: whatever a policy judges there is denied, since nobody can say
-//! which policy governs it.
+//! A snapshot. A namespace that is not in it is *unknown*: whatever a policy judges there is denied, since it
+//! is not known which policy governs it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

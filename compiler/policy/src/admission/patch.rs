@@ -1,8 +1,8 @@
 //! The JSON Patch (RFC 6902) that turns one object into another, and the leaves that differ.
 //!
-//! Made by comparing, so that parents which did not exist are added with their content and nothing is written that was there before.
-//! Lists of equal length are compared element by element; other lists are replaced as a whole: API objects treat order
-//! as meaning.
+//! The patch comes from comparing the objects, so missing parents are added with their content and nothing is
+//! written that was there before. Lists of equal length are compared element by element; other lists are
+//! replaced as a whole, because order has meaning in API objects.
 
 use crate::decision::{PatchOp, PatchOperation};
 use crate::json::Json;
@@ -51,7 +51,7 @@ fn within(path: &mut String, segment: &str, visit: impl FnOnce(&mut String)) {
     path.truncate(len);
 }
 
-/// The leaves under a value, as pointer and value: scalars, and containers that hold nothing.
+/// The leaves under a value, as pointer and value: scalars and empty containers.
 pub(super) fn leaves<'j, 'a>(root: &str, value: &'j Json<'a>) -> Vec<(String, &'j Json<'a>)> {
     fn walk<'j, 'a>(value: &'j Json<'a>, path: &mut String, out: &mut Vec<(String, &'j Json<'a>)>) {
         match value {

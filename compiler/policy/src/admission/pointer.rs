@@ -1,11 +1,12 @@
-//! JSON Pointers (RFC 6901) over [`Json`]: reading, and writing with parents made when missing.
+//! JSON Pointers (RFC 6901) over [`Json`]: reading, and writing with missing parents created.
 
 use std::borrow::Cow;
 
 use crate::json::{Json, Map};
 
-/// The most segments of a path that is written to. The deepest field of Kubernetes' own objects has some twenty; every segment may make an object,
-/// and what nests by the thousand overflows the stack of whoever walks it.
+/// The most segments of a path that is written to. The deepest field of Kubernetes' own objects has some
+/// twenty. Every segment may create an object, and thousands of nested objects overflow the stack of any code
+/// that walks them.
 pub const MAX_SEGMENTS: usize = 64;
 
 /// Why a pointer cannot be followed or written.
@@ -28,7 +29,7 @@ pub(super) fn escape(segment: &str) -> String {
     segment.replace('~', "~0").replace('/', "~1")
 }
 
-/// The segments of a pointer, unescaped. The empty pointer is the whole object and has none.
+/// The segments of a pointer, unescaped. The empty pointer means the whole object and has none.
 pub(super) fn segments(pointer: &str) -> Result<Vec<String>, PointerError> {
     if pointer.is_empty() {
         return Ok(Vec::new());
@@ -37,7 +38,7 @@ pub(super) fn segments(pointer: &str) -> Result<Vec<String>, PointerError> {
     Ok(rest.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect())
 }
 
-/// What stands at these segments.
+/// The value at these segments.
 pub(super) fn get<'j, 'a>(object: &'j Json<'a>, segments: &[String]) -> Option<&'j Json<'a>> {
     segments.iter().try_fold(object, |here, segment| match here {
         Json::Map(members) => members.get(segment),
@@ -65,7 +66,7 @@ fn descend<'j, 'a>(here: &'j mut Json<'a>, segment: &str) -> Result<&'j mut Json
     }
 }
 
-/// The value at these segments, to be changed.
+/// The value at these segments, for changing it.
 pub(super) fn get_mut<'j, 'a>(
     object: &'j mut Json<'a>,
     segments: &[String],
@@ -77,7 +78,8 @@ pub(super) fn get_mut<'j, 'a>(
     Ok(here)
 }
 
-/// Sets a member, making objects on the way where nothing (or null) stands. Lists are entered, never made or extended.
+/// Sets a member, creating objects where a parent is absent (or null). Lists are entered, never created or
+/// extended.
 pub(super) fn set<'a>(
     object: &mut Json<'a>,
     segments: &[String],

@@ -1,8 +1,8 @@
-//! An UPDATE is judged on what it changes: a violation that the old object has too, at a path that is the same, becomes a
-//! warning. Otherwise a stricter policy would stop controllers from finishing what runs already.
+//! An UPDATE is judged on what it changes: a violation that the old object also has, at an unchanged path,
+//! becomes a warning. Otherwise a stricter policy would stop controllers from finishing what already runs.
 //!
-//! Never excused: an exhausted budget; a rule that compares with `oldObject` or reads the request, since its result over the old object
-//! means nothing; a rule that is asked for UPDATE alone; an object that was not governed before.
+//! Never relaxed: an exhausted budget; a rule that compares with `oldObject` or reads the request, since its
+//! result over the old object means nothing; a rule for UPDATE alone; an object that was not governed before.
 
 use crate::decision::{Effect, Finding};
 use crate::json::{Json, Map};
@@ -13,7 +13,7 @@ use super::ready::ReadyRule;
 use super::rules::{Part, RuleFinding};
 use super::selector::{ObjectLabels, selects};
 
-/// Said of a violation that is not new.
+/// The message suffix of a violation that is not new.
 const NOT_NEW: &str = "was there before this update";
 
 /// Turns a denial into a warning.
@@ -36,7 +36,7 @@ pub(super) fn sections(findings: &mut [Finding], before: &[Finding], pod: &Json<
     }
 }
 
-/// Relaxes a rule's finding if all that its expression reads is the same in both objects.
+/// Relaxes a rule's finding if everything that its expression reads is the same in both objects.
 pub(super) fn rule(
     ReadyRule { rule, ready }: ReadyRule<'_>,
     asked: &mut RuleFinding,
@@ -53,7 +53,7 @@ pub(super) fn rule(
     let also_at_creation = Coordinates { operation: "CREATE", ..coordinates }.matched_by(rule);
     let was_selected =
         rule.matches.object_selector.as_ref().is_none_or(|one| selects(one, &ObjectLabels(old)));
-    // A condition that reads the request may have kept the rule out when the object was made.
+    // A condition that reads the request may have kept the rule from applying when the object was created.
     let same = read.only_object()
         && read.agree(object, old)
         && reads.conditions.iter().all(|one| !one.foreign() && one.agree(object, old));
@@ -62,7 +62,8 @@ pub(super) fn rule(
     }
 }
 
-/// Whether an object that is being deleted changes in nothing but its metadata: finalizers must come off whatever the policy says.
+/// Whether an object that is being deleted changes only in its metadata: finalizers must be removable
+/// whatever the policy says.
 pub(super) fn winds_down(object: &Json<'_>, old: &Json<'_>) -> bool {
     let deleting = old.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
     deleting && equal_but_metadata(object, old)

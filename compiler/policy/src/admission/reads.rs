@@ -1,15 +1,18 @@
-//! What an expression reads of the object, so that an UPDATE which changes none of it cannot have made a violation.
+//! What an expression reads of the object, so that an UPDATE which changes none of it cannot have caused a
+//! violation.
 //!
-//! An expression that sees only the object, the parameters and the namespace gives the same result over two objects that agree in all
-//! that it reads. So "the violation was there before" needs no second evaluation, only this comparison.
+//! An expression that sees only the object, the parameters and the namespace gives the same result over two
+//! objects that agree in everything that it reads. So "the violation was there before" needs no second
+//! evaluation, only this comparison.
 //!
 //! ```text
 //! pod.mainContainers.all(c, c.?resources.?limits.hasValue())
 //!   ► spec.initContainers[*].resources.limits, spec.containers[*].resources.limits, and the lengths of both lists
 //! ```
 //!
-//! Over-approximates: what is not understood counts as read whole. Terms. *Origin*: where in the object the value of a
-//! sub-expression comes from. *Foreign*: something else that changes between two requests (`request`, `oldObject`).
+//! Over-approximates: what is not understood counts as read whole. Terms. *Origin*: where in the object the
+//! value of a sub-expression comes from. *Foreign*: something else that changes between two requests
+//! (`request`, `oldObject`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,21 +53,22 @@ impl Reads {
         self.foreign
     }
 
-    /// Whether anything at this path or below it is read. `*` steps into every element or value; the length of a list and the keys of an
-    /// object are read with its parent.
+    /// Whether anything at this path or below it is read. `*` steps into every element or value; the length
+    /// of a list and the keys of an object are read with its parent.
     pub(super) fn touches(&self, path: &[&str]) -> bool {
         self.paths.iter().any(|read| {
             let mut steps = read.iter().zip(path).enumerate();
             steps.all(|(at, (step, name))| match step {
                 Step::Key(key) => key == name || *name == "*",
                 Step::Each => true,
-                // Which keys the parent has; further up, a length or keys that have nothing to do with what is below.
+                // The keys of the direct parent; further up, a length or keys have nothing to do with what is
+                // below.
                 Step::Shape => at + 1 == path.len(),
             })
         })
     }
 
-    /// Whether two objects agree in all that is read.
+    /// Whether two objects agree in everything that is read.
     pub(super) fn agree(&self, one: &Json<'_>, other: &Json<'_>) -> bool {
         self.paths.iter().all(|path| same(Some(one), Some(other), path))
     }
@@ -77,8 +81,8 @@ impl From<RegoReads> for Reads {
     }
 }
 
-/// Walks both objects in step: where only one has a member, the expression may end differently (`has` of a missing parent is an
-/// error), so that is a difference even if the path ends nowhere in both.
+/// Walks both objects in step. Where only one has a member, the expression may end differently (`has` of a
+/// missing parent is an error). That counts as a difference even if the path leads nowhere in both.
 fn same(one: Option<&Json<'_>>, other: Option<&Json<'_>>, path: &[Step]) -> bool {
     let (one, other) = match (one, other) {
         (None, None) => return true,
@@ -141,8 +145,8 @@ impl RuleReads {
         Self(SharedReads::new(&admission.shared))
     }
 
-    /// Whether a validation of the rule may depend on what stands at this path; `*` steps into every element. What it asks in Rego is not
-    /// looked at.
+    /// Whether a validation of the rule may depend on the value at this path; `*` steps into every element.
+    /// The rule's Rego is not considered.
     #[must_use]
     pub fn touch(&self, rule: &AdmissionRule, path: &[&str]) -> bool {
         rule.validations.iter().any(|validation| self.0.of(&validation.expression).touches(path))
@@ -215,7 +219,7 @@ impl Walk<'_> {
     fn root(&mut self, root: Root) -> Vec<Path> {
         match root {
             Root::Object => vec![Vec::new()],
-            // The loader refuses variables of calls here.
+            // The loader rejects variables of calls here.
             Root::OldObject
             | Root::Request
             | Root::Authorizer
@@ -235,7 +239,8 @@ impl Walk<'_> {
 
     fn shared(&mut self, index: u32) -> Vec<Path> {
         let Some((origins, reads)) = self.shared.0.get(index as usize) else {
-            // A reference forward; the bundle's loader refuses it. Nothing is known of it, so it counts as foreign.
+            // A forward reference; the bundle's loader rejects it. Nothing is known about it, so it counts as
+            // foreign.
             self.reads.foreign = true;
             return Vec::new();
         };
@@ -263,7 +268,7 @@ impl Walk<'_> {
 
     fn call(&mut self, func: Func, args: &[Expr]) -> Vec<Path> {
         match func {
-            // The result is one of these, or both behind one another.
+            // The result is one of these, or their concatenation.
             Func::OrValue | Func::Or | Func::Add | Func::Dyn | Func::OptionalOf | Func::Value => {
                 args.iter().flat_map(|arg| self.origins(arg)).collect()
             }

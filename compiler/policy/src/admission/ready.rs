@@ -1,4 +1,4 @@
-//! An authored rule made ready to be asked: its expressions prepared, and what each of them reads.
+//! An authored rule made ready for evaluation: its expressions prepared, and what each of them reads.
 
 use crate::cel::{Loaded, Prepared};
 use crate::ir::Cel;
@@ -7,11 +7,11 @@ use crate::policy::{AdmissionRule, Mutation};
 use super::reads::{Reads, SharedReads};
 use super::rego::RegoRule;
 
-/// What is made of a rule when its policy is put in force; all lists in the order of the rule's own.
+/// What is prepared from a rule when its policy is put in force; all lists in the order of the rule's own.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) expressions: Expressions,
-    /// What the rule asks in Rego.
+    /// The rule's Rego.
     pub(super) rego: Option<Box<dyn RegoRule>>,
     pub(super) reads: RuleReads,
 }
@@ -31,14 +31,14 @@ pub(super) struct Expressions {
 #[derive(Debug)]
 pub(super) struct RuleReads {
     pub(super) validations: Vec<Reads>,
-    /// Of what it asks in Rego.
+    /// Of its Rego.
     pub(super) rego: Option<Reads>,
     pub(super) conditions: Vec<Reads>,
     /// Of messages and audit annotations.
     pub(super) words: Vec<Reads>,
 }
 
-/// A rule and what was made of it.
+/// A rule and what was prepared from it.
 #[derive(Clone, Copy)]
 pub(super) struct ReadyRule<'r> {
     pub(super) rule: &'r AdmissionRule,
@@ -91,7 +91,7 @@ impl RuleReads {
         }
     }
 
-    /// All that the rule reads when it is asked.
+    /// Everything that the rule reads during evaluation.
     pub(super) fn all(&self) -> impl Iterator<Item = &Reads> {
         self.validations.iter().chain(&self.rego).chain(&self.conditions).chain(&self.words)
     }

@@ -1,8 +1,8 @@
 //! Reading an AdmissionReview (admission.k8s.io/v1).
 //!
-//! Everything is borrowed from the text. `metadata.managedFields` is skipped while reading: it is a third of a typical object,
-//! and no rule may read it (the compiler refuses one that does). A review whose parts are missing or have the wrong type
-//! is an error with the field's name; the caller answers it with a refusal.
+//! Everything is borrowed from the text. `metadata.managedFields` is skipped while reading: it is a third of
+//! a typical object, and no rule may read it (the compiler rejects one that does). A review with a missing or
+//! ill-typed part is an error with the field's name; the caller answers it with a refusal.
 //!
 //! Term. *Attributes*: the request without its objects, which is what CEL's `request` sees.
 
@@ -18,8 +18,8 @@ use super::unread::Unread;
 
 mod ordinary;
 
-/// The longest review that is read, in bytes: objects and old objects of etcd's 1.5 MiB each, inflated by JSON, as controller-runtime
-/// allows.
+/// The longest review that is read, in bytes: an object and an old object of etcd's 1.5 MiB each, inflated by
+/// JSON, as controller-runtime allows.
 pub const MAX_REVIEW_BYTES: usize = 7 * 1024 * 1024;
 
 /// The request of an AdmissionReview.
@@ -27,7 +27,7 @@ pub const MAX_REVIEW_BYTES: usize = 7 * 1024 * 1024;
 pub struct AdmissionRequest<'a> {
     /// Echoed in the answer.
     pub uid: Cow<'a, str>,
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
     /// Group, version and kind of `object`.
     pub kind: GroupVersionKind<'a>,
@@ -35,13 +35,13 @@ pub struct AdmissionRequest<'a> {
     pub resource: GroupVersionResource<'a>,
     /// `ephemeralcontainers`, `exec` and so on; empty for the resource itself.
     pub sub_resource: Cow<'a, str>,
-    /// The object's name; empty while it is to be generated.
+    /// The object's name; empty if it is yet to be generated.
     pub name: Cow<'a, str>,
-    /// Empty for objects of the cluster; for a Namespace its own name.
+    /// Empty for cluster-scoped objects; for a Namespace, its own name.
     pub namespace: Cow<'a, str>,
     /// The object; `None` for DELETE.
     pub object: Option<Json<'a>>,
-    /// The object before; for UPDATE and DELETE.
+    /// The object before the operation; for UPDATE and DELETE.
     pub old_object: Option<Json<'a>>,
     /// The request without its objects, as CEL's `request` sees it.
     pub attributes: Json<'a>,
@@ -58,7 +58,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// As the wire has it.
+    /// As on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ pub struct GroupVersionResource<'a> {
     pub resource: Cow<'a, str>,
 }
 
-/// Why a text is no review.
+/// Why a text is not a review.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
     /// Longer than [`MAX_REVIEW_BYTES`].
@@ -106,16 +106,16 @@ pub enum ParseError {
     /// Not JSON, or JSON that two readers could read differently.
     #[error("the review is not well-formed: {0}")]
     Json(#[from] serde_json::Error),
-    /// `apiVersion` is not ours.
+    /// `apiVersion` is not the expected one.
     #[error("apiVersion `{0}` is not `admission.k8s.io/v1`")]
     ApiVersion(String),
-    /// `kind` is not ours.
+    /// `kind` is not the expected one.
     #[error("kind `{0}` is not `AdmissionReview`")]
     Kind(String),
-    /// A field that must be there is absent.
+    /// A required field is absent.
     #[error("`{0}` is missing")]
     Missing(&'static str),
-    /// A field has another type.
+    /// A field has the wrong type.
     #[error("`{field}` is not {expected}")]
     Type {
         /// Which.
@@ -123,7 +123,7 @@ pub enum ParseError {
         /// What it should be.
         expected: &'static str,
     },
-    /// An operation that admission does not know.
+    /// An operation that admission does not have.
     #[error("operation `{0}` is not one of CREATE, UPDATE, DELETE, CONNECT")]
     Operation(String),
 }
@@ -137,12 +137,13 @@ impl<'a> AdmissionRequest<'a> {
         Self::parse_without(text, &Unread::default())
     }
 
-    /// As [`AdmissionRequest::parse`], leaving out of a pod that is created what is not to be read.
+    /// Like [`AdmissionRequest::parse`], but leaves out the parts of a created pod that are not read.
     pub(super) fn parse_without(text: &'a [u8], unread: &Unread) -> Result<Self, ParseError> {
         if text.len() > MAX_REVIEW_BYTES {
             return Err(ParseError::TooLong { len: text.len() });
         }
-        // Text that is UTF-8 as a whole need not be checked string by string; the error of other text says where.
+        // Text that is UTF-8 as a whole need not be checked string by string; the error for other text says
+        // where.
         let mut review = match str::from_utf8(text) {
             Ok(text) => match ordinary::review(text, unread) {
                 Some(review) => review,
@@ -166,7 +167,8 @@ impl<'a> AdmissionRequest<'a> {
         Self::new(Json::Map(attributes), object, old_object)
     }
 
-    /// From the request's attributes and its objects; what both readers, of reviews and of manifests, end in.
+    /// From the request's attributes and its objects; the last step of both readers, of reviews and of
+    /// manifests.
     pub(super) fn new(
         attributes: Json<'a>,
         object: Option<Json<'a>>,
@@ -218,7 +220,7 @@ impl<'a> AdmissionRequest<'a> {
         Ok(())
     }
 
-    /// The same request over another object; for judging what a mutation made.
+    /// The same request with another object; for judging what a mutation made.
     #[must_use]
     pub(super) fn with_object(&self, object: Json<'a>) -> Self {
         Self { object: Some(object), ..self.clone() }
@@ -227,7 +229,7 @@ impl<'a> AdmissionRequest<'a> {
     /// The bytes of the AdmissionReview that the API server would send for this request.
     ///
     /// # Errors
-    /// Never for a request that was read: serde_json fails on a map whose keys are not strings only.
+    /// Never for a request that was read: serde_json fails only on a map with keys that are not strings.
     #[cfg(test)]
     pub(super) fn to_review(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut request = self.attributes.clone();
@@ -289,7 +291,7 @@ fn map<'a>(object: Option<Json<'a>>, field: &'static str) -> Result<Option<Json<
     }
 }
 
-/// Which object is read, so that the way to `metadata.managedFields` is known.
+/// Which object is being read, so that the path to `metadata.managedFields` is known.
 #[derive(Clone, Copy)]
 enum Level {
     Review,
@@ -299,7 +301,7 @@ enum Level {
 }
 
 impl Level {
-    /// The level of a member, where that is not plain JSON.
+    /// The level of a member, unless it is plain JSON.
     fn below(self, key: &str) -> Option<Self> {
         match (self, key) {
             (Self::Review, "request") => Some(Self::Request),
@@ -337,7 +339,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
     }
 }
 
-/// A member at a level: an object, or `null`, or a wrong type that the caller names.
+/// A member at a level: an object, `null`, or a wrong type that the caller names.
 struct Value<'a>(Level, PhantomData<&'a ()>);
 
 impl<'de: 'a, 'a> DeserializeSeed<'de> for Value<'a> {

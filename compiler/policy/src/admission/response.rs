@@ -1,7 +1,8 @@
 //! Writing the answer to an AdmissionReview (admission.k8s.io/v1).
 //!
-//! One function for the webhook and for `bailiwick review --format json`: equal decisions give equal bytes. The limits are the
-//! API server's: warnings of 256 runes, 4096 in all (`apiserver/pkg/endpoints/filters/warning.go`).
+//! One function for the webhook and for `bailiwick review --format json`: equal decisions give equal bytes.
+//! The limits are the API server's: warnings of 256 runes, 4096 in all
+//! (`apiserver/pkg/endpoints/filters/warning.go`).
 
 use std::collections::BTreeMap;
 
@@ -17,9 +18,9 @@ use super::request::{REVIEW_API_VERSION, REVIEW_KIND};
 const MAX_WARNING: usize = 256;
 /// Runes of all warnings.
 const MAX_WARNINGS: usize = 4096;
-/// Bytes of the message, of which a terminal shows all.
+/// Bytes of the message, all of which a terminal shows.
 const MAX_MESSAGE: usize = 8 * 1024;
-/// Causes of a status; a pod with more faults has been told enough.
+/// Causes of a status; enough even for a pod with more faults.
 const MAX_CAUSES: usize = 200;
 /// Fields that one line of the message names; the causes name the others.
 const MAX_FIELDS: usize = 5;
@@ -66,7 +67,7 @@ struct Details<'a> {
     causes: Vec<Cause<'a>>,
 }
 
-/// `metav1.StatusCause`; `reason` is the rule that found it.
+/// `metav1.StatusCause`; `reason` is the rule that made the finding.
 #[derive(Serialize)]
 struct Cause<'a> {
     reason: &'a str,
@@ -75,7 +76,7 @@ struct Cause<'a> {
     field: &'a str,
 }
 
-/// The AdmissionReview that answers the request of this uid.
+/// The AdmissionReview that answers the request with this uid.
 #[must_use]
 pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
     let denials: Vec<&Finding> = decision.findings.iter().filter(|one| one.effect == Effect::Deny).collect();
@@ -103,7 +104,7 @@ pub fn write(uid: &str, decision: &Decision) -> Vec<u8> {
     })
 }
 
-/// Reason and code of the first denial, as the API server takes those of the first validation that fails.
+/// Reason and code of the first denial, as the API server uses those of the first validation that fails.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>
 fn reason(denials: &[&Finding]) -> (&'static str, u16) {
     match denials.first().map(|first| first.reason.as_str()) {
@@ -114,7 +115,8 @@ fn reason(denials: &[&Finding]) -> (&'static str, u16) {
     }
 }
 
-/// The answer to a request that could not be judged: a refusal with an HTTP status code and a reason for people.
+/// The answer to a request that could not be judged: a refusal with an HTTP status code and a readable
+/// reason.
 #[must_use]
 pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
     let reason = match code {
@@ -139,11 +141,13 @@ pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
 
 fn bytes(response: Response<'_>) -> Vec<u8> {
     let review = Review { api_version: REVIEW_API_VERSION, kind: REVIEW_KIND, response };
-    // Strings, numbers and string-keyed maps always serialise; an empty answer would be a failed call, hence a refusal.
+    // Strings, numbers and string-keyed maps always serialise; an empty answer would be a failed call, hence
+    // a refusal.
     serde_json::to_vec(&review).unwrap_or_default()
 }
 
-/// `pack/rule: message (field); remedy`, one line each. The same words about several fields are said once.
+/// `pack/rule: message (field); remedy`, one line each. The same message about several fields is written
+/// once.
 fn message(denials: &[&Finding]) -> String {
     let mut lines: Vec<(&Finding, Vec<&str>)> = Vec::new();
     for finding in denials {
@@ -159,7 +163,8 @@ fn message(denials: &[&Finding]) -> String {
     let mut out = String::new();
     for (at, (finding, fields)) in lines.iter().enumerate() {
         let line = line(finding, fields);
-        // The first is always told, as far as it fits: without it nobody knows who refuses.
+        // The first denial is always included, as far as it fits: without it the message would not say which
+        // rule denies.
         if at == 0 {
             out.push_str(cut(&line));
         } else if out.len() + line.len() > MAX_MESSAGE {
@@ -179,7 +184,7 @@ fn cut(line: &str) -> &str {
     line.get(..end).unwrap_or_default()
 }
 
-/// One finding over the fields that it names.
+/// One finding with the fields that it names.
 fn line(finding: &Finding, fields: &[&str]) -> String {
     let fields: Vec<&str> = fields.iter().copied().filter(|field| !field.is_empty()).collect();
     let named: Vec<&str> = fields.iter().copied().take(MAX_FIELDS).collect();
@@ -201,7 +206,7 @@ fn cause(finding: &Finding) -> Cause<'_> {
     }
 }
 
-/// Warnings, cut to what the API server passes on. Control characters would make it drop them.
+/// Warnings, cut to what the API server passes on. It would drop warnings with control characters.
 fn warnings(findings: &[Finding]) -> Vec<String> {
     let mut left = MAX_WARNINGS;
     let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! One request under review: who governs it, what is written into it, what is said against it.
+//! One request under review: which policies govern it, what is written into it, and which findings it has.
 //!
 //! ```text
 //! place (pod, template, other) ► who governs ► view (the pod, or the template's after mutation) ► subjects, sections, rules ► ratchet
@@ -38,16 +38,16 @@ pub(super) struct Review<'r> {
     now: Moment,
 }
 
-/// Who is asked for facts that the request does not hold.
+/// Sources of facts that are not in the request.
 #[derive(Clone, Copy)]
 pub(super) struct Knows<'r> {
     pub(super) images: &'r Inquiry<'r>,
     pub(super) authorizer: &'r Questions<'r>,
 }
 
-/// Where the object lives.
+/// Where the object is.
 enum Where<'r> {
-    /// Outside namespaces: no subject and no namespace selector narrows.
+    /// Outside namespaces: no subject and no namespace selector excludes it.
     Cluster,
     /// The object is a namespace; its own labels count.
     Itself(ObjectLabels<'r>),
@@ -63,39 +63,39 @@ pub(super) struct View<'v> {
     pub(super) old: Option<&'v Json<'v>>,
 }
 
-/// What rules are asked about.
+/// What rules are evaluated over.
 #[derive(Clone, Copy)]
 struct Asking<'v> {
     coordinates: Coordinates<'v>,
     candidates: Candidates,
     inputs: Inputs<'v>,
-    /// Where `inputs.object` stands in the request's object.
+    /// Where `inputs.object` is in the request's object.
     place: Place,
     /// The old object, if the policy governed it.
     before: Option<&'v Json<'v>>,
 }
 
-/// Which rules are asked.
+/// Which rules are evaluated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Candidates {
     /// Those that match the request's resource.
     Resource,
-    /// Those over pods that judge templates.
+    /// Those on pods that also judge templates.
     Templates,
 }
 
 /// Which tags of a template's pod get their digest.
 #[derive(Clone, Copy)]
 enum Pins<'p> {
-    /// None: it is the pod before an update, which is compared with and not judged.
+    /// None: it is the pod before an update, used for comparison and not judged.
     None,
-    /// All but those that stood in the template before.
+    /// All except those that were in the template before.
     AllBut(Option<&'p Json<'p>>),
 }
 
 const NULL: &Json<'static> = &Json::Null;
 
-/// The first of the policies that are insisted on most.
+/// The first of the policies with the strictest stage.
 fn strictest<'r, 's>(reach: &'s [(&'r Bound, &'r Subject)]) -> Option<&'s (&'r Bound, &'r Subject)> {
     reach.iter().min_by_key(|(bound, _)| std::cmp::Reverse(bound.stage))
 }
@@ -119,7 +119,7 @@ impl<'r> Review<'r> {
         Self { reviewer, request, place: Place::of(request), namespace, budget, knows, now }
     }
 
-    /// The policies in whose namespaces the request is.
+    /// The policies whose namespaces include the request's.
     fn in_reach(&self) -> Vec<(&'r Bound, &'r Subject)> {
         let all = self.reviewer.policies.iter();
         all.filter_map(|bound| Some((bound, bound.policy.subject.as_ref()?)))
@@ -129,7 +129,7 @@ impl<'r> Review<'r> {
             .collect()
     }
 
-    /// The labels that namespace selectors see; `None`: nothing narrows.
+    /// The labels that namespace selectors see; `None`: no selector excludes.
     fn namespace_labels(&self) -> Option<&dyn Labels> {
         match &self.namespace {
             Where::Known(namespace) => Some(&namespace.labels),
@@ -150,12 +150,12 @@ impl<'r> Review<'r> {
         matches!(self.request.operation, Operation::Create | Operation::Update)
     }
 
-    /// Whether sections judge the request: pods and templates that are written, but not their status.
+    /// Whether sections judge the request: writes of pods and templates, but not of their status.
     fn sections_apply(&self) -> bool {
         self.written() && self.place.is_some() && self.request.sub_resource != "status"
     }
 
-    /// Why nothing can be decided, if so: the namespace is not known, and a policy would have a say.
+    /// Why nothing can be decided, if so: the namespace is unknown, and a policy would apply.
     fn unknown_namespace(&self) -> Option<Finding> {
         let Where::Unknown = self.namespace else {
             return None;
@@ -184,10 +184,10 @@ impl<'r> Review<'r> {
         found.decision()
     }
 
-    /// The patch, and the object with it.
+    /// The patch, and the patched object.
     pub(super) fn mutate(&self) -> (Decision, Option<Json<'static>>) {
         let mut found = Found::default();
-        // Ephemeral containers come by their own sub-resource, and run images.
+        // Ephemeral containers come through their own sub-resource, and run images.
         let ephemeral = self.place == Some(Place::Pod) && self.request.sub_resource == "ephemeralcontainers";
         let writable = self.written() && (self.request.sub_resource.is_empty() || ephemeral);
         let Some(object) = self.request.object.as_ref().filter(|_| writable) else {
@@ -197,10 +197,10 @@ impl<'r> Review<'r> {
             return (self.refused(finding), None);
         }
         let is_pod = self.place == Some(Place::Pod);
-        // Of a new object it means nothing: the API server takes it off, and a file may say anything.
+        // On a new object it means nothing: the API server removes it, and a file may say anything.
         let deleting = self.request.operation == Operation::Update
             && object.at(&["metadata", "deletionTimestamp"]).is_some_and(|at| *at != Json::Null);
-        // A pod without the form of one is refused by `/validate`, which says what is wrong.
+        // `/validate` denies a pod of the wrong shape, and says what is wrong.
         if deleting || (is_pod && shape::fault(object).is_some()) {
             return (found.decision(), None);
         }
@@ -216,7 +216,7 @@ impl<'r> Review<'r> {
             }
         }
         let mut draft = Draft::new(object, self.place, stored);
-        // A policy that does not refuse yet does not write yet.
+        // A policy that does not deny yet does not write yet.
         let enforced: Vec<&Bound> =
             found.governing.iter().copied().filter(|bound| bound.stage == Stage::Enforce).collect();
         if !ephemeral {
@@ -265,7 +265,7 @@ impl<'r> Review<'r> {
         }
     }
 
-    /// The rules of a policy that match, in its order, but for selectors over the object.
+    /// The matching rules of a policy, in its order; selectors over the object are not applied yet.
     fn rules(&self, bound: &'r Bound, candidates: Candidates) -> Vec<ReadyRule<'r>> {
         let coordinates = Coordinates::of(self.request);
         match candidates {
@@ -322,7 +322,7 @@ impl<'r> Review<'r> {
         found.decision()
     }
 
-    /// What no update of a pod may change: its cell, and that a policy selects it.
+    /// What no update of a pod may change: its cell, and whether a policy selects it.
     fn frozen(&self, view: View<'r>, found: &mut Found<'r>) {
         let reach = self.in_reach();
         let governing: Vec<&Bound> = reach
@@ -354,7 +354,8 @@ impl<'r> Review<'r> {
                 continue;
             }
             found.govern(bound);
-            // What is not enforced yet has not written into the pod either: it is judged as it would be then.
+            // A policy that is not enforced yet has not written into the pod either: the pod is judged as it
+            // would be then.
             if bound.stage != Stage::Enforce
                 && view.place == Place::Pod
                 && self.request.operation == Operation::Create
@@ -378,7 +379,7 @@ impl<'r> Review<'r> {
             let evidence = sections::Evidence { images: self.knows.images, before };
             let mut findings = sections::judge(bound, view.pod, evidence);
             if let Some(old) = before.filter(|_| !findings.is_empty()) {
-                // Every image of the old pod stands in the old pod, so no evidence is asked for it.
+                // Every image of the old pod is in the old pod, so no evidence is requested for it.
                 ratchet::sections(&mut findings, &sections::judge(bound, old, evidence), view.pod, old);
             }
             for finding in &mut findings {
@@ -408,7 +409,7 @@ impl<'r> Review<'r> {
         Inputs { object, old_object, request, namespace_object, authorizer, pod }
     }
 
-    /// Judges the pods that a template makes, after the mutations that they will meet.
+    /// Judges the pods that a template makes, after the mutations that they will get.
     fn template(
         &self,
         path: &'static [&'static str],
@@ -449,7 +450,7 @@ impl<'r> Review<'r> {
         found.annotations.append(&mut inner.annotations);
     }
 
-    /// The same review for views that live shorter than the request.
+    /// The same review for views that live for less time than the request.
     fn shortened<'s>(&'s self) -> Review<'s>
     where
         'r: 's,
@@ -484,7 +485,7 @@ impl<'r> Review<'r> {
         (draft.object.into_owned(), draft.findings)
     }
 
-    /// Rules over the object itself, by the policies in reach that `governs` picks.
+    /// Rules on the object itself, by the policies in reach that `governs` selects.
     fn object_rules(&self, found: &mut Found<'r>, governs: impl Fn(&Subject) -> bool) {
         let object = self.request.object.as_ref().unwrap_or(NULL);
         let old = self.request.old_object.as_ref();
@@ -510,7 +511,8 @@ impl<'r> Review<'r> {
         }
         let new = ObjectLabels(asking.inputs.object);
         let old = ObjectLabels(asking.inputs.old_object.unwrap_or(NULL));
-        // What is not there is not selected, not even by the absence of a label: else every creation would match.
+        // An absent object is not selected, not even by the absence of a label: otherwise every creation
+        // would match.
         let objects: &[&dyn Labels] = match (new.0, old.0) {
             (Json::Null, Json::Null) => &[],
             (_, Json::Null) => &[&new],
@@ -536,7 +538,7 @@ impl<'r> Review<'r> {
                     };
                     ratchet::rule(rule, one, coordinates, (asking.inputs.object, before));
                 }
-                // An exhausted budget denies whatever was excepted: nobody knows what the rule would have said.
+                // An exhausted budget denies despite any exception: the rule's result is not known.
                 if !one.limit {
                     bound.except(rule.rule, self.request, asking.inputs.object, self.now, &mut one.finding);
                 }

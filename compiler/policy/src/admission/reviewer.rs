@@ -19,7 +19,7 @@ use super::request::{AdmissionRequest, ParseError};
 use super::selector;
 use super::unread::Unread;
 
-/// Decides over requests. Cheap to share between threads, never changed.
+/// Decides on requests. Cheap to share between threads, never changed.
 #[derive(Debug)]
 pub struct Reviewer {
     pub(super) policies: Vec<Bound>,
@@ -30,7 +30,7 @@ pub struct Reviewer {
 /// Why a policy cannot be put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// An expression's pattern does not compile.
+    /// A pattern in an expression does not compile.
     #[error("policy {cell}: {error}")]
     Expressions {
         /// Which policy.
@@ -38,7 +38,7 @@ pub enum LoadError {
         /// Why.
         error: crate::cel::LoadError,
     },
-    /// A rule in Rego cannot be asked.
+    /// A rule in Rego cannot be evaluated.
     #[error("policy {cell}: rule `{rule}` cannot be put in force: {reason}")]
     Rego {
         /// Which policy.
@@ -87,26 +87,30 @@ pub(super) struct Pack {
 }
 
 impl Reviewer {
-    /// Enforces policies without rules in Rego over these namespaces, without exceptions. Their order does not matter.
+    /// Enforces policies without rules in Rego over these namespaces, without exceptions. Their order does
+    /// not matter.
     ///
     /// # Errors
-    /// As [`Reviewer::with_rego`], and a policy with a rule in Rego.
+    /// The errors of [`Reviewer::with_rego`], and a policy with a rule in Rego.
     pub fn new(bundles: Vec<Bundle>, namespaces: Namespaces) -> Result<Self, LoadError> {
         Self::with_rego(bundles, namespaces, &NoRego)
     }
 
-    /// Puts policies without rules in Rego in force over these namespaces, each at its stage. Their order does not matter.
+    /// Puts policies without rules in Rego in force over these namespaces, each at its stage. Their order
+    /// does not matter.
     ///
     /// # Errors
-    /// As [`Reviewer::with_rego`], and a policy with a rule in Rego.
+    /// The errors of [`Reviewer::with_rego`], and a policy with a rule in Rego.
     pub fn of(bundles: Vec<InForce>, namespaces: Namespaces) -> Result<Self, LoadError> {
         Self::with_rego(bundles, namespaces, &NoRego)
     }
 
-    /// Puts policies in force over these namespaces, each at its stage; `rego` makes their rules in Rego ready. Their order does not matter.
+    /// Puts policies in force over these namespaces, each at its stage; `rego` prepares their rules in Rego.
+    /// Their order does not matter.
     ///
     /// # Errors
-    /// A policy whose patterns do not compile, a rule in Rego that cannot be asked. Nothing is then in force; the caller keeps what it had.
+    /// A policy whose patterns do not compile, or a rule in Rego that cannot be evaluated. Nothing is then in
+    /// force; the caller keeps what it had.
     pub fn with_rego(
         bundles: impl IntoIterator<Item = impl Into<InForce>>,
         namespaces: Namespaces,
@@ -119,11 +123,11 @@ impl Reviewer {
         Ok(Self { policies, namespaces, unread })
     }
 
-    /// Reads a review for `/validate`: as [`AdmissionRequest::parse`], but of a pod that is created what no policy in force looks at is
-    /// checked for its form and left out. The decision is the same.
+    /// Reads a review for `/validate`: like [`AdmissionRequest::parse`], but the parts of a created pod that
+    /// no policy in force reads are only checked for their form and left out. The decision is the same.
     ///
     /// # Errors
-    /// As [`AdmissionRequest::parse`].
+    /// As for [`AdmissionRequest::parse`].
     pub fn read_to_validate<'a>(&self, review: &'a [u8]) -> Result<AdmissionRequest<'a>, ParseError> {
         AdmissionRequest::parse_without(review, &self.unread)
     }
@@ -158,7 +162,7 @@ impl Bound {
         Ok(Self { policy, digest, stage, exceptions, loaded, index, images, ready, packs, selector_labels })
     }
 
-    /// The rule of this number.
+    /// The rule at this index.
     pub(super) fn rule(&self, at: usize) -> Option<ReadyRule<'_>> {
         Some(ReadyRule { rule: self.policy.admission.rules.get(at)?, ready: self.ready.get(at)? })
     }
@@ -183,7 +187,7 @@ impl Bound {
     }
 }
 
-/// The rules of a policy, those in Rego with what asks them.
+/// The rules of a policy, those in Rego with their evaluators.
 pub(super) fn ready(
     policy: &Policy,
     loaded: &Loaded,

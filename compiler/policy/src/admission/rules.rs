@@ -1,7 +1,7 @@
-//! Asking an authored rule: conditions, validations, what it says in Rego, audit annotations.
+//! Evaluating an authored rule: conditions, validations, its Rego, audit annotations.
 //!
-//! What cannot be evaluated counts as a failed validation: refused, except where the pack says Warn or Audit. Fuel is
-//! counted for each rule, and for the request as a whole.
+//! What cannot be evaluated counts as a failed validation: denied, except where the pack says Warn or Audit.
+//! Fuel is counted for each rule, and for the request as a whole.
 
 use std::cell::Cell;
 
@@ -16,17 +16,20 @@ use super::ready::ReadyRule;
 use super::rego::{Documents, RegoFailure, RegoRule};
 use super::reviewer::Bound;
 
-/// All rules of one request together may spend as much as this many rules at their limit: some hundred milliseconds, well
-/// within the webhook's five seconds.
+/// All rules of one request together may spend as much as this many rules at their limit: some hundred
+/// milliseconds, well within the webhook's five seconds.
 const RULES_AT_LIMIT: u64 = 10;
-/// A computed message is cut here, in bytes; as ValidatingAdmissionPolicy.
+/// A computed message is cut here, in bytes, as in ValidatingAdmissionPolicy.
 const MAX_MESSAGE: usize = 5 * 1024;
-/// The most that a mutation's expression gives, in bytes of names, texts and other values: what etcd takes as one object.
+/// The largest value of a mutation's expression, in bytes of names, texts and other values: what etcd accepts
+/// as one object.
 const MAX_MUTATION: usize = 3 << 19;
 
-/// One over the part of a rule's limit that each rule in Rego counts as; five hundred of them fit into a request.
+/// Each rule in Rego counts as a rule's limit divided by this number; five hundred of them fit into a
+/// request.
 const REGO_SHARE: u64 = 50;
-/// Most messages of one rule in Rego that are told. More of them would not be read, and an answer to the API server is bounded.
+/// The most messages of one rule in Rego that are reported. More would not be read, and an answer to the API
+/// server is bounded.
 const MAX_MESSAGES: usize = 32;
 
 /// What one request may still spend.
@@ -74,14 +77,14 @@ pub(super) struct Failure {
     pub(super) cause: Cause,
 }
 
-/// What kept an expression from giving one.
+/// Why an expression gave no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// What it says of these objects is an error.
+    /// Its evaluation over these objects is an error.
     Meaning,
-    /// Nobody knows what the authorizer would have said.
+    /// The authorizer's answer is not known.
     Unanswered,
-    /// A limit was met: no ratchet excuses that.
+    /// A limit was reached: no ratchet relaxes that.
     Limit,
 }
 
@@ -92,31 +95,32 @@ pub(super) struct RuleFinding {
     pub(super) limit: bool,
 }
 
-/// Which part of a rule a finding is of.
+/// Which part of a rule made a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// A validation, by its position.
     Validation(usize),
-    /// What is said in Rego.
+    /// The rule's Rego.
     Rego,
     /// A condition or an annotation.
     Around,
 }
 
-/// What a rule gave.
+/// The result of a rule.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) findings: Vec<RuleFinding>,
     pub(super) annotations: Vec<(String, String)>,
 }
 
-/// What helps against a rule that costs too much. Its own remedy is about objects that it refuses, and would mislead.
+/// The remedy for a rule that costs too much. The rule's own remedy is about objects that it denies, and
+/// would mislead.
 const TOO_COSTLY: &str = "make the rule cheaper in its pack: less nesting of macros, or a shorter list to go through; nothing in this object helps";
 
 /// The same for a question without an answer.
 const UNANSWERED: &str = "try again; the webhook asks the API server in a cluster and nowhere else, and a test says the answer under `authorizer` of its case";
 
-/// A finding whose remedy is about what failed: the object, or what lies outside it.
+/// A finding with a remedy for what failed: the object, or something outside it.
 pub(super) fn within_reach(finding: Finding, cause: Cause) -> Finding {
     let remedy = match cause {
         Cause::Meaning => return finding,
@@ -149,7 +153,7 @@ impl<'s> Session<'s> {
         Self { bound, inputs, scope, pack: None, budget }
     }
 
-    /// Runs `body` with the rule's pack and a fuel of its own.
+    /// Runs `body` with the rule's pack and its own fuel.
     fn within<T>(&mut self, rule: &AdmissionRule, body: impl FnOnce(&mut Self) -> T) -> T {
         if self.pack != Some(rule.origin.pack) {
             self.pack = Some(rule.origin.pack);
@@ -167,7 +171,7 @@ impl<'s> Session<'s> {
         result
     }
 
-    /// Asks a rule: `None` if its conditions keep it out.
+    /// Evaluates a rule: `None` if its conditions exclude it.
     pub(super) fn ask(&mut self, ready: ReadyRule<'s>) -> Option<Asked> {
         let rule = ready.rule;
         self.within(rule, |session| {
@@ -199,7 +203,7 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// What the expression of a mutating rule gives.
+    /// The value of a mutating rule's expression.
     pub(super) fn mutation(
         &mut self,
         rule: &AdmissionRule,
@@ -215,7 +219,8 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// Whether all conditions hold. One that is false settles it, whatever others end in, as the API server says.
+    /// Whether all conditions hold. A false condition settles it, whatever the others give, as in the API
+    /// server.
     pub(super) fn applies(&mut self, ready: ReadyRule<'s>) -> Result<bool, Failure> {
         self.within(ready.rule, |session| session.conditions(ready))
     }
@@ -247,7 +252,7 @@ impl<'s> Session<'s> {
             .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source.trim()))
     }
 
-    /// Asks what the rule says in Rego: a finding for each message.
+    /// Evaluates the rule's Rego: a finding for each message.
     fn messages(&mut self, rule: &AdmissionRule, rego: &dyn RegoRule, asked: &mut Asked) {
         let params = self.bound.pack(rule.origin.pack).map_or(&Const::Null, |pack| &pack.parameters);
         let Inputs { object, old_object, request, namespace_object, authorizer: _, pod: _ } = self.inputs;
@@ -256,7 +261,8 @@ impl<'s> Session<'s> {
         } else {
             rego.messages(Documents { object, old_object, request, params, namespace_object })
         };
-        // Steps are not told; what is asked counts as a share, so that many rules end as one that is too dear does.
+        // The steps are not reported; each evaluation counts as a share, so that many rules end like one that
+        // costs too much.
         self.budget.spent(Fuel::DEFAULT / REGO_SHARE, 0);
         let mut push = |message: String, cause: Cause| {
             let one = self.failed(rule, message, cause);
@@ -311,7 +317,7 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// Evaluates, and looks at the fuel again: `||` may have absorbed that it ran out.
+    /// Evaluates, and checks the fuel again: `||` may have absorbed its exhaustion.
     fn value(&mut self, expression: &'s Prepared) -> Result<Value<'s>, Failure> {
         let result = eval(expression, &mut self.scope);
         if self.scope.fuel().exhausted() {
@@ -327,7 +333,7 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// A finding about what stands around the validations.
+    /// A finding about what surrounds the validations.
     fn failed(&self, rule: &AdmissionRule, message: String, cause: Cause) -> RuleFinding {
         let finding = within_reach(self.finding(rule, message, None), cause);
         RuleFinding { finding, of: Part::Around, limit: cause == Cause::Limit }

@@ -1,6 +1,8 @@
-//! The rules that a pack's sections make: `podSecurity`, `runtimeClass`, `serviceAccountToken`, `network`, `images`.
+//! The rules that a pack's sections make: `podSecurity`, `runtimeClass`, `serviceAccountToken`, `network`,
+//! `images`.
 //!
-//! Each judges one pod as it stands; mutation came before, the ratchet comes after. Field paths are the pod's own.
+//! Each judges one pod as it is; mutation came before, the ratchet comes after. Field paths are the pod's
+//! own.
 
 use crate::decision::{Effect, Finding};
 use crate::json::Json;
@@ -23,7 +25,8 @@ pub(super) struct Statement<'s> {
 }
 
 impl Bound {
-    /// What a section says against a pod, in the name of the first pack that states it: a denial where the policy is enforced.
+    /// A section's objection to a pod, attributed to the first pack that states it: a denial where the policy
+    /// is enforced.
     pub(super) fn denial(&self, from: &[Origin], statement: Statement<'_>) -> Finding {
         let mut finding = self.refusal(from, statement);
         self.temper(&mut finding);
@@ -49,7 +52,8 @@ impl Bound {
 }
 
 impl Bound {
-    /// A denial of what has not the form of a pod; `fault`: the field as the reader of the pod knows it, and what it should be.
+    /// A denial of an object without the form of a pod; `fault`: the field as the reader of the pod names it,
+    /// and what it should be.
     pub(super) fn unreadable(&self, from: &[Origin], field: String, fault: &shape::Fault) -> Finding {
         let (named, expected) = fault;
         let message = format!("`{named}` is not {expected}, so the pod cannot be judged");
@@ -57,7 +61,8 @@ impl Bound {
     }
 }
 
-/// What is known of images, and which of them need no evidence: an image that stands where it stood before an update was judged then.
+/// What is known about images, and which of them need no evidence: an image that an update leaves in its
+/// place was judged before.
 #[derive(Clone, Copy)]
 pub(super) struct Evidence<'e> {
     pub(super) images: &'e Inquiry<'e>,
@@ -187,8 +192,8 @@ fn images(bound: &Bound, pod: &Json<'_>, evidence: Evidence<'_>, findings: &mut 
     }
 }
 
-/// Every image that a pod runs or mounts, with its field. A container without an image has the empty reference, which no
-/// entry matches.
+/// Every image that a pod runs or mounts, with its field. A container without an image has the empty
+/// reference, which no entry matches.
 pub(super) fn image_references<'p>(pod: &'p Json<'_>) -> Vec<(String, &'p str)> {
     let list = |name: &str| pod.at(&["spec", name]).map(Json::items).unwrap_or_default();
     let mut images = Vec::new();

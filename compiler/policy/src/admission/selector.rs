@@ -1,4 +1,4 @@
-//! Label selectors, as `metav1.LabelSelector` has them.
+//! Label selectors, as `metav1.LabelSelector` defines them.
 //!
 //! `NotIn` and `DoesNotExist` hold for an absent label; an empty selector selects everything.
 //! <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements>
@@ -42,7 +42,7 @@ pub(super) fn selects(selector: &LabelSelector, labels: &dyn Labels) -> bool {
         })
 }
 
-/// Whether every selector of a list does.
+/// Whether every selector of a list selects them.
 pub(super) fn all_select(selectors: &[LabelSelector], labels: &dyn Labels) -> bool {
     selectors.iter().all(|selector| selects(selector, labels))
 }

@@ -1,14 +1,14 @@
-//! Whether a pod has the form that judging it relies on.
+//! Whether a pod has the form that the decision relies on.
 //!
-//! The API server never sends another form; a manifest from a file may have one. A list of containers that is no list would be
-//! read as "no containers" and pass every rule, so such a pod is refused.
+//! The API server always sends this form; a manifest from a file may have another. A `containers` that is not
+//! a list would be read as "no containers" and pass every rule, so such a pod is denied.
 
 use crate::json::Json;
 
 /// Members of `spec` that are lists of objects.
 const LISTS: &[&str] = &["containers", "initContainers", "ephemeralContainers", "volumes"];
 
-/// A field that has another form, and what it should be.
+/// A field of the wrong form, and what it should be.
 pub(super) type Fault = (String, &'static str);
 
 /// The first such field of a pod.

@@ -1,5 +1,5 @@
-//! The section `subjects`: which pods a policy selects, what becomes of those that none selects, and that an update does not take
-//! a pod out of reach.
+//! The section `subjects`: which pods a policy selects, what happens to pods that no policy selects, and that
+//! no update moves a pod out of reach.
 
 use crate::decision::Finding;
 use crate::json::Json;
@@ -38,7 +38,7 @@ pub(super) fn unmatched(reach: &[(&Bound, &Subject)], view: View<'_>) -> Vec<Fin
             let mut finding = bound.denial(&subject.from, statement);
             let labels =
                 |pod: &Json<'_>| pod.at(&["metadata", "labels"]).cloned().unwrap_or_default().into_owned();
-            // What runs already may go on; what is to run in it, a debugging container or another image, is as new as a pod.
+            // What already runs may continue; a debugging container or another image is as new as a pod.
             let runs = |pod: &Json<'_>| -> Vec<String> {
                 image_references(pod).into_iter().map(|(field, image)| format!("{field} {image}")).collect()
             };
@@ -53,7 +53,8 @@ pub(super) fn unmatched(reach: &[(&Bound, &Subject)], view: View<'_>) -> Vec<Fin
         .collect()
 }
 
-/// Denials of an update that takes a pod out of a policy's reach or changes its cell, and of a new pod with another cell.
+/// Denials of an update that takes a pod out of a policy's reach or changes its cell, and of a new pod with
+/// another cell.
 pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if view.place != Place::Pod {
@@ -92,7 +93,7 @@ pub(super) fn frozen(reach: &[(&Bound, &Subject)], governing: &[&Bound], view: V
             remedy: "leave the label alone; admission writes it",
         };
         let from = first.policy.subject.as_ref().map(|subject| subject.from.as_slice()).unwrap_or_default();
-        // At any stage: once the policy is enforced, this label says what holds for the pod.
+        // At any stage: once the policy is enforced, this label says what applies to the pod.
         findings.push(first.refusal(from, statement));
     }
     findings

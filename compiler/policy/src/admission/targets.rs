@@ -5,10 +5,11 @@ use crate::json::Json;
 use super::pointer::position;
 use super::templates::Place;
 
-/// The most targets that one field path has; a pod's containers are some dozens.
+/// The most targets of one field path; a pod has some dozens of containers.
 const MAX_TARGETS: usize = 10_000;
 
-/// The concrete paths of a field path with `*`, which stands for every element of a list or member of an object that is there.
+/// The concrete paths of a field path with `*`, which means every element of a list or member of an object
+/// that exists.
 pub(super) fn expand(object: &Json<'_>, path: &[String]) -> Vec<Vec<String>> {
     let mut done = vec![Vec::new()];
     for segment in path {
@@ -73,7 +74,7 @@ pub(super) fn immutable_in_stored_pod(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     !matches!(
         path.as_slice(),
-        // Of the object as a whole a part can be.
+        // If the whole object may change, a part may.
         [] | ["metadata", "labels" | "annotations", ..]
             | ["spec", "containers" | "initContainers", _, "image"]
             | ["spec", "activeDeadlineSeconds" | "terminationGracePeriodSeconds"]

@@ -2,8 +2,8 @@
 //!
 //! Not the custom kinds that embed a template (agent-sandbox): they come with their integration.
 //!
-//! Terms. *Place*: where a pod stands in the object, for mapping field paths back. *Synthetic pod*: what the controller would
-//! create from a template, as far as a policy reads it.
+//! Terms. *Place*: where in the object a pod is, for mapping field paths back. *Synthetic pod*: what the
+//! controller would create from a template, as far as a policy reads it.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use crate::json::{Json, Map};
 use super::request::{AdmissionRequest, Operation};
 use super::shape::Fault;
 
-/// Where a pod stands in the object under review.
+/// Where a pod is in the object under review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The object is the pod.
     Pod,
-    /// Under these members stands a template.
+    /// A template is under these members.
     Template(&'static [&'static str]),
 }
 
-/// Workload kinds by group and resource. Job, and everything else that has `spec.template`, share a place.
+/// Workload kinds by group and resource. Job, and every other kind with `spec.template`, share a place.
 const TEMPLATES: &[(&str, &str, &[&str])] = &[
     ("", "podtemplates", &["template"]),
     ("", "replicationcontrollers", &["spec", "template"]),
@@ -38,7 +38,7 @@ const TEMPLATES: &[(&str, &str, &[&str])] = &[
 const WHOLE_POD: &[&str] = &["", "ephemeralcontainers", "resize", "status"];
 
 impl Place {
-    /// Where the pod of a request stands; `None`: there is none in it.
+    /// Where the pod of a request is; `None`: it has none.
     #[must_use]
     pub fn of(request: &AdmissionRequest<'_>) -> Option<Self> {
         let (group, resource) = (request.resource.group.as_ref(), request.resource.resource.as_ref());
@@ -63,8 +63,8 @@ impl Place {
     }
 }
 
-/// What on the way to a template is no object; a template that is not there is none: it makes no pods, and the API server refuses
-/// the workload.
+/// Which value on the path to a template is not an object. An absent template is not a fault: it makes no
+/// pods, and the API server rejects the workload.
 pub(super) fn fault(workload: &Json<'_>, path: &[&str]) -> Option<Fault> {
     let mut here = workload;
     for (depth, member) in path.iter().enumerate() {
@@ -82,7 +82,8 @@ pub(super) fn fault(workload: &Json<'_>, path: &[&str]) -> Option<Fault> {
 
 /// The pod that the template at `path` makes; `None` where there is no template.
 ///
-/// Metadata and spec are the template's; the namespace is the workload's. The name is left to be generated, as controllers do.
+/// Metadata and spec are the template's; the namespace is the workload's. The name is left to be generated,
+/// as controllers do.
 #[must_use]
 pub fn synthetic_pod<'a>(workload: &Json<'a>, path: &[&str]) -> Option<Json<'a>> {
     let template = workload.at(path)?.as_map()?;

@@ -1,17 +1,17 @@
-//! What of a new pod nobody looks at, so that reading a review need not build it: half of a typical pod is environment, arguments, mounts
-//! and resources of its containers.
+//! Which parts of a new pod no policy reads, so that reading a review need not build them: half of a typical
+//! pod is environment, arguments, mounts and resources of its containers.
 //!
-//! Only for `/validate` of a pod that is created. Mutation writes into the whole object, an UPDATE is compared with the object before it, and
-//! a template becomes another pod. Terms. *Candidate*: a field of a container that no section reads; whether a rule does is asked of
-//! [`Reads`](super::reads).
+//! Only for `/validate` of a pod that is created. Mutation writes into the whole object, an UPDATE is
+//! compared with the object before it, and a template becomes another pod. Terms. *Candidate*: a field of a
+//! container that no section reads; [`Reads`](super::reads) says whether a rule does.
 
 use super::reviewer::Bound;
 
 /// The lists of containers.
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
-/// Fields of a container that neither Pod Security nor any other section reads. One that a section comes to read must be taken out here:
-/// `sections_do_not_read_what_is_left_out` compares.
+/// Fields of a container that neither Pod Security nor any other section reads. A field that a section starts
+/// to read must be removed here: `sections_do_not_read_what_is_left_out` compares.
 pub(super) const CANDIDATES: [&str; 14] = [
     "args",
     "command",
@@ -46,7 +46,8 @@ impl Unread {
         Self { fields }
     }
 
-    /// The number of a field of a container that can be left out, below that of [`CANDIDATES`].
+    /// The index of a field of a container among those that can be left out; less than the length of
+    /// [`CANDIDATES`].
     pub(super) fn position(&self, field: &str) -> Option<usize> {
         self.fields.iter().position(|one| *one == field)
     }

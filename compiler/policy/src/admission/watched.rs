@@ -1,5 +1,5 @@
-//! Reviewers whose expressions are watched, so that tests of a pack can say which parts of its rules they never reached, or traced,
-//! so that a decision can be explained.
+//! Reviewers that watch or trace their expressions. Watched, tests of a pack can report which parts of its
+//! rules they never reached; traced, a decision can be explained.
 
 use crate::bundle::Bundle;
 use crate::cel::{Loaded, Part, Prepared, Traced, Watching};
@@ -8,7 +8,7 @@ use super::namespaces::Namespaces;
 use super::rego::RegoEngine;
 use super::reviewer::{Bound, LoadError, Reviewer, ready};
 
-/// A watched expression, by its place in [`crate::policy::Admission`].
+/// A watched expression, by its position in [`crate::policy::Admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WatchedAt {
     /// A shared expression, by index.
@@ -30,10 +30,11 @@ pub enum WatchedAt {
 }
 
 impl Reviewer {
-    /// As [`Reviewer::with_rego`], over one policy, and watches its expressions, those in Rego aside. Decisions are the same; they take longer.
+    /// Like [`Reviewer::with_rego`], with one policy, and watches its expressions except those in Rego.
+    /// Decisions are the same, but slower.
     ///
     /// # Errors
-    /// As [`Reviewer::with_rego`].
+    /// As for [`Reviewer::with_rego`].
     pub fn watching(
         bundle: Bundle,
         namespaces: Namespaces,
@@ -42,11 +43,11 @@ impl Reviewer {
         Self::watching_as(bundle, namespaces, rego, Watching::On)
     }
 
-    /// As [`Reviewer::with_rego`], over one policy, and writes down what each part of its expressions comes to, those in Rego aside. For one
-    /// decision: values of several add up.
+    /// Like [`Reviewer::with_rego`], with one policy, and records the value of each part of its expressions
+    /// except those in Rego. For one decision: values of several add up.
     ///
     /// # Errors
-    /// As [`Reviewer::with_rego`].
+    /// As for [`Reviewer::with_rego`].
     pub fn tracing(bundle: Bundle, namespaces: Namespaces, rego: &dyn RegoEngine) -> Result<Self, LoadError> {
         Self::watching_as(bundle, namespaces, rego, Watching::Values)
     }
@@ -62,13 +63,13 @@ impl Reviewer {
         Ok(reviewer)
     }
 
-    /// The watched parts of what decides, expression by expression.
+    /// The watched parts of the deciding expressions, by expression.
     #[must_use]
     pub fn watched(&self) -> Vec<(WatchedAt, &[Part])> {
         self.deciding().into_iter().map(|(at, one)| (at, one.parts())).collect()
     }
 
-    /// What was written down of what decides, expression by expression.
+    /// The recorded values of the deciding expressions, by expression.
     #[must_use]
     pub fn traced(&self) -> Vec<(WatchedAt, &[Traced])> {
         self.deciding().into_iter().map(|(at, one)| (at, one.traced())).collect()

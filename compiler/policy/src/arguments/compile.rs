@@ -1,4 +1,5 @@
-//! From the JSON Schema that an author wrote to [`ArgumentsSchema`]. Every problem is reported, not only the first.
+//! From the JSON Schema that an author wrote to [`ArgumentsSchema`]. Every problem is reported, not only the
+//! first.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ const MAX_CONST_DEPTH: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{problem}")]
 pub struct SchemaError {
-    /// The members and indices from the root of the schema to the keyword, as `["properties", "code", "pattern"]`.
+    /// The members and indices from the root of the schema to the keyword, such as `["properties", "code",
+    /// "pattern"]`.
     pub place: Vec<String>,
     /// What is wrong there.
     pub problem: Problem,
@@ -32,7 +34,7 @@ pub enum Problem {
         "the keyword `{0}` is not enforced, so it may not stand here; known are type, properties, required, additionalProperties, items, enum, const, minimum, maximum, minLength, maxLength, pattern, minItems, maxItems, uniqueItems, description, title, default"
     )]
     UnknownKeyword(String),
-    /// The value of a keyword is not what it must be.
+    /// The value of a keyword is invalid.
     #[error("must be {expected}")]
     Expected {
         /// What it must be.
@@ -54,10 +56,10 @@ pub enum Problem {
         "`additionalProperties: true` lets through what no rule can read; give the schema of their values, or false"
     )]
     OpenObject,
-    /// A required property that cannot be there.
+    /// A required property that cannot be present.
     #[error("the required property `{0}` is not among `properties`")]
     UndeclaredRequired(String),
-    /// A list of values with none, or with one twice.
+    /// A list of values that is empty or has a duplicate.
     #[error("must hold at least one value and none twice")]
     NotASet,
     /// Bounds that no value can meet.
@@ -69,7 +71,7 @@ pub enum Problem {
     /// A pattern that does not compile.
     #[error("{0}")]
     Pattern(#[from] PatternError),
-    /// Too much of something.
+    /// A bound is exceeded.
     #[error("more than {bound} {what}")]
     TooMuch {
         /// The bound.
@@ -110,7 +112,7 @@ struct Compiler {
 
 impl Compiler {
     fn report(&mut self, problem: Problem) {
-        // One message of one kind is enough to find the cause; a hostile schema could make millions.
+        // One message of each kind is enough to find the cause; a hostile schema could cause millions.
         if self.errors.len() < MAX_SCHEMAS {
             self.errors.push(SchemaError { place: self.place.clone(), problem });
         }
@@ -132,7 +134,8 @@ impl Compiler {
         result
     }
 
-    /// Compiles one schema. What is wrong is reported and left out: the result counts only when nothing was reported.
+    /// Compiles one schema. A faulty part is reported and left out: the result counts only when nothing was
+    /// reported.
     fn schema(&mut self, schema: &Value, depth: usize) -> ArgumentsSchema {
         let mut compiled = ArgumentsSchema::default();
         self.schemas += 1;
@@ -158,7 +161,7 @@ impl Compiler {
 
     fn keyword(&mut self, into: &mut ArgumentsSchema, keyword: &str, given: &Value, depth: usize) {
         match keyword {
-            // `type` was read before the others; the rest says nothing about what is valid.
+            // `type` was read before the others; the rest does not affect validity.
             "type" | "description" | "title" | "default" => {}
             "properties" => into.properties = self.properties(given, depth),
             "required" => into.required = self.required(given).unwrap_or_default(),
@@ -235,7 +238,8 @@ impl Compiler {
         }
     }
 
-    /// `enum` and `const`. Together they would have to be met; nobody means that, so the second is refused.
+    /// `enum` and `const`. Together both would have to hold; that is never intended, so the second is
+    /// rejected.
     fn values(&mut self, into: &mut ArgumentsSchema, keyword: &str, given: &Value) {
         if into.values.is_some() {
             self.expect("absent: `enum` and `const` do not go together");
@@ -289,7 +293,8 @@ impl Compiler {
     }
 
     fn number(&mut self, given: &Value) -> Option<Number> {
-        /// 2^63: from here on an integer of the text cannot be told from a double, nor be an `i64`.
+        /// 2^63: from here on an integer of the text cannot be told from a double, and does not fit in an
+        /// `i64`.
         const BEYOND: f64 = 9_223_372_036_854_775_808.0;
         let Some(number) = given.as_number() else { return self.expected("a number") };
         if let Some(int) = number.as_i64() {
@@ -319,7 +324,8 @@ impl Compiler {
         compiled.map_err(|problem| self.report(problem)).ok()
     }
 
-    /// What can be told only of the whole: keywords without effect, properties that cannot be there, empty ranges.
+    /// Checks of the schema as a whole: keywords without effect, properties that cannot be present, empty
+    /// ranges.
     fn check(&mut self, schema: &ArgumentsSchema, keywords: &Map<String, Value>) {
         const FOR: &[(&str, &[Type])] = &[
             ("properties", &[Type::Object]),

@@ -1,4 +1,4 @@
-//! The match of arguments against a schema. Recursion goes as deep as the schema does, never as deep as the arguments.
+//! Matching arguments against a schema. Recursion goes as deep as the schema, never as deep as the arguments.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -10,14 +10,14 @@ use crate::canonical;
 use crate::ir::Const;
 use crate::json::{Json, Map};
 
-/// How many characters of a property's name a message repeats: names that do not match come from the caller.
+/// How many characters of a property's name a message repeats: unmatched names come from the caller.
 const SHOWN_NAME: usize = 64;
 
 /// Why arguments do not match.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("`{at}` {why}")]
 pub struct Mismatch {
-    /// The path of the value, as `args.files[2]`.
+    /// The path of the value, such as `args.files[2]`.
     pub at: String,
     /// What is wrong with it. Values of the caller are not repeated.
     pub why: Why,
@@ -26,21 +26,21 @@ pub struct Mismatch {
 /// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Why {
-    /// Of another type than the schema asks for.
+    /// Its type is not one that the schema allows.
     #[error("must be {}, not {found}", list(.expected))]
     Type {
         /// The types that it may have.
         expected: Vec<Type>,
-        /// The one it has: a word of JSON Schema.
+        /// Its actual type, as JSON Schema names it.
         found: &'static str,
     },
-    /// None of the listed values.
+    /// Not one of the listed values.
     #[error("is none of the values that it may have")]
     Value,
     /// A property that no schema names.
     #[error("is not a property that this tool knows")]
     Unknown,
-    /// A required property is not there.
+    /// A required property is absent.
     #[error("is required")]
     Missing,
     /// Below the minimum.
@@ -54,7 +54,7 @@ pub enum Why {
     TooShort {
         /// The minimum.
         bound: u64,
-        /// What it has.
+        /// The actual number.
         found: u64,
     },
     /// Too many code points.
@@ -62,7 +62,7 @@ pub enum Why {
     TooLong {
         /// The maximum.
         bound: u64,
-        /// What it has.
+        /// The actual number.
         found: u64,
     },
     /// The pattern does not match.
@@ -73,7 +73,7 @@ pub enum Why {
     TooFew {
         /// The minimum.
         bound: u64,
-        /// What it has.
+        /// The actual number.
         found: u64,
     },
     /// Too many elements.
@@ -81,7 +81,7 @@ pub enum Why {
     TooMany {
         /// The maximum.
         bound: u64,
-        /// What it has.
+        /// The actual number.
         found: u64,
     },
     /// An element occurs twice.
@@ -100,11 +100,11 @@ fn show(number: &Number) -> String {
     }
 }
 
-/// Tells whether the arguments of a call match the schema of the tool.
+/// Returns whether the arguments of a call match the schema of the tool.
 ///
 /// # Errors
-/// The first value that does not match, in the order of the arguments; required properties that are missing come before those
-/// that are there.
+/// The first value that does not match, in the order of the arguments; missing required properties come
+/// before present ones.
 pub fn matches(schema: &ArgumentsSchema, args: &Json<'_>) -> Result<(), Mismatch> {
     value(schema, args).map_err(|fault| {
         let mut at = String::from("args");
@@ -113,7 +113,7 @@ pub fn matches(schema: &ArgumentsSchema, args: &Json<'_>) -> Result<(), Mismatch
     })
 }
 
-/// A mismatch on its way out: the innermost step first.
+/// A mismatch while it is passed outwards: the innermost step first.
 struct Fault {
     steps: Vec<String>,
     why: Why,
@@ -178,7 +178,7 @@ const fn type_of(json: &Json<'_>) -> Type {
 }
 
 fn number(schema: &ArgumentsSchema, json: &Json<'_>) -> Result<(), Fault> {
-    // What does not compare (not a number) is outside every bound.
+    // A value that does not compare (not a number) is outside every bound.
     if let Some(bound) = schema.minimum
         && !matches!(compare(json, bound), Some(Ordering::Greater | Ordering::Equal))
     {
@@ -258,7 +258,7 @@ fn array(schema: &ArgumentsSchema, elements: &[Json<'_>]) -> Result<(), Fault> {
         }
     }
     if schema.unique_items {
-        // Equal values have one canonical text, `1` and `1.0` too.
+        // Equal values have one canonical text, including `1` and `1.0`.
         let mut seen = BTreeSet::new();
         for (position, element) in elements.iter().enumerate() {
             let text = canonical::to_vec(element).ok();
@@ -298,7 +298,8 @@ impl Number {
 }
 
 impl ArgumentsSchema {
-    /// Whether this schema says anything about objects. One without `type`, and one of listed values, leaves them alone.
+    /// Whether this schema says anything about objects. A schema without `type`, or with listed values, does
+    /// not.
     fn describes_objects(&self) -> bool {
         self.types.contains(&Type::Object) && self.values.is_none() || !self.properties.is_empty()
     }

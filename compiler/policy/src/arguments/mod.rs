@@ -1,19 +1,21 @@
-//! The schema of a tool's arguments: a closed subset of JSON Schema, compiled to plain data, and the match against it.
+//! The schema of a tool's arguments: a closed subset of JSON Schema, compiled to plain data, and the match
+//! against it.
 //!
-//! Not a JSON Schema validator: a keyword that is not enforced here is refused when a pack is compiled, because the author of
-//! `format: uri` believes that something is checked. No `$ref`, no combinators; every pattern runs in linear time.
-//! <https://json-schema.org/draft/2020-12/json-schema-validation>
+//! Not a general JSON Schema validator: compiling a pack rejects a keyword that is not enforced here, because
+//! the author of `format: uri` believes that something is checked. No `$ref`, no combinators; every pattern
+//! runs in linear time. <https://json-schema.org/draft/2020-12/json-schema-validation>
 //!
-//! Where it is stricter than JSON Schema, on purpose: an unknown property is a mismatch unless `additionalProperties` has a schema; a keyword
-//! for one type needs that type in `type`; an `integer` is written as one (`1.0` is a double to CEL); integers beyond `i64`
-//! do not exist. Patterns are those of CEL's `matches` (RE2), and match anywhere in the string as JSON Schema says.
+//! It is deliberately stricter than JSON Schema: an unknown property is a mismatch unless
+//! `additionalProperties` has a schema; a keyword for one type needs that type in `type`; an `integer` is
+//! written as one (`1.0` is a double to CEL); integers beyond `i64` do not exist. Patterns are those of CEL's
+//! `matches` (RE2), and match anywhere in the string as JSON Schema says.
 //!
 //! ```text
 //! serde_json::Value ► ArgumentsSchema::compile ► bundle ► ArgumentsSchema ► matches(&schema, &Json) ► Ok | Mismatch
 //! ```
 //!
-//! Terms. *Place*: the path of a schema in its document (`properties.code`). *At*: the path of a value in the arguments
-//! (`args.files[2]`).
+//! Terms. *Place*: the path of a schema in its document (`properties.code`). *At*: the path of a value in the
+//! arguments (`args.files[2]`).
 
 mod compile;
 mod matching;
@@ -32,19 +34,19 @@ pub use matching::{Mismatch, Why, matches};
 use crate::cel::{PatternError, compile_pattern};
 use crate::ir::Const;
 
-/// How deep schemas may nest. Compiling, matching and dropping are recursive; tools take a few levels.
+/// How deep schemas may nest. Compiling, matching and dropping are recursive; real tools need a few levels.
 pub const MAX_DEPTH: usize = 32;
-/// Most schemas in one document, the root included. The largest published tools have about two hundred.
+/// The most schemas in one document, the root included. The largest published tools have about two hundred.
 pub const MAX_SCHEMAS: usize = 1_024;
-/// Most patterns in one document: each may hold an automaton of up to a megabyte.
+/// The most patterns in one document: each may hold an automaton of up to a megabyte.
 pub const MAX_PATTERNS: usize = 64;
-/// Most values of one `enum`: each is compared in turn.
+/// The most values of one `enum`: each is compared in turn.
 pub const MAX_ENUM: usize = 1_024;
-/// Longest name of a property, in bytes.
+/// The longest name of a property, in bytes.
 pub const MAX_NAME: usize = 256;
 
-/// A compiled schema: the arguments of a tool, or a value within them. Total: what is absent constrains nothing, except that
-/// properties not named are refused where `additional` is absent.
+/// A compiled schema: the arguments of a tool, or a value within them. Total: what is absent constrains
+/// nothing, except that unnamed properties are rejected where `additional` is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArgumentsSchema {
@@ -57,10 +59,10 @@ pub struct ArgumentsSchema {
     /// The properties of an object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, ArgumentsSchema>,
-    /// The properties that must be there, sorted.
+    /// The properties that must be present, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
-    /// What every property that is not named must match; `None`: there may be none.
+    /// What every unnamed property must match; `None`: none are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additional: Option<Box<ArgumentsSchema>>,
     /// What every element of an array must match.
@@ -92,7 +94,7 @@ pub struct ArgumentsSchema {
     pub pattern: Option<Pattern>,
 }
 
-/// The entry point of fuzzing: a list of a schema and arguments for it, from any bytes.
+/// The fuzzing entry point: a list of a schema and arguments for it, from any bytes.
 pub fn fuzz(data: &[u8]) {
     let Ok(serde_json::Value::Array(pair)) = serde_json::from_slice(data) else { return };
     let [schema, args] = pair.as_slice() else { return };
@@ -122,7 +124,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The word of JSON Schema for it.
+    /// The name that JSON Schema gives it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -147,8 +149,8 @@ pub enum Number {
     Double(f64),
 }
 
-/// A compiled pattern. It travels as its text and is compiled when a bundle is read, so that a pattern which does not compile
-/// is never matched with.
+/// A compiled pattern. It is stored as its text and compiled when a bundle is read, so a pattern that does
+/// not compile is never used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {

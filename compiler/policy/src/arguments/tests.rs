@@ -1,4 +1,4 @@
-//! Schemas, arguments, and what becomes of them.
+//! Schemas, arguments, and the outcome of matching them.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -8,7 +8,8 @@ use super::*;
 use crate::canonical;
 use crate::json::Json;
 
-/// Compiles a schema, sends it through its canonical text as a bundle would, and matches each line of arguments.
+/// Compiles a schema, sends it through its canonical text as a bundle would, and matches each line of
+/// arguments.
 fn check(schema: &Value, cases: &[(&str, &str)]) {
     let compiled = ArgumentsSchema::compile(schema).unwrap_or_else(|errors| panic!("{errors:?}"));
     let text = canonical::to_vec(&compiled).unwrap();
@@ -155,7 +156,7 @@ fn patterns_match_anywhere_unless_anchored() {
         &[
             (r#"{"x": "a"}"#, "ok"),
             (r#"{"x": "-rf"}"#, "`args.x` does not match the pattern `^[^-].*$`"),
-            // The end of the text, not of a line: what follows a line break is not waved through.
+            // The end of the text, not of a line: what follows a line break must match too.
             (r#"{"x": "a\n-rf"}"#, "`args.x` does not match the pattern `^[^-].*$`"),
             (r#"{"x": "a\n"}"#, "`args.x` does not match the pattern `^[^-].*$`"),
         ],
@@ -376,7 +377,7 @@ fn schema() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the schema and the arguments: an answer, the same from the bundle's form, and no panic.
+    /// Any schema and any arguments get an answer, the same from the bundle's form, without a panic.
     #[test]
     fn matching_never_panics(schema in schema(), args in value()) {
         if let Ok(compiled) = ArgumentsSchema::compile(&schema) {

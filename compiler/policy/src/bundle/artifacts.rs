@@ -1,7 +1,9 @@
-//! What `artifacts.json`, which the compiler writes beside a bundle, says of it: the digest that its bytes must have.
+//! What `artifacts.json`, which the compiler writes next to a bundle, says about it: the digest that its
+//! bytes must have.
 //!
-//! Not a defence against who may write both files: that takes a digest from elsewhere ([`super::load_expecting`]). It finds the byte that was
-//! changed by hand or on the way, which otherwise may give another valid policy.
+//! Not a defence against an attacker who can write both files: that takes a digest from elsewhere
+//! ([`super::load_expecting`]). It finds bytes that were changed by hand or in transit, which otherwise may
+//! give another valid policy.
 
 use serde::Deserialize;
 
@@ -10,7 +12,8 @@ use super::{Bundle, BundleError, load, load_expecting};
 /// Name of the list.
 pub const FILE: &str = "artifacts.json";
 
-/// Largest list that is read, in bytes: it names some dozen files and, for each, the fields that they come from.
+/// The largest list that is read, in bytes: it names some dozen files and, for each, the fields that they
+/// come from.
 pub const MAX_BYTES: u64 = 16 << 20;
 
 #[derive(Deserialize)]
@@ -24,10 +27,10 @@ struct Entry {
     sha256: String,
 }
 
-/// Reads a bundle whose file has this name, beside which this list lies.
+/// Reads a bundle with the given file name, next to which this list was found.
 ///
 /// # Errors
-/// As [`load`]; a list that cannot be read, or that names the file with another digest.
+/// As for [`load`]; a list that cannot be read, or that gives the file another digest.
 pub fn load_listed(bytes: &[u8], name: &str, list: Option<&[u8]>) -> Result<Bundle, BundleError> {
     let Some(list) = list else { return load(bytes) };
     let List { files } = serde_json::from_slice(list).map_err(BundleError::List)?;

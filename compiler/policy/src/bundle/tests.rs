@@ -1,4 +1,4 @@
-//! What is written is read again; what was tampered with is refused, whatever it is.
+//! What is written can be read again; anything tampered with is rejected.
 
 use super::*;
 use crate::ir::{Func, Root};
@@ -75,7 +75,8 @@ fn every_changed_byte_changes_the_digest_and_none_panics() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
         assert!(matches!(load_expecting(&changed, &expected), Err(BundleError::Digest { .. })));
-        // Without a known digest a change may give another valid policy, never a crash or the same digest.
+        // Without a known digest a change may give another valid policy, but never a crash or the same
+        // digest.
         assert!(load(&changed).map_or(true, |bundle| bundle.digest != expected));
         assert!(load(&bytes[..at]).is_err());
     }
@@ -88,12 +89,12 @@ fn a_bundle_is_the_one_that_is_listed_beside_it() {
         format!(r#"{{"formatVersion":1,"files":[{{"path":"bundle.json","sha256":"{}"}}]}}"#, digest(&bytes));
     let load = |bytes: &[u8], name, list: &str| artifacts::load_listed(bytes, name, Some(list.as_bytes()));
     assert!(load(&bytes, "bundle.json", &list).is_ok());
-    // Another policy in the canonical form: only the list tells it from the one that was compiled.
+    // Another policy in canonical form: only the list tells it from the compiled one.
     let other = String::from_utf8(bytes.clone()).unwrap().replace("1.0.0", "1.0.1");
     assert_ne!(other.as_bytes(), bytes);
     assert!(artifacts::load_listed(other.as_bytes(), "bundle.json", None).is_ok());
     assert!(matches!(load(other.as_bytes(), "bundle.json", &list), Err(BundleError::Digest { .. })));
-    // A list of other files says nothing of it; one that cannot be read refuses it.
+    // A list of other files says nothing about it; an unreadable list causes a rejection.
     assert!(load(other.as_bytes(), "other.bundle.json", &list).is_ok());
     assert!(matches!(load(&bytes, "bundle.json", "{}"), Err(BundleError::List(_))));
 }

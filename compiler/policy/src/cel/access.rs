@@ -1,5 +1,6 @@
-//! Fields, keys and indices. As in cel-go (`refQualify`): what is asked of an optional gives an optional, a test for presence on
-//! what has no fields is "absent", and reading a field of what has none is `no such key`.
+//! Fields, keys and indices. As in cel-go (`refQualify`): selecting from an optional gives an optional, a
+//! presence test on a value without fields is "absent", and reading a field of a value without fields is `no
+//! such key`.
 
 use std::rc::Rc;
 
@@ -29,7 +30,7 @@ pub(super) fn opt_select<'a>(operand: &Value<'a>, field: &Name, fuel: &mut Fuel)
 /// `has(operand.field)`.
 pub(super) fn has(operand: &Value<'_>, field: &Name, fuel: &mut Fuel) -> Result<bool, EvalError> {
     match find_field(operand, field, fuel)? {
-        // Whether a value is there that nobody understood is not asked either.
+        // Testing an opaque value for presence is an error too.
         Some(Value::Opaque) => Err(EvalError::Opaque),
         found => Ok(found.is_some()),
     }
@@ -67,7 +68,8 @@ pub(super) fn opt_index<'a>(
     }
 }
 
-/// An optional of what was found. What is found as an optional stays one: optionals do not nest by access.
+/// An optional of what was found. A value that is already an optional stays one: optionals do not nest by
+/// access.
 pub(super) fn optional(found: Option<Value<'_>>) -> Value<'_> {
     match found {
         Some(Value::Optional(inner)) => Value::Optional(inner),
@@ -75,7 +77,7 @@ pub(super) fn optional(found: Option<Value<'_>>) -> Value<'_> {
     }
 }
 
-/// What stands under a name, inside an optional too.
+/// The value under a name, inside an optional too.
 pub(super) fn find_field<'a>(operand: &Value<'a>, field: &Name, fuel: &mut Fuel) -> Found<'a> {
     match operand {
         Value::Map(Map::Json(map)) => Ok(map.get_named(field).map(Value::from)),
@@ -112,7 +114,7 @@ fn find_element<'a>(list: &List<'a>, index: &Value<'_>, fuel: &mut Fuel) -> Foun
     let position = match index {
         Value::Int(index) => usize::try_from(*index).ok(),
         Value::Uint(index) => usize::try_from(*index).ok(),
-        // Doubles that are whole numbers index lists, as in cel-go's `IndexOrError`.
+        // Doubles with integral values index lists, as in cel-go's `IndexOrError`.
         Value::Double(index) if index.fract() == 0.0 && *index >= 0.0 && *index < 9e15 => {
             Some(*index as usize)
         }

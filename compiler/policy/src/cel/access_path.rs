@@ -1,4 +1,5 @@
-//! Accesses in a row over values of any kind. An optional on the way is not made but remembered: making one allocates.
+//! Chained accesses over values of any kind. An optional within the chain is tracked instead of built:
+//! building one allocates.
 
 use std::rc::Rc;
 
@@ -11,7 +12,7 @@ type Result<T> = std::result::Result<T, EvalError>;
 
 /// Where an access path ended.
 pub(super) enum Reached<'a> {
-    /// At a value that is no optional.
+    /// At a value that is not an optional.
     Plain(Value<'a>),
     /// At a value inside an optional.
     Held(Value<'a>),
@@ -19,7 +20,7 @@ pub(super) enum Reached<'a> {
     Absent,
 }
 
-/// Follows an access path. Its accesses cost a unit each, whether they are reached or not.
+/// Follows an access path. Each access costs a unit, whether it is reached or not.
 pub(super) fn follow<'a>(path: &'a AccessPath, scope: &mut Scope<'a>) -> Result<Reached<'a>> {
     scope.fuel.spend(path.steps.len() as u64)?;
     let mut here = Reached::of(node(&path.base, scope)?);
@@ -39,7 +40,7 @@ pub(super) fn follow<'a>(path: &'a AccessPath, scope: &mut Scope<'a>) -> Result<
     Ok(here)
 }
 
-/// What an optional expression holds.
+/// The value that an optional expression holds.
 pub(super) fn held<'a>(optional: &'a Node, scope: &mut Scope<'a>) -> access::Found<'a> {
     let reached = match optional {
         Node::Access(path) => follow(path, scope)?,
@@ -61,7 +62,8 @@ impl<'a> Reached<'a> {
         }
     }
 
-    /// What was found is in an optional. If it is one itself, it stays that one: optionals do not nest by access.
+    /// The value that was found is in an optional. If it is itself an optional, it stays that one: optionals
+    /// do not nest by access.
     fn held(found: Option<Value<'a>>) -> Self {
         match found.map(Self::of) {
             Some(Self::Plain(value)) => Self::Held(value),

@@ -1,11 +1,13 @@
-//! Equality and order of values, deep ones included. Both cost fuel in proportion to what they look at.
+//! Equality and order of values, including deep ones. Both cost fuel in proportion to the data that they
+//! visit.
 
 use std::cmp::Ordering;
 
 use super::value::{List, Map, Value, scalar_eq};
 use super::{EvalError, Fuel, opaque};
 
-/// `left == right`: numbers by value across types, everything else of another type is unequal, never an error.
+/// `left == right`: numbers by value across types; values of different types are otherwise unequal, never an
+/// error.
 pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Result<bool, EvalError> {
     Ok(match (left, right) {
         (Value::Null, Value::Null) => true,
@@ -35,7 +37,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, fuel: &mut Fuel) -> Res
         }
         (Value::NamedFormat(left), Value::NamedFormat(right)) => left == right,
         (Value::Opaque, _) | (_, Value::Opaque) => return Err(EvalError::Opaque),
-        // As in the API server: what only has methods is compared with null and with nothing else.
+        // As in the API server: a type that only has methods can be compared only with null.
         (Value::Authorization(_), Value::Null) | (Value::Null, Value::Authorization(_)) => false,
         (Value::Authorization(_), _) | (_, Value::Authorization(_)) => {
             return Err(EvalError::NoSuchOverload("_==_"));
@@ -91,7 +93,7 @@ pub(super) fn list_contains(list: &List<'_>, wanted: &Value<'_>, fuel: &mut Fuel
         match equal(&item, wanted, fuel) {
             Ok(true) => return Ok(true),
             Ok(false) => {}
-            // What is found is found, whatever an opaque element is.
+            // A match is a match, whatever an opaque element is.
             Err(EvalError::Opaque) => first_error = Some(EvalError::Opaque),
             Err(error) => return Err(error),
         }
@@ -101,7 +103,8 @@ pub(super) fn list_contains(list: &List<'_>, wanted: &Value<'_>, fuel: &mut Fuel
 
 /// Order of two numbers by value, whatever their types; `None` where one is not a number or is NaN.
 ///
-/// Integers meet doubles as doubles, as in cel-go (`compareIntDouble`): beyond 2^53 neighbours are equal.
+/// Integers are compared with doubles as doubles, as in cel-go (`compareIntDouble`): beyond 2^53 neighbours
+/// are equal.
 pub(super) fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),

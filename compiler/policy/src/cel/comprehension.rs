@@ -1,7 +1,7 @@
 //! Macros over lists, maps and optionals.
 //!
-//! Absorption is that of the folds which the CEL definition expands them to: `all` and `exists` go on after an error and let a deciding
-//! element win; every other macro ends at its first error.
+//! Absorption is that of the folds to which the CEL definition expands them: `all` and `exists` continue
+//! after an error and let a deciding element win; every other macro ends at its first error.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -35,9 +35,9 @@ pub(super) fn eval<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<Value<'a>
     }
 }
 
-/// What a comprehension walks, from its start on.
+/// What a comprehension iterates over, from its start on.
 enum Range<'a> {
-    /// The flag: whether an opaque element was passed, behind which no element's position is known.
+    /// The flag: whether an opaque element was passed, after which no element's position is known.
     List(List<'a>, Cell<bool>),
     Map(Map<'a>),
 }
@@ -58,7 +58,8 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Binds the variables for one step: (element) or (index, element) of a list, (key) or (key, value) of a map.
+    /// Binds the variables for one step: (element) or (index, element) of a list, (key) or (key, value) of a
+    /// map.
     #[inline]
     fn bind(&self, of: &Macro, step: usize, scope: &mut Scope<'a>) -> Result<()> {
         scope.fuel.spend(1)?;
@@ -91,7 +92,7 @@ pub(super) fn quantifier<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<boo
     decide(of, &range, of.kind == MacroKind::Exists, scope)
 }
 
-/// `all` is decided by a false, `exists` by a true.
+/// A false decides `all`, a true decides `exists`.
 fn decide<'a>(of: &'a Macro, range: &Range<'a>, deciding: bool, scope: &mut Scope<'a>) -> Result<bool> {
     let mut first_error = None;
     for step in 0..range.len() {
@@ -118,7 +119,7 @@ fn exists_one<'a>(of: &'a Macro, range: &Range<'a>, scope: &mut Scope<'a>) -> Re
     Ok(Value::Bool(count == 1))
 }
 
-/// Whether the step passes the macro's filter; a macro without one lets everything pass.
+/// Whether the step passes the macro's filter; without a filter every step passes.
 fn passes<'a>(of: &'a Macro, scope: &mut Scope<'a>) -> Result<bool> {
     of.filter.as_ref().map_or(Ok(true), |filter| boolean(filter, scope))
 }

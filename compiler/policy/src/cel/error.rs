@@ -4,16 +4,16 @@ use thiserror::Error;
 
 use super::value::Value;
 
-/// An evaluation error. Its text is what CEL implementations say, so that authors recognise it.
+/// An evaluation error. Its text is that of CEL implementations, so that authors recognise it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EvalError {
-    /// A field or key that is not there.
+    /// An absent field or key.
     #[error("no such key: {0}")]
     NoSuchKey(Box<str>),
     /// A list index beyond the list.
     #[error("index out of bounds: {0}")]
     IndexOutOfBounds(i64),
-    /// Arguments that no overload of the named function takes.
+    /// Arguments that no overload of the named function accepts.
     #[error("no such overload: {0}")]
     NoSuchOverload(&'static str),
     /// An integer, duration or timestamp beyond its range.
@@ -31,25 +31,26 @@ pub enum EvalError {
     /// A question to the authorizer whose answer is not known.
     #[error("{0}")]
     Unanswered(Box<str>),
-    /// Everything else that an argument's value can do wrong.
+    /// Any other invalid value of an argument.
     #[error("{0}")]
     Invalid(Box<str>),
-    /// The evaluation cost more than it may.
+    /// The evaluation exceeded its fuel.
     #[error("the expression cost more than its budget")]
     FuelExhausted,
-    /// The evaluation nested deeper than the stack is known to hold.
+    /// The evaluation nested deeper than the stack is known to support.
     #[error("the expression is nested too deeply")]
     TooDeep,
 }
 
 impl EvalError {
-    /// Whether a limit of the evaluator, and not the expression's meaning, ended the evaluation. Never absorbed.
+    /// Whether a limit of the evaluator, and not the expression's meaning, ended the evaluation. Never
+    /// absorbed.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
         matches!(self, Self::FuelExhausted | Self::TooDeep)
     }
 
-    /// A value that is not what `function` takes: [`EvalError::Opaque`] if that is why.
+    /// A value that `function` does not accept: [`EvalError::Opaque`] if that is the reason.
     pub(crate) const fn misused(value: &Value<'_>, function: &'static str) -> Self {
         match value {
             Value::Opaque => Self::Opaque,

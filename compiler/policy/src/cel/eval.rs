@@ -1,4 +1,4 @@
-//! One node at a time. Each node of the expression as it was written costs one unit of fuel.
+//! Evaluates one node at a time. Each node of the expression as written costs one unit of fuel.
 
 use super::access_path::{self, Reached};
 use super::prepared::{Node, Prepared};
@@ -11,11 +11,11 @@ type Result<T> = std::result::Result<T, EvalError>;
 /// Evaluates an expression.
 ///
 /// # Errors
-/// What CEL says is an error; and whatever the value would have been, [`EvalError::FuelExhausted`] or [`EvalError::TooDeep`]
-/// if a limit was met on the way: `endless || true` is an error here, since an absorbed limit would let an author (or an
-/// attacker who chooses the input) turn a check off.
+/// Whatever CEL defines as an error. Also [`EvalError::FuelExhausted`] or [`EvalError::TooDeep`] if a limit
+/// was reached on the way, whatever the value would have been. `endless || true` is an error here, since an
+/// absorbed limit would let an author (or an attacker who chooses the input) turn a check off.
 pub fn eval<'a>(prepared: &'a Prepared, scope: &mut Scope<'a>) -> Result<Value<'a>> {
-    // The loader refuses such an expression; the stack must hold whatever is evaluated all the same.
+    // The loader rejects such an expression; the stack must still hold whatever is evaluated.
     if prepared.depth > MAX_EVAL_DEPTH {
         scope.fuel.exhaust();
         return Err(EvalError::TooDeep);
@@ -156,7 +156,7 @@ fn conditional<'a>(branches: &'a [Node; 3], scope: &mut Scope<'a>) -> Result<Val
     let [condition, then, otherwise] = branches;
     match boolean(condition, scope) {
         Ok(holds) => node(if holds { then } else { otherwise }, scope),
-        // Whichever it will be, it is the same boolean.
+        // Either branch gives the same boolean.
         Err(EvalError::Opaque) if scope.has_unknowns() => {
             scope.note(&EvalError::Opaque);
             match (node(then, scope), node(otherwise, scope)) {
@@ -178,7 +178,8 @@ enum Stop {
     AtTrue,
 }
 
-/// `&&` and `||`: the deciding value wins over errors on either side of it; without one, the first error stands.
+/// `&&` and `||`: the deciding value wins over errors on either side of it; without one, the first error is
+/// the result.
 fn absorbing<'a>(operands: &'a [Node], stop: Stop, scope: &mut Scope<'a>) -> Result<bool> {
     scope.fuel.spend(1)?;
     let deciding = stop == Stop::AtTrue;
@@ -220,7 +221,7 @@ fn map<'a>(entries: &'a [(Node, Node, bool)], scope: &mut Scope<'a>) -> Result<V
     Ok(Value::Map(Map::Owned(values.into())))
 }
 
-/// Adds an entry to a map that is being made.
+/// Adds an entry to a map under construction.
 pub(super) fn insert<'a>(
     entries: &mut Vec<(Value<'a>, Value<'a>)>,
     key: Value<'a>,
@@ -278,7 +279,7 @@ fn call<'a>(function: Func, args: &'a [Node], scope: &mut Scope<'a>) -> Result<V
         (Func::HasValue, [optional]) => {
             access_path::held(optional, scope).map(|held| Value::Bool(held.is_some()))
         }
-        // What is not known yet may be opaque or not.
+        // An unknown value may or may not be opaque.
         (Func::IsOpaque, [only]) if scope.has_unknowns() => match node(only, scope)? {
             Value::Opaque => Err(EvalError::Opaque),
             only => functions::call(function, &[only], scope),

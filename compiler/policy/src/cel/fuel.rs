@@ -1,4 +1,5 @@
-//! The budget of an evaluation. Exhaustion is sticky: nothing refills a spent budget but a new one.
+//! The budget of an evaluation. Exhaustion is sticky: a spent budget is never refilled, only replaced by a
+//! new one.
 
 use super::EvalError;
 
@@ -10,11 +11,11 @@ pub struct Fuel {
 }
 
 impl Fuel {
-    /// A budget that no sensible rule comes near and that is spent within some tens of milliseconds: the units equal, roughly,
-    /// those of the API server's limit per expression.
+    /// A budget that no sensible rule comes near and that is spent within some tens of milliseconds. Its
+    /// units are roughly those of the API server's limit per expression.
     pub const DEFAULT: u64 = 1_000_000;
 
-    /// Bytes of a string that are read or written for one unit.
+    /// Bytes of a string that one unit reads or writes.
     const BYTES_PER_UNIT: usize = 16;
 
     /// A budget of this many units.
@@ -23,7 +24,7 @@ impl Fuel {
         Self { left: units, exhausted: false }
     }
 
-    /// Whether the budget was ever overdrawn. Whatever value came out then, the caller denies.
+    /// Whether the budget was ever overdrawn. Whatever value resulted, the caller then denies.
     #[must_use]
     pub const fn exhausted(&self) -> bool {
         self.exhausted
@@ -38,7 +39,7 @@ impl Fuel {
     /// Takes units.
     ///
     /// # Errors
-    /// [`EvalError::FuelExhausted`] when there are not that many, and ever after.
+    /// [`EvalError::FuelExhausted`] when there are not that many, and on every later call.
     #[inline]
     pub const fn spend(&mut self, units: u64) -> Result<(), EvalError> {
         match self.left.checked_sub(units) {
@@ -50,10 +51,10 @@ impl Fuel {
         }
     }
 
-    /// Takes what reading or writing this many bytes costs.
+    /// Takes the cost of reading or writing this many bytes.
     ///
     /// # Errors
-    /// As [`Fuel::spend`].
+    /// As for [`Fuel::spend`].
     pub const fn spend_bytes(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.spend(Self::of_bytes(bytes))
     }
@@ -63,7 +64,7 @@ impl Fuel {
         (bytes / Self::BYTES_PER_UNIT) as u64
     }
 
-    /// Takes units if there are as many, and none otherwise; tells whether it did.
+    /// Takes units if there are as many, and none otherwise; returns whether it did.
     pub(super) const fn spend_exactly(&mut self, units: u64) -> bool {
         match self.left.checked_sub(units) {
             Some(left) if !self.exhausted => {
@@ -74,15 +75,15 @@ impl Fuel {
         }
     }
 
-    /// Takes what walking or making this many list elements costs.
+    /// Takes the cost of walking or making this many list elements.
     ///
     /// # Errors
-    /// As [`Fuel::spend`].
+    /// As for [`Fuel::spend`].
     pub const fn spend_elements(&mut self, elements: usize) -> Result<(), EvalError> {
         self.spend(elements as u64)
     }
 
-    /// Marks the budget as overdrawn, so that no absorbed error can hide that a limit was met.
+    /// Marks the budget as overdrawn, so that no absorbed error can hide that a limit was reached.
     #[cold]
     pub(crate) const fn exhaust(&mut self) -> EvalError {
         self.left = 0;

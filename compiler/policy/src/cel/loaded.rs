@@ -1,4 +1,5 @@
-//! What is prepared once when a policy is loaded: compiled regexes, the shared expressions and which of them depend on the pack.
+//! What is prepared once when a policy is loaded: compiled regexes, the shared expressions, and which of them
+//! depend on the pack.
 
 use thiserror::Error;
 
@@ -42,7 +43,7 @@ impl Loaded {
     /// The same, with every expression watched or none.
     ///
     /// # Errors
-    /// As [`Loaded::new`].
+    /// As for [`Loaded::new`].
     pub fn watching(admission: &Admission, watching: Watching) -> Result<Self, LoadError> {
         let mut loaded = Self::of_patterns(&admission.regexes)?;
         loaded.watch(watching);
@@ -50,7 +51,7 @@ impl Loaded {
             let mut reads = false;
             cel.expr.walk(&mut |node| match node {
                 Expr::Root(Root::Params | Root::Pack) => reads = true,
-                // Only earlier ones are known; the bundle's loader refuses references to later ones.
+                // Only earlier ones are known; the bundle's loader rejects references to later ones.
                 Expr::Shared(index) => {
                     reads |= loaded.shared_reads_pack.get(*index as usize).copied().unwrap_or(true)
                 }
@@ -66,7 +67,7 @@ impl Loaded {
     /// Compiles patterns of expressions that use no shared ones.
     ///
     /// # Errors
-    /// As [`Loaded::new`].
+    /// As for [`Loaded::new`].
     pub fn of_patterns(patterns: &[String]) -> Result<Self, LoadError> {
         let compiled = patterns.iter().enumerate().map(|(index, pattern)| {
             Pattern::new(pattern).map_err(|error| LoadError::Pattern { index, error })
@@ -74,7 +75,7 @@ impl Loaded {
         Ok(Self { regexes: compiled.collect::<Result<_, _>>()?, ..Self::default() })
     }
 
-    /// Whether what is prepared from now on is watched.
+    /// Whether expressions prepared from now on are watched.
     pub(crate) const fn watch(&mut self, watching: Watching) {
         self.watching = watching;
     }

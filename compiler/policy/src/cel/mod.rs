@@ -1,7 +1,7 @@
 //! The evaluator of lowered CEL expressions ([`crate::ir`]) over borrowed JSON.
 //!
-//! Not a parser and not a type checker: those are the compiler's. What a checked expression cannot do is nevertheless an error
-//! here and never a panic, because a bundle may come from anywhere.
+//! Not a parser and not a type checker: those are in the compiler. An operation that a checked expression
+//! cannot contain is still an error here and never a panic, because a bundle may come from anywhere.
 //!
 //! ```text
 //! Cel ► Loaded::prepare ► Prepared ───────────────┐
@@ -10,10 +10,11 @@
 //! limits ► Fuel ──────────────────────────────────┘
 //! ```
 //!
-//! Terms. *Fuel*: what an evaluation may still spend; each node costs one, work over strings, lists and patterns costs in
-//! proportion. *Limit error*: fuel or depth ran out; no `||` absorbs it, see [`eval`]. *Absorption*: CEL's rule that
-//! `error || true` is true and `error && false` is false. *Opaque*: a value that is there but that no parser fully understood; every use of
-//! it but `isOpaque(x)` is an error, and an absorbed one is remembered, see [`Scope::read_opaque`].
+//! Terms. *Fuel*: what an evaluation may still spend; each node costs one, work over strings, lists and
+//! patterns costs in proportion. *Limit error*: fuel or depth ran out; no `||` absorbs it, see [`eval`].
+//! *Absorption*: CEL's rule that `error || true` is true and `error && false` is false. *Opaque*: a value
+//! that exists but that no parser fully understood; every use of it except `isOpaque(x)` is an error, and an
+//! absorbed one is remembered, see [`Scope::read_opaque`].
 
 mod access;
 mod access_path;

@@ -1,7 +1,9 @@
-//! Opaque values: there, but not fully understood by any parser. Whatever would need to know such a value is an error.
+//! Opaque values: present, but not fully understood by any parser. Any operation that would need to know such
+//! a value is an error.
 //!
-//! A word of a shell command may stand for any number of words, so an opaque element also hides how long its list is and
-//! where the elements behind it stand. What can be told without knowing it may be told: that `x in [x, opaque]`.
+//! A word of a shell command may expand to any number of words, so an opaque element also hides the length of
+//! its list and the positions of the elements after it. Operations whose result does not depend on it are
+//! allowed, such as `x in [x, opaque]`.
 
 use super::functions::no_overload;
 use super::value::{List, Value};
@@ -11,7 +13,7 @@ use crate::ir::Func;
 
 type Result<T> = std::result::Result<T, EvalError>;
 
-/// Elements that are asked for one unit whether they are opaque: the tag of each is read, and nothing else.
+/// How many elements one unit checks for opaqueness: the tag of each is read, and nothing else.
 const LOOKS_PER_UNIT: usize = 8;
 
 /// `isOpaque`, `onlyRuns`.
@@ -21,7 +23,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> R
         (Func::OnlyRuns, [Value::Shell(shell), Value::List(allowed)]) => {
             let commands = shell.line().map_or(0, |line| line.commands.len());
             fuel.spend_elements(commands.saturating_mul(allowed.len()))?;
-            // An element that is no string names no command.
+            // An element that is not a string does not name a command.
             let items: Vec<Value<'a>> = allowed.iter().collect();
             let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
             match shell.only_runs(&names) {
@@ -33,7 +35,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> R
     }
 }
 
-/// Refuses arguments that are opaque or lists with opaque elements. `in` looks at elements by itself.
+/// Rejects arguments that are opaque or lists with opaque elements. `in` checks elements itself.
 pub(super) fn refuse(function: Func, args: &[Value<'_>], fuel: &mut Fuel) -> Result<()> {
     match (function, args) {
         (Func::IsOpaque, _) => Ok(()),
@@ -51,12 +53,13 @@ fn refuse_value(value: &Value<'_>, fuel: &mut Fuel) -> Result<()> {
     }
 }
 
-/// Refuses a list with an opaque element, in lists within it too. Only lists that were made can have one.
+/// Rejects a list with an opaque element, also in nested lists. Only constructed lists can have one.
 pub(super) fn refuse_list(list: &List<'_>, fuel: &mut Fuel) -> Result<()> {
     let List::Owned(items) = list else { return Ok(()) };
     spend_looks(items.len(), fuel)?;
     for item in items.iter() {
-        // One list may stand in another many times over, and so on inwards: each costs something, however short.
+        // One list may occur many times in another, and so on inwards: each occurrence has a cost, however
+        // short it is.
         if matches!(item, Value::List(List::Owned(_)) | Value::Optional(Some(_))) {
             fuel.spend(1)?;
         }
@@ -65,25 +68,25 @@ pub(super) fn refuse_list(list: &List<'_>, fuel: &mut Fuel) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to say what stands at a position behind an opaque element.
+/// Rejects access to a position behind an opaque element.
 pub(super) fn refuse_before(list: &List<'_>, position: usize, fuel: &mut Fuel) -> Result<()> {
     let List::Owned(items) = list else { return Ok(()) };
     spend_looks(position.min(items.len()), fuel)?;
     items.iter().take(position).try_for_each(known_ref)
 }
 
-/// Charges for asking that many elements whether they are opaque.
+/// Charges for checking that many elements for opaqueness.
 const fn spend_looks(elements: usize, fuel: &mut Fuel) -> Result<()> {
     fuel.spend_elements(elements / LOOKS_PER_UNIT)
 }
 
-/// A value that is kept in another one.
+/// A value that is stored in another one.
 pub(super) fn known(value: Value<'_>) -> Result<Value<'_>> {
     known_ref(&value)?;
     Ok(value)
 }
 
-/// Refuses an opaque value.
+/// Rejects an opaque value.
 pub(super) const fn known_ref(value: &Value<'_>) -> Result<()> {
     match value {
         Value::Opaque => Err(EvalError::Opaque),

@@ -1,8 +1,9 @@
-//! Expressions made ready to be evaluated, once, when a policy is loaded.
+//! Expressions prepared for evaluation, once, when a policy is loaded.
 //!
-//! Not another language: every node stands for nodes of the [`crate::ir`] expression, means the same and costs the same. What differs is that
-//! accesses in a row are one [`AccessPath`], that names carry what a lookup needs, and that the commonest conditions and values have a [`Test`] or a
-//! [`Reading`] beside them, which takes them in one step.
+//! Not another language: every node represents nodes of the [`crate::ir`] expression, with the same meaning
+//! and the same cost. The differences: chained accesses are one [`AccessPath`], names carry what a lookup
+//! needs, and the commonest conditions and values also have a [`Test`] or a [`Reading`], which evaluates them
+//! in one step.
 //!
 //! Terms. *Access path*: `base.a.?b.c`. *Condition*: a node that must be a boolean.
 
@@ -14,14 +15,14 @@ use super::watch::{Part, Seen, Watch, Watching, gives_boolean};
 use crate::ir::{self, Cel, Const, Expr, Func, MacroKind, PodContainers, Root};
 use crate::json::Name;
 
-/// An expression, ready.
+/// A prepared expression.
 #[derive(Debug)]
 pub struct Prepared {
     pub(super) root: Node,
     pub(super) slots: u16,
-    /// How deep its evaluation nests, that of the shared expressions that it uses included.
+    /// How deep its evaluation nests, including the shared expressions that it uses.
     pub(super) depth: u32,
-    /// Its watched parts; none unless it was made to be watched.
+    /// Its watched parts; empty unless it was prepared for watching.
     parts: Vec<Part>,
     /// Its traced nodes, likewise.
     traced: Vec<Traced>,
@@ -61,11 +62,11 @@ pub(super) enum Node {
     Read(Box<(Reading, Node)>),
     /// A condition that is watched.
     Watched(Box<(Arc<Seen>, Node)>),
-    /// A node whose values are written down.
+    /// A node whose values are recorded.
     Traced(Box<(Arc<Values>, Node)>),
 }
 
-/// Accesses in a row.
+/// Chained accesses.
 #[derive(Debug)]
 pub(super) struct AccessPath {
     pub(super) base: Node,
@@ -99,10 +100,10 @@ pub(super) struct Bind {
 }
 
 impl Prepared {
-    /// Makes an expression ready. `shared`: the shared expressions that it may use.
+    /// Prepares an expression. `shared`: the shared expressions that it may use.
     pub(super) fn new(cel: &Cel, shared: &[Prepared], watching: Watching) -> Self {
         let depth = cel.expr.depth_with(&|node| match node {
-            // One that is not there, or would use itself, nests without end.
+            // One that does not exist, or would use itself, nests without end.
             Expr::Shared(index) => shared.get(*index as usize).map_or(u32::MAX, |shared| shared.depth),
             _ => 0,
         });
@@ -125,7 +126,7 @@ impl Prepared {
     }
 }
 
-/// A node where a boolean is wanted.
+/// A node where a boolean is expected.
 fn condition(expr: &Expr, watch: Option<&Watch>) -> Node {
     if let Some(watch) = watch {
         return watch.condition(expr, plain(expr, Some(watch)));
@@ -136,7 +137,7 @@ fn condition(expr: &Expr, watch: Option<&Watch>) -> Node {
     }
 }
 
-/// A node where any value is wanted: that of a condition is a boolean all the same.
+/// A node where any value is expected; that of a condition is still a boolean.
 fn value(expr: &Expr, watch: Option<&Watch>) -> Node {
     if let Some(watch) = watch {
         let made = plain(expr, Some(watch));
@@ -220,7 +221,7 @@ fn over(of: &ir::Macro, watch: Option<&Watch>) -> Node {
     if decides { Node::Quantifier(made) } else { Node::Macro(made) }
 }
 
-/// The last access of a path alone, so that what the others came to is seen too.
+/// Only the last access of a path, so that the values of the others are also seen.
 fn one_access(path: &Expr) -> (&Expr, Vec<Access>) {
     match path {
         Expr::Select(operand, field) => (operand, vec![Access { name: Name::new(field), optional: false }]),
@@ -229,7 +230,7 @@ fn one_access(path: &Expr) -> (&Expr, Vec<Access>) {
     }
 }
 
-/// Takes a path apart: what it starts at, and its accesses in the order in which they are made.
+/// Splits a path: its start, and its accesses in the order in which they are made.
 pub(super) fn accesses(path: &Expr) -> (&Expr, Vec<Access>) {
     let mut steps = Vec::new();
     let mut here = path;

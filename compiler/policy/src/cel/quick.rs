@@ -1,11 +1,12 @@
-//! The commonest values and conditions of all, taken in one step: what stands at the end of an access path over the request, and its comparison
-//! with constants, as in `!c.?securityContext.?privileged.orValue(false)`.
+//! The commonest values and conditions, evaluated in one step: the value at the end of an access path over
+//! the request, and its comparison with constants, as in `!c.?securityContext.?privileged.orValue(false)`.
 //!
-//! Only ever gives what the evaluator at large gives, and for the same fuel, to the unit. Whatever else it meets (an error, a value of another
-//! kind, fuel that may not last) it leaves alone: `None`, nothing spent, and the evaluator at large begins afresh. A law in the
-//! tests holds the two against each other.
+//! Gives only what the general evaluator gives, and for exactly the same fuel. In any other case (an error, a
+//! value of another kind, fuel that may not suffice) it returns `None` and spends nothing, and the general
+//! evaluator starts from the beginning. A law in the tests compares the two.
 //!
-//! Terms. *Reading*: an access path over the request, perhaps with an alternative for where it ends nowhere. *Spot*: what a reading found.
+//! Terms. *Reading*: an access path over the request, perhaps with an alternative for a path that leads
+//! nowhere. *Spot*: what a reading found.
 
 use super::prepared::accesses;
 use super::value::{Map, Value};
@@ -20,7 +21,7 @@ pub(super) struct Test {
     check: Check,
     /// Written with an odd number of `!`.
     negated: bool,
-    /// What it costs, but for alternatives that are taken and texts that are compared.
+    /// Its cost, without alternatives that are taken and texts that are compared.
     cost: u64,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct Reading {
     start: Start,
     steps: Box<[Step]>,
     otherwise: Otherwise,
-    /// What it costs, but for alternatives that are taken.
+    /// Its cost, without alternatives that are taken.
     cost: u64,
 }
 
@@ -45,11 +46,11 @@ enum Start {
 #[derive(Debug)]
 struct Step {
     name: Name,
-    /// Whether it gives an optional, so that nothing is there when nothing is found; else that is an error.
+    /// Whether it gives an optional, so that finding nothing gives an empty one; otherwise that is an error.
     held: bool,
 }
 
-/// What a reading gives where nothing is found.
+/// The value of a reading that finds nothing.
 #[derive(Debug)]
 enum Otherwise {
     Nothing,
@@ -57,7 +58,7 @@ enum Otherwise {
     Reading(Box<Reading>),
 }
 
-/// What is asked of a spot.
+/// What is checked about a spot.
 #[derive(Debug)]
 enum Check {
     True,
@@ -68,7 +69,7 @@ enum Check {
     Among(Box<[Box<str>]>),
 }
 
-/// Where a value stands.
+/// Where a value is.
 #[derive(Clone, Copy)]
 enum Spot<'s, 'a> {
     Json(&'a Json<'a>),
@@ -93,7 +94,7 @@ impl Test {
             Expr::InConst(operand, constants) => {
                 let text = |constant: &Const| match constant {
                     Const::Str(text) => Some(text.as_str().into()),
-                    // Equal to no text.
+                    // Not equal to any text.
                     _ => None,
                 };
                 let check = Check::Among(constants.iter().filter_map(text).collect());
@@ -114,7 +115,7 @@ impl Test {
         }
     }
 
-    /// `more`: what is paid beside the reading.
+    /// `more`: the cost in addition to the reading.
     const fn asking(reading: Reading, check: Check, more: u64) -> Self {
         let cost = reading.cost + more;
         Self { reading, check, negated: false, cost }
@@ -176,7 +177,7 @@ impl Reading {
         Some(Self { cost: reading.cost + 1, ..reading })
     }
 
-    /// As [`Reading::of`], but of more than a variable.
+    /// Like [`Reading::of`], but only for more than a variable.
     pub(super) fn of_path(expr: &Expr) -> Option<Self> {
         Self::of(expr).filter(|reading| !reading.steps.is_empty())
     }
@@ -235,7 +236,7 @@ impl Otherwise {
 }
 
 impl Start {
-    /// The variable, if it has a value already.
+    /// The variable, if it already has a value.
     fn value<'s, 'a>(&self, scope: &'s Scope<'a>) -> Option<&'s Value<'a>> {
         match self {
             Start::Slot(slot) => scope.slot(*slot).ok(),
@@ -244,7 +245,7 @@ impl Start {
         }
     }
 
-    /// The object of the request that the variable is.
+    /// The object of the request that the variable is bound to.
     #[inline]
     fn object<'a>(&self, scope: &Scope<'a>) -> Option<&'a json::Map<'a>> {
         if let Start::Root(root) = self {

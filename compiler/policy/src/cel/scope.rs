@@ -1,4 +1,4 @@
-//! What an expression sees and what is remembered between the expressions of one request.
+//! What an expression sees, and what is remembered between the expressions of one request.
 
 use std::rc::Rc;
 
@@ -24,14 +24,14 @@ pub struct Env<'a> {
     pub params: Value<'a>,
     /// `pack`: name and version of that pack.
     pub pack: Value<'a>,
-    /// Who answers for the authorizer; `None`: no question can be put.
+    /// The source of the authorizer's answers; `None`: no question can be asked.
     pub authorizer: Option<&'a Questions<'a>>,
     /// The pod under review, for `pod.allContainers` and `pod.mainContainers`; `None` makes those an error.
     pub pod: Option<&'a Json<'a>>,
 }
 
 impl<'a> Env<'a> {
-    /// An object and a request, and nothing besides.
+    /// An object and a request, and nothing else.
     #[must_use]
     pub const fn of(object: &'a Json<'a>, request: &'a Json<'a>) -> Self {
         Self {
@@ -50,9 +50,9 @@ impl<'a> Env<'a> {
 /// The root variables of a tool call.
 #[derive(Clone, Debug)]
 pub struct CallEnv<'a> {
-    /// `call`: an object of `tool` and `args`.
+    /// `call`: an object with `tool` and `args`.
     pub call: &'a Json<'a>,
-    /// Whether `call.args` are what `call` says.
+    /// Whether `call.args` are known from `call`.
     pub arguments: Arguments,
     /// `subject`.
     pub subject: Value<'a>,
@@ -62,7 +62,7 @@ pub struct CallEnv<'a> {
     pub facts: Value<'a>,
     /// `now`.
     pub now: Value<'a>,
-    /// `result`; null where there is none yet. May hold opaque values.
+    /// `result`; null if there is none yet. May hold opaque values.
     pub result: Value<'a>,
     /// `params`: the parameters of the pack whose expression is evaluated; see [`Scope::set_pack`].
     pub params: Value<'a>,
@@ -75,20 +75,22 @@ pub struct CallEnv<'a> {
 pub enum Arguments {
     /// They are.
     Known,
-    /// No call is made, a tool is looked at: `call.args` is opaque, as whatever else of the environment is unknown should be. Opaque is then not
-    /// what no parser understood but what may be anything, so nothing says of it whether it is opaque; and a condition may be left open
-    /// where both branches come to the same.
+    /// A tool is listed without a call: `call.args` is opaque, and so should be everything else in the
+    /// environment that is unknown. Opaque then means "may be anything" instead of "not understood by a
+    /// parser". So `isOpaque` has no answer, and a condition may be left open where both branches have the
+    /// same value.
     Unknown,
 }
 
-/// The variables of what is decided.
+/// The variables of the decision.
 #[derive(Debug)]
 enum Roots<'a> {
     Admission(Env<'a>),
     Call(Box<CallEnv<'a>>),
 }
 
-/// The state of one request's evaluations: roots, budget, slots, and the shared expressions already evaluated.
+/// The state of one request's evaluations: roots, budget, slots, and the shared expressions already
+/// evaluated.
 #[derive(Debug)]
 pub struct Scope<'a> {
     roots: Roots<'a>,
@@ -99,19 +101,19 @@ pub struct Scope<'a> {
     containers: [Option<List<'a>>; 2],
     slots: Vec<Value<'a>>,
     frame: usize,
-    /// Leaves every condition to the evaluator at large.
+    /// Leaves every condition to the general evaluator.
     #[cfg(test)]
     pub(super) takes_the_long_way: bool,
 }
 
 impl<'a> Scope<'a> {
-    /// A fresh scope over an admission request, for expressions that `loaded` has prepared.
+    /// A new scope over an admission request, for expressions that `loaded` has prepared.
     #[must_use]
     pub fn new(loaded: &'a Loaded, env: Env<'a>, fuel: Fuel) -> Self {
         Self::over(Roots::Admission(env), loaded, fuel)
     }
 
-    /// A fresh scope over a tool call, for expressions that `loaded` has prepared.
+    /// A new scope over a tool call, for expressions that `loaded` has prepared.
     #[must_use]
     pub fn of_call(loaded: &'a Loaded, env: CallEnv<'a>, fuel: Fuel) -> Self {
         Self::over(Roots::Call(Box::new(env)), loaded, fuel)
@@ -132,7 +134,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The budget, to be looked at after evaluation.
+    /// The budget, to be checked after evaluation.
     #[must_use]
     pub const fn fuel(&self) -> &Fuel {
         &self.fuel
@@ -144,31 +146,32 @@ impl<'a> Scope<'a> {
         self.read_opaque = false;
     }
 
-    /// Whether an expression used an opaque value and `||`, `&&`, `exists` or `all` absorbed the error. A grant that did so grants nothing.
+    /// Whether an expression used an opaque value and `||`, `&&`, `exists` or `all` absorbed the error. A
+    /// grant that did so grants nothing.
     #[must_use]
     pub const fn read_opaque(&self) -> bool {
         self.read_opaque
     }
 
-    /// Remembers an error that is about to be absorbed.
+    /// Remembers an error before it is absorbed.
     pub(super) const fn note(&mut self, error: &EvalError) {
         if matches!(error, EvalError::Opaque) {
             self.read_opaque = true;
         }
     }
 
-    /// Whether any value can be opaque: what comes from an admission request never is.
+    /// Whether any value can be opaque: values from an admission request never are.
     pub(super) const fn may_hold_opaque(&self) -> bool {
         matches!(self.roots, Roots::Call(_))
     }
 
-    /// Whether opaque values stand for what is not known yet, see [`Arguments::Unknown`].
+    /// Whether opaque values represent what is not known yet, see [`Arguments::Unknown`].
     pub(super) fn has_unknowns(&self) -> bool {
         matches!(&self.roots, Roots::Call(env) if env.arguments == Arguments::Unknown)
     }
 
-    /// Names the pack whose expressions come next. Shared expressions that read `params` or `pack` are forgotten, because
-    /// another pack's parameters may differ.
+    /// Names the pack whose expressions come next. Shared expressions that read `params` or `pack` are
+    /// forgotten, because another pack's parameters may differ.
     pub fn set_pack(&mut self, params: Value<'a>, pack: Value<'a>) {
         let (known_params, known_pack) = match &mut self.roots {
             Roots::Admission(env) => (&mut env.params, &mut env.pack),
@@ -216,7 +219,7 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Who answers for the authorizer.
+    /// The source of the authorizer's answers.
     pub(super) const fn authorizer(&self) -> Option<&'a Questions<'a>> {
         match &self.roots {
             Roots::Admission(env) => env.authorizer,
@@ -250,7 +253,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Runs `body` with a fresh frame of this many slots.
+    /// Runs `body` with a new frame of this many slots.
     pub(super) fn with_frame<T>(&mut self, slots: u16, body: impl FnOnce(&mut Self) -> T) -> T {
         let caller = self.frame;
         self.frame = self.slots.len();
@@ -261,7 +264,7 @@ impl<'a> Scope<'a> {
         result
     }
 
-    /// The value of `variables.NAME`, if it has been evaluated and is one.
+    /// The value of `variables.NAME`, if its evaluation has given one.
     pub(super) fn known(&self, index: u32) -> Option<&Value<'a>> {
         match self.cache.get(index as usize) {
             Some(Some(Ok(value))) => Some(value),
@@ -269,8 +272,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The value of `variables.NAME`, evaluated at most once. Errors are remembered too, but for limits: the next budget
-    /// may not have met one, and a remembered limit could be absorbed.
+    /// The value of `variables.NAME`, evaluated at most once. Errors are remembered too, except limits: the
+    /// next budget may not reach one, and a remembered limit could be absorbed.
     pub(super) fn shared(&mut self, index: u32) -> Result<Value<'a>, EvalError> {
         let at = index as usize;
         if let Some(Some(known)) = self.cache.get(at) {
@@ -292,7 +295,7 @@ impl<'a> Scope<'a> {
         result
     }
 
-    /// `pod.allContainers` or `pod.mainContainers`, gathered once.
+    /// `pod.allContainers` or `pod.mainContainers`, collected once.
     pub(super) fn containers(&mut self, which: PodContainers) -> Result<List<'a>, EvalError> {
         let fields: &[&str] = match which {
             PodContainers::All => &["initContainers", "containers", "ephemeralContainers"],
@@ -313,7 +316,7 @@ impl<'a> Scope<'a> {
             match spec.get(field) {
                 None | Some(Json::Null) => {}
                 Some(Json::List(items)) => all.extend(items),
-                // A pod that no API server would store: to read it as "no containers" would let it pass.
+                // A pod that no API server would store: reading it as "no containers" would allow it.
                 Some(_) => {
                     return Err(EvalError::invalid(format!("field `{field}` of the pod is not a list")));
                 }
@@ -332,7 +335,8 @@ fn authorization<'a>(of: Authorization) -> Value<'a> {
     Value::Authorization(Rc::new(of))
 }
 
-/// What a request is for, as whoever sent it put it: not as the API server converted it for a rule that names another version.
+/// The resource as the client requested it, not as the API server converted it for a rule that names another
+/// version.
 fn requested(request: &Json<'_>) -> Resource {
     let text = |path: &[&str]| match request.at(path) {
         Some(Json::Str(text)) => text.to_string(),

@@ -14,7 +14,7 @@ mod prices;
 mod quantities;
 mod watch;
 
-/// What is evaluated against: an object, its shared expressions, a budget.
+/// What an evaluation runs against: an object, its shared expressions, a budget.
 pub(super) struct World {
     pub(super) object: String,
     pub(super) admission: Admission,
@@ -46,7 +46,7 @@ impl World {
         self.show_and_spend(expr).0
     }
 
-    /// The same, and what fuel was left.
+    /// The same, and the fuel that was left.
     pub(super) fn show_and_spend(&self, expr: Expr) -> (String, u64) {
         let object = Json::parse(self.object.as_bytes()).unwrap();
         let request = Json::Null;

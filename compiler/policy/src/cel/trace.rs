@@ -1,9 +1,10 @@
-//! What every part of an expression came to, value by value, for a person who asks why a decision came out as it did.
+//! The value of every part of an expression, one by one, to explain a decision.
 //!
-//! As [`super::watch`], for one decision and not for production: a traced expression takes no shortcut, means the same and costs the same fuel. Values
-//! are written down as text when they come up, because they borrow from a request that does not outlive its decision.
+//! Like [`super::watch`], but for one decision and not for production: a traced expression takes no shortcut,
+//! and has the same meaning and fuel cost. Values are converted to text as they are computed, because they
+//! borrow from a request that does not outlive its decision.
 //!
-//! Terms. *Traced*: a node of the expression with what it came to. In a macro a node comes to something for every element.
+//! Terms. *Traced*: a node of the expression with its value. A node in a macro has a value for every element.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,21 +12,22 @@ use super::EvalError;
 use super::functions::convert::display;
 use super::value::Value;
 
-/// Most values of one node that are kept: a macro over a long list comes to one for every element, and nobody reads more.
+/// The most values of one node that are kept: a macro over a long list has one for every element, and more
+/// would not be read.
 pub const MAX_VALUES: usize = 16;
-/// Longest text of one value, in characters; what is longer ends in `…`.
+/// The longest text of one value, in characters; a longer one ends in `…`.
 pub const MAX_VALUE_CHARS: usize = 200;
 /// How deep lists and maps are written out; deeper ones are `…`.
 const MAX_SHOWN_DEPTH: usize = 6;
 
-/// What a node came to, once.
+/// The outcome of one evaluation of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Came {
-    /// To a value: the name of its type, and its text in CEL's notation.
+    /// A value: the name of its type, and its text in CEL's notation.
     Value(&'static str, String),
-    /// To a value that is there but that no parser fully understood.
+    /// A value that exists but that no parser fully understood.
     Opaque,
-    /// To no value.
+    /// No value.
     Failed(EvalError),
 }
 
@@ -43,7 +45,8 @@ impl Came {
     }
 }
 
-/// What a node came to so far. Policies are shared between threads, so that it has a lock, which nobody else wants.
+/// The outcomes of a node so far. Policies are shared between threads, so it has a lock; nothing else
+/// contends for it.
 #[derive(Debug, Default)]
 pub(super) struct Values(Mutex<(Vec<Came>, u64)>);
 
@@ -71,7 +74,7 @@ impl Traced {
         self.at
     }
 
-    /// What it came to, the first [`MAX_VALUES`] times in order, and how often it was evaluated.
+    /// Its first [`MAX_VALUES`] outcomes in order, and how often it was evaluated.
     #[must_use]
     pub fn came_to(&self) -> (Vec<Came>, u64) {
         self.values.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -81,12 +84,12 @@ impl Traced {
 /// A text with a bound.
 struct Text {
     out: String,
-    /// How many characters may still come.
+    /// How many more characters fit.
     left: usize,
 }
 
 impl Text {
-    /// Adds as much as fits; whether all of it did.
+    /// Adds as much as fits; returns whether all of it did.
     fn add(&mut self, text: &str) -> bool {
         for char in text.chars() {
             if self.left == 0 {
@@ -101,7 +104,7 @@ impl Text {
         true
     }
 
-    /// A string in quotes. What does not fit is not escaped first: strings of an object may be long.
+    /// A string in quotes. Only the part that fits is escaped, because strings of an object may be long.
     fn quoted(&mut self, text: &str) -> bool {
         let end = text.char_indices().nth(self.left.saturating_add(1)).map_or(text.len(), |(at, _)| at);
         let quoted = serde_json::to_string(text.get(..end).unwrap_or_default()).unwrap_or_default();

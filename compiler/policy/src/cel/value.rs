@@ -1,5 +1,5 @@
-//! Values of expressions. Scalars are copied, strings, lists and maps of the input or the policy are borrowed; only what an
-//! expression makes is owned, and then shared by count.
+//! Values of expressions. Scalars are copied; strings, lists and maps of the input or the policy are
+//! borrowed. Only what an expression makes is owned, and then shared by reference count.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::facts::shell::Shell;
 use crate::ir::Const;
 use crate::json::{self, Json};
 
-/// A CEL value. `'a` is the life of the request and the policy.
+/// A CEL value. `'a` is the lifetime of the request and the policy.
 #[derive(Clone, Debug)]
 pub enum Value<'a> {
     /// `null`.
@@ -60,13 +60,13 @@ pub enum Value<'a> {
     Url(Rc<Url>),
     /// A semantic version.
     Semver(Rc<Semver>),
-    /// A named form of strings.
+    /// A named format of strings.
     NamedFormat(NamedFormat),
-    /// A question to the authorizer that is being put, or its answer.
+    /// A question to the authorizer that is being built, or its answer.
     Authorization(Rc<Authorization>),
     /// A shell command line, for `onlyRuns`.
     Shell(&'a Shell),
-    /// A value that is there but that no parser fully understood.
+    /// A value that exists but that no parser fully understood.
     Opaque,
 }
 
@@ -77,7 +77,7 @@ pub enum List<'a> {
     Json(&'a [Json<'a>]),
     /// A literal list.
     Const(&'a [Const]),
-    /// Values of the request that do not lie side by side (containers of a pod).
+    /// Values of the request that are not contiguous (containers of a pod).
     Refs(Rc<[&'a Json<'a>]>),
     /// A list that the expression made.
     Owned(Rc<[Value<'a>]>),
@@ -197,8 +197,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether the value, written out, has no more bytes than these, each part counted as one byte at least. To be asked before it is copied: one
-    /// text can stand in it a million times, and so can what holds that.
+    /// Whether the value, written out, has no more bytes than this, each part counting as at least one byte.
+    /// Check this before copying it: one text can occur in it a million times, and so can what holds that
+    /// text.
     #[must_use]
     pub fn fits(&self, bytes: usize) -> bool {
         self.fits_in(&mut { bytes })
@@ -215,11 +216,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON, owning everything. Durations and timestamps become strings, as in protobuf's JSON mapping.
+    /// The value as JSON, owning everything. Durations and timestamps become strings, as in protobuf's JSON
+    /// mapping.
     ///
     /// # Errors
-    /// A value that JSON has no form for: a map with a key that is not a string, a type, an optional, a double that is not
-    /// finite, an unsigned integer beyond `i64`.
+    /// A value that has no JSON form: a map with a key that is not a string, a type, an optional, a double
+    /// that is not finite, an unsigned integer beyond `i64`.
     pub fn to_json(&self) -> Result<Json<'static>, EvalError> {
         let no_form =
             || EvalError::invalid(format!("a value of type `{}` has no JSON form", self.type_name()));
@@ -253,7 +255,7 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> List<'a> {
-    /// How many elements there are.
+    /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -264,7 +266,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -289,7 +291,7 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// How many entries there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -299,7 +301,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -335,7 +337,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The value under a key; numbers find each other across types (`1.0` finds `1`).
+    /// The value under a key; numbers match across types (`1.0` finds `1`).
     #[must_use]
     pub fn get(&self, key: &Value<'_>) -> Option<Value<'a>> {
         if let Some(key) = key.as_str() {
@@ -352,7 +354,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// What a lookup costs in elements walked: objects are indexed, made maps are not.
+    /// The cost of a lookup in elements walked: objects are indexed, constructed maps are not.
     pub(super) fn lookup_cost(&self) -> usize {
         match self {
             Map::Json(_) => 0,
@@ -367,7 +369,7 @@ pub(super) const fn is_key(value: &Value<'_>) -> bool {
     matches!(value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Str(_) | Value::OwnedStr(_))
 }
 
-/// Equality of scalars that need no fuel; keys are such.
+/// Equality of scalars that need no fuel, such as keys.
 pub(super) fn scalar_eq(left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => left == right,

@@ -1,9 +1,11 @@
-//! What the boolean parts of an expression came to, over all its evaluations: what tests cover of a policy.
+//! The values of the boolean parts of an expression, over all its evaluations: what tests cover of a policy.
 //!
-//! For tests, not for production: an expression that is not watched holds no node of this kind, so that watching costs nothing where nobody asks
-//! for it. A watched one takes no shortcut of [`super::quick`], means the same and costs the same fuel.
+//! For tests, not for production: an unwatched expression has no node of this kind, so watching costs nothing
+//! where it is not used. A watched expression takes no shortcut of [`super::quick`], and has the same meaning
+//! and fuel cost.
 //!
-//! Terms. *Part*: a node that gives a boolean, but for constants and negations: a negation is its operand turned round.
+//! Terms. *Part*: a node that gives a boolean, except constants and negations: a negation is its operand
+//! inverted.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,11 +25,11 @@ pub enum Watching {
     Off,
     /// Each boolean part is.
     On,
-    /// The value of each node is written down, see [`super::Traced`]: for one decision.
+    /// The value of each node is recorded, see [`super::Traced`]: for one decision.
     Values,
 }
 
-/// What a part came to.
+/// The outcomes of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes(u8);
 
@@ -48,20 +50,21 @@ impl Outcomes {
         self.0 & FALSE != 0
     }
 
-    /// It was evaluated, and be it to an error.
+    /// It was evaluated, even if to an error.
     #[must_use]
     pub const fn was_reached(self) -> bool {
         self.0 != 0
     }
 
-    /// What came of it here or there.
+    /// The outcomes of both.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-/// What a part came to so far. Policies are shared between threads, so that it is an atomic; nothing depends on the order of its changes.
+/// The outcomes of a part so far. Policies are shared between threads, so it is atomic; nothing depends on
+/// the order of its changes.
 #[derive(Debug, Default)]
 pub(super) struct Seen(AtomicU8);
 
@@ -90,17 +93,17 @@ impl Part {
         self.at
     }
 
-    /// What it came to so far.
+    /// Its outcomes so far.
     #[must_use]
     pub fn outcomes(&self) -> Outcomes {
         Outcomes(self.seen.0.load(Ordering::Relaxed))
     }
 }
 
-/// The parts of one expression while it is made ready.
+/// The parts of one expression while it is being prepared.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// The position of each node, by its address: the expression stays where it is meanwhile.
+    /// The position of each node, by its address: the expression does not move during this time.
     positions: BTreeMap<*const Expr, u32>,
     parts: RefCell<Vec<Part>>,
     /// `None`: only boolean parts are of interest.
@@ -108,7 +111,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// `None` where nothing is watched.
+    /// `None` if nothing is watched.
     pub(super) fn over(expr: &Expr, watching: Watching) -> Option<Self> {
         let traced = match watching {
             Watching::Off => return None,
@@ -123,12 +126,12 @@ impl Watch {
         Some(Self { positions, parts: RefCell::default(), traced })
     }
 
-    /// Whether every node is written down, so that none may stand for several.
+    /// Whether every node is recorded, so that no node may represent several.
     pub(super) const fn is_tracing(&self) -> bool {
         self.traced.is_some()
     }
 
-    /// A node that is made of `expr`, traced if all are.
+    /// A node made from `expr`, traced if all are.
     pub(super) fn value(&self, expr: &Expr, made: Node) -> Node {
         let at = self.positions.get(&std::ptr::from_ref(expr));
         let (Some(traced), Some(at)) = (&self.traced, at) else { return made };
@@ -137,7 +140,7 @@ impl Watch {
         Node::Traced(Box::new((values, made)))
     }
 
-    /// A node that is made of `expr`, which must give a boolean; watched if it is a part.
+    /// A node made from `expr`, which must give a boolean; watched if it is a part.
     pub(super) fn condition(&self, expr: &Expr, made: Node) -> Node {
         if self.is_tracing() {
             return self.value(expr, made);
@@ -159,7 +162,7 @@ impl Watch {
     }
 }
 
-/// Whether an expression gives a boolean wherever it stands.
+/// Whether an expression gives a boolean wherever it occurs.
 pub(super) fn gives_boolean(expr: &Expr) -> bool {
     match expr {
         Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Has(..) | Expr::InConst(..) | Expr::Matches(..) => {

@@ -1,7 +1,8 @@
-//! git command lines: what is done, to which remote and refs, and whether an option makes git run a program.
+//! git command lines: the operation, its remote and refs, and whether an option makes git run a program.
 //!
-//! Not git: no repository is looked at, so what a bare `git push` pushes is not known. git takes any unambiguous beginning of a long option for
-//! it and any unknown subcommand for an alias; both are opaque here, as is every option outside the tables of [`options`].
+//! Not git: it looks at no repository, so it does not know what a bare `git push` pushes. git accepts any
+//! unambiguous prefix of a long option for it, and treats an unknown subcommand as an alias. Both are opaque
+//! here, as is every option outside the tables of [`options`].
 
 mod options;
 
@@ -16,23 +17,27 @@ use options::{Arity, Options};
 /// A git command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Git {
-    /// The subcommand, as `push`.
+    /// The subcommand, such as `push`.
     pub subcommand: String,
-    /// The remote's name, address or path, of `push`, `fetch`, `pull`, `clone` and `ls-remote`; `None` if none is written.
+    /// The remote's name, address or path, for `push`, `fetch`, `pull`, `clone` and `ls-remote`; `None` if
+    /// none is written.
     pub remote: Option<String>,
-    /// What is pushed or fetched where, in order.
+    /// What is pushed or fetched, and where to, in order.
     pub refs: Vec<RefSpec>,
     /// The operands of other subcommands, and those after `--`.
     pub operands: Vec<String>,
     /// The options of the subcommand in their long form without values, sorted (`--force` for `-f`).
     pub options: Vec<String>,
-    /// Whether history on the other side may be overwritten or removed: `--force` in any form, `+ref`, `--mirror`, `--prune`, `--delete`, `:ref`.
+    /// Whether history on the other side may be overwritten or removed: `--force` in any form, `+ref`,
+    /// `--mirror`, `--prune`, `--delete`, `:ref`.
     pub force: bool,
-    /// Settings for this call (`-c`, `--config`), as `core.sshCommand=…`.
+    /// Settings for this call (`-c`, `--config`), such as `core.sshCommand=…`.
     pub config: Vec<String>,
-    /// Whether an option, a setting or the kind of address makes git run a program that it names, or look elsewhere for its own.
+    /// Whether an option, a setting or the kind of address makes git run a program that it names, or look
+    /// elsewhere for its own programs.
     pub runs_program: bool,
-    /// The folder (`-C`, `--git-dir`, `--work-tree`), if one is named; a command with several is opaque.
+    /// The folder (`-C`, `--git-dir`, `--work-tree`), if the line names one; a command with several is
+    /// opaque.
     pub folder: Option<String>,
 }
 
@@ -41,7 +46,8 @@ pub struct Git {
 pub struct RefSpec {
     /// As written; empty when something is removed.
     pub source: String,
-    /// The ref that is written, without `refs/heads/`; opaque where it depends on the repository (`HEAD`, patterns).
+    /// The ref that is written, without `refs/heads/`; opaque where it depends on the repository (`HEAD`,
+    /// patterns).
     pub destination: Fact<String>,
 }
 
@@ -87,7 +93,7 @@ fn read(words: &[&str]) -> Option<Git> {
         };
         let mut value = || attached.or_else(|| words.next()).map(str::to_owned);
         match option {
-            // Of several, each is relative to the one before, or says something else.
+            // With several, each is relative to the one before, or contradicts it.
             "-C" | "--git-dir" | "--work-tree" if git.folder.is_none() => git.folder = Some(value()?),
             "-c" => git.config.push(value()?),
             "--config-env" | "--exec-path" => {
@@ -122,7 +128,7 @@ fn split_value(word: &str) -> (&str, Option<&str>) {
 }
 
 impl Git {
-    /// Reads the options of the subcommand; gives its operands.
+    /// Reads the options of the subcommand and returns its operands.
     fn read_options<'w>(
         &mut self,
         known: &Options,
@@ -194,7 +200,7 @@ impl Git {
             "--template" => self.subcommand != "commit",
             // git-merge-NAME.
             "--strategy" => value.is_none_or(|name| !STRATEGIES.contains(&name)),
-            // An editor has the list of what is done.
+            // An editor receives the list of commands.
             "--interactive" => self.subcommand == "rebase",
             "--rebase" => value.is_some_and(|value| value.starts_with('i')),
             _ => false,
@@ -234,10 +240,11 @@ impl Git {
     }
 }
 
-/// The strategies of merging that git has built in; any other is a program.
+/// The merge strategies that are built into git; any other is a program.
 const STRATEGIES: &[&str] = &["ort", "recursive", "resolve", "octopus", "ours", "subtree"];
 
-/// The schemes of addresses that git has built in or brings along; for any other it runs `git-remote-SCHEME` (gitremote-helpers(7)).
+/// The address schemes that are built into git or come with it; for any other it runs `git-remote-SCHEME`
+/// (gitremote-helpers(7)).
 const SCHEMES: &[&str] = &["https", "http", "ssh", "git", "file", "ftp", "ftps", "git+ssh", "ssh+git"];
 
 /// Whether a remote is an address that names a program: `ext::sh -c …`, `helper://…`.
@@ -250,7 +257,7 @@ fn ref_spec(text: &str, subcommand: &str) -> Option<(RefSpec, bool)> {
         Some(spec) => (spec, true),
         None => (text, false),
     };
-    // `^ref` leaves out, `tag NAME` is two words.
+    // `^ref` excludes, `tag NAME` is two words.
     if spec.starts_with('^') || spec == "tag" {
         return None;
     }
@@ -268,7 +275,7 @@ fn ref_spec(text: &str, subcommand: &str) -> Option<(RefSpec, bool)> {
     Some((RefSpec { source: source.to_owned(), destination }, forced))
 }
 
-/// The entry point of fuzzing: whatever the bytes, an answer.
+/// The fuzzing entry point: any bytes get an answer.
 pub fn fuzz(data: &[u8]) {
     let _ = parse(&String::from_utf8_lossy(data));
 }

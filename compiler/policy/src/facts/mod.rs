@@ -1,9 +1,9 @@
 //! Facts: what built-in parsers derive from the arguments of a call, for rules to read.
 //!
-//! Total functions over strings: every input gives an answer, in bounded time, without input or output. What a parser does not
-//! fully understand is *opaque*, never a guess: a rule that reads an opaque value fails, and a failing rule permits nothing.
-//! These are facts about text. What a path names on a disk or a name on a network may change between decision and use; the
-//! sandbox holds there.
+//! Total functions over strings: every input gives an answer, in bounded time, without I/O. What a parser
+//! does not fully understand is *opaque*, never a guess: a rule that reads an opaque value fails, and a
+//! failing rule permits nothing. These are facts about text. What a path names on a disk or a name on a
+//! network may change between decision and use; the sandbox covers that.
 
 pub mod git;
 pub mod path;
@@ -15,7 +15,7 @@ pub mod url;
 pub enum Fact<T> {
     /// Exactly this.
     Known(T),
-    /// Not understood. Reading it is an error to a rule.
+    /// Not understood. A rule that reads it gets an error.
     Opaque,
 }
 
@@ -34,5 +34,6 @@ impl<T> Fact<T> {
     }
 }
 
-/// Longest text that is parsed, in bytes; a longer one is opaque. Command lines and addresses of agents take a few hundred.
+/// The longest text that is parsed, in bytes; a longer one is opaque. Command lines and addresses of agents
+/// take a few hundred.
 pub const MAX_BYTES: usize = 8 * 1024;

@@ -1,21 +1,22 @@
-//! Paths: one spelling for each, told from the text alone.
+//! Paths: one spelling for each, derived from the text alone.
 //!
-//! Not a look at any disk. A symbolic link may make a path lead elsewhere than it says; who opens it must follow none (openat2(2)). `a/../b` is
-//! `b` only if `a` is no link, so `..` is taken back only over parts of the workspace's own path, which is canonical.
+//! Does not look at any disk. A symbolic link may make a path lead elsewhere than it says; the code that
+//! opens it must follow none (openat2(2)). `a/../b` is `b` only if `a` is not a link, so `..` is resolved
+//! only over parts of the workspace's own path, which is canonical.
 
 use super::Fact;
 
-/// Longest path, in bytes: PATH_MAX with its NUL.
+/// The longest path, in bytes: PATH_MAX with its NUL.
 pub const MAX_BYTES: usize = 4_095;
-/// Longest part of a path, in bytes: NAME_MAX.
+/// The longest part of a path, in bytes: NAME_MAX.
 pub const MAX_PART: usize = 255;
 
-/// A path in its one spelling.
+/// A path in canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// Absolute, without `.`, `..`, doubled and trailing slashes.
     pub absolute: String,
-    /// The same below the workspace (`src/a.rs`; empty for the workspace itself); `None`: it lies outside.
+    /// The same below the workspace (`src/a.rs`; empty for the workspace itself); `None`: it is outside.
     pub in_workspace: Option<String>,
     /// Its last part; empty for the root.
     pub name: String,
@@ -23,8 +24,8 @@ pub struct Path {
 
 /// Parses a path; a relative one starts at the workspace, which is absolute and canonical.
 ///
-/// Opaque: an empty path, one with NUL or another control character, one too long or with a part too long, and one whose `..` goes above the root
-/// or back over a part that may be a link.
+/// Opaque: an empty path, one with NUL or another control character, one that is too long or has a part that
+/// is too long, and one whose `..` goes above the root or back over a part that may be a link.
 #[must_use]
 pub fn parse(text: &str, workspace: &str) -> Fact<Path> {
     canonical(text, workspace).map_or(Fact::Opaque, Fact::Known)
@@ -43,7 +44,7 @@ fn canonical(text: &str, workspace: &str) -> Option<Path> {
     for part in start.split('/').chain(text.split('/')) {
         match part {
             "" | "." => {}
-            // Above the root the kernel stays where it is; a path that needs that was made to confuse.
+            // Above the root the kernel stays where it is; a path that needs this was made to confuse.
             ".." if own.starts_with(&parts) => drop(parts.pop()?),
             ".." => return None,
             part if part.len() > MAX_PART => return None,
@@ -66,7 +67,7 @@ fn canonical(text: &str, workspace: &str) -> Option<Path> {
     Some(Path { absolute, in_workspace, name })
 }
 
-/// The entry point of fuzzing: whatever the bytes, an answer that is its own canonical form.
+/// The fuzzing entry point: any bytes get an answer that is its own canonical form.
 pub fn fuzz(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Fact::Known(path) = parse(&text, "/work") {

@@ -1,10 +1,12 @@
-//! URLs: scheme, host, port and path in one spelling, whatever a client would make of the text.
+//! URLs: scheme, host, port and path in one spelling, whichever way a client would read the text.
 //!
-//! The danger is two readers: what one takes for a host another takes for credentials. A text that curl, browsers (the WHATWG URL
-//! Standard) and RFC 3986 read in different ways is opaque. Numbers are the exception: `http://2130706433/` is read by all who read it
-//! as 127.0.0.1, so it is that. <https://url.spec.whatwg.org/#host-parsing>, RFC 3986, RFC 6052 (NAT64), RFC 3056 (6to4).
+//! The danger is two readers: what one treats as a host, another treats as credentials. A text that curl,
+//! browsers (the WHATWG URL Standard) and RFC 3986 read in different ways is opaque. Numbers are the
+//! exception: every client that accepts `http://2130706433/` reads it as 127.0.0.1, so that is its value.
+//! <https://url.spec.whatwg.org/#host-parsing>, RFC 3986, RFC 6052 (NAT64), RFC 3056 (6to4).
 //!
-//! What a name resolves to is not known here; `is_private` of a name tells only of names that are private by themselves.
+//! What a name resolves to is not known here; `is_private` of a name covers only names that are private in
+//! themselves.
 
 mod host;
 
@@ -17,24 +19,24 @@ use super::{Fact, MAX_BYTES};
 
 pub use host::{Host, parse_host};
 
-/// A URL in its one spelling.
+/// A URL in canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Lower case.
     pub scheme: String,
-    /// A name in lower case without a trailing dot, or an address in its canonical text (IPv6 without brackets; an address that carries an IPv4 address
-    /// is that IPv4 address).
+    /// A name in lower case without a trailing dot, or an address in its canonical text (IPv6 without
+    /// brackets; an address that embeds an IPv4 address becomes that IPv4 address).
     pub host: String,
-    /// The port, of the scheme if none is written; `None` for a scheme without one.
+    /// The port, or the scheme's default if none is written; `None` for a scheme without one.
     pub port: Option<u16>,
-    /// From the first slash, without dot segments; of ASCII letters, digits and `-._~` none is escaped, of other letters every byte is, in upper case.
-    /// `/` if there is none.
+    /// From the first slash, without dot segments. ASCII letters, digits and `-._~` are never escaped; every
+    /// byte of other letters is, in upper case. `/` if the URL has none.
     pub path: String,
     /// The query after `?`, as written.
     pub query: Option<String>,
-    /// Whether a user or password stands in it.
+    /// Whether it contains a user or password.
     pub has_userinfo: bool,
-    /// Whether the host is an address or a name that is not of the public Internet.
+    /// Whether the host is an address or a name outside the public Internet.
     pub is_private: bool,
 }
 
@@ -66,7 +68,8 @@ pub fn parse(text: &str) -> Fact<Url> {
 }
 
 fn read(text: &str) -> Option<Url> {
-    // Browsers drop white space and control characters where others do not; a backslash is a slash to some.
+    // Browsers drop white space and control characters where others do not; some treat a backslash as a
+    // slash.
     let refused = |char: char| {
         char.is_control()
             || char.is_whitespace()
@@ -130,8 +133,10 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Dot segments are taken out, as every client does (RFC 3986, 5.2.4; WHATWG, with `%2e` as a dot); unreserved characters are not escaped
-/// (RFC 3986, 6.2.2.2: servers take `/%61` for `/a`), those outside ASCII are (3.3), and escapes are upper case. A path with an escaped slash, backslash or NUL is read in different ways, and so is one that goes above its root.
+/// Removes dot segments, as every client does (RFC 3986, 5.2.4; WHATWG, with `%2e` as a dot). Unreserved
+/// characters are unescaped (RFC 3986, 6.2.2.2: servers treat `/%61` as `/a`), those outside ASCII are
+/// escaped (3.3), and escapes are upper case. Clients differ on a path with an escaped slash, backslash or
+/// NUL, and on one that goes above its root.
 fn canonical_path(path: &str) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
@@ -179,13 +184,14 @@ fn canonical_escapes(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// Whether an address is outside the public Internet; an IPv6 address that carries an IPv4 address is as private as that is.
+/// Whether an address is outside the public Internet; an IPv6 address that embeds an IPv4 address is as
+/// private as that one.
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     !crate::cel::is_public(address)
 }
 
-/// The entry point of fuzzing: whatever the bytes, an answer that is its own canonical form.
+/// The fuzzing entry point: any bytes get an answer that is its own canonical form.
 pub fn fuzz(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Fact::Known(url) = parse(&text) else { return };

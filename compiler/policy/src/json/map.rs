@@ -1,4 +1,4 @@
-//! Objects of the tree: few members are searched one by one, many through an index.
+//! Objects of the tree: small objects are searched linearly, large ones through an index.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,28 +10,29 @@ use super::Json;
 /// The members of a JSON object in the order of the text. Keys are unique.
 #[derive(Clone, Debug, Default)]
 pub struct Map<'a> {
-    /// The marks of all keys together, and perhaps of some that were taken out: most of what rules ask for is not there, and a mark that is
-    /// missing says so without a search. See [`mark`].
+    /// The marks of all keys together, and perhaps of some removed ones. Most lookups by rules find nothing,
+    /// and a missing mark says so without a search. See [`mark`].
     marks: u64,
     members: Members<'a>,
 }
 
 pub(super) type Member<'a> = (Cow<'a, str>, Json<'a>);
 
-/// A member's name that is asked for again and again, with its mark made beforehand.
+/// A member's name that is looked up repeatedly, with its mark computed in advance.
 #[derive(Debug)]
 pub(crate) struct Name {
     mark: u64,
     text: Box<str>,
-    /// Where it stood last: objects of one kind mostly have their members in one order. Only ever a guess.
+    /// Where it was last found: objects of one kind mostly have their members in one order. Only ever a
+    /// guess.
     position: AtomicUsize,
 }
 
-/// Up to how many members a linear search beats an index.
+/// The most members for which a linear search beats an index.
 const SMALL: usize = 32;
 
-/// Kubernetes objects have a dozen members: comparing lengths first beats hashing and sorting. A hostile object may have a hundred
-/// thousand, for which linear searches would take minutes.
+/// Kubernetes objects have a dozen members: comparing lengths first beats hashing and sorting. A hostile
+/// object may have a hundred thousand, for which linear searches would take minutes.
 #[derive(Clone, Debug)]
 enum Members<'a> {
     Small(Vec<Member<'a>>),
@@ -68,7 +69,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The members, whose values may be changed; their keys may not.
+    /// The members, whose values may be changed, but not their keys.
     const fn list_mut(&mut self) -> &mut Vec<Member<'a>> {
         match self {
             Self::Small(members) => members,
@@ -86,7 +87,7 @@ impl<'a> Members<'a> {
     fn position(&self, key: &str) -> Option<usize> {
         match self {
             Self::Small(members) => {
-                // The first byte tells most keys of one length apart without a call.
+                // The first byte distinguishes most keys of one length without a call.
                 let first = key.as_bytes().first();
                 let is_key =
                     |name: &str| name.len() == key.len() && name.as_bytes().first() == first && name == key;
@@ -106,7 +107,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Adds a member whose key is not there yet.
+    /// Adds a member whose key is not present yet.
     fn push(&mut self, member: Member<'a>) {
         match self {
             Self::Small(members) => {
@@ -166,13 +167,13 @@ fn marks(members: &[Member<'_>]) -> u64 {
     members.iter().fold(0, |marks, (key, _)| marks | mark(key))
 }
 
-/// The first key of few members that stands there twice, and the marks of all.
+/// The first duplicate key among few members, and the marks of all.
 fn repeated<'m, 'a>(members: &'m [Member<'a>]) -> (Option<&'m Cow<'a, str>>, u64) {
     let mut marks = 0_u64;
     let mut all = members.iter().enumerate();
     let found = all.find(|(at, (key, _))| {
         let mark = mark(key);
-        // Only a key whose mark was seen can be one of those before it.
+        // Only a key whose mark was already seen can be a duplicate.
         let suspect = marks & mark != 0;
         marks |= mark;
         suspect && members.iter().take(*at).any(|(known, _)| known == key)
@@ -189,7 +190,7 @@ impl<'a> Indexed<'a> {
         })
     }
 
-    /// Where the key stands in `by_key`, or where it would.
+    /// Where the key is in `by_key`, or where it would be.
     fn search(&self, key: &str) -> Result<usize, usize> {
         self.by_key.binary_search_by(|position| {
             self.members.get(*position as usize).map_or("", |(name, _)| name.as_ref()).cmp(key)
@@ -197,7 +198,8 @@ impl<'a> Indexed<'a> {
     }
 }
 
-/// The positions of members in the order of their keys. A text of 2^32 members is larger than any that is read.
+/// The positions of members in the order of their keys. A text with 2^32 members is larger than any that is
+/// read.
 fn index(members: &[Member<'_>]) -> Vec<u32> {
     let mut by_key: Vec<u32> = (0..u32::try_from(members.len()).unwrap_or(u32::MAX)).collect();
     by_key.sort_by_key(|position| members.get(*position as usize).map_or("", |(name, _)| name.as_ref()));
@@ -215,7 +217,7 @@ impl Name {
 }
 
 impl PartialEq for Map<'_> {
-    /// Equal as objects are: whatever the order of members.
+    /// Objects are equal whatever the order of members.
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
     }
@@ -238,7 +240,7 @@ impl<'a> Map<'a> {
         self.find(key)
     }
 
-    /// As [`Map::get`].
+    /// Like [`Map::get`].
     #[inline]
     pub(crate) fn get_named(&self, name: &Name) -> Option<&Json<'a>> {
         if self.marks & name.mark == 0 {
@@ -271,7 +273,7 @@ impl<'a> Map<'a> {
         Map { marks: self.marks, members: self.members.into_owned() }
     }
 
-    /// The member of this name, to be changed.
+    /// The member of this name, for changing it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
         let position = self.members.position(key)?;
         self.members.member_mut(position).map(|(_, value)| value)
@@ -287,7 +289,7 @@ impl<'a> Map<'a> {
         None
     }
 
-    /// Takes a member out.
+    /// Removes a member.
     pub fn remove(&mut self, key: &str) -> Option<Json<'a>> {
         let at = self.members.position(key)?;
         Some(self.members.remove(at).1)
@@ -301,7 +303,7 @@ impl<'a> Map<'a> {
     /// Takes members as they were read.
     ///
     /// # Errors
-    /// A key that repeats, named in the message.
+    /// A duplicate key, named in the message.
     pub(crate) fn of_read(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Result<Self, String> {
         let repeats = |key: &Cow<'a, str>| format!("duplicate key `{key}`");
         if members.len() <= SMALL {
@@ -320,7 +322,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Members in the order of the text, their values to be changed.
+    /// Members in the order of the text, with values that may be changed.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Json<'a>)> {
         self.members.list_mut().iter_mut().map(|(key, value)| {
             let key: &Cow<'a, str> = key;
@@ -335,13 +337,13 @@ impl<'a> Map<'a> {
         *self = Self::of_unique(members);
     }
 
-    /// How many members there are.
+    /// The number of members.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.members.list().len()
     }
 
-    /// Whether there is no member.
+    /// Whether it has no members.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.members.list().is_empty()
@@ -367,12 +369,12 @@ impl<'a> IntoIterator for Map<'a> {
 }
 
 impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Map<'a> {
-    /// Collects members; of equal keys the last one stands.
+    /// Collects members; of equal keys the last one wins.
     fn from_iter<T: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(iter: T) -> Self {
         let mut positions: BTreeMap<Cow<'a, str>, usize> = BTreeMap::new();
         let mut members: Vec<Member<'a>> = Vec::new();
         for (key, value) in iter {
-            // A repeated key takes the place of the first one.
+            // A duplicate key replaces the first one.
             let known = positions.get(&key).and_then(|at| members.get_mut(*at));
             match known {
                 Some(known) => known.1 = value,

@@ -1,11 +1,13 @@
 //! The reader of ordinary JSON: what an API server sends, in one pass over the bytes.
 //!
-//! It only ever gives what the general reader (`serde_json`, with the rules of [`Json`]) gives for the same text, and gives up (`None`) on
-//! whatever it is not sure of: malformed text, a duplicate key, a number that is no plain integer, deep nesting. The general reader then
-//! decides, and words the error. So this file can make reading faster, never looser; a test holds the two against each other.
+//! It gives only what the general reader (`serde_json`, with the rules of [`Json`]) gives for the same text,
+//! and gives up (`None`) on whatever it is not sure of: malformed text, a duplicate key, a number that is not
+//! a plain integer, deep nesting. The general reader then decides, and words the error. So this file can make
+//! reading faster, never looser; a test compares the two.
 //!
-//! What makes it fast: members and elements are gathered on two stacks and then copied once into lists of the right size; strings are
-//! searched eight bytes at a time; a value that nobody will read is checked and not built.
+//! Three things make it fast. Members and elements are collected on two stacks and then copied once into
+//! lists of the right size. Strings are searched eight bytes at a time. A value that is never read is checked
+//! and not built.
 
 use std::borrow::Cow;
 
@@ -15,7 +17,7 @@ use super::{Json, Map};
 /// How deep values may nest here; the general reader allows 127. Objects of Kubernetes nest a dozen deep.
 const MAX_DEPTH: u32 = 100;
 
-/// Digits of an integer that is surely within `i64`.
+/// Digits of an integer that certainly fits in `i64`.
 const SURE_DIGITS: usize = 18;
 
 /// A text that is being read.
@@ -29,13 +31,14 @@ pub(crate) struct Reader<'a> {
     skipped: Vec<&'a str>,
 }
 
-/// Keys of a skipped object that are compared with each other; one of more is read by the general reader.
+/// How many keys of a skipped object are compared with each other; the general reader reads an object with
+/// more.
 const MAX_SKIPPED_KEYS: usize = 32;
 
 /// Whether a skipped value must be one that could have been read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Skip {
-    /// Yes: no key repeats in it.
+    /// Yes: it has no duplicate key.
     Readable,
     /// Well-formed is enough, as for `IgnoredAny`.
     WellFormed,
@@ -47,7 +50,7 @@ enum Escapes {
     Some,
 }
 
-/// What becomes of a member whose key was read.
+/// What happens to a member whose key was read.
 pub(crate) enum Found<'a> {
     Kept(Json<'a>),
     Skipped,
@@ -58,12 +61,12 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, depth: MAX_DEPTH, members: Vec::new(), items: Vec::new(), skipped: Vec::new() }
     }
 
-    /// Nothing but white space is left.
+    /// Only white space is left.
     pub(crate) fn end(mut self) -> Option<()> {
         self.token().is_none().then_some(())
     }
 
-    /// The next byte that is not white space; it is not taken.
+    /// The next byte that is not white space, without consuming it.
     #[inline]
     fn token(&mut self) -> Option<u8> {
         let byte = *self.text.as_bytes().get(self.at)?;
@@ -82,7 +85,7 @@ impl<'a> Reader<'a> {
         self.token() == Some(b'{')
     }
 
-    /// Takes the next token, which must be this byte.
+    /// Consumes the next token, which must be this byte.
     fn take(&mut self, wanted: u8) -> Option<()> {
         if self.token()? != wanted {
             return None;
@@ -110,7 +113,7 @@ impl<'a> Reader<'a> {
         self.token() == Some(b'[')
     }
 
-    /// Whether the next value is `null`; if so it is taken.
+    /// Whether the next value is `null`, which is then consumed.
     pub(crate) fn null(&mut self) -> Option<bool> {
         if self.token()? != b'n' {
             return Some(false);
@@ -227,7 +230,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Takes a key that none of the object's keys before it equals.
+    /// Consumes a key that differs from all earlier keys of the object.
     fn skip_key(&mut self, start: usize) -> Option<()> {
         let (key, Escapes::None) = self.quoted()? else { return None };
         let known = self.skipped.get(start..)?;
@@ -270,7 +273,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes a string: what stands between its quotes, or with them if there are escapes in it.
+    /// Consumes a string: the text between its quotes, or including them if it has escapes.
     #[inline]
     fn quoted(&mut self) -> Option<(&'a str, Escapes)> {
         let start = self.at + 1;
@@ -284,7 +287,8 @@ impl<'a> Reader<'a> {
         Some((self.text.get(start..end)?, Escapes::None))
     }
 
-    /// Takes a string that has escapes. Which are allowed is for the general reader to say, who is asked about this string alone.
+    /// Consumes a string with escapes. Which of them are allowed is up to the general reader, which is called
+    /// for this string alone.
     #[cold]
     fn escaped(&mut self) -> Option<(&'a str, Escapes)> {
         let bytes = self.text.as_bytes();
@@ -302,7 +306,7 @@ impl<'a> Reader<'a> {
         Some((self.text.get(start..self.at)?, Escapes::Some))
     }
 
-    /// Reads a number. A plain integer is read here, any other by the general reader.
+    /// Reads a number. A plain integer is read here, any other number by the general reader.
     fn number(&mut self) -> Option<Json<'a>> {
         let rest = self.text.as_bytes().get(self.at..)?;
         let length =
@@ -327,12 +331,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where the first byte stands that is not an ordinary one of a string: a quote, a backslash or a control character.
+/// The position of the first special byte of a string: a quote, a backslash or a control character.
 #[inline]
 fn special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The lowest set bit marks the first byte below `limit`; what is marked above it may be wrong.
+    // The lowest set bit marks the first byte below `limit`; marks above it may be wrong.
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {

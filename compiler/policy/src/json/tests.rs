@@ -67,13 +67,14 @@ fn strings_are_borrowed_unless_escaped() {
     assert!(matches!(json.get("escaped"), Some(Json::Str(Cow::Owned(_)))));
 }
 
-/// What the reader of ordinary text gives must be what the general one gives; whether it gave anything is returned.
+/// The fast reader must give what the general one gives; returns whether it gave anything.
 fn read_by_both(text: &[u8]) -> bool {
     let general = Json::parse_generally(text);
     let Some(ordinary) = Json::parse_ordinary(text) else { return false };
     let general = general.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(text)));
     assert_eq!(ordinary, general, "{}", String::from_utf8_lossy(text));
-    // Equality of objects ignores the order of members and that of doubles the sign of zero; the text shows both.
+    // Equality of objects ignores the order of members, and equality of doubles the sign of zero; the text
+    // shows both.
     assert_eq!(serde_json::to_string(&ordinary).unwrap(), serde_json::to_string(&general).unwrap());
     true
 }
@@ -139,7 +140,8 @@ fn what_is_not_json_is_left_to_the_general_reader() {
 }
 
 proptest::proptest! {
-    /// Pieces of JSON in any order, and JSON with a byte changed: nothing is read that the general reader refuses or reads otherwise.
+    /// Pieces of JSON in any order, and JSON with a byte changed: the fast reader reads nothing that the
+    /// general reader rejects or reads differently.
     #[test]
     fn no_text_is_read_otherwise_than_by_the_general_reader(
         pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..24),

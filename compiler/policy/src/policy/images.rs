@@ -1,10 +1,11 @@
-//! Images of governed pods: the entries of the section `images`, and who must have signed what they match.
+//! Images of governed pods: the entries of the section `images`, and who must have signed the images that
+//! they match.
 
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
 
-/// The image entries of one pack. All matching entries apply; a denying one wins; no match is a denial.
+/// The image entries of one pack. All matching entries apply; a denying entry wins; no match is a denial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageLayer {
@@ -13,7 +14,7 @@ pub struct ImageLayer {
     /// Sigstore trusted roots that [`ImageSigner::Identity`] points to: JSON texts, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trust_roots: Vec<String>,
-    /// Whose they are.
+    /// The pack that they come from.
     pub from: Origin,
 }
 
@@ -23,11 +24,11 @@ pub struct ImageLayer {
 pub struct ImageEntry {
     /// Patterns over the normalised reference without tag and digest; `*` within a segment, `**` across.
     pub patterns: Vec<String>,
-    /// Whether matching images are refused.
+    /// Whether matching images are denied.
     pub effect: ImageEffect,
-    /// What is asked of the digest.
+    /// What is required of the digest.
     pub digest: ImageDigest,
-    /// Who must have signed the image: every one of these.
+    /// Who must have signed the image: all of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<ImageSigner>,
     /// Field path.
@@ -37,20 +38,20 @@ pub struct ImageEntry {
 /// What an image entry does with a matching image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImageEffect {
-    /// Allowed, if the entry's other demands are met.
+    /// Allowed, if the entry's other requirements are met.
     Allow,
-    /// Refused.
+    /// Denied.
     Deny,
 }
 
-/// What is asked of an image's digest.
+/// What is required of an image's digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ImageDigest {
     /// Nothing.
     Any,
-    /// The reference must hold one.
+    /// The reference must have one.
     Required,
-    /// The reference must hold one, and `/mutate` writes it in where there is a tag.
+    /// The reference must have one, and `/mutate` adds it to a tag.
     Resolve,
 }
 
@@ -60,7 +61,7 @@ pub enum ImageDigest {
 pub enum ImageSigner {
     /// The holder of a key, Ed25519 or ECDSA P-256: DER of SubjectPublicKeyInfo, base64.
     Key(String),
-    /// Whoever an issuer of identities attests to be this subject.
+    /// A holder of this subject, as attested by an identity issuer.
     #[serde(rename_all = "camelCase")]
     Identity {
         /// The OIDC issuer, exactly.

@@ -1,18 +1,20 @@
 //! Whether one sandbox provably allows no more than another.
 //!
-//! Provably: what cannot be compared counts as wider. Nothing is made here, which is the meet's; two sandboxes are compared as they
-//! stand, and the first thing in which one allows more is named.
+//! Provably: what cannot be compared counts as wider. Nothing is made here, unlike in the meet; two sandboxes
+//! are compared as they are, and the first thing in which one allows more is named.
 //!
-//! Terms. *Inner*: the sandbox that is to be the narrower one. *Outer*: the one in whose place it is to run calls.
+//! Terms. *Inner*: the sandbox that should be the narrower one. *Outer*: the sandbox in whose place it should
+//! run calls.
 
 use std::collections::BTreeMap;
 
 use super::sandboxes::{AllowedSyscall, ArgumentTest, AtLeast, Filesystem, Limits, Proc, Sandbox, Syscalls};
 
-/// The first thing in which `inner` allows more than `outer`, or cannot be compared with it. `None`: it allows no more.
+/// The first thing in which `inner` allows more than `outer`, or cannot be compared with it. `None`: it
+/// allows no more.
 #[must_use]
 pub fn wider(inner: &Sandbox, outer: &Sandbox) -> Option<&'static str> {
-    // Every field is named, so that a new one has to be compared before this compiles.
+    // Every field is named, so that a new field must be compared before this compiles.
     let Sandbox {
         name: _,
         from: _,
@@ -40,7 +42,7 @@ pub fn wider(inner: &Sandbox, outer: &Sandbox) -> Option<&'static str> {
         .or_else(|| looser(at_least, &outer.at_least))
 }
 
-/// Whether a canonical path is this folder or lies below it. `..` never does.
+/// Whether a canonical path is this folder or is below it. `..` never is.
 #[must_use]
 pub fn below(path: &str, folder: &str) -> bool {
     let rest = path.strip_prefix(folder.trim_end_matches('/'));
@@ -51,12 +53,12 @@ pub fn below(path: &str, folder: &str) -> bool {
 
 fn files(inner: &Filesystem, outer: &Filesystem) -> Option<&'static str> {
     let Filesystem { read_only, writable, workspace, proc, devices } = inner;
-    // A path below a root can be a link that leads out of it, on a machine that nobody has seen here.
+    // A path below a root can be a link that leads out of it, on a machine that is not known here.
     if !read_only.iter().all(|path| outer.read_only.contains(path)) {
         return Some("it reads other files");
     }
     let own = mounts(inner);
-    // What lies over or under a path in the one does so in the other.
+    // Whatever is over or under a path in one must be so in the other.
     let covers = |mount: &str| {
         let places = read_only.iter().map(String::as_str).chain(own.iter().copied());
         !own.contains(&mount) && places.into_iter().any(|place| below(mount, place) || below(place, mount))
@@ -68,7 +70,8 @@ fn files(inner: &Filesystem, outer: &Filesystem) -> Option<&'static str> {
     if outer.read_only.iter().any(bares) {
         return Some("it writes where there are files of the image");
     }
-    // Programs start in the workspace, and what rules say of a relative path is said of one below it; a session has only one.
+    // Programs start in the workspace, and rules judge a relative path as one below it; a session has only
+    // one workspace.
     if *workspace != outer.workspace {
         return Some("its workspace is another one");
     }
@@ -85,7 +88,7 @@ fn files(inner: &Filesystem, outer: &Filesystem) -> Option<&'static str> {
     None
 }
 
-/// Where something lies over the files of the image.
+/// Where something is mounted over the files of the image.
 fn mounts(files: &Filesystem) -> Vec<&str> {
     let areas = files.writable.iter().map(|area| area.path.as_str());
     let workspace = files.workspace.iter().map(|workspace| workspace.path.as_str());
@@ -95,7 +98,7 @@ fn mounts(files: &Filesystem) -> Vec<&str> {
 }
 
 fn calls(inner: &Syscalls, outer: &Syscalls) -> Option<&'static str> {
-    // What fails with an error of its own fails as well as what is in neither list.
+    // A call that fails with its own error fails just like one in neither list.
     let Syscalls { allowed, refused: _ } = inner;
     let theirs: BTreeMap<&str, &AllowedSyscall> =
         outer.allowed.iter().map(|call| (call.name.as_str(), call)).collect();
@@ -109,8 +112,8 @@ fn calls(inner: &Syscalls, outer: &Syscalls) -> Option<&'static str> {
     (!allowed.iter().all(goes_through)).then_some("its system calls are others")
 }
 
-/// Whether every argument list that the first lets through, the second does too. A test of bits that its mask leaves out never holds, so nothing
-/// implies it.
+/// Whether the second allows every argument list that the first allows. A test of bits outside its mask never
+/// holds, so nothing implies it.
 #[must_use]
 pub fn implies(first: &[ArgumentTest], second: &[ArgumentTest]) -> bool {
     second.iter().all(|test| {
@@ -190,7 +193,7 @@ mod tests {
         assert_eq!(wider(&sandbox(edit), &sandbox(&[])), expected, "{edit:?}");
     }
 
-    /// Each field by itself: less of it is no wider, more of it is.
+    /// Each field by itself: less of it is not wider, more of it is.
     #[test]
     fn every_field_is_compared() {
         says(&[], None);
@@ -238,11 +241,11 @@ mod tests {
         for paths in [json!(["/bin", "/usr/lib/ssl/private"]), json!(["/bin", "/us"]), json!(["/"])] {
             says(&[("/filesystem/readOnly", paths)], other);
         }
-        // Without the area that lies over it, the image's own folder shows.
+        // Without the area mounted over it, the image's own folder is visible.
         let covered = Some("it reads files that are covered there");
         says(&[("/filesystem/writable", json!([]))], covered);
         says(&[("/filesystem/writable", json!([])), ("/filesystem/readOnly", json!(["/bin"]))], None);
-        // Without the files that lie in it, an area can be written where they were.
+        // Without the files mounted in it, an area is writable where they were.
         let tools = |paths: Value| sandbox(&[("/filesystem/readOnly", paths)]);
         let outer = tools(json!(["/bin", "/usr", "/usr/tmp/tools", "/work/tools"]));
         assert_eq!(wider(&outer, &outer), None);
@@ -259,7 +262,7 @@ mod tests {
         assert_eq!(wider(&sandbox(&[]), &without), seen);
     }
 
-    /// Another folder to start in, or none, makes another file of every relative path.
+    /// Another start folder, or none, makes every relative path mean another file.
     #[test]
     fn the_workspace_is_the_same() {
         let another = Some("its workspace is another one");
@@ -293,7 +296,7 @@ mod tests {
             says(&[("/syscalls/allowed/1/when", when)], others);
         }
         says(&[("/syscalls/allowed/0/numbers", json!({"x86_64": 1}))], others);
-        // A test that never holds lets nothing through.
+        // A test that never holds allows nothing.
         let never = sandbox(&[("/syscalls/allowed/1/when", json!([[{"index": 0, "mask": 1, "value": 3}]]))]);
         let one = sandbox(&[("/syscalls/allowed/1/when", json!([[{"index": 0, "mask": 1, "value": 1}]]))]);
         assert_eq!(wider(&one, &never), others);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LabelSelector, Origin};
 
-/// What governed pods may connect to and be reached from. Both directions are denied unless a rule allows.
+/// Which connections governed pods may open and accept. Both directions are denied unless a rule allows them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
@@ -12,21 +12,21 @@ pub struct Network {
     pub egress: Vec<NetworkRule>,
     /// Incoming, by name; empty: none.
     pub ingress: Vec<NetworkRule>,
-    /// Who states this section.
+    /// The origins of this section.
     pub from: Vec<Origin>,
 }
 
-/// Connections that are allowed: any peer at any of the ports.
+/// Connections that are allowed: any of the peers at any of the ports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkRule {
     /// Name, unique within its direction.
     pub name: String,
-    /// The peers; empty: nobody.
+    /// The peers; empty: none.
     pub peers: Vec<Peer>,
     /// The ports; empty: none. "All ports" is written as one range per protocol.
     pub ports: Vec<PortRange>,
-    /// Who allows it.
+    /// The origins of the permission.
     pub from: Vec<Origin>,
 }
 
@@ -34,7 +34,8 @@ pub struct NetworkRule {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Peer {
-    /// Pods: every namespace selector and every pod selector must match. `namespaces` `None`: the pod's own namespace.
+    /// Pods: every namespace selector and every pod selector must match. `namespaces` `None`: the pod's own
+    /// namespace.
     Pods {
         /// Selectors over the namespace's labels.
         namespaces: Option<Vec<LabelSelector>>,
@@ -45,7 +46,7 @@ pub enum Peer {
     Cidr {
         /// Network and prefix length, host bits zero.
         cidr: String,
-        /// Networks taken out.
+        /// Excluded networks.
         except: Vec<String>,
     },
 }

@@ -1,8 +1,8 @@
 //! Pools and sandboxes of the effective policy: where a tool's command runs and what confines it there.
 //!
-//! Lowered and total: sizes in bytes, times in milliseconds, CPUs in thousandths, system calls by number for each
-//! architecture. Whoever builds a sandbox needs no default and no table. A sandbox that two packs name is met: path lists intersect,
-//! limits take the minimum, system calls that only one allows are refused.
+//! Lowered and total: sizes in bytes, times in milliseconds, CPUs in thousandths, system calls by number for
+//! each architecture. A builder of sandboxes needs no default and no table. A sandbox that two packs name is
+//! met: path lists intersect, limits take the minimum, and system calls that only one allows are refused.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,15 +20,15 @@ pub struct Pool {
     pub runtime_class: String,
     /// Pod Security Standard of the pool's own namespaces.
     pub pod_security: PodSecurity,
-    /// Whether the pool's pods must have a user namespace of their own.
+    /// Whether the pool's pods must have their own user namespace.
     pub user_namespace: UserNamespace,
-    /// Whether a pod of the pool makes cgroups of its own.
+    /// Whether a pod of the pool creates its own cgroups.
     pub cgroup: CgroupAccess,
     /// CPUs of one pod, in thousandths.
     pub cpus_milli: u64,
     /// Memory of one pod, in bytes.
     pub memory_bytes: u64,
-    /// Who says so.
+    /// The origins of the pool.
     pub from: Vec<Origin>,
 }
 
@@ -41,25 +41,25 @@ pub enum Backend {
     Pod,
 }
 
-/// Whether pods have a user namespace of their own; the later one is the stricter.
+/// Whether pods have their own user namespace; the later value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UserNamespace {
-    /// Where the cluster can.
+    /// Where the cluster supports it.
     Optional,
-    /// A pod without one is refused.
+    /// A pod without one is denied.
     Required,
 }
 
-/// Access of a pod to its cgroup; the earlier one is the stricter.
+/// Access of a pod to its cgroup; the earlier value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CgroupAccess {
     /// As usual.
     ReadOnly,
-    /// It may make cgroups of its own.
+    /// It may create its own cgroups.
     Writable,
 }
 
-/// What a tool's command runs in.
+/// Where a tool's command runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sandbox {
@@ -67,9 +67,9 @@ pub struct Sandbox {
     pub name: String,
     /// Name of the pool; `None`: a ceiling that no pack has placed in a pool.
     pub pool: Option<String>,
-    /// The language whose source text a call may bring; `None`: programs only.
+    /// The language whose source text a call may contain; `None`: programs only.
     pub runtime: Option<Language>,
-    /// What it sees of files.
+    /// Which files it sees.
     pub filesystem: Filesystem,
     /// Names of the policy's egress rules that it may use, sorted; empty: no network at all.
     pub egress: Vec<String>,
@@ -77,11 +77,11 @@ pub struct Sandbox {
     pub syscalls: Syscalls,
     /// Limits of one call.
     pub limits: Limits,
-    /// What will do where a limit cannot be held exactly.
+    /// What is acceptable where a limit cannot be enforced exactly.
     pub at_least: AtLeast,
-    /// Environment variables beside `PATH` and `HOME`, sorted by name.
+    /// Environment variables in addition to `PATH` and `HOME`, sorted by name.
     pub environment: Vec<(String, String)>,
-    /// Who says so.
+    /// The origins of the sandbox.
     pub from: Vec<Origin>,
 }
 
@@ -92,7 +92,7 @@ pub enum Language {
     Python,
 }
 
-/// What a sandbox sees of files. Paths are absolute and canonical.
+/// Which files a sandbox sees. Paths are absolute and canonical.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Filesystem {
@@ -114,9 +114,9 @@ pub struct Filesystem {
 pub struct Tmpfs {
     /// Where.
     pub path: String,
-    /// How much it holds.
+    /// Its capacity in bytes.
     pub size_bytes: u64,
-    /// How many files it holds.
+    /// Its capacity in files.
     pub inodes: u64,
 }
 
@@ -126,9 +126,9 @@ pub struct Tmpfs {
 pub struct Workspace {
     /// Where.
     pub path: String,
-    /// How much it holds.
+    /// Its capacity in bytes.
     pub size_bytes: u64,
-    /// How many files it holds.
+    /// Its capacity in files.
     pub inodes: u64,
     /// How long it lives.
     pub lifetime: Lifetime,
@@ -136,7 +136,7 @@ pub struct Workspace {
     pub durable: bool,
 }
 
-/// How long something lives; the earlier one is the stricter.
+/// How long a workspace lives; the earlier value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Lifetime {
     /// One call.
@@ -145,26 +145,27 @@ pub enum Lifetime {
     Session,
 }
 
-/// What `/proc` is; the earlier one is the stricter.
+/// What `/proc` is; the earlier value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Proc {
-    /// Not there.
+    /// Absent.
     None,
     /// That of the sandbox's own processes.
     Own,
 }
 
-/// The system calls of a sandbox. Whatever is in neither list fails with `EPERM`; another architecture's call form (x32, `int 0x80`) kills.
+/// The system calls of a sandbox. A call in neither list fails with `EPERM`; the call convention of another
+/// architecture (x32, `int 0x80`) kills.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Syscalls {
-    /// Calls that go through, sorted by name.
+    /// Allowed calls, sorted by name.
     pub allowed: Vec<AllowedSyscall>,
-    /// Calls that fail with an error of their own, sorted by name; no name stands in both lists.
+    /// Calls that fail with their own error, sorted by name; no name is in both lists.
     pub refused: Vec<RefusedSyscall>,
 }
 
-/// A system call that goes through, for some or all of its arguments.
+/// A system call that is allowed, for some or all of its arguments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AllowedSyscall {
@@ -172,12 +173,13 @@ pub struct AllowedSyscall {
     pub name: String,
     /// Its number on each architecture.
     pub numbers: SyscallNumbers,
-    /// Any of these must hold, within one all of it; empty: whatever the arguments. No alternative tests one argument twice.
+    /// Any of these must hold, within one all of its tests; empty: any arguments. No alternative tests one
+    /// argument twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<Vec<ArgumentTest>>,
 }
 
-/// A system call that fails with an error of its own, so that libraries fall back to another one.
+/// A system call that fails with its own error, so that libraries fall back to another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefusedSyscall {
@@ -200,20 +202,21 @@ pub struct SyscallNumbers {
     pub aarch64: Option<u32>,
 }
 
-/// `(argument[index] as u32 & mask) == value`: 32 bits, since a 64-bit comparison of an `int` misses set high bits.
+/// `(argument[index] as u32 & mask) == value`: 32 bits, since a 64-bit comparison of an `int` misses set high
+/// bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArgumentTest {
     /// 0 to 5.
     pub index: u8,
-    /// Bits that are looked at.
+    /// The bits that are tested.
     pub mask: u32,
-    /// What they must be.
+    /// Their required value.
     pub value: u32,
 }
 
 impl ArgumentTest {
-    /// Whether any argument passes: what must be set is looked at.
+    /// Whether any argument passes: the bits that must be set are within the mask.
     #[must_use]
     pub const fn can_hold(&self) -> bool {
         self.value & !self.mask == 0
@@ -224,13 +227,13 @@ impl ArgumentTest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
-    /// Time that passes.
+    /// Elapsed time.
     pub wall_clock_ms: u64,
     /// CPU time of all its processes.
     pub cpu_time_ms: u64,
     /// CPUs at once, in thousandths.
     pub cpus_milli: u64,
-    /// Memory, files in memory included.
+    /// Memory, including files in memory.
     pub memory_bytes: u64,
     /// Processes and threads.
     pub processes: u64,
@@ -242,7 +245,7 @@ pub struct Limits {
     pub output_bytes: u64,
 }
 
-/// What will do where a limit cannot be held exactly; [`Enforcement::Exact`]: nothing less.
+/// What is acceptable where a limit cannot be enforced exactly; [`Enforcement::Exact`]: nothing less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are those of the limits")]
@@ -254,7 +257,7 @@ pub struct AtLeast {
     pub proc: Enforcement,
 }
 
-/// How a limit is held; the earlier one is the stricter.
+/// How a limit is enforced; the earlier value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Enforcement {
     /// For the whole sandbox, by the kernel.

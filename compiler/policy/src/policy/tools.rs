@@ -1,8 +1,9 @@
-//! Tools and the rules over their calls, and what is kept of them.
+//! Tools, the rules over their calls, and what is kept of them.
 //!
-//! Packs are decided separately and met: each pack that has a `tools` section is one [`ToolLayer`]. A layer **names** a tool that it defines
-//! or that one of its grants matches. A call is allowed when some layer defines the tool, every layer that names it grants it, and no layer restricts it;
-//! a layer that does not name it still has a say by its restrictions and budgets.
+//! Packs are decided separately and met: each pack that has a `tools` section is one [`ToolLayer`]. A layer
+//! **names** a tool that it defines or that one of its grants matches. A call is allowed when some layer
+//! defines the tool, every layer that names it grants it, and no layer restricts it; a layer that does not
+//! name it can still constrain it through its restrictions and budgets.
 
 use std::fmt;
 
@@ -20,11 +21,11 @@ pub struct ToolLayer {
     pub definitions: Vec<Tool>,
     /// Groups of approvers, sorted by name.
     pub approvers: Vec<ApproverGroup>,
-    /// Counters, sorted by name. Names are the pack's own: two packs' counters never mix.
+    /// Counters, sorted by name. Names belong to the pack: two packs' counters never mix.
     pub counters: Vec<Counter>,
     /// Budgets, sorted by name. Each applies to every tool.
     pub budgets: Vec<Budget>,
-    /// Labels of sessions, sorted by name. Names are the pack's own: two packs' labels never mix.
+    /// Labels of sessions, sorted by name. Names belong to the pack: two packs' labels never mix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
     /// Rules in the order of the text.
@@ -37,17 +38,18 @@ pub struct ToolLayer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tool {
-    /// Name, as `shell.exec`.
+    /// Name, such as `shell.exec`.
     pub name: String,
     /// What it does, for the agent.
     pub description: String,
-    /// What its arguments must be: JSON Schema in the closed subset, as the author wrote it; prepared when the policy is loaded.
+    /// What its arguments must be: JSON Schema in the closed subset, as the author wrote it; prepared when
+    /// the policy is loaded.
     pub input: serde_json::Value,
     /// What a call does.
     pub run: Run,
-    /// Facts that are taken from arguments.
+    /// Facts that are derived from arguments.
     pub derive: Vec<Derive>,
-    /// What becomes of a call that no grant of this layer matches.
+    /// What happens to a call that no grant of this layer matches.
     pub otherwise: Otherwise,
     /// Whether a call may read from its caller while it runs.
     pub stdin: Stdin,
@@ -74,7 +76,7 @@ pub struct Run {
 pub enum Program {
     /// A command; the first word is an absolute path.
     Argv(Vec<Word>),
-    /// Source text for the sandbox's runtime, by way of a read-only file.
+    /// Source text for the sandbox's runtime, passed through a read-only file.
     Code(Word),
 }
 
@@ -84,11 +86,11 @@ pub enum Program {
 pub enum Word {
     /// A fixed text.
     Value(String),
-    /// The argument of this name; an optional one that is absent leaves the word out.
+    /// The argument of this name; an absent optional argument leaves the word out.
     Arg(String),
 }
 
-/// A fact taken from an argument. An absent argument gives an opaque fact.
+/// A fact derived from an argument. An absent argument gives an opaque fact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Derive {
@@ -102,17 +104,17 @@ pub enum Derive {
     Git(String),
 }
 
-/// What becomes of a call that no grant matches.
+/// What happens to a call that no grant matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Otherwise {
     /// Denied.
     Deny(Deny),
-    /// People decide.
+    /// Approvers decide.
     Ask(Ask),
 }
 
-/// Whether a call may read from its caller while it runs; the earlier one is the stricter.
+/// Whether a call may read from its caller while it runs; the earlier value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stdin {
     /// Its standard input is empty.
@@ -121,19 +123,19 @@ pub enum Stdin {
     Stream,
 }
 
-/// People decide.
+/// Approvers decide.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ask {
     /// Name of a group of the layer's approvers.
     pub approvers: String,
-    /// How many principals of it; at least one.
+    /// How many principals of it must approve; at least one.
     pub quorum: u32,
-    /// How long the question stands.
+    /// How long the question stays open.
     pub expires_ms: u64,
 }
 
-/// Denied, with what the agent is told.
+/// A denial, and what the agent learns about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deny {
@@ -161,7 +163,7 @@ pub struct ApproverGroup {
 pub struct ApproverKey {
     /// Name of the key.
     pub id: String,
-    /// The person; a quorum counts persons.
+    /// The person; a quorum counts people.
     pub principal: String,
     /// The Ed25519 public key, 32 bytes in lower-case hex.
     pub ed25519: String,
@@ -187,7 +189,8 @@ pub struct Budget {
     pub name: String,
     /// The resource.
     pub resource: Resource,
-    /// How much of it, in thousandths: milliseconds of CPU time, thousandths of a call, thousandths of a byte.
+    /// How much of it, in thousandths: milliseconds of CPU time, thousandths of a call, thousandths of a
+    /// byte.
     pub limit_milli: u64,
     /// Use older than this no longer counts; `None`: all counts.
     pub window_ms: Option<u64>,
@@ -195,13 +198,13 @@ pub struct Budget {
     pub scope: Scope,
 }
 
-/// A label that sessions carry once a call added it.
+/// A label that sessions carry once a call has added it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Label {
     /// Name.
     pub name: String,
-    /// What it says of a session.
+    /// What it says about a session.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -226,7 +229,7 @@ pub enum Resource {
     OutputBytes,
 }
 
-/// A rule over calls.
+/// A rule on calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolRule {
@@ -234,7 +237,7 @@ pub struct ToolRule {
     pub name: String,
     /// Field path in the pack.
     pub at: String,
-    /// When it is asked.
+    /// When it is evaluated.
     #[serde(default, skip_serializing_if = "Phase::is_call")]
     pub phase: Phase,
     /// Any of these; at least one.
@@ -243,13 +246,14 @@ pub struct ToolRule {
     pub when: Option<Cel>,
     /// What it does.
     pub effect: RuleEffect,
-    /// Of a grant: the arguments that calls then have, a map; `None`: as they came.
+    /// For a grant: the new arguments of the call, a map; `None`: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Cel>,
-    /// In phase `Result`: a map with any of `stdout`, `stderr` and `content`, the texts that are delivered in their place.
+    /// In phase `Result`: a map with any of `stdout`, `stderr` and `content`, the texts that are delivered
+    /// instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redact: Option<Cel>,
-    /// Whether it has that effect, or is only recorded.
+    /// Whether it has an effect, or is only recorded.
     #[serde(default, skip_serializing_if = "Mode::is_enforce")]
     pub mode: Mode,
 }
@@ -261,7 +265,7 @@ impl ToolRule {
         self.mode.is_enforce()
     }
 
-    /// Whether calls can run by it: an `allow` or `ask` that has an effect.
+    /// Whether it lets calls run: an `allow` or `ask` that has an effect.
     #[must_use]
     pub const fn grants(&self) -> bool {
         self.is_enforced() && matches!(self.effect, RuleEffect::Allow | RuleEffect::Ask(_))
@@ -285,28 +289,29 @@ impl ToolRule {
 /// Whether a rule has an effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
-    /// It has.
+    /// It has an effect.
     #[default]
     Enforce,
-    /// It is asked, and what it would have done is recorded. It has no effect, whatever becomes of it.
+    /// It is evaluated, and what it would have done is recorded. It has no effect, whatever its outcome.
     Shadow,
 }
 
 impl Mode {
-    /// Whether a rule of this mode has an effect. What is written about it needs no word then.
+    /// Whether a rule of this mode has an effect; serialised rules then omit the mode.
     #[must_use]
     pub const fn is_enforce(&self) -> bool {
         matches!(self, Mode::Enforce)
     }
 }
 
-/// When a rule is asked.
+/// When a rule is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Phase {
     /// When a call is decided.
     #[default]
     Call,
-    /// When a call has given a result: only [`RuleEffect::Deny`], which withholds it, [`RuleEffect::Redact`], and labels that are added.
+    /// When a call has a result: only [`RuleEffect::Deny`], which withholds it, [`RuleEffect::Redact`], and
+    /// labels that are added.
     Result,
     /// When tools are listed: only [`RuleEffect::Deny`], which hides the tool and denies no call.
     List,
@@ -320,7 +325,7 @@ impl Phase {
     }
 }
 
-/// Which tools a rule is about.
+/// Which tools a rule covers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum ToolPattern {
@@ -367,27 +372,27 @@ impl fmt::Display for ToolPattern {
 pub enum RuleEffect {
     /// Grants the call.
     Allow,
-    /// Grants the call once people approve.
+    /// Grants the call after approval.
     Ask(Ask),
     /// Denies the call.
     Deny(Deny),
-    /// Denies calls beyond a number, and counts those that it lets through.
+    /// Denies calls beyond a number, and counts those that it allows.
     Throttle {
         /// Name of a counter of the layer.
         counter: String,
         /// Calls that are admitted within the counter's window.
         max: u64,
     },
-    /// Asks for approval of a call that is granted otherwise.
+    /// Asks for approval of a call that another rule grants.
     Confirm(Ask),
-    /// Nothing but [`ToolRule::redact`].
+    /// Only [`ToolRule::redact`].
     Redact,
-    /// Changes the labels of the session of a call that is admitted, or that has given a result.
+    /// Changes the labels of the session of a call that is admitted, or that has a result.
     Label {
         /// Labels of the layer that it adds, sorted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         add: Vec<String>,
-        /// Labels of the layer that it takes away if people whom the layer asked approved the call, sorted.
+        /// Labels of the layer that it removes if approvers whom the layer asked approved the call, sorted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<String>,
     },
@@ -406,7 +411,7 @@ pub struct Audit {
     pub arguments: Keep,
     /// Results of tool calls.
     pub results: Keep,
-    /// How long records are kept at least; `None`: for ever.
+    /// The minimum retention of records; `None`: forever.
     pub retention_ms: Option<u64>,
     /// Whether an admission decision must be recorded before it is answered.
     pub admission: AuditAdmission,
@@ -425,7 +430,7 @@ pub enum Keep {
     Drop,
 }
 
-/// Whether admission decisions must be recorded; the later one is the stricter.
+/// Whether admission decisions must be recorded; the later value is stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AuditAdmission {
     /// Where possible.

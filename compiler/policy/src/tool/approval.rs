@@ -1,6 +1,7 @@
-//! Approvals: what people are asked, what they sign, and whether that is enough.
+//! Approvals: what approvers are asked, what they sign, and whether that is enough.
 //!
-//! Verifying a signature is the executor's. Here stands what is signed ([`approval_message`]) and who must have signed it.
+//! The executor verifies signatures. This module defines what is signed ([`approval_message`]) and who must
+//! sign it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +13,12 @@ use super::decision::DenyReason;
 use crate::policy::tools::{ApproverGroup, ApproverKey, Ask};
 use crate::{bundle, canonical};
 
-/// What is hashed begins with this, so that no other hash of the product can stand for it.
+/// The prefix of what is hashed, so that no other hash of the product can replace it.
 const CALL_CONTEXT: &[u8] = b"bailiwick/call/v1\n";
-/// What is signed begins with this, so that a signature over anything else is none over an approval.
+/// The prefix of what is signed, so that a signature over anything else does not count as an approval.
 const APPROVAL_CONTEXT: &str = "bailiwick/approval/v1";
 
-/// What people are asked.
+/// What approvers are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalRequest {
@@ -27,13 +28,13 @@ pub struct ApprovalRequest {
     pub call_hash: String,
     /// Digest of the policy that asks.
     pub policy_digest: String,
-    /// Until when it can be answered, in milliseconds since 1970.
+    /// When the question expires, in milliseconds since 1970.
     pub expires_ms: u64,
     /// All of these must be met. Sorted by pack and group.
     pub requirements: Vec<Requirement>,
 }
 
-/// A group of which some must approve.
+/// A group from which a quorum must approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Requirement {
@@ -41,9 +42,10 @@ pub struct Requirement {
     pub pack: String,
     /// Name of the group.
     pub group: String,
-    /// How many persons of it.
+    /// How many people of it.
     pub quorum: u32,
-    /// The keys whose owners may approve this call: those of the group without anybody of the subject's chain.
+    /// The keys whose owners may approve this call: those of the group, except principals of the subject's
+    /// chain.
     pub keys: Vec<ApproverKey>,
 }
 
@@ -59,7 +61,8 @@ pub struct VerifiedApproval {
     pub policy_digest: String,
     /// [`ApprovalRequest::expires_ms`].
     pub expires_ms: u64,
-    /// The Ed25519 public keys that signed, in lower-case hex. Keys and not their names: two packs may give one name to two keys.
+    /// The Ed25519 public keys that signed, in lower-case hex. Keys instead of names, because two packs may
+    /// give one name to two keys.
     pub keys: BTreeSet<String>,
 }
 
@@ -84,10 +87,10 @@ impl ApprovalRequest {
         approval_message(&self.id, &self.call_hash, &self.policy_digest, self.expires_ms)
     }
 
-    /// Whether an approval answers this question in full.
+    /// Whether an approval fully answers this question.
     ///
     /// # Errors
-    /// Why it does not answer it at all.
+    /// Why it is not an answer to this question.
     pub(super) fn is_met_by(&self, approval: &VerifiedApproval) -> Result<bool, DenyReason> {
         let same = approval.id == self.id
             && approval.call_hash == self.call_hash
@@ -106,18 +109,18 @@ impl Requirement {
         persons(signed) >= self.quorum as usize
     }
 
-    /// Whether so many are left who may approve.
+    /// Whether enough people remain who may approve.
     pub(super) fn can_be_met(&self) -> bool {
         persons(self.keys.iter()) >= self.quorum as usize
     }
 }
 
-/// How many persons hold these keys. Names that differ only in case are one person's.
+/// How many people hold these keys. Names that differ only in case belong to one person.
 fn persons<'k>(keys: impl Iterator<Item = &'k ApproverKey>) -> usize {
     keys.map(|key| key.principal.to_ascii_lowercase()).collect::<BTreeSet<_>>().len()
 }
 
-/// What a decision asks for: each group once, with the highest quorum and the shortest time.
+/// The approvals that a decision needs: each group once, with the highest quorum and the shortest time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asks {
     groups: BTreeMap<(String, String), Requirement>,
@@ -141,7 +144,7 @@ impl Asks {
         self.expires_after_ms = Some(shortest);
     }
 
-    /// Whether a pack, as `name@version`, is among those who ask.
+    /// Whether a pack, as `name@version`, is among those that ask.
     pub(super) fn are_of(&self, pack: &str) -> bool {
         self.groups.keys().any(|(asking, _)| asking == pack)
     }
@@ -150,7 +153,7 @@ impl Asks {
         self.groups.is_empty()
     }
 
-    /// The question that these asks make of a call.
+    /// The question that these requirements make for a call.
     pub(super) fn request(
         &self,
         call: &ToolCall,
@@ -169,7 +172,7 @@ impl Asks {
     }
 }
 
-/// What an approval binds beside the arguments.
+/// What an approval binds in addition to the arguments.
 #[derive(Debug)]
 pub(super) struct Binding<'b> {
     pub(super) sandbox: Option<&'b str>,
@@ -180,8 +183,8 @@ pub(super) struct Binding<'b> {
     pub(super) removes: &'b BTreeSet<String>,
 }
 
-/// Everything that an approval binds: `{arguments, facts, generation, policyDigest, sandbox, session, subject, tool}`, and `removesLabels` if the call takes labels
-/// away from its session.
+/// Everything that an approval binds: `{arguments, facts, generation, policyDigest, sandbox, session,
+/// subject, tool}`, and `removesLabels` if the call removes labels from its session.
 pub(super) fn bound(call: &ToolCall, binding: &Binding<'_>) -> serde_json::Value {
     let mut bound = json!({
         "arguments": call.arguments(),
@@ -199,9 +202,9 @@ pub(super) fn bound(call: &ToolCall, binding: &Binding<'_>) -> serde_json::Value
     bound
 }
 
-/// The hash of what an approval binds ([`super::ToolDecision::binds`]): SHA-256 over `bailiwick/call/v1`, a line feed, and the canonical JSON
-/// (RFC 8785), in lower-case hex. `None`: there is no canonical form, which what was read from JSON always has. Whoever signs computes it from what they are
-/// shown.
+/// The hash of what an approval binds ([`super::ToolDecision::binds`]): SHA-256 over `bailiwick/call/v1`, a
+/// line feed, and the canonical JSON (RFC 8785), in lower-case hex. `None`: there is no canonical form;
+/// values read from JSON always have one. Signers compute it from what they are shown.
 #[must_use]
 pub fn bound_call_hash(bound: &serde_json::Value) -> Option<String> {
     let mut bytes = CALL_CONTEXT.to_vec();

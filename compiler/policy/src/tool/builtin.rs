@@ -1,5 +1,5 @@
-//! Tools that every policy knows: the files of the session's workspace. A call of them is a call like any other: it needs a grant, it
-//! counts, it is recorded. What runs is no command but an operation of the clerk.
+//! Tools that every policy has: the files of the session's workspace. A call of one is a call like any other:
+//! it needs a grant, counts, and is recorded. It runs an operation of the clerk instead of a command.
 
 use std::sync::OnceLock;
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::arguments::ArgumentsSchema;
 
-/// No pack defines a tool of this prefix.
+/// No pack may define a tool with this prefix.
 pub const RESERVED_PREFIX: &str = "workspace.";
-/// Longest content of a file that is written by one call, in bytes.
+/// The longest content that one call writes to a file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
-/// CPU time that an operation of the clerk may use, in milliseconds; what a budget reserves for it.
+/// CPU time that an operation of the clerk may use, in milliseconds; budgets reserve this amount.
 pub const CLERK_CPU_MS: u64 = 1_000;
-/// Bytes that an operation of the clerk may give back; what a budget reserves for it.
+/// Bytes that an operation of the clerk may return; budgets reserve this amount.
 pub const CLERK_OUTPUT_BYTES: u64 = 4 << 20;
 
-/// Most characters of a path, as `PATH_MAX` has it.
+/// The most characters of a path, as `PATH_MAX`.
 const MAX_PATH: usize = 4_095;
 
 /// A built-in tool.

@@ -1,4 +1,4 @@
-//! A tool call as it was asked for, and who asks.
+//! A tool call as it was requested, and its caller.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,12 +9,14 @@ use thiserror::Error;
 
 use crate::json::{Json, Map};
 
-/// Longest text of a call's arguments that is read, in bytes. A file is written in pieces; the executor's bodies are smaller.
+/// The longest text of a call's arguments that is read, in bytes. A file is written in pieces; the executor's
+/// bodies are smaller.
 pub const MAX_ARGUMENTS_BYTES: usize = 4 << 20;
-/// Longest identifier of a call or a session, in bytes.
+/// The longest identifier of a call or a session, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// A call: an allegation of whoever asks, until it is decided. Never changed (a transform makes another one), and shared by decision, plan and record.
+/// A call: the caller's allegation until it is decided. Never changed (a transform makes another one), and
+/// shared by decision, plan and record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall(Arc<Alleged>);
 
@@ -25,19 +27,19 @@ struct Alleged {
     id: String,
     /// The session that it belongs to.
     session: String,
-    /// Who calls; from the listener or a verified token, never from the request.
+    /// The caller; from the listener or a verified token, never from the request.
     subject: Subject,
-    /// An object of `tool` and `args`, as expressions see it.
+    /// An object with `tool` and `args`, as expressions see it.
     call: Json<'static>,
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subject {
     /// The agent.
     pub agent: String,
-    /// The person for whom it works.
+    /// The person that it works for.
     pub user: String,
     /// The namespace that it runs in.
     pub namespace: String,
@@ -47,30 +49,30 @@ pub struct Subject {
     /// Labels of the agent.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Principals that the call was delegated through, the first one first.
+    /// Principals through which the call was delegated, the first one first.
     #[serde(default)]
     pub chain: Vec<String>,
 }
 
-/// Why something is no call.
+/// Why an input is not a call.
 #[derive(Debug, Error)]
 pub enum CallError {
     /// An identifier that is empty, too long, or has characters other than letters, digits, `-`, `_` and `.`.
     #[error("`{0}` is not an identifier: up to {MAX_ID_BYTES} letters, digits, `-`, `_` and `.`")]
     Identifier(String),
-    /// More arguments than are read.
+    /// The arguments are longer than the limit.
     #[error("the arguments have {0} bytes, more than {MAX_ARGUMENTS_BYTES}")]
     TooLarge(usize),
-    /// The arguments are no JSON.
+    /// The arguments are not JSON.
     #[error("the arguments are not JSON: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// The arguments are JSON, but no object.
+    /// The arguments are JSON, but not an object.
     #[error("the arguments are not an object")]
     NotAnObject,
 }
 
 impl ToolCall {
-    /// Reads the arguments of a call. That the tool exists and takes them is decided later.
+    /// Reads the arguments of a call. Whether the tool exists and accepts them is decided later.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -90,7 +92,7 @@ impl ToolCall {
     /// A call with arguments that were read before.
     ///
     /// # Errors
-    /// As [`ToolCall::parse`], but for text.
+    /// As for [`ToolCall::parse`], except for text.
     pub fn new(
         id: &str,
         session: &str,
@@ -135,7 +137,7 @@ impl ToolCall {
         &self.0.session
     }
 
-    /// Who calls.
+    /// The caller.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.0.subject
@@ -170,7 +172,7 @@ impl ToolCall {
     }
 }
 
-/// Identifiers stand in file names, headers and keys of the state.
+/// Identifiers are used in file names, headers and keys of the state.
 fn is_identifier(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
@@ -199,7 +201,7 @@ impl<'de> Deserialize<'de> for ToolCall {
             args: serde_json::Value,
         }
         let written = Written::deserialize(deserializer)?;
-        // By way of text, so that an integer beyond 64 bits is refused here too.
+        // Through text, so that an integer beyond 64 bits is rejected here too.
         let text = serde_json::to_vec(&written.call.args).map_err(serde::de::Error::custom)?;
         Self::parse(&written.id, &written.session, written.subject, &written.call.tool, &text)
             .map_err(serde::de::Error::custom)
@@ -207,15 +209,15 @@ impl<'de> Deserialize<'de> for ToolCall {
 }
 
 impl Subject {
-    /// Whose calls are counted together: agent, user and namespace. Groups, labels and the chain change from call to call, and a fresh
-    /// delegation must not give fresh budgets.
+    /// The identity under which calls are counted together: agent, user and namespace. Groups, labels and the
+    /// chain change from call to call, and a new delegation must not give new budgets.
     #[must_use]
     pub fn key(&self) -> String {
         // Strings are always JSON.
         serde_json::to_string(&[&self.namespace, &self.agent, &self.user]).unwrap_or_default()
     }
 
-    /// Everybody who takes part in the call, and so may not approve it.
+    /// Every principal of the call; none of them may approve it.
     pub fn principals(&self) -> impl Iterator<Item = &str> {
         [self.agent.as_str(), self.user.as_str()].into_iter().chain(self.chain.iter().map(String::as_str))
     }

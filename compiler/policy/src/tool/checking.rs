@@ -1,4 +1,5 @@
-//! What is looked at before a policy decides tool calls: names, order and bounds of what a bundle holds, since somebody may have edited it.
+//! What is checked before a policy decides tool calls: names, order and bounds of the bundle's contents,
+//! since a bundle may have been edited.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +33,7 @@ pub struct LoadError {
 /// What is wrong with a layer.
 #[derive(Debug, Error)]
 pub enum Problem {
-    /// A name that refers to nothing.
+    /// A name that does not resolve.
     #[error("there is no {what} `{name}`")]
     Unknown {
         /// Of what kind.
@@ -40,10 +41,10 @@ pub enum Problem {
         /// The name.
         name: String,
     },
-    /// An index that refers to nothing.
+    /// An index that does not resolve.
     #[error("there is no pack {0}")]
     UnknownPack(u16),
-    /// Names that do not stand in order, or stand twice.
+    /// Names that are out of order or repeated.
     #[error("names are not sorted, or one stands twice, at `{0}`")]
     Order(String),
     /// A value outside its bounds.
@@ -199,7 +200,7 @@ impl Checking<'_> {
         }
     }
 
-    /// A rule has an effect of its phase.
+    /// Checks that a rule's effect fits its phase.
     fn phase(&self, place: &str, rule: &ToolRule) -> Result<(), LoadError> {
         let (what, expected, holds) = match rule.phase {
             Phase::Call => {
@@ -281,7 +282,7 @@ impl Checking<'_> {
     }
 }
 
-/// The arguments that a program is made of.
+/// The arguments that a program is made from.
 fn arguments(run: &Run) -> impl Iterator<Item = &String> {
     let words = match &run.program {
         Program::Argv(words) => words.as_slice(),
@@ -293,7 +294,7 @@ fn arguments(run: &Run) -> impl Iterator<Item = &String> {
     })
 }
 
-/// Whether the rules narrow calls to no more sandboxes than can be compared.
+/// Checks that the rules narrow calls to no more sandboxes than can be compared.
 pub(super) fn narrowings(policy: &Policy) -> Result<(), LoadError> {
     let mut targets = BTreeSet::new();
     for (layer, of) in policy.tools.iter().enumerate() {

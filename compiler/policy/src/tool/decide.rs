@@ -1,8 +1,9 @@
-//! The decision over one tool call: total, deterministic, the only place where a permit is made.
+//! The decision on one tool call: total, deterministic, and the only place where a permit is made.
 //!
-//! Steps, each of which can only deny: the session is the caller's; some layer defines the tool; the arguments match every schema; all
-//! definitions run the same; facts are derived; every layer is asked; where grants give the call other arguments, the same once more with those;
-//! the command can be planned; open questions are answered.
+//! Steps, each of which can only deny: the session belongs to the caller; some layer defines the tool; the
+//! arguments match every schema; all definitions run the same thing; facts are derived; every layer is
+//! evaluated; if grants give the call other arguments, all of this again with those; the command can be
+//! planned; open questions are answered.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,8 @@ use super::plan::{self, Plan, PlannedCall};
 use super::record::{DecisionInputs, DecisionRecord, Redecided, SessionView};
 use super::state::{Change, MAX_OPEN, MAX_PENDING, State, StateDelta};
 
-/// Leave to run. Only [`decide_tool_call`] makes one, it cannot be copied, and what it holds cannot be changed.
+/// Permission to run. Only [`decide_tool_call`] makes one, it cannot be copied, and its content cannot be
+/// changed.
 #[derive(Debug)]
 pub struct Permit<T>(T);
 
@@ -29,17 +31,18 @@ impl<T> Permit<T> {
         &self.0
     }
 
-    /// Uses the leave up.
+    /// Consumes the permission.
     #[must_use]
     pub fn into_inner(self) -> T {
         self.0
     }
 }
 
-/// Decides a call. Nothing of it holds before the delta is applied to the same state and the record is durable.
+/// Decides a call. The decision has no effect until the delta is applied to the same state and the record is
+/// durable.
 ///
-/// `now_ms` is in milliseconds since 1970; a time before the state's own counts as the state's. `approval` is what people signed over the
-/// question of an earlier attempt of the same call, its signatures verified.
+/// `now_ms` is in milliseconds since 1970; a time before the state's own counts as the state's. `approval` is
+/// what approvers signed over the question of an earlier attempt of the same call, its signatures verified.
 #[must_use]
 pub fn decide_tool_call(
     policy: &LoadedPolicy,
@@ -92,7 +95,7 @@ struct Decided {
     delta: StateDelta,
     /// The call with the arguments that grants gave it.
     transformed: Option<ToolCall>,
-    /// `None`: it was refused before facts were derived.
+    /// `None`: the call was denied before facts were derived.
     facts: Option<Facts>,
     binds: Option<serde_json::Value>,
 }
@@ -121,7 +124,7 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
             verdict
         }
     };
-    // A denial ends the question that was open about the call.
+    // A denial ends the open question about the call.
     if let (Verdict::Deny(_), Some(_)) = (&verdict, &inputs.pending) {
         decided.delta.changes.push(withdrawn(&inputs.call));
     }
@@ -129,7 +132,7 @@ fn decide(policy: &LoadedPolicy, inputs: &DecisionInputs) -> Decided {
     decided
 }
 
-/// What was made of a call's arguments, and what every layer says of it.
+/// What was derived from a call's arguments, and what every layer says about it.
 struct Pass {
     facts: Facts,
     findings: Findings,
@@ -144,8 +147,8 @@ fn pass(policy: &LoadedPolicy, inputs: &DecisionInputs, entry: &Entry, carried: 
     Pass { facts, findings }
 }
 
-/// The second pass, where grants give the call other arguments and nothing denies it: it is decided with those, and they must be what
-/// the same grants would give once more.
+/// The second pass, if grants give the call other arguments and nothing denies it. The call is decided with
+/// those, and the same grants must give the same arguments again.
 fn transformed(
     policy: &LoadedPolicy,
     inputs: &DecisionInputs,
@@ -179,7 +182,7 @@ fn fitting(policy: &LoadedPolicy, entry: &Entry, call: &ToolCall) -> Result<(), 
     })
 }
 
-/// What can be said before any rule is asked.
+/// What can be decided before any rule is evaluated.
 fn eligible<'p>(
     policy: &'p LoadedPolicy,
     inputs: &DecisionInputs,
@@ -198,7 +201,7 @@ fn eligible<'p>(
         return refuse(DenyReason::UnknownTool, "this tool is not defined".to_owned());
     }
     fitting(policy, entry, &inputs.call)?;
-    // A layer names what it defines, so this is about the built-in tools.
+    // A layer names what it defines, so this covers the built-in tools.
     if !entry.layers.iter().any(|layer| layer.names) {
         return refuse(DenyReason::NoRule, "no rule is about this tool".to_owned());
     }
@@ -209,7 +212,7 @@ fn eligible<'p>(
     Ok((session, entry))
 }
 
-/// What remains to be decided once the layers have been asked.
+/// What remains to be decided after the layers.
 struct Step<'s> {
     policy: &'s LoadedPolicy,
     inputs: &'s DecisionInputs,
@@ -225,7 +228,7 @@ impl Step<'_> {
         changes: &mut Vec<Change>,
         binds: &mut Option<serde_json::Value>,
     ) -> Verdict {
-        // The earliest layer's of those with the weightiest reason.
+        // Among denials with the weightiest reason, that of the earliest layer.
         let worst = findings.denials.iter().min_by_key(|denial| denial.reason);
         if let Some(denial) = worst {
             return Verdict::Deny(denial.clone());
@@ -271,8 +274,8 @@ impl Step<'_> {
         Verdict::Allow(plan)
     }
 
-    /// The labels that the session does not have and gets, and those that it has and loses, if the call is admitted. Only a pack that asks people itself
-    /// takes labels away, its own; one that anybody adds stays.
+    /// The labels that the session gains, and those that it loses, if the call is admitted. Only a pack that
+    /// itself asks for approval removes labels, and only its own; a label that any pack adds stays.
     fn labels(&self, findings: &Findings) -> (BTreeSet<String>, BTreeSet<String>) {
         let has = &self.inputs.labels;
         let asked =
@@ -316,7 +319,8 @@ impl Step<'_> {
         stdin.unwrap_or(Stdin::Forbidden)
     }
 
-    /// What the approvers say. An approval answers exactly the question that is open, and only while that question would be asked again.
+    /// The state of the approval. It answers exactly the open question, and only while that question would be
+    /// asked again.
     fn question(&self, findings: &Findings, bound: &serde_json::Value) -> Result<Answer, Denial> {
         let refuse = |reason, message: &str| Err(refusal(reason, message.to_owned()));
         let inputs = self.inputs;
@@ -355,13 +359,13 @@ impl Step<'_> {
     }
 }
 
-/// Where a question stands.
+/// The state of a question.
 enum Answer {
-    /// It is asked now.
+    /// It is now asked for the first time.
     Asked(ApprovalRequest),
-    /// It was asked before and is not answered in full.
+    /// It was asked before and is not fully answered.
     Awaited(ApprovalRequest),
-    /// All that must approve have approved.
+    /// All required approvals are there.
     Given,
 }
 

@@ -1,4 +1,4 @@
-//! What a decision says: whether the call runs, which rules took part, what it changes.
+//! What a decision says: whether the call runs, which rules took part, and what it changes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,27 +12,31 @@ use super::record::{DecisionInputs, DecisionRecord};
 use super::state::StateDelta;
 use crate::policy::tools::Mode;
 
-/// A decision. It is nothing until its delta is applied and its record durable.
+/// A decision. It has no effect until its delta is applied and its record is durable.
 #[derive(Debug)]
 pub struct ToolDecision {
     /// Whether the call runs.
     pub effect: Effect,
-    /// The rules that took part, in the order of layers and their text; rules whose condition is false did not.
+    /// The rules that took part, in the order of layers and their text; a rule whose condition is false does
+    /// not take part.
     pub rules: Vec<RuleReport>,
     /// What it changes.
     pub delta: StateDelta,
-    /// The call with the arguments that transforms gave it. It is the one that is decided, approved, recorded and run.
+    /// The call with the arguments that transforms gave it. This is the call that is decided, approved,
+    /// recorded and run.
     pub(super) transformed: Option<ToolCall>,
-    /// What was derived from the arguments, unless the call was refused before. It is written out for the record alone.
+    /// The facts derived from the arguments, unless the call was denied before. They are written out only for
+    /// the record.
     pub(super) facts: Option<Facts>,
-    /// Of a call that people are asked about: everything that their approval binds, for them to see; see [`super::bound_call_hash`].
+    /// For a call that needs approval: everything that the approval binds, to be shown to the approvers; see
+    /// [`super::bound_call_hash`].
     pub binds: Option<serde_json::Value>,
-    /// Everything that it was made from, but the policy.
+    /// Everything that it was made from, except the policy.
     pub inputs: DecisionInputs,
 }
 
 impl ToolDecision {
-    /// The call that was decided: with the arguments that transforms gave it, if they gave it others.
+    /// The call that was decided, with the arguments that transforms gave it, if any.
     #[must_use]
     pub fn call(&self) -> &ToolCall {
         self.transformed.as_ref().unwrap_or(&self.inputs.call)
@@ -63,11 +67,11 @@ pub enum Effect {
     Allow(Permit<PlannedCall>),
     /// It does not.
     Deny(Denial),
-    /// Not before people approve.
+    /// Only after approval.
     Ask(ApprovalRequest),
 }
 
-/// [`Effect`] for the log: reading it back gives nobody a permit.
+/// [`Effect`] for the log: reading it back gives no permit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum EffectRecord {
@@ -75,11 +79,12 @@ pub enum EffectRecord {
     Allow,
     /// It does not.
     Deny(Denial),
-    /// Not before people approve.
+    /// Only after approval.
     Ask(ApprovalRequest),
 }
 
-/// Why a call does not run. Texts may repeat names of the arguments, never their values beyond what an author's rule says.
+/// Why a call does not run. Texts may repeat names of the arguments, but never their values beyond what an
+/// author's rule says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Denial {
@@ -89,31 +94,31 @@ pub struct Denial {
     pub pack: Option<String>,
     /// Its rule, counter or budget.
     pub rule: Option<String>,
-    /// Why, for a person.
+    /// Why, for people to read.
     pub message: String,
     /// What the agent can do instead.
     pub remedy: Option<String>,
-    /// After how many milliseconds another attempt can succeed at the earliest.
+    /// The earliest time at which another attempt can succeed, in milliseconds from now.
     pub retry_after_ms: Option<u64>,
 }
 
-/// Kinds of reasons. Of several, the one that stands first here is told.
+/// Kinds of reasons. Of several, the one that comes first here is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DenyReason {
-    /// The session is not there, or another subject's.
+    /// The session does not exist, or belongs to another subject.
     UnknownSession,
     /// No layer defines the tool.
     UnknownTool,
     /// The arguments do not match a schema of the tool.
     Arguments,
-    /// Two packs define the tool otherwise.
+    /// Two packs define the tool differently.
     DefinitionConflict,
     /// A rule denies.
     Rule,
     /// A rule that could deny cannot be evaluated.
     EvaluationError,
-    /// A rule cost more than it may.
+    /// A rule exceeded its fuel.
     FuelExhausted,
     /// A layer that names the tool does not grant the call.
     NoRule,
@@ -121,21 +126,23 @@ pub enum DenyReason {
     Throttled,
     /// Two grants give the call different arguments.
     TransformConflict,
-    /// The arguments that the grants give are not what they would give of those; what redactions leave of a result would be redacted again.
+    /// The grants would give other arguments for the arguments that they gave; or redactions would change
+    /// again what they left of a result.
     TransformUnstable,
-    /// The sandboxes that the call is narrowed to cannot be compared, or one is not provably narrower than the tool's own.
+    /// The sandboxes that the call is narrowed to cannot be compared, or one is not provably narrower than
+    /// the tool's own.
     NarrowConflict,
-    /// A budget does not hold what the call may use.
+    /// A budget does not cover what the call may use.
     BudgetExhausted,
     /// The command cannot be executed with these arguments.
     Plan,
-    /// Of those who may approve, too few are left.
+    /// Too few people remain who may approve.
     NoApprover,
     /// The question was not answered in time.
     ApprovalExpired,
-    /// The approval is of another call, policy or state of the session, or was used.
+    /// The approval is for another call, policy or state of the session, or was already used.
     ApprovalStale,
-    /// The session has too many calls or questions open.
+    /// The session has too many open calls or questions.
     Busy,
 }
 
@@ -147,9 +154,9 @@ pub struct RuleReport {
     pub pack: String,
     /// Its name.
     pub rule: String,
-    /// What it is for.
+    /// Its purpose.
     pub kind: RuleKind,
-    /// What it did; of a rule in shadow, what it would have done.
+    /// What it did; for a rule in shadow, what it would have done.
     pub outcome: RuleOutcome,
     /// Whether that had an effect.
     #[serde(default, skip_serializing_if = "Mode::is_enforce")]
@@ -157,7 +164,7 @@ pub struct RuleReport {
 }
 
 impl RuleReport {
-    /// The report as a record of the log has it: without the texts that may repeat values of the arguments.
+    /// The report as it is in a record of the log: without the texts that may repeat values of the arguments.
     #[must_use]
     pub fn bare(&self) -> serde_json::Value {
         let outcome = match self.outcome {
@@ -173,7 +180,7 @@ impl RuleReport {
     }
 }
 
-/// What a rule is for.
+/// The purpose of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are those of the rules' fields")]
@@ -189,7 +196,7 @@ pub enum RuleKind {
 }
 
 impl RuleKind {
-    /// Whether it can only give.
+    /// Whether it can only permit.
     #[must_use]
     pub const fn is_grant(self) -> bool {
         matches!(self, RuleKind::Allow | RuleKind::Ask)
@@ -200,7 +207,7 @@ impl RuleKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum RuleOutcome {
-    /// What it is for: it granted, denied, asked for approval, or found its counter at the limit.
+    /// It had its effect: it granted, denied, asked for approval, or found its counter at the limit.
     Applied,
     /// A throttle whose counter is below its limit.
     WithinLimit,

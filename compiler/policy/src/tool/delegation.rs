@@ -1,14 +1,15 @@
-//! Whether the packs of everybody in a delegation have a say in every call.
+//! Whether the packs of every principal in a delegation constrain every call.
 //!
-//! Packs are met, and a pack that does not name a tool constrains no call of it. That is right for packs that add ceilings to each other; of a call that somebody makes for somebody else
-//! it would mean that what the one is never granted he gets by the other's hands.
+//! Packs are met, and a pack that does not name a tool does not constrain calls of it. That is right for
+//! packs that add ceilings to each other. For a call on behalf of another principal it would mean that a
+//! principal gets through a delegate what it was never granted itself.
 
 use super::loaded::{LayerEntry, LoadedPolicy};
 use crate::policy::tools::{Phase, RuleEffect, ToolLayer, ToolRule};
 
 impl LoadedPolicy {
-    /// The tools of which a call may be let through without a say of these packs, by their index in the policy: none of them defines the tool, grants calls of it, or denies
-    /// every one.
+    /// The tools of which a call may be allowed although none of these packs (by index in the policy)
+    /// decides: none of them defines the tool, grants calls of it, or denies every call.
     #[must_use]
     pub fn undecided_by(&self, packs: &[u16]) -> Vec<&str> {
         let layers = &self.policy.tools;
@@ -21,7 +22,7 @@ impl LoadedPolicy {
     }
 }
 
-/// Whether a layer grants, or denies whatever the call is.
+/// Whether a layer grants calls, or denies every call.
 fn decides(layer: &ToolLayer, entry: &LayerEntry) -> bool {
     let denies = |rule: &ToolRule| {
         let is_every = rule.phase == Phase::Call && rule.when.is_none() && rule.is_enforced();

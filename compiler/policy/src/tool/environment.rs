@@ -12,10 +12,10 @@ use crate::cel::{Arguments, CallEnv, Map, Timestamp, Value};
 use crate::policy::tools::{Derive, ToolLayer};
 use crate::policy::{PackSource, Policy};
 
-/// Thousandths in one: budgets are kept in thousandths and shown in their unit.
+/// Thousandths per unit: budgets are kept in thousandths and shown in their unit.
 const MILLI: f64 = 1_000.0;
 
-/// What stays the same for every layer.
+/// What is the same for every layer.
 pub(super) struct Shared<'a> {
     pub(super) inputs: &'a DecisionInputs,
     pub(super) facts: &'a Members<'a>,
@@ -26,7 +26,7 @@ pub(super) struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Of a decision with these inputs and facts.
+    /// For a decision with these inputs and facts.
     pub(super) const fn new(
         policy: &'a LoadedPolicy,
         inputs: &'a DecisionInputs,
@@ -54,7 +54,7 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// The variables of one layer for somebody who looks at a tool without calling it: what only a call brings is opaque.
+    /// The variables of one layer for a listing, without a call: what only a call has is opaque.
     pub(super) fn looked_at(&self, layer: &'a ToolLayer, loaded: &'a Layer, of_session: bool) -> CallEnv<'a> {
         let env = self.of(layer, loaded, &[]);
         let session = if of_session { env.session } else { Value::Opaque };

@@ -1,9 +1,10 @@
 //! The facts of a call: what the parsers make of the arguments that the tool's definition names.
 //!
-//! `commands`: list of {name, args, redirects: list of {descriptor, kind, target, writes}, assignments: list of {name, value}}; `shell`: for
-//! `onlyRuns`; `path`: {absolute, inWorkspace, name}; `url`: {scheme, host, port, path, query, hasUserinfo, isPrivate}; `git`: {subcommand,
-//! remote, refs: list of {source, destination}, operands, options, force, config, runsProgram, folder}. What is not written is null,
-//! what is not understood is opaque.
+//! `commands`: list of {name, args, redirects: list of {descriptor, kind, target, writes}, assignments: list
+//! of {name, value}}; `shell`: for `onlyRuns`; `path`: {absolute, inWorkspace, name}; `url`: {scheme, host,
+//! port, path, query, hasUserinfo, isPrivate}; `git`: {subcommand, remote, refs: list of {source,
+//! destination}, operands, options, force, config, runsProgram, folder}. What is not written is null; what is
+//! not understood is opaque.
 
 use serde_json::json;
 
@@ -29,19 +30,19 @@ pub(super) struct Facts {
     derived: Vec<(Derive, Fact)>,
 }
 
-/// What was made of one argument.
+/// The result of parsing one argument.
 #[derive(Debug)]
 enum Fact {
     Shell(Shell),
     Path(Known<Path>),
     Url(Known<Url>),
     Git(Known<Git>),
-    /// The argument is not there, or no string.
+    /// The argument is absent or not a string.
     Opaque,
 }
 
 impl Facts {
-    /// Derives all that some definition names.
+    /// Derives everything that some definition names.
     ///
     /// Relative paths start at the workspace; without one they are opaque.
     pub(super) fn of(derives: &[Derive], call: &ToolCall, workspace: Option<&str>) -> Self {
@@ -61,7 +62,8 @@ impl Facts {
 }
 
 impl<'f> Members<'f> {
-    /// `facts` for a layer that may read these. Everything else is opaque, and so is what would be derived from two arguments.
+    /// `facts` for a layer that may read these. Every other fact is opaque, and so is a fact that would be
+    /// derived from two arguments.
     pub(super) fn values(&self, derives: &[Derive]) -> Value<'f> {
         let allowed = self.0.iter().filter(|(derive, _)| derives.contains(derive));
         let members: Vec<&(&str, Value<'f>)> = allowed.flat_map(|(_, members)| members).collect();
@@ -173,7 +175,7 @@ fn word(word: &Word) -> Value<'_> {
 
 fn command(of: &Command) -> Value<'_> {
     let mut args: Vec<Value<'_>> = of.args.words().iter().map(word).collect();
-    // The list has no end that anybody knows.
+    // The end of the list is not known.
     if matches!(of.args, Args::Open(_)) {
         args.push(Value::Opaque);
     }
@@ -211,7 +213,7 @@ fn redirect(of: &Redirect) -> Value<'_> {
     ])
 }
 
-/// A fact for the record: what is opaque is an object `{"opaque": true}`, which no fact is.
+/// A fact for the record: an opaque value is the object `{"opaque": true}`, which no fact equals.
 fn to_json(value: &Value<'_>) -> serde_json::Value {
     match value {
         Value::Opaque => json!({"opaque": true}),

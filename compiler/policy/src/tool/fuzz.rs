@@ -1,6 +1,6 @@
-//! The entry point of fuzzing over tool calls: reads a call from any bytes, decides, applies, replays.
+//! The fuzzing entry point for tool calls: reads a call from any bytes, decides, applies, replays.
 //!
-//! Nothing may panic, and a decision must be the one that its own record gives.
+//! Nothing may panic, and a decision must equal the one that its own record gives.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use crate::policy::Policy;
 /// A policy with a tool of every kind, as a bundle would carry it.
 const POLICY: &str = include_str!("fuzz_policy.json");
 
-/// Reads arguments (or, as a second try, the inputs of a decision) from any bytes and decides over them.
+/// Reads arguments (or, as a second try, the inputs of a decision) from any bytes and decides on them.
 pub fn fuzz(data: &[u8]) {
     static LOADED: OnceLock<Option<LoadedPolicy>> = OnceLock::new();
     let load = || LoadedPolicy::new(serde_json::from_str::<Policy>(POLICY).ok()?, "fuzz".to_owned()).ok();

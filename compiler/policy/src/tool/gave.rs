@@ -1,6 +1,7 @@
-//! What a call gave, read from what is told of it: how it ended, its output, what a tool of the workspace answers.
+//! The result of a call, read from its report: how it ended, its output, and the answer of a workspace tool.
 //!
-//! The executor reads it before rules are asked about a result, and whoever asks other rules later reads it from the log; both must see the same.
+//! The executor reads it before rules on the result are evaluated. A later evaluation of other rules reads it
+//! from the log; both must see the same.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use super::plan::WorkspaceOperation;
 use super::result::CallResult;
 
 impl WorkspaceOperation {
-    /// The tool that it is an operation of.
+    /// The tool of this operation.
     #[must_use]
     pub const fn tool(&self) -> &'static str {
         match self {
@@ -23,10 +24,10 @@ impl WorkspaceOperation {
 }
 
 impl CallResult {
-    /// The result with what a tool of the workspace answered.
+    /// The result with the answer of a workspace tool.
     ///
     /// # Errors
-    /// Why it is no answer of this tool. What rules could not see must not be delivered.
+    /// Why it is not an answer of this tool. What rules could not see must not be delivered.
     pub fn with_answer(self, tool: &str, answer: &Value) -> Result<Self, String> {
         let builtin = Builtin::ALL.into_iter().find(|builtin| builtin.name() == tool);
         let (Some(builtin), Value::Object(members)) = (builtin, answer) else {
@@ -39,7 +40,7 @@ impl CallResult {
                 let content = members.get("content").and_then(Value::as_str).ok_or("it has no content")?;
                 let content = STANDARD.decode(content).map_err(|error| format!("its content: {error}"))?;
                 let size = members.get("sizeBytes").and_then(Value::as_u64).ok_or("it has no size")?;
-                // A file that is whole says so; one that does not lacks at least one byte.
+                // A complete file says so; an incomplete one lacks at least one byte.
                 let lacks =
                     if is_complete(members) { 0 } else { size.saturating_sub(content.len() as u64).max(1) };
                 Ok(Self { content: Some(content), dropped: lacks, ..self })
@@ -54,10 +55,11 @@ impl CallResult {
         }
     }
 
-    /// The result of a tool's call as the log has it: `outcome` of its record, and of the record's result what stands under `original`, or all of it.
+    /// The result of a tool's call as it is in the log: `outcome` of its record, and the `original` of the
+    /// record's result, or all of it.
     ///
     /// # Errors
-    /// What of it cannot be read.
+    /// What cannot be read.
     pub fn recorded(tool: &str, outcome: &Value, gave: &Value) -> Result<Self, String> {
         let kind = outcome.get("kind").and_then(Value::as_str).ok_or("its outcome has no kind")?;
         let number =
@@ -87,7 +89,7 @@ fn is_complete(members: &Map<String, Value>) -> bool {
     members.get("complete") == Some(&Value::Bool(true))
 }
 
-/// Whether a workspace tool says why it gave nothing, and nothing else.
+/// Whether a workspace tool gives only the reason why it returned nothing.
 fn has_failed(members: &Map<String, Value>) -> bool {
     members.len() == 1 && members.get("error").is_some_and(Value::is_string)
 }

@@ -1,6 +1,8 @@
-//! Asking the rules of one layer. What every layer says adds up: a denial of any denies, grants are needed of all that name the tool.
+//! Evaluating the rules of one layer. The layers' answers add up: a denial by any layer denies, and every
+//! layer that names the tool must grant.
 //!
-//! A rule in shadow is asked like the others and reported, and changes nothing: not what is found, and not what the others may spend.
+//! A rule in shadow is evaluated and reported like the others, and changes nothing: neither the outcome nor
+//! the fuel that the other rules may spend.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +20,11 @@ use crate::json::Json;
 use crate::policy::sandboxes::Limits;
 use crate::policy::tools::{Ask, Deny, Derive, Mode, Otherwise, RuleEffect, ToolLayer, ToolRule};
 
-/// All rules of one call together may spend as much as this many rules at their limit: some hundred milliseconds. Those in shadow have
-/// as much again, so that they take nothing from the others.
+/// All rules of one call together may spend as much as this many rules at their limit: some hundred
+/// milliseconds. Rules in shadow have the same amount again, so that they take nothing from the others.
 pub(super) const RULES_AT_LIMIT: u64 = 10;
 
-/// What the layers said.
+/// What the layers found.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) denials: Vec<Denial>,
@@ -32,9 +34,9 @@ pub(super) struct Findings {
     pub(super) counted: BTreeMap<TallyKey, Option<u64>>,
     /// Budgets that are charged if the call is admitted.
     pub(super) reserved: Vec<Reservation>,
-    /// Labels that the session has from then on.
+    /// Labels that the session gains.
     pub(super) added: BTreeSet<String>,
-    /// Labels that it has no longer, each with the pack that must have asked.
+    /// Labels that it loses, each with the pack that must have asked for approval.
     pub(super) removed: BTreeMap<String, String>,
     /// The sandboxes that rules narrow the call to.
     pub(super) narrows: BTreeSet<String>,
@@ -44,7 +46,7 @@ pub(super) struct Findings {
     pub(super) transforms: Transforms,
 }
 
-/// Layers that are being asked.
+/// The evaluation of the layers.
 pub(super) struct Asking<'a> {
     pub(super) policy: &'a LoadedPolicy,
     pub(super) inputs: &'a DecisionInputs,
@@ -57,7 +59,7 @@ pub(super) struct Asking<'a> {
     shadow_fuel: u64,
 }
 
-/// A layer while its rules are asked.
+/// A layer whose rules are being evaluated.
 struct Asked<'a> {
     layer: &'a ToolLayer,
     loaded: &'a Layer,
@@ -78,14 +80,14 @@ enum Matched {
     Giving(Json<'static>),
 }
 
-/// Why an expression comes to nothing.
+/// Why an expression has no value.
 pub(super) struct Failure {
     pub(super) message: String,
     pub(super) fuel: bool,
 }
 
 impl Failure {
-    /// The denial that it is of a rule that restricts.
+    /// The denial that it causes in a restriction.
     pub(super) fn denies(&self, pack: &str, rule: &str) -> Denial {
         Denial {
             reason: if self.fuel { DenyReason::FuelExhausted } else { DenyReason::EvaluationError },
@@ -106,7 +108,7 @@ struct Grants<'a> {
 }
 
 impl<'a> Asking<'a> {
-    /// `findings`: what an earlier pass over the call leaves to hold.
+    /// `findings`: what remains in force from an earlier pass over the call.
     pub(super) fn new(
         policy: &'a LoadedPolicy,
         inputs: &'a DecisionInputs,
@@ -118,7 +120,7 @@ impl<'a> Asking<'a> {
         Self { policy, inputs, entry, shared, findings, fuel, shadow_fuel: fuel }
     }
 
-    /// Asks every layer.
+    /// Evaluates every layer.
     pub(super) fn all(mut self) -> Findings {
         let layers = || self.policy.policy.tools.iter().zip(&self.policy.tools.layers);
         for ((layer, loaded), entry) in layers().zip(&self.entry.layers) {
@@ -135,7 +137,7 @@ impl<'a> Asking<'a> {
         self.findings
     }
 
-    /// Finds where the call is to run, and what it may use there at most.
+    /// Finds where the call will run, and the most that it may use there.
     fn place(&mut self) -> Option<Limits> {
         if self.findings.narrows.is_empty() {
             return self.entry.limits;
@@ -196,7 +198,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// What an expression of a rule comes to, paid from what rules of this mode may spend.
+    /// The value of a rule's expression, paid for from the fuel of rules of this mode.
     fn evaluated<T>(
         &mut self,
         asked: &mut Asked<'a>,
@@ -236,7 +238,8 @@ impl<'a> Asking<'a> {
         self.report(loaded, rule, outcome);
     }
 
-    /// A condition that cannot be evaluated: a restriction denies, a grant does not grant, and a limit denies whatever the rule is for.
+    /// A condition that cannot be evaluated: a restriction denies, a grant does not grant, and an exceeded
+    /// limit denies whatever the rule's purpose.
     fn failed(&mut self, loaded: &Layer, rule: &ToolRule, failure: Failure) {
         let grant = kind(&rule.effect).is_grant();
         if rule.is_enforced() && (failure.fuel || !grant) {
@@ -257,7 +260,7 @@ impl<'a> Asking<'a> {
                 let denial = denial(DenyReason::Rule, loaded, Some(&rule.name), deny, message);
                 self.findings.denials.push(denial);
             }
-            // Of results only.
+            // Only for results.
             RuleEffect::Redact => {}
             RuleEffect::Label { add, remove } => {
                 let named = |name: &String| label_name(&loaded.pack, name);
@@ -275,7 +278,8 @@ impl<'a> Asking<'a> {
         self.report(loaded, rule, outcome);
     }
 
-    /// The call is to run in a sandbox that was proven to allow no more than the tool's own; any other one denies.
+    /// The call must run in a sandbox that was proven to allow no more than the tool's own; any other one
+    /// denies.
     fn narrow(&mut self, loaded: &Layer, rule: &ToolRule, sandbox: &str) {
         if self.entry.narrower.contains(sandbox) {
             self.findings.narrows.insert(sandbox.to_owned());
@@ -292,7 +296,7 @@ impl<'a> Asking<'a> {
         ));
     }
 
-    /// Where a counter of the layer stands.
+    /// The current value of a counter of the layer.
     fn counter(&self, layer: &ToolLayer, loaded: &Layer, counter: &str) -> TallyView {
         let known = layer.counters.iter().find(|known| known.name == counter);
         let key = known.map(|known| counter_key(&loaded.pack, counter, known.scope, &self.inputs.call));
@@ -308,7 +312,7 @@ impl<'a> Asking<'a> {
         counter: &str,
         max: u64,
     ) -> bool {
-        // The loader has checked that the counter is there; without one, nothing is admitted.
+        // The loader has checked that the counter exists; without one, nothing is admitted.
         let known = layer.counters.iter().find(|known| known.name == counter);
         let key = known.map(|known| counter_key(&loaded.pack, counter, known.scope, &self.inputs.call));
         let tally = key.as_ref().map(|key| self.inputs.tally(&key.name)).unwrap_or_default();
@@ -329,7 +333,8 @@ impl<'a> Asking<'a> {
         false
     }
 
-    /// A layer that names the tool must grant the call. An `allow` beats an `ask`; of several asks all must be answered.
+    /// A layer that names the tool must grant the call. An `allow` beats an `ask`; if several ask, all must
+    /// be answered.
     fn grant(
         &mut self,
         layer: &'a ToolLayer,
@@ -358,7 +363,7 @@ impl<'a> Asking<'a> {
             Some(group) => {
                 self.findings.asks.add(&loaded.label, group, ask, self.inputs.call.subject());
             }
-            // The loader has checked that the group is there; nobody could answer.
+            // The loader has checked that the group exists; without it, no approval would be possible.
             None => {
                 let message = format!("there is no group of approvers `{}`", ask.approvers);
                 let deny = Deny::default();
@@ -395,7 +400,7 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// A denial that is no single rule's.
+/// A denial that does not come from a single rule.
 pub(super) const fn refusal(reason: DenyReason, message: String) -> Denial {
     Denial { reason, pack: None, rule: None, message, remedy: None, retry_after_ms: None }
 }
@@ -417,8 +422,8 @@ pub(super) fn denial(
     }
 }
 
-/// Whether a condition holds. In a grant, an opaque read that `||` or `&&` absorbed is an error as well: the value came about without
-/// knowing what the call does.
+/// Whether a condition holds. In a grant, an opaque read that `||` or `&&` absorbed is also an error: the
+/// value was computed without knowing what the call does.
 pub(super) fn truth(
     value: Result<Value<'_>, EvalError>,
     scope: &Scope<'_>,
@@ -438,7 +443,7 @@ pub(super) fn truth(
     }
 }
 
-/// The arguments that a grant gives. An opaque read that was absorbed is an error here too.
+/// The arguments that a grant gives. An absorbed opaque read is an error here too.
 fn given(value: Result<Value<'_>, EvalError>, scope: &Scope<'_>) -> Result<Json<'static>, Failure> {
     let failure =
         |message: String, fuel: bool| Err(Failure { message: format!("its transform: {message}"), fuel });

@@ -1,18 +1,20 @@
-//! Which tools a caller is told of: all but those of which it is certain already that no call of theirs is let through.
+//! Which tools are listed for a caller: all except those of which every call is certain to be denied.
 //!
-//! Conditions are evaluated with three values. What only a call brings is *unknown*: its arguments, what is derived of them, and the session unless one is
-//! named. A condition that needs it is unknown too; `&&`, `||`, `?:`, `exists` and `all` come to what they come to whatever it is (Kleene's
-//! logic). Who looks and when is known.
+//! Conditions are evaluated with three values. What only a call has is *unknown*: its arguments, the facts
+//! derived from them, and the session unless one is named. A condition that needs an unknown value is unknown
+//! too; `&&`, `||`, `?:`, `exists` and `all` have a value where it does not depend on the unknown (Kleene's
+//! logic). The caller and the time are known.
 //!
 //! A tool is hidden when
 //!
-//! - no layer that could grant it names it, or two layers define it otherwise: every call is denied;
+//! - no layer that could grant it names it, or two layers define it differently: every call is denied;
 //! - a `deny` holds for certain, or the condition of a restriction is an error for certain;
-//! - a layer that names it has no grant that could hold, and does not ask otherwise;
+//! - a layer that names it has no grant that could hold, and its `otherwise` does not ask;
 //! - a rule of phase `List` holds for certain, or cannot be evaluated.
 //!
-//! Never because of what passes by itself: counters and budgets say at the call when to try again. And never because a rule of phase `Call` costs too much to
-//! know. A listing is information, no decision: whatever is called is decided, listed or not.
+//! A tool is never hidden for a passing reason: counters and budgets say at the call when to try again. Nor
+//! is it hidden because a rule of phase `Call` is too expensive to evaluate. A listing is information, not a
+//! decision: every call is decided, listed or not.
 
 use super::call::{CallError, Subject, ToolCall};
 use super::decision::DenyReason;
@@ -26,10 +28,10 @@ use crate::cel::{EvalError, Fuel, Prepared, Scope, Value, eval};
 use crate::json::Json;
 use crate::policy::tools::{Otherwise, RuleEffect, ToolLayer, ToolRule};
 
-/// Stands for the session of a listing that is of none. It is never read.
+/// The session name in a listing without a session. It is never read.
 const NO_SESSION: &str = "none";
 
-/// Who looks at the tools, and when: everything that a listing is made from but the policy.
+/// Who lists the tools, and when: everything that a listing is made from except the policy.
 #[derive(Debug)]
 pub struct Listing {
     inputs: DecisionInputs,
@@ -48,15 +50,15 @@ pub struct Listed<'p> {
 /// Why a tool is hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// What a call would be denied for; for a rule of phase `List`, what it is hidden for.
+    /// The reason for which a call would be denied; for a rule of phase `List`, the reason for hiding.
     pub reason: DenyReason,
-    /// `name@version` of the pack, where one of them is why.
+    /// `name@version` of the pack that is the reason, if one is.
     pub pack: Option<String>,
     /// Its rule.
     pub rule: Option<String>,
 }
 
-/// What a condition comes to.
+/// The value of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Truth {
     True,
@@ -65,15 +67,16 @@ enum Truth {
     Error,
     /// It depends on the call.
     Unknown,
-    /// It costs more than it may; what it would come to is not known.
+    /// It exceeds its fuel; its value is not known.
     Exhausted,
 }
 
 impl Listing {
-    /// Takes from the state what a listing reads. `session`: a session of the subject; without one, whatever conditions ask of it is unknown.
+    /// Takes from the state what a listing reads. `session`: a session of the subject; without one, whatever
+    /// conditions read of it is unknown.
     ///
     /// # Errors
-    /// A session's name that is none.
+    /// An invalid session name.
     pub fn of(
         policy: &LoadedPolicy,
         subject: &Subject,
@@ -108,7 +111,7 @@ impl Listing {
         if policy.differs(entry) {
             return of_tool(DenyReason::DefinitionConflict);
         }
-        // Only names that the policy has come here, and any text may name a tool.
+        // Only names in the policy get here, and any text may name a tool.
         let call = looked_at(self.inputs.call.subject(), self.inputs.call.session(), name).ok()?;
         let inputs = DecisionInputs { call, ..self.inputs.clone() };
         let facts = Facts::of(&[], &inputs.call, None);
@@ -127,12 +130,12 @@ impl Listing {
     }
 }
 
-/// A call of a tool that nobody makes, without arguments.
+/// A pretended call of a tool, without arguments.
 fn looked_at(subject: &Subject, session: &str, tool: &str) -> Result<ToolCall, CallError> {
     ToolCall::new("listing", session, subject.clone(), tool, Json::Map(Default::default()))
 }
 
-/// One layer that is asked about one tool.
+/// One layer that is evaluated for one tool.
 struct Look<'a, 'f> {
     layer: &'a ToolLayer,
     loaded: &'a Layer,
@@ -156,7 +159,7 @@ impl<'a> Look<'a, '_> {
                     continue;
                 }
                 (RuleEffect::Deny(_), Truth::True) => DenyReason::Rule,
-                // A number of calls that is none never passes.
+                // An invalid number of calls never passes.
                 (RuleEffect::Throttle { max: 0, .. }, Truth::True) => DenyReason::Throttled,
                 (effect, Truth::Error) if !kind(effect).is_grant() => DenyReason::EvaluationError,
                 _ => continue,
@@ -184,7 +187,7 @@ impl<'a> Look<'a, '_> {
 
     fn rule(&mut self, at: usize, scope: &mut Scope<'a>) -> Option<(&'a ToolRule, Truth)> {
         let (rule, ready) = (self.layer.rules.get(at)?, self.loaded.rules.get(at)?);
-        // One in shadow hides nothing and shows nothing.
+        // A rule in shadow neither hides nor shows anything.
         rule.is_enforced().then_some(())?;
         Some((rule, ready.when.as_ref().map_or(Truth::True, |when| self.truth(when, scope))))
     }
@@ -201,7 +204,7 @@ impl<'a> Look<'a, '_> {
             Ok(Value::Bool(true)) => Truth::True,
             Ok(Value::Bool(false)) => Truth::False,
             Ok(Value::Opaque) | Err(EvalError::Opaque) => Truth::Unknown,
-            // Had what was unknown been known, it might have decided first.
+            // If the unknown had been known, it might have decided first.
             Ok(_) | Err(_) if scope.read_opaque() => Truth::Unknown,
             Ok(_) | Err(_) => Truth::Error,
         }

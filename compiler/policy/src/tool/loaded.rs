@@ -1,4 +1,5 @@
-//! A policy made ready to decide tool calls: schemas and patterns compiled, names resolved, rules indexed by tool. Built once.
+//! A policy made ready to decide tool calls: schemas and patterns compiled, names resolved, rules indexed by
+//! tool. Built once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,7 @@ pub(crate) struct Tools {
     pub(super) layers: Vec<Layer>,
     /// By name; every tool that some layer defines, and the built-in ones.
     pub(super) index: BTreeMap<String, Entry>,
-    /// Which variables any rule reads: the others are not made.
+    /// Which variables any rule reads: the others are not built.
     pub(super) reads_subject: bool,
     pub(super) reads_session: bool,
     pub(super) reads_facts: bool,
@@ -56,9 +57,9 @@ pub(super) struct PreparedRule {
     pub(super) when: Option<cel::Prepared>,
     /// The arguments that it gives.
     pub(super) transform: Option<cel::Prepared>,
-    /// What it puts in the place of a result.
+    /// What it replaces parts of a result with.
     pub(super) redact: Option<cel::Prepared>,
-    /// Whether it decides by the texts of a result without asking whether they are whole.
+    /// Whether it decides by the texts of a result without checking whether they are complete.
     pub(super) trusts_texts: bool,
 }
 
@@ -74,8 +75,9 @@ impl PreparedRule {
     }
 }
 
-/// Whether a rule that withholds or redacts reads `stdout`, `stderr` or `content` of the result, and not `dropped`. Whoever takes the whole of `result`, as
-/// in `cel.bind(r, result, …)`, reads the texts.
+/// Whether a rule that withholds or redacts reads `stdout`, `stderr` or `content` of the result, but not
+/// `dropped`. A rule that takes the whole of `result`, as in `cel.bind(r, result, …)`, counts as reading the
+/// texts.
 fn trusts_texts(rule: &ToolRule) -> bool {
     if rule.phase != Phase::Result || !matches!(rule.effect, RuleEffect::Deny(_) | RuleEffect::Redact) {
         return false;
@@ -107,9 +109,10 @@ pub(super) struct Entry {
     pub(super) derives: Vec<Derive>,
     /// Those that all definitions derive, for layers that define nothing.
     pub(super) common: Vec<Derive>,
-    /// What a call may use at most; `None` for the built-in ones.
+    /// The most that a call may use; `None` for the built-in tools.
     pub(super) limits: Option<Limits>,
-    /// The sandboxes that rules narrow its calls to and that provably allow no more than its own; of the built-in ones no sandbox does.
+    /// The sandboxes that rules narrow its calls to and that provably allow no more than its own; none for
+    /// the built-in tools.
     pub(super) narrower: BTreeSet<String>,
     /// Where relative paths start.
     pub(super) workspace: Option<String>,
@@ -118,17 +121,17 @@ pub(super) struct Entry {
 /// A tool, in one layer.
 #[derive(Debug)]
 pub(super) struct LayerEntry {
-    /// Whether the layer defines the tool or a grant of it matches; one in shadow does not count.
+    /// Whether the layer defines the tool or a grant of it matches; a grant in shadow does not count.
     pub(super) names: bool,
     /// Index of its definition.
     pub(super) defines: Option<usize>,
-    /// Indices of the rules that are about calls of the tool, in the order of the text.
+    /// Indices of the rules on calls of the tool, in the order of the text.
     pub(super) rules: Vec<usize>,
-    /// Indices of those that are about results of it, those in shadow too.
+    /// Indices of the rules on its results, including those in shadow.
     pub(super) results: Vec<usize>,
     /// Whether one of them has an effect.
     pub(super) judges_results: bool,
-    /// Indices of those that are about listing it.
+    /// Indices of the rules on listing it.
     pub(super) listing: Vec<usize>,
 }
 
@@ -136,7 +139,7 @@ impl LoadedPolicy {
     /// Makes a policy ready.
     ///
     /// # Errors
-    /// Whatever [`bundle::validate`] refuses in its tools.
+    /// Whatever [`bundle::validate`] rejects in its tools.
     pub fn new(policy: Policy, digest: String) -> Result<Self, BundleError> {
         let tools = bundle::check_tools(&policy)?;
         Ok(Self { policy, digest, tools })
@@ -145,7 +148,7 @@ impl LoadedPolicy {
     /// Makes a bundle's policy ready.
     ///
     /// # Errors
-    /// As [`LoadedPolicy::new`].
+    /// As for [`LoadedPolicy::new`].
     pub fn of_bundle(bundle: Bundle) -> Result<Self, BundleError> {
         Self::new(bundle.policy, bundle.digest)
     }
@@ -162,8 +165,9 @@ impl LoadedPolicy {
         &self.digest
     }
 
-    /// The tools that a caller can name, by name, with what they do and the JSON Schema of their arguments. A tool that two layers
-    /// define is described by the first one; arguments must match the schemas of all.
+    /// The tools that a caller can name, by name, with their description and the JSON Schema of their
+    /// arguments. A tool that two layers define has the description of the first; arguments must match the
+    /// schemas of all.
     pub fn tools(&self) -> impl Iterator<Item = (&str, String, serde_json::Value)> {
         self.tools.index.iter().filter_map(|(name, entry)| {
             if let Some(builtin) = entry.builtin {
@@ -184,7 +188,7 @@ impl LoadedPolicy {
             .filter_map(|(at, (entry, layer))| Some((at, layer.definitions.get(entry.defines?)?)))
     }
 
-    /// Whether two layers define the tool and say otherwise what it runs.
+    /// Whether two layers define the tool and disagree about what it runs.
     pub(super) fn differs(&self, entry: &Entry) -> bool {
         let mut definitions = self.definitions(entry).map(|(_, tool)| tool);
         definitions.next().is_some_and(|first| definitions.any(|other| other.run != first.run))
@@ -262,12 +266,12 @@ impl Entry {
 }
 
 impl Entry {
-    /// Whether a rule of some layer that has an effect is about results of the tool.
+    /// Whether any layer has a rule in effect on results of the tool.
     pub(super) fn judges_results(&self) -> bool {
         self.layers.iter().any(|layer| layer.judges_results)
     }
 
-    /// Whether a rule of some layer is about results of the tool, and be it in shadow.
+    /// Whether any layer has a rule on results of the tool, even in shadow.
     pub(super) fn asks_of_results(&self) -> bool {
         self.layers.iter().any(|layer| !layer.results.is_empty())
     }
@@ -295,7 +299,7 @@ impl LayerEntry {
     }
 }
 
-/// What a call may use of a resource, in thousandths.
+/// The most that a call may use of a resource, in thousandths.
 pub(super) const fn reserved_milli(limits: Option<Limits>, resource: Resource) -> u64 {
     match (resource, limits) {
         (Resource::Calls, _) => 1_000,

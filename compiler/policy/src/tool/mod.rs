@@ -1,7 +1,7 @@
 //! Deciding tool calls: whether a call may run, what exactly then runs, and what the decision changes.
 //!
-//! Pure: who calls, what was counted so far and the time are arguments. Running a call, keeping the log and verifying signatures
-//! are the executor's.
+//! Pure: the caller, the counts so far and the time are arguments. Running a call, keeping the log and
+//! verifying signatures belong to the executor.
 //!
 //! ```text
 //! Policy ► LoadedPolicy ┐
@@ -10,15 +10,18 @@
 //!                                                   the executor runs it        State::apply ◄────┘  replay ┘
 //! ```
 //!
-//! Terms. *Grant*: `allow` or `ask`. *Restriction*: `deny`, `throttle`, `narrow`, `confirm`. *Layer*: the tools of one pack. *Owner*: the subject or
-//! the session whose calls are counted together. *Tally*: what was counted for one owner under one name. *Generation*: a
-//! number of the session that changes with every call that runs. *Plan*: what runs.
+//! Terms. *Grant*: `allow` or `ask`. *Restriction*: `deny`, `throttle`, `narrow`, `confirm`. *Layer*: the
+//! tools of one pack. *Owner*: the subject or the session whose calls are counted together. *Tally*: the
+//! counts of one owner under one name. *Generation*: a number of the session that changes with every call
+//! that runs. *Plan*: what runs.
 //!
-//! What expressions see: `call` {tool: string, args: map}; `subject` {agent, user, namespace: string, groups: list(string), labels:
-//! map(string, string), chain: list(string)}; `session` {id: string, age: duration, calls: int, counters: map(string, int), budgets: map(string,
-//! {limit, used, left: double}), labels: list(string)} with the names of the rule's own pack; `facts` {commands, shell, path, url, git}, opaque
-//! where the tool's definition derives nothing, see the module `facts`; `now`: timestamp. Rules over results also see `result` {outcome: string, exitCode,
-//! signal: int or null, stdout, stderr, content: string, paths: list(string), stdoutSize, stderrSize, contentSize, dropped: int}; bytes that are no text are opaque.
+//! Expressions see: `call` {tool: string, args: map}; `subject` {agent, user, namespace: string, groups:
+//! list(string), labels: map(string, string), chain: list(string)}; `session` {id: string, age: duration,
+//! calls: int, counters: map(string, int), budgets: map(string, {limit, used, left: double}), labels:
+//! list(string)} with the names of the rule's own pack; `facts` {commands, shell, path, url, git}, opaque
+//! where the tool's definition derives nothing, see the module `facts`; `now`: timestamp. Rules over results
+//! also see `result` {outcome: string, exitCode, signal: int or null, stdout, stderr, content: string, paths:
+//! list(string), stdoutSize, stderrSize, contentSize, dropped: int}; bytes that are not text are opaque.
 
 mod approval;
 mod builtin;

@@ -1,6 +1,7 @@
-//! Which sandboxes calls of a tool may be narrowed to, and which of several it is.
+//! Which sandboxes calls of a tool may be narrowed to, and which one applies when several do.
 //!
-//! That a sandbox allows no more than the tool's own is proven when the policy is loaded; what is not proven denies when a rule asks for it.
+//! Whether a sandbox provably allows no more than the tool's own is settled when the policy is loaded.
+//! Without that proof, a rule that asks for the sandbox denies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,8 @@ use crate::policy::narrower::wider;
 use crate::policy::sandboxes::Sandbox;
 use crate::policy::tools::ToolRule;
 
-/// Most sandboxes that the rules of a policy narrow calls to: each is compared with every sandbox of a tool when the policy is loaded.
+/// The most sandboxes to which the rules of a policy narrow calls: each is compared with every sandbox of a
+/// tool when the policy is loaded.
 pub(super) const MAX_TARGETS: usize = 64;
 
 /// The comparisons that were made, by the names of the outer and the inner sandbox.
@@ -24,7 +26,7 @@ impl<'p> Proofs<'p> {
         Self { sandboxes, known: BTreeMap::new() }
     }
 
-    /// Of the sandboxes that these rules about a tool name, those that its calls may be narrowed to.
+    /// Those sandboxes named by these rules to which calls of a tool may be narrowed.
     pub(super) fn narrower(
         &mut self,
         rules: impl Iterator<Item = &'p ToolRule>,
@@ -45,12 +47,13 @@ impl<'p> Proofs<'p> {
     }
 }
 
-/// The narrowest of these sandboxes, of equal ones the first by name. `None`: no one of them is narrower than all others.
+/// The narrowest of these sandboxes, of equal ones the first by name. `None`: none of them is narrower than
+/// all others.
 ///
-/// They come sorted by name, so that the order in which rules asked for them decides nothing.
+/// They are sorted by name, so that the order in which rules named them decides nothing.
 pub(super) fn narrowest<'p>(sandboxes: &[&'p Sandbox]) -> Option<&'p Sandbox> {
     let (first, rest) = sandboxes.split_first()?;
-    // Whichever is narrower than all others is narrower than the one it meets here.
+    // A sandbox that is narrower than all others is narrower than the one it meets here.
     let narrower = |known: &'p Sandbox, other: &'p Sandbox| match (wider(other, known), wider(known, other)) {
         (None, Some(_)) => other,
         _ => known,

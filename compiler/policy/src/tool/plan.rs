@@ -1,4 +1,4 @@
-//! What runs: made of a tool's definition and the arguments of a call, by a total function.
+//! What runs: made from a tool's definition and the arguments of a call, by a total function.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,12 +8,13 @@ use super::builtin::{Builtin, MAX_FILE_BYTES};
 use super::call::ToolCall;
 use crate::policy::tools::{Program, Run, Stdin, Word};
 
-/// Longest word of a command, in bytes: the kernel's `MAX_ARG_STRLEN` is 128 KiB with the byte that ends it (execve(2)).
+/// The longest word of a command, in bytes: the kernel's `MAX_ARG_STRLEN` is 128 KiB with the terminating
+/// byte (execve(2)).
 pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
-/// Longest command, in bytes, with a byte to end each word and eight to point at it: half of what the kernel takes under a stack limit
-/// of 8 MiB, environment included (execve(2)).
+/// The longest command, in bytes, with a terminating byte and an eight-byte pointer for each word: half of
+/// what the kernel accepts under a stack limit of 8 MiB, environment included (execve(2)).
 pub const MAX_ARGV_BYTES: usize = 1 << 20;
-/// Longest source text, in bytes; it goes through a file.
+/// The longest source text, in bytes; it is passed through a file.
 pub const MAX_CODE_BYTES: usize = 1 << 20;
 
 /// A call that was decided, and what it does.
@@ -53,7 +54,7 @@ pub enum Plan {
         /// Whether it may read from its caller.
         stdin: Stdin,
     },
-    /// Reads or writes the session's workspace, by the clerk.
+    /// Reads or writes the session's workspace, through the clerk.
     Workspace(WorkspaceOperation),
 }
 
@@ -71,14 +72,14 @@ impl Plan {
 /// What is executed in a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlannedProgram {
-    /// A command, at least one word, none with a NUL.
+    /// A command of at least one word, none with a NUL.
     Argv(Vec<String>),
     /// Source text for the sandbox's runtime.
     Code(String),
 }
 
-/// An operation on the workspace. Paths are as the caller wrote them: not empty, without NUL, for the clerk to resolve beneath the
-/// workspace.
+/// An operation on the workspace. Paths are as the caller wrote them, not empty and without NUL; the clerk
+/// resolves them beneath the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkspaceOperation {
     /// Reads a file.
@@ -86,11 +87,11 @@ pub enum WorkspaceOperation {
         /// The file.
         path: String,
     },
-    /// Makes a file or replaces what it held.
+    /// Creates a file or replaces its content.
     Write {
         /// The file.
         path: String,
-        /// What it holds then.
+        /// Its new content.
         content: Vec<u8>,
     },
     /// Lists a directory.
@@ -106,10 +107,10 @@ pub(super) enum PlanError {
     /// A NUL byte.
     #[error("the argument `{0}` holds a NUL character")]
     Nul(String),
-    /// The argument is no string, where the definition needs one.
+    /// The argument is not a string, where the definition needs one.
     #[error("the argument `{0}` is not a string")]
     NotText(String),
-    /// The argument is not there, and nothing runs without it.
+    /// The argument is absent, and nothing runs without it.
     #[error("the argument `{0}` is missing")]
     Missing(String),
     /// Too long for one word.
@@ -122,13 +123,13 @@ pub(super) enum PlanError {
         /// The bound.
         bound: usize,
     },
-    /// Too long a command.
+    /// The command is too long.
     #[error("the command has {0} bytes, more than {MAX_ARGV_BYTES}")]
     CommandTooLong(usize),
-    /// No word is left.
+    /// No words are left.
     #[error("the command has no words")]
     Empty,
-    /// Content that is no base64.
+    /// Content that is not base64.
     #[error("the argument `{0}` is not base64")]
     NotBase64(String),
 }
@@ -173,7 +174,7 @@ fn word_name(word: &Word) -> &str {
     }
 }
 
-/// The text of a word; `None` for an argument that is not there.
+/// The text of a word; `None` for an absent argument.
 fn text<'c>(word: &'c Word, call: &'c ToolCall, bound: usize) -> Result<Option<&'c str>, PlanError> {
     let (name, text) = match word {
         Word::Value(text) => ("", text.as_str()),

@@ -1,4 +1,4 @@
-//! What a decision was made from, in full: with it and the policy, it can be made again.
+//! All inputs of a decision: with them and the policy, the decision can be repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,28 +14,28 @@ use super::state::{State, StateDelta};
 use super::tally::{Owner, TallyKey};
 use crate::policy::tools::Scope;
 
-/// Everything that a decision reads but the policy.
+/// Everything that a decision reads except the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DecisionInputs {
     /// The call.
     pub call: ToolCall,
-    /// When, in milliseconds since 1970: never earlier than what the state has seen.
+    /// When, in milliseconds since 1970: never earlier than the state's latest time.
     pub now_ms: u64,
-    /// The session; `None`: there is none of this name, or it is another subject's.
+    /// The session; `None`: none has this name, or it belongs to another subject.
     pub session: Option<SessionView>,
     /// The labels of the session, each as `PACK/NAME`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
     /// What the policy counts, by [`TallyKey::name`].
     pub tallies: BTreeMap<String, TallyView>,
-    /// The question that is open about this call.
+    /// The open question about this call.
     pub pending: Option<ApprovalRequest>,
     /// The answer that came with this attempt.
     pub approval: Option<VerifiedApproval>,
 }
 
-/// A session when a call of it is decided.
+/// A session at the time when one of its calls is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionView {
@@ -51,13 +51,13 @@ pub struct SessionView {
     pub pending: usize,
 }
 
-/// A tally when a call is decided.
+/// A tally at the time when a call is decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TallyView {
-    /// What counts now.
+    /// What currently counts.
     pub sum: u64,
-    /// After how many milliseconds less will count.
+    /// Milliseconds until less will count.
     pub falls_after_ms: Option<u64>,
 }
 
@@ -71,29 +71,29 @@ pub struct DecisionRecord {
     pub rules: Vec<RuleReport>,
     /// What it changed.
     pub delta: StateDelta,
-    /// What was derived from the arguments.
+    /// The facts derived from the arguments.
     pub facts: serde_json::Value,
-    /// The arguments that transforms gave the call in the place of its own.
+    /// The arguments with which transforms replaced the call's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<serde_json::Value>,
 }
 
-/// A decision that was made again.
+/// A repeated decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Redecided {
     /// The decision.
     pub record: DecisionRecord,
-    /// The sandbox in which the call runs, or would once people approve; `None`: it runs in none.
+    /// The sandbox in which the call runs, or would after approval; `None`: it runs in none.
     pub sandbox: Option<String>,
 }
 
-/// A record that cannot be decided again.
+/// A record whose decision cannot be repeated.
 #[derive(Debug, Error)]
 #[error("the record holds no inputs of a decision: {0}")]
 pub struct RecordError(#[from] serde_json::Error);
 
 impl DecisionInputs {
-    /// What a decision over a call reads of the state.
+    /// What a decision on a call reads of the state.
     pub(super) fn of(
         policy: &LoadedPolicy,
         call: &ToolCall,
@@ -130,16 +130,16 @@ impl DecisionInputs {
         }
     }
 
-    /// Reads the inputs out of a record of the log, where their values were kept.
+    /// Reads the inputs from a record of the log, if their values were kept.
     ///
     /// # Errors
-    /// A value that is not what [`DecisionInputs`] is written as.
+    /// A value that is not written as [`DecisionInputs`].
     pub fn from_record(value: &serde_json::Value) -> Result<Self, RecordError> {
         Ok(Self::deserialize(value)?)
     }
 
-    /// Decides again. With the policy of the record this gives the decision of the record; with another one, what that would have
-    /// said. Nobody gets a permit.
+    /// Decides again. With the policy of the record this gives the decision of the record; with another one,
+    /// the decision of that policy. No permit is made.
     #[must_use]
     pub fn decide(&self, policy: &LoadedPolicy) -> DecisionRecord {
         self.redecide(policy).record
@@ -181,7 +181,7 @@ pub(super) fn budget_key(pack: &str, name: &str, scope: Scope, call: &ToolCall) 
     TallyKey { owner: owner(scope, call), name: format!("budget/{pack}/{name}") }
 }
 
-/// A label of a pack, as sessions carry it; without the pack's version, as tallies have it.
+/// A label of a pack, as sessions carry it; without the pack's version, as in tallies.
 pub(super) fn label_name(pack: &str, name: &str) -> String {
     format!("{pack}/{name}")
 }

@@ -1,17 +1,20 @@
-//! The decision over what a call gave, before anybody is told of it.
+//! The decision on the result of a call, before it is delivered to anyone.
 //!
-//! Made only where a rule of phase `Result` is about the tool; everything else is delivered as it is. Total and deterministic like the decision over the call, and
-//! by default it delivers: a `deny` withholds, `transform: {result: …}` redacts, a `label` adds.
+//! Made only where a rule of phase `Result` applies to the tool; every other result is delivered as it is.
+//! Total and deterministic like the decision on the call. By default it delivers: a `deny` withholds,
+//! `transform: {result: …}` redacts, a `label` adds a label.
 //!
 //! ```text
 //! result ► conditions, denials, labels; redactions one after the other ► the same over what is left: nothing may change any more ► deliver
 //!                      └ any denial, error, exhausted fuel ► withhold       └ it changes, or is denied ► withhold
 //! ```
 //!
-//! Conditions are about the result as it was, so that no redaction keeps another pack's `deny` from seeing it. Redactions are made in the order of layers and text, each on what
-//! the earlier ones left; that each of them finds nothing to do in the end is what makes the order of packs not matter.
+//! Conditions see the original result, so that no redaction hides anything from another pack's `deny`.
+//! Redactions run in the order of layers and text, each on the output of the earlier ones. In the end none of
+//! them may find anything left to do; this makes the result independent of the order of packs.
 //!
-//! A text that was cut may lack the end of what a rule looks for. A rule that reads it, and not `dropped`, cannot tell: it withholds, unless it denies anyway.
+//! A text that was cut may lack the end of what a rule looks for. A rule that reads it, and not `dropped`,
+//! cannot tell: it withholds, unless it denies anyway.
 //!
 //! Terms. *Content*: the bytes of the file that `workspace.read` read.
 
@@ -31,10 +34,10 @@ use super::state::{Change, State};
 use crate::cel::{CallEnv, EvalError, Fuel, Prepared, Scope, Value, eval};
 use crate::policy::tools::{RuleEffect, ToolLayer, ToolRule};
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallResult {
-    /// How it ended, as `Exited`.
+    /// How it ended, such as `Exited`.
     pub outcome: String,
     /// Its exit code, if it has one.
     pub exit_code: Option<i32>,
@@ -44,7 +47,8 @@ pub struct CallResult {
     pub stdout: Vec<u8>,
     /// What was kept of its standard error.
     pub stderr: Vec<u8>,
-    /// Bytes of both, or of the file, that were left off; of a listing that is not complete 1, as how much it lacks is not known.
+    /// Bytes of both, or of the file, that were dropped; 1 for an incomplete listing, whose missing length is
+    /// not known.
     pub dropped: u64,
     /// The content of the file that it read.
     pub content: Option<Vec<u8>>,
@@ -52,51 +56,52 @@ pub struct CallResult {
     pub paths: Vec<String>,
 }
 
-/// What a decision over a result reads but the policy and the result.
+/// What a decision on a result reads, except the policy and the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultInputs(DecisionInputs);
 
-/// A decision over a result.
+/// A decision on a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultDecision {
-    /// What the caller is told.
+    /// What the caller gets.
     pub effect: ResultEffect,
     /// The rules that took part.
     pub rules: Vec<RuleReport>,
-    /// `PACK/NAME` of the labels that the session has from then on, withheld or not: what ran has left its traces.
+    /// `PACK/NAME` of the labels that the session gains, whether the result is withheld or not: what ran has
+    /// left its traces.
     pub added: BTreeSet<String>,
     /// What it was made from.
     pub inputs: ResultInputs,
 }
 
-/// What the caller is told of a result.
+/// What the caller gets of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResultEffect {
     /// The result, with these texts in place of its own.
     Deliver(Redactions),
-    /// How it ended, and nothing that it gave.
+    /// Only how it ended, without its output.
     Withhold(Denial),
 }
 
-/// Texts that stand in place of what a call gave; `None`: as it is.
+/// Texts that replace the output of a call; `None`: unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redactions {
-    /// In place of standard output.
+    /// Replaces standard output.
     pub stdout: Option<String>,
-    /// In place of standard error.
+    /// Replaces standard error.
     pub stderr: Option<String>,
-    /// In place of a file's content.
+    /// Replaces a file's content.
     pub content: Option<String>,
 }
 
 impl LoadedPolicy {
-    /// Whether results of a tool are decided over, and must be held back until then.
+    /// Whether results of a tool need a decision, and must be held back until then.
     #[must_use]
     pub fn judges_results(&self, tool: &str) -> bool {
         self.tools.index.get(tool).is_some_and(Entry::judges_results)
     }
 
-    /// Whether a rule over results of a tool may label its session.
+    /// Whether a rule on results of a tool may label its session.
     #[must_use]
     pub fn labels_by_results(&self, tool: &str) -> bool {
         let Some(entry) = self.tools.index.get(tool) else { return false };
@@ -107,7 +112,8 @@ impl LoadedPolicy {
         })
     }
 
-    /// Whether any rule is about results of a tool: if all of them are in shadow, what they say is for the log alone, and nothing need be held back.
+    /// Whether any rule is about results of a tool. If all of them are in shadow, their outcomes are for the
+    /// log alone, and nothing need be held back.
     #[must_use]
     pub fn asks_of_results(&self, tool: &str) -> bool {
         self.tools.index.get(tool).is_some_and(Entry::asks_of_results)
@@ -115,7 +121,7 @@ impl LoadedPolicy {
 }
 
 impl CallResult {
-    /// Whether it has texts that may lack their end.
+    /// Whether any of its texts may lack their end.
     fn is_cut(&self) -> bool {
         let content = self.content.as_deref().unwrap_or_default();
         self.dropped > 0 && [&self.stdout, &self.stderr, content].iter().any(|text| !text.is_empty())
@@ -130,14 +136,15 @@ impl From<DecisionInputs> for ResultInputs {
 }
 
 impl ResultInputs {
-    /// Takes from the state what the decision over a call's result reads; `None`: no rule is about results of its tool.
+    /// Takes from the state what the decision on a call's result reads; `None`: no rule is about results of
+    /// its tool.
     #[must_use]
     pub fn of(policy: &LoadedPolicy, call: &ToolCall, state: &State, now_ms: u64) -> Option<Self> {
         let asked = policy.asks_of_results(call.tool());
         asked.then(|| Self(DecisionInputs::of(policy, call, state, now_ms, None)))
     }
 
-    /// Decides over a result.
+    /// Decides on a result.
     #[must_use]
     pub fn decide(self, policy: &LoadedPolicy, result: &CallResult) -> ResultDecision {
         let (effect, rules, added) = match policy.tools.index.get(self.0.call.tool()) {
@@ -176,7 +183,7 @@ impl ResultInputs {
                 }
             }
         };
-        // Of a session that was closed meanwhile nothing is left to label.
+        // A session that was closed meanwhile has nothing left to label.
         let added = if inputs.session.is_some() { first.added } else { BTreeSet::new() };
         (effect, first.reports, added)
     }
@@ -194,7 +201,7 @@ fn unstable() -> Denial {
 }
 
 impl ResultDecision {
-    /// What it changes of the state, if anything.
+    /// The change to the state, if any.
     #[must_use]
     pub fn change(&self) -> Option<Change> {
         let inputs = &self.inputs.0;
@@ -205,7 +212,7 @@ impl ResultDecision {
 }
 
 impl Redactions {
-    /// The texts of a result that another one has in their place; what a redaction gives is text.
+    /// The texts of one result that differ in another; a redaction gives text.
     #[must_use]
     pub fn of(before: &CallResult, after: &CallResult) -> Self {
         let text = |before: Option<&Vec<u8>>, after: Option<&Vec<u8>>| {
@@ -232,19 +239,19 @@ impl Redactions {
     }
 }
 
-/// What the rules make of a result.
+/// The effects of the rules on a result.
 struct Pass {
     denials: Vec<Denial>,
     reports: Vec<RuleReport>,
     added: BTreeSet<String>,
     /// What redactions leave.
     left: CallResult,
-    /// Whether one of them changed anything, and be it that a later one put it back.
+    /// Whether one of them changed anything, even if a later one undid it.
     changed: bool,
 }
 
 impl Pass {
-    /// The earliest layer's of the denials with the weightiest reason.
+    /// Among denials with the weightiest reason, that of the earliest layer.
     fn verdict(&self) -> Option<Denial> {
         self.denials.iter().min_by_key(|denial| denial.reason).cloned()
     }
@@ -323,11 +330,12 @@ impl<'a> Judge<'a> {
                 let message = format!("rule `{}` withholds what this call gave", rule.name);
                 pass.denials.push(denial(DenyReason::Rule, loaded, Some(&rule.name), deny, message));
             }
-            // Also if it could not be told: what ran may have left in the workspace what the label is about.
+            // Even if it could not be evaluated: what ran may have left in the workspace what the label is
+            // about.
             RuleEffect::Label { add, .. } => {
                 pass.added.extend(add.iter().map(|name| label_name(&loaded.pack, name)));
             }
-            // The others have no part in results: the loader has checked it.
+            // The others take no part in results: the loader has checked it.
             _ => {}
         }
         pass.reports.push(report(outcome));
@@ -383,10 +391,11 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Why a rule is not believed that what it looks for is not in a text.
+/// Why a rule that found nothing in a text is not believed.
 const CUT: &str = "it reads a text that was cut, and not `result.dropped`";
 
-/// What a rule said, unless it says so of a text that was cut and might have said otherwise of the whole one. That what it denies is there holds for both.
+/// The outcome of a rule, unless it concerns a cut text and could differ for the whole one. A denial because
+/// something is present holds for both.
 fn whole(
     asked: &Asked<'_>,
     result: &CallResult,
@@ -399,7 +408,7 @@ fn whole(
     Err(Failure { message: CUT.to_owned(), fuel: false })
 }
 
-/// A rule that is asked about a result.
+/// A rule that is evaluated on a result.
 struct Asked<'a> {
     layer: &'a ToolLayer,
     loaded: &'a Layer,
@@ -409,7 +418,8 @@ struct Asked<'a> {
     ready: &'a PreparedRule,
 }
 
-/// `result` of expressions. Bytes that are not text are opaque: whatever would need to read them is an error, and so withholds.
+/// `result` of expressions. Bytes that are not text are opaque: any use of them is an error, and so
+/// withholds.
 fn value(result: &CallResult) -> Value<'_> {
     let number = |number: Option<i32>| number.map_or(Value::Null, |number| Value::Int(number.into()));
     let size = |bytes: usize| Value::Int(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -432,7 +442,7 @@ fn text_or_opaque(bytes: &[u8]) -> Value<'_> {
     std::str::from_utf8(bytes).map_or(Value::Opaque, Value::Str)
 }
 
-/// The result with the texts that a redaction gives: a map with `stdout`, `stderr`, `content`, each of them or not.
+/// The result with the texts that a redaction gives: a map with any of `stdout`, `stderr` and `content`.
 fn replaced(value: &Value<'_>, left: &CallResult) -> Result<CallResult, String> {
     let Value::Map(members) = value else { return Err("it is not a map".to_owned()) };
     let mut result = left.clone();
@@ -440,7 +450,7 @@ fn replaced(value: &Value<'_>, left: &CallResult) -> Result<CallResult, String> 
         let place = match key.as_str() {
             Some("stdout") => Some(&mut result.stdout),
             Some("stderr") => Some(&mut result.stderr),
-            // Of a call that read no file there is nothing to put anything in the place of.
+            // A call that read no file has no content to replace.
             Some("content") => result.content.as_mut(),
             _ => return Err("it has another member than `stdout`, `stderr` and `content`".to_owned()),
         };

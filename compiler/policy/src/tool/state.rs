@@ -1,7 +1,7 @@
 //! What is remembered between calls: a fold over the deltas of the log.
 //!
-//! Whoever applies all deltas of a log to an empty state, or those after a snapshot to the snapshot, has the same state. No clock: every
-//! delta carries its time.
+//! Applying all deltas of a log to an empty state gives the same state as applying those after a snapshot to
+//! the snapshot. No clock: every delta carries its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +12,24 @@ use super::approval::ApprovalRequest;
 use super::tally::{Owner, Tally, TallyKey};
 use crate::policy::tools::Resource;
 
-/// Most sessions at once; each holds a few kilobytes here. The executor has a lower bound of its own.
+/// The most sessions at once; each uses a few kilobytes here. The executor has a lower bound of its own.
 pub const MAX_SESSIONS: usize = 65_536;
-/// Most tallies at once. Those that count nothing any more are dropped before a new one is refused.
+/// The most tallies at once. Those that no longer count anything are dropped before a new one is refused.
 pub const MAX_TALLIES: usize = 262_144;
-/// Most unanswered questions of one session: nobody reads more, and an agent must not drown the approvers.
+/// The most unanswered questions of one session: more would not be read, and an agent must not drown the
+/// approvers.
 pub const MAX_PENDING: usize = 16;
-/// Most calls of one session that run at once; the executor runs one at a time.
+/// The most calls of one session that run at once; the executor runs one at a time.
 pub const MAX_OPEN: usize = 16;
 
-/// Sessions, tallies, calls that run, questions that are open.
+/// Sessions, tallies, running calls, open questions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct State {
     /// The latest time of a delta.
     pub(super) now_ms: u64,
     pub(super) sessions: BTreeMap<String, Session>,
-    /// As pairs: the keys are no strings.
+    /// As pairs: the keys are not strings.
     #[serde(with = "pairs")]
     pub(super) tallies: BTreeMap<TallyKey, Tally>,
 }
@@ -37,30 +38,30 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Session {
-    /// Whose it is, by [`super::Subject::key`].
+    /// Its owner, by [`super::Subject::key`].
     pub(super) subject: String,
     pub(super) opened_ms: u64,
     /// Calls that were admitted.
     pub(super) calls: u64,
     /// Changes when a call starts and when it ends.
     pub(super) generation: u64,
-    /// Calls that run and what they reserved, by call.
+    /// Running calls and their reservations, by call.
     pub(super) open: BTreeMap<String, Vec<Reservation>>,
     /// Questions without an answer, by call.
     pub(super) pending: BTreeMap<String, ApprovalRequest>,
-    /// `PACK/NAME` of what was added and not taken away. What the session's workspace holds is labelled by it too: the two live and end together. As
-    /// many at most as packs declare.
+    /// `PACK/NAME` of the labels that were added and not removed. They also label the content of the
+    /// session's workspace, since the two begin and end together. At most as many as packs declare.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) labels: BTreeSet<String>,
 }
 
-/// What a call took of a budget before it ran.
+/// What a call took from a budget before it ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reservation {
     /// The budget.
     pub tally: TallyKey,
-    /// What it is a budget of.
+    /// The resource of the budget.
     pub resource: Resource,
     /// How much, in thousandths.
     pub amount_milli: u64,
@@ -88,10 +89,10 @@ pub enum Change {
     Opened {
         /// Its name.
         session: String,
-        /// Whose it is, by [`super::Subject::key`].
+        /// Its owner, by [`super::Subject::key`].
         subject: String,
     },
-    /// A session ends; what was counted for it is forgotten.
+    /// A session ends; its counts are forgotten.
     Closed {
         /// Its name.
         session: String,
@@ -102,7 +103,7 @@ pub enum Change {
         session: String,
         /// The call.
         call: String,
-        /// What it takes of budgets.
+        /// What it takes from budgets.
         reserved: Vec<Reservation>,
     },
     /// A counter advances by one.
@@ -118,32 +119,33 @@ pub enum Change {
         session: String,
         /// The call.
         call: String,
-        /// What it used; `None`: nobody knows, and its reservations are charged in full.
+        /// What it used; `None`: unknown, and its reservations are charged in full.
         used: Option<Usage>,
     },
     /// Labels of a session change.
     Labelled {
         /// The session.
         session: String,
-        /// `PACK/NAME` of those that it has from now on.
+        /// `PACK/NAME` of the labels that it gains.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         add: BTreeSet<String>,
-        /// `PACK/NAME` of those that it has no longer.
+        /// `PACK/NAME` of the labels that it loses.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         remove: BTreeSet<String>,
     },
-    /// The clock was ahead when earlier deltas were made, and is believed from now on: the time goes back to that of this delta.
+    /// The clock was ahead when earlier deltas were made, and is trusted from now on: the time goes back to
+    /// that of this delta.
     ClockAccepted,
-    /// People are asked.
+    /// Approval is requested.
     Asked {
         /// The session.
         session: String,
         /// The call.
         call: String,
-        /// What they are asked.
+        /// The question.
         request: ApprovalRequest,
     },
-    /// A question is answered, used up, expired or no longer of interest.
+    /// A question is answered, used up, expired or no longer relevant.
     Withdrawn {
         /// The session.
         session: String,
@@ -184,22 +186,22 @@ impl Usage {
     }
 }
 
-/// A delta that does not follow from the state: the log is not the one of this state.
+/// A delta that does not follow from the state: the log does not belong to this state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StateError {
     /// No such session.
     #[error("there is no session `{0}`")]
     UnknownSession(String),
-    /// A session of this name is there.
+    /// A session of this name exists.
     #[error("the session `{0}` is there already")]
     SessionExists(String),
-    /// No such call runs.
+    /// No such call is running.
     #[error("no call `{0}` runs in its session")]
     UnknownCall(String),
-    /// A call of this name runs or waits.
+    /// A call of this name is running or waiting.
     #[error("the call `{0}` runs or waits already")]
     CallExists(String),
-    /// A bound of this module.
+    /// A bound of this module was reached.
     #[error("there are {bound} {what} already")]
     Full {
         /// Of what.
@@ -223,14 +225,15 @@ impl State {
         StateDelta { at_ms: now_ms, changes: vec![Change::Closed { session: session.to_owned() }] }
     }
 
-    /// What the end of a call changes. `used`: what was measured; `None` for a call whose end nobody saw.
+    /// What the end of a call changes. `used`: what was measured; `None` for a call whose end was not
+    /// observed.
     #[must_use]
     pub fn settle(session: &str, call: &str, used: Option<Usage>, now_ms: u64) -> StateDelta {
         let change = Change::Settled { session: session.to_owned(), call: call.to_owned(), used };
         StateDelta { at_ms: now_ms, changes: vec![change] }
     }
 
-    /// What withdrawing a question changes: the caller gave up, or nobody answered.
+    /// What withdrawing a question changes: the caller gave up, or no answer came.
     #[must_use]
     pub fn withdraw(session: &str, call: &str, now_ms: u64) -> StateDelta {
         let change = Change::Withdrawn { session: session.to_owned(), call: call.to_owned() };
@@ -261,14 +264,14 @@ impl State {
         self.sessions.keys().map(String::as_str)
     }
 
-    /// Whether there is a session of this name.
+    /// Whether a session of this name exists.
     #[must_use]
     pub fn has_session(&self, name: &str) -> bool {
         self.sessions.contains_key(name)
     }
 
-    /// Whether there is room for the sessions and tallies that a delta adds: to be asked before it is recorded, since a record cannot be taken back. Tallies that
-    /// count nothing any more make room.
+    /// Whether there is room for the sessions and tallies that a delta adds. Check this before recording the
+    /// delta, since a record cannot be taken back. Tallies that no longer count anything make room.
     ///
     /// # Errors
     /// [`StateError::Full`].
@@ -298,10 +301,11 @@ impl State {
         self.now_ms
     }
 
-    /// Takes over what a delta changes.
+    /// Applies the changes of a delta.
     ///
     /// # Errors
-    /// A delta that does not follow from this state. The state may then hold a part of it and must be rebuilt from the log.
+    /// A delta that does not follow from this state. The state may then hold a part of it and must be rebuilt
+    /// from the log.
     pub fn apply(&mut self, delta: &StateDelta) -> Result<(), StateError> {
         self.now_ms = self.now_ms.max(delta.at_ms);
         delta.changes.iter().try_for_each(|change| self.change(change, delta.at_ms))

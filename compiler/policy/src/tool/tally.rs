@@ -1,12 +1,12 @@
-//! What was counted for one owner under one name, forgotten when its window has passed.
+//! The counts of one owner under one name, forgotten when their window has passed.
 
 use serde::{Deserialize, Serialize};
 
-/// Into how many grains a window is divided. What was counted counts for its window and at most one grain longer, so a tally never
-/// holds more than this many entries and one, and never forgets too early.
+/// How many grains a window is divided into. A count lasts for its window and at most one grain longer, so a
+/// tally never holds more than this many entries plus one, and never forgets too early.
 const GRAINS: u64 = 256;
 
-/// Longest window that a counter or budget can have, in milliseconds: a year. What is older is never counted.
+/// The longest window of a counter or budget, in milliseconds: a year. Older entries are never counted.
 pub const LONGEST_WINDOW_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 
 /// Whose calls are counted together.
@@ -25,7 +25,8 @@ pub enum Owner {
 pub struct TallyKey {
     /// Whose.
     pub owner: Owner,
-    /// `counter/PACK/NAME` or `budget/PACK/NAME`; the pack without its version, so that tallies survive an update.
+    /// `counter/PACK/NAME` or `budget/PACK/NAME`; the pack is without its version, so that tallies survive an
+    /// update.
     pub name: String,
 }
 
@@ -33,10 +34,10 @@ pub struct TallyKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Tally {
-    /// What counts for ever.
+    /// What counts forever.
     #[serde(default, skip_serializing_if = "is_zero")]
     kept: u64,
-    /// What counts for a window: the end of its grain and how much, oldest first.
+    /// What counts for a window: the end of its grain and the amount, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recent: Vec<(u64, u64)>,
 }
@@ -47,13 +48,13 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Tally {
-    /// The end of the grain that a time falls in.
+    /// The end of the grain that contains a time.
     fn grain_end(at_ms: u64, window_ms: u64) -> u64 {
         let grain = (window_ms / GRAINS).max(1);
         at_ms.div_ceil(grain).saturating_mul(grain)
     }
 
-    /// Adds, and forgets what this window no longer holds.
+    /// Adds, and forgets what has left the window.
     pub(super) fn add(&mut self, amount: u64, at_ms: u64, window_ms: Option<u64>) {
         let Some(window_ms) = window_ms else {
             self.kept = self.kept.saturating_add(amount);
@@ -70,7 +71,7 @@ impl Tally {
         }
     }
 
-    /// Puts another amount in the place of one that was added at a time; what is forgotten stays so.
+    /// Replaces an amount that was added at a time; what is forgotten stays forgotten.
     pub(super) fn correct(&mut self, was: u64, is: u64, at_ms: u64, window_ms: Option<u64>) {
         let amount = match window_ms {
             None => Some(&mut self.kept),
@@ -85,7 +86,8 @@ impl Tally {
         self.recent.retain(|(_, amount)| *amount > 0);
     }
 
-    /// How much counts at a time. A pack that gave its counter a window forgets what an earlier version kept for ever.
+    /// How much counts at a time. A pack that gave its counter a window forgets what an earlier version kept
+    /// forever.
     pub(super) fn sum(&self, now_ms: u64, window_ms: Option<u64>) -> u64 {
         let counted = |(end, amount): &(u64, u64)| match window_ms {
             Some(window_ms) if !counts(*end, now_ms, window_ms) => 0,
@@ -102,7 +104,8 @@ impl Tally {
         Some(oldest.0.saturating_add(window_ms).saturating_sub(now_ms))
     }
 
-    /// Counts as of this time what was counted later: the clock was wrong then, and nothing is to count until that time comes.
+    /// Moves what was counted later back to this time: the clock was wrong then, and nothing should keep
+    /// counting until that time comes.
     pub(super) fn bring_back(&mut self, now_ms: u64) {
         let known = self.recent.partition_point(|(end, _)| *end < now_ms);
         let later = self.recent.drain(known..).map(|(_, amount)| amount).fold(0, u64::saturating_add);
@@ -111,7 +114,8 @@ impl Tally {
         }
     }
 
-    /// Whether it may still count. How long its entries count is not known here, so they are kept for [`LONGEST_WINDOW_MS`].
+    /// Whether it may still count. The window of its entries is not known here, so they are kept for
+    /// [`LONGEST_WINDOW_MS`].
     pub(super) fn counts_anything(&self, now_ms: u64) -> bool {
         self.kept > 0 || self.recent.iter().any(|(end, _)| counts(*end, now_ms, LONGEST_WINDOW_MS))
     }

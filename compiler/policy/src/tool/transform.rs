@@ -3,7 +3,8 @@
 //! ```text
 //! arguments as they came ► first pass ► the arguments that all transforms agree on ► schema, facts ► second pass ► decision
 //! ```
-//! What restricts holds in both passes: what is denied, asked, counted or narrowed for the arguments as they came is so for the final ones too.
+//! Restrictions hold in both passes: what the original arguments cause to be denied, asked, counted or
+//! narrowed holds for the final ones too.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::layer::Findings;
 use crate::cel::Value;
 use crate::json::Json;
 
-/// What the transforms of the grants that matched give.
+/// The transforms of the grants that matched.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Transforms {
     /// There are none.
@@ -33,7 +34,7 @@ impl Transforms {
         };
     }
 
-    /// The arguments that are to take the place of these.
+    /// The arguments that replace these.
     pub(super) fn other_than(&self, arguments: &Json<'_>) -> Option<&Json<'static>> {
         match self {
             Transforms::Agreed(other) if other != arguments => Some(other),
@@ -45,12 +46,12 @@ impl Transforms {
 /// The arguments that an expression gives.
 ///
 /// # Errors
-/// It gives no object, an opaque value, one without a JSON form, or more than arguments may hold.
+/// A value that is not an object, is opaque, has no JSON form, or exceeds the limit on arguments.
 pub(super) fn arguments(value: &Value<'_>) -> Result<Json<'static>, String> {
     if !matches!(value, Value::Map(_)) {
         return Err(format!("it gives a value of type `{}`, not a map", value.type_name()));
     }
-    // Before it is copied: one text can stand in it a million times.
+    // Before it is copied: one text can occur in it a million times.
     if !value.fits(MAX_ARGUMENTS_BYTES) {
         return Err(format!("it gives more than {MAX_ARGUMENTS_BYTES} bytes"));
     }
@@ -58,7 +59,7 @@ pub(super) fn arguments(value: &Value<'_>) -> Result<Json<'static>, String> {
 }
 
 impl Findings {
-    /// What holds in the second pass of what the first one found: everything that restricts.
+    /// What the second pass keeps of the first one's findings: everything that restricts.
     pub(super) fn carried(&self) -> Self {
         Self {
             asks: self.asks.clone(),
@@ -69,7 +70,7 @@ impl Findings {
         }
     }
 
-    /// Adds the reports of rules that took part before their call was transformed, and not after.
+    /// Adds the reports of rules that took part only before their call was transformed.
     pub(super) fn recall(&mut self, first: Self) {
         let known: BTreeSet<(String, String)> =
             self.reports.iter().map(|report| (report.pack.clone(), report.rule.clone())).collect();

@@ -1,12 +1,12 @@
-//! Policies whose conditions over tool calls are watched, so that tests of a pack can say which parts of its rules they never reached, or traced, so that
-//! a decision can be explained.
+//! Policies that watch or trace their conditions over tool calls. Watched, tests of a pack can report which
+//! parts of its rules they never reached; traced, a decision can be explained.
 
 use super::loaded::{LoadedPolicy, PreparedRule};
 use crate::bundle::BundleError;
 use crate::cel::{Part, Prepared, Traced, Watching};
 use crate::policy::Policy;
 
-/// Where a watched expression stands.
+/// The position of a watched expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WatchedRule {
     /// Index of the layer.
@@ -29,18 +29,19 @@ pub enum RuleExpression {
 }
 
 impl LoadedPolicy {
-    /// As [`LoadedPolicy::new`], and watches the rules' conditions. Decisions are the same; they take longer.
+    /// Like [`LoadedPolicy::new`], and watches the rules' conditions. Decisions are the same, but slower.
     ///
     /// # Errors
-    /// As [`LoadedPolicy::new`].
+    /// As for [`LoadedPolicy::new`].
     pub fn watching(policy: Policy, digest: String) -> Result<Self, BundleError> {
         Self::with(policy, digest, Watching::On)
     }
 
-    /// As [`LoadedPolicy::new`], and writes down what each part of the rules' conditions comes to. For one decision: values of several add up.
+    /// Like [`LoadedPolicy::new`], and records the value of each part of the rules' conditions. For one
+    /// decision: values of several add up.
     ///
     /// # Errors
-    /// As [`LoadedPolicy::new`].
+    /// As for [`LoadedPolicy::new`].
     pub fn tracing(policy: Policy, digest: String) -> Result<Self, BundleError> {
         Self::with(policy, digest, Watching::Values)
     }
@@ -60,7 +61,7 @@ impl LoadedPolicy {
         self.expressions().map(|(at, ready)| (at, ready.parts()))
     }
 
-    /// What was written down of the rules' expressions.
+    /// The recorded values of the rules' expressions.
     pub fn traced(&self) -> impl Iterator<Item = (WatchedRule, &[Traced])> {
         self.expressions().map(|(at, ready)| (at, ready.traced()))
     }

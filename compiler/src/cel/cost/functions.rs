@@ -1,5 +1,6 @@
-//! What calls cost besides their arguments: `EstimateCallCost` of the API server where it names a function, else cel-go's own estimate by the types of
-//! the arguments. Where types leave several forms open, the range spans them all.
+//! What calls cost apart from their arguments: `EstimateCallCost` of the API server where it names a
+//! function, else cel-go's own estimate by the types of the arguments. If the types leave several forms open,
+//! the range spans them all.
 
 use bailiwick_policy::ir::Func;
 
@@ -7,7 +8,7 @@ use super::super::types::Type;
 use super::range::{LIST, ONE, PER_CHARACTER, PER_PATTERN_CHARACTER, Range};
 use super::walk::{Costed, Walk};
 
-/// What a call costs, and how large its result is.
+/// The cost of a call, and the size of its result.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Called {
     pub(super) cost: Range,
@@ -23,7 +24,7 @@ impl Called {
         Self { cost, size: Some(size) }
     }
 
-    /// What spans both; a size that one does not know is the other's, as in cel-go.
+    /// Spans both; if one size is unknown, the other applies, as in cel-go.
     fn or(self, other: Self) -> Self {
         let size = match (self.size, other.size) {
             (Some(one), Some(other)) => Some(one.union(other)),
@@ -33,18 +34,18 @@ impl Called {
     }
 }
 
-/// Of a question to the API server's authorizer: two are the most that one expression may ask.
+/// Cost of a query to the API server's authorizer: one expression may make at most two.
 const CHECK: u64 = 350_000;
-/// Of the longest pattern of a named format.
+/// Length of the longest pattern of a named format.
 const FORMAT_PATTERN: f64 = 128.0;
-/// Of a named format that is compared.
+/// Size of a named format in a comparison.
 const FORMAT_SIZE: u64 = 64;
-/// Bytes of an address.
+/// Bytes of an IP address.
 const ADDRESS: Range = Range::new(4, 16);
-/// Of one requirement of a selector: a list and an object.
+/// Cost of one requirement of a selector: a list and an object.
 const REQUIREMENT: f64 = 50.0;
 
-/// Whether a value of a type may be of another one.
+/// Whether a value of one type may be of another.
 fn may(of: &Type, one: &Type) -> bool {
     matches!(of, Type::Dyn) || of == one
 }
@@ -53,7 +54,7 @@ const fn may_be_list(of: &Type) -> bool {
     matches!(of, Type::Dyn | Type::List(_))
 }
 
-/// Several forms in one.
+/// Combines several forms into one.
 fn any(forms: impl IntoIterator<Item = Option<Called>>) -> Called {
     forms.into_iter().flatten().reduce(Called::or).unwrap_or(Called::costs(ONE))
 }
@@ -88,7 +89,7 @@ pub(super) fn operator(func: Func, parts: &[Costed]) -> Called {
     }
 }
 
-/// As far as the shorter one goes.
+/// Up to the length of the shorter one.
 fn compared(one: &Costed, other: &Costed) -> Range {
     let most = one.size().max.min(other.size().max);
     Range::new(u64::from(most > 0), most).by(PER_CHARACTER)
@@ -113,7 +114,7 @@ fn constant_equality(one: &Costed, other: &Costed) -> Option<Called> {
     }
 }
 
-/// A function; `limit`: its second argument, where that is a written number.
+/// A function; `limit`: its second argument, if that is a literal number.
 pub(super) fn call(
     function: &str,
     target: Option<&Costed>,
@@ -166,14 +167,14 @@ pub(super) fn call(
     }
 }
 
-/// cel-go's own.
+/// cel-go's own estimate.
 fn standard(function: &str, target: Option<&Costed>, arguments: &[Costed]) -> Called {
     let plain = Called::costs(ONE);
     match (function, target, arguments) {
         ("format", Some(target), _) => Called::costs(target.size().by(PER_CHARACTER)),
         ("bytes", None, [text]) => {
             let size = text.size();
-            // A character is at most four bytes.
+            // A character takes at most four bytes.
             let bytes = Range::new(size.min, size.max.saturating_mul(4));
             let converted =
                 may(&text.of, &Type::String).then(|| Called::gives(size.by(PER_CHARACTER), bytes));
@@ -187,7 +188,7 @@ fn standard(function: &str, target: Option<&Costed>, arguments: &[Costed]) -> Ca
         }
         ("strings.quote", None, [text]) => {
             let size = text.size();
-            // Every character may be escaped; the quotes are two.
+            // Every character may be escaped; the quotes are two more.
             let quoted = Range::new(size.min.saturating_add(2), size.max.saturating_mul(2).saturating_add(2));
             Called::gives(size.by(PER_CHARACTER), quoted)
         }
@@ -202,7 +203,8 @@ fn standard(function: &str, target: Option<&Costed>, arguments: &[Costed]) -> Ca
     }
 }
 
-/// A text searched for a pattern: one character more, so that a costly pattern over an empty text costs something.
+/// A text searched for a pattern: one character more, so that a costly pattern over an empty text still costs
+/// something.
 fn searched(text: &Costed, pattern: &Costed) -> Range {
     let text = text.size().add(ONE).by(PER_CHARACTER);
     text.times(pattern.size().by(PER_PATTERN_CHARACTER))
@@ -213,7 +215,7 @@ fn selector_cost(size: Range) -> Range {
     LIST.add(size.by(PER_CHARACTER)).add(size.by(0.5).by(REQUIREMENT))
 }
 
-/// Every element once, and each character of those that are texts.
+/// Every element once, and each character of string elements.
 fn each(function: &str, target: &Costed, walk: &Walk<'_>) -> Range {
     let Some((element, of)) = element(target, walk) else {
         return if function == "includes" { target.size() } else { target.size().by(PER_CHARACTER) };
@@ -225,7 +227,7 @@ fn each(function: &str, target: &Costed, walk: &Walk<'_>) -> Range {
     target.size().times(one)
 }
 
-/// The size and type of a list's elements, by where they lie; a map's keys stand for it, as in the API server.
+/// The size and type of a list's elements, by place; a map is represented by its keys, as in the API server.
 fn element(list: &Costed, walk: &Walk<'_>) -> Option<(Range, Type)> {
     let of = match &list.of {
         Type::List(element) | Type::Optional(element) => (**element).clone(),
@@ -245,10 +247,10 @@ fn joined(list: &Costed, separator: Option<&Costed>, walk: &Walk<'_>) -> Range {
     texts.add(separator.size().times(between))
 }
 
-/// How long a text is after one text in it was replaced by another.
+/// The length of a text after one text in it was replaced by another.
 fn replaced(text: Range, old: Range, new: Range) -> Range {
     let at_most = |of: u64, by: u64| of.div_ceil(by.max(1));
-    // An empty text stands around every character.
+    // An empty text matches around every character.
     let (most, kept) = if old.min == 0 {
         (text.max.saturating_add(1), text.max)
     } else if new.max <= old.min {

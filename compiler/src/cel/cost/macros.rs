@@ -1,4 +1,4 @@
-//! What macros cost: the loops that cel-go expands them to, each with its condition, its step and its result.
+//! What macros cost: the loops that cel-go expands them to, each with its condition, step and result.
 
 use super::super::ast::{Ast, Name, Node};
 use super::super::macros::{Shape, shape};
@@ -7,24 +7,24 @@ use super::range::{LIST, MAP, ONE, Range};
 use super::walk::{Costed, Entries, Variable, Walk, both};
 use bailiwick_policy::ir::MacroKind;
 
-/// A loop over a range, as the parts that cost.
+/// A loop over a range, by the parts that cost.
 struct Loop {
-    /// What the result begins with.
+    /// Making the initial result.
     begin: Range,
-    /// Whether it goes on.
+    /// Checking whether it continues.
     condition: Range,
     step: Range,
     result: Range,
     entries: Option<Entries>,
-    /// Whether a list or map is made, which has as many elements as the range.
+    /// Whether it makes a list or map with as many elements as the range.
     is_collected: bool,
 }
 
-/// What an empty list or map holds.
+/// The contents of an empty list or map.
 const EMPTY: Entries = Entries { key: ONE, value: Range::ZERO };
 
 impl Walk<'_> {
-    /// A macro; `None` if the call is none.
+    /// A macro; `None` if the call is not one.
     pub(super) fn expanded(
         &mut self,
         ast: &Ast,
@@ -34,7 +34,8 @@ impl Walk<'_> {
     ) -> Option<Costed> {
         let Some(target) = target else {
             let [Ast { node: Node::Select(operand, _), .. }] = arguments else { return None };
-            // That a field is there costs nothing to ask: the API server keeps it so (`PresenceTestHasCost(false)`).
+            // Checking that a field is present costs nothing: the API server keeps it so
+            // (`PresenceTestHasCost(false)`).
             return (name.text == "has").then(|| {
                 let operand = self.node(operand);
                 self.made(ast, operand.cost, None, None)
@@ -88,7 +89,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A name for a value, and what is made with it.
+    /// A name for a value, and the expression that uses it.
     fn bound(&mut self, ast: &Ast, variable: &Ast, init: &Costed, before: Range, body: &Ast) -> Costed {
         let name = match &variable.node {
             Node::Ident(name) => name.clone(),
@@ -117,7 +118,7 @@ impl Walk<'_> {
     }
 }
 
-/// The loop of a macro; `element`: the variable of a filter, read.
+/// The loop of a macro; `element`: the variable of a filter, when read.
 fn turns(shape: &Shape, filter: Option<&Costed>, body: &Costed, element: Option<&Costed>) -> Loop {
     // `@result`.
     let so_far = ONE;
@@ -129,7 +130,7 @@ fn turns(shape: &Shape, filter: Option<&Costed>, body: &Costed, element: Option<
     let of_bool = |condition: Range| Loop {
         begin: Range::ZERO,
         condition,
-        // `@result && body`: the body at the most.
+        // `@result && body`: the body at most.
         step: Range::new(so_far.min, so_far.add(body.cost).max),
         result: so_far,
         entries: None,
@@ -147,7 +148,7 @@ fn turns(shape: &Shape, filter: Option<&Costed>, body: &Costed, element: Option<
     let appended = |one: &Costed| so_far.add(LIST.add(one.cost)).add(ONE);
     let holding = |one: &Costed| both(Some(EMPTY), Some(Entries { key: ONE, value: one.size() }));
     match shape.kind {
-        // `@not_strictly_false(@result)`, and of its negation.
+        // `@not_strictly_false(@result)`, and that of its negation.
         MacroKind::All => of_bool(so_far.add(ONE)),
         MacroKind::Exists => of_bool(so_far.add(ONE).add(ONE)),
         // `body ? @result + 1 : @result`, then `@result == 1`.

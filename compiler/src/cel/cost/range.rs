@@ -1,14 +1,14 @@
-//! Sizes and costs, from the least to the most. Arithmetic ends at the largest number instead of overflowing, as in cel-go.
+//! Ranges of sizes and costs, from least to most. Arithmetic saturates instead of overflowing, as in cel-go.
 
-/// What a list, a map, a text and a computed regular expression cost to go through; `common/cost.go` of cel-go.
+/// Cost of traversing a list, a map, a text or a computed regular expression; `common/cost.go` of cel-go.
 pub(super) const PER_CHARACTER: f64 = 0.1;
-/// Per character of a pattern.
+/// Cost per character of a pattern.
 pub(super) const PER_PATTERN_CHARACTER: f64 = 0.25;
-/// Of making a list.
+/// Cost of making a list.
 pub(super) const LIST: Range = Range::exactly(10);
-/// Of making a map.
+/// Cost of making a map.
 pub(super) const MAP: Range = Range::exactly(30);
-/// Of reading a name or a field, and of most calls.
+/// Cost of reading a name or a field, and of most calls.
 pub(super) const ONE: Range = Range::exactly(1);
 
 /// From the least to the most.
@@ -16,14 +16,14 @@ pub(super) const ONE: Range = Range::exactly(1);
 pub struct Range {
     /// The least.
     pub min: u64,
-    /// The most; [`u64::MAX`] is without end.
+    /// The most; [`u64::MAX`] is unlimited.
     pub max: u64,
 }
 
 impl Range {
     /// Nothing is known.
     pub const ANY: Self = Self { min: 0, max: u64::MAX };
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self::exactly(0);
 
     /// One number.
@@ -32,7 +32,7 @@ impl Range {
         Self { min: number, max: number }
     }
 
-    /// From the one to the other.
+    /// From one number to another.
     #[must_use]
     pub const fn new(min: u64, max: u64) -> Self {
         Self { min, max }
@@ -51,7 +51,7 @@ impl Range {
         Self { min: scaled(self.min, factor), max: scaled(self.max, factor) }
     }
 
-    /// The smallest range with both.
+    /// The smallest range that contains both.
     pub(super) const fn union(self, other: Self) -> Self {
         Self {
             min: if other.min < self.min { other.min } else { self.min },

@@ -1,5 +1,5 @@
-//! The walk over an expression. What each node costs is cel-go's `coster`, form by form; the costs of calls are in [`super::functions`], of macros
-//! in [`super::macros`].
+//! The walk over an expression. The cost of each node follows cel-go's `coster`, form by form; the costs of
+//! calls are in [`super::functions`], those of macros in [`super::macros`].
 
 use bailiwick_policy::ir::{Const, Func};
 
@@ -10,12 +10,12 @@ use super::Sizes;
 use super::functions::{self, Called};
 use super::range::{LIST, MAP, ONE, Range};
 
-/// Sizes of what a list or a map holds.
+/// Sizes of the contents of a list or a map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Entries {
-    /// Of a map's keys; of a list's numbers, one.
+    /// The size of a map's keys; for a list's indices, one.
     pub(super) key: Range,
-    /// Of elements or values.
+    /// The size of elements or values.
     pub(super) value: Range,
 }
 
@@ -25,16 +25,16 @@ impl Entries {
     }
 }
 
-/// Of two, if both are known.
+/// The entries of both, if both are known.
 pub(super) fn both(one: Option<Entries>, other: Option<Entries>) -> Option<Entries> {
     Some(one?.union(other?))
 }
 
-/// What is known of a node.
+/// What is known about a node.
 #[derive(Clone, Debug)]
 pub(super) struct Costed {
     pub(super) cost: Range,
-    /// `None`: it can be any.
+    /// `None` if unlimited.
     pub(super) size: Option<Range>,
     pub(super) entries: Option<Entries>,
     pub(super) place: Option<Vec<String>>,
@@ -46,7 +46,7 @@ impl Costed {
         self.size.unwrap_or(Range::ANY)
     }
 
-    /// The place of something in it.
+    /// The place of something within it.
     pub(super) fn within(&self, step: &str) -> Option<Vec<String>> {
         let mut place = self.place.clone()?;
         place.push(step.to_owned());
@@ -68,9 +68,9 @@ pub(super) struct Walk<'w> {
     types: &'w Types,
     pub(super) sizes: &'w dyn Sizes,
     pub(super) variables: Vec<Variable>,
-    /// Each loop over a range, how many stand around it, and its most.
+    /// Each loop over a range: its span, the number of loops around it, and its highest cost.
     pub(super) loops: Vec<(Span, usize, u64)>,
-    /// How many stand around what is looked at.
+    /// The number of loops around the current node.
     pub(super) depth: usize,
 }
 
@@ -83,7 +83,7 @@ impl<'w> Walk<'w> {
         self.types.of(ast)
     }
 
-    /// The size of a value that has none of its own: what is said of its place, then what its type says.
+    /// The size of a value that has none of its own: by its place, then by its type.
     pub(super) fn known(&self, place: Option<&[String]>, of: &Type) -> Option<Range> {
         self.sizes.of(place, of).or_else(|| is_scalar(of).then_some(ONE))
     }
@@ -135,7 +135,7 @@ impl<'w> Walk<'w> {
 
     fn select(&mut self, ast: &Ast, operand: &Ast, field: &Name) -> Costed {
         let operand = self.node(operand);
-        // As in cel-go: what is not known to have fields costs nothing to look into.
+        // As in cel-go: an operand that is not known to have fields costs nothing to select from.
         let has_fields = matches!(operand.of, Type::Map(..) | Type::Object(_));
         let cost = if has_fields { operand.cost.add(ONE) } else { operand.cost };
         let (place, of) = (operand.within(&field.text), self.of(ast));
@@ -152,7 +152,7 @@ impl<'w> Walk<'w> {
         Costed { cost: operand.cost.add(index.cost).add(ONE), size, entries: None, place, of }
     }
 
-    /// The first part is evaluated always, the others at the most.
+    /// The first part is always evaluated; the others add only to the most.
     fn parts(&mut self, ast: &Ast, parts: &[Ast]) -> Costed {
         let costs: Vec<Range> = parts.iter().map(|part| self.node(part).cost).collect();
         let first = costs.first().map_or(0, |first| first.min);
@@ -203,7 +203,7 @@ impl<'w> Walk<'w> {
         if let Some(costed) = self.expanded(ast, target, name, arguments) {
             return costed;
         }
-        // A target that has no type was never checked: it is the first part of a function's name.
+        // A target without a type was never checked: it is the first part of a function's name.
         let receiver = target.filter(|target| self.types.has(target));
         let function = match (target, receiver) {
             (Some(namespace), None) => format!("{}.{}", namespace.dotted().unwrap_or_default(), name.text),
@@ -211,12 +211,12 @@ impl<'w> Walk<'w> {
         };
         let receiver = receiver.map(|receiver| self.node(receiver));
         let given: Vec<Costed> = arguments.iter().map(|argument| self.node(argument)).collect();
-        // It only takes a type away.
+        // `dyn` only removes a type.
         if let ("dyn", [argument]) = (function.as_str(), given.as_slice()) {
             return Costed { cost: argument.cost.add(ONE), of: Type::Dyn, place: None, ..argument.clone() };
         }
         let limit = arguments.get(1).and_then(|limit| match limit.node {
-            // As cel-go converts it: a negative one is large.
+            // As cel-go converts it: a negative limit becomes a large one.
             Node::Literal(Const::Int(limit)) => Some(limit.cast_unsigned()),
             _ => None,
         });
@@ -229,7 +229,7 @@ impl<'w> Walk<'w> {
         self.costed(ast, called.cost.add(given), called.size)
     }
 
-    /// A node that a macro makes and that the text does not have.
+    /// A node that a macro makes and that is not in the text.
     pub(super) fn made(
         &self,
         ast: &Ast,
@@ -241,7 +241,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// The sizes of several nodes in one; of none it is nothing.
+/// The combined sizes of several nodes; zero for none.
 fn spanning<'c>(of: impl Iterator<Item = &'c Costed>) -> Range {
     of.map(Costed::size).reduce(Range::union).unwrap_or(Range::ZERO)
 }

@@ -1,4 +1,5 @@
-//! One request made of another: what a way wishes put into its objects, its namespace and its user; a workload around its pod; a debugging container in it.
+//! Derives one request from another: with a way's wishes in its objects, namespace and user, with a workload
+//! around its pod, or with a debugging container in it.
 
 use bailiwick_policy::ir::Root;
 use serde_json::Value;
@@ -8,14 +9,14 @@ use super::super::wishes::{FRESH, Place, Step, Want, Way};
 use super::{objects, security};
 use crate::policy_test::{AdmissionCase, CaseUser};
 
-/// The same as a Deployment of the pod.
+/// The same request as a Deployment of the pod.
 pub(super) fn wrapped(case: &AdmissionCase) -> AdmissionCase {
     let mut case = case.clone();
     case.object = case.object.as_ref().map(objects::deployment);
     case
 }
 
-/// A request with what a way wishes.
+/// A request with the wishes of a way.
 pub(super) fn apply(case: &AdmissionCase, way: &Way) -> AdmissionCase {
     let mut case = case.clone();
     for (place, want) in way {
@@ -80,7 +81,7 @@ pub(super) fn debugged(case: &AdmissionCase) -> AdmissionCase {
     case
 }
 
-/// The field that a mutation writes, with its value, with another one, and without.
+/// The field that a mutation writes: with its value, with another value, and missing.
 pub(super) fn field_ways(path: &[String], value: &Value) -> Vec<Way> {
     let step = |name: &String| if name == "*" { Step::Element } else { Step::Member(name.clone()) };
     let place = Place { root: Root::Object, steps: path.iter().map(step).collect() };

@@ -1,4 +1,5 @@
-//! Labels that selectors tell apart: those that one selects, and for each key every value that is named, another one, and none.
+//! Labels that selectors distinguish: those that one selects, and for each key every named value, another
+//! value, and none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,10 @@ use super::super::wishes::FRESH;
 /// Labels by key.
 pub(super) type Labels = BTreeMap<String, String>;
 
-/// What labels are changed to; `None` takes one away.
+/// New values of labels; `None` removes one.
 pub(super) type Relabelling = BTreeMap<String, Option<String>>;
 
-/// What one selector wants of the keys that it reads.
+/// What one selector requires of the keys that it reads.
 fn wanted(selector: &LabelSelector) -> Relabelling {
     let mut labels: Relabelling =
         selector.match_labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
@@ -22,14 +23,14 @@ fn wanted(selector: &LabelSelector) -> Relabelling {
             LabelOperator::Exists => Some(FRESH.to_owned()),
             LabelOperator::NotIn | LabelOperator::DoesNotExist => None,
         };
-        // What is wanted to be there wins over what may be absent: `Exists` beside `NotIn`.
+        // A required key wins over one that may be absent: `Exists` next to `NotIn`.
         let known = labels.entry(one.key.clone()).or_default();
         *known = known.take().or(value);
     }
     labels
 }
 
-/// Every key that selectors read, with what it may be to one of them: each value that is named, another one, absent.
+/// Every key that selectors read, with its possible values: each named value, another value, absent.
 pub(super) fn choices<'s>(
     selectors: impl IntoIterator<Item = &'s LabelSelector>,
 ) -> BTreeMap<&'s str, BTreeSet<Option<&'s str>>> {
@@ -50,7 +51,8 @@ pub(super) fn choices<'s>(
     all
 }
 
-/// First the labels that a rule's own selector wants, then these with one key changed, for each key that it or one of the `others` reads.
+/// First the labels that a rule's own selector requires, then the same with one key changed, for each key
+/// that it or one of the `others` reads.
 pub(super) fn told_apart(own: Option<&LabelSelector>, others: &[&LabelSelector]) -> Vec<Relabelling> {
     let begun = own.map(wanted).unwrap_or_default();
     let mut all = vec![begun.clone()];

@@ -1,5 +1,5 @@
-//! The requests that one rule is about: each resource and operation that it names, with labels that its selectors tell apart, in every way in
-//! which the rule is asked and finds something.
+//! The requests that concern one rule: each resource and operation that it names, with labels that its
+//! selectors distinguish. Each is made in every way in which the rule applies and makes a finding.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,16 @@ use super::labels::{Labels, Relabelling, relabel, told_apart};
 use super::{Suspect, objects, security};
 use crate::policy_test::{AdmissionCase, CaseNamespace, CaseOperation};
 
-/// Requests that one rule is begun with, one for each resource and operation. Rules name a few.
+/// Requests to start from for one rule, one for each resource and operation. Rules name a few.
 const MAX_BEGUN: usize = 24;
-/// Sets of labels that a rule's objects, and as many that its namespaces, are tried with.
+/// Label sets that are tried on a rule's objects, and as many on its namespaces.
 const MAX_LABELS: usize = 16;
-/// Ways in which a rule finds something that are tried with each further set of labels.
+/// Ways to a finding that are tried with each further label set.
 const MAX_WITH_LABELS: usize = 8;
-/// Resources that stand for all where a rule names none.
+/// Resources that represent all where a rule names none.
 const ANY_RESOURCE: &[&str] = &["pods", "configmaps", "services"];
-/// Subresources that stand for all of a resource: itself, its status, and of pods what runs or reaches something in them.
+/// Subresources that represent all of a resource: itself, its status, and for pods what runs or reaches
+/// something in them.
 const ANY_SUBRESOURCE: &[&str] = &["", "status", "ephemeralcontainers", "exec"];
 
 /// The requests of one rule, and whether some were left out.
@@ -29,7 +30,8 @@ pub(super) struct Made {
     pub(super) is_cut: bool,
 }
 
-/// Makes the requests of a rule from a pod that is allowed. `repaired`: gives a request with what other rules ask of it.
+/// Makes the requests of a rule from a pod that is allowed. `repaired`: adds to a request what other rules
+/// require of it.
 pub(super) fn requests(
     suspect: &Suspect<'_>,
     suspects: &[Suspect<'_>],
@@ -49,7 +51,7 @@ pub(super) fn requests(
     let (own, place) = (objects.first().unwrap_or(&none), namespaces.first().unwrap_or(&none));
     let asked: Vec<AdmissionCase> = begun.iter().map(|case| labelled(case, own, place)).collect();
     let mut all: Vec<AdmissionCase> = Vec::new();
-    // First what the rule most likely finds something in.
+    // First the requests most likely to cause a finding.
     for case in &asked {
         all.push(case.clone());
         all.extend(suspect.fails.iter().map(|way| apply(case, way)));
@@ -82,8 +84,8 @@ fn is_pod(case: &AdmissionCase) -> bool {
     case.object.as_ref().is_some_and(|object| kind(object) == "Pod")
 }
 
-/// Labels that are told apart by a rule's own selector, and by those of the forms that the other policy gives it; of a rule that the other
-/// policy does not have by that name, by those of all.
+/// Labels distinguished by a rule's own selector and by those of its forms in the other policy. If the other
+/// policy has no rule of that name, by the selectors of all its rules.
 fn selectors(
     suspect: &Suspect<'_>,
     suspects: &[Suspect<'_>],
@@ -96,7 +98,7 @@ fn selectors(
     told_apart(of(suspect), &others)
 }
 
-/// The request with other labels, of its objects and of its namespace.
+/// The request with other labels on its objects and its namespace.
 fn labelled(case: &AdmissionCase, object: &Relabelling, namespace: &Relabelling) -> AdmissionCase {
     let mut case = case.clone();
     for one in [&mut case.object, &mut case.old_object].into_iter().flatten() {
@@ -117,7 +119,8 @@ fn relabel_object(object: &mut Value, to: &Relabelling) {
     security::change(object, &["metadata", "labels"], serde_json::to_value(labels).unwrap_or_default());
 }
 
-/// One request for each resource, subresource and operation that the rule names, and one more than is kept if there are more.
+/// One request for each resource, subresource and operation that the rule names, plus one beyond the limit if
+/// there are more.
 fn begun(suspect: &Suspect<'_>, start: &AdmissionCase) -> Vec<AdmissionCase> {
     let mut all: Vec<AdmissionCase> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -143,7 +146,7 @@ fn begun(suspect: &Suspect<'_>, start: &AdmissionCase) -> Vec<AdmissionCase> {
     all
 }
 
-/// The resources and subresources that a pattern of a rule stands for.
+/// The resources and subresources that a rule's pattern matches.
 fn named(pattern: &str) -> (Vec<&str>, Vec<&str>) {
     let (resource, subresource) = pattern.split_once('/').unwrap_or((pattern, ""));
     let any = |name, all: &[&'static str]| if name == "*" { all.to_vec() } else { vec![name] };
@@ -158,7 +161,8 @@ fn operations(matched: &ResourceRule) -> Vec<CaseOperation> {
     [Create, Update, Delete, Connect].into_iter().filter(about).collect()
 }
 
-/// The smallest objects of a resource in the groups and versions that a rule names; of pods the one that is allowed.
+/// The smallest objects of a resource in the groups and versions that a rule names; for pods the one that is
+/// allowed.
 fn made(matched: &ResourceRule, resource: &str, start: &AdmissionCase) -> Vec<Value> {
     if resource == "pods" {
         return start.object.iter().cloned().collect();
@@ -189,7 +193,7 @@ fn request(
         operation,
         object: is_there.then(|| object.clone()),
         old_object: was_there.then(|| object.clone()),
-        // Said only where the kind does not suggest it.
+        // Stated only where it does not follow from the kind.
         resource: (plural(kind(object)) != resource).then(|| resource.to_owned()),
         subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
         ..start.clone()

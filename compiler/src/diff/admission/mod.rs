@@ -1,4 +1,4 @@
-//! Requests to the API server: searched within limits, exact where nothing about admission differs.
+//! Compares requests to the API server: a search within limits, exact where nothing about admission differs.
 //!
 //! ```text
 //! a pod that both allow, or one of them ► one change at a time ► both decide ► one witness for each outcome
@@ -7,11 +7,12 @@
 //!    └ made by hand and repaired by what the rules wish; the tests' own objects
 //! ```
 //!
-//! Terms. *Suspect*: a rule that only one of the policies has. *Reached*: some request was made that the rule finds something in, or writes into.
-//! What differs and no request shows is told all the same ([`unshown`]): whoever cannot tell takes it for the worse.
+//! Terms. *Suspect*: a rule that only one of the policies has. *Reached*: in some request, the rule makes a
+//! finding or writes a field. A difference that no request shows is reported all the same ([`unshown`]): an
+//! undecided direction counts as the worse one.
 //!
-//! Images are compared by themselves ([`super::images`]): if no reference passes both policies without evidence, their image entries are left out
-//! of both here.
+//! Images are compared separately ([`super::images`]): if no reference passes both policies without evidence,
+//! their image entries are left out of both here.
 
 mod change;
 mod labels;
@@ -33,17 +34,17 @@ use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::TestCase;
 use world::{Requests, World};
 
-/// Requests that both policies are asked about. A rule gives some ten ways, on a few pods.
+/// Requests that both policies decide. A rule gives some ten ways, on a few pods.
 const MAX_REQUESTS: usize = 6_000;
-/// Outcomes that are told.
+/// Outcomes that are reported.
 const MAX_OUTCOMES: usize = 24;
 
-/// What differs besides rules.
+/// What differs apart from rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Differs {
-    /// Whom the policies govern.
+    /// Which pods the policies govern.
     subject: bool,
-    /// That, or what sections look at.
+    /// The same, or what sections check.
     sections: bool,
 }
 
@@ -54,17 +55,17 @@ pub(super) enum Of {
     New,
 }
 
-/// A rule that only one of the policies has, with what it wishes.
+/// A rule that only one of the policies has, with its wishes.
 pub(super) struct Suspect<'p> {
     pub(super) side: Of,
     pub(super) rule: &'p AdmissionRule,
-    /// Names of its pack and of itself, by which it is the same rule in another form.
+    /// Its pack's name and its own, which identify the rule in another form.
     pub(super) name: (String, String),
-    /// As findings name it: `pack@version/rule`.
+    /// Its name in findings: `pack@version/rule`.
     pub(super) label: String,
-    /// Ways in which one part of it comes out one way or the other.
+    /// Ways in which one part of it evaluates one way or the other.
     pub(super) ways: Vec<Way>,
-    /// Ways in which it is asked and finds something, or writes something.
+    /// Ways in which it applies and makes a finding, or writes something.
     pub(super) fails: Vec<Way>,
 }
 
@@ -79,7 +80,8 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         return Ok(());
     }
     let (suspects, is_cut) = suspects(old, new);
-    // What a module tests is not read off it: its rules get every change that sections look at, and the tests' own objects.
+    // The conditions of a Rego module cannot be read from it: its rules get every change that sections check,
+    // and the tests' own objects.
     let is_rego = suspects.iter().any(|suspect| suspect.rule.rego.is_some());
     if is_rego {
         out.bound(
@@ -100,7 +102,7 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
     Ok(())
 }
 
-/// The rules that only one policy has, with what they wish; whether some of that was left out.
+/// The rules that only one policy has, with their wishes; whether some wishes were left out.
 fn suspects<'p>(old: &'p Policy, new: &'p Policy) -> (Vec<Suspect<'p>>, bool) {
     let mut is_cut = false;
     let mut suspects = Vec::new();
@@ -121,13 +123,14 @@ fn suspects<'p>(old: &'p Policy, new: &'p Policy) -> (Vec<Suspect<'p>>, bool) {
     (suspects, is_cut)
 }
 
-/// Rules that denied a request that was tried, as findings name them.
+/// Rules that denied a request that was tried, by their names in findings.
 pub(super) type Reached = BTreeSet<(Of, String)>;
 
-/// What makes two differences the same for a reader: the way, and the rules of both that decided.
+/// What makes two differences the same for a reader: the direction, and the rules of both that decided.
 type Key = (Direction, Vec<String>, Vec<String>);
 
-/// Asks both policies about every request, and tells of each outcome by its shortest one; gives the rules back that denied one.
+/// Evaluates both policies on every request, and reports each outcome by its shortest request; returns the
+/// rules that denied one.
 fn search(sides: &Sides, requests: &Requests, out: &mut Diff) -> Reached {
     let mut tried = 0;
     let mut outcomes: BTreeMap<Key, (usize, Change)> = BTreeMap::new();
@@ -190,7 +193,7 @@ fn subject(policy: &Policy) -> Value {
     policy.subject.as_ref().map(|one| json!([one.namespaces, one.pods, one.unmatched])).unwrap_or_default()
 }
 
-/// What the sections but `images` say of pods.
+/// What the sections except `images` say about pods.
 fn sections(policy: &Policy) -> Value {
     let isolation = &policy.isolation;
     let security: Vec<_> = isolation.pod_security.iter().map(|one| one.value).collect();
@@ -199,18 +202,18 @@ fn sections(policy: &Policy) -> Value {
     json!([security, classes, token, policy.network.is_some()])
 }
 
-/// What the rules are, in any order but where they write.
+/// The rules, in any order unless they write.
 fn rules(policy: &Policy) -> Vec<String> {
     let mut rules: Vec<String> =
         policy.admission.rules.iter().map(|rule| rule_identity(policy, rule)).collect();
-    // Mutations are carried out in order; other rules may stand in any.
+    // Mutations run in order; other rules may be in any order.
     if policy.admission.rules.iter().all(|rule| rule.mutations.is_empty()) {
         rules.sort();
     }
     rules
 }
 
-/// Everything of a rule that a decision depends on: neither names nor places nor messages.
+/// Everything in a rule that a decision depends on: not names, places or messages.
 fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
     let matches = &rule.matches;
     let conditions: Vec<&str> = matches.conditions.iter().map(|(_, cel)| cel.source.as_str()).collect();
@@ -220,7 +223,7 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
     };
     let variables: Vec<_> = rule.variables.iter().map(shared).collect();
     let validations: Vec<&str> = rule.validations.iter().map(|one| one.expression.source.as_str()).collect();
-    // One that cannot be evaluated is a finding.
+    // An annotation that cannot be evaluated is a finding.
     let annotations: Vec<_> = rule.audit_annotations.iter().map(|(key, cel)| (key, &cel.source)).collect();
     let mutations = rule.mutations.iter().map(|mutation| match mutation {
         Mutation::Field { path, when, value, .. } => json!([path, when, value]),
@@ -254,7 +257,7 @@ fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
     .to_string()
 }
 
-/// Every expression of a rule, those of its variables included.
+/// Every expression of a rule, including those of its variables.
 fn expressions<'p>(policy: &'p Policy, rule: &'p AdmissionRule) -> impl Iterator<Item = &'p Expr> {
     let variable = move |(_, index): &(String, u32)| {
         usize::try_from(*index).ok().and_then(|index| policy.admission.shared.get(index))
@@ -287,11 +290,11 @@ fn reads_pack(policy: &Policy, rule: &AdmissionRule) -> bool {
     found
 }
 
-/// What is read off a rule.
+/// What was read from a rule.
 pub(super) struct Read {
     /// Ways in which its parts hold, and in which they do not.
     pub(super) ways: Vec<Way>,
-    /// Ways in which it is asked and finds something, or writes something.
+    /// Ways in which it applies and makes a finding, or writes something.
     pub(super) fails: Vec<Way>,
     /// Whether some were left out.
     is_cut: bool,
@@ -306,11 +309,11 @@ pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
     let annotations = rule.audit_annotations.iter().map(|(_, cel)| cel);
     let judging = rule.validations.iter().map(|one| &one.expression).chain(annotations);
     let (mut ways, mut failing) = (Vec::new(), Vec::new());
-    // What has to hold for the rule to be asked, all of it.
+    // What must hold for the rule to apply, all of it.
     let mut asked = vec![Way::new()];
     for (_, cel) in &rule.matches.conditions {
         let holds = reader.ways(&cel.expr, true);
-        // A condition that nothing is known of should not hide the others.
+        // A condition without known ways must not hide the others.
         if !holds.is_empty() {
             asked = product(&asked, &holds);
         }
@@ -336,10 +339,10 @@ pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
     Read { ways, fails: product(&asked, &failing), is_cut }
 }
 
-/// Ways in which a rule is asked and finds something. Most rules have no condition and a handful of these.
+/// Ways in which a rule applies and makes a finding. Most rules have no condition and a handful of these.
 const MAX_FAILS: usize = 64;
 
-/// Every way of the one with every way of the other after it, up to a number.
+/// Every way of one followed by every way of the other, up to a limit.
 fn product(one: &[Way], other: &[Way]) -> Vec<Way> {
     let pairs = one.iter().flat_map(|one| other.iter().map(move |other| [one.as_slice(), other].concat()));
     pairs.take(MAX_FAILS).collect()

@@ -1,12 +1,13 @@
-//! Objects to begin with: a pod that asks for nothing, a workload around a pod, the smallest objects of a resource.
+//! Objects to start from: a pod that requests nothing, a workload around a pod, the smallest objects of a
+//! resource.
 
 use bailiwick_policy::admission::manifest::plural;
 use serde_json::{Value, json};
 
-/// Name of every object that is made up.
+/// The name of every made-up object.
 const NAME: &str = "witness";
 
-/// A pod that asks for nothing: the restricted Pod Security Standard allows it.
+/// A pod that requests nothing: the restricted Pod Security Standard allows it.
 pub(super) fn pod(image: &str, labels: &[(String, String)]) -> Value {
     let labels: serde_json::Map<String, Value> =
         labels.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
@@ -41,7 +42,7 @@ pub(super) fn deployment(pod: &Value) -> Value {
     })
 }
 
-/// Kinds by the plural that rules name them by, with their group and version.
+/// Kinds by the plural that rules use, with their group and version.
 const KINDS: &[(&str, &str, &str)] = &[
     ("services", "v1", "Service"),
     ("configmaps", "v1", "ConfigMap"),
@@ -65,8 +66,8 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("poddisruptionbudgets", "policy/v1", "PodDisruptionBudget"),
 ];
 
-/// The smallest objects of a resource, one for each group and version that a rule names. Of a resource that is not known here the kind is
-/// guessed from the plural; what a rule makes of the kind's name is then anybody's guess too.
+/// The smallest objects of a resource, one for each group and version that a rule names. For an unknown
+/// resource the kind is guessed from the plural; what a rule makes of that kind's name is then a guess too.
 pub(super) fn smallest(resource: &str, groups: &[String], versions: &[String]) -> Vec<Value> {
     let known = KINDS.iter().find(|(plural, ..)| *plural == resource);
     let (home, version, kind) = match known {
@@ -89,11 +90,11 @@ pub(super) fn smallest(resource: &str, groups: &[String], versions: &[String]) -
     all
 }
 
-/// Group and version of what no rule says more of.
+/// Group and version where no rule is more specific.
 const ANY_GROUP: &str = "any-other.example.net";
 const ANY_VERSION: &str = "v1";
 
-/// A kind whose plural a resource may be: `Widget` of `widgets`.
+/// A kind that may have this plural: `Widget` for `widgets`.
 fn kind_of(resource: &str) -> String {
     let singulars = [
         resource.strip_suffix("ies").map(|stem| format!("{stem}y")),

@@ -1,15 +1,15 @@
-//! One change of a pod for each control of the Pod Security Standards, and for what the sections of a pack look at besides.
-//! <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
+//! One change of a pod for each control of the Pod Security Standards, and for everything else that the
+//! sections of a pack check. <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
 
 use serde_json::{Value, json};
 
-/// A member on the way to what is set; numbers are elements.
+/// A member on the way to the changed field; numbers are elements.
 type Path = &'static [&'static str];
 
 const POD: Path = &["spec"];
 const MAIN: Path = &["spec", "containers", "0"];
 
-/// Each change as the place and what is set there; null takes it away.
+/// Each change as the place and its new value; null removes it.
 pub(super) fn changes() -> Vec<(Vec<&'static str>, Value)> {
     let mut changes = Vec::new();
     for (field, value) in [
@@ -70,7 +70,7 @@ pub(super) fn changes() -> Vec<(Vec<&'static str>, Value)> {
     changes
 }
 
-/// Carries a change out.
+/// Applies a change.
 pub(super) fn change(object: &mut Value, path: &[&str], value: Value) {
     let mut here = object;
     for step in path {

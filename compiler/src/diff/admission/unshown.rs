@@ -1,7 +1,8 @@
-//! What differs about admission and no request shows: settings that are compared as they stand, rules that no request reached, sections and
-//! subjects of which a part is lost and nothing was told.
+//! Admission differences that no request shows: settings that are compared directly, rules that no request
+//! reached, and sections and subjects that lost a part without any reported difference.
 //!
-//! None of it has a pod for a witness. It is told all the same, so that nobody takes a search that found nothing for a proof.
+//! None of these has a pod as a witness. They are reported all the same, so that a search without findings is
+//! not taken for a proof.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,8 @@ use crate::meet::as_strict;
 use crate::policy_test::AdmissionCase;
 use crate::reach::labels::Labels;
 
-/// What is compared as it stands: which rules an exception may relax, whether namespaces hold governed pods alone, and whether what is decided
-/// must be recorded.
+/// Settings that are compared directly: which rules an exception may relax, whether namespaces hold only
+/// governed pods, and whether decisions must be recorded.
 pub(super) fn settings(old: &Policy, new: &Policy, out: &mut Diff) {
     let exclusive = |policy: &Policy| policy.subject.as_ref().map(|one| !one.exclusive);
     if let (Some(old), Some(new)) = (exclusive(old), exclusive(new)) {
@@ -46,7 +47,7 @@ pub(super) fn settings(old: &Policy, new: &Policy, out: &mut Diff) {
     out.changes.extend(ordered(Layer::Admission, "audit.admission", lax(old), lax(new), word));
 }
 
-/// Tells what the search did not show.
+/// Reports what the search did not show.
 pub(super) fn tell(
     sides: &Sides,
     suspects: &[Suspect<'_>],
@@ -80,14 +81,15 @@ fn unreached(
     let direction = match (suspect.side, rule.mutations.is_empty()) {
         (_, false) => Direction::Changed,
         (Of::Old, true) if denies => Direction::Changed,
-        // One more rule can only deny more; one in another form is judged by what the old form denied.
+        // An additional rule can only deny more; one in another form is judged by what the old form denied.
         (Of::New, true) if denies && !has_form => Direction::Narrowed,
         _ => return None,
     };
     let is_told = |change: &Change| {
         change.old.rules.iter().chain(&change.new.rules).any(|label| *label == suspect.label)
     };
-    // What a module tests is not read off it: only a difference that was found shows that it was tried.
+    // The conditions of a module cannot be read from it: only a difference that was found shows that it was
+    // tried.
     let (is_shown, why) = match rule.rego {
         Some(_) => (out.changes.iter().any(is_told), "no tried request told the two apart"),
         None => (
@@ -105,7 +107,7 @@ fn unreached(
     (!is_shown).then(|| stated(Layer::Admission, direction, what, &of, (has(Of::Old), has(Of::New))))
 }
 
-/// Whether the rule alone denies one of the requests that were made of it, or writes something into one.
+/// Whether the rule alone denies one of the requests made for it, or writes something into one.
 fn reaches(policy: &Policy, suspect: &Suspect<'_>, own: &[AdmissionCase]) -> bool {
     let alone = |rules| Policy {
         isolation: Isolation::default(),
@@ -130,17 +132,17 @@ fn reaches(policy: &Policy, suspect: &Suspect<'_>, own: &[AdmissionCase]) -> boo
     })
 }
 
-/// Whether a difference was told that goes this way and that a section decided.
+/// Whether a difference in this direction, decided by a section, was reported.
 fn is_told(section: &str, direction: Direction, out: &Diff) -> bool {
     out.changes.iter().filter(|change| change.layer == Layer::Admission).any(|change| {
         let mut rules = change.old.rules.iter().chain(&change.new.rules);
         change.direction == direction && rules.any(|rule| rule.rsplit('/').next() == Some(section))
-            // What is written otherwise is no rule's.
+            // A difference in what is written belongs to no rule.
             || change.direction == Direction::Changed
     })
 }
 
-/// What a section no longer demands, or demands besides, and no request showed.
+/// What a section no longer requires, or newly requires, and no request showed.
 fn isolation(old: &Isolation, new: &Isolation, out: &Diff) -> Vec<Change> {
     let levels =
         |of: &Isolation| -> Vec<PodSecurity> { of.pod_security.iter().map(|one| one.value).collect() };
@@ -193,7 +195,7 @@ fn isolation(old: &Isolation, new: &Isolation, out: &Diff) -> Vec<Change> {
     all
 }
 
-/// Whom only one of the policies governs, if no request showed it.
+/// The pods that only one of the policies governs, if no request showed it.
 fn subjects(old: &Policy, new: &Policy, out: &Diff) -> Option<Change> {
     let is_told = |direction| {
         let mut of_admission = out.changes.iter().filter(|change| change.layer == Layer::Admission);
@@ -215,7 +217,8 @@ fn subjects(old: &Policy, new: &Policy, out: &Diff) -> Option<Change> {
     is_more.then(|| tell(Direction::Narrowed, "the new policy governs more"))
 }
 
-/// Whether one policy governs whatever the other one does, and denies what none selects where that one does.
+/// Whether one policy governs everything that the other does, and denies what no policy selects where the
+/// other does.
 fn governs_all_of(one: &Policy, other: &Policy) -> bool {
     let Some(other) = &other.subject else { return true };
     let Some(one) = &one.subject else { return false };

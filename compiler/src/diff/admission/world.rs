@@ -1,4 +1,5 @@
-//! The requests that both policies are asked about: where objects lie, which pods to begin with, and every change of them.
+//! The requests that both policies decide: their namespaces, the pods to start from, and every change of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,19 +19,21 @@ use crate::policy_test::{AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation
 
 /// The namespace of every request.
 const NAMESPACE: &str = "governed";
-/// Changes that are tried to repair a pod, and as many for all other objects: some for each rule, and again for each that helped.
+/// Changes that are tried to repair a pod, and as many for all other objects: some for each rule, and again
+/// for each that helped.
 const MAX_REPAIRS: usize = 4_000;
 /// Ways of one rule that are tried on each further pod.
 const MAX_FURTHER: usize = 8;
-/// Pods that changes begin with.
+/// Pods to start from.
 const MAX_STARTS: usize = 6;
-/// Pods that are denied where the policies govern and tried in every other place.
+/// Pods that are denied where the policies govern and that are tried in every other place.
 const MAX_DENIED: usize = 16;
-/// An image where no policy cares.
+/// An image for when no policy restricts images.
 const ANY_IMAGE: &str =
     "registry.example.org/app@sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// The policies without their image entries, if no reference passes both without evidence; with what is to be said of it.
+/// The policies without their image entries, if no reference passes both without evidence; with a note about
+/// it.
 pub(super) fn without_images(sides: &Sides) -> (Option<Sides>, Option<String>) {
     if image(sides).is_some() {
         return (None, None);
@@ -50,7 +53,7 @@ fn image(sides: &Sides) -> Option<String> {
     images::references(sides).into_iter().find(|reference| images::passes_both(sides, reference))
 }
 
-/// Where requests lie and what they begin with.
+/// The places of requests, and the objects to start from.
 pub(super) struct World<'s> {
     sides: &'s Sides,
     places: Vec<(Labels, Labels)>,
@@ -62,9 +65,9 @@ pub(super) struct World<'s> {
 
 /// The requests that were made.
 pub(super) struct Requests {
-    /// Each once.
+    /// Without duplicates.
     pub(super) all: Vec<TestCase>,
-    /// Those that are about each of the rules that differ.
+    /// For each rule that differs, the requests that concern it.
     pub(super) own: Vec<Vec<AdmissionCase>>,
     /// Whether some were left out.
     pub(super) is_cut: bool,
@@ -75,7 +78,7 @@ impl<'s> World<'s> {
         let (places, is_cut) = places(sides);
         let asked = asks(sides);
         let seeds = seeds.iter().filter_map(|seed| seed.admission.clone()).map(|mut case| {
-            // Whatever its test does not answer: the other policy may ask something else.
+            // For questions that its test does not answer: the other policy may have others.
             case.authorizer.extend(asked.then(|| everything(true)));
             case
         });
@@ -106,7 +109,7 @@ impl<'s> World<'s> {
         world
     }
 
-    /// The rules of both policies that deny a request; `None` if it is none.
+    /// The rules of both policies that deny a request; `None` if it is not a request.
     fn objections(&self, case: &AdmissionCase) -> Option<BTreeSet<String>> {
         let case = TestCase { admission: Some(case.clone()), ..blank(String::new()) };
         let of = |bench: &Bench| bench.carry_out(&case, &no_manifests).ok();
@@ -115,7 +118,8 @@ impl<'s> World<'s> {
         Some(old.chain(new.rules.into_iter().map(|rule| format!("new {rule}"))).collect())
     }
 
-    /// A request with as few objections as the rules' own wishes lead to. `left`: changes that may still be tried.
+    /// A request with as few objections as the rules' own wishes achieve. `left`: changes that may still be
+    /// tried.
     fn repaired(&self, mut case: AdmissionCase, left: &mut usize) -> AdmissionCase {
         let (old, new) = self.sides.policies();
         let Some(mut now) = self.objections(&case).filter(|now| !now.is_empty()) else { return case };
@@ -145,13 +149,13 @@ impl<'s> World<'s> {
         case
     }
 
-    /// Every request, each once.
+    /// Every request, without duplicates.
     pub(super) fn requests(&self, suspects: &[Suspect<'_>], differs: Differs) -> Requests {
         let mut all: Vec<AdmissionCase> = Vec::new();
         let mut own: Vec<Vec<AdmissionCase>> = Vec::new();
         let mut is_cut = self.is_cut && differs.subject;
         all.extend(self.starts.iter().cloned());
-        // Before what is made up, so that none is cut off: somebody thought them worth a test.
+        // Before the made-up ones, so that none is cut off: an author thought them worth a test.
         all.extend(self.seeds.iter().cloned());
         if let Some(start) = self.starts.first() {
             all.extend(self.placed(start).into_iter().filter(|_| differs.subject));
@@ -160,7 +164,7 @@ impl<'s> World<'s> {
                 all.extend(pods.iter().map(wrapped));
                 all.extend(pods);
             }
-            // What one rule is begun with, others are too.
+            // The starting requests of one rule serve the others too.
             let mut known = BTreeMap::from([(written(start), start.clone())]);
             let mut left = MAX_REPAIRS;
             let mut repaired = |case: AdmissionCase| {
@@ -182,7 +186,7 @@ impl<'s> World<'s> {
         }
         own.iter_mut().for_each(|own| *own = asked_both_ways(std::mem::take(own)));
         let mut all = asked_both_ways(all);
-        // One of each rule in turn, so that of many rules each has its share.
+        // One of each rule in turn, so that each of many rules gets its share.
         let longest = own.iter().map(Vec::len).max().unwrap_or_default();
         all.extend((0..longest).flat_map(|at| own.iter().filter_map(move |own| own.get(at).cloned())));
         let mut seen = BTreeSet::new();
@@ -209,7 +213,8 @@ impl<'s> World<'s> {
         all
     }
 
-    /// Pods that something denies where the policies govern, one for each set of rules that do: elsewhere they may be allowed.
+    /// Pods that are denied where the policies govern, one for each set of denying rules: elsewhere they may
+    /// be allowed.
     fn denied(&self, start: &AdmissionCase) -> Vec<AdmissionCase> {
         let (old, new) = self.sides.policies();
         let rules = [old, new]
@@ -226,7 +231,7 @@ impl<'s> World<'s> {
         found
     }
 
-    /// A pod with one thing changed, for everything that sections look at.
+    /// A pod with one change, for everything that sections check.
     fn pods(&self, start: &AdmissionCase) -> Vec<AdmissionCase> {
         let (old, new) = self.sides.policies();
         let changed = |path: &[&str], value: Value| {
@@ -250,7 +255,7 @@ impl<'s> World<'s> {
     }
 }
 
-/// Whether a rule of either policy asks the authorizer.
+/// Whether a rule of either policy queries the authorizer.
 pub(super) fn asks(sides: &Sides) -> bool {
     let (old, new) = sides.policies();
     [old, new].into_iter().any(|policy| {
@@ -264,7 +269,7 @@ pub(super) fn asks(sides: &Sides) -> bool {
     })
 }
 
-/// What is allowed to whom the authorizer allows everything may be denied to others, and the other way round.
+/// A request that is allowed if the authorizer allows everything may otherwise be denied, and the reverse.
 fn asked_both_ways(all: Vec<AdmissionCase>) -> Vec<AdmissionCase> {
     let turned = |case: &AdmissionCase| {
         let (last, others) = case.authorizer.split_last()?;
@@ -283,7 +288,7 @@ fn written(case: &AdmissionCase) -> String {
     serde_json::to_string(case).unwrap_or_default()
 }
 
-/// The resource that a request is about.
+/// The resource of a request.
 fn resource(case: &AdmissionCase) -> Option<String> {
     let kind = || case.object.as_ref().or(case.old_object.as_ref())?.get("kind")?.as_str().map(plural);
     case.resource.clone().or_else(kind)
@@ -303,8 +308,8 @@ fn created(object: Value, namespace: &Labels) -> AdmissionCase {
     AdmissionCase { object: Some(object), namespace: Some(namespace), ..AdmissionCase::default() }
 }
 
-/// The namespaces and pods that are told apart by either subject: labels of a namespace and of a pod. First what both select, where there is such.
-/// Whether some were left out.
+/// The namespaces and pods that either subject distinguishes: labels of a namespace and of a pod. First what
+/// both select, if there is any. Returns whether some were left out.
 fn places(sides: &Sides) -> (Vec<(Labels, Labels)>, bool) {
     let (old, new) = sides.policies();
     let subjects = || [old, new].into_iter().filter_map(|policy| policy.subject.as_ref());
@@ -317,11 +322,11 @@ fn places(sides: &Sides) -> (Vec<(Labels, Labels)>, bool) {
     (places.collect(), is_cut)
 }
 
-/// Label sets of each kind that are told apart.
+/// Label sets of each kind that are distinguished.
 const MAX_PLACES: usize = 16;
 
-/// Label sets that all selectors accept, that each accepts alone, and the first of these with one key changed: to another value that is named, to
-/// one that is not, and taken away.
+/// Label sets that all selectors accept, that each accepts alone, and the first of these with one key
+/// changed: to another named value, to an unnamed one, and removed.
 fn variants<'p>(selectors: impl Iterator<Item = &'p [LabelSelector]>) -> Vec<Labels> {
     let selectors: Vec<&[LabelSelector]> = selectors.collect();
     let each: Vec<Labels> = selectors.iter().map(|all| all.iter().flat_map(satisfying).collect()).collect();

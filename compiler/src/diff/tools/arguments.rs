@@ -1,18 +1,19 @@
-//! Arguments that a schema takes, and some at its edges.
+//! Arguments that a schema accepts, and some at its limits.
 
 use serde_json::{Map, Value, json};
 
 use super::super::samples;
 use super::super::wishes::FRESH;
 
-/// How deep a schema is followed. Deeper arguments are left at their smallest.
+/// How deep a schema is followed. Deeper arguments keep their smallest value.
 const MAX_DEPTH: usize = 6;
 /// Most elements of a list that is made for its `minItems`.
 const MAX_ITEMS: usize = 16;
-/// Longest text that is made to reach a limit, in characters: longer limits are told apart by no rule but the schema's own.
+/// Longest text that is made to reach a limit, in characters: only the schema itself distinguishes longer
+/// limits.
 const MAX_TEXT: u64 = 100_000;
 
-/// The smallest value that a schema takes, as far as can be told from its keywords.
+/// The smallest value that a schema accepts, as far as its keywords show.
 pub(super) fn smallest(schema: &Value) -> Value {
     of(schema, 0)
 }
@@ -37,7 +38,7 @@ fn of(schema: &Value, depth: usize) -> Value {
         }
         "array" => {
             let least = number("minItems").and_then(|least| usize::try_from(least).ok()).unwrap_or_default();
-            // Lists in lists multiply.
+            // Nested lists multiply.
             let most = if depth < 2 { MAX_ITEMS } else { 1 };
             let most = if depth < MAX_DEPTH { most } else { 0 };
             let item = schema
@@ -79,7 +80,7 @@ fn text(schema: &Value, least: u64) -> Value {
     Value::from(text)
 }
 
-/// What a property may be at the edges of its schema, and beyond them; `None`: it is not there.
+/// Values of a property at the limits of its schema, and beyond them; `None` if it is missing.
 pub(super) fn edges(schema: &Value) -> Vec<Option<Value>> {
     let mut values = vec![None, Some(smallest(schema))];
     values.extend(schema.get("enum").and_then(Value::as_array).into_iter().flatten().cloned().map(Some));

@@ -1,5 +1,5 @@
-//! The calls of one tool that both policies are asked about: made of what their rules wish, of the edges of the schemas, of throttles, and of
-//! the tests' own calls.
+//! The calls of one tool that both policies decide: made from the wishes of their rules, the limits of the
+//! schemas, throttles, and the tests' own calls.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,13 @@ use super::line::{Facts, is_fact};
 use super::{Side, arguments, identity};
 use crate::policy_test::{CaseSession, CaseSubject, PriorCall, TestCase, ToolCallCase};
 
-/// Most calls that a case may make before its own; a throttle of more is compared as far as that.
+/// Most calls that a case may make before its own; a larger throttle is compared up to this number.
 const MAX_BEFORE: u64 = 1_000;
-/// Ways of one rule that are combined with those of another. What is left out was tried by itself.
+/// Ways of one rule that are combined with those of another. The others were tried by themselves.
 const MAX_COMBINED: usize = 8;
-/// Calls that the edges of schemas and throttles are tried with.
+/// Calls that are combined with the limits of schemas and throttles.
 const MAX_GRANTED: usize = 8;
-/// What a command line runs where no rule wishes a name.
+/// The command of a command line if no rule wishes a name.
 const FALLBACK_COMMAND: &str = "true";
 
 /// Calls that were made up.
@@ -30,22 +30,22 @@ pub(super) struct Calls<'p> {
     most: usize,
     seen: BTreeSet<String>,
     pub(super) found: Vec<ToolCallCase>,
-    /// The rules that they were made of.
+    /// The rules that they were made from.
     pub(super) wishing: Vec<Wishing>,
     /// Whether something was left out.
     pub(super) is_cut: bool,
 }
 
-/// A rule with what it wishes.
+/// A rule with its wishes.
 pub(super) struct Wishing {
     name: String,
     pub(super) phase: Phase,
     is_grant: bool,
-    /// Whether the other policy does not have it.
+    /// Whether the other policy lacks it.
     is_new: bool,
     pub(super) holds: Vec<Way>,
     pub(super) fails: Vec<Way>,
-    /// Texts that its redaction looks for.
+    /// Texts that its redaction searches for.
     pub(super) texts: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl<'p> Calls<'p> {
         calls.into_iter().for_each(|call| self.add(call));
     }
 
-    /// Everything that is made of rules and schemas.
+    /// Adds everything that is made from rules and schemas.
     pub(super) fn add_all(&mut self) {
         self.wish(&[]);
         let rules = self.rules();
@@ -76,17 +76,18 @@ impl<'p> Calls<'p> {
         self.wishing = rules;
     }
 
-    /// Whether a rule over results is one that only one policy has.
+    /// Whether a rule over results is in only one of the policies.
     pub(super) fn differs_over_results(&self) -> bool {
         self.wishing.iter().any(|rule| rule.is_new && rule.phase == Phase::Result)
     }
 
-    /// Ways in which a grant holds, up to a number.
+    /// Ways in which a grant holds, up to a limit.
     pub(super) fn granted(&self, most: usize) -> Vec<Way> {
         granted(&self.wishing).into_iter().take(most).collect()
     }
 
-    /// What differs, beside what it shows by: a restriction shows only where something grants the call, a grant only where nothing restricts it.
+    /// Each difference, with what makes it visible: a restriction shows only where something grants the call,
+    /// a grant only where nothing restricts it.
     fn combine(&mut self, rules: &[Wishing]) {
         let short = |ways: &[Way]| ways.iter().take(MAX_COMBINED).cloned().collect::<Vec<Way>>();
         let grants: Vec<Way> =
@@ -94,11 +95,11 @@ impl<'p> Calls<'p> {
         let avoided: Vec<Way> =
             rules.iter().filter(|rule| !rule.is_grant).flat_map(|rule| short(&rule.fails)).collect();
         let suspects: Vec<&Wishing> = rules.iter().filter(|rule| rule.is_new).collect();
-        // So that of many rules each has its share.
+        // So that each of many rules gets its share.
         let share = (self.most / suspects.len().max(1)).max(MAX_COMBINED);
         for suspect in &suspects {
             let all = [short(&suspect.holds), short(&suspect.fails)].concat();
-            // A rule that was edited: the one form holds where the other does not.
+            // An edited rule: one form holds where the other does not.
             let forms = suspects
                 .iter()
                 .filter(|other| other.name == suspect.name && !std::ptr::eq(**other, *suspect));
@@ -152,7 +153,7 @@ impl<'p> Calls<'p> {
             None => Vec::new(),
         };
         let (mut holds, fails) = (ways(true), ways(false));
-        // What is to be taken off a session must be on it.
+        // A label that is to be removed from a session must be on it.
         if let RuleEffect::Label { remove, .. } = &rule.effect {
             let labels = Place { root: Root::Session, steps: vec![Step::Member("labels".to_owned())] };
             let on = remove.iter().map(|name| (labels.clone(), Want::Holds(Value::from(name.as_str()))));
@@ -165,7 +166,7 @@ impl<'p> Calls<'p> {
         Wishing { name, phase, is_grant: rule.grants(), is_new, holds, fails, texts }
     }
 
-    /// Arguments at the edges of the schemas, beside what grants wish.
+    /// Arguments at the limits of the schemas, combined with the wishes of grants.
     fn edges(&mut self, rules: &[Wishing]) {
         let granted = granted(rules);
         let schemas = self.schemas;
@@ -178,7 +179,7 @@ impl<'p> Calls<'p> {
                         let Some(Value::Object(args)) = &mut call.args else { continue };
                         match &value {
                             None => drop(args.remove(name)),
-                            // A text that is only to be long keeps what a grant wishes of it.
+                            // A text that only needs length keeps what a grant wishes for it.
                             Some(Value::String(text)) if text.len() > MAX_SHORT => {
                                 let begun = args.get(name).and_then(Value::as_str).unwrap_or_default();
                                 let padded =
@@ -191,7 +192,7 @@ impl<'p> Calls<'p> {
                     }
                 }
             }
-            // A property that nobody declares.
+            // A property that the schema does not declare.
             let mut call = self.call(&[]);
             if let Some(Value::Object(args)) = &mut call.args {
                 args.insert(FRESH.to_owned(), Value::from(1));
@@ -297,15 +298,15 @@ impl<'p> Calls<'p> {
     }
 }
 
-/// Texts up to here are values; longer ones are only long.
+/// Texts up to this length are values; longer ones only have length.
 const MAX_SHORT: usize = 32;
 
-/// Every way of the one with every way of the other over it.
+/// Every way of one with every way of the other over it.
 fn product(under: &[Way], over: &[Way]) -> impl Iterator<Item = Way> {
     over.iter().flat_map(|over| under.iter().map(move |under| [under.as_slice(), over].concat()))
 }
 
-/// The same command line with more on it: a condition over some commands says nothing of the others.
+/// The same command line with more commands: a condition over some commands says nothing about the others.
 fn longer(call: &ToolCallCase, derive: &Derive) -> Vec<ToolCallCase> {
     let Derive::Shell(name) = derive else { return Vec::new() };
     let line = call.args.as_ref().and_then(|args| args.get(name)).and_then(Value::as_str).unwrap_or_default();
@@ -320,7 +321,7 @@ fn longer(call: &ToolCallCase, derive: &Derive) -> Vec<ToolCallCase> {
     lines.into_iter().map(with).collect()
 }
 
-/// Ways in which a grant holds, for what is tried beside rules.
+/// Ways in which a grant holds, for what is tried apart from rules.
 fn granted(rules: &[Wishing]) -> Vec<Way> {
     let grants = rules.iter().filter(|rule| rule.is_grant);
     let mut ways: Vec<Way> =

@@ -7,7 +7,7 @@ use super::super::wishes::{Place, Want, Wish};
 /// Most words of a command that is made.
 const MAX_ARGS: usize = 64;
 
-/// What was wished of the facts of one call, before it is a text.
+/// The wishes for the facts of one call, before they become a text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     commands: Command,
@@ -45,7 +45,7 @@ struct Git {
 }
 
 impl Facts {
-    /// Takes in what is wished of one fact; what nobody knows how to write is left out.
+    /// Adds the wish for one fact; wishes that cannot be written are left out.
     pub(super) fn wish(&mut self, (place, want): &Wish) {
         let names = place.names();
         let Some((fact, rest)) = names.split_first() else { return };
@@ -183,7 +183,7 @@ fn text_of(want: &Want) -> Option<String> {
     }
 }
 
-/// A word as the shell takes it.
+/// A word quoted for the shell.
 fn quoted(word: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=@+,%".contains(char);
     if !word.is_empty() && word.chars().all(plain) {

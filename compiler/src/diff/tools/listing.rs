@@ -1,6 +1,7 @@
-//! Which callers are told of a tool: both policies are asked for the callers, sessions and times that their rules about it compare.
+//! Which callers see a tool: both policies are evaluated for the callers, sessions and times that their rules
+//! about it compare.
 //!
-//! What arguments a call has does not matter to a listing, so calls that differ in nothing else are one question.
+//! The arguments of a call do not matter to a listing, so calls that differ in nothing else are one question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +10,16 @@ use super::super::{Change, Diff, Direction, Layer, Verdict, Witness};
 use super::{MAX_OUTCOMES, case};
 use crate::policy_test::{Expectation, TestCase, ToolCallCase};
 
-/// Questions about one tool. Rules ask callers and sessions a few things each.
+/// Questions about one tool. Rules compare a few properties of callers and sessions each.
 const MAX_LISTINGS: usize = 128;
 
-/// How many questions were asked, and whether that was all of them.
+/// The number of questions, and whether that was all of them.
 pub(super) struct Asked {
     pub(super) count: usize,
     pub(super) is_cut: bool,
 }
 
-/// Asks both policies; tells of each way of being hidden once, by the shortest question.
+/// Evaluates both policies; reports each way of being hidden once, by the shortest question.
 pub(super) fn search(sides: &Sides, calls: &[ToolCallCase], name: &str, out: &mut Diff) -> Asked {
     let mut asked = BTreeSet::new();
     let mut told: BTreeMap<(Direction, Option<String>), (usize, Change)> = BTreeMap::new();
@@ -42,7 +43,7 @@ pub(super) fn search(sides: &Sides, calls: &[ToolCallCase], name: &str, out: &mu
         let by = old.as_ref().err().or(new.as_ref().err()).cloned();
         let size = text.len();
         if told.get(&(direction, by.clone())).is_none_or(|(shortest, _)| size < *shortest) {
-            // With arguments it is a case that can be taken over.
+            // With arguments it is a case that tests can adopt.
             let args = call.args.clone();
             let witness = case(name, ToolCallCase { args, ..question });
             told.insert((direction, by), (size, change(witness, direction, name, &old, &new)));

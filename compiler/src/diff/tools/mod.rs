@@ -1,13 +1,15 @@
-//! Calls of tools: searched within limits, since an argument is a text without end; exact where nothing about a tool differs.
+//! Compares tool calls: a search within limits, since an argument is text of unlimited length; exact where
+//! nothing about a tool differs.
 //!
 //! ```text
 //! rules that only one policy has ► ways in which they hold or do not ─┐
 //! grants of both                 ► ways in which they hold          ─┴► calls ► both decide ► one witness for each outcome
-//! schemas of both, throttles, the tests' own calls                  ──┘   ├► who is told of the tool ► both decide
-//!                                                                         └► what they may give      ► both decide
+//! schemas of both, throttles, the tests' own calls                  ──┘   ├► which callers see it    ► both decide
+//!                                                                         └► their possible results  ► both decide
 //! ```
 //!
-//! What is identical in both policies decides alike, so only what differs is taken apart: a change in a large pack costs as much as the change.
+//! What is identical in both policies decides alike, so only differences are analysed: comparing a large pack
+//! costs as much as its change.
 
 mod arguments;
 mod calls;
@@ -28,12 +30,12 @@ use super::{Change, Diff, Direction, Layer, settings};
 use crate::policy_test::{TestCase, ToolCallCase};
 use calls::Calls;
 
-/// Calls of one tool that both policies are asked about. A pack's rules about one tool give some hundred.
+/// Calls of one tool that both policies decide. A pack's rules about one tool give some hundred.
 const MAX_CALLS: usize = 4_096;
-/// Outcomes of one tool that are told. More than these are variants of the same few.
+/// Outcomes of one tool that are reported. More than these are variants of the same few.
 const MAX_OUTCOMES: usize = 16;
 
-/// What names of tools begin with that no pack defines; each takes a path.
+/// The prefix of tools that no pack defines; each takes a path.
 const BUILT_IN: &str = "workspace.";
 
 /// One tool in one policy.
@@ -71,14 +73,16 @@ impl<'p> Side<'p> {
         name.starts_with(BUILT_IN) || !self.definitions.is_empty()
     }
 
-    /// Everything that a decision over the tool depends on but names, places and amounts of budgets, which are compared as amounts.
+    /// Everything that a decision about the tool depends on except names, places and amounts of budgets,
+    /// which are compared as amounts.
     fn identity(&self) -> Value {
         let definition = |tool: &&Tool| {
             let sandbox = self.policy.sandboxes.iter().find(|one| one.name == tool.run.sandbox);
             let workspace = sandbox.and_then(|one| one.filesystem.workspace.as_ref()).map(|one| &one.path);
             json!([tool.input, tool.run, tool.derive, tool.otherwise, tool.stdin, tool.may_add, workspace])
         };
-        // Layer by layer: each that names the tool must grant the call, so a rule means another thing in another layer.
+        // Layer by layer: each that names the tool must grant the call, so a rule means something else in
+        // another layer.
         let layers = self.policy.tools.iter().map(|layer| {
             let of = self.rules.iter().filter(|(other, _)| std::ptr::eq(*other, layer));
             let mut rules: Vec<Value> = of.map(|(layer, rule)| identity(self.policy, layer, rule)).collect();
@@ -93,7 +97,7 @@ impl<'p> Side<'p> {
     }
 }
 
-/// What a rule is, without its name; the windows of counters are compared as amounts.
+/// A rule without its name; the windows of counters are compared as amounts.
 fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
     let reads = |root: Root| {
         let mut found = false;
@@ -104,7 +108,7 @@ fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
     let pack = policy.packs.get(usize::from(layer.pack));
     let parameters = pack.filter(|_| reads(Root::Params)).map(|pack| &pack.parameters);
     let version = pack.filter(|_| reads(Root::Pack)).map(|pack| (&pack.name, &pack.version));
-    // A sandbox may be changed under its name, and another one be the narrowest then.
+    // A sandbox may change under its name, and another may become the narrowest.
     let confined = policy.sandboxes.iter().find(|one| rule.narrows_to() == Some(&one.name)).map(|one| {
         json!([one.pool, one.filesystem, one.egress, one.syscalls, one.limits, one.at_least, one.environment])
     });
@@ -128,7 +132,7 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         calls.add_seeds(seeds);
         calls.add_all();
         let (calls, more) = search(sides, name, calls, out)?;
-        // Of a tool that only one of the two has, the calls say what there is to say.
+        // For a tool that only one of them has, the calls already report it.
         let listings = match [&before, &after].iter().all(|side| side.has(name)) {
             true => Some(listing::search(sides, &calls.found, name, out)),
             false => None,
@@ -142,7 +146,7 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
     Ok(())
 }
 
-/// Says that nothing was found to compare rules over results by. `differ`: whether they do.
+/// Reports that nothing was found with which to compare rules over results. `differ`: whether they differ.
 fn uncompared(name: &str, differ: bool, out: &mut Diff) {
     let what = format!(
         "tool `{name}` has rules over results, and no call was found that both let through alike: what is delivered was not compared"
@@ -175,7 +179,8 @@ fn inputs(sides: &Sides) -> Result<BTreeMap<String, Vec<Value>>, String> {
     Ok(inputs)
 }
 
-/// Asks both policies about every call, and tells of each outcome by its shortest call; gives the calls back, and how many outcomes are not told.
+/// Evaluates both policies on every call, and reports each outcome by its shortest call; returns the calls,
+/// and how many outcomes are not reported.
 fn search<'p>(
     sides: &Sides,
     name: &str,
@@ -199,7 +204,7 @@ fn search<'p>(
     Ok((calls, more))
 }
 
-/// Says how much was tried, and by which limit something was left out.
+/// Reports how much was tried, and which limit left something out.
 fn tried(
     name: &str,
     calls: &Calls<'_>,
@@ -234,7 +239,7 @@ pub(super) fn case(name: &str, call: ToolCallCase) -> TestCase {
     TestCase { tool_call: Some(call), ..blank(format!("a call of {name}")) }
 }
 
-/// The names of tools that only one policy has and of which no call was found that it lets through.
+/// The names of tools that only one policy has, if no call was found that it allows.
 pub(super) fn unexplained(sides: &Sides, out: &mut Diff) -> Result<(), String> {
     let names = |bench: &crate::cases::Bench| -> Result<BTreeSet<String>, String> {
         Ok(bench.tools()?.into_iter().map(|(name, _)| name).collect())
@@ -249,7 +254,7 @@ pub(super) fn unexplained(sides: &Sides, out: &mut Diff) -> Result<(), String> {
                 format!("tool `{name}` is only in {which}, and no call of it was found that it lets through");
             match which {
                 _ if is_told => {}
-                // A call of a tool that nobody defines is denied.
+                // A call of a tool that no policy defines is denied.
                 "OLD" => out.notes.push(what),
                 _ => {
                     let values = ("not there".to_owned(), "there".to_owned());

@@ -1,4 +1,4 @@
-//! What both policies say of one call, and which of them is the stricter.
+//! Both policies' decisions on one call, and which of them is the stricter.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     pub(super) change: Change,
 }
 
-/// What differs about a call. A call that cannot be one (too large, no time) is none.
+/// The difference for a call. An invalid call (too large, no time) has none.
 pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>, String> {
     let Some(call) = &case.tool_call else { return Ok(None) };
     let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
@@ -33,7 +33,7 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
         }
         (old, new) => differs(old, new),
     };
-    // What a label keeps a session from must not hide behind something that is narrower.
+    // A label that a session no longer gets must not hide behind a narrower difference.
     let labels = labels(sides, call, &old, &new);
     let is_lost = labels.as_ref().is_some_and(|(direction, ..)| *direction == Direction::Widened)
         && differs.is_none_or(|(direction, _)| direction != Direction::Widened);
@@ -45,7 +45,7 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
     let (before, after) = (Happened::of_call(&old), Happened::of_call(&new));
     let expect = Expectation { labels: expected, ..expectation(&after) };
     let witness = Witness::Case(Box::new(TestCase { expect, ..case.clone() }));
-    // What runs is the definition's matter; the rules have agreed.
+    // The definition determines what runs; the rules agree.
     let by_rules = !(before.allowed && after.allowed);
     let rules = |happened: &Happened| happened.rules.iter().filter(|_| by_rules).cloned().collect();
     let key = (direction, what.to_owned(), rules(&before), rules(&after));
@@ -60,8 +60,8 @@ pub(super) fn compare(sides: &Sides, case: &TestCase) -> Result<Option<Outcome>,
     Ok(Some(Outcome { key, change }))
 }
 
-/// Labels that the session of a call has from then on, or loses, if the call runs, once people approve where they are asked: later calls are judged
-/// by them. With what the new policy gives and takes.
+/// Labels that the session of a call gains or loses if the call runs, after approval where needed: later
+/// calls are decided by them. With what the new policy adds and removes.
 fn labels(
     sides: &Sides,
     call: &ToolCallCase,
@@ -71,7 +71,7 @@ fn labels(
     if [old, new].into_iter().any(|decision| matches!(decision.effect, Effect::Deny(_))) {
         return None;
     }
-    // Of a call that is denied once people approve, that is told by itself.
+    // For a call that is denied after approval, that is reported separately.
     let before = sides.old.relabelled(call, old).ok()?;
     let after = sides.new.relabelled(call, new).ok()?;
     let (direction, what) = if !before.added.is_subset(&after.added) {
@@ -110,7 +110,7 @@ fn runs(plan: &Plan) -> String {
     }
 }
 
-/// Which way two effects differ, and how, in words.
+/// The direction in which two effects differ, with a description.
 fn differs(old: &Effect, new: &Effect) -> Option<(Direction, &'static str)> {
     use Direction::{Narrowed, Widened};
     match (old, new) {
@@ -130,7 +130,7 @@ fn differs(old: &Effect, new: &Effect) -> Option<(Direction, &'static str)> {
     }
 }
 
-/// What differs about what people are asked to approve: the arguments, or the sandbox.
+/// The difference in what people are asked to approve: the arguments, or the sandbox.
 fn bound(
     sides: &Sides,
     old: &ToolDecision,
@@ -145,13 +145,13 @@ fn bound(
     Ok(direction.map(|direction| (direction, "people approve calls in another sandbox")))
 }
 
-/// Which of two questions is the easier to answer.
+/// Which of two questions is easier to answer.
 fn asked(old: &ApprovalRequest, new: &ApprovalRequest) -> Option<Direction> {
     let easier = |one: &[Requirement], other: &[Requirement]| {
         other.iter().all(|wanted| one.iter().any(|given| holds(given, wanted)))
     };
     match (easier(&old.requirements, &new.requirements), easier(&new.requirements, &old.requirements)) {
-        // Whatever meets the one meets the other, but for how long it stands.
+        // What meets one meets the other, except for the time until it expires.
         (true, true) => match old.expires_ms.cmp(&new.expires_ms) {
             Ordering::Less => Some(Direction::Widened),
             Ordering::Equal => None,
@@ -163,16 +163,16 @@ fn asked(old: &ApprovalRequest, new: &ApprovalRequest) -> Option<Direction> {
     }
 }
 
-/// Whether whoever meets the one requirement meets the other.
+/// Whether every approval that meets one requirement meets the other.
 fn holds(given: &Requirement, wanted: &Requirement) -> bool {
-    // A quorum counts persons, so whose a key is decides as well.
+    // A quorum counts persons, so the owner of a key matters too.
     let among = |key: &ApproverKey| {
         wanted.keys.iter().any(|other| other.ed25519 == key.ed25519 && other.principal == key.principal)
     };
     given.quorum >= wanted.quorum && given.keys.iter().all(among)
 }
 
-/// What differs between two plans. Another sandbox is another one only if it confines otherwise.
+/// The difference between two plans. Another sandbox counts only if it confines differently.
 fn planned(sides: &Sides, old: &Plan, new: &Plan) -> Result<Option<(Direction, &'static str)>, String> {
     let (before, after) = match (old, new) {
         (

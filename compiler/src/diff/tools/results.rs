@@ -1,7 +1,8 @@
-//! What is delivered of results: both policies are asked about what a call may give, where both let that call run, perhaps once people approve, and run the same.
+//! What is delivered of results: both policies decide about the possible results of a call, where both allow
+//! that call, perhaps after approval, and run the same.
 //!
 //! ```text
-//! rules over results ► what they ask of a result, beside what grants ask of its call ─┐
+//! rules over results ► what they ask of a result, with what grants ask of its call ───┐
 //! redactions         ► the texts that they look for ──────────────────────────────────┴► calls with results, whole and cut ► both decide
 //! ```
 
@@ -19,16 +20,18 @@ use super::{MAX_OUTCOMES, case};
 use crate::cases::{Happened, Relabelled};
 use crate::policy_test::{CaseResult, Delivered, Expectation, ExpectedLabels, TestCase, ToolCallCase};
 
-/// Results of one tool that both policies are asked about.
+/// Results of one tool that both policies decide.
 const MAX_RESULTS: usize = 512;
-/// Calls that each result is tried with.
+/// Calls that are combined with each result.
 const MAX_CALLS: usize = 4;
-/// Longest text that is made to have a wished length, in bytes: the smallest limit of output that packs have is not smaller than most of them.
+/// Longest text that is made to have a wished length, in bytes: the smallest output limit in packs is at
+/// least as large as most wished lengths.
 const MAX_TEXT: usize = 64 << 10;
-/// Characters of a delivered text that are told.
+/// Characters of a delivered text that are reported.
 const MAX_TOLD: usize = 120;
 
-/// How many results were tried and in how many cases both let the call run, once people approve if they are asked, and whether that was all.
+/// How many results were tried, in how many cases both allow the call, after approval where needed, and
+/// whether that was all.
 #[derive(Default)]
 pub(super) struct Tried {
     pub(super) count: usize,
@@ -36,7 +39,7 @@ pub(super) struct Tried {
     pub(super) is_cut: bool,
 }
 
-/// Asks both policies; tells of each outcome once, by the shortest result.
+/// Evaluates both policies; reports each outcome once, by the shortest result.
 pub(super) fn search(
     sides: &Sides,
     name: &str,
@@ -66,7 +69,7 @@ pub(super) fn search(
     Ok(tried)
 }
 
-/// Calls with what they may give; whether something was left out.
+/// Calls with possible results; whether something was left out.
 fn made(calls: &Calls<'_>, seeds: &[TestCase]) -> (Vec<ToolCallCase>, bool) {
     let of_tests = seeds.iter().filter_map(|seed| seed.tool_call.as_ref());
     let of_tests = of_tests.filter(|call| call.tool == calls.tool && call.result.is_some()).cloned();
@@ -82,7 +85,7 @@ fn made(calls: &Calls<'_>, seeds: &[TestCase]) -> (Vec<ToolCallCase>, bool) {
     };
     of_tests.for_each(&mut add);
     let granted = calls.granted(MAX_CALLS);
-    // Nothing that any rule looks for, and everything that each of them does.
+    // A text that no rule searches for, and every text that any rule does.
     let mut wished = vec![texts(calls.tool, FRESH)];
     for rule in calls.wishing.iter().filter(|rule| rule.phase == Phase::Result) {
         wished.extend(ways(calls.tool, rule));
@@ -103,7 +106,7 @@ fn made(calls: &Calls<'_>, seeds: &[TestCase]) -> (Vec<ToolCallCase>, bool) {
 
 fn ways(tool: &str, rule: &Wishing) -> Vec<Way> {
     let found = rule.texts.iter().map(|text| texts(tool, text));
-    // What a rule asks of the call and the session, with a text that a redaction looks for.
+    // What a rule requires of the call and the session, with a text that a redaction searches for.
     let holds = rule.holds.iter().flat_map(|way| {
         let all = rule.texts.iter().map(|text| [texts(tool, text), way.clone()].concat());
         all.chain([way.clone()]).collect::<Vec<Way>>()
@@ -111,7 +114,7 @@ fn ways(tool: &str, rule: &Wishing) -> Vec<Way> {
     found.chain(holds).chain(rule.fails.iter().cloned()).collect()
 }
 
-/// The members of a result that a tool can have: only files have a content, and only listings have paths.
+/// The members of a tool's result: only files have content, and only listings have paths.
 fn members(tool: &str) -> &'static [&'static str] {
     match tool {
         "workspace.read" => &["content"],
@@ -163,8 +166,8 @@ fn result(tool: &str, way: &[(Place, Want)]) -> CaseResult {
     result
 }
 
-/// What both policies make of a result, if both let the call run, perhaps once people approve, with the same arguments and in the same sandbox.
-/// What cannot be a call is none.
+/// Both policies' decisions on a result, if both allow the call, perhaps after approval, with the same
+/// arguments and in the same sandbox. An invalid call has none.
 fn judged(sides: &Sides, case: &TestCase) -> Result<Option<[Happened; 2]>, String> {
     let Some(call) = &case.tool_call else { return Ok(None) };
     let (Ok(old), Ok(new)) = (sides.old.decide(call), sides.new.decide(call)) else { return Ok(None) };
@@ -203,14 +206,14 @@ fn compared(name: &str, witness: TestCase, [old, new]: [Happened; 2]) -> Option<
     Some((key, change))
 }
 
-/// Which way two decisions over one result differ, and how, in words.
+/// The direction in which two decisions about one result differ, with a description.
 fn differs(own: &CaseResult, old: &Happened, new: &Happened) -> Option<(Direction, &'static str)> {
     use Direction::{Changed, Narrowed, Widened};
     let none = BTreeSet::new();
     let added =
         |happened: &'_ Happened| happened.labels.as_ref().map_or(none.clone(), |labels| labels.added.clone());
     let (before, after) = (added(old), added(new));
-    // First, since it must not hide behind something that is narrower: what a label keeps a session from is open then.
+    // First, since it must not hide behind something narrower: calls that a label prevented are then open.
     if !before.is_subset(&after) {
         return Some((Widened, "results add fewer labels to their session"));
     }

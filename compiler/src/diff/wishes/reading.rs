@@ -1,4 +1,5 @@
-//! What an expression reads: the place of the input, or the constant, that it stands for, through variables and shared expressions.
+//! What an expression reads: the place of the input, or the constant, that it stands for, resolved through
+//! variables and shared expressions.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use bailiwick_policy::ir::{Const, Expr, Func, Root};
 use super::super::samples;
 use super::{MAX_STEPS, MAX_WAYS, Place, Reader, Step};
 
-/// Depth in which expressions are read: evaluation nests no deeper.
+/// How deep expressions are read: evaluation nests no deeper.
 const MAX_DEPTH: u32 = 200;
 
 /// What a variable stands for.
@@ -20,7 +21,7 @@ pub(super) enum Bound<'e> {
 
 pub(super) type Scope<'e> = BTreeMap<u16, Bound<'e>>;
 
-/// Where the reading is.
+/// The state of the reader.
 #[derive(Clone)]
 pub(super) struct At<'e> {
     pub(super) scope: Scope<'e>,
@@ -41,7 +42,7 @@ impl<'e> At<'e> {
 }
 
 impl<'p> Reader<'p> {
-    /// One step further into an expression; `None` where it is too deep, or all steps are used up.
+    /// One step deeper into an expression; `None` if it is too deep, or all steps are used up.
     pub(super) fn deeper<'e>(&self, at: &At<'e>) -> Option<At<'e>> {
         let left = self.left.get();
         if left == 0 || at.depth >= MAX_DEPTH {
@@ -63,7 +64,7 @@ impl<'p> Reader<'p> {
         self.constant(init, at).map_or(Bound::Expr(init), Bound::Const)
     }
 
-    /// The place that an expression reads, or that it says something of.
+    /// The place that an expression reads, or makes a statement about.
     pub(super) fn place(&self, expr: &Expr, at: &At<'_>) -> Option<Place> {
         let at = &self.deeper(at)?;
         match expr {
@@ -122,7 +123,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// The texts that an expression names, those that its patterns match and those of parameters too.
+    /// The texts in an expression, including those that its patterns match and those of parameters.
     pub(in crate::diff) fn texts(&self, expr: &Expr) -> Vec<String> {
         self.left.set(MAX_STEPS);
         let at = At { scope: Scope::new(), depth: 0 };

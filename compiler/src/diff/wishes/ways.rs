@@ -1,4 +1,5 @@
-//! The ways in which an expression comes out as wanted, by the meaning of its operators and of the commonest functions.
+//! The ways in which an expression gets the wanted value, by the meaning of its operators and of the
+//! commonest functions.
 
 use bailiwick_policy::ir::{Bind, Const, Expr, Func, Macro, MacroKind};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use super::reading::{At, Bound, Scope};
 use super::{FRESH, MAX_STEPS, MAX_WAYS, Place, Reader, Step, Want, Way, value};
 
 impl Reader<'_> {
-    /// Ways in which an expression may come out as wanted.
+    /// Ways in which an expression may get the wanted value.
     pub(in crate::diff) fn ways(&self, expr: &Expr, wanted: bool) -> Vec<Way> {
         self.left.set(MAX_STEPS);
         self.truth(expr, wanted, &At { scope: Scope::new(), depth: 0 })
@@ -22,7 +23,7 @@ impl Reader<'_> {
         ways
     }
 
-    /// Both: every way of the one with every way of the other.
+    /// Both: every way of one with every way of the other.
     fn both(&self, one: &[Way], other: &[Way]) -> Vec<Way> {
         let pairs = one.iter().flat_map(|a| other.iter().map(move |b| a.iter().chain(b).cloned().collect()));
         self.capped(pairs.take(MAX_WAYS + 1).collect())
@@ -31,7 +32,7 @@ impl Reader<'_> {
     fn all<'e>(&self, operands: &'e [Expr], wanted: bool, at: &At<'e>) -> Vec<Way> {
         operands.iter().fold(vec![Way::new()], |ways, operand| {
             let more = self.truth(operand, wanted, at);
-            // An operand that nothing is known of should not hide the others.
+            // An operand without known ways must not hide the others.
             if more.is_empty() { ways } else { self.both(&ways, &more) }
         })
     }
@@ -87,7 +88,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A place that is a boolean itself.
+    /// A place that is itself a boolean.
     fn is_true<'e>(&self, expr: &'e Expr, wanted: bool, at: &At<'e>) -> Vec<Way> {
         let Some(place) = self.place(expr, at) else { return self.guess(expr, at) };
         vec![vec![(place.clone(), Want::Is(Value::Bool(wanted)))], vec![(place, Want::Absent)]]
@@ -166,7 +167,7 @@ impl Reader<'_> {
             match (one, &constant) {
                 (Expr::Call(Func::Size, operands), Const::Int(size)) => {
                     let Some(of) = operands.first() else { continue };
-                    // That a list is empty, or not, is what most rules ask of it.
+                    // Most rules check whether a list is empty.
                     let mut ways = self.empty(of, (*size == 0) == wanted, at);
                     ways.extend(self.sizes(of, *size, at));
                     return self.capped(ways);
@@ -200,7 +201,7 @@ impl Reader<'_> {
                 [one.saturating_sub(1), *one, one.saturating_add(1)].map(Value::from).to_vec()
             }
             Const::Double(one) => [one - 1.0, *one, one + 1.0].map(Value::from).to_vec(),
-            // A quantity, a duration or a version: with a digit before it, it is larger.
+            // A quantity, a duration or a version: a leading digit makes it larger.
             Const::Str(text) => ["1".to_owned(), text.clone(), format!("9{text}")].map(Value::from).to_vec(),
             _ => Vec::new(),
         };
@@ -264,7 +265,7 @@ impl Reader<'_> {
             MacroKind::All => !wanted,
             _ => return Vec::new(),
         };
-        // What one element must be: true for `exists`, false for a counterexample of `all`.
+        // What one element must be: true for `exists`, false for a counterexample to `all`.
         let inner = of.kind != MacroKind::All;
         let slot = of.slot2.unwrap_or(of.slot);
         if let Some(Const::List(values)) = self.constant(&of.range, at) {
@@ -281,7 +282,7 @@ impl Reader<'_> {
                 other => Some(other),
             };
             return match range {
-                // `filter(…).exists(…)`: what the filter asks as well.
+                // `filter(…).exists(…)`: what the filter requires as well.
                 Some(Expr::Macro(inner_of)) if inner_of.kind == MacroKind::Filter && some => {
                     let filtered = Macro { kind: MacroKind::Exists, ..inner_of.as_ref().clone() };
                     let filtered = self.quantified(&filtered, true, at);
@@ -313,7 +314,7 @@ impl Reader<'_> {
             }
             node => {
                 if let Some(place) = self.place(node, at).filter(|place| !place.steps.is_empty()) {
-                    // The longest of those that lead to one another.
+                    // Of places that lead to one another, the longest.
                     if !places.iter().any(|other| other.steps.starts_with(&place.steps)) {
                         places.push(place);
                     }
@@ -335,7 +336,7 @@ impl Reader<'_> {
 fn member_of(place: &Place, values: &[Const], wanted: bool) -> Vec<Way> {
     let is = |value: Value| vec![(place.clone(), Want::Is(value))];
     if wanted {
-        // What is absent often counts as one of them.
+        // Absence often counts as one of them.
         let absent = vec![(place.clone(), Want::Absent)];
         return values.iter().filter_map(value).map(is).chain([absent]).collect();
     }

@@ -1,8 +1,9 @@
-//! Authored admission rules on the floor: their expressions in the API server's own words (see [`crate::cel::ApiServer`]).
+//! Authored admission rules on the floor: their expressions in the CEL that the API server knows (see
+//! [`crate::cel::ApiServer`]).
 //!
-//! A rule is carried over whole or not at all: a rule with one validation that the API server cannot express has no floor.
-//! Variables get names of their own, `pPvI` for variable I of pack P and `pPoI` for the same over the old object, since one
-//! admission policy holds the rules of several packs.
+//! A rule is carried over whole or not at all: a rule with one validation that the API server cannot express
+//! has no floor. Variables get new names, `pPvI` for variable I of pack P and `pPoI` for the same over the
+//! old object, since one admission policy holds the rules of several packs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use super::{
     Check, FloorRule, MatchSet, Standing, all_containers, container_variables, governed, main_containers,
 };
 
-/// Reasons that a validation may give; <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>.
+/// Reasons that a validation may give;
+/// <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>.
 const REASONS: [&str; 4] = ["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge"];
 
 pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
@@ -32,7 +34,8 @@ pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
             continue;
         }
         let statement = statements::rule(cell.pack(rule.origin.pack)?, &rule.name);
-        // Carried over whole or not at all: without its Rego the rule would seem to be enforced where half of it is.
+        // Carried over whole or not at all: without its Rego, the rule would seem enforced where only half of
+        // it is.
         if rule.rego.is_some() {
             let note = "it asks in Rego, which the API server does not evaluate: where the webhook is not asked, nothing asks it";
             out.push((statement, None, Standing::none(note)));
@@ -57,7 +60,7 @@ pub(super) fn rules(cell: &Cell<'_>) -> Result<Vec<Contribution>, EmitError> {
     Ok(out)
 }
 
-/// Where the rule is asked; `None`: nowhere. Its conditions are added later.
+/// The requests to which the rule applies; `None`: it applies to none. Its conditions are added later.
 fn match_set(cell: &Cell<'_>, rule: &AdmissionRule) -> Option<MatchSet> {
     let pods = cell.pods()?;
     let mut namespaces = vec![cell.hooked_namespaces()?];
@@ -71,7 +74,7 @@ fn match_set(cell: &Cell<'_>, rule: &AdmissionRule) -> Option<MatchSet> {
         exclude: rule.matches.exclude_resources.clone(),
         namespaces,
         objects: rule.matches.object_selector.clone().filter(|objects| objects != &LabelSelector::default()),
-        // Other objects than pods are governed by their namespace alone.
+        // Objects other than pods are governed by their namespace alone.
         conditions: governed(&pods)
             .into_iter()
             .map(|(name, expression)| {
@@ -81,11 +84,11 @@ fn match_set(cell: &Cell<'_>, rule: &AdmissionRule) -> Option<MatchSet> {
     })
 }
 
-/// One rule on its way to the API server.
+/// One rule that is being carried over to the API server.
 struct Carried<'a> {
     rule: &'a AdmissionRule,
     shared: &'a [Cel],
-    /// Those that name this pack.
+    /// The exceptions that name this pack.
     exceptions: &'a [&'a Exception],
     authored: Context,
     /// New names of the variables, over the object and over the old object.
@@ -159,7 +162,7 @@ impl<'a> Carried<'a> {
         Ok(FloorRule { action: self.rule.action, matches, variables, checks, audit, from })
     }
 
-    /// The environment with the rule's variables declared; their definitions are added to `variables`.
+    /// The environment with the rule's variables declared; adds their definitions to `variables`.
     fn server(
         &self,
         names: ServerNames,
@@ -178,7 +181,8 @@ impl<'a> Carried<'a> {
         Ok(server)
     }
 
-    /// Conditions that the API server can match by go into the match set; the others are given back, to guard each validation.
+    /// Adds the conditions that the API server can match on to the match set, and returns the others, which
+    /// guard each validation.
     fn conditions(
         &self,
         server: &ApiServer<'_>,
@@ -215,8 +219,8 @@ impl<'a> Carried<'a> {
         let conditions = self.rule.matches.conditions.iter().map(|(_, cel)| cel);
         let mut asked = conditions.chain([&validation.expression]);
         let expression = if asked.any(|cel| Uses::of(&cel.expr, self.shared).other_than_object) {
-            // It compares or depends on the request: what it says of the old object alone means nothing. An object that only
-            // waits for its finalizers is let go.
+            // It compares or depends on the request, so its result for the old object alone means nothing. An
+            // object that only waits for its finalizers is allowed.
             format!("({now}\n) || (request.operation == 'UPDATE' && has(object.metadata.deletionTimestamp))")
         } else {
             let old = before.expression(&validation.expression.source, &Type::Bool)?;
@@ -240,12 +244,12 @@ impl<'a> Carried<'a> {
         })
     }
 
-    /// A name that no other rule's condition or annotation has, of at most 63 characters.
+    /// A name of at most 63 characters that no other rule's condition or annotation has.
     fn qualified(&self, name: &str) -> String {
         annotation_name(&format!("p{}-{}-{name}", self.rule.origin.pack, self.rule.name))
     }
 
-    /// One line, as the API server wants it.
+    /// One line, as the API server requires.
     fn message(&self, validation: &Validation) -> String {
         let failed = || format!("failed expression: {}", validation.expression.source.trim());
         let said = validation.message.clone().unwrap_or_else(failed);
@@ -255,8 +259,8 @@ impl<'a> Carried<'a> {
     }
 }
 
-/// Whether the object is one that an exception names, as CEL. The API server's policies have no clock: who emits them leaves out what has
-/// expired, and emits them anew when something does.
+/// Whether an exception names the object, as CEL. The API server's policies have no clock, so the caller
+/// leaves out expired exceptions and emits again when one expires.
 fn excepted(exceptions: &[&Exception], rule: &AdmissionRule) -> Option<String> {
     if !rule.exceptable {
         return None;
@@ -280,7 +284,8 @@ fn excepted(exceptions: &[&Exception], rule: &AdmissionRule) -> Option<String> {
     (!terms.is_empty()).then(|| terms.join(" || "))
 }
 
-/// `expression` where all guards hold, else `otherwise`. A guard that fails to evaluate fails the whole, as a condition does.
+/// `expression` where all guards hold, otherwise `otherwise`. A guard that fails to evaluate fails the whole
+/// expression, as a condition does.
 fn guarded(guards: &[String], expression: &str, otherwise: &str) -> String {
     guards
         .iter()

@@ -1,8 +1,8 @@
-//! What no policy of one pack can say: that a pod of a governed namespace is selected by some binding, and that the label of its cell is
-//! its own. One policy for namespaces that the same bindings reach.
+//! What no policy of one pack can say: that some binding selects each pod of a governed namespace, and that
+//! the label of a pod's cell is its own. One policy covers the namespaces that the same bindings reach.
 //!
-//! The webhook says the same, with the label written first; this holds while it is away. A pod without the label is let in: no NetworkPolicy that
-//! allows anything selects it.
+//! The webhook enforces the same, after writing the label; this policy enforces it while the webhook is down.
+//! A pod without the label is admitted, since no NetworkPolicy that allows anything selects it.
 
 use bailiwick_policy::admission::CELL_LABEL;
 use bailiwick_policy::policy::LabelSelector;
@@ -24,9 +24,9 @@ pub(in crate::emit) struct Members {
     pub(in crate::emit) namespaces: Vec<String>,
     /// Which pods each binding selects, in the order of the bindings.
     pub(in crate::emit) pods: Vec<LabelSelector>,
-    /// Each cell that can be here: its name, and which of `pods` select its pods.
+    /// Each cell that is possible here: its name, and which of `pods` select its pods.
     pub(in crate::emit) cells: Vec<(String, Vec<usize>)>,
-    /// Whether a pod that none selects is denied; the pack that says so.
+    /// Whether a pod that no binding selects is denied; names the pack that says so.
     pub(in crate::emit) denies: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub(in crate::emit) fn closed(
         ));
     }
     validations.push(validation(
-        // A label that is there stays; one that comes, with the pod or later, is the pod's own.
+        // An existing label stays; one that is added, with the pod or later, must be the pod's own.
         "variables.oldCell != '' ? variables.cell == variables.oldCell : variables.cell == '' || variables.cell == variables.own".to_owned(),
         format!("subjects: label {CELL_LABEL} is not the pod's own (field metadata.labels); leave the label alone, admission writes it"),
     ));
@@ -103,7 +103,7 @@ fn validation(expression: String, message: String) -> Validation {
     }
 }
 
-/// The cell that the pod is of, by which bindings select it; empty if none is.
+/// The cell of the pod, by the bindings that select it; empty if there is none.
 fn own(cells: &[(String, Vec<usize>)], bindings: usize) -> String {
     let exactly = |members: &[usize]| -> String {
         let word = |at: usize| if members.contains(&at) { "true" } else { "false" };

@@ -1,8 +1,9 @@
-//! Image entries as CEL: a regular expression over the reference as it stands in the pod.
+//! Image entries as CEL: a regular expression over the reference as written in the pod.
 //!
-//! The webhook normalises references first (`nginx` is `docker.io/library/nginx`). CEL cannot, so only patterns are carried over whose
-//! registry is written out and is not Docker Hub: for those a reference matches after normalisation exactly if it matches as
-//! written, the host in any spelling. A layer with any other pattern has no floor.
+//! The webhook normalises references first (`nginx` is `docker.io/library/nginx`). CEL cannot, so only
+//! patterns with an explicit registry other than Docker Hub are carried over: for those, a reference matches
+//! after normalisation exactly if it matches as written, with the host in any spelling. A layer with any
+//! other pattern has no floor.
 
 use bailiwick_policy::policy::{Action, ImageDigest, ImageEffect, ImageEntry, ImageLayer};
 
@@ -12,13 +13,13 @@ use crate::emit::statements;
 use super::sections::Contribution;
 use super::{Check, FloorRule, MatchSet, Standing, container_variables, ratchet};
 
-/// What follows the registry in a valid reference: path, tag and digest, as `bailiwick_policy::admission` reads them
-/// (<https://github.com/distribution/reference>).
+/// What follows the registry in a valid reference: path, tag and digest, as `bailiwick_policy::admission`
+/// reads them (<https://github.com/distribution/reference>).
 const PATH: &str = "(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)+";
 const TAG: &str = "(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?";
 const DIGEST: &str = "(?:@(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?";
 
-/// What layer number `index` gives.
+/// What layer number `index` contributes.
 pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet) -> Contribution {
     let statement = statements::images(index);
     let Some(expression) = layer_expression(layer) else {
@@ -51,7 +52,7 @@ pub(super) fn contribution(index: usize, layer: &ImageLayer, matches: &MatchSet)
     (statement, Some(rule), standing)
 }
 
-/// True for an allowed image `i`; `None` if a pattern cannot be carried over.
+/// True if image `i` is allowed; `None` if a pattern cannot be carried over.
 fn layer_expression(layer: &ImageLayer) -> Option<String> {
     let mut allowed = Vec::new();
     let mut refused = Vec::new();
@@ -85,7 +86,7 @@ fn pattern_expression(pattern: &str) -> Option<String> {
     if !written_out || registry.contains('*') || is_hub(registry) {
         return None;
     }
-    // As the webhook reads a host: in any case, with or without the port that is meant anyway.
+    // As the webhook reads a host: in any case, with or without the default port.
     let own = registry.starts_with("localhost") || registry.starts_with("127.");
     let (host, port) = match registry.strip_suffix(":443").unwrap_or(registry) {
         _ if own => (registry, ""),
@@ -94,7 +95,7 @@ fn pattern_expression(pattern: &str) -> Option<String> {
     };
     let registry = format!("(?i:{}){port}", regex::escape(host));
     let valid = format!("^{registry}{PATH}{TAG}{DIGEST}$");
-    // `**` crosses segments and `*` does not; neither reaches into tag or digest.
+    // `**` crosses segments and `*` does not; neither matches into the tag or digest.
     let crossing: Vec<String> = path.split("**").map(within_segments).collect();
     let matching = format!("^{registry}/{}(?:[:@].*)?$", crossing.join("[^:@]*"));
     Some(format!("(i.matches({}) && i.matches({}))", cel_string(&valid), cel_string(&matching)))

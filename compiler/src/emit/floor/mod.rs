@@ -1,15 +1,18 @@
-//! The floor: ValidatingAdmissionPolicies that the API server evaluates itself, so that they hold while the webhook is away.
+//! The floor: ValidatingAdmissionPolicies that the API server evaluates itself, so that they hold while the
+//! webhook is down.
 //!
-//! One policy for each action and match set, so that the API server matches each object against few of them. Subject namespaces
-//! are a selector of the policy, subject pods a match condition: an object selector would look at the old or the new object alone
-//! as it pleases the API server, a condition says what is meant.
+//! There is one policy for each action and match set, so that the API server matches each object against few
+//! of them. Subject namespaces are a selector of the policy; subject pods are a match condition. An object
+//! selector would match the old or the new object, at the API server's discretion; a condition says exactly
+//! what is meant.
 //!
-//! **UPDATE.** The webhook compares a violation's path with the old object and lets an old one pass with a warning. CEL in the API
-//! server has no paths: here a check that the old object already failed is not asked again. So on CREATE the
-//! floor gives the webhook's verdict, and on UPDATE it never refuses what the webhook lets pass, but may let pass what the
-//! webhook refuses: a second fault of a kind that the object had before.
+//! **UPDATE.** The webhook compares a violation's path with the old object and allows an existing violation
+//! with a warning. CEL in the API server has no paths, so here a check that the old object already failed is
+//! skipped. On CREATE, the floor gives the webhook's verdict. On UPDATE it never denies what the webhook
+//! allows, but may allow what the webhook denies: a second fault of a kind that the object had before.
 //!
-//! Not here: mutations, and pod templates of workload kinds; the pods that they make are judged when they are made.
+//! Not here: mutations, and pod templates of workload kinds. The pods made from templates are judged when
+//! they are created.
 
 mod authored;
 mod closed;
@@ -35,11 +38,11 @@ use super::{EmitError, Enforcement, selector};
 
 pub(super) use closed::{Members, closed};
 
-/// What of one statement the floor holds.
+/// How much of one statement the floor enforces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) enforcement: Enforcement,
-    /// Why not all of it; empty for `Full`.
+    /// Why it is not all; empty for `Full`.
     pub(super) note: String,
 }
 
@@ -57,7 +60,7 @@ impl Standing {
     }
 }
 
-/// The file, and by statement (see [`super::statements`]) what the floor holds of it.
+/// The file, and how much of each statement (see [`super::statements`]) the floor enforces.
 pub(super) struct Emitted {
     pub(super) artifact: Option<Artifact>,
     pub(super) standing: BTreeMap<String, Standing>,
@@ -77,7 +80,7 @@ struct Check {
 struct FloorRule {
     action: Action,
     matches: MatchSet,
-    /// Name and expression, each before the first that uses it.
+    /// Name and expression, each before its first use.
     variables: Vec<(String, String)>,
     checks: Vec<Check>,
     audit: Vec<(String, String)>,
@@ -85,7 +88,7 @@ struct FloorRule {
 }
 
 impl FloorRule {
-    /// Whether an expression may use the variable: by text, so rather once too often.
+    /// Whether an expression may use the variable. Compares text, so it may answer yes once too often.
     fn mentions(&self, variable: &str) -> bool {
         let name = format!("variables.{variable}");
         let checks = self
@@ -97,7 +100,7 @@ impl FloorRule {
     }
 }
 
-/// Which requests a policy is asked about.
+/// The requests that a policy applies to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct MatchSet {
     resources: Vec<ResourceRule>,
@@ -109,7 +112,7 @@ struct MatchSet {
 }
 
 impl MatchSet {
-    /// A short name that changes when anything of the match set does.
+    /// A short name that changes whenever the match set does.
     fn hash(&self) -> Result<String, EmitError> {
         let parts = (&self.resources, &self.exclude, &self.namespaces, &self.objects, &self.conditions);
         let error = |error| EmitError::Json { path: PATH.to_owned(), error };
@@ -138,7 +141,8 @@ pub(super) struct Admission {
     standing: BTreeMap<String, Standing>,
 }
 
-/// The floor of a policy; `stage` says what becomes of an action where the policy is not enforced yet.
+/// The floor of a policy; `stage` maps each action to the one that applies while the policy is not enforced
+/// yet.
 pub(super) fn admission(cell: &Cell<'_>, stage: impl Fn(Action) -> Action) -> Result<Admission, EmitError> {
     let mut standing = BTreeMap::new();
     let mut groups: BTreeMap<(Action, MatchSet), Vec<FloorRule>> = BTreeMap::new();
@@ -257,7 +261,7 @@ fn labels_of(object: &str) -> String {
     format!("{object}.metadata.?labels.orValue({{}})")
 }
 
-/// The match condition that an object is a governed one, before or after the change. `None`: every object is.
+/// The match condition that an object is governed, before or after the change. `None`: every object is.
 fn governed(pods: &LabelSelector) -> Option<(String, String)> {
     if pods == &LabelSelector::default() {
         return None;
@@ -268,8 +272,8 @@ fn governed(pods: &LabelSelector) -> Option<(String, String)> {
     Some(("governed-pods".to_owned(), expression))
 }
 
-/// A check of the object that is not asked on UPDATE if the old object fails it already. `template` holds `@pod` for the pod and
-/// `@containers` for all its containers.
+/// A check of the object that is skipped on UPDATE if the old object already fails it. In `template`, `@pod`
+/// is the pod and `@containers` all its containers.
 fn ratchet(template: &str) -> String {
     let on = |pod: &str, containers: &str| template.replace("@pod", pod).replace("@containers", containers);
     format!(

@@ -1,5 +1,5 @@
-//! What keeps a governed namespace governed, a binding bound, its packs there and an exception signed while the webhook is away: the API server asks its
-//! own authorizer whether who asks has the verb `widen` on the pack.
+//! Keeps namespaces governed, bindings bound, their packs in place and exceptions signed while the webhook is
+//! down: the API server asks its own authorizer whether the user has the verb `widen` on the pack.
 
 use bailiwick_policy::policy::LabelSelector;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -14,7 +14,7 @@ use super::{labels_of, named};
 
 type Pair = (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding);
 
-/// Whether who asks may widen what a pack refuses; `pack` is CEL.
+/// Whether the user may widen what a pack denies; `pack` is CEL.
 fn may_widen(pack: &str) -> String {
     format!("authorizer.group('bailiwick.dev').resource('policypacks').name({pack}).check('widen').allowed()")
 }
@@ -37,7 +37,8 @@ pub(in crate::emit) fn namespaces(governed: &LabelSelector, pack: &str, metadata
     policy(metadata, &webhooks::namespace_rules(), Some(condition), validation)
 }
 
-/// A binding goes, or changes so that it may let something through, only by who may widen. As `crate::cluster::widens` has it.
+/// Only a user who may widen can delete a binding, or change it so that it may allow more. Follows
+/// `crate::cluster::widens`.
 pub(in crate::emit) fn bindings(metadata: ObjectMeta) -> Pair {
     let order = "{'Audit': 0, 'Warn': 1, 'Enforce': 2}";
     let stage = |of: &str| format!("{order}[{of}.spec.?stage.orValue('Enforce')]");
@@ -64,11 +65,11 @@ pub(in crate::emit) fn bindings(metadata: ObjectMeta) -> Pair {
     policy(metadata, &rules, None, validation)
 }
 
-/// The annotation of a pack with its lock, which says what it is met with.
+/// The annotation of a pack with its lock, which determines the packs it is met with.
 const LOCK: &str = crate::cluster::LOCK_ANNOTATION;
 
-/// A pack that is in force, or that one in force extends, neither goes nor is met with others, but by who may widen. Its spec changes for nobody, which
-/// its definition says. `packs`: as `name@version`, sorted.
+/// Only a user who may widen can delete a pack that is in force or that such a pack extends, or change which
+/// packs it is met with. Its spec is immutable by its definition. `packs`: as `name@version`, sorted.
 pub(in crate::emit) fn packs(packs: &[String], metadata: ObjectMeta) -> Pair {
     let list: Vec<String> = packs.iter().map(|pack| selector::cel_string(pack)).collect();
     let condition = MatchCondition {
@@ -87,8 +88,8 @@ pub(in crate::emit) fn packs(packs: &[String], metadata: ObjectMeta) -> Pair {
     policy(metadata, &rules, Some(condition), validation)
 }
 
-/// An exception bears the name of who makes it: nobody approves in another's name. While the webhook is there it has written the name already;
-/// without it whoever makes an exception writes it.
+/// An exception carries the name of the user who makes it, so that no user approves in another's name. The
+/// webhook writes the name if it is running; without it, users must write their own.
 pub(in crate::emit) fn exceptions(metadata: ObjectMeta) -> Pair {
     let validation = Validation {
         expression: "object.spec.?approver.orValue('') == request.userInfo.username".to_owned(),

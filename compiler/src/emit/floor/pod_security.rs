@@ -1,7 +1,8 @@
 //! The Pod Security checks as CEL for the API server, for each level and version.
 //!
-//! Written from `policy/check_*.go` of k8s.io/pod-security-admission v0.37; checks bear its IDs. `@pod` is the pod, `@containers` all its
-//! containers. Quirks are kept: a restricted check takes the place of its baseline twin even where it is skipped for Windows.
+//! Based on `policy/check_*.go` of k8s.io/pod-security-admission v0.37; checks have the same IDs. `@pod` is
+//! the pod, `@containers` all its containers. Quirks are kept: a restricted check replaces its baseline
+//! counterpart even where it is skipped for Windows.
 
 use bailiwick_policy::admission::pod_security::tables::{
     BASELINE_CAPABILITIES, RESTRICTED_VOLUMES, allowed_sysctls,
@@ -12,11 +13,11 @@ use crate::emit::selector::{cel_list, cel_string};
 
 /// One check.
 pub(super) struct PodSecurityCheck {
-    /// ID as in pod-security-admission.
+    /// ID, as in pod-security-admission.
     pub(super) id: &'static str,
     /// True when the pod passes.
     pub(super) expression: String,
-    /// What a pod that fails does.
+    /// The fault of a pod that fails, in words.
     pub(super) fault: &'static str,
 }
 
@@ -52,7 +53,7 @@ pub(super) fn checks(wanted: PodSecurity) -> Vec<PodSecurityCheck> {
     checks
 }
 
-/// `expression` for the pod's security context and for each container's; `@context` is an optional.
+/// `expression` for the security contexts of the pod and of each container; `@context` is an optional.
 fn contexts(expression: &str) -> String {
     let pod = expression.replace("@context", "@pod.spec.?securityContext");
     let container = expression.replace("@context", "c.?securityContext");
@@ -62,7 +63,7 @@ fn contexts(expression: &str) -> String {
 const DEFAULT_PROC_MOUNT: &str =
     "@containers.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')";
 
-/// From 1.35 some checks let a pod in a user namespace pass.
+/// Since 1.35, some checks pass a pod in a user namespace.
 const USER_NAMESPACE: &str = "!@pod.spec.?hostUsers.orValue(true)";
 
 fn baseline(minor: u16) -> Vec<PodSecurityCheck> {

@@ -1,5 +1,5 @@
-//! What the sections of the policy other than `admission` give to the floor: Pod Security, RuntimeClass, token, host network, images, and the
-//! fate of pods that nothing selects.
+//! What the sections of the policy other than `admission` contribute to the floor: Pod Security,
+//! RuntimeClass, token, host network, images, and the treatment of pods that nothing selects.
 
 use bailiwick_policy::policy::{Action, LabelSelector, Origin, ServiceAccountToken, Subject, Unmatched};
 
@@ -12,10 +12,11 @@ use super::{
     ratchet,
 };
 
-/// Statement, what it contributes, and how much of it that holds.
+/// The statement, what it contributes, and how much of it that enforces.
 pub(super) type Contribution = (String, Option<FloorRule>, Standing);
 
-/// What every section's check is: the section, a template with `@pod` and `@containers`, and what a pod that fails does.
+/// The check of one section: its name, a template with `@pod` and `@containers`, and the fault of a pod that
+/// fails.
 struct Demand {
     section: &'static str,
     template: String,
@@ -72,7 +73,7 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
     for (index, layer) in cell.policy.images.iter().enumerate() {
         out.push(images::contribution(index, layer, &matches));
     }
-    // In a cluster other bindings may select such a pod; the policy over all of them is `closed`.
+    // In a cluster, other bindings may select such a pod; `closed` is the policy over all of them.
     if cell.options.unmatched == UnmatchedFloor::Own {
         out.extend(unmatched(cell, subject, &matches));
     }
@@ -80,7 +81,7 @@ pub(super) fn rules(cell: &Cell<'_>) -> Vec<Contribution> {
     out
 }
 
-/// An update does not take a pod out of the policy's reach.
+/// An update must not take a pod out of the policy's reach.
 fn kept(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
     let pods = cell.pods().filter(|pods| pods != &LabelSelector::default())?;
     let new = selector::cel(&pods, &labels_of("object"));
@@ -124,7 +125,7 @@ fn token() -> Vec<Demand> {
     ]
 }
 
-/// The match set of every section: governed pods, when they are made or changed. `None` if nothing can be governed.
+/// The match set of every section: governed pods, on creation and change. `None` if nothing can be governed.
 fn match_set(cell: &Cell<'_>) -> Option<MatchSet> {
     let pods = cell.pods()?;
     let namespaces = cell.hooked_namespaces()?;
@@ -160,8 +161,8 @@ fn rule(matches: &MatchSet, from: &[Origin], demands: &[Demand]) -> FloorRule {
     }
 }
 
-/// Pods of governed namespaces that are not selected. Only of exclusive namespaces: elsewhere another policy may select them,
-/// and one admission policy cannot know of another.
+/// Denies pods of governed namespaces that are not selected. Only for exclusive namespaces: elsewhere another
+/// policy may select them, and one admission policy cannot know about another.
 fn unmatched(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<Contribution> {
     if subject.unmatched == Unmatched::Allow {
         return None;
@@ -178,7 +179,7 @@ fn unmatched(cell: &Cell<'_>, subject: &Subject, matches: &MatchSet) -> Option<C
     let new = selector::cel(&pods, &labels_of("object"));
     let old = selector::cel(&pods, &labels_of("oldObject"));
     let check = Check {
-        // A pod that was there before the policy may still be changed, as long as it does not leave the selector.
+        // A pod older than the policy may still be changed, as long as it does not leave the selector.
         expression: format!("({new}) || (request.operation == 'UPDATE' && !({old}))"),
         message: "subjects: no policy pack selects this pod, and its namespace is closed to other pods; give it the labels that a pack selects".to_owned(),
         message_expression: None,

@@ -1,22 +1,23 @@
-//! What a lowered expression uses, as far as its place in an admission policy depends on it.
+//! What a lowered expression uses, as far as that decides where in an admission policy it may go.
 
 use bailiwick_policy::ir::{Expr, Root};
 
-/// What an expression uses, the `variables` in it included.
+/// What an expression uses, including through `variables`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
-    /// Things that differ between two requests about equal objects: the request itself, the object before.
+    /// Whether it uses what may differ between two requests about equal objects: the request itself, or the
+    /// old object.
     pub(super) other_than_object: bool,
-    /// What a match condition of the API server does not know: `variables`, `namespaceObject`.
+    /// Whether it uses what the API server's match conditions do not know: `variables`, `namespaceObject`.
     pub(super) beyond_conditions: bool,
 }
 
 impl Uses {
-    /// Of one expression; `shared` are the policy's shared expressions.
+    /// What one expression uses; `shared` are the policy's shared expressions.
     pub(super) fn of(expr: &Expr, shared: &[bailiwick_policy::ir::Cel]) -> Self {
         let mut uses = Self::default();
         let mut pending = vec![expr];
-        // A shared expression uses only earlier ones; each is looked at once.
+        // A shared expression uses only earlier ones; each is visited once.
         let mut seen = vec![false; shared.len()];
         while let Some(expr) = pending.pop() {
             match expr {

@@ -1,17 +1,19 @@
-//! The system calls of a sandbox in the language of kafel, nsjail's filter compiler. <https://github.com/google/kafel>
+//! The system calls of a sandbox in the language of kafel, nsjail's filter compiler.
+//! <https://github.com/google/kafel>
 //!
-//! By number, with the name as comment: kafel has names of its own for some calls (`newfstat` for `fstat`), lacks new ones, and one name that it
-//! does not know makes nsjail refuse the whole file. `ON` keeps the numbers of the two architectures apart, so one file serves both. Arguments are
-//! masked to 32 bits, as everywhere.
+//! Calls are written by number, with the name as a comment: kafel has its own names for some calls
+//! (`newfstat` for `fstat`) and lacks new ones, and one unknown name makes nsjail reject the whole file. `ON`
+//! separates the numbers of the two architectures, so one file serves both. Arguments are masked to 32 bits,
+//! as everywhere.
 
 use bailiwick_policy::policy::sandboxes::{ArgumentTest, SyscallNumbers, Syscalls};
 
-/// The parameters of a call with tests; kafel wants all up to the last one that is used.
+/// The parameters of a call with tests; kafel requires all up to the last one used.
 const PARAMETERS: &str = "a0, a1, a2, a3, a4, a5";
 
 const EPERM: u16 = 1;
 
-/// The largest number below those of x32.
+/// The largest number below the x32 range.
 const NO_CALL: u32 = 0x3fff_ffff;
 
 /// The lines of the policy; nsjail joins them.
@@ -26,14 +28,15 @@ pub(super) fn lines(calls: &Syscalls) -> Vec<String> {
     });
     let mut lines = vec!["POLICY sandbox {".to_owned()];
     lines.extend(allowed.chain(refused));
-    // Kafel wants no comma after the last block, so the last one is this, for a call that no kernel has.
+    // Kafel allows no comma after the last block, so the last block is this one, for a call that no kernel
+    // has.
     lines.push(format!("  ERRNO({EPERM}) {{ SYSCALL[{NO_CALL}] }}"));
     lines.push("}".to_owned());
     lines.push(format!("USE sandbox DEFAULT ERRNO({EPERM})"));
     lines
 }
 
-/// The call on each architecture that has it; `None`: none has.
+/// The call on each architecture that has it; `None`: none has it.
 fn items(numbers: &SyscallNumbers, when: &[Vec<ArgumentTest>]) -> Option<String> {
     let parameters = if when.is_empty() { String::new() } else { format!("({PARAMETERS})") };
     let tests: Vec<_> = when.iter().map(|tests| all(tests)).collect();

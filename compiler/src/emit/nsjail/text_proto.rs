@@ -1,4 +1,5 @@
-//! A writer of text proto: fields by name, each value by its type. The only place where a configuration of nsjail becomes text.
+//! A writer of text proto: fields by name, each value by its type. Only this module writes the text of an
+//! nsjail configuration.
 //! <https://protobuf.dev/reference/protobuf/textformat-spec/>
 
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ impl Message {
         self.text
     }
 
-    /// A comment of one line, whatever is in it.
+    /// A one-line comment, whatever the text contains.
     pub(super) fn comment(&mut self, text: &str) {
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.line(&format!("# {line}"));
@@ -41,7 +42,7 @@ impl Message {
         self.line(&format!("{field}: {value}"));
     }
 
-    /// A message within this one.
+    /// A nested message.
     pub(super) fn message(&mut self, field: &str, write: impl FnOnce(&mut Message)) {
         self.line(&format!("{field} {{"));
         self.depth += 1;
@@ -59,7 +60,7 @@ impl Message {
     }
 }
 
-/// A string literal. Everything but printable ASCII goes as octal bytes, which every reader takes alike.
+/// A string literal. Everything except printable ASCII becomes octal bytes, which every reader decodes alike.
 fn quoted(value: &str) -> String {
     let mut text = String::from("\"");
     for byte in value.bytes() {
@@ -67,7 +68,7 @@ fn quoted(value: &str) -> String {
             b'"' | b'\\' => text.extend(['\\', char::from(byte)]),
             b' '..=b'~' => text.push(char::from(byte)),
             _ => {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(text, "\\{byte:03o}");
             }
         }

@@ -1,23 +1,24 @@
-//! Which object types a rule's resources have, so that its expressions can be checked.
+//! The object types of a rule's resources, against which its expressions are checked.
 //!
-//! Built-in resources, and custom ones whose definition was given; a rule over several kinds or a wildcard has `dyn`.
+//! Covers built-in resources, and custom ones whose definition was given; a rule over several kinds or a
+//! wildcard gets `dyn`.
 
 use bailiwick_crds::admission::ResourceRule;
 
 use crate::cel::{PodAccess, Type};
 use crate::custom_kinds::CustomKinds;
 
-/// What is known of the objects of a rule.
+/// What is known about the objects of a rule.
 pub(crate) struct Kinds {
     /// Type of `object`.
     pub(crate) object: Type,
-    /// Whether `pod` can be asked for.
+    /// Whether expressions may use `pod`.
     pub(crate) pod: PodAccess,
-    /// Whether nothing but pods is matched.
+    /// Whether only pods are matched.
     pub(crate) only_pods: bool,
 }
 
-/// Group, version, plural and kind of the resources that rules are mostly about.
+/// Group, version, plural and kind of the resources that rules most often match.
 pub(crate) const RESOURCES: &[(&str, &str, &str, &str)] = &[
     ("", "v1", "pods", "Pod"),
     ("", "v1", "podtemplates", "PodTemplate"),
@@ -45,15 +46,15 @@ pub(crate) const RESOURCES: &[(&str, &str, &str, &str)] = &[
     ("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding"),
 ];
 
-/// Subresources whose object is that of the resource.
+/// Subresources whose object has the type of the resource.
 const SAME_OBJECT: &[&str] = &["ephemeralcontainers", "resize", "status"];
 
 /// A resource whose objects have a known type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Known<'a> {
-    /// Group, version and kind of one of Kubernetes' own.
+    /// Group, version and kind of a built-in resource.
     BuiltIn(&'a str, &'a str, &'a str),
-    /// Group, version and plural of one whose definition was given.
+    /// Group, version and plural of a custom resource whose definition was given.
     Custom(&'a str, &'a str, &'a str),
 }
 
@@ -106,7 +107,7 @@ pub(crate) fn of(rules: &[ResourceRule], custom: &CustomKinds) -> Kinds {
     }
 }
 
-/// The plural that was meant by a kind or a singular written as resource (`Pod`, `deployment`).
+/// The plural that was probably meant by a kind or singular in the place of a resource (`Pod`, `deployment`).
 pub(super) fn misspelt(groups: &[String], resource: &str, custom: &CustomKinds) -> Option<String> {
     let lower = resource.to_ascii_lowercase();
     let built_in = RESOURCES.iter().filter(|(group, ..)| groups.iter().any(|known| known == group));

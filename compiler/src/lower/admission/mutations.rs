@@ -1,4 +1,4 @@
-//! Mutations of one rule.
+//! Lowers the mutations of one rule.
 
 use bailiwick_crds::admission::Mutation as Wire;
 use bailiwick_policy::admission::MAX_SEGMENTS;
@@ -56,8 +56,8 @@ fn set_field(wire: &Wire, field: &str, at: &FieldPath, cel: &mut Expressions<'_,
     })
 }
 
-/// The segments of `spec.containers[*].env` or `metadata.labels['a/b']`: member names, `*` for all elements. `None` for a text
-/// that is no such path; a position in a list is none, since lists are reordered.
+/// The segments of `spec.containers[*].env` or `metadata.labels['a/b']`: member names, and `*` for all
+/// elements. `None` if the text is not such a path; list indices are not allowed, since lists are reordered.
 #[must_use]
 pub(crate) fn field_path(text: &str) -> Option<Vec<String>> {
     let starred = text.replace("[*]", ".*");

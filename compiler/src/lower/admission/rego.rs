@@ -1,4 +1,4 @@
-//! What a rule asks in Rego: checked, and its module put into the table of the policy.
+//! Lowers the Rego of a rule: checks it and adds its module to the policy's table.
 
 use bailiwick_crds::admission::{Action, AdmissionRule as WireRule};
 use bailiwick_policy::policy::RegoRule;
@@ -13,7 +13,7 @@ use crate::lower::Pack;
 use crate::modules::FOLDER;
 use crate::rego::{self, Fault, RegoError};
 
-/// What warns by its name, as in conftest.
+/// The rule name that makes a warning, as in conftest.
 const WARN: &str = "warn";
 
 pub(super) fn lower(
@@ -61,7 +61,7 @@ pub(super) fn lower(
 fn diagnostic(error: RegoError, file: Option<&str>, at: &FieldPath) -> Diagnostic {
     let code = code(error.fault);
     let diagnostic = match (error.fault, file) {
-        // About the name in the pack, if the module has no place for it.
+        // Reported at the name in the pack, if the fault has no place in the module.
         (Fault::Convention, _) if error.bytes.is_empty() => {
             Diagnostic::new(code, at.member("rule"), error.message)
         }

@@ -1,4 +1,4 @@
-//! Who must have signed an image: keys, identities, and the trust roots that identities are vouched for by.
+//! Required signers of an image: keys, identities, and the trust roots that vouch for identities.
 
 use bailiwick_crds::network::{Identity, ImageRequirement};
 use bailiwick_policy::policy::{ImageEntry, ImageSigner, SubjectMatch};
@@ -12,17 +12,18 @@ use super::super::Findings;
 use crate::check::bw0236_image_signer;
 use crate::diagnostic::{Diagnostic, FieldPath};
 
-/// Sigstore's public good instance, as `sigstore-trust-root` 0.15.1 holds it; `webhook/images` compares the two.
+/// Sigstore's public good instance, as in `sigstore-trust-root` 0.15.1; `webhook/images` compares the two.
 /// <https://github.com/sigstore/root-signing>
 const PUBLIC: &str = include_str!("public-trust-root.json");
 
-/// The largest trust root, in bytes; the public one has 7 kB. A bundle has to fit into a ConfigMap.
+/// Size limit of a trust root, in bytes; the public one has 7 kB. A bundle has to fit into a ConfigMap.
 const MAX_TRUST_ROOT: usize = 128 << 10;
 
-/// The memory that a compiled pattern may take, in bytes, as when the policy is loaded.
+/// Memory limit of a compiled pattern, in bytes; the same as when the policy is loaded.
 const PATTERN_SIZE: usize = 1 << 20;
 
-/// SubjectPublicKeyInfo up to the key: Ed25519 (RFC 8410 §4), and an uncompressed point of P-256 (RFC 5480 §2).
+/// The SubjectPublicKeyInfo prefix of a key: Ed25519 (RFC 8410 §4), and an uncompressed point of P-256 (RFC
+/// 5480 §2).
 const ED25519: (&[u8], usize) =
     (&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], 32);
 const P256: (&[u8], usize) = (
@@ -33,14 +34,14 @@ const P256: (&[u8], usize) = (
     64,
 );
 
-/// Collects the trust roots of a pack's entries, each once.
+/// Collects the trust roots of a pack's entries, without duplicates.
 #[derive(Default)]
 pub(super) struct Signers {
     roots: Vec<String>,
 }
 
 impl Signers {
-    /// The signers that an entry asks for. Attestations are refused elsewhere.
+    /// The signers that an entry requires. Attestations are rejected elsewhere.
     pub(super) fn lower(
         &mut self,
         wire: &[ImageRequirement],
@@ -94,11 +95,11 @@ impl Signers {
             self.roots.push(text.to_owned());
             self.roots.len() - 1
         });
-        // Each has its place in a pack of at most some megabytes.
+        // Each takes up space in a pack of at most some megabytes, so the index fits.
         Ok(u32::try_from(at).unwrap_or(u32::MAX))
     }
 
-    /// The trust roots in the order of their bytes; the entries' indices are brought in line.
+    /// The trust roots in byte order; renumbers the entries' indices to match.
     pub(super) fn trust_roots(self, entries: &mut [ImageEntry]) -> Vec<String> {
         let mut sorted = self.roots.clone();
         sorted.sort();
@@ -116,15 +117,15 @@ impl Signers {
     }
 }
 
-/// At which member, what is wrong, and what to do.
+/// The member, the error, and the help.
 type Wrong = (&'static str, String, &'static str);
 
-/// A PEM public key as policies and facts name it; `None` if it is none that can sign images.
+/// A PEM public key in the form that policies and facts use; `None` if it cannot sign images.
 pub(crate) fn known_key(pem: &str) -> Option<String> {
     key(pem).ok()
 }
 
-/// A PEM public key as base64 of its DER.
+/// A PEM public key as the base64 of its DER.
 fn key(pem: &str) -> Result<String, Wrong> {
     let wrong = |message: &str| {
         (
@@ -141,7 +142,7 @@ fn key(pem: &str) -> Result<String, Wrong> {
     let known = [ED25519, P256]
         .into_iter()
         .any(|(prefix, len)| der.strip_prefix(prefix).is_some_and(|key| key.len() == len));
-    // Under a key of small order anybody can sign: <https://eprint.iacr.org/2020/1244>.
+    // Anyone can forge signatures for a key of small order: <https://eprint.iacr.org/2020/1244>.
     let weak = der.starts_with(ED25519.0)
         && !VerifyingKey::from_public_key_der(&der).is_ok_and(|key| !key.is_weak());
     if weak {
@@ -169,7 +170,7 @@ fn pattern(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// The form of a trust root; its certificates and keys are read where it is used.
+/// Checks the form of a trust root; its certificates and keys are read where they are used.
 fn check_root(text: &str) -> Result<(), String> {
     if text.len() > MAX_TRUST_ROOT {
         return Err(format!("it is larger than {MAX_TRUST_ROOT} bytes"));

@@ -1,4 +1,4 @@
-//! Groups of approvers and their keys. <https://datatracker.ietf.org/doc/html/rfc8410#section-4>
+//! Lowers groups of approvers and their keys. <https://datatracker.ietf.org/doc/html/rfc8410#section-4>
 
 use bailiwick_crds::tools::Approvers as WireApprovers;
 use bailiwick_policy::policy::tools::{ApproverGroup, ApproverKey};
@@ -42,11 +42,11 @@ pub(super) fn lower(wire: &[WireApprovers], at: &FieldPath, out: &mut Findings<'
     groups
 }
 
-/// The 32 bytes of a key in hex.
+/// The 32 bytes of a key, in hex.
 fn decode(text: &str) -> Result<String, &'static str> {
     let der = BASE64_STANDARD.decode(text).map_err(|_| "not base64")?;
     let key = VerifyingKey::from_public_key_der(&der).map_err(|_| "no Ed25519 SubjectPublicKeyInfo")?;
-    // Under a key of small order anybody can sign: <https://eprint.iacr.org/2020/1244>.
+    // Anyone can forge signatures for a key of small order: <https://eprint.iacr.org/2020/1244>.
     if key.is_weak() {
         return Err("a key of small order, for which anybody can sign");
     }

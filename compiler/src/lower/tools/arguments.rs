@@ -1,4 +1,4 @@
-//! Arguments of tools: their schema, and the types that the conditions of rules see.
+//! Arguments of tools: their schema, and their types in the conditions of rules.
 
 use bailiwick_crds::tools::{ToolRule as WireRule, Tools as WireTools};
 use bailiwick_policy::arguments::ArgumentsSchema;
@@ -10,7 +10,7 @@ use crate::cel::{self, Context};
 use crate::check::bw0233_tool_input;
 use crate::diagnostic::{Diagnostic, FieldPath};
 
-/// Compiles a schema, so that what is wrong with it is an error of the pack.
+/// Compiles a schema, so that an error in it is an error of the pack.
 pub(super) fn check(input: &Value, at: &FieldPath, out: &mut Findings<'_>) {
     let Err(errors) = ArgumentsSchema::compile(input) else { return };
     for error in errors {
@@ -27,7 +27,8 @@ pub(super) fn check(input: &Value, at: &FieldPath, out: &mut Findings<'_>) {
     }
 }
 
-/// What the condition of a rule may name. Arguments are typed when every tool that the rule matches is defined here and all agree.
+/// What the condition of a rule may name. Arguments are typed if every tool that the rule matches is defined
+/// here and all definitions agree.
 pub(super) fn context(
     wire: &WireTools,
     rule: &WireRule,

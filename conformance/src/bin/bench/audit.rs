@@ -1,8 +1,9 @@
-//! The audit log: durable records a second, what an append costs over its flush, verification, recovery.
+//! The audit log: durable records per second, the cost of an append over its flush, verification, recovery.
 //!
-//! All on the disk under `target/bench`. A rate says as much of the disk as of the log; beside it stand how many records shared a flush, and what a record
-//! costs of the processors. The record is a denied tool call whose values are committed to, as by default. Verification is
-//! measured without the openings, so that every byte of the log is read and nothing else is.
+//! Everything is on the disk under `target/bench`. A rate depends on the disk as much as on the log. The
+//! report therefore also has the number of records that shared a flush, and the processor time of a record.
+//! The record is a denied tool call with commitments to its values, as by default. Verification is measured
+//! without the openings, so that it reads every byte of the log and nothing else.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -22,10 +23,10 @@ const WINDOW: Duration = Duration::from_secs(3);
 /// Pairs of an append and a bare flush.
 const PAIRS: usize = 1_000;
 
-/// How much is verified.
+/// The size of the verified log.
 const VERIFIED_BYTES: u64 = 200 * 1024 * 1024;
 
-/// How much of the large segment holds records.
+/// The records in the large segment, in bytes.
 const RECORDED_BYTES: u64 = 512 * 1024 * 1024;
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -73,16 +74,16 @@ fn entry(values: Mode) -> Entry {
     }
 }
 
-/// What threads made durable within the window.
+/// The records that threads made durable within the window.
 struct Durable {
     count: usize,
-    /// By how many flushes.
+    /// The number of flushes.
     groups: usize,
-    /// What all threads of the process used meanwhile.
+    /// Processor time of all threads of the process in that time.
     cpu_us: f64,
 }
 
-/// How many records so many threads make durable within the window.
+/// How many records this many threads make durable within the window.
 fn durable(folder: &Path, writers: usize) -> anyhow::Result<Durable> {
     let (writer, _) = Writer::open(folder, &Options::default())?;
     let (count, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -110,7 +111,8 @@ fn durable(folder: &Path, writers: usize) -> anyhow::Result<Durable> {
     Ok(Durable { count: count.into_inner(), groups, cpu_us })
 }
 
-/// What this process has used of the processors so far, in µs: user and system time, in hundredths of a second (proc(5), `stat`).
+/// Processor time that this process has used so far, in µs: user and system time, in hundredths of a second
+/// (proc(5), `stat`).
 fn cpu_us() -> anyhow::Result<f64> {
     let text = std::fs::read_to_string("/proc/self/stat")?;
     let (_, behind_name) = text.rsplit_once(") ").unwrap_or_default();
@@ -119,7 +121,8 @@ fn cpu_us() -> anyhow::Result<f64> {
     Ok(ticks.iter().sum::<f64>() * 1e4)
 }
 
-/// The medians of an append and of a write and flush of as many bytes to a file of zeros, in turns: their difference, and the latter, in µs.
+/// Appends, and writes and flushes of as many bytes to a file of zeros, in turns: the difference of their
+/// medians, and the median of the latter, in µs.
 fn append_over_flush(folder: &Path) -> anyhow::Result<(f64, f64)> {
     let (writer, _) = Writer::open(&folder.join("log"), &Options::default())?;
     let file = File::create(folder.join("zeros"))?;
@@ -140,7 +143,8 @@ fn append_over_flush(folder: &Path) -> anyhow::Result<(f64, f64)> {
     Ok((median(&appends) - median(&flushes), median(&flushes)))
 }
 
-/// Appends until the log has about this many bytes, and deletes the openings; above 1, values are plain and that many times as long. Bytes and records.
+/// Appends until the log has about this many bytes, and deletes the openings. With `times` above 1, values
+/// are plain and that many times as long. Returns bytes and records.
 fn fill(folder: &Path, options: &Options, bytes: u64, times: usize) -> anyhow::Result<(u64, usize)> {
     let (writer, _) = Writer::open(folder, options)?;
     let written = AtomicUsize::new(0);

@@ -1,5 +1,5 @@
-//! `bench compile`: the command line as a whole process, from cold start to verdict. Times are of one machine; what counts is
-//! their order of magnitude against the goals.
+//! `bench compile`: the command line as a whole process, from cold start to verdict. The times are those of
+//! one machine; only their order of magnitude is compared with the goals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,7 +35,7 @@ fn measure(folder: &Path) -> Result<Report> {
     let hundred = folder.join("hundred.yaml");
     std::fs::write(&hundred, hundred_rules(0)?)?;
     let next = folder.join("hundred-next.yaml");
-    // Each rule with another constant: all hundred differ.
+    // Each rule has another constant: all hundred differ.
     std::fs::write(&next, hundred_rules(1)?)?;
     let sixteen = root.join("conformance/bench/sixteen-rules");
     let (manifests, namespaces) = (folder.join("manifests.yaml"), folder.join("namespaces.yaml"));
@@ -78,7 +78,7 @@ fn measure(folder: &Path) -> Result<Report> {
     Ok(report)
 }
 
-/// Runs `bailiwick`; its exit code and its largest resident set as far as it was seen, in kB.
+/// Runs `bailiwick`; returns its exit code and the largest resident set that was observed, in kB.
 fn once(args: &[PathBuf]) -> Result<(Option<i32>, u64)> {
     let program = programs::find("bailiwick")?;
     let mut child = Command::new(program)
@@ -125,7 +125,7 @@ fn hundred_rules(more: usize) -> Result<String> {
     Ok(text)
 }
 
-/// Before anything is measured: what is found is what was broken, rule by rule.
+/// Runs before anything is measured: the findings must be exactly the broken rules, rule by rule.
 fn check_findings(review: &[PathBuf], made: &Manifests) -> Result<()> {
     let output =
         Command::new(programs::find("bailiwick")?).args(review).args(["--format", "json"]).output()?;

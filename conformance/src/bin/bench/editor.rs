@@ -1,5 +1,6 @@
-//! Completion as an editor has it: the language server with a pack of 2,000 lines, a letter typed before each request, while the compiler is at work on what
-//! was typed before. From the request to its answer, through the streams.
+//! Completion under an editor's conditions: the language server with a pack of 2,000 lines and a letter typed
+//! before each request, while the compiler works on the previous edit. Timed from the request to its answer,
+//! through the streams.
 
 use std::fmt::Write as _;
 use std::io::{BufReader, Write as _};
@@ -20,7 +21,8 @@ const LINES: usize = 2_000;
 /// Requests for each kind of place.
 const REQUESTS: usize = 100;
 
-/// The parts of the pack in which the cursor is: the text before it, what is typed there, what must be among the answers.
+/// The parts of the pack in which the cursor is: the text before it, what is typed there, and what the
+/// answers must include.
 const PLACES: [(&str, &str, &str); 4] = [
     ("      messageExpression: \"'image: ' + string(varia", "b", "variables"),
     ("      validations: [{expression: \"variables.large.all(c, c.ima", "g", "image"),
@@ -28,7 +30,7 @@ const PLACES: [(&str, &str, &str); 4] = [
     ("      action: De", "n", "Deny"),
 ];
 
-/// Milliseconds of the 99th percentile, and of how many requests.
+/// The 99th percentile in milliseconds, and the number of requests.
 pub(super) fn completion(folder: &Path) -> Result<(f64, usize)> {
     let folder = folder.join("large");
     std::fs::create_dir_all(&folder)?;
@@ -46,7 +48,7 @@ pub(super) fn completion(folder: &Path) -> Result<(f64, usize)> {
     Ok((quantile(&times, 0.99), times.len()))
 }
 
-/// A pack of 2,000 lines with a line in its middle that is being written; its text, and which line that is.
+/// A pack of 2,000 lines with an unfinished line in its middle; its text, and the number of that line.
 fn large_pack(unfinished: &str) -> Result<(String, usize)> {
     let mut text = String::from(
         "apiVersion: bailiwick.dev/v1alpha1\nkind: PolicyPack\nmetadata: {name: large-1.0.0}\nspec:\n  pack: large\n  version: 1.0.0\n  \
@@ -106,7 +108,7 @@ impl Editor {
         self.input.flush().context("the server does not read")
     }
 
-    /// The answer to a request; findings that come before it are passed over.
+    /// The answer to a request; findings that arrive before it are skipped.
     fn ask(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.version += 1;
         let id = self.version;
@@ -120,7 +122,7 @@ impl Editor {
         }
     }
 
-    /// Types a letter, asks what may stand there, and takes the letter away again.
+    /// Types a letter, requests completions, and removes the letter again.
     fn type_and_complete(&mut self, line: usize, column: usize, typed: &str, expected: &str) -> Result<f64> {
         let at = |character: usize| json!({ "line": line, "character": character });
         let end = column + typed.len();

@@ -1,4 +1,5 @@
-//! Decisions over sixteen and a thousand rules and over tool calls, and the evaluator against the `cel` crate and against hand-written Rust.
+//! Decisions over sixteen and over a thousand rules and over tool calls, and the evaluator compared with the
+//! `cel` crate and with hand-written Rust.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +22,9 @@ use crate::sampling::{Candidate, interleaved, median};
 use crate::{hand_written, manifests, peer_cel, tools};
 
 const ROUNDS: usize = 1_000;
-/// So that a sample is long against the clock's reading.
+/// So many that a sample is long compared with reading the clock.
 const RUNS_PER_SAMPLE: u32 = 20;
-/// Manifests over whose pods all that is compared must agree.
+/// Manifests for whose pods all compared candidates must agree.
 const MANIFESTS: usize = 400;
 
 /// The bench `engine`.
@@ -71,7 +72,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// The same rules in Rego, by regorus' register machine.
+/// The same rules in Rego, on regorus' register machine.
 fn measure_rego(
     report: &mut Report,
     pod: &serde_json::Value,
@@ -98,7 +99,8 @@ fn measure_rego(
     Ok(())
 }
 
-/// Before anything is measured: over pods that keep and that break rules, the hand-written code says what the rules say.
+/// Runs before anything is measured: for pods that keep rules and pods that break them, the hand-written code
+/// agrees with the rules.
 fn check_verdicts(ours: &Expressions) -> anyhow::Result<()> {
     let mut denied = 0;
     for pod in manifests::pods(MANIFESTS)? {
@@ -115,7 +117,7 @@ fn check_verdicts(ours: &Expressions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The expressions of rules alone, ready to run as [`peer_cel::Rules`] are.
+/// Only the expressions of rules, ready to run as [`peer_cel::Rules`] are.
 struct Expressions {
     loaded: Loaded,
     validations: Vec<Prepared>,
@@ -150,7 +152,7 @@ impl Expressions {
     }
 }
 
-/// The sixteen rules, and then as many as asked for that ask about config maps.
+/// The sixteen rules, and further rules over config maps up to this count.
 fn admission(count: usize) -> anyhow::Result<Admission> {
     admission_of((0..count).map(|number| match RULES.get(number) {
         Some((_, rule)) => (*rule, "pods", "Pod"),
@@ -158,7 +160,7 @@ fn admission(count: usize) -> anyhow::Result<Admission> {
     }))
 }
 
-/// Rules of expression, resource and kind.
+/// Rules from their expression, resource and kind.
 fn admission_of<'r>(rules: impl Iterator<Item = (&'r str, &'r str, &'r str)>) -> anyhow::Result<Admission> {
     let mut interner = Interner::default();
     let mut compiled = Vec::new();
@@ -205,7 +207,7 @@ fn rule(name: &str, resource: &str, expression: bailiwick_policy::ir::Cel) -> Ad
     }
 }
 
-/// A policy of these rules that governs every pod, through the bytes of its bundle.
+/// A policy of these rules that governs every pod, loaded from the bytes of its bundle.
 fn reviewer(rules: usize) -> anyhow::Result<Reviewer> {
     let origin = Origin { pack: 0, at: "spec.subjects".to_owned() };
     let policy = Policy {

@@ -1,4 +1,5 @@
-//! The sixteen rules as somebody would write them in Rust who needs no engine: the floor that ours is measured against.
+//! The sixteen rules hand-written in Rust without an engine: the lower bound that our evaluator is compared
+//! with.
 
 use bailiwick_policy::json::Json;
 

@@ -1,7 +1,9 @@
-//! Signed images: a decision whose evidence is known, one signature from a real registry on loopback, and a hundred images with five signatures each.
+//! Signed images: a decision with known evidence, one signature from a real registry on loopback, and a
+//! hundred images with five signatures each.
 //!
-//! In one process, without the webhook's TLS: what is measured is the decision, the reader and the verifier. The registry is go-containerregistry's,
-//! with the referrers API; the signatures are ours (Ed25519, in the bundles that cosign makes), since cosign would take minutes for five hundred.
+//! Everything is in one process, without the webhook's TLS: the decision, the reader and the verifier are
+//! measured. The registry is go-containerregistry's, with the referrers API. The signatures are ours
+//! (Ed25519, in the bundles that cosign makes), since cosign would take minutes for five hundred.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ const SIGNATURES: u8 = 5;
 const WARM: usize = 5_000;
 const COLD: usize = 50;
 const COLD_MANY: usize = 10;
-/// Nothing measured here waits for it.
+/// No measured operation waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -94,7 +96,8 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Decisions over a pod whose digest is known: asked, answered from memory, asked again. Milliseconds, sorted.
+/// Decisions over a pod whose digest is known: decide, answer from the cache, decide again. Milliseconds,
+/// sorted.
 fn warm(
     runtime: &Runtime,
     checker: &Arc<Checker>,
@@ -179,7 +182,7 @@ fn spki(key: &SigningKey) -> String {
     BASE64_STANDARD.encode(der)
 }
 
-/// An image of its own, signed by each of the keys; its digest.
+/// Pushes an image of its own, signed by each of the keys; returns its digest.
 fn push(registry: &Registry, tag: &str, keys: &[SigningKey]) -> anyhow::Result<String> {
     let config = registry
         .push_blob(json!({"architecture": "amd64", "os": "linux", "tag": tag}).to_string().as_bytes())?;
@@ -208,7 +211,7 @@ fn push(registry: &Registry, tag: &str, keys: &[SigningKey]) -> anyhow::Result<S
     Ok(digest)
 }
 
-/// What `cosign sign --key` makes.
+/// The bundle that `cosign sign --key` makes.
 fn bundle_of(digest: &str, key: &SigningKey) -> String {
     let kind = "application/vnd.in-toto+json";
     let payload = json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://sigstore.dev/cosign/sign/v1",

@@ -1,7 +1,8 @@
-//! Measures, and compares what was measured with the goals.
+//! Runs the benchmarks, and compares their figures with the goals.
 //!
-//! `bench NAME` writes `target/bench/NAME.json` and prints its figures; it never fails because of one. `bench check` reads those files, or
-//! those of the folder that it is given, and exits 3 when a goal is missed.
+//! `bench NAME` writes `target/bench/NAME.json` and prints its figures; it never fails because of one.
+//! `bench check` reads those files, or those of the folder in its argument, and exits with 3 when a goal is
+//! missed.
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -41,10 +42,10 @@ fn main() -> ExitCode {
         Some("images") => images::run().and_then(|report| report.publish()),
         Some("operator") => operator::run().and_then(|report| report.publish()),
         Some("sandbox") => sandbox::run().and_then(|report| report.publish()),
-        // Started by the former, on one core.
+        // Started by `sandbox`, on one core.
         Some("sandbox-core") => sandbox::run_core(),
         Some("webhook") => webhook::run().and_then(|report| report.publish()),
-        // What the webhook's bench starts as processes of their own.
+        // The processes that the webhook's bench starts.
         Some("load") => webhook::run_load(&std::env::args().nth(2).unwrap_or_default()),
         Some("null-webhook") => webhook::run_null(&std::env::args().nth(2).unwrap_or_default()),
         Some("check") => match report::check(&folder()) {

@@ -1,5 +1,6 @@
-//! The manifests that the command line judges: as in the comparison of engines, pods and Deployments in turn with one to three containers,
-//! of which seven in ten keep all sixteen rules and the others break one to three. The same every time; how many break which rule is known.
+//! The manifests that the command line judges, as in the comparison of engines: pods and Deployments in turn,
+//! with one to three containers. Seven in ten keep all sixteen rules, the others break one to three. They are
+//! the same every time, and it is known how many break which rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +12,13 @@ pub(crate) struct Manifests {
     pub(crate) broken: BTreeMap<&'static str, usize>,
 }
 
-/// How a pod's spec comes to break a rule.
+/// How a pod's spec is made to break a rule.
 enum Breach {
     /// A member of the object at a pointer.
     Set(&'static str, &'static str, &'static str),
     /// An element of the list at a pointer.
     Push(&'static str, &'static str),
-    /// A member taken out of the object at a pointer.
+    /// A member removed from the object at a pointer.
     Remove(&'static str, &'static str),
 }
 
@@ -69,7 +70,7 @@ impl Breach {
     }
 }
 
-/// Numbers that look drawn and are the same every time.
+/// Pseudo-random numbers that are the same every time.
 struct Drawn(u64);
 
 impl Drawn {

@@ -1,8 +1,10 @@
-//! The operator on a real API server: from a pack applied to everything of it in place, what it writes while nothing happens, its memory.
+//! The operator on a real API server: the time from applying a pack until all of it is in place, its writes
+//! while nothing happens, its memory.
 //!
-//! What is measured is what a person sees: from the start of `kubectl apply` of a pack and its binding to the end of `kubectl wait` for
-//! `Enforced`, which is said after the last artifact was stored. Drift is timed from the answer to a deletion until the object is there again. Writes are counted by the API server itself, leases aside. A cold start is that of
-//! an operator which finds packs and bindings that nothing was made of yet.
+//! The first figure is what a user sees: from the start of `kubectl apply` of a pack and its binding to the
+//! end of `kubectl wait` for `Enforced`, which is reported after the last artifact was stored. Drift is timed
+//! from the answer to a deletion until the object exists again. The API server itself counts the writes,
+//! leases excluded. In a cold start, an operator finds packs and bindings of which nothing has been made yet.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -22,22 +24,22 @@ use crate::sampling::{median, percentile};
 const ROUNDS: usize = 21;
 /// Objects that are deleted one after the other.
 const DRIFTS: usize = 50;
-/// How long one may be away before it counts as not put back.
+/// How long an object may be missing before it counts as not restored.
 const DRIFT_DEADLINE: Duration = Duration::from_secs(60);
-/// How often it is looked for: a hundredth of what it may take.
+/// How often the object is looked for: a hundredth of the time that restoring may take.
 const DRIFT_POLL: Duration = Duration::from_millis(5);
-/// How long nothing happens.
+/// The length of the idle period.
 const IDLE: Duration = Duration::from_secs(120);
 const NAMESPACE: &str = "bailiwick-system";
-/// Packs that a cold start finds, and bindings of each: each binding narrows its pack to namespaces of its own.
+/// Packs that a cold start finds, and bindings of each: each binding narrows its pack to its own namespaces.
 const COLD_PACKS: usize = 25;
 const BINDINGS_OF_PACK: usize = 20;
 /// How long a cold start may take before it counts as failed.
 const COLD_DEADLINE: Duration = Duration::from_secs(600);
-/// How often it is asked how far it is: a tenth of a second in a figure of many.
+/// How often progress is checked: every tenth of a second, while the whole takes many seconds.
 const COLD_POLL: Duration = Duration::from_millis(100);
 
-/// An operator that ends with the value.
+/// An operator that ends when dropped.
 struct Operator(Child);
 
 impl Drop for Operator {
@@ -66,7 +68,7 @@ pub(crate) fn run() -> Result<Report> {
         cluster.kubectl(["wait", "--for=condition=Enforced", "--timeout=60s", &binding], "")?;
         seconds.push(begun.elapsed().as_secs_f64());
     }
-    // The first round finds caches of kubectl and the API server empty.
+    // In the first round the caches of kubectl and the API server are empty.
     let mut warm = seconds.split_off(1);
     warm.sort_by(f64::total_cmp);
     report.set("pack_to_enforced_p50_s", median(&warm), warm.len());
@@ -84,7 +86,7 @@ pub(crate) fn run() -> Result<Report> {
     Ok(report)
 }
 
-/// From the deletion of a NetworkPolicy to its being there again.
+/// From the deletion of a NetworkPolicy until it exists again.
 fn drift(api: &Api, report: &mut Report) -> Result<()> {
     let all = path("networkpolicy", Some("bench-1"), "")?;
     let listed = api.get(&all).context("no NetworkPolicies")?;
@@ -111,9 +113,10 @@ fn drift(api: &Api, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// From the start of an operator to the last of 500 bindings being enforced, each with a namespace of its own.
+/// From the start of an operator until the last of 500 bindings is enforced, each with a namespace of its
+/// own.
 fn cold(cluster: &Cluster, report: &mut Report) -> Result<()> {
-    // What the packs before left is not measured again; a lease that nobody holds is not waited for.
+    // What the earlier packs left is not measured again; a lease without a holder is not waited for.
     cluster.kubectl(["delete", "policybindings,policypacks", "--all", "--wait=false"], "")?;
     cluster.kubectl(["delete", "lease", "bailiwick-operator", "--namespace", NAMESPACE], "")?;
     cluster.kubectl(["apply", "-f", "-"], &lease())?;
@@ -149,7 +152,7 @@ fn cold(cluster: &Cluster, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Bindings that are enforced.
+/// The number of enforced bindings.
 fn enforced(cluster: &Cluster) -> Result<usize> {
     let template = "jsonpath={.items[*].status.conditions[?(@.type==\"Enforced\")].status}";
     let text = cluster.kubectl(["get", "policybindings", "--output", template], "")?;
@@ -173,7 +176,7 @@ fn prepare(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// The lease as the chart makes it: nobody's.
+/// The lease as the chart creates it: without a holder.
 fn lease() -> String {
     format!(
         "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: bailiwick-operator, namespace: {NAMESPACE}}}, spec: {{}}}}"
@@ -222,7 +225,7 @@ spec:
     )
 }
 
-/// Requests that write, as the API server counts them, but for leases.
+/// Write requests as the API server counts them, except those for leases.
 fn writes(cluster: &Cluster) -> Result<f64> {
     let text = cluster.kubectl(["get", "--raw", "/metrics"], "")?;
     let verbs = ["POST", "PUT", "PATCH", "APPLY", "DELETE"].map(|verb| format!("verb=\"{verb}\""));

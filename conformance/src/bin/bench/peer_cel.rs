@@ -1,5 +1,6 @@
-//! The `cel` crate at its best: programs compiled beforehand, the object converted beforehand into a borrowed tree whose
-//! containers are shared, so that binding a loop variable copies a pointer and not a container.
+//! The `cel` crate at its best: programs are compiled beforehand, and the object is converted beforehand into
+//! a borrowed tree with shared containers, so that binding a loop variable copies a pointer and not a
+//! container.
 
 use std::collections::HashMap;
 use std::sync::Arc;

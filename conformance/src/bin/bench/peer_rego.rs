@@ -1,4 +1,5 @@
-//! regorus at its best: the rules compiled beforehand for its register machine, the machine and the converted object kept.
+//! regorus at its best: the rules are compiled beforehand for its register machine, and the machine and the
+//! converted object are kept.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The figures of one bench: their file, their table, their goals.
+//! The report of one bench: its file, its table, its goals.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,16 +13,16 @@ pub(crate) struct Report {
     pub(crate) name: String,
     /// Figures by key; a key ends in its unit or in `_ratio`.
     pub(crate) metrics: BTreeMap<String, f64>,
-    /// Of how many samples each figure was made.
+    /// The number of samples behind each figure.
     pub(crate) samples: BTreeMap<String, usize>,
-    /// Figures that could not be measured here, and what for.
+    /// Figures that could not be measured here, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) absent: BTreeMap<String, String>,
     pub(crate) machine: BTreeMap<String, String>,
     pub(crate) versions: BTreeMap<String, String>,
 }
 
-/// What a figure should be.
+/// The goal of a figure.
 #[derive(Clone, Copy)]
 enum Goal {
     AtMost(f64),
@@ -124,7 +124,8 @@ impl Report {
         self.samples.insert(key.to_owned(), samples);
     }
 
-    /// Says that a figure is not there, and what for: a reader of the file must not take it for forgotten.
+    /// Records that a figure is missing, with the reason, so that a reader of the file does not take it for
+    /// forgotten.
     pub(crate) fn lacks(&mut self, key: &str, why: &str) {
         self.absent.insert(key.to_owned(), why.to_owned());
     }
@@ -152,7 +153,8 @@ fn goal(bench: &str, key: &str) -> Option<Goal> {
     GOALS.iter().find(|(of, named, _)| *of == bench && *named == key).map(|(_, _, goal)| *goal)
 }
 
-/// Compares all files of a folder with the goals; whether none is missed. A goal without a figure is a missed one.
+/// Compares all files of a folder with the goals; returns whether none is missed. A goal without a figure is
+/// missed.
 pub(crate) fn check(directory: &Path) -> anyhow::Result<bool> {
     let mut reports: BTreeMap<&str, Option<Report>> = BTreeMap::new();
     let mut all_met = true;

@@ -1,4 +1,5 @@
-//! The sixteen rules of the peers' benches (the restricted profile, one rule for each control) over a pod, and the pod.
+//! The sixteen rules of the peers' benches (the restricted profile, one rule for each control) over a pod,
+//! and the pod.
 
 use serde_json::{Value, json};
 
@@ -77,9 +78,10 @@ pub(crate) const RULES: [(&str, &str); 16] = [
     ),
 ];
 
-/// The same rules in the same order without optionals, as `has` chains. The comparison with cel 0.15 uses these: over a tree whose
-/// containers are shared, `c.?securityContext.?allowPrivilegeEscalation.orValue(true) == false` is false there though the
-/// field is false, and rules that one side does not evaluate correctly compare nothing.
+/// The same rules in the same order without optionals, as `has` chains, for the comparison with cel 0.15.
+/// There, over a tree with shared containers,
+/// `c.?securityContext.?allowPrivilegeEscalation.orValue(true) == false` is false although the field is
+/// false, and rules that one side does not evaluate correctly compare nothing.
 pub(crate) fn plain_rules() -> Vec<String> {
     let every = |check: String| format!("object.spec.containers.all(c, {check})");
     let whole_and_every = |field: &str, check: &str| {
@@ -159,7 +161,7 @@ fn present_and(path: &str, check: &str) -> String {
     format!("({}c.{path}{}{check})", guards.concat(), gap(check))
 }
 
-/// A method follows its receiver at once.
+/// A method follows its receiver without a space.
 fn gap(check: &str) -> &'static str {
     if check.starts_with('.') { "" } else { " " }
 }
@@ -175,7 +177,7 @@ fn prefixes(base: &str, path: &str) -> Vec<String> {
         .collect()
 }
 
-/// A pod of ten containers, some 8 kB of JSON, that meets every rule.
+/// A pod of ten containers, about 8 kB of JSON, that meets every rule.
 pub(crate) fn pod() -> Value {
     let container = |number: u16| {
         json!({

@@ -1,17 +1,19 @@
-//! Timing of several things against each other: interleaved, in random order, percentiles from raw samples.
+//! Times several candidates against each other: interleaved, in random order, with percentiles from raw
+//! samples.
 
 use std::time::Instant;
 
-/// One thing to time.
+/// A candidate to time.
 pub(crate) struct Candidate<'c> {
     pub(crate) name: &'static str,
-    /// Runs it once; what it gives is checked before anything is timed.
+    /// Runs it once; its result is checked before anything is timed.
     pub(crate) run: Box<dyn FnMut() -> bool + 'c>,
 }
 
-/// Times all candidates `rounds` times, each once in a round, the order of every round drawn anew. Gives nanoseconds for one
-/// run, sorted, in the order of the candidates. `runs_per_sample`: how often one runs for a sample; more make a sample long against the
-/// clock's reading, but only one shows how slow a slow run is.
+/// Times all candidates for `rounds` rounds, each once per round, in an order that is drawn again for every
+/// round. Returns nanoseconds per run, sorted, in the order of the candidates. `runs_per_sample`: the number
+/// of runs in a sample. More runs make a sample long compared with reading the clock, but only single runs
+/// show how slow a slow run is.
 pub(crate) fn interleaved(
     candidates: &mut [Candidate<'_>],
     rounds: usize,
@@ -41,7 +43,7 @@ pub(crate) fn interleaved(
     Ok(samples)
 }
 
-/// Turns of some candidates, in an order that is drawn anew for every round.
+/// The order of the candidates, drawn again for every round.
 pub(crate) struct Order {
     turns: Vec<usize>,
     random: u64,
@@ -65,18 +67,18 @@ impl Order {
     }
 }
 
-/// The sample below which a share of sorted samples lies.
+/// The sample below which this share of the sorted samples is.
 pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
     let at = ((samples.len() as f64 * share) as usize).min(samples.len().saturating_sub(1));
     samples.get(at).copied().unwrap_or(f64::NAN)
 }
 
-/// The middle of sorted samples.
+/// The median of sorted samples.
 pub(crate) fn median(samples: &[f64]) -> f64 {
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What this share of sorted samples does not exceed.
+/// The value that this share of the sorted samples does not exceed.
 pub(crate) fn quantile(samples: &[f64], share: f64) -> f64 {
     let rank = (share * samples.len() as f64).ceil().max(1.0) as usize;
     samples.get(rank - 1).copied().unwrap_or(f64::NAN)

@@ -1,7 +1,8 @@
-//! Decisions over calls of tools under one rule, a hundred and a thousand. The policy is a compiled pack; the call is always allowed.
+//! Decisions on tool calls under one rule, a hundred and a thousand. The policy is a compiled pack; the call
+//! is always allowed.
 //!
-//! Rules are spread over ten tools, as in a pack that grows by tools; of one tool's rules, each is asked. What a hundred rules of the called tool
-//! alone cost is measured beside it.
+//! Rules are spread over ten tools, as in a pack that gains tools; every rule of the called tool is
+//! evaluated. The cost of a hundred rules of the called tool alone is measured separately.
 
 use bailiwick_compiler::library::MemoryLibrary;
 use bailiwick_compiler::source::PackSources;
@@ -33,7 +34,7 @@ pub(crate) fn measure(report: &mut Report) -> anyhow::Result<()> {
         }),
     });
     candidates.iter_mut().zip(names).for_each(|(candidate, name)| candidate.name = name);
-    // One run a sample: percentiles of averages would hide the slow ones.
+    // One run per sample: percentiles of averages would hide the slow ones.
     let samples = interleaved(&mut candidates, ROUNDS, 1)?;
     let [one, hundred, thousand, of_one_tool] = samples.as_slice() else {
         anyhow::bail!("a candidate was not measured");
@@ -58,7 +59,7 @@ fn call() -> anyhow::Result<ToolCall> {
     Ok(ToolCall::parse("call-1", "s1", subject, "tools.t0", arguments)?)
 }
 
-/// A pack of this many rules, through the bytes of its bundle.
+/// A pack of this many rules, loaded from the bytes of its bundle.
 fn load(rules: usize, tools: usize) -> anyhow::Result<LoadedPolicy> {
     let text = serde_json::to_vec(&pack(rules, tools))?;
     let sources = PackSources::single(text);
@@ -107,7 +108,7 @@ fn pack(rules: usize, tools: usize) -> Value {
     })
 }
 
-/// Of each tool: first a grant, then denials of four kinds in turn.
+/// For each tool: first a grant, then denials of four kinds in turn.
 fn rule(number: usize, tools: usize) -> Value {
     let (tool, of_tool) = (number % tools, number / tools);
     let mut rule = json!({"name": format!("rule-{number}"), "tools": [format!("tools.t{tool}")]});

@@ -1,7 +1,9 @@
-//! The webhook over TLS on one core: latency, throughput, memory, beside a webhook that does nothing and, where they were built, the peers.
+//! The webhook over TLS on one core: latency, throughput and memory, compared with a webhook that does
+//! nothing and, if they were built, the peers.
 //!
-//! The server has core 0, the load generator core 1. What is compared is measured in turn within one round (sixteen rules, a thousand rules,
-//! nothing), the rounds over and over, and percentiles are taken from the raw samples of all rounds together.
+//! The server has core 0, the load generator core 1. Candidates that are compared take turns within one round
+//! (sixteen rules, a thousand rules, nothing). The rounds are repeated, and percentiles are taken from the
+//! raw samples of all rounds together.
 
 mod api_server;
 mod bundles;
@@ -36,7 +38,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     check_verdicts(&thousand, &files)?;
     let mut seen = Rounds::default();
     for round in 0..ROUNDS {
-        // Each round begins with another server, so that none always has the best of a drifting machine.
+        // Each round begins with another server, so that none always benefits from a drifting machine.
         for turn in 0..3 {
             match (round + turn) % 3 {
                 0 => seen.of_sixteen(&sixteen, &files)?,
@@ -61,7 +63,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// What is written for the servers and the load generator.
+/// The files that are written for the servers and the load generator.
 struct Files {
     root: PathBuf,
     good: PathBuf,
@@ -105,8 +107,8 @@ impl Files {
     }
 }
 
-/// Before anything is measured: the good reviews are allowed, the bad one is denied for each broken rule. A server that does nothing
-/// is fast.
+/// Runs before anything is measured: the good reviews are allowed, and the bad one is denied for each broken
+/// rule. A server that does nothing is fast.
 fn check_verdicts(server: &Server, files: &Files) -> anyhow::Result<()> {
     for (path, allowed) in [(&files.good, true), (&files.real, true), (&files.bad, false)] {
         let seen = server.load(path, 1, 0.0, 0.2)?;
@@ -149,7 +151,7 @@ impl Pool {
     }
 }
 
-/// The middle of some figures.
+/// The median of some figures.
 fn middle(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -203,9 +205,9 @@ impl Rounds {
             self.thousand.count(),
         );
         report.set("p50_over_null_ratio", ratio(&self.one, &self.null, 0.5), self.one.count());
-        // Whose the tail is: a webhook that does nothing has the machine's.
+        // Separates our tail from the machine's, which a webhook that does nothing also has.
         report.set("p99_over_null_ratio", ratio(&self.one, &self.null, 0.99), self.one.count());
-        // What a machine's speed and its other work divide out of.
+        // Ratios, in which the machine's speed and its other load cancel out.
         let null_rps = middle(&self.null_full.per_second) / middle(&self.full.per_second);
         report.set("null_rps_over_ours_ratio", null_rps, self.full.count());
         let null_cpu = middle(&self.full.cpu_us) / middle(&self.null_full.cpu_us);
@@ -213,7 +215,7 @@ impl Rounds {
     }
 }
 
-/// A peer: how its figures are named, its program, and how the scripts of `../shared/peers` call it.
+/// A peer: the prefix of its figures, its program, and how the scripts of `../shared/peers` call it.
 struct Peer {
     name: &'static str,
     program: &'static str,
@@ -226,12 +228,12 @@ const PEERS: [Peer; 2] = [
 ];
 
 impl Peer {
-    /// Its p99 of one client over ours, and our throughput over its.
+    /// Its p99 with one client over ours, and our throughput over its own.
     fn keys(&self) -> [String; 2] {
         [format!("{}_over_ours_p99", self.name), format!("ours_over_{}_rps_ratio", self.name)]
     }
 
-    /// Why it cannot be measured, if it cannot.
+    /// Why it cannot be measured, if that is so.
     fn missing(&self, bin: Option<&Path>, script: &Path) -> Option<String> {
         if !script.exists() {
             return Some("the scripts of ../shared/peers are not there".to_owned());
@@ -246,8 +248,8 @@ impl Peer {
     }
 }
 
-/// The peers on the same machine in the same run, as far as they were built by hand: `BAILIWICK_PEERS` is their folder. What was not measured stands
-/// in the file as absent.
+/// Measures the peers on the same machine in the same run, as far as they were built by hand:
+/// `BAILIWICK_PEERS` is their folder. The file lists what was not measured as absent.
 fn peers(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers/webhook.sh");
     let bin = std::env::var_os("BAILIWICK_PEERS").map(PathBuf::from);
@@ -281,7 +283,7 @@ fn peers(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A figure of the line with this label, and of how many requests it was made.
+/// A figure from the line with this label, and the number of its requests.
 fn figure_of(lines: &str, label: &str, name: &str) -> anyhow::Result<(f64, usize)> {
     let line = lines.lines().find(|line| line.contains(label));
     let figures: serde_json::Value =

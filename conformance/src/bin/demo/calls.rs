@@ -1,4 +1,5 @@
-//! An agent's calls, one after the other: some ordinary, most hostile. Here only the answers are shown; what stopped which is told by the records, afterwards.
+//! An agent's calls, one after the other: some ordinary, most hostile. This step shows only the answers; the
+//! records show afterwards what stopped each call.
 
 use std::os::unix::net::UnixStream;
 
@@ -11,13 +12,13 @@ use serde_json::{Value, json};
 use crate::heading;
 use crate::stage::Stage;
 
-/// The approver's private key of the shipped pack: RFC 8410, section 10.3, which everybody knows.
+/// The approver's private key in the shipped pack: RFC 8410, section 10.3, which is public.
 const ALICE: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
 
-/// Who calls: fixed for the socket, whatever a request says.
+/// The caller: fixed for the socket, whatever a request says.
 const SUBJECT: &str = r#"{"agent": "coder", "user": "dana@example.org", "namespace": "agents"}"#;
 
-/// A call and what its record must say of it: a part of the words in [`crate::records`].
+/// A call, and what its record must say: a part of the text in [`crate::records`].
 struct Attempt {
     tool: &'static str,
     text: &'static str,
@@ -42,7 +43,7 @@ const ATTEMPTS: [Attempt; 7] = [
     Attempt { tool: "shell.exec", text: "git push --force", ends: "restricted-agent@0.2.0/no-forced-push" },
 ];
 
-/// What people are asked about.
+/// The command that approvers are asked about.
 const ASKED: &str = "echo quarterly > /work/report && cat /work/report";
 
 /// A call that was made, to be found in the log.
@@ -51,7 +52,7 @@ pub(crate) struct Made {
     pub(crate) id: String,
     /// Its tool.
     pub(crate) tool: &'static str,
-    /// What it was to do.
+    /// What it attempted.
     pub(crate) text: &'static str,
     /// What its record must say.
     pub(crate) ends: &'static str,
@@ -63,7 +64,7 @@ struct Agent {
     session: String,
 }
 
-/// Makes every call; gives them in order.
+/// Makes every call; returns them in order.
 pub(crate) fn run(stage: &mut Stage) -> Result<Vec<Made>> {
     can_be_confined(stage)?;
     heading("An agent's calls: each is decided, recorded, and run in a sandbox of its own")?;
@@ -87,7 +88,7 @@ pub(crate) fn run(stage: &mut Stage) -> Result<Vec<Made>> {
     Ok(made)
 }
 
-/// Nothing is run on a machine that cannot hold the pack's sandboxes; it is said what it lacks, and what helps.
+/// Runs nothing on a machine that cannot hold the pack's sandboxes, and says what it lacks and what helps.
 fn can_be_confined(stage: &Stage) -> Result<()> {
     heading("What this machine can hold a sandbox to")?;
     std::fs::copy(stage.path("bundles/code-interpreter.json"), stage.path("bundle.json"))?;
@@ -115,7 +116,7 @@ impl Agent {
         println!("      {} {}", answer.status, shown(&call));
         for stream in ["stdout", "stderr"] {
             let bytes = STANDARD.decode(call[stream].as_str().unwrap_or_default())?;
-            // The last line of a traceback says what went wrong.
+            // The last line of a traceback contains the error.
             if let Some(line) = String::from_utf8_lossy(&bytes).lines().last() {
                 println!("      {stream}: {line}");
             }
@@ -128,7 +129,7 @@ fn id(call: &Value) -> Result<String> {
     Ok(call["id"].as_str().with_context(|| format!("not a call: {call}"))?.to_owned())
 }
 
-/// Decision and outcome in a line.
+/// Decision and outcome in one line.
 fn shown(call: &Value) -> String {
     let decision = &call["decision"];
     let effect = decision["effect"].as_str().unwrap_or("refused");
@@ -145,7 +146,7 @@ fn shown(call: &Value) -> String {
     format!("{effect}: {more}")
 }
 
-/// A call that people are asked about: asked, signed with the approver's key, repeated.
+/// A call that needs an approval: asked, signed with the approver's key, repeated.
 fn ask(stage: &Stage, agent: &mut Agent) -> Result<Made> {
     let (status, asked) = agent.call("shell.exec", ASKED, None)?;
     let question = asked["decision"]["approval"]["id"].as_str();

@@ -1,4 +1,5 @@
-//! Ctrl-C and its kin: noticed here, obeyed where the next step begins, so that what runs is ended and the folder goes as it does after any error.
+//! Ctrl-C and similar signals: noted here and obeyed at the beginning of the next step, so that running
+//! programs are ended and the folder is removed, as after any error.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 static CAME: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of signals from here on.
+/// Notes signals from here on.
 pub(crate) fn watch() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let within = runtime.enter();
@@ -29,7 +30,7 @@ pub(crate) fn watch() -> Result<()> {
     Ok(())
 }
 
-/// Fails once a signal came.
+/// Fails once a signal has arrived.
 pub(crate) fn check() -> Result<()> {
     ensure!(!CAME.load(Ordering::SeqCst), "it was interrupted");
     Ok(())

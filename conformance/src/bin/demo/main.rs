@@ -1,5 +1,6 @@
-//! `make demo`: one pack becomes its controls, decides real pods, and then every call that an agent makes. Runs the programs as a person would,
-//! prints what they say, and ends with 1 on any deviation. Leaves nothing behind.
+//! `make demo`: one pack becomes its controls, decides real pods, and then every call that an agent makes. It
+//! runs the programs as a user would, prints what they say, and exits with 1 on any deviation. It leaves
+//! nothing behind.
 //!
 //! ```text
 //! steps: compile ─► pods admitted, refused ─► the pack changes ─► a typo ─► calls: decided, confined ─► records: shown, verified, changed
@@ -20,10 +21,10 @@ mod steps;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Nobody watches a demo for longer; it takes some twenty seconds, ten of them an endless loop.
+/// The longest run of a demo: it takes about twenty seconds, ten of them an endless loop.
 const LONGEST: Duration = Duration::from_secs(90);
 
-/// Says that it may take longer: for a test on a machine that has other things to do.
+/// Allows it to take longer: for a test on a busy machine.
 const PATIENT: &str = "--patient";
 
 fn main() -> ExitCode {
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Begins a step, unless somebody wants the demo to end.
+/// Begins a step, unless the demo was interrupted.
 fn heading(text: &str) -> anyhow::Result<()> {
     interrupt::check()?;
     println!("\n── {text} {}", "─".repeat(96usize.saturating_sub(text.chars().count())));

@@ -1,4 +1,5 @@
-//! The log: what it says of each call, that it verifies, and that a changed byte is found. Everything said here is read from the state directory alone.
+//! The log: what it says about each call, that it verifies, and that a changed byte is found. Everything
+//! shown here is read from the state directory alone.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use crate::calls::Made;
 use crate::heading;
 use crate::stage::Stage;
 
-/// What the log has of a call: its records' members, and what opens its result.
+/// The log's content about a call: the members of its records, and the opening of its result.
 #[derive(Default)]
 struct Story {
     numbers: Vec<u64>,
@@ -27,7 +28,7 @@ struct Story {
     printed: String,
 }
 
-/// Shows the log and holds it to what was to happen.
+/// Shows the log and compares it with what should have happened.
 pub(crate) fn run(stage: &mut Stage, made: &[Made]) -> Result<()> {
     let key = stage.end_executor()?;
     heading("What the records say: who decided, and what stopped it")?;
@@ -54,7 +55,7 @@ pub(crate) fn run(stage: &mut Stage, made: &[Made]) -> Result<()> {
     change_a_byte(stage, &key)
 }
 
-/// Every call's records.
+/// The records of every call.
 fn stories(stage: &Stage) -> Result<BTreeMap<String, Story>> {
     let dir = stage.path("state");
     let mut stories: BTreeMap<String, Story> = BTreeMap::new();
@@ -66,7 +67,7 @@ fn stories(stage: &Stage) -> Result<BTreeMap<String, Story>> {
         for rule in record.rules.iter().flat_map(|rules| rules.as_array().into_iter().flatten()) {
             let words = [&rule["pack"], &rule["rule"]].map(|word| word.as_str().unwrap_or_default());
             let name = words.join("/");
-            // A limit that was not reached decided nothing.
+            // A limit that was not reached did not decide anything.
             if rule["outcome"] == "applied" && !story.rules.contains(&name) {
                 story.rules.push(name);
             }
@@ -122,7 +123,7 @@ fn end(story: &Story) -> String {
     }
 }
 
-/// Runs the verifier; its exit code and what it prints.
+/// Runs the verifier; returns its exit code and its output.
 fn verifier(stage: &Stage, key: &str) -> Result<(Option<i32>, String)> {
     println!("$ bailiwick audit verify state --log-key {key}");
     let output = stage.bailiwick(&["audit", "verify", "state", "--log-key", key])?;
@@ -138,7 +139,7 @@ fn verify(stage: &Stage, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Turns a recorded denial into something else by one bit.
+/// Changes one bit of a recorded denial.
 fn change_a_byte(stage: &Stage, key: &str) -> Result<()> {
     heading("One byte of it is changed")?;
     let mut segments: Vec<PathBuf> =

@@ -49,7 +49,7 @@ pub(crate) fn host_path_pod() -> Value {
     pod
 }
 
-/// The running good pod, joined by a debugging container that is privileged: the object and the old one.
+/// The running good pod with a privileged debugging container added: the object and the old one.
 pub(crate) fn debugged_pod() -> (Value, Value) {
     let old = running_pod();
     let mut new = old.clone();
@@ -64,7 +64,7 @@ pub(crate) fn debugged_pod() -> (Value, Value) {
     (new, old)
 }
 
-/// The good pod as it is once `/mutate` has been heard.
+/// The good pod after `/mutate`.
 fn running_pod() -> Value {
     let mut pod = good_pod();
     pod["spec"]["runtimeClassName"] = json!("gvisor");
@@ -95,7 +95,7 @@ pub(crate) fn pod_with_memory(memory: &str) -> Value {
     pod
 }
 
-/// The AdmissionReview for an object; an UPDATE when there is an old one.
+/// The AdmissionReview for an object; an UPDATE if there is an old one.
 pub(crate) fn review(object: &Value, old: Option<&Value>, subresource: Option<&str>) -> Vec<u8> {
     let (group, version) = match object["apiVersion"].as_str().and_then(|version| version.split_once('/')) {
         Some((group, version)) => (group, version),

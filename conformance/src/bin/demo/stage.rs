@@ -1,4 +1,5 @@
-//! What the demo stands on: a temporary folder with a copy of the packs, the programs beside our own, a webhook and an executor that end with us.
+//! The demo's environment: a temporary folder with a copy of the packs, the programs next to the running one,
+//! and a webhook and an executor that end with the demo.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bailiwick_conformance::programs::{self, Executor, Webhook};
 use bailiwick_conformance::{http, https};
 
-/// The folder, the programs, the webhook and the executor once they run.
+/// The folder, the programs, and the webhook and the executor once they run.
 pub(crate) struct Stage {
     folder: PathBuf,
     webhook: Option<Webhook>,
@@ -46,7 +47,7 @@ impl Stage {
         self.folder.join(name)
     }
 
-    /// Runs `bailiwick` in the folder, so that what it prints names no path of this machine.
+    /// Runs `bailiwick` in the folder, so that its output has no path of this machine.
     pub(crate) fn bailiwick(&self, args: &[&str]) -> Result<Output> {
         let mut command = Command::new(programs::find("bailiwick")?);
         command.args(args).current_dir(&self.folder).stdin(Stdio::null());
@@ -60,7 +61,8 @@ impl Stage {
         programs::with_the_cgroup(&mut command)
     }
 
-    /// Starts the executor over the folder. Its log ends with it, so that the verifier can call it intact.
+    /// Starts the executor over the folder. Its log is sealed when it ends, so that the verifier can call it
+    /// intact.
     pub(crate) fn start_executor(&mut self) -> Result<()> {
         self.executor = Some(Executor::start(&self.folder, &["--subject", "subject.json", "--seal"])?);
         Ok(())
@@ -71,7 +73,7 @@ impl Stage {
         self.executor.as_ref().context("the executor does not run")?.client()
     }
 
-    /// Ends the executor; gives the key of its log, as it said at its start.
+    /// Ends the executor; returns the key of its log, as printed at its start.
     pub(crate) fn end_executor(&mut self) -> Result<String> {
         let ended = self.executor.take().context("the executor does not run")?.terminate()?;
         let said = std::fs::read_to_string(self.path("executor.log"))?;
@@ -96,10 +98,10 @@ impl Drop for Stage {
     fn drop(&mut self) {
         drop(self.webhook.take());
         if let Some(executor) = self.executor.take() {
-            // Asked to end, it takes its sandboxes and their groups with it.
+            // When it ends in an orderly way, it removes its sandboxes and their cgroups.
             let _ = executor.terminate();
         }
-        // The webhook may have been writing as it was ended.
+        // The webhook may have been writing when it was ended.
         if std::fs::remove_dir_all(&self.folder).is_err() {
             std::thread::sleep(Duration::from_millis(100));
             let _ = std::fs::remove_dir_all(&self.folder);

@@ -1,4 +1,5 @@
-//! The steps of the demo, in order, and those of them that are about pods. Each prints what happened and checks that it is what should happen.
+//! The steps of the demo, in order, and those that are about pods. Each prints what happened and checks that
+//! it is what should happen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::stage::Stage;
 use crate::{calls, heading, records, reviews};
 
-/// How long the new bundle may take to be in force: far longer than a second, for a machine that has other things to do.
+/// How long the new bundle may take to be in force: far longer than a second, for a busy machine.
 const RELOAD: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(stage: &mut Stage) -> Result<()> {
@@ -24,7 +25,7 @@ pub(crate) fn run(stage: &mut Stage) -> Result<()> {
     records::run(stage, &made)
 }
 
-/// Compiles the copied pack and puts its bundle where the webhook looks.
+/// Compiles the copied pack and puts its bundle into the webhook's folder.
 fn build_bundle(stage: &Stage) -> Result<String> {
     let output = stage.bailiwick(&["compile", "packs/code-interpreter", "--out", "dist"])?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -35,7 +36,7 @@ fn build_bundle(stage: &Stage) -> Result<String> {
     );
     let cell = std::fs::read_dir(stage.path("dist"))?.next().context("nothing was compiled")??.path();
     std::fs::create_dir_all(stage.path("bundles"))?;
-    // Beside first and renamed: the webhook never sees half a file.
+    // Written next to the old one and renamed: the webhook never sees half a file.
     std::fs::copy(cell.join("bundle.json"), stage.path("bundle.new"))?;
     std::fs::rename(stage.path("bundle.new"), stage.path("bundles/code-interpreter.json"))?;
     std::fs::copy(cell.join("report.md"), stage.path("report.md"))?;
@@ -55,7 +56,7 @@ fn compile(stage: &mut Stage) -> Result<()> {
     stage.start_webhook()
 }
 
-/// What the webhook answers to one review.
+/// The webhook's answer to one review.
 fn ask(stage: &Stage, path: &str, review: &[u8]) -> Result<Value> {
     let answer = stage.client()?.post(path, review)?;
     ensure!(
@@ -95,7 +96,7 @@ fn admit_the_good_pod(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Applies the `add` and `replace` operations of a JSON Patch; the webhook writes no others into a new pod.
+/// Applies the `add` and `replace` operations of a JSON Patch; the webhook adds no others to a new pod.
 fn patch_as_the_api_server_does(object: &mut Value, patch: &Value) -> Result<()> {
     for operation in patch.as_array().context("the patch is not a list")? {
         let path = operation["path"].as_str().context("an operation has no path")?;
@@ -114,7 +115,7 @@ fn patch_as_the_api_server_does(object: &mut Value, patch: &Value) -> Result<()>
 fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
     let (debugged, running) = reviews::debugged_pod();
     let create = |object: &Value| reviews::review(object, None, None);
-    // What must be among the refusals: its rule, its field, and the beginning of what to do.
+    // What must be among the denials: the rule, the field, and the beginning of the remedy.
     let bad = [
         (
             "A privileged pod",
@@ -154,7 +155,7 @@ fn refuse_the_bad_ones(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Prints each cause of a refusal, all of which must name their rule and say what to do, and one must be the expected.
+/// Prints each cause of a denial. All must name their rule and a remedy, and one must be the expected cause.
 fn show_causes(response: &Value, [rule, field, remedy]: [&str; 3]) -> Result<()> {
     let causes = response["status"]["details"]["causes"].as_array().context("a refusal without causes")?;
     let mut is_there = false;
@@ -171,7 +172,7 @@ fn show_causes(response: &Value, [rule, field, remedy]: [&str; 3]) -> Result<()>
     Ok(())
 }
 
-/// Requests that run beside a change: how many came, how many failed, and what the last one was told.
+/// Requests during a change: how many were sent, how many failed, and the last answer.
 #[derive(Default)]
 struct Tally {
     asked: AtomicU64,

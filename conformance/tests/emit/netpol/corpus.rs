@@ -1,4 +1,4 @@
-//! Policies made at random, the same ones at every run.
+//! Random policies, the same ones in every run.
 
 use bailiwick_policy::policy::{LabelOperator, LabelSelector, Network, NetworkRule, Peer, Policy, Protocol};
 
@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// A policy over the governed pods of the world, with up to three rules for each direction.
+/// A policy on the governed pods of the simulated cluster, with up to three rules for each direction.
 pub(crate) fn policy(random: &mut Random) -> Policy {
     let mut policy = bare();
     let mut rules =

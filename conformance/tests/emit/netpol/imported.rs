@@ -1,4 +1,5 @@
-//! NetworkPolicies that are imported: the pack's own let through what the source does, never more, and less only where the importer says so.
+//! Imported NetworkPolicies: the pack's own policies allow what the source allows, never more, and less only
+//! where the importer reports it.
 
 use bailiwick_compiler::emit::{EmitOptions, artifacts};
 use bailiwick_compiler::import::{Kind, Source, import};
@@ -13,7 +14,7 @@ use super::world::{Packet, World, within};
 use super::{network, simulator};
 use crate::policies::digest;
 
-/// Policies over one subject each, in the namespace `agents-a`.
+/// Policies for one subject each, in the namespace `agents-a`.
 fn sources() -> Vec<Vec<Value>> {
     let policy = |name: &str, mut spec: Value| {
         spec["podSelector"] = json!({"matchLabels": {"app": "agent"}});
@@ -72,7 +73,7 @@ fn emitted(policy: &Policy) -> Simulator {
     simulator(&text.split("---\n").map(str::to_owned).collect::<Vec<_>>())
 }
 
-/// Whether a wide network of a pack does not bring the other end along.
+/// Whether an end of the packet is in a special range that a wide network of a pack does not include.
 fn is_reserved(world: &World, packet: &Packet) -> bool {
     [packet.source, packet.destination].into_iter().any(|address| {
         world.pod(address).is_none() && lower::RESERVED.iter().any(|range| within(address, range))
@@ -90,7 +91,8 @@ fn an_imported_policy_lets_through_what_its_source_does() {
             let (was, is) = (source.allows(&world, &packet), pack.allows(&world, &packet));
             assert!(was || !is, "wider: {packet:?} of {documents:?}");
             if was != is {
-                // A network as wide as everything holds pods by their addresses too; those lie in private ranges.
+                // A network that covers everything includes pods by their addresses too, and those are in
+                // private ranges.
                 let is_wide = documents.len() > 1;
                 assert!(is_wide || is_reserved(&world, &packet), "{packet:?} of {documents:?}");
                 stricter += 1;

@@ -43,7 +43,8 @@ fn is_peer(peer: &Peer, world: &World, address: IpAddr, own_namespace: &str, out
     }
 }
 
-/// Whether an address lies in a range that a wider block does not reach: the block has an address outside of the range.
+/// Whether an address is in a range that a wider block does not reach: the block has an address outside that
+/// range.
 fn unnamed(address: IpAddr, cidr: &str) -> bool {
     let also = ["169.254.0.0/16", "127.0.0.0/8", "64:ff9b::/96"];
     UNREACHABLE.iter().chain(&also).any(|range| within(address, range) && !inside(cidr, range))

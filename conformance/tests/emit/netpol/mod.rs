@@ -1,5 +1,5 @@
-//! The emitted NetworkPolicies let through what the policy says, by two readings of the API: our simulator of its semantics, which
-//! shares nothing with the emitter, and the evaluator of kube-network-policies.
+//! The emitted NetworkPolicies allow what the policy says, by two readings of the API: our simulator of its
+//! semantics, which shares no code with the emitter, and the evaluator of kube-network-policies.
 
 mod corpus;
 mod imported;
@@ -24,7 +24,7 @@ use crate::policies::digest;
 
 const POLICIES: u64 = 40;
 
-/// The documents that are emitted for the governed namespaces of the world, as text.
+/// The documents that are emitted for the governed namespaces of the simulated cluster, as text.
 fn emitted(policy: &Policy) -> Vec<String> {
     let namespaces = vec!["agents-a".to_owned(), "agents-b".to_owned()];
     let artifacts =

@@ -1,5 +1,5 @@
-//! NetworkPolicy semantics as the API documents them, over emitted objects as plain JSON. Written from
-//! `k8s.io/api/networking/v1/types.go`, not from the emitter.
+//! The semantics of NetworkPolicies as the API documents them, over emitted objects as plain JSON. Written
+//! from `k8s.io/api/networking/v1/types.go`, not from the emitter.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Takes the objects as stored: with the defaults that the API server writes.
+    /// Takes the objects as stored, with the API server's defaults.
     pub(crate) fn new(mut policies: Vec<Value>) -> Self {
         for policy in &mut policies {
             let spec = &mut policy["spec"];
@@ -36,7 +36,8 @@ impl Simulator {
         out && self.consents(world, packet.destination, packet.source, packet, ("Ingress", "ingress", "from"))
     }
 
-    /// Whether the end `own` lets the packet pass: not isolated in this direction, or some rule of some policy matches.
+    /// Whether the end `own` allows the packet: it is not isolated in this direction, or some rule of some
+    /// policy matches.
     fn consents(
         &self,
         world: &World,

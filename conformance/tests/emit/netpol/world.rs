@@ -1,5 +1,5 @@
-//! The cluster that packets travel in: namespaces, pods with addresses of both families, and the addresses and ports where some verdict
-//! may change.
+//! The simulated cluster for packets: namespaces, pods with addresses of both families, and the addresses and
+//! ports at which a verdict may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use bailiwick_policy::policy::{Network, Peer};
 use serde_json::{Value, json};
 
-/// What no wide rule may reach, written out here again and not taken from the emitter.
+/// What no wide rule may reach, written out again here and not taken from the emitter.
 pub(crate) const UNREACHABLE: [&str; 13] = [
     "169.254.169.254/32",
     "169.254.170.2/32",
@@ -24,7 +24,7 @@ pub(crate) const UNREACHABLE: [&str; 13] = [
     "fe80::/10",
 ];
 
-/// A pod of the world.
+/// A pod of the simulated cluster.
 #[derive(Debug)]
 pub(crate) struct Pod {
     pub(crate) name: &'static str,
@@ -93,8 +93,8 @@ impl World {
         self.pods.iter().find(|pod| pod.addresses.contains(&address))
     }
 
-    /// One packet for each class of packets that the rules can tell apart: addresses at both sides of every bound of a network, ports
-    /// at both sides of every bound of a range.
+    /// One packet for each class of packets that the rules can distinguish: addresses on both sides of every
+    /// bound of a network, ports on both sides of every bound of a range.
     pub(crate) fn packets(&self, network: &Network) -> Vec<Packet> {
         let mut outside: BTreeSet<IpAddr> = ["198.51.100.1", "2001:db8::1", "8.8.8.8", "64:ff9b::808:808"]
             .iter()
@@ -195,7 +195,7 @@ pub(crate) fn within(of: IpAddr, network: &str) -> bool {
     own == width && (first..=last).contains(&bits)
 }
 
-/// The addresses at both sides of a network's bounds.
+/// The addresses on both sides of a network's bounds.
 fn bounds(network: &str) -> Vec<IpAddr> {
     let (first, last, width) = span(network);
     let limit = if width == 32 { u128::from(u32::MAX) } else { u128::MAX };

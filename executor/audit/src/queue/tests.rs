@@ -1,4 +1,5 @@
-//! A log without its attendant, so that nothing happens by itself: what becomes of it when its disk fails in parts, and when another writer takes charge.
+//! A log without its attendant, so that nothing happens by itself: its behaviour when its disk fails in
+//! parts, and when another writer takes charge.
 
 use std::path::Path;
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl Stage {
         matches!(self.health(), Health::Healthy)
     }
 
-    /// Records whose values can be shown, and those whose values cannot.
+    /// The number of records whose values can be shown, and of those whose values cannot.
     fn opened(&self) -> (u64, u64) {
         opened(self.folder.path())
     }
@@ -98,7 +99,7 @@ fn a_log_that_another_writer_is_in_charge_of_is_left_alone_whatever_failed_befor
     assert!(backlog.is_over() && backlog.failed_at.is_none(), "it would be tried again");
     assert!(backlog.lingering().is_none() && !backlog.wants_spare, "it would be written on");
     drop(backlog);
-    // Nothing that succeeds afterwards puts this writer in charge again.
+    // No later success puts this writer in charge again.
     std::fs::write(stage.token(), token).unwrap();
     stage.probe();
     stage.queue.backlog().fail_openings(std::io::Error::other("a flush"));
@@ -108,7 +109,7 @@ fn a_log_that_another_writer_is_in_charge_of_is_left_alone_whatever_failed_befor
 #[test]
 fn while_openings_cannot_be_written_nobody_says_that_all_is_well() {
     let stage = stage();
-    // Nothing can be written beside the first segment.
+    // Nothing can be written next to the first segment.
     std::fs::create_dir(stage.dir.disclosure(1)).unwrap();
     assert!(matches!(stage.queue.append(draft(Kind::Decision, None)), Err(AppendError::Io(_))));
     for _ in 0..3 {
@@ -133,13 +134,13 @@ fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none()
         });
     };
     full(true);
-    // Whoever waits for it is told that it is durable, and from then on no call begins.
+    // The waiting thread learns that it is durable, and from then on no call begins.
     stage.queue.append(draft(Kind::Result, Some(intents[0]))).unwrap();
     assert!(!stage.is_healthy());
     let refused = stage.queue.append(draft(Kind::Intent, None)).unwrap_err();
     assert!(matches!(refused, AppendError::Io(_)), "{refused}");
     stage.queue.append(draft(Kind::Result, Some(intents[1]))).unwrap();
-    // One that nobody waits for is written by whoever tries whether the disk is well.
+    // A result that no thread waits for is written by the next attempt to test the disk.
     stage.queue.append_later(draft(Kind::Result, Some(intents[2]))).unwrap();
     stage.probe();
     assert!(!stage.is_healthy() && stage.queue.with_log(|log| log.tip.open.is_empty()));
@@ -155,7 +156,7 @@ fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none()
 fn openings_whose_flush_failed_before_the_end_are_written_again_at_the_end() {
     let stage = stage();
     stage.queue.append(draft(Kind::Decision, None)).unwrap();
-    // The attendant has taken what is to be flushed, and that has failed; nobody came to make it good.
+    // The attendant has taken what is to be flushed, the flush has failed, and nothing has repaired it.
     let taken = stage.queue.backlog().unflushed.take_due(Duration::ZERO);
     stage.queue.with_log(|log| log.disclosures.lose_what_is_not_flushed());
     stage.queue.backlog().fail_openings(taken[0].flush().unwrap_err());
@@ -165,7 +166,8 @@ fn openings_whose_flush_failed_before_the_end_are_written_again_at_the_end() {
     assert_eq!(stage.opened(), (1, 0));
 }
 
-/// A group whose flush succeeded and that was refused all the same stands in its segment until the next one says that it is not of the log.
+/// A group that was refused although its flush succeeded stays in its segment until the next one says that it
+/// is not part of the log.
 #[test]
 fn a_refused_group_keeps_its_openings_for_as_long_as_a_crash_would_have_it_read() {
     let stage = stage();

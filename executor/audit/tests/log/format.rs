@@ -1,4 +1,5 @@
-//! The document of the format: its example is a good log, and the verifier that was written from it alone agrees with ours.
+//! The document of the format: its example is a good log, and the verifier that was written from the document
+//! alone agrees with ours.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -75,7 +76,7 @@ fn the_example_of_the_document_is_a_good_log() {
     assert_eq!(report.status, Status::Intact, "{report:?}");
 }
 
-/// Copies of a log, each damaged in another way.
+/// Copies of a log, each damaged in a different way.
 struct Fixtures {
     base: PathBuf,
     into: tempfile::TempDir,
@@ -281,7 +282,8 @@ fn the_verifier_written_from_the_document_agrees_on_every_fixture() {
 
 #[test]
 fn the_verifier_stays_short() {
-    // Signatures (RFC 8032) stand in a file of their own, since they are not the format's and Python's library lacks them.
+    // Signatures (RFC 8032) are in a file of their own, because they are not part of the format and Python's
+    // library lacks them.
     for (file, most) in [("verify.py", 150), ("ed25519.py", 50)] {
         let text = std::fs::read_to_string(root().join("conformance/audit-log").join(file)).unwrap();
         assert!(text.lines().count() <= most, "{file}: {} lines", text.lines().count());

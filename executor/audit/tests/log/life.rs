@@ -1,4 +1,4 @@
-//! What a log goes through without anybody harming it.
+//! The ordinary life of a log, without tampering.
 
 use bailiwick_audit::{
     AppendError, Entry, Event, Hash, Health, Intent, Known, Mode, OpenError, Status, Wait, Writer, fold,
@@ -124,7 +124,7 @@ fn plain_values_that_do_not_fit_into_a_record_together_stand_beside_it() {
     let writer = open(dir.path());
     let known = known(&writer);
     let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
-    // Each may stand in a record; the room for a result is 2 KiB.
+    // Each fits in a record; the room for a result is 2 KiB.
     let text = |letter: &str| letter.repeat(1_000);
     let mut entry = ended("c1");
     (entry.values, entry.results) = (Mode::Plain, Mode::Plain);
@@ -139,7 +139,7 @@ fn plain_values_that_do_not_fit_into_a_record_together_stand_beside_it() {
         let name = Hash::of(&[value.as_bytes()]);
         assert_eq!(std::fs::read_to_string(dir.path().join(format!("blobs/{name}"))).unwrap(), value);
     }
-    // What cannot stand elsewhere is refused, and the intent stays open.
+    // A value that cannot be stored elsewhere is refused, and the intent stays open.
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
     let intent = writer.append_intent((), Intent::from(call("c1"))).unwrap();
@@ -235,7 +235,8 @@ fn a_writer_that_is_not_in_charge_any_more_acknowledges_nothing() {
     let writer = open(dir.path());
     deny(&writer, "c1");
     let copy = dir.path().join("copy");
-    // As from another machine, where the lock does not hold: it takes charge and reads to the end.
+    // Acts as a writer on another machine, where the lock does not hold: it takes charge and reads to the
+    // end.
     let lock = dir.path().join("lock");
     std::fs::rename(&lock, copy).unwrap();
     let (second, recovered) = Writer::open(dir.path(), &options()).unwrap();
@@ -252,7 +253,7 @@ fn without_room_calls_are_refused_and_results_are_not() {
     let writer = open(dir.path());
     let intents: Vec<_> =
         (0..4).map(|_| writer.append_intent((), Intent::from(call("c"))).unwrap().into_parts().1).collect();
-    // No segment can be made while files of their names are there.
+    // No segment can be made while files with these names exist.
     let names = 2..2_000;
     names.clone().for_each(|number| drop(std::fs::File::create(segment(dir.path(), number)).unwrap()));
     let refused = loop {
@@ -269,7 +270,7 @@ fn without_room_calls_are_refused_and_results_are_not() {
     let refused = writer.append_intent((), Intent::from(call("c")));
     assert!(matches!(refused, Err(AppendError::Io(_))));
     names.for_each(|number| drop(std::fs::remove_file(segment(dir.path(), number))));
-    // Nobody asks for anything, and it gets healthy.
+    // Nothing is appended, and it recovers by itself.
     let begun = std::time::Instant::now();
     while !matches!(writer.health(), Health::Healthy) {
         assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the log did not recover by itself");
@@ -318,7 +319,7 @@ fn a_record_that_nobody_waits_for_is_written_when_it_is_dropped() {
     assert!(watch.is_durable());
 }
 
-/// Without its token a writer cannot tell whether it is in charge, so that the group fails after it was written.
+/// Without its token a writer cannot tell whether it is in charge, so the group fails after it was written.
 #[test]
 fn what_was_decided_before_a_failure_is_not_taken_after_it() {
     let dir = tempfile::tempdir().unwrap();

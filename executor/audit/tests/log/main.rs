@@ -1,4 +1,5 @@
-//! The log as its users see it: written, opened again, verified, folded; and everything that can be done to its files.
+//! The log as its users see it: written, opened again, verified and folded, and every kind of tampering with
+//! its files.
 
 mod format;
 mod life;

@@ -1,4 +1,4 @@
-//! What holds for every life of a log, whatever its order.
+//! Properties that hold for every history of a log, whatever its order.
 
 use bailiwick_audit::{Appended, Intent, Options, Prepare, Status, Wait, Writer, fold};
 use proptest::prelude::*;
@@ -101,7 +101,7 @@ proptest! {
         prop_assert_eq!(report.status, Status::Tampered, "bit {} of byte {}: {:?}", bit, at, named(&report));
     }
 
-    /// Splices and overwrites of a good log: the verifier answers, whatever they are.
+    /// Splices and overwrites of a good log: whatever they are, the verifier answers.
     #[test]
     fn no_bytes_make_the_verifier_panic(
         edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0..200_usize, ".{0,40}"), 1..5),

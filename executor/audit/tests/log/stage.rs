@@ -1,4 +1,4 @@
-//! A small log to act on: short segments, few records, no waiting.
+//! A small log to test with: short segments, few records, no waiting.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bailiwick_audit::{
 };
 use serde_json::json;
 
-/// The smallest segments, and nothing that happens by the clock.
+/// The smallest segments, and nothing that depends on the clock.
 pub(crate) fn options() -> Options {
     Options {
         segment_bytes: 64 * 1024,
@@ -68,19 +68,20 @@ pub(crate) fn deny(writer: &Writer, name: &str) -> Appended {
     writer.append(Event::Decision, entry).expect("a decision")
 }
 
-/// A folder in memory where there is one: these tests are about bytes, not about disks.
+/// A folder in memory where possible: these tests are about bytes, not disks.
 pub(crate) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")
 }
 
-/// What somebody knows who has the log's key.
+/// What a verifier knows that has the log's key.
 pub(crate) fn known(writer: &Writer) -> Known {
     Known { log_key: Some(note::parse_verifier_key(&writer.log_key()).expect("a key")), ..Known::default() }
 }
 
-/// A log that lived: opened twice, and so in two segments, with a lost call, sealed. What is known of it, and its last checkpoint.
+/// A log with a history: opened twice, and so in two segments, with a lost call, and sealed. Also what is
+/// known of it, and its last checkpoint.
 pub(crate) struct Lived {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) known: Known,
@@ -121,7 +122,7 @@ pub(crate) fn all_lines(dir: &Path) -> Vec<String> {
     (1..=count).flat_map(|number| lines(dir, number)).collect()
 }
 
-/// Writes these lines instead of all that was there; one that continues another segment begins a segment.
+/// Writes these lines in place of the existing ones; a line that continues another segment begins a segment.
 pub(crate) fn write_lines(dir: &Path, lines: &[String]) {
     std::fs::remove_dir_all(dir.join("segments")).ok();
     std::fs::create_dir(dir.join("segments")).expect("a folder");
@@ -156,7 +157,8 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// The lines as an attacker without the key would write them: numbers, links and sums all fit again.
+/// The lines as an attacker without the key would write them: numbers, links and sums are all consistent
+/// again.
 pub(crate) fn forge(lines: &[String]) -> Vec<String> {
     let mut chain = Hash::ZERO;
     let (mut group, mut number, mut offset) = (0, 1, 0);

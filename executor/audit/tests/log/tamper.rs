@@ -1,4 +1,4 @@
-//! Everything that can be done to the files of a log, and that each is found and named.
+//! Every kind of tampering with the files of a log, each of which is found and named.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::stage::{
     write_lines,
 };
 
-/// The record that a byte of a segment belongs to: how many line feeds stand before it.
+/// The record that a byte of a segment belongs to: the number of line feeds before it.
 fn record_of(bytes: &[u8], at: usize) -> u64 {
     bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// The segments of a log that lived: number, bytes, and how many records stand before it.
+/// The segments of a log with a history: number, bytes, and how many records come before it.
 fn segments(dir: &Path) -> [(u32, Vec<u8>, u64); 2] {
     let first = std::fs::read(segment(dir, 1)).unwrap();
     let before = record_of(&first, first.len());
@@ -36,7 +36,8 @@ fn every_flipped_byte_is_found_and_its_record_named() {
             let record = before + record_of(&good, at);
             match report.status {
                 Status::Tampered => assert_eq!(named(&report), Some(("line", record)), "byte {at}"),
-                // In the last group nothing in the folder tells a changed byte from one that was never written; a checkpoint that is held elsewhere does.
+                // In the last group, nothing in the folder distinguishes a changed byte from one that was
+                // never written; a checkpoint held elsewhere does.
                 Status::Incomplete => {
                     assert_eq!((report.records, report.tails.len()), (record, 1), "byte {at}");
                     assert_eq!(record, records - 1, "byte {at}: {report:?}");
@@ -68,7 +69,8 @@ fn every_cut_is_found() {
                 continue;
             }
             let is_between = at == 0 || good[at - 1] == b'\n';
-            // What is missing behind a group is a tail that a crash could have left; more than that is not there to see.
+            // Missing bytes behind a group leave a tail that a crash could have left; nothing shows that more
+            // is missing.
             assert_eq!(report.status, Status::Incomplete, "cut at {at}: {report:?}");
             assert_eq!((report.records, report.tails.is_empty()), (records, is_between), "cut at {at}");
             assert_eq!(named(&verify(dir.path(), &pinned)), Some(("rolled-back", records)), "cut at {at}");
@@ -99,7 +101,7 @@ fn bytes_behind_the_end_are_found() {
     assert_eq!(named(&verify(dir.path(), &known)).map(|(name, _)| name), Some("line"));
 }
 
-/// What an attack leaves behind, with and without the links made to fit again.
+/// The damage that an attack leaves, with and without the links made consistent again.
 fn attack(known: &Known, dir: &Path, lines: &[String], what: &str) -> Vec<(&'static str, u64)> {
     let mut found = Vec::new();
     for lines in [lines.to_vec(), forge(lines)] {
@@ -120,11 +122,12 @@ fn every_record_deleted_doubled_or_edited_is_found() {
         deleted.remove(at);
         let found = attack(&pinned, dir.path(), &deleted, &format!("record {at} deleted"));
         let missing = at as u64;
-        // The place where it is missing, or behind the last record what is missing at the end.
+        // The place where it is missing or, behind the last record, the missing end.
         let plain = ["genesis", "sequence", "rolled-back", "line"];
         assert!(plain.contains(&found[0].0) && found[0].1 == missing, "{at}: {found:?}");
 
-        // The beginning of a segment once more is a segment that died, its end once more a group that was not finished: of no course.
+        // A repeated beginning of a segment is a segment that died, and a repeated end is a group that was
+        // not finished: neither is on the course.
         let is_border = good.iter().skip(at).take(2).any(|line| line.contains("\"continues\":"));
         if !is_border {
             let mut doubled = good.clone();
@@ -136,7 +139,7 @@ fn every_record_deleted_doubled_or_edited_is_found() {
         let mut edited = good.clone();
         edited[at] = edited[at].replacen("\"kind\":", "\"kind\": ", 1);
         let found = attack(&pinned, dir.path(), &edited, &format!("record {at} edited"));
-        // The last line could be a tail; the checkpoint that is known says that it is not.
+        // The last line could be a tail; the known checkpoint shows that it is not.
         let name = if at + 1 < good.len() { "line" } else { "rolled-back" };
         assert_eq!(found[0], (name, missing), "{at}: {found:?}");
         assert!(found[1].1 >= missing, "{at}: {found:?}");
@@ -152,7 +155,8 @@ fn any_two_records_swapped_are_found_where_the_first_of_them_should_stand() {
             let mut swapped = good.clone();
             swapped.swap(at, other);
             let found = attack(&pinned, dir.path(), &swapped, &format!("records {at} and {other} swapped"));
-            // What begins a segment is also named as such: by its own number, or by what is missing behind it.
+            // A record that begins a segment is also named as such: by its own number, or by what is missing
+            // behind it.
             if [at, other].iter().any(|moved| good[*moved].contains("\"continues\":")) {
                 assert!((at as u64..=other as u64 + 1).contains(&found[0].1), "{at} and {other}: {found:?}");
                 continue;
@@ -189,7 +193,7 @@ fn two_logs_spliced_are_found_at_every_place() {
         assert_eq!(found[0].1, at as u64, "{found:?}");
         assert!(found[1].1 >= at as u64, "{at}: {found:?}");
     }
-    // The other log whole is a good log; it is not this one.
+    // The other log is good as a whole, but it is not this one.
     write_lines(dir.path(), &strange);
     assert_eq!(named(&verify(dir.path(), &pinned)), Some(("other-log", 0)));
     std::fs::remove_dir_all(dir.path().join("disclosures")).unwrap();
@@ -209,7 +213,7 @@ fn an_edit_behind_the_last_checkpoint_is_found_with_one_that_is_held_elsewhere()
     let mut edited = good.clone();
     edited[2] = edited[2].replace("\"effect\":\"deny\"", "\"effect\":\"allow\"");
     write_lines(dir.path(), &forge(&edited));
-    // Nothing in the folder tells, and so the log without the seal is never called intact.
+    // Nothing in the folder shows it, and so a log without the seal is never called intact.
     assert_eq!(verify(dir.path(), &known_of(&pinned)).status, Status::Incomplete);
     assert_eq!(named(&verify(dir.path(), &pinned)), Some(("forked", 2)));
     write_lines(dir.path(), &good[..2]);
@@ -278,7 +282,7 @@ fn damaged_segments_are_named() {
     assert_eq!(outcome().map(|(name, _)| name), Some("acknowledged"));
     std::fs::write(&two, &second).unwrap();
 
-    // A segment whose first record is damaged is no tail if a later group stands in it.
+    // A segment whose first record is damaged is not a tail if it contains a later group.
     let mut torn = third.clone();
     torn[10] ^= 1;
     std::fs::write(&three, torn).unwrap();

@@ -1,8 +1,12 @@
-//! The program that makes sandboxes and keeps workspaces; everything it does is in `bailiwick_sys::launcher`. Not for people: it is started by
-//! the executor and speaks over a socket.
+//! The program that makes sandboxes and keeps workspaces; everything it does is in `bailiwick_sys::launcher`.
+//! It is not run by hand: the executor starts it and talks to it over a socket.
 //!
-//! A release links it statically, because a fork of a small, static process is the cheapest; the executor works with a dynamic one as well:
-//! `cargo rustc --package bailiwick-sys --bin bailiwick-launcher --profile dist -- -C target-feature=+crt-static`. The flag goes to this program alone.
+//! A release links it statically, because forking a small, static process is cheapest; the executor also
+//! works with a dynamic one. The flag applies to this program alone:
+//!
+//! ```text
+//! cargo rustc --package bailiwick-sys --bin bailiwick-launcher --profile dist -- -C target-feature=+crt-static
+//! ```
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

@@ -15,7 +15,8 @@ struct OpenHow {
 
 /// The directory of a relative path when none is given.
 pub(crate) const CWD: BorrowedFd<'static> = {
-    // SAFETY: AT_FDCWD is not a descriptor but the kernel's name for the working directory; it is never closed and always valid.
+    // SAFETY: AT_FDCWD is not a descriptor but the kernel's name for the working directory; it is never
+    // closed and always valid.
     unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
 };
 
@@ -42,7 +43,8 @@ pub(crate) fn open_resolved(
 ) -> Result<OwnedFd, Errno> {
     let flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
     let how = OpenHow { flags, mode: u64::from(mode), resolve };
-    // SAFETY: `path` ends in NUL; `how` has the layout of the first version of `struct open_how`, and its size is passed with it.
+    // SAFETY: `path` ends in NUL; `how` has the layout of the first version of `struct open_how`, and its
+    // size is passed with it.
     let fd = checked(unsafe {
         libc::syscall(libc::SYS_openat2, at.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>())
     })?;
@@ -51,7 +53,8 @@ pub(crate) fn open_resolved(
 
 /// A descriptor that a call has just returned.
 pub(super) fn owned(fd: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just made `fd` for this process and told nobody else, so this is its only owner.
+    // SAFETY: the kernel has just made `fd` for this process and returned it only here, so this is its only
+    // owner.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -64,7 +67,7 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno
     Ok(read.cast_unsigned() as usize)
 }
 
-/// `read(2)`, again when a signal interrupted it.
+/// `read(2)`, retried when a signal interrupted it.
 pub(crate) fn read_retrying(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     loop {
         match read(fd, buffer) {
@@ -82,19 +85,19 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     Ok(written.cast_unsigned() as usize)
 }
 
-/// Writes a short text to an existing file, as the files of procfs and cgroupfs want it: one `write(2)`.
+/// Writes a short text to an existing file with one `write(2)`, as the files of procfs and cgroupfs require.
 pub(crate) fn put(at: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<(), Errno> {
     let file = open(at, path, libc::O_WRONLY, 0)?;
     let written = write(std::os::fd::AsFd::as_fd(&file), text)?;
     if written == text.len() { Ok(()) } else { Err(Errno::EIO) }
 }
 
-/// `dup3(2)` to a number chosen by the caller, close-on-exec or not. The number must not belong to an owned descriptor; whoever rearranges
-/// its descriptors so does it as its first act.
+/// `dup3(2)` to a number chosen by the caller, close-on-exec or not. The number must not belong to an owned
+/// descriptor; a process that rearranges its descriptors in this way does so first.
 pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd, flags: libc::c_int) -> Result<(), Errno> {
     if fd.as_raw_fd() == number {
-        // dup3 refuses equal numbers; what is left to do is to set the flag.
-        // SAFETY: F_SETFD takes an int and touches no memory of ours.
+        // dup3 refuses equal numbers; only the flag is left to set. SAFETY: F_SETFD takes an int and touches
+        // no memory of ours.
         return checked_int(unsafe {
             libc::fcntl(
                 number,
@@ -104,33 +107,36 @@ pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd, flags: libc::c_int
         })
         .map(drop);
     }
-    // SAFETY: touches no memory; that no owner of `number` is left is the caller's duty, stated above and kept by the two callers, which
-    // run in a fresh child that owns nothing in this range.
+    // SAFETY: touches no memory. The caller must ensure that `number` has no other owner, as stated above;
+    // both callers do, since they run in a fresh child that owns nothing in this range.
     checked_int(unsafe { libc::dup3(fd.as_raw_fd(), number, flags) }).map(drop)
 }
 
 /// `close_range(2)` (Linux 5.9): closes every descriptor from `first` up.
 pub(crate) fn close_from(first: RawFd) -> Result<(), Errno> {
-    // SAFETY: touches no memory. It closes descriptors whose owners may still exist as values in the copied memory of a child; both callers
-    // end in `execve` or `_exit` and run no destructor of such a value.
+    // SAFETY: touches no memory. It closes descriptors whose owners may still exist as values in the copied
+    // memory of a child; both callers end in `execve` or `_exit` and run no destructor of such a value.
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) }).map(drop)
 }
 
 /// `close_range(2)` from one number to another, both included.
 pub(crate) fn close_between(first: RawFd, last: RawFd) -> Result<(), Errno> {
-    // SAFETY: as for `close_from`; the one caller is a holder, which keeps what it still uses outside of the range.
+    // SAFETY: as for `close_from`; the one caller is a holder, which keeps the descriptors that it still uses
+    // outside the range.
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
 /// Borrows a descriptor by number in a child that has arranged its own numbers.
 pub(crate) fn by_number(number: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: called only with numbers that the calling child has just filled by `duplicate_to` and keeps open until it ends.
+    // SAFETY: called only with numbers that the calling child has just filled by `duplicate_to` and keeps
+    // open until it ends.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// Takes ownership of a descriptor that was inherited under an agreed number, such as standard input.
 pub(crate) fn inherited(number: RawFd) -> OwnedFd {
-    // SAFETY: called once for a number, at the start of a program, for a descriptor that nothing else in the process owns.
+    // SAFETY: called once for a number, at the start of a program, for a descriptor that nothing else in the
+    // process owns.
     unsafe { OwnedFd::from_raw_fd(number) }
 }
 
@@ -168,9 +174,9 @@ pub(crate) fn remove_directory(at: BorrowedFd<'_>, path: &CStr) -> Result<(), Er
     checked_int(unsafe { libc::unlinkat(at.as_raw_fd(), path.as_ptr(), libc::AT_REMOVEDIR) }).map(drop)
 }
 
-/// `fchownat(2)`: another owner, the same group.
+/// `fchownat(2)`: changes the owner and keeps the group.
 pub(crate) fn change_owner(at: BorrowedFd<'_>, path: &CStr, uid: libc::uid_t) -> Result<(), Errno> {
-    // SAFETY: `path` ends in NUL and outlives the call; -1 is no id but says that the group stays.
+    // SAFETY: `path` ends in NUL and outlives the call; -1 is not an id but keeps the group.
     checked_int(unsafe { libc::fchownat(at.as_raw_fd(), path.as_ptr(), uid, libc::gid_t::MAX, 0) }).map(drop)
 }
 

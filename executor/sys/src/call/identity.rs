@@ -1,4 +1,4 @@
-//! Who a process is: ids, capabilities, privileges, limits.
+//! The identity of a process: ids, capabilities, privileges, limits.
 
 use std::ffi::CStr;
 
@@ -7,7 +7,8 @@ use super::{Errno, checked, checked_int};
 /// `_LINUX_CAPABILITY_VERSION_3` of `linux/capability.h`: two words for each set.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// More capabilities than any kernel has; the bounding set is emptied up to the first that the kernel does not know.
+/// More capabilities than any kernel has; the bounding set is emptied up to the first that the kernel does
+/// not know.
 const MAX_CAPABILITIES: libc::c_ulong = 64;
 
 #[repr(C)]
@@ -24,7 +25,8 @@ struct CapabilityWord {
     inheritable: u32,
 }
 
-/// `setgroups(2)` to none, by the raw call: libc's wrapper would ask the other threads, which a child does not have.
+/// `setgroups(2)` to none, by the raw call: libc's wrapper would involve the other threads, which a child
+/// does not have.
 pub(crate) fn clear_groups() -> Result<(), Errno> {
     // SAFETY: with a count of zero the kernel does not read the list.
     checked(unsafe { libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) }).map(drop)
@@ -50,8 +52,9 @@ pub(crate) fn clear_capabilities() -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) }).map(drop)
 }
 
-/// What a worker does instead of giving up its capabilities, when a test leaves that layer out: every program that it executes has all capabilities inside. As
-/// the namespace's root, or where only one id is mapped, which is not root, by the ambient set.
+/// Replaces giving up the capabilities in a worker when a test leaves that layer out: every program that it
+/// executes has all capabilities inside, either as the namespace's root or, where only one id is mapped,
+/// which is not root, by the ambient set.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn become_privileged(many_ids: bool) -> Result<(), Errno> {
     if many_ids {
@@ -69,7 +72,8 @@ pub(crate) fn become_privileged(many_ids: bool) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) })?;
     let [zero, raise]: [libc::c_ulong; 2] = [0, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong];
     for capability in 0..MAX_CAPABILITIES {
-        // SAFETY: the option reads its arguments as integers. A capability that the kernel does not know is refused, and there is none to raise.
+        // SAFETY: the option reads its arguments as integers. A capability that the kernel does not know is
+        // refused, and then there is none to raise.
         unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, capability, zero, zero) };
     }
     Ok(())
@@ -80,8 +84,8 @@ pub(crate) fn clear_bounding_set() -> Result<(), Errno> {
     drop_bounds(0)
 }
 
-/// Empties the bounding set but for a mask. Whoever has no CAP_SETPCAP keeps it as it is: it bounds what a program may gain, and that process has no more
-/// than its user.
+/// Empties the bounding set except for a mask. A process without CAP_SETPCAP keeps it unchanged: the set
+/// bounds what a program may gain, and that process has no more than its user.
 pub(crate) fn narrow_bounding_set(mask: u64) -> Result<(), Errno> {
     match drop_bounds(mask) {
         Err(Errno::EPERM) => Ok(()),
@@ -100,14 +104,15 @@ fn drop_bounds(kept: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Narrows the effective and permitted sets to a mask and empties the inheritable one (`capget(2)`, `capset(2)`).
+/// Narrows the effective and permitted sets to a mask and empties the inheritable one (`capget(2)`,
+/// `capset(2)`).
 pub(crate) fn narrow_capabilities(mask: u64) -> Result<(), Errno> {
     let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
     let mut words = [CapabilityWord::default(); 2];
     // SAFETY: version 3 of the call reads one header and writes two words; both live through the call.
     checked(unsafe { libc::syscall(libc::SYS_capget, &raw const header, words.as_mut_ptr()) })?;
     for (word, shift) in words.iter_mut().zip([0, 32]) {
-        // The cut to 32 bits is the half of the mask that the word is about.
+        // The truncation to 32 bits selects the half of the mask for this word.
         let kept = word.permitted & (mask >> shift) as u32;
         *word = CapabilityWord { effective: kept, permitted: kept, inheritable: 0 };
     }
@@ -129,7 +134,8 @@ pub(crate) fn prctl(option: libc::c_int, argument: libc::c_ulong) -> Result<libc
 
 /// Names the process for `ps` (`PR_SET_NAME`, at most 15 bytes).
 pub(crate) fn set_name(name: &CStr) -> Result<(), Errno> {
-    // SAFETY: PR_SET_NAME reads a string that ends in NUL, at most 16 bytes of it; `name` lives through the call.
+    // SAFETY: PR_SET_NAME reads a string that ends in NUL, at most 16 bytes of it; `name` lives through the
+    // call.
     checked_int(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }).map(drop)
 }
 
@@ -154,7 +160,7 @@ pub(crate) fn set_host_name(name: &CStr) -> Result<(), Errno> {
     checked_int(unsafe { libc::sethostname(name.as_ptr(), name.to_bytes().len()) }).map(drop)
 }
 
-/// `setsid(2)`: a session of its own, so that no terminal is controlled.
+/// `setsid(2)`: a new session, so that the process has no controlling terminal.
 pub(crate) fn new_session() -> Result<(), Errno> {
     // SAFETY: takes nothing and touches no memory.
     checked_int(unsafe { libc::setsid() }).map(drop)
@@ -166,17 +172,19 @@ pub(crate) fn effective() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
-/// `seccomp(2)` with a filter, for the calling thread; the process has one thread or the others are not to be filtered.
+/// `seccomp(2)` with a filter, for the calling thread; the process has only this thread, or the others must
+/// not be filtered.
 pub(crate) fn set_filter(instructions: &[crate::seccomp::Instruction]) -> Result<(), Errno> {
     let len = u16::try_from(instructions.len()).map_err(|_| Errno::EINVAL)?;
     let program = libc::sock_fprog { len, filter: instructions.as_ptr().cast_mut().cast() };
-    // SAFETY: `Instruction` has the layout of `struct sock_filter` (repr(C), the same four fields); the kernel copies `len` of them and
-    // writes nothing, so the cast to a mutable pointer is only for the C signature.
+    // SAFETY: `Instruction` has the layout of `struct sock_filter` (repr(C), the same four fields); the
+    // kernel copies `len` of them and writes nothing, so the cast to a mutable pointer is only for the C
+    // signature.
     checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
         .map(drop)
 }
 
-/// Whether the kernel takes filters with an action: `SECCOMP_GET_ACTION_AVAIL`.
+/// Whether the kernel accepts filters with an action: `SECCOMP_GET_ACTION_AVAIL`.
 pub(crate) fn filter_action_known(action: u32) -> Result<(), Errno> {
     // SAFETY: the call reads one integer, which lives through it.
     checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) })

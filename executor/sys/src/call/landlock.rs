@@ -1,4 +1,5 @@
-//! Landlock (Linux 5.13): the three calls, and the bits of the versions of its interface. Who may reach what is in `launcher::landlock`.
+//! Landlock (Linux 5.13): its three calls, and the bits of each version of its interface. `launcher::rules`
+//! decides which paths a sandbox may reach.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -11,7 +12,8 @@ const VERSION_QUERY: u32 = 1;
 /// `LANDLOCK_RULE_PATH_BENEATH`.
 const PATH_BENEATH: u32 = 1;
 
-/// `struct landlock_ruleset_attr` as of version 6; older kernels take its beginning, or all of it when the rest is zero.
+/// `struct landlock_ruleset_attr` as of version 6; older kernels accept its beginning, or all of it when the
+/// rest is zero.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Handled {
@@ -27,7 +29,7 @@ struct PathBeneath {
     parent: i32,
 }
 
-/// The version of the interface that this kernel has; an error where it has none or it is off.
+/// The version of the interface in this kernel; an error where it is absent or disabled.
 pub(crate) fn version() -> Result<u32, Errno> {
     // SAFETY: the query takes a null pointer and size zero, and reads no memory.
     let version = checked(unsafe {
@@ -36,7 +38,7 @@ pub(crate) fn version() -> Result<u32, Errno> {
     Ok(u32::try_from(version).unwrap_or(0))
 }
 
-/// A new, empty ruleset that handles (so denies) what is given.
+/// A new, empty ruleset that handles, and so denies, the given rights.
 pub(crate) fn create(handled: &Handled) -> Result<OwnedFd, Errno> {
     // SAFETY: the structure lives through the call and its size is passed with it.
     let fd = checked(unsafe {
@@ -55,7 +57,7 @@ pub(crate) fn allow_beneath(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, right
     .map(drop)
 }
 
-/// Puts the ruleset on the calling thread for good.
+/// Applies the ruleset to the calling thread permanently.
 pub(crate) fn restrict(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: takes a descriptor and flags, and touches no memory.
     checked(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)

@@ -1,8 +1,10 @@
-//! The kernel's calls that a sandbox is made of: one system call for each function, owned descriptors in and out, and the only `unsafe` code of
-//! the project. Nothing here decides anything; order and meaning are in `launcher`, `keeper` and `sandbox`.
+//! The kernel calls that a sandbox is made of: one system call per function, owned descriptors in and out,
+//! and the only `unsafe` code of the project. Nothing here decides anything; order and meaning are in
+//! `launcher`, `keeper` and `sandbox`.
 //!
-//! Two rules hold in every function, because holders and workers run between `clone3` and `execve` of a process that has a second thread:
-//! nothing allocates, and nothing takes a lock. What a call needs (strings, tables) is made ahead and borrowed.
+//! Two rules hold in every function, because holders and workers run between `clone3` and `execve` of a
+//! process that has a second thread: nothing allocates, and nothing takes a lock. What a call needs (strings,
+//! tables) is made ahead and borrowed.
 
 pub(crate) mod file;
 pub(crate) mod identity;
@@ -13,7 +15,7 @@ pub(crate) mod socket;
 
 pub use nix::errno::Errno;
 
-/// What a raw call returned, as a value or the error that it left in `errno`.
+/// The result of a raw call, as a value or the error that it left in `errno`.
 fn checked(returned: libc::c_long) -> Result<libc::c_long, Errno> {
     if returned < 0 { Err(Errno::last()) } else { Ok(returned) }
 }

@@ -1,4 +1,5 @@
-//! Mounts, by the new interface (Linux 5.2, `mount_setattr` 5.12) where a tree is made or lent, by `mount(2)` where one fresh file system is.
+//! Mounts: the new interface (Linux 5.2, `mount_setattr` 5.12) where a tree is made or lent, `mount(2)` for a
+//! single fresh file system.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -36,12 +37,13 @@ pub(crate) fn mount(
     .map(drop)
 }
 
-/// Makes every mount of this namespace private, so that nothing travels between it and the one it was copied from.
+/// Makes every mount of this namespace private, so that nothing propagates between it and the namespace it
+/// was copied from.
 pub(crate) fn make_all_private() -> Result<(), Errno> {
     mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"")
 }
 
-/// `umount2(2)` of what is mounted last on `target`, lazily.
+/// `umount2(2)` of the topmost mount on `target`, lazily.
 pub(crate) fn detach(target: &CStr) -> Result<(), Errno> {
     // SAFETY: `target` ends in NUL and outlives the call.
     checked_int(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(drop)
@@ -79,7 +81,7 @@ pub(crate) fn attach(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), 
     .map(drop)
 }
 
-/// How far `set_attributes` reaches.
+/// The scope of `set_attributes`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// One mount.
@@ -92,7 +94,8 @@ pub(crate) enum Reach {
 pub(crate) fn set_attributes(at: BorrowedFd<'_>, path: &CStr, set: u64, reach: Reach) -> Result<(), Errno> {
     let attributes = Attributes { set, clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
     let recursive = if reach == Reach::Tree { libc::AT_RECURSIVE } else { 0 };
-    // SAFETY: `path` ends in NUL; `attributes` has the layout of the first version of `struct mount_attr`, whose size is passed.
+    // SAFETY: `path` ends in NUL; `attributes` has the layout of the first version of `struct mount_attr`,
+    // whose size is passed.
     checked(unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

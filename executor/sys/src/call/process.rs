@@ -37,11 +37,12 @@ pub(crate) enum Cloned {
     Child,
 }
 
-/// `clone3(2)` with copied memory. `flags` are namespaces and `CLONE_PARENT`; a pidfd is always made and handlers are always reset. With a
-/// cgroup the child starts inside it.
+/// `clone3(2)` with copied memory. `flags` are namespaces and `CLONE_PARENT`; a pidfd is always made and
+/// handlers are always reset. With a cgroup, the child starts inside it.
 ///
 /// # Safety
-/// The child has only the calling thread. Until it calls `execve` or `_exit` it must not allocate, take a lock or run a destructor that does.
+/// The child has only the calling thread. Until it calls `execve` or `_exit` it must not allocate, take a
+/// lock or run a destructor that does.
 pub(crate) unsafe fn clone(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
     let flags = u64::from((flags | libc::CLONE_PIDFD).cast_unsigned()) | CLEAR_SIGHAND;
@@ -53,8 +54,9 @@ pub(crate) unsafe fn clone(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -
         arguments.flags |= INTO_CGROUP;
         arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
-    // SAFETY: the structure has the kernel's layout and its size is passed; `pidfd` is writable and lives through the call. Memory is copied
-    // (no CLONE_VM), so the child goes on with its own copy of this stack. What the child may do is the caller's obligation.
+    // SAFETY: the structure has the kernel's layout and its size is passed; `pidfd` is writable and lives
+    // through the call. Memory is copied (no CLONE_VM), so the child continues with its own copy of this
+    // stack. The caller is responsible for what the child may do.
     let pid =
         checked(unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArguments>()) })?;
     if pid == 0 { Ok(Cloned::Child) } else { Ok(Cloned::Parent { pid: pid as i32, pidfd: owned(pidfd) }) }
@@ -66,7 +68,8 @@ pub(crate) fn unshare(namespaces: libc::c_int) -> Result<(), Errno> {
     checked_int(unsafe { libc::unshare(namespaces) }).map(drop)
 }
 
-/// `setns(2)` into namespaces of the process behind a pidfd (Linux 5.8), or into the one namespace behind a descriptor of its own.
+/// `setns(2)` into namespaces of the process behind a pidfd (Linux 5.8), or into the one namespace behind a
+/// descriptor of its own.
 pub(crate) fn join(place: BorrowedFd<'_>, namespaces: libc::c_int) -> Result<(), Errno> {
     // SAFETY: takes a descriptor and flags, and touches no memory.
     checked_int(unsafe { libc::setns(place.as_raw_fd(), namespaces) }).map(drop)
@@ -94,19 +97,21 @@ pub(crate) fn open_process(pid: i32) -> Result<OwnedFd, Errno> {
     Ok(owned(fd as RawFd))
 }
 
-/// How a child ended, as `waitid(2)` tells it.
+/// How a child ended, as `waitid(2)` reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Death {
     Exited(i32),
     Signaled(i32),
 }
 
-/// `waitid(2)` for the child behind a pidfd, with what it and its waited-for children have used. Blocks until it has ended.
+/// `waitid(2)` for the child behind a pidfd, with the usage of the child and its waited-for children. Blocks
+/// until it has ended.
 pub(crate) fn reap(process: BorrowedFd<'_>) -> Result<(Death, libc::rusage), Errno> {
     // SAFETY: all-zero bytes are a valid value of both plain C structures.
     let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both structures are writable and live through the call. The raw call is used because libc's has no rusage.
+        // SAFETY: both structures are writable and live through the call. The raw call is used because libc's
+        // has no rusage.
         let returned = checked(unsafe {
             libc::syscall(
                 libc::SYS_waitid,
@@ -123,7 +128,8 @@ pub(crate) fn reap(process: BorrowedFd<'_>) -> Result<(Death, libc::rusage), Err
             Ok(_) => break,
         }
     }
-    // SAFETY: the call succeeded for WEXITED, so the SIGCHLD fields of the union are the ones that were filled.
+    // SAFETY: the call succeeded for WEXITED, so the SIGCHLD fields of the union are the ones that were
+    // filled.
     let status = unsafe { info.si_status() };
     Ok((
         if info.si_code == libc::CLD_EXITED { Death::Exited(status) } else { Death::Signaled(status) },
@@ -151,13 +157,15 @@ pub(crate) fn poll(entries: &mut [libc::pollfd], timeout_ms: libc::c_int) -> Res
     Ok(ready.cast_unsigned() as usize)
 }
 
-/// Gives every signal its default action; what was ignored would stay ignored through `clone3` and `execve`. SIGKILL and SIGSTOP refuse, which is
-/// as it should be. By the raw call, because libc keeps its own two signals to itself.
+/// Gives every signal its default action; an ignored signal would stay ignored through `clone3` and `execve`.
+/// SIGKILL and SIGSTOP refuse, which is correct. Uses the raw call, because libc reserves two signals for
+/// itself.
 pub(crate) fn default_all_signals() {
     // `struct sigaction` of the kernel: handler (SIG_DFL is null), flags, restorer, mask.
     let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: the structure lives through the call, which reads it and writes no old one; SIG_DFL installs no code.
+        // SAFETY: the structure lives through the call, which reads it and writes no old one; SIG_DFL
+        // installs no code.
         unsafe {
             libc::syscall(
                 libc::SYS_rt_sigaction,
@@ -170,7 +178,7 @@ pub(crate) fn default_all_signals() {
     }
 }
 
-/// Blocks SIGCHLD and gives a descriptor from which it is read (`signalfd(2)`).
+/// Blocks SIGCHLD and returns a descriptor from which it is read (`signalfd(2)`).
 pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
     // SAFETY: all-zero bytes are a valid `sigset_t`, and `sigemptyset` fills it anyway.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
@@ -179,7 +187,7 @@ pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
         libc::sigemptyset(&raw mut set);
         libc::sigaddset(&raw mut set, libc::SIGCHLD);
     }
-    // SAFETY: the set is initialized; the old mask is not asked for.
+    // SAFETY: the set is initialized; the old mask is not requested.
     checked_int(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) })?;
     // SAFETY: the set is initialized and lives through the call.
     let fd =
@@ -191,7 +199,7 @@ pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
 pub(crate) fn unblock_all_signals() -> Result<(), Errno> {
     // SAFETY: all-zero bytes are an empty signal set on Linux.
     let set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set is initialized; the old mask is not asked for.
+    // SAFETY: the set is initialized; the old mask is not requested.
     checked_int(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) })
         .map(drop)
 }
@@ -199,8 +207,8 @@ pub(crate) fn unblock_all_signals() -> Result<(), Errno> {
 /// `execve(2)`; returns only on failure.
 pub(crate) fn execute(execution: &Execution<'_>) -> Errno {
     let Execution { program, arguments, variables, .. } = execution;
-    // SAFETY: `RequestBuffer::unpack` is the only maker of an `Execution`: both tables end in null, and every pointer before it is to a string
-    // that ends in NUL in the buffer that the value borrows.
+    // SAFETY: only `RequestBuffer::unpack` makes an `Execution`: both tables end in null, and every pointer
+    // before it is to a string that ends in NUL in the buffer that the value borrows.
     unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), variables.as_ptr()) };
     Errno::last()
 }

@@ -1,17 +1,19 @@
-//! Sockets between the processes of a sandbox: pairs that keep message boundaries, and descriptors passed through them.
+//! Sockets between the processes of a sandbox: pairs that keep message boundaries, and descriptors passed
+//! through them.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::file::owned;
 use super::{Errno, checked_int};
 
-/// Most descriptors in one message: what a build needs, with room. The kernel's own limit is 253.
+/// Most descriptors in one message: as many as a build needs, and some spare. The kernel's own limit is 253.
 pub(crate) const MAX_DESCRIPTORS: usize = 16;
 
 /// Room for the control part of a message: one header and its descriptors, in words so that it is aligned.
 const CONTROL_WORDS: usize = 16;
 
-/// `socketpair(2)`: two ends of a channel that keeps message boundaries and reports the end of the other side.
+/// `socketpair(2)`: two ends of a channel that keeps message boundaries and reports when the other side
+/// closes.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends: [RawFd; 2] = [-1; 2];
     // SAFETY: the array has room for the two descriptors that the call writes.
@@ -37,12 +39,12 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     if sent < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// `recv(2)` of one message; the number of bytes, zero at the end of the other side.
+/// `recv(2)` of one message; the number of bytes, zero once the other side has closed.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     past_the_end(|| receive_once(socket, buffer, 0))
 }
 
-/// The same without waiting.
+/// The same without blocking.
 pub(crate) fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     past_the_end(|| receive_once(socket, buffer, libc::MSG_DONTWAIT))
 }
@@ -53,8 +55,9 @@ fn receive_once(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: libc::c_int) -
     if got < 0 { Err(Errno::last()) } else { Ok(got.cast_unsigned()) }
 }
 
-/// Receives, again when a signal came between, and once more when the other side has ended with words of ours unread: the kernel tells that first
-/// (ECONNRESET), and what the other side has said before it ended, such as why, is still there.
+/// Receives; retries when a signal interrupts, and once more when the other side has closed with messages of
+/// ours unread. The kernel reports that first (ECONNRESET), while what the other side sent before it ended,
+/// such as the reason, is still there.
 fn past_the_end<T>(mut receive: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut was_reset = false;
     loop {
@@ -84,8 +87,8 @@ pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<
     message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: CMSG_SPACE only computes. 16 descriptors need 16 + 64 bytes, and `control` has 128.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(payload) } as usize;
-    // SAFETY: the header lies within `control`, which is aligned for it and has room for `payload` bytes of data after it;
-    // `BorrowedFd` is a transparent C int, so `fds` is an array of ints of that size.
+    // SAFETY: the header is within `control`, which is aligned for it and has room for `payload` bytes of
+    // data after it; `BorrowedFd` is a transparent C int, so `fds` is an array of ints of that size.
     unsafe {
         let header = libc::CMSG_FIRSTHDR(&raw const message);
         (*header).cmsg_level = libc::SOL_SOCKET;
@@ -98,8 +101,9 @@ pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<
     if sent < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// `recvmsg(2)` of one message with its descriptors, close-on-exec. Zero bytes mean that the other side has ended. A message or a control
-/// part that did not fit is an error, and the descriptors that came with it are closed.
+/// `recvmsg(2)` of one message with its descriptors, close-on-exec. Zero bytes mean that the other side has
+/// closed. A message or a control part that did not fit is an error, and the descriptors that came with it
+/// are closed.
 pub(crate) fn receive_with(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -127,8 +131,9 @@ pub(crate) fn receive_with(
 /// The descriptors that came with a received message.
 fn passed(message: &libc::msghdr) -> Vec<OwnedFd> {
     let mut fds = Vec::new();
-    // SAFETY: `message` was filled by recvmsg, so the chain of headers lies within its control buffer, each with `cmsg_len` bytes. The
-    // descriptors of an SCM_RIGHTS header are new in this process and owned by nobody yet.
+    // SAFETY: `message` was filled by recvmsg, so the chain of headers is within its control buffer, each
+    // with `cmsg_len` bytes. The descriptors of an SCM_RIGHTS header are new in this process and do not have
+    // an owner yet.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(message);
         while let Some(found) = header.as_ref() {

@@ -29,59 +29,61 @@ pub(super) fn children(directory: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.is_dir()).collect()
 }
 
-/// Locks a directory for this process (`flock(2)`, exclusive, without waiting). The lock ends with the descriptor, so with the process.
+/// Locks a directory for this process (`flock(2)`, exclusive, without waiting). The lock ends with the
+/// descriptor, and so with the process.
 pub(super) fn lock(directory: &Path) -> Result<OwnedFd, Errno> {
     let opened = file::open(file::CWD, &text(directory), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
     file::lock_exclusively(opened.as_fd())?;
     Ok(opened)
 }
 
-/// A directory of one hierarchy: a root's, or that of a group in it. Its files are opened from the root's descriptor: a sandbox takes two dozen of these opens, and
-/// walking from `/` was most of what each of them cost.
+/// A directory of one hierarchy: a root's, or that of a group in it. Its files are opened relative to the
+/// root's descriptor: a sandbox needs two dozen of these opens, and walking from `/` was most of the cost of
+/// each.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
-    /// The whole path, for messages and for what is rare.
+    /// The whole path, for messages and rare operations.
     pub(super) path: PathBuf,
     /// The root, open and locked.
     root: Arc<OwnedFd>,
-    /// What leads from the root here, with a `/` at its end; empty for the root itself.
+    /// The path from the root to here, with a `/` at its end; empty for the root itself.
     below: String,
 }
 
 impl Directory {
-    /// That of a root.
+    /// The directory of a root.
     pub(super) fn of_root(path: PathBuf, root: Arc<OwnedFd>) -> Self {
         Self { path, root, below: String::new() }
     }
 
-    /// That of a group of a root.
+    /// The directory of a group in a root.
     pub(super) fn group(&self, name: &str) -> Self {
         Self { path: self.path.join(name), root: Arc::clone(&self.root), below: format!("{name}/") }
     }
 
-    /// The root's descriptor, from which `file` is a path.
+    /// The root's descriptor, to which the paths from `file` are relative.
     pub(super) fn at(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
-    /// A file in it, or itself by an empty name.
+    /// The path of a file in it; an empty name is the directory itself.
     pub(super) fn file(&self, name: &str) -> CString {
-        // No name of a group or of a file in cgroupfs has a NUL.
+        // The name of a group or file in cgroupfs never has a NUL.
         CString::new(format!("{}{name}", self.below)).unwrap_or_default()
     }
 
-    /// Makes it.
+    /// Creates it.
     pub(super) fn make(&self) -> Result<(), Fault> {
         let name = self.file("");
         Ok(attempt(Step::CgroupCreate, &name, || file::make_directory(self.at(), &name, 0o755))?)
     }
 
-    /// Removes it, if nothing is in it any more.
+    /// Removes it, if it is empty.
     pub(super) fn remove(&self) -> Result<(), Errno> {
         file::remove_directory(self.at(), &self.file(""))
     }
 
-    /// Opens a file in it, or itself by an empty name.
+    /// Opens a file in it; an empty name opens the directory itself.
     pub(super) fn open(&self, name: &str, flags: i32) -> Result<OwnedFd, Fault> {
         let path = self.file(name);
         Ok(attempt(Step::CgroupCreate, &path, || file::open(self.at(), &path, flags, 0))?)

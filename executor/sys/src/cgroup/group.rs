@@ -1,4 +1,4 @@
-//! The group of one sandbox: its limits, what it counts, its end.
+//! The cgroup of one sandbox: its limits, its counters, its end.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -12,17 +12,18 @@ use super::files::Directory;
 use super::meters::Meters;
 use super::{CgroupError, CgroupRoot, Layout, files, kill_all, remove_when_empty};
 
-/// Period of the processor quota: the kernel's default, which a new group has. A shorter one costs more timer work, a longer one stalls programs for longer.
+/// Period of the processor quota: the kernel's default, which a new group has. A shorter one costs more timer
+/// work; a longer one stalls programs for longer.
 const CPU_PERIOD_US: u64 = 100_000;
 
-/// What a group tells about its sandbox.
+/// What a group reports about its sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Processor time of everything that ran in it.
     pub(crate) cpu: Option<Duration>,
     /// Most memory at one time, in bytes.
     pub(crate) peak_memory: Option<u64>,
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the kernel killed for lack of memory.
     pub(crate) oom_kills: u64,
     /// Forks that were refused.
     pub(crate) refused_forks: u64,
@@ -31,7 +32,7 @@ pub(crate) struct Facts {
 /// The group of one sandbox. Dropping it kills what is inside and removes it.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// Boxed, as the meters are: a value that is passed on through every state of a sandbox.
+    /// Boxed, like the meters, because the value is moved through every state of a sandbox.
     layout: Box<Layout<Directory>>,
     meters: Option<Box<Meters>>,
     _root: Arc<CgroupRoot>,
@@ -39,12 +40,12 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// One that is not there yet.
+    /// A group that does not exist yet.
     pub(super) fn unlimited(layout: Layout<Directory>, root: Arc<CgroupRoot>) -> Self {
         Self { layout: Box::new(layout), meters: None, _root: root, removed: false }
     }
 
-    /// Makes its directories; those that are there when one fails go with the value.
+    /// Makes its directories; if one fails, those made before it are removed with the value.
     pub(super) fn make(&self) -> Result<(), Fault> {
         self.layout.distinct().into_iter().try_for_each(Directory::make)
     }
@@ -54,7 +55,7 @@ impl Group {
         self.layout.unified()
     }
 
-    /// Begins to read what it counts.
+    /// Opens the files of its counters.
     pub(super) fn open_meters(&mut self) {
         self.meters = Some(Box::new(Meters::open(&self.layout)));
     }
@@ -63,7 +64,7 @@ impl Group {
         for (directory, name, text) in self.limit_files(limits) {
             let path = directory.file(name);
             attempt(Step::CgroupLimits, &path, || match file::put(directory.at(), &path, text.as_bytes()) {
-                // Without swap there is nothing to limit, and no file to say so.
+                // Without swap there is nothing to limit, and the file is absent.
                 Err(Errno::ENOENT) if files::is_swap(name) => Ok(()),
                 other => other,
             })?;
@@ -90,7 +91,7 @@ impl Group {
                 if let Some(bytes) = limits.memory_bytes {
                     entries.push((group, "memory.max", bytes.to_string()));
                     entries.push((group, files::V2_SWAP, "0".to_owned()));
-                    // A sandbox that has lost one process to the limit is not to limp on.
+                    // A sandbox that has lost one process to the limit must not limp on.
                     entries.push((group, "memory.oom.group", "1".to_owned()));
                 }
                 if let Some(processes) = limits.processes {
@@ -104,9 +105,10 @@ impl Group {
         entries
     }
 
-    /// Open `tasks` files for a process of one thread to write itself into (v1). Not `cgroup.procs`: moving a process takes a lock whose writer
-    /// waits for a grace period of the kernel, some ten milliseconds on an idle machine; a thread that moves itself takes none
-    /// (`cgroup_procs_write_start`, Linux 5.5; measured 45 µs for 13 ms).
+    /// Open `tasks` files for a process of one thread to write itself into (v1). Not `cgroup.procs`: moving a
+    /// process takes a lock whose writer waits for a grace period of the kernel, some ten milliseconds on an
+    /// idle machine. A thread that moves itself takes none (`cgroup_procs_write_start`, Linux 5.5; measured
+    /// 45 µs instead of 13 ms).
     pub(crate) fn process_files(&self) -> Result<Vec<OwnedFd>, Fault> {
         let Layout::V1 { unified, .. } = &*self.layout else { return Ok(Vec::new()) };
         let is_unified = |one: &Directory| unified.as_ref().is_some_and(|unified| unified.path == one.path);
@@ -124,7 +126,7 @@ impl Group {
         self.meters.as_ref()?.cpu_time()
     }
 
-    /// All that the group tells.
+    /// All that the group reports.
     pub(crate) fn facts(&self) -> Facts {
         self.meters.as_ref().map(|meters| meters.facts()).unwrap_or_default()
     }
@@ -132,7 +134,7 @@ impl Group {
     /// Kills whatever is still inside and removes the group.
     ///
     /// # Errors
-    /// When it is still busy after the deadline; the next start removes it then.
+    /// When it is still busy after the deadline; the next start then removes it.
     pub(crate) fn clear(&mut self) -> Result<(), CgroupError> {
         if self.removed {
             return Ok(());
@@ -154,7 +156,7 @@ impl Drop for Group {
     }
 }
 
-/// Removes a directory that should be empty; when it is not, kills what is in it first.
+/// Removes a directory that should be empty; if it is not, kills what is in it first.
 fn remove_or_kill(directory: &Directory) -> Result<(), CgroupError> {
     match directory.remove() {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -165,7 +167,7 @@ fn remove_or_kill(directory: &Directory) -> Result<(), CgroupError> {
     }
 }
 
-/// Microseconds of a period for thousandths of a processor. The kernel refuses less than 1000.
+/// Converts thousandths of a processor to microseconds of a period. The kernel refuses less than 1000.
 fn quota(cpu_milli: u64) -> u64 {
     (cpu_milli.saturating_mul(CPU_PERIOD_US) / 1000).max(1000)
 }

@@ -1,5 +1,5 @@
-//! What a group counts. Its files are opened when the group is made: the end of a call then costs one `pread` for each figure, a tenth of what looking the
-//! paths up costs, and whoever waits for the call waits for that.
+//! The counters of a group. Their files are opened when the group is made: at the end of a call each figure
+//! then costs one `pread`, a tenth of looking its path up, and the caller waits for that.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -15,11 +15,11 @@ const MAX_BYTES: usize = 4096;
 #[derive(Debug)]
 struct Meter {
     file: File,
-    /// The key of its line; without one the file is the number.
+    /// The key of its line; without one, the file contains only the number.
     key: Option<&'static str>,
 }
 
-/// The open files of a group. What the kernel does not count is missing.
+/// The open files of a group. Those that the kernel does not provide are absent.
 #[derive(Debug)]
 pub(super) struct Meters {
     cpu: Option<Meter>,
@@ -31,7 +31,7 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    /// Opens the files of a group that is there.
+    /// Opens the files of an existing group.
     pub(super) fn open(layout: &Layout<Directory>) -> Self {
         let unified_time = |group: &Directory| Meter::open(group, "cpu.stat", Some("usage_usec"));
         match layout {
@@ -62,7 +62,7 @@ impl Meters {
         Some(Duration::from_nanos(units.saturating_mul(self.cpu_unit)))
     }
 
-    /// All that the group tells.
+    /// All that the group reports.
     pub(super) fn facts(&self) -> Facts {
         let count = |meter: &Option<Meter>| meter.as_ref().and_then(Meter::read);
         Facts {
@@ -86,7 +86,7 @@ impl Meter {
     }
 }
 
-/// The number of a text, or the one beside a key in lines of `key number`.
+/// The number in a text, or the one after a key in lines of `key number`.
 fn figure(text: &str, key: Option<&str>) -> Option<u64> {
     let number = match key {
         None => text,

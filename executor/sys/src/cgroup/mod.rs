@@ -1,13 +1,15 @@
-//! Cgroups: what limits a sandbox as a whole and tells what it has used. Version 1 with its hierarchies apart, version 2 with all controllers in one,
-//! and the mix of both that some hosts have (limits in v1, a bare v2 tree that still can kill): one root, one group for each sandbox.
+//! Cgroups: they limit a sandbox as a whole and report what it has used. Three layouts are supported: version
+//! 1 with separate hierarchies, version 2 with all controllers in one, and the mix that some hosts have
+//! (limits in v1, and a bare v2 tree that can still kill). There is one root, with one group for each
+//! sandbox.
 //!
 //! ```text
 //! <own group or a given one>/<root name>/       one for each executor, locked while it lives
 //!     <sandbox>/                                one for each sandbox, removed with it
 //! ```
 //!
-//! Placing differs: on v2 a process is cloned into its group (`CLONE_INTO_CGROUP`); on v1 it writes itself there. Both happen while a sandbox is built, never
-//! on the way of a request.
+//! Placing differs: on v2 a process is cloned into its group (`CLONE_INTO_CGROUP`); on v1 it writes itself
+//! there. Both happen while a sandbox is built, never while a request waits.
 
 mod files;
 mod group;
@@ -29,11 +31,13 @@ use files::Directory;
 pub(crate) use group::{Facts, Group};
 pub use mounts::Found;
 
-/// Where launchers and keepers are. Who clones into a group must be allowed to write the `cgroup.procs` of that group and of the nearest one above both
-/// (cgroups(7), delegation containment), so a launcher has to be below the root as well.
+/// Where launchers and keepers are. A process that clones into a group must be allowed to write the
+/// `cgroup.procs` of that group and of its closest common ancestor with the process's own group (cgroups(7),
+/// delegation containment), so a launcher has to be below the root as well.
 const OUTPOSTS: &str = "outposts";
 
-/// How long a group may stay busy after everything in it was killed: the kernel empties it when the last process is reaped.
+/// How long a group may stay busy after everything in it was killed: the kernel empties it when the last
+/// process is reaped.
 const EMPTY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Pause between two attempts to remove a group that is still busy.
@@ -42,27 +46,28 @@ const EMPTY_PAUSE: Duration = Duration::from_millis(2);
 /// Why there is no cgroup to work in.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    /// No hierarchy in which all of memory, processes and processor can be limited and written by this process.
+    /// No hierarchy in which this process can limit and write all of memory, processes and processor.
     #[error("no writable cgroup: {0}")]
     Unavailable(String),
-    /// Another executor has the root.
+    /// Another executor uses the root.
     #[error("the cgroup root `{0}` is in use by another process")]
     InUse(PathBuf),
-    /// A file of the root refused.
+    /// Access to a file of the root failed.
     #[error("`{path}`: {errno}")]
     Refused {
         /// The file or directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         errno: Errno,
     },
 }
 
-/// Which interface limits are written to, by the directories of a root or of a group in it.
+/// The interface for limits, with the directories of a root or of a group in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Layout<D> {
-    /// One directory for each controller. `unified` is a v2 tree without controllers, for its `cgroup.kill`, for cloning into it, and for the processor time, which it
-    /// counts as well; without it that is what cpuacct tells (`usage`); a machine with neither has no layout.
+    /// One directory for each controller. `unified` is a v2 tree without controllers: it is used for its
+    /// `cgroup.kill`, for cloning into it, and for the processor time, which it also counts. Without it,
+    /// cpuacct reports the processor time (`usage`); a machine with neither has no layout.
     V1 { memory: D, pids: D, cpu: D, usage: Option<D>, unified: Option<D> },
     /// One directory.
     V2 { group: D },
@@ -121,24 +126,27 @@ impl Layout<Directory> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CgroupVersion {
-    /// Hierarchies apart.
+    /// Separate hierarchies.
     V1,
     /// One hierarchy.
     V2,
 }
 
-/// The group below which all sandboxes of this executor have theirs.
+/// The group that contains the groups of all sandboxes of this executor.
 #[derive(Debug)]
 pub struct CgroupRoot {
-    /// Held locked: whoever else asks for the same root is refused, and a root whose executor has died is free.
+    /// Held locked: another process that requests the same root is refused, and a root whose executor has
+    /// died is free.
     layout: Layout<Directory>,
     next: AtomicU64,
-    /// The launcher's user outside, which is to place holders and workers; `None` when that is this process's own.
+    /// The launcher's uid outside, which must be able to place holders and workers; `None` when it is this
+    /// process's own.
     placer: Option<u32>,
 }
 
 impl CgroupRoot {
-    /// Makes or takes over the root `name` below this process's own groups, and removes what an earlier run has left in it.
+    /// Makes or takes over the root `name` below this process's own groups, and removes what an earlier run
+    /// has left in it.
     ///
     /// # Errors
     /// When there is no writable cgroup, or the root belongs to a living process.
@@ -174,12 +182,12 @@ impl CgroupRoot {
         Ok(root)
     }
 
-    /// Names the user outside that launchers have.
+    /// Sets the uid that launchers have outside.
     pub(crate) fn set_placer(&mut self, uid: u32) {
         self.placer = Some(uid);
     }
 
-    /// Lets the launcher's user place processes in a group of the unified hierarchy.
+    /// Allows the launcher's user to place processes in a group of the unified hierarchy.
     fn allow_placing(&self, group: &Directory) -> Result<(), Errno> {
         match self.placer {
             Some(uid) => file::change_owner(group.at(), &group.file("cgroup.procs"), uid),
@@ -187,7 +195,7 @@ impl CgroupRoot {
         }
     }
 
-    /// Takes a launcher or keeper in, so that it may place processes in groups of sandboxes.
+    /// Moves a launcher or keeper into the root, so that it may place processes in groups of sandboxes.
     pub(crate) fn admit(&self, pid: i32) -> Result<(), Errno> {
         let Some(root) = self.layout.unified() else { return Ok(()) };
         self.allow_placing(root)?;
@@ -249,7 +257,7 @@ impl Drop for CgroupRoot {
     fn drop(&mut self) {
         self.sweep();
         for directory in self.layout.distinct() {
-            // Left when something is still in it; the next start removes it.
+            // It stays if something is still in it; the next start then removes it.
             let _ = std::fs::remove_dir(&directory.path);
         }
     }
@@ -280,7 +288,8 @@ fn remove_when_empty(directory: &Path) -> Result<(), CgroupError> {
     }
 }
 
-/// Kills everything in a group: by `cgroup.kill` (Linux 5.14, v2), which races with no fork, else one by one.
+/// Kills everything in a group: by `cgroup.kill` (Linux 5.14, v2), which does not race with forks, otherwise
+/// one by one.
 fn kill_all(directory: &Path) {
     let kill = files::text(&directory.join("cgroup.kill"));
     if file::put(file::CWD, &kill, b"1").is_ok() {
@@ -288,8 +297,8 @@ fn kill_all(directory: &Path) {
     }
     let listed = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     for pid in listed.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0) {
-        // Through a pidfd, so that a pid that was given to another process meanwhile is not hit after the open. Between reading the list and opening
-        // it could be; pids are given out in turn, so that would need a full round of them.
+        // Through a pidfd, so that a pid that is reused after the open is not hit. It could be reused between
+        // reading the list and the open; pids are assigned in turn, so that would take a full round of them.
         if let Ok(process) = process::open_process(pid) {
             let _ = process::send_signal(std::os::fd::AsFd::as_fd(&process), libc::SIGKILL);
         }

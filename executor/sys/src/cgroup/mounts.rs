@@ -1,4 +1,5 @@
-//! Where this process may make groups: read from `/proc/self/cgroup` and `/proc/self/mountinfo`, tried by making one.
+//! Where this process may make groups: read from `/proc/self/cgroup` and `/proc/self/mountinfo`, and tried by
+//! making one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,20 +9,22 @@ use crate::call::{Errno, file};
 
 use super::{CgroupError, Layout, files, make};
 
-/// Controllers without which there is no group for a sandbox.
+/// Controllers that a sandbox's group requires.
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
 
-/// What the unified hierarchy is filed under.
+/// The key of the unified hierarchy.
 const UNIFIED: &str = "";
 
-/// Leaf group that this process moves to when controllers are to be enabled below its own group: cgroup v2 allows processes only in leaves.
+/// Leaf group that this process moves to when controllers must be enabled below its own group: cgroup v2
+/// allows processes only in leaves.
 const OWN_LEAF: &str = "executor";
 
-/// The groups that this process is in: for each controller (v1), and under the empty name for the unified hierarchy (v2), the directory.
+/// The groups that this process is in, as directories: by controller (v1), and under the empty name for the
+/// unified hierarchy (v2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     groups: BTreeMap<String, PathBuf>,
-    /// Where the unified hierarchy begins, as far as this process may look for a parent.
+    /// Where the unified hierarchy begins, as far as this process may search for a parent.
     unified_top: PathBuf,
 }
 
@@ -38,7 +41,7 @@ impl Found {
         Ok(Self::parse(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?))
     }
 
-    /// One unified group (v2) instead of this process's own, such as one that an operator has delegated.
+    /// One unified group (v2) in place of this process's own, such as one that an operator has delegated.
     #[must_use]
     pub fn unified(group: PathBuf) -> Self {
         Self { unified_top: group.clone(), groups: BTreeMap::from([(UNIFIED.to_owned(), group)]) }
@@ -62,8 +65,9 @@ impl Found {
         Self { groups, unified_top }
     }
 
-    /// The group of the unified hierarchy (v2) below which sandboxes can be limited. Its own, if controllers are enabled below it or can be, which needs
-    /// that nobody else is in it; else the nearest above that has them enabled and lets us make groups.
+    /// The group of the unified hierarchy (v2) below which sandboxes can be limited. It is the process's own
+    /// group if controllers are enabled below it or can be, which requires that no other process is in it.
+    /// Otherwise it is the nearest ancestor that has them enabled and allows us to make groups.
     fn unified_parent(&self) -> Option<&Path> {
         let own = self.groups.get(UNIFIED)?;
         let lists_all = |group: &Path, file: &str| {
@@ -82,7 +86,7 @@ impl Found {
         above.into_iter().find(|group| enabled(group))
     }
 
-    /// The parents of a root. Version 2 where it has all controllers, else version 1.
+    /// The parents of a root. Version 2 where it has all controllers, otherwise version 1.
     pub(super) fn layout(&self) -> Result<Layout<PathBuf>, CgroupError> {
         if let Some(group) = self.unified_parent() {
             return Ok(Layout::V2 { group: group.to_owned() });
@@ -104,15 +108,16 @@ impl Found {
             memory,
             pids: needed(pids)?,
             cpu: needed(cpu)?,
-            // One hierarchy less to make a group in where there is the unified one, which counts processor time without any controller. With neither only each process
-            // for itself has a limit on it.
+            // One hierarchy fewer to make a group in where there is the unified one, which counts processor
+            // time without any controller. With neither, only each single process has a limit on it.
             usage: if unified.is_some() { None } else { Some(needed("cpuacct")?) },
             unified: unified.cloned(),
         })
     }
 }
 
-/// Whether memory beyond a group's limit would go to swap that nobody limits: what `/proc/swaps` lists, where version 1 does not count it.
+/// Whether memory beyond a group's limit would go to swap that nothing limits: `/proc/swaps` lists some, and
+/// version 1 does not count it.
 fn swaps_uncounted(memory: &Path, swaps: &str) -> bool {
     swaps.lines().count() > 1 && !memory.join(files::V1_SWAP).exists()
 }
@@ -127,7 +132,7 @@ fn kills(group: &Path) -> bool {
     try_below(group, |trial| trial.join("cgroup.kill").exists())
 }
 
-/// Makes a group for a moment.
+/// Makes a group briefly, to try it.
 fn try_below(group: &Path, look: impl Fn(&Path) -> bool) -> bool {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -161,8 +166,8 @@ fn mount_points(mounts: &str) -> BTreeMap<String, (PathBuf, PathBuf)> {
     points
 }
 
-/// Enables the controllers for the groups of sandboxes (v2): in the parent of the root, then in the root. The parent may not hold processes then, so this
-/// one, if it is there, moves to a leaf beside the root.
+/// Enables the controllers for the groups of sandboxes (v2): in the parent of the root, then in the root. The
+/// parent may then not hold processes, so this process, if it is there, moves to a leaf next to the root.
 pub(super) fn delegate(root: &Path) -> Result<(), CgroupError> {
     let Some(parent) = root.parent() else { return Ok(()) };
     let enable = |group: &Path| {
@@ -209,7 +214,7 @@ mod tests {
     fn a_missing_controller_is_named() {
         for (own, missing) in [
             ("4:memory:/\n3:cpu,cpuacct:/\n", "pids"),
-            // Without it nobody counts a sandbox's processor time.
+            // Without it nothing counts a sandbox's processor time.
             ("4:memory:/\n3:cpu:/\n2:pids:/docker/7\n", "cpuacct"),
         ] {
             let said = Found::parse(own, V1).layout().unwrap_err().to_string();
@@ -227,7 +232,7 @@ mod tests {
         assert!(!swaps_uncounted(memory.path(), &some));
     }
 
-    /// A folder laid out as a group of cgroup v2, with what two of its files say.
+    /// A folder laid out as a group of cgroup v2, with the content of two of its files.
     fn group(path: &Path, controllers: &str, enabled: &str, processes: &str) {
         std::fs::create_dir_all(path).unwrap();
         std::fs::write(path.join("cgroup.controllers"), controllers).unwrap();

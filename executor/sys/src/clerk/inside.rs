@@ -1,7 +1,8 @@
-//! The clerk's own side, in the place of a program: it opens below the workspace and nowhere else, refuses what is not a regular file, waits for
-//! nothing, and stays within its limits.
+//! The clerk's side inside the sandbox, in the place of a program: it opens files only below the workspace,
+//! refuses what is not a regular file, never blocks, and stays within its limits.
 //!
-//! It runs in a worker, on a copy of the launcher's memory: no allocation, no lock, no destructor that does either. It has the worker's filter on.
+//! It runs in a worker, on a copy of the launcher's memory: no allocation, no lock, no destructor that does
+//! either. The worker's filter is installed.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +13,7 @@ use crate::wire::ClerkOrder;
 /// `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV` of `linux/openat2.h`.
 const BELOW: u64 = 0x08 | 0x04 | 0x02 | 0x01;
 
-/// Bytes that are copied at once. On the stack, which a worker has 2 MiB of.
+/// Bytes that are copied at once. They are on the stack, of which a worker has 2 MiB.
 const CHUNK: usize = 32 * 1024;
 
 /// Directory entries that are read at once, for each level.
@@ -24,11 +25,11 @@ const MAX_NAME: usize = 255;
 const STDIN: i32 = 0;
 const STDOUT: i32 = 1;
 
-/// What new content is called until it is complete. Calls of a session run one at a time, so there is never a second one; what an earlier clerk
-/// left when it was killed is removed.
+/// The name of new content until it is complete. Calls of a session run one at a time, so there is never a
+/// second one; a file left by an earlier clerk that was killed is removed.
 const UNFINISHED: &CStr = c".bailiwick-unfinished";
 
-/// Does what is ordered and answers; the exit code is 0 when the answer is complete.
+/// Carries out the order and answers; the exit code is 0 when the answer is complete.
 pub(crate) fn serve(order: &ClerkOrder<'_>) -> i32 {
     let mut answer = Answer { buffer: [0; CHUNK], length: 0, failed: false };
     let outcome =
@@ -41,7 +42,8 @@ pub(crate) fn serve(order: &ClerkOrder<'_>) -> i32 {
             }
         });
     if let Err(errno) = outcome {
-        // Nothing of a payload has been said yet: every task says its first word once it can no longer fail.
+        // Nothing of a payload has been sent yet: every task sends its first bytes once it can no longer
+        // fail.
         answer.put(&(errno as i32).to_le_bytes());
     }
     answer.flush();
@@ -95,7 +97,8 @@ fn put_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Opens a regular file. A pipe does not block, because of O_NONBLOCK, and is refused like everything else that is not a file.
+/// Opens a regular file. A pipe does not block, because of O_NONBLOCK, and is refused like everything else
+/// that is not a regular file.
 fn open_regular(root: BorrowedFd<'_>, path: &CStr) -> Result<(OwnedFd, u64), Errno> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
     let opened = file::open_resolved(root, path, flags, 0, BELOW)?;
@@ -125,7 +128,7 @@ fn read(root: BorrowedFd<'_>, order: &ClerkOrder<'_>, answer: &mut Answer) -> Re
                 left -= length as u64;
             }
             Err(_) => {
-                // The size has been said; a short answer with a code of failure is all that can be said now.
+                // The size has been sent; only a short answer with a failure code is left.
                 answer.failed = true;
                 break;
             }
@@ -196,8 +199,9 @@ fn list(root: BorrowedFd<'_>, order: &ClerkOrder<'_>, answer: &mut Answer) -> Re
     Ok(())
 }
 
-/// Lists one directory and, down to a depth, those in it; whether all of it was listed. A directory that cannot be opened (the program may have
-/// taken its own right to) is listed as empty, and the listing as cut.
+/// Lists one directory and, down to a depth, those in it; returns whether all of it was listed. A directory
+/// that cannot be opened, because the program may have removed its own permission, is listed as empty, and
+/// the listing as cut.
 fn walk(directory: BorrowedFd<'_>, level: u8, depth: u8, left: &mut u64, answer: &mut Answer) -> bool {
     let mut buffer = [0; LISTED];
     let mut complete = true;

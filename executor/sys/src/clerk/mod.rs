@@ -1,7 +1,9 @@
-//! The clerk: reads, writes and lists files of a workspace on behalf of the executor, inside a sandbox of the session. So whatever the files are, it is the
-//! sandbox that meets them, and what comes out is data of a hostile program: it is parsed here with limits, and never believed.
+//! The clerk: reads, writes and lists files of a workspace for the executor, inside a sandbox of the session.
+//! Whatever the files are, only the sandbox is exposed to them. What comes out is data from a hostile
+//! program: it is parsed here with limits, and never trusted.
 //!
-//! The clerk is a worker that, instead of executing a program, does one thing itself (`inside`). Its answer is on standard output:
+//! The clerk is a worker that does one operation itself (`inside`) instead of executing a program. Its answer
+//! is on standard output:
 //!
 //! ```text
 //! answer  = errno:i32 payload        0 for success; numbers are little-endian
@@ -29,35 +31,36 @@ pub const MAX_ENTRIES: u32 = 100_000;
 /// Longest path of a request.
 pub const MAX_PATH_BYTES: usize = 4095;
 
-/// What the clerk is to do. Paths are relative to the workspace.
+/// A task for the clerk. Paths are relative to the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Read a regular file from its beginning.
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// At most so many bytes.
+        /// Most bytes to read.
         max_bytes: u64,
     },
-    /// Write a regular file, replacing what has the name: the new content appears at once or not at all.
+    /// Write a regular file, replacing any file with the same name: the new content appears at once or not at
+    /// all.
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// At most so many bytes; more is an error (EFBIG).
+        /// Most bytes to write; more is an error (EFBIG).
         max_bytes: u64,
     },
     /// List a directory.
     List {
-        /// Which; the empty path is the workspace itself.
+        /// The directory; the empty path is the workspace itself.
         path: PathBuf,
         /// How many levels: 1 is the directory alone. At most `MAX_DEPTH`.
         depth: u8,
-        /// At most so many entries; at most `MAX_ENTRIES`.
+        /// Most entries; at most `MAX_ENTRIES`.
         max_entries: u32,
     },
 }
 
-/// What a directory entry is.
+/// The type of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
@@ -76,7 +79,7 @@ pub enum Kind {
 pub struct Entry {
     /// Path below the listed directory.
     pub path: PathBuf,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Bytes of a regular file.
     pub size_bytes: u64,
@@ -84,13 +87,13 @@ pub struct Entry {
     pub mode: u32,
 }
 
-/// Why an answer is not taken.
+/// Why an answer is not accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClerkError {
     /// The clerk could not do it.
     #[error("{0}")]
     Refused(Errno),
-    /// What came back is not an answer.
+    /// The reply is not an answer.
     #[error("the answer of the clerk is malformed")]
     Malformed,
     /// The path of a task is absolute, has `..`, or is too long.
@@ -160,8 +163,8 @@ pub fn parse_write(answer: &[u8]) -> Result<u64, ClerkError> {
     if rest.is_empty() { Ok(written) } else { Err(ClerkError::Malformed) }
 }
 
-/// The answer to `List`: the entries, each directory before what is in it, and whether that is all of them. Names are as they are on disk, so they may
-/// hold anything but `/` and NUL; they are not sorted.
+/// The answer to `List`: the entries, each directory before its content, and whether the list is complete.
+/// Names are as they are on disk, so they may contain anything but `/` and NUL; they are not sorted.
 ///
 /// # Errors
 /// When the clerk refused or the answer is malformed.

@@ -1,4 +1,5 @@
-//! The keeper's own side: one file system in memory for each session, mounted in a mount namespace that only the keeper lives in.
+//! The keeper's own side: one in-memory file system for each session, mounted in a mount namespace that only
+//! the keeper is in.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +10,7 @@ use crate::wire::{self, MAX_MESSAGE};
 
 use super::KeeperMessage;
 
-/// Serves until the executor closes the channel. With the keeper's end every workspace is gone.
+/// Serves until the executor closes the channel. When the keeper ends, every workspace is gone.
 pub(crate) fn serve(channel: BorrowedFd<'_>) -> Result<(), Errno> {
     socket::send(channel, &[wire::READY])?;
     let mut message = [0; MAX_MESSAGE];
@@ -68,13 +69,13 @@ fn create(workspace: u64, size_bytes: u64, inodes: u64, owner: u32) -> Result<()
     Ok(())
 }
 
-/// A detached copy of the mount: all copies share one content, and each can be attached once, anywhere.
+/// A detached copy of the mount: all copies share the same content, and each can be attached once, anywhere.
 fn lend(workspace: u64) -> Result<OwnedFd, Fault> {
     let place = place(workspace);
     Ok(attempt(Step::WorkspaceLend, &place, || mount::clone_tree(file::CWD, &place))?)
 }
 
-/// Gives the mount up. Its memory is free once the last sandbox that it was lent to has ended.
+/// Releases the mount. Its memory is free once the last sandbox that it was lent to has ended.
 fn remove(workspace: u64) -> Result<(), Fault> {
     let place = place(workspace);
     let done = attempt(Step::WorkspaceLend, &place, || {

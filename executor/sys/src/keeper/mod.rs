@@ -1,7 +1,9 @@
-//! The keeper: a process that holds the workspaces of sessions, so that they outlive every sandbox and belong to none. Each is one tmpfs with its own size
-//! and number of files. It is lent to a sandbox as a detached copy of the mount, which the holder attaches.
+//! The keeper: a process that holds the workspaces of sessions, so that they outlive every sandbox and belong
+//! to none. Each workspace is a tmpfs with its own limits on size and number of files. It is lent to a
+//! sandbox as a detached copy of the mount, which the holder attaches.
 //!
-//! When the keeper ends, the workspaces are gone, and every later use says so (`WorkspaceError::Lost`). Nothing is restored here.
+//! When the keeper ends, the workspaces are gone, and every later use reports it (`WorkspaceError::Lost`).
+//! Nothing is restored here.
 
 pub(crate) mod inside;
 
@@ -15,7 +17,7 @@ use crate::outpost::{Outpost, Role};
 use crate::step::{Fault, Step};
 use crate::wire::{self, MAX_MESSAGE};
 
-/// What the executor asks of a keeper.
+/// A request from the executor to a keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeeperMessage {
     Create { workspace: u64, size_bytes: u64, inodes: u64, owner: u32 },
@@ -91,7 +93,7 @@ impl Keeper {
         Ok(Arc::new(Self { outpost: Mutex::new(outpost), process, next: AtomicU64::new(1), many_ids }))
     }
 
-    /// The keeper's pidfd: readable once it has ended, and with it every workspace.
+    /// The keeper's pidfd: readable once the keeper, and with it every workspace, is gone.
     #[must_use]
     pub fn process(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
@@ -100,7 +102,7 @@ impl Keeper {
     /// Makes a workspace for a session whose programs run under an identity.
     ///
     /// # Errors
-    /// `Lost` when the keeper has ended, else the step that failed.
+    /// `Lost` when the keeper has ended, otherwise the step that failed.
     pub fn create(
         self: &Arc<Self>,
         owner: &Identity,
@@ -130,7 +132,7 @@ impl Keeper {
     }
 }
 
-/// The workspace of one session. Dropping it gives its memory back.
+/// The workspace of one session. Dropping it frees its memory.
 pub struct Workspace {
     keeper: Arc<Keeper>,
     number: u64,
@@ -139,7 +141,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Most bytes and most files.
+    /// Limits on bytes and files.
     #[must_use]
     pub fn limits(&self) -> (u64, u64) {
         (self.size_bytes, self.inodes)

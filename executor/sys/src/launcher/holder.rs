@@ -1,6 +1,7 @@
-//! The holder: process 1 of a sandbox's pid namespace. It sets the namespaces up, gives up every privilege, and from then on only waits: for orphans
-//! to reap, and for the end of its lifeline. While it lives the namespaces live; when it ends, by a kill or because the executor is gone, the kernel kills
-//! everything in them.
+//! The holder: process 1 of a sandbox's pid namespace. It sets the namespaces up, gives up every privilege,
+//! and from then on only waits: for orphans to reap, and for the end of its lifeline. The namespaces live as
+//! long as it does; when it ends, because it is killed or the executor is gone, the kernel kills everything
+//! in them.
 //!
 //! It runs on a copy of the launcher's memory and never returns: no allocation, no lock, no destructor.
 
@@ -14,13 +15,14 @@ use crate::wire::{self, MAX_MESSAGE};
 use super::Channels;
 use super::prepared::{INSIDE_ID, Prepared};
 
-/// Exit code of a holder whose set-up failed; nobody reads it, the failure has been sent.
+/// Exit code of a holder whose set-up failed; it is not read, because the failure has been sent.
 const SETUP_FAILED: i32 = 1;
 
-/// The holder's id inside, where there are ids enough for one of its own.
+/// The holder's id inside, where enough ids are available for it to have its own.
 const ROOT_INSIDE: u32 = 0;
 
-/// What the kernel counts as a namespace of its own. `time` is made by none of our calls, and its limit is set like the others.
+/// The kinds of namespaces that the kernel counts. None of our calls makes a `time` namespace; its limit is
+/// set like the others.
 const NAMESPACES: [&CStr; 8] = [
     c"max_cgroup_namespaces",
     c"max_ipc_namespaces",
@@ -53,7 +55,7 @@ fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> 
         let limits = prepared.namespace_limits.as_raw_fd();
         close_others([status.as_raw_fd(), channels.lifeline.as_raw_fd(), workspace, limits])
     })?;
-    // The launcher writes the id maps, then says so.
+    // The launcher writes the id maps, then signals it.
     attempt(Step::HolderIdentity, c"", || {
         let mut word = [0];
         if file::read_retrying(status.as_fd(), &mut word)? != 1 {
@@ -80,7 +82,8 @@ fn set_up<'a>(prepared: &'a Prepared, channels: &Channels, status: &OwnedFd) -> 
     attempt(Step::HolderPrivileges, c"", || give_up(prepared))
 }
 
-/// Enters the groups whose `tasks` are open: `0` is the one thread that writes it, which is all of this process. On cgroup v2 the clone itself has done it.
+/// Enters the groups whose `tasks` files are open. Writing `0` moves the one thread that writes it, which is
+/// all of this process. On cgroup v2 the clone has already placed it.
 pub(super) fn enter_cgroups(files: &[OwnedFd]) -> Result<(), Errno> {
     for file in files {
         file::write(file.as_fd(), b"0")?;
@@ -88,8 +91,8 @@ pub(super) fn enter_cgroups(files: &[OwnedFd]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Closes every descriptor but the ones to keep, among them lifelines of other sandboxes that the launcher held when it forked: a copy of one
-/// here would keep that sandbox alive after its executor has died.
+/// Closes every descriptor except those to keep. Among them are lifelines of other sandboxes that the
+/// launcher held when it forked: a copy here would keep such a sandbox alive after its executor has died.
 fn close_others(mut keep: [i32; 4]) -> Result<(), Errno> {
     keep.sort_unstable();
     let mut from = 0;
@@ -102,8 +105,8 @@ fn close_others(mut keep: [i32; 4]) -> Result<(), Errno> {
     file::close_from(from)
 }
 
-/// Sets the number of further namespaces of each kind to zero. Where the host's `/proc/sys` is read-only, as in most pods, the filter is left
-/// to refuse them alone, and `probe` says so.
+/// Sets the number of further namespaces of each kind to zero. Where the host's `/proc/sys` is read-only, as
+/// in most pods, only the filter refuses them, and `probe` reports it.
 fn limit_namespaces(prepared: &Prepared) -> Result<(), Failure<'_>> {
     #[cfg(feature = "fault-injection")]
     if !prepared.profile.has(crate::profile::Layer::NamespaceLimits) {
@@ -123,14 +126,14 @@ fn limit_namespaces(prepared: &Prepared) -> Result<(), Failure<'_>> {
 fn attach_workspace<'a>(prepared: &'a Prepared, channels: &Channels) -> Result<(), Failure<'a>> {
     let Some(path) = &prepared.workspace else { return Ok(()) };
     attempt(Step::HolderWorkspace, path, || {
-        // Without a lent one the place stays an empty, read-only directory.
+        // Without a lent workspace, its mount point stays an empty, read-only directory.
         let Some(tree) = &channels.workspace else { return Ok(()) };
         let place = file::open(file::CWD, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
         mount::attach(tree.as_fd(), place.as_fd())
     })
 }
 
-/// Nothing that a holder does from here on needs a privilege.
+/// From here on, nothing that a holder does needs a privilege.
 fn give_up(prepared: &Prepared) -> Result<(), Errno> {
     identity::set_name(c"bailiwick-hold")?;
     #[cfg(feature = "fault-injection")]
@@ -145,13 +148,14 @@ fn give_up(prepared: &Prepared) -> Result<(), Errno> {
     identity::prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
-/// Reaps what is orphaned inside, until the lifeline ends. Nothing is ever written to the lifeline, so readable means that its other end is gone.
+/// Reaps orphans inside until the lifeline ends. Nothing is ever written to the lifeline, so readable means
+/// that its other end is gone.
 fn wait_for_the_end(lifeline: BorrowedFd<'_>) -> ! {
     let Ok(children) = process::child_signals() else { process::exit_now(SETUP_FAILED) };
     let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let mut entries = [entry(lifeline.as_raw_fd()), entry(children.as_raw_fd())];
     loop {
-        // Before the wait as well: a child may have ended before the signals were asked for.
+        // Before the wait as well: a child may have ended before the signal descriptor existed.
         while process::reap_any() {}
         match process::poll(&mut entries, -1) {
             Ok(_) | Err(Errno::EINTR) => {}

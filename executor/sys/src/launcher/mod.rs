@@ -1,14 +1,16 @@
-//! The launcher: the process that makes sandboxes of one profile. It is the program `bailiwick-launcher`, executed inside its own user namespace,
-//! lives in the template root, and is asked over a socket. It has every capability inside that namespace and none outside, and handles no
-//! hostile bytes: programs never talk to it.
+//! The launcher: the process that makes sandboxes of one profile. It is the program `bailiwick-launcher`,
+//! executed inside its own user namespace; its root is the template root, and the executor sends it requests
+//! over a socket. It has every capability inside that namespace and none outside, and handles no hostile
+//! bytes: programs never talk to it.
 //!
 //! ```text
 //! executor ──build──► launcher ──clone3──► holder   pid 1 of the sandbox: sets up, reaps, holds
 //!                          └─thread──clone3──► worker   joins the holder's namespaces, parks, becomes the program
 //! ```
 //!
-//! Holder and worker are children of the executor (`CLONE_PARENT`), so it waits for them itself and learns their usage first hand. Two threads,
-//! because a thread that has entered a holder's pid namespace can make no further one (`clone3` gives EINVAL). A third one makes network namespaces ahead
+//! Holder and worker are children of the executor (`CLONE_PARENT`), so the executor waits for them itself and
+//! gets their usage directly. There are two threads, because a thread that has entered a holder's pid
+//! namespace cannot create another one (`clone3` gives EINVAL). A third thread makes network namespaces ahead
 //! (`networks`).
 
 /// Whether a layer is left out: never outside test builds.
@@ -49,8 +51,8 @@ use prepared::{INSIDE_ID, Prepared};
 pub use start::run;
 pub(crate) use worker::NOT_EXECUTED;
 
-/// The namespaces of a sandbox that its holder is cloned into. Its network namespace is there before; the cgroup namespace follows once the holder is in its
-/// group, whose root it is to show.
+/// The namespaces of a sandbox that its holder is cloned into. Its network namespace exists before; the
+/// cgroup namespace follows once the holder is in the group that becomes its root.
 const NAMESPACES: libc::c_int =
     libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
@@ -101,14 +103,15 @@ impl Channels {
     }
 }
 
-/// What one build has brought to life; passed to the executor, its parent, whether the build succeeded or not.
+/// The processes that one build has started; passed to the executor, their parent, whether the build
+/// succeeded or not.
 #[derive(Default)]
 struct Born {
     holder: Option<(i32, OwnedFd)>,
     worker: Option<(i32, OwnedFd)>,
 }
 
-/// An order to the thread that makes workers. It answers with the worker, or why there is none.
+/// An order to the thread that makes workers. It answers with the worker, or the reason for its absence.
 struct Order {
     holder: OwnedFd,
     channels: Channels,
@@ -146,7 +149,7 @@ fn serve(channel: BorrowedFd<'_>, prepared: Prepared) -> Result<(), Fault> {
     }
 }
 
-/// Makes one sandbox. What has been born by the time of a failure is in `born`.
+/// Makes one sandbox. On a failure, `born` contains the processes started by then.
 fn build(
     (prepared, networks): (&Prepared, &Networks),
     request: BuildMessage,
@@ -160,7 +163,8 @@ fn build(
         let owned = if removed!(prepared, NetworkOwner) { libc::CLONE_NEWNET } else { 0 };
         let namespaces = (NAMESPACES | owned) & !shared(&prepared.profile);
         networks.within(|| {
-            // SAFETY: the child returns from here, which closes a descriptor, and calls `hold`, which neither allocates nor locks nor returns.
+            // SAFETY: the child returns from here, which closes a descriptor, and calls `hold`, which neither
+            // allocates nor locks nor returns.
             unsafe { process::clone(namespaces | libc::CLONE_PARENT, directory) }
         })
     })?;
@@ -173,7 +177,7 @@ fn build(
     born.holder = Some((pid, holder));
     attempt(Step::HolderMaps, c"", || write_maps(prepared, pid, request.worker_id))
         .map_err(|failure| earlier_failure(status.as_fd()).unwrap_or(failure.into()))?;
-    // A holder that has failed already has sent why; that is read below.
+    // A holder that has already failed has sent the reason; that is read below.
     let _ = socket::send(status.as_fd(), &[wire::MAPS_WRITTEN]);
     expect_ready(status.as_fd(), Step::HolderClone)?;
     let lost = |_| Fault { step: Step::WorkerNamespace, errno: Errno::EPIPE, about: String::new() };
@@ -187,7 +191,7 @@ fn build(
     Ok(())
 }
 
-/// What a holder has said before it died, if that is why its maps cannot be written.
+/// The failure that a holder sent before it died, if that is why its maps cannot be written.
 fn earlier_failure(status: BorrowedFd<'_>) -> Option<Fault> {
     let mut message = [0; MAX_MESSAGE];
     let length = socket::receive_now(status, &mut message).ok()?;
@@ -197,7 +201,8 @@ fn earlier_failure(status: BorrowedFd<'_>) -> Option<Fault> {
     }
 }
 
-/// Waits until the other side is ready, or has said why it is not. A side that has died without a word ends its end of the channel.
+/// Waits until the other side is ready, or has sent why it is not. A side that died without a message closes
+/// its end of the channel.
 fn expect_ready(status: BorrowedFd<'_>, step: Step) -> Result<(), Fault> {
     let mut message = [0; MAX_MESSAGE];
     match socket::receive(status, &mut message) {
@@ -209,8 +214,9 @@ fn expect_ready(status: BorrowedFd<'_>, step: Step) -> Result<(), Fault> {
     }
 }
 
-/// Maps the ids of a holder's user namespace. Inside, programs are always 1000; outside, whom the build names. Where only one id is to be had
-/// it is that one, and `setgroups` has been denied for good when the launcher's own map was written.
+/// Maps the ids of a holder's user namespace. Inside, programs are always 1000; outside, they have the id
+/// that the build names. Where only one id is available it is that one, and `setgroups` was denied for good
+/// when the launcher's own map was written.
 fn write_maps(prepared: &Prepared, pid: i32, worker_id: u32) -> Result<(), Errno> {
     let map = match prepared.many_ids {
         true => format!("0 {HOLDER_ID} 1\n{INSIDE_ID} {worker_id} 1\n"),
@@ -223,7 +229,7 @@ fn write_maps(prepared: &Prepared, pid: i32, worker_id: u32) -> Result<(), Errno
     Ok(())
 }
 
-/// The second thread: goes from holder to holder and leaves a worker in each.
+/// The second thread: enters one holder after another and leaves a worker in each.
 fn make_workers(prepared: &Prepared, inbox: &Receiver<Order>, outbox: &SyncSender<Delivered>) {
     let mut buffer = RequestBuffer::new();
     for order in inbox {
@@ -248,7 +254,8 @@ fn make_worker(prepared: &Prepared, order: &Order, buffer: &mut RequestBuffer) -
     }
 }
 
-/// Answers a build: what was born, and the failure if there is one. The executor is the parent of what was born, so it must learn of it always.
+/// Answers a build: the processes started, and the failure if there is one. The executor is their parent, so
+/// it must always learn of them.
 fn reply(channel: BorrowedFd<'_>, outcome: Result<(), Fault>, born: &Born) -> Result<(), Errno> {
     let all = [&born.holder, &born.worker];
     let fds: Vec<BorrowedFd<'_>> = all.iter().filter_map(|b| b.as_ref()).map(|(_, fd)| fd.as_fd()).collect();

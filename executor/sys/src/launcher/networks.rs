@@ -1,7 +1,9 @@
-//! Network namespaces, made ahead: one takes the kernel three times as long as all other namespaces together, so it is not made while somebody waits. Each is
-//! used once, by one sandbox, like everything else: its counters outlive the sockets in it.
+//! Network namespaces, made ahead: one takes the kernel three times as long as all other namespaces together,
+//! so it is not made while a call waits. Each is used once, by one sandbox, like everything else: its
+//! counters outlive the sockets in it.
 //!
-//! They belong to the launcher's user namespace, not to the sandbox's: nobody inside has a privilege over them, whatever it becomes there.
+//! They belong to the launcher's user namespace, not to the sandbox's: no process inside has a privilege over
+//! them, whatever identity it gains there.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -12,12 +14,13 @@ use crate::call::{Errno, file, process};
 
 use super::prepared::Prepared;
 
-/// How many wait beside the one that the thread holds until there is room: what a burst of two finds. Each holds some hundred kilobytes of the kernel's.
+/// How many wait in addition to the one that the thread holds until there is room: enough for a burst of two.
+/// Each takes some hundred kilobytes of kernel memory.
 const STOCK: usize = 1;
 
 /// The stock.
 pub(super) struct Networks {
-    /// Where the launcher itself is: it must not keep a sandbox's namespace alive.
+    /// The launcher's own namespace: the launcher must not keep a sandbox's namespace alive.
     home: OwnedFd,
     /// `None`: a test leaves the layer out.
     ready: Option<Receiver<Result<OwnedFd, Errno>>>,
@@ -42,12 +45,12 @@ impl Networks {
         Ok(Self { home, ready: Some(ready) })
     }
 
-    /// Clones in a namespace that nobody has used; only the child stays there.
+    /// Clones in an unused namespace; only the child stays there.
     pub(super) fn within(&self, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<Cloned, Errno> {
         let Some(ready) = &self.ready else { return clone() };
         match ready.recv().map_err(|_| Errno::EPIPE)? {
             Ok(network) => process::join(network.as_fd(), libc::CLONE_NEWNET)?,
-            // That was when it was tried; there may be namespaces again.
+            // That error is from the earlier attempt; namespaces may be available again.
             Err(_) => process::unshare(libc::CLONE_NEWNET)?,
         }
         let cloned = clone();

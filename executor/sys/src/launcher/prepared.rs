@@ -1,4 +1,5 @@
-//! A profile in the shape that a child may use after `clone3`: every string ends in NUL, every table is made, nothing is left to allocate.
+//! A profile in the form that a child may use after `clone3`: every string ends in NUL, every table is built,
+//! and nothing is left to allocate.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -26,7 +27,8 @@ pub(super) struct Prepared {
     pub(super) filter: Vec<Instruction>,
     /// `/proc` of the host, from which id maps of holders are written.
     pub(super) host_proc: OwnedFd,
-    /// `/proc/sys/user` of the host: what is read or written there is of the user namespace of whoever opens it.
+    /// `/proc/sys/user` of the host: reads and writes there apply to the user namespace of the process that
+    /// opens it.
     pub(super) namespace_limits: OwnedFd,
 }
 

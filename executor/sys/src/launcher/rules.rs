@@ -1,5 +1,5 @@
-//! Landlock's rules of a profile: the same as its mounts say, once more, by a mechanism that knows nothing of mounts. A worker that would find
-//! a writable mount in its tree by mistake could still not write there.
+//! The Landlock rules of a profile. They repeat what its mounts say, in a mechanism that is independent of
+//! mounts: a worker that found a writable mount in its tree by mistake still could not write there.
 
 use std::ffi::CString;
 
@@ -24,7 +24,7 @@ const MAKE_DEVICES: u64 = 1 << 6 | 1 << 11;
 const NETWORK: u64 = 0b11;
 /// From version 6: abstract sockets and signals only within the sandbox.
 const SCOPES: u64 = 0b11;
-/// Rights that make sense on something that is not a directory.
+/// Rights that make sense on a target that is not a directory.
 const FILE_RIGHTS: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
 
 /// What is allowed beneath one path.
@@ -46,7 +46,7 @@ pub(super) fn handled(version: u32) -> landlock::Handled {
     landlock::Handled { files, network, scoped }
 }
 
-/// The part of a rule's rights that the kernel knows, and that its target can have.
+/// The part of a rule's rights that the kernel knows and that apply to its target.
 pub(super) fn rights_of(rule: &Rule, handled: &landlock::Handled, is_directory: bool) -> u64 {
     rule.rights & handled.files & if is_directory { u64::MAX } else { FILE_RIGHTS }
 }
@@ -67,7 +67,8 @@ pub(super) fn of(profile: &Profile) -> Result<Vec<Rule>, Errno> {
         rules.push(Rule { path: path(writable)?, rights: write });
     }
     if profile.proc == Proc::Own {
-        // Executing `/proc/self/exe` is looked up by the file it stands for, not by its name, so reading is all that is needed here.
+        // Executing `/proc/self/exe` is checked against the file it refers to, not its name, so reading is
+        // all that is needed here.
         rules.push(Rule { path: c"/proc".to_owned(), rights: READ_FILE | READ_DIR });
     }
     Ok(rules)

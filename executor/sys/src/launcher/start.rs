@@ -1,8 +1,9 @@
-//! How a launcher or keeper comes to be: the program is started like any other, leaves the host's namespaces, has its ids mapped by whoever started
-//! it, takes them, and executes itself again. The second execution matters: only a memory image that was executed inside the user namespace belongs
-//! to it, and what is forked from it can be given maps of its own.
+//! How a launcher or keeper starts: the program is started like any other, leaves the host's namespaces, has
+//! its ids mapped by the process that started it, takes them, and executes itself again. The second execution
+//! matters: only a memory image that was executed inside the user namespace belongs to it, and only what is
+//! forked from that image can be given maps of its own.
 //!
-//! No words are printed: failures go over the channel, which is standard input.
+//! Nothing is printed: failures go over the channel, which is standard input.
 
 use std::ffi::CStr;
 use std::io::{Read, Seek};
@@ -15,24 +16,27 @@ use crate::wire::{self, Boot, CHANNEL, MAX_MESSAGE};
 use super::prepared::Prepared;
 use super::template;
 
-/// What the program is asked to be: its one argument.
+/// The program's role: its one argument.
 const LAUNCHER: &str = "launcher";
 const KEEPER: &str = "keeper";
 /// The second executions of the two.
 const LAUNCHER_INSIDE: &CStr = c"launcher-inside";
 const KEEPER_INSIDE: &CStr = c"keeper-inside";
 
-/// The program's name for `ps`, and for `orphans`: the kernel would name it after the descriptor that it was executed from.
+/// The program's name for `ps`, and for `orphans`: the kernel would name it after the descriptor that it was
+/// executed from.
 const NAME: &CStr = c"bailiwick-launcher";
 
-/// What a launcher or keeper leaves. It has no network, so the only way out is its channel.
+/// The namespaces that a launcher or keeper leaves. It has no network, so the only way out is its channel.
 const LEFT: libc::c_int =
     libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
-/// Longest profile, as JSON: the paths and the filter of the largest one that `Profile::check` lets through fit with room.
+/// Longest profile, as JSON: the paths and the filter of the largest profile that `Profile::check` allows fit
+/// with room.
 const MAX_BOOT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Runs the program `bailiwick-launcher`; the argument says as what. The exit code is 0 when the channel was closed by the executor.
+/// Runs the program `bailiwick-launcher`; the argument is its role. The exit code is 0 when the executor
+/// closed the channel.
 #[must_use]
 pub fn run(arguments: &[String]) -> i32 {
     let [_, role] = arguments else { return 2 };
@@ -61,14 +65,14 @@ fn left() -> libc::c_int {
     LEFT
 }
 
-/// The same, but for those that a test wants shared with the host.
+/// The same, except those that a test shares with the host.
 #[cfg(feature = "fault-injection")]
 fn left() -> libc::c_int {
     let shared = std::env::var(crate::step::injection::SHARED).ok().and_then(|bits| bits.parse().ok());
     LEFT & !shared.unwrap_or(0)
 }
 
-/// Before the profile has come, what is to fail can only stand in the environment.
+/// Before the profile has arrived, only the environment can name the step that must fail.
 #[cfg(feature = "fault-injection")]
 fn injected_by_environment() {
     use crate::step::injection::{FAIL_STEP, fail_at};
@@ -82,7 +86,7 @@ fn report(channel: BorrowedFd<'_>, fault: &Fault) {
     let about = super::prepared::text(fault.about.clone()).unwrap_or_default();
     let failure = Failure { step: fault.step, errno: fault.errno, about: &about };
     let length = wire::failure_bytes(&failure, &mut message);
-    // If the executor is gone there is nobody to tell.
+    // If the executor is gone, no process receives it.
     let _ = socket::send(channel, message.get(..length).unwrap_or_default());
 }
 
@@ -91,7 +95,7 @@ fn leave_host(channel: BorrowedFd<'_>, role: &CStr) -> Result<(), Fault> {
     // Signals that the executor ignores would stay ignored in every program.
     process::default_all_signals();
     let program = attempt(Step::ProcessStart, c"", || {
-        // Opened while the path can still be walked; the new ids may have no right to.
+        // Opened while the path can still be walked; the new ids may lack permission.
         let program = file::open(file::CWD, c"/proc/self/exe", libc::O_RDONLY, 0)?;
         process::unshare(left())?;
         Ok(program)
@@ -132,13 +136,14 @@ fn receive_boot(channel: BorrowedFd<'_>) -> Result<Boot, Fault> {
     })?;
     #[cfg(feature = "fault-injection")]
     crate::step::injection::fail_at(boot.failing);
-    // Once more, now that an injected failure of this step is known.
+    // Repeated, now that an injected failure of this step is known.
     attempt(Step::ProcessProfile, c"", || Ok(()))?;
     Ok(boot)
 }
 
 fn launcher(channel: &OwnedFd) -> Result<(), Fault> {
-    // Rust's own start has made this process ignore SIGPIPE, and what is ignored stays so through `clone3` and `execve`.
+    // Rust's runtime has made this process ignore SIGPIPE, and an ignored signal stays ignored through
+    // `clone3` and `execve`.
     process::default_all_signals();
     attempt(Step::ProcessIdentity, NAME, || identity::set_name(NAME))?;
     let boot = receive_boot(channel.as_fd())?;

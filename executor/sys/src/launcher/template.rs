@@ -1,12 +1,13 @@
-//! The template root: the file system that every sandbox of a profile starts from, built once in the launcher's own mount namespace. A sandbox's
-//! mount namespace is a copy of it, in which only fresh file systems are added.
+//! The template root: the file system that every sandbox of a profile starts from, built once in the
+//! launcher's own mount namespace. A sandbox's mount namespace is a copy of it, to which only fresh file
+//! systems are added.
 //!
 //! ```text
 //! sources ──clone──► detached trees ──read-only, nosuid, nodev──► attached to a fresh tmpfs ──read-only──► pivot, host root gone
 //! ```
 //!
-//! Sources are taken before anything is mounted, and targets are resolved inside the new root only, so neither can be led elsewhere by a link
-//! in what the other holds.
+//! Sources are taken before anything is mounted, and targets are resolved inside the new root only, so a link
+//! in the content of one cannot redirect the other.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,13 +19,15 @@ use crate::step::{Fault, Step, attempt};
 
 use super::prepared::path;
 
-/// Where the root may be put together. Any directory serves that exists; what it hides is out of reach after the pivot anyway.
+/// Where the root may be assembled. Any existing directory will do; what it hides is out of reach after the
+/// pivot anyway.
 const STAGES: [&CStr; 4] = [c"/tmp", c"/run", c"/mnt", c"/dev"];
 
 /// The root holds mount points and links only.
 const ROOT_OPTIONS: &CStr = c"size=4m,nr_inodes=65536,mode=755";
 
-/// `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS` of `linux/openat2.h`: absolute links and `..` stay below the directory that a path starts from.
+/// `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS` of `linux/openat2.h`: absolute links and `..` stay below the
+/// directory that a path starts from.
 const INSIDE: u64 = 0x10 | 0x02;
 
 /// A detached tree and where it goes.
@@ -34,7 +37,7 @@ struct Tree {
     is_directory: bool,
 }
 
-/// An empty root for a process that needs no file of the host: the keeper.
+/// An empty root for a process that needs no files of the host: the keeper.
 pub(crate) fn build_empty() -> Result<(), Fault> {
     attempt(Step::TemplatePrivate, c"", mount::make_all_private)?;
     mount_root()?;
@@ -62,12 +65,13 @@ pub(super) fn build(profile: &Profile) -> Result<(), Fault> {
         trees.push(take_device(*device)?);
     }
     if profile.proc == Proc::Own {
-        // The kernel allows a fresh proc only where an unmasked one is visible. This one is covered by it, in every sandbox.
+        // The kernel allows a fresh proc only where an unmasked one is visible. In every sandbox, the fresh
+        // one covers this one.
         trees.push(take(Step::TemplateSources, Path::new("/proc"), Path::new("/proc"))?);
     }
     let root = mount_root()?;
     make_entries(profile, &trees, root.as_fd())?;
-    // A parent before what lies below it.
+    // A parent before its descendants.
     trees.sort_by_key(|tree| tree.target.components().count());
     for tree in &trees {
         attempt(Step::TemplateAttach, &shown(&tree.target), || {
@@ -94,7 +98,8 @@ fn take(step: Step, source: &Path, target: &Path) -> Result<Tree, Fault> {
     Ok(tree?)
 }
 
-/// A device node of the host, which must be the one that its name says: `/dev` may have been tampered with (CVE-2025-31133).
+/// A device node of the host, which must be the device that its name says: `/dev` may have been tampered with
+/// (CVE-2025-31133).
 fn take_device(device: Device) -> Result<Tree, Fault> {
     let target = Path::new("/dev").join(device.name());
     let tree = take(Step::TemplateDevices, &target, &target)?;
@@ -145,7 +150,8 @@ fn make_entries(profile: &Profile, trees: &[Tree], root: BorrowedFd<'_>) -> Resu
         })?;
     }
     for target in profile.writable.iter().map(|tmpfs| &tmpfs.path).chain(&profile.workspace) {
-        // Below a read-only path it must be there already; making it is refused by then, and mounting fails if it is not.
+        // Below a read-only path it must already exist: by then it cannot be made, and mounting fails if it
+        // is absent.
         let below = trees.iter().any(|tree| tree.is_directory && target.starts_with(&tree.target));
         if !below {
             attempt(Step::TemplateEntries, &shown(target), || make_directories(root, target))?;
@@ -189,8 +195,9 @@ fn inside(root: BorrowedFd<'_>, target: &Path, flags: libc::c_int) -> Result<Own
     file::open_resolved(root, &path(relative(target))?, flags, 0, INSIDE)
 }
 
-/// Makes the working directory the root. Where `pivot_root` is not allowed (the default filter of container runtimes) the new root is mounted over
-/// the old one, which is then covered for good: whoever would uncover it needs a privilege that no worker has.
+/// Makes the working directory the root. Where `pivot_root` is not allowed (the default filter of container
+/// runtimes), the new root is mounted over the old one, which is then covered for good: uncovering it needs a
+/// privilege that no worker has.
 fn become_root() -> Result<(), Errno> {
     match mount::pivot_here() {
         Ok(()) => mount::detach(c".")?,
@@ -203,7 +210,7 @@ fn become_root() -> Result<(), Errno> {
     file::change_directory(c"/")
 }
 
-/// A path of a profile, which is absolute, as seen from the new root.
+/// A path of a profile, which is absolute, relative to the new root.
 fn relative(target: &Path) -> &Path {
     target.strip_prefix("/").unwrap_or(target)
 }

@@ -1,8 +1,8 @@
-//! The worker: the process that becomes the program. It joins the holder's namespaces, gives up everything, puts the filter on last, and parks: one
-//! message away from `execve`.
+//! The worker: the process that becomes the program. It joins the holder's namespaces, gives up every
+//! privilege, installs the filter last, and parks: one message away from `execve`.
 //!
-//! Between the message and the program stand two system calls, `read` and `execve`, and a `chdir` when the request names a directory. All
-//! three are allowed by every filter that lets a program run at all.
+//! Between the message and the program there are two system calls, `read` and `execve`, and a `chdir` when
+//! the request names a directory. Every filter that allows a program to run at all allows these three.
 //!
 //! It runs on a copy of the launcher's memory and never returns: no allocation, no lock, no destructor.
 
@@ -18,19 +18,22 @@ use super::holder::enter_cgroups;
 use super::prepared::{INSIDE_ID, Prepared};
 use super::rules;
 
-/// Where the control channel is while the worker is parked; `execve` closes it, which is how the executor learns that the program runs.
+/// The control channel's descriptor while the worker is parked; `execve` closes it, which tells the executor
+/// that the program runs.
 const CONTROL: i32 = 3;
 
-/// Exit code of a worker that did not become the program; the reason has been sent.
+/// Exit code of a worker that did not become the program; it has sent the reason.
 pub(crate) const NOT_EXECUTED: i32 = 127;
 
-/// Memory that a program may lock: for a key or a password. It counts as memory of the sandbox all the same.
+/// Memory that a program may lock, for a key or a password. It counts as memory of the sandbox all the same.
 const LOCKED_BYTES: u64 = 64 << 10;
 
-/// Stack of a program's first thread, and what C libraries give every further one: the usual size.
+/// Stack of a program's first thread, and the default that C libraries give every further one: the usual
+/// size.
 const STACK_BYTES: u64 = 8 << 20;
 
-/// Every namespace of the holder but its pid namespace, which the clone has chosen, and time, which is the host's.
+/// Every namespace of the holder except its pid namespace, which the clone has chosen, and time, which is the
+/// host's.
 const JOINED: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
@@ -52,7 +55,8 @@ pub(super) fn park(
     };
     let mut message = [0; MAX_MESSAGE];
     let length = wire::failure_bytes(&failure, &mut message);
-    // `write`, not `send`: the filter may be on already, and every filter allows writing to an open descriptor.
+    // `write`, not `send`: the filter may already be installed, and every filter allows writing to an open
+    // descriptor.
     let _ = file::write(control, message.get(..length).unwrap_or_default());
     process::exit_now(NOT_EXECUTED)
 }
@@ -92,8 +96,8 @@ fn confine<'a>(
     attempt(Step::WorkerReady, c"", || file::write(*control, &[wire::READY]).map(drop))
 }
 
-/// Puts the standard streams on 0 to 2 and the control channel on 3. The four were received by the launcher, whose own descriptors 0 to 3 are taken, so none
-/// of them is overwritten before it is copied.
+/// Puts the standard streams on 0 to 2 and the control channel on 3. The launcher received the four while its
+/// own descriptors 0 to 3 were in use, so none of them is overwritten before it is copied.
 fn arrange(channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errno> {
     for (number, stream) in [(0, &channels.stdin), (1, &channels.stdout), (2, &channels.stderr)] {
         if stream.as_raw_fd() <= CONTROL {
@@ -109,10 +113,10 @@ fn arrange(channels: &Channels, control: &mut BorrowedFd<'_>) -> Result<(), Errn
     Ok(())
 }
 
-/// The limits of each process. There is never a core file: it would be written by rules of the host.
+/// The limits of each process. There is never a core file: the host's rules would decide where it is written.
 fn limit(limits: &Rlimits) -> Result<(), Errno> {
-    // One, not zero: a core that goes to a program of the host (`core_pattern` with a pipe) is not bound by the limit, but for this value
-    // (`fs/coredump.c`). No core file is as small as that.
+    // One, not zero: a core that goes to a program of the host (`core_pattern` with a pipe) is not bound by
+    // the limit, except at this value (`fs/coredump.c`). No core file is as small as that.
     limit_both(libc::RLIMIT_CORE, 1)?;
     limit_both(libc::RLIMIT_NOFILE, limits.open_files)?;
     limit_both(libc::RLIMIT_FSIZE, limits.file_size_bytes)?;
@@ -120,11 +124,12 @@ fn limit(limits: &Rlimits) -> Result<(), Errno> {
     for resource in [libc::RLIMIT_RTPRIO, libc::RLIMIT_NICE, libc::RLIMIT_MSGQUEUE] {
         limit_both(resource, 0)?;
     }
-    // Whatever the host gives its own people, or has no limit for.
+    // The host's own limits may be higher, or absent.
     lower_both(libc::RLIMIT_MEMLOCK, LOCKED_BYTES)?;
     lower_both(libc::RLIMIT_STACK, STACK_BYTES)?;
     if let Some(seconds) = limits.cpu_seconds {
-        // The soft limit ends the program with a signal that says why; who catches that is killed a second later.
+        // The soft limit ends the program with a signal that states the reason; a program that catches it is
+        // killed a second later.
         identity::limit(libc::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
     }
     for (resource, value) in
@@ -137,7 +142,7 @@ fn limit(limits: &Rlimits) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Lowers a limit; one that is lower already stays, since only root of the host may raise it.
+/// Lowers a limit; one that is already lower stays, because only root of the host may raise it.
 fn lower_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
     let value = value.min(identity::hard_limit(resource)?);
     identity::limit(resource, value, value)
@@ -147,7 +152,8 @@ fn limit_both(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Err
     identity::limit(resource, value, value)
 }
 
-/// Ids, capabilities and the way back to them. Entering the user namespace has given every capability inside it, so all five sets are emptied.
+/// Gives up ids, capabilities and the ways to regain them. Entering the user namespace has granted every
+/// capability inside it, so all five sets are emptied.
 fn give_up(prepared: &Prepared) -> Result<(), Failure<'_>> {
     #[cfg(feature = "fault-injection")]
     if removed!(prepared, Capabilities) {
@@ -158,7 +164,7 @@ fn give_up(prepared: &Prepared) -> Result<(), Failure<'_>> {
         if prepared.many_ids {
             identity::clear_groups()?;
         }
-        // Needs CAP_SETPCAP, so before the ids change.
+        // Needs CAP_SETPCAP, so this comes before the ids change.
         identity::clear_bounding_set()?;
         identity::set_group(INSIDE_ID)?;
         identity::set_user(INSIDE_ID)
@@ -186,7 +192,7 @@ fn confine_files<'a>(prepared: &'a Prepared, handled: &landlock::Handled) -> Res
     attempt(Step::WorkerLandlock, c"", || landlock::restrict(ruleset.as_fd()))
 }
 
-/// Waits for the request and executes it; returns only with the reason why it did not.
+/// Waits for the request and executes it; returns only with the reason for a failure.
 fn become_program<'a>(
     prepared: &'a Prepared,
     control: BorrowedFd<'_>,
@@ -194,7 +200,7 @@ fn become_program<'a>(
 ) -> Failure<'a> {
     let refused = |errno| Failure { step: Step::Request, errno, about: c"" };
     let length = match attempt(Step::Request, c"", || file::read_retrying(control, &mut buffer.bytes)) {
-        // The executor is gone, or has let this sandbox go unused.
+        // The executor is gone, or has dropped this sandbox unused.
         Ok(0) => process::exit_now(0),
         Ok(length) => length,
         Err(failure) => return failure,

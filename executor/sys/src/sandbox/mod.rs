@@ -1,12 +1,13 @@
-//! A sandbox from outside: built, parked, run once, cleared away. Each state is a type, so a sandbox cannot be run twice and is always cleared.
+//! A sandbox from outside: built, parked, run once, cleared away. Each state is a type, so a sandbox cannot
+//! be run twice and is always cleared.
 //!
 //! ```text
 //! Launcher ──build──► Parked ──run──► Running ──finish──► Exit, Remains ──clear──► nothing left
 //!                        └────────────── dropped at any point: killed and cleared ──────────────┘
 //! ```
 //!
-//! Everything blocks; what an event loop waits for is offered as descriptors (`Running::process` is readable when the program has ended). Nothing
-//! here forks.
+//! Everything blocks; an event loop gets descriptors to wait for (`Running::process` is readable when the
+//! program has ended). Nothing here forks.
 
 mod running;
 mod taken;
@@ -33,7 +34,7 @@ pub(crate) use taken::{Lender, Taken};
 /// Longest wait for a worker to park, once the launcher has made it.
 const PARK_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why there is no sandbox. In no case has anything run.
+/// Why there is no sandbox. In every case, nothing has run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The profile is refused.
@@ -45,10 +46,10 @@ pub enum SandboxError {
     /// The session's workspace is gone.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
-    /// The profile limits the sandbox as a whole, and this host has no cgroup to do it with.
+    /// The profile limits the sandbox as a whole, and this host has no cgroup to enforce it.
     #[error("the profile has cgroup limits, and this host has no writable cgroup")]
     NoCgroup,
-    /// A lent workspace and a profile without a place for it, or a place and nothing lent.
+    /// A workspace was lent to a profile without a place for it, or none was lent to a profile with a place.
     #[error("a workspace is lent exactly to a profile that has a place for it")]
     WorkspacePlace,
     /// The task of the clerk is refused.
@@ -63,31 +64,31 @@ pub enum SandboxError {
     Request,
 }
 
-/// Makes sandboxes of one profile. Its process may be killed at any time; the next build starts another one for the same profile, and until that is there and
-/// ready nothing is built.
+/// Makes sandboxes of one profile. Its process may be killed at any time; the next build starts another one
+/// for the same profile, and builds nothing until that one is ready.
 pub struct Launcher {
     profile: Profile,
     outpost: Mutex<Outpost>,
     host: Host,
 }
 
-/// For whom a sandbox is built.
+/// The session that a sandbox is built for.
 #[derive(Clone)]
 pub struct Build<'a> {
-    /// Whom its programs are outside: the session's identity.
+    /// The identity of its programs outside: the session's.
     pub identity: Arc<Identity>,
     /// The session's workspace, for a profile that has a place for one.
     pub workspace: Option<&'a Workspace>,
 }
 
-/// What is to run.
+/// The program to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// The program, by an absolute path inside.
     pub program: PathBuf,
-    /// Its arguments, beginning with the name that it is to see.
+    /// Its arguments, beginning with the name that it sees.
     pub arguments: Vec<String>,
-    /// Variables beside the profile's; one of the same name wins over it.
+    /// Variables in addition to the profile's; one with the same name overrides it.
     pub environment: Vec<(String, String)>,
     /// Working directory, if not the profile's.
     pub working_directory: Option<PathBuf>,
@@ -97,7 +98,7 @@ impl Launcher {
     /// Starts a launcher for a profile.
     ///
     /// # Errors
-    /// When the profile is refused, needs what the host has not, or a step fails.
+    /// When the profile is refused, needs what the host lacks, or a step fails.
     pub fn spawn(host: &Host, profile: &Profile) -> Result<Self, SandboxError> {
         profile.check()?;
         if !profile.cgroup.is_empty() && host.cgroups.is_none() {
@@ -113,7 +114,7 @@ impl Launcher {
         &self.profile
     }
 
-    /// The process id of the launcher, for a report. It changes when the launcher is started anew.
+    /// The process id of the launcher, for a report. It changes when the launcher is started again.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.outpost.lock().unwrap_or_else(PoisonError::into_inner).process_id()
@@ -122,7 +123,8 @@ impl Launcher {
     /// Builds one sandbox and waits until it is parked.
     ///
     /// # Errors
-    /// The step that failed. What was made by then is gone again. A launcher that dies while it builds fails this build alone.
+    /// The step that failed. Everything made by then is removed. A launcher that dies while it builds fails
+    /// only this build.
     pub fn build(&self, build: &Build<'_>) -> Result<Parked, SandboxError> {
         if build.workspace.is_some() != self.profile.workspace.is_some() {
             return Err(SandboxError::WorkspacePlace);
@@ -175,8 +177,8 @@ impl Launcher {
         Ok(parked)
     }
 
-    /// Has holder and worker made, by a launcher that is started anew if it has ended. Whatever was born is our child, so it is taken in charge before the
-    /// outcome is looked at.
+    /// Has holder and worker made, by a launcher that is started again if it has ended. All processes that it
+    /// started are our children, so they are taken over before the outcome is checked.
     fn ask(
         &self,
         message: BuildMessage,
@@ -189,7 +191,8 @@ impl Launcher {
             *outpost = anew.map_err(Unbuilt::Refused)?;
         }
         exchange(&mut outpost, message, passed, remains).map_err(|fault| {
-            // It says so before it ends for a reply that it cannot send; whoever kills it makes it say nothing.
+            // A launcher reports a reply that it cannot send before it ends; one that is killed reports
+            // nothing.
             let ending = fault.step == Step::BuildReply || fault.errno == Errno::ECONNRESET;
             if !ending && !outpost.has_ended() {
                 return Unbuilt::Refused(fault);
@@ -204,11 +207,11 @@ impl Launcher {
 enum Unbuilt {
     /// It could not.
     Refused(Fault),
-    /// It has ended over it, and may have made processes that it did not tell of.
+    /// It ended during the build, and may have made processes that it did not report.
     Lost(Fault),
 }
 
-/// Sends a request and takes the answer.
+/// Sends a request and receives the answer.
 fn exchange(
     outpost: &mut Outpost,
     message: BuildMessage,
@@ -242,7 +245,7 @@ fn channels() -> Result<(Ours, [OwnedFd; 5]), Fault> {
         let (their_stdin, stdin) = socket::pipe()?;
         let (stdout, their_stdout) = socket::pipe()?;
         let (stderr, their_stderr) = socket::pipe()?;
-        // Now, and not when somebody waits for the program.
+        // Done now, and not while a caller waits for the program.
         for ours in [&stdin, &stdout, &stderr] {
             file::set_nonblocking(ours.as_fd())?;
         }
@@ -262,9 +265,9 @@ pub struct Parked {
     stdout: OwnedFd,
     stderr: OwnedFd,
     environment: Vec<(String, String)>,
-    /// Processor time that the set-up took, which is not the program's.
+    /// Processor time that the set-up took, which is not charged to the program.
     cpu_before: Duration,
-    /// What each process may use.
+    /// The limit of each process.
     cpu_limit: Option<Duration>,
     remains: Remains,
 }
@@ -286,7 +289,7 @@ impl Parked {
         }
     }
 
-    /// Says of which pool it was taken: that learns when it has been cleared away.
+    /// Sets the pool that it was taken from, which learns when the sandbox has been cleared away.
     pub(crate) fn belongs_to(&mut self, taken: Taken) {
         self.remains.taken = Some(taken);
     }
@@ -306,7 +309,7 @@ impl Parked {
     /// Sends the request. From here on the program may run.
     ///
     /// # Errors
-    /// When the request is refused or the worker is gone; nothing has run then.
+    /// When the request is refused or the worker is gone; then nothing has run.
     pub fn run(self, request: &Request) -> Result<Running, SandboxError> {
         for (name, value) in &request.environment {
             check_variable(name, value)?;
@@ -324,8 +327,9 @@ impl Parked {
         self.send(&packed)
     }
 
-    /// Has the clerk do one thing with the files of the workspace, instead of running a program; without a workspace, of the profile's working
-    /// directory. The answer is on standard output, for `clerk::parse_read` and its like, once the outcome is `Exited { code: 0 }`.
+    /// Has the clerk do one task with the files of the workspace, instead of running a program; without a
+    /// workspace, with those of the profile's working directory. The answer is on standard output, for
+    /// `clerk::parse_read` and the other parsers, once the outcome is `Exited { code: 0 }`.
     ///
     /// # Errors
     /// When the task is refused or the worker is gone.

@@ -26,7 +26,7 @@ pub struct Running {
     cpu_before: Duration,
     cpu_limit: Option<Duration>,
     started: Instant,
-    /// Number of the cause for which it was killed first; zero for none.
+    /// Number of the first cause for which it was killed; zero for none.
     cause: AtomicU8,
     remains: Remains,
 }
@@ -49,13 +49,14 @@ impl Running {
         }
     }
 
-    /// The program's pidfd: readable when it has ended. What it has left running inside is still there until `finish`.
+    /// The program's pidfd: readable when it has ended. Processes that it left running inside remain until
+    /// `finish`.
     #[must_use]
     pub fn process(&self) -> BorrowedFd<'_> {
         self.worker.as_fd()
     }
 
-    /// Takes the writing end of standard input, which does not block; dropping it is the end of input.
+    /// Takes the writing end of standard input, which does not block; dropping it ends the input.
     pub fn take_stdin(&mut self) -> Option<OwnedFd> {
         self.stdin.take()
     }
@@ -82,7 +83,7 @@ impl Running {
         self.started
     }
 
-    /// Sends a signal to the program alone, as its caller asked.
+    /// Sends a signal only to the program, on its caller's request.
     ///
     /// # Errors
     /// When it has ended or there is no such signal.
@@ -90,14 +91,15 @@ impl Running {
         process::send_signal(self.worker.as_fd(), number).map_err(std::io::Error::from)
     }
 
-    /// Kills everything inside; the outcome will be the cause of the first kill. What has ended meanwhile has ended by itself.
+    /// Kills everything inside; the outcome will be the cause of the first kill. A program that ended before
+    /// that ended by itself.
     pub fn kill(&self, cause: Cause) {
         let _ = self.cause.compare_exchange(0, cause as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.remains.kill();
     }
 
-    /// Takes in how the program ended; blocks until it has. Everything that it left running inside is killed before its usage is read, so that it
-    /// works no longer than the call; `Remains` waits until it is gone.
+    /// Collects how the program ended; blocks until it has. Everything that it left running inside is killed
+    /// before its usage is read, so that it runs no longer than the call; `Remains` waits until it is gone.
     #[must_use]
     pub fn finish(self) -> (Exit, Remains) {
         let ended = process::reap(self.worker.as_fd());
@@ -112,13 +114,14 @@ impl Running {
                 let spent = Spent { cpu: usage.cpu.max(processor_time(&rusage)), limit: self.cpu_limit };
                 self.setup_failure(death).unwrap_or_else(|| classify(death, cause, &facts, spent))
             }
-            // Somebody else has reaped our child: it is gone, and how is lost.
+            // Other code has reaped our child: it is gone, and how it ended is lost.
             Err(_) => Outcome::Signaled { signal: libc::SIGKILL },
         };
         (Exit { outcome, usage }, self.remains)
     }
 
-    /// A worker that did not become the program has said why before it exited; a program cannot speak there, for `execve` has closed it.
+    /// A worker that did not become the program has sent the reason before it exited; a program cannot write
+    /// there, because `execve` has closed it.
     fn setup_failure(&self, death: Death) -> Option<Outcome> {
         if death != Death::Exited(NOT_EXECUTED) {
             return None;
@@ -149,7 +152,7 @@ impl Running {
     }
 }
 
-/// Of a process and those of its children that it waited for.
+/// Processor time of a process and those of its children that it waited for.
 fn processor_time(usage: &libc::rusage) -> Duration {
     let time = |value: libc::timeval| {
         Duration::from_micros(u64::try_from(value.tv_sec * 1_000_000 + value.tv_usec).unwrap_or(0))
@@ -157,7 +160,8 @@ fn processor_time(usage: &libc::rusage) -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// What is left of a sandbox: its two processes with whatever still runs inside, and its cgroup. Dropped, it is cleared away.
+/// The remains of a sandbox: its two processes with whatever still runs inside, and its cgroup. Dropped, it
+/// is cleared away.
 pub struct Remains {
     pub(super) holder: Option<OwnedFd>,
     pub(super) worker: Option<OwnedFd>,
@@ -177,7 +181,7 @@ impl Remains {
         &self.identity
     }
 
-    /// The worker's pidfd once more, to wait on while this value keeps its own to clear away.
+    /// A copy of the worker's pidfd, to wait on while this value keeps its own to clear away.
     pub(super) fn worker_copy(&self) -> Result<OwnedFd, Errno> {
         let worker = self.worker.as_ref().ok_or(Errno::EBADMSG)?;
         worker.try_clone().map_err(|_| Errno::EMFILE)
@@ -197,12 +201,13 @@ impl Remains {
         }
     }
 
-    /// Ends the lifeline: a holder that was not handed over has nothing else to end by.
+    /// Closes the lifeline: nothing else ends a holder that was not handed over.
     pub(super) fn let_go(&mut self) {
         self.lifeline = None;
     }
 
-    /// Kills what is left inside, waits until it is gone, removes the cgroup. Afterwards no process, mount or group of the sandbox exists.
+    /// Kills what is left inside, waits until it is gone, and removes the cgroup. Afterwards no process,
+    /// mount or group of the sandbox exists.
     ///
     /// # Errors
     /// When the cgroup stays busy; the next start removes it.
@@ -211,8 +216,8 @@ impl Remains {
     }
 
     fn clear_now(&mut self) -> Result<(), CgroupError> {
-        // The kernel kills everything in a pid namespace with its first process, which does not end before all others are reaped. All others are
-        // reaped there, but for the worker: that is our child.
+        // The kernel kills everything in a pid namespace with its first process, which does not end before
+        // all others are reaped. They are reaped there, except the worker, which is our child.
         self.kill();
         for process in [self.worker.take(), self.holder.take()].into_iter().flatten() {
             end(&process);

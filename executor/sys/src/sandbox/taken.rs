@@ -1,14 +1,14 @@
-//! What a sandbox holds of the stock that it was taken from, until it is cleared away.
+//! A sandbox's hold on the stock that it was taken from, until it is cleared away.
 
 use std::sync::Arc;
 
-/// A stock of sandboxes, as far as a sandbox knows it.
+/// A stock of sandboxes, as seen by a sandbox.
 pub(crate) trait Lender: Send + Sync {
-    /// One that was taken is cleared away.
+    /// Notes that a taken sandbox has been cleared away.
     fn cleared(&self);
 }
 
-/// Tells the stock when it is dropped.
+/// Notifies the stock when it is dropped.
 pub(crate) struct Taken(Arc<dyn Lender>);
 
 impl<L: Lender + 'static> From<Arc<L>> for Taken {

@@ -1,9 +1,11 @@
-//! From a policy to a program: one load of the number, then a balanced tree of comparisons over ranges of numbers that end alike. The usual list
-//! of comparisons costs half a millisecond to install for 300 calls and runs through all of them for the last one; the tree a tenth of it.
+//! Compiles a policy into a program: one load of the number, then a balanced tree of comparisons over ranges
+//! of numbers that have the same answer. The usual list of comparisons costs half a millisecond to install
+//! for 300 calls and runs through all of them for the last one; the tree costs a tenth of that.
 //!
-//! A program only jumps ahead, so it is written from its end: every target is there before whoever jumps to it. Equal instructions with
-//! equal targets are written once, which also lets calls share the tests of their arguments. The offsets of a comparison have 8 bits; a target
-//! out of their reach gets a stand-in nearby, an unconditional jump (32 bits) or a copy of the answer.
+//! A program only jumps forward, so it is written from its end: every target exists before the instruction
+//! that jumps to it. Equal instructions with equal targets are written once, which also lets calls share the
+//! tests of their arguments. The offsets of a comparison have 8 bits; a target out of their reach gets a
+//! stand-in nearby: an unconditional jump (32 bits) or a copy of the answer.
 //!
 //! ```text
 //! load architecture ─► other: kill
@@ -16,27 +18,30 @@ use std::collections::BTreeMap;
 use super::policy::X32_BIT;
 use super::{Action, Architecture, Instruction, MAX_INSTRUCTIONS, Policy, Program, Rule, Test, operation};
 
-/// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument comes first.
+/// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument
+/// comes first.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// Most alternatives of one rule: an allow-list of requests is a few dozen long. Bounds the recursion over them.
+/// Most alternatives of one rule: an allow-list of requests is a few dozen long. Bounds the recursion over
+/// them.
 const MAX_ALTERNATIVES: usize = 256;
 
-/// Most ranges that are told apart by single values, not by halves: each costs one instruction less so, but one step more.
+/// Most ranges that are distinguished by single values instead of halves: each saves one instruction, but
+/// costs one more step.
 const FEW_RANGES: usize = 17;
 
 /// Farthest target of a comparison: 8 bits, less one for the stand-in that its other target may need.
 const REACH: usize = 254;
 
-/// Largest errno that the kernel returns (`MAX_ERRNO`); it cuts larger ones to it.
+/// Largest errno that the kernel returns (`MAX_ERRNO`); it reduces larger ones to it.
 const MAX_ERRNO: u16 = 4095;
 
 /// Why a policy cannot become a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    /// No call of the architecture can have the number.
+    /// No system call of the architecture can have the number.
     #[error("no system call has the number {number:#x}")]
     Number {
         /// The number.
@@ -66,13 +71,13 @@ pub enum CompileError {
         /// The call.
         number: u32,
     },
-    /// No errno is so large.
+    /// An errno cannot be this large.
     #[error("{errno} is not an errno")]
     Errno {
         /// The number.
         errno: u16,
     },
-    /// The program is longer than the kernel takes.
+    /// The program is longer than the kernel accepts.
     #[error("the program has {length} instructions, more than {MAX_INSTRUCTIONS}")]
     TooLong {
         /// Its length.
@@ -83,7 +88,7 @@ pub enum CompileError {
 /// The program that decides as the policy does.
 ///
 /// # Errors
-/// A policy that cannot be meant, or that needs more than [`MAX_INSTRUCTIONS`].
+/// An invalid policy, or one that needs more than [`MAX_INSTRUCTIONS`].
 pub fn compile(policy: &Policy) -> Result<Program, CompileError> {
     check_action(policy.otherwise)?;
     for (number, rule) in &policy.rules {
@@ -100,7 +105,7 @@ pub fn compile(policy: &Policy) -> Result<Program, CompileError> {
     let kill = code.answer(Action::KillProcess);
     let mut ranges = Ranges::of(&cases, otherwise);
     if policy.architecture == Architecture::X86_64 {
-        // No rule has so large a number, so no range begins there yet.
+        // No rule has a number this large, so no range begins there yet.
         ranges.add(X32_BIT, kill);
     }
     let tree = code.tree(&ranges.0);
@@ -139,7 +144,7 @@ fn check_action(action: Action) -> Result<(), CompileError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Target(usize);
 
-/// Where one target begins to hold; it holds up to the next range.
+/// Where the range of one target begins; it extends to the next range.
 #[derive(Clone, Copy, Debug)]
 struct Range {
     from: u32,
@@ -174,7 +179,7 @@ impl Ranges {
     }
 }
 
-/// What is written already: operation, operand, and the targets if it has any.
+/// An instruction that is already written: operation, operand, and the targets if it has any.
 type Written = (u16, u32, Option<(Target, Target)>);
 
 /// A program under construction, last instruction first.
@@ -192,7 +197,7 @@ impl Code {
         Target(self.reversed.len() - 1)
     }
 
-    /// How many instructions lie between a target and the next one to be written.
+    /// How many instructions are between a target and the next one to be written.
     fn distance(&self, target: Target) -> usize {
         self.reversed.len() - 1 - target.0
     }
@@ -207,7 +212,7 @@ impl Code {
         target
     }
 
-    /// An operation that goes on to `next`.
+    /// An operation that continues at `next`.
     fn straight(&mut self, operation: u16, k: u32, next: Target) -> Target {
         let key = (operation, k, Some((next, next)));
         if let Some(target) = self.written.get(&key) {
@@ -259,7 +264,7 @@ impl Code {
         self.push(operation::JUMP, 0, 0, self.distance(target) as u32)
     }
 
-    /// To the target of the range that the loaded value is in.
+    /// Jumps to the target of the range that the loaded value is in.
     fn tree(&mut self, ranges: &[Range]) -> Target {
         if ranges.len() <= FEW_RANGES
             && let Some(at) = ranges.windows(3).position(lone_value)
@@ -276,12 +281,13 @@ impl Code {
                 self.compare(operation::IF_AT_LEAST, first.from, yes, no)
             }
             (_, Some(only)) => only.to,
-            // There is no empty cover; if there were one, the answer must not be a permission.
+            // A cover is never empty; if one were, the answer must not be a permission.
             (_, None) => self.answer(Action::KillProcess),
         }
     }
 
-    /// To `yes` if any of the alternatives holds, else to `no`. Those that look at the same bits first are told apart together.
+    /// Jumps to `yes` if any of the alternatives holds, otherwise to `no`. Alternatives that test the same
+    /// bits first share one tree.
     fn any(&mut self, when: Vec<Vec<Test>>, yes: Target, no: Target) -> Target {
         if when.iter().any(Vec::is_empty) {
             return yes;
@@ -316,7 +322,7 @@ impl Code {
     }
 }
 
-/// Whether the middle one of three ranges is a single value between two that end alike.
+/// Whether the middle one of three ranges is a single value between two ranges with the same target.
 fn lone_value(three: &[Range]) -> bool {
     matches!(three, [before, lone, after] if before.to == after.to && lone.from.checked_add(1) == Some(after.from))
 }

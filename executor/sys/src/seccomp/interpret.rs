@@ -1,9 +1,10 @@
-//! An interpreter of filters: what the kernel would answer, without the kernel. Total: a program that the kernel would refuse gives a fault, and
-//! since programs only jump ahead, each run ends within their length.
+//! An interpreter of filters: what the kernel would answer, without the kernel. It is total: a program that
+//! the kernel would refuse gives a fault, and since programs only jump forward, each run ends within their
+//! length.
 
 use super::{Action, Call, Program, operation};
 
-/// A program that is no filter.
+/// A program that is not a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It runs off its end.
@@ -17,7 +18,7 @@ pub enum Fault {
         /// Its operation.
         code: u16,
     },
-    /// It loads from where nothing is.
+    /// It loads from an invalid offset.
     #[error("instruction {at}: nothing can be loaded from offset {offset}")]
     Load {
         /// Index of the instruction.
@@ -27,7 +28,7 @@ pub enum Fault {
     },
 }
 
-/// What the program answers to the call.
+/// The program's answer to the call.
 ///
 /// # Errors
 /// A program that [`super::verify`] refuses, as far as this call shows it.

@@ -1,8 +1,10 @@
-//! Seccomp programs: the kernel's second opinion on every system call of a sandbox. Here are the instruction and the program as the kernel
-//! takes them; how a policy becomes one is in the modules below. Not the installing, which is one step of a worker's set-up (`launcher`).
+//! Seccomp programs: the kernel's second opinion on every system call of a sandbox. This module has the
+//! instruction and the program as the kernel takes them; the modules below turn a policy into one. Installing
+//! a program is not done here; it is a step of a worker's set-up (`launcher`).
 //!
-//! Terms: an **instruction** is one `struct sock_filter` of classic BPF; a **program** is the list that `seccomp(2)` takes; a **policy** says
-//! which calls go through, and a **call** is what the kernel shows a program of one (`struct seccomp_data`).
+//! Terms: an **instruction** is one `struct sock_filter` of classic BPF; a **program** is the list that
+//! `seccomp(2)` takes; a **policy** says which calls are allowed, and a **call** is what the kernel shows a
+//! program of one (`struct seccomp_data`).
 //!
 //! ```text
 //! Policy ─► compile ─► Program ─► verify (the kernel's checks) ─► the kernel
@@ -23,7 +25,7 @@ pub use interpret::{Fault, interpret};
 pub use policy::{Action, Architecture, Call, Policy, Rule, Test};
 pub use verify::{Refusal, verify};
 
-/// Longest program that the kernel takes (`BPF_MAXINSNS` of `linux/bpf_common.h`).
+/// Longest program that the kernel accepts (`BPF_MAXINSNS` of `linux/bpf_common.h`).
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
 /// One classic BPF instruction, laid out as `struct sock_filter` (`linux/filter.h`).
@@ -40,17 +42,18 @@ pub struct Instruction {
     pub k: u32,
 }
 
-/// A whole filter, in the kernel's order. It is installed as it is: whoever makes one answers for its meaning, the kernel for its safety.
+/// A whole filter, in the kernel's order. It is installed unchanged: its maker is responsible for its
+/// meaning, the kernel for its safety.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program(pub Vec<Instruction>);
 
-/// Operations of classic BPF that a program here is made of (`linux/bpf_common.h`).
+/// Operations of classic BPF that programs here consist of (`linux/bpf_common.h`).
 mod operation {
     /// Load 32 bits at an absolute offset of the call.
     pub(super) const LOAD: u16 = 0x20;
     /// Keep the bits of the operand.
     pub(super) const AND: u16 = 0x54;
-    /// Jump ahead.
+    /// Jump forward.
     pub(super) const JUMP: u16 = 0x05;
     /// Jump if equal.
     pub(super) const IF_EQUAL: u16 = 0x15;

@@ -1,11 +1,13 @@
-//! What a filter is made from, as plain data, and what it means: [`Policy::decide`] is the definition that a compiled program is held to.
+//! The source of a filter, as plain data, and its meaning: [`Policy::decide`] is the definition that a
+//! compiled program must match.
 
 use std::collections::BTreeMap;
 
-/// Bit in the number of a call that makes it one of the x32 interface (`__X32_SYSCALL_BIT`). Real numbers are far below it.
+/// Bit in a call's number that selects the x32 interface (`__X32_SYSCALL_BIT`). Real numbers are far below
+/// it.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
-/// An instruction set, as `struct seccomp_data` names it.
+/// An instruction set, as identified in `struct seccomp_data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are the architectures'")]
 pub enum Architecture {
@@ -24,7 +26,7 @@ impl Architecture {
     }
 }
 
-/// What becomes of a call (`linux/seccomp.h`).
+/// The kernel's action on a call (`linux/seccomp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// The process dies with `SIGSYS`.
@@ -39,9 +41,9 @@ pub enum Action {
     Notify,
     /// A tracer decides.
     Trace(u16),
-    /// The call goes through and is logged.
+    /// The call is allowed and logged.
     Log,
-    /// The call goes through.
+    /// The call is allowed.
     Allow,
 }
 
@@ -61,7 +63,7 @@ impl Action {
         }
     }
 
-    /// What the kernel makes of a returned value; of one that it does not know, it kills the process.
+    /// How the kernel interprets a returned value; for one that it does not know, it kills the process.
     #[must_use]
     pub const fn from_return(value: u32) -> Self {
         let data = (value & 0xffff) as u16;
@@ -78,53 +80,54 @@ impl Action {
     }
 }
 
-/// Which calls go through on one architecture. A call of another one, or of x32, kills the process.
+/// Which calls are allowed on one architecture. A call of another architecture, or of x32, kills the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The architecture whose numbers these are.
     pub architecture: Architecture,
     /// Rules by the number of the call.
     pub rules: BTreeMap<u32, Rule>,
-    /// What becomes of every other call.
+    /// The action on every other call.
     pub otherwise: Action,
 }
 
-/// What becomes of one call.
+/// The rule for one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Any of these must hold, within one all of it; empty: whatever the arguments. Where none holds, `otherwise` of the policy stands.
+    /// Any of these must hold; each holds if all of its tests do. Empty: whatever the arguments. If none
+    /// holds, `otherwise` of the policy applies.
     pub when: Vec<Vec<Test>>,
-    /// What becomes of it then.
+    /// The action in that case.
     pub then: Action,
 }
 
-/// `(argument[index] as u32 & mask) == value`. Always 32 bits: the kernel cuts `int` arguments to 32 bits, so a comparison of 64 would look at
-/// bits that the call does not (CVE-2019-10063).
+/// `(argument[index] as u32 & mask) == value`. Always 32 bits: the kernel truncates `int` arguments to 32
+/// bits, so a 64-bit comparison would test bits that the call ignores (CVE-2019-10063).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Test {
     /// 0 to 5.
     pub index: u8,
-    /// Bits that are looked at.
+    /// Bits that are tested.
     pub mask: u32,
-    /// What they must be.
+    /// Their required value.
     pub value: u32,
 }
 
-/// What the kernel shows a program of a call: `struct seccomp_data`.
+/// The input of a program for one call: `struct seccomp_data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The number.
     pub number: u32,
     /// The `AUDIT_ARCH_*` value of the call's form.
     pub architecture: u32,
-    /// Where it is made.
+    /// The address of the call.
     pub instruction_pointer: u64,
-    /// The six arguments as they stand in registers.
+    /// The six arguments as they are in registers.
     pub arguments: [u64; 6],
 }
 
 impl Policy {
-    /// What becomes of this call. Not what runs in the kernel: the measure for it.
+    /// The policy's action on this call. It does not run in the kernel; it is the measure for what does.
     #[must_use]
     pub fn decide(&self, call: &Call) -> Action {
         let foreign = call.architecture != self.architecture.audit_value();
@@ -147,7 +150,7 @@ impl Rule {
 impl Test {
     fn holds(&self, call: &Call) -> bool {
         let argument = call.arguments.get(usize::from(self.index));
-        // The cut to 32 bits is the meaning of the test.
+        // The truncation to 32 bits is part of the test's meaning.
         argument.is_some_and(|argument| (argument & u64::from(self.mask)) == u64::from(self.value))
     }
 }

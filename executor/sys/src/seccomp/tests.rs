@@ -22,7 +22,8 @@ fn rule(when: &[&[Test]], then: Action) -> Rule {
     Rule { when: when.iter().map(|all| all.to_vec()).collect(), then }
 }
 
-/// Calls of x86_64 with tests of several kinds: flags, single values, values of several arguments, values at both ends.
+/// Calls of x86_64 with tests of several kinds: flags, single values, values of several arguments, values at
+/// both ends.
 fn sample(architecture: Architecture) -> Policy {
     let all = u32::MAX;
     let mut rules: BTreeMap<u32, Rule> =
@@ -55,7 +56,8 @@ fn call(architecture: u32, number: u32, arguments: [u64; 6]) -> Call {
     Call { number, architecture, instruction_pointer: 0x7fff_0000_1234, arguments }
 }
 
-/// Every value that some test of the rule names, each with neighbours and with high bits, so that each test holds and fails.
+/// Every value that some test of the rule names, each with neighbours and with high bits, so that each test
+/// holds and fails.
 fn arguments_of(rule: Option<&Rule>) -> Vec<[u64; 6]> {
     let mut out = vec![[0; 6], [u64::MAX; 6], [1 << 32; 6]];
     for alternative in rule.into_iter().flat_map(|rule| &rule.when) {
@@ -76,7 +78,8 @@ fn arguments_of(rule: Option<&Rule>) -> Vec<[u64; 6]> {
     out
 }
 
-/// The program decides as the policy does: over all numbers to 600 and some beyond, for every argument that a test can tell apart.
+/// The program decides as the policy does: over all numbers up to 600 and some beyond, for every argument
+/// that a test can distinguish.
 fn assert_same(policy: &Policy) {
     let program = compile(policy).expect("a policy that can be meant");
     assert_eq!(verify(&program), Ok(()));
@@ -88,7 +91,7 @@ fn assert_same(policy: &Policy) {
             assert_eq!(interpret(&program, &call), Ok(policy.decide(&call)), "{call:x?}");
         }
     }
-    // i386, ARM, x86_64 and aarch64: each but one is foreign.
+    // i386, ARM, x86_64 and aarch64: all but one are foreign.
     for architecture in [0x4000_0003, 0x4000_0028, 0xc000_003e, 0xc000_00b7, 0] {
         let call = call(architecture, 0, [0; 6]);
         let expected = policy.decide(&call);
@@ -139,7 +142,7 @@ fn high_bits_of_an_int_argument_do_not_hide_it() {
     assert_eq!(decide(41, [1 | 1 << 32, 1, 0, 0, 0, 0]), Action::Allow);
 }
 
-/// Far more targets than 8 bits can reach: every call has tests of its own.
+/// Far more targets than 8 bits can reach: every call has its own tests.
 #[test]
 fn targets_out_of_reach_get_stand_ins() {
     let mut policy = Policy { architecture: Architecture::Aarch64, rules: BTreeMap::new(), otherwise: EPERM };
@@ -222,7 +225,8 @@ fn a_returned_value_means_what_the_kernel_makes_of_it() {
     }
 }
 
-/// The allow-list of a policy as seccompiler writes it: two actions, no x32, no calls with an errno of their own.
+/// The allow-list of a policy as seccompiler writes it: two actions, no x32, no calls with an errno of their
+/// own.
 fn seccompiler_program(policy: &Policy) -> Program {
     let allowed = policy.rules.iter().filter(|(_, rule)| rule.then == Action::Allow);
     let rules = allowed.map(|(number, rule)| {
@@ -247,7 +251,7 @@ fn seccompiler_program(policy: &Policy) -> Program {
     )
 }
 
-/// Where seccompiler can say it, both programs decide alike.
+/// Where seccompiler can express the policy, both programs decide alike.
 fn assert_like_seccompiler(policy: &Policy) {
     let (ours, theirs) = (compile(policy).expect("compiles"), seccompiler_program(policy));
     assert_eq!(verify(&theirs), Ok(()));
@@ -273,7 +277,8 @@ fn seccompiler_decides_alike() {
 }
 
 fn tests() -> impl Strategy<Value = Vec<Test>> {
-    // Few masks and values, so that alternatives share them; each argument once, as the compiled policy has it.
+    // Few masks and values, so that alternatives share them; each argument once, as the compiled policy has
+    // it.
     let masks = prop::sample::select(vec![u32::MAX, 0xf, 0x7e02_0000, 0x8000_0001, 0]);
     let one = (masks, prop::sample::select(vec![0u32, 1, 2, 5, 0x8000_0000, u32::MAX]));
     prop::collection::btree_map(0u8..6, one, 1..4).prop_map(|tests| {

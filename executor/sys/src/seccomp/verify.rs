@@ -1,5 +1,6 @@
-//! The kernel's checks of a filter (`bpf_check_classic` in `net/core/filter.c`, `seccomp_check_filter` in `kernel/seccomp.c`), over the few
-//! operations that a filter of system calls needs. What passes here the kernel takes; the kernel takes more (arithmetic, scratch memory).
+//! The kernel's checks of a filter (`bpf_check_classic` in `net/core/filter.c`, `seccomp_check_filter` in
+//! `kernel/seccomp.c`), over the few operations that a system call filter needs. The kernel accepts every
+//! program that passes here; it also accepts others (arithmetic, scratch memory).
 
 use super::{Instruction, MAX_INSTRUCTIONS, Program, operation};
 
@@ -42,7 +43,7 @@ pub enum Refusal {
     End,
 }
 
-/// Whether the kernel takes the program.
+/// Whether the kernel accepts the program.
 ///
 /// # Errors
 /// The first instruction that it would refuse.

@@ -1,5 +1,6 @@
-//! Attacks that no single layer stops: what they need is not there, or belongs to somebody whom nobody inside can be. They succeed bare and are stopped
-//! under the profile; that they stay stopped with the removable layers out shows that they hang on none of them.
+//! Attacks that no single layer stops: what they need is absent, or belongs to an identity that no process
+//! inside can take. They succeed bare and are stopped under the profile; they stay stopped with the removable
+//! layers left out, which shows that they depend on none of them.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +12,7 @@ use bailiwick_sys::{Host, Ids, Launcher, SandboxError};
 use crate::ground::{launcher_program, ordinary, profile, root_or_skipped};
 use crate::{Arena, Bare, Out, payload, run_bare};
 
-/// Number, name, body, where it is bare, and with what it may be stopped.
+/// Number, name, body, where it runs bare, and the answers that may stop it.
 type Case = (u8, &'static str, &'static str, Bare, &'static [&'static str]);
 
 const CASES: &[Case] = &[
@@ -26,7 +27,8 @@ const CASES: &[Case] = &[
     ),
     (
         22,
-        // What runs cannot be written; whoever holds it open writes it when it has ended (CVE-2019-5736).
+        // A running program cannot be written; an attacker that holds it open writes it when it has ended
+        // (CVE-2019-5736).
         "hold the program of process 1 open",
         "os.open('/proc/1/exe', os.O_RDONLY)",
         Bare::Apart,
@@ -85,8 +87,8 @@ fn what_is_not_there_cannot_be_reached() {
     }
 }
 
-/// Inside there is no terminal; that the filter does not even let typing be tried is seen on what is none. On a terminal that was handed in it is
-/// tried in `payloads`.
+/// There is no terminal inside. A file that is not a terminal shows that the filter stops even an attempt to
+/// type. With a terminal that was handed in, this is tried in `payloads`.
 #[test]
 fn typing_into_a_terminal_is_refused_by_the_filter() {
     let mut arena = Arena::new();
@@ -128,7 +130,7 @@ fn a_set_user_id_program_gains_nothing() {
     assert_eq!(arena.run(code, &removed), "1000", "the host's root is nobody inside");
 }
 
-/// Variable that makes `launcher_on_tampered_devices` do its part.
+/// Variable that activates `launcher_on_tampered_devices`.
 const TAMPERED: &str = "BAILIWICK_TEST_TAMPERED";
 
 /// Not a test of its own: runs where `/dev/null` has been replaced.
@@ -177,7 +179,8 @@ fn a_replaced_device_is_refused() {
     assert!(Path::new("/dev/null").exists());
 }
 
-/// An ordinary user's sandboxes stop the same attacks by the same layers: this binary once more, as one.
+/// An ordinary user's sandboxes stop the same attacks by the same layers: runs this binary once more as an
+/// ordinary user.
 #[test]
 fn an_ordinary_user_is_attacked_too() {
     if !root_or_skipped("an ordinary user runs the attacks itself") {

@@ -1,5 +1,6 @@
-//! The filter under attack: everything that the design refuses, by the project's own writer. Allow lists are the compiler's business; here it is to be
-//! seen that each refusal holds, so everything else is let through to the other layers.
+//! The filter under attack: everything that the design refuses, with the project's own filter compiler. Allow
+//! lists are the policy compiler's concern; these tests show that each refusal holds, so everything else is
+//! allowed through to the other layers.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +41,7 @@ const CALLS: &[(&str, libc::c_long)] = &[
     ("SYS_getpid", libc::SYS_getpid),
 ];
 
-/// Families that are let through: local, IPv4, IPv6.
+/// Families that are allowed: local, IPv4, IPv6.
 const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 
 /// More families than Linux has.
@@ -50,7 +51,7 @@ const ALL_FAMILIES: u32 = 64;
 pub(crate) fn numbered(code: &str) -> String {
     let mut code = code.to_owned();
     for (name, number) in CALLS {
-        // Whole names only: `SYS_clone` is the beginning of `SYS_clone3`.
+        // Whole names only: `SYS_clone` is a prefix of `SYS_clone3`.
         code = code.split(name).enumerate().fold(String::new(), |done, (index, part)| {
             let whole = !part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
             let named = if whole { number.to_string() } else { (*name).to_owned() };

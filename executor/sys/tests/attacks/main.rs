@@ -1,8 +1,10 @@
-//! Proof by attack. Every attack is run three times and more: bare, where it must succeed (so it is a real one), under the profile, where it must be
-//! stopped with the errno of the layer that is said to stop it, and with that layer left out, where it must succeed again. Where several layers stop an
-//! attack, all but the first are left out for one run, to see that the first stops it alone.
+//! Proof by attack. Every attack is run at least three times: bare, where it must succeed (so it is a real
+//! one); under the profile, where it must be stopped with the errno of the layer that is said to stop it; and
+//! with that layer left out, where it must succeed again. Where several layers stop an attack, one more run
+//! leaves out all but the first, to show that the first stops it alone.
 //!
-//! Attacks on limits, endings, workspaces and the owner are in the `sandbox` tests, beside what they attack; failing set-up steps in `faults`.
+//! Attacks on limits, endings, workspaces and the owner are in the `sandbox` tests, next to what they attack;
+//! failing set-up steps are in `faults`.
 
 #[path = "../ground/mod.rs"]
 mod ground;
@@ -31,18 +33,19 @@ enum Out {
     Cgroup,
     /// The bounds of `/tmp`: room for every attack on it.
     Tmpfs,
-    /// That only what the profile names is seen of the host: it is shown one folder more.
+    /// The limit that only what the profile names is visible of the host: one more folder is shown.
     View,
 }
 
 /// Where an attack is run bare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bare {
-    /// As root, or an ordinary user's root, in namespaces of its own, so that it changes nothing of this machine.
+    /// As root, or an ordinary user's root, in separate namespaces, so that it changes nothing on this
+    /// machine.
     Apart,
-    /// On the machine itself; only for what changes nothing.
+    /// On the machine itself; only for attacks that change nothing.
     Host,
-    /// The same as an ordinary user, whoever runs the tests.
+    /// The same as an ordinary user, whichever user runs the tests.
     Nobody,
 }
 
@@ -58,7 +61,7 @@ struct Attack {
     bare: Bare,
 }
 
-/// What every payload begins with: calls by number, and a word about the end.
+/// The beginning of every payload: calls by number, and a report of the end.
 const PRELUDE: &str = r"
 import ctypes, errno, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -86,7 +89,7 @@ fn payload(body: &str) -> String {
     [PRELUDE, &filter::numbered(&indented), EPILOGUE].concat()
 }
 
-/// Runs a payload without any sandbox; what it said.
+/// Runs a payload without any sandbox; returns what it reported.
 fn run_bare(code: &str, bare: Bare) -> String {
     let python = ["/usr/bin/python3", "-I", "-S", "-c", code];
     let mut command = match bare {
@@ -95,7 +98,7 @@ fn run_bare(code: &str, bare: Bare) -> String {
         Bare::Apart => Command::new("unshare"),
     };
     if bare == Bare::Apart && !is_root() {
-        // Root of a user namespace: what an ordinary user can be.
+        // Root of a user namespace: the most that an ordinary user can be.
         command.args(["--user", "--map-root-user"]);
     }
     match bare {
@@ -111,7 +114,7 @@ fn run_bare(code: &str, bare: Bare) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The profile that is attacked: the filter of `filter`, and a directory of the host that anybody may write to.
+/// The profile that is attacked: the filter of `filter`, and a world-writable directory of the host.
 fn attacked(open: &Path, hidden: &Path, out: &[Out]) -> Profile {
     let mut profile = profile();
     profile.filter = filter::program();
@@ -134,13 +137,14 @@ fn attacked(open: &Path, hidden: &Path, out: &[Out]) -> Profile {
     profile
 }
 
-/// How many attacks of the list have a layer that can be left out, less the two that hang on a setting of the machine (`legacy_tiocsti`, `dmesg_restrict`).
+/// How many attacks of the list have a layer that can be left out, except the two that depend on a setting of
+/// the machine (`legacy_tiocsti`, `dmesg_restrict`).
 const MOST_AS_ROOT: usize = 35;
 
-/// The same without root of the machine, and so without cgroups.
+/// The same without being root of the machine, and so without cgroups.
 const MOST_AS_ANYBODY: usize = 26;
 
-/// What a run came to, in the words of the payloads.
+/// The result of a run, in the words of the payloads.
 fn said(done: &Done) -> String {
     match &done.exit.outcome {
         Outcome::SyscallDenied => "killed SIGSYS".to_owned(),
@@ -150,13 +154,13 @@ fn said(done: &Done) -> String {
     }
 }
 
-/// Sandboxes of every set of left-out layers that was asked for, one launcher for each.
+/// Sandboxes of every set of left-out layers that was requested, one launcher for each.
 struct Arena {
     host: Host,
     directory: tempfile::TempDir,
     /// What `Out::View` shows.
     hidden: PathBuf,
-    /// Folders of its cgroup root, in which a group lies for each sandbox.
+    /// Folders of its cgroup root, which contain a group for each sandbox.
     roots: Vec<PathBuf>,
     /// What is mounted on the machine.
     mounts: String,
@@ -174,13 +178,14 @@ impl Arena {
         Self { host, directory, hidden: PathBuf::new(), roots, mounts: mounts(), launchers: BTreeMap::new() }
     }
 
-    /// That nothing of the sandbox that ran last is left: a group with a process in it cannot be removed, so with the groups the processes are gone.
+    /// Asserts that nothing of the last sandbox is left: a group with a process in it cannot be removed, so
+    /// if the groups are gone, the processes are too.
     fn assert_that_the_machine_is_clean(&self, what: &str) {
         assert_eq!(self.mounts, mounts(), "mounts are left by {what}");
         for root in &self.roots {
             let entries =
                 std::fs::read_dir(root).expect("the root is there").map(|entry| entry.unwrap().path());
-            // The launchers, which live on, have a group of their own.
+            // The launchers, which continue to run, have a group of their own.
             let of_sandboxes = |path: &PathBuf| path.is_dir() && !path.ends_with("outposts");
             let groups: Vec<_> = entries.filter(of_sandboxes).collect();
             assert!(groups.is_empty(), "groups are left by {what}: {groups:?}");
@@ -204,13 +209,13 @@ fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mountinfo").expect("/proc")
 }
 
-/// Whether the kernel has what an attack is about; if not the attack is no attack here.
+/// Whether the kernel has what an attack is about; if not, it is not an attack here.
 fn is_live(attack: &Attack, bare: &str) -> bool {
     if bare == "succeeded" {
         return true;
     }
     let missing = ["stopped EAFNOSUPPORT", "stopped ENOSYS", "stopped EPROTONOSUPPORT"].contains(&bare);
-    // Some take root of the machine; the root's run has them.
+    // Some need root of the machine; root's run covers them.
     let beyond = !is_root() && ["stopped EPERM", "stopped EACCES"].contains(&bare);
     assert!(missing || beyond, "attack {} ({}) does not succeed bare: {bare}", attack.number, attack.name);
     eprintln!("SKIPPED attack {} ({}): bare it is answered {bare} here", attack.number, attack.name);
@@ -242,7 +247,8 @@ fn each_attack_succeeds_bare_is_stopped_by_its_layer_and_succeeds_without_it() {
         );
         proven.insert(attack.number);
     }
-    // Numbers of the reference's list, of which one may have several rows. Those that no removable layer stops are in `always`.
+    // Numbers of the reference's list, each of which may have several rows. Attacks that no removable layer
+    // stops are in `always`.
     let least = if is_root() { MOST_AS_ROOT } else { MOST_AS_ANYBODY };
     assert!(proven.len() >= least, "only {} attacks were live: {proven:?}", proven.len());
 }

@@ -15,12 +15,12 @@ fn attack(number: u8, name: &'static str, body: &str, stopped: [&'static str; 2]
     Attack { number, name, code: payload(body), stopped, layers: layers.to_vec(), bare: Bare::Apart }
 }
 
-/// One that the filter alone stops.
+/// An attack that the filter alone stops.
 fn filtered(number: u8, name: &'static str, body: &str) -> Attack {
     attack(number, name, body, ["stopped EPERM"; 2], &[BY_FILTER])
 }
 
-/// One that needs capabilities and that the filter stops before they are asked for.
+/// An attack that needs capabilities and that the filter stops before they are checked.
 fn privileged(number: u8, name: &'static str, body: &str) -> Attack {
     attack(number, name, body, ["stopped EPERM"; 2], &[BY_FILTER, Out::Layer(Capabilities)])
 }
@@ -41,7 +41,7 @@ pub(crate) fn all(surroundings: &Surroundings) -> Vec<Attack> {
     attacks
 }
 
-/// One that changes nothing of the machine, and so may be made there.
+/// An attack that changes nothing on the machine, and so may run on it.
 fn on_host(attack: Attack) -> Attack {
     Attack { bare: Bare::Host, ..attack }
 }
@@ -121,7 +121,7 @@ fn kernel_surface() -> Vec<Attack> {
             ["stopped EPERM"; 2],
             &[Out::Layer(Capabilities)],
         ),
-        // Only who cannot gain privileges may have a filter or Landlock without being privileged.
+        // Only a process that cannot gain privileges may have a filter or Landlock without being privileged.
         attack(
             15,
             "privileges to be gained from a program",
@@ -178,19 +178,19 @@ fn sockets(surroundings: &Surroundings) -> Vec<Attack> {
             ["stopped EPERM"; 2],
             &by_owner,
         ),
-        // A comparison of 64 bits would see another family; the kernel sees netlink.
+        // A 64-bit comparison would see another family; the kernel sees netlink.
         filtered(13, "socket of netlink with high bits", "call(SYS_socket, 16 | 1 << 32, 2, 0)"),
         on_host(attack(55, "abstract socket of the host", &local, ["stopped ECONNREFUSED"; 2], &network)),
         on_host(attack(60, "the host's loopback", &tcp, ["stopped EACCES", "stopped ENETUNREACH"], &network)),
     ]
 }
 
-/// A name in the arena's folder: seen inside as `/data`.
+/// A name in the arena's folder, which is `/data` inside.
 fn in_the_open(surroundings: &Surroundings, name: &str) -> String {
     format!("next(d for d in ('/data', '{}') if os.path.exists(d)) + '/{name}'", surroundings.open.display())
 }
 
-/// Typing into a terminal for whoever reads there next. The sandbox has none, so it is handed one.
+/// Typing into a terminal for the next reader there. The sandbox has none, so one is handed to it.
 fn terminals(surroundings: &Surroundings) -> Vec<Attack> {
     if setting("/proc/sys/dev/tty/legacy_tiocsti").is_some_and(|setting| setting != "1") {
         eprintln!("SKIPPED attack 18: `legacy_tiocsti` is off, so that nobody can type into a terminal here");
@@ -213,7 +213,7 @@ fn terminals(surroundings: &Surroundings) -> Vec<Attack> {
     ]
 }
 
-/// What everybody on the host can reach by its path.
+/// What every user of the host can reach by its path.
 fn out_of_sight(surroundings: &Surroundings) -> Vec<Attack> {
     let hidden = surroundings.hidden.path().display();
     let connect = format!("import socket\nsocket.socket(socket.AF_UNIX).connect('{hidden}/socket')");
@@ -230,7 +230,7 @@ fn out_of_sight(surroundings: &Surroundings) -> Vec<Attack> {
     ]
 }
 
-/// The executor has left a directory open, and with it every program that it starts (CVE-2024-21626).
+/// The executor, and so every program that it starts, has a directory open (CVE-2024-21626).
 fn leaked() -> Vec<Attack> {
     let by = |act: &str| {
         format!(
@@ -259,11 +259,12 @@ fn leaked() -> Vec<Attack> {
     ]
 }
 
-/// Becoming more than one is.
+/// Gaining privileges.
 fn gains(surroundings: &Surroundings) -> Vec<Attack> {
     let node = "os.mknod('/tmp/node', 0o020600, os.makedev(0, 0))";
     let mut gains = vec![
-        // The one device node that takes no privilege over the machine: file systems in layers read it as a deletion.
+        // The one device node that needs no privilege over the machine: overlay file systems read it as a
+        // deletion.
         attack(35, "a device node", node, ["stopped EPERM"; 2], &[BY_FILTER, Out::Landlock]),
         attack(
             35,
@@ -308,7 +309,7 @@ fn gains(surroundings: &Surroundings) -> Vec<Attack> {
     gains
 }
 
-/// Other forms of the same calls. Machine code is of x86-64 only.
+/// Other forms of the same calls. Machine code is x86-64 only.
 fn forms() -> Vec<Attack> {
     if !cfg!(target_arch = "x86_64") {
         return Vec::new();
@@ -358,7 +359,8 @@ fn limits() -> Vec<Attack> {
     ]
 }
 
-/// What fills a machine up. The limits of a sandbox as a whole need a cgroup, which an ordinary user has not.
+/// Attacks that exhaust a machine. The limits of a sandbox as a whole need a cgroup, which an ordinary user
+/// lacks.
 fn bombs() -> Vec<Attack> {
     let forks = "import signal\nchildren = []\ntry:\n    for _ in range(100):\n        child = os.fork()\n        if child == 0: signal.pause()\n        \
                  children.append(child)\nfinally:\n    for child in children: os.kill(child, 9)";

@@ -1,4 +1,5 @@
-//! What attacks reach for on the host: listeners, shared memory, files that no profile shows, a descriptor that was left open by mistake, terminals.
+//! What attacks reach for on the host: listeners, shared memory, files that no profile shows, a descriptor
+//! that was left open by mistake, terminals.
 
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
@@ -14,10 +15,10 @@ use tempfile::TempDir;
 
 use crate::ground::is_root;
 
-/// The id outside that a holder's root has inside: see `bailiwick_sys::DEFAULT_ID_BASE` and the launcher's `HOLDER_ID`.
+/// The id outside of a holder's root: see `bailiwick_sys::DEFAULT_ID_BASE` and the launcher's `HOLDER_ID`.
 const HOLDER_OUTSIDE: u32 = bailiwick_sys::DEFAULT_ID_BASE + 1;
 
-/// Gives each that connects a terminal of its own, and keeps the other side of all of them.
+/// Gives each client that connects a terminal of its own, and keeps the other side of all of them.
 const TERMINALS: &str = r"
 import os, pty, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -37,11 +38,11 @@ while True:
 
 pub(crate) struct Surroundings {
     pub(crate) tcp: TcpListener,
-    /// Name of an abstract socket on which somebody listens.
+    /// Name of an abstract socket that is listened on.
     pub(crate) name: String,
-    /// A folder that anybody on the host may read, with `token` and, listened on, `socket`.
+    /// A world-readable folder, with `token` and a listening `socket`.
     pub(crate) hidden: TempDir,
-    /// The folder of the arena, which sandboxes see as `/data`.
+    /// The folder of the arena, which is `/data` in sandboxes.
     pub(crate) open: PathBuf,
     shared_memory: i32,
     terminals: Child,
@@ -50,7 +51,8 @@ pub(crate) struct Surroundings {
     _leaked: File,
 }
 
-/// Key of the segment, unlike any that a program would choose, and of this process alone: an ordinary user's run goes on beside the root's.
+/// Key of the segment, unlike any that a program would choose, and unique to this process: an ordinary user's
+/// run proceeds in parallel with root's.
 pub(crate) fn key() -> i32 {
     0x6200_0000 | i32::try_from(std::process::id() & 0xff_ffff).unwrap()
 }
@@ -62,7 +64,7 @@ impl Surroundings {
         // SAFETY: makes a segment; nothing is attached.
         let shared_memory = unsafe { libc::shmget(key(), 64, libc::IPC_CREAT | 0o666) };
         assert!(shared_memory >= 0, "{}", std::io::Error::last_os_error());
-        // Not in `/tmp`, which a sandbox, and what runs apart, has of its own.
+        // Not in `/tmp`: a sandbox, and a program that runs in separate namespaces, has its own.
         let hidden = tempfile::tempdir_in("/var/tmp").unwrap();
         let anybody = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         anybody(hidden.path(), 0o755);
@@ -90,7 +92,7 @@ impl Surroundings {
     }
 }
 
-/// `id` as a set-user-id program of somebody who is root inside.
+/// `id` as a set-user-id program of the user that is root inside.
 fn set_user_id_program(open: &Path) {
     let program = open.join("id");
     fs::copy("/usr/bin/id", &program).unwrap();
@@ -98,7 +100,7 @@ fn set_user_id_program(open: &Path) {
     fs::set_permissions(&program, Permissions::from_mode(0o4755)).unwrap();
 }
 
-/// Starts what gives terminals, and waits until it listens.
+/// Starts the program that gives terminals, and waits until it listens.
 fn terminals(open: &Path) -> Child {
     let mut terminals = Command::new("/usr/bin/python3")
         .args(["-I", "-S", "-c", TERMINALS])
@@ -121,7 +123,7 @@ impl Drop for Surroundings {
     }
 }
 
-/// What a setting of the kernel is; `None`: this kernel has no such setting.
+/// The value of a kernel setting; `None`: this kernel has no such setting.
 pub(crate) fn setting(path: &str) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned())
 }

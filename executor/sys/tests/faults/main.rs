@@ -1,5 +1,6 @@
-//! Every step of a set-up made to fail, one after the other: the target never runs, the error names the step, and nothing is left. A binary of its
-//! own, because what fails is set for the whole process.
+//! Makes every step of a set-up fail, one after the other: the target never runs, the error names the step,
+//! and nothing is left. This is a binary of its own, because the step that fails is set for the whole
+//! process.
 
 #[path = "../ground/mod.rs"]
 mod ground;
@@ -19,14 +20,14 @@ use bailiwick_sys::{Build, CgroupRoot, Host, Identity, Ids, Launcher, Request, S
 
 use ground::{ample, is_root, launcher_program, profile, root_name, run_in, shell};
 
-/// What the target does if it runs: leaves its mark in the workspace.
+/// The target leaves its mark in the workspace if it runs.
 const TARGET: &str = "echo ran > mark";
 
 fn target() -> Request {
     Request { working_directory: Some("/work".into()), ..shell(TARGET) }
 }
 
-/// A session that is set up without failures; what fails is tried beside it, with its workspace.
+/// A session that is set up without failures; the failing set-ups run alongside it, with its workspace.
 struct Witness {
     host: Host,
     groups: Vec<PathBuf>,
@@ -54,19 +55,21 @@ impl Witness {
         Build { identity: Arc::clone(&self.identity), workspace: Some(&self.workspace) }
     }
 
-    /// Whether the target has run; its mark is taken away.
+    /// Whether the target has run; removes its mark.
     fn mark(&self) -> bool {
         let parked = self.launcher.build(&self.build()).unwrap();
         let done = run_in(parked, &shell("test ! -e /work/mark || { rm /work/mark; echo ran; }"));
         !done.ok().is_empty()
     }
 
-    /// Sets a sandbox up with everything new, and runs the target. Every failure that was told, and whether the target ran.
+    /// Sets a sandbox up with everything new, and runs the target. Returns every failure that was reported,
+    /// and whether the target ran.
     fn try_target(&self) -> (Vec<Fault>, bool) {
         let mut faults = Vec::new();
         let mut own = None;
         match Keeper::spawn(&self.host) {
-            // Without a new keeper the witness's workspace serves, so that the launcher has its turn at the same step.
+            // Without a new keeper the witness's workspace is used, so that the launcher gets its turn at the
+            // same step.
             Err(fault) => faults.push(fault),
             Ok(keeper) => match keeper.create(&self.identity, 1 << 20, 16) {
                 Ok(workspace) => own = Some(workspace),

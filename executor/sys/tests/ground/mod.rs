@@ -1,4 +1,5 @@
-//! The ground that tests stand on: a host with a cgroup root of its own, the profile that they vary, and a way to run a program to its end.
+//! The setting of the tests: a host with a cgroup root of its own, the profile that they vary, and a way to
+//! run a program to its end.
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
@@ -15,10 +16,10 @@ use bailiwick_sys::profile::{Binding, CgroupLimits, Device, Landlock, Link, Proc
 use bailiwick_sys::seccomp::{Instruction, Program};
 use bailiwick_sys::{Build, CgroupRoot, Host, Ids, Launcher, Parked, Request};
 
-/// A call that has not ended by then hangs.
+/// A call that has not ended by then is stuck.
 const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Variable that says how many times as slow this machine is, for one whose processors are emulated.
+/// Variable that says how many times slower this machine is, for one whose processors are emulated.
 const SLOWNESS: &str = "BAILIWICK_TEST_SLOWNESS";
 
 /// A wait of this length, on a machine of the usual speed.
@@ -32,7 +33,7 @@ pub(crate) fn launcher_program() -> PathBuf {
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_bailiwick-launcher")), PathBuf::from)
 }
 
-/// Variable that names another launcher program, for a test that starts itself again as somebody else.
+/// Variable that names another launcher program, for a test that starts itself again as another user.
 pub(crate) const LAUNCHER: &str = "BAILIWICK_TEST_LAUNCHER";
 
 pub(crate) fn is_root() -> bool {
@@ -42,8 +43,8 @@ pub(crate) fn is_root() -> bool {
         .any(|line| line.starts_with("Uid:\t0\t0"))
 }
 
-/// Whether a test can run that needs what root alone has; otherwise says loudly that it is left out. The root's run of the suite has it, and what an ordinary
-/// user has instead is tested beside it.
+/// Whether a test can run that needs root; if not, prints that it is skipped. Root's run of the suite covers
+/// it, and an ordinary user's equivalent is tested as well.
 pub(crate) fn root_or_skipped(what: &str) -> bool {
     if !is_root() {
         eprintln!("SKIPPED: {what}");
@@ -63,7 +64,8 @@ pub(crate) fn host() -> Host {
     Host::new(launcher_program(), Ids::of_this_process(), cgroups)
 }
 
-/// A sandbox that can run what this machine has in `/usr`, and in `/bin` and `/lib` where those are not links into it.
+/// A sandbox that can run what this machine has in `/usr`, and in `/bin` and `/lib` where those are not links
+/// into it.
 pub(crate) fn profile() -> Profile {
     let mut read_only = Vec::new();
     let mut links = Vec::new();
@@ -105,7 +107,8 @@ pub(crate) fn profile() -> Profile {
     }
 }
 
-/// A filter that answers the given calls with EPERM and allows all others of this architecture: enough to see that one is on.
+/// A filter that answers the given calls with EPERM and allows all others of this architecture: enough to see
+/// that one is installed.
 pub(crate) fn filter(denied: &[libc::c_long]) -> Program {
     let at = |code: u16, jt: u8, jf: u8, k: u32| Instruction { code, jt, jf, k };
     let (load, equal, answer) = (0x20, 0x15, 0x06);
@@ -146,7 +149,7 @@ pub(crate) fn build(host: &Host, launcher: &Launcher) -> Parked {
     launcher.build(&Build { identity, workspace: None }).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) exit: Exit,
@@ -156,14 +159,14 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// The output of a call that must have gone well.
+    /// The output of a call that must have succeeded.
     pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.exit.outcome, Outcome::Exited { code: 0 }, "{} {}", self.stdout, self.stderr);
         &self.stdout
     }
 }
 
-/// Limits that no test of something else runs into.
+/// Limits that no test about something else reaches.
 pub(crate) fn ample() -> CallLimits {
     CallLimits { wall: patience(TEST_DEADLINE), cpu: None, output_bytes: 1 << 20, excess: Excess::Drop }
 }

@@ -1,4 +1,4 @@
-//! Running a test binary once more as an ordinary user.
+//! Runs a test binary once more as an ordinary user.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;

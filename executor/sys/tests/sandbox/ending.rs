@@ -17,7 +17,7 @@ use crate::ground::{
     run, run_in, run_within, shell,
 };
 
-/// How long is waited for what must happen.
+/// How long to wait for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn within(profile: &Profile, command: &str, limits: CallLimits) -> Done {
@@ -30,10 +30,10 @@ fn within(profile: &Profile, command: &str, limits: CallLimits) -> Done {
 fn a_signal_of_its_own_is_told() {
     let done = run(&profile(), &shell("kill -TERM $$"));
     assert_eq!(done.exit.outcome, Outcome::Signaled { signal: libc::SIGTERM });
-    // Nobody killed it for a cause and nothing ran out of memory: this SIGKILL was its own.
+    // The executor did not kill it and nothing ran out of memory: this SIGKILL was its own.
     let done = run(&profile(), &shell("kill -KILL $$"));
     assert_eq!(done.exit.outcome, Outcome::Signaled { signal: libc::SIGKILL });
-    // The kernel sends SIGXCPU to whoever has used up his processor time; this program has used none.
+    // The kernel sends SIGXCPU to a process that has used up its processor time; this program has used none.
     let done = run(&profile(), &shell("kill -XCPU $$"));
     assert_eq!(done.exit.outcome, Outcome::Signaled { signal: libc::SIGXCPU });
 }
@@ -58,21 +58,21 @@ fn whoever_asked_may_call_it_off() {
     let launcher = Launcher::spawn(&host, &profile()).unwrap();
     let running = build(&host, &launcher).run(&shell("sleep 1000")).unwrap();
     running.kill(Cause::Cancelled);
-    // The first cause stands.
+    // The first cause is kept.
     running.kill(Cause::TimedOut);
     assert_eq!(finished(complete(running, b"", &ample())).exit.outcome, Outcome::Cancelled);
 }
 
 #[test]
 fn a_call_ends_with_its_program_not_with_its_streams() {
-    // The child keeps standard output open; nobody waits for it.
+    // The child keeps standard output open; nothing waits for it.
     let done = run(&profile(), &shell("echo said; sleep 1000 & exit 4"));
     assert_eq!((done.exit.outcome, done.stdout.as_str()), (Outcome::Exited { code: 4 }, "said\n"));
     let done = run(&profile(), &shell("exec >&- 2>&-; sleep 0.05; exit 5"));
     assert_eq!(done.exit.outcome, Outcome::Exited { code: 5 });
 }
 
-/// The shell command of the tests about what is left behind, without a sandbox around it.
+/// The shell command of the tests about leftovers, without a sandbox around it.
 fn bare(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -86,7 +86,8 @@ fn without_a_sandbox_what_a_program_left_running_goes_on() {
     let mut said = String::new();
     shell.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     let orphan: i32 = said.trim().parse().unwrap();
-    // SAFETY: sends a signal to a process that this test has had started. It runs for a thousand seconds, so the number is its own, unless it was killed.
+    // SAFETY: sends a signal to a process that this test started. It runs for a thousand seconds, so the
+    // number is still its own, unless it was killed.
     assert_eq!(unsafe { libc::kill(orphan, libc::SIGKILL) }, 0, "the orphan is gone");
 }
 
@@ -98,7 +99,8 @@ fn what_a_program_left_running_is_killed_before_its_end_is_told() {
     let stdout = running.take_stdout().unwrap();
     let (exit, remains) = running.finish();
     assert_eq!(exit.outcome, Outcome::Exited { code: 4 });
-    // The child holds standard output open for as long as it lives. Nobody has cleared the sandbox away yet, as while a slow disk takes the record.
+    // The child holds standard output open for as long as it lives. The sandbox has not been cleared away
+    // yet, as happens while a slow disk writes the record.
     let (begun, mut output) = (Instant::now(), Output::new(0));
     while output.read_ready(&stdout).unwrap() == Stream::Open {
         assert!(begun.elapsed() < patience(PATIENCE), "the child runs on");
@@ -118,7 +120,7 @@ fn processor_time_is_limited_as_a_whole() {
         return;
     }
     let limits = CallLimits { cpu: Some(Duration::from_millis(300)), ..ample() };
-    // Four processes: each for itself would be within the limit for longer.
+    // Four processes: each alone would stay within the limit for longer.
     let spin = "for i in 1 2 3 4; do (while :; do :; done) & done; wait";
     let done = within(&profile(), spin, limits);
     assert_eq!(done.exit.outcome, Outcome::CpuTimeExceeded);
@@ -158,7 +160,7 @@ fn memory_is_limited_wherever_it_is_taken() {
     }
 }
 
-/// Limits of cgroups by what a shell can do alone, for a machine that has nothing else.
+/// Limits of cgroups by what a shell can do alone, for a machine without other tools.
 #[test]
 fn a_shell_runs_into_its_limits() {
     if !root_or_skipped("an ordinary user without a cgroup has no limits of a group") {
@@ -194,9 +196,11 @@ fn processors_are_shared_out() {
     assert_eq!(done.exit.outcome, Outcome::CpuTimeExceeded, "{done:?}");
     let usage = &done.exit.usage;
     assert_eq!(usage.cpu_source, Source::Cgroup);
-    // A tenth of one processor, and what one period may have had before the clock began and in its last part.
+    // A tenth of one processor, plus what one period may have had before the clock began and in its last
+    // part.
     assert!(usage.cpu.saturating_sub(PERIOD) <= usage.wall / 10, "{usage:?}");
-    // Without its share it takes what it can get; how much that is a busy machine decides, but not the group.
+    // Without its share it takes what it can get; a busy machine decides how much that is, but the group does
+    // not.
     slow.cgroup.cpu_milli = None;
     let done = within(&slow, spin, until_spent);
     assert_eq!(done.exit.outcome, Outcome::CpuTimeExceeded, "{done:?}");
@@ -268,7 +272,8 @@ fn a_flood_is_cut_counted_and_holds_nothing_up() {
     assert!(done.dropped.0 > 0);
 }
 
-/// What the limit is for: whoever keeps everything keeps a flood, and whoever reads no more than he keeps has a program that never ends.
+/// The reason for the limit: a caller that keeps everything keeps a flood, and one that reads no more than it
+/// keeps has a program that never ends.
 #[test]
 fn without_a_limit_a_flood_fills_memory_or_stands_still() {
     let flood = "head -c 3000000 /dev/zero; head -c 70000 /dev/zero >&2";
@@ -279,7 +284,7 @@ fn without_a_limit_a_flood_fills_memory_or_stands_still() {
     let mut stdout = held_up.stdout.take().unwrap();
     let mut kept = [0; 1000];
     stdout.read_exact(&mut kept).unwrap();
-    // Full: what is written from now on waits.
+    // Full: from now on a write blocks.
     let deadline = Instant::now() + patience(PATIENCE);
     while !is_full(&stdout) {
         assert!(Instant::now() < deadline, "the pipe is not filled");
@@ -331,7 +336,7 @@ fn a_program_that_cannot_be_executed_is_a_failed_set_up() {
         };
         assert_eq!((fault.step, fault.errno as i32), (step, errno), "{fault}");
     }
-    // A program that exits as a failed worker does has still run.
+    // A program with the exit code of a failed worker has still run.
     assert_eq!(run(&profile(), &shell("exit 127")).exit.outcome, Outcome::Exited { code: 127 });
 }
 

@@ -54,7 +54,8 @@ fn every_namespace_is_its_own() {
     assert_eq!(first.ok().lines().count(), 7);
     for ((one, other), out) in first.ok().lines().zip(second.ok().lines()).zip(&outside) {
         assert_ne!(one, out, "shared with the host");
-        // Numbers of ended namespaces are given again, so two sandboxes that did not live together may have the same ones.
+        // Numbers of ended namespaces are reused, so two sandboxes that did not exist at the same time may
+        // have the same ones.
         assert_eq!(one.split(':').next(), other.split(':').next());
     }
 }
@@ -95,7 +96,7 @@ fn mounts_have_the_flags_that_they_must_have() {
         let (point, flags) = (fields[4], fields[5].split(',').collect::<Vec<_>>());
         let has = |flag: &str| flags.contains(&flag);
         let writable = point == "/tmp";
-        // The launcher's own proc lies under the sandbox's, out of reach.
+        // The launcher's own proc is under the sandbox's, out of reach.
         let covered = point == "/proc" && !has("ro");
         assert!(has("nosuid") || covered, "{line}");
         assert!(has("nodev") || point.starts_with("/dev/") || covered, "{line}");

@@ -1,4 +1,5 @@
-//! Sandboxes on the real kernel: what a program inside finds, how its end is told, what is left of it.
+//! Sandboxes on the real kernel: what a program inside finds, how its end is reported, and what is left of
+//! it.
 
 #[path = "../ground/mod.rs"]
 mod ground;

@@ -1,4 +1,4 @@
-//! The same for an ordinary user: one id, no cgroup, everything else as for root.
+//! The same tests for an ordinary user: one id, no cgroup, everything else as for root.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use bailiwick_sys::{CgroupRoot, Host, Ids};
 use crate::ground::ordinary::run as again;
 use crate::ground::{is_root, launcher_program, root_name, root_or_skipped};
 
-/// What there is with this launcher program.
+/// The report with this launcher program.
 fn with(launcher: PathBuf) -> Report {
     let cgroups = CgroupRoot::open(&root_name());
     let refused = cgroups.as_ref().err().map(ToString::to_string);

@@ -1,4 +1,5 @@
-//! When the executor is killed, nothing of its sandboxes goes on, and what it cannot remove any more the next start removes.
+//! When the executor is killed, nothing of its sandboxes continues, and the next start removes what the
+//! killed one could not.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,10 @@ use bailiwick_sys::{CgroupError, CgroupRoot, Host, Ids, Launcher};
 
 use crate::ground::{build, is_root, launcher_program, profile, root_name, shell};
 
-/// Generous: a loaded machine takes its time.
+/// Generous, for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Variable that makes `owner_of_sandboxes` be the one that is killed.
+/// Variable that makes `owner_of_sandboxes` the process that is killed.
 const OWNER: &str = "BAILIWICK_TEST_OWNER";
 
 /// The same for `owner_of_bare_programs`.
@@ -23,7 +24,8 @@ const BARE_OWNER: &str = "BAILIWICK_TEST_BARE_OWNER";
 /// A program that leaves another one behind.
 const LEAVES: &str = "setsid sleep 1000 & sleep 1000";
 
-/// Not a test of its own: the process that `nothing_survives_a_killed_owner` kills. It holds one sandbox parked and one running.
+/// Not a test of its own: the process that `nothing_survives_a_killed_owner` kills. It holds one sandbox
+/// parked and one running.
 #[test]
 fn owner_of_sandboxes() {
     let Some(name) = std::env::var_os(OWNER) else { return };
@@ -42,7 +44,7 @@ fn owner_of_sandboxes() {
     drop((parked, running, keeper));
 }
 
-/// The same without a sandbox: what `without_a_sandbox_it_survives` kills.
+/// The same without a sandbox: the process that `without_a_sandbox_it_survives` kills.
 #[test]
 fn owner_of_bare_programs() {
     if std::env::var_os(BARE_OWNER).is_none() {
@@ -56,14 +58,14 @@ fn owner_of_bare_programs() {
     drop(running);
 }
 
-/// Name and parent of a process that is there.
+/// Name and parent of an existing process.
 fn named(pid: i32) -> Option<(String, i32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (before, after) = stat.rsplit_once(") ")?;
     Some((before.split_once('(')?.1.to_owned(), after.split(' ').nth(1)?.parse().ok()?))
 }
 
-/// Everything that a process and its children have started, as far as their parents live.
+/// All descendants of a process, as far as their parents live.
 fn descendants(of: i32) -> Vec<(i32, String)> {
     let listed = std::fs::read_dir("/proc").unwrap();
     let pids = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
@@ -87,7 +89,8 @@ fn is_alive(pid: i32) -> bool {
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
-/// Starts one of the two owners; what it said until it was ready, and everything it had started once both programs ran.
+/// Starts one of the two owners; returns its output until it was ready, and everything it had started once
+/// both programs ran.
 fn start(test: &str, variable: &str, value: &str) -> (Child, Vec<String>, Vec<(i32, String)>) {
     let mut owner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
@@ -117,7 +120,8 @@ fn without_a_sandbox_it_survives() {
     owner.wait().unwrap();
     let survivors: Vec<_> = processes.iter().filter(|(pid, _)| is_alive(*pid)).collect();
     for (pid, _) in &survivors {
-        // SAFETY: sends a signal to what this test has started and nobody has reaped while it was alive.
+        // SAFETY: sends a signal to a process that this test started and that was not reaped while it was
+        // alive.
         unsafe { libc::kill(*pid, libc::SIGKILL) };
     }
     assert_eq!(survivors.iter().filter(|(_, name)| name == "sleep").count(), 2, "{processes:?}");

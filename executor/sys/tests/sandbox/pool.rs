@@ -23,7 +23,7 @@ fn a_pool_is_filled_refilled_and_never_empty() {
     let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
     let pool = Pool::new(Arc::clone(&host), Arc::clone(&launcher), 2).unwrap();
     stocked(&pool, 2);
-    // More at once than there are.
+    // More at once than the stock has.
     let taken: Vec<_> = (0..5).map(|_| pool.take().unwrap()).collect();
     let users: BTreeSet<u32> = taken.iter().map(bailiwick_sys::Parked::outer_uid).collect();
     assert_eq!(users.len(), if crate::ground::is_root() { 5 } else { 1 }, "each has an identity of its own");
@@ -33,7 +33,7 @@ fn a_pool_is_filled_refilled_and_never_empty() {
     stocked(&pool, 2);
 }
 
-/// Longer than this test may take: what comes within it comes for another reason.
+/// Longer than this test may take: a refill within it has another reason.
 const NEVER: Duration = Duration::from_secs(3600);
 
 #[test]
@@ -72,18 +72,18 @@ fn a_stock_is_refilled_once_calls_have_ended_and_a_burst_does_not_wait_for_that(
     drop(taken);
 }
 
-/// Leases that follow each other in one pool, as many as the design asks for.
+/// Consecutive leases of one pool, as many as the design requires.
 const LEASES: usize = 1000;
 
-/// Every so many leases one looks deeper, which takes Python a while.
+/// One in this many leases checks more deeply, with Python, which takes a while.
 const DEEPER: usize = 25;
 
-/// What a lease looks for and then leaves: a file, a process that goes on, its own name in its environment. By what a shell does itself, so that a thousand
-/// take seconds.
+/// What a lease looks for and then leaves: a file, a process that goes on, its own name in its environment.
+/// It uses only shell built-ins, so that a thousand take seconds.
 const CANARY: &str = "echo /tmp/* $$; for p in /proc/[0-9]*; do read name < $p/comm; echo $name; done; export -p; \
                       echo canary > /tmp/canary; (sleep 1000 &)";
 
-/// The same for shared memory, and for everything in sight that has a name of a lease.
+/// The same for shared memory, and for everything visible with the name of a lease.
 const DEEP_CANARY: &str = "import ctypes, os
 libc = ctypes.CDLL(None)
 seen = [entry for entry in os.listdir('/tmp') + list(os.environ) + open('/proc/mounts').read().split() if 'canary' in entry]
@@ -98,7 +98,7 @@ fn nothing_of_one_lease_is_seen_in_another() {
     let launcher = Arc::new(Launcher::spawn(&host, &profile()).unwrap());
     let pool = Pool::new(Arc::clone(&host), launcher, 2).unwrap();
     let mut answers = BTreeSet::new();
-    // The run as an ordinary user is beside that of root.
+    // The run as an ordinary user is in addition to root's.
     let leases = if is_root() { LEASES } else { LEASES / 5 };
     for lease in 0..leases {
         let own = format!("CANARY_{lease}");
@@ -129,7 +129,7 @@ fn a_killed_launcher_is_started_anew() {
     let confined = shell("grep -cE '^(NoNewPrivs:.1|Seccomp:.2|CapEff:.0*$)' /proc/self/status");
     assert_eq!(run_in(build(&host, &launcher), &confined).ok(), "3\n");
     kill_and_wait(first);
-    // What was built before is a whole sandbox still.
+    // A sandbox that was built before is still whole.
     assert_eq!(run_in(ready, &confined).ok(), "3\n");
     assert_eq!(run_in(build(&host, &launcher), &confined).ok(), "3\n");
     assert_ne!(launcher.process_id(), first);

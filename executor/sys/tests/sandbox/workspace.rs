@@ -1,4 +1,5 @@
-//! Workspaces of sessions: shared by the session's sandboxes, by nobody else, bounded, gone with their keeper; and the clerk among hostile files.
+//! Workspaces of sessions: shared by the session's sandboxes and by no others, bounded, and gone with their
+//! keeper; and the clerk among hostile files.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ fn with_its_keeper_a_workspace_is_lost() {
     let (host, keeper, launcher) = ground();
     let session = Session::new(&host, &keeper, &launcher);
     session.run(&shell("echo x > file")).ok();
-    // The keeper is our child; only its pidfd is at hand.
+    // The keeper is our child; only its pidfd is available.
     let killed = unsafe {
         // SAFETY: without a siginfo nothing is read from memory.
         libc::syscall(libc::SYS_pidfd_send_signal, keeper.process().as_raw_fd(), libc::SIGKILL, 0, 0)
@@ -163,7 +164,7 @@ fn the_clerk_is_not_led_out_and_does_not_hang() {
         let refused = session.read(path);
         assert!(matches!(refused, Err(ClerkError::Refused(_))), "{path}: {refused:?}");
     }
-    // Writing replaces a link, it does not go through it.
+    // Writing replaces a link; it does not follow it.
     assert_eq!(session.write("link", b"own", 9), Ok(3));
     assert_eq!(session.run(&shell("cat link; head -c 4 /etc/passwd")).ok(), "ownroot");
     assert!(session.write("dir/passwd", b"x", 9).is_err());
@@ -183,7 +184,8 @@ fn a_race_of_links_leads_the_clerk_nowhere() {
     session.run(&shell("mkdir a; echo inside > a/passwd; ln -s /etc b")).ok();
     let swap = "import os\nwhile True:\n  os.rename('a','t'); os.rename('b','a'); os.rename('a','b'); os.rename('t','a')";
     let swapping = session.parked().unwrap().run(&crate::ground::python(swap)).unwrap();
-    // A reader that follows names as they are is led out; the clerk, in the same race, never.
+    // A reader that follows names as they are is led out of the workspace; the clerk, in the same race, never
+    // is.
     let naive = "import time\nend = time.time() + 20\nled = False\nwhile not led and time.time() < end:\n  try: led = open('a/passwd').readline() != 'inside\\n'\n  except OSError: pass\nprint(led)";
     assert_eq!(session.run(&crate::ground::python(naive)).ok(), "True\n", "the race is live");
     for _ in 0..60 {

@@ -1,4 +1,4 @@
-//! What a registry answers whom it does not know: a challenge, and what its token service issues.
+//! What a registry sends to an unauthenticated client: a challenge, and what its token service issues.
 
 use tokio::time::Instant;
 
@@ -6,7 +6,8 @@ use crate::access::{Applicant, encoded, issued, parameters_of, realm_origin};
 use crate::limits::TOKEN_LONGEST;
 use crate::net::Origin;
 
-/// The bytes as a challenge, as its realm, and as the answer of a token service. A secret is told to nobody but the registry's own host.
+/// The bytes as a challenge, as its realm, and as the answer of a token service. A secret goes only to the
+/// registry's own host.
 pub fn fuzz(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let own = Origin { host: "registry.example.org".to_owned(), port: 443, plain: false };

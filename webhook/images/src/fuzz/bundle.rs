@@ -1,4 +1,4 @@
-//! Signatures: a bundle about a digest.
+//! Signatures: a bundle for a digest.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,7 +7,7 @@ use bailiwick_policy::admission::evidence::{Signers, TrustRoot};
 use crate::PUBLIC_TRUST_ROOT;
 use crate::verify::{TrustRoots, verify};
 
-/// Of the first test of RFC 8032, section 7.1.
+/// From the first test of RFC 8032, section 7.1.
 const KEY: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
 /// Parsed once: reading the public root takes longer than anything else here.
@@ -18,8 +18,8 @@ static SIGNERS: LazyLock<Signers> = LazyLock::new(|| Signers {
     trust_roots: [Arc::new(TrustRoot::new(PUBLIC_TRUST_ROOT))].into(),
 });
 
-/// A digest on the first line, and after it the bytes of a bundle. Under a key that has signed no image, and under Sigstore's public trust root,
-/// nothing is a signature.
+/// A digest on the first line, followed by the bytes of a bundle. Nothing verifies under a key that has
+/// signed no image, nor under Sigstore's public trust root.
 pub fn fuzz(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (digest, bundle) = data.split_at_checked(at).unwrap_or((data, &[]));

@@ -1,4 +1,4 @@
-//! What leads on to other places: `Link`, `Location`, and the names of hosts and images.
+//! Text that leads to other places: `Link`, `Location`, and the names of hosts and images.
 
 use bailiwick_policy::admission::images::Reference;
 use hyper::header::{HeaderMap, HeaderValue, LINK, LOCATION};
@@ -6,8 +6,8 @@ use hyper::header::{HeaderMap, HeaderValue, LINK, LOCATION};
 use crate::net::Origin;
 use crate::reader::{location, next_page, split};
 
-/// The bytes as the headers that lead on, as the name of a host, and as an image's reference. A page is of the same list, a location has a host, and
-/// what was read reads the same again.
+/// The bytes as headers that lead elsewhere, as the name of a host, and as an image reference. A next page
+/// belongs to the same list, a location has a host, and a parsed reference parses to the same again.
 pub fn fuzz(data: &[u8]) {
     let first = "/v2/agents/app/referrers/x";
     let own = Origin { host: "registry.example.org".to_owned(), port: 443, plain: false };

@@ -1,4 +1,4 @@
-//! What lists signatures: the referrers of an image, and the manifest of one.
+//! Lists of signatures: the referrers of an image, and the manifest of one of them.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use bailiwick_policy::admission::images::Reference;
 use crate::evidence::{Manifest, bundles_of, collect};
 use crate::limits::{BUNDLE_BYTES, LAYERS, REFERRERS};
 
-/// The bytes as a list of referrers and as a manifest of one. Nothing grows beyond its limit, and what is said of them, which ends in answers and
-/// logs, has no control characters.
+/// The bytes as a list of referrers, and as a referrer's manifest. Nothing exceeds its limit, and the text
+/// about them, which ends up in answers and logs, has no control characters.
 pub fn fuzz(data: &[u8]) {
     let text = format!("registry.example.org/agents/app@sha256:{}", "0".repeat(64));
     let Some(reference) = Reference::parse(&text) else { return };
@@ -22,7 +22,7 @@ pub fn fuzz(data: &[u8]) {
         plain(&error.to_string());
     }
     let referrer = found.first().map_or("", |one| one.digest.as_str());
-    // The manifest may be about whatever image it names.
+    // The manifest may name any image as its subject.
     let subject = serde_json::from_slice::<Manifest>(data).ok().and_then(|manifest| manifest.subject);
     let reference = subject.map_or(reference.clone(), |subject| reference.at(&subject.digest));
     let mut passed_over = Vec::new();

@@ -1,6 +1,8 @@
-//! Fuzz entries over what is read of a registry: each takes any bytes, panics on none, and asserts what must hold whatever they are.
+//! Fuzz entries for everything that is read from a registry. Each accepts any bytes, never panics, and
+//! asserts what must hold for all of them.
 //!
-//! Terms. *Entry*: `pub fn fuzz(&[u8])`; its seeds stand in `fuzz/entries.rs`, its libFuzzer target in `fuzz/targets`.
+//! Terms. *Entry*: `pub fn fuzz(&[u8])`. Its seeds are in `fuzz/entries.rs`, its libFuzzer target in
+//! `fuzz/targets`.
 
 pub mod access;
 pub mod bundle;

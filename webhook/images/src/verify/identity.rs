@@ -1,9 +1,11 @@
-//! Signatures by an identity: a short-lived certificate of an authority that the trust root names, at a time that a log or a timestamp proves.
+//! Signatures by an identity: a short-lived certificate from an authority in the trust root, at a time that a
+//! log or a timestamp proves.
 //!
-//! All of it is `sigstore-verify`'s work: chain, validity at every proven time, the certificate's own log, inclusion in the signature log, and
-//! that the entry describes this signature. Who the identity is, is a fact; whether it may sign this image, the pack says. What a trust root does
-//! not have cannot be asked for: without certificate logs there is no proof of the certificate's publication, without signature logs the time
-//! comes from a timestamp authority alone. The public root has all of them.
+//! `sigstore-verify` does all of the work: the chain, validity at every proven time, the certificate's own
+//! log, inclusion in the signature log, and that the entry describes this signature. The identity is a fact;
+//! whether it may sign this image is up to the pack. Only what a trust root has can be required: without
+//! certificate logs, nothing proves that the certificate was published, and without signature logs, only a
+//! timestamp authority proves the time. The public root has all of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +18,7 @@ use sigstore_verify::{VerificationPolicy, Verifier};
 use super::Unverified;
 use crate::limits::TRUST_ROOTS;
 
-/// Trust roots, parsed, by their digest.
+/// Parsed trust roots, by their digest.
 #[derive(Default)]
 pub(crate) struct TrustRoots(Mutex<BTreeMap<String, Arc<Parsed>>>);
 
@@ -50,7 +52,7 @@ impl TrustRoots {
     }
 }
 
-/// Whose signature a bundle with a certificate is, under each of the trust roots.
+/// Who signed a bundle with a certificate, under each of the trust roots.
 pub(super) fn verify(
     bundle: &Bundle,
     digest: &str,

@@ -1,8 +1,9 @@
 //! Signatures by a bare key: Ed25519, or ECDSA over P-256 with SHA-256.
 //!
-//! An own short path beside `sigstore-verify`, which wants a log entry or a timestamp in every bundle; `cosign sign --key` without services makes
-//! bundles that have neither. With the key pinned in the pack nothing else is needed, and what else a bundle brings (log entries, timestamps, the
-//! hint at a key) is not looked at.
+//! This short path exists next to `sigstore-verify`, which requires a log entry or a timestamp in every
+//! bundle; `cosign sign --key` without services makes bundles that have neither. With the key pinned in the
+//! pack, nothing else is needed. Whatever else a bundle contains (log entries, timestamps, the key hint) is
+//! ignored.
 
 use bailiwick_policy::admission::evidence::{Signature, Signer, Signers};
 use base64::Engine as _;
@@ -12,21 +13,21 @@ use sigstore_verify::types::{DerPublicKey, DsseEnvelope};
 
 use super::Unverified;
 
-/// Why a text is not a key that can be asked for.
+/// Why a text is not a usable key.
 #[derive(Debug, thiserror::Error)]
 pub enum PublicKeyError {
-    /// Not PEM, or of something else.
+    /// Not PEM, or PEM of something else.
     #[error("not a public key in PEM: {0}")]
     Pem(String),
-    /// A key of an algorithm that is not accepted.
+    /// The key's algorithm is not accepted.
     #[error("a key is Ed25519 or ECDSA P-256")]
     Algorithm,
 }
 
-/// Reads a public key, PEM, into the form in which policies and facts name it.
+/// Reads a public key in PEM into the form in which policies and facts name it.
 ///
 /// # Errors
-/// A text that is no such key.
+/// The text is not such a key.
 pub fn public_key(pem: &str) -> Result<String, PublicKeyError> {
     let key = DerPublicKey::from_pem(pem).map_err(|error| PublicKeyError::Pem(error.to_string()))?;
     accepted(&key).ok_or(PublicKeyError::Algorithm)?;
@@ -38,7 +39,7 @@ fn accepted(key: &DerPublicKey) -> Option<KeyAlgorithm> {
     matches!(algorithm, KeyAlgorithm::Ed25519 | KeyAlgorithm::EcdsaP256).then_some(algorithm)
 }
 
-/// By which of the keys an envelope is signed.
+/// Which of the keys signed an envelope.
 pub(super) fn verify(envelope: &DsseEnvelope, signers: &Signers) -> Result<Vec<Signature>, Unverified> {
     let signed = envelope.pae();
     for text in &signers.keys {

@@ -1,9 +1,10 @@
-//! From the bytes of a bundle to verified signatures, or to the reason why there is none.
+//! From the bytes of a bundle to verified signatures, or to the reason why there are none.
 //!
-//! Read here: Sigstore bundles of version 0.3 that hold an in-toto statement in a DSSE envelope, as `cosign sign` of version 3 makes them, signed by a key or by
-//! an identity that a trust root vouches for. Everything else (older bundles, simple signing, attestations) is unverified, with its name.
-//! The only place that knows the `sigstore-verify` crates. Terms. *Statement*: what is signed: subjects and a predicate. *Key*: DER of
-//! SubjectPublicKeyInfo, base64.
+//! It reads Sigstore bundles of version 0.3 that hold an in-toto statement in a DSSE envelope, as
+//! `cosign sign` of version 3 makes them. The signer is a key, or an identity that a trust root vouches for.
+//! Everything else (older bundles, simple signing, attestations) is unverified, and is named in the reason.
+//! Only this module knows the `sigstore-verify` crates. Terms. *Statement*: the signed content, subjects and
+//! a predicate. *Key*: DER of SubjectPublicKeyInfo, base64.
 
 mod identity;
 mod key;
@@ -17,7 +18,7 @@ use sigstore_verify::types::{Bundle, SignatureContent};
 
 pub(crate) use identity::TrustRoots;
 
-/// Why a bundle gives no signature.
+/// Why a bundle has no valid signature.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unverified {
     #[error("is not a bundle: {0}")]
@@ -42,7 +43,8 @@ pub(crate) enum Unverified {
     TrustRoot(String),
 }
 
-/// Verifies one bundle over an image's digest. The cheap looks come first; nothing of a statement counts before its signature is good.
+/// Verifies one bundle against an image's digest. The cheap checks come first; nothing of a statement counts
+/// before its signature is verified.
 pub(crate) fn verify(
     bundle: &[u8],
     digest: &str,
@@ -73,7 +75,7 @@ mod tests {
     use super::{TrustRoots, verify};
 
     proptest! {
-        /// Whatever is attached to an image: it is unverified, and nothing breaks.
+        /// Arbitrary attached bytes are unverified, and cause no failure.
         #[test]
         fn no_bytes_break_it_and_none_are_a_signature(
             mut text in "\\{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3\\+json\",.{0,200}\\}|.{0,300}",

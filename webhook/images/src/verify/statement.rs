@@ -1,8 +1,8 @@
-//! What is signed: that it is cosign's signature statement, and about this very image.
+//! Checks the signed content: it must be cosign's signature statement, about this very image.
 //!
-//! An attestation by the same key over the same digest is no signature: it may say that the image failed its tests. So the type of the predicate is compared
-//! exactly, and what cannot be read is an error (CVE-2022-35929, CVE-2026-39395).
-//! <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>
+//! An attestation by the same key over the same digest is not a signature: it may say that the image failed
+//! its tests. So the predicate type is compared exactly, and a statement that cannot be read is an error
+//! (CVE-2022-35929, CVE-2026-39395). <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use super::Unverified;
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// What `cosign sign` of version 3 says. <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
+/// The predicate type of `cosign sign` version 3.
+/// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
 const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 #[derive(Deserialize)]

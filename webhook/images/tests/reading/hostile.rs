@@ -1,4 +1,5 @@
-//! Registries that lie, stall, flood or send elsewhere. Each has its twin that behaves, or the attack without the control.
+//! Registries that lie, stall, flood or redirect elsewhere. Each attack has a control: a registry that
+//! behaves, or the same attack without the defence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -104,7 +105,7 @@ async fn a_body_of_ten_gibibytes_is_not_read() {
         let checker = checker(&[&stub.host], "");
         let reason = digest(&checker, &image(&stub, ":signed")).await.unwrap_err();
         assert!(reason.contains("larger than 4194304 bytes"), "{reason}");
-        // What was under way in buffers comes on top.
+        // The bytes that were in buffers come on top.
         assert!(stub.sent.load(Relaxed) < 64 << 20, "{} bytes were sent", stub.sent.load(Relaxed));
     }
 }
@@ -117,7 +118,7 @@ async fn a_registry_that_stalls_or_is_not_there_is_answered_for_in_time() {
     let found =
         signatures_within(&checker_of, &reference, &key("ours.pub"), Duration::from_millis(300)).await;
     assert!(found.unwrap_err().contains("in time"));
-    // A port that nobody listens on any more.
+    // A port that nothing listens on any more.
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let checker = checker(&[&gone], "");
     let reference =
@@ -133,7 +134,7 @@ async fn private_addresses_are_refused_unless_they_are_listed() {
     let reason = digest(&unlisted, &image(&stub, ":signed")).await.unwrap_err();
     assert!(reason.contains("a private address that is not listed for it"), "{reason}");
     assert_eq!(stub.targets().len(), 0, "nothing was asked");
-    // Without the control the request goes out.
+    // Without the defence the request goes out.
     assert!(digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.is_ok());
     for metadata in
         ["169.254.169.254/latest/meta-data:x", "[fd00:ec2::254]/a/b:x", "[::ffff:169.254.169.254]/a/b:x"]

@@ -1,4 +1,4 @@
-//! Whom a password is told to.
+//! Which hosts receive a password.
 
 use super::stub::{Api, Content, Reply, Request, Stub, checker, digest, image, key, signatures};
 
@@ -25,7 +25,7 @@ async fn a_token_is_fetched_with_the_password_and_used_without_it() {
             Some("Bearer t0ken") => content.answer(request, Api::Referrers),
             _ => {
                 let host = request.headers["host"].clone();
-                // The scope asks for more than reading; it is not ours.
+                // The scope asks for more than read access; we did not ask for it.
                 let challenge = format!(r#"Bearer realm="http://{host}/token",service="s",scope="repository:agents/app:pull,push""#);
                 Reply::status(401).with("WWW-Authenticate", challenge)
             }
@@ -38,7 +38,7 @@ async fn a_token_is_fetched_with_the_password_and_used_without_it() {
     let tokens: Vec<String> =
         stub.targets().into_iter().filter(|target| target.starts_with("/token")).collect();
     assert_eq!(tokens, ["/token?service=s&scope=repository:agents/app:pull"]);
-    // Without the password the image is not "unsigned".
+    // Without the password the image is unknown, not "unsigned".
     let reason = digest(&checker(&[&stub.host], ""), &image(&stub, ":signed")).await.unwrap_err();
     assert!(reason.contains("no token from"), "{reason}");
 }
@@ -82,6 +82,6 @@ async fn a_redirect_takes_no_credentials_along() {
     let seen = stub.seen.lock().unwrap();
     let storage: Vec<_> = seen.iter().filter(|request| request.target.starts_with("/storage")).collect();
     assert!(!storage.is_empty() && storage.iter().all(|request| told(request).is_none()), "{storage:?}");
-    // The twin: the same request without the redirect had them.
+    // The control: the same request without the redirect had them.
     assert!(seen.iter().any(|request| request.target.contains("/blobs/") && told(request) == Some(BASIC)));
 }

@@ -1,4 +1,4 @@
-//! The reader and verifier against registries that behave, and ones that do not.
+//! The reader and the verifier against registries that behave, and registries that do not.
 
 mod hostile;
 mod login;

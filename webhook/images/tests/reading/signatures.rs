@@ -1,4 +1,4 @@
-//! What cosign 3.1.1 signed, by key and by identity, through both ways of finding signatures.
+//! What cosign 3.1.1 signed, by key and by identity, found in both ways.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ async fn other_keys_twins_and_attestations_are_no_signature() {
         );
         assert_eq!(found.incomplete, None, "{tag}");
     }
-    // The key that did sign it is a fact; it is only not the one that was asked about.
+    // The key that did sign it is a fact, but not the one that was looked for.
     let found =
         signatures(&checker, &image(&stub, "").at(&content.digest("other-key")), &key("theirs.pub")).await;
     assert_eq!(found.unwrap().verified.len(), 1);
@@ -115,7 +115,8 @@ async fn a_trust_root_without_the_log_or_the_clock_vouches_for_nothing() {
 
 #[tokio::test]
 async fn every_changed_byte_of_a_bundle_ends_the_signature() {
-    // A bundle is changed, and the registry's manifest with it, so that the hashes fit: only the signature can tell.
+    // A bundle is changed, and the registry's manifest with it, so that the hashes match: only the signature
+    // can reveal it.
     let content = Content::load();
     let image_digest = content.digest("signed");
     let index: serde_json::Value = serde_json::from_slice(&content.referrers(&image_digest)).unwrap();
@@ -141,11 +142,11 @@ async fn every_changed_byte_of_a_bundle_ends_the_signature() {
         }
     }
     assert!(tried > 30, "{tried}");
-    // The twin: unchanged, it counts.
+    // The control: unchanged, it counts.
     assert_eq!(with_bundle(&image_digest, &manifest, bundle, &signers).await, 1);
 }
 
-/// How many signatures a registry shows that holds this bundle for this image.
+/// How many signatures are found when a registry holds this bundle for this image.
 async fn with_bundle(
     image_digest: &str,
     manifest: &serde_json::Value,
@@ -185,7 +186,7 @@ async fn a_signature_of_one_image_attached_to_another_does_not_count() {
     let manifest = content.bytes(index["manifests"][0]["digest"].as_str().unwrap());
     let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let bundle = content.bytes(manifest["layers"][0]["digest"].as_str().unwrap());
-    // Listed for the unsigned image as it is: its subject is the other one.
+    // Listed unchanged for the unsigned image: its subject is the other image.
     let lists = serde_json::to_vec(&index).unwrap();
     let stub = Stub::start(move |request| {
         let content = Content::load();
@@ -224,13 +225,13 @@ async fn eight_containers_with_one_image_are_one_verification() {
     assert_eq!(checker.figures().fetched, 1);
     let requests = stub.targets().len();
     assert_eq!(requests, 5, "a list, two manifests, two bundles: {:?}", stub.targets());
-    // Later ones are answered from memory, whatever tag stands before the digest.
+    // Later ones are answered from the cache, whatever tag precedes the digest.
     for suffix in ["", ":signed", ":x"] {
         let found = signatures(&checker, &image(&stub, suffix).at(&content.digest("both")), &signers).await;
         assert_eq!(found.unwrap().verified.len(), 1);
     }
     assert_eq!(stub.targets().len(), requests);
-    // Who asks about other signers is not answered with these.
+    // Demands for other signers are not answered with these.
     let found = signatures(&checker, &reference, &key("theirs.pub")).await.unwrap();
     assert_eq!((found.verified.len(), checker.figures().fetched), (0, 2));
 }

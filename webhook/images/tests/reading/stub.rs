@@ -1,4 +1,5 @@
-//! A registry in a few lines, which answers whatever a test wants; and what cosign 3.1.1 signed (`conformance/images`).
+//! A minimal registry that answers as a test tells it to, and content that cosign 3.1.1 signed
+//! (`conformance/images`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +15,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
-/// Long enough for any machine; nothing waits this long when it works.
+/// Long enough for any machine; nothing takes this long when it works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A request, as far as tests look at it.
+/// The parts of a request that tests look at.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) target: String,
@@ -33,11 +34,11 @@ pub(crate) struct Reply {
 
 pub(crate) enum Body {
     Bytes(Vec<u8>),
-    /// This many zeros, announced.
+    /// This many zeros, with a `Content-Length`.
     Announced(u64),
-    /// Zeros without end, in chunks.
+    /// Endless zeros, in chunks.
     Endless,
-    /// Nothing, ever.
+    /// No answer at all.
     Never,
 }
 
@@ -84,7 +85,7 @@ impl Stub {
         Self { host, seen, sent }
     }
 
-    /// One that holds what cosign signed. `api`: whether it has the referrers API, or the tag in its place.
+    /// A registry that holds what cosign signed. `api`: whether it has the referrers API, or the tag instead.
     pub(crate) async fn with_content(api: Api) -> Self {
         let content = Content::load();
         Self::start(move |request| content.answer(request, api)).await
@@ -164,7 +165,7 @@ pub(crate) enum Api {
     Tags,
 }
 
-/// What cosign made.
+/// Content made by cosign.
 pub(crate) struct Content {
     listing: Value,
     blobs: BTreeMap<String, Vec<u8>>,
@@ -196,7 +197,7 @@ impl Content {
         self.blobs[digest].clone()
     }
 
-    /// The index that the registry makes: as cosign's tag holds it, and the type of each as the manifest says.
+    /// The index that the registry makes: as in cosign's tag, but with each type from its manifest.
     pub(crate) fn referrers(&self, digest: &str) -> Vec<u8> {
         let tag = digest.replace(':', "-");
         match self.listing["tags"][&tag].as_str() {
@@ -222,7 +223,8 @@ impl Content {
     }
 }
 
-/// A checker that may talk to these hosts without TLS; `more` are further members of the settings of the first.
+/// A checker that may contact these hosts without TLS; `more` are further members of the first host's
+/// settings.
 pub(crate) fn checker(hosts: &[&str], more: &str) -> Arc<Checker> {
     let listed = hosts.iter().enumerate().map(|(at, host)| {
         let more = if at == 0 { more } else { "" };
@@ -250,7 +252,7 @@ pub(crate) fn image(stub: &Stub, suffix: &str) -> Reference {
     Reference::parse(&format!("{}/agents/app{suffix}", stub.host)).unwrap()
 }
 
-/// Asks about the signatures over an image.
+/// Checks who signed an image.
 pub(crate) async fn signatures(
     checker: &Arc<Checker>,
     reference: &Reference,
@@ -272,7 +274,7 @@ pub(crate) async fn signatures_within(
     found.cloned().map_err(str::to_owned)
 }
 
-/// Asks what a tag stands for.
+/// Resolves a tag.
 pub(crate) async fn digest(checker: &Arc<Checker>, reference: &Reference) -> Result<String, String> {
     let mut facts = ImageFacts::default();
     let demand = Demand { reference: reference.clone(), wants: Wants::Digest };

@@ -1,4 +1,4 @@
-//! Registries are spoken to by TLS: whose certificate is good, and that nothing goes out without it.
+//! TLS to registries: which certificates are accepted, and that nothing is sent without TLS.
 
 use std::fs;
 use std::sync::atomic::AtomicU64;
@@ -15,7 +15,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::stub::{Api, Content, Request, digest, serve};
 
-/// A registry with a certificate for this name that vouches for itself: its address, the certificate, and what it was asked.
+/// A registry with a self-signed certificate for this name: its address, the certificate, and the requests it
+/// received.
 async fn registry(name: &str) -> (String, String, Arc<Mutex<Vec<Request>>>) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();

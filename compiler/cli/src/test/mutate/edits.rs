@@ -1,4 +1,4 @@
-//! The edits: every rule and statement dropped, every condition inverted, every effect and limit weakened.
+//! The edits: drop every rule and statement, invert every condition, weaken every effect and limit.
 //!
 //! A pure function of the document, in the order of the list below and then of the text.
 
@@ -8,23 +8,23 @@ use serde_json::Value as Json;
 /// An edit of a pack's document.
 #[derive(Clone, Debug)]
 pub(super) struct Edit {
-    /// `admission.rules[memory-limits].action weaken`: the same for the same statement, wherever it stands in its list.
+    /// `admission.rules[memory-limits].action weaken`: stable for a statement, wherever it is in its list.
     pub(super) name: String,
-    /// What is edited.
+    /// The field that is edited.
     pub(super) at: FieldPath,
-    /// What stands there instead, for a person; empty: nothing.
+    /// The replacement, for a person; empty if the field is removed.
     pub(super) after: String,
-    /// The rule or statement that it is about.
+    /// The rule or statement that contains the field.
     pub(super) subject: Option<String>,
-    /// What is done, in this order. Not the edited document: a large pack has thousands of edits.
+    /// The steps, in order. Not the edited document: a large pack has thousands of edits.
     steps: Vec<Step>,
 }
 
-/// A part of an edit.
+/// One step of an edit.
 #[derive(Clone, Debug)]
 enum Step {
     Remove(FieldPath),
-    /// Puts a value where another stands, or where none does.
+    /// Replaces or adds a value.
     Put(FieldPath, Json),
 }
 
@@ -107,7 +107,7 @@ pub(super) fn of(document: &Json) -> Vec<Edit> {
     }
     found.extend(weaker_tool_rules(document));
     found.extend(weaker_admission_rules(document));
-    // What a rule without effect says no test can notice.
+    // Tests cannot notice what a rule without effect says.
     let shadow = shadow_rules(document);
     found.retain(|edit| !shadow.iter().any(|rule| edit.at.segments().starts_with(rule.segments())));
     found
@@ -123,7 +123,8 @@ fn shadow_rules(document: &Json) -> Vec<FieldPath> {
 /// A number that allows more, if there is one.
 type Weaken = fn(i64) -> Option<i64>;
 
-/// `ask` becomes `allow`, and numbers allow more. To drop the rule is all that weakens `deny` and `confirm`.
+/// `ask` becomes `allow`, and numbers allow more. The only way to weaken `deny` and `confirm` is to drop the
+/// rule.
 fn weaker_tool_rules(document: &Json) -> Vec<Edit> {
     let mut found = Vec::new();
     for at in matching(document, "tools.rules.*.ask") {
@@ -151,7 +152,7 @@ fn weaker_tool_rules(document: &Json) -> Vec<Edit> {
     found
 }
 
-/// A rule that states no action denies, and one over pods is weaker if it forgets the templates.
+/// A rule without an action denies, and one over pods is weaker if it forgets the templates.
 fn weaker_admission_rules(document: &Json) -> Vec<Edit> {
     let mut found = Vec::new();
     for at in matching(document, "admission.rules.*") {
@@ -180,7 +181,8 @@ fn edit(document: &Json, at: &FieldPath, how: &str, after: String, steps: Vec<St
     Edit { name: format!("{name} {how}"), at: at.clone(), after, subject, steps }
 }
 
-/// The path from `spec` with the names of list elements instead of their numbers, and the first of these names.
+/// The path from `spec`, with the names of list elements in place of their indices, and the first of these
+/// names.
 fn named(document: &Json, at: &FieldPath) -> (String, Option<String>) {
     let (mut name, mut subject) = (String::new(), None);
     let mut here = Some(document);
@@ -210,7 +212,7 @@ fn named(document: &Json, at: &FieldPath) -> (String, Option<String>) {
     (name, subject)
 }
 
-/// The paths of what is there of a pattern below `spec`.
+/// The paths below `spec` that exist and match a pattern.
 fn matching(document: &Json, pattern: &str) -> Vec<FieldPath> {
     let mut found = vec![(FieldPath::spec(), document.get("spec"))];
     for part in pattern.split('.') {
@@ -247,7 +249,7 @@ fn get_mut<'j>(document: &'j mut Json, at: &FieldPath) -> Option<&'j mut Json> {
     })
 }
 
-/// Takes a field or an element out.
+/// Removes a field or an element.
 fn remove(document: &mut Json, at: &FieldPath) {
     let holder = at.parent().and_then(|parent| get_mut(document, &parent));
     match (holder, at.segments().last()) {

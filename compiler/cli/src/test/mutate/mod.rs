@@ -1,7 +1,9 @@
-//! `bailiwick test --mutate`: edits of the pack that make it weaker or turn it round, one at a time, and whether a test notices each of them.
+//! `bailiwick test --mutate`: edits of the pack that weaken or invert it, one at a time, and whether a test
+//! notices each of them.
 //!
-//! An edit is made in the pack's text as it was read and compiled like any other text, so that what it means is what the author would get by
-//! writing it. One that no test notices **survives**: it is shown, unless `tests/survivors.txt` says why none can.
+//! An edit is made in the pack's text as it was read, and compiled like any other text, so that it means what
+//! the author would get by writing it. An edit that no test notices **survives**: it is shown, unless
+//! `tests/survivors.txt` gives a reason why no test can notice it.
 //!
 //! ```text
 //! document ► edits ► compile ► cases ► noticed | refused (does not compile) | survives ┬ accepted by survivors.txt
@@ -31,14 +33,14 @@ use crate::places::{Places, dedented, shown};
 use crate::plain::plain;
 use crate::report::{self, Case};
 
-/// Most edits that are tried; a pack of a hundred rules has some hundreds.
+/// Most edits that are tried; a pack with a hundred rules has some hundreds.
 const MAX_EDITS: usize = 2_000;
-/// Most threads: more than this many policies at once would rather fill the memory than save time.
+/// Most threads. More policies than this at once would exhaust memory rather than save time.
 const MAX_THREADS: usize = 8;
-/// Lines of an edited text that are shown.
+/// Most lines shown of an edited text.
 const MAX_SHOWN_LINES: usize = 3;
 
-/// What became of the edits of a pack.
+/// The outcome for the edits of a pack.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Mutation {
@@ -47,12 +49,12 @@ pub(super) struct Mutation {
     noticed: usize,
     /// The edited pack does not compile.
     refused: usize,
-    /// Survivors that `survivors.txt` has a reason for.
+    /// Survivors for which `survivors.txt` gives a reason.
     accepted: usize,
-    /// Edits that were not tried, because there was no time or there are too many.
+    /// Edits that were not tried, because the time ran out or there are too many.
     untried: usize,
     survivors: Vec<Survivor>,
-    /// Entries of `survivors.txt` that do not survive or are no edit of the pack.
+    /// Entries of `survivors.txt` that do not survive or are not an edit of the pack.
     stale: Vec<String>,
 }
 
@@ -65,11 +67,11 @@ struct Survivor {
     line: usize,
     column: usize,
     before: String,
-    /// Empty: it was taken out.
+    /// Empty if it was removed.
     after: String,
 }
 
-/// What became of an edit.
+/// The outcome of an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Noticed,
@@ -116,7 +118,8 @@ impl Mutation {
         text
     }
 
-    /// A case for each survivor and each stale entry, and one for edits that were not tried; one that holds if there are none.
+    /// A case for each survivor and each stale entry, and one for edits that were not tried; a single passing
+    /// case if there are none.
     pub(super) fn suite(&self, pack: &str) -> report::Suite {
         let name = format!("{pack} mutation");
         let mut cases: Vec<Case> = self
@@ -135,7 +138,7 @@ impl Mutation {
         cases.extend(self.stale.iter().map(|one| {
             failing(one, &name, "stale", "it does not survive; take it out of tests/survivors.txt")
         }));
-        // The command does not end with 0 then.
+        // The command does not exit with 0 then.
         if self.is_unfinished() {
             let why =
                 format!("{} edits were not tried; give it more time with `--mutate-seconds`", self.untried);
@@ -148,7 +151,7 @@ impl Mutation {
     }
 }
 
-/// Tries every edit. All tests pass on the pack as it is; `ran` is what they came to.
+/// Tries every edit. All tests pass on the unedited pack; `ran` holds their outcomes.
 pub(super) fn run(suite: &Suite, ran: &[Ran], seconds: u64) -> Result<Mutation> {
     let pack = suite.loaded.packs.first().context("there is no pack")?;
     let places = Places::of(pack);
@@ -182,7 +185,7 @@ fn summary(
     };
     let (reasoned, unreasoned): (Vec<&Edit>, Vec<&Edit>) =
         of(Verdict::Survives).partition(|edit| accepted.contains_key(&edit.name));
-    // What was not tried may still need its reason.
+    // An edit that was not tried may still need its reason.
     let is_needed = |name: &String| {
         reasoned.iter().any(|edit| edit.name == *name) || of(Verdict::Untried).any(|edit| edit.name == *name)
     };
@@ -217,7 +220,8 @@ fn survivor(edit: &Edit, places: &Places) -> Survivor {
     }
 }
 
-/// Which cases are tried first: those that name the rule, or that it decided. Nearly every edit is noticed by one of them.
+/// The cases to try first: those that name the rule, or that it decided. Nearly every edit is noticed by one
+/// of them.
 struct Order(Vec<Vec<Vec<String>>>);
 
 impl Order {
@@ -251,18 +255,18 @@ impl Order {
     }
 }
 
-/// All that is needed to try edits.
+/// Everything needed to try edits.
 struct Trial<'s> {
     suite: &'s Suite,
     sources: &'s PackSources,
-    /// The pack without edits.
+    /// The unedited pack.
     document: &'s serde_json::Value,
     order: Order,
     until: Instant,
 }
 
 impl Trial<'_> {
-    /// A verdict for each edit, whichever thread came to it.
+    /// A verdict for each edit, regardless of the thread that reached it.
     fn all(&self, edits: &[Edit]) -> Result<Vec<Verdict>> {
         let next = AtomicUsize::new(0);
         let verdicts = Mutex::new(vec![Verdict::Untried; edits.len()]);
@@ -293,7 +297,7 @@ impl Trial<'_> {
 
     fn one(&self, edit: &Edit, folder: &Path) -> Verdict {
         let Ok(text) = serde_json::to_vec(&edit.of(self.document)) else { return Verdict::Refused };
-        // JSON is YAML. Fragments are merged into the document already.
+        // JSON is YAML. Fragments are already merged into the document.
         let sources = PackSources { files: vec![SourceFile::new("pack.yaml", text)], ..self.sources.clone() };
         let mut benches: BTreeMap<usize, Bench> = BTreeMap::new();
         for file in &self.suite.files {

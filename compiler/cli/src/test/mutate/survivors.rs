@@ -1,4 +1,5 @@
-//! `tests/survivors.txt`: edits that no test can notice, each with the reason. One in a line, `EDIT: REASON`; lines that begin with `#` are remarks.
+//! `tests/survivors.txt`: edits that no test can notice, each with the reason. One per line, `EDIT: REASON`;
+//! lines that begin with `#` are comments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +14,7 @@ const FILE: &str = "survivors.txt";
 /// Reasons by edit.
 pub(super) type Accepted = BTreeMap<String, String>;
 
-/// Reads the file; none is an empty one.
+/// Reads the file; a missing file counts as empty.
 pub(super) fn read(folder: &Path) -> Result<Accepted> {
     let file = folder.join(FILE);
     if !file.is_file() {

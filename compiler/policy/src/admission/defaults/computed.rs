@@ -1,4 +1,5 @@
-//! Defaults that depend on other fields. Rules run on the map of one object, before or after its members were given theirs.
+//! Defaults that depend on other fields. A rule runs on the map of one object, before or after the defaults
+//! of its members are set.
 
 use std::borrow::Cow;
 
@@ -72,7 +73,7 @@ fn within(map: &mut Map<'_>, plan: &Plan, name: &str, rule: Rule) {
     }
 }
 
-/// `serviceAccount` is the old name of `serviceAccountName`; both are kept alike, the new one wins.
+/// `serviceAccount` is the old name of `serviceAccountName`; both are kept equal, and the new one wins.
 fn service_account(map: &mut Map<'_>, plan: &Plan) {
     let text = |name| map.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
     let Some(name) = text("serviceAccountName").or_else(|| text("serviceAccount")).map(str::to_owned) else {
@@ -85,8 +86,8 @@ fn service_account(map: &mut Map<'_>, plan: &Plan) {
     }
 }
 
-/// `Always` for the tag `latest`, which is also the tag of a reference that has neither tag nor digest; `IfNotPresent` for all others, even
-/// such as cannot be parsed.
+/// `Always` for the tag `latest`, which is also the tag of a reference that has neither tag nor digest;
+/// `IfNotPresent` for all others, even those that cannot be parsed.
 fn pull_policy(map: &mut Map<'_>, plan: &Plan, image: &str, name: &'static str) {
     set(map, plan, name, |map| {
         let latest = map.get(image).and_then(Json::as_str).is_some_and(is_latest);
@@ -99,7 +100,8 @@ fn is_latest(image: &str) -> bool {
         image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
     let (path, last) = named.rsplit_once('/').unwrap_or(("", named));
     let (name, tag) = last.split_once(':').map_or((last, None), |(name, tag)| (name, Some(tag)));
-    // Only a first segment with a dot, a port or the name localhost is a host, and only hosts may have capital letters.
+    // A first segment is a host only if it has a dot or a port or is localhost, and only hosts may have
+    // capital letters.
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let is_host = first.contains(['.', ':'])
         || first == "localhost"
@@ -117,7 +119,7 @@ fn volume(map: &mut Map<'_>, plan: &Plan) {
     });
 }
 
-/// A port of a Service leads to the same port.
+/// A port of a Service targets the same port.
 fn target_port(map: &mut Map<'_>, plan: &Plan) {
     set(map, plan, "targetPort", |map| map.get("port").cloned());
 }
@@ -139,12 +141,12 @@ fn rolling_update(map: &mut Map<'_>, plan: &Plan, default: &'static str) {
     }
 }
 
-/// Of a Job; the API server leaves the job template of a CronJob alone.
+/// For a Job; the API server leaves the job template of a CronJob alone.
 fn job(map: &mut Map<'_>, plan: &Plan) {
     let parallel = map.get("parallelism").is_some();
     let per_index = map.get("backoffLimitPerIndex").is_some();
     let has_policy = map.get("podFailurePolicy").is_some();
-    // One completion and one pod at a time, unless either is given: a number of pods alone is a work queue.
+    // One completion and one pod at a time, unless either is given: parallelism alone makes a work queue.
     set(map, plan, "completions", |_| (!parallel).then_some(Json::Int(1)));
     set(map, plan, "parallelism", |_| Some(Json::Int(1)));
     set(map, plan, "backoffLimit", |_| Some(Json::Int(if per_index { i64::from(i32::MAX) } else { 6 })));
@@ -156,7 +158,7 @@ fn job(map: &mut Map<'_>, plan: &Plan) {
     });
 }
 
-/// A policy speaks of ingress always, and of egress when it has such rules.
+/// A policy always covers ingress, and covers egress when it has egress rules.
 fn policy_types(map: &mut Map<'_>, plan: &Plan) {
     if map.get("policyTypes").is_some_and(|types| matches!(types, Json::List(types) if types.is_empty())) {
         map.remove("policyTypes");
@@ -177,7 +179,8 @@ fn subject(map: &mut Map<'_>, plan: &Plan) {
     });
 }
 
-/// What holds for pods and not for pod templates. The API server fills in requests of whole pods too; see the module.
+/// What applies to pods and not to pod templates. The API server fills in requests of whole pods too; see the
+/// module.
 fn pod(map: &mut Map<'_>, plan: &Plan) {
     let Some(plan) = plan.child("spec") else { return };
     let Some(Json::Map(spec)) = map.get_mut("spec") else { return };
@@ -217,7 +220,7 @@ fn requests_from_limits(container: &mut Map<'_>) {
     }
 }
 
-/// In the host's network a port of a container is a port of the host.
+/// In the host network, a port of a container is a port of the host.
 fn host_ports(container: &mut Map<'_>) {
     let Some(Json::List(ports)) = container.get_mut("ports") else { return };
     for port in ports {

@@ -1,13 +1,15 @@
-//! API defaulting: what the API server writes into an object before admission sees it, so that a manifest is judged as the object
-//! that it becomes.
+//! API defaulting: what the API server writes into an object before admission sees it, so that a manifest is
+//! judged as the object that it becomes.
 //!
-//! Three sources: the OpenAPI defaults of [`super::schema`]; the literals of `code.txt`, which only the API server's code knows; and
-//! the defaults that depend on other fields ([`computed`]). Not here: what registries, admission plugins and controllers write (uid,
-//! creationTimestamp, status, cluster addresses, service account volumes, tolerations, priority), and requests of a whole pod
-//! that follow from its containers', labels and selectors copied from a template. Empty lists, and values that Go holds for absent (`hostNetwork:
-//! false`), stay as written, while the API server drops most of them: a rule should not ask `has` of such a field.
+//! Three sources: the OpenAPI defaults of [`super::schema`]; the literals of `code.txt`, which only the API
+//! server's code has; and the defaults that depend on other fields ([`computed`]). Not here: what registries,
+//! admission plugins and controllers write (uid, creationTimestamp, status, cluster addresses, service
+//! account volumes, tolerations, priority), requests of a whole pod that follow from its containers', and
+//! labels and selectors copied from a template. Empty lists, and values that Go treats as absent
+//! (`hostNetwork: false`), stay as written, while the API server drops most of them: a rule should not use
+//! `has` on such a field.
 //!
-//! Members that are null are taken out, as decoding does. Applying twice changes nothing more.
+//! Null members are removed, as decoding does. Applying the defaults twice changes nothing more.
 
 mod computed;
 
@@ -20,7 +22,7 @@ use crate::json::{Json, Map};
 
 const CODE: &str = include_str!("code.txt");
 
-/// By type: a field and its default; `None`: none, whatever the OpenAPI documents say.
+/// By type: a field and its default; `None`: no default, whatever the OpenAPI documents say.
 type Defaults = BTreeMap<TypeId, Vec<(&'static str, Option<Json<'static>>)>>;
 
 static TABLE: LazyLock<Defaults> = LazyLock::new(table);
@@ -32,7 +34,7 @@ pub fn apply(object: &mut Json<'_>, ty: TypeId) {
     apply_plan(object, ty, &EVERYTHING);
 }
 
-/// Writes the defaults of those parts only that a plan names.
+/// Writes the defaults of only those parts that a plan names.
 pub fn apply_plan(object: &mut Json<'_>, ty: TypeId, plan: &Plan) {
     if let Json::Map(map) = object {
         write_object(map, ty, plan);
@@ -53,7 +55,7 @@ enum Below {
 }
 
 impl Plan {
-    /// A plan of paths, each of member names and `*`; whatever lies below the end of a path is part of it.
+    /// A plan of paths, each of member names and `*`; everything below the end of a path is part of it.
     #[must_use]
     pub fn of(paths: &[&[&str]]) -> Self {
         let mut plan = Self { below: Below::Members(BTreeMap::new()) };
@@ -121,15 +123,16 @@ fn write_object(map: &mut Map<'_>, ty: TypeId, plan: &Plan) {
     }
 }
 
-/// Whether a default replaces a value: in Go an empty string is no value.
+/// Whether a default replaces a value: in Go an empty string counts as absent.
 fn is_absent(value: Option<&Json<'_>>) -> bool {
     value.is_none_or(|value| matches!(value, Json::Str(text) if text.is_empty()))
 }
 
-/// Both tables by type. Lines that do not parse are left out; that there are none is a test.
+/// Both tables by type. Lines that do not parse are skipped; a test checks that there are none.
 fn table() -> Defaults {
     let mut table: Defaults = BTreeMap::new();
-    // The code's literals stand before the OpenAPI defaults, which for a string without one are merely empty.
+    // The code's literals take precedence over the OpenAPI defaults, which are merely empty for a string
+    // without a default.
     for (ty, name, default) in CODE.lines().filter_map(read_line) {
         table.entry(ty).or_default().push((name, default));
     }

@@ -1,8 +1,9 @@
-//! Which checks there are, which apply to a level at a version, and what to do about each.
+//! The checks: which of them apply to a level at a version, and the remedy for each.
 
 use crate::policy::{PodSecurity, PodSecurityLevel};
 
-/// A check, in the order in which Kubernetes reports them: baseline ones by name, then restricted ones by name.
+/// A check, in the order in which Kubernetes reports them: baseline checks by name, then restricted ones by
+/// name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Check {
     AppArmorProfile,
@@ -26,15 +27,15 @@ pub(super) enum Check {
     SeccompRestricted,
 }
 
-/// What is known of a check before any pod is seen.
+/// What is known about a check before any pod is seen.
 pub(super) struct Definition {
     pub(super) check: Check,
     /// Kubernetes' name.
     pub(super) id: &'static str,
     level: PodSecurityLevel,
-    /// The first minor version that asks for it.
+    /// The first minor version that has it.
     since: u16,
-    /// The baseline check that it stands in for.
+    /// The baseline check that it replaces.
     overrides: Option<Check>,
     pub(super) remedy: &'static str,
 }
@@ -164,7 +165,8 @@ impl Check {
 pub(super) struct Checks(u32);
 
 impl Checks {
-    /// The checks of a level at a version: restricted asks for the baseline ones too, except those that it overrides.
+    /// The checks of a level at a version: restricted includes the baseline checks, except those that it
+    /// overrides.
     pub(super) fn of(standard: PodSecurity) -> Self {
         let mut asked = 0;
         let mut overridden = 0;
@@ -187,7 +189,7 @@ impl Checks {
         self.0 & (1 << check as u32) != 0
     }
 
-    /// The first of two checks that is asked for; for pairs of which one overrides the other.
+    /// The first of two checks that is in the set; for pairs of which one overrides the other.
     pub(super) const fn either(self, one: Check, other: Check) -> Option<Check> {
         if self.has(one) {
             Some(one)

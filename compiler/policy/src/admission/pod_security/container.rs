@@ -7,7 +7,7 @@ use super::walk::{Kind, Place, SECCOMP_FIELD_SINCE, Walk, shown};
 use crate::json::{Json, Map};
 
 impl<'j> Walk<'j> {
-    /// Looks at one container, init container or ephemeral container.
+    /// Checks one container, init container or ephemeral container.
     pub(super) fn container(&mut self, place: Place, container: &'j Json<'j>) {
         let Json::Map(members) = container else {
             self.malformed.push(place.to_string());
@@ -63,7 +63,8 @@ impl<'j> Walk<'j> {
         }
     }
 
-    /// Probes and lifecycle handlers: they may ask no other host. `at`: the two halves of the handler's path.
+    /// Probes and lifecycle handlers: they may not connect to another host. `at`: the two halves of the
+    /// handler's path.
     fn handler_hosts(&mut self, place: Place, name: &'j str, at: [&str; 2], handler: &'j Json<'j>) {
         if !self.checks.has(Check::HostProbes) {
             return;
@@ -157,7 +158,7 @@ impl<'j> Walk<'j> {
         }
     }
 
-    /// What a container must say for itself because the pod does not say it for all.
+    /// What a container must set itself because the pod does not set it for all.
     fn missing(&mut self, place: Place, name: &'j str, context: &SecurityContext<'j>) {
         if self.checks.has(Check::RunAsNonRoot)
             && !self.user_namespace

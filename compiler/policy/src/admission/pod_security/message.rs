@@ -1,4 +1,4 @@
-//! Violations from hits: grouping by check, and Kubernetes' words for each.
+//! Violations from hits: grouping by check, and Kubernetes' wording for each.
 
 use std::collections::BTreeSet;
 

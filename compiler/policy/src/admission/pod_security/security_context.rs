@@ -1,11 +1,11 @@
-//! `securityContext` of a pod and of a container: reading it once, and the checks that both have.
+//! `securityContext` of a pod and of a container: reading it once, and the checks that both share.
 
 use super::checks::Check;
 use super::tables::allowed_sysctls;
 use super::walk::{Kind, Place, SECCOMP_FIELD_SINCE, Walk, shown};
 use crate::json::{Json, Map};
 
-/// From this version on a container may run as `container_engine_t`.
+/// From this version on, a container may run as `container_engine_t`.
 const ENGINE_TYPE_SINCE: u16 = 31;
 
 /// The members that checks read; null counts as absent.
@@ -65,7 +65,7 @@ impl<'j> Walk<'j> {
         self.sysctls(context);
     }
 
-    /// The checks that a pod and a container have alike.
+    /// The checks that a pod and a container share.
     pub(super) fn shared_checks(&mut self, place: Place, name: &'j str, context: &SecurityContext<'j>) {
         self.app_armor(place, name, context);
         self.se_linux(place, name, context);
@@ -166,7 +166,7 @@ impl<'j> Walk<'j> {
     }
 }
 
-/// AppArmor and seccomp profiles may be of these two types; one without a type is of neither.
+/// AppArmor and seccomp profiles may have one of these two types; a profile without a type has neither.
 pub(super) fn is_good_profile(profile: &Map<'_>) -> bool {
     matches!(profile.get("type").and_then(Json::as_str), Some("RuntimeDefault" | "Localhost"))
 }

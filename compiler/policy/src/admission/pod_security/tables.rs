@@ -1,9 +1,9 @@
-//! What the Pod Security Standards list by name. The walk over a pod reads these tables, and the compiler writes the API server's own
-//! policies from them, so that the two cannot differ.
+//! What the Pod Security Standards list by name. The walk over a pod reads these tables, and the compiler
+//! generates the API server's own policies from them, so that the two cannot differ.
 //!
 //! Taken from `policy/check_*.go` of k8s.io/pod-security-admission v0.37.
 
-/// Capabilities that baseline lets a container add.
+/// Capabilities that baseline allows a container to add.
 pub const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -20,7 +20,7 @@ pub const BASELINE_CAPABILITIES: [&str; 13] = [
     "SYS_CHROOT",
 ];
 
-/// Sysctls that are namespaced and isolated, and the minor version since which they are allowed.
+/// Sysctls that are namespaced and isolated, and the minor version that first allowed them.
 const SYSCTLS: [(&str, u16); 14] = [
     ("kernel.shm_rmid_forced", 0),
     ("net.ipv4.ip_local_port_range", 0),
@@ -38,12 +38,14 @@ const SYSCTLS: [(&str, u16); 14] = [
     ("net.ipv4.tcp_notsent_lowat", 37),
 ];
 
-/// The sysctls that a version of the standards (the minor of `v1.MINOR`) lets a pod set, in the order in which they were allowed.
+/// The sysctls that a version of the standards (the minor of `v1.MINOR`) allows a pod to set, in the order in
+/// which they were allowed.
 pub fn allowed_sysctls(minor: u16) -> impl Iterator<Item = &'static str> {
     SYSCTLS.iter().filter(move |(_, since)| *since <= minor).map(|(name, _)| *name)
 }
 
-/// The volume sources that restricted allows; any of them lets a volume pass, as in Kubernetes, where a volume has one source.
+/// The volume sources that restricted allows; any of them makes a volume pass, as in Kubernetes, where a
+/// volume has one source.
 pub const RESTRICTED_VOLUMES: [&str; 9] = [
     "configMap",
     "csi",
@@ -56,7 +58,7 @@ pub const RESTRICTED_VOLUMES: [&str; 9] = [
     "secret",
 ];
 
-/// The volume sources that it names when it refuses them, in its order.
+/// The volume sources that restricted names when it forbids them, in its order.
 pub(super) const FORBIDDEN_VOLUMES: [&str; 21] = [
     "hostPath",
     "gcePersistentDisk",

@@ -1,4 +1,4 @@
-//! Field paths, messages and what no fixture of Kubernetes holds: values of the wrong type.
+//! Field paths, messages, and values of the wrong type, which no fixture of Kubernetes has.
 
 use expect_test::{Expect, expect};
 

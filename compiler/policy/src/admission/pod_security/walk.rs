@@ -11,11 +11,11 @@ const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.i
 const SECCOMP_POD_ANNOTATION: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER_ANNOTATION: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
-/// From this version on the seccomp profile is a field and no longer an annotation.
+/// From this version on, the seccomp profile is a field instead of an annotation.
 pub(super) const SECCOMP_FIELD_SINCE: u16 = 19;
-/// From this version on pods that say `os: windows` need none of what only Linux has.
+/// From this version on, pods with `os: windows` are exempt from Linux-only requirements.
 const WINDOWS_SINCE: u16 = 25;
-/// From this version on pods with a user namespace (`hostUsers: false`) are held to less.
+/// From this version on, fewer requirements apply to pods with a user namespace (`hostUsers: false`).
 const USER_NAMESPACE_SINCE: u16 = 35;
 
 /// Where a hit is: the pod as a whole or one of its containers.
@@ -38,9 +38,9 @@ impl fmt::Display for Place {
 /// How a hit takes part in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A field is set to what may not be.
+    /// A field has a forbidden value.
     Set,
-    /// A field is not set that must be.
+    /// A required field is missing.
     Missing,
     /// An annotation.
     Annotation,
@@ -64,9 +64,9 @@ pub(super) struct Hit<'j> {
 pub(super) struct Walk<'j> {
     pub(super) minor: u16,
     pub(super) checks: Checks,
-    /// The pod says `os: windows`, and the version minds that.
+    /// The pod says `os: windows`, and the version takes that into account.
     pub(super) windows: bool,
-    /// The pod has a user namespace, and the version minds that.
+    /// The pod has a user namespace, and the version takes that into account.
     pub(super) user_namespace: bool,
     /// The pod sets `runAsNonRoot: true` for its containers.
     pub(super) pod_non_root: bool,
@@ -74,7 +74,7 @@ pub(super) struct Walk<'j> {
     pub(super) pod_seccomp: bool,
     pub(super) annotations: Option<&'j Map<'j>>,
     pub(super) hits: Vec<Hit<'j>>,
-    /// Field paths that hold a value of a type which cannot be.
+    /// Field paths whose value has an impossible type.
     pub(super) malformed: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ impl<'j> Walk<'j> {
                 }
             }
         }
-        // Containers come last: what they must say depends on what the pod says.
+        // Containers come last: what they must set depends on what the pod sets.
         self.pod_security_context(&security_context);
         for (list, value) in containers {
             let Some(value) = value else { continue };
@@ -131,7 +131,7 @@ impl<'j> Walk<'j> {
         }
     }
 
-    /// The elements of what must be a list; anything else is a fault.
+    /// The elements of a value that must be a list; anything else is a fault.
     pub(super) fn list(&mut self, place: Place, at: &str, value: &'j Json<'j>) -> &'j [Json<'j>] {
         match value {
             Json::List(items) => items,
@@ -143,7 +143,7 @@ impl<'j> Walk<'j> {
         }
     }
 
-    /// What must be an object; anything else but null is a fault.
+    /// A value that must be an object; anything else except null is a fault.
     pub(super) fn object(&mut self, place: Place, at: &str, value: &'j Json<'j>) -> Option<&'j Map<'j>> {
         match value {
             Json::Map(map) => Some(map),
@@ -194,7 +194,7 @@ impl<'j> Walk<'j> {
         self.seccomp_annotation(SECCOMP_POD_ANNOTATION);
     }
 
-    /// The annotation of a container, which names its seccomp profile in versions before there was a field.
+    /// The annotation of a container, which names its seccomp profile in versions before the field existed.
     pub(super) fn seccomp_container_annotation(&mut self, name: &str) {
         if self.annotations.is_some() && self.minor < SECCOMP_FIELD_SINCE {
             self.seccomp_annotation(&format!("{SECCOMP_CONTAINER_ANNOTATION}{name}"));
@@ -245,7 +245,8 @@ fn is_set(object: &Json<'_>, key: &str) -> bool {
     !matches!(object.get(key), None | Some(Json::Null))
 }
 
-/// Why a volume is not allowed by restricted: its source, or `unknown`. One that names no source becomes an emptyDir in the API server.
+/// Why restricted does not allow a volume: its source, or `unknown`. The API server turns a volume without a
+/// source into an emptyDir.
 fn forbidden_source(volume: &Json<'_>) -> Option<&'static str> {
     let set = |source: &&&str| is_set(volume, source);
     let has_source = volume

@@ -1,10 +1,11 @@
-//! Reading the review that an API server sends. What is not sure here is left to the general reader, whose rules these are.
+//! The fast reader for the review that an API server sends. Whatever it is not sure of, it leaves to the
+//! general reader, which defines the rules.
 
 use crate::json::{Found, Json, Map, Reader, Skip};
 
 use super::{Level, Unread};
 
-/// The members of a whole review; `None` where the general reader has to decide.
+/// The members of a whole review; `None` where the general reader must decide.
 pub(super) fn review<'a>(text: &'a str, unread: &Unread) -> Option<Map<'a>> {
     let mut reader = Reader::new(text);
     let review = reader.object(&mut |reader, key| match Level::Review.below(key) {
@@ -26,7 +27,8 @@ fn or_null<'a>(
     if reader.null()? { Some(Json::Null) } else { object(reader).map(Json::Map) }
 }
 
-/// Whether a pod is being created, as far as has been read. The API server says so before it sends the object; if not, all is read.
+/// Whether a pod is being created, as far as has been read. The API server sends this before the object;
+/// otherwise everything is read.
 #[derive(Default)]
 struct Seen {
     pods: bool,
@@ -106,7 +108,7 @@ fn container<'a>(reader: &mut Reader<'a>, unread: &Unread) -> Option<Json<'a>> {
         let Some(at) = unread.position(key) else { return kept(reader.value()) };
         let bit = 1 << at;
         if left_out & bit != 0 {
-            // The field repeats, which the general reader refuses.
+            // A duplicate field, which the general reader rejects.
             return None;
         }
         left_out |= bit;

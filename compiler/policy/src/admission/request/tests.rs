@@ -1,4 +1,4 @@
-//! Reading reviews: what is required, what is skipped, what is refused.
+//! Reading reviews: what is required, what is skipped, what is rejected.
 
 use super::*;
 
@@ -95,7 +95,7 @@ fn hostile_reviews_end_in_an_error() {
     assert!(AdmissionRequest::parse(deep.as_bytes()).unwrap_err().to_string().contains("recursion limit"));
     let invalid = [review("").as_bytes(), b"\xff"].concat();
     assert!(AdmissionRequest::parse(&invalid).is_err());
-    // Half a million members, the last of them twice: compared by hash, not each with each.
+    // Half a million members, the last of them twice: compared by hash, not pairwise.
     let members: Vec<_> = (0..400_000).map(|at| format!(r#""{at}":0"#)).collect();
     for (open, close) in [("{", "}"), (r#"{"metadata": {"#, "}}"), (r#"{"data": {"#, "}}")] {
         let object = format!(r#"{open}{},"7":1{close}"#, members.join(","));

@@ -1,4 +1,4 @@
-//! The bytes of answers.
+//! The bytes of responses.
 
 use super::*;
 use crate::decision::{PatchOp, PatchOperation};

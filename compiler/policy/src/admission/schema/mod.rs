@@ -1,8 +1,8 @@
 //! The types of Kubernetes' own objects: fields, their types, defaults and list keys, of Kubernetes v1.37.1.
 //!
-//! A committed table (`kubernetes.txt`, made by `conformance/openapi/generate.go` from the OpenAPI documents of the API server),
-//! read once when first asked for. Not a validator: it says what a field is, not which values are good. Custom resources are not
-//! here.
+//! A committed table (`kubernetes.txt`, made by `conformance/openapi/generate.go` from the OpenAPI documents
+//! of the API server), read once on first use. Not a validator: it says what a field is, not which values are
+//! valid. Custom resources are not here.
 //!
 //! The table's lines:
 //!
@@ -12,8 +12,9 @@
 //! FIELD NOTATION[ KEYS][ =JSON]   a field, the keys of a list that is a map, the default
 //! ```
 //!
-//! Notation: `s` string, `i` int, `d` double, `b` bool, `q` quantity, `x` int or string, `t` timestamp, `y` bytes (base64 text),
-//! `*` anything, `[T` list of T, `{T` map from string to T, else the name of an object type.
+//! Notation: `s` string, `i` int, `d` double, `b` bool, `q` quantity, `x` int or string, `t` timestamp, `y`
+//! bytes (base64 text), `*` anything, `[T` list of T, `{T` map from string to T, else the name of an object
+//! type.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -83,7 +84,7 @@ pub fn roots() -> impl Iterator<Item = (&'static str, &'static str, &'static str
     SCHEMA.roots.iter().map(|root| (root.group, root.version, root.kind, root.ty))
 }
 
-/// An object type by its name, as `core.v1.PodSpec`.
+/// An object type by its name, such as `core.v1.PodSpec`.
 #[must_use]
 pub fn named(name: &str) -> Option<TypeId> {
     SCHEMA.names.get(name).copied()
@@ -94,7 +95,7 @@ pub fn types() -> impl Iterator<Item = TypeId> {
     (0..=u16::MAX).zip(&SCHEMA.objects).map(|(id, _)| TypeId(id))
 }
 
-/// The name of an object type, as `core.v1.PodSpec`.
+/// The name of an object type, such as `core.v1.PodSpec`.
 #[must_use]
 pub fn name(ty: TypeId) -> &'static str {
     SCHEMA.objects.get(usize::from(ty.0)).map_or("", |object| object.name)
@@ -146,7 +147,7 @@ struct Object {
 }
 
 impl Schema {
-    /// Reads the table. Lines that do not parse are left out; that there are none is a test.
+    /// Reads the table. Lines that do not parse are skipped; a test checks that there are none.
     fn read(table: &'static str) -> Self {
         let names = names(table);
         let mut schema = Self { roots: Vec::new(), names, objects: Vec::new() };

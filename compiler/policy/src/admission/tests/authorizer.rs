@@ -1,4 +1,4 @@
-//! Questions to the authorizer: which are asked, what is decided without their answers, and with them.
+//! Questions to the authorizer: which are asked, and the decision with and without their answers.
 
 use super::rules::{cel, with_rule};
 use super::*;
@@ -25,7 +25,7 @@ fn asked(reviewed: &Reviewed) -> Vec<String> {
     reviewed.wanted.questions.iter().map(ToString::to_string).collect()
 }
 
-/// Everybody may do what `yes` says.
+/// What `yes` says applies to every user.
 fn answered(questions: Vec<Question>, yes: impl Fn(&Question) -> bool) -> Facts {
     let mut facts = Facts::default();
     for question in questions {
@@ -50,7 +50,7 @@ fn a_rule_denies_until_its_question_is_answered_and_then_by_the_answer() {
         let settled = reviewed(policy(), &request, &facts);
         assert!(settled.wanted.is_empty());
         assert_eq!(settled.decision.allowed, yes, "{}", shown(&settled.decision));
-        // The answer says who may, so a denial is the rule's own.
+        // The answer says who may, so the denial comes from the rule itself.
         assert_eq!(shown(&settled.decision).contains("it is wrong"), !yes);
     }
     let mut facts = Facts::default();
@@ -60,7 +60,7 @@ fn a_rule_denies_until_its_question_is_answered_and_then_by_the_answer() {
     let failed = reviewed(policy(), &request, &facts);
     assert!(!failed.decision.allowed && failed.wanted.is_empty());
     assert!(shown(&failed.decision).contains("the path `/a`: the API server did not say in time"));
-    // A pack that only warns warns of what it does not know too.
+    // A pack that only warns also only warns about what it does not know.
     let warns = with_rule(may(text("/a")), |rule| rule.action = Action::Warn);
     let decision = reviewed(warns, &request, &Facts::default()).decision;
     assert!(decision.allowed && decision.findings.len() == 1, "{}", shown(&decision));
@@ -102,7 +102,7 @@ fn one_request_asks_a_bounded_number_of_questions_of_a_bounded_length() {
     assert!(open.wanted.is_empty() && !open.decision.allowed, "{}", shown(&open.decision));
 }
 
-/// Both webhooks have the same questions each, and so has who judges a manifest in one go.
+/// Each webhook has the full number of questions, and so does a review of a manifest in one go.
 #[test]
 fn what_mutations_asked_leaves_as_many_questions_to_validations() {
     let all = |of: &str, count: usize| {
@@ -151,7 +151,8 @@ fn a_mutation_that_nobody_answered_says_what_helps() {
 
 #[test]
 fn who_updates_is_asked_about_whoever_made_it() {
-    // The object says where to ask, and did before: the violation is of whoever asks now, not an old one.
+    // The object says where to ask, and already did before: the violation belongs to the current requester
+    // and is not old.
     let path = Expr::Select(
         Box::new(Expr::Select(Box::new(Expr::Root(Root::Object)), "metadata".to_owned())),
         "name".to_owned(),

@@ -1,4 +1,4 @@
-//! Signed images: what is asked for, when, and what is made of the answer.
+//! Signed images: which evidence is requested, when, and how the answer is used.
 
 use super::*;
 use crate::admission::evidence::{Demand, ImageFacts, Signature, Signatures, Signer, Signers, Wants};
@@ -24,7 +24,7 @@ fn signed(layers: Vec<ImageLayer>) -> Reviewer {
     reviewer(vec![Policy { images: layers, ..policy() }])
 }
 
-/// What is asked for, as text.
+/// What is requested, as text.
 fn wanted(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: Phase, facts: &Facts) -> Vec<String> {
     let wanted = reviewer.review_with(request, phase, Moment::END, facts).wanted.images;
     wanted
@@ -36,7 +36,7 @@ fn wanted(reviewer: &Reviewer, request: &AdmissionRequest<'_>, phase: Phase, fac
         .collect()
 }
 
-/// Answers everything that is asked for: tags stand for [`DIGEST`], and these keys signed it.
+/// Answers every demand: tags point to [`DIGEST`], and these keys signed it.
 fn learn(wanted: &[Demand], keys: &[&str], facts: &mut ImageFacts) {
     for demand in wanted {
         match &demand.wants {
@@ -78,10 +78,10 @@ fn a_tag_is_looked_up_and_its_digest_written_in() {
     let mutated = shown(&settled(&reviewer, &request, Phase::Mutate, &[]));
     assert!(mutated.starts_with("allowed"), "{mutated}");
     assert!(mutated.contains(&format!(r#""value":"registry.example.org/agents/x:1@{DIGEST}""#)), "{mutated}");
-    // What is pinned is not looked up.
+    // A pinned image is not looked up.
     let pinned = create(pod("{}", "{}"));
     assert_eq!(wanted(&reviewer, &pinned, Phase::Mutate, &none), [] as [&str; 0]);
-    // `/validate` never looks at a tag: around `/mutate` it does not come in.
+    // `/validate` never looks at a tag: bypassing `/mutate` does not get the pod in.
     let stored = stored("{}", TAGGED);
     let said = shown(&settled(&reviewer, &create(stored), Phase::Validate, &["K"]));
     assert!(said.contains("is not pinned by a digest"), "{said}");
@@ -134,7 +134,7 @@ fn what_could_not_be_learnt_is_unknown_and_not_unsigned() {
     let found = Signatures { verified: vec![signature], ..incomplete };
     facts.images.learn_signatures(&demand.reference, asked.clone(), Ok(found));
     assert!(reviewer.review_with(&request, Phase::Validate, Moment::END, &facts).decision.allowed);
-    // Facts about other signers are none about these.
+    // Facts about other signers are not facts about these.
     let mut facts = Facts::default();
     facts.images.learn_signatures(&demand.reference, Signers::default(), Ok(Signatures::default()));
     assert_eq!(reviewer.review_with(&request, Phase::Validate, Moment::END, &facts).wanted.images.len(), 1);
@@ -165,7 +165,7 @@ fn an_update_asks_about_what_it_changes() {
     assert_eq!(wanted(&reviewer, &request, Phase::Mutate, &none), ["digest of registry.example.org/debug:3"]);
     let mutated = shown(&settled(&reviewer, &request, Phase::Mutate, &[]));
     assert!(mutated.contains(&format!("registry.example.org/debug:3@{DIGEST}")), "{mutated}");
-    // Nothing else is written into a running pod by its sub-resource.
+    // Nothing else is written into a running pod through its sub-resource.
     assert_eq!(mutated.lines().count(), 2, "{mutated}");
 }
 
@@ -183,7 +183,7 @@ fn a_template_keeps_its_tags_and_is_judged_by_what_they_stand_for() {
         said.contains("is not signed by the key") && said.contains("spec.template.spec.containers[0].image"),
         "{said}"
     );
-    // An update that leaves its images alone asks nothing and warns of nothing.
+    // An update that leaves its images alone requests nothing and warns of nothing.
     let scaled = update(tagged.clone(), with(tagged, r#"{"spec": {"replicas": 3}}"#));
     assert_eq!(wanted(&reviewer, &scaled, Phase::Validate, &none), [] as [&str; 0]);
     assert_eq!(shown(&reviewer.review(&scaled, Phase::Validate)), "allowed");

@@ -1,4 +1,4 @@
-//! Who is governed: namespaces, labels, the unknown, and what no policy selects.
+//! What is governed: namespaces, labels, unknown namespaces, and pods that no policy selects.
 
 use expect_test::expect;
 
@@ -29,7 +29,7 @@ fn an_unknown_namespace_is_governed_and_denied() {
         denied
         deny probe@1.0.0/subjects: namespace `new` is not known, so nobody can say which policy governs it (metadata.namespace); try again once the namespace is known here"#]],
     );
-    // Nothing in the policy speaks about config maps.
+    // Nothing in the policy covers config maps.
     let map =
         json(r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "new"}}"#);
     validates(&create(map), &expect!["allowed"]);
@@ -53,7 +53,7 @@ fn a_pod_that_no_policy_selects_is_refused_where_the_pack_says_so() {
     let mut lax = policy();
     lax.subject.as_mut().unwrap().unmatched = Unmatched::Allow;
     assert!(reviewer(vec![lax.clone()]).admit(&create(stray.clone())).decision().allowed);
-    // Another policy that selects it takes it off the strict one's hands.
+    // If another policy selects it, the strict one no longer denies it.
     lax.subject.as_mut().unwrap().pods =
         vec![serde_json::from_str(r#"{"matchLabels": {"component": "web"}}"#).unwrap()];
     lax.cell = "lax".to_owned();

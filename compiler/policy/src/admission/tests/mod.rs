@@ -1,4 +1,4 @@
-//! Decisions over whole requests, by a policy with every section (`fuzz_policy.json`).
+//! Decisions on whole requests, by a policy with every section (`fuzz_policy.json`).
 
 mod authorizer;
 mod images;
@@ -37,7 +37,7 @@ pub(super) fn reviewer(policies: Vec<Policy>) -> Reviewer {
     Reviewer::new(bundles.collect(), Namespaces::new(namespaces.into())).unwrap()
 }
 
-/// A pod that the policy admits once it is mutated. `spec` is merged into `spec`, `container` into its container.
+/// A pod that the policy admits after mutation. `spec` is merged into `spec`, `container` into its container.
 pub(super) fn pod(spec: &str, container: &str) -> Json<'static> {
     let text = format!(
         r#"{{"apiVersion": "v1", "kind": "Pod",
@@ -55,7 +55,8 @@ pub(super) fn pod(spec: &str, container: &str) -> Json<'static> {
     pod
 }
 
-/// Writes a partial object over another: objects member by member, everything else replaced, and nulls left out.
+/// Writes a partial object over another: objects member by member, everything else replaced, and nulls left
+/// out.
 fn overlay(object: &mut Json<'static>, partial: Json<'static>) {
     match (object, partial) {
         (Json::Map(members), Json::Map(partial)) => {

@@ -151,7 +151,7 @@ fn what_identifies_or_places_a_pod_is_out_of_bounds() {
         assert!(!decision.allowed, "{path:?}");
         assert_eq!(decision.findings.first().unwrap().field, field_path);
     }
-    // A patch that takes the labels away, and one that replaces the whole, are the same thing.
+    // A patch that removes the labels, and one that replaces the whole, are equivalent.
     let remove = Const::List(vec![Const::Map(vec![
         (text("op"), text("remove")),
         (text("path"), text("/metadata/labels")),
@@ -192,7 +192,8 @@ fn patches_and_partial_objects_are_applied_in_order() {
     .assert_eq(&mutated(vec![with_mutations("a", wrong)], &create(pod("{}", "{}"))));
 }
 
-/// The API server writes defaults into what it stores, and older pods have what the policy would write otherwise.
+/// The API server writes defaults into what it stores, and older pods have other values than the policy would
+/// write.
 #[test]
 fn what_cannot_be_merged_into_a_stored_pod_is_left_out() {
     let map = |entries: Vec<(&str, Const)>| {
@@ -221,7 +222,7 @@ fn what_cannot_be_merged_into_a_stored_pod_is_left_out() {
         let created = mutated(policies(), &create(old));
         assert_eq!(created.starts_with("allowed"), source.contains("3600"), "{created}");
     }
-    // What a stored pod can still have is written, or refused.
+    // What a stored pod can still take is written, or refused.
     let wrong = partial(vec![("metadata", map(vec![("labels", map(vec![("component", text("x"))]))]))]);
     let old = with_source(r#"{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}"#);
     let decision = mutated(vec![with_mutations("a", wrong)], &update(old.clone(), labelled(old)));
@@ -251,7 +252,7 @@ fn pods_governed_together_get_a_cell_of_all_their_packs() {
 fn what_a_mutation_gives_is_bounded_before_it_is_written_out() {
     let ten = |slot: u16| Expr::List((0..10).map(|_| (Expr::Slot(slot), false)).collect());
     let spec = Expr::Map(vec![(Expr::Const(text("spec")), Expr::Slot(9), false)]);
-    // Ten lists in each of ten lists, nine times over: sixty values, and a thousand million once they are written out.
+    // Ten lists in each of ten lists, nine levels: sixty values, and a thousand million once written out.
     let expr = (1..=9).rev().fold(spec, |body, at: u16| {
         Expr::Bind(Box::new(crate::ir::Bind { slot: at, init: ten(at - 1), body }))
     });

@@ -1,4 +1,5 @@
-//! Authored rules: actions, errors, fuel, messages, conditions, annotations. Expressions are built by hand: parsing is the compiler's.
+//! Authored rules: actions, errors, fuel, messages, conditions, annotations. Expressions are built by hand,
+//! because only the compiler has a parser.
 
 use expect_test::expect;
 
@@ -32,7 +33,7 @@ fn endless() -> Expr {
     })
 }
 
-/// The policy with sections taken out and this validation alone.
+/// The policy without sections and with only this validation.
 pub(super) fn with_rule(expression: Expr, change: impl FnOnce(&mut AdmissionRule)) -> Policy {
     let mut policy = policy();
     policy.isolation = crate::policy::Isolation::default();
@@ -225,7 +226,7 @@ fn a_rule_that_a_condition_over_the_request_may_have_kept_out_excuses_nothing() 
     assert!(conditioned(None).starts_with("allowed\nwarn"), "{}", conditioned(None));
     let same = Expr::Has(Box::new(object(&["spec"])), "containers".to_owned());
     assert!(conditioned(Some(same)).starts_with("allowed\nwarn"));
-    // The object may have been made when the condition did not hold, and was never judged.
+    // The object may have been created when the condition did not hold, and was never judged.
     assert!(conditioned(Some(updates.clone())).starts_with("denied"), "{}", conditioned(Some(updates)));
 }
 

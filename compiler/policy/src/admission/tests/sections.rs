@@ -1,4 +1,4 @@
-//! What sections refuse, in pods and in templates, and what they let pass.
+//! What sections deny, in pods and in templates, and what they allow.
 
 use expect_test::expect;
 

@@ -1,9 +1,9 @@
-//! Stages: what a policy that is not enforced yet does to a request, alone and beside one that is.
+//! Stages: what a policy that is not yet enforced does to a request, alone and next to one that is.
 
 use super::*;
 use crate::admission::{CELL_LABEL, Facts, InForce, Moment, Stage};
 
-/// The policy at a stage, once more under another cell if two are given: what differs is only how far each is insisted on.
+/// The policy at a stage, and again under another cell if two are given: they differ only in their stage.
 fn at(stages: &[Stage]) -> Reviewer {
     let in_force = stages.iter().enumerate().map(|(index, stage)| {
         let mut policy = policy();
@@ -34,7 +34,7 @@ fn a_stage_says_what_a_denial_becomes() {
     ] {
         let decision = at(&[stage]).admit(&bad).decision().clone();
         assert_eq!((decision.allowed, effects(&decision)), (allowed, vec![expected]), "{stage:?}");
-        // Beside one that is enforced it takes nothing away.
+        // Next to an enforced policy it takes nothing away.
         for both in [[stage, Stage::Enforce], [Stage::Enforce, stage]] {
             assert!(!at(&both).admit(&bad).decision().allowed, "{both:?}");
         }

@@ -1,10 +1,10 @@
-//! What reading a review for `/validate` leaves out of a pod, and that no decision notices.
+//! What reading a review for `/validate` leaves out of a pod, and that no decision depends on it.
 
 use super::*;
 use crate::admission::unread::CANDIDATES;
 use crate::admission::{response, sections};
 
-/// Values that a section would stumble over if it looked: of every type, with names that sections look for.
+/// Values that a section would fail on if it read them: of every type, with names that sections look for.
 const ODD: [&str; 5] = [
     "null",
     "7",
@@ -59,7 +59,7 @@ fn what_no_rule_reads_is_left_out_of_a_new_pod() {
     for field in ["env", "args", "volumeMounts"] {
         assert_eq!(container.get(field), None, "{field}");
     }
-    // A rule of the policy asks for limits.
+    // A rule of the policy reads limits.
     assert!(container.at(&["resources", "limits", "memory"]).is_some());
     let [whole, lean] = answers(&reviewer, &review);
     assert_eq!(whole, lean);
@@ -78,7 +78,7 @@ fn everything_else_is_read_whole() {
         let review = request.to_review().unwrap();
         assert_eq!(reviewer.read_to_validate(&review).unwrap(), AdmissionRequest::parse(&review).unwrap());
     }
-    // The object before the operation is known: read whole, and decided alike.
+    // The object before the operation is known: read whole, with the same decision.
     let review = String::from_utf8(create(pod()).to_review().unwrap()).unwrap();
     let late = review.replacen(r#""operation":"CREATE","#, "", 1).replacen(
         r#""oldObject":null"#,

@@ -1,4 +1,4 @@
-//! UPDATE: what is new is denied, what was there before warns, and what must not change does not.
+//! UPDATE: new violations are denied, old ones warn, and what must not change does not.
 
 use expect_test::expect;
 
@@ -170,7 +170,7 @@ fn authored_rules_over_templates_ratchet_too() {
         let found = decision.findings.iter().find(|finding| finding.rule == "memory-limits").unwrap();
         (decision.allowed, found.effect)
     };
-    // Else nobody could scale down what ran before the rule.
+    // Otherwise a workload that ran before the rule could not be scaled down.
     assert_eq!(decided(&bad, &scaled), (true, Effect::Warn));
     assert_eq!(decided(&deployment(&pod("{}", "{}")), &bad), (false, Effect::Deny));
 }
@@ -197,7 +197,7 @@ fn an_authored_rule_ratchets_by_what_it_reads() {
         allowed
         warn probe@1.0.0/memory-limits: cannot be evaluated: no such key: limits (was there before this update) (); set resources.limits.memory"#]],
     );
-    // A limit that was there and is gone.
+    // A limit that was removed.
     let decision =
         reviewer(vec![policy()]).review(&update(stored_with_image(IMAGE), unlimited(IMAGE)), Phase::Validate);
     assert!(

@@ -1,7 +1,8 @@
 //! Kubernetes' authorizer library: `k8s.io/apiserver` v0.37.2, `pkg/cel/library/authz.go`.
 //!
-//! A chain of calls gathers what is asked; `check` ends it, and its answer is a fact that was fetched before ([`crate::authorization`]).
-//! Nothing is asked here, and selectors are not parsed: whoever answers does that, as the API server does for a SubjectAccessReview.
+//! A chain of calls builds the question; `check` ends it, and its answer is a fact that was fetched before
+//! ([`crate::authorization`]). Nothing is queried here, and selectors are not parsed: the answering side does
+//! that, as the API server does for a SubjectAccessReview.
 
 use std::rc::Rc;
 
@@ -12,14 +13,14 @@ use super::{Outcome, no_overload, spend_texts};
 use crate::authorization::{Answer, MAX_QUESTION_BYTES, Question, Resource, What, Who};
 use crate::ir::Func;
 
-/// A question that is being put, or its answer.
+/// A question under construction, or its answer.
 #[derive(Clone, Debug)]
 pub enum Authorization {
-    /// `authorizer`, for whoever asks or a service account.
+    /// `authorizer`, for the requesting user or a service account.
     Authorizer(Who),
     /// `authorizer.group(…)`.
     Group(Who, String),
-    /// What may be asked of it is ready: a path, or `authorizer.group(…).resource(…)` with whatever narrows it.
+    /// A question ready to be asked: a path, or `authorizer.group(…).resource(…)` with whatever narrows it.
     Check(Who, What),
     /// `….check(verb)`.
     Decision(Answer),
@@ -46,7 +47,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>
     if texts.len() != given.len() {
         return no_overload(function);
     }
-    // Each step copies what was gathered before: no part of a question is longer than a whole one may be.
+    // Each step copies what was collected before: no part of a question is longer than a whole one may be.
     if texts.iter().any(|text| text.len() > MAX_QUESTION_BYTES) {
         let why = format!("the authorizer is asked nothing longer than {MAX_QUESTION_BYTES} bytes");
         return Err(EvalError::invalid(why));

@@ -51,7 +51,7 @@ fn to_int(value: &Value<'_>) -> Result<Option<i64>, EvalError> {
     Ok(match value {
         Value::Int(value) => Some(*value),
         Value::Uint(value) => Some(i64::try_from(*value).map_err(|_| overflow)?),
-        // Both ends are open: 2^63 is not an integer, and -2^63 cannot be told from its neighbours.
+        // Both ends are exclusive: 2^63 is not an integer, and -2^63 cannot be told from its neighbours.
         Value::Double(value)
             if *value > -9_223_372_036_854_775_808.0 && *value < 9_223_372_036_854_775_808.0 =>
         {
@@ -104,7 +104,7 @@ fn to_string<'a>(value: &Value<'a>, fuel: &mut Fuel) -> Outcome<'a> {
     }
 }
 
-/// The text of a scalar, as `string(x)` gives it; `None` for what is no scalar.
+/// The text of a scalar, as `string(x)` gives it; `None` for other values.
 pub(in crate::cel) fn display(value: &Value<'_>) -> Option<String> {
     Some(match value {
         Value::Null => "null".to_owned(),
@@ -126,7 +126,8 @@ pub(in crate::cel) fn display(value: &Value<'_>) -> Option<String> {
     })
 }
 
-/// A double as Go's `%g` writes it: shortest, with an exponent of at least two digits from 1e6 on and below 1e-4.
+/// A double as Go's `%g` writes it: shortest, with an exponent of at least two digits from 1e6 on and below
+/// 1e-4.
 fn double(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();

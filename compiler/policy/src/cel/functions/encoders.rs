@@ -1,4 +1,5 @@
-//! `base64.encode` and `base64.decode`: the standard alphabet, padded; unpadded input is read too, as in cel-go.
+//! `base64.encode` and `base64.decode`: the standard alphabet, padded; decoding also accepts unpadded input,
+//! as in cel-go.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};

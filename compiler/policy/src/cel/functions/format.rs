@@ -8,7 +8,7 @@ use super::super::{EvalError, Fuel};
 use super::{Outcome, convert, no_overload, time};
 use crate::ir::Func;
 
-/// Digits after the point that a clause may ask for; each is a byte that costs fuel.
+/// The most digits after the point that a clause may request; each is a byte that costs fuel.
 const MAX_PRECISION: usize = 1_000;
 const DEFAULT_PRECISION: usize = 6;
 
@@ -107,7 +107,7 @@ fn misfit(rule: &str, value: &Value<'_>) -> EvalError {
     EvalError::invalid(format!("{rule}, was given {}", value.type_name()))
 }
 
-/// Writing to a string does not fail; the result is there for the trait.
+/// Writing to a string does not fail; the trait requires the result.
 fn written(result: std::fmt::Result) -> Result<(), EvalError> {
     result.map_err(|_| EvalError::invalid("error writing format string"))
 }
@@ -125,7 +125,7 @@ fn signed(number: i64, out: &mut String, digits: impl FnOnce(u64) -> String) -> 
     Ok(())
 }
 
-/// A double without exponent, as few digits as tell it from its neighbours.
+/// A double without exponent, with as few digits as tell it from its neighbours.
 fn decimal(number: f64) -> String {
     not_finite(number).map_or_else(|| number.to_string(), str::to_owned)
 }

@@ -8,7 +8,7 @@ use super::super::{EvalError, Fuel, aggregate};
 use super::{Outcome, no_overload, operators};
 use crate::ir::Func;
 
-/// How long a list `lists.range` makes at most, as in cel-go.
+/// The longest list that `lists.range` makes, as in cel-go.
 const MAX_RANGE: i64 = 1_000_000;
 
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
@@ -178,7 +178,8 @@ fn distinct<'a>(list: &List<'a>, fuel: &mut Fuel) -> Outcome<'a> {
     Ok(Value::list(kept))
 }
 
-/// The elements in the order of their keys; equal keys keep their order. Keys must all be of one ordered type.
+/// The elements in the order of their keys; equal keys keep their order. Keys must all be of one ordered
+/// type.
 pub(in crate::cel) fn sort_by_keys<'a>(list: &List<'a>, keys: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
     fuel.spend_elements(keys.len())?;
     if let Some(first) = keys.first() {
@@ -194,8 +195,9 @@ pub(in crate::cel) fn sort_by_keys<'a>(list: &List<'a>, keys: &[Value<'a>], fuel
     Ok(Value::list(order.iter().filter_map(|(at, _)| list.get(*at)).collect()))
 }
 
-/// A stable merge sort whose comparisons may fail, which ends it. The standard library's wants an answer to each of them, and may panic when
-/// those after a failure make no total order. What is in order already costs one comparison for each element.
+/// A stable merge sort that ends when a comparison fails. The standard library's sort needs an answer to each
+/// comparison, and may panic when the answers after a failure are not a total order. Sorted input costs one
+/// comparison for each element.
 fn sorted<T: Copy>(
     items: Vec<T>,
     compare: &mut impl FnMut(T, T) -> Result<Ordering, EvalError>,
@@ -221,7 +223,7 @@ fn sorted<T: Copy>(
     Ok(runs.pop().unwrap_or_default())
 }
 
-/// Two sorted runs as one; of equals those of the left come first.
+/// Merges two sorted runs; of equal elements those of the left come first.
 fn merged<T: Copy>(
     left: Vec<T>,
     right: Vec<T>,

@@ -1,5 +1,5 @@
-//! Functions and operators. Each takes evaluated arguments, charges fuel for what it walks or makes before it does so, and gives a
-//! value or an error; none panics on arguments that the type checker would have refused.
+//! Functions and operators. Each takes evaluated arguments, charges fuel before it walks or makes anything,
+//! and gives a value or an error; none panics on arguments that the type checker would have rejected.
 
 pub(super) mod authorizer;
 pub(super) mod convert;
@@ -23,15 +23,15 @@ use super::value::Value;
 use super::{EvalError, Fuel, Scope, opaque};
 use crate::ir::Func;
 
-/// What a function gives.
+/// The result of a function.
 type Outcome<'a> = Result<Value<'a>, EvalError>;
 
-/// No overload of the function takes these arguments.
+/// No overload of the function accepts these arguments.
 pub(super) const fn no_overload<'a>(function: Func) -> Outcome<'a> {
     Err(EvalError::NoSuchOverload(function.name()))
 }
 
-/// Calls a function: one of the standard environment, or of an extension.
+/// Calls a function of the standard environment or of an extension.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], scope: &mut Scope<'a>) -> Outcome<'a> {
     use Func as F;
     if scope.may_hold_opaque() {
@@ -78,8 +78,8 @@ fn spend_texts(args: &[Value<'_>], fuel: &mut Fuel) -> Result<(), EvalError> {
     args.iter().filter_map(Value::as_str).try_for_each(|text| fuel.spend_bytes(text.len()))
 }
 
-/// The extensions of cel-go: strings, lists, sets, math. Overloads that several of them give to one name are told apart by the type
-/// of the first argument.
+/// The extensions of cel-go: strings, lists, sets, math. If several of them overload one name, the type of
+/// the first argument decides.
 fn extension<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
     use Func as F;
     match function {

@@ -1,5 +1,6 @@
-//! Kubernetes' format library: named forms of strings, and what is wrong with one that has another form. The checks and their words are those of
-//! `k8s.io/apiserver` v0.37.2, `pkg/cel/library/format.go` and of what that calls in `k8s.io/apimachinery` and `k8s.io/kube-openapi`.
+//! Kubernetes' format library: named formats of strings, and what is wrong with a string that does not match.
+//! The checks and their wording are those of `k8s.io/apiserver` v0.37.2, `pkg/cel/library/format.go`, and of
+//! the functions that it calls in `k8s.io/apimachinery` and `k8s.io/kube-openapi`.
 
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use super::super::value::Value;
 use super::{Outcome, no_overload, time, urls};
 use crate::ir::Func;
 
-/// A named form.
+/// A named format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedFormat {
     /// `dns1123Label`.
@@ -40,7 +41,7 @@ pub enum NamedFormat {
 }
 
 impl NamedFormat {
-    /// Every form with the name that authors give it.
+    /// Every format with the name that authors use.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("dns1123Label", Self::Dns1123Label),
         ("dns1123Subdomain", Self::Dns1123Subdomain),
@@ -61,12 +62,12 @@ impl NamedFormat {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
     }
 
-    /// Whether a text has the form.
+    /// Whether a text has the format.
     pub(super) fn has(self, text: &str) -> bool {
         self.faults(text).is_empty()
     }
 
-    /// What is wrong with a text; nothing if it has the form.
+    /// What is wrong with a text; empty if it has the format.
     fn faults(self, text: &str) -> Vec<String> {
         let one = |right: bool, fault: &str| if right { Vec::new() } else { vec![fault.to_owned()] };
         match self {
@@ -97,7 +98,7 @@ pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> O
         }
         (Func::Validate, [Value::NamedFormat(format), text]) => {
             let Some(text) = text.as_str() else { return no_overload(function) };
-            // Walked some times, and a URI is told again in the fault.
+            // Walked several times, and the fault repeats a URI.
             fuel.spend(10)?;
             fuel.spend_bytes(text.len().saturating_mul(8))?;
             let faults: Vec<Value<'a>> = format.faults(text).into_iter().map(Value::string).collect();
@@ -112,7 +113,7 @@ const KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const KEY_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 const MAX_LABEL: usize = 63;
 const MAX_SUBDOMAIN: usize = 253;
-/// Of older checks; newer ones count the same and say bytes.
+/// The wording of older checks; newer ones count the same and say bytes.
 const CHARACTERS: &str = "characters";
 const BYTES: &str = "bytes";
 
@@ -120,13 +121,14 @@ fn too_long(limit: usize, unit: &str) -> String {
     format!("must be no more than {limit} {unit}")
 }
 
-/// The words of a check by regular expression. The commas are Kubernetes' own.
+/// The wording of a check by regular expression. The commas are Kubernetes' own.
 fn mismatch(rule: &str, pattern: &str, examples: &[&str]) -> String {
     let examples: Vec<String> = examples.iter().map(|example| format!("'{example}', ")).collect();
     format!("{rule} (e.g. {}regex used for validation is '{pattern}')", examples.join(" or "))
 }
 
-/// Begins and ends with what `edge` takes, and holds only that and what `inner` takes.
+/// Starts and ends with a byte that `edge` accepts, and otherwise holds only those and bytes that `inner`
+/// accepts.
 fn is_framed(text: &str, edge: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     let ends = [bytes.first(), bytes.last()].into_iter().flatten().filter(|byte| edge(**byte)).count();
@@ -242,10 +244,10 @@ fn label_value(text: &str) -> Vec<String> {
     faults
 }
 
-/// A prefix may end with a dash, which is masked together with what stands before it, as Kubernetes does.
+/// A prefix may end with a dash, which is masked together with the character before it, as Kubernetes does.
 fn without_dash(text: &str) -> String {
     match text.strip_suffix('-') {
-        // A byte is masked, and half of a longer character would be no name.
+        // One byte is masked; half of a longer character would not be a valid name.
         Some(before) if before.ends_with(|last: char| last.is_ascii()) => {
             let mut masked = before.to_owned();
             masked.pop();
@@ -274,14 +276,15 @@ fn is_uuid(text: &str) -> bool {
     rest.is_empty()
 }
 
-/// The standard alphabet with its padding; the empty text is none.
+/// The standard alphabet with its padding; the empty text is not valid.
 fn is_base64(text: &str) -> bool {
     let plain = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     !text.is_empty() && text.len().is_multiple_of(4) && plain.bytes().all(is_digit)
 }
 
-/// A date, `t`, and what `^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$` takes, up to the next `t`, in letters of any case.
+/// A date, `t`, and what `^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$` matches,
+/// up to the next `t`, in letters of any case.
 fn is_datetime(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let mut parts = text.split('t');
@@ -306,7 +309,7 @@ fn is_clock(text: &str) -> Option<bool> {
         }
     };
     let mut digits = fraction.chars();
-    // Any character stands for the point.
+    // The point matches any character.
     let is_fraction = digits.next().is_none_or(|point| point != '\n' && !digits.as_str().is_empty());
     let is_fraction = is_fraction && digits.all(|digit| digit.is_ascii_digit());
     let numbers = [hour, minute, second].into_iter().all(two);

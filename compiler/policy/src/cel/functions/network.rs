@@ -1,4 +1,5 @@
-//! IP addresses and networks, as Kubernetes' ip and cidr libraries: no zones, no IPv4-mapped IPv6 addresses.
+//! IP addresses and networks, as in Kubernetes' ip and cidr libraries: no zones, no IPv4-mapped IPv6
+//! addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,7 +27,7 @@ impl fmt::Display for Cidr {
 /// Reads an address.
 ///
 /// # Errors
-/// What is no address, has a zone, or is IPv4 mapped into IPv6.
+/// Text that is not an address, has a zone, or is IPv4 mapped into IPv6.
 pub fn parse_ip(text: &str) -> Result<IpAddr, EvalError> {
     if text.contains('%') {
         return Err(EvalError::invalid(format!("IP address \"{text}\" with zone value is not allowed")));
@@ -45,7 +46,7 @@ pub fn parse_ip(text: &str) -> Result<IpAddr, EvalError> {
 /// Reads `address/length`.
 ///
 /// # Errors
-/// As [`parse_ip`], and a prefix that is missing, too long, or written with a sign or leading zeros.
+/// As for [`parse_ip`], and a prefix that is missing, too long, or written with a sign or leading zeros.
 pub fn parse_cidr(text: &str) -> Result<Cidr, EvalError> {
     let wrong =
         || EvalError::invalid(format!("network address parse error during conversion from string: `{text}`"));
@@ -84,26 +85,26 @@ impl Cidr {
         Self { address, ..self }
     }
 
-    /// Whether an address lies in the network. An address of the other family never does.
+    /// Whether an address is in the network. An address of the other family never is.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         bits(self.address) == bits(address)
             && Self { address, length: self.length }.masked().address == self.masked().address
     }
 
-    /// Whether a whole network lies in this one.
+    /// Whether a whole network is in this one.
     #[must_use]
     pub fn contains_network(self, other: Self) -> bool {
         self.length <= other.length && self.contains(other.address)
     }
 }
 
-/// `ip` and what is asked of an address.
+/// `ip` and the functions of an address.
 pub(super) fn address<'a>(function: Func, args: &[Value<'a>]) -> Outcome<'a> {
     if let [Value::Ip(address)] = args {
         return of_address(function, *address);
     }
-    // `cidr.ip()` may arrive under the name that it shares with `ip(string)`.
+    // `cidr.ip()` may be called under the name that it shares with `ip(string)`.
     if let (Func::Ip, [Value::Cidr(network)]) = (function, args) {
         return Ok(Value::Ip(network.address));
     }
@@ -156,8 +157,8 @@ const fn is_link_local_multicast(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is reachable in the whole Internet: outside every special-purpose block of IANA's registries
-/// (RFC 6890 and its updates) and every form that carries an IPv4 address which is not.
+/// Whether an address is reachable on the whole Internet: outside every special-purpose block of IANA's
+/// registries (RFC 6890 and its updates), and outside every form that embeds an IPv4 address which is not.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     const NOT_PUBLIC_V4: &[(u32, u32)] = &[
         (0x0000_0000, 8),  // this network
@@ -182,20 +183,20 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
             !NOT_PUBLIC_V4.iter().any(|(network, length)| bits >> (32 - length) == network >> (32 - length))
         }
         IpAddr::V6(address) => match address.segments() {
-            // NAT64 and 6to4 reach the IPv4 address that they carry.
+            // NAT64 and 6to4 reach the IPv4 address that they embed.
             [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
                 is_public(IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))))
             }
             // Teredo, documentation (2001:db8::/32, 3fff::/20), ORCHID and the rest of 2001::/23.
             [0x2001, second, ..] => second > 0x01ff && second != 0x0db8,
             [0x3fff, second, ..] => second > 0x0fff,
-            // Only 2000::/3 is given out as global unicast.
+            // Only 2000::/3 is assigned as global unicast.
             [first, ..] => first & 0xe000 == 0x2000,
         },
     }
 }
 
-/// `cidr` and what is asked of a network.
+/// `cidr` and the functions of a network.
 pub(super) fn prefix<'a>(function: Func, args: &[Value<'a>]) -> Outcome<'a> {
     Ok(match (function, args) {
         (Func::CidrIp, [Value::Cidr(network)]) => Value::Ip(network.address),

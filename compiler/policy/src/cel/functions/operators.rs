@@ -1,4 +1,4 @@
-//! Relations and arithmetic. Integers never wrap: what does not fit is an error.
+//! Relations and arithmetic. Integers never wrap: overflow is an error.
 
 use std::rc::Rc;
 
@@ -93,7 +93,7 @@ fn doubles<'a>(function: Func, left: f64, right: f64) -> Outcome<'a> {
     }))
 }
 
-/// `+` of what is not a pair of numbers.
+/// `+` of operands that are not a pair of numbers.
 pub(super) fn add<'a>(left: &Value<'a>, right: &Value<'a>, fuel: &mut Fuel) -> Outcome<'a> {
     if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
         fuel.spend_bytes(left.len().saturating_add(right.len()))?;

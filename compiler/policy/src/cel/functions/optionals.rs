@@ -1,4 +1,4 @@
-//! Optionals. `or` and `orValue` are the evaluator's own, because their second argument is lazy.
+//! Optionals. `or` and `orValue` are in the evaluator itself, because their second argument is lazy.
 
 use std::rc::Rc;
 

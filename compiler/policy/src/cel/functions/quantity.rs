@@ -1,7 +1,9 @@
-//! Kubernetes quantities, as `k8s.io/apimachinery/pkg/api/resource.Quantity` reads, compares, adds and writes them.
+//! Kubernetes quantities, as `k8s.io/apimachinery/pkg/api/resource.Quantity` reads, compares, adds and writes
+//! them.
 //!
-//! A decimal number `value × 10^scale`. Bounds: a coefficient of more than 38 digits, or an exponent beyond ±1000, is refused
-//! (Go computes with numbers of any size there); no resource of a real cluster is near them, and a hostile one must not buy time.
+//! A decimal number `value × 10^scale`. Bounds: a coefficient of more than 38 digits, or an exponent beyond
+//! ±1000, is refused (Go computes with numbers of any size there). No resource of a real cluster comes near
+//! these bounds, and a hostile one must not buy time.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -17,7 +19,7 @@ use crate::ir::Func;
 pub struct Quantity {
     value: i128,
     scale: i32,
-    /// Whether Go would hold it as `int64Amount` (and not as `inf.Dec`): only such ones convert to an integer.
+    /// Whether Go would hold it as `int64Amount` (and not as `inf.Dec`): only those convert to an integer.
     small: bool,
     format: Format,
 }
@@ -34,7 +36,7 @@ enum Format {
 const NANO: i32 = -9;
 const MAX_EXPONENT: i32 = 1_000;
 
-/// `quantity` and what is asked of one.
+/// `quantity` and the functions of one.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
     match (function, args) {
         (Func::Quantity | Func::IsQuantity, [value]) => {
@@ -94,7 +96,7 @@ fn of_two<'a>(function: Func, left: &Quantity, right: &Quantity) -> Outcome<'a> 
 }
 
 impl Quantity {
-    /// Reads a quantity; `None` for what is none.
+    /// Reads a quantity; `None` for other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = match text.as_bytes().first()? {
@@ -109,7 +111,8 @@ impl Quantity {
             None => ("", rest),
         };
         let whole = whole.trim_start_matches('0');
-        // Go reads a text without any digit, as `+` or `.`, as 0; only the empty text and a wrong suffix are refused.
+        // Go reads a text without any digit, such as `+` or `.`, as 0; only the empty text and a wrong suffix
+        // are rejected.
         let (base, exponent, format) = suffix_meaning(suffix)?;
         let mut value: i128 = 0;
         for digit in whole.bytes().chain(fraction.bytes()) {
@@ -128,7 +131,7 @@ impl Quantity {
                 if fraction.is_empty() { 15 - digits - exponent * 3 / 10 - 1 } else { -1 }
             }
         };
-        // Go keeps a number that surely fits as `i64`; what may not goes through its big decimal.
+        // Go keeps a number that certainly fits as `i64`; any other goes through its big decimal.
         let fits = i64::try_from(quantity.value).is_ok();
         if precision >= 0 && quantity.scale >= NANO && fits {
             quantity.small = true;
@@ -178,7 +181,7 @@ impl Quantity {
         i64::try_from(value).ok()
     }
 
-    /// The value in thousandths; `None` if it is no whole number of them, or does not fit.
+    /// The value in thousandths; `None` if it is not a whole number of them, or does not fit.
     #[must_use]
     pub fn thousandths(&self) -> Option<i128> {
         let scale = self.scale.checked_add(3)?;
@@ -203,7 +206,7 @@ impl Quantity {
         if let Some((left, right, _)) = self.aligned(other) {
             return left.cmp(&right);
         }
-        // Scales so far apart that no common one fits: the number of digits before the point decides.
+        // Scales so far apart that they have no common one: the number of digits before the point decides.
         let magnitude =
             |quantity: &Self| i64::from(quantity.value.unsigned_abs().ilog10()) + i64::from(quantity.scale);
         let order = magnitude(self).cmp(&magnitude(other));
@@ -230,7 +233,7 @@ impl Quantity {
         Some((up(self)?, up(other)?, scale))
     }
 
-    /// The whole number next to it, away from zero.
+    /// The nearest whole number away from zero.
     fn rounded_up(&self) -> Option<i128> {
         let power = 10_i128.checked_pow(self.scale.unsigned_abs())?;
         if self.scale >= 0 {
@@ -290,7 +293,7 @@ impl fmt::Display for Quantity {
         if self.value == 0 {
             return out.write_str("0");
         }
-        // As Go does, less than a Ki is written decimally, and of more a fraction is rounded away.
+        // As in Go, less than a Ki is written decimally, and the fraction of a larger value is rounded away.
         if let (Format::Binary, Some(whole)) = (self.format, self.rounded_up())
             && whole.unsigned_abs() >= 1024
         {

@@ -1,8 +1,10 @@
-//! Regular expressions: `matches` with a computed pattern, `find`, `findAll`, and the translation of RE2 syntax.
+//! Regular expressions: `matches` with a computed pattern, `find`, `findAll`, and the translation of RE2
+//! syntax.
 //!
-//! CEL's patterns are RE2's. The `regex` crate is as linear, but reads some texts otherwise: `\d`, `\w`, `\s` and `\b` are Unicode there and
-//! ASCII in RE2, and within a class it knows nested classes and set operations that are plain characters in RE2. A pattern
-//! that would mean something else is translated; one that cannot be is refused.
+//! CEL's patterns are RE2's. The `regex` crate is also linear, but reads some syntax differently: `\d`, `\w`,
+//! `\s` and `\b` are Unicode there and ASCII in RE2, and within a class it has nested classes and set
+//! operations that are plain characters in RE2. A pattern that would have another meaning is translated; one
+//! that cannot be translated is refused.
 
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
@@ -12,36 +14,37 @@ use super::super::{EvalError, Fuel};
 use super::{Outcome, no_overload};
 use crate::ir::Func;
 
-/// Longest pattern, in bytes.
+/// The longest pattern, in bytes.
 const MAX_PATTERN: usize = 4_096;
-/// Largest compiled automaton, in bytes.
+/// The largest compiled automaton, in bytes.
 const MAX_AUTOMATON: usize = 1 << 20;
-/// Largest automaton of a pattern that is made while a rule is evaluated: a short pattern (`\pL{20}`) can take milliseconds to compile, and
-/// this is what bounds them to a fraction of one.
+/// The largest automaton of a pattern that is compiled while a rule is evaluated. A short pattern (`\pL{20}`)
+/// can take milliseconds to compile; this bounds them to a fraction of one.
 const MAX_COMPUTED_AUTOMATON: usize = 128 << 10;
-/// The largest automaton whose search costs what [`Pattern::charge`] says without a factor. Most patterns are smaller.
+/// The largest automaton whose search costs what [`Pattern::charge`] says, without a factor. Most patterns
+/// are smaller.
 const LIGHT_AUTOMATON: usize = 4 << 10;
-/// How much larger an automaton each class may be than the one before. A failed attempt costs less than the next one, so that all of them
-/// together cost little more than the last.
+/// How much larger each class of automata may be than the one before. A failed attempt costs less than the
+/// next one, so all of them together cost little more than the last.
 const CLASS_FACTOR: usize = 4;
-/// What compiling costs, whatever the pattern: some hundred in an evaluation are all that [`Fuel::DEFAULT`] gives.
+/// The cost of compiling any pattern: [`Fuel::DEFAULT`] is enough for some hundred in an evaluation.
 const COMPILE_UNITS: u64 = 2_000;
-/// And what each byte of a pattern costs beside it.
+/// The additional cost of each byte of a pattern.
 const COMPILE_UNITS_PER_BYTE: u64 = 50;
 
 /// Why a pattern is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PatternError {
-    /// Too long a text.
+    /// The text is too long.
     #[error("the pattern is longer than {MAX_PATTERN} bytes")]
     TooLong,
     /// A valid pattern whose automaton would be too large.
     #[error("the compiled pattern would be larger than {0} bytes")]
     TooLarge(usize),
-    /// An escape that RE2 does not know.
+    /// An escape that RE2 does not have.
     #[error("unknown escape `\\{0}`")]
     Escape(char),
-    /// A flag that RE2 does not know.
+    /// A flag that RE2 does not have.
     #[error("unknown flag `{0}`")]
     Flag(char),
     /// Not a pattern.
@@ -53,8 +56,9 @@ pub enum PatternError {
 #[derive(Debug)]
 pub(in crate::cel) struct Pattern {
     regex: Regex,
-    /// How many times the smallest class the automaton's is. A search is linear in the text, but each byte may have to advance every state:
-    /// there are patterns (`[01]*1[01]{1000}`) for which no table of a bearable size spares that.
+    /// The size of the automaton as a multiple of the smallest class. A search is linear in the text, but
+    /// each byte may have to advance every state: for some patterns (`[01]*1[01]{1000}`) no table of a
+    /// bearable size avoids that.
     weight: u64,
 }
 
@@ -70,7 +74,8 @@ impl Pattern {
         Ok(self.regex.is_match(text))
     }
 
-    /// Charges a search through a text: linear, some units dearer than a comparison, and by the size of the automaton.
+    /// Charges for a search through a text: linear, a few units more expensive than a comparison, and by the
+    /// size of the automaton.
     fn charge(&self, text: &str, fuel: &mut Fuel) -> Result<(), EvalError> {
         fuel.spend(1 + (text.len() as u64).saturating_mul(self.weight) / 4)
     }
@@ -84,10 +89,10 @@ pub fn compile_pattern(pattern: &str) -> Result<Regex, PatternError> {
     Pattern::new(pattern).map(|compiled| compiled.regex)
 }
 
-/// Compiles a pattern that is made while a rule is evaluated.
+/// Compiles a pattern that is computed while a rule is evaluated.
 ///
 /// # Errors
-/// As [`compile_pattern`], with a smaller automaton.
+/// As for [`compile_pattern`], with a smaller automaton.
 pub fn compile_computed(pattern: &str) -> Result<Regex, PatternError> {
     compile_within(pattern, MAX_COMPUTED_AUTOMATON).map(|compiled| compiled.regex)
 }
@@ -113,7 +118,7 @@ fn compile_within(pattern: &str, largest: usize) -> Result<Pattern, PatternError
             Err(regex::Error::CompiledTooBig(_)) => return Err(PatternError::TooLarge(largest)),
             Err(error) => {
                 let text = error.to_string();
-                // The last line says why; those before draw the pattern.
+                // The last line says why; those before it draw the pattern.
                 let why = text.lines().last().unwrap_or(&text).trim_start_matches("error: ").to_owned();
                 return Err(PatternError::Syntax(why));
             }
@@ -203,7 +208,7 @@ fn translate(pattern: &str) -> Result<String, PatternError> {
     Ok(out)
 }
 
-/// The start of a class: `^` negates, and a `]` that comes first is a character.
+/// The start of a class: `^` negates, and a leading `]` is a character.
 fn open_class<'p>(after: &'p str, out: &mut String) -> &'p str {
     out.push('[');
     let after = match after.strip_prefix('^') {
@@ -222,7 +227,7 @@ fn open_class<'p>(after: &'p str, out: &mut String) -> &'p str {
     }
 }
 
-/// What follows a backslash. Gives what follows the escape.
+/// The escape after a backslash. Returns the text after it.
 fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p str, PatternError> {
     let Some(char) = after.chars().next() else {
         out.push('\\');
@@ -241,7 +246,7 @@ fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p st
         ('S', _) => r"[^\t\n\f\r ]",
         ('b', false) => r"(?-u:\b)",
         ('B', false) => r"(?-u:\B)",
-        // Beginning and end of a word to the crate.
+        // In the crate these match the start and end of a word.
         ('<', _) => "<",
         ('>', _) => ">",
         ('Q', false) => {
@@ -262,7 +267,8 @@ fn escape<'p>(after: &'p str, in_class: bool, out: &mut String) -> Result<&'p st
     Ok(rest)
 }
 
-/// Refuses flags of the crate that RE2 does not have: they would change what the rest of the pattern means.
+/// Rejects flags of the crate that RE2 does not have: they would change the meaning of the rest of the
+/// pattern.
 fn check_flags(after: &str) -> Result<(), PatternError> {
     let Some(flags) = after.strip_prefix('?') else {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Semantic versions as Kubernetes' semver library reads and compares them (`k8s.io/apiserver` v0.37.2, `pkg/cel/library/semverlib.go`, over
-//! `github.com/blang/semver` v4): build metadata is read and means nothing.
+//! Semantic versions as Kubernetes' semver library reads and compares them (`k8s.io/apiserver` v0.37.2,
+//! `pkg/cel/library/semverlib.go`, over `github.com/blang/semver` v4): build metadata is read and ignored.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -17,14 +17,14 @@ pub struct Semver {
     prerelease: Vec<Identifier>,
 }
 
-/// One part of a pre-release: numbers come before texts.
+/// One part of a pre-release: numbers sort before texts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Identifier {
     Number(u64),
     Text(Box<str>),
 }
 
-/// `semver`, `isSemver`, and what is asked of versions.
+/// `semver`, `isSemver`, and the functions of versions.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
     let parsed = match (function, args) {
         (Func::Semver | Func::IsSemver, [text]) => (text, false),
@@ -57,7 +57,7 @@ fn of_one<'a>(function: Func, version: &Semver) -> Outcome<'a> {
         Func::Patch => patch,
         _ => return no_overload(function),
     };
-    // Go turns what does not fit into another number; no version is near it.
+    // Go turns a number that does not fit into another one; no real version is near the bound.
     i64::try_from(number).map(Value::Int).map_err(|_| EvalError::Overflow("integer"))
 }
 
@@ -70,7 +70,7 @@ fn of_two<'a>(function: Func, order: Ordering) -> Outcome<'a> {
     })
 }
 
-/// The text with its `v` taken away, leading zeros too, and missing numbers written as 0.
+/// The text without its `v` and without leading zeros, and with missing numbers written as 0.
 fn normalized(text: &str) -> Result<String, &'static str> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let mut parts: Vec<Cow<'_, str>> = text.splitn(3, '.').map(without_leading_zeros).collect();
@@ -95,7 +95,7 @@ fn without_leading_zeros(part: &str) -> Cow<'_, str> {
 }
 
 impl Semver {
-    /// How many bytes a comparison may look at.
+    /// The most bytes that a comparison may read.
     pub(in crate::cel) fn bytes(&self) -> usize {
         let texts = self.prerelease.iter().map(|one| match one {
             Identifier::Number(_) => 0,
@@ -130,7 +130,7 @@ impl Semver {
         Ok(Self { release, prerelease })
     }
 
-    /// Build metadata has no part in it; a version comes after its pre-releases.
+    /// Build metadata is ignored; a version comes after its pre-releases.
     pub(in crate::cel) fn compare(&self, other: &Self) -> Ordering {
         let released = self.prerelease.is_empty().cmp(&other.prerelease.is_empty());
         self.release.cmp(&other.release).then(released).then_with(|| self.prerelease.cmp(&other.prerelease))

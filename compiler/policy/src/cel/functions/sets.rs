@@ -1,4 +1,4 @@
-//! The sets extension: lists read as sets.
+//! The sets extension: lists treated as sets.
 
 use super::super::value::{List, Value};
 use super::super::{EvalError, Fuel, aggregate};

@@ -56,7 +56,7 @@ pub(super) fn extension<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel)
     let Some(text) = text.as_str() else {
         return no_overload(function);
     };
-    // Every function here reads the text and may write one as long.
+    // Every function here reads the text and may write one of the same length.
     fuel.spend_bytes(text.len().saturating_mul(2))?;
     match (function, rest) {
         (Func::CharAt, [Value::Int(at)]) => char_at(text, *at),
@@ -101,7 +101,7 @@ fn char_at<'a>(text: &str, at: i64) -> Outcome<'a> {
 fn index_of<'a>(text: &str, part: &str, from: i64) -> Outcome<'a> {
     let from_char = usize::try_from(from).map_err(|_| out_of_range(from))?;
     let Some(start) = byte_of_char(text, from_char) else {
-        // Beyond the end: the empty string is found at the end, anything else is not.
+        // Beyond the end: the empty string is found at the end, nothing else is.
         return Ok(Value::Int(if part.is_empty() { length(text.chars().count()) } else { -1 }));
     };
     let found = text.get(start..).and_then(|tail| tail.find(part));
@@ -120,7 +120,7 @@ fn last_index_of<'a>(text: &str, part: &str, from: Option<i64>) -> Outcome<'a> {
     if from.is_some() && from_char >= size {
         return Ok(Value::Int(-1));
     }
-    // A match may start at `from` at the latest, so it ends this far at the latest.
+    // A match may start at `from` at the latest, so it ends no later than this.
     let latest = byte_of_char(text, from_char).unwrap_or(text.len());
     let mut end = latest.saturating_add(part.len()).min(text.len());
     while !text.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! Timestamps and durations. A timestamp is within years 1 to 9999, a duration is Go's: `i64` nanoseconds.
+//! Timestamps and durations. A timestamp is within years 1 to 9999; a duration is Go's, `i64` nanoseconds.
 
 use std::fmt;
 
@@ -16,7 +16,8 @@ pub(super) const FIRST_SECOND: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// A point in time within the years that CEL knows; `jiff::Timestamp` ends two days before the year 9999 does.
+/// A point in time within the years that CEL supports; `jiff::Timestamp` ends two days before the year 9999
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     seconds: i64,
@@ -34,7 +35,7 @@ impl Timestamp {
         let nanos = since.subsec_nanos();
         let (seconds, nanos) = match u32::try_from(nanos) {
             Ok(nanos) => (Some(since.as_secs()), nanos),
-            // Before a whole second: count up from the one before.
+            // Before a whole second: count up from the previous one.
             Err(_) => {
                 (since.as_secs().checked_sub(1), 1_000_000_000_u32.saturating_sub(nanos.unsigned_abs()))
             }
@@ -57,7 +58,7 @@ impl Timestamp {
         self.nanos
     }
 
-    /// How long after 1970-01-01T00:00:00Z.
+    /// The duration since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn since_epoch(self) -> SignedDuration {
         SignedDuration::from_secs(self.seconds) + SignedDuration::from_nanos(i64::from(self.nanos))
@@ -97,7 +98,7 @@ pub(super) fn convert<'a>(function: Func, args: &[Value<'a>]) -> Outcome<'a> {
     }
 }
 
-/// Reads an RFC 3339 timestamp, no other form.
+/// Reads an RFC 3339 timestamp and no other form.
 ///
 /// # Errors
 /// Another form, an impossible date, a year outside 1 to 9999.
@@ -124,14 +125,14 @@ pub fn parse_timestamp(text: &str) -> Result<Timestamp, EvalError> {
     Timestamp::from_epoch(local - SignedDuration::from_secs(offset.into()))
 }
 
-/// Whether it is a date as `2006-01-02`.
+/// Whether it is a date such as `2006-01-02`.
 pub(super) fn is_date(text: &str) -> bool {
     let Some([year, month, day]) = numbers(text, '-', [4, 2, 2]) else { return false };
     let small = |number: i32| i8::try_from(number).unwrap_or(i8::MAX);
     i16::try_from(year).is_ok_and(|year| Date::new(year, small(month), small(day)).is_ok())
 }
 
-/// Numbers of exactly these many digits with a separator between them.
+/// Three numbers of exactly these widths with a separator between them.
 fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[i32; 3]> {
     let mut parts = text.split(separator);
     let mut next = |width: usize| {
@@ -143,7 +144,7 @@ fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[i32; 3]> 
     parts.next().is_none().then_some(numbers)
 }
 
-/// A fraction of a second in nanoseconds; digits beyond have no meaning and are refused.
+/// A fraction of a second in nanoseconds; further digits have no meaning and are rejected.
 fn subsecond(digits: &str) -> Option<i32> {
     let plain = (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| format!("{digits:0<9}").parse().ok())?
@@ -215,7 +216,7 @@ fn unit_nanos(unit: &str) -> Option<i128> {
     })
 }
 
-/// The nanoseconds of a fraction of a unit, truncated; digits beyond the 18th cannot matter.
+/// The nanoseconds of a fraction of a unit, truncated; digits beyond the 18th do not matter.
 fn fraction_nanos(fraction: &str, unit: i128) -> i128 {
     let mut scale: i128 = 1;
     let mut value: i128 = 0;
@@ -226,7 +227,7 @@ fn fraction_nanos(fraction: &str, unit: i128) -> i128 {
     value * unit / scale
 }
 
-/// A duration as `string(duration)` writes it: seconds, as few digits as needed.
+/// A duration as `string(duration)` writes it: seconds, with as few digits as needed.
 pub(super) fn duration_text(nanos: i64) -> String {
     // As Go does: whole seconds and the fraction are added as doubles.
     let seconds = (nanos / 1_000_000_000) as f64 + (nanos % 1_000_000_000) as f64 / 1e9;
@@ -275,7 +276,7 @@ fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
 }
 
 fn of_timestamp<'a>(function: Func, at: Timestamp, zone: &TimeZone) -> Outcome<'a> {
-    // The rule of a zone in the last two days of year 9999 is that of the days before.
+    // In the last two days of year 9999, a zone's rule is that of the days before.
     let near = jiff::Timestamp::from_second(at.as_second()).unwrap_or(jiff::Timestamp::MAX);
     let at = at.civil(zone.to_offset(near))?;
     Ok(Value::Int(match function {

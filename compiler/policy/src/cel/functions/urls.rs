@@ -1,7 +1,8 @@
-//! URLs as Kubernetes' url library has them: what Go's `net/url` (Go 1.26) reads with `ParseRequestURI` and `Parse`, which is neither RFC 3986 nor
-//! what browsers do.
+//! URLs as in Kubernetes' url library: what Go's `net/url` (Go 1.26) reads with `ParseRequestURI` and
+//! `Parse`, which is neither RFC 3986 nor what browsers do.
 //!
-//! Go's strings hold any bytes; where an escape gives bytes that are no UTF-8, the replacement character stands.
+//! Go's strings hold any bytes; where an escape decodes to bytes that are not UTF-8, the replacement
+//! character is used.
 
 use std::net::Ipv6Addr;
 use std::rc::Rc;
@@ -11,14 +12,14 @@ use super::super::{EvalError, Fuel};
 use super::{Outcome, no_overload};
 use crate::ir::Func;
 
-/// How many parameters `getQuery` reads, as Go: of a query with more it reads none.
+/// How many parameters `getQuery` reads, as in Go: for a query with more it reads none.
 const MAX_PARAMETERS: usize = 10_000;
 
 /// A URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     scheme: String,
-    /// What follows the scheme where that is no path.
+    /// What follows the scheme if it is not a path.
     opaque: String,
     /// As written.
     user: Option<String>,
@@ -31,7 +32,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// How many bytes a comparison may look at.
+    /// The most bytes that a comparison may read.
     pub(in crate::cel) fn bytes(&self) -> usize {
         let user = self.user.as_ref().map_or(0, String::len);
         let parts = [&self.scheme, &self.opaque, &self.host, &self.path, &self.query, &self.fragment];
@@ -39,7 +40,8 @@ impl Url {
     }
 }
 
-/// Where a text stands in a URL: what may stand there unescaped, and what an escape may hide.
+/// The part of a URL that a text belongs to: it decides which characters may be unescaped, and what an escape
+/// may hide.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     Path,
@@ -50,7 +52,7 @@ enum Part {
     Fragment,
 }
 
-/// `url`, `isURL`, and what is asked of a URL.
+/// `url`, `isURL`, and the functions of a URL.
 pub(super) fn call<'a>(function: Func, args: &[Value<'a>], fuel: &mut Fuel) -> Outcome<'a> {
     match (function, args) {
         (Func::Url | Func::IsUrl, [text]) => {
@@ -108,7 +110,7 @@ fn query<'a>(text: &str, fuel: &mut Fuel) -> Outcome<'a> {
     Ok(Value::Map(Map::Owned(entries.collect())))
 }
 
-/// Go's `url.ParseRequestURI`: an absolute URL or an absolute path. The error is what Go says of it.
+/// Go's `url.ParseRequestURI`: an absolute URL or an absolute path. The error has Go's wording.
 pub(super) fn parse_request_uri(text: &str) -> Result<Url, String> {
     read(text, true).map_err(|why| format!("parse {}: {why}", quoted(text)))
 }
@@ -178,7 +180,7 @@ fn read(text: &str, of_request: bool) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The scheme and what follows its colon; no scheme if there is none.
+/// The scheme and what follows its colon; no scheme if the text has none.
 fn scheme(text: &str) -> Result<(&str, &str), String> {
     let end = text.find(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.')));
     let starts = text.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -211,7 +213,7 @@ fn read_host(scheme: &str, host: &str) -> Result<String, String> {
         None => {}
     }
     if let Some(first) = host.find(':') {
-        // Lists of hosts with ports are let through, but not in URLs of the Web.
+        // Lists of hosts with ports are allowed, but not in http and https URLs.
         let strict = scheme == "http" || scheme == "https";
         let at = if strict { first } else { host.rfind(':').unwrap_or(first) };
         let port = host.get(at..).unwrap_or_default();
@@ -260,7 +262,8 @@ fn split_port(host: &str) -> (&str, &str) {
     (inside.unwrap_or(name), port)
 }
 
-/// The path as `EscapedPath` gives it: as written if that is a valid escaping of what it stands for, else escaped anew.
+/// The path as `EscapedPath` gives it: as written if that is a valid escaping of its value, otherwise escaped
+/// again.
 fn escaped_path(path: &str) -> Result<String, String> {
     let bytes = unescaped(path, Part::Path)?;
     let mut anew = String::with_capacity(path.len());
@@ -279,7 +282,7 @@ fn unescape(text: &str, part: Part) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&unescaped(text, part)?).into_owned())
 }
 
-/// The bytes that a text stands for.
+/// The bytes that a text encodes.
 fn unescaped(text: &str, part: Part) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -314,7 +317,7 @@ fn unescaped(text: &str, part: Part) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Whether a byte may stand escaped: in a host only what is no ASCII, and the percent sign of a zone.
+/// Whether a byte may be escaped: in a host only a non-ASCII byte, and the percent sign of a zone.
 fn may_be_escaped(byte: u8, part: Part) -> bool {
     match part {
         Part::Host => byte >= 0x80 || byte == b'%',
@@ -323,7 +326,7 @@ fn may_be_escaped(byte: u8, part: Part) -> bool {
     }
 }
 
-/// Whether a byte stands unescaped. Go's `shouldEscape`, negated.
+/// Whether a byte stays unescaped. Go's `shouldEscape`, negated.
 fn stays(byte: u8, part: Part) -> bool {
     match byte {
         b'-' | b'_' | b'.' | b'~' => true,
@@ -345,7 +348,7 @@ fn stays(byte: u8, part: Part) -> bool {
     }
 }
 
-/// As Go's `%q`; what is printable is Rust's table.
+/// As Go's `%q`; Rust's table says what is printable.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for char in text.chars() {
@@ -360,7 +363,7 @@ fn quoted(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\'' => out.push(char),
             _ if char.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(char))),
-            // Beside a letter, so that a mark counts as printable, as in Go.
+            // Next to a letter, so that a mark counts as printable, as in Go.
             _ if ["a", char.encode_utf8(&mut [0; 4])].concat().escape_debug().count() == 2 => out.push(char),
             _ if u32::from(char) <= 0xffff => out.push_str(&format!("\\u{:04x}", u32::from(char))),
             _ => out.push_str(&format!("\\U{:08x}", u32::from(char))),

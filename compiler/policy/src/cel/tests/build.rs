@@ -1,8 +1,8 @@
-//! Short ways to build expressions.
+//! Builders for expressions.
 
 use super::{Const, Expr, Func, Macro, MacroKind, Root};
 
-/// What can stand for an expression in a test.
+/// What can be used as an expression in a test.
 pub(crate) trait IntoExpr {
     fn expr(self) -> Expr;
 }

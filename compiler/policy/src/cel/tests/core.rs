@@ -113,7 +113,7 @@ fn containers_are_those_of_the_pod() {
     assert_eq!(wrong.show(all()), "error: field `containers` of the pod is not a list");
 }
 
-/// Runs for ever, as far as fuel is concerned: a million steps within a million steps.
+/// Never ends, as far as fuel is concerned: a million steps within a million steps.
 fn endless() -> Expr {
     let inner = over(MacroKind::All, call!(Range, 1_000_i64), true.expr());
     let middle = over(MacroKind::All, call!(Range, 1_000_i64), inner);
@@ -140,7 +140,7 @@ fn exhausted_fuel_is_an_error_that_nothing_absorbs() {
 
 #[test]
 fn what_is_made_is_paid_for() {
-    // Twenty doublings of a kilobyte are a gigabyte; the budget ends long before.
+    // Twenty doublings of a kilobyte are a gigabyte; the budget ends long before that.
     let mut text = "x".repeat(1_024).as_str().expr();
     let mut list = call!(Range, 1_000_i64);
     for _ in 0..20 {

@@ -1,4 +1,5 @@
-//! Laws that hold for every expression: no panic, limits that nothing hides, absorption, fuel that only ever helps.
+//! Laws that hold for every expression: no panic, limits that nothing hides, absorption, and fuel that
+//! decides only whether there is an outcome.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -74,7 +75,7 @@ fn macro_kind() -> impl Strategy<Value = MacroKind> {
     proptest::sample::select(kinds.to_vec())
 }
 
-/// Any expression: the type checker would refuse most of them, evaluation must survive all.
+/// Any expression: the type checker would reject most of them, and evaluation must survive all.
 fn expression() -> impl Strategy<Value = Expr> {
     leaf().prop_recursive(5, 40, 4, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);
@@ -105,7 +106,7 @@ fn expression() -> impl Strategy<Value = Expr> {
     })
 }
 
-/// Chains over objects, with and without alternatives, of which some end in errors.
+/// Chains over objects, with and without alternatives, some of which end in errors.
 fn chain() -> impl Strategy<Value = Expr> {
     let root = prop_oneof![
         3 => Just(Expr::Root(Root::Object)),
@@ -158,7 +159,7 @@ fn checks() -> impl Strategy<Value = Expr> {
     })
 }
 
-/// The expression with every slot bound, as the compiler binds all that it reads.
+/// The expression with every slot bound, as the compiler binds every slot that it reads.
 fn closed(expr: Expr) -> Expr {
     (0..3).fold(expr, |body, slot| {
         Expr::Bind(Box::new(Bind { slot, init: Expr::Const(Const::Int(slot.into())), body }))
@@ -181,7 +182,7 @@ fn constant_of(json: &serde_json::Value) -> Const {
     }
 }
 
-/// The expression with a constant in the place of `object`, by way of its JSON form.
+/// The expression with a constant in place of `object`, through its JSON form.
 fn with_object(expr: &Expr, object: &Const) -> Expr {
     fn replace(json: &mut serde_json::Value, with: &serde_json::Value) {
         if *json == serde_json::json!({"root": "object"}) {
@@ -219,7 +220,8 @@ proptest! {
         prop_assert!(is_limit(&scarce) || scarce == full, "{scarce} but with more fuel {full}");
     }
 
-    /// `x || true` and `true || x` are true, `x && false` and `false && x` are false, whatever `x` is, unless it met a limit.
+    /// `x || true` and `true || x` are true, `x && false` and `false && x` are false, whatever `x` is, unless
+    /// it reached a limit.
     #[test]
     fn the_deciding_operand_wins(expr in expression()) {
         let alone = with_fuel(20_000, &expr);
@@ -236,7 +238,7 @@ proptest! {
         prop_assert_eq!(with_fuel(20_000, &Expr::And(vec![constant(false), expr])), "false");
     }
 
-    /// Of two operands the order decides at most which error is told.
+    /// The order of two operands decides at most which error is reported.
     #[test]
     fn and_and_or_commute(left in expression(), right in expression()) {
         let both = |make: fn(Vec<Expr>) -> Expr, left: &Expr, right: &Expr| {
@@ -264,7 +266,8 @@ proptest! {
         prop_assert_eq!(outer, inner);
     }
 
-    /// Conditions and values that are taken in one step give what the evaluator at large gives, and cost the same.
+    /// Conditions and values that are evaluated in one step give the same result as the general evaluator, at
+    /// the same cost.
     #[test]
     fn one_step_is_as_many(expr in prop_oneof![2 => checks(), 1 => expression()], fuel in prop_oneof![Just(100_000_u64), 0_u64..40]) {
         let quick = World { fuel, ..World::of(OBJECT) };
@@ -276,7 +279,8 @@ proptest! {
         }
     }
 
-    /// Reading the request in place gives what reading a map of the policy gives, which takes the long way.
+    /// Reading the request in place gives the same as reading a map of the policy, which takes the general
+    /// path.
     #[test]
     fn the_short_way_through_the_request_gives_what_the_long_way_gives(expr in expression()) {
         let object = serde_json::from_str(OBJECT).unwrap();
@@ -285,7 +289,7 @@ proptest! {
         prop_assert!(is_limit(&short) || is_limit(&long) || short == long, "{short} but {long}");
     }
 
-    /// What is written into a bundle is the expression that is read out of it.
+    /// An expression survives a round trip through a bundle.
     #[test]
     fn expressions_survive_json(expr in expression()) {
         let text = crate::canonical::to_vec(&expr).unwrap();

@@ -1,5 +1,5 @@
-//! The function libraries. Cases named "apiserver" are those of `k8s.io/apiserver/pkg/cel/library/*_test.go` v0.37.2 that concern
-//! evaluation; the others are cel-spec's and cel-go's.
+//! The function libraries. Cases named "apiserver" are those of `k8s.io/apiserver/pkg/cel/library/*_test.go`
+//! v0.37.2 that concern evaluation; the others are cel-spec's and cel-go's.
 
 use super::build::{IntoExpr, call, fails, map, select};
 use super::quantities::quantity;
@@ -301,7 +301,7 @@ fn patterns_are_re2_s() {
     let matches = |text: &str, pattern: &str| show(call!(MatchesDynamic, text, pattern));
     assert_eq!(matches("hello", "l+"), "true");
     assert_eq!(matches("hello", "^l"), "false");
-    // `\d` is ASCII in RE2: a Unicode digit must not pass for one.
+    // `\d` is ASCII in RE2: it must not match a Unicode digit.
     assert_eq!(matches("\u{661}", r"^\d$"), "false");
     assert_eq!(matches("\u{661}", r"^[\d]$"), "false");
     assert_eq!(matches("\u{661}", r"^\D$"), "true");
@@ -315,7 +315,7 @@ fn patterns_are_re2_s() {
     assert_eq!(matches("x", "^[^]]$"), "true");
     assert_eq!(matches("a.b", r"^\Qa.b\E$"), "true");
     assert_eq!(matches("Q", "^[[:upper:]]$"), "true");
-    // The word of `\B` is ASCII too, and escapes that only the crate knows are none.
+    // `\B` uses ASCII words too, and escapes that only the crate has are invalid.
     assert_eq!(matches("aé", r"a\Bé"), "false");
     assert_eq!(matches("éé", r"é\Bé"), "true");
     assert_eq!(matches("<a>", r"^\<a\>$"), "true");
@@ -406,7 +406,8 @@ fn asks_the_authorizer(function: crate::ir::Func) -> bool {
         || matches!(function, F::Allowed | F::Errored | F::ErrorOf | F::Reason)
 }
 
-/// Every function is somebody's: given arguments that it takes, none falls through to "no such overload".
+/// Every function has an implementation: with arguments that it accepts, none falls through to "no such
+/// overload".
 #[test]
 fn every_function_is_reached() {
     use crate::ir::Func;
@@ -465,7 +466,8 @@ fn every_function_is_reached() {
             .chain(three.map(Vec::from))
             .collect()
     };
-    // A shell command line is made by no expression: `super::opaque` has its tests. Nor is an authorizer, whose tests are those of admission.
+    // No expression makes a shell command line: `super::opaque` has its tests. The same is true of an
+    // authorizer, whose tests are those of admission.
     let apart = |function: &Func| *function == Func::OnlyRuns || asks_the_authorizer(*function);
     for function in Func::ALL.iter().filter(|function| !apart(function)) {
         let reached =

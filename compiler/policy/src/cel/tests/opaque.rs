@@ -14,8 +14,8 @@ fn map_of<'a>(entries: Vec<(&'static str, Value<'a>)>) -> Value<'a> {
     Value::Map(Map::Owned(entries))
 }
 
-/// What an expression gives, and whether an opaque read was absorbed. `facts.x` is opaque, `facts.list` is `['a', opaque]`, `facts.known` a list of
-/// strings, `facts.map` is `{'x': opaque}`.
+/// The value of an expression, and whether an opaque read was absorbed. `facts.x` is opaque, `facts.list` is
+/// `['a', opaque]`, `facts.known` a list of strings, `facts.map` is `{'x': opaque}`.
 fn outcome(expr: Expr) -> (Result<String, EvalError>, bool) {
     let call = Json::parse(br#"{"tool": "t", "args": {}}"#).unwrap();
     let loaded = Loaded::of_patterns(&["a+".to_owned()]).unwrap();
@@ -110,7 +110,7 @@ fn every_function_but_in_refuses_a_list_with_an_opaque_element() {
     for function in Func::ALL.iter().filter(|function| !matches!(function, Func::IsOpaque | Func::In)) {
         refused(Expr::Call(*function, vec![fact("list"), "a".expr(), "a".expr()]));
         match function {
-            // `facts.list` is no optional.
+            // `facts.list` is not an optional.
             Func::Or | Func::OrValue | Func::HasValue => {}
             // A list is never equal to a string.
             Func::Equal | Func::NotEqual => {
@@ -162,7 +162,7 @@ fn every_kind_of_expression_refuses_an_opaque_operand() {
         Expr::InConst(boxed(x()), vec![Const::Int(1)]),
     ];
     refusing.into_iter().for_each(refused);
-    // What only hands a value on hands an opaque one on.
+    // An operation that only passes a value on also passes an opaque one on.
     gives(x(), "opaque");
     gives(Expr::Cond(boxed(fixed(true)), boxed(x()), boxed(fixed(true))), "opaque");
     gives(Expr::Index(boxed(fact("map")), boxed("x".expr())), "opaque");
@@ -195,7 +195,7 @@ fn every_macro_refuses_an_opaque_range_and_an_opaque_result() {
         refused(over(kind, range, x()));
     }
     refused(over2(M::Map, fact("known"), Some(x()), true.expr()));
-    // The number of an element behind an opaque one is not known, that of one before it is.
+    // The position of an element behind an opaque one is not known; that of one before it is.
     let first_is = |text: &str| and([call!(Equal, slot(0), 0_i64), call!(Equal, slot(1), text)]);
     gives(over2(M::Exists, fact("list"), None, first_is("a")), "true");
     refused(over2(M::Exists, fact("list"), None, first_is("b")));
@@ -230,16 +230,16 @@ fn an_absorbed_opaque_read_is_remembered() {
     assert_eq!(absorbed(and([reads(), false.expr()])), (Ok("false".into()), true));
     let any = over(MacroKind::Exists, fact("list"), call!(Equal, slot(0), "b"));
     assert_eq!(absorbed(any), (Ok("true".into()), true));
-    // Not read at all: decided before, or asked of with the one function that may.
+    // Not read at all: decided before, or passed to the one function that accepts it.
     assert_eq!(absorbed(or([true.expr(), reads()])), (Ok("true".into()), false));
     assert_eq!(absorbed(or([call!(IsOpaque, x()), reads()])), (Ok("true".into()), false));
-    // Another error that is absorbed is CEL's own business.
+    // Absorbing another error is ordinary CEL.
     assert_eq!(absorbed(or([fails(), true.expr()])), (Ok("true".into()), false));
 }
 
 #[test]
 fn to_look_for_opaque_elements_costs_fuel() {
-    // Ten lists of ten lists, and so on: few values, and ten million ways through them.
+    // Ten lists of ten lists, and so on: few values, and ten million paths through them.
     let ten = |slot: u16| Expr::List((0..10).map(|_| (Expr::Slot(slot), false)).collect());
     let innermost = call!(Size, slot(6));
     let nested = (1..=6)
@@ -247,7 +247,7 @@ fn to_look_for_opaque_elements_costs_fuel() {
         .fold(innermost, |body, at: u16| Expr::Bind(Box::new(Bind { slot: at, init: ten(at - 1), body })));
     let nested = Expr::Bind(Box::new(Bind { slot: 0, init: ten(7), body: nested }));
     assert_eq!(outcome(nested).0, Err(EvalError::FuelExhausted));
-    // Every position is asked for whether something opaque stands before it.
+    // For every position, the evaluator checks for an opaque element before it.
     let range = call!(Range, 100_000_i64);
     let last =
         over(MacroKind::All, call!(Range, 1000_i64), call!(Equal, index(slot(1), 99_999_i64), 99_999_i64));
@@ -257,7 +257,7 @@ fn to_look_for_opaque_elements_costs_fuel() {
 
 #[test]
 fn to_know_positions_takes_no_walk_from_the_start() {
-    // With one it would be ten thousand million looks, minutes that no fuel would bound.
+    // With one it would be ten thousand million checks, minutes that no fuel would bound.
     let all = over2(MacroKind::All, call!(Range, 150_000_i64), None, call!(Equal, slot(0), slot(1)));
     gives(all, "true");
 }

@@ -1,9 +1,11 @@
-//! What functions cost: whoever reads or orders much pays for it, and fuel that ends in the midst of it is an error.
+//! What functions cost: reading or ordering much data costs fuel in proportion, and fuel that runs out midway
+//! is an error.
 
 use super::build::{IntoExpr, call, object, over, select, slot};
 use super::{Expr, Fuel, Func, MacroKind, World, show};
 
-/// Whatever reads a text to its end pays for it: a rule that asks the same of a long one again and again ends.
+/// A function that reads a text to its end pays for it: a rule that repeats this for a long text runs out of
+/// fuel.
 #[test]
 fn long_texts_are_paid_for() {
     let long = "1".repeat(100_000);
@@ -31,7 +33,7 @@ fn long_texts_are_paid_for() {
     assert_eq!(again(&|| call!(IsLessThan, version(), version())), exhausted);
 }
 
-/// Thirty texts in such an order that the standard library's sort notices comparisons which stop to make sense.
+/// Thirty texts in such an order that the standard library's sort notices comparisons that stop making sense.
 fn unsorted() -> Vec<Expr> {
     (0..30_u32).map(|at| format!("{:04}", at * 37 % 101).expr()).collect()
 }

@@ -1,4 +1,4 @@
-//! Quantities of Kubernetes: read, written, compared and reckoned with as Go does.
+//! Kubernetes quantities: read, written, compared and computed with as Go does.
 
 use super::build::{call, over, slot};
 use super::{Expr, MacroKind, show};
@@ -66,8 +66,9 @@ fn quantity_arithmetic_of_the_apiserver() {
     assert_eq!(show(over(MacroKind::All, [quantity(huge)], apart)), "true");
 }
 
-/// Agreement with `resource.ParseQuantity` where its reading surprises. The first table was run through apimachinery v0.37.1
-/// (canonical text: after adding 0, which makes Go forget the text that it read); the bounds at the end are ours.
+/// Agreement with `resource.ParseQuantity` where its reading is surprising. The first table was run through
+/// apimachinery v0.37.1 (canonical text: after adding 0, which makes Go forget the original text); the bounds
+/// at the end are ours.
 #[test]
 fn quantities_are_read_and_written_as_go_does() {
     for (text, written, integer) in [

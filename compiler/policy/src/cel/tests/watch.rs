@@ -1,4 +1,5 @@
-//! What watched expressions tell: both outcomes of each part, and nothing of what was not reached.
+//! What watched expressions report: both outcomes of each part, and nothing about parts that were not
+//! reached.
 
 use super::build::*;
 use super::{Expr, MacroKind};

@@ -1,6 +1,7 @@
-//! Options of the subcommands that are understood. After the manual of git 2.47; an option that is missing here makes a line opaque, so
-//! a table may be short but not wrong. A letter means one thing to one subcommand and takes a value with another (`-x`, `-m`, `-s`, `-e`): each
-//! subcommand has its own table, and a test asks git itself about every row.
+//! Options of the subcommands that are understood. After the manual of git 2.47; an option that is missing
+//! here makes a line opaque, so a table may be incomplete but not wrong. A letter may take a value with one
+//! subcommand and not with another (`-x`, `-m`, `-s`, `-e`): each subcommand has its own table, and a test
+//! checks every row against git itself.
 
 /// How many values an option takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -546,7 +547,7 @@ pub(super) fn of(subcommand: &str) -> Option<&'static Options> {
     TABLE.iter().find(|(names, _)| names.contains(&subcommand)).map(|(_, options)| *options)
 }
 
-/// Every subcommand of which the options are known.
+/// Every subcommand whose options are known.
 #[cfg(test)]
 pub(super) fn subcommands() -> impl Iterator<Item = &'static str> {
     TABLE.iter().flat_map(|(names, _)| names.iter().copied())
@@ -559,7 +560,7 @@ impl Options {
         none.chain(one).chain(self.optional.iter().map(|option| (*option, Arity::Optional)))
     }
 
-    /// An option by its whole long name.
+    /// An option by its full long name.
     pub(super) fn long(&self, name: &str) -> Option<(&'static str, Arity)> {
         let name_of = |option: &'static str| option.trim_start_matches(|char: char| char != '-');
         self.all().map(|(option, arity)| (name_of(option), arity)).find(|(long, _)| *long == name)

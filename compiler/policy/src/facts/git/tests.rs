@@ -1,4 +1,4 @@
-//! git command lines and what is known of them.
+//! git command lines and the facts about them.
 
 use super::options::Arity;
 use super::*;
@@ -146,7 +146,8 @@ fn listed(line: &str) -> Option<(Option<char>, Option<String>, Arity)> {
     Some((letter, name.map(|name| format!("--{name}")), arity))
 }
 
-/// git itself says which options take values. A table that says otherwise takes an option for a value, or a value for an operand.
+/// git itself says which options take values. A table that disagrees takes an option for a value, or a value
+/// for an operand.
 #[test]
 fn git_agrees_about_its_options() {
     let Ok(version) = std::process::Command::new("git").arg("--version").output() else {
@@ -161,7 +162,8 @@ fn git_agrees_about_its_options() {
         let text = [output.stdout, output.stderr].concat();
         let known = options::of(subcommand).expect("a table");
         for (letter, long, arity) in String::from_utf8_lossy(&text).lines().filter_map(listed) {
-            // An option that takes a value only when it is attached may be known without: with one it is opaque then.
+            // The table may list an option with an optional attached value as having none: with a value it is
+            // then opaque.
             let agrees = |found: Arity| found == arity || (found == Arity::None && arity == Arity::Optional);
             if let Some((name, found)) = letter.and_then(|letter| known.short(letter)) {
                 assert!(agrees(found), "{version}: git {subcommand} {letter:?}");

@@ -1,12 +1,14 @@
-//! Arithmetic. bash evaluates the *values* of the variables in it as expressions, and runs the substitutions in their subscripts; an
-//! expression is understood only if every variable in it holds an integer whatever the line does.
+//! Arithmetic. bash evaluates the *values* of variables in it as expressions, and runs the substitutions in
+//! their subscripts. An expression is understood only if every variable in it holds an integer, whatever the
+//! line does.
 
 use super::Reason;
 use super::grammar::{Parsed, Parser};
 use super::variables::is_name;
 
 impl<'s> Parser<'s> {
-    /// The text up to `))`, after `((`. Where bash would go on to read a nested group, it is not understood.
+    /// The text up to `))`, after `((`. Text that bash would continue to read as a nested group is not
+    /// understood.
     pub(super) fn arithmetic_text(&mut self) -> Parsed<&'s [u8]> {
         let start = self.at;
         let mut open = 0_usize;
@@ -83,7 +85,8 @@ pub(super) fn names(text: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// `$name`, `${name}`, `${#name}`, `$#` or `$?`: the variable, if its value counts, and the length of the text.
+/// `$name`, `${name}`, `${#name}`, `$#` or `$?`: the variable, if its value matters, and the length of the
+/// text.
 fn variable(text: &[u8]) -> Option<(Option<String>, usize)> {
     let rest = text.get(1..)?;
     match rest.first()? {

@@ -1,5 +1,5 @@
-//! bash's own commands that change what names mean, set variables, or take text for code. Every other command runs in a process of its
-//! own and changes nothing here.
+//! bash's own commands that change what names mean, set variables, or treat text as code. Every other command
+//! runs in a process of its own and changes nothing here.
 
 use super::Reason;
 use super::arithmetic;
@@ -9,7 +9,7 @@ use super::variables::is_name;
 use super::words::{Draft, Number};
 
 impl State {
-    /// What a command does to those after it.
+    /// How a command affects those after it.
     pub(super) fn builtin(&mut self, name: &str, operands: &[Draft]) -> Parsed<()> {
         let (mut name, mut operands) = (name, operands);
         loop {
@@ -17,7 +17,7 @@ impl State {
                 "command" | "builtin" => {}
                 _ => return self.one_builtin(name, operands),
             }
-            // `command -v NAME` only tells; otherwise the next word is a command in turn.
+            // `command -v NAME` only reports; otherwise the next word is in turn a command.
             let Some((first, rest)) = operands.split_first() else { return Ok(()) };
             match first.known() {
                 Some("-v" | "-V") if name == "command" => return Ok(()),
@@ -56,7 +56,7 @@ impl State {
             {
                 return Err(Reason::Evaluates);
             }
-            // `-p` sets a variable, whose subscript is evaluated, and hides in `-np`.
+            // `-p` sets a variable, whose subscript is evaluated, and may be inside `-np`.
             "wait" if operands.iter().any(|word| word.known().is_some_and(may_set)) => {
                 return Err(Reason::Evaluates);
             }
@@ -65,7 +65,8 @@ impl State {
         Ok(())
     }
 
-    /// A word that names a variable to be set. Anything but a plain name may be a subscript, which is evaluated.
+    /// A word that names a variable to be set. Anything except a plain name may be a subscript, which is
+    /// evaluated.
     fn target(&mut self, word: &Draft) -> Parsed<()> {
         match word.known().filter(|name| is_name(name.as_bytes())) {
             Some(name) => self.assign_unknown(name.as_bytes()),
@@ -90,7 +91,7 @@ impl State {
             if !is_name(name.as_bytes()) || value.is_some_and(|value| value.starts_with('(')) {
                 return Err(Reason::Evaluates);
             }
-            // A value that is not known is not harmless, whatever it is.
+            // An unknown value is never harmless.
             self.assign_as(name.as_bytes(), false, Some(value.unwrap_or("/")))?;
         }
         Ok(())
@@ -120,7 +121,7 @@ impl State {
     fn unset(&mut self, operands: &[Draft]) -> Parsed<()> {
         for word in operands {
             match word.known() {
-                // A function that is gone uncovers a program.
+                // Removing a function exposes a program.
                 Some("-f") => self.change(),
                 Some("-v" | "--") => {}
                 _ => self.target(word)?,
@@ -140,10 +141,11 @@ impl State {
         Ok(())
     }
 
-    /// `-v` sets a variable, whose subscript is evaluated. An opaque first word may be that option unless it begins otherwise.
+    /// `-v` sets a variable, whose subscript is evaluated. An opaque first word may be that option unless it
+    /// begins differently.
     fn printf(&mut self, operands: &[Draft]) -> Parsed<()> {
         let mut operands = operands;
-        // bash goes on to read options after it.
+        // bash continues to read options after it.
         while let [first, variable, rest @ ..] = operands
             && first.known() == Some("-v")
         {
@@ -164,13 +166,14 @@ impl State {
         }
     }
 
-    /// A format and its operands: `%n` gives the variable that the operand names the number of bytes so far.
+    /// A format and its operands: `%n` stores the number of bytes so far in the variable that the operand
+    /// names.
     fn counted(&mut self, operands: &[Draft]) -> Parsed<()> {
         let Some((format, operands)) = operands.split_first() else { return Ok(()) };
         if format.known().is_some_and(|format| !counts(format)) {
             return Ok(());
         }
-        // It may become a format and operands of its own.
+        // It may expand to a format and operands of its own.
         if format.spread {
             self.assign_somewhere();
         }
@@ -185,7 +188,7 @@ impl State {
         Ok(())
     }
 
-    /// `test -v 'a[$(x)]'` runs x: no word that may be `-v` may stand before one that may have a subscript.
+    /// `test -v 'a[$(x)]'` runs x: no word that may be `-v` may come before one that may have a subscript.
     fn test(&mut self, operands: &[Draft]) -> Parsed<()> {
         for word in operands.iter().filter(|word| word.spread) {
             match &word.number {
@@ -212,7 +215,7 @@ impl State {
         Ok(())
     }
 
-    /// `-C` names a command to run; only the options that take text are let through.
+    /// `-C` names a command to run; only the options that take text are allowed.
     fn mapfile(&mut self, operands: &[Draft]) -> Parsed<()> {
         let mut operands = operands.iter();
         while let Some(word) = operands.next() {
@@ -226,7 +229,7 @@ impl State {
     }
 }
 
-/// Whether operands of `set` do no more than end a line early, as in `set -euo pipefail`: names mean what they meant.
+/// Whether operands of `set` only end a line early, as in `set -euo pipefail`: names keep their meaning.
 fn ends_on_errors(operands: &[Draft]) -> bool {
     let mut operands = operands.iter();
     let mut any = false;

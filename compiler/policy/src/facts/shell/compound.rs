@@ -24,7 +24,7 @@ impl Parser<'_> {
             "[[" => self.test_expression()?,
             "function" => return self.function_keyword(),
             "coproc" => return self.coprocess(),
-            // `select` asks a person; the others do not begin a command.
+            // `select` prompts a user; the others do not begin a command.
             _ => return self.wrong(),
         }
         self.group_redirects()
@@ -181,7 +181,8 @@ impl Parser<'_> {
         }
         let before = self.at;
         self.simple()?;
-        // `coproc NAME {` or `coproc NAME (`: the simple command would have taken the name and the brace for itself.
+        // `coproc NAME {` or `coproc NAME (`: the simple command would have taken the name and the brace as
+        // its own words.
         let taken = self.text.get(before..self.at).unwrap_or_default();
         let second = taken.split(|byte| is_meta(*byte)).filter(|word| !word.is_empty()).nth(1);
         let compound: &[&[u8]] = &[b"{", b"if", b"while", b"until", b"for", b"case", b"[[", b"select"];
@@ -224,7 +225,8 @@ impl Parser<'_> {
         self.state.test_expression(words)
     }
 
-    /// The pattern after `=~`, in which parentheses and bars are plain. One with white space or expansions in it is not understood.
+    /// The pattern after `=~`, in which parentheses and bars are plain. A pattern with white space or
+    /// expansions is not understood.
     fn regex(&mut self) -> Parsed<super::words::Draft> {
         let start = self.at;
         if matches!(self.peek(), Some(b'"' | b'\'' | b'$')) {

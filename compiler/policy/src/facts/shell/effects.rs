@@ -1,7 +1,8 @@
 //! What was found so far, and what commands do to the meaning of names.
 //!
-//! A *change* (an assignment of `PATH`, `alias`, `eval`, …) makes every later name opaque. Text tells what is later only where nothing
-//! runs twice: with a loop or a function in the line, a change reaches all of it.
+//! A *change* (an assignment of `PATH`, `alias`, `eval`, …) makes every later name opaque. Position in the
+//! text says what is later only if nothing runs twice: with a loop or a function in the line, a change
+//! affects all of it.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ pub(super) struct State {
     line: Line,
     /// The first command whose name may have been changed.
     changed_from: Option<usize>,
-    /// A loop or a function: text is not the order of running.
+    /// A loop or a function: the order of the text is not the order of execution.
     repeats: bool,
     functions: BTreeSet<String>,
     /// Variables that are assigned an integer, something else, and those whose values are evaluated.
@@ -25,7 +26,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// How many commands there are.
+    /// The number of commands.
     pub(super) const fn len(&self) -> usize {
         self.line.commands.len()
     }
@@ -38,19 +39,19 @@ impl State {
         self.repeats = true;
     }
 
-    /// Whether names were changed already; to be given to [`State::changes_reach_back`].
+    /// Whether names were already changed; to be passed to [`State::changes_reach_back`].
     pub(super) const fn changes(&self) -> Option<usize> {
         self.changed_from
     }
 
-    /// Changes that were noted since happen before commands that were noted earlier.
+    /// Changes noted since then happen before commands that were noted earlier.
     pub(super) fn changes_reach_back(&mut self, before: Option<usize>) {
         if self.changed_from != before {
             self.changed_from = Some(0);
         }
     }
 
-    /// Names from the next command on may mean something else.
+    /// Names from the next command on may have another meaning.
     pub(super) fn change(&mut self) {
         self.change_from(self.len());
     }
@@ -89,13 +90,14 @@ impl State {
         self.assign_as(name, false, None)
     }
 
-    /// A variable whose name is not known gets an integer.
+    /// A variable of unknown name gets an integer.
     pub(super) fn assign_somewhere(&mut self) {
         self.line.assigns = true;
         self.change();
     }
 
-    /// Notes an assignment; `exported` is the value, if it is known, of one that goes into the environment of commands.
+    /// Notes an assignment; `exported` is the value, if known, of a variable that goes into the environment
+    /// of commands.
     pub(super) fn assign_as(&mut self, name: &[u8], integer: bool, exported: Option<&str>) -> Parsed<()> {
         self.line.assigns = true;
         let Ok(name) = std::str::from_utf8(name) else { return Err(Reason::Evaluates) };
@@ -112,7 +114,7 @@ impl State {
         Ok(())
     }
 
-    /// A reserved word that stands as a command.
+    /// A reserved word that is used as a command.
     pub(super) fn keyword(&mut self, word: &str) -> Parsed<()> {
         self.push(Command {
             name: Fact::Known(word.to_owned()),
@@ -157,8 +159,8 @@ impl State {
             if alone {
                 continue;
             }
-            // For this command only; it reaches no other name, but this one may mean another program, or the same with other code.
-            // `IFS= read` splits otherwise and runs nothing else.
+            // For this command only: it affects no other name, but this one may mean another program, or the
+            // same program with other code. `IFS= read` splits differently and runs nothing else.
             let splits = assignment.name == "IFS" && name.known().is_some_and(|name| name == "read");
             let known = value.known().is_some_and(|value| variables::is_harmless(&assignment.name, value));
             let harmless = !value.array && (splits || known);
@@ -186,7 +188,7 @@ impl State {
         }
         match runs {
             Some(name) => self.builtin(&name, operands),
-            // Whatever it is, it may be `eval`.
+            // An unknown name may be `eval`.
             None => {
                 self.change();
                 Ok(())
@@ -194,7 +196,7 @@ impl State {
         }
     }
 
-    /// The operands of `[[`, operators and all.
+    /// The operands of `[[`, including operators.
     pub(super) fn test_expression(&mut self, words: Vec<Draft>) -> Parsed<()> {
         const NUMERIC: [&str; 6] = ["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
         for pair in words.windows(2) {
@@ -230,7 +232,7 @@ impl State {
         }
     }
 
-    /// The line, when all of it was read: names that may have been changed become opaque.
+    /// The line after all of it was read: names that may have been changed become opaque.
     pub(super) fn into_line(mut self) -> Parsed<Line> {
         let numbers_hold = self.numbers_read.iter().all(|name| {
             self.integers.contains(name) && !self.others.contains(name) && !variables::is_set_by_bash(name)
@@ -250,7 +252,7 @@ impl State {
     }
 }
 
-/// A name as written. One that begins with `%` is a job to bash.
+/// A name as written. To bash, a name that begins with `%` is a job.
 fn command_name(word: &Draft) -> Fact<String> {
     match word.to_word() {
         Fact::Known(name) if name.starts_with('%') => Fact::Opaque,

@@ -1,5 +1,5 @@
-//! What a dollar begins: variables, `${…}`, `$(…)` and `$((…))`. Their results are never known; what is told here is which commands run in
-//! them, and whether bash would take a value for code.
+//! What a dollar starts: variables, `${…}`, `$(…)` and `$((…))`. Their results are never known; this module
+//! reports which commands run in them, and whether bash would treat a value as code.
 
 use super::grammar::{Parsed, Parser, Stop};
 use super::variables::is_name;
@@ -20,7 +20,7 @@ impl Expansion {
 }
 
 impl Parser<'_> {
-    /// Reads what a dollar begins; `None`: the dollar stands for itself.
+    /// Reads what a dollar starts; `None`: the dollar is literal.
     pub(super) fn dollar(&mut self, place: Place) -> Parsed<Option<Expansion>> {
         self.at += 1;
         let Some(byte) = self.peek() else { return Ok(None) };
@@ -106,7 +106,7 @@ impl Parser<'_> {
                 }
                 (String::new(), false)
             }
-            // An indirect name is a value taken for code, as are some of the operators below.
+            // An indirect name is a value treated as code, as with some of the operators below.
             Some(b'!') => return Err(Reason::Evaluates),
             _ => {
                 let name = self.name();
@@ -132,7 +132,8 @@ impl Parser<'_> {
         self.operator(&name, Expansion { several, number: Number::None }, place)
     }
 
-    /// A subscript: all elements, or a number. Everything else is evaluated. Tells whether it stands for all elements.
+    /// A subscript: all elements, or a number. Everything else is evaluated. Returns whether it means all
+    /// elements.
     fn subscript(&mut self) -> Parsed<bool> {
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
         let Some(length) = rest.iter().position(|byte| *byte == b']') else { return self.wrong() };
@@ -159,7 +160,7 @@ impl Parser<'_> {
                 self.at += 1;
                 self.operand(place)?;
             }
-            // Of `@` only these leave the value alone; `@P` runs the substitutions in it.
+            // Of the `@` operators only these leave the value alone; `@P` runs the substitutions in it.
             (Some(b'@'), Some(b'Q' | b'U' | b'u' | b'L')) => self.at += 2,
             (Some(b'@'), _) => return Err(Reason::Evaluates),
             _ => return self.wrong(),
@@ -182,7 +183,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A word within `${…}`. Quotes have rules of their own there, so none are understood within double quotes.
+    /// A word within `${…}`. Quotes have their own rules there, so none are understood within double quotes.
     fn operand(&mut self, place: Place) -> Parsed<()> {
         if self.depth > MAX_DEPTH {
             return Err(Reason::TooDeep);

@@ -1,4 +1,5 @@
-//! Lists and pipelines, and the cursor that every part of the grammar moves. After bash's `parse.y` and POSIX 2024, 2.10.
+//! Lists and pipelines, and the cursor that every part of the grammar moves. After bash's `parse.y` and POSIX
+//! 2024, 2.10.
 
 use super::effects::State;
 use super::here::Pending;
@@ -7,17 +8,17 @@ use crate::facts::MAX_BYTES;
 
 pub(super) type Parsed<T> = Result<T, Reason>;
 
-/// A cursor over one text: the line, or the text within back-ticks. What was found is shared by all of them.
+/// A cursor over one text: the line, or the text within back-ticks. All cursors share what was found.
 pub(super) struct Parser<'s> {
     pub(super) text: &'s [u8],
     pub(super) at: usize,
     pub(super) depth: usize,
-    /// Here-documents whose text begins on the next line.
+    /// Here-documents whose body begins on the next line.
     pub(super) pending: Vec<Pending>,
     pub(super) state: &'s mut State,
 }
 
-/// What ends a list besides the end of the text.
+/// What ends a list other than the end of the text.
 #[derive(Clone, Copy)]
 pub(super) enum Stop {
     /// Nothing: the list is the whole text.
@@ -30,7 +31,7 @@ pub(super) enum Stop {
     Words(&'static [&'static str]),
 }
 
-/// Words that mean something where a command begins.
+/// Words that have a meaning at the start of a command.
 const RESERVED: &[&str] = &[
     "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done", "{",
     "}", "!", "[[", "function", "time", "coproc",
@@ -104,7 +105,7 @@ impl<'s> Parser<'s> {
         result
     }
 
-    /// A text ends here: no here-document may still wait for its own.
+    /// The text ends here: no here-document may still wait for its body.
     pub(super) fn finish(&self) -> Parsed<()> {
         if self.at == self.text.len() && self.pending.is_empty() { Ok(()) } else { self.wrong() }
     }
@@ -169,7 +170,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// Commands joined by `;`, `&`, line breaks, `&&` and `||`. What stops the list is left to the caller.
+    /// Commands joined by `;`, `&`, line breaks, `&&` and `||`. The caller handles what stops the list.
     pub(super) fn list(&mut self, stop: Stop) -> Parsed<()> {
         let mut commands = false;
         loop {
@@ -226,7 +227,7 @@ impl<'s> Parser<'s> {
             }
             let _ = self.eat("&");
             self.newlines()?;
-            // After a bar `time` is a command like others.
+            // After a bar, `time` is an ordinary command.
             if self.looking_at_word("time") { self.simple()? } else { self.command()? }
         }
     }

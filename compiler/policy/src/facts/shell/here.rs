@@ -1,26 +1,27 @@
-//! The texts of here-documents.
+//! The bodies of here-documents.
 
 use super::grammar::{Parsed, Parser};
 use super::words::Place;
 
-/// A here-document whose text is still to come.
+/// A here-document whose body is still to come.
 pub(super) struct Pending {
     pub(super) delimiter: Vec<u8>,
-    /// Whether a part of the delimiter was quoted: nothing is expanded then.
+    /// Whether a part of the delimiter was quoted: then nothing is expanded.
     pub(super) quoted: bool,
     /// `<<-`.
     pub(super) strips_tabs: bool,
 }
 
 impl Parser<'_> {
-    /// Reads the texts that begin at this line.
+    /// Reads the bodies that begin at this line.
     pub(super) fn here_documents(&mut self) -> Parsed<()> {
         for pending in std::mem::take(&mut self.pending) {
             let start = self.at;
             let end = loop {
                 let from = self.at;
                 let rest = self.text.get(from..).unwrap_or_default();
-                // bash ends an unfinished text at the end of the line with a warning; here it is not understood.
+                // bash ends an unfinished body at the end of the line with a warning; here it is not
+                // understood.
                 if rest.is_empty() {
                     return self.wrong();
                 }
@@ -43,7 +44,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// The expansions of a text. What they do to variables happens before the command that reads the text, which was noted already.
+    /// The expansions of a body. Their effects on variables come before the command that reads it, which was
+    /// already noted.
     fn here_text(&mut self, start: usize, end: usize) -> Parsed<()> {
         let text = self.text.get(start..end).unwrap_or_default();
         let before = self.state.changes();

@@ -1,11 +1,14 @@
-//! What a command line runs, told by a grammar and not by patterns: `/bin/bash --noprofile --norc -c -- LINE`.
+//! What a command line runs, found by a grammar and not by patterns: `/bin/bash --noprofile --norc -c --
+//! LINE`.
 //!
-//! Not a shell: nothing is expanded and no value is tracked. The oracle is bash 5.2; `tests/facts_bash.rs` runs generated lines through it.
+//! Not a shell: nothing is expanded and no value is tracked. The oracle is bash 5.2; `tests/facts_bash.rs`
+//! runs generated lines through it.
 //!
-//! Three kinds of not knowing. A *word* is opaque when an expansion, a glob or braces stand in it. A *name* is opaque when
-//! its word is, or when something in the line may have changed what the name means: an assignment such as `PATH=…`, a
-//! function, `alias`, `eval`. The *whole line* is opaque when a command may run that stands nowhere as a command: syntax outside the
-//! grammar, or a construct by which bash evaluates a value as code (`[[ $x -eq 1 ]]` runs the `$(…)` in the subscript in `$x`).
+//! Three things can be opaque. A *word* is opaque when it contains an expansion, a glob or braces. A *name*
+//! is opaque when its word is, or when something in the line may have changed what the name means: an
+//! assignment such as `PATH=…`, a function, `alias`, `eval`. The *whole line* is opaque when a command may
+//! run that is not written as a command: syntax outside the grammar, or a construct by which bash evaluates a
+//! value as code (`[[ $x -eq 1 ]]` runs the `$(…)` in the subscript in `$x`).
 //!
 //! ```text
 //! LINE ► grammar ► words ► expansion     where text becomes words
@@ -32,7 +35,7 @@ use super::{Fact, MAX_BYTES};
 
 /// How deep substitutions, groups and compound commands may nest: parsing is recursive.
 pub const MAX_DEPTH: usize = 24;
-/// Most commands of one line, and most words of one command.
+/// The most commands of one line, and the most words of one command.
 pub const MAX_COMMANDS: usize = 1_024;
 
 /// One word of a command line after quote removal: exactly one argument if it is known.
@@ -44,7 +47,7 @@ pub type Tri = Fact<bool>;
 /// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// Nothing is known about it, not even which commands there are.
+    /// Nothing is known about it, not even which commands it has.
     Opaque(Reason),
     /// Its commands.
     Parsed(Line),
@@ -62,7 +65,7 @@ pub enum Reason {
     /// Outside the grammar.
     #[error("the syntax at byte {at} is not understood")]
     Syntax {
-        /// Where; in text within back-ticks, a byte of that text.
+        /// The position; in text within back-ticks, a byte of that text.
         at: usize,
     },
     /// Too much nesting.
@@ -71,7 +74,7 @@ pub enum Reason {
     /// Too many commands or words.
     #[error("the line has more than {MAX_COMMANDS} commands, or one of them as many words")]
     TooMany,
-    /// bash may run text as code that does not stand as a command.
+    /// bash may run text as code that is not written as a command.
     #[error("the line makes bash evaluate a value as code")]
     Evaluates,
 }
@@ -79,20 +82,22 @@ pub enum Reason {
 /// The commands of a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// Every command: in pipelines, lists, substitutions, groups, compound commands and the bodies of functions too. A
-    /// substitution comes before the command that uses it. `[[`, `((`, `time` and `coproc` stand as commands of that name;
-    /// redirections of a group, and assignments or redirections alone, as a command whose name is empty.
+    /// Every command, including those in pipelines, lists, substitutions, groups, compound commands and
+    /// function bodies. A substitution comes before the command that uses it. `[[`, `((`, `time` and `coproc`
+    /// are commands of that name. Redirections of a group, and assignments or redirections alone, are a
+    /// command with an empty name.
     pub commands: Vec<Command>,
-    /// Whether there is a command or process substitution.
+    /// Whether it has a command or process substitution.
     pub substitutes: bool,
-    /// Whether a variable is assigned, in whatever way.
+    /// Whether any variable is assigned, by whatever means.
     pub assigns: bool,
 }
 
 /// One simple command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// What is run, syntactically: a bare word, or a word with `/` as written; empty for assignments or redirections alone.
+    /// What is run, syntactically: a bare word, or a word with `/` as written; empty for assignments or
+    /// redirections alone.
     pub name: Word,
     /// Its arguments.
     pub args: Args,
@@ -107,8 +112,9 @@ pub struct Command {
 pub enum Args {
     /// Each word is one argument.
     Exact(Vec<Word>),
-    /// A word may become no argument or several (a glob, braces, an expansion without quotes). Known words are among the
-    /// arguments; those before the first opaque one stand in their places; neither the number nor other places are known.
+    /// A word may become no argument or several (a glob, braces, an expansion without quotes). Known words
+    /// are among the arguments, and those before the first opaque word have their positions; neither the
+    /// number nor other positions are known.
     Open(Vec<Word>),
 }
 
@@ -153,8 +159,8 @@ pub enum RedirectKind {
 }
 
 impl Redirect {
-    /// Whether it may change something outside the shell: a file, or a connection through bash's `/dev/tcp`. `/dev/null` takes
-    /// everything and keeps nothing.
+    /// Whether it may change something outside the shell: a file, or a connection through bash's `/dev/tcp`.
+    /// `/dev/null` accepts everything and keeps nothing.
     #[must_use]
     pub fn writes(&self) -> Tri {
         match (self.kind, &self.target) {
@@ -190,7 +196,7 @@ pub fn parse(line: &str) -> Shell {
     }
 }
 
-/// The entry point of fuzzing: whatever the bytes, an answer.
+/// The fuzzing entry point: any bytes get an answer.
 pub fn fuzz(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let shell = parse(&text);
@@ -207,7 +213,8 @@ impl Shell {
         }
     }
 
-    /// Whether the line runs something, and nothing but bare names of a list, and neither writes by a redirection nor assigns nor substitutes.
+    /// Whether the line runs at least one command and only bare names of a list, and neither writes by a
+    /// redirection nor assigns nor substitutes.
     #[must_use]
     pub fn only_runs<S: AsRef<str>>(&self, names: &[S]) -> Tri {
         let Shell::Parsed(line) = self else {

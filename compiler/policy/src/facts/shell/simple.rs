@@ -5,7 +5,7 @@ use super::here::Pending;
 use super::words::{Draft, Place};
 use super::{Assignment, Fact, MAX_COMMANDS, Reason, Redirect, RedirectKind};
 
-/// Operators of redirection, longest first. `&>` and `&>>` are for both outputs.
+/// Redirection operators, longest first. `&>` and `&>>` are for both outputs.
 const OPERATORS: &[(&str, RedirectKind)] = &[
     ("<<<", RedirectKind::HereString),
     ("<<", RedirectKind::HereDocument),
@@ -49,7 +49,8 @@ impl Parser<'_> {
                 assignments.push(assignment);
                 continue;
             }
-            // Reserved words are none after an assignment or a redirection. Nobody writes that, so it is not understood.
+            // Reserved words lose their meaning after an assignment or a redirection. That form is not used
+            // in practice, so it is not understood.
             if begins && !(assignments.is_empty() && redirects.is_empty()) && self.reserved().is_some() {
                 return self.wrong();
             }
@@ -84,7 +85,7 @@ impl Parser<'_> {
             return Ok(None);
         }
         let after = rest.get(length..).unwrap_or_default();
-        // A subscript is evaluated, and may be written over several words.
+        // A subscript is evaluated, and may span several words.
         if after.first() == Some(&b'[') {
             return Err(Reason::Evaluates);
         }
@@ -129,7 +130,7 @@ impl Parser<'_> {
         let Some((text, kind)) = found.copied() else {
             return Ok(None);
         };
-        // `<(` and `>(` are words; digits before `&>` are one, too.
+        // `<(` and `>(` are words; so are digits before `&>`.
         let substitution = matches!(operator, [b'<' | b'>', b'(', ..]);
         if substitution || digits > 0 && text.starts_with('&') {
             return Ok(None);
@@ -147,7 +148,8 @@ impl Parser<'_> {
             return self.here_delimiter(descriptor).map(Some);
         }
         self.blanks();
-        // bash reads the `-` that closes a descriptor as a word of its own: in `>&-f` the rest is an argument.
+        // bash reads the `-` that closes a descriptor as a word of its own: in `>&-f` the rest is an
+        // argument.
         if kind == RedirectKind::Duplicate && self.eat("-") {
             return Ok(Some(Redirect { descriptor, kind, target: Fact::Known("-".to_owned()) }));
         }
@@ -160,7 +162,7 @@ impl Parser<'_> {
         Ok(Some(Redirect { descriptor, kind, target }))
     }
 
-    /// `<<WORD` or `<<-WORD`: notes that a text follows on the next line.
+    /// `<<WORD` or `<<-WORD`: notes that a body follows on the next line.
     fn here_delimiter(&mut self, descriptor: Option<u32>) -> Parsed<Redirect> {
         let strips_tabs = self.eat("-");
         self.blanks();

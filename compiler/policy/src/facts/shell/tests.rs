@@ -1,5 +1,5 @@
-//! What a parsed line says, and its limits. Which lines are understood and how is in the corpora (`tests/facts`), and held against bash in
-//! `tests/facts_bash.rs`.
+//! What a parsed line says, and its limits. The corpora (`tests/facts`) say which lines are understood and
+//! how; `tests/facts_bash.rs` compares them with bash.
 
 use proptest::prelude::*;
 
@@ -44,7 +44,7 @@ fn a_command_has_a_name_arguments_redirections_and_assignments() {
     assert_eq!(line("git a $x b").commands[0].args, Args::Open(vec![known("a"), Fact::Opaque, known("b")]));
 }
 
-/// bash takes the `-` for itself: what follows it is an argument, and a rule that looks for it must find it.
+/// bash takes the `-` by itself: what follows it is an argument, and a rule that looks for it must find it.
 #[test]
 fn what_follows_a_closed_descriptor_is_an_argument() {
     for text in ["git push >&---force", "git push 2>&---force", "git push <&---force", "git push >& ---force"]
@@ -144,7 +144,7 @@ fn limits_make_a_line_opaque() {
     }
 }
 
-/// No input within the limits makes the parser read the text over and over: if one did, this would not end.
+/// No input within the limits makes the parser read the text over and over: otherwise this would not end.
 #[test]
 fn hostile_lines_end() {
     for piece in [
@@ -195,7 +195,7 @@ proptest! {
         fuzz(text.as_bytes());
     }
 
-    /// A word in single quotes is that word, whatever it holds.
+    /// A word in single quotes is that word, whatever it contains.
     #[test]
     fn quoted_words_are_known(words in proptest::collection::vec("[ -&(-~é\\n]{0,12}", 1..5)) {
         let text = words.iter().fold("ls".to_owned(), |text, word| format!("{text} '{word}'"));

@@ -1,13 +1,14 @@
-//! Variables that bash and programs treat specially. After bash's manual, "Shell Variables", ld.so(8) and environ(7).
+//! Variables that bash and programs treat specially. After bash's manual, "Shell Variables", ld.so(8) and
+//! environ(7).
 
-/// What an assignment does besides setting a variable.
+/// What an assignment does in addition to setting a variable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing.
     None,
-    /// Later commands may be other programs, run other code, or be read otherwise.
+    /// Later commands may be other programs, run other code, or be parsed differently.
     ChangesNames,
-    /// bash evaluates what is assigned, or gives the variable a meaning of its own: known only for an integer.
+    /// bash evaluates the assigned value, or gives the variable a special meaning: known only for an integer.
     Evaluates,
 }
 
@@ -17,7 +18,7 @@ pub(super) fn is_name(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// Variables that bash makes integers of, or that hold what it takes for its own data.
+/// Variables that bash turns into integers, or that hold what it treats as its own data.
 const EVALUATES: &[&str] = &[
     "RANDOM",
     "SRANDOM",
@@ -98,7 +99,7 @@ const CHANGES_NAMES: &[&str] = &[
     "CLASSPATH",
 ];
 
-/// Beginnings of such names.
+/// Prefixes of such names.
 const CHANGING_PREFIXES: &[&str] = &[
     "LD_",
     "BASH",
@@ -126,7 +127,8 @@ const CHANGING_PREFIXES: &[&str] = &[
     "SSH_",
 ];
 
-/// Variables that always hold an integer: bash keeps other values out of them, or is refused above.
+/// Variables that always hold an integer: bash keeps other values out of them, or the assignment is rejected
+/// above.
 const NUMBERS: &[&str] =
     &["RANDOM", "SRANDOM", "SECONDS", "LINENO", "EPOCHSECONDS", "UID", "EUID", "PPID", "BASHPID"];
 
@@ -179,8 +181,9 @@ pub(super) fn effect(name: &str) -> Effect {
     }
 }
 
-/// Whether bash sets a variable by itself, to text that what runs may choose: `[[ $x =~ .* ]]` sets `BASH_REMATCH`, every command `_`. That a line
-/// assigns it an integer says nothing of what it holds later.
+/// Whether bash itself sets a variable, to text that the executed commands may choose: `[[ $x =~ .* ]]` sets
+/// `BASH_REMATCH`, every command sets `_`. An integer assigned in the line says nothing about its later
+/// value.
 pub(super) fn is_set_by_bash(name: &str) -> bool {
     effect(name) == Effect::Evaluates && !is_number(name)
 }
@@ -190,8 +193,8 @@ pub(super) fn is_number(name: &str) -> bool {
     NUMBERS.contains(&name)
 }
 
-/// Whether a variable in the environment of a command changes only what it prints: by its name, with a value that is no path, no option and no
-/// list of anything.
+/// Whether a variable in the environment of a command changes only what it prints: by its name, with a value
+/// that is not a path, an option or a list of anything.
 pub(super) fn is_harmless(name: &str, value: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'@');
     HARMLESS.contains(&name) && value.bytes().all(plain) && !value.starts_with('-')

@@ -3,23 +3,23 @@
 use super::grammar::{Parsed, Parser, is_meta};
 use super::{Fact, Reason, Word};
 
-/// Where a word stands, which decides what is expanded in it.
+/// The position of a word, which decides what is expanded in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A command's word: everything is expanded, and the results are split.
     Argument,
     /// The value of an assignment: no splitting, no globs, no braces.
     Value,
-    /// An operand of `[[`: as a value.
+    /// An operand of `[[`: like a value.
     Test,
     /// Within double quotes, or in a here-document.
     Quoted,
 }
 
-/// What is known of an opaque number.
+/// What is known about an opaque number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Number {
-    /// It need not be one.
+    /// It need not be a number.
     #[default]
     None,
     /// An integer (or nothing), whatever the line does: digits, `$?`, `$#`, `$((…))`.
@@ -28,23 +28,23 @@ pub(super) enum Number {
     Variable(String),
 }
 
-/// A word while it is read.
+/// A word that is being read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
-    /// What is known of it: all of it, or what stands before the first opaque part.
+    /// What is known of it: all of it, or the part before the first opaque part.
     pub(super) text: Vec<u8>,
     /// A part is not known.
     pub(super) opaque: bool,
-    /// It may become no word or several.
+    /// It may expand to no word or to several.
     pub(super) spread: bool,
-    /// A part was quoted, escaped or expanded: it is no reserved word and no plain name.
+    /// A part was quoted, escaped or expanded, so it is neither a reserved word nor a plain name.
     pub(super) quoted: bool,
     /// The value of an assignment of an array.
     pub(super) array: bool,
     pub(super) number: Number,
 }
 
-/// What was seen, unquoted, that could make braces or a glob.
+/// Unquoted characters seen so far that could make braces or a glob.
 #[derive(Default)]
 struct Seen {
     brace: bool,
@@ -75,7 +75,7 @@ impl Draft {
         if self.opaque { None } else { std::str::from_utf8(&self.text).ok() }
     }
 
-    /// Adds text that stands as written.
+    /// Adds literal text.
     fn literal(&mut self, text: impl IntoIterator<Item = u8>) {
         if !self.opaque {
             self.text.extend(text);
@@ -106,12 +106,12 @@ impl Parser<'_> {
         if self.at == start && place != Place::Value {
             return self.wrong();
         }
-        // Whether the text of a here-document begins within such a word is not worth knowing.
+        // Where the body of a here-document begins within such a word does not matter.
         let breaks = self.text.get(start..self.at).is_some_and(|word| word.contains(&b'\n'));
         if breaks && !self.pending.is_empty() {
             return self.wrong();
         }
-        // `{name}>file` gives a descriptor to a variable.
+        // `{name}>file` stores a descriptor in a variable.
         let braced = draft.text.first() == Some(&b'{') && draft.text.last() == Some(&b'}');
         if braced && matches!(self.peek(), Some(b'<' | b'>')) {
             return self.wrong();
@@ -143,7 +143,7 @@ impl Parser<'_> {
                 self.double_quoted(draft)?;
             }
             b'$' if self.peek_at(1) == Some(b'\'') => self.escaped(draft)?,
-            // Translated by the locale, if there is a catalogue.
+            // Translated by the locale, if it has a catalogue.
             b'$' if self.peek_at(1) == Some(b'"') => {
                 self.at += 2;
                 draft.unknown(false);
@@ -230,14 +230,15 @@ impl Parser<'_> {
             }
             parts += 1;
         }
-        // `"$x"` is the value of x as `$x` is; with anything beside it, it is not.
+        // `"$x"` has the value of x, as `$x` has; with anything next to it, it does not.
         if parts != 1 || before || self.at == start + 1 {
             draft.number = Number::None;
         }
         Ok(())
     }
 
-    /// `$'…'`. An escape whose bytes depend on the locale, or that bash treats specially inside, makes the word opaque.
+    /// `$'…'`. An escape whose bytes depend on the locale, or that bash treats specially inside, makes the
+    /// word opaque.
     fn escaped(&mut self, draft: &mut Draft) -> Parsed<()> {
         self.at += 2;
         draft.quoted = true;
@@ -286,7 +287,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A character by its code: understood if it is ASCII, not NUL, and not one of the two that bash uses as marks.
+    /// A character by its code: understood if it is ASCII, not NUL, and not one of the two that bash uses as
+    /// marks.
     fn code(&mut self, radix: u32, most: usize, draft: &mut Draft) -> Parsed<()> {
         let mut value = 0_u32;
         let mut digits = 0;
@@ -316,7 +318,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A text within back-ticks: its own line, after one layer of backslashes.
+    /// A text within back-ticks: its own line, after removing one layer of backslashes.
     pub(super) fn back_ticks(&mut self, place: Place) -> Parsed<()> {
         self.at += 1;
         let mut text = Vec::new();

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Longest name of a host, in bytes (RFC 1035), and of one label.
+/// The longest name of a host, in bytes (RFC 1035), and of one label.
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// Who is called.
+/// The host of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// An address. An IPv6 address that carries an IPv4 address is that one, because that is who answers.
+    /// An address. An IPv6 address that embeds an IPv4 address is that one, because that host answers.
     Address(IpAddr),
     /// A name in lower case, ASCII, without a trailing dot.
     Name(String),
@@ -26,10 +26,11 @@ impl fmt::Display for Host {
 }
 
 impl Host {
-    /// Whether the host is not of the public Internet. Of names: those without a dot, and those under top-level names that are
-    /// never given out (RFC 6761, RFC 6762 with its appendix G, RFC 8375, RFC 9476, ICANN's `internal`, the `localdomain` of hosts(5)), and of a
-    /// cluster's Services those that end in `svc` or in a namespace that every cluster has (a pod's resolver tries its search domains first). A public
-    /// name may still resolve to a private address.
+    /// Whether the host is outside the public Internet. Private names: those without a dot; those under
+    /// top-level names that are never assigned (RFC 6761, RFC 6762 with its appendix G, RFC 8375, RFC 9476,
+    /// ICANN's `internal`, the `localdomain` of hosts(5)); and names of a cluster's Services that end in
+    /// `svc` or in a namespace that every cluster has (a pod's resolver tries its search domains first). A
+    /// public name may still resolve to a private address.
     #[must_use]
     pub fn is_private(&self) -> bool {
         const PRIVATE: &[&str] = &[
@@ -76,7 +77,7 @@ pub fn parse_host(text: &str) -> Option<Host> {
     if name.is_empty() || name.len() > MAX_NAME {
         return None;
     }
-    // A name whose last label is a number is an address to everybody who looks, or an error.
+    // Every client reads a name whose last label is a number as an address, or as an error.
     let last = name.rsplit('.').next().unwrap_or_default();
     if is_number(last) {
         return ipv4(name).map(|address| Host::Address(IpAddr::V4(address)));
@@ -87,7 +88,7 @@ pub fn parse_host(text: &str) -> Option<Host> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
-            // Punycode hides letters that were not looked at here; only its letters are compared by rules.
+            // Punycode hides letters that were not checked here; rules only compare its own letters.
             && label.get(2..4).is_none_or(|mark| mark != "--" || label.starts_with("xn--"))
     };
     name.split('.').all(label).then(|| Host::Name(name.to_owned()))
@@ -99,7 +100,8 @@ fn is_number(label: &str) -> bool {
     !label.is_empty() && (hex || label.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The IPv4 address in an IPv6 address that stands for it: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052), 6to4 and ISATAP.
+/// The IPv4 address embedded in an IPv6 address: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052),
+/// 6to4 and ISATAP.
 fn carried(address: Ipv6Addr) -> IpAddr {
     let [.., high, low] = address.segments();
     let last = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
@@ -115,7 +117,8 @@ fn carried(address: Ipv6Addr) -> IpAddr {
     }
 }
 
-/// One to four numbers, decimal, octal or hexadecimal; the last fills what is left (inet_aton(3), WHATWG).
+/// One to four numbers, decimal, octal or hexadecimal; the last fills the remaining bytes (inet_aton(3),
+/// WHATWG).
 fn ipv4(name: &str) -> Option<Ipv4Addr> {
     let mut numbers = Vec::new();
     for part in name.split('.') {
@@ -125,7 +128,7 @@ fn ipv4(name: &str) -> Option<Ipv4Addr> {
             None if part.len() > 1 && part.starts_with('0') => (part.get(1..)?, 8),
             None => (part.as_str(), 10),
         };
-        // `0x` alone is zero to browsers and no number to others.
+        // `0x` alone is zero to browsers and not a number to others.
         if digits.is_empty() || numbers.len() == 4 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -139,7 +142,7 @@ fn ipv4(name: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(u32::try_from(high | last).ok()?))
 }
 
-/// Takes out percent escapes. What is escaped must be text that may stand in a name.
+/// Decodes percent escapes. The escaped text must be allowed in a name.
 fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut chars = text.chars();
@@ -151,7 +154,7 @@ fn unescape(text: &str) -> Option<String> {
         }
     }
     let text = String::from_utf8(bytes).ok()?;
-    // Escapes that make more escapes or delimiters are read in different ways.
+    // Escapes that decode to more escapes or delimiters are read in different ways.
     let delimiter =
         |char: char| char.is_control() || char.is_whitespace() || "%/\\?#@:[]<>\"`{}|^".contains(char);
     (!text.contains(delimiter)).then_some(text)
@@ -164,8 +167,9 @@ pub(super) fn escaped_byte(chars: &mut std::str::Chars<'_>) -> Option<u8> {
     u8::try_from(high << 4 | low).ok()
 }
 
-/// The mapping of UTS 46 for what looks like ASCII: full-width letters and digits, the dots of East Asian scripts, circled and
-/// mathematical digits, soft hyphens that vanish. Other letters are opaque: which name they make depends on tables of a version.
+/// The mapping of UTS 46 for what looks like ASCII: full-width letters and digits, the dots of East Asian
+/// scripts, circled and mathematical digits, soft hyphens that vanish. Other letters are opaque: the name
+/// that they make depends on the tables of a version.
 fn to_ascii(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {

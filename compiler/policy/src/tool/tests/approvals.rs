@@ -1,4 +1,5 @@
-//! Point 5 of "Tool rules": what an approval binds, who may give it, how often and how long it holds.
+//! Point 5 of "Tool rules": what an approval binds, who may give it, how often it can be used and how long it
+//! is valid.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use crate::tool::{
     VerifiedApproval, approval_message,
 };
 
-/// `ls` is allowed, everything else asks for so many.
+/// `ls` is allowed, everything else asks for this quorum.
 fn asking(quorum: u32) -> ToolLayer {
     let mut layer = defining([when(rule("ls", RuleEffect::Allow), command_is("ls"))]);
     layer.definitions[0].otherwise = Otherwise::Ask(ask(quorum));
@@ -79,7 +80,7 @@ fn expiry_is_a_denial_and_ends_the_question() {
     assert_eq!(decides(&mut world, &rm, &given), "ApprovalExpired");
     assert_eq!(world.state.pending().count(), 0);
     assert_eq!(decides(&mut world, &rm, &given), "ApprovalStale");
-    // A moment earlier it would have held.
+    // A moment earlier it would have been valid.
     let mut world = World::new(vec![asking(1)]);
     let request = asked(&mut world, &rm);
     world.now_ms = request.expires_ms - 1;
@@ -95,7 +96,7 @@ fn a_later_call_of_the_session_makes_it_stale_and_a_denied_one_does_not() {
     assert_eq!(shown(&world.decide(&rm, None)), "Ask");
     assert_eq!(shown(&world.run("ls")), "Allow");
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['a'])), "ApprovalStale");
-    // What was asked while a call ran is stale when that has ended.
+    // A question asked while another call ran is stale when that call has ended.
     let mut world = World::new(vec![asking(1)]);
     assert_eq!(shown(&world.decide(&call("c0", "ls"), None)), "Allow");
     let request = asked(&mut world, &rm);
@@ -133,8 +134,8 @@ fn it_binds_subject_arguments_and_policy() {
 const BOUND: [&str; 8] =
     ["arguments", "facts", "generation", "policyDigest", "sandbox", "session", "subject", "tool"];
 
-/// Asks about `rm`, makes one change, and repeats the call under an approval of what was asked: what comes of it, and which keys of the binding are not what
-/// they were.
+/// Asks about `rm`, makes one change, and repeats the call under an approval of the earlier question: the
+/// outcome, and which keys of the binding have changed.
 fn repeated_after(change: impl FnOnce(&mut World) -> ToolCall) -> (String, Vec<&'static str>) {
     let mut layer = asking(1);
     layer.definitions.push(Tool { name: "shell.twin".to_owned(), ..layer.definitions[0].clone() });
@@ -152,7 +153,7 @@ fn repeated_after(change: impl FnOnce(&mut World) -> ToolCall) -> (String, Vec<&
     (answer, BOUND.into_iter().filter(differs).collect())
 }
 
-/// The policy with its first tool changed, under the digest that it had.
+/// The policy with its first tool changed, under the same digest as before.
 fn with_tool(world: &mut World, change: impl FnOnce(&mut Tool)) -> ToolCall {
     let mut layer = asking(1);
     change(&mut layer.definitions[0]);
@@ -216,7 +217,7 @@ fn it_turns_only_the_ask_into_allow() {
     let mut world = World::new(vec![layer]);
     let rm = call("c1", "rm");
     let request = asked(&mut world, &rm);
-    // The counter advances behind the question's back, in a session of its own right.
+    // The counter advances while the question is open.
     let tally = crate::tool::TallyKey {
         owner: crate::tool::Owner::Session("s1".to_owned()),
         name: "counter/pack0/all".to_owned(),
@@ -249,7 +250,7 @@ fn nobody_of_the_chain_approves() {
         assert_eq!(decides(&mut world, &rm, &approval(&request, &['a', 'b'])), "Ask");
         assert_eq!(decides(&mut world, &rm, &approval(&request, &['c'])), "Allow");
     }
-    // Where too few are left, nobody is asked.
+    // If too few approvers remain, no question is asked.
     let mut world = World::new(vec![asking(4)]);
     denial(&world.run("rm"), DenyReason::NoApprover);
 }
@@ -267,7 +268,7 @@ fn required_approvals_add_up() {
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['a'])), "Ask");
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['a', 'c'])), "Ask");
     assert_eq!(decides(&mut world, &rm, &approval(&request, &['c', 'd'])), "Allow");
-    // Of one group the highest quorum and the shortest time hold.
+    // For one group, the highest quorum and the shortest time apply.
     let mut layer = asking(1);
     let mut soon = ask(2);
     soon.expires_ms = MINUTE_MS;

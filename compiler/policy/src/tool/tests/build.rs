@@ -1,4 +1,4 @@
-//! Short ways to make policies, calls and states.
+//! Builders for policies, calls and states.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ use crate::tool::{
 pub(super) const START_MS: u64 = 1_800_000_000_000;
 pub(super) const MINUTE_MS: u64 = 60_000;
 
-/// `shell`, that of the tools. `quiet` has less time and `small` less output, `quietest` less of both, `other` more time.
+/// `shell` is the sandbox of the tools. `quiet` has less time and `small` less output, `quietest` less of
+/// both, `other` more time.
 pub(super) fn sandbox(name: &str) -> Sandbox {
     let cpu_ms = match name {
         "quiet" | "quietest" => 4_000,
@@ -231,7 +232,7 @@ impl World {
         decision
     }
 
-    /// Decides a fresh call of `shell.exec`, and lets it end at once if it runs.
+    /// Decides a new call of `shell.exec`, and lets it end at once if it runs.
     pub(super) fn run(&mut self, command: &str) -> ToolDecision {
         self.next += 1;
         let call = call(&format!("c{}", self.next), command);

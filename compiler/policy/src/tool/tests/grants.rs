@@ -1,4 +1,4 @@
-//! Points 1, 2, 3, 6 and 7 of "Tool rules": schemas, who takes part, what beats what, what is reported.
+//! Points 1, 2, 3, 6 and 7 of "Tool rules": schemas, which rules take part, which win, and what is reported.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn allow() -> ToolRule {
     rule("allow", RuleEffect::Allow)
 }
 
-/// What the first call of a policy with one defining layer gives.
+/// The outcome of the first call under a policy with one defining layer.
 fn first<const N: usize>(rules: [ToolRule; N]) -> String {
     shown(&World::new(vec![defining(rules)]).run("ls"))
 }
@@ -21,7 +21,7 @@ fn a_tool_that_no_layer_defines_is_denied() {
     let mut world = World::new(vec![defining([allow()])]);
     let decision = world.decide(&call_with("c1", "shell.other", json!({})), None);
     denial(&decision, DenyReason::UnknownTool);
-    // A grant of every tool defines none.
+    // A grant for every tool does not define one.
     let mut every = allow();
     every.tools = vec![ToolPattern::Prefix(String::new())];
     let mut world = World::new(vec![ruling([every])]);
@@ -131,7 +131,7 @@ fn an_error_in_a_restriction_denies_and_in_a_grant_grants_nothing() {
         let decision = world.run("ls");
         assert!(matches!(decision.rules[0].outcome, RuleOutcome::Failed(_)), "recorded");
     }
-    // A value that is no boolean is an error too.
+    // A value that is not a boolean is an error too.
     let number = || Expr::Const(Const::Int(1));
     assert_eq!(first([allow(), when(rule("deny", deny()), number())]), "EvaluationError");
     assert_eq!(first([when(allow(), number())]), "NoRule");
@@ -143,7 +143,7 @@ fn exhausted_fuel_denies_whatever_the_rule_is_for_and_whatever_came_out() {
         let costly = when(rule("costly", effect.clone()), endless());
         assert_eq!(first([allow(), costly]), "FuelExhausted", "{effect:?}");
     }
-    // The rules of one call have a budget together.
+    // The rules of one call share a budget.
     let costly = |at: usize| {
         let range = Expr::Call(Func::Range, vec![Expr::Const(Const::Int(450_000))]);
         let some = Expr::Call(Func::Size, vec![range]);
@@ -198,7 +198,7 @@ fn every_layer_that_names_the_tool_must_grant_and_the_others_may_only_restrict()
     // A layer that defines the tool names it.
     let mut world = World::new(vec![defining([allow()]), defining([])]);
     assert_eq!(shown(&world.run("ls")), "NoRule");
-    // Budgets of a layer that does not name the tool hold.
+    // Budgets of a layer apply even if it does not name the tool.
     let mut budgeted = ruling([]);
     budgeted.budgets = vec![budget("calls", Resource::Calls, 1_000, None)];
     let mut world = World::new(vec![defining([allow()]), budgeted]);
@@ -297,7 +297,7 @@ fn facts_of_a_command_line_grant_and_deny() {
         ("git status", "Allow"),
         ("git push --force", "Rule"),
         ("ls; git push", "Rule"),
-        // What the second word is, nobody knows: a restriction that reads it denies.
+        // The second word is not known: a restriction that reads it denies.
         ("git $X", "EvaluationError"),
         ("git push $X", "Rule"),
         ("$X", "EvaluationError"),
@@ -314,7 +314,7 @@ fn an_opaque_read_that_was_absorbed_grants_nothing() {
     let mut world = World::new(vec![defining([when(allow(), absorbed.clone())])]);
     assert_eq!(shown(&world.run("rm")), "Allow");
     assert_eq!(shown(&world.run("$X")), "NoRule");
-    // In a restriction it is absorbed as CEL says, which here denies.
+    // In a restriction it is absorbed by CEL's rules, which here denies.
     let mut world = World::new(vec![defining([allow(), when(rule("deny", deny()), absorbed)])]);
     assert_eq!(shown(&world.run("$X")), "Rule");
 }
@@ -384,7 +384,7 @@ fn paths_urls_and_git_command_lines_are_facts() {
         let expected = if granted { "Allow" } else { "NoRule" };
         assert_eq!(shown(&World::new(vec![layer]).run(argument)), expected, "{argument}: {holds:?}");
     }
-    // Two arguments, one fact: nobody says which is meant.
+    // Two arguments, one fact: it is not clear which is meant.
     let mut layer = defining([when(allow(), path(Root::Facts, "url.isPrivate"))]);
     layer.definitions[0].derive = vec![Derive::Url("command".into()), Derive::Url("note".into())];
     let call =

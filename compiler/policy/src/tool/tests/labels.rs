@@ -1,4 +1,4 @@
-//! Point 9 of "Tool rules", labels: what adds them, what reads them, and who takes them away.
+//! Point 9 of "Tool rules", labels: what adds, reads and removes them.
 
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn labels(world: &World) -> Vec<&str> {
     world.state.labels("s1").collect()
 }
 
-/// Everything is let through but what is sent once the session is labelled.
+/// Everything is allowed except what is sent once the session is labelled.
 fn guarded(more: Vec<ToolRule>) -> ToolLayer {
     let sends = Expr::And(vec![command_is("send"), has("secret")]);
     let mut layer = defining([allow(), when(rule("no-way-out", deny()), sends)]);
@@ -59,7 +59,7 @@ fn who_has_read_something_secret_sends_nothing_any_more() {
     assert!(read.delta.changes.contains(&added), "with the intent: {:?}", read.delta);
     assert_eq!(labels(&world), ["pack0/secret"]);
     assert_eq!(denial(&world.run("send"), DenyReason::Rule).rule.as_deref(), Some("no-way-out"));
-    // What the session has is not written again.
+    // A label that the session already has is not written again.
     assert!(!world.run("read").delta.changes.iter().any(|change| matches!(change, Change::Labelled { .. })));
     // Without the rule it may.
     let mut world = World::new(vec![guarded(Vec::new())]);
@@ -75,7 +75,7 @@ fn calls_of_a_tool_add_what_its_definition_says() {
     assert_eq!(shown(&world.run("ls")), "Allow");
     assert_eq!(labels(&world), ["pack0/secret", "pack0/tainted"]);
     assert_eq!(shown(&world.run("send")), "Rule");
-    // A session of its own has labels of its own, and a closed one has none.
+    // Another session has its own labels, and a closed one has none.
     world.state.apply(&State::open("s2", &subject(), START_MS)).unwrap();
     assert_eq!(world.state.labels("s2").count(), 0);
     world.state.apply(&State::close("s1", START_MS)).unwrap();
@@ -125,7 +125,7 @@ fn approve(decision: &ToolDecision) -> VerifiedApproval {
     }
 }
 
-/// What an approved `clear` leaves of the labels of a session that has read, with what was bound.
+/// The labels that remain after an approved `clear` in a session that has read, with what was bound.
 fn cleared(layers: Vec<ToolLayer>) -> (Vec<String>, serde_json::Value) {
     let mut world = World::new(layers);
     assert_eq!(shown(&world.run("read")), "Allow");
@@ -149,15 +149,15 @@ fn a_label_is_taken_away_by_its_own_pack_on_an_approval_that_it_asked_for() {
     let (left, binds) = cleared(vec![guarded(vec![reads(), clears(), asks()])]);
     assert_eq!(left, ["pack0/tainted"]);
     assert_eq!(binds["removesLabels"], serde_json::json!(["pack0/secret"]), "the approvers see it");
-    // Nobody was asked.
+    // No approval was asked for.
     assert_eq!(cleared(vec![guarded(vec![reads(), clears()])]).0, ["pack0/secret", "pack0/tainted"]);
-    // Another pack asked, and another pack's label of the same name.
+    // Another pack asked, and the label of the same name is another pack's.
     let (left, binds) = cleared(vec![guarded(vec![reads(), clears()]), ruling([asks()])]);
     assert_eq!(left, ["pack0/secret", "pack0/tainted"]);
     assert_eq!(binds.get("removesLabels"), None);
     let (left, _) = cleared(vec![guarded(vec![reads(), clears(), asks()]), ruling([reads()])]);
     assert_eq!(left, ["pack0/tainted", "pack1/secret", "pack1/tainted"]);
-    // What a call adds it does not take away.
+    // A call does not remove the labels that it adds.
     let both = when(rule("again", adds(&["secret"])), command_is("clear"));
     assert_eq!(
         cleared(vec![guarded(vec![reads(), clears(), asks(), both])]).0,
@@ -181,7 +181,7 @@ fn a_label_that_nobody_declares_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Labels are a fold too; without an approval they only become more, and once labelled nothing is sent.
+    /// Labels are a fold too; without an approval they only increase, and once labelled nothing is sent.
     #[test]
     fn without_an_approval_labels_only_become_more(steps in proptest::collection::vec(0_usize..4, 1..30), cut in 0_usize..30) {
         let layer = guarded(vec![

@@ -1,5 +1,5 @@
-//! Laws over random layers: what the meet allows, every layer that names the tool allows; order and repetition change nothing; whatever the
-//! bytes, there is a decision.
+//! Laws over random layers: every layer that names the tool allows what the meet allows; order and repetition
+//! change nothing; any bytes get a decision.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn effect() -> impl Strategy<Value = RuleEffect> {
     ]
 }
 
-/// To any sandbox, also to one that is no narrower.
+/// To any sandbox, also to one that is not narrower.
 fn narrowing() -> impl Strategy<Value = RuleEffect> {
     prop_oneof![Just("quiet"), Just("small"), Just("quietest"), Just("other")].prop_map(narrow)
 }
@@ -55,7 +55,7 @@ fn pattern() -> impl Strategy<Value = ToolPattern> {
     ]
 }
 
-/// Other arguments, for grants; also ones that fit no schema, and none.
+/// Other arguments, for grants; also arguments that fit no schema, and none at all.
 fn transform() -> impl Strategy<Value = Option<Expr>> {
     let command = |value: Expr| {
         let key = Expr::Const(Const::Str("command".to_owned()));
@@ -71,7 +71,7 @@ fn transform() -> impl Strategy<Value = Option<Expr>> {
     ]
 }
 
-/// A layer with any rules; it defines the tool, or does not.
+/// A layer with any rules, which may or may not define the tool.
 fn any_layer() -> impl Strategy<Value = ToolLayer> {
     let mode = prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::Shadow)];
     let rules = vec((effect(), condition(), pattern(), mode, transform()), 0..5);
@@ -110,11 +110,11 @@ fn decide(layers: &[&ToolLayer], command: &str) -> ToolDecision {
     decide_tool_call(&policy, &call("c1", command), &opened(), START_MS, None)
 }
 
-/// How wide a decision is: nothing, after so many approvals of so many groups, at once.
+/// How wide a decision is: denied, allowed after approvals of a number of groups, or allowed at once.
 #[derive(Debug, PartialEq)]
 struct Width {
     rank: u8,
-    /// The highest quorum that is asked for.
+    /// The highest quorum that is required.
     quorum: u32,
     /// Where it runs.
     sandbox: Option<String>,
@@ -169,8 +169,8 @@ proptest! {
                 prop_assert!(met.no_wider_than(&width(&decide(&[layer], &command))), "{met:?}");
             }
         }
-        // And no narrower than the two together: what both allow is allowed, unless they name sandboxes of which neither is the
-        // narrower, or give other arguments.
+        // And it is not narrower than the two together: what both allow is allowed, unless they name
+        // sandboxes of which neither is narrower, or give other arguments.
         let widths = [&left, &right].map(|layer| width(&alone(layer, &command)));
         let comparable = widths[0].no_wider_than(&widths[1]) || widths[1].no_wider_than(&widths[0]);
         let comparable = comparable && widths[0].arguments == widths[1].arguments;
@@ -189,7 +189,8 @@ proptest! {
         prop_assert_eq!(width(&decide(&[&layer, &layer], &command)), width(&decide(&[&layer], &command)));
     }
 
-    /// A further rule that restricts never widens, and a call that does not run takes nothing of any counter or budget.
+    /// A further restriction never widens, and a call that does not run takes nothing from any counter or
+    /// budget.
     #[test]
     fn a_restriction_only_restricts(layer in any_layer(), added in restriction(), condition in condition(), command in prop_oneof!["ls", "rm"]) {
         let mut stricter = layer.clone();
@@ -214,11 +215,11 @@ proptest! {
         let bare = decide(&[&without(&left), &without(&right)], &command);
         let (mut with, bare) = (with.record(), bare.record());
         with.rules.retain(|report| report.mode == Mode::Enforce);
-        // The question's name is of the policy's digest, which both share here.
+        // The question's name depends on the policy's digest, which both share here.
         prop_assert_eq!(with, bare);
     }
 
-    /// Whatever the arguments are, there is a decision, twice the same one, and it replays.
+    /// Any arguments get a decision, the same one twice, and it replays.
     #[test]
     fn every_input_has_one_decision(bytes in vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
         crate::tool::fuzz(&bytes);

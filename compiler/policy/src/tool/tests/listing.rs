@@ -1,4 +1,5 @@
-//! Point 8 of "Tool rules", phase `List`: what is hidden, and that nothing is hidden that some call could be let through.
+//! Point 8 of "Tool rules", phase `List`: what is hidden, and that a tool is never hidden when some call of
+//! it could be allowed.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -58,7 +59,7 @@ fn a_tool_is_hidden_when_a_deny_is_certain_or_no_grant_is_possible() {
     assert_eq!(granted(ls()), None);
     assert_eq!(granted(agent_is("other")), Some(DenyReason::NoRule));
     assert_eq!(granted(fails()), Some(DenyReason::NoRule));
-    // What `&&` and `||` come to whatever the arguments are.
+    // The values of `&&` and `||` that do not depend on the arguments.
     assert_eq!(restricted(Expr::Or(vec![ls(), agent_is("coder")])), Some(DenyReason::Rule));
     assert_eq!(restricted(Expr::And(vec![ls(), agent_is("coder")])), None);
     assert_eq!(granted(Expr::And(vec![ls(), agent_is("other")])), Some(DenyReason::NoRule));
@@ -66,16 +67,16 @@ fn a_tool_is_hidden_when_a_deny_is_certain_or_no_grant_is_possible() {
     assert_eq!(restricted(cond(ls(), boolean(true), agent_is("coder"))), Some(DenyReason::Rule));
     assert_eq!(granted(cond(ls(), boolean(false), agent_is("other"))), Some(DenyReason::NoRule));
     assert_eq!(granted(cond(ls(), boolean(false), boolean(true))), None);
-    // An error that arguments may get ahead of is not certain.
+    // An error that arguments may preempt is not certain.
     assert_eq!(restricted(Expr::Or(vec![fails(), ls()])), None);
     assert_eq!(restricted(cond(ls(), fails(), boolean(false))), None);
     assert_eq!(granted(cond(ls(), fails(), boolean(true))), None);
-    // Whether something unknown is opaque is unknown.
+    // Whether an unknown value is opaque is unknown.
     assert_eq!(restricted(is_opaque(path(Root::Facts, "shell"))), None);
     assert_eq!(restricted(is_opaque(Expr::Root(Root::Facts))), None);
     assert_eq!(restricted(is_opaque(path(Root::Call, "args"))), None);
     assert_eq!(granted(Expr::Not(Box::new(is_opaque(path(Root::Call, "args"))))), None);
-    // What costs too much is not known.
+    // What exceeds its fuel is not known.
     assert_eq!(restricted(endless()), None);
     assert_eq!(granted(endless()), None);
 }
@@ -137,10 +138,10 @@ fn a_rule_of_phase_list_hides_and_denies_nothing() {
     assert_eq!(hidden(vec![with(Some(agent_is("coder")))]), Some(DenyReason::Rule));
     assert_eq!(hidden(vec![with(Some(agent_is("other")))]), None);
     assert_eq!(hidden(vec![with(Some(command_is("ls")))]), None, "no call, no arguments");
-    // One that cannot be evaluated hides.
+    // A rule that cannot be evaluated hides.
     assert_eq!(hidden(vec![with(Some(fails()))]), Some(DenyReason::EvaluationError));
     assert_eq!(hidden(vec![with(Some(endless()))]), Some(DenyReason::FuelExhausted));
-    // And is not asked about calls.
+    // And it is not evaluated for calls.
     let mut world = World::new(vec![with(None)]);
     let decision = world.run("ls");
     assert_eq!(shown(&decision), "Allow");
@@ -160,7 +161,7 @@ fn effect() -> impl Strategy<Value = RuleEffect> {
     ]
 }
 
-/// Conditions over what is known and what is not, and over errors.
+/// Conditions over known and unknown values, and over errors.
 fn condition() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         2 => prop_oneof!["ls", "rm", "\\$X"].prop_map(|text| command_is(&text)),
@@ -208,7 +209,7 @@ fn layer() -> impl Strategy<Value = ToolLayer> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// What is hidden is denied, whatever the call; a session makes more known and so hides no less.
+    /// Every call of a hidden tool is denied; naming a session makes more known and so hides no less.
     #[test]
     fn nothing_is_hidden_that_some_call_could_be_let_through(
         layers in vec(layer(), 1..3),

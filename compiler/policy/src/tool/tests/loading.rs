@@ -1,4 +1,4 @@
-//! A bundle whose tools could not be decided with is refused when it is read.
+//! A bundle whose tools could not be decided is rejected when it is read.
 
 use super::build::*;
 use crate::bundle;
@@ -6,7 +6,7 @@ use crate::ir::{Const, Expr, Root};
 use crate::policy::Policy;
 use crate::policy::tools::{Ask, Derive, Otherwise, Program, RuleEffect, ToolPattern, Word};
 
-/// What `change` makes of a policy that is in order.
+/// The error after `change` is made to a valid policy.
 #[track_caller]
 fn refused(says: &str, change: impl FnOnce(&mut Policy)) {
     let rules = [rule("allow", RuleEffect::Allow), rule("rate", throttle("all", 1))];
@@ -134,7 +134,7 @@ fn a_bundle_with_tools_is_read_as_it_was_written() {
     assert_eq!(names, ["shell.exec", "workspace.list", "workspace.read", "workspace.write"]);
 }
 
-/// The policy of the fuzz entry is one that loads, and its tools are reached.
+/// The policy of the fuzz entry loads, and its tools are reached.
 #[test]
 fn the_fuzz_policy_is_in_order() {
     let mut policy: Policy = serde_json::from_str(include_str!("../fuzz_policy.json")).unwrap();

@@ -1,4 +1,4 @@
-//! `narrow`: every matching one applies to whatever runs, and what is not provably narrower denies.
+//! `narrow`: every matching one applies to the call, and a sandbox that is not provably narrower denies.
 
 use super::build::*;
 use crate::policy::tools::{Resource, RuleEffect, ToolPattern, ToolRule};
@@ -8,7 +8,7 @@ fn allow() -> ToolRule {
     rule("allow", RuleEffect::Allow)
 }
 
-/// Where a call that is allowed runs, else the reason of the denial.
+/// Where an allowed call runs, or else the reason of the denial.
 fn place(decision: &ToolDecision) -> String {
     match &decision.effect {
         Effect::Allow(permit) => permit.get().plan().sandbox().unwrap().to_owned(),
@@ -16,7 +16,7 @@ fn place(decision: &ToolDecision) -> String {
     }
 }
 
-/// Where a call runs that these rules narrow.
+/// Where a call runs under these rules, which narrow it.
 fn narrowed<const N: usize>(names: [&str; N]) -> String {
     let mut layer = defining([allow()]);
     layer.rules.extend(names.iter().enumerate().map(|(at, name)| rule(&format!("r{at}"), narrow(name))));
@@ -27,7 +27,7 @@ fn narrowed<const N: usize>(names: [&str; N]) -> String {
 fn the_narrowest_is_where_the_call_runs() {
     assert_eq!(narrowed([]), "shell");
     assert_eq!(narrowed(["quiet"]), "quiet");
-    // Its own sandbox is no narrower and no wider.
+    // Its own sandbox is neither narrower nor wider.
     assert_eq!(narrowed(["shell"]), "shell");
     for names in
         [["shell", "quiet", "quietest"], ["quietest", "small", "quiet"], ["small", "quietest", "small"]]
@@ -41,7 +41,7 @@ fn the_narrowest_is_where_the_call_runs() {
 fn sandboxes_that_cannot_be_compared_deny() {
     assert_eq!(narrowed(["quiet", "small"]), "NarrowConflict");
     assert_eq!(narrowed(["small", "quiet"]), "NarrowConflict");
-    // Also those of two packs.
+    // Also across two packs.
     let layers =
         || vec![defining([allow(), rule("q", narrow("quiet"))]), ruling([rule("s", narrow("small"))])];
     let decision = World::new(layers()).run("ls");
@@ -60,7 +60,7 @@ fn a_sandbox_that_is_not_provably_narrower_denies() {
     let decision = World::new(vec![defining([allow(), rule("wide", narrow("other"))])]).run("ls");
     let denied = denial(&decision, DenyReason::NarrowConflict);
     assert_eq!(denied.rule.as_deref(), Some("wide"));
-    // The executor's own tools run in no sandbox of a policy.
+    // The executor's own tools do not run in a sandbox of a policy.
     let everything =
         |effect| ToolRule { tools: vec![ToolPattern::Prefix(String::new())], ..rule("all", effect) };
     let mut layer = ruling([everything(RuleEffect::Allow)]);
@@ -82,7 +82,7 @@ fn a_sandbox_without_the_workspace_is_no_narrower() {
 
 #[test]
 fn a_narrow_is_a_restriction() {
-    // It grants nothing, applies when its condition holds, and denies when that cannot be told.
+    // It grants nothing, applies when its condition holds, and denies when that cannot be evaluated.
     assert_eq!(place(&World::new(vec![defining([rule("q", narrow("quiet"))])]).run("ls")), "NoRule");
     let conditional = |condition| defining([allow(), when(rule("q", narrow("quiet")), condition)]);
     assert_eq!(place(&World::new(vec![conditional(command_is("ls"))]).run("ls")), "quiet");
@@ -93,7 +93,7 @@ fn a_narrow_is_a_restriction() {
         (decision.rules[1].kind, &decision.rules[1].outcome),
         (RuleKind::Narrow, &RuleOutcome::Applied)
     );
-    // In shadow it is only said.
+    // In shadow it is only reported.
     let mut layer = defining([allow(), shadow(rule("q", narrow("quiet")))]);
     assert_eq!(place(&World::new(vec![layer.clone()]).run("ls")), "shell");
     layer.rules.push(shadow(rule("wide", narrow("other"))));
@@ -115,7 +115,7 @@ fn an_approval_binds_the_narrowed_sandbox() {
         keys: [key('a')].into(),
     };
     assert_eq!(place(&world.decide(&call("c1", "ls"), Some(&approval))), "quiet", "also after approval");
-    // An approval of the same call in the tool's own sandbox is one of something else.
+    // An approval of the same call in the tool's own sandbox is for something else.
     let mut wide = layer();
     wide.rules.pop();
     let other = World::new(vec![wide]).decide(&call("c1", "ls"), None);
@@ -144,7 +144,7 @@ fn budgets_reserve_what_the_narrowed_sandbox_may_use() {
     let to = |name: &str| vec![rule("q", narrow(name))];
     assert_eq!(reserved(vec![], Resource::CpuSeconds, 9_000), ("Allow".to_owned(), vec![8_000]));
     assert_eq!(reserved(to("quiet"), Resource::CpuSeconds, 9_000), ("Allow".to_owned(), vec![4_000]));
-    // What is too much for its own sandbox is not for the narrower one.
+    // A budget too small for the tool's own sandbox may suffice for the narrower one.
     assert_eq!(reserved(vec![], Resource::CpuSeconds, 5_000).0, "BudgetExhausted");
     assert_eq!(reserved(to("quiet"), Resource::CpuSeconds, 5_000).0, "Allow");
     assert_eq!(reserved(to("small"), Resource::OutputBytes, 600_000).1, [500_000]);

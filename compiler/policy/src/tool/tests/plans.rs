@@ -1,4 +1,4 @@
-//! Point 10, and the first half of the way from a decision to a process: what a permit holds.
+//! Point 10, and the first half of the path from a decision to a process: what a permit holds.
 
 use serde_json::json;
 
@@ -86,7 +86,7 @@ fn source_text_goes_to_the_runtime_and_must_be_there() {
     );
     denial(&world.run("ls"), DenyReason::Plan);
     denial(&world.decide(&code("a\0"), None), DenyReason::Plan);
-    // Of two definitions the stricter one holds.
+    // Of two definitions the stricter one applies.
     let mut strict = layer.clone();
     strict.definitions[0].stdin = Stdin::Forbidden;
     let mut world = World::new(vec![layer, strict]);
@@ -98,7 +98,7 @@ fn source_text_goes_to_the_runtime_and_must_be_there() {
 fn files_are_calls_that_need_a_grant() {
     let mut world = World::new(vec![ruling([])]);
     let read = call_with("r1", "workspace.read", json!({"path": "a/b"}));
-    // Nobody names it: nobody granted it.
+    // No layer names it: no layer granted it.
     denial(&world.decide(&read, None), DenyReason::NoRule);
     let mut world = World::new(vec![ruling([allow_all()])]);
     let mut run = |id: &str, tool: &str, args| world.decide(&call_with(id, tool, args), None);

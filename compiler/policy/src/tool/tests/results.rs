@@ -37,7 +37,7 @@ fn labels(name: &str, condition: Expr) -> ToolRule {
     when(ToolRule { phase: Phase::Result, ..rule(name, effect) }, condition)
 }
 
-/// A rule that puts `expr` in the place of a text.
+/// A rule that replaces a text with `expr`.
 fn redacts(name: &str, member: &str, expr: Expr) -> ToolRule {
     let map = Expr::Map(vec![(text(member), expr, false)]);
     let redact = Some(Cel { source: "redact".to_owned(), expr: map, slots: 4 });
@@ -57,12 +57,12 @@ fn printed(bytes: &[u8]) -> CallResult {
     }
 }
 
-/// The decision over a result of `shell.exec`.
+/// The decision on a result of `shell.exec`.
 fn judged(layers: Vec<ToolLayer>, result: &CallResult) -> Option<ResultDecision> {
     let policy = loaded(layers);
     let inputs = ResultInputs::of(&policy, &call("c1", "ls"), &opened(), START_MS)?;
     let decision = inputs.decide(&policy, result);
-    // From its inputs as they are written down it comes out the same.
+    // Its serialised inputs give the same decision.
     let written = serde_json::to_value(&decision.inputs).unwrap();
     let read: ResultInputs = serde_json::from_value(written).unwrap();
     assert_eq!(read.decide(&policy, result), decision);
@@ -96,7 +96,7 @@ fn without_a_rule_nothing_is_judged_and_by_default_it_is_delivered() {
     let decision = over(vec![withholds("keys", contains("BEGIN"))], b"nothing of the kind");
     delivers(&decision, None);
     assert_eq!(decision.rules, []);
-    // A rule over results has no part in the call.
+    // A rule on results takes no part in the call.
     let mut world = World::new(vec![defining([allow(), withholds("all", boolean(true))])]);
     assert_eq!(shown(&world.run("ls")), "Allow");
 }
@@ -124,7 +124,7 @@ fn what_cannot_be_evaluated_withholds() {
         vec![Expr::Call(Func::Divide, vec![Expr::Const(Const::Int(1)), Expr::Const(Const::Int(0))])],
     );
     withheld(&over(vec![redacts("no", "stdout", divided)], b"x"), DenyReason::EvaluationError);
-    // Not a text, not a text of a result.
+    // Not a text, and not a text of a result.
     withheld(
         &over(vec![redacts("no", "stdout", Expr::Const(Const::Int(1)))], b"x"),
         DenyReason::EvaluationError,
@@ -144,14 +144,15 @@ fn bytes_that_are_no_text_are_opaque() {
     withheld(&over(vec![withholds("keys", contains("BEGIN"))], odd), DenyReason::EvaluationError);
     withheld(&over(vec![replaces("keys", "BEGIN", "***")], odd), DenyReason::EvaluationError);
     withheld(&over(vec![labels("keys", contains("BEGIN"))], odd), DenyReason::EvaluationError);
-    // Absorbed by what decides: a restriction that holds holds, one that does not may be told from what is known.
+    // Absorbed by CEL's rules: a restriction that holds stays in force; that it does not hold may follow from
+    // known values alone.
     let known = |value: bool| Expr::And(vec![contains("BEGIN"), boolean(value)]);
     delivers(&over(vec![withholds("keys", known(false))], odd), None);
     withheld(&over(vec![withholds("keys", known(true))], odd), DenyReason::EvaluationError);
     let is_opaque = Expr::Call(Func::IsOpaque, vec![stdout()]);
     withheld(&over(vec![withholds("text-only", is_opaque.clone())], odd), DenyReason::Rule);
     delivers(&over(vec![withholds("text-only", is_opaque)], b"text"), None);
-    // What is never read of it is delivered.
+    // Opaque data that is never read is delivered.
     let size =
         Expr::Call(Func::Greater, vec![path(Root::Result, "stdoutSize"), Expr::Const(Const::Int(100))]);
     delivers(&over(vec![withholds("long", size)], odd), None);
@@ -164,12 +165,12 @@ fn a_redaction_replaces_what_is_delivered_and_must_find_nothing_more_to_do() {
     assert_eq!(decision.rules[0].kind, RuleKind::Redact);
     delivers(&over(vec![replaces("keys", "hunter2", "***")], b"nothing"), None);
     delivers(&over(vec![when(replaces("keys", "hunter2", "***"), boolean(false))], b"hunter2"), None);
-    // Removing what is between two halves of the secret makes it: what is left would be redacted again.
+    // Removing the text between two halves of the secret creates it: the rest would be redacted again.
     withheld(&over(vec![replaces("keys", "ab", "")], b"aabb"), DenyReason::TransformUnstable);
-    // One after the other, each on what is left.
+    // One after the other, each on the output of the one before.
     let both = vec![replaces("a", "one", "1"), replaces("b", "two", "2")];
     delivers(&over(both, b"one two"), Some("1 2"));
-    // The second makes what the first takes away.
+    // The second creates what the first removes.
     let against = vec![replaces("a", "one", "two"), replaces("b", "two", "one")];
     withheld(&over(against, b"one"), DenyReason::TransformUnstable);
 }
@@ -180,7 +181,7 @@ fn a_redaction_keeps_no_deny_from_seeing_the_result_and_none_from_seeing_what_is
     let denies = ruling([withholds("b", contains("secret"))]);
     let layers = vec![defining([allow(), redacts.clone()]), denies];
     withheld(&judged(layers, &printed(b"a secret")).unwrap(), DenyReason::Rule);
-    // What a redaction makes is judged as well.
+    // The output of a redaction is judged as well.
     let layers = vec![defining([allow(), redacts]), ruling([withholds("b", contains("***"))])];
     withheld(&judged(layers, &printed(b"a secret")).unwrap(), DenyReason::Rule);
 }
@@ -211,13 +212,14 @@ fn rules_in_shadow_hold_nothing_back_and_take_no_fuel_from_the_others() {
     let decision = judged(vec![layer.clone()], &printed(b"x")).unwrap();
     delivers(&decision, None);
     assert_eq!((decision.rules.len(), decision.change()), (1, None));
-    // More rules without an end than all rules together may spend on: the last one with an effect still has its own.
+    // More non-terminating rules than all rules together have fuel for: the last one in effect still has its
+    // own.
     layer.rules.extend((0..12).map(|at| shadow(withholds(&format!("endless{at}"), endless()))));
     layer.rules.push(withholds("keys", contains("BEGIN")));
     assert!(loaded(vec![layer.clone()]).judges_results("shell.exec"));
     delivers(&judged(vec![layer.clone()], &printed(b"x")).unwrap(), None);
     withheld(&judged(vec![layer.clone()], &printed(b"BEGIN")).unwrap(), DenyReason::Rule);
-    // The same rules with an effect: the last one is not even needed.
+    // The same rules in effect: the last one is not even needed.
     layer.rules.iter_mut().for_each(|rule| rule.mode = Mode::Enforce);
     layer.rules.retain(|rule| rule.name != "no");
     withheld(&judged(vec![layer], &printed(b"x")).unwrap(), DenyReason::FuelExhausted);
@@ -225,7 +227,7 @@ fn rules_in_shadow_hold_nothing_back_and_take_no_fuel_from_the_others() {
 
 #[test]
 fn a_text_that_was_cut_is_withheld_from_rules_that_would_have_to_see_its_end() {
-    // The limit cuts the last character of the secret off: no rule finds it.
+    // The limit cuts off the last character of the secret: no rule finds it.
     let cut = CallResult { dropped: 1, ..printed(b"the password is hunter") };
     let with = |rules: Vec<ToolRule>, result: &CallResult| {
         let mut layer = defining([allow()]);
@@ -240,7 +242,7 @@ fn a_text_that_was_cut_is_withheld_from_rules_that_would_have_to_see_its_end() {
         withheld(&decision, DenyReason::EvaluationError);
         let ResultEffect::Withhold(denial) = &decision.effect else { unreachable!() };
         assert!(denial.message.contains("was cut, and not `result.dropped`"), "{denial:?}");
-        // In shadow it is told and does nothing.
+        // In shadow it is reported and has no effect.
         let decision = with(vec![ToolRule { mode: Mode::Shadow, ..rule }], &cut);
         delivers(&decision, None);
         assert!(matches!(decision.rules[0].outcome, RuleOutcome::Failed(_)));
@@ -250,17 +252,17 @@ fn a_text_that_was_cut_is_withheld_from_rules_that_would_have_to_see_its_end() {
     let whole = withholds("keys", Expr::Call(Func::Contains, vec![index, text("hunter2")]));
     delivers(&with(vec![whole.clone()], &CallResult { dropped: 0, ..cut.clone() }), None);
     withheld(&with(vec![whole], &cut), DenyReason::EvaluationError);
-    // What is there is there.
+    // What is present is present.
     let found = CallResult { dropped: 1, ..printed(b"hunter2 hunter") };
     withheld(&with(vec![denies()], &found), DenyReason::Rule);
-    // Who asks how much is lacking decides, and who reads no text needs none.
+    // A rule that reads how much is missing decides, and a rule that reads no text need not know.
     let lacks = Expr::Call(Func::Greater, vec![path(Root::Result, "dropped"), Expr::Const(Const::Int(100))]);
     delivers(&with(vec![withholds("keys", Expr::Or(vec![contains("hunter2"), lacks]))], &cut), None);
     let long =
         Expr::Call(Func::Greater, vec![path(Root::Result, "stdoutSize"), Expr::Const(Const::Int(100))]);
     delivers(&with(vec![withholds("long", long)], &cut), None);
     delivers(&with(vec![labels("secret", contains("hunter2"))], &cut), None);
-    // Of what kept nothing there is nothing to see, and the content of a file is a text as well.
+    // A call without kept output has nothing to see, and the content of a file is a text as well.
     delivers(&with(vec![denies()], &CallResult { dropped: 1, ..printed(b"") }), None);
     let file = CallResult { content: Some(b"hunter".to_vec()), dropped: 1, ..printed(b"") };
     withheld(&with(vec![denies()], &file), DenyReason::EvaluationError);
@@ -318,7 +320,7 @@ fn files_and_listings_are_results_too() {
     let file = CallResult { content: Some(b"it is hunter2".to_vec()), ..printed(b"") };
     let expected = Redactions { content: Some("it is ***".to_owned()), ..Redactions::default() };
     assert_eq!(judge(&file).effect, ResultEffect::Deliver(expected));
-    // Of what read no file there is nothing to redact.
+    // A call that read no file has nothing to redact.
     delivers(&judge(&printed(b"")), None);
     let listing = |name: &str| CallResult { paths: vec![name.to_owned()], ..printed(b"") };
     withheld(&judge(&listing("id_rsa")), DenyReason::Rule);
@@ -382,13 +384,14 @@ fn reaches(layers: Vec<ToolLayer>, result: &[u8]) -> Option<Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// What two packs deliver together, each of them delivers: it finds nothing in it to withhold or redact. And both add their labels.
+    /// What two packs deliver together, each of them delivers: it finds nothing in it to withhold or redact.
+    /// Both also add their labels.
     #[test]
     fn the_meet_delivers_only_what_each_pack_would(left in any_layer(), right in any_layer(), result in prop_oneof!["[abc]{0,6}".prop_map(String::into_bytes), vec(any::<u8>(), 0..6)]) {
         let met = reaches(vec![left.clone(), right.clone()], &result);
         for layer in [&left, &right] {
             if reaches(vec![layer.clone()], &result).is_none() {
-                // An unstable redaction of one may be settled by the other; its denials are not.
+                // An unstable redaction of one pack may be settled by the other; its denials may not.
                 let alone = judged(vec![layer.clone()], &printed(&result)).unwrap();
                 let ResultEffect::Withhold(denial) = alone.effect else { unreachable!() };
                 if denial.reason != DenyReason::TransformUnstable {

@@ -1,4 +1,4 @@
-//! Rules in shadow: asked and reported, and without effect, whatever becomes of them.
+//! Rules in shadow: evaluated and reported, and without effect, whatever their outcome.
 
 use super::build::*;
 use crate::ir::{Const, Expr, Func};
@@ -30,7 +30,7 @@ fn a_rule_in_shadow_is_reported_and_changes_nothing() {
         assert_eq!(shown(&decision), "Allow", "{effect:?}");
         assert_eq!(decision.delta, expected.delta, "{effect:?}");
         assert_eq!(shadowed(&decision), &RuleOutcome::Applied, "{effect:?}");
-        // The same rule with its effect does decide, so that there is something to leave out.
+        // The same rule in effect does decide, so the test has something to omit.
         if !matches!(effect, RuleEffect::Allow | RuleEffect::Ask(_)) {
             assert_ne!(
                 shown(&World::new(vec![defining([rule("later", effect), allow()])]).run("ls")),
@@ -44,7 +44,7 @@ fn a_rule_in_shadow_is_reported_and_changes_nothing() {
 fn a_grant_in_shadow_grants_nothing_and_names_no_tool() {
     let mut world = World::new(vec![defining([shadow(allow())])]);
     assert_eq!(shown(&world.run("ls")), "NoRule");
-    // A layer that only has a grant in shadow has no say.
+    // A layer with only a grant in shadow does not take part.
     let mut world = World::new(vec![defining([allow()]), ruling([shadow(when(allow(), command_is("rm")))])]);
     assert_eq!(shown(&world.run("ls")), "Allow");
     let mut world = World::new(vec![defining([allow()]), ruling([when(allow(), command_is("rm"))])]);
@@ -63,7 +63,7 @@ fn an_error_or_a_limit_of_a_rule_in_shadow_has_no_effect() {
     }
 }
 
-/// Costs about half of what one rule may.
+/// Costs about half of one rule's fuel.
 fn costly(at: usize) -> ToolRule {
     let range = Expr::Call(Func::Range, vec![Expr::Const(Const::Int(450_000))]);
     let holds = Expr::Call(Func::Less, vec![Expr::Call(Func::Size, vec![range]), Expr::Const(Const::Int(0))]);
@@ -92,7 +92,7 @@ fn a_throttle_in_shadow_says_where_the_counter_stands_and_does_not_advance_it() 
         let counts = |change: &Change| matches!(change, Change::Counted { .. });
         assert!(!decision.delta.changes.iter().any(counts));
     }
-    // Advanced by another throttle, it would have been over its limit.
+    // If another throttle had advanced it, it would be over its limit.
     let rules = [allow(), rule("counts", throttle("all", 9)), shadow(rule("rate", throttle("all", 1)))];
     let mut world = World::new(vec![defining(rules)]);
     assert_eq!(shadowed(&world.run("ls")), &RuleOutcome::WithinLimit);

@@ -86,7 +86,7 @@ fn scopes_are_the_subject_and_the_session() {
         assert_eq!(run("a", "s1", subject()), "Allow");
         assert_eq!(run("b", "s1", subject()), "Throttled");
         assert_eq!(run("c", "s2", subject()), second);
-        // Another delegation gives no fresh counter.
+        // Another delegation does not give a new counter.
         assert_eq!(run("d", "s1", delegated), "Throttled");
         assert_eq!(run("e", "s3", stranger), "Allow");
     }
@@ -106,7 +106,7 @@ fn budgets_reserve_the_limit_before_and_refund_after() {
     let mut layer = defining([allow()]);
     layer.budgets = vec![budget("cpu", Resource::CpuSeconds, 20_000, None)];
     let mut world = World::new(vec![layer]);
-    // The sandbox may use 8 s: two calls fit, a third does not, until one of them gives back what it did not use.
+    // The sandbox may use 8 s: two calls fit, a third does not until one of them returns what it did not use.
     for id in ["a", "b"] {
         assert_eq!(shown(&world.decide(&call(id, "ls"), None)), "Allow");
     }
@@ -115,7 +115,8 @@ fn budgets_reserve_the_limit_before_and_refund_after() {
     let used = Usage { cpu_ms: 500, output_bytes: 0 };
     world.state.apply(&State::settle("s1", "a", Some(used), START_MS)).unwrap();
     assert_eq!(shown(&world.decide(&third, None)), "Allow");
-    // Nobody saw how the second ended: it is charged in full. The third overdrew: it is charged what it used.
+    // The end of the second was not observed: it is charged in full. The third overdrew: it is charged what
+    // it used.
     world.state.apply(&State::settle("s1", "b", None, START_MS)).unwrap();
     let used = Usage { cpu_ms: 11_500, output_bytes: 0 };
     world.state.apply(&State::settle("s1", "c", Some(used), START_MS)).unwrap();
@@ -135,7 +136,7 @@ fn budgets_of_calls_and_output_and_their_windows() {
     assert_eq!(shown(&world.run("ls")), "Allow");
     let decision = world.run("ls");
     assert_eq!(denial(&decision, DenyReason::BudgetExhausted).rule.as_deref(), Some("output"));
-    // A call that gave nothing back leaves the output alone, but it was a call.
+    // A call that produced nothing leaves the output budget alone, but it was a call.
     let mut layer = defining([allow()]);
     layer.budgets = vec![budget("calls", Resource::Calls, 1_000, Some(MINUTE_MS))];
     let mut world = World::new(vec![layer]);
@@ -189,7 +190,7 @@ fn calls_of_one_session_that_run_at_once_are_bounded() {
     assert_eq!(world.state.running().count(), MAX_OPEN);
 }
 
-/// A thousand calls a second for an hour leave no more in the state than some hundred entries.
+/// A thousand calls a second for an hour leave no more than some hundred entries in the state.
 #[test]
 fn a_tally_is_bounded_however_many_calls_it_counts() {
     let mut world = World::new(vec![defining([allow(), rule("rate", throttle("minute", u64::MAX))])]);
@@ -205,7 +206,8 @@ fn a_tally_is_bounded_however_many_calls_it_counts() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// The state is the fold over the deltas: from the start, from a snapshot written and read, with the same decisions after.
+    /// The state is the fold over the deltas: from the start, or from a snapshot written and read, with the
+    /// same decisions after.
     #[test]
     fn the_state_is_a_fold(steps in proptest::collection::vec((0_u8..5, 0_u64..40_000), 1..60), cut in 0_usize..60) {
         let mut layer = defining([
@@ -247,7 +249,7 @@ proptest! {
         prop_assert_eq!(decided(&folded), decided(&state));
     }
 
-    /// No window ever holds fewer than the calls that were admitted in it.
+    /// No window ever counts fewer than the calls that were admitted in it.
     #[test]
     fn a_throttle_is_never_exceeded(gaps in proptest::collection::vec(0_u64..20_000, 1..80)) {
         let mut world = World::new(vec![defining([allow(), rule("rate", throttle("minute", 4))])]);

@@ -26,7 +26,7 @@ fn given(rule: ToolRule, expr: Expr) -> ToolRule {
     ToolRule { transform: Some(Cel { source: "given".to_owned(), expr, slots: 4 }), ..rule }
 }
 
-/// A grant that makes every command this one.
+/// A grant that replaces every command with this one.
 fn to(line: &str) -> ToolRule {
     given(allow(), command(text(line)))
 }
@@ -62,9 +62,9 @@ fn the_final_arguments_are_those_that_run_and_are_recorded() {
     );
     assert_eq!(decision.record().arguments, Some(json!({"command": "ls -l"})));
     assert!(decision.record().facts.to_string().contains("-l"), "facts are those of the final ones");
-    // What was asked for stands in the inputs, from which it is decided again (World does so each time).
+    // The original arguments are in the inputs, from which it is decided again (World does so each time).
     assert_eq!(decision.inputs.call, call("c1", "ls"));
-    // Nothing is changed where nothing changes.
+    // Nothing changes where the arguments stay the same.
     let decision = World::new(vec![defining([to("ls")])]).run("ls");
     assert_eq!((runs(&decision), decision.record().arguments), ("ls".to_owned(), None));
 }
@@ -74,7 +74,7 @@ fn all_transforms_of_matching_grants_agree_or_deny() {
     let both = |one: &str, other: &str| ran(vec![defining([to(one), named("second", to(other))])], "ls");
     assert_eq!(both("ls -l", "ls -l"), "ls -l");
     assert_eq!(both("ls -l", "ls -a"), "TransformConflict");
-    // A grant without one leaves it to the others, one that does not match has no say.
+    // A grant without a transform leaves it to the others; one that does not match does not take part.
     assert_eq!(ran(vec![defining([named("plain", allow()), to("ls -l")])], "ls"), "ls -l");
     let elsewhere = when(named("elsewhere", to("rm")), command_is("x"));
     assert_eq!(ran(vec![defining([to("ls -l"), elsewhere])], "ls"), "ls -l");
@@ -93,17 +93,17 @@ fn a_second_pass_must_change_nothing() {
     let decision = World::new(vec![defining([grows])]).run("ls");
     denial(&decision, DenyReason::TransformUnstable);
     assert_eq!(decision.record().arguments, Some(json!({"command": "lsx"})));
-    // One that applies only to what it changes is stable when another rule grants the rest.
+    // A transform that matches only what it changes is stable when another rule grants the rest.
     let once = when(named("once", to("ls")), command_is("ll"));
     let plain = when(allow(), command_is("ls"));
     assert_eq!(ran(vec![defining([once.clone(), plain])], "ll"), "ls");
-    // And when none does, the final arguments are not granted.
+    // And when no other rule does, the final arguments are not granted.
     assert_eq!(ran(vec![defining([once])], "ll"), "NoRule");
 }
 
 #[test]
 fn final_arguments_are_validated_and_decided_like_any() {
-    // The schema knows neither this argument nor a number as the command.
+    // The schema has neither this argument nor a number as the command.
     let more = |key: &str, value: Const| {
         let entries = vec![(text("command"), text("ls"), false), (text(key), Expr::Const(value), false)];
         given(allow(), Expr::Map(entries))
@@ -111,12 +111,12 @@ fn final_arguments_are_validated_and_decided_like_any() {
     assert_eq!(ran(vec![defining([more("unknown", Const::Bool(true))])], "ls"), "Arguments");
     assert_eq!(ran(vec![defining([given(allow(), command(Expr::Const(Const::Int(1))))])], "ls"), "Arguments");
     assert_eq!(ran(vec![defining([more("note", Const::Str("n".to_owned()))])], "ls"), "ls");
-    // Denied as they came or as they are to run: both deny.
+    // A denial of the original or of the final arguments denies.
     for line in ["ls", "rm"] {
         let refused = when(rule("no", deny()), command_is(line));
         assert_eq!(ran(vec![defining([to("rm"), refused])], "ls"), "Rule", "{line}");
     }
-    // A pack that grants only the one grants the call only if it grants both.
+    // A pack that grants only one of them does not grant the call: it must grant both.
     let only = |line: &str| ruling([when(allow(), command_is(line))]);
     assert_eq!(ran(vec![defining([to("ls -l")]), only("ls")], "ls"), "NoRule");
     assert_eq!(ran(vec![defining([to("ls -l")]), only("ls -l")], "ls"), "NoRule");
@@ -141,7 +141,7 @@ fn restrictions_of_both_passes_hold() {
         let Effect::Allow(permit) = &decision.effect else { panic!("{decision:?}") };
         assert_eq!(permit.get().plan().sandbox(), Some("quiet"), "{line}");
     }
-    // A counter advances once for a call, whatever it was named by.
+    // A counter advances once for a call, even if both passes count it.
     let decision = World::new(vec![defining([to("ls -l"), rule("rate", throttle("all", 9))])]).run("ls");
     let counts = decision.delta.changes.iter().filter(|change| matches!(change, Change::Counted { .. }));
     assert_eq!(counts.count(), 1);
@@ -160,7 +160,7 @@ fn an_error_or_an_opaque_value_in_a_transform_grants_nothing() {
             matches!(&decision.rules[0].outcome, RuleOutcome::Failed(why) if why.starts_with("its transform")),
             "recorded"
         );
-        // Another grant grants the call as it came.
+        // Another grant covers the original call.
         assert_eq!(ran(vec![defining([given(named("fails", allow()), value), allow()])], "ls"), "ls");
     }
     let costly =

@@ -1,7 +1,9 @@
-//! Whole calls: a client's HTTP request on the Unix socket, decided, recorded durably, run in a sandbox that was ready, answered.
+//! Whole calls: a client's HTTP request on the Unix socket is decided, recorded durably, run in a sandbox
+//! that was ready, and answered.
 //!
-//! The goal is a sum, because a call cannot be faster than its parts: the program without any sandbox, one flush of the log, and a quarter of a millisecond for
-//! everything else. On a file system in memory a flush is nothing, and what is left is the program.
+//! The goal is a sum, because a call cannot be faster than its parts: the program without any sandbox, one
+//! flush of the log, and a quarter of a millisecond for everything else. On an in-memory file system a flush
+//! costs nothing, and only the program remains.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -20,14 +22,14 @@ use crate::sampling::percentile;
 const ROUNDS: usize = 400;
 const WARM_UP: usize = 20;
 
-/// Sandboxes kept ready, and the pause in which the one that was used is replaced.
+/// Sandboxes kept ready, and the pause in which the used one is replaced.
 const WARM: &str = "4";
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Bytes of a record, about.
+/// Bytes of a record, approximately.
 const RECORD_BYTES: usize = 900;
 
-/// What deciding, recording, sending and answering may cost beside the program and the flush.
+/// What deciding, recording, sending and answering may cost in addition to the program and the flush.
 const ALLOWANCE_US: f64 = 250.0;
 
 pub(super) fn run(report: &mut Report) -> anyhow::Result<()> {
@@ -52,7 +54,8 @@ struct Samples {
     flushes: Vec<f64>,
 }
 
-/// An executor with its log in a folder: calls, the program by the standard library, and a flush of as many bytes in the same folder, in turns.
+/// An executor with its log in a folder. Measures in turns: calls, the program by the standard library, and a
+/// flush of as many bytes in the same folder.
 fn measure(folder: &Path) -> anyhow::Result<Samples> {
     compile(folder)?;
     let executor = Executor::start(folder, &["--warm", WARM])?;

@@ -1,4 +1,5 @@
-//! What is measured against what: the compiled policy, its sandboxes on this machine, the same sandbox under nsjail, and a program without any.
+//! The candidates and what they need: the compiled policy, its sandboxes on this machine, the same sandbox
+//! under nsjail, and a program without any sandbox.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ const PACK: &str = include_str!("pack.yaml");
 /// What every candidate runs.
 pub(super) const PROGRAM: &str = "/bin/true";
 
-/// The limits that the executor keeps from outside; no run comes near them.
+/// The limits that the executor enforces from outside; no run comes near them.
 pub(super) const LIMITS: CallLimits = CallLimits {
     wall: Duration::from_secs(20),
     cpu: Some(Duration::from_secs(10)),
@@ -39,7 +40,7 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// Builds one.
+    /// Builds a sandbox of this kind.
     pub(super) fn build(&self) -> anyhow::Result<Parked> {
         let build = Build { identity: Arc::clone(&self.identity), workspace: self.workspace.as_ref() };
         self.launcher.build(&build).context("no sandbox")
@@ -54,7 +55,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Compiles the pack and looks at the machine.
+    /// Compiles the pack and probes the machine.
     pub(super) fn new() -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory())?;
         let folder = tempfile::tempdir_in(directory())?;
@@ -89,7 +90,8 @@ impl Ground {
     }
 }
 
-/// nsjail itself, in the Python package that brings it: what the package puts into `bin` is a script, and starting Python takes longer than any sandbox.
+/// The nsjail program in the Python package that contains it: the package installs a script into `bin`, and
+/// starting Python takes longer than any sandbox.
 fn nsjail() -> Option<PathBuf> {
     let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nsjail/lib");
     let mut versions = std::fs::read_dir(libraries).ok()?.filter_map(Result::ok);
@@ -113,7 +115,7 @@ pub(super) fn compile(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// nsjail's own groups on cgroup v1, removed again.
+/// nsjail's own cgroups on cgroup v1, removed again.
 struct Groups(Vec<PathBuf>);
 
 impl Groups {
@@ -127,13 +129,14 @@ impl Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         for group in &self.0 {
-            // One that still holds something stays.
+            // One that is not empty stays.
             let _ = std::fs::remove_dir(group);
         }
     }
 }
 
-/// Starts a program without a sandbox, its output through a pipe, and waits for it: what a sandbox costs is over this.
+/// Starts a program without a sandbox, its output through a pipe, and waits for it: the baseline for the cost
+/// of a sandbox.
 pub(super) fn unsandboxed() -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let mut child = Command::new(PROGRAM).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
@@ -145,7 +148,7 @@ pub(super) fn unsandboxed() -> anyhow::Result<Duration> {
     Ok(taken)
 }
 
-/// Runs a command by the standard library, all streams captured.
+/// Runs a command by the standard library, with all streams captured.
 pub(super) fn output(command: &mut Command) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let output = command.output()?;
@@ -154,7 +157,7 @@ pub(super) fn output(command: &mut Command) -> anyhow::Result<Duration> {
     Ok(taken)
 }
 
-/// Runs the program in a sandbox that is there, to its recorded end.
+/// Runs the program in an existing sandbox, to its recorded end.
 pub(super) fn run_in(parked: Parked) -> anyhow::Result<Completed> {
     let request =
         Request { program: PROGRAM.into(), arguments: vec![PROGRAM.to_owned()], ..Request::default() };

@@ -1,8 +1,10 @@
-//! Sandboxes: what one costs over starting the program without any, ready before it is asked for (warm) and built on demand (cold), beside nsjail with the
-//! configuration that is compiled from the same policy. All limits are on, whatever the machine's cgroups are.
+//! Sandboxes: the cost of one over starting the program without any, ready in advance (warm) and built on
+//! demand (cold). The comparison is nsjail, with the configuration compiled from the same policy. All limits
+//! are on, whatever cgroups the machine has.
 //!
-//! Each ratio is of candidates that take turns in random order. What a candidate needs that is not its own cost, such as a sandbox that is ready, is made before its
-//! clock starts; what it leaves is cleared after. Percentiles are of raw samples.
+//! Each ratio is of candidates that take turns in random order. What a candidate needs but is not charged
+//! for, such as a sandbox that is ready, is made before its clock starts; what it leaves is cleared
+//! afterwards. Percentiles are of raw samples.
 
 mod calls;
 mod ground;
@@ -22,23 +24,23 @@ use crate::report::Report;
 use crate::sampling::{Order, percentile};
 use ground::{Ground, Kind, PROGRAM, output, run_in, unsandboxed};
 
-/// Paired samples of each candidate, and how many share what is made ahead for them.
+/// Paired samples of each candidate, and how many of them share one preparation.
 const ROUNDS: usize = 600;
 const BATCH: usize = 20;
 
-/// How long one core makes sandboxes.
+/// How long one core builds sandboxes.
 const WINDOW: Duration = Duration::from_secs(4);
 
-/// Sandboxes that are parked at one time to see what they hold, and how often.
+/// Sandboxes that are parked at one time to measure their memory, and how often this is repeated.
 const PARKED: usize = 64;
 const PARKINGS: usize = 7;
 
-/// When memory has settled: no more than this was given back in one pause; and how often that is looked at.
+/// Memory has settled when no more than this was freed in one pause; the pause, and the number of checks.
 const SETTLED_KB: f64 = 256.0;
 const SETTLING_PAUSE: Duration = Duration::from_millis(200);
 const SETTLING_LOOKS: usize = 25;
 
-/// Processes of a sandbox that is killed, beside the two that hold it, and how often.
+/// Processes of a sandbox that is killed, in addition to the two that hold it, and the number of kills.
 const KILLED_PROCESSES: usize = 8;
 const KILLS: usize = 100;
 
@@ -59,7 +61,7 @@ pub(crate) fn run() -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// What runs the program once, in the order of their samples.
+/// The candidates that run the program once, in the order of their samples.
 const CANDIDATES: [&str; 6] = ["unsandboxed", "output", "warm", "cold", "session", "nsjail"];
 
 fn against_each_other(ground: &Ground, report: &mut Report) -> anyhow::Result<()> {
@@ -97,7 +99,7 @@ fn against_each_other(ground: &Ground, report: &mut Report) -> anyhow::Result<()
             }
         }
     }
-    // The first batch was for warming up.
+    // The first batch was a warm-up.
     let samples = samples.map(|samples| {
         let mut us: Vec<f64> =
             samples.iter().skip(BATCH).map(|taken| taken.as_nanos() as f64 / 1e3).collect();
@@ -136,15 +138,16 @@ fn warm(parked: Parked, left: &mut Vec<Remains>) -> anyhow::Result<Duration> {
     Ok(taken)
 }
 
-/// From nothing to nothing: built, run, cleared away.
+/// From nothing to nothing: built, run and cleared away.
 fn cold(kind: &Kind) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     run_in(kind.build()?)?.remains.clear()?;
     Ok(begun.elapsed())
 }
 
-/// What each sandbox that waits holds: the larger of what the machine has less of, kernel structures included, and the share of its two processes in pages.
-/// Either alone is too small: pages that the kernel gives back late are taken again, and what is no page of a process has no share.
+/// The memory of each waiting sandbox: the larger of the decrease of the machine's available memory, kernel
+/// structures included, and its two processes' share of pages. Either alone is too small: pages that the
+/// kernel frees late are reused, and memory outside the pages of a process has no share.
 fn parked(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for _ in 0..PARKINGS {
@@ -160,7 +163,8 @@ fn parked(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Memory that is available, once what ended before has been given back: namespaces and groups go some time after their last process.
+/// Available memory, once what has ended is freed: namespaces and cgroups go some time after their last
+/// process.
 fn settled_kb() -> anyhow::Result<f64> {
     let mut last = available_kb()?;
     for _ in 0..SETTLING_LOOKS {
@@ -174,7 +178,8 @@ fn settled_kb() -> anyhow::Result<f64> {
     Ok(last)
 }
 
-/// The shares (`Pss` of `proc_pid_smaps_rollup(5)`) of all holders and workers that are children of this process.
+/// The shares (`Pss` of `proc_pid_smaps_rollup(5)`) of all holders and workers that are children of this
+/// process.
 fn shares_kb() -> anyhow::Result<f64> {
     let own = std::process::id().to_string();
     let mut sum = 0.0;
@@ -198,7 +203,7 @@ fn available_kb() -> anyhow::Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// From the kill to a sandbox of which nothing is left, its cgroups included.
+/// From the kill until nothing of a sandbox is left, its cgroups included.
 fn killed(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
     let script = "i=0; while [ $i -lt COUNT ]; do sleep 100 & i=$((i+1)); done; echo; wait";
     let script = script.replace("COUNT", &(KILLED_PROCESSES - 1).to_string());
@@ -224,7 +229,8 @@ fn killed(kind: &Kind, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many sandboxes one core builds, runs and clears away in a second, with everything that they need on that core.
+/// How many sandboxes one core builds, runs and clears away in a second, including everything that they need
+/// on that core.
 fn one_core(report: &mut Report) -> anyhow::Result<()> {
     let output = Command::new(std::env::current_exe()?).arg("sandbox-core").output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -234,7 +240,7 @@ fn one_core(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The process of [`one_core`]: what it starts is on its core as well.
+/// The process of [`one_core`]: its children are on its core as well.
 pub(crate) fn run_core() -> anyhow::Result<()> {
     let mut core = CpuSet::new();
     core.set(std::thread::available_parallelism()?.get() - 1)?;

@@ -1,6 +1,8 @@
-//! CREATE of a pod through a real API server, a dry run, which does everything but the write to etcd: with the webhook registered, with the
-//! webhook in both phases, as a cluster has it, with the webhook that does nothing, with the same rules as admission policies, and with none of them. Each has a namespace of its own, so that all are
-//! measured in turn on one API server whose configuration does not change. Nothing is pinned: all share the machine.
+//! CREATE of a pod through a real API server, as a dry run, which does everything but the write to etcd.
+//! Candidates: with the webhook registered; with it in both phases, as in a cluster; with the webhook that
+//! does nothing; with the same rules as admission policies; and with none of them. Each has a namespace of
+//! its own, so that all are measured in turn on one API server whose configuration does not change. Nothing
+//! is pinned: all share the machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +21,7 @@ use crate::report::Report;
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 1.5;
 
-/// What is registered in a namespace of this name.
+/// The namespace in which nothing is registered.
 const NOTHING: &str = "measured-nothing";
 const NULL: &str = "measured-null";
 const POLICIES: &str = "measured-policies";
@@ -27,10 +29,11 @@ pub(super) const WEBHOOK: &str = "measured-webhook";
 pub(super) const BOTH: &str = "measured-both";
 const ALL: [&str; 5] = [NOTHING, NULL, POLICIES, WEBHOOK, BOTH];
 
-/// How long the API server may take until it enforces what was registered.
+/// How long the API server may take to enforce what was registered.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Measures on an API server, which the first run on a machine builds where no other is named (`conformance/cluster`).
+/// Measures on an API server. If no other is named, the first run on a machine builds it
+/// (`conformance/cluster`).
 pub(super) fn measure(
     report: &mut Report,
     folder: &Path,
@@ -43,7 +46,7 @@ pub(super) fn measure(
     client.wait_until_enforced()?;
     let mut pools: Vec<Pool> = ALL.iter().map(|_| Pool::default()).collect();
     for round in 0..ROUNDS {
-        // Each round begins with another one.
+        // Each round begins with another candidate.
         for turn in 0..ALL.len() {
             let at = (round + turn) % ALL.len();
             if let (Some(namespace), Some(pool)) = (ALL.get(at), pools.get_mut(at)) {
@@ -63,7 +66,7 @@ pub(super) fn measure(
     Ok(())
 }
 
-/// How pods are posted.
+/// Posts pods.
 struct Client {
     address: String,
     authorization: String,
@@ -71,7 +74,7 @@ struct Client {
 }
 
 impl Client {
-    /// Makes the namespaces, and an administrator with a token.
+    /// Creates the namespaces, and an administrator with a token.
     fn new(cluster: &Cluster, folder: &Path) -> anyhow::Result<Self> {
         let account = "system:serviceaccount:measured-nothing:measuring";
         let mut objects = vec![json!({
@@ -86,7 +89,7 @@ impl Client {
         create(cluster, objects)?;
         cluster.kubectl(["create", "serviceaccount", "measuring", "--namespace", NOTHING], "")?;
         for name in ALL {
-            // The controller that makes it may run or not.
+            // The controller that creates it may or may not be running.
             cluster.kubectl_raw(["create", "serviceaccount", "default", "--namespace", name], "")?;
         }
         let token = cluster.kubectl(["create", "token", "measuring", "--namespace", NOTHING], "")?;
@@ -135,7 +138,8 @@ impl Client {
         server::run(&plan, Command::new(std::env::current_exe()?))
     }
 
-    /// A bad pod is turned away where something judges, and let in where nothing does; a good one is let in everywhere.
+    /// A bad pod is denied wherever something judges, and allowed where nothing does; a good one is allowed
+    /// everywhere.
     fn wait_until_enforced(&self) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {

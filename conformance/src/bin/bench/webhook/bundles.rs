@@ -1,5 +1,6 @@
-//! The bundles that are measured: the sixteen rules of `conformance/bench/sixteen-rules/pack.yaml`, and those with 984 more over config maps, which
-//! never come: what a loaded rule costs that does not apply.
+//! The measured bundles: the sixteen rules of `conformance/bench/sixteen-rules/pack.yaml`, and the same with
+//! 984 more rules over config maps, which never arrive. The latter shows the cost of a loaded rule that does
+//! not apply.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use serde::Deserialize;
 /// The cell of the policy; pods carry it as a label.
 pub(crate) const CELL: &str = "0123456789abcdef";
 
-/// As many rules of the pack's file as this bench reads.
+/// The parts of the pack's file that this bench reads.
 #[derive(Deserialize)]
 struct Pack {
     spec: Spec,

@@ -1,8 +1,10 @@
-//! The load generator, a process of its own so that it has a core of its own: one thread and one HTTP/1.1 connection for each client, blocking
-//! reads and writes, every latency kept. Certificates are not verified: this only ever talks to loopback.
+//! The load generator, a separate process so that it has a core of its own: one thread and one HTTP/1.1
+//! connection per client, blocking reads and writes, every latency kept. Certificates are not verified: it
+//! only ever talks to loopback.
 //!
-//! *Closed loop*: a client sends its next request as soon as the last is answered. *Open loop*: requests are due at a fixed rate,
-//! evenly spaced, whatever the server does; a latency counts from the moment the request was due, so a server that falls behind shows it.
+//! *Closed loop*: a client sends its next request as soon as the last is answered. *Open loop*: requests are
+//! due at a fixed rate, evenly spaced, whatever the server does; a latency counts from the moment the request
+//! was due, so that a server that falls behind shows it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,10 +18,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use serde::{Deserialize, Serialize};
 
-/// A run of these becomes a number that differs for each request.
+/// A run of these is replaced by a number that differs for each request.
 const MARK: &[u8] = b"@@@@@@@@@@@@";
 
-/// Where reviews are sent, as the API server does.
+/// The path of reviews, as the API server sends them.
 pub(crate) const VALIDATE: &str = "/validate?timeout=10s";
 
 /// What to send, and how.
@@ -31,31 +33,31 @@ pub(crate) struct Plan {
     pub(crate) authorization: Option<String>,
     pub(crate) body: std::path::PathBuf,
     pub(crate) clients: usize,
-    /// Seconds before anything counts.
+    /// Seconds before measurement starts.
     pub(crate) warm_up_s: f64,
     pub(crate) seconds: f64,
-    /// Requests a second, all clients together; 0 is a closed loop.
+    /// Requests per second, all clients together; 0 is a closed loop.
     pub(crate) rate: f64,
     /// The server, for its processor time.
     pub(crate) server: u32,
 }
 
-/// What was seen.
+/// The results of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Seen {
     /// Latencies, unsorted.
     pub(crate) nanos: Vec<u64>,
     pub(crate) allowed: u64,
     pub(crate) denied: u64,
-    /// Requests that got no answer, or another status than 200.
+    /// Requests without an answer, or with a status other than 200.
     pub(crate) failed: u64,
     /// From the end of the warm-up to the last answer.
     pub(crate) took_s: f64,
-    /// Processor time of the server's threads in that time.
+    /// Processor time of the server's threads in that period.
     pub(crate) server_cpu_s: f64,
 }
 
-/// Reads a plan from the argument, runs it, prints what was seen.
+/// Reads a plan from the argument, runs it, prints the results.
 pub(crate) fn run(argument: &str) -> anyhow::Result<()> {
     let plan: Plan = serde_json::from_str(argument)?;
     let body = std::fs::read(&plan.body).with_context(|| format!("cannot read {}", plan.body.display()))?;
@@ -87,12 +89,12 @@ pub(crate) fn run(argument: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One review over a connection of its own; the whole answer.
+/// One review over a connection of its own; returns the whole answer.
 pub(crate) fn ask(address: &str, body: &[u8]) -> anyhow::Result<String> {
     post(address, VALIDATE, None, body).map(|(_, answer)| answer)
 }
 
-/// One request over a connection of its own; status and the whole answer.
+/// One request over a connection of its own; returns the status and the whole answer.
 pub(crate) fn post(
     address: &str,
     path: &str,
@@ -117,7 +119,7 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok(nanos as f64 / 1e9)
 }
 
-/// A request and where in it the running number goes.
+/// A request, and where its running number goes.
 struct Request {
     bytes: Vec<u8>,
     marks: Vec<usize>,
@@ -192,7 +194,7 @@ fn client(
         match status {
             Ok(200) if says(b"\"allowed\":true") => seen.allowed += 1,
             Ok(200) if says(b"\"allowed\":false") => seen.denied += 1,
-            // An API server's own answers.
+            // The API server's status for a created object.
             Ok(201) => seen.allowed += 1,
             Ok(403 | 422) => seen.denied += 1,
             _ => seen.failed += 1,
@@ -210,7 +212,7 @@ fn connect(address: &str, tls: &Arc<ClientConfig>) -> anyhow::Result<Stream> {
     Ok(StreamOwned::new(ClientConnection::new(Arc::clone(tls), ServerName::try_from("localhost")?)?, tcp))
 }
 
-/// Sends a request and reads its answer; gives the status.
+/// Sends a request and reads its answer; returns the status.
 fn exchange(stream: &mut Stream, request: &[u8], answer: &mut Vec<u8>) -> anyhow::Result<u16> {
     stream.write_all(request)?;
     stream.flush()?;
@@ -236,11 +238,11 @@ fn exchange(stream: &mut Stream, request: &[u8], answer: &mut Vec<u8>) -> anyhow
     Ok(status.parse()?)
 }
 
-/// Where an answer ends.
+/// The end of an answer.
 #[derive(Clone, Copy)]
 enum End {
     At(usize),
-    /// The body comes in chunks, and none of them is JSON that looks like the last one.
+    /// The body is chunked, and no JSON in it looks like the last chunk.
     LastChunk,
 }
 
@@ -268,7 +270,7 @@ fn unverified() -> anyhow::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// Takes any certificate.
+/// Accepts any certificate.
 #[derive(Debug)]
 struct Unverified(Vec<SignatureScheme>);
 

@@ -1,4 +1,5 @@
-//! The webhook that does nothing: it reads a review, finds the uid and allows. What it takes is the least that any webhook costs.
+//! The webhook that does nothing: it reads a review, finds the uid and allows. Its time is the least that any
+//! webhook costs.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// Serves until it is killed; writes its certificate to a file and prints where it listens.
+/// Serves until it is killed; writes its certificate to a file and prints its address.
 pub(crate) fn run(certificate: &str) -> anyhow::Result<()> {
     let key = rcgen::KeyPair::generate()?;
     let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;

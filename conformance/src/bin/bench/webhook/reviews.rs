@@ -1,9 +1,10 @@
-//! The reviews that are sent: a pod of ten containers, some 8 kB, once in order and once with four rules broken, and the same pod as an API server
-//! sends it, with defaults and managed fields. Twelve `@` stand where the load generator puts a running number.
+//! The reviews that are sent: a pod of ten containers, about 8 kB, once valid and once with four rules
+//! broken, and the same pod as an API server sends it, with defaults and managed fields. Twelve `@` mark
+//! where the load generator puts a running number.
 
 use serde_json::{Map, Value, json};
 
-/// A pod in order.
+/// A valid pod.
 pub(crate) fn good() -> Value {
     let container = |number: u32| {
         let env: Vec<_> =
@@ -53,7 +54,8 @@ pub(crate) fn bad() -> Value {
     pod
 }
 
-/// The good pod as an API server sends it to webhooks: with the defaults of the API, and with `managedFields`.
+/// The good pod as an API server sends it to webhooks: with the defaults of the API, and with
+/// `managedFields`.
 pub(crate) fn as_sent() -> Value {
     let managed = json!([{
         "manager": "kubectl-create", "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
@@ -105,7 +107,8 @@ fn set(value: &mut Value, at: &str, name: &str, member: Value) {
     }
 }
 
-/// The field set of an object, in the form of `fieldsV1`: a member is `f:NAME`, an element of a list of named things `k:{"name":"NAME"}`.
+/// The field set of an object, in the form of `fieldsV1`: a member is `f:NAME`, an element of a list of named
+/// things `k:{"name":"NAME"}`.
 fn managed_fields(value: &Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! The servers that are measured, each pinned to one core, and the load generator, pinned to another.
+//! The measured servers, each pinned to one core, and the load generator, pinned to another.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -14,7 +14,7 @@ const LOAD_CORE: &str = "1";
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Kept open: what the server prints later must not meet a closed pipe.
+    /// Kept open, so that later output of the server does not meet a closed pipe.
     _out: BufReader<ChildStdout>,
     pub(crate) address: String,
 }
@@ -26,7 +26,8 @@ impl Drop for Server {
     }
 }
 
-/// A command pinned to a core. `BENCH_FIFO=1` (root) lets what is measured go before everything else on a busy machine.
+/// A command pinned to a core. With `BENCH_FIFO=1` (root), the measured processes take priority over
+/// everything else on a busy machine.
 fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]);
@@ -66,7 +67,7 @@ impl Server {
         Ok(Self { child, _out: out, address })
     }
 
-    /// Memory in use, MB as the kernel counts it (`VmRSS`).
+    /// Memory in use in MB, as the kernel counts it (`VmRSS`).
     pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kb = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -89,13 +90,13 @@ impl Server {
         run(&plan, pinned(LOAD_CORE, &std::env::current_exe()?))
     }
 
-    /// The process.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 }
 
-/// Runs the load generator, which must have had an answer to every request.
+/// Runs the load generator, which must have received an answer to every request.
 pub(crate) fn run(plan: &Plan, mut generator: Command) -> anyhow::Result<Seen> {
     let output = generator.arg("load").arg(serde_json::to_string(plan)?).stderr(Stdio::inherit()).output()?;
     anyhow::ensure!(output.status.success(), "the load generator failed");
