@@ -163,7 +163,7 @@ impl Deriver {
             if let (Ok(said), Some(version)) = (&one.said, version) {
                 let pack = format!("{}@{version}", said.spec.pack.name);
                 if !standing.has(&pack) {
-                    why = format!("{why}; and no admission policy of `{pack}` stands any more");
+                    why = format!("{why}; and no admission policy of `{pack}` exists");
                 }
             }
             out.lost.insert(name.clone(), why);
@@ -589,6 +589,6 @@ mod tests {
         let (world, after) = derived(&mut Deriver::default(), &mirror);
         assert_eq!(kept(&after), (vec![r#"["m","n"]"#.to_owned()], vec!["m"]));
         let said = statuses(&mirror, &world, &after);
-        assert!(lost(&said).contains("no admission policy of `a@1.0.0` stands any more"), "{}", lost(&said));
+        assert!(lost(&said).contains("no admission policy of `a@1.0.0` exists"), "{}", lost(&said));
     }
 }

@@ -83,6 +83,7 @@ impl Standing {
         if bindings.is_empty() {
             return left;
         }
+        left.packs.clone_from(&self.packs);
         for live in self.objects.iter().filter(|live| is_of(live, bindings)) {
             if live.key.kind == Kind::Namespace {
                 left.labels.insert(live.key.name.clone());
@@ -114,7 +115,10 @@ mod tests {
         let annotations = bindings.map(|names| (BINDINGS_ANNOTATION.to_owned(), names.to_owned()));
         Live {
             labels: [(OWNER_LABEL.to_owned(), "system".to_owned())].into(),
-            annotations: annotations.into_iter().collect(),
+            annotations: annotations
+                .into_iter()
+                .chain([(PACKS_ANNOTATION.to_owned(), "a@1.0.0".to_owned())])
+                .collect(),
             body: Map::from_iter([("spec".to_owned(), spec.clone())]),
             ..Live::named(key)
         }
@@ -147,8 +151,18 @@ mod tests {
         let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(standing.left(&lost(&[])), Left::default());
         let left = standing.left(&lost(&["b"]));
-        assert_eq!(left, Left { closed: named(&["l", "m", "old"]), labels: named(&["m", "old"]) });
+        assert_eq!(
+            left,
+            Left {
+                closed: named(&["l", "m", "old"]),
+                labels: named(&["m", "old"]),
+                packs: named(&["a@1.0.0"])
+            }
+        );
         let left = standing.left(&lost(&["c"]));
-        assert_eq!(left, Left { closed: named(&["old"]), labels: named(&["old"]) });
+        assert_eq!(
+            left,
+            Left { closed: named(&["old"]), labels: named(&["old"]), packs: named(&["a@1.0.0"]) }
+        );
     }
 }

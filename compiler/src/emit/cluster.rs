@@ -65,6 +65,8 @@ pub struct Left {
     pub closed: BTreeSet<String>,
     /// Namespaces without Pod Security labels.
     pub labels: BTreeSet<String>,
+    /// Packs with admission policies that exist, as `name@version`: no user without `widen` may delete them.
+    pub packs: BTreeSet<String>,
 }
 
 impl Default for ClusterOptions {
@@ -175,7 +177,7 @@ pub fn objects(in_force: &InForce, cells: &Cells, options: &ClusterOptions) -> R
         }
     }
     closed(in_force, cells, &options.left.closed, &mut out)?;
-    kept(in_force, &emit, &mut out)?;
+    kept(in_force, &emit, &options.left.packs, &mut out)?;
     labels(in_force, cells, &options.left.labels, &mut out)?;
     for one in cells.cells.values() {
         let Some(effective) = &one.effective else { continue };
@@ -292,9 +294,14 @@ fn closed(
 }
 
 /// Protects bindings, their packs, governed namespaces, and the names on exceptions.
-fn kept(in_force: &InForce, emit: &EmitOptions, out: &mut Objects) -> Result<(), EmitError> {
+fn kept(
+    in_force: &InForce,
+    emit: &EmitOptions,
+    left: &BTreeSet<String>,
+    out: &mut Objects,
+) -> Result<(), EmitError> {
     let mut all = Vec::new();
-    let mut packs = BTreeSet::new();
+    let mut packs = left.clone();
     for bound in in_force.policies() {
         let own = std::slice::from_ref(&bound.binding);
         all.extend_from_slice(own);

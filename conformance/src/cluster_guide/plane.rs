@@ -122,9 +122,10 @@ impl Plane {
     /// One operator and two webhooks, with the accounts that the chart gave them.
     fn start(&mut self, stage: &Stage) -> Result<()> {
         let folder = stage.folder.path();
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0")?.local_addr());
-        let [a, b] = ports;
-        let replicas = [a?.to_string(), b?.to_string()];
+        // Held until the webhooks start, so that neither port is given to another program meanwhile.
+        let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+        let [a, b] = &held;
+        let replicas = [a.local_addr()?.to_string(), b.local_addr()?.to_string()];
         let kubeconfig = account(stage, "bailiwick-operator")?;
         let url = format!("https://{}", replicas[0]);
         let mut operator = Command::new(programs::find("bailiwick-operator")?);
@@ -140,6 +141,7 @@ impl Plane {
             until(stage, &line)?;
         }
         let kubeconfig = account(stage, "bailiwick-webhook")?;
+        drop(held);
         for (index, replica) in replicas.iter().enumerate() {
             let mut webhook = Command::new(programs::find("bailiwick-webhook")?);
             webhook.args([

@@ -10,7 +10,7 @@ use crate::object::{APPLIED, Live, Wanted};
 ///
 /// Level and version are compared separately. `restricted` of an old version lacks checks that `baseline` of
 /// a new one has, so the owner keeps the level and the version is raised next to it. Nothing that either side
-/// requires is loosened.
+/// requires is loosened, but a version that we raised stays until the owner sets one.
 pub(super) fn beside(wanted: &Wanted, live: &Live, owner: &str) -> Option<Wanted> {
     let label = |key: &str| {
         wanted.manifest.pointer("/metadata/labels")?.get(key).and_then(Value::as_str).map(str::to_owned)
