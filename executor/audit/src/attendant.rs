@@ -14,6 +14,9 @@ use crate::options::{Options, Prepare};
 use crate::queue::Queue;
 use crate::segment::Segment;
 
+/// How long the end waits for a thread that leads: longer than a disk takes for a group.
+const END_WAIT: Duration = Duration::from_secs(10);
+
 /// What the attendant needs in addition to the queue.
 pub(crate) struct Attendant {
     pub(crate) dir: Dir,
@@ -93,23 +96,28 @@ impl Attendant {
         wait.min(flush).max(Duration::from_millis(1))
     }
 
-    /// Writes one group for what is queued: a result that was given before the writer was dropped is not
-    /// lost.
+    /// Writes what is queued, in as many groups as it takes: a result that was given before the writer was
+    /// dropped is not lost. Ends when a group leaves as much behind as there was.
     pub(crate) fn finish(&self, queue: &Queue) {
         let mut backlog = queue.backlog();
-        // Taken only to be given back: a thread that needs the log itself waits until it is there.
-        let log = if backlog.has_queued() { backlog.log.take() } else { None };
-        if let Some(log) = log {
+        loop {
+            let queued = backlog.len();
+            // Taken only to be given back: a thread that needs the log itself waits until it is there.
+            let log = if backlog.has_queued() { backlog.log.take() } else { None };
+            let Some(log) = log else { break };
             drop(backlog);
             queue.lead(log, Demand::WhenDue);
             backlog = queue.backlog();
+            if backlog.len() >= queued {
+                break;
+            }
         }
         let unflushed = backlog.unflushed.take_due(Duration::ZERO);
         drop(backlog);
         // Openings whose flush fails now, or failed before so that they are only in memory, are tried once
         // more. If that fails too, a reader of the log finds a value that can no longer be shown.
         let _ = flush(&unflushed);
-        drop(queue.with_log(|log| log.disclosures.mend(&log.dir)));
+        drop(queue.with_log_within(END_WAIT, |log| log.disclosures.mend(&log.dir)));
     }
 }
 

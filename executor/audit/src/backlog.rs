@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::commit::{CommitError, Demand, Log};
 use crate::damage::Position;
-use crate::disclosures::Written;
+use crate::disclosures::{MAX_PROBE_BYTES, Written};
 use crate::draft::{Appended, Draft};
 use crate::hash::Hash;
 use crate::health::{AppendError, Health};
@@ -251,14 +251,17 @@ impl Backlog {
         self.queue.push_back(Queued { draft, waiter, bytes });
     }
 
+    /// Takes the next group. Its openings are bounded as well as its lines: they are held in memory together
+    /// or not at all.
     pub(crate) fn take_group(&mut self, max_bytes: usize) -> Batch {
         let mut group = Batch::default();
-        let mut bytes = 0;
+        let (mut bytes, mut opened) = (0, 0);
         // One place is kept free for the record that may begin the group.
         while group.drafts.len() + 1 < MAX_GROUP_RECORDS as usize {
             let Some(queued) = self.queue.front() else { break };
             bytes += line_bound(queued.draft.body.len()) + 1;
-            if bytes > max_bytes && !group.drafts.is_empty() {
+            opened += queued.draft.openings.iter().map(Vec::len).sum::<usize>();
+            if (bytes > max_bytes || opened > MAX_PROBE_BYTES) && !group.drafts.is_empty() {
                 break;
             }
             let Some(queued) = self.queue.pop_front() else { break };
@@ -409,6 +412,23 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::open::open;
+    use crate::options::{Options, Prepare};
+    use crate::record::Record;
+
+    #[test]
+    fn a_group_ends_where_its_openings_would_be_too_many_to_be_held_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { segment_bytes: 64 * 1024, prepare: Prepare::OnDemand, ..Options::default() };
+        let (log, _lock, _) = open(folder.path(), &options).unwrap();
+        let mut backlog = Backlog::new(log);
+        for length in [MAX_PROBE_BYTES / 2, MAX_PROBE_BYTES / 2, 1, 2 * MAX_PROBE_BYTES, 1] {
+            let draft = Draft::of(&Record::new(Kind::Result)).unwrap();
+            backlog.enqueue(Draft { openings: vec![vec![b'x'; length]], ..draft }, None);
+        }
+        let groups = [(); 5].map(|()| backlog.take_group(1024 * 1024).drafts.len());
+        assert_eq!(groups, [2, 1, 1, 1, 0], "a record that is too long for any group has one of its own");
+    }
 
     #[test]
     fn openings_wait_for_the_next_checkpoint_or_for_the_end_of_their_segment() {

@@ -353,9 +353,10 @@ impl Log {
             return Ok(text);
         }
         let may_be_held = keep == Keep::InMemory && !flush;
-        // Held openings come first.
-        if may_be_held && self.disclosures.has_failed() && self.disclosures.hold(segment, &text) {
-            return Ok(text);
+        // Held openings come first: a reader skips those that are behind the openings of later records.
+        if may_be_held && let Some(earlier) = self.disclosures.failure() {
+            let is_held = self.disclosures.hold(segment, &text);
+            return if is_held { Ok(text) } else { Err(io::Error::new(earlier.kind(), earlier)) };
         }
         if let Err(error) = self.disclosures.write(&self.dir, segment, &text) {
             let is_held = may_be_held && self.disclosures.hold(segment, &text);

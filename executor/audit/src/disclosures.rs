@@ -28,8 +28,9 @@ const MAX_UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 /// Results beyond that stay queued.
 const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 
-/// Most bytes that are written to test whether there is room again: as many as a group of records may have.
-const MAX_PROBE_BYTES: usize = 1024 * 1024;
+/// Most bytes that are written to test whether there is room again: as many as a group of records may have,
+/// unless it is a single record.
+pub(crate) const MAX_PROBE_BYTES: usize = 1024 * 1024;
 
 /// The files of openings that are being written, or are not flushed yet.
 #[derive(Debug, Default)]

@@ -205,6 +205,28 @@ impl Queue {
         result
     }
 
+    /// Like [`Queue::with_log`], but gives up after a while: the log does not come back if the thread that led
+    /// has panicked.
+    pub(crate) fn with_log_within<T>(
+        &self,
+        patience: Duration,
+        act: impl FnOnce(&mut Log) -> T,
+    ) -> Option<T> {
+        let begun = Instant::now();
+        let mut log = loop {
+            if let Some(log) = self.backlog().log.take() {
+                break log;
+            }
+            if begun.elapsed() >= patience {
+                return None;
+            }
+            std::thread::sleep(LEADER_WAIT);
+        };
+        let result = act(&mut log);
+        self.give_back(log);
+        Some(result)
+    }
+
     fn give_back(&self, mut log: Box<Log>) {
         let mut backlog = self.backlog();
         backlog.observe(&log);

@@ -278,8 +278,8 @@ impl Writer {
         self.queue.backlog().health.clone()
     }
 
-    /// How often openings could not be written or flushed. Each time, records were refused until they could
-    /// be.
+    /// How often openings could not be written or flushed. Records, except results, were refused until
+    /// they could be.
     #[must_use]
     pub fn opening_failures(&self) -> u64 {
         self.queue.backlog().opening_failures

@@ -92,10 +92,13 @@ pub(super) fn serve(serve: &Serve) -> anyhow::Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// How many threads wait for a turn, a disk or a sandbox at one time at most, so that nobody waits for a thread: one for each call that has its place, whose client may have gone, one for
-/// each connection, which has one request at a time, and one that sweeps. Pools have threads of their own, which are not of the runtime.
+/// How many threads wait for a turn, a disk or a sandbox at one time at most, so that nobody waits for a thread: one for
+/// each call that has its place, whose client may have gone; one that closes the session of such a call and waits for
+/// its end, whose client may have gone too; one for each connection, which has one request at a time; and one that
+/// sweeps. Pools have threads of their own, which are not of the runtime.
 fn waiting_threads(limits: &Limits) -> usize {
-    limits.max_calls.saturating_add(limits.max_connections).saturating_add(ADMIN_CONNECTIONS + 1)
+    let (calls, closers) = (limits.max_calls, limits.max_calls);
+    calls.saturating_add(closers).saturating_add(limits.max_connections).saturating_add(ADMIN_CONNECTIONS + 1)
 }
 
 async fn live(executor: &Arc<Executor>, serve: &Serve) -> anyhow::Result<()> {

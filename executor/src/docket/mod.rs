@@ -345,7 +345,8 @@ impl Docket {
         Ok(())
     }
 
-    /// How often openings could not be written or flushed; records were refused until they could be.
+    /// How often openings could not be written or flushed; records, except results, were refused until they
+    /// could be.
     #[must_use]
     pub fn opening_failures(&self) -> u64 {
         self.writer.opening_failures()

@@ -42,7 +42,11 @@ fn stage() -> Stage {
 
 /// A record with the opening of a value.
 fn draft(kind: Kind, intent: Option<u64>) -> Draft {
-    let value = Some(json!({"word": "secret"}));
+    draft_of(kind, intent, "secret")
+}
+
+fn draft_of(kind: Kind, intent: Option<u64>, word: &str) -> Draft {
+    let value = Some(json!({"word": word}));
     let entry = match kind {
         Kind::Result => Entry { result: value, ..Entry::default() },
         _ => Entry { arguments: value, ..Entry::default() },
@@ -150,6 +154,48 @@ fn results_take_the_room_that_is_held_for_them_though_their_openings_find_none()
     assert!(stage.is_healthy());
     assert_eq!(stage.opened(), (6, 0));
     stage.queue.append(draft(Kind::Intent, None)).unwrap();
+}
+
+#[test]
+fn results_whose_openings_find_no_memory_wait_and_keep_their_order() {
+    let stage = stage();
+    let intents = [(); 3].map(|()| stage.queue.append(draft(Kind::Intent, None)).unwrap().seq);
+    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.fill_the_disk(dir));
+    let large = "x".repeat(9 * 1024 * 1024);
+    for (intent, word) in intents.into_iter().zip([large.as_str(), large.as_str(), "small"]) {
+        stage.queue.append_later(draft_of(Kind::Result, Some(intent), word)).unwrap();
+    }
+    for _ in 0..3 {
+        stage.probe();
+        assert_eq!(stage.queue.backlog().len(), 2, "the openings of one fit");
+        assert!(!stage.is_healthy());
+    }
+    stage.queue.with_log(|Log { disclosures, dir, .. }| disclosures.empty_the_disk(dir));
+    stage.probe();
+    stage.probe();
+    assert!(stage.is_healthy() && !stage.queue.backlog().has_queued());
+    assert_eq!(stage.opened(), (6, 0));
+}
+
+#[test]
+fn the_end_writes_all_that_is_queued_in_as_many_groups_as_it_takes() {
+    let stage = stage();
+    let intents = [(); 3].map(|()| stage.queue.append(draft(Kind::Intent, None)).unwrap().seq);
+    let large = "x".repeat(1024 * 1024);
+    for intent in intents {
+        stage.queue.append_later(draft_of(Kind::Result, Some(intent), &large)).unwrap();
+    }
+    let numbers = stage.queue.with_log(|log| Arc::clone(&log.numbers));
+    Attendant { dir: stage.dir.clone(), numbers, options: options() }.finish(&stage.queue);
+    assert!(!stage.queue.backlog().has_queued());
+    assert_eq!(stage.opened(), (6, 0));
+}
+
+#[test]
+fn nobody_waits_for_ever_for_a_log_that_does_not_come_back() {
+    let stage = stage();
+    drop(stage.queue.backlog().log.take());
+    assert!(stage.queue.with_log_within(Duration::from_millis(1), |_| ()).is_none());
 }
 
 #[test]
