@@ -183,9 +183,12 @@ fn system_calls(mine: &Sandbox, theirs: &Sandbox, base: &str) -> Vec<Excess> {
     if names.is_empty() { Vec::new() } else { vec![excess("syscalls", message)] }
 }
 
+/// How an amount is written.
+type Written = fn(u64) -> String;
+
 fn limits(mine: &Limits, theirs: &Limits, base: &str) -> Vec<Excess> {
     let number = |number: u64| number.to_string();
-    let all: [(&str, u64, u64, fn(u64) -> String); 8] = [
+    let all: [(&str, u64, u64, Written); 8] = [
         ("limits.wallClock", mine.wall_clock_ms, theirs.wall_clock_ms, duration),
         ("limits.cpuTime", mine.cpu_time_ms, theirs.cpu_time_ms, duration),
         ("limits.cpus", mine.cpus_milli, theirs.cpus_milli, cpus),

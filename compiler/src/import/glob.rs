@@ -68,16 +68,16 @@ pub(super) fn named(pattern: &str) -> Option<String> {
 }
 
 /// A regular expression for a word of a command that may hold a path in a spelling other than the canonical
-/// one. Such spellings have `//`, `/./` or `/../`, also at the beginning or end. [`named`] matches a leading
-/// `./`; `..` alone names a folder above. Two slashes after a colon belong to a URL, unless a folder of these
-/// patterns may end in a colon.
+/// one. Such spellings have `//`, `/./` or `/../`, also at the end or where a path begins, alone or attached
+/// to an option ([`RELATIVE`]). [`named`] matches a leading `./`; `..` alone names a folder above. Two slashes
+/// after a colon belong to a URL, unless a folder of these patterns may end in a colon.
 pub(super) fn spelt_otherwise<'p>(mut patterns: impl Iterator<Item = &'p str>) -> &'static str {
     let may_end_in_colon = |folder: &str| folder != "**" && folder.ends_with([':', '*', '?', ']']);
     let in_folder = |pattern: &str| pattern.rsplit('/').skip(1).any(may_end_in_colon);
     if patterns.any(in_folder) {
-        "//|(^|/)[.][.]/|/[.][.]?(/|$)"
+        "//|(^|[/=:,@]|^-[A-Za-z0-9]+)[.][.]/|/[.][.]?(/|$)"
     } else {
-        "(^|[^:])//|:///|(^|/)[.][.]/|/[.][.]?(/|$)"
+        "(^|[^:])//|:///|(^|[/=:,@]|^-[A-Za-z0-9]+)[.][.]/|/[.][.]?(/|$)"
     }
 }
 
@@ -179,13 +179,36 @@ mod tests {
         let finds = |patterns: &[&str], word: &str| {
             regex::Regex::new(spelt_otherwise(patterns.iter().copied())).expect("a pattern").is_match(word)
         };
-        for word in
-            ["a//b", "a/./b", "a/x/../b", "../a", "a/..", "a/.", "//a", "-fa//b", "file:///a", "--x=a/../b"]
-        {
+        for word in [
+            "a//b",
+            "a/./b",
+            "a/x/../b",
+            "../a",
+            "a/..",
+            "a/.",
+            "//a",
+            "-fa//b",
+            "file:///a",
+            "--x=a/../b",
+            "if=../etc/passwd",
+            "--file=../etc/passwd",
+            "-f../etc/passwd",
+        ] {
             assert!(finds(&["a/b"], word) && finds(&["a*/b"], word), "{word}");
         }
-        for word in ["a/b", "./a", ".", "..", "main..next", "a/.b", "a/..b", "https://example.org/a", "a/b."]
-        {
+        for word in [
+            "a/b",
+            "./a",
+            ".",
+            "..",
+            "main..next",
+            "main../a",
+            "a/.b",
+            "a/..b",
+            "--x=..b/c",
+            "https://example.org/a",
+            "a/b.",
+        ] {
             assert!(!finds(&["a/b", "src/**/x", "**/.env"], word), "{word}");
         }
         for pattern in ["a*/b", "a:/b", "a?/b", "[:]/b"] {

@@ -53,6 +53,11 @@ fn here(text: &str, rule: &str, parameters: Option<Vec<String>>) -> Result<Check
         let error = RegoError::new(Fault::Limit, bytes.clone(), "the expression is nested too deeply");
         return Err(vec![error.with_help("move a part of it into a rule or function of its own")]);
     }
+    if let Some(bytes) = &tree.computed_default {
+        let message = "a default is a constant or a comprehension";
+        let error = RegoError::new(Fault::Syntax, bytes.clone(), message);
+        return Err(vec![error.with_help("write the value itself, or end the rule with `else := …`")]);
+    }
     let names = Names::new(&tree);
     let mut check = Check { names: &names, tree: &tree, parameters, errors: Vec::new() };
     check.imports();

@@ -22,24 +22,26 @@ const NOT_A_NUMBER: &str = "the text is too long or too large for a number";
 /// A built-in of one argument; the error is its message.
 type Guarded = fn(&Value) -> Result<Value, String>;
 
+/// The built-ins that are guarded; each has one argument.
+pub(super) const GUARDED: &[(&str, Guarded)] = &[
+    ("to_number", to_number),
+    ("json.unmarshal", json),
+    ("json.is_valid", is_json),
+    ("units.parse", |value| units("units.parse", value)),
+    ("units.parse_bytes", |value| units("units.parse_bytes", value)),
+];
+
 /// Registers the guarded built-ins in place of regorus' own.
 pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
     let place =
         Source::from_contents("input".to_owned(), " ".to_owned()).map_err(|error| error.to_string())?;
-    let functions: [(&str, Guarded); 5] = [
-        ("to_number", to_number),
-        ("json.unmarshal", json),
-        ("json.is_valid", is_json),
-        ("units.parse", |value| units("units.parse", value)),
-        ("units.parse_bytes", |value| units("units.parse_bytes", value)),
-    ];
-    for (name, function) in functions {
+    for (name, function) in GUARDED {
         let place = place.clone();
         let guarded = move |arguments: Vec<Value>| {
             let value = arguments.first().unwrap_or(&Value::Null);
             function(value).map_err(|message| place.error(1, 1, &message))
         };
-        let installed = engine.add_extension(name.to_owned(), 1, Box::new(guarded));
+        let installed = engine.add_extension((*name).to_owned(), 1, Box::new(guarded));
         installed.map_err(|error| error.to_string())?;
     }
     Ok(())

@@ -89,6 +89,7 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("split", 2, pieces),
     ("regex.split", 2, pieces),
     ("regex.find_n", 3, pieces),
+    ("regex.find_all_string_submatch_n", 3, captured),
     ("indexof_n", 2, pieces),
     ("hex.encode", 1, written),
     ("hex.decode", 1, written),
@@ -109,6 +110,7 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("trim_suffix", 2, written),
     ("trim_space", 1, written),
     ("format_int", 2, written),
+    ("count", 1, characters),
     ("contains", 2, looked_through),
     ("startswith", 2, shorter),
     ("endswith", 2, shorter),
@@ -118,6 +120,8 @@ const CHARGED: &[(&str, u8, Charge)] = &[
     ("strings.any_suffix_match", 2, pairs),
     ("object.subset", 2, pairs),
     ("base64.is_valid", 1, looked_through),
+    ("net.cidr_contains", 2, looked_through),
+    ("net.cidr_is_valid", 1, looked_through),
     ("semver.compare", 2, looked_through),
     ("semver.is_valid", 1, looked_through),
     ("sum", 1, looked_through),
@@ -189,6 +193,11 @@ fn looked_through(given: &[Value]) -> u64 {
     weight_of_all(given) / LOOKED_AT
 }
 
+/// The characters of a text are counted one by one; the elements of anything else are not.
+fn characters(given: &[Value]) -> u64 {
+    given.iter().filter(|one| matches!(one, Value::String(_))).map(length).sum::<u64>() / LOOKED_AT
+}
+
 /// The beginnings or ends of two texts.
 fn shorter(given: &[Value]) -> u64 {
     given.iter().map(length).min().unwrap_or_default() / LOOKED_AT + 1
@@ -255,6 +264,18 @@ fn pieces(given: &[Value]) -> u64 {
     given.iter().map(length).max().unwrap_or_default().saturating_add(1).saturating_mul(NODE + 1)
 }
 
+/// Matches of a pattern, each with the text of all its groups. Not every bracket opens a group.
+fn captured(given: &[Value]) -> u64 {
+    let brackets = match given.first() {
+        Some(Value::String(pattern)) => pattern.matches('(').count() as u64,
+        _ => 0,
+    };
+    // The match itself is a group, and the list of the groups is one value more.
+    let groups = brackets.saturating_add(2);
+    let matches = given.get(1).map_or(0, length).saturating_add(1);
+    matches.saturating_mul(groups).saturating_mul(NODE + 1)
+}
+
 /// The weight of a value, or that it is heavier than the limit.
 fn weight(value: &Value) -> u64 {
     let (mut sum, mut pending) = (0_u64, vec![value]);
@@ -276,4 +297,45 @@ fn weight(value: &Value) -> u64 {
         }
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{builtins, guarded};
+    use super::CHARGED;
+
+    /// The built-ins that are not charged, with the reason.
+    const CHEAP: &[(&str, &[&str])] = &[
+        (
+            "they look at the kind of a value",
+            &[
+                "is_array",
+                "is_boolean",
+                "is_null",
+                "is_number",
+                "is_object",
+                "is_set",
+                "is_string",
+                "type_name",
+            ],
+        ),
+        (
+            "a number is short, and no result is longer than the longer argument and one bit",
+            &["abs", "bits.and", "bits.negate", "bits.or", "bits.rsh", "bits.xor", "ceil", "floor", "round"],
+        ),
+        ("it looks a path up, as a reference does", &["object.get"]),
+    ];
+
+    /// A new version of regorus, or another feature of it, may add built-ins.
+    #[test]
+    fn every_built_in_that_a_rule_may_call_is_charged_guarded_or_cheap() {
+        let charged = CHARGED.iter().map(|(name, ..)| *name);
+        let guarded = guarded::GUARDED.iter().map(|(name, _)| *name);
+        let cheap = CHEAP.iter().flat_map(|(_, names)| names.iter().copied());
+        let mut listed: Vec<&str> = charged.chain(guarded).chain(cheap).collect();
+        listed.sort_unstable();
+        let mut known: Vec<&str> = builtins::names().collect();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
 }

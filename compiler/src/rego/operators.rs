@@ -30,7 +30,7 @@ pub(super) struct Operation {
     pub(super) operator: Operator,
     /// From the first bracket around the left operand to the last one around the right operand.
     pub(super) whole: Range<usize>,
-    /// The end of the left operand, without brackets around it.
+    /// The end of the left operand, without brackets around it; of `set()`, where its last bracket may be.
     pub(super) left_end: usize,
 }
 

@@ -377,6 +377,9 @@ fn what_a_step_goes_through_is_charged() {
         ("l", "strings.any_prefix_match(l, [x])"),
         ("l", "count(json.unmarshal(input.object.json)) > 0"),
         ("l", "json.is_valid(input.object.json)"),
+        ("l", "count(input.object.long) > 0"),
+        ("l", "not net.cidr_is_valid(input.object.long)"),
+        ("l", "count(regex.find_all_string_submatch_n(\"((z))\", input.object.long, 1)) > 0"),
     ] {
         let text = rule(all, condition);
         match gives_over(&text, &object) {
@@ -401,11 +404,52 @@ fn no_number_grows_without_bound() {
     assert_eq!(gives(&doubling("3", squared, 10)), Ok(vec!["x".to_owned()]));
     let twenty = doubling("3", squared, 20).replace("}\n", "x20 > 1\n}\n");
     assert_eq!(alone(&twenty, "{}"), ["x"], "a number of 1.6 million bits");
+    // A default may be a comprehension, and that of a function anything.
+    let body = |lines: usize| {
+        let lines: String = (0..lines).map(|at| format!("x{} := x{at} * x{at}\n", at + 1)).collect();
+        format!("[1 |\nx0 := 3\n{lines}]")
+    };
+    for (bomb, call) in [("bomb", "bomb"), ("bomb(_)", "bomb(1)")] {
+        let of_default = |lines: usize| {
+            module(&format!(
+                "default {bomb} := {}\ndeny contains \"x\" if count({call}) > 0",
+                body(lines)
+            ))
+        };
+        assert!(matches!(gives(&of_default(40)), Err(RegoFailure::Limit(_))), "{bomb}");
+        assert_eq!(gives(&of_default(10)), Ok(vec!["x".to_owned()]), "{bomb}");
+        assert_eq!(alone(&of_default(20), "{}"), ["x"], "{bomb}");
+    }
     let of_list = module("deny contains \"x\" if product(input.object.l) != 1");
     let many = format!(r#"{{"l": [{}]}}"#, vec!["9223372036854775807"; 1_000].join(","));
     assert_eq!(alone(&of_list, &many), ["x"]);
     assert!(matches!(gives_over(&of_list, &many), Err(RegoFailure::Limit(_))));
     assert_eq!(gives_over(&of_list, r#"{"l": [2, 3]}"#), Ok(vec!["x".to_owned()]));
+}
+
+/// regorus rejects such a default only when it evaluates it, with the position in the text that has calls.
+#[test]
+fn a_default_is_a_constant_or_a_comprehension() {
+    let deny = "data.images.deny";
+    let of = |default: &str| module(&format!("default n := {default}\ndeny contains \"x\" if count([n]) > 0"));
+    for (default, at) in [
+        ("(2 * 3)", "2 * 3"),
+        ("[1, {\"a\": {2 - 1}}]", "2 - 1"),
+        ("{(1 - 1): 2}", "1 - 1"),
+        ("- (2 * 3)", "- (2 * 3)"),
+        ("count([1])", "count([1])"),
+        ("input.object.metadata.name", "input.object.metadata.name"),
+    ] {
+        let said = said(&of(default), deny);
+        let expected = format!("Syntax at `{at}`: a default is a constant or a comprehension");
+        assert!(said.len() == 1 && said.iter().all(|one| one.starts_with(&expected)), "{default}: {said:?}");
+    }
+    // The parser reads no further than `2`.
+    let bare = said(&of("2 * 3"), deny);
+    assert!(bare.len() == 1 && bare.iter().all(|one| one.starts_with("Syntax at `*`: ")), "{bare:?}");
+    for default in ["-1", "[1, {\"a\": set()}]", "{1, -2}", "[x | some x in [1, 2]; x * x > 1]", "`2 * 3`"] {
+        assert_eq!(gives(&of(default)), Ok(vec!["x".to_owned()]), "{default}");
+    }
 }
 
 /// Operators are rewritten as calls before evaluation, and mean the same.
@@ -425,6 +469,10 @@ fn operators_mean_the_same_as_calls() {
         "{k: w | some x in input.object.l; k := x - 1; w := x * 2}",
         "input.object.l[2 - 1] * input.object.b",
         "count({1} | {2}) - count({3} - {3})",
+        "count(set() | {1} - set())",
+        "{2} | set() | {1}",
+        "((set( # )\n )) | {1}) - (set() & {2})",
+        "[set() - set(), {set() | set()}]",
         "[1 - 1, 2 * 2, {1} | {2}]",
         "f(input.object.a - 1) * f(2)",
         "input.object.absent - 1",

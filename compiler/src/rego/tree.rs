@@ -20,10 +20,12 @@ pub(super) struct Tree {
     pub(super) package: Vec<String>,
     pub(super) imports: Vec<Import>,
     pub(super) rules: Vec<RuleOf>,
-    /// Where bodies and heads have charged operators. Defaults are constants and have none.
+    /// Where charged operators are: in bodies, heads and defaults. A default may be a comprehension.
     pub(super) operations: Vec<Operation>,
     /// Where an expression is deeper than [`MAX_DEPTH`].
     pub(super) too_deep: Option<Range<usize>>,
+    /// Where a default is neither constant nor a comprehension.
+    pub(super) computed_default: Option<Range<usize>>,
 }
 
 /// `import input.object as pod`.
@@ -112,8 +114,12 @@ impl Tree {
             let name = path(head).into_iter().next().unwrap_or_default();
             tree.rules.push(RuleOf { name, kind, bytes: bytes(head.span()), uses: walk.uses });
             tree.too_deep = tree.too_deep.take().or(walk.too_deep);
-            if !matches!(&**rule, Rule::Default { .. }) {
-                tree.operations.append(&mut walk.operations);
+            tree.operations.append(&mut walk.operations);
+            if let Rule::Default { args, value, .. } = &**rule
+                && args.is_empty()
+                && let Some(computed) = computed(value)
+            {
+                tree.computed_default.get_or_insert_with(|| bytes(computed.span()));
             }
         }
         tree
@@ -171,6 +177,26 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
+/// The part of a default that may be undefined. regorus rejects such a default, but not before it evaluates it.
+fn computed(value: &Expr) -> Option<&Expr> {
+    match value {
+        Expr::String { .. }
+        | Expr::RawString { .. }
+        | Expr::Number { .. }
+        | Expr::Bool { .. }
+        | Expr::Null { .. }
+        | Expr::ArrayCompr { .. }
+        | Expr::SetCompr { .. }
+        | Expr::ObjectCompr { .. } => None,
+        Expr::UnaryExpr { expr, .. } if matches!(&**expr, Expr::Number { .. }) => None,
+        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().find_map(|one| computed(one)),
+        Expr::Object { fields, .. } => {
+            fields.iter().flat_map(|(_, key, value)| [key, value]).find_map(|one| computed(one))
+        }
+        other => Some(other),
+    }
+}
+
 /// The operator of an expression, if it is charged.
 fn operation(expr: &Expr) -> Option<Operation> {
     let (operator, span, left) = match expr {
@@ -180,7 +206,12 @@ fn operation(expr: &Expr) -> Option<Operation> {
         Expr::ArithExpr { op: ArithOp::Mul, span, lhs, .. } => (Operator::Times, span, lhs),
         _ => return None,
     };
-    Some(Operation { operator, whole: bytes(span), left_end: bytes(left.span()).end })
+    let left_end = match &**left {
+        // regorus' span of `set()` ends behind the token that follows it.
+        Expr::Set { items, span: set, .. } if items.is_empty() => bytes(set).start + "set(".len(),
+        other => bytes(other.span()).end,
+    };
+    Some(Operation { operator, whole: bytes(span), left_end })
 }
 
 fn key(expr: Option<&Ref<Expr>>) -> Key {

@@ -4,6 +4,7 @@
 use bailiwick_compiler::cases::{Bench, no_manifests};
 use bailiwick_compiler::diff::{Diff, Direction, Layer, Witness, diff};
 use bailiwick_compiler::library::MemoryLibrary;
+use bailiwick_compiler::meet::meet;
 use bailiwick_compiler::policy_test::{AdmissionCase, TestCase};
 use bailiwick_compiler::source::PackSources;
 use bailiwick_compiler::{Bindings, compile};
@@ -191,6 +192,29 @@ fn a_rule_that_exceptions_may_relax_is_wider() {
     let (strict, lax) = (rules(&[&strict]), rules(&[&lax]));
     is_told(&strict, &lax, Widened, "admission.rules.no-node.exceptable");
     narrows(&lax, &strict);
+    // Another pack, later in order, has a rule of the same name.
+    let with_other = |policy: &Policy| {
+        let mut other = strict.clone();
+        other.packs[0].name = "z".to_owned();
+        meet(vec![policy.clone(), other]).unwrap().policy
+    };
+    let (strict, lax) = (with_other(&strict), with_other(&lax));
+    is_told(&strict, &lax, Widened, "admission.rules.no-node.exceptable");
+    is_told(&lax, &strict, Narrowed, "admission.rules.no-node.exceptable");
+}
+
+#[test]
+fn labels_of_namespaces_are_tried_however_many_labels_of_objects_there_are() {
+    let tiers: Vec<String> = (10..60).map(|number| format!("t{number}")).collect();
+    let of = |more: &str| {
+        let selector = format!(
+            ", objectSelector: {{matchExpressions: [{{key: tier, operator: NotIn, values: [{}]}}]}}{more}",
+            tiers.join(", ")
+        );
+        rules(&[&rule("no-node", PODS, &selector, NO_NODE)])
+    };
+    let in_some = ", namespaceSelector: {matchExpressions: [{key: env, operator: NotIn, values: [prod]}]}";
+    widens(&of(""), &of(in_some), "\"env\":\"prod\"");
 }
 
 #[test]

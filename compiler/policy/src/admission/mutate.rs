@@ -19,7 +19,7 @@ use crate::json::{Json, Map};
 use crate::policy::{Action, AdmissionRule, MutateWhen, Mutation, PodSecurityLevel, ServiceAccountToken};
 
 use super::patch::{between, leaves};
-use super::pointer::{escape, get, segments, set};
+use super::pointer::{escape, get, position, segments, set};
 use super::ready::ReadyRule;
 use super::reviewer::Bound;
 use super::rules::{Budget, Cause, Failure, Inputs, Session, within_reach};
@@ -240,6 +240,11 @@ impl<'m> Draft<'m> {
         }
         for (path, value) in changes {
             let pointer: String = path.iter().map(|segment| format!("/{}", escape(segment))).collect();
+            // A list that became shorter: nobody wrote into the positions that it no longer has.
+            if value.is_none() && is_past_end(&after, &path) {
+                self.writes.remove(&pointer);
+                continue;
+            }
             self.writes.insert(pointer, Write { value, writer: writer.to_owned() });
         }
         self.object = after;
@@ -384,6 +389,24 @@ fn changes(before: &Json<'_>, after: &Json<'_>) -> Vec<(Vec<String>, Option<Json
         }
     }
     found.into_iter().collect()
+}
+
+/// Whether a path runs through a position that its list does not have.
+fn is_past_end(object: &Json<'_>, path: &[String]) -> bool {
+    let mut here = object;
+    for segment in path {
+        let next = match here {
+            Json::Map(members) => members.get(segment),
+            Json::List(items) => match position(segment) {
+                Some(at) if at >= items.len() => return true,
+                at => at.and_then(|at| items.get(at)),
+            },
+            _ => None,
+        };
+        let Some(next) = next else { return false };
+        here = next;
+    }
+    false
 }
 
 /// Removes the volumes of the ServiceAccount plugin and their mounts.

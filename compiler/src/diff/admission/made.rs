@@ -56,8 +56,8 @@ pub(super) fn requests(
         all.push(case.clone());
         all.extend(suspect.fails.iter().map(|way| apply(case, way)));
     }
-    let others = objects.iter().skip(1).map(|labels| (labels, place));
-    let others = others.chain(namespaces.iter().skip(1).map(|labels| (own, labels))).take(2 * MAX_LABELS);
+    let others = objects.iter().skip(1).take(MAX_LABELS).map(|labels| (labels, place));
+    let others = others.chain(namespaces.iter().skip(1).take(MAX_LABELS).map(|labels| (own, labels)));
     for (object, namespace) in others {
         for case in begun.iter().map(|case| labelled(case, object, namespace)) {
             all.extend(suspect.fails.iter().take(MAX_WITH_LABELS).map(|way| apply(&case, way)));

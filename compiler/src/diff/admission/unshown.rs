@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use bailiwick_policy::policy::tools::AuditAdmission;
 use bailiwick_policy::policy::{
-    Action, Admission, Isolation, LabelSelector, PodSecurity, Policy, RuntimeClasses, Unmatched,
+    Action, Admission, AdmissionRule, Isolation, LabelSelector, PodSecurity, Policy, RuntimeClasses,
+    Unmatched,
 };
 use serde_json::json;
 
@@ -30,15 +31,26 @@ pub(super) fn settings(old: &Policy, new: &Policy, out: &mut Diff) {
         let word = |shared: bool| (!shared).to_string();
         out.changes.extend(ordered(Layer::Admission, "subjects.namespaces.exclusive", old, new, word));
     }
-    let relaxed = |policy: &Policy| -> BTreeMap<String, bool> {
+    // Two packs may have rules of one name.
+    let relaxed = |policy: &Policy| -> BTreeMap<(String, String), bool> {
+        let pack = |rule: &AdmissionRule| {
+            let pack = policy.packs.get(usize::from(rule.origin.pack));
+            pack.map(|pack| pack.name.clone()).unwrap_or_default()
+        };
         let rules = policy.admission.rules.iter();
-        rules.map(|rule| (rule.name.clone(), rule.exceptable)).collect()
+        rules.map(|rule| ((pack(rule), rule.name.clone()), rule.exceptable)).collect()
     };
     let (before, after) = (relaxed(old), relaxed(new));
-    for (name, old) in &before {
-        let Some(new) = after.get(name) else { continue };
+    for (key, old) in &before {
+        let name = &key.1;
+        // The rule may have moved to another pack.
+        let moved = || {
+            let others = after.iter().filter(|(other, _)| other.1 == *name && !before.contains_key(*other));
+            others.map(|(_, one)| *one).max()
+        };
+        let Some(new) = after.get(key).copied().or_else(moved) else { continue };
         let of = format!("admission.rules.{name}.exceptable");
-        out.changes.extend(ordered(Layer::Admission, &of, *old, *new, |one| one.to_string()));
+        out.changes.extend(ordered(Layer::Admission, &of, *old, new, |one| one.to_string()));
     }
     let recorded =
         |policy: &Policy| policy.audit.as_ref().map_or(AuditAdmission::Optional, |one| one.value.admission);
@@ -56,11 +68,12 @@ pub(super) fn tell(
     out: &mut Diff,
 ) {
     let (old, new) = sides.policies();
+    // Before the rules: that no request reached a rule says nothing about a section.
+    out.changes.extend(isolation(&old.isolation, &new.isolation, out));
+    out.changes.extend(subjects(old, new, out));
     for (suspect, own) in suspects.iter().zip(&requests.own) {
         out.changes.extend(unreached(sides, suspect, suspects, own, reached, out));
     }
-    out.changes.extend(isolation(&old.isolation, &new.isolation, out));
-    out.changes.extend(subjects(old, new, out));
 }
 
 /// A rule that differs and that no request reached.

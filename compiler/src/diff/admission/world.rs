@@ -13,7 +13,7 @@ use super::super::sides::{Sides, blank};
 use super::super::wishes::{FRESH, Way};
 use super::change::{apply, wrapped};
 use super::labels::{Labels, choices};
-use super::{Differs, Suspect, expressions, made, objects, read, security};
+use super::{Differs, MAX_REQUESTS, Suspect, expressions, made, objects, read, security};
 use crate::cases::{Bench, no_manifests, satisfying};
 use crate::policy_test::{AdmissionCase, CaseAnswer, CaseNamespace, CaseOperation, TestCase};
 
@@ -24,6 +24,8 @@ const NAMESPACE: &str = "governed";
 const MAX_REPAIRS: usize = 4_000;
 /// Ways of one rule that are tried on each further pod.
 const MAX_FURTHER: usize = 8;
+/// Requests that each rule that differs gets at least, however many rules there are.
+const MIN_OWN: usize = 64;
 /// Pods to start from.
 const MAX_STARTS: usize = 6;
 /// Pods that are denied where the policies govern and that are tried in every other place.
@@ -154,6 +156,7 @@ impl<'s> World<'s> {
         let mut all: Vec<AdmissionCase> = Vec::new();
         let mut own: Vec<Vec<AdmissionCase>> = Vec::new();
         let mut is_cut = self.is_cut && differs.subject;
+        let most = (MAX_REQUESTS / suspects.len().max(1)).max(MIN_OWN);
         all.extend(self.starts.iter().cloned());
         // Before the made-up ones, so that none is cut off: an author thought them worth a test.
         all.extend(self.seeds.iter().cloned());
@@ -171,8 +174,9 @@ impl<'s> World<'s> {
                 known.entry(written(&case)).or_insert_with(|| self.repaired(case, &mut left)).clone()
             };
             for suspect in suspects {
-                let made = made::requests(suspect, suspects, start, &mut repaired);
-                is_cut |= made.is_cut;
+                let mut made = made::requests(suspect, suspects, start, &mut repaired);
+                is_cut |= made.is_cut || made.requests.len() > most;
+                made.requests.truncate(most);
                 own.push(made.requests);
             }
         }
@@ -184,7 +188,11 @@ impl<'s> World<'s> {
                 own.extend(further(&suspect.ways));
             }
         }
-        own.iter_mut().for_each(|own| *own = asked_both_ways(std::mem::take(own)));
+        for own in &mut own {
+            *own = asked_both_ways(std::mem::take(own));
+            is_cut |= own.len() > most;
+            own.truncate(most);
+        }
         let mut all = asked_both_ways(all);
         // One of each rule in turn, so that each of many rules gets its share.
         let longest = own.iter().map(Vec::len).max().unwrap_or_default();

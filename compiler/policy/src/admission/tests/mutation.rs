@@ -293,3 +293,33 @@ fn a_path_taken_from_the_object_nests_nothing_that_nobody_can_walk() {
         "{decision:.300}"
     );
 }
+
+/// Taking the duplicates of a variable out moves what follows, and nobody wrote into the positions that are
+/// gone.
+#[test]
+fn what_is_added_to_a_list_that_another_pack_shortened_is_no_disagreement() {
+    let map = |entries: Vec<(&str, Const)>| {
+        Const::Map(entries.into_iter().map(|(key, value)| (text(key), value)).collect())
+    };
+    let variable = |name: &str, value: &str| map(vec![("name", text(name)), ("value", text(value))]);
+    let container = map(vec![("name", text("c")), ("env", Const::List(vec![variable("P", "proxy")]))]);
+    let partial = map(vec![("spec", map(vec![("containers", Const::List(vec![container]))]))]);
+    let added = Const::List(vec![map(vec![
+        ("op", text("add")),
+        ("path", text("/spec/containers/0/env/-")),
+        ("value", variable("R", "1")),
+    ])]);
+    let forces = Mutation::ApplyConfiguration { expression: constant(partial), at: "m".into() };
+    let adds = Mutation::JsonPatch { expression: constant(added), at: "m".into() };
+    let policies = vec![with_mutations("a", vec![forces]), with_mutations("b", vec![adds])];
+    let env = r#"{"env": [{"name": "P", "value": "x"}, {"name": "Q"}, {"name": "P", "value": "evil"}]}"#;
+    let decision = mutated(policies, &create(pod("{}", env)));
+    assert!(decision.starts_with("allowed"), "{decision}");
+    for written in [
+        r#"{"op":"replace","path":"/spec/containers/0/env/0/value","value":"proxy"}"#,
+        r#"{"op":"replace","path":"/spec/containers/0/env/2/name","value":"R"}"#,
+        r#"{"op":"replace","path":"/spec/containers/0/env/2/value","value":"1"}"#,
+    ] {
+        assert!(decision.contains(written), "{decision}");
+    }
+}
