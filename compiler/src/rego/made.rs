@@ -320,7 +320,7 @@ mod tests {
             ],
         ),
         (
-            "a number is short, and no result is longer than the longer argument and one bit",
+            "a number is short, and so is what one operation makes of it",
             &["abs", "bits.and", "bits.negate", "bits.or", "bits.rsh", "bits.xor", "ceil", "floor", "round"],
         ),
         ("it looks a path up, as a reference does", &["object.get"]),

@@ -336,7 +336,8 @@ impl Operator {
             add(secret);
         }
         // After a restart only the API server knows them, and no step may skip what they ask about.
-        let is_armed = stance == Stance::Before || stance == Stance::Newest && self.recorded == Recorded::Armed;
+        let is_armed =
+            stance == Stance::Before || stance == Stance::Newest && self.recorded == Recorded::Armed;
         if self.hooks.is_empty() && is_armed {
             self.hooks = arming::standing(view, &derived.hooks, &owner);
         }
