@@ -259,9 +259,9 @@ fn images(identity: &str) -> Policy {
 fn other_signers_and_other_roots_of_trust_are_told() {
     let subject = "https://git.example.org/a/b/workflows/release.yml@refs/tags/v1";
     let exact = images(&format!("subject: '{subject}'"));
-    let other = images(&format!(
-        "subjectPattern: '^https://git[.]example[.]org/a/b/workflows/(release|test)[.]yml@refs/tags/v1$'"
-    ));
+    let other = images(
+        "subjectPattern: '^https://git[.]example[.]org/a/b/workflows/(release|test)[.]yml@refs/tags/v1$'",
+    );
     widens(&exact, &other, "test.yml");
     let mut replaced = exact.clone();
     let roots = &mut replaced.images[0].trust_roots;

@@ -212,3 +212,13 @@ proptest! {
         }
     }
 }
+
+/// The canonical form of this address is longer than what is parsed.
+#[test]
+fn an_address_may_grow_beyond_what_is_parsed() {
+    let address = [b"h://a/".as_slice(), &[0xff; MAX_BYTES / 3 - 8]].concat();
+    assert!(
+        matches!(parse(&String::from_utf8_lossy(&address)), Fact::Known(url) if url.path.len() > MAX_BYTES)
+    );
+    fuzz(&address);
+}
