@@ -317,7 +317,7 @@ fn what_is_disarmed_meanwhile_comes_back(stage: &Stage, operator: &Operator) {
         Some(condition(&object, "Enforced")?["message"].to_string())
     };
     until("it says what is away", || {
-        message().filter(|said| said.contains("no admission policy of `lost@1.0.0` stands"))
+        message().filter(|said| said.contains("no admission policy of `lost@1.0.0` exists"))
     });
     stage.kubectl(&["delete", "policybinding", "other"]);
     operator.passes(2, |round| stage.nudge(&format!("d{round}")));
