@@ -135,7 +135,7 @@ lint: setup
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --quiet cargo-deny@$(DENY_VERSION)
 	$(CARGO) deny --locked check bans licenses sources
 
-BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
+BENCH_BUILD = $(CARGO) build --locked --release -p bailiwick -p bailiwick-lsp -p bailiwick-webhook -p bailiwick-operator -p bailiwick-executor -p bailiwick-sys \
 	-p bailiwick-conformance
 
 bench:

@@ -23,6 +23,17 @@ fn allowing(stage: &Stage, namespace: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The applies that the API server was asked to try without storing them.
+fn dry_runs(stage: &Stage) -> f64 {
+    let text = stage.kubectl(&["get", "--raw", "/metrics"]);
+    let counted = text.lines().filter(|line| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains("dry_run=\"All\"")
+            && line.contains("verb=\"APPLY\"")
+    });
+    counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
 fn name(object: &Value) -> String {
     object["metadata"]["name"].as_str().expect("a name").to_owned()
 }
@@ -30,6 +41,7 @@ fn name(object: &Value) -> String {
 #[test]
 fn a_pack_and_its_binding_become_controls_and_a_status() {
     let stage = Stage::new();
+    let asked = dry_runs(&stage);
     let operator = stage.operator(&[]).leads();
     let object = bound(&stage, "plain");
     let status = &object["status"];
@@ -57,6 +69,7 @@ fn a_pack_and_its_binding_become_controls_and_a_status() {
         "jsonpath={.metadata.managedFields[*].manager} {.metadata.managedFields[*].operation}",
     ]);
     assert_eq!(managers, "bailiwick-operator Apply");
+    assert_eq!(dry_runs(&stage), asked, "an answer to a creation is asked for once more");
     let namespace = stage.get("namespace", "plain-a", None).expect("the namespace");
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/warn"], "restricted");
     assert!(stage.ours(CONTROLS).iter().any(|one| one.starts_with("ValidatingAdmissionPolicyBinding")));

@@ -80,6 +80,13 @@ pub struct Pass {
     pub ending: Vec<Key>,
 }
 
+/// The answer to an apply.
+struct Applied {
+    live: Live,
+    /// Whether every field that anybody set is the operator's.
+    only_ours: bool,
+}
+
 /// Writes, and remembers forms.
 pub struct Engine {
     client: Client,
@@ -212,11 +219,6 @@ impl Engine {
             self.apply(wanted, live).await?;
             return Ok(None);
         }
-        let learned = match self.forms.get(wanted) {
-            Some(_) => None,
-            None => Some(self.form(wanted).await?),
-        };
-        let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
         let applied = match self.apply(wanted, live).await {
             Ok(applied) => applied,
             // Immutable and not as wanted: another client created a different object of that name.
@@ -232,8 +234,15 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        if applied.body != *form {
-            let replaced = self.replace(wanted, &applied).await?;
+        let learned = match self.forms.get(wanted) {
+            Some(_) => None,
+            // Created just now, by nobody else: how it is stored is its form, and a dry run would only say it again.
+            None if live.is_none() && applied.only_ours => return Ok(Some(applied.live.body)),
+            None => Some(self.form(wanted).await?),
+        };
+        let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
+        if applied.live.body != *form {
+            let replaced = self.replace(wanted, &applied.live).await?;
             if replaced.body != *form {
                 return Err(WriteError::NotKept);
             }
@@ -270,7 +279,7 @@ impl Engine {
         Ok(Live::new(wanted.key.kind, object).body)
     }
 
-    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, WriteError> {
+    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Applied, WriteError> {
         if live.is_none() && wanted.key.kind.share() == Share::Made {
             return self.create(wanted).await;
         }
@@ -287,11 +296,11 @@ impl Engine {
         let patch = Patch::Apply(&manifest);
         let sent = api.patch(&wanted.key.name, &params, &patch);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.stored(wanted.key.kind, Verb::apply, object))
+        Ok(self.applied(wanted.key.kind, object))
     }
 
     /// Creates an object; one that another client has created meanwhile is not taken over.
-    async fn create(&self, wanted: &Wanted) -> Result<Live, WriteError> {
+    async fn create(&self, wanted: &Wanted) -> Result<Applied, WriteError> {
         self.fence.check()?;
         let object: DynamicObject =
             serde_json::from_value(wanted.manifest.clone()).map_err(kube::Error::SerdeError)?;
@@ -299,7 +308,7 @@ impl Engine {
         let api = self.api(&wanted.key);
         let sent = api.create(&params, &object);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.stored(wanted.key.kind, Verb::apply, object))
+        Ok(self.applied(wanted.key.kind, object))
     }
 
     async fn replace(&self, wanted: &Wanted, live: &Live) -> Result<Live, WriteError> {
@@ -349,6 +358,11 @@ impl Engine {
         Ok(())
     }
 
+    fn applied(&self, kind: Kind, object: DynamicObject) -> Applied {
+        let only_ours = is_only_ours(&object);
+        Applied { live: self.stored(kind, Verb::apply, object), only_ours }
+    }
+
     fn stored(&self, kind: Kind, verb: Verb, object: DynamicObject) -> Live {
         self.metrics.wrote(kind, verb);
         let live = Live::new(kind, object);
@@ -379,6 +393,14 @@ impl Engine {
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
         self.stored(live.key.kind, Verb::status, object);
         Ok(())
+    }
+}
+
+/// Whether the API server knows of no other client that set a field of the object.
+fn is_only_ours(object: &DynamicObject) -> bool {
+    match object.metadata.managed_fields.as_deref() {
+        Some([only]) => only.manager.as_deref() == Some(FIELD_MANAGER),
+        _ => false,
     }
 }
 

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Terms. *Form*: how the API server stores our manifest when no other client modifies it, with all its
-//! defaults. A dry run under another name fetches it, so there is no table of defaults that could be wrong or
-//! outdated. An object is as wanted exactly if its body equals its form. A field that another client *added*
-//! is therefore drift as well, which server-side apply alone would leave in place (an added egress rule
-//! widens a policy). *Drift*: a difference that the operator did not make.
+//! defaults. The answer to a creation is one; otherwise a dry run under another name fetches it. So there is no
+//! table of defaults that could be wrong or outdated. An object is as wanted exactly if its body equals its
+//! form. A field that another client *added* is therefore drift as well, which server-side apply alone would
+//! leave in place (an added egress rule widens a policy). *Drift*: a difference that the operator did not make.
 //!
 //! Guarantees: nothing is written while live equals wanted. A write carries the version that was compared; if
 //! the object changed since, it is compared again. Nothing that is not labelled as this operator's is ever

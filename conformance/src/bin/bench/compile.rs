@@ -73,7 +73,7 @@ fn measure(folder: &Path) -> Result<Report> {
     }
     let (_, peak_kb) = once(&review)?;
     report.set("check_rss_mb", peak_kb as f64 / 1024.0, 1);
-    let (slowest, requests) = editor::completion(folder)?;
+    let (slowest, requests) = editor::completion(folder, editor::REQUESTS)?;
     report.set("completion_2000_lines_ms", slowest, requests);
     Ok(report)
 }
