@@ -24,7 +24,11 @@ pub(super) const REQUESTS: usize = 100;
 /// The parts of the pack in which the cursor is: the text before it, what is typed there, and what the
 /// answers must include.
 const PLACES: [(&str, &str, &str); 4] = [
-    ("      validations: [{expression: \"true\", messageExpression: \"'image: ' + string(varia", "b", "variables"),
+    (
+        "      validations: [{expression: \"true\", messageExpression: \"'image: ' + string(varia",
+        "b",
+        "variables",
+    ),
     ("      validations: [{expression: \"variables.large.all(c, c.ima", "g", "image"),
     ("      act", "i", "action"),
     ("      action: De", "n", "Deny"),

@@ -55,6 +55,7 @@ pub(crate) fn run() -> Result<Report> {
     let cluster = Cluster::start()?;
     prepare(&cluster)?;
     let operator = start(&cluster)?;
+    eprintln!("operator: {ROUNDS} packs, one after the other");
     let mut seconds = Vec::new();
     for round in 0..ROUNDS {
         let name = format!("bench-{round}");
@@ -73,6 +74,7 @@ pub(crate) fn run() -> Result<Report> {
     warm.sort_by(f64::total_cmp);
     report.set("pack_to_enforced_p50_s", median(&warm), warm.len());
     drift(&cluster.api()?, &mut report)?;
+    eprintln!("operator: idle for {IDLE:?}");
     std::thread::sleep(Duration::from_secs(2));
     let before = writes(&cluster)?;
     std::thread::sleep(IDLE);
@@ -141,6 +143,7 @@ fn cold(cluster: &Cluster, report: &mut Report) -> Result<()> {
     let begun = Instant::now();
     let operator = start(cluster)?;
     let awaited = COLD_PACKS * (BINDINGS_OF_PACK + 1);
+    eprintln!("operator: a cold start with {awaited} bindings, at most {COLD_DEADLINE:?}");
     while enforced(cluster)? < awaited {
         if begun.elapsed() > COLD_DEADLINE {
             bail!("{} of {awaited} bindings are enforced after {COLD_DEADLINE:?}", enforced(cluster)?);
@@ -185,7 +188,16 @@ fn lease() -> String {
 
 fn start(cluster: &Cluster) -> Result<Operator> {
     let mut child = Command::new(programs::find("bailiwick-operator")?)
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--namespace", NAMESPACE, "--kubeconfig"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "error",
+            "--namespace",
+            NAMESPACE,
+            "--kubeconfig",
+        ])
         .arg(cluster.kubeconfig())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

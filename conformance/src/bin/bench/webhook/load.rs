@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
@@ -108,15 +110,10 @@ pub(crate) fn post(
     Ok((status, String::from_utf8_lossy(&answer).into_owned()))
 }
 
-/// Processor time of all threads of a process, from the scheduler's own count in nanoseconds.
+/// Processor time of a process with all its threads, those that have ended too.
 fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
-    let mut nanos = 0;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end between being listed and being read.
-        let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        nanos += text.split(' ').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(nanos as f64 / 1e9)
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
+    Ok(Duration::from(clock_gettime(clock)?).as_secs_f64())
 }
 
 /// A request, and where its running number goes.
@@ -306,5 +303,25 @@ impl ServerCertVerifier for Unverified {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::time::ClockId;
+
+    use super::*;
+
+    #[test]
+    fn the_time_of_threads_that_have_ended_counts() {
+        let before = cpu_seconds(std::process::id()).unwrap();
+        let busy = || {
+            for number in 0..2_000_000u64 {
+                std::hint::black_box(number);
+            }
+            Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap()).as_secs_f64()
+        };
+        let used = std::thread::spawn(busy).join().unwrap();
+        assert!(used > 0.0 && cpu_seconds(std::process::id()).unwrap() - before >= used);
     }
 }
