@@ -74,6 +74,8 @@ pub struct Live {
     pub labels: BTreeMap<String, String>,
     /// For a namespace: the labels that another manager applied, even if others did so too.
     pub theirs: BTreeSet<String>,
+    /// Whether the operator is the only one that ever set a field that is still there, the status aside.
+    pub only_ours: bool,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
     /// `metadata.creationTimestamp`, as written.
@@ -167,11 +169,8 @@ impl Live {
             _ => Map::new(),
         };
         let status = body.remove("status").unwrap_or_default();
-        let theirs = if kind.share() == Share::Labels {
-            theirs(&metadata.managed_fields.unwrap_or_default())
-        } else {
-            BTreeSet::new()
-        };
+        let managed = metadata.managed_fields.unwrap_or_default();
+        let theirs = if kind.share() == Share::Labels { theirs(&managed) } else { BTreeSet::new() };
         Self {
             key: Key {
                 kind,
@@ -184,6 +183,7 @@ impl Live {
             ending: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels.unwrap_or_default(),
             theirs,
+            only_ours: is_only_ours(&managed),
             annotations: metadata.annotations.unwrap_or_default(),
             created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
             body,
@@ -202,6 +202,7 @@ impl Live {
             ending: false,
             labels: BTreeMap::new(),
             theirs: BTreeSet::new(),
+            only_ours: true,
             annotations: BTreeMap::new(),
             created: String::new(),
             body: Map::new(),
@@ -232,6 +233,13 @@ fn theirs(fields: &[ManagedFieldsEntry]) -> BTreeSet<String> {
         .flat_map(|labels| labels.keys())
         .filter_map(|key| key.strip_prefix("f:").map(str::to_owned))
         .collect()
+}
+
+/// Whether no other manager owns a field outside the status.
+fn is_only_ours(fields: &[ManagedFieldsEntry]) -> bool {
+    let mut of_object =
+        fields.iter().filter(|entry| entry.subresource.as_deref() != Some("status")).peekable();
+    of_object.peek().is_some() && of_object.all(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
 }
 
 /// SHA-256 (hex) of the JSON, whose members are sorted.

@@ -80,13 +80,6 @@ pub struct Pass {
     pub ending: Vec<Key>,
 }
 
-/// The answer to an apply.
-struct Applied {
-    live: Live,
-    /// Whether every field that anybody set is the operator's.
-    only_ours: bool,
-}
-
 /// Writes, and remembers forms.
 pub struct Engine {
     client: Client,
@@ -126,7 +119,9 @@ impl Engine {
         self.learn(&unknown, &mut pass).await;
         let mut owned = self.owned(wanted);
         owned.extend(seen.iter().map(|live| (live.key.clone(), Arc::clone(live))));
-        let Plan { writes, ending, .. } = plan(wanted, &owned, &self.forms, &keep);
+        let Plan { mut writes, ending, .. } = plan(wanted, &owned, &self.forms, &keep);
+        let first_seen = unknown.iter().map(|one| &one.key).collect();
+        writes.iter_mut().for_each(|write| write.own_change(&first_seen));
         pass.ending = ending;
         let mut learned = Vec::new();
         for group in groups(&writes) {
@@ -237,12 +232,12 @@ impl Engine {
         let learned = match self.forms.get(wanted) {
             Some(_) => None,
             // Created just now, by nobody else: how it is stored is its form, and a dry run would only say it again.
-            None if live.is_none() && applied.only_ours => return Ok(Some(applied.live.body)),
+            None if live.is_none() && applied.only_ours => return Ok(Some(applied.body)),
             None => Some(self.form(wanted).await?),
         };
         let form = self.forms.get(wanted).or(learned.as_ref()).ok_or(WriteError::NotKept)?;
-        if applied.live.body != *form {
-            let replaced = self.replace(wanted, &applied.live).await?;
+        if applied.body != *form {
+            let replaced = self.replace(wanted, &applied).await?;
             if replaced.body != *form {
                 return Err(WriteError::NotKept);
             }
@@ -279,7 +274,7 @@ impl Engine {
         Ok(Live::new(wanted.key.kind, object).body)
     }
 
-    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Applied, WriteError> {
+    async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, WriteError> {
         if live.is_none() && wanted.key.kind.share() == Share::Made {
             return self.create(wanted).await;
         }
@@ -296,11 +291,11 @@ impl Engine {
         let patch = Patch::Apply(&manifest);
         let sent = api.patch(&wanted.key.name, &params, &patch);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.applied(wanted.key.kind, object))
+        Ok(self.stored(wanted.key.kind, Verb::apply, object))
     }
 
     /// Creates an object; one that another client has created meanwhile is not taken over.
-    async fn create(&self, wanted: &Wanted) -> Result<Applied, WriteError> {
+    async fn create(&self, wanted: &Wanted) -> Result<Live, WriteError> {
         self.fence.check()?;
         let object: DynamicObject =
             serde_json::from_value(wanted.manifest.clone()).map_err(kube::Error::SerdeError)?;
@@ -308,7 +303,7 @@ impl Engine {
         let api = self.api(&wanted.key);
         let sent = api.create(&params, &object);
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
-        Ok(self.applied(wanted.key.kind, object))
+        Ok(self.stored(wanted.key.kind, Verb::apply, object))
     }
 
     async fn replace(&self, wanted: &Wanted, live: &Live) -> Result<Live, WriteError> {
@@ -358,11 +353,6 @@ impl Engine {
         Ok(())
     }
 
-    fn applied(&self, kind: Kind, object: DynamicObject) -> Applied {
-        let only_ours = is_only_ours(&object);
-        Applied { live: self.stored(kind, Verb::apply, object), only_ours }
-    }
-
     fn stored(&self, kind: Kind, verb: Verb, object: DynamicObject) -> Live {
         self.metrics.wrote(kind, verb);
         let live = Live::new(kind, object);
@@ -393,14 +383,6 @@ impl Engine {
         let object = timeout(WRITE_TIMEOUT, sent).await.map_err(|_| WriteError::Timeout)??;
         self.stored(live.key.kind, Verb::status, object);
         Ok(())
-    }
-}
-
-/// Whether the API server knows of no other client that set a field of the object.
-fn is_only_ours(object: &DynamicObject) -> bool {
-    match object.metadata.managed_fields.as_deref() {
-        Some([only]) => only.manager.as_deref() == Some(FIELD_MANAGER),
-        _ => false,
     }
 }
 

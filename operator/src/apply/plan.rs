@@ -1,6 +1,6 @@
 //! What to write, as a function of what is wanted, what is live, and the forms that are known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -66,6 +66,17 @@ pub enum Write<'w> {
 }
 
 impl Write<'_> {
+    /// Of an object that this operator compares for the first time since it started, what another manifest of
+    /// an earlier operator left is no drift. Only a field that somebody else set shows drift then.
+    pub fn own_change(&mut self, first_seen: &BTreeSet<&Key>) {
+        if let Self::Apply { wanted, why, live: Some(live) } = self
+            && live.only_ours
+            && first_seen.contains(&wanted.key)
+        {
+            *why = Why::Wanted;
+        }
+    }
+
     /// The object that it writes.
     #[must_use]
     pub fn key(&self) -> &Key {

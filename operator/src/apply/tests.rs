@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Forms, Write, plan};
+use super::{Forms, Why, Write, plan};
 use crate::kind::Kind;
-use crate::object::{Key, Live, OWNER_LABEL, Wanted};
+use crate::object::{Drift, Key, Live, OWNER_LABEL, Wanted};
 
 fn policy(name: &str, spec: &Value) -> Wanted {
     let manifest = json!({
@@ -105,6 +105,25 @@ fn an_object_is_not_judged_before_its_form_is_known() {
     ending.body =
         json!({ "spec": { "podSelector": {}, "egress": [{}] } }).as_object().expect("a body").clone();
     assert_eq!(planned(&wanted, Some(ending), &known), "Drift(Edited) unknown:0 ending:1");
+}
+
+#[test]
+fn what_an_earlier_operator_left_is_no_drift() {
+    let wanted = policy("one", &json!({ "podSelector": {} }));
+    let forms = forms(&wanted, &json!({ "podSelector": {}, "policyTypes": ["Ingress"] }));
+    let why = |only_ours, first_seen: &[&Key]| {
+        let left = Live { only_ours, ..live(&wanted, &json!({ "podSelector": {} })) };
+        let (wanted, left) =
+            (map([(wanted.key.clone(), wanted.clone())]), map([(wanted.key.clone(), Arc::new(left))]));
+        let mut plan = plan(&wanted, &left, &forms, |_| false);
+        let first_seen = first_seen.iter().copied().collect();
+        plan.writes.iter_mut().for_each(|write| write.own_change(&first_seen));
+        let [Write::Apply { why, .. }] = plan.writes[..] else { panic!("one write") };
+        why
+    };
+    assert_eq!(why(true, &[&wanted.key]), Why::Wanted);
+    assert_eq!(why(false, &[&wanted.key]), Why::Drift(Drift::Edited));
+    assert_eq!(why(true, &[]), Why::Drift(Drift::Edited), "it had been in its form");
 }
 
 #[test]
