@@ -40,16 +40,34 @@ pub fn sign(manifest: &mut Value, bindings: &[String]) {
 /// Whether one of these bindings contributed to an object, according to its annotation.
 #[must_use]
 pub fn is_of(live: &Live, bindings: &BTreeMap<String, String>) -> bool {
-    live.annotations
-        .get(BINDINGS_ANNOTATION)
-        .is_none_or(|names| names.split(' ').any(|name| bindings.contains_key(name)))
+    is_signed(live.annotations.get(BINDINGS_ANNOTATION).map(String::as_str), bindings)
 }
 
-/// The existing objects of this kind, and the packs that existing admission policies come from.
-#[derive(Clone, Debug, Default, PartialEq)]
+fn is_signed(signature: Option<&str>, bindings: &BTreeMap<String, String>) -> bool {
+    signature.is_none_or(|names| names.split(' ').any(|name| bindings.contains_key(name)))
+}
+
+/// What the existing objects of this kind say of their bindings, and the packs that existing admission
+/// policies come from. Nothing else of the objects, so that two of these are equal as long as nothing that is
+/// read here has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    objects: Vec<Live>,
+    closed: BTreeSet<Part>,
+    labels: BTreeSet<Part>,
     packs: BTreeSet<String>,
+}
+
+/// A namespace, and the bindings of the object that applies to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Part {
+    namespace: String,
+    signature: Option<String>,
+}
+
+impl Part {
+    fn new(namespace: String, of: &Live) -> Self {
+        Self { namespace, signature: of.annotations.get(BINDINGS_ANNOTATION).cloned() }
+    }
 }
 
 impl Standing {
@@ -61,11 +79,10 @@ impl Standing {
         let closed = policies().filter(|live| live.key.name.starts_with(CELLS));
         let packs = policies().filter_map(|live| live.annotations.get(PACKS_ANNOTATION));
         Self {
-            // Their versions change with every status report of another client.
-            objects: closed
-                .chain(labelled)
-                .map(|live| Live { version: 0, ..live.as_ref().clone() })
+            closed: closed
+                .flat_map(|live| namespaces(live).map(|namespace| Part::new(namespace, live)))
                 .collect(),
+            labels: labelled.map(|live| Part::new(live.key.name.clone(), live)).collect(),
             packs: packs.flat_map(|packs| packs.split(' ')).map(str::to_owned).collect(),
         }
     }
@@ -79,19 +96,14 @@ impl Standing {
     /// Where one of these bindings contributed to what exists.
     #[must_use]
     pub fn left(&self, bindings: &BTreeMap<String, String>) -> Left {
-        let mut left = Left::default();
         if bindings.is_empty() {
-            return left;
+            return Left::default();
         }
-        left.packs.clone_from(&self.packs);
-        for live in self.objects.iter().filter(|live| is_of(live, bindings)) {
-            if live.key.kind == Kind::Namespace {
-                left.labels.insert(live.key.name.clone());
-            } else {
-                left.closed.extend(namespaces(live));
-            }
-        }
-        left
+        let of = |parts: &BTreeSet<Part>| {
+            let lost = parts.iter().filter(|part| is_signed(part.signature.as_deref(), bindings));
+            lost.map(|part| part.namespace.clone()).collect()
+        };
+        Left { closed: of(&self.closed), labels: of(&self.labels), packs: self.packs.clone() }
     }
 }
 
@@ -147,6 +159,13 @@ mod tests {
             mirror.applied(live);
         }
         let standing = Standing::read(&mirror.view(), "system");
+        // Another client's status report or annotation is no change of what stands.
+        let mut reported = namespace("n", Some("a"));
+        reported.version += 1;
+        reported.status = json!({ "phase": "Active" });
+        reported.annotations.insert("example.org/note".to_owned(), "seen".to_owned());
+        mirror.applied(reported);
+        assert_eq!(Standing::read(&mirror.view(), "system"), standing);
         let lost = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(standing.left(&lost(&[])), Left::default());

@@ -11,10 +11,9 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::{Operator, PassError};
-use crate::arming::Recorded;
+use crate::arming::{KINDS, Recorded};
 use crate::certificates::{AUTHORITY_SECRET, Certificates, LEAF_SECRET, Step};
 use crate::clock::Tick;
-use crate::kind::Kind;
 use crate::limits::WRITE_TIMEOUT;
 
 impl Operator {
@@ -49,8 +48,7 @@ impl Operator {
     /// Whether every existing webhook configuration has had this bundle for a while.
     fn trusts(&mut self, bundle: &str) -> bool {
         let view = self.shared.mirror.view();
-        let kinds = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
-        let standing: Vec<_> = kinds.into_iter().flat_map(|kind| view.of(kind)).collect();
+        let standing: Vec<_> = KINDS.into_iter().flat_map(|kind| view.of(kind)).collect();
         if standing.is_empty() {
             return self.recorded != Recorded::Armed;
         }

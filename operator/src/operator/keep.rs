@@ -32,7 +32,7 @@ impl Keep<'_> {
     pub(super) fn live(&self, live: &Live) -> bool {
         let namespace = live.key.namespace.as_deref().unwrap_or_default();
         match live.key.kind {
-            Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => self.hooks,
+            kind if arming::KINDS.contains(&kind) => self.hooks,
             Kind::ConfigMap | Kind::Deployment if self.derived.held.contains(namespace) => {
                 live.key.kind.share() == Share::Whole
             }

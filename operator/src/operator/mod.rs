@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::apply::{Engine, Pass};
-use crate::arming::{self, Disarmament, Recorded, Stance};
+use crate::arming::{self, Configurations, Disarmament, Recorded, Stance};
 use crate::cell_usage::CellUsage;
 use crate::certificates::{Certificates, MakeError, Profile};
 use crate::clock::Tick;
@@ -135,7 +135,7 @@ pub struct Operator {
     /// The bundle in the webhook configurations, and since when.
     trusted: Option<(String, Tick)>,
     /// The webhook configurations that were last applied.
-    hooks: BTreeMap<Key, Wanted>,
+    hooks: Configurations,
     /// Digests of the policies that enough replicas decided by when those were applied.
     armed: BTreeSet<String>,
     /// The NetworkPolicies that were last wanted.
@@ -187,7 +187,7 @@ impl Operator {
             checks: PackChecks::default(),
             certificates: None,
             trusted: None,
-            hooks: BTreeMap::new(),
+            hooks: Configurations::default(),
             armed: BTreeSet::new(),
             networks: BTreeMap::new(),
             served: None,
@@ -335,11 +335,10 @@ impl Operator {
         for secret in self.certificates.iter().flat_map(|one| one.secrets(&owner)) {
             add(secret);
         }
-        // After a restart only the API server knows them, and no step may skip what they ask about.
         let is_armed =
             stance == Stance::Before || stance == Stance::Newest && self.recorded == Recorded::Armed;
-        if self.hooks.is_empty() && is_armed {
-            self.hooks = arming::standing(view, &derived.hooks, &owner);
+        if is_armed {
+            self.hooks.take_up(view, &derived.hooks, &owner);
         }
         let recorded = match stance {
             Stance::Away(recorded) => recorded,
@@ -348,29 +347,13 @@ impl Operator {
             Stance::Newest | Stance::Before if self.recorded == Recorded::Armed => Recorded::Armed,
             Stance::Newest | Stance::Before => Recorded::Waiting,
         };
-        add(arming::record(&owner, recorded, &self.disarmament, self.configurations(derived, stance)));
-        match stance {
-            Stance::Away(_) => {
-                self.hooks.clear();
-                self.armed.clear();
-            }
-            Stance::Newest => wanted.extend(arming::step(&self.hooks, &derived.hooks, &owner)),
-            Stance::Before => {
-                self.hooks = arming::with_bundle(&self.hooks, &derived.hooks, &owner);
-                wanted.extend(self.hooks.clone());
-            }
+        let configurations = self.hooks.throughout(stance, &derived.hooks);
+        add(arming::record(&owner, recorded, &self.disarmament, configurations));
+        if matches!(stance, Stance::Away(_)) {
+            self.armed.clear();
         }
+        wanted.extend(self.hooks.ask(stance, &derived.hooks, &owner));
         (wanted, recorded)
-    }
-
-    /// How many configurations of each kind exist from before this pass until after it: one that is missing
-    /// was deleted by hand.
-    fn configurations(&self, derived: &Derived, stance: Stance) -> usize {
-        let of_kind = |hooks: &BTreeMap<Key, Wanted>| {
-            hooks.keys().filter(|key| key.kind == Kind::ValidatingWebhookConfiguration).count()
-        };
-        let stand = of_kind(&self.hooks);
-        if stance == Stance::Newest { stand.min(of_kind(&derived.hooks)) } else { stand }
     }
 
     /// Whether the admission policies over pods are removed too.
@@ -399,29 +382,24 @@ impl Operator {
     /// Remembers what exists now.
     fn after_pass(&mut self, derived: &Derived, stance: Stance, pass: &Pass) {
         let mut not_yet = pass.failures.iter().map(|one| &one.key).chain(&pass.raced).chain(&pass.ending);
-        let hook =
-            |kind| matches!(kind, Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration);
-        // Fewer configurations are taken for a deletion by hand until the record counts them.
-        let (record, shrinks) = (self.record_key(), self.hooks.len() > derived.hooks.len());
-        if not_yet.any(|key| hook(key.kind) || shrinks && *key == record) {
+        let (record, shrinks) = (self.record_key(), self.hooks.shrink_to(&derived.hooks));
+        if not_yet.any(|key| arming::KINDS.contains(&key.kind) || shrinks && *key == record) {
             return;
         }
         match stance {
             Stance::Newest => {
-                let stand = arming::step(&self.hooks, &derived.hooks, &self.settings.options.namespace);
                 if self.hooks.is_empty() {
                     info!("the webhook is armed");
                 }
-                if self.hooks.len() != stand.len() || stand != derived.hooks {
-                    // The record, or the next step, is written in a pass of its own, right after this one.
+                if self.hooks.stepped(&derived.hooks, &self.settings.options.namespace) {
+                    // Right after this one.
                     self.bell.notify_one();
                 }
-                self.hooks = stand;
                 self.armed.clone_from(&derived.expected);
             }
             // Those that were in force before a restart cover all that is in force, and enough replicas
             // decide by it.
-            Stance::Before if self.served.is_some() && arming::covers(&self.hooks, &derived.hooks) => {
+            Stance::Before if self.served.is_some() && self.hooks.cover(&derived.hooks) => {
                 self.armed.clone_from(&derived.expected);
             }
             Stance::Before | Stance::Away(_) => {}

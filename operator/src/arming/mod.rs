@@ -1,4 +1,4 @@
-//! Decides whether the webhook's configurations are in force. Pure.
+//! Decides whether the webhook's configurations are in force; `configurations` has the steps to them. Pure.
 //!
 //! A webhook configuration with `failurePolicy: Fail` and no webhook to answer stops a cluster. It is
 //! therefore registered only when enough replicas have shown that they decide by what is expected. A
@@ -19,17 +19,18 @@
 //! configurations without a record and completes it. A configuration that never existed is never taken for
 //! deleted.
 
-use std::collections::BTreeMap;
-
 use bailiwick_compiler::emit::{BINDINGS, EXCEPTIONS, NAMESPACES, PACKS, configuration_name};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::certificates::UnixTime;
 use crate::kind::Kind;
-use crate::mirror::View;
-use crate::object::{Key, Live, Wanted};
+use crate::object::{Key, Live};
 use crate::status::cut;
+
+mod configurations;
+
+pub use configurations::{Configurations, KINDS};
 
 /// The ConfigMap that holds the record.
 pub const RECORD: &str = "bailiwick-arming";
@@ -50,9 +51,6 @@ pub const MAX_REASON: usize = 512;
 
 /// Member of its data: how many configurations of each kind are in force, if not one.
 const CONFIGURATIONS: &str = "configurations";
-
-/// The kinds of configurations.
-const KINDS: [Kind; 2] = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
 
 /// The recorded state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -254,146 +252,6 @@ pub fn is_withdrawn(key: &Key) -> bool {
     kind && !keeps
 }
 
-/// The configurations that were in force, with the authorities that are trusted now: these change whatever
-/// the replicas decide by.
-#[must_use]
-pub fn with_bundle(
-    before: &BTreeMap<Key, Wanted>,
-    newest: &BTreeMap<Key, Wanted>,
-    owner: &str,
-) -> BTreeMap<Key, Wanted> {
-    let bundle = newest.values().find_map(|one| one.manifest.pointer("/webhooks/0/clientConfig/caBundle"));
-    let renewed = before.values().filter_map(|one| {
-        let mut manifest = one.manifest.clone();
-        for hook in manifest.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let (Some(client), Some(bundle)) =
-                (hook.get_mut("clientConfig").and_then(Value::as_object_mut), bundle)
-            {
-                client.insert("caBundle".to_owned(), bundle.clone());
-            }
-        }
-        Wanted::new(manifest, owner).ok()
-    });
-    renewed.map(|one| (one.key.clone(), one)).collect()
-}
-
-/// The configurations that exist in the cluster, which are all that is known about what was in force before a
-/// restart. They are made to fail closed, however they were edited while no operator ran.
-#[must_use]
-pub fn standing(view: &View, newest: &BTreeMap<Key, Wanted>, owner: &str) -> BTreeMap<Key, Wanted> {
-    let live = KINDS.into_iter().flat_map(|kind| view.of(kind)).filter(|live| live.owned_by(owner));
-    let stand = live.filter_map(|live| {
-        let one = newest.values().find(|one| one.key.kind == live.key.kind)?;
-        let mut webhooks = live.body.get("webhooks")?.clone();
-        for hook in webhooks.as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
-            hook.insert("failurePolicy".to_owned(), json!("Fail"));
-        }
-        let mut manifest = one.manifest.clone();
-        manifest.as_object_mut()?.insert("webhooks".to_owned(), webhooks);
-        manifest.pointer_mut("/metadata")?.as_object_mut()?.insert("name".to_owned(), json!(live.key.name));
-        Wanted::new(manifest, owner).ok()
-    });
-    stand.map(|one| (one.key.clone(), one)).collect()
-}
-
-/// The next step towards the newest configurations. A single configuration is written in one step. Of several
-/// that change, each at first keeps its current rules next to the new ones: otherwise, rules that move from
-/// one configuration to another would for a moment be in neither.
-#[must_use]
-pub fn step(
-    before: &BTreeMap<Key, Wanted>,
-    newest: &BTreeMap<Key, Wanted>,
-    owner: &str,
-) -> BTreeMap<Key, Wanted> {
-    let is_there = |key: &Key, hook: &Value| {
-        before.get(key).is_some_and(|one| webhooks(one).any(|old| is_same(old, hook)))
-    };
-    let alone = before.len().max(newest.len()) <= KINDS.len();
-    let all_there = || newest.iter().all(|(key, one)| webhooks(one).all(|hook| is_there(key, hook)));
-    if before.is_empty() || alone || all_there() {
-        return newest.clone();
-    }
-    let mut step = newest.clone();
-    for (key, one) in before {
-        let Some(new) = newest.get(key) else {
-            step.insert(key.clone(), one.clone());
-            continue;
-        };
-        let mut all: Vec<Value> = webhooks(new).cloned().collect();
-        for old in webhooks(one).filter(|old| !webhooks(new).any(|hook| is_same(old, hook))) {
-            let mut old = old.clone();
-            let name = old.get("name").and_then(Value::as_str).unwrap_or_default();
-            let name = format!("before-{}", name.trim_start_matches("before-"));
-            if all.iter().all(|hook| hook.get("name").and_then(Value::as_str) != Some(name.as_str())) {
-                set(&mut old, "name", json!(name));
-                all.push(old);
-            }
-        }
-        let mut manifest = new.manifest.clone();
-        set(&mut manifest, "webhooks", Value::Array(all));
-        if let Ok(both) = Wanted::new(manifest, owner) {
-            step.insert(key.clone(), both);
-        }
-    }
-    step
-}
-
-fn webhooks(of: &Wanted) -> impl Iterator<Item = &Value> {
-    of.manifest.get("webhooks").and_then(Value::as_array).into_iter().flatten()
-}
-
-fn set(of: &mut Value, member: &str, value: Value) {
-    if let Some(members) = of.as_object_mut() {
-        members.insert(member.to_owned(), value);
-    }
-}
-
-/// Whether two webhooks are the same except for the authorities that they trust.
-fn is_same(a: &Value, b: &Value) -> bool {
-    let without = |hook: &Value| {
-        let mut hook = hook.clone();
-        if let Some(client) = hook.get_mut("clientConfig") {
-            set(client, "caBundle", Value::Null);
-        }
-        hook
-    };
-    without(a) == without(b)
-}
-
-/// Whether these configurations cover all requests that the newest ones cover.
-#[must_use]
-pub fn covers(standing: &BTreeMap<Key, Wanted>, newest: &BTreeMap<Key, Wanted>) -> bool {
-    let hooks = |of: &BTreeMap<Key, Wanted>, kind: Kind| -> Vec<Value> {
-        let of_kind = of.values().filter(|one| one.key.kind == kind);
-        of_kind.filter_map(|one| one.manifest.get("webhooks")?.as_array().cloned()).flatten().collect()
-    };
-    KINDS.into_iter().all(|kind| {
-        let there = hooks(standing, kind);
-        hooks(newest, kind).iter().all(|asked| there.iter().any(|hook| asks(hook, asked)))
-    })
-}
-
-/// Whether one webhook covers at least the requests of another. A default that the API server fills in counts
-/// as the value it represents.
-fn asks(hook: &Value, asked: &Value) -> bool {
-    let nothing = json!({});
-    let member = |of: &'_ Value, name: &str| of.get(name).cloned().unwrap_or_else(|| nothing.clone());
-    let same = ["name", "namespaceSelector", "matchConditions"].iter();
-    let rules = |of: &Value| -> Vec<Value> {
-        let rules = of.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
-        let without_scope = rules.into_iter().map(|mut rule| {
-            if let Some(members) = rule.as_object_mut() {
-                members.remove("scope");
-            }
-            rule
-        });
-        without_scope.collect()
-    };
-    let there = rules(hook);
-    same.into_iter().all(|name| member(hook, name) == member(asked, name))
-        && rules(asked).iter().all(|rule| there.contains(rule))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -507,111 +365,6 @@ mod tests {
         ] {
             assert_eq!(is_withdrawn(&key(kind, name)), withdrawn, "{kind:?} {name}");
         }
-    }
-
-    /// All rules of some configurations, by configuration.
-    fn asked(of: &BTreeMap<Key, Wanted>) -> Vec<(String, Vec<String>)> {
-        let of_kind = of.values().filter(|one| one.key.kind == Kind::ValidatingWebhookConfiguration);
-        let text = |hook: &Value| {
-            let zone = hook["namespaceSelector"]["matchLabels"]["zone"].as_str().expect("a zone");
-            format!("{} {zone}", hook["name"].as_str().expect("a name").trim_end_matches(".bailiwick.dev"))
-        };
-        of_kind.map(|one| (one.key.name.clone(), webhooks(one).map(text).collect())).collect()
-    }
-
-    /// Several configurations, each for some zones.
-    fn several(parts: &[&[&str]]) -> BTreeMap<Key, Wanted> {
-        let parts = parts.iter().enumerate().flat_map(|(at, zones)| {
-            configurations(zones).into_values().map(move |one| {
-                let mut manifest = one.manifest;
-                manifest["metadata"]["name"] = json!(configuration_name(at));
-                Wanted::new(manifest, "system").expect("a manifest")
-            })
-        });
-        parts.map(|one| (one.key.clone(), one)).collect()
-    }
-
-    #[test]
-    fn what_goes_from_one_configuration_to_another_is_asked_about_all_the_time() {
-        let of = |name: &str, hooks: &[&str]| {
-            (name.to_owned(), hooks.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
-        };
-        let (before, newest) = (several(&[&["a", "b"]]), several(&[&["a"], &["b"]]));
-        let first = step(&before, &newest, "system");
-        assert_eq!(asked(&first), [of("bailiwick", &["a a", "before-b b"]), of("bailiwick-1", &["b b"])]);
-        assert_eq!(step(&first, &newest, "system"), newest);
-        // And back again: the second stays until the first covers everything.
-        let first = step(&newest, &before, "system");
-        assert_eq!(asked(&first), [of("bailiwick", &["a a", "b b"]), of("bailiwick-1", &["b b"])]);
-        assert_eq!(step(&first, &before, "system"), before);
-        // A single configuration is written at once, and so is one that only changes its authority.
-        assert_eq!(step(&several(&[&["a"]]), &before, "system"), before);
-        let mut renewed = newest.clone();
-        for one in renewed.values_mut() {
-            one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
-        }
-        assert_eq!(step(&newest, &renewed, "system"), renewed);
-        assert_eq!(step(&BTreeMap::new(), &newest, "system"), newest);
-    }
-
-    /// Wanted configurations of a name, whose webhooks have these names and cover pods in some zones.
-    fn configurations(zones: &[&str]) -> BTreeMap<Key, Wanted> {
-        let kinds = [Kind::MutatingWebhookConfiguration, Kind::ValidatingWebhookConfiguration];
-        let hook = |zone: &&str| {
-            json!({
-                "name": format!("{zone}.bailiwick.dev"), "clientConfig": { "caBundle": "b2xk" }, "failurePolicy": "Fail",
-                "namespaceSelector": { "matchLabels": { "zone": zone } },
-                "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }],
-            })
-        };
-        let hooks: Vec<Value> = zones.iter().map(hook).collect();
-        let all = kinds.map(|kind| {
-            let manifest = json!({
-                "apiVersion": kind.resource().api_version, "kind": kind.name(),
-                "metadata": { "name": "bailiwick" }, "webhooks": hooks,
-            });
-            Wanted::new(manifest, "system").expect("a manifest")
-        });
-        all.map(|one| (one.key.clone(), one)).into()
-    }
-
-    #[test]
-    fn after_a_restart_what_stands_is_taken_up_and_given_the_new_authorities() {
-        let mirror = crate::mirror::Mirror::default();
-        for (key, one) in configurations(&["a", "b"]) {
-            let mut body = one.manifest.as_object().expect("an object").clone();
-            body.retain(|member, _| member == "webhooks");
-            // As the API server stores it, and as a user may have edited it.
-            for hook in body["webhooks"].as_array_mut().expect("webhooks") {
-                hook["rules"][0]["scope"] = json!("*");
-                hook["failurePolicy"] = json!("Ignore");
-            }
-            let labels = [(crate::object::OWNER_LABEL.to_owned(), "system".to_owned())].into();
-            mirror.applied(Live { body, labels, ..Live::named(key) });
-        }
-        let mut newest = configurations(&["b"]);
-        for one in newest.values_mut() {
-            one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
-        }
-        let taken = with_bundle(&standing(&mirror.view(), &newest, "system"), &newest, "system");
-        assert_eq!(taken.keys().collect::<Vec<_>>(), newest.keys().collect::<Vec<_>>());
-        for one in taken.values() {
-            let hooks = one.manifest["webhooks"].as_array().expect("webhooks");
-            assert_eq!(hooks.len(), 2, "the lost binding's is there");
-            for hook in hooks {
-                assert_eq!(
-                    (&hook["failurePolicy"], &hook["clientConfig"]["caBundle"]),
-                    (&json!("Fail"), &json!("bmV3"))
-                );
-            }
-        }
-        assert!(covers(&taken, &newest) && covers(&taken, &configurations(&["a"])));
-        assert!(!covers(&taken, &configurations(&["b", "c"])), "nobody asks about what is bound since");
-        let mut more = configurations(&["b"]);
-        for one in more.values_mut() {
-            one.manifest["webhooks"][0]["rules"][0]["resources"] = json!(["pods", "secrets"]);
-        }
-        assert!(!covers(&taken, &more), "nor about what a pack asks for besides");
     }
 
     #[test]

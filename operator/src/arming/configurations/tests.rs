@@ -1,0 +1,192 @@
+//! Tests of the steps between webhook configurations.
+
+use std::collections::BTreeSet;
+
+use bailiwick_compiler::emit::configuration_name;
+
+use super::*;
+use crate::mirror::Mirror;
+use crate::object::{Live, OWNER_LABEL};
+
+/// All rules of some configurations, by configuration.
+fn asked(of: &BTreeMap<Key, Wanted>) -> Vec<(String, Vec<String>)> {
+    let of_kind = of.values().filter(|one| one.key.kind == Kind::ValidatingWebhookConfiguration);
+    let text = |hook: &Value| {
+        let zone = hook["namespaceSelector"]["matchLabels"]["zone"].as_str().expect("a zone");
+        format!("{} {zone}", hook["name"].as_str().expect("a name").trim_end_matches(".bailiwick.dev"))
+    };
+    of_kind.map(|one| (one.key.name.clone(), webhooks(one).map(text).collect())).collect()
+}
+
+/// Several configurations, each for some zones.
+fn several(parts: &[&[&str]]) -> BTreeMap<Key, Wanted> {
+    let parts = parts.iter().enumerate().flat_map(|(at, zones)| {
+        configurations(zones).into_values().map(move |one| {
+            let mut manifest = one.manifest;
+            manifest["metadata"]["name"] = json!(configuration_name(at));
+            Wanted::new(manifest, "system").expect("a manifest")
+        })
+    });
+    parts.map(|one| (one.key.clone(), one)).collect()
+}
+
+#[test]
+fn what_goes_from_one_configuration_to_another_is_asked_about_all_the_time() {
+    let of = |name: &str, hooks: &[&str]| {
+        (name.to_owned(), hooks.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+    };
+    let (before, newest) = (several(&[&["a", "b"]]), several(&[&["a"], &["b"]]));
+    let first = step(&before, &newest, "system");
+    assert_eq!(asked(&first), [of("bailiwick", &["a a", "before-b b"]), of("bailiwick-1", &["b b"])]);
+    assert_eq!(step(&first, &newest, "system"), newest);
+    // And back again: the second stays until the first covers everything.
+    let first = step(&newest, &before, "system");
+    assert_eq!(asked(&first), [of("bailiwick", &["a a", "b b"]), of("bailiwick-1", &["b b"])]);
+    assert_eq!(step(&first, &before, "system"), before);
+    // A single configuration is written at once, and so is one that only changes its authority.
+    assert_eq!(step(&several(&[&["a"]]), &before, "system"), before);
+    let mut renewed = newest.clone();
+    for one in renewed.values_mut() {
+        one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
+    }
+    assert_eq!(step(&newest, &renewed, "system"), renewed);
+    assert_eq!(step(&BTreeMap::new(), &newest, "system"), newest);
+}
+
+/// Wanted configurations of a name, whose webhooks have these names and cover pods in some zones.
+fn configurations(zones: &[&str]) -> BTreeMap<Key, Wanted> {
+    let hook = |zone: &&str| {
+        json!({
+            "name": format!("{zone}.bailiwick.dev"), "clientConfig": { "caBundle": "b2xk" }, "failurePolicy": "Fail",
+            "namespaceSelector": { "matchLabels": { "zone": zone } },
+            "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }],
+        })
+    };
+    let hooks: Vec<Value> = zones.iter().map(hook).collect();
+    let all = KINDS.map(|kind| {
+        let manifest = json!({
+            "apiVersion": kind.resource().api_version, "kind": kind.name(),
+            "metadata": { "name": "bailiwick" }, "webhooks": hooks,
+        });
+        Wanted::new(manifest, "system").expect("a manifest")
+    });
+    all.map(|one| (one.key.clone(), one)).into()
+}
+
+/// A configuration as the API server stores it, with a default of its own.
+fn stored(one: &Wanted, version: u64) -> Live {
+    let mut body = one.manifest.as_object().expect("an object").clone();
+    body.retain(|member, _| member == "webhooks");
+    for hook in body["webhooks"].as_array_mut().expect("webhooks") {
+        hook["rules"][0]["scope"] = json!("*");
+    }
+    let labels = [(OWNER_LABEL.to_owned(), "system".to_owned())].into();
+    Live { body, labels, version, ..Live::named(one.key.clone()) }
+}
+
+/// The zones of each kind that the configurations in a cluster ask about.
+fn covered(mirror: &Mirror) -> [BTreeSet<String>; 2] {
+    let view = mirror.view();
+    KINDS.map(|kind| {
+        let hooks = view.of(kind).flat_map(|live| live.body["webhooks"].as_array().expect("webhooks"));
+        hooks
+            .map(|hook| hook["namespaceSelector"]["matchLabels"]["zone"].as_str().expect("a zone").to_owned())
+            .collect()
+    })
+}
+
+/// An operator that makes passes over a cluster, until nothing follows or it dies: after so many writes.
+/// Between all writes, the zones must be asked about. Returns whether it finished.
+fn passes(mirror: &Mirror, newest: &BTreeMap<Key, Wanted>, mut writes: usize, zones: &[&str]) -> bool {
+    let mut operator = Configurations::default();
+    let mut write = |change: &dyn Fn(u64)| {
+        writes = writes.checked_sub(1)?;
+        change(mirror.view().all().map(|live| live.version).max().unwrap_or(0) + 1);
+        for asked in covered(mirror) {
+            assert!(zones.iter().all(|zone| asked.contains(*zone)), "{zones:?}: {asked:?}");
+        }
+        Some(())
+    };
+    for _ in 0..4 {
+        operator.take_up(&mirror.view(), newest, "system");
+        let asked = operator.ask(Stance::Newest, newest, "system");
+        for one in asked.values() {
+            let is_there = mirror.get(&one.key).is_some_and(|live| live.body == stored(one, 1).body);
+            if !is_there && write(&|version| drop(mirror.applied(stored(one, version)))).is_none() {
+                return false;
+            }
+        }
+        let gone: Vec<_> =
+            mirror.view().all().filter(|live| !asked.contains_key(&live.key)).cloned().collect();
+        for live in gone.iter().rev() {
+            if write(&|_| drop(mirror.deleted(live))).is_none() {
+                return false;
+            }
+        }
+        if !operator.stepped(newest, "system") {
+            return true;
+        }
+    }
+    panic!("there is always one more step");
+}
+
+#[test]
+fn a_restart_skips_no_step() {
+    let layouts: [&[&[&str]]; 4] =
+        [&[&["a", "b"]], &[&["a"], &["b"]], &[&["b"], &["a"]], &[&["a"], &["c", "b"]]];
+    for before in layouts {
+        for newest in layouts {
+            let newest = several(newest);
+            // It dies after so many writes; the last of these rounds needs no restart.
+            for writes in 0.. {
+                let mirror = Mirror::default();
+                several(before).values().for_each(|one| drop(mirror.applied(stored(one, 1))));
+                let finished = passes(&mirror, &newest, writes, &["a", "b"]);
+                assert!(passes(&mirror, &newest, usize::MAX, &["a", "b"]));
+                let view = mirror.view();
+                let stand: Vec<_> = view.all().map(|live| (&live.key, live.body.clone())).collect();
+                let wanted: Vec<_> = newest.values().map(|one| (&one.key, stored(one, 1).body)).collect();
+                assert_eq!(stand, wanted, "{before:?} after {writes} writes");
+                if finished {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn after_a_restart_what_stands_is_taken_up_and_given_the_new_authorities() {
+    let mirror = Mirror::default();
+    for one in configurations(&["a", "b"]).into_values() {
+        let mut live = stored(&one, 1);
+        // As a user may have edited it.
+        for hook in live.body["webhooks"].as_array_mut().expect("webhooks") {
+            hook["failurePolicy"] = json!("Ignore");
+        }
+        mirror.applied(live);
+    }
+    let mut newest = configurations(&["b"]);
+    for one in newest.values_mut() {
+        one.manifest["webhooks"][0]["clientConfig"]["caBundle"] = json!("bmV3");
+    }
+    let taken = with_bundle(&standing(&mirror.view(), &newest, "system"), &newest, "system");
+    assert_eq!(taken.keys().collect::<Vec<_>>(), newest.keys().collect::<Vec<_>>());
+    for one in taken.values() {
+        let hooks = one.manifest["webhooks"].as_array().expect("webhooks");
+        assert_eq!(hooks.len(), 2, "the lost binding's is there");
+        for hook in hooks {
+            assert_eq!(
+                (&hook["failurePolicy"], &hook["clientConfig"]["caBundle"]),
+                (&json!("Fail"), &json!("bmV3"))
+            );
+        }
+    }
+    assert!(covers(&taken, &newest) && covers(&taken, &configurations(&["a"])));
+    assert!(!covers(&taken, &configurations(&["b", "c"])), "nobody asks about what is bound since");
+    let mut more = configurations(&["b"]);
+    for one in more.values_mut() {
+        one.manifest["webhooks"][0]["rules"][0]["resources"] = json!(["pods", "secrets"]);
+    }
+    assert!(!covers(&taken, &more), "nor about what a pack asks for besides");
+}
