@@ -117,19 +117,14 @@ fn no_benign_line_is_opaque() {
     assert!(read_only.count() >= 30, "a rule that allows nothing proves nothing");
 }
 
-/// The corpora through bash itself: what it runs, the parser knows of. Lines that name files by an absolute path, or act on bash's own
-/// process, stay unrun.
+/// The corpora through bash itself: what it runs, the parser knows of.
 #[test]
 fn bash_agrees_about_the_corpora() {
     let Some(mut oracle) = Oracle::new() else { return };
     let mut ran = 0;
     for case in corpus("evasions.txt").iter().chain(&corpus("benign.txt")) {
-        let unsafe_here = case.text.replace("/dev/null", "").contains(['/', '~', '\0'])
-            || [":|:", "kill", "sleep", "while", "until", "select", "?", "*"]
-                .iter()
-                .any(|part| case.text.contains(part));
         let Shell::Parsed(line) = shell::parse(&case.text) else { continue };
-        if !matches!(case.kind.as_str(), "shell" | "names") || unsafe_here || case.text.len() > 4_096 {
+        if !may_run(case) {
             continue;
         }
         let (runs, _) = oracle.run(&case.text);
@@ -137,6 +132,46 @@ fn bash_agrees_about_the_corpora() {
         ran += usize::from(runs.iter().any(|run| STUBS.contains(&run.name.as_str())));
     }
     assert!(ran >= 200, "bash ran programs of only {ran} lines");
+}
+
+/// A line of the corpora that bash may run here: it names no file by an absolute path and does not act on bash's own process.
+fn may_run(case: &Case) -> bool {
+    let unsafe_here = case.text.replace("/dev/null", "").contains(['/', '~', '\0'])
+        || [":|:", "kill", "sleep", "while", "until", "select", "?", "*"]
+            .iter()
+            .any(|part| case.text.contains(part));
+    matches!(case.kind.as_str(), "shell" | "names") && !unsafe_here && case.text.len() <= 4_096
+}
+
+/// bash joins two lines wherever a backslash ends one, even within an operator. With the two bytes at any place of any line, nothing is known, or
+/// what was known without them. In quotes, comments and here-documents they may mean more: then bash is asked.
+#[test]
+fn a_join_anywhere_in_a_line_of_the_corpora_is_opaque_or_bash_agrees() {
+    let Some(mut oracle) = Oracle::new() else { return };
+    // bash is asked about all of them with `FACTS_CASES`, as for the generated lines.
+    let step = if std::env::var_os("FACTS_CASES").is_some() { 1 } else { 32 };
+    let (mut known, mut ran) = (0, 0);
+    for case in corpus("evasions.txt").iter().chain(&corpus("benign.txt")).filter(|case| may_run(case)) {
+        let original = shell::parse(&case.text);
+        for at in (0..=case.text.len()).filter(|at| case.text.is_char_boundary(*at)) {
+            let (before, after) = case.text.split_at(at);
+            let joined = format!("{before}\\\n{after}");
+            let parsed = shell::parse(&joined);
+            let Shell::Parsed(line) = &parsed else { continue };
+            known += 1;
+            // Within single quotes both bytes stand for themselves.
+            let alike = parsed == original
+                || format!("{parsed:?}").replace("\\\\\\n", "") == format!("{original:?}");
+            let plain = !before.contains(['\'', '"', '#', '\\']) && !before.contains("<<");
+            assert!(alike || !plain, "{joined:?} is understood otherwise than without the join");
+            if !alike || known % step == 0 {
+                let (runs, _) = oracle.run(&joined);
+                assert_explained(&joined, line, &runs);
+                ran += 1;
+            }
+        }
+    }
+    assert!(known >= 2_000 && ran >= 200, "bash ran {ran} of {known} lines that are known with a join");
 }
 
 /// The texts of one kind in the evasions, and as many again made of pieces.

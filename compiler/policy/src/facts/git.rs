@@ -29,7 +29,7 @@ pub struct Git {
     /// The options of the subcommand in their long form without values, sorted (`--force` for `-f`).
     pub options: Vec<String>,
     /// Whether history on the other side may be overwritten or removed: `--force` in any form, `+ref`,
-    /// `--mirror`, `--prune`, `--delete`, `:ref`.
+    /// `--mirror`, `--prune`, `--delete`, `:ref`, or any setting, such as `remote.origin.push=+main`.
     pub force: bool,
     /// Settings for this call (`-c`, `--config`), such as `core.sshCommand=…`.
     pub config: Vec<String>,
@@ -47,7 +47,7 @@ pub struct RefSpec {
     /// As written; empty when something is removed.
     pub source: String,
     /// The ref that is written, without `refs/heads/`; opaque where it depends on the repository (`HEAD`,
-    /// patterns).
+    /// patterns, `heads/main`, which is `refs/heads/main` if the other side has that).
     pub destination: Fact<String>,
 }
 
@@ -84,6 +84,7 @@ pub fn of_command(command: &Command) -> Fact<Git> {
 
 fn read(words: &[&str]) -> Option<Git> {
     let mut git = Git::default();
+    let mut configured = false;
     let mut words = words.iter().copied();
     loop {
         let word = words.next()?;
@@ -98,6 +99,7 @@ fn read(words: &[&str]) -> Option<Git> {
             "-c" => git.config.push(value()?),
             "--config-env" | "--exec-path" => {
                 git.runs_program = true;
+                configured |= option == "--config-env";
                 let _ = value()?;
             }
             "-p" | "--paginate" => git.runs_program = true,
@@ -113,7 +115,9 @@ fn read(words: &[&str]) -> Option<Git> {
     }
     let operands = git.read_options(options::of(&git.subcommand)?, words)?;
     git.place(operands)?;
-    git.runs_program |= !git.config.is_empty();
+    configured |= !git.config.is_empty();
+    git.runs_program |= configured;
+    git.force |= configured && git.subcommand == "push";
     git.options.sort_unstable();
     git.options.dedup();
     Some(git)
@@ -266,8 +270,11 @@ fn ref_spec(text: &str, subcommand: &str) -> Option<(RefSpec, bool)> {
         None if subcommand == "push" => (spec, spec),
         None => (spec, ""),
     };
-    let depends =
-        destination.is_empty() || destination == "HEAD" || destination.contains(['*', '@', '~', '^', ':']);
+    // gitrevisions(7): git looks for `refs/NAME` before `refs/heads/NAME`.
+    let depends = destination.is_empty()
+        || destination == "HEAD"
+        || destination.contains(['*', '@', '~', '^', ':'])
+        || ["heads/", "tags/", "remotes/"].iter().any(|kind| destination.starts_with(kind));
     let destination = match destination.strip_prefix("refs/heads/").unwrap_or(destination) {
         _ if depends => Fact::Opaque,
         name => Fact::Known(name.to_owned()),

@@ -34,6 +34,12 @@ fn a_push_tells_where_and_whether_by_force() {
         ("git push --mirror origin", Some("origin"), vec![], true),
         ("git push --force-with-lease=main:abc origin main", Some("origin"), vec![Some("main")], true),
         ("git push '--for''ce' origin", Some("origin"), vec![], true),
+        ("git push origin heads/main", Some("origin"), vec![None], false),
+        ("git push ../r.git HEAD:heads/main", Some("../r.git"), vec![None], false),
+        ("git push origin HEAD:tags/v1", Some("origin"), vec![None], false),
+        ("git push origin HEAD:remotes/o/main", Some("origin"), vec![None], false),
+        ("git push origin refs/heads/heads/main", Some("origin"), vec![Some("heads/main")], false),
+        ("git push origin HEAD:feature/x", Some("origin"), vec![Some("feature/x")], false),
         ("git push -- origin main", Some("origin"), vec![Some("main")], false),
         ("g\\it push --for\\ce".trim_start_matches("g\\it "), None, vec![], true),
         ("git -C /work --no-pager push --repo=other", Some("other"), vec![], false),
@@ -47,6 +53,20 @@ fn a_push_tells_where_and_whether_by_force() {
         );
         assert!(!found.runs_program, "{text}");
     }
+}
+
+/// `remote.origin.push=+main` forces, `remote.origin.mirror=true` removes, and an included file may hold either.
+#[test]
+fn a_push_with_a_setting_may_be_by_force() {
+    for text in [
+        "git -c remote.o.push=+HEAD:refs/heads/main push o",
+        "git -c remote.o.mirror=true push o",
+        "git --config-env=include.path=X push o",
+        "git --config-env include.path=X push o",
+    ] {
+        assert!(git(text).force, "{text}");
+    }
+    assert!(!git("git -c core.pager=cat log").force, "nothing is pushed");
 }
 
 #[test]

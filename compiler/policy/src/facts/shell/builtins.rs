@@ -8,6 +8,27 @@ use super::grammar::Parsed;
 use super::variables::is_name;
 use super::words::{Draft, Number};
 
+/// The operands of one of bash's commands, each of them one word. A word that may become several, such as
+/// `$x`, could bring names and options of its own, which bash would evaluate; so it is an error to read one.
+#[derive(Clone)]
+struct Operands<'w>(std::slice::Iter<'w, Draft>);
+
+impl<'w> Iterator for Operands<'w> {
+    type Item = Parsed<&'w Draft>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let word = self.0.next()?;
+        Some(if word.spread { Err(Reason::Evaluates) } else { Ok(word) })
+    }
+}
+
+impl<'w> Operands<'w> {
+    /// The rest, with words that may become several: for a command that judges those itself.
+    fn as_written(&self) -> &'w [Draft] {
+        self.0.as_slice()
+    }
+}
+
 impl State {
     /// How a command affects those after it.
     pub(super) fn builtin(&mut self, name: &str, operands: &[Draft]) -> Parsed<()> {
@@ -15,7 +36,7 @@ impl State {
         loop {
             match name {
                 "command" | "builtin" => {}
-                _ => return self.one_builtin(name, operands),
+                _ => return self.one_builtin(name, &Operands(operands.iter())),
             }
             // `command -v NAME` only reports; otherwise the next word is in turn a command.
             let Some((first, rest)) = operands.split_first() else { return Ok(()) };
@@ -34,35 +55,29 @@ impl State {
         }
     }
 
-    fn one_builtin(&mut self, name: &str, operands: &[Draft]) -> Parsed<()> {
+    fn one_builtin(&mut self, name: &str, operands: &Operands<'_>) -> Parsed<()> {
         match name {
-            "set" if ends_on_errors(operands) => {}
+            "set" if ends_on_errors(operands.as_written()) => Ok(()),
             "eval" | "source" | "." | "trap" | "alias" | "unalias" | "set" | "shopt" | "enable" | "bind"
-            | "complete" | "compgen" | "compopt" | "fc" | "history" => self.change(),
-            "hash" if !operands.is_empty() => self.change(),
-            "export" | "readonly" | "declare" | "typeset" | "local" => self.declaration(operands)?,
-            "read" => self.read(operands)?,
-            "unset" => self.unset(operands)?,
-            "let" => self.let_expressions(operands)?,
-            "printf" => self.printf(operands)?,
-            "test" | "[" => self.test(operands)?,
-            "getopts" => match operands {
-                [options, variable, ..] if options.known().is_some() => self.target(variable)?,
-                _ => return Err(Reason::Evaluates),
-            },
-            "mapfile" | "readarray" => self.mapfile(operands)?,
-            "wait"
-                if operands.iter().any(|word| word.known().is_none() && word.number != Number::Integer) =>
-            {
-                return Err(Reason::Evaluates);
+            | "complete" | "compgen" | "compopt" | "fc" | "history" => {
+                self.change();
+                Ok(())
             }
-            // `-p` sets a variable, whose subscript is evaluated, and may be inside `-np`.
-            "wait" if operands.iter().any(|word| word.known().is_some_and(may_set)) => {
-                return Err(Reason::Evaluates);
+            "hash" if !operands.as_written().is_empty() => {
+                self.change();
+                Ok(())
             }
-            _ => {}
+            "export" | "readonly" | "declare" | "typeset" | "local" => self.declaration(operands.clone()),
+            "read" => self.read(operands.clone()),
+            "unset" => self.unset(operands.clone()),
+            "let" => self.let_expressions(operands.clone()),
+            "printf" => self.printf(operands.as_written()),
+            "test" | "[" => self.test(operands.as_written()),
+            "getopts" => self.getopts(operands.clone()),
+            "mapfile" | "readarray" => self.mapfile(operands.clone()),
+            "wait" => wait(operands.as_written()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// A word that names a variable to be set. Anything except a plain name may be a subscript, which is
@@ -74,8 +89,9 @@ impl State {
         }
     }
 
-    fn declaration(&mut self, operands: &[Draft]) -> Parsed<()> {
+    fn declaration(&mut self, operands: Operands<'_>) -> Parsed<()> {
         for word in operands {
+            let word = word?;
             let text = std::str::from_utf8(&word.text).unwrap_or_default();
             if !word.opaque && matches!(text, "-p" | "-x" | "-r" | "-g" | "-gx" | "-rx" | "--") {
                 continue;
@@ -97,12 +113,11 @@ impl State {
         Ok(())
     }
 
-    fn read(&mut self, operands: &[Draft]) -> Parsed<()> {
-        let mut operands = operands.iter();
+    fn read(&mut self, mut operands: Operands<'_>) -> Parsed<()> {
         let mut named = false;
-        while let Some(word) = operands.next() {
+        while let Some(word) = operands.next().transpose()? {
             match word.known() {
-                Some("-d" | "-n" | "-N" | "-t" | "-p" | "-u" | "-i") => drop(operands.next()),
+                Some("-d" | "-n" | "-N" | "-t" | "-p" | "-u" | "-i") => drop(operands.next().transpose()?),
                 Some("-a" | "--") => {}
                 Some(flags) if flags.len() > 1 && flags.starts_with('-') => {
                     if !flags.bytes().skip(1).all(|flag| matches!(flag, b'r' | b's' | b'e')) {
@@ -118,8 +133,9 @@ impl State {
         if named { Ok(()) } else { self.assign_unknown(b"REPLY") }
     }
 
-    fn unset(&mut self, operands: &[Draft]) -> Parsed<()> {
+    fn unset(&mut self, operands: Operands<'_>) -> Parsed<()> {
         for word in operands {
+            let word = word?;
             match word.known() {
                 // Removing a function exposes a program.
                 Some("-f") => self.change(),
@@ -130,9 +146,9 @@ impl State {
         Ok(())
     }
 
-    fn let_expressions(&mut self, operands: &[Draft]) -> Parsed<()> {
+    fn let_expressions(&mut self, operands: Operands<'_>) -> Parsed<()> {
         for word in operands {
-            let names = word.known().and_then(|text| arithmetic::names(text.as_bytes()));
+            let names = word?.known().and_then(|text| arithmetic::names(text.as_bytes()));
             for name in names.ok_or(Reason::Evaluates)? {
                 self.assign_integer(&name)?;
                 self.reads_number(&name);
@@ -215,18 +231,42 @@ impl State {
         Ok(())
     }
 
+    /// `getopts OPTSTRING NAME [ARGUMENT]…`; only the name is set, whatever the arguments hold.
+    fn getopts(&mut self, mut operands: Operands<'_>) -> Parsed<()> {
+        let Some(options) = operands.next().transpose()? else { return Err(Reason::Evaluates) };
+        let Some(variable) = operands.next().transpose()? else { return Err(Reason::Evaluates) };
+        // After `--` the name is the third word.
+        if options.known().is_none_or(|options| options.starts_with('-')) {
+            return Err(Reason::Evaluates);
+        }
+        self.target(variable)
+    }
+
     /// `-C` names a command to run; only the options that take text are allowed.
-    fn mapfile(&mut self, operands: &[Draft]) -> Parsed<()> {
-        let mut operands = operands.iter();
-        while let Some(word) = operands.next() {
+    fn mapfile(&mut self, mut operands: Operands<'_>) -> Parsed<()> {
+        while let Some(word) = operands.next().transpose()? {
             match word.known() {
                 Some("-t") => {}
-                Some("-d" | "-n" | "-s") => drop(operands.next()),
+                Some("-d" | "-n" | "-s") => drop(operands.next().transpose()?),
                 _ => self.target(word)?,
             }
         }
         self.assign_unknown(b"MAPFILE")
     }
+}
+
+/// `-p` sets a variable, whose subscript is evaluated, and may be inside `-np`.
+fn wait(operands: &[Draft]) -> Parsed<()> {
+    for word in operands {
+        let harmless = match word.known() {
+            Some(text) => !may_set(text),
+            None => word.number == Number::Integer,
+        };
+        if !harmless {
+            return Err(Reason::Evaluates);
+        }
+    }
+    Ok(())
 }
 
 /// Whether operands of `set` only end a line early, as in `set -euo pipefail`: names keep their meaning.

@@ -181,12 +181,14 @@ impl Parser<'_> {
         }
         let before = self.at;
         self.simple()?;
-        // `coproc NAME {` or `coproc NAME (`: the simple command would have taken the name and the brace as
-        // its own words.
+        // `coproc NAME {` or `coproc NAME [[`: the simple command would have taken the name and the brace as
+        // its own words. The name may be any word, of any length.
         let taken = self.text.get(before..self.at).unwrap_or_default();
-        let second = taken.split(|byte| is_meta(*byte)).filter(|word| !word.is_empty()).nth(1);
         let compound: &[&[u8]] = &[b"{", b"if", b"while", b"until", b"for", b"case", b"[[", b"select"];
-        if second.is_some_and(|word| compound.contains(&word)) { self.wrong() } else { Ok(()) }
+        if taken.split(|byte| is_meta(*byte)).any(|word| compound.contains(&word)) {
+            return self.wrong();
+        }
+        Ok(())
     }
 
     /// A literal word without quotes: the name of a variable or a function.

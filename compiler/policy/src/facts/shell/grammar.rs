@@ -112,9 +112,21 @@ impl<'s> Parser<'s> {
 
     /// Moves past blanks and joined lines.
     pub(super) fn blanks(&mut self) {
-        while self.peek().is_some_and(is_blank) || self.looking_at("\\\n") {
-            self.at += if self.peek() == Some(b'\\') { 2 } else { 1 };
+        loop {
+            match self.peek() {
+                Some(byte) if is_blank(byte) => self.at += 1,
+                Some(b'\\') if self.joins() => self.at += 2,
+                _ => return,
+            }
         }
+    }
+
+    /// Whether two lines are joined here, where no word or operator can go on. Anywhere else bash joins them
+    /// before it looks for the next character: `<<\`, a line break and `-` are the operator `<<-`. No part of
+    /// the grammar moves past such a join, so that the line is not understood.
+    fn joins(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|at| self.text.get(at));
+        self.looking_at("\\\n") && before.is_none_or(|byte| is_blank(*byte) || *byte == b'\n')
     }
 
     /// Moves past blanks, comments and line breaks, reading the here-documents that begin there.

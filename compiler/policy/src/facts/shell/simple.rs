@@ -2,6 +2,7 @@
 
 use super::grammar::{Parsed, Parser, is_meta};
 use super::here::Pending;
+use super::variables::is_name;
 use super::words::{Draft, Place};
 use super::{Assignment, Fact, MAX_COMMANDS, Reason, Redirect, RedirectKind};
 
@@ -54,7 +55,8 @@ impl Parser<'_> {
             if begins && !(assignments.is_empty() && redirects.is_empty()) && self.reserved().is_some() {
                 return self.wrong();
             }
-            words.push(self.word(Place::Argument)?);
+            let declared = words.first().is_some_and(is_declaration) && self.looking_at_assignment();
+            words.push(self.word(if declared { Place::Declared } else { Place::Argument })?);
             if words.len() + assignments.len() > MAX_COMMANDS {
                 return Err(Reason::TooMany);
             }
@@ -74,6 +76,14 @@ impl Parser<'_> {
             Some(name) => self.nested(|this| this.function(&name)),
             None => self.wrong(),
         }
+    }
+
+    /// Whether `NAME=` or `NAME+=` comes next, without quotes.
+    fn looking_at_assignment(&self) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        let (name, after) = rest.split_at_checked(length).unwrap_or_default();
+        is_name(name) && (after.starts_with(b"=") || after.starts_with(b"+="))
     }
 
     /// `NAME=value` or `NAME+=value` where a command may begin.
@@ -199,6 +209,13 @@ impl Parser<'_> {
         self.pending.push(Pending { delimiter, quoted, strips_tabs });
         Ok(Redirect { descriptor, kind: RedirectKind::HereDocument, target: Fact::Known(text) })
     }
+}
+
+/// Whether a name, as written, is one of those whose operands bash reads as assignments. With a quote, or
+/// after `command`, they are words like others, which are split.
+fn is_declaration(name: &Draft) -> bool {
+    let names: [&[u8]; 5] = [b"export", b"readonly", b"declare", b"typeset", b"local"];
+    name.plain().is_some_and(|name| names.contains(&name))
 }
 
 /// `>&WORD` without a descriptor before it writes a file, unless the word is a descriptor.

@@ -10,6 +10,9 @@ pub(super) enum Place {
     Argument,
     /// The value of an assignment: no splitting, no globs, no braces.
     Value,
+    /// An operand `NAME=value` of `declare` and its like: as a value, except that braces are expanded, and
+    /// the results are split.
+    Declared,
     /// An operand of `[[`: like a value.
     Test,
     /// Within double quotes, or in a here-document.
@@ -111,8 +114,9 @@ impl Parser<'_> {
         if breaks && !self.pending.is_empty() {
             return self.wrong();
         }
-        // `{name}>file` stores a descriptor in a variable.
-        let braced = draft.text.first() == Some(&b'{') && draft.text.last() == Some(&b'}');
+        // `{name}>file` and `{name[subscript]}>file` store a descriptor in a variable.
+        let written = self.text.get(start..self.at).unwrap_or_default();
+        let braced = written.first() == Some(&b'{') && written.last() == Some(&b'}');
         if braced && matches!(self.peek(), Some(b'<' | b'>')) {
             return self.wrong();
         }
@@ -172,13 +176,14 @@ impl Parser<'_> {
     /// One byte without any quoting.
     fn unquoted(&self, byte: u8, place: Place, previous: u8, draft: &mut Draft, seen: &mut Seen) {
         let splits = place == Place::Argument;
+        let braces = splits || place == Place::Declared;
         match byte {
             b'*' | b'?' if splits => draft.unknown(true),
             b'[' if splits => seen.bracket = true,
             b']' if splits && seen.bracket => draft.unknown(true),
-            b'{' if splits => seen.brace = true,
-            b',' if splits && seen.brace => draft.unknown(true),
-            b'.' if splits && seen.brace && previous == b'.' => draft.unknown(true),
+            b'{' if braces => seen.brace = true,
+            b',' if braces && seen.brace => draft.unknown(true),
+            b'.' if braces && seen.brace && previous == b'.' => draft.unknown(true),
             b'~' if seen.parts == 0 || place != Place::Test && matches!(previous, b'=' | b':') => {
                 draft.unknown(false);
             }
@@ -311,7 +316,8 @@ impl Parser<'_> {
             None => draft.literal(*b"$"),
             Some(expansion) => {
                 draft.quoted = true;
-                draft.unknown(expansion.several || place == Place::Argument);
+                let several = expansion.several && place != Place::Declared;
+                draft.unknown(several || place == Place::Argument);
                 draft.number = expansion.number;
             }
         }
