@@ -1,11 +1,10 @@
 //! Plain values that are too large for a record: files in `blobs/`, each named by the SHA-256 of its text, so
 //! that the name proves the content.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::dir::{Dir, sync_dir, write_whole};
+use crate::dir::{Dir, open_regular, sync_dir, write_whole};
 use crate::field::MAX_VALUE_BYTES;
 use crate::hash::Hash;
 
@@ -17,7 +16,7 @@ pub fn blob(dir: &Path, name: &Hash) -> Option<Vec<u8>> {
 
 pub(crate) fn read(dir: &Dir, name: &Hash) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(dir.blob(name)).ok()?.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut text).ok()?;
+    open_regular(&dir.blob(name)).ok()?.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut text).ok()?;
     (Hash::of(&[&text]) == *name).then_some(text)
 }
 
@@ -30,6 +29,6 @@ pub(crate) fn keep(dir: &Dir, name: &Hash, text: &[u8]) -> io::Result<()> {
     }
     // Nor is it certain to be on disk: an earlier try may have failed at the flush of the file or of its
     // name.
-    File::open(&path)?.sync_all()?;
+    open_regular(&path)?.sync_all()?;
     path.parent().map_or(Ok(()), sync_dir)
 }

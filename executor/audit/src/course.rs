@@ -6,11 +6,10 @@
 //! held a durable record is not on the course.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 
 use crate::damage::{Damage, DamageKind};
-use crate::dir::Dir;
+use crate::dir::{Dir, open_regular};
 use crate::record::{Continues, Kind, MAX_LINE_BYTES};
 use crate::seen::Seen;
 
@@ -112,7 +111,7 @@ fn beginning(dir: &Dir, segment: u32) -> Result<Beginning, ReadError> {
     let path = dir.segment(segment);
     let read = || -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
-        let file = BufReader::new(File::open(&path)?);
+        let file = BufReader::new(open_regular(&path)?);
         file.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)?;
         Ok(line)
     };

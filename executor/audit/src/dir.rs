@@ -115,10 +115,22 @@ impl Dir {
     }
 }
 
+/// Opens a file of the log for reading. Whoever can write in the folder may have put something else in its
+/// place: opening a pipe would wait for ever, and a link leads elsewhere. Only a regular file is opened.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
+    // The standard library adds O_CLOEXEC.
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
 /// Reads a small file whole.
 pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_SMALL_FILE_BYTES).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(MAX_SMALL_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

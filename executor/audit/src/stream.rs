@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
-use crate::dir::Dir;
+use crate::dir::{Dir, open_regular};
 use crate::hash::Hash;
 use crate::record::{Cut, MAX_LINE_BYTES, sum_holds};
 use crate::seen::Seen;
@@ -78,7 +78,7 @@ impl Segment {
     fn open(dir: &Dir, number: u32, offset: u64, end: Option<u64>) -> Result<Self, ReadError> {
         let path = dir.segment(number);
         let open = || -> io::Result<File> {
-            let mut file = File::open(&path)?;
+            let mut file = open_regular(&path)?;
             file.seek(SeekFrom::Start(offset))?;
             Ok(file)
         };
@@ -224,7 +224,7 @@ pub(crate) fn tail(
     offset: u64,
     mut lost: Option<u64>,
 ) -> io::Result<Result<Option<Cut>, DamageKind>> {
-    let mut file = File::open(dir.segment(segment))?;
+    let mut file = open_regular(&dir.segment(segment))?;
     file.seek(SeekFrom::Start(offset))?;
     let rest = file.metadata()?.len().saturating_sub(offset);
     let size = usize::try_from(rest).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);

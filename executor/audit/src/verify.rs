@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::blobs;
 use crate::course::{Course, ReadError};
 use crate::damage::{Damage, DamageKind, Position};
-use crate::dir::Dir;
+use crate::dir::{Dir, open_regular};
 use crate::field::{MAX_VALUE_BYTES, Opening};
 use crate::hash::Hash;
 use crate::note;
@@ -285,9 +285,9 @@ struct Openings {
 }
 
 impl Openings {
-    /// A missing file opens nothing.
+    /// A missing file opens nothing, nor does anything that is not a regular file.
     fn of(dir: &Dir, segment: u32) -> Self {
-        let reader = File::open(dir.disclosure(segment)).ok().map(BufReader::new);
+        let reader = open_regular(&dir.disclosure(segment)).ok().map(BufReader::new);
         let mut openings = Self { segment, reader, next: None };
         openings.advance();
         openings

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use bailiwick_audit::{Entry, Event, Hash, Known, Mode, Options, Report, Status, Writer, note};
 use serde_json::json;
@@ -233,13 +234,21 @@ fn verdict(report: &Report) -> String {
     }
 }
 
+/// Whether there is a Python to verify with; without one, a test fails under CI.
+fn has_python() -> bool {
+    let python = Command::new("python3").arg("--version").output();
+    if python.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let how = "python3 is missing: install the package python3";
+    assert!(std::env::var_os("CI").is_none(), "{how}");
+    eprintln!("SKIPPED: {how}");
+    false
+}
+
 #[test]
 fn the_verifier_written_from_the_document_agrees_on_every_fixture() {
-    let python = Command::new("python3").arg("--version").output();
-    if !python.is_ok_and(|output| output.status.success()) {
-        let how = "python3 is missing: install the package python3";
-        assert!(std::env::var_os("CI").is_none(), "{how}");
-        eprintln!("SKIPPED: {how}");
+    if !has_python() {
         return;
     }
     let Lived { dir, known: with_key, pinned } = lived();
@@ -278,6 +287,57 @@ fn the_verifier_written_from_the_document_agrees_on_every_fixture() {
     }
     let open = fixtures.compare(&key, &with_key);
     assert!(sealed + open > 300, "only {} fixtures", sealed + open);
+}
+
+/// What ends within a minute; a reader that waits for a pipe never does.
+fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, when_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(done.send(work())));
+    when_done.recv_timeout(Duration::from_secs(60)).expect("it ends")
+}
+
+/// Verdicts of both verifiers about a log; `unread` where ours cannot read it.
+fn both(dir: &Path, known: &Known, key: &str) -> (String, String) {
+    let (of, and) = (dir.to_owned(), known.clone());
+    let ours = ends(move || bailiwick_audit::verify(&of, &and).map(|report| verdict(&report)));
+    let mut python = Command::new("python3");
+    python.arg("-B").arg(root().join("conformance/audit-log/verify.py")).args(["--log-key", key]).arg(dir);
+    let output = ends(move || python.output().expect("python3 runs"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    (ours.unwrap_or_else(|_| "unread".to_owned()), said.trim_end().to_owned())
+}
+
+/// Whoever can write in the folder may put there what is not a file.
+#[test]
+fn a_pipe_or_a_link_in_place_of_a_file_is_not_read() {
+    if !has_python() {
+        return;
+    }
+    let Lived { dir, known, .. } = lived();
+    let key = verify(dir.path(), &known).log_key.unwrap();
+    let records = all_lines(dir.path()).len();
+    let large = all_lines(dir.path()).iter().position(|line| line.contains("{\"blob\":")).unwrap();
+    let blob = std::fs::read_dir(dir.path().join("blobs")).unwrap().next().unwrap().unwrap().path();
+    let tampered = format!("tampered {large}");
+    let aside = dir.path().join("aside");
+    for (path, ours, theirs) in [
+        (segment(dir.path(), 1), "unread", "tampered 0".to_owned()),
+        (segment(dir.path(), 2), "unread", "tampered 0".to_owned()),
+        (dir.path().join("disclosures/00000001.jsonl"), "", format!("intact {records}")),
+        (blob, "", tampered),
+    ] {
+        let ours = if ours.is_empty() { theirs.clone() } else { ours.to_owned() };
+        std::fs::rename(&path, &aside).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+        let expected = (ours, theirs);
+        assert_eq!(both(dir.path(), &known, &key), expected, "a pipe: {}", path.display());
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&aside, &path).unwrap();
+        assert_eq!(both(dir.path(), &known, &key), expected, "a link: {}", path.display());
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    let intact = format!("intact {records}");
+    assert_eq!(both(dir.path(), &known, &key), (intact.clone(), intact));
 }
 
 #[test]
