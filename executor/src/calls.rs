@@ -86,8 +86,23 @@ struct Control {
 #[derive(Debug, Default)]
 struct Backlog {
     parts: VecDeque<Bytes>,
-    bytes: usize,
+    /// What the parts take in memory.
+    held: usize,
     closed: bool,
+}
+
+/// What a part takes in memory besides its bytes: its place in the queue, which doubles when it is full, and two
+/// small allocations. Without it, a client that sends single bytes would hold a hundred times the limit.
+const PART_BYTES: usize = 128;
+
+/// What the parts may take: one of the largest size always fits into an empty backlog.
+const MAX_HELD: usize = STDIN_BACKLOG + PART_BYTES;
+
+impl Backlog {
+    /// Bytes that a part takes in memory.
+    const fn cost(part: &Bytes) -> usize {
+        part.len() + PART_BYTES
+    }
 }
 
 impl std::fmt::Debug for Control {
@@ -135,7 +150,9 @@ impl CallState {
     pub fn new(call: NewCall) -> Self {
         let stdin = match call.input {
             Input::Empty => None,
-            Input::Text(text) => Some(Backlog { bytes: text.len(), parts: [text].into(), closed: true }),
+            Input::Text(text) => {
+                Some(Backlog { held: Backlog::cost(&text), parts: [text].into(), closed: true })
+            }
             Input::Stream => Some(Backlog::default()),
         };
         let control = Control { stdin, ..Control::default() };
@@ -219,7 +236,7 @@ impl CallState {
     #[must_use]
     pub fn held(&self) -> usize {
         let result = self.ended.borrow().as_ref().and_then(|ended| ended.result.as_ref().map(weight));
-        let stdin = self.lock().stdin.as_ref().map_or(0, |backlog| backlog.bytes);
+        let stdin = self.lock().stdin.as_ref().map_or(0, |backlog| backlog.held);
         self.output.held().saturating_add(result.unwrap_or_default()).saturating_add(stdin)
     }
 
@@ -311,14 +328,17 @@ impl CallState {
         if bytes.len() > STDIN_BACKLOG {
             return Err(Refusal::TooLarge { limit: STDIN_BACKLOG });
         }
-        if backlog.bytes + bytes.len() > STDIN_BACKLOG {
+        let cost = if bytes.is_empty() { 0 } else { Backlog::cost(&bytes) };
+        if backlog.held + cost > MAX_HELD {
+            let parts = backlog.parts.len();
             return Err(Refusal::Busy(format!(
-                "{STDIN_BACKLOG} bytes of input wait for the command to read them"
+                "{parts} parts of input wait for the command to read them; all may take {STDIN_BACKLOG} bytes, \
+                 with {PART_BYTES} more for each"
             )));
         }
-        backlog.bytes += bytes.len();
+        backlog.held += cost;
         backlog.closed = close;
-        if !bytes.is_empty() {
+        if cost > 0 {
             backlog.parts.push_back(bytes);
         }
         if let Some(command) = &control.command {
@@ -336,7 +356,7 @@ impl CallState {
         let Some(backlog) = control.stdin.as_mut() else { return Err(InputEnd) };
         match backlog.parts.pop_front() {
             Some(part) => {
-                backlog.bytes -= part.len();
+                backlog.held -= Backlog::cost(&part);
                 Ok(Some(part))
             }
             None if backlog.closed => Err(InputEnd),
@@ -445,11 +465,24 @@ pub(crate) mod tests {
         assert_eq!(call.feed(part(STDIN_BACKLOG + 1), false), too_large);
     }
 
+    /// A million single bytes would take a hundred times the limit in memory.
+    #[test]
+    fn small_parts_of_input_are_charged_for_what_they_take() {
+        let call = reading("c", Input::Stream);
+        let fed = (0..=STDIN_BACKLOG).take_while(|_| call.feed(Bytes::from_static(b"x"), false).is_ok()).count();
+        assert!((1..=STDIN_BACKLOG / PART_BYTES).contains(&fed), "{fed} parts of one byte");
+        assert!(matches!(call.feed(Bytes::from_static(b"x"), false), Err(Refusal::Busy(_))));
+        assert_eq!(call.feed(Bytes::new(), false), Ok(()), "nothing takes nothing");
+        while call.take_input() != Ok(None) {}
+        assert_eq!(call.held(), 0);
+        assert_eq!(call.feed(Bytes::from(vec![b'x'; STDIN_BACKLOG]), true), Ok(()));
+    }
+
     #[test]
     fn a_call_that_has_ended_holds_no_input() {
         let text = Bytes::from(vec![b'x'; 1 << 20]);
         let call = reading("c", Input::Text(text));
-        assert_eq!(call.held(), 1 << 20);
+        assert_eq!(call.held(), (1 << 20) + PART_BYTES);
         call.end(Ended { outcome: None, result: None, result_decision: None });
         assert_eq!(call.held(), 0);
     }

@@ -79,5 +79,5 @@ pub(crate) const MAX_IDEMPOTENCY_KEY: usize = 128;
 /// How much one chunk of a stream carries before base64: a pipe's usual capacity.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
-/// Bytes of standard input that wait for a program which does not read; more is answered with 429.
+/// Bytes of standard input that wait for a program which does not read, each part charged with what it takes in memory; more is answered with 429.
 pub(crate) const STDIN_BACKLOG: usize = 1 << 20;
