@@ -295,7 +295,27 @@ const BUILTINS: &[&str] = &[
     "ls |\\\n& ls",
     "ls >\\\n>out",
     "ls \\\n k",
+    "x=(1)#c; evil 31",
+    "x=(1)2",
+    "x=(1) #c; evil 32",
+    "[[ a == @(#) ]]; evil 33\n]]",
+    "[[ a =~ $x(#) ]]; evil 34\n]]",
+    "[[ a =~ \"x\"||#y ]]; evil 35\nb ]]",
+    "[[ a =~ 'x'|#y ]]; evil 36\nb ]]",
+    "[[ (a) && (b)#c ]]\n]]",
+    "[[ a =~ x #b ]]; evil 37\n]]",
+    "[[ a && #b ]]\nb ]]",
+    "(ls)#c; evil 38",
+    "((1))#c; evil 39",
+    "ls 2>&-#c; evil 40",
+    "case a in a)#c; evil 41\nls;; esac",
+    "ls {a$',b'}{a$'\\x2c'b}",
+    "ls $`ls q`",
 ];
+
+/// What may follow a construct without a blank, and continue it or not.
+const GLUE: &[&str] = &["#c; ls G", "#c ]]; ls G\n]]", "(#)", "|#c", "||#c; ls G\nls", "x", "'x'", "(x)", "$(ls G)", ">out", "&", ")", "}", "[", "=(x)", "{a,b}"];
+
 
 fn builtin() -> impl Strategy<Value = String> {
     prop::sample::select(BUILTINS).prop_map(str::to_owned)
@@ -350,8 +370,11 @@ fn line() -> impl Strategy<Value = String> {
         "'", "\"", "\\", "`", "$", "(", ")", "#", "\n", ";", "&", "|", "<", ">", "{", "}", "!", " ", "\\\n",
         "$(", "((", "))", "]]",
     ]);
+    let glued = (joined.clone(), prop::sample::select(GLUE), joined.clone())
+        .prop_map(|(before, glue, after)| format!("{before}{glue}\n{after}"));
     prop_oneof![
         3 => joined.clone(),
+        1 => glued,
         1 => (joined, any::<prop::sample::Index>(), noise).prop_map(|(mut text, at, noise)| {
             let places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
             if !places.is_empty() {
@@ -500,6 +523,37 @@ fn lines_that_make_bash_evaluate_values_are_not_understood() {
             "{line}: bash runs {runs:?}, so this proves nothing"
         );
         assert!(matches!(shell::parse(line), Shell::Opaque(_)), "{line}: {:#?}", shell::parse(line));
+    }
+}
+
+/// Where bash does not begin a comment: what stands behind `#` runs, and a rule that looks for it must find it.
+#[test]
+fn no_command_hides_behind_what_is_no_comment() {
+    let Some(mut oracle) = Oracle::new() else { return };
+    for line in [
+        "x=(1)#c; evil",
+        "x=([0]=1)#c; evil",
+        "x+=()#; evil",
+        "[[ a == @(#) ]]; evil\n]]",
+        "[[ a != !(#) ]]; evil\n]]",
+        "[[ a =~ $x(#) ]]; evil\n]]",
+        "[[ a =~ \"x\"(#) ]]; evil\n]]",
+        "[[ a =~ \"x\"||#y ]]; evil\nb ]]",
+        "ls a#b; evil",
+        "ls \"\"#b; evil",
+        "ls $x#b; evil",
+        "ls ${x#b}; evil",
+        "ls $#; evil",
+        "ls \\#; evil",
+    ] {
+        let (runs, _) = oracle.run(line);
+        assert!(
+            runs.iter().any(|run| run.name == "evil"),
+            "{line}: bash runs {runs:?}, so this proves nothing"
+        );
+        if let Shell::Parsed(parsed) = shell::parse(line) {
+            assert_explained(line, &parsed, &runs);
+        }
     }
 }
 

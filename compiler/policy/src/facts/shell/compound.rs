@@ -1,6 +1,7 @@
 //! Groups, conditionals, loops, functions, and the two commands that are expressions.
 
-use super::grammar::{Parsed, Parser, Stop, is_meta};
+use super::Reason;
+use super::grammar::{Parsed, Parser, Stop, is_blank, is_meta};
 use super::variables::is_name;
 use super::words::{Number, Place};
 
@@ -23,7 +24,8 @@ impl Parser<'_> {
             "case" => self.case()?,
             "[[" => self.test_expression()?,
             "function" => return self.function_keyword(),
-            "coproc" => return self.coprocess(),
+            // It sets an array of bash's own, and its name may be any word.
+            "coproc" => return Err(Reason::Evaluates),
             // `select` prompts a user; the others do not begin a command.
             _ => return self.wrong(),
         }
@@ -171,26 +173,6 @@ impl Parser<'_> {
         }
     }
 
-    /// `coproc` with a simple command; a name or a compound command after it is not understood.
-    fn coprocess(&mut self) -> Parsed<()> {
-        self.state.keyword("coproc")?;
-        self.state.assign_unknown(b"COPROC")?;
-        self.blanks();
-        if self.reserved().is_some() || self.peek() == Some(b'(') {
-            return self.wrong();
-        }
-        let before = self.at;
-        self.simple()?;
-        // `coproc NAME {` or `coproc NAME [[`: the simple command would have taken the name and the brace as
-        // its own words. The name may be any word, of any length.
-        let taken = self.text.get(before..self.at).unwrap_or_default();
-        let compound: &[&[u8]] = &[b"{", b"if", b"while", b"until", b"for", b"case", b"[[", b"select"];
-        if taken.split(|byte| is_meta(*byte)).any(|word| compound.contains(&word)) {
-            return self.wrong();
-        }
-        Ok(())
-    }
-
     /// A literal word without quotes: the name of a variable or a function.
     fn plain_word(&mut self) -> Parsed<Vec<u8>> {
         let start = self.at;
@@ -209,6 +191,10 @@ impl Parser<'_> {
             self.newlines()?;
             if self.eat_word("]]") {
                 break;
+            }
+            // After a word it belongs to a pattern, in which `#` begins no comment: `@(#)`.
+            if self.peek() == Some(b'(') && !self.begins() {
+                return self.wrong();
             }
             if self.eat("&&") || self.eat("||") || self.eat("(") || self.eat(")") {
                 continue;
@@ -232,7 +218,10 @@ impl Parser<'_> {
     fn regex(&mut self) -> Parsed<super::words::Draft> {
         let start = self.at;
         if matches!(self.peek(), Some(b'"' | b'\'' | b'$')) {
-            return self.word(Place::Test);
+            let word = self.word(Place::Test)?;
+            // `"a"||#b` and `$x(#)` are one pattern.
+            let ends = self.peek().is_none_or(|byte| is_blank(byte) || byte == b'\n');
+            return if ends { Ok(word) } else { self.wrong() };
         }
         let mut open = 0_usize;
         while let Some(byte) = self.peek() {

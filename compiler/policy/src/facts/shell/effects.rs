@@ -167,6 +167,11 @@ impl State {
             if variables::effect(&assignment.name) == Effect::Evaluates || value.array {
                 return Err(Reason::Evaluates);
             }
+            // The POSIX mode that it turns on makes assignments before `:`, `export`, `shift`, … last. Then it
+            // lasts itself.
+            if assignment.name == "POSIXLY_CORRECT" {
+                self.change();
+            }
             self.others.insert(assignment.name.clone());
             if !harmless {
                 name = Fact::Opaque;

@@ -83,8 +83,8 @@ pub enum Reason {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {
     /// Every command, including those in pipelines, lists, substitutions, groups, compound commands and
-    /// function bodies. A substitution comes before the command that uses it. `[[`, `((`, `time` and `coproc`
-    /// are commands of that name. Redirections of a group, and assignments or redirections alone, are a
+    /// function bodies. A substitution comes before the command that uses it. `[[`, `((` and `time` are
+    /// commands of that name. Redirections of a group, and assignments or redirections alone, are a
     /// command with an empty name.
     pub commands: Vec<Command>,
     /// Whether it has a command or process substitution.

@@ -127,6 +127,10 @@ impl Parser<'_> {
             }
             let _ = self.word(Place::Argument)?;
         }
+        // `a=(b)c` and `a=(b)#c` are words.
+        if self.peek().is_some_and(|byte| !is_meta(byte)) {
+            return self.wrong();
+        }
         let value = Draft { opaque: true, array: true, ..Draft::default() };
         Ok((Assignment { name, value: Fact::Opaque }, value))
     }
