@@ -8,7 +8,9 @@
 //! is opaque when its word is, or when something in the line may have changed what the name means: an
 //! assignment such as `PATH=…`, a function, `alias`, `eval`. The *whole line* is opaque when a command may
 //! run that is not written as a command: syntax outside the grammar, or a construct by which bash evaluates a
-//! value as code (`[[ $x -eq 1 ]]` runs the `$(…)` in the subscript in `$x`).
+//! value as code (`[[ $x -eq 1 ]]` runs the `$(…)` in the subscript in `$x`). What is run by a command whose
+//! purpose that is, such as `eval`, `trap`, `env` or `xargs`, is an argument of that command and nothing
+//! else: a rule that permits such a name permits whatever it runs.
 //!
 //! ```text
 //! LINE ► grammar ► words ► expansion     where text becomes words
