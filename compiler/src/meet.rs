@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 use bailiwick_policy::policy::{FORMAT_VERSION, Policy, Subject, Unmatched, cell_name};
 
 pub use crate::reach::rules::Narrowed;
+pub(crate) use admission::each_node;
 pub(crate) use isolation::as_strict;
 
 /// The result of a meet.

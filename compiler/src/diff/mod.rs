@@ -25,6 +25,7 @@ mod settings;
 mod shape;
 mod sides;
 mod syscalls;
+mod tables;
 mod tools;
 mod wishes;
 

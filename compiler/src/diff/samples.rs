@@ -6,6 +6,8 @@ use bailiwick_policy::cel::compile_pattern;
 
 /// Most texts for one pattern.
 const MAX_SAMPLES: usize = 8;
+/// Most members of a class that are all sampled.
+const MAX_MEMBERS: usize = 4;
 /// Longest sample, in bytes: even if a pattern requires a thousand characters, a longer command line shows
 /// nothing more.
 const MAX_SAMPLE_BYTES: usize = 512;
@@ -24,7 +26,7 @@ fn of(hir: &Hir) -> Vec<String> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => vec![String::new()],
         HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
-        HirKind::Class(class) => member(class).into_iter().map(String::from).collect(),
+        HirKind::Class(class) => members(class).into_iter().map(String::from).collect(),
         HirKind::Capture(capture) => of(&capture.sub),
         HirKind::Repetition(repetition) => {
             let one = of(&repetition.sub);
@@ -56,20 +58,22 @@ fn joined(begun: &[String], part: &[String]) -> Vec<String> {
     pairs.filter(|text| text.len() <= MAX_SAMPLE_BYTES).take(MAX_SAMPLES).collect()
 }
 
-/// A member of a class: a letter or a digit if it contains one.
-fn member(class: &Class) -> Option<char> {
+/// The members of a small class, as `a|b` is one; of a larger one a single member: a letter or a digit if it
+/// contains one.
+fn members(class: &Class) -> Vec<char> {
     let ranges: Vec<(char, char)> = match class {
         Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
         Class::Bytes(class) => {
             class.ranges().iter().map(|range| (char::from(range.start()), char::from(range.end()))).collect()
         }
     };
+    let each = || ranges.iter().flat_map(|(first, last)| *first..=*last);
+    if each().nth(MAX_MEMBERS).is_none() {
+        return each().collect();
+    }
     let inside = |char: &char| ranges.iter().any(|(first, last)| first <= char && char <= last);
-    ['a', '1', 'A']
-        .into_iter()
-        .chain('!'..='~')
-        .find(inside)
-        .or_else(|| ranges.first().map(|(first, _)| *first))
+    let preferred = ['a', '1', 'A'].into_iter().chain('!'..='~').find(inside);
+    preferred.or_else(|| ranges.first().map(|(first, _)| *first)).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -81,6 +85,8 @@ mod tests {
         assert_eq!(matching("(^|/)git$"), ["git", "/git"]);
         assert_eq!(matching("^([+]|--for|--mir|-[A-Za-z0-9]*f)"), ["+", "--for", "--mir", "-f", "-af"]);
         assert_eq!(matching("^[0-9]{3}x?$"), ["111", "111x"]);
+        // The parser makes a class of these.
+        assert_eq!(matching("^(a|b)$"), ["a", "b"]);
         assert!(matching("(").is_empty());
     }
 }

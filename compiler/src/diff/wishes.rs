@@ -67,7 +67,6 @@ pub(super) type Way = Vec<Wish>;
 pub(super) struct Reader<'p> {
     shared: &'p [Cel],
     regexes: &'p [String],
-    parameters: &'p Const,
     /// Whether something was left out.
     pub(super) cut: Cell<bool>,
     /// Steps left for the current expression.
@@ -75,8 +74,8 @@ pub(super) struct Reader<'p> {
 }
 
 impl<'p> Reader<'p> {
-    pub(super) const fn new(shared: &'p [Cel], regexes: &'p [String], parameters: &'p Const) -> Self {
-        Self { shared, regexes, parameters, cut: Cell::new(false), left: Cell::new(0) }
+    pub(super) const fn new(shared: &'p [Cel], regexes: &'p [String]) -> Self {
+        Self { shared, regexes, cut: Cell::new(false), left: Cell::new(0) }
     }
 }
 
@@ -141,8 +140,7 @@ mod tests {
         let cel = |expr| Cel { source: String::new(), expr, slots: 0 };
         let mut shared = vec![cel(Expr::Select(Box::new(Expr::Root(Root::Object)), "a".to_owned()))];
         shared.extend((0..60).map(|before| cel(Expr::And(vec![Expr::Shared(before), Expr::Shared(before)]))));
-        let parameters = Const::Map(Vec::new());
-        let reader = Reader::new(&shared, &[], &parameters);
+        let reader = Reader::new(&shared, &[]);
         assert!(!reader.ways(&Expr::Shared(1), true).is_empty());
         assert!(!reader.cut.get());
         reader.ways(&Expr::Shared(60), true);

@@ -4,12 +4,12 @@
 //! modules of `rego`) are concatenated and then rewritten in the order of first use, which makes them
 //! independent of the order of the union.
 //!
-//! A shared expression that reads `params` or `pack` means something else in another pack, even if its text
-//! is the same; such expressions are shared within one pack only.
+//! A shared expression with a parameter computes something else in another pack, even if its text is the same.
+//! The parameter's value is written into it, so equal expressions compute the same in every pack.
 
 use std::collections::BTreeMap;
 
-use bailiwick_policy::ir::{Cel, Expr, Root};
+use bailiwick_policy::ir::{Cel, Expr};
 use bailiwick_policy::policy::{Admission, AdmissionRule, Mutation};
 
 use super::provenance::order;
@@ -52,11 +52,10 @@ pub(super) fn canonical(admission: Admission) -> Admission {
     };
     let mut out: Vec<AdmissionRule> = Vec::with_capacity(rules.len());
     for mut rule in rules {
-        let pack = rule.origin.pack;
         for (_, index) in &mut rule.variables {
-            *index = tables.shared(*index, pack);
+            *index = tables.shared(*index);
         }
-        each_expression(&mut rule, &mut |cel| tables.renumber(cel, pack));
+        each_expression(&mut rule, &mut |cel| tables.renumber(cel));
         rule.rego.iter_mut().for_each(|rego| rego.module = tables.modules.take(rego.module));
         if out.last() != Some(&rule) {
             out.push(rule);
@@ -72,12 +71,10 @@ struct Tables {
     regexes: Texts,
     modules: Texts,
     shared: Vec<Cel>,
-    /// Whether the new expression at this index reads what differs between packs.
-    own: Vec<Scope>,
-    /// Old index and pack → new index.
-    known: BTreeMap<(u32, u16), u32>,
-    /// Source text → the new indices of expressions with that text, and the pack they were made for.
-    by_source: BTreeMap<String, Vec<(u32, u16)>>,
+    /// Old index → new index.
+    known: BTreeMap<u32, u32>,
+    /// Source text → the new indices of expressions with that text.
+    by_source: BTreeMap<String, Vec<u32>>,
 }
 
 /// A table of texts, old and new; the new one is in the order of first use, without duplicates.
@@ -104,70 +101,37 @@ impl Texts {
     }
 }
 
-/// Which packs an expression belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    /// Reads the pack's own parameters, name or version.
-    Pack,
-    /// Means the same in every pack.
-    Any,
-}
-
 impl Tables {
-    fn renumber(&mut self, cel: &mut Cel, pack: u16) {
+    fn renumber(&mut self, cel: &mut Cel) {
         each_node(&mut cel.expr, &mut |expr| match expr {
-            Expr::Shared(index) => *index = self.shared(*index, pack),
+            Expr::Shared(index) => *index = self.shared(*index),
             Expr::Matches(_, index) => *index = self.regexes.take(*index),
             _ => {}
         });
     }
 
-    fn shared(&mut self, old: u32, pack: u16) -> u32 {
-        if let Some(index) = self.known.get(&(old, pack)) {
+    fn shared(&mut self, old: u32) -> u32 {
+        if let Some(index) = self.known.get(&old) {
             return *index;
         }
         let cel = usize::try_from(old).ok().and_then(|at| self.old_shared.get(at)).cloned();
         let Some(mut cel) = cel else { return u32::MAX };
         // Variables use only earlier ones, so this ends; a cycle in a malformed table would find itself
         // marked as dangling here.
-        self.known.insert((old, pack), u32::MAX);
-        self.renumber(&mut cel, pack);
-        let scope = self.scope(&mut cel);
+        self.known.insert(old, u32::MAX);
+        self.renumber(&mut cel);
         let candidates = self.by_source.get(&cel.source).into_iter().flatten();
-        let same = candidates.copied().find(|(index, owner)| {
-            let there = usize::try_from(*index).ok().and_then(|at| self.shared.get(at));
-            (scope == Scope::Any || *owner == pack) && there == Some(&cel)
+        let same = candidates.copied().find(|index| {
+            usize::try_from(*index).ok().and_then(|at| self.shared.get(at)) == Some(&cel)
         });
-        let index = same.map_or_else(
-            || {
-                let index = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
-                self.by_source.entry(cel.source.clone()).or_default().push((index, pack));
-                self.shared.push(cel);
-                self.own.push(scope);
-                index
-            },
-            |(index, _)| index,
-        );
-        self.known.insert((old, pack), index);
+        let index = same.unwrap_or_else(|| {
+            let index = u32::try_from(self.shared.len()).unwrap_or(u32::MAX);
+            self.by_source.entry(cel.source.clone()).or_default().push(index);
+            self.shared.push(cel);
+            index
+        });
+        self.known.insert(old, index);
         index
-    }
-
-    fn scope(&self, cel: &mut Cel) -> Scope {
-        let mut scope = Scope::Any;
-        each_node(&mut cel.expr, &mut |expr| {
-            let own = match expr {
-                Expr::Root(Root::Params | Root::Pack) => true,
-                Expr::Shared(index) => {
-                    let at = usize::try_from(*index).unwrap_or(usize::MAX);
-                    self.own.get(at) != Some(&Scope::Any)
-                }
-                _ => false,
-            };
-            if own {
-                scope = Scope::Pack;
-            }
-        });
-        scope
     }
 }
 

@@ -390,3 +390,49 @@ fn tests_that_answer_one_sides_questions_are_tried() {
         "{found:#?}"
     );
 }
+
+/// Rules over pods and over calls that read parameters: as a bound, as a list and as a pattern.
+const PARAMETERS: &str = r#"  parameters:
+  - {name: ceiling, type: quantity, default: 2Gi}
+  - {name: names, type: string, default: '^(a|agent)$'}
+  - {name: hosts, type: list(string), default: [a.example]}
+  - {name: topics, type: string, default: '^a$'}
+  pools: [{name: warm, backend: Native, runtimeClass: runc, podSecurity: {level: Baseline, version: v1.36}, userNamespace: Required, cgroup: Writable, resources: {cpus: '2', memory: 1Gi}}]
+  sandboxes: [{name: shell, pool: warm, filesystem: {readOnly: [/usr, /bin]}, syscalls: {profile: Shell}, limits: {wallClock: 30s, memory: 512Mi, processes: 64, output: 1Mi}}]
+  tools:
+    definitions:
+    - {name: web.fetch, input: {type: object, additionalProperties: false, required: [host], properties: {host: {type: string, maxLength: 64}}}, run: {sandbox: shell, argv: [{value: /bin/true}]}}
+    - {name: web.search, input: {type: object, additionalProperties: false, required: [topic], properties: {topic: {type: string, maxLength: 64}}}, run: {sandbox: shell, argv: [{value: /bin/true}]}}
+    rules:
+    - {name: fetch, tools: [web.fetch], when: "call.args.host in params.hosts", allow: {}}
+    - {name: search, tools: [web.search], when: "call.args.topic.matches(params.topics)", allow: {}}
+  admission:
+    rules:
+    - name: memory
+      match: {resources: [{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+      variables: [{name: large, expression: "pod.mainContainers.filter(c, 'memory' in c.?resources.?limits.orValue({}) && quantity(c.resources.limits['memory']).isGreaterThan(quantity(params.ceiling)))"}]
+      validations: [{expression: variables.large.size() == 0, message: too much}]
+    - name: named
+      match: {resources: [{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}]}
+      validations: [{expression: "object.spec.?schedulerName.orValue('a').matches(params.names)", message: another scheduler}]
+"#;
+
+/// The text of a condition stays the same when a parameter in it changes.
+#[test]
+fn a_parameter_that_allows_more_is_wider() {
+    let of = |from: &str, to: &str| {
+        assert!(PARAMETERS.contains(from), "the pack has no `{from}`");
+        policy(&format!("{SUBJECTS}{}", PARAMETERS.replacen(from, to, 1)))
+    };
+    let old = of("", "");
+    for (from, to, shows) in [
+        ("default: 2Gi", "default: 8Gi", "\"memory\":\"8Gi\""),
+        ("^(a|agent)$", "^(a|b|agent)$", "\"schedulerName\":\"b\""),
+        ("[a.example]", "[a.example, b.example]", "\"host\":\"b.example\""),
+        ("'^a$'", "'^(a|b)$'", "\"topic\":\"b\""),
+    ] {
+        widens(&old, &of(from, to), shows);
+    }
+    let unread = "  parameters:\n  - {name: unread, type: int, default: 1}\n";
+    assert_eq!(compared(&old, &of("  parameters:\n", unread)).changes.len(), 0);
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use bailiwick_policy::ir::{Expr, Root};
+use bailiwick_policy::ir::Expr;
 use bailiwick_policy::policy::{
     ImageDigest, ImageEffect, ImageEntry, ImageSigner, LabelOperator, LabelRequirement, LabelSelector,
     NetworkRule, Peer, PodSecurityLevel, Policy, Protocol, ServiceAccountToken, Unmatched,
@@ -177,17 +177,16 @@ fn image_allowed(policy: &Policy, image: &str, digest: bool, signed: &str) -> bo
     })
 }
 
-/// The expression with everything that it points to written in; what reads the pack's own values names the pack.
-fn inlined(expr: &Expr, policy: &Policy, pack: &str) -> String {
+/// The expression with everything that it points to written in.
+fn inlined(expr: &Expr, policy: &Policy) -> String {
     match expr {
         Expr::Shared(at) => {
-            format!("({})", inlined(&policy.admission.shared[*at as usize].expr, policy, pack))
+            format!("({})", inlined(&policy.admission.shared[*at as usize].expr, policy))
         }
         Expr::Matches(of, at) => {
-            format!("{} matches {}", inlined(of, policy, pack), policy.admission.regexes[*at as usize])
+            format!("{} matches {}", inlined(of, policy), policy.admission.regexes[*at as usize])
         }
-        Expr::And(all) => all.iter().map(|one| inlined(one, policy, pack)).collect::<Vec<_>>().join(" && "),
-        Expr::Root(Root::Params) => format!("params of {pack}"),
+        Expr::And(all) => all.iter().map(|one| inlined(one, policy)).collect::<Vec<_>>().join(" && "),
         other => format!("{other:?}"),
     }
 }
@@ -246,8 +245,8 @@ pub(super) fn meaning_but_connections(policy: &Policy) -> Meaning {
             .iter()
             .map(|rule| {
                 let pack = &policy.packs[usize::from(rule.origin.pack)].name;
-                let text = inlined(&rule.validations[0].expression.expr, policy, pack);
-                let variable = inlined(&Expr::Shared(rule.variables[0].1), policy, pack);
+                let text = inlined(&rule.validations[0].expression.expr, policy);
+                let variable = inlined(&Expr::Shared(rule.variables[0].1), policy);
                 format!("{pack} {} {text} with {variable} {:?}", rule.origin.at, rule.action)
             })
             .collect(),

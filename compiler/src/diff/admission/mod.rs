@@ -24,11 +24,12 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_policy::ir::{Const, Expr, Root};
+use bailiwick_policy::ir::Expr;
 use bailiwick_policy::policy::{AdmissionRule, Mutation, Policy};
 use serde_json::{Value, json};
 
 use super::sides::{Found, Sides};
+use super::tables::Tables;
 use super::wishes::{Reader, Way};
 use super::{Change, Diff, Direction, Layer};
 use crate::policy_test::TestCase;
@@ -69,6 +70,9 @@ pub(super) struct Suspect<'p> {
     pub(super) fails: Vec<Way>,
 }
 
+/// A policy and what its rules' expressions point into.
+type Judged<'p, 't> = (&'p Policy, &'t Tables<'p>);
+
 pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {
     let (old, new) = sides.policies();
     let differs = Differs {
@@ -76,10 +80,11 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
         sections: sections(old) != sections(new) || subject(old) != subject(new),
     };
     unshown::settings(old, new, out);
-    if !differs.sections && rules(old) == rules(new) {
+    let [olds, news] = Tables::of(old, new);
+    if !differs.sections && rules(old, &olds) == rules(new, &news) {
         return Ok(());
     }
-    let (suspects, is_cut) = suspects(old, new);
+    let (suspects, is_cut) = suspects((old, &olds), (new, &news));
     // The conditions of a Rego module cannot be read from it: its rules get every change that sections check,
     // and the tests' own objects.
     let is_rego = suspects.iter().any(|suspect| suspect.rule.rego.is_some());
@@ -103,14 +108,14 @@ pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Resu
 }
 
 /// The rules that only one policy has, with their wishes; whether some wishes were left out.
-fn suspects<'p>(old: &'p Policy, new: &'p Policy) -> (Vec<Suspect<'p>>, bool) {
+fn suspects<'p>(old: Judged<'p, '_>, new: Judged<'p, '_>) -> (Vec<Suspect<'p>>, bool) {
     let mut is_cut = false;
     let mut suspects = Vec::new();
-    for (side, policy, other) in [(Of::Old, old, new), (Of::New, new, old)] {
+    for (side, (policy, tables), (other, others)) in [(Of::Old, old, new), (Of::New, new, old)] {
         let known: BTreeSet<String> =
-            other.admission.rules.iter().map(|rule| rule_identity(other, rule)).collect();
-        for rule in policy.admission.rules.iter().filter(|rule| !known.contains(&rule_identity(policy, rule)))
-        {
+            other.admission.rules.iter().map(|rule| identity(other, others, rule)).collect();
+        let is_new = |rule: &&AdmissionRule| !known.contains(&identity(policy, tables, rule));
+        for rule in policy.admission.rules.iter().filter(is_new) {
             let Read { ways, fails, is_cut: cut } = read(policy, rule);
             is_cut |= cut;
             let pack = policy.packs.get(usize::from(rule.origin.pack));
@@ -203,9 +208,9 @@ fn sections(policy: &Policy) -> Value {
 }
 
 /// The rules, in any order unless they write.
-fn rules(policy: &Policy) -> Vec<String> {
+fn rules(policy: &Policy, tables: &Tables<'_>) -> Vec<String> {
     let mut rules: Vec<String> =
-        policy.admission.rules.iter().map(|rule| rule_identity(policy, rule)).collect();
+        policy.admission.rules.iter().map(|rule| identity(policy, tables, rule)).collect();
     // Mutations run in order; other rules may be in any order.
     if policy.admission.rules.iter().all(|rule| rule.mutations.is_empty()) {
         rules.sort();
@@ -214,26 +219,23 @@ fn rules(policy: &Policy) -> Vec<String> {
 }
 
 /// Everything in a rule that a decision depends on: not names, places or messages.
-fn rule_identity(policy: &Policy, rule: &AdmissionRule) -> String {
+fn identity(policy: &Policy, tables: &Tables<'_>, rule: &AdmissionRule) -> String {
     let matches = &rule.matches;
-    let conditions: Vec<&str> = matches.conditions.iter().map(|(_, cel)| cel.source.as_str()).collect();
-    let shared = |(name, index): &(String, u32)| {
-        let cel = usize::try_from(*index).ok().and_then(|index| policy.admission.shared.get(index));
-        (name.clone(), cel.map(|cel| cel.source.clone()))
-    };
-    let variables: Vec<_> = rule.variables.iter().map(shared).collect();
-    let validations: Vec<&str> = rule.validations.iter().map(|one| one.expression.source.as_str()).collect();
+    let conditions: Vec<String> = matches.conditions.iter().map(|(_, cel)| tables.written(cel)).collect();
+    let variables: Vec<_> = rule.variables.iter().map(|(name, at)| (name, tables.shared(*at))).collect();
+    let validations: Vec<String> =
+        rule.validations.iter().map(|one| tables.written(&one.expression)).collect();
     // An annotation that cannot be evaluated is a finding.
-    let annotations: Vec<_> = rule.audit_annotations.iter().map(|(key, cel)| (key, &cel.source)).collect();
+    let annotations: Vec<_> =
+        rule.audit_annotations.iter().map(|(key, cel)| (key, tables.written(cel))).collect();
     let mutations = rule.mutations.iter().map(|mutation| match mutation {
         Mutation::Field { path, when, value, .. } => json!([path, when, value]),
-        Mutation::JsonPatch { expression, .. } => json!(["patch", expression.source]),
-        Mutation::ApplyConfiguration { expression, .. } => json!(["apply", expression.source]),
+        Mutation::JsonPatch { expression, .. } => json!(["patch", tables.written(expression)]),
+        Mutation::ApplyConfiguration { expression, .. } => json!(["apply", tables.written(expression)]),
     });
-    let pack = policy.packs.get(usize::from(rule.origin.pack));
     // A module may read parameters and version anywhere.
-    let reads = rule.rego.is_some() || reads_pack(policy, rule);
-    let parameters = pack.filter(|_| reads).map(|pack| (&pack.name, &pack.version, &pack.parameters));
+    let pack = policy.packs.get(usize::from(rule.origin.pack)).filter(|_| rule.rego.is_some());
+    let parameters = pack.map(|pack| (&pack.name, &pack.version, &pack.parameters));
     let rego = rule.rego.as_ref().map(|one| {
         let module = usize::try_from(one.module).ok().and_then(|at| policy.admission.rego.get(at));
         (module, &one.rule)
@@ -281,15 +283,6 @@ fn expressions<'p>(policy: &'p Policy, rule: &'p AdmissionRule) -> impl Iterator
         .map(|cel| &cel.expr)
 }
 
-/// Whether a rule reads its pack's parameters or version.
-fn reads_pack(policy: &Policy, rule: &AdmissionRule) -> bool {
-    let mut found = false;
-    for expr in expressions(policy, rule) {
-        expr.walk(&mut |node| found |= matches!(node, Expr::Root(Root::Params | Root::Pack)));
-    }
-    found
-}
-
 /// What was read from a rule.
 pub(super) struct Read {
     /// Ways in which its parts hold, and in which they do not.
@@ -302,10 +295,7 @@ pub(super) struct Read {
 
 /// Reads a rule.
 pub(super) fn read(policy: &Policy, rule: &AdmissionRule) -> Read {
-    let none = Const::Null;
-    let pack = policy.packs.get(usize::from(rule.origin.pack));
-    let parameters = pack.map_or(&none, |pack| &pack.parameters);
-    let reader = Reader::new(&policy.admission.shared, &policy.admission.regexes, parameters);
+    let reader = Reader::new(&policy.admission.shared, &policy.admission.regexes);
     let annotations = rule.audit_annotations.iter().map(|(_, cel)| cel);
     let judging = rule.validations.iter().map(|one| &one.expression).chain(annotations);
     let (mut ways, mut failing) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_policy::ir::{Const, Root};
+use bailiwick_policy::ir::Root;
 use bailiwick_policy::policy::tools::{Derive, Phase, RuleEffect, ToolLayer, ToolRule};
 use serde_json::{Map, Value};
 
@@ -136,17 +136,14 @@ impl<'p> Calls<'p> {
                     continue;
                 }
                 let is_new = !others.contains(&identity);
-                rules.push(self.wishing(side, layer, rule, is_new));
+                rules.push(self.wishing(layer, rule, is_new));
             }
         }
         rules
     }
 
-    fn wishing(&mut self, side: &Side<'_>, layer: &ToolLayer, rule: &ToolRule, is_new: bool) -> Wishing {
-        let none = Const::Null;
-        let pack = side.policy.packs.get(usize::from(layer.pack));
-        let parameters = pack.map_or(&none, |pack| &pack.parameters);
-        let reader = Reader::new(&[], &layer.regexes, parameters);
+    fn wishing(&mut self, layer: &ToolLayer, rule: &ToolRule, is_new: bool) -> Wishing {
+        let reader = Reader::new(&[], &layer.regexes);
         let ways = |wanted: bool| match &rule.when {
             Some(when) => reader.ways(&when.expr, wanted),
             None if wanted => vec![Way::new()],

@@ -20,12 +20,12 @@ mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_policy::ir::{Cel, Expr, Root};
 use bailiwick_policy::policy::Policy;
 use bailiwick_policy::policy::tools::{Derive, Tool, ToolLayer, ToolRule};
 use serde_json::{Value, json};
 
 use super::sides::{Sides, blank};
+use super::tables::Tables;
 use super::{Change, Diff, Direction, Layer, settings};
 use crate::policy_test::{TestCase, ToolCallCase};
 use calls::Calls;
@@ -99,22 +99,14 @@ impl<'p> Side<'p> {
 
 /// A rule without its name; the windows of counters are compared as amounts.
 fn identity(policy: &Policy, layer: &ToolLayer, rule: &ToolRule) -> Value {
-    let reads = |root: Root| {
-        let mut found = false;
-        let expressions = rule.expressions().map(|cel| &cel.expr);
-        expressions.for_each(|expr| expr.walk(&mut |node| found |= *node == Expr::Root(root)));
-        found
-    };
-    let pack = policy.packs.get(usize::from(layer.pack));
-    let parameters = pack.filter(|_| reads(Root::Params)).map(|pack| &pack.parameters);
-    let version = pack.filter(|_| reads(Root::Pack)).map(|pack| (&pack.name, &pack.version));
     // A sandbox may change under its name, and another may become the narrowest.
     let confined = policy.sandboxes.iter().find(|one| rule.narrows_to() == Some(&one.name)).map(|one| {
         json!([one.pool, one.filesystem, one.egress, one.syscalls, one.limits, one.at_least, one.environment])
     });
-    let sources =
-        [&rule.when, &rule.transform, &rule.redact].map(|cel| cel.as_ref().map(|cel: &Cel| &cel.source));
-    json!([sources, rule.phase, rule.effect, confined, parameters, version])
+    let tables = Tables::of_layer(&layer.regexes);
+    let expressions =
+        [&rule.when, &rule.transform, &rule.redact].map(|cel| cel.as_ref().map(|cel| tables.written(cel)));
+    json!([expressions, rule.phase, rule.effect, confined])
 }
 
 pub(super) fn compare(sides: &Sides, seeds: &[TestCase], out: &mut Diff) -> Result<(), String> {

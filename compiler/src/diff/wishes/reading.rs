@@ -68,7 +68,6 @@ impl<'p> Reader<'p> {
     pub(super) fn place(&self, expr: &Expr, at: &At<'_>) -> Option<Place> {
         let at = &self.deeper(at)?;
         match expr {
-            Expr::Root(Root::Params | Root::Pack) => None,
             Expr::Root(root) => Some(Place { root: *root, steps: Vec::new() }),
             Expr::Slot(slot) => match at.scope.get(slot)? {
                 Bound::Place(place) => Some(place.clone()),
@@ -148,7 +147,6 @@ impl<'p> Reader<'p> {
         let at = &self.deeper(at)?;
         match expr {
             Expr::Const(constant) => Some(constant.clone()),
-            Expr::Root(Root::Params) => Some(self.parameters.clone()),
             Expr::Slot(slot) => match at.scope.get(slot)? {
                 Bound::Const(constant) => Some(constant.clone()),
                 Bound::Place(_) => None,
