@@ -102,6 +102,7 @@ impl Checker<'_> {
                 .help("write `has(object.field)`"),
             );
         };
+        self.must_be_declared(operand, field);
         let operand = self.node(operand);
         self.field_type(&operand.of, field);
         Typed::new(Expr::Has(Box::new(operand.expr), field.text.clone()), Type::Bool)

@@ -125,6 +125,11 @@ impl Checker<'_> {
             "params" | "pack" | "pod" if context.dialect == Dialect::ApiServer => {
                 self.reference(span, format!("the API server has no `{name}`"), None)
             }
+            // An empty map would make `has(params.x)` false without a word.
+            "params" if context.params.is_empty() => {
+                let help = "declare it under `parameters`".to_owned();
+                self.reference(span, "this pack declares no parameters".to_owned(), Some(help))
+            }
             "params" => {
                 let entry = |(name, parameter): (&String, &super::Parameter)| {
                     (Const::Str(name.clone()), parameter.value.clone())
@@ -231,6 +236,14 @@ impl Checker<'_> {
             }),
             "pod" if admission => Some(self.containers(name)),
             _ => None,
+        }
+    }
+
+    /// Reports `params.name` of a name that is not declared, whose absence would be no error within `has`.
+    pub(super) fn must_be_declared(&mut self, operand: &Ast, name: &Name) {
+        let Node::Ident(root) = &operand.node else { return };
+        if root.trim_start_matches('.') == "params" && !self.context.params.is_empty() {
+            self.special(operand, name);
         }
     }
 

@@ -200,6 +200,7 @@ fn errors_say_what_where_and_what_instead() {
         ("has(object.spec.hostPid)", "[hostPid] PodSpec has no field `hostPid` (did you mean `hostPID`?)"),
         ("request.user.name", "[user] AdmissionRequest has no field `user`"),
         ("params.host", "[host] no parameter `host` (did you mean `hosts`?)"),
+        ("has(params.host)", "[host] no parameter `host` (did you mean `hosts`?)"),
         ("variables.x", "[x] no variable `x` (a variable sees only those that stand before it)"),
         ("pod.containers", "[containers] `pod` has no `containers` (did you mean `allContainers`?)"),
         ("1 + 'a'", "[1 + 'a'] `+` does not take int and string"),
@@ -462,4 +463,18 @@ fn rules_over_calls_see_the_call_and_nothing_of_admission() {
         admission.iter().any(|error| error.to_string().contains("no function `isOpaque`")),
         "{admission:?}"
     );
+}
+
+/// An empty map would make each of these true or false without a word.
+#[test]
+fn parameters_of_a_pack_that_declares_none_are_no_empty_map() {
+    let context = Context::admission(Type::Dyn);
+    for source in
+        ["!has(params.data)", "!('x' in params)", "!params[?'x'].hasValue()", "!params.?x.hasValue()", "params == {}"]
+    {
+        let found = compile(source, &context.expecting(Type::Bool), &mut Interner::default());
+        let errors = found.expect_err(source);
+        assert_eq!(errors[0].kind, CelErrorKind::Reference, "{source}: {errors:?}");
+    }
+    assert_eq!(type_of("has(params.hosts)"), "bool");
 }
